@@ -1,0 +1,62 @@
+# `make run` and `make test` do all the set-up; the other targets are for people who work on Quarterdeck.
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+SOURCES := bot collectors commands core runtimes tests benchmarks
+PYTEST_ARGS ?= -n auto --dist loadgroup
+PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --require-hashes
+
+.PHONY: run test check lint format golden bench lock packages clean help
+
+help:        ## list the targets
+	@sed -n 's/^\([a-z]*\): .*## /  make \1\t/p' $(MAKEFILE_LIST)
+
+$(VENV)/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	  echo "Quarterdeck needs Python 3.11 or newer; '$(PYTHON)' is older. Name another one: make PYTHON=python3.12 $(MAKECMDGOALS)" >&2; exit 1; }
+	@$(PYTHON) -m venv $(VENV) || { echo "Making a virtual environment failed. On Debian: apt-get install python3-venv" >&2; exit 1; }
+
+$(VENV)/.run-stamp: requirements.lock pyproject.toml | $(VENV)/bin/python
+	@echo "Installing Quarterdeck into $(VENV) ..."
+	@$(PIP) -r requirements.lock
+	@$(BIN)/python -m pip --disable-pip-version-check install --quiet --no-deps --no-build-isolation --no-index -e .
+	@touch $@
+
+$(VENV)/.dev-stamp: requirements-dev.lock $(VENV)/.run-stamp
+	@echo "Installing the development tools into $(VENV) ..."
+	@$(PIP) -r requirements-dev.lock
+	@touch $@
+
+run: $(VENV)/.run-stamp            ## watch the local engine, serve /metrics, open the console
+	@exec $(BIN)/quarterdeck run
+
+packages:    ## as root on Debian: the engines and tools the tests use
+	@tests/packages
+
+test: $(VENV)/.dev-stamp packages  ## the whole suite, on real engines
+	@$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+check: $(VENV)/.dev-stamp          ## ruff, mypy, import-linter
+	$(BIN)/ruff check $(SOURCES)
+	$(BIN)/ruff format --check $(SOURCES)
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: $(VENV)/.dev-stamp         ## ruff's formatter and its safe fixes
+	$(BIN)/ruff check --fix $(SOURCES)
+	$(BIN)/ruff format $(SOURCES)
+
+golden: $(VENV)/.dev-stamp         ## rewrite the golden files; review the diff
+	GOLDEN=1 $(BIN)/python -m pytest -q tests/unit $(PYTEST_ARGS)
+
+bench: $(VENV)/.dev-stamp packages ## side by side with docker-py and the docker CLI, on a private dockerd
+	@$(BIN)/python -m benchmarks
+
+LOCK := $(BIN)/pip-compile --quiet --generate-hashes --allow-unsafe --strip-extras --no-header \
+	--no-emit-index-url --no-emit-find-links --no-emit-trusted-host --build-deps-for=editable
+lock: $(VENV)/.dev-stamp           ## renew both lock files
+	$(LOCK) --upgrade --output-file requirements.lock pyproject.toml
+	$(LOCK) --upgrade --extra dev --output-file requirements-dev.lock pyproject.toml
+
+clean:       ## remove the environment and caches
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .import_linter_cache *.egg-info

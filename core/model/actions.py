@@ -1,0 +1,161 @@
+"""Every operation as a value: the same object is authorised, limited, confirmed, audited, stored and run.
+
+Reads are operations too: logs leak secrets. An action says which engine runs it, what it touches, how risky it is and how
+long it may take; nothing in it says who asked (that travels in `ports.Call`), except where the asker is its subject.
+"""
+
+from __future__ import annotations
+
+import enum
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, Generic, TypeVar
+
+from core.model.events import Event
+from core.model.refs import EngineRef, Kind, Ref
+from core.model.things import Containers, Document, LogPage, Outcome
+
+R_co = TypeVar("R_co", covariant=True)
+
+
+class Risk(enum.StrEnum):
+    READ = "read"
+    CHANGE = "change"
+    DESTROY = "destroy"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Action(Generic[R_co]):
+    """`verb` is the word policy, config and metrics use; `listing` marks reads whose rows are filtered by permission."""
+
+    verb: ClassVar[str] = ""
+    risk: ClassVar[Risk] = Risk.READ
+    listing: ClassVar[bool] = False
+    engine: EngineRef
+
+    def touches(self) -> Sequence[Ref]:
+        """Everything this acts on; each is decided and the strictest verdict wins."""
+        return (Ref(engine=self.engine, kind=Kind.ENGINE, id=str(self.engine), name=str(self.engine)),)
+
+    def patience(self) -> float:
+        """Seconds this may take before it counts as timed out."""
+        return 10.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class On(Action[R_co]):
+    """An action on one pinned thing."""
+
+    target: Ref
+
+    def touches(self) -> Sequence[Ref]:
+        return (self.target,)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ListContainers(Action[Containers]):
+    """`fresh` asks the engine even where a live mirror could answer."""
+
+    verb = "container.list"
+    listing = True
+    fresh: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ListEvents(Action[tuple[Event, ...]]):
+    """What happened since `since_ns` (nanoseconds since the epoch) as far as the engine or our history reaches."""
+
+    verb = "event.list"
+    listing = True
+    since_ns: int = 0
+    limit: int = 1000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InspectContainer(On[Document]):
+    verb = "container.inspect"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReadLogs(On[LogPage]):
+    """`tail`: last lines wanted; `since_ns`: only lines from then on, or `cursor` of an earlier page."""
+
+    verb = "container.logs"
+    tail: int = 100
+    since_ns: int = 0
+    cursor: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Start(On[Outcome]):
+    verb = "container.start"
+    risk = Risk.CHANGE
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stop(On[Outcome]):
+    """`timeout`: seconds between the polite signal and the kill."""
+
+    verb = "container.stop"
+    risk = Risk.CHANGE
+    timeout: int = 10
+
+    def patience(self) -> float:
+        return self.timeout + 15.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Restart(On[Outcome]):
+    """`timeout`: seconds between the polite signal and the kill."""
+
+    verb = "container.restart"
+    risk = Risk.CHANGE
+    timeout: int = 10
+
+    def patience(self) -> float:
+        return self.timeout + 20.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Kill(On[Outcome]):
+    """`signal`: a name such as KILL, TERM, HUP."""
+
+    verb = "container.kill"
+    risk = Risk.CHANGE
+    signal: str = "KILL"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pause(On[Outcome]):
+    verb = "container.pause"
+    risk = Risk.CHANGE
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unpause(On[Outcome]):
+    verb = "container.unpause"
+    risk = Risk.CHANGE
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Remove(On[Outcome]):
+    """`force` kills a running container first; `volumes` removes its anonymous volumes too."""
+
+    verb = "container.remove"
+    risk = Risk.DESTROY
+    force: bool = False
+    volumes: bool = False
+
+    def patience(self) -> float:
+        return 30.0
+
+
+def every(root: type[Action[Any]] = Action) -> Iterator[type[Action[Any]]]:
+    """All concrete actions, for the codec and for tests that hold for each of them."""
+    for sub in root.__subclasses__():
+        # `slots=True` makes a second class; the first lingers until collected and is not the one its module holds.
+        if getattr(sys.modules[sub.__module__], sub.__name__, None) is sub:
+            if sub.verb:
+                yield sub
+            yield from every(sub)

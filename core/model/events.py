@@ -1,0 +1,51 @@
+"""What an engine said happened, in our words. Engine dialects end in the adapter that builds these.
+
+Events may repeat (replay after a lost stream overlaps on purpose): `identity` is equal for one fact seen twice.
+"""
+
+from __future__ import annotations
+
+import enum
+
+import msgspec
+
+from core.model.refs import Ref
+
+
+class EventKind(enum.StrEnum):
+    CREATED = "created"
+    STARTED = "started"
+    DIED = "died"
+    OOM = "oom"
+    HEALTH = "health"
+    PAUSED = "paused"
+    UNPAUSED = "unpaused"
+    REMOVED = "removed"
+    RENAMED = "renamed"
+    UPDATED = "updated"
+    RESTARTED = "restarted"
+    STOPPED = "stopped"
+    KILLED = "killed"
+    OTHER = "other"
+
+
+class Origin(enum.StrEnum):
+    LIVE = "live"
+    REPLAY = "replay"
+    RESYNC = "resync"
+
+
+class Event(msgspec.Struct, frozen=True):
+    """`at_ns`: the engine's own clock, nanoseconds since the epoch. `attrs` are the few attributes we use, by our names:
+    `exit_code`, `signal`, `health`, `image`, `old_name`; `type` and `action` keep the engine's own words."""
+
+    at_ns: int
+    kind: EventKind
+    subject: Ref
+    origin: Origin
+    type: str
+    action: str
+    attrs: dict[str, str]
+
+    def identity(self) -> tuple[int, str, str, str]:
+        return (self.at_ns, self.type, self.action, self.subject.id)

@@ -1,0 +1,127 @@
+"""How things are pointed at: an engine, one thing on it, and a pattern over many.
+
+A `Ref` is pinned: its id was read from the engine when the plan was made, its name is there for people. Policy looks at
+a thing through its `Facts`, and a `Selector` is the pattern grants and guards hold against both.
+"""
+
+from __future__ import annotations
+
+import enum
+import fnmatch
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+
+import msgspec
+
+
+class Kind(enum.StrEnum):
+    ENGINE = "engine"
+    CONTAINER = "container"
+    IMAGE = "image"
+    NETWORK = "network"
+    VOLUME = "volume"
+    SERVICE = "service"
+    NODE = "node"
+    DESK = "desk"
+
+
+class EngineRef(msgspec.Struct, frozen=True):
+    """One engine. `host` is the engine's own name for its machine (Docker: /info Name)."""
+
+    host: str
+    kind: str
+    name: str = "default"
+
+    def __str__(self) -> str:
+        return f"{self.kind}/{self.host}" if self.name == "default" else f"{self.kind}/{self.host}/{self.name}"
+
+
+class Ref(msgspec.Struct, frozen=True):
+    """One thing on one engine. `id` is the engine's full id; `name` is what people call it."""
+
+    engine: EngineRef
+    kind: Kind
+    id: str
+    name: str
+
+    def __str__(self) -> str:
+        return f"{self.name}@{self.engine}#{self.id[:12]}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Facts:
+    """What policy and rules may look at for one Ref. `at` is when the engine last said so."""
+
+    labels: Mapping[str, str] = field(default_factory=dict)
+    image: str = ""
+    state: str = ""
+    project: str | None = None
+    service: str | None = None
+    protected: bool = False
+    at: datetime | None = None
+
+
+def glob(pattern: str) -> re.Pattern[str]:
+    """A compiled `*`/`?`/`[…]` pattern that must match the whole text, as in a shell."""
+    return re.compile(fnmatch.translate(pattern))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Selector:
+    """A pattern over things; every part given must match, an absent part matches all.
+
+    `engine` is a glob over the engine's kind and over `kind/host`; `host`, `name`, `project` and `service` are globs;
+    `labels` are (name, glob) pairs. A part that needs facts (labels, project, service) cannot be judged without them:
+    `judge` then answers None, which a grant reads as no and a guard as yes.
+    """
+
+    engine: str = ""
+    host: str = ""
+    name: str = ""
+    project: str = ""
+    service: str = ""
+    labels: tuple[tuple[str, str], ...] = ()
+
+    def matches_all(self) -> bool:
+        return self == EVERYTHING
+
+    def needs_facts(self) -> bool:
+        return bool(self.project or self.service or self.labels)
+
+    def judge(self, ref: Ref, facts: Facts | None) -> bool | None:
+        engine = ref.engine
+        if self.engine and not (
+            fnmatch.fnmatchcase(engine.kind, self.engine) or fnmatch.fnmatchcase(str(engine), self.engine)
+        ):
+            return False
+        if self.host and not fnmatch.fnmatchcase(engine.host, self.host):
+            return False
+        if ref.kind is Kind.ENGINE:
+            # An engine as a whole has no name, project or labels a pattern over its things could match.
+            return not (self.name or self.needs_facts())
+        if self.name and not fnmatch.fnmatchcase(ref.name, self.name):
+            return False
+        if not self.needs_facts():
+            return True
+        if facts is None:
+            return None
+        if self.project and not fnmatch.fnmatchcase(facts.project or "", self.project):
+            return False
+        if self.service and not fnmatch.fnmatchcase(facts.service or "", self.service):
+            return False
+        labels = facts.labels
+        return all(key in labels and fnmatch.fnmatchcase(labels[key], want) for key, want in self.labels)
+
+    def __str__(self) -> str:
+        parts = [
+            f"{key} {value}"
+            for key in ("engine", "host", "name", "project", "service")
+            if (value := getattr(self, key))
+        ]
+        parts += [f"label {key}={value}" for key, value in self.labels]
+        return ", ".join(parts) or "everything"
+
+
+EVERYTHING = Selector()

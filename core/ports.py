@@ -1,0 +1,73 @@
+"""The few doors between layers. Small on purpose: a runtime is five names, and its remote twin looks the same."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol, TypeVar
+
+from core.model.actions import Action
+from core.model.events import Event
+from core.model.refs import EngineRef, Kind, Ref
+from core.model.replies import Reply
+
+R = TypeVar("R")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Call:
+    """Who runs an action and until when; never inside the action, since the same value sits in buttons and plans."""
+
+    id: str
+    who: str
+    deadline: datetime
+    invocation: str
+
+
+class Runtime(Protocol):
+    """One engine, or something that answers as one.
+
+    `run` is bounded, with plain data in and out; it raises core.errors only. `events` is one connection: it yields
+    batches in the engine's order from `since_ns` (inclusive; None: from now) and ends or raises, never reconnects. An
+    empty batch is yielded once when the subscription stands.
+    """
+
+    @property
+    def ref(self) -> EngineRef: ...
+
+    @property
+    def verbs(self) -> frozenset[str]: ...
+
+    async def run(self, action: Action[R], call: Call) -> R: ...
+
+    def events(self, since_ns: int | None) -> AsyncIterator[Sequence[Event]]: ...
+
+    async def aclose(self) -> None: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Query:
+    """Which things a command means. Words are names, unique prefixes, id prefixes or globs; `labels` are `key` or
+    `key=glob`; `host` and `engine` are globs. No words with labels or host: all that match. `many`: several matches of
+    one plain word are refused as ambiguous unless it is a glob."""
+
+    words: tuple[str, ...] = ()
+    labels: tuple[str, ...] = ()
+    host: str = ""
+    engine: str = ""
+    kind: Kind = Kind.CONTAINER
+
+
+class Finder(Protocol):
+    """What a command may see, already filtered by permission: a thing one may not list is NotFound, word for word."""
+
+    async def find(self, query: Query) -> Sequence[Ref]: ...
+
+    def engines(self, query: Query) -> Sequence[EngineRef]: ...
+
+
+class Surface(Protocol):
+    """Where replies go: a terminal, Slack. Redaction sits in front of it, at the one exit."""
+
+    async def send(self, reply: Reply) -> None: ...

@@ -1,0 +1,89 @@
+"""What all engines share: a table from action to method, the host owner's allow list, the deadline and the error door.
+
+A subclass marks methods with `@does(Restart)`; the table is the list of capabilities, so the two cannot drift apart. An
+unknown action is refused by name; whatever a foreign library raises stops at `door`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import fnmatch
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any, ClassVar, TypeVar, cast
+
+from core import errors
+from core.model.actions import Action, Risk
+from core.model.events import Event
+from core.model.refs import EngineRef
+from core.ports import Call
+
+R = TypeVar("R")
+Method = TypeVar("Method", bound=Callable[..., Any])
+
+
+def does(action: type[Action[Any]]) -> Callable[[Method], Method]:
+    """Marks a method `(self, action, seconds) -> result` as the way this engine does `action`."""
+
+    def mark(method: Method) -> Method:
+        method.__does__ = action  # type: ignore[attr-defined]
+        return method
+
+    return mark
+
+
+class Adapter:
+    """The common half of every Runtime. Subclasses add `@does` methods and, where the engine has one, a stream."""
+
+    _table: ClassVar[Mapping[type[Action[Any]], str]] = {}
+
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        table = dict(cls._table)
+        for name, member in vars(cls).items():
+            if (action := getattr(member, "__does__", None)) is not None:
+                table[action] = name
+        cls._table = table
+
+    def __init__(self, ref: EngineRef, *, allow: Sequence[str] = ()) -> None:
+        self._ref = ref
+        self._allow = tuple(allow)
+
+    @property
+    def ref(self) -> EngineRef:
+        return self._ref
+
+    @property
+    def verbs(self) -> frozenset[str]:
+        return frozenset(action.verb for action in self._table if self._allows(action.verb))
+
+    async def run(self, action: Action[R], call: Call) -> R:
+        """Runs one action to its end or to its deadline.
+
+        Raises Unsupported, Disallowed, and the EngineErrors; TimedOut tells whether the request had left.
+        """
+        name = self._table.get(type(action))
+        if name is None:
+            raise errors.Unsupported(action.verb, str(self.ref))
+        if not self._allows(action.verb):
+            raise errors.Disallowed(action.verb, str(self.ref))
+        seconds = min(action.patience(), (call.deadline - datetime.now(UTC)).total_seconds())
+        if seconds <= 0:
+            raise errors.TimedOut(f"There was no time left to ask {self.ref}.", sent=False)
+        try:
+            # Methods have deadlines of their own, which know what was sent; this one only catches what they forgot.
+            async with asyncio.timeout(seconds + 1):
+                return cast(R, await getattr(self, name)(action, seconds))
+        except TimeoutError as error:
+            raise errors.TimedOut(
+                f"{self.ref} did not answer within {seconds:.0f} s.", sent=action.risk is not Risk.READ
+            ) from error
+
+    def events(self, since_ns: int | None) -> AsyncIterator[Sequence[Event]]:
+        raise errors.Unsupported("events", str(self.ref))
+
+    async def aclose(self) -> None:
+        return None
+
+    def _allows(self, verb: str) -> bool:
+        return not self._allow or any(fnmatch.fnmatchcase(verb, pattern) for pattern in self._allow)

@@ -1,0 +1,252 @@
+"""The Docker engine behind the port: its API in, our values out; this file and its tables are where its dialect ends.
+
+Everything travels through our own HTTP client. The API version is negotiated at first contact (`/info` without a version
+is served by every daemon and its `Api-Version` header names the newest it speaks), again after a connection was lost.
+Environment values are hidden before an inspection leaves here. Events come as the daemon sends them; nothing reconnects.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import time
+import urllib.parse
+from collections.abc import AsyncIterator, Sequence
+from typing import Any
+
+import msgspec
+
+from core import errors, redact
+from core.model import actions
+from core.model.events import Event
+from core.model.refs import EngineRef, Ref
+from core.model.replies import Status
+from core.model.things import Container, Containers, Document, LogPage, Outcome
+from runtimes import docker_dialect, docker_logs, engine_http
+from runtimes.adapter import Adapter, does
+
+NEWEST_API, OLDEST_API = (1, 47), (1, 24)
+DESCRIBE_AT_ONCE = 8
+
+
+class _Info(msgspec.Struct):
+    name: str = msgspec.field(name="Name", default="")
+    id: str = msgspec.field(name="ID", default="")
+    version: str = msgspec.field(name="ServerVersion", default="")
+
+
+class _Message(msgspec.Struct):
+    message: str = ""
+
+
+class Docker(Adapter):
+    """One daemon. `engine_id` is the daemon's own id, the key under which its cursor is kept."""
+
+    def __init__(self, url: str, *, name: str = "default", allow: Sequence[str] = ()) -> None:
+        super().__init__(EngineRef(host=socket.gethostname(), kind="docker", name=name), allow=allow)
+        self.url = url
+        self.version = ""
+        self.api = ""
+        self._id = ""
+        self._http = engine_http.Client(engine_http.Endpoint.parse(url))
+        self._meeting = asyncio.Lock()
+        self._dialect = docker_dialect.Dialect(self._ref)
+
+    @property
+    def engine_id(self) -> str:
+        return self._id
+
+    async def aclose(self) -> None:
+        await self._http.aclose()
+
+    # ── reading ──────────────────────────────────────────────────────────────────────────────────────────────────
+
+    @does(actions.ListContainers)
+    async def list_containers(self, action: actions.ListContainers, seconds: float) -> Containers:
+        answer = await self._ask("GET", "/containers/json?all=1", seconds)
+        return Containers(rows=self._dialect.listed(answer.body))
+
+    @does(actions.InspectContainer)
+    async def inspect(self, action: actions.InspectContainer, seconds: float) -> Document:
+        answer = await self._ask("GET", f"/containers/{_id(action.target)}/json", seconds, about=action.target.name)
+        data: dict[str, Any] = docker_dialect.document(answer.body)
+        redact.hide_environment(data)
+        return Document(ref=action.target, data=data)
+
+    async def describe(self, ids: Sequence[str], deadline: float) -> dict[str, Container | None]:
+        """Inspects each id, a few at once; None where it is gone. `deadline`: seconds for all of them."""
+        gate = asyncio.Semaphore(DESCRIBE_AT_ONCE)
+
+        async def one(container: str) -> tuple[str, Container | None]:
+            async with gate:
+                try:
+                    answer = await self._ask("GET", f"/containers/{urllib.parse.quote(container)}/json", deadline)
+                except errors.NotFound:
+                    return container, None
+                return container, self._dialect.inspected(answer.body)
+
+        async with asyncio.timeout(deadline):
+            return dict(await asyncio.gather(*(one(container) for container in ids)))
+
+    @does(actions.ReadLogs)
+    async def read_logs(self, action: actions.ReadLogs, seconds: float) -> LogPage:
+        ask = {"stdout": "1", "stderr": "1", "timestamps": "1", "tail": str(action.tail)}
+        skip_at, skip = "", 0
+        if action.cursor:
+            skip_at, _, count = action.cursor.partition("/")
+            skip = int(count or 0)
+            ask |= {"since": docker_dialect.since(docker_dialect.nanoseconds(skip_at)), "tail": "all"}
+        elif action.since_ns:
+            ask["since"] = docker_dialect.since(action.since_ns)
+        await self._meet(seconds)
+        target = f"/v{self.api}/containers/{_id(action.target)}/logs?{urllib.parse.urlencode(ask)}"
+        reader = docker_logs.LogReader(action.tail)
+        stream = await self._http.stream("GET", target, deadline=seconds, pause=True)
+        try:
+            async with asyncio.timeout(seconds):
+                if stream.status != 200:
+                    self._refuse(stream.status, await stream.read_all(65_536), action.target.name)
+                async for chunk in stream.chunks():
+                    reader.feed(chunk)
+        except TimeoutError as error:
+            raise errors.TimedOut(
+                f"Reading the logs of {action.target.name} took longer than {seconds:.0f} s.",
+                sent=True,
+                hint="Ask for fewer lines with --tail, or for a shorter time with --since.",
+            ) from error
+        finally:
+            await stream.aclose()
+        reader.finish()
+        lines = tuple(reader.lines)
+        while skip and lines and lines[0].at == skip_at:
+            lines, skip = lines[1:], skip - 1
+        cursor = action.cursor
+        if lines:
+            last = lines[-1].at
+            cursor = f"{last}/{sum(1 for line in lines if line.at == last)}"
+        return LogPage(lines=lines, cursor=cursor, dropped=reader.dropped)
+
+    @does(actions.ListEvents)
+    async def list_events(self, action: actions.ListEvents, seconds: float) -> tuple[Event, ...]:
+        # `until` in the past makes the daemon answer from its ring of 256 events and end.
+        until = docker_dialect.since(time.time_ns())
+        target = f"/events?since={docker_dialect.since(action.since_ns)}&until={until}"
+        answer = await self._ask("GET", target, seconds)
+        found = self._dialect.events(answer.body, replay_before=time.time_ns())
+        return tuple(found[-action.limit :])
+
+    async def events(self, since_ns: int | None) -> AsyncIterator[Sequence[Event]]:  # type: ignore[override]
+        await self._meet(10.0, again=True)
+        target = f"/v{self.api}/events" + (f"?since={docker_dialect.since(since_ns)}" if since_ns else "")
+        stream = await self._http.stream("GET", target, deadline=10.0)
+        opened = time.time_ns()
+        try:
+            if stream.status != 200:
+                self._refuse(stream.status, await stream.read_all(65_536), "events")
+            yield ()
+            rest = b""
+            async for chunk in stream.chunks():
+                whole, newline, tail = chunk.rpartition(b"\n")
+                if not newline:
+                    rest += chunk
+                    continue
+                lines, rest = rest + whole, tail
+                if batch := self._dialect.events(lines, replay_before=opened):
+                    yield batch
+            if stream.overflowed:
+                raise errors.Garbled(f"The events of {self.ref} came faster than they could be read; some were lost.")
+        finally:
+            await stream.aclose()
+
+    # ── changing ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+    @does(actions.Start)
+    async def start(self, action: actions.Start, seconds: float) -> Outcome:
+        return await self._change(action.target, "start", seconds, already="was already running")
+
+    @does(actions.Stop)
+    async def stop(self, action: actions.Stop, seconds: float) -> Outcome:
+        return await self._change(action.target, f"stop?t={action.timeout}", seconds, already="was not running")
+
+    @does(actions.Restart)
+    async def restart(self, action: actions.Restart, seconds: float) -> Outcome:
+        return await self._change(action.target, f"restart?t={action.timeout}", seconds)
+
+    @does(actions.Kill)
+    async def kill(self, action: actions.Kill, seconds: float) -> Outcome:
+        return await self._change(action.target, f"kill?signal={urllib.parse.quote(action.signal)}", seconds)
+
+    @does(actions.Pause)
+    async def pause(self, action: actions.Pause, seconds: float) -> Outcome:
+        return await self._change(action.target, "pause", seconds, already="was already paused")
+
+    @does(actions.Unpause)
+    async def unpause(self, action: actions.Unpause, seconds: float) -> Outcome:
+        return await self._change(action.target, "unpause", seconds, already="was not paused")
+
+    @does(actions.Remove)
+    async def remove(self, action: actions.Remove, seconds: float) -> Outcome:
+        began = time.monotonic()
+        target = f"/containers/{_id(action.target)}?force={int(action.force)}&v={int(action.volumes)}"
+        await self._ask("DELETE", target, seconds, about=action.target.name)
+        return Outcome(status=Status.DONE, took=time.monotonic() - began)
+
+    async def _change(self, target: Ref, path: str, seconds: float, *, already: str = "") -> Outcome:
+        began = time.monotonic()
+        try:
+            answer = await self._ask("POST", f"/containers/{_id(target)}/{path}", seconds, about=target.name)
+        except errors.Rejected as error:
+            # Some refusals only say that there was nothing to do: "Container … is already paused", "… is not paused".
+            if already and already.removeprefix("was ") in error.text:
+                return Outcome(status=Status.NOOP, detail=already, took=time.monotonic() - began)
+            raise
+        status = Status.NOOP if answer.status == 304 else Status.DONE
+        return Outcome(status=status, detail=already if status is Status.NOOP else "", took=time.monotonic() - began)
+
+    # ── the one way to ask ───────────────────────────────────────────────────────────────────────────────────────
+
+    async def _ask(self, method: str, target: str, seconds: float, *, about: str = "") -> engine_http.Response:
+        ends = time.monotonic() + seconds
+        await self._meet(seconds)
+        answer = await self._http.request(
+            method, f"/v{self.api}{target}", deadline=max(0.05, ends - time.monotonic()), body=b"" if method == "POST" else None
+        )
+        if answer.status >= 400:
+            self._refuse(answer.status, answer.body, about)
+        return answer
+
+    async def _meet(self, seconds: float, *, again: bool = False) -> None:
+        """Learns who the daemon is and which API to speak. `again`: it may be another one since we last met."""
+        if self.api and not again:
+            return
+        async with self._meeting:
+            if self.api and not again:
+                return
+            answer = await self._http.request("GET", "/info", deadline=seconds)
+            if answer.status >= 400:
+                self._refuse(answer.status, answer.body, "info")
+            info = docker_dialect.decode(_Info, answer.body)
+            spoken = docker_dialect.api_version(answer.headers.get("api-version", "1.41"))
+            if spoken < OLDEST_API:
+                raise errors.Garbled(
+                    f"{self.url} speaks Docker API {spoken[0]}.{spoken[1]}, older than the {OLDEST_API[0]}.{OLDEST_API[1]} we know.",
+                    hint="Upgrade the engine.",
+                )
+            version = min(spoken, NEWEST_API)
+            self.api, self.version, self._id = f"{version[0]}.{version[1]}", info.version, info.id
+            if info.name and info.name != self._ref.host:
+                self._ref = EngineRef(host=info.name, kind="docker", name=self._ref.name)
+                self._dialect = docker_dialect.Dialect(self._ref)
+
+    def _refuse(self, status: int, body: bytes, about: str) -> None:
+        try:
+            text = msgspec.json.decode(body, type=_Message).message
+        except msgspec.DecodeError:
+            text = body[:256].decode("utf-8", "replace")
+        if status == 404:
+            raise errors.NotFound(f"{about or 'That'} is gone: {self.ref} has no such container.")
+        raise errors.Rejected(status, text.strip())
+
+
+def _id(ref: Ref) -> str:
+    return urllib.parse.quote(ref.id, safe="")

@@ -1,0 +1,93 @@
+"""Docker's log bodies into lines: frames of stdout and stderr, or a bare terminal stream, in chunks of any size.
+
+Bounded whatever a container writes: the newest `keep` lines stay, older ones are counted, and a line is cut at `clip`
+bytes. Nothing is reordered: lines come out as the daemon sent them.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+
+from core.model.things import LogLine
+
+CLIP = 16_384
+STREAMS = {0: "stdin", 1: "stdout", 2: "stderr"}
+
+
+class LogReader:
+    """Feed it chunks, then take `lines`. With `timestamps=1` every line begins with an RFC 3339 time and a space."""
+
+    def __init__(self, keep: int, *, clip: int = CLIP) -> None:
+        self.lines: deque[LogLine] = deque(maxlen=keep)
+        self.dropped = 0
+        self._clip = clip
+        self._framed: bool | None = None  # known with the first bytes
+        self._buffer = bytearray()
+        self._open: dict[str, bytearray] = {}  # per stream: a line that has begun
+        self._cut: dict[str, int] = {}  # per stream: bytes of that line left out
+        self._stream = "stdout"
+        self._left = 0  # bytes of the current frame still to come
+
+    def feed(self, chunk: bytes) -> None:
+        self._buffer += chunk
+        if self._framed is None:
+            if len(self._buffer) < 4:
+                return
+            self._framed = _is_frame(self._buffer)
+        if self._framed:
+            self._take_frames()
+        else:
+            self._take("stdout", bytes(self._buffer))
+            self._buffer.clear()
+
+    def finish(self) -> None:
+        """The body is complete: what has no newline yet is a line too."""
+        if self._framed is None and self._buffer:
+            self._take("stdout", bytes(self._buffer))
+        for stream in list(self._open):
+            if self._open[stream]:
+                self._end_line(stream)
+
+    def _take_frames(self) -> None:
+        buffer, at = self._buffer, 0
+        while at < len(buffer):
+            if not self._left:
+                if len(buffer) - at < 8:
+                    break
+                self._stream = STREAMS.get(buffer[at], "stdout")
+                self._left = int.from_bytes(buffer[at + 4 : at + 8], "big")
+                at += 8
+                continue
+            part = bytes(buffer[at : at + self._left])
+            at += len(part)
+            self._left -= len(part)
+            self._take(self._stream, part)
+        del buffer[:at]
+
+    def _take(self, stream: str, data: bytes) -> None:
+        parts = data.split(b"\n")
+        for index, part in enumerate(parts):
+            line = self._open.setdefault(stream, bytearray())
+            room = self._clip - len(line)
+            line += part[: max(room, 0)]
+            self._cut[stream] = self._cut.get(stream, 0) + max(0, len(part) - max(room, 0))
+            if index < len(parts) - 1:
+                self._end_line(stream)
+
+    def _end_line(self, stream: str) -> None:
+        raw, cut = self._open.pop(stream), self._cut.pop(stream, 0)
+        at, text = b"", bytes(raw)
+        head, gap, rest = text.partition(b" ")
+        if gap and head[4:5] == b"-" and head[10:11] == b"T":
+            at, text = head, rest
+        words = text.decode("utf-8", "replace").rstrip("\r")
+        if cut:
+            words += f"… ({cut:,} more bytes)"
+        if len(self.lines) == self.lines.maxlen:
+            self.dropped += 1
+        self.lines.append(LogLine(at=at.decode("ascii", "replace"), stream=stream, text=words))
+
+
+def _is_frame(head: bytearray) -> bool:
+    # A terminal's stream could begin with these bytes only by writing a control character and three nulls.
+    return head[0] in STREAMS and head[1:4] == b"\0\0\0"

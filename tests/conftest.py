@@ -1,0 +1,77 @@
+"""Fixtures every tier shares; the engines themselves are in support.py."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import tempfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support import Dockerd, Valkey, private_dockerd
+
+# Otherwise pytest-asyncio makes a loop on the side that nobody closes, which warnings-as-errors then reports.
+asyncio.set_event_loop(None)
+
+
+@pytest.fixture(scope="session")
+def _shared_dockerd() -> Iterator[Dockerd]:
+    with private_dockerd() as daemon:
+        yield daemon
+
+
+@pytest.fixture
+def dockerd(_shared_dockerd: Dockerd) -> Iterator[Dockerd]:
+    """This worker's dockerd, empty of containers before and after."""
+    _shared_dockerd.clear()
+    yield _shared_dockerd
+    _shared_dockerd.clear()
+
+
+@pytest.fixture
+def own_dockerd() -> Iterator[Dockerd]:
+    """A dockerd of this test alone, to stop, kill and start again."""
+    with private_dockerd() as daemon:
+        yield daemon
+
+
+@pytest.fixture
+def short_tmp() -> Iterator[Path]:
+    """A temporary folder with a short path, for unix sockets."""
+    root = Path(tempfile.mkdtemp(prefix="qd-"))
+    yield root
+    shutil.rmtree(root, ignore_errors=True)
+
+
+def pytest_terminal_summary(terminalreporter: Any, exitstatus: int, config: Any) -> None:
+    """Names what was left out, so that a green run on a bare machine does not look like a full one."""
+    reasons: Sequence[Any] = terminalreporter.stats.get("skipped", [])
+    engines = sorted({str(report.longrepr[2]) for report in reasons if "needs" in str(report.longrepr)})
+    if engines:
+        terminalreporter.section("engines and tools that were not here")
+        for reason in engines:
+            terminalreporter.line(reason)
+
+
+@pytest.fixture(scope="session")
+def _shared_valkey() -> Iterator[Valkey]:
+    root = Path(tempfile.mkdtemp(prefix="qd-"))
+    server = Valkey(root)
+    try:
+        server.start()
+        yield server
+    finally:
+        server.stop()
+        shutil.rmtree(root, ignore_errors=True)
+
+
+@pytest.fixture
+def valkey(_shared_valkey: Valkey) -> Valkey:
+    """This worker's store, emptied."""
+    if _shared_valkey.process is None or _shared_valkey.process.poll() is not None:
+        _shared_valkey.start()
+    assert _shared_valkey.say(b"FLUSHALL\r\n") == b"+OK\r\n"
+    return _shared_valkey

@@ -1,0 +1,200 @@
+"""Real engines for tests and benchmarks: private daemons on temporary roots, started here and ended here, never anybody
+else's.
+
+`QUARTERDECK_REQUIRE_ENGINES=docker,redis,promtool` turns a missing one from a visible skip into a failure.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import tarfile
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+IMAGE = "localhost/busybox:1"
+REQUIRED = {name for name in os.environ.get("QUARTERDECK_REQUIRE_ENGINES", "").split(",") if name}
+os.environ["PATH"] += ":/usr/sbin:/sbin"
+
+
+def need(name: str, *programs: str, root: bool = False) -> None:
+    """Skips, or fails where CI requires it, when a program the test needs is not here."""
+    missing = [program for program in programs if shutil.which(program) is None]
+    if root and os.geteuid() != 0:
+        missing.append("root")
+    if missing:
+        reason = f"{name}: needs {', '.join(missing)}"
+        if name in REQUIRED:
+            pytest.fail(f"{reason}, and QUARTERDECK_REQUIRE_ENGINES requires it")
+        pytest.skip(reason)
+
+
+def wait_for(what: str, true: Any, seconds: float = 20.0) -> Any:
+    """Polls `true` until it gives something true; fails with `what` at the deadline."""
+    ends = time.monotonic() + seconds
+    while time.monotonic() < ends:
+        if found := true():
+            return found
+        time.sleep(0.02)
+    raise AssertionError(f"waited {seconds} s for {what}")
+
+
+class Dockerd:
+    """One private dockerd. `api` is docker-py's low-level client: an implementation other than ours to check against."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.socket = root / "d.sock"
+        self.url = f"unix://{self.socket}"
+        self.process: subprocess.Popen[bytes] | None = None
+        self.api: Any = None
+
+    def start(self) -> None:
+        import docker
+
+        log = (self.root / "log").open("ab")
+        (self.root / "pid").unlink(missing_ok=True)  # a SIGKILLed dockerd leaves it behind
+        with log:
+            self.process = subprocess.Popen(
+                ["dockerd", "--data-root", self.root / "data", "--exec-root", self.root / "exec", "-H", self.url,
+                 "-p", self.root / "pid", "--bridge=none", "--iptables=false", "--ip-masq=false"],
+                stdout=log, stderr=log, start_new_session=True,
+            )  # fmt: skip
+        wait_for("dockerd to answer", self._answers, 60)
+        self.api = docker.APIClient(base_url=self.url, version="1.41", timeout=60)
+
+    def _answers(self) -> bool:
+        assert self.process is not None
+        if self.process.poll() is not None:
+            raise AssertionError(f"dockerd ended: {(self.root / 'log').read_text()[-2000:]}")
+        with socket.socket(socket.AF_UNIX) as door, contextlib.suppress(OSError):
+            door.settimeout(2)
+            door.connect(str(self.socket))
+            door.sendall(b"GET /_ping HTTP/1.0\r\n\r\n")
+            return b" 200 " in door.recv(64)
+        return False
+
+    def load_image(self) -> None:
+        data = io.BytesIO()
+        with tarfile.open(fileobj=data, mode="w") as tar:
+            tar.add(shutil.which("busybox") or "/bin/busybox", arcname="bin/busybox")
+            for name in ("sh", "sleep", "echo", "cat", "seq", "head", "tr", "printf", "true", "false"):
+                link = tarfile.TarInfo(f"bin/{name}")
+                link.type, link.linkname = tarfile.SYMTYPE, "busybox"
+                tar.addfile(link)
+        self.api.import_image_from_data(data.getvalue(), repository="localhost/busybox", tag="1")
+
+    def run(self, name: str, script: str = "exec sleep 3600", *, start: bool = True, **more: Any) -> str:
+        """Creates (and starts) a container that runs `script` in sh; returns its id. `init` ends it at once on TERM."""
+        host = {"network_mode": "none", "init": shutil.which("docker-init") is not None}
+        host |= more.pop("host", {})
+        made = self.api.create_container(
+            IMAGE, ["/bin/sh", "-c", script], name=name, host_config=self.api.create_host_config(**host), **more
+        )
+        if start:
+            self.api.start(made["Id"])
+        return str(made["Id"])
+
+    def state(self, name: str) -> dict[str, Any]:
+        found: dict[str, Any] = self.api.inspect_container(name)["State"]
+        return found
+
+    def clear(self) -> None:
+        for row in self.api.containers(all=True):
+            with contextlib.suppress(Exception):
+                self.api.unpause(row["Id"])
+            with contextlib.suppress(Exception):
+                self.api.remove_container(row["Id"], force=True, v=True)
+
+    def kill(self) -> None:
+        """SIGKILL, as the kernel would; containers live on until the next start."""
+        assert self.process is not None
+        self.process.kill()
+        self.process.wait(30)
+        self.api.close()
+
+    def stop(self) -> None:
+        if self.process is not None and self.process.poll() is None:
+            with contextlib.suppress(Exception):
+                self.clear()
+            self.process.send_signal(signal.SIGTERM)
+            try:
+                self.process.wait(30)
+            except subprocess.TimeoutExpired:
+                self.process.kill()
+                self.process.wait(30)
+        if self.api is not None:
+            self.api.close()
+        self._end_leftovers()
+
+    def _end_leftovers(self) -> None:
+        """containerd and shims of a killed daemon, recognised by this root in their command line; then its mounts."""
+        for entry in Path("/proc").iterdir():
+            if entry.name.isdigit() and int(entry.name) != os.getpid():
+                with contextlib.suppress(OSError):
+                    command = (entry / "cmdline").read_bytes().split(b"\0")
+                    if any(str(self.root).encode() + b"/" in word for word in command[1:]):
+                        os.kill(int(entry.name), signal.SIGKILL)
+        mounts = [line.split()[1] for line in Path("/proc/mounts").read_text().splitlines()]
+        for mount in sorted((m for m in mounts if m.startswith(f"{self.root}/")), reverse=True):
+            subprocess.run(["umount", "-l", mount], check=False, capture_output=True)
+
+
+@contextlib.contextmanager
+def private_dockerd() -> Iterator[Dockerd]:
+    need("docker", "dockerd", root=True)
+    root = Path(tempfile.mkdtemp(prefix="qd-"))
+    daemon = Dockerd(root)
+    try:
+        daemon.start()
+        daemon.load_image()
+        yield daemon
+    finally:
+        daemon.stop()
+        shutil.rmtree(root, ignore_errors=True)
+
+
+class Valkey:
+    """One private store server on a unix socket; `stop` and `start` let a test take it away and bring it back."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.socket = root / "v.sock"
+        self.url = f"unix://{self.socket}"
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        from core import store_server
+
+        binary = store_server.bundled() or shutil.which("valkey-server") or shutil.which("redis-server")
+        if binary is None:
+            need("redis", "redis-server")
+        self.process = subprocess.Popen(
+            [str(binary), "--port", "0", "--unixsocket", str(self.socket), "--save", "", "--appendonly", "yes",
+             "--dir", str(self.root)],
+            stdout=subprocess.DEVNULL,
+        )  # fmt: skip
+        wait_for("the store to answer", lambda: self.say(b"PING\r\n") == b"+PONG\r\n")
+
+    def say(self, words: bytes) -> bytes:
+        with socket.socket(socket.AF_UNIX) as door, contextlib.suppress(OSError):
+            door.settimeout(2)
+            door.connect(str(self.socket))
+            door.sendall(words)
+            return door.recv(100)
+        return b""
+
+    def stop(self) -> None:
+        if self.process is not None:
+            self.process.kill()
+            self.process.wait(10)
