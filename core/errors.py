@@ -8,8 +8,8 @@
     ├─ SurfaceError   Undeliverable
     └─ ConfigError    every problem of a configuration at once
 
-A class's docstring is its default message, so none is raised mute. `say()` is the sentence a person may read: it names the
-cure where there is one and never holds a secret we know of (the surface redacts again). Anything that is not a
+A class's docstring is its default message, so none is raised mute. `say()` is the sentence a person may read: it names
+the cure where there is one and never holds a secret we know of (the surface redacts again). Anything that is not a
 QuarterdeckError is a bug of ours: its traceback goes to the log, a short reference to the person.
 """
 
@@ -183,7 +183,8 @@ class Undeliverable(SurfaceError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Problem:
-    """One mistake in the configuration: `path` is dotted (`engines.0.url`), `line` is 1-based, 0 where there is none."""
+    """One mistake in the configuration: `path` is dotted (`engines.0.url`), `line` is 1-based, 0 where there is
+    none."""
 
     path: str
     what: str

@@ -1,8 +1,9 @@
 """The Docker engine behind the port: its API in, our values out; this file and its tables are where its dialect ends.
 
-Everything travels through our own HTTP client. The API version is negotiated at first contact (`/info` without a version
-is served by every daemon and its `Api-Version` header names the newest it speaks), again after a connection was lost.
-Environment values are hidden before an inspection leaves here. Events come as the daemon sends them; nothing reconnects.
+Everything travels through our own HTTP client. The API version is negotiated at first contact (`/info` without a
+version is served by every daemon and its `Api-Version` header names the newest it speaks), again after a connection was
+lost. Environment values are hidden before an inspection leaves here. Events come as the daemon sends them; nothing
+reconnects.
 """
 
 from __future__ import annotations
@@ -135,7 +136,7 @@ class Docker(Adapter):
         found = self._dialect.events(answer.body, replay_before=time.time_ns())
         return tuple(found[-action.limit :])
 
-    async def events(self, since_ns: int | None) -> AsyncIterator[Sequence[Event]]:  # type: ignore[override]
+    async def events(self, since_ns: int | None) -> AsyncIterator[Sequence[Event]]:
         await self._meet(10.0, again=True)
         target = f"/v{self.api}/events" + (f"?since={docker_dialect.since(since_ns)}" if since_ns else "")
         stream = await self._http.stream("GET", target, deadline=10.0)
@@ -209,7 +210,10 @@ class Docker(Adapter):
         ends = time.monotonic() + seconds
         await self._meet(seconds)
         answer = await self._http.request(
-            method, f"/v{self.api}{target}", deadline=max(0.05, ends - time.monotonic()), body=b"" if method == "POST" else None
+            method,
+            f"/v{self.api}{target}",
+            deadline=max(0.05, ends - time.monotonic()),
+            body=b"" if method == "POST" else None,
         )
         if answer.status >= 400:
             self._refuse(answer.status, answer.body, about)
@@ -228,12 +232,13 @@ class Docker(Adapter):
             info = docker_dialect.decode(_Info, answer.body)
             spoken = docker_dialect.api_version(answer.headers.get("api-version", "1.41"))
             if spoken < OLDEST_API:
+                version = f"{spoken[0]}.{spoken[1]}"
                 raise errors.Garbled(
-                    f"{self.url} speaks Docker API {spoken[0]}.{spoken[1]}, older than the {OLDEST_API[0]}.{OLDEST_API[1]} we know.",
+                    f"{self.url} speaks Docker API {version}, older than the {OLDEST_API[0]}.{OLDEST_API[1]} we know.",
                     hint="Upgrade the engine.",
                 )
-            version = min(spoken, NEWEST_API)
-            self.api, self.version, self._id = f"{version[0]}.{version[1]}", info.version, info.id
+            speak = min(spoken, NEWEST_API)
+            self.api, self.version, self._id = f"{speak[0]}.{speak[1]}", info.version, info.id
             if info.name and info.name != self._ref.host:
                 self._ref = EngineRef(host=info.name, kind="docker", name=self._ref.name)
                 self._dialect = docker_dialect.Dialect(self._ref)

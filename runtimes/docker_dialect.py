@@ -1,7 +1,8 @@
-"""Docker's words into ours, as pure tables and functions; found by experiment on 20.10 and 26.1, noted where they differ.
+"""Docker's words into ours, as pure tables and functions; found by experiment on 20.10 and 26.1, noted where they
+differ.
 
-Only Type/Action/Actor of an event are read: the older top-level names are gone from API 1.52 on. A daemon sends times in
-nanoseconds and takes `since` as `SECONDS.NANOSECONDS`; RFC 3339 there is answered with status 500.
+Only Type/Action/Actor of an event are read: the older top-level names are gone from API 1.52 on. A daemon sends times
+in nanoseconds and takes `since` as `SECONDS.NANOSECONDS`; RFC 3339 there is answered with status 500.
 """
 
 from __future__ import annotations

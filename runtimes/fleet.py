@@ -1,8 +1,8 @@
 """All engines as one: which answer, which things a query means, and who runs an action.
 
-A survey asks every engine in parallel and returns what was found together with what was missing: a dead engine is a value.
-Names resolve by exact name, then unique prefix, then id prefix; globs and labels select many. `visible` decides what the
-asker may know of, before anything is matched: a hidden thing is not found, word for word.
+A survey asks every engine in parallel and returns what was found together with what was missing: a dead engine is a
+value. Names resolve by exact name, then unique prefix, then id prefix; globs and labels select many. `visible` decides
+what the asker may know of, before anything is matched: a hidden thing is not found, word for word.
 """
 
 from __future__ import annotations
@@ -128,23 +128,23 @@ def _matches(word: str, rows: Sequence[Container], survey: Survey) -> Sequence[C
 
 def _named(name: str, rows: Iterable[Container]) -> list[Container]:
     """Exact names before prefixes before ids: what somebody typed in full must never mean another thing."""
-    rows = list(rows)
-    for test in (
-        lambda row: row.ref.name == name,
-        lambda row: row.ref.id == name,
-        lambda row: row.ref.name.startswith(name),
-        lambda row: len(name) >= SHORTEST_ID and row.ref.id.startswith(name),
-    ):
-        if name and (found := [row for row in rows if test(row)]):
-            return found
-    return []
+    if not name:
+        return []
+    everything = list(rows)
+    return (
+        [row for row in everything if row.ref.name == name]
+        or [row for row in everything if row.ref.id == name]
+        or [row for row in everything if row.ref.name.startswith(name)]
+        or [row for row in everything if len(name) >= SHORTEST_ID and row.ref.id.startswith(name)]
+    )
 
 
 def _not_found(word: str, rows: Sequence[Container], survey: Survey) -> errors.QuarterdeckError:
     if survey.missing:
         engine, error = next(iter(survey.missing.items()))
         return errors.Unreachable(
-            f"“{word}” is not on the engines that answered, and {engine} did not answer: {error.message}", hint=error.hint
+            f"“{word}” is not on the engines that answered, and {engine} did not answer: {error.message}",
+            hint=error.hint,
         )
     name = word.partition("@")[0].partition("#")[0]
     close = difflib.get_close_matches(name, sorted({row.ref.name for row in rows}), n=3, cutoff=0.6)

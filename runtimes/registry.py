@@ -1,4 +1,5 @@
-"""Which engines we know how to speak to, and where they usually listen. One line per engine; its module loads on use."""
+"""Which engines we know how to speak to, and where they usually listen. One line per engine; its module loads on
+use."""
 
 from __future__ import annotations
 

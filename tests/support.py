@@ -50,7 +50,8 @@ def wait_for(what: str, true: Any, seconds: float = 20.0) -> Any:
 
 
 class Dockerd:
-    """One private dockerd. `api` is docker-py's low-level client: an implementation other than ours to check against."""
+    """One private dockerd. `api` is docker-py's low-level client: an implementation other than ours to check
+    against."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
@@ -63,7 +64,9 @@ class Dockerd:
         import docker
 
         log = (self.root / "log").open("ab")
-        (self.root / "pid").unlink(missing_ok=True)  # a SIGKILLed dockerd leaves it behind
+        # A SIGKILLed dockerd leaves these behind, and takes a zombie of its containerd for a living one.
+        (self.root / "pid").unlink(missing_ok=True)
+        (self.root / "exec/containerd/containerd.pid").unlink(missing_ok=True)
         with log:
             self.process = subprocess.Popen(
                 ["dockerd", "--data-root", self.root / "data", "--exec-root", self.root / "exec", "-H", self.url,

@@ -1,7 +1,8 @@
 """Every operation as a value: the same object is authorised, limited, confirmed, audited, stored and run.
 
-Reads are operations too: logs leak secrets. An action says which engine runs it, what it touches, how risky it is and how
-long it may take; nothing in it says who asked (that travels in `ports.Call`), except where the asker is its subject.
+Reads are operations too: logs leak secrets. An action says which engine runs it, what it touches, how risky it is and
+how long it may take; nothing in it says who asked (that travels in `ports.Call`), except where the asker is its
+subject.
 """
 
 from __future__ import annotations
@@ -27,7 +28,8 @@ class Risk(enum.StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Action(Generic[R_co]):
-    """`verb` is the word policy, config and metrics use; `listing` marks reads whose rows are filtered by permission."""
+    """`verb` is the word policy, config and metrics use; `listing` marks reads whose rows are filtered by
+    permission."""
 
     verb: ClassVar[str] = ""
     risk: ClassVar[Risk] = Risk.READ

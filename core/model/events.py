@@ -36,8 +36,8 @@ class Origin(enum.StrEnum):
 
 
 class Event(msgspec.Struct, frozen=True):
-    """`at_ns`: the engine's own clock, nanoseconds since the epoch. `attrs` are the few attributes we use, by our names:
-    `exit_code`, `signal`, `health`, `image`, `old_name`; `type` and `action` keep the engine's own words."""
+    """`at_ns`: the engine's own clock, nanoseconds since the epoch. `attrs` are the few attributes we use, by our
+    names: `exit_code`, `signal`, `health`, `image`, `old_name`; `type` and `action` keep the engine's own words."""
 
     at_ns: int
     kind: EventKind

@@ -1,7 +1,8 @@
 """The vocabulary of permission: grants say who may, guards say what must be asked first, a decision says why.
 
-Default deny. `can` holds verb patterns (`container.*`, `*.list`), role names (`operator`) or `risk:` classes; a bare `*` never covers the
-`policy.*` verbs, which must be named. Order never matters: adding a guard can only make a verdict stricter.
+Default deny. `can` holds verb patterns (`container.*`, `*.list`), role names (`operator`) or `risk:` classes; a bare
+`*` never covers the `policy.*` verbs, which must be named. Order never matters: adding a guard can only make a verdict
+stricter.
 """
 
 from __future__ import annotations

@@ -1,4 +1,5 @@
-"""What exists on an engine, in the smallest common record; engine-specific detail goes through `inspect` as a document."""
+"""What exists on an engine, in the smallest common record; engine-specific detail goes through `inspect` as a
+document."""
 
 from __future__ import annotations
 
@@ -37,8 +38,8 @@ class Port(msgspec.Struct, frozen=True):
 
 
 class Container(msgspec.Struct, frozen=True):
-    """One container. Times are unix seconds. `status` is the engine's own sentence at the time it was asked; fields that
-    only an inspection knows (`started_at` … `oom_killed`) are None until one was made."""
+    """One container. Times are unix seconds. `status` is the engine's own sentence at the time it was asked; fields
+    that only an inspection knows (`started_at` … `oom_killed`) are None until one was made."""
 
     ref: Ref
     image: str

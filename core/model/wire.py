@@ -1,7 +1,7 @@
 """The only codec between values and bytes: a versioned envelope around one action.
 
-`{"v": 1, "verb": "container.restart", "body": {…}}`. A reader accepts this version and the one before it; anything else,
-and any verb this build does not know, raises Garbled: an old process never guesses at a newer one's words.
+`{"v": 1, "verb": "container.restart", "body": {…}}`. A reader accepts this version and the one before it; anything
+else, and any verb this build does not know, raises Garbled: an old process never guesses at a newer one's words.
 """
 
 from __future__ import annotations
@@ -26,9 +26,7 @@ class _Envelope(msgspec.Struct):
 
 
 def encode(action: actions.Action[Any]) -> bytes:
-    return msgspec.json.encode(
-        {"v": VERSION, "verb": action.verb, "body": msgspec.Raw(msgspec.json.encode(action))}
-    )
+    return msgspec.json.encode({"v": VERSION, "verb": action.verb, "body": msgspec.Raw(msgspec.json.encode(action))})
 
 
 def decode(data: bytes) -> actions.Action[Any]:
@@ -40,7 +38,8 @@ def decode(data: bytes) -> actions.Action[Any]:
         kind = _kinds().get(envelope.verb)
         if kind is None:
             raise errors.Garbled(f"This version of Quarterdeck does not know “{envelope.verb[:64]}”.")
-        return msgspec.json.decode(envelope.body, type=kind)
+        action: actions.Action[Any] = msgspec.json.decode(envelope.body, type=kind)
+        return action
     except msgspec.MsgspecError as error:
         raise errors.Garbled("A stored action cannot be read.") from error
 

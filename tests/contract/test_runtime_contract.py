@@ -5,6 +5,7 @@ import time
 from datetime import UTC, datetime, timedelta
 
 import pytest
+
 from core import errors
 from core.model import actions
 from core.model.events import EventKind
@@ -40,7 +41,9 @@ async def ground(request):
 
 
 async def test_a_list_tells_what_is_there(ground):
-    ground.daemon.run("up", labels={"com.docker.compose.project": "shop", "com.docker.compose.service": "web", "a": "b"})
+    ground.daemon.run(
+        "up", labels={"com.docker.compose.project": "shop", "com.docker.compose.service": "web", "a": "b"}
+    )
     ground.daemon.run("made", start=False)
     gone = ground.daemon.run("ended", "exit 3")
     ground.daemon.api.wait(gone)
@@ -62,7 +65,12 @@ async def test_describe_knows_the_details_and_what_is_gone(ground):
     ground.daemon.api.wait(ended)
     found = await ground.runtime.describe([up, ended, "f" * 64], 10)
     assert found["f" * 64] is None
-    assert (found[up].state, found[up].exit_code, found[up].restarts, found[up].oom_killed) == ("running", None, 0, False)
+    assert (found[up].state, found[up].exit_code, found[up].restarts, found[up].oom_killed) == (
+        "running",
+        None,
+        0,
+        False,
+    )
     assert found[up].started_at is not None
     assert found[ended].exit_code == 3
     assert found[ended].finished_at >= found[ended].started_at
@@ -129,7 +137,10 @@ async def test_remove_refuses_what_runs_unless_forced(ground):
 
 @pytest.mark.parametrize("tty", [False, True])
 async def test_logs_come_in_order_with_their_stream_and_a_cursor_to_read_on_from(ground, tty):
-    script = "for i in $(seq 30); do echo out $i; done; echo err >&2; while [ ! -e /go ]; do sleep 0.05; done; echo later; sleep 3600"
+    script = (
+        "for i in $(seq 30); do echo out $i; done; echo err >&2; "
+        "while [ ! -e /go ]; do sleep 0.05; done; echo later; sleep 3600"
+    )
     ground.daemon.run("it", script, tty=tty)
     target = await ground.ref("it")
 

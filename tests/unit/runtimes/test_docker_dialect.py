@@ -4,11 +4,12 @@ import json
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
 from core import errors
 from core.model.events import EventKind, Origin
 from core.model.refs import EngineRef, Kind
-from hypothesis import given
-from hypothesis import strategies as st
 from runtimes import docker_dialect
 
 CAPTURES = Path(__file__).parents[2] / "captures"
@@ -39,7 +40,8 @@ def test_every_recorded_event_is_understood(version):
 
 def test_only_the_current_names_of_an_event_are_needed():
     """API 1.52 drops status, id and from."""
-    line = b'{"Type":"container","Action":"die","Actor":{"ID":"x1","Attributes":{"exitCode":"137","name":"web"}},"timeNano":5}'
+    actor = b'{"ID":"x1","Attributes":{"exitCode":"137","name":"web"}}'
+    line = b'{"Type":"container","Action":"die","Actor":' + actor + b',"timeNano":5}'
     (event,) = docker_dialect.Dialect(ENGINE).events(line, replay_before=6)
     assert (event.kind, event.subject.name, event.attrs["exit_code"]) == (EventKind.DIED, "web", "137")
     assert event.origin is Origin.REPLAY
@@ -89,7 +91,9 @@ def test_one_thing_is_one_ref_object():
     ],
 )
 def test_what_the_status_sentence_tells(status, health, exit_code):
-    (row,) = docker_dialect.Dialect(ENGINE).listed(json.dumps([{"Id": "a", "Names": ["/web"], "Status": status}]).encode())
+    (row,) = docker_dialect.Dialect(ENGINE).listed(
+        json.dumps([{"Id": "a", "Names": ["/web"], "Status": status}]).encode()
+    )
     assert (row.health, row.exit_code) == (health, exit_code)
 
 

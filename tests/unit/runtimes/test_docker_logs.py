@@ -2,6 +2,7 @@
 
 from hypothesis import given
 from hypothesis import strategies as st
+
 from runtimes.docker_logs import LogReader
 
 AT = b"2026-01-02T03:04:05.000000001Z "

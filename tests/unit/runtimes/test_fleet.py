@@ -1,6 +1,8 @@
-"""Which things words mean: exact before prefix before id, hidden things do not exist, engines that are silent are said."""
+"""Which things words mean: exact before prefix before id, hidden things do not exist, engines that are silent are
+said."""
 
 import pytest
+
 from core import errors
 from core.model.refs import EngineRef, Kind, Ref
 from core.model.things import Container
@@ -12,10 +14,20 @@ H1, H2 = EngineRef(host="h1", kind="docker"), EngineRef(host="h2", kind="docker"
 
 def row(name, engine=H1, id_=None, **labels):
     ref = Ref(engine=engine, kind=Kind.CONTAINER, id=id_ or f"{abs(hash((name, engine.host))):064x}"[:64], name=name)
-    return Container(ref=ref, image="i", image_id="", command="", state="running", status="", created_at=0, labels=labels)
+    return Container(
+        ref=ref, image="i", image_id="", command="", state="running", status="", created_at=0, labels=labels
+    )
 
 
-ROWS = [row("web"), row("web-1", env="prod"), row("web-2", env="dev"), row("db", id_="feed" + "0" * 60), row("feeder"), row("api"), row("api", H2)]
+ROWS = [
+    row("web"),
+    row("web-1", env="prod"),
+    row("web-2", env="dev"),
+    row("db", id_="feed" + "0" * 60),
+    row("feeder"),
+    row("api"),
+    row("api", H2),
+]
 
 
 def select(*words, labels=(), rows=ROWS, missing=None, visible=lambda row: True):

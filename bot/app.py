@@ -1,0 +1,219 @@
+"""The composition root: a Config in, a running App out; every part is made here once and handed its collaborators.
+
+What starts first stops last: the store outlives the road, the road outlives its surfaces. An engine or a store that is
+absent is no reason not to start; both may come later and are said in the log, in `/readyz` and in the metrics
+meanwhile.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import importlib.metadata
+import secrets
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import structlog
+
+from bot import approvals, audit, book, desk, dispatch, limits, selves
+from commands import Catalogue, catalogue
+from core import config, embedded, errors, metrics, supervise
+from core.model.actions import Risk
+from core.ports import Call, Query
+from core.store import Rate, Store
+from runtimes import fleet, registry
+from runtimes.mirror import Mirror, Watched
+
+log = structlog.get_logger(__name__)
+BEAT, LEASE = 5.0, 20.0  # seconds: how often a replica says it lives, and how long that holds
+SWEEP = 30.0  # seconds between looks for what a dead replica left unfinished
+
+
+def version() -> str:
+    try:
+        return importlib.metadata.version("quarterdeck")
+    except importlib.metadata.PackageNotFoundError:
+        return "unknown"
+
+
+@dataclass(slots=True, kw_only=True)
+class App:
+    config: config.Config
+    catalogue: Catalogue
+    supervisor: supervise.Supervisor
+    metrics: metrics.Metrics
+    store: Store
+    embedded: embedded.Embedded | None
+    engines: Sequence[Watched]
+    mirrors: Sequence[Mirror]
+    fleet: fleet.Fleet
+    book: book.Book
+    road: dispatch.Road
+    replica: str
+
+    async def names(self) -> Sequence[str]:
+        """The names of containers, for completion at this terminal; none when the engines are slow to say."""
+        now = datetime.now(UTC)
+        call = Call(id="names", who="", deadline=now + timedelta(seconds=1), invocation="")
+        survey = await self.fleet.survey(Query(), call)
+        return sorted({row.ref.name for row in survey.rows})
+
+    async def ready(self) -> tuple[bool, dict[str, Any]]:
+        """Whether commands would work now, and each part's own word."""
+        parts: dict[str, Any] = {}
+        try:
+            parts["store"] = {"ready": True, "seconds": round(await self.probe(), 6)}
+        except errors.StoreError as error:
+            parts["store"] = {"ready": False, "reason": error.say()}
+        parts["engines"] = {str(mirror.ref): {"ready": mirror.live} for mirror in self.mirrors}
+        return parts["store"]["ready"] and any(mirror.live for mirror in self.mirrors), parts
+
+    async def probe(self) -> float:
+        """Seconds the store took to answer, counted. Raises StoreDown."""
+        try:
+            seconds = await self.store.ping()
+        except errors.StoreError:
+            self.metrics.store_up.set(0)
+            raise
+        self.metrics.store_up.set(1)
+        self.metrics.store_round_trip_seconds.observe(seconds)
+        return seconds
+
+    async def recover(self) -> None:
+        """Says what a process that is gone left unfinished."""
+        for lost in await self.road.recover():
+            log.warning(lost.text, action="recover", who=lost.who, line=lost.line)
+
+    def reload(self, path: Path | None) -> bool:
+        """The permissions of the configuration, read anew; a broken file changes nothing and is said loudly."""
+        try:
+            fresh = config.load(path)
+        except errors.ConfigError as error:
+            self.metrics.config_last_reload_successful.set(0)
+            log.error(
+                "the configuration was NOT reloaded, the old one stays in force", action="reload", reason=error.say()
+            )
+            return False
+        self.book.rebase(base_policy(fresh))
+        self.metrics.config_last_reload_successful.set(1)
+        self.metrics.config_last_reload_timestamp_seconds.set(time.time())
+        log.info("the permissions were reloaded", action="reload", grants=len(fresh.grants), guards=len(fresh.guards))
+        return True
+
+
+async def build(settings: config.Config, *, watch: bool, supervisor: supervise.Supervisor) -> App:
+    """Everything connected and registered for its teardown. `watch`: keep mirrors of the engines; a single command asks
+    them directly instead."""
+    own: embedded.Embedded | None = None
+    if settings.store.url is None:
+        own = embedded.Embedded(settings.state)
+        supervisor.on_close("embedded store", own.aclose)
+        try:
+            await own.ensure()
+        except errors.StoreError as error:
+            log.error("the embedded store did not start; commands that change are refused", reason=error.say())
+        url = own.url
+    else:
+        url = settings.store.url.get_secret_value()
+    store = Store.open(url, timeout=settings.store.timeout, audit_rows=settings.audit.keep)
+    supervisor.on_close("store", store.aclose)
+
+    measured = metrics.Metrics(version=version())
+    words = catalogue()
+    in_force = book.Book(store, base_policy(settings))
+    front = desk.Desk(book=in_force, store=store, catalogue=words, clock=_now)
+    engines = [registry.open_engine(door) for door in doors(settings)]
+    for engine in engines:
+        supervisor.on_close(f"engine {engine.ref}", engine.aclose)
+    mirrors = [Mirror(engine) for engine in engines] if watch else []
+    deck = fleet.Fleet(mirrors or engines, desk=front)
+    front.fleet = deck
+    replica = f"{_now():%Y%m%dT%H%M%S}-{secrets.token_hex(4)}"
+    road = dispatch.Road(
+        catalogue=words,
+        fleet=deck,
+        store=store,
+        book=in_force,
+        limits=limits.Limits(
+            {
+                Risk(name): Rate(count=limit.count, period=limit.period)
+                for name in Risk
+                if (limit := getattr(settings.limits, name))
+            }
+        ),
+        approvals=approvals.Approvals(store, ttl=settings.confirm.ttl),
+        audit=audit.Audit(store, clock=_now, count=lambda phase: measured.audit_rows_total.labels(phase).inc()),
+        metrics=measured,
+        clock=_now,
+        replica=replica,
+        many=settings.confirm.more_than,
+    )
+    app = App(
+        config=settings,
+        catalogue=words,
+        supervisor=supervisor,
+        metrics=measured,
+        store=store,
+        embedded=own,
+        engines=engines,
+        mirrors=mirrors,
+        fleet=deck,
+        book=in_force,
+        road=road,
+        replica=replica,
+    )
+    try:
+        await store.beat(replica, LEASE)
+    except errors.StoreError as error:
+        log.error("the store does not answer; reads work, changes are refused until it does", reason=error.say())
+    supervisor.on_close("replica", lambda: _leave(store, replica))
+    return app
+
+
+def base_policy(settings: config.Config) -> Any:
+    return replace(config.policy(settings), self_ids=selves.own_containers())
+
+
+def doors(settings: config.Config) -> Sequence[registry.Door]:
+    if settings.engines is None:
+        return registry.discover()
+    return [
+        registry.Door(kind=engine.kind, url=engine.url, name=engine.name, allow=tuple(engine.allow))
+        for engine in settings.engines
+    ]
+
+
+async def beat(app: App) -> None:
+    """Endless: says that this replica lives, and measures the store while at it."""
+    while True:
+        try:
+            await app.probe()
+            await app.store.beat(app.replica, LEASE)
+        except errors.StoreError as error:
+            log.warning("the store does not answer", action="beat", reason=error.message)
+        await asyncio.sleep(BEAT)
+
+
+async def sweep(app: App) -> None:
+    """Endless: at start and from time to time, what replicas that are gone left unfinished."""
+    while True:
+        try:
+            await app.recover()
+        except errors.StoreError as error:
+            log.debug("unfinished commands could not be looked for", reason=error.message)
+        await asyncio.sleep(SWEEP)
+
+
+async def _leave(store: Store, replica: str) -> None:
+    try:
+        await store.leave(replica)
+    except errors.StoreError as error:
+        log.debug("the store was gone before we left", reason=error.message)
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)

@@ -1,0 +1,128 @@
+"""The command line: run, console, do, check. Light on purpose: what a word does not need is not imported.
+
+Exit codes of `do`: see bot.terminal.EXIT; 2 for anything said wrong, 78 for a broken configuration.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from core import errors
+
+app = typer.Typer(
+    name="quarterdeck",
+    help="Watch and operate container engines: from chat, from a console, with permissions, limits and an audit trail.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
+ConfigPath = Annotated[
+    Path | None,
+    typer.Option("--config", "-c", help="Configuration file. Absent: ./quarterdeck.yaml, then /etc/quarterdeck/."),
+]
+BAD_CONFIG = 78  # EX_CONFIG of sysexits.h
+
+
+@app.command()
+def run(
+    config: ConfigPath = None,
+    console: Annotated[bool, typer.Option(help="Open the console when this is a terminal.")] = True,
+) -> None:
+    """Watch the engines, serve /metrics, and talk."""
+    settings = _load(config)
+    from bot import http  # noqa: PLC0415
+
+    door = http.bind(settings.metrics.listen)  # before anything heavy: an early scrape waits instead of being refused
+    from bot import serve  # noqa: PLC0415
+
+    _run(serve.run(settings, config, door, console=console))
+
+
+@app.command()
+def console(config: ConfigPath = None) -> None:
+    """Talk to the engines from here; shares the store with a running bot."""
+    settings = _load(config)
+    from bot import visit  # noqa: PLC0415
+
+    _run(visit.console(settings))
+
+
+@app.command()
+def do(
+    line: Annotated[list[str], typer.Argument(help='One command, such as "ps" or "restart web".')],
+    config: ConfigPath = None,
+    json: Annotated[bool, typer.Option("--json", help="One JSON object instead of text.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Say yes when asked to confirm.")] = False,
+) -> None:
+    """Give one command and print the reply; the exit code tells how it ended."""
+    settings = _load(config)
+    from bot import visit  # noqa: PLC0415
+
+    raise typer.Exit(_run(visit.do(settings, line, as_json=json, yes=yes)))
+
+
+@app.command()
+def check(config: ConfigPath = None) -> None:
+    """Read the configuration and tell every mistake in it."""
+    settings = _load(config)
+    for warning in settings.warnings:
+        typer.echo(f"warning: {warning}", err=True)
+    from bot import app as composition  # noqa: PLC0415
+
+    engines = ", ".join(door.url for door in composition.doors(settings))
+    store = "your own" if settings.store.url else f"embedded, in {settings.state}"
+    typer.echo("The configuration is fine.")
+    typer.echo(f"  engines  {engines}" + ("" if settings.engines else " (found here)"))
+    typer.echo(f"  store    {store}")
+    typer.echo(f"  metrics  {settings.metrics.listen or 'off'}")
+    typer.echo(
+        f"  policy   {len(settings.grants)} grants, {len(settings.guards)} guards, {len(settings.admins)} admins"
+    )
+
+
+@app.callback(invoke_without_command=True)
+def _root(
+    context: typer.Context,
+    version: Annotated[bool, typer.Option("--version", help="Print the version and end.")] = False,
+) -> None:
+    if version:
+        import importlib.metadata  # noqa: PLC0415
+
+        typer.echo(f"quarterdeck {importlib.metadata.version('quarterdeck')}")
+        raise typer.Exit
+
+
+def main() -> None:
+    try:
+        app()
+    except errors.ConfigError as error:
+        print(error.say(), file=sys.stderr)  # noqa: T201
+        sys.exit(BAD_CONFIG)
+    except errors.QuarterdeckError as error:
+        print(error.say(), file=sys.stderr)  # noqa: T201
+        sys.exit(1)
+
+
+def _load(path: Path | None) -> Any:
+    from core import config, logs  # noqa: PLC0415
+
+    settings = config.load(path)
+    logs.configure(settings.log.level, settings.log.format)
+    return settings
+
+
+def _run(work: Any) -> Any:
+    try:
+        return asyncio.run(work)
+    except KeyboardInterrupt:
+        sys.exit(130)
+
+
+if __name__ == "__main__":
+    main()

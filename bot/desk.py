@@ -1,0 +1,235 @@
+"""The bot's own operations as one more runtime: help, who may what, grants, the audit trail.
+
+It answers from the policy in force and from the store; what it changes moves the store's policy version, so every
+replica reads it before its next command.
+"""
+
+from __future__ import annotations
+
+import difflib
+import fnmatch
+import re
+import secrets
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import msgspec
+
+from bot import grammar, policy
+from bot.book import Book
+from core import errors
+from core.model import actions, desk
+from core.model.actions import Risk
+from core.model.people import Identity, Place
+from core.model.policy import Grant
+from core.model.refs import EVERYTHING, Facts, Kind, Ref, Selector
+from core.ports import Call, Query
+from core.store import Store
+from runtimes import fleet
+from runtimes.adapter import Adapter, does
+
+WHO = re.compile(r"everyone|group:[\w.@/+-]{1,80}|[a-z]+:[\w.@/+-]{1,80}")
+AUDIT_SCAN = 5_000  # rows looked through for those that match
+
+
+class Desk(Adapter):
+    def __init__(
+        self,
+        *,
+        book: Book,
+        store: Store,
+        catalogue: Any,
+        clock: Callable[[], datetime],
+    ) -> None:
+        super().__init__(desk.DESK)
+        self._book = book
+        self._store = store
+        self._catalogue = catalogue
+        self._clock = clock
+        self.fleet: fleet.Fleet | None = None
+
+    @does(desk.ShowHelp)
+    async def help(self, action: desk.ShowHelp, seconds: float) -> desk.HelpPage:
+        commands = [self._catalogue.find(action.topic)] if action.topic else list(self._catalogue)
+        return desk.HelpPage(commands=tuple(grammar.describe(command) for command in commands), topic=action.topic)
+
+    @does(desk.WhoAmI)
+    async def whoami(self, action: desk.WhoAmI, seconds: float) -> desk.Standing:
+        who, place = action.who, action.place
+        grants = tuple(
+            grant
+            for grant in self._book.policy.grants
+            if policy.is_subject(who, grant.who) and (not grant.places or place.channel in grant.places)
+        )
+        return desk.Standing(
+            id=who.id,
+            name=who.name,
+            groups=tuple(sorted(who.groups)),
+            admin=who.admin,
+            grants=((policy.OWNER,) if who.admin else ()) + grants,
+        )
+
+    @does(desk.Explain)
+    async def explain(self, action: desk.Explain, seconds: float) -> desk.Explanation:
+        facts = await self._facts(action.target, seconds) if action.target else None
+        decisions = []
+        for verb, risk in self._verbs(action.word):
+            held = policy.stand(self._book.policy, action.who, action.place, verb, risk)
+            target = action.target or Ref(engine=desk.DESK, kind=Kind.ENGINE, id=verb, name=verb)
+            decision = (
+                policy.judge(held, target, facts, self._clock())
+                if action.target is not None
+                else policy.anything(held, target)
+            )
+            subject = f"{verb} on {action.target.name}" if action.target else verb
+            decisions.append((subject, decision))
+        return desk.Explanation(decisions=tuple(decisions))
+
+    @does(desk.AddGrant)
+    async def grant(self, action: desk.AddGrant, seconds: float) -> desk.Granted:
+        if not WHO.fullmatch(action.who):
+            raise errors.BadUsage(
+                f"“{action.who}” is nobody a grant can name.",
+                hint="Write everyone, group:NAME, or an identity such as console:alice or slack:T0123/U0456.",
+            )
+        for pattern in action.can:
+            self._known(pattern)
+        wanted = Grant(
+            id=f"g-{secrets.token_hex(3)}",
+            who=action.who,
+            can=action.can,
+            on=action.on,
+            places=action.places,
+            source="store",
+            by=action.by.id,
+        )
+        self._may_pass_on(action.by, action.place, wanted)
+        for grant in self._book.policy.grants:
+            if replace(grant, id="", by="", source="") == replace(wanted, id="", by="", source=""):
+                return desk.Granted(grant=grant, new=False)
+        await self._book.catch_up(await self._store.add_grant(wanted.id, msgspec.json.encode(wanted)))
+        return desk.Granted(grant=wanted)
+
+    @does(desk.RemoveGrant)
+    async def revoke(self, action: desk.RemoveGrant, seconds: float) -> desk.Revoked:
+        grant = next((grant for grant in self._book.policy.grants if grant.id == action.id), None)
+        if grant is None:
+            known = [grant.id for grant in self._book.policy.grants if grant.source == "store"]
+            close = difflib.get_close_matches(action.id, known, n=1)
+            raise errors.NotFound(
+                f"There is no grant “{action.id}”.",
+                hint=f"Did you mean {close[0]}?" if close else "See them with: grants",
+            )
+        if grant.source != "store":
+            raise errors.NotPermitted(
+                f"{grant.id} stands in the configuration and cannot be revoked from here.",
+                rule="config-grant",
+                hint="Take it out of quarterdeck.yaml, then reload (SIGHUP)." if grant.source == "config" else "",
+            )
+        await self._store.remove_grant(grant.id)
+        await self._book.catch_up(await self._store.policy_version())
+        return desk.Revoked(grant=grant)
+
+    @does(desk.ListGrants)
+    async def grants(self, action: desk.ListGrants, seconds: float) -> tuple[Grant, ...]:
+        return self._book.policy.grants
+
+    @does(desk.ReadAudit)
+    async def audit(self, action: desk.ReadAudit, seconds: float) -> tuple[desk.AuditEntry, ...]:
+        since = ""
+        if action.since_ns:
+            since = datetime.fromtimestamp(action.since_ns / 1e9, UTC).isoformat(timespec="milliseconds")
+        found: list[desk.AuditEntry] = []
+        before, scanned = None, 0
+        while len(found) < action.limit and scanned < AUDIT_SCAN:
+            rows = await self._store.read_audit(count=500, before=before)
+            if not rows:
+                break
+            before, scanned = rows[-1].id, scanned + len(rows)
+            for row in rows:
+                entry = _entry(row.fields, row.count)
+                if entry.at < since:
+                    scanned = AUDIT_SCAN
+                    break
+                if _wanted(action, entry):
+                    found.append(entry)
+        return tuple(reversed(found[: action.limit]))
+
+    def _verbs(self, word: str) -> Sequence[tuple[str, Risk]]:
+        """A command's name or alias, or a verb, as verbs with their risk."""
+        risks = {kind.verb: kind.risk for kind in actions.every()}
+        if word in risks:
+            return ((word, risks[word]),)
+        command = self._catalogue.find(word)
+        return tuple((verb, risks[verb]) for verb in command.verbs)
+
+    def _known(self, pattern: str) -> None:
+        verbs = sorted(kind.verb for kind in actions.every())
+        roles = self._book.policy.roles
+        words = [*verbs, *roles, "risk:read", "risk:change", "risk:destroy"]
+        if pattern in words or any(fnmatch.fnmatchcase(verb, pattern) for verb in verbs):
+            return
+        close = difflib.get_close_matches(pattern, words, n=2)
+        raise errors.BadUsage(
+            f"“{pattern}” covers no operation.",
+            hint=f"Did you mean {' or '.join(close)}?"
+            if close
+            else f"Roles: {', '.join(roles)}; verbs such as container.restart.",
+        )
+
+    def _may_pass_on(self, by: Identity, place: Place, wanted: Grant) -> None:
+        """Nobody grants what they lack: each verb must be theirs, on no fewer things and in no fewer places."""
+        if by.admin:
+            return
+        held = self._book.policy
+        for kind in actions.every():
+            if not policy.covers(wanted.can, kind.verb, kind.risk, held.roles):
+                continue
+            mine = policy.stand(held, by, place, kind.verb, kind.risk).grants
+            if not any(_wider(own.on, wanted.on) and _as_many(own.places, wanted.places) for own in mine):
+                raise errors.NotPermitted(
+                    f"You may not grant {kind.verb} on {wanted.on}: you do not have that yourself.",
+                    rule="grant-only-what-you-have",
+                    hint=f"It can be given by {', '.join(policy.granters(held)[:4])}.",
+                )
+
+    async def _facts(self, target: Ref, seconds: float) -> Facts | None:
+        assert self.fleet is not None
+        now = self._clock()
+        call = Call(id="explain", who="", deadline=now + timedelta(seconds=seconds), invocation="")
+        survey = await self.fleet.survey(Query(), call)
+        row = next((row for row in survey.rows if row.ref.id == target.id), None)
+        return None if row is None else row.facts(now)
+
+
+def _wider(own: Selector, wanted: Selector) -> bool:
+    """Whether `own` surely reaches all that `wanted` does: each part it sets is set the same there."""
+    if own == EVERYTHING:
+        return True
+    parts = ("engine", "host", "name", "project", "service")
+    return all(getattr(own, part) in ("", getattr(wanted, part)) for part in parts) and set(own.labels) <= set(
+        wanted.labels
+    )
+
+
+def _as_many(own: Sequence[str], wanted: Sequence[str]) -> bool:
+    return not own or (bool(wanted) and set(wanted) <= set(own))
+
+
+def _entry(fields: dict[str, str] | Any, count: int) -> desk.AuditEntry:
+    known = {name: fields.get(name, "") for name in desk.AuditEntry.__struct_fields__ if name != "count"}
+    return desk.AuditEntry(**known, count=count)
+
+
+def _wanted(action: desk.ReadAudit, entry: desk.AuditEntry) -> bool:
+    if action.who and not fnmatch.fnmatchcase(entry.who, action.who) and action.who not in entry.who.split(":", 1):
+        return False
+    if action.target and not any(
+        fnmatch.fnmatchcase(word, action.target)
+        for ref in entry.target.split(", ")
+        for word in (ref, ref.partition("@")[0])
+    ):
+        return False
+    return not action.refused or entry.phase == "refused"

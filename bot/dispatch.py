@@ -1,0 +1,394 @@
+"""The one road from words to action. Slash commands, mentions, buttons, schedules and the console all enter at its
+first line.
+
+    parse → enter → plan → decide → ask → hold → record the intent → run → record the outcome → render → redact
+
+Straight code on purpose, with no stages to configure: the order is the security of this product. Reads survive a store
+that is away; changes do not run unless their intent was recorded. A change is sent to an engine at most once; where we
+cannot know whether it happened the reply and the audit say UNKNOWN, and nothing is repeated.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from typing import Any
+
+import msgspec
+import structlog
+
+from bot import approvals, audit, book, grammar, limits, policy
+from bot.sight import Sight
+from commands.spec import Command, Context, Result
+from core import errors, redact
+from core.metrics import Metrics
+from core.model import desk
+from core.model.actions import Action, Risk
+from core.model.people import Invocation
+from core.model.policy import Decision, Verdict
+from core.model.refs import Kind, Ref
+from core.model.replies import Button, Ending, Reply, Status, Text, Tone, say
+from core.model.things import Containers, Outcome
+from core.ports import Call
+from core.store import Held, Lease, Phase, Store
+from runtimes.fleet import Fleet
+
+log = structlog.get_logger(__name__)
+AT_ONCE = 8  # actions of one plan that run side by side
+STAR = frozenset("*?")
+ENDINGS: tuple[tuple[type[errors.QuarterdeckError], Ending], ...] = (
+    (errors.NotFound, Ending.NOTHING),
+    (errors.UserError, Ending.USAGE),
+    (errors.Refused, Ending.REFUSED),
+)
+
+
+@dataclass(slots=True, kw_only=True)
+class Trail:
+    """What one walk has come to know, for metrics, audit and the sentence of an unexpected end."""
+
+    command: str = "none"
+    verdict: str = "none"
+    entered: bool = False
+    decision: Decision | None = None
+    leases: list[Lease] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unfinished:
+    """An invocation another process of ours began and did not end, and what there is to say about it."""
+
+    who: str
+    line: str
+    text: str
+
+
+class Road:
+    """All that a line of words meets on its way. One per process; holds no state of a conversation."""
+
+    def __init__(
+        self,
+        *,
+        catalogue: Any,
+        fleet: Fleet,
+        store: Store,
+        book: book.Book,
+        limits: limits.Limits,
+        approvals: approvals.Approvals,
+        audit: audit.Audit,
+        metrics: Metrics,
+        clock: Callable[[], datetime],
+        replica: str,
+        many: int = 3,
+    ) -> None:
+        self._catalogue = catalogue
+        self._fleet = fleet
+        self._store = store
+        self._book = book
+        self._limits = limits
+        self._approvals = approvals
+        self._audit = audit
+        self._metrics = metrics
+        self._clock = clock
+        self._replica = replica
+        self._many = many
+
+    async def answer(self, inv: Invocation) -> Reply | None:
+        """The reply to one invocation, made safe to show; None when it was delivered before and is not to be
+        answered."""
+        began, trail = time.monotonic(), Trail()
+        try:
+            reply = await self._walk(inv, trail)
+        except errors.QuarterdeckError as error:
+            reply = _sorry(error)
+            if isinstance(error, errors.Refused) and trail.decision is None:
+                await self._refused_on_the_way(inv, trail, error)
+        except Exception:
+            reference = secrets.token_hex(4)
+            log.exception("a command failed because of a bug", action="answer", command=trail.command, ref=reference)
+            reply = say(
+                f"Internal error, reference {reference}; the log has the details.", Tone.BAD, ending=Ending.ERROR
+            )
+        finally:
+            await self._leave(inv, trail)
+        if reply is None:
+            return None
+        took = time.monotonic() - began
+        self._metrics.commands_total.labels(trail.command, trail.verdict, reply.ending).inc()
+        self._metrics.command_duration_seconds.labels(trail.command).observe(took)
+        return redact.redact_reply(replace(reply, took=timedelta(seconds=took)))
+
+    async def _walk(self, inv: Invocation, trail: Trail) -> Reply | None:
+        parsed = grammar.parse(inv.line, self._catalogue)
+        trail.command = parsed.command.name
+        in_force = await self._enter(inv, parsed.command.risk, trail)
+        if in_force is None:
+            return None
+        now = self._clock()
+        call = Call(id=secrets.token_hex(8), who=inv.who.id, deadline=inv.deadline, invocation=inv.id)
+        sight = Sight(engines=self._fleet, in_force=in_force, who=inv.who, place=inv.place, call=call, now=now)
+        context = Context(who=inv.who, place=inv.place, args=parsed.args, find=sight, now=now)
+        if parsed.command.risk is not Risk.READ:
+            _refuse_bare_star(parsed.args)
+        plan = tuple(await parsed.command.plan(context))
+        if plan and isinstance(plan[0], desk.Answer):
+            return await self._take_up(inv, plan[0], sight, context, trail)
+        return await self._carry_out(inv, parsed.command, context, plan, sight, trail=trail)
+
+    async def _enter(self, inv: Invocation, risk: Risk, trail: Trail) -> Any:
+        """Once, within limits, and under the newest policy: one round trip. None: this was delivered before."""
+        record = msgspec.json.encode(
+            {"invocation": inv.id, "who": inv.who.id, "place": inv.place.channel, "line": redact.redact(inv.line)}
+        )
+        try:
+            entered = await self._store.enter(
+                id=inv.id,
+                who=inv.who.id,
+                risk=risk,
+                rate=self._limits.rates[risk],
+                record=record,
+                replica=self._replica,
+            )
+            if not entered.first:
+                return None
+            trail.entered = True
+            wait = entered.retry_after
+            in_force = await self._book.catch_up(entered.policy_version)
+        except errors.StoreError as error:
+            if risk is not Risk.READ:
+                raise errors.StoreDown(
+                    f"Nothing was done: changes are refused while they cannot be recorded. {error.message}",
+                    hint=error.hint,
+                ) from error
+            wait, in_force = self._limits.spend_here(inv.who.id, risk), self._book.base
+        if wait > 0:
+            raise errors.RateLimited(timedelta(seconds=wait), risk=risk)
+        return in_force
+
+    async def _take_up(
+        self, inv: Invocation, answer: desk.Answer, sight: Sight, context: Context, trail: Trail
+    ) -> Reply:
+        """A yes or no to a question asked earlier: the same plan, its ids pinned, decided again as things are now."""
+        question = await self._approvals.peek(answer.token)
+        own = question.asker == inv.who.id
+        trail.command = question.command
+        if not answer.yes:
+            if not own and not any(policy.is_subject(inv.who, who) for who in question.approvers):
+                raise errors.NotPermitted(f"Only {question.asker_name} can cancel this.")
+            await self._approvals.claim(answer.token)
+            return say(f"Cancelled, nothing was done: {question.line}")
+        if question.verdict is Verdict.CONFIRM and not own:
+            raise errors.NotPermitted(
+                f"Only {question.asker_name} can confirm this.", hint="Give the command yourself."
+            )
+        if question.verdict is Verdict.APPROVE:
+            if own:
+                raise errors.NotPermitted("Somebody else has to approve this.", hint=_approvers(question.approvers))
+            if question.approvers and not any(policy.is_subject(inv.who, who) for who in question.approvers):
+                raise errors.NotPermitted("You are not one of its approvers.", hint=_approvers(question.approvers))
+        plan = question.actions()
+        await sight.look_again(plan)
+        question = await self._approvals.claim(answer.token)
+        parsed = grammar.parse(question.line, self._catalogue)
+        asked = question.line if own else f"{question.line} (asked by {question.asker})"
+        return await self._carry_out(
+            replace(inv, line=asked),
+            parsed.command,
+            replace(context, args=parsed.args),
+            plan,
+            sight,
+            trail=trail,
+            answered=question.verdict,
+        )
+
+    async def _carry_out(
+        self,
+        inv: Invocation,
+        command: Command,
+        context: Context,
+        plan: Sequence[Action[Any]],
+        sight: Sight,
+        *,
+        trail: Trail,
+        answered: Verdict = Verdict.ALLOW,
+    ) -> Reply:
+        if not plan:
+            return command.render(context, ())
+        decision = self._decide(inv, plan, sight)
+        trail.decision, trail.verdict = decision, decision.verdict.name.lower()
+        if decision.verdict is Verdict.DENY:
+            await self._audit.refusal(inv, plan[0].verb, _targets(plan), decision)
+            raise errors.NotPermitted(decision.reason, rule=decision.rule, hint=decision.hint)
+        if decision.verdict > answered:
+            return await self._ask(inv, command, plan, decision)
+        if all(action.risk is Risk.READ for action in plan):
+            results = await self._run(plan, inv, sight)
+            await self._audit.outcomes(inv, "read", _ends(results), decision)
+            return command.render(context, results)
+        await self._hold(inv, plan, trail)
+        await self._audit.intent(inv, plan, decision)
+        await self._store.phase(inv.id, Phase.INTENT, msgspec.json.encode(audit.told(plan)))
+        results = await self._run(plan, inv, sight)
+        await self._audit.outcomes(inv, "outcome", _ends(results), decision)
+        return command.render(context, results)
+
+    def _decide(self, inv: Invocation, plan: Sequence[Action[Any]], sight: Sight) -> Decision:
+        decisions = [sight.decide(action, ref) for action in plan for ref in action.touches()]
+        changes = [action for action in plan if action.risk is not Risk.READ and action.engine != desk.DESK]
+        if any(action.risk is Risk.DESTROY for action in changes):
+            decisions.append(_brake("brake:destroy", f"{inv.line.strip()} cannot be undone"))
+        elif len(changes) > self._many:
+            decisions.append(_brake("brake:many", f"this changes {len(changes)} things at once"))
+        return policy.strictest(decisions)
+
+    async def _ask(self, inv: Invocation, command: Command, plan: Sequence[Action[Any]], decision: Decision) -> Reply:
+        question = await self._approvals.put(
+            asker=inv.who.id,
+            asker_name=inv.who.name,
+            command=command.name,
+            line=inv.line,
+            plan=plan,
+            verdict=decision.verdict,
+            reason=decision.reason,
+            approvers=decision.approvers,
+        )
+        await self._audit.outcomes(inv, "asked", [(action, "", question.token) for action in plan], decision)
+        names = [ref.name for action in plan for ref in action.touches()]
+        shown = ", ".join(names[:10]) + (f" and {len(names) - 10} more" if len(names) > 10 else "")
+        minutes = max(1, round(self._approvals.ttl.total_seconds() / 60))
+        if decision.verdict is Verdict.APPROVE:
+            text = f"{command.name} {shown}: {decision.reason}. Somebody else has to approve it within {minutes} min."
+            text += f" {_approvers(decision.approvers)}"
+        else:
+            text = f"{command.name} {shown}? Please confirm within {minutes} min: {decision.reason}."
+        yes = "Approve" if decision.verdict is Verdict.APPROVE else f"Yes, {command.name} {_few(names)}"
+        return Reply(
+            blocks=(Text(text=text, tone=Tone.WARN),),
+            buttons=(
+                Button(label=yes, line=f"confirm {question.token}", danger=True),
+                Button(label="Cancel", line=f"cancel {question.token}"),
+            ),
+            ending=Ending.ASKED,
+        )
+
+    async def _hold(self, inv: Invocation, plan: Sequence[Action[Any]], trail: Trail) -> None:
+        """One change at a time per target, across replicas. In one order for everybody, so no two wait for each
+        other."""
+        for action in sorted(plan, key=lambda one: str(one.touches()[0])):
+            for ref in action.touches():
+                if ref.kind is Kind.DESK:
+                    continue
+                record = {"who": inv.who.name, "doing": action.verb, "at": self._clock().timestamp()}
+                held = await self._store.hold(
+                    f"{ref.engine}/{ref.id}", msgspec.json.encode(record), action.patience() + 30
+                )
+                if isinstance(held, Held):
+                    other = msgspec.json.decode(held.record)
+                    ago = timedelta(seconds=self._clock().timestamp() - other["at"])
+                    busy = errors.Busy(ref.name, other["who"], other["doing"], ago)
+                    refused = Decision(verdict=Verdict.DENY, rule="busy", reason=busy.message)
+                    await self._audit.refusal(inv, action.verb, str(ref), refused)
+                    raise busy
+                trail.leases.append(held)
+
+    async def _run(self, plan: Sequence[Action[Any]], inv: Invocation, sight: Sight) -> Sequence[Result]:
+        gate = asyncio.Semaphore(AT_ONCE)
+        call = sight.call
+
+        async def one(action: Action[Any]) -> Result:
+            async with gate:
+                try:
+                    value = await self._fleet.run(action, call)
+                except errors.QuarterdeckError as error:
+                    if action.risk is not Risk.READ and getattr(error, "sent", False):
+                        return Result(action=action, value=Outcome(status=Status.UNKNOWN, detail=error.say()))
+                    return Result(action=action, error=error)
+                return Result(action=action, value=await sight.filter(action, value))
+
+        return await asyncio.gather(*(one(action) for action in plan))
+
+    async def _leave(self, inv: Invocation, trail: Trail) -> None:
+        try:
+            for lease in trail.leases:
+                await self._store.release(lease)
+            if trail.entered:
+                await self._store.phase(inv.id, Phase.DONE)
+        except errors.StoreError as error:
+            log.warning("the store was lost while a command ended", action="leave", reason=error.message)
+
+    async def _refused_on_the_way(self, inv: Invocation, trail: Trail, error: errors.Refused) -> None:
+        trail.verdict = "refused"
+        rule = type(error).__name__.lower()
+        await self._audit.refusal(
+            inv, trail.command, "", Decision(verdict=Verdict.DENY, rule=rule, reason=error.message)
+        )
+
+    async def recover(self) -> Sequence[Unfinished]:
+        """Invocations whose process ended midway: begun ones did nothing, those past their intent are UNKNOWN and
+        audited so. Each is told by one process only. Raises StoreDown."""
+        found = []
+        for lost in await self._store.unfinished():
+            if not await self._store.take_unfinished(lost.id, seen=lost.phase):
+                continue
+            record = msgspec.json.decode(lost.record, type=dict[str, str])
+            if lost.phase is Phase.INTENT:
+                text = "Quarterdeck ended while this ran. Whether it happened is not known; nothing is repeated."
+                await self._audit.lost(record, msgspec.json.decode(lost.detail, type=list[dict[str, str]]), text)
+            else:
+                text = "Quarterdeck was restarted before doing this; nothing was done."
+            found.append(Unfinished(who=record.get("who", ""), line=record.get("line", ""), text=text))
+        return found
+
+
+def _sorry(error: errors.QuarterdeckError) -> Reply:
+    ending = next((ending for kind, ending in ENDINGS if isinstance(error, kind)), Ending.FAILED)
+    tone = Tone.WARN if ending in (Ending.NOTHING, Ending.USAGE) else Tone.BAD
+    return say(error.say(), tone, ending=ending)
+
+
+def _refuse_bare_star(args: Mapping[str, Any]) -> None:
+    targets = args.get("target") or ()
+    for word in (targets,) if isinstance(targets, str) else targets:
+        name = word.partition("@")[0].partition("#")[0]
+        if name and set(name) <= STAR:
+            raise errors.BadUsage(
+                f"“{word}” for a change would mean everything.",
+                hint="Name them, or use a pattern such as web-* or --label.",
+            )
+
+
+def _brake(rule: str, reason: str) -> Decision:
+    return Decision(verdict=Verdict.CONFIRM, rule=rule, reason=reason)
+
+
+def _targets(plan: Sequence[Action[Any]]) -> str:
+    refs: list[Ref] = [ref for action in plan for ref in action.touches()]
+    return ", ".join(str(ref) for ref in refs[:20])
+
+
+def _ends(results: Sequence[Result]) -> Sequence[tuple[Action[Any], str, str]]:
+    ends = []
+    for result in results:
+        if result.error is not None:
+            ends.append((result.action, str(Status.FAILED), result.error.message))
+        elif isinstance(result.value, Outcome):
+            ends.append((result.action, result.value.status, result.value.detail))
+        elif isinstance(result.value, Containers):
+            ends.append((result.action, str(Status.DONE), f"{len(result.value.rows)} rows"))
+        else:
+            ends.append((result.action, str(Status.DONE), ""))
+    return ends
+
+
+def _approvers(who: Sequence[str]) -> str:
+    return (
+        f"It can be approved by {', '.join(who)}." if who else "It can be approved by anybody who may do it themselves."
+    )
+
+
+def _few(names: Sequence[str]) -> str:
+    return names[0][:40] if len(names) == 1 else f"{len(names)} things"

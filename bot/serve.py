@@ -1,0 +1,97 @@
+"""`quarterdeck run`: watch the engines, serve the metrics page, open the console where there is a terminal.
+
+Goes on when an engine or the store is away. The first Ctrl-C drains: surfaces close, running commands end, then the
+store stops.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+import socket
+import sys
+import time
+from pathlib import Path
+
+import structlog
+
+from bot import app as composition
+from bot import console as talk
+from bot import http, visit
+from collectors import exposition, pipeline, watch
+from core import config, logs, supervise
+from runtimes.mirror import Mirror, Watched
+
+log = structlog.get_logger(__name__)
+GREET_WITHIN = 2.0  # seconds the console waits for the engines before it opens all the same
+AGAIN = supervise.Backoff()
+
+
+async def run(settings: config.Config, path: Path | None, door: socket.socket | None, *, console: bool) -> None:
+    """Until stopped. `door`: the socket already bound for the metrics page, None when that is off."""
+    async with supervise.Supervisor() as supervisor:
+        supervisor.catch_signals()
+        for warning in settings.warnings:
+            log.warning(warning)
+        if door is not None:
+            supervisor.on_close("metrics socket", lambda: _close(door))
+        built = await composition.build(settings, watch=True, supervisor=supervisor)
+        built.metrics.config_last_reload_successful.set(1)
+        built.metrics.config_last_reload_timestamp_seconds.set(time.time())
+        if built.embedded is not None:
+            supervisor.run("embedded store", built.embedded.keep, AGAIN)
+        supervisor.run("beat", lambda: composition.beat(built), AGAIN)
+        supervisor.run("sweep", lambda: composition.sweep(built), AGAIN)
+        for engine, mirror in zip(built.engines, built.mirrors, strict=True):
+            supervisor.run(f"watch {engine.ref}", _watch(built, engine, mirror).run, AGAIN)
+        if door is not None:
+            page = exposition.Exposition(
+                built.metrics,
+                lambda: built.mirrors,
+                options=exposition.Options(
+                    container_labels=settings.metrics.container_labels,
+                    most_containers=settings.metrics.max_containers,
+                ),
+            )
+            server = await http.serve(door, page=page.render, ready=built.ready)
+            supervisor.on_close("http", server.aclose)
+        asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, built.reload, path)
+        where = f"http://{settings.metrics.listen}/metrics" if door is not None else "off"
+        if console and sys.stdin.isatty() and sys.stdout.isatty():
+            if settings.log.level == "info":
+                logs.configure("warning", settings.log.format)  # what goes well is not said between somebody's lines
+            supervisor.run("console", lambda: _console(built, where))
+        else:
+            log.info(
+                "watching; no chat is configured and there is no terminal, so nobody can talk to this process",
+                engines=[str(engine.ref) for engine in built.engines],
+                metrics=where,
+            )
+        await supervisor.serve_until_stopped()
+
+
+def _watch(built: composition.App, engine: Watched, mirror: Mirror) -> watch.Watch:
+    return watch.Watch(engine, mirror, pipeline.Pipeline(mirror, built.metrics), built.store, built.metrics)
+
+
+async def _console(built: composition.App, metrics: str) -> None:
+    """The console of a running bot; leaving it stops the bot, as it was started here."""
+    print(f"Quarterdeck {composition.version()}; metrics {metrics}")  # noqa: T201
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(GREET_WITHIN):
+            while not all(mirror.live for mirror in built.mirrors):  # noqa: ASYNC110 (several mirrors, no one event)
+                await asyncio.sleep(0.02)
+    for mirror in built.mirrors:
+        print(f"  {mirror.ref}: " + (_count(len(mirror.containers)) if mirror.live else "not reached yet"))  # noqa: T201
+    print(f"No chat is configured, so this is the console. {talk.GREETING}")  # noqa: T201
+    await visit.converse(built)
+    built.supervisor.stop("the console was left")
+
+
+def _count(number: int) -> str:
+    return f"{number} container{'' if number == 1 else 's'}"
+
+
+async def _close(door: socket.socket) -> None:
+    door.close()

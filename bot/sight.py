@@ -1,0 +1,111 @@
+"""What one asker may see and touch during one command: the Finder given to its plan, and the judge of each target.
+
+It looks once: the rows a plan was made from are the facts it is decided on. What the asker may not list does not exist
+here, in names, candidates and “did you mean” alike.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from bot import policy
+from core import errors
+from core.model.actions import Action, ListContainers, ListEvents, Risk
+from core.model.events import Event
+from core.model.people import Identity, Place
+from core.model.policy import Decision, Policy, Verdict
+from core.model.refs import EngineRef, Facts, Kind, Ref
+from core.model.things import Container, Containers
+from core.ports import Call, Query
+from runtimes import fleet
+
+
+class Sight:
+    def __init__(
+        self, *, engines: fleet.Fleet, in_force: Policy, who: Identity, place: Place, call: Call, now: datetime
+    ) -> None:
+        self.call = call
+        self._fleet = engines
+        self._policy = in_force
+        self._who = who
+        self._place = place
+        self._now = now
+        self._stands: dict[str, policy.Stand] = {}
+        self._rows: dict[str, Container] = {}
+
+    def engines(self, query: Query) -> Sequence[EngineRef]:
+        return self._fleet.engines(query)
+
+    async def find(self, query: Query) -> Sequence[Ref]:
+        self._fleet.engines(query)
+        survey = await self._fleet.survey(query, self.call)
+        rows = fleet.select(query, survey, self._visible)
+        self._rows.update((row.ref.id, row) for row in rows)
+        return [row.ref for row in rows]
+
+    def decide(self, action: Action[Any], ref: Ref) -> Decision:
+        stand = self._stand(action.verb, action.risk)
+        if action.listing:
+            # A list is allowed if any row could be; the rows are then judged one by one.
+            return policy.anything(stand, ref)
+        return policy.judge(stand, ref, self._facts(ref), self._now)
+
+    async def filter(self, action: Action[Any], value: Any) -> Any:
+        """The part of a list the asker may see."""
+        if isinstance(action, ListContainers):
+            stand = self._stand(action.verb, action.risk)
+            if stand.open:
+                return value
+            listed: Containers = value
+            return Containers(
+                rows=tuple(row for row in listed.rows if self._visible(row)), source=listed.source, age=listed.age
+            )
+        if isinstance(action, ListEvents):
+            return await self._seen(action, value)
+        return value
+
+    async def look_again(self, plan: Sequence[Action[Any]]) -> None:
+        """Fresh facts for a plan made earlier. Raises Expired when a target is gone: a plan is never moved to whatever
+        carries the name now."""
+        pinned = [ref for action in plan for ref in action.touches() if ref.kind is Kind.CONTAINER]
+        if not pinned:
+            return
+        survey = await self._fleet.survey(Query(), self.call, fresh=True)
+        rows = {row.ref.id: row for row in survey.rows}
+        for ref in pinned:
+            if ref.engine in survey.missing:
+                raise survey.missing[ref.engine]
+            if ref.id not in rows:
+                raise errors.Expired(
+                    f"{ref.name} ({ref.id[:12]}) is gone since you asked; nothing was done.",
+                    hint="If another took its name, give the command again.",
+                )
+            self._rows[ref.id] = rows[ref.id]
+
+    def _visible(self, row: Container) -> bool:
+        stand = self._stand(ListContainers.verb, Risk.READ)
+        return stand.open or policy.judge(stand, row.ref, row.facts(self._now), self._now).verdict is not Verdict.DENY
+
+    def _facts(self, ref: Ref) -> Facts | None:
+        row = self._rows.get(ref.id)
+        return None if row is None else row.facts(self._now)
+
+    async def _seen(self, action: ListEvents, events: Sequence[Event]) -> Sequence[Event]:
+        stand = self._stand(action.verb, action.risk)
+        if stand.open:
+            return events
+        survey = await self._fleet.survey(Query(), self.call)
+        self._rows.update((row.ref.id, row) for row in survey.rows)
+        return tuple(
+            event
+            for event in events
+            if policy.judge(stand, event.subject, self._facts(event.subject), self._now).verdict is not Verdict.DENY
+        )
+
+    def _stand(self, verb: str, risk: Risk) -> policy.Stand:
+        found = self._stands.get(verb)
+        if found is None:
+            found = self._stands[verb] = policy.stand(self._policy, self._who, self._place, verb, risk)
+        return found

@@ -1,0 +1,184 @@
+"""A reply as text for a terminal, or as JSON for a program, and the exit code of its ending.
+
+Replies arrive redacted. Everything in them is made safe to print here: what a container calls itself or writes cannot
+move the cursor or forge a line of ours. Tables are cut to the width; sentences and lines are not, so that they can be
+copied whole.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import wcwidth
+
+from core import plain
+from core.model.replies import Block, Button, Ending, Fields, Lines, Reply, Table, Text, Tone
+
+# For scripts: 1 is “nothing there” as with grep, 70 is EX_SOFTWARE; 4 and 6 are neither success nor failure.
+EXIT: Mapping[Ending, int] = {
+    Ending.OK: 0,
+    Ending.NOTHING: 1,
+    Ending.USAGE: 2,
+    Ending.REFUSED: 3,
+    Ending.ASKED: 4,
+    Ending.FAILED: 5,
+    Ending.UNKNOWN: 6,
+    Ending.ERROR: 70,
+}
+SCHEMA = 1
+GAP = "  "
+NARROWEST = 6  # columns of text a cell keeps, however narrow the terminal
+_COLOURS = {Tone.GOOD: "32", Tone.WARN: "33", Tone.BAD: "31"}
+
+
+def render(reply: Reply, width: int = 0, colour: bool = False) -> str:
+    """The reply as lines of text without a last line break. `width`: columns to fit tables into, 0 for no limit (pipes
+    and files); `colour`: whether escapes of our own may be used."""
+    parts = [_block(block, width, colour) for block in reply.blocks]
+    if reply.buttons:
+        parts.append(_choices(reply.buttons, colour))
+    return "\n".join(part for part in parts if part)
+
+
+def to_json(reply: Reply) -> str:
+    """One JSON object on one line, in ASCII; the schema is stable within its `v`.
+
+    `blocks` hold `type` (text, table, lines, fields) and that type's own keys; a table's `rows` are objects keyed by
+    column, with raw values: JSON escapes what a terminal must not see.
+    """
+    document = {
+        "v": SCHEMA,
+        "ending": str(reply.ending),
+        "took": reply.took.total_seconds(),
+        "blocks": [_as_data(block) for block in reply.blocks],
+        "buttons": [{"label": button.label, "line": button.line, "danger": button.danger} for button in reply.buttons],
+    }
+    return json.dumps(document, ensure_ascii=True, allow_nan=False)
+
+
+def _block(block: Block, width: int, colour: bool) -> str:
+    match block:
+        case Text():
+            return _painted(plain.paragraph(block.text), _COLOURS.get(block.tone, ""), colour)
+        case Lines():
+            return "\n".join([*_title(block.title, colour), *(plain.plain(line) for line in block.lines)])
+        case Fields():
+            return _fields(block, colour)
+        case Table():
+            return _table(block, width, colour)
+
+
+def _table(table: Table, width: int, colour: bool) -> str:
+    head = _title(table.title, colour)
+    if not table.rows:
+        return "\n".join([*head, plain.paragraph(table.empty)])
+    columns = [_cell(column) for column in table.columns]
+    rows = [[_cell(cell) for cell in row] for row in table.rows]
+    numeric = [all(_is_number(row[at]) for row in table.rows) for at in range(len(columns))]
+    widths = [max(_wide(line[at]) for line in [columns, *rows]) for at in range(len(columns))]
+    if width:
+        widths = _fitted(widths, width - len(GAP) * (len(widths) - 1))
+    lines = [_line(cells, widths, numeric) for cells in [columns, *rows]]
+    return "\n".join([*head, _painted(lines[0], "1", colour), *lines[1:]])
+
+
+def _fitted(widths: Sequence[int], room: int) -> list[int]:
+    """Column widths whose sum fits the room: the widest give first, and none below a few characters."""
+    fitted = list(widths)
+    over = sum(fitted) - room
+    while over > 0:
+        widest = max(fitted)
+        if widest <= NARROWEST:
+            break
+        second = max([wide for wide in fitted if wide < widest] or [0])
+        among = [at for at, wide in enumerate(fitted) if wide == widest]
+        step = max(1, min(widest - max(second, NARROWEST), over // len(among)))
+        for at in among:
+            if over > 0:
+                fitted[at] -= step
+                over -= step
+    return fitted
+
+
+def _line(cells: Sequence[str], widths: Sequence[int], numeric: Sequence[bool]) -> str:
+    shown = []
+    for cell, width, is_number in zip(cells, widths, numeric, strict=True):
+        text = _clipped(cell, width)
+        padding = " " * (width - _wide(text))
+        shown.append(padding + text if is_number else text + padding)
+    return GAP.join(shown).rstrip()
+
+
+def _fields(fields: Fields, colour: bool) -> str:
+    names = [_cell(name) for name in fields.fields]
+    longest = max((_wide(name) for name in names), default=0)
+    lines = [
+        f"{name}{' ' * (longest - _wide(name))}{GAP}{plain.plain(value)}".rstrip()
+        for name, value in zip(names, fields.fields.values(), strict=True)
+    ]
+    return "\n".join([*_title(fields.title, colour), *lines])
+
+
+def _choices(buttons: Sequence[Button], colour: bool) -> str:
+    shown = [
+        _painted(f"{number}) {_cell(button.label)}", _COLOURS[Tone.BAD] if button.danger else "", colour)
+        for number, button in enumerate(buttons, start=1)
+    ]
+    return GAP.join(shown)
+
+
+def _title(title: str, colour: bool) -> list[str]:
+    return [_painted(_cell(title), "1", colour)] if title else []
+
+
+def _painted(text: str, code: str, colour: bool) -> str:
+    return f"\x1b[{code}m{text}\x1b[0m" if colour and code and text else text
+
+
+def _cell(cell: str | float) -> str:
+    text = cell if isinstance(cell, str) else f"{cell:.10g}" if isinstance(cell, float) else str(cell)
+    return plain.plain(text).replace("\t", " ")
+
+
+def _is_number(cell: object) -> bool:
+    return isinstance(cell, int | float) and not isinstance(cell, bool)
+
+
+def _wide(text: str) -> int:
+    """Columns the text takes; East Asian characters and most emoji take two."""
+    return len(text) if text.isascii() else max(0, wcwidth.wcswidth(text))
+
+
+def _clipped(text: str, width: int) -> str:
+    if _wide(text) <= width:
+        return text
+    kept: list[str] = []
+    room = width - 1
+    for character in text:
+        room -= max(0, wcwidth.wcwidth(character))
+        if room < 0:
+            break
+        kept.append(character)
+    return "".join(kept) + "…"
+
+
+def _as_data(block: Block) -> dict[str, Any]:
+    match block:
+        case Text():
+            return {"type": "text", "text": block.text, "tone": str(block.tone)}
+        case Lines():
+            return {"type": "lines", "title": block.title, "lines": list(block.lines)}
+        case Fields():
+            return {"type": "fields", "title": block.title, "fields": dict(block.fields)}
+        case Table():
+            rows = [
+                {column: _finite(cell) for column, cell in zip(block.columns, row, strict=True)} for row in block.rows
+            ]
+            return {"type": "table", "title": block.title, "columns": list(block.columns), "rows": rows}
+
+
+def _finite(cell: str | float) -> str | float | None:
+    return None if isinstance(cell, float) and not math.isfinite(cell) else cell

@@ -1,0 +1,75 @@
+"""What happens to each batch of events of one engine, top to bottom: counted, applied to the mirror, remembered.
+
+Whole batches, in the engine's order, synchronously: between two batches all readers of the mirror see one state.
+Nothing is dropped here. This is the hot path: counters are kept children, looked up once per kind of event and batch.
+"""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Sequence
+
+from prometheus_client import Counter
+
+from core import metrics
+from core.model.events import Event
+from core.model.refs import EngineRef
+from runtimes.mirror import Mirror
+
+# fmt: off
+TYPES = frozenset({
+    "builder", "config", "container", "daemon", "image", "machine", "network", "node", "plugin", "pod", "secret",
+    "service", "system", "volume",
+})
+# The words Docker and Podman use. Whatever else an engine says is counted as `other`: no engine can add series.
+ACTIONS = frozenset({
+    "archive-path", "attach", "auto-update", "build", "checkpoint", "cleanup", "commit", "connect", "copy", "create",
+    "delete", "destroy", "detach", "die", "died", "disable", "disconnect", "enable", "evict", "exec", "exec_create",
+    "exec_detach", "exec_die", "exec_died", "exec_start", "export", "extract-to-dir", "health_status", "import",
+    "init", "install", "kill", "load", "mount", "oom", "pause", "prune", "pull", "pull-error", "push", "refresh",
+    "reload", "remove", "rename", "resize", "restart", "restore", "save", "start", "stop", "sync", "tag", "top",
+    "unmount", "unpause", "untag", "update",
+})
+# fmt: on
+_at = operator.attrgetter("at_ns")
+
+
+class Pipeline:
+    """One engine's. `take` is all there is to it."""
+
+    def __init__(self, mirror: Mirror, counts: metrics.Metrics) -> None:
+        self._mirror = mirror
+        self._counts = counts
+        self._engine: EngineRef | None = None
+        self._children: dict[tuple[str, str], Counter] = {}
+
+    def take(self, events: Sequence[Event]) -> int:
+        """Takes a batch of at least one event; returns the time of its newest."""
+        self._count(events)
+        self._mirror.apply(events)
+        self._mirror.remember(events)
+        newest: int = max(map(_at, events))
+        return newest
+
+    def _count(self, events: Sequence[Event]) -> None:
+        if self._mirror.ref is not self._engine:  # an engine tells its host's name at first contact
+            self._engine = self._mirror.ref
+            self._children = {}
+        seen: dict[tuple[str, str], int] = {}
+        for event in events:
+            key = (event.type, event.action)
+            seen[key] = seen.get(key, 0) + 1
+        for key, count in seen.items():
+            child = self._children.get(key)
+            if child is None:
+                child = self._child(*key)
+            child.inc(count)
+
+    def _child(self, kind: str, action: str) -> Counter:
+        word = action.partition(":")[0]
+        key = (kind if kind in TYPES else "other", word if word in ACTIONS else "other")
+        child = self._children.get(key)
+        if child is None:
+            child = self._counts.events_total.labels(*metrics.labels_of(self._mirror.ref), *key)
+            self._children[key] = child
+        return child

@@ -1,0 +1,118 @@
+"""What must have happened while nobody was told: the mirror against a fresh list, as synthetic Events.
+
+In: containers as they were last known and as the engine lists them now. Out: RESYNC events in the order of their times,
+which are the engine's own (started, finished) where it keeps them, otherwise the time of the list. What came and went
+in between leaves no trace: a container that crashed twice shows one death.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping
+
+from core.model.events import Event, EventKind, Origin
+from core.model.things import Container
+from runtimes.transitions import UP
+
+# An event's time and the one an inspection gives for the same fact lie this close together, seconds.
+SAME_FACT = 2.0
+_WORDS = {
+    EventKind.CREATED: "create",
+    EventKind.STARTED: "start",
+    EventKind.DIED: "die",
+    EventKind.OOM: "oom",
+    EventKind.HEALTH: "health_status",
+    EventKind.PAUSED: "pause",
+    EventKind.UNPAUSED: "unpause",
+    EventKind.RENAMED: "rename",
+    EventKind.REMOVED: "destroy",
+}
+
+
+def diff(
+    before: Mapping[str, Container],
+    after: Mapping[str, Container],
+    *,
+    since_ns: int,
+    at_ns: int,
+    skip: Collection[str] = (),
+) -> list[Event]:
+    """The events that lead from `before` to `after`, a list made at `at_ns`; ids in `skip` are left alone.
+
+    Of a container not in `before` only what is younger than `since_ns` is told: the rest was true when we began.
+    """
+    found: list[Event] = []
+    for thing, known in before.items():
+        if thing not in after and thing not in skip:
+            found += _gone(known, at_ns)
+    for thing, row in after.items():
+        if thing not in skip:
+            old = before.get(thing)
+            found += _new(row, since_ns, at_ns) if old is None else _changed(old, row, at_ns)
+    found.sort(key=lambda event: event.at_ns)
+    return found
+
+
+def _gone(known: Container, at_ns: int) -> Iterator[Event]:
+    if known.state in UP:
+        yield _event(EventKind.DIED, known, at_ns)
+    yield _event(EventKind.REMOVED, known, at_ns)
+
+
+def _new(row: Container, since_ns: int, at_ns: int) -> Iterator[Event]:
+    # Docker's list cuts the time of creation to whole seconds.
+    if (row.created_at + 1) * 1e9 > since_ns:
+        yield _event(EventKind.CREATED, row, _ns(row.created_at, at_ns))
+    if row.started_at is not None and row.started_at * 1e9 > since_ns:
+        yield _event(EventKind.STARTED, row, _ns(row.started_at, at_ns))
+        if row.state in UP and row.health == "unhealthy":
+            yield _event(EventKind.HEALTH, row, at_ns, health=row.health)
+    if row.state not in UP and row.finished_at is not None and row.finished_at * 1e9 > since_ns:
+        yield from _death(row, at_ns)
+
+
+def _changed(old: Container, row: Container, at_ns: int) -> Iterator[Event]:
+    if old.ref.name != row.ref.name:
+        yield _event(EventKind.RENAMED, row, at_ns, old_name=old.ref.name)
+    was, now = old.state in UP, row.state in UP
+    restarted = was and now and _later(row.started_at, old.started_at)
+    first_run = old.state == "created" and row.finished_at is not None
+    ran = not was and not now and (first_run or _later(row.finished_at, old.finished_at))
+    if restarted:
+        # How that run ended, nobody can tell any more.
+        yield _event(EventKind.DIED, row, _ns(row.started_at, at_ns) - 1)
+    if (now and not was) or restarted or (ran and row.started_at is not None):
+        yield _event(EventKind.STARTED, row, _ns(row.started_at, at_ns))
+    if (was and not now) or ran:
+        yield from _death(row, at_ns)
+    if was and now and not restarted and old.state != row.state:
+        yield _event(EventKind.PAUSED if row.state == "paused" else EventKind.UNPAUSED, row, at_ns)
+    if now and row.health not in ("", "starting", "" if restarted else old.health):
+        yield _event(EventKind.HEALTH, row, at_ns, health=row.health)
+
+
+def _death(row: Container, at_ns: int) -> Iterator[Event]:
+    ended = _ns(row.finished_at, at_ns)
+    if row.oom_killed:
+        yield _event(EventKind.OOM, row, ended - 1)
+    code = {} if row.exit_code is None else {"exit_code": str(row.exit_code)}
+    yield _event(EventKind.DIED, row, ended, **code)
+
+
+def _later(now: float | None, before: float | None) -> bool:
+    return now is not None and before is not None and now - before > SAME_FACT
+
+
+def _ns(seconds: float | None, at_ns: int) -> int:
+    return at_ns if seconds is None else min(int(seconds * 1e9), at_ns)
+
+
+def _event(kind: EventKind, row: Container, at_ns: int, **attrs: str) -> Event:
+    return Event(
+        at_ns=at_ns,
+        kind=kind,
+        subject=row.ref,
+        origin=Origin.RESYNC,
+        type="container",
+        action=_WORDS[kind],
+        attrs={"image": row.image, **attrs},
+    )

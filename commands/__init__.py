@@ -1,0 +1,98 @@
+"""Every command people can say, found by reading this package once: one module, one `command`.
+
+A module whose name starts with an underscore, and `spec`, hold no command. Anything else that is missing, said twice or
+contradicts itself stops the start with a sentence naming the module: a command that silently is not there is worse.
+"""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+import pkgutil
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+
+from commands.spec import Arg, Command, Take
+from core import errors
+
+NOT_COMMANDS = frozenset({"spec"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Catalogue:
+    """`commands` by name, in alphabetical order; `words` by name and alias."""
+
+    commands: Mapping[str, Command]
+    words: Mapping[str, Command]
+
+    def __iter__(self) -> Iterator[Command]:
+        return iter(self.commands.values())
+
+    def find(self, word: str) -> Command:
+        """The command a word names, in any case of letters. Raises UnknownCommand with the nearest ones."""
+        command = self.words.get(word.lower())
+        if command is None:
+            close = difflib.get_close_matches(word.lower(), list(self.words), n=2, cutoff=0.6)
+            hint = f"Did you mean {' or '.join(close)}?" if close else "Say help to see them all."
+            raise errors.UnknownCommand(f"There is no command “{word}”.", hint=hint)
+        return command
+
+
+def catalogue() -> Catalogue:
+    """The commands of this package. Raises RuntimeError naming the module that is wrong."""
+    found = []
+    for module in pkgutil.iter_modules(__path__):
+        if module.name in NOT_COMMANDS or module.name.startswith("_"):
+            continue
+        command = getattr(importlib.import_module(f"{__name__}.{module.name}"), "command", None)
+        if not isinstance(command, Command):
+            raise RuntimeError(  # noqa: TRY004 - the module is wrong, not a value's type
+                f"commands/{module.name}.py has no `command`; a module without one starts with “_”."
+            )
+        found.append((module.name, command))
+    return gather(found)
+
+
+def gather(found: Iterable[tuple[str, Command]]) -> Catalogue:
+    """A catalogue of (module, command) pairs. Raises RuntimeError for a word said twice or arguments that clash."""
+    owners: dict[str, str] = {}
+    words: dict[str, Command] = {}
+    commands: dict[str, Command] = {}
+    for module, command in sorted(found, key=lambda pair: pair[1].name):
+        for word in (command.name, *command.aliases):
+            if word in owners:
+                raise RuntimeError(
+                    f"“{word}” is a command of both commands/{owners[word]}.py and commands/{module}.py."
+                )
+            if not word or word != word.lower() or word.startswith("-") or len(word.split()) != 1:
+                raise RuntimeError(f"“{word}” of commands/{module}.py cannot be typed: one word, in lower case.")
+            owners[word], words[word] = module, command
+        if problem := _problem(command.args):
+            raise RuntimeError(f"commands/{module}.py: {problem}.")
+        commands[command.name] = command
+    return Catalogue(commands=commands, words=words)
+
+
+def _problem(args: Iterable[Arg]) -> str:
+    """What is wrong with these arguments, if anything."""
+    seen = {"--help", "-h"}
+    open_ended = optional = ""
+    for arg in args:
+        names = [arg.name, *arg.also, *([f"-{arg.short}"] if arg.short else [])]
+        for name in names:
+            if name in seen:
+                return f"argument {name} is there twice, or is --help"
+            seen.add(name)
+        if arg.option:
+            if arg.rest or (arg.take is Take.FLAG and arg.many):
+                return f"option {arg.name} cannot be `rest`, nor a flag that takes many"
+            continue
+        if arg.take is Take.FLAG or arg.short:
+            return f"{arg.name} is positional and cannot be a flag"
+        if open_ended:
+            return f"{arg.name} comes after {open_ended}, which takes all words"
+        if optional and arg.required:
+            return f"{arg.name} is required but comes after {optional}, which is not"
+        open_ended = arg.name if arg.many or arg.rest else ""
+        optional = optional or ("" if arg.required else arg.name)
+    return ""

@@ -1,0 +1,146 @@
+"""What the commands that change containers share: targets in, one action each; outcomes in, a sentence or a table out.
+
+An outcome that is not known is said as such, and that nothing is repeated. The ending is the worst of all outcomes.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from commands import _show
+from commands.spec import SELECTION, TARGETS, Arg, Context, Plan, Render, Result, Take
+from core import words
+from core.model.actions import Action
+from core.model.refs import Ref
+from core.model.replies import Block, Button, Ending, Reply, Status, Table, Text, Tone
+from core.model.things import Outcome
+
+MOST_TARGETS = 500
+LONGEST_TIMEOUT = 300  # seconds a container may be given to end by itself
+
+WHICH = (TARGETS, *SELECTION)
+TIMEOUT = Arg(
+    name="--timeout",
+    short="t",
+    also=("--time",),
+    take=Take.SECONDS,
+    default=10,
+    top=LONGEST_TIMEOUT,
+    help="how long it may take to end by itself before it is killed",
+)
+# From the least to the most worrying.
+_BY_WORRY = (Ending.OK, Ending.NOTHING, Ending.USAGE, Ending.REFUSED, Ending.FAILED, Ending.UNKNOWN, Ending.ERROR)
+_TONES = {Ending.OK: Tone.GOOD, Ending.NOTHING: Tone.WARN, Ending.UNKNOWN: Tone.WARN}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Said:
+    """The words of one change: `restart`, `restarted`, `was already running`; `advice` follows a failure that holds the
+    word before it."""
+
+    command: str
+    done: str
+    already: str
+    advice: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ended:
+    """How one target's change came out, in words."""
+
+    ref: Ref
+    name: str
+    ending: Ending
+    word: str
+    sentence: str
+
+
+def planning(command: str, action: Callable[[Context, Ref], Action[Any]]) -> Plan:
+    async def plan(context: Context) -> Sequence[Action[Any]]:
+        return [action(context, ref) for ref in await _show.chosen(context, command, MOST_TARGETS)]
+
+    return plan
+
+
+def rendering(said: Said) -> Render:
+    def render(_: Context, results: Sequence[Result]) -> Reply:
+        return outcomes(said, results)
+
+    return render
+
+
+def outcomes(said: Said, results: Sequence[Result]) -> Reply:
+    """One target: a sentence. Several: how many of each, then a row for each."""
+    names = _show.names([_show.subject(result) for result in results])
+    ended = [_ended(said, name, result) for name, result in zip(names, results, strict=True)]
+    if not ended:
+        return Reply(blocks=(Text(text="Nothing to do."),), ending=Ending.NOTHING)
+    worst = max((one.ending for one in ended), key=_BY_WORRY.index)
+    tone = _TONES.get(worst, Tone.BAD)
+    if len(ended) == 1:
+        blocks: list[Block] = [Text(text=ended[0].sentence, tone=tone)]
+    else:
+        counts = Counter(one.word for one in ended)
+        blocks = [
+            Text(text=", ".join(f"{number} {word}" for word, number in counts.most_common()) + ".", tone=tone),
+            Table(columns=("NAME", "RESULT"), rows=[(one.name, one.sentence) for one in ended]),
+        ]
+        if worst is Ending.UNKNOWN:
+            blocks.append(Text(text="What is not known is not tried again; look before you do.", tone=Tone.WARN))
+    return Reply(blocks=blocks, buttons=_buttons(ended), ending=worst, everyone=True)
+
+
+def _ended(said: Said, name: str, result: Result) -> Ended:
+    ref = _show.subject(result)
+    if result.error is not None:
+        ending = _show.ending_of(result.error)
+        # A change that may have left for the engine is unknown, whatever stood in its way.
+        status, detail = (Status.UNKNOWN if ending is Ending.UNKNOWN else Status.FAILED), result.error.say()
+    else:
+        outcome: Outcome = result.value
+        status, detail = Status(outcome.status), outcome.detail
+        ending = Ending.UNKNOWN if status is Status.UNKNOWN else Ending.FAILED if status is Status.FAILED else Ending.OK
+    match status:
+        case Status.DONE:
+            took = f" in {result.value.took:.1f} s" if result.value.took > 0 else ""
+            word, sentence = said.done, f"{name} {said.done}{took}."
+        case Status.NOOP:
+            word, sentence = "unchanged", f"{name} {said.already}."
+        case Status.UNKNOWN:
+            word = "unknown"
+            sentence = (
+                f"It is not known whether {name} was {said.done}{_because(detail)} "
+                f"Nothing is tried again by itself; look with: {_line('ps', ref)}"
+            )
+        case _:
+            word = "refused" if ending is Ending.REFUSED else "failed"
+            advice = "".join(f" {cure}" for sign, cure in said.advice if sign in detail.lower())
+            sentence = f"{name} was not {said.done}{_because(detail)}{advice}"
+    return Ended(ref=ref, name=name, ending=ending, word=word, sentence=sentence)
+
+
+def _because(detail: str) -> str:
+    detail = detail.strip()
+    if not detail:
+        return "."
+    return f": {detail}" if detail.endswith((".", "!", "?")) else f": {detail}."
+
+
+def _buttons(ended: Sequence[Ended]) -> tuple[Button, ...]:
+    """Where to look next, for one target that did not go well."""
+    bad = [one for one in ended if one.ending in (Ending.FAILED, Ending.UNKNOWN)]
+    if len(bad) != 1:
+        return ()
+    one = bad[0]
+    return (
+        Button(label=f"Look at {one.ref.name}"[:70], line=_line("ps", one.ref)),
+        Button(label="Its logs", line=_line("logs", one.ref)),
+    )
+
+
+def _line(command: str, ref: Ref) -> str:
+    """By name and engine, not by id: whoever carries the name now is who one wants to see."""
+    return words.quote([command, f"{ref.name}@{ref.engine}"])

@@ -1,0 +1,101 @@
+"""`--format` templates: text with fields of a document in `{{…}}`, the part of Go's templates people really type.
+
+`{{.A.B}}` a field (a number indexes a list), `{{json .A}}` as JSON, `{{index .A "key.with.dots" 0}}` by keys; nothing
+else: what is more is refused when it is typed, before anything is asked of an engine.
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from core import errors
+
+_EXPRESSION = re.compile(r"\{\{-?\s*(.*?)\s*-?\}\}")
+_PATH = re.compile(r"\.|(?:\.[A-Za-z0-9_-]+)+")
+_KEY = re.compile(r'"([^"]*)"|([A-Za-z0-9_.-]+)')
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Field:
+    """`keys` lead from the document to a value; `as_json` quotes it even where it is a plain word."""
+
+    source: str
+    keys: tuple[str, ...]
+    as_json: bool = False
+
+
+Template = Sequence[str | Field]
+
+
+def parse(text: str) -> Template:
+    """Raises BadUsage for anything but fields, `json` and `index`."""
+    parts: list[str | Field] = []
+    at = 0
+    for match in _EXPRESSION.finditer(text):
+        parts += [text[at : match.start()], _field(match[1])]
+        at = match.end()
+    rest = text[at:]
+    if "{{" in rest or not any(isinstance(part, Field) for part in parts):
+        raise errors.BadUsage(
+            "That format has no complete {{…}} in it." if "{{" not in rest else "A {{ in that format is never closed.",
+            hint="For example: --format '{{.State.Status}}'",
+        )
+    return [*parts, rest]
+
+
+def fill(template: Template, document: dict[str, Any]) -> str:
+    """The text with its fields filled in. Raises BadUsage naming the fields there are where one is missing."""
+    return "".join(part if isinstance(part, str) else _shown(part, document) for part in template)
+
+
+def _field(source: str) -> Field:
+    word, _, rest = source.partition(" ")
+    if word == "json" and _PATH.fullmatch(rest.strip()):
+        return Field(source=source, keys=_keys(rest.strip()), as_json=True)
+    if word == "index":
+        path, _, keys = rest.strip().partition(" ")
+        if _PATH.fullmatch(path) and keys.strip() and not _KEY.sub("", keys).strip():
+            return Field(
+                source=source, keys=(*_keys(path), *(match[1] or match[2] or "" for match in _KEY.finditer(keys)))
+            )
+    if _PATH.fullmatch(source):
+        return Field(source=source, keys=_keys(source))
+    raise errors.BadUsage(
+        f"“{{{{{source}}}}}” is not understood in a format.",
+        hint='There are {{.State.Status}}, {{.Mounts.0.Source}}, {{json .State}} and {{index .Config.Labels "a.b"}}.',
+    )
+
+
+def _keys(path: str) -> tuple[str, ...]:
+    return tuple(path.strip(".").split(".")) if path != "." else ()
+
+
+def _shown(field: Field, document: dict[str, Any]) -> str:
+    value: Any = document
+    for depth, key in enumerate(field.keys):
+        value = _step(value, key, "." + ".".join(field.keys[:depth]))
+    if field.as_json or isinstance(value, dict | list | bool) or value is None:
+        return json.dumps(value, ensure_ascii=False, default=str)
+    return str(value)
+
+
+def _step(value: Any, key: str, where: str) -> Any:
+    if isinstance(value, dict):
+        if key in value:
+            return value[key]
+        known = sorted(map(str, value))
+        near = [name for name in known if name.lower() == key.lower()] or difflib.get_close_matches(key, known, n=2)
+        shown = ", ".join(known[:30]) + (f" and {len(known) - 30} more" if len(known) > 30 else "")
+        hint = f"Did you mean {' or '.join(near)}? " if near else ""
+        raise errors.BadUsage(f"{where} has no field “{key}”.", hint=f"{hint}It has: {shown or 'none'}.")
+    if isinstance(value, list):
+        if re.fullmatch(r"[0-9]{1,6}", key) and int(key) < len(value):
+            return value[int(key)]
+        to = f"0 to {len(value) - 1}" if value else "nothing, it is empty"
+        raise errors.BadUsage(f"{where} is a list and has no “{key}”.", hint=f"It holds {to}.")
+    raise errors.BadUsage(f"{where} is a single value and has no fields.", hint="Leave out what follows it.")

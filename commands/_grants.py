@@ -1,0 +1,12 @@
+"""A grant as a row of a table."""
+
+from __future__ import annotations
+
+from core.model.policy import Grant
+
+COLUMNS = ("ID", "WHO", "MAY", "ON", "IN", "FROM")
+
+
+def row(grant: Grant) -> tuple[str, ...]:
+    source = f"{grant.by} ({grant.source})" if grant.by else grant.source
+    return (grant.id, grant.who, ", ".join(grant.can), str(grant.on), ", ".join(grant.places) or "everywhere", source)

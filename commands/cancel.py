@@ -1,0 +1,30 @@
+"""`cancel TOKEN`: no to a question asked before a change."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from commands.spec import Arg, Command, Context, Result
+from core.model import desk
+from core.model.actions import Action, Risk
+from core.model.replies import Reply
+
+
+async def plan(context: Context) -> Sequence[Action[Any]]:
+    return (desk.Answer(token=context.args["token"], yes=False),)
+
+
+def render(context: Context, results: Sequence[Result]) -> Reply:
+    raise AssertionError("the road renders a cancelled question")
+
+
+command = Command(
+    name="cancel",
+    summary="say no to a question, by the word it showed",
+    examples=("cancel k7f3m2xq", "cancel 7hq2ncvw"),
+    plan=plan,
+    render=render,
+    risk=Risk.CHANGE,
+    args=(Arg(name="token", required=True, help="the word shown with the question"),),
+)

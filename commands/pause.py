@@ -1,0 +1,20 @@
+"""`pause`: freezes all processes of containers."""
+
+from __future__ import annotations
+
+from commands import _changes
+from commands.spec import Command
+from core.model.actions import Pause, Risk
+
+SAID = _changes.Said(command="pause", done="paused", already="was already paused")
+
+command = Command(
+    name="pause",
+    summary="freeze containers",
+    examples=("pause web", "pause --label app=shop"),
+    plan=_changes.planning("pause", lambda _, ref: Pause(engine=ref.engine, target=ref)),
+    render=_changes.rendering(SAID),
+    risk=Risk.CHANGE,
+    verbs=(Pause.verb,),
+    args=_changes.WHICH,
+)

@@ -1,0 +1,139 @@
+"""`ps`: which containers there are. Lists from every engine come in, filtered by permission; names and states are
+matched here, so that one engine that does not answer hides only its own rows."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Sequence
+from typing import Any
+
+from commands import _show
+from commands.spec import SELECTION, TARGETS, Arg, Command, Context, Result, Take, query
+from core.model import things
+from core.model.actions import Action, ListContainers
+from core.model.refs import Ref
+from core.model.replies import Block, Ending, Lines, Reply, Table, Text, Tone
+
+# What `docker ps` shows without -a.
+LIVE = frozenset({"running", "paused", "restarting", "removing"})
+STALE = 60.0  # seconds after which the age of a list is worth a line
+
+
+async def plan(context: Context) -> Sequence[Action[Any]]:
+    return [
+        ListContainers(engine=engine, fresh=context.args["fresh"]) for engine in context.find.engines(query(context))
+    ]
+
+
+def render(context: Context, results: Sequence[Result]) -> Reply:
+    args = context.args
+    listed = [result for result in results if isinstance(result.value, things.Containers)]
+    known = [row for result in listed for row in result.value.rows]
+    rows = sorted((row for row in known if _wanted(args, row)), key=_order)
+    refs = [row.ref for row in rows]
+    notes = _show.unanswered(results) + _aged(listed)
+    unmatched = [word for word in args["target"] if not any(_means(word, row) for row in known)]
+    if args["quiet"]:
+        ids = [ref.id[: _show.SHORT_ID] for ref in refs]
+        return Reply(blocks=(*([Lines(lines=ids)] if ids else []), *notes), ending=_ending(results, unmatched, refs))
+    if not rows:
+        blocks: list[Block] = [_nothing(context, known, unmatched)]
+    else:
+        where = _show.engine_columns(result.action.engine for result in results)
+        table = [
+            [
+                *(row.ref.name, row.ref.id[: _show.SHORT_ID], row.image, row.status or row.state, ports(row.ports)),
+                *_show.engine_cells(where, row.ref.engine),
+            ]
+            for row in rows
+        ]
+        blocks = [Table(columns=("NAME", "ID", "IMAGE", "STATUS", "PORTS", *where), rows=table)]
+        blocks += [Text(text=_no_such(word, known), tone=Tone.WARN) for word in unmatched]
+    return Reply(blocks=(*blocks, *notes), ending=_ending(results, unmatched, refs))
+
+
+def ports(published: Sequence[things.Port]) -> str:
+    """As docker says it; one published on IPv4 and IPv6 alike is shown once."""
+    shown: list[str] = []
+    everywhere = {(port.public, port.private, port.proto) for port in published if port.ip == "0.0.0.0"}  # noqa: S104
+    for port in published:
+        twin = port.ip == "::" and (port.public, port.private, port.proto) in everywhere
+        if not twin and str(port) not in shown:
+            shown.append(str(port))
+    return ", ".join(shown)
+
+
+def _wanted(args: Any, row: things.Container) -> bool:
+    if args["target"] and not any(_means(word, row) for word in args["target"]):
+        return False
+    if not _show.labelled(args["label"], row.labels):
+        return False
+    if args["health"] and row.health != args["health"]:
+        return False
+    if args["state"]:
+        return row.state in args["state"]
+    # Somebody who names a container wants to see it, most of all when it is down.
+    return bool(args["all"] or args["target"] or args["health"]) or row.state in LIVE
+
+
+def _means(word: str, row: things.Container) -> bool:
+    return _show.matches(word, row.ref, row.service)
+
+
+def _order(row: things.Container) -> tuple[str, str, str, str]:
+    return (row.project or "", row.service or "", row.ref.name, str(row.ref.engine))
+
+
+def _nothing(context: Context, known: Sequence[things.Container], unmatched: Sequence[str]) -> Text:
+    if unmatched:
+        return Text(text=" ".join(_no_such(word, known) for word in unmatched), tone=Tone.WARN)
+    args = context.args
+    chosen = any(args[key] for key in ("target", "label", "host", "engine", "state", "health"))
+    down = sum(1 for row in known if row.state not in LIVE)
+    if chosen:
+        return Text(text="No container matches that. See them all with: ps -a")
+    if down and not args["all"]:
+        return Text(text=f"Nothing is running. {_show.count(down, 'container')} not running: ps -a")
+    return Text(text="There are no containers.")
+
+
+def _no_such(word: str, known: Sequence[things.Container]) -> str:
+    close = difflib.get_close_matches(word, sorted({row.ref.name for row in known}), n=3, cutoff=0.6)
+    cure = f"Did you mean {' or '.join(close)}?" if close else "See what there is with: ps -a"
+    return f"There is no container “{word}”. {cure}"
+
+
+def _aged(listed: Sequence[Result]) -> list[Text]:
+    return [
+        Text(text=f"{result.action.engine}: as it was {_show.span(result.value.age)} ago.", tone=Tone.WARN)
+        for result in listed
+        if result.value.age >= STALE
+    ]
+
+
+def _ending(results: Sequence[Result], unmatched: Sequence[str], shown: Sequence[Ref]) -> Ending:
+    if shown:
+        return Ending.OK
+    if any(result.error is not None for result in results):
+        return _show.failed_ending(results)
+    return Ending.NOTHING if unmatched else Ending.OK
+
+
+command = Command(
+    name="ps",
+    summary="list containers",
+    examples=("ps", "ps -a", "ps web", "ps --label app=shop --health unhealthy", "ps 'shop-*' --host 'prod-*' -q"),
+    plan=plan,
+    render=render,
+    verbs=("container.list",),
+    aliases=("ls", "list"),
+    args=(
+        TARGETS,
+        Arg(name="--all", short="a", take=Take.FLAG, help="also those that are not running"),
+        Arg(name="--state", short="s", many=True, choices=things.STATES, help="only in this state"),
+        Arg(name="--health", choices=things.HEALTHS, help="only with this health"),
+        Arg(name="--quiet", short="q", take=Take.FLAG, help="only the ids"),
+        Arg(name="--fresh", take=Take.FLAG, help="ask the engines even where what is known is up to date"),
+        *SELECTION,
+    ),
+)

@@ -1,0 +1,35 @@
+"""`rm`: removes containers for good."""
+
+from __future__ import annotations
+
+from commands import _changes
+from commands.spec import Arg, Command, Take
+from core.model.actions import Remove, Risk
+
+SAID = _changes.Said(
+    command="rm",
+    done="removed",
+    already="was already gone",
+    advice=(("running", "Stop it first, or give -f."), ("paused", "Unpause it first, or give -f.")),
+)
+
+command = Command(
+    name="rm",
+    summary="remove containers",
+    examples=("rm old-web", "rm -f web", "rm 'batch-*' --volumes"),
+    plan=_changes.planning(
+        "rm",
+        lambda context, ref: Remove(
+            engine=ref.engine, target=ref, force=context.args["force"], volumes=context.args["volumes"]
+        ),
+    ),
+    render=_changes.rendering(SAID),
+    risk=Risk.DESTROY,
+    verbs=(Remove.verb,),
+    aliases=("remove",),
+    args=(
+        *_changes.WHICH,
+        Arg(name="--force", short="f", take=Take.FLAG, help="kill it first if it is running"),
+        Arg(name="--volumes", short="v", take=Take.FLAG, help="also its anonymous volumes, with what they hold"),
+    ),
+)

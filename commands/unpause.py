@@ -1,0 +1,20 @@
+"""`unpause`: lets paused containers go on."""
+
+from __future__ import annotations
+
+from commands import _changes
+from commands.spec import Command
+from core.model.actions import Risk, Unpause
+
+SAID = _changes.Said(command="unpause", done="unpaused", already="was not paused")
+
+command = Command(
+    name="unpause",
+    summary="let paused containers go on",
+    examples=("unpause web", "unpause --label app=shop"),
+    plan=_changes.planning("unpause", lambda _, ref: Unpause(engine=ref.engine, target=ref)),
+    render=_changes.rendering(SAID),
+    risk=Risk.CHANGE,
+    verbs=(Unpause.verb,),
+    args=_changes.WHICH,
+)

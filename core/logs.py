@@ -1,0 +1,126 @@
+"""Logging: a sentence with fields goes in, one line on stderr comes out: for people on a terminal, as JSON elsewhere.
+
+Every value is redacted and capped, since it may come from strangers; tracebacks keep start and end. Other libraries'
+loggers come out the same way, from warning up. A stderr that is gone loses lines; it never breaks the work that logged.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import os
+import sys
+from collections.abc import Mapping
+from typing import Any, TextIO
+
+import structlog
+from structlog.typing import EventDict, Processor, WrappedLogger
+
+LONGEST = 2_000
+LONGEST_TRACE = 8_000
+DEEPEST = 4
+
+
+def configure(level: str = "info", form: str = "auto", stream: TextIO | None = None) -> None:
+    """`level`: debug, info, warning or error. `form`: auto, console or json. Called again, the last call holds."""
+    out = stream or sys.stderr
+    console = form == "console" or (form == "auto" and out.isatty())
+    number = logging.getLevelNamesMapping()[level.upper()]
+    before: list[Processor] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.processors.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True, key="at"),
+    ]
+    after: list[Processor] = [structlog.processors.format_exc_info, _Safe(one_line=console), *_renderer(console, out)]
+    structlog.configure(
+        processors=[*before, *after],
+        wrapper_class=structlog.make_filtering_bound_logger(number),
+        logger_factory=lambda *_names: _Lines(out),
+        cache_logger_on_first_use=False,  # loggers made at import must follow a later configure
+    )
+    _route_stdlib(before, after, out, max(number, logging.WARNING))
+
+
+def _renderer(console: bool, out: TextIO) -> list[Processor]:
+    if not console:
+        return [structlog.processors.EventRenamer("message"), structlog.processors.JSONRenderer(ensure_ascii=False)]
+    colours = out.isatty() and not os.environ.get("NO_COLOR")
+    return [
+        structlog.dev.ConsoleRenderer(
+            colors=colours, timestamp_key="at", exception_formatter=structlog.dev.plain_traceback, pad_event_to=0
+        )
+    ]
+
+
+def _route_stdlib(before: list[Processor], after: list[Processor], out: TextIO, level: int) -> None:
+    handler = logging.StreamHandler(out)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=[*before, structlog.stdlib.add_logger_name],
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *after],
+        )
+    )
+    handler.set_name("quarterdeck")
+    root = logging.getLogger()
+    for old in [old for old in root.handlers if old.get_name() == "quarterdeck"]:
+        root.removeHandler(old)
+    root.addHandler(handler)
+    root.setLevel(level)
+
+
+class _Safe:
+    """Makes every value a redacted, bounded string, number or truth; `one_line` also takes control characters out."""
+
+    def __init__(self, *, one_line: bool) -> None:
+        self.one_line = one_line
+
+    def __call__(self, _logger: WrappedLogger, _name: str, fields: EventDict) -> EventDict:
+        # Imported here: what is redacted is known higher up, and a program that never logs need not load it.
+        from core import plain, redact  # noqa: PLC0415
+
+        def safe(value: Any, depth: int) -> Any:
+            if value is None or isinstance(value, bool | int) or (isinstance(value, float) and math.isfinite(value)):
+                return value
+            if depth < DEEPEST and isinstance(value, Mapping):
+                return {str(key): safe(inner, depth + 1) for key, inner in list(value.items())[:100]}
+            if depth < DEEPEST and isinstance(value, list | tuple | set | frozenset):
+                return [safe(inner, depth + 1) for inner in list(value)[:100]]
+            text = redact.redact(value if isinstance(value, str) else _text(value))
+            text = plain.plain(text, LONGEST) if self.one_line else text
+            return text if len(text) <= LONGEST else f"{text[: LONGEST - 1]}…"
+
+        trace = fields.pop("exception", None)
+        cleaned: EventDict = {str(key): safe(value, 0) for key, value in fields.items()}
+        if isinstance(trace, str):
+            cleaned["exception"] = _trace(redact.redact(trace))
+        return cleaned
+
+
+def _text(value: object) -> str:
+    try:
+        return str(value)
+    except Exception as error:  # an object that cannot say what it is must not take the sentence with it
+        return f"<{type(value).__name__}: {type(error).__name__}>"
+
+
+def _trace(text: str) -> str:
+    if len(text) <= LONGEST_TRACE:
+        return text
+    # The start says where it came from, the end what went wrong.
+    return f"{text[: LONGEST_TRACE // 4]}\n…\n{text[-LONGEST_TRACE * 3 // 4 :]}"
+
+
+class _Lines:
+    """What structlog writes to."""
+
+    def __init__(self, out: TextIO) -> None:
+        self.out = out
+
+    def msg(self, text: str) -> None:
+        try:
+            self.out.write(f"{text}\n")
+            self.out.flush()
+        except (OSError, ValueError):  # closed, or a full disk: there is nowhere left to say so
+            pass
+
+    debug = info = warning = error = critical = exception = log = msg

@@ -1,0 +1,18 @@
+-- Sets or removes a stored grant and moves the policy's version.
+-- KEYS 1 grants  2 version   ARGV 1 id  [2 value: absent removes]
+-- Gives {changed, version}. The version follows the clock: were it a plain counter, a store that lost its last write could
+-- give one number to two different sets of grants, and a replica would go on trusting the wrong one.
+local changed
+if ARGV[2] then
+  redis.call('HSET', KEYS[1], ARGV[1], ARGV[2])
+  changed = 1
+else
+  changed = redis.call('HDEL', KEYS[1], ARGV[1])
+end
+local version = tonumber(redis.call('GET', KEYS[2]) or '0')
+if changed == 1 then
+  local time = redis.call('TIME')
+  version = math.max(version + 1, time[1] * 1000000 + time[2])
+  redis.call('SET', KEYS[2], string.format('%.0f', version))
+end
+return {changed, string.format('%.0f', version)}

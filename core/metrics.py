@@ -1,0 +1,111 @@
+"""What Quarterdeck counts about itself: every family in one place, on a registry of our own.
+
+Callers hold a `Metrics` and use its attributes; only this module and the collectors know which library keeps the
+numbers. Every label here has a closed set of values: hosts and engines are configured, the rest are words of ours (an
+unknown command is counted as `unknown`), so nothing a stranger writes can add a series. Hot paths keep the child they
+get from `.labels(…)`.
+"""
+
+from __future__ import annotations
+
+import platform
+
+import prometheus_client
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info
+
+from core.model.refs import EngineRef
+
+PREFIX = "quarterdeck"
+ENGINE = ("host", "engine")
+
+# In seconds. Commands wait for engines (a stop takes its ten); a store that needs milliseconds is in trouble.
+COMMAND_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
+RELIST_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+STORE_BUCKETS = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.05, 0.25, 1.0, 5.0)
+
+
+def labels_of(ref: EngineRef) -> tuple[str, str]:
+    """The values of the labels `host` and `engine`, in this order."""
+    return ref.host, ref.kind if ref.name == "default" else f"{ref.kind}/{ref.name}"
+
+
+class Metrics:
+    """All families of the process, on the given registry or a new one; the library's global one is never used."""
+
+    def __init__(self, registry: CollectorRegistry | None = None, *, version: str = "unknown") -> None:
+        # The extra `_created` series would double the counters; start times are process_start_time_seconds.
+        prometheus_client.disable_created_metrics()  # type: ignore[no-untyped-call]
+        self.registry = registry = CollectorRegistry() if registry is None else registry
+
+        def counter(name: str, text: str, *labels: str) -> Counter:
+            return Counter(name, text, labels, namespace=PREFIX, registry=registry)
+
+        def gauge(name: str, text: str, *labels: str) -> Gauge:
+            return Gauge(name, text, labels, namespace=PREFIX, registry=registry)
+
+        def histogram(name: str, text: str, buckets: tuple[float, ...], *labels: str) -> Histogram:
+            return Histogram(name, text, labels, namespace=PREFIX, registry=registry, buckets=buckets)
+
+        # Watching.
+        self.events_total = counter(
+            "events_total", "Events of an engine, those found by replay and relist included.", *ENGINE, "type", "action"
+        )
+        self.stream_up = gauge("stream_up", "1 while the engine's event stream stands.", *ENGINE)
+        self.stream_connects_total = counter("stream_connects_total", "Event streams that came to stand.", *ENGINE)
+        self.stream_overflows_total = counter(
+            "stream_overflows_total",
+            "Events dropped because counting could not keep up; each forces a relist.",
+            *ENGINE,
+        )
+        self.stream_last_event_timestamp_seconds = gauge(
+            "stream_last_event_timestamp_seconds", "The engine's own time of the last event.", *ENGINE
+        )
+        self.relists_total = counter(
+            "relists_total", "Full lists asked of an engine, by how they ended.", *ENGINE, "outcome"
+        )
+        self.relist_duration_seconds = histogram(
+            "relist_duration_seconds", "Time to list an engine and describe what changed.", RELIST_BUCKETS, *ENGINE
+        )
+        self.resync_events_total = counter(
+            "resync_events_total", "Events that no stream told and a relist found.", *ENGINE
+        )
+        self.mirror_containers = gauge("mirror_containers", "Containers held in memory.", *ENGINE)
+        self.mirror_live = gauge("mirror_live", "1 while lists are answered from memory.", *ENGINE)
+
+        # Commands.
+        self.commands_total = counter(
+            "commands_total", "Commands by the verdict of policy and how they ended.", "command", "verdict", "ending"
+        )
+        self.command_duration_seconds = histogram(
+            "command_duration_seconds", "From the words to the reply.", COMMAND_BUCKETS, "command"
+        )
+        self.audit_rows_total = counter("audit_rows_total", "Rows written to the audit trail.", "phase")
+        self.redactions_total = counter("redactions_total", "Replies in which a secret was hidden.")
+
+        # The store and the configuration.
+        self.store_up = gauge("store_up", "1 if the store answered the last time it was asked.")
+        self.store_round_trip_seconds = histogram(
+            "store_round_trip_seconds", "Time for one answer of the store.", STORE_BUCKETS
+        )
+        self.config_last_reload_successful = gauge(
+            "config_last_reload_successful", "1 if the last attempt to load the configuration succeeded."
+        )
+        self.config_last_reload_timestamp_seconds = gauge(
+            "config_last_reload_timestamp_seconds", "When a configuration was last loaded successfully."
+        )
+
+        # The scrape itself; the page is put together after these are set, so they tell of the page they stand on.
+        self.scraper_duration_seconds = gauge(
+            "scraper_duration_seconds", "Time one scraper took for this page.", "scraper"
+        )
+        self.scraper_success = gauge("scraper_success", "1 if the scraper succeeded for this page.", "scraper")
+
+        build = Info("build", "The version that runs, and on which Python.", namespace=PREFIX, registry=registry)
+        build.info({"version": version, "python": platform.python_version()})
+        prometheus_client.ProcessCollector(registry=registry)
+        prometheus_client.PlatformCollector(registry=registry)
+
+
+def render(metrics: Metrics) -> bytes:
+    """The registry in Prometheus' text format 0.0.4."""
+    return prometheus_client.generate_latest(metrics.registry)

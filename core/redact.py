@@ -1,0 +1,141 @@
+"""Secrets out of text, at the one exit: each becomes ••••, what names it stays readable.
+
+Patterns know secrets by their name (`password=…`), their place (`scheme://user:…@host`) or their own shape (`ghp_…`,
+PEM). A secret that has none of these passes. Lines without any hint of one cost a few substring searches; no pattern
+looks at a character more than a bounded number of times, so hostile text costs time in proportion to its length.
+Redacting twice changes nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+from core import secret_shapes
+from core.model.replies import Block, Button, Fields, Lines, Reply, Table, Text
+
+MASK = secret_shapes.MASK
+
+
+def redact(text: str) -> str:
+    """The text with what looks like a secret replaced by ••••."""
+    lowered = text.lower()
+    if not secret_shapes.hinted(lowered):
+        return text
+    if secret_shapes.KEY_HINT in lowered:
+        text = secret_shapes.without_keys(text)
+    if "\n" not in text:
+        return secret_shapes.masked(text)
+    return "\n".join(secret_shapes.masked(line) for line in text.split("\n"))
+
+
+def redact_reply(reply: Reply) -> Reply:
+    """Every text of a reply: sentences, cells, lines, fields, button labels. A key spread over lines is found too."""
+    return replace(
+        reply,
+        blocks=tuple(_block(block) for block in reply.blocks),
+        buttons=tuple(_button(button) for button in reply.buttons),
+    )
+
+
+def hide_env(env: Sequence[str]) -> list[str]:
+    """`NAME=value` entries with their values hidden; a name alone, or an empty value, hides nothing and stays."""
+    return [_hidden(entry) for entry in env]
+
+
+def hide_environment(document: dict[str, Any]) -> dict[str, Any]:
+    """Hides, in place, the values of every environment in an engine's document, and of `-e` and `--env` in the command
+    lines it keeps; returns the document."""
+    _walk(document)
+    return document
+
+
+def _block(block: Block) -> Block:
+    match block:
+        case Text():
+            return replace(block, text=redact(block.text))
+        case Lines():
+            # As one text: a private key is spread over many lines. The number of lines may shrink.
+            lines = tuple(redact("\n".join(block.lines)).split("\n")) if block.lines else ()
+            return replace(block, lines=lines, title=redact(block.title))
+        case Table():
+            return replace(block, rows=_rows(block.rows), title=redact(block.title), empty=redact(block.empty))
+        case Fields():
+            fields = {redact(name): _field(name, value) for name, value in block.fields.items()}
+            return replace(block, fields=fields, title=redact(block.title))
+
+
+def _rows(rows: Sequence[Sequence[str | int | float]]) -> Sequence[Sequence[str | int | float]]:
+    # One search over the whole table tells that none of its cells needs one of its own.
+    whole = "\n".join(cell for row in rows for cell in row if isinstance(cell, str))
+    if not secret_shapes.hinted(whole.lower()):
+        return rows
+    return tuple(tuple(redact(cell) if isinstance(cell, str) else cell for cell in row) for row in rows)
+
+
+def _field(name: str, value: str) -> str:
+    """A value by its own shape, or because of the name beside it."""
+    joined = f"{name}: "
+    alone = redact(joined + value)
+    return alone.removeprefix(joined) if alone.startswith(joined) else redact(value)
+
+
+def _button(button: Button) -> Button:
+    return replace(button, label=redact(button.label))
+
+
+def _walk(value: Any) -> None:
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            word = str(key).lower()
+            if word in ("env", "envs", "environment"):
+                value[key] = _hide(inner)
+            elif word in ("createcommand", "cmd", "command", "args", "entrypoint") and isinstance(inner, list):
+                value[key] = _hide_flags(inner)
+            else:
+                _walk(inner)
+    elif isinstance(value, list):
+        for inner in value:
+            _walk(inner)
+
+
+def _hide(env: Any) -> Any:
+    if isinstance(env, dict):
+        return {key: value if value in ("", None) else MASK for key, value in env.items()}
+    if isinstance(env, list):
+        return [_hide_entry(entry) for entry in env]
+    return _hidden(env) if isinstance(env, str) else env
+
+
+def _hide_entry(entry: Any) -> Any:
+    if isinstance(entry, str):
+        return _hidden(entry)
+    if isinstance(entry, dict):
+        return {key: MASK if str(key).lower() == "value" and value else value for key, value in entry.items()}
+    return entry
+
+
+def _hidden(entry: str) -> str:
+    name, equals, value = entry.partition("=")
+    return f"{name}={MASK}" if equals and value else entry
+
+
+def _hide_flags(command: Sequence[Any]) -> list[Any]:
+    hidden: list[Any] = []
+    before = ""
+    for word in command:
+        if not isinstance(word, str):
+            hidden.append(word)
+        elif before in ("-e", "--env"):
+            hidden.append(_hidden(word))
+        elif word.startswith("--env="):
+            hidden.append("--env=" + _hidden(word.removeprefix("--env=")))
+        elif word.startswith("-e") and "=" in word:
+            hidden.append("-e" + _hidden(word.removeprefix("-e")))
+        else:
+            # `--password` and its value may be two words of the list.
+            flag = redact(f"{before} {word}")
+            hidden.append(MASK if before.startswith("--") and flag == f"{before} {MASK}" else redact(word))
+        before = word if isinstance(word, str) else ""
+    return hidden

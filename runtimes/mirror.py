@@ -1,0 +1,339 @@
+"""What exists on one engine, held in memory; itself a Runtime, so that readers cannot tell it from the engine.
+
+In: full lists (`replace`), events in the engine's order (`apply`), inspected details (`update`), the loss of the stream
+(`went_down`). Out: lists in no time while the stream stands and the last list is whole, otherwise the engine is asked.
+All times are the engine's: an event older than what we know of its container changes nothing but marks it for another
+look, so late and repeated events are harmless and any order of lists and events ends in the same picture. A container
+known from events alone has no labels yet, and labels decide what people may do: until it was described the engine
+answers. The history is bounded; exec events are left out of it, since health probes would flush everything else.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping, Sequence
+from typing import Protocol, TypeVar, cast
+
+import msgspec
+
+from core.model.actions import Action, ListContainers, ListEvents
+from core.model.events import Event, EventKind, Origin
+from core.model.refs import EngineRef, Kind
+from core.model.things import Container, Containers
+from core.ports import Call, Runtime
+from runtimes import transitions
+
+R = TypeVar("R")
+HISTORY = 4096
+REMEMBERED_REMOVALS = 4096
+
+
+class Watched(Runtime, Protocol):
+    """A Runtime that can be mirrored. `engine_id` is stable and empty before the first contact. `describe` inspects, a
+    few at once, within `deadline` seconds for all; None where a container is gone."""
+
+    @property
+    def engine_id(self) -> str: ...
+
+    async def describe(self, ids: Sequence[str], deadline: float) -> dict[str, Container | None]: ...
+
+
+class Mirror:
+    """`dirtied` is set while `dirty` has ids whose details should be described. `version` moves with every change."""
+
+    def __init__(self, runtime: Watched, *, now: Callable[[], float] = time.time) -> None:
+        self._runtime = runtime
+        self._now = now
+        self._things: dict[str, Container] = {}
+        self._newborn: dict[str, Container] = {}
+        self._known_at: dict[str, int] = {}  # per container: the engine's time of what changed it after the last list
+        self._listed_at = 0
+        self._untold: dict[str, Container] = {}  # as events left it, where an inspection has shown another state since
+        self._removed: dict[str, int] = {}
+        self._standing = self._listed = False
+        self.confirmed = 0.0  # when the engine was last heard, by our clock, in seconds
+        self._served: tuple[Container, ...] = ()
+        self._served_for: tuple[int, int] = (-1, -1)
+        self.version = 0
+        self.dirty: dict[str, None] = {}
+        self.dirtied = asyncio.Event()
+        self.history: deque[Event] = deque(maxlen=HISTORY)
+        self._history_from: int | None = None
+
+    # ── as a Runtime ─────────────────────────────────────────────────────────────────────────────────────────────
+
+    @property
+    def ref(self) -> EngineRef:
+        return self._runtime.ref
+
+    @property
+    def verbs(self) -> frozenset[str]:
+        return self._runtime.verbs
+
+    async def run(self, action: Action[R], call: Call) -> R:
+        if isinstance(action, ListContainers) and not action.fresh and self.live and action.verb in self.verbs:
+            return cast(R, self.listing())
+        if isinstance(action, ListEvents) and action.verb in self.verbs:
+            return cast(R, await self._list_events(action, call))
+        return await self._runtime.run(action, call)
+
+    def events(self, since_ns: int | None) -> AsyncIterator[Sequence[Event]]:
+        return self._runtime.events(since_ns)
+
+    async def aclose(self) -> None:
+        await self._runtime.aclose()
+
+    # ── reading ──────────────────────────────────────────────────────────────────────────────────────────────────
+
+    @property
+    def live(self) -> bool:
+        """Whether lists are answered from here."""
+        return self._standing and self._listed and not self._newborn
+
+    @property
+    def containers(self) -> Mapping[str, Container]:
+        """By id; `status` is whatever the engine said last. Equal objects stay the same object between changes."""
+        return self._things
+
+    def listing(self) -> Containers:
+        now = self._now()
+        key = (self.version, int(now))
+        if key != self._served_for:
+            self._served = tuple([_aged(row, now) for row in self._things.values()])
+            self._served_for = key
+        return Containers(rows=self._served, source="mirror", age=max(0.0, now - self.confirmed))
+
+    async def _list_events(self, action: ListEvents, call: Call) -> tuple[Event, ...]:
+        known = [event for event in self.history if event.at_ns >= action.since_ns]
+        if not (self.live and self._history_from is not None and self._history_from <= action.since_ns):
+            # The engine's own memory is short too (Docker's holds 256 of all types): both together tell the most.
+            told = await self._runtime.run(action, call)
+            merged = {event.identity(): event for event in told if not _noise(event)}
+            merged.update((event.identity(), event) for event in known)
+            known = list(merged.values())
+        known.sort(key=_at)
+        return tuple(known[-action.limit :])
+
+    # ── being fed ────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def stands(self, since_ns: int) -> None:
+        """A stream stands that tells everything from `since_ns` on, as far as the engine remembers."""
+        self._standing = True
+        if self._history_from is None:
+            self._history_from = since_ns
+
+    def went_down(self) -> None:
+        """The stream is lost: what we hold may be wrong from now on, and lists are asked of the engine again."""
+        self._standing = self._listed = False
+
+    def lost_events(self, at_ns: int) -> None:
+        """Events were dropped: the history has a hole before `at_ns`, and the list cannot be trusted until the next."""
+        self._listed = False
+        self._history_from = at_ns
+
+    def remember(self, events: Sequence[Event]) -> None:
+        """Adds to the history, in the order given."""
+        history = self.history
+        for event in events:
+            if not _noise(event):
+                if len(history) == HISTORY:
+                    self._history_from = max(self._history_from or 0, history[0].at_ns + 1)
+                history.append(event)
+
+    def apply(self, events: Sequence[Event]) -> None:
+        """Live and replayed events, in the engine's order. Those a relist found change nothing: its list does."""
+        self.confirmed = self._now()
+        other, container, resync = EventKind.OTHER, Kind.CONTAINER, Origin.RESYNC
+        for event in events:
+            if event.kind is not other and event.subject.kind is container and event.origin is not resync:
+                self._apply(event)
+
+    def _apply(self, event: Event) -> None:
+        thing, at, kind = event.subject.id, event.at_ns, event.kind
+        if kind is EventKind.REMOVED:
+            self._forget(thing, at)
+            self._untold.pop(thing, None)
+            return
+        if thing in self._removed:
+            return
+        known = self._things.get(thing) or self._newborn.get(thing)
+        if known is None:
+            self._newborn[thing] = known = transitions.newborn(event)
+        elif at < max(self._listed_at, self._known_at.get(thing, 0)):
+            self.look_again(thing)
+            return
+        self._hold(thing, transitions.after(known, event))
+        if thing in self._untold:
+            self._untold[thing] = transitions.after(self._untold[thing], event)
+        self._known_at[thing] = at
+        if kind not in transitions.NOTHING_TO_SEE:
+            self.look_again(thing)
+
+    def replace(self, rows: Iterable[Container], at_ns: int) -> None:
+        """The whole list, asked for when `at_ns` was the engine's time of the newest event heard. What events told
+        since then stays. Rows without an inspection keep what an earlier one found."""
+        if at_ns >= self._listed_at:
+            before, since = {**self._things, **self._newborn}, self._known_at
+            things = {
+                row.ref.id: self._relisted(row, before.get(row.ref.id), newer=since.get(row.ref.id, 0) > at_ns)
+                for row in rows
+                if row.ref.id not in self._removed
+            }
+            born_since = [thing for thing in before if thing not in things and since.get(thing, 0) > at_ns]
+            things |= {thing: before[thing] for thing in born_since if thing not in self._newborn}
+            self._newborn = {thing: before[thing] for thing in born_since if thing in self._newborn}
+            if things != self._things:
+                self._changed()
+            self._things = things
+            self._listed_at = at_ns
+            self._known_at = {thing: at for thing, at in since.items() if at > at_ns and self._holds(thing)}
+            self._untold = {
+                thing: row
+                for thing, row in self._untold.items()
+                if thing in self._known_at or self._removed.get(thing, 0) > at_ns
+            }
+            self.dirty = {thing: None for thing in self.dirty if self._holds(thing)}
+        self._listed = True
+        self.confirmed = self._now()
+
+    def _relisted(self, row: Container, known: Container | None, *, newer: bool) -> Container:
+        if known is None:
+            if row.restarts is None:
+                self.look_again(row.ref.id)
+            return row
+        if newer:
+            self.look_again(row.ref.id)
+            row = transitions.with_state_of(known, row)
+        elif row.restarts is None:
+            if known.restarts is None or known.state != row.state:
+                self.look_again(row.ref.id)
+            row = transitions.with_detail_of(known, row)
+        same = row.restarts is not None and msgspec.structs.replace(row, status=known.status) == known
+        return known if same else row
+
+    def update(self, details: Mapping[str, Container | None], at_ns: int) -> None:
+        """What inspections found, begun when `at_ns` was the engine's time of the newest event heard. Where an event
+        told something since, that stays and another look is due."""
+        for thing, found in details.items():
+            born = self._newborn.pop(thing, None)
+            known = born or self._things.get(thing)
+            if found is None:
+                if known is not None:
+                    self._untold.setdefault(thing, known)
+                    self._forget(thing, at_ns)
+            elif thing in self._removed:
+                continue
+            elif known is not None and self._known_at.get(thing, 0) > at_ns:
+                if born is not None:  # its labels are known from now on; its state is what events say
+                    self._hold(thing, transitions.with_state_of(born, found))
+                self.look_again(thing)
+            else:
+                detailed = transitions.with_detail(found if known is None or born is not None else known, found)
+                if known is not None and known != detailed:
+                    self._untold.setdefault(thing, known)
+                self._hold(thing, detailed)
+                self._known_at[thing] = at_ns
+
+    def look_again(self, thing: str) -> None:
+        """Marks a container whose details should be described."""
+        self.dirty[thing] = None
+        self.dirtied.set()
+
+    def take_dirty(self, most: int) -> list[str]:
+        """Takes up to `most` ids out of `dirty`, oldest first."""
+        taken = list(self.dirty)[:most]
+        for thing in taken:
+            del self.dirty[thing]
+        if not self.dirty:
+            self.dirtied.clear()
+        return taken
+
+    # ── for the relist ───────────────────────────────────────────────────────────────────────────────────────────
+
+    def told(self) -> dict[str, Container]:
+        """Everything as events and lists have told it, without what inspections alone have shown since."""
+        return {**self._things, **self._newborn, **self._untold}
+
+    def newer_than(self, at_ns: int) -> Collection[str]:
+        """Containers we know something of that is newer than a list asked for at `at_ns`."""
+        gone = {thing for thing, at in self._removed.items() if at > at_ns or thing not in self._untold}
+        return gone | {thing for thing, at in self._known_at.items() if at > at_ns}
+
+    # ── within ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _holds(self, thing: str) -> bool:
+        return thing in self._things or thing in self._newborn
+
+    def _hold(self, thing: str, row: Container) -> None:
+        if thing in self._newborn:
+            self._newborn[thing] = row
+        elif self._things.get(thing) != row:
+            self._things[thing] = row
+            self._changed()
+
+    def _forget(self, thing: str, at_ns: int) -> None:
+        if self._things.pop(thing, None) is not None:
+            self._changed()
+        self._newborn.pop(thing, None)
+        self._known_at.pop(thing, None)
+        self.dirty.pop(thing, None)
+        # Engines never give an id twice: a removed one stays removed, whatever is heard of it later.
+        self._removed[thing] = at_ns
+        if len(self._removed) > REMEMBERED_REMOVALS:
+            del self._removed[next(iter(self._removed))]
+
+    def _changed(self) -> None:
+        self.version += 1
+
+
+def status_text(container: Container, now: float) -> str:
+    """The sentence `docker ps` says: `Up 3 minutes (healthy)`, `Exited (0) 2 hours ago`."""
+    state = container.state
+    if state in transitions.UP and container.started_at is not None:
+        text = f"Up {duration_text(now - container.started_at)}"
+        if state == "paused":
+            return f"{text} (Paused)"
+        if container.health:
+            return f"{text} (health: starting)" if container.health == "starting" else f"{text} ({container.health})"
+        return text
+    if state in ("exited", "restarting") and container.finished_at is not None:
+        word = "Exited" if state == "exited" else "Restarting"
+        return f"{word} ({container.exit_code or 0}) {duration_text(now - container.finished_at)} ago"
+    return {"created": "Created", "dead": "Dead", "removing": "Removal In Progress"}.get(state, container.status)
+
+
+def duration_text(seconds: float) -> str:
+    """A duration as Docker words it: minutes are cut, hours rounded; units change at 48 hours, 2 weeks, 2 months."""
+    whole = int(seconds)
+    if whole < 1:
+        return "Less than a second"
+    if whole < 60:
+        return "1 second" if whole == 1 else f"{whole} seconds"
+    minutes = whole // 60
+    if minutes < 60:
+        return "About a minute" if minutes == 1 else f"{minutes} minutes"
+    hours = int(seconds / 3600 + 0.5)
+    if hours < 48:
+        return "About an hour" if hours == 1 else f"{hours} hours"
+    if hours < 24 * 7 * 2:
+        return f"{hours // 24} days"
+    if hours < 24 * 30 * 2:
+        return f"{hours // 24 // 7} weeks"
+    if hours < 24 * 365 * 2:
+        return f"{hours // 24 // 30} months"
+    return f"{int(seconds / 3600) // 24 // 365} years"
+
+
+def _aged(row: Container, now: float) -> Container:
+    text = status_text(row, now)
+    return row if text == row.status else msgspec.structs.replace(row, status=text)
+
+
+def _noise(event: Event) -> bool:
+    return event.kind is EventKind.OTHER and event.action.startswith("exec_")
+
+
+def _at(event: Event) -> int:
+    return event.at_ns

@@ -1,0 +1,397 @@
+"""The product as people start it: the real command line, a real dockerd, the real embedded store, real signals."""
+
+import contextlib
+import fcntl
+import json
+import os
+import pty
+import re
+import select
+import signal
+import struct
+import subprocess
+import sys
+import termios
+import time
+import urllib.request
+from pathlib import Path
+
+import pytest
+
+from tests.support import wait_for
+
+EXECUTABLE = Path(sys.executable).with_name("quarterdeck")
+
+
+class Bot:
+    """`quarterdeck` with a state directory and an engine of its own."""
+
+    def __init__(self, root, engine_url, **env):
+        self.root = root
+        self.state = root / "state"
+        self.env = {
+            **{key: value for key, value in os.environ.items() if not key.startswith("QUARTERDECK_")},
+            "DOCKER_HOST": engine_url,
+            "QUARTERDECK_STATE": str(self.state),
+            "QUARTERDECK_METRICS__LISTEN": "127.0.0.1:0",
+            "NO_COLOR": "1",
+            "TERM": "dumb",
+            **env,
+        }
+        self.running = []
+
+    def command(self, *words):
+        return [str(EXECUTABLE), *words] if EXECUTABLE.exists() else [sys.executable, "-m", "bot.cli", *words]
+
+    def call(self, *words, code=0, **more):
+        done = subprocess.run(
+            self.command(*words),
+            env=self.env,
+            cwd=self.root,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+            **more,
+        )
+        assert done.returncode == code, f"{words} ended with {done.returncode}:\n{done.stdout}\n{done.stderr}"
+        return done.stdout
+
+    def do(self, line, *flags, code=0):
+        return self.call("do", *flags, line, code=code)
+
+    def start(self, *words, port=None, **more):
+        env = self.env | ({"QUARTERDECK_METRICS__LISTEN": f"127.0.0.1:{port}"} if port else {})
+        log = (self.root / f"out-{len(self.running)}").open("w+")
+        process = subprocess.Popen(
+            self.command(*words),
+            env=env,
+            cwd=self.root,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+            **more,
+        )
+        process.log = Path(log.name)
+        log.close()
+        self.running.append(process)
+        return process
+
+    def stop(self):
+        for process in self.running:
+            if process.poll() is None:
+                process.send_signal(signal.SIGTERM)
+                try:
+                    process.wait(15)
+                except subprocess.TimeoutExpired:
+                    process.kill()
+                    process.wait()
+
+    def store_servers(self):
+        """The pids of store servers whose data is in our state directory."""
+        found = []
+        for entry in Path("/proc").iterdir():
+            with contextlib.suppress(OSError):
+                if entry.name.isdigit() and str(self.state) in str((entry / "cwd").readlink()):
+                    if b"valkey" in (entry / "cmdline").read_bytes() or b"redis" in (entry / "cmdline").read_bytes():
+                        found.append(int(entry.name))
+        return found
+
+
+@pytest.fixture
+def bot(dockerd, short_tmp):
+    made = Bot(short_tmp, dockerd.url)
+    yield made
+    made.stop()
+
+
+def free_port():
+    import socket
+
+    with socket.socket() as door:
+        door.bind(("127.0.0.1", 0))
+        return door.getsockname()[1]
+
+
+def get(port, path="/metrics"):
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=5) as answer:
+            return answer.status, answer.read().decode()
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code, error.read().decode()
+    except OSError:
+        return 0, ""
+
+
+def series(port, name, /, **labels):
+    """The value of one series on the page, None when it is not there."""
+    for line in get(port)[1].splitlines():
+        match = re.fullmatch(rf"{name}(?:\{{(.*)\}})? (\S+)", line)
+        if match and all(f'{key}="{value}"' in (match[1] or "") for key, value in labels.items()):
+            return float(match[2])
+    return None
+
+
+def test_a_newcomers_first_minutes(bot, dockerd):
+    dockerd.run("web", "echo hello from web; exec sleep 3600")
+    assert "web" in bot.do("ps")
+    assert "hello from web" in bot.do("logs web")
+    before = dockerd.state("web")["StartedAt"]
+    assert re.search(r"web.*restarted", bot.do("restart web -t 1"))
+    assert dockerd.state("web")["StartedAt"] != before
+    bot.do("stop web -t 1")
+    assert dockerd.state("web")["Running"] is False
+    asked = bot.do("rm web", code=4)
+    assert "cannot be undone" in asked
+    assert dockerd.state("web")
+    bot.call("do", re.search(r'quarterdeck do "(confirm \w+)"', asked)[1])
+    assert "web" not in bot.do("ps -a", code=0)
+    audit = bot.do("audit --limit 50")
+    for line in ("restart web -t 1", "stop web -t 1", "rm web"):
+        assert line in audit
+    assert "console:root" in audit
+
+
+def test_do_speaks_json_and_exit_codes(bot, dockerd):
+    dockerd.run("web")
+    reply = json.loads(bot.do("ps", "--json"))
+    assert reply["ending"] == "ok"
+    assert reply["blocks"][0]["rows"][0]["NAME"] == "web"
+    bot.do("logs nothing", code=1)
+    bot.do("ps --nope", code=2)
+    bot.do("restart '*'", code=2)
+    bot.do("rm -f web", code=4)
+    bot.do("rm -f web", "--yes")
+    assert not dockerd.api.containers(all=True)
+
+
+def test_words_may_come_as_the_shell_split_them(bot, dockerd):
+    dockerd.run("web")
+    assert "true" in bot.call("do", "--", "inspect", "web", "--format", "{{.State.Running}}")
+
+
+def test_run_watches_and_the_page_moves(bot, dockerd):
+    port = free_port()
+    dockerd.run("web", labels={"com.docker.compose.project": "shop"})
+    process = bot.start("run", port=port)
+    wait_for("the metrics page", lambda: series(port, "quarterdeck_container_state", name="web", state="running") == 1)
+    died = series(port, "quarterdeck_events_total", type="container", action="die") or 0
+    bot.do("stop web -t 1")
+    wait_for("the stop to show", lambda: series(port, "quarterdeck_container_state", name="web", state="exited") == 1)
+    wait_for(
+        "the event to count",
+        lambda: (series(port, "quarterdeck_events_total", type="container", action="die") or 0) > died,
+    )
+    bot.do("rm web", "--yes")
+    wait_for(
+        "the series to go", lambda: series(port, "quarterdeck_container_state", name="web", state="exited") is None
+    )
+    assert get(port, "/healthz")[0] == 200
+    status, body = get(port, "/readyz")
+    assert status == 200, body
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(15) == 0
+    assert not bot.store_servers()
+
+
+def test_the_store_is_shared_and_kept_whoever_comes_first(bot, dockerd):
+    dockerd.run("web")
+    bot.do("grant console:alice operator --name web")
+    process = bot.start("run")
+    wait_for("the bot", lambda: bot.store_servers())
+    assert "console:alice" in bot.do("grants")
+    bot.do("grant console:bob viewer")
+    process.kill()
+    process.wait()
+    wait_for("no orphan", lambda: not bot.store_servers())
+    assert "console:bob" in bot.do("grants")
+    assert not bot.store_servers()
+
+
+def test_the_metrics_port_in_use_is_said_at_once(bot):
+    import socket
+
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        process = bot.start("run", port=taken.getsockname()[1])
+        assert process.wait(20) != 0
+    assert "in use" in process.log.read_text()
+    assert "Traceback" not in process.log.read_text()
+
+
+def test_an_engine_that_is_absent_at_start_may_come_later(short_tmp, own_dockerd):
+    own_dockerd.stop()
+    bot, port = Bot(short_tmp, own_dockerd.url), free_port()
+    try:
+        bot.start("run", port=port)
+        wait_for("the page", lambda: get(port)[0] == 200)
+        assert get(port, "/readyz")[0] == 503
+        assert "Is the engine running" in bot.do("ps", code=5)
+        own_dockerd.start()
+        wait_for("the engine to be watched", lambda: get(port, "/readyz")[0] == 200, 60)
+        own_dockerd.run("web")
+        wait_for("the container", lambda: series(port, "quarterdeck_container_state", name="web", state="running") == 1)
+    finally:
+        bot.stop()
+
+
+def test_what_happened_while_the_daemon_was_dead_is_seen(short_tmp, own_dockerd):
+    bot, port = Bot(short_tmp, own_dockerd.url), free_port()
+    try:
+        bot.start("run", port=port)
+        own_dockerd.run("web")
+        wait_for("the container", lambda: series(port, "quarterdeck_container_state", name="web", state="running") == 1)
+        own_dockerd.kill()
+        wait_for("the loss", lambda: series(port, "quarterdeck_stream_up") == 0)
+        own_dockerd.start()
+        wait_for("the return", lambda: series(port, "quarterdeck_stream_up") == 1, 60)
+        wait_for("the death", lambda: series(port, "quarterdeck_container_state", name="web", state="exited") == 1)
+    finally:
+        bot.stop()
+
+
+def test_the_store_killed_under_a_running_bot_comes_back_with_its_data(bot, dockerd):
+    dockerd.run("web")
+    port = free_port()
+    bot.start("run", port=port)
+    wait_for("readiness", lambda: get(port, "/readyz")[0] == 200)
+    bot.do("grant console:alice viewer")
+    for pid in bot.store_servers():
+        os.kill(pid, signal.SIGKILL)
+    wait_for("readiness again", lambda: bot.store_servers() and get(port, "/readyz")[0] == 200)
+    assert "console:alice" in bot.do("grants")
+
+
+def test_killed_between_intent_and_outcome_is_said_and_audited_unknown(bot, dockerd):
+    dockerd.run("web", "trap '' TERM; while :; do sleep 1; done", host={"init": False})
+    time.sleep(0.3)
+    process = bot.start("do", "restart web -t 20")
+    wait_for(
+        "the restart",
+        lambda: [
+            event
+            for event in dockerd.api.events(since=0, until=time.time() + 0.1, decode=True)
+            if event.get("Action") == "kill"
+        ],
+    )
+    process.kill()
+    process.wait()
+    port = free_port()
+    bot.start("run", port=port)
+    wait_for("the truth", lambda: "not known" in bot.running[-1].log.read_text(), 60)
+    audit = json.loads(bot.do("audit --limit 5 --target web", "--json"))["blocks"][0]["rows"]
+    assert [(row["LINE"], row["RESULT"]) for row in audit] == [("restart web -t 20", "unknown")]
+
+
+def test_a_broken_configuration_tells_every_mistake_and_a_reload_keeps_the_old_one(bot, dockerd):
+    path = bot.root / "quarterdeck.yaml"
+    path.write_text(
+        "limits: {read: fast}\ngrants:\n  - {who: nobody-in-particular, can: [container.restat]}\nsurprise: 1\n"
+    )
+    done = subprocess.run(
+        bot.command("check"), env=bot.env, cwd=bot.root, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.returncode == 78
+    for word in ("limits.read", "grants.0.who", "container.restart", "surprise", "quarterdeck.yaml:"):
+        assert word in done.stderr
+    path.write_text("grants: [{who: 'console:alice', can: [viewer]}]\n")
+    assert "fine" in bot.call("check")
+    port = free_port()
+    process = bot.start("run", port=port)
+    wait_for("readiness", lambda: get(port, "/readyz")[0] == 200)
+    path.write_text("grants: [{who: 'console:alice', can: [viewr]}]\n")
+    process.send_signal(signal.SIGHUP)
+    wait_for("the failed reload", lambda: series(port, "quarterdeck_config_last_reload_successful") == 0)
+    assert "viewr" in process.log.read_text()
+    path.write_text("grants: [{who: 'console:alice', can: [viewer]}, {who: 'console:bob', can: [viewer]}]\n")
+    process.send_signal(signal.SIGHUP)
+    wait_for("the reload", lambda: series(port, "quarterdeck_config_last_reload_successful") == 1)
+
+
+def test_the_console_on_a_terminal(bot, dockerd):
+    dockerd.run("web")
+    leader, follower = pty.openpty()
+    fcntl.ioctl(follower, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 120, 0, 0))
+    env = bot.env | {"TERM": "xterm"}
+    process = subprocess.Popen(
+        bot.command("run"),
+        env=env,
+        cwd=bot.root,
+        stdin=follower,
+        stdout=follower,
+        stderr=follower,
+        start_new_session=True,
+    )
+    os.close(follower)
+    bot.running.append(process)
+    seen = ""
+
+    def read_until(text):
+        nonlocal seen
+
+        def more():
+            nonlocal seen
+            if select.select([leader], [], [], 0.05)[0]:
+                seen += os.read(leader, 65536).decode("utf-8", "replace")
+            return text in seen
+
+        wait_for(f"“{text}” on the terminal, which shows {seen[-500:]!r}", more)
+        seen = seen.split(text, 1)[1]
+
+    try:
+        read_until("No chat is configured")
+        read_until("deck>")
+        os.write(leader, b"ps\r")
+        read_until("STATUS")
+        read_until("web")
+        read_until("deck>")
+        os.write(leader, b"rm -f web\r")
+        read_until("cannot be undone")
+        read_until("2)")
+        read_until("deck>")
+        os.write(leader, b"1\r")
+        read_until("removed")
+        assert not dockerd.api.containers(all=True)
+        read_until("deck>")
+        os.write(leader, b"exit\r")
+        wait_for("the end", lambda: process.poll() is not None)
+        assert process.returncode == 0
+    finally:
+        os.close(leader)
+
+
+def test_lines_may_be_piped_into_the_console(bot, dockerd):
+    dockerd.run("web")
+    out = bot.call("console", input="ps\nwhoami\n")
+    assert "web" in out
+    assert "console:root" in out
+
+
+def test_version(bot):
+    assert re.fullmatch(r"quarterdeck \d+\.\d+\.\d+\n", bot.call("--version"))
+
+
+def test_start_ps_logs_and_restart_load_nothing_heavy(bot, dockerd):
+    """The docker and podman packages, grpc and matplotlib cost tens of megabytes; what is everyday does without."""
+    dockerd.run("web")
+    script = (
+        "import sys, atexit\n"
+        "heavy = ('docker', 'podman', 'grpc', 'matplotlib', 'slack_bolt', 'requests')\n"
+        "atexit.register(lambda: print('LOADED', [name for name in heavy if name in sys.modules]))\n"
+        "from bot.cli import main\n"
+        "main()\n"
+    )
+    for line in ("ps", "logs web", "restart web -t 1"):
+        done = subprocess.run(
+            [sys.executable, "-c", script, "do", line],
+            env=bot.env,
+            cwd=Path(__file__).parents[2],
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        assert "LOADED []" in done.stdout, done.stdout + done.stderr

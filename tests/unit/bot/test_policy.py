@@ -1,0 +1,204 @@
+"""decide(): default deny, guards only ever tighten, unknown facts never help."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bot import policy
+from core.model.actions import Risk
+from core.model.people import Identity, Place
+from core.model.policy import Ask, Decision, Grant, Guard, Policy, Verdict
+from core.model.refs import EngineRef, Facts, Kind, Ref, Selector
+
+NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+ENGINE = EngineRef(host="h1", kind="docker")
+WEB = Ref(engine=ENGINE, kind=Kind.CONTAINER, id="a" * 64, name="web")
+BOB = Identity(id="slack:T1/U1", name="bob", groups=frozenset({"sre"}))
+OPS = Place(channel="#ops")
+
+
+def facts(**more):
+    return Facts(**{"labels": {"env": "prod"}, "state": "running", "at": NOW, **more})
+
+
+def grant(**more):
+    return Grant(**{"id": "g", "who": "everyone", "can": ("container.*",), **more})
+
+
+def decide(
+    grants=(),
+    guards=(),
+    *,
+    who=BOB,
+    place=OPS,
+    verb="container.restart",
+    risk=Risk.CHANGE,
+    ref=WEB,
+    known=None,
+    now=NOW,
+    ids=(),
+):
+    held = Policy(grants=tuple(grants), guards=tuple(guards), self_ids=frozenset(ids))
+    return policy.decide(held, who, place, verb, risk, ref, facts() if known is None else known, now)
+
+
+def test_nothing_is_allowed_without_a_grant_and_the_refusal_says_what_is_missing_and_who_can_give_it():
+    decision = decide([grant(id="boss", who="slack:T1/U9", can=("admin",))])
+    assert decision.verdict is Verdict.DENY
+    assert decision.rule == "default-deny"
+    assert "bob may not container.restart on web" in decision.reason
+    assert "container.restart to slack:T1/U1" in decision.hint
+    assert "slack:T1/U9" in decision.hint
+
+
+@pytest.mark.parametrize(
+    ("who", "allowed"),
+    [
+        ("everyone", True),
+        ("group:sre", True),
+        ("slack:T1/U1", True),
+        ("group:dev", False),
+        ("slack:T2/U1", False),
+        ("U1", False),
+    ],
+)
+def test_subjects(who, allowed):
+    assert (decide([grant(who=who)]).verdict is Verdict.ALLOW) == allowed
+
+
+@pytest.mark.parametrize(
+    ("can", "verb", "risk", "covered"),
+    [
+        (("container.restart",), "container.restart", Risk.CHANGE, True),
+        (("container.*",), "container.remove", Risk.DESTROY, True),
+        (("*.list",), "container.list", Risk.READ, True),
+        (("*.list",), "container.logs", Risk.READ, False),
+        (("viewer",), "container.logs", Risk.READ, True),
+        (("viewer",), "container.restart", Risk.CHANGE, False),
+        (("operator",), "container.restart", Risk.CHANGE, True),
+        (("operator",), "container.remove", Risk.DESTROY, False),
+        (("risk:change",), "container.stop", Risk.CHANGE, True),
+        (("risk:change",), "container.remove", Risk.DESTROY, False),
+        (("*",), "container.remove", Risk.DESTROY, True),
+        (("*",), "policy.grant", Risk.CHANGE, False),
+        (("risk:change",), "policy.grant", Risk.CHANGE, False),
+        (("policy.grant",), "policy.grant", Risk.CHANGE, True),
+        (("admin",), "policy.grant", Risk.CHANGE, True),
+    ],
+)
+def test_verbs(can, verb, risk, covered):
+    assert (decide([grant(can=can)], verb=verb, risk=risk).verdict is Verdict.ALLOW) == covered
+
+
+@pytest.mark.parametrize(
+    ("on", "allowed"),
+    [
+        (Selector(name="web*"), True),
+        (Selector(name="db"), False),
+        (Selector(host="h*"), True),
+        (Selector(host="x"), False),
+        (Selector(engine="docker"), True),
+        (Selector(engine="podman"), False),
+        (Selector(labels=(("env", "prod"),)), True),
+        (Selector(labels=(("env", "p*"), ("team", "*"))), False),
+        (Selector(project="shop"), False),
+    ],
+)
+def test_targets(on, allowed):
+    assert (decide([grant(on=on)]).verdict is Verdict.ALLOW) == allowed
+
+
+def test_places():
+    assert decide([grant(places=("#ops",))]).verdict is Verdict.ALLOW
+    assert decide([grant(places=("#ops",))], place=Place(channel="#random")).verdict is Verdict.DENY
+
+
+@pytest.mark.parametrize("known", [Facts(labels={"env": "prod"}, at=None), facts(at=NOW - timedelta(seconds=61))])
+def test_old_or_undated_facts_satisfy_no_grant_and_every_guard(known):
+    labelled = Selector(labels=(("env", "prod"),))
+    assert decide([grant(on=labelled)], known=known).verdict is Verdict.DENY
+    harmless = Guard(id="no", can=("*",), ask=Ask.DENY, on=Selector(labels=(("env", "never"),)))
+    assert decide([grant()], [harmless], known=known).verdict is Verdict.DENY
+    assert decide([grant()], [harmless]).verdict is Verdict.ALLOW
+
+
+def test_the_strictest_guard_wins_whatever_the_order():
+    guards = [
+        Guard(id="c", can=("*",), ask=Ask.CONFIRM),
+        Guard(id="a", can=("*",), ask=Ask.APPROVE, approvers=("group:lead",)),
+    ]
+    for ordered in (guards, guards[::-1]):
+        decision = decide([grant()], ordered)
+        assert (decision.verdict, decision.rule, decision.approvers) == (Verdict.APPROVE, "a", ("group:lead",))
+
+
+def test_guards_reach_policy_verbs_by_star():
+    decision = decide([grant(can=("policy.*",))], [Guard(id="g1", can=("*",), ask=Ask.APPROVE)], verb="policy.grant")
+    assert decision.verdict is Verdict.APPROVE
+
+
+@pytest.mark.parametrize(
+    "verb", ["container.stop", "container.kill", "container.pause", "container.remove", "container.restart"]
+)
+def test_our_own_container_and_protected_ones_are_left_alone_even_for_the_owner(verb):
+    owner = Identity(id="console:root", name="root", admin=True)
+    for kwargs in ({"ids": [WEB.id]}, {"known": facts(protected=True)}):
+        decision = decide(who=owner, verb=verb, **kwargs)
+        assert (decision.verdict, decision.rule) == (Verdict.DENY, "self-protection")
+    assert decide(who=owner, verb="container.logs", risk=Risk.READ, ids=[WEB.id]).verdict is Verdict.ALLOW
+
+
+def test_the_owner_of_the_state_directory_may_everything_but_guards_still_hold():
+    owner = Identity(id="console:root", name="root", admin=True)
+    assert decide(who=owner, verb="policy.grant").verdict is Verdict.ALLOW
+    assert decide(guards=[Guard(id="d", can=("container.*",), ask=Ask.DENY)], who=owner).verdict is Verdict.DENY
+
+
+def test_a_plan_takes_its_strictest_decision_and_its_approvers_must_hold_for_all():
+    approve = [
+        Decision(verdict=Verdict.APPROVE, rule=rule, reason="", approvers=who)
+        for rule, who in (("a", ("group:x", "group:y")), ("b", ("group:y",)), ("c", ()))
+    ]
+    allow = Decision(verdict=Verdict.ALLOW, rule="g", reason="")
+    assert policy.strictest([allow, *approve]).approvers == ("group:y",)
+    assert policy.strictest(
+        [*approve, Decision(verdict=Verdict.APPROVE, rule="d", reason="", approvers=("z",))]
+    ).approvers == ("nobody",)
+    assert policy.strictest([allow]).verdict is Verdict.ALLOW
+
+
+selectors = st.builds(
+    Selector,
+    engine=st.sampled_from(["", "docker", "podman"]),
+    host=st.sampled_from(["", "h*", "x"]),
+    name=st.sampled_from(["", "web", "db*"]),
+    labels=st.sampled_from([(), (("env", "prod"),), (("env", "dev"),)]),
+)
+cans = st.lists(
+    st.sampled_from(["*", "container.*", "container.restart", "operator", "risk:change", "policy.*"]), min_size=1
+).map(tuple)
+grants = st.lists(
+    st.builds(
+        Grant, id=st.just("g"), who=st.sampled_from(["everyone", "group:sre", "slack:T9/U9"]), can=cans, on=selectors
+    ),
+    max_size=3,
+)
+guards = st.lists(st.builds(Guard, id=st.just("b"), can=cans, ask=st.sampled_from(list(Ask)), on=selectors), max_size=3)
+knowledge = st.sampled_from([facts(), facts(labels={"env": "dev"}), Facts()])
+
+
+@given(grants, guards, guards, knowledge)
+def test_adding_a_guard_never_allows_more(some, before, more, known):
+    assert decide(some, before, known=known).verdict <= decide(some, [*before, *more], known=known).verdict
+
+
+@given(grants, guards, knowledge)
+def test_a_cheap_listing_judgement_agrees_with_the_full_one(some, brakes, known):
+    held = Policy(grants=tuple(some), guards=tuple(brakes))
+    stand = policy.stand(held, BOB, OPS, "container.list", Risk.READ)
+    if stand.open:
+        assert policy.judge(stand, WEB, known, NOW).verdict is Verdict.ALLOW
+    if policy.judge(stand, WEB, known, NOW).verdict is Verdict.ALLOW:
+        assert policy.anything(stand, WEB).verdict is Verdict.ALLOW

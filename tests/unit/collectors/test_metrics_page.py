@@ -1,0 +1,299 @@
+"""The metrics page: golden, linted, read back by the official parser, and whole when a scraper is not."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import re
+import shutil
+import subprocess
+import sys
+import types
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import hypothesis
+import msgspec
+import pytest
+import structlog
+from hypothesis import strategies as st
+from prometheus_client.parser import text_string_to_metric_families
+
+from collectors import exposition
+from collectors.exposition import Exposition, Options, Scraper
+from collectors.scrapers import containers
+from core import metrics
+from core.model.refs import EngineRef, Kind, Ref
+from core.model.things import HEALTHS, STATES, Container
+from runtimes.fake import FakeRuntime
+from runtimes.mirror import Mirror
+
+GOLDEN = Path(__file__).parents[2] / "golden" / "metrics.txt"
+NOW = 1_800_000_000.0
+
+
+def row(name: str, *, engine: EngineRef | None = None, **changes: Any) -> Container:
+    ref = Ref(
+        engine or EngineRef(host="host7", kind="docker"), Kind.CONTAINER, f"{name}-".encode().hex().ljust(64, "0"), name
+    )
+    plain = Container(
+        ref=ref,
+        image="busybox:1",
+        image_id="",
+        command="sleep",
+        state="running",
+        status="",
+        created_at=NOW - 7200,
+        labels={},
+        started_at=NOW - 3600.5,
+        restarts=0,
+        oom_killed=False,
+    )
+    return msgspec.structs.replace(plain, **changes)
+
+
+def mirror_of(*rows: Container, host: str = "host7", kind: str = "docker", at: float = NOW) -> Mirror:
+    mirror = Mirror(FakeRuntime(host, kind=kind), now=lambda: at)
+    mirror.stands(0)
+    mirror.replace(rows, 1)
+    return mirror
+
+
+def page(*mirrors: Mirror, counts: metrics.Metrics | None = None, **more: Any) -> str:
+    counts = counts or metrics.Metrics(version="1.2.3")
+    return Exposition(counts, lambda: mirrors, now=lambda: NOW, **more).render().decode()
+
+
+def samples(text: str) -> dict[tuple[str, tuple[tuple[str, str], ...]], float]:
+    found = {}
+    for family in text_string_to_metric_families(text):
+        for sample in family.samples:
+            key = (sample.name.removeprefix("quarterdeck_"), tuple(sorted(sample.labels.items())))
+            assert key not in found, "one series twice: Prometheus refuses the page"
+            found[key] = sample.value
+    return found
+
+
+def value(text: str, family: str, /, **labels: str) -> float | None:
+    wanted = {"host": "host7", "engine": "docker", **labels}
+    return samples(text).get((family, tuple(sorted(wanted.items()))))
+
+
+def sample_fleet() -> Sequence[Mirror]:
+    labels = {
+        "com.docker.compose.project": "shop",
+        "com.docker.compose.service": "web",
+        "team": "payments",
+        "a.b": "c",
+    }
+    return (
+        mirror_of(
+            row("shop-web-1", labels=labels, health="healthy", restarts=3),
+            row("worker", state="exited", exit_code=137, oom_killed=True, finished_at=NOW - 60),
+            row("fresh", state="created", started_at=None, restarts=None, oom_killed=None),
+            row("held", state="paused", image='odd"\\\nimage'),
+        ),
+        mirror_of(host="host8", kind="podman"),
+    )
+
+
+def counted() -> metrics.Metrics:
+    """Metrics in which every family has a series."""
+    counts = metrics.Metrics(version="1.2.3")
+    engine = metrics.labels_of(EngineRef(host="host7", kind="docker"))
+    counts.events_total.labels(*engine, "container", "die").inc(2)
+    counts.stream_up.labels(*engine).set(1)
+    counts.stream_connects_total.labels(*engine).inc()
+    counts.stream_overflows_total.labels(*engine).inc(0)
+    counts.stream_last_event_timestamp_seconds.labels(*engine).set(NOW)
+    counts.relists_total.labels(*engine, "ok").inc()
+    counts.relist_duration_seconds.labels(*engine).observe(0.02)
+    counts.resync_events_total.labels(*engine).inc(0)
+    counts.commands_total.labels("ps", "allow", "ok").inc()
+    counts.command_duration_seconds.labels("ps").observe(0.003)
+    counts.audit_rows_total.labels("intent").inc()
+    counts.store_up.set(1)
+    counts.store_round_trip_seconds.observe(0.0003)
+    counts.config_last_reload_successful.set(1)
+    counts.config_last_reload_timestamp_seconds.set(NOW)
+    return counts
+
+
+def normal(text: str) -> str:
+    """Without what differs between machines and runs."""
+    lines = [line for line in text.splitlines() if not re.match(r"(# (HELP|TYPE) )?(process|python)_", line)]
+    text = "\n".join(lines) + "\n"
+    text = re.sub(r"(scraper_duration_seconds\{.*\}) .*", r"\1 <seconds>", text)
+    return re.sub(r'python="[^"]*"', 'python="<python>"', text)
+
+
+def test_the_page_is_the_golden_one() -> None:
+    text = normal(page(*sample_fleet(), counts=counted(), options=Options(container_labels=("team", "a.b"))))
+    if os.environ.get("GOLDEN") == "1":
+        GOLDEN.write_text(text)
+    assert text == GOLDEN.read_text(), "run with GOLDEN=1 to rewrite it, then review the difference"
+
+
+def test_every_family_of_ours_is_on_the_golden_page() -> None:
+    golden = GOLDEN.read_text()
+    for family in metrics.Metrics().registry.collect():
+        if family.name.startswith(metrics.PREFIX):
+            assert re.search(rf"^{family.name}\w*(\{{| )", golden, re.MULTILINE), f"{family.name} has no series in it"
+
+
+def test_promtool_finds_nothing_to_mend() -> None:
+    if shutil.which("promtool") is None:
+        reason = "promtool: needs promtool"
+        if "promtool" in os.environ.get("QUARTERDECK_REQUIRE_ENGINES", "").split(","):
+            pytest.fail(f"{reason}, and QUARTERDECK_REQUIRE_ENGINES requires it")
+        pytest.skip(reason)
+    text = page(*sample_fleet(), counts=counted(), options=Options(container_labels=("team",)))
+    done = subprocess.run(
+        ["promtool", "check", "metrics"], input=text.encode(), capture_output=True, timeout=30, check=False
+    )
+    assert (done.returncode, done.stdout + done.stderr) == (0, b"")
+
+
+def test_the_parser_reads_back_what_the_containers_are() -> None:
+    text = page(*sample_fleet(), options=Options(container_labels=("team", "a.b")))
+    for state in STATES:
+        assert value(text, "container_state", name="worker", state=state) == (state == "exited")
+    for health in HEALTHS:
+        assert value(text, "container_health_state", name="shop-web-1", health=health) == (health == "healthy")
+        assert value(text, "container_health_state", name="worker", health=health) is None
+    assert value(text, "container_exit_code", name="worker") == 137
+    assert value(text, "container_exit_code", name="shop-web-1") is None
+    assert value(text, "container_restarts_total", name="shop-web-1") == 3
+    assert value(text, "container_restarts_total", name="fresh") is None
+    assert value(text, "container_oom_killed", name="worker") == 1
+    assert value(text, "container_start_time_seconds", name="shop-web-1") == NOW - 3600.5
+    assert value(text, "container_start_time_seconds", name="fresh") is None
+    info = {"image": "busybox:1", "id": "73686f702d77", "project": "shop", "service": "web"}
+    assert value(text, "container_info", name="shop-web-1", **info, label_team="payments", label_a_b="c") == 1
+    assert value(text, "containers", state="running") == 1
+    assert value(text, "containers", state="dead") == 0
+    assert value(text, "container_series_capped") == 0
+    assert value(text, "mirror_containers") == 4
+    assert value(text, "mirror_containers", host="host8", engine="podman") == 0
+    assert value(text, "mirror_live") == 1
+
+
+@hypothesis.settings(max_examples=100, deadline=None)
+@hypothesis.given(name=st.text(min_size=1), image=st.text(), label=st.text(st.characters()), host=st.text(min_size=1))
+def test_hostile_words_come_through_unchanged_and_add_no_series(name: str, image: str, label: str, host: str) -> None:
+    mirror = mirror_of(row(name, image=image, labels={"team": label}), host=host)
+    make = containers.scraper.make(Options(container_labels=("team",)))
+    text = b"".join(make((mirror,), NOW)).decode()
+    found = samples(text)
+    info = [dict(labels) for (family, labels) in found if family == "container_info"]
+    assert len(found) == 7 + 1 + 1 + 1 + 1 + 7 + 1
+    safe = {
+        key: word.encode(errors="replace").decode()
+        for key, word in (("n", name), ("i", image), ("l", label), ("h", host))
+    }
+    assert (info[0]["name"], info[0]["image"], info[0]["label_team"], info[0]["host"]) == tuple(safe.values())
+
+
+def test_the_cap_keeps_what_runs_and_says_what_it_left_out() -> None:
+    rows = [row(f"old{n}", state="exited", created_at=NOW - n) for n in range(5)] + [row("up", created_at=NOW - 9999)]
+    text = page(mirror_of(*rows), options=Options(most_containers=3))
+    shown = {dict(labels)["name"] for family, labels in samples(text) if family == "container_info"}
+    assert shown == {"up", "old0", "old1"}
+    assert value(text, "container_series_capped") == 3
+    assert value(text, "containers", state="exited") == 5
+
+
+def test_of_two_containers_with_one_name_the_younger_is_shown() -> None:
+    older, younger = row("web", created_at=1.0), row("web", created_at=2.0)
+    younger = msgspec.structs.replace(younger, ref=msgspec.structs.replace(older.ref, id="f" * 64))
+    text = page(mirror_of(younger, older))
+    assert [dict(labels)["id"] for family, labels in samples(text) if family == "container_info"] == ["f" * 12]
+
+
+def test_containers_nobody_vouches_for_any_more_are_left_out() -> None:
+    web = row("web")
+    recent, stale = mirror_of(web, at=NOW - 299), mirror_of(web, at=NOW - 301)
+    recent.went_down()
+    assert value(page(recent), "container_state", name="web", state="running") == 1
+    assert value(page(recent), "mirror_live") == 0
+    assert value(page(stale), "container_state", name="web", state="running") is None
+
+
+def test_a_block_is_written_once_and_again_after_a_change(monkeypatch: pytest.MonkeyPatch) -> None:
+    written: list[str] = []
+    block = containers._Containers.block
+
+    def counting(self: Any, place: str, one: Container) -> Any:
+        written.append(one.ref.name)
+        return block(self, place, one)
+
+    monkeypatch.setattr(containers._Containers, "block", counting)
+    mirror = mirror_of(row("web"), row("db"))
+    collect = containers.scraper.make(Options())
+    before = b"".join(collect((mirror,), NOW))
+    assert b"".join(collect((mirror,), NOW)) == before
+    assert written == ["web", "db"]
+    mirror.update({row("db").ref.id: row("db", state="exited", exit_code=4)}, 2)
+    after = b"".join(collect((mirror,), NOW)).decode()
+    assert written == ["web", "db", "db"]
+    assert value(after, "container_exit_code", name="db") == 4
+
+
+def test_one_failing_scraper_does_not_break_the_page() -> None:
+    def make(options: Options) -> exposition.Collect:
+        def collect(mirrors: Sequence[Mirror], now: float) -> Sequence[bytes]:
+            raise RuntimeError("a bug of ours")
+
+        return collect
+
+    bad = Scraper(name="bad", make=make)
+    expo = Exposition(metrics.Metrics(), lambda: sample_fleet(), scrapers=[bad, containers.scraper], now=lambda: NOW)
+    with structlog.testing.capture_logs() as logs:
+        first, second = expo.render().decode(), expo.render().decode()
+    for text in (first, second):
+        assert samples(text)[("scraper_success", (("scraper", "bad"),))] == 0
+        assert samples(text)[("scraper_success", (("scraper", "containers"),))] == 1
+        assert ("scraper_duration_seconds", (("scraper", "containers"),)) in samples(text)
+        assert value(text, "container_exit_code", name="worker") == 137
+    assert len(logs) == 1
+
+
+def test_scrapers_can_be_chosen_and_unknown_ones_are_refused() -> None:
+    text = page(*sample_fleet(), only=())
+    assert value(text, "containers", state="running") is None
+    off = Scraper(name="off", make=containers.scraper.make, on=False)
+    assert value(page(*sample_fleet(), scrapers=[off]), "containers", state="running") is None
+    assert value(page(*sample_fleet(), scrapers=[off], only=["off"]), "containers", state="running") == 1
+    with pytest.raises(ValueError, match="no scraper nothing"):
+        page(only=["nothing"])
+
+
+def test_discovery_finds_ours_and_fails_loudly_on_a_module_without_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert [one.name for one in exposition.discover()] == ["containers"]
+    package = importlib.import_module("collectors.scrapers")
+    monkeypatch.setattr(package, "__path__", [*package.__path__, str(tmp_path)])
+    monkeypatch.setitem(sys.modules, "collectors.scrapers.empty", types.ModuleType("collectors.scrapers.empty"))
+    (tmp_path / "empty.py").write_text("")
+    with pytest.raises(TypeError, match="must export one value `scraper`"):
+        exposition.discover()
+    twin = types.ModuleType("collectors.scrapers.empty")
+    twin.scraper = containers.scraper  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "collectors.scrapers.empty", twin)
+    with pytest.raises(ValueError, match="already a scraper named containers"):
+        exposition.discover()
+
+
+def test_labels_tell_engines_of_one_host_apart() -> None:
+    assert metrics.labels_of(EngineRef(host="h", kind="docker")) == ("h", "docker")
+    assert metrics.labels_of(EngineRef(host="h", kind="docker", name="rootless")) == ("h", "docker/rootless")
+
+
+def test_the_librarys_global_registry_stays_out_of_it() -> None:
+    import prometheus_client
+
+    metrics.Metrics()
+    metrics.Metrics()
+    assert b"quarterdeck" not in prometheus_client.generate_latest()

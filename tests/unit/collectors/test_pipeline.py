@@ -1,0 +1,85 @@
+"""Counting: every event once, under a label set no engine can widen."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from collectors.pipeline import ACTIONS, TYPES, Pipeline
+from core import metrics
+from core.model.events import Event, EventKind, Origin
+from core.model.refs import EngineRef, Kind, Ref
+from runtimes import docker_dialect
+from runtimes.fake import FakeRuntime
+from runtimes.mirror import Mirror
+
+CAPTURES = Path(__file__).parents[2] / "captures"
+
+
+def event(action: str, *, kind: str = "container", at: int = 1, what: EventKind = EventKind.OTHER) -> Event:
+    ref = Ref(EngineRef(host="h", kind="fake"), Kind.CONTAINER, "1" * 64, "web")
+    return Event(at, what, ref, Origin.LIVE, kind, action, {})
+
+
+class Line:
+    def __init__(self) -> None:
+        self.engine = FakeRuntime("h")
+        self.mirror = Mirror(self.engine)
+        self.counts = metrics.Metrics()
+        self.pipeline = Pipeline(self.mirror, self.counts)
+
+    def counted(self) -> dict[tuple[str, str, str], float]:
+        return {
+            (sample.labels["host"], sample.labels["type"], sample.labels["action"]): sample.value
+            for family in self.counts.events_total.collect()
+            for sample in family.samples
+        }
+
+
+def test_each_event_is_counted_applied_and_remembered() -> None:
+    line = Line()
+    batch = [event("start", at=5, what=EventKind.STARTED), event("die", at=7, what=EventKind.DIED), event("die", at=6)]
+    assert line.pipeline.take(batch) == 7
+    assert line.counted() == {("h", "container", "start"): 1, ("h", "container", "die"): 2}
+    assert list(line.mirror.history) == batch
+    assert line.mirror.dirty == {"1" * 64: None}
+
+
+def test_words_nobody_knows_are_counted_as_other_and_details_are_cut() -> None:
+    line = Line()
+    for number in range(100):
+        line.pipeline.take(
+            [event(f"exec_create: /bin/sh -c secret{number}"), event(f"new-{number}", kind=f"odd{number}")]
+        )
+    line.pipeline.take([event("health_status: healthy"), event("health_status: unhealthy"), event("health_status")])
+    line.pipeline.take([event("new", kind="image"), event("pull", kind="image")])
+    assert line.counted() == {
+        ("h", "container", "exec_create"): 100,
+        ("h", "container", "health_status"): 3,
+        ("h", "other", "other"): 100,
+        ("h", "image", "other"): 1,
+        ("h", "image", "pull"): 1,
+    }
+    assert len(line.pipeline._children) == 5
+    assert "other" not in ACTIONS | TYPES
+
+
+def test_a_host_that_tells_its_name_late_is_counted_under_it() -> None:
+    line = Line()
+    line.pipeline.take([event("start")])
+    line.engine._ref = msgspec.structs.replace(line.engine.ref, host="real")
+    line.pipeline.take([event("start")])
+    assert line.counted() == {("h", "container", "start"): 1, ("real", "container", "start"): 1}
+
+
+@pytest.mark.parametrize("version", ["20.10", "26.1"])
+def test_every_word_a_real_docker_said_is_counted_under_its_own_name(version: str) -> None:
+    line = Line()
+    recorded = (CAPTURES / f"docker-{version}.events.jsonl").read_bytes()
+    words = {(raw["Type"], raw["Action"].partition(":")[0]) for raw in map(msgspec.json.decode, recorded.splitlines())}
+    events = docker_dialect.Dialect(line.engine.ref).events(recorded, replay_before=0)
+    assert line.pipeline.take(events) == max(event.at_ns for event in events)
+    assert {(kind, action) for _, kind, action in line.counted()} == words
+    assert sum(line.counted().values()) == len(events) > 100

@@ -1,0 +1,374 @@
+"""The watch over a fake engine, on fake loop time: what it hands on, what it survives, what it asks for."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+import pytest
+import structlog
+
+from collectors import inbox, watch
+from collectors.pipeline import Pipeline
+from core import errors, metrics
+from core.model.events import Event, EventKind, Origin
+from runtimes.fake import FakeRuntime
+from runtimes.mirror import Mirror
+
+pytestmark = pytest.mark.looptime
+LABELS = {"host": "fake", "engine": "fake"}
+EPOCH = 1_800_000_000.0
+
+
+class Shelf:
+    """Cursors in a dict; `down` makes it fail as the store does."""
+
+    def __init__(self) -> None:
+        self.kept: dict[str, int] = {}
+        self.writes = 0
+        self.down = False
+
+    async def cursor(self, engine: str) -> int | None:
+        self._answer()
+        return self.kept.get(engine)
+
+    async def put_cursor(self, engine: str, at_ns: int) -> None:
+        self._answer()
+        self.writes += 1
+        self.kept[engine] = at_ns
+
+    def _answer(self) -> None:
+        if self.down:
+            raise errors.StoreDown
+
+
+class Bench:
+    """A fake engine on loop time and everything that watches it. `restart` is a new process over the same shelf."""
+
+    def __init__(self) -> None:
+        self.engine = FakeRuntime(now=self.now)
+        self.shelf = Shelf()
+        self.restart()
+
+    def now(self) -> float:
+        return EPOCH + asyncio.get_running_loop().time()
+
+    def now_ns(self) -> int:
+        return int(self.now() * 1e9)
+
+    def restart(self) -> None:
+        self.counts = metrics.Metrics()
+        self.mirror = Mirror(self.engine, now=self.now)
+        self.pipeline = Pipeline(self.mirror, self.counts)
+        parts = (self.engine, self.mirror, self.pipeline, self.shelf, self.counts)
+        self.watch = watch.Watch(*parts, now_ns=self.now_ns, chance=lambda: 0.0)
+
+    @contextlib.asynccontextmanager
+    async def watching(self) -> AsyncIterator[None]:
+        await asyncio.sleep(0.1)
+        task = asyncio.create_task(self.watch.run())
+        try:
+            yield
+        finally:
+            task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await task
+
+    async def until(self, true: Callable[[], Any], seconds: float = 60.0) -> None:
+        async with asyncio.timeout(seconds):
+            while not true():
+                await asyncio.sleep(0.01)
+
+    def count(self, name: str, **labels: str) -> float:
+        return self.counts.registry.get_sample_value(f"quarterdeck_{name}", {**LABELS, **labels}) or 0.0
+
+    def told(self) -> list[tuple[EventKind, str, Origin]]:
+        return [(event.kind, event.subject.name, event.origin) for event in self.mirror.history]
+
+
+async def test_what_is_true_at_the_first_start_is_known_and_not_told() -> None:
+    bench = Bench()
+    ref = bench.engine.add("web", labels={"team": "a"})
+    async with bench.watching():
+        await bench.until(lambda: bench.mirror.live)
+        assert bench.told() == []
+        row = bench.mirror.containers[ref.id]
+        assert (row.state, row.labels, row.restarts) == ("running", {"team": "a"}, 0)
+        assert row.started_at is not None
+        assert bench.count("stream_up") == 1
+    assert bench.count("stream_up") == 0
+    assert not bench.mirror.live
+    assert bench.engine.streams == 0
+
+
+async def test_live_events_are_counted_applied_and_remembered() -> None:
+    bench = Bench()
+    ref = bench.engine.add("web")
+    async with bench.watching():
+        await bench.until(lambda: bench.mirror.live)
+        bench.engine.happen(EventKind.DIED, ref, exit_code="137")
+        new = bench.engine.add("new", labels={"team": "b"})
+        await bench.until(lambda: new.id in bench.mirror.containers and bench.mirror.live)
+        assert bench.mirror.containers[ref.id].exit_code == 137
+        assert bench.mirror.containers[new.id].labels == {"team": "b"}
+        assert bench.count("events_total", type="container", action="die") == 1
+        assert [kind for kind, _, _ in bench.told()] == [EventKind.DIED, EventKind.CREATED, EventKind.STARTED]
+
+
+async def test_a_lost_stream_is_replayed_without_repeats() -> None:
+    bench = Bench()
+    ref = bench.engine.add("web")
+    async with bench.watching():
+        await bench.until(lambda: bench.mirror.live)
+        bench.engine.happen(EventKind.DIED, ref, exit_code="1")
+        await bench.until(lambda: len(bench.told()) == 1)
+        bench.engine.cut()
+        await bench.until(lambda: bench.engine.streams == 0)
+        assert not bench.mirror.live
+        bench.engine.happen(EventKind.STARTED, ref)
+        await bench.until(lambda: bench.mirror.live)
+        assert [(kind, origin) for kind, _, origin in bench.told()] == [
+            (EventKind.DIED, Origin.LIVE),
+            (EventKind.STARTED, Origin.REPLAY),
+        ]
+        assert bench.count("events_total", type="container", action="die") == 1
+        assert bench.count("stream_connects_total") == 2
+
+
+async def test_what_no_event_told_is_found_by_the_list() -> None:
+    bench = Bench()
+    crashed, gone, _same = (bench.engine.add(name) for name in ("crashed", "gone", "same"))
+    async with bench.watching():
+        await bench.until(lambda: bench.mirror.live)
+        bench.engine.cut()
+        await bench.until(lambda: bench.engine.streams == 0)
+        with bench.engine.untold():
+            bench.engine.happen(EventKind.DIED, crashed, exit_code="3")
+            bench.engine.happen(EventKind.DIED, gone)
+            bench.engine.happen(EventKind.REMOVED, gone)
+            bench.engine.add("new")
+        await bench.until(lambda: bench.mirror.live)
+        assert sorted(bench.told()) == [
+            (EventKind.CREATED, "new", Origin.RESYNC),
+            (EventKind.DIED, "crashed", Origin.RESYNC),
+            (EventKind.DIED, "gone", Origin.RESYNC),
+            (EventKind.REMOVED, "gone", Origin.RESYNC),
+            (EventKind.STARTED, "new", Origin.RESYNC),
+        ]
+        died = next(event for event in bench.mirror.history if event.subject == crashed)
+        assert died.attrs["exit_code"] == "3"
+        assert bench.count("resync_events_total") == 5
+        assert {row.ref.name: row.state for row in bench.mirror.listing().rows} == {
+            "crashed": "exited",
+            "same": "running",
+            "new": "running",
+        }
+
+
+async def test_a_restart_while_away_is_noticed_by_its_age() -> None:
+    bench = Bench()
+    ref = bench.engine.add("web")
+    async with bench.watching():
+        await bench.until(lambda: bench.mirror.live)
+        await asyncio.sleep(100)
+        bench.engine.cut()
+        with bench.engine.untold():
+            bench.engine.happen(EventKind.DIED, ref, exit_code="1")
+            bench.engine.happen(EventKind.STARTED, ref)
+        await bench.until(lambda: bench.count("resync_events_total") == 2)
+        assert [kind for kind, _, _ in bench.told()] == [EventKind.DIED, EventKind.STARTED]
+
+
+async def test_a_new_process_goes_on_from_the_cursor() -> None:
+    bench = Bench()
+    old = bench.engine.add("old")
+    async with bench.watching():
+        await bench.until(lambda: bench.mirror.live)
+        await asyncio.sleep(5)
+        bench.engine.happen(EventKind.HEALTH, old, health="healthy")
+        await asyncio.sleep(5)
+    assert bench.shelf.kept == {"fake-fake": bench.engine.ring[-1].at_ns}
+    await asyncio.sleep(10)
+    bench.engine.happen(EventKind.DIED, old, exit_code="1")
+    with bench.engine.untold():
+        bench.engine.add("quiet")
+    bench.restart()
+    async with bench.watching():
+        await bench.until(lambda: bench.mirror.live)
+        assert sorted(bench.told()) == [
+            (EventKind.CREATED, "quiet", Origin.RESYNC),
+            (EventKind.DIED, "old", Origin.REPLAY),
+            (EventKind.HEALTH, "old", Origin.REPLAY),  # the overlap: events may repeat
+            (EventKind.STARTED, "quiet", Origin.RESYNC),
+        ]
+
+
+async def test_an_engine_that_comes_late_is_found() -> None:
+    bench = Bench()
+    bench.engine.engine_id = ""
+    bench.engine.reachable = False
+    async with bench.watching():
+        await asyncio.sleep(300)
+        assert bench.count("stream_up") == 0
+        bench.engine.add("web")
+        bench.engine.reachable, bench.engine.engine_id = True, "late"
+        await bench.until(lambda: bench.mirror.live)
+        assert bench.told() == []
+    assert set(bench.shelf.kept) == {"late"}
+
+
+async def test_attempts_grow_rarer_and_a_healthy_minute_forgives() -> None:
+    bench = Bench()
+    bench.watch._chance = lambda: 1.0
+    assert [round(bench.watch.pause(n), 1) for n in (0, 1, 2, 5, 8, 1000)] == [0.2, 0.4, 0.8, 6.4, 30.0, 30.0]
+    bench.watch._chance = lambda: 0.0
+    assert bench.watch.pause(1000) == 0.2
+    bench.watch._chance = lambda: 1.0
+    bench.engine.reachable = False
+    async with bench.watching():
+        await asyncio.sleep(600)
+        assert 20 <= bench.engine.asked.count("subscribe") <= 30
+        bench.engine.reachable = True
+        await bench.until(lambda: bench.mirror.live)
+        await asyncio.sleep(61)
+        began = asyncio.get_running_loop().time()
+        bench.engine.cut()
+        await bench.until(lambda: not bench.mirror.live)
+        await bench.until(lambda: bench.mirror.live)
+        assert asyncio.get_running_loop().time() - began < 1
+
+
+async def test_a_silent_stream_is_doubted_and_a_dead_one_left() -> None:
+    bench = Bench()
+    bench.engine.add("web")
+    async with bench.watching():
+        await bench.until(lambda: bench.mirror.live)
+        await asyncio.sleep(100)
+        assert bench.count("relists_total", outcome="ok") == 3
+        assert bench.mirror.listing().age <= 45
+        assert bench.count("resync_events_total") == 0
+        bench.engine.reachable = False  # and the stream says nothing, as over a dead network
+        await bench.until(lambda: not bench.mirror.live)
+        assert bench.count("relists_total", outcome="failed") == 1
+        bench.engine.reachable = True
+        await bench.until(lambda: bench.mirror.live)
+
+
+async def test_a_busy_stream_is_listed_every_five_minutes_only() -> None:
+    bench = Bench()
+    ref = bench.engine.add("web")
+    async with bench.watching():
+        await bench.until(lambda: bench.mirror.live)
+        for _ in range(31):
+            await asyncio.sleep(20)
+            bench.engine.happen(EventKind.HEALTH, ref, health="healthy")
+        assert bench.count("relists_total", outcome="ok") == 3
+
+
+async def test_a_flood_is_dropped_counted_and_made_good_by_a_list(monkeypatch: pytest.MonkeyPatch) -> None:
+    bench = Bench()
+    ref = bench.engine.add("web")
+    monkeypatch.setattr(inbox, "WAITING_EVENTS", 100)
+    async with bench.watching():
+        await bench.until(lambda: bench.mirror.live)
+        for _ in range(300):  # no turn for anybody else in between
+            bench.engine.happen(EventKind.HEALTH, ref, health="healthy")
+        bench.engine.happen(EventKind.DIED, ref, exit_code="9")
+        await bench.until(lambda: bench.count("stream_overflows_total") > 0)
+        assert not bench.mirror.live
+        await bench.until(lambda: bench.mirror.live)
+        assert bench.mirror.containers[ref.id].state == "exited"
+        counted = bench.count("events_total", type="container", action="health_status")
+        died = bench.count("events_total", type="container", action="die")
+        assert died == 1
+        assert counted + bench.count("stream_overflows_total") >= 300
+
+
+async def test_a_store_that_is_down_is_said_once_and_does_not_stop_anything() -> None:
+    bench = Bench()
+    bench.shelf.down = True
+    ref = bench.engine.add("web")
+    with structlog.testing.capture_logs() as logs:
+        async with bench.watching():
+            await bench.until(lambda: bench.mirror.live)
+            for _ in range(20):
+                bench.engine.happen(EventKind.HEALTH, ref, health="healthy")
+                await asyncio.sleep(2)
+            assert bench.count("events_total", type="container", action="health_status") == 20
+            bench.shelf.down = False
+            await asyncio.sleep(2)
+    assert sum("does not keep" in line["event"] for line in logs) == 1
+    assert sum("keeps our place in the events again" in line["event"] for line in logs) == 1
+    assert bench.shelf.kept == {"fake-fake": bench.engine.ring[-1].at_ns}
+
+
+async def test_the_cursor_is_written_at_most_once_a_second() -> None:
+    bench = Bench()
+    ref = bench.engine.add("web")
+    async with bench.watching():
+        await bench.until(lambda: bench.mirror.live)
+        for _ in range(1000):
+            await asyncio.sleep(0.01)
+            bench.engine.happen(EventKind.HEALTH, ref, health="healthy")
+    assert 5 <= bench.shelf.writes <= 13
+
+
+async def test_bursts_about_one_container_take_few_looks() -> None:
+    bench = Bench()
+    ref = bench.engine.add("web")
+    async with bench.watching():
+        await bench.until(lambda: bench.mirror.live)
+        before = bench.engine.asked.count("describe")
+        for _ in range(50):
+            bench.engine.happen(EventKind.DIED, ref, exit_code="1")
+            bench.engine.happen(EventKind.STARTED, ref)
+        await asyncio.sleep(1)
+        assert 1 <= bench.engine.asked.count("describe") - before <= 2
+
+
+async def test_one_container_that_cannot_be_inspected_does_not_hide_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    bench = Bench()
+    describe = bench.engine.describe
+
+    async def broken(ids: Any, deadline: float) -> Any:
+        found = await describe(ids, deadline)
+        if any(row is not None and row.ref.name == "odd" for row in found.values()):
+            raise errors.Rejected(500, "layer does not exist")
+        return found
+
+    monkeypatch.setattr(bench.engine, "describe", broken)
+    async with bench.watching():
+        await bench.until(lambda: bench.mirror.live)
+        bench.engine.add("odd")
+        good = bench.engine.add("good")
+        await bench.until(lambda: good.id in bench.mirror.containers)
+        assert not bench.mirror.live  # the odd one's labels are unknown: the engine answers
+        await bench.until(lambda: bench.mirror.live)  # the next list has them
+
+
+async def test_a_stream_that_never_stands_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    bench = Bench()
+
+    async def mute(since_ns: int | None) -> AsyncIterator[list[Event]]:
+        await asyncio.sleep(1_000_000)
+        yield []
+
+    monkeypatch.setattr(bench.engine, "events", mute)
+    assert await bench.watch.once() == 0.0
+    assert asyncio.get_running_loop().time() == pytest.approx(15, abs=1)
+
+
+async def test_a_bug_is_not_swallowed(monkeypatch: pytest.MonkeyPatch) -> None:
+    bench = Bench()
+
+    async def broken(since_ns: int | None) -> AsyncIterator[list[Event]]:
+        yield []
+        raise RuntimeError("a bug of ours")
+
+    monkeypatch.setattr(bench.engine, "events", broken)
+    with pytest.raises(ExceptionGroup) as caught:
+        await bench.watch.once()
+    assert caught.group_contains(RuntimeError, match="a bug of ours")
+    assert not bench.mirror.live

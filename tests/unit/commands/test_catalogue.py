@@ -1,0 +1,137 @@
+"""The scan of the package, promises every command keeps, and the help text as people see it."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from bot import grammar, terminal, usages
+from commands import catalogue, gather
+from commands.spec import Arg, Take
+from core import errors
+from core.model import actions, desk
+from core.model.people import Identity, Place
+from core.model.policy import Decision, Grant, Verdict
+from core.model.refs import Selector
+
+GOLDEN = Path(__file__).parents[2] / "golden" / "help"
+COMMANDS = tuple(catalogue())
+
+
+def test_the_package_is_scanned_in_order(words):
+    assert list(words.commands) == sorted(words.commands)
+    assert {"ps", "logs", "restart", "help"} <= set(words.commands)
+    assert words.find("LS") is words.find("ps")
+    with pytest.raises(errors.UnknownCommand, match="restart"):
+        words.find("restrat")
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=lambda command: command.name)
+def test_each_command_keeps_its_promises(command, words):
+    verbs = {kind.verb: kind.risk for kind in actions.every()}
+    assert set(command.verbs) <= set(verbs)
+    order = list(actions.Risk)
+    assert all(order.index(verbs[verb]) <= order.index(command.risk) for verb in command.verbs)
+    assert len(command.examples) >= 2
+    for example in command.examples:
+        parsed = grammar.parse(example, words)
+        assert parsed.command is command or "--help" in example
+        assert grammar.parse(parsed.line, words) == parsed
+    assert all(arg.help for arg in command.args)
+    assert command.summary[0].islower()
+    assert not command.summary.endswith(".")
+
+
+def test_a_word_said_twice_stops_the_start(words):
+    ps = words.find("ps")
+    with pytest.raises(RuntimeError, match=r"“ls”.*ps\.py.*two\.py"):
+        gather([("ps", ps), ("two", replace(ps, name="zz", aliases=("ls",)))])
+    with pytest.raises(RuntimeError, match="cannot be typed"):
+        gather([("x", replace(ps, name="Two Words", aliases=()))])
+
+
+@pytest.mark.parametrize(
+    "args",
+    [
+        (Arg(name="--a", help="x"), Arg(name="--a", help="x")),
+        (Arg(name="--a", short="h", help="x"),),
+        (Arg(name="--a", help="x"), Arg(name="--b", also=("--a",), help="x")),
+        (Arg(name="a", many=True, help="x"), Arg(name="b", help="x")),
+        (Arg(name="a", help="x"), Arg(name="b", required=True, help="x")),
+        (Arg(name="a", take=Take.FLAG, help="x"),),
+    ],
+)
+def test_arguments_that_clash_stop_the_start(words, args):
+    with pytest.raises(RuntimeError, match=r"x\.py"):
+        gather([("x", replace(words.find("ps"), args=args))])
+
+
+def test_a_module_without_a_command_stops_the_start(monkeypatch, tmp_path):
+    import commands
+
+    (tmp_path / "forgotten.py").write_text("x = 1\n")
+    monkeypatch.setattr(commands, "__path__", [str(tmp_path)])
+    with pytest.raises(RuntimeError, match=r"commands/forgotten\.py has no"):
+        catalogue()
+    (tmp_path / "forgotten.py").rename(tmp_path / "_shared.py")
+    assert list(catalogue()) == []
+
+
+@pytest.mark.parametrize("topic", ["", *(command.name for command in COMMANDS)])
+async def test_help_reads_as_agreed(world, words, topic):
+    def answer(action):
+        assert isinstance(action, desk.ShowHelp)
+        chosen = [words.find(action.topic)] if action.topic else list(words)
+        return desk.HelpPage(commands=tuple(usages.describe(one) for one in chosen), topic=action.topic)
+
+    text = terminal.render(await world.say(f"help {topic}", answer)) + "\n"
+    golden = GOLDEN / f"{topic or 'overview'}.txt"
+    if os.environ.get("GOLDEN"):
+        golden.write_text(text)
+    assert text == golden.read_text()
+    if not topic:
+        assert len(text.splitlines()) <= 40
+        assert max(map(len, text.splitlines())) <= 80
+
+
+async def test_help_of_help_is_help(world):
+    assert (await world.plan("restart --help"))[0].topic == "restart"
+    assert (await world.plan("ls -h"))[0].topic == "ps"
+    assert (await world.plan("restart --nonsense --help"))[0].topic == "restart"
+    assert (await world.plan("help ls"))[0].topic == "ps"
+    assert (await world.plan("help --help"))[0].topic == ""
+    with pytest.raises(errors.UnknownCommand):
+        await world.plan("help nosuch")
+
+
+WHO = Identity(id="console:a", name="a", groups=frozenset({"sre"}))
+PLACE = Place(channel="#ops")
+GRANT = Grant(id="g", who="everyone", can=("*",), on=Selector(labels=(("a", "b"),)))
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        desk.ShowHelp(topic="ps"),
+        desk.WhoAmI(who=WHO, place=PLACE),
+        desk.Explain(who=WHO, place=PLACE, word="restart"),
+        desk.AddGrant(by=WHO, place=PLACE, who="everyone", can=("*",), on=Selector(name="a*"), places=("#x",)),
+        desk.RemoveGrant(by=WHO, place=PLACE, id="g-1"),
+        desk.ListGrants(),
+        desk.ReadAudit(who="*", limit=3),
+        desk.Standing(id="a", name="a", groups=("x",), admin=True, grants=(GRANT,)),
+        desk.Explanation(decisions=(("x", Decision(verdict=Verdict.DENY, rule="r", reason="why")),)),
+        desk.Granted(grant=GRANT),
+        desk.AuditEntry(at="2026-11-24T00:00:00Z", who="a", place="b", line="ps"),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_what_the_desk_is_asked_and_says_survives_the_wire(value):
+    assert msgspec.json.decode(msgspec.json.encode(value), type=type(value)) == value
+    if isinstance(value, actions.Action):
+        (touched,) = value.touches()
+        assert (touched.name, touched.engine) == (value.verb, desk.DESK)

@@ -1,0 +1,122 @@
+"""whoami, can, grant, revoke, grants, audit: what they ask the desk and how they show its answer."""
+
+from __future__ import annotations
+
+import pytest
+
+from bot import grammar, terminal
+from core import errors
+from core.model import desk
+from core.model.policy import Decision, Grant, Verdict
+from core.model.refs import Selector
+from core.model.replies import Ending
+
+GRANT = Grant(
+    id="g-1", who="group:sre", can=("operator",), on=Selector(name="web-*"), source="store", by="console:root"
+)
+YES = Decision(verdict=Verdict.ALLOW, rule="g-1", reason="group:sre may.")
+NO = Decision(verdict=Verdict.DENY, rule="default", reason="No grant covers it.", hint="Ask console:root.")
+
+
+async def test_whoami(world):
+    (action,) = await world.plan("whoami")
+    assert (action.who.id, action.place.channel) == ("console:alice", "#ops")
+    standing = desk.Standing(id="console:alice", name="alice", groups=("sre",), admin=False, grants=(GRANT,))
+    text = terminal.render(await world.say("whoami", lambda _: standing))
+    assert "id      console:alice" in text
+    assert "g-1" in text
+    assert "name web-*" in text
+
+
+@pytest.mark.parametrize(
+    ("line", "word", "target"),
+    [
+        ("can web restart", "restart", "web"),
+        ("can restart web", "restart", "web"),
+        ("can restart", "restart", None),
+        ("can web container.logs", "container.logs", "web"),
+    ],
+)
+async def test_can_takes_either_order(world, line, word, target):
+    (action,) = await world.plan(line)
+    assert (action.word, action.target and action.target.name) == (word, target)
+
+
+async def test_can_names_the_first_word_where_neither_is_a_target(world):
+    with pytest.raises(errors.NotFound, match="nosuch"):
+        await world.plan("can nosuch restart")
+    with pytest.raises(errors.BadUsage):
+        await world.plan("can a b c")
+
+
+async def test_can_says_why(world):
+    reply = await world.say(
+        "can web restart", lambda _: desk.Explanation(decisions=(("container.restart on web", NO),))
+    )
+    assert reply.ending is Ending.REFUSED
+    assert terminal.render(reply) == ("container.restart on web: no. No grant covers it. (default) Ask console:root.")
+    reply = await world.say(
+        "can 'web*' restart", lambda action: desk.Explanation(decisions=((f"restart {action.target.name}", YES),))
+    )
+    assert reply.ending is Ending.OK
+    assert [row[0] for row in reply.blocks[0].rows] == ["restart web", "restart web-2"]
+
+
+async def test_grant_says_it_all(world):
+    (action,) = await world.plan("grant group:sre operator container.logs --name 'web-*' -l app=shop -l db --in '#ops'")
+    assert (action.who, action.can, action.places) == ("group:sre", ("operator", "container.logs"), ("#ops",))
+    assert action.on == Selector(name="web-*", labels=(("app", "shop"), ("db", "*")))
+    assert action.by.id == "console:alice"
+    (mention,) = await world.plan('grant "&lt;@U123|bob&gt;" viewer')
+    assert mention.who == "<@U123|bob>"
+
+
+@pytest.mark.parametrize("line", ["grant alice viewer", "grant everyone", "grant '' viewer"])
+async def test_grant_refuses_what_is_nobody(world, line):
+    with pytest.raises(errors.BadUsage):
+        await world.plan(line)
+
+
+async def test_grant_offers_to_take_it_back(world):
+    reply = await world.say("grant group:sre operator", lambda _: desk.Granted(grant=GRANT))
+    assert "group:sre may operator on name web-*" in terminal.render(reply)
+    parsed = grammar.parse(reply.buttons[0].line, world.words)
+    assert (parsed.command.name, parsed.args["id"]) == ("revoke", "g-1")
+    again = await world.say("grant group:sre operator", lambda _: desk.Granted(grant=GRANT, new=False))
+    assert (again.buttons, again.everyone) == ((), False)
+
+
+async def test_revoke_and_grants(world):
+    assert (await world.plan("revoke g-1"))[0].id == "g-1"
+    assert "Revoked g-1" in terminal.render(await world.say("revoke g-1", lambda _: desk.Revoked(grant=GRANT)))
+    reply = await world.say("revoke g-2", lambda _: errors.NotFound("There is no grant “g-2”."))
+    assert reply.ending is Ending.NOTHING
+    assert (await world.say("grants", lambda _: (GRANT,))).blocks[0].rows == [
+        ("g-1", "group:sre", "operator", "name web-*", "everywhere", "console:root (store)")
+    ]
+    assert "only admins" in terminal.render(await world.say("grants", lambda _: ()))
+
+
+def entry(**more):
+    fields = {"at": "2026-11-24T02:00:00.000+00:00", "who": "console:bob", "place": "c", "line": "restart web"}
+    return desk.AuditEntry(**fields | {"verb": "container.restart", "target": "web@docker/h#1"} | more)
+
+
+async def test_audit(world):
+    (action,) = await world.plan("audit --who 'console:*' --target web --limit 5 --refused --since 1h")
+    assert (action.who, action.target, action.limit, action.refused) == ("console:*", "web", 5, True)
+    assert action.since_ns > 0
+    rows = (
+        entry(phase="intent"),
+        entry(phase="outcome", status="done"),
+        entry(phase="refused", verdict="deny", reason="No grant covers it.", count=3),
+        entry(phase="intent"),
+        entry(at="never", phase="read", status="done"),
+    )
+    reply = await world.say("audit", lambda _: rows)
+    assert reply.blocks[0].rows == [
+        ("02:00:00", "console:bob", "restart web", "done", ""),
+        ("02:00:00", "console:bob", "restart web", "refused", "No grant covers it. (3 times)"),
+        ("02:00:00", "console:bob", "restart web", "begun, end not known", ""),
+        ("never", "console:bob", "restart web", "done", ""),
+    ]

@@ -1,0 +1,316 @@
+"""ps, logs, inspect and events: what they ask for and how they show it."""
+
+from __future__ import annotations
+
+import json
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from bot import terminal
+from commands import _format
+from core import errors
+from core.model.actions import InspectContainer, ListContainers, ListEvents, ReadLogs
+from core.model.events import Event, EventKind, Origin
+from core.model.refs import EngineRef, Kind, Ref
+from core.model.replies import Ending, Lines, Table
+from core.model.things import Containers, Document, LogLine, LogPage
+
+NOW_NS = 1_795_489_200 * 1_000_000_000  # 2026-11-24T03:00:00Z
+
+
+def names(reply: Any) -> list[Any]:
+    table = reply.blocks[0]
+    assert isinstance(table, Table)
+    assert all(len(row) == len(table.columns) for row in table.rows)
+    return [row[0] for row in table.rows]
+
+
+def shown(reply: Any) -> str:
+    return terminal.render(reply)
+
+
+# ── ps ───────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+async def test_ps_shows_what_runs_and_sorts_by_project(world):
+    reply = await world.say("ps")
+    assert names(reply) == ["web-2", "web"]  # no project sorts before project shop
+    assert reply.blocks[0].columns == ("NAME", "ID", "IMAGE", "STATUS", "PORTS")
+    assert reply.blocks[0].rows[1][1] == "4f4f4f4f4f4f"
+    assert reply.blocks[0].rows[1][4] == "0.0.0.0:8080->80/tcp, 443/tcp"
+    assert reply.ending is Ending.OK
+    assert len(reply.blocks) == 1, "a list from a live mirror says nothing about where it came from"
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        ("ps -a", ["batch", "web-2", "web"]),
+        ("ls --all", ["batch", "web-2", "web"]),
+        ("ps batch", ["batch"]),
+        ("ps 'web*'", ["web-2", "web"]),
+        ("ps we", ["web-2", "web"]),
+        ("ps front", ["web"]),
+        ("ps 5a5a5a", ["web-2"]),
+        ("ps web@host7#4f4f", ["web"]),
+        ("ps --state exited", ["batch"]),
+        ("ps -s exited -s running", ["batch", "web-2", "web"]),
+        ("ps --health unhealthy", ["web-2"]),
+        ("ps --label app=sh*", ["web-2", "web"]),
+        ("ps -l app -l com.docker.compose.project=shop", ["web"]),
+    ],
+)
+async def test_ps_selects(world, line, expected):
+    assert names(await world.say(line)) == expected
+
+
+async def test_ps_asks_each_engine_and_passes_fresh_and_host_on(two_hosts):
+    plan = await two_hosts.plan("ps --fresh")
+    assert [(type(action), action.engine.host, action.fresh) for action in plan] == [
+        (ListContainers, "host7", True),
+        (ListContainers, "host8", True),
+    ]
+    assert [action.engine.host for action in await two_hosts.plan("ps --host '*8'")] == ["host8"]
+
+
+async def test_ps_shows_the_host_only_where_there_are_several(two_hosts):
+    table = (await two_hosts.say("ps web")).blocks[0]
+    assert table.columns[-1] == "HOST"
+    assert {row[-1] for row in table.rows} == {"host7", "host8"}
+
+
+async def test_ps_tells_engines_of_one_host_apart(words, world):
+    podman = EngineRef(host="host7", kind="podman")
+    other = world.rows[0].__class__(**{name: getattr(world.rows[0], name) for name in world.rows[0].__struct_fields__})
+    ref = Ref(engine=podman, kind=Kind.CONTAINER, id="77" * 32, name="pod")
+    rows = (*world.rows, type(other)(**{**{n: getattr(other, n) for n in other.__struct_fields__}, "ref": ref}))
+    reply = await type(world)(words, rows).say("ps")
+    assert reply.blocks[0].columns[-1] == "ENGINE"
+
+
+async def test_ps_quiet_is_ids_alone(world):
+    assert shown(await world.say("ps -q")) == "5a5a5a5a5a5a\n4f4f4f4f4f4f"
+
+
+async def test_ps_of_nothing_helps(world):
+    reply = await world.say("ps wbe")
+    assert (reply.ending, shown(reply)) == (
+        Ending.NOTHING,
+        "There is no container “wbe”. Did you mean web?",
+    )
+    reply = await world.say("ps web nosuch")
+    assert reply.ending is Ending.OK
+    assert "“nosuch”" in shown(reply)
+
+
+async def test_ps_says_what_is_down_when_nothing_runs(words, world):
+    reply = await type(world)(words, (world.rows[2],)).say("ps")
+    assert (reply.ending, shown(reply)) == (Ending.OK, "Nothing is running. 1 container not running: ps -a")
+
+
+async def test_ps_shows_what_answered_and_what_did_not(two_hosts):
+    def answer(action):
+        return errors.Unreachable("Nobody answers.") if action.engine.host == "host8" else two_hosts.rows_of(action)
+
+    reply = await two_hosts.say("ps", answer)
+    assert names(reply) == ["web-2", "web"]
+    assert reply.ending is Ending.OK
+    assert "docker/host8 is missing here: Nobody answers." in shown(reply)
+    everything = await two_hosts.say("ps", lambda _: errors.Unreachable("Nobody answers."))
+    assert everything.ending is Ending.FAILED
+
+
+async def test_ps_tells_the_age_of_an_old_list(world):
+    reply = await world.say("ps", lambda _: Containers(rows=world.rows, source="mirror", age=300.0))
+    assert "docker/host7: as it was 5 min ago." in shown(reply)
+
+
+# ── logs ─────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def page(*lines: tuple[str, str], stream: str = "stdout", dropped: int = 0) -> LogPage:
+    return LogPage(lines=tuple(LogLine(at=at, stream=stream, text=text) for at, text in lines), dropped=dropped)
+
+
+async def test_logs_asks_for_what_was_wanted(world):
+    (action,) = await world.plan("logs web")
+    assert (type(action), action.tail, action.since_ns) == (ReadLogs, 100, 0)
+    (action,) = await world.plan("logs web -n 7 --since 10m")
+    assert (action.tail, action.since_ns) == (7, NOW_NS - 600 * 1_000_000_000)
+    (action,) = await world.plan("logs web -S 1h")
+    assert action.tail == 1_000
+    (action,) = await world.plan("logs web --tail all")
+    assert action.tail == 10_000
+
+
+async def test_logs_wants_a_target(world):
+    with pytest.raises(errors.BadUsage, match="logs web"):
+        await world.plan("logs")
+
+
+async def test_logs_of_one_is_its_lines(world):
+    read = page(("2026-11-24T02:59:58.1Z", "one"), ("2026-11-24T02:59:59Z", "two"), dropped=12)
+    reply = await world.say("logs web", lambda _: read)
+    assert reply.blocks[0] == Lines(lines=["one", "two"])
+    assert "12 older lines left out" in shown(reply)
+    stamped = await world.say("logs web -t", lambda _: read)
+    assert stamped.blocks[0].lines[0] == "2026-11-24T02:59:58.1Z one"
+
+
+async def test_logs_of_several_are_merged_by_time_and_named(world):
+    pages = {
+        "web": page(("2026-11-24T02:00:01.000000009Z", "a1"), ("not a time", "a2"), ("2026-11-24T02:00:05Z", "a3")),
+        "web-2": page(("2026-11-24T02:00:03+00:00", "b1")),
+    }
+    reply = await world.say("logs 'web*'", lambda action: pages[action.target.name])
+    assert list(reply.blocks[0].lines) == ["web   | a1", "web   | a2", "web-2 | b1", "web   | a3"]
+
+
+async def test_logs_of_one_name_on_two_hosts_say_which(two_hosts):
+    reply = await two_hosts.say("logs web", lambda action: page(("2026-11-24T02:00:00Z", action.engine.host)))
+    assert list(reply.blocks[0].lines) == ["web@docker/host7 | host7", "web@docker/host8 | host8"]
+
+
+async def test_logs_keeps_stderr_only_and_says_when_there_is_none(world):
+    reply = await world.say("logs web --stderr", lambda _: page(("2026-11-24T02:00:00Z", "x")))
+    assert shown(reply) == "web wrote nothing to stderr."
+    reply = await world.say("logs web --since 10m", lambda _: page())
+    assert shown(reply) == "web wrote nothing in the last 10 min."
+
+
+async def test_logs_of_a_failing_engine(world):
+    reply = await world.say("logs web", lambda _: errors.Rejected(500, "no log driver"))
+    assert (reply.ending, shown(reply)) == (Ending.FAILED, "web: no log driver")
+
+
+# ── inspect ──────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+DATA = {
+    "Name": "/web",
+    "State": {"Running": True, "Status": "running", "ExitCode": 0, "Health": None},
+    "Mounts": [{"Source": "/data"}],
+    "Config": {"Labels": {"com.docker.compose.project": "shop"}},
+}
+
+
+def document(action: InspectContainer) -> Document:
+    return Document(ref=action.target, data=DATA)
+
+
+async def test_inspect_is_json(world):
+    reply = await world.say("inspect web", document)
+    assert json.loads("\n".join(reply.blocks[0].lines)) == DATA
+    reply = await world.say("inspect 'web*'", document)
+    assert json.loads("\n".join(reply.blocks[0].lines)) == [DATA, DATA]
+
+
+@pytest.mark.parametrize(
+    ("template", "expected"),
+    [
+        ("{{.State.Running}}", "true"),
+        ("{{ .State.Status }} / {{.State.ExitCode}}", "running / 0"),
+        ("{{.State.Health}}", "null"),
+        ("{{.Mounts.0.Source}}", "/data"),
+        ("{{json .Mounts}}", '[{"Source": "/data"}]'),
+        ("{{json .Name}}", '"/web"'),
+        ('{{index .Config.Labels "com.docker.compose.project"}}', "shop"),
+        ("{{index .Mounts 0}}", '{"Source": "/data"}'),
+        ("{{.Config.Labels}}", '{"com.docker.compose.project": "shop"}'),
+    ],
+)
+def test_format_fills_fields_in(template, expected):
+    assert _format.fill(_format.parse(template), DATA) == expected
+
+
+@pytest.mark.parametrize("template", ["{{range .Mounts}}", "{{.State", "plain", "{{}}", "{{.A}} {{", "{{index .A}}"])
+def test_format_refuses_what_it_does_not_know(template):
+    with pytest.raises(errors.BadUsage):
+        _format.parse(template)
+
+
+@pytest.mark.parametrize(
+    ("template", "sentence"),
+    [
+        ("{{.State.running}}", "Did you mean Running? It has: ExitCode, Health, Running, Status."),
+        ("{{.Mounts.3}}", "It holds 0 to 0."),
+        ("{{.Name.X}}", ".Name is a single value"),
+        ("{{.Nope}}", "It has: Config, Mounts, Name, State."),
+    ],
+)
+async def test_an_unknown_field_names_those_there_are(world, template, sentence):
+    reply = await world.say(f"inspect web --format '{template}'", document)
+    assert reply.ending is Ending.USAGE
+    assert sentence in shown(reply)
+
+
+async def test_a_wrong_format_is_refused_before_anything_is_asked(world):
+    with pytest.raises(errors.BadUsage):
+        await world.plan("inspect web -f '{{range .X}}'")
+    assert world.find.asked == []
+
+
+# ── events ───────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def event(world, seconds_ago: int, kind: EventKind, action: str, row: int = 0, type_: str = "container", **attrs: str):
+    return Event(
+        at_ns=NOW_NS - seconds_ago * 1_000_000_000,
+        kind=kind,
+        subject=world.rows[row].ref,
+        origin=Origin.LIVE,
+        type=type_,
+        action=action,
+        attrs=attrs,
+    )
+
+
+def history(world) -> tuple[Event, ...]:
+    return (
+        event(world, 5, EventKind.OTHER, "exec_start"),
+        event(world, 20, EventKind.DIED, "die", exit_code="137"),
+        event(world, 30, EventKind.KILLED, "kill", signal="9"),
+        event(world, 90_000, EventKind.STARTED, "start", 1, image="nginx"),
+        event(world, 10, EventKind.HEALTH, "health_status: unhealthy", 1, health="unhealthy"),
+        event(world, 15, EventKind.OTHER, "disconnect", type_="network"),
+    )
+
+
+async def test_events_newest_last_with_what_tells_why(world):
+    reply = await world.say("events --since 2d", lambda _: history(world))
+    assert [tuple(row) for row in reply.blocks[0].rows] == [
+        ("2026-11-23 02:00:00", "started", "web-2", "nginx"),
+        ("02:59:30", "killed", "web", "signal KILL"),
+        ("02:59:40", "died", "web", "exit code 137"),
+        ("02:59:45", "network disconnect", "web", ""),
+        ("02:59:50", "health", "web-2", "unhealthy"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("line", "count"),
+    [
+        ("events web-2", 2),
+        ("events --all", 6),
+        ("events --type network", 1),
+        ("events --limit 2", 2),
+        ("events batch", 0),
+    ],
+)
+async def test_events_selects(world, line, count):
+    reply = await world.say(line, lambda _: history(world))
+    assert len(reply.blocks[0].rows) == count
+    assert reply.ending is (Ending.OK if count else Ending.NOTHING)
+
+
+async def test_events_keeps_the_newest_and_counts_the_rest(world):
+    reply = await world.say("events --limit 2 --since 2d", lambda _: history(world))
+    assert [row[0] for row in reply.blocks[0].rows] == ["02:59:45", "02:59:50"]
+    assert "3 older left out" in shown(reply)
+
+
+async def test_events_asks_since(world):
+    (action,) = await world.plan("events --since 10m")
+    assert isinstance(action, ListEvents)
+    assert action.since_ns == NOW_NS - int(timedelta(minutes=10).total_seconds()) * 1_000_000_000

@@ -1,0 +1,342 @@
+"""What a configuration means, where each value may come from, and what is said about every kind of mistake."""
+
+from __future__ import annotations
+
+import os
+import re
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+
+from core import config, config_files
+from core.errors import ConfigError
+from core.model import policy, refs
+
+ROOT = Path(__file__).parents[3]
+GOLDEN = ROOT / "tests/golden/config"
+MISTAKES = sorted(GOLDEN.glob("*.yaml"))
+
+
+@pytest.fixture(autouse=True)
+def _own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+def load(text: str = "", **environ: str) -> config.Config:
+    Path("quarterdeck.yaml").write_text(text)
+    return config.load(None, environ)
+
+
+def mistakes(text: str = "", **environ: str) -> list[str]:
+    with pytest.raises(ConfigError) as caught:
+        load(text, **environ)
+    return [problem.say() for problem in caught.value.problems]
+
+
+@pytest.mark.parametrize("file", MISTAKES, ids=[file.stem for file in MISTAKES])
+def test_each_mistake_is_told_with_its_place_and_cure(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(GOLDEN)
+    with pytest.raises(ConfigError) as caught:
+        config.load(Path(file.name), {})
+    said = f"{caught.value.say()}\n"
+    expected = file.with_suffix(".txt")
+    if os.environ.get("GOLDEN"):
+        expected.write_text(said)
+    assert said == expected.read_text()
+    assert "hunter2" not in said
+    assert all(problem.line for problem in caught.value.problems)
+
+
+def test_every_expected_text_belongs_to_a_mistake() -> None:
+    assert {file.stem for file in GOLDEN.glob("*.txt")} == {file.stem for file in MISTAKES}
+
+
+def test_nothing_at_all_is_a_complete_configuration() -> None:
+    for text in ("", "\n# nothing\n", "---\n", "log:\n  # level: debug\n"):
+        loaded = load(text, XDG_STATE_HOME="/s")
+        assert loaded.state == Path("/s/quarterdeck")
+        assert loaded.engines is None
+        assert loaded.store.url is None
+        assert str(loaded.metrics.listen) == "127.0.0.1:9108"
+        assert [str(limit) for limit in (loaded.limits.read, loaded.limits.change, loaded.limits.destroy)] == [
+            "60/min",
+            "12/min",
+            "6/min",
+        ]
+        assert loaded.warnings == ()
+
+
+def test_the_example_file_is_the_one_made_from_the_settings() -> None:
+    file = ROOT / "quarterdeck.example.yaml"
+    if os.environ.get("GOLDEN"):
+        file.write_text(config.example())
+    assert file.read_text() == config.example()
+
+
+def test_the_example_shows_the_defaults() -> None:
+    assert load(config.example(), XDG_STATE_HOME="/s") == load("", XDG_STATE_HOME="/s")
+
+
+def test_every_setting_shown_as_an_example_is_one() -> None:
+    Path("secret").write_text("redis://r")
+    text = re.sub(r"^( *)#(?! )", r"\1", config.example(), flags=re.MULTILINE)
+    text = text.replace("/run/secrets/store_url", "secret")
+    # Of the two ways to give one secret only one may stand
+    text = re.sub(r"^  url: .*\n", "", text, flags=re.MULTILINE)
+    loaded = load(text)
+    assert loaded.store.url is not None
+    assert loaded.engines is not None
+    assert [grant.who for grant in loaded.grants] == ["everyone", "group:sre"]
+    assert loaded.grants[1].places == ("#ops",)
+    assert loaded.guards[0].approvers == ("group:sre",)
+    assert loaded.metrics.container_labels == ("app", "team")
+    assert set(yaml.safe_load(text)) == set(config.Config.model_fields)
+
+
+def test_every_setting_is_described() -> None:
+    for section in config.Section.__subclasses__():
+        for name, field in section.model_fields.items():
+            described = field.description or getattr(config_files.section_of(field.annotation), "__doc__", "")
+            assert described, f"{section.__name__}.{name}"
+
+
+def test_environment_wins_over_dotenv_wins_over_yaml() -> None:
+    text = 'log: {level: error, format: json}\nmetrics: {listen: ":1", max_containers: 7}\naudit: {keep: 5}\n'
+    Path(".env").write_text("QUARTERDECK_LOG__LEVEL=warning\nQUARTERDECK_METRICS__LISTEN=:2\nOTHER=x\n")
+    loaded = load(text, QUARTERDECK_METRICS__LISTEN="[::1]:3")
+    assert (loaded.log.level, loaded.log.format) == ("warning", "json")
+    assert loaded.metrics.listen == config.Listen("::1", 3)
+    assert (loaded.metrics.max_containers, loaded.audit.keep) == (7, 5)
+
+
+def test_the_environment_can_say_everything() -> None:
+    loaded = load(
+        QUARTERDECK_STATE="/here",
+        QUARTERDECK_ADMINS="console:alice, slack:T1/U1",
+        QUARTERDECK_ENGINES='[{"kind": "docker", "url": "unix:///d.sock"}]',
+        QUARTERDECK_LIMITS__READ="5/s",
+        QUARTERDECK_CONFIRM__TTL="90s",
+        QUARTERDECK_METRICS__CONTAINER_LABELS='["app"]',
+        QUARTERDECK_ROLES='{"deployer": ["container.restart"]}',
+        QUARTERDECK_GRANTS='[{"who": "everyone", "can": "deployer", "in": ["#ops"], "on": {"label.env": "dev"}}]',
+        QUARTERDECK_AUDIT__KEEP="9",
+        quarterdeck_log__format="console",
+        QUARTERDECK_STORE__URL="",
+    )
+    assert loaded.state == Path("/here")
+    assert loaded.admins == ("console:alice", "slack:T1/U1")
+    assert loaded.engines is not None
+    assert loaded.engines[0].url == "unix:///d.sock"
+    assert loaded.limits.read == config.Limit(5, 1)
+    assert loaded.confirm.ttl == timedelta(seconds=90)
+    assert loaded.metrics.container_labels == ("app",)
+    assert loaded.grants[0].on.label == {"env": "dev"}
+    assert loaded.audit.keep == 9
+    assert loaded.log.format == "console"
+    assert loaded.store.url is None
+
+
+def test_mistakes_in_variables_name_the_variable() -> None:
+    said = mistakes(
+        QUARTERDECK_STOR__URL="redis://x",
+        QUARTERDECK_LOG__LEVL="info",
+        QUARTERDECK_GRANTS="[{broken",
+        QUARTERDECK_AUDIT__KEEP="many",
+    )
+    assert said == [
+        "QUARTERDECK_AUDIT__KEEP: audit.keep: must be a whole number",
+        "QUARTERDECK_GRANTS: grants: must be a list\n    hint: In a variable write it as JSON, in quotes.",
+        "QUARTERDECK_LOG__LEVL: log.levl: is no setting\n    hint: Did you mean level?",
+        "QUARTERDECK_STOR__URL: stor: is no setting\n    hint: Did you mean store?",
+    ]
+
+
+def test_a_variable_that_may_be_a_setting_gone_wrong_is_a_warning() -> None:
+    loaded = load(
+        QUARTERDECK_ADMIN="[]",
+        QUARTERDECK_SERVICE_HOST="10.0.0.1",
+        QUARTERDECK_SERVICE_PORT_METRICS="9108",
+        QUARTERDECK_PORT_9108_TCP_ADDR="10.0.0.1",
+        QUARTERDECK_PORT="tcp://10.0.0.1:9108",
+        QUARTERDECK_REQUIRE_ENGINES="docker",
+    )
+    assert loaded.warnings == ("QUARTERDECK_ADMIN is no setting. Did you mean admins?",)
+
+
+def test_the_file_is_the_one_named_or_found() -> None:
+    Path("named.yaml").write_text("log: {level: debug}")
+    Path("other.yaml").write_text("log: {level: error}")
+    assert config.load(Path("named.yaml"), {"QUARTERDECK_CONFIG": "other.yaml"}).log.level == "debug"
+    assert config.load(None, {"QUARTERDECK_CONFIG": "other.yaml"}).log.level == "error"
+    Path("quarterdeck.yaml").write_text("log: {level: warning}")
+    assert config.load(None, {}).log.level == "warning"
+
+
+def test_a_file_that_cannot_be_read_is_said_with_its_cure() -> None:
+    def said(path: str) -> str:
+        with pytest.raises(ConfigError) as caught:
+            config.load(Path(path), {})
+        return caught.value.problems[0].say()
+
+    Path("folder").mkdir()
+    Path("latin.yaml").write_bytes(b"log:\n  level: \xe9\n")
+    Path("nul.yaml").write_bytes(b"log: \x00\n")
+    Path("deep.yaml").write_text("[" * 5000)
+    Path("huge.yaml").write_bytes(b"#" * (config_files.LARGEST + 1))
+    assert said("gone.yaml").startswith("gone.yaml: is not there\n    hint: Give --config")
+    assert said("folder").startswith("folder: is a folder\n    hint: Name the file in it")
+    assert said("latin.yaml").startswith("latin.yaml:2: is not UTF-8 text")
+    assert said("nul.yaml").startswith("nul.yaml: is not YAML: it holds a character")
+    assert said("deep.yaml").startswith("deep.yaml: is nested too deeply")
+    assert said("huge.yaml").startswith("huge.yaml: is larger than 1024 KiB")
+
+
+def test_a_file_without_permission_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: Any, **__: Any) -> Any:
+        raise PermissionError(13, "Permission denied")
+
+    # Not by the file's mode: root, who often runs tests, may read everything.
+    monkeypatch.setattr(Path, "open", refuse)
+    with pytest.raises(ConfigError, match=r"named\.yaml: cannot be read: Permission denied"):
+        config.load(Path("named.yaml"), {})
+    monkeypatch.setattr(Path, "is_file", refuse)
+    with pytest.raises(ConfigError, match=r"quarterdeck\.yaml: cannot be read: Permission denied"):
+        config.load(None, {})
+
+
+@pytest.mark.parametrize(
+    "text", ["*hunter2", "!hunter2 x", "!!python/object:hunter2 x", "!h!hunter2 x", "&a hunter2: x"]
+)
+def test_a_secret_taken_for_yaml_is_not_shown(text: str) -> None:
+    said = mistakes(f"store:\n  url: {text}\n")
+    assert said
+    assert "hunter2" not in str(said)
+
+
+def test_words_that_old_yaml_takes_for_truth_stay_words() -> None:
+    loaded = load("metrics: {listen: off}\nguards: [{can: container.kill, on: {name: no, service: 12:30}, ask: deny}]")
+    assert loaded.metrics.listen is None
+    assert loaded.guards[0].on.selector() == refs.Selector(name="no", service="12:30")
+
+
+def test_anchors_and_merges_are_read() -> None:
+    loaded = load(
+        "grants:\n  - &one {who: everyone, can: viewer}\n  - {<<: *one, in: ['#a']}\n  - {<<: *one, can: operator}\n"
+    )
+    assert [(grant.can, grant.places) for grant in loaded.grants] == [
+        (("viewer",), ()),
+        (("viewer",), ("#a",)),
+        (("operator",), ()),
+    ]
+
+
+def test_a_secret_may_stand_in_a_file_beside_the_one_that_names_it() -> None:
+    folder = Path("etc")
+    folder.mkdir()
+    (folder / "q.yaml").write_text("store: {url_file: url}")
+    (folder / "url").write_text("  redis://:hunter2@r/0\n")
+    (folder / "url").chmod(0o600)
+    loaded = config.load(folder / "q.yaml", {})
+    assert loaded.store.url is not None
+    assert loaded.store.url.get_secret_value() == "redis://:hunter2@r/0"
+    assert "hunter2" not in repr(loaded)
+    assert loaded.warnings == ()
+    (folder / "url").chmod(0o644)
+    assert "can be read by everyone" in config.load(folder / "q.yaml", {}).warnings[0]
+    (folder / "url").write_text("\n")
+    with pytest.raises(ConfigError, match="etc/url is empty"):
+        config.load(folder / "q.yaml", {})
+
+
+def test_a_secret_from_the_environment_replaces_the_file_that_yaml_names() -> None:
+    loaded = load("store: {url_file: /not/there}", QUARTERDECK_STORE__URL="rediss://r")
+    assert loaded.store.url is not None
+    assert loaded.store.url.get_secret_value() == "rediss://r"
+    assert loaded.store.url_file is None
+    Path("url").write_text("unix:///r.sock")
+    Path("url").chmod(0o600)
+    loaded = load("store: {url: 'redis://y'}", QUARTERDECK_STORE__URL_FILE="url")
+    assert loaded.store.url is not None
+    assert loaded.store.url.get_secret_value() == "unix:///r.sock"
+
+
+def test_policy_holds_what_was_configured() -> None:
+    made = config.policy(
+        load(
+            "roles: {deployer: [container.restart]}\n"
+            "admins: [console:root]\n"
+            "grants: [{who: 'group:sre', can: [deployer, 'risk:read'], on: {label.env: dev, host: 'h*'}, in: ['#a']}]\n"
+            "guards: [{can: '*', on: {project: p}, ask: approve, from: [console:bo], who: everyone}]\n"
+        )
+    )
+    assert made.grants == (
+        policy.Grant(
+            id="builtin.everyone",
+            who="everyone",
+            can=("help.show", "policy.whoami", "policy.can"),
+            source="builtin",
+        ),
+        policy.Grant(id="admins.0", who="console:root", can=("admin",)),
+        policy.Grant(
+            id="grants.0",
+            who="group:sre",
+            can=("deployer", "risk:read"),
+            on=refs.Selector(host="h*", labels=(("env", "dev"),)),
+            places=("#a",),
+        ),
+    )
+    assert made.guards == (
+        policy.Guard(
+            id="guards.0",
+            can=("*",),
+            ask=policy.Ask.APPROVE,
+            on=refs.Selector(project="p"),
+            approvers=("console:bo",),
+        ),
+    )
+    assert made.roles == {**policy.ROLES, "deployer": ("container.restart",)}
+
+
+def test_every_built_in_role_and_grant_names_verbs_that_exist() -> None:
+    text = "grants:\n" + "".join(
+        f"  - {{who: everyone, can: ['{word}']}}\n"
+        for word in (*config.EVERYONE_MAY, *(word for words in policy.ROLES.values() for word in words))
+    )
+    assert load(text).grants
+
+
+def test_it_is_frozen() -> None:
+    with pytest.raises(Exception, match="frozen"):
+        load().log.level = "debug"
+
+
+def test_state_has_a_place_for_everyone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    assert config.default_state({"HOME": "/home/a"}) == Path("/home/a/.local/state/quarterdeck")
+    assert config.default_state({"HOME": "/home/a", "XDG_STATE_HOME": "/x"}) == Path("/x/quarterdeck")
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    assert config.default_state({"HOME": "/root"}) == Path("/var/lib/quarterdeck")
+    assert load("state: here").state == Path("here").absolute()
+
+
+WORDS = st.sampled_from([*config.Config.model_fields, "on", "who", "can", "level", "url", "label.a", "x", "0"])
+TREES = st.recursive(
+    st.none() | st.booleans() | st.integers(-5, 5) | st.sampled_from(["off", "viewer", "5m", "#a", "*", ""]),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(WORDS, inner, max_size=3),
+    max_leaves=8,
+)
+
+
+@given(tree=TREES)
+def test_any_tree_loads_or_is_refused_with_places(tree: Any) -> None:
+    Path("any.yaml").write_text(yaml.safe_dump(tree))
+    try:
+        config.load(Path("any.yaml"), {"XDG_STATE_HOME": "/s"})
+    except ConfigError as error:
+        assert error.problems
+        assert all(problem.source == "any.yaml" and problem.what for problem in error.problems)

@@ -1,0 +1,364 @@
+"""The mirror: what it serves and when; any order of lists, inspections and events ends in the engine's picture."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import hypothesis
+import msgspec
+import pytest
+from hypothesis import strategies as st
+
+from core import errors
+from core.model import actions
+from core.model.events import Event, EventKind, Origin
+from core.model.refs import EngineRef, Kind, Ref
+from core.model.things import Container
+from core.ports import Call
+from runtimes import mirror as mirrors
+from runtimes import transitions
+from runtimes.fake import FakeRuntime
+from runtimes.mirror import Mirror, duration_text, status_text
+
+CALL = Call(id="1", who="test", deadline=datetime.now(UTC) + timedelta(hours=1), invocation="")
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.at = 1_800_000_000.0
+
+    def __call__(self) -> float:
+        return self.at
+
+
+async def mirrored(*names: str, clock: Clock | None = None) -> tuple[FakeRuntime, Mirror, dict[str, Ref]]:
+    clock = clock or Clock()
+    engine = FakeRuntime(now=clock)
+    refs = {name: engine.add(name) for name in names}
+    mirror = Mirror(engine, now=clock)
+    mirror.stands(int(clock() * 1e9))
+    mirror.replace(engine.containers.values(), engine.ring[-1].at_ns if engine.ring else 0)
+    return engine, mirror, refs
+
+
+async def rows(mirror: Mirror, *, fresh: bool = False) -> Any:
+    return await mirror.run(actions.ListContainers(engine=mirror.ref, fresh=fresh), CALL)
+
+
+async def test_lists_come_from_memory_only_while_the_stream_stands_and_the_list_is_whole() -> None:
+    engine, mirror, _ = await mirrored("web")
+    assert (await rows(mirror)).source == "mirror"
+    assert engine.asked == []
+    assert (await rows(mirror, fresh=True)).source == "engine"
+    mirror.went_down()
+    assert (await rows(mirror)).source == "engine"
+    mirror.stands(0)
+    assert (await rows(mirror)).source == "engine"
+    mirror.replace(engine.containers.values(), engine.ring[-1].at_ns)
+    assert (await rows(mirror)).source == "mirror"
+    mirror.lost_events(engine.ring[-1].at_ns)
+    assert (await rows(mirror)).source == "engine"
+
+
+async def test_the_age_is_the_time_since_anything_was_heard() -> None:
+    clock = Clock()
+    engine, mirror, refs = await mirrored("web", clock=clock)
+    clock.at += 20
+    assert mirror.listing().age == 20
+    mirror.apply([engine.happen(EventKind.HEALTH, refs["web"], health="healthy")])
+    assert mirror.listing().age == 0
+
+
+async def test_the_hosts_allow_list_holds_for_memory_too() -> None:
+    engine = FakeRuntime(allow=["container.logs"])
+    mirror = Mirror(engine)
+    mirror.stands(0)
+    mirror.replace((), 0)
+    with pytest.raises(errors.Disallowed):
+        await rows(mirror)
+    with pytest.raises(errors.Disallowed):
+        await mirror.run(actions.ListEvents(engine=mirror.ref), CALL)
+
+
+async def test_everything_else_goes_to_the_engine() -> None:
+    engine, mirror, refs = await mirrored("web")
+    outcome = await mirror.run(actions.Stop(engine=mirror.ref, target=refs["web"]), CALL)
+    assert outcome.status == "done"
+    assert engine.containers[refs["web"].id].state == "exited"
+    assert mirror.verbs == engine.verbs
+    stream = mirror.events(None)
+    assert await anext(stream) == ()
+    await stream.aclose()  # type: ignore[attr-defined]
+
+
+async def test_events_change_what_they_say() -> None:
+    engine, mirror, refs = await mirrored("web")
+    web = refs["web"]
+
+    def after(kind: EventKind, **attrs: str) -> Container:
+        mirror.apply([engine.happen(kind, web, **attrs)])
+        return mirror.containers[web.id]
+
+    assert after(EventKind.HEALTH, health="unhealthy").health == "unhealthy"
+    assert after(EventKind.PAUSED).state == "paused"
+    assert after(EventKind.UNPAUSED).state == "running"
+    assert after(EventKind.OOM).oom_killed is True
+    died = after(EventKind.DIED, exit_code="137")
+    assert (died.state, died.exit_code, died.health, died.oom_killed) == ("exited", 137, "", True)
+    assert died.finished_at == pytest.approx(engine.ring[-1].at_ns / 1e9)
+    started = after(EventKind.STARTED)
+    assert (started.state, started.exit_code, started.oom_killed) == ("running", None, False)
+    renamed = Ref(engine=web.engine, kind=web.kind, id=web.id, name="www")
+    mirror.apply([engine.happen(EventKind.RENAMED, renamed, old_name="web")])
+    assert mirror.containers[web.id].ref.name == "www"
+    mirror.apply([engine.happen(EventKind.REMOVED, web)])
+    assert web.id not in mirror.containers
+    assert mirror.take_dirty(10) == []
+
+
+async def test_a_container_known_from_events_alone_is_not_served() -> None:
+    engine, mirror, _ = await mirrored("old")
+    new = engine.add("new", labels={"quarterdeck.protected": "true"})
+    mirror.apply(list(engine.ring)[-2:])
+    assert not mirror.live  # its labels, which decide what may be done to it, are unknown
+    assert new.id not in mirror.containers
+    assert [row.labels for row in (await rows(mirror)).rows if row.ref == new] == [{"quarterdeck.protected": "true"}]
+    assert mirror.take_dirty(10) == [new.id]
+    mirror.update(await engine.describe([new.id], 1), engine.ring[-1].at_ns)
+    assert mirror.live
+    assert mirror.containers[new.id].labels == {"quarterdeck.protected": "true"}
+
+
+async def test_what_a_list_leaves_out_keeps_what_an_inspection_found() -> None:
+    engine, mirror, refs = await mirrored("web")
+    before = mirror.containers[refs["web"].id]
+    version = mirror.version
+    listed = await engine.run(actions.ListContainers(engine=mirror.ref), CALL)
+    assert listed.rows[0].restarts is None
+    mirror.replace(listed.rows, engine.ring[-1].at_ns)
+    assert mirror.containers[refs["web"].id] is before
+    assert mirror.version == version
+
+
+async def test_a_removed_id_stays_removed() -> None:
+    engine, mirror, refs = await mirrored("web")
+    old_list = list(engine.containers.values())
+    at = engine.ring[-1].at_ns
+    started = engine.ring[-1]
+    mirror.apply([engine.happen(EventKind.REMOVED, refs["web"])])
+    mirror.replace(old_list, at)
+    mirror.apply([started])
+    mirror.update({refs["web"].id: old_list[0]}, at)
+    assert mirror.listing().rows == ()
+    assert mirror.live
+
+
+async def test_a_list_older_than_the_last_changes_nothing() -> None:
+    engine, mirror, refs = await mirrored("web")
+    old_list, at = list(engine.containers.values()), engine.ring[-1].at_ns
+    engine.happen(EventKind.DIED, refs["web"])
+    mirror.replace(engine.containers.values(), engine.ring[-1].at_ns)
+    mirror.replace(old_list, at)
+    assert mirror.containers[refs["web"].id].state == "exited"
+
+
+async def test_the_tuple_is_kept_until_something_changes_or_a_second_passes() -> None:
+    clock = Clock()
+    engine, mirror, refs = await mirrored("web", "db", clock=clock)
+    first = mirror.listing().rows
+    assert mirror.listing().rows is first
+    clock.at += 61
+    second = mirror.listing().rows
+    assert [row.status for row in second] == ["Up About a minute"] * 2
+    mirror.apply([engine.happen(EventKind.DIED, refs["db"], exit_code="2")])
+    assert [row.status for row in mirror.listing().rows] == ["Up About a minute", "Exited (2) Less than a second ago"]
+
+
+async def test_events_come_from_memory_where_it_reaches_back_far_enough(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = Clock()
+    engine, mirror, refs = await mirrored("web", clock=clock)
+    stood = int(clock.at * 1e9)
+    clock.at += 10
+    died = engine.happen(EventKind.DIED, refs["web"])
+    mirror.remember([died])
+
+    async def listed(since: int, limit: int = 1000) -> list[EventKind]:
+        action = actions.ListEvents(engine=mirror.ref, since_ns=since, limit=limit)
+        return [event.kind for event in await mirror.run(action, CALL)]
+
+    assert await listed(stood) == [EventKind.DIED]
+    assert engine.asked == []
+    assert await listed(0) == [EventKind.CREATED, EventKind.STARTED, EventKind.DIED]
+    assert engine.asked == ["events"]
+    assert await listed(0, limit=2) == [EventKind.STARTED, EventKind.DIED]
+    mirror.lost_events(died.at_ns + 1)
+    mirror.replace(engine.containers.values(), died.at_ns)
+    engine.asked.clear()
+    await listed(stood)
+    assert engine.asked == ["events"]
+
+
+async def test_the_history_is_bounded_and_says_how_far_it_reaches() -> None:
+    engine, mirror, refs = await mirrored("web")
+    stood = int(1_800_000_000.0 * 1e9)
+    events = [engine.happen(EventKind.HEALTH, refs["web"], health="healthy") for _ in range(mirrors.HISTORY + 10)]
+    mirror.remember(events)
+    assert len(mirror.history) == mirrors.HISTORY
+    await mirror.run(actions.ListEvents(engine=mirror.ref, since_ns=events[10].at_ns), CALL)
+    assert engine.asked == []
+    await mirror.run(actions.ListEvents(engine=mirror.ref, since_ns=stood), CALL)
+    assert engine.asked == ["events"]
+
+
+async def test_probes_do_not_flush_the_history() -> None:
+    _, mirror, refs = await mirrored("web")
+    probe = Event(1, EventKind.OTHER, refs["web"], Origin.LIVE, "container", "exec_start", {})
+    attach = Event(2, EventKind.OTHER, refs["web"], Origin.LIVE, "container", "attach", {})
+    mirror.remember([probe, attach])
+    mirror.apply([probe, attach])
+    assert list(mirror.history) == [attach]
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (0.4, "Less than a second"),
+        (1, "1 second"),
+        (59.9, "59 seconds"),
+        (60, "About a minute"),
+        (119, "About a minute"),
+        (120, "2 minutes"),
+        (3599, "59 minutes"),
+        (3600, "About an hour"),
+        (5399, "About an hour"),
+        (5400, "2 hours"),
+        (47 * 3600, "47 hours"),
+        (48 * 3600, "2 days"),
+        (13 * 86400, "13 days"),
+        (14 * 86400, "2 weeks"),
+        (59 * 86400, "8 weeks"),
+        (60 * 86400, "2 months"),
+        (729 * 86400, "24 months"),
+        (730 * 86400, "2 years"),
+    ],
+)
+def test_durations_read_as_docker_words_them(seconds: float, text: str) -> None:
+    assert duration_text(seconds) == text
+
+
+def test_statuses_read_as_docker_words_them() -> None:
+    ref = Ref(engine=EngineRef(host="h", kind="docker"), kind=Kind.CONTAINER, id="1", name="web")
+    up = Container(ref, "i", "", "", "running", "", 0.0, {}, started_at=100.0, finished_at=40.0, exit_code=3)
+
+    def text(**changes: Any) -> str:
+        return status_text(msgspec.structs.replace(up, **changes), 280.0)
+
+    assert text() == "Up 3 minutes"
+    assert text(health="healthy") == "Up 3 minutes (healthy)"
+    assert text(health="starting") == "Up 3 minutes (health: starting)"
+    assert text(state="paused", health="healthy") == "Up 3 minutes (Paused)"
+    assert text(state="exited") == "Exited (3) 4 minutes ago"
+    assert text(state="restarting") == "Restarting (3) 4 minutes ago"
+    assert text(state="created") == "Created"
+    assert text(state="running", started_at=None, status="Up for ever") == "Up for ever"
+
+
+# ── convergence ──────────────────────────────────────────────────────────────────────────────────────────────────
+
+STEPS = (EventKind.STARTED, EventKind.DIED, EventKind.PAUSED, EventKind.UNPAUSED, EventKind.REMOVED, EventKind.OOM)
+
+
+def picture(rows: Any) -> dict[str, tuple[Any, ...]]:
+    return {row.ref.id: (row.ref.name, row.state, row.exit_code, row.oom_killed, tuple(row.labels)) for row in rows}
+
+
+@hypothesis.settings(max_examples=150, deadline=None)
+@hypothesis.given(st.data())
+def test_any_interleaving_of_events_lists_and_inspections_converges(data: st.DataObject) -> None:
+    engine = FakeRuntime(now=lambda: 1_800_000_000.0)
+    mirror = Mirror(engine, now=lambda: 1_800_000_000.0)
+    mirror.stands(0)
+    stream: list[Event] = []  # what the engine told, in order
+    delivered = heard = 0
+    lists: list[tuple[list[Container], int]] = []  # asked and answered, not yet applied
+    looks: list[tuple[dict[str, Container | None], int]] = []
+    choose = st.sampled_from(("happen", "happen", "add", "deliver", "repeat", "ask", "apply", "inspect", "look"))
+    for what in data.draw(st.lists(choose, min_size=15, max_size=80)):
+        if what == "add":
+            engine.add(f"c{len(stream)}", labels={"a": "b"}, start=False)
+        elif what == "happen" and engine.containers:
+            row = data.draw(st.sampled_from(list(engine.containers.values())))
+            kind = data.draw(st.sampled_from(_possible(row)))
+            engine.happen(kind, row.ref, **({"exit_code": "1"} if kind is EventKind.DIED else {}))
+        elif what == "deliver" and delivered < len(stream):
+            upto = data.draw(st.integers(delivered + 1, len(stream)))
+            mirror.apply(stream[delivered:upto])
+            delivered, heard = upto, max(heard, stream[upto - 1].at_ns)
+        elif what == "repeat" and delivered:
+            first = data.draw(st.integers(0, delivered - 1))
+            mirror.apply(stream[first : data.draw(st.integers(first + 1, delivered))])
+        elif what == "ask":
+            lists.append((list(engine.containers.values()), heard))
+        elif what == "apply" and lists:
+            mirror.replace(*lists.pop(0))
+        elif what == "inspect" and engine.containers:
+            wanted = mirror.take_dirty(3) or list(engine.containers)[:1]
+            looks.append(({thing: engine.containers.get(thing) for thing in wanted}, heard))
+        elif what == "look" and looks:
+            mirror.update(*looks.pop(0))
+        stream = list(engine.ring)
+    mirror.apply(stream[delivered:])
+    heard = stream[-1].at_ns if stream else 0
+    for late in lists:
+        mirror.replace(*late)
+    for found in looks:
+        mirror.update(*found)
+    known = {**mirror.containers, **mirror._newborn}
+    assert {t: row.state for t, row in known.items()} == {t: row.state for t, row in engine.containers.items()}
+    while wanted := mirror.take_dirty(100):
+        mirror.update({thing: engine.containers.get(thing) for thing in wanted}, heard)
+    if not mirror._listed:
+        mirror.replace(engine.containers.values(), heard)
+    assert mirror.live
+    assert picture(mirror.containers.values()) == picture(engine.containers.values())
+
+
+def _possible(row: Container) -> list[EventKind]:
+    if row.state == "running":
+        return [EventKind.DIED, EventKind.PAUSED, EventKind.OOM]
+    if row.state == "paused":
+        return [EventKind.UNPAUSED]
+    return [EventKind.STARTED, EventKind.REMOVED]
+
+
+@hypothesis.settings(max_examples=60, deadline=None)
+@hypothesis.given(st.data())
+def test_lost_events_are_made_good_by_one_list(data: st.DataObject) -> None:
+    engine = FakeRuntime(now=lambda: 1_800_000_000.0)
+    mirror = Mirror(engine, now=lambda: 1_800_000_000.0)
+    mirror.stands(0)
+    heard = 0
+    for number in range(data.draw(st.integers(1, 30))):
+        if not engine.containers or data.draw(st.booleans()):
+            engine.add(f"c{number}", start=False)
+        else:
+            row = data.draw(st.sampled_from(list(engine.containers.values())))
+            engine.happen(data.draw(st.sampled_from(_possible(row))), row.ref)
+        if data.draw(st.booleans()):
+            mirror.apply([engine.ring[-1]])
+            heard = engine.ring[-1].at_ns
+    mirror.replace(engine.containers.values(), heard)
+    assert mirror.live
+    assert {t: r.state for t, r in mirror.containers.items()} == {t: r.state for t, r in engine.containers.items()}
+    assert all(row.state in (*transitions.UP, "created", "exited") for row in mirror.containers.values())
+
+
+async def test_an_old_event_heard_again_changes_nothing_but_asks_for_another_look() -> None:
+    engine, mirror, refs = await mirrored("web")
+    started = engine.ring[-1]
+    mirror.apply([engine.happen(EventKind.DIED, refs["web"], exit_code="1")])
+    mirror.take_dirty(10)
+    mirror.apply([started])
+    assert mirror.containers[refs["web"].id].state == "exited"
+    assert mirror.take_dirty(10) == [refs["web"].id]
