@@ -29,8 +29,8 @@ from runtimes import fleet, registry
 from runtimes.mirror import Mirror, Watched
 
 log = structlog.get_logger(__name__)
-BEAT, LEASE = 5.0, 20.0  # seconds: how often a replica says it lives, and how long that holds
-SWEEP = 30.0  # seconds between looks for what a dead replica left unfinished
+BEAT, LEASE = 5.0, 15.0  # seconds: how often a replica says it lives, and how long that holds
+SWEEP = 5.0  # seconds between looks for what a dead replica left unfinished
 
 
 def version() -> str:

@@ -216,8 +216,8 @@ def _wire_class() -> type[web.RequestHandler]:
             self,
             request: web.BaseRequest,
             status: int = 500,
-            exc: BaseException | None = None,  # noqa: ARG002
-            message: str | None = None,  # noqa: ARG002
+            exc: BaseException | None = None,
+            message: str | None = None,
         ) -> web.StreamResponse:
             if request.writer.output_size > 0:
                 raise ConnectionError("part of an answer was sent already")

@@ -258,7 +258,7 @@ def _from_variables(environ: Mapping[str, str], model: type[BaseModel]) -> dict[
     from pydantic_settings import BaseSettings, EnvSettingsSource  # noqa: PLC0415 (70 ms, only where variables are set)
 
     class Variables(EnvSettingsSource):
-        def decode_complex_value(self, field_name: str, field: Any, value: Any) -> Any:  # noqa: ARG002
+        def decode_complex_value(self, field_name: str, field: Any, value: Any) -> Any:
             try:
                 return json.loads(value) if value.lstrip()[:1] in ("[", "{") else value
             except ValueError:

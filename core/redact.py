@@ -16,6 +16,7 @@ from core import secret_shapes
 from core.model.replies import Block, Button, Fields, Lines, Reply, Table, Text
 
 MASK = secret_shapes.MASK
+_MOST_READINGS = 5
 
 
 def redact(text: str) -> str:
@@ -23,11 +24,14 @@ def redact(text: str) -> str:
     lowered = text.lower()
     if not secret_shapes.hinted(lowered):
         return text
-    if secret_shapes.KEY_HINT in lowered:
-        text = secret_shapes.without_keys(text)
-    if "\n" not in text:
-        return secret_shapes.masked(text)
-    return "\n".join(secret_shapes.masked(line) for line in text.split("\n"))
+    if secret_shapes.KEY_HINT not in lowered:
+        return _masked(text)
+    # A marker of a key that stands where another secret is masked changes what the next reading sees.
+    for _ in range(_MOST_READINGS):
+        before, text = text, _masked(secret_shapes.without_keys(text))
+        if text == before:
+            break
+    return text
 
 
 def redact_reply(reply: Reply) -> Reply:
@@ -49,6 +53,10 @@ def hide_environment(document: dict[str, Any]) -> dict[str, Any]:
     lines it keeps; returns the document."""
     _walk(document)
     return document
+
+
+def _masked(text: str) -> str:
+    return "\n".join(secret_shapes.masked(line) for line in text.split("\n"))
 
 
 def _block(block: Block) -> Block:

@@ -101,7 +101,7 @@ _TIGHT = re.compile(
     r"(?<![\w/.@-])(pass(?:word|wd|phrase)|(?:api|access|secret)[_-]?key)(:)(?!//)([^\s,;&\"']++)", re.IGNORECASE
 )
 _FLAG = re.compile(
-    rf"(--(?:[a-z0-9]{{1,20}}-){{0,4}}{_NAME}{_HARMLESS}[a-z0-9-]{{0,16}}[ \t]{{1,4}})"
+    rf"(?<!-)(--(?:[a-z0-9]{{1,20}}-){{0,4}}{_NAME}{_HARMLESS}[a-z0-9]{{0,16}}(?:-[a-z0-9]{{1,16}}){{0,2}}[ \t]{{1,4}})"
     r"(\"[^\"]*+\"?|'[^']*+'?|[^\s-]\S*+)",
     re.IGNORECASE,
 )

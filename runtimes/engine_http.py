@@ -362,7 +362,7 @@ class _Wire(asyncio.BufferedProtocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
 
-    def get_buffer(self, sizehint: int) -> memoryview:  # noqa: ARG002  the loop passes it
+    def get_buffer(self, sizehint: int) -> memoryview:
         return self._block
 
     def buffer_updated(self, nbytes: int) -> None:

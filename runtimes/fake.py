@@ -147,7 +147,7 @@ class FakeRuntime(Adapter):
     # ── the port ─────────────────────────────────────────────────────────────────────────────────────────────────
 
     @does(actions.ListContainers)
-    async def list_containers(self, action: actions.ListContainers, seconds: float) -> Containers:  # noqa: ARG002
+    async def list_containers(self, action: actions.ListContainers, seconds: float) -> Containers:
         await self._answer("list", seconds)
         now = self._now()
         return Containers(rows=tuple(_listed(row, now) for row in self.containers.values()))

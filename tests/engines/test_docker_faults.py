@@ -1,0 +1,188 @@
+"""What only a real dockerd shows: OOM, more events missed than it remembers, death in the middle of a command, closed doors."""
+
+import asyncio
+import os
+import shutil
+import subprocess
+import sys
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from collectors import pipeline, watch
+from core import errors, metrics
+from core.model import actions
+from core.model.events import EventKind, Origin
+from core.ports import Call
+from runtimes import registry
+from runtimes.mirror import Mirror
+
+
+class Cursors:
+    """A store's place-keeping in a dict."""
+
+    def __init__(self):
+        self.kept = {}
+
+    async def cursor(self, engine, /):
+        return self.kept.get(engine)
+
+    async def put_cursor(self, engine, at_ns, /):
+        self.kept[engine] = at_ns
+
+
+class Eye:
+    """A watch with its mirror and what it counted."""
+
+    def __init__(self, daemon, cursors=None):
+        self.runtime = registry.open_engine(registry.Door(kind="docker", url=daemon.url))
+        self.mirror = Mirror(self.runtime)
+        self.counts = metrics.Metrics()
+        self.seen = []
+        line = pipeline.Pipeline(self.mirror, self.counts)
+        take = line.take
+        line.take = lambda events: (self.seen.extend(events), take(events))[1]
+        self.watch = watch.Watch(self.runtime, self.mirror, line, cursors or Cursors(), self.counts)
+        self.task = None
+
+    async def __aenter__(self):
+        self.task = asyncio.create_task(self.watch.run())
+        await self.until(lambda: self.mirror.live)
+        return self
+
+    async def __aexit__(self, *error):
+        self.task.cancel()
+        await asyncio.gather(self.task, return_exceptions=True)
+        await self.runtime.aclose()
+
+    async def until(self, true, seconds=30.0):
+        async with asyncio.timeout(seconds):
+            while not true():
+                await asyncio.sleep(0.01)
+
+    def row(self, name):
+        return next((row for row in self.mirror.containers.values() if row.ref.name == name), None)
+
+    def kinds(self, name):
+        return [event.kind for event in self.seen if event.subject.name == name]
+
+
+async def test_a_container_out_of_memory_is_known_as_such(dockerd):
+    async with Eye(dockerd) as eye:
+        script = "x=a; while :; do x=$x$x; done"
+        await asyncio.to_thread(
+            dockerd.run, "hungry", script, host={"mem_limit": "8m", "memswap_limit": "8m", "init": False}
+        )
+        await eye.until(lambda: (row := eye.row("hungry")) is not None and row.state == "exited" and row.oom_killed)
+        assert eye.row("hungry").exit_code == 137
+        assert EventKind.OOM in eye.kinds("hungry")
+
+
+async def test_a_restart_policy_counts_restarts(dockerd):
+    async with Eye(dockerd) as eye:
+        policy = {"Name": "on-failure", "MaximumRetryCount": 2}
+        await asyncio.to_thread(dockerd.run, "flaky", "exit 4", host={"restart_policy": policy})
+        await eye.until(lambda: (row := eye.row("flaky")) is not None and row.restarts == 2 and row.state == "exited")
+        assert eye.row("flaky").exit_code == 4
+
+
+async def test_more_missed_events_than_the_daemon_remembers_still_end_in_the_truth(dockerd):
+    cursors = Cursors()
+    dockerd.run("stays")
+    dockerd.run("goes")
+    async with Eye(dockerd, cursors) as eye:
+        await eye.until(lambda: eye.row("goes") is not None)
+    assert cursors.kept
+
+    def meanwhile():
+        dockerd.api.remove_container("goes", force=True)
+        dockerd.run("comes")
+        # The daemon remembers 256 events of all kinds together; these are more.
+        for _ in range(140):
+            dockerd.api.pause("stays")
+            dockerd.api.unpause("stays")
+
+    await asyncio.to_thread(meanwhile)
+    async with Eye(dockerd, cursors) as eye:
+        await eye.until(lambda: eye.mirror.live and eye.row("comes") is not None)
+        assert eye.row("goes") is None
+        assert eye.row("stays").state == "running"
+
+
+async def test_a_daemon_killed_and_back_is_resumed_and_its_dead_are_seen(own_dockerd):
+    async with Eye(own_dockerd) as eye:
+        await asyncio.to_thread(own_dockerd.run, "web")
+        await eye.until(lambda: (row := eye.row("web")) is not None and row.state == "running")
+        await asyncio.to_thread(own_dockerd.kill)
+        await eye.until(lambda: not eye.mirror.live)
+        await asyncio.to_thread(own_dockerd.start)
+        await eye.until(lambda: eye.mirror.live and eye.row("web").state == "exited", 60)
+        assert EventKind.DIED in eye.kinds("web")
+        late = [event for event in eye.seen if event.subject.name == "web" and event.kind is EventKind.DIED]
+        assert all(event.origin is not Origin.LIVE for event in late[-1:])
+
+
+async def test_a_daemon_killed_in_the_middle_of_a_change_leaves_it_unknown(own_dockerd):
+    own_dockerd.run("slow", "trap '' TERM; while :; do sleep 1; done", host={"init": False})
+    runtime = registry.open_engine(registry.Door(kind="docker", url=own_dockerd.url))
+
+    def call():
+        return Call(id="t", who="t", deadline=datetime.now(UTC) + timedelta(seconds=60), invocation="t")
+
+    (row,) = (await runtime.run(actions.ListContainers(engine=runtime.ref), call())).rows
+    await asyncio.sleep(0.3)
+    stop = actions.Stop(engine=runtime.ref, target=row.ref, timeout=30)
+    task = asyncio.create_task(runtime.run(stop, call()))
+    since = 0
+
+    def being_stopped():
+        events = own_dockerd.api.events(since=since, until=datetime.now(UTC).timestamp(), decode=True)
+        return [event for event in events if event.get("Action") == "kill"]
+
+    async with asyncio.timeout(20):
+        while not await asyncio.to_thread(being_stopped):
+            await asyncio.sleep(0.05)
+    await asyncio.to_thread(own_dockerd.kill)
+    with pytest.raises(errors.Unreachable) as caught:
+        await task
+    assert caught.value.sent
+    await runtime.aclose()
+
+
+def test_a_socket_without_permission_says_which_group_gives_it(dockerd, short_tmp):
+    if shutil.which("setpriv") is None:
+        pytest.skip("needs setpriv")
+    dockerd.socket.chmod(0o660)
+    dockerd.root.chmod(0o755)
+    short_tmp.chmod(0o777)
+    script = (
+        "import asyncio\n"
+        "from datetime import UTC, datetime, timedelta\n"
+        "from core import errors\n"
+        "from core.model import actions\n"
+        "from core.ports import Call\n"
+        "from runtimes import registry\n"
+        "async def main():\n"
+        f"    runtime = registry.open_engine(registry.Door(kind='docker', url='{dockerd.url}'))\n"
+        "    call = Call(id='t', who='t', deadline=datetime.now(UTC) + timedelta(seconds=9), invocation='t')\n"
+        "    try:\n"
+        "        await runtime.run(actions.ListContainers(engine=runtime.ref), call)\n"
+        "    except errors.Unreachable as error:\n"
+        "        print(error.say())\n"
+        "    await runtime.aclose()\n"
+        "asyncio.run(main())\n"
+    )
+    python = [sys.executable, "-c", script]
+    reachable = subprocess.run(
+        ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", sys.executable, "-c", "import core.ports"],
+        cwd=os.getcwd(), capture_output=True, check=False,
+    )  # fmt: skip
+    if reachable.returncode:
+        pytest.skip("another user cannot read this checkout or its environment")
+    done = subprocess.run(
+        ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", *python],
+        cwd=os.getcwd(), capture_output=True, text=True, check=False, timeout=60,
+    )  # fmt: skip
+    group = dockerd.socket.group()
+    assert f"the group {group} may use the engine socket" in done.stdout, done.stdout + done.stderr
+    assert "Join the group" in done.stdout

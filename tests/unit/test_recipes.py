@@ -1,0 +1,59 @@
+"""docs/recipes.md, performed: the command it shows is put into a copy of the tree and works without touching another file."""
+
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+PACKAGES = ("bot", "collectors", "commands", "core", "runtimes")
+
+
+def test_a_command_is_one_file(tmp_path):
+    for package in PACKAGES:
+        shutil.copytree(ROOT / package, tmp_path / package, ignore=shutil.ignore_patterns("__pycache__"))
+    text = (ROOT / "docs/recipes.md").read_text()
+    (code,) = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    (tmp_path / "commands/uptime.py").write_text(code)
+    script = """
+import asyncio
+from datetime import UTC, datetime
+from bot import grammar, terminal
+from commands import catalogue
+from commands.spec import Context, Result
+from core.model.people import Identity, Place
+from core.model.refs import EngineRef, Kind, Ref
+from core.model.things import Document
+
+class Find:
+    async def find(self, query):
+        return [Ref(engine=EngineRef("h", "docker"), kind=Kind.CONTAINER, id="a" * 64, name=word) for word in query.words]
+    def engines(self, query):
+        return [EngineRef("h", "docker")]
+
+async def main():
+    words = catalogue()
+    for line in words.find("uptime").examples:
+        parsed = grammar.parse(line, words)
+        context = Context(who=Identity(id="c:x", name="x"), place=Place(channel="c"), args=parsed.args, find=Find(),
+                          now=datetime.now(UTC))
+        plan = await parsed.command.plan(context)
+        results = [Result(action=a, value=Document(ref=a.target, data={"State": {"StartedAt": "today"}})) for a in plan]
+        print(terminal.render(parsed.command.render(context, results)))
+    print("uptime" in terminal.render(await helped(words)))
+
+async def helped(words):
+    from core.model import desk
+    parsed = grammar.parse("help", words)
+    context = Context(who=Identity(id="c:x", name="x"), place=Place(channel="c"), args=parsed.args, find=Find(), now=None)
+    plan = await parsed.command.plan(context)
+    page = desk.HelpPage(commands=tuple(grammar.describe(c) for c in words), topic="")
+    return parsed.command.render(context, [Result(action=plan[0], value=page)])
+
+asyncio.run(main())
+"""
+    done = subprocess.run([sys.executable, "-c", script], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("today") == 2
+    assert done.stdout.endswith("True\n")
