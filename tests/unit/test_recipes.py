@@ -1,3 +1,4 @@
+# ruff: noqa: E501
 """docs/recipes.md, performed: the command it shows is put into a copy of the tree and works without touching another file."""
 
 import re
