@@ -1,11 +1,11 @@
-"""What only a real dockerd shows: OOM, more events missed than it remembers, death in the middle of a command, closed doors."""
+"""What only a real dockerd shows: OOM, more events missed than it remembers, death amid a command, closed doors."""
 
 import asyncio
-import os
 import shutil
 import subprocess
 import sys
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 
@@ -175,13 +175,13 @@ def test_a_socket_without_permission_says_which_group_gives_it(dockerd, short_tm
     python = [sys.executable, "-c", script]
     reachable = subprocess.run(
         ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", sys.executable, "-c", "import core.ports"],
-        cwd=os.getcwd(), capture_output=True, check=False,
+        cwd=Path.cwd(), capture_output=True, check=False,
     )  # fmt: skip
     if reachable.returncode:
         pytest.skip("another user cannot read this checkout or its environment")
     done = subprocess.run(
         ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", *python],
-        cwd=os.getcwd(), capture_output=True, text=True, check=False, timeout=60,
+        cwd=Path.cwd(), capture_output=True, text=True, check=False, timeout=60,
     )  # fmt: skip
     group = dockerd.socket.group()
     assert f"the group {group} may use the engine socket" in done.stdout, done.stdout + done.stderr
