@@ -11,24 +11,26 @@ import asyncio
 import importlib.metadata
 import secrets
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import structlog
 
-from bot import approvals, audit, book, desk, dispatch, limits, selves
+from bot import approvals, audit, book, desk, dispatch, limits, recovery, selves
 from commands import Catalogue, catalogue
 from core import config, embedded, errors, metrics, supervise
+from core.kept import Rate
 from core.model.actions import Risk
 from core.ports import Call, Query
-from core.store import Rate, Store
+from core.store import Store
 from runtimes import fleet, registry
 from runtimes.mirror import Mirror, Watched
 
 log = structlog.get_logger(__name__)
+Teller = Callable[[recovery.Unfinished], Awaitable[None]]
 BEAT, LEASE = 5.0, 15.0  # seconds: how often a replica says it lives, and how long that holds
 SWEEP = 5.0  # seconds between looks for what a dead replica left unfinished
 
@@ -52,8 +54,10 @@ class App:
     mirrors: Sequence[Mirror]
     fleet: fleet.Fleet
     book: book.Book
+    audit: audit.Audit
     road: dispatch.Road
     replica: str
+    tellers: dict[str, Teller] = field(default_factory=dict)
 
     async def names(self) -> Sequence[str]:
         """The names of containers, for completion at this terminal; none when the engines are slow to say."""
@@ -84,9 +88,11 @@ class App:
         return seconds
 
     async def recover(self) -> None:
-        """Says what a process that is gone left unfinished."""
-        for lost in await self.road.recover():
+        """Says what a process that is gone left unfinished, to whoever can be reached from here."""
+        for lost in await recovery.recover(self.store, self.audit, {"console", *self.tellers}):
             log.warning(lost.text, action="recover", who=lost.who, line=lost.line)
+            if (tell := self.tellers.get(lost.who.partition(":")[0])) is not None:
+                await tell(lost)
 
     def reload(self, path: Path | None) -> bool:
         """The permissions of the configuration, read anew; a broken file changes nothing and is said loudly."""
@@ -132,6 +138,7 @@ async def build(settings: config.Config, *, watch: bool, supervisor: supervise.S
     mirrors = [Mirror(engine) for engine in engines] if watch else []
     deck = fleet.Fleet(mirrors or engines, desk=front)
     front.fleet = deck
+    trail = audit.Audit(store, clock=_now, count=lambda phase: measured.audit_rows_total.labels(phase).inc())
     replica = f"{_now():%Y%m%dT%H%M%S}-{secrets.token_hex(4)}"
     road = dispatch.Road(
         catalogue=words,
@@ -146,7 +153,7 @@ async def build(settings: config.Config, *, watch: bool, supervisor: supervise.S
             }
         ),
         approvals=approvals.Approvals(store, ttl=settings.confirm.ttl),
-        audit=audit.Audit(store, clock=_now, count=lambda phase: measured.audit_rows_total.labels(phase).inc()),
+        audit=trail,
         metrics=measured,
         clock=_now,
         replica=replica,
@@ -163,6 +170,7 @@ async def build(settings: config.Config, *, watch: bool, supervisor: supervise.S
         mirrors=mirrors,
         fleet=deck,
         book=in_force,
+        audit=trail,
         road=road,
         replica=replica,
     )

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from prompt_toolkit.completion import Completion
     from prompt_toolkit.document import Document
 
-PLACE = Place(channel="console")
+PLACE = Place(channel="console", kind="console")
 PATIENCE = timedelta(minutes=10)  # an upper bound; each action has its own
 LEAVE = frozenset({"exit", "quit", "logout", ":q"})
 GREETING = "Say help to see what you can say; Tab completes, Ctrl-D leaves."

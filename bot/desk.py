@@ -17,9 +17,10 @@ from typing import Any
 
 import msgspec
 
-from bot import grammar, policy
+from bot import claims, grammar, policy
 from bot.book import Book
 from core import errors
+from core.kept import Claim
 from core.model import actions, desk
 from core.model.actions import Risk
 from core.model.people import Identity, Place
@@ -111,6 +112,23 @@ class Desk(Adapter):
                 return desk.Granted(grant=grant, new=False)
         await self._book.catch_up(await self._store.add_grant(wanted.id, msgspec.json.encode(wanted)))
         return desk.Granted(grant=wanted)
+
+    @does(desk.ClaimAdmin)
+    async def claim(self, action: desk.ClaimAdmin, seconds: float) -> desk.Granted:
+        match await self._store.try_claim(claims.digest(action.code)):
+            case Claim.WRONG:
+                raise errors.NotPermitted(
+                    "That is not the code.", rule="claim", hint="It stands in Quarterdeck's own log, the newest counts."
+                )
+            case Claim.NONE:
+                raise errors.NotPermitted(
+                    "No code is open.",
+                    rule="claim",
+                    hint="A code works once, for 15 minutes and 5 tries. Start Quarterdeck again to see a new one.",
+                )
+        made = Grant(id=f"g-{secrets.token_hex(3)}", who=action.by.id, can=("admin",), source="store", by="claim")
+        await self._book.catch_up(await self._store.add_grant(made.id, msgspec.json.encode(made)))
+        return desk.Granted(grant=made)
 
     @does(desk.RemoveGrant)
     async def revoke(self, action: desk.RemoveGrant, seconds: float) -> desk.Revoked:

@@ -1,7 +1,7 @@
 """The one road from words to action. Slash commands, mentions, buttons, schedules and the console all enter at its
 first line.
 
-    parse → enter → plan → decide → ask → hold → record the intent → run → record the outcome → render → redact
+    parse → enter → plan → decide → ask → hold → record the intent → run → record the outcome → render → redact → tell
 
 Straight code on purpose, with no stages to configure: the order is the security of this product. Reads survive a store
 that is away; changes do not run unless their intent was recorded. A change is sent to an engine at most once; where we
@@ -21,20 +21,21 @@ from typing import Any
 import msgspec
 import structlog
 
-from bot import approvals, audit, book, grammar, limits, policy
+from bot import approvals, audit, book, grammar, limits, policy, recovery
 from bot.sight import Sight
 from commands.spec import Command, Context, Result
 from core import errors, redact
+from core.kept import Held, Lease, Phase
 from core.metrics import Metrics
 from core.model import desk
 from core.model.actions import Action, Risk
-from core.model.people import Invocation
+from core.model.people import Identity, Invocation, Place
 from core.model.policy import Decision, Verdict
 from core.model.refs import Kind, Ref
 from core.model.replies import Button, Ending, Reply, Status, Text, Tone, say
 from core.model.things import Containers, Outcome
-from core.ports import Call
-from core.store import Held, Lease, Phase, Store
+from core.ports import Beginning, Call, Talk
+from core.store import Store
 from runtimes.fleet import Fleet
 
 log = structlog.get_logger(__name__)
@@ -54,17 +55,10 @@ class Trail:
     command: str = "none"
     verdict: str = "none"
     entered: bool = False
+    changing: bool = False
     decision: Decision | None = None
     leases: list[Lease] = field(default_factory=list)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Unfinished:
-    """An invocation another process of ours began and did not end, and what there is to say about it."""
-
-    who: str
-    line: str
-    text: str
+    talk: Talk | None = None
 
 
 class Road:
@@ -97,10 +91,11 @@ class Road:
         self._replica = replica
         self._many = many
 
-    async def answer(self, inv: Invocation) -> Reply | None:
+    async def answer(self, inv: Invocation, talk: Talk | None = None) -> Reply | None:
         """The reply to one invocation, made safe to show; None when it was delivered before and is not to be
-        answered."""
-        began, trail = time.monotonic(), Trail()
+        answered. `talk` is told of a change that begins, and the reply; only then is the invocation forgotten, so that
+        one whose process dies on the way is told by the next."""
+        began, trail = time.monotonic(), Trail(talk=talk)
         try:
             reply = await self._walk(inv, trail)
         except errors.QuarterdeckError as error:
@@ -114,13 +109,26 @@ class Road:
                 f"Internal error, reference {reference}; the log has the details.", Tone.BAD, ending=Ending.ERROR
             )
         finally:
-            await self._leave(inv, trail)
+            await self._let_go(trail)
         if reply is None:
             return None
         took = time.monotonic() - began
         self._metrics.commands_total.labels(trail.command, trail.verdict, reply.ending).inc()
         self._metrics.command_duration_seconds.labels(trail.command).observe(took)
-        return redact.redact_reply(replace(reply, took=timedelta(seconds=took)))
+        reply = redact.redact_reply(replace(reply, took=timedelta(seconds=took)))
+        if talk is not None:
+            await self._tell(inv, trail, reply, talk)
+        await self._leave(inv, trail)
+        return reply
+
+    async def turn_away(self, who: Identity, place: Place, line: str, error: errors.Refused) -> Reply:
+        """The reply to somebody who may not speak to us at all; audited like any refusal."""
+        now = self._clock()
+        inv = Invocation(id="", who=who, line=line, place=place, at=now, deadline=now)
+        rule = getattr(error, "rule", "") or type(error).__name__.lower()
+        await self._audit.refusal(inv, "", "", Decision(verdict=Verdict.DENY, rule=rule, reason=error.message))
+        self._metrics.commands_total.labels("none", "deny", Ending.REFUSED).inc()
+        return redact.redact_reply(_sorry(error))
 
     async def _walk(self, inv: Invocation, trail: Trail) -> Reply | None:
         parsed = grammar.parse(inv.line, self._catalogue)
@@ -141,9 +149,7 @@ class Road:
 
     async def _enter(self, inv: Invocation, risk: Risk, trail: Trail) -> Any:
         """Once, within limits, and under the newest policy: one round trip. None: this was delivered before."""
-        record = msgspec.json.encode(
-            {"invocation": inv.id, "who": inv.who.id, "place": inv.place.channel, "line": redact.redact(inv.line)}
-        )
+        record = recovery.record(inv)
         try:
             entered = await self._store.enter(
                 id=inv.id,
@@ -228,10 +234,13 @@ class Road:
         if all(action.risk is Risk.READ for action in plan):
             results = await self._run(plan, inv, sight)
             await self._audit.outcomes(inv, "read", _ends(results), decision)
-            return command.render(context, results)
+            return _shared(context, command.render(context, results))
         await self._hold(inv, plan, trail)
         await self._audit.intent(inv, plan, decision)
         await self._store.phase(inv.id, Phase.INTENT, msgspec.json.encode(audit.told(plan)))
+        trail.changing = True
+        if trail.talk is not None and any(action.engine != desk.DESK for action in plan):
+            trail.talk.begun(Beginning(command=command.name, names=_names(plan)))
         results = await self._run(plan, inv, sight)
         await self._audit.outcomes(inv, "outcome", _ends(results), decision)
         return command.render(context, results)
@@ -257,7 +266,7 @@ class Road:
             approvers=decision.approvers,
         )
         await self._audit.outcomes(inv, "asked", [(action, "", question.token) for action in plan], decision)
-        names = [ref.name for action in plan for ref in action.touches()]
+        names = _names(plan)
         shown = ", ".join(names[:10]) + (f" and {len(names) - 10} more" if len(names) > 10 else "")
         minutes = max(1, round(self._approvals.ttl.total_seconds() / 60))
         if decision.verdict is Verdict.APPROVE:
@@ -273,6 +282,7 @@ class Road:
                 Button(label="Cancel", line=f"cancel {question.token}"),
             ),
             ending=Ending.ASKED,
+            everyone=decision.verdict is Verdict.APPROVE,  # those who may approve have to see it
         )
 
     async def _hold(self, inv: Invocation, plan: Sequence[Action[Any]], trail: Trail) -> None:
@@ -311,10 +321,29 @@ class Road:
 
         return await asyncio.gather(*(one(action) for action in plan))
 
-    async def _leave(self, inv: Invocation, trail: Trail) -> None:
+    async def _let_go(self, trail: Trail) -> None:
         try:
             for lease in trail.leases:
                 await self._store.release(lease)
+        except errors.StoreError as error:
+            log.warning("the store was lost while a command ended", action="let-go", reason=error.message)
+
+    async def _tell(self, inv: Invocation, trail: Trail, reply: Reply, talk: Talk) -> None:
+        if trail.changing:
+            # Whoever finds this invocation left behind from now on knows how it ended.
+            try:
+                await self._store.phase(inv.id, Phase.ENDED, recovery.ended(reply))
+            except errors.StoreError as error:
+                log.warning("the store was lost while a command ended", action="tell", reason=error.message)
+        try:
+            await talk.end(reply)
+        except errors.SurfaceError as error:
+            log.error(
+                "a reply reached nobody", action="tell", who=inv.who.id, command=trail.command, reason=error.message
+            )
+
+    async def _leave(self, inv: Invocation, trail: Trail) -> None:
+        try:
             if trail.entered:
                 await self._store.phase(inv.id, Phase.DONE)
         except errors.StoreError as error:
@@ -326,22 +355,6 @@ class Road:
         await self._audit.refusal(
             inv, trail.command, "", Decision(verdict=Verdict.DENY, rule=rule, reason=error.message)
         )
-
-    async def recover(self) -> Sequence[Unfinished]:
-        """Invocations whose process ended midway: begun ones did nothing, those past their intent are UNKNOWN and
-        audited so. Each is told by one process only. Raises StoreDown."""
-        found = []
-        for lost in await self._store.unfinished():
-            if not await self._store.take_unfinished(lost.id, seen=lost.phase):
-                continue
-            record = msgspec.json.decode(lost.record, type=dict[str, str])
-            if lost.phase is Phase.INTENT:
-                text = "Quarterdeck ended while this ran. Whether it happened is not known; nothing is repeated."
-                await self._audit.lost(record, msgspec.json.decode(lost.detail, type=list[dict[str, str]]), text)
-            else:
-                text = "Quarterdeck was restarted before doing this; nothing was done."
-            found.append(Unfinished(who=record.get("who", ""), line=record.get("line", ""), text=text))
-        return found
 
 
 def _sorry(error: errors.QuarterdeckError) -> Reply:
@@ -363,6 +376,15 @@ def _refuse_bare_star(args: Mapping[str, Any]) -> None:
 
 def _brake(rule: str, reason: str) -> Decision:
     return Decision(verdict=Verdict.CONFIRM, rule=rule, reason=reason)
+
+
+def _shared(context: Context, reply: Reply) -> Reply:
+    """What was read, for everybody in the channel where the asker wanted that and there is something to show."""
+    return replace(reply, everyone=True) if context.args.get("share") and reply.ending is Ending.OK else reply
+
+
+def _names(plan: Sequence[Action[Any]]) -> list[str]:
+    return [ref.name for action in plan for ref in action.touches()]
 
 
 def _targets(plan: Sequence[Action[Any]]) -> str:

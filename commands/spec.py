@@ -83,6 +83,7 @@ class Result:
     error: QuarterdeckError | None = None
 
 
+SHARE = Arg(name="--share", take=Take.FLAG, help="show the answer to everybody in this channel")
 Plan = Callable[[Context], Awaitable[Sequence[Action[Any]]]]
 Render = Callable[[Context, Sequence[Result]], Reply]
 
@@ -90,7 +91,7 @@ Render = Callable[[Context, Sequence[Result]], Reply]
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Command:
     """One word people say. `risk` is the greatest risk its plan may hold (limits are spent before the plan is known).
-    `examples` are whole lines; a test runs each."""
+    `examples` are whole lines; a test runs each. What only reads answers the asker alone, so it also takes SHARE."""
 
     name: str
     summary: str
@@ -102,6 +103,10 @@ class Command:
     aliases: Sequence[str] = ()
     args: Sequence[Arg] = ()
     timeout: timedelta = timedelta(seconds=60)
+
+    def __post_init__(self) -> None:
+        if self.risk is Risk.READ and SHARE not in self.args:
+            object.__setattr__(self, "args", (*self.args, SHARE))
 
 
 TARGETS = Arg(name="target", take=Take.TARGET, many=True, help="name, unique prefix, id prefix, or a glob like 'web-*'")

@@ -67,7 +67,21 @@ class Finder(Protocol):
     def engines(self, query: Query) -> Sequence[EngineRef]: ...
 
 
-class Surface(Protocol):
-    """Where replies go: a terminal, Slack. Redaction sits in front of it, at the one exit."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Beginning:
+    """A change that was accepted and recorded and is about to run: `command` on the things of these `names`."""
 
-    async def send(self, reply: Reply) -> None: ...
+    command: str
+    names: Sequence[str]
+
+
+class Talk(Protocol):
+    """One line's way back to whoever said it, and to who else should see it: a terminal, a Slack conversation.
+
+    `begun` is told of a change before it runs and must neither wait nor raise. `end` gets the reply, redacted, once;
+    it raises SurfaceError where nobody could be reached, and nothing else.
+    """
+
+    def begun(self, beginning: Beginning) -> None: ...
+
+    async def end(self, reply: Reply) -> None: ...

@@ -13,10 +13,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import enum
 import urllib.parse
 from collections.abc import AsyncIterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -26,79 +24,13 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
 from core import errors, store_errors
+from core.kept import AuditRow, Claim, Entered, Held, Lease, Phase, Rate, Unfinished
 
 LUA = Path(__file__).parent / "lua"
 ONCE_TTL = 3600.0
 RECORD_TTL = 24 * 3600.0
 SWEEP = 1000  # unfinished invocations looked at in one call
 CONNECTIONS = 16
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Rate:
-    """`count` commands in each `period` seconds, at most `burst` of them (None: `count`) at once."""
-
-    count: int
-    period: float
-    burst: int | None = None
-
-    def __post_init__(self) -> None:
-        if self.count < 1 or self.period <= 0 or (self.burst is not None and self.burst < 1):
-            raise ValueError(f"a rate needs a count, period and burst above zero, not {self!r}")
-
-
-class Phase(enum.StrEnum):
-    """BEGUN: nothing was done yet. INTENT: a change is about to be or was made. DONE: answered."""
-
-    BEGUN = "begun"
-    INTENT = "intent"
-    DONE = "done"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Entered:
-    """`first` False: this id was seen before, do nothing. `retry_after`: seconds to wait; 0 means come in."""
-
-    first: bool
-    retry_after: float
-    policy_version: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Unfinished:
-    """An invocation whose replica is gone."""
-
-    id: str
-    record: bytes
-    phase: Phase
-    detail: bytes
-    replica: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Lease:
-    """Ours until its ttl. `fence` grows with every lease given, so the later holder has the greater number."""
-
-    key: str
-    fence: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Held:
-    """Somebody else's: their record, and the seconds until it ends by itself."""
-
-    key: str
-    record: bytes
-    remaining: float
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AuditRow:
-    """`count`: how often it was met; above 1 only for folded refusals."""
-
-    id: str
-    fields: Mapping[str, str]
-    count: int
 
 
 class Store:
@@ -173,8 +105,13 @@ class Store:
             # Not a transaction: Redis refuses those when out of memory, and the index mends itself.
             async with self._door(), self._client.pipeline(transaction=False) as pipe:
                 await pipe.delete(self._key(f"inv:{id}")).zrem(self._key("inv"), id).execute()
-        elif not await self._run("phase", keys=(f"inv:{id}",), args=(phase.value, detail)):
+        elif not await self._run("note", keys=(f"inv:{id}",), args=("phase", phase.value, "detail", detail)):
             raise errors.LostLease("Another process has answered this command meanwhile; nothing was done.")
+
+    async def posted(self, id: str, where: bytes) -> bool:  # noqa: A002
+        """Notes where the surface has said something of this invocation, so that whoever ends it can say it there.
+        False when it has ended."""
+        return bool(await self._run("note", keys=(f"inv:{id}",), args=("posted", where)))
 
     async def unfinished(self, replica: str | None = None) -> Sequence[Unfinished]:
         """Invocations, oldest first, whose replica's lease has ended; if `replica` is given, of that one alone."""
@@ -188,7 +125,12 @@ class Store:
         dead = {name for name, alive in zip(names, living, strict=True) if not alive}
         return [
             Unfinished(
-                id=each, record=row[b"record"], phase=Phase(_text(row[b"phase"])), detail=row[b"detail"], replica=name
+                id=each,
+                record=row[b"record"],
+                phase=Phase(_text(row[b"phase"])),
+                detail=row[b"detail"],
+                replica=name,
+                posted=row.get(b"posted", b""),
             )
             for each, row, name in found
             if name in dead
@@ -267,6 +209,29 @@ class Store:
     async def remove_grant(self, id: str) -> bool:  # noqa: A002
         changed, _ = await self._run("grant", keys=("grants", "policy:version"), args=(id,))
         return bool(changed)
+
+    # The first admin: a code shown on the process' own terminal, kept here as a digest.
+
+    async def offer_claim(self, digest: str, *, ttl: float, tries: int) -> None:
+        """Opens a code for `ttl` seconds and so many tries, in the place of an older one."""
+        await self._run("claim", keys=("claim",), args=("offer", digest, _ms(ttl), tries))
+
+    async def try_claim(self, digest: str) -> Claim:
+        """One try; of all who know the code, one is RIGHT."""
+        return {1: Claim.RIGHT, 0: Claim.WRONG}.get(
+            await self._run("claim", keys=("claim",), args=("try", digest)), Claim.NONE
+        )
+
+    # What a workspace can show: found out by trying, kept so that not every process and start tries anew.
+
+    async def shape(self, team: str) -> int | None:
+        async with self._door():
+            value = await self._client.get(self._key(f"slack:shape:{team}"))
+        return None if value is None else int(value)
+
+    async def put_shape(self, team: str, shape: int, ttl: float) -> None:
+        async with self._door():
+            await self._client.set(self._key(f"slack:shape:{team}"), shape, px=_ms(ttl))
 
     # Audit: append only, newest `audit_rows` kept.
 

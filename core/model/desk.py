@@ -147,6 +147,16 @@ class RemoveGrant(AtDesk[Revoked]):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ClaimAdmin(AtDesk[Granted]):
+    """Makes `by` an admin, by the one-time code a process without admins shows on its own terminal or log."""
+
+    verb = "policy.claim"
+    risk = Risk.CHANGE
+    by: Identity
+    code: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ListGrants(AtDesk[tuple[Grant, ...]]):
     verb = "policy.list"
 

@@ -23,11 +23,16 @@ class Identity:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Place:
-    """Where the words were said. `channel` is what `in:` of a grant is held against (`console`, `#ops`, `C0123`)."""
+    """Where the words were said, and the way back. `channel` is what `in:` of a grant is held against (`console`, or a
+    Slack channel's id such as `C0123`); `kind` is `channel`, `dm` or `console`. `user` and `response_url` are Slack's,
+    for an answer to the asker alone."""
 
     channel: str
     team: str = ""
     thread: str | None = None
+    kind: str = "channel"
+    user: str = ""
+    response_url: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,9 +8,10 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from bot import approvals, audit, book, desk, dispatch, limits
+from bot import approvals, audit, book, claims, desk, dispatch, limits, recovery
 from commands import catalogue
 from core import errors
+from core.kept import Rate
 from core.metrics import Metrics
 from core.model import actions
 from core.model.actions import Risk
@@ -19,7 +20,7 @@ from core.model.policy import Ask, Grant, Guard, Policy
 from core.model.refs import EngineRef, Kind, Ref, Selector
 from core.model.replies import Ending, Lines, Status, Table, Text
 from core.model.things import Container, Containers, Document, LogLine, LogPage, Outcome
-from core.store import Rate, Store
+from core.store import Store
 from runtimes.adapter import Adapter, does
 from runtimes.fleet import Fleet
 
@@ -143,6 +144,13 @@ class World:
         return Invocation(
             id=id_ or f"i{next(self.ids)}", who=who, line=line, place=place, at=at, deadline=at + timedelta(seconds=30)
         )
+
+    @property
+    def trail(self):
+        return audit.Audit(self.stores[0], clock=now, count=lambda phase: None)
+
+    async def recover(self, *doors):
+        return await recovery.recover(self.stores[0], self.trail, doors or {"slack"})
 
     async def rows(self):
         return [dict(row.fields) | {"count": row.count} for row in reversed(await self.stores[0].read_audit(count=500))]
@@ -427,28 +435,162 @@ async def test_the_store_lost_after_the_intent_hides_nothing(world, valkey):
 
 
 async def test_what_a_dead_process_left_is_told_once_and_truthfully(world):
-    dead, alive = await world.replica("dead"), await world.replica("alive")
+    dead = await world.replica("dead")
     world.engine.gate = asyncio.Event()
     task = asyncio.create_task(dead.answer(world.line("restart web", id_="mid")))
     while not any(row["phase"] == "intent" for row in await world.rows()):
         await asyncio.sleep(0.01)
     await asyncio.sleep(0.05)
-    assert not await alive.recover()
+    assert not await world.recover()
     # The process is gone between two lines: nothing it holds is tidied up.
-    dead._leave = lambda inv, trail: asyncio.sleep(0)
+    dead._let_go = lambda trail: asyncio.sleep(0)
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
     rate = world.rates[Risk.CHANGE]
-    await world.stores[0].enter(
-        id="early", who="w", risk="change", rate=rate, record=b'{"who":"w","line":"stop db"}', replica="dead"
-    )
+    early = recovery.record(world.line("stop db", id_="early"))
+    await world.stores[0].enter(id="early", who="w", risk="change", rate=rate, record=early, replica="dead")
     await world.stores[0].leave("dead")
-    told = [*await alive.recover(), *await alive.recover()]
+    assert not await world.recover("console")
+    told = [*await world.recover(), *await world.recover()]
     assert [(one.line, "not known" in one.text, "nothing was done" in one.text) for one in told] == [
         ("restart web", True, False),
         ("stop db", False, True),
     ]
+    assert [[button.line for button in one.reply.buttons] for one in told] == [["ps -a"], ["stop db"]]
     assert [(row["phase"], row.get("status")) for row in await world.rows()][-1] == ("outcome", "unknown")
+
+
+class Heard:
+    """A talk that keeps what it is told; `fails` is raised instead of delivering."""
+
+    def __init__(self, fails=None):
+        self.told = []
+        self.fails = fails
+
+    def begun(self, beginning):
+        self.told.append((beginning.command, list(beginning.names)))
+
+    async def end(self, reply):
+        if self.fails is not None:
+            raise self.fails
+        self.told.append(words(reply))
+
+
+async def test_a_talk_hears_of_a_change_before_it_runs_and_of_its_end(world):
+    road, talk = await world.replica(), Heard()
+    world.engine.gate = asyncio.Event()
+    task = asyncio.create_task(road.answer(world.line("restart web"), talk))
+    while not talk.told:
+        await asyncio.sleep(0.01)
+    assert talk.told == [("restart", ["web"])]
+    assert not world.engine.done
+    world.engine.gate.set()
+    await task
+    assert talk.told[1] == "web restarted in 0.1 s."
+
+
+async def test_reads_refusals_and_questions_begin_nothing(world):
+    road, talk = await world.replica(), Heard()
+    for line in ("ps", "rm web", "restart nothing", "grant console:x viewer"):
+        await road.answer(world.line(line), talk)
+    await road.answer(world.line("restart web", BOB), talk)
+    assert len(talk.told) == 5
+    assert not [told for told in talk.told if isinstance(told, tuple)]
+
+
+async def test_killed_between_outcome_and_telling_the_outcome_is_told_by_the_next(world):
+    road = await world.replica("dead")
+    task = asyncio.create_task(road.answer(world.line("restart web", id_="mid"), Heard(asyncio.CancelledError())))
+    await asyncio.gather(task, return_exceptions=True)
+    assert await world.stores[0].posted("mid", b"here")
+    assert not await world.recover()
+    await world.stores[0].leave("dead")
+    (told,) = await world.recover()
+    assert told.text == "Quarterdeck was restarted before it could tell you. web restarted in 0.1 s."
+    assert (told.posted, told.place, told.who) == (b"here", OPS, ANN.id)
+    assert not told.reply.buttons
+    assert world.engine.done == [("container.restart", "web")]
+    assert not await world.stores[0].posted("mid", b"here")
+
+
+async def test_a_drain_cut_short_leaves_a_change_to_be_told_as_unknown(world):
+    road = await world.replica("dead")
+    world.engine.gate = asyncio.Event()
+    task = asyncio.create_task(road.answer(world.line("restart web"), Heard()))
+    while not any(row["phase"] == "intent" for row in await world.rows()):
+        await asyncio.sleep(0.01)
+    await asyncio.sleep(0.05)
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    await world.stores[0].leave("dead")
+    (told,) = await world.recover()
+    assert "not known" in told.text
+
+
+async def test_a_reply_that_reaches_nobody_is_not_told_again(world):
+    road = await world.replica("dead")
+    assert await road.answer(world.line("restart web"), Heard(errors.Undeliverable())) is not None
+    await world.stores[0].leave("dead")
+    assert not await world.recover()
+
+
+async def test_a_line_with_a_secret_in_it_is_not_offered_again(world):
+    await world.replica("dead")
+    inv = world.line("logs web --since password=hunter2", id_="secret")
+    rate = world.rates[Risk.READ]
+    store = world.stores[0]
+    for name, record in (("secret", recovery.record(inv)), ("old", b'{"from": "another version"}')):
+        await store.enter(id=name, who=ANN.id, risk="read", rate=rate, record=record, replica="dead")
+    await store.leave("dead")
+    told = {one.id: one for one in await world.recover("slack", "console")}
+    assert (told["old"].line, told["old"].reply.buttons) == ("a command", ())
+    assert "hunter2" not in told["secret"].line
+    assert told["secret"].reply.buttons == ()
+
+
+async def test_the_first_admin_claims_the_code_once(world):
+    road = await world.replica()
+    store = world.stores[0]
+    kept = book.Book(store, Policy(grants=(VIEWER, Grant(id="all", who="everyone", can=("policy.claim",)))))
+    world.policy = kept.base
+    road = await world.replica("r2")
+    assert (await road.answer(world.line("claim 123", BOB))).ending is Ending.REFUSED
+    old = await claims.offer(store, kept, "slack")
+    code = await claims.offer(store, kept, "slack")
+    assert len(code) == 32
+    assert old != code
+    assert "not the code" in words(await road.answer(world.line(f"claim {old}", BOB)))
+    won = await asyncio.gather(*(road.answer(world.line(f"claim {code.upper()}", who)) for who in (BOB, EVE)))
+    assert sorted(reply.ending for reply in won) == [Ending.OK, Ending.REFUSED]
+    winner = BOB if won[0].ending is Ending.OK else EVE
+    assert (await road.answer(world.line("grant console:x viewer", winner))).ending is Ending.OK
+    assert await claims.offer(store, kept, "slack") is None
+    assert (await road.answer(world.line(f"claim {code}", ANN))).ending is Ending.REFUSED
+
+
+async def test_a_code_ends_after_five_wrong_tries(world):
+    world.policy = Policy(grants=(Grant(id="all", who="everyone", can=("policy.claim",)),))
+    road = await world.replica()
+    code = await claims.offer(world.stores[0], book.Book(world.stores[0], Policy()), "slack")
+    for _ in range(claims.TRIES):
+        assert "not the code" in words(await road.answer(world.line("claim 00", BOB)))
+    assert "No code is open" in words(await road.answer(world.line(f"claim {code}", BOB)))
+
+
+async def test_an_answer_is_shared_only_where_there_is_one(world):
+    road = await world.replica()
+    assert (await road.answer(world.line("ps --share"))).everyone
+    assert not (await road.answer(world.line("ps"))).everyone
+    assert not (await road.answer(world.line("logs nothing --share"))).everyone
+
+
+async def test_who_may_not_speak_to_us_at_all_is_in_the_audit(world):
+    road = await world.replica()
+    stranger = Identity(id="slack:T9/U9", name="mallory")
+    no = errors.NotPermitted("Not of this workspace.", rule="stranger")
+    assert (await road.turn_away(stranger, OPS, "restart web", no)).ending is Ending.REFUSED
+    (row,) = await world.rows()
+    assert (row["who"], row["line"], row["rule"], row["phase"]) == (stranger.id, "restart web", "stranger", "refused")
 
 
 async def test_a_revoke_holds_from_the_next_command_on_every_replica(world):

@@ -12,6 +12,7 @@ from bot import grammar
 from commands import Catalogue, gather
 from commands.spec import TARGETS, Arg, Command, Take
 from core import errors, words
+from core.model.actions import Risk
 from core.model.replies import say
 
 TEXT = st.text(st.characters(exclude_categories=("Cc", "Cs")), max_size=12)
@@ -50,7 +51,7 @@ CATALOGUE: Catalogue = gather(
             Arg(name="--volumes", short="v", take=Take.FLAG, help="volumes"),
         ),
         _command("exec", Arg(name="target", required=True, help="one"), Arg(name="words", rest=True, help="a command")),
-        _command("revoke", Arg(name="id", required=True, help="a grant")),
+        _command("revoke", Arg(name="id", required=True, help="a grant"), risk=Risk.CHANGE),
     )
 )
 
@@ -186,6 +187,7 @@ def test_defaults_fill_every_key():
         "state": None,
         "force": False,
         "volumes": False,
+        "share": False,
     }
     assert args("ps")["target"] == ()
 
@@ -274,7 +276,7 @@ def test_a_target_never_becomes_an_option(word):
 def test_usage():
     assert grammar.usage(CATALOGUE.find("logs")) == "logs [options] TARGET…"
     assert grammar.usage(CATALOGUE.find("ps")) == "ps [options] [TARGET…]"
-    assert grammar.usage(CATALOGUE.find("help")) == "help [TOPIC]"
+    assert grammar.usage(CATALOGUE.find("help")) == "help [options] [TOPIC]"
 
 
 def test_describe_shows_arguments_as_typed():
@@ -296,7 +298,18 @@ def test_describe_shows_arguments_as_typed():
         ("logs --t", ["--tail", "--time", "--timeout"]),
         (
             "logs -",
-            ["--force", "--help", "--label", "--since", "--state", "--tail", "--time", "--timeout", "--volumes"],
+            [
+                "--force",
+                "--help",
+                "--label",
+                "--share",
+                "--since",
+                "--state",
+                "--tail",
+                "--time",
+                "--timeout",
+                "--volumes",
+            ],
         ),
         ("logs --state e", ["exited"]),
         ("logs --tail ", []),

@@ -16,7 +16,8 @@ import redis.asyncio
 import redis.exceptions
 
 from core import errors, store, store_errors
-from core.store import Held, Lease, Phase, Rate, Store
+from core.kept import Entered, Held, Lease, Phase, Rate, Unfinished
+from core.store import Store
 
 RATE = Rate(count=3, period=3600)
 
@@ -42,7 +43,7 @@ async def until(true: Callable[[], Awaitable[object]]) -> None:
 
 async def enter(
     kept: Store, name: str, *, who: str = "ann", risk: str = "read", rate: Rate = RATE, replica: str = "r1"
-) -> store.Entered:
+) -> Entered:
     return await kept.enter(
         id=name, who=who, risk=risk, rate=rate, record=b"words of " + name.encode(), replica=replica
     )
@@ -135,9 +136,7 @@ async def test_what_a_dead_replica_left_is_found_once_and_never_a_living_one_s(k
     assert await kept.unfinished() == []
     await kept.leave("r2")
     (left,) = await kept.unfinished()
-    assert left == store.Unfinished(
-        id="b", record=b"words of b", phase=Phase.INTENT, detail=b"restart web", replica="r2"
-    )
+    assert left == Unfinished(id="b", record=b"words of b", phase=Phase.INTENT, detail=b"restart web", replica="r2")
     assert await kept.unfinished("r1") == []
     assert await kept.unfinished("r2") == [left]
     winners = await asyncio.gather(*(kept.take_unfinished("b", seen=Phase.INTENT) for _ in range(10)))

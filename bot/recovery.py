@@ -1,0 +1,103 @@
+"""What a process that died left behind: each invocation is told by one process, once, and nothing is repeated.
+
+`record` is kept from the moment an invocation enters until its reply was delivered. Found without its process, it has
+done nothing (begun), may have done something (intent: audited and said as unknown), or was done and not told (ended).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Container, Sequence
+from dataclasses import dataclass
+
+import msgspec
+
+from bot import audit
+from core import kept, redact
+from core.kept import Phase
+from core.model.people import Invocation, Place
+from core.model.replies import Button, Reply, Text, Tone
+from core.store import Store
+
+LONGEST = 1500  # characters of an outcome kept for telling it later
+
+
+class Record(msgspec.Struct, frozen=True):
+    """`again`: whether `line` is the words as they were said; with a secret hidden in them they cannot be repeated."""
+
+    invocation: str
+    who: str
+    name: str
+    place: Place
+    line: str
+    again: bool
+
+
+class Ended(msgspec.Struct, frozen=True):
+    ending: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unfinished:
+    """`posted`: where its surface had said something already, in the surface's own words."""
+
+    id: str
+    who: str
+    place: Place
+    line: str
+    text: str
+    reply: Reply
+    posted: bytes = b""
+
+
+def record(inv: Invocation) -> bytes:
+    line = redact.redact(inv.line)
+    return msgspec.json.encode(
+        Record(invocation=inv.id, who=inv.who.id, name=inv.who.name, place=inv.place, line=line, again=line == inv.line)
+    )
+
+
+def ended(reply: Reply) -> bytes:
+    """The outcome in a few words."""
+    text = " ".join(block.text for block in reply.blocks if isinstance(block, Text))
+    return msgspec.json.encode(Ended(ending=reply.ending, text=text[:LONGEST]))
+
+
+async def recover(store: Store, trail: audit.Audit, doors: Container[str]) -> Sequence[Unfinished]:
+    """Those that came in through one of these doors (`console`, `slack`), now ours to tell. Raises StoreDown."""
+    found = []
+    for lost in await store.unfinished():
+        was = _read(lost)
+        if was.who.partition(":")[0] not in doors or not await store.take_unfinished(lost.id, seen=lost.phase):
+            continue
+        buttons: tuple[Button, ...] = ()
+        match lost.phase:
+            case Phase.INTENT:
+                text = "Quarterdeck ended while this ran. Whether it happened is not known; nothing is repeated."
+                row = {"invocation": was.invocation, "who": was.who, "place": was.place.channel, "line": was.line}
+                await trail.lost(row, msgspec.json.decode(lost.detail, type=list[dict[str, str]]), text)
+                buttons = (Button(label="Look", line="ps -a"),)
+            case Phase.ENDED:
+                end = msgspec.json.decode(lost.detail, type=Ended)
+                text = f"Quarterdeck was restarted before it could tell you. {end.text}"
+            case _:
+                text = "Quarterdeck was restarted before doing this; nothing was done."
+                if was.again and not was.line.lower().startswith(("confirm ", "cancel ")):
+                    buttons = (Button(label="Run again", line=was.line),)
+        reply = Reply(blocks=(Text(text=f"{was.line}: {text}", tone=Tone.WARN),), buttons=buttons)
+        found.append(
+            Unfinished(
+                id=lost.id, who=was.who, place=was.place, line=was.line, text=text, reply=reply, posted=lost.posted
+            )
+        )
+    return found
+
+
+def _read(lost: kept.Unfinished) -> Record:
+    try:
+        return msgspec.json.decode(lost.record, type=Record)
+    except msgspec.MsgspecError:
+        # Written by another version: what can still be said is that it was left, to the log.
+        return Record(
+            invocation=lost.id, who="console:", name="", place=Place(channel=""), line="a command", again=False
+        )

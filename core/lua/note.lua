@@ -1,0 +1,7 @@
+-- Notes something on an invocation, unless it is gone: taken over as unfinished by another replica, ended, or expired.
+-- KEYS 1 invocation   ARGV names and values
+if redis.call('EXISTS', KEYS[1]) == 0 then
+  return 0
+end
+redis.call('HSET', KEYS[1], unpack(ARGV))
+return 1
