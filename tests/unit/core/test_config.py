@@ -13,7 +13,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core import config, config_files
+from core import config, config_tree
 from core.errors import ConfigError
 from core.model import policy, refs
 
@@ -101,7 +101,7 @@ def test_every_setting_shown_as_an_example_is_one() -> None:
 def test_every_setting_is_described() -> None:
     for section in config.Section.__subclasses__():
         for name, field in section.model_fields.items():
-            described = field.description or getattr(config_files.section_of(field.annotation), "__doc__", "")
+            described = field.description or getattr(config_tree.section_of(field.annotation), "__doc__", "")
             assert described, f"{section.__name__}.{name}"
 
 
@@ -187,7 +187,7 @@ def test_a_file_that_cannot_be_read_is_said_with_its_cure() -> None:
     Path("latin.yaml").write_bytes(b"log:\n  level: \xe9\n")
     Path("nul.yaml").write_bytes(b"log: \x00\n")
     Path("deep.yaml").write_text("[" * 5000)
-    Path("huge.yaml").write_bytes(b"#" * (config_files.LARGEST + 1))
+    Path("huge.yaml").write_bytes(b"#" * (config_tree.LARGEST + 1))
     assert said("gone.yaml").startswith("gone.yaml: is not there\n    hint: Give --config")
     assert said("folder").startswith("folder: is a folder\n    hint: Name the file in it")
     assert said("latin.yaml").startswith("latin.yaml:2: is not UTF-8 text")
