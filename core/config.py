@@ -7,18 +7,31 @@ written in, what is said about mistakes, and the example file.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from pydantic import ValidationError
 
 from core import config_example, config_files, config_problems
-from core.config_schema import Config, Section, default_state
+from core.config_schema import Config, default_state
+from core.config_section import Section
+from core.config_slack import Slack
 from core.config_words import Limit, Listen
-from core.errors import ConfigError
+from core.errors import ConfigError, Problem
 from core.model import policy as permissions
 
-__all__ = ["Config", "Limit", "Listen", "Section", "default_state", "example", "load", "policy"]
+__all__ = [
+    "Config",
+    "Limit",
+    "Listen",
+    "Section",
+    "Slack",
+    "check_direct",
+    "default_state",
+    "example",
+    "load",
+    "policy",
+]
 
 # What everyone may always ask: without it nobody could find out what they lack.
 EVERYONE_MAY = ("help.show", "policy.whoami", "policy.can")
@@ -66,6 +79,22 @@ def policy(config: Config) -> permissions.Policy:
     )
     roles = {**permissions.ROLES, **config.roles}
     return permissions.Policy(grants=(everyone, *admins, *grants), guards=guards, roles=roles)
+
+
+def check_direct(config: Config, commands: Iterable[str]) -> None:
+    """Raises ConfigError for each word of `slack.direct` that is none of `commands`, which are not known here."""
+    known = tuple(commands)
+    wrong = [
+        Problem(
+            path=f"slack.direct.{index}",
+            what=f"there is no command “{word}”",
+            hint=config_problems.did_you_mean(word, known) or f"Commands: {', '.join(known)}.",
+        )
+        for index, word in enumerate(config.slack.direct if config.slack else ())
+        if word not in known
+    ]
+    if wrong:
+        raise ConfigError(wrong)
 
 
 def example() -> str:

@@ -26,6 +26,9 @@ def example(model: type[BaseModel]) -> str:
             assert inner is not None
             lines += [*_comment(inner.__doc__ or "", ""), f"{name}:", *_settings(inner, "  ")]
             continue
+        if inner and not described.description:
+            lines += [*_comment(inner.__doc__ or "", ""), f"#{name}:", *map(_commented, _settings(inner, "  "))]
+            continue
         lines += _comment(described.description or "", "")
         for part, about in (inner.model_fields if inner else {}).items():
             lines += _comment(f"{about.alias or part}: {about.description}", "", hanging="    ")
@@ -37,6 +40,10 @@ def _settings(model: type[BaseModel], indent: str) -> Iterator[str]:
     for name, described in model.model_fields.items():
         yield from _comment(described.description or "", indent)
         yield from _shown(name, described, indent)
+
+
+def _commented(line: str) -> str:
+    return re.sub(r"^( *)(?=[^ #])", r"\1#", line)
 
 
 def _shown(name: str, described: Any, indent: str) -> Iterator[str]:
@@ -51,7 +58,7 @@ def _shown(name: str, described: Any, indent: str) -> Iterator[str]:
 def _written(value: Any) -> str:
     if isinstance(value, timedelta):
         return f"{int(value.total_seconds()) // 60}m"
-    text = str(value)
+    text = str(value).lower() if isinstance(value, bool) else str(value)
     return f'"{text}"' if ":" in text else text
 
 

@@ -1,12 +1,14 @@
 """Where settings are written: the YAML file, `.env`, the environment, secret files.
 
 In go a path and an environment; out come one merged tree of plain values and, for each dotted path of it, the file and
-line or the variable it was written in. Environment wins over `.env`, which wins over YAML. Nothing raises on a mistake:
-each becomes a Problem, so that all of them are told at once. What may be a secret is never quoted in a Problem.
+line or the variable it was written in. Environment wins over `.env`, which wins over YAML, which wins over the names
+other programs share with us. Nothing raises on a mistake: each becomes a Problem, so that all of them are told at once.
+What may be a secret is never quoted in a Problem.
 """
 
 from __future__ import annotations
 
+import re
 import stat
 from collections.abc import Mapping
 from pathlib import Path
@@ -17,16 +19,20 @@ from pydantic import BaseModel, SecretStr
 from core import config_environ, config_yaml
 from core.config_tree import LARGEST, NAME, Gathered, section_of, types_in
 
+SECRET = re.compile(r"xox\w*[.-]|xapp-|\w+://|[0-9a-f]{32}$")  # what people write where its file is wanted
 PLACES = (Path(NAME), Path("/etc/quarterdeck") / NAME)
 
 
 def gather(path: Path | None, environ: Mapping[str, str], model: type[BaseModel]) -> Gathered:
     """All layers, merged, secret files read."""
-    found = Gathered()
+    dotenv = Path(".env")
+    written, warnings = config_environ.read_dotenv(dotenv) if _there(dotenv) else ({}, ())
+    found = Gathered(warnings=list(warnings))
+    found.overlay(config_environ.read_common(written, f"{dotenv}: "))
+    found.overlay(config_environ.read_common(environ))
     if (file := locate(path, environ)) is not None:
         found.overlay(config_yaml.read_yaml(file))
-    if _there(Path(".env")):
-        found.overlay(config_environ.read_dotenv(Path(".env"), model))
+    found.overlay(config_environ.read_environment(written, model, f"{dotenv}: "))
     found.overlay(config_environ.read_environment(environ, model))
     read_secrets(found, model, found.data, "")
     return found
@@ -71,6 +77,10 @@ def _secret(found: Gathered, path: str, named: str) -> str | None:
         mode = file.stat().st_mode
         text = file.read_text("utf-8")[:LARGEST].strip()
     except (OSError, UnicodeDecodeError) as error:
+        if SECRET.match(named.strip()):  # not quoted
+            hint = f"Name a file that holds it, or write it as `{path.rpartition('.')[2].removesuffix('_file')}`."
+            found.problem(path, "is the secret itself, not the name of a file", hint)
+            return None
         why = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
         found.problem(path, f"{file} cannot be read: {why}", "Is the secret mounted, and may this user read it?")
         return None

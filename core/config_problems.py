@@ -9,6 +9,17 @@ from pydantic import BaseModel
 
 from core.config_tree import Gathered, section_of
 
+PLAIN = {
+    "missing": "is missing",
+    "bool_type": "must be true or false",
+    "bool_parsing": "must be true or false",
+    "int_type": "must be a whole number",
+    "int_parsing": "must be a whole number",
+    "int_from_float": "must be a whole number",
+    "float_type": "must be a number",
+    "float_parsing": "must be a number",
+}
+
 
 def explain(found: Gathered, model: type[BaseModel], error: Mapping[str, Any]) -> None:
     """Adds the Problem for one of pydantic's errors. Of what was written only names and choices are shown."""
@@ -17,13 +28,13 @@ def explain(found: Gathered, model: type[BaseModel], error: Mapping[str, Any]) -
     context, given = error.get("ctx", {}), error.get("input")
     if error["type"] == "too_short" and given:
         return  # what stands in it is wrong, which is a problem of its own
+    if given is None and any(problem.path == f"{path}_file" for problem in found.problems):
+        return  # it is missing because its file is wrong, which was said
     match error["type"]:
         case "sentence":
             what, hint = context["what"], context["hint"]
         case "extra_forbidden":
             what, hint = "is no setting", _unknown_key(model, loc, given)
-        case "missing":
-            what, hint = "is missing", ""
         case "literal_error" | "enum":
             expected = str(context["expected"]).replace("'", "")
             what = f"must be {expected}"
@@ -36,12 +47,8 @@ def explain(found: Gathered, model: type[BaseModel], error: Mapping[str, Any]) -
             what, hint = "must not be empty", "Leave it out if nothing is meant."
         case "string_type":
             what, hint = "must be text", "Put it in quotes." if isinstance(given, bool) else ""
-        case "int_type" | "int_parsing" | "int_from_float":
-            what, hint = "must be a whole number", ""
-        case "float_type" | "float_parsing":
-            what, hint = "must be a number", ""
-        case _:
-            what, hint = error["msg"].replace("Input should", "must"), ""
+        case kind:
+            what, hint = PLAIN.get(kind, error["msg"].replace("Input should", "must")), ""
     if given is None and error["type"] not in ("missing", "sentence"):
         what, hint = "has no value", "If the value begins with #, put it in quotes: # begins a comment."
     found.problem(path, what, hint)

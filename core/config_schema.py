@@ -14,9 +14,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import (
     AfterValidator,
-    BaseModel,
     BeforeValidator,
-    ConfigDict,
     Field,
     PlainValidator,
     PrivateAttr,
@@ -25,15 +23,12 @@ from pydantic import (
     model_validator,
 )
 
-from core import config_words
+from core import config_slack, config_words
+from core.config_section import Section
 from core.model import policy as permissions
 from core.model import refs
 
 Ask = permissions.Ask
-
-
-class Section(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True, coerce_numbers_to_str=True)
 
 
 class Store(Section):
@@ -215,6 +210,7 @@ class Config(Section):
             'engines:\n  - {kind: docker, url: "unix:///var/run/docker.sock", allow: ["container.*", event.list]}'
         ],
     )
+    slack: Annotated[config_slack.Slack | None, BeforeValidator(config_words.unless_off)] = None
     roles: dict[Annotated[str, AfterValidator(config_words.role_name)], config_words.Verbs] = Field(
         default={},
         description="Sets of verb patterns with a name, beside the built-in viewer, operator and admin.",

@@ -28,6 +28,8 @@ from core.model import policy as permissions
 
 RISKS = tuple(f"risk:{risk}" for risk in actions.Risk)
 DOORS = ("console", "slack", "job", "rule")
+# Meant as JSON: cut at its commas, each piece would be told as a mistake of its own. A glob may begin with [ too.
+BROKEN_LIST = re.compile(r"\s*[\[{].*[\":]", re.DOTALL)
 UNITS = {"s": 1, "min": 60, "m": 60, "h": 3600, "d": 86400}
 
 
@@ -37,7 +39,14 @@ def wrong(what: str, hint: str = "") -> PydanticCustomError:
 
 def split(value: Any) -> Any:
     """One word, or several by commas, where a list is wanted."""
-    return [word.strip() for word in value.split(",") if word.strip()] if isinstance(value, str) else value
+    if not isinstance(value, str) or BROKEN_LIST.match(value):
+        return value
+    return [word.strip() for word in value.split(",") if word.strip()]
+
+
+def unless_off(value: Any) -> Any:
+    """Nothing where `off` is written."""
+    return None if value is False or value == "off" else value
 
 
 def identity(word: str) -> str:
@@ -145,9 +154,18 @@ def listen(value: Any) -> Listen | None:
         return value
     if value is False or value in ("off", "none"):
         return None
+    if (read := address(value)) is None:
+        raise wrong("must be HOST:PORT or off", "Write 127.0.0.1:9108, [::1]:9108, :9108 for all addresses, or off.")
+    return read
+
+
+def address(value: Any) -> Listen | None:
+    """HOST:PORT, read; None when it is not that."""
+    if isinstance(value, Listen):
+        return value
     match = re.fullmatch(r"(\[[0-9A-Fa-f:.]+(?:%\w+)?\]|[^\s:\[\]/]*):(\d{1,5})", str(value))
     if match is None or int(match[2]) > 65535:
-        raise wrong("must be HOST:PORT or off", "Write 127.0.0.1:9108, [::1]:9108, :9108 for all addresses, or off.")
+        return None
     return Listen(match[1].strip("[]"), int(match[2]))
 
 
