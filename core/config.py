@@ -30,11 +30,14 @@ __all__ = [
     "default_state",
     "example",
     "load",
+    "needs_restart",
     "policy",
 ]
 
 # What everyone may always ask: without it nobody could find out what they lack.
 EVERYONE_MAY = ("help.show", "policy.whoami", "policy.can")
+# What `policy` reads: a reload makes it anew. Any other section is wired into its parts once, at start.
+RELOADED = frozenset({"roles", "grants", "guards", "admins"})
 
 
 def load(path: Path | None, environ: Mapping[str, str] = os.environ) -> Config:
@@ -95,6 +98,13 @@ def check_direct(config: Config, commands: Iterable[str]) -> None:
     ]
     if wrong:
         raise ConfigError(wrong)
+
+
+def needs_restart(old: Config, new: Config) -> tuple[str, ...]:
+    """The sections that differ and that a reload does not apply, in the order of the example file."""
+    return tuple(
+        name for name in Config.model_fields if name not in RELOADED and getattr(old, name) != getattr(new, name)
+    )
 
 
 def example() -> str:
