@@ -13,7 +13,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core import config, config_files
+from core import config, config_tree
 from core.errors import ConfigError
 from core.model import policy, refs
 
@@ -83,14 +83,19 @@ def test_the_example_shows_the_defaults() -> None:
 
 
 def test_every_setting_shown_as_an_example_is_one() -> None:
-    Path("secret").write_text("redis://r")
+    # The words of a secret are no secret: each is given by its file
+    secrets = {"store_url": "redis://r", "slack_bot_token": "xoxb-1", "slack_app_token": "xapp-1"}
+    for name, secret in (secrets | {"slack_signing_secret": "abc"}).items():
+        Path(name).write_text(secret)
     text = re.sub(r"^( *)#(?! )", r"\1", config.example(), flags=re.MULTILINE)
-    text = text.replace("/run/secrets/store_url", "secret")
-    # Of the two ways to give one secret only one may stand
-    text = re.sub(r"^  url: .*\n", "", text, flags=re.MULTILINE)
+    text = text.replace("/run/secrets/", "")
+    text = re.sub(r"^  (url|bot_token|app_token|signing_secret): .*\n", "", text, flags=re.MULTILINE)
     loaded = load(text)
     assert loaded.store.url is not None
     assert loaded.engines is not None
+    assert loaded.slack is not None
+    assert loaded.slack.bot_token.get_secret_value() == "xoxb-1"
+    assert loaded.slack.direct == ("ps", "logs", "restart")
     assert [grant.who for grant in loaded.grants] == ["everyone", "group:sre"]
     assert loaded.grants[1].places == ("#ops",)
     assert loaded.guards[0].approvers == ("group:sre",)
@@ -101,7 +106,7 @@ def test_every_setting_shown_as_an_example_is_one() -> None:
 def test_every_setting_is_described() -> None:
     for section in config.Section.__subclasses__():
         for name, field in section.model_fields.items():
-            described = field.description or getattr(config_files.section_of(field.annotation), "__doc__", "")
+            described = field.description or getattr(config_tree.section_of(field.annotation), "__doc__", "")
             assert described, f"{section.__name__}.{name}"
 
 
@@ -141,6 +146,41 @@ def test_the_environment_can_say_everything() -> None:
     assert loaded.store.url is None
 
 
+@pytest.mark.parametrize(
+    "written",
+    [
+        "slack:T1/U1,slack:T1/U2",
+        " slack:T1/U1 , slack:T1/U2, ",
+        '["slack:T1/U1", "slack:T1/U2"]',
+        '[\n  "slack:T1/U1",\n  "slack:T1/U2"\n]',
+    ],
+)
+def test_admins_in_a_variable_by_commas_or_as_json(written: str) -> None:
+    both = ("slack:T1/U1", "slack:T1/U2")
+    assert load("admins: [console:root]", QUARTERDECK_ADMINS=written).admins == both
+    Path(".env").write_text(f"QUARTERDECK_ADMINS='{written}'\n")
+    assert load("admins: [console:root]").admins == both
+
+
+def test_a_mistake_among_admins_in_a_variable_names_the_one() -> None:
+    assert mistakes(QUARTERDECK_ADMINS="slack:T1/U1,slak:T1/U2,bob") == [
+        "QUARTERDECK_ADMINS: admins.1: “slak:T1/U2” comes through no door we have\n    hint: Did you mean slack?",
+        "QUARTERDECK_ADMINS: admins.2: “bob” names nobody\n"
+        "    hint: Write a door and an id, such as console:alice or slack:T1/U1.",
+    ]
+    for broken in ('["slack:T1/U1"', '["slack:T1/U1", "slack:T1/U2",]', "[slack:T1/U1, slack:T1/U2]"):
+        assert mistakes(QUARTERDECK_ADMINS=broken) == [
+            "QUARTERDECK_ADMINS: admins: must be a list\n    hint: In a variable write it as JSON, in quotes."
+        ]
+
+
+def test_a_glob_that_begins_with_a_bracket_is_no_list() -> None:
+    assert load("grants: [{who: everyone, can: '[ci]*.list, container.logs'}]").grants[0].can == (
+        "[ci]*.list",
+        "container.logs",
+    )
+
+
 def test_mistakes_in_variables_name_the_variable() -> None:
     said = mistakes(
         QUARTERDECK_STOR__URL="redis://x",
@@ -159,13 +199,17 @@ def test_mistakes_in_variables_name_the_variable() -> None:
 def test_a_variable_that_may_be_a_setting_gone_wrong_is_a_warning() -> None:
     loaded = load(
         QUARTERDECK_ADMIN="[]",
+        QUARTERDECK_SLACK_BOT_TOKEN="xoxb-hunter2",
         QUARTERDECK_SERVICE_HOST="10.0.0.1",
         QUARTERDECK_SERVICE_PORT_METRICS="9108",
         QUARTERDECK_PORT_9108_TCP_ADDR="10.0.0.1",
         QUARTERDECK_PORT="tcp://10.0.0.1:9108",
         QUARTERDECK_REQUIRE_ENGINES="docker",
     )
-    assert loaded.warnings == ("QUARTERDECK_ADMIN is no setting. Did you mean admins?",)
+    assert loaded.warnings == (
+        "QUARTERDECK_ADMIN is no setting. Did you mean admins?",
+        "QUARTERDECK_SLACK_BOT_TOKEN is no setting. Did you mean QUARTERDECK_SLACK__BOT_TOKEN?",
+    )
 
 
 def test_the_file_is_the_one_named_or_found() -> None:
@@ -187,7 +231,7 @@ def test_a_file_that_cannot_be_read_is_said_with_its_cure() -> None:
     Path("latin.yaml").write_bytes(b"log:\n  level: \xe9\n")
     Path("nul.yaml").write_bytes(b"log: \x00\n")
     Path("deep.yaml").write_text("[" * 5000)
-    Path("huge.yaml").write_bytes(b"#" * (config_files.LARGEST + 1))
+    Path("huge.yaml").write_bytes(b"#" * (config_tree.LARGEST + 1))
     assert said("gone.yaml").startswith("gone.yaml: is not there\n    hint: Give --config")
     assert said("folder").startswith("folder: is a folder\n    hint: Name the file in it")
     assert said("latin.yaml").startswith("latin.yaml:2: is not UTF-8 text")

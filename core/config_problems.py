@@ -1,0 +1,75 @@
+"""What pydantic found wrong, said in our words. Of what was written only names and choices are shown."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from pydantic import BaseModel
+
+from core.config_tree import Gathered, section_of
+
+PLAIN = {
+    "missing": "is missing",
+    "bool_type": "must be true or false",
+    "bool_parsing": "must be true or false",
+    "int_type": "must be a whole number",
+    "int_parsing": "must be a whole number",
+    "int_from_float": "must be a whole number",
+    "float_type": "must be a number",
+    "float_parsing": "must be a number",
+}
+
+
+def explain(found: Gathered, model: type[BaseModel], error: Mapping[str, Any]) -> None:
+    """Adds the Problem for one of pydantic's errors. Of what was written only names and choices are shown."""
+    loc = [part for part in error["loc"] if part != "[key]"]
+    path = ".".join(str(part) for part in loc)
+    context, given = error.get("ctx", {}), error.get("input")
+    if error["type"] == "too_short" and given:
+        return  # what stands in it is wrong, which is a problem of its own
+    if given is None and any(problem.path == f"{path}_file" for problem in found.problems):
+        return  # it is missing because its file is wrong, which was said
+    match error["type"]:
+        case "sentence":
+            what, hint = context["what"], context["hint"]
+        case "extra_forbidden":
+            what, hint = "is no setting", _unknown_key(model, loc, given)
+        case "literal_error" | "enum":
+            expected = str(context["expected"]).replace("'", "")
+            what = f"must be {expected}"
+            hint = did_you_mean(given, expected.replace(" or ", ", ").split(", ")) if isinstance(given, str) else ""
+        case "model_type" | "model_attributes_type" | "dict_type" | "tuple_type" | "list_type" as kind:
+            what = "must be a list" if kind in ("tuple_type", "list_type") else "must be a mapping of names to values"
+            variable = isinstance(given, str) and not found.origin(path)[1]
+            hint = "In a variable write it as JSON, in quotes." if variable else ""
+        case "too_short" | "string_too_short":
+            what, hint = "must not be empty", "Leave it out if nothing is meant."
+        case "string_type":
+            what, hint = "must be text", "Put it in quotes." if isinstance(given, bool) else ""
+        case kind:
+            what, hint = PLAIN.get(kind, error["msg"].replace("Input should", "must")), ""
+    if given is None and error["type"] not in ("missing", "sentence"):
+        what, hint = "has no value", "If the value begins with #, put it in quotes: # begins a comment."
+    found.problem(path, what, hint)
+
+
+def _unknown_key(model: type[BaseModel], loc: list[str | int], given: Any) -> str:
+    inner: type[BaseModel] | None = model
+    for part in loc[:-1]:
+        if isinstance(part, str) and inner is not None:
+            names = {described.alias or name: described for name, described in inner.model_fields.items()}
+            inner = section_of(names[part].annotation)
+    word = str(loc[-1])
+    known = [] if inner is None else [described.alias or name for name, described in inner.model_fields.items()]
+    near = did_you_mean(word, known)
+    if len(loc) > 1 and loc[-2] == "on":
+        return f"To match a container label write `label.{word}: {given}`. {near}".strip()
+    return near or f"Known here: {', '.join(known)}."
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    import difflib  # noqa: PLC0415 (needed only when something is wrong)
+
+    near = difflib.get_close_matches(word, list(known), n=1, cutoff=0.6)
+    return f"Did you mean {near[0]}?" if near else ""

@@ -1,0 +1,274 @@
+"""The settings: one class a section, each field with its default and the sentence that describes it.
+
+The schema is closed: an unknown key is refused, since a typo in a guard must not silently guard nothing. What is not
+set has a safe default, so no file at all is a complete configuration. Secrets never show in a repr or a message.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from datetime import timedelta
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    PlainValidator,
+    PrivateAttr,
+    SecretStr,
+    field_validator,
+    model_validator,
+)
+
+from core import config_slack, config_words
+from core.config_section import Section
+from core.model import policy as permissions
+from core.model import refs
+
+Ask = permissions.Ask
+
+
+class Store(Section):
+    """Where everything that must survive is kept: grants, open questions, the audit trail."""
+
+    url: Annotated[SecretStr, AfterValidator(config_words.store_url)] | None = Field(
+        default=None,
+        description="A Redis or Valkey of your own. Without one a small Valkey is run in the state directory, on a"
+        " private socket. The address holds a password: better `url_file`.",
+        examples=['url: "redis://:PASSWORD@redis:6379/0"'],
+    )
+    url_file: Path | None = Field(
+        default=None, description="A file that holds the address.", examples=["url_file: /run/secrets/store_url"]
+    )
+    timeout: float = Field(
+        default=2.0,
+        gt=0,
+        le=60,
+        description="Seconds the store may take to answer; people wait for it, so it is short.",
+    )
+
+
+class Engine(Section):
+    kind: Literal["docker"] = Field(description="What speaks at that address.")
+    url: Annotated[str, AfterValidator(config_words.engine_url)] = Field(
+        description="unix:///PATH, or tcp://HOST:PORT without TLS."
+    )
+    name: str = Field(
+        default="default",
+        pattern=r"^[A-Za-z0-9][\w.-]*$",
+        description="Tells two engines of one kind on one host apart.",
+    )
+    allow: config_words.Verbs = Field(
+        default=(), description="Verb patterns this host permits, whatever the grants say. Absent: all verbs."
+    )
+
+
+class On(Section):
+    """Every part given must match; all are globs."""
+
+    engine: config_words.Word = Field(default="", description="The engine's kind, or kind/host.")
+    host: config_words.Word = Field(default="", description="The engine's own name for its machine.")
+    name: config_words.Word = Field(default="", description="The container's name.")
+    project: config_words.Word = Field(default="", description="The compose project or stack.")
+    service: config_words.Word = Field(default="", description="The compose or swarm service.")
+    label: dict[str, str] = Field(default={}, description="Container labels, written label.NAME.")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _gather_labels(cls, data: Any) -> Any:
+        if not isinstance(data, dict):
+            return data
+        flat = {key: value for key, value in data.items() if not str(key).startswith("label.")}
+        labels = {key[len("label.") :]: value for key, value in data.items() if key not in flat}
+        if labels and isinstance(flat.get("label", {}), dict):
+            flat["label"] = flat.get("label", {}) | labels
+        return flat
+
+    def selector(self) -> refs.Selector:
+        return refs.Selector(
+            engine=self.engine,
+            host=self.host,
+            name=self.name,
+            project=self.project,
+            service=self.service,
+            labels=tuple(sorted(self.label.items())),
+        )
+
+
+class Grant(Section):
+    who: config_words.Subject = Field(
+        description="everyone, group:NAME, or an identity such as console:alice or slack:T1/U1."
+    )
+    can: config_words.Powers = Field(
+        description="Verb patterns (container.*), roles (viewer, operator, admin, your own), risk classes."
+    )
+    on: On = Field(
+        default=On(),
+        description="engine, host, name, project, service, label.NAME: globs that must all match. Absent: everything.",
+    )
+    places: config_words.Words = Field(default=(), alias="in", description="Channels it holds in. Absent: everywhere.")
+
+
+class Guard(Section):
+    can: config_words.Powers = Field(description="What it brakes, as in grants.")
+    on: On = Field(default=On(), description="As in grants. Absent: everything.")
+    ask: Ask = Field(description="confirm (the asker, once more), approve (another person) or deny.")
+    who: config_words.Subject = Field(default="everyone", description="Whom it brakes.")
+    approvers: config_words.Subjects = Field(
+        default=(), alias="from", description="Who may approve. Absent: whoever may do it themselves."
+    )
+
+    @model_validator(mode="after")
+    def _approvers_only_for_approve(self) -> Guard:
+        if self.approvers and self.ask is not Ask.APPROVE:
+            raise config_words.wrong(
+                f"`from` means nothing with `ask: {self.ask}`", "Write `ask: approve`, or leave `from` out."
+            )
+        return self
+
+
+class Limits(Section):
+    """How many commands one person may give: N/s, N/min or N/h, each kind counted on its own."""
+
+    read: config_words.Rate = Field(
+        default=config_words.Limit(60, 60),
+        description="Looking: generous, since people hammer `ps` when something burns.",
+    )
+    change: config_words.Rate = Field(
+        default=config_words.Limit(12, 60), description="Start, stop, restart: more in a minute is a script or a panic."
+    )
+    destroy: config_words.Rate = Field(default=config_words.Limit(6, 60), description="What cannot be undone.")
+
+
+class Confirm(Section):
+    """When a change is asked back before it is done. What destroys is always asked back."""
+
+    ttl: Annotated[timedelta, BeforeValidator(config_words.duration)] = Field(
+        default=timedelta(minutes=5),
+        ge=timedelta(seconds=10),
+        le=timedelta(days=1),
+        description="How long a question stays open; older answers may no longer mean what is there now.",
+    )
+    more_than: int = Field(
+        default=3, ge=0, description="A change of more things than this at once is asked back; 0 asks for every change."
+    )
+
+
+class Metrics(Section):
+    """The page Prometheus reads, and /healthz and /readyz beside it."""
+
+    listen: Annotated[config_words.Listen | None, PlainValidator(config_words.listen)] = Field(
+        default=config_words.Listen("127.0.0.1", 9108),
+        description="HOST:PORT, :PORT for all addresses, or off. Nobody is asked for a password there, hence loopback.",
+    )
+    container_labels: Annotated[tuple[config_words.Word, ...], BeforeValidator(config_words.split)] = Field(
+        default=(),
+        description="Container labels that become metric labels. None, since each new value is a new series.",
+        examples=["container_labels: [app, team]"],
+    )
+    max_containers: int = Field(
+        default=2000,
+        ge=1,
+        le=100_000,
+        description="Containers with series of their own, per engine; the rest is only counted.",
+    )
+
+
+class Log(Section):
+    """What is written to stderr."""
+
+    level: Literal["debug", "info", "warning", "error"] = Field(
+        default="info", description="debug, info, warning or error."
+    )
+    format: Literal["auto", "console", "json"] = Field(
+        default="auto", description="console or json (one object a line); auto: console on a terminal, else json."
+    )
+
+
+class Audit(Section):
+    """Who did what, kept in the store."""
+
+    keep: int = Field(default=100_000, ge=1, description="Rows kept, about 300 bytes each; the oldest go first.")
+
+
+class Config(Section):
+    state: Path = Field(
+        default_factory=lambda: default_state(os.environ),
+        description="Directory for what outlives a restart. Absent: $XDG_STATE_HOME/quarterdeck, for root"
+        " /var/lib/quarterdeck, else ~/.local/state/quarterdeck.",
+        examples=["state: /var/lib/quarterdeck"],
+    )
+    store: Store = Store()
+    engines: tuple[Engine, ...] | None = Field(
+        default=None,
+        min_length=1,
+        description="The engines to watch. Absent: $DOCKER_HOST, else every local socket that is there.",
+        examples=[
+            'engines:\n  - {kind: docker, url: "unix:///var/run/docker.sock", allow: ["container.*", event.list]}'
+        ],
+    )
+    slack: Annotated[config_slack.Slack | None, BeforeValidator(config_words.unless_off)] = None
+    roles: dict[Annotated[str, AfterValidator(config_words.role_name)], config_words.Verbs] = Field(
+        default={},
+        description="Sets of verb patterns with a name, beside the built-in viewer, operator and admin.",
+        examples=["roles:\n  deployer: [container.list, container.logs, container.restart]"],
+    )
+    grants: tuple[Grant, ...] = Field(
+        default=(),
+        description="Who may do what. Nobody may anything but ask for help until it says so here or in chat.",
+        examples=[
+            "grants:\n"
+            "  - {who: everyone, can: viewer}\n"
+            '  - {who: "group:sre", can: [operator], on: {label.env: staging}, in: ["#ops"]}'
+        ],
+    )
+    guards: tuple[Guard, ...] = Field(
+        default=(),
+        description="Brakes on what grants allow; order does not matter, the strictest that matches holds.",
+        examples=[
+            "guards:\n"
+            '  - {can: container.stop, on: {label.env: prod}, ask: approve, from: "group:sre"}\n'
+            '  - {can: "risk:destroy", on: {project: payments}, ask: deny}'
+        ],
+    )
+    limits: Limits = Limits()
+    admins: Annotated[
+        tuple[Annotated[config_words.Word, AfterValidator(config_words.identity)], ...],
+        BeforeValidator(config_words.split),
+    ] = Field(
+        default=(), description="Who may do everything, and grant it to others.", examples=["admins: [console:alice]"]
+    )
+    confirm: Confirm = Confirm()
+    metrics: Metrics = Metrics()
+    log: Log = Log()
+    audit: Audit = Audit()
+    _warnings: tuple[str, ...] = PrivateAttr(())
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What is not wrong but should be known: said once at start."""
+        return self._warnings
+
+    @field_validator("state")
+    @classmethod
+    def _whole_path(cls, path: Path) -> Path:
+        return path.expanduser().absolute()
+
+    @field_validator("engines")
+    @classmethod
+    def _no_engine_twice(cls, engines: tuple[Engine, ...] | None) -> tuple[Engine, ...] | None:
+        urls = [engine.url for engine in engines or ()]
+        if twice := sorted({url for url in urls if urls.count(url) > 1}):
+            raise config_words.wrong(f"{twice[0]} is listed twice", "Every event would count twice; keep one.")
+        return engines
+
+
+def default_state(environ: Mapping[str, str]) -> Path:
+    if base := environ.get("XDG_STATE_HOME", ""):
+        return Path(base) / "quarterdeck"
+    if os.geteuid() == 0:
+        return Path("/var/lib/quarterdeck")
+    return Path(environ.get("HOME") or "~").expanduser() / ".local/state/quarterdeck"

@@ -1,0 +1,193 @@
+"""Single words of a configuration, read and checked: identities, verb patterns, limits, durations, addresses.
+
+In goes what was written, out comes a value or a sentence with a cure. Nothing here knows where the word stood.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+import re
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Annotated, Any
+
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    PlainValidator,
+    SecretStr,
+    StringConstraints,
+    ValidationInfo,
+)
+from pydantic_core import PydanticCustomError
+
+from core import config_problems
+from core.model import actions, desk  # noqa: F401 (the desk's verbs count too: importing it makes them known)
+from core.model import policy as permissions
+
+RISKS = tuple(f"risk:{risk}" for risk in actions.Risk)
+DOORS = ("console", "slack", "job", "rule")
+# Meant as JSON: cut at its commas, each piece would be told as a mistake of its own. A glob may begin with [ too.
+BROKEN_LIST = re.compile(r"\s*[\[{].*[\":]", re.DOTALL)
+UNITS = {"s": 1, "min": 60, "m": 60, "h": 3600, "d": 86400}
+
+
+def wrong(what: str, hint: str = "") -> PydanticCustomError:
+    return PydanticCustomError("sentence", "{what}", {"what": what, "hint": hint})
+
+
+def split(value: Any) -> Any:
+    """One word, or several by commas, where a list is wanted."""
+    if not isinstance(value, str) or BROKEN_LIST.match(value):
+        return value
+    return [word.strip() for word in value.split(",") if word.strip()]
+
+
+def unless_off(value: Any) -> Any:
+    """Nothing where `off` is written."""
+    return None if value is False or value == "off" else value
+
+
+def identity(word: str) -> str:
+    door, colon, rest = word.partition(":")
+    if not colon or not rest or any(letter.isspace() for letter in word):
+        raise wrong(f"“{word}” names nobody", "Write a door and an id, such as console:alice or slack:T1/U1.")
+    if door == "group":
+        raise wrong(
+            f"“{word}” is a group",
+            f"One person is wanted here; for a group write {{who: {word}, can: admin}} in grants.",
+        )
+    if door not in DOORS:
+        near = config_problems.did_you_mean(door, (*DOORS, "group"))
+        raise wrong(f"“{word}” comes through no door we have", near or f"Doors: {', '.join(DOORS)}.")
+    return word
+
+
+def _subject(word: str) -> str:
+    if word == "everyone" or (word.startswith("group:") and not word.isspace() and len(word) > len("group:")):
+        return word
+    if ":" not in word:
+        near = config_problems.did_you_mean(word, ("everyone",))
+        raise wrong(
+            f"“{word}” names nobody",
+            near or "Write everyone, group:NAME, or an identity such as console:alice or slack:T1/U1.",
+        )
+    return identity(word)
+
+
+def _verbs() -> tuple[str, ...]:
+    """Every verb an engine or the desk knows."""
+    return tuple(sorted(action.verb for action in actions.every()))
+
+
+def _verb(pattern: str) -> str:
+    verbs = _verbs()
+    if not fnmatch.filter(verbs, pattern):
+        near = config_problems.did_you_mean(pattern, verbs)
+        raise wrong(f"“{pattern}” matches no verb", near or f"Verbs: {', '.join(verbs)}.")
+    return pattern
+
+
+def _power(word: str, info: ValidationInfo) -> str:
+    """A verb pattern, a role or a risk class."""
+    roles = (*permissions.ROLES, *(info.context or {}).get("roles", ()))
+    if word in roles or word in RISKS or fnmatch.filter(_verbs(), word):
+        return word
+    near = config_problems.did_you_mean(word, (*_verbs(), *roles, *RISKS))
+    raise wrong(
+        f"“{word}” is no verb, role or risk class",
+        near or f"Verbs are such as container.restart or container.*; roles: {', '.join(roles)}; {', '.join(RISKS)}.",
+    )
+
+
+def role_name(word: str) -> str:
+    if word in permissions.ROLES:
+        raise wrong(f"“{word}” is a built-in role and cannot be redefined", "Give yours another name.")
+    if not re.fullmatch(r"[a-z][a-z0-9_-]*", word):
+        raise wrong(f"“{word}” cannot name a role", "Use small letters, digits, - and _; begin with a letter.")
+    return word
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """`count` in `period` seconds."""
+
+    count: int
+    period: int
+
+    def __str__(self) -> str:
+        return f"{self.count}/{next(unit for unit, seconds in UNITS.items() if seconds == self.period)}"
+
+
+def _limit(value: Any) -> Limit:
+    if isinstance(value, Limit):
+        return value
+    match = re.fullmatch(r"\s*(\d{1,9})\s*/\s*(s|min|h)\s*", str(value))
+    if match is None or int(match[1]) == 0:
+        raise wrong("must be a number of commands in a time", "Write 30/min, 5/s or 100/h.")
+    return Limit(int(match[1]), UNITS[match[2]])
+
+
+def duration(value: Any) -> Any:
+    if isinstance(value, timedelta):
+        return value
+    match = re.fullmatch(r"\s*(\d{1,9})\s*(s|m|min|h|d)\s*", str(value))
+    if match is None:
+        raise wrong("must be a length of time", "Write it with its unit: 90s, 5m, 2h or 1d.")
+    return timedelta(seconds=int(match[1]) * UNITS[match[2]])
+
+
+@dataclass(frozen=True, slots=True)
+class Listen:
+    """An address to listen at; an empty host means all of this machine's."""
+
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+def listen(value: Any) -> Listen | None:
+    if value is None or isinstance(value, Listen):
+        return value
+    if value is False or value in ("off", "none"):
+        return None
+    if (read := address(value)) is None:
+        raise wrong("must be HOST:PORT or off", "Write 127.0.0.1:9108, [::1]:9108, :9108 for all addresses, or off.")
+    return read
+
+
+def address(value: Any) -> Listen | None:
+    """HOST:PORT, read; None when it is not that."""
+    if isinstance(value, Listen):
+        return value
+    match = re.fullmatch(r"(\[[0-9A-Fa-f:.]+(?:%\w+)?\]|[^\s:\[\]/]*):(\d{1,5})", str(value))
+    if match is None or int(match[2]) > 65535:
+        return None
+    return Listen(match[1].strip("[]"), int(match[2]))
+
+
+def store_url(value: SecretStr) -> SecretStr:
+    scheme, colon, rest = value.get_secret_value().partition("://")
+    if scheme not in ("redis", "rediss", "unix") or not colon or not rest:
+        raise wrong(
+            "must be the address of a Redis or Valkey", "Write redis://HOST:6379/0, rediss:// for TLS, or unix:///PATH."
+        )
+    return value
+
+
+def engine_url(value: str) -> str:
+    if not re.fullmatch(r"unix:///.+|(tcp|http)://[^/@\s]+:\d+/?", value):
+        raise wrong("must be the address of an engine", "Write unix:///var/run/docker.sock or tcp://HOST:2375.")
+    return value
+
+
+Word = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
+Subject = Annotated[Word, AfterValidator(_subject)]
+Words = Annotated[tuple[Word, ...], BeforeValidator(split), Field(min_length=1)]
+Subjects = Annotated[tuple[Subject, ...], BeforeValidator(split), Field(min_length=1)]
+Powers = Annotated[tuple[Annotated[Word, AfterValidator(_power)], ...], BeforeValidator(split), Field(min_length=1)]
+Verbs = Annotated[tuple[Annotated[Word, AfterValidator(_verb)], ...], BeforeValidator(split), Field(min_length=1)]
+Rate = Annotated[Limit, PlainValidator(_limit)]

@@ -1,0 +1,125 @@
+"""The YAML file, read into a tree that remembers the line of every name. What may be a secret is never quoted."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from core.config_tree import LARGEST, NAME, Gathered
+from core.errors import Problem
+
+
+def read_yaml(file: Path) -> Gathered:
+    found = Gathered()
+    try:
+        with file.open("rb") as opened:
+            raw = opened.read(LARGEST + 1)
+        if len(raw) > LARGEST:
+            found.problems.append(_of(file, f"is larger than {LARGEST >> 10} KiB", "Is it the right file?"))
+            return found
+        _Reader(file, found).read(raw.decode("utf-8-sig"))
+    except FileNotFoundError:
+        found.problems.append(_of(file, "is not there", "Give --config (or QUARTERDECK_CONFIG) the path of a file."))
+    except IsADirectoryError:
+        found.problems.append(_of(file, "is a folder", f"Name the file in it, such as {file / NAME}."))
+    except OSError as error:
+        found.problems.append(_of(file, f"cannot be read: {error.strerror}", "Let the user this runs as read it."))
+    except UnicodeDecodeError as error:
+        line = error.object[: error.start].count(b"\n") + 1
+        found.problems.append(_of(file, "is not UTF-8 text", "Save it as UTF-8.", line))
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        cure = {"'\\t'": "Indent with spaces.", "part of": ""}
+        usual = "A value that begins with #, * or ! needs quotes; # begins a comment."
+        hint = next((hint for part, hint in cure.items() if part in str(error.problem)), usual)
+        # A secret that begins with * or ! is read as an alias or a tag, and would be quoted here.
+        what = "is not YAML: " + re.sub(r"\b(alias|anchor|tag|handle) '.*", r"\1", str(error.problem or error.context))
+        found.problems.append(_of(file, what, hint, mark.line + 1 if mark else 0))
+    except yaml.YAMLError:
+        found.problems.append(_of(file, "is not YAML: it holds a character that may not stand in text", "Remove it."))
+    except RecursionError:
+        found.problems.append(_of(file, "is nested too deeply", "Is it the right file?"))
+    return found
+
+
+def _of(file: Path, what: str, hint: str, line: int = 0) -> Problem:
+    return Problem(path="", what=what, hint=hint, source=str(file), line=line)
+
+
+class _Yaml(yaml.SafeLoader):
+    """Scalars as YAML 1.2 reads them: `on`, `off`, `yes` and `no` are words, `12:30` is no number, `010` no octal."""
+
+
+_Yaml.yaml_implicit_resolvers = {}
+for _tag, _pattern, _first in (
+    ("bool", r"true|True|TRUE|false|False|FALSE", "tTfF"),
+    ("null", r"~|null|Null|NULL|", "~nN\0"),
+    ("int", r"[-+]?(0|[1-9][0-9]*)", "-+0123456789"),
+    ("float", r"[-+]?([0-9]+\.[0-9]*|\.[0-9]+|[0-9]+(?=[eE]))([eE][-+]?[0-9]+)?", "-+.0123456789"),
+    ("merge", r"<<", "<"),
+):
+    _Yaml.add_implicit_resolver(
+        f"tag:yaml.org,2002:{_tag}", re.compile(f"^(?:{_pattern})$"), ["" if c == "\0" else c for c in _first]
+    )
+
+
+class _Reader:
+    """Turns YAML nodes into values and notes the line of each: the loader alone would forget lines and double keys."""
+
+    def __init__(self, file: Path, found: Gathered) -> None:
+        self.file, self.found = file, found
+        self._open: set[int] = set()  # nodes being read, to notice one that holds itself
+        self._flat: set[int] = set()  # mappings whose `<<` was put in place: an alias shows a node again
+
+    def read(self, text: str) -> None:
+        self._loader = _Yaml(text)
+        try:
+            root = self._loader.get_single_node()
+            value, line = (None, 0) if root is None else (self._value(root, ""), root.start_mark.line + 1)
+        finally:
+            self._loader.dispose()
+        if value is not None and not isinstance(value, dict):
+            hint = "It should begin with a setting, such as `log:`."
+            self.found.problems.append(_of(self.file, "is not a mapping of settings", hint, line))
+            return
+        # A heading whose settings are all commented out counts as not written; deeper down nothing may be empty.
+        self.found.data = {key: part for key, part in (value or {}).items() if part is not None}
+
+    def _value(self, node: yaml.Node, path: str) -> Any:
+        if isinstance(node, yaml.ScalarNode):
+            return self._loader.construct_object(node)
+        if id(node) in self._open:
+            raise yaml.MarkedYAMLError(problem="an alias points at what it is part of", problem_mark=node.start_mark)
+        self._open.add(id(node))
+        try:
+            if isinstance(node, yaml.MappingNode):
+                return self._mapping(node, path)
+            return [self._noted(item, item, f"{path}.{index}") for index, item in enumerate(node.value)]
+        finally:
+            self._open.discard(id(node))
+
+    def _mapping(self, node: yaml.MappingNode, path: str) -> dict[str, Any]:
+        if id(node) not in self._flat:
+            self._flat.add(id(node))
+            self._check_names(node, path)
+            self._loader.flatten_mapping(node)
+        return {key.value: self._noted(key, value, f"{path}.{key.value}".lstrip(".")) for key, value in node.value}
+
+    def _check_names(self, node: yaml.MappingNode, path: str) -> None:
+        seen: dict[str, int] = {}
+        for key, _ in node.value:
+            if not isinstance(key, yaml.ScalarNode):
+                raise yaml.MarkedYAMLError(problem="a list or mapping cannot be a name", problem_mark=key.start_mark)
+            line = key.start_mark.line + 1
+            if key.value in seen and key.value != "<<":
+                here = f"{path}.{key.value}".lstrip(".")
+                what, hint = f"is written twice, first on line {seen[key.value]}", "Keep one of them."
+                self.found.problems.append(Problem(path=here, what=what, hint=hint, source=str(self.file), line=line))
+            seen.setdefault(key.value, line)
+
+    def _noted(self, where: yaml.Node, value: yaml.Node, path: str) -> Any:
+        self.found.origins[path] = (str(self.file), where.start_mark.line + 1)
+        return self._value(value, path)
