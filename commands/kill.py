@@ -56,6 +56,7 @@ command = Command(
     plan=_changes.planning("kill", _action),
     render=render,
     risk=Risk.CHANGE,
+    doing="killing",
     verbs=(Kill.verb,),
     args=(
         *_changes.WHICH,

@@ -15,6 +15,7 @@ command = Command(
     plan=_changes.planning("pause", lambda _, ref: Pause(engine=ref.engine, target=ref)),
     render=_changes.rendering(SAID),
     risk=Risk.CHANGE,
+    doing="pausing",
     verbs=(Pause.verb,),
     args=_changes.WHICH,
 )

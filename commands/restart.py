@@ -19,6 +19,7 @@ command = Command(
     ),
     render=_changes.rendering(SAID),
     risk=Risk.CHANGE,
+    doing="restarting",
     verbs=(Restart.verb,),
     args=(*_changes.WHICH, _changes.TIMEOUT),
     timeout=timedelta(seconds=_changes.LONGEST_TIMEOUT + 60),

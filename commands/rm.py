@@ -25,6 +25,7 @@ command = Command(
     ),
     render=_changes.rendering(SAID),
     risk=Risk.DESTROY,
+    doing="removing",
     verbs=(Remove.verb,),
     aliases=("remove",),
     args=(

@@ -91,7 +91,8 @@ Render = Callable[[Context, Sequence[Result]], Reply]
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Command:
     """One word people say. `risk` is the greatest risk its plan may hold (limits are spent before the plan is known).
-    `examples` are whole lines; a test runs each. What only reads answers the asker alone, so it also takes SHARE."""
+    `doing` is what a change is called while it runs (`restarting`). `examples` are whole lines; a test runs each. What
+    only reads answers the asker alone, so it also takes SHARE."""
 
     name: str
     summary: str
@@ -102,6 +103,7 @@ class Command:
     verbs: Sequence[str] = ()
     aliases: Sequence[str] = ()
     args: Sequence[Arg] = ()
+    doing: str = ""
     timeout: timedelta = timedelta(seconds=60)
 
     def __post_init__(self) -> None:

@@ -15,6 +15,7 @@ command = Command(
     plan=_changes.planning("start", lambda _, ref: Start(engine=ref.engine, target=ref)),
     render=_changes.rendering(SAID),
     risk=Risk.CHANGE,
+    doing="starting",
     verbs=(Start.verb,),
     args=_changes.WHICH,
 )

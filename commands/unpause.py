@@ -15,6 +15,7 @@ command = Command(
     plan=_changes.planning("unpause", lambda _, ref: Unpause(engine=ref.engine, target=ref)),
     render=_changes.rendering(SAID),
     risk=Risk.CHANGE,
+    doing="unpausing",
     verbs=(Unpause.verb,),
     args=_changes.WHICH,
 )

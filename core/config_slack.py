@@ -116,6 +116,11 @@ class Slack(Section):
         " have taken the name.",
         examples=["direct: [ps, logs, restart]"],
     )
+    api_url: str = Field(
+        default="https://slack.com/api/",
+        pattern=r"^https?://[^\s/]+(/[^\s]*)?/$",
+        description="Slack's Web API, ending in /; for GovSlack https://slack-gov.com/api/.",
+    )
     guests: bool = Field(default=False, description="Whether guests of the workspace may speak to it.")
 
     @field_validator("bot_token", "app_token", "signing_secret", mode="before")

@@ -180,6 +180,11 @@ class SurfaceError(QuarterdeckError):
 class Undeliverable(SurfaceError):
     """The reply could not be delivered."""
 
+    def __init__(self, message: str = "", *, code: str = "", hint: str = "") -> None:
+        self.code = code
+        """The chat service's own word for it, such as `not_in_channel`."""
+        super().__init__(message, hint=hint)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Problem:

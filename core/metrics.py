@@ -82,6 +82,26 @@ class Metrics:
         self.audit_rows_total = counter("audit_rows_total", "Rows written to the audit trail.", "phase")
         self.redactions_total = counter("redactions_total", "Replies in which a secret was hidden.")
 
+        # Slack.
+        self.slack_connected = gauge("slack_connected", "1 while Slack can reach us, by socket or by request.")
+        self.slack_last_pong_timestamp_seconds = gauge(
+            "slack_last_pong_timestamp_seconds", "When Slack's socket last answered a ping."
+        )
+        self.slack_received_total = counter(
+            "slack_received_total", "Lines and clicks received, by the way they came.", "way"
+        )
+        self.slack_reply_seconds = histogram(
+            "slack_reply_seconds", "From a line's receipt to its reply's delivery.", COMMAND_BUCKETS, "way"
+        )
+        self.slack_calls_total = counter(
+            "slack_calls_total", "Calls to Slack, by method and how they ended.", "method", "outcome"
+        )
+        self.slack_throttled_total = counter(
+            "slack_throttled_total", "Answers 429 by which Slack asked us to wait.", "method"
+        )
+        self.slack_outbox_waiting = gauge("slack_outbox_waiting", "Messages and edits waiting for their turn.")
+        self.slack_undelivered_total = counter("slack_undelivered_total", "Replies that could be shown to nobody.")
+
         # The store and the configuration.
         self.store_up = gauge("store_up", "1 if the store answered the last time it was asked.")
         self.store_round_trip_seconds = histogram(

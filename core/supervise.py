@@ -77,6 +77,11 @@ class Supervisor:
         if self._fatal is not None and error is None:
             raise self._fatal
 
+    @property
+    def stopped(self) -> asyncio.Event:
+        """Set when stopping began; what takes new work in closes its door then, before work under way is waited for."""
+        return self._stopped
+
     async def serve_until_stopped(self) -> None:
         """Returns when `stop` was called, a signal came, or a task without restart died."""
         self.catch_signals()

@@ -468,7 +468,7 @@ class Heard:
         self.fails = fails
 
     def begun(self, beginning):
-        self.told.append((beginning.command, list(beginning.names)))
+        self.told.append((beginning.doing, list(beginning.names)))
 
     async def end(self, reply):
         if self.fails is not None:
@@ -482,7 +482,7 @@ async def test_a_talk_hears_of_a_change_before_it_runs_and_of_its_end(world):
     task = asyncio.create_task(road.answer(world.line("restart web"), talk))
     while not talk.told:
         await asyncio.sleep(0.01)
-    assert talk.told == [("restart", ["web"])]
+    assert talk.told == [("restarting", ["web"])]
     assert not world.engine.done
     world.engine.gate.set()
     await task
