@@ -30,7 +30,7 @@ from core.model.events import Event
 from core.model.things import Container
 from core.ports import Call
 from runtimes import mirror as mirrors
-from runtimes import transitions
+from runtimes import status, transitions
 
 log = structlog.get_logger()
 
@@ -311,7 +311,7 @@ class Watch:
             or known.restarts is None
             or known.state != row.state
             # Restarted while we were away: the engine says “Up 3 seconds” where we would say “Up 2 hours”.
-            or mirrors.status_text(known, now) != row.status
+            or status.text(known, now) != row.status
         )
 
     # ── the details ──────────────────────────────────────────────────────────────────────────────────────────────

@@ -21,9 +21,8 @@ from core.model.events import Event, EventKind, Origin
 from core.model.refs import EngineRef, Kind, Ref
 from core.model.replies import Status
 from core.model.things import Container, Containers, Document, LogLine, LogPage, Outcome
-from runtimes import transitions
+from runtimes import status, transitions
 from runtimes.adapter import Adapter, does
-from runtimes.mirror import status_text
 
 RING = 256
 WORDS = {
@@ -280,7 +279,7 @@ def _listed(row: Container, now: float) -> Container:
     """A list knows less than an inspection."""
     return msgspec.structs.replace(
         row,
-        status=status_text(row, now),
+        status=status.text(row, now),
         started_at=None,
         finished_at=None,
         restarts=None,

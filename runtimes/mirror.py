@@ -23,7 +23,7 @@ from core.model.events import Event, EventKind, Origin
 from core.model.refs import EngineRef, Kind
 from core.model.things import Container, Containers
 from core.ports import Call, Runtime
-from runtimes import transitions
+from runtimes import status, transitions
 
 R = TypeVar("R")
 HISTORY = 4096
@@ -101,7 +101,7 @@ class Mirror:
         now = self._now()
         key = (self.version, int(now))
         if key != self._served_for:
-            self._served = tuple([_aged(row, now) for row in self._things.values()])
+            self._served = tuple([status.aged(row, now) for row in self._things.values()])
             self._served_for = key
         return Containers(rows=self._served, source="mirror", age=max(0.0, now - self.confirmed))
 
@@ -286,49 +286,6 @@ class Mirror:
 
     def _changed(self) -> None:
         self.version += 1
-
-
-def status_text(container: Container, now: float) -> str:
-    """The sentence `docker ps` says: `Up 3 minutes (healthy)`, `Exited (0) 2 hours ago`."""
-    state = container.state
-    if state in transitions.UP and container.started_at is not None:
-        text = f"Up {duration_text(now - container.started_at)}"
-        if state == "paused":
-            return f"{text} (Paused)"
-        if container.health:
-            return f"{text} (health: starting)" if container.health == "starting" else f"{text} ({container.health})"
-        return text
-    if state in ("exited", "restarting") and container.finished_at is not None:
-        word = "Exited" if state == "exited" else "Restarting"
-        return f"{word} ({container.exit_code or 0}) {duration_text(now - container.finished_at)} ago"
-    return {"created": "Created", "dead": "Dead", "removing": "Removal In Progress"}.get(state, container.status)
-
-
-def duration_text(seconds: float) -> str:
-    """A duration as Docker words it: minutes are cut, hours rounded; units change at 48 hours, 2 weeks, 2 months."""
-    whole = int(seconds)
-    if whole < 1:
-        return "Less than a second"
-    if whole < 60:
-        return "1 second" if whole == 1 else f"{whole} seconds"
-    minutes = whole // 60
-    if minutes < 60:
-        return "About a minute" if minutes == 1 else f"{minutes} minutes"
-    hours = int(seconds / 3600 + 0.5)
-    if hours < 48:
-        return "About an hour" if hours == 1 else f"{hours} hours"
-    if hours < 24 * 7 * 2:
-        return f"{hours // 24} days"
-    if hours < 24 * 30 * 2:
-        return f"{hours // 24 // 7} weeks"
-    if hours < 24 * 365 * 2:
-        return f"{hours // 24 // 30} months"
-    return f"{int(seconds / 3600) // 24 // 365} years"
-
-
-def _aged(row: Container, now: float) -> Container:
-    text = status_text(row, now)
-    return row if text == row.status else msgspec.structs.replace(row, status=text)
 
 
 def _noise(event: Event) -> bool:

@@ -6,20 +6,19 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import hypothesis
-import msgspec
 import pytest
 from hypothesis import strategies as st
 
 from core import errors
 from core.model import actions
 from core.model.events import Event, EventKind, Origin
-from core.model.refs import EngineRef, Kind, Ref
+from core.model.refs import Ref
 from core.model.things import Container
 from core.ports import Call
 from runtimes import mirror as mirrors
 from runtimes import transitions
 from runtimes.fake import FakeRuntime
-from runtimes.mirror import Mirror, duration_text, status_text
+from runtimes.mirror import Mirror
 
 CALL = Call(id="1", who="test", deadline=datetime.now(UTC) + timedelta(hours=1), invocation="")
 
@@ -218,50 +217,6 @@ async def test_probes_do_not_flush_the_history() -> None:
     mirror.remember([probe, attach])
     mirror.apply([probe, attach])
     assert list(mirror.history) == [attach]
-
-
-@pytest.mark.parametrize(
-    ("seconds", "text"),
-    [
-        (0.4, "Less than a second"),
-        (1, "1 second"),
-        (59.9, "59 seconds"),
-        (60, "About a minute"),
-        (119, "About a minute"),
-        (120, "2 minutes"),
-        (3599, "59 minutes"),
-        (3600, "About an hour"),
-        (5399, "About an hour"),
-        (5400, "2 hours"),
-        (47 * 3600, "47 hours"),
-        (48 * 3600, "2 days"),
-        (13 * 86400, "13 days"),
-        (14 * 86400, "2 weeks"),
-        (59 * 86400, "8 weeks"),
-        (60 * 86400, "2 months"),
-        (729 * 86400, "24 months"),
-        (730 * 86400, "2 years"),
-    ],
-)
-def test_durations_read_as_docker_words_them(seconds: float, text: str) -> None:
-    assert duration_text(seconds) == text
-
-
-def test_statuses_read_as_docker_words_them() -> None:
-    ref = Ref(engine=EngineRef(host="h", kind="docker"), kind=Kind.CONTAINER, id="1", name="web")
-    up = Container(ref, "i", "", "", "running", "", 0.0, {}, started_at=100.0, finished_at=40.0, exit_code=3)
-
-    def text(**changes: Any) -> str:
-        return status_text(msgspec.structs.replace(up, **changes), 280.0)
-
-    assert text() == "Up 3 minutes"
-    assert text(health="healthy") == "Up 3 minutes (healthy)"
-    assert text(health="starting") == "Up 3 minutes (health: starting)"
-    assert text(state="paused", health="healthy") == "Up 3 minutes (Paused)"
-    assert text(state="exited") == "Exited (3) 4 minutes ago"
-    assert text(state="restarting") == "Restarting (3) 4 minutes ago"
-    assert text(state="created") == "Created"
-    assert text(state="running", started_at=None, status="Up for ever") == "Up for ever"
 
 
 # ── convergence ──────────────────────────────────────────────────────────────────────────────────────────────────
