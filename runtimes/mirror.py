@@ -2,10 +2,11 @@
 
 In: full lists (`replace`), events in the engine's order (`apply`), inspected details (`update`), the loss of the stream
 (`went_down`). Out: lists in no time while the stream stands and the last list is whole, otherwise the engine is asked.
-All times are the engine's: an event older than what we know of its container changes nothing but marks it for another
-look, so late and repeated events are harmless and any order of lists and events ends in the same picture. A container
-known from events alone has no labels yet, and labels decide what people may do: until it was described the engine
-answers. The history is bounded; exec events are left out of it, since health probes would flush everything else.
+All times are the engine's. An event older than what we know of its container changes nothing but marks it for another
+look; so does an inspection that had begun before the last list was asked for. Late and repeated news are harmless, and
+any order of events, lists and inspections ends in the same picture. A container known from events alone has no labels
+yet, and labels decide what people may do: until it was described the engine answers. The history is bounded; exec
+events are left out of it, since health probes would flush everything else.
 """
 
 from __future__ import annotations
@@ -168,7 +169,7 @@ class Mirror:
         if thing in self._untold:
             self._untold[thing] = transitions.after(self._untold[thing], event)
         self._known_at[thing] = at
-        if kind not in transitions.NOTHING_TO_SEE:
+        if kind not in transitions.NOTHING_TO_SEE or thing in self._newborn:
             self.look_again(thing)
 
     def replace(self, rows: Iterable[Container], at_ns: int) -> None:
@@ -214,8 +215,8 @@ class Mirror:
         return known if same else row
 
     def update(self, details: Mapping[str, Container | None], at_ns: int) -> None:
-        """What inspections found, begun when `at_ns` was the engine's time of the newest event heard. Where an event
-        told something since, that stays and another look is due."""
+        """What inspections found, begun when `at_ns` was the engine's time of the newest event heard. Where an event or
+        a list told something since, that stays and another look is due."""
         for thing, found in details.items():
             born = self._newborn.pop(thing, None)
             known = born or self._things.get(thing)
@@ -225,7 +226,7 @@ class Mirror:
                     self._forget(thing, at_ns)
             elif thing in self._removed:
                 continue
-            elif known is not None and self._known_at.get(thing, 0) > at_ns:
+            elif at_ns < max(self._listed_at, self._known_at.get(thing, 0)):
                 if born is not None:  # its labels are known from now on; its state is what events say
                     self._hold(thing, transitions.with_state_of(born, found))
                 self.look_again(thing)
