@@ -10,8 +10,9 @@ from __future__ import annotations
 import asyncio
 import importlib.metadata
 import secrets
+import sys
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -58,6 +59,9 @@ class App:
     road: dispatch.Road
     replica: str
     tellers: dict[str, Teller] = field(default_factory=dict)
+    """By the door people came in through, who can tell them something later."""
+    chat: Callable[[], Mapping[str, Any]] | None = None
+    """How the chat's connection is, where there should be one."""
 
     async def names(self) -> Sequence[str]:
         """The names of containers, for completion at this terminal; none when the engines are slow to say."""
@@ -74,7 +78,10 @@ class App:
         except errors.StoreError as error:
             parts["store"] = {"ready": False, "reason": error.say()}
         parts["engines"] = {str(mirror.ref): {"ready": mirror.live} for mirror in self.mirrors}
-        return parts["store"]["ready"] and any(mirror.live for mirror in self.mirrors), parts
+        if self.chat is not None:
+            parts["slack"] = self.chat()
+        ready = parts["store"]["ready"] and any(mirror.live for mirror in self.mirrors)
+        return ready and (self.chat is None or parts["slack"]["ready"]), parts
 
     async def probe(self) -> float:
         """Seconds the store took to answer, counted. Raises StoreDown."""
@@ -104,6 +111,8 @@ class App:
                 "the configuration was NOT reloaded, the old one stays in force", action="reload", reason=error.say()
             )
             return False
+        if later := config.needs_restart(self.config, fresh):
+            log.warning("these settings changed and hold from the next start on", action="reload", settings=later)
         self.book.rebase(base_policy(fresh))
         self.metrics.config_last_reload_successful.set(1)
         self.metrics.config_last_reload_timestamp_seconds.set(time.time())
@@ -180,6 +189,11 @@ async def build(settings: config.Config, *, watch: bool, supervisor: supervise.S
         log.error("the store does not answer; reads work, changes are refused until it does", reason=error.say())
     supervisor.on_close("replica", lambda: _leave(store, replica))
     return app
+
+
+def announce(text: str) -> None:
+    """A sentence for whoever looks after this process, past the log's hiding of secrets."""
+    print(text, file=sys.stderr, flush=True)  # noqa: T201
 
 
 def base_policy(settings: config.Config) -> Any:

@@ -74,13 +74,17 @@ def check(config: ConfigPath = None) -> None:
     for warning in settings.warnings:
         typer.echo(f"warning: {warning}", err=True)
     from bot import app as composition  # noqa: PLC0415
+    from commands import catalogue  # noqa: PLC0415
+    from core import config as configuration  # noqa: PLC0415
 
+    configuration.check_direct(settings, catalogue().words)
     engines = ", ".join(door.url for door in composition.doors(settings))
     store = "your own" if settings.store.url else f"embedded, in {settings.state}"
     typer.echo("The configuration is fine.")
     typer.echo(f"  engines  {engines}" + ("" if settings.engines else " (found here)"))
     typer.echo(f"  store    {store}")
     typer.echo(f"  metrics  {settings.metrics.listen or 'off'}")
+    typer.echo(f"  slack    {f'{settings.slack.mode}, {settings.slack.command}' if settings.slack else 'off'}")
     typer.echo(
         f"  policy   {len(settings.grants)} grants, {len(settings.guards)} guards, {len(settings.admins)} admins"
     )

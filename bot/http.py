@@ -48,8 +48,8 @@ INDEX = (
 )
 
 
-def bind(listen: Listen | None) -> socket.socket | None:
-    """A socket that listens already, or None where `metrics.listen` is off. Raises ConfigError with the cure."""
+def bind(listen: Listen | None, setting: str = "metrics.listen") -> socket.socket | None:
+    """A socket that listens already, or None where that `setting` is off. Raises ConfigError with the cure."""
     if listen is None:
         return None
     try:
@@ -63,12 +63,12 @@ def bind(listen: Listen | None) -> socket.socket | None:
             )[0]
             sock = socket.create_server(address, family=family, backlog=BACKLOG)
     except OSError as error:
-        raise errors.ConfigError([_unusable(listen, error)]) from error
+        raise errors.ConfigError([_unusable(listen, error, setting)]) from error
     sock.setblocking(False)
     return sock
 
 
-def _unusable(listen: Listen, error: OSError) -> errors.Problem:
+def _unusable(listen: Listen, error: OSError, setting: str) -> errors.Problem:
     what, hint = f"cannot listen at {listen}: {error.strerror}", "Choose another address, or off."
     if error.errno == errno.EADDRINUSE:
         what = f"{listen} is in use by another program"
@@ -82,7 +82,7 @@ def _unusable(listen: Listen, error: OSError) -> errors.Problem:
     elif isinstance(error, socket.gaierror):
         what = f"the host name {listen.host} is not known"
         hint = f"Write an address of this machine, or :{listen.port} for all."
-    return errors.Problem(path="metrics.listen", what=what, hint=hint)
+    return errors.Problem(path=setting, what=what, hint=hint)
 
 
 async def serve(sock: socket.socket, *, page: Page, ready: Ready, idle: float = IDLE) -> Server:

@@ -13,6 +13,7 @@ import socket
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import structlog
 
@@ -37,6 +38,7 @@ async def run(settings: config.Config, path: Path | None, door: socket.socket | 
         if door is not None:
             supervisor.on_close("metrics socket", lambda: _close(door))
         built = await composition.build(settings, watch=True, supervisor=supervisor)
+        config.check_direct(settings, built.catalogue.words)
         built.metrics.config_last_reload_successful.set(1)
         built.metrics.config_last_reload_timestamp_seconds.set(time.time())
         if built.embedded is not None:
@@ -57,8 +59,18 @@ async def run(settings: config.Config, path: Path | None, door: socket.socket | 
             server = await http.serve(door, page=page.render, ready=built.ready)
             supervisor.on_close("http", server.aclose)
         asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, built.reload, path)
+        if settings.slack is not None:
+            chat = _slack(built, settings.slack)
+            supervisor.on_close("slack", chat.aclose)
+            supervisor.run("slack", chat.run, AGAIN)
         where = f"http://{settings.metrics.listen}/metrics" if door is not None else "off"
-        if console and sys.stdin.isatty() and sys.stdout.isatty():
+        if settings.slack is not None:
+            log.info(
+                "watching; Slack is being connected",
+                engines=[str(engine.ref) for engine in built.engines],
+                metrics=where,
+            )
+        elif console and sys.stdin.isatty() and sys.stdout.isatty():
             if settings.log.level == "info":
                 logs.configure("warning", settings.log.format)  # what goes well is not said between somebody's lines
             supervisor.run("console", lambda: _console(built, where))
@@ -69,6 +81,17 @@ async def run(settings: config.Config, path: Path | None, door: socket.socket | 
                 metrics=where,
             )
         await supervisor.serve_until_stopped()
+
+
+def _slack(built: composition.App, settings: config.Slack) -> Any:
+    from bot.slack import link  # noqa: PLC0415 (40 MB that nobody without Slack pays for)
+
+    door = http.bind(settings.listen, "slack.listen") if settings.mode == "http" else None
+    if door is not None:
+        built.supervisor.on_close("slack socket", lambda: _close(door))
+    made = link.Link(settings, built, door)
+    built.chat = made.ready
+    return made
 
 
 def _watch(built: composition.App, engine: Watched, mirror: Mirror) -> watch.Watch:

@@ -1,0 +1,103 @@
+"""What Slack delivers, as one value: a slash command, a mention, a direct message or a click. Pure functions over payloads.
+
+What nobody should be answered for (edits, messages of bots, joins and the like) is None. `id` is equal for one thing
+delivered twice, by whichever socket and in whichever envelope.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+
+class Way(enum.StrEnum):
+    SLASH = "slash"
+    MENTION = "mention"
+    DM = "dm"
+    CLICK = "click"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Heard:
+    """`teams`: every workspace Slack names for the speaker. `message`: the ts of the message a click was on, `private`:
+    that message is seen by the clicker alone. `thread`: the ts of the thread it was said in."""
+
+    id: str
+    way: Way
+    user: str
+    teams: frozenset[str]
+    text: str
+    channel: str
+    dm: bool = False
+    thread: str | None = None
+    response_url: str = ""
+    message: str = ""
+    private: bool = False
+
+
+def from_command(body: Mapping[str, Any], direct: bool) -> Heard:
+    """A slash command; a `direct` one (`/ps -a`) is its own first word."""
+    text = str(body.get("text") or "")
+    name = str(body["command"]).lstrip("/")
+    channel = str(body.get("channel_id") or "")
+    return Heard(
+        id=f"slack-{body['trigger_id']}",
+        way=Way.SLASH,
+        user=str(body["user_id"]),
+        teams=_teams(body.get("team_id")),
+        text=f"{name} {text}" if direct else text,
+        channel=channel,
+        dm=channel.startswith("D"),
+        response_url=str(body.get("response_url") or ""),
+    )
+
+
+def from_message(body: Mapping[str, Any]) -> Heard | None:
+    """A mention or a direct message, its edits and those of bots left out."""
+    event = body["event"]
+    if event.get("bot_id") or event.get("bot_profile") or event.get("subtype") or event.get("edited"):
+        return None
+    dm = event.get("channel_type") == "im" or str(event.get("channel", "")).startswith("D")
+    if not event.get("user") or not event.get("ts") or (event["type"] == "message" and not dm):
+        return None
+    return Heard(
+        # Not the event's own id: a mention in a direct message is told as two events.
+        id=f"slack-{event['channel']}-{event['ts']}",
+        way=Way.DM if dm else Way.MENTION,
+        user=str(event["user"]),
+        teams=_teams(event.get("user_team"), event.get("source_team"), event.get("team") or body.get("team_id")),
+        text=str(event.get("text") or ""),
+        channel=str(event["channel"]),
+        dm=dm,
+        thread=event.get("thread_ts"),
+    )
+
+
+def from_click(body: Mapping[str, Any]) -> Heard | None:
+    """A button; its value is the line."""
+    action = body["actions"][0]
+    container = body.get("container") or {}
+    channel = str((body.get("channel") or {}).get("id") or container.get("channel_id") or "")
+    if not action.get("value") or not channel:
+        return None
+    user = body["user"]
+    message = body.get("message") or {}
+    return Heard(
+        id=f"slack-{body['trigger_id']}",
+        way=Way.CLICK,
+        user=str(user["id"]),
+        teams=_teams(user.get("team_id") or (body.get("team") or {}).get("id")),
+        text=str(action["value"]),
+        channel=channel,
+        dm=channel.startswith("D"),
+        thread=container.get("thread_ts") or message.get("thread_ts"),
+        response_url=str(body.get("response_url") or ""),
+        message=str(container.get("message_ts") or message.get("ts") or ""),
+        private=bool(container.get("is_ephemeral")),
+    )
+
+
+def _teams(*names: Any) -> frozenset[str]:
+    return frozenset(str(name) for name in names if name)

@@ -1,0 +1,226 @@
+"""One line's way back in Slack: to the asker alone, or to the channel, as calmly as it goes.
+
+Reads and refusals answer the asker alone. A change that was accepted is posted in the channel under the asker's name
+and edited in place from “restarting…” to its outcome. Whatever takes longer than a moment says once that it is being
+worked on. A question's message turns into what became of it. Where one way is closed (the bot is not in the channel, the
+response URL is used up) the next is taken, down to a direct message; only when all are closed is a reply undeliverable.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from typing import Protocol
+
+import msgspec
+import structlog
+
+from bot.slack import markup, render
+from bot.slack.heard import Heard, Way
+from bot.slack.outbox import Letter, Outbox
+from core import errors
+from core.model.replies import Ending, Reply, Text, say
+from core.ports import Beginning
+
+log = structlog.get_logger(__name__)
+PATIENCE = 1.5  # seconds before “working on it”
+MOST_NAMES = 10
+
+
+class Posted(msgspec.Struct, frozen=True):
+    """A message of ours: its channel and ts."""
+
+    channel: str
+    ts: str
+
+
+class Memory(Protocol):
+    async def posted(self, id: str, where: bytes, /) -> bool: ...  # noqa: A002
+
+
+class Talk:
+    """The core.ports.Talk of one Heard. Use as `async with`: on leaving, nothing of it is left running."""
+
+    def __init__(self, heard: Heard, line: str, outbox: Outbox, memory: Memory, *, patience: float = PATIENCE) -> None:
+        self._heard = heard
+        self._line = line
+        self._outbox = outbox
+        self._memory = memory
+        self._patience = patience
+        self._tasks = asyncio.TaskGroup()
+        self._working: asyncio.Task[None] | None = None
+        self._posting: asyncio.Task[None] | None = None
+        self._posted: Posted | None = None
+        self._outside = False  # the channel is closed to us
+        self._sending = False  # “working on it” is on its way and cannot be called back
+        self._said_working: Posted | None = None
+        self._url_shows = False  # whether the response URL stands for something of ours that a final word replaces
+        # An answer to a question: what becomes of it is said where it was asked.
+        self._question = heard.way is Way.CLICK and line.split(" ", 1)[0] in ("confirm", "cancel")
+
+    async def __aenter__(self) -> Talk:
+        await self._tasks.__aenter__()
+        if self._heard.way is not Way.CLICK:
+            self._working = self._tasks.create_task(self._say_working(), name="slack working")
+        return self
+
+    async def __aexit__(self, *ended: object) -> None:
+        self._quiet()
+        await self._tasks.__aexit__(*ended)  # type: ignore[arg-type]
+
+    def begun(self, beginning: Beginning) -> None:
+        self._quiet()
+        names = list(beginning.names)
+        more = f" and {len(names) - MOST_NAMES} more" if len(names) > MOST_NAMES else ""
+        shown = ", ".join(names[:MOST_NAMES]) + more
+        self._posting = self._tasks.create_task(self._post_begun(f"{beginning.doing} {shown}…"), name="slack begun")
+
+    async def end(self, reply: Reply) -> None:
+        await self._settled()
+        if self._posting is not None:
+            await self._posting
+        if (shown := self._posted) is not None:
+            letter = self._public(reply)
+            await self._first([lambda: self._outbox.edit(shown.channel, shown.ts, letter), lambda: self._private(reply)])
+        elif self._question and reply.ending is not Ending.REFUSED:
+            await self._first([lambda: self._turn_question(reply), lambda: self._private(reply)])
+        elif reply.everyone:
+            await self._say_to_all(reply)
+        else:
+            await self._private(reply)
+
+    # ── to everybody ─────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def _post_begun(self, doing: str) -> None:
+        heard, letter = self._heard, self._public(say(doing))
+        await self._settled()
+        try:
+            if (known := self._known_message()) is not None:
+                await self._outbox.edit(known.channel, known.ts, letter)
+                self._posted = known
+            else:
+                ts = await self._outbox.post(heard.channel, letter, thread=heard.thread)
+                self._posted = Posted(heard.channel, ts)
+            await self._memory.posted(heard.id, msgspec.json.encode(self._posted))
+        except (errors.SurfaceError, errors.StoreError) as error:
+            self._outside = getattr(error, "code", "") in OUTSIDE
+            log.info("a change began and the channel could not be told so", reason=error.say())
+        else:
+            await self._tidy()
+
+    def _known_message(self) -> Posted | None:
+        """A message of ours that already stands where the change should be shown."""
+        if self._question and not self._heard.private:
+            return Posted(self._heard.channel, self._heard.message)
+        return self._said_working
+
+    async def _say_to_all(self, reply: Reply) -> None:
+        heard = self._heard
+        if not self._outside:
+            try:
+                if self._said_working is not None:
+                    await self._outbox.edit(self._said_working.channel, self._said_working.ts, self._public(reply))
+                else:
+                    await self._outbox.post(heard.channel, self._public(reply), thread=heard.thread)
+            except errors.Undeliverable as error:
+                self._outside = error.code in OUTSIDE
+                log.info("the channel could not be told", reason=error.say())
+            else:
+                await self._tidy()
+                return
+        hint = (Text(text=NOT_HERE),) if self._outside and not heard.dm else ()
+        await self._private(replace(reply, blocks=(*reply.blocks, *hint)))
+
+    def _public(self, reply: Reply) -> Letter:
+        head = f"<@{self._heard.user}>" + ("" if self._question else f" · {markup.code(self._line)}")
+        return lambda shape: render.message(reply, shape=shape, head=head)
+
+    # ── to the asker alone ───────────────────────────────────────────────────────────────────────────────────────
+
+    async def _private(self, reply: Reply) -> None:
+        heard = self._heard
+
+        def letter(shape: render.Shape) -> render.Message:
+            return render.message(reply, shape=shape)
+
+        ways: list[Callable[[], Awaitable[object]]] = []
+        if self._said_working is not None:
+            said = self._said_working
+            ways.append(lambda: self._outbox.edit(said.channel, said.ts, letter))
+        if heard.dm and not heard.response_url:
+            ways.append(lambda: self._outbox.post(heard.channel, letter, thread=heard.thread))
+        if heard.response_url:
+            ways.append(lambda: self._outbox.respond(heard.response_url, heard.user, letter, replace=self._url_shows))
+        if not heard.dm:
+            ways.append(lambda: self._outbox.whisper(heard.channel, heard.user, letter, thread=heard.thread))
+        ways.append(lambda: self._outbox.direct(heard.user, letter))
+        await self._first(ways)
+
+    async def _turn_question(self, reply: Reply) -> None:
+        """The question's own message becomes the answer, its buttons gone."""
+        heard, letter = self._heard, self._public(reply)
+        if heard.private:
+            await self._outbox.respond(
+                heard.response_url, heard.user, lambda shape: render.message(reply, shape=shape), replace=True
+            )
+        else:
+            await self._outbox.edit(heard.channel, heard.message, letter)
+
+    async def _say_working(self) -> None:
+        await asyncio.sleep(self._patience)
+        self._sending = True
+        heard, note = self._heard, say(WORKING)
+
+        def letter(shape: render.Shape) -> render.Message:
+            return render.message(note, shape=shape)
+
+        try:
+            if heard.response_url:
+                await self._outbox.respond(heard.response_url, heard.user, letter, replace=False)
+                self._url_shows = True
+            elif heard.dm:
+                ts = await self._outbox.post(heard.channel, letter, thread=heard.thread)
+                self._said_working = Posted(heard.channel, ts)
+            else:
+                await self._outbox.whisper(heard.channel, heard.user, letter, thread=heard.thread)
+        except errors.SurfaceError as error:
+            log.info("the asker could not be told that it takes a moment", reason=error.say())
+
+    async def _tidy(self) -> None:
+        """Takes away what only the asker saw, once the channel shows it."""
+        heard = self._heard
+        if (self._url_shows or (self._question and heard.private)) and heard.response_url:
+            self._url_shows = False
+            try:
+                await self._outbox.take_away(heard.response_url)
+            except errors.SurfaceError as error:
+                log.debug("a private note stays behind", reason=error.say())
+
+    def _quiet(self) -> None:
+        if self._working is not None and not self._sending:
+            self._working.cancel()
+
+    async def _settled(self) -> None:
+        """Nothing is said any more that the final word has to follow."""
+        self._quiet()
+        if self._working is not None:
+            await asyncio.wait([self._working])
+
+    async def _first(self, ways: list[Callable[[], Awaitable[object]]]) -> None:
+        """The first way that is open. Raises the last one's Undeliverable."""
+        for number, way in enumerate(ways, start=1):
+            try:
+                await way()
+            except errors.SurfaceError as error:
+                if number == len(ways):
+                    raise
+                log.info("one way to answer was closed, another is tried", reason=error.say())
+            else:
+                return
+
+
+WORKING = "Working on it…"
+NOT_HERE = "Only you see this, as I am not in this channel. Invite me with /invite and everybody sees what is changed."
+# Slack's words for a channel the bot cannot post in.
+OUTSIDE = frozenset({"not_in_channel", "channel_not_found", "is_archived", "restricted_action", "no_permission"})
