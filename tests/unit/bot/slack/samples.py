@@ -1,0 +1,171 @@
+"""Replies as the commands really make them, for the golden messages."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from bot import grammar, usages
+from commands import catalogue
+from commands.spec import Context, Result
+from core import errors
+from core.model.actions import InspectContainer, ListContainers, ReadLogs, Restart
+from core.model.desk import DESK, AuditEntry, HelpPage, ReadAudit, ShowHelp
+from core.model.people import Identity, Place
+from core.model.refs import EngineRef, Kind, Ref
+from core.model.replies import Button, Ending, Reply, Text, Tone, say
+from core.model.things import Container, Containers, Document, LogLine, LogPage, Outcome, Port
+
+NOW = datetime(2026, 11, 24, 3, 0, tzinfo=UTC)
+HOST7 = EngineRef(host="host7", kind="docker")
+WHO = Identity(id="slack:T1/U1", name="alice")
+WORDS = catalogue()
+
+
+def ref(name: str, number: int = 0x4F) -> Ref:
+    return Ref(engine=HOST7, kind=Kind.CONTAINER, id=f"{number:04x}" * 16, name=name)
+
+
+def container(name: str, number: int, **more: Any) -> Container:
+    given: dict[str, Any] = {
+        "image": "nginx:1.27",
+        "image_id": "sha256:aa",
+        "command": "nginx",
+        "state": "running",
+        "status": "Up 3 hours",
+        "created_at": 0.0,
+        "labels": {},
+    } | more
+    return Container(ref=ref(name, number), **given)
+
+
+FIVE = (
+    container("shop-web", 0x4F, ports=(Port(private=80, public=8080, ip="0.0.0.0"),), status="Up 3 hours (healthy)"),
+    container("shop-api", 0x5A, image="registry.example.com/shop/api:2.14.1", status="Up 3 hours (unhealthy)"),
+    container("shop-db", 0x6B, image="postgres:17", ports=(Port(private=5432),), status="Up 12 days"),
+    container("cache", 0x7C, image="valkey/valkey:9", ports=(Port(private=6379),), status="Up 12 days"),
+    container("mailer", 0x8D, image="shop/mailer:1.3", status="Restarting (1) 4 seconds ago", state="restarting"),
+)
+MANY = tuple(
+    container(f"worker-{at:03}", at, image="registry.example.com/shop/worker:5.0.3", status=f"Up {at} minutes")
+    for at in range(1, 251)
+)
+# Names no engine of today allows and one of tomorrow might.
+NAMES = (
+    "<!channel>",
+    "<@U0SECRET> please",
+    "<http://evil.example|web>",
+    "```\n*done* :white_check_mark:",
+    "_web_ ~gone~ `x`",
+    "web\u202egpj.exe",
+    "we\u200bb\x07\x1b[31m",
+    "@here &lt;!here&gt;",
+)
+HOSTILE = tuple(container(name, at, image="<!here>", status=f"Up {name}") for at, name in enumerate(NAMES, start=1))
+
+
+def made(line: str, results: Sequence[Result]) -> Reply:
+    parsed = grammar.parse(line, WORDS)
+    context = Context(who=WHO, place=Place(channel="C1"), args=parsed.args, find=None, now=NOW)  # type: ignore[arg-type]
+    return parsed.command.render(context, results)
+
+
+def ps(rows: tuple[Container, ...]) -> Reply:
+    return made("ps", [Result(action=ListContainers(engine=HOST7), value=Containers(rows=rows))])
+
+
+def logs(number: int) -> Reply:
+    lines = tuple(
+        LogLine(at="", stream="stdout", text=f'10.0.4.{at % 200} - - "GET /cart/{at} HTTP/1.1" 200 {at * 7 % 9000}')
+        for at in range(1, number + 1)
+    )
+    return made("logs web", [Result(action=ReadLogs(engine=HOST7, target=ref("web")), value=LogPage(lines=lines))])
+
+
+def audit() -> Reply:
+    def row(minute: int, line: str, phase: str, **more: str) -> AuditEntry:
+        at = (NOW - timedelta(minutes=minute)).isoformat()
+        return AuditEntry(at=at, who="slack:T1/U1", place="C1", line=line, phase=phase, **more)
+
+    entries = (
+        row(42, "restart shop-web", "outcome", status="done", verb="container.restart", target="shop-web"),
+        row(30, "rm shop-db", "refused", reason="no grant lets you container.remove on shop-db", rule="no grant"),
+        row(9, "stop --label app=shop", "asked", reason="this changes 5 things at once", rule="brake:many"),
+        row(2, "kill cache", "outcome", status="unknown", detail="The engine did not answer in time."),
+    )
+    return made("audit", [Result(action=ReadAudit(engine=DESK), value=entries)])
+
+
+def helped(topic: str = "") -> Reply:
+    page = HelpPage(
+        topic=topic,
+        commands=tuple(usages.describe(one) for one in WORDS if topic in ("", one.name)),
+    )
+    return made(f"help {topic}", [Result(action=ShowHelp(engine=DESK), value=page)])
+
+
+def inspect() -> Reply:
+    data = {
+        "Id": "4f" * 32,
+        "State": {"Status": "running", "ExitCode": 0, "OOMKilled": False},
+        "Config": {"Image": "nginx:1.27", "Env": ["PATH=••••"], "Labels": {"app": "shop", "note": "<!here> *x*"}},
+    }
+    return made(
+        "inspect web",
+        [Result(action=InspectContainer(engine=HOST7, target=ref("web")), value=Document(ref=ref("web"), data=data))],
+    )
+
+
+def refusal() -> Reply:
+    error = errors.NotPermitted(
+        "Nobody granted you container.restart on shop-db.", rule="no grant", hint="Ask an admin: grant @alice restart"
+    )
+    return say(error.say(), Tone.BAD, ending=Ending.REFUSED)
+
+
+def question() -> Reply:
+    """As the road asks it."""
+    text = "rm shop-db? Please confirm within 5 min: rm shop-db cannot be undone."
+    return Reply(
+        blocks=(Text(text=text, tone=Tone.WARN),),
+        buttons=(
+            Button(label="Yes, rm shop-db", line="confirm 7f3a9c", danger=True),
+            Button(label="Cancel", line="cancel 7f3a9c"),
+        ),
+        ending=Ending.ASKED,
+    )
+
+
+def restarted(*outcomes: tuple[str, Outcome | errors.QuarterdeckError]) -> Reply:
+    results = [
+        Result(action=Restart(engine=HOST7, target=ref(name)), error=end)
+        if isinstance(end, errors.QuarterdeckError)
+        else Result(action=Restart(engine=HOST7, target=ref(name)), value=end)
+        for name, end in outcomes
+    ]
+    return made("restart --label app=shop", results)
+
+
+DONE = Outcome(status="done", took=1.24)
+FAILED = errors.Rejected(500, "driver failed programming external connectivity: port is already allocated")
+LATE = Outcome(status="unknown", detail="The engine did not answer in time.")
+
+SAMPLES: Mapping[str, tuple[str, Reply]] = {
+    "ps-5": ("ps", ps(FIVE)),
+    "ps-250": ("ps", ps(MANY)),
+    "logs": ("logs web", logs(8)),
+    "logs-2000": ("logs web", logs(2_000)),
+    "audit": ("audit", audit()),
+    "help": ("help", helped()),
+    "help-logs": ("help logs", helped("logs")),
+    "inspect": ("inspect web", inspect()),
+    "refusal": ("restart shop-db", refusal()),
+    "question": ("rm shop-db", question()),
+    "restarted": ("restart shop-web", restarted(("shop-web", DONE))),
+    "restart-failed": ("restart shop-web", restarted(("shop-web", FAILED))),
+    "restart-several": ("restart shop-*", restarted(("shop-web", DONE), ("shop-api", FAILED), ("shop-db", LATE))),
+    "hostile": ("ps", ps(HOSTILE)),
+    "hostile-outcomes": ("restart *", restarted(*((name, DONE) for name in NAMES))),
+    "hostile-outcome": ("restart x", restarted((NAMES[3], FAILED))),
+}

@@ -1,0 +1,58 @@
+"""Any text as mrkdwn that says that text."""
+
+from __future__ import annotations
+
+import html
+import re
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bot.slack import markup
+from core import plain
+from tests.unit.bot.slack import limits
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("web restarted in 1.2 s.", "web restarted in 1.2 s."),
+        ("<!channel> & co", "&lt;!channel&gt; &amp; co"),
+        ("a * b", "a `*` b"),
+        ("my_app_1 _x_", "my_app_1 `_x_`"),
+        ("all :white_check_mark: at 03:00:12", "all `:white_check_mark:` at 03:00:12"),
+        ("> said", "`&gt;` said"),
+        ("use web-* or `ps`", "use `web-*` or `ˋpsˋ`"),
+        ("@here look", "`@here` look"),
+        ("one\ntwo\u202e\x07", "one\ntwo␇"),
+    ],
+)
+def test_literal(text: str, shown: str) -> None:
+    assert markup.literal(text) == shown
+
+
+def test_code_and_bold() -> None:
+    assert markup.code("a`b\n<x>") == "`aˋb &lt;x&gt;`"
+    assert markup.code("") == "`–`"
+    assert markup.bold("About web") == "*About web*"
+    assert markup.bold("*x*") == "`*x*`"
+
+
+@given(st.text())
+def test_literal_says_the_text_and_nothing_else(text: str) -> None:
+    shown = markup.literal(text)
+    assert not limits.unsafe(shown)
+    read = html.unescape(re.sub(r"(?<!\S)`([^`\n]+)`(?!\S)", r"\1", shown)).replace("ˋ", "`")
+    lines = plain.paragraph(text).replace("ˋ", "`").split("\n")
+    assert read == "\n".join(line.rstrip() for line in lines)
+
+
+@given(st.text(alphabet=st.sampled_from("ab _*<&\n`\"'"), max_size=400), st.integers(10, 90), st.integers(0, 900))
+def test_pieces_keep_their_bounds_and_order(text: str, most: int, room: int) -> None:
+    found, whole = markup.pieces(text, room=room, most=max(most, 20), lead="")
+    assert sum(markup.size(piece) for piece in found) <= room
+    squeezed = "".join(markup.literal(text).split())
+    assert squeezed.startswith("".join("".join(found).split()))
+    if whole:
+        assert "".join("".join(found).split()) == squeezed

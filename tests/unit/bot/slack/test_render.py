@@ -1,0 +1,252 @@
+"""Replies as Slack messages: golden files of what commands really say, and every limit for any reply at all."""
+
+from __future__ import annotations
+
+import json
+import os
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from bot.slack import render
+from bot.slack.render import Shape
+from core.model.replies import Button, Fields, Lines, Reply, Table, Text, Tone, say
+from tests.unit.bot.slack import limits
+from tests.unit.bot.slack.samples import SAMPLES
+
+GOLDEN = Path(__file__).parents[3] / "golden" / "slack"
+# Every sample in the best shape; the lower ones where they differ.
+SHAPES = [(name, Shape.DATA_TABLE) for name in SAMPLES]
+SHAPES += [(name, shape) for name in ("ps-5", "ps-250", "hostile") for shape in (Shape.TABLE, Shape.PLAIN)]
+
+
+def _head(line: str) -> str:
+    return f"<@U1> · {line}"
+
+
+@pytest.mark.parametrize(("name", "shape"), SHAPES, ids=[f"{name}.{shape.name.lower()}" for name, shape in SHAPES])
+def test_what_commands_say(name: str, shape: Shape) -> None:
+    line, reply = SAMPLES[name]
+    told = render.message(reply, shape=shape, head=_head(line))
+    assert limits.problems(told.blocks, _head(line)) == []
+    document: dict[str, Any] = {"text": told.text, "blocks": told.blocks}
+    if told.paper:
+        lines = told.paper.text.splitlines()
+        ends = [*lines[:2], f"({len(lines)} lines)", *lines[-2:]]
+        document["paper"] = {"name": told.paper.name, "title": told.paper.title, "lines": ends}
+    text = json.dumps(document, indent=1, ensure_ascii=False) + "\n"
+    golden = GOLDEN / f"{name}.{shape.name.lower()}.json"
+    if os.environ.get("GOLDEN"):
+        golden.write_text(text)
+    assert text == golden.read_text(), "run with GOLDEN=1 to rewrite it, then review the difference"
+
+
+def test_every_golden_message_is_still_made() -> None:
+    assert {file.name for file in GOLDEN.iterdir()} == {f"{name}.{shape.name.lower()}.json" for name, shape in SHAPES}
+
+
+NASTY = ["<!channel>", "<@U1>", "<!subteam^S1|@sre>", "<#C1|ops>", "<http://e.example|x>", "```", "`", "*", "_", "~"]
+NASTY += [">", "&lt;", "&", ":x:", ":100:", "@here", "\u202e", "\u200b", "\x1b[31m", "\x00", "\n", " ", "\t", '"', "\\"]
+NASTY += ["\ud800", "https://e.example/", "web", "容器", "a_b", "\r", "x" * 3_000, "<" * 700, "`" * 900, "w " * 1_500]
+TEXT = st.lists(st.one_of(st.sampled_from(NASTY), st.text(max_size=8)), max_size=8).map("".join)
+CELL = st.one_of(TEXT, st.integers(), st.floats(), st.just(10**400), st.booleans())
+LINES = st.builds(lambda some, times: [*some] * times, st.lists(TEXT, max_size=5), st.sampled_from([1, 1, 40, 200]))
+
+
+@st.composite
+def tables(draw: st.DrawFn) -> Table:
+    width = draw(st.sampled_from([0, 1, 2, 3, 5, 20, 25]))
+    one = st.lists(CELL, min_size=width, max_size=width)
+    rows = draw(st.lists(one, max_size=4)) * draw(st.sampled_from([1, 1, 12, 30]))
+    columns = draw(st.lists(TEXT, min_size=width, max_size=width))
+    return Table(columns=columns, rows=rows, title=draw(TEXT), empty=draw(TEXT))
+
+
+BLOCK = st.one_of(
+    st.builds(Text, text=TEXT, tone=st.sampled_from(Tone)),
+    tables(),
+    st.builds(Lines, lines=LINES, title=TEXT),
+    st.builds(Fields, fields=st.dictionaries(TEXT, TEXT, max_size=14), title=TEXT),
+)
+BUTTON = st.builds(
+    Button, label=TEXT, line=st.one_of(TEXT, TEXT.map("confirm {}".format), st.just("ps")), danger=st.booleans()
+)
+REPLY = st.builds(
+    Reply,
+    blocks=st.builds(
+        lambda some, times: tuple(some) * times, st.lists(BLOCK, max_size=5), st.sampled_from([1, 1, 1, 1, 9])
+    ),
+    buttons=st.builds(
+        lambda some, times: tuple(some) * times, st.lists(BUTTON, max_size=4), st.sampled_from([1, 1, 20])
+    ),
+)
+
+
+@settings(max_examples=80, deadline=timedelta(seconds=20))
+@given(REPLY, st.sampled_from(Shape), st.sampled_from(["", "<@U1> · ps", "<@U1> " * 400, "<!" + "x" * 2_000 + ">"]))
+def test_every_limit_holds_for_any_reply(reply: Reply, shape: Shape, head: str) -> None:
+    told = render.message(reply, shape=shape, head=head)
+    shown = told.blocks[0]["elements"][0]["text"] if head and told.blocks[0]["type"] == "context" else ""
+    assert limits.problems(told.blocks, shown) == []
+    assert 1 <= len(told.text) <= 4_000
+    assert told.text.strip()
+    assert not limits.unsafe(told.text.removeprefix(shown).strip())
+    assert told == render.message(reply, shape=shape, head=head)
+    json.dumps(told.blocks, ensure_ascii=False).encode()
+    kinds = {block["type"] for block in told.blocks}
+    assert shape is Shape.DATA_TABLE or "data_table" not in kinds
+    assert shape is Shape.TABLE or "table" not in kinds
+    if told.paper:
+        assert told.paper.text.strip()
+        assert told.paper.name in json.dumps(told.blocks)
+
+
+@settings(max_examples=40, deadline=timedelta(seconds=20))
+@given(REPLY)
+def test_what_is_whole_needs_no_paper_and_what_is_cut_has_one(reply: Reply) -> None:
+    told = render.message(reply, shape=Shape.PLAIN)
+    shown = json.dumps(told.blocks)
+    says_so = any(words in shown for words in (" in the file ", "see the file "))
+    assert says_so == (told.paper is not None)
+
+
+def _only(reply: Reply, shape: Shape = Shape.DATA_TABLE, head: str = "") -> dict[str, Any]:
+    told = render.message(reply, shape=shape, head=head)
+    assert told.paper is None
+    assert len(told.blocks) == 1
+    return dict(told.blocks[0])
+
+
+def test_a_sentence_is_a_section_and_its_own_notification() -> None:
+    told = render.message(say("web restarted & well."), shape=Shape.PLAIN)
+    assert told.text == "web restarted &amp; well."
+    assert [block["text"]["text"] for block in told.blocks] == ["web restarted &amp; well."]
+
+
+def test_one_sign_before_the_worst() -> None:
+    reply = Reply(
+        blocks=(
+            Text(text="a", tone=Tone.GOOD),
+            Text(text="b", tone=Tone.BAD),
+            Text(text="c", tone=Tone.BAD),
+            Text(text="d"),
+        )
+    )
+    told = render.message(reply, shape=Shape.PLAIN)
+    assert [block["text"]["text"] for block in told.blocks] == ["a", ":x: b", "c", "d"]
+    assert told.text == "a\nb\nc\nd"
+
+
+def test_a_long_text_is_cut_between_words_and_lies_in_the_file() -> None:
+    words = " ".join(f"word{number}" for number in range(3_000))
+    told = render.message(say(words), shape=Shape.PLAIN, head="<@U1> · policy show")
+    sections = [block["text"]["text"] for block in told.blocks if block["type"] == "section"]
+    assert len(sections) > 3
+    assert words.startswith(" ".join(sections))
+    assert all(2_900 < len(section) <= 3_000 for section in sections[:-1])
+    assert "policy-show.txt" in told.blocks[-1]["elements"][0]["text"]
+    assert told.paper is not None
+    assert told.paper.name == "policy-show.txt"
+    assert "word2999" not in " ".join(sections)
+
+
+def test_numbers_sort_where_a_whole_column_is_numbers() -> None:
+    table = Table(columns=("N", "M", "BIG"), rows=((1.5, 1, 2**60), (20, "?", 1)), title="Use")
+    found = _only(Reply(blocks=(table,)))
+    assert found["caption"] == "Use (2 rows)"
+    assert found["rows"][1] == [
+        {"type": "raw_number", "value": 1.5, "text": "1.5"},
+        {"type": "raw_text", "text": "1"},
+        {"type": "raw_text", "text": str(2**60)},
+    ]
+
+
+def test_one_table_block_the_second_in_monospace() -> None:
+    table = Table(columns=("A",), rows=(("x",),))
+    told = render.message(Reply(blocks=(table, table)), shape=Shape.TABLE)
+    assert [block["type"] for block in told.blocks] == ["table", "rich_text"]
+    told = render.message(Reply(blocks=(table, table)), shape=Shape.DATA_TABLE)
+    assert [block["type"] for block in told.blocks] == ["data_table", "data_table"]
+
+
+@pytest.mark.parametrize(("rows", "page"), [(1, 10), (10, 10), (17, 17), (25, 25), (26, 20), (99, 20)])
+def test_a_page_shows_ten_to_twenty_five_rows(rows: int, page: int) -> None:
+    table = Table(columns=("A",), rows=tuple((str(at),) for at in range(rows)))
+    assert _only(Reply(blocks=(table,)))["page_size"] == page
+
+
+@pytest.mark.parametrize("shape", Shape)
+def test_rows_left_out_are_counted(shape: Shape) -> None:
+    table = Table(columns=("A",), rows=tuple((f"row-{at}",) for at in range(140)))
+    told = render.message(Reply(blocks=(table,)), shape=shape, head="ps")
+    note = told.blocks[-1]["elements"][0]["text"]
+    assert note.startswith("And 41 more rows. The whole table is in the file ps.txt.")
+    assert told.paper is not None
+    assert told.paper.text.split() == ["A", *(f"row-{at}" for at in range(140))]
+
+
+def test_long_cells_are_cut_before_rows_are_left_out() -> None:
+    table = Table(columns=("A", "B"), rows=tuple((str(at), "y" * 500) for at in range(60)))
+    told = render.message(Reply(blocks=(table,)), shape=Shape.DATA_TABLE)
+    assert len(told.blocks[0]["rows"]) == 61
+    assert told.blocks[0]["rows"][1][1]["text"] == "y" * 159 + "…"
+    assert told.blocks[1]["elements"][0]["text"].startswith("Some long cells are cut.")
+
+
+def test_a_short_note_is_whole_beside_a_table_that_is_too_long() -> None:
+    table = Table(columns=("A",), rows=tuple(("z" * 390,) for _ in range(99)))
+    note = Text(text="host8 is missing here: it does not answer.", tone=Tone.WARN)
+    told = render.message(Reply(blocks=(table, note)), shape=Shape.DATA_TABLE)
+    assert told.blocks[-1]["text"]["text"] == f":warning: {note.text}"
+
+
+def test_the_end_of_many_lines_and_the_file_of_all() -> None:
+    lines = [f"line {at} " + "-" * 300 * (at % 2) for at in range(500)]
+    told = render.message(Reply(blocks=(Lines(lines=lines),)), shape=Shape.PLAIN, head="<@U1> · logs web")
+    shown = told.blocks[1]["elements"][0]["elements"][0]["text"].split("\n")
+    assert [line.split()[1] for line in shown] == [str(at) for at in range(470, 500)]
+    assert shown[-1].endswith("… (309 characters)")
+    assert told.blocks[2]["elements"][0]["text"] == "The last 30 of 500 lines; all are in the file logs-web.txt."
+    assert told.paper is not None
+    assert told.paper.text == "\n".join(lines) + "\n"
+
+
+def test_fields_stand_side_by_side_until_they_are_many() -> None:
+    found = _only(Reply(blocks=(Fields(fields={"id": "1", "na*me": ""}, title="About"),)))
+    assert found["text"]["text"] == "*About*"
+    assert [field["text"] for field in found["fields"]] == ["*id*\n1", "`na*me`\n–"]
+    many = Fields(fields={f"key {at}": "x" for at in range(11)})
+    assert _only(Reply(blocks=(many,)))["type"] == "data_table"
+    assert _only(Reply(blocks=(many,)), Shape.PLAIN)["type"] == "rich_text"
+
+
+def test_a_danger_asks_first_unless_it_answers() -> None:
+    buttons = (
+        Button(label="Remove web", line="rm web", danger=True),
+        Button(label="Yes", line="confirm 7f", danger=True),
+        Button(label="Look", line="ps"),
+    )
+    told = render.message(Reply(blocks=(), buttons=buttons), shape=Shape.PLAIN)
+    remove, yes, look = told.blocks[-1]["elements"]
+    assert remove["confirm"]["text"]["text"] == "This says: rm web"
+    assert "confirm" not in yes
+    assert yes["style"] == "danger"
+    assert "style" not in look
+    assert [button["value"] for button in (remove, yes, look)] == ["rm web", "confirm 7f", "ps"]
+
+
+def test_a_button_that_cannot_be_pressed_is_told() -> None:
+    buttons = (Button(label="All", line="ps " + "x" * 2_000), Button(label="Look", line="ps"))
+    told = render.message(Reply(blocks=(), buttons=buttons), shape=Shape.PLAIN)
+    assert [block["type"] for block in told.blocks[-2:]] == ["actions", "context"]
+    assert told.blocks[-1]["elements"][0]["text"].startswith("1 button left out")
+
+
+def test_nothing_is_said_as_such() -> None:
+    told = render.message(Reply(blocks=()), shape=Shape.PLAIN)
+    assert told.text == "There is nothing to show."
+    assert len(told.blocks) == 1
