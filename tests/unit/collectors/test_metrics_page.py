@@ -189,7 +189,9 @@ class Library:
     def collect(self) -> Sequence[Metric]:
         who = ("host", "engine", "name")
         extra = [f"label_{label}" for label in self.labels]
-        about = {family.name: family for family in text_string_to_metric_families(b"".join(containers.FAMILIES).decode())}
+        about = {
+            family.name: family for family in text_string_to_metric_families(b"".join(containers.FAMILIES).decode())
+        }
 
         def gauge(name: str, *labels: str) -> GaugeMetricFamily:
             name = f"{metrics.PREFIX}_{name}"
