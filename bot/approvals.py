@@ -74,15 +74,21 @@ class Approvals:
         return question
 
     async def peek(self, token: str) -> Question:
-        """The question, left where it is. Raises Expired."""
+        """The question, left where it is. Raises Expired, and Garbled for one of another version."""
         return _read(await self._store.peek_question(token))
 
     async def claim(self, token: str) -> Question:
-        """The question, taken out: one winner. Raises Expired for everybody else."""
+        """The question, taken out: one winner. Raises Expired for everybody else, and as `peek`."""
         return _read(await self._store.claim_question(token))
 
 
 def _read(data: bytes | None) -> Question:
     if data is None:
         raise errors.Expired(hint="Give the command again if it is still wanted.")
-    return msgspec.json.decode(data, type=Question)
+    try:
+        return msgspec.json.decode(data, type=Question)
+    except msgspec.MsgspecError as error:
+        raise errors.Garbled(
+            "That question was asked by another version of Quarterdeck.",
+            hint="Nothing was done; give the command again if it is still wanted.",
+        ) from error

@@ -24,7 +24,7 @@ from core.kept import Claim
 from core.model import actions, desk
 from core.model.actions import Risk
 from core.model.people import Identity, Place
-from core.model.policy import Grant
+from core.model.policy import Decision, Grant, Verdict
 from core.model.refs import EVERYTHING, Facts, Kind, Ref, Selector
 from core.ports import Call, Query
 from core.store import Store
@@ -76,7 +76,11 @@ class Desk(Adapter):
     async def explain(self, action: desk.Explain, seconds: float) -> desk.Explanation:
         facts = await self._facts(action.target, seconds) if action.target else None
         decisions = []
-        for verb, risk in self._verbs(action.word):
+        verbs = self._verbs(action.word)
+        if not verbs:
+            free = "It needs no grant of its own: what is answered with it is decided again."
+            decisions.append((action.word, Decision(verdict=Verdict.ALLOW, rule="answers", reason=free)))
+        for verb, risk in verbs:
             held = policy.stand(self._book.policy, action.who, action.place, verb, risk)
             target = action.target or Ref(engine=desk.DESK, kind=Kind.ENGINE, id=verb, name=verb)
             decision = (
@@ -198,15 +202,22 @@ class Desk(Adapter):
         )
 
     def _may_pass_on(self, by: Identity, place: Place, wanted: Grant) -> None:
-        """Nobody grants what they lack: each verb must be theirs, on no fewer things and in no fewer places."""
+        """Nobody grants what they lack: each verb must be theirs, on no fewer things, in no fewer places, and under no
+        brake that would not be on the other."""
         if by.admin:
             return
         held = self._book.policy
         for kind in actions.every():
             if not policy.covers(wanted.can, kind.verb, kind.risk, held.roles):
                 continue
-            mine = policy.stand(held, by, place, kind.verb, kind.risk).grants
-            if not any(_wider(own.on, wanted.on) and _as_many(own.places, wanted.places) for own in mine):
+            mine = policy.stand(held, by, place, kind.verb, kind.risk)
+            if guard := next((one for one in mine.guards if one.who not in ("everyone", wanted.who)), None):
+                raise errors.NotPermitted(
+                    f"You may not grant {kind.verb}: {guard.id} holds for {guard.who} and may not for {wanted.who}.",
+                    rule="grant-only-what-you-have",
+                    hint=f"It can be given by {', '.join(policy.granters(held)[:4])}.",
+                )
+            if not any(_wider(own.on, wanted.on) and _as_many(own.places, wanted.places) for own in mine.grants):
                 raise errors.NotPermitted(
                     f"You may not grant {kind.verb} on {wanted.on}: you do not have that yourself.",
                     rule="grant-only-what-you-have",

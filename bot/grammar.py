@@ -60,7 +60,9 @@ def _find(said: Sequence[str], catalogue: Catalogue) -> Command:
     word, following = said[0], said[1:]
     if word.lower() not in catalogue.words and following and following[0].lower() in catalogue.words:
         turned = words.quote([following[0].lower(), word, *following[1:]])
-        raise errors.UnknownCommand(f"There is no command “{word}”.", hint=f"The command comes first: {turned}")
+        raise errors.UnknownCommand(
+            f"There is no command “{words.shown(word)}”.", hint=f"The command comes first: {turned}"
+        )
     return catalogue.find(word)
 
 
@@ -154,7 +156,8 @@ class _Reading:
         if not queue or (queue[0].startswith("-") and len(queue[0]) > 1 and not _NEGATIVE.match(queue[0])):
             cure = f"Write {name} {usages.sample(arg)}."
             if queue and queue[0] != "--":
-                cure += f" If {queue[0]} is the value: {arg.name}={queue[0]}."
+                value = words.shown(queue[0])
+                cure += f" If {value} is the value: {arg.name}={value}."
             raise self._bad(f"{name} needs a value.", cure)
         return queue.pop(0)
 
@@ -175,7 +178,8 @@ class _Reading:
                 raise self._bad(f"{self.command.name} needs {usages.placeholder(arg)}: {arg.help}.", self._example())
         if left:
             raise self._bad(
-                f"{self.command.name} cannot make sense of “{left[0]}”.", f"Usage: {usages.usage(self.command)}"
+                f"{self.command.name} cannot make sense of “{words.shown(left[0])}”.",
+                f"Usage: {usages.usage(self.command)}",
             )
 
     def _value(self, arg: Arg) -> Any:
@@ -194,7 +198,9 @@ class _Reading:
                 return text.lower()
             close = usages.closest(text.lower(), arg.choices)
             known = f"It can be {', '.join(arg.choices)}."
-            raise self._bad(f"{name} cannot be “{text}”.", f"Did you mean {close}? {known}" if close else known)
+            raise self._bad(
+                f"{name} cannot be “{words.shown(text)}”.", f"Did you mean {close}? {known}" if close else known
+            )
         match arg.take:
             case Take.COUNT:
                 return self._count(arg, name, text)
@@ -216,18 +222,22 @@ class _Reading:
         top = arg.top or MOST
         if not _NUMBER.fullmatch(text) or not least <= int(text) <= top:
             what = "seconds, a whole number" if arg.take is Take.SECONDS else "a whole number"
-            raise self._bad(f"{name} cannot be “{text}”.", f"It takes {what} from {least} to {top:,}.")
+            raise self._bad(f"{name} cannot be “{words.shown(text)}”.", f"It takes {what} from {least} to {top:,}.")
         return int(text)
 
     def _duration(self, name: str, text: str) -> timedelta:
         if _NUMBER.fullmatch(text):
             raise self._bad(f"{name} {text}: of what?", f"Write {text}s, {text}m, {text}h or {text}d.")
         if not _DURATION.fullmatch(text.lower()):
-            raise self._bad(f"{name} cannot be “{text}”.", "It takes a time such as 90s, 10m, 2h, 1h30m or 1d.")
+            raise self._bad(
+                f"{name} cannot be “{words.shown(text)}”.", "It takes a time such as 90s, 10m, 2h, 1h30m or 1d."
+            )
         pairs = re.findall(r"([0-9]+)([smhdw])", text.lower())
         seconds = sum(int(number) * usages.UNITS[unit] for number, unit in pairs)
         if not 0 < seconds <= LONGEST_DURATION.total_seconds():
-            raise self._bad(f"{name} cannot be “{text}”.", f"It takes a time from 1s to {LONGEST_DURATION.days}d.")
+            raise self._bad(
+                f"{name} cannot be “{words.shown(text)}”.", f"It takes a time from 1s to {LONGEST_DURATION.days}d."
+            )
         return timedelta(seconds=seconds)
 
     def _unknown(self, name: str, by_name: Mapping[str, Arg]) -> errors.BadUsage:
@@ -236,7 +246,7 @@ class _Reading:
         close = usages.closest(name, long) if name.startswith("--") else ""
         hint = f"Did you mean {close}? " if close else ""
         hint += f"Its options: {shown}." if shown else "It has no options."
-        return self._bad(f"{self.command.name} has no option {name}.", hint)
+        return self._bad(f"{self.command.name} has no option {words.shown(name)}.", hint)
 
     def _example(self) -> str:
         return (

@@ -22,14 +22,15 @@ class Limits:
     def spend_here(self, who: str, risk: Risk) -> float:
         """Takes one from this process' own bucket; returns the seconds to wait, 0 when it was there to take.
 
-        The same generic cell rate as the store's: a bucket of `count`, refilled evenly over `period`. A refused try
-        does not move the horizon.
+        The same generic cell rate as the store's: a bucket of `burst`, refilled by `count` over each `period`. A
+        refused try does not move the horizon.
         """
         rate = self.rates[risk]
         step = rate.period / rate.count
+        depth = step * (rate.burst or rate.count)
         now = self._clock()
         free_at = max(self._free_at.get((who, risk), now), now)
-        wait = free_at + step - (now + rate.period)
+        wait = free_at + step - (now + depth)
         # A millionth of a second is float dust, not a reason to refuse the last of the bucket.
         if wait > 1e-6:
             return wait

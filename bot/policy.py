@@ -79,9 +79,14 @@ def judge(stand: Stand, ref: Ref, facts: Facts | None, now: datetime) -> Decisio
     if allowed is None:
         return _denied(stand, ref)
     decision = Decision(verdict=Verdict.ALLOW, rule=allowed.id, reason=f"{allowed.who} may {stand.verb}")
-    for guard in stand.guards:
-        # Only a clear no lets one pass a guard; not knowing counts as a match.
-        if guard.on.judge(ref, facts) is False or VERDICT_OF[guard.ask] <= decision.verdict:
+    # Only a clear no lets one pass a guard; not knowing counts as a match.
+    return _braked(decision, stand, [guard for guard in stand.guards if guard.on.judge(ref, facts) is not False])
+
+
+def _braked(decision: Decision, stand: Stand, guards: Sequence[Guard]) -> Decision:
+    """The strictest of these guards' verdicts, or the decision where none is stricter."""
+    for guard in guards:
+        if VERDICT_OF[guard.ask] <= decision.verdict:
             continue
         decision = Decision(
             verdict=VERDICT_OF[guard.ask],
@@ -94,11 +99,13 @@ def judge(stand: Stand, ref: Ref, facts: Facts | None, now: datetime) -> Decisio
 
 
 def anything(stand: Stand, ref: Ref) -> Decision:
-    """The verdict on a list as a whole: allowed if there could be a row the asker may see."""
+    """The verdict where no single target is meant, as on a list as a whole: allowed if there could be a target that is.
+    Guards that hold for all targets hold here too; narrower ones are asked for each."""
     if not stand.grants:
         return _denied(stand, ref)
     grant = stand.grants[0]
-    return Decision(verdict=Verdict.ALLOW, rule=grant.id, reason=f"{grant.who} may {stand.verb}")
+    decision = Decision(verdict=Verdict.ALLOW, rule=grant.id, reason=f"{grant.who} may {stand.verb}")
+    return _braked(decision, stand, [guard for guard in stand.guards if guard.on.matches_all()])
 
 
 def decide(  # noqa: PLR0917 (the question in full, in the order it is asked)

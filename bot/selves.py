@@ -28,7 +28,8 @@ def from_mounts(text: str) -> set[str]:
         found
         for line in text.splitlines()
         if _OWN_FILES.search(line)
-        for found in _ID.findall(line.split(" - ")[0].split()[3])
+        for root in line.split()[3:4]
+        for found in _ID.findall(root)
     }
 
 

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from commands.spec import Arg, Command, Take
-from core import errors
+from core import errors, words
 
 NOT_COMMANDS = frozenset({"spec"})
 
@@ -34,7 +34,7 @@ class Catalogue:
         if command is None:
             close = difflib.get_close_matches(word.lower(), list(self.words), n=2, cutoff=0.6)
             hint = f"Did you mean {' or '.join(close)}?" if close else "Say help to see them all."
-            raise errors.UnknownCommand(f"There is no command “{word}”.", hint=hint)
+            raise errors.UnknownCommand(f"There is no command “{words.shown(word)}”.", hint=hint)
         return command
 
 

@@ -16,6 +16,7 @@ from core import errors
 
 LONGEST_LINE = 4_000
 MOST_WORDS = 64
+LONGEST_SHOWN = 60
 DOUBLE = '"“”„‟'
 SINGLE = "'‘’‚‛"
 ENTITIES = (("&amp;", "&"), ("&lt;", "<"), ("&gt;", ">"))
@@ -54,6 +55,11 @@ def split(line: str) -> list[str]:
 def quote(words: Iterable[str]) -> str:
     """A line that splits into exactly these words; for buttons and for what the audit keeps."""
     return " ".join(_quoted(word) for word in words)
+
+
+def shown(word: str) -> str:
+    """A word as an answer repeats it: the beginning tells which was meant."""
+    return word if len(word) <= LONGEST_SHOWN else f"{word[: LONGEST_SHOWN - 1]}…"
 
 
 def _quoted(word: str) -> str:

@@ -12,6 +12,7 @@ import hashlib
 import time
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
+from datetime import UTC, datetime
 
 import msgspec
 
@@ -159,11 +160,16 @@ class FakeRuntime(Adapter):
     async def inspect(self, action: actions.InspectContainer, seconds: float) -> Document:
         await self._answer("inspect", seconds)
         row = self._find(action.target)
-        state = {"Status": row.state, "ExitCode": row.exit_code or 0}
+        state = {
+            "Status": row.state,
+            "ExitCode": row.exit_code or 0,
+            "StartedAt": datetime.fromtimestamp(row.started_at or 0, UTC).isoformat(),
+        }
         data = {
             "Id": row.ref.id,
             "Name": f"/{row.ref.name}",
             "State": state,
+            "Mounts": [],
             "Config": {"Image": row.image, "Labels": row.labels},
         }
         return Document(ref=row.ref, data=data)

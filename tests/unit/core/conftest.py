@@ -14,13 +14,15 @@ from pathlib import Path
 import pytest
 
 from core import store_server
+from tests.support import need
 
 
 @pytest.fixture(scope="session", params=["valkey", "redis"])
 def store_socket(request: pytest.FixtureRequest) -> Iterator[Path]:
-    binary = store_server.bundled() if request.param == "valkey" else shutil.which("redis-server")
+    bundled = store_server.bundled() if request.param == "valkey" else None
+    binary = bundled or shutil.which(f"{request.param}-server")
     if binary is None:
-        pytest.skip(f"no {request.param} server is installed")
+        need("redis", f"{request.param}-server")
     with tempfile.TemporaryDirectory(prefix="qd-test-") as folder:
         path = Path(folder) / "s.sock"
         command = [str(binary), "--port", "0", "--unixsocket", str(path), "--save", "", "--dir", folder]

@@ -1,0 +1,99 @@
+"""One true line of each command on a real dockerd: words in at the top of the road, the adapter and the daemon at its
+end, and what really became of the container."""
+
+import json
+import re
+
+import pytest
+
+from bot import terminal
+from core.model.replies import Ending
+from runtimes import registry
+from tests.road import WORDS, Deck
+from tests.support import wait_for
+
+# Line, what its reply holds, and the state of `web` afterwards (None: gone). Of each command one of its own examples,
+# but for tokens and ids, which are filled in.
+LINES = {
+    "ps": ("ps web", r"web +[0-9a-f]{12}", "running"),
+    "logs": ("logs web --tail 500 -t", r"\d{4}-\d\d-\d\dT\S+Z hello", "running"),
+    "inspect": (
+        "inspect web --format '{{.State.Status}} since {{.State.StartedAt}}'",
+        r"^running since 2\d{3}-",
+        "running",
+    ),
+    "events": ("events web --since 10m", r"started +web", "running"),
+    "start": ("start web", r"web was already running", "running"),
+    "stop": ("stop web --timeout 30", r"web stopped", "exited"),
+    "restart": ("restart web", r"web restarted", "running"),
+    "kill": ("kill web", r"web killed", "exited"),
+    "pause": ("pause web", r"web paused", "paused"),
+    "unpause": ("unpause web", r"web was not paused", "running"),
+    "rm": ("rm -f web", r"cannot be undone", "running"),
+    "confirm": ("confirm {token}", r"web removed", None),
+    "cancel": ("cancel {token}", r"nothing was done", "running"),
+    "can": ("can web restart", r"container\.restart on web: yes", "running"),
+    "grant": ("grant console:alice container.restart --name 'web-*' --host 'prod-*'", r"revoke g-", "running"),
+    "grants": ("grants", r"group:sre", "running"),
+    "revoke": ("revoke {grant}", r"group:sre", "running"),
+    "whoami": ("whoami", r"console:alice", "running"),
+    "audit": ("audit", r"grant group:sre operator", "running"),
+    "help": ("help logs", r"Usage: logs", "running"),
+}
+
+
+@pytest.fixture
+async def deck(valkey, dockerd):
+    engine = registry.open_engine(registry.Door(kind="docker", url=dockerd.url))
+    async with Deck(valkey.url, [engine]) as made:
+        yield made
+
+
+def test_every_command_has_its_line():
+    assert LINES.keys() == WORDS.commands.keys()
+    for name, (line, _, _) in LINES.items():
+        assert "{" in line.replace("{{", "") or line in WORDS.find(name).examples
+
+
+@pytest.mark.engine
+@pytest.mark.parametrize("name", LINES)
+async def test_a_command_on_a_real_daemon(deck, dockerd, name):
+    line, shown, state = LINES[name]
+    dockerd.run("web", "echo hello; exec sleep 3600")
+    wait_for("the first line", lambda: b"hello" in dockerd.api.logs("web"))
+    granted = terminal.render(await deck.say("grant group:sre operator"))
+    filled = {"{grant}": re.search(r"g-[0-9a-f]{6}", granted)[0]}
+    if "{token}" in line:
+        filled["{token}"] = (await deck.say("rm -f web")).buttons[0].line.split()[1]
+    for key, value in filled.items():
+        line = line.replace(key, value)
+    reply = await deck.say(line)
+    text = terminal.render(reply)
+    assert reply.ending is (Ending.ASKED if name == "rm" else Ending.OK), text
+    assert re.search(shown, text, re.MULTILINE), text
+    assert json.loads(terminal.to_json(reply))["ending"] == reply.ending
+    left = {row["Names"][0]: row["State"] for row in dockerd.api.containers(all=True)}
+    assert left == ({"/web": state} if state else {})
+
+
+@pytest.mark.engine
+async def test_a_day_of_one_container(deck, dockerd):
+    """Each change in turn, and the daemon's word on it."""
+    dockerd.run("web")
+    for line, state in (
+        ("pause web", "paused"),
+        ("unpause web", "running"),
+        ("stop web -t 1", "exited"),
+        ("start web", "running"),
+        ("kill web --signal TERM", "exited"),
+    ):
+        assert (await deck.say(line)).ending is Ending.OK
+        wait_for(f"{line}: {state}", lambda state=state: dockerd.state("web")["Status"] == state)
+    asked = await deck.say("rm web")
+    assert (await deck.say(asked.buttons[0].line)).ending is Ending.OK
+    assert dockerd.api.containers(all=True) == []
+    gone = await deck.say("logs web")
+    assert gone.ending is Ending.NOTHING
+    rows = await deck.store.read_audit(count=100)
+    ended = [(row.fields["verb"], row.fields["status"]) for row in reversed(rows) if row.fields["phase"] == "outcome"]
+    assert ended == [(f"container.{verb}", "done") for verb in ("pause", "unpause", "stop", "start", "kill", "remove")]

@@ -1,0 +1,81 @@
+"""A whole road for tests: words in, a reply out, over the engines a test brings and a real store; nothing is skipped
+on the way."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime, timedelta
+
+from bot import approvals, audit, book, desk, dispatch, limits
+from commands import catalogue
+from core.metrics import Metrics
+from core.model.actions import Risk
+from core.model.people import Identity, Invocation, Place
+from core.model.policy import Policy
+from core.model.replies import Reply
+from core.ports import Runtime
+from core.store import Rate, Store
+from runtimes.fleet import Fleet
+
+WORDS = catalogue()
+OWNER = Identity(id="console:alice", name="alice", admin=True)
+CONSOLE = Place(channel="console")
+
+
+def now() -> datetime:
+    return datetime.now(UTC)
+
+
+class Deck:
+    """One replica. `say` is what a person types; `token` names the questions it asks."""
+
+    def __init__(
+        self,
+        url: str,
+        engines: Sequence[Runtime] = (),
+        *,
+        policy: Policy | None = None,
+        token: Callable[[], str] = approvals.new_token,
+        seconds: float = 30.0,
+    ) -> None:
+        self.store = Store.open(url)
+        self.engines = tuple(engines)
+        self.seconds = seconds
+        self.book = book.Book(self.store, policy or Policy())
+        self.desk = desk.Desk(book=self.book, store=self.store, catalogue=WORDS, clock=now)
+        self.fleet = Fleet(self.engines, desk=self.desk)
+        self.desk.fleet = self.fleet
+        self.audit = audit.Audit(self.store, clock=now, count=lambda phase: None)
+        self._ids = itertools.count()
+        self._road = dispatch.Road(
+            catalogue=WORDS,
+            fleet=self.fleet,
+            store=self.store,
+            book=self.book,
+            limits=limits.Limits(dict.fromkeys(Risk, Rate(count=10_000, period=1.0))),
+            approvals=approvals.Approvals(self.store, ttl=timedelta(minutes=5), token=token),
+            audit=self.audit,
+            metrics=Metrics(),
+            clock=now,
+            replica="one",
+        )
+
+    async def __aenter__(self) -> Deck:
+        await self.store.beat("one", 300)
+        return self
+
+    async def __aexit__(self, *error: object) -> None:
+        for engine in self.engines:
+            await engine.aclose()
+        await self.store.aclose()
+
+    def line(self, line: str, who: Identity = OWNER, place: Place = CONSOLE) -> Invocation:
+        at = now()
+        deadline = at + timedelta(seconds=self.seconds)
+        return Invocation(id=f"i{next(self._ids)}", who=who, line=line, place=place, at=at, deadline=deadline)
+
+    async def say(self, line: str, who: Identity = OWNER, place: Place = CONSOLE) -> Reply:
+        reply = await self._road.answer(self.line(line, who, place))
+        assert reply is not None
+        return reply

@@ -1,0 +1,122 @@
+"""Every example of every help text, said as it stands there: the whole road, a fleet in which it means something, and
+the reply as text and as JSON."""
+
+import json
+import shlex
+
+import msgspec
+import pytest
+
+from bot import approvals, terminal
+from core.model.actions import Risk
+from core.model.events import EventKind
+from core.model.people import Identity
+from core.model.policy import Grant, Policy
+from core.model.replies import Ending
+from runtimes.fake import FakeRuntime
+from tests.road import WORDS, Deck
+
+EXAMPLES = [(command, line) for command in WORDS for line in command.examples]
+NEWCOMER = Identity(id="console:carol", name="carol")
+POLICY = Policy(grants=(Grant(id="grants.0", who=NEWCOMER.id, can=("viewer",)),))
+SHOP = {"app": "shop", "team": "shop", "com.docker.compose.project": "shop", "com.docker.compose.service": "front"}
+# What a command would have nothing to do on as the fleet stands.
+SHOP_NAMES = ("web", "api", "shop-front", "shop-cart")
+IDLE = {"start": SHOP_NAMES, "rm": ("batch-1", "batch-2")}
+
+
+@pytest.fixture
+def engines():
+    """Hosts prod-1 and test-1; a shop, batches and something old, with a history."""
+    prod, test = FakeRuntime("prod-1", kind="docker"), FakeRuntime("test-1", kind="docker")
+    for name in SHOP_NAMES:
+        prod.add(name, labels=SHOP, log=(f"{name} is up", "GET / 200"))
+    prod.say(row(prod, "shop-cart").ref, "cart: out of stock", stream="stderr")
+    prod.happen(EventKind.HEALTH, row(prod, "shop-cart").ref, health="unhealthy")
+    prod.add("batch-1")
+    prod.add("batch-2")
+    test.add("old-web")
+    test.happen(EventKind.DIED, row(test, "old-web").ref, exit_code="0")
+    return prod, test
+
+
+def row(engine, name):
+    return next(one for one in engine.containers.values() if one.ref.name == name)
+
+
+def changes(engines):
+    return [what for engine in engines for what in engine.asked if what == "change"]
+
+
+@pytest.mark.parametrize(("command", "line"), EXAMPLES, ids=[line for _, line in EXAMPLES])
+async def test_an_example_does_what_it_promises(valkey, engines, command, line):
+    prod, _ = engines
+    said = shlex.split(line)
+    answers = command.name in ("confirm", "cancel")
+    token = (lambda: said[-1]) if answers else approvals.new_token
+    async with Deck(valkey.url, engines, policy=POLICY, token=token) as deck:
+        for before in ("restart batch-1", "ps"):
+            assert (await deck.say(before)).ending is Ending.OK
+        assert (await deck.say("stop web", NEWCOMER)).ending is Ending.REFUSED
+        for name in IDLE.get(command.name, ()):
+            prod.happen(EventKind.DIED, row(prod, name).ref, exit_code="0")
+        if command.name == "unpause":
+            for name in SHOP_NAMES:
+                prod.happen(EventKind.PAUSED, row(prod, name).ref)
+        if answers:
+            assert (await deck.say("rm -f batch-1")).ending is Ending.ASKED
+        if command.name == "revoke":
+            kept = Grant(id=said[-1], who="everyone", can=("viewer",), source="store")
+            await deck.store.add_grant(kept.id, msgspec.json.encode(kept))
+        for engine in engines:
+            engine.asked.clear()
+        replies = [await deck.say(line)]
+        if replies[0].ending is Ending.ASKED:
+            assert not changes(engines)
+            replies.append(await deck.say(replies[0].buttons[0].line))
+        assert replies[-1].ending is Ending.OK, terminal.render(replies[-1])
+    acts = command.risk != Risk.READ and any(verb.startswith("container.") for verb in command.verbs)
+    assert bool(changes(engines)) == (acts or command.name == "confirm")
+    # Nothing is removed unasked, nor are the four of the shop changed at once.
+    assert (len(replies) == 2) == (command.name == "rm" or (acts and "app=shop" in line))
+    for shown in replies:
+        text = terminal.render(shown, width=100)
+        assert text.strip() and "\x1b" not in text
+        document = json.loads(terminal.to_json(shown))
+        assert document["ending"] == shown.ending
+        assert document["blocks"]
+
+
+SEEN = {
+    "ps --label app=shop --health unhealthy": ("shop-cart",),
+    "ps 'shop-*' --host 'prod-*' -q": (),
+    "logs 'shop-*' --since 1h --stderr": ("cart: out of stock",),
+    "logs web api --since 10m": ("web | web is up", "api | api is up"),
+    "inspect web -f '{{index .Config.Labels \"com.docker.compose.project\"}}'": ("shop",),
+    "events web --since 10m": ("created", "started"),
+    "audit --who console:alice --since 1d": ("restart batch-1",),
+    "audit --refused": ("stop web", "console:carol"),
+    "can 'shop-*' container.logs": ("shop-front", "shop-cart", "yes"),
+    "whoami": ("console:alice",),
+    "logs --help": ("--tail",),
+}
+
+
+def test_what_is_looked_for_stands_in_a_help_text():
+    assert SEEN.keys() <= {line for _, line in EXAMPLES}
+
+
+@pytest.mark.parametrize("line", SEEN)
+async def test_an_example_shows_what_it_is_about(valkey, engines, line):
+    prod, _ = engines
+    async with Deck(valkey.url, engines, policy=POLICY) as deck:
+        await deck.say("restart batch-1")
+        await deck.say("stop web", NEWCOMER)
+        text = terminal.render(await deck.say(line))
+    for words in SEEN[line]:
+        assert words in text
+    if line.endswith("-q"):
+        assert text.split() == sorted(
+            (row(prod, name).ref.id[:12] for name in ("shop-cart", "shop-front")), key=text.find
+        )
+        assert len(text.split()) == 2

@@ -1,0 +1,164 @@
+"""What one asker may see: hidden things do not exist, facts are as old as the look that found them, plans keep their
+targets."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from bot import sight
+from core import errors
+from core.model import actions
+from core.model import desk as asked
+from core.model.events import EventKind
+from core.model.people import Identity, Place
+from core.model.policy import Ask, Grant, Guard, Policy, Verdict
+from core.model.refs import Selector
+from core.ports import Call, Query
+from runtimes.fake import FakeRuntime
+from runtimes.fleet import Fleet
+
+BOB = Identity(id="slack:T1/BOB", name="bob")
+OPS = Place(channel="#ops")
+DEV = Selector(labels=(("env", "dev"),))
+DEV_ONLY = Grant(id="dev", who="everyone", can=("*",), on=DEV)
+ALL = Grant(id="all", who="everyone", can=("*",))
+
+
+class Yard:
+    """Two engines: dev and prod containers on the first, one more on the second."""
+
+    def __init__(self):
+        self.one, self.two = FakeRuntime("h1", kind="docker"), FakeRuntime("h2", kind="docker")
+        self.web = self.one.add("web", labels={"env": "dev"})
+        self.dear = self.one.add("web-p", labels={"env": "prod"})
+        self.far = self.two.add("far", labels={"env": "dev"})
+        self.fleet = Fleet([self.one, self.two])
+
+    def seen_by(self, *grants, guards=(), now=None, who=BOB):
+        now = now or datetime.now(UTC)
+        call = Call(id="c", who=who.id, deadline=datetime.now(UTC) + timedelta(seconds=20), invocation="i")
+        policy = Policy(grants=grants, guards=tuple(guards))
+        return sight.Sight(engines=self.fleet, in_force=policy, who=who, place=OPS, call=call, now=now)
+
+
+@pytest.fixture
+def yard():
+    return Yard()
+
+
+async def names(view, *words, **more):
+    return [ref.name for ref in await view.find(Query(words=words, **more))]
+
+
+async def test_what_may_not_be_listed_is_neither_found_nor_suggested(yard):
+    view = yard.seen_by(DEV_ONLY)
+    assert await names(view, labels=("env",)) == ["web", "far"]
+    assert await names(view, "*") == ["web", "far"]
+    with pytest.raises(errors.NotFound) as hidden:
+        await view.find(Query(words=("web-p",)))
+    with pytest.raises(errors.NotFound) as absent:
+        await view.find(Query(words=("web-q",)))
+    assert hidden.value.say() == absent.value.say().replace("web-q", "web-p")
+    assert hidden.value.hint == "Did you mean web?"
+    # A prefix that means one visible thing is not made ambiguous by a hidden one.
+    assert await names(view, "we") == ["web"]
+    with pytest.raises(errors.Ambiguous):
+        await yard.seen_by(ALL).find(Query(words=("we",)))
+
+
+async def test_who_may_list_nothing_finds_nothing(yard):
+    for grants in ((), (Grant(id="g", who="everyone", can=("container.restart",)),)):
+        with pytest.raises(errors.NotFound):
+            await yard.seen_by(*grants).find(Query(words=("web",)))
+
+
+async def test_a_deny_guard_hides_and_a_guard_that_asks_does_not(yard):
+    def guard(ask):
+        return Guard(id="g", can=("container.list",), ask=ask, on=DEV)
+
+    assert await names(yard.seen_by(ALL, guards=[guard(Ask.DENY)]), "*") == ["web-p"]
+    for ask in (Ask.CONFIRM, Ask.APPROVE):
+        assert len(await names(yard.seen_by(ALL, guards=[guard(ask)]), "*")) == 3
+
+
+async def test_a_target_is_judged_on_the_facts_it_was_found_with(yard):
+    may = Grant(id="r", who="everyone", can=("container.restart",), on=DEV)
+    look = Grant(id="l", who="everyone", can=("container.list",))
+    view = yard.seen_by(may, look)
+    restart = actions.Restart(engine=yard.web.engine, target=yard.web)
+    # Not found by this view: nothing is known of it, so no grant that needs facts holds.
+    assert view.decide(restart, yard.web).verdict is Verdict.DENY
+    web, dear = await view.find(Query(words=("web", "web-p")))
+    assert view.decide(restart, web).verdict is Verdict.ALLOW
+    assert view.decide(restart, dear).verdict is Verdict.DENY
+    assert yard.one.asked == ["list"]
+
+
+async def test_a_list_is_allowed_as_a_whole_and_its_rows_one_by_one(yard):
+    view = yard.seen_by(DEV_ONLY)
+    action = actions.ListContainers(engine=yard.one.ref)
+    whole = await yard.fleet.run(action, view.call)
+    assert view.decide(action, action.touches()[0]).verdict is Verdict.ALLOW
+    kept = await view.filter(action, whole)
+    assert [row.ref.name for row in kept.rows] == ["web"]
+    assert (kept.source, kept.age) == (whole.source, whole.age)
+    assert await yard.seen_by(ALL).filter(action, whole) is whole
+    assert (await yard.seen_by().filter(action, whole)).rows == ()
+    assert yard.seen_by().decide(action, action.touches()[0]).verdict is Verdict.DENY
+
+
+async def test_events_of_hidden_and_of_vanished_things_are_hidden_where_facts_decide(yard):
+    gone = yard.one.add("gone", labels={"env": "dev"})
+    yard.one.happen(EventKind.REMOVED, gone)
+    action = actions.ListEvents(engine=yard.one.ref)
+    told = await yard.fleet.run(action, yard.seen_by(ALL).call)
+    assert {event.subject.name for event in told} == {"web", "web-p", "gone"}
+    assert {event.subject.name for event in await yard.seen_by(DEV_ONLY).filter(action, told)} == {"web"}
+    by_name = Grant(id="n", who="everyone", can=("event.list",), on=Selector(name="gone"))
+    assert {event.subject.name for event in await yard.seen_by(by_name).filter(action, told)} == {"gone"}
+    assert await yard.seen_by(ALL).filter(action, told) is told
+    assert await yard.seen_by(ALL).filter(actions.ReadLogs(engine=yard.one.ref, target=yard.web), "page") == "page"
+
+
+async def test_an_engine_that_is_away_is_said_and_hides_only_its_own(yard):
+    yard.two.reachable = False
+    view = yard.seen_by(ALL)
+    assert await names(view, "web") == ["web"]
+    with pytest.raises(errors.Unreachable, match="docker/h2 did not answer"):
+        await view.find(Query(words=("far",)))
+    assert [str(ref) for ref in view.engines(Query())] == ["docker/h1", "docker/h2"]
+    with pytest.raises(errors.NotFound, match="No engine matches"):
+        await view.find(Query(words=("web",), host="nowhere"))
+
+
+async def test_looking_again_is_fresh_and_never_moves_a_plan_to_another_thing_of_that_name(yard):
+    view = yard.seen_by(ALL)
+    plan = (actions.Remove(engine=yard.web.engine, target=yard.web),)
+    with yard.one.untold():
+        yard.one.happen(EventKind.DIED, yard.web, exit_code="0")
+    await view.look_again(plan)
+    assert view.decide(plan[0], yard.web).verdict is Verdict.ALLOW
+    assert view._facts(yard.web).state == "exited"
+    yard.one.happen(EventKind.REMOVED, yard.web)
+    yard.one.add("web", labels={"env": "dev"})
+    with pytest.raises(errors.Expired, match=r"web \(.{12}\) is gone") as caught:
+        await view.look_again(plan)
+    assert "another took its name" in caught.value.hint
+    yard.one.reachable = False
+    with pytest.raises(errors.Unreachable):
+        await view.look_again(plan)
+
+
+async def test_looking_again_asks_no_engine_about_the_desk(yard):
+    view = yard.seen_by(ALL)
+    yard.one.asked.clear()
+    await view.look_again((asked.ListGrants(),))
+    assert yard.one.asked == []
+
+
+async def test_protected_containers_are_protected_by_the_facts_just_found(yard):
+    yard.one.add("vault", labels={"quarterdeck.protected": "true"})
+    view = yard.seen_by(ALL)
+    (vault,) = await view.find(Query(words=("vault",)))
+    decision = view.decide(actions.Stop(engine=vault.engine, target=vault), vault)
+    assert (decision.verdict, decision.rule) == (Verdict.DENY, "self-protection")
