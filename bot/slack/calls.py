@@ -189,7 +189,9 @@ class Calls:
             code = _word(error.response.get("error", ""), error.response.status_code)
             raise errors.Undeliverable(f"Slack refused {method}: {code}.", code=code, hint=_cure(error)) from error
         except (SlackClientError, aiohttp.ClientError, TimeoutError, OSError) as error:
-            raise errors.Undeliverable(f"Slack cannot be reached: {type(error).__name__}.", code="unreachable") from error
+            raise errors.Undeliverable(
+                f"Slack cannot be reached: {type(error).__name__}.", code="unreachable"
+            ) from error
         except (KeyError, ValueError, TypeError, AttributeError) as error:
             # An answer of another shape than Slack's: a proxy's page, most of the time.
             raise errors.Undeliverable(f"Slack answered {method} in words we do not know.", code="garbled") from error

@@ -85,7 +85,9 @@ class Link:
         us = await self._calls.auth()
         team, bot_user = str(us.get("team_id") or ""), str(us.get("user_id") or "")
         if not team or not us.get("bot_id"):
-            raise errors.Undeliverable("slack.bot_token is not a bot's.", code="not_allowed_token_type", hint=CURES["bot_token"])
+            raise errors.Undeliverable(
+                "slack.bot_token is not a bot's.", code="not_allowed_token_type", hint=CURES["bot_token"]
+            )
         await self._outbox.settle(team)
         surface = Surface(
             road=self._app.road,

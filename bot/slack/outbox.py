@@ -97,9 +97,7 @@ class Outbox:
         await self._paper(channel, message, ts if not channel.startswith("D") else None)
 
     async def whisper(self, channel: str, user: str, letter: Letter, *, thread: str | None = None) -> None:
-        message = await self._shaped(
-            letter, lambda message: self.calls.whisper(channel, user, message, thread=thread)
-        )
+        message = await self._shaped(letter, lambda message: self.calls.whisper(channel, user, message, thread=thread))
         await self._private_paper(user, message)
 
     async def respond(self, url: str, user: str, letter: Letter, *, replace: bool) -> None:

@@ -166,6 +166,10 @@ class Surface:
     def undelivered(self, heard: Heard, error: errors.QuarterdeckError) -> None:
         self._metrics.slackundelivered_total.inc()
         log.error(
-            "a reply reached nobody", action="tell", way=heard.way, user=heard.user, channel=heard.channel,
+            "a reply reached nobody",
+            action="tell",
+            way=heard.way,
+            user=heard.user,
+            channel=heard.channel,
             reason=error.say(),
         )

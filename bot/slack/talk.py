@@ -82,7 +82,9 @@ class Talk:
             await self._posting
         if (shown := self._posted) is not None:
             letter = self._public(reply)
-            await self._first([lambda: self._outbox.edit(shown.channel, shown.ts, letter), lambda: self._private(reply)])
+            await self._first(
+                [lambda: self._outbox.edit(shown.channel, shown.ts, letter), lambda: self._private(reply)]
+            )
         elif self._question and reply.ending is not Ending.REFUSED:
             await self._first([lambda: self._turn_question(reply), lambda: self._private(reply)])
         elif reply.everyone:
