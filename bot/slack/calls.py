@@ -219,7 +219,8 @@ def _word(text: Any, status: int) -> str:
 def _cure(error: SlackApiError) -> str:
     code, data = error.response.get("error", ""), error.response
     if code == "missing_scope":
-        return f"The app needs the scope {data.get('needed', '')}; add it on its OAuth & Permissions page and reinstall it."
+        needed = data.get("needed", "")
+        return f"The app needs the scope {needed}; add it on its OAuth & Permissions page and reinstall it."
     return CURES.get(code, "")
 
 

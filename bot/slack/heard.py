@@ -1,4 +1,4 @@
-"""What Slack delivers, as one value: a slash command, a mention, a direct message or a click. Pure functions over payloads.
+"""What Slack delivers, as one value: a slash command, a mention, a direct message or a click. Pure functions.
 
 What nobody should be answered for (edits, messages of bots, joins and the like) is None. `id` is equal for one thing
 delivered twice, by whichever socket and in whichever envelope.

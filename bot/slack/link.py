@@ -1,9 +1,9 @@
 """The connection to Slack: made, watched and made again, for as long as the process lives.
 
-Slack absent or a token wrong is said once, clearly, with its cure, and tried again; watching goes on meanwhile. A socket
-counts as alive only while it answers pings, whatever the library thinks of it; one that is silent for too long is thrown
-away whole. When stopping begins the door is closed first, so that Slack sends new lines elsewhere, and what is under way
-is still answered.
+Slack absent or a token wrong is said once, clearly, with its cure, and tried again; watching goes on meanwhile. A
+socket counts as alive only while it answers pings, whatever the library thinks of it; one that is silent for too long
+is thrown away whole. When stopping begins the door is closed first, so that Slack sends new lines elsewhere, and what
+is under way is still answered.
 """
 
 from __future__ import annotations
@@ -158,7 +158,7 @@ class Link:
         handler.client.wss_uri = url
         try:
             async with asyncio.timeout(CONNECT_WITHIN):
-                await handler.connect_async()
+                await handler.connect_async()  # type: ignore[no-untyped-call]
         except TimeoutError:
             await self._close_socket(handler.client)
             raise errors.Undeliverable("Slack's socket cannot be opened.", code="unreachable") from None
@@ -189,7 +189,7 @@ class Link:
     async def _close_socket(self, client: SocketModeClient) -> None:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(3):
-                await client.close()
+                await client.close()  # type: ignore[no-untyped-call]
 
     # ── by signed requests ───────────────────────────────────────────────────────────────────────────────────────
 

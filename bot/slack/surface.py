@@ -157,14 +157,14 @@ class Surface:
         self._metrics.slack_reply_seconds.labels(heard.way).observe(time.monotonic() - began)
 
     def _line(self, heard: Heard) -> str:
-        """The words as the grammar reads them, mentions as the identities they mean. A button's line is ours already."""
+        """The words as the grammar reads them, mentions as the identities meant. A button's line is ours already."""
         if heard.way is Way.CLICK:
             return heard.text
         said = words.line(heard.text, self._bot_user)
         return PERSON.sub(lambda match: self._people.id_of(match[1]), said)
 
     def undelivered(self, heard: Heard, error: errors.QuarterdeckError) -> None:
-        self._metrics.slackundelivered_total.inc()
+        self._metrics.slack_undelivered_total.inc()
         log.error(
             "a reply reached nobody",
             action="tell",

@@ -2,8 +2,9 @@
 
 Reads and refusals answer the asker alone. A change that was accepted is posted in the channel under the asker's name
 and edited in place from “restarting…” to its outcome. Whatever takes longer than a moment says once that it is being
-worked on. A question's message turns into what became of it. Where one way is closed (the bot is not in the channel, the
-response URL is used up) the next is taken, down to a direct message; only when all are closed is a reply undeliverable.
+worked on. A question's message turns into what became of it. Where one way is closed (the bot is not in the channel,
+the response URL is used up) the next is taken, down to a direct message; only when all are closed is a reply
+undeliverable.
 """
 
 from __future__ import annotations
