@@ -68,7 +68,7 @@ class Desk(Adapter):
             id=who.id,
             name=who.name,
             groups=tuple(sorted(who.groups)),
-            admin=who.admin,
+            admin=who.admin or any("admin" in grant.can and grant.on.matches_all() for grant in grants),
             grants=((policy.OWNER,) if who.admin else ()) + grants,
         )
 

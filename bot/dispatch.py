@@ -240,7 +240,8 @@ class Road:
         await self._store.phase(inv.id, Phase.INTENT, msgspec.json.encode(audit.told(plan)))
         trail.changing = True
         if trail.talk is not None and any(action.engine != desk.DESK for action in plan):
-            trail.talk.begun(Beginning(doing=command.doing or command.name, names=_names(plan)))
+            doing = command.doing or command.name
+            trail.talk.begun(Beginning(line=redact.redact(inv.line), doing=doing, names=_names(plan)))
         results = await self._run(plan, inv, sight)
         await self._audit.outcomes(inv, "outcome", _ends(results), decision)
         return command.render(context, results)

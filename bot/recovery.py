@@ -43,6 +43,7 @@ class Unfinished:
 
     id: str
     who: str
+    name: str
     place: Place
     line: str
     text: str
@@ -87,7 +88,14 @@ async def recover(store: Store, trail: audit.Audit, doors: Container[str]) -> Se
         reply = Reply(blocks=(Text(text=f"{was.line}: {text}", tone=Tone.WARN),), buttons=buttons)
         found.append(
             Unfinished(
-                id=lost.id, who=was.who, place=was.place, line=was.line, text=text, reply=reply, posted=lost.posted
+                id=lost.id,
+                who=was.who,
+                name=was.name,
+                place=was.place,
+                line=was.line,
+                text=text,
+                reply=reply,
+                posted=lost.posted,
             )
         )
     return found

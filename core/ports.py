@@ -69,9 +69,10 @@ class Finder(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Beginning:
-    """A change that was accepted and recorded and is about to run on the things of these `names`; `doing`: its word for
-    going on, such as `restarting`."""
+    """A change that was accepted and recorded and is about to run on the things of these `names`. `line`: the words it
+    was asked in, secrets hidden; `doing`: its word for going on, such as `restarting`."""
 
+    line: str
     doing: str
     names: Sequence[str]
 

@@ -57,6 +57,7 @@ class Link:
         self._outbox = Outbox(self._calls, app.store, app.metrics)
         self._said = ""
         self._claimed = False
+        self._client: SocketModeClient | None = None
         self.connected = False
         self.state = "not connected yet"
 
@@ -75,6 +76,8 @@ class Link:
             await self._stopped_within(max(FIRST_PAUSE, pause))
 
     async def aclose(self) -> None:
+        if self._client is not None:  # its closing was cut short
+            await self._close_socket(self._client)
         await self._calls.aclose()
 
     def ready(self) -> Mapping[str, Any]:
@@ -156,6 +159,7 @@ class Link:
             bolt, token.get_secret_value(), logger=_quiet(), web_client=self._calls.web, ping_interval=PING_EVERY
         )
         handler.client.wss_uri = url
+        self._client = handler.client
         try:
             async with asyncio.timeout(CONNECT_WITHIN):
                 await handler.connect_async()  # type: ignore[no-untyped-call]
@@ -190,6 +194,7 @@ class Link:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(3):
                 await client.close()  # type: ignore[no-untyped-call]
+        self._client = None
 
     # ── by signed requests ───────────────────────────────────────────────────────────────────────────────────────
 
@@ -264,11 +269,13 @@ def _quiet() -> logging.Logger:
     logger = logging.getLogger("quarterdeck.slack")
     logger.setLevel(logging.WARNING)
     if not logger.filters:
-        logger.addFilter(_without_trace)
+        logger.addFilter(_sober)
     return logger
 
 
-def _without_trace(record: logging.LogRecord) -> bool:
+def _sober(record: logging.LogRecord) -> bool:
+    if "SLACK_BOT_TOKEN env variable" in str(record.msg) or "`token` will be unused" in str(record.msg):
+        return False  # bolt found a token in the environment that we gave it in another way
     if record.exc_info:
         record.exc_info = None
         record.levelno, record.levelname = logging.WARNING, "WARNING"

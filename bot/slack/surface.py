@@ -112,7 +112,7 @@ class Surface:
             thread=place.thread,
             response_url=place.response_url,
         )
-        head = f"<@{place.user}> · {markup.code(lost.line)}"
+        head = f"{markup.bold(lost.name or place.user)} · {markup.code(lost.line)}"
         try:
             if lost.posted:
                 where = msgspec.json.decode(lost.posted, type=Posted)
@@ -152,6 +152,7 @@ class Surface:
                 text = f"Slack does not say who you are, so nothing was done. {error.message} Try again in a moment."
                 await talk.end(say(text, Tone.BAD, ending=Ending.REFUSED))
             else:
+                way_back.name = who.name
                 inv = Invocation(id=heard.id, who=who, line=line, place=place, at=now, deadline=now + PATIENCE)
                 await self._road.answer(inv, talk)
         self._metrics.slack_reply_seconds.labels(heard.way).observe(time.monotonic() - began)

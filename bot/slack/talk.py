@@ -46,6 +46,8 @@ class Talk:
     def __init__(self, heard: Heard, line: str, outbox: Outbox, memory: Memory, *, patience: float = PATIENCE) -> None:
         self._heard = heard
         self._line = line
+        self.name = ""
+        """How people know the asker, once that is known. Not a mention: who gave a command need not be woken by it."""
         self._outbox = outbox
         self._memory = memory
         self._patience = patience
@@ -72,6 +74,7 @@ class Talk:
 
     def begun(self, beginning: Beginning) -> None:
         self._quiet()
+        self._line = beginning.line  # of an answer to a question: what was asked
         names = list(beginning.names)
         more = f" and {len(names) - MOST_NAMES} more" if len(names) > MOST_NAMES else ""
         shown = ", ".join(names[:MOST_NAMES]) + more
@@ -136,7 +139,7 @@ class Talk:
         await self._private(replace(reply, blocks=(*reply.blocks, *hint)))
 
     def _public(self, reply: Reply) -> Letter:
-        head = f"<@{self._heard.user}>" + ("" if self._question else f" · {markup.code(self._line)}")
+        head = f"{markup.bold(self.name or self._heard.user)} · {markup.code(self._line)}"
         return lambda shape: render.message(reply, shape=shape, head=head)
 
     # ── to the asker alone ───────────────────────────────────────────────────────────────────────────────────────
