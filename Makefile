@@ -6,7 +6,7 @@ SOURCES := bot collectors commands core runtimes tests
 PYTEST_ARGS ?= -n auto --dist loadgroup
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --require-hashes
 
-.PHONY: run test check lint format golden bench lock packages clean help
+.PHONY: run test check lint format golden bench pictures lock packages clean help
 
 help:        ## list the targets
 	@sed -n 's/^\([a-z]*\): .*## /  make \1\t/p' $(MAKEFILE_LIST)
@@ -51,6 +51,9 @@ golden: $(VENV)/.dev-stamp         ## rewrite the golden files; review the diff
 
 bench: $(VENV)/.dev-stamp packages ## side by side with docker-py and the docker CLI, on a private dockerd
 	@$(BIN)/python -m benchmarks
+
+pictures: $(VENV)/.dev-stamp       ## draw the README's Slack messages from the golden files; needs chromium
+	@$(BIN)/python docs/pictures/draw.py
 
 LOCK := $(BIN)/pip-compile --quiet --generate-hashes --allow-unsafe --strip-extras --no-header \
 	--no-emit-index-url --no-emit-find-links --no-emit-trusted-host --build-deps-for=editable

@@ -118,14 +118,19 @@ class Docker(Adapter):
         finally:
             await stream.aclose()
         reader.finish()
-        lines = tuple(reader.lines)
-        while skip and lines and lines[0].at == skip_at:
-            lines, skip = lines[1:], skip - 1
+        lines = []
+        for line in reader.lines:
+            if skip and line.at == skip_at:
+                skip -= 1
+            else:
+                lines.append(line)
         cursor = action.cursor
         if lines:
-            last = lines[-1].at
-            cursor = f"{last}/{sum(1 for line in lines if line.at == last)}"
-        return LogPage(lines=lines, cursor=cursor, dropped=reader.dropped)
+            # Lines of stdout and stderr overtake each other by microseconds, so the newest need not be the last.
+            last = max(line.at for line in lines)
+            known = int(action.cursor.partition("/")[2] or 0) if last == skip_at else 0
+            cursor = f"{last}/{known + sum(1 for line in lines if line.at == last)}"
+        return LogPage(lines=tuple(lines), cursor=cursor, dropped=reader.dropped)
 
     @does(actions.ListEvents)
     async def list_events(self, action: actions.ListEvents, seconds: float) -> tuple[Event, ...]:

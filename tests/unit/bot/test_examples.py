@@ -7,7 +7,7 @@ import shlex
 import msgspec
 import pytest
 
-from bot import approvals, terminal
+from bot import approvals, claims, terminal
 from core.model.actions import Risk
 from core.model.events import EventKind
 from core.model.people import Identity
@@ -68,6 +68,8 @@ async def test_an_example_does_what_it_promises(valkey, engines, command, line):
         if command.name == "revoke":
             kept = Grant(id=said[-1], who="everyone", can=("viewer",), source="store")
             await deck.store.add_grant(kept.id, msgspec.json.encode(kept))
+        if command.name == "claim":
+            await deck.store.offer_claim(claims.digest(said[-1]), ttl=60, tries=1)
         for engine in engines:
             engine.asked.clear()
         replies = [await deck.say(line)]
