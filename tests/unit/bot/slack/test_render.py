@@ -252,6 +252,15 @@ def test_a_button_that_cannot_be_pressed_is_told() -> None:
     assert told.blocks[-1]["elements"][0]["text"].startswith("1 button left out")
 
 
+def test_a_long_line_in_the_head_is_cut_and_stays_code() -> None:
+    head = f"<@U1> · {markup.code('restart ' + 'web-* ' * 400)}"
+    told = render.message(say("Done."), shape=Shape.PLAIN, head=head)
+    shown = told.blocks[0]["elements"][0]["text"]
+    assert shown.startswith("<@U1> · `restart web-*")
+    assert shown.endswith(" web-*…`")
+    assert len(shown) <= 1_002
+
+
 def test_nothing_is_said_as_such() -> None:
     told = render.message(Reply(blocks=()), shape=Shape.PLAIN)
     assert told.text == "There is nothing to show."
