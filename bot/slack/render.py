@@ -230,12 +230,13 @@ def _summary(reply: Reply, head: str) -> str:
 
 
 def _cut_head(head: str) -> str:
-    """One line, never cut inside `<…>`."""
+    """One line, never cut inside `<…>`; code that is cut stays code."""
     head = " ".join(head.split())
     if len(head) <= LONGEST_HEAD:
         return head
     kept = head[:LONGEST_HEAD].rpartition(" ")[0] or head[:LONGEST_HEAD]
-    return (kept if kept.rfind("<") <= kept.rfind(">") else kept[: kept.rfind("<")]).strip()
+    kept = (kept if kept.rfind("<") <= kept.rfind(">") else kept[: kept.rfind("<")]).strip()
+    return f"{kept}…`" if kept.count("`") % 2 else kept
 
 
 def _name(reply: Reply, head: str) -> str:

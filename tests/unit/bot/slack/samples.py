@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -23,11 +24,12 @@ WHO = Identity(id="slack:T1/U1", name="alice")
 WORDS = catalogue()
 
 
-def ref(name: str, number: int = 0x4F) -> Ref:
-    return Ref(engine=HOST7, kind=Kind.CONTAINER, id=f"{number:04x}" * 16, name=name)
+def ref(name: str) -> Ref:
+    identity = hashlib.sha256(name.encode()).hexdigest()
+    return Ref(engine=HOST7, kind=Kind.CONTAINER, id=identity, name=name)
 
 
-def container(name: str, number: int, **more: Any) -> Container:
+def container(name: str, **more: Any) -> Container:
     given: dict[str, Any] = {
         "image": "nginx:1.27",
         "image_id": "sha256:aa",
@@ -37,18 +39,18 @@ def container(name: str, number: int, **more: Any) -> Container:
         "created_at": 0.0,
         "labels": {},
     } | more
-    return Container(ref=ref(name, number), **given)
+    return Container(ref=ref(name), **given)
 
 
 FIVE = (
-    container("shop-web", 0x4F, ports=(Port(private=80, public=8080, ip="0.0.0.0"),), status="Up 3 hours (healthy)"),
-    container("shop-api", 0x5A, image="registry.example.com/shop/api:2.14.1", status="Up 3 hours (unhealthy)"),
-    container("shop-db", 0x6B, image="postgres:17", ports=(Port(private=5432),), status="Up 12 days"),
-    container("cache", 0x7C, image="valkey/valkey:9", ports=(Port(private=6379),), status="Up 12 days"),
-    container("mailer", 0x8D, image="shop/mailer:1.3", status="Restarting (1) 4 seconds ago", state="restarting"),
+    container("shop-web", ports=(Port(private=80, public=8080, ip="0.0.0.0"),), status="Up 3 hours (healthy)"),
+    container("shop-api", image="registry.example.com/shop/api:2.14.1", status="Up 3 hours (unhealthy)"),
+    container("shop-db", image="postgres:17", ports=(Port(private=5432),), status="Up 12 days"),
+    container("cache", image="valkey/valkey:9", ports=(Port(private=6379),), status="Up 12 days"),
+    container("mailer", image="shop/mailer:1.3", status="Restarting (1) 4 seconds ago", state="restarting"),
 )
 MANY = tuple(
-    container(f"worker-{at:03}", at, image="registry.example.com/shop/worker:5.0.3", status=f"Up {at} minutes")
+    container(f"worker-{at:03}", image="registry.example.com/shop/worker:5.0.3", status=f"Up {at} minutes")
     for at in range(1, 251)
 )
 # Names no engine of today allows and one of tomorrow might.
@@ -62,7 +64,7 @@ NAMES = (
     "we\u200bb\x07\x1b[31m",
     "@here &lt;!here&gt;",
 )
-HOSTILE = tuple(container(name, at, image="<!here>", status=f"Up {name}") for at, name in enumerate(NAMES, start=1))
+HOSTILE = tuple(container(name, image="<!here>", status=f"Up {name}") for name in NAMES)
 
 
 def made(line: str, results: Sequence[Result]) -> Reply:
@@ -76,11 +78,15 @@ def ps(rows: tuple[Container, ...]) -> Reply:
 
 
 def logs(number: int) -> Reply:
-    lines = tuple(
-        LogLine(at="", stream="stdout", text=f'10.0.4.{at % 200} - - "GET /cart/{at} HTTP/1.1" 200 {at * 7 % 9000}')
-        for at in range(1, number + 1)
-    )
-    return made("logs web", [Result(action=ReadLogs(engine=HOST7, target=ref("web")), value=LogPage(lines=lines))])
+    paths = ("/", "/cart", "/static/app.css", "/cart/checkout", "/healthz")
+    lines = []
+    for at in range(1, number + 1):
+        when = NOW - timedelta(seconds=7 * (number - at))
+        code = 502 if at % 6 == 0 else 200
+        text = f'10.0.4.{at * 37 % 250} [{when:%H:%M:%S}] "GET {paths[at % 5]} HTTP/1.1" {code} {at * 7_919 % 9_000}'
+        lines.append(LogLine(at="", stream="stdout", text=text))
+    page = LogPage(lines=tuple(lines))
+    return made("logs web", [Result(action=ReadLogs(engine=HOST7, target=ref("web")), value=page)])
 
 
 def audit() -> Reply:

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bot.slack import render
+from bot.slack import markup, render
 from bot.slack.render import Shape
 from core.model.replies import Button, Fields, Lines, Reply, Table, Text, Tone, say
 from tests.unit.bot.slack import limits
@@ -25,7 +25,7 @@ SHAPES += [(name, shape) for name in ("ps-5", "ps-250", "hostile") for shape in 
 
 
 def _head(line: str) -> str:
-    return f"<@U1> · {line}"
+    return f"<@U1> · {markup.code(line)}"
 
 
 @pytest.mark.parametrize(("name", "shape"), SHAPES, ids=[f"{name}.{shape.name.lower()}" for name, shape in SHAPES])
@@ -33,7 +33,7 @@ def test_what_commands_say(name: str, shape: Shape) -> None:
     line, reply = SAMPLES[name]
     told = render.message(reply, shape=shape, head=_head(line))
     assert limits.problems(told.blocks, _head(line)) == []
-    document: dict[str, Any] = {"text": told.text, "blocks": told.blocks}
+    document: dict[str, Any] = {"text": told.text, "blocks": [_short(block) for block in told.blocks]}
     if told.paper:
         lines = told.paper.text.splitlines()
         ends = [*lines[:2], f"({len(lines)} lines)", *lines[-2:]]
@@ -43,6 +43,12 @@ def test_what_commands_say(name: str, shape: Shape) -> None:
     if os.environ.get("GOLDEN"):
         golden.write_text(text)
     assert text == golden.read_text(), "run with GOLDEN=1 to rewrite it, then review the difference"
+
+
+def _short(block: Any) -> Any:
+    """Of a long table the first rows and the last, so that a person can read the file."""
+    rows = block.get("rows", ())
+    return {**block, "rows": [*rows[:4], f"({len(rows)} rows)", rows[-1]]} if len(rows) > 30 else block
 
 
 def test_every_golden_message_is_still_made() -> None:
@@ -244,6 +250,15 @@ def test_a_button_that_cannot_be_pressed_is_told() -> None:
     told = render.message(Reply(blocks=(), buttons=buttons), shape=Shape.PLAIN)
     assert [block["type"] for block in told.blocks[-2:]] == ["actions", "context"]
     assert told.blocks[-1]["elements"][0]["text"].startswith("1 button left out")
+
+
+def test_a_long_line_in_the_head_is_cut_and_stays_code() -> None:
+    head = f"<@U1> · {markup.code('restart ' + 'web-* ' * 400)}"
+    told = render.message(say("Done."), shape=Shape.PLAIN, head=head)
+    shown = told.blocks[0]["elements"][0]["text"]
+    assert shown.startswith("<@U1> · `restart web-*")
+    assert shown.endswith(" web-*…`")
+    assert len(shown) <= 1_002
 
 
 def test_nothing_is_said_as_such() -> None:

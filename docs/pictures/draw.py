@@ -1,0 +1,176 @@
+"""Pictures of Slack messages for the documentation: golden messages in, PNG files beside this one out.
+
+What is drawn are the blocks of `tests/golden/slack/*.json`, so a picture shows what Quarterdeck really sends. The frame
+around them imitates Slack's looks; Slack's own rendering may differ. Needs Chromium. Run by `make pictures`.
+"""
+
+from __future__ import annotations
+
+import html
+import json
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+HERE = Path(__file__).parent
+GOLDEN = HERE.parents[1] / "tests" / "golden" / "slack"
+# Picture → golden message, width and height in CSS pixels.
+PICTURES = {
+    "ps": ("ps-5.data_table", 880, 282),
+    "question": ("question.data_table", 880, 150),
+    "restart": ("restart-several.data_table", 880, 306),
+    "logs": ("logs.data_table", 880, 240),
+}
+FLAGS = (
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--hide-scrollbars",
+    "--force-device-scale-factor=1.5",
+)
+PATIENCE = 60  # seconds for one picture
+SIGNS = {":white_check_mark:": ("good", "✓"), ":warning:": ("warn", "!"), ":x:": ("bad", "✕")}
+PEOPLE = {"U1": "alice"}  # Slack shows people by their names
+STYLE = """
+body { margin: 0; background: #fff; color: #1d1c1d; font: 15px/22px "Liberation Sans", "Helvetica Neue", sans-serif; }
+.message { display: flex; gap: 10px; padding: 14px 18px; }
+.face { width: 36px; height: 36px; border-radius: 8px; background: #16425b; color: #fff; flex: none; font-weight: bold;
+  text-align: center; line-height: 36px; font-size: 18px; }
+.blocks { flex: 1; min-width: 0; }
+.name { font-weight: bold; } .app { background: #e8e8e8; color: #616061; font: bold 10px/14px sans-serif;
+  padding: 1px 4px; border-radius: 2px; margin: 0 6px; vertical-align: 2px; } .time { color: #616061; font-size: 12px; }
+.context { color: #616061; font-size: 13px; line-height: 18px; margin: 4px 0; }
+.section { margin: 4px 0; white-space: pre-wrap; }
+.mention { background: #e8f5fa; color: #1264a3; border-radius: 3px; padding: 0 2px; }
+code { background: #f6f6f6; border: 1px solid #ddd; border-radius: 3px; color: #c01343; font: 12px monospace;
+  padding: 1px 3px; }
+pre { background: #f8f8f8; border: 1px solid #ddd; border-radius: 4px; padding: 8px; margin: 4px 0; overflow: hidden;
+  font: 12px/18px "DejaVu Sans Mono", monospace; }
+table { border-collapse: separate; border-spacing: 0; border: 1px solid #ddd; border-radius: 8px; margin: 6px 0 0;
+  font-size: 13px; line-height: 18px; }
+th, td { text-align: left; padding: 6px 10px; border-bottom: 1px solid #e8e8e8; vertical-align: top; }
+td:first-child { white-space: nowrap; }
+tr:last-child td { border-bottom: 0; } th { background: #f8f8f8; } .number { text-align: right; }
+.caption { color: #616061; font-size: 12px; }
+.button { display: inline-block; border: 1px solid #bbb; border-radius: 4px; padding: 3px 12px; margin: 6px 8px 0 0;
+  font-weight: bold; font-size: 13px; } .danger { background: #e01e5a; border-color: #e01e5a; color: #fff; }
+.sign { display: inline-block; width: 17px; height: 17px; line-height: 17px; border-radius: 4px; color: #fff;
+  text-align: center; font-size: 12px; font-weight: bold; vertical-align: 1px; }
+.good { background: #2b8a3e; } .warn { background: #e8a317; } .bad { background: #cc2936; }
+"""
+
+
+def main() -> None:
+    chromium = next(
+        (found for name in ("chromium", "chromium-browser", "google-chrome") if (found := shutil.which(name))), None
+    )
+    if chromium is None:
+        sys.exit("Drawing needs Chromium. On Debian: apt-get install chromium")
+    for name, (golden, width, height) in PICTURES.items():
+        message = json.loads((GOLDEN / f"{golden}.json").read_text())
+        shoot(chromium, page(message["blocks"]), HERE / f"{name}.png", width, height)
+        sys.stdout.write(f"docs/pictures/{name}.png\n")
+
+
+def shoot(chromium: str, text: str, picture: Path, width: int, height: int) -> None:
+    with tempfile.TemporaryDirectory() as scratch:
+        source = Path(scratch, "page.html")
+        source.write_text(text)
+        subprocess.run(  # noqa: S603 - a browser found on the path, on a page of ours
+            [
+                chromium,
+                *FLAGS,
+                f"--user-data-dir={scratch}/profile",
+                f"--window-size={width},{height}",
+                f"--screenshot={picture}",
+                source.as_uri(),
+            ],
+            check=True,
+            capture_output=True,
+            timeout=PATIENCE,
+        )
+
+
+def page(blocks: list[dict[str, Any]]) -> str:
+    drawn = "".join(DRAW[block["type"]](block) for block in blocks)
+    return (
+        f'<!doctype html><meta charset="utf-8"><style>{STYLE}</style><div class="message"><div class="face">Q</div>'
+        '<div class="blocks"><span class="name">Quarterdeck</span><span class="app">APP</span>'
+        f'<span class="time">3:00 AM</span>{drawn}</div></div>'
+    )
+
+
+def context(block: dict[str, Any]) -> str:
+    return f'<div class="context">{" ".join(mrkdwn(element["text"]) for element in block["elements"])}</div>'
+
+
+def section(block: dict[str, Any]) -> str:
+    texts = [text["text"] for text in (block.get("text"), *block.get("fields", ())) if text]
+    return "".join(f'<div class="section">{mrkdwn(text)}</div>' for text in texts)
+
+
+def rich_text(block: dict[str, Any]) -> str:
+    drawn = []
+    for element in block["elements"]:
+        tag = "pre" if element["type"] == "rich_text_preformatted" else "b"
+        text = "".join(html.escape(inner["text"]) for inner in element["elements"])
+        drawn.append(f"<{tag}>{text}</{tag}>")
+    return "".join(drawn)
+
+
+def table(block: dict[str, Any]) -> str:
+    head, *rows = block["rows"]
+    size = block.get("page_size", len(rows))
+    lines = [_row(head, "th"), *(_row(row, "td") for row in rows[:size])]
+    caption = f'<div class="caption">{html.escape(block["caption"])}</div>' if "caption" in block else ""
+    return f"<table>{''.join(lines)}</table>{caption}"
+
+
+def actions(block: dict[str, Any]) -> str:
+    return "".join(
+        f'<span class="button {button.get("style", "")}">{html.escape(button["text"]["text"])}</span>'
+        for button in block["elements"]
+    )
+
+
+def mrkdwn(text: str) -> str:
+    """Mrkdwn as HTML. Its entities are HTML's too."""
+    text = re.sub(r"<@([A-Z0-9]+)>", lambda match: f'<span class="mention">@{PEOPLE[match[1]]}</span>', text)
+    text = re.sub(r"`([^`\n]+)`", r"<code>\1</code>", text)
+    text = re.sub(r"(?m)^\*([^*\n]+)\*$", r"<b>\1</b>", text)
+    for sign, (kind, shown) in SIGNS.items():
+        text = re.sub(f"^{sign}", f'<span class="sign {kind}">{shown}</span>', text)
+    return text
+
+
+def _row(cells: list[dict[str, Any]], tag: str) -> str:
+    return (
+        "<tr>"
+        + "".join(
+            f'<{tag} class="{"number" if cell["type"] == "raw_number" else ""}">{html.escape(cell["text"])}</{tag}>'
+            for cell in cells
+        )
+        + "</tr>"
+    )
+
+
+DRAW = {
+    "context": context,
+    "section": section,
+    "rich_text": rich_text,
+    "table": table,
+    "data_table": table,
+    "actions": actions,
+}
+
+if __name__ == "__main__":
+    main()
