@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from bot import terminal
+from bot import claims, terminal
 from core.model.replies import Ending
 from runtimes import registry
 from tests.road import WORDS, Deck
@@ -33,6 +33,7 @@ LINES = {
     "confirm": ("confirm {token}", r"web removed", None),
     "cancel": ("cancel {token}", r"nothing was done", "running"),
     "can": ("can web restart", r"container\.restart on web: yes", "running"),
+    "claim": ("claim {code}", r"You are admin now", "running"),
     "grant": ("grant console:alice container.restart --name 'web-*' --host 'prod-*'", r"revoke g-", "running"),
     "grants": ("grants", r"group:sre", "running"),
     "revoke": ("revoke {grant}", r"group:sre", "running"),
@@ -62,7 +63,9 @@ async def test_a_command_on_a_real_daemon(deck, dockerd, name):
     dockerd.run("web", "echo hello; exec sleep 3600")
     wait_for("the first line", lambda: b"hello" in dockerd.api.logs("web"))
     granted = terminal.render(await deck.say("grant group:sre operator"))
-    filled = {"{grant}": re.search(r"g-[0-9a-f]{6}", granted)[0]}
+    code = "4f0c5d2e9b7a4c318d6e0f1a2b3c4d5e"
+    await deck.store.offer_claim(claims.digest(code), ttl=60, tries=1)
+    filled = {"{code}": code, "{grant}": re.search(r"g-[0-9a-f]{6}", granted)[0]}
     if "{token}" in line:
         filled["{token}"] = (await deck.say("rm -f web")).buttons[0].line.split()[1]
     for key, value in filled.items():
