@@ -66,12 +66,11 @@ class Bot:
         process = subprocess.Popen(
             self.command(*words),
             env=env,
-            cwd=self.root,
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
             start_new_session=True,
-            **more,
+            **{"cwd": self.root, **more},
         )
         process.log = Path(log.name)
         log.close()
@@ -375,19 +374,21 @@ def test_version(bot):
     assert re.fullmatch(r"quarterdeck \d+\.\d+\.\d+\n", bot.call("--version"))
 
 
-def test_start_ps_logs_and_restart_load_nothing_heavy(bot, dockerd):
-    """The docker and podman packages, grpc and matplotlib cost tens of megabytes; what is everyday does without."""
+HEAVY = ("docker", "podman", "grpc", "matplotlib", "slack_bolt", "slack_sdk", "slackblocks", "requests")
+TELLS_WHAT_IT_LOADED = f"""
+import sys, atexit
+atexit.register(lambda: print('LOADED', [name for name in {HEAVY} if name in sys.modules], flush=True))
+from bot.cli import main
+main()
+"""
+
+
+def test_ps_logs_and_restart_load_nothing_heavy(bot, dockerd):
+    """Engines' and chats' packages cost tens of megabytes; what is everyday on a local socket does without."""
     dockerd.run("web")
-    script = (
-        "import sys, atexit\n"
-        "heavy = ('docker', 'podman', 'grpc', 'matplotlib', 'slack_bolt', 'requests')\n"
-        "atexit.register(lambda: print('LOADED', [name for name in heavy if name in sys.modules]))\n"
-        "from bot.cli import main\n"
-        "main()\n"
-    )
     for line in ("ps", "logs web", "restart web -t 1"):
         done = subprocess.run(
-            [sys.executable, "-c", script, "do", line],
+            [sys.executable, "-c", TELLS_WHAT_IT_LOADED, "do", line],
             env=bot.env,
             cwd=Path(__file__).parents[2],
             capture_output=True,
@@ -395,4 +396,16 @@ def test_start_ps_logs_and_restart_load_nothing_heavy(bot, dockerd):
             timeout=60,
             check=False,
         )
+        assert done.returncode == 0, done.stderr
         assert "LOADED []" in done.stdout, done.stdout + done.stderr
+
+
+def test_a_bot_that_watches_loads_nothing_heavy(bot, dockerd):
+    dockerd.run("web")
+    port = free_port()
+    bot.command = lambda *words: [sys.executable, "-c", TELLS_WHAT_IT_LOADED, *words]
+    process = bot.start("run", port=port, cwd=Path(__file__).parents[2])
+    wait_for("the container", lambda: series(port, "quarterdeck_container_state", name="web", state="running") == 1)
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(15) == 0
+    assert "LOADED []" in process.log.read_text()

@@ -37,6 +37,7 @@ LINES = {
     "grant": ("grant console:alice container.restart --name 'web-*' --host 'prod-*'", r"revoke g-", "running"),
     "grants": ("grants", r"group:sre", "running"),
     "revoke": ("revoke {grant}", r"group:sre", "running"),
+    "claim": ("claim {code}", r"You are admin now", "running"),
     "whoami": ("whoami", r"console:alice", "running"),
     "audit": ("audit", r"grant group:sre operator", "running"),
     "help": ("help logs", r"Usage: logs", "running"),
@@ -68,6 +69,8 @@ async def test_a_command_on_a_real_daemon(deck, dockerd, name):
     filled = {"{code}": code, "{grant}": re.search(r"g-[0-9a-f]{6}", granted)[0]}
     if "{token}" in line:
         filled["{token}"] = (await deck.say("rm -f web")).buttons[0].line.split()[1]
+    if "{code}" in line:
+        filled["{code}"] = await claims.offer(deck.store, deck.book, "slack")
     for key, value in filled.items():
         line = line.replace(key, value)
     reply = await deck.say(line)

@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from bot import audit, book, desk, policy
+from bot import audit, book, claims, desk, policy
 from commands import catalogue
 from core import errors
 from core.model import actions
@@ -169,6 +169,54 @@ async def test_nothing_is_changed_while_the_store_is_away(counter, valkey):
         await mine.revoke(kept.id)
     assert await mine.ask(asked.ListGrants()) == (kept,)
     valkey.start()
+
+
+# ── the first admin ──────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+async def test_a_code_makes_one_admin_once(counter):
+    here, there = counter(), counter()
+    code = await claims.offer(here.store, here.book, "slack")
+    with pytest.raises(errors.NotPermitted, match="not the code"):
+        await here.ask(asked.ClaimAdmin(by=BOB, code="0" * 32))
+    made = (await there.ask(asked.ClaimAdmin(by=LEAD, code=f" {code.upper()} "))).grant
+    assert (made.who, made.can, made.on, made.places, made.by) == (LEAD.id, ("admin",), EVERYTHING, (), "claim")
+    for who in (BOB, LEAD):
+        with pytest.raises(errors.NotPermitted, match="No code is open"):
+            await here.ask(asked.ClaimAdmin(by=who, code=code))
+    await here.book.catch_up(await here.store.policy_version())
+    assert (await here.grant(BOB.id, "admin", by=LEAD)).new
+    # Somebody in chat may grant now, so no start shows a code again.
+    assert await claims.offer(here.store, here.book, "slack") is None
+    assert await claims.offer(here.store, here.book, "teams") is not None
+
+
+async def test_a_code_has_five_tries_and_the_newest_counts(counter):
+    here = counter()
+    old, new = [await claims.offer(here.store, here.book, "slack") for _ in range(2)]
+    assert old != new
+    for _ in range(claims.TRIES):
+        with pytest.raises(errors.NotPermitted, match="not the code"):
+            await here.ask(asked.ClaimAdmin(by=BOB, code=old))
+    with pytest.raises(errors.NotPermitted, match="No code is open"):
+        await here.ask(asked.ClaimAdmin(by=BOB, code=new))
+    assert await here.ask(asked.ListGrants()) == ()
+
+
+@pytest.mark.parametrize(
+    ("grant", "open_"),
+    [
+        (own("viewer"), True),
+        (own("*"), True),
+        (own("admin"), False),
+        (own("policy.grant", who="everyone"), False),
+        (own("policy.*", who="group:sre"), False),
+        (own("admin", who="console:alice"), True),
+    ],
+)
+async def test_a_code_is_shown_while_nobody_who_comes_through_that_door_may_grant(counter, grant, open_):
+    here = counter(grant)
+    assert (await claims.offer(here.store, here.book, "slack") is not None) == open_
 
 
 # ── nobody grants what they lack ─────────────────────────────────────────────────────────────────────────────────────
