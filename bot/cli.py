@@ -6,6 +6,7 @@ Exit codes of `do`: see bot.terminal.EXIT; 2 for anything said wrong, 78 for a b
 from __future__ import annotations
 
 import asyncio
+import os
 import sys
 from pathlib import Path
 from typing import Annotated, Any
@@ -88,6 +89,22 @@ def check(config: ConfigPath = None) -> None:
     typer.echo(
         f"  policy   {len(settings.grants)} grants, {len(settings.guards)} guards, {len(settings.admins)} admins"
     )
+
+
+@app.command()
+def manifest(
+    config: ConfigPath = None,
+    url: Annotated[str, typer.Option(help="The public https address, for slack.mode http.")] = "",
+) -> None:
+    """Print the Slack app's manifest, to paste where the app is made."""
+    from bot.slack import manifest as made  # noqa: PLC0415
+    from commands import catalogue  # noqa: PLC0415
+    from core import config as configuration  # noqa: PLC0415
+
+    # Before there is an app there are no tokens: these stand in for those not written anywhere.
+    settings = configuration.load(config, {**made.NO_TOKENS_YET, **os.environ})
+    configuration.check_direct(settings, catalogue().words)
+    typer.echo(made.manifest(settings.slack, catalogue(), url=url))
 
 
 @app.callback(invoke_without_command=True)

@@ -51,11 +51,13 @@ class Said:
 class Ended:
     """How one target's change came out, in words."""
 
-    ref: Ref
     name: str
+    ref: Ref
     ending: Ending
     word: str
     sentence: str
+    short: str
+    """The sentence where the name stands beside it already."""
 
 
 def planning(command: str, action: Callable[[Context, Ref], Action[Any]]) -> Plan:
@@ -86,7 +88,7 @@ def outcomes(said: Said, results: Sequence[Result]) -> Reply:
         counts = Counter(one.word for one in ended)
         blocks = [
             Text(text=", ".join(f"{number} {word}" for word, number in counts.most_common()) + ".", tone=tone),
-            Table(columns=("NAME", "RESULT"), rows=[(one.name, one.sentence) for one in ended]),
+            Table(columns=("NAME", "RESULT"), rows=[(one.name, one.short) for one in ended]),
         ]
         if worst is Ending.UNKNOWN:
             blocks.append(Text(text="What is not known is not tried again; look before you do.", tone=Tone.WARN))
@@ -106,20 +108,23 @@ def _ended(said: Said, name: str, result: Result) -> Ended:
     match status:
         case Status.DONE:
             took = f" in {result.value.took:.1f} s" if result.value.took > 0 else ""
-            word, sentence = said.done, f"{name} {said.done}{took}."
+            word, short = said.done, f"{said.done}{took}"
         case Status.NOOP:
-            word, sentence = "unchanged", f"{name} {said.already}."
+            word, short = "unchanged", said.already
         case Status.UNKNOWN:
-            word = "unknown"
-            sentence = (
-                f"It is not known whether {name} was {said.done}{_because(detail)} "
-                f"Nothing is tried again by itself; look with: {_line('ps', ref)}"
+            look = f"Nothing is tried again by itself; look with: {_line('ps', ref)}"
+            because = _because(detail)
+            sentence = f"It is not known whether {name} was {said.done}{because} {look}"
+            return Ended(
+                ref=ref, name=name, ending=ending, word="unknown", sentence=sentence, short=f"not known{because}"
             )
         case _:
             word = "refused" if ending is Ending.REFUSED else "failed"
             advice = "".join(f" {cure}" for sign, cure in said.advice if sign in detail.lower())
-            sentence = f"{name} was not {said.done}{_because(detail)}{advice}"
-    return Ended(ref=ref, name=name, ending=ending, word=word, sentence=sentence)
+            short = f"not {said.done}{_because(detail)}{advice}"
+            sentence = f"{name} was {short}"
+            return Ended(ref=ref, name=name, ending=ending, word=word, sentence=sentence, short=short)
+    return Ended(ref=ref, name=name, ending=ending, word=word, sentence=f"{name} {short}.", short=short)
 
 
 def _because(detail: str) -> str:

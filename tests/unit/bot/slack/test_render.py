@@ -25,7 +25,7 @@ SHAPES += [(name, shape) for name in ("ps-5", "ps-250", "hostile") for shape in 
 
 
 def _head(line: str) -> str:
-    return f"<@U1> · {markup.code(line)}"
+    return f"{markup.bold('alice')} · {markup.code(line)}"
 
 
 @pytest.mark.parametrize(("name", "shape"), SHAPES, ids=[f"{name}.{shape.name.lower()}" for name, shape in SHAPES])
