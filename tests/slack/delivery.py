@@ -190,6 +190,9 @@ class Deliveries:
             self._tell(delivery, "dispatch_failed")
             return False
         delivery.status, delivery.lost = answer.status, False
+        forged = target.signature != "good" or abs(target.skew) > signed_http.MOST_SKEW
+        if forged and answer.status < 300:
+            self._workspace.break_rule("http", "refuse what is unsigned, badly signed or old", answer.body)
         if answer.status == 200:
             self._acked(delivery, _parsed(answer.body))
             return True
