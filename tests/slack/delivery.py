@@ -90,7 +90,7 @@ class Deliveries:
         self._late(delivery)
 
     def _late(self, delivery: Delivery) -> None:
-        if delivery.acked:
+        if delivery.acked or self._workspace.deliveries[delivery.envelope_id] is not delivery:
             return
         delivery.timed_out = True
         socket = self.sockets.open.get(delivery.via)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from tests.slack import blocks, plain, state
+from tests.slack import blocks, mentions, plain, state
 from tests.slack.records import Json, Message, Refused
 from tests.slack.wire import Args
 
@@ -94,6 +94,7 @@ def post(
 def change(workspace: state.Workspace, message: Message, said: Content) -> None:
     """Edits in place. Blocks and attachments that are not spoken of stay, as in Slack."""
     message.history.append(plain.message(workspace, message))
+    message.fired += mentions.fires(message) + mentions.dangers(message)
     message.edits += 1
     if said.text is not None:
         message.text = said.text

@@ -95,6 +95,17 @@ async def test_files_go_only_where_the_bot_is(slack, web, refused):
     assert slack.screen("ada", "dm:ada")[0]["files"][0]["content"] == "x"
 
 
+async def test_blocks_beside_a_file_are_checked_too(slack, web, refused):
+    asked = await web.files_getUploadURLExternal(filename="a", length=1)
+    async with aiohttp.ClientSession() as session, session.post(asked["upload_url"], data=b"x") as answer:
+        assert answer.status == 200
+    call = {"files": [{"id": asked["file_id"]}], "channel_id": "C0OPS"}
+    bad = web.api_call("files.completeUploadExternal", json=call | {"blocks": [{"type": "section"}]})
+    await refused(bad, "invalid_blocks", "block kit")
+    await web.api_call("files.completeUploadExternal", json=call | {"blocks": [{"type": "divider"}]})
+    assert slack.screen("ada", "ops")[0]["text"] == "────"
+
+
 async def test_the_upload_url_can_fail(slack, web):
     slack.fault("upload", "500")
     with pytest.raises(Exception, match="Failed to upload"):

@@ -96,3 +96,10 @@ async def test_alarms_name_every_message_of_the_bot_that_is_loud(slack, web):
     await web.chat_postMessage(channel="C0OPS", text="web <!channel> died")
     await web.chat_postMessage(channel="C0OPS", text="hello @bob", link_names=True)
     assert [one["fires"] for one in slack.alarms()] == [["@channel"], ["@bob"]]
+
+
+async def test_an_edit_does_not_hide_what_was_loud(slack, web):
+    ts = (await web.chat_postMessage(channel="C0OPS", text="web <!here> died"))["ts"]
+    await web.chat_update(channel="C0OPS", ts=ts, text="web died")
+    assert slack.screen("ada", "ops")[0]["fires"] == []
+    assert slack.alarms()[0]["fires"] == ["@here"]

@@ -229,6 +229,27 @@ async def test_an_envelope_is_lost_with_its_socket(slack, bare):
     assert slack.violations() == []
 
 
+async def test_an_ack_on_another_socket(slack, bare):
+    first = await bare()
+    await first.receive_json()
+    sent = await slack.slash("ada", "ops", "/deck", "ps")
+    second = await bare()
+    await second.receive_json()
+    ack = {"envelope_id": (await first.receive_json())["envelope_id"]}
+    await second.send_json(ack)
+    async with asyncio.timeout(5):
+        while not rules(slack):
+            await slack.workspace.changed()
+    assert "socket it came by" in rules(slack)[0]
+    slack.kill_sockets(only=1)
+    assert (await slack.settled(sent["envelope_id"]))["lost"]
+    await second.send_json(ack)
+    await second.ping(b"")
+    await second.receive()
+    assert len(rules(slack)) == 1
+    assert not (await slack.settled(sent["envelope_id"]))["acked"]
+
+
 async def test_new_sockets_may_be_refused(slack, refused):
     web = AsyncWebClient(base_url=slack.api)
     slack.refuse_sockets("internal_error")

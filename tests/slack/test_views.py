@@ -133,6 +133,19 @@ async def test_a_person_must_fill_in_what_is_required(slack, web, trigger):
     assert values == {"why": {"type": "plain_text_input", "value": "because"}}
 
 
+async def test_a_closed_modal_is_told_of_when_asked(slack, web, refused, trigger):
+    await web.views_open(trigger_id=await trigger(), view=modal())
+    assert (await slack.dismiss("ada"))["envelope_id"] == ""
+    view = (await web.views_open(trigger_id=await trigger(), view=modal(notify_on_close=True, clear_on_close=True)))[
+        "view"
+    ]
+    assert (await slack.dismiss("ada"))["envelope_id"]
+    payload = slack.deliveries("interactive")[-1]["payload"]
+    assert (payload["type"], payload["is_cleared"], payload["view"]["id"]) == ("view_closed", True, view["id"])
+    assert slack.modal("ada") is None
+    await refused(web.views_update(view_id=view["id"], view=modal()), "not_found")
+
+
 async def test_inputs_of_every_kind_carry_their_own_shape(slack, web, trigger):
     option = [{"text": plain(word), "value": word.lower()} for word in ("One", "Two")]
     kinds = {
