@@ -112,7 +112,7 @@ class Sockets:
         if delivery is None or (delivery.via != socket.name and delivery.via in self.open):
             workspace.break_rule("ack", "an envelope is acked on the socket it came by", text)
         elif delivery.via != socket.name:
-            # slack_sdk answers on its new socket after a reconnect; the product cannot help it, and it comes to nothing.
+            # slack_sdk answers on its new socket after a reconnect: nobody's mistake, and it comes to nothing.
             return
         elif delivery.acked:
             workspace.break_rule("ack", "an envelope is acked once", text)
