@@ -200,4 +200,4 @@ def connections_open(workspace: state.Workspace, args: Args) -> Json:
     return {"url": f"{workspace.base.replace('http', 'ws', 1)}/link/?ticket={ticket}&app_id={state.APP}"}
 
 
-METHODS = (Method(name="apps.connections.open", run=connections_open, token="app", json=False),)
+METHODS = (Method(name="apps.connections.open", run=connections_open, token="app"),)

@@ -75,7 +75,8 @@ def test_rich_text_elements_fire():
 def test_plain_words_are_a_danger_unless_verbatim():
     assert mentions.dangers(message(blocks=[section("ask @here")])) == ["@here"]
     assert mentions.dangers(message(blocks=[section("ask @here", verbatim=True)])) == []
-    assert mentions.dangers(message("mail ops@channel.example, then @Everyone")) == []
+    assert mentions.dangers(message(blocks=[section("mail ops@channel.example, then @Everyone")])) == []
+    assert mentions.dangers(message("ask @here")) == []
 
 
 def test_link_names_and_parse_full_make_plain_words_fire():

@@ -50,6 +50,11 @@ async def test_each_method_takes_its_own_kind_of_token(slack, refused):
 
 async def test_a_token_may_be_in_a_form_but_not_in_the_url(slack):
     assert (await raw(slack, "auth.test", token="", data={"token": state.BOT_TOKEN}))[2]["ok"]
+    assert rules(slack) == []
+    answer = await raw(slack, "apps.connections.open", token="", data={"token": state.APP_TOKEN})
+    assert answer[2]["error"] == "invalid_auth"
+    assert "header only" in rules(slack).pop()
+    slack.workspace.violations.clear()
     answer = await raw(slack, "auth.test", token="", params={"token": state.BOT_TOKEN})
     assert answer[2]["error"] == "invalid_auth"
     assert "query" in rules(slack)[0]
@@ -74,7 +79,7 @@ async def test_form_json_and_get(slack):
 @pytest.mark.parametrize(
     ("call", "error"),
     [
-        ({"verb": "GET", "params": {"channel": "C0OPS", "text": "x"}}, "invalid_arguments"),
+        ({"verb": "GET", "params": {"channel": "C0OPS", "text": "x"}}, "insecure_request"),
         ({"data": b"{", "headers": {"Content-Type": "application/json"}}, "invalid_json"),
         ({"data": b"[]", "headers": {"Content-Type": "application/json"}}, "json_not_object"),
         ({"data": b"x", "headers": {"Content-Type": "text/plain"}}, "invalid_post_type"),

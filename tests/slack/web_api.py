@@ -175,6 +175,8 @@ async def _read(request: web.Request) -> tuple[Args, str]:
     if kind and kind != "Bearer":
         raise Refused("invalid_auth", rule="Authorization: Bearer …")
     posted = values.pop("token", "")
+    if posted and str(posted).startswith("xapp-"):
+        raise Refused("invalid_auth", rule="an app token stands in the Authorization header only")
     return Args(values), token.strip() or str(posted)
 
 
@@ -190,6 +192,6 @@ async def _json(request: web.Request) -> Json:
 
 def _check_transport(request: web.Request, method: Method) -> None:
     if request.method == "GET" and not method.get:
-        raise Refused("invalid_arguments", rule="POST what changes something")
+        raise Refused("insecure_request", rule="POST what changes something")
     if request.content_type == "application/json" and request.body_exists and not method.json:
         raise Refused("invalid_arguments", rule=f"{method.name} reads no JSON body; send a form")
