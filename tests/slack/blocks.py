@@ -29,6 +29,9 @@ from tests.slack.records import Json, Refused
 
 MOST_BLOCKS = {"message": 50, "modal": 100, "home": 100}
 MOST_TEXT, MOST_MARKDOWN = 13_000, 12_000
+# Slack counts something for each block besides its text; 40 agrees with what others measured (9,597 characters in 50
+# blocks pass, 11,341 in 45 do not).
+PER_BLOCK = 40
 READ = frozenset({"text", "caption", "alt_text", "title"})
 PHASED = frozenset({"table", "data_table", "markdown", "data_visualization"})
 
@@ -41,8 +44,8 @@ def refuse(workspace: state.Workspace, blocks: Any, surface: str = "message") ->
         raise Refused(error, rule="block kit", messages=[*found.wrong, *found.not_yet])
     if found.not_yet:
         raise Refused(error, messages=found.not_yet)
-    if surface == "message" and total_text(blocks) > MOST_TEXT:
-        raise Refused("msg_blocks_too_long", rule=f"text of all blocks at most {MOST_TEXT}")
+    if surface == "message" and total_text(blocks) + PER_BLOCK * len(blocks) > MOST_TEXT:
+        raise Refused("msg_blocks_too_long", rule=f"all blocks at most {MOST_TEXT} characters")
 
 
 def check(blocks: Any, *, surface: str = "message", rollout: frozenset[str] = PHASED) -> Findings:

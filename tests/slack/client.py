@@ -23,6 +23,7 @@ from typing import Any
 from tests.slack import control, state
 
 ROOT = Path(__file__).parents[2]
+LOCAL = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
 class Refused(AssertionError):
@@ -56,7 +57,7 @@ class Client:
             f"{self.url}/_control/{verb}", json.dumps(values).encode(), {"Content-Type": "application/json"}
         )
         try:
-            with urllib.request.urlopen(request, timeout=float(values.get("seconds", 10)) + 20) as answer:
+            with LOCAL.open(request, timeout=float(values.get("seconds", 10)) + 20) as answer:
                 return json.load(answer)["result"]
         except urllib.error.HTTPError as error:
             with error:

@@ -88,9 +88,9 @@ class Controls(people.People):
         return [dataclasses.asdict(one) for one in self.workspace.calls if method in ("", one.method)]
 
     def alarms(self) -> list[Json]:
-        """Every message of the bot that would notify somebody, or might; deleted ones too."""
+        """Every message of the bot that would notify somebody, or might; also deleted ones and what an edit hid."""
         found = [one for one in self.workspace.messages.values() if one.author == state.BOT_USER]
-        told = [(one, mentions.fires(one), mentions.dangers(one)) for one in found]
+        told = [(one, mentions.fires(one) + one.fired, mentions.dangers(one)) for one in found]
         return [
             {"ts": one.ts, "channel": one.channel, "text": one.text[:200], "fires": fires, "dangers": dangers}
             for one, fires, dangers in told
@@ -182,6 +182,8 @@ class Controls(people.People):
             if name not in {field.name for field in dataclasses.fields(self.workspace.settings)}:
                 raise Impossible(f"there is no setting {name!r}")
             setattr(self.workspace.settings, name, set(value) if name == "rollout" else value)
+            if name == "seed":
+                self.workspace.random.seed(value)
 
     def install(self, scopes: list[str], commands: dict[str, bool] | None = None) -> None:
         """The app as its manifest asks: scopes, and the slash commands with their `should_escape`."""

@@ -90,7 +90,7 @@ class Deliveries:
         self._late(delivery)
 
     def _late(self, delivery: Delivery) -> None:
-        if delivery.acked:
+        if delivery.acked or self._workspace.deliveries[delivery.envelope_id] is not delivery:
             return
         delivery.timed_out = True
         socket = self.sockets.open.get(delivery.via)
@@ -190,6 +190,9 @@ class Deliveries:
             self._tell(delivery, "dispatch_failed")
             return False
         delivery.status, delivery.lost = answer.status, False
+        forged = target.signature != "good" or abs(target.skew) > signed_http.MOST_SKEW
+        if forged and answer.status < 300:
+            self._workspace.break_rule("http", "refuse what is unsigned, badly signed or old", answer.body)
         if answer.status == 200:
             self._acked(delivery, _parsed(answer.body))
             return True

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from aiohttp import web
 
-from tests.slack import chat, posting, state
+from tests.slack import blocks, chat, posting, state
 from tests.slack.records import File, Json, Refused
 from tests.slack.wire import Args, Method
 
@@ -61,6 +61,8 @@ def complete(workspace: state.Workspace, args: Args) -> Json:
         if found is None or found.content is None or found.shared:
             raise Refused("file_not_found", rule="complete what was uploaded, once")
         chosen.append((found, one.get("title") or found.name))
+    given = args.json("blocks", list, "invalid_blocks_format") or []
+    blocks.refuse(workspace, given)
     words = [word for word in (args.text("channels") or args.text("channel_id")).split(",") if word]
     channels = [chat.speakable(workspace, word) for word in words]
     for channel in channels:
@@ -72,7 +74,7 @@ def complete(workspace: state.Workspace, args: Args) -> Json:
         found.title, found.shared = title, True
     for channel in channels:
         comment = args.text("initial_comment")
-        said = posting.Content(text=comment, blocks=args.json("blocks", list), attachments=None)
+        said = posting.Content(text=comment, blocks=blocks.fill_ids(workspace, given), attachments=None)
         posting.post(
             workspace,
             said,

@@ -57,7 +57,7 @@ def links(message: Message) -> list[str]:
 
 def texts(message: Message) -> Iterator[tuple[str, bool]]:
     """Every text that Slack reads as markup, and whether it is `verbatim`."""
-    yield message.text, False
+    yield message.text, True  # its `parse` is none by default
     for part in _walk([*message.blocks, *message.attachments]):
         if part.get("type") == "mrkdwn":
             yield str(part.get("text", "")), part.get("verbatim") is True
@@ -66,9 +66,9 @@ def texts(message: Message) -> Iterator[tuple[str, bool]]:
     for attached in message.attachments:
         for key in ("pretext", "title", "text", "fallback", "footer"):
             if isinstance(attached.get(key), str):
-                yield attached[key], False
+                yield attached[key], True
         for field in attached.get("fields") or ():
-            yield str(field.get("value", "")), False
+            yield str(field.get("value", "")), True
 
 
 def _walk(value: Any) -> Iterator[Json]:

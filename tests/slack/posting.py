@@ -8,11 +8,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from tests.slack import blocks, plain, state
+from tests.slack import blocks, mentions, plain, state
 from tests.slack.records import Json, Message, Refused
 from tests.slack.wire import Args
 
-MOST_CHARACTERS = 40_000
+MOST_CHARACTERS, MOST_IN_AN_UPDATE = 40_000, 4_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,7 +26,7 @@ class Content:
     metadata: Json = field(default_factory=dict)
 
 
-def content(workspace: state.Workspace, args: Args) -> Content:
+def content(workspace: state.Workspace, args: Args, *, most: int = MOST_CHARACTERS) -> Content:
     text = args.values.get("text")
     if text is not None and not isinstance(text, str):
         raise Refused("invalid_arguments", rule="text is a string")
@@ -34,8 +34,8 @@ def content(workspace: state.Workspace, args: Args) -> Content:
     attached = args.json("attachments", list, "invalid_attachments")
     if not (text and text.strip()) and not given and not attached:
         raise Refused("no_text", rule="a message says something")
-    if text and len(text) > MOST_CHARACTERS:
-        raise Refused("msg_too_long", rule=f"text at most {MOST_CHARACTERS}", messages=[f"{len(text)} characters"])
+    if text and len(text) > most:
+        raise Refused("msg_too_long", rule=f"text at most {most}", messages=[f"{len(text)} characters"])
     every = list(given or [])
     for one in attached or ():
         if not isinstance(one, dict):
@@ -94,6 +94,7 @@ def post(
 def change(workspace: state.Workspace, message: Message, said: Content) -> None:
     """Edits in place. Blocks and attachments that are not spoken of stay, as in Slack."""
     message.history.append(plain.message(workspace, message))
+    message.fired += mentions.fires(message) + mentions.dangers(message)
     message.edits += 1
     if said.text is not None:
         message.text = said.text

@@ -126,6 +126,8 @@ class Message:
     """Posted with parse=full or link_names, so that plain @names in it notify."""
     broadcast: bool = False
     metadata: Json = field(default_factory=dict)
+    fired: list[str] = field(default_factory=list)
+    """Mentions and dangers it held before an edit took them out."""
     history: list[str] = field(default_factory=list)
     """Renderings it had before each edit."""
 

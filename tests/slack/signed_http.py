@@ -17,7 +17,7 @@ import aiohttp
 from tests.slack import state
 from tests.slack.records import Delivery, Json
 
-PATHS = ("events", "commands", "interactive")
+MOST_SKEW = 300  # seconds; what is older or newer must be refused
 
 
 @dataclass(slots=True, kw_only=True)

@@ -25,6 +25,8 @@ def open_view(workspace: state.Workspace, args: Args) -> Json:
 def push(workspace: state.Workspace, args: Args) -> Json:
     body = checked(workspace, args, "modal")
     trigger = _spend(workspace, args)
+    if trigger.view not in workspace.stacks.get(trigger.user, ()):
+        raise Refused("invalid_trigger_id", rule="views.push takes a trigger of an open modal")
     return {"view": as_json(push_on(workspace, body, trigger.user))}
 
 

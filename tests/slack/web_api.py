@@ -164,7 +164,7 @@ async def _read(request: web.Request) -> tuple[Args, str]:
     values: Json = dict(request.query)
     if "token" in values:
         raise Refused("invalid_auth", rule="no token in a query string: it ends in logs")
-    if request.method == "POST" and request.can_read_body:
+    if request.method == "POST" and request.body_exists:
         if request.content_type == "application/json":
             values |= await _json(request)
         elif request.content_type in ("application/x-www-form-urlencoded", "multipart/form-data"):
@@ -175,6 +175,8 @@ async def _read(request: web.Request) -> tuple[Args, str]:
     if kind and kind != "Bearer":
         raise Refused("invalid_auth", rule="Authorization: Bearer …")
     posted = values.pop("token", "")
+    if posted and str(posted).startswith("xapp-"):
+        raise Refused("invalid_auth", rule="an app token stands in the Authorization header only")
     return Args(values), token.strip() or str(posted)
 
 
@@ -190,6 +192,6 @@ async def _json(request: web.Request) -> Json:
 
 def _check_transport(request: web.Request, method: Method) -> None:
     if request.method == "GET" and not method.get:
-        raise Refused("invalid_arguments", rule="POST what changes something")
-    if request.content_type == "application/json" and request.can_read_body and not method.json:
+        raise Refused("insecure_request", rule="POST what changes something")
+    if request.content_type == "application/json" and request.body_exists and not method.json:
         raise Refused("invalid_arguments", rule=f"{method.name} reads no JSON body; send a form")
