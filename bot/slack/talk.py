@@ -58,7 +58,6 @@ class Talk:
         self._outside = False  # the channel is closed to us
         self._sending = False  # “working on it” is on its way and cannot be called back
         self._said_working: Posted | None = None
-        self._url_shows = False  # whether the response URL stands for something of ours that a final word replaces
         # An answer to a question: what becomes of it is said where it was asked.
         self._question = heard.way is Way.CLICK and line.split(" ", 1)[0] in ("confirm", "cancel")
 
@@ -157,7 +156,7 @@ class Talk:
         if heard.dm and not heard.response_url:
             ways.append(lambda: self._outbox.post(heard.channel, letter, thread=heard.thread))
         if heard.response_url:
-            ways.append(lambda: self._outbox.respond(heard.response_url, heard.user, letter, replace=self._url_shows))
+            ways.append(lambda: self._outbox.respond(heard.response_url, heard.user, letter, replace=False))
         if not heard.dm:
             ways.append(lambda: self._outbox.whisper(heard.channel, heard.user, letter, thread=heard.thread))
         ways.append(lambda: self._outbox.direct(heard.user, letter))
@@ -183,8 +182,8 @@ class Talk:
 
         try:
             if heard.response_url:
+                # It stays: a slash command's URL cannot change what was said through it.
                 await self._outbox.respond(heard.response_url, heard.user, letter, replace=False)
-                self._url_shows = True
             elif heard.dm:
                 ts = await self._outbox.post(heard.channel, letter, thread=heard.thread)
                 self._said_working = Posted(heard.channel, ts)
@@ -194,10 +193,9 @@ class Talk:
             log.info("the asker could not be told that it takes a moment", reason=error.say())
 
     async def _tidy(self) -> None:
-        """Takes away what only the asker saw, once the channel shows it."""
+        """Takes away the question only the asker saw, once the channel shows what became of it."""
         heard = self._heard
-        if (self._url_shows or (self._question and heard.private)) and heard.response_url:
-            self._url_shows = False
+        if self._question and heard.private and heard.response_url:
             try:
                 await self._outbox.take_away(heard.response_url)
             except errors.SurfaceError as error:
