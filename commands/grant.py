@@ -24,6 +24,16 @@ async def plan(context: Context) -> Sequence[Action[Any]]:
             f"“{args['who']}” is nobody a grant can name.",
             hint="Mention them, or write everyone, group:NAME, console:NAME or slack:TEAM/USER; whoami shows one's id.",
         )
+    if args["who"].startswith("slack:") and "/" not in args["who"]:
+        raise errors.BadUsage(
+            f"“{args['who']}” is not a whole Slack identity.",
+            hint="Mention them, or write slack:TEAM/USER; whoami shows one's own.",
+        )
+    if named := next((place for place in args["in"] if place.startswith("#")), ""):
+        raise errors.BadUsage(
+            f"“{named}” is a channel's name, which anybody may change.",
+            hint="Pick the channel from Slack's list while typing, or write its id, such as C0123ABCD.",
+        )
     on = Selector(
         engine=args["engine"] or "",
         host=args["host"] or "",
@@ -59,7 +69,7 @@ command = Command(
     examples=(
         "grant group:sre operator",
         "grant console:alice container.restart --name 'web-*' --host 'prod-*'",
-        "grant everyone container.logs --label team=shop --in '#shop-ops'",
+        "grant everyone container.logs --label team=shop --in C0SHOPOPS",
     ),
     plan=plan,
     render=render,

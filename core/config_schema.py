@@ -109,7 +109,9 @@ class Grant(Section):
         default=On(),
         description="engine, host, name, project, service, label.NAME: globs that must all match. Absent: everything.",
     )
-    places: config_words.Words = Field(default=(), alias="in", description="Channels it holds in. Absent: everywhere.")
+    places: config_words.Channels = Field(
+        default=(), alias="in", description="Channels it holds in, by Slack's id, or console. Absent: everywhere."
+    )
 
 
 class Guard(Section):
@@ -222,7 +224,7 @@ class Config(Section):
         examples=[
             "grants:\n"
             "  - {who: everyone, can: viewer}\n"
-            '  - {who: "group:sre", can: [operator], on: {label.env: staging}, in: ["#ops"]}'
+            '  - {who: "group:sre", can: [operator], on: {label.env: staging}, in: [C0123ABCD]}'
         ],
     )
     guards: tuple[Guard, ...] = Field(

@@ -30,6 +30,7 @@ RISKS = tuple(f"risk:{risk}" for risk in actions.Risk)
 DOORS = ("console", "slack", "job", "rule")
 # Meant as JSON: cut at its commas, each piece would be told as a mistake of its own. A glob may begin with [ too.
 BROKEN_LIST = re.compile(r"\s*[\[{].*[\":]", re.DOTALL)
+SLACK_PERSON = re.compile(r"[TE][A-Z0-9]+/[UW][A-Z0-9]+")
 UNITS = {"s": 1, "min": 60, "m": 60, "h": 3600, "d": 86400}
 
 
@@ -61,6 +62,20 @@ def identity(word: str) -> str:
     if door not in DOORS:
         near = config_problems.did_you_mean(door, (*DOORS, "group"))
         raise wrong(f"“{word}” comes through no door we have", near or f"Doors: {', '.join(DOORS)}.")
+    if door == "slack" and not SLACK_PERSON.fullmatch(rest):
+        raise wrong(
+            f"“{word}” is not a whole Slack identity",
+            "Write slack:TEAM/USER, such as slack:T1/U1; whoami shows one's own.",
+        )
+    return word
+
+
+def _channel(word: str) -> str:
+    if word.startswith("#"):
+        raise wrong(
+            f"“{word}” is a channel's name, which anybody may change",
+            "Write its id, such as C0123ABCD: in Slack it stands at the end of the channel's details.",
+        )
     return word
 
 
@@ -186,6 +201,7 @@ def engine_url(value: str) -> str:
 
 Word = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
 Subject = Annotated[Word, AfterValidator(_subject)]
+Channels = Annotated[tuple[Annotated[Word, AfterValidator(_channel)], ...], BeforeValidator(split), Field(min_length=1)]
 Words = Annotated[tuple[Word, ...], BeforeValidator(split), Field(min_length=1)]
 Subjects = Annotated[tuple[Subject, ...], BeforeValidator(split), Field(min_length=1)]
 Powers = Annotated[tuple[Annotated[Word, AfterValidator(_power)], ...], BeforeValidator(split), Field(min_length=1)]

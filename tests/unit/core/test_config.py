@@ -97,7 +97,7 @@ def test_every_setting_shown_as_an_example_is_one() -> None:
     assert loaded.slack.bot_token.get_secret_value() == "xoxb-1"
     assert loaded.slack.direct == ("ps", "logs", "restart")
     assert [grant.who for grant in loaded.grants] == ["everyone", "group:sre"]
-    assert loaded.grants[1].places == ("#ops",)
+    assert loaded.grants[1].places == ("C0123ABCD",)
     assert loaded.guards[0].approvers == ("group:sre",)
     assert loaded.metrics.container_labels == ("app", "team")
     assert set(yaml.safe_load(text)) == set(config.Config.model_fields)
@@ -128,7 +128,7 @@ def test_the_environment_can_say_everything() -> None:
         QUARTERDECK_CONFIRM__TTL="90s",
         QUARTERDECK_METRICS__CONTAINER_LABELS='["app"]',
         QUARTERDECK_ROLES='{"deployer": ["container.restart"]}',
-        QUARTERDECK_GRANTS='[{"who": "everyone", "can": "deployer", "in": ["#ops"], "on": {"label.env": "dev"}}]',
+        QUARTERDECK_GRANTS='[{"who": "everyone", "can": "deployer", "in": ["C1"], "on": {"label.env": "dev"}}]',
         QUARTERDECK_AUDIT__KEEP="9",
         quarterdeck_log__format="console",
         QUARTERDECK_STORE__URL="",
@@ -274,7 +274,7 @@ def test_anchors_and_merges_are_read() -> None:
     )
     assert [(grant.can, grant.places) for grant in loaded.grants] == [
         (("viewer",), ()),
-        (("viewer",), ("#a",)),
+        (("viewer",), ("C1",)),
         (("operator",), ()),
     ]
 
@@ -331,7 +331,7 @@ def test_policy_holds_what_was_configured() -> None:
             who="group:sre",
             can=("deployer", "risk:read"),
             on=refs.Selector(host="h*", labels=(("env", "dev"),)),
-            places=("#a",),
+            places=("C1",),
         ),
     )
     assert made.guards == (
@@ -370,7 +370,7 @@ def test_state_has_a_place_for_everyone(monkeypatch: pytest.MonkeyPatch) -> None
 
 WORDS = st.sampled_from([*config.Config.model_fields, "on", "who", "can", "level", "url", "label.a", "x", "0"])
 TREES = st.recursive(
-    st.none() | st.booleans() | st.integers(-5, 5) | st.sampled_from(["off", "viewer", "5m", "#a", "*", ""]),
+    st.none() | st.booleans() | st.integers(-5, 5) | st.sampled_from(["off", "viewer", "5m", "C1", "*", ""]),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(WORDS, inner, max_size=3),
     max_leaves=8,
 )
