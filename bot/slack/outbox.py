@@ -103,6 +103,14 @@ class Outbox:
                 lane.newest = None  # a lane is remembered for long; what was said in it need not be
         await self._paper(channel, message, thread or (ts if not channel.startswith("D") else None))
 
+    def note_change(self, channel: str, ts: str) -> None:
+        """That message changes in another way than by `edit`."""
+        self._lane((channel, ts))
+
+    def has_changed(self, channel: str, ts: str) -> bool:
+        """Whether this process has changed that message, of the last thousand or so."""
+        return (channel, ts) in self._lanes
+
     async def whisper(self, channel: str, user: str, letter: Letter, *, thread: str | None = None) -> None:
         message = await self._shaped(letter, lambda message: self.calls.whisper(channel, user, message, thread=thread))
         await self._private_paper(user, message)
