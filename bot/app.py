@@ -96,7 +96,7 @@ class App:
 
     async def recover(self) -> None:
         """Says what a process that is gone left unfinished, to whoever can be reached from here."""
-        for lost in await recovery.recover(self.store, self.audit, {"console", *self.tellers}):
+        async for lost in recovery.recover(self.store, self.audit, {"console", *self.tellers}):
             log.warning(lost.text, action="recover", who=lost.who, line=lost.line)
             if (tell := self.tellers.get(lost.who.partition(":")[0])) is not None:
                 await tell(lost)

@@ -6,8 +6,9 @@ done nothing (begun), may have done something (intent: audited and said as unkno
 
 from __future__ import annotations
 
-from collections.abc import Container, Sequence
+from collections.abc import AsyncIterator, Container
 from dataclasses import dataclass
+from typing import TypeVar
 
 import msgspec
 
@@ -18,6 +19,7 @@ from core.model.people import Invocation, Place
 from core.model.replies import Button, Reply, Text, Tone
 from core.store import Store
 
+T = TypeVar("T")
 LONGEST = 1500  # characters of an outcome kept for telling it later
 
 
@@ -64,9 +66,9 @@ def ended(reply: Reply) -> bytes:
     return msgspec.json.encode(Ended(ending=reply.ending, text=text[:LONGEST]))
 
 
-async def recover(store: Store, trail: audit.Audit, doors: Container[str]) -> Sequence[Unfinished]:
-    """Those that came in through one of these doors (`console`, `slack`), now ours to tell. Raises StoreDown."""
-    found = []
+async def recover(store: Store, trail: audit.Audit, doors: Container[str]) -> AsyncIterator[Unfinished]:
+    """Those that came in through one of these doors (`console`, `slack`), now ours to tell. Each is taken when the one
+    before was told, so that a death on the way loses one at most. Raises StoreDown."""
     for lost in await store.unfinished():
         was = _read(lost)
         if was.who.partition(":")[0] not in doors or not await store.take_unfinished(lost.id, seen=lost.phase):
@@ -76,36 +78,38 @@ async def recover(store: Store, trail: audit.Audit, doors: Container[str]) -> Se
             case Phase.INTENT:
                 text = "Quarterdeck ended while this ran. Whether it happened is not known; nothing is repeated."
                 row = {"invocation": was.invocation, "who": was.who, "place": was.place.channel, "line": was.line}
-                await trail.lost(row, msgspec.json.decode(lost.detail, type=list[dict[str, str]]), text)
+                await trail.lost(row, _decoded(lost.detail, list[dict[str, str]]) or [{}], text)
                 buttons = (Button(label="Look", line="ps -a"),)
             case Phase.ENDED:
-                end = msgspec.json.decode(lost.detail, type=Ended)
-                text = f"Quarterdeck was restarted before it could tell you. {end.text}"
+                end = _decoded(lost.detail, Ended)
+                how = end.text if end else "How it ended stands in the audit."
+                text = f"Quarterdeck was restarted before it could tell you. {how}"
             case _:
                 text = "Quarterdeck was restarted before doing this; nothing was done."
                 if was.again and not was.line.lower().startswith(("confirm ", "cancel ")):
                     buttons = (Button(label="Run again", line=was.line),)
         reply = Reply(blocks=(Text(text=f"{was.line}: {text}", tone=Tone.WARN),), buttons=buttons)
-        found.append(
-            Unfinished(
-                id=lost.id,
-                who=was.who,
-                name=was.name,
-                place=was.place,
-                line=was.line,
-                text=text,
-                reply=reply,
-                posted=lost.posted,
-            )
+        yield Unfinished(
+            id=lost.id,
+            who=was.who,
+            name=was.name,
+            place=was.place,
+            line=was.line,
+            text=text,
+            reply=reply,
+            posted=lost.posted,
         )
-    return found
 
 
 def _read(lost: kept.Unfinished) -> Record:
+    # Written by another version: what can still be said is that it was left, to the log.
+    return _decoded(lost.record, Record) or Record(
+        invocation=lost.id, who="console:", name="", place=Place(channel=""), line="a command", again=False
+    )
+
+
+def _decoded(data: bytes, kind: type[T]) -> T | None:
     try:
-        return msgspec.json.decode(lost.record, type=Record)
+        return msgspec.json.decode(data, type=kind)
     except msgspec.MsgspecError:
-        # Written by another version: what can still be said is that it was left, to the log.
-        return Record(
-            invocation=lost.id, who="console:", name="", place=Place(channel=""), line="a command", again=False
-        )
+        return None

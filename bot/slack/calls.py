@@ -1,30 +1,25 @@
 """Every call to Slack, through one door: counted, retried where a retry is worth it, and no foreign error gets out.
 
-Slack's 429 is waited out as long as it asks, its 5xx and lost connections are tried again, all within one deadline a
-call. A message may therefore be posted twice when an answer was lost; that is better than not at all. What ends here
-ends as Undeliverable with Slack's own word for it.
+Slack's 429 is waited out as long as it asks, by all calls of that method, which then go one by one for a while; its 5xx
+and lost connections are tried again, all within one deadline a call. A message may therefore be posted twice when an
+answer was lost; that is better than not at all. What ends here ends as Undeliverable with Slack's own word for it.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any
 
 import aiohttp
 from slack_sdk.errors import SlackApiError, SlackClientError
-from slack_sdk.http_retry.builtin_async_handlers import (
-    AsyncConnectionErrorRetryHandler,
-    AsyncRateLimitErrorRetryHandler,
-    AsyncServerErrorRetryHandler,
-)
-from slack_sdk.http_retry.request import HttpRequest
-from slack_sdk.http_retry.response import HttpResponse
-from slack_sdk.http_retry.state import RetryState
+from slack_sdk.http_retry.builtin_async_handlers import AsyncConnectionErrorRetryHandler
 from slack_sdk.web.async_client import AsyncWebClient
 from slack_sdk.webhook.async_client import AsyncWebhookClient
 
+from bot.slack import throttle
 from bot.slack.render import Message, Paper
 from core import errors
 from core.metrics import Metrics
@@ -32,26 +27,6 @@ from core.metrics import Metrics
 ONE_CALL = 15.0  # seconds one request may take
 ALL_TRIES = 180.0  # seconds a call may take with its retries; Slack has been seen to ask for a minute
 AGAIN_THROTTLED, AGAIN_FAILED = 5, 2  # retries
-
-
-class _Throttled(AsyncRateLimitErrorRetryHandler):
-    """Counts each time Slack asks us to wait."""
-
-    def __init__(self, metrics: Metrics) -> None:
-        super().__init__(max_retry_count=AGAIN_THROTTLED)
-        self._metrics = metrics
-
-    async def prepare_for_next_attempt_async(
-        self,
-        *,
-        state: RetryState,
-        request: HttpRequest,
-        response: HttpResponse | None = None,
-        error: Exception | None = None,
-    ) -> None:
-        name = (request.url or "").rpartition("/")[2].partition("?")[0]
-        self._metrics.slack_throttled_total.labels(name if name in METHODS else "response_url").inc()
-        await super().prepare_for_next_attempt_async(state=state, request=request, response=response, error=error)
 
 
 METHODS = frozenset(
@@ -70,16 +45,21 @@ METHODS = frozenset(
 )
 
 
+PER_CHANNEL = "chat.postMessage"  # counted by Slack for each channel, whose messages go in turn in any case
+
+
 class Calls:
     """Slack's Web API for one bot token, and the response URLs it hands out. Close it when done."""
 
     def __init__(self, token: str, api_url: str, metrics: Metrics) -> None:
         self._metrics = metrics
         self._session: aiohttp.ClientSession | None = None
+        self._gates = {method: throttle.Gate() for method in METHODS - {PER_CHANNEL}}
+        # They keep nothing themselves (a call's tries are counted in its RetryState), so all calls share them.
         self._handlers = [
             AsyncConnectionErrorRetryHandler(max_retry_count=AGAIN_FAILED),
-            AsyncServerErrorRetryHandler(max_retry_count=AGAIN_FAILED),
-            _Throttled(metrics),
+            throttle.Failing(max_retry_count=AGAIN_FAILED),
+            throttle.Throttled(AGAIN_THROTTLED, self._count_throttled),
         ]
         self.web = AsyncWebClient(
             token=token, base_url=api_url, timeout=int(ONE_CALL), retry_handlers=list(self._handlers)
@@ -103,7 +83,7 @@ class Calls:
     async def open_socket(self, app_token: str) -> str:
         """A one-time address for a socket."""
         async with self._door("apps.connections.open"):
-            return str((await self.web.apps_connections_open(app_token=app_token))["url"])
+            return _text((await self.web.apps_connections_open(app_token=app_token))["url"])
 
     async def post(self, channel: str, message: Message, *, thread: str | None = None) -> str:
         """The new message's ts."""
@@ -116,7 +96,7 @@ class Calls:
                 unfurl_links=False,
                 unfurl_media=False,
             )
-            return str(answer["ts"])
+            return _text(answer["ts"])
 
     async def edit(self, channel: str, ts: str, message: Message) -> None:
         async with self._door("chat.update"):
@@ -147,15 +127,13 @@ class Calls:
                     unfurl_links=False,
                     unfurl_media=False,
                 )
-            if answer.status_code != 200 or answer.body.strip() not in ("", "ok"):
-                raise errors.Undeliverable(
-                    "Slack did not take the answer.", code=_word(answer.body, answer.status_code)
-                )
+            if code := _refusal(answer.body, answer.status_code):
+                raise errors.Undeliverable(f"Slack did not take the answer: {code}.", code=code)
 
     async def direct(self, user: str) -> str:
         """The channel of direct messages with that user."""
         async with self._door("conversations.open"):
-            return str((await self.web.conversations_open(users=user))["channel"]["id"])
+            return _text((await self.web.conversations_open(users=user))["channel"]["id"])
 
     async def upload(self, channel: str, paper: Paper, *, thread: str | None = None) -> None:
         async with self._door("files.completeUploadExternal"):
@@ -170,33 +148,43 @@ class Calls:
 
     async def user(self, user: str) -> Mapping[str, Any]:
         async with self._door("users.info"):
-            found: Mapping[str, Any] = (await self.web.users_info(user=user))["user"]
+            found = (await self.web.users_info(user=user))["user"]
+            if not isinstance(found, dict):
+                raise TypeError("not a user")
             return found
 
     async def user_groups(self) -> list[Mapping[str, Any]]:
         async with self._door("usergroups.list"):
-            found: list[Mapping[str, Any]] = (await self.web.usergroups_list(include_users=True))["usergroups"]
+            found = (await self.web.usergroups_list(include_users=True))["usergroups"]
+            if not isinstance(found, list) or not all(isinstance(group, dict) for group in found):
+                raise TypeError("not user groups")
             return found
 
     @contextlib.asynccontextmanager
     async def _door(self, method: str) -> AsyncIterator[None]:
         outcome = "failed"
         try:
-            async with asyncio.timeout(ALL_TRIES):
+            async with asyncio.timeout(ALL_TRIES), throttle.turn(self._gates.get(method)):
                 yield
             outcome = "ok"
         except SlackApiError as error:
-            code = _word(error.response.get("error", ""), error.response.status_code)
-            raise errors.Undeliverable(f"Slack refused {method}: {code}.", code=code, hint=_cure(error)) from error
-        except (SlackClientError, aiohttp.ClientError, TimeoutError, OSError) as error:
+            said, status = _said(error)
+            code = _word(said.get("error", ""), status)
+            raise errors.Undeliverable(f"Slack refused {method}: {code}.", code=code, hint=_cure(said)) from error
+        except (SlackClientError, aiohttp.ClientError, TimeoutError, OSError, RuntimeError) as error:
+            # RuntimeError: the session was closed meanwhile.
             raise errors.Undeliverable(
                 f"Slack cannot be reached: {type(error).__name__}.", code="unreachable"
             ) from error
-        except (KeyError, ValueError, TypeError, AttributeError) as error:
+        except (LookupError, ValueError, TypeError, AttributeError) as error:
             # An answer of another shape than Slack's: a proxy's page, most of the time.
             raise errors.Undeliverable(f"Slack answered {method} in words we do not know.", code="garbled") from error
         finally:
             self._metrics.slack_calls_total.labels(method, outcome).inc()
+
+    def _count_throttled(self, url: str) -> None:
+        name = url.rpartition("/")[2].partition("?")[0]
+        self._metrics.slack_throttled_total.labels(name if name in METHODS else "response_url").inc()
 
 
 def _blocks(message: Message) -> Sequence[dict[str, Any]]:
@@ -210,16 +198,41 @@ def _data(answer: Any) -> Mapping[str, Any]:
     return data
 
 
+def _text(value: Any) -> str:
+    if not isinstance(value, str) or not value:
+        raise TypeError("not a text")
+    return value
+
+
+def _said(error: SlackApiError) -> tuple[Mapping[str, Any], int]:
+    """What came back and its status; the library's error may hold its own response or the bare HTTP one."""
+    response: Any = error.response
+    data = getattr(response, "data", None)
+    status: int = getattr(response, "status_code", 0) or getattr(response, "status", 0)
+    return data if isinstance(data, dict) else {}, status
+
+
+def _refusal(body: str, status: int) -> str:
+    """Slack's word for why a response URL did not take something; empty where it did. It says `ok`, `{"ok":true}`,
+    `used_url` or `{"ok":false,"error":"used_url"}`."""
+    body = body.strip()
+    with contextlib.suppress(ValueError):
+        said = json.loads(body)
+        if isinstance(said, dict):
+            return "" if status == 200 and said.get("ok") else _word(said.get("error", ""), status)
+    return "" if status == 200 and body in ("", "ok") else _word(body, status)
+
+
 def _word(text: Any, status: int) -> str:
     """Slack's word for an error, where it is one."""
     word = str(text).strip()[:64]
     return word if word and all(letter.isalnum() or letter in "_-" for letter in word) else f"status {status}"
 
 
-def _cure(error: SlackApiError) -> str:
-    code, data = error.response.get("error", ""), error.response
+def _cure(said: Mapping[str, Any]) -> str:
+    code = str(said.get("error", ""))
     if code == "missing_scope":
-        needed = data.get("needed", "")
+        needed = said.get("needed", "")
         return f"The app needs the scope {needed}; add it on its OAuth & Permissions page and reinstall it."
     return CURES.get(code, "")
 

@@ -1,4 +1,5 @@
-"""What Slack delivers, as one value: a slash command, a mention, a direct message or a click. Pure functions.
+"""What Slack delivers, as one value: a slash command, a mention, a direct message or a click. Pure functions; a
+delivery of another shape than Slack's raises LookupError, TypeError or AttributeError.
 
 What nobody should be answered for (edits, messages of bots, joins and the like) is None. `id` is equal for one thing
 delivered twice, by whichever socket and in whichever envelope.

@@ -39,6 +39,8 @@ HOPELESS = 30.0  # seconds after which the library's own attempts to reconnect a
 LOOK_EVERY = 1.0
 FIRST_PAUSE, LONGEST_PAUSE = 1.0, 60.0
 CONNECT_WITHIN = 20.0
+CLOSE_WITHIN = 3.0
+LAST_WORDS = 3.0  # seconds, after the door was closed, for those who came too late to be taken up
 # Slack's words for what only a person can mend.
 WRONG_TOKEN = frozenset(
     {"invalid_auth", "not_authed", "account_inactive", "token_revoked", "token_expired", "not_allowed_token_type",
@@ -102,25 +104,31 @@ class Link:
             metrics=self._app.metrics,
         )
         bolt = self._bolt(us, surface)
-        async with asyncio.TaskGroup() as group:
-            sorry = group.create_task(surface.apologise(), name="slack sorry")
-            try:
-                async with contextlib.AsyncExitStack() as stack:
-                    if self._settings.mode == "http":
-                        await stack.enter_async_context(self._requests(bolt))
-                    else:
-                        client = await stack.enter_async_context(self._socket(bolt))
-                    self._app.tellers["slack"] = surface.tell
-                    await self._offer_claim(str(us.get("team") or team))
-                    if self._settings.mode == "http":
-                        self._up(f"requests at {self._settings.listen}/slack/events")
-                        await self._app.supervisor.stopped.wait()
-                    else:
-                        await self._watch(client)
-            finally:
-                self.connected = False
-                self._app.metrics.slack_connected.set(0)
-                sorry.cancel()
+        # Not a task group: what ends the connection has to come out as what it is.
+        sorry = asyncio.get_running_loop().create_task(surface.apologise(), name="slack sorry")
+        try:
+            async with contextlib.AsyncExitStack() as stack:
+                if self._settings.mode == "http":
+                    await stack.enter_async_context(self._requests(bolt))
+                else:
+                    client = await stack.enter_async_context(self._socket(bolt))
+                self._app.tellers["slack"] = surface.tell
+                await self._offer_claim(str(us.get("team") or team))
+                if self._settings.mode == "http":
+                    self._up(f"requests at {self._settings.listen}/slack/events")
+                    await self._app.supervisor.stopped.wait()
+                else:
+                    await self._watch(client)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(LAST_WORDS):
+                    await surface.apologised()
+        finally:
+            # What others left behind is not taken over while it cannot be told.
+            self._app.tellers.pop("slack", None)
+            self.connected = False
+            self._app.metrics.slack_connected.set(0)
+            sorry.cancel()
+            await asyncio.wait([sorry])
 
     def _bolt(self, us: Mapping[str, Any], surface: Surface) -> AsyncApp:
         who = AuthorizeResult(
@@ -191,9 +199,15 @@ class Link:
             await self._stopped_within(LOOK_EVERY)
 
     async def _close_socket(self, client: SocketModeClient) -> None:
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(3):
+        try:
+            async with asyncio.timeout(CLOSE_WITHIN):
                 await client.close()  # type: ignore[no-untyped-call]
+        except TimeoutError:
+            # A silent peer does not answer the farewell either; what the library does after it is left to do.
+            for task in (client.message_processor, client.current_session_monitor, client.message_receiver):
+                if task is not None:
+                    task.cancel()
+            await client.aiohttp_client_session.close()
         self._client = None
 
     # ── by signed requests ───────────────────────────────────────────────────────────────────────────────────────

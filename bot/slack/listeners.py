@@ -9,44 +9,64 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
+import structlog
 from slack_bolt.app.async_app import AsyncApp
 
 from bot.slack import heard
 
+log = structlog.get_logger(__name__)
 Hear = Callable[[heard.Heard], None]
+Body = Mapping[str, Any]
 
 
 class Ack(Protocol):
-    async def __call__(self) -> object: ...
+    async def __call__(self, text: str = "") -> object: ...
 
 
 def register(app: AsyncApp, hear: Hear, *, command: str, direct: Sequence[str]) -> None:
-    async def slash(ack: Ack, body: Mapping[str, Any]) -> None:
-        await ack()
-        hear(heard.from_command(body, direct=False))
+    def take(made: Callable[[Body], heard.Heard | None], body: Body) -> None:
+        try:
+            said = made(body)
+        except (LookupError, TypeError, AttributeError) as error:
+            log.warning(
+                "Slack delivered something that cannot be understood", type=body.get("type"), reason=repr(error)
+            )
+        else:
+            if said is not None:
+                hear(said)
 
-    async def own(ack: Ack, body: Mapping[str, Any]) -> None:
+    async def slash(ack: Ack, body: Body) -> None:
         await ack()
-        hear(heard.from_command(body, direct=True))
+        take(lambda body: heard.from_command(body, direct=False), body)
 
-    async def message(ack: Ack, body: Mapping[str, Any]) -> None:
+    async def own(ack: Ack, body: Body) -> None:
         await ack()
-        if (said := heard.from_message(body)) is not None:
-            hear(said)
+        take(lambda body: heard.from_command(body, direct=True), body)
 
-    async def click(ack: Ack, body: Mapping[str, Any]) -> None:
+    async def message(ack: Ack, body: Body) -> None:
         await ack()
-        if (said := heard.from_click(body)) is not None:
-            hear(said)
+        take(heard.from_message, body)
+
+    async def click(ack: Ack, body: Body) -> None:
+        await ack()
+        take(heard.from_click, body)
+
+    async def unknown(ack: Ack) -> None:
+        await ack(
+            f"I do not know this command, only {command}. `slack.command` and `slack.direct` in quarterdeck.yaml say "
+            "which there are."
+        )
 
     async def other(ack: Ack) -> None:
         await ack()
 
+    everything = re.compile(r"")
     app.command(command)(slash)
     for name in direct:
         app.command(f"/{name}")(own)
+    app.command(everything)(unknown)
     app.event("app_mention")(message)
     app.event("message")(message)
     app.action(re.compile(r"^deck:"))(click)
-    app.event(re.compile(r""))(other)
-    app.action(re.compile(r""))(other)
+    for rest in (app.event, app.action, app.shortcut, app.view, app.view_closed, app.options):
+        rest(everything)(other)

@@ -42,11 +42,12 @@ class Memory(Protocol):
 
 @dataclass(slots=True)
 class _Lane:
-    """A channel's new messages, or one message's edits."""
+    """A channel's new messages, or one message's edits. `users`: who waits for a turn or has it."""
 
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
     free_at: float = 0.0
     newest: Letter | None = None
+    users: int = 0
 
 
 class Outbox:
@@ -71,8 +72,8 @@ class Outbox:
         except errors.StoreError as error:
             log.debug("what the workspace can show is not known", reason=error.message)
             return
-        if kept is not None:
-            self.shape = Shape(kept)
+        # What was held against the workspace long ago is forgotten; what another version wrote counts for nothing.
+        self.shape = Shape(kept) if kept in list(Shape) else Shape.DATA_TABLE
 
     async def post(self, channel: str, letter: Letter, *, thread: str | None = None) -> str:
         """The new message's ts, its paper beside it. Raises Undeliverable."""
@@ -86,15 +87,29 @@ class Outbox:
         await self._paper(channel, message, thread)
         return sent[-1]
 
-    async def edit(self, channel: str, ts: str, letter: Letter) -> None:
-        """Returns once this letter, or a newer one, stands there. Raises Undeliverable."""
+    async def edit(self, channel: str, ts: str, letter: Letter, *, thread: str | None = None) -> None:
+        """Returns once this letter stands there, or a newer one has taken its place. `thread`: the one the message is
+        in. Raises Undeliverable."""
+        self._refuse_overflow()  # before an older letter that waits is given up for this one
         lane = self._lane((channel, ts))
         lane.newest = letter
-        async with self._turn((channel, ts), EDIT_EVERY, still=lambda: lane.newest is letter) as mine:
-            if not mine:
-                return
-            message = await self._shaped(letter, lambda message: self.calls.edit(channel, ts, message))
-        await self._paper(channel, message, ts if not channel.startswith("D") else None)
+        try:
+            async with self._turn((channel, ts), EDIT_EVERY, still=lambda: lane.newest is letter) as mine:
+                if not mine:
+                    return
+                message = await self._shaped(letter, lambda message: self.calls.edit(channel, ts, message))
+        finally:
+            if lane.newest is letter:
+                lane.newest = None  # a lane is remembered for long; what was said in it need not be
+        await self._paper(channel, message, thread or (ts if not channel.startswith("D") else None))
+
+    def note_change(self, channel: str, ts: str) -> None:
+        """That message changes in another way than by `edit`."""
+        self._lane((channel, ts))
+
+    def has_changed(self, channel: str, ts: str) -> bool:
+        """Whether this process has changed that message, of the last thousand or so."""
+        return (channel, ts) in self._lanes
 
     async def whisper(self, channel: str, user: str, letter: Letter, *, thread: str | None = None) -> None:
         message = await self._shaped(letter, lambda message: self.calls.whisper(channel, user, message, thread=thread))
@@ -121,8 +136,14 @@ class Outbox:
 
     async def _private_paper(self, user: str, message: Message) -> None:
         """A file is seen by all who see its channel; one for a single person goes into their direct messages."""
-        if message.paper is not None:
-            await self._paper(await self._direct_channel(user), message, None)
+        if message.paper is None:
+            return
+        try:
+            channel = await self._direct_channel(user)
+        except errors.SurfaceError as error:
+            self._lost_paper(error)
+        else:
+            await self._paper(channel, message, None)
 
     async def _paper(self, channel: str, message: Message, thread: str | None) -> None:
         if message.paper is None:
@@ -130,13 +151,16 @@ class Outbox:
         try:
             await self.calls.upload(channel, message.paper, thread=thread)
         except errors.SurfaceError as error:
-            # The message itself was delivered and says that there should be a file.
-            self._metrics.slack_undelivered_total.inc()
-            log.error("a file could not be delivered", action="upload", reason=error.say(), code=_code(error))
+            self._lost_paper(error)
+
+    def _lost_paper(self, error: errors.SurfaceError) -> None:
+        # The message itself was delivered and says that there should be a file; it must not be said again.
+        self._metrics.slack_undelivered_total.inc()
+        log.error("a file could not be delivered", action="upload", reason=error.say(), code=_code(error))
 
     async def _shaped(self, letter: Letter, send: Callable[[Message], Awaitable[None]]) -> Message:
         """Sends it in the richest shape the workspace takes; which that is, is found out by trying."""
-        shape = self.shape
+        shape, lacking = self.shape, True
         while True:
             message = letter(shape)
             try:
@@ -144,6 +168,7 @@ class Outbox:
             except errors.Undeliverable as error:
                 if error.code not in ("invalid_blocks", "invalid_blocks_format", "msg_blocks_too_long"):
                     raise
+                lacking = lacking and error.code != "msg_blocks_too_long"  # that is this message's fault
                 log.warning("Slack did not take these blocks", action="send", shape=shape.name, code=error.code)
                 if not message.blocks:
                     raise
@@ -152,7 +177,7 @@ class Outbox:
                 else:
                     letter = _bare(letter)
                 continue
-            if shape < self.shape and message.blocks:
+            if lacking and shape < self.shape and message.blocks:
                 await self._remember(shape)
             return message
 
@@ -168,9 +193,9 @@ class Outbox:
         self, key: tuple[str, str], every: float, *, still: Callable[[], bool] = lambda: True
     ) -> AsyncIterator[bool]:
         """Waits for this lane's turn; False where `still` says at its turn that it is not wanted any more."""
-        if self._waiting >= MOST_WAITING:
-            raise errors.Undeliverable(f"{MOST_WAITING} messages are waiting for Slack already.", code="overflow")
+        self._refuse_overflow()
         lane = self._lane(key)
+        lane.users += 1
         self._waiting += 1
         self._metrics.slack_outbox_waiting.set(self._waiting)
         try:
@@ -181,19 +206,33 @@ class Outbox:
                 if wanted:
                     lane.free_at = self._clock() + every
                 yield wanted
+                if wanted and self._clock() > lane.free_at:  # Slack made it wait, and counts from when it took it
+                    lane.free_at = self._clock() + every
         finally:
+            lane.users -= 1
             self._waiting -= 1
             self._metrics.slack_outbox_waiting.set(self._waiting)
+
+    def _refuse_overflow(self) -> None:
+        if self._waiting >= MOST_WAITING:
+            raise errors.Undeliverable(f"{MOST_WAITING} messages are waiting for Slack already.", code="overflow")
 
     def _lane(self, key: tuple[str, str]) -> _Lane:
         lane = self._lanes.get(key)
         if lane is None:
+            if len(self._lanes) >= REMEMBERED:
+                self._forget()
             lane = self._lanes[key] = _Lane()
-            for old in list(self._lanes)[: max(0, len(self._lanes) - REMEMBERED)]:
-                if not self._lanes[old].lock.locked():
-                    del self._lanes[old]
         self._lanes.move_to_end(key)
         return lane
+
+    def _forget(self) -> None:
+        """The older half, save what is in use or must still wait for its next turn."""
+        now = self._clock()
+        for key in list(self._lanes)[: REMEMBERED // 2]:
+            lane = self._lanes[key]
+            if not lane.users and lane.free_at <= now:
+                del self._lanes[key]
 
 
 def _bare(letter: Letter) -> Letter:

@@ -1,13 +1,15 @@
 """Slack as a place to talk: what was heard walks the one road, what comes back is said there.
 
 One supervised task per line; nothing is dropped in silence: a line that comes when too much is under way is told so,
-from a bounded queue, and what does not even fit there is counted and logged.
+from a bounded queue, and what does not even fit there, or is left there when the connection ends, is counted and
+logged.
 """
 
 from __future__ import annotations
 
 import asyncio
 import re
+import secrets
 import time
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -38,7 +40,7 @@ PERSON = re.compile(r"<@([UW][A-Z0-9]+)>")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Counted:
-    """A talk whose failure to reach anybody is counted too."""
+    """A talk whose failure to reach anybody is counted too, and whose bugs are told and do not get out."""
 
     talk: Talk
     surface: Surface
@@ -49,7 +51,15 @@ class _Counted:
 
     async def end(self, reply: Reply) -> None:
         try:
-            await self.talk.end(reply)
+            try:
+                await self.talk.end(reply)
+            except errors.SurfaceError:
+                raise
+            except Exception:
+                reference = secrets.token_hex(4)
+                log.exception("a reply could not be drawn because of a bug", action="tell", ref=reference)
+                text = f"It ended as {reply.ending}, but what came out cannot be shown: internal error, reference "
+                await self.talk.end(say(f"{text}{reference}.", Tone.BAD, ending=Ending.ERROR))
         except errors.SurfaceError as error:
             self.surface.undelivered(self.heard, error)
 
@@ -87,14 +97,35 @@ class Surface:
                 self.undelivered(heard, error)
 
     async def apologise(self) -> None:
-        """Endless: tells those whose line could not even be taken up."""
-        while True:
-            heard, error = await self._sorry.get()
-            try:
-                async with Talk(heard, "", self._outbox, self._store, patience=3600) as talk:
-                    await talk.end(say(error.say(), Tone.WARN, ending=Ending.REFUSED))
-            except errors.SurfaceError as failed:
-                self.undelivered(heard, failed)
+        """Endless: tells those whose line could not even be taken up. What is left when it is cancelled is counted."""
+        try:
+            while True:
+                heard, error = await self._sorry.get()
+                try:
+                    await self._say_sorry(heard, error)
+                finally:
+                    self._sorry.task_done()
+        finally:
+            while not self._sorry.empty():
+                self.undelivered(*self._sorry.get_nowait())
+                self._sorry.task_done()
+
+    async def apologised(self) -> None:
+        """Returns once all that wait have been told; for the end, with `apologise` still running."""
+        await self._sorry.join()
+
+    async def _say_sorry(self, heard: Heard, error: errors.Refused) -> None:
+        try:
+            async with Talk(heard, "", self._outbox, self._store, patience=3600) as talk:
+                await talk.end(say(error.say(), Tone.WARN, ending=Ending.REFUSED))
+        except errors.SurfaceError as failed:
+            self.undelivered(heard, failed)
+        except asyncio.CancelledError:
+            self.undelivered(heard, error)
+            raise
+        except Exception:
+            log.exception("an apology failed because of a bug", action="tell")
+            self.undelivered(heard, error)
 
     async def tell(self, lost: recovery.Unfinished) -> None:
         """What a process that died left behind, to whoever waits for it: where something was said already, else to them
@@ -115,13 +146,16 @@ class Surface:
         head = f"{markup.bold(lost.name or place.user)} · {markup.code(lost.line)}"
         try:
             if lost.posted:
-                where = msgspec.json.decode(lost.posted, type=Posted)
                 try:
+                    where = msgspec.json.decode(lost.posted, type=Posted)
                     await self._outbox.edit(
-                        where.channel, where.ts, lambda shape: render.message(reply, shape=shape, head=head)
+                        where.channel,
+                        where.ts,
+                        lambda shape: render.message(reply, shape=shape, head=head),
+                        thread=place.thread,
                     )
-                except errors.SurfaceError as error:
-                    log.info("a message of before could not be edited", reason=error.say())
+                except (errors.SurfaceError, msgspec.MsgspecError) as error:
+                    log.info("a message of before could not be edited", reason=str(error))
                 else:
                     return
             async with Talk(heard, lost.line, self._outbox, self._store, patience=3600) as talk:

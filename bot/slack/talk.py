@@ -4,7 +4,9 @@ Reads and refusals answer the asker alone. A change that was accepted is posted 
 and edited in place from “restarting…” to its outcome. Whatever takes longer than a moment says once that it is being
 worked on. A question's message turns into what became of it. Where one way is closed (the bot is not in the channel,
 the response URL is used up) the next is taken, down to a direct message; only when all are closed is a reply
-undeliverable.
+undeliverable. What is said on the way never disturbs the change it speaks of.
+
+Only a click's response URL stands for a message, its own: a slash command's can add, not replace or take away.
 """
 
 from __future__ import annotations
@@ -84,16 +86,23 @@ class Talk:
         if self._posting is not None:
             await self._posting
         if (shown := self._posted) is not None:
-            letter = self._public(reply)
-            await self._first(
-                [lambda: self._outbox.edit(shown.channel, shown.ts, letter), lambda: self._private(reply)]
-            )
-        elif self._question and reply.ending is not Ending.REFUSED:
+            await self._first([lambda: self._edit(shown, self._public(reply)), lambda: self._private(reply)])
+        elif self._turns(reply):
+            reply = self._hinted(reply)
             await self._first([lambda: self._turn_question(reply), lambda: self._private(reply)])
-        elif reply.everyone:
+        elif reply.everyone or self._posting is not None:
             await self._say_to_all(reply)
         else:
             await self._private(reply)
+
+    def _turns(self, reply: Reply) -> bool:
+        """Whether the question's message becomes this reply. Not when it was refused to this one clicker; not when it
+        was answered before, as what became of it stands there; not when it has to be asked of more people than see
+        it."""
+        heard = self._heard
+        if not self._question or reply.ending is Ending.REFUSED or (heard.private and reply.everyone):
+            return False
+        return reply.ending is not Ending.USAGE or not self._outbox.has_changed(heard.channel, heard.message)
 
     # ── to everybody ─────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -102,17 +111,23 @@ class Talk:
         await self._settled()
         try:
             if (known := self._known_message()) is not None:
-                await self._outbox.edit(known.channel, known.ts, letter)
+                await self._edit(known, letter)
                 self._posted = known
             else:
                 ts = await self._outbox.post(heard.channel, letter, thread=heard.thread)
                 self._posted = Posted(heard.channel, ts)
-            await self._memory.posted(heard.id, msgspec.json.encode(self._posted))
-        except (errors.SurfaceError, errors.StoreError) as error:
+        except errors.SurfaceError as error:
             self._outside = getattr(error, "code", "") in OUTSIDE
             log.info("a change began and the channel could not be told so", reason=error.say())
-        else:
-            await self._tidy()
+            return
+        except Exception:  # a bug in saying it must not cancel the change, which shares this group of tasks
+            log.exception("a change began and could not be said", action="tell")
+            return
+        try:
+            await self._memory.posted(heard.id, msgspec.json.encode(self._posted))
+        except errors.StoreError as error:
+            log.info("where a change was said is not kept", reason=error.say())
+        await self._tidy()
 
     def _known_message(self) -> Posted | None:
         """A message of ours that already stands where the change should be shown."""
@@ -125,7 +140,7 @@ class Talk:
         if not self._outside:
             try:
                 if self._said_working is not None:
-                    await self._outbox.edit(self._said_working.channel, self._said_working.ts, self._public(reply))
+                    await self._edit(self._said_working, self._public(reply))
                 else:
                     await self._outbox.post(heard.channel, self._public(reply), thread=heard.thread)
             except errors.Undeliverable as error:
@@ -134,8 +149,15 @@ class Talk:
             else:
                 await self._tidy()
                 return
-        hint = (Text(text=NOT_HERE),) if self._outside and not heard.dm else ()
-        await self._private(replace(reply, blocks=(*reply.blocks, *hint)))
+        await self._private(self._hinted(reply))
+
+    def _hinted(self, reply: Reply) -> Reply:
+        """With the cure, where the channel should have seen it."""
+        hint = (Text(text=NOT_HERE),) if self._outside and not self._heard.dm else ()
+        return replace(reply, blocks=(*reply.blocks, *hint))
+
+    async def _edit(self, posted: Posted, letter: Letter) -> None:
+        await self._outbox.edit(posted.channel, posted.ts, letter, thread=self._heard.thread)
 
     def _public(self, reply: Reply) -> Letter:
         head = f"{markup.bold(self.name or self._heard.user)} · {markup.code(self._line)}"
@@ -152,7 +174,7 @@ class Talk:
         ways: list[Callable[[], Awaitable[object]]] = []
         if self._said_working is not None:
             said = self._said_working
-            ways.append(lambda: self._outbox.edit(said.channel, said.ts, letter))
+            ways.append(lambda: self._edit(said, letter))
         if heard.dm and not heard.response_url:
             ways.append(lambda: self._outbox.post(heard.channel, letter, thread=heard.thread))
         if heard.response_url:
@@ -166,11 +188,12 @@ class Talk:
         """The question's own message becomes the answer, its buttons gone."""
         heard, letter = self._heard, self._public(reply)
         if heard.private:
+            self._outbox.note_change(heard.channel, heard.message)
             await self._outbox.respond(
                 heard.response_url, heard.user, lambda shape: render.message(reply, shape=shape), replace=True
             )
         else:
-            await self._outbox.edit(heard.channel, heard.message, letter)
+            await self._edit(Posted(heard.channel, heard.message), letter)
 
     async def _say_working(self) -> None:
         await asyncio.sleep(self._patience)
@@ -191,11 +214,14 @@ class Talk:
                 await self._outbox.whisper(heard.channel, heard.user, letter, thread=heard.thread)
         except errors.SurfaceError as error:
             log.info("the asker could not be told that it takes a moment", reason=error.say())
+        except Exception:  # see _post_begun
+            log.exception("the asker could not be told that it takes a moment", action="tell")
 
     async def _tidy(self) -> None:
-        """Takes away the question only the asker saw, once the channel shows what became of it."""
+        """Takes away the question that only the asker saw, once the channel shows what became of it."""
         heard = self._heard
         if self._question and heard.private and heard.response_url:
+            self._outbox.note_change(heard.channel, heard.message)
             try:
                 await self._outbox.take_away(heard.response_url)
             except errors.SurfaceError as error:

@@ -150,7 +150,7 @@ class World:
         return audit.Audit(self.stores[0], clock=now, count=lambda phase: None)
 
     async def recover(self, *doors):
-        return await recovery.recover(self.stores[0], self.trail, doors or {"slack"})
+        return [lost async for lost in recovery.recover(self.stores[0], self.trail, doors or {"slack"})]
 
     async def rows(self):
         return [dict(row.fields) | {"count": row.count} for row in reversed(await self.stores[0].read_audit(count=500))]
