@@ -152,9 +152,9 @@ class Server:
                     pass
                 path = request.split()[1].decode().partition("?")[0]
                 if path.endswith("/events"):
-                    connection.sendall(OK + b"Transfer-Encoding: chunked\r\n\r\n")
-                    with self._subscribed:
+                    with self._subscribed:  # whoever has read the head may count on being the door's stream
                         self._streams[door] = connection
+                        connection.sendall(OK + b"Transfer-Encoding: chunked\r\n\r\n")
                         self._subscribed.notify_all()
                 else:
                     connection.sendall(self._answer(path))

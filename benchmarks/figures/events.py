@@ -124,7 +124,10 @@ class Both:
             began, cpu = time.perf_counter(), time.process_time()
             self._server.send(self._path.stem, how)
             while left > 0:
-                left -= len(door.recv(1 << 18))
+                got = len(door.recv(1 << 18))
+                if not got:
+                    raise RuntimeError("the replay server closed the stream")
+                left -= got
             took = time.perf_counter() - began, time.process_time() - cpu
         self._server.sent()
         return took
