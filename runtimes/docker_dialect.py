@@ -49,7 +49,7 @@ _NO_TIME = "0001-01-01"
 _EXITED = re.compile(r"(?:Exited|Restarting) \((-?\d+)\)")
 
 
-class _Attributes(msgspec.Struct, rename={"exit_code": "exitCode", "old_name": "oldName"}):
+class _Attributes(msgspec.Struct, gc=False, rename={"exit_code": "exitCode", "old_name": "oldName"}):
     name: str = ""
     image: str = ""
     exit_code: str = ""
@@ -58,12 +58,12 @@ class _Attributes(msgspec.Struct, rename={"exit_code": "exitCode", "old_name": "
     container: str = ""
 
 
-class _Actor(msgspec.Struct):
+class _Actor(msgspec.Struct, gc=False):
     id: str = msgspec.field(name="ID", default="")
     attributes: _Attributes = msgspec.field(name="Attributes", default_factory=_Attributes)
 
 
-class _Event(msgspec.Struct):
+class _Event(msgspec.Struct, gc=False):
     type: str = msgspec.field(name="Type", default="")
     action: str = msgspec.field(name="Action", default="")
     actor: _Actor = msgspec.field(name="Actor", default_factory=_Actor)
