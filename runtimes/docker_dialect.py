@@ -45,6 +45,9 @@ KINDS: dict[str, Kind] = {
     "service": Kind.SERVICE,
     "node": Kind.NODE,
 }
+# An enum's member looked up on its class costs as much as decoding half an event (Python 3.11).
+_OTHER, _HEALTH = EventKind.OTHER, EventKind.HEALTH
+_LIVE, _REPLAY = Origin.LIVE, Origin.REPLAY
 _NO_TIME = "0001-01-01"
 _EXITED = re.compile(r"(?:Exited|Restarting) \((-?\d+)\)")
 
@@ -162,7 +165,7 @@ class Dialect:
 
     def _event(self, raw: _Event, replay_before: int) -> Event:
         # The hot path: the usual words are found whole, and fields go by position.
-        kind, thing, given = EventKind.OTHER, raw.actor.id, raw.actor.attributes
+        kind, thing, given = _OTHER, raw.actor.id, raw.actor.attributes
         action, detail = raw.action, ""
         attrs: dict[str, str] = {}
         if given.exit_code:
@@ -182,11 +185,11 @@ class Dialect:
             action, _, detail = action.partition(": ")
             if raw.type == "container":
                 kind = ACTIONS.get(action, kind)
-        if kind is EventKind.HEALTH:
+        if kind is _HEALTH:
             attrs["health"] = detail
         name = given.name or thing[:12]
         subject = self._refs.get((raw.type, thing, name)) or self.ref(raw.type, thing, name)
-        origin = Origin.REPLAY if raw.at_ns < replay_before else Origin.LIVE
+        origin = _REPLAY if raw.at_ns < replay_before else _LIVE
         return Event(raw.at_ns, kind, subject, origin, raw.type, action, attrs)
 
     def listed(self, body: bytes) -> tuple[Container, ...]:

@@ -28,6 +28,8 @@ from core.ports import Call, Runtime
 from runtimes import status, transitions
 
 R = TypeVar("R")
+# Looked up once: on its class, a member of an enum is slow to find (Python 3.11).
+_OTHER, _REMOVED = EventKind.OTHER, EventKind.REMOVED
 HISTORY = 4096
 REMEMBERED_REMOVALS = 4096
 
@@ -153,7 +155,7 @@ class Mirror:
 
     def _apply(self, event: Event) -> None:
         thing, at, kind = event.subject.id, event.at_ns, event.kind
-        if kind is EventKind.REMOVED:
+        if kind is _REMOVED:
             self._forget(thing, at)
             self._untold.pop(thing, None)
             return
@@ -290,7 +292,7 @@ class Mirror:
 
 
 def _noise(event: Event) -> bool:
-    return event.kind is EventKind.OTHER and event.action.startswith("exec_")
+    return event.kind is _OTHER and event.action.startswith("exec_")
 
 
 def _at(event: Event) -> int:
