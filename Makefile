@@ -2,7 +2,7 @@
 PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
-SOURCES := bot collectors commands core runtimes tests
+SOURCES := benchmarks bot collectors commands core runtimes tests
 PYTEST_ARGS ?= -n auto --dist loadgroup
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --require-hashes
 

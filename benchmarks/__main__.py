@@ -11,6 +11,7 @@ import os
 import pkgutil
 import platform
 import shutil
+import signal
 import sys
 import tempfile
 import time
@@ -51,6 +52,7 @@ def main(words: Sequence[str] | None = None) -> int:
     chosen = [known[name] for name in given.figures] or list(known.values())
     os.chdir(Path(__file__).parents[1])
     logs.configure("error")
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # otherwise the engine and its directory would stay
     began = time.monotonic()
     try:
         told = asyncio.run(perform(chosen))

@@ -107,7 +107,7 @@ async def rounds(ways: Mapping[str, Once], times: int, *, warm: int = 1) -> dict
     """What each way measured in `times` rounds, after `warm` that do not count."""
     kept: dict[str, list[float]] = {name: [] for name in ways}
     for number in range(-warm, times):
-        for name in ways if number % 2 else reversed(ways):
+        for name in ways if number % 2 else reversed(list(ways)):
             gc.collect()
             found = await ways[name]()
             if number >= 0:

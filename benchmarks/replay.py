@@ -110,10 +110,11 @@ class Recording:
             old = IDS[(self._repetition * 7 + number) % len(IDS)]
             stand_ins[thing] = hashlib.sha256(seed).hexdigest() if ends else old
         for text, things in self._lines[:most]:
-            for thing in things:
-                text = text.replace(thing, stand_ins[thing])
             self._at += EVENT_GAP
-            yield TIMES.sub(f'"time":{self._at // 1_000_000_000},"timeNano":{self._at}', text)
+            told = TIMES.sub(f'"time":{self._at // 1_000_000_000},"timeNano":{self._at}', text)
+            for thing in things:
+                told = told.replace(thing, stand_ins[thing])
+            yield told
 
     def _chunk(self, text: str) -> bytes:
         data = text.encode() + b"\n"
@@ -152,9 +153,9 @@ class Server:
                     pass
                 path = request.split()[1].decode().partition("?")[0]
                 if path.endswith("/events"):
-                    connection.sendall(OK + b"Transfer-Encoding: chunked\r\n\r\n")
-                    with self._subscribed:
+                    with self._subscribed:  # whoever has read the head may count on being the door's stream
                         self._streams[door] = connection
+                        connection.sendall(OK + b"Transfer-Encoding: chunked\r\n\r\n")
                         self._subscribed.notify_all()
                 else:
                     connection.sendall(self._answer(path))
@@ -184,11 +185,13 @@ def listed(number: int) -> dict[str, Any]:
 
 
 def inspected(number: int) -> dict[str, Any]:
+    """What `inspect` answers."""
     state = {"Status": "running", "Running": True, "ExitCode": 0, "OOMKilled": False, "StartedAt": CREATED}
+    config = {"Image": "localhost/busybox:1", "Labels": listed(number)["Labels"]}
     return {
         "Id": IDS[number], "Name": f"/c{number:03}", "Created": CREATED, "Path": "sleep", "Args": ["3600"],
         "Image": "sha256:" + "a" * 64, "RestartCount": 0, "State": {**state, "FinishedAt": "0001-01-01T00:00:00Z"},
-        "Config": {"Image": "localhost/busybox:1", "Labels": listed(number)["Labels"]}, "NetworkSettings": {"Ports": {}},
+        "Config": config, "NetworkSettings": {"Ports": {}},
     }  # fmt: skip
 
 

@@ -63,9 +63,8 @@ class Stage:
 
     def run(self, words: Sequence[str], **more: str) -> str:
         """One process to its end; its output."""
-        done = subprocess.run(
-            words, env={**self.environment, **more}, cwd=self.room, capture_output=True, text=True, timeout=60, check=False
-        )
+        env = {**self.environment, **more}
+        done = subprocess.run(words, env=env, cwd=self.room, capture_output=True, text=True, timeout=60, check=False)
         if done.returncode:
             raise RuntimeError(f"{words} ended with {done.returncode}: {done.stdout}{done.stderr}")
         return done.stdout
@@ -82,7 +81,9 @@ class Cursors:
 
 
 @contextlib.asynccontextmanager
-async def watching(engine: Watched, mirror: Mirror, line: pipeline.Pipeline, counts: metrics.Metrics) -> AsyncIterator[None]:
+async def watching(
+    engine: Watched, mirror: Mirror, line: pipeline.Pipeline, counts: metrics.Metrics
+) -> AsyncIterator[None]:
     """A watch that stands, its mirror filled and described."""
     task = asyncio.create_task(watch.Watch(engine, mirror, line, Cursors(), counts).run(), name="watch")
     try:
@@ -141,6 +142,6 @@ class Raw:
 
 def docker_py(url: str) -> Any:
     """The docker package's low-level client."""
-    import docker
+    import docker  # type: ignore[import-untyped]
 
     return docker.APIClient(base_url=url, version="1.41", timeout=60)

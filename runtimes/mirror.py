@@ -12,6 +12,7 @@ events are left out of it, since health probes would flush everything else.
 from __future__ import annotations
 
 import asyncio
+import itertools
 import time
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping, Sequence
@@ -27,6 +28,8 @@ from core.ports import Call, Runtime
 from runtimes import status, transitions
 
 R = TypeVar("R")
+# Looked up once: on its class, a member of an enum is slow to find (Python 3.11).
+_OTHER, _REMOVED = EventKind.OTHER, EventKind.REMOVED
 HISTORY = 4096
 REMEMBERED_REMOVALS = 4096
 
@@ -136,12 +139,11 @@ class Mirror:
 
     def remember(self, events: Sequence[Event]) -> None:
         """Adds to the history, in the order given."""
-        history = self.history
-        for event in events:
-            if not _noise(event):
-                if len(history) == HISTORY:
-                    self._history_from = max(self._history_from or 0, history[0].at_ns + 1)
-                history.append(event)
+        kept = [event for event in events if not _noise(event)]
+        if (over := len(self.history) + len(kept) - HISTORY) > 0:
+            falls_out = itertools.islice(itertools.chain(self.history, kept), over)
+            self._history_from = max(self._history_from or 0, max(map(_at, falls_out)) + 1)
+        self.history.extend(kept)
 
     def apply(self, events: Sequence[Event]) -> None:
         """Live and replayed events, in the engine's order. Those a relist found change nothing: its list does."""
@@ -153,7 +155,7 @@ class Mirror:
 
     def _apply(self, event: Event) -> None:
         thing, at, kind = event.subject.id, event.at_ns, event.kind
-        if kind is EventKind.REMOVED:
+        if kind is _REMOVED:
             self._forget(thing, at)
             self._untold.pop(thing, None)
             return
@@ -290,7 +292,7 @@ class Mirror:
 
 
 def _noise(event: Event) -> bool:
-    return event.kind is EventKind.OTHER and event.action.startswith("exec_")
+    return event.kind is _OTHER and event.action.startswith("exec_")
 
 
 def _at(event: Event) -> int:

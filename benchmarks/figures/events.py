@@ -1,7 +1,8 @@
 """Events taken in, counted and put into the mirror, per second and in CPU time, against docker-py that only counts.
 
-Ours go the whole way of `quarterdeck run`: socket, adapter, watch, counters, mirror, history, and an inspection of what
-changed. docker-py's `events(decode=True)` is looped over and a Prometheus counter moved: the least an exporter does.
+Ours go from the socket through adapter, counters, mirror and history; and, in a row of its own, the whole way of
+`quarterdeck run`, where the watch also inspects what changed. docker-py's `events(decode=True)` is
+looped over and a Prometheus counter moved: the least an exporter does.
 Both read the recorded stream from a server in another process; how fast that can write is a row of its own, and whoever
 comes near it was held up by the writer.
 """
@@ -21,11 +22,13 @@ from benchmarks import replay, stage
 from benchmarks.harness import Figure, Goal, Once, Table, ratio, rounds
 from collectors import pipeline
 from core import metrics
+from core.model.actions import ListContainers
 from core.model.events import Event
 from runtimes import registry
 from runtimes.mirror import Mirror
 
-OURS, THEIRS, RAW = "ours", "docker-py", "bytes only"
+OURS, WATCHED, THEIRS, RAW = "ours", "ours, with inspections", "docker-py", "bytes only"
+DOORS = {OURS: "line", WATCHED: "watch", THEIRS: "theirs", RAW: "raw"}
 MANY, FEWER = 60_000, 20_000
 RATE = 20_000
 
@@ -78,24 +81,52 @@ class Line(pipeline.Pipeline):
         return newest
 
 
-class Both:
+class Ways:
     """The ways to read what the server sends. Each returns (seconds, CPU seconds of this process)."""
 
     def __init__(self, server: replay.Engine, scene: stage.Stage, reader: Reader) -> None:
         self._server = server
         self._reader = reader
-        self._path = scene.room / f"{RAW.replace(' ', '-')}.sock"
-        self._low = stage.docker_py(f"unix://{scene.room / THEIRS}.sock")
+        self._raw = scene.room / f"{DOORS[RAW]}.sock"
+        self._low = stage.docker_py(f"unix://{scene.room / DOORS[THEIRS]}.sock")
+        self._engine = registry.open_engine(registry.Door(kind="docker", url=f"unix://{scene.room / DOORS[OURS]}.sock"))
+        self._mirror = Mirror(self._engine)
+        self._line = pipeline.Pipeline(self._mirror, metrics.Metrics())
         self._counter = prometheus_client.Counter(
             "events", "Events.", ["type", "action"], registry=prometheus_client.CollectorRegistry()
         )
 
+    async def open(self) -> None:
+        found = await self._engine.run(ListContainers(engine=self._engine.ref, fresh=True), stage.call())
+        self._mirror.replace(found.rows, 0)
+        self._mirror.update(await self._engine.describe([row.ref.id for row in found.rows], 60), 1)
+
+    async def close(self) -> None:
+        await self._engine.aclose()
+        self._low.close()
+
     async def ours(self, events: int, how: str) -> tuple[float, float]:
+        self._server.build(events)
+        stream: Any = self._engine.events(None)
+        await anext(stream)  # it stands
+        began, cpu, left = time.perf_counter(), time.process_time(), events
+        self._server.send(DOORS[OURS], how)
+        async with asyncio.timeout(20):
+            while left > 0:
+                batch = await anext(stream)
+                self._line.take(batch)
+                left -= len(batch)
+        took = time.perf_counter() - began, time.process_time() - cpu
+        await stream.aclose()
+        self._server.sent()
+        return took
+
+    async def watched(self, events: int, how: str) -> tuple[float, float]:
         await self._reader.settle()
         self._server.build(events)
         through = self._reader.expect(events)
         began, cpu = time.perf_counter(), time.process_time()
-        self._server.send(OURS, how)
+        self._server.send(DOORS[WATCHED], how)
         async with asyncio.timeout(20):
             await through.wait()
         took = time.perf_counter() - began, time.process_time() - cpu
@@ -106,7 +137,7 @@ class Both:
         self._server.build(events)
         stream: Any = self._low.events(decode=True)
         began, cpu = time.perf_counter(), time.process_time()
-        self._server.send(THEIRS, how)
+        self._server.send(DOORS[THEIRS], how)
         for _ in range(events):
             event = next(stream)
             self._counter.labels(event["Type"], event["Action"].partition(":")[0]).inc()
@@ -118,30 +149,36 @@ class Both:
     async def bytes_only(self, events: int, how: str) -> tuple[float, float]:
         left = self._server.build(events)
         with socket.socket(socket.AF_UNIX) as door:
-            door.connect(str(self._path))
+            door.connect(str(self._raw))
             door.sendall(b"GET /events HTTP/1.1\r\nHost: x\r\n\r\n")
             door.recv(1024)
             began, cpu = time.perf_counter(), time.process_time()
-            self._server.send(self._path.stem, how)
+            self._server.send(DOORS[RAW], how)
             while left > 0:
-                left -= len(door.recv(1 << 18))
+                got = len(door.recv(1 << 18))
+                if not got:
+                    raise RuntimeError("the replay server closed the stream")
+                left -= got
             took = time.perf_counter() - began, time.process_time() - cpu
         self._server.sent()
         return took
 
 
 async def measure(scene: stage.Stage, times: int) -> Sequence[Table]:
-    server = replay.Engine(scene.room, [OURS, THEIRS, RAW.replace(" ", "-")])
+    server = replay.Engine(scene.room, list(DOORS.values()))
     try:
-        reader = Reader(f"unix://{scene.room / OURS}.sock")
+        reader = Reader(f"unix://{scene.room / DOORS[WATCHED]}.sock")
         async with reader.standing():
-            both = Both(server, scene, reader)
-            return [await rates(both, "bulk", times), await rates(both, "single", times), await live(both, times)]
+            ways = Ways(server, scene, reader)
+            await ways.open()
+            tables = [await rates(ways, "bulk", times), await rates(ways, "single", times), await live(ways, times)]
+            await ways.close()
+            return tables
     finally:
         server.close()
 
 
-async def rates(both: Both, how: str, times: int) -> Table:
+async def rates(ways: Ways, how: str, times: int) -> Table:
     def per_second(way: Any, events: int) -> Once:
         async def once() -> float:
             seconds, _ = await way(events, how)
@@ -151,9 +188,10 @@ async def rates(both: Both, how: str, times: int) -> Table:
 
     taken = await rounds(
         {
-            OURS: per_second(both.ours, MANY),
-            THEIRS: per_second(both.theirs, FEWER),
-            RAW: per_second(both.bytes_only, MANY),
+            OURS: per_second(ways.ours, MANY),
+            WATCHED: per_second(ways.watched, MANY),
+            THEIRS: per_second(ways.theirs, FEWER),
+            RAW: per_second(ways.bytes_only, MANY),
         },
         times,
     )
@@ -168,7 +206,7 @@ async def rates(both: Both, how: str, times: int) -> Table:
     )
 
 
-async def live(both: Both, times: int) -> Table:
+async def live(ways: Ways, times: int) -> Table:
     slower = False
 
     def each(way: Any) -> Once:
@@ -180,7 +218,7 @@ async def live(both: Both, times: int) -> Table:
 
         return once
 
-    taken = await rounds({OURS: each(both.ours), THEIRS: each(both.theirs)}, times)
+    taken = await rounds({OURS: each(ways.ours), WATCHED: each(ways.watched), THEIRS: each(ways.theirs)}, times)
     return Table(
         title=f"events: CPU of the reading process at {RATE:,} a second, one write each",
         unit="µs/event",

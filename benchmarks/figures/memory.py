@@ -1,7 +1,7 @@
 """Resident memory of `quarterdeck run` on 200 containers, its console used on a terminal: ps, logs, restart.
 
-Private and shared pages alike, as `ps` shows them (VmRSS). The store's server is a process of its own. For comparison: a
-bare interpreter, and one that listed the same containers with docker-py.
+Private and shared pages alike, as `ps` shows them (VmRSS). The store's server is a process of its own. For
+comparison: a bare interpreter, and one that listed the same containers with docker-py.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from benchmarks import stage
-from benchmarks.harness import Figure, Table
 from benchmarks.figures.start import DOCKER_PY, QUARTERDECK
+from benchmarks.harness import Figure, Table
 
 OWN = "; print(next(line for line in open('/proc/self/status') if line.startswith('VmRSS')))"
 
@@ -50,7 +50,8 @@ def once(scene: stage.Stage) -> dict[str, float]:
             "quarterdeck run, at rest": before,
             "quarterdeck run, after ps, logs, restart": resident(process.pid),
             "its store": sum(resident(child) for child in children(process.pid)),
-            "docker-py, after containers.list": float(scene.run([sys.executable, "-c", DOCKER_PY + OWN]).split()[-2]) / 1024,
+            "docker-py, after containers.list": float(scene.run([sys.executable, "-c", DOCKER_PY + OWN]).split()[-2])
+            / 1024,
             "python, nothing": float(scene.run([sys.executable, "-c", "pass" + OWN]).split()[-2]) / 1024,
         }
 

@@ -18,7 +18,7 @@ from runtimes.mirror import Mirror
 
 
 async def measure(scene: stage.Stage, times: int) -> Sequence[Table]:
-    import docker
+    import docker  # type: ignore[import-untyped]
 
     daemon, engine = scene.dockerd, scene.engine()
     raw, low = stage.Raw(daemon.socket), stage.docker_py(daemon.url)

@@ -10,7 +10,7 @@ import statistics
 from collections.abc import Sequence
 
 import prometheus_client
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+from prometheus_client.core import Metric
 from prometheus_client.parser import text_string_to_metric_families
 
 from benchmarks import stage
@@ -71,10 +71,10 @@ def registry(text: str) -> prometheus_client.CollectorRegistry:
 class Fixed:
     """A collector of one family that stays as it is: histograms cannot be set to counts from outside."""
 
-    def __init__(self, family: GaugeMetricFamily | CounterMetricFamily) -> None:
+    def __init__(self, family: Metric) -> None:
         self._family = family
 
-    def collect(self) -> Sequence[GaugeMetricFamily | CounterMetricFamily]:
+    def collect(self) -> Sequence[Metric]:
         return [self._family]
 
 

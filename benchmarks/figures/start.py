@@ -27,9 +27,7 @@ async def measure(scene: stage.Stage, times: int) -> Sequence[Table]:
         taken = await rounds(
             {
                 ours: called(lambda: scene.run(ps)),
-                "quarterdeck do, own store": called(
-                    lambda: scene.run(ps, QUARTERDECK_STATE=str(scene.room / "alone"))
-                ),
+                "quarterdeck do, own store": called(lambda: scene.run(ps, QUARTERDECK_STATE=str(scene.room / "alone"))),
                 theirs: called(lambda: scene.run(["docker", "ps", "-a"])),
                 "docker-py containers.list": called(lambda: scene.run([sys.executable, "-c", DOCKER_PY])),
                 "python, nothing": called(lambda: scene.run([sys.executable, "-c", ""])),

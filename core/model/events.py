@@ -35,7 +35,7 @@ class Origin(enum.StrEnum):
     RESYNC = "resync"
 
 
-class Event(msgspec.Struct, frozen=True):
+class Event(msgspec.Struct, frozen=True, gc=False):
     """`at_ns`: the engine's own clock, nanoseconds since the epoch. `attrs` are the few attributes we use, by our
     names: `exit_code`, `signal`, `health`, `image`, `old_name`; `type` and `action` keep the engine's own words."""
 

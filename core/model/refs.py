@@ -27,7 +27,7 @@ class Kind(enum.StrEnum):
     DESK = "desk"
 
 
-class EngineRef(msgspec.Struct, frozen=True):
+class EngineRef(msgspec.Struct, frozen=True, gc=False):
     """One engine. `host` is the engine's own name for its machine (Docker: /info Name)."""
 
     host: str
@@ -38,7 +38,7 @@ class EngineRef(msgspec.Struct, frozen=True):
         return f"{self.kind}/{self.host}" if self.name == "default" else f"{self.kind}/{self.host}/{self.name}"
 
 
-class Ref(msgspec.Struct, frozen=True):
+class Ref(msgspec.Struct, frozen=True, gc=False):
     """One thing on one engine. `id` is the engine's full id; `name` is what people call it."""
 
     engine: EngineRef
