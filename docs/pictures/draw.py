@@ -22,7 +22,7 @@ GOLDEN = HERE.parents[1] / "tests" / "golden" / "slack"
 PICTURES = {
     "ps": ("ps-5.data_table", 880, 282),
     "question": ("question.data_table", 880, 150),
-    "restart": ("restart-several.data_table", 880, 306),
+    "restart": ("restart-several.data_table", 720, 276),
     "logs": ("logs.data_table", 880, 240),
 }
 FLAGS = (
@@ -39,7 +39,6 @@ FLAGS = (
 )
 PATIENCE = 60  # seconds for one picture
 SIGNS = {":white_check_mark:": ("good", "✓"), ":warning:": ("warn", "!"), ":x:": ("bad", "✕")}
-PEOPLE = {"U1": "alice"}  # Slack shows people by their names
 STYLE = """
 body { margin: 0; background: #fff; color: #1d1c1d; font: 15px/22px "Liberation Sans", "Helvetica Neue", sans-serif; }
 .message { display: flex; gap: 10px; padding: 14px 18px; }
@@ -50,7 +49,6 @@ body { margin: 0; background: #fff; color: #1d1c1d; font: 15px/22px "Liberation 
   padding: 1px 4px; border-radius: 2px; margin: 0 6px; vertical-align: 2px; } .time { color: #616061; font-size: 12px; }
 .context { color: #616061; font-size: 13px; line-height: 18px; margin: 4px 0; }
 .section { margin: 4px 0; white-space: pre-wrap; }
-.mention { background: #e8f5fa; color: #1264a3; border-radius: 3px; padding: 0 2px; }
 code { background: #f6f6f6; border: 1px solid #ddd; border-radius: 3px; color: #c01343; font: 12px monospace;
   padding: 1px 3px; }
 pre { background: #f8f8f8; border: 1px solid #ddd; border-radius: 4px; padding: 8px; margin: 4px 0; overflow: hidden;
@@ -144,7 +142,7 @@ def actions(block: dict[str, Any]) -> str:
 
 def mrkdwn(text: str) -> str:
     """Mrkdwn as HTML. Its entities are HTML's too."""
-    text = re.sub(r"<@([A-Z0-9]+)>", lambda match: f'<span class="mention">@{PEOPLE[match[1]]}</span>', text)
+    text = re.sub(r"(?<!\w)\*([^*`\n]+)\*(?!\w)", r"<b>\1</b>", text)
     text = re.sub(r"`([^`\n]+)`", r"<code>\1</code>", text)
     text = re.sub(r"(?m)^\*([^*\n]+)\*$", r"<b>\1</b>", text)
     for sign, (kind, shown) in SIGNS.items():
