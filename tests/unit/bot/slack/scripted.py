@@ -1,0 +1,138 @@
+"""A Slack that does as it is told: it notes each call and refuses those it was told to refuse; nothing leaves the
+process."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from collections import defaultdict
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from bot.slack.heard import Heard, Way
+from bot.slack.outbox import Outbox
+from bot.slack.render import Message, Paper, Shape
+from core import errors
+from core.metrics import Metrics
+
+URL = "https://hooks.example/1"
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """`how` is post, edit, whisper, respond, replace, take away, open or upload; `where` the channel, URL or user."""
+
+    how: str
+    where: str
+    text: str = ""
+    ts: str = ""
+    thread: str | None = None
+    blocks: int = 0
+    at: float = 0.0
+
+
+class Calls:
+    """The place of bot.slack.calls.Calls. `refuse[how]` holds Slack's words for the next calls, "" for taking one;
+    `broken` is raised instead; `slow[how]` are seconds each takes."""
+
+    def __init__(self) -> None:
+        self.said: list[Said] = []
+        self.refuse: defaultdict[str, list[str]] = defaultdict(list)
+        self.broken: dict[str, Exception] = {}
+        self.slow: dict[str, float] = {}
+        self.users: dict[str, Mapping[str, Any]] = {}
+        self.groups: list[Mapping[str, Any]] = []
+        self._ts = itertools.count(1)
+
+    def texts(self, *how: str) -> list[tuple[str, str]]:
+        return [(one.how, one.text) for one in self.said if not how or one.how in how]
+
+    async def _do(self, how: str, where: str, message: Message | None = None, **more: Any) -> None:
+        if seconds := self.slow.get(how):
+            await asyncio.sleep(seconds)
+        if how in self.broken:
+            raise self.broken[how]
+        if self.refuse[how] and (code := self.refuse[how].pop(0)):
+            raise errors.Undeliverable(f"refused: {code}", code=code)
+        text, blocks = (message.text, len(message.blocks)) if message is not None else ("", 0)
+        at = asyncio.get_running_loop().time()
+        self.said.append(Said(how, where, text, blocks=blocks, at=at, **more))
+
+    async def post(self, channel: str, message: Message, *, thread: str | None = None) -> str:
+        ts = f"9.{next(self._ts):04}"
+        await self._do("post", channel, message, ts=ts, thread=thread)
+        return ts
+
+    async def edit(self, channel: str, ts: str, message: Message) -> None:
+        await self._do("edit", channel, message, ts=ts)
+
+    async def whisper(self, channel: str, user: str, message: Message, *, thread: str | None = None) -> None:
+        await self._do("whisper", channel, message, thread=thread)
+
+    async def respond(self, url: str, message: Message | None, *, replace: bool) -> None:
+        await self._do("take away" if message is None else "replace" if replace else "respond", url, message)
+
+    async def direct(self, user: str) -> str:
+        await self._do("open", user)
+        return f"D{user}"
+
+    async def upload(self, channel: str, paper: Paper, *, thread: str | None = None) -> None:
+        await self._do("upload", channel, Message(text=paper.text, blocks=()), thread=thread)
+
+    async def user(self, user: str) -> Mapping[str, Any]:
+        await self._do("user", user)
+        return self.users.get(user) or {"id": user, "team_id": "T1", "name": user.lower()}
+
+    async def user_groups(self) -> list[Mapping[str, Any]]:
+        await self._do("groups", "")
+        return self.groups
+
+
+class Memory:
+    """What the store keeps for Slack; `down` as the store is when away."""
+
+    def __init__(self) -> None:
+        self.shapes: dict[str, int] = {}
+        self.where: dict[str, bytes] = {}
+        self.down = False
+
+    def _up(self) -> None:
+        if self.down:
+            raise errors.StoreDown
+
+    async def shape(self, team: str) -> int | None:
+        self._up()
+        return self.shapes.get(team)
+
+    async def put_shape(self, team: str, shape: int, ttl: float) -> None:
+        self._up()
+        self.shapes[team] = shape
+
+    async def posted(self, id: str, where: bytes) -> bool:  # noqa: A002
+        self._up()
+        self.where[id] = where
+        return True
+
+
+def outbox(calls: Calls, memory: Memory | None = None, metrics: Metrics | None = None) -> Outbox:
+    """On the running loop's time."""
+    clock = asyncio.get_running_loop().time
+    return Outbox(calls, memory or Memory(), metrics or Metrics(), clock=clock)  # type: ignore[arg-type]
+
+
+def letter(text: str, **more: Any) -> Callable[[Shape], Message]:
+    return lambda shape: Message(text=text, blocks=(), **more)
+
+
+def heard(way: Way = Way.SLASH, **more: Any) -> Heard:
+    """As it comes from channel C1, or from D1 for a direct message."""
+    given: dict[str, Any] = {"id": "slack-1", "user": "U1", "teams": frozenset({"T1"}), "text": "ps", "channel": "C1"}
+    match way:
+        case Way.SLASH:
+            given |= {"response_url": URL}
+        case Way.DM:
+            given |= {"channel": "D1", "dm": True}
+        case Way.CLICK:
+            given |= {"response_url": URL, "message": "5.0001", "text": "confirm abc"}
+    return Heard(**(given | {"way": way} | more))

@@ -1,0 +1,255 @@
+"""What is said in turn: pacing, the newest edit, shapes, bounds; on fake loop time."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from typing import Any
+
+import pytest
+
+from bot.slack import outbox as module
+from bot.slack.outbox import EDIT_EVERY, POST_EVERY, Letter
+from bot.slack.render import Message, Paper, Shape
+from core import errors
+from tests.unit.bot.slack.scripted import Calls, Memory, letter, outbox
+
+pytestmark = pytest.mark.looptime
+PAPER = Paper(name="logs.txt", title="logs", text="long")
+
+
+def now() -> float:
+    return asyncio.get_running_loop().time()
+
+
+def table(*, plain: bool = True) -> Letter:
+    """A letter whose blocks tell the shape they are in."""
+    kinds = {Shape.DATA_TABLE: "data_table", Shape.TABLE: "table", Shape.PLAIN: "section" if plain else "table"}
+    return lambda shape: Message(text=f"as {shape.name}", blocks=({"type": kinds[shape]},))
+
+
+# Turns.
+
+
+async def test_new_messages_of_a_channel_go_one_a_second_in_order_and_channels_do_not_wait_for_each_other() -> None:
+    calls = Calls()
+    box = outbox(calls)
+    await asyncio.gather(*(box.post(f"C{n % 2}", letter(str(n))) for n in range(10)))
+    for channel in ("C0", "C1"):
+        sent = [one for one in calls.said if one.where == channel]
+        assert [int(one.text) for one in sent] == sorted(int(one.text) for one in sent)
+        assert [round(later.at - one.at, 2) for one, later in itertools.pairwise(sent)] == [POST_EVERY] * 4
+    assert now() == pytest.approx(4 * POST_EVERY)
+
+
+async def test_a_hundred_edits_are_the_first_and_the_last() -> None:
+    calls = Calls()
+    box = outbox(calls)
+    await asyncio.gather(*(box.edit("C1", "1.1", letter(str(number))) for number in range(100)))
+    assert calls.texts() == [("edit", "0"), ("edit", "99")]
+    assert calls.said[1].at - calls.said[0].at == pytest.approx(EDIT_EVERY)
+
+
+async def test_an_edit_that_comes_while_one_is_on_its_way_goes_after_it() -> None:
+    calls = Calls()
+    calls.slow = {"edit": 5.0}
+    box = outbox(calls)
+    first = asyncio.create_task(box.edit("C1", "1.1", letter("begun")))
+    await asyncio.sleep(1)
+    await box.edit("C1", "1.1", letter("done"))
+    await first
+    assert [one.text for one in calls.said] == ["begun", "done"]
+
+
+async def test_a_message_that_slack_made_wait_holds_back_its_channel_and_nothing_else() -> None:
+    calls = Calls()
+    calls.slow = {"post": 30.0}  # as a 429 is waited out inside a call
+    box = outbox(calls)
+    posts = [asyncio.create_task(box.post("C1", letter("one"))), asyncio.create_task(box.post("C1", letter("two")))]
+    await asyncio.sleep(0.1)
+    await box.edit("C1", "1.1", letter("edit"))
+    await box.edit("C2", "1.2", letter("edit"))
+    assert now() == pytest.approx(0.1)
+    calls.slow = {}
+    await asyncio.gather(*posts)
+    at = [one.at for one in calls.said if one.how == "post"]
+    assert at == [30.0, pytest.approx(30.0 + POST_EVERY)]
+
+
+async def test_one_that_is_cancelled_while_it_waits_lets_the_next_go() -> None:
+    calls = Calls()
+    box = outbox(calls)
+    tasks = [asyncio.create_task(box.post("C1", letter(str(number)))) for number in range(3)]
+    await asyncio.sleep(0.5)
+    tasks[1].cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+    assert [one.text for one in calls.said] == ["0", "2"]
+    assert box._waiting == 0
+
+
+async def test_what_does_not_fit_is_refused_and_told_and_displaces_nothing() -> None:
+    calls = Calls()
+    box = outbox(calls)
+    calls.slow = {"post": 0.001}
+    await box.edit("C1", "1.1", letter("first"))
+    waiting = asyncio.create_task(box.edit("C1", "1.1", letter("waits")))
+    posts = [asyncio.create_task(box.post("C2", letter(str(number)))) for number in range(module.MOST_WAITING)]
+    await asyncio.sleep(0)
+    with pytest.raises(errors.Undeliverable, match="waiting for Slack") as refused:
+        await box.edit("C1", "1.1", letter("too much"))
+    assert refused.value.code == "overflow"
+    await waiting
+    await asyncio.gather(*posts, return_exceptions=True)
+    assert calls.texts("edit") == [("edit", "first"), ("edit", "waits")]
+    assert len(calls.texts("post")) == module.MOST_WAITING - 1
+    assert box._waiting == 0
+
+
+async def test_lanes_are_bounded_keep_no_replies_and_are_not_forgotten_in_use() -> None:
+    calls = Calls()
+    calls.slow = {"post": 10_000.0}
+    box = outbox(calls)
+    slow = [asyncio.create_task(box.post("C1", letter("one"))), asyncio.create_task(box.post("C1", letter("two")))]
+    await asyncio.sleep(0)
+    for number in range(3 * module.REMEMBERED):
+        await box.edit("C2", str(number), letter("x"))
+        if number % 100 == 0:
+            await asyncio.sleep(200)
+    assert len(box._lanes) <= module.REMEMBERED
+    assert all(lane.newest is None for lane in box._lanes.values())
+    assert ("C1", "") in box._lanes
+    calls.slow = {}
+    await asyncio.gather(*slow)
+    assert [one.text for one in calls.said if one.how == "post"] == ["one", "two"]
+
+
+async def test_a_lane_whose_next_turn_is_not_due_is_not_forgotten() -> None:
+    calls = Calls()
+    box = outbox(calls)
+    await box.post("C1", letter("one"))
+    for number in range(2 * module.REMEMBERED):
+        box.note_change("C2", str(number))
+    await box.post("C1", letter("two"))
+    assert now() == pytest.approx(POST_EVERY)
+
+
+# Shapes.
+
+
+async def test_a_workspace_without_new_blocks_is_found_out_once_and_remembered() -> None:
+    calls, memory = Calls(), Memory()
+    calls.refuse["post"] = ["invalid_blocks"]
+    box = outbox(calls, memory)
+    await box.settle("T1")
+    await box.post("C1", table())
+    await box.post("C1", table())
+    assert [one.text for one in calls.said] == ["as TABLE", "as TABLE"]
+    assert memory.shapes == {"T1": Shape.TABLE}
+    other = outbox(Calls(), memory)
+    await other.settle("T1")
+    assert other.shape is Shape.TABLE
+
+
+async def test_what_is_remembered_of_a_workspace_is_doubted_when_the_store_has_forgotten() -> None:
+    memory = Memory()
+    memory.shapes = {"T1": Shape.PLAIN}
+    box = outbox(Calls(), memory)
+    await box.settle("T1")
+    assert box.shape is Shape.PLAIN
+    memory.down = True
+    await box.settle("T1")
+    assert box.shape is Shape.PLAIN
+    memory.down, memory.shapes = False, {}
+    await box.settle("T1")
+    assert box.shape is Shape.DATA_TABLE
+    memory.shapes = {"T1": 99}  # by another version
+    await box.settle("T1")
+    assert box.shape is Shape.DATA_TABLE
+
+
+async def test_blocks_that_are_too_long_are_this_messages_fault_alone() -> None:
+    calls, memory = Calls(), Memory()
+    calls.refuse["post"] = ["msg_blocks_too_long"]
+    box = outbox(calls, memory)
+    await box.post("C1", table())
+    assert calls.said[0].text == "as TABLE"
+    assert box.shape is Shape.DATA_TABLE
+    assert memory.shapes == {}
+
+
+async def test_bare_text_is_the_last_thing_tried_and_is_not_held_against_the_workspace() -> None:
+    calls, memory = Calls(), Memory()
+    calls.refuse["post"] = ["invalid_blocks"] * 3
+    box = outbox(calls, memory)
+    await box.post("C1", table())
+    assert [(one.text, one.blocks) for one in calls.said] == [("as PLAIN", 0)]
+    assert memory.shapes == {}
+    calls.refuse["post"] = ["invalid_blocks"]
+    await box.post("C1", lambda shape: Message(text="words", blocks=({"type": "section"},)))
+    assert (calls.said[1].text, calls.said[1].blocks) == ("words", 0)
+
+
+async def test_when_not_even_bare_text_is_taken_it_is_undeliverable() -> None:
+    calls = Calls()
+    calls.refuse["post"] = ["invalid_blocks"] * 4
+    with pytest.raises(errors.Undeliverable):
+        await outbox(calls).post("C1", table())
+    assert calls.refuse["post"] == []
+    calls.refuse["post"] = ["channel_not_found"]
+    with pytest.raises(errors.Undeliverable) as refused:
+        await outbox(calls).post("C1", table())
+    assert refused.value.code == "channel_not_found"
+
+
+async def test_a_shape_that_cannot_be_kept_is_still_used() -> None:
+    calls, memory = Calls(), Memory()
+    memory.down = True
+    calls.refuse["post"] = ["invalid_blocks"]
+    box = outbox(calls, memory)
+    await box.settle("T1")
+    await box.post("C1", table())
+    assert box.shape is Shape.TABLE
+
+
+# Papers.
+
+
+async def test_a_paper_lies_beside_its_message() -> None:
+    calls = Calls()
+    box = outbox(calls)
+    await box.post("C1", letter("a", paper=PAPER), thread="4.1")
+    await box.edit("C1", "5.1", letter("b", paper=PAPER))
+    await box.edit("C1", "5.2", letter("c", paper=PAPER), thread="4.1")
+    await box.edit("D1", "5.3", letter("d", paper=PAPER))
+    assert [(one.where, one.thread) for one in calls.said if one.how == "upload"] == [
+        ("C1", "4.1"), ("C1", "5.1"), ("C1", "4.1"), ("D1", None),
+    ]  # fmt: skip
+
+
+async def test_a_paper_for_one_person_goes_into_their_direct_messages() -> None:
+    calls = Calls()
+    box = outbox(calls)
+    await box.whisper("C1", "U1", letter("a", paper=PAPER))
+    await box.respond("https://hooks.example/1", "U1", letter("b", paper=PAPER), replace=False)
+    assert [one.where for one in calls.said if one.how == "upload"] == ["DU1", "DU1"]
+    assert [one.how for one in calls.said].count("open") == 1
+
+
+@pytest.mark.parametrize("refused", ["upload", "open"])
+async def test_a_paper_that_finds_no_place_does_not_undo_its_message(refused: str) -> None:
+    calls = Calls()
+    calls.refuse[refused] = ["missing_scope"]
+    box = outbox(calls)
+    await box.whisper("C1", "U1", letter("a", paper=PAPER))
+    assert calls.texts("whisper") == [("whisper", "a")]
+    metrics: Any = box._metrics
+    assert metrics.slack_undelivered_total._value.get() == 1
+
+
+async def test_the_channels_of_direct_messages_remembered_are_bounded() -> None:
+    calls = Calls()
+    box = outbox(calls)
+    for number in range(2 * module.REMEMBERED):
+        await box.direct(f"U{number}", letter("x"))
+    assert len(box._direct) <= module.REMEMBERED + 1
+    assert await box.direct("U1", letter("x")) == ("DU1", calls.said[-1].ts)
