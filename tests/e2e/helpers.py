@@ -17,6 +17,8 @@ import urllib.error
 import urllib.request
 from pathlib import Path
 
+import redis
+
 from tests.support import wait_for
 
 ADA, BOB = "slack:T0001/U0ADA", "slack:T0001/U0BOB"
@@ -145,6 +147,7 @@ class Deck(Bot):
             **env,
         )
         self.slack = slack
+        self.store = None
         self.forgiven = []
         self.port = 0
 
@@ -161,6 +164,17 @@ class Deck(Bot):
 
     def until_ready(self, port=None, seconds=20):
         wait_for("readiness", lambda: get(port or self.port, "/readyz")[0] == 200, seconds)
+
+    def keep_in(self, valkey):
+        """Uses that store, whose time this test may let pass with `expire`."""
+        self.env["QUARTERDECK_STORE__URL"] = valkey.url
+        self.store = redis.Redis(unix_socket_path=str(valkey.socket))
+
+    def expire(self, pattern):
+        """What the store would do once the time of these keys is over."""
+        keys = self.store.keys(f"*:{pattern}")
+        assert keys, self.store.keys()
+        self.store.delete(*keys)
 
     def kill(self, process):
         process.kill()
@@ -192,6 +206,8 @@ class Deck(Bot):
     def close(self):
         """Ends everything; then nothing may have been wrong."""
         self.stop()
+        if self.store is not None:
+            self.store.close()
         assert self.slack.violations(self.forgiven) == []
         assert self.slack.alarms() == []
         for word in ("Traceback", "Internal error", "was never awaited", "work was cut short"):
