@@ -68,11 +68,10 @@ class Outbox:
         self._team = team
         try:
             kept = await self._memory.shape(team)
-        except errors.StoreError as error:
-            log.debug("what the workspace can show is not known", reason=error.message)
-            return
-        if kept is not None:
-            self.shape = Shape(kept)
+            if kept is not None:
+                self.shape = Shape(kept)
+        except (errors.StoreError, ValueError) as error:  # away, or kept by a version that knew other shapes
+            log.debug("what the workspace can show is not known", reason=str(error))
 
     async def post(self, channel: str, letter: Letter, *, thread: str | None = None) -> str:
         """The new message's ts, its paper beside it. Raises Undeliverable."""
@@ -159,7 +158,7 @@ class Outbox:
     async def _remember(self, shape: Shape) -> None:
         self.shape = shape
         try:
-            await self._memory.put_shape(self._team, shape, SHAPE_HOLDS)
+            await self._memory.put_shape(self._team, int(shape), SHAPE_HOLDS)  # the store would write its name
         except errors.StoreError as error:
             log.debug("what the workspace can show is not kept", reason=error.message)
 
