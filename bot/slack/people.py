@@ -99,7 +99,7 @@ class People:
                 try:
                     told = await self._directory.user_groups()
                 except errors.SurfaceError as error:
-                    log.warning("Slack does not say who is in which group; nobody is", reason=error.message)
+                    log.warning("Slack does not say who is in which group; nobody is", reason=error.say())
                     self._groups, self._groups_at = {}, None
                 else:
                     self._groups, self._groups_at = _members(told), asked
