@@ -13,6 +13,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any
 
 import aiohttp
+import msgspec
 from slack_sdk.errors import SlackApiError, SlackClientError
 from slack_sdk.http_retry.builtin_async_handlers import (
     AsyncConnectionErrorRetryHandler,
@@ -149,7 +150,7 @@ class Calls:
                 )
             if answer.status_code != 200 or answer.body.strip() not in ("", "ok"):
                 raise errors.Undeliverable(
-                    "Slack did not take the answer.", code=_word(answer.body, answer.status_code)
+                    "Slack did not take the answer.", code=_word(_said(answer.body), answer.status_code)
                 )
 
     async def direct(self, user: str) -> str:
@@ -208,6 +209,14 @@ def _data(answer: Any) -> Mapping[str, Any]:
     if not isinstance(data, dict):
         raise TypeError("not a JSON object")
     return data
+
+
+def _said(body: str) -> Any:
+    """A response URL's refusal: JSON as the Web API's, or the bare word."""
+    try:
+        return msgspec.json.decode(body, type=dict[str, Any]).get("error", "")
+    except msgspec.MsgspecError:
+        return body
 
 
 def _word(text: Any, status: int) -> str:
