@@ -184,7 +184,7 @@ class Outbox:
     async def _remember(self, shape: Shape) -> None:
         self.shape = shape
         try:
-            await self._memory.put_shape(self._team, shape, SHAPE_HOLDS)
+            await self._memory.put_shape(self._team, int(shape), SHAPE_HOLDS)  # the store would write its name
         except errors.StoreError as error:
             log.debug("what the workspace can show is not kept", reason=error.message)
 

@@ -1,6 +1,5 @@
 """The product as people start it: the real command line, a real dockerd, the real embedded store, real signals."""
 
-import contextlib
 import fcntl
 import json
 import os
@@ -13,124 +12,10 @@ import subprocess
 import sys
 import termios
 import time
-import urllib.request
 from pathlib import Path
 
-import pytest
-
+from tests.e2e.helpers import Bot, free_port, get, series
 from tests.support import wait_for
-
-EXECUTABLE = Path(sys.executable).with_name("quarterdeck")
-
-
-class Bot:
-    """`quarterdeck` with a state directory and an engine of its own."""
-
-    def __init__(self, root, engine_url, **env):
-        self.root = root
-        self.state = root / "state"
-        self.env = {
-            **{key: value for key, value in os.environ.items() if not key.startswith("QUARTERDECK_")},
-            "DOCKER_HOST": engine_url,
-            "QUARTERDECK_STATE": str(self.state),
-            "QUARTERDECK_METRICS__LISTEN": "127.0.0.1:0",
-            "NO_COLOR": "1",
-            "TERM": "dumb",
-            **env,
-        }
-        self.running = []
-
-    def command(self, *words):
-        return [str(EXECUTABLE), *words] if EXECUTABLE.exists() else [sys.executable, "-m", "bot.cli", *words]
-
-    def call(self, *words, code=0, **more):
-        done = subprocess.run(
-            self.command(*words),
-            env=self.env,
-            cwd=self.root,
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
-            **more,
-        )
-        assert done.returncode == code, f"{words} ended with {done.returncode}:\n{done.stdout}\n{done.stderr}"
-        return done.stdout
-
-    def do(self, line, *flags, code=0):
-        return self.call("do", *flags, line, code=code)
-
-    def start(self, *words, port=None, **more):
-        env = self.env | ({"QUARTERDECK_METRICS__LISTEN": f"127.0.0.1:{port}"} if port else {})
-        log = (self.root / f"out-{len(self.running)}").open("w+")
-        process = subprocess.Popen(
-            self.command(*words),
-            env=env,
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=log,
-            start_new_session=True,
-            **{"cwd": self.root, **more},
-        )
-        process.log = Path(log.name)
-        log.close()
-        self.running.append(process)
-        return process
-
-    def stop(self):
-        for process in self.running:
-            if process.poll() is None:
-                process.send_signal(signal.SIGTERM)
-                try:
-                    process.wait(15)
-                except subprocess.TimeoutExpired:
-                    process.kill()
-                    process.wait()
-
-    def store_servers(self):
-        """The pids of store servers whose data is in our state directory."""
-        found = []
-        for entry in Path("/proc").iterdir():
-            with contextlib.suppress(OSError):
-                if entry.name.isdigit() and str(self.state) in str((entry / "cwd").readlink()):
-                    if b"valkey" in (entry / "cmdline").read_bytes() or b"redis" in (entry / "cmdline").read_bytes():
-                        found.append(int(entry.name))
-        return found
-
-
-@pytest.fixture
-def bot(dockerd, short_tmp):
-    made = Bot(short_tmp, dockerd.url)
-    yield made
-    made.stop()
-
-
-def free_port():
-    import socket
-
-    with socket.socket() as door:
-        door.bind(("127.0.0.1", 0))
-        return door.getsockname()[1]
-
-
-def get(port, path="/metrics"):
-    try:
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=5) as answer:
-            return answer.status, answer.read().decode()
-    except urllib.error.HTTPError as error:
-        with error:
-            return error.code, error.read().decode()
-    except OSError:
-        return 0, ""
-
-
-def series(port, name, /, **labels):
-    """The value of one series on the page, None when it is not there."""
-    for line in get(port)[1].splitlines():
-        match = re.fullmatch(rf"{name}(?:\{{(.*)\}})? (\S+)", line)
-        if match and all(f'{key}="{value}"' in (match[1] or "") for key, value in labels.items()):
-            return float(match[2])
-    return None
 
 
 def test_a_newcomers_first_minutes(bot, dockerd):

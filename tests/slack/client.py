@@ -66,12 +66,12 @@ class Client:
 
 
 @contextlib.contextmanager
-def start(folder: Path, **settings: Any) -> Iterator[Client]:
+def start(folder: Path, *, port: int = 0, **settings: Any) -> Iterator[Client]:
     """The stand-in as a process of its own; it ends with the test, also when the test is killed."""
     port_file = folder / "slack-port"
     port_file.unlink(missing_ok=True)
     process = subprocess.Popen(
-        [sys.executable, "-m", "tests.slack.standin", "--until-eof", "--port-file", str(port_file),
+        [sys.executable, "-m", "tests.slack.standin", "--until-eof", "--port", str(port), "--port-file", str(port_file),
          "--settings", json.dumps(settings)],
         stdin=subprocess.PIPE,
         cwd=ROOT,
