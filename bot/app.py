@@ -167,6 +167,7 @@ async def build(settings: config.Config, *, watch: bool, supervisor: supervise.S
         clock=_now,
         replica=replica,
         many=settings.confirm.more_than,
+        stopping=supervisor.stopped,
     )
     app = App(
         config=settings,

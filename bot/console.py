@@ -13,6 +13,7 @@ import secrets
 import shutil
 import sys
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from contextlib import AbstractContextManager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
@@ -20,13 +21,18 @@ from typing import TYPE_CHECKING, Any, TextIO
 from bot import grammar, terminal
 from bot.dispatch import Road
 from commands import Catalogue
+from core import errors, plain
+from core.model.actions import Risk
 from core.model.people import Identity, Invocation, Place
 from core.model.replies import Button, Reply
+from core.ports import Beginning, Going
 
 if TYPE_CHECKING:
     from prompt_toolkit.completion import Completion
     from prompt_toolkit.document import Document
 
+Interrupts = Callable[[Callable[[], object]], AbstractContextManager[None]]
+"""While inside, Ctrl-C calls that instead of stopping the process."""
 PLACE = Place(channel="console", kind="console")
 PATIENCE = timedelta(minutes=10)  # an upper bound; each action has its own
 LEAVE = frozenset({"exit", "quit", "logout", ":q"})
@@ -57,6 +63,7 @@ async def converse(
     catalogue: Catalogue,
     history: Path,
     names: Callable[[], Any],
+    interrupts: Interrupts | None = None,
     out: TextIO | None = None,
 ) -> None:
     """Talks until the person leaves. Without a terminal on stdin, lines are read from it as they are."""
@@ -71,11 +78,59 @@ async def converse(
             continue
         if choices and word.isdigit() and 1 <= int(word) <= len(choices):
             word = choices[int(word) - 1].line
-        reply = await road.answer(invocation(word, who))
-        if reply is None:
-            continue
-        choices = reply.buttons
-        show(reply, out)
+        reply = await answer(road, invocation(word, who), out, catalogue=catalogue, interrupts=interrupts)
+        if reply is not None:
+            choices = reply.buttons
+
+
+class Terminal:
+    """The core.ports.Talk of one line: what goes on is printed as it comes, the reply when it is there."""
+
+    def __init__(self, out: TextIO) -> None:
+        self._out = out
+        self._progress: dict[str, str] = {}
+
+    def begun(self, beginning: Beginning) -> None:
+        """A terminal that waits needs no telling."""
+
+    def goes_on(self, going: Going) -> None:
+        if going.skipped:
+            self._out.write(f"… {going.skipped:,} lines came faster than they could be shown\n")
+        for line in going.lines:
+            self._out.write(plain.plain(line) + "\n")
+        if going.progress and self._progress.get(going.name) != going.progress:
+            self._progress[going.name] = going.progress
+            self._out.write(plain.plain(f"{going.name}: {going.progress}") + "\n")
+        self._out.flush()
+
+    async def end(self, reply: Reply) -> None:
+        show(reply, self._out)
+
+
+async def answer(
+    road: Road, inv: Invocation, out: TextIO, *, catalogue: Catalogue, interrupts: Interrupts | None
+) -> Reply | None:
+    """Ctrl-C meanwhile ends what only looks; a change that began goes on and is waited for."""
+    task = asyncio.get_running_loop().create_task(road.answer(inv, Terminal(out)), name="answer")
+    try:
+        if interrupts is None or not _only_looks(inv.line, catalogue):
+            return await task
+        with interrupts(task.cancel):
+            await asyncio.wait([task])
+    finally:
+        task.cancel()
+    if task.cancelled():
+        await road.forget(inv)
+        out.write("\n")
+        return None
+    return task.result()
+
+
+def _only_looks(line: str, catalogue: Catalogue) -> bool:
+    try:
+        return grammar.parse(line, catalogue).command.risk is Risk.READ
+    except errors.UserError:
+        return False
 
 
 def show(reply: Reply, out: TextIO) -> None:
@@ -109,7 +164,8 @@ async def _typed(catalogue: Catalogue, history: Path, names: Callable[[], Any]) 
         while True:
             known = await names()
             try:
-                yield await session.prompt_async()
+                # A signal from outside is the supervisor's, also while a line is typed; Ctrl-C is a key there.
+                yield await session.prompt_async(handle_sigint=False)
             except KeyboardInterrupt:  # Ctrl-C clears the line, as in a shell
                 continue
             except EOFError:

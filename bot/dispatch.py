@@ -21,13 +21,13 @@ from typing import Any
 import msgspec
 import structlog
 
-from bot import approvals, audit, book, grammar, limits, policy, recovery
+from bot import approvals, audit, book, follow, grammar, limits, policy, recovery
 from bot.sight import Sight
 from commands.spec import Command, Context, Result
 from core import errors, redact
 from core.kept import Held, Lease, Phase
 from core.metrics import Metrics
-from core.model import desk
+from core.model import desk, jobs
 from core.model.actions import Action, Risk
 from core.model.people import Identity, Invocation, Place
 from core.model.policy import Decision, Verdict
@@ -56,6 +56,7 @@ class Trail:
     verdict: str = "none"
     entered: bool = False
     changing: bool = False
+    share: bool = False
     decision: Decision | None = None
     leases: list[Lease] = field(default_factory=list)
     talk: Talk | None = None
@@ -78,6 +79,7 @@ class Road:
         clock: Callable[[], datetime],
         replica: str,
         many: int = 3,
+        stopping: asyncio.Event | None = None,
     ) -> None:
         self._catalogue = catalogue
         self._fleet = fleet
@@ -90,6 +92,7 @@ class Road:
         self._clock = clock
         self._replica = replica
         self._many = many
+        self._stopping = stopping or asyncio.Event()
 
     async def answer(self, inv: Invocation, talk: Talk | None = None) -> Reply | None:
         """The reply to one invocation, made safe to show; None when it was delivered before and is not to be
@@ -121,6 +124,10 @@ class Road:
         await self._leave(inv, trail)
         return reply
 
+    async def forget(self, inv: Invocation) -> None:
+        """The asker does not want the answer any more; nothing is to be told about it later."""
+        await self._leave(inv, Trail(entered=True))
+
     async def turn_away(self, who: Identity, place: Place, line: str, error: errors.Refused) -> Reply:
         """The reply to somebody who may not speak to us at all; audited like any refusal."""
         now = self._clock()
@@ -136,6 +143,7 @@ class Road:
         in_force = await self._enter(inv, parsed.command.risk, trail)
         if in_force is None:
             return None
+        trail.share = bool(parsed.args.get("share"))
         now = self._clock()
         call = Call(id=secrets.token_hex(8), who=inv.who.id, deadline=inv.deadline, invocation=inv.id)
         sight = Sight(engines=self._fleet, in_force=in_force, who=inv.who, place=inv.place, call=call, now=now)
@@ -232,7 +240,12 @@ class Road:
         if decision.verdict > answered:
             return await self._ask(inv, command, plan, decision)
         if all(action.risk is Risk.READ for action in plan):
-            results = await self._run(plan, inv, sight)
+            try:
+                results = await self._run(plan, sight, trail)
+            except asyncio.CancelledError:
+                # What was read until then was read.
+                await self._audit.outcomes(inv, "read", [(action, "", "broken off") for action in plan], decision)
+                raise
             await self._audit.outcomes(inv, "read", _ends(results), decision)
             return _shared(context, command.render(context, results))
         await self._hold(inv, plan, trail)
@@ -242,7 +255,7 @@ class Road:
         if trail.talk is not None and any(action.engine != desk.DESK for action in plan):
             doing = command.doing or command.name
             trail.talk.begun(Beginning(line=redact.redact(inv.line), doing=doing, names=_names(plan)))
-        results = await self._run(plan, inv, sight)
+        results = await self._run(plan, sight, trail)
         await self._audit.outcomes(inv, "outcome", _ends(results), decision)
         return command.render(context, results)
 
@@ -306,7 +319,7 @@ class Road:
                     raise busy
                 trail.leases.append(held)
 
-    async def _run(self, plan: Sequence[Action[Any]], inv: Invocation, sight: Sight) -> Sequence[Result]:
+    async def _run(self, plan: Sequence[Action[Any]], sight: Sight, trail: Trail) -> Sequence[Result]:
         gate = asyncio.Semaphore(AT_ONCE)
         call = sight.call
 
@@ -314,12 +327,17 @@ class Road:
             async with gate:
                 try:
                     value = await self._fleet.run(action, call)
+                    if isinstance(value, jobs.Started):
+                        value = await follow.to_its_end(
+                            self._fleet, action, value, call, talk, everyone=trail.share, stopping=self._stopping
+                        )
                 except errors.QuarterdeckError as error:
                     if action.risk is not Risk.READ and getattr(error, "sent", False):
                         return Result(action=action, value=Outcome(status=Status.UNKNOWN, detail=error.say()))
                     return Result(action=action, error=error)
                 return Result(action=action, value=await sight.filter(action, value))
 
+        talk = trail.talk
         return await asyncio.gather(*(one(action) for action in plan))
 
     async def _let_go(self, trail: Trail) -> None:

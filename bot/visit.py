@@ -13,7 +13,7 @@ from bot import app as composition
 from bot import console as talk
 from bot import terminal
 from core import config, errors, supervise
-from core.model.replies import Ending
+from core.model.replies import Ending, Reply
 from core.words import quote
 
 log = structlog.get_logger(__name__)
@@ -40,9 +40,10 @@ async def do(settings: config.Config, line: list[str], *, as_json: bool, yes: bo
         built = await composition.build(settings, watch=False, supervisor=supervisor)
         supervisor.run("beat", lambda: composition.beat(built), AGAIN)
         who = talk.identity(settings.state)
-        reply = await supervisor.spawn("do", built.road.answer(talk.invocation(words, who)))
+        way = None if as_json else _Meanwhile(sys.stdout)
+        reply = await supervisor.spawn("do", built.road.answer(talk.invocation(words, who), way))
         if reply.ending is Ending.ASKED and yes:
-            reply = await supervisor.spawn("do", built.road.answer(talk.invocation(reply.buttons[0].line, who)))
+            reply = await supervisor.spawn("do", built.road.answer(talk.invocation(reply.buttons[0].line, who), way))
         if as_json:
             print(terminal.to_json(reply))  # noqa: T201
         else:
@@ -52,6 +53,13 @@ async def do(settings: config.Config, line: list[str], *, as_json: bool, yes: bo
         return terminal.EXIT[reply.ending]
 
 
+class _Meanwhile(talk.Terminal):
+    """Prints what goes on; the reply is printed by whoever asked, once it is the last."""
+
+    async def end(self, reply: Reply) -> None:
+        """See above."""
+
+
 async def converse(built: composition.App) -> None:
     await talk.converse(
         built.road,
@@ -59,6 +67,7 @@ async def converse(built: composition.App) -> None:
         catalogue=built.catalogue,
         history=built.config.state / "history",
         names=built.names,
+        interrupts=built.supervisor.interrupts,
     )
 
 

@@ -10,11 +10,15 @@ from typing import Any
 
 from commands import _show
 from commands.spec import SELECTION, TARGETS, Arg, Command, Context, Result, Take
+from core import errors
 from core.model.actions import Action, ReadLogs
+from core.model.jobs import Followed
 from core.model.replies import Ending, Lines, Reply, Text, Tone
 from core.model.things import LogLine, LogPage
 
 TAIL = 100
+FOLLOW_TAIL = 10
+MOST_FOLLOWED = 5
 TAIL_SINCE = 1_000  # lines, where a time was given and no number
 MOST_LINES = 10_000
 MOST_TARGETS = 20
@@ -28,10 +32,20 @@ async def plan(context: Context) -> Sequence[Action[Any]]:
     since = args["since"]
     since_ns = int((context.now - since).timestamp()) * 1_000_000_000 if since else 0
     tail = args["tail"] or (TAIL_SINCE if since else TAIL)
-    return [ReadLogs(engine=ref.engine, target=ref, tail=tail, since_ns=since_ns) for ref in refs]
+    follow = args["follow"]
+    if follow and len(refs) > MOST_FOLLOWED:
+        raise errors.BadUsage(
+            f"That would follow {len(refs)} containers at once.",
+            hint=f"At most {MOST_FOLLOWED}; name them, or use --label.",
+        )
+    if follow:
+        tail = args["tail"] or FOLLOW_TAIL
+    return [ReadLogs(engine=ref.engine, target=ref, tail=tail, since_ns=since_ns, follow=follow) for ref in refs]
 
 
 def render(context: Context, results: Sequence[Result]) -> Reply:
+    if any(isinstance(result.value, Followed) for result in results):
+        return _followed(results)
     pages = [result for result in results if isinstance(result.value, LogPage)]
     labels = _show.names([_show.subject(result) for result in results])
     label_of = {id(result): label for result, label in zip(results, labels, strict=True)}
@@ -55,6 +69,20 @@ def render(context: Context, results: Sequence[Result]) -> Reply:
     if not lines:
         return Reply(blocks=(Text(text=_silent(context, [label_of[id(result)] for result in pages])), *notes))
     return Reply(blocks=(Lines(lines=[text for _, text in lines]), *notes), ending=Ending.OK)
+
+
+def _followed(results: Sequence[Result]) -> Reply:
+    labels = _show.names([_show.subject(result) for result in results])
+    said: list[Text] = []
+    for label, result in zip(labels, results, strict=True):
+        if isinstance(result.value, Followed):
+            end = result.value
+            skipped = f", {end.skipped:,} of them not shown" if end.skipped else ""
+            time = _show.span(end.seconds)
+            said.append(Text(text=f"Followed {label} for {time}: {end.lines:,} lines{skipped}; {end.why}."))
+        elif result.error is not None:
+            said.append(Text(text=f"{label}: {result.error.say()}", tone=Tone.BAD))
+    return Reply(blocks=said)
 
 
 def _page(context: Context, page: LogPage, prefix: str) -> list[tuple[datetime, str]]:
@@ -93,7 +121,13 @@ def _silent(context: Context, labels: Sequence[str]) -> str:
 command = Command(
     name="logs",
     summary="show what containers wrote last",
-    examples=("logs web", "logs web --tail 500 -t", "logs web api --since 10m", "logs 'shop-*' --since 1h --stderr"),
+    examples=(
+        "logs web",
+        "logs web --tail 500 -t",
+        "logs web api --since 10m",
+        "logs 'shop-*' --since 1h --stderr",
+        "logs web -f",
+    ),
     plan=plan,
     render=render,
     verbs=("container.logs",),
@@ -107,6 +141,7 @@ command = Command(
             top=MOST_LINES,
             help=f"the newest lines wanted, at most {MOST_LINES:,}; {TAIL} unless told, {TAIL_SINCE:,} with --since",
         ),
+        Arg(name="--follow", short="f", take=Take.FLAG, help="go on showing what comes, for ten minutes at most"),
         Arg(name="--since", short="S", take=Take.DURATION, help="only lines of the last 90s, 10m, 2h, 1d"),
         Arg(name="--timestamps", short="t", take=Take.FLAG, help="with the time of each line"),
         Arg(name="--stderr", take=Take.FLAG, help="of these lines, only those written to stderr"),

@@ -35,7 +35,7 @@ __all__ = [
 ]
 
 # What everyone may always ask: without it nobody could find out what they lack.
-EVERYONE_MAY = ("help.show", "policy.whoami", "policy.can", "policy.claim")
+EVERYONE_MAY = ("help.show", "policy.whoami", "policy.can", "policy.claim", "job.stop")
 # What `policy` reads: a reload makes it anew. Any other section is wired into its parts once, at start.
 RELOADED = frozenset({"roles", "grants", "guards", "admins"})
 

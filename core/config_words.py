@@ -23,7 +23,7 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 from core import config_problems
-from core.model import actions, desk  # noqa: F401 (the desk's verbs count too: importing it makes them known)
+from core.model import actions, desk, jobs  # noqa: F401 (their verbs count too: importing them makes them known)
 from core.model import policy as permissions
 
 RISKS = tuple(f"risk:{risk}" for risk in actions.Risk)

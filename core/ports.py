@@ -77,13 +77,30 @@ class Beginning:
     names: Sequence[str]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Going:
+    """How something that goes on is coming along: lines of a followed log (`skipped` more came and are not among them),
+    or a sentence of progress. `stop`: the command line that ends it; `everyone`: the asker wants all to see it. Secrets
+    are hidden already."""
+
+    name: str
+    lines: Sequence[str] = ()
+    skipped: int = 0
+    progress: str = ""
+    stop: str = ""
+    everyone: bool = False
+
+
 class Talk(Protocol):
     """One line's way back to whoever said it, and to who else should see it: a terminal, a Slack conversation.
 
-    `begun` is told of a change before it runs and must neither wait nor raise. `end` gets the reply, redacted, once;
+    `begun` is told of a change before it runs, `goes_on` of what takes long while it runs; both must neither wait nor
+    raise. `end` gets the reply, redacted, once;
     it raises SurfaceError where nobody could be reached, and nothing else.
     """
 
     def begun(self, beginning: Beginning) -> None: ...
+
+    def goes_on(self, going: Going) -> None: ...
 
     async def end(self, reply: Reply) -> None: ...

@@ -9,9 +9,10 @@ named in the log; a second Ctrl-C makes all deadlines short.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import random
 import signal
-from collections.abc import Awaitable, Callable, Coroutine, Iterable
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self
@@ -65,6 +66,7 @@ class Supervisor:
         self._stopped, self._hurried = asyncio.Event(), asyncio.Event()
         self._fatal: BaseException | None = None
         self._signals: dict[signal.Signals, Any] = {}  # and who handled each before us
+        self._instead: list[Callable[[], object]] = []
         self.refused = 0  # one-shot work turned away
 
     async def __aenter__(self) -> Self:
@@ -189,7 +191,20 @@ class Supervisor:
         if not task.cancelled() and (error := task.exception()) is not None:
             log.error("work failed", task=task.get_name(), exc_info=error)
 
+    @contextlib.contextmanager
+    def interrupts(self, instead: Callable[[], object]) -> Iterator[None]:
+        """While inside, the first Ctrl-C calls that; the next one stops as ever."""
+        self._instead.append(instead)
+        try:
+            yield
+        finally:
+            if instead in self._instead:
+                self._instead.remove(instead)
+
     def _on_signal(self, number: signal.Signals) -> None:
+        if number is signal.SIGINT and self._instead and not self._stopped.is_set():
+            self._instead.pop()()
+            return
         if self._stopped.is_set():
             log.warning("hurrying", reason=number.name)
             self.hurry()

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import fnmatch
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextvars import ContextVar
 from datetime import UTC, datetime
 from typing import Any, ClassVar, TypeVar, cast
 
@@ -20,6 +21,14 @@ from core.ports import Call
 
 R = TypeVar("R")
 Method = TypeVar("Method", bound=Callable[..., Any])
+
+
+_CALL: ContextVar[Call | None] = ContextVar("call", default=None)
+
+
+def current_call() -> Call | None:
+    """The call whose action is being run."""
+    return _CALL.get()
 
 
 def does(action: type[Action[Any]]) -> Callable[[Method], Method]:
@@ -70,6 +79,7 @@ class Adapter:
         seconds = min(action.patience(), (call.deadline - datetime.now(UTC)).total_seconds())
         if seconds <= 0:
             raise errors.TimedOut(f"There was no time left to ask {self.ref}.", sent=False)
+        _CALL.set(call)
         try:
             # Methods have deadlines of their own, which know what was sent; this one only catches what they forgot.
             async with asyncio.timeout(seconds + 1):

@@ -20,11 +20,13 @@ import msgspec
 from core import errors, redact
 from core.model import actions
 from core.model.events import Event
+from core.model.jobs import Started
 from core.model.refs import EngineRef, Ref
 from core.model.replies import Status
 from core.model.things import Container, Containers, Document, LogPage, Outcome
 from runtimes import docker_dialect, docker_logs, engine_http
-from runtimes.adapter import Adapter, does
+from runtimes.adapter import does
+from runtimes.jobs import KEPT_LINES, Job, Working
 
 NEWEST_API, OLDEST_API = (1, 47), (1, 24)
 DESCRIBE_AT_ONCE = 8
@@ -40,7 +42,7 @@ class _Message(msgspec.Struct):
     message: str = ""
 
 
-class Docker(Adapter):
+class Docker(Working):
     """One daemon. `engine_id` is the daemon's own id, the key under which its cursor is kept."""
 
     def __init__(self, url: str, *, name: str = "default", allow: Sequence[str] = ()) -> None:
@@ -58,6 +60,7 @@ class Docker(Adapter):
         return self._id
 
     async def aclose(self) -> None:
+        await super().aclose()
         await self._http.aclose()
 
     # ── reading ──────────────────────────────────────────────────────────────────────────────────────────────────
@@ -90,7 +93,9 @@ class Docker(Adapter):
             return dict(await asyncio.gather(*(one(container) for container in ids)))
 
     @does(actions.ReadLogs)
-    async def read_logs(self, action: actions.ReadLogs, seconds: float) -> LogPage:
+    async def read_logs(self, action: actions.ReadLogs, seconds: float) -> LogPage | Started:
+        if action.follow:
+            return self.jobs.begin(action.verb, lambda job: self._follow(action, job), watches=True)
         ask = {"stdout": "1", "stderr": "1", "timestamps": "1", "tail": str(action.tail)}
         skip_at, skip = "", 0
         if action.cursor:
@@ -131,6 +136,26 @@ class Docker(Adapter):
             known = int(action.cursor.partition("/")[2] or 0) if last == skip_at else 0
             cursor = f"{last}/{known + sum(1 for line in lines if line.at == last)}"
         return LogPage(lines=tuple(lines), cursor=cursor, dropped=reader.dropped)
+
+    async def _follow(self, action: actions.ReadLogs, job: Job) -> Outcome:
+        ask = {"stdout": "1", "stderr": "1", "timestamps": "1", "tail": str(action.tail), "follow": "1"}
+        if action.since_ns:
+            ask["since"] = docker_dialect.since(action.since_ns)
+        await self._meet(10.0)
+        target = f"/v{self.api}/containers/{_id(action.target)}/logs?{urllib.parse.urlencode(ask)}"
+        reader = docker_logs.LogReader(KEPT_LINES)
+        stream = await self._http.stream("GET", target, deadline=10.0, pause=True)
+        try:
+            if stream.status != 200:
+                self._refuse(stream.status, await stream.read_all(65_536), action.target.name)
+            async for chunk in stream.chunks():
+                reader.feed(chunk)
+                job.say(*reader.take())
+        finally:
+            await stream.aclose()
+        reader.finish()
+        job.say(*reader.take())
+        return Outcome(status=Status.DONE, detail=f"{action.target.name} has ended")
 
     @does(actions.ListEvents)
     async def list_events(self, action: actions.ListEvents, seconds: float) -> tuple[Event, ...]:

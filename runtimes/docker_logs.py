@@ -48,6 +48,13 @@ class LogReader:
             if self._open[stream]:
                 self._end_line(stream)
 
+    def take(self) -> tuple[list[LogLine], int]:
+        """The whole lines since the last take, and how many before them were dropped."""
+        lines, dropped = list(self.lines), self.dropped
+        self.lines.clear()
+        self.dropped = 0
+        return lines, dropped
+
     def _take_frames(self) -> None:
         buffer, at = self._buffer, 0
         while at < len(buffer):

@@ -39,13 +39,13 @@ def need(name: str, *programs: str, root: bool = False) -> None:
         pytest.skip(reason)
 
 
-def wait_for(what: str, true: Any, seconds: float = 20.0) -> Any:
+def wait_for(what: str, true: Any, seconds: float = 20.0, *, pause: float = 0.02) -> Any:
     """Polls `true` until it gives something true; fails with `what` at the deadline."""
     ends = time.monotonic() + seconds
     while time.monotonic() < ends:
         if found := true():
             return found
-        time.sleep(0.02)
+        time.sleep(pause)
     raise AssertionError(f"waited {seconds} s for {what}")
 
 

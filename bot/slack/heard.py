@@ -22,8 +22,8 @@ class Way(enum.StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Heard:
-    """`teams`: every workspace Slack names for the speaker. `message`: the ts of the message a click was on, `private`:
-    that message is seen by the clicker alone. `thread`: the ts of the thread it was said in."""
+    """`teams`: every workspace Slack names for the speaker. `message`: the ts of what was said, or of the message
+    a click was on; `private`: that message is seen by the clicker alone. `thread`: the ts of its thread."""
 
     id: str
     way: Way
@@ -73,6 +73,7 @@ def from_message(body: Mapping[str, Any]) -> Heard | None:
         channel=str(event["channel"]),
         dm=dm,
         thread=event.get("thread_ts"),
+        message=str(event["ts"]),
     )
 
 

@@ -28,7 +28,7 @@ from core import errors, redact
 from core.metrics import Metrics
 from core.model.people import Invocation, Place
 from core.model.replies import Ending, Reply, Tone, say
-from core.ports import Beginning
+from core.ports import Beginning, Going
 from core.store import Store
 from core.supervise import Supervisor
 
@@ -48,6 +48,9 @@ class _Counted:
 
     def begun(self, beginning: Beginning) -> None:
         self.talk.begun(beginning)
+
+    def goes_on(self, going: Going) -> None:
+        self.talk.goes_on(going)
 
     async def end(self, reply: Reply) -> None:
         try:

@@ -19,12 +19,12 @@ from typing import Protocol
 import msgspec
 import structlog
 
-from bot.slack import markup, render
+from bot.slack import going, markup, render
 from bot.slack.heard import Heard, Way
 from bot.slack.outbox import Letter, Outbox
 from core import errors
 from core.model.replies import Ending, Reply, Text, say
-from core.ports import Beginning
+from core.ports import Beginning, Going
 
 log = structlog.get_logger(__name__)
 PATIENCE = 1.5  # seconds before “working on it”
@@ -60,6 +60,8 @@ class Talk:
         self._outside = False  # the channel is closed to us
         self._sending = False  # “working on it” is on its way and cannot be called back
         self._said_working: Posted | None = None
+        self._tail = going.Tail()
+        self._telling: asyncio.Task[None] | None = None
         # An answer to a question: what becomes of it is said where it was asked.
         self._question = heard.way is Way.CLICK and line.split(" ", 1)[0] in ("confirm", "cancel")
 
@@ -81,8 +83,21 @@ class Talk:
         shown = ", ".join(names[:MOST_NAMES]) + more
         self._posting = self._tasks.create_task(self._post_begun(f"{beginning.doing} {shown}…"), name="slack begun")
 
+    def goes_on(self, word: Going) -> None:
+        """The newest is said as fast as Slack takes edits; what comes meanwhile is in the next one."""
+        self._quiet()
+        self._tail.add(word)
+        if self._telling is None or self._telling.done():
+            self._telling = self._tasks.create_task(self._tell_going(), name="slack going")
+
     async def end(self, reply: Reply) -> None:
         await self._settled()
+        self._tail.fresh = False
+        if self._telling is not None:
+            await asyncio.wait([self._telling])
+            reply = replace(reply, blocks=(*(self._tail.blocks() if self._tail.follows else ()), *reply.blocks))
+        if self._telling is not None:
+            await asyncio.wait([self._telling])
         if self._posting is not None:
             await self._posting
         if (shown := self._posted) is not None:
@@ -128,6 +143,36 @@ class Talk:
         except errors.StoreError as error:
             log.info("where a change was said is not kept", reason=error.say())
         await self._tidy()
+
+    async def _tell_going(self) -> None:
+        try:
+            if self._posting is not None:
+                await asyncio.wait([self._posting])
+            await self._settled()
+            while self._tail.fresh:
+                self._tail.fresh = False
+                letter = self._public(self._tail.reply())
+                if self._posted is not None:
+                    await self._edit(self._posted, letter)
+                elif self._tail.follows:
+                    self._posted = await self._post_following(letter)
+                else:
+                    return
+        except errors.SurfaceError as error:
+            log.info("what goes on could not be told", reason=error.say())
+        except Exception:  # see _post_begun
+            log.exception("what goes on could not be said", action="tell")
+
+    async def _post_following(self, letter: Letter) -> Posted:
+        """A followed log is a message that changes: in the thread of who asked by mention, else where the asker alone
+        sees it, unless all shall."""
+        heard = self._heard
+        if heard.dm and not heard.response_url:
+            return Posted(heard.channel, await self._outbox.post(heard.channel, letter, thread=heard.thread))
+        if heard.way is Way.MENTION or self._tail.everyone:
+            thread = heard.thread or (heard.message if heard.way is Way.MENTION else None)
+            return Posted(heard.channel, await self._outbox.post(heard.channel, letter, thread=thread))
+        return Posted(*await self._outbox.direct(heard.user, letter))
 
     def _known_message(self) -> Posted | None:
         """A message of ours that already stands where the change should be shown."""

@@ -15,7 +15,7 @@ from typing import Any, ClassVar, Generic, TypeVar
 
 from core.model.events import Event
 from core.model.refs import EngineRef, Kind, Ref
-from core.model.things import Containers, Document, LogPage, Outcome
+from core.model.things import Containers, Document, Outcome
 
 R_co = TypeVar("R_co", covariant=True)
 
@@ -80,13 +80,15 @@ class InspectContainer(On[Document]):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ReadLogs(On[LogPage]):
-    """`tail`: last lines wanted; `since_ns`: only lines from then on, or `cursor` of an earlier page."""
+class ReadLogs(On[Any]):
+    """`tail`: last lines wanted; `since_ns`: only lines from then on, or `cursor` of an earlier page. With `follow` the
+    lines come as a job (core.model.jobs.Started) that goes on until the container ends or somebody stops it."""
 
     verb = "container.logs"
     tail: int = 100
     since_ns: int = 0
     cursor: str = ""
+    follow: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 
 from core import errors
-from core.model import actions
+from core.model import actions, desk, jobs  # noqa: F401 (importing them makes their verbs known)
 
 VERSION = 1
 READABLE = (VERSION,)

@@ -69,7 +69,7 @@ class Bot:
         process = subprocess.Popen(
             self.command(*words),
             env=env,
-            cwd=self.root,
+            cwd=more.pop("cwd", self.root),
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,

@@ -322,7 +322,7 @@ def test_policy_holds_what_was_configured() -> None:
         policy.Grant(
             id="builtin.everyone",
             who="everyone",
-            can=("help.show", "policy.whoami", "policy.can", "policy.claim"),
+            can=("help.show", "policy.whoami", "policy.can", "policy.claim", "job.stop"),
             source="builtin",
         ),
         policy.Grant(id="admins.0", who="console:root", can=("admin",)),
