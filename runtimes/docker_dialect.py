@@ -73,7 +73,7 @@ class _Event(msgspec.Struct, gc=False):
     at_ns: int = msgspec.field(name="timeNano", default=0)
 
 
-class _Port(msgspec.Struct):
+class _Port(msgspec.Struct, gc=False):
     private: int = msgspec.field(name="PrivatePort", default=0)
     public: int | None = msgspec.field(name="PublicPort", default=None)
     ip: str = msgspec.field(name="IP", default="")
@@ -93,11 +93,11 @@ class _Listed(msgspec.Struct):
     labels: dict[str, str] | None = msgspec.field(name="Labels", default=None)
 
 
-class _Health(msgspec.Struct):
+class _Health(msgspec.Struct, gc=False):
     status: str = msgspec.field(name="Status", default="")
 
 
-class _State(msgspec.Struct):
+class _State(msgspec.Struct, gc=False):
     status: str = msgspec.field(name="Status", default="")
     exit_code: int = msgspec.field(name="ExitCode", default=0)
     oom_killed: bool = msgspec.field(name="OOMKilled", default=False)

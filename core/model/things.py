@@ -21,7 +21,7 @@ SERVICE_LABELS = ("com.docker.compose.service", "com.docker.swarm.service.name",
 PROTECTED_LABEL = "quarterdeck.protected"
 
 
-class Port(msgspec.Struct, frozen=True):
+class Port(msgspec.Struct, frozen=True, gc=False):
     """A port of a container; `public` and `ip` are set where it is published on the host."""
 
     private: int
@@ -37,7 +37,7 @@ class Port(msgspec.Struct, frozen=True):
         return f"{ip}:{self.public}->{inside}"
 
 
-class Container(msgspec.Struct, frozen=True):
+class Container(msgspec.Struct, frozen=True, gc=False):
     """One container. Times are unix seconds. `status` is the engine's own sentence at the time it was asked; fields
     that only an inspection knows (`started_at` … `oom_killed`) are None until one was made."""
 
