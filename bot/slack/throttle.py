@@ -42,7 +42,7 @@ class _Visit:
         if not self.holds:
             await self.gate.lock.acquire()
             self.holds = True
-        while (left := self.gate.free_at - _now()) > 0:  # noqa: ASYNC110 (it may be closed for longer meanwhile)
+        while (left := self.gate.free_at - _now()) > 0.001:  # noqa: ASYNC110 (it may be closed for longer meanwhile)
             await asyncio.sleep(left)
 
 
