@@ -193,6 +193,11 @@ async def test_a_silent_socket_leaves_no_task_and_no_session_behind() -> None:
         client = deck.link._client
         assert client is not None
         client.default_auto_reconnect_enabled = client.auto_reconnect_enabled = False
+
+        async def farewell() -> None:  # which a peer that is gone does not answer
+            await asyncio.sleep(60)
+
+        client.disconnect = farewell  # type: ignore[method-assign]
         deck.slack.silence_sockets()
         await deck.until(lambda: deck.link._client not in (None, client))
         assert client.aiohttp_client_session.closed
