@@ -249,6 +249,8 @@ class Talk:
 
     async def _say_working(self) -> None:
         await asyncio.sleep(self._patience)
+        if not self._outbox.calls.are_calm():
+            return  # it would stand in line with the answers of others
         self._sending = True
         heard, note = self._heard, say(WORKING)
 

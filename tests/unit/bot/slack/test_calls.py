@@ -180,6 +180,10 @@ async def test_a_429_is_waited_out_and_counted(monkeypatch: pytest.MonkeyPatch) 
         server.put("hook", again, raw("ok", 200, "text/plain"))
         assert await calls.post("C1", HELLO) == "1.1"
         await calls.respond(f"{server.url}hook", HELLO, replace=False)
+        assert calls.are_calm()  # a channel's patience or a URL's is nobody else's
+        server.put("chat.update", again, said(ok=True))
+        await calls.edit("C1", "1.1", HELLO)
+        assert not calls.are_calm()
         assert count(calls, "slack_throttled_total", "chat.postMessage") == 2
         assert count(calls, "slack_throttled_total", "response_url") == 1
 

@@ -140,6 +140,14 @@ async def test_what_is_quick_says_nothing_of_it(way: Heard) -> None:
 
 
 @pytest.mark.parametrize("way", [SLASH, MENTION, DM])
+async def test_while_slack_asks_for_patience_only_answers_are_said(way: Heard) -> None:
+    scene = Scene()
+    scene.calls.calm = False
+    await scene.walk(way, READ, takes=60)
+    assert [one[2] for one in scene.said] == ["two containers"]
+
+
+@pytest.mark.parametrize("way", [SLASH, MENTION, DM])
 async def test_the_final_word_comes_after_a_working_note_that_is_on_its_way(way: Heard) -> None:
     scene = Scene()
     scene.calls.slow = {"respond": 1.0, "whisper": 1.0, "post": 1.0}
