@@ -76,6 +76,10 @@ class Calls:
             await self._session.close()
             self._session = self.web.session = None
 
+    def are_calm(self) -> bool:
+        """Whether Slack has not asked for patience of late; if it has, what is not needed is better left unsaid."""
+        return all(gate.is_calm() for gate in self._gates.values())
+
     async def auth(self) -> Mapping[str, Any]:
         async with self._door("auth.test"):
             return _data(await self.web.auth_test())

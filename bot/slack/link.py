@@ -71,9 +71,9 @@ class Link:
             try:
                 await self._once()
                 failures = 0
-            except* errors.SurfaceError as group:  # what fails beside a task of its own comes in a group
+            except errors.SurfaceError as error:
                 failures += 1
-                self._down(_first(group))
+                self._down(error)
             pause = supervise.backoff(failures or 1, FIRST_PAUSE * 2, LONGEST_PAUSE, random.Random())  # noqa: S311
             await self._stopped_within(max(FIRST_PAUSE, pause))
 
@@ -275,11 +275,6 @@ class Link:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 await self._app.supervisor.stopped.wait()
-
-
-def _first(group: BaseExceptionGroup[errors.SurfaceError]) -> errors.SurfaceError:
-    error = group.exceptions[0]
-    return _first(error) if isinstance(error, BaseExceptionGroup) else error
 
 
 def _quiet() -> logging.Logger:

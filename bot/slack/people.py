@@ -27,7 +27,7 @@ KEPT = 60.0  # seconds
 REMEMBERED = 4096  # people
 WITHIN = 60.0  # seconds somebody waits to be known
 GROUPS_WITHIN = 10.0  # seconds everybody waits for the groups …
-GROUPS_AGAIN = 5.0  # … and until they are asked for again, when there was no answer
+GROUPS_AGAIN = 5.0  # … and until they are asked for again, when no answer came; a refusal is not kept
 SLACKBOT = "USLACKBOT"  # speaks for whoever set a reminder, and is not called a bot by Slack
 
 
@@ -115,7 +115,8 @@ class People:
                         told = await self._directory.user_groups()
                 except (errors.SurfaceError, TimeoutError) as error:
                     log.warning("Slack does not say who is in which group; nobody is", reason=str(error))
-                    self._groups, self._groups_until = {}, self._clock() + GROUPS_AGAIN
+                    late = self._clock() - asked >= GROUPS_WITHIN
+                    self._groups, self._groups_until = {}, self._clock() + GROUPS_AGAIN if late else None
                 else:
                     self._groups, self._groups_until = _members(told), asked + KEPT
             return self._groups.get(user, frozenset())

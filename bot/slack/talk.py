@@ -53,7 +53,6 @@ class Talk:
         self._outbox = outbox
         self._memory = memory
         self._patience = patience
-        self._tasks = asyncio.TaskGroup()
         self._working: asyncio.Task[None] | None = None
         self._posting: asyncio.Task[None] | None = None
         self._posted: Posted | None = None
@@ -65,15 +64,23 @@ class Talk:
         # An answer to a question: what becomes of it is said where it was asked.
         self._question = heard.way is Way.CLICK and line.split(" ", 1)[0] in ("confirm", "cancel")
 
+    # Not a task group: an Undeliverable has to come out as what it is, and no note may cancel whom it is about.
     async def __aenter__(self) -> Talk:
-        await self._tasks.__aenter__()
         if self._heard.way is not Way.CLICK:
-            self._working = self._tasks.create_task(self._say_working(), name="slack working")
+            self._working = asyncio.create_task(self._say_working(), name="slack working")
         return self
 
-    async def __aexit__(self, *ended: object) -> None:
+    async def __aexit__(self, kind: type[BaseException] | None, *_: object) -> None:
         self._quiet()
-        await self._tasks.__aexit__(*ended)  # type: ignore[arg-type]
+        left = [task for task in (self._working, self._posting) if task is not None and not task.done()]
+        try:
+            if left and kind is None:
+                await asyncio.wait(left)
+        finally:
+            for task in left:
+                task.cancel()
+            if left:
+                await asyncio.wait(left)
 
     def begun(self, beginning: Beginning) -> None:
         self._quiet()
@@ -81,7 +88,7 @@ class Talk:
         names = list(beginning.names)
         more = f" and {len(names) - MOST_NAMES} more" if len(names) > MOST_NAMES else ""
         shown = ", ".join(names[:MOST_NAMES]) + more
-        self._posting = self._tasks.create_task(self._post_begun(f"{beginning.doing} {shown}…"), name="slack begun")
+        self._posting = asyncio.create_task(self._post_begun(f"{beginning.doing} {shown}…"), name="slack begun")
 
     def goes_on(self, word: Going) -> None:
         """The newest is said as fast as Slack takes edits; what comes meanwhile is in the next one."""
@@ -135,7 +142,7 @@ class Talk:
             self._outside = getattr(error, "code", "") in OUTSIDE
             log.info("a change began and the channel could not be told so", reason=error.say())
             return
-        except Exception:  # a bug in saying it must not cancel the change, which shares this group of tasks
+        except Exception:  # a bug in saying it is no reason to lose the reply
             log.exception("a change began and could not be said", action="tell")
             return
         try:
@@ -242,6 +249,8 @@ class Talk:
 
     async def _say_working(self) -> None:
         await asyncio.sleep(self._patience)
+        if not self._outbox.calls.are_calm():
+            return  # it would stand in line with the answers of others
         self._sending = True
         heard, note = self._heard, say(WORKING)
 

@@ -28,6 +28,9 @@ class Gate:
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
     free_at: float = float("-inf")
 
+    def is_calm(self) -> bool:
+        return _now() - self.free_at >= CALM
+
 
 @dataclass(slots=True)
 class _Visit:
@@ -42,7 +45,7 @@ class _Visit:
         if not self.holds:
             await self.gate.lock.acquire()
             self.holds = True
-        while (left := self.gate.free_at - _now()) > 0:  # noqa: ASYNC110 (it may be closed for longer meanwhile)
+        while (left := self.gate.free_at - _now()) > 0.001:  # noqa: ASYNC110 (it may be closed for longer meanwhile)
             await asyncio.sleep(left)
 
 
@@ -55,7 +58,7 @@ async def turn(gate: Gate | None) -> AsyncIterator[None]:
     visit = _Visit(gate)
     token = _visit.set(visit)
     try:
-        if gate is not None and _now() - gate.free_at < CALM:
+        if gate is not None and not gate.is_calm():
             await visit.wait()
         yield
     finally:

@@ -41,9 +41,13 @@ class Calls:
         self.refuse: defaultdict[str, list[str]] = defaultdict(list)
         self.broken: dict[str, Exception] = {}
         self.slow: dict[str, float] = {}
+        self.calm = True
         self.users: dict[str, Mapping[str, Any]] = {}
         self.groups: list[Mapping[str, Any]] = []
         self._ts = itertools.count(1)
+
+    def are_calm(self) -> bool:
+        return self.calm
 
     def texts(self, *how: str) -> list[tuple[str, str]]:
         return [(one.how, one.text) for one in self.said if not how or one.how in how]

@@ -139,7 +139,7 @@ async def test_an_answer_about_a_person_that_does_not_come_is_waited_for_a_minut
     assert asyncio.get_running_loop().time() - began == people.WITHIN
 
 
-async def test_unknown_groups_are_no_groups_and_are_asked_for_again_soon() -> None:
+async def test_unknown_groups_are_no_groups_and_a_refusal_is_not_kept() -> None:
     calls = Calls()
     calls.groups = [{"id": "S1", "handle": "sre", "users": ["U1"]}]
     known = directory(calls)
@@ -147,10 +147,8 @@ async def test_unknown_groups_are_no_groups_and_are_asked_for_again_soon() -> No
     await asyncio.sleep(people.KEPT)
     calls.refuse["groups"] = ["missing_scope"]
     with capture_logs() as lines:
-        for _ in range(50):
-            assert (await known.identify(said_by())).groups == frozenset()
+        assert (await known.identify(said_by())).groups == frozenset()
     assert [line["log_level"] for line in lines] == ["warning"]
-    await asyncio.sleep(people.GROUPS_AGAIN)
     assert (await known.identify(said_by())).groups == {"sre", "S1"}
 
 
@@ -162,6 +160,11 @@ async def test_groups_that_do_not_come_hold_everybody_up_once_and_briefly() -> N
     found = await asyncio.gather(*(known.identify(said_by(f"U{number}")) for number in range(100)))
     assert {one.groups for one in found} == {frozenset()}
     assert asyncio.get_running_loop().time() - began == people.GROUPS_WITHIN
+    calls.slow, calls.groups = {}, [{"id": "S1", "users": ["U1"]}]
+    await asyncio.sleep(people.GROUPS_AGAIN - 1)
+    assert (await known.identify(said_by("U1"))).groups == frozenset()
+    await asyncio.sleep(1)
+    assert (await known.identify(said_by("U1"))).groups == {"S1"}
 
 
 async def test_the_number_of_people_remembered_is_bounded_the_least_recent_go() -> None:
