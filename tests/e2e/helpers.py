@@ -219,3 +219,13 @@ def happened(daemon, container, action):
     events = daemon.api.events(since=0, until=time.time() + 0.1, decode=True)
     # `exec_die: …` and the like end in words of their own.
     return sum(one.get("Action") == action and one["Actor"]["ID"] == container for one in events)
+
+
+@contextlib.contextmanager
+def asleep(daemon):
+    """An engine that takes requests and does not answer them."""
+    daemon.process.send_signal(signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        daemon.process.send_signal(signal.SIGCONT)

@@ -4,12 +4,9 @@ was asked, and nothing is done twice.
 The leases of the dead are ended by hand, as time would.
 """
 
-import contextlib
-import signal
-
 import pytest
 
-from tests.e2e.helpers import ADA, happened
+from tests.e2e.helpers import ADA, asleep, happened
 from tests.support import wait_for
 
 STUBBORN = "trap '' TERM; while :; do sleep 1; done"
@@ -19,16 +16,6 @@ STUBBORN = "trap '' TERM; while :; do sleep 1; done"
 def deck(deck, valkey):
     deck.keep_in(valkey)
     return deck
-
-
-@contextlib.contextmanager
-def asleep(daemon):
-    """An engine that takes requests and does not answer them."""
-    daemon.process.send_signal(signal.SIGSTOP)
-    try:
-        yield
-    finally:
-        daemon.process.send_signal(signal.SIGCONT)
 
 
 def begin_anew(deck, process):
