@@ -35,6 +35,8 @@ LONGEST_VALUE = 2_000
 LONGEST_CONFIRM = 300
 LONGEST_TEXT = 3_000
 LONGEST_WRITTEN = 1_000_000  # characters of one line in a file
+# A message's own text, unlike a block's, cannot be said to be verbatim; there these get another sign before them.
+_CALL = re.compile(r"@(?=(?:channel|here|everyone|group)\b)")
 ACTION = "deck"  # action ids are deck:0, deck:1, …
 # From the mildest to the worst.
 SIGNS = {Tone.GOOD: ":white_check_mark:", Tone.WARN: ":warning:", Tone.BAD: ":x:"}
@@ -225,7 +227,7 @@ def _summary(reply: Reply, head: str) -> str:
             case Fields():
                 said.append(title + ", ".join(f"{name}: {value}" for name, value in block.fields.items()))
     told, whole = markup.pieces("\n".join(said), room=LONGEST_TEXT - 2, most=LONGEST_TEXT)
-    text = "\n".join([*([head] if head else []), *told])
+    text = _CALL.sub("＠", "\n".join([*([head] if head else []), *told]))
     return (text if whole else f"{text} …") or "There is nothing to show."
 
 

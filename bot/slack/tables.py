@@ -30,6 +30,7 @@ WIDTH = 110  # columns of monospace a Slack window shows without wrapping
 MOST_FIELDS = 10
 LONGEST_FIELD = 600  # characters; longer ones read better in a table
 FRAME = 180  # weight of a table block without texts
+MOST_TEXT = 9_900  # characters of all cells of one table, a little under the 10,000 of Slack's reference
 EXACT = 2**53  # above, numbers are shown as text: JSON readers round them
 
 
@@ -75,11 +76,12 @@ def fields(block: replies.Fields, *, room: int, shape: Shape, paper: str) -> par
 def _native(block: replies.Table, room: int, shape: Shape, paper: str) -> parts.Part:
     columns = [_cell(column, COLUMN) for column in block.columns[:MOST_COLUMNS]]
     numeric = [all(_is_number(row[at]) for row in block.rows) for at in range(len(columns))]
-    room -= FRAME + CAPTION + sum(map(len, columns)) + (parts.FRAME if shape is Shape.TABLE else 0)
-    rows, cut = _fitted(block, len(columns), room)
+    header = sum(map(len, columns))
+    room -= FRAME + CAPTION + header + (parts.FRAME if shape is Shape.TABLE else 0)
+    rows, cut = _fitted(block, len(columns), min(room, MOST_TEXT - header))
     told = _left_out(block, len(rows), cut)
     if told:
-        rows, cut = _fitted(block, len(columns), room - parts.NOTE)
+        rows, cut = _fitted(block, len(columns), min(room - parts.NOTE, MOST_TEXT - header))
         told = _left_out(block, len(rows), cut)
     if not rows:
         return parts.Part(

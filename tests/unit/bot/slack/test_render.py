@@ -203,6 +203,20 @@ def test_long_cells_are_cut_before_rows_are_left_out() -> None:
     assert told.blocks[1]["elements"][0]["text"].startswith("Some long cells are cut.")
 
 
+@pytest.mark.parametrize("shape", [Shape.TABLE, Shape.DATA_TABLE])
+def test_the_cells_of_one_table_have_a_limit_of_their_own(shape: Shape) -> None:
+    table = Table(columns=("A", "B"), rows=tuple(("x" * 85, "y" * 95) for _ in range(60)))
+    told = render.message(Reply(blocks=(table,)), shape=shape)
+    (found,) = (block for block in told.blocks if block["type"] in ("table", "data_table"))
+    assert sum(len(cell["text"]) for row in found["rows"] for cell in row) <= 10_000
+
+
+def test_a_notification_calls_nobody() -> None:
+    told = render.message(say("no container @channel, @here or @everyone"), shape=Shape.PLAIN)
+    assert "@" not in told.text
+    assert "＠channel" in told.text
+
+
 def test_a_short_note_is_whole_beside_a_table_that_is_too_long() -> None:
     table = Table(columns=("A",), rows=tuple(("z" * 390,) for _ in range(99)))
     note = Text(text="host8 is missing here: it does not answer.", tone=Tone.WARN)

@@ -1,0 +1,67 @@
+"""What takes longer than a moment says once that it is being worked on; the answer then takes that place."""
+
+from tests.e2e.helpers import ADA, Deck, asleep, happened
+from tests.support import wait_for
+
+
+def test_a_read_that_takes_long(deck, dockerd, slack):
+    dockerd.run("web", "echo hello from web; exec sleep 3600")
+    deck.up()
+    topic = slack.say("bob", "ops", "web is slow")["ts"]
+    with asleep(dockerd):
+        deck.deck("ada", "logs web")
+        slack.say("ada", "dm:ada", "logs web")
+        slack.say("ada", "secret", "@quarterdeck logs web")
+        slack.say("ada", "ops", "@quarterdeck logs web", topic)
+        for channel in ("ops", "dm:ada", "secret"):
+            deck.last("ada", "Working on it…", channel)
+        deck.last("ada", "Working on it…", thread_ts=topic)
+    for channel in ("ops", "dm:ada", "secret"):
+        deck.last("ada", "hello from web", channel)
+    deck.last("ada", "hello from web", thread_ts=topic)
+    assert [one["text"] for one in deck.said("ada", "dm:ada")] == ["hello from web"]
+    assert deck.said("bob") == []
+
+
+def test_a_change_is_shown_from_its_beginning(deck, dockerd, slack):
+    web = dockerd.run("web", "trap '' TERM; while :; do sleep 1; done", host={"init": False})
+    deck.up()
+    deck.deck("ada", "restart web -t 3")
+    deck.last("bob", "restarting web…")
+    slack.say("ada", "dm:ada", "stop web")
+    deck.last("ada", "began container.restart on web", "dm:ada")
+    done = deck.last("bob", "web restarted")
+    assert done["edits"] == 1
+    # A message of its own in the channel says it; nothing private remains beside it.
+    assert len(deck.said("ada")) == 1
+    assert happened(dockerd, web, "restart") == 1
+    assert (ADA, "restart web -t 3", "done") in deck.audit()
+
+
+def test_a_question_that_takes_long_to_answer(deck, dockerd, slack):
+    dockerd.run("web")
+    deck.up()
+    deck.deck("ada", "rm -f web")
+    question = deck.last("ada", "cannot be undone")
+    with asleep(dockerd):
+        slack.click("ada", question, "Yes, rm web")
+        wait_for("the click", lambda: deck.series("slack_received_total", way="click") == 1)
+    deck.last("bob", "web removed")
+
+
+def test_an_engine_that_is_away_is_said(short_tmp, own_dockerd, slack):
+    deck = Deck(short_tmp, own_dockerd.url, slack)
+    own_dockerd.run("web")
+    deck.up()
+    own_dockerd.kill()
+    wait_for("the loss", lambda: deck.series("stream_up") == 0)
+    for number, line in enumerate(("restart web -t 1", "logs web", "ps"), start=1):
+        deck.deck("ada", line)
+        wait_for("the answer", lambda: len(deck.said("ada")) == number)  # noqa: B023
+        assert "Start the engine" in deck.said("ada")[-1]["text"]
+    assert deck.said("bob") == []
+    own_dockerd.start()
+    wait_for("the return", lambda: deck.series("stream_up") == 1, 60)
+    deck.deck("ada", "start web")
+    deck.last("bob", "web started")
+    deck.close()
