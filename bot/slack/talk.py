@@ -72,7 +72,8 @@ class Talk:
 
     async def __aexit__(self, kind: type[BaseException] | None, *_: object) -> None:
         self._quiet()
-        left = [task for task in (self._working, self._posting) if task is not None and not task.done()]
+        tasks = (self._working, self._posting, self._telling)
+        left = [task for task in tasks if task is not None and not task.done()]
         try:
             if left and kind is None:
                 await asyncio.wait(left)
@@ -95,7 +96,7 @@ class Talk:
         self._quiet()
         self._tail.add(word)
         if self._telling is None or self._telling.done():
-            self._telling = self._tasks.create_task(self._tell_going(), name="slack going")
+            self._telling = asyncio.create_task(self._tell_going(), name="slack going")
 
     async def end(self, reply: Reply) -> None:
         await self._settled()
@@ -103,8 +104,6 @@ class Talk:
         if self._telling is not None:
             await asyncio.wait([self._telling])
             reply = replace(reply, blocks=(*(self._tail.blocks() if self._tail.follows else ()), *reply.blocks))
-        if self._telling is not None:
-            await asyncio.wait([self._telling])
         if self._posting is not None:
             await self._posting
         if (shown := self._posted) is not None:
