@@ -85,7 +85,11 @@ async def recover(store: Store, trail: audit.Audit, doors: Container[str]) -> As
                 how = end.text if end else "How it ended stands in the audit."
                 text = f"Quarterdeck was restarted before it could tell you. {how}"
             case _:
-                text = "Quarterdeck was restarted before doing this; nothing was done."
+                # Where something was said already, it was a read that went on, such as followed logs.
+                how = (
+                    "while this went on; nothing was changed" if lost.posted else "before doing this; nothing was done"
+                )
+                text = f"Quarterdeck was restarted {how}."
                 if was.again and not was.line.lower().startswith(("confirm ", "cancel ")):
                     buttons = (Button(label="Run again", line=was.line),)
         reply = Reply(blocks=(Text(text=f"{was.line}: {text}", tone=Tone.WARN),), buttons=buttons)

@@ -144,11 +144,15 @@ class Talk:
         except Exception:  # a bug in saying it is no reason to lose the reply
             log.exception("a change began and could not be said", action="tell")
             return
-        try:
-            await self._memory.posted(heard.id, msgspec.json.encode(self._posted))
-        except errors.StoreError as error:
-            log.info("where a change was said is not kept", reason=error.say())
+        await self._note(self._posted)
         await self._tidy()
+
+    async def _note(self, posted: Posted) -> None:
+        """For whoever has to end this in our place."""
+        try:
+            await self._memory.posted(self._heard.id, msgspec.json.encode(posted))
+        except errors.StoreError as error:
+            log.info("where something was said is not kept", reason=error.say())
 
     async def _tell_going(self) -> None:
         try:
@@ -162,6 +166,7 @@ class Talk:
                     await self._edit(self._posted, letter)
                 elif self._tail.follows:
                     self._posted = await self._post_following(letter)
+                    await self._note(self._posted)
                 else:
                     return
         except errors.SurfaceError as error:
