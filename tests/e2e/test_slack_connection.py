@@ -154,3 +154,27 @@ def test_signed_requests(deck, dockerd, slack):
     assert [row[1:] for row in deck.audit("--who", ADA) if "restart" in row[1]] == [("restart web -t 1", "done")]
     deck.until_ready()
     assert get(int(listen.rpartition(":")[2]), "/slack/events")[0] == 405
+
+
+def test_stopping_in_http_mode_answers_what_is_under_way(deck, dockerd, slack):
+    web = dockerd.run("web", "trap '' TERM; while :; do sleep 1; done", host={"init": False})
+    listen = f"127.0.0.1:{free_port()}"
+    deck.env |= {
+        "QUARTERDECK_SLACK__MODE": "http",
+        "QUARTERDECK_SLACK__LISTEN": listen,
+        "SLACK_SIGNING_SECRET": slack.signing_secret,
+    }
+    process = deck.up(sockets=0)
+    slack.use_http(f"http://{listen}/slack/events")
+    deck.deck("ada", "restart web -t 3")
+    deck.last("bob", "restarting web…")
+    process.send_signal(signal.SIGTERM)
+
+    def refused():
+        deck.deck("ada", "whoami")
+        return "dispatch_failed" in slack.text("ada", "ops")
+
+    wait_for("the door to close", refused)
+    assert process.wait(20) == 0
+    assert "web restarted" in deck.said("bob")[-1]["text"]
+    assert dockerd.state(web)["Running"]

@@ -66,6 +66,8 @@ def test_not_in_the_channel(deck, dockerd, slack, web):
     assert "Invite me with /invite" in told["text"]
     assert deck.said("bob", "dev") == []
     assert dockerd.state(web)["StartedAt"] != before
+    # A mention there is not even delivered to us.
+    assert slack.say("ada", "dev", "@quarterdeck ps")["envelope_id"] == ""
     slack.invite("ada", "dev")
     deck.deck("ada", "restart web -t 1", "dev")
     deck.last("bob", "web restarted", "dev")
