@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 import pytest
+from structlog.testing import capture_logs
 
 from bot.slack import talk as module
 from bot.slack.heard import Heard, Way
@@ -398,13 +399,15 @@ async def test_a_bug_in_saying_something_does_not_cancel_the_change(how: str) ->
     scene = Scene()
     scene.calls.broken = {how: ZeroDivisionError()}
     went_on = False
-    async with scene.talk(SLASH) as talk:
-        await asyncio.sleep(2)
-        talk.begun(BEGUN)
-        await asyncio.sleep(10)
-        went_on = True
-        scene.calls.broken = {}
-        await talk.end(DONE)
+    with capture_logs() as lines:
+        async with scene.talk(SLASH) as talk:
+            await asyncio.sleep(2)
+            talk.begun(BEGUN)
+            await asyncio.sleep(10)
+            went_on = True
+            scene.calls.broken = {}
+            await talk.end(DONE)
+    assert [line["log_level"] for line in lines] == ["error"]
     assert went_on
     assert scene.said[-1][2].endswith("web restarted")
 
