@@ -115,8 +115,8 @@ class People:
                         told = await self._directory.user_groups()
                 except (errors.SurfaceError, TimeoutError) as error:
                     log.warning("Slack does not say who is in which group; nobody is", reason=str(error))
-                    late = self._clock() - asked >= GROUPS_WITHIN
-                    self._groups, self._groups_until = {}, self._clock() + GROUPS_AGAIN if late else None
+                    silent = getattr(error, "code", "unreachable") == "unreachable"
+                    self._groups, self._groups_until = {}, self._clock() + GROUPS_AGAIN if silent else None
                 else:
                     self._groups, self._groups_until = _members(told), asked + KEPT
             return self._groups.get(user, frozenset())

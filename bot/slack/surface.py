@@ -155,7 +155,7 @@ class Surface:
                         where.channel,
                         where.ts,
                         lambda shape: render.message(reply, shape=shape, head=head),
-                        thread=place.thread,
+                        thread=where.thread,
                     )
                 except (errors.SurfaceError, msgspec.MsgspecError) as error:
                     log.info("a message of before could not be edited", reason=str(error))

@@ -32,10 +32,11 @@ MOST_NAMES = 10
 
 
 class Posted(msgspec.Struct, frozen=True):
-    """A message of ours: its channel and ts."""
+    """A message of ours: its channel and ts, and the thread it is in."""
 
     channel: str
     ts: str
+    thread: str | None = None
 
 
 class Memory(Protocol):
@@ -135,8 +136,7 @@ class Talk:
                 await self._edit(known, letter)
                 self._posted = known
             else:
-                ts = await self._outbox.post(heard.channel, letter, thread=heard.thread)
-                self._posted = Posted(heard.channel, ts)
+                self._posted = await self._post(letter, heard.thread)
         except errors.SurfaceError as error:
             self._outside = getattr(error, "code", "") in OUTSIDE
             log.info("a change began and the channel could not be told so", reason=error.say())
@@ -179,16 +179,16 @@ class Talk:
         sees it, unless all shall."""
         heard = self._heard
         if heard.dm and not heard.response_url:
-            return Posted(heard.channel, await self._outbox.post(heard.channel, letter, thread=heard.thread))
+            return await self._post(letter, heard.thread)
         if heard.way is Way.MENTION or self._tail.everyone:
             thread = heard.thread or (heard.message if heard.way is Way.MENTION else None)
-            return Posted(heard.channel, await self._outbox.post(heard.channel, letter, thread=thread))
+            return await self._post(letter, thread)
         return Posted(*await self._outbox.direct(heard.user, letter))
 
     def _known_message(self) -> Posted | None:
         """A message of ours that already stands where the change should be shown."""
         if self._question and not self._heard.private:
-            return Posted(self._heard.channel, self._heard.message)
+            return Posted(self._heard.channel, self._heard.message, self._heard.thread)
         return self._said_working
 
     async def _say_to_all(self, reply: Reply) -> None:
@@ -212,8 +212,12 @@ class Talk:
         hint = (Text(text=NOT_HERE),) if self._outside and not self._heard.dm else ()
         return replace(reply, blocks=(*reply.blocks, *hint))
 
+    async def _post(self, letter: Letter, thread: str | None) -> Posted:
+        channel = self._heard.channel
+        return Posted(channel, await self._outbox.post(channel, letter, thread=thread), thread)
+
     async def _edit(self, posted: Posted, letter: Letter) -> None:
-        await self._outbox.edit(posted.channel, posted.ts, letter, thread=self._heard.thread)
+        await self._outbox.edit(posted.channel, posted.ts, letter, thread=posted.thread)
 
     def _public(self, reply: Reply) -> Letter:
         head = f"{markup.bold(self.name or self._heard.user)} · {markup.code(self._line)}"
@@ -249,7 +253,7 @@ class Talk:
                 heard.response_url, heard.user, lambda shape: render.message(reply, shape=shape), replace=True
             )
         else:
-            await self._edit(Posted(heard.channel, heard.message), letter)
+            await self._edit(Posted(heard.channel, heard.message, heard.thread), letter)
 
     async def _say_working(self) -> None:
         await asyncio.sleep(self._patience)
@@ -266,8 +270,7 @@ class Talk:
                 # It stays: a slash command's URL cannot change what was said through it.
                 await self._outbox.respond(heard.response_url, heard.user, letter, replace=False)
             elif heard.dm:
-                ts = await self._outbox.post(heard.channel, letter, thread=heard.thread)
-                self._said_working = Posted(heard.channel, ts)
+                self._said_working = await self._post(letter, heard.thread)
             else:
                 await self._outbox.whisper(heard.channel, heard.user, letter, thread=heard.thread)
         except errors.SurfaceError as error:

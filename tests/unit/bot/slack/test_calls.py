@@ -316,16 +316,16 @@ async def call(slack: Slack, gate: throttle.Gate | None, handler: throttle.Throt
 async def test_a_burst_beyond_a_methods_limit_loses_nothing() -> None:
     told: list[str] = []
     handler = throttle.Throttled(module.AGAIN_THROTTLED, told.append)
-    slack, gate = Slack(burst=100, every=0.6), throttle.Gate()
-    done = await asyncio.gather(*(call(slack, gate, handler, module.AGAIN_THROTTLED) for _ in range(300)))
+    slack, gate = Slack(burst=50, every=0.6), throttle.Gate()
+    done = await asyncio.gather(*(call(slack, gate, handler, module.AGAIN_THROTTLED) for _ in range(150)))
     assert all(done)
     assert asyncio.get_running_loop().time() < module.ALL_TRIES
     assert len(told) == slack.turned_away
     # Without the gate the same burst loses most of what is beyond the limit; this is why it is there.
-    crowd = Slack(burst=100, every=0.6)
+    crowd = Slack(burst=50, every=0.6)
     crowd.at = asyncio.get_running_loop().time()
-    lost = await asyncio.gather(*(call(crowd, None, handler, module.AGAIN_THROTTLED) for _ in range(300)))
-    assert lost.count(False) > 100
+    lost = await asyncio.gather(*(call(crowd, None, handler, module.AGAIN_THROTTLED) for _ in range(150)))
+    assert lost.count(False) > 50
 
 
 @pytest.mark.looptime

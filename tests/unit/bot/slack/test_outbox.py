@@ -18,6 +18,12 @@ pytestmark = pytest.mark.looptime
 PAPER = Paper(name="logs.txt", title="logs", text="long")
 
 
+@pytest.fixture(autouse=True)
+def small(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "MOST_WAITING", 120)
+    monkeypatch.setattr(module, "REMEMBERED", 64)
+
+
 def now() -> float:
     return asyncio.get_running_loop().time()
 
@@ -113,7 +119,7 @@ async def test_lanes_are_bounded_keep_no_replies_and_are_not_forgotten_in_use() 
     await asyncio.sleep(0)
     for number in range(3 * module.REMEMBERED):
         await box.edit("C2", str(number), letter("x"))
-        if number % 100 == 0:
+        if number % 10 == 0:
             await asyncio.sleep(200)
     assert len(box._lanes) <= module.REMEMBERED
     assert all(lane.newest is None for lane in box._lanes.values())

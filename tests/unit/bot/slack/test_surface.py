@@ -221,7 +221,9 @@ async def test_apologising_survives_closed_ways_and_bugs() -> None:
         assert deck.undelivered == 1
         deck.calls.broken = {"respond": ZeroDivisionError()}
         deck.surface.hear(heard(id="2"))
-        await deck.surface.apologised()
+        with capture_logs() as lines:
+            await deck.surface.apologised()
+        assert "an apology failed because of a bug" in [line["event"] for line in lines]
         assert deck.undelivered == 2
         deck.calls.broken = {}
         deck.surface.hear(heard(id="3"))

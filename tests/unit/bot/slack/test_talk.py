@@ -7,13 +7,14 @@ from typing import Any
 
 import msgspec
 import pytest
+from structlog.testing import capture_logs
 
 from bot.slack import talk as module
 from bot.slack.heard import Heard, Way
 from bot.slack.talk import Posted, Talk
 from core import errors
-from core.model.replies import Button, Ending, Reply, Text, Tone, say
-from core.ports import Beginning
+from core.model.replies import Button, Ending, Lines, Reply, Text, Tone, say
+from core.ports import Beginning, Going
 from tests.unit.bot.slack.scripted import URL, Calls, Memory, heard, outbox
 
 pytestmark = pytest.mark.looptime
@@ -101,7 +102,7 @@ async def test_a_change_is_posted_when_it_begins_and_edited_when_it_ends(way: He
     posted, edited = scene.calls.said
     assert edited.ts == posted.ts
     assert "`restart web`" in edited.text
-    assert msgspec.json.decode(scene.memory.where["slack-1"], type=Posted) == Posted(where, posted.ts)
+    assert msgspec.json.decode(scene.memory.where["slack-1"], type=Posted) == Posted(where, posted.ts, way.thread)
 
 
 async def test_many_names_are_not_all_told() -> None:
@@ -245,6 +246,69 @@ async def test_a_question_whose_message_is_gone_is_answered_to_the_clicker() -> 
     assert [one[:2] for one in scene.said] == [("respond", URL)]
 
 
+# What goes on.
+
+
+@pytest.mark.parametrize(
+    ("way", "where", "thread"),
+    [(SLASH, "DU1", None), (heard(Way.MENTION, message="3.1"), "C1", "3.1"), (MENTION, "C1", "4.1"), (DM, "D1", None)],
+)
+async def test_followed_lines_are_one_message_edited_as_fast_as_slack_takes_it(
+    way: Heard, where: str, thread: str | None
+) -> None:
+    scene = Scene()
+    async with scene.talk(way) as talk:
+        for number in range(500):
+            talk.goes_on(Going(name="web", lines=(f"line {number}",), stop="job stop 1"))
+            await asyncio.sleep(0.01)
+        await talk.end(say("ended"))
+    said = [one for one in scene.calls.said if one.how in ("post", "edit")]
+    assert {one.where for one in said} == {where}
+    assert said[0].thread == thread
+    assert [one.how for one in said].count("post") == 1
+    assert len(said) <= 8  # five seconds
+    assert said[-1].text.endswith("ended")
+
+
+async def test_a_long_end_of_what_was_followed_lies_in_the_same_thread() -> None:
+    scene = Scene()
+    async with scene.talk(heard(Way.MENTION, message="3.1")) as talk:
+        talk.goes_on(Going(name="web", lines=("x",)))
+        await asyncio.sleep(1)
+        await talk.end(Reply(blocks=(Lines(lines=["y" * 100] * 1000),)))
+    assert [(one.where, one.thread) for one in scene.calls.said if one.how == "upload"] == [("C1", "3.1")]
+
+
+async def test_progress_is_told_in_the_changes_own_message() -> None:
+    scene = Scene()
+    async with scene.talk(SLASH) as talk:
+        talk.begun(BEGUN)
+        for percent in range(100):
+            talk.goes_on(Going(name="web", progress=f"{percent} %"))
+            await asyncio.sleep(0.1)
+        await talk.end(DONE)
+    assert len({one.ts for one in scene.calls.said}) == 1
+    assert scene.said[-1][2].endswith("web restarted")
+    assert 8 < len(scene.said) < 16
+
+
+async def test_a_line_that_is_cancelled_while_it_goes_on_leaves_nothing_running() -> None:
+    scene = Scene()
+    scene.calls.slow = {"post": 60.0}
+
+    async def walk() -> None:
+        async with scene.talk(DM) as talk:
+            talk.goes_on(Going(name="web", lines=("x",)))
+            await asyncio.sleep(999)
+
+    task = asyncio.create_task(walk())
+    await asyncio.sleep(1)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert not [one for one in asyncio.all_tasks() if one.get_name().startswith("slack ")]
+
+
 # Closed ways.
 
 
@@ -335,13 +399,15 @@ async def test_a_bug_in_saying_something_does_not_cancel_the_change(how: str) ->
     scene = Scene()
     scene.calls.broken = {how: ZeroDivisionError()}
     went_on = False
-    async with scene.talk(SLASH) as talk:
-        await asyncio.sleep(2)
-        talk.begun(BEGUN)
-        await asyncio.sleep(10)
-        went_on = True
-        scene.calls.broken = {}
-        await talk.end(DONE)
+    with capture_logs() as lines:
+        async with scene.talk(SLASH) as talk:
+            await asyncio.sleep(2)
+            talk.begun(BEGUN)
+            await asyncio.sleep(10)
+            went_on = True
+            scene.calls.broken = {}
+            await talk.end(DONE)
+    assert [line["log_level"] for line in lines] == ["error"]
     assert went_on
     assert scene.said[-1][2].endswith("web restarted")
 
