@@ -216,6 +216,7 @@ async def beat(app: App) -> None:
         try:
             await app.probe()
             await app.store.beat(app.replica, LEASE)
+            await app.road.catch_up()
         except errors.StoreError as error:
             log.warning("the store does not answer", action="beat", reason=error.message)
         await asyncio.sleep(BEAT)

@@ -13,6 +13,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 import time
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -41,6 +42,7 @@ from runtimes.fleet import Fleet
 log = structlog.get_logger(__name__)
 AT_ONCE = 8  # actions of one plan that run side by side
 STAR = frozenset("*?")
+MOST_ANSWERED = 10_000  # invocations remembered that the store could not be told of
 ENDINGS: tuple[tuple[type[errors.QuarterdeckError], Ending], ...] = (
     (errors.NotFound, Ending.NOTHING),
     (errors.UserError, Ending.USAGE),
@@ -92,6 +94,7 @@ class Road:
         self._clock = clock
         self._replica = replica
         self._many = many
+        self._answered: deque[str] = deque(maxlen=MOST_ANSWERED)
         self._stopping = stopping or asyncio.Event()
 
     async def answer(self, inv: Invocation, talk: Talk | None = None) -> Reply | None:
@@ -127,6 +130,12 @@ class Road:
     async def forget(self, inv: Invocation) -> None:
         """The asker does not want the answer any more; nothing is to be told about it later."""
         await self._leave(inv, Trail(entered=True))
+
+    async def catch_up(self) -> None:
+        """Forgets what was answered while the store was away, so that nobody is told again. Raises StoreDown."""
+        while self._answered:
+            await self._store.phase(self._answered[0], Phase.DONE)
+            self._answered.popleft()
 
     async def turn_away(self, who: Identity, place: Place, line: str, error: errors.Refused) -> Reply:
         """The reply to somebody who may not speak to us at all; audited like any refusal."""
@@ -367,6 +376,7 @@ class Road:
                 await self._store.phase(inv.id, Phase.DONE)
         except errors.StoreError as error:
             log.warning("the store was lost while a command ended", action="leave", reason=error.message)
+            self._answered.append(inv.id)
 
     async def _refused_on_the_way(self, inv: Invocation, trail: Trail, error: errors.Refused) -> None:
         trail.verdict = "refused"

@@ -31,6 +31,7 @@ ONCE_TTL = 3600.0
 RECORD_TTL = 24 * 3600.0
 SWEEP = 1000  # unfinished invocations looked at in one call
 CONNECTIONS = 16
+PHASES = frozenset(Phase)
 
 
 class Store:
@@ -118,7 +119,12 @@ class Store:
         async with self._door():
             ids = [_text(each) for each in await self._client.zrange(self._key("inv"), 0, SWEEP - 1)]
             rows = await self._each("hgetall", [f"inv:{each}" for each in ids])
-            found = [(each, row, _text(row[b"replica"])) for each, row in zip(ids, rows, strict=True) if row]
+            # What a newer version wrote in words we do not know is left to it.
+            found = [
+                (each, row, _text(row[b"replica"]))
+                for each, row in zip(ids, rows, strict=True)
+                if row and _text(row.get(b"phase", b"")) in PHASES
+            ]
             # Asked after the records were read: a replica beats before its invocations enter.
             names = sorted({name for _, _, name in found if replica in (None, name)})
             living = await self._each("exists", [f"replica:{name}" for name in names])

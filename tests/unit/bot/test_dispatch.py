@@ -534,6 +534,33 @@ async def test_a_reply_that_reaches_nobody_is_not_told_again(world):
     assert not await world.recover()
 
 
+async def test_what_was_answered_while_the_store_was_away_is_not_told_again(world, valkey):
+    road = await world.replica("dead")
+    world.engine.gate = asyncio.Event()
+    task = asyncio.create_task(road.answer(world.line("restart web"), Heard()))
+    while not any(row["phase"] == "intent" for row in await world.rows()):
+        await asyncio.sleep(0.01)
+    await asyncio.sleep(0.05)
+    valkey.stop()
+    world.engine.gate.set()
+    assert (await task).ending is Ending.OK
+    valkey.start()
+    await world.stores[0].leave("dead")
+    assert len(await world.stores[0].unfinished()) == 1
+    await road.catch_up()
+    assert not await world.recover()
+
+
+async def test_a_phase_of_a_newer_version_is_left_to_it(world):
+    await world.replica("dead")
+    store = world.stores[0]
+    record = recovery.record(world.line("ps", id_="new"))
+    await store.enter(id="new", who="w", risk="read", rate=world.rates[Risk.READ], record=record, replica="dead")
+    await store._run("note", keys=("inv:new",), args=("phase", "thinking"))
+    await store.leave("dead")
+    assert not await world.recover()
+
+
 async def test_a_line_with_a_secret_in_it_is_not_offered_again(world):
     await world.replica("dead")
     inv = world.line("logs web --since password=hunter2", id_="secret")
