@@ -230,6 +230,9 @@ class Link:
         try:
             yield
         finally:
+            if self._stopping:
+                # Else the system would go on taking connections that nobody answers, until all is drained.
+                self._door.close()
             await runner.cleanup()
 
     # ── what is said about it ────────────────────────────────────────────────────────────────────────────────────
