@@ -168,6 +168,8 @@ class Docker(Working):
         except errors.NotFound:
             return f"{target.name} was removed"
         now = self._dialect.inspected(answer.body)
+        if now.state == "removing":
+            return f"{target.name} was removed"
         if now.state in transitions.UP:
             return f"{target.name} was restarted"
         code = "" if now.exit_code is None else f" with code {now.exit_code}"

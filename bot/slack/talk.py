@@ -98,7 +98,8 @@ class Talk:
         await self._settled()
         self._tail.fresh = False
         if self._telling is not None:
-            await asyncio.wait([self._telling])
+            if self._posted is None:  # else the final word takes the place of an edit that still waits
+                await asyncio.wait([self._telling])
             if self._tail.follows:
                 reply = replace(reply, blocks=(*self._tail.blocks(), *reply.blocks))
         if self._posting is not None:
