@@ -25,7 +25,7 @@ from core import errors, plain
 from core.model.actions import Risk
 from core.model.people import Identity, Invocation, Place
 from core.model.replies import Button, Reply
-from core.ports import Beginning, Going
+from core.ports import Beginning, Going, Talk
 
 if TYPE_CHECKING:
     from prompt_toolkit.completion import Completion
@@ -93,7 +93,14 @@ class Terminal:
     def begun(self, beginning: Beginning) -> None:
         """A terminal that waits needs no telling."""
 
-    def goes_on(self, going: Going) -> None:
+    def goes_on(self, going: Going) -> bool:
+        try:
+            self._print(going)
+        except OSError:  # `| head` has seen enough
+            return False
+        return True
+
+    def _print(self, going: Going) -> None:
         if going.skipped:
             self._out.write(f"… {going.skipped:,} lines came faster than they could be shown\n")
         for line in going.lines:
@@ -111,17 +118,28 @@ async def answer(
     road: Road, inv: Invocation, out: TextIO, *, catalogue: Catalogue, interrupts: Interrupts | None
 ) -> Reply | None:
     """Ctrl-C meanwhile ends what only looks; a change that began goes on and is waited for."""
-    task = asyncio.get_running_loop().create_task(road.answer(inv, Terminal(out)), name="answer")
+    reply = await interruptible(road, inv, Terminal(out), catalogue=catalogue, interrupts=interrupts)
+    if reply is None:
+        out.write("\n")
+    return reply
+
+
+async def interruptible(
+    road: Road, inv: Invocation, talk: Talk, *, catalogue: Catalogue, interrupts: Interrupts | None
+) -> Reply | None:
+    """The reply, or None where Ctrl-C ended it: nothing is told about it later."""
+    task = asyncio.get_running_loop().create_task(road.answer(inv, talk), name="answer")
     try:
         if interrupts is None or not _only_looks(inv.line, catalogue):
             return await task
         with interrupts(task.cancel):
             await asyncio.wait([task])
     finally:
-        task.cancel()
+        if not task.done():
+            task.cancel()
+            await asyncio.wait([task])
     if task.cancelled():
         await road.forget(inv)
-        out.write("\n")
         return None
     return task.result()
 

@@ -261,7 +261,7 @@ class Road:
         await self._audit.intent(inv, plan, decision)
         await self._store.phase(inv.id, Phase.INTENT, msgspec.json.encode(audit.told(plan)))
         trail.changing = True
-        if trail.talk is not None and any(action.engine != desk.DESK for action in plan):
+        if trail.talk is not None and any(map(_is_told, plan)):
             doing = command.doing or command.name
             trail.talk.begun(Beginning(line=redact.redact(inv.line), doing=doing, names=_names(plan)))
         results = await self._run(plan, sight, trail)
@@ -335,10 +335,20 @@ class Road:
         async def one(action: Action[Any]) -> Result:
             async with gate:
                 try:
-                    value = await self._fleet.run(action, call)
+                    if isinstance(action, follow.STOPS):
+                        value: Any = await follow.stop(self._fleet, self._store, action, call)
+                    else:
+                        value = await self._fleet.run(action, call)
                     if isinstance(value, jobs.Started):
                         value = await follow.to_its_end(
-                            self._fleet, action, value, call, talk, everyone=trail.share, stopping=self._stopping
+                            self._fleet,
+                            self._store,
+                            action,
+                            value,
+                            call=call,
+                            talk=trail.talk,
+                            everyone=trail.share,
+                            stopping=self._stopping,
                         )
                 except errors.QuarterdeckError as error:
                     if action.risk is not Risk.READ and getattr(error, "sent", False):
@@ -346,7 +356,6 @@ class Road:
                     return Result(action=action, error=error)
                 return Result(action=action, value=await sight.filter(action, value))
 
-        talk = trail.talk
         return await asyncio.gather(*(one(action) for action in plan))
 
     async def _let_go(self, trail: Trail) -> None:
@@ -410,6 +419,11 @@ def _brake(rule: str, reason: str) -> Decision:
 def _shared(context: Context, reply: Reply) -> Reply:
     """What was read, for everybody in the channel where the asker wanted that and there is something to show."""
     return replace(reply, everyone=True) if context.args.get("share") and reply.ending is Ending.OK else reply
+
+
+def _is_told(action: Action[Any]) -> bool:
+    """Whether all should see it begin. What is stopped says so itself, where it was shown."""
+    return action.engine != desk.DESK and not isinstance(action, follow.STOPS)
 
 
 def _names(plan: Sequence[Action[Any]]) -> list[str]:

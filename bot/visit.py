@@ -5,6 +5,8 @@ They ask the engines directly and share the store of a bot that runs beside them
 
 from __future__ import annotations
 
+import asyncio
+import os
 import sys
 
 import structlog
@@ -14,14 +16,17 @@ from bot import console as talk
 from bot import terminal
 from core import config, errors, supervise
 from core.model.replies import Ending, Reply
+from core.ports import Going
 from core.words import quote
 
 log = structlog.get_logger(__name__)
 AGAIN = supervise.Backoff()
+INTERRUPTED = 130  # as a shell counts SIGINT
 
 
 async def console(settings: config.Config) -> None:
     async with supervise.Supervisor() as supervisor:
+        supervisor.catch_signals()
         built = await composition.build(settings, watch=False, supervisor=supervisor)
         supervisor.run("beat", lambda: composition.beat(built), AGAIN)
         if built.embedded is not None:
@@ -29,28 +34,54 @@ async def console(settings: config.Config) -> None:
         await _recovered(built)
         if sys.stdin.isatty():
             print(talk.GREETING)  # noqa: T201
-        await converse(built)
+        supervisor.run("console", lambda: _until_left(built))
+        await supervisor.serve_until_stopped()
 
 
 async def do(settings: config.Config, line: list[str], *, as_json: bool, yes: bool) -> int:
-    """One line, given as one word (`do "rm -f web"`) or as the shell split it (`do rm -f web`). Returns the exit
-    code."""
+    """One line, given as one word (`do "rm -f web"`) or as the shell split it (`do rm -f web`). Returns the exit code.
+    Ctrl-C ends what only looks; of a change the outcome is waited for as long as stopping may take."""
     words = line[0] if len(line) == 1 else quote(line)
     async with supervise.Supervisor() as supervisor:
+        supervisor.catch_signals()
         built = await composition.build(settings, watch=False, supervisor=supervisor)
         supervisor.run("beat", lambda: composition.beat(built), AGAIN)
-        who = talk.identity(settings.state)
-        way = None if as_json else _Meanwhile(sys.stdout)
-        reply = await supervisor.spawn("do", built.road.answer(talk.invocation(words, who), way))
-        if reply.ending is Ending.ASKED and yes:
-            reply = await supervisor.spawn("do", built.road.answer(talk.invocation(reply.buttons[0].line, who), way))
-        if as_json:
-            print(terminal.to_json(reply))  # noqa: T201
-        else:
-            talk.show(reply, sys.stdout)
-            if reply.ending is Ending.ASKED:
-                print(f'To go on: quarterdeck do "{reply.buttons[0].line}"  (or give --yes next time)')  # noqa: T201
-        return terminal.EXIT[reply.ending]
+        way = _Silent(sys.stdout) if as_json else _Meanwhile(sys.stdout)
+        work = supervisor.spawn("do", _said(built, words, way, yes=yes))
+        stopped = asyncio.get_running_loop().create_task(supervisor.stopped.wait(), name="stopped")
+        await asyncio.wait([work, stopped], return_when=asyncio.FIRST_COMPLETED)
+        stopped.cancel()
+    reply: Reply | None = None if work.cancelled() else work.result()
+    if reply is None:
+        return INTERRUPTED
+    try:
+        _print(reply, as_json=as_json)
+        sys.stdout.flush()
+    except BrokenPipeError:  # `| head` has seen enough; what is still buffered goes nowhere
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return terminal.EXIT[reply.ending]
+
+
+async def _said(built: composition.App, words: str, way: talk.Terminal, *, yes: bool) -> Reply | None:
+    reply = await _answered(built, words, way)
+    if reply is not None and reply.ending is Ending.ASKED and yes:
+        reply = await _answered(built, reply.buttons[0].line, way)
+    return reply
+
+
+async def _answered(built: composition.App, words: str, way: talk.Terminal) -> Reply | None:
+    inv = talk.invocation(words, talk.identity(built.config.state))
+    interrupts = built.supervisor.interrupts
+    return await talk.interruptible(built.road, inv, way, catalogue=built.catalogue, interrupts=interrupts)
+
+
+def _print(reply: Reply, *, as_json: bool) -> None:
+    if as_json:
+        print(terminal.to_json(reply))  # noqa: T201
+        return
+    talk.show(reply, sys.stdout)
+    if reply.ending is Ending.ASKED:
+        print(f'To go on: quarterdeck do "{reply.buttons[0].line}"  (or give --yes next time)')  # noqa: T201
 
 
 class _Meanwhile(talk.Terminal):
@@ -58,6 +89,18 @@ class _Meanwhile(talk.Terminal):
 
     async def end(self, reply: Reply) -> None:
         """See above."""
+
+
+class _Silent(_Meanwhile):
+    """Lines that come would not be JSON."""
+
+    def goes_on(self, going: Going) -> bool:
+        return True
+
+
+async def _until_left(built: composition.App) -> None:
+    await converse(built)
+    built.supervisor.stop("the console was left")
 
 
 async def converse(built: composition.App) -> None:

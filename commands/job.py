@@ -10,7 +10,7 @@ from commands.spec import Arg, Command, Context, Result, Take
 from core import errors
 from core.model.actions import Action, Risk
 from core.model.jobs import StopAnyJob, StopJob
-from core.model.replies import Reply, Status, Text, Tone
+from core.model.replies import Ending, Reply, Status, Text, Tone
 from core.model.things import Outcome
 from core.ports import Query
 
@@ -32,13 +32,19 @@ async def plan(context: Context) -> Sequence[Action[Any]]:
 
 
 def render(_: Context, results: Sequence[Result]) -> Reply:
+    outcomes: list[Outcome] = [result.value for result in results if result.error is None]
     failed = [result.error for result in results if result.error is not None]
-    if failed:
-        said = [Text(text=error.say(), tone=Tone.WARN) for error in failed]
-        return Reply(blocks=said, ending=_show.failed_ending(results))
-    outcomes: list[Outcome] = [result.value for result in results]
-    done = sum(outcome.status == Status.DONE for outcome in outcomes)
-    return Reply(blocks=(Text(text="Stopped." if done else "It had ended already."),))
+    if outcomes:
+        # Of several that one button stops, some may be gone.
+        failed = [error for error in failed if not isinstance(error, errors.NotFound)]
+    said = [Text(text=error.say(), tone=Tone.WARN) for error in failed]
+    if unknown := [outcome.detail for outcome in outcomes if outcome.status == Status.UNKNOWN]:
+        said.append(Text(text=f"It {unknown[0]}.", tone=Tone.WARN))
+    elif outcomes:
+        done = any(outcome.status == Status.DONE for outcome in outcomes)
+        said.insert(0, Text(text="Stopped." if done else "It had ended already."))
+    ending = _show.failed_ending(results) if failed else Ending.UNKNOWN if unknown else Ending.OK
+    return Reply(blocks=said, ending=ending)
 
 
 command = Command(

@@ -74,15 +74,17 @@ def render(context: Context, results: Sequence[Result]) -> Reply:
 def _followed(results: Sequence[Result]) -> Reply:
     labels = _show.names([_show.subject(result) for result in results])
     said: list[Text] = []
+    ended = [result.value for result in results if isinstance(result.value, Followed)]
     for label, result in zip(labels, results, strict=True):
         if isinstance(result.value, Followed):
             end = result.value
             skipped = f", {end.skipped:,} of them not shown" if end.skipped else ""
-            time = _show.span(end.seconds)
-            said.append(Text(text=f"Followed {label} for {time}: {end.lines:,} lines{skipped}; {end.why}."))
+            came = f"{_show.count(end.lines, 'line')}{skipped}"
+            text = f"Followed {label} for {_show.span(end.seconds)}: {came}; {end.why.removesuffix('.')}."
+            said.append(Text(text=text, tone=Tone.BAD if end.failed else Tone.PLAIN))
         elif result.error is not None:
             said.append(Text(text=f"{label}: {result.error.say()}", tone=Tone.BAD))
-    return Reply(blocks=said)
+    return Reply(blocks=said, ending=Ending.FAILED if all(end.failed for end in ended) else Ending.OK)
 
 
 def _page(context: Context, page: LogPage, prefix: str) -> list[tuple[datetime, str]]:

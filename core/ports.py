@@ -79,11 +79,12 @@ class Beginning:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Going:
-    """How something that goes on is coming along: lines of a followed log (`skipped` more came and are not among them),
-    or a sentence of progress. `stop`: the command line that ends it; `everyone`: the asker wants all to see it. Secrets
-    are hidden already."""
+    """How something that goes on is coming along: lines of a followed log (none yet, to begin with; `skipped` more came
+    and are not among them), or a sentence of progress. `watches`: it changes nothing. `stop`: the command line that
+    ends it; `everyone`: the asker wants all to see it. Secrets are hidden already."""
 
     name: str
+    watches: bool = False
     lines: Sequence[str] = ()
     skipped: int = 0
     progress: str = ""
@@ -95,12 +96,12 @@ class Talk(Protocol):
     """One line's way back to whoever said it, and to who else should see it: a terminal, a Slack conversation.
 
     `begun` is told of a change before it runs, `goes_on` of what takes long while it runs; both must neither wait nor
-    raise. `end` gets the reply, redacted, once;
-    it raises SurfaceError where nobody could be reached, and nothing else.
+    raise. `goes_on` returns False once nobody can be told any more, so that what only watches may end. `end` gets the
+    reply, redacted, once; it raises SurfaceError where nobody could be reached, and nothing else.
     """
 
     def begun(self, beginning: Beginning) -> None: ...
 
-    def goes_on(self, going: Going) -> None: ...
+    def goes_on(self, going: Going) -> bool: ...
 
     async def end(self, reply: Reply) -> None: ...

@@ -17,6 +17,7 @@ from core.model.replies import Block, Button, Fields, Lines, Reply, Table, Text
 
 MASK = secret_shapes.MASK
 _MOST_READINGS = 5
+_LONGEST_KEY = 300  # lines
 
 
 def redact(text: str) -> str:
@@ -32,6 +33,33 @@ def redact(text: str) -> str:
         if text == before:
             break
     return text
+
+
+class Flow:
+    """`redact` for lines that come bit by bit: a private key that began earlier is masked until it ends, or until so
+    many lines came that it cannot be one any more."""
+
+    def __init__(self) -> None:
+        self._marker = self._last = ""
+        self._since = 0
+
+    def over(self, lines: Sequence[str]) -> list[str]:
+        """The next lines; there may be fewer of them afterwards."""
+        if not lines:
+            return []
+        before = [self._marker, self._last] if self._marker else []
+        text = "\n".join([*before, *lines])
+        masked = redact(text)
+        if before:
+            head, _, masked = masked.partition("\n")
+            if head == self._marker:  # else the key's end stands in this line too
+                masked = masked.partition("\n")[2]
+            else:
+                masked = "\n".join([head.removeprefix(self._marker), *([masked] if masked else [])])
+        marker = secret_shapes.open_key(text)
+        self._since = self._since + len(lines) if marker == self._marker else len(lines)
+        self._marker, self._last = (marker, lines[-1]) if marker and self._since <= _LONGEST_KEY else ("", "")
+        return masked.split("\n") if masked or not before else []
 
 
 def redact_reply(reply: Reply) -> Reply:

@@ -56,6 +56,12 @@ def without_keys(text: str) -> str:
     return "".join(parts)
 
 
+def open_key(text: str) -> str:
+    """The marker of a private key that begins in this text and does not end there, or nothing."""
+    markers = list(_MARKER.finditer(text))
+    return markers[-1][0] if markers and markers[-1][1] == "BEGIN" else ""
+
+
 def _without_body(text: str) -> str:
     """Without the lines that look like the body of a key: long runs of base64, and the short one that ends them."""
     kept: list[str] = []

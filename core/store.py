@@ -178,6 +178,30 @@ class Store:
             value: bytes | None = await self._client.getdel(self._key(f"question:{token}"))
         return value
 
+    # Jobs that are read here: any process may be asked to end them.
+
+    async def tend_job(self, job: str, who: str, ttl: float) -> bool:
+        """Says that `who`'s job is looked after for another `ttl` seconds. True once for each wish to end it."""
+        async with self._door(), self._client.pipeline(transaction=False) as pipe:
+            _, wish = (
+                await pipe.set(self._key(f"job:{job}"), who, px=_ms(ttl)).getdel(self._key(f"stop:{job}")).execute()
+            )
+        return wish is not None
+
+    async def leave_job(self, job: str) -> None:
+        async with self._door():
+            await self._client.delete(self._key(f"job:{job}"), self._key(f"stop:{job}"))
+
+    async def job_of(self, job: str) -> str | None:
+        """Whose job that is; None where nobody looks after it any more."""
+        async with self._door():
+            who = await self._client.get(self._key(f"job:{job}"))
+        return None if who is None else _text(who)
+
+    async def ask_stop(self, job: str, ttl: float) -> None:
+        async with self._door():
+            await self._client.set(self._key(f"stop:{job}"), b"1", px=_ms(ttl))
+
     # Leases: one works on a thing, the others learn who.
 
     async def hold(self, key: str, record: bytes, ttl: float) -> Lease | Held:

@@ -24,7 +24,7 @@ from core.model.jobs import Started
 from core.model.refs import EngineRef, Ref
 from core.model.replies import Status
 from core.model.things import Container, Containers, Document, LogPage, Outcome
-from runtimes import docker_dialect, docker_logs, engine_http
+from runtimes import docker_dialect, docker_logs, engine_http, transitions
 from runtimes.adapter import does
 from runtimes.jobs import KEPT_LINES, Job, Working
 
@@ -155,7 +155,25 @@ class Docker(Working):
             await stream.aclose()
         reader.finish()
         job.say(*reader.take())
-        return Outcome(status=Status.DONE, detail=f"{action.target.name} has ended")
+        if stream.cut:
+            raise errors.Unreachable(
+                f"{self.ref} broke off the log of {action.target.name}.", hint="Does it still run?"
+            )
+        return Outcome(status=Status.DONE, detail=await self._why_ended(action.target))
+
+    async def _why_ended(self, target: Ref) -> str:
+        """Why a followed log came to its end, as far as the container tells."""
+        try:
+            answer = await self._ask("GET", f"/containers/{_id(target)}/json", 10.0)
+        except errors.NotFound:
+            return f"{target.name} was removed"
+        now = self._dialect.inspected(answer.body)
+        if now.state == "removing":
+            return f"{target.name} was removed"
+        if now.state in transitions.UP:
+            return f"{target.name} was restarted"
+        code = "" if now.exit_code is None else f" with code {now.exit_code}"
+        return f"{target.name} has ended{code}"
 
     @does(actions.ListEvents)
     async def list_events(self, action: actions.ListEvents, seconds: float) -> tuple[Event, ...]:

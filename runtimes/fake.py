@@ -19,11 +19,13 @@ import msgspec
 from core import errors
 from core.model import actions
 from core.model.events import Event, EventKind, Origin
+from core.model.jobs import Started
 from core.model.refs import EngineRef, Kind, Ref
 from core.model.replies import Status
 from core.model.things import Container, Containers, Document, LogLine, LogPage, Outcome
 from runtimes import status, transitions
-from runtimes.adapter import Adapter, does
+from runtimes.adapter import does
+from runtimes.jobs import Job, Working
 
 RING = 256
 WORDS = {
@@ -44,7 +46,7 @@ WORDS = {
 _STEP_NS = 1_000
 
 
-class FakeRuntime(Adapter):
+class FakeRuntime(Working):
     """`now` is its clock in seconds; two events never have the same time."""
 
     def __init__(
@@ -61,6 +63,7 @@ class FakeRuntime(Adapter):
         self._now = now
         self._last_ns = self._made = 0
         self._told = True
+        self._moved = asyncio.Event()
         self._readers: list[asyncio.Queue[Event | None]] = []
 
     # ── levers ───────────────────────────────────────────────────────────────────────────────────────────────────
@@ -99,6 +102,7 @@ class FakeRuntime(Adapter):
 
     def say(self, ref: Ref, text: str, stream: str = "stdout") -> None:
         self.logs[ref.id].append(LogLine(at=f"{self._tick():020d}", stream=stream, text=text))
+        self._move()
 
     def happen(self, kind: EventKind, ref: Ref, *, action: str = "", **attrs: str) -> Event:
         """Something happens to a container, and is told unless within `untold`."""
@@ -118,6 +122,7 @@ class FakeRuntime(Adapter):
             self.containers[ref.id] = transitions.after(known, event)
         if self._told:
             self.tell(event)
+        self._move()
         return event
 
     def tell(self, *told: Event) -> None:
@@ -136,7 +141,8 @@ class FakeRuntime(Adapter):
             self._told = True
 
     def cut(self) -> None:
-        """Ends all streams, as a restarting daemon or an impatient proxy does."""
+        """Ends all streams, as a restarting daemon or an impatient proxy does; followed logs if it is not reachable."""
+        self._move()
         for reader in self._readers:
             reader.put_nowait(None)
 
@@ -175,13 +181,35 @@ class FakeRuntime(Adapter):
         return Document(ref=row.ref, data=data)
 
     @does(actions.ReadLogs)
-    async def read_logs(self, action: actions.ReadLogs, seconds: float) -> LogPage:
+    async def read_logs(self, action: actions.ReadLogs, seconds: float) -> LogPage | Started:
         await self._answer("logs", seconds)
         self._find(action.target)
+        if action.follow:
+            return self.jobs.begin(action.verb, lambda job: self._follow(action, job), watches=True)
         start = action.cursor or f"{action.since_ns:020d}"
         lines = [line for line in self.logs[action.target.id] if line.at > start]
         kept = lines[max(0, len(lines) - action.tail) :]
         return LogPage(lines=tuple(kept), cursor=kept[-1].at if kept else action.cursor)
+
+    async def _follow(self, action: actions.ReadLogs, job: Job) -> Outcome:
+        """Ends when the container does not run, as a daemon's."""
+        name, thing = action.target.name, action.target.id
+        said = self.logs[thing]
+        last = [line for line in said if line.at > f"{action.since_ns:020d}"]
+        job.say(last[max(0, len(last) - action.tail) :])
+        at = len(said)
+        while True:
+            moved = self._moved
+            job.say(said[at:])
+            at = len(said)
+            if not self.reachable:
+                raise errors.Unreachable(f"{self.ref} broke off the log of {name}.", hint="Does it still run?")
+            row = self.containers.get(thing)
+            if row is None:
+                return Outcome(status=Status.DONE, detail=f"{name} was removed")
+            if row.state not in transitions.UP:
+                return Outcome(status=Status.DONE, detail=f"{name} has ended with code {row.exit_code or 0}")
+            await moved.wait()
 
     @does(actions.ListEvents)
     async def list_events(self, action: actions.ListEvents, seconds: float) -> tuple[Event, ...]:
@@ -246,6 +274,7 @@ class FakeRuntime(Adapter):
         return await self._change(row.ref, seconds, (), "", (EventKind.KILLED, EventKind.DIED, EventKind.REMOVED))
 
     async def aclose(self) -> None:
+        await super().aclose()
         self.cut()
 
     # ── within ───────────────────────────────────────────────────────────────────────────────────────────────────
@@ -275,6 +304,11 @@ class FakeRuntime(Adapter):
                 raise errors.TimedOut(f"{self.ref} did not answer within {seconds:.0f} s.", sent=True)
         if not self.reachable:
             raise errors.Unreachable(f"{self.ref} does not answer.", hint="Is it running?")
+
+    def _move(self) -> None:
+        """Wakes those who follow a log."""
+        self._moved.set()
+        self._moved = asyncio.Event()
 
     def _tick(self) -> int:
         self._last_ns = max(int(self._now() * 1e9), self._last_ns + _STEP_NS)

@@ -2,7 +2,7 @@
 is along.
 
 In come core.ports.Going, as fast as they like; out comes the reply that says the newest of all of them. Bounded: the
-last lines are kept, the rest is counted.
+last lines are kept, as many as always fit into one message, the rest is counted.
 """
 
 from __future__ import annotations
@@ -10,10 +10,13 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Sequence
 
+from core import plain, redact
 from core.model.replies import Block, Button, Lines, Reply, Text
 from core.ports import Going
 
 SHOWN = 30  # lines
+WIDEST = 400  # characters of one line
+ROOM = 3_000  # characters of all: a message that is edited every second never has a file
 
 
 class Tail:
@@ -23,16 +26,17 @@ class Tail:
         self.follows = False
         self._lines: deque[tuple[str, str]] = deque(maxlen=SHOWN)
         self._came = 0
+        self._names: dict[str, None] = {}
         self._progress: dict[str, str] = {}
         self._stops: dict[str, None] = {}
 
     def add(self, going: Going) -> None:
         self.fresh = True
         self.everyone = going.everyone
-        if going.lines or going.skipped:
-            self.follows = True
-            self._came += len(going.lines) + going.skipped
-            self._lines.extend((going.name, line) for line in going.lines)
+        self.follows = self.follows or going.watches
+        self._came += len(going.lines) + going.skipped
+        self._lines.extend((going.name, line) for line in going.lines[-SHOWN:])
+        self._names[going.name] = None
         if going.progress:
             self._progress[going.name] = going.progress
         if going.stop:
@@ -41,15 +45,29 @@ class Tail:
     def blocks(self) -> Sequence[Block]:
         blocks: list[Block] = []
         if self._lines:
-            several = len({name for name, _ in self._lines}) > 1
-            shown = [f"{name} | {line}" if several else line for name, line in self._lines]
+            shown = self._shown()
             older = self._came - len(shown)
-            blocks.append(Lines(lines=shown, title=f"{older:,} lines came before these" if older else ""))
+            title = f"{older:,} {'lines' if older > 1 else 'line'} came before these" if older else ""
+            # As one text, as lines come in bits.
+            blocks.append(Lines(lines=redact.redact("\n".join(shown)).split("\n"), title=title))
         said = [text if len(self._progress) == 1 else f"{name}: {text}" for name, text in self._progress.items()]
         return [*blocks, *([Text(text="\n".join(said))] if said else [])]
+
+    def _shown(self) -> list[str]:
+        """The newest lines that fit."""
+        shown: list[str] = []
+        room = ROOM
+        for name, line in reversed(self._lines):
+            text = plain.plain(f"{name} | {line}" if len(self._names) > 1 else line, WIDEST)
+            room -= len(text) + 1
+            if room < 0:
+                break
+            shown.insert(0, text)
+        return shown
 
     def reply(self) -> Reply:
         """With a button that stops it, where it only watches: a change is not stopped halfway by a stray thumb."""
         words = [word for stop in self._stops for word in stop.removeprefix("job stop ").split()]
         stop = (Button(label="Stop", line=f"job stop {' '.join(words)}"),) if words and self.follows else ()
-        return Reply(blocks=self.blocks(), buttons=stop)
+        blocks = self.blocks() or (Text(text=f"Following {', '.join(self._names)}; nothing came yet."),)
+        return Reply(blocks=blocks, buttons=stop)

@@ -49,8 +49,8 @@ class _Counted:
     def begun(self, beginning: Beginning) -> None:
         self.talk.begun(beginning)
 
-    def goes_on(self, going: Going) -> None:
-        self.talk.goes_on(going)
+    def goes_on(self, going: Going) -> bool:
+        return self.talk.goes_on(going)
 
     async def end(self, reply: Reply) -> None:
         try:

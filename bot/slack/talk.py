@@ -62,6 +62,7 @@ class Talk:
         self._said_working: Posted | None = None
         self._tail = going.Tail()
         self._telling: asyncio.Task[None] | None = None
+        self._deaf = False  # what goes on can be said nowhere any more
         # An answer to a question: what becomes of it is said where it was asked.
         self._question = heard.way is Way.CLICK and line.split(" ", 1)[0] in ("confirm", "cancel")
 
@@ -92,19 +93,24 @@ class Talk:
         shown = ", ".join(names[:MOST_NAMES]) + more
         self._posting = asyncio.create_task(self._post_begun(f"{beginning.doing} {shown}…"), name="slack begun")
 
-    def goes_on(self, word: Going) -> None:
+    def goes_on(self, word: Going) -> bool:
         """The newest is said as fast as Slack takes edits; what comes meanwhile is in the next one."""
+        if self._deaf:
+            return False
         self._quiet()
         self._tail.add(word)
         if self._telling is None or self._telling.done():
             self._telling = asyncio.create_task(self._tell_going(), name="slack going")
+        return True
 
     async def end(self, reply: Reply) -> None:
         await self._settled()
         self._tail.fresh = False
         if self._telling is not None:
-            await asyncio.wait([self._telling])
-            reply = replace(reply, blocks=(*(self._tail.blocks() if self._tail.follows else ()), *reply.blocks))
+            if self._posted is None:  # else the final word takes the place of an edit that still waits
+                await asyncio.wait([self._telling])
+            if self._tail.follows:
+                reply = replace(reply, blocks=(*self._tail.blocks(), *reply.blocks))
         if self._posting is not None:
             await self._posting
         if (shown := self._posted) is not None:
@@ -170,8 +176,11 @@ class Talk:
                 else:
                     return
         except errors.SurfaceError as error:
+            # A message that somebody deleted, or a channel that is closed to us, is not tried every second.
+            self._deaf = self._posted is None or getattr(error, "code", "") in {*OUTSIDE, *GONE}
             log.info("what goes on could not be told", reason=error.say())
         except Exception:  # see _post_begun
+            self._deaf = True
             log.exception("what goes on could not be said", action="tell")
 
     async def _post_following(self, letter: Letter) -> Posted:
@@ -182,8 +191,22 @@ class Talk:
             return await self._post(letter, heard.thread)
         if heard.way is Way.MENTION or self._tail.everyone:
             thread = heard.thread or (heard.message if heard.way is Way.MENTION else None)
-            return await self._post(letter, thread)
-        return Posted(*await self._outbox.direct(heard.user, letter))
+            try:
+                return await self._post(letter, thread)
+            except errors.Undeliverable as error:
+                if error.code not in OUTSIDE:
+                    raise
+                log.info("the channel could not be told", reason=error.say())
+        posted = Posted(*await self._outbox.direct(heard.user, letter))
+        if heard.response_url and not heard.dm:
+            try:
+                note = say(THERE)
+                await self._outbox.respond(
+                    heard.response_url, heard.user, lambda shape: render.message(note, shape=shape), replace=False
+                )
+            except errors.SurfaceError as error:
+                log.info("the asker could not be told where it is shown", reason=error.say())
+        return posted
 
     def _known_message(self) -> Posted | None:
         """A message of ours that already stands where the change should be shown."""
@@ -312,6 +335,8 @@ class Talk:
 
 
 WORKING = "Working on it…"
+THERE = "It is shown in our direct messages as it comes; the button there stops it."
 NOT_HERE = "Only you see this, as I am not in this channel. Invite me with /invite and everybody sees what is changed."
+GONE = frozenset({"message_not_found", "cant_update_message", "edit_window_closed"})  # of a message of ours
 # Slack's words for a channel the bot cannot post in.
 OUTSIDE = frozenset({"not_in_channel", "channel_not_found", "is_archived", "restricted_action", "no_permission"})

@@ -6,21 +6,25 @@ with the process that holds it: of a change it is then not known how it ended.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import msgspec
 
 from core.model.actions import Action, Risk
+from core.model.refs import EngineRef, Kind, Ref
 from core.model.things import LogLine, Outcome
 
 
 class Followed(msgspec.Struct, frozen=True):
-    """How a followed log came to its end: `lines` came, `skipped` of them were not shown; `why` it ended."""
+    """How a followed log came to its end: `lines` came, `skipped` of them were not shown; `why` it ended, and whether
+    that was a failure."""
 
     lines: int
     skipped: int
     seconds: float
     why: str
+    failed: bool = False
 
 
 class Started(msgspec.Struct, frozen=True):
@@ -30,8 +34,9 @@ class Started(msgspec.Struct, frozen=True):
 
 
 class JobPage(msgspec.Struct, frozen=True):
-    """What is new after a cursor. `skipped`: lines between the cursor and these that were let go because nobody read
-    them in time. `progress`: the newest sentence about how far it is. `outcome`: set once it has ended."""
+    """What is new after a cursor. `skipped`: lines that came after it and were let go because nobody read them in time.
+    `progress`: the newest sentence about how far it is. `outcome`: set once it has ended and these are its last
+    lines."""
 
     cursor: str
     lines: tuple[LogLine, ...] = ()
@@ -62,6 +67,9 @@ class StopJob(Action[Outcome]):
     job: str
     who: str
 
+    def touches(self) -> Sequence[Ref]:
+        return (_itself(self.engine, self.job),)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StopAnyJob(Action[Outcome]):
@@ -70,3 +78,11 @@ class StopAnyJob(Action[Outcome]):
     verb = "job.stop-any"
     risk = Risk.CHANGE
     job: str
+
+    def touches(self) -> Sequence[Ref]:
+        return (_itself(self.engine, self.job),)
+
+
+def _itself(engine: EngineRef, job: str) -> Ref:
+    """The job, not its engine: two people may end two jobs at once."""
+    return Ref(engine=engine, kind=Kind.ENGINE, id=job, name=job)

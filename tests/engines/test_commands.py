@@ -1,6 +1,7 @@
 """One true line of each command on a real dockerd: words in at the top of the road, the adapter and the daemon at its
 end, and what really became of the container."""
 
+import asyncio
 import json
 import re
 
@@ -17,6 +18,7 @@ from tests.support import wait_for
 LINES = {
     "ps": ("ps web", r"web +[0-9a-f]{12}", "running"),
     "logs": ("logs web --tail 500 -t", r"\d{4}-\d\d-\d\dT\S+Z hello", "running"),
+    "job": ("job stop {job}", r"^Stopped", "running"),
     "inspect": (
         "inspect web --format '{{.State.Status}} since {{.State.StartedAt}}'",
         r"^running since 2\d{3}-",
@@ -68,10 +70,20 @@ async def test_a_command_on_a_real_daemon(deck, dockerd, name):
         filled["{token}"] = (await deck.say("rm -f web")).buttons[0].line.split()[1]
     if "{code}" in line:
         filled["{code}"] = await claims.offer(deck.store, deck.book, "slack")
+    following = None
+    if "{job}" in line:
+        following = asyncio.create_task(deck.say("logs web -f"))
+        engine = deck.engines[0]
+        engine.jobs.new_id = lambda: "4f0c5d2e9b7a"
+        filled["{job}"] = f"4f0c5d2e9b7a@{engine.ref}"
+        while not await deck.store.job_of(f"{engine.ref}/4f0c5d2e9b7a"):
+            await asyncio.sleep(0.01)
     for key, value in filled.items():
         line = line.replace(key, value)
     reply = await deck.say(line)
     text = terminal.render(reply)
+    if following is not None:
+        assert "1 line; was stopped" in terminal.render(await following)
     assert reply.ending is (Ending.ASKED if name == "rm" else Ending.OK), text
     assert re.search(shown, text, re.MULTILINE), text
     assert json.loads(terminal.to_json(reply))["ending"] == reply.ending

@@ -1,6 +1,7 @@
 """Every example of every help text, said as it stands there: the whole road, a fleet in which it means something, and
 the reply as text and as JSON."""
 
+import asyncio
 import json
 import shlex
 
@@ -70,9 +71,19 @@ async def test_an_example_does_what_it_promises(valkey, engines, command, line):
             await deck.store.add_grant(kept.id, msgspec.json.encode(kept))
         if command.name == "claim":
             await deck.store.offer_claim(claims.digest(said[-1]), ttl=60, tries=1)
+        following = None
+        if command.name == "job":
+            prod.jobs.new_id = lambda: said[2].partition("@")[0]
+            following = asyncio.create_task(deck.say("logs web -f"))
+            while "logs" not in prod.asked:
+                await asyncio.sleep(0.001)
+        if command.name == "logs" and "-f" in said:
+            asyncio.get_running_loop().call_later(0.1, prod.happen, EventKind.DIED, row(prod, "web").ref)
         for engine in engines:
             engine.asked.clear()
         replies = [await deck.say(line)]
+        if following is not None:
+            assert "was stopped" in terminal.render(await following)
         if replies[0].ending is Ending.ASKED:
             assert not changes(engines)
             replies.append(await deck.say(replies[0].buttons[0].line))

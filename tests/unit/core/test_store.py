@@ -53,6 +53,30 @@ async def test_ping_tells_seconds(kept: Store) -> None:
     assert 0 < await kept.ping() < 2
 
 
+# Jobs
+
+
+async def test_a_wish_to_end_a_job_is_told_once_to_whoever_looks_after_it(kept: Store) -> None:
+    assert await kept.job_of("docker/h/4f0c") is None
+    assert not await kept.tend_job("docker/h/4f0c", "ann", 60)
+    assert await kept.job_of("docker/h/4f0c") == "ann"
+    await kept.ask_stop("docker/h/4f0c", 60)
+    assert not await kept.tend_job("docker/h/other", "ann", 60)
+    assert await kept.tend_job("docker/h/4f0c", "ann", 60)
+    assert not await kept.tend_job("docker/h/4f0c", "ann", 60)
+    await kept.leave_job("docker/h/4f0c")
+    assert await kept.job_of("docker/h/4f0c") is None
+
+
+async def test_a_job_nobody_looks_after_any_more_is_forgotten(kept: Store) -> None:
+    await kept.tend_job("docker/h/4f0c", "ann", 0.05)
+
+    async def gone() -> bool:
+        return await kept.job_of("docker/h/4f0c") is None
+
+    await until(gone)
+
+
 # Entering
 
 
