@@ -1,4 +1,5 @@
-"""The command line: run, console, do, check. Light on purpose: what a word does not need is not imported.
+"""The command line: run, console, do, check, health, manifest. Light on purpose: what a word does not need is not
+imported.
 
 Exit codes of `do`: see bot.terminal.EXIT; 2 for anything said wrong, 78 for a broken configuration.
 """
@@ -89,6 +90,17 @@ def check(config: ConfigPath = None) -> None:
     typer.echo(
         f"  policy   {len(settings.grants)} grants, {len(settings.guards)} guards, {len(settings.admins)} admins"
     )
+
+
+@app.command()
+def health(config: ConfigPath = None) -> None:
+    """Ask the bot that runs here whether it lives; exit code 0 means yes. For the health check of a container."""
+    settings = _load(config)
+    from bot import health as answers  # noqa: PLC0415
+
+    found = answers.ask(settings.metrics.listen)
+    typer.echo(found.reason, err=not found.good)
+    raise typer.Exit(0 if found.good else 1)
 
 
 @app.command()
