@@ -6,7 +6,6 @@ Exit codes of `do`: see bot.terminal.EXIT; 2 for anything said wrong, 78 for a b
 
 from __future__ import annotations
 
-import asyncio
 import os
 import sys
 from pathlib import Path
@@ -95,9 +94,10 @@ def check(config: ConfigPath = None) -> None:
 @app.command()
 def health(config: ConfigPath = None) -> None:
     """Ask the bot that runs here whether it lives; exit code 0 means yes. For the health check of a container."""
-    settings = _load(config)
-    from bot import health as answers  # noqa: PLC0415
+    from bot import health as answers  # noqa: PLC0415 (asked every half minute: no loop, no logging)
+    from core import config as configuration  # noqa: PLC0415
 
+    settings = configuration.load(config)
     found = answers.ask(settings.metrics.listen)
     typer.echo(found.reason, err=not found.good)
     raise typer.Exit(0 if found.good else 1)
@@ -151,6 +151,8 @@ def _load(path: Path | None) -> Any:
 
 
 def _run(work: Any) -> Any:
+    import asyncio  # noqa: PLC0415
+
     try:
         return asyncio.run(work)
     except KeyboardInterrupt:
