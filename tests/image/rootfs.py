@@ -22,6 +22,7 @@ BUSYBOX += "tail test touch tr true"
 # Named by wheels or opened by the C library at need, and part of every Debian image.
 LOADED_LATER = [f"lib{name}.so.2" for name in ("nss_dns", "nss_files", "resolv", "dl")]
 LOADED_LATER += ["libgcc_s.so.1", "libstdc++.so.6", "librt.so.1", "libpthread.so.0"]
+LEFT_OUT = ("site-packages", "dist-packages", "test", "tests", "idlelib", "lib2to3", "tkinter", "turtledemo")
 
 
 class Tree:
@@ -29,9 +30,22 @@ class Tree:
 
     def __init__(self) -> None:
         self.data = io.BytesIO()
-        self._tar = tarfile.open(fileobj=self.data, mode="w")
+        self._tar = tarfile.TarFile(fileobj=self.data, mode="w")
         self._libraries: dict[str, Path] = {}
-        for folder in ("bin", "dev", "etc", "opt", "proc", "root", "run", "sys", "usr", "usr/local", "usr/local/bin", "var"):
+        for folder in (
+            "bin",
+            "dev",
+            "etc",
+            "opt",
+            "proc",
+            "root",
+            "run",
+            "sys",
+            "usr",
+            "usr/local",
+            "usr/local/bin",
+            "var",
+        ):
             self.folder(folder)
         self.folder("tmp", 0o1777)
         self.text("etc/passwd", "root:x:0:0:root:/root:/bin/sh\n")
@@ -91,11 +105,9 @@ def python() -> bytes:
     tree, version = Tree(), f"python{sys.version_info.major}.{sys.version_info.minor}"
     tree.file(Path(sys.base_prefix) / "bin" / version, f"usr/local/bin/{version}")
     tree.link("usr/local/bin/python3", version)
+    library = Path(sysconfig.get_path("stdlib"))
     tree.python_files(
-        Path(sysconfig.get_path("stdlib")),
-        f"usr/local/lib/{version}",
-        ("site-packages", "dist-packages", "test", "tests", "idlelib", "lib2to3", "tkinter", "turtledemo", "ensurepip")
-        + tuple(path.name for path in Path(sysconfig.get_path("stdlib")).glob("config-*")),
+        library, f"usr/local/lib/{version}", {*LEFT_OUT, *(path.name for path in library.glob("config-*"))}
     )
     tree.python_files(Path(pip.__path__[0]), f"usr/local/lib/{version}/site-packages/pip")
     return tree.packed()
