@@ -6,7 +6,7 @@ SOURCES := benchmarks bot collectors commands core runtimes tests
 PYTEST_ARGS ?= -n auto --dist loadgroup
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --require-hashes
 
-.PHONY: run test check lint format golden bench pictures lock packages clean help
+.PHONY: run test check lint format golden bench pictures image lock packages clean help
 
 help:        ## list the targets
 	@sed -n 's/^\([a-z]*\): .*## /  make \1\t/p' $(MAKEFILE_LIST)
@@ -54,6 +54,11 @@ bench: $(VENV)/.dev-stamp packages ## side by side with docker-py and the docker
 
 pictures: $(VENV)/.dev-stamp       ## draw the README's Slack messages from the golden files; needs chromium
 	@$(BIN)/python docs/pictures/draw.py
+
+IMAGE ?= quarterdeck:latest
+image:       ## build the image; BASE= and IMAGE= choose what from and what it is called
+	docker build $(if $(BASE),--build-arg BASE=$(BASE)) -t $(IMAGE) \
+	  --build-arg VERSION=$$(sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml) .
 
 LOCK := $(BIN)/pip-compile --quiet --generate-hashes --allow-unsafe --strip-extras --no-header \
 	--no-emit-index-url --no-emit-find-links --no-emit-trusted-host --build-deps-for=editable

@@ -198,7 +198,13 @@ def announce(text: str) -> None:
 
 
 def base_policy(settings: config.Config) -> Any:
-    return replace(config.policy(settings), self_ids=selves.own_containers())
+    url = settings.store.url.get_secret_value() if settings.store.url is not None else ""
+    return replace(
+        config.policy(settings),
+        self_ids=selves.own_containers(),
+        self_name=selves.own_name(),
+        store_host=selves.store_host(url),
+    )
 
 
 def doors(settings: config.Config) -> Sequence[registry.Door]:

@@ -1,11 +1,11 @@
-"""The command line: run, console, do, check. Light on purpose: what a word does not need is not imported.
+"""The command line: run, console, do, check, health, manifest. Light on purpose: what a word does not need is not
+imported.
 
 Exit codes of `do`: see bot.terminal.EXIT; 2 for anything said wrong, 78 for a broken configuration.
 """
 
 from __future__ import annotations
 
-import asyncio
 import os
 import sys
 from pathlib import Path
@@ -92,6 +92,18 @@ def check(config: ConfigPath = None) -> None:
 
 
 @app.command()
+def health(config: ConfigPath = None) -> None:
+    """Ask the bot that runs here whether it lives; exit code 0 means yes. For the health check of a container."""
+    from bot import health as answers  # noqa: PLC0415 (asked every half minute: no loop, no logging)
+    from core import config as configuration  # noqa: PLC0415
+
+    settings = configuration.load(config)
+    found = answers.ask(settings.metrics.listen)
+    typer.echo(found.reason, err=not found.good)
+    raise typer.Exit(0 if found.good else 1)
+
+
+@app.command()
 def manifest(
     config: ConfigPath = None,
     url: Annotated[str, typer.Option(help="The public https address, for slack.mode http.")] = "",
@@ -139,6 +151,8 @@ def _load(path: Path | None) -> Any:
 
 
 def _run(work: Any) -> Any:
+    import asyncio  # noqa: PLC0415
+
     try:
         return asyncio.run(work)
     except KeyboardInterrupt:

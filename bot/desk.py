@@ -230,7 +230,10 @@ class Desk(Adapter):
         call = Call(id="explain", who="", deadline=now + timedelta(seconds=seconds), invocation="")
         survey = await self.fleet.survey(Query(), call)
         row = next((row for row in survey.rows if row.ref.id == target.id), None)
-        return None if row is None else row.facts(now)
+        if row is None:
+            return None
+        facts = row.facts(now)
+        return replace(facts, protected=True) if row.ref.id in policy.ours(self._book.policy, survey.rows) else facts
 
 
 def _wider(own: Selector, wanted: Selector) -> bool:

@@ -16,6 +16,7 @@ from core.model.actions import Risk
 from core.model.people import Identity, Place
 from core.model.policy import VERDICT_OF, Decision, Grant, Guard, Policy, Verdict
 from core.model.refs import Facts, Ref
+from core.model.things import Container
 
 FACTS_LAST = timedelta(seconds=60)
 # What a bare `*` never covers: who may decide who may.
@@ -96,6 +97,26 @@ def _braked(decision: Decision, stand: Stand, guards: Sequence[Guard]) -> Decisi
             approvers=guard.approvers,
         )
     return decision
+
+
+def ours(policy: Policy, rows: Iterable[Container]) -> frozenset[str]:
+    """The ids among `rows` of the containers we run in, and of the one that holds our store: the service of our own
+    compose project or stack that `store_host` names, else the container of that name beside us."""
+    if not (policy.self_ids or policy.self_name):
+        return frozenset()
+    rows = tuple(rows)
+    selves = [row for row in rows if _is_self(policy, row.ref.id)]
+    found = {row.ref.id for row in selves}
+    for me in selves if policy.store_host else ():
+        beside = [row for row in rows if row.ref.engine == me.ref.engine and row is not me]
+        names = (policy.store_host, f"{me.project}_{policy.store_host}")  # a stack puts its own name before a service's
+        mates = [row for row in beside if me.project is not None and row.project == me.project and row.service in names]
+        found.update(row.ref.id for row in mates or [row for row in beside if row.ref.name == policy.store_host])
+    return frozenset(found)
+
+
+def _is_self(policy: Policy, container: str) -> bool:
+    return container in policy.self_ids or bool(policy.self_name and container.startswith(policy.self_name))
 
 
 def anything(stand: Stand, ref: Ref) -> Decision:

@@ -7,6 +7,7 @@ here, in names, candidates and “did you mean” alike.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -34,13 +35,14 @@ class Sight:
         self._now = now
         self._stands: dict[str, policy.Stand] = {}
         self._rows: dict[str, Container] = {}
+        self._ours: set[str] = set()  # ids among all rows seen
 
     def engines(self, query: Query) -> Sequence[EngineRef]:
         return self._fleet.engines(query)
 
     async def find(self, query: Query) -> Sequence[Ref]:
         self._fleet.engines(query)
-        survey = await self._fleet.survey(query, self.call)
+        survey = await self._survey(query)
         rows = fleet.select(query, survey, self._visible)
         self._rows.update((row.ref.id, row) for row in rows)
         return [row.ref for row in rows]
@@ -72,7 +74,7 @@ class Sight:
         pinned = [ref for action in plan for ref in action.touches() if ref.kind is Kind.CONTAINER]
         if not pinned:
             return
-        survey = await self._fleet.survey(Query(), self.call, fresh=True)
+        survey = await self._survey(Query(), fresh=True)
         rows = {row.ref.id: row for row in survey.rows}
         for ref in pinned:
             if ref.engine in survey.missing:
@@ -90,13 +92,21 @@ class Sight:
 
     def _facts(self, ref: Ref) -> Facts | None:
         row = self._rows.get(ref.id)
-        return None if row is None else row.facts(self._now)
+        if row is None:
+            return None
+        facts = row.facts(self._now)
+        return replace(facts, protected=True) if ref.id in self._ours else facts
+
+    async def _survey(self, query: Query, *, fresh: bool = False) -> fleet.Survey:
+        survey = await self._fleet.survey(query, self.call, fresh=fresh)
+        self._ours |= policy.ours(self._policy, survey.rows)
+        return survey
 
     async def _seen(self, action: ListEvents, events: Sequence[Event]) -> Sequence[Event]:
         stand = self._stand(action.verb, action.risk)
         if stand.open:
             return events
-        survey = await self._fleet.survey(Query(), self.call)
+        survey = await self._survey(Query())
         self._rows.update((row.ref.id, row) for row in survey.rows)
         return tuple(
             event

@@ -54,6 +54,11 @@ def pytest_terminal_summary(terminalreporter: Any, exitstatus: int, config: Any)
         terminalreporter.section("engines and tools that were not here")
         for reason in engines:
             terminalreporter.line(reason)
+    figures = [figure for report in terminalreporter.stats.get("passed", []) for figure in report.user_properties]
+    if figures:
+        terminalreporter.section("measured, not judged")
+        for name, value in figures:
+            terminalreporter.line(f"{name}: {value}")
 
 
 @pytest.fixture(scope="session")

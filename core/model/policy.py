@@ -81,12 +81,15 @@ class Guard:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Policy:
-    """All that `decide` looks at. `version` moves with every stored grant; `self_ids` are the containers we run in."""
+    """All that `decide` looks at. `version` moves with every stored grant. `self_ids` are the containers we run in;
+    `self_name` begins the id of one, where no more is known; `store_host` is what our store's machine is called."""
 
     grants: tuple[Grant, ...] = ()
     guards: tuple[Guard, ...] = ()
     roles: Mapping[str, Sequence[str]] = field(default_factory=lambda: ROLES)
     self_ids: frozenset[str] = frozenset()
+    self_name: str = ""
+    store_host: str = ""
     version: int = 0
 
 

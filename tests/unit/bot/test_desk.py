@@ -517,3 +517,13 @@ async def test_a_row_of_another_version_is_read_as_far_as_it_is_understood(count
     await here.store.append_audit({"at": "2030-01-01T00:00:00.000+00:00", "who": "w", "something": "new"})
     (row,) = await here.ask(asked.ReadAudit())
     assert (row.who, row.line, row.count) == ("w", "", 1)
+
+
+async def test_can_says_that_our_store_is_protected(counter):
+    mine, project = counter(), "com.docker.compose.project"
+    bot = mine.engine.add("bot", labels={project: "deck"})
+    store = mine.engine.add("store", labels={project: "deck", "com.docker.compose.service": "redis"})
+    assert (await mine.may(OWNER, "stop", store))["container.stop on store"] is Verdict.ALLOW
+    mine.book.rebase(Policy(self_name=bot.id[:12], store_host="redis"))
+    assert (await mine.may(OWNER, "stop", store))["container.stop on store"] is Verdict.DENY
+    assert (await mine.may(OWNER, "logs", store))["container.logs on store"] is Verdict.ALLOW

@@ -56,3 +56,27 @@ def test_a_plain_host_is_no_container(tmp_path, text):
 
 def test_mounts_cut_short_or_odd_are_no_reason_to_stop():
     assert selves.from_mounts("701 700 8:1\n /etc/hosts \n" + MOUNTS.format(own=OWN)) == {OWN}
+
+
+@pytest.mark.parametrize(
+    ("hostname", "own"), [(OWN[:12], OWN[:12]), ("db7", ""), ("feedfacebeef.local", ""), (OWN[:13], ""), ("", "")]
+)
+def test_a_host_name_that_begins_an_id_is_a_hint(hostname, own):
+    assert selves.own_name(hostname) == own
+
+
+@pytest.mark.parametrize(
+    ("url", "host"),
+    [
+        ("redis://:secret@redis:6379/0", "redis"),
+        ("rediss://user:p%40ss@Store.internal:6380/1", "store.internal"),
+        ("redis://localhost:6379", ""),
+        ("redis://127.0.0.1:6379", ""),
+        ("redis://[::1]:6379/0", ""),
+        ("unix:///run/store.sock", ""),
+        ("unix://relative/store.sock", ""),
+        ("", ""),
+    ],
+)
+def test_the_stores_address_names_its_host(url, host):
+    assert selves.store_host(url) == host

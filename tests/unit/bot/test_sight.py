@@ -34,10 +34,10 @@ class Yard:
         self.far = self.two.add("far", labels={"env": "dev"})
         self.fleet = Fleet([self.one, self.two])
 
-    def seen_by(self, *grants, guards=(), now=None, who=BOB):
+    def seen_by(self, *grants, guards=(), now=None, who=BOB, **more):
         now = now or datetime.now(UTC)
         call = Call(id="c", who=who.id, deadline=datetime.now(UTC) + timedelta(seconds=20), invocation="i")
-        policy = Policy(grants=grants, guards=tuple(guards))
+        policy = Policy(grants=grants, guards=tuple(guards), **more)
         return sight.Sight(engines=self.fleet, in_force=policy, who=who, place=OPS, call=call, now=now)
 
 
@@ -162,3 +162,23 @@ async def test_protected_containers_are_protected_by_the_facts_just_found(yard):
     (vault,) = await view.find(Query(words=("vault",)))
     decision = view.decide(actions.Stop(engine=vault.engine, target=vault), vault)
     assert (decision.verdict, decision.rule) == (Verdict.DENY, "self-protection")
+
+
+async def test_our_store_is_protected_wherever_the_look_that_found_it_came_from(yard):
+    project = "com.docker.compose.project"
+    bot = yard.one.add("bot", labels={project: "deck", "com.docker.compose.service": "bot"})
+    store = yard.one.add("store", labels={project: "deck", "com.docker.compose.service": "redis"})
+    held = {"self_ids": frozenset({bot.id}), "store_host": "redis"}
+
+    def rule(view, ref):
+        return view.decide(actions.Stop(engine=ref.engine, target=ref), ref).rule
+
+    found = yard.seen_by(ALL, **held)
+    assert await names(found, "store", "web") == ["store", "web"]
+    assert (rule(found, store), rule(found, yard.web)) == ("self-protection", "all")
+    again = yard.seen_by(ALL, **held)
+    await again.look_again([actions.Stop(engine=store.engine, target=store)])
+    assert rule(again, store) == "self-protection"
+    stranger = yard.seen_by(ALL)
+    await stranger.find(Query(words=("store",)))
+    assert rule(stranger, store) == "all"
