@@ -13,7 +13,7 @@ from typing import TypeVar
 import msgspec
 
 from bot import audit
-from core import kept, redact
+from core import kept
 from core.kept import Phase
 from core.model.people import Invocation, Place
 from core.model.replies import Button, Reply, Text, Tone
@@ -54,7 +54,7 @@ class Unfinished:
 
 
 def record(inv: Invocation) -> bytes:
-    line = redact.redact(inv.line)
+    line = audit.said(inv)
     return msgspec.json.encode(
         Record(invocation=inv.id, who=inv.who.id, name=inv.who.name, place=inv.place, line=line, again=line == inv.line)
     )

@@ -592,6 +592,7 @@ async def test_the_first_admin_claims_the_code_once(world):
     winner = BOB if won[0].ending is Ending.OK else EVE
     assert (await road.answer(world.line("grant console:x viewer", winner))).ending is Ending.OK
     assert await claims.offer(store, kept, "slack") is None
+    assert not [row for row in await world.rows() if code in str(row).lower()]
     assert (await road.answer(world.line(f"claim {code}", ANN))).ending is Ending.REFUSED
 
 

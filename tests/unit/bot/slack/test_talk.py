@@ -259,7 +259,7 @@ async def test_followed_lines_are_one_message_edited_as_fast_as_slack_takes_it(
     scene = Scene()
     async with scene.talk(way) as talk:
         for number in range(500):
-            talk.goes_on(Going(name="web", lines=(f"line {number}",), stop="job stop 1"))
+            talk.goes_on(Going(name="web", lines=(f"line {number}",), stop="job stop 1", watches=True))
             await asyncio.sleep(0.01)
         await talk.end(say("ended"))
     said = [one for one in scene.calls.said if one.how in ("post", "edit")]
@@ -273,7 +273,7 @@ async def test_followed_lines_are_one_message_edited_as_fast_as_slack_takes_it(
 async def test_a_long_end_of_what_was_followed_lies_in_the_same_thread() -> None:
     scene = Scene()
     async with scene.talk(heard(Way.MENTION, message="3.1")) as talk:
-        talk.goes_on(Going(name="web", lines=("x",)))
+        talk.goes_on(Going(name="web", lines=("x",), watches=True))
         await asyncio.sleep(1)
         await talk.end(Reply(blocks=(Lines(lines=["y" * 100] * 1000),)))
     assert [(one.where, one.thread) for one in scene.calls.said if one.how == "upload"] == [("C1", "3.1")]
@@ -298,7 +298,7 @@ async def test_a_line_that_is_cancelled_while_it_goes_on_leaves_nothing_running(
 
     async def walk() -> None:
         async with scene.talk(DM) as talk:
-            talk.goes_on(Going(name="web", lines=("x",)))
+            talk.goes_on(Going(name="web", lines=("x",), watches=True))
             await asyncio.sleep(999)
 
     task = asyncio.create_task(walk())
