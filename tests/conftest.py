@@ -17,6 +17,19 @@ from tests.support import Dockerd, Valkey, private_dockerd
 asyncio.set_event_loop(None)
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: Any, log: Any) -> Any:
+    """The tests of the image go to one worker, which builds it once. (xdist 3.8 does not see its own group marks under
+    pytest 9.2, where a test's name cannot be changed any more.)"""
+    from xdist.scheduler import LoadGroupScheduling
+
+    class Together(LoadGroupScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            return "image" if nodeid.startswith("tests/image/") else super()._split_scope(nodeid)
+
+    return Together(config, log) if config.getvalue("dist") == "loadgroup" else None
+
+
 @pytest.fixture(scope="session")
 def _shared_dockerd() -> Iterator[Dockerd]:
     with private_dockerd() as daemon:

@@ -1,7 +1,7 @@
 """The image, built as people build it, on an engine of its own that reaches no registry: base images made of what this
 machine has, wheels fetched beforehand, no network in any build or container that does not ask for one.
 
-`stage` is built once; the tests on it are one xdist group and take turns.
+`stage` is built once; the tests on it go to one worker and take turns.
 """
 
 from __future__ import annotations

@@ -9,7 +9,7 @@ from tests.e2e.helpers import free_port, get, series
 from tests.image.conftest import IMAGE, STORE
 from tests.support import need, wait_for
 
-pytestmark = [pytest.mark.xdist_group("image"), pytest.mark.timeout(600)]
+pytestmark = pytest.mark.timeout(600)
 
 PASSWORD = "c0ffee" * 8
 # Only what makes the test quicker, and the label off, so that the store is known by its place in the project alone.

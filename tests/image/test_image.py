@@ -9,7 +9,7 @@ from tests.e2e.helpers import free_port, get, series
 from tests.image.conftest import IMAGE, SECRET
 from tests.support import wait_for
 
-pytestmark = [pytest.mark.xdist_group("image"), pytest.mark.timeout(600)]
+pytestmark = pytest.mark.timeout(600)
 
 LOOK = """
 import importlib.util, json, os, pathlib, sysconfig
