@@ -53,11 +53,11 @@ class Stage:
     def socket_group(self) -> int:
         return self.daemon.socket.stat().st_gid
 
-    def docker(self, *words: str, code: int | None = 0, seconds: float = 60) -> str:
+    def docker(self, *words: str, code: int | None = 0, seconds: float = 60, say: str = "") -> str:
         """What the docker command line prints, both streams; `code` is how it has to end, None for any failure."""
         done = subprocess.run(
             ["docker", *words], env=self.env, cwd=self.folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-            text=True, timeout=seconds, check=False, stdin=subprocess.DEVNULL,
+            text=True, timeout=seconds, check=False, input=say,
         )  # fmt: skip
         as_meant = done.returncode == code if code is not None else done.returncode != 0
         assert as_meant, f"docker {' '.join(words)} ended with {done.returncode}:\n{done.stdout}"
@@ -67,9 +67,15 @@ class Stage:
         found: dict[str, Any] = json.loads(self.docker("inspect", name))[0]
         return found
 
-    def say(self, container: str, line: str, code: int = 0) -> str:
+    def do(self, container: str, line: str, code: int = 0) -> str:
         """One command given within a container, as its people would."""
         return self.docker("exec", container, "quarterdeck", "do", line, code=code)
+
+    def talk(self, container: str, *lines: str) -> str:
+        """Several, at its console: one process for all."""
+        return self.docker(
+            "exec", "-i", container, "quarterdeck", "console", say="".join(f"{line}\n" for line in lines)
+        )
 
     def health(self, name: str) -> str:
         health: str = self.inspect(name)["State"]["Health"]["Status"]
