@@ -222,7 +222,7 @@ async def test_what_an_engine_lacks_or_its_owner_forbids_is_refused_by_name(grou
     try:
         # Reading and ending a job is part of what began it.
         jobs_too = {"job.read", "job.stop", "job.stop-any"} & ground.runtime.verbs
-        assert tight.verbs == {"container.list", "event.list", "container.logs"} | jobs_too
+        assert tight.verbs == {"container.list", "event.list", "service.list", "container.logs"} | jobs_too
         call = Call(id="t", who="t", deadline=datetime.now(UTC) + timedelta(seconds=9), invocation="t")
         with pytest.raises(errors.Disallowed, match="container.stop"):
             await tight.run(actions.Stop(engine=tight.ref, target=await ground.ref("it")), call)
