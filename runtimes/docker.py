@@ -23,10 +23,10 @@ from core.model.events import Event
 from core.model.jobs import Started
 from core.model.refs import EngineRef, Ref
 from core.model.replies import Status
-from core.model.things import Container, Containers, Document, LogPage, Outcome, Services
-from runtimes import docker_dialect, docker_logs, docker_services, engine_http, recipes, services, swarm, transitions
+from core.model.things import Container, Containers, Document, LogPage, Outcome
+from runtimes import docker_dialect, docker_logs, docker_serving, engine_http, transitions
 from runtimes.adapter import does
-from runtimes.jobs import KEPT_LINES, Job, Working
+from runtimes.jobs import KEPT_LINES, Job
 
 NEWEST_API, OLDEST_API = (1, 47), (1, 24)
 DESCRIBE_AT_ONCE = 8
@@ -42,7 +42,7 @@ class _Message(msgspec.Struct):
     message: str = ""
 
 
-class Docker(Working):
+class Docker(docker_serving.Serving):
     """One daemon. `engine_id` is the daemon's own id, the key under which its cursor is kept."""
 
     def __init__(self, url: str, *, name: str = "default", allow: Sequence[str] = ()) -> None:
@@ -54,8 +54,6 @@ class Docker(Working):
         self._http = engine_http.Client(engine_http.Endpoint.parse(url))
         self._meeting = asyncio.Lock()
         self._dialect = docker_dialect.Dialect(self._ref)
-        self._steps = docker_services.Steps(self._ask, lambda: self._dialect, self.describe)
-        self._swarm = swarm.Swarm(self._ask, lambda: self.ref)
 
     @property
     def engine_id(self) -> str:
@@ -209,23 +207,6 @@ class Docker(Working):
         finally:
             await stream.aclose()
 
-    @does(actions.ListServices)
-    async def list_services(self, action: actions.ListServices, seconds: float) -> Services:
-        node, answer = await asyncio.gather(
-            self._swarm.node(seconds), self._ask("GET", "/containers/json?all=1", seconds)
-        )
-        rows = self._dialect.listed(answer.body)
-        found, missing = services.of_compose(self.ref, rows), ""
-        if node.manager:
-            try:
-                # A Swarm without a leader may hang; what compose runs is told all the same.
-                found += await self._swarm.services(seconds / 2)
-            except errors.EngineError as error:
-                missing = f"The services of its Swarm could not be asked for: {error.say()}"
-        elif node.state == "active":
-            found += services.of_worker(self.ref, rows)
-        return Services(rows=tuple(found), missing=missing)
-
     # ── changing ─────────────────────────────────────────────────────────────────────────────────────────────────
 
     @does(actions.Start)
@@ -259,17 +240,6 @@ class Docker(Working):
         await self._ask("DELETE", target, seconds, about=action.target.name)
         return Outcome(status=Status.DONE, took=time.monotonic() - began)
 
-    @does(actions.Scale)
-    async def scale(self, action: actions.Scale, seconds: float) -> Started:
-        target, wanted, timeout = action.target, action.replicas, float(action.timeout)
-        if services.is_compose(target):
-            # The host's owner allows each of its steps, or it is not begun.
-            for step in (actions.Start, actions.Stop, actions.Remove):
-                if not self._allows(step.verb):
-                    raise errors.Disallowed(step.verb, str(self.ref))
-            return self.jobs.begin(action.verb, lambda job: recipes.scale(self._steps, target, wanted, timeout, job))
-        return self.jobs.begin(action.verb, lambda job: self._swarm.scale(target, wanted, timeout, job))
-
     async def _change(self, target: Ref, path: str, seconds: float, *, already: str = "") -> Outcome:
         began = time.monotonic()
         try:
@@ -283,6 +253,9 @@ class Docker(Working):
         return Outcome(status=status, detail=already if status is Status.NOOP else "", took=time.monotonic() - began)
 
     # ── the one way to ask ───────────────────────────────────────────────────────────────────────────────────────
+
+    def _words(self) -> docker_dialect.Dialect:
+        return self._dialect
 
     async def _ask(
         self, method: str, target: str, seconds: float, *, about: str = "", body: Any = None

@@ -133,13 +133,17 @@ def _home(word: str, found: Sequence[Container], called: Callable[[Container], s
 
 
 def _services_named(word: str, name: str, pool: Sequence[Service]) -> Sequence[Service]:
-    return (
+    in_full = (
         _one(word, [row for row in pool if row.ref.name == name])
         or _one(word, [row for row in pool if name in row.words])
         or _one(word, [row for row in pool if row.ref.id == name])
         or _one(word, [row for row in pool if row.short == name])
-        or _one(word, [row for row in pool if any(one.startswith(name) for one in (row.ref.name, row.short))])
-        or _one(word, [row for row in pool if len(name) >= SHORTEST_ID and row.ref.id.startswith(name)])
+    )
+    # A project is typed in full too, and is no service, not even the only one it has.
+    if in_full or any(row.project == name.rstrip("/") for row in pool):
+        return in_full
+    return _one(word, [row for row in pool if any(one.startswith(name) for one in (row.ref.name, row.short))]) or _one(
+        word, [row for row in pool if len(name) >= SHORTEST_ID and row.ref.id.startswith(name)]
     )
 
 

@@ -94,7 +94,7 @@ class _Scaling:
         asleep = [row.ref for row in kept if row.state not in services.UP]
         if not surplus and not asleep and len(kept) == self._wanted:
             return self._end(Status.NOOP, f"has {self._wanted} already")
-        self._job.progress(f"{self._service.name}: {self._was} there, {self._wanted} wanted")
+        self._job.progress(f"{self._was} there, {self._wanted} wanted")
         made: list[Ref] = []
         if len(kept) < self._wanted:
             like = await self._steps.like(replicas, self._left())
@@ -118,7 +118,7 @@ class _Scaling:
         self._created.append(ref.name)
         await self._steps.start(ref, self._left() + LAST_STEP)
         made.append(ref)
-        self._job.progress(f"{self._service.name}: {len(self._created)} created")
+        self._job.progress(f"{len(self._created)} created")
 
     async def _wake(self, ref: Ref) -> None:
         await self._steps.start(ref, self._left() + LAST_STEP)
@@ -129,7 +129,7 @@ class _Scaling:
             await self._steps.stop(row.ref, self._left() + LAST_STEP)
         await self._steps.remove(row.ref, self._left() + LAST_STEP)
         self._removed.append(row.ref.name)
-        self._job.progress(f"{self._service.name}: {len(self._removed)} of {self._was - self._wanted} removed")
+        self._job.progress(f"{len(self._removed)} of {self._was - self._wanted} removed")
 
     async def _each(self, items: Sequence[Item], step: Callable[[Item], Awaitable[None]]) -> None:
         """In their order, a few at once; after the first that fails no other begins."""
@@ -167,7 +167,7 @@ class _Scaling:
                         continue
                 waiting.append((ref, row))
             up = already + len(fresh) - len(waiting)
-            self._job.progress(f"{self._service.name}: {up} of {self._wanted} run")
+            self._job.progress(f"{up} of {self._wanted} run")
             if not waiting:
                 return
             if self._left() <= 0:

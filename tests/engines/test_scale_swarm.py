@@ -139,3 +139,37 @@ async def test_a_service_that_changes_meanwhile_is_scaled_all_the_same(deck, clu
     assert "scaled from 1 to 2" in await told(deck, "scale twice=2")
     spec = cluster.api.inspect_service(name)["Spec"]
     assert beaten and spec["Labels"] == {"seen": "yes"} and spec["Mode"]["Replicated"]["Replicas"] == 2
+
+
+async def test_a_worker_tells_of_its_part_and_names_its_manager(valkey, cluster):
+    """Two daemons: the worker alone cannot scale; beside its manager the service is one and the manager is asked."""
+    cluster.serve("spread", replicas=2)
+    with private_dockerd() as other:
+        port = free_tcp_port()
+        token = cluster.api.inspect_swarm()["JoinTokens"]["Worker"]
+        here = f"127.0.0.2:{port}"
+        other.api.join_swarm([cluster.address], token, listen_addr=here, advertise_addr=here)
+        wait_for("the node", lambda: len(cluster.api.nodes({"role": "worker"})) == 1)
+        doors = [
+            registry.Door(kind="docker", url=daemon.url, name=name)
+            for daemon, name in ((other, "second"), (cluster.daemon, "first"))
+        ]
+        try:
+            cluster.api.update_node(
+                cluster.api.nodes({"role": "manager"})[0]["ID"],
+                cluster.api.nodes({"role": "manager"})[0]["Version"]["Index"],
+                {"Role": "manager", "Availability": "drain"},
+            )
+            wait_for("the tasks over there", lambda: len(other.api.containers()) == 2, 40)
+            async with Deck(valkey.url, [registry.open_engine(door) for door in doors], seconds=60) as deck:
+                row = (await told(deck, "services --engine '*/second'")).splitlines()[1].split()
+                assert row[:4] == ["spread", "swarm", "2", "here"]
+                text = await told(deck, "scale spread=1 --engine '*/second'", Ending.FAILED)
+                assert "is a worker of its Swarm: only a manager can scale spread" in text
+                assert "Its managers: 127.0.0.1" in text
+                rows = (await told(deck, "services")).splitlines()[1:]
+                assert [row.split()[:3] for row in rows] == [["spread", "replicated", "2/2"]]
+                assert "scaled from 2 to 1" in await told(deck, "scale spread=1")
+                assert "spread.1." in await told(deck, "ps spread")
+        finally:
+            other.api.leave_swarm(force=True)
