@@ -23,16 +23,25 @@ SAID = _changes.Said(command="scale", done="scaled", already="", undone="not sca
 async def plan(context: Context) -> Sequence[Action[Any]]:
     args = context.args
     wanted: dict[Ref, int] = {}
-    for name, number in _pairs(args["service"]):
+    said = list(_pairs(args["service"]))
+    if len(said) > MOST_SERVICES:
+        raise _too_many(len(said))
+    for name, number in said:
         query = Query(words=(name,), host=args["host"] or "", engine=args["engine"] or "", kind=Kind.SERVICE)
         for ref in await context.find.find(query):
             if wanted.setdefault(ref, number) != number:
                 raise errors.BadUsage(f"{ref.name} is given two numbers, {wanted[ref]} and {number}.", hint=EXAMPLE)
     if len(wanted) > MOST_SERVICES:
-        raise errors.BadUsage(f"That is {len(wanted)} services; scale takes at most {MOST_SERVICES} at once.")
+        raise _too_many(len(wanted))
     return [
         Scale(engine=ref.engine, target=ref, replicas=number, timeout=args["timeout"]) for ref, number in wanted.items()
     ]
+
+
+def _too_many(number: int) -> errors.BadUsage:
+    return errors.BadUsage(
+        f"That is {number} services; scale takes at most {MOST_SERVICES} at once.", hint="Name fewer of them."
+    )
 
 
 def _pairs(said: Sequence[str]) -> Iterator[tuple[str, int]]:
@@ -74,7 +83,7 @@ command = Command(
             take=Take.TARGET,
             many=True,
             required=True,
-            help="a service and how many of it: shop/web=3, or shop/web 3; of compose or a Swarm",
+            help="a service of compose or a Swarm and how many of it: shop/web=3, or shop/web 3",
         ),
         Arg(
             name="--timeout",

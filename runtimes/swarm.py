@@ -31,6 +31,7 @@ STEADY = 3.0  # seconds they all have to run
 SECOND_TRY = 2  # failed tasks of one place after which waiting on is no use
 LAST_LOOK = 10.0  # seconds
 _TASKS = msgspec.json.Decoder(list[swarm_dialect.Task])
+_SERVICE = msgspec.json.Decoder(dict[str, Any])
 _SERVICES = msgspec.json.Decoder(list[dict[str, Any]])
 
 
@@ -152,8 +153,7 @@ class Swarm:
 
     async def _inspect(self, target: Ref) -> dict[str, Any]:
         answer = await self._manage("GET", f"/services/{_id(target)}", target)
-        found: dict[str, Any] = msgspec.json.decode(answer)
-        return found
+        return _decode(_SERVICE, answer)
 
     async def _tasks(self, seconds: float, target: Ref | None = None) -> list[swarm_dialect.Task]:
         path = "/tasks"
