@@ -27,7 +27,7 @@ from core.kept import Rate
 from core.model.actions import Risk
 from core.ports import Call, Query
 from core.store import Store
-from runtimes import fleet, registry
+from runtimes import fleet, naming, registry
 from runtimes.mirror import Mirror, Watched
 
 log = structlog.get_logger(__name__)
@@ -64,11 +64,12 @@ class App:
     """How the chat's connection is, where there should be one."""
 
     async def names(self) -> Sequence[str]:
-        """The names of containers, for completion at this terminal; none when the engines are slow to say."""
+        """The names of containers, their projects and services, for completion at this terminal; none when the engines
+        are slow to say."""
         now = datetime.now(UTC)
         call = Call(id="names", who="", deadline=now + timedelta(seconds=1), invocation="")
         survey = await self.fleet.survey(Query(), call)
-        return sorted({row.ref.name for row in survey.rows})
+        return sorted({name for row in survey.rows for name in (row.ref.name, *naming.groups(row))})
 
     async def ready(self) -> tuple[bool, dict[str, Any]]:
         """Whether commands would work now, and each part's own word."""

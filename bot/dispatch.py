@@ -41,7 +41,7 @@ from runtimes.fleet import Fleet
 
 log = structlog.get_logger(__name__)
 AT_ONCE = 8  # actions of one plan that run side by side
-STAR = frozenset("*?")
+STAR = frozenset("*?/")
 MOST_ANSWERED = 10_000  # invocations remembered that the store could not be told of
 ENDINGS: tuple[tuple[type[errors.QuarterdeckError], Ending], ...] = (
     (errors.NotFound, Ending.NOTHING),
@@ -271,8 +271,8 @@ class Road:
     def _decide(self, inv: Invocation, plan: Sequence[Action[Any]], sight: Sight) -> Decision:
         decisions = [sight.decide(action, ref) for action in plan for ref in action.touches()]
         changes = [action for action in plan if action.risk is not Risk.READ and action.engine != desk.DESK]
-        if any(action.risk is Risk.DESTROY for action in changes):
-            decisions.append(_brake("brake:destroy", f"{inv.line.strip()} cannot be undone"))
+        if grave := next(filter(None, (action.grave() for action in changes)), ""):
+            decisions.append(_brake("brake:destroy", f"{inv.line.strip()} {grave}"))
         elif len(changes) > self._many:
             decisions.append(_brake("brake:many", f"this changes {len(changes)} things at once"))
         return policy.strictest(decisions)

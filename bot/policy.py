@@ -22,7 +22,9 @@ FACTS_LAST = timedelta(seconds=60)
 # What a bare `*` never covers: who may decide who may.
 NEVER_BY_STAR = "policy."
 # Refused on our own container and on whatever carries the protection label: nobody saws off the branch they sit on.
-PROTECTED_VERBS = frozenset(f"container.{word}" for word in ("stop", "kill", "pause", "remove", "restart"))
+PROTECTED_VERBS = frozenset(
+    ("service.scale", *(f"container.{word}" for word in ("stop", "kill", "pause", "remove", "restart")))
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

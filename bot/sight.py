@@ -11,14 +11,16 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
+import msgspec
+
 from bot import policy
 from core import errors
-from core.model.actions import Action, ListContainers, ListEvents, Risk
+from core.model.actions import Action, ListContainers, ListEvents, ListServices, Risk
 from core.model.events import Event
 from core.model.people import Identity, Place
 from core.model.policy import Decision, Policy, Verdict
 from core.model.refs import EngineRef, Facts, Kind, Ref
-from core.model.things import Container, Containers
+from core.model.things import Container, Containers, Service, Services
 from core.ports import Call, Query
 from runtimes import fleet
 
@@ -36,12 +38,16 @@ class Sight:
         self._stands: dict[str, policy.Stand] = {}
         self._rows: dict[str, Container] = {}
         self._ours: set[str] = set()  # ids among all rows seen
+        self._services: dict[Ref, Service] = {}
+        self._looked: dict[tuple[str, str], fleet.Survey[Service]] = {}
 
     def engines(self, query: Query) -> Sequence[EngineRef]:
         return self._fleet.engines(query)
 
     async def find(self, query: Query) -> Sequence[Ref]:
         self._fleet.engines(query)
+        if query.kind is Kind.SERVICE:
+            return await self._find_services(query)
         survey = await self._survey(query)
         rows = fleet.select(query, survey, self._visible)
         self._rows.update((row.ref.id, row) for row in rows)
@@ -52,7 +58,8 @@ class Sight:
         if action.listing:
             # A list is allowed if any row could be; the rows are then judged one by one.
             return policy.anything(stand, ref)
-        return policy.judge(stand, ref, self._facts(ref), self._now)
+        # All a service's parts must be allowed, and the strictest of what is asked for any of them holds.
+        return policy.strictest(policy.judge(stand, ref, facts, self._now) for facts in self._facts(ref))
 
     async def filter(self, action: Action[Any], value: Any) -> Any:
         """The part of a list the asker may see."""
@@ -64,6 +71,9 @@ class Sight:
             return Containers(
                 rows=tuple(row for row in listed.rows if self._visible(row)), source=listed.source, age=listed.age
             )
+        if isinstance(action, ListServices):
+            told: Services = value
+            return msgspec.structs.replace(told, rows=tuple(row for row in told.rows if self._shown(row)))
         if isinstance(action, ListEvents):
             return await self._seen(action, value)
         return value
@@ -71,7 +81,10 @@ class Sight:
     async def look_again(self, plan: Sequence[Action[Any]]) -> None:
         """Fresh facts for a plan made earlier. Raises Expired when a target is gone: a plan is never moved to whatever
         carries the name now."""
-        pinned = [ref for action in plan for ref in action.touches() if ref.kind is Kind.CONTAINER]
+        touched = [ref for action in plan for ref in action.touches()]
+        if services := [ref for ref in touched if ref.kind is Kind.SERVICE]:
+            await self._look_at_services(services)
+        pinned = [ref for ref in touched if ref.kind is Kind.CONTAINER]
         if not pinned:
             return
         survey = await self._survey(Query(), fresh=True)
@@ -86,18 +99,49 @@ class Sight:
                 )
             self._rows[ref.id] = rows[ref.id]
 
+    async def _find_services(self, query: Query) -> Sequence[Ref]:
+        key = (query.host, query.engine)
+        if key not in self._looked:
+            self._looked[key] = await self._survey_services(query)
+        rows = fleet.select_services(query, self._looked[key], self._shown)
+        self._services.update((row.ref, row) for row in rows)
+        return [row.ref for row in rows]
+
+    async def _survey_services(self, query: Query) -> fleet.Survey[Service]:
+        if self._policy.self_ids or self._policy.self_name:
+            await self._survey(Query(), fresh=True)  # which of all containers are ours
+        return await self._fleet.survey_services(query, self.call)
+
+    async def _look_at_services(self, pinned: Sequence[Ref]) -> None:
+        survey = await self._survey_services(Query())
+        rows = {row.ref: row for row in survey.rows}
+        for ref in pinned:
+            if ref not in rows and ref.engine in survey.missing:
+                raise survey.missing[ref.engine]
+            if ref not in rows:
+                raise errors.Expired(f"{ref.name} is gone since you asked; nothing was done.")
+            self._services[ref] = rows[ref]
+
     def _visible(self, row: Container) -> bool:
         stand = self._stand(ListContainers.verb, Risk.READ)
         return stand.open or policy.judge(stand, row.ref, row.facts(self._now), self._now).verdict is not Verdict.DENY
 
-    def _facts(self, ref: Ref) -> Facts | None:
+    def _shown(self, row: Service) -> bool:
+        stand = self._stand(ListServices.verb, Risk.READ)
+        judged = (policy.judge(stand, row.ref, facts, self._now) for facts in row.facts(self._now))
+        return stand.open or policy.strictest(judged).verdict is not Verdict.DENY
+
+    def _facts(self, ref: Ref) -> Sequence[Facts | None]:
+        if ref.kind is Kind.SERVICE:
+            found = self._services.get(ref)
+            return (None,) if found is None else found.facts(self._now, self._ours)
         row = self._rows.get(ref.id)
         if row is None:
-            return None
+            return (None,)
         facts = row.facts(self._now)
-        return replace(facts, protected=True) if ref.id in self._ours else facts
+        return (replace(facts, protected=True) if ref.id in self._ours else facts,)
 
-    async def _survey(self, query: Query, *, fresh: bool = False) -> fleet.Survey:
+    async def _survey(self, query: Query, *, fresh: bool = False) -> fleet.Survey[Container]:
         survey = await self._fleet.survey(query, self.call, fresh=fresh)
         self._ours |= policy.ours(self._policy, survey.rows)
         return survey
@@ -111,7 +155,7 @@ class Sight:
         return tuple(
             event
             for event in events
-            if policy.judge(stand, event.subject, self._facts(event.subject), self._now).verdict is not Verdict.DENY
+            if policy.judge(stand, event.subject, self._facts(event.subject)[0], self._now).verdict is not Verdict.DENY
         )
 
     def _stand(self, verb: str, risk: Risk) -> policy.Stand:

@@ -39,12 +39,13 @@ _TONES = {Ending.OK: Tone.GOOD, Ending.NOTHING: Tone.WARN, Ending.UNKNOWN: Tone.
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Said:
     """The words of one change: `restart`, `restarted`, `was already running`; `advice` follows a failure that holds the
-    word before it."""
+    word before it. Where `already` is empty the engine's own word stands; `undone` is `not restarted` unless given."""
 
     command: str
     done: str
     already: str
     advice: tuple[tuple[str, str], ...] = ()
+    undone: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,9 +109,10 @@ def _ended(said: Said, name: str, result: Result) -> Ended:
     match status:
         case Status.DONE:
             took = f" in {result.value.took:.1f} s" if result.value.took > 0 else ""
-            word, short = said.done, f"{said.done}{took}"
+            how = f" {detail}" if detail else ""
+            word, short = said.done, f"{said.done}{how}{took}"
         case Status.NOOP:
-            word, short = "unchanged", said.already
+            word, short = "unchanged", said.already or detail
         case Status.UNKNOWN:
             look = f"Nothing is tried again by itself; look with: {_line('ps', ref)}"
             because = _because(detail)
@@ -121,7 +123,7 @@ def _ended(said: Said, name: str, result: Result) -> Ended:
         case _:
             word = "refused" if ending is Ending.REFUSED else "failed"
             advice = "".join(f" {cure}" for sign, cure in said.advice if sign in detail.lower())
-            short = f"not {said.done}{_because(detail)}{advice}"
+            short = f"{said.undone or f'not {said.done}'}{_because(detail)}{advice}"
             sentence = f"{name} was {short}"
             return Ended(ref=ref, name=name, ending=ending, word=word, sentence=sentence, short=short)
     return Ended(ref=ref, name=name, ending=ending, word=word, sentence=f"{name} {short}.", short=short)

@@ -80,9 +80,9 @@ def engine_cells(columns: Sequence[str], engine: EngineRef) -> list[str]:
     return [engine.host if column == "HOST" else kind for column in columns]
 
 
-def matches(word: str, ref: Ref, service: str | None = None) -> bool:
-    """Whether a word means this thing: a name, the beginning of one, a glob, a compose service, the beginning of an id;
-    `name@host` and `name#id` narrow it."""
+def matches(word: str, ref: Ref, *groups: str | None) -> bool:
+    """Whether a word means this thing: a name, the beginning of one, a glob, one of the `groups` it is in (a project, a
+    service), the beginning of an id; `name@host` and `name#id` narrow it."""
     word, sharp, pinned = word.partition("#")
     name, at, place = word.partition("@")
     engine = ref.engine
@@ -94,10 +94,15 @@ def matches(word: str, ref: Ref, service: str | None = None) -> bool:
         return bool(at or pinned)
     return (
         ref.name.startswith(name)
-        or name == service
-        or fnmatch.fnmatchcase(ref.name, name)
+        or name.rstrip("/") in groups
+        or any(fnmatch.fnmatchcase(text, name) for text in (ref.name, *groups) if text and _alike(name, text))
         or (len(name) >= SHORTEST_ID and ref.id.startswith(name))
     )
+
+
+def _alike(pattern: str, text: str) -> bool:
+    """A pattern without a slash is about names, not about `project/service`."""
+    return ("/" in pattern) == ("/" in text)
 
 
 def labelled(labels: Sequence[str], having: dict[str, str]) -> bool:

@@ -1,9 +1,10 @@
-"""`ps`: which containers there are. Lists from every engine come in, filtered by permission; names and states are
-matched here, so that one engine that does not answer hides only its own rows."""
+"""`ps`: which containers there are, by project and service. Lists from every engine come in, filtered by permission;
+names and states are matched here, so that one engine that does not answer hides only its own rows."""
 
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -40,14 +41,17 @@ def render(context: Context, results: Sequence[Result]) -> Reply:
         blocks: list[Block] = [_nothing(context, known, unmatched)]
     else:
         where = _show.engine_columns(result.action.engine for result in results)
+        group = ["SERVICE"] if any(row.group for row in rows) else []
         table = [
             [
-                *(row.ref.name, row.ref.id[: _show.SHORT_ID], row.image, row.status or row.state, ports(row.ports)),
+                *(row.ref.name, row.ref.id[: _show.SHORT_ID]),
+                *([row.group] if group else []),
+                *(row.image, row.status or row.state, ports(row.ports)),
                 *_show.engine_cells(where, row.ref.engine),
             ]
             for row in rows
         ]
-        blocks = [Table(columns=("NAME", "ID", "IMAGE", "STATUS", "PORTS", *where), rows=table)]
+        blocks = [Table(columns=("NAME", "ID", *group, "IMAGE", "STATUS", "PORTS", *where), rows=table)]
         blocks += [Text(text=_no_such(word, known), tone=Tone.WARN) for word in unmatched]
     return Reply(blocks=(*blocks, *notes), ending=_ending(results, unmatched, refs))
 
@@ -77,11 +81,17 @@ def _wanted(args: Any, row: things.Container) -> bool:
 
 
 def _means(word: str, row: things.Container) -> bool:
-    return _show.matches(word, row.ref, row.service)
+    return _show.matches(word, row.ref, row.project, row.service, *things.group_words(row.project, row.service))
 
 
-def _order(row: things.Container) -> tuple[str, str, str, str]:
-    return (row.project or "", row.service or "", row.ref.name, str(row.ref.engine))
+def _order(row: things.Container) -> tuple[str, str, tuple[str | int, ...], str]:
+    """By project and service, so that what belongs together stands together; web-2 before web-10."""
+    return (row.project or "", row.service or "", _natural(row.ref.name), str(row.ref.engine))
+
+
+def _natural(name: str) -> tuple[str | int, ...]:
+    # Text and digits alternate, so that like is always held against like.
+    return tuple(int(part) if at % 2 else part for at, part in enumerate(re.split(r"([0-9]{1,9})", name)))
 
 
 def _nothing(context: Context, known: Sequence[things.Container], unmatched: Sequence[str]) -> Text:
@@ -98,7 +108,8 @@ def _nothing(context: Context, known: Sequence[things.Container], unmatched: Seq
 
 
 def _no_such(word: str, known: Sequence[things.Container]) -> str:
-    close = difflib.get_close_matches(word, sorted({row.ref.name for row in known}), n=3, cutoff=0.6)
+    names = {name for row in known for name in (row.ref.name, row.project, row.group) if name}
+    close = difflib.get_close_matches(word, sorted(names), n=3, cutoff=0.6)
     cure = f"Did you mean {' or '.join(close)}?" if close else "See what there is with: ps -a"
     return f"There is no container “{word}”. {cure}"
 

@@ -111,7 +111,12 @@ class Command:
             object.__setattr__(self, "args", (*self.args, SHARE))
 
 
-TARGETS = Arg(name="target", take=Take.TARGET, many=True, help="name, unique prefix, id prefix, or a glob like 'web-*'")
+TARGETS = Arg(
+    name="target",
+    take=Take.TARGET,
+    many=True,
+    help="name, unique prefix, id prefix, project, service (shop/web) or a glob like 'web-*'",
+)
 SELECTION = (
     Arg(name="--label", short="l", many=True, help="only containers with this label: key or key=value (globs allowed)"),
     Arg(name="--host", help="only on hosts of this name (globs allowed)"),

@@ -48,9 +48,10 @@ class Runtime(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Query:
-    """Which things a command means. Words are names, unique prefixes, id prefixes or globs; `labels` are `key` or
-    `key=glob`; `host` and `engine` are globs. No words with labels or host: all that match. `many`: several matches of
-    one plain word are refused as ambiguous unless it is a glob."""
+    """Which things a command means: containers, or services with `kind`. Words are names, unique prefixes, id prefixes
+    or globs, and for containers projects and services, which mean all of theirs (runtimes.naming tells the order);
+    `labels` are `key` or `key=glob`; `host` and `engine` are globs. No words with labels or host: all that match.
+    Several matches of one plain word are refused as ambiguous."""
 
     words: tuple[str, ...] = ()
     labels: tuple[str, ...] = ()

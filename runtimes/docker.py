@@ -24,9 +24,9 @@ from core.model.jobs import Started
 from core.model.refs import EngineRef, Ref
 from core.model.replies import Status
 from core.model.things import Container, Containers, Document, LogPage, Outcome
-from runtimes import docker_dialect, docker_logs, engine_http, transitions
+from runtimes import docker_dialect, docker_logs, docker_serving, engine_http, transitions
 from runtimes.adapter import does
-from runtimes.jobs import KEPT_LINES, Job, Working
+from runtimes.jobs import KEPT_LINES, Job
 
 NEWEST_API, OLDEST_API = (1, 47), (1, 24)
 DESCRIBE_AT_ONCE = 8
@@ -42,7 +42,7 @@ class _Message(msgspec.Struct):
     message: str = ""
 
 
-class Docker(Working):
+class Docker(docker_serving.Serving):
     """One daemon. `engine_id` is the daemon's own id, the key under which its cursor is kept."""
 
     def __init__(self, url: str, *, name: str = "default", allow: Sequence[str] = ()) -> None:
@@ -254,14 +254,19 @@ class Docker(Working):
 
     # ── the one way to ask ───────────────────────────────────────────────────────────────────────────────────────
 
-    async def _ask(self, method: str, target: str, seconds: float, *, about: str = "") -> engine_http.Response:
+    def _words(self) -> docker_dialect.Dialect:
+        return self._dialect
+
+    async def _ask(
+        self, method: str, target: str, seconds: float, *, about: str = "", body: Any = None
+    ) -> engine_http.Response:
         ends = time.monotonic() + seconds
         await self._meet(seconds)
         answer = await self._http.request(
             method,
             f"/v{self.api}{target}",
             deadline=max(0.05, ends - time.monotonic()),
-            body=b"" if method == "POST" else None,
+            body=msgspec.json.encode(body) if body is not None else b"" if method == "POST" else None,
         )
         if answer.status >= 400:
             self._refuse(answer.status, answer.body, about)
@@ -297,7 +302,8 @@ class Docker(Working):
         except msgspec.DecodeError:
             text = body[:256].decode("utf-8", "replace")
         if status == 404:
-            raise errors.NotFound(f"{about or 'That'} is gone: {self.ref} has no such container.")
+            said = f"{about} is gone: {self.ref} has no such container." if about else text.strip()
+            raise errors.NotFound(said or f"{self.ref} has no such thing.")
         raise errors.Rejected(status, text.strip())
 
 

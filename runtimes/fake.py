@@ -22,8 +22,8 @@ from core.model.events import Event, EventKind, Origin
 from core.model.jobs import Started
 from core.model.refs import EngineRef, Kind, Ref
 from core.model.replies import Status
-from core.model.things import Container, Containers, Document, LogLine, LogPage, Outcome
-from runtimes import status, transitions
+from core.model.things import Container, Containers, Document, LogLine, LogPage, Outcome, Service, Services
+from runtimes import fake_services, services, status, transitions
 from runtimes.adapter import does
 from runtimes.jobs import Job, Working
 
@@ -55,6 +55,8 @@ class FakeRuntime(Working):
         super().__init__(EngineRef(host=host, kind=kind), allow=allow)
         self.containers: dict[str, Container] = {}
         self.logs: dict[str, list[LogLine]] = {}
+        self.swarm: list[Service] = []
+        """Services of a Swarm it is a manager of; scaling one takes no time."""
         self.ring: deque[Event] = deque(maxlen=RING)
         self.reachable = True
         self.slow = 0.0
@@ -272,6 +274,17 @@ class FakeRuntime(Working):
         if not action.force:
             raise errors.Rejected(409, f"container {row.ref.name} is running: stop it first or force its removal")
         return await self._change(row.ref, seconds, (), "", (EventKind.KILLED, EventKind.DIED, EventKind.REMOVED))
+
+    @does(actions.ListServices)
+    async def list_services(self, action: actions.ListServices, seconds: float) -> Services:
+        await self._answer("services", seconds)
+        return Services(rows=(*services.of_compose(self.ref, self.containers.values()), *self.swarm))
+
+    @does(actions.Scale)
+    async def scale(self, action: actions.Scale, seconds: float) -> Started:
+        await self._answer("change", seconds)
+        work = fake_services.scaling(self, action)
+        return self.jobs.begin(action.verb, work)
 
     async def aclose(self) -> None:
         await super().aclose()

@@ -1,35 +1,35 @@
 """All engines as one: which answer, which things a query means, and who runs an action.
 
 A survey asks every engine in parallel and returns what was found together with what was missing: a dead engine is a
-value. Names resolve by exact name, then unique prefix, then id prefix; globs and labels select many. `visible` decides
-what the asker may know of, before anything is matched: a hidden thing is not found, word for word.
+value. What words mean is naming.py's. `visible` decides what the asker may know of, before anything is matched: a
+hidden thing is not found, word for word.
 """
 
 from __future__ import annotations
 
 import asyncio
-import difflib
 import fnmatch
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TypeVar
+from typing import Any, Generic, TypeVar
 
 from core import errors
-from core.model.actions import Action, ListContainers
-from core.model.refs import EngineRef, Ref
-from core.model.things import Container
+from core.model import things
+from core.model.actions import Action, ListContainers, ListServices
+from core.model.refs import EngineRef
+from core.model.things import Container, Service, Services
 from core.ports import Call, Query, Runtime
+from runtimes import naming
 
 R = TypeVar("R")
-SHORTEST_ID = 4
-GLOB_CHARACTERS = frozenset("*?[")
+Thing = TypeVar("Thing", Container, Service)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Survey:
+class Survey(Generic[Thing]):
     """What exists, as far as the engines answered: `rows` found, `missing` the engines that did not say."""
 
-    rows: Sequence[Container]
+    rows: Sequence[Thing]
     missing: Mapping[EngineRef, errors.QuarterdeckError] = field(default_factory=dict)
 
 
@@ -60,37 +60,48 @@ class Fleet:
             return self.desk
         raise errors.NotFound(f"There is no engine {ref} here any more.")
 
-    async def survey(self, query: Query, call: Call, *, fresh: bool = False) -> Survey:
+    async def survey(self, query: Query, call: Call, *, fresh: bool = False) -> Survey[Container]:
         """Every container on the engines the query reaches, unfiltered."""
+        reached = [runtime for runtime in self.runtimes if _reaches(query, runtime.ref)]
+        asked = [(one, ListContainers(engine=one.ref, fresh=fresh)) for one in reached]
+        answers, missing = await self._ask(asked, call)
+        return Survey(rows=[row for answer in answers for row in answer.rows], missing=missing)
 
-        async def one(runtime: Runtime) -> Sequence[Container] | errors.QuarterdeckError:
+    async def survey_services(self, query: Query, call: Call) -> Survey[Service]:
+        """Every service on the engines the query reaches and that know of such; one that several managers of a Swarm
+        tell of is there once."""
+        able = [one for one in self.runtimes if _reaches(query, one.ref) and ListServices.verb in one.verbs]
+        answers, missing = await self._ask([(one, ListServices(engine=one.ref)) for one in able], call)
+        told: Sequence[Services] = answers
+        for runtime, services in zip([one for one in able if one.ref not in missing], told, strict=True):
+            if services.missing:
+                missing[runtime.ref] = errors.EngineError(services.missing)
+        return Survey(rows=things.once([row for services in told for row in services.rows]), missing=missing)
+
+    async def _ask(
+        self, asked: Sequence[tuple[Runtime, Action[Any]]], call: Call
+    ) -> tuple[list[Any], dict[EngineRef, errors.QuarterdeckError]]:
+        async def one(runtime: Runtime, action: Action[Any]) -> Any:
             try:
-                return (await runtime.run(ListContainers(engine=runtime.ref, fresh=fresh), call)).rows
+                return await runtime.run(action, call)
             except errors.QuarterdeckError as error:
                 return error
 
-        reached = [runtime for runtime in self.runtimes if _reaches(query, runtime.ref)]
-        answers = await asyncio.gather(*(one(runtime) for runtime in reached))
-        rows: list[Container] = []
-        missing: dict[EngineRef, errors.QuarterdeckError] = {}
-        for runtime, answer in zip(reached, answers, strict=True):
-            if isinstance(answer, errors.QuarterdeckError):
-                missing[runtime.ref] = answer
-            else:
-                rows.extend(answer)
-        return Survey(rows=rows, missing=missing)
+        answers = await asyncio.gather(*(one(runtime, action) for runtime, action in asked))
+        missing = {
+            runtime.ref: answer
+            for (runtime, _), answer in zip(asked, answers, strict=True)
+            if isinstance(answer, errors.QuarterdeckError)
+        }
+        return [answer for answer in answers if not isinstance(answer, errors.QuarterdeckError)], missing
 
 
-def select(query: Query, survey: Survey, visible: Callable[[Container], bool]) -> Sequence[Container]:
+def select(query: Query, survey: Survey[Container], visible: Callable[[Container], bool]) -> Sequence[Container]:
     """The containers a query means. Raises NotFound (with what was close), Ambiguous, or the error of an engine that
     could not say."""
     rows = [row for row in survey.rows if visible(row) and _labelled(query.labels, row)]
-    chosen: dict[Ref, Container] = {}
-    for word in query.words:
-        for row in _matches(word, rows, survey):
-            chosen.setdefault(row.ref, row)
     if query.words:
-        return tuple(chosen.values())
+        return naming.containers(query.words, rows, survey.missing)
     if not rows:
         if survey.missing:
             raise next(iter(survey.missing.values()))
@@ -99,69 +110,15 @@ def select(query: Query, survey: Survey, visible: Callable[[Container], bool]) -
     return rows
 
 
-def _matches(word: str, rows: Sequence[Container], survey: Survey) -> Sequence[Container]:
-    name, at, place = word.partition("@")
-    place, sharp, pinned = place.partition("#") if at else (place, "", "")
-    if not at:
-        name, sharp, pinned = name.partition("#")
-    pool = [row for row in rows if _placed(row.ref.engine, place)] if place else rows
-    if sharp:
-        pool = [row for row in pool if row.ref.id.startswith(pinned)]
-    if not name and sharp and pinned:
-        found = pool
-    elif GLOB_CHARACTERS & set(name):
-        found = [row for row in pool if fnmatch.fnmatchcase(row.ref.name, name)]
-        if not found:
-            raise _not_found(word, rows, survey)
-        return found
-    else:
-        found = _named(name, pool)
-    if not found:
-        raise _not_found(word, rows, survey)
-    if len(found) > 1:
-        same_name = len({row.ref.name for row in found}) < len(found)
-        raise errors.Ambiguous(
-            word, [f"{row.ref.name}@{row.ref.engine}" if same_name else row.ref.name for row in found]
-        )
-    return found
-
-
-def _named(name: str, rows: Iterable[Container]) -> list[Container]:
-    """Exact names before prefixes before ids: what somebody typed in full must never mean another thing."""
-    if not name:
-        return []
-    everything = list(rows)
-    return (
-        [row for row in everything if row.ref.name == name]
-        or [row for row in everything if row.ref.id == name]
-        or [row for row in everything if row.ref.name.startswith(name)]
-        or [row for row in everything if len(name) >= SHORTEST_ID and row.ref.id.startswith(name)]
-    )
-
-
-def _not_found(word: str, rows: Sequence[Container], survey: Survey) -> errors.QuarterdeckError:
-    if survey.missing:
-        engine, error = next(iter(survey.missing.items()))
-        return errors.Unreachable(
-            f"“{word}” is not on the engines that answered, and {engine} did not answer: {error.message}",
-            hint=error.hint,
-        )
-    name = word.partition("@")[0].partition("#")[0]
-    close = difflib.get_close_matches(name, sorted({row.ref.name for row in rows}), n=3, cutoff=0.6)
-    hint = f"Did you mean {' or '.join(close)}?" if close else "See what there is with: ps -a"
-    return errors.NotFound(f"There is no container “{word}”.", hint=hint)
+def select_services(query: Query, survey: Survey[Service], visible: Callable[[Service], bool]) -> Sequence[Service]:
+    """As `select`, for services."""
+    return naming.services(query.words, [row for row in survey.rows if visible(row)], survey.missing)
 
 
 def _reaches(query: Query, engine: EngineRef) -> bool:
     return (not query.host or fnmatch.fnmatchcase(engine.host, query.host)) and (
-        not query.engine or _placed(engine, query.engine)
+        not query.engine or naming.placed(engine, query.engine)
     )
-
-
-def _placed(engine: EngineRef, pattern: str) -> bool:
-    """`docker`, `docker/host7`, `host7`, `docker/host7/rootless`; globs allowed."""
-    words = (engine.kind, engine.host, f"{engine.kind}/{engine.host}", str(engine))
-    return any(fnmatch.fnmatchcase(text, pattern) for text in words)
 
 
 def _labelled(labels: Sequence[str], row: Container) -> bool:

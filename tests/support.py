@@ -49,6 +49,12 @@ def wait_for(what: str, true: Any, seconds: float = 20.0, *, pause: float = 0.02
     raise AssertionError(f"waited {seconds} s for {what}")
 
 
+def free_tcp_port() -> int:
+    with socket.socket() as door:
+        door.bind(("127.0.0.1", 0))
+        return int(door.getsockname()[1])
+
+
 class Dockerd:
     """One private dockerd. `api` is docker-py's low-level client: an implementation other than ours to check
     against."""

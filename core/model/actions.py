@@ -15,7 +15,7 @@ from typing import Any, ClassVar, Generic, TypeVar
 
 from core.model.events import Event
 from core.model.refs import EngineRef, Kind, Ref
-from core.model.things import Containers, Document, Outcome
+from core.model.things import Containers, Document, Outcome, Services
 
 R_co = TypeVar("R_co", covariant=True)
 
@@ -43,6 +43,10 @@ class Action(Generic[R_co]):
     def patience(self) -> float:
         """Seconds this may take before it counts as timed out."""
         return 10.0
+
+    def grave(self) -> str:
+        """Why this is asked about before it is done, as the end of a sentence; empty where it need not be."""
+        return "cannot be undone" if self.risk is Risk.DESTROY else ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -153,6 +157,30 @@ class Remove(On[Outcome]):
 
     def patience(self) -> float:
         return 30.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ListServices(Action[Services]):
+    """What compose projects and a Swarm run; a Swarm's managers know it whole, a worker only its own part."""
+
+    verb = "service.list"
+    listing = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scale(On[Any]):
+    """Makes `replicas` of a service run, as a job; `timeout`: seconds until they all have to."""
+
+    verb = "service.scale"
+    risk = Risk.CHANGE
+    replicas: int
+    timeout: int = 120
+
+    def patience(self) -> float:
+        return self.timeout + 30.0
+
+    def grave(self) -> str:
+        return f"leaves nothing of {self.target.name} running" if self.replicas == 0 else ""
 
 
 def every(root: type[Action[Any]] = Action) -> Iterator[type[Action[Any]]]:

@@ -31,18 +31,20 @@ VERDICT_OF = {Ask.CONFIRM: Verdict.CONFIRM, Ask.APPROVE: Verdict.APPROVE, Ask.DE
 
 # Named sets of verbs that config and chat may grant by name; config adds its own under `roles:`.
 ROLES: Mapping[str, tuple[str, ...]] = {
-    "viewer": ("container.list", "container.inspect", "container.logs", "event.list"),
+    "viewer": ("container.list", "container.inspect", "container.logs", "event.list", "service.list"),
     "operator": (
         "container.list",
         "container.inspect",
         "container.logs",
         "event.list",
+        "service.list",
         "container.start",
         "container.stop",
         "container.restart",
         "container.pause",
         "container.unpause",
         "container.kill",
+        "service.scale",
     ),
     "admin": ("*", "policy.*"),
 }

@@ -3,7 +3,7 @@ document."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -17,6 +17,8 @@ HEALTHS = ("starting", "healthy", "unhealthy")
 # Labels by which engines' front ends group containers: docker compose, podman-compose and quadlet (same labels), swarm.
 PROJECT_LABELS = ("com.docker.compose.project", "com.docker.stack.namespace", "io.podman.compose.project")
 SERVICE_LABELS = ("com.docker.compose.service", "com.docker.swarm.service.name", "io.podman.compose.service")
+ONE_OFF_LABEL = "com.docker.compose.oneoff"
+SWARM_SERVICE_LABEL = "com.docker.swarm.service.id"
 # A container that carries this label is never stopped, killed, paused, restarted or removed by Quarterdeck.
 PROTECTED_LABEL = "quarterdeck.protected"
 
@@ -65,6 +67,16 @@ class Container(msgspec.Struct, frozen=True, gc=False):
     def service(self) -> str | None:
         return _first(self.labels, SERVICE_LABELS)
 
+    @property
+    def one_off(self) -> bool:
+        """Made by `docker compose run`: it carries its service's labels and is none of its replicas."""
+        return self.labels.get(ONE_OFF_LABEL, "").lower() == "true"
+
+    @property
+    def group(self) -> str:
+        """What people call the service it belongs to: `shop/web`, in a Swarm `shop_web`; empty outside of one."""
+        return group(self.project, self.service)
+
     def facts(self, at: datetime) -> Facts:
         return Facts(
             labels=self.labels,
@@ -72,9 +84,28 @@ class Container(msgspec.Struct, frozen=True, gc=False):
             state=self.state,
             project=self.project,
             service=self.service,
-            protected=self.labels.get(PROTECTED_LABEL, "").lower() in ("1", "true", "yes"),
+            protected=protected(self.labels),
             at=at,
         )
+
+
+def protected(labels: Mapping[str, str]) -> bool:
+    return labels.get(PROTECTED_LABEL, "").lower() in ("1", "true", "yes")
+
+
+def group(project: str | None, service: str | None) -> str:
+    # A stack's services carry its name already: `shop_web` of `shop`.
+    if project and service and not service.startswith(f"{project}_"):
+        return f"{project}/{service}"
+    return service or project or ""
+
+
+def group_words(project: str | None, service: str | None) -> tuple[str, ...]:
+    """What people type for a service of a project: `shop/web` and `shop_web`; none where it has no project."""
+    if not (project and service):
+        return ()
+    bare = service.removeprefix(f"{project}_")
+    return (f"{project}/{bare}", f"{project}_{bare}")
 
 
 def _first(labels: dict[str, str], keys: Sequence[str]) -> str | None:
@@ -87,6 +118,70 @@ class Containers(msgspec.Struct, frozen=True):
     rows: tuple[Container, ...]
     source: str = "engine"
     age: float = 0.0
+
+
+class Service(msgspec.Struct, frozen=True):
+    """A service: what a compose project or a Swarm runs several alike of.
+
+    `mode` is `compose`, or Swarm's `replicated`, `global`, `replicated-job`, `global-job`; `swarm` where all we know
+    are this worker's own tasks. `desired` is None where the engine cannot say. `labels` has each different set of
+    labels its parts carry, since permission must hold for all of them; `members` are the ids of its containers as far
+    as known. `health` and `update` are sentences, empty where there is nothing to say.
+    """
+
+    ref: Ref
+    mode: str
+    image: str
+    running: int
+    desired: int | None
+    labels: tuple[dict[str, str], ...]
+    project: str | None = None
+    service: str = ""
+    members: tuple[str, ...] = ()
+    ports: tuple[Port, ...] = ()
+    health: str = ""
+    update: str = ""
+
+    @property
+    def words(self) -> tuple[str, ...]:
+        """What it is called in full, whoever says it: `shop/web`, `shop_web`."""
+        return tuple(dict.fromkeys((self.ref.name, *group_words(self.project, self.service))))
+
+    @property
+    def short(self) -> str:
+        return self.service.removeprefix(f"{self.project}_") if self.project else self.service
+
+    def facts(self, at: datetime, self_ids: Collection[str] = ()) -> tuple[Facts, ...]:
+        """One for each different set of labels. It is protected where one of its containers is, or is one of ours."""
+        ours = any(member in self_ids for member in self.members)
+        return tuple(
+            Facts(
+                labels=labels,
+                image=self.image,
+                project=self.project,
+                service=self.service,
+                protected=ours or any(map(protected, self.labels)),
+                at=at,
+            )
+            for labels in self.labels or ({},)
+        )
+
+
+class Services(msgspec.Struct, frozen=True):
+    """The services of one engine; `missing` says what of them could not be asked for."""
+
+    rows: tuple[Service, ...]
+    missing: str = ""
+
+
+def once(rows: Iterable[Service]) -> list[Service]:
+    """Each Swarm service once, though several of its nodes tell of it: what a manager says stands before a worker's."""
+    kept: dict[object, Service] = {}
+    for row in rows:
+        key = row.ref if row.mode == "compose" else row.ref.id
+        if key not in kept or (kept[key].desired is None and row.desired is not None):
+            kept[key] = row
+    return list(kept.values())
 
 
 class Document(msgspec.Struct, frozen=True):

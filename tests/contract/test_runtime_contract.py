@@ -9,6 +9,7 @@ import pytest
 from core import errors
 from core.model import actions
 from core.model.events import EventKind
+from core.model.jobs import ReadJob, Started
 from core.model.refs import EngineRef, Kind, Ref
 from core.model.replies import Status
 from core.ports import Call
@@ -222,7 +223,7 @@ async def test_what_an_engine_lacks_or_its_owner_forbids_is_refused_by_name(grou
     try:
         # Reading and ending a job is part of what began it.
         jobs_too = {"job.read", "job.stop", "job.stop-any"} & ground.runtime.verbs
-        assert tight.verbs == {"container.list", "event.list", "container.logs"} | jobs_too
+        assert tight.verbs == {"container.list", "event.list", "service.list", "container.logs"} | jobs_too
         call = Call(id="t", who="t", deadline=datetime.now(UTC) + timedelta(seconds=9), invocation="t")
         with pytest.raises(errors.Disallowed, match="container.stop"):
             await tight.run(actions.Stop(engine=tight.ref, target=await ground.ref("it")), call)
@@ -262,3 +263,85 @@ async def test_an_engine_that_is_not_there_is_a_sentence_with_its_cure(kind, tmp
         await runtime.run(actions.Stop(engine=runtime.ref, target=target), call)
     assert not caught.value.sent
     await runtime.aclose()
+
+
+def replica(number, **more):
+    return {
+        "com.docker.compose.project": "shop",
+        "com.docker.compose.service": "web",
+        "com.docker.compose.container-number": str(number),
+        "com.docker.compose.oneoff": "False",
+        **more,
+    }
+
+
+async def ended(ground, action):
+    """The outcome of a job, and the progress it told."""
+    started = await ground.do(action)
+    assert isinstance(started, Started)
+    cursor, told = "", []
+    while True:
+        page = await ground.do(ReadJob(engine=ground.runtime.ref, job=started.job, cursor=cursor, wait=1.0))
+        cursor = page.cursor
+        told += [page.progress] if page.progress and page.progress not in told else []
+        if page.outcome is not None:
+            return page.outcome, told
+
+
+async def test_services_are_what_several_alike_are_replicas_of(ground):
+    if actions.ListServices.verb not in ground.runtime.verbs:
+        pytest.skip(f"{ground.runtime.ref.kind} knows no services")
+    ground.daemon.run("shop-web-2", labels=replica(2, env="prod"), start=False)
+    ground.daemon.run("shop-web-1", labels=replica(1))
+    ground.daemon.run("once", labels=replica(3, **{"com.docker.compose.oneoff": "True"}))
+    ground.daemon.run("alone")
+    (row,) = (await ground.do(actions.ListServices(engine=ground.runtime.ref))).rows
+    assert (row.ref.kind, row.ref.id, row.ref.name, row.mode) == (Kind.SERVICE, "shop/web", "shop/web", "compose")
+    assert (row.project, row.service, row.running, row.desired) == ("shop", "web", 1, 2)
+    known = await ground.rows()
+    assert row.members == (known["shop-web-1"].ref.id, known["shop-web-2"].ref.id)
+    # Each different set of labels, for permission to look at.
+    assert [labels.get("env") for labels in row.labels] == [None, "prod"]
+
+
+async def test_scaling_makes_like_ones_and_takes_the_newest_away(ground):
+    if actions.Scale.verb not in ground.runtime.verbs:
+        pytest.skip(f"{ground.runtime.ref.kind} scales nothing")
+    ground.daemon.run("shop-web-1", labels=replica(1))
+    ground.daemon.run("shop-web-3", labels=replica(3))
+    (row,) = (await ground.do(actions.ListServices(engine=ground.runtime.ref))).rows
+    up = actions.Scale(engine=row.ref.engine, target=row.ref, replicas=4, timeout=30)
+    outcome, told = await ended(ground, up)
+    assert (outcome.status, outcome.detail) == (Status.DONE, "from 2 to 4")
+    assert told[-1] == "4 of 4 run"
+    assert {name: row.state for name, row in (await ground.rows()).items()} == {
+        f"shop-web-{number}": "running" for number in (1, 2, 3, 4)
+    }
+    outcome, _ = await ended(ground, up)
+    assert (outcome.status, outcome.detail) == (Status.NOOP, "has 4 already")
+    down = actions.Scale(engine=row.ref.engine, target=row.ref, replicas=2, timeout=30)
+    outcome, _ = await ended(ground, down)
+    assert (outcome.status, outcome.detail) == (Status.DONE, "from 4 to 2")
+    assert set(await ground.rows()) == {"shop-web-1", "shop-web-2"}
+    gone = Ref(engine=row.ref.engine, kind=Kind.SERVICE, id="shop/none", name="shop/none")
+    outcome, _ = await ended(ground, actions.Scale(engine=row.ref.engine, target=gone, replicas=2))
+    assert outcome.status == Status.FAILED and "docker compose up" in outcome.detail
+
+
+async def test_a_host_that_forbids_a_step_forbids_the_whole(ground):
+    if actions.Scale.verb not in ground.runtime.verbs:
+        pytest.skip(f"{ground.runtime.ref.kind} scales nothing")
+    ground.daemon.run("shop-web-1", labels=replica(1))
+    (row,) = (await ground.do(actions.ListServices(engine=ground.runtime.ref))).rows
+    tight = registry.open_engine(
+        registry.Door(
+            kind=ground.runtime.ref.kind, url=ground.daemon.url, allow=("*.list", "service.scale", "container.start")
+        )
+    )
+    try:
+        call = Call(id="t", who="t", deadline=datetime.now(UTC) + timedelta(seconds=9), invocation="t")
+        with pytest.raises(errors.Disallowed, match="container.stop"):
+            await tight.run(actions.Scale(engine=tight.ref, target=row.ref, replicas=2), call)
+        assert set(await ground.rows()) == {"shop-web-1"}
+    finally:
+        await tight.aclose()

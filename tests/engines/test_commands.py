@@ -16,7 +16,9 @@ from tests.support import wait_for
 # Line, what its reply holds, and the state of `web` afterwards (None: gone). Of each command one of its own examples,
 # but for tokens and ids, which are filled in.
 LINES = {
-    "ps": ("ps web", r"web +[0-9a-f]{12}", "running"),
+    "ps": ("ps web", r"web +[0-9a-f]{12} +shop/front", "running"),
+    "services": ("services shop", r"shop/front +compose +1/1", "running"),
+    "scale": ("scale front=0", r"leaves nothing of shop/front running", "running"),
     "logs": ("logs web --tail 500 -t", r"\d{4}-\d\d-\d\dT\S+Z hello", "running"),
     "job": ("job stop {job}", r"^Stopped", "running"),
     "inspect": (
@@ -45,6 +47,9 @@ LINES = {
 }
 
 
+FRONT = {"com.docker.compose.project": "shop", "com.docker.compose.service": "front"}
+
+
 @pytest.fixture
 async def deck(valkey, dockerd):
     engine = registry.open_engine(registry.Door(kind="docker", url=dockerd.url))
@@ -62,7 +67,7 @@ def test_every_command_has_its_line():
 @pytest.mark.parametrize("name", LINES)
 async def test_a_command_on_a_real_daemon(deck, dockerd, name):
     line, shown, state = LINES[name]
-    dockerd.run("web", "echo hello; exec sleep 3600")
+    dockerd.run("web", "echo hello; exec sleep 3600", labels=FRONT)
     wait_for("the first line", lambda: b"hello" in dockerd.api.logs("web"))
     granted = terminal.render(await deck.say("grant group:sre operator"))
     filled = {"{grant}": re.search(r"g-[0-9a-f]{6}", granted)[0]}
@@ -84,7 +89,7 @@ async def test_a_command_on_a_real_daemon(deck, dockerd, name):
     text = terminal.render(reply)
     if following is not None:
         assert "1 line; was stopped" in terminal.render(await following)
-    assert reply.ending is (Ending.ASKED if name == "rm" else Ending.OK), text
+    assert reply.ending is (Ending.ASKED if name in ("rm", "scale") else Ending.OK), text
     assert re.search(shown, text, re.MULTILINE), text
     assert json.loads(terminal.to_json(reply))["ending"] == reply.ending
     left = {row["Names"][0]: row["State"] for row in dockerd.api.containers(all=True)}

@@ -14,6 +14,7 @@ from core.model.events import EventKind
 from core.model.people import Identity
 from core.model.policy import Grant, Policy
 from core.model.replies import Ending
+from runtimes import recipes
 from runtimes.fake import FakeRuntime
 from tests.road import WORDS, Deck
 
@@ -24,6 +25,12 @@ SHOP = {"app": "shop", "team": "shop", "com.docker.compose.project": "shop", "co
 # What a command would have nothing to do on as the fleet stands.
 SHOP_NAMES = ("web", "api", "shop-front", "shop-cart")
 IDLE = {"start": SHOP_NAMES, "rm": ("batch-1", "batch-2")}
+
+
+@pytest.fixture(autouse=True)
+def _soon(monkeypatch):
+    """What was started counts as running at the first look."""
+    monkeypatch.setattr(recipes, "STEADY", 0.0)
 
 
 @pytest.fixture
@@ -88,10 +95,10 @@ async def test_an_example_does_what_it_promises(valkey, engines, command, line):
             assert not changes(engines)
             replies.append(await deck.say(replies[0].buttons[0].line))
         assert replies[-1].ending is Ending.OK, terminal.render(replies[-1])
-    acts = command.risk != Risk.READ and any(verb.startswith("container.") for verb in command.verbs)
+    acts = command.risk != Risk.READ and any(verb.startswith(("container.", "service.")) for verb in command.verbs)
     assert bool(changes(engines)) == (acts or command.name == "confirm")
     # Nothing is removed unasked, nor are the four of the shop changed at once.
-    assert (len(replies) == 2) == (command.name == "rm" or (acts and "app=shop" in line))
+    assert (len(replies) == 2) == (command.name == "rm" or (acts and "app=shop" in line) or line.endswith("=0"))
     for shown in replies:
         text = terminal.render(shown, width=100)
         assert text.strip() and "\x1b" not in text
@@ -103,6 +110,9 @@ async def test_an_example_does_what_it_promises(valkey, engines, command, line):
 SEEN = {
     "ps --label app=shop --health unhealthy": ("shop-cart",),
     "ps 'shop-*' --host 'prod-*' -q": (),
+    "services shop": ("shop/front", "compose", "4/4"),
+    "services 'shop/*' --host 'prod-*'": ("1 unhealthy",),
+    "scale shop/front 6 --timeout 300": ("scaled from 4 to 6",),
     "logs 'shop-*' --since 1h --stderr": ("cart: out of stock",),
     "logs web api --since 10m": ("web | web is up", "api | api is up"),
     "inspect web -f '{{index .Config.Labels \"com.docker.compose.project\"}}'": ("shop",),

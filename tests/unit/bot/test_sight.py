@@ -12,7 +12,7 @@ from core.model import desk as asked
 from core.model.events import EventKind
 from core.model.people import Identity, Place
 from core.model.policy import Ask, Grant, Guard, Policy, Verdict
-from core.model.refs import Selector
+from core.model.refs import Kind, Selector
 from core.ports import Call, Query
 from runtimes.fake import FakeRuntime
 from runtimes.fleet import Fleet
@@ -22,6 +22,7 @@ OPS = Place(channel="#ops")
 DEV = Selector(labels=(("env", "dev"),))
 DEV_ONLY = Grant(id="dev", who="everyone", can=("*",), on=DEV)
 ALL = Grant(id="all", who="everyone", can=("*",))
+ALL_READS = Grant(id="reads", who="everyone", can=("risk:read",))
 
 
 class Yard:
@@ -138,7 +139,7 @@ async def test_looking_again_is_fresh_and_never_moves_a_plan_to_another_thing_of
         yard.one.happen(EventKind.DIED, yard.web, exit_code="0")
     await view.look_again(plan)
     assert view.decide(plan[0], yard.web).verdict is Verdict.ALLOW
-    assert view._facts(yard.web).state == "exited"
+    assert view._facts(yard.web)[0].state == "exited"
     yard.one.happen(EventKind.REMOVED, yard.web)
     yard.one.add("web", labels={"env": "dev"})
     with pytest.raises(errors.Expired, match=r"web \(.{12}\) is gone") as caught:
@@ -182,3 +183,117 @@ async def test_our_store_is_protected_wherever_the_look_that_found_it_came_from(
     stranger = yard.seen_by(ALL)
     await stranger.find(Query(words=("store",)))
     assert rule(stranger, store) == "all"
+
+
+# ── services ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def part(number, **labels):
+    return {
+        "com.docker.compose.project": "shop",
+        "com.docker.compose.service": "web",
+        "com.docker.compose.container-number": str(number),
+        **labels,
+    }
+
+
+async def service(view, word="shop/web"):
+    (ref,) = await view.find(Query(words=(word,), kind=Kind.SERVICE))
+    return ref
+
+
+def to(ref, replicas):
+    return actions.Scale(engine=ref.engine, target=ref, replicas=replicas)
+
+
+async def test_a_service_is_decided_on_its_project_its_name_and_its_labels(yard):
+    yard.one.add("shop-web-1", labels=part(1, env="dev"))
+    for on, verdict in (
+        (Selector(project="shop"), Verdict.ALLOW),
+        (Selector(service="web"), Verdict.ALLOW),
+        (Selector(name="shop/*"), Verdict.ALLOW),
+        (DEV, Verdict.ALLOW),
+        (Selector(project="blog"), Verdict.DENY),
+        (Selector(labels=(("env", "prod"),)), Verdict.DENY),
+    ):
+        view = yard.seen_by(ALL_READS, Grant(id="s", who="everyone", can=("service.scale",), on=on))
+        ref = await service(view)
+        assert view.decide(to(ref, 3), ref).verdict is verdict, on
+    # Never found by this view: nothing is known of it.
+    blind = yard.seen_by(Grant(id="s", who="everyone", can=("service.scale",), on=DEV))
+    assert blind.decide(to(ref, 3), ref).verdict is Verdict.DENY
+
+
+async def test_every_part_of_a_service_must_be_allowed_and_any_may_brake_it(yard):
+    yard.one.add("shop-web-1", labels=part(1, env="dev"))
+    yard.one.add("shop-web-2", labels=part(2, env="prod"))
+    view = yard.seen_by(ALL_READS, Grant(id="s", who="everyone", can=("service.scale",), on=DEV))
+    ref = await service(view)
+    assert view.decide(to(ref, 3), ref).verdict is Verdict.DENY
+    prod = Guard(id="prod", can=("service.scale",), ask=Ask.APPROVE, on=Selector(labels=(("env", "prod"),)))
+    view = yard.seen_by(ALL, guards=[prod])
+    ref = await service(view)
+    assert view.decide(to(ref, 3), ref).verdict is Verdict.APPROVE
+
+
+async def test_a_service_one_may_not_list_does_not_exist(yard):
+    yard.one.add("shop-web-1", labels=part(1, env="prod"))
+    view = yard.seen_by(DEV_ONLY)
+    with pytest.raises(errors.NotFound) as hidden:
+        await service(view)
+    with pytest.raises(errors.NotFound) as absent:
+        await service(view, "shop/wob")
+    assert hidden.value.say() == absent.value.say().replace("shop/wob", "shop/web")
+    listing = actions.ListServices(engine=yard.one.ref)
+    whole = await yard.fleet.run(listing, view.call)
+    assert [row.ref.name for row in whole.rows] == ["shop/web"]
+    assert (await view.filter(listing, whole)).rows == ()
+    assert await yard.seen_by(ALL).filter(listing, whole) == whole
+
+
+async def test_a_service_with_our_own_or_a_protected_container_is_never_scaled(yard):
+    yard.one.add("shop-web-1", labels=part(1))
+    mine = yard.one.add("shop-web-2", labels=part(2))
+    view = yard.seen_by(ALL, self_ids=frozenset({mine.id}))
+    ref = await service(view)
+    decision = view.decide(to(ref, 1), ref)
+    assert (decision.verdict, decision.rule) == (Verdict.DENY, "self-protection")
+    yard.two.add("blog-web-1", labels=part(1) | {"com.docker.compose.project": "blog", "quarterdeck.protected": "true"})
+    view = yard.seen_by(ALL)
+    ref = await service(view, "blog/web")
+    assert view.decide(to(ref, 0), ref).rule == "self-protection"
+
+
+async def test_the_service_that_holds_our_store_is_never_scaled(yard):
+    mine = yard.one.add("shop-bot-1", labels=part(1) | {"com.docker.compose.service": "bot"})
+    yard.one.add("shop-valkey-1", labels=part(1) | {"com.docker.compose.service": "valkey"})
+    view = yard.seen_by(ALL, self_ids=frozenset({mine.id}), store_host="valkey")
+    ref = await service(view, "valkey")
+    assert view.decide(to(ref, 0), ref).rule == "self-protection"
+
+
+async def test_looking_again_at_a_service_is_fresh_and_needs_it_to_be_there(yard):
+    first = yard.one.add("shop-web-1", labels=part(1))
+    view = yard.seen_by(ALL)
+    ref = await service(view)
+    yard.one.add("shop-web-2", labels=part(2, **{"quarterdeck.protected": "true"}))
+    await view.look_again((to(ref, 0),))
+    assert view.decide(to(ref, 0), ref).verdict is Verdict.DENY
+    for row in list(yard.one.containers.values()):
+        if row.labels.get("com.docker.compose.project"):
+            yard.one.happen(EventKind.REMOVED, row.ref)
+    assert first.id not in yard.one.containers
+    with pytest.raises(errors.Expired, match="shop/web is gone"):
+        await view.look_again((to(ref, 0),))
+    yard.one.reachable = False
+    with pytest.raises(errors.Unreachable):
+        await view.look_again((to(ref, 0),))
+
+
+async def test_an_engine_that_is_away_is_said_where_a_service_is_looked_for(yard):
+    yard.one.add("shop-web-1", labels=part(1))
+    yard.two.reachable = False
+    view = yard.seen_by(ALL)
+    await service(view)
+    with pytest.raises(errors.Unreachable, match="docker/h2 did not answer"):
+        await service(view, "blog/web")

@@ -37,9 +37,10 @@ def shown(reply: Any) -> str:
 async def test_ps_shows_what_runs_and_sorts_by_project(world):
     reply = await world.say("ps")
     assert names(reply) == ["web-2", "web"]  # no project sorts before project shop
-    assert reply.blocks[0].columns == ("NAME", "ID", "IMAGE", "STATUS", "PORTS")
+    assert reply.blocks[0].columns == ("NAME", "ID", "SERVICE", "IMAGE", "STATUS", "PORTS")
     assert reply.blocks[0].rows[1][1] == "4f4f4f4f4f4f"
-    assert reply.blocks[0].rows[1][4] == "0.0.0.0:8080->80/tcp, 443/tcp"
+    assert reply.blocks[0].rows[1][2] == "shop/front"
+    assert reply.blocks[0].rows[1][5] == "0.0.0.0:8080->80/tcp, 443/tcp"
     assert reply.ending is Ending.OK
     assert len(reply.blocks) == 1, "a list from a live mirror says nothing about where it came from"
 

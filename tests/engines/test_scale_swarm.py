@@ -1,0 +1,175 @@
+"""`scale` and `services` on a real Swarm: replicas that come and go, tasks that cannot run, and a node that is told to
+do what only a manager can."""
+
+import docker
+import pytest
+
+from bot import terminal
+from core.model.replies import Ending
+from runtimes import registry
+from tests.road import Deck
+from tests.support import IMAGE, free_tcp_port, private_dockerd, wait_for
+
+pytestmark = pytest.mark.engine
+SLEEP = ["/bin/sh", "-c", "trap 'exit 0' TERM; sleep 3600 & wait"]
+
+
+class Cluster:
+    """One manager of its own Swarm. Services are made by docker-py on the host network, which needs no address."""
+
+    def __init__(self, daemon):
+        self.daemon, self.api = daemon, daemon.api
+        port = free_tcp_port()
+        self.address = f"127.0.0.1:{port}"
+        self.api.init_swarm(advertise_addr=self.address, listen_addr=self.address, default_addr_pool=["10.77.0.0/16"])
+
+    def serve(self, name, command=SLEEP, *, replicas=1, labels=None, mode=None, constraints=(), **more):
+        template = docker.types.TaskTemplate(
+            docker.types.ContainerSpec(IMAGE, command=command, labels={"in": "side"}),
+            placement=docker.types.Placement(constraints=list(constraints)),
+            restart_policy=docker.types.RestartPolicy(condition="any", delay=200_000_000),
+            networks=["host"],
+            **more,
+        )
+        mode = mode or docker.types.ServiceMode("replicated", replicas)
+        made = self.api.create_service(
+            template, name, labels, mode, endpoint_spec=docker.types.EndpointSpec(mode="dnsrr")
+        )
+        return made["ID"]
+
+    def states(self, name):
+        return sorted(task["Status"]["State"] for task in self.api.tasks({"service": name, "desired-state": "running"}))
+
+    def clear(self):
+        for one in self.api.services():
+            self.api.remove_service(one["ID"])
+        wait_for("the tasks to end", lambda: not self.api.containers(all=True), 30)
+
+
+@pytest.fixture(scope="module")
+def _cluster():
+    with private_dockerd() as daemon:
+        yield Cluster(daemon)
+        daemon.api.leave_swarm(force=True)
+
+
+@pytest.fixture
+def cluster(_cluster):
+    _cluster.clear()
+    return _cluster
+
+
+@pytest.fixture
+async def deck(valkey, cluster):
+    engine = registry.open_engine(registry.Door(kind="docker", url=cluster.daemon.url))
+    async with Deck(valkey.url, [engine], seconds=60) as made:
+        yield made
+
+
+async def told(deck, line, ending=Ending.OK):
+    reply = await deck.say(line)
+    text = terminal.render(reply)
+    assert reply.ending is ending, text
+    return text
+
+
+async def test_one_two_three_and_back(deck, cluster):
+    cluster.serve("shop_web", labels={"com.docker.stack.namespace": "shop", "env": "dev"})
+    wait_for("the task", lambda: cluster.states("shop_web") == ["running"])
+    assert "shop_web scaled from 1 to 3 in" in await told(deck, "scale shop/web=3")
+    assert cluster.states("shop_web") == ["running"] * 3
+    row = (await told(deck, "services shop")).splitlines()[1].split()
+    assert row[:4] == ["shop_web", "replicated", "3/3", IMAGE]
+    listed = (await told(deck, "ps shop")).splitlines()[1:]
+    assert [line.split()[2] for line in listed] == ["shop_web"] * 3
+    assert "has 3 already" in await told(deck, "scale shop_web 3")
+    assert "scaled from 3 to 1" in await told(deck, "scale web=1")
+    assert cluster.states("shop_web") == ["running"]
+    # What else was asked of the service stays as it was.
+    spec = cluster.api.inspect_service("shop_web")["Spec"]
+    assert spec["TaskTemplate"]["RestartPolicy"]["Delay"] == 200_000_000
+    assert spec["Labels"]["env"] == "dev"
+    asked = await deck.say("scale web=0")
+    assert asked.ending is Ending.ASKED
+    assert "from 1 to 0" in terminal.render(await deck.say(asked.buttons[0].line))
+    assert "scaled from 0 to 1" in await told(deck, "scale web=1")
+
+
+async def test_tasks_that_fail_are_told_with_their_error(deck, cluster):
+    cluster.serve("bad", ["/bin/nothing-there"], replicas=0)
+    text = await told(deck, "scale bad=2", Ending.FAILED)
+    assert "0 of 2 run" in text and "nothing-there" in text
+    assert "scale bad=0" in text
+    cluster.serve("brief", ["/bin/sh", "-c", "exit 7"], replicas=0)
+    text = await told(deck, "scale brief=1", Ending.FAILED)
+    assert "non-zero exit (7)" in text
+
+
+async def test_what_finds_no_node_is_told_when_the_time_is_over(deck, cluster):
+    cluster.serve("nowhere", replicas=0, constraints=["node.labels.rack == moon"])
+    text = await told(deck, "scale nowhere=1 --timeout 3", Ending.FAILED)
+    assert "0 of 1 run after 3 s" in text and "no suitable node" in text
+    assert "no suitable node" in await told(deck, "services nowhere")
+
+
+async def test_what_has_no_number_of_replicas_is_refused(deck, cluster):
+    cluster.serve("agent", mode=docker.types.ServiceMode("global"))
+    text = await told(deck, "scale agent=2", Ending.FAILED)
+    assert "agent is a global service" in text and "one task runs on each node" in text
+
+
+async def test_a_service_that_changes_meanwhile_is_scaled_all_the_same(deck, cluster):
+    """Two at once: one of the two updates comes out of sequence, is made anew, and both are there at the end."""
+    name = cluster.serve("twice", replicas=1)
+    engine = deck.engines[0]
+    ask, beaten = engine._swarm._ask, []
+
+    async def overtaken(method, target, seconds, **more):
+        if method == "POST" and "/update" in target and not beaten:
+            found = cluster.api.inspect_service(name)
+            beaten.append(found["Version"]["Index"])
+            spec = found["Spec"]
+            cluster.api.update_service(
+                name, found["Version"]["Index"], spec["TaskTemplate"], "twice", {"seen": "yes"}, spec["Mode"],
+                endpoint_spec=spec["EndpointSpec"],
+            )  # fmt: skip
+        return await ask(method, target, seconds, **more)
+
+    engine._swarm._ask = overtaken
+    assert "scaled from 1 to 2" in await told(deck, "scale twice=2")
+    spec = cluster.api.inspect_service(name)["Spec"]
+    assert beaten and spec["Labels"] == {"seen": "yes"} and spec["Mode"]["Replicated"]["Replicas"] == 2
+
+
+async def test_a_worker_tells_of_its_part_and_names_its_manager(valkey, cluster):
+    """Two daemons: the worker alone cannot scale; beside its manager the service is one and the manager is asked."""
+    cluster.serve("spread", replicas=2)
+    with private_dockerd() as other:
+        port = free_tcp_port()
+        token = cluster.api.inspect_swarm()["JoinTokens"]["Worker"]
+        here = f"127.0.0.2:{port}"
+        other.api.join_swarm([cluster.address], token, listen_addr=here, advertise_addr=here)
+        wait_for("the node", lambda: len(cluster.api.nodes({"role": "worker"})) == 1)
+        doors = [
+            registry.Door(kind="docker", url=daemon.url, name=name)
+            for daemon, name in ((other, "second"), (cluster.daemon, "first"))
+        ]
+        try:
+            cluster.api.update_node(
+                cluster.api.nodes({"role": "manager"})[0]["ID"],
+                cluster.api.nodes({"role": "manager"})[0]["Version"]["Index"],
+                {"Role": "manager", "Availability": "drain"},
+            )
+            wait_for("the tasks over there", lambda: len(other.api.containers()) == 2, 40)
+            async with Deck(valkey.url, [registry.open_engine(door) for door in doors], seconds=60) as deck:
+                row = (await told(deck, "services --engine '*/second'")).splitlines()[1].split()
+                assert row[:4] == ["spread", "swarm", "2", "here"]
+                text = await told(deck, "scale spread=1 --engine '*/second'", Ending.FAILED)
+                assert "is a worker of its Swarm: only a manager can scale spread" in text
+                assert "Its managers: 127.0.0.1" in text
+                rows = (await told(deck, "services")).splitlines()[1:]
+                assert [row.split()[:3] for row in rows] == [["spread", "replicated", "2/2"]]
+                assert "scaled from 2 to 1" in await told(deck, "scale spread=1")
+                assert "spread.1." in await told(deck, "ps spread")
+        finally:
+            other.api.leave_swarm(force=True)
