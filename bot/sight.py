@@ -13,7 +13,7 @@ from typing import Any
 
 from bot import policy
 from core import errors
-from core.model.actions import Action, ListContainers, ListEvents, Risk
+from core.model.actions import Action, DescribeEngine, ListContainers, ListEvents, Risk
 from core.model.events import Event
 from core.model.people import Identity, Place
 from core.model.policy import Decision, Policy, Verdict
@@ -38,10 +38,14 @@ class Sight:
         self._ours: set[str] = set()  # ids among all rows seen
 
     def engines(self, query: Query) -> Sequence[EngineRef]:
-        return self._fleet.engines(query)
+        try:
+            return self._fleet.engines(query)
+        except errors.NotFound as error:
+            known = [str(runtime.ref) for runtime in self._fleet.runtimes if self._listed(runtime.ref)]
+            raise errors.NotFound(error.message, hint=f"Engines here: {', '.join(known)}." if known else "") from None
 
     async def find(self, query: Query) -> Sequence[Ref]:
-        self._fleet.engines(query)
+        self.engines(query)
         survey = await self._survey(query)
         rows = fleet.select(query, survey, self._visible)
         self._rows.update((row.ref.id, row) for row in rows)
@@ -55,7 +59,7 @@ class Sight:
         return policy.judge(stand, ref, self._facts(ref), self._now)
 
     async def filter(self, action: Action[Any], value: Any) -> Any:
-        """The part of a list the asker may see."""
+        """The part of a list the asker may see; None where it is a single thing they may not."""
         if isinstance(action, ListContainers):
             stand = self._stand(action.verb, action.risk)
             if stand.open:
@@ -66,6 +70,9 @@ class Sight:
             )
         if isinstance(action, ListEvents):
             return await self._seen(action, value)
+        if isinstance(action, DescribeEngine):
+            # Its own word on its name: the action may hold our guess from before the first contact.
+            return value if self._listed(value.ref) else None
         return value
 
     async def look_again(self, plan: Sequence[Action[Any]]) -> None:
@@ -89,6 +96,11 @@ class Sight:
     def _visible(self, row: Container) -> bool:
         stand = self._stand(ListContainers.verb, Risk.READ)
         return stand.open or policy.judge(stand, row.ref, row.facts(self._now), self._now).verdict is not Verdict.DENY
+
+    def _listed(self, engine: EngineRef) -> bool:
+        ref = Ref(engine=engine, kind=Kind.ENGINE, id=str(engine), name=str(engine))
+        stand = self._stand(DescribeEngine.verb, DescribeEngine.risk)
+        return policy.judge(stand, ref, None, self._now).verdict is not Verdict.DENY
 
     def _facts(self, ref: Ref) -> Facts | None:
         row = self._rows.get(ref.id)

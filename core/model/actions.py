@@ -15,7 +15,7 @@ from typing import Any, ClassVar, Generic, TypeVar
 
 from core.model.events import Event
 from core.model.refs import EngineRef, Kind, Ref
-from core.model.things import Containers, Document, Outcome
+from core.model.things import Containers, Document, Engine, Outcome
 
 R_co = TypeVar("R_co", covariant=True)
 
@@ -153,6 +153,17 @@ class Remove(On[Outcome]):
 
     def patience(self) -> float:
         return 30.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DescribeEngine(Action[Engine]):
+    """The engine as a whole. One that does not answer is described too, with its reason."""
+
+    verb = "engine.list"
+    listing = True
+
+    def patience(self) -> float:
+        return 5.0
 
 
 def every(root: type[Action[Any]] = Action) -> Iterator[type[Action[Any]]]:
