@@ -13,7 +13,6 @@ import secrets
 import shutil
 import sys
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
-from contextlib import AbstractContextManager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
@@ -26,13 +25,12 @@ from core.model.actions import Risk
 from core.model.people import Identity, Invocation, Place
 from core.model.replies import Button, Reply
 from core.ports import Beginning, Going, Talk
+from core.supervise import Supervisor
 
 if TYPE_CHECKING:
     from prompt_toolkit.completion import Completion
     from prompt_toolkit.document import Document
 
-Interrupts = Callable[[Callable[[], object]], AbstractContextManager[None]]
-"""While inside, Ctrl-C calls that instead of stopping the process."""
 PLACE = Place(channel="console", kind="console")
 PATIENCE = timedelta(minutes=10)  # an upper bound; each action has its own
 LEAVE = frozenset({"exit", "quit", "logout", ":q"})
@@ -63,7 +61,7 @@ async def converse(
     catalogue: Catalogue,
     history: Path,
     names: Callable[[], Any],
-    interrupts: Interrupts | None = None,
+    supervisor: Supervisor,
     out: TextIO | None = None,
 ) -> None:
     """Talks until the person leaves. Without a terminal on stdin, lines are read from it as they are."""
@@ -78,8 +76,15 @@ async def converse(
             continue
         if choices and word.isdigit() and 1 <= int(word) <= len(choices):
             word = choices[int(word) - 1].line
-        reply = await answer(road, invocation(word, who), out, catalogue=catalogue, interrupts=interrupts)
-        if reply is not None:
+        try:
+            way = Terminal(out)
+            reply = await answer(road, invocation(word, who), way, catalogue=catalogue, supervisor=supervisor)
+        except errors.Refused as error:  # it is stopping
+            out.write(f"{error.say()}\n")
+            continue
+        if reply is None:
+            out.write("\n")
+        else:
             choices = reply.buttons
 
 
@@ -101,10 +106,11 @@ class Terminal:
         return True
 
     def _print(self, going: Going) -> None:
+        head = plain.plain(f"{going.name} | ") if going.several else ""
         if going.skipped:
-            self._out.write(f"… {going.skipped:,} lines came faster than they could be shown\n")
+            self._out.write(f"{head}… {going.skipped:,} lines came faster than they could be shown\n")
         for line in going.lines:
-            self._out.write(plain.plain(line) + "\n")
+            self._out.write(head + plain.plain(line) + "\n")
         if going.progress and self._progress.get(going.name) != going.progress:
             self._progress[going.name] = going.progress
             self._out.write(plain.plain(f"{going.name}: {going.progress}") + "\n")
@@ -115,24 +121,16 @@ class Terminal:
 
 
 async def answer(
-    road: Road, inv: Invocation, out: TextIO, *, catalogue: Catalogue, interrupts: Interrupts | None
+    road: Road, inv: Invocation, talk: Talk, *, catalogue: Catalogue, supervisor: Supervisor
 ) -> Reply | None:
-    """Ctrl-C meanwhile ends what only looks; a change that began goes on and is waited for."""
-    reply = await interruptible(road, inv, Terminal(out), catalogue=catalogue, interrupts=interrupts)
-    if reply is None:
-        out.write("\n")
-    return reply
-
-
-async def interruptible(
-    road: Road, inv: Invocation, talk: Talk, *, catalogue: Catalogue, interrupts: Interrupts | None
-) -> Reply | None:
-    """The reply, or None where Ctrl-C ended it: nothing is told about it later."""
-    task = asyncio.get_running_loop().create_task(road.answer(inv, talk), name="answer")
+    """The reply; None where Ctrl-C ended it, and then nothing is told about it later. That ends only what looks: a
+    change that began goes on and is waited for, also when the process is stopped. Raises Refused when it is stopping
+    already."""
+    task: asyncio.Task[Reply | None] = supervisor.spawn("answer", road.answer(inv, talk))
     try:
-        if interrupts is None or not _only_looks(inv.line, catalogue):
+        if not _only_looks(inv.line, catalogue):
             return await task
-        with interrupts(task.cancel):
+        with supervisor.interrupts(task.cancel):
             await asyncio.wait([task])
     finally:
         if not task.done():

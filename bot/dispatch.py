@@ -349,6 +349,7 @@ class Road:
                             talk=trail.talk,
                             everyone=trail.share,
                             stopping=self._stopping,
+                            several=len(plan) > 1,
                         )
                 except errors.QuarterdeckError as error:
                     if action.risk is not Risk.READ and getattr(error, "sent", False):

@@ -45,6 +45,7 @@ async def to_its_end(
     talk: Talk | None,
     everyone: bool,
     stopping: asyncio.Event,
+    several: bool = False,
 ) -> Any:
     """An Outcome, or Followed for what only watched. Raises EngineError where that failed before it showed a line."""
     reading = _Reading(
@@ -55,6 +56,7 @@ async def to_its_end(
         call=call,
         talk=talk,
         everyone=everyone,
+        several=several,
         stopping=stopping,
         began=_now(),
     )
@@ -81,6 +83,7 @@ class _Reading:
     call: Call
     talk: Talk | None
     everyone: bool
+    several: bool
     stopping: asyncio.Event
     began: float
     veil: redact.Flow = field(default_factory=redact.Flow)
@@ -137,6 +140,7 @@ class _Reading:
         return self.talk.goes_on(
             Going(
                 name=self.action.touches()[0].name,
+                several=self.several,
                 watches=self.watching,
                 lines=self.veil.over([line.text for line in page.lines]),
                 skipped=page.skipped,

@@ -73,8 +73,7 @@ async def _said(built: composition.App, words: str, way: talk.Terminal, *, yes: 
 
 async def _answered(built: composition.App, words: str, way: talk.Terminal) -> Reply | None:
     inv = talk.invocation(words, talk.identity(built.config.state))
-    interrupts = built.supervisor.interrupts
-    return await talk.interruptible(built.road, inv, way, catalogue=built.catalogue, interrupts=interrupts)
+    return await talk.answer(built.road, inv, way, catalogue=built.catalogue, supervisor=built.supervisor)
 
 
 def _print(reply: Reply, *, as_json: bool) -> None:
@@ -112,7 +111,7 @@ async def converse(built: composition.App) -> None:
         catalogue=built.catalogue,
         history=built.config.state / "history",
         names=built.names,
-        interrupts=built.supervisor.interrupts,
+        supervisor=built.supervisor,
     )
 
 

@@ -81,10 +81,12 @@ class Beginning:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Going:
     """How something that goes on is coming along: lines of a followed log (none yet, to begin with; `skipped` more came
-    and are not among them), or a sentence of progress. `watches`: it changes nothing. `stop`: the command line that
-    ends it; `everyone`: the asker wants all to see it. Secrets are hidden already."""
+    and are not among them), or a sentence of progress. `several`: other things go on beside it. `watches`: it changes
+    nothing. `stop`: the command line that ends it; `everyone`: the asker wants all to see it. Secrets are hidden
+    already."""
 
     name: str
+    several: bool = False
     watches: bool = False
     lines: Sequence[str] = ()
     skipped: int = 0

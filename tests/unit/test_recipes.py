@@ -1,11 +1,20 @@
 # ruff: noqa: E501
-"""docs/recipes.md, performed: the command it shows is put into a copy of the tree and works without touching another file."""
+"""docs/recipes.md, performed: the command it shows works in a copy of the tree without touching another file, its job runs."""
 
+import asyncio
 import re
 import shutil
 import subprocess
 import sys
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+
+import pytest
+
+from core.model import actions, replies, things
+from core.model import jobs as words
+from core.ports import Call
+from runtimes import adapter, fake, jobs
 
 ROOT = Path(__file__).parents[2]
 PACKAGES = ("bot", "collectors", "commands", "core", "runtimes")
@@ -58,3 +67,27 @@ asyncio.run(main())
     assert done.returncode == 0, done.stderr
     assert done.stdout.count("today") == 2
     assert done.stdout.endswith("True\n")
+
+
+@pytest.mark.looptime
+async def test_what_outlives_a_call_is_a_method_that_begins_a_job():
+    (code,) = re.findall(r"```py\n(.*?)```", (ROOT / "docs/recipes.md").read_text(), re.DOTALL)
+    named = {
+        **vars(actions),
+        "actions": actions,
+        "asyncio": asyncio,
+        "does": adapter.does,
+        "FakeRuntime": fake.FakeRuntime,
+    }
+    named |= {"Job": jobs.Job, "Outcome": things.Outcome, "Started": words.Started, "Status": replies.Status}
+    exec(code, named)
+    engine = named["Patient"]()
+    call = Call(id="t", who="t", deadline=datetime.now(UTC) + timedelta(seconds=30), invocation="t")
+    begun = await engine.run(actions.Restart(engine=engine.ref, target=engine.add("web")), call)
+    page, seen = words.JobPage(cursor=""), []
+    while page.outcome is None:
+        page = await engine.run(words.ReadJob(engine=engine.ref, job=begun.job, cursor=page.cursor), call)
+        seen.append(page.progress)
+    assert "3 of 3 run" in seen
+    assert page.outcome == things.Outcome(status=replies.Status.DONE, detail="3 of 3 run")
+    await engine.aclose()
