@@ -24,7 +24,7 @@ from bot import approvals, audit, book, desk, dispatch, limits, recovery, selves
 from commands import Catalogue, catalogue
 from core import config, embedded, errors, metrics, supervise
 from core.kept import Rate
-from core.model.actions import Risk
+from core.model.actions import DescribeEngine, Risk
 from core.ports import Call, Query
 from core.store import Store
 from runtimes import fleet, naming, registry
@@ -33,6 +33,7 @@ from runtimes.mirror import Mirror, Watched
 log = structlog.get_logger(__name__)
 Teller = Callable[[recovery.Unfinished], Awaitable[None]]
 BEAT, LEASE = 5.0, 15.0  # seconds: how often a replica says it lives, and how long that holds
+MEET = 3.0  # seconds engines get to tell their names before a single command
 SWEEP = 5.0  # seconds between looks for what a dead replica left unfinished
 
 
@@ -58,10 +59,21 @@ class App:
     audit: audit.Audit
     road: dispatch.Road
     replica: str
+    far: bool = False
+    """Whether an engine is on another host, whose name only it knows."""
+    warnings: Sequence[str] = ()
+    """What is not wrong but should be known: said once at start."""
     tellers: dict[str, Teller] = field(default_factory=dict)
     """By the door people came in through, who can tell them something later."""
     chat: Callable[[], Mapping[str, Any]] | None = None
     """How the chat's connection is, where there should be one."""
+
+    async def meet(self) -> None:
+        """Lets engines on other hosts tell their names, so that `--host` finds them; those slow to answer are left."""
+        if self.far:
+            call = Call(id="meet", who="", deadline=datetime.now(UTC) + timedelta(seconds=MEET), invocation="")
+            asked = (engine.run(DescribeEngine(engine=engine.ref), call) for engine in self.engines)
+            await asyncio.gather(*asked, return_exceptions=True)
 
     async def names(self) -> Sequence[str]:
         """The names of containers, their projects and services, for completion at this terminal; none when the engines
@@ -142,7 +154,8 @@ async def build(settings: config.Config, *, watch: bool, supervisor: supervise.S
     words = catalogue()
     in_force = book.Book(store, base_policy(settings))
     front = desk.Desk(book=in_force, store=store, catalogue=words, clock=_now)
-    engines = [registry.open_engine(door) for door in doors(settings)]
+    leading = doors(settings)
+    engines = registry.open_engines(leading)
     for engine in engines:
         supervisor.on_close(f"engine {engine.ref}", engine.aclose)
     mirrors = [Mirror(engine) for engine in engines] if watch else []
@@ -184,6 +197,8 @@ async def build(settings: config.Config, *, watch: bool, supervisor: supervise.S
         audit=trail,
         road=road,
         replica=replica,
+        far=any(not door.url.startswith("unix://") for door in leading),
+        warnings=(*settings.warnings, *registry.warnings(leading)),
     )
     try:
         await store.beat(replica, LEASE)
@@ -209,12 +224,34 @@ def base_policy(settings: config.Config) -> Any:
 
 
 def doors(settings: config.Config) -> Sequence[registry.Door]:
+    """Where the engines listen. Raises ConfigError for contexts that lead nowhere, and for one engine listed twice."""
     if settings.engines is None:
         return registry.discover()
-    return [
-        registry.Door(kind=engine.kind, url=engine.url, name=engine.name, allow=tuple(engine.allow))
-        for engine in settings.engines
-    ]
+    found, wrong = [], []
+    for index, engine in enumerate(settings.engines):
+        try:
+            found.append(_door(engine))
+        except errors.UserError as error:
+            wrong.append(errors.Problem(path=f"engines.{index}", what=error.message, hint=error.hint))
+    if not wrong and (same := registry.twice(found)):
+        wrong.append(errors.Problem(path="engines", what=same))
+    if wrong:
+        raise errors.ConfigError(wrong)
+    return found
+
+
+def _door(engine: Any) -> registry.Door:
+    allow = tuple(engine.allow)
+    if engine.named:
+        return registry.by_context(engine.named, name=engine.name, allow=allow)
+    tls = registry.Tls(**_files(engine.tls)) if engine.tls is not None else None
+    ssh = registry.Ssh(**_files(engine.ssh)) if engine.ssh is not None else None
+    registry.Endpoint.parse(engine.url)
+    return registry.Door(kind=engine.kind, url=engine.url, name=engine.name, allow=allow, tls=tls, ssh=ssh)
+
+
+def _files(section: config.Section) -> dict[str, str]:
+    return {name: str(path) for name, path in section if path is not None}
 
 
 async def beat(app: App) -> None:

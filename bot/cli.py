@@ -72,14 +72,16 @@ def do(
 def check(config: ConfigPath = None) -> None:
     """Read the configuration and tell every mistake in it."""
     settings = _load(config)
-    for warning in settings.warnings:
-        typer.echo(f"warning: {warning}", err=True)
     from bot import app as composition  # noqa: PLC0415
     from commands import catalogue  # noqa: PLC0415
     from core import config as configuration  # noqa: PLC0415
+    from runtimes import registry  # noqa: PLC0415
 
     configuration.check_direct(settings, catalogue().words)
-    engines = ", ".join(door.url for door in composition.doors(settings))
+    doors = composition.doors(settings)
+    for warning in (*settings.warnings, *registry.warnings(doors)):
+        typer.echo(f"warning: {warning}", err=True)
+    engines = ", ".join(door.url + (f" (context {door.context})" if door.context else "") for door in doors)
     store = "your own" if settings.store.url else f"embedded, in {settings.state}"
     typer.echo("The configuration is fine.")
     typer.echo(f"  engines  {engines}" + ("" if settings.engines else " (found here)"))

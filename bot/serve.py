@@ -33,11 +33,11 @@ async def run(settings: config.Config, path: Path | None, door: socket.socket | 
     """Until stopped. `door`: the socket already bound for the metrics page, None when that is off."""
     async with supervise.Supervisor() as supervisor:
         supervisor.catch_signals()
-        for warning in settings.warnings:
-            log.warning(warning)
         if door is not None:
             supervisor.on_close("metrics socket", lambda: _close(door))
         built = await composition.build(settings, watch=True, supervisor=supervisor)
+        for warning in built.warnings:
+            log.warning(warning)
         config.check_direct(settings, built.catalogue.words)
         built.metrics.config_last_reload_successful.set(1)
         built.metrics.config_last_reload_timestamp_seconds.set(time.time())

@@ -15,7 +15,7 @@ import msgspec
 
 from bot import policy
 from core import errors
-from core.model.actions import Action, ListContainers, ListEvents, ListServices, Risk
+from core.model.actions import Action, DescribeEngine, ListContainers, ListEvents, ListServices, Risk
 from core.model.events import Event
 from core.model.people import Identity, Place
 from core.model.policy import Decision, Policy, Verdict
@@ -42,10 +42,14 @@ class Sight:
         self._looked: dict[tuple[str, str], fleet.Survey[Service]] = {}
 
     def engines(self, query: Query) -> Sequence[EngineRef]:
-        return self._fleet.engines(query)
+        try:
+            return self._fleet.engines(query)
+        except errors.NotFound as error:
+            known = [str(runtime.ref) for runtime in self._fleet.runtimes if self._listed(runtime.ref)]
+            raise errors.NotFound(error.message, hint=f"Engines here: {', '.join(known)}." if known else "") from None
 
     async def find(self, query: Query) -> Sequence[Ref]:
-        self._fleet.engines(query)
+        self.engines(query)
         if query.kind is Kind.SERVICE:
             return await self._find_services(query)
         survey = await self._survey(query)
@@ -62,7 +66,7 @@ class Sight:
         return policy.strictest(policy.judge(stand, ref, facts, self._now) for facts in self._facts(ref))
 
     async def filter(self, action: Action[Any], value: Any) -> Any:
-        """The part of a list the asker may see."""
+        """The part of a list the asker may see; None where it is a single thing they may not."""
         if isinstance(action, ListContainers):
             stand = self._stand(action.verb, action.risk)
             if stand.open:
@@ -76,6 +80,9 @@ class Sight:
             return msgspec.structs.replace(told, rows=tuple(row for row in told.rows if self._shown(row)))
         if isinstance(action, ListEvents):
             return await self._seen(action, value)
+        if isinstance(action, DescribeEngine):
+            # Its own word on its name: the action may hold our guess from before the first contact.
+            return value if self._listed(value.ref) else None
         return value
 
     async def look_again(self, plan: Sequence[Action[Any]]) -> None:
@@ -130,6 +137,11 @@ class Sight:
         stand = self._stand(ListServices.verb, Risk.READ)
         judged = (policy.judge(stand, row.ref, facts, self._now) for facts in row.facts(self._now))
         return stand.open or policy.strictest(judged).verdict is not Verdict.DENY
+
+    def _listed(self, engine: EngineRef) -> bool:
+        ref = Ref(engine=engine, kind=Kind.ENGINE, id=str(engine), name=str(engine))
+        stand = self._stand(DescribeEngine.verb, DescribeEngine.risk)
+        return policy.judge(stand, ref, None, self._now).verdict is not Verdict.DENY
 
     def _facts(self, ref: Ref) -> Sequence[Facts | None]:
         if ref.kind is Kind.SERVICE:

@@ -32,6 +32,7 @@ async def console(settings: config.Config) -> None:
         if built.embedded is not None:
             supervisor.run("embedded store", built.embedded.keep, AGAIN)
         await _recovered(built)
+        await built.meet()
         if sys.stdin.isatty():
             print(talk.GREETING)  # noqa: T201
         supervisor.run("console", lambda: _until_left(built))
@@ -63,6 +64,7 @@ async def do(settings: config.Config, line: list[str], *, as_json: bool, yes: bo
 
 
 async def _said(built: composition.App, words: str, way: talk.Terminal, *, yes: bool) -> Reply | None:
+    await built.meet()
     reply = await _answered(built, words, way)
     if reply is not None and reply.ending is Ending.ASKED and yes:
         reply = await _answered(built, reply.buttons[0].line, way)

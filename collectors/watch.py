@@ -101,7 +101,7 @@ class Watch:
         except errors.QuarterdeckError as error:
             reason = error
         finally:
-            self._down()
+            self._down("" if reason is None else reason.say())
         log.info(
             "The event stream ended." if stood is not None else "The engine cannot be watched yet.",
             engine=str(self._runtime.ref),
@@ -188,8 +188,8 @@ class Watch:
         self._repeats_until = self._place.heard + int(self._pace.overlap * 1e9)
         log.info("The event stream stands.", engine=str(self._runtime.ref), resumed=since is not None)
 
-    def _down(self) -> None:
-        self._mirror.went_down()
+    def _down(self, fault: str) -> None:
+        self._mirror.went_down(fault)
         self._survey.went_down()
         self._counts.stream_up.labels(*self._label()).set(0)
 

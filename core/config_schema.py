@@ -51,10 +51,49 @@ class Store(Section):
     )
 
 
+WholePath = Annotated[Path, AfterValidator(config_words.whole_path)]
+
+
+class Tls(Section):
+    """Certificates of an engine at tcp://, in PEM form; the engine's own is always verified."""
+
+    ca: WholePath | None = Field(default=None, description="Whom to trust. Absent: the system's authorities.")
+    cert: WholePath | None = Field(default=None, description="Our certificate, where the engine asks for one.")
+    key: WholePath | None = Field(default=None, description="Its key.")
+
+    @model_validator(mode="after")
+    def _certificate_with_key(self) -> Tls:
+        if (self.cert is None) != (self.key is None):
+            given, lacking = ("cert", "key") if self.key is None else ("key", "cert")
+            raise config_words.wrong(f"has a `{given}` but no `{lacking}`", "A certificate and its key go together.")
+        return self
+
+
+class Ssh(Section):
+    """Files for the ssh client, where its own configuration does not say it."""
+
+    identity: WholePath | None = Field(default=None, description="The private key to use, and no other.")
+    known_hosts: WholePath | None = Field(default=None, description="Keys of known hosts.")
+    config: WholePath | None = Field(default=None, description="Instead of ~/.ssh/config.")
+
+
 class Engine(Section):
-    kind: Literal["docker"] = Field(description="What speaks at that address.")
+    kind: Literal["docker"] = Field(default="docker", description="What speaks at that address.")
     url: Annotated[str, AfterValidator(config_words.engine_url)] = Field(
-        description="unix:///PATH, or tcp://HOST:PORT without TLS."
+        default="",
+        description="unix:///PATH, tcp://HOST:PORT (give `tls` too: without it that port is root for whoever reaches"
+        " it), ssh://USER@HOST[:PORT][/PATH], or context://NAME.",
+    )
+    context: str = Field(
+        default="",
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9_.+-]*$",
+        description="Instead of a url: the name of a docker context.",
+    )
+    tls: Tls | None = Field(
+        default=None, description="{ca: FILE, cert: FILE, key: FILE} for tcp://; {} trusts the system's authorities."
+    )
+    ssh: Ssh | None = Field(
+        default=None, description="{identity: FILE, known_hosts: FILE, config: FILE} for ssh://, each optional."
     )
     name: str = Field(
         default="default",
@@ -64,6 +103,25 @@ class Engine(Section):
     allow: config_words.Verbs = Field(
         default=(), description="Verb patterns this host permits, whatever the grants say. Absent: all verbs."
     )
+
+    @property
+    def named(self) -> str:
+        """The docker context meant, empty where a url stands."""
+        return self.context or (self.url.removeprefix("context://") if self.url.startswith("context://") else "")
+
+    @model_validator(mode="after")
+    def _one_way_in(self) -> Engine:
+        if bool(self.url) == bool(self.context):
+            what = "has both a `url` and a `context`" if self.url else "has neither a `url` nor a `context`"
+            raise config_words.wrong(what, "Write one of them.")
+        if self.tls is not None and not self.url.startswith(("tcp://", "http://")):
+            raise config_words.wrong(
+                "has `tls`, which goes with tcp:// alone",
+                "A docker context brings its own certificates; a socket and ssh need none.",
+            )
+        if self.ssh is not None and not self.url.startswith("ssh://"):
+            raise config_words.wrong("has `ssh`, which goes with ssh:// alone", "Write url: ssh://USER@HOST.")
+        return self
 
 
 class On(Section):
@@ -207,9 +265,15 @@ class Config(Section):
     engines: tuple[Engine, ...] | None = Field(
         default=None,
         min_length=1,
-        description="The engines to watch. Absent: $DOCKER_HOST, else every local socket that is there.",
+        description="The engines to watch. Absent: what the docker CLI would use ($DOCKER_HOST, $DOCKER_CONTEXT, the"
+        " context in use), else every local socket that is there.",
         examples=[
-            'engines:\n  - {kind: docker, url: "unix:///var/run/docker.sock", allow: ["container.*", event.list]}'
+            "engines:\n"
+            '  - {url: "unix:///var/run/docker.sock", allow: ["container.*", "*.list"]}\n'
+            '  - {url: "tcp://host7:2376", tls: {ca: /etc/quarterdeck/ca.pem, cert: /etc/quarterdeck/cert.pem,'
+            " key: /etc/quarterdeck/key.pem}}\n"
+            '  - {url: "ssh://ops@host8", ssh: {identity: /etc/quarterdeck/id_ed25519}}\n'
+            "  - {context: staging}"
         ],
     )
     slack: Annotated[config_slack.Slack | None, BeforeValidator(config_words.unless_off)] = None
@@ -262,7 +326,7 @@ class Config(Section):
     @field_validator("engines")
     @classmethod
     def _no_engine_twice(cls, engines: tuple[Engine, ...] | None) -> tuple[Engine, ...] | None:
-        urls = [engine.url for engine in engines or ()]
+        urls = [f"context {engine.named}" if engine.named else engine.url for engine in engines or ()]
         if twice := sorted({url for url in urls if urls.count(url) > 1}):
             raise config_words.wrong(f"{twice[0]} is listed twice", "Every event would count twice; keep one.")
         return engines

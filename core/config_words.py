@@ -9,6 +9,7 @@ import fnmatch
 import re
 from dataclasses import dataclass
 from datetime import timedelta
+from pathlib import Path
 from typing import Annotated, Any
 
 from pydantic import (
@@ -31,6 +32,10 @@ DOORS = ("console", "slack", "job", "rule")
 # Meant as JSON: cut at its commas, each piece would be told as a mistake of its own. A glob may begin with [ too.
 BROKEN_LIST = re.compile(r"\s*[\[{].*[\":]", re.DOTALL)
 SLACK_PERSON = re.compile(r"[TE][A-Z0-9]+/[UW][A-Z0-9]+")
+ENGINE_URL = (
+    r"unix:///.+|(tcp|http)://[^/@\s]+:\d+/?|context://[A-Za-z0-9][\w.+-]*"
+    r"|ssh://([A-Za-z0-9_][\w.@+-]*@)?([A-Za-z0-9][\w.-]*|\[[0-9A-Fa-f:.]+\])(:\d{1,5})?(/[\w./@+-]*)?"
+)
 UNITS = {"s": 1, "min": 60, "m": 60, "h": 3600, "d": 86400}
 
 
@@ -194,9 +199,23 @@ def store_url(value: SecretStr) -> SecretStr:
 
 
 def engine_url(value: str) -> str:
-    if not re.fullmatch(r"unix:///.+|(tcp|http)://[^/@\s]+:\d+/?", value):
-        raise wrong("must be the address of an engine", "Write unix:///var/run/docker.sock or tcp://HOST:2375.")
+    if re.fullmatch(r"ssh://[^/@]*:[^/]*@.*", value):
+        raise wrong("holds a password, which ssh takes from nobody but a person", "Use a key: write ssh://USER@HOST.")
+    if value.startswith("https://"):
+        raise wrong("is not how TLS is asked for", "Write tcp://HOST:2376, and `tls:` beside it.")
+    if not re.fullmatch(ENGINE_URL, value, re.ASCII):
+        raise wrong(
+            "must be the address of an engine",
+            "Write unix:///var/run/docker.sock, tcp://HOST:2376, ssh://USER@HOST or context://NAME.",
+        )
     return value
+
+
+def whole_path(value: Path) -> Path:
+    path = value.expanduser()
+    if not path.is_absolute():
+        raise wrong(f"“{value}” is no whole path", "Begin it with / or ~/.")
+    return path
 
 
 Word = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]

@@ -3,7 +3,7 @@
     QuarterdeckError
     ├─ UserError      BadUsage · UnknownCommand · NotFound · Ambiguous · Unsupported · Expired
     ├─ Refused        NotPermitted · RateLimited · Busy · Disallowed · Protected
-    ├─ EngineError    Unreachable · TimedOut · Rejected · Garbled
+    ├─ EngineError    Unreachable · TimedOut · Rejected · Garbled · Duplicate
     ├─ StoreError     StoreDown · LostLease
     ├─ SurfaceError   Undeliverable
     └─ ConfigError    every problem of a configuration at once
@@ -159,6 +159,10 @@ class Rejected(EngineError):
 
 class Garbled(EngineError):
     """The container engine answered something that cannot be understood."""
+
+
+class Duplicate(EngineError):
+    """That engine is here already, under another address."""
 
 
 class StoreError(QuarterdeckError):

@@ -49,7 +49,7 @@ def start(socket: Path, folder: Path, claim: int, journal: Path) -> subprocess.P
                     start_new_session=True,  # Ctrl-C is for us; the server ends last
                     umask=0o077,
                     pass_fds=(claim,),
-                    preexec_fn=_end_with_parent(),  # noqa: PLW1509 - two system calls, prepared before the fork
+                    preexec_fn=end_with_parent(),  # noqa: PLW1509 - two system calls, prepared before the fork
                 )
             except OSError as error:  # a wheel for another libc, a file system without exec: try the next one
                 refused = error
@@ -98,7 +98,7 @@ def _options(socket: Path, folder: Path) -> Sequence[str]:
     return [word for name, value in options.items() for word in (f"--{name}", value)]
 
 
-def _end_with_parent() -> Callable[[], None] | None:
+def end_with_parent() -> Callable[[], None] | None:
     """What the new process does before it becomes the server: ask for SIGTERM when we die. Linux only."""
     if not sys.platform.startswith("linux"):
         return None

@@ -23,19 +23,31 @@ from core.model.events import Event
 from core.model.jobs import Started
 from core.model.refs import EngineRef, Ref
 from core.model.replies import Status
-from core.model.things import Container, Containers, Document, LogPage, Outcome
-from runtimes import docker_dialect, docker_logs, docker_serving, engine_http, transitions
+from core.model.things import Container, Containers, Document, Engine, LogPage, Outcome
+from runtimes import docker_dialect, docker_logs, docker_serving, engine_dial, engine_http, roll, transitions
 from runtimes.adapter import does
 from runtimes.jobs import KEPT_LINES, Job
 
 NEWEST_API, OLDEST_API = (1, 47), (1, 24)
 DESCRIBE_AT_ONCE = 8
+USUAL_ROOT = "/var/lib/docker"
 
 
 class _Info(msgspec.Struct):
     name: str = msgspec.field(name="Name", default="")
     id: str = msgspec.field(name="ID", default="")
     version: str = msgspec.field(name="ServerVersion", default="")
+    root: str = msgspec.field(name="DockerRootDir", default="")
+    system: str = msgspec.field(name="OSType", default="")
+    architecture: str = msgspec.field(name="Architecture", default="")
+    storage: str = msgspec.field(name="Driver", default="")
+    cgroup: str = msgspec.field(name="CgroupVersion", default="")
+    containers: int = msgspec.field(name="Containers", default=0)
+    running: int = msgspec.field(name="ContainersRunning", default=0)
+
+    def identity(self) -> str:
+        # Up to Docker 20 the id is the machine's, in /etc/docker: two daemons on one machine share it.
+        return self.id if self.root in ("", USUAL_ROOT) else f"{self.id}:{self.root}"
 
 
 class _Message(msgspec.Struct):
@@ -45,13 +57,26 @@ class _Message(msgspec.Struct):
 class Docker(docker_serving.Serving):
     """One daemon. `engine_id` is the daemon's own id, the key under which its cursor is kept."""
 
-    def __init__(self, url: str, *, name: str = "default", allow: Sequence[str] = ()) -> None:
-        super().__init__(EngineRef(host=socket.gethostname(), kind="docker", name=name), allow=allow)
+    def __init__(
+        self,
+        url: str,
+        *,
+        name: str = "default",
+        allow: Sequence[str] = (),
+        tls: engine_dial.Tls | None = None,
+        ssh: engine_dial.Ssh | None = None,
+        roll: roll.Roll | None = None,
+    ) -> None:
+        endpoint = engine_http.Endpoint.parse(url)
+        # Until it has told its own name, an engine goes by the one in its address.
+        host = socket.gethostname() if endpoint.host in ("", "localhost", "127.0.0.1", "::1") else endpoint.host
+        super().__init__(EngineRef(host=host, kind="docker", name=name), allow=allow)
         self.url = url
+        self._roll = roll
         self.version = ""
         self.api = ""
         self._id = ""
-        self._http = engine_http.Client(engine_http.Endpoint.parse(url))
+        self._http = engine_http.Client(endpoint, line=engine_dial.line_to(endpoint, tls, ssh))
         self._meeting = asyncio.Lock()
         self._dialect = docker_dialect.Dialect(self._ref)
 
@@ -69,6 +94,25 @@ class Docker(docker_serving.Serving):
     async def list_containers(self, action: actions.ListContainers, seconds: float) -> Containers:
         answer = await self._ask("GET", "/containers/json?all=1", seconds)
         return Containers(rows=self._dialect.listed(answer.body))
+
+    @does(actions.DescribeEngine)
+    async def describe_engine(self, action: actions.DescribeEngine, seconds: float) -> Engine:
+        told = Engine(ref=self.ref, address=str(self._http.endpoint), verbs=tuple(sorted(self.verbs)))
+        try:
+            info = docker_dialect.decode(_Info, (await self._ask("GET", "/info", seconds)).body)
+        except errors.EngineError as error:
+            return msgspec.structs.replace(told, fault=error.say())
+        return msgspec.structs.replace(
+            told,
+            ref=self.ref,
+            version=info.version,
+            api=self.api,
+            system=f"{info.system}/{info.architecture}",
+            storage=info.storage,
+            cgroup=info.cgroup,
+            containers=info.containers,
+            running=info.running,
+        )
 
     @does(actions.InspectContainer)
     async def inspect(self, action: actions.InspectContainer, seconds: float) -> Document:
@@ -280,6 +324,12 @@ class Docker(docker_serving.Serving):
             if self.api and not again:
                 return
             answer = await self._http.request("GET", "/info", deadline=seconds)
+            if answer.status == 400 and b"HTTPS server" in answer.body:
+                raise errors.Unreachable(
+                    f"{self._http.endpoint} speaks TLS.",
+                    hint="Give `tls: {ca: …, cert: …, key: …}` beside its url, or set DOCKER_TLS_VERIFY=1 and"
+                    " DOCKER_CERT_PATH.",
+                )
             if answer.status >= 400:
                 self._refuse(answer.status, answer.body, "info")
             info = docker_dialect.decode(_Info, answer.body)
@@ -291,10 +341,14 @@ class Docker(docker_serving.Serving):
                     hint="Upgrade the engine.",
                 )
             speak = min(spoken, NEWEST_API)
-            self.api, self.version, self._id = f"{speak[0]}.{speak[1]}", info.version, info.id
-            if info.name and info.name != self._ref.host:
-                self._ref = EngineRef(host=info.name, kind="docker", name=self._ref.name)
-                self._dialect = docker_dialect.Dialect(self._ref)
+            ref = EngineRef(host=info.name or self._ref.host, kind="docker", name=self._ref.name)
+            if self._roll is not None:
+                self.api = ""  # not before it is known to be nobody else
+                self._roll.enter(str(self._http.endpoint), info.identity(), ref)
+            self.api, self.version, self._id = f"{speak[0]}.{speak[1]}", info.version, info.identity()
+            if ref != self._ref:
+                self._ref = ref
+                self._dialect = docker_dialect.Dialect(ref)
 
     def _refuse(self, status: int, body: bytes, about: str) -> None:
         try:

@@ -1,7 +1,8 @@
 """A connection to an engine's API, or the sentence that says why none came about and what would help.
 
-In: where the engine listens. Nothing is sent here. Whatever keeps a connection from coming about is Unreachable, with
-`sent` False; a full backlog is waited for, for as long as the caller's deadline allows.
+In: where the engine listens, and what proves who is who on the way. Nothing is sent here. Whatever keeps a connection
+from coming about is Unreachable, with `sent` False; a full backlog is waited for, for as long as the caller's deadline
+allows. A `Line` is one way to an engine: `Direct` is here, TLS and ssh are modules of their own, loaded on demand.
 """
 
 from __future__ import annotations
@@ -14,12 +15,78 @@ import os
 import pwd
 import socket
 import stat
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 from core import errors
 from runtimes.http_wire import Endpoint
 
 BACKLOG_PAUSE = 0.01
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tls:
+    """Files in PEM form. `ca`: whom to trust, empty for the system's own; `cert` and `key`: who we are, both or
+    neither."""
+
+    ca: str = ""
+    cert: str = ""
+    key: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ssh:
+    """Files for the system's ssh client; empty where its own configuration decides."""
+
+    identity: str = ""
+    known_hosts: str = ""
+    config: str = ""
+
+
+class Line(Protocol):
+    """One way to an engine. `blind`: a connection can stand though nobody is at its end."""
+
+    blind: bool
+
+    async def connect(self, protocol: asyncio.BaseProtocol) -> None:
+        """Has no deadline of its own. Raises Unreachable."""
+
+    async def explain(self, lost: errors.Unreachable, cause: Exception | None) -> errors.Unreachable:
+        """A better sentence for a connection lost before the engine said a word; `sent` stays as it was."""
+
+    async def aclose(self) -> None: ...
+
+
+def line_to(endpoint: Endpoint, tls: Tls | None = None, ssh: Ssh | None = None) -> Line:
+    """The line an address asks for. Raises BadUsage where what is given does not go with it."""
+    if endpoint.scheme == "ssh":
+        from runtimes import ssh as forwarded  # noqa: PLC0415 (most engines are local)
+
+        return forwarded.Forwarded(endpoint, ssh or Ssh())
+    if tls is not None and endpoint.scheme == "tcp":
+        from runtimes import tls as secured  # noqa: PLC0415 (most engines are local)
+
+        return secured.Secured(endpoint, tls)
+    return Direct(endpoint)
+
+
+class Direct:
+    """A unix socket, or tcp in the clear."""
+
+    blind = False
+
+    def __init__(self, endpoint: Endpoint) -> None:
+        self._endpoint = endpoint
+
+    async def connect(self, protocol: asyncio.BaseProtocol) -> None:
+        await connect(self._endpoint, protocol)
+
+    async def explain(self, lost: errors.Unreachable, cause: Exception | None) -> errors.Unreachable:
+        return lost
+
+    async def aclose(self) -> None:
+        return None
 
 
 async def connect(endpoint: Endpoint, protocol: asyncio.BaseProtocol) -> None:

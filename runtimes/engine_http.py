@@ -1,9 +1,11 @@
-"""Our HTTP/1.1 client for container-engine APIs, over a unix socket or plain tcp.
+"""Our HTTP/1.1 client for container-engine APIs, over whatever line leads there.
 
 Requests go out on a bounded pool of kept connections and come back whole; streams have connections of their own and
 come back as the bytes that arrived. Bytes of one response are in order; a change is sent at most once, and when its
-connection is lost the error says whether it had left. A stream's reader never waits for its consumer (an unread
-`/events` slows the daemon itself): one that falls behind loses its buffer and its stream, and is told so.
+connection is lost the error says whether it had left. Where a line can stand though nobody is at its end (TLS before
+our certificate was looked at, a forwarded socket), a change goes out only after a ping was answered. A stream's reader
+never waits for its consumer (an unread `/events` slows the daemon itself): one that falls behind loses its buffer and
+its stream, and is told so.
 """
 
 from __future__ import annotations
@@ -11,7 +13,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections import deque
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Mapping
+from typing import TypeVar
 
 from core import errors
 from runtimes import engine_dial, http_connection
@@ -20,15 +23,25 @@ from runtimes.http_wire import Endpoint, compose
 
 __all__ = ["Client", "Endpoint", "Response", "Stream"]
 
+T = TypeVar("T")
 REPEATABLE = frozenset({"GET", "HEAD"})
+PING = compose("GET", "/_ping", None, None)
 
 
 class Client:
     """One engine's API. `connections` bounds the requests under way and, apart from them, the open streams; `idle` is
     how many seconds an unused connection is kept. Belongs to the event loop it is first used on."""
 
-    def __init__(self, endpoint: Endpoint, *, connections: int = 16, idle: float = 30.0) -> None:
+    def __init__(
+        self,
+        endpoint: Endpoint,
+        *,
+        line: engine_dial.Line | None = None,
+        connections: int = 16,
+        idle: float = 30.0,
+    ) -> None:
         self.endpoint = endpoint
+        self._line = line or engine_dial.Direct(endpoint)
         self._idle_limit = idle
         self._places = asyncio.Semaphore(connections)
         self._stream_places = asyncio.Semaphore(connections)
@@ -67,7 +80,9 @@ class Client:
                         if connection.heard or self._closed:
                             raise
                 connection = await self._open_pooled()
-                return await connection.exchange(payload, method, max_body)
+                if method not in REPEATABLE and self._line.blind:
+                    await self._ping(connection)
+                return await self._told(connection, connection.exchange(payload, method, max_body))
         except TimeoutError:
             raise self._timed_out(method, target, deadline, connection) from None
         finally:
@@ -95,8 +110,10 @@ class Client:
         try:
             async with asyncio.timeout(deadline):
                 connection = await self._open_streaming()
+                if method not in REPEATABLE and self._line.blind:
+                    await self._ping(connection)
                 connection.begin(payload, method, max_buffer, Full.PAUSE if pause else Full.DROP)
-                await connection.reach(Goal.HEAD)
+                await self._told(connection, connection.reach(Goal.HEAD))
         except BaseException as error:
             if connection is not None:
                 connection.abort()
@@ -113,6 +130,7 @@ class Client:
             connection.abort()
         for connection in open_ones:
             await connection.gone.wait()
+        await self._line.aclose()
 
     async def _open_pooled(self) -> Connection:
         # A new connection takes an idle one's place: those in use and those idle never exceed `connections` together.
@@ -136,11 +154,31 @@ class Client:
 
     async def _connect(self) -> Connection:
         connection = Connection(self.endpoint, self._block)
-        await engine_dial.connect(self.endpoint, connection)
+        await self._line.connect(connection)
         if self._closed:
             connection.abort()
             raise errors.Unreachable(f"The client of {self.endpoint} is closed.")
         return connection
+
+    async def _ping(self, connection: Connection) -> None:
+        """Raises Unreachable, with `sent` False: whatever was to follow has not left."""
+        try:
+            await self._told(connection, connection.exchange(PING, "GET", 4096))
+        except errors.Unreachable as error:
+            raise errors.Unreachable(error.message, sent=False, hint=error.hint) from error
+        finally:
+            connection.sent = False
+        if not connection.reusable():
+            raise errors.Unreachable(f"{self.endpoint} closed the connection before the request was sent.")
+
+    async def _told(self, connection: Connection, work: Awaitable[T]) -> T:
+        """`work`, whose loss without a word from the engine is explained by the line it was lost on."""
+        try:
+            return await work
+        except errors.Unreachable as error:
+            if connection.heard or self._closed:
+                raise
+            raise await self._line.explain(error, connection.cause) from error
 
     def _put_back(self, connection: Connection) -> None:
         if connection.reusable() and not self._closed:

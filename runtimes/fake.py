@@ -22,7 +22,7 @@ from core.model.events import Event, EventKind, Origin
 from core.model.jobs import Started
 from core.model.refs import EngineRef, Kind, Ref
 from core.model.replies import Status
-from core.model.things import Container, Containers, Document, LogLine, LogPage, Outcome, Service, Services
+from core.model.things import Container, Containers, Document, Engine, LogLine, LogPage, Outcome, Service, Services
 from runtimes import fake_services, services, status, transitions
 from runtimes.adapter import does
 from runtimes.jobs import Job, Working
@@ -153,6 +153,25 @@ class FakeRuntime(Working):
         return len(self._readers)
 
     # ── the port ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+    @does(actions.DescribeEngine)
+    async def describe_engine(self, action: actions.DescribeEngine, seconds: float) -> Engine:
+        told = Engine(ref=self.ref, address=f"fake://{self.ref.host}", verbs=tuple(sorted(self.verbs)))
+        try:
+            await self._answer("info", seconds)
+        except errors.EngineError as error:
+            return msgspec.structs.replace(told, fault=error.say())
+        up = sum(row.state == "running" for row in self.containers.values())
+        return msgspec.structs.replace(
+            told,
+            version="1.0",
+            api="1.0",
+            system="linux/x86_64",
+            storage="memory",
+            cgroup="2",
+            containers=len(self.containers),
+            running=up,
+        )
 
     @does(actions.ListContainers)
     async def list_containers(self, action: actions.ListContainers, seconds: float) -> Containers:

@@ -67,6 +67,7 @@ class Connection(asyncio.BufferedProtocol):
         self.parser = Parser()
         self.ended = True  # nothing under way
         self.sent = self.heard = self.cut = self.overflowed = False
+        self.cause: Exception | None = None  # what the system said when the connection was lost
 
     async def exchange(self, payload: bytes, method: str, max_body: int) -> Response:
         self.begin(payload, method, max_body, Full.FAIL)
@@ -169,6 +170,7 @@ class Connection(asyncio.BufferedProtocol):
         if self.ended:
             return
         self.ended = True
+        self.cause = cause
         if not self.parser.status:
             self._failure = errors.Unreachable(
                 f"{self._endpoint} closed the connection without an answer.", sent=self.sent

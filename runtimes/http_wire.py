@@ -24,6 +24,13 @@ _NAME = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 _VALUE = re.compile(r"[\t -~]*")
 _OURS = frozenset({"host", "content-length", "transfer-encoding", "connection", "te", "upgrade", "expect"})
 
+# What ssh is given as a word of its own: nothing here may begin with a dash, or hold what its -L would cut at.
+_SSH = re.compile(
+    r"(?:(?P<user>[A-Za-z0-9_][\w.@+-]*)@)?(?P<host>[A-Za-z0-9][\w.-]*|\[[0-9A-Fa-f:.]+(?:%\w+)?\])"
+    r"(?::(?P<port>[0-9]{1,5}))?(?P<path>/[\w./@+-]*)?",
+    re.ASCII,
+)
+
 _STATUS_LINE = re.compile(rb"HTTP/1\.([01]) ([1-9][0-9]{2})(?: [^\r\n\0]*)?")
 _HEADER = re.compile(rb"([!#$%&'*+\-.^_`|~0-9A-Za-z]+):[ \t]*([^\r\n\0]*?)[ \t]*")
 _SIZE_LINE = re.compile(rb"([0-9A-Fa-f]{1,15})[ \t]*(?:;[^\r\n\0]*)?")
@@ -32,16 +39,19 @@ _LENGTH = re.compile(r"[0-9]{1,18}")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Endpoint:
-    """Where an engine's API listens. `path` is set for unix, `host` and `port` for tcp."""
+    """Where an engine's API listens. `path` is set for unix, `host` and `port` for tcp; for ssh `path` is the socket on
+    `host`, and `user` and `port` are empty where ssh's own configuration decides."""
 
     scheme: str
     path: str = ""
     host: str = ""
     port: int = 0
+    user: str = ""
 
     @classmethod
     def parse(cls, url: str) -> Endpoint:
-        """Read `unix:///path`, `tcp://host:port` or `http://host:port`; BadUsage for anything else."""
+        """Read `unix:///path`, `tcp://host:port`, `http://host:port` or `ssh://[user@]host[:port][/path]`; BadUsage for
+        anything else."""
         # An address with a password in it must not come back in a message.
         shown = "That engine address" if "@" in url else f"The engine address “{url}”"
         if not url.isprintable():
@@ -55,12 +65,15 @@ class Endpoint:
             return cls(scheme="unix", path=rest)
         if scheme in {"tcp", "http"}:
             return cls._parse_tcp(url, shown)
-        if scheme in {"ssh", "https"}:
+        if scheme == "ssh":
+            return cls._parse_ssh(rest, shown)
+        if scheme == "https":
             raise errors.BadUsage(
-                f"{shown} needs {'ssh' if scheme == 'ssh' else 'TLS'}, which is not spoken here.",
-                hint="Forward the socket (ssh -N -L /run/far.sock:/var/run/docker.sock HOST) and write unix:///run/far.sock.",
+                f"{shown} is not how TLS is asked for.", hint="Write tcp://HOST:2376, and `tls:` beside it."
             )
-        raise errors.BadUsage(f"{shown} is not one.", hint="Write unix:///var/run/docker.sock or tcp://HOST:2375.")
+        raise errors.BadUsage(
+            f"{shown} is not one.", hint="Write unix:///var/run/docker.sock, tcp://HOST:2376 or ssh://USER@HOST."
+        )
 
     @classmethod
     def _parse_tcp(cls, url: str, shown: str) -> Endpoint:
@@ -75,10 +88,34 @@ class Endpoint:
             raise errors.BadUsage(f"{shown} holds more than a host and a port.", hint=f"Write tcp://{host}:{port}.")
         return cls(scheme="tcp", host=host, port=port)
 
+    @classmethod
+    def _parse_ssh(cls, rest: str, shown: str) -> Endpoint:
+        cure = "Write ssh://USER@HOST, or ssh://USER@HOST:22/var/run/docker.sock."
+        if ":" in rest.partition("/")[0].rpartition("@")[0]:
+            raise errors.BadUsage(
+                "That engine address holds a password, which ssh takes from nobody but a person.",
+                hint="Use a key: put it into ~/.ssh/authorized_keys there, and write ssh://USER@HOST.",
+            )
+        found = _SSH.fullmatch(rest)
+        if found is None or not int(found["port"] or 22) < 65536:
+            raise errors.BadUsage(f"{shown} is not one ssh understands.", hint=cure)
+        path = found["path"] or ""
+        return cls(
+            scheme="ssh",
+            user=found["user"] or "",
+            host=found["host"].strip("[]"),
+            port=int(found["port"] or 0),
+            path=path if path.strip("/") else "/var/run/docker.sock",
+        )
+
     def __str__(self) -> str:
         if self.scheme == "unix":
             return f"unix://{self.path}"
-        return f"tcp://[{self.host}]:{self.port}" if ":" in self.host else f"tcp://{self.host}:{self.port}"
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        if self.scheme == "ssh":
+            user, port = f"{self.user}@" if self.user else "", f":{self.port}" if self.port else ""
+            return f"ssh://{user}{host}{port}{self.path}"
+        return f"tcp://{host}:{self.port}"
 
 
 def compose(method: str, target: str, body: bytes | None, headers: Mapping[str, str] | None) -> bytes:

@@ -20,10 +20,10 @@ from typing import Protocol, TypeVar, cast
 
 import msgspec
 
-from core.model.actions import Action, ListContainers, ListEvents
+from core.model.actions import Action, DescribeEngine, ListContainers, ListEvents
 from core.model.events import Event, EventKind, Origin
 from core.model.refs import EngineRef, Kind
-from core.model.things import Container, Containers
+from core.model.things import Container, Containers, Engine
 from core.ports import Call, Runtime
 from runtimes import status, transitions
 
@@ -57,6 +57,7 @@ class Mirror:
         self._untold: dict[str, Container] = {}  # as events left it, where an inspection has shown another state since
         self._removed: dict[str, int] = {}
         self._standing = self._listed = False
+        self._stream_since, self._stream_fault = now(), ""
         self.confirmed = 0.0  # when the engine was last heard, by our clock, in seconds
         self._served: tuple[Container, ...] = ()
         self._served_for: tuple[int, int] = (-1, -1)
@@ -81,6 +82,9 @@ class Mirror:
             return cast(R, self.listing())
         if isinstance(action, ListEvents) and action.verb in self.verbs:
             return cast(R, await self._list_events(action, call))
+        if isinstance(action, DescribeEngine):
+            engine = cast(Engine, await self._runtime.run(action, call))
+            return cast(R, self._with_stream(engine))
         return await self._runtime.run(action, call)
 
     def events(self, since_ns: int | None) -> AsyncIterator[Sequence[Event]]:
@@ -109,6 +113,14 @@ class Mirror:
             self._served_for = key
         return Containers(rows=self._served, source="mirror", age=max(0.0, now - self.confirmed))
 
+    def _with_stream(self, engine: Engine) -> Engine:
+        return msgspec.structs.replace(
+            engine,
+            stream="up" if self._standing else "down",
+            stream_since=self._stream_since,
+            stream_fault="" if self._standing else self._stream_fault,
+        )
+
     async def _list_events(self, action: ListEvents, call: Call) -> tuple[Event, ...]:
         known = [event for event in self.history if event.at_ns >= action.since_ns]
         if not (self.live and self._history_from is not None and self._history_from <= action.since_ns):
@@ -124,13 +136,18 @@ class Mirror:
 
     def stands(self, since_ns: int) -> None:
         """A stream stands that tells everything from `since_ns` on, as far as the engine remembers."""
-        self._standing = True
+        if not self._standing:
+            self._standing, self._stream_since = True, self._now()
         if self._history_from is None:
             self._history_from = since_ns
 
-    def went_down(self) -> None:
-        """The stream is lost: what we hold may be wrong from now on, and lists are asked of the engine again."""
+    def went_down(self, fault: str = "") -> None:
+        """The stream is lost: what we hold may be wrong from now on, and lists are asked of the engine again. `fault`:
+        why, in a sentence."""
+        if self._standing:
+            self._stream_since = self._now()
         self._standing = self._listed = False
+        self._stream_fault = fault
 
     def lost_events(self, at_ns: int) -> None:
         """Events were dropped: the history has a hole before `at_ns`, and the list cannot be trusted until the next."""

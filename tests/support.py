@@ -1,7 +1,7 @@
 """Real engines for tests and benchmarks: private daemons on temporary roots, started here and ended here, never anybody
 else's.
 
-`QUARTERDECK_REQUIRE_ENGINES=docker,redis,promtool` turns a missing one from a visible skip into a failure.
+`QUARTERDECK_REQUIRE_ENGINES=docker,redis,promtool,ssh,openssl` turns a missing one from a visible skip into a failure.
 """
 
 from __future__ import annotations
@@ -65,6 +65,8 @@ class Dockerd:
         self.url = f"unix://{self.socket}"
         self.process: subprocess.Popen[bytes] | None = None
         self.api: Any = None
+        self.more: list[str] = []
+        """Further words of its command line, such as a door of its own with TLS."""
 
     def start(self) -> None:
         import docker
@@ -76,7 +78,7 @@ class Dockerd:
         with log:
             self.process = subprocess.Popen(
                 ["dockerd", "--data-root", self.root / "data", "--exec-root", self.root / "exec", "-H", self.url,
-                 "-p", self.root / "pid", "--bridge=none", "--iptables=false", "--ip-masq=false"],
+                 "-p", self.root / "pid", "--bridge=none", "--iptables=false", "--ip-masq=false", *self.more],
                 stdout=log, stderr=log, start_new_session=True,
             )  # fmt: skip
         wait_for("dockerd to answer", self._answers, 60)
@@ -160,10 +162,11 @@ class Dockerd:
 
 
 @contextlib.contextmanager
-def private_dockerd() -> Iterator[Dockerd]:
+def private_dockerd(*more: str) -> Iterator[Dockerd]:
     need("docker", "dockerd", root=True)
     root = Path(tempfile.mkdtemp(prefix="qd-"))
     daemon = Dockerd(root)
+    daemon.more = list(more)
     try:
         daemon.start()
         daemon.load_image()

@@ -15,7 +15,7 @@ from typing import Any, ClassVar, Generic, TypeVar
 
 from core.model.events import Event
 from core.model.refs import EngineRef, Kind, Ref
-from core.model.things import Containers, Document, Outcome, Services
+from core.model.things import Containers, Document, Engine, Outcome, Services
 
 R_co = TypeVar("R_co", covariant=True)
 
@@ -181,6 +181,17 @@ class Scale(On[Any]):
 
     def grave(self) -> str:
         return f"leaves nothing of {self.target.name} running" if self.replicas == 0 else ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DescribeEngine(Action[Engine]):
+    """The engine as a whole. One that does not answer is described too, with its reason."""
+
+    verb = "engine.list"
+    listing = True
+
+    def patience(self) -> float:
+        return 5.0
 
 
 def every(root: type[Action[Any]] = Action) -> Iterator[type[Action[Any]]]:

@@ -31,13 +31,14 @@ VERDICT_OF = {Ask.CONFIRM: Verdict.CONFIRM, Ask.APPROVE: Verdict.APPROVE, Ask.DE
 
 # Named sets of verbs that config and chat may grant by name; config adds its own under `roles:`.
 ROLES: Mapping[str, tuple[str, ...]] = {
-    "viewer": ("container.list", "container.inspect", "container.logs", "event.list", "service.list"),
+    "viewer": ("container.list", "container.inspect", "container.logs", "event.list", "service.list", "engine.list"),
     "operator": (
         "container.list",
         "container.inspect",
         "container.logs",
         "event.list",
         "service.list",
+        "engine.list",
         "container.start",
         "container.stop",
         "container.restart",

@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from core.model.refs import Facts, Ref
+from core.model.refs import EngineRef, Facts, Ref
 
 STATES = ("created", "running", "paused", "restarting", "removing", "exited", "dead")
 HEALTHS = ("starting", "healthy", "unhealthy")
@@ -215,3 +215,25 @@ class Outcome(msgspec.Struct, frozen=True):
     status: str
     detail: str = ""
     took: float = 0.0
+
+
+class Engine(msgspec.Struct, frozen=True):
+    """One engine as a whole. `address` holds no secret; `verbs` are those its owner allows; `fault` is why it did not
+    answer, and then what only it knows is empty. `stream` is `up` or `down` where its events are watched, since
+    `stream_since` (unix seconds), and `stream_fault` why it is down."""
+
+    ref: EngineRef
+    address: str
+    verbs: tuple[str, ...]
+    fault: str = ""
+    version: str = ""
+    api: str = ""
+    system: str = ""
+    """Operating system and architecture, such as `linux/x86_64`."""
+    storage: str = ""
+    cgroup: str = ""
+    containers: int | None = None
+    running: int | None = None
+    stream: str = ""
+    stream_since: float = 0.0
+    stream_fault: str = ""

@@ -34,7 +34,7 @@ from core.embedded import Embedded
 async def main():
     state, *how = sys.argv[1:]
     if "deaf" in how:
-        store_server._end_with_parent = lambda: None
+        store_server.end_with_parent = lambda: None
     part = Embedded(Path(state))
     asyncio.get_running_loop().add_signal_handler(signal.SIGINT, lambda: asyncio.ensure_future(after(part)))
     print(await part.ensure(), flush=True)
