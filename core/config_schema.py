@@ -270,8 +270,8 @@ class Config(Section):
         examples=[
             "engines:\n"
             '  - {url: "unix:///var/run/docker.sock", allow: ["container.*", "*.list"]}\n'
-            '  - {url: "tcp://host7:2376", tls: {ca: /etc/quarterdeck/ca.pem, cert: /etc/quarterdeck/cert.pem,'
-            " key: /etc/quarterdeck/key.pem}}\n"
+            "  - url: tcp://host7:2376\n"
+            "    tls: {ca: /etc/quarterdeck/ca.pem, cert: /etc/quarterdeck/cert.pem, key: /etc/quarterdeck/key.pem}\n"
             '  - {url: "ssh://ops@host8", ssh: {identity: /etc/quarterdeck/id_ed25519}}\n'
             "  - {context: staging}"
         ],

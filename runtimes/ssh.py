@@ -191,7 +191,7 @@ class Forwarded:
         line = said.decode("utf-8", "replace").strip()[:LONGEST_LINE]
         if line:
             self._lines.append(line)
-            self._refused = ssh_words.channel(self._endpoint, line) or self._refused
+            self._refused = ssh_words.channel(self._endpoint, self._files, line) or self._refused
             self._spoke.set()
 
     def _why(self) -> errors.Unreachable:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Sequence
 
 from core import errors
@@ -12,11 +13,11 @@ from runtimes.http_wire import Endpoint
 _CHANNEL = re.compile(r"channel \d+: open failed: (?P<why>.*)")
 _NETWORK = re.compile(r"connect to host \S+ port (?P<port>\d+): (?P<why>.+)")
 _KEY_FILE = re.compile(r'Load key "(?P<file>[^"]+)": (?P<why>.+)')
-_NO_KEY = re.compile(r"Identity file (?P<file>.+) not accessible: (?P<why>.+?)\.?$")
+_NO_KEY = re.compile(r"Identity file (?P<file>.+) not accessible: (?P<why>.+?)\.?$", re.MULTILINE)
 LOST = ("not responding", "Broken pipe", "closed by remote host", "Connection reset")
 
 
-def channel(endpoint: Endpoint, line: str) -> errors.Unreachable | None:
+def channel(endpoint: Endpoint, files: Ssh, line: str) -> errors.Unreachable | None:
     """What a line says about a single connection that could not be forwarded, if it does."""
     found = _CHANNEL.match(line)
     if found is None:
@@ -30,14 +31,13 @@ def channel(endpoint: Endpoint, line: str) -> errors.Unreachable | None:
     return errors.Unreachable(
         f"{host} was reached, but the engine's socket {path} could not be opened there.",
         hint="Is the engine running there, and may the user use the socket? Look with:"
-        f" ssh {_words(endpoint)} ls -l {path}",
+        f" {_by_hand(endpoint, files)} ls -l {path}",
     )
 
 
 def explain(endpoint: Endpoint, files: Ssh, lines: Sequence[str]) -> errors.Unreachable:
     """Why ssh ended, by its last lines."""
-    said, host, by_hand = "\n".join(lines), endpoint.host, f"ssh {_words(endpoint)}"
-    known = f" -o UserKnownHostsFile={files.known_hosts}" if files.known_hosts else ""
+    said, host, by_hand = "\n".join(lines), endpoint.host, _by_hand(endpoint, files)
     if "IDENTIFICATION HAS CHANGED" in said:
         return errors.Unreachable(
             f"{host} is not the host it was: its key has changed, or somebody is in between.",
@@ -48,7 +48,7 @@ def explain(endpoint: Endpoint, files: Ssh, lines: Sequence[str]) -> errors.Unre
     if "Host key verification failed" in said:
         return errors.Unreachable(
             f"{host} is not known yet, and its key is not taken on trust.",
-            hint=f"Connect once by hand as this user ({by_hand.replace('ssh ', f'ssh{known} ', 1)}) and compare the"
+            hint=f"Connect once by hand as this user ({by_hand}) and compare the"
             " fingerprint with the host's own (ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub); or write what"
             f" ssh-keyscan{f' -p {endpoint.port}' if endpoint.port else ''} {host} prints into"
             f" {files.known_hosts or '~/.ssh/known_hosts'} after the same comparison.",
@@ -116,9 +116,14 @@ def _last(lines: Sequence[str]) -> str:
     return lines[-1].rstrip(". \r") if lines else "it said nothing"
 
 
-def _words(endpoint: Endpoint) -> str:
-    port = f"-p {endpoint.port} " if endpoint.port else ""
-    return f"{port}{f'{endpoint.user}@' if endpoint.user else ''}{endpoint.host}"
+def _by_hand(endpoint: Endpoint, files: Ssh) -> str:
+    """What a person types to go where we go."""
+    words = ["ssh"]
+    words += ["-F", files.config] if files.config else []
+    words += ["-i", files.identity] if files.identity else []
+    words += ["-o", f"UserKnownHostsFile={files.known_hosts}"] if files.known_hosts else []
+    words += ["-p", str(endpoint.port)] if endpoint.port else []
+    return shlex.join([*words, f"{endpoint.user}@{endpoint.host}" if endpoint.user else endpoint.host])
 
 
 def _place(endpoint: Endpoint) -> str:

@@ -135,7 +135,8 @@ class Secured:
         if self._files.cert:
             return errors.Unreachable(
                 f"{self._endpoint} refused our certificate {self._files.cert} ({reason.lower().replace('_', ' ')}).",
-                hint="It must be signed by the CA the engine was given, be meant for clients (clientAuth), and not have expired.",
+                hint="It must be signed by the CA the engine was given, be meant for clients (clientAuth), and not have"
+                " expired.",
             )
         return errors.Unreachable(
             f"{self._endpoint} wants a certificate from us.",

@@ -1,4 +1,4 @@
-"""Other hosts for tests, on loopback: a throw-away certificate authority, and a private sshd; both end with their test."""
+"""Other hosts for tests, on loopback: a throw-away certificate authority, and a private sshd."""
 
 from __future__ import annotations
 
@@ -122,7 +122,7 @@ class Sshd:
         port = f":{self.port:04X}"
         lines = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
         ours = {f"socket:[{line[9]}]" for line in lines if line[1].endswith(port)}
-        return any(os.readlink(one) in ours for one in Path(f"/proc/{pid}/fd").iterdir())
+        return any(str(one.readlink()) in ours for one in Path(f"/proc/{pid}/fd").iterdir())
 
     def stop(self) -> None:
         if self.process is not None and self.process.poll() is None:

@@ -27,6 +27,7 @@ LINES = {
         "running",
     ),
     "events": ("events web --since 10m", r"started +web", "running"),
+    "engines": ("engines docker", r"Storage driver +overlay2|Storage driver +vfs", "running"),
     "start": ("start web", r"web was already running", "running"),
     "stop": ("stop web --timeout 30", r"web stopped", "exited"),
     "restart": ("restart web", r"web restarted", "running"),

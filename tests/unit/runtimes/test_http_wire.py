@@ -262,6 +262,12 @@ def test_a_refused_header_does_not_show_its_value() -> None:
         ("unix:///run/a b#c?d%20.sock", Endpoint(scheme="unix", path="/run/a b#c?d%20.sock")),
         ("tcp://127.0.0.1:2375", Endpoint(scheme="tcp", host="127.0.0.1", port=2375)),
         ("tcp://[::1]:2375", Endpoint(scheme="tcp", host="::1", port=2375)),
+        (
+            "ssh://me@host7:2222/run/user/1000/docker.sock",
+            Endpoint(scheme="ssh", user="me", host="host7", port=2222, path="/run/user/1000/docker.sock"),
+        ),
+        ("ssh://host7/var/run/docker.sock", Endpoint(scheme="ssh", host="host7", path="/var/run/docker.sock")),
+        ("ssh://[::1]:22/d.sock", Endpoint(scheme="ssh", host="::1", port=22, path="/d.sock")),
     ],
 )
 def test_an_address_reads_and_writes_the_same(url: str, endpoint: Endpoint) -> None:
@@ -289,8 +295,14 @@ def test_http_is_another_word_for_tcp() -> None:
         ("tcp://[::1:2375", "tcp://HOST:2375"),
         ("tcp://a b:2375", "tcp://HOST:2375"),
         ("tcp://host7:2375/v1.41", "tcp://host7:2375."),
-        ("ssh://me@host7", "ssh -N -L"),
-        ("https://host7:2376", "ssh -N -L"),
+        ("https://host7:2376", "tcp://HOST:2376, and `tls:`"),
+        ("ssh://", "ssh://USER@HOST"),
+        ("ssh://-oProxyCommand=x", "ssh://USER@HOST"),
+        ("ssh://-l@host7", "ssh://USER@HOST"),
+        ("ssh://me@host7:99999", "ssh://USER@HOST"),
+        ("ssh://me@host7/a:b", "ssh://USER@HOST"),
+        ("ssh://me@host7/a b", "ssh://USER@HOST"),
+        ("ssh://me@host7?x", "ssh://USER@HOST"),
         ("npipe:////./pipe/docker_engine", "unix:///"),
     ],
 )
@@ -300,7 +312,26 @@ def test_a_wrong_address_says_what_is_right(url: str, cure: str) -> None:
     assert cure in caught.value.hint
 
 
-def test_a_password_in_an_address_is_not_repeated() -> None:
+def test_ssh_without_a_path_means_the_usual_socket() -> None:
+    for url in ("ssh://host7", "ssh://host7/"):
+        assert str(Endpoint.parse(url)) == "ssh://host7/var/run/docker.sock"
+
+
+@given(st.text())
+def test_no_word_of_an_ssh_address_can_be_taken_for_an_option(rest: str) -> None:
+    try:
+        found = Endpoint.parse(f"ssh://{rest}")
+    except errors.BadUsage:
+        return
+    assert not found.host.startswith("-")
+    assert not found.user.startswith("-")
+    assert found.path.startswith("/")
+    assert not set(found.path) & set(": \\\"'")
+    assert Endpoint.parse(str(found)) == found
+
+
+@pytest.mark.parametrize("url", ["tcp://me:hunter2@host7:2375", "ssh://me:hunter2@host7"])
+def test_a_password_in_an_address_is_not_repeated(url: str) -> None:
     with pytest.raises(errors.BadUsage) as caught:
-        Endpoint.parse("tcp://me:hunter2@host7:2375")
+        Endpoint.parse(url)
     assert "hunter2" not in caught.value.say()
