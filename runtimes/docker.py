@@ -323,7 +323,12 @@ class Docker(docker_serving.Serving):
         async with self._meeting:
             if self.api and not again:
                 return
-            answer = await self._http.request("GET", "/info", deadline=seconds)
+            try:
+                answer = await self._http.request("GET", "/info", deadline=seconds)
+            except (errors.Unreachable, errors.TimedOut) as error:
+                # Only this question was under way: whatever was to follow it has not left.
+                error.sent = False
+                raise
             if answer.status == 400 and b"HTTPS server" in answer.body:
                 raise errors.Unreachable(
                     f"{self._http.endpoint} speaks TLS.",

@@ -74,12 +74,18 @@ class Forwarded:
         return self._process.pid if self._process is not None and self._process.returncode is None else None
 
     async def connect(self, protocol: asyncio.BaseProtocol) -> None:
-        socket = await self._open()
-        self._refused = None
+        loop, socket = asyncio.get_running_loop(), await self._open()
+        process, self._refused = self._process, None
         try:
-            await asyncio.get_running_loop().create_unix_connection(lambda: protocol, str(socket))
-        except OSError as error:
-            raise self._why() from error
+            await loop.create_unix_connection(lambda: protocol, str(socket))
+        except OSError:
+            # The process is gone, which its own end has not told us yet: a new one, once.
+            if self._process is process:
+                await self._end()
+            try:
+                await loop.create_unix_connection(lambda: protocol, str(await self._open()))
+            except OSError as error:
+                raise self._why() from error
 
     async def explain(self, lost: errors.Unreachable, cause: Exception | None) -> errors.Unreachable:
         """ssh knows why: the far socket could not be opened, or it ended itself."""

@@ -22,6 +22,7 @@ from runtimes.http_wire import Endpoint
 NOT_YET, EXPIRED = 9, 10
 UNKNOWN_CA = frozenset({2, 18, 19, 20, 21})
 OTHER_NAME = frozenset({62, 64})
+LISTEN = 2.0  # seconds an engine gets to say what it holds against us
 OURS_REFUSED = ("CERTIFICATE_REQUIRED", "BAD_CERTIFICATE", "HANDSHAKE_FAILURE", "UNSUPPORTED_CERTIFICATE")
 
 
@@ -51,10 +52,30 @@ class Secured:
             raise engine_dial.explain(self._endpoint, error) from error
 
     async def explain(self, lost: errors.Unreachable, cause: Exception | None) -> errors.Unreachable:
-        if not isinstance(cause, ssl.SSLError):
+        """An engine that refuses our certificate hangs up on what we wrote meanwhile, and its reason can get lost with
+        that; a second connection that only listens hears it."""
+        refusal = cause if isinstance(cause, ssl.SSLError) else await self._listen()
+        if refusal is None:
             return lost
-        told = self._explain(cause)
+        told = self._explain(refusal)
         return errors.Unreachable(told.message, sent=lost.sent, hint=told.hint)
+
+    async def _listen(self) -> ssl.SSLError | None:
+        writer: asyncio.StreamWriter | None = None
+        try:
+            async with asyncio.timeout(LISTEN):
+                reader, writer = await asyncio.open_connection(
+                    self._endpoint.host, self._endpoint.port, ssl=self._trusted(), server_hostname=self._endpoint.host
+                )
+                await reader.read(1)
+        except ssl.SSLError as error:
+            return error
+        except (OSError, errors.Unreachable):  # it is gone, or content with us and waits for our question
+            return None
+        finally:
+            if writer is not None:
+                writer.transport.abort()
+        return None
 
     async def aclose(self) -> None:
         return None

@@ -34,8 +34,8 @@ class Cursors:
 class Eye:
     """A watch with its mirror and what it counted."""
 
-    def __init__(self, daemon, cursors=None):
-        self.runtime = registry.open_engine(registry.Door(kind="docker", url=daemon.url))
+    def __init__(self, daemon, cursors=None, door=None):
+        self.runtime = registry.open_engine(door or registry.Door(kind="docker", url=daemon.url))
         self.mirror = Mirror(self.runtime)
         self.counts = metrics.Metrics()
         self.seen = []
