@@ -69,8 +69,7 @@ class Docker(docker_serving.Serving):
     ) -> None:
         endpoint = engine_http.Endpoint.parse(url)
         # Until it has told its own name, an engine goes by the one in its address.
-        host = socket.gethostname() if endpoint.host in ("", "localhost", "127.0.0.1", "::1") else endpoint.host
-        super().__init__(EngineRef(host=host, kind="docker", name=name), allow=allow)
+        super().__init__(EngineRef(host=endpoint.host or socket.gethostname(), kind="docker", name=name), allow=allow)
         self.url = url
         self._roll = roll
         self.version = ""

@@ -42,7 +42,8 @@ class Fleet:
 
     def engines(self, query: Query) -> Sequence[EngineRef]:
         """The engines a query reaches. Raises NotFound when its host or engine pattern matches none."""
-        refs = [runtime.ref for runtime in self.runtimes if _reaches(query, runtime.ref)]
+        # Each once: an engine that has not answered yet may be guessed to be what another one is.
+        refs = list(dict.fromkeys(runtime.ref for runtime in self.runtimes if _reaches(query, runtime.ref)))
         if not refs:
             pattern = " ".join(filter(None, (query.engine, query.host)))
             known = ", ".join(str(runtime.ref) for runtime in self.runtimes) or "none"

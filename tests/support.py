@@ -66,7 +66,9 @@ class Dockerd:
         self.process: subprocess.Popen[bytes] | None = None
         self.api: Any = None
         self.more: list[str] = []
-        """Further words of its command line, such as a door of its own with TLS."""
+        """Further words of its command line."""
+        self.host = ""
+        """What it takes its machine's name to be; empty for the true one."""
 
     def start(self) -> None:
         import docker
@@ -75,9 +77,11 @@ class Dockerd:
         # A SIGKILLed dockerd leaves these behind, and takes a zombie of its containerd for a living one.
         (self.root / "pid").unlink(missing_ok=True)
         (self.root / "exec/containerd/containerd.pid").unlink(missing_ok=True)
+        named = ["unshare", "--uts", "sh", "-c", 'hostname "$0" && exec "$@"', self.host] if self.host else []
         with log:
             self.process = subprocess.Popen(
-                ["dockerd", "--data-root", self.root / "data", "--exec-root", self.root / "exec", "-H", self.url,
+                [*named, "dockerd", "--data-root", self.root / "data",
+                 "--exec-root", self.root / "exec", "-H", self.url,
                  "-p", self.root / "pid", "--bridge=none", "--iptables=false", "--ip-masq=false", *self.more],
                 stdout=log, stderr=log, start_new_session=True,
             )  # fmt: skip
@@ -162,11 +166,11 @@ class Dockerd:
 
 
 @contextlib.contextmanager
-def private_dockerd(*more: str) -> Iterator[Dockerd]:
+def private_dockerd(*more: str, host: str = "") -> Iterator[Dockerd]:
     need("docker", "dockerd", root=True)
     root = Path(tempfile.mkdtemp(prefix="qd-"))
     daemon = Dockerd(root)
-    daemon.more = list(more)
+    daemon.more, daemon.host = list(more), host
     try:
         daemon.start()
         daemon.load_image()

@@ -11,7 +11,7 @@ from core import errors
 from core.model import actions
 from core.model.events import Event, EventKind, Origin
 from core.model.refs import Ref
-from core.model.things import Container
+from core.model.things import Container, Engine
 from core.ports import Call
 from runtimes import mirror as mirrors
 from runtimes.fake import FakeRuntime
@@ -258,3 +258,28 @@ async def test_whatever_event_a_container_is_first_known_from_it_is_looked_at() 
     mirror.apply([engine.happen(EventKind.KILLED, new, signal="HUP")])
     assert not mirror.live
     assert mirror.take_dirty(10) == [new.id]
+
+
+async def test_an_engine_is_described_with_how_its_stream_does() -> None:
+    clock = Clock()
+    engine, mirror, _ = await mirrored("web", clock=clock)
+    began = clock()
+
+    async def told() -> Engine:
+        return await mirror.run(actions.DescribeEngine(engine=mirror.ref), CALL)
+
+    assert ((await told()).stream, (await told()).stream_since, (await told()).containers) == ("up", began, 1)
+    clock.at += 60
+    mirror.stands(0)
+    assert (await told()).stream_since == began, "a stream that stands goes on standing"
+    engine.reachable = False
+    mirror.went_down("It is away.")
+    clock.at += 60
+    mirror.went_down("It is still away.")
+    down = await told()
+    assert (down.stream, down.stream_since, down.stream_fault) == ("down", began + 60, "It is still away.")
+    assert "does not answer" in down.fault
+    assert down.verbs
+    engine.reachable = True
+    mirror.stands(0)
+    assert ((await told()).stream_fault, (await told()).stream_since) == ("", began + 120)

@@ -1,0 +1,93 @@
+"""engines: rows for those that answer and those that do not, and everything about one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+
+from bot import terminal
+from core import errors
+from core.model.actions import DescribeEngine
+from core.model.replies import Ending, Fields, Table
+from core.model.things import Engine
+from core.ports import Query
+from tests.unit.commands.conftest import HOST7, HOST8, NOW
+
+VERBS = ("container.list", "container.logs", "engine.list")
+UP = Engine(
+    ref=HOST7,
+    address="unix:///var/run/docker.sock",
+    verbs=VERBS,
+    version="26.1.5",
+    api="1.45",
+    system="linux/x86_64",
+    storage="overlay2",
+    cgroup="2",
+    containers=12,
+    running=9,
+    stream="up",
+    stream_since=NOW.timestamp() - 200,
+)
+DEAD = Engine(
+    ref=HOST8,
+    address="ssh://ops@host8/var/run/docker.sock",
+    verbs=VERBS,
+    fault="host8 cannot be reached by ssh on port 22: connection refused. Is the host up?",
+    stream="down",
+    stream_since=NOW.timestamp() - 4000,
+    stream_fault="The ssh connection to host8 was lost.",
+)
+
+
+def answers(*of: object) -> Callable[[Any], Any]:
+    """What host7 and host8 say, in this order."""
+    said = dict(zip((HOST7, HOST8), of, strict=False))
+    return lambda action: said[action.engine]
+
+
+async def test_each_engine_is_a_row_and_a_dead_one_tells_why(two_hosts):
+    reply = await two_hosts.say("engines", answers(UP, DEAD))
+    assert await two_hosts.plan("engines") == [DescribeEngine(engine=HOST7), DescribeEngine(engine=HOST8)]
+    table = reply.blocks[0]
+    assert isinstance(table, Table)
+    rows = [dict(zip(table.columns, row, strict=True)) for row in table.rows]
+    assert [row["ENGINE"] for row in rows] == ["docker/host7", "docker/host8"]
+    assert (rows[0]["CONTAINERS"], rows[0]["VERBS"], rows[0]["STATE"]) == (12, 3, "up 3 min")
+    assert rows[1]["VERSION"] == "-"
+    assert rows[1]["STATE"].startswith("down 1 h: host8 cannot be reached by ssh")
+    assert reply.ending is Ending.OK
+    assert "docker/host8: host8 cannot be reached" in terminal.render(reply)
+
+
+async def test_a_name_shows_everything_about_it(two_hosts):
+    reply = await two_hosts.say("engines host7 --host host7", answers(UP))
+    assert two_hosts.find.asked == [Query(engine="host7", host="host7")]
+    fields = reply.blocks[0]
+    assert isinstance(fields, Fields)
+    assert fields.title == "docker/host7"
+    assert fields.fields["Containers"] == "12 (9 running)"
+    assert fields.fields["Verbs"] == "container.list, container.logs, engine.list"
+    assert fields.fields["Event stream"] == "up since 02:56:40 UTC"
+
+
+async def test_without_a_watch_an_engine_answers_or_does_not(two_hosts):
+    quiet = [msgspec.structs.replace(engine, stream="") for engine in (UP, DEAD)]
+    table = (await two_hosts.say("engines", answers(*quiet))).blocks[0]
+    assert [row[-1].partition(":")[0] for row in table.rows] == ["answers", "down"]
+
+
+async def test_what_may_not_be_listed_is_not_there(two_hosts):
+    reply = await two_hosts.say("engines", answers(UP, None))
+    assert len(reply.blocks[0].rows) == 1
+    assert "host8" not in terminal.render(reply)
+    reply = await two_hosts.say("engines", answers(None, None))
+    assert "no engines you may see" in terminal.render(reply)
+    assert reply.ending is Ending.NOTHING
+
+
+async def test_a_host_that_forbids_even_that_is_told(two_hosts):
+    reply = await two_hosts.say("engines", answers(UP, errors.Disallowed("engine.list", "docker/host8")))
+    assert "configured not to allow engine.list" in terminal.render(reply)
+    assert reply.ending is Ending.OK
