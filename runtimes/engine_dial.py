@@ -94,14 +94,15 @@ async def connect(endpoint: Endpoint, protocol: asyncio.BaseProtocol) -> None:
     loop = asyncio.get_running_loop()
     try:
         if endpoint.scheme == "unix":
-            await loop.create_unix_connection(lambda: protocol, sock=await _dial(endpoint.path))
+            await loop.create_unix_connection(lambda: protocol, sock=await dial(endpoint.path))
         else:
             await loop.create_connection(lambda: protocol, endpoint.host, endpoint.port)
     except OSError as error:
         raise explain(endpoint, error) from error
 
 
-async def _dial(path: str) -> socket.socket:
+async def dial(path: str) -> socket.socket:
+    """A connected unix socket. Raises OSError."""
     # asyncio takes EAGAIN for “connecting”; on a unix socket it means a full backlog, and the connection is none.
     dialled = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
     try:

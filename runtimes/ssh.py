@@ -19,7 +19,7 @@ from collections import deque
 from pathlib import Path
 
 from core import errors, store_server, supervise
-from runtimes import ssh_words
+from runtimes import engine_dial, ssh_words
 from runtimes.engine_dial import Ssh
 from runtimes.http_wire import Endpoint
 
@@ -77,13 +77,14 @@ class Forwarded:
         loop, socket = asyncio.get_running_loop(), await self._open()
         process, self._refused = self._process, None
         try:
-            await loop.create_unix_connection(lambda: protocol, str(socket))
+            await loop.create_unix_connection(lambda: protocol, sock=await engine_dial.dial(str(socket)))
         except OSError:
             # The process is gone, which its own end has not told us yet: a new one, once.
             if self._process is process:
                 await self._end()
             try:
-                await loop.create_unix_connection(lambda: protocol, str(await self._open()))
+                socket = await self._open()
+                await loop.create_unix_connection(lambda: protocol, sock=await engine_dial.dial(str(socket)))
             except OSError as error:
                 raise self._why() from error
 

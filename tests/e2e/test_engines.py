@@ -146,3 +146,13 @@ def test_one_engine_by_two_addresses_is_watched_once(bot, dockerd, sshd):
         sum(line.startswith("quarterdeck_container_state{") and 'state="running"' in line for line in page.split("\n"))
         == 1
     )
+
+
+def test_a_bot_killed_leaves_no_ssh_behind(bot, dockerd, sshd):
+    configure(bot, {"url": sshd.url(dockerd.socket), "ssh": sshd.files})
+    process = bot.start("run", port=(port := free_port()))
+    wait_for("readiness", lambda: get(port, "/readyz")[0] == 200)
+    assert len(sshd.clients()) == 1
+    process.kill()
+    process.wait()
+    wait_for("ssh to end with us", lambda: not sshd.clients())

@@ -209,20 +209,9 @@ async def test_an_engine_behind_ssh_is_an_engine_like_any_other(dockerd, sshd):
     dockerd.run("web", "echo hello; exec sleep 3600")
     async with opened(by_ssh(sshd, dockerd.socket)) as engine:
         await asyncio.gather(*(engine.run(actions.ListContainers(engine=engine.ref), call()) for _ in range(20)))
-        assert len(clients_of(sshd)) == 1
+        assert len(sshd.clients()) == 1
         await work(engine, dockerd)
-    assert clients_of(sshd) == []
-
-
-def clients_of(sshd):
-    """Our ssh processes that lead to this sshd."""
-    found = []
-    for entry in Path("/proc").iterdir():
-        with contextlib.suppress(OSError):
-            words = (entry / "cmdline").read_bytes().split(b"\0")
-            if entry.name.isdigit() and words[0] == b"ssh" and str(sshd.port).encode() in words:
-                found.append(int(entry.name))
-    return found
+    assert sshd.clients() == []
 
 
 async def test_a_host_that_is_not_surely_the_right_one_is_refused(dockerd, sshd):
@@ -282,19 +271,19 @@ async def test_sshd_killed_and_back_is_resumed(dockerd, sshd):
 async def test_the_ssh_process_killed_is_started_anew(dockerd, sshd):
     async with opened(by_ssh(sshd, dockerd.socket)) as engine:
         await engine.run(actions.ListContainers(engine=engine.ref), call())
-        (before,) = clients_of(sshd)
+        (before,) = sshd.clients()
         os.kill(before, signal.SIGKILL)
-        while clients_of(sshd):
+        while sshd.clients():
             await asyncio.sleep(0.01)
         await engine.run(actions.ListContainers(engine=engine.ref), call())
-        (after,) = clients_of(sshd)
+        (after,) = sshd.clients()
         assert after != before
 
 
 async def test_a_dockerd_restarted_behind_ssh_is_resumed_and_no_change_is_called_unknown(own_dockerd, sshd):
     own_dockerd.run("web", "echo hello; exec sleep 3600")
     async with Eye(own_dockerd, door=by_ssh(sshd, own_dockerd.socket)) as eye:
-        (client,) = clients_of(sshd)
+        (client,) = sshd.clients()
         ref = eye.row("web").ref
         await asyncio.to_thread(own_dockerd.kill)
         await eye.until(lambda: not eye.mirror.live)
@@ -303,7 +292,7 @@ async def test_a_dockerd_restarted_behind_ssh_is_resumed_and_no_change_is_called
         assert not caught.value.sent
         await asyncio.to_thread(own_dockerd.start)
         await eye.until(lambda: eye.mirror.live and eye.row("web").state == "exited", 60)
-        assert clients_of(sshd) == [client]
+        assert sshd.clients() == [client]
         await eye.runtime.run(actions.Start(engine=eye.runtime.ref, target=ref), call())
         await eye.until(lambda: eye.row("web").state == "running")
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from core import errors
+from runtimes import engine_dial
 from runtimes.engine_http import Client, Endpoint
 from tests.unit.runtimes.scripted import (
     OK,
@@ -322,3 +323,63 @@ async def test_what_may_not_be_written_never_reaches_the_engine(tmp_path: Path) 
         with pytest.raises(errors.BadUsage):
             await client.request("GET", "/", headers={"X": "a\r\nb"}, deadline=PATIENCE)
         assert engine.opened == 0
+
+
+class Blind(engine_dial.Direct):
+    """A line that may stand though nobody is at its end, and knows why."""
+
+    blind = True
+
+    async def explain(self, lost: errors.Unreachable, cause: Exception | None) -> errors.Unreachable:
+        return errors.Unreachable("The far end is shut.", sent=lost.sent, hint="Open it.")
+
+
+@pytest.mark.parametrize(("answers", "sent"), [(0, False), (1, True)])
+async def test_on_a_blind_line_a_change_leaves_only_after_a_ping_was_answered(
+    tmp_path: Path, answers: int, sent: bool
+) -> None:
+    asked: list[bytes] = []
+    gone = asyncio.Event()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        for turn in range(2):
+            asked.append((await reader.readuntil(b"\r\n\r\n")).split(b" HTTP", 1)[0])
+            if turn == answers:
+                break
+            writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nOK")
+        writer.close()
+        await writer.wait_closed()
+        gone.set()
+
+    server = await asyncio.start_unix_server(serve, tmp_path / "s")
+    endpoint = Endpoint.parse(f"unix://{tmp_path}/s")
+    client = Client(endpoint, line=Blind(endpoint))
+    with pytest.raises(errors.Unreachable, match="The far end is shut") as caught:
+        await client.request("POST", "/containers/a/stop", deadline=PATIENCE)
+    assert (caught.value.sent, caught.value.hint) == (sent, "Open it.")
+    assert asked == [b"GET /_ping", b"POST /containers/a/stop"][: answers + 1]
+    await client.aclose()
+    await gone.wait()
+    server.close()
+    await server.wait_closed()
+
+
+async def test_a_ping_that_is_never_answered_leaves_the_change_unsent(tmp_path: Path) -> None:
+    gone = asyncio.Event()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read()
+        writer.close()
+        await writer.wait_closed()
+        gone.set()
+
+    server = await asyncio.start_unix_server(serve, tmp_path / "s")
+    endpoint = Endpoint.parse(f"unix://{tmp_path}/s")
+    client = Client(endpoint, line=Blind(endpoint))
+    with pytest.raises(errors.TimedOut) as caught:
+        await client.request("POST", "/containers/a/stop", deadline=0.2)
+    assert not caught.value.sent
+    await client.aclose()
+    await gone.wait()
+    server.close()
+    await server.wait_closed()
