@@ -14,6 +14,7 @@ from core.model.refs import EngineRef, Kind, Ref
 from core.model.replies import Status
 from core.ports import Call
 from runtimes import registry
+from tests.remote import private_sshd
 
 
 class Ground:
@@ -33,10 +34,21 @@ class Ground:
         return (await self.rows())[name].ref
 
 
-@pytest.fixture(params=["docker"])
+@pytest.fixture(scope="module")
+def sshd(tmp_path_factory):
+    with private_sshd(tmp_path_factory.mktemp("sshd")) as made:
+        yield made
+
+
+@pytest.fixture(params=["docker", "docker by ssh"])
 async def ground(request):
-    daemon = request.getfixturevalue(f"{request.param}d")
-    runtime = registry.open_engine(registry.Door(kind=request.param, url=daemon.url))
+    kind, _, way = request.param.partition(" by ")
+    daemon = request.getfixturevalue(f"{kind}d")
+    door = registry.Door(kind=kind, url=daemon.url)
+    if way == "ssh":
+        far = request.getfixturevalue("sshd")
+        door = registry.Door(kind=kind, url=far.url(daemon.socket), ssh=registry.Ssh(**far.files))
+    runtime = registry.open_engine(door)
     yield Ground(runtime, daemon)
     await runtime.aclose()
 
@@ -58,6 +70,25 @@ async def test_a_list_tells_what_is_there(ground):
     assert rows["ended"].ref.id == gone
     assert rows["up"].ref.engine == ground.runtime.ref
     assert abs(rows["up"].created_at - time.time()) < 120
+
+
+async def test_an_engine_tells_about_itself_and_one_that_is_away_tells_why(ground):
+    ground.daemon.run("up")
+    ground.daemon.run("made", start=False)
+    told = await ground.do(actions.DescribeEngine(engine=ground.runtime.ref))
+    assert (told.ref, told.verbs) == (ground.runtime.ref, tuple(sorted(ground.runtime.verbs)))
+    assert (told.containers, told.running, told.fault) == (2, 1, "")
+    assert told.version == ground.daemon.api.version()["Version"]
+    assert told.system.startswith("linux/")
+    assert told.storage
+    assert told.cgroup in ("1", "2")
+    away = registry.open_engine(registry.Door(kind=ground.runtime.ref.kind, url="unix:///nowhere/e.sock"))
+    told = await Ground(away, ground.daemon).do(actions.DescribeEngine(engine=away.ref))
+    assert "/nowhere/e.sock" in told.fault
+    assert told.address == "unix:///nowhere/e.sock"
+    assert told.verbs
+    assert told.containers is None
+    await away.aclose()
 
 
 async def test_describe_knows_the_details_and_what_is_gone(ground):
@@ -223,7 +254,7 @@ async def test_what_an_engine_lacks_or_its_owner_forbids_is_refused_by_name(grou
     try:
         # Reading and ending a job is part of what began it.
         jobs_too = {"job.read", "job.stop", "job.stop-any"} & ground.runtime.verbs
-        assert tight.verbs == {"container.list", "event.list", "service.list", "container.logs"} | jobs_too
+        assert tight.verbs == {"container.list", "engine.list", "event.list", "service.list", "container.logs"} | jobs_too
         call = Call(id="t", who="t", deadline=datetime.now(UTC) + timedelta(seconds=9), invocation="t")
         with pytest.raises(errors.Disallowed, match="container.stop"):
             await tight.run(actions.Stop(engine=tight.ref, target=await ground.ref("it")), call)
