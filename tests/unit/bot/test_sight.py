@@ -185,6 +185,23 @@ async def test_our_store_is_protected_wherever_the_look_that_found_it_came_from(
     assert rule(stranger, store) == "all"
 
 
+async def test_an_engine_is_shown_to_whom_it_is_granted(yard):
+    view = yard.seen_by(Grant(id="one", who="everyone", can=("viewer",), on=Selector(host="h1")))
+    shown = []
+    for engine in (yard.one, yard.two):
+        action = actions.DescribeEngine(engine=engine.ref)
+        assert view.decide(action, action.touches()[0]).verdict is Verdict.ALLOW
+        shown.append(await view.filter(action, await yard.fleet.run(action, view.call)))
+    assert [engine and str(engine.ref) for engine in shown] == ["docker/h1", None]
+    with pytest.raises(errors.NotFound) as caught:
+        view.engines(Query(engine="h3"))
+    assert "docker/h1" in caught.value.hint
+    assert "h2" not in caught.value.say()
+    with pytest.raises(errors.NotFound) as caught:
+        yard.seen_by(DEV_ONLY).engines(Query(engine="h3"))
+    assert caught.value.hint == ""
+
+
 # ── services ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
