@@ -74,7 +74,7 @@ class Desk(Adapter):
 
     @does(desk.Explain)
     async def explain(self, action: desk.Explain, seconds: float) -> desk.Explanation:
-        facts = await self._facts(action.target, seconds) if action.target else None
+        known = await self._facts(action.target, seconds) if action.target else (None,)
         decisions = []
         verbs = self._verbs(action.word)
         if not verbs:
@@ -84,7 +84,7 @@ class Desk(Adapter):
             held = policy.stand(self._book.policy, action.who, action.place, verb, risk)
             target = action.target or Ref(engine=desk.DESK, kind=Kind.ENGINE, id=verb, name=verb)
             decision = (
-                policy.judge(held, target, facts, self._clock())
+                policy.strictest(policy.judge(held, target, facts, self._clock()) for facts in known)
                 if action.target is not None
                 else policy.anything(held, target)
             )
@@ -224,16 +224,21 @@ class Desk(Adapter):
                     hint=f"It can be given by {', '.join(policy.granters(held)[:4])}.",
                 )
 
-    async def _facts(self, target: Ref, seconds: float) -> Facts | None:
+    async def _facts(self, target: Ref, seconds: float) -> Sequence[Facts | None]:
+        """What is known of a target; of a service, of each of its parts that differ."""
         assert self.fleet is not None
         now = self._clock()
         call = Call(id="explain", who="", deadline=now + timedelta(seconds=seconds), invocation="")
         survey = await self.fleet.survey(Query(), call)
+        ours = policy.ours(self._book.policy, survey.rows)
+        if target.kind is Kind.SERVICE:
+            services = await self.fleet.survey_services(Query(), call)
+            return next((row.facts(now, ours) for row in services.rows if row.ref == target), (None,))
         row = next((row for row in survey.rows if row.ref.id == target.id), None)
         if row is None:
-            return None
+            return (None,)
         facts = row.facts(now)
-        return replace(facts, protected=True) if row.ref.id in policy.ours(self._book.policy, survey.rows) else facts
+        return (replace(facts, protected=True) if row.ref.id in ours else facts,)
 
 
 def _wider(own: Selector, wanted: Selector) -> bool:

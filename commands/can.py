@@ -11,7 +11,7 @@ from core import errors
 from core.model.actions import Action
 from core.model.desk import Explain
 from core.model.policy import Decision, Verdict
-from core.model.refs import Ref
+from core.model.refs import Kind, Ref
 from core.model.replies import Block, Ending, Reply, Table, Text, Tone
 from core.ports import Query
 
@@ -61,12 +61,17 @@ def render(_: Context, results: Sequence[Result]) -> Reply:
 async def _target_and_word(context: Context, first: str, second: str) -> tuple[Sequence[Ref], str]:
     """`can web restart` as meant, and `can restart web` as often typed: the second is tried where the first is none."""
     try:
-        return await context.find.find(Query(words=(first,))), second
+        return await context.find.find(Query(words=(first,), kind=_kind(second))), second
     except errors.NotFound as missing:
         try:
-            return await context.find.find(Query(words=(second,))), first
+            return await context.find.find(Query(words=(second,), kind=_kind(first))), first
         except errors.NotFound:
             raise missing from None
+
+
+def _kind(word: str) -> Kind:
+    """Of which things a command or verb is about."""
+    return Kind.SERVICE if word in ("scale", "services") or word.startswith("service.") else Kind.CONTAINER
 
 
 command = Command(

@@ -3,16 +3,20 @@ the newest last, and cut to the newest few."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from commands import _show
 from commands.kill import SIGNALS
 from commands.spec import SELECTION, TARGETS, Arg, Command, Context, Result, Take, query
+from core import errors
 from core.model.actions import Action, ListEvents
 from core.model.events import Event, EventKind
+from core.model.refs import Ref
 from core.model.replies import Ending, Reply, Table, Text
+from core.ports import Query
 
 LIMIT = 50
 MOST = 1_000
@@ -24,14 +28,28 @@ NOISE = "exec"
 async def plan(context: Context) -> Sequence[Action[Any]]:
     since_ns = int((context.now - context.args["since"]).timestamp()) * 1_000_000_000
     # Each engine's newest: what is matched here comes after, so the limit cannot be handed on.
-    return [ListEvents(engine=engine, since_ns=since_ns, limit=MOST) for engine in context.find.engines(query(context))]
+    wanted = query(context)
+    about = tuple([ref.id for word in wanted.words for ref in await _meant(context, replace(wanted, words=(word,)))])
+    return [
+        ListEvents(engine=engine, since_ns=since_ns, limit=MOST, about=about) for engine in context.find.engines(wanted)
+    ]
+
+
+async def _meant(context: Context, wanted: Query) -> Sequence[Ref]:
+    """Containers of a project or service; none where the word means something that is gone by now."""
+    try:
+        return await context.find.find(wanted)
+    except errors.QuarterdeckError:
+        return ()
 
 
 def render(context: Context, results: Sequence[Result]) -> Reply:
     args = context.args
     answered = [result for result in results if result.error is None]
+    about = {thing for result in results if isinstance(result.action, ListEvents) for thing in result.action.about}
     events = sorted(
-        (event for result in answered for event in result.value if _wanted(args, event)), key=lambda event: event.at_ns
+        (event for result in answered for event in result.value if _wanted(args, event, about)),
+        key=lambda event: event.at_ns,
     )
     shown = events[-args["limit"] :]
     notes = _show.unanswered(results)
@@ -82,12 +100,14 @@ def _what(event: Event) -> str:
     return str(event.kind)
 
 
-def _wanted(args: Any, event: Event) -> bool:
+def _wanted(args: Any, event: Event, about: Collection[str]) -> bool:
     if args["type"] and event.type not in args["type"]:
         return False
     if not args["all"] and event.kind is EventKind.OTHER and event.action.startswith(NOISE):
         return False
-    return not args["target"] or any(_show.matches(word, event.subject) for word in args["target"])
+    if not args["target"] or event.subject.id in about:
+        return True
+    return any(_show.matches(word, event.subject) for word in args["target"])
 
 
 command = Command(

@@ -70,12 +70,14 @@ class ListContainers(Action[Containers]):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ListEvents(Action[tuple[Event, ...]]):
-    """What happened since `since_ns` (nanoseconds since the epoch) as far as the engine or our history reaches."""
+    """What happened since `since_ns` (nanoseconds since the epoch) as far as the engine or our history reaches.
+    `about`: ids that the asker's words meant, such as a project's containers; for whoever reads the answer."""
 
     verb = "event.list"
     listing = True
     since_ns: int = 0
     limit: int = 1000
+    about: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -131,3 +131,28 @@ def test_only_nothing_is_grave():
     target = Ref(engine=FakeRuntime().ref, kind=Kind.SERVICE, id="shop/web", name="shop/web")
     graves = [Scale(engine=target.engine, target=target, replicas=number).grave() for number in (0, 1)]
     assert graves == ["leaves nothing of shop/web running", ""]
+
+
+async def test_a_project_selects_in_commands_that_only_look(valkey, engine):
+    other = engine.add("alone")
+    async with Deck(valkey.url, [engine]) as deck:
+        for line in ("events shop", "events shop/web shop_db", "ps shop", "logs shop --tail 1"):
+            reply = await deck.say(line)
+            text = terminal.render(reply)
+            assert (reply.ending is Ending.OK and "shop-web-1" in text) or line.startswith("logs"), text
+            assert other.name not in text
+        # What is gone is found by its name all the same.
+        asked = await deck.say("rm -f alone")
+        assert (await deck.say(asked.buttons[0].line)).ending is Ending.OK
+        assert "removed" in terminal.render(await deck.say("events alone"))
+
+
+async def test_can_tells_of_a_service_what_scaling_it_would_be_told(valkey, engine):
+    see = Grant(id="see", who="everyone", can=("viewer",))
+    ask = Grant(id="ask", who="everyone", can=("policy.can",))
+    may = Grant(id="may", who=ANN.id, can=("service.scale",), on=Selector(labels=(("env", "prod"),)))
+    async with Deck(valkey.url, [engine], policy=Policy(grants=(see, ask, may))) as deck:
+        assert "service.scale on mail_smtp: yes" in terminal.render(await deck.say("can smtp scale", ANN))
+        assert "service.scale on shop/web: no" in terminal.render(await deck.say("can scale shop/web", ANN))
+        assert (await deck.say("can services", ANN)).ending is Ending.OK
+        assert (await deck.say("can nothing-there scale", ANN)).ending is Ending.NOTHING
