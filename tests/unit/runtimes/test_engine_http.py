@@ -339,6 +339,7 @@ async def test_on_a_blind_line_a_change_leaves_only_after_a_ping_was_answered(
     tmp_path: Path, answers: int, sent: bool
 ) -> None:
     asked: list[bytes] = []
+    gone = asyncio.Event()
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         for turn in range(2):
@@ -347,6 +348,8 @@ async def test_on_a_blind_line_a_change_leaves_only_after_a_ping_was_answered(
                 break
             writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nOK")
         writer.close()
+        await writer.wait_closed()
+        gone.set()
 
     server = await asyncio.start_unix_server(serve, tmp_path / "s")
     endpoint = Endpoint.parse(f"unix://{tmp_path}/s")
@@ -356,14 +359,19 @@ async def test_on_a_blind_line_a_change_leaves_only_after_a_ping_was_answered(
     assert (caught.value.sent, caught.value.hint) == (sent, "Open it.")
     assert asked == [b"GET /_ping", b"POST /containers/a/stop"][: answers + 1]
     await client.aclose()
+    await gone.wait()
     server.close()
     await server.wait_closed()
 
 
 async def test_a_ping_that_is_never_answered_leaves_the_change_unsent(tmp_path: Path) -> None:
+    gone = asyncio.Event()
+
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.read()
         writer.close()
+        await writer.wait_closed()
+        gone.set()
 
     server = await asyncio.start_unix_server(serve, tmp_path / "s")
     endpoint = Endpoint.parse(f"unix://{tmp_path}/s")
@@ -372,5 +380,6 @@ async def test_a_ping_that_is_never_answered_leaves_the_change_unsent(tmp_path: 
         await client.request("POST", "/containers/a/stop", deadline=0.2)
     assert not caught.value.sent
     await client.aclose()
+    await gone.wait()
     server.close()
     await server.wait_closed()
