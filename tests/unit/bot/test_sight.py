@@ -314,20 +314,3 @@ async def test_an_engine_that_is_away_is_said_where_a_service_is_looked_for(yard
     await service(view)
     with pytest.raises(errors.Unreachable, match="docker/h2 did not answer"):
         await service(view, "blog/web")
-
-
-async def test_an_engine_is_shown_to_whom_it_is_granted(yard):
-    view = yard.seen_by(Grant(id="one", who="everyone", can=("viewer",), on=Selector(host="h1")))
-    shown = []
-    for engine in (yard.one, yard.two):
-        action = actions.DescribeEngine(engine=engine.ref)
-        assert view.decide(action, action.touches()[0]).verdict is Verdict.ALLOW
-        shown.append(await view.filter(action, await yard.fleet.run(action, view.call)))
-    assert [engine and str(engine.ref) for engine in shown] == ["docker/h1", None]
-    with pytest.raises(errors.NotFound) as caught:
-        view.engines(Query(engine="h3"))
-    assert "docker/h1" in caught.value.hint
-    assert "h2" not in caught.value.say()
-    with pytest.raises(errors.NotFound) as caught:
-        yard.seen_by(DEV_ONLY).engines(Query(engine="h3"))
-    assert caught.value.hint == ""
