@@ -11,12 +11,12 @@ from bot import grammar, usages
 from commands import catalogue
 from commands.spec import Context, Result
 from core import errors
-from core.model.actions import InspectContainer, ListContainers, ReadLogs, Restart
+from core.model.actions import InspectContainer, ListContainers, ListServices, ReadLogs, Restart, Scale
 from core.model.desk import DESK, AuditEntry, HelpPage, ReadAudit, ShowHelp
 from core.model.people import Identity, Place
 from core.model.refs import EngineRef, Kind, Ref
 from core.model.replies import Button, Ending, Reply, Text, Tone, say
-from core.model.things import Container, Containers, Document, LogLine, LogPage, Outcome, Port
+from core.model.things import Container, Containers, Document, LogLine, LogPage, Outcome, Port, Service, Services
 
 NOW = datetime(2026, 11, 24, 3, 0, tzinfo=UTC)
 HOST7 = EngineRef(host="host7", kind="docker")
@@ -75,6 +75,31 @@ def made(line: str, results: Sequence[Result]) -> Reply:
 
 def ps(rows: tuple[Container, ...]) -> Reply:
     return made("ps", [Result(action=ListContainers(engine=HOST7), value=Containers(rows=rows))])
+
+
+def served() -> Reply:
+    rows = [
+        Service(
+            ref=Ref(engine=HOST7, kind=Kind.SERVICE, id=name, name=name),
+            mode=mode,
+            image="nginx:1.27",
+            running=running,
+            desired=3,
+            labels=({},),
+            health=health,
+        )
+        for name, mode, running, health in (
+            ("shop/web", "compose", 3, "1 starting, 2 healthy"),
+            ("mail_smtp", "replicated", 2, "1 pending: no suitable node (<!here>)"),
+        )
+    ]
+    return made("services", [Result(action=ListServices(engine=HOST7), value=Services(rows=tuple(rows)))])
+
+
+def scaled(outcome: Outcome) -> Reply:
+    target = Ref(engine=HOST7, kind=Kind.SERVICE, id="shop/web", name="shop/web")
+    action = Scale(engine=HOST7, target=target, replicas=3)
+    return made("scale shop/web=3", [Result(action=action, value=outcome)])
 
 
 def logs(number: int) -> Reply:
@@ -160,6 +185,12 @@ LATE = Outcome(status="unknown", detail="The engine did not answer in time.")
 SAMPLES: Mapping[str, tuple[str, Reply]] = {
     "ps-5": ("ps", ps(FIVE)),
     "ps-250": ("ps", ps(MANY)),
+    "services": ("services", served()),
+    "scaled": ("scale shop/web=3", scaled(Outcome(status="done", detail="from 1 to 3", took=4.2))),
+    "scale-failed": (
+        "scale shop/web=3",
+        scaled(Outcome(status="failed", detail="created shop-web-2, then shop-web-2 ended with code 3.")),
+    ),
     "logs": ("logs web", logs(8)),
     "logs-2000": ("logs web", logs(2_000)),
     "audit": ("audit", audit()),
