@@ -4,7 +4,8 @@ What somebody typed in full never means another thing. For containers, the first
 name; its whole id; a service in full (`shop/web`, `shop_web`); a project or a service's own name; the beginning of one
 container's name; the beginning of an id. A project or service means all its containers, `shop/` is surely the project,
 and a word that is both a project and another one's service is refused with both spellings. Globs select many; with a
-slash they are held against `project/service`. `@engine` and `#id` narrow any of it.
+slash they are held against `project/service`. For services: the name in full, its id, its own name within a project,
+the beginning of one; a project is none. `@engine` and `#id` narrow any of it.
 """
 
 from __future__ import annotations
