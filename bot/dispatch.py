@@ -22,7 +22,7 @@ from typing import Any
 import msgspec
 import structlog
 
-from bot import approvals, audit, book, follow, grammar, limits, policy, recovery
+from bot import approvals, audit, book, follow, grammar, limits, phrases, policy, recovery
 from bot.sight import Sight
 from commands.spec import Command, Context, Result
 from core import errors, redact
@@ -32,9 +32,9 @@ from core.model import desk, jobs
 from core.model.actions import Action, Risk
 from core.model.people import Identity, Invocation, Place
 from core.model.policy import Decision, Verdict
-from core.model.refs import Kind, Ref
+from core.model.refs import Kind
 from core.model.replies import Button, Ending, Reply, Status, Text, Tone, say
-from core.model.things import Containers, Outcome
+from core.model.things import Outcome
 from core.ports import Beginning, Call, Talk
 from core.store import Store
 from runtimes.fleet import Fleet
@@ -43,11 +43,6 @@ log = structlog.get_logger(__name__)
 AT_ONCE = 8  # actions of one plan that run side by side
 STAR = frozenset("*?/")
 MOST_ANSWERED = 10_000  # invocations remembered that the store could not be told of
-ENDINGS: tuple[tuple[type[errors.QuarterdeckError], Ending], ...] = (
-    (errors.NotFound, Ending.NOTHING),
-    (errors.UserError, Ending.USAGE),
-    (errors.Refused, Ending.REFUSED),
-)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -105,7 +100,7 @@ class Road:
         try:
             reply = await self._walk(inv, trail)
         except errors.QuarterdeckError as error:
-            reply = _sorry(error)
+            reply = phrases.sorry(error)
             if isinstance(error, errors.Refused) and trail.decision is None:
                 await self._refused_on_the_way(inv, trail, error)
         except Exception:
@@ -144,7 +139,7 @@ class Road:
         rule = getattr(error, "rule", "") or type(error).__name__.lower()
         await self._audit.refusal(inv, "", "", Decision(verdict=Verdict.DENY, rule=rule, reason=error.message))
         self._metrics.commands_total.labels("none", "deny", Ending.REFUSED).inc()
-        return redact.redact_reply(_sorry(error))
+        return redact.redact_reply(phrases.sorry(error))
 
     async def _walk(self, inv: Invocation, trail: Trail) -> Reply | None:
         parsed = grammar.parse(inv.line, self._catalogue)
@@ -210,9 +205,13 @@ class Road:
             )
         if question.verdict is Verdict.APPROVE:
             if own:
-                raise errors.NotPermitted("Somebody else has to approve this.", hint=_approvers(question.approvers))
+                raise errors.NotPermitted(
+                    "Somebody else has to approve this.", hint=phrases.approvers(question.approvers)
+                )
             if question.approvers and not any(policy.is_subject(inv.who, who) for who in question.approvers):
-                raise errors.NotPermitted("You are not one of its approvers.", hint=_approvers(question.approvers))
+                raise errors.NotPermitted(
+                    "You are not one of its approvers.", hint=phrases.approvers(question.approvers)
+                )
         plan = question.actions()
         await sight.look_again(plan)
         question = await self._approvals.claim(answer.token)
@@ -244,7 +243,7 @@ class Road:
         decision = self._decide(inv, plan, sight)
         trail.decision, trail.verdict = decision, decision.verdict.name.lower()
         if decision.verdict is Verdict.DENY:
-            await self._audit.refusal(inv, plan[0].verb, _targets(plan), decision)
+            await self._audit.refusal(inv, plan[0].verb, phrases.targets(plan), decision)
             raise errors.NotPermitted(decision.reason, rule=decision.rule, hint=decision.hint)
         if decision.verdict > answered:
             return await self._ask(inv, command, plan, decision)
@@ -255,26 +254,26 @@ class Road:
                 # What was read until then was read.
                 await self._audit.outcomes(inv, "read", [(action, "", "broken off") for action in plan], decision)
                 raise
-            await self._audit.outcomes(inv, "read", _ends(results), decision)
-            return _shared(context, command.render(context, results))
+            await self._audit.outcomes(inv, "read", phrases.ends(results), decision)
+            return phrases.shared(context, command.render(context, results))
         await self._hold(inv, plan, trail)
         await self._audit.intent(inv, plan, decision)
         await self._store.phase(inv.id, Phase.INTENT, msgspec.json.encode(audit.told(plan)))
         trail.changing = True
         if trail.talk is not None and any(map(_is_told, plan)):
             doing = command.doing or command.name
-            trail.talk.begun(Beginning(line=redact.redact(inv.line), doing=doing, names=_names(plan)))
+            trail.talk.begun(Beginning(line=redact.redact(inv.line), doing=doing, names=phrases.names(plan)))
         results = await self._run(plan, sight, trail)
-        await self._audit.outcomes(inv, "outcome", _ends(results), decision)
+        await self._audit.outcomes(inv, "outcome", phrases.ends(results), decision)
         return command.render(context, results)
 
     def _decide(self, inv: Invocation, plan: Sequence[Action[Any]], sight: Sight) -> Decision:
         decisions = [sight.decide(action, ref) for action in plan for ref in action.touches()]
         changes = [action for action in plan if action.risk is not Risk.READ and action.engine != desk.DESK]
         if grave := next(filter(None, (action.grave() for action in changes)), ""):
-            decisions.append(_brake("brake:destroy", f"{inv.line.strip()} {grave}"))
+            decisions.append(phrases.brake("brake:destroy", f"{inv.line.strip()} {grave}"))
         elif len(changes) > self._many:
-            decisions.append(_brake("brake:many", f"this changes {len(changes)} things at once"))
+            decisions.append(phrases.brake("brake:many", f"this changes {len(changes)} things at once"))
         return policy.strictest(decisions)
 
     async def _ask(self, inv: Invocation, command: Command, plan: Sequence[Action[Any]], decision: Decision) -> Reply:
@@ -289,15 +288,15 @@ class Road:
             approvers=decision.approvers,
         )
         await self._audit.outcomes(inv, "asked", [(action, "", question.token) for action in plan], decision)
-        names = _names(plan)
+        names = phrases.names(plan)
         shown = ", ".join(names[:10]) + (f" and {len(names) - 10} more" if len(names) > 10 else "")
         minutes = max(1, round(self._approvals.ttl.total_seconds() / 60))
         if decision.verdict is Verdict.APPROVE:
             text = f"{command.name} {shown}: {decision.reason}. Somebody else has to approve it within {minutes} min."
-            text += f" {_approvers(decision.approvers)}"
+            text += f" {phrases.approvers(decision.approvers)}"
         else:
             text = f"{command.name} {shown}? Please confirm within {minutes} min: {decision.reason}."
-        yes = "Approve" if decision.verdict is Verdict.APPROVE else f"Yes, {command.name} {_few(names)}"
+        yes = "Approve" if decision.verdict is Verdict.APPROVE else f"Yes, {command.name} {phrases.few(names)}"
         return Reply(
             blocks=(Text(text=text, tone=Tone.WARN),),
             buttons=(
@@ -396,12 +395,6 @@ class Road:
         )
 
 
-def _sorry(error: errors.QuarterdeckError) -> Reply:
-    ending = next((ending for kind, ending in ENDINGS if isinstance(error, kind)), Ending.FAILED)
-    tone = Tone.WARN if ending in (Ending.NOTHING, Ending.USAGE) else Tone.BAD
-    return say(error.say(), tone, ending=ending)
-
-
 def _refuse_bare_star(args: Mapping[str, Any]) -> None:
     targets = args.get("target") or ()
     for word in (targets,) if isinstance(targets, str) else targets:
@@ -413,48 +406,6 @@ def _refuse_bare_star(args: Mapping[str, Any]) -> None:
             )
 
 
-def _brake(rule: str, reason: str) -> Decision:
-    return Decision(verdict=Verdict.CONFIRM, rule=rule, reason=reason)
-
-
-def _shared(context: Context, reply: Reply) -> Reply:
-    """What was read, for everybody in the channel where the asker wanted that and there is something to show."""
-    return replace(reply, everyone=True) if context.args.get("share") and reply.ending is Ending.OK else reply
-
-
 def _is_told(action: Action[Any]) -> bool:
     """Whether all should see it begin. What is stopped says so itself, where it was shown."""
     return action.engine != desk.DESK and not isinstance(action, follow.STOPS)
-
-
-def _names(plan: Sequence[Action[Any]]) -> list[str]:
-    return [ref.name for action in plan for ref in action.touches()]
-
-
-def _targets(plan: Sequence[Action[Any]]) -> str:
-    refs: list[Ref] = [ref for action in plan for ref in action.touches()]
-    return ", ".join(str(ref) for ref in refs[:20])
-
-
-def _ends(results: Sequence[Result]) -> Sequence[tuple[Action[Any], str, str]]:
-    ends = []
-    for result in results:
-        if result.error is not None:
-            ends.append((result.action, str(Status.FAILED), result.error.message))
-        elif isinstance(result.value, Outcome):
-            ends.append((result.action, result.value.status, result.value.detail))
-        elif isinstance(result.value, Containers):
-            ends.append((result.action, str(Status.DONE), f"{len(result.value.rows)} rows"))
-        else:
-            ends.append((result.action, str(Status.DONE), ""))
-    return ends
-
-
-def _approvers(who: Sequence[str]) -> str:
-    return (
-        f"It can be approved by {', '.join(who)}." if who else "It can be approved by anybody who may do it themselves."
-    )
-
-
-def _few(names: Sequence[str]) -> str:
-    return names[0][:40] if len(names) == 1 else f"{len(names)} things"
