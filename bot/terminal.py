@@ -162,6 +162,9 @@ def _clipped(text: str, width: int) -> str:
         if room < 0:
             break
         kept.append(character)
+    # A sign may be wider beside its neighbours than alone.
+    while kept and _wide("".join(kept) + "…") > width:
+        kept.pop()
     return "".join(kept) + "…"
 
 
