@@ -56,20 +56,27 @@ class LogReader:
         return lines, dropped
 
     def _take_frames(self) -> None:
-        buffer, at = self._buffer, 0
-        while at < len(buffer):
+        buffer, at, size = bytes(self._buffer), 0, len(self._buffer)
+        while at < size:
             if not self._left:
-                if len(buffer) - at < 8:
+                if size - at < 8:
                     break
-                self._stream = STREAMS.get(buffer[at], "stdout")
-                self._left = int.from_bytes(buffer[at + 4 : at + 8], "big")
+                stream = self._stream = STREAMS.get(buffer[at], "stdout")
+                length = int.from_bytes(buffer[at + 4 : at + 8], "big")
                 at += 8
+                # Nearly always a frame is one whole line.
+                last = at + length - 1
+                if length <= self._clip and not self._open.get(stream) and buffer.find(b"\n", at) == last:
+                    self._line(stream, buffer[at:last], self._cut.pop(stream, 0))
+                    at = last + 1
+                else:
+                    self._left = length
                 continue
-            part = bytes(buffer[at : at + self._left])
+            part = buffer[at : at + self._left]
             at += len(part)
             self._left -= len(part)
             self._take(self._stream, part)
-        del buffer[:at]
+        del self._buffer[:at]
 
     def _take(self, stream: str, data: bytes) -> None:
         parts = data.split(b"\n")
@@ -82,8 +89,10 @@ class LogReader:
                 self._end_line(stream)
 
     def _end_line(self, stream: str) -> None:
-        raw, cut = self._open.pop(stream), self._cut.pop(stream, 0)
-        at, text = b"", bytes(raw)
+        self._line(stream, bytes(self._open.pop(stream)), self._cut.pop(stream, 0))
+
+    def _line(self, stream: str, text: bytes, cut: int) -> None:
+        at = b""
         head, gap, rest = text.partition(b" ")
         if gap and head[4:5] == b"-" and head[10:11] == b"T":
             at, text = head, rest
@@ -92,7 +101,7 @@ class LogReader:
             words += f"… ({cut:,} more bytes)"
         if len(self.lines) == self.lines.maxlen:
             self.dropped += 1
-        self.lines.append(LogLine(at=at.decode("ascii", "replace"), stream=stream, text=words))
+        self.lines.append(LogLine(at.decode("ascii", "replace"), stream, words))
 
 
 def _is_frame(head: bytearray) -> bool:
