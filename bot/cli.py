@@ -28,6 +28,7 @@ ConfigPath = Annotated[
     typer.Option("--config", "-c", help="Configuration file. Absent: ./quarterdeck.yaml, then /etc/quarterdeck/."),
 ]
 BAD_CONFIG = 78  # EX_CONFIG of sysexits.h
+FAILED = 5  # as bot.terminal.EXIT has it
 
 
 @app.command()
@@ -141,7 +142,8 @@ def main() -> None:
         sys.exit(BAD_CONFIG)
     except errors.QuarterdeckError as error:
         print(error.say(), file=sys.stderr)  # noqa: T201
-        sys.exit(1)
+        # An address or a name in the settings that cannot be one is a mistake of the configuration too.
+        sys.exit(BAD_CONFIG if isinstance(error, errors.UserError) else FAILED)
 
 
 def _load(path: Path | None) -> Any:

@@ -128,18 +128,23 @@ async def answer(
     already."""
     task: asyncio.Task[Reply | None] = supervisor.spawn("answer", road.answer(inv, talk))
     try:
-        if not _only_looks(inv.line, catalogue):
-            return await task
-        with supervisor.interrupts(task.cancel):
+        looks = _only_looks(inv.line, catalogue)
+        with supervisor.interrupts(task.cancel if looks else still_at_it):
             await asyncio.wait([task])
     finally:
         if not task.done():
             task.cancel()
             await asyncio.wait([task])
     if task.cancelled():
-        await road.forget(inv)
+        if looks:
+            await road.forget(inv)
         return None
     return task.result()
+
+
+def still_at_it() -> None:
+    sys.stderr.write("\nIt is under way and is waited for; Ctrl-C again leaves, and then nobody knows how it ended.\n")
+    sys.stderr.flush()
 
 
 def _only_looks(line: str, catalogue: Catalogue) -> bool:

@@ -25,6 +25,6 @@ command = Command(
     examples=("cancel k7f3m2xq", "cancel 7hq2ncvw"),
     plan=plan,
     render=render,
-    risk=Risk.CHANGE,
+    risk=Risk.READ,  # it changes nothing, and saying no is not rationed as a change is
     args=(Arg(name="token", required=True, help="the word shown with the question"),),
 )

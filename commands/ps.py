@@ -38,7 +38,8 @@ def render(context: Context, results: Sequence[Result]) -> Reply:
         ids = [ref.id[: _show.SHORT_ID] for ref in refs]
         return Reply(blocks=(*([Lines(lines=ids)] if ids else []), *notes), ending=_ending(results, unmatched, refs))
     if not rows:
-        blocks: list[Block] = [_nothing(context, known, unmatched)]
+        # Where nobody answered, nothing is known of what there is.
+        blocks: list[Block] = [_nothing(context, known, unmatched)] if listed else []
     else:
         where = _show.engine_columns(result.action.engine for result in results)
         group = ["SERVICE"] if any(row.group for row in rows) else []

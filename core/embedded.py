@@ -236,6 +236,10 @@ class Embedded:
             if about.st_uid != os.geteuid() and os.geteuid() != 0:
                 raise PermissionError(0, f"it belongs to user {about.st_uid}")
             if not self._foreign() and stat.S_IMODE(about.st_mode) != 0o700:
+                held = [entry.name for entry in self._state.iterdir()]
+                if held and not any(name.startswith("store.") for name in held):
+                    # Somebody else's: /tmp, a home. Made private, it would shut others out.
+                    raise PermissionError(0, "others may use it and it holds files that are not Quarterdeck's")
                 self._state.chmod(0o700)
             plain = self._state / "store.sock"
             return plain if len(os.fsencode(plain)) <= LONGEST_PATH else self._short(about.st_uid) / plain.name

@@ -119,6 +119,7 @@ _SCHEME = re.compile(
 _BEARER = re.compile(r"\b(bearer[ \t]{1,4})(?=[a-z._~+/=-]*+[0-9])[a-z0-9._~+/=-]{8,}+", re.IGNORECASE)
 _COOKIE = re.compile(r"((?:set-)?cookie\\{0,3}[\"']?:[ \t]{0,4})\S[^\n]*+", re.IGNORECASE)
 # Values that say whether something is set, which is worth knowing and no secret.
+_CLOSING = "\\\"',;"
 _TELLING = frozenset(
     {"", "null", "none", "nil", "<nil>", "true", "false", "yes", "no", "undefined", "{", "[", "{}", "[]"}
 )
@@ -135,6 +136,8 @@ def _mask_named(match: re.Match[str]) -> str:
         return match[0]  # the working directory
     if name == "token" and len(inner) <= 7 and inner.rstrip(",;.").isdigit():
         return match[0]  # a count: max_tokens=4096
+    # A quote that was not opened here closes what stands around it: "NAME=value",
+    closing = closing if opening else inner[len(inner.rstrip(_CLOSING)) :]
     return f"{match['name']}{match['sign']}{opening}{MASK}{closing}"
 
 

@@ -174,7 +174,8 @@ class Calls:
         except SlackApiError as error:
             said, status = _said(error)
             code = _word(said.get("error", ""), status)
-            raise errors.Undeliverable(f"Slack refused {method}: {code}.", code=code, hint=_cure(said)) from error
+            hint = _cure(said, method)
+            raise errors.Undeliverable(f"Slack refused {method}: {code}.", code=code, hint=hint) from error
         except (SlackClientError, aiohttp.ClientError, TimeoutError, OSError, RuntimeError) as error:
             # RuntimeError: the session was closed meanwhile.
             raise errors.Undeliverable(
@@ -233,12 +234,14 @@ def _word(text: Any, status: int) -> str:
     return word if word and all(letter.isalnum() or letter in "_-" for letter in word) else f"status {status}"
 
 
-def _cure(said: Mapping[str, Any]) -> str:
+def _cure(said: Mapping[str, Any], method: str) -> str:
     code = str(said.get("error", ""))
     if code == "missing_scope":
         needed = said.get("needed", "")
         return f"The app needs the scope {needed}; add it on its OAuth & Permissions page and reinstall it."
-    return CURES.get(code, "")
+    app = method == "apps.connections.open"
+    token = "app token (slack.app_token, xapp-…)" if app else "bot token (slack.bot_token, xoxb-…)"
+    return CURES.get(code, "").replace("The token", f"The {token}").replace("This is", f"The {token} is")
 
 
 CURES = {

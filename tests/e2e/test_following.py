@@ -11,6 +11,7 @@ import signal
 import struct
 import subprocess
 import termios
+import time
 
 import pytest
 import redis
@@ -90,6 +91,40 @@ def test_ctrl_c_ends_the_following_and_not_the_console(bot, dockerd, words):
     finally:
         terminal.close()
     assert dockerd.state("web")["Running"]
+
+
+def _signalled(dockerd, since):
+    told = dockerd.api.events(since=since, until=time.time() + 0.1, decode=True)
+    return [event for event in told if event.get("Action") == "kill"]
+
+
+@pytest.mark.parametrize("words", ["run", "console"])
+def test_ctrl_c_during_a_change_says_that_it_is_waited_for_and_the_second_leaves(bot, dockerd, words):
+    dockerd.run("web", "trap '' TERM; while :; do sleep 0.2; done", host={"init": False})
+    terminal = Terminal(bot, words)
+    try:
+        terminal.read_until("deck>")
+        began = int(time.time())
+        terminal.type(b"stop web -t 5\r")
+        wait_for("the stop", lambda: _signalled(dockerd, began))
+        terminal.type(b"\x03")
+        terminal.read_until("waited for")
+        terminal.read_until("web stopped")
+        terminal.read_until("deck>")
+        dockerd.api.start("web")
+        time.sleep(1.1)  # events are asked for by whole seconds
+        began = int(time.time())
+        terminal.type(b"stop web -t 30\r")
+        wait_for("the stop", lambda: _signalled(dockerd, began))
+        terminal.type(b"\x03")
+        terminal.read_until("waited for")
+        terminal.type(b"\x03")
+        time.sleep(0.3)
+        terminal.type(b"\x03")
+        wait_for("the end", lambda: terminal.process.poll() is not None)
+        assert "Traceback" not in terminal.seen
+    finally:
+        terminal.close()
 
 
 def test_sigterm_ends_a_console_with_a_word_about_what_it_followed(bot, dockerd):

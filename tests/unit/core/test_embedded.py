@@ -417,8 +417,22 @@ async def test_no_server_to_be_had(state: Path, monkeypatch: pytest.MonkeyPatch)
     assert "store.url" in caught.value.hint
 
 
-async def test_a_program_that_cannot_run_here_is_passed_over(state: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_directory_that_others_use_is_not_made_private(state: Path) -> None:
     state.mkdir()
+    state.chmod(0o1777)
+    (state / "somebody-elses").touch()
+    async with part(state) as mine:
+        with pytest.raises(errors.StoreDown, match="others may use it"):
+            await mine.ensure()
+    assert state.stat().st_mode & 0o7777 == 0o1777
+    (state / "somebody-elses").unlink()
+    async with part(state) as mine:
+        assert await mine.ensure() is Role.OWNER
+    assert state.stat().st_mode & 0o7777 == 0o700
+
+
+async def test_a_program_that_cannot_run_here_is_passed_over(state: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    state.mkdir(mode=0o700)
     wrong = state / "valkey-server"
     wrong.write_bytes(b"\x7fELF but of another kind")
     wrong.chmod(0o700)

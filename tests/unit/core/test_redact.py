@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import json
 
 import pytest
 from hypothesis import given, settings
@@ -253,3 +254,11 @@ def test_every_hint_lets_its_rule_be_reached():
     for rule in secret_shapes.RULES:
         assert all(secret_shapes.hinted(hint) for hint in rule.hints)
         assert all(hint == hint.lower() for hint in rule.hints)
+
+
+def test_what_is_masked_already_keeps_what_closes_it():
+
+    document = {"Env": ["PASSWORD=••••", "A=••••", "TOKEN=hunter2hunter2"]}
+    text = redact(json.dumps(document, indent=2, ensure_ascii=False))
+    assert json.loads(text) == {"Env": ["PASSWORD=••••", "A=••••", "TOKEN=••••"]}
+    assert "hunter2" not in redact("password=••••hunter2")
