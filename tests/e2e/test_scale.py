@@ -2,8 +2,11 @@
 
 import re
 
-from tests.e2e.helpers import ADA
-from tests.support import wait_for
+import pytest
+
+from tests.e2e.helpers import ADA, Deck
+from tests.support import private_dockerd, wait_for
+from tests.swarm import Cluster
 
 
 def replica(dockerd, number):
@@ -53,3 +56,30 @@ def test_in_slack(deck, dockerd, slack):
     deck.last("bob", "scaled from 3 to 0", seconds=20)
     lines = [line for who, line, result in deck.audit("--who", ADA) if result == "done"]
     assert "scale shop/web=3" in lines
+
+
+@pytest.fixture
+def cluster():
+    with private_dockerd() as daemon:
+        made = Cluster(daemon)
+        yield made
+        made.clear()
+        daemon.api.leave_swarm(force=True)
+
+
+def test_a_swarms_service_at_the_console_and_in_slack(cluster, short_tmp, slack):
+    cluster.serve("shop_web", labels={"com.docker.stack.namespace": "shop"})
+    wait_for("the task", lambda: cluster.states("shop_web") == ["running"])
+    deck = Deck(short_tmp, cluster.daemon.url, slack)
+    try:
+        assert "shop_web scaled from 1 to 2 in" in deck.do("scale shop/web=2")
+        assert cluster.states("shop_web") == ["running"] * 2
+        deck.up()
+        deck.deck("ada", "scale shop/web=3")
+        deck.last("bob", "scaled from 2 to 3", seconds=60)
+        assert cluster.states("shop_web") == ["running"] * 3
+        deck.deck("ada", "scale web=1")
+        deck.last("bob", "scaled from 3 to 1", seconds=60)
+        wait_for("the others to go", lambda: cluster.states("shop_web") == ["running"], 30)
+    finally:
+        deck.close()
