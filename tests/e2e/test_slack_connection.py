@@ -76,17 +76,18 @@ def test_wrong_tokens_are_said_with_their_cure_while_watching_goes_on(deck, dock
     deck.env["SLACK_BOT_TOKEN"] = "xoxb-of-another-app"
     deck.port = free_port()
     process = deck.start("run", port=deck.port)
-    wait_for("the words", lambda: "The token is not valid" in process.log.read_text())
+    wait_for("the words", lambda: "The bot token (slack.bot_token, xoxb-…) is not valid" in process.log.read_text())
     assert "xoxb-of" not in process.log.read_text()
     wait_for("the metrics", lambda: deck.series("container_state", name="web", state="running") == 1)
     assert deck.series("slack_connected") == 0
-    assert "token is not valid" in slack_part(deck)["reason"]
+    assert "xoxb-…) is not valid" in slack_part(deck)["reason"]
     process.send_signal(signal.SIGTERM)
     assert process.wait(15) == 0
 
     deck.env["SLACK_BOT_TOKEN"], deck.env["SLACK_APP_TOKEN"] = slack.bot_token, "xapp-of-another-app"
     process = deck.start("run", port=free_port())
-    wait_for("the words about the other", lambda: "The token is not valid" in process.log.read_text())
+    other = "The app token (slack.app_token, xapp-…) is not valid"
+    wait_for("the words about the other", lambda: other in process.log.read_text())
     assert "xapp-of" not in process.log.read_text()
 
 
