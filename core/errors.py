@@ -64,11 +64,11 @@ class Ambiguous(UserError):
 
 
 class Unsupported(UserError):
-    """This engine has no such operation."""
+    """This engine has no such operation. `nearest`: a sentence with what it can do instead."""
 
-    def __init__(self, verb: str, engine: str) -> None:
+    def __init__(self, verb: str, engine: str, nearest: str = "") -> None:
         self.verb, self.engine = verb, engine
-        super().__init__(f"{engine} cannot do {verb}.")
+        super().__init__(f"{engine} cannot do {verb}.", hint=nearest)
 
 
 class Expired(UserError):

@@ -45,6 +45,8 @@ class Adapter:
     """The common half of every Runtime. Subclasses add `@does` methods and, where the engine has one, a stream."""
 
     _table: ClassVar[Mapping[type[Action[Any]], str]] = {}
+    nearest: ClassVar[Mapping[str, str]] = {}
+    """By verb it lacks: what it can do instead, as a sentence."""
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
@@ -73,7 +75,7 @@ class Adapter:
         """
         name = self._table.get(type(action))
         if name is None:
-            raise errors.Unsupported(action.verb, str(self.ref))
+            raise errors.Unsupported(action.verb, str(self.ref), self.nearest.get(action.verb, ""))
         if not self._allows(action.verb):
             raise errors.Disallowed(action.verb, str(self.ref))
         seconds = min(action.patience(), (call.deadline - datetime.now(UTC)).total_seconds())

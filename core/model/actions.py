@@ -15,7 +15,7 @@ from typing import Any, ClassVar, Generic, TypeVar
 
 from core.model.events import Event
 from core.model.refs import EngineRef, Kind, Ref
-from core.model.things import Containers, Document, Engine, Outcome, Services
+from core.model.things import Containers, Document, Engine, Executed, Outcome, Services
 
 R_co = TypeVar("R_co", covariant=True)
 
@@ -162,6 +162,32 @@ class Remove(On[Outcome]):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Exec(On[Executed]):
+    """Runs a program in a container to its end, without a terminal or input. `timeout`: seconds; what runs on after
+    them is left to the engine."""
+
+    verb = "container.exec"
+    risk = Risk.CHANGE
+    command: tuple[str, ...]
+    user: str = ""
+    timeout: int = 30
+
+    def patience(self) -> float:
+        return self.timeout + 5.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CheckHealth(On[Outcome]):
+    """Runs a container's health check now; the outcome's detail is its result."""
+
+    verb = "container.healthcheck"
+    risk = Risk.CHANGE
+
+    def patience(self) -> float:
+        return 40.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ListServices(Action[Services]):
     """What compose projects and a Swarm run; a Swarm's managers know it whole, a worker only its own part."""
 
@@ -194,6 +220,13 @@ class DescribeEngine(Action[Engine]):
 
     def patience(self) -> float:
         return 5.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ShowInfo(Action[Document]):
+    """Everything the engine tells of itself, in its own words."""
+
+    verb = "engine.info"
 
 
 def every(root: type[Action[Any]] = Action) -> Iterator[type[Action[Any]]]:

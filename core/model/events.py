@@ -26,6 +26,11 @@ class EventKind(enum.StrEnum):
     RESTARTED = "restarted"
     STOPPED = "stopped"
     KILLED = "killed"
+    PULLED = "pulled"
+    TASK_FAILED = "task_failed"
+    REPLICAS = "replicas"
+    ROLLOUT = "rollout"
+    NODE_STATE = "node_state"
     OTHER = "other"
 
 
@@ -37,7 +42,9 @@ class Origin(enum.StrEnum):
 
 class Event(msgspec.Struct, frozen=True, gc=False):
     """`at_ns`: the engine's own clock, nanoseconds since the epoch. `attrs` are the few attributes we use, by our
-    names: `exit_code`, `signal`, `health`, `image`, `old_name`; `type` and `action` keep the engine's own words."""
+    names: `exit_code`, `signal`, `health`, `image`, `old_name`; `type` and `action` keep the engine's own words.
+    Of a Swarm: `TASK_FAILED` (`state`, `why`, `service`, `node`), `REPLICAS` (`running`, `desired`), `ROLLOUT` (`state`,
+    `why`), `NODE_STATE` (`state`, `availability`, `why`)."""
 
     at_ns: int
     kind: EventKind

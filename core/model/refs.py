@@ -24,6 +24,9 @@ class Kind(enum.StrEnum):
     VOLUME = "volume"
     SERVICE = "service"
     NODE = "node"
+    TASK = "task"
+    POD = "pod"
+    UNIT = "unit"
     DESK = "desk"
 
 

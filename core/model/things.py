@@ -217,6 +217,17 @@ class Outcome(msgspec.Struct, frozen=True):
     took: float = 0.0
 
 
+class Executed(msgspec.Struct, frozen=True):
+    """How a program in a container ended. Texts are cut at 64 KiB each, `cut` tells by how many bytes in all. Where the
+    engine keeps both streams apart `stderr` has its own."""
+
+    exit_code: int
+    stdout: str = ""
+    stderr: str = ""
+    cut: int = 0
+    took: float = 0.0
+
+
 class Engine(msgspec.Struct, frozen=True):
     """One engine as a whole. `address` holds no secret; `verbs` are those its owner allows; `fault` is why it did not
     answer, and then what only it knows is empty. `stream` is `up` or `down` where its events are watched, since
@@ -234,6 +245,16 @@ class Engine(msgspec.Struct, frozen=True):
     cgroup: str = ""
     containers: int | None = None
     running: int | None = None
+    runtime: str = ""
+    """What runs the containers, such as `runc 1.1.5` or `crun`."""
+    events: str = ""
+    """How its events come: `ring of 256`, `file`, `journald`, `none`, `broadcast`, `polled`."""
+    user: str = ""
+    """Whose engine it is where it is not the machine's: `alice (1001)`."""
+    owned: tuple[tuple[str, int], ...] = ()
+    """Containers it holds that belong to another engine here, which tells of them: its kind and how many."""
+    notes: tuple[str, ...] = ()
+    """What is not a fault but should be known, a sentence each."""
     stream: str = ""
     stream_since: float = 0.0
     stream_fault: str = ""

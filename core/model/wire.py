@@ -13,7 +13,17 @@ from typing import Any
 import msgspec
 
 from core import errors
-from core.model import actions, desk, jobs  # noqa: F401 (importing them makes their verbs known)
+from core.model import (  # noqa: F401 (importing them makes their verbs known)
+    actions,
+    clusters,
+    desk,
+    images,
+    jobs,
+    parts,
+    pods,
+    units,
+    usage,
+)
 
 VERSION = 1
 READABLE = (VERSION,)

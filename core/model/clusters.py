@@ -1,0 +1,226 @@
+"""A Swarm as a whole: its nodes, the tasks of its services, its stacks, and what is done to them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import msgspec
+
+from core.model.actions import Action, On, Risk
+from core.model.refs import Facts, Ref
+from core.model.things import Document, Outcome
+
+
+class Node(msgspec.Struct, frozen=True, gc=False):
+    """One node. `state` is `ready`, `down`, `unknown` or `disconnected`; `availability` `active`, `pause` or `drain`;
+    `role` `manager` or `worker`, `leader` where it leads. `message`: why it is not ready, as the engine says it."""
+
+    ref: Ref
+    state: str
+    availability: str
+    role: str
+    leader: bool = False
+    address: str = ""
+    version: str = ""
+    system: str = ""
+    labels: Mapping[str, str] = {}
+    message: str = ""
+    tasks: int | None = None
+    """Tasks that run on it."""
+
+    def facts(self, at: datetime) -> Facts:
+        return Facts(labels=self.labels, state=self.state, at=at)
+
+
+class Nodes(msgspec.Struct, frozen=True):
+    rows: tuple[Node, ...]
+
+
+class Task(msgspec.Struct, frozen=True, gc=False):
+    """One task. `ref.name` is `service.slot`, or `service.node` where one runs on each node; `state` the engine's word
+    now, `desired` what it is to become; `why` its error or message. `at`: unix seconds of its last change of state.
+    `container` is the id of its container and `exit_code` how that ended, where known."""
+
+    ref: Ref
+    service: str
+    service_id: str
+    state: str
+    desired: str
+    at: float
+    image: str = ""
+    node: str = ""
+    why: str = ""
+    container: str = ""
+    exit_code: int | None = None
+    labels: Mapping[str, str] = {}
+    project: str | None = None
+
+    def facts(self, at: datetime) -> Facts:
+        return Facts(
+            labels=self.labels, image=self.image, state=self.state, project=self.project, service=self.service, at=at
+        )
+
+
+class Tasks(msgspec.Struct, frozen=True):
+    rows: tuple[Task, ...]
+
+
+class Stack(msgspec.Struct, frozen=True, gc=False):
+    """Services that were deployed together, by their label; `networks`, `secrets` and `configs` are the names of what
+    else carries it."""
+
+    name: str
+    services: tuple[Ref, ...]
+    labels: tuple[Mapping[str, str], ...]
+    running: int
+    desired: int
+    networks: tuple[str, ...] = ()
+    secrets: tuple[str, ...] = ()
+    configs: tuple[str, ...] = ()
+
+
+class Stacks(msgspec.Struct, frozen=True):
+    rows: tuple[Stack, ...]
+
+
+class Token(msgspec.Struct, frozen=True):
+    """How a machine joins: a secret, for the asker alone. `line` is the whole command."""
+
+    role: str
+    line: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ListNodes(Action[Nodes]):
+    verb = "node.list"
+    listing = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InspectNode(On[Document]):
+    verb = "node.inspect"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DrainNode(On[Outcome]):
+    """Its tasks move to other nodes, and none comes."""
+
+    verb = "node.drain"
+    risk = Risk.CHANGE
+
+    def grave(self) -> str:
+        return f"moves every task of {self.target.name} elsewhere"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ActivateNode(On[Outcome]):
+    """It may be given tasks again."""
+
+    verb = "node.activate"
+    risk = Risk.CHANGE
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ListTasks(Action[Tasks]):
+    """Those of one service with `service` (its id), else all. `ended`: also those that are over."""
+
+    verb = "task.list"
+    listing = True
+    service: str = ""
+    ended: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ListStacks(Action[Stacks]):
+    verb = "stack.list"
+    listing = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InspectService(On[Document]):
+    """Environment values hidden; `pretty` in the data is the short form people read, as name → text."""
+
+    verb = "service.inspect"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReadServiceLogs(On[Any]):
+    """As ReadLogs, of all tasks of a service, each line with its task in front."""
+
+    verb = "service.logs"
+    tail: int = 100
+    since_ns: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CreateService(Action[Outcome]):
+    """A service of `replicas` tasks of `image`; `ports` are (published, target, protocol). The outcome's detail names
+    its id."""
+
+    verb = "service.create"
+    risk = Risk.CHANGE
+    name: str
+    image: str
+    command: tuple[str, ...] = ()
+    replicas: int = 1
+    labels: tuple[tuple[str, str], ...] = ()
+    environment: tuple[tuple[str, str], ...] = ()
+    ports: tuple[tuple[int, int, str], ...] = ()
+    networks: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UpdateImage(On[Any]):
+    """Lets a service run another image, as a job that ends when its tasks run it, fail, or it was rolled back."""
+
+    verb = "service.update"
+    risk = Risk.CHANGE
+    image: str
+    timeout: int = 300
+
+    def patience(self) -> float:
+        return self.timeout + 30.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RollBack(On[Any]):
+    """Back to what the service was before its last update, as a job."""
+
+    verb = "service.rollback"
+    risk = Risk.CHANGE
+    timeout: int = 300
+
+    def patience(self) -> float:
+        return self.timeout + 30.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RemoveService(On[Outcome]):
+    verb = "service.remove"
+    risk = Risk.DESTROY
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InitSwarm(Action[Outcome]):
+    """Makes this engine the first manager of a new Swarm. `address`: IP or interface others reach it by."""
+
+    verb = "swarm.init"
+    risk = Risk.CHANGE
+    address: str = ""
+    listen: str = ""
+
+    def patience(self) -> float:
+        return 30.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReadJoinToken(Action[Token]):
+    """Whoever has it can add a machine that sees what the Swarm runs, so it is no mere read. `role`: `worker` or
+    `manager`."""
+
+    verb = "swarm.token"
+    risk = Risk.CHANGE
+    role: str = "worker"

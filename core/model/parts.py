@@ -1,0 +1,104 @@
+"""What containers are made of beside images: networks, volumes, containerd's namespaces."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+import msgspec
+
+from core.model.actions import Action, On, Risk
+from core.model.refs import Facts, Ref
+from core.model.things import Document, Outcome
+
+
+class Network(msgspec.Struct, frozen=True, gc=False):
+    """`scope` is `local`, `global` or `swarm`; `subnets` as CIDR."""
+
+    ref: Ref
+    driver: str
+    scope: str = "local"
+    subnets: tuple[str, ...] = ()
+    internal: bool = False
+    labels: Mapping[str, str] = {}
+
+    def facts(self, at: datetime) -> Facts:
+        return Facts(labels=self.labels, at=at)
+
+
+class Networks(msgspec.Struct, frozen=True):
+    rows: tuple[Network, ...]
+
+
+class Volume(msgspec.Struct, frozen=True, gc=False):
+    """`place` is its path on the host; `created_at` unix seconds, 0 where unknown."""
+
+    ref: Ref
+    driver: str
+    place: str = ""
+    created_at: float = 0.0
+    labels: Mapping[str, str] = {}
+
+    def facts(self, at: datetime) -> Facts:
+        return Facts(labels=self.labels, at=at)
+
+
+class Volumes(msgspec.Struct, frozen=True):
+    rows: tuple[Volume, ...]
+
+
+class Namespace(msgspec.Struct, frozen=True, gc=False):
+    """One namespace of containerd. `owner`: the kind of engine whose containers live there, empty for nobody's."""
+
+    name: str
+    containers: int
+    images: int
+    labels: Mapping[str, str] = {}
+    owner: str = ""
+
+
+class Namespaces(msgspec.Struct, frozen=True):
+    rows: tuple[Namespace, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ListNetworks(Action[Networks]):
+    verb = "network.list"
+    listing = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InspectNetwork(On[Document]):
+    verb = "network.inspect"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RemoveNetwork(On[Outcome]):
+    verb = "network.remove"
+    risk = Risk.DESTROY
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ListVolumes(Action[Volumes]):
+    verb = "volume.list"
+    listing = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InspectVolume(On[Document]):
+    verb = "volume.inspect"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RemoveVolume(On[Outcome]):
+    """With all the data in it."""
+
+    verb = "volume.remove"
+    risk = Risk.DESTROY
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ListNamespaces(Action[Namespaces]):
+    verb = "namespace.list"
+    listing = True

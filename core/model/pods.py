@@ -1,0 +1,100 @@
+"""Pods: containers that share one network and end together; Podman's and the kubelet's."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+import msgspec
+
+from core.model.actions import Action, On, Risk
+from core.model.refs import Facts, Ref
+from core.model.things import Document, Outcome
+
+
+class Pod(msgspec.Struct, frozen=True, gc=False):
+    """One pod. `state` is the engine's own word in small letters (`running`, `degraded`, `exited`, `created`, `ready`,
+    `notready`); `members` are the ids of its containers without the infra one; `namespace` is Kubernetes'; `created_at`
+    unix seconds; `address` its own IP, where it has one."""
+
+    ref: Ref
+    state: str
+    created_at: float
+    labels: Mapping[str, str]
+    members: tuple[str, ...] = ()
+    running: int = 0
+    namespace: str = ""
+    address: str = ""
+
+    def facts(self, at: datetime) -> Facts:
+        return Facts(labels=self.labels, state=self.state, project=self.namespace or None, at=at)
+
+
+class Pods(msgspec.Struct, frozen=True):
+    rows: tuple[Pod, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ListPods(Action[Pods]):
+    verb = "pod.list"
+    listing = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InspectPod(On[Document]):
+    verb = "pod.inspect"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StartPod(On[Outcome]):
+    verb = "pod.start"
+    risk = Risk.CHANGE
+
+    def patience(self) -> float:
+        return 30.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StopPod(On[Outcome]):
+    """`timeout`: seconds between the polite signal and the kill, where the engine lets one choose."""
+
+    verb = "pod.stop"
+    risk = Risk.CHANGE
+    timeout: int = 10
+
+    def patience(self) -> float:
+        return self.timeout + 20.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RestartPod(On[Outcome]):
+    verb = "pod.restart"
+    risk = Risk.CHANGE
+
+    def patience(self) -> float:
+        return 40.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PausePod(On[Outcome]):
+    verb = "pod.pause"
+    risk = Risk.CHANGE
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UnpausePod(On[Outcome]):
+    verb = "pod.unpause"
+    risk = Risk.CHANGE
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RemovePod(On[Outcome]):
+    """With all its containers. `force`: also while they run."""
+
+    verb = "pod.remove"
+    risk = Risk.DESTROY
+    force: bool = False
+
+    def patience(self) -> float:
+        return 40.0

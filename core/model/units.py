@@ -1,0 +1,110 @@
+"""systemd's units that run containers: made of a container, installed, looked at, started and stopped."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+import msgspec
+
+from core.model.actions import Action, On, Risk
+from core.model.refs import Facts, Ref
+from core.model.things import Outcome
+
+
+class Unit(msgspec.Struct, frozen=True, gc=False):
+    """One unit that runs a container. `ref.name` is its name with `.service`; `active`, `sub` and `enabled` are
+    systemd's own words (`active`, `running`, `generated`); `file` where it is written; `container` the name of what it
+    runs, where it tells; `since` unix seconds of its last change of state; `why` how it ended where it failed."""
+
+    ref: Ref
+    active: str
+    sub: str
+    enabled: str = ""
+    file: str = ""
+    container: str = ""
+    description: str = ""
+    since: float | None = None
+    why: str = ""
+    pid: int | None = None
+
+    def facts(self, at: datetime) -> Facts:
+        return Facts(state=self.active, service=self.ref.name, at=at)
+
+
+class Units(msgspec.Struct, frozen=True):
+    rows: tuple[Unit, ...]
+    missing: str = ""
+
+
+class UnitFile(msgspec.Struct, frozen=True):
+    """One file as it would be written: `path` where, `text` what."""
+
+    path: str
+    text: str
+
+
+class UnitFiles(msgspec.Struct, frozen=True):
+    """`unit`: the one to start; `notes`: what verification and generation had to say, a sentence each."""
+
+    unit: str
+    files: tuple[UnitFile, ...]
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ListUnits(Action[Units]):
+    verb = "unit.list"
+    listing = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DraftUnit(On[UnitFiles]):
+    """The files that would run the container `target` under systemd, verified, nothing written. `style`: `quadlet`, or
+    `generate` for what `podman generate systemd` makes."""
+
+    verb = "unit.draft"
+    style: str = "quadlet"
+
+    def patience(self) -> float:
+        return 20.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InstallUnit(On[Outcome]):
+    """As DraftUnit, written, loaded and enabled; `now`: started too. A rootless engine's user lingers from then on."""
+
+    verb = "unit.install"
+    risk = Risk.CHANGE
+    style: str = "quadlet"
+    now: bool = True
+
+    def patience(self) -> float:
+        return 60.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StartUnit(On[Outcome]):
+    verb = "unit.start"
+    risk = Risk.CHANGE
+
+    def patience(self) -> float:
+        return 40.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StopUnit(On[Outcome]):
+    verb = "unit.stop"
+    risk = Risk.CHANGE
+
+    def patience(self) -> float:
+        return 40.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RestartUnit(On[Outcome]):
+    verb = "unit.restart"
+    risk = Risk.CHANGE
+
+    def patience(self) -> float:
+        return 60.0
