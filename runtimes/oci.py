@@ -13,6 +13,7 @@ import contextlib
 import hashlib
 import platform
 import socket
+import time
 from collections import Counter
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -27,7 +28,7 @@ from core.model import actions
 from core.model.events import Event
 from core.model.refs import EngineRef, Ref
 from core.model.things import Container, Containers, Document, Engine
-from runtimes import engine_dial, oci_changing, oci_dialect, oci_places, oci_states, oci_watch, roll
+from runtimes import engine_dial, oci_changing, oci_dialect, oci_places, oci_states, oci_watch, roll, status
 from runtimes.adapter import does
 from runtimes.oci_states import Seen
 
@@ -185,7 +186,7 @@ class Oci(oci_changing.Changing):
         return not self._owner(seen)
 
     def _row(self, seen: Seen) -> Container:
-        return oci_dialect.container(
+        row = oci_dialect.container(
             oci_dialect.reference(self.ref, seen.root, seen.name, seen.known.created),
             seen.known,
             seen.state,
@@ -193,6 +194,7 @@ class Oci(oci_changing.Changing):
             ended=self._ended.get(seen.id),
             oom=bool(seen.ooms),
         )
+        return status.aged(row, time.time())
 
     # ── the ways to look ─────────────────────────────────────────────────────────────────────────────────────────
 

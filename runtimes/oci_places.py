@@ -1,8 +1,9 @@
 """Where OCI runtimes keep their containers: addresses in, state directories out. Only the file system is asked.
 
 A runtime such as runc has no daemon; every container is a folder in a state directory, and whoever calls runc says
-which one. An engine of ours is one or several of these: `file:///run/runc`, or many joined as in PATH with stars for
-what is not known yet, `file:///run/runc:/run/user/*/crun`. With `?program=/usr/local/sbin/runc` that program is called
+which one. An engine of ours is one of these, `file:///run/runc`, or several, joined as in PATH and with stars for what
+is not known yet: `file:///run/runc:/run/user/*/crun`. The directories of docker's and containerd's runc have one of
+these for each namespace, and are told by their names. With `?program=/usr/local/sbin/runc` that program is called
 instead of the one on the PATH that a container's files ask for.
 """
 
@@ -17,18 +18,9 @@ from pathlib import Path
 
 from core import errors
 
-USUAL = (
-    "/run/runc",
-    "/run/crun",
-    "/run/docker/runtime-runc/*",
-    "/run/containerd/runc/*",
-    "/run/user/*/runc",
-    "/run/user/*/crun",
-)
-"""Of runc and crun called by root, of docker's and containerd's runc (a folder for each namespace), and of ordinary
-users; Podman and CRI-O use the first two and the last two."""
 MOST = 256  # state directories of one engine
 _STARS = "*?["
+_OF_NAMESPACES = ("/containerd/runc", "/runtime-runc")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,19 +60,12 @@ def parse(url: str) -> Places:
     return Places(patterns=tuple(dict.fromkeys(patterns)), program=program)
 
 
-def discover(*, root: str = "") -> str:
-    """The address of all the usual places, as soon as one of them is there and may be read; empty otherwise. `root`: a
-    folder taken for the machine's root."""
-    usual = Places(patterns=tuple(root + place for place in USUAL))
-    readable = any(os.access(place, os.R_OK | os.X_OK) for place in expand(usual.patterns))
-    return str(usual) if readable else ""
-
-
 def expand(patterns: Sequence[str]) -> list[str]:
     """The state directories there are now, each once and by its true path. One that a star found may not be a link:
     it may lie where an ordinary user writes."""
     found: dict[str, None] = {}
-    for pattern in patterns:
+    for given in patterns:
+        pattern = f"{given}/*" if given.endswith(_OF_NAMESPACES) else given
         starred = any(star in pattern for star in _STARS)
         for path in sorted(glob.glob(pattern)) if starred else [pattern]:  # noqa: PTH207 (an order, and strings)
             place = Path(path)
@@ -91,10 +76,3 @@ def expand(patterns: Sequence[str]) -> list[str]:
                 pass
             found[os.path.realpath(path)] = None
     return list(found)[:MOST]
-
-
-def overlap(one: str, other: str) -> str:
-    """The state directory two addresses share now, empty for none; every container there would count twice."""
-    both = set(expand(parse(one).patterns)) & set(expand(parse(other).patterns))
-    both |= set(parse(one).patterns) & set(parse(other).patterns)
-    return min(both, default="")

@@ -65,10 +65,10 @@ class Programs:
         return path
 
     async def told(self, needed: Collection[str], seconds: float) -> tuple[list[Program], list[str]]:
-        """Those that are here, and a sentence for each needed one that is not."""
+        """Those that are needed, or could be where nothing is there yet; and a sentence for each that is not here."""
         found: dict[str, Program] = {}
         notes = []
-        for name in oci_dialect.STATE_FILES:
+        for name in sorted(needed, reverse=True) or oci_dialect.STATE_FILES:
             try:
                 path = self.find(name)
                 found[path] = self._known[path] = self._known.get(path) or await self._meet(name, path, seconds)
