@@ -40,10 +40,9 @@ class Image(msgspec.Struct, frozen=True, gc=False):
         return tuple(dict.fromkeys(word for name in told for word in image_names.spellings(name)))
 
     @property
-    def also(self) -> tuple[Ref, ...]:
-        """Itself under each of its other tags: what is done to it is done to all of them, so all must be allowed."""
-        refs = (msgspec.structs.replace(self.ref, name=tag) for tag in self.tags)
-        return tuple(ref for ref in refs if ref != self.ref)
+    def called(self) -> tuple[Ref, ...]:
+        """Itself under each of its tags: what is done to it is done to all of them, so all must be allowed."""
+        return tuple(msgspec.structs.replace(self.ref, name=tag) for tag in self.tags) or (self.ref,)
 
 
 class Images(msgspec.Struct, frozen=True):

@@ -1,8 +1,8 @@
 """What all lists have in common: which action lists a kind of thing, and what permission looks at in one of its rows.
 
 A new kind is one line of `LISTS`; its list holds `rows`, and a row has a `ref` (or a `name` and a `kind`, where it is
-nothing one acts on) and tells its `facts`. Beyond these a row may say its `words` (all it is called in full), `also`
-(itself under its other names) and what it `holds` (containers that end with it).
+nothing one acts on) and tells its `facts`. Beyond these a row may say its `words` (all it is called in full), what it
+is `called` (itself under each of several names) and what it `holds` (containers that end with it).
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ def words(row: Any) -> tuple[str, ...]:
 def judged(row: Any, engine: EngineRef, at: datetime) -> Sequence[tuple[Ref, Facts]]:
     """All that must be allowed for the row to be: under each of its names, with each different set of its facts."""
     told = row.facts(at)
-    refs = (ref(row, engine), *getattr(row, "also", ()))
+    refs: Sequence[Ref] = getattr(row, "called", ()) or (ref(row, engine),)
     return [(one, facts) for one in refs for facts in ((told,) if isinstance(told, Facts) else told)]
 
 
