@@ -1,8 +1,8 @@
 """What one asker may see and touch during one command: the Finder given to its plan, and the judge of each target.
 
 It looks once: the rows a plan was made from are the facts it is decided on. What the asker may not list does not exist
-here, in names, candidates and “did you mean” alike. Every kind of thing goes the same way: core.model.listings knows how
-it is listed and what of a row is judged. What holds a container of ours or a protected one is protected with it.
+here, in names, candidates and “did you mean” alike. Every kind of thing goes the same way: core.model.listings knows
+how it is listed and what of a row is judged. What holds a container of ours or a protected one is protected with it.
 """
 
 from __future__ import annotations

@@ -50,7 +50,10 @@ class Adapter:
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
-        table = dict(cls._table)
+        # Of all bases, the nearer before the farther: an adapter may be put together of several parts.
+        table: dict[type[Action[Any]], str] = {}
+        for base in reversed(cls.__mro__[1:]):
+            table |= vars(base).get("_table", {})
         for name, member in vars(cls).items():
             if (action := getattr(member, "__does__", None)) is not None:
                 table[action] = name
