@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from tests.podman import Podman, private_podman, rootless_podman
 from tests.support import Dockerd, Valkey, private_dockerd
 
 # Otherwise pytest-asyncio makes a loop on the side that nobody closes, which warnings-as-errors then reports.
@@ -48,6 +49,41 @@ def dockerd(_shared_dockerd: Dockerd) -> Iterator[Dockerd]:
 def own_dockerd() -> Iterator[Dockerd]:
     """A dockerd of this test alone, to stop, kill and start again."""
     with private_dockerd() as daemon:
+        yield daemon
+
+
+@pytest.fixture(scope="session")
+def _shared_podmand() -> Iterator[Podman]:
+    with private_podman() as daemon:
+        yield daemon
+
+
+@pytest.fixture
+def podmand(_shared_podmand: Podman) -> Iterator[Podman]:
+    """This worker's Podman service of root, empty of containers before and after."""
+    _shared_podmand.clear()
+    yield _shared_podmand
+    _shared_podmand.clear()
+
+
+@pytest.fixture(scope="session")
+def _shared_rootless_podmand() -> Iterator[Podman]:
+    with rootless_podman() as daemon:
+        yield daemon
+
+
+@pytest.fixture
+def rootless_podmand(_shared_rootless_podmand: Podman) -> Iterator[Podman]:
+    """This worker's Podman service of an ordinary user, empty of containers before and after."""
+    _shared_rootless_podmand.clear()
+    yield _shared_rootless_podmand
+    _shared_rootless_podmand.clear()
+
+
+@pytest.fixture
+def own_podmand() -> Iterator[Podman]:
+    """A Podman service of this test alone, to kill and start again."""
+    with private_podman() as daemon:
         yield daemon
 
 
