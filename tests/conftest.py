@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from tests.oci import OciHost, private_oci
 from tests.podman import Podman, private_podman, rootless_podman
 from tests.registry import Registry, private_registry
 from tests.support import Dockerd, Valkey, private_dockerd
@@ -51,6 +52,34 @@ def own_dockerd() -> Iterator[Dockerd]:
     """A dockerd of this test alone, to stop, kill and start again."""
     with private_dockerd() as daemon:
         yield daemon
+
+
+@pytest.fixture(scope="session")
+def _shared_ocid() -> Iterator[OciHost]:
+    with private_oci() as host:
+        yield host
+
+
+@pytest.fixture
+def ocid(_shared_ocid: OciHost) -> Iterator[OciHost]:
+    """This worker's state directory of runc, empty before and after."""
+    _shared_ocid.clear()
+    yield _shared_ocid
+    _shared_ocid.clear()
+
+
+@pytest.fixture(scope="session")
+def _shared_crund() -> Iterator[OciHost]:
+    with private_oci("crun") as host:
+        yield host
+
+
+@pytest.fixture
+def crund(_shared_crund: OciHost) -> Iterator[OciHost]:
+    """This worker's state directory of crun, empty before and after."""
+    _shared_crund.clear()
+    yield _shared_crund
+    _shared_crund.clear()
 
 
 @pytest.fixture(scope="session")

@@ -28,12 +28,16 @@ class Field:
     ssh: bool = False
 
 
+# Only a parent learns a process's code, and nobody writes down when it ended; a container runs once.
+OCI_LACKS = frozenset({"exit codes", "times of an end", "another run"})
 FIELDS = {
     "docker": Field(kind="docker", fixture="dockerd"),
     "docker by ssh": Field(kind="docker", fixture="dockerd", ssh=True),
     "podman": Field(kind="podman", fixture="podmand"),
     "podman rootless": Field(kind="podman", fixture="rootless_podmand", lacks=frozenset({"pauses"})),
     "podman by ssh": Field(kind="podman", fixture="podmand", ssh=True),
+    "runc": Field(kind="oci", fixture="ocid", lacks=OCI_LACKS),
+    "crun": Field(kind="oci", fixture="crund", lacks=OCI_LACKS),
 }
 
 
