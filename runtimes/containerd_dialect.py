@@ -77,6 +77,7 @@ LATE_NS = 1_000_000_000
 class _Spec(msgspec.Struct):
     class Process(msgspec.Struct):
         args: list[str] | None = None
+        terminal: bool = False
 
     process: Process | None = None
 
@@ -96,6 +97,7 @@ _PORTS = msgspec.json.Decoder(list[_Published])
 class _Run:
     """What was seen of a container's newest run. Times are unix seconds; `whole`: its beginning was seen too."""
 
+    pid: int = 0
     started_at: float | None = None
     ended: tuple[int, float] | None = None
     oom: bool = False
@@ -141,22 +143,17 @@ class Dialect:
         """`began`: when a process on this host began, unix seconds, where that can be known."""
         ref = self.learn(space, held.id, held.labels)
         created_at = held.created_at.ToNanoseconds() / 1e9
-        run = self._runs.get(ref.id)
-        state, ended = "created", run.ended if run is not None else None
+        run = self._run_of(ref.id, task, created_at)
+        state = "created" if run.ended is None else "exited"
         if task is not None:
             state = _STATES.get(task.status, "dead")
             if state == "exited":
-                ended = (task.exit_status, task.exited_at.ToNanoseconds() / 1e9)
-            else:
-                ended = None
-        elif ended is not None:
-            state = "exited"
-        started_at = run.started_at if run is not None else None
-        if started_at is None and state in ("running", "paused") and task is not None:
-            found = began(task.pid)
-            started_at = found if found is not None and found >= created_at - 1 else None
+                run.ended = (task.exit_status, task.exited_at.ToNanoseconds() / 1e9)
+            elif run.started_at is None and state in ("running", "paused"):
+                found = began(task.pid)
+                run.started_at = found if found is not None and found >= created_at - 1 else None
         up = state in ("running", "paused")
-        oom = bool(run and run.oom)
+        ended = run.ended if state == "exited" else None
         row = Container(
             ref=ref,
             image=held.image,
@@ -167,20 +164,51 @@ class Dialect:
             created_at=created_at,
             labels={**held.labels, NAMESPACE_LABEL: space},
             ports=_ports(held.labels.get(PORTS_LABEL, "")),
-            started_at=started_at,
+            started_at=run.started_at,
             finished_at=ended[1] if ended else None,
             exit_code=ended[0] if ended else None,
             restarts=_whole(held.labels.get(RESTARTS_LABEL, "")),
             # Of a run that ended unseen nobody can say.
-            oom_killed=True if oom else None if ended and not (run and run.whole) else False,
+            oom_killed=True if run.oom else None if ended and not run.whole else False,
         )
         return msgspec.structs.replace(row, status=status.text(row, now))
+
+    def _run_of(self, thing: str, task: containerd_task_types_pb2.Process | None, created_at: float) -> _Run:
+        """What is remembered of its newest run; nothing where that was another run, or another container's of this
+        id."""
+        run = self._runs.get(thing)
+        if run is not None:
+            seen = run.ended[1] if run.ended else run.started_at
+            other = bool(task is not None and task.pid and run.pid and task.pid != run.pid)
+            if not other and (seen is None or seen >= created_at - 1):
+                return run
+        run = _Run(pid=task.pid if task is not None else 0)
+        if task is not None:
+            _keep(self._runs, thing, run)
+        return run
 
     # ── events ───────────────────────────────────────────────────────────────────────────────────────────────────
 
     def concerns(self, envelope: containerd_types_pb2.Envelope) -> bool:
         """Whether anything is to be told of it at all."""
         return envelope.namespace not in self.left_out and not envelope.topic.startswith(_NOISE)
+
+    def stranger(self, envelope: containerd_types_pb2.Envelope) -> tuple[str, str] | None:
+        """The namespace and id of a container whose labels were never seen, where an event is about one."""
+        word = envelope.event.type_url.rpartition("/")[2].rpartition(".")[2]
+        shape, field, _ = _TOLD.get(word, (None, "", None))
+        if (
+            shape is None
+            or not word.startswith(("Container", "Task"))
+            or word in ("ContainerDelete", "ContainerUpdate")
+        ):
+            return None
+        try:
+            name = str(getattr(shape.FromString(envelope.event.value), field))
+        except DecodeError:
+            return None
+        known = f"{envelope.namespace}/{name}" in self._refs and word != "ContainerCreate"
+        return None if known or not name else (envelope.namespace, name)
 
     def event(self, envelope: containerd_types_pb2.Envelope) -> Event | None:
         """None for what repeats itself and for sandboxes."""
@@ -245,10 +273,10 @@ class Dialect:
         """Remembers what happened to a run; False for what was told of it already."""
         run = self._runs.get(thing)
         if word == "TaskCreate":
-            _keep(self._runs, thing, _Run(whole=True))
+            _keep(self._runs, thing, _Run(pid=told.pid, whole=True))
         elif word == "TaskStart":
-            if run is None or run.ended is not None:
-                run = _Run(whole=True)
+            if run is None or run.ended is not None or run.pid not in (0, told.pid):
+                run = _Run(pid=told.pid, whole=True)
             run.started_at = at_ns / 1e9
             _keep(self._runs, thing, run)
         elif word == "TaskOOM":
@@ -291,11 +319,20 @@ def _keep(table: dict[str, Any], key: str, value: Any) -> None:
 
 
 def _command(spec: bytes) -> str:
-    try:
-        process = _SPEC.decode(spec).process if spec else None
-    except msgspec.DecodeError:
-        return ""
+    process = _process(spec)
     return " ".join(process.args or ()) if process else ""
+
+
+def has_terminal(spec: bytes) -> bool:
+    process = _process(spec)
+    return bool(process and process.terminal)
+
+
+def _process(spec: bytes) -> _Spec.Process | None:
+    try:
+        return _SPEC.decode(spec).process if spec else None
+    except msgspec.DecodeError:
+        return None
 
 
 def _ports(label: str) -> tuple[Port, ...]:
