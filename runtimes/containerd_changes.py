@@ -170,9 +170,9 @@ class Change:
     # ── steps ────────────────────────────────────────────────────────────────────────────────────────────────────
 
     async def _held(self) -> Container:
+        if not self._space:
+            raise gone(self._target)
         try:
-            if not self._space:
-                raise errors.NotFound
             return await self.steps.look(self._calls.container(self._space, self._id, self.steps.left))
         except errors.NotFound as error:
             raise gone(self._target) from error
