@@ -368,9 +368,7 @@ class Containerd(Working):
         await _few_at_once(*(one(space.name) for space in await self._calls.namespaces(seconds)))
         return found
 
-    def _row(
-        self, space: str, held: containerd_calls.Container, task: containerd_calls.Process | None
-    ) -> Container:
+    def _row(self, space: str, held: containerd_calls.Container, task: containerd_calls.Process | None) -> Container:
         if self._one_host:
             return self._dialect.container(space, held, task, time.time(), began=procfs.began)
         return self._dialect.container(space, held, task, time.time())

@@ -386,10 +386,11 @@ def document(
     space: str, held: containerd_containers_pb2.Container, task: containerd_task_types_pb2.Process | None
 ) -> dict[str, Any]:
     """All that is told of one container, in containerd's own words."""
-    data = MessageToDict(held)
-    for part in (data, data.get("runtime", {})):
-        part.pop("spec", None)
-        part.pop("options", None)
+    shown = containerd_containers_pb2.Container.FromString(held.SerializeToString())
+    # Anys of types nobody here knows cannot be shown; the specification is, as what it is.
+    shown.ClearField("spec")
+    shown.runtime.ClearField("options")
+    data = MessageToDict(shown)
     try:
         spec = msgspec.json.decode(held.spec.value) if held.spec.value else None
     except msgspec.DecodeError:

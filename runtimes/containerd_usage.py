@@ -51,9 +51,14 @@ def read(ref: Ref, metric: containerd_types_pb2.Metric) -> Usage:
 
 def with_network(told: Usage, pid: int) -> Usage:
     """The network of a container's own, read of its process, where the metric did not tell."""
-    if not pid or told.network_received is not None or procfs.network_namespace(str(pid)) in (
-        None,
-        procfs.network_namespace(),
+    if (
+        not pid
+        or told.network_received is not None
+        or procfs.network_namespace(str(pid))
+        in (
+            None,
+            procfs.network_namespace(),
+        )
     ):
         return told
     counted = procfs.network(pid)
