@@ -58,8 +58,8 @@ class Containerd(Working):
     """One daemon. `engine_id` is the uuid it keeps beside its data."""
 
     nearest: ClassVar[Mapping[str, str]] = {
-        "container.logs": "It keeps no output of its containers: what started them does (nerdctl logs, the kubelet's CRI,"
-        " Docker); watch that engine too.",
+        "container.logs": "It keeps no output of its containers: what started them does (nerdctl logs, the kubelet's"
+        " CRI, Docker); watch that engine too.",
         "event.list": "It remembers no events; what Quarterdeck saw of it itself is told.",
         "image.push": "Its clients send images themselves: nerdctl push, ctr images push.",
         "container.healthcheck": "It has no health checks; run the check's command with exec.",

@@ -22,7 +22,7 @@ from core.model.images import Image
 from core.model.refs import EngineRef, Kind, Ref
 from core.model.replies import Status
 from core.model.things import Outcome
-from runtimes import containerd_calls, containerd_dialect, docker_dialect
+from runtimes import containerd_calls, containerd_dialect, docker_dialect, references
 from runtimes.containerd_calls import Calls
 from runtimes.containerd_changes import NOT_NOW, Steps
 from runtimes.jobs import Job
@@ -38,9 +38,7 @@ PULLED_INTO = "default"
 SHORT = 12
 TRANSFER = "/containerd.services.transfer.v1.Transfer/Transfer"
 STREAM = "/containerd.services.streaming.v1.Streaming/Stream"
-NO_TRANSFER = (
-    "Until 1.7 its clients fetch images themselves: nerdctl pull, ctr images pull, or the kubelet through CRI."
-)
+NO_TRANSFER = "Until 1.7 its clients fetch images themselves: nerdctl pull, ctr images pull, or the kubelet by CRI."
 _MACHINES = {"x86_64": "amd64", "aarch64": "arm64", "armv7l": "arm", "i686": "386"}
 
 
@@ -91,7 +89,7 @@ class Images:
         groups: dict[str, list[containerd_calls.Image]] = {}
         for image in named:
             groups.setdefault(image.target.digest, []).append(image)
-        used = [each.image for each in held if not each.labels.get(containerd_dialect.SANDBOX[0]) == "sandbox"]
+        used = [each.image for each in held if each.labels.get(containerd_dialect.SANDBOX[0]) != "sandbox"]
         gate = asyncio.Semaphore(8)
 
         async def one(digest: str, alike: Sequence[containerd_calls.Image]) -> Image:
@@ -281,15 +279,10 @@ class Images:
 
 def in_full(name: str) -> str:
     """`nginx` as `docker.io/library/nginx:latest`, as nerdctl and Docker read it. Raises BadUsage."""
-    if not name or name.strip() != name or not name.isprintable() or " " in name or len(name) > 512:
-        raise errors.BadUsage(
-            f"“{name[:64]}” is not the name of an image.", hint="Such as docker.io/library/nginx:1.27."
-        )
-    first, slash, rest = name.partition("/")
-    if not (slash and ("." in first or ":" in first or first == "localhost")):
-        first, rest = "docker.io", name if slash else f"library/{name}"
-    tagged = "@" in rest or ":" in rest.rpartition("/")[2]
-    return f"{first}/{rest}" if tagged else f"{first}/{rest}:latest"
+    found = references.parse(name)
+    if found.registry:
+        return str(found)
+    return f"docker.io/{'' if '/' in found.repository else 'library/'}{found}"
 
 
 def _sorted_names(names: Sequence[str]) -> tuple[list[str], list[str]]:

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from tests.registry import Registry, private_registry
+from tests.containerd import Containerd, private_containerd
 from tests.support import Dockerd, Valkey, private_dockerd
 
 # Otherwise pytest-asyncio makes a loop on the side that nobody closes, which warnings-as-errors then reports.
@@ -76,6 +77,27 @@ def _shared_locked_registry() -> Iterator[Registry]:
 def locked_registry(_shared_locked_registry: Registry) -> Registry:
     """A registry that lets in only those who know its password."""
     return _shared_locked_registry
+
+
+@pytest.fixture(scope="session")
+def _shared_containerd() -> Iterator[Containerd]:
+    with private_containerd() as daemon:
+        yield daemon
+
+
+@pytest.fixture
+def containerdd(_shared_containerd: Containerd) -> Iterator[Containerd]:
+    """This worker's containerd, empty of containers before and after."""
+    _shared_containerd.clear()
+    yield _shared_containerd
+    _shared_containerd.clear()
+
+
+@pytest.fixture
+def own_containerd() -> Iterator[Containerd]:
+    """A containerd of this test alone, to stop, kill and start again."""
+    with private_containerd() as daemon:
+        yield daemon
 
 
 @pytest.fixture
