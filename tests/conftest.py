@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from tests.registry import Registry, private_registry
 from tests.containerd import Containerd, private_containerd
+from tests.registry import Registry, private_registry
 from tests.support import Dockerd, Valkey, private_dockerd
 
 # Otherwise pytest-asyncio makes a loop on the side that nobody closes, which warnings-as-errors then reports.

@@ -37,6 +37,7 @@ class Containerd:
         self.process: subprocess.Popen[bytes] | None = None
         self.programs: dict[str, str] = {}
         """Further words of its environment, such as another PATH."""
+        self._began: dict[str, int] = {}
         self._listener: subprocess.Popen[bytes] | None = None
 
     # ── the daemon ───────────────────────────────────────────────────────────────────────────────────────────────
@@ -139,27 +140,31 @@ disabled_plugins = ["io.containerd.grpc.v1.cri"]
         flags += [word for pair in (environment or {}).items() for word in ("--env", "=".join(pair))]
         command = ["/bin/sh", "-c", script]
         if init:
-            program = shutil.which("catatonit") or "/usr/bin/catatonit"
-            flags += ["--mount", f"type=bind,src={program},dst=/init,options=rbind:ro"]
-            command = ["/init", "--", *command]
+            # Ends at once on TERM, as an init would make it; ctr swallows the dashes a true one needs.
+            command = ["/bin/sh", "-c", 'trap "exit 143" TERM; /bin/sh -c "$0" & wait $!', script]
         flags += ["--tty"] if tty else []
         if start:
             flags = ["run", "--detach", *([] if tty else ["--null-io"]), *flags]
         else:
             flags = ["containers", "create", *flags]
-        self.ctr(*flags, *more, IMAGE, name, *command, space=space)
+        self._began[name] = (self.root / "events").stat().st_size
+        # Without the dashes it looks for its own flags among the command's.
+        self.ctr(*flags, *more, "--", IMAGE, name, *command, space=space)
         return f"{space or self.space}/{name}"
 
     def wait(self, name: str) -> int:
         def ended() -> list[int]:
-            return [told["exit_status"] for topic, told in self.told(name) if topic == "/tasks/exit"][-1:]
+            told = self.told(name)
+            last = [event["pid"] for topic, event in told if topic == "/tasks/start"][-1:]
+            return [event["exit_status"] for topic, event in told if topic == "/tasks/exit" and event["pid"] in last]
 
-        return int(wait_for(f"{name} to end", lambda: [code + 1 for code in ended()])[0]) - 1
+        return int(wait_for(f"{name} to end", ended)[-1])
 
     def told(self, name: str) -> Sequence[tuple[str, dict[str, Any]]]:
-        """The events `ctr` printed of a container's task."""
+        """The events `ctr` printed of a container's task since it was made."""
         found = []
-        for line in (self.root / "events").read_text().splitlines():
+        printed = (self.root / "events").read_bytes()[self._began.get(name, 0) :]
+        for line in printed.decode().splitlines():
             head, brace, body = line.partition(" {")
             words = head.split()
             if brace and words[-1].startswith("/tasks/"):
@@ -242,7 +247,7 @@ def _end_what_is_under(root: Path, space: str) -> None:
 
 @contextlib.contextmanager
 def private_containerd(programs: Mapping[str, str] | None = None) -> Iterator[Containerd]:
-    need("containerd", "containerd", "ctr", "runc", "catatonit", root=True)
+    need("containerd", "containerd", "ctr", "runc", root=True)
     root = Path(tempfile.mkdtemp(prefix="qd-"))
     daemon = Containerd(root)
     daemon.programs = dict(programs or {})
