@@ -13,6 +13,7 @@ import pytest
 
 from tests.oci import OciHost, private_oci
 from tests.podman import Podman, private_podman, rootless_podman
+from tests.containerd import Containerd, private_containerd
 from tests.registry import Registry, private_registry
 from tests.support import Dockerd, Valkey, private_dockerd
 
@@ -111,6 +112,11 @@ def locked_registry(_shared_locked_registry: Registry) -> Registry:
 @pytest.fixture(scope="session")
 def _shared_podmand() -> Iterator[Podman]:
     with private_podman() as daemon:
+
+
+@pytest.fixture(scope="session")
+def _shared_containerd() -> Iterator[Containerd]:
+    with private_containerd() as daemon:
         yield daemon
 
 
@@ -140,6 +146,20 @@ def rootless_podmand(_shared_rootless_podmand: Podman) -> Iterator[Podman]:
 def own_podmand() -> Iterator[Podman]:
     """A Podman service of this test alone, to kill and start again."""
     with private_podman() as daemon:
+
+
+@pytest.fixture
+def containerdd(_shared_containerd: Containerd) -> Iterator[Containerd]:
+    """This worker's containerd, empty of containers before and after."""
+    _shared_containerd.clear()
+    yield _shared_containerd
+    _shared_containerd.clear()
+
+
+@pytest.fixture
+def own_containerd() -> Iterator[Containerd]:
+    """A containerd of this test alone, to stop, kill and start again."""
+    with private_containerd() as daemon:
         yield daemon
 
 

@@ -32,6 +32,8 @@ class Field:
 OCI_LACKS = frozenset({"exit codes", "times of an end", "another run"})
 FIELDS = {
     "docker": Field(kind="docker", fixture="dockerd"),
+    # It keeps no word of when a run began.
+    "containerd": Field(kind="containerd", fixture="containerdd", lacks=frozenset({"times of an end"})),
     "docker by ssh": Field(kind="docker", fixture="dockerd", ssh=True),
     "podman": Field(kind="podman", fixture="podmand"),
     "podman rootless": Field(kind="podman", fixture="rootless_podmand", lacks=frozenset({"pauses"})),
