@@ -50,10 +50,10 @@ class Adapter:
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
-        # Of all bases, the nearer before the farther: an adapter may be put together of several parts.
+        # Parts of an adapter may be classes of their own: each brings its table.
         table: dict[type[Action[Any]], str] = {}
-        for base in reversed(cls.__mro__[1:]):
-            table |= vars(base).get("_table", {})
+        for part in reversed(cls.__mro__[1:]):
+            table.update(vars(part).get("_table", {}))
         for name, member in vars(cls).items():
             if (action := getattr(member, "__does__", None)) is not None:
                 table[action] = name
