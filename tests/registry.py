@@ -10,6 +10,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import hashlib
 import io
@@ -151,6 +152,58 @@ def _tar(files: Mapping[str, bytes], *, links: Mapping[str, str] | None = None, 
             entry.type, entry.linkname = tarfile.SYMTYPE, target
             tar.addfile(entry)
     return data.getvalue()
+
+
+class Narrow:
+    """Another way to a registry, on which every answer stops after `most` bytes until `open` is called."""
+
+    def __init__(self, registry: Registry, most: int) -> None:
+        self._registry, self._most = registry, most
+        self._opened = asyncio.Event()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self.host = ""
+        self.held = asyncio.Event()
+        """Set once an answer stands still."""
+
+    async def __aenter__(self) -> Narrow:
+        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
+        self.host = f"127.0.0.1:{self._server.sockets[0].getsockname()[1]}"
+        return self
+
+    async def __aexit__(self, *error: object) -> None:
+        self.open()
+        self._server.close()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def open(self) -> None:
+        self._opened.set()
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        far_reader, far_writer = await asyncio.open_connection("127.0.0.1", self._registry.port)
+        try:
+            await asyncio.gather(self._pass(reader, far_writer), self._pass(far_reader, writer, self._most))
+        except (OSError, asyncio.CancelledError):
+            pass
+        finally:
+            far_writer.close()
+            writer.close()
+
+    async def _pass(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, most: int = 1 << 60) -> None:
+        gone = 0
+        while data := await reader.read(65_536):
+            gone += len(data)
+            if gone > most and not self._opened.is_set():
+                self.held.set()
+                await self._opened.wait()
+            writer.write(data)
+            await writer.drain()
+        writer.write_eof()
 
 
 @contextlib.contextmanager
