@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import functools
+import json
 import http.client
 import os
 import socket
@@ -49,6 +50,7 @@ class Stage:
         return {
             **{key: value for key, value in os.environ.items() if not key.startswith(("QUARTERDECK_", "DOCKER_"))},
             "DOCKER_HOST": self.dockerd.url,
+            "QUARTERDECK_ENGINES": json.dumps([{"url": self.dockerd.url}]),
             "DOCKER_CONFIG": str(self.room / "docker"),
             "QUARTERDECK_STATE": str(self.room / "state"),
             "QUARTERDECK_METRICS__LISTEN": "127.0.0.1:0",

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import importlib.metadata
+import os
 import secrets
 import sys
 import time
@@ -27,7 +28,7 @@ from core.kept import Rate
 from core.model.actions import DescribeEngine, Risk
 from core.ports import Call, Query
 from core.store import Store
-from runtimes import fleet, naming, registry
+from runtimes import discovery, fleet, naming, registry
 from runtimes.mirror import Mirror, Watched
 
 log = structlog.get_logger(__name__)
@@ -226,7 +227,7 @@ def base_policy(settings: config.Config) -> Any:
 def doors(settings: config.Config) -> Sequence[registry.Door]:
     """Where the engines listen. Raises ConfigError for contexts that lead nowhere, and for one engine listed twice."""
     if settings.engines is None:
-        return registry.discover()
+        return discovery.discover()
     found, wrong = [], []
     for index, engine in enumerate(settings.engines):
         try:
@@ -243,11 +244,13 @@ def doors(settings: config.Config) -> Sequence[registry.Door]:
 def _door(engine: Any) -> registry.Door:
     allow = tuple(engine.allow)
     if engine.named:
-        return registry.by_context(engine.named, name=engine.name, allow=allow)
+        return registry.by_context(engine.named, name=engine.name, allow=allow, environ=os.environ)
     tls = registry.Tls(**_files(engine.tls)) if engine.tls is not None else None
     ssh = registry.Ssh(**_files(engine.ssh)) if engine.ssh is not None else None
     registry.Endpoint.parse(engine.url)
-    return registry.Door(kind=engine.kind, url=engine.url, name=engine.name, allow=allow, tls=tls, ssh=ssh)
+    kind = engine.kind or registry.kind_of(engine.url)
+    registry.engine_class(kind)
+    return registry.Door(kind=kind, url=engine.url, name=engine.name, allow=allow, tls=tls, ssh=ssh)
 
 
 def _files(section: config.Section) -> dict[str, str]:

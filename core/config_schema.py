@@ -78,11 +78,16 @@ class Ssh(Section):
 
 
 class Engine(Section):
-    kind: Literal["docker"] = Field(default="docker", description="What speaks at that address.")
+    kind: str = Field(
+        default="",
+        pattern=r"^[a-z]*$",
+        description="What speaks at that address: docker, podman, containerd, cri or oci. Absent: the one that usually"
+        " listens at such a path.",
+    )
     url: Annotated[str, AfterValidator(config_words.engine_url)] = Field(
         default="",
         description="unix:///PATH, tcp://HOST:PORT (give `tls` too: without it that port is root for whoever reaches"
-        " it), ssh://USER@HOST[:PORT][/PATH], or context://NAME.",
+        " it), ssh://USER@HOST[:PORT][/PATH], context://NAME, or for oci file:///STATE-DIRECTORY.",
     )
     context: str = Field(
         default="",

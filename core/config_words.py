@@ -24,7 +24,7 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 from core import config_problems
-from core.model import actions, desk, jobs  # noqa: F401 (their verbs count too: importing them makes them known)
+from core.model import actions
 from core.model import policy as permissions
 
 RISKS = tuple(f"risk:{risk}" for risk in actions.Risk)
@@ -33,7 +33,7 @@ DOORS = ("console", "slack", "job", "rule")
 BROKEN_LIST = re.compile(r"\s*[\[{].*[\":]", re.DOTALL)
 SLACK_PERSON = re.compile(r"[TE][A-Z0-9]+/[UW][A-Z0-9]+")
 ENGINE_URL = (
-    r"unix:///.+|(tcp|http)://[^/@\s]+:\d+/?|context://[A-Za-z0-9][\w.+-]*"
+    r"(unix|file):///.+|(tcp|http)://[^/@\s]+:\d+/?|context://[A-Za-z0-9][\w.+-]*"
     r"|ssh://([A-Za-z0-9_][\w.@+-]*@)?([A-Za-z0-9][\w.-]*|\[[0-9A-Fa-f:.]+\])(:\d{1,5})?(/[\w./@+-]*)?"
 )
 UNITS = {"s": 1, "min": 60, "m": 60, "h": 3600, "d": 86400}

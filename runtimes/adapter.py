@@ -75,7 +75,7 @@ class Adapter:
         """
         name = self._table.get(type(action))
         if name is None:
-            raise errors.Unsupported(action.verb, str(self.ref), self.nearest.get(action.verb, ""))
+            raise errors.Unsupported(action.verb, str(self.ref), self._nearest(action.verb))
         if not self._allows(action.verb):
             raise errors.Disallowed(action.verb, str(self.ref))
         seconds = min(action.patience(), (call.deadline - datetime.now(UTC)).total_seconds())
@@ -96,6 +96,18 @@ class Adapter:
 
     async def aclose(self) -> None:
         return None
+
+    def _nearest(self, verb: str) -> str:
+        """What comes nearest to a verb this engine lacks: the adapter's own sentence, else what it does to such things,
+        else what it knows of."""
+        if verb in self.nearest:
+            return self.nearest[verb]
+        noun = verb.partition(".")[0]
+        alike = sorted(word for word in self.verbs if word.partition(".")[0] == noun)
+        if alike:
+            return f"It can do {', '.join(alike)}."
+        nouns = sorted({word.partition(".")[0] for word in self.verbs} - {"job"})
+        return f"It knows no {noun}s, but has verbs for: {', '.join(nouns)}."
 
     def _allows(self, verb: str) -> bool:
         return not self._allow or any(fnmatch.fnmatchcase(verb, pattern) for pattern in self._allow)

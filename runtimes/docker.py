@@ -66,6 +66,7 @@ class Docker(docker_serving.Serving):
         tls: engine_dial.Tls | None = None,
         ssh: engine_dial.Ssh | None = None,
         roll: roll.Roll | None = None,
+        higher: frozenset[str] = frozenset(),
     ) -> None:
         endpoint = engine_http.Endpoint.parse(url)
         # Until it has told its own name, an engine goes by the one in its address.

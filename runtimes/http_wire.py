@@ -39,8 +39,8 @@ _LENGTH = re.compile(r"[0-9]{1,18}")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Endpoint:
-    """Where an engine's API listens. `path` is set for unix, `host` and `port` for tcp; for ssh `path` is the socket on
-    `host`, and `user` and `port` are empty where ssh's own configuration decides."""
+    """Where an engine's API listens. `path` is set for unix, and for file, which is a directory; `host` and `port` for
+    tcp; for ssh `path` is the socket on `host`; `user` and `port` are empty where ssh's own configuration says it."""
 
     scheme: str
     path: str = ""
@@ -57,12 +57,12 @@ class Endpoint:
         if not url.isprintable():
             raise errors.BadUsage("An engine address holds a control character.", hint="Type it again by hand.")
         scheme, _, rest = url.partition("://")
-        if scheme == "unix":
+        if scheme in {"unix", "file"}:
             if not rest.startswith("/") or rest == "/":
                 raise errors.BadUsage(
                     f"{shown} names no absolute path.", hint="Write unix:///var/run/docker.sock, with three slashes."
                 )
-            return cls(scheme="unix", path=rest)
+            return cls(scheme=scheme, path=rest)
         if scheme in {"tcp", "http"}:
             return cls._parse_tcp(url, shown)
         if scheme == "ssh":
@@ -109,8 +109,8 @@ class Endpoint:
         )
 
     def __str__(self) -> str:
-        if self.scheme == "unix":
-            return f"unix://{self.path}"
+        if self.scheme in {"unix", "file"}:
+            return f"{self.scheme}://{self.path}"
         host = f"[{self.host}]" if ":" in self.host else self.host
         if self.scheme == "ssh":
             user, port = f"{self.user}@" if self.user else "", f":{self.port}" if self.port else ""

@@ -1,19 +1,17 @@
-"""Which engines we know how to speak to, and where they listen. One line per engine; its module loads on use.
+"""Which engines we know how to speak to. One line per engine; its module loads on use.
 
-In come settings or an environment, out come doors: an address, what proves who is who on the way, a name. Nothing is
-contacted here. Without any settings the docker CLI's own order holds: DOCKER_HOST, DOCKER_CONTEXT, the context in use,
-the usual sockets.
+In come doors: an address, what proves who is who on the way, a name. Out come adapters. Nothing is contacted here.
 """
 
 from __future__ import annotations
 
+import difflib
 import importlib
 import ipaddress
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 from core import errors
 from runtimes import roll
@@ -21,23 +19,36 @@ from runtimes.engine_dial import Ssh, Tls
 from runtimes.http_wire import Endpoint
 from runtimes.mirror import Watched
 
-__all__ = [
-    "KINDS",
-    "Door",
-    "Endpoint",
-    "Ssh",
-    "Tls",
-    "by_context",
-    "discover",
-    "open_engine",
-    "open_engines",
-    "twice",
-    "warnings",
-]
+__all__ = ["KINDS", "Door", "Endpoint", "Known", "Place", "Ssh", "Tls", "engine_class", "kind_of", "open_engine"]
 
-KINDS: Mapping[str, str] = {
-    "docker": "runtimes.docker:Docker",
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where an engine usually listens: a socket, or with `folder` a directory of state. `{uid}` in `path` stands for
+    each user, `{HOME}` and `{XDG_RUNTIME_DIR}` for the environment's. `name`: what tells it from others of its kind;
+    `beside`: a path that must be there too."""
+
+    path: str
+    name: str = "default"
+    beside: str = ""
+    folder: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """One kind of engine: its class, as `module:Class`, and where it is looked for."""
+
+    target: str
+    places: tuple[Place, ...] = ()
+
+
+# fmt: off
+KINDS: Mapping[str, Known] = {
+    "docker": Known("runtimes.docker:Docker", (Place("/var/run/docker.sock"), Place("{XDG_RUNTIME_DIR}/docker.sock", "rootless"), Place("{HOME}/.docker/run/docker.sock", "desktop"))),  # noqa: E501
 }
+# fmt: on
+# These answer to one API at one address: only one of them is there.
+ONE_API = frozenset({"docker", "podman"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,48 +64,51 @@ class Door:
     ssh: Ssh | None = None
     context: str = ""
 
+    def __str__(self) -> str:
+        return f"{self.context} ({self.url})" if self.context else self.url
+
+    @property
+    def host(self) -> str:
+        """The host in its address; empty for this one."""
+        return Endpoint.parse(self.url).host
+
+
+def engine_class(kind: str) -> Any:
+    """Raises BadUsage for an unknown kind."""
+    known = KINDS.get(kind)
+    if known is None:
+        close = difflib.get_close_matches(kind, KINDS, n=1, cutoff=0.5)
+        near = f"Did you mean {close[0]}?" if close else f"Known kinds: {', '.join(KINDS)}."
+        raise errors.BadUsage(f"“{kind}” is not a kind of engine.", hint=near)
+    module, _, name = known.target.partition(":")
+    return getattr(importlib.import_module(module), name)
+
+
+def kind_of(url: str) -> str:
+    """The kind that usually listens at such an address: by the last words of its path; otherwise `docker`."""
+    path = Path(url.partition("://")[2].partition("?")[0])
+    for kind, known in KINDS.items():
+        for place in known.places:
+            if not place.beside and path.parts[-1:] == Path(place.path).parts[-1:]:
+                return kind
+    return "docker"
+
 
 def open_engines(doors: Sequence[Door]) -> Sequence[Watched]:
     """The adapters for these doors, which refuse to be one engine twice. Raises as `open_engine`."""
     known = roll.Roll()
-    return [open_engine(door, known) for door in doors]
+    return [open_engine(door, known, higher=_beside(door, doors)) for door in doors]
 
 
-def open_engine(door: Door, known: roll.Roll | None = None) -> Watched:
-    """The adapter for a door; connects lazily. Raises BadUsage for an unknown kind or an unusable address."""
-    target = KINDS.get(door.kind)
-    if target is None:
-        raise errors.BadUsage(f"“{door.kind}” is not a kind of engine.", hint=f"Known kinds: {', '.join(KINDS)}.")
-    module, _, name = target.partition(":")
-    kind = getattr(importlib.import_module(module), name)
-    return cast(
-        Watched, kind(door.url, name=door.name, allow=door.allow, tls=door.tls, ssh=door.ssh, roll=known or roll.Roll())
-    )
+def open_engine(door: Door, known: roll.Roll | None = None, *, higher: frozenset[str] = frozenset()) -> Watched:
+    """The adapter for a door; connects lazily. `higher`: kinds of other engines that are watched on its host, which
+    tell of their own containers. Raises BadUsage for an unknown kind or an unusable address."""
+    kind = engine_class(door.kind)
+    ways = {"tls": door.tls, "ssh": door.ssh, "roll": known or roll.Roll(), "higher": higher}
+    return cast(Watched, kind(door.url, name=door.name, allow=door.allow, **ways))
 
 
-def discover(environ: Mapping[str, str] = os.environ) -> Sequence[Door]:
-    """What the docker CLI would use; without its word every local engine whose socket is there; if none is, the usual
-    place, to be waited for. Raises NotFound and BadUsage for a context that is not there or of no use."""
-    if host := environ.get("DOCKER_HOST", "").strip():
-        return (Door(kind="docker", url=host, tls=_tls_of(environ) if host.startswith("tcp://") else None),)
-    if found := _in_use(environ):
-        return (found,)
-    runtime_dir = environ.get("XDG_RUNTIME_DIR", "")
-    places = [("default", Path("/var/run/docker.sock"))]
-    if runtime_dir:
-        places.append(("rootless", Path(runtime_dir) / "docker.sock"))
-    if home := environ.get("HOME", ""):
-        places.append(("desktop", Path(home) / ".docker/run/docker.sock"))
-    seen: dict[Path, Door] = {}
-    for name, path in places:
-        if _present(path):
-            seen.setdefault(path.resolve(), Door(kind="docker", url=f"unix://{path}", name=name))
-    return tuple(seen.values()) or (Door(kind="docker", url="unix:///var/run/docker.sock"),)
-
-
-def by_context(
-    named: str, *, name: str = "default", allow: tuple[str, ...] = (), environ: Mapping[str, str] = os.environ
-) -> Door:
+def by_context(named: str, *, name: str = "default", allow: tuple[str, ...] = (), environ: Mapping[str, str]) -> Door:
     """The door of a docker context. Raises NotFound and BadUsage. `default` is docker's own word for its usual
     socket."""
     from runtimes import contexts  # noqa: PLC0415 (few use them)
@@ -107,20 +121,20 @@ def by_context(
 
 
 def twice(doors: Sequence[Door]) -> str:
-    """The sentence for two doors that lead to one place, or that could not be told apart; empty where all is well.
+    """The sentence for two doors that lead to one engine, or that could not be told apart; empty where all is well.
     Two addresses of one engine show only when it answers: `roll` refuses the second then."""
-    places: dict[tuple[str, str, str], Door] = {}
+    places: dict[tuple[str, str], Door] = {}
     named: dict[tuple[str, str, str], Door] = {}
     for door in doors:
         endpoint = Endpoint.parse(door.url)
-        path = str(Path(endpoint.path).resolve()) if endpoint.scheme == "unix" else ""
-        place = (path or str(endpoint), "", "")
+        path = str(Path(endpoint.path).resolve()) if endpoint.scheme in ("unix", "file") else ""
+        place = (path or str(endpoint), "" if door.kind in ONE_API else door.kind)
         if place in places:
-            return f"{_shown(places[place])} and {_shown(door)} are one engine; every event would count twice."
+            return f"{places[place]} and {door} are one engine; every event would count twice."
         places[place] = door
         key = (door.kind, endpoint.host, door.name)
         if key in named:  # until they answer, their names are all there is
-            return f"{_shown(named[key])} and {_shown(door)} are both called {door.name}; give one another `name`."
+            return f"{named[key]} and {door} are both called {door.name}; give one another `name`."
         named[key] = door
     return ""
 
@@ -138,34 +152,8 @@ def warnings(doors: Sequence[Door]) -> Sequence[str]:
     return told
 
 
-def _tls_of(environ: Mapping[str, str]) -> Tls | None:
-    """DOCKER_TLS_VERIFY and DOCKER_CERT_PATH as docker's client reads them, but that we never go on unverified."""
-    if not (environ.get("DOCKER_TLS_VERIFY") or environ.get("DOCKER_TLS")):
-        return None
-    from runtimes import contexts  # noqa: PLC0415 (few use them)
-
-    written = environ.get("DOCKER_CERT_PATH", "").strip()
-    place = Path(written) if written else contexts.folder(environ)
-    if place is None:
-        return Tls()
-    # Ours are optional, as an engine need not ask for them; the CA is not.
-    ours = {part: str(place / f"{part}.pem") for part in ("cert", "key")}
-    there = all(_present(Path(file)) for file in ours.values())
-    return Tls(ca=str(place / "ca.pem"), **(ours if there else {}))
-
-
-def _in_use(environ: Mapping[str, str]) -> Door | None:
-    place = environ.get("DOCKER_CONFIG", "").strip() or (f"{environ['HOME']}/.docker" if environ.get("HOME") else "")
-    if not (environ.get("DOCKER_CONTEXT", "").strip() or (place and _present(Path(place) / "config.json"))):
-        return None
-    from runtimes import contexts  # noqa: PLC0415 (few use them)
-
-    named = contexts.chosen(environ)
-    return by_context(named, environ=environ) if named else None
-
-
-def _shown(door: Door) -> str:
-    return f"{door.context} ({door.url})" if door.context else door.url
+def _beside(door: Door, doors: Sequence[Door]) -> frozenset[str]:
+    return frozenset(other.kind for other in doors if other.kind != door.kind and other.host == door.host)
 
 
 def _loopback(host: str) -> bool:
@@ -173,10 +161,3 @@ def _loopback(host: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return host == "localhost"
-
-
-def _present(path: Path) -> bool:
-    try:
-        return path.exists()
-    except PermissionError:  # the folder may not be looked into: another user's, so not our engine
-        return False

@@ -16,7 +16,7 @@ import subprocess
 import tarfile
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -110,8 +110,10 @@ class Dockerd:
         self.api.import_image_from_data(data.getvalue(), repository="localhost/busybox", tag="1")
 
     def run(self, name: str, script: str = "exec sleep 3600", *, start: bool = True, **more: Any) -> str:
-        """Creates (and starts) a container that runs `script` in sh; returns its id. `init` ends it at once on TERM."""
-        host = {"network_mode": "none", "init": shutil.which("docker-init") is not None}
+        """Creates (and starts) a container that runs `script` in sh; returns its id. An `init` ends it at once on TERM;
+        without one the script is its first process."""
+        init = bool(more.pop("init", True)) and shutil.which("docker-init") is not None
+        host = {"network_mode": "none", "init": init}
         host |= more.pop("host", {})
         made = self.api.create_container(
             IMAGE, ["/bin/sh", "-c", script], name=name, host_config=self.api.create_host_config(**host), **more
@@ -119,6 +121,37 @@ class Dockerd:
         if start:
             self.api.start(made["Id"])
         return str(made["Id"])
+
+    kind = "docker"
+
+    def wait(self, name: str) -> int:
+        """Its exit code, once it has ended."""
+        return int(self.api.wait(name)["StatusCode"])
+
+    def stop(self, name: str) -> None:
+        self.api.stop(name, timeout=5)
+
+    def pause(self, name: str) -> None:
+        self.api.pause(name)
+
+    def unpause(self, name: str) -> None:
+        self.api.unpause(name)
+
+    def remove(self, name: str) -> None:
+        self.api.remove_container(name, force=True, v=True)
+
+    def status(self, name: str) -> str:
+        return str(self.state(name)["Status"])
+
+    def started(self, name: str) -> str:
+        return str(self.state(name)["StartedAt"])
+
+    def exec(self, name: str, argv: Sequence[str]) -> None:
+        made = self.api.exec_create(name, list(argv))
+        self.api.exec_start(made["Id"])
+
+    def version(self) -> str:
+        return str(self.api.version()["Version"])
 
     def state(self, name: str) -> dict[str, Any]:
         found: dict[str, Any] = self.api.inspect_container(name)["State"]
@@ -138,7 +171,7 @@ class Dockerd:
         self.process.wait(30)
         self.api.close()
 
-    def stop(self) -> None:
+    def end(self) -> None:
         if self.process is not None and self.process.poll() is None:
             with contextlib.suppress(Exception):
                 self.clear()
@@ -176,7 +209,7 @@ def private_dockerd(*more: str, host: str = "") -> Iterator[Dockerd]:
         daemon.load_image()
         yield daemon
     finally:
-        daemon.stop()
+        daemon.end()
         shutil.rmtree(root, ignore_errors=True)
 
 

@@ -8,11 +8,14 @@ subject.
 from __future__ import annotations
 
 import enum
+import importlib
+import pkgutil
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Generic, TypeVar
 
+from core import model
 from core.model.events import Event
 from core.model.refs import EngineRef, Kind, Ref
 from core.model.things import Containers, Document, Engine, Executed, Outcome, Services
@@ -229,11 +232,17 @@ class ShowInfo(Action[Document]):
     verb = "engine.info"
 
 
-def every(root: type[Action[Any]] = Action) -> Iterator[type[Action[Any]]]:
-    """All concrete actions, for the codec and for tests that hold for each of them."""
+def every() -> Iterator[type[Action[Any]]]:
+    """All concrete actions of every module here, for the codec, the configuration and tests that hold for each."""
+    for module in pkgutil.iter_modules(model.__path__, "core.model."):
+        importlib.import_module(module.name)
+    yield from _below(Action)
+
+
+def _below(root: type[Action[Any]]) -> Iterator[type[Action[Any]]]:
     for sub in root.__subclasses__():
         # `slots=True` makes a second class; the first lingers until collected and is not the one its module holds.
         if getattr(sys.modules[sub.__module__], sub.__name__, None) is sub:
             if sub.verb:
                 yield sub
-            yield from every(sub)
+            yield from _below(sub)

@@ -43,8 +43,8 @@ class Origin(enum.StrEnum):
 class Event(msgspec.Struct, frozen=True, gc=False):
     """`at_ns`: the engine's own clock, nanoseconds since the epoch. `attrs` are the few attributes we use, by our
     names: `exit_code`, `signal`, `health`, `image`, `old_name`; `type` and `action` keep the engine's own words.
-    Of a Swarm: `TASK_FAILED` (`state`, `why`, `service`, `node`), `REPLICAS` (`running`, `desired`), `ROLLOUT` (`state`,
-    `why`), `NODE_STATE` (`state`, `availability`, `why`)."""
+    Of a Swarm: `TASK_FAILED` (`state`, `why`, `service`, `node`), `REPLICAS` (`running`, `desired`), `ROLLOUT`
+    (`state`, `why`), `NODE_STATE` (`state`, `availability`, `why`)."""
 
     at_ns: int
     kind: EventKind

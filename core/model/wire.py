@@ -13,17 +13,7 @@ from typing import Any
 import msgspec
 
 from core import errors
-from core.model import (  # noqa: F401 (importing them makes their verbs known)
-    actions,
-    clusters,
-    desk,
-    images,
-    jobs,
-    parts,
-    pods,
-    units,
-    usage,
-)
+from core.model import actions
 
 VERSION = 1
 READABLE = (VERSION,)

@@ -13,39 +13,41 @@ from core.model.replies import Status
 from core.ports import Call
 from runtimes import registry
 from runtimes.fake import FakeRuntime
+from tests.contract.grounds import FIELDS, capable
 
 LOOP = 'i=0; while :; do while [ ! -e "/go$i" ]; do sleep 0.02; done; echo "line $i"; i=$((i+1)); done'
 
 
-class Docker:
-    """A container whose lines this test calls for."""
+class Real:
+    """A container on a real engine, whose lines this test calls for."""
 
-    def __init__(self, daemon):
+    def __init__(self, kind, daemon):
         self.daemon = daemon
-        self.runtime = registry.open_engine(registry.Door(kind="docker", url=daemon.url))
+        self.runtime = registry.open_engine(registry.Door(kind=kind, url=daemon.url))
         self.said = 0
 
     async def run(self, lines):
         said = "; ".join(f"echo old {number}" for number in range(lines)) or ":"
         # As an init of its own it would not die of TERM.
         await asyncio.to_thread(self.daemon.run, "web", f"trap 'exit 3' TERM; {said}; {LOOP}")
-        while len(self.daemon.api.logs("web").splitlines()) < lines:
+        rows = (await do(self, actions.ListContainers(engine=self.runtime.ref))).rows
+        action = actions.ReadLogs(engine=self.runtime.ref, target=rows[0].ref)
+        while len((await do(self, action)).lines) < lines:
             await asyncio.sleep(0.02)
 
     async def say(self):
         command = ["/bin/sh", "-c", f": > /go{self.said}"]
         self.said += 1
-        made = await asyncio.to_thread(self.daemon.api.exec_create, "web", command)
-        await asyncio.to_thread(self.daemon.api.exec_start, made["Id"])
+        await asyncio.to_thread(self.daemon.exec, "web", command)
 
     async def end(self):
-        await asyncio.to_thread(self.daemon.api.stop, "web", timeout=5)
+        await asyncio.to_thread(self.daemon.stop, "web")
 
     async def remove(self):
-        await asyncio.to_thread(self.daemon.api.remove_container, "web", force=True)
+        await asyncio.to_thread(self.daemon.remove, "web")
 
     def streams(self):
-        return len(self.runtime._http._streaming)
+        return len(client._streaming) if (client := getattr(self.runtime, "_http", None)) else 0
 
 
 class Fake:
@@ -70,9 +72,10 @@ class Fake:
         return 0
 
 
-@pytest.fixture(params=["docker", "fake"])
+@pytest.fixture(params=[*(name for name in capable(actions.ReadLogs) if not FIELDS[name].ssh), "fake"])
 async def ground(request):
-    made = Fake() if request.param == "fake" else Docker(request.getfixturevalue(f"{request.param}d"))
+    field = FIELDS.get(request.param)
+    made = Real(field.kind, request.getfixturevalue(field.fixture)) if field else Fake()
     yield made
     await made.runtime.aclose()
 

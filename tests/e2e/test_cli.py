@@ -107,7 +107,7 @@ def test_the_metrics_port_in_use_is_said_at_once(bot):
 
 
 def test_an_engine_that_is_absent_at_start_may_come_later(short_tmp, own_dockerd):
-    own_dockerd.stop()
+    own_dockerd.end()
     bot, port = Bot(short_tmp, own_dockerd.url), free_port()
     try:
         bot.start("run", port=port)

@@ -16,7 +16,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from core import errors
-from runtimes import contexts, registry
+from runtimes import contexts, discovery, registry
 from runtimes.registry import Door, Tls
 
 
@@ -45,7 +45,7 @@ class Home:
         (self.docker / "config.json").write_text(json.dumps({"auths": {}, "currentContext": name}))
 
     def found(self, **environ: str) -> list[Door]:
-        return list(registry.discover(self.environ | environ))
+        return list(discovery.discover(self.environ | environ, str(self.root / "machine")))
 
 
 @pytest.fixture
@@ -179,8 +179,8 @@ def test_an_open_port_is_warned_of_unless_it_is_this_machines_own() -> None:
 def test_a_local_socket_loads_nothing_for_other_hosts(tmp_path: Path) -> None:
     code = (
         "import sys\n"
-        "from runtimes import registry\n"
-        "for door in registry.discover(): registry.open_engine(door)\n"
+        "from runtimes import discovery, registry\n"
+        "for door in discovery.discover(): registry.open_engine(door)\n"
         "print([name for name in ('tls', 'ssh', 'ssh_words', 'contexts') if f'runtimes.{name}' in sys.modules])\n"
     )
     environ = {key: value for key, value in os.environ.items() if not key.startswith("DOCKER_")}

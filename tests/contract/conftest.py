@@ -1,0 +1,26 @@
+"""One engine after the other, as the field of the same name in grounds.py describes it."""
+
+import pytest
+
+from runtimes import registry
+from tests.contract.grounds import FIELDS, Ground
+from tests.remote import private_sshd
+
+
+@pytest.fixture(scope="module")
+def sshd(tmp_path_factory):
+    with private_sshd(tmp_path_factory.mktemp("sshd")) as made:
+        yield made
+
+
+@pytest.fixture
+async def ground(request):
+    field = FIELDS[request.param]
+    daemon = request.getfixturevalue(field.fixture)
+    door = registry.Door(kind=field.kind, url=daemon.url)
+    if field.ssh:
+        far = request.getfixturevalue("sshd")
+        door = registry.Door(kind=field.kind, url=far.url(daemon.socket), ssh=registry.Ssh(**far.files))
+    runtime = registry.open_engine(door)
+    yield Ground(runtime, daemon, field.lacks)
+    await runtime.aclose()

@@ -1,0 +1,67 @@
+"""The engines the contract is held against: each a private one the suite starts, and what it cannot tell by its nature.
+
+A test names the verbs it is about, and runs on every engine whose class has them: `@over(actions.Pause)`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from core.model import actions
+from core.ports import Call
+from runtimes import registry
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Field:
+    """`fixture`: the daemon (its words are those of tests.support.Dockerd); `lacks`: what this engine cannot tell."""
+
+    kind: str
+    fixture: str
+    lacks: frozenset[str] = frozenset()
+    ssh: bool = False
+
+
+FIELDS = {
+    "docker": Field(kind="docker", fixture="dockerd"),
+    "docker by ssh": Field(kind="docker", fixture="dockerd", ssh=True),
+}
+
+
+def capable(*needed: type[actions.Action]) -> Sequence[str]:
+    """The fields whose engine does all of these."""
+    return [name for name, field in FIELDS.items() if set(needed) <= set(registry.engine_class(field.kind)._table)]
+
+
+def over(*needed: type[actions.Action]):
+    return pytest.mark.parametrize("ground", capable(*needed), indirect=True)
+
+
+class Ground:
+    """One engine under test, and a daemon to put containers on it by means that are not ours."""
+
+    def __init__(self, runtime, daemon, lacks=frozenset()):
+        self.runtime, self.daemon, self.lacks = runtime, daemon, lacks
+
+    async def do(self, action, seconds=30.0):
+        deadline = datetime.now(UTC) + timedelta(seconds=seconds)
+        return await self.runtime.run(action, Call(id="t", who="t", deadline=deadline, invocation="t"))
+
+    async def rows(self):
+        return {row.ref.name: row for row in (await self.do(actions.ListContainers(engine=self.runtime.ref))).rows}
+
+    async def ref(self, name):
+        return (await self.rows())[name].ref
+
+    def again(self, **more):
+        """Another adapter for the same engine."""
+        return registry.open_engine(registry.Door(kind=self.runtime.ref.kind, url=self.daemon.url, **more))
+
+    def away(self):
+        """An adapter for an engine of this kind that is not there."""
+        scheme = self.daemon.url.partition("://")[0]
+        return registry.open_engine(registry.Door(kind=self.runtime.ref.kind, url=f"{scheme}:///nowhere/e.sock"))
