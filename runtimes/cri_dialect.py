@@ -1,4 +1,4 @@
-"""CRI's words into ours, as pure tables and functions; found by experiment on containerd 1.6 and 1.7, in CRI-O's source.
+"""CRI's words into ours, as pure tables and functions; found on containerd 1.6 and 1.7, and in CRI-O's source.
 
 In come messages of the engine, out come what we know of each container (`Known`), rows, and the events that lead from
 one look at the engine to the next. Numbers that stand for words and are not in the tables pass: a state nobody knows
@@ -13,7 +13,7 @@ kept by the kubelet for its log, has the beginning of its id behind it: `shop/we
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -21,18 +21,21 @@ from google.protobuf import json_format
 
 from core import redact
 from core.model.events import Event, EventKind, Origin
+from core.model.images import Image
 from core.model.pods import Pod
 from core.model.refs import EngineRef, Kind, Ref
 from core.model.things import Container
 from runtimes import status
 from runtimes.proto import cri_pb2 as cri
 
+PodLine = cri.PodSandbox | cri.PodSandboxStatus
+"""A pod as a list has it, or an event."""
 CREATED, RUNNING, EXITED = 0, 1, 2
 STATES = {CREATED: "created", RUNNING: "running", EXITED: "exited", 3: "dead"}
 READY = 0
 POD_STATES = {READY: "ready", 1: "notready"}
-EVENT_TYPES = range(4)  # created, started, stopped, deleted
 DELETED = 3
+EVENT_WORDS = {0: "created", 1: "started", 2: "stopped", DELETED: "deleted"}
 # CRI's own words where it has one.
 WORDS = {
     EventKind.CREATED: "created",
@@ -85,13 +88,16 @@ class Known(msgspec.Struct, frozen=True, gc=False):
     def ended(self) -> bool:
         return self.state not in (CREATED, RUNNING)
 
+    @property
+    def progress(self) -> int:
+        """Grows, and never shrinks: a container does not go back."""
+        return min(self.state, EXITED)
+
 
 # ── from messages ────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def known(
-    listed: cri.Container | cri.ContainerStatus, told: cri.ContainerStatus | None, pod: cri.PodSandbox | Any | None
-) -> Known:
+def known(listed: cri.Container | cri.ContainerStatus, told: cri.ContainerStatus | None, pod: PodLine | None) -> Known:
     """A container as a list has it, or an event; `told`: its status, where it was to be had; `pod`: its pod's line of a
     list or status."""
     now = told if told is not None else listed
@@ -119,7 +125,7 @@ def known(
     )
 
 
-def _labels(listed: Any, pod: Any | None) -> dict[str, str]:
+def _labels(listed: Any, pod: PodLine | None) -> dict[str, str]:
     # Kubernetes' users write a pod's labels, so permission by label must see them; the kubelet writes a container's.
     labels = {**(pod.labels if pod is not None else {}), **listed.labels}
     if pod is not None and pod.metadata.name:
@@ -150,11 +156,11 @@ def called(things: Iterable[Known]) -> dict[str, str]:
     return _unique({one.id: (one.path, (one.attempt, one.created_ns, one.id)) for one in things})
 
 
-def pods_called(pods: Iterable[cri.PodSandbox]) -> dict[str, str]:
+def pods_called(pods: Iterable[PodLine]) -> dict[str, str]:
     return _unique({pod.id: (pod_path(pod), (pod.metadata.attempt, pod.created_at, pod.id)) for pod in pods})
 
 
-def pod_path(pod: cri.PodSandbox | cri.PodSandboxStatus) -> str:
+def pod_path(pod: PodLine) -> str:
     return "/".join(filter(None, (pod.metadata.namespace, pod.metadata.name or pod.id[:12])))
 
 
@@ -190,7 +196,7 @@ def row(engine: EngineRef, one: Known, name: str, now: float) -> Container:
     return status.aged(made, now)
 
 
-def pod_row(engine: EngineRef, pod: cri.PodSandbox, name: str, members: Sequence[Known], address: str) -> Pod:
+def pod_row(engine: EngineRef, pod: PodLine, name: str, members: Sequence[Known], address: str) -> Pod:
     return Pod(
         ref=Ref(engine=engine, kind=Kind.POD, id=pod.id, name=name),
         state=POD_STATES.get(pod.state, "unknown"),
@@ -209,60 +215,58 @@ def _seconds(at_ns: int) -> float | None:
 
 # ── events ───────────────────────────────────────────────────────────────────────────────────────────────────────────
 
-Named = Callable[[Known], Ref]
 
-
-def story(one: Known, named: Named, origin: Origin, at_ns: int) -> Iterator[Event]:
+def story(one: Known, subject: Ref, origin: Origin, at_ns: int) -> Iterator[Event]:
     """What a container tells of itself: when it was made, began, and how it ended. `at_ns` stands where it tells no
     time. The same facts are the same events, whoever tells them and however often."""
-    yield _event(EventKind.CREATED, named(one), one, one.created_ns or at_ns, origin=origin)
+    yield _event(EventKind.CREATED, subject, one, one.created_ns or at_ns, origin=origin)
     if one.started_ns:
-        yield _event(EventKind.STARTED, named(one), one, one.started_ns, origin=origin)
+        yield _event(EventKind.STARTED, subject, one, one.started_ns, origin=origin)
     if one.ended:
-        yield from _end(one, named, origin, at_ns)
+        yield from _end(one, subject, at_ns, origin=origin)
 
 
-def changes(
-    before: Mapping[str, Known], after: Mapping[str, Known], *, before_named: Named, named: Named, at_ns: int
-) -> list[Event]:
-    """What happened between two looks, the later one begun at `at_ns`, in the order of its times."""
-    found: list[Event] = []
-    for thing, old in before.items():
-        if thing not in after:
-            if not old.ended and old.state != CREATED:
-                found.append(_event(EventKind.DIED, before_named(old), old, at_ns))
-            found.append(_event(EventKind.REMOVED, before_named(old), old, at_ns))
-    for thing, now in after.items():
-        was = before.get(thing)
-        if was is now:
-            continue
-        if was is None:
-            found += story(now, named, Origin.LIVE, at_ns)
-            continue
-        if now.started_ns and not was.started_ns:
-            found.append(_event(EventKind.STARTED, named(now), now, now.started_ns))
-        if now.ended and not was.ended:
-            found += _end(now, named, Origin.LIVE, at_ns)
-    for thing, now in after.items():
-        if thing in before and (old_name := before_named(before[thing]).name) != named(now).name:
-            found.append(_event(EventKind.RENAMED, named(now), now, at_ns, old_name=old_name))
-    found.sort(key=lambda event: event.at_ns)
-    return found
+def became(was: Known | None, now: Known, subject: Ref, at_ns: int) -> Iterator[Event]:
+    """What happened to a container since the last look; None: it was not there."""
+    if was is None:
+        yield from story(now, subject, Origin.LIVE, at_ns)
+        return
+    if now.started_ns and not was.started_ns:
+        yield _event(EventKind.STARTED, subject, now, now.started_ns)
+    if now.ended and not was.ended:
+        yield from _end(now, subject, at_ns)
+
+
+def gone(old: Known, subject: Ref, at_ns: int) -> Iterator[Event]:
+    """A container that is not there any more. How it ended, if nobody saw that, nobody can tell."""
+    if old.state == RUNNING:
+        yield _event(EventKind.DIED, subject, old, at_ns)
+    yield _event(EventKind.REMOVED, subject, old, at_ns)
+
+
+def renamed(one: Known, subject: Ref, old_name: str, at_ns: int) -> Event:
+    return _event(EventKind.RENAMED, subject, one, at_ns, old_name=old_name)
 
 
 def pod_changes(
-    engine: EngineRef, before: Mapping[str, cri.PodSandbox], after: Mapping[str, cri.PodSandbox], at_ns: int
+    engine: EngineRef, before: Mapping[str, PodLine], after: Mapping[str, PodLine], at_ns: int
 ) -> list[Event]:
     """What happened to pods between two looks; of no consequence to the picture of containers."""
     found = []
     for thing, pod in after.items():
         was = before.get(thing)
         if was is None:
-            found.append(_pod_event(engine, pod, "created", pod.created_at or at_ns))
+            found.append(pod_event(engine, pod, 0, pod.created_at or at_ns))
         if pod.state != READY and (was is None or was.state == READY):
-            found.append(_pod_event(engine, pod, "stopped", at_ns))
-    found += [_pod_event(engine, pod, "deleted", at_ns) for thing, pod in before.items() if thing not in after]
+            found.append(pod_event(engine, pod, 2, at_ns))
+    found += [pod_event(engine, pod, DELETED, at_ns) for thing, pod in before.items() if thing not in after]
     return found
+
+
+def pod_event(engine: EngineRef, pod: PodLine, kind: int, at_ns: int) -> Event:
+    subject = Ref(engine=engine, kind=Kind.POD, id=pod.id, name=pod_path(pod))
+    word = EVENT_WORDS.get(kind, f"event_{kind}")
+    return Event(at_ns, EventKind.OTHER, subject, Origin.LIVE, "pod", word, {})
 
 
 def unknown_event(engine: EngineRef, told: cri.ContainerEventResponse) -> Event:
@@ -272,23 +276,18 @@ def unknown_event(engine: EngineRef, told: cri.ContainerEventResponse) -> Event:
     return Event(told.created_at, EventKind.OTHER, subject, Origin.LIVE, "container", word, {})
 
 
-def _end(one: Known, named: Named, origin: Origin, at_ns: int) -> Iterator[Event]:
+def _end(one: Known, subject: Ref, at_ns: int, *, origin: Origin = Origin.LIVE) -> Iterator[Event]:
     ended = one.finished_ns or at_ns
     if one.reason == OOM_REASON:
-        yield _event(EventKind.OOM, named(one), one, ended - 1, origin=origin)
+        yield _event(EventKind.OOM, subject, one, ended - 1, origin=origin)
     code = {} if one.exit_code is None else {"exit_code": str(one.exit_code)}
-    yield _event(EventKind.DIED, named(one), one, ended, origin=origin, **code)
+    yield _event(EventKind.DIED, subject, one, ended, origin=origin, **code)
 
 
 def _event(
     kind: EventKind, subject: Ref, one: Known, at_ns: int, *, origin: Origin = Origin.LIVE, **attrs: str
 ) -> Event:
     return Event(at_ns, kind, subject, origin, "container", WORDS[kind], {"image": one.image, **attrs})
-
-
-def _pod_event(engine: EngineRef, pod: cri.PodSandbox, word: str, at_ns: int) -> Event:
-    subject = Ref(engine=engine, kind=Kind.POD, id=pod.id, name=pod_path(pod))
-    return Event(at_ns, EventKind.OTHER, subject, Origin.LIVE, "pod", word, {})
 
 
 # ── documents ────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -320,3 +319,58 @@ def _hide_access(value: Any) -> None:
     elif isinstance(value, list):
         for inner in value:
             _hide_access(inner)
+
+
+# ── images ───────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def image(engine: EngineRef, told: cri.Image) -> Image:
+    short = told.id.removeprefix("sha256:")[:12]
+    return Image(
+        ref=Ref(engine=engine, kind=Kind.IMAGE, id=told.id, name=told.repo_tags[0] if told.repo_tags else short),
+        tags=tuple(told.repo_tags),
+        digests=tuple(told.repo_digests),
+        size=told.size,
+    )
+
+
+def tagged(name: str) -> str:
+    """The name with `latest` where it has neither tag nor digest."""
+    last = name.rpartition("/")[2]
+    return name if ":" in last or "@" in last else f"{name}:latest"
+
+
+def digest_of(wanted: str, told: cri.Image) -> str:
+    """`sha256:…` of what a name stands for; that of its repository where the image came from several."""
+    repository = wanted.partition("@")[0]
+    if ":" in repository.rpartition("/")[2]:
+        repository = repository.rpartition(":")[0]
+    known = {place: digest for place, _, digest in (text.partition("@") for text in told.repo_digests)}
+    # Engines write out what a short name stands for: docker.io/library/busybox.
+    ends = [digest for place, digest in known.items() if place == repository or place.endswith(f"/{repository}")]
+    return next(iter([*ends, *known.values()]), "")
+
+
+# ── the engine ───────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def notes(told: cri.RuntimeStatus) -> tuple[str, ...]:
+    """A sentence for each condition that does not hold."""
+    return tuple(
+        f"{one.type} is false{f' ({one.reason})' if one.reason else ''}: {one.message[:300] or 'it does not say why'}."
+        for one in told.conditions
+        if not one.status
+    )
+
+
+def parts(told: cri.StatusResponse) -> dict[str, str]:
+    """Storage driver and OCI runtime, where the engine's verbose words tell them."""
+    config = _decoded(told.info.get("config", ""))
+    config = config if isinstance(config, dict) else {}
+    containerd = config.get("containerd")
+    containerd = containerd if isinstance(containerd, dict) else {}
+    crio = config.get("crio")
+    crio = crio if isinstance(crio, dict) else {}
+    default = containerd.get("defaultRuntimeName") or crio.get("DefaultRuntime") or crio.get("default_runtime")
+    found = {"storage": containerd.get("snapshotter"), "runtime": default}
+    return {key: str(value) for key, value in found.items() if value}
