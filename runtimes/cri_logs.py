@@ -19,7 +19,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import BinaryIO, cast
+from typing import BinaryIO
 
 from core import errors
 from core.model.things import LogLine, LogPage
@@ -198,15 +198,12 @@ def _files(path: str, name: str) -> list[BinaryIO]:
 
 
 def _opened(path: str) -> BinaryIO:
-    file = cast(BinaryIO, Path(path).open("rb", opener=_without_waiting))  # noqa: SIM115 (the caller closes it)
+    # Without waiting: where a pipe lies instead nobody may ever write.
+    file = os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb")
     if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
         file.close()
         raise OSError(f"{path} is no file")
     return file
-
-
-def _without_waiting(path: str, flags: int) -> int:
-    return os.open(path, flags | os.O_NONBLOCK)
 
 
 def _unreadable(path: str, name: str, error: OSError) -> errors.QuarterdeckError:
