@@ -11,6 +11,8 @@ from typing import Any
 
 import pytest
 
+from tests.registry import Registry, private_registry
+from tests.cri import Crid, private_crid
 from tests.support import Dockerd, Valkey, private_dockerd
 
 # Otherwise pytest-asyncio makes a loop on the side that nobody closes, which warnings-as-errors then reports.
@@ -51,12 +53,59 @@ def own_dockerd() -> Iterator[Dockerd]:
         yield daemon
 
 
+@pytest.fixture(scope="session")
+def _shared_registry() -> Iterator[Registry]:
+    with private_registry() as registry:
+        yield registry
+
+
+@pytest.fixture
+def registry(_shared_registry: Registry) -> Registry:
+    """This worker's registry, up. What tests put there stays: they name their images apart."""
+    if _shared_registry.process is None or _shared_registry.process.poll() is not None:
+        _shared_registry.start()
+    return _shared_registry
+
+
+@pytest.fixture(scope="session")
+def _shared_locked_registry() -> Iterator[Registry]:
+    with private_registry(locked=True) as registry:
+        yield registry
+
+
+@pytest.fixture
+def locked_registry(_shared_locked_registry: Registry) -> Registry:
+    """A registry that lets in only those who know its password."""
+    return _shared_locked_registry
+
+
 @pytest.fixture
 def short_tmp() -> Iterator[Path]:
     """A temporary folder with a short path, for unix sockets."""
     root = Path(tempfile.mkdtemp(prefix="qd-"))
     yield root
     shutil.rmtree(root, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def _shared_crid() -> Iterator[Crid]:
+    with private_crid() as daemon:
+        yield daemon
+
+
+@pytest.fixture
+def crid(_shared_crid: Crid) -> Iterator[Crid]:
+    """This worker's containerd as the kubelet sees it, without pods before and after."""
+    _shared_crid.clear()
+    yield _shared_crid
+    _shared_crid.clear()
+
+
+@pytest.fixture
+def own_crid() -> Iterator[Crid]:
+    """One of this test alone, to stop, kill and start again."""
+    with private_crid() as daemon:
+        yield daemon
 
 
 def pytest_terminal_summary(terminalreporter: Any, exitstatus: int, config: Any) -> None:

@@ -23,10 +23,11 @@ _sym_db = _symbol_database.Default()
 
 
 from google.protobuf import any_pb2 as google_dot_protobuf_dot_any__pb2
+from google.protobuf import field_mask_pb2 as google_dot_protobuf_dot_field__mask__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n*runtimes/proto/containerd_containers.proto\x12!containerd.services.containers.v1\x1a\x19google/protobuf/any.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xe6\x03\n\tContainer\x12\n\n\x02id\x18\x01 \x01(\t\x12H\n\x06labels\x18\x02 \x03(\x0b\x32\x38.containerd.services.containers.v1.Container.LabelsEntry\x12\r\n\x05image\x18\x03 \x01(\t\x12\x45\n\x07runtime\x18\x04 \x01(\x0b\x32\x34.containerd.services.containers.v1.Container.Runtime\x12\"\n\x04spec\x18\x05 \x01(\x0b\x32\x14.google.protobuf.Any\x12\x13\n\x0bsnapshotter\x18\x06 \x01(\t\x12\x14\n\x0csnapshot_key\x18\x07 \x01(\t\x12.\n\ncreated_at\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\nupdated_at\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0f\n\x07sandbox\x18\x0b \x01(\t\x1a>\n\x07Runtime\x12\x0c\n\x04name\x18\x01 \x01(\t\x12%\n\x07options\x18\x02 \x01(\x0b\x32\x14.google.protobuf.Any\x1a-\n\x0bLabelsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"!\n\x13GetContainerRequest\x12\n\n\x02id\x18\x01 \x01(\t\"W\n\x14GetContainerResponse\x12?\n\tcontainer\x18\x01 \x01(\x0b\x32,.containerd.services.containers.v1.Container\"(\n\x15ListContainersRequest\x12\x0f\n\x07\x66ilters\x18\x01 \x03(\t\"Z\n\x16ListContainersResponse\x12@\n\ncontainers\x18\x01 \x03(\x0b\x32,.containerd.services.containers.v1.Container\"W\n\x14ListContainerMessage\x12?\n\tcontainer\x18\x01 \x01(\x0b\x32,.containerd.services.containers.v1.Container\"$\n\x16\x44\x65leteContainerRequest\x12\n\n\x02id\x18\x01 \x01(\tb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n*runtimes/proto/containerd_containers.proto\x12!containerd.services.containers.v1\x1a\x19google/protobuf/any.proto\x1a google/protobuf/field_mask.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xe6\x03\n\tContainer\x12\n\n\x02id\x18\x01 \x01(\t\x12H\n\x06labels\x18\x02 \x03(\x0b\x32\x38.containerd.services.containers.v1.Container.LabelsEntry\x12\r\n\x05image\x18\x03 \x01(\t\x12\x45\n\x07runtime\x18\x04 \x01(\x0b\x32\x34.containerd.services.containers.v1.Container.Runtime\x12\"\n\x04spec\x18\x05 \x01(\x0b\x32\x14.google.protobuf.Any\x12\x13\n\x0bsnapshotter\x18\x06 \x01(\t\x12\x14\n\x0csnapshot_key\x18\x07 \x01(\t\x12.\n\ncreated_at\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\nupdated_at\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0f\n\x07sandbox\x18\x0b \x01(\t\x1a>\n\x07Runtime\x12\x0c\n\x04name\x18\x01 \x01(\t\x12%\n\x07options\x18\x02 \x01(\x0b\x32\x14.google.protobuf.Any\x1a-\n\x0bLabelsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"!\n\x13GetContainerRequest\x12\n\n\x02id\x18\x01 \x01(\t\"W\n\x14GetContainerResponse\x12?\n\tcontainer\x18\x01 \x01(\x0b\x32,.containerd.services.containers.v1.Container\"(\n\x15ListContainersRequest\x12\x0f\n\x07\x66ilters\x18\x01 \x03(\t\"Z\n\x16ListContainersResponse\x12@\n\ncontainers\x18\x01 \x03(\x0b\x32,.containerd.services.containers.v1.Container\"W\n\x14ListContainerMessage\x12?\n\tcontainer\x18\x01 \x01(\x0b\x32,.containerd.services.containers.v1.Container\"$\n\x16\x44\x65leteContainerRequest\x12\n\n\x02id\x18\x01 \x01(\t\"\x8a\x01\n\x16UpdateContainerRequest\x12?\n\tcontainer\x18\x01 \x01(\x0b\x32,.containerd.services.containers.v1.Container\x12/\n\x0bupdate_mask\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.FieldMask\"Z\n\x17UpdateContainerResponse\x12?\n\tcontainer\x18\x01 \x01(\x0b\x32,.containerd.services.containers.v1.Containerb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -35,22 +36,26 @@ if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_CONTAINER_LABELSENTRY']._loaded_options = None
   _globals['_CONTAINER_LABELSENTRY']._serialized_options = b'8\001'
-  _globals['_CONTAINER']._serialized_start=142
-  _globals['_CONTAINER']._serialized_end=628
-  _globals['_CONTAINER_RUNTIME']._serialized_start=519
-  _globals['_CONTAINER_RUNTIME']._serialized_end=581
-  _globals['_CONTAINER_LABELSENTRY']._serialized_start=583
-  _globals['_CONTAINER_LABELSENTRY']._serialized_end=628
-  _globals['_GETCONTAINERREQUEST']._serialized_start=630
-  _globals['_GETCONTAINERREQUEST']._serialized_end=663
-  _globals['_GETCONTAINERRESPONSE']._serialized_start=665
-  _globals['_GETCONTAINERRESPONSE']._serialized_end=752
-  _globals['_LISTCONTAINERSREQUEST']._serialized_start=754
-  _globals['_LISTCONTAINERSREQUEST']._serialized_end=794
-  _globals['_LISTCONTAINERSRESPONSE']._serialized_start=796
-  _globals['_LISTCONTAINERSRESPONSE']._serialized_end=886
-  _globals['_LISTCONTAINERMESSAGE']._serialized_start=888
-  _globals['_LISTCONTAINERMESSAGE']._serialized_end=975
-  _globals['_DELETECONTAINERREQUEST']._serialized_start=977
-  _globals['_DELETECONTAINERREQUEST']._serialized_end=1013
+  _globals['_CONTAINER']._serialized_start=176
+  _globals['_CONTAINER']._serialized_end=662
+  _globals['_CONTAINER_RUNTIME']._serialized_start=553
+  _globals['_CONTAINER_RUNTIME']._serialized_end=615
+  _globals['_CONTAINER_LABELSENTRY']._serialized_start=617
+  _globals['_CONTAINER_LABELSENTRY']._serialized_end=662
+  _globals['_GETCONTAINERREQUEST']._serialized_start=664
+  _globals['_GETCONTAINERREQUEST']._serialized_end=697
+  _globals['_GETCONTAINERRESPONSE']._serialized_start=699
+  _globals['_GETCONTAINERRESPONSE']._serialized_end=786
+  _globals['_LISTCONTAINERSREQUEST']._serialized_start=788
+  _globals['_LISTCONTAINERSREQUEST']._serialized_end=828
+  _globals['_LISTCONTAINERSRESPONSE']._serialized_start=830
+  _globals['_LISTCONTAINERSRESPONSE']._serialized_end=920
+  _globals['_LISTCONTAINERMESSAGE']._serialized_start=922
+  _globals['_LISTCONTAINERMESSAGE']._serialized_end=1009
+  _globals['_DELETECONTAINERREQUEST']._serialized_start=1011
+  _globals['_DELETECONTAINERREQUEST']._serialized_end=1047
+  _globals['_UPDATECONTAINERREQUEST']._serialized_start=1050
+  _globals['_UPDATECONTAINERREQUEST']._serialized_end=1188
+  _globals['_UPDATECONTAINERRESPONSE']._serialized_start=1190
+  _globals['_UPDATECONTAINERRESPONSE']._serialized_end=1280
 # @@protoc_insertion_point(module_scope)

@@ -94,7 +94,7 @@ class Reading:
     async def begin(self, tail=10):
         engine = self.ground.runtime.ref
         rows = await do(self.ground, actions.ListContainers(engine=engine))
-        (target,) = [row.ref for row in rows.rows if row.ref.name == "web"]
+        (target,) = [row.ref for row in rows.rows if row.ref.name.endswith("web")]
         engine = self.ground.runtime.ref
         action = actions.ReadLogs(engine=engine, target=target, tail=tail, follow=True)
         self.job = (await do(self.ground, action)).job
