@@ -15,6 +15,7 @@ from tests.oci import OciHost, private_oci
 from tests.podman import Podman, private_podman, rootless_podman
 from tests.containerd import Containerd, private_containerd
 from tests.registry import Registry, private_registry
+from tests.cri import Crid, private_crid
 from tests.support import Dockerd, Valkey, private_dockerd
 
 # Otherwise pytest-asyncio makes a loop on the side that nobody closes, which warnings-as-errors then reports.
@@ -169,6 +170,27 @@ def short_tmp() -> Iterator[Path]:
     root = Path(tempfile.mkdtemp(prefix="qd-"))
     yield root
     shutil.rmtree(root, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def _shared_crid() -> Iterator[Crid]:
+    with private_crid() as daemon:
+        yield daemon
+
+
+@pytest.fixture
+def crid(_shared_crid: Crid) -> Iterator[Crid]:
+    """This worker's containerd as the kubelet sees it, without pods before and after."""
+    _shared_crid.clear()
+    yield _shared_crid
+    _shared_crid.clear()
+
+
+@pytest.fixture
+def own_crid() -> Iterator[Crid]:
+    """One of this test alone, to stop, kill and start again."""
+    with private_crid() as daemon:
+        yield daemon
 
 
 def pytest_terminal_summary(terminalreporter: Any, exitstatus: int, config: Any) -> None:

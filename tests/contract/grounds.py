@@ -40,6 +40,7 @@ FIELDS = {
     "podman by ssh": Field(kind="podman", fixture="podmand", ssh=True),
     "runc": Field(kind="oci", fixture="ocid", lacks=OCI_LACKS),
     "crun": Field(kind="oci", fixture="crund", lacks=OCI_LACKS),
+    "cri": Field(kind="cri", fixture="crid", lacks=frozenset({"another run"})),
 }
 
 
@@ -62,8 +63,15 @@ class Ground:
         deadline = datetime.now(UTC) + timedelta(seconds=seconds)
         return await self.runtime.run(action, Call(id="t", who="t", deadline=deadline, invocation="t"))
 
+    def called(self, name):
+        """What this engine calls the container the daemon was told to run as `name`."""
+        return self.daemon.called(name) if hasattr(self.daemon, "called") else name
+
     async def rows(self):
-        return {row.ref.name: row for row in (await self.do(actions.ListContainers(engine=self.runtime.ref))).rows}
+        """By the name the daemon was told."""
+        rows = {row.ref.name: row for row in (await self.do(actions.ListContainers(engine=self.runtime.ref))).rows}
+        told = {self.called(name): name for name in getattr(self.daemon, "made", ())}
+        return {told.get(name, name): row for name, row in rows.items()}
 
     async def ref(self, name):
         return (await self.rows())[name].ref
