@@ -23,14 +23,14 @@ UNIT_LABEL = "PODMAN_SYSTEMD_UNIT"
 _VARIABLE = re.compile(r"[^\s=#*\0][^\s=*\0]*")
 _OWN_ANNOTATIONS = ("io.podman.", "io.kubernetes.", "io.container.", "org.opencontainers.", "run.oci.")
 # Options of the command line that made it which are told of otherwise or change nothing here.
-_CARRIED = """
+_TOLD = """
 add-host annotation cap-add cap-drop cidfile cpu-period cpu-quota cpu-shares cpus cpuset-cpus cpuset-mems detach device
 dns dns-opt dns-option dns-search entrypoint env env-file expose group-add health-cmd health-interval health-on-failure
 health-retries health-start-period health-timeout hostname init interactive ipc label label-file log-driver memory
 memory-reservation memory-swap mount name net network network-alias no-healthcheck oom-score-adj pid pids-limit pod
 privileged publish publish-all pull quiet read-only replace restart rm sdnotify secret security-opt shm-size stop-signal
 stop-timeout tls-verify tmpfs tty tz ulimit user uts volume workdir
-""".split()
+"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -201,6 +201,7 @@ def _restarts(container: Container) -> list[str]:
 
 
 def _not_carried(container: Container) -> Iterator[str]:
+    carried = _TOLD.split()
     for option in sorted(quadlet_options.given(container)):
-        if option[2:] not in _CARRIED:
+        if option[2:] not in carried:
             yield f"It was made with {option}, which is not carried over; add it as PodmanArgs={option}=…"

@@ -22,7 +22,7 @@ _OWN_TMPFS = ("/run", "/tmp", "/var/tmp")  # noqa: S108 (Podman's own in a conta
 def place(lines: Lines, container: Container, image: Image) -> None:
     config, host = container.config, container.host_config
     if config.user and config.user != image.config.user:
-        # Quadlet's User= takes a group in it only by chance.
+        # Quadlet has another key for the group.
         if ":" in config.user:
             lines.argument("--user", config.user)
         else:

@@ -15,7 +15,7 @@ from core import errors
 FIRST = (4, 4)
 """The Podman that brought Quadlet."""
 _BARE = re.compile(r"[A-Za-z0-9_@+=:,./-]+")
-_INSIDE = r"A-Za-z0-9_@+=:,./\[\]%$|&<>()*?~^!#;{}-"
+_INSIDE = r"A-Za-z0-9_@+=:,./\[\]%$|&<>()*?~^!#;{}\-"
 _RAW = re.compile(rf"[A-Za-z0-9_@+=:,/\[-](?:[{_INSIDE} ]*[{_INSIDE}])?")
 # With these endings a name means another file of Quadlet's.
 _FILES = (".volume", ".network", ".image", ".build", ".pod", ".kube", ".container", ".artifact")
