@@ -45,6 +45,7 @@ class Known:
 # fmt: off
 KINDS: Mapping[str, Known] = {
     "docker": Known("runtimes.docker:Docker", (Place("/var/run/docker.sock"), Place("{XDG_RUNTIME_DIR}/docker.sock", "rootless"), Place("{HOME}/.docker/run/docker.sock", "desktop"))),  # noqa: E501
+    "podman": Known("runtimes.podman:Podman", (Place("/run/podman/podman.sock"), Place("/run/user/{uid}/podman/podman.sock", "{uid}"))),  # noqa: E501
 }
 # fmt: on
 # These answer to one API at one address: only one of them is there.

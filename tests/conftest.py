@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from tests.podman import Podman, private_podman, rootless_podman
 from tests.registry import Registry, private_registry
 from tests.support import Dockerd, Valkey, private_dockerd
 
@@ -76,6 +77,40 @@ def _shared_locked_registry() -> Iterator[Registry]:
 def locked_registry(_shared_locked_registry: Registry) -> Registry:
     """A registry that lets in only those who know its password."""
     return _shared_locked_registry
+
+
+def _shared_podmand() -> Iterator[Podman]:
+    with private_podman() as daemon:
+        yield daemon
+
+
+@pytest.fixture
+def podmand(_shared_podmand: Podman) -> Iterator[Podman]:
+    """This worker's Podman service of root, empty of containers before and after."""
+    _shared_podmand.clear()
+    yield _shared_podmand
+    _shared_podmand.clear()
+
+
+@pytest.fixture(scope="session")
+def _shared_rootless_podmand() -> Iterator[Podman]:
+    with rootless_podman() as daemon:
+        yield daemon
+
+
+@pytest.fixture
+def rootless_podmand(_shared_rootless_podmand: Podman) -> Iterator[Podman]:
+    """This worker's Podman service of an ordinary user, empty of containers before and after."""
+    _shared_rootless_podmand.clear()
+    yield _shared_rootless_podmand
+    _shared_rootless_podmand.clear()
+
+
+@pytest.fixture
+def own_podmand() -> Iterator[Podman]:
+    """A Podman service of this test alone, to kill and start again."""
+    with private_podman() as daemon:
+        yield daemon
 
 
 @pytest.fixture
