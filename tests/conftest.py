@@ -16,6 +16,8 @@ from tests.podman import Podman, private_podman, rootless_podman
 from tests.containerd import Containerd, private_containerd
 from tests.registry import Registry, private_registry
 from tests.cri import Crid, private_crid
+from tests.podman import Podman, private_podman, rootless_podman
+from tests.registry import Registry, private_registry
 from tests.support import Dockerd, Valkey, private_dockerd
 
 # Otherwise pytest-asyncio makes a loop on the side that nobody closes, which warnings-as-errors then reports.
@@ -82,6 +84,9 @@ def crund(_shared_crund: OciHost) -> Iterator[OciHost]:
     _shared_crund.clear()
     yield _shared_crund
     _shared_crund.clear()
+
+
+@pytest.fixture(scope="session")
 
 
 @pytest.fixture(scope="session")
