@@ -9,8 +9,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import functools
-import json
 import http.client
+import json
 import os
 import socket
 import subprocess

@@ -15,6 +15,7 @@ import os
 import pwd
 import socket
 import stat
+import struct
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -23,6 +24,12 @@ from core import errors
 from runtimes.http_wire import Endpoint
 
 BACKLOG_PAUSE = 0.01
+# By a word of a socket's path: what starts the engine behind it.
+_STARTED_BY = {
+    "podman": "systemctl start podman.socket",
+    "containerd": "systemctl start containerd",
+    "crio": "systemctl start crio",
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,6 +125,16 @@ async def dial(path: str) -> socket.socket:
         raise
 
 
+def listener(path: str) -> int:
+    """The process that listens at a unix socket, as the kernel tells it; 0 where it is not known here."""
+    try:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK) as dialled:
+            dialled.connect(path)
+            return struct.unpack("3i", dialled.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))[0]  # type: ignore[no-any-return]
+    except OSError:
+        return 0
+
+
 def explain(endpoint: Endpoint, error: OSError) -> errors.Unreachable:
     """Why no connection came about, and what would help."""
     if endpoint.scheme == "unix":
@@ -135,7 +152,7 @@ def explain(endpoint: Endpoint, error: OSError) -> errors.Unreachable:
 
 
 def _explain_unix(path: str, error: OSError) -> errors.Unreachable:
-    start = "systemctl start podman.socket" if "podman" in path else "systemctl start docker"
+    start = next((cure for word, cure in _STARTED_BY.items() if word in path), "systemctl start docker")
     if isinstance(error, FileNotFoundError | NotADirectoryError):
         return errors.Unreachable(
             f"There is no engine socket at {path}.",

@@ -28,9 +28,19 @@ class Field:
     ssh: bool = False
 
 
+# Only a parent learns a process's code, and nobody writes down when it ended; a container runs once.
+OCI_LACKS = frozenset({"exit codes", "times of an end", "another run"})
 FIELDS = {
     "docker": Field(kind="docker", fixture="dockerd"),
+    # It keeps no word of when a run began.
+    "containerd": Field(kind="containerd", fixture="containerdd", lacks=frozenset({"times of an end"})),
     "docker by ssh": Field(kind="docker", fixture="dockerd", ssh=True),
+    "podman": Field(kind="podman", fixture="podmand"),
+    "podman rootless": Field(kind="podman", fixture="rootless_podmand", lacks=frozenset({"pauses"})),
+    "podman by ssh": Field(kind="podman", fixture="podmand", ssh=True),
+    "runc": Field(kind="oci", fixture="ocid", lacks=OCI_LACKS),
+    "crun": Field(kind="oci", fixture="crund", lacks=OCI_LACKS),
+    "cri": Field(kind="cri", fixture="crid", lacks=frozenset({"another run"})),
 }
 
 
@@ -53,8 +63,15 @@ class Ground:
         deadline = datetime.now(UTC) + timedelta(seconds=seconds)
         return await self.runtime.run(action, Call(id="t", who="t", deadline=deadline, invocation="t"))
 
+    def called(self, name):
+        """What this engine calls the container the daemon was told to run as `name`."""
+        return self.daemon.called(name) if hasattr(self.daemon, "called") else name
+
     async def rows(self):
-        return {row.ref.name: row for row in (await self.do(actions.ListContainers(engine=self.runtime.ref))).rows}
+        """By the name the daemon was told."""
+        rows = {row.ref.name: row for row in (await self.do(actions.ListContainers(engine=self.runtime.ref))).rows}
+        told = {self.called(name): name for name in getattr(self.daemon, "made", ())}
+        return {told.get(name, name): row for name, row in rows.items()}
 
     async def ref(self, name):
         return (await self.rows())[name].ref
