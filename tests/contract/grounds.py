@@ -30,6 +30,7 @@ FIELDS = {
     "docker": Field(kind="docker", fixture="dockerd"),
     "docker by ssh": Field(kind="docker", fixture="dockerd", ssh=True),
     "podman": Field(kind="podman", fixture="podmand"),
+    # With cgroup v1, that is.
     "podman rootless": Field(kind="podman", fixture="rootless_podmand", lacks=frozenset({"pauses"})),
     "podman by ssh": Field(kind="podman", fixture="podmand", ssh=True),
 }
