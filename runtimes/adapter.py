@@ -50,13 +50,14 @@ class Adapter:
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
-        # Of all classes it is put together of, not of the first alone.
-        cls._table = {
-            action: name
-            for owner in reversed(cls.__mro__)
-            for name, member in vars(owner).items()
-            if (action := getattr(member, "__does__", None)) is not None
-        }
+        # Parts of an adapter may be classes of their own: each brings its table.
+        table: dict[type[Action[Any]], str] = {}
+        for part in reversed(cls.__mro__[1:]):
+            table.update(vars(part).get("_table", {}))
+        for name, member in vars(cls).items():
+            if (action := getattr(member, "__does__", None)) is not None:
+                table[action] = name
+        cls._table = table
 
     def __init__(self, ref: EngineRef, *, allow: Sequence[str] = ()) -> None:
         self._ref = ref

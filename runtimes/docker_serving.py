@@ -5,34 +5,22 @@ from __future__ import annotations
 import abc
 import asyncio
 from collections.abc import Sequence
-from typing import Any
 
 from core import errors
 from core.model import actions
 from core.model.jobs import Started
 from core.model.refs import EngineRef
-from core.model.things import Container, Services
-from runtimes import docker_dialect, docker_services, engine_http, recipes, services, swarm
+from core.model.things import Services
+from runtimes import docker_services, recipes, services, swarm
 from runtimes.adapter import does
-from runtimes.jobs import Working
+from runtimes.docker_asking import Asking
 
 
-class Serving(Working, abc.ABC):
+class Serving(Asking, abc.ABC):
     def __init__(self, ref: EngineRef, *, allow: Sequence[str] = ()) -> None:
         super().__init__(ref, allow=allow)
         self._steps = docker_services.Steps(self._ask, self._words, self.describe)
         self._swarm = swarm.Swarm(self._ask, lambda: self.ref)
-
-    @abc.abstractmethod
-    def _words(self) -> docker_dialect.Dialect: ...
-
-    @abc.abstractmethod
-    async def _ask(
-        self, method: str, target: str, seconds: float, *, about: str = "", body: Any = None
-    ) -> engine_http.Response: ...
-
-    @abc.abstractmethod
-    async def describe(self, ids: Sequence[str], deadline: float) -> dict[str, Container | None]: ...
 
     @does(actions.ListServices)
     async def list_services(self, action: actions.ListServices, seconds: float) -> Services:

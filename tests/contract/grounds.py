@@ -5,6 +5,7 @@ A test names the verbs it is about, and runs on every engine whose class has the
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -12,6 +13,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from core.model import actions
+from core.model.jobs import ReadJob
 from core.ports import Call
 from runtimes import registry
 
@@ -69,3 +71,15 @@ class Ground:
         """An adapter for an engine of this kind that is not there."""
         scheme = self.daemon.url.partition("://")[0]
         return registry.open_engine(registry.Door(kind=self.runtime.ref.kind, url=f"{scheme}:///nowhere/e.sock"))
+
+    async def outcome(self, action, seconds=60.0):
+        """How a job ended, and the progress it told."""
+        started = await self.do(action)
+        cursor, told = "", []
+        async with asyncio.timeout(seconds):
+            while True:
+                page = await self.do(ReadJob(engine=self.runtime.ref, job=started.job, cursor=cursor, wait=1.0))
+                cursor = page.cursor
+                told += [page.progress] if page.progress and page.progress not in told else []
+                if page.outcome is not None:
+                    return page.outcome, told
