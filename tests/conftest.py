@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from tests.containerd import Containerd, private_containerd
 from tests.oci import OciHost, private_oci
 from tests.podman import Podman, private_podman, rootless_podman
 from tests.containerd import Containerd, private_containerd
@@ -152,6 +153,27 @@ def rootless_podmand(_shared_rootless_podmand: Podman) -> Iterator[Podman]:
 def own_podmand() -> Iterator[Podman]:
     """A Podman service of this test alone, to kill and start again."""
     with private_podman() as daemon:
+
+
+@pytest.fixture
+def containerdd(_shared_containerd: Containerd) -> Iterator[Containerd]:
+    """This worker's containerd, empty of containers before and after."""
+    _shared_containerd.clear()
+    yield _shared_containerd
+    _shared_containerd.clear()
+
+
+@pytest.fixture
+def own_containerd() -> Iterator[Containerd]:
+    """A containerd of this test alone, to stop, kill and start again."""
+    with private_containerd() as daemon:
+        yield daemon
+
+
+@pytest.fixture(scope="session")
+def _shared_containerd() -> Iterator[Containerd]:
+    with private_containerd() as daemon:
+        yield daemon
 
 
 @pytest.fixture
