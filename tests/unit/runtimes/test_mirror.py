@@ -97,6 +97,7 @@ async def test_what_happened_is_told_of_an_engine_that_remembers_nothing_itself(
 
 async def test_an_id_that_is_a_name_comes_again_after_it_was_removed() -> None:
     engine, mirror, refs = await mirrored("web")
+    known = mirror.containers[refs["web"].id]
     removed = engine.happen(EventKind.REMOVED, refs["web"])
     mirror.apply([removed])
     born = msgspec.structs.replace(removed, kind=EventKind.CREATED, at_ns=removed.at_ns + 1)
@@ -107,7 +108,7 @@ async def test_an_id_that_is_a_name_comes_again_after_it_was_removed() -> None:
     assert refs["web"].id in mirror.dirty
     # Or no event told of it, and a list does.
     mirror.apply([msgspec.structs.replace(removed, at_ns=removed.at_ns + 2)])
-    old = msgspec.structs.replace(engine.containers[refs["web"].id], created_at=removed.at_ns / 1e9 - 5)
+    old = msgspec.structs.replace(known, created_at=removed.at_ns / 1e9 - 5)
     mirror.replace([old], removed.at_ns + 3)
     assert refs["web"].id not in mirror.containers
     new = msgspec.structs.replace(old, created_at=removed.at_ns / 1e9 + 5)
