@@ -72,6 +72,10 @@ class Adapter:
     def verbs(self) -> frozenset[str]:
         return frozenset(action.verb for action in self._table if self._allows(action.verb))
 
+    def allows(self, verb: str) -> bool:
+        """Whether its host's owner allows a verb, be it one it has or not."""
+        return self._allows(verb)
+
     async def run(self, action: Action[R], call: Call) -> R:
         """Runs one action to its end or to its deadline.
 

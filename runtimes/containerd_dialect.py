@@ -306,8 +306,8 @@ class Dialect:
 
 def split(thing: str) -> tuple[str, str]:
     """`namespace/id` into both; the namespace is empty for what is no id of ours."""
-    space, slash, name = thing.partition("/")
-    return (space, name) if slash and name else ("", thing)
+    space, _, name = thing.partition("/")
+    return (space, name) if space and name else ("", thing)
 
 
 def _execution(word: str, told: Any) -> str:

@@ -147,6 +147,33 @@ def locked_registry(_shared_locked_registry: Registry) -> Registry:
     return _shared_locked_registry
 
 
+_shared_crid = _session(private_crid)
+crid = _emptied("_shared_crid")
+own_crid = _own(private_crid)
+
+_shared_ocid = _session(private_oci)
+ocid = _emptied("_shared_ocid")
+_shared_crund = _session(functools.partial(private_oci, "crun"))
+crund = _emptied("_shared_crund")
+
+_shared_registry = _session(private_registry)
+_shared_locked_registry = _session(functools.partial(private_registry, locked=True))
+
+
+@pytest.fixture
+def registry(_shared_registry: Registry) -> Registry:
+    """This worker's registry, up. What tests put there stays: they name their images apart."""
+    if _shared_registry.process is None or _shared_registry.process.poll() is not None:
+        _shared_registry.start()
+    return _shared_registry
+
+
+@pytest.fixture
+def locked_registry(_shared_locked_registry: Registry) -> Registry:
+    """A registry that lets in only those who know its password."""
+    return _shared_locked_registry
+
+
 @pytest.fixture
 def short_tmp() -> Iterator[Path]:
     """A temporary folder with a short path, for unix sockets."""
