@@ -1,4 +1,4 @@
-"""What no engine needs to be asked: actions whose words cannot mean anything, refused with their cure before they leave."""
+"""What no engine needs to be asked: actions whose words cannot mean anything, refused with their cure."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ import pytest
 from tests.containerd import private_containerd
 from tests.cri import private_crid
 from tests.oci import private_oci
-from tests.podman import Podman, private_podman, rootless_podman
+from tests.podman import private_podman, rootless_podman
 from tests.registry import Registry, private_registry
 from tests.support import Valkey, private_dockerd
 
@@ -85,67 +85,6 @@ rootless_podmand = _emptied("_shared_rootless_podmand")
 _shared_containerd = _session(private_containerd)
 containerdd = _emptied("_shared_containerd")
 own_containerd = _own(private_containerd)
-
-
-@pytest.fixture(scope="session")
-def _shared_podmand() -> Iterator[Podman]:
-    with private_podman() as daemon:
-        yield daemon
-
-
-_shared_crid = _session(private_crid)
-crid = _emptied("_shared_crid")
-own_crid = _own(private_crid)
-
-_shared_ocid = _session(private_oci)
-ocid = _emptied("_shared_ocid")
-_shared_crund = _session(functools.partial(private_oci, "crun"))
-crund = _emptied("_shared_crund")
-
-_shared_registry = _session(private_registry)
-_shared_locked_registry = _session(functools.partial(private_registry, locked=True))
-
-
-@pytest.fixture(scope="session")
-def _shared_rootless_podmand() -> Iterator[Podman]:
-    with rootless_podman() as daemon:
-        yield daemon
-
-
-@pytest.fixture
-def rootless_podmand(_shared_rootless_podmand: Podman) -> Iterator[Podman]:
-    """This worker's Podman service of an ordinary user, empty of containers before and after."""
-    _shared_rootless_podmand.clear()
-    yield _shared_rootless_podmand
-    _shared_rootless_podmand.clear()
-
-
-@pytest.fixture
-def own_podmand() -> Iterator[Podman]:
-    """A Podman service of this test alone, to kill and start again."""
-    with private_podman() as daemon:
-        yield daemon
-
-
-@pytest.fixture(scope="session")
-def _shared_registry() -> Iterator[Registry]:
-    with private_registry() as registry:
-        yield registry
-
-
-@pytest.fixture
-def registry(_shared_registry: Registry) -> Registry:
-    """This worker's registry, up. What tests put there stays: they name their images apart."""
-    if _shared_registry.process is None or _shared_registry.process.poll() is not None:
-        _shared_registry.start()
-    return _shared_registry
-
-
-@pytest.fixture
-def locked_registry(_shared_locked_registry: Registry) -> Registry:
-    """A registry that lets in only those who know its password."""
-    return _shared_locked_registry
-
 
 _shared_crid = _session(private_crid)
 crid = _emptied("_shared_crid")
