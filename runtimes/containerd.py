@@ -229,9 +229,11 @@ class Containerd(Working):
             }
             now = time.monotonic()
             for metric in metrics:
-                ref = refs.get(metric.id)
+                ref, task = refs.get(metric.id), tasks.get(metric.id)
+                # An ended task is measured until it is deleted.
+                if task is not None and containerd_dialect.has_ended(task):
+                    continue
                 if ref is not None and (not action.only or ref.id in action.only):
-                    task = tasks.get(metric.id)
                     read = self._usage.read(ref, metric, now)
                     found.append(containerd_usage.with_network(read, task.pid if task and self._one_host else 0))
 
