@@ -18,6 +18,7 @@ from core.model.actions import Action, Risk
 from core.model.events import Event
 from core.model.refs import EngineRef
 from core.ports import Call
+from runtimes import sound
 
 R = TypeVar("R")
 Method = TypeVar("Method", bound=Callable[..., Any])
@@ -85,6 +86,7 @@ class Adapter:
             raise errors.Unsupported(action.verb, str(self.ref), self._nearest(action.verb))
         if not self._allows(action.verb):
             raise errors.Disallowed(action.verb, str(self.ref))
+        sound.check(action)
         seconds = min(action.patience(), (call.deadline - datetime.now(UTC)).total_seconds())
         if seconds <= 0:
             raise errors.TimedOut(f"There was no time left to ask {self.ref}.", sent=False)

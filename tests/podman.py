@@ -8,6 +8,7 @@ found beside its run root. The settings suit machines without CAP_SYS_RESOURCE a
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
 import os
 import pwd
@@ -23,6 +24,7 @@ from typing import Any
 
 from tests.support import IMAGE, need, wait_for
 
+_NUMBERS = itertools.count()
 # Equal values: 4.3 swaps soft and hard ones; crun refuses hybrid cgroups.
 SETTINGS = """
 [containers]
@@ -261,7 +263,7 @@ def private_podman(user: str = "", *, events: str = "file", size: int = 1_000_00
 def ordinary_user() -> Iterator[str]:
     """A user made for this, with subordinate ids; gone afterwards."""
     need("podman", "useradd", "userdel", "setpriv", "newuidmap", root=True)
-    name = f"qd{os.getpid()}"
+    name = f"qd{os.getpid()}{next(_NUMBERS)}"
     subprocess.run(["useradd", "--no-create-home", "--shell", "/bin/sh", name], check=True, capture_output=True)
     try:
         yield name

@@ -36,6 +36,7 @@ FIELDS = {
     "containerd": Field(kind="containerd", fixture="containerdd", lacks=frozenset({"times of an end"})),
     "docker by ssh": Field(kind="docker", fixture="dockerd", ssh=True),
     "podman": Field(kind="podman", fixture="podmand"),
+    # With cgroup v1, that is.
     "podman rootless": Field(kind="podman", fixture="rootless_podmand", lacks=frozenset({"pauses"})),
     "podman by ssh": Field(kind="podman", fixture="podmand", ssh=True),
     "runc": Field(kind="oci", fixture="ocid", lacks=OCI_LACKS),
