@@ -11,8 +11,9 @@ from typing import Any
 
 import pytest
 
-from tests.registry import Registry, private_registry
 from tests.cri import Crid, private_crid
+from tests.crio import Crio, private_crio
+from tests.registry import Registry, private_registry
 from tests.support import Dockerd, Valkey, private_dockerd
 
 # Otherwise pytest-asyncio makes a loop on the side that nobody closes, which warnings-as-errors then reports.
@@ -105,6 +106,34 @@ def crid(_shared_crid: Crid) -> Iterator[Crid]:
 def own_crid() -> Iterator[Crid]:
     """One of this test alone, to stop, kill and start again."""
     with private_crid() as daemon:
+        yield daemon
+
+
+@pytest.fixture(scope="session")
+def _shared_crio() -> Iterator[Crio]:
+    with private_crio() as daemon:
+        yield daemon
+
+
+@pytest.fixture
+def crio(_shared_crio: Crio) -> Iterator[Crio]:
+    """What stands in for CRI-O with its stream of events on, without pods before and after."""
+    _shared_crio.clear()
+    yield _shared_crio
+    _shared_crio.clear()
+
+
+@pytest.fixture
+def own_crio() -> Iterator[Crio]:
+    """One of this test alone."""
+    with private_crio() as daemon:
+        yield daemon
+
+
+@pytest.fixture
+def quiet_crio() -> Iterator[Crio]:
+    """One of this test alone, without a stream of events, as CRI-O is unless told otherwise."""
+    with private_crio(pod_events=False) as daemon:
         yield daemon
 
 

@@ -30,6 +30,7 @@ FIELDS = {
     "docker": Field(kind="docker", fixture="dockerd"),
     "docker by ssh": Field(kind="docker", fixture="dockerd", ssh=True),
     "cri": Field(kind="cri", fixture="crid", lacks=frozenset({"another run"})),
+    "cri-o, a stand-in": Field(kind="cri", fixture="crio", lacks=frozenset({"another run", "storage"})),
 }
 
 
