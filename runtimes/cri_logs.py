@@ -215,8 +215,8 @@ def _unreadable(path: str, name: str, error: OSError) -> errors.QuarterdeckError
     if isinstance(error, FileNotFoundError) and Path(path).parent.exists():
         return errors.Unreachable(
             f"The log of {name}, {path}, is not there.",
-            hint="Somebody took it away: the engine writes on into what has no name any more, and begins a new file when"
-            " the kubelet asks it to.",
+            hint="Somebody took it away: the engine writes on into what has no name any more, and begins a new file"
+            " when the kubelet asks it to.",
         )
     if isinstance(error, FileNotFoundError):
         return errors.Unreachable(
