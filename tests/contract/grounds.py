@@ -50,6 +50,7 @@ FIELDS = {
     "runc": Field(kind="oci", fixture="ocid", lacks=OCI_LACKS),
     "crun": Field(kind="oci", fixture="crund", lacks=OCI_LACKS),
     "cri": Field(kind="cri", fixture="crid", lacks=frozenset({"another run"})),
+    "cri-o, a stand-in": Field(kind="cri", fixture="crio", lacks=frozenset({"another run", "storage"})),
 }
 
 
