@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Protocol
 
 import structlog
@@ -18,19 +17,12 @@ import structlog
 from core import errors
 from core.model.refs import EngineRef
 from runtimes import swarm, swarm_doors
+from runtimes.swarm_doors import Membership
 
 log = structlog.get_logger(__name__)
 LOOK_EVERY = 5.0  # seconds
 LOOK_WITHIN = 4.0
 SHORT_ID = 12
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Membership:
-    """A daemon's part in a Swarm. `cluster`: the Swarm's id, empty where a manager cannot tell for want of a leader."""
-
-    manager: bool
-    cluster: str = ""
 
 
 class Daemon(swarm_doors.Door, Protocol):

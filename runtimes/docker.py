@@ -24,13 +24,23 @@ from core.model.jobs import Started
 from core.model.refs import EngineRef, Ref
 from core.model.replies import Status
 from core.model.things import Container, Containers, Document, Engine, LogPage, Outcome
-from runtimes import docker_dialect, docker_logs, docker_serving, engine_dial, engine_http, roll, transitions
+from runtimes import (
+    docker_dialect,
+    docker_logs,
+    docker_serving,
+    engine_dial,
+    engine_http,
+    roll,
+    swarm_wire,
+    transitions,
+)
 from runtimes.adapter import does
 from runtimes.jobs import KEPT_LINES, Job
 
 NEWEST_API, OLDEST_API = (1, 47), (1, 24)
 DESCRIBE_AT_ONCE = 8
 USUAL_ROOT = "/var/lib/docker"
+OWN_SCOPE = urllib.parse.quote('{"scope":["local"]}')
 
 
 class _Info(msgspec.Struct):
@@ -44,6 +54,7 @@ class _Info(msgspec.Struct):
     cgroup: str = msgspec.field(name="CgroupVersion", default="")
     containers: int = msgspec.field(name="Containers", default=0)
     running: int = msgspec.field(name="ContainersRunning", default=0)
+    swarm: swarm_wire.Local = msgspec.field(name="Swarm", default_factory=swarm_wire.Local)
 
     def identity(self) -> str:
         # Up to Docker 20 the id is the machine's, in /etc/docker: two daemons on one machine share it.
@@ -83,6 +94,14 @@ class Docker(docker_serving.Serving):
     @property
     def engine_id(self) -> str:
         return self._id
+
+    @property
+    def address(self) -> str:
+        return str(self._http.endpoint)
+
+    async def stream(self, target: str, seconds: float) -> engine_http.Stream:
+        await self._meet(seconds)
+        return await self._http.stream("GET", f"/v{self.api}{target}", deadline=seconds, pause=True)
 
     async def aclose(self) -> None:
         await super().aclose()
@@ -223,14 +242,16 @@ class Docker(docker_serving.Serving):
     async def list_events(self, action: actions.ListEvents, seconds: float) -> tuple[Event, ...]:
         # `until` in the past makes the daemon answer from its ring of 256 events and end.
         until = docker_dialect.since(time.time_ns())
-        target = f"/events?since={docker_dialect.since(action.since_ns)}&until={until}"
+        target = f"/events?since={docker_dialect.since(action.since_ns)}&until={until}&filters={OWN_SCOPE}"
         answer = await self._ask("GET", target, seconds)
         found = self._dialect.events(answer.body, replay_before=time.time_ns())
         return tuple(found[-action.limit :])
 
     async def events(self, since_ns: int | None) -> AsyncIterator[Sequence[Event]]:
         await self._meet(10.0, again=True)
-        target = f"/v{self.api}/events" + (f"?since={docker_dialect.since(since_ns)}" if since_ns else "")
+        # What happens to a Swarm as a whole its own engine tells, once for all its managers.
+        since = f"&since={docker_dialect.since(since_ns)}" if since_ns else ""
+        target = f"/v{self.api}/events?filters={OWN_SCOPE}{since}"
         stream = await self._http.stream("GET", target, deadline=10.0)
         opened = time.time_ns()
         try:
@@ -354,6 +375,7 @@ class Docker(docker_serving.Serving):
             if ref != self._ref:
                 self._ref = ref
                 self._dialect = docker_dialect.Dialect(ref)
+            self._heard_of_itself(info.swarm)
 
     def _refuse(self, status: int, body: bytes, about: str) -> None:
         try:

@@ -123,9 +123,7 @@ def replays(engine: EngineRef, picture: Picture, since_ns: int) -> list[Event]:
     for service in picture.services:
         if service.update is not None:
             found += [
-                event
-                for event in _rollout(engine, service, service.update, Origin.REPLAY)
-                if event.at_ns >= since_ns
+                event for event in _rollout(engine, service, service.update, Origin.REPLAY) if event.at_ns >= since_ns
             ]
     found.sort(key=lambda event: event.at_ns)
     return found

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 from core import errors
@@ -21,6 +22,14 @@ READS = frozenset({"GET", "HEAD"})
 ALWAYS = ""  # the verb of what we ask for ourselves, to watch
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Membership:
+    """A daemon's part in a Swarm. `cluster`: the Swarm's id, empty where a manager cannot tell for want of a leader."""
+
+    manager: bool
+    cluster: str = ""
+
+
 class Door(Protocol):
     """One daemon of the Swarm. `permits`: whether its owner allows a verb."""
 
@@ -29,6 +38,11 @@ class Door(Protocol):
 
     @property
     def address(self) -> str: ...
+
+    @property
+    def api(self) -> str:
+        """The version of the API that is spoken with it."""
+        ...
 
     def permits(self, verb: str) -> bool: ...
 

@@ -56,11 +56,10 @@ class Lookout:
         )
         bodies = tuple(answer.body for answer in answers)
         if bodies != self._bodies:
-            self._picture = swarm_diff.Picture(
-                services=swarm_wire.decode(swarm_wire.SERVICES, bodies[0]),
-                tasks=swarm_wire.decode(swarm_wire.TASKS, bodies[1]),
-                nodes=swarm_wire.decode(swarm_wire.NODES, bodies[2]),
-            )
+            services = swarm_wire.decode(swarm_wire.SERVICES, bodies[0])
+            tasks = swarm_wire.decode(swarm_wire.TASKS, bodies[1])
+            nodes = swarm_wire.decode(swarm_wire.NODES, bodies[2])
+            self._picture = swarm_diff.Picture(services=services, tasks=tasks, nodes=nodes)
             self._bodies = bodies
         return self._picture
 

@@ -21,7 +21,9 @@ def service(raw: Mapping[str, Any]) -> dict[str, str]:
         "Name": spec.get("Name"),
         "Labels": _pairs(spec.get("Labels")),
         "Mode": mode,
-        "Replicas": ((spec.get("Mode") or {}).get("Replicated") or {}).get("Replicas") if mode == "replicated" else None,
+        "Replicas": ((spec.get("Mode") or {}).get("Replicated") or {}).get("Replicas")
+        if mode == "replicated"
+        else None,
         "Update": swarm_dialect.update(raw) or ((raw.get("UpdateStatus") or {}).get("State")),
         "Earlier version": "there is one to roll back to" if raw.get("PreviousSpec") else None,
         "Image": container.get("Image"),
@@ -100,4 +102,6 @@ def _seconds(nanoseconds: Any) -> str:
 
 def _port(one: Mapping[str, Any]) -> str:
     outside = f"{one['PublishedPort']} to " if one.get("PublishedPort") else ""
-    return f"{outside}{one.get('TargetPort') or 0}/{one.get('Protocol') or 'tcp'} ({one.get('PublishMode') or 'ingress'})"
+    return (
+        f"{outside}{one.get('TargetPort') or 0}/{one.get('Protocol') or 'tcp'} ({one.get('PublishMode') or 'ingress'})"
+    )

@@ -53,6 +53,8 @@ class _Follow:
     seconds: float
     wish: str
     undo: str = ""
+    was: int = 0
+    wanted: int = 0
 
 
 async def scale(ask: Ask, target: Ref, wanted: int, timeout: float, job: Job) -> Outcome:
@@ -75,8 +77,10 @@ async def scale(ask: Ask, target: Ref, wanted: int, timeout: float, job: Job) ->
         seconds=timeout,
         wish=f"{wanted} were asked for",
         undo=f"The Swarm goes on trying; to end that: scale {target.name}={was}",
+        was=was,
+        wanted=wanted,
     )
-    status, detail = await _watched(follow, job, lambda late: _number(service, follow, wanted, was, job, late))
+    status, detail = await _watched(follow, job, lambda late: _number(service, follow, job, late))
     return _ended(began, status, detail)
 
 
@@ -101,9 +105,7 @@ async def update_image(ask: Ask, target: Ref, image: str, timeout: float, job: J
 
     if not await service.update(change):
         return _ended(began, Status.NOOP, f"is asked to run {image} already{note}")
-    follow = _Follow(
-        target=target, known=known, ends=began + timeout, seconds=timeout, wish=f"{image} was asked for"
-    )
+    follow = _Follow(target=target, known=known, ends=began + timeout, seconds=timeout, wish=f"{image} was asked for")
     status, detail = await _watched(follow, job, lambda late: _rollout(service, follow, job, late, back=False))
     return _ended(began, status, f"from {was.partition('@')[0]} to {image}; {detail}{note}" if detail else detail)
 
@@ -145,8 +147,9 @@ async def _watched(
             try:
                 if (end := await look(late)) is not None:
                     return end
-            except (errors.EngineError, errors.NotFound) as error:
-                if late or isinstance(error, errors.NotFound):
+            except errors.EngineError as error:
+                # A Swarm that chooses another leader is back in some seconds.
+                if late:
                     return Status.UNKNOWN, f"{follow.wish}, and then: {error.say()}"
             await asyncio.sleep(POLL)
     except asyncio.CancelledError:
@@ -163,15 +166,13 @@ async def _left_alone(service: _Service, wanted: int) -> tuple[Status, str]:
     return Status.NOOP, f"was asked to have {wanted} already; {running} run{why}"
 
 
-async def _number(
-    service: _Service, follow: _Follow, wanted: int, was: int, job: Job, late: bool
-) -> tuple[Status, str] | None:
-    tasks = await service.tasks()
+async def _number(service: _Service, follow: _Follow, job: Job, late: bool) -> tuple[Status, str] | None:
+    tasks, wanted = await service.tasks(), follow.wanted
     running = [task for task in tasks if task.status.state == "running"]
     failing = swarm_dialect.failing(follow.target, [task for task in tasks if task.id not in follow.known])
     whole = len(running) == wanted and all(task.desired == "running" for task in running)
     if whole and (wanted == 0 or service.steady()):
-        return Status.DONE, f"from {was} to {wanted}{await service.told()}"
+        return Status.DONE, f"from {follow.was} to {wanted}{await service.told()}"
     if not whole:
         service.unsteady()
     so_far = f"{len(running)} of {wanted} run"
