@@ -6,7 +6,7 @@ SOURCES := benchmarks bot collectors commands core runtimes tests
 PYTEST_ARGS ?= -n auto --dist loadgroup
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --require-hashes
 
-.PHONY: run test check lint format golden bench pictures image lock packages clean help
+.PHONY: run test check lint format golden protos bench pictures image lock packages clean help
 
 help:        ## list the targets
 	@sed -n 's/^\([a-z]*\): .*## /  make \1\t/p' $(MAKEFILE_LIST)
@@ -48,6 +48,9 @@ format: $(VENV)/.dev-stamp         ## ruff's formatter and its safe fixes
 
 golden: $(VENV)/.dev-stamp         ## rewrite the golden files; review the diff
 	GOLDEN=1 $(BIN)/python -m pytest -q tests/unit $(PYTEST_ARGS)
+
+protos: $(VENV)/.dev-stamp         ## generate the messages of runtimes/proto anew
+	@$(BIN)/python -m grpc_tools.protoc -I . --python_out=. --pyi_out=. runtimes/proto/*.proto
 
 bench: $(VENV)/.dev-stamp packages ## side by side with docker-py and the docker CLI, on a private dockerd
 	@$(BIN)/python -m benchmarks

@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import functools
 import http.client
+import json
 import os
 import socket
 import subprocess
@@ -49,6 +50,7 @@ class Stage:
         return {
             **{key: value for key, value in os.environ.items() if not key.startswith(("QUARTERDECK_", "DOCKER_"))},
             "DOCKER_HOST": self.dockerd.url,
+            "QUARTERDECK_ENGINES": json.dumps([{"url": self.dockerd.url}]),
             "DOCKER_CONFIG": str(self.room / "docker"),
             "QUARTERDECK_STATE": str(self.room / "state"),
             "QUARTERDECK_METRICS__LISTEN": "127.0.0.1:0",

@@ -17,7 +17,7 @@ from typing import Any
 
 import msgspec
 
-from bot import claims, grammar, policy
+from bot import claims, grammar, keeping, policy
 from bot.book import Book
 from core import errors
 from core.kept import Claim
@@ -74,7 +74,7 @@ class Desk(Adapter):
 
     @does(desk.Explain)
     async def explain(self, action: desk.Explain, seconds: float) -> desk.Explanation:
-        known = await self._facts(action.target, seconds) if action.target else (None,)
+        known = await self._judged(action.target, seconds) if action.target else []
         decisions = []
         verbs = self._verbs(action.word)
         if not verbs:
@@ -84,7 +84,7 @@ class Desk(Adapter):
             held = policy.stand(self._book.policy, action.who, action.place, verb, risk)
             target = action.target or Ref(engine=desk.DESK, kind=Kind.ENGINE, id=verb, name=verb)
             decision = (
-                policy.strictest(policy.judge(held, target, facts, self._clock()) for facts in known)
+                policy.strictest(policy.judge(held, ref, facts, self._clock()) for ref, facts in known)
                 if action.target is not None
                 else policy.anything(held, target)
             )
@@ -224,21 +224,19 @@ class Desk(Adapter):
                     hint=f"It can be given by {', '.join(policy.granters(held)[:4])}.",
                 )
 
-    async def _facts(self, target: Ref, seconds: float) -> Sequence[Facts | None]:
-        """What is known of a target; of a service, of each of its parts that differ."""
+    async def _judged(self, target: Ref, seconds: float) -> Sequence[tuple[Ref, Facts | None]]:
+        """What is known of a target, as a command's sight would know it."""
         assert self.fleet is not None
         now = self._clock()
         call = Call(id="explain", who="", deadline=now + timedelta(seconds=seconds), invocation="")
+        kept = keeping.Kept(self._book.policy)
         survey = await self.fleet.survey(Query(), call)
-        ours = policy.ours(self._book.policy, survey.rows)
-        if target.kind is Kind.SERVICE:
-            services = await self.fleet.survey_services(Query(), call)
-            return next((row.facts(now, ours) for row in services.rows if row.ref == target), (None,))
-        row = next((row for row in survey.rows if row.ref.id == target.id), None)
-        if row is None:
-            return (None,)
-        facts = row.facts(now)
-        return (replace(facts, protected=True) if row.ref.id in ours else facts,)
+        kept.learn(survey)
+        if target.kind is not Kind.CONTAINER:
+            survey = await self.fleet.survey(Query(kind=target.kind), call)
+        key = (target.engine, target.id)
+        row = next((row for row in survey.rows if (row.ref.engine, row.ref.id) == key), None)
+        return [(target, None)] if row is None else kept.judged(row, target.engine, now)
 
 
 def _wider(own: Selector, wanted: Selector) -> bool:

@@ -21,9 +21,18 @@ from core.model.things import Container
 FACTS_LAST = timedelta(seconds=60)
 # What a bare `*` never covers: who may decide who may.
 NEVER_BY_STAR = "policy."
-# Refused on our own container and on whatever carries the protection label: nobody saws off the branch they sit on.
+# Refused on our own container, on whatever carries the protection label and on what holds one of these: nobody saws off
+# the branch they sit on. A program run in our own container would read our secrets; in any other it can end it.
 PROTECTED_VERBS = frozenset(
-    ("service.scale", *(f"container.{word}" for word in ("stop", "kill", "pause", "remove", "restart")))
+    f"{kind}.{word}"
+    for kind, words in {
+        "container": ("stop", "kill", "pause", "remove", "restart", "exec"),
+        "service": ("scale", "update", "rollback", "remove"),
+        "pod": ("stop", "restart", "pause", "remove"),
+        "node": ("drain",),
+        "unit": ("stop", "restart", "install"),
+    }.items()
+    for word in words
 )
 
 

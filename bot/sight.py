@@ -1,28 +1,32 @@
 """What one asker may see and touch during one command: the Finder given to its plan, and the judge of each target.
 
 It looks once: the rows a plan was made from are the facts it is decided on. What the asker may not list does not exist
-here, in names, candidates and “did you mean” alike.
+here, in names, candidates and “did you mean” alike. Every kind of thing goes the same way: core.model.listings knows
+how it is listed and what of a row is judged. What holds a container of ours or a protected one is protected with it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any
 
 import msgspec
 
-from bot import policy
+from bot import keeping, policy
 from core import errors
-from core.model.actions import Action, DescribeEngine, ListContainers, ListEvents, ListServices, Risk
-from core.model.events import Event
+from core.model import actions, listings
+from core.model.actions import Action, DescribeEngine, ListEvents, Risk
 from core.model.people import Identity, Place
 from core.model.policy import Decision, Policy, Verdict
 from core.model.refs import EngineRef, Facts, Kind, Ref
-from core.model.things import Container, Containers, Service, Services
+from core.model.usage import ReadUsage
 from core.ports import Call, Query
 from runtimes import fleet
+
+# Lists of what happened to things, or of what they use: judged on the things, which are listed for that.
+ABOUT_THINGS = (ListEvents, ReadUsage)
+Key = tuple[EngineRef, Kind, str]
 
 
 class Sight:
@@ -36,142 +40,137 @@ class Sight:
         self._place = place
         self._now = now
         self._stands: dict[str, policy.Stand] = {}
-        self._rows: dict[str, Container] = {}
-        self._ours: set[str] = set()  # ids among all rows seen
-        self._services: dict[Ref, Service] = {}
-        self._looked: dict[tuple[str, str], fleet.Survey[Service]] = {}
+        self._found: dict[Key, Any] = {}
+        self._looked: dict[tuple[Kind, str, str], fleet.Survey] = {}
+        self._kept = keeping.Kept(in_force)
 
     def engines(self, query: Query) -> Sequence[EngineRef]:
         try:
-            return self._fleet.engines(query)
+            found = self._fleet.engines(query)
         except errors.NotFound as error:
             known = [str(runtime.ref) for runtime in self._fleet.runtimes if self._listed(runtime.ref)]
             raise errors.NotFound(error.message, hint=f"Engines here: {', '.join(known)}." if known else "") from None
+        if not query.verb:
+            return found
+        # Where none is allowed one is left, for the refusal that says what is missing; no other is told of.
+        return [engine for engine in found if self._reaches(query.verb, engine)] or found[:1]
 
     async def find(self, query: Query) -> Sequence[Ref]:
         self.engines(query)
-        if query.kind is Kind.SERVICE:
-            return await self._find_services(query)
-        survey = await self._survey(query)
-        rows = fleet.select(query, survey, self._visible)
-        self._rows.update((row.ref.id, row) for row in rows)
+        key = (query.kind, query.host, query.engine)
+        if key not in self._looked:
+            self._looked[key] = await self._survey(query)
+        rows = fleet.select(query, self._looked[key], self._visible)
+        self._know(rows)
         return [row.ref for row in rows]
 
     def decide(self, action: Action[Any], ref: Ref) -> Decision:
+        """Raises EngineError where it cannot be known whether something of ours would end with the thing."""
         stand = self._stand(action.verb, action.risk)
         if action.listing:
             # A list is allowed if any row could be; the rows are then judged one by one.
             return policy.anything(stand, ref)
-        # All a service's parts must be allowed, and the strictest of what is asked for any of them holds.
-        return policy.strictest(policy.judge(stand, ref, facts, self._now) for facts in self._facts(ref))
+        if (requested := action.requested(ref, self._now)) is not None:
+            return policy.judge(stand, ref, requested, self._now)
+        decision = self._strictest(stand, self._judged(ref))
+        if decision.verdict is not Verdict.DENY and action.verb in policy.PROTECTED_VERBS:
+            self._kept.must_know(ref)
+        return decision
 
     async def filter(self, action: Action[Any], value: Any) -> Any:
         """The part of a list the asker may see; None where it is a single thing they may not."""
-        if isinstance(action, ListContainers):
-            stand = self._stand(action.verb, action.risk)
-            if stand.open:
-                return value
-            listed: Containers = value
-            return Containers(
-                rows=tuple(row for row in listed.rows if self._visible(row)), source=listed.source, age=listed.age
-            )
-        if isinstance(action, ListServices):
-            told: Services = value
-            return msgspec.structs.replace(told, rows=tuple(row for row in told.rows if self._shown(row)))
-        if isinstance(action, ListEvents):
-            return await self._seen(action, value)
+        if not action.listing:
+            return value
         if isinstance(action, DescribeEngine):
             # Its own word on its name: the action may hold our guess from before the first contact.
             return value if self._listed(value.ref) else None
-        return value
+        stand = self._stand(action.verb, action.risk)
+        if stand.open:
+            return value
+        if isinstance(action, ABOUT_THINGS):
+            return await self._about_things(action, value, stand)
+        kept = tuple(row for row in value.rows if self._allowed(stand, self._seen_as(row, action.engine)))
+        return msgspec.structs.replace(value, rows=kept)
 
     async def look_again(self, plan: Sequence[Action[Any]]) -> None:
         """Fresh facts for a plan made earlier. Raises Expired when a target is gone: a plan is never moved to whatever
         carries the name now."""
-        touched = [ref for action in plan for ref in action.touches()]
-        if services := [ref for ref in touched if ref.kind is Kind.SERVICE]:
-            await self._look_at_services(services)
-        pinned = [ref for ref in touched if ref.kind is Kind.CONTAINER]
-        if not pinned:
-            return
-        survey = await self._survey(Query(), fresh=True)
-        rows = {row.ref.id: row for row in survey.rows}
-        for ref in pinned:
-            if ref.engine in survey.missing:
-                raise survey.missing[ref.engine]
-            if ref.id not in rows:
+        pinned = [
+            ref
+            for action in plan
+            for ref in action.touches()
+            if ref.kind in listings.LISTS and action.requested(ref, self._now) is None
+        ]
+        for kind in dict.fromkeys(ref.kind for ref in pinned):
+            survey = await self._survey(Query(kind=kind), fresh=True)
+            self._know(survey.rows)
+            there = {_key(row.ref) for row in survey.rows}
+            for ref in pinned:
+                if ref.kind is not kind or _key(ref) in there:
+                    continue
+                if ref.engine in survey.missing:
+                    raise survey.missing[ref.engine]
+                which = f" ({ref.id[:12]})" if kind is Kind.CONTAINER else ""
                 raise errors.Expired(
-                    f"{ref.name} ({ref.id[:12]}) is gone since you asked; nothing was done.",
+                    f"{ref.name}{which} is gone since you asked; nothing was done.",
                     hint="If another took its name, give the command again.",
                 )
-            self._rows[ref.id] = rows[ref.id]
 
-    async def _find_services(self, query: Query) -> Sequence[Ref]:
-        key = (query.host, query.engine)
-        if key not in self._looked:
-            self._looked[key] = await self._survey_services(query)
-        rows = fleet.select_services(query, self._looked[key], self._shown)
-        self._services.update((row.ref, row) for row in rows)
-        return [row.ref for row in rows]
+    async def _about_things(self, action: Action[Any], value: Any, stand: policy.Stand) -> Any:
+        """Rows that each tell of a thing which is listed elsewhere."""
+        events = isinstance(action, ListEvents)
+        told = [(row.subject if events else row.ref, row) for row in (value if events else value.rows)]
+        for kind in {ref.kind for ref, _ in told} & listings.LISTS.keys():
+            survey = await self._fleet.survey(Query(kind=kind), self.call, only=action.engine)
+            self._know(survey.rows)
+        kept = tuple(row for ref, row in told if self._allowed(stand, self._judged(ref)))
+        return kept if events else msgspec.structs.replace(value, rows=kept)
 
-    async def _survey_services(self, query: Query) -> fleet.Survey[Service]:
-        if self._policy.self_ids or self._policy.self_name:
-            await self._survey(Query(), fresh=True)  # which of all containers are ours
-        return await self._fleet.survey_services(query, self.call)
+    async def _survey(self, query: Query, *, fresh: bool = False) -> fleet.Survey:
+        if query.kind in keeping.HOLDERS:
+            # Anywhere: a service's containers are on engines that may not know of services.
+            self._kept.learn(await self._fleet.survey(Query(), self.call, fresh=fresh))
+        survey = await self._fleet.survey(query, self.call, fresh=fresh)
+        if query.kind is Kind.CONTAINER:
+            self._kept.learn(survey)
+        return survey
 
-    async def _look_at_services(self, pinned: Sequence[Ref]) -> None:
-        survey = await self._survey_services(Query())
-        rows = {row.ref: row for row in survey.rows}
-        for ref in pinned:
-            if ref not in rows and ref.engine in survey.missing:
-                raise survey.missing[ref.engine]
-            if ref not in rows:
-                raise errors.Expired(f"{ref.name} is gone since you asked; nothing was done.")
-            self._services[ref] = rows[ref]
+    def _know(self, rows: Iterable[Any]) -> None:
+        self._found.update((_key(row.ref), row) for row in rows if hasattr(row, "ref"))
 
-    def _visible(self, row: Container) -> bool:
-        stand = self._stand(ListContainers.verb, Risk.READ)
-        return stand.open or policy.judge(stand, row.ref, row.facts(self._now), self._now).verdict is not Verdict.DENY
+    def _visible(self, row: Any) -> bool:
+        listed = listings.LISTS[row.ref.kind]
+        return self._allowed(self._stand(listed.verb, listed.risk), self._seen_as(row, row.ref.engine))
 
-    def _shown(self, row: Service) -> bool:
-        stand = self._stand(ListServices.verb, Risk.READ)
-        judged = (policy.judge(stand, row.ref, facts, self._now) for facts in row.facts(self._now))
-        return stand.open or policy.strictest(judged).verdict is not Verdict.DENY
+    def _allowed(self, stand: policy.Stand, judged: Sequence[tuple[Ref, Facts | None]]) -> bool:
+        return stand.open or self._strictest(stand, judged).verdict is not Verdict.DENY
+
+    def _strictest(self, stand: policy.Stand, judged: Sequence[tuple[Ref, Facts | None]]) -> Decision:
+        """All a thing's parts must be allowed, and the strictest of what is asked for any of them holds."""
+        return policy.strictest(policy.judge(stand, ref, facts, self._now) for ref, facts in judged)
+
+    def _reaches(self, verb: str, engine: EngineRef) -> bool:
+        """Whether this may be done to something on that engine."""
+        risk = next(kind.risk for kind in actions.every() if kind.verb == verb)
+        return any(grant.on.reaches(engine) for grant in self._stand(verb, risk).grants)
 
     def _listed(self, engine: EngineRef) -> bool:
         ref = Ref(engine=engine, kind=Kind.ENGINE, id=str(engine), name=str(engine))
-        stand = self._stand(DescribeEngine.verb, DescribeEngine.risk)
-        return policy.judge(stand, ref, None, self._now).verdict is not Verdict.DENY
+        return self._allowed(self._stand(DescribeEngine.verb, DescribeEngine.risk), [(ref, None)])
 
-    def _facts(self, ref: Ref) -> Sequence[Facts | None]:
-        if ref.kind is Kind.SERVICE:
-            found = self._services.get(ref)
-            return (None,) if found is None else found.facts(self._now, self._ours)
-        row = self._rows.get(ref.id)
-        if row is None:
-            return (None,)
-        facts = row.facts(self._now)
-        return (replace(facts, protected=True) if ref.id in self._ours else facts,)
+    def _seen_as(self, row: Any, engine: EngineRef) -> Sequence[tuple[Ref, Facts]]:
+        return listings.judged(row, engine, self._now)
 
-    async def _survey(self, query: Query, *, fresh: bool = False) -> fleet.Survey[Container]:
-        survey = await self._fleet.survey(query, self.call, fresh=fresh)
-        self._ours |= policy.ours(self._policy, survey.rows)
-        return survey
-
-    async def _seen(self, action: ListEvents, events: Sequence[Event]) -> Sequence[Event]:
-        stand = self._stand(action.verb, action.risk)
-        if stand.open:
-            return events
-        survey = await self._survey(Query())
-        self._rows.update((row.ref.id, row) for row in survey.rows)
-        return tuple(
-            event
-            for event in events
-            if policy.judge(stand, event.subject, self._facts(event.subject)[0], self._now).verdict is not Verdict.DENY
-        )
+    def _judged(self, ref: Ref) -> Sequence[tuple[Ref, Facts | None]]:
+        row = self._found.get(_key(ref))
+        return [(ref, None)] if row is None else self._kept.judged(row, ref.engine, self._now)
 
     def _stand(self, verb: str, risk: Risk) -> policy.Stand:
         found = self._stands.get(verb)
         if found is None:
             found = self._stands[verb] = policy.stand(self._policy, self._who, self._place, verb, risk)
         return found
+
+
+def _key(ref: Ref) -> Key:
+    return (ref.engine, ref.kind, ref.id)

@@ -8,6 +8,7 @@ Redacting twice changes nothing.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
@@ -81,6 +82,22 @@ def hide_environment(document: dict[str, Any]) -> dict[str, Any]:
     lines it keeps; returns the document."""
     _walk(document)
     return document
+
+
+def hide_within(document: dict[str, Any]) -> dict[str, Any]:
+    """A copy with every environment hidden, and in all other texts what looks like a secret, by itself or by the name
+    it stands under."""
+    return {key: _within(str(key), value) for key, value in hide_environment(copy.deepcopy(document)).items()}
+
+
+def _within(name: str, value: Any) -> Any:
+    if isinstance(value, str):
+        return _field(name, value)
+    if isinstance(value, dict):
+        return {key: _within(str(key), inner) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [_within(name, inner) for inner in value]
+    return value
 
 
 def _masked(text: str) -> str:

@@ -50,7 +50,10 @@ class Adapter:
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
-        table = dict(cls._table)
+        # Parts of an adapter may be classes of their own: each brings its table.
+        table: dict[type[Action[Any]], str] = {}
+        for part in reversed(cls.__mro__[1:]):
+            table.update(vars(part).get("_table", {}))
         for name, member in vars(cls).items():
             if (action := getattr(member, "__does__", None)) is not None:
                 table[action] = name

@@ -9,64 +9,50 @@ reconnects.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import socket
 import time
 import urllib.parse
-from collections.abc import AsyncIterator, Sequence
-from typing import Any
+from collections.abc import AsyncIterator, Mapping, Sequence
+from typing import Any, ClassVar
 
 import msgspec
 
 from core import errors, redact
 from core.model import actions
 from core.model.events import Event
-from core.model.jobs import Started
 from core.model.refs import EngineRef, Ref
 from core.model.replies import Status
-from core.model.things import Container, Containers, Document, Engine, LogPage, Outcome
-from runtimes import (
-    docker_dialect,
-    docker_logs,
-    docker_serving,
-    engine_dial,
-    engine_http,
-    roll,
-    swarm_wire,
-    transitions,
-)
+from core.model.things import Container, Containers, Document, Outcome
+from runtimes import docker_dialect, docker_serving, engine_dial, engine_http, roll
 from runtimes.adapter import does
-from runtimes.jobs import KEPT_LINES, Job
+from runtimes.docker_about import Info, Telling
+from runtimes.docker_asking import path_of
+from runtimes.docker_exec import Executing
+from runtimes.docker_images import Imaging
+from runtimes.docker_logging import Logging
+from runtimes.docker_parts import Parts
+from runtimes.docker_usage import Using
 
 NEWEST_API, OLDEST_API = (1, 47), (1, 24)
 DESCRIBE_AT_ONCE = 8
-USUAL_ROOT = "/var/lib/docker"
 OWN_SCOPE = urllib.parse.quote('{"scope":["local"]}')
-
-
-class _Info(msgspec.Struct):
-    name: str = msgspec.field(name="Name", default="")
-    id: str = msgspec.field(name="ID", default="")
-    version: str = msgspec.field(name="ServerVersion", default="")
-    root: str = msgspec.field(name="DockerRootDir", default="")
-    system: str = msgspec.field(name="OSType", default="")
-    architecture: str = msgspec.field(name="Architecture", default="")
-    storage: str = msgspec.field(name="Driver", default="")
-    cgroup: str = msgspec.field(name="CgroupVersion", default="")
-    containers: int = msgspec.field(name="Containers", default=0)
-    running: int = msgspec.field(name="ContainersRunning", default=0)
-    swarm: swarm_wire.Local = msgspec.field(name="Swarm", default_factory=swarm_wire.Local)
-
-    def identity(self) -> str:
-        # Up to Docker 20 the id is the machine's, in /etc/docker: two daemons on one machine share it.
-        return self.id if self.root in ("", USUAL_ROOT) else f"{self.id}:{self.root}"
+"""What happens to a Swarm as a whole its own engine tells, once for all its managers."""
 
 
 class _Message(msgspec.Struct):
     message: str = ""
 
 
-class Docker(docker_serving.Serving):
-    """One daemon. `engine_id` is the daemon's own id, the key under which its cursor is kept."""
+class Docker(Telling, Logging, Executing, Imaging, Parts, Using, docker_serving.Serving):
+    """One daemon. `engine_id` is the daemon's own id, the key under which its cursor is kept. `higher`: kinds of other
+    engines watched on the same host; none of those we know keeps its containers in Docker's."""
+
+    nearest: ClassVar[Mapping[str, str]] = {
+        "container.healthcheck": "Docker runs health checks by itself; inspect shows their last results.",
+        "pod.list": "Docker has no pods; services shows which containers belong together.",
+        "namespace.list": "Docker has no namespaces of its own.",
+    }
 
     def __init__(
         self,
@@ -95,14 +81,6 @@ class Docker(docker_serving.Serving):
     def engine_id(self) -> str:
         return self._id
 
-    @property
-    def address(self) -> str:
-        return str(self._http.endpoint)
-
-    async def stream(self, target: str, seconds: float) -> engine_http.Stream:
-        await self._meet(seconds)
-        return await self._http.stream("GET", f"/v{self.api}{target}", deadline=seconds, pause=True)
-
     async def aclose(self) -> None:
         await super().aclose()
         await self._http.aclose()
@@ -114,28 +92,9 @@ class Docker(docker_serving.Serving):
         answer = await self._ask("GET", "/containers/json?all=1", seconds)
         return Containers(rows=self._dialect.listed(answer.body))
 
-    @does(actions.DescribeEngine)
-    async def describe_engine(self, action: actions.DescribeEngine, seconds: float) -> Engine:
-        told = Engine(ref=self.ref, address=str(self._http.endpoint), verbs=tuple(sorted(self.verbs)))
-        try:
-            info = docker_dialect.decode(_Info, (await self._ask("GET", "/info", seconds)).body)
-        except errors.EngineError as error:
-            return msgspec.structs.replace(told, fault=error.say())
-        return msgspec.structs.replace(
-            told,
-            ref=self.ref,
-            version=info.version,
-            api=self.api,
-            system=f"{info.system}/{info.architecture}",
-            storage=info.storage,
-            cgroup=info.cgroup,
-            containers=info.containers,
-            running=info.running,
-        )
-
     @does(actions.InspectContainer)
     async def inspect(self, action: actions.InspectContainer, seconds: float) -> Document:
-        answer = await self._ask("GET", f"/containers/{_id(action.target)}/json", seconds, about=action.target.name)
+        answer = await self._ask("GET", f"/containers/{path_of(action.target)}/json", seconds, about=action.target.name)
         data: dict[str, Any] = docker_dialect.document(answer.body)
         redact.hide_environment(data)
         return Document(ref=action.target, data=data)
@@ -155,89 +114,6 @@ class Docker(docker_serving.Serving):
         async with asyncio.timeout(deadline):
             return dict(await asyncio.gather(*(one(container) for container in ids)))
 
-    @does(actions.ReadLogs)
-    async def read_logs(self, action: actions.ReadLogs, seconds: float) -> LogPage | Started:
-        if action.follow:
-            return self.jobs.begin(action.verb, lambda job: self._follow(action, job), watches=True)
-        ask = {"stdout": "1", "stderr": "1", "timestamps": "1", "tail": str(action.tail)}
-        skip_at, skip = "", 0
-        if action.cursor:
-            skip_at, _, count = action.cursor.partition("/")
-            skip = int(count or 0)
-            ask |= {"since": docker_dialect.since(docker_dialect.nanoseconds(skip_at)), "tail": "all"}
-        elif action.since_ns:
-            ask["since"] = docker_dialect.since(action.since_ns)
-        await self._meet(seconds)
-        target = f"/v{self.api}/containers/{_id(action.target)}/logs?{urllib.parse.urlencode(ask)}"
-        reader = docker_logs.LogReader(action.tail)
-        stream = await self._http.stream("GET", target, deadline=seconds, pause=True)
-        try:
-            async with asyncio.timeout(seconds):
-                if stream.status != 200:
-                    self._refuse(stream.status, await stream.read_all(65_536), action.target.name)
-                async for chunk in stream.chunks():
-                    reader.feed(chunk)
-        except TimeoutError as error:
-            raise errors.TimedOut(
-                f"Reading the logs of {action.target.name} took longer than {seconds:.0f} s.",
-                sent=True,
-                hint="Ask for fewer lines with --tail, or for a shorter time with --since.",
-            ) from error
-        finally:
-            await stream.aclose()
-        reader.finish()
-        lines = []
-        for line in reader.lines:
-            if skip and line.at == skip_at:
-                skip -= 1
-            else:
-                lines.append(line)
-        cursor = action.cursor
-        if lines:
-            # Lines of stdout and stderr overtake each other by microseconds, so the newest need not be the last.
-            last = max(line.at for line in lines)
-            known = int(action.cursor.partition("/")[2] or 0) if last == skip_at else 0
-            cursor = f"{last}/{known + sum(1 for line in lines if line.at == last)}"
-        return LogPage(lines=tuple(lines), cursor=cursor, dropped=reader.dropped)
-
-    async def _follow(self, action: actions.ReadLogs, job: Job) -> Outcome:
-        ask = {"stdout": "1", "stderr": "1", "timestamps": "1", "tail": str(action.tail), "follow": "1"}
-        if action.since_ns:
-            ask["since"] = docker_dialect.since(action.since_ns)
-        await self._meet(10.0)
-        target = f"/v{self.api}/containers/{_id(action.target)}/logs?{urllib.parse.urlencode(ask)}"
-        reader = docker_logs.LogReader(KEPT_LINES)
-        stream = await self._http.stream("GET", target, deadline=10.0, pause=True)
-        try:
-            if stream.status != 200:
-                self._refuse(stream.status, await stream.read_all(65_536), action.target.name)
-            async for chunk in stream.chunks():
-                reader.feed(chunk)
-                job.say(*reader.take())
-        finally:
-            await stream.aclose()
-        reader.finish()
-        job.say(*reader.take())
-        if stream.cut:
-            raise errors.Unreachable(
-                f"{self.ref} broke off the log of {action.target.name}.", hint="Does it still run?"
-            )
-        return Outcome(status=Status.DONE, detail=await self._why_ended(action.target))
-
-    async def _why_ended(self, target: Ref) -> str:
-        """Why a followed log came to its end, as far as the container tells."""
-        try:
-            answer = await self._ask("GET", f"/containers/{_id(target)}/json", 10.0)
-        except errors.NotFound:
-            return f"{target.name} was removed"
-        now = self._dialect.inspected(answer.body)
-        if now.state == "removing":
-            return f"{target.name} was removed"
-        if now.state in transitions.UP:
-            return f"{target.name} was restarted"
-        code = "" if now.exit_code is None else f" with code {now.exit_code}"
-        return f"{target.name} has ended{code}"
-
     @does(actions.ListEvents)
     async def list_events(self, action: actions.ListEvents, seconds: float) -> tuple[Event, ...]:
         # `until` in the past makes the daemon answer from its ring of 256 events and end.
@@ -249,14 +125,10 @@ class Docker(docker_serving.Serving):
 
     async def events(self, since_ns: int | None) -> AsyncIterator[Sequence[Event]]:
         await self._meet(10.0, again=True)
-        # What happens to a Swarm as a whole its own engine tells, once for all its managers.
         since = f"&since={docker_dialect.since(since_ns)}" if since_ns else ""
-        target = f"/v{self.api}/events?filters={OWN_SCOPE}{since}"
-        stream = await self._http.stream("GET", target, deadline=10.0)
-        opened = time.time_ns()
-        try:
-            if stream.status != 200:
-                self._refuse(stream.status, await stream.read_all(65_536), "events")
+        target = f"/events?filters={OWN_SCOPE}{since}"
+        async with self._stream("GET", target, 10.0, about="events", pause=False) as stream:
+            opened = time.time_ns()
             yield ()
             rest = b""
             async for chunk in stream.chunks():
@@ -269,8 +141,6 @@ class Docker(docker_serving.Serving):
                     yield batch
             if stream.overflowed:
                 raise errors.Garbled(f"The events of {self.ref} came faster than they could be read; some were lost.")
-        finally:
-            await stream.aclose()
 
     # ── changing ─────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -301,14 +171,14 @@ class Docker(docker_serving.Serving):
     @does(actions.Remove)
     async def remove(self, action: actions.Remove, seconds: float) -> Outcome:
         began = time.monotonic()
-        target = f"/containers/{_id(action.target)}?force={int(action.force)}&v={int(action.volumes)}"
+        target = f"/containers/{path_of(action.target)}?force={int(action.force)}&v={int(action.volumes)}"
         await self._ask("DELETE", target, seconds, about=action.target.name)
         return Outcome(status=Status.DONE, took=time.monotonic() - began)
 
     async def _change(self, target: Ref, path: str, seconds: float, *, already: str = "") -> Outcome:
         began = time.monotonic()
         try:
-            answer = await self._ask("POST", f"/containers/{_id(target)}/{path}", seconds, about=target.name)
+            answer = await self._ask("POST", f"/containers/{path_of(target)}/{path}", seconds, about=target.name)
         except errors.Rejected as error:
             # Some refusals only say that there was nothing to do: "Container … is already paused", "… is not paused".
             if already and already.removeprefix("was ") in error.text:
@@ -322,8 +192,20 @@ class Docker(docker_serving.Serving):
     def _words(self) -> docker_dialect.Dialect:
         return self._dialect
 
+    def _endpoint(self) -> engine_http.Endpoint:
+        return self._http.endpoint
+
+    @property
+    def address(self) -> str:
+        return str(self._http.endpoint)
+
+    async def stream(self, target: str, seconds: float) -> engine_http.Stream:
+        """For its Swarm: the answer to a GET as it comes, whatever its status."""
+        await self._meet(seconds)
+        return await self._http.stream("GET", f"/v{self.api}{target}", deadline=seconds, pause=True)
+
     async def _ask(
-        self, method: str, target: str, seconds: float, *, about: str = "", body: Any = None
+        self, method: str, target: str, seconds: float, *, about: str = "", what: str = "container", body: Any = None
     ) -> engine_http.Response:
         ends = time.monotonic() + seconds
         await self._meet(seconds)
@@ -331,11 +213,41 @@ class Docker(docker_serving.Serving):
             method,
             f"/v{self.api}{target}",
             deadline=max(0.05, ends - time.monotonic()),
-            body=msgspec.json.encode(body) if body is not None else b"" if method == "POST" else None,
+            body=_payload(method, body),
         )
         if answer.status >= 400:
-            self._refuse(answer.status, answer.body, about)
+            self._refuse(answer.status, answer.body, about, what)
         return answer
+
+    @contextlib.asynccontextmanager
+    async def _stream(
+        self,
+        method: str,
+        target: str,
+        seconds: float,
+        *,
+        about: str = "",
+        what: str = "container",
+        body: Any = None,
+        headers: Mapping[str, str] | None = None,
+        pause: bool = True,
+    ) -> AsyncIterator[engine_http.Stream]:
+        ends = time.monotonic() + seconds
+        await self._meet(seconds)
+        stream = await self._http.stream(
+            method,
+            f"/v{self.api}{target}",
+            deadline=max(0.05, ends - time.monotonic()),
+            body=_payload(method, body),
+            headers=headers,
+            pause=pause,
+        )
+        try:
+            if stream.status != 200:
+                self._refuse(stream.status, await stream.read_all(65_536), about, what)
+            yield stream
+        finally:
+            await stream.aclose()
 
     async def _meet(self, seconds: float, *, again: bool = False) -> None:
         """Learns who the daemon is and which API to speak. `again`: it may be another one since we last met."""
@@ -357,8 +269,8 @@ class Docker(docker_serving.Serving):
                     " DOCKER_CERT_PATH.",
                 )
             if answer.status >= 400:
-                self._refuse(answer.status, answer.body, "info")
-            info = docker_dialect.decode(_Info, answer.body)
+                self._refuse(answer.status, answer.body, "", "")
+            info = docker_dialect.decode(Info, answer.body)
             spoken = docker_dialect.api_version(answer.headers.get("api-version", "1.41"))
             if spoken < OLDEST_API:
                 version = f"{spoken[0]}.{spoken[1]}"
@@ -372,21 +284,24 @@ class Docker(docker_serving.Serving):
                 self.api = ""  # not before it is known to be nobody else
                 self._roll.enter(str(self._http.endpoint), info.identity(), ref)
             self.api, self.version, self._id = f"{speak[0]}.{speak[1]}", info.version, info.identity()
+            self.memory_of_machine = info.memory
             if ref != self._ref:
                 self._ref = ref
                 self._dialect = docker_dialect.Dialect(ref)
             self._heard_of_itself(info.swarm)
 
-    def _refuse(self, status: int, body: bytes, about: str) -> None:
+    def _refuse(self, status: int, body: bytes, about: str, what: str) -> None:
         try:
             text = msgspec.json.decode(body, type=_Message).message
         except msgspec.DecodeError:
             text = body[:256].decode("utf-8", "replace")
         if status == 404:
-            said = f"{about} is gone: {self.ref} has no such container." if about else text.strip()
+            said = f"{about} is gone: {self.ref} has no such {what}." if about else text.strip()
             raise errors.NotFound(said or f"{self.ref} has no such thing.")
         raise errors.Rejected(status, text.strip())
 
 
-def _id(ref: Ref) -> str:
-    return urllib.parse.quote(ref.id, safe="")
+def _payload(method: str, body: Any) -> bytes | None:
+    if body is not None:
+        return msgspec.json.encode(body)
+    return b"" if method == "POST" else None

@@ -23,6 +23,12 @@ from core import errors
 from runtimes.http_wire import Endpoint
 
 BACKLOG_PAUSE = 0.01
+# By a word of a socket's path: what starts the engine behind it.
+_STARTED_BY = {
+    "podman": "systemctl start podman.socket",
+    "containerd": "systemctl start containerd",
+    "crio": "systemctl start crio",
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -135,7 +141,7 @@ def explain(endpoint: Endpoint, error: OSError) -> errors.Unreachable:
 
 
 def _explain_unix(path: str, error: OSError) -> errors.Unreachable:
-    start = "systemctl start podman.socket" if "podman" in path else "systemctl start docker"
+    start = next((cure for word, cure in _STARTED_BY.items() if word in path), "systemctl start docker")
     if isinstance(error, FileNotFoundError | NotADirectoryError):
         return errors.Unreachable(
             f"There is no engine socket at {path}.",

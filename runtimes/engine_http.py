@@ -99,8 +99,10 @@ class Client:
         deadline: float,
         max_buffer: int = 8 << 20,
         pause: bool = False,
+        head: bool = True,
     ) -> Stream:
-        """Send a request on a connection of its own; comes back when the response has begun, within `deadline` seconds.
+        """Send a request on a connection of its own; comes back when the response has begun, within `deadline` seconds,
+        or without `head` when the request has left: some engines begin a response only with the first they have to say.
 
         More than `max_buffer` unread bytes end the stream as overflowed, or, with `pause`, stop the reading until the
         consumer has caught up (right for a log, wrong for events). The caller closes the stream. Raises as `request`.
@@ -113,7 +115,8 @@ class Client:
                 if method not in REPEATABLE and self._line.blind:
                     await self._ping(connection)
                 connection.begin(payload, method, max_buffer, Full.PAUSE if pause else Full.DROP)
-                await self._told(connection, connection.reach(Goal.HEAD))
+                if head:
+                    await self._told(connection, connection.reach(Goal.HEAD))
         except BaseException as error:
             if connection is not None:
                 connection.abort()
@@ -210,14 +213,20 @@ class Client:
 class Stream:
     """The body of one response as it arrives. Iterating, or `read`, has no deadline of its own: silence may be right.
 
-    Cancelling a read loses nothing; one reader at a time. `cut`: the body ended before its end. `overflowed`: the
-    consumer fell behind, and what it had not read is gone.
+    Cancelling a read loses nothing; one reader at a time. `status` is 0 until the response has begun. `cut`: the body
+    ended before its end. `overflowed`: the consumer fell behind, and what it had not read is gone.
     """
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
-        self.status = connection.parser.status
-        self.headers: Mapping[str, str] = connection.parser.headers
+
+    @property
+    def status(self) -> int:
+        return self._connection.parser.status
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        return self._connection.parser.headers
 
     @property
     def cut(self) -> bool:

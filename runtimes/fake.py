@@ -6,151 +6,37 @@ real ones do. Its memory of events is a ring of 256, like Docker's.
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
-import hashlib
-import time
-from collections import deque
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from typing import ClassVar
 
 import msgspec
 
 from core import errors
 from core.model import actions
-from core.model.events import Event, EventKind, Origin
+from core.model.events import EventKind
 from core.model.jobs import Started
-from core.model.refs import EngineRef, Kind, Ref
+from core.model.refs import Ref
 from core.model.replies import Status
-from core.model.things import Container, Containers, Document, Engine, LogLine, LogPage, Outcome, Service, Services
+from core.model.things import Container, Containers, Document, Engine, LogPage, Outcome, Services
 from runtimes import fake_services, services, status, transitions
 from runtimes.adapter import does
-from runtimes.jobs import Job, Working
-
-RING = 256
-WORDS = {
-    EventKind.CREATED: "create",
-    EventKind.STARTED: "start",
-    EventKind.DIED: "die",
-    EventKind.OOM: "oom",
-    EventKind.HEALTH: "health_status",
-    EventKind.PAUSED: "pause",
-    EventKind.UNPAUSED: "unpause",
-    EventKind.RENAMED: "rename",
-    EventKind.UPDATED: "update",
-    EventKind.RESTARTED: "restart",
-    EventKind.STOPPED: "stop",
-    EventKind.KILLED: "kill",
-    EventKind.REMOVED: "destroy",
-}
-_STEP_NS = 1_000
+from runtimes.fake_cluster import Cluster
+from runtimes.fake_engine import RING
+from runtimes.fake_images import Images
+from runtimes.fake_inside import Inside
+from runtimes.fake_pods import Pods
+from runtimes.fake_units import Units
+from runtimes.jobs import Job
 
 
-class FakeRuntime(Working):
-    """`now` is its clock in seconds; two events never have the same time."""
+class FakeRuntime(Images, Pods, Cluster, Units, Inside):
+    """All its parts, and what is done to containers and services."""
 
-    def __init__(
-        self, host: str = "fake", *, allow: Sequence[str] = (), now: Callable[[], float] = time.time, kind: str = "fake"
-    ) -> None:
-        super().__init__(EngineRef(host=host, kind=kind), allow=allow)
-        self.containers: dict[str, Container] = {}
-        self.logs: dict[str, list[LogLine]] = {}
-        self.swarm: list[Service] = []
-        """Services of a Swarm it is a manager of; scaling one takes no time."""
-        self.ring: deque[Event] = deque(maxlen=RING)
-        self.reachable = True
-        self.slow = 0.0
-        self.asked: list[str] = []
-        self.engine_id = f"{kind}-{host}"
-        self._now = now
-        self._last_ns = self._made = 0
-        self._told = True
-        self._moved = asyncio.Event()
-        self._readers: list[asyncio.Queue[Event | None]] = []
-
-    # ── levers ───────────────────────────────────────────────────────────────────────────────────────────────────
-
-    def add(
-        self,
-        name: str,
-        *,
-        image: str = "busybox:1",
-        labels: dict[str, str] | None = None,
-        start: bool = True,
-        log: Iterable[str] = (),
-    ) -> Ref:
-        self._made += 1
-        thing = hashlib.sha256(f"{self.engine_id}/{self._made}".encode()).hexdigest()
-        ref = Ref(engine=self.ref, kind=Kind.CONTAINER, id=thing, name=name)
-        self.containers[ref.id] = Container(
-            ref=ref,
-            image=image,
-            image_id="sha256:" + "1" * 64,
-            command="sleep 3600",
-            state="created",
-            status="",
-            created_at=self._now(),
-            labels=labels or {},
-            restarts=0,
-            oom_killed=False,
-        )
-        self.logs[ref.id] = []
-        self.happen(EventKind.CREATED, ref)
-        if start:
-            self.happen(EventKind.STARTED, ref)
-        for text in log:
-            self.say(ref, text)
-        return ref
-
-    def say(self, ref: Ref, text: str, stream: str = "stdout") -> None:
-        self.logs[ref.id].append(LogLine(at=f"{self._tick():020d}", stream=stream, text=text))
-        self._move()
-
-    def happen(self, kind: EventKind, ref: Ref, *, action: str = "", **attrs: str) -> Event:
-        """Something happens to a container, and is told unless within `untold`."""
-        known = self.containers[ref.id]
-        event = Event(
-            at_ns=self._tick(),
-            kind=kind,
-            subject=ref,
-            origin=Origin.LIVE,
-            type="container",
-            action=action or WORDS[kind],
-            attrs={"image": known.image, **attrs},
-        )
-        if kind is EventKind.REMOVED:
-            del self.containers[ref.id]
-        else:
-            self.containers[ref.id] = transitions.after(known, event)
-        if self._told:
-            self.tell(event)
-        self._move()
-        return event
-
-    def tell(self, *told: Event) -> None:
-        for event in told:
-            self.ring.append(event)
-            for reader in self._readers:
-                reader.put_nowait(event)
-
-    @contextlib.contextmanager
-    def untold(self) -> Iterator[None]:
-        """What happens within is in no stream and no ring."""
-        self._told = False
-        try:
-            yield
-        finally:
-            self._told = True
-
-    def cut(self) -> None:
-        """Ends all streams, as a restarting daemon or an impatient proxy does; followed logs if it is not reachable."""
-        self._move()
-        for reader in self._readers:
-            reader.put_nowait(None)
-
-    @property
-    def streams(self) -> int:
-        return len(self._readers)
+    nearest: ClassVar[Mapping[str, str]] = {
+        "pod.list": "Its containers are listed by: ps",
+        "node.list": "It is alone, and described by: engines",
+    }
 
     # ── the port ─────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -169,6 +55,8 @@ class FakeRuntime(Working):
             system="linux/x86_64",
             storage="memory",
             cgroup="2",
+            runtime="runfake 1.0",
+            events=f"ring of {RING}",
             containers=len(self.containers),
             running=up,
         )
@@ -178,10 +66,6 @@ class FakeRuntime(Working):
         await self._answer("list", seconds)
         now = self._now()
         return Containers(rows=tuple(_listed(row, now) for row in self.containers.values()))
-
-    async def describe(self, ids: Sequence[str], deadline: float) -> dict[str, Container | None]:
-        await self._answer("describe", deadline)
-        return {thing: self.containers.get(thing) for thing in ids}
 
     @does(actions.InspectContainer)
     async def inspect(self, action: actions.InspectContainer, seconds: float) -> Document:
@@ -231,25 +115,6 @@ class FakeRuntime(Working):
             if row.state not in transitions.UP:
                 return Outcome(status=Status.DONE, detail=f"{name} has ended with code {row.exit_code or 0}")
             await moved.wait()
-
-    @does(actions.ListEvents)
-    async def list_events(self, action: actions.ListEvents, seconds: float) -> tuple[Event, ...]:
-        await self._answer("events", seconds)
-        return tuple([event for event in self.ring if event.at_ns >= action.since_ns][-action.limit :])
-
-    async def events(self, since_ns: int | None) -> AsyncIterator[Sequence[Event]]:
-        await self._answer("subscribe", 10.0)
-        reader: asyncio.Queue[Event | None] = asyncio.Queue()
-        self._readers.append(reader)
-        try:
-            replay = [event for event in self.ring if since_ns is not None and event.at_ns >= since_ns]
-            yield ()
-            if replay:
-                yield [msgspec.structs.replace(event, origin=Origin.REPLAY) for event in replay]
-            while (event := await reader.get()) is not None:
-                yield [event]
-        finally:
-            self._readers.remove(reader)
 
     @does(actions.Start)
     async def start(self, action: actions.Start, seconds: float) -> Outcome:
@@ -321,30 +186,6 @@ class FakeRuntime(Working):
         for kind in steps:
             self.happen(kind, row.ref, **({"exit_code": "143"} if kind is EventKind.DIED else {}))
         return Outcome(status=Status.DONE)
-
-    def _find(self, target: Ref) -> Container:
-        row = self.containers.get(target.id)
-        if row is None:
-            raise errors.NotFound(f"{target.name} is gone: {self.ref} has no such container.")
-        return row
-
-    async def _answer(self, what: str, seconds: float) -> None:
-        self.asked.append(what)
-        if self.slow:
-            await asyncio.sleep(min(self.slow, seconds))
-            if self.slow > seconds:
-                raise errors.TimedOut(f"{self.ref} did not answer within {seconds:.0f} s.", sent=True)
-        if not self.reachable:
-            raise errors.Unreachable(f"{self.ref} does not answer.", hint="Is it running?")
-
-    def _move(self) -> None:
-        """Wakes those who follow a log."""
-        self._moved.set()
-        self._moved = asyncio.Event()
-
-    def _tick(self) -> int:
-        self._last_ns = max(int(self._now() * 1e9), self._last_ns + _STEP_NS)
-        return self._last_ns
 
 
 def _listed(row: Container, now: float) -> Container:

@@ -17,10 +17,10 @@ from runtimes import recipes, services, transitions
 from runtimes.jobs import Job
 
 if TYPE_CHECKING:
-    from runtimes.fake import FakeRuntime
+    from runtimes.fake_engine import FakeEngine
 
 
-def scaling(engine: FakeRuntime, action: actions.Scale) -> Callable[[Job], Awaitable[Outcome]]:
+def scaling(engine: FakeEngine, action: actions.Scale) -> Callable[[Job], Awaitable[Outcome]]:
     if services.is_compose(action.target):
         return lambda job: recipes.scale(Steps(engine), action.target, action.replicas, float(action.timeout), job)
 
@@ -40,7 +40,7 @@ def scaling(engine: FakeRuntime, action: actions.Scale) -> Callable[[Job], Await
 
 
 class Steps:
-    def __init__(self, engine: FakeRuntime) -> None:
+    def __init__(self, engine: FakeEngine) -> None:
         self._engine = engine
 
     async def replicas(self, project: str, service: str, seconds: float) -> Sequence[Container]:
@@ -67,7 +67,7 @@ class Steps:
 
 
 class _Like:
-    def __init__(self, engine: FakeRuntime, first: Container) -> None:
+    def __init__(self, engine: FakeEngine, first: Container) -> None:
         self._engine, self._first = engine, first
 
     def name(self, number: int) -> str:

@@ -1,30 +1,74 @@
-"""What a word means among things: containers and services in, those that are meant out; pure.
+"""What a word means among things of one kind: rows in, those that are meant out; pure.
 
 What somebody typed in full never means another thing. For containers, the first of these that fits: a container's exact
 name; its whole id; a service in full (`shop/web`, `shop_web`); a project or a service's own name; the beginning of one
 container's name; the beginning of an id. A project or service means all its containers, `shop/` is surely the project,
 and a word that is both a project and another one's service is refused with both spellings. Globs select many; with a
 slash they are held against `project/service`. For services: the name in full, its id, its own name within a project,
-the beginning of one; a project is none. `@engine` and `#id` narrow any of it.
+the beginning of one; a project is none. For everything else: a name in full, the whole id, the beginning of a name, the
+beginning of an id; an image also goes by `repository:tag` in any spelling, by its digest, and by its repository, which
+means `latest` or the only one there is. `@engine` and `#id` narrow any of it.
 """
 
 from __future__ import annotations
 
 import difflib
 import fnmatch
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import TypeVar
+from typing import Any, TypeVar
+
+import msgspec
 
 from core import errors
-from core.model import things
-from core.model.refs import EngineRef, Ref
+from core.model import image_names, listings, things
+from core.model.images import Image
+from core.model.refs import EngineRef, Kind, Ref
 from core.model.things import Container, Service
 
-Thing = TypeVar("Thing", Container, Service)
+Thing = TypeVar("Thing")
 Missing = Mapping[EngineRef, errors.QuarterdeckError]
 SHORTEST_ID = 4
 GLOB_CHARACTERS = frozenset("*?[")
 NO_CONTAINERS = "Of a compose service without a container left only its compose file knows: docker compose up."
+
+# The command that shows what there is of a kind.
+LOOKS = {
+    Kind.CONTAINER: "ps -a",
+    Kind.SERVICE: "services",
+    Kind.IMAGE: "images",
+    Kind.POD: "pods",
+    Kind.NODE: "nodes",
+    Kind.UNIT: "units",
+}
+_DIGEST = re.compile(r"([^@#]*@)?sha256:[0-9a-f]+")
+
+
+def meant(kind: Kind, words: Sequence[str], rows: Sequence[Any], missing: Missing) -> Sequence[Any]:
+    """Raises NotFound with what was close, Ambiguous, or Unreachable where an engine did not say."""
+    match kind:
+        case Kind.CONTAINER:
+            return containers(words, rows, missing)
+        case Kind.SERVICE:
+            return services(words, rows, missing)
+    chosen: dict[Ref, Any] = {}
+    for word in words:
+        name, pinned, pool = _narrowed(word, rows)
+        if not name:
+            found: Sequence[Any] = _one(word, pool) if pinned else ()
+        elif GLOB_CHARACTERS & set(name):
+            found = _images_like(name, pool) if kind is Kind.IMAGE else _like(name, pool)
+        else:
+            found = _images_named(word, name, pool) if kind is Kind.IMAGE else _named(word, name, pool)
+        if not found:
+            close = _close(word, {text for row in rows for text in (row.ref.name, *getattr(row, "tags", ()))})
+            raise _silent(word, missing) or errors.NotFound(f"There is no {kind} “{word}”.", hint=close or look(kind))
+        chosen |= {row.ref: row for row in found if row.ref not in chosen}
+    return tuple(chosen.values())
+
+
+def look(kind: Kind) -> str:
+    return f"See what there is with: {LOOKS[kind]}" if kind in LOOKS else ""
 
 
 def containers(words: Sequence[str], rows: Sequence[Container], missing: Missing) -> Sequence[Container]:
@@ -79,22 +123,96 @@ def groups(row: Container) -> tuple[str, ...]:
     return tuple(filter(None, (row.project, row.group)))
 
 
-def placed(engine: EngineRef, pattern: str) -> bool:
-    """`docker`, `docker/host7`, `host7`, `docker/host7/rootless`; globs allowed."""
-    words = (engine.kind, engine.host, f"{engine.kind}/{engine.host}", str(engine))
-    return any(fnmatch.fnmatchcase(text, pattern) for text in words)
-
-
-def _narrowed(word: str, rows: Sequence[Thing]) -> tuple[str, str, Sequence[Thing]]:
+def _narrowed(word: str, rows: Sequence[Any]) -> tuple[str, str, Sequence[Any]]:
     """The name in a word, the id it is pinned to, and the rows that `@engine` and `#id` leave."""
-    name, at, place = word.partition("@")
+    # The @ of `busybox@sha256:…` is part of a name.
+    digest = found[0] if (found := _DIGEST.match(word)) else ""
+    name, at, place = word[len(digest) :].partition("@")
     place, sharp, pinned = place.partition("#") if at else (place, "", "")
     if not at:
         name, sharp, pinned = name.partition("#")
-    pool = [row for row in rows if placed(row.ref.engine, place)] if place else rows
+    pool = [row for row in rows if row.ref.engine.placed(place)] if place else rows
     if sharp:
-        pool = [row for row in pool if row.ref.id.startswith(pinned)]
-    return name, pinned, pool
+        pool = [row for row in pool if _begins(row, pinned)]
+    return digest + name, pinned, pool
+
+
+def _like(pattern: str, pool: Sequence[Any]) -> Sequence[Any]:
+    return [row for row in pool if any(fnmatch.fnmatchcase(text, pattern) for text in listings.words(row))]
+
+
+def _named(word: str, name: str, pool: Sequence[Any]) -> Sequence[Any]:
+    return (
+        _one(word, [row for row in pool if name in listings.words(row)])
+        or _one(word, [row for row in pool if row.ref.id == name])
+        or _one(word, [row for row in pool if any(text.startswith(name) for text in listings.words(row))])
+        or _one(word, [row for row in pool if len(name) >= SHORTEST_ID and _begins(row, name)])
+    )
+
+
+def _images_named(word: str, name: str, pool: Sequence[Image]) -> Sequence[Image]:
+    """The image under the tag it was called by, or under its id: to take one tag away is not to take the image."""
+    for means in (_is_tag, _is_latest, _is_repository, _ends_path, _begins_tag):
+        tagged = [(row, next((tag for tag in _tags(row) if means(tag, name)), "")) for row in pool]
+        if found := [_called(row, tag) for row, tag in tagged if tag]:
+            return _one(word, found)
+        if means is _is_tag and (found := [_by_id(row) for row in pool if row.ref.id == name or _is_digest(row, name)]):
+            return _one(word, found)
+    bare = name.removeprefix("sha256:")
+    return _one(word, [_by_id(row) for row in pool if len(bare) >= SHORTEST_ID and _begins(row, bare)])
+
+
+def _images_like(pattern: str, pool: Sequence[Image]) -> Sequence[Image]:
+    tagged = [
+        _called(row, tag)
+        for row in pool
+        for tag in _tags(row)
+        if any(fnmatch.fnmatchcase(text, pattern) for text in image_names.spellings(tag))
+    ]
+    return tagged or [row for row in pool if any(fnmatch.fnmatchcase(text, pattern) for text in row.digests)]
+
+
+def _is_tag(tag: str, name: str) -> bool:
+    return name in image_names.spellings(tag)
+
+
+def _is_latest(tag: str, name: str) -> bool:
+    return f"{name}:latest" in image_names.spellings(tag)
+
+
+def _is_repository(tag: str, name: str) -> bool:
+    return any(image_names.split(text)[0] == name for text in image_names.spellings(tag))
+
+
+def _ends_path(tag: str, name: str) -> bool:
+    return f"/{tag}".endswith(f"/{name}") or f"/{image_names.split(tag)[0]}".endswith(f"/{name}")
+
+
+def _begins_tag(tag: str, name: str) -> bool:
+    return tag.startswith(name) or image_names.familiar(tag).startswith(name)
+
+
+def _is_digest(row: Image, name: str) -> bool:
+    """`repository@sha256:…` in any spelling, or `sha256:…` alone."""
+    return any(name in (text, text.partition("@")[2]) for told in row.digests for text in image_names.spellings(told))
+
+
+def _tags(row: Image) -> Sequence[str]:
+    return row.tags or (row.ref.name,)
+
+
+def _called(row: Image, tag: str) -> Image:
+    return row if row.ref.name == tag else msgspec.structs.replace(row, ref=msgspec.structs.replace(row.ref, name=tag))
+
+
+def _by_id(row: Image) -> Image:
+    """The image as a whole, with all its tags."""
+    return _called(row, row.ref.id.removeprefix("sha256:")[:12])
+
+
+def _begins(row: Any, id_prefix: str) -> bool:
+    known: str = row.ref.id
+    return known.removeprefix("sha256:").startswith(id_prefix.removeprefix("sha256:"))
 
 
 def _containers_named(word: str, name: str, pool: Sequence[Container]) -> Sequence[Container]:
@@ -150,11 +268,19 @@ def _services_named(word: str, name: str, pool: Sequence[Service]) -> Sequence[S
 
 def _one(word: str, found: Sequence[Thing]) -> Sequence[Thing]:
     if len(found) > 1:
-        same_name = len({row.ref.name for row in found}) < len(found)
-        raise errors.Ambiguous(
-            word, [f"{row.ref.name}@{row.ref.engine}" if same_name else row.ref.name for row in found]
-        )
+        raise errors.Ambiguous(word, _candidates(found))
     return found
+
+
+def _candidates(found: Sequence[Any]) -> Sequence[str]:
+    """What to type for each of several: its name where that is enough, else with its namespace, engine or id."""
+    spelled = (
+        [row.ref.name for row in found],
+        [listings.words(row)[-1] if row.ref.kind is Kind.POD else row.ref.name for row in found],
+        [f"{row.ref.name}@{row.ref.engine}" for row in found],
+    )
+    told = next((names for names in spelled if len(set(names)) == len(found)), None)
+    return told or [str(row.ref) for row in found]
 
 
 def _container_glob(pattern: str, row: Container) -> bool:

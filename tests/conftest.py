@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from tests.registry import Registry, private_registry
 from tests.support import Dockerd, Valkey, private_dockerd
 
 # Otherwise pytest-asyncio makes a loop on the side that nobody closes, which warnings-as-errors then reports.
@@ -49,6 +50,32 @@ def own_dockerd() -> Iterator[Dockerd]:
     """A dockerd of this test alone, to stop, kill and start again."""
     with private_dockerd() as daemon:
         yield daemon
+
+
+@pytest.fixture(scope="session")
+def _shared_registry() -> Iterator[Registry]:
+    with private_registry() as registry:
+        yield registry
+
+
+@pytest.fixture
+def registry(_shared_registry: Registry) -> Registry:
+    """This worker's registry, up. What tests put there stays: they name their images apart."""
+    if _shared_registry.process is None or _shared_registry.process.poll() is not None:
+        _shared_registry.start()
+    return _shared_registry
+
+
+@pytest.fixture(scope="session")
+def _shared_locked_registry() -> Iterator[Registry]:
+    with private_registry(locked=True) as registry:
+        yield registry
+
+
+@pytest.fixture
+def locked_registry(_shared_locked_registry: Registry) -> Registry:
+    """A registry that lets in only those who know its password."""
+    return _shared_locked_registry
 
 
 @pytest.fixture

@@ -13,11 +13,12 @@ import pkgutil
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, ClassVar, Generic, TypeVar
 
 from core import model
 from core.model.events import Event
-from core.model.refs import EngineRef, Kind, Ref
+from core.model.refs import EngineRef, Facts, Kind, Ref
 from core.model.things import Containers, Document, Engine, Executed, Outcome, Services
 
 R_co = TypeVar("R_co", covariant=True)
@@ -42,6 +43,11 @@ class Action(Generic[R_co]):
     def touches(self) -> Sequence[Ref]:
         """Everything this acts on; each is decided and the strictest verdict wins."""
         return (Ref(engine=self.engine, kind=Kind.ENGINE, id=str(self.engine), name=str(self.engine)),)
+
+    def requested(self, ref: Ref, at: datetime) -> Facts | None:
+        """Of something this is about to make: what is asked for it to be, which it is decided on. None: `ref` is there
+        already, and what it is decides."""
+        return None
 
     def patience(self) -> float:
         """Seconds this may take before it counts as timed out."""

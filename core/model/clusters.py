@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, ClassVar
 
 import msgspec
 
 from core.model.actions import Action, On, Risk
-from core.model.refs import Facts, Ref
-from core.model.things import Document, Outcome
+from core.model.refs import Facts, Kind, Ref
+from core.model.things import STACK_LABEL, SWARM_NODE_LABEL, Container, Document, Outcome
 
 
 class Node(msgspec.Struct, frozen=True, gc=False):
@@ -33,6 +33,9 @@ class Node(msgspec.Struct, frozen=True, gc=False):
 
     def facts(self, at: datetime) -> Facts:
         return Facts(labels=self.labels, state=self.state, at=at)
+
+    def holds(self, container: Container) -> bool:
+        return container.labels.get(SWARM_NODE_LABEL) == self.ref.id
 
 
 class Nodes(msgspec.Struct, frozen=True):
@@ -80,6 +83,11 @@ class Stack(msgspec.Struct, frozen=True, gc=False):
     networks: tuple[str, ...] = ()
     secrets: tuple[str, ...] = ()
     configs: tuple[str, ...] = ()
+    kind: ClassVar[Kind] = Kind.STACK
+
+    def facts(self, at: datetime) -> tuple[Facts, ...]:
+        """One for each different set of labels its services carry."""
+        return tuple(Facts(labels=labels, project=self.name, at=at) for labels in self.labels or ({},))
 
 
 class Stacks(msgspec.Struct, frozen=True):
@@ -174,6 +182,13 @@ class CreateService(Action[Outcome]):
     environment: tuple[tuple[str, str], ...] = ()
     ports: tuple[tuple[int, int, str], ...] = ()
     networks: tuple[str, ...] = ()
+
+    def touches(self) -> Sequence[Ref]:
+        return (Ref(engine=self.engine, kind=Kind.SERVICE, id=self.name, name=self.name),)
+
+    def requested(self, ref: Ref, at: datetime) -> Facts | None:
+        labels = dict(self.labels)
+        return Facts(labels=labels, image=self.image, project=labels.get(STACK_LABEL), service=self.name, at=at)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

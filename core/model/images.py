@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 import msgspec
 
+from core.model import image_names
 from core.model.actions import Action, On, Risk
-from core.model.refs import Facts, Ref
+from core.model.refs import EngineRef, Facts, Kind, Ref
 from core.model.things import Document, Outcome
 
 DANGLING = "<none>"
@@ -31,6 +32,17 @@ class Image(msgspec.Struct, frozen=True, gc=False):
 
     def facts(self, at: datetime) -> Facts:
         return Facts(labels=self.labels, image=self.ref.name, at=at)
+
+    @property
+    def words(self) -> tuple[str, ...]:
+        """What it is called in full, whoever says it: each tag and digest, in every spelling."""
+        told = (self.ref.name, *self.tags, *self.digests)
+        return tuple(dict.fromkeys(word for name in told for word in image_names.spellings(name)))
+
+    @property
+    def called(self) -> tuple[Ref, ...]:
+        """Itself under each of its tags: what is done to it is done to all of them, so all must be allowed."""
+        return tuple(msgspec.structs.replace(self.ref, name=tag) for tag in self.tags) or (self.ref,)
 
 
 class Images(msgspec.Struct, frozen=True):
@@ -53,12 +65,18 @@ class InspectImage(On[Document]):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PullImage(Action[Any]):
     """Fetches `image` (`repository[:tag]` or `repository@digest`; no tag means `latest`) as a job whose outcome names
-    its digest. `timeout`: seconds for all of it."""
+    its digest. `timeout`: seconds for all of it. What it touches is that one name on that engine."""
 
     verb = "image.pull"
     risk = Risk.CHANGE
     image: str
     timeout: int = 600
+
+    def touches(self) -> Sequence[Ref]:
+        return (_named(self.engine, self.image),)
+
+    def requested(self, ref: Ref, at: datetime) -> Facts | None:
+        return Facts(image=ref.name, at=at, labels_known=False)
 
     def patience(self) -> float:
         return self.timeout + 30.0
@@ -78,11 +96,17 @@ class PushImage(On[Any]):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TagImage(On[Outcome]):
-    """`tag`: the further name, `repository[:tag]`."""
+    """`tag`: the further name, `repository[:tag]`, which has to be allowed as well."""
 
     verb = "image.tag"
     risk = Risk.CHANGE
     tag: str
+
+    def touches(self) -> Sequence[Ref]:
+        return (self.target, _named(self.engine, self.tag))
+
+    def requested(self, ref: Ref, at: datetime) -> Facts | None:
+        return None if ref == self.target else Facts(image=ref.name, at=at, labels_known=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,3 +120,9 @@ class RemoveImage(On[Outcome]):
 
     def patience(self) -> float:
         return 60.0
+
+
+def _named(engine: EngineRef, name: str) -> Ref:
+    """A name that an engine is to have an image for: the same one however it is spelled."""
+    name = image_names.wanted(name)
+    return Ref(engine=engine, kind=Kind.IMAGE, id=name, name=name)

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from typing import ClassVar
 
 import msgspec
 
 from core.model.actions import Action, On, Risk
-from core.model.refs import Facts, Ref
+from core.model.refs import Facts, Kind, Ref
 from core.model.things import Document, Outcome
 
 
@@ -56,6 +57,10 @@ class Namespace(msgspec.Struct, frozen=True, gc=False):
     images: int
     labels: Mapping[str, str] = {}
     owner: str = ""
+    kind: ClassVar[Kind] = Kind.NAMESPACE
+
+    def facts(self, at: datetime) -> Facts:
+        return Facts(labels=self.labels, at=at)
 
 
 class Namespaces(msgspec.Struct, frozen=True):

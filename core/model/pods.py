@@ -10,7 +10,7 @@ import msgspec
 
 from core.model.actions import Action, On, Risk
 from core.model.refs import Facts, Ref
-from core.model.things import Document, Outcome
+from core.model.things import Container, Document, Outcome
 
 
 class Pod(msgspec.Struct, frozen=True, gc=False):
@@ -29,6 +29,14 @@ class Pod(msgspec.Struct, frozen=True, gc=False):
 
     def facts(self, at: datetime) -> Facts:
         return Facts(labels=self.labels, state=self.state, project=self.namespace or None, at=at)
+
+    @property
+    def words(self) -> tuple[str, ...]:
+        """What it is called in full: its name, in Kubernetes also `namespace/name`."""
+        return (self.ref.name, *([f"{self.namespace}/{self.ref.name}"] if self.namespace else []))
+
+    def holds(self, container: Container) -> bool:
+        return container.ref.engine == self.ref.engine and container.ref.id in self.members
 
 
 class Pods(msgspec.Struct, frozen=True):

@@ -29,26 +29,62 @@ class Ask(enum.StrEnum):
 
 VERDICT_OF = {Ask.CONFIRM: Verdict.CONFIRM, Ask.APPROVE: Verdict.APPROVE, Ask.DENY: Verdict.DENY}
 
-# Named sets of verbs that config and chat may grant by name; config adds its own under `roles:`.
-ROLES: Mapping[str, tuple[str, ...]] = {
-    "viewer": ("container.list", "container.inspect", "container.logs", "event.list", "service.list", "engine.list"),
-    "operator": (
-        "container.list",
-        "container.inspect",
-        "container.logs",
-        "event.list",
-        "service.list",
-        "engine.list",
-        "container.start",
-        "container.stop",
-        "container.restart",
-        "container.pause",
-        "container.unpause",
-        "container.kill",
-        "service.scale",
-    ),
-    "admin": ("*", "policy.*"),
-}
+# Named sets of verbs that config and chat may grant by name; config adds its own under `roles:`. Left to admins and
+# grants that name them are the verbs that reach further than the thing they are about: `container.exec` (whoever runs a
+# program in a container is root in it, and reads its secrets and all it mounts), `image.push`, `image.tag` and
+# `service.update` (which code runs where), `unit.install` (files on the host, started at boot), `swarm.*`, and whatever
+# makes or removes.
+VIEWER = (
+    "container.list",
+    "container.inspect",
+    "container.logs",
+    "container.stats",
+    "event.list",
+    "service.list",
+    "service.inspect",
+    "service.logs",
+    "task.list",
+    "stack.list",
+    "node.list",
+    "node.inspect",
+    "pod.list",
+    "pod.inspect",
+    "image.list",
+    "image.inspect",
+    "network.list",
+    "network.inspect",
+    "volume.list",
+    "volume.inspect",
+    "namespace.list",
+    "unit.list",
+    "engine.list",
+    "engine.info",
+)
+OPERATOR = (
+    *VIEWER,
+    "container.start",
+    "container.stop",
+    "container.restart",
+    "container.pause",
+    "container.unpause",
+    "container.kill",
+    "container.healthcheck",
+    "service.scale",
+    "service.rollback",
+    "pod.start",
+    "pod.stop",
+    "pod.restart",
+    "pod.pause",
+    "pod.unpause",
+    "node.drain",
+    "node.activate",
+    "unit.draft",
+    "unit.start",
+    "unit.stop",
+    "unit.restart",
+    "image.pull",
+)
+ROLES: Mapping[str, tuple[str, ...]] = {"viewer": VIEWER, "operator": OPERATOR, "admin": ("*", "policy.*")}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -15,6 +15,8 @@ from datetime import datetime
 
 import msgspec
 
+from core.model import image_names
+
 
 class Kind(enum.StrEnum):
     ENGINE = "engine"
@@ -27,6 +29,8 @@ class Kind(enum.StrEnum):
     TASK = "task"
     POD = "pod"
     UNIT = "unit"
+    STACK = "stack"
+    NAMESPACE = "namespace"
     DESK = "desk"
 
 
@@ -40,6 +44,14 @@ class EngineRef(msgspec.Struct, frozen=True, gc=False):
     def __str__(self) -> str:
         return f"{self.kind}/{self.host}" if self.name == "default" else f"{self.kind}/{self.host}/{self.name}"
 
+    def placed(self, pattern: str) -> bool:
+        """Whether `pattern` means it: its kind, host or name, `kind/host`, `kind/name`, `host/name` or all of it; globs
+        allowed. `default` is nobody's name."""
+        words = [self.kind, self.host, f"{self.kind}/{self.host}", str(self)]
+        if self.name != "default":
+            words += [self.name, f"{self.kind}/{self.name}", f"{self.host}/{self.name}"]
+        return any(fnmatch.fnmatchcase(word, pattern) for word in words)
+
 
 class Ref(msgspec.Struct, frozen=True, gc=False):
     """One thing on one engine. `id` is the engine's full id; `name` is what people call it."""
@@ -50,12 +62,18 @@ class Ref(msgspec.Struct, frozen=True, gc=False):
     name: str
 
     def __str__(self) -> str:
-        return f"{self.name}@{self.engine}#{self.id[:12]}"
+        where = f"{self.name}@{self.engine}"
+        return where if self.id == self.name else f"{where}#{self.id.removeprefix('sha256:')[:12]}"
+
+    def names(self) -> tuple[str, ...]:
+        """What a pattern over names is held against: an image goes by every spelling of its name."""
+        return image_names.spellings(self.name) if self.kind is Kind.IMAGE else (self.name,)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Facts:
-    """What policy and rules may look at for one Ref. `at` is when the engine last said so."""
+    """What policy and rules may look at for one Ref. `at` is when the engine last said so. `labels_known`: False where
+    it may carry labels that nobody has seen yet, such as an image still to be pulled."""
 
     labels: Mapping[str, str] = field(default_factory=dict)
     image: str = ""
@@ -64,6 +82,7 @@ class Facts:
     service: str | None = None
     protected: bool = False
     at: datetime | None = None
+    labels_known: bool = True
 
 
 def glob(pattern: str) -> re.Pattern[str]:
@@ -76,8 +95,9 @@ class Selector:
     """A pattern over things; every part given must match, an absent part matches all.
 
     `engine` is a glob over the engine's kind and over `kind/host`; `host`, `name`, `project` and `service` are globs;
-    `labels` are (name, glob) pairs. A part that needs facts (labels, project, service) cannot be judged without them:
-    `judge` then answers None, which a grant reads as no and a guard as yes.
+    `labels` are (name, glob) pairs. An image's name is `repository:tag`, and one of Docker Hub is met in each of its
+    spellings. A part that needs facts (labels, project, service) cannot be judged without them: `judge` then answers
+    None, which a grant reads as no and a guard as yes.
     """
 
     engine: str = ""
@@ -93,18 +113,21 @@ class Selector:
     def needs_facts(self) -> bool:
         return bool(self.project or self.service or self.labels)
 
-    def judge(self, ref: Ref, facts: Facts | None) -> bool | None:
-        engine = ref.engine
+    def reaches(self, engine: EngineRef) -> bool:
+        """Whether it could match anything on this engine."""
         if self.engine and not (
             fnmatch.fnmatchcase(engine.kind, self.engine) or fnmatch.fnmatchcase(str(engine), self.engine)
         ):
             return False
-        if self.host and not fnmatch.fnmatchcase(engine.host, self.host):
+        return not self.host or fnmatch.fnmatchcase(engine.host, self.host)
+
+    def judge(self, ref: Ref, facts: Facts | None) -> bool | None:
+        if not self.reaches(ref.engine):
             return False
         if ref.kind is Kind.ENGINE:
             # An engine as a whole has no name, project or labels a pattern over its things could match.
             return not (self.name or self.needs_facts())
-        if self.name and not fnmatch.fnmatchcase(ref.name, self.name):
+        if self.name and not any(fnmatch.fnmatchcase(name, self.name) for name in ref.names()):
             return False
         if not self.needs_facts():
             return True
@@ -114,6 +137,8 @@ class Selector:
             return False
         if self.service and not fnmatch.fnmatchcase(facts.service or "", self.service):
             return False
+        if self.labels and not facts.labels_known:
+            return None
         labels = facts.labels
         return all(key in labels and fnmatch.fnmatchcase(labels[key], want) for key, want in self.labels)
 

@@ -3,7 +3,7 @@ document."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -15,10 +15,12 @@ STATES = ("created", "running", "paused", "restarting", "removing", "exited", "d
 HEALTHS = ("starting", "healthy", "unhealthy")
 
 # Labels by which engines' front ends group containers: docker compose, podman-compose and quadlet (same labels), swarm.
-PROJECT_LABELS = ("com.docker.compose.project", "com.docker.stack.namespace", "io.podman.compose.project")
+STACK_LABEL = "com.docker.stack.namespace"
+PROJECT_LABELS = ("com.docker.compose.project", STACK_LABEL, "io.podman.compose.project")
 SERVICE_LABELS = ("com.docker.compose.service", "com.docker.swarm.service.name", "io.podman.compose.service")
 ONE_OFF_LABEL = "com.docker.compose.oneoff"
 SWARM_SERVICE_LABEL = "com.docker.swarm.service.id"
+SWARM_NODE_LABEL = "com.docker.swarm.node.id"
 # A container that carries this label is never stopped, killed, paused, restarted or removed by Quarterdeck.
 PROTECTED_LABEL = "quarterdeck.protected"
 
@@ -151,20 +153,23 @@ class Service(msgspec.Struct, frozen=True):
     def short(self) -> str:
         return self.service.removeprefix(f"{self.project}_") if self.project else self.service
 
-    def facts(self, at: datetime, self_ids: Collection[str] = ()) -> tuple[Facts, ...]:
-        """One for each different set of labels. It is protected where one of its containers is, or is one of ours."""
-        ours = any(member in self_ids for member in self.members)
+    def facts(self, at: datetime) -> tuple[Facts, ...]:
+        """One for each different set of labels. It is protected where one of its containers is."""
         return tuple(
             Facts(
                 labels=labels,
                 image=self.image,
                 project=self.project,
                 service=self.service,
-                protected=ours or any(map(protected, self.labels)),
+                protected=any(map(protected, self.labels)),
                 at=at,
             )
             for labels in self.labels or ({},)
         )
+
+    def holds(self, container: Container) -> bool:
+        # A Swarm's has its containers on the engines of many nodes.
+        return container.ref.id in self.members
 
 
 class Services(msgspec.Struct, frozen=True):

@@ -9,7 +9,7 @@ import msgspec
 
 from core.model.actions import Action, On, Risk
 from core.model.refs import Facts, Ref
-from core.model.things import Outcome
+from core.model.things import Container, Outcome
 
 
 class Unit(msgspec.Struct, frozen=True, gc=False):
@@ -30,6 +30,14 @@ class Unit(msgspec.Struct, frozen=True, gc=False):
 
     def facts(self, at: datetime) -> Facts:
         return Facts(state=self.active, service=self.ref.name, at=at)
+
+    @property
+    def words(self) -> tuple[str, ...]:
+        """What it is called in full: with or without what systemd puts behind it."""
+        return (self.ref.name, *([bare] if (bare := self.ref.name.removesuffix(".service")) != self.ref.name else []))
+
+    def holds(self, container: Container) -> bool:
+        return container.ref.engine == self.ref.engine and container.ref.name == self.container
 
 
 class Units(msgspec.Struct, frozen=True):

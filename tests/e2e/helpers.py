@@ -35,6 +35,8 @@ class Bot:
         self.env = {
             **{key: value for key, value in os.environ.items() if not key.startswith("QUARTERDECK_")},
             "DOCKER_HOST": engine_url,
+            # This engine alone, whatever else is found on the machine.
+            "QUARTERDECK_ENGINES": json.dumps([{"url": engine_url}]),
             "QUARTERDECK_STATE": str(self.state),
             "QUARTERDECK_METRICS__LISTEN": "127.0.0.1:0",
             "NO_COLOR": "1",
@@ -45,6 +47,12 @@ class Bot:
 
     def command(self, *words):
         return [str(EXECUTABLE), *words] if EXECUTABLE.exists() else [sys.executable, "-m", "bot.cli", *words]
+
+    def watch(self, *engines):
+        """These engines, as `engines` of a configuration file has them; none: what is found."""
+        self.env.pop("QUARTERDECK_ENGINES", None)
+        if engines:
+            (self.root / "quarterdeck.yaml").write_text(json.dumps({"engines": list(engines)}))
 
     def call(self, *words, code=0, **more):
         done = subprocess.run(

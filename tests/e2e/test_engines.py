@@ -5,17 +5,12 @@ import json
 from pathlib import Path
 
 import pytest
-import yaml
 
 from tests.e2e.helpers import free_port, get, series
 from tests.remote import Authority, private_sshd
 from tests.support import private_dockerd, wait_for
 
 pytestmark = pytest.mark.engine
-
-
-def configure(bot, *engines):
-    (bot.root / "quarterdeck.yaml").write_text(yaml.safe_dump({"engines": list(engines)}))
 
 
 def rows(bot, line):
@@ -39,7 +34,7 @@ def sshd(tmp_path_factory):
 def test_a_running_bot_with_two_engines_outlives_the_death_of_one(deck, dockerd, far, sshd):
     dockerd.run("near-web")
     far.run("far-web")
-    configure(deck, {"url": dockerd.url}, {"url": sshd.url(far.socket), "ssh": sshd.files})
+    deck.watch({"url": dockerd.url}, {"url": sshd.url(far.socket), "ssh": sshd.files})
     deck.up()
     wait_for("both streams", lambda: deck.series("stream_up", host="far7") == 1)
     deck.deck("ada", "ps --host far7")
@@ -69,7 +64,7 @@ def test_a_running_bot_with_two_engines_outlives_the_death_of_one(deck, dockerd,
 def test_a_single_command_knows_far_hosts_by_their_own_names(bot, dockerd, far, sshd):
     dockerd.run("near-web")
     far.run("far-web")
-    configure(bot, {"url": dockerd.url}, {"url": sshd.url(far.socket), "ssh": sshd.files})
+    bot.watch({"url": dockerd.url}, {"url": sshd.url(far.socket), "ssh": sshd.files})
     assert [row["NAME"] for row in rows(bot, "ps --host far7")] == ["far-web"]
     assert {row["NAME"] for row in rows(bot, "ps")} == {"near-web", "far-web"}
     assert [(row["ENGINE"], row["STATE"]) for row in rows(bot, "engines far?")] == []  # one engine, told as fields
@@ -99,7 +94,7 @@ def test_a_docker_context_and_dockers_own_variables_lead_to_a_daemon_behind_tls(
         for part, file in ours.items():
             (pems / f"{part}.pem").write_bytes(Path(file).read_bytes())
         bot.env["HOME"] = str(home)
-        configure(bot, {"url": dockerd.url}, {"context": "staging"})
+        bot.watch({"url": dockerd.url}, {"context": "staging"})
         assert [row["NAME"] for row in rows(bot, "ps --host far7")] == ["far-web"]
         assert "(context staging)" in bot.call("check")
         (bot.root / "quarterdeck.yaml").unlink()
@@ -115,19 +110,19 @@ def test_a_docker_context_and_dockers_own_variables_lead_to_a_daemon_behind_tls(
 
 
 def test_check_tells_what_is_wrong_or_dangerous_about_engines(bot, dockerd):
-    configure(bot, {"url": "tcp://host7:2375"})
+    bot.watch({"url": "tcp://host7:2375"})
     done = bot.start("check")
     done.wait(30)
     assert "WITHOUT TLS: whoever can reach that port is root on host7" in done.log.read_text()
     assert done.returncode == 0
     bot.env["HOME"] = str(bot.root)
-    configure(bot, {"context": "nowhere"})
+    bot.watch({"context": "nowhere"})
     for words in (["check"], ["run"], ["do", "ps"]):
         done = bot.start(*words)
         assert done.wait(30) == 78
         assert "engines.0: There is no docker context “nowhere”" in done.log.read_text()
     (bot.root / "link.sock").symlink_to(dockerd.socket)
-    configure(bot, {"url": dockerd.url}, {"url": f"unix://{bot.root}/link.sock", "name": "again"})
+    bot.watch({"url": dockerd.url}, {"url": f"unix://{bot.root}/link.sock", "name": "again"})
     done = bot.start("check")
     assert done.wait(30) == 78
     assert "are one engine; every event would count twice" in done.log.read_text()
@@ -136,7 +131,7 @@ def test_check_tells_what_is_wrong_or_dangerous_about_engines(bot, dockerd):
 def test_one_engine_by_two_addresses_is_watched_once(bot, dockerd, sshd):
     port = free_port()
     two_ways = {"url": sshd.url(dockerd.socket), "ssh": sshd.files, "name": "again"}
-    configure(bot, {"url": dockerd.url}, two_ways)
+    bot.watch({"url": dockerd.url}, two_ways)
     dockerd.run("web")
     process = bot.start("run", port=port)
     wait_for("the second to be refused", lambda: "every event would count twice" in process.log.read_text())
@@ -149,7 +144,7 @@ def test_one_engine_by_two_addresses_is_watched_once(bot, dockerd, sshd):
 
 
 def test_a_bot_killed_leaves_no_ssh_behind(bot, dockerd, sshd):
-    configure(bot, {"url": sshd.url(dockerd.socket), "ssh": sshd.files})
+    bot.watch({"url": sshd.url(dockerd.socket), "ssh": sshd.files})
     process = bot.start("run", port=(port := free_port()))
     wait_for("readiness", lambda: get(port, "/readyz")[0] == 200)
     assert len(sshd.clients()) == 1

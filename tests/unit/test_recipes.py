@@ -69,6 +69,43 @@ asyncio.run(main())
     assert done.stdout.endswith("True\n")
 
 
+def test_an_engine_is_one_file_and_one_line_of_the_registry(tmp_path):
+    for package in PACKAGES:
+        shutil.copytree(ROOT / package, tmp_path / package, ignore=shutil.ignore_patterns("__pycache__"))
+    text = (ROOT / "docs/recipes.md").read_text()
+    (code,) = re.findall(r"```python3\n(.*?)```", text, re.DOTALL)
+    (line,) = re.findall(r"```registry\n(.*?)```", text, re.DOTALL)
+    (tmp_path / "runtimes/shelf.py").write_text(code)
+    table = tmp_path / "runtimes/registry.py"
+    before = table.read_text()
+    table.write_text(before.replace("KINDS: Mapping[str, Known] = {\n", "KINDS: Mapping[str, Known] = {\n" + line))
+    assert table.read_text() != before
+    shelf = tmp_path / "shelf"
+    shelf.mkdir()
+    (shelf / "c1.json").write_text('{"name": "web", "image": "busybox:1", "state": "running"}')
+    (tmp_path / "quarterdeck.yaml").write_text(
+        f"state: {tmp_path}/state\nengines: [{{kind: shelf, url: 'file://{shelf}'}}]\n"
+    )
+
+    def do(*words, code=0):
+        command = [sys.executable, "-c", "from bot.cli import main; main()", "do", "--json", *words]
+        done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+        assert done.returncode == code, done.stdout + done.stderr
+        return done.stdout
+
+    assert '"web"' in do("ps")
+    assert "shelf/" in do("engines")
+    assert "keeps the logs too" in do("logs web", code=2)
+    found = subprocess.run(
+        [sys.executable, "-c", "from runtimes import discovery; import sys; print(discovery.discover({}, sys.argv[1]))", tmp_path],
+        cwd=tmp_path, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert "shelf" not in found.stdout
+    (tmp_path / "run/shelf").mkdir(parents=True)
+    found = subprocess.run(found.args, cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert "kind='shelf'" in found.stdout
+
+
 @pytest.mark.looptime
 async def test_what_outlives_a_call_is_a_method_that_begins_a_job():
     (code,) = re.findall(r"```py\n(.*?)```", (ROOT / "docs/recipes.md").read_text(), re.DOTALL)

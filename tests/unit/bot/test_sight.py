@@ -139,7 +139,7 @@ async def test_looking_again_is_fresh_and_never_moves_a_plan_to_another_thing_of
         yard.one.happen(EventKind.DIED, yard.web, exit_code="0")
     await view.look_again(plan)
     assert view.decide(plan[0], yard.web).verdict is Verdict.ALLOW
-    assert view._facts(yard.web)[0].state == "exited"
+    assert view._judged(yard.web)[0][1].state == "exited"
     yard.one.happen(EventKind.REMOVED, yard.web)
     yard.one.add("web", labels={"env": "dev"})
     with pytest.raises(errors.Expired, match=r"web \(.{12}\) is gone") as caught:

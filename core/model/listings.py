@@ -1,0 +1,81 @@
+"""What all lists have in common: which action lists a kind of thing, and what permission looks at in one of its rows.
+
+A new kind is one line of `LISTS`; its list holds `rows`, and a row has a `ref` (or a `name` and a `kind`, where it is
+nothing one acts on) and tells its `facts`. Beyond these a row may say its `words` (all it is called in full), what it
+is `called` (itself under each of several names) and what it `holds` (containers that end with it).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from core.model import things
+from core.model.actions import Action, ListContainers, ListServices
+from core.model.clusters import ListNodes, ListStacks, ListTasks
+from core.model.images import ListImages
+from core.model.parts import ListNamespaces, ListNetworks, ListVolumes
+from core.model.pods import ListPods
+from core.model.refs import EngineRef, Facts, Kind, Ref
+from core.model.units import ListUnits
+
+LISTS: Mapping[Kind, type[Action[Any]]] = {
+    Kind.CONTAINER: ListContainers,
+    Kind.SERVICE: ListServices,
+    Kind.IMAGE: ListImages,
+    Kind.POD: ListPods,
+    Kind.NODE: ListNodes,
+    Kind.TASK: ListTasks,
+    Kind.STACK: ListStacks,
+    Kind.UNIT: ListUnits,
+    Kind.NETWORK: ListNetworks,
+    Kind.VOLUME: ListVolumes,
+    Kind.NAMESPACE: ListNamespaces,
+}
+# A Swarm's: several engines may tell of the same one.
+CLUSTERED = frozenset({Kind.NODE, Kind.TASK})
+
+
+def asking(kind: Kind, engine: EngineRef, *, fresh: bool = False) -> Action[Any]:
+    """The action that lists things of this kind. `fresh`: the engine itself is asked."""
+    if kind is Kind.CONTAINER:
+        return ListContainers(engine=engine, fresh=fresh)
+    return LISTS[kind](engine=engine)
+
+
+def once(kind: Kind, rows: Iterable[Any]) -> Sequence[Any]:
+    """Each thing once, though several engines may tell of it."""
+    if kind is Kind.SERVICE:
+        return things.once(rows)
+    if kind in CLUSTERED:
+        kept: dict[str, Any] = {}
+        for row in rows:
+            kept.setdefault(row.ref.id, row)
+        return list(kept.values())
+    return list(rows)
+
+
+def ref(row: Any, engine: EngineRef) -> Ref:
+    """Which thing a row of this engine's list is about."""
+    found: Ref | None = getattr(row, "ref", None)
+    return found or Ref(engine=engine, kind=row.kind, id=row.name, name=row.name)
+
+
+def words(row: Any) -> tuple[str, ...]:
+    """What it is called in full."""
+    found: tuple[str, ...] | None = getattr(row, "words", None)
+    return found or (row.ref.name,)
+
+
+def judged(row: Any, engine: EngineRef, at: datetime) -> Sequence[tuple[Ref, Facts]]:
+    """All that must be allowed for the row to be: under each of its names, with each different set of its facts."""
+    told = row.facts(at)
+    refs: Sequence[Ref] = getattr(row, "called", ()) or (ref(row, engine),)
+    return [(one, facts) for one in refs for facts in ((told,) if isinstance(told, Facts) else told)]
+
+
+def holds(row: Any, containers: Iterable[things.Container]) -> bool:
+    """Whether one of these containers ends when the thing does."""
+    holding = getattr(row, "holds", None)
+    return holding is not None and any(map(holding, containers))

@@ -1,0 +1,47 @@
+"""The one way all parts of Docker ask their daemon; runtimes.docker knows how."""
+
+from __future__ import annotations
+
+import abc
+import urllib.parse
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from typing import Any
+
+from core.model.refs import Ref
+from core.model.things import Container
+from runtimes import docker_dialect, engine_http
+from runtimes.jobs import Working
+
+
+class Asking(Working, abc.ABC):
+    @abc.abstractmethod
+    def _words(self) -> docker_dialect.Dialect: ...
+
+    @abc.abstractmethod
+    async def _ask(
+        self, method: str, target: str, seconds: float, *, about: str = "", what: str = "container", body: Any = None
+    ) -> engine_http.Response:
+        """One exchange; raises NotFound (of `about`, a `what`), Rejected and the other EngineErrors."""
+
+    @abc.abstractmethod
+    def _stream(
+        self,
+        method: str,
+        target: str,
+        seconds: float,
+        *,
+        about: str = "",
+        what: str = "container",
+        body: Any = None,
+        headers: Mapping[str, str] | None = None,
+        pause: bool = True,
+    ) -> AbstractAsyncContextManager[engine_http.Stream]:
+        """A response as it arrives, `seconds` to its begin. Raises as `_ask` where it is a refusal."""
+
+    @abc.abstractmethod
+    async def describe(self, ids: Sequence[str], deadline: float) -> dict[str, Container | None]: ...
+
+
+def path_of(ref: Ref) -> str:
+    return urllib.parse.quote(ref.id, safe="")

@@ -1,0 +1,54 @@
+"""The part of Docker that knows networks and volumes."""
+
+from __future__ import annotations
+
+import abc
+import time
+
+from core import redact
+from core.model import parts
+from core.model.refs import Ref
+from core.model.replies import Status
+from core.model.things import Document, Outcome
+from runtimes import docker_dialect, docker_parts_dialect
+from runtimes.adapter import does
+from runtimes.docker_asking import Asking, path_of
+
+
+class Parts(Asking, abc.ABC):
+    @does(parts.ListNetworks)
+    async def list_networks(self, action: parts.ListNetworks, seconds: float) -> parts.Networks:
+        answer = await self._ask("GET", "/networks", seconds)
+        return parts.Networks(rows=docker_parts_dialect.networks(self.ref, answer.body))
+
+    @does(parts.InspectNetwork)
+    async def inspect_network(self, action: parts.InspectNetwork, seconds: float) -> Document:
+        return await self._document("networks", "network", action.target, seconds)
+
+    @does(parts.RemoveNetwork)
+    async def remove_network(self, action: parts.RemoveNetwork, seconds: float) -> Outcome:
+        return await self._take_away("networks", "network", action.target, seconds)
+
+    @does(parts.ListVolumes)
+    async def list_volumes(self, action: parts.ListVolumes, seconds: float) -> parts.Volumes:
+        answer = await self._ask("GET", "/volumes", seconds)
+        return parts.Volumes(rows=docker_parts_dialect.volumes(self.ref, answer.body))
+
+    @does(parts.InspectVolume)
+    async def inspect_volume(self, action: parts.InspectVolume, seconds: float) -> Document:
+        return await self._document("volumes", "volume", action.target, seconds)
+
+    @does(parts.RemoveVolume)
+    async def remove_volume(self, action: parts.RemoveVolume, seconds: float) -> Outcome:
+        return await self._take_away("volumes", "volume", action.target, seconds)
+
+    async def _document(self, place: str, what: str, target: Ref, seconds: float) -> Document:
+        answer = await self._ask("GET", f"/{place}/{path_of(target)}", seconds, about=target.name, what=what)
+        # Mount options of a volume may hold the password of a share.
+        data = redact.hide_within(docker_dialect.document(answer.body))
+        return Document(ref=target, data=data)
+
+    async def _take_away(self, place: str, what: str, target: Ref, seconds: float) -> Outcome:
+        began = time.monotonic()
+        await self._ask("DELETE", f"/{place}/{path_of(target)}", seconds, about=target.name, what=what)
+        return Outcome(status=Status.DONE, took=time.monotonic() - began)

@@ -1,0 +1,198 @@
+"""The parts of libpod's answers that we read, as msgspec structs named in our words; whatever else is in them is left.
+
+`null` stands for an empty list or map nearly everywhere, and what an older Podman does not know is missing.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+# ── events ───────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+class Attributes(msgspec.Struct, gc=False):
+    name: str = ""
+    image: str = ""
+    network: str = ""
+    code: str = msgspec.field(name="containerExitCode", default="")
+    exit_code: str = msgspec.field(name="exitCode", default="")
+
+
+class Actor(msgspec.Struct, gc=False):
+    id: str = msgspec.field(name="ID", default="")
+    attributes: Attributes = msgspec.field(name="Attributes", default_factory=Attributes)
+
+
+class Event(msgspec.Struct, gc=False):
+    """A line of the API. `cause` and `message`: an error told with status 200."""
+
+    type: str = msgspec.field(name="Type", default="")
+    action: str = msgspec.field(name="Action", default="")
+    actor: Actor = msgspec.field(name="Actor", default_factory=Actor)
+    at_ns: int = msgspec.field(name="timeNano", default=0)
+    health: str = msgspec.field(name="HealthStatus", default="")
+    cause: str = ""
+    message: str = ""
+
+
+class Logged(msgspec.Struct, gc=False):
+    """A line of the event file."""
+
+    type: str = msgspec.field(name="Type", default="")
+    action: str = msgspec.field(name="Status", default="")
+    id: str = msgspec.field(name="ID", default="")
+    name: str = msgspec.field(name="Name", default="")
+    image: str = msgspec.field(name="Image", default="")
+    network: str = msgspec.field(name="Network", default="")
+    at: str = msgspec.field(name="Time", default="")
+    code: int | None = msgspec.field(name="ContainerExitCode", default=None)
+    health: str = msgspec.field(name="health_status", default="")
+
+
+# ── containers ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+class Port(msgspec.Struct, gc=False):
+    inside: int = msgspec.field(name="container_port", default=0)
+    outside: int = msgspec.field(name="host_port", default=0)
+    ip: str = msgspec.field(name="host_ip", default="")
+    proto: str = msgspec.field(name="protocol", default="tcp")
+    span: int = msgspec.field(name="range", default=1)
+
+
+class Listed(msgspec.Struct):
+    id: str = msgspec.field(name="Id")
+    names: list[str] | None = msgspec.field(name="Names", default=None)
+    image: str = msgspec.field(name="Image", default="")
+    image_id: str = msgspec.field(name="ImageID", default="")
+    command: list[str] | None = msgspec.field(name="Command", default=None)
+    created: str = msgspec.field(name="Created", default="")
+    state: str = msgspec.field(name="State", default="")
+    status: str = msgspec.field(name="Status", default="")
+    started: float = msgspec.field(name="StartedAt", default=0)
+    ended: float = msgspec.field(name="ExitedAt", default=0)
+    exit_code: int = msgspec.field(name="ExitCode", default=0)
+    ports: list[Port] | None = msgspec.field(name="Ports", default=None)
+    labels: dict[str, str] | None = msgspec.field(name="Labels", default=None)
+
+
+class Health(msgspec.Struct, gc=False):
+    status: str = msgspec.field(name="Status", default="")
+
+
+class State(msgspec.Struct, gc=False):
+    status: str = msgspec.field(name="Status", default="")
+    exit_code: int = msgspec.field(name="ExitCode", default=0)
+    oom_killed: bool = msgspec.field(name="OOMKilled", default=False)
+    started: str = msgspec.field(name="StartedAt", default="")
+    finished: str = msgspec.field(name="FinishedAt", default="")
+    health: Health | None = msgspec.field(name="Health", default=None)
+
+
+class Config(msgspec.Struct):
+    labels: dict[str, str] | None = msgspec.field(name="Labels", default=None)
+    command: list[str] | None = msgspec.field(name="Cmd", default=None)
+
+
+class Binding(msgspec.Struct):
+    ip: str = msgspec.field(name="HostIp", default="")
+    port: str = msgspec.field(name="HostPort", default="")
+
+
+class Network(msgspec.Struct):
+    ports: dict[str, list[Binding] | None] | None = msgspec.field(name="Ports", default=None)
+
+
+class Inspected(msgspec.Struct):
+    id: str = msgspec.field(name="Id")
+    name: str = msgspec.field(name="Name", default="")
+    created: str = msgspec.field(name="Created", default="")
+    path: str = msgspec.field(name="Path", default="")
+    args: list[str] | None = msgspec.field(name="Args", default=None)
+    image: str = msgspec.field(name="ImageName", default="")
+    image_id: str = msgspec.field(name="Image", default="")
+    restarts: int = msgspec.field(name="RestartCount", default=0)
+    state: State = msgspec.field(name="State", default_factory=State)
+    config: Config = msgspec.field(name="Config", default_factory=Config)
+    network: Network = msgspec.field(name="NetworkSettings", default_factory=Network)
+
+
+# ── the engine ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+class IdMap(msgspec.Struct):
+    inside: int = msgspec.field(name="container_id", default=0)
+    outside: int = msgspec.field(name="host_id", default=0)
+
+
+class IdMaps(msgspec.Struct):
+    users: list[IdMap] | None = msgspec.field(name="uidmap", default=None)
+
+
+class Security(msgspec.Struct):
+    rootless: bool = False
+
+
+class OciRuntime(msgspec.Struct):
+    name: str = ""
+    version: str = ""
+
+
+class Host(msgspec.Struct):
+    hostname: str = ""
+    os: str = ""
+    arch: str = ""
+    cgroup: str = msgspec.field(name="cgroupVersion", default="")
+    events: str = msgspec.field(name="eventLogger", default="")
+    runtime: OciRuntime = msgspec.field(name="ociRuntime", default_factory=OciRuntime)
+    security: Security = msgspec.field(default_factory=Security)
+    ids: IdMaps = msgspec.field(name="idMappings", default_factory=IdMaps)
+
+
+class Counts(msgspec.Struct):
+    number: int = 0
+    running: int = 0
+
+
+class Store(msgspec.Struct):
+    driver: str = msgspec.field(name="graphDriverName", default="")
+    root: str = msgspec.field(name="graphRoot", default="")
+    run_root: str = msgspec.field(name="runRoot", default="")
+    containers: Counts = msgspec.field(name="containerStore", default_factory=Counts)
+
+
+class Version(msgspec.Struct):
+    api: str = msgspec.field(name="APIVersion", default="")
+    number: str = msgspec.field(name="Version", default="")
+
+
+class Info(msgspec.Struct):
+    host: Host = msgspec.field(default_factory=Host)
+    store: Store = msgspec.field(default_factory=Store)
+    version: Version = msgspec.field(default_factory=Version)
+
+    @property
+    def rootless(self) -> bool:
+        return self.host.security.rootless
+
+    @property
+    def uid(self) -> int | None:
+        """Whose it is, where it is rootless."""
+        maps = self.host.ids.users or ()
+        return next((one.outside for one in maps if one.inside == 0), None) if self.rootless else None
+
+    @property
+    def limits(self) -> bool:
+        """Whether its containers have cgroups of their own: not rootless on cgroup v1."""
+        return not (self.rootless and self.host.cgroup == "v1")
+
+
+class Complaint(msgspec.Struct):
+    cause: str = ""
+    message: str = ""
+
+
+EVENTS = msgspec.json.Decoder(Event)
+LOGGED = msgspec.json.Decoder(Logged)
+LISTED = msgspec.json.Decoder(list[Listed])
+INSPECTED = msgspec.json.Decoder(Inspected)
