@@ -19,7 +19,7 @@ from runtimes.mirror import Mirror
 # fmt: off
 TYPES = frozenset({
     "builder", "config", "container", "daemon", "image", "machine", "network", "node", "plugin", "pod", "secret",
-    "service", "system", "volume",
+    "service", "system", "task", "volume",
 })
 # The words Docker and Podman use. Whatever else an engine says is counted as `other`: no engine can add series.
 ACTIONS = frozenset({

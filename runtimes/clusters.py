@@ -9,7 +9,7 @@ most; those nobody needs are not `present`, and nobody sees them.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Protocol
 
 import structlog
@@ -30,17 +30,21 @@ class Daemon(swarm_doors.Door, Protocol):
 
     tell: Callable[[Membership], None]
 
+    async def meet(self, seconds: float) -> None:
+        """First contact, where there was none."""
+        ...
+
     async def membership(self, seconds: float) -> Membership:
         """Asks it now."""
         ...
 
 
 class Clusters:
-    """`names`: what the Swarm a daemon manages is to be called, where that is configured."""
+    """`daemons`: each with what the Swarm it manages is to be called, empty for its id."""
 
-    def __init__(self, daemons: Sequence[Daemon], names: Mapping[Daemon, str] | None = None) -> None:
+    def __init__(self, daemons: Mapping[Daemon, str]) -> None:
         self._daemons = tuple(daemons)
-        self._names = names or {}
+        self._names = dict(daemons)
         self._look_now = asyncio.Event()
         self.engines = tuple(swarm.Swarm(daemon.ref.host, doubt=self._doubt) for daemon in self._daemons)
         for daemon in self._daemons:
@@ -61,6 +65,11 @@ class Clusters:
                 engine.found(told.cluster, self._named(told.cluster, daemon))
             engine.enter(daemon)
             log.info("a daemon is a manager of a Swarm", engine=str(daemon.ref), swarm=str(engine.ref))
+
+    async def meet(self, seconds: float) -> None:
+        """Lets those that were never heard tell what they are; asks nobody else anything."""
+        met = (daemon.meet(seconds) for daemon in self._daemons)
+        await asyncio.gather(*met, return_exceptions=True)
 
     async def look(self, seconds: float) -> None:
         """Asks each daemon once; those that do not answer stay what they were."""
@@ -98,7 +107,7 @@ class Clusters:
         )
 
     def _named(self, cluster: str, daemon: Daemon) -> EngineRef:
-        name = self._names.get(daemon, "")
+        name = self._names[daemon]
         ref = EngineRef(host=name or cluster[:SHORT_ID], kind="swarm")
         if name and any(engine.present and engine.ref == ref for engine in self.engines):
             log.error(

@@ -32,6 +32,9 @@ class Doorway(Asking, abc.ABC):
     @abc.abstractmethod
     async def _meet(self, seconds: float, *, again: bool = False) -> None: ...
 
+    async def meet(self, seconds: float) -> None:
+        await self._meet(seconds)
+
     def permits(self, verb: str) -> bool:
         return self._allows(verb)
 

@@ -74,6 +74,10 @@ class Mirror:
         return self._runtime.ref
 
     @property
+    def present(self) -> bool:
+        return self._runtime.present
+
+    @property
     def verbs(self) -> frozenset[str]:
         return self._runtime.verbs
 
