@@ -119,7 +119,7 @@ async def roll_back(ask: Ask, target: Ref, timeout: float, job: Job) -> Outcome:
         if not raw.get("PreviousSpec"):
             raise errors.UserError(
                 f"{target.name} has no earlier version to go back to.",
-                hint="The Swarm keeps one, and takes it away when it was rolled back to.",
+                hint="It was not updated since it was made.",
             )
         spec: dict[str, Any] = raw["Spec"]
         return spec
@@ -197,7 +197,9 @@ async def _rollout(
     alive = [task for task in tasks if task.desired in ("running", "complete")]
     new = [task for task in alive if task.image == image and task.status.state in ("running", "complete")]
     failing = swarm_dialect.failing(follow.target, [task for task in tasks if task.id not in follow.known])
-    so_far = f"{len(new)} of {len(alive)} run it"
+    replicated = (raw["Spec"].get("Mode") or {}).get("Replicated")
+    total = len(alive) if replicated is None else replicated.get("Replicas", 1)
+    so_far = f"{len(new)} of {total} run it"
     why = swarm_dialect.why(tasks, failing)
     message = str(update.get("Message") or "").strip()[:200]
     job.progress(f"{so_far}{f'; {failing[1]}' if failing else ''}")
@@ -210,7 +212,7 @@ async def _rollout(
             return Status.FAILED, f"{so_far}; {swarm_dialect.UPDATES[state]}: {message}{why}"
         case "":
             # Where no task has to change (none is wanted, or a job runs anew) no update is told of.
-            if len(new) == len(alive) and service.steady():
+            if len(new) == total and service.steady():
                 return Status.DONE, so_far
     action = (raw["Spec"].get("UpdateConfig") or {}).get("FailureAction")
     if failing and failing[0] >= SECOND_TRY and (action == CONTINUES or state == ""):
