@@ -29,7 +29,7 @@ from runtimes import status, transitions
 
 R = TypeVar("R")
 # Looked up once: on its class, a member of an enum is slow to find (Python 3.11).
-_OTHER, _REMOVED = EventKind.OTHER, EventKind.REMOVED
+_HEALTH, _OTHER, _REMOVED = EventKind.HEALTH, EventKind.OTHER, EventKind.REMOVED
 HISTORY = 4096
 REMEMBERED_REMOVALS = 4096
 
@@ -313,7 +313,9 @@ class Mirror:
 
 
 def _noise(event: Event) -> bool:
-    return event.kind is _OTHER and event.action.startswith("exec_")
+    """What every health check leaves: programs run in a container, and that one was made without what it found."""
+    kind = event.kind
+    return (kind is _OTHER and event.action.startswith("exec")) or (kind is _HEALTH and "health" not in event.attrs)
 
 
 def _at(event: Event) -> int:

@@ -45,6 +45,10 @@ class Known:
 # fmt: off
 KINDS: Mapping[str, Known] = {
     "docker": Known("runtimes.docker:Docker", (Place("/var/run/docker.sock"), Place("{XDG_RUNTIME_DIR}/docker.sock", "rootless"), Place("{HOME}/.docker/run/docker.sock", "desktop"))),  # noqa: E501
+    "podman": Known("runtimes.podman:Podman", (Place("/run/podman/podman.sock"), Place("/run/user/{uid}/podman/podman.sock", "{uid}"))),  # noqa: E501
+    "oci": Known("runtimes.oci:Oci", (Place("/run/runc", "runc", folder=True), Place("/run/crun", "crun", folder=True), Place("/run/user/{uid}/runc", "runc-{uid}", folder=True), Place("/run/user/{uid}/crun", "crun-{uid}", folder=True))),  # noqa: E501
+    "containerd": Known("runtimes.containerd:Containerd", (Place("/run/containerd/containerd.sock"), Place("/run/k3s/containerd/containerd.sock", "k3s"))),  # noqa: E501
+    "cri": Known("runtimes.cri:Cri", (Place("/run/crio/crio.sock"), Place("/run/containerd/containerd.sock", "containerd", beside="/var/lib/kubelet"))),  # noqa: E501
 }
 # fmt: on
 # These answer to one API at one address: only one of them is there.

@@ -11,6 +11,12 @@ from typing import Any
 
 import pytest
 
+from tests.oci import OciHost, private_oci
+from tests.podman import Podman, private_podman, rootless_podman
+from tests.containerd import Containerd, private_containerd
+from tests.registry import Registry, private_registry
+from tests.cri import Crid, private_crid
+from tests.podman import Podman, private_podman, rootless_podman
 from tests.registry import Registry, private_registry
 from tests.support import Dockerd, Valkey, private_dockerd
 
@@ -53,6 +59,37 @@ def own_dockerd() -> Iterator[Dockerd]:
 
 
 @pytest.fixture(scope="session")
+def _shared_ocid() -> Iterator[OciHost]:
+    with private_oci() as host:
+        yield host
+
+
+@pytest.fixture
+def ocid(_shared_ocid: OciHost) -> Iterator[OciHost]:
+    """This worker's state directory of runc, empty before and after."""
+    _shared_ocid.clear()
+    yield _shared_ocid
+    _shared_ocid.clear()
+
+
+@pytest.fixture(scope="session")
+def _shared_crund() -> Iterator[OciHost]:
+    with private_oci("crun") as host:
+        yield host
+
+
+@pytest.fixture
+def crund(_shared_crund: OciHost) -> Iterator[OciHost]:
+    """This worker's state directory of crun, empty before and after."""
+    _shared_crund.clear()
+    yield _shared_crund
+    _shared_crund.clear()
+
+
+@pytest.fixture(scope="session")
+
+
+@pytest.fixture(scope="session")
 def _shared_registry() -> Iterator[Registry]:
     with private_registry() as registry:
         yield registry
@@ -78,12 +115,87 @@ def locked_registry(_shared_locked_registry: Registry) -> Registry:
     return _shared_locked_registry
 
 
+@pytest.fixture(scope="session")
+def _shared_podmand() -> Iterator[Podman]:
+    with private_podman() as daemon:
+
+
+@pytest.fixture(scope="session")
+def _shared_containerd() -> Iterator[Containerd]:
+    with private_containerd() as daemon:
+        yield daemon
+
+
+@pytest.fixture
+def podmand(_shared_podmand: Podman) -> Iterator[Podman]:
+    """This worker's Podman service of root, empty of containers before and after."""
+    _shared_podmand.clear()
+    yield _shared_podmand
+    _shared_podmand.clear()
+
+
+@pytest.fixture(scope="session")
+def _shared_rootless_podmand() -> Iterator[Podman]:
+    with rootless_podman() as daemon:
+        yield daemon
+
+
+@pytest.fixture
+def rootless_podmand(_shared_rootless_podmand: Podman) -> Iterator[Podman]:
+    """This worker's Podman service of an ordinary user, empty of containers before and after."""
+    _shared_rootless_podmand.clear()
+    yield _shared_rootless_podmand
+    _shared_rootless_podmand.clear()
+
+
+@pytest.fixture
+def own_podmand() -> Iterator[Podman]:
+    """A Podman service of this test alone, to kill and start again."""
+    with private_podman() as daemon:
+
+
+@pytest.fixture
+def containerdd(_shared_containerd: Containerd) -> Iterator[Containerd]:
+    """This worker's containerd, empty of containers before and after."""
+    _shared_containerd.clear()
+    yield _shared_containerd
+    _shared_containerd.clear()
+
+
+@pytest.fixture
+def own_containerd() -> Iterator[Containerd]:
+    """A containerd of this test alone, to stop, kill and start again."""
+    with private_containerd() as daemon:
+        yield daemon
+
+
 @pytest.fixture
 def short_tmp() -> Iterator[Path]:
     """A temporary folder with a short path, for unix sockets."""
     root = Path(tempfile.mkdtemp(prefix="qd-"))
     yield root
     shutil.rmtree(root, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def _shared_crid() -> Iterator[Crid]:
+    with private_crid() as daemon:
+        yield daemon
+
+
+@pytest.fixture
+def crid(_shared_crid: Crid) -> Iterator[Crid]:
+    """This worker's containerd as the kubelet sees it, without pods before and after."""
+    _shared_crid.clear()
+    yield _shared_crid
+    _shared_crid.clear()
+
+
+@pytest.fixture
+def own_crid() -> Iterator[Crid]:
+    """One of this test alone, to stop, kill and start again."""
+    with private_crid() as daemon:
+        yield daemon
 
 
 def pytest_terminal_summary(terminalreporter: Any, exitstatus: int, config: Any) -> None:

@@ -193,7 +193,7 @@ class Podman:
     def wait(self, name: str) -> int:
         return int(self.cli("wait", name))
 
-    def stop(self, name: str, seconds: int = 0) -> None:
+    def stop(self, name: str, seconds: int = 5) -> None:
         self.cli("stop", "-t", str(seconds), name)
 
     def pause(self, name: str) -> None:

@@ -1,7 +1,7 @@
 """A private registry on loopback, which engines trust without TLS, and images put into it without any engine.
 
     with private_registry() as registry:
-        name = registry.push_busybox()          # 127.0.0.1:40123/busybox:1
+        name = registry.pushbusybox_layer()          # 127.0.0.1:40123/busybox:1
         registry.push_busybox("tool", "2", layers=[{"etc/tool": b"…"}])
 
 `private_registry(locked=True)` lets in only `USER` with `PASSWORD`. It keeps everything under a temporary folder;
@@ -10,6 +10,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import hashlib
 import io
@@ -83,7 +84,7 @@ class Registry:
     def push_busybox(self, name: str = "busybox", tag: str = "1", *, layers: Sequence[Mapping[str, bytes]] = ()) -> str:
         """Busybox under `name:tag`, with a layer on top of it for each mapping of files. Returns the name to pull it
         by."""
-        return self.push(name, tag, [_busybox(), *map(_tar, layers)])
+        return self.push(name, tag, [busybox_layer(), *map(_tar, layers)])
 
     def push(self, name: str, tag: str, layers: Sequence[bytes]) -> str:
         """An image made of these layers, each a tar."""
@@ -117,7 +118,7 @@ class Registry:
         return sorted(found, key=lambda path: path.stat().st_size)
 
 
-def docker_archive(layers: Sequence[bytes]) -> bytes:
+def docker_archive(layers: Sequence[bytes], tags: Sequence[str] = ()) -> bytes:
     """An image as `docker save` writes it, for whatever loads that. Everything about it is the same each time."""
     config = json.dumps(
         {
@@ -130,11 +131,11 @@ def docker_archive(layers: Sequence[bytes]) -> bytes:
     ).encode()
     name = hashlib.sha256(config).hexdigest()
     names = [f"{hashlib.sha256(one).hexdigest()}/layer.tar" for one in layers]
-    index = json.dumps([{"Config": f"{name}.json", "RepoTags": [], "Layers": names}]).encode()
+    index = json.dumps([{"Config": f"{name}.json", "RepoTags": list(tags), "Layers": names}]).encode()
     return _tar({"manifest.json": index, f"{name}.json": config, **dict(zip(names, layers, strict=True))})
 
 
-def _busybox() -> bytes:
+def busybox_layer() -> bytes:
     program = Path(shutil.which("busybox") or "/bin/busybox").read_bytes()
     return _tar({"bin/busybox": program}, links={f"bin/{name}": "busybox" for name in PROGRAMS}, mode=0o755)
 
@@ -151,6 +152,58 @@ def _tar(files: Mapping[str, bytes], *, links: Mapping[str, str] | None = None, 
             entry.type, entry.linkname = tarfile.SYMTYPE, target
             tar.addfile(entry)
     return data.getvalue()
+
+
+class Narrow:
+    """Another way to a registry, on which every answer stops after `most` bytes until `open` is called."""
+
+    def __init__(self, registry: Registry, most: int) -> None:
+        self._registry, self._most = registry, most
+        self._opened = asyncio.Event()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self.host = ""
+        self.held = asyncio.Event()
+        """Set once an answer stands still."""
+
+    async def __aenter__(self) -> Narrow:
+        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
+        self.host = f"127.0.0.1:{self._server.sockets[0].getsockname()[1]}"
+        return self
+
+    async def __aexit__(self, *error: object) -> None:
+        self.open()
+        self._server.close()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def open(self) -> None:
+        self._opened.set()
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        far_reader, far_writer = await asyncio.open_connection("127.0.0.1", self._registry.port)
+        try:
+            await asyncio.gather(self._pass(reader, far_writer), self._pass(far_reader, writer, self._most))
+        except (OSError, asyncio.CancelledError):
+            pass
+        finally:
+            far_writer.close()
+            writer.close()
+
+    async def _pass(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, most: int = 1 << 60) -> None:
+        gone = 0
+        while data := await reader.read(65_536):
+            gone += len(data)
+            if gone > most and not self._opened.is_set():
+                self.held.set()
+                await self._opened.wait()
+            writer.write(data)
+            await writer.drain()
+        writer.write_eof()
 
 
 @contextlib.contextmanager

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import io
 import os
+import random
 import shutil
 import signal
 import socket
@@ -153,6 +154,21 @@ class Dockerd:
     def version(self) -> str:
         return str(self.api.version()["Version"])
 
+    def names_of_images(self) -> set[str]:
+        return {tag for row in self.api.images() for tag in row["RepoTags"] or ()}
+
+    def network(self, name: str, labels: dict[str, str] | None = None) -> str:
+        """Makes one that leads nowhere; its id."""
+        # Other daemons here may make some too.
+        subnet = {"Subnet": f"10.{random.randrange(100, 250)}.{os.getpid() % 256}.0/28"}
+        made = self.api.create_network(
+            name, driver="bridge", internal=True, labels=labels, ipam={"Driver": "default", "Config": [subnet]}
+        )
+        return str(made["Id"])
+
+    def volume(self, name: str, labels: dict[str, str] | None = None) -> None:
+        self.api.create_volume(name, labels=labels)
+
     def state(self, name: str) -> dict[str, Any]:
         found: dict[str, Any] = self.api.inspect_container(name)["State"]
         return found
@@ -163,6 +179,13 @@ class Dockerd:
                 self.api.unpause(row["Id"])
             with contextlib.suppress(Exception):
                 self.api.remove_container(row["Id"], force=True, v=True)
+        for row in self.api.networks():
+            if row["Name"] not in ("none", "host", "bridge"):
+                with contextlib.suppress(Exception):
+                    self.api.remove_network(row["Id"])
+        for row in self.api.volumes()["Volumes"] or ():
+            with contextlib.suppress(Exception):
+                self.api.remove_volume(row["Name"])
 
     def kill(self) -> None:
         """SIGKILL, as the kernel would; containers live on until the next start."""

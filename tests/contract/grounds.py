@@ -5,6 +5,7 @@ A test names the verbs it is about, and runs on every engine whose class has the
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -12,6 +13,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from core.model import actions
+from core.model.jobs import ReadJob
 from core.ports import Call
 from runtimes import registry
 
@@ -26,9 +28,19 @@ class Field:
     ssh: bool = False
 
 
+# Only a parent learns a process's code, and nobody writes down when it ended; a container runs once.
+OCI_LACKS = frozenset({"exit codes", "times of an end", "another run"})
 FIELDS = {
     "docker": Field(kind="docker", fixture="dockerd"),
+    # It keeps no word of when a run began.
+    "containerd": Field(kind="containerd", fixture="containerdd", lacks=frozenset({"times of an end"})),
     "docker by ssh": Field(kind="docker", fixture="dockerd", ssh=True),
+    "podman": Field(kind="podman", fixture="podmand"),
+    "podman rootless": Field(kind="podman", fixture="rootless_podmand", lacks=frozenset({"pauses"})),
+    "podman by ssh": Field(kind="podman", fixture="podmand", ssh=True),
+    "runc": Field(kind="oci", fixture="ocid", lacks=OCI_LACKS),
+    "crun": Field(kind="oci", fixture="crund", lacks=OCI_LACKS),
+    "cri": Field(kind="cri", fixture="crid", lacks=frozenset({"another run"})),
 }
 
 
@@ -51,8 +63,15 @@ class Ground:
         deadline = datetime.now(UTC) + timedelta(seconds=seconds)
         return await self.runtime.run(action, Call(id="t", who="t", deadline=deadline, invocation="t"))
 
+    def called(self, name):
+        """What this engine calls the container the daemon was told to run as `name`."""
+        return self.daemon.called(name) if hasattr(self.daemon, "called") else name
+
     async def rows(self):
-        return {row.ref.name: row for row in (await self.do(actions.ListContainers(engine=self.runtime.ref))).rows}
+        """By the name the daemon was told."""
+        rows = {row.ref.name: row for row in (await self.do(actions.ListContainers(engine=self.runtime.ref))).rows}
+        told = {self.called(name): name for name in getattr(self.daemon, "made", ())}
+        return {told.get(name, name): row for name, row in rows.items()}
 
     async def ref(self, name):
         return (await self.rows())[name].ref
@@ -65,3 +84,15 @@ class Ground:
         """An adapter for an engine of this kind that is not there."""
         scheme = self.daemon.url.partition("://")[0]
         return registry.open_engine(registry.Door(kind=self.runtime.ref.kind, url=f"{scheme}:///nowhere/e.sock"))
+
+    async def outcome(self, action, seconds=60.0):
+        """How a job ended, and the progress it told."""
+        started = await self.do(action)
+        cursor, told = "", []
+        async with asyncio.timeout(seconds):
+            while True:
+                page = await self.do(ReadJob(engine=self.runtime.ref, job=started.job, cursor=cursor, wait=1.0))
+                cursor = page.cursor
+                told += [page.progress] if page.progress and page.progress not in told else []
+                if page.outcome is not None:
+                    return page.outcome, told
