@@ -85,8 +85,8 @@ class Clusters:
     async def keep(self) -> None:
         """Endless: looks every few seconds, and at once where a door says that it leads nowhere."""
         while True:
-            await self.look(LOOK_WITHIN)
             self._look_now.clear()
+            await self.look(LOOK_WITHIN)
             try:
                 async with asyncio.timeout(LOOK_EVERY):
                     await self._look_now.wait()

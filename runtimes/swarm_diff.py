@@ -255,6 +255,7 @@ def _node(engine: EngineRef, seen: _NodeSeen | None, node: Node, now: float) -> 
     if seen is None:  # it has joined, of which the manager tells itself
         return _NodeSeen(state, availability), []
     told = []
+    availability = availability or seen.availability
     if availability != seen.availability:
         told.append(_node_event(engine, node, availability, _ns(node.updated)))
     if state == seen.state:
