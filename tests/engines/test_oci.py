@@ -3,6 +3,7 @@ state directories of other engines, and directories, files and programs that are
 
 import asyncio
 import contextlib
+import errno
 import json
 import os
 import shutil
@@ -18,7 +19,7 @@ from core import errors
 from core.model import actions
 from core.model.events import EventKind
 from core.model.replies import Status
-from runtimes import oci, oci_states
+from runtimes import inotify, oci, oci_states
 from tests.contract.grounds import Ground
 from tests.contract.test_runtime_contract import Hearing
 from tests.engines.test_docker_faults import Eye
@@ -103,6 +104,35 @@ async def test_pausing_by_others_is_seen_within_seconds(ground):
         await heard.of(EventKind.PAUSED, container)
         ground.daemon.unpause("it")
         await heard.of(EventKind.UNPAUSED, container)
+
+
+async def test_where_the_kernel_gives_no_notice_it_is_looked_for(ground, monkeypatch):
+    def too_many(*of):
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    monkeypatch.setattr(os, "pidfd_open", too_many)
+    monkeypatch.setattr(os, "eventfd", too_many)
+    monkeypatch.setattr(inotify.Inotify, "add", too_many)
+    async with Hearing(ground) as heard:
+        container = await asyncio.to_thread(ground.daemon.run, "it")
+        await heard.of(EventKind.STARTED, container)
+        os.kill(ground.daemon.pid("it"), signal.SIGKILL)
+        await heard.of(EventKind.DIED, container)
+        await asyncio.to_thread(ground.daemon.remove, "it")
+        await heard.of(EventKind.REMOVED, container)
+
+
+async def test_notices_that_were_lost_are_made_up_for(ground, monkeypatch):
+    def lossy(self):
+        os.read(self._handle, 65536)
+        self._changed(-1, inotify.OVERFLOW, "")
+
+    monkeypatch.setattr(inotify.Inotify, "_read", lossy)
+    async with Hearing(ground) as heard:
+        container = await asyncio.to_thread(ground.daemon.run, "it")
+        await heard.of(EventKind.STARTED, container)
+        await asyncio.to_thread(ground.daemon.remove, "it")
+        await heard.of(EventKind.REMOVED, container)
 
 
 @pytest.mark.parametrize("program", ["ocid", "crund"])
