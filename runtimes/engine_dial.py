@@ -15,6 +15,7 @@ import os
 import pwd
 import socket
 import stat
+import struct
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -124,6 +125,16 @@ async def dial(path: str) -> socket.socket:
         raise
 
 
+def listener(path: str) -> int:
+    """The process that listens at a unix socket, as the kernel tells it; 0 where it is not known here."""
+    try:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK) as dialled:
+            dialled.connect(path)
+            return struct.unpack("3i", dialled.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))[0]  # type: ignore[no-any-return]
+    except OSError:
+        return 0
+
+
 def explain(endpoint: Endpoint, error: OSError) -> errors.Unreachable:
     """Why no connection came about, and what would help."""
     if endpoint.scheme == "unix":
@@ -174,8 +185,11 @@ def _explain_permission(path: str) -> errors.Unreachable:
         )
     me, owner = _user(os.geteuid()), _user(found.st_uid)
     if not (found.st_mode & stat.S_IWGRP) or found.st_gid == 0:
+        shared = ", or give it a group: SocketGroup= and SocketMode=0660, by systemctl edit podman.socket"
+        rooted = "podman" in path and found.st_uid == 0
         return errors.Unreachable(
-            f"Only {owner} may use the engine socket {path}; you are {me}.", hint=f"Run as {owner}."
+            f"Only {owner} may use the engine socket {path}; you are {me}.",
+            hint=f"Run as {owner}{shared if rooted else ''}.",
         )
     try:
         group = grp.getgrgid(found.st_gid).gr_name

@@ -101,11 +101,9 @@ class Dialect:
                 raise errors.Rejected(500, one.message or one.cause)
             if one.at_ns >= since:
                 given = one.actor.attributes
-                code = given.code or given.exit_code
-                event = self._event(
-                    one.at_ns, one.type, one.action, one.actor.id, given.name or given.network, given.image, code,
-                    one.health, replay_before,
-                )  # fmt: skip
+                name, code = given.name or given.network, given.code or given.exit_code
+                said = words.Said(one.at_ns, one.type, one.action, one.actor.id, name, given.image, code, one.health)
+                event = self._event(said, replay_before)
                 if event is not None:
                     found.append(event)
         return found
@@ -125,39 +123,29 @@ class Dialect:
                 torn += 1
             elif at >= since:
                 # A zero is left out by 4.3.
-                code = "0" if one.code is None else str(one.code)
-                name = one.name or one.network
-                event = self._event(at, one.type, one.action, one.id, name, one.image, code, one.health, replay_before)
+                code, name = "0" if one.code is None else str(one.code), one.name or one.network
+                said = words.Said(at, one.type, one.action, one.id, name, one.image, code, one.health)
+                event = self._event(said, replay_before)
                 if event is not None:
                     found.append(event)
         return found, torn
 
-    def _event(
-        self,
-        at: int,
-        type_: str,
-        action: str,
-        thing: str,
-        name: str,
-        image: str,
-        code: str,
-        health: str,
-        replay_before: int,
-    ) -> Event | None:
+    def _event(self, said: words.Said, replay_before: int) -> Event | None:
         kind, attrs = _OTHER, {}
-        if type_ == "container":
-            kind = ACTIONS.get(action, kind)
-            if action in ENDS:
-                attrs["exit_code"] = code
-            if image:
-                attrs["image"] = image
+        if said.type == "container":
+            kind = ACTIONS.get(said.action, kind)
+            if said.action in ENDS:
+                attrs["exit_code"] = said.code
+            if said.image:
+                attrs["image"] = said.image
             if kind is _HEALTH and self._tells_health:
-                if not self._is_news(thing, health):
+                if not self._is_news(said.id, said.health):
                     return None
-                attrs["health"] = health
+                attrs["health"] = said.health
         # Volumes and pulled images are events without an id.
-        subject = self.ref(type_, thing or name, name or thing[:12])
-        return Event(at, kind, subject, _REPLAY if at < replay_before else _LIVE, type_, action, attrs)
+        subject = self.ref(said.type, said.id or said.name, said.name or said.id[:12])
+        origin = _REPLAY if said.at_ns < replay_before else _LIVE
+        return Event(said.at_ns, kind, subject, origin, said.type, said.action, attrs)
 
     def _is_news(self, thing: str, health: str) -> bool:
         if health not in HEALTHS or self._healths.get(thing) == health:

@@ -49,6 +49,19 @@ class Logged(msgspec.Struct, gc=False):
     health: str = msgspec.field(name="health_status", default="")
 
 
+class Said(msgspec.Struct, gc=False):
+    """What both shapes say."""
+
+    at_ns: int
+    type: str
+    action: str
+    id: str
+    name: str
+    image: str
+    code: str
+    health: str
+
+
 # ── containers ───────────────────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -142,6 +155,7 @@ class Host(msgspec.Struct):
     hostname: str = ""
     os: str = ""
     arch: str = ""
+    memory: int = msgspec.field(name="memTotal", default=0)
     cgroup: str = msgspec.field(name="cgroupVersion", default="")
     events: str = msgspec.field(name="eventLogger", default="")
     runtime: OciRuntime = msgspec.field(name="ociRuntime", default_factory=OciRuntime)

@@ -72,7 +72,8 @@ def after(row: Container, event: Event) -> Container:
     elif kind is _OOM:
         changes = {"oom_killed": True}
     elif kind is _HEALTH:
-        changes = {"health": event.attrs.get("health", "")}
+        # Some engines tell that a check was made, not what it found: an inspection does.
+        changes = {"health": event.attrs["health"]} if "health" in event.attrs else {}
     elif kind is _PAUSED:
         changes = {"state": "paused"}
     elif kind is _UNPAUSED:

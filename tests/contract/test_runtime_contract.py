@@ -88,7 +88,7 @@ async def test_inspection_hides_the_values_of_the_environment(ground):
     document = await ground.do(actions.InspectContainer(engine=ground.runtime.ref, target=await ground.ref("up")))
     assert "hunter" not in repr(document.data)
     assert "DB_PASSWORD" in repr(document.data)
-    assert document.ref.name == "up"
+    assert document.ref.name == ground.called("up")
 
 
 NOUNS = {"container", "image", "pod", "node", "task", "service", "stack", "swarm", "unit", "network", "volume"}
@@ -116,6 +116,13 @@ async def test_changes_change_and_say_when_there_was_nothing_to_do(ground, chang
     ground.daemon.run("it", start=before != "created")
     if before == "exited":
         ground.daemon.stop("it")
+    if "paused" in (before, after):
+        engine = await ground.do(actions.DescribeEngine(engine=ground.runtime.ref))
+        if "pauses" in ground.lacks and engine.cgroup == "1":
+            action = actions.Pause(engine=ground.runtime.ref, target=await ground.ref("it"))
+            with pytest.raises(errors.Unsupported, match="cgroup v2"):
+                await ground.do(action)
+            return
     if before == "paused":
         ground.daemon.pause("it")
     action = change(engine=ground.runtime.ref, target=await ground.ref("it"))
@@ -232,7 +239,7 @@ async def test_events_come_live(ground):
         died = await heard.of(EventKind.DIED, container)
         if "exit codes" not in ground.lacks:
             assert died.attrs["exit_code"] == "9"
-        assert (died.subject.name, died.subject.kind) == ("it", Kind.CONTAINER)
+        assert (died.subject.name, died.subject.kind) == (ground.called("it"), Kind.CONTAINER)
         assert died.subject == await ground.ref("it")
         assert abs(died.at_ns / 1e9 - time.time()) < 60
         for kind in (EventKind.CREATED, EventKind.STARTED):
