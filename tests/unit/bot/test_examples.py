@@ -50,7 +50,7 @@ def engines():
         FakeRuntime("swarm-1", kind="swarm", lacks=("container.*", "image.*", "pod.*", "unit.*")),
         FakeRuntime("prod-1", kind="podman", name="1001", lacks=("node.*", "task.*", "stack.*")),
     )
-    first, *workers = (
+    _, *workers = (
         swarm.add_node(name, labels={"zone": "a"}, role=role, availability=availability)
         for name, role, availability in (
             ("manager-1", "manager", "active"),
