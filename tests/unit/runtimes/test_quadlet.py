@@ -108,6 +108,13 @@ def test_an_older_quadlet_is_told_by_arguments_what_it_has_no_key_for():
     assert {"--workdir=/bin", "--health-cmd=echo hi || exit 1"} <= set(arguments(text))
 
 
+def test_values_that_podman_would_take_for_lists_are_left_out_and_said():
+    made = draft(container(Annotations={"a": "1,2", "b": "3"}, HostConfig={"Dns": ['1"', "1.1.1.1"]}))
+    assert values(made.text, "Annotation") == ["b=3"]
+    assert arguments(made.text) == ["--dns=1.1.1.1"]
+    assert [note.split()[3] for note in made.notes[-2:]] == ["--dns", "--annotation"]
+
+
 def test_a_pod_is_named_and_not_made():
     made = draft(container(Pod="cd" * 32, HostConfig={"PortBindings": {"80/tcp": [{"HostPort": "8080"}]}}), pod="shop")
     assert arguments(made.text) == ["--pod=shop"]
