@@ -38,7 +38,6 @@ from runtimes.podman_asking import quoted
 DESCRIBE_AT_ONCE = 8
 LONGEST_RESULT = 400  # characters of a health check's output
 UNLIMITED = "Rootless on cgroup v1: its containers have no limits and no statistics, and cannot be paused."
-PAUSELESS = "Rootless on cgroup v1 nothing can be paused: stop it, or boot the machine with cgroup v2."
 NO_SWARM = "Podman has no Swarm: docker compose or podman-compose, pods and units are what it has."
 
 
@@ -177,8 +176,7 @@ class Podman(podman_events.Telling, podman_logs.Logging, podman_images.Imaging, 
 
     @does(actions.Pause)
     async def pause(self, action: actions.Pause, seconds: float) -> Outcome:
-        if not (await self._meet(seconds)).limits:
-            raise errors.Unsupported(action.verb, str(self.ref), PAUSELESS)
+        await self._refuse_pause(action.verb, seconds)
         return await self._change(action.target, "pause", seconds, already="was already paused")
 
     @does(actions.Unpause)
