@@ -308,6 +308,17 @@ state = "{self.root}/state"
         told = self.kubelet.ask("ListImages", cri.ListImagesRequest(), cri.ListImagesResponse)
         return {PAUSE, IMAGE} <= {tag for image in told.images for tag in image.repo_tags}
 
+    def pause(self, name: str) -> None:
+        self._task("pause", name)
+
+    def unpause(self, name: str) -> None:
+        self._task("resume", name)
+
+    def _task(self, word: str, name: str) -> None:
+        """What CRI has no word for."""
+        subprocess.run(["ctr", "-a", self.socket, "-n", "k8s.io", "tasks", word, self.id(name)],
+                       check=True, capture_output=True)  # fmt: skip
+
     def version(self) -> str:
         said = subprocess.run(["containerd", "--version"], check=True, capture_output=True, text=True).stdout
         return f"containerd {said.split()[2]}"

@@ -8,7 +8,7 @@ from tests.contract.grounds import over
 
 async def rows(ground, *only):
     told = await ground.do(ReadUsage(engine=ground.runtime.ref, only=only))
-    return {row.ref.name: row for row in told.rows}, told.missing
+    return {ground.plain(row.ref): row for row in told.rows}, told.missing
 
 
 @over(ReadUsage)
