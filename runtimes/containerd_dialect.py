@@ -304,10 +304,14 @@ class Dialect:
         self._sandboxes.pop(thing, None)
 
 
+def has_ended(task: containerd_task_types_pb2.Process) -> bool:
+    return task.status == _Status.STOPPED
+
+
 def split(thing: str) -> tuple[str, str]:
     """`namespace/id` into both; the namespace is empty for what is no id of ours."""
-    space, slash, name = thing.partition("/")
-    return (space, name) if slash and name else ("", thing)
+    space, _, name = thing.partition("/")
+    return (space, name) if space and name else ("", thing)
 
 
 def _execution(word: str, told: Any) -> str:

@@ -11,7 +11,7 @@ import asyncio
 import platform
 import time
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Any
 
 import msgspec
@@ -27,6 +27,7 @@ from runtimes.containerd_calls import Calls
 from runtimes.containerd_changes import NOT_NOW, Steps
 from runtimes.jobs import Job
 from runtimes.proto import (
+    containerd_daemon_pb2,
     containerd_streaming_pb2,
     containerd_transfer_pb2,
     containerd_transfer_types_pb2,
@@ -166,7 +167,7 @@ class Images:
         """Raises Unsupported where the daemon does not fetch images, and BadUsage for what is no name."""
         name = in_full(name)
         plugins = await self._calls.plugins(seconds)
-        if not any(plugin.type == "io.containerd.grpc.v1" and plugin.id == "transfer" for plugin in plugins):
+        if not fetches(plugins):
             raise errors.Unsupported("image.pull", str(self._engine), NO_TRANSFER)
         place = containerd_dialect.snapshotter(plugins)
         return lambda job, timeout: self._pull(name, place, job, timeout)
@@ -275,6 +276,11 @@ class Images:
 
     def _called(self, held: containerd_calls.Container) -> str:
         return next((held.labels[label] for label in containerd_dialect.NAME_LABELS if label in held.labels), held.id)
+
+
+def fetches(plugins: Iterable[containerd_daemon_pb2.Plugin]) -> bool:
+    """Whether the daemon fetches images itself, or leaves that to its clients."""
+    return any(plugin.type == "io.containerd.grpc.v1" and plugin.id == "transfer" for plugin in plugins)
 
 
 def in_full(name: str) -> str:

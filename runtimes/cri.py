@@ -111,8 +111,7 @@ class Cri(ImageVerbs):
     @does(usage.ReadUsage)
     async def read_usage(self, action: usage.ReadUsage, seconds: float) -> usage.Usages:
         stats, view = await asyncio.gather(self._stats(seconds), self._look(seconds))
-        if self._meter.news(view, stats.stats):
-            # Of these there is no earlier reading to compare with.
+        if self._meter.begin(view, stats.stats):  # there is none to compare with
             await asyncio.sleep(cri_usage.SHORTEST / 1e9)
             stats = await self._stats(seconds)
         return self._meter.read(view, stats.stats, action.only)

@@ -24,14 +24,12 @@ class Meter:
     def __init__(self) -> None:
         self._before: dict[str, tuple[int, int]] = {}
 
-    def news(self, view: View, stats: Iterable[cri.ContainerStats]) -> bool:
-        """Takes a first reading of what was not read before; whether there was such."""
-        found = False
-        for told in _running(view, stats):
-            if told.attributes.id not in self._before:
-                self._before[told.attributes.id] = _processor(told)
-                found = True
-        return found
+    def begin(self, view: View, stats: Iterable[cri.ContainerStats]) -> bool:
+        """Takes the very first reading; False where there was one before."""
+        if self._before:
+            return False
+        self._before = {told.attributes.id: _processor(told) for told in _running(view, stats)}
+        return bool(self._before)
 
     def read(self, view: View, stats: Iterable[cri.ContainerStats], only: Collection[str]) -> Usages:
         rows, seen = [], {}

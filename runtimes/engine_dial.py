@@ -185,8 +185,11 @@ def _explain_permission(path: str) -> errors.Unreachable:
         )
     me, owner = _user(os.geteuid()), _user(found.st_uid)
     if not (found.st_mode & stat.S_IWGRP) or found.st_gid == 0:
+        shared = ", or give it a group: SocketGroup= and SocketMode=0660, by systemctl edit podman.socket"
+        rooted = "podman" in path and found.st_uid == 0
         return errors.Unreachable(
-            f"Only {owner} may use the engine socket {path}; you are {me}.", hint=f"Run as {owner}."
+            f"Only {owner} may use the engine socket {path}; you are {me}.",
+            hint=f"Run as {owner}{shared if rooted else ''}.",
         )
     try:
         group = grp.getgrgid(found.st_gid).gr_name

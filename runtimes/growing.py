@@ -73,6 +73,7 @@ class Growing:
             try:
                 block = self._block()
                 if not block and not self._replaced():
+                    self._repeats = frozenset()  # a copy is whole before it takes its predecessor's place
                     return b""
             except OSError as error:
                 raise errors.Unreachable(f"{self._path} cannot be read: {error.strerror or error}.") from error
@@ -146,10 +147,8 @@ class Growing:
     def _without_repeats(self, lines: bytes) -> bytes:
         each = lines.splitlines(keepends=True)
         if self._repeats:
-            fresh = [line for line in each if hash(line[:-1]) not in self._repeats]
-            if len(fresh) == len(each):
-                self._repeats = frozenset()
-            each, lines = fresh, b"".join(fresh)
+            each = [line for line in each if hash(line[:-1]) not in self._repeats]
+            lines = b"".join(each)
         self._recent.extend([hash(line[:-1]) for line in each])
         return lines
 

@@ -24,11 +24,11 @@ from typing import ClassVar, TypeVar
 import msgspec
 
 from core import errors, redact
-from core.model import actions
+from core.model import actions, usage
 from core.model.events import Event
 from core.model.refs import EngineRef, Ref
 from core.model.things import Container, Containers, Document, Engine
-from runtimes import engine_dial, oci_changing, oci_dialect, oci_places, oci_states, oci_watch, roll, status
+from runtimes import cgroups, engine_dial, oci_changing, oci_dialect, oci_places, oci_states, oci_watch, roll, status
 from runtimes.adapter import does
 from runtimes.oci_states import Seen
 
@@ -74,6 +74,7 @@ class Oci(oci_changing.Changing):
         self._roll = roll
         self._higher = frozenset(higher)
         self._reader = ThreadPoolExecutor(max_workers=1, thread_name_prefix="oci")
+        self._usage = cgroups.Reader(named=False)
         self._id = ""
         self._places: dict[str, tuple[str, str]] = {}  # directory and runtime's id, by ours
         self._ended: dict[str, int] = {}
@@ -84,6 +85,7 @@ class Oci(oci_changing.Changing):
 
     async def aclose(self) -> None:
         await super().aclose()
+        self._usage.close()
         # A reading that hangs on a dead disk is not waited for.
         self._reader.shutdown(wait=False, cancel_futures=True)
 
@@ -154,6 +156,21 @@ class Oci(oci_changing.Changing):
             "spec": spec,
         }
         return Document(ref=action.target, data=redact.hide_environment(data))
+
+    @does(usage.ReadUsage)
+    async def read_usage(self, action: usage.ReadUsage, seconds: float) -> usage.Usages:
+        found = await self._all(seconds)
+        wanted: dict[Ref, int | str] = {}
+        apart = 0
+        for seen in found.seen:
+            if seen.up and self._mine(seen) and (not action.only or seen.id in action.only):
+                if seen.known.memory:
+                    wanted[self._row(seen).ref] = seen.known.pid
+                else:  # its process is in somebody else's group, which is not its use
+                    apart += 1
+        told = await self._usage.read(wanted)
+        missing = f"{apart} running here have no cgroup of their own." if apart else ""
+        return msgspec.structs.replace(told, missing=" ".join(filter(None, (missing, told.missing))))
 
     async def describe(self, ids: Sequence[str], deadline: float) -> dict[str, Container | None]:
         """A look at each; None where it is gone. `deadline`: seconds for all of them."""

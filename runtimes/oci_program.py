@@ -89,7 +89,8 @@ async def run(path: str, words: Sequence[str], *, seconds: float, uid: int, abou
     TimedOut, and Unreachable where it could not be started."""
     began = time.monotonic()
     try:
-        process = await asyncio.create_subprocess_exec(
+        transport, heard = await asyncio.get_running_loop().subprocess_exec(
+            _Heard,
             path,
             *words,
             stdin=asyncio.subprocess.DEVNULL,
@@ -103,58 +104,56 @@ async def run(path: str, words: Sequence[str], *, seconds: float, uid: int, abou
         raise errors.Unreachable(
             f"{path} could not be started: {getattr(error, 'strerror', None) or error}.", hint="Does it run by hand?"
         ) from error
-    assert process.stdout is not None
-    assert process.stderr is not None
-    out, complaints = _Kept(), _Kept()
-    loop = asyncio.get_running_loop()
-    readers = [
-        loop.create_task(out.read(process.stdout), name=f"{about}: output"),
-        loop.create_task(complaints.read(process.stderr), name=f"{about}: complaints"),
-    ]
     try:
         async with asyncio.timeout(seconds):
-            code = await process.wait()
+            await heard.ended.wait()
+        # A program it left running may hold its outputs open for ever.
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(heard.silent.wait(), AFTER_END)
     except TimeoutError as error:
         raise errors.TimedOut(
             f"{about} did not end within {seconds:.0f} s.",
             sent=changes,
             hint="What it began may go on: look with ps.",
         ) from error
-    else:
-        await asyncio.wait(readers, timeout=AFTER_END)
-        return Answer(
-            code=code,
-            stdout=out.text(),
-            stderr=complaints.text(),
-            cut=out.cut + complaints.cut,
-            took=time.monotonic() - began,
-        )
     finally:
-        if process.returncode is None:
-            with contextlib.suppress(ProcessLookupError):
-                process.kill()
-            await process.wait()
-        for reader in readers:
-            reader.cancel()
-        await asyncio.gather(*readers, return_exceptions=True)
-        process._transport.close()  # type: ignore[attr-defined]  # what it left running holds our pipes
+        transport.close()  # kills it where it still is
+        await heard.ended.wait()
+    return Answer(
+        code=transport.get_returncode() or 0,
+        stdout=heard.text(1),
+        stderr=heard.text(2),
+        cut=heard.cut,
+        took=time.monotonic() - began,
+    )
 
 
-class _Kept:
-    """The beginning of an output; the rest is read, so that nobody waits for us, and counted."""
+class _Heard(asyncio.SubprocessProtocol):
+    """The beginning of both outputs; the rest is read too, so that nobody waits for us, and counted. (Waiting for a
+    process by its streams would wait for whatever else holds them.)"""
 
     def __init__(self) -> None:
-        self._data = bytearray()
+        self.ended, self.silent = asyncio.Event(), asyncio.Event()
         self.cut = 0
+        self._data = {1: bytearray(), 2: bytearray()}
+        self._open = 2
 
-    async def read(self, stream: asyncio.StreamReader) -> None:
-        while block := await stream.read(KEPT):
-            room = KEPT - len(self._data)
-            self._data += block[:room]
-            self.cut += max(0, len(block) - room)
+    def pipe_data_received(self, fd: int, data: bytes) -> None:
+        kept = self._data[fd]
+        room = KEPT - len(kept)
+        kept += data[:room]
+        self.cut += max(0, len(data) - room)
 
-    def text(self) -> str:
-        return self._data.decode("utf-8", "replace")
+    def pipe_connection_lost(self, fd: int, exc: Exception | None) -> None:
+        self._open -= 1
+        if not self._open:
+            self.silent.set()
+
+    def process_exited(self) -> None:
+        self.ended.set()
+
+    def text(self, fd: int) -> str:
+        return self._data[fd].decode("utf-8", "replace")
 
 
 def _as(uid: int) -> Mapping[str, Any]:

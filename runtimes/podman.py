@@ -1,8 +1,9 @@
 """The Podman engine behind the port, root's or one ordinary user's: libpod's API in, our values out.
 
 The class is put together of its subjects: how it is asked (`podman_asking`), its events (`podman_events`), logs and
-programs (`podman_logs`), images (`podman_images`), pods, networks and volumes (`podman_parts`); here are its containers
-and itself. Its dialect ends in `podman_dialect`. Environment values are hidden before an inspection leaves here.
+programs (`podman_logs`), images (`podman_images`), pods, networks and volumes (`podman_parts`), systemd's units
+(`podman_units`); here are its containers and itself. Its dialect ends in `podman_dialect`. Environment values are
+hidden before an inspection leaves here.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from runtimes import (
     podman_images,
     podman_logs,
     podman_parts,
+    podman_units,
     podman_usage,
     podman_words,
     services,
@@ -36,11 +38,10 @@ from runtimes.podman_asking import quoted
 DESCRIBE_AT_ONCE = 8
 LONGEST_RESULT = 400  # characters of a health check's output
 UNLIMITED = "Rootless on cgroup v1: its containers have no limits and no statistics, and cannot be paused."
-PAUSELESS = "Rootless on cgroup v1 nothing can be paused: stop it, or boot the machine with cgroup v2."
 NO_SWARM = "Podman has no Swarm: docker compose or podman-compose, pods and units are what it has."
 
 
-class Podman(podman_events.Telling, podman_logs.Logging, podman_images.Imaging, podman_parts.Parts):
+class Podman(podman_events.Telling, podman_logs.Logging, podman_images.Imaging, podman_parts.Parts, podman_units.Units):
     """One service. `name` tells the engines of several users apart; for rootless ones it is the uid."""
 
     nearest: ClassVar[Mapping[str, str]] = {
@@ -175,8 +176,7 @@ class Podman(podman_events.Telling, podman_logs.Logging, podman_images.Imaging, 
 
     @does(actions.Pause)
     async def pause(self, action: actions.Pause, seconds: float) -> Outcome:
-        if not (await self._meet(seconds)).limits:
-            raise errors.Unsupported(action.verb, str(self.ref), PAUSELESS)
+        await self._refuse_pause(action.verb, seconds)
         return await self._change(action.target, "pause", seconds, already="was already paused")
 
     @does(actions.Unpause)

@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import pwd
+import re
 import socket
 import time
 import urllib.parse
@@ -29,7 +30,9 @@ OLDEST = 4
 TELLS_HEALTH = 5  # the version from which on health events carry the status after the check
 # Names many machines have: two of these need not be one.
 NAMELESS = ("", "localhost", "localhost.localdomain")
+_ID = re.compile(r"\b([0-9a-f]{12})[0-9a-f]{52}\b")
 LONGEST_REFUSAL = 65_536
+PAUSELESS = "Rootless on cgroup v1 nothing can be paused: stop it, or boot the machine with cgroup v2."
 
 
 class Asking(Working):
@@ -189,6 +192,10 @@ class Asking(Working):
                 return f"{pwd.getpwuid(uid).pw_name} ({uid})"
         return str(uid)
 
+    async def _refuse_pause(self, verb: str, seconds: float) -> None:
+        if not (await self._meet(seconds)).limits:
+            raise errors.Unsupported(verb, str(self.ref), PAUSELESS)
+
     def _refuse(self, status: int, body: bytes, about: str, kind: str) -> None:
         try:
             told = msgspec.json.decode(body, type=podman_words.Complaint)
@@ -198,12 +205,17 @@ class Asking(Working):
         if status == 404:
             said = f"{about} is gone: {self.ref} has no such {kind}." if about else text.strip()
             raise errors.NotFound(said or f"{self.ref} has no such thing.")
-        raise errors.Rejected(status, text.strip())
+        raise errors.Rejected(status, _readable(text))
 
 
 def quoted(ref: Ref) -> str:
     """Its id as a part of a path."""
     return urllib.parse.quote(ref.id, safe="")
+
+
+def _readable(text: str) -> str:
+    """On one line, and with ids as short as people know them."""
+    return " ".join(_ID.sub(r"\1", text).split())
 
 
 def _path(target: str) -> str:

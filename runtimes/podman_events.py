@@ -28,6 +28,7 @@ from runtimes.adapter import does
 log = structlog.get_logger(__name__)
 
 NONE = "none"
+PATIENCE = 10.0  # seconds for a stream to be opened
 EARLIER = (
     1_000_000_000  # ns asked for before `since`: inclusive in some versions, exclusive in others, in floating point
 )
@@ -53,7 +54,7 @@ class Telling(podman_asking.Asking, abc.ABC):
         return tuple(found[-action.limit :])
 
     async def events(self, since_ns: int | None) -> AsyncIterator[Sequence[Event]]:
-        info = await self._meet(10.0, again=True)
+        info = await self._meet(PATIENCE, again=True)
         if info.host.events == NONE:
             raise self._eventless()
         opened = time.time_ns()
@@ -73,7 +74,7 @@ class Telling(podman_asking.Asking, abc.ABC):
         # machine's clock may be another one: there the second before is told too.
         begin = since_ns if since_ns is not None else opened if self.local else 0
         asked = begin or opened
-        async with self._stream("GET", f"/events?since={_since(asked)}", 10.0, pause=False) as chunks:
+        async with self._stream("GET", f"/events?since={_since(asked)}", PATIENCE, pause=False) as chunks:
             yield ()
             rest = b""
             async for chunk in chunks:
@@ -146,7 +147,7 @@ class Telling(podman_asking.Asking, abc.ABC):
 
     async def _until_it_ends(self) -> None:
         """Waits as long as the service lives. Raises what broke it off."""
-        async with self._stream("GET", f"/events?filters={QUIET}", 10.0) as chunks:
+        async with self._stream("GET", f"/events?filters={QUIET}", PATIENCE) as chunks:
             async for _ in chunks:
                 pass
 

@@ -95,6 +95,7 @@ class Parts(podman_asking.Asking, abc.ABC):
 
     @does(pods.PausePod)
     async def pause_pod(self, action: pods.PausePod, seconds: float) -> Outcome:
+        await self._refuse_pause(action.verb, seconds)
         return await self._change_pod(action.target, "pause", seconds)
 
     @does(pods.UnpausePod)

@@ -247,7 +247,6 @@ class Crid(Ground):
             ],
         }
         (self.root / "net.d/10-bridge.conflist").write_text(json.dumps(network))
-        (self.root / "certs.d").mkdir()
         (self.root / "config.toml").write_text(
             f"""
 version = 2
@@ -266,16 +265,8 @@ state = "{self.root}/state"
   [plugins."io.containerd.grpc.v1.cri".cni]
     bin_dir = "/usr/lib/cni"
     conf_dir = "{self.root}/net.d"
-  [plugins."io.containerd.grpc.v1.cri".registry]
-    config_path = "{self.root}/certs.d"
 """
         )
-
-    def trust(self, host: str) -> None:
-        """A registry without TLS."""
-        folder = self.root / "certs.d" / host
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / "hosts.toml").write_text(f'[host."http://{host}"]\n  capabilities = ["pull", "resolve"]\n')
 
     def start(self) -> None:
         with (self.root / "log").open("ab") as log:

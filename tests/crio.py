@@ -144,9 +144,10 @@ class Crio(Ground):
                 self._boxes[thing] = box
 
     def rush(self, thing: str, count: int) -> None:
-        """So many events about one container, as fast as they go."""
+        """So many events about one container, as fast as they go and none dropped."""
+        box = self._boxes[thing]
         for _ in range(count):
-            self._tell(self._boxes[thing], 1)
+            self._events.put(self._told(box, 1))
 
     def out_of_memory(self, name: str) -> None:
         box = self._boxes[self.id(name)]
@@ -410,6 +411,7 @@ class Crio(Ground):
     # ── events ───────────────────────────────────────────────────────────────────────────────────────────────────
 
     def events(self, context: Any) -> Iterator[cri.ContainerEventResponse]:
+        self.asked.append("GetContainerEvents")
         if not self.pod_events:
             return
         listener: queue.Queue[cri.ContainerEventResponse | None] = queue.Queue(maxsize=UNREAD)
@@ -436,18 +438,19 @@ class Crio(Ground):
                         break
 
     def _tell(self, box: Box, kind: int) -> None:
-        if not self.pod_events or box.pod not in self._pods:
-            return
+        if self.pod_events and box.pod in self._pods:
+            self._put(self._told(box, kind))
+
+    def _told(self, box: Box, kind: int) -> cri.ContainerEventResponse:
         with self._lock:
             statuses = [self._status(one) for one in self._of(box.pod) if one.id in self._boxes]
-        told = cri.ContainerEventResponse(
+        return cri.ContainerEventResponse(
             container_id=box.id,
             container_event_type=self.odd_event or kind,
             created_at=time.time_ns(),
             pod_sandbox_status=self._pod_status(box.pod),
             containers_statuses=statuses,
         )
-        self._put(told)
 
     def _tell_pod(self, pod: str, kind: int) -> None:
         told = cri.ContainerEventResponse(

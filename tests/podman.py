@@ -8,6 +8,7 @@ found beside its run root. The settings suit machines without CAP_SYS_RESOURCE a
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
 import os
 import pwd
@@ -23,6 +24,7 @@ from typing import Any
 
 from tests.support import IMAGE, need, wait_for
 
+_NUMBERS = itertools.count()
 # Equal values: 4.3 swaps soft and hard ones; crun refuses hybrid cgroups.
 SETTINGS = """
 [containers]
@@ -190,6 +192,15 @@ class Podman:
         words += ["--init"] if init else []
         return self.cli(*words, *more, "--name", name, IMAGE, "/bin/sh", "-c", script).splitlines()[-1]
 
+    def network(self, name: str, labels: Mapping[str, str] | None = None) -> None:
+        """Makes one that leads nowhere."""
+        words = [word for key, value in (labels or {}).items() for word in ("--label", f"{key}={value}")]
+        self.cli("network", "create", "--internal", *words, name)
+
+    def volume(self, name: str, labels: Mapping[str, str] | None = None) -> None:
+        words = [word for key, value in (labels or {}).items() for word in ("--label", f"{key}={value}")]
+        self.cli("volume", "create", *words, name)
+
     def wait(self, name: str) -> int:
         return int(self.cli("wait", name))
 
@@ -227,6 +238,7 @@ class Podman:
         self.cli("pod", "rm", "-f", "-a", "-t", "0", check=False)
         self.cli("rm", "-f", "-a", "-t", "0", check=False)
         self.cli("volume", "rm", "-f", "-a", check=False)
+        self.cli("network", "prune", "-f", check=False)
 
 
 def _children(pid: int) -> list[int]:
@@ -261,7 +273,7 @@ def private_podman(user: str = "", *, events: str = "file", size: int = 1_000_00
 def ordinary_user() -> Iterator[str]:
     """A user made for this, with subordinate ids; gone afterwards."""
     need("podman", "useradd", "userdel", "setpriv", "newuidmap", root=True)
-    name = f"qd{os.getpid()}"
+    name = f"qd{os.getpid()}{next(_NUMBERS)}"
     subprocess.run(["useradd", "--no-create-home", "--shell", "/bin/sh", name], check=True, capture_output=True)
     try:
         yield name

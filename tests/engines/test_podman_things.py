@@ -1,0 +1,261 @@
+"""Podman's programs, health checks, use, images, pods, networks and volumes, as root and as an ordinary user."""
+
+import asyncio
+import contextlib
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from core import errors
+from core.model import actions, images, parts, pods, usage
+from core.model.events import EventKind
+from core.model.jobs import ReadJob, StopJob
+from core.model.refs import Kind, Ref
+from core.model.replies import Status
+from tests.engines.podman_desk import Desk
+from tests.support import IMAGE, free_tcp_port, need, wait_for
+
+
+@pytest.fixture(params=["podmand", "rootless_podmand"])
+async def desk(request):
+    daemon = request.getfixturevalue(request.param)
+    made = Desk(daemon.url, name="default" if not daemon.uid else str(daemon.uid))
+    made.daemon = daemon
+    yield made
+    await made.runtime.aclose()
+
+
+async def test_it_tells_whose_it_is_and_what_it_is_made_of(desk):
+    told = await desk.do(actions.DescribeEngine)
+    assert told.runtime.startswith("runc 1.")
+    assert (told.events, told.api) == ("file", told.version)
+    if desk.daemon.uid:
+        assert (told.user, told.ref.name) == (f"{desk.daemon.user} ({desk.daemon.uid})", str(desk.daemon.uid))
+        assert any("cgroup v1" in note for note in told.notes) == (told.cgroup == "1")
+    else:
+        assert (told.user, told.notes) == ("", ())
+    info = await desk.do(actions.ShowInfo)
+    assert info.data["version"]["Version"] == told.version
+
+
+async def test_a_program_gives_both_its_streams_and_its_code(desk):
+    await asyncio.to_thread(desk.daemon.run, "it")
+    it = await desk.ref("it")
+    done = await desk.do(actions.Exec, target=it, command=("/bin/sh", "-c", "echo out; echo err >&2; exit 5"))
+    assert (done.exit_code, done.stdout, done.stderr, done.cut) == (5, "out\n", "err\n", 0)
+    done = await desk.do(actions.Exec, target=it, command=("/bin/sh", "-c", "head -c 100000 /dev/zero"))
+    assert (done.exit_code, len(done.stdout), done.cut) == (0, 65_536, 100_000 - 65_536)
+    done = await desk.do(actions.Exec, target=it, command=("/nope",))
+    assert done.exit_code == 127
+    assert "no such file" in done.stderr
+    with pytest.raises(errors.TimedOut, match="may still run") as caught:
+        await desk.do(actions.Exec, target=it, command=("/bin/sleep", "60"), timeout=1)
+    assert caught.value.sent
+    await asyncio.to_thread(desk.daemon.stop, "it")
+    with pytest.raises(errors.Rejected, match="running"):
+        await desk.do(actions.Exec, target=it, command=("/bin/true",))
+
+
+async def test_a_health_check_is_made_when_asked_for(desk):
+    check = ("--health-cmd", "test -e /well", "--health-retries", "1")
+    await asyncio.to_thread(desk.daemon.run, "it", more=check)
+    await asyncio.to_thread(desk.daemon.run, "bare")
+    it = await desk.ref("it")
+    assert (await desk.do(actions.CheckHealth, target=it)).detail.startswith("unhealthy")
+    assert next(row for row in (await desk.do(actions.ListContainers)).rows if row.ref == it).health == "unhealthy"
+    await asyncio.to_thread(desk.daemon.exec, "it", ["/bin/sh", "-c", ": > /well"])
+    outcome = await desk.do(actions.CheckHealth, target=it)
+    assert (outcome.status, outcome.detail.startswith("healthy")) == (Status.DONE, True)
+    assert (await desk.runtime.describe([it.id], 10))[it.id].health == "healthy"
+    with pytest.raises(errors.UserError, match="bare has no health check"):
+        await desk.do(actions.CheckHealth, target=await desk.ref("bare"))
+
+
+async def test_use_is_told_or_why_it_cannot_be(desk):
+    await asyncio.to_thread(desk.daemon.run, "busy", "while :; do :; done")
+    await asyncio.to_thread(desk.daemon.run, "ended", "exit 0")
+    await asyncio.to_thread(desk.daemon.wait, "ended")
+    first = await desk.do(usage.ReadUsage)
+    if desk.daemon.uid and (await desk.do(actions.DescribeEngine)).cgroup == "1":
+        assert (first.rows, "cgroup v1" in first.missing) == ((), True)
+        return
+    (row,) = first.rows
+    assert (row.ref.name, row.cpu_percent, row.memory_limit, first.missing) == ("busy", None, None, "")
+    assert row.memory > 0 and row.processes >= 1 and row.cpu_seconds > 0
+    await asyncio.sleep(0.5)
+    (row,) = (await desk.do(usage.ReadUsage, only=(row.ref.id,))).rows
+    assert 5 < row.cpu_percent < 250
+    assert (await desk.do(usage.ReadUsage, only=("none",))).rows == ()
+
+
+async def test_memory_that_ran_out_is_told_by_the_inspection_as_far_as_podman_knows(podmand):
+    """conmon sees it on cgroup v2, and on v1 where that is mounted whole; no event tells of it."""
+    desk = Desk(podmand.url)
+    await asyncio.to_thread(
+        podmand.run, "it", "x=a; while :; do x=$x$x; done", more=("--memory", "20m", "--memory-swap", "20m"), init=False
+    )
+    assert await asyncio.to_thread(podmand.wait, "it") == 137
+    it = await desk.ref("it")
+    row = (await desk.runtime.describe([it.id], 10))[it.id]
+    known = (await asyncio.to_thread(podmand.inspect, "it"))["State"]["OOMKilled"]
+    assert (row.oom_killed, row.exit_code) == (known, 137)
+    assert not [event for event in await desk.do(actions.ListEvents, since_ns=1) if event.kind is EventKind.OOM]
+    await desk.runtime.aclose()
+
+
+# ── images ───────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.fixture(scope="module")
+def a_registry(tmp_path_factory):
+    need("docker-registry", "docker-registry")
+    root, port = tmp_path_factory.mktemp("registry"), free_tcp_port()
+    (root / "c.yml").write_text(
+        f"version: 0.1\nstorage: {{filesystem: {{rootdirectory: {root}/data}}}}\nhttp: {{addr: 127.0.0.1:{port}}}\n"
+    )
+    with (root / "log").open("wb") as log:
+        process = subprocess.Popen(["docker-registry", "serve", root / "c.yml"], stdout=log, stderr=log)
+
+    def answers():
+        import urllib.request
+
+        with contextlib.suppress(OSError), urllib.request.urlopen(f"http://127.0.0.1:{port}/v2/", timeout=2) as answer:
+            return answer.status == 200
+        return False
+
+    try:
+        wait_for("the registry to answer", answers)
+        yield f"127.0.0.1:{port}"
+    finally:
+        process.kill()
+        process.wait(10)
+
+
+async def test_images_are_tagged_pushed_pulled_and_removed(desk, a_registry):
+    name = f"{a_registry}/u{desk.daemon.uid}/thing:1"
+    (busybox,) = [row for row in (await desk.do(images.ListImages)).rows if IMAGE in row.tags]
+    assert busybox.size > 500_000 and busybox.created_at > 1.7e9 and busybox.ref.kind is Kind.IMAGE
+    await desk.do(images.TagImage, target=busybox.ref, tag=name)
+    assert {IMAGE, name} == set((await desk.do(images.ListImages)).rows[0].tags)
+    pushed = Ref(engine=desk.runtime.ref, kind=Kind.IMAGE, id=busybox.ref.id, name=name)
+    outcome, told = await desk.job(images.PushImage, target=pushed)
+    assert (outcome.status, "sha256:" in outcome.detail) == (Status.DONE, True), outcome
+    assert any("Copying" in text or "Writing" in text for text in told)
+    # One of two tags goes; the image stays.
+    assert (await desk.do(images.RemoveImage, target=pushed)).status == Status.DONE
+    assert (await desk.do(images.ListImages)).rows[0].tags == (IMAGE,)
+    outcome, _ = await desk.job(images.PullImage, image=name)
+    assert (outcome.status, outcome.detail.startswith(f"{name} is sha256:")) == (Status.DONE, True), outcome
+    document = await desk.do(images.InspectImage, target=pushed)
+    assert name in document.data["RepoTags"]
+    tar = str(desk.daemon.root / "tmp/busybox.tar")
+    # By its id it goes with all its tags.
+    await asyncio.to_thread(desk.daemon.cli, "import", "--change", "LABEL other=1", tar, "localhost/other:1")
+    (other,) = [row for row in (await desk.do(images.ListImages)).rows if "localhost/other:1" in row.tags]
+    await desk.do(images.TagImage, target=other.ref, tag="localhost/more:2")
+    by_id = Ref(engine=desk.runtime.ref, kind=Kind.IMAGE, id=other.ref.id, name=other.ref.id[:12])
+    await desk.do(images.RemoveImage, target=by_id)
+    assert other.ref.id not in [row.ref.id for row in (await desk.do(images.ListImages)).rows]
+    with pytest.raises(errors.NotFound, match="no such image"):
+        await desk.do(images.RemoveImage, target=by_id)
+    await desk.do(images.RemoveImage, target=pushed)
+
+
+async def test_a_pull_that_fails_says_why_and_what_would_help(desk, a_registry):
+    outcome, _ = await desk.job(images.PullImage, image=f"{a_registry}/none")
+    assert outcome.status == Status.FAILED
+    assert "podman login" in outcome.detail
+    outcome, _ = await desk.job(images.PullImage, image=f"127.0.0.1:{free_tcp_port()}/none")
+    assert (outcome.status, "refused" in outcome.detail) == (Status.FAILED, True)
+
+
+async def test_a_pull_is_stopped_when_told(desk):
+    """Its registry accepts, and says nothing."""
+    silent = await asyncio.start_server(lambda reader, writer: None, "127.0.0.1", 0)
+    port = silent.sockets[0].getsockname()[1]
+    started = await desk.do(images.PullImage, image=f"127.0.0.1:{port}/thing")
+    await desk.do(ReadJob, job=started.job, wait=0.3)
+    assert (await desk.do(StopJob, job=started.job, who="t")).status == Status.DONE
+    page = await desk.do(ReadJob, job=started.job)
+    assert page.outcome.status == Status.UNKNOWN
+    silent.close()
+    assert (await desk.do(actions.DescribeEngine)).fault == ""
+
+
+async def test_force_takes_no_running_container_along(desk):
+    tar = str(desk.daemon.root / "tmp/busybox.tar")
+    await asyncio.to_thread(desk.daemon.cli, "import", "--change", "LABEL other=1", tar, "localhost/other:1")
+    image = next(row for row in (await desk.do(images.ListImages)).rows if "localhost/other:1" in row.tags)
+    await asyncio.to_thread(desk.daemon.cli, "run", "-d", "--name", "it", "localhost/other:1", "/bin/sleep", "3600")
+    for force in (False, True):
+        with pytest.raises(errors.Rejected, match="in use|used by"):
+            await desk.do(images.RemoveImage, target=image.ref, force=force)
+    assert await asyncio.to_thread(desk.daemon.status, "it") == "running"
+    await asyncio.to_thread(desk.daemon.cli, "stop", "-t", "0", "it")
+    assert (await desk.do(images.RemoveImage, target=image.ref, force=True)).status == Status.DONE
+
+
+# ── pods, networks, volumes ──────────────────────────────────────────────────────────────────────────────────────
+
+
+async def test_a_pod_lives_and_ends_as_one(desk):
+    cli = desk.daemon.cli
+    await asyncio.to_thread(cli, "pod", "create", "--name", "pair", "--infra=false", "--label", "env=prod")
+    for name in ("one", "two"):
+        await asyncio.to_thread(desk.daemon.run, name, "trap 'exit 0' TERM; while :; do sleep 0.1; done",
+                                more=("--pod", "pair"), init=False)  # fmt: skip
+    (pod,) = (await desk.do(pods.ListPods)).rows
+    known = {(await desk.ref(name)).id for name in ("one", "two")}
+    assert (pod.ref.kind, pod.ref.name, pod.state, pod.running) == (Kind.POD, "pair", "running", 2)
+    assert (pod.labels, set(pod.members)) == ({"env": "prod"}, known)
+    assert (await desk.do(pods.InspectPod, target=pod.ref)).data["Name"] == "pair"
+    pausing = not desk.daemon.uid or (await desk.do(actions.DescribeEngine)).cgroup == "2"
+    if pausing:
+        assert (await desk.do(pods.PausePod, target=pod.ref)).status == Status.DONE
+        assert await asyncio.to_thread(desk.daemon.status, "one") == "paused"
+        assert (await desk.do(pods.UnpausePod, target=pod.ref)).status == Status.DONE
+    else:
+        with pytest.raises(errors.Unsupported, match="cgroup v2"):
+            await desk.do(pods.PausePod, target=pod.ref)
+    started = await asyncio.to_thread(desk.daemon.started, "one")
+    assert (await desk.do(pods.RestartPod, target=pod.ref)).status == Status.DONE
+    assert await asyncio.to_thread(desk.daemon.started, "one") != started
+    with pytest.raises(errors.Rejected, match="without force"):
+        await desk.do(pods.RemovePod, target=pod.ref)
+    stop = {"target": pod.ref, "timeout": 5}
+    assert [(await desk.do(pods.StopPod, **stop)).status for _ in range(2)] == [Status.DONE, Status.NOOP]
+    assert [(await desk.do(pods.StartPod, target=pod.ref)).status for _ in range(2)] == [Status.DONE, Status.NOOP]
+    assert (await desk.do(pods.RemovePod, target=pod.ref, force=True)).status == Status.DONE
+    with pytest.raises(errors.NotFound, match="pair is gone"):
+        await desk.do(pods.InspectPod, target=pod.ref)
+
+
+async def test_networks_and_volumes_are_told_and_removed(desk):
+    cli = desk.daemon.cli
+    await asyncio.to_thread(
+        cli, "network", "create", "--subnet", "10.99.7.0/24", "--internal", "--label", "a=b", "inner"
+    )
+    await asyncio.to_thread(cli, "volume", "create", "--label", "a=b", "data")
+    network = next(row for row in (await desk.do(parts.ListNetworks)).rows if row.ref.name == "inner")
+    assert (network.driver, network.subnets, network.internal, network.labels) == (
+        "bridge",
+        ("10.99.7.0/24",),
+        True,
+        {"a": "b"},
+    )
+    assert (await desk.do(parts.InspectNetwork, target=network.ref)).data["name"] == "inner"
+    (volume,) = (await desk.do(parts.ListVolumes)).rows
+    assert (volume.ref.name, volume.driver, volume.labels) == ("data", "local", {"a": "b"})
+    assert Path(volume.place).is_dir() and volume.created_at > 1.7e9
+    assert (await desk.do(parts.InspectVolume, target=volume.ref)).data["Name"] == "data"
+    default = next(row for row in (await desk.do(parts.ListNetworks)).rows if row.ref.name == "podman")
+    with pytest.raises(errors.Rejected, match="default network"):
+        await desk.do(parts.RemoveNetwork, target=default.ref)
+    for action, thing, kind in (
+        (parts.RemoveNetwork, network.ref, "network"),
+        (parts.RemoveVolume, volume.ref, "volume"),
+    ):
+        assert (await desk.do(action, target=thing)).status == Status.DONE
+        with pytest.raises(errors.NotFound, match=f"no such {kind}"):
+            await desk.do(action, target=thing)
