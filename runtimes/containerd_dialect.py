@@ -304,6 +304,10 @@ class Dialect:
         self._sandboxes.pop(thing, None)
 
 
+def has_ended(task: containerd_task_types_pb2.Process) -> bool:
+    return task.status == _Status.STOPPED
+
+
 def split(thing: str) -> tuple[str, str]:
     """`namespace/id` into both; the namespace is empty for what is no id of ours."""
     space, _, name = thing.partition("/")

@@ -154,6 +154,8 @@ class Ground:
     pod of its labels' project and service."""
 
     kind = "cri"
+    init: Sequence[str] = ("/bin/catatonit", "--")
+    """What passes signals on to a script."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
@@ -178,7 +180,7 @@ class Ground:
         given = dict(labels or {})
         namespace, pod_name = given.pop(COMPOSE_PROJECT, "default"), given.pop(COMPOSE_SERVICE, name)
         pod = self.kubelet.pod(pod_name, namespace, labels=given)
-        command = [*(("/bin/catatonit", "--") if init else ()), "/bin/sh", "-c", script]
+        command = [*(self.init if init else ()), "/bin/sh", "-c", script]
         made = self.kubelet.container(pod, name, command, environment=environment, tty=tty, start=start, **more)
         self.made[name] = (made, f"{namespace}/{pod_name}/{name}")
         return made

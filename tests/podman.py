@@ -192,6 +192,15 @@ class Podman:
         words += ["--init"] if init else []
         return self.cli(*words, *more, "--name", name, IMAGE, "/bin/sh", "-c", script).splitlines()[-1]
 
+    def network(self, name: str, labels: Mapping[str, str] | None = None) -> None:
+        """Makes one that leads nowhere."""
+        words = [word for key, value in (labels or {}).items() for word in ("--label", f"{key}={value}")]
+        self.cli("network", "create", "--internal", *words, name)
+
+    def volume(self, name: str, labels: Mapping[str, str] | None = None) -> None:
+        words = [word for key, value in (labels or {}).items() for word in ("--label", f"{key}={value}")]
+        self.cli("volume", "create", *words, name)
+
     def wait(self, name: str) -> int:
         return int(self.cli("wait", name))
 
@@ -229,6 +238,7 @@ class Podman:
         self.cli("pod", "rm", "-f", "-a", "-t", "0", check=False)
         self.cli("rm", "-f", "-a", "-t", "0", check=False)
         self.cli("volume", "rm", "-f", "-a", check=False)
+        self.cli("network", "prune", "-f", check=False)
 
 
 def _children(pid: int) -> list[int]:

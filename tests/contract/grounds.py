@@ -32,6 +32,8 @@ class Field:
 
 # Only a parent learns a process's code, and nobody writes down when it ended; a container runs once.
 OCI_LACKS = frozenset({"exit codes", "times of an end", "another run"})
+# On version 1 of cgroups an ordinary user's containers have none of their own.
+ROOTLESS_LACKS = frozenset({"pauses", "use"})
 FIELDS = {
     "docker": Field(kind="docker", fixture="dockerd"),
     # It keeps no word of when a run began, and fetches images itself from 1.7 on.
@@ -43,12 +45,12 @@ FIELDS = {
     ),
     "docker by ssh": Field(kind="docker", fixture="dockerd", ssh=True),
     "podman": Field(kind="podman", fixture="podmand"),
-    # With cgroup v1, that is.
-    "podman rootless": Field(kind="podman", fixture="rootless_podmand", lacks=frozenset({"pauses"})),
+    "podman rootless": Field(kind="podman", fixture="rootless_podmand", lacks=ROOTLESS_LACKS),
     "podman by ssh": Field(kind="podman", fixture="podmand", ssh=True),
     "runc": Field(kind="oci", fixture="ocid", lacks=OCI_LACKS),
     "crun": Field(kind="oci", fixture="crund", lacks=OCI_LACKS),
     "cri": Field(kind="cri", fixture="crid", lacks=frozenset({"another run"})),
+    "cri-o, a stand-in": Field(kind="cri", fixture="crio", lacks=frozenset({"another run", "storage"})),
 }
 
 
