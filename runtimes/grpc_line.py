@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 LARGEST_ANSWER = 64 << 20
 PAUSE_BEFORE_AGAIN = 1000  # milliseconds at most between two attempts to connect
 NOT_CONNECTED = "failed to connect"
+# Servers written in Go know the deadline too, and may be the first to say so, under no particular code.
+_DEADLINE = "context deadline exceeded"
 # What the library says of a connection that ended, where a server says why a part of it is not there.
 _OF_THE_LINE = (
     "Socket closed",
@@ -183,7 +185,7 @@ class Line:
     def _refuse(self, error: grpc.RpcError, method: str, seconds: float, *, sent: bool) -> NoReturn:
         code, text = _said(error)
         codes = library().StatusCode
-        if code is codes.DEADLINE_EXCEEDED:
+        if code is codes.DEADLINE_EXCEEDED or (code is codes.UNKNOWN and _DEADLINE in text):
             raise errors.TimedOut(f"{self.engine} did not answer within {seconds:.3g} s.", sent=sent) from error
         if code is codes.UNAVAILABLE and _never_left(error):
             raise errors.Unreachable(
@@ -207,7 +209,7 @@ def refusal(code: grpc.StatusCode | None, text: str, *, engine: str, method: str
         return errors.Unreachable(f"A part of {engine} does not answer: {text}.", sent=True)
     if code is codes.CANCELLED:
         return errors.Unreachable(f"{engine} broke off its answer: {text}.", sent=True)
-    if code is codes.DEADLINE_EXCEEDED:
+    if code is codes.DEADLINE_EXCEEDED or (code is codes.UNKNOWN and _DEADLINE in text):
         return errors.TimedOut(f"{engine} did not get done in time: {text}.", sent=True)
     if code is codes.INTERNAL and "deserializing" in text:
         return errors.Garbled(f"{engine} answered something that cannot be understood.")
