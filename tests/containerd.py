@@ -142,12 +142,9 @@ disabled_plugins = ["io.containerd.grpc.v1.cri"]
         if init:
             # Ends at once on TERM, as an init would make it; ctr swallows the dashes a true one needs.
             command = ["/bin/sh", "-c", 'trap "exit 143" TERM; /bin/sh -c "$0" & wait $!', script]
-        flags += ["--tty"] if tty else []
+        flags += ["--tty=true"] if tty else []
         assert not (tty and start), "ctr gives a terminal only to whoever has one"
-        if start:
-            flags = ["run", "--detach", "--null-io", *flags]
-        else:
-            flags = ["containers", "create", *flags]
+        flags = ["run", "--detach", "--null-io", *flags] if start else ["containers", "create", *flags]
         self._began[name] = (self.root / "events").stat().st_size
         # Without the dashes it looks for its own flags among the command's.
         self.ctr(*flags, *more, "--", IMAGE, name, *command, space=space)
