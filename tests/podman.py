@@ -186,7 +186,7 @@ class Podman:
     ) -> str:
         """Creates (and starts) a container that runs `script` in sh; returns its id."""
         words = ["run", "-d"] if start else ["create"]
-        words += [word for key, value in (labels or {}).items() for word in ("--label", f"{key}={value}")]
+        words += _labelled(labels or {})
         words += [word for key, value in (environment or {}).items() for word in ("--env", f"{key}={value}")]
         words += ["--tty"] if tty else []
         words += ["--init"] if init else []
@@ -222,6 +222,12 @@ class Podman:
     def logs(self, name: str) -> str:
         return self.cli("logs", name)
 
+    def network(self, name: str, labels: Mapping[str, str]) -> None:
+        self.cli("network", "create", *_labelled(labels), name)
+
+    def volume(self, name: str, labels: Mapping[str, str]) -> None:
+        self.cli("volume", "create", *_labelled(labels), name)
+
     def version(self) -> str:
         return str(json.loads(self.cli("version", "--format", "json"))["Client"]["Version"])
 
@@ -229,6 +235,10 @@ class Podman:
         self.cli("pod", "rm", "-f", "-a", "-t", "0", check=False)
         self.cli("rm", "-f", "-a", "-t", "0", check=False)
         self.cli("volume", "rm", "-f", "-a", check=False)
+
+
+def _labelled(labels: Mapping[str, str]) -> list[str]:
+    return [word for key, value in labels.items() for word in ("--label", f"{key}={value}")]
 
 
 def _children(pid: int) -> list[int]:
