@@ -12,7 +12,7 @@ from core.model.actions import Action
 from core.model.policy import Decision, Verdict
 from core.model.refs import Ref
 from core.model.replies import Ending, Reply, Status, Tone, say
-from core.model.things import Containers, Outcome
+from core.model.things import Outcome
 
 ENDINGS: tuple[tuple[type[errors.QuarterdeckError], Ending], ...] = (
     (errors.NotFound, Ending.NOTHING),
@@ -52,7 +52,7 @@ def ends(results: Sequence[Result]) -> Sequence[tuple[Action[Any], str, str]]:
             ends.append((result.action, str(Status.FAILED), result.error.message))
         elif isinstance(result.value, Outcome):
             ends.append((result.action, result.value.status, result.value.detail))
-        elif isinstance(result.value, Containers):
+        elif result.action.listing and hasattr(result.value, "rows"):
             ends.append((result.action, str(Status.DONE), f"{len(result.value.rows)} rows"))
         else:
             ends.append((result.action, str(Status.DONE), ""))

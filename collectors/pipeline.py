@@ -18,18 +18,34 @@ from runtimes.mirror import Mirror
 
 # fmt: off
 TYPES = frozenset({
-    "builder", "config", "container", "daemon", "image", "machine", "network", "node", "plugin", "pod", "secret",
-    "service", "system", "volume",
+    "builder", "config", "container", "content", "daemon", "image", "machine", "namespace", "network", "node", "plugin",
+    "pod", "sandbox", "secret", "service", "snapshot", "system", "task", "unit", "volume",
 })
-# The words Docker and Podman use. Whatever else an engine says is counted as `other`: no engine can add series.
-ACTIONS = frozenset({
+# The words of each dialect as its adapter hands them on. Whatever else an engine says is counted as `other`: no engine
+# can add series.
+DOCKER_AND_PODMAN = frozenset({
     "archive-path", "attach", "auto-update", "build", "checkpoint", "cleanup", "commit", "connect", "copy", "create",
     "delete", "destroy", "detach", "die", "died", "disable", "disconnect", "enable", "evict", "exec", "exec_create",
     "exec_detach", "exec_die", "exec_died", "exec_start", "export", "extract-to-dir", "health_status", "import",
-    "init", "install", "kill", "load", "mount", "oom", "pause", "prune", "pull", "pull-error", "push", "refresh",
-    "reload", "remove", "rename", "resize", "restart", "restore", "save", "start", "stop", "sync", "tag", "top",
-    "unmount", "unpause", "untag", "update",
+    "init", "install", "kill", "load", "loadfromarchive", "mount", "oom", "pause", "prune", "pull", "pull-error",
+    "push", "refresh", "reload", "remove", "rename", "renumber", "resize", "restart", "restore", "rotate", "save",
+    "start", "stop", "sync", "tag", "top", "unmount", "unpause", "untag", "update",
 })
+# Topics: `/tasks/exit` is `task_exit`, of what was executed in a task `exec_exit`.
+CONTAINERD = frozenset({
+    "exec_added", "exec_delete", "exec_exit", "exec_started", "prepare", "task_checkpointed", "task_create",
+    "task_delete", "task_exit", "task_oom", "task_paused", "task_resumed", "task_start",
+})
+CRI = frozenset({"created", "deleted", "renamed", "started", "stopped"})
+# A Swarm tells no events of tasks: what its tasks, rollouts, replicas and nodes came to be.
+SWARM = frozenset({
+    "accepted", "assigned", "complete", "failed", "new", "orphaned", "pending", "preparing", "ready", "rejected",
+    "running", "shutdown", "starting",
+    "completed", "paused", "rollback_completed", "rollback_paused", "rollback_started", "updating",
+    "full", "short",
+    "active", "disconnected", "down", "drain", "unknown",
+})
+ACTIONS = DOCKER_AND_PODMAN | CONTAINERD | CRI | SWARM
 # fmt: on
 _at = operator.attrgetter("at_ns")
 

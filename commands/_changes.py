@@ -1,4 +1,4 @@
-"""What the commands that change containers share: targets in, one action each; outcomes in, a sentence or a table out.
+"""What the commands that change things share: targets in, one action each; outcomes in, a sentence or a table out.
 
 An outcome that is not known is said as such, and that nothing is repeated. The ending is the worst of all outcomes.
 """
@@ -14,7 +14,7 @@ from commands import _show
 from commands.spec import SELECTION, TARGETS, Arg, Context, Plan, Render, Result, Take
 from core import words
 from core.model.actions import Action
-from core.model.refs import Ref
+from core.model.refs import Kind, Ref
 from core.model.replies import Block, Button, Ending, Reply, Status, Table, Text, Tone
 from core.model.things import Outcome
 
@@ -31,6 +31,8 @@ TIMEOUT = Arg(
     top=LONGEST_TIMEOUT,
     help="how long it may take to end by itself before it is killed",
 )
+LOOKS = {Kind.IMAGE: "images", Kind.NODE: "nodes", Kind.POD: "pods", Kind.UNIT: "units"}
+WITH_LOGS = (Kind.CONTAINER, Kind.SERVICE)
 # From the least to the most worrying.
 _BY_WORRY = (Ending.OK, Ending.NOTHING, Ending.USAGE, Ending.REFUSED, Ending.FAILED, Ending.UNKNOWN, Ending.ERROR)
 _TONES = {Ending.OK: Tone.GOOD, Ending.NOTHING: Tone.WARN, Ending.UNKNOWN: Tone.WARN}
@@ -61,9 +63,9 @@ class Ended:
     """The sentence where the name stands beside it already."""
 
 
-def planning(command: str, action: Callable[[Context, Ref], Action[Any]]) -> Plan:
+def planning(command: str, action: Callable[[Context, Ref], Action[Any]], kind: Kind = Kind.CONTAINER) -> Plan:
     async def plan(context: Context) -> Sequence[Action[Any]]:
-        return [action(context, ref) for ref in await _show.chosen(context, command, MOST_TARGETS)]
+        return [action(context, ref) for ref in await _show.chosen(context, command, MOST_TARGETS, kind)]
 
     return plan
 
@@ -114,7 +116,7 @@ def _ended(said: Said, name: str, result: Result) -> Ended:
         case Status.NOOP:
             word, short = "unchanged", said.already or detail
         case Status.UNKNOWN:
-            look = f"Nothing is tried again by itself; look with: {_line('ps', ref)}"
+            look = f"Nothing is tried again by itself; look with: {_line(_look(ref), ref)}"
             because = _because(detail)
             sentence = f"It is not known whether {name} was {said.done}{because} {look}"
             return Ended(
@@ -142,10 +144,13 @@ def _buttons(ended: Sequence[Ended]) -> tuple[Button, ...]:
     if len(bad) != 1:
         return ()
     one = bad[0]
-    return (
-        Button(label=f"Look at {one.ref.name}"[:70], line=_line("ps", one.ref)),
-        Button(label="Its logs", line=_line("logs", one.ref)),
-    )
+    look = Button(label=f"Look at {one.ref.name}"[:70], line=_line(_look(one.ref), one.ref))
+    return (look, Button(label="Its logs", line=_line("logs", one.ref))) if one.ref.kind in WITH_LOGS else (look,)
+
+
+def _look(ref: Ref) -> str:
+    """The command that shows such a thing."""
+    return LOOKS.get(ref.kind, "ps")
 
 
 def _line(command: str, ref: Ref) -> str:

@@ -4,27 +4,30 @@ from __future__ import annotations
 
 import fnmatch
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 
 from commands.spec import Context, Result, query
 from core import errors
-from core.model.refs import EngineRef, Ref
+from core.model.refs import EngineRef, Kind, Ref
 from core.model.replies import Ending, Text, Tone
 
 SHORT_ID = 12
 SHORTEST_ID = 4
 
 
-async def chosen(context: Context, command: str, most: int) -> Sequence[Ref]:
+async def chosen(context: Context, command: str, most: int, kind: Kind = Kind.CONTAINER) -> Sequence[Ref]:
     """The things the words and options mean. Raises BadUsage where none are given, or for more than `most`."""
-    wanted = query(context)
+    wanted = replace(query(context), kind=kind)
     if not (wanted.words or wanted.labels or wanted.host or wanted.engine):
-        raise errors.BadUsage(f"{command} what?", hint=f"For example: {command} web, or {command} --label app=shop")
+        example = f"For example: {command} web, or {command} --label app=shop"
+        hint = example if kind is Kind.CONTAINER else f"See its examples with: help {command}"
+        raise errors.BadUsage(f"{command} what?", hint=hint)
     refs = await context.find.find(wanted)
     if len(refs) > most:
         raise errors.BadUsage(
-            f"That is {len(refs)} containers; {command} takes at most {most} at once.", hint="Name fewer of them."
+            f"That is {len(refs)} {kind}s; {command} takes at most {most} at once.", hint="Name fewer of them."
         )
     return refs
 
@@ -49,17 +52,24 @@ def ending_of(error: errors.QuarterdeckError) -> Ending:
 
 
 def unanswered(results: Sequence[Result]) -> list[Text]:
-    """One sentence for each engine that failed; what the others found stands above it."""
+    """One sentence for each engine that failed; what the others found stands above it. One that knows no such things
+    has none to be missed: it is named only where no other answers."""
+    failed = [(result.action.engine, result.error) for result in results if result.error is not None]
+    lacking = [error for _, error in failed if isinstance(error, errors.Unsupported)]
+    if lacking and len(lacking) == len(results):
+        return [Text(text=error.say(), tone=Tone.WARN) for error in lacking]
     return [
-        Text(text=f"{result.action.engine} is missing here: {result.error.say()}", tone=Tone.WARN)
-        for result in results
-        if result.error is not None
+        Text(text=f"{engine} is missing here: {error.say()}", tone=Tone.WARN)
+        for engine, error in failed
+        if not isinstance(error, errors.Unsupported)
     ]
 
 
 def failed_ending(results: Sequence[Result]) -> Ending:
     """The ending of a list of which nothing is left to show because engines failed."""
-    return next((ending_of(result.error) for result in results if result.error is not None), Ending.NOTHING)
+    failed = [result.error for result in results if result.error is not None]
+    failed.sort(key=lambda error: isinstance(error, errors.Unsupported))
+    return ending_of(failed[0]) if failed else Ending.NOTHING
 
 
 def names(refs: Sequence[Ref]) -> list[str]:
@@ -82,22 +92,39 @@ def engine_cells(columns: Sequence[str], engine: EngineRef) -> list[str]:
 
 def matches(word: str, ref: Ref, *groups: str | None) -> bool:
     """Whether a word means this thing: a name, the beginning of one, a glob, one of the `groups` it is in (a project, a
-    service), the beginning of an id; `name@host` and `name#id` narrow it."""
-    word, sharp, pinned = word.partition("#")
-    name, at, place = word.partition("@")
-    engine = ref.engine
-    if at and not any(fnmatch.fnmatchcase(text, place) for text in (engine.kind, engine.host, str(engine))):
-        return False
-    if sharp and not ref.id.startswith(pinned):
-        return False
+    service), the beginning of an id; `name@engine` and `name#id` narrow it."""
+    name = narrowed(word, ref)
     if not name:
-        return bool(at or pinned)
+        return name is not None
     return (
         ref.name.startswith(name)
         or name.rstrip("/") in groups
         or any(fnmatch.fnmatchcase(text, name) for text in (ref.name, *groups) if text and _alike(name, text))
-        or (len(name) >= SHORTEST_ID and ref.id.startswith(name))
+        or begins_id(ref, name)
     )
+
+
+def narrowed(word: str, ref: Ref) -> str | None:
+    """The name in a word, empty where it is only narrowed; None where `@engine` or `#id` mean something else, or
+    nothing is said at all."""
+    rest, sharp, pinned = word.partition("#")
+    name, at, place = rest.partition("@")
+    if (at and not ref.engine.placed(place)) or (sharp and not _bare_id(ref).startswith(pinned)):
+        return None
+    return name if name or at or pinned else None
+
+
+def begins_id(ref: Ref, text: str) -> bool:
+    bare = text.removeprefix("sha256:")
+    return len(bare) >= SHORTEST_ID and _bare_id(ref).startswith(bare)
+
+
+def short_id(ref: Ref) -> str:
+    return _bare_id(ref)[:SHORT_ID]
+
+
+def _bare_id(ref: Ref) -> str:
+    return ref.id.removeprefix("sha256:")
 
 
 def _alike(pattern: str, text: str) -> bool:
@@ -105,7 +132,7 @@ def _alike(pattern: str, text: str) -> bool:
     return ("/" in pattern) == ("/" in text)
 
 
-def labelled(labels: Sequence[str], having: dict[str, str]) -> bool:
+def labelled(labels: Sequence[str], having: Mapping[str, str]) -> bool:
     """Whether labels satisfy every `key` or `key=glob`."""
     for label in labels:
         key, equals, want = label.partition("=")
@@ -126,6 +153,15 @@ def span(seconds: float) -> str:
         if seconds >= size:
             return f"{int(seconds // size)} {unit}"
     return f"{int(seconds)} s"
+
+
+def size(number: float, *, binary: bool = False) -> str:
+    """`4.2 MB`, or `4 MiB`: powers of 1000 as for what is stored and sent, or of 1024 as for memory."""
+    step, units = (1024, ("B", "KiB", "MiB", "GiB", "TiB")) if binary else (1000, ("B", "kB", "MB", "GB", "TB"))
+    at = 0
+    while number >= step and at < len(units) - 1:
+        number, at = number / step, at + 1
+    return f"{number:.1f} {units[at]}" if at and number < 100 else f"{number:.0f} {units[at]}"
 
 
 def count(number: int, thing: str) -> str:

@@ -8,6 +8,7 @@ from typing import Any
 from commands import _show
 from commands.spec import Arg, Command, Context, Result, Take
 from core import errors
+from core.model import listings
 from core.model.actions import Action
 from core.model.desk import Explain
 from core.model.policy import Decision, Verdict
@@ -20,6 +21,17 @@ ANSWERS = {
     Verdict.CONFIRM: "yes, after you confirm",
     Verdict.APPROVE: "yes, after somebody else approves",
     Verdict.DENY: "no",
+}
+# What the commands are about that are not about containers.
+ABOUT = {
+    "scale": Kind.SERVICE,
+    "services": Kind.SERVICE,
+    "images": Kind.IMAGE,
+    "pods": Kind.POD,
+    "nodes": Kind.NODE,
+    "drain": Kind.NODE,
+    "activate": Kind.NODE,
+    "units": Kind.UNIT,
 }
 
 
@@ -71,7 +83,10 @@ async def _target_and_word(context: Context, first: str, second: str) -> tuple[S
 
 def _kind(word: str) -> Kind:
     """Of which things a command or verb is about."""
-    return Kind.SERVICE if word in ("scale", "services") or word.startswith("service.") else Kind.CONTAINER
+    noun = word.partition(".")[0]
+    if "." in word and noun in listings.LISTS:
+        return Kind(noun)
+    return ABOUT.get(word, Kind.CONTAINER)
 
 
 command = Command(

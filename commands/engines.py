@@ -1,4 +1,5 @@
-"""`engines`: which engines there are, how they are reached and how they do; with a name, everything about one.
+"""`engines`: which engines there are, how they are reached, how they do and how much they can do; with a name, everything
+about one and each verb it has. What an engine tells of itself in its own words is `info`.
 
 An engine that does not answer is a row with its reason. Those one may not list are not there.
 """
@@ -6,9 +7,9 @@ An engine that does not answer is a row with its reason. Those one may not list 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 
-from commands import _show
+from commands import _engine, _show
 from commands.spec import SELECTION, Arg, Command, Context, Result
 from core.model.actions import Action, DescribeEngine
 from core.model.replies import Block, Ending, Fields, Reply, Table, Text, Tone
@@ -16,6 +17,12 @@ from core.model.things import Engine
 from core.ports import Query
 
 NOT_KNOWN = "-"
+COLUMNS = (
+    *("ENGINE", "VERSION", "API", "RUNTIME", "STORAGE", "CGROUP", "EVENTS"),
+    *("CONTAINERS", "VERBS", "ADDRESS", "STATE"),
+)
+# Left out where no engine tells.
+OPTIONAL = frozenset({"RUNTIME", "EVENTS"})
 
 
 async def plan(context: Context) -> Sequence[Action[Engine]]:
@@ -34,10 +41,9 @@ def render(context: Context, results: Sequence[Result]) -> Reply:
         return Reply(blocks=blocks, ending=_show.failed_ending(results))
     if context.args["name"]:
         return Reply(blocks=[*(_all_of(engine, context.now) for engine in known), *notes])
-    table = Table(
-        columns=("ENGINE", "VERSION", "API", "SYSTEM", "STORAGE", "CGROUP", "CONTAINERS", "VERBS", "ADDRESS", "STATE"),
-        rows=[_row(engine, context.now) for engine in known],
-    )
+    rows = [_row(engine, context.now) for engine in known]
+    shown = [at for at, name in enumerate(COLUMNS) if name not in OPTIONAL or any(row[at] != NOT_KNOWN for row in rows)]
+    table = Table(columns=[COLUMNS[at] for at in shown], rows=[[row[at] for at in shown] for row in rows])
     faults = [Text(text=f"{engine.ref}: {engine.fault}", tone=Tone.BAD) for engine in known if engine.fault]
     return Reply(blocks=(table, *faults, *notes), ending=Ending.OK)
 
@@ -47,45 +53,19 @@ def _row(engine: Engine, now: datetime) -> Sequence[str | int]:
         str(engine.ref),
         engine.version or NOT_KNOWN,
         engine.api or NOT_KNOWN,
-        engine.system or NOT_KNOWN,
+        engine.runtime or NOT_KNOWN,
         engine.storage or NOT_KNOWN,
         engine.cgroup or NOT_KNOWN,
+        engine.events or NOT_KNOWN,
         NOT_KNOWN if engine.containers is None else engine.containers,
         len(engine.verbs),
         engine.address,
-        _state(engine, now),
+        _engine.state(engine, now),
     ]
 
 
-def _state(engine: Engine, now: datetime) -> str:
-    """`up 3 min`, `down 40 s: <why>`; `answers` where nobody watches."""
-    if engine.stream:
-        went = f"{engine.stream} {_show.span(max(0.0, now.timestamp() - engine.stream_since))}"
-        why = engine.fault or engine.stream_fault
-        return went if engine.stream == "up" and not engine.fault else f"{went}: {why}" if why else went
-    return f"down: {engine.fault}" if engine.fault else "answers"
-
-
 def _all_of(engine: Engine, now: datetime) -> Fields:
-    fields = {"Address": engine.address, "State": _state(engine, now)}
-    if engine.stream:
-        since = datetime.fromtimestamp(engine.stream_since, UTC)
-        fields["Event stream"] = f"{engine.stream} since {_show.clock(since, now)} UTC"
-    fields |= {
-        name: value
-        for name, value in (
-            ("Version", engine.version),
-            ("API", engine.api),
-            ("System", engine.system),
-            ("Storage driver", engine.storage),
-            ("Cgroup version", engine.cgroup),
-        )
-        if value
-    }
-    if engine.containers is not None:
-        fields["Containers"] = f"{engine.containers} ({engine.running or 0} running)"
-    fields["Verbs"] = ", ".join(engine.verbs)
-    return Fields(title=str(engine.ref), fields=fields)
+    return Fields(title=str(engine.ref), fields={**_engine.facts(engine, now), "Verbs": ", ".join(engine.verbs)})
 
 
 command = Command(

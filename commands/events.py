@@ -20,9 +20,10 @@ from core.ports import Query
 
 LIMIT = 50
 MOST = 1_000
-TYPES = ("container", "image", "network", "volume", "pod", "service", "node", "daemon")
+TYPES = ("container", "image", "network", "volume", "pod", "service", "task", "node", "namespace", "daemon")
 # Health probes make three of these every few seconds for each container.
 NOISE = "exec"
+OF_A_SWARM = frozenset({EventKind.TASK_FAILED, EventKind.ROLLOUT, EventKind.NODE_STATE})
 
 
 async def plan(context: Context) -> Sequence[Action[Any]]:
@@ -91,13 +92,23 @@ def detail(event: Event) -> str:
         parts.append(f"was {attrs['old_name']}")
     if attrs.get("image") and event.kind in (EventKind.CREATED, EventKind.STARTED, EventKind.RESTARTED):
         parts.append(attrs["image"])
+    if event.kind is EventKind.REPLICAS:
+        parts.append(f"{attrs.get('running', '?')} of {attrs.get('desired', '?')} run")
+    if event.kind in OF_A_SWARM:
+        told = (
+            attrs.get("state"),
+            attrs.get("availability"),
+            attrs.get("node") and f"on {attrs['node']}",
+            attrs.get("why"),
+        )
+        parts += filter(None, told)
     return ", ".join(parts)
 
 
 def _what(event: Event) -> str:
     if event.kind is EventKind.OTHER:
         return event.action if event.type == "container" else f"{event.type} {event.action}"
-    return str(event.kind)
+    return str(event.kind).replace("_", " ")
 
 
 def _wanted(args: Any, event: Event, about: Collection[str]) -> bool:

@@ -10,7 +10,6 @@ from typing import Any
 from commands import _show
 from commands.ps import ports
 from commands.spec import SELECTION, Arg, Command, Context, Result, Take, query
-from core import errors
 from core.model import things
 from core.model.actions import Action, ListServices
 from core.model.replies import Block, Ending, Reply, Table, Text, Tone
@@ -27,7 +26,7 @@ def render(context: Context, results: Sequence[Result]) -> Reply:
     known.sort(key=lambda row: (row.project or "", row.ref.name, str(row.ref.engine)))
     rows = [row for row in known if not wanted or any(_means(word, row) for word in wanted)]
     unmatched = [word for word in wanted if not any(_means(word, row) for row in known)]
-    notes = _show.unanswered([result for result in results if not _cannot(result)])
+    notes = _show.unanswered(results)
     notes += [
         Text(text=f"{result.action.engine}: {result.value.missing}", tone=Tone.WARN)
         for result in told
@@ -54,11 +53,6 @@ def render(context: Context, results: Sequence[Result]) -> Reply:
     if not rows:
         ending = _show.failed_ending(results) if not told else Ending.NOTHING if unmatched else Ending.OK
     return Reply(blocks=(*blocks, *notes), ending=ending)
-
-
-def _cannot(result: Result) -> bool:
-    """An engine that knows no services has none to be missed."""
-    return isinstance(result.error, errors.Unsupported)
 
 
 def _running(row: things.Service) -> str:

@@ -18,6 +18,7 @@ from core.model.actions import Action, Risk
 from core.model.events import Event
 from core.model.refs import EngineRef
 from core.ports import Call
+from runtimes import sound
 
 R = TypeVar("R")
 Method = TypeVar("Method", bound=Callable[..., Any])
@@ -68,8 +69,17 @@ class Adapter:
         return self._ref
 
     @property
+    def present(self) -> bool:
+        """An engine is there even when it does not answer; see ports.Runtime."""
+        return True
+
+    @property
     def verbs(self) -> frozenset[str]:
         return frozenset(action.verb for action in self._table if self._allows(action.verb))
+
+    def allows(self, verb: str) -> bool:
+        """Whether its host's owner allows a verb, be it one it has or not."""
+        return self._allows(verb)
 
     async def run(self, action: Action[R], call: Call) -> R:
         """Runs one action to its end or to its deadline.
@@ -81,6 +91,7 @@ class Adapter:
             raise errors.Unsupported(action.verb, str(self.ref), self._nearest(action.verb))
         if not self._allows(action.verb):
             raise errors.Disallowed(action.verb, str(self.ref))
+        sound.check(action)
         seconds = min(action.patience(), (call.deadline - datetime.now(UTC)).total_seconds())
         if seconds <= 0:
             raise errors.TimedOut(f"There was no time left to ask {self.ref}.", sent=False)

@@ -16,7 +16,9 @@ from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
+T = TypeVar("T")
 CONTROLLERS: Mapping[str, str] = {"cpuacct": "cpu", "memory": "memory", "pids": "pids", "blkio": "io"}
 """What is read, by version 1's name: its name in version 2."""
 USUAL = (
@@ -176,17 +178,14 @@ class Map:
             return self._walked
         self._walked_at = self._now()
         self._walked = {}
-        # One controller's tree tells of all: engines make the same cgroups in each.
-        chosen = next((mount for mount in self.mounts() if mount.unified or "memory" in mount.controllers), None)
-        if chosen is None:
-            return self._walked
-        top = f"{self._root}{chosen.point.rstrip('/')}"
-        folders = deque([top])
-        for folder in itertools.islice(_popped(folders), MOST_FOLDERS):
+        # Of version 1 one controller's tree tells of all: engines make the same cgroups in each.
+        tops = [mount.point.rstrip("/") for mount in self.mounts() if mount.unified or "memory" in mount.controllers]
+        folders = deque([(f"{self._root}{top}", f"{self._root}{top}") for top in tops])
+        for top, folder in itertools.islice(_popped(folders), MOST_FOLDERS):
             for inner in _inside(folder):
                 if found := _ID.search(inner.rpartition("/")[2]):
                     self._walked.setdefault(found[0], inner.removeprefix(top))
-                folders.append(inner)
+                folders.append((top, inner))
         return self._walked
 
 
@@ -225,6 +224,6 @@ def _inside(folder: str) -> Sequence[str]:
         return ()
 
 
-def _popped(waiting: deque[str]) -> Iterator[str]:
+def _popped(waiting: deque[T]) -> Iterator[T]:
     while waiting:
         yield waiting.popleft()

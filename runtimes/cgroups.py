@@ -214,11 +214,8 @@ class _Account:
                     except OSError:
                         continue
                     break
+        self.files = len(self._open) + 1
         self._find_process()
-
-    @property
-    def files(self) -> int:
-        return len(self._open) + 1
 
     def read(self) -> Numbers | None:
         """None where it is gone."""

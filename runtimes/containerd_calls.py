@@ -158,7 +158,7 @@ class Calls:
         await self._ask(f"{TASKS}Delete", request, containerd_tasks_pb2.DeleteResponse, seconds, space)
 
     async def execute(
-        self, space: str, name: str, execution: str, process: any_pb2.Any, out: str, err: str, seconds: float
+        self, space: str, name: str, execution: str, process: any_pb2.Any, seconds: float, *, out: str, err: str
     ) -> None:
         request = containerd_tasks_pb2.ExecProcessRequest(
             container_id=name, exec_id=execution, spec=process, stdout=out, stderr=err

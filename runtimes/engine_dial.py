@@ -15,6 +15,7 @@ import os
 import pwd
 import socket
 import stat
+import struct
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -122,6 +123,16 @@ async def dial(path: str) -> socket.socket:
     except BaseException:
         dialled.close()
         raise
+
+
+def listener(path: str) -> int:
+    """The process that listens at a unix socket, as the kernel tells it; 0 where it is not known here."""
+    try:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK) as dialled:
+            dialled.connect(path)
+            return struct.unpack("3i", dialled.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))[0]  # type: ignore[no-any-return]
+    except OSError:
+        return 0
 
 
 def explain(endpoint: Endpoint, error: OSError) -> errors.Unreachable:

@@ -31,6 +31,16 @@ if TYPE_CHECKING:
 LARGEST_ANSWER = 64 << 20
 PAUSE_BEFORE_AGAIN = 1000  # milliseconds at most between two attempts to connect
 NOT_CONNECTED = "failed to connect"
+# What the library says of a connection that ended, where a server says why a part of it is not there.
+_OF_THE_LINE = (
+    "Socket closed",
+    "Stream removed",
+    "recvmsg",
+    "sendmsg",
+    "GOAWAY",
+    "error reading from server",
+    "transport",
+)
 
 Metadata = Sequence[tuple[str, str]]
 
@@ -107,9 +117,10 @@ class Line:
     ) -> AsyncIterator[M]:
         """Messages as they come, until the engine ends the stream. `request` may be several messages, for a method that
         takes a stream. `seconds` bounds all of it; None: for as long as it lasts. Whoever stops reading closes it
-        (aclose)."""
+        (aclose). Where the line stands already, what is asked after the first step is asked after this."""
         channel = self._ready()
-        await self._diagnose()
+        if not self._connected():
+            await self._diagnose()
         options: dict[str, Any] = {"request_serializer": _bytes, "response_deserializer": answer.FromString}
         asked: dict[str, Any] = {"timeout": seconds, "metadata": _pairs(metadata), "wait_for_ready": True}
         call: Any
@@ -173,7 +184,7 @@ class Line:
         code, text = _said(error)
         codes = library().StatusCode
         if code is codes.DEADLINE_EXCEEDED:
-            raise errors.TimedOut(f"{self.engine} did not answer within {seconds:.0f} s.", sent=sent) from error
+            raise errors.TimedOut(f"{self.engine} did not answer within {seconds:.3g} s.", sent=sent) from error
         if code is codes.UNAVAILABLE and _never_left(error):
             raise errors.Unreachable(
                 f"{self.engine} takes connections and does not answer them.", hint="Is it starting, or stuck?"
@@ -191,7 +202,9 @@ def refusal(code: grpc.StatusCode | None, text: str, *, engine: str, method: str
             method.rpartition("/")[2] or "that", engine, "Its version has no such call, or that part of it is off."
         )
     if code is codes.UNAVAILABLE:
-        return errors.Unreachable(f"The connection to {engine} was lost: {text}.", sent=True)
+        if any(word in text for word in _OF_THE_LINE):
+            return errors.Unreachable(f"The connection to {engine} was lost.", sent=True, hint="Was it restarted?")
+        return errors.Unreachable(f"A part of {engine} does not answer: {text}.", sent=True)
     if code is codes.CANCELLED:
         return errors.Unreachable(f"{engine} broke off its answer: {text}.", sent=True)
     if code is codes.DEADLINE_EXCEEDED:

@@ -29,17 +29,21 @@ from runtimes import status, transitions
 
 R = TypeVar("R")
 # Looked up once: on its class, a member of an enum is slow to find (Python 3.11).
-_HEALTH, _OTHER, _REMOVED = EventKind.HEALTH, EventKind.OTHER, EventKind.REMOVED
+_CREATED, _HEALTH = EventKind.CREATED, EventKind.HEALTH
+_OTHER, _REMOVED = EventKind.OTHER, EventKind.REMOVED
 HISTORY = 4096
 REMEMBERED_REMOVALS = 4096
 
 
 class Watched(Runtime, Protocol):
     """A Runtime that can be mirrored. `engine_id` is stable and empty before the first contact. `describe` inspects, a
-    few at once, within `deadline` seconds for all; None where a container is gone."""
+    few at once, within `deadline` seconds for all; None where a container is gone. `allows`: whether its host's owner
+    does, be it a verb it has or not."""
 
     @property
     def engine_id(self) -> str: ...
+
+    def allows(self, verb: str) -> bool: ...
 
     async def describe(self, ids: Sequence[str], deadline: float) -> dict[str, Container | None]: ...
 
@@ -74,8 +78,14 @@ class Mirror:
         return self._runtime.ref
 
     @property
+    def present(self) -> bool:
+        return self._runtime.present
+
+    @property
     def verbs(self) -> frozenset[str]:
-        return self._runtime.verbs
+        """The engine's, and telling what happened: one that remembers nothing itself was listened to."""
+        told = ListEvents.verb
+        return self._runtime.verbs | {told} if self._runtime.allows(told) else self._runtime.verbs
 
     async def run(self, action: Action[R], call: Call) -> R:
         if isinstance(action, ListContainers) and not action.fresh and self.live and action.verb in self.verbs:
@@ -116,6 +126,7 @@ class Mirror:
     def _with_stream(self, engine: Engine) -> Engine:
         return msgspec.structs.replace(
             engine,
+            verbs=tuple(sorted(self.verbs)),
             stream="up" if self._standing else "down",
             stream_since=self._stream_since,
             stream_fault="" if self._standing else self._stream_fault,
@@ -125,7 +136,7 @@ class Mirror:
         known = [event for event in self.history if event.at_ns >= action.since_ns]
         if not (self.live and self._history_from is not None and self._history_from <= action.since_ns):
             # The engine's own memory is short too (Docker's holds 256 of all types): both together tell the most.
-            told = await self._runtime.run(action, call)
+            told = await self._runtime.run(action, call) if action.verb in self._runtime.verbs else ()
             merged = {event.identity(): event for event in told if not _noise(event)}
             merged.update((event.identity(), event) for event in known)
             known = list(merged.values())
@@ -177,7 +188,9 @@ class Mirror:
             self._untold.pop(thing, None)
             return
         if thing in self._removed:
-            return
+            if kind is not _CREATED or at <= self._removed[thing]:
+                return
+            del self._removed[thing]  # a name that is an id may be given again
         known = self._things.get(thing) or self._newborn.get(thing)
         if known is None:
             self._newborn[thing] = known = transitions.newborn(event)
@@ -199,7 +212,7 @@ class Mirror:
             things = {
                 row.ref.id: self._relisted(row, before.get(row.ref.id), newer=since.get(row.ref.id, 0) > at_ns)
                 for row in rows
-                if row.ref.id not in self._removed
+                if not self._gone(row)
             }
             born_since = [thing for thing in before if thing not in things and since.get(thing, 0) > at_ns]
             things |= {thing: before[thing] for thing in born_since if thing not in self._newborn}
@@ -207,6 +220,8 @@ class Mirror:
             if things != self._things:
                 self._changed()
             self._things = things
+            for thing in self._removed.keys() & things.keys():
+                del self._removed[thing]
             self._listed_at = at_ns
             self._known_at = {thing: at for thing, at in since.items() if at > at_ns and self._holds(thing)}
             self._untold = {
@@ -299,10 +314,15 @@ class Mirror:
         self._newborn.pop(thing, None)
         self._known_at.pop(thing, None)
         self.dirty.pop(thing, None)
-        # Engines never give an id twice: a removed one stays removed, whatever is heard of it later.
+        # A removed one stays removed, whatever is heard of it later, unless that is how another one of its id began.
         self._removed[thing] = at_ns
         if len(self._removed) > REMEMBERED_REMOVALS:
             del self._removed[next(iter(self._removed))]
+
+    def _gone(self, row: Container) -> bool:
+        """Whether a list tells of one that was removed since; Docker cuts the time of its creation to whole seconds."""
+        removed_at = self._removed.get(row.ref.id)
+        return removed_at is not None and row.created_at * 1e9 <= removed_at
 
     def _changed(self) -> None:
         self.version += 1

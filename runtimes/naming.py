@@ -284,8 +284,12 @@ def _candidates(found: Sequence[Any]) -> Sequence[str]:
 
 
 def _container_glob(pattern: str, row: Container) -> bool:
-    if "/" not in pattern:
-        return fnmatch.fnmatchcase(row.ref.name, pattern)
+    # A name with slashes in it is that of a container in a pod: `shop/web-0/app`.
+    if "/" not in pattern or "/" in row.ref.name:
+        if fnmatch.fnmatchcase(row.ref.name, pattern):
+            return True
+        if "/" not in pattern:
+            return False
     return not row.one_off and any(
         fnmatch.fnmatchcase(text, pattern) for text in things.group_words(row.project, row.service)
     )

@@ -2,8 +2,8 @@
 
 The class is put together of its subjects: how it is asked (`podman_asking`), its events (`podman_events`), logs
 (`podman_logs`), programs run in its containers (`podman_exec`), images (`podman_images`), pods, networks and volumes
-(`podman_parts`); here are its containers and itself. Its dialect ends in `podman_dialect`. Environment values are
-hidden before an inspection leaves here.
+(`podman_parts`), systemd's units (`podman_units`); here are its containers and itself. Its dialect ends in
+`podman_dialect`. Environment values are hidden before an inspection leaves here.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ from runtimes import (
     podman_images,
     podman_logs,
     podman_parts,
+    podman_units,
     podman_usage,
     podman_words,
     services,
@@ -48,6 +49,7 @@ class Podman(
     podman_exec.Executing,
     podman_images.Imaging,
     podman_parts.Parts,
+    podman_units.Units,
 ):
     """One service. `name` tells the engines of several users apart; for rootless ones it is the uid."""
 

@@ -30,7 +30,8 @@ def text(container: Container, now: float) -> str:
         return up
     if state in ("exited", "restarting") and container.finished_at is not None:
         word = "Exited" if state == "exited" else "Restarting"
-        return f"{word} ({container.exit_code or 0}) {duration(now - container.finished_at)} ago"
+        code = "" if container.exit_code is None else f" ({container.exit_code})"
+        return f"{word}{code} {duration(now - container.finished_at)} ago"
     return {"created": "Created", "dead": "Dead", "removing": "Removal In Progress"}.get(state, container.status)
 
 

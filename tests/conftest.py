@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import shutil
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.podman import Podman, private_podman, rootless_podman
+from tests.containerd import private_containerd
+from tests.cri import private_crid
+from tests.crio import private_crio
+from tests.oci import private_oci
+from tests.podman import private_podman, rootless_podman
 from tests.registry import Registry, private_registry
-from tests.support import Dockerd, Valkey, private_dockerd
+from tests.support import Valkey, private_dockerd
 
 # Otherwise pytest-asyncio makes a loop on the side that nobody closes, which warnings-as-errors then reports.
 asyncio.set_event_loop(None)
@@ -32,66 +38,71 @@ def pytest_xdist_make_scheduler(config: Any, log: Any) -> Any:
     return Together(config, log) if config.getvalue("dist") == "loadgroup" else None
 
 
-@pytest.fixture(scope="session")
-def _shared_dockerd() -> Iterator[Dockerd]:
-    with private_dockerd() as daemon:
+def _session(make: Callable[[], AbstractContextManager[Any]]) -> Any:
+    """One for all the tests of this worker."""
+
+    @pytest.fixture(scope="session")
+    def shared() -> Iterator[Any]:
+        with make() as daemon:
+            yield daemon
+
+    return shared
+
+
+def _emptied(name: str) -> Any:
+    """This worker's, empty of containers before and after."""
+
+    @pytest.fixture
+    def emptied(request: pytest.FixtureRequest) -> Iterator[Any]:
+        daemon = request.getfixturevalue(name)
+        daemon.clear()
         yield daemon
+        daemon.clear()
+
+    return emptied
 
 
-@pytest.fixture
-def dockerd(_shared_dockerd: Dockerd) -> Iterator[Dockerd]:
-    """This worker's dockerd, empty of containers before and after."""
-    _shared_dockerd.clear()
-    yield _shared_dockerd
-    _shared_dockerd.clear()
+def _own(make: Callable[[], AbstractContextManager[Any]]) -> Any:
+    """One of this test alone, to stop, kill and start again."""
+
+    @pytest.fixture
+    def own() -> Iterator[Any]:
+        with make() as daemon:
+            yield daemon
+
+    return own
 
 
-@pytest.fixture
-def own_dockerd() -> Iterator[Dockerd]:
-    """A dockerd of this test alone, to stop, kill and start again."""
-    with private_dockerd() as daemon:
-        yield daemon
+_shared_dockerd = _session(private_dockerd)
+dockerd = _emptied("_shared_dockerd")
+own_dockerd = _own(private_dockerd)
 
+_shared_podmand = _session(private_podman)
+podmand = _emptied("_shared_podmand")
+own_podmand = _own(private_podman)
+_shared_rootless_podmand = _session(rootless_podman)
+rootless_podmand = _emptied("_shared_rootless_podmand")
 
-@pytest.fixture(scope="session")
-def _shared_podmand() -> Iterator[Podman]:
-    with private_podman() as daemon:
-        yield daemon
+_shared_containerd = _session(private_containerd)
+containerdd = _emptied("_shared_containerd")
+own_containerd = _own(private_containerd)
 
+_shared_crid = _session(private_crid)
+crid = _emptied("_shared_crid")
+own_crid = _own(private_crid)
+# What stands in for CRI-O, with its stream of events on, and as CRI-O is unless told otherwise.
+_shared_crio = _session(private_crio)
+crio = _emptied("_shared_crio")
+own_crio = _own(private_crio)
+quiet_crio = _own(functools.partial(private_crio, pod_events=False))
 
-@pytest.fixture
-def podmand(_shared_podmand: Podman) -> Iterator[Podman]:
-    """This worker's Podman service of root, empty of containers before and after."""
-    _shared_podmand.clear()
-    yield _shared_podmand
-    _shared_podmand.clear()
+_shared_ocid = _session(private_oci)
+ocid = _emptied("_shared_ocid")
+_shared_crund = _session(functools.partial(private_oci, "crun"))
+crund = _emptied("_shared_crund")
 
-
-@pytest.fixture(scope="session")
-def _shared_rootless_podmand() -> Iterator[Podman]:
-    with rootless_podman() as daemon:
-        yield daemon
-
-
-@pytest.fixture
-def rootless_podmand(_shared_rootless_podmand: Podman) -> Iterator[Podman]:
-    """This worker's Podman service of an ordinary user, empty of containers before and after."""
-    _shared_rootless_podmand.clear()
-    yield _shared_rootless_podmand
-    _shared_rootless_podmand.clear()
-
-
-@pytest.fixture
-def own_podmand() -> Iterator[Podman]:
-    """A Podman service of this test alone, to kill and start again."""
-    with private_podman() as daemon:
-        yield daemon
-
-
-@pytest.fixture(scope="session")
-def _shared_registry() -> Iterator[Registry]:
-    with private_registry() as registry:
-        yield registry
+_shared_registry = _session(private_registry)
+_shared_locked_registry = _session(functools.partial(private_registry, locked=True))
 
 
 @pytest.fixture
@@ -100,12 +111,6 @@ def registry(_shared_registry: Registry) -> Registry:
     if _shared_registry.process is None or _shared_registry.process.poll() is not None:
         _shared_registry.start()
     return _shared_registry
-
-
-@pytest.fixture(scope="session")
-def _shared_locked_registry() -> Iterator[Registry]:
-    with private_registry(locked=True) as registry:
-        yield registry
 
 
 @pytest.fixture

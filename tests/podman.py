@@ -192,6 +192,13 @@ class Podman:
         words += ["--init"] if init else []
         return self.cli(*words, *more, "--name", name, IMAGE, "/bin/sh", "-c", script).splitlines()[-1]
 
+    def network(self, name: str, labels: Mapping[str, str] | None = None) -> None:
+        """Makes one that leads nowhere."""
+        self.cli("network", "create", "--internal", *_labelled(labels or {}), name)
+
+    def volume(self, name: str, labels: Mapping[str, str] | None = None) -> None:
+        self.cli("volume", "create", *_labelled(labels or {}), name)
+
     def wait(self, name: str) -> int:
         return int(self.cli("wait", name))
 
@@ -222,12 +229,6 @@ class Podman:
     def logs(self, name: str) -> str:
         return self.cli("logs", name)
 
-    def network(self, name: str, labels: Mapping[str, str]) -> None:
-        self.cli("network", "create", *_labelled(labels), name)
-
-    def volume(self, name: str, labels: Mapping[str, str]) -> None:
-        self.cli("volume", "create", *_labelled(labels), name)
-
     def version(self) -> str:
         return str(json.loads(self.cli("version", "--format", "json"))["Client"]["Version"])
 
@@ -235,6 +236,7 @@ class Podman:
         self.cli("pod", "rm", "-f", "-a", "-t", "0", check=False)
         self.cli("rm", "-f", "-a", "-t", "0", check=False)
         self.cli("volume", "rm", "-f", "-a", check=False)
+        self.cli("network", "prune", "-f", check=False)
 
 
 def _labelled(labels: Mapping[str, str]) -> list[str]:

@@ -1,7 +1,7 @@
 """A private registry on loopback, which engines trust without TLS, and images put into it without any engine.
 
     with private_registry() as registry:
-        name = registry.push_busybox()          # 127.0.0.1:40123/busybox:1
+        name = registry.pushbusybox_layer()          # 127.0.0.1:40123/busybox:1
         registry.push_busybox("tool", "2", layers=[{"etc/tool": b"…"}])
 
 `private_registry(locked=True)` lets in only `USER` with `PASSWORD`. It keeps everything under a temporary folder;
@@ -84,7 +84,7 @@ class Registry:
     def push_busybox(self, name: str = "busybox", tag: str = "1", *, layers: Sequence[Mapping[str, bytes]] = ()) -> str:
         """Busybox under `name:tag`, with a layer on top of it for each mapping of files. Returns the name to pull it
         by."""
-        return self.push(name, tag, [_busybox(), *map(_tar, layers)])
+        return self.push(name, tag, [busybox_layer(), *map(_tar, layers)])
 
     def push(self, name: str, tag: str, layers: Sequence[bytes]) -> str:
         """An image made of these layers, each a tar."""
@@ -118,7 +118,7 @@ class Registry:
         return sorted(found, key=lambda path: path.stat().st_size)
 
 
-def docker_archive(layers: Sequence[bytes]) -> bytes:
+def docker_archive(layers: Sequence[bytes], tags: Sequence[str] = ()) -> bytes:
     """An image as `docker save` writes it, for whatever loads that. Everything about it is the same each time."""
     config = json.dumps(
         {
@@ -131,11 +131,11 @@ def docker_archive(layers: Sequence[bytes]) -> bytes:
     ).encode()
     name = hashlib.sha256(config).hexdigest()
     names = [f"{hashlib.sha256(one).hexdigest()}/layer.tar" for one in layers]
-    index = json.dumps([{"Config": f"{name}.json", "RepoTags": [], "Layers": names}]).encode()
+    index = json.dumps([{"Config": f"{name}.json", "RepoTags": list(tags), "Layers": names}]).encode()
     return _tar({"manifest.json": index, f"{name}.json": config, **dict(zip(names, layers, strict=True))})
 
 
-def _busybox() -> bytes:
+def busybox_layer() -> bytes:
     program = Path(shutil.which("busybox") or "/bin/busybox").read_bytes()
     return _tar({"bin/busybox": program}, links={f"bin/{name}": "busybox" for name in PROGRAMS}, mode=0o755)
 

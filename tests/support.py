@@ -157,14 +157,13 @@ class Dockerd:
     def names_of_images(self) -> set[str]:
         return {tag for row in self.api.images() for tag in row["RepoTags"] or ()}
 
-    def network(self, name: str, labels: dict[str, str] | None = None) -> str:
-        """Makes one that leads nowhere; its id."""
+    def network(self, name: str, labels: dict[str, str] | None = None) -> None:
+        """Makes one that leads nowhere."""
         # Other daemons here may make some too.
         subnet = {"Subnet": f"10.{random.randrange(100, 250)}.{os.getpid() % 256}.0/28"}
-        made = self.api.create_network(
+        self.api.create_network(
             name, driver="bridge", internal=True, labels=labels, ipam={"Driver": "default", "Config": [subnet]}
         )
-        return str(made["Id"])
 
     def volume(self, name: str, labels: dict[str, str] | None = None) -> None:
         self.api.create_volume(name, labels=labels)

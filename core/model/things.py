@@ -14,10 +14,21 @@ from core.model.refs import EngineRef, Facts, Ref
 STATES = ("created", "running", "paused", "restarting", "removing", "exited", "dead")
 HEALTHS = ("starting", "healthy", "unhealthy")
 
-# Labels by which engines' front ends group containers: docker compose, podman-compose and quadlet (same labels), swarm.
+# Labels by which engines' front ends group containers: the kubelet (a namespace's pods), docker compose, podman-compose
+# and quadlet (same labels), swarm. The kubelet's are first: beside them a pod has labels its users write.
 STACK_LABEL = "com.docker.stack.namespace"
-PROJECT_LABELS = ("com.docker.compose.project", STACK_LABEL, "io.podman.compose.project")
-SERVICE_LABELS = ("com.docker.compose.service", "com.docker.swarm.service.name", "io.podman.compose.service")
+PROJECT_LABELS = (
+    "io.kubernetes.pod.namespace",
+    "com.docker.compose.project",
+    STACK_LABEL,
+    "io.podman.compose.project",
+)
+SERVICE_LABELS = (
+    "io.kubernetes.pod.name",
+    "com.docker.compose.service",
+    "com.docker.swarm.service.name",
+    "io.podman.compose.service",
+)
 ONE_OFF_LABEL = "com.docker.compose.oneoff"
 SWARM_SERVICE_LABEL = "com.docker.swarm.service.id"
 SWARM_NODE_LABEL = "com.docker.swarm.node.id"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -9,13 +10,14 @@ import msgspec
 
 from core.model.actions import Action, On, Risk
 from core.model.refs import Facts, Ref
-from core.model.things import Container, Outcome
+from core.model.things import Container, Outcome, protected
 
 
 class Unit(msgspec.Struct, frozen=True, gc=False):
     """One unit that runs a container. `ref.name` is its name with `.service`; `active`, `sub` and `enabled` are
     systemd's own words (`active`, `running`, `generated`); `file` where it is written; `container` the name of what it
-    runs, where it tells; `since` unix seconds of its last change of state; `why` how it ended where it failed."""
+    runs, where it tells; `members` the ids of all its containers that are there, `labels` each different set of labels
+    they carry; `since` unix seconds of its last change of state; `why` how it ended where it failed."""
 
     ref: Ref
     active: str
@@ -27,9 +29,24 @@ class Unit(msgspec.Struct, frozen=True, gc=False):
     since: float | None = None
     why: str = ""
     pid: int | None = None
+    members: tuple[str, ...] = ()
+    labels: tuple[Mapping[str, str], ...] = ()
 
-    def facts(self, at: datetime) -> Facts:
-        return Facts(state=self.active, service=self.ref.name, at=at)
+    def facts(self, at: datetime) -> tuple[Facts, ...]:
+        """One for each set of labels. While its container is not there its labels are not known, which is not the same
+        as that it has none."""
+        if not self.labels:
+            return (Facts(state=self.active, service=self.ref.name, at=None),)
+        return tuple(
+            Facts(
+                labels=labels,
+                state=self.active,
+                service=self.ref.name,
+                protected=any(map(protected, self.labels)),
+                at=at,
+            )
+            for labels in self.labels
+        )
 
     @property
     def words(self) -> tuple[str, ...]:
@@ -37,7 +54,8 @@ class Unit(msgspec.Struct, frozen=True, gc=False):
         return (self.ref.name, *([bare] if (bare := self.ref.name.removesuffix(".service")) != self.ref.name else []))
 
     def holds(self, container: Container) -> bool:
-        return container.ref.engine == self.ref.engine and container.ref.name == self.container
+        same = container.ref.engine == self.ref.engine
+        return same and (container.ref.name == self.container or container.ref.id in self.members)
 
 
 class Units(msgspec.Struct, frozen=True):
@@ -88,7 +106,10 @@ class InstallUnit(On[Outcome]):
     now: bool = True
 
     def patience(self) -> float:
-        return 60.0
+        return 90.0
+
+    def grave(self) -> str:
+        return f"makes {self.target.name} anew: what it wrote outside its volumes is lost"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

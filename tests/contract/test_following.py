@@ -90,11 +90,13 @@ class Reading:
 
     def __init__(self, ground):
         self.ground, self.job, self.cursor, self.lines, self.outcome = ground, "", "", [], None
+        self.name = ""
 
     async def begin(self, tail=10):
         engine = self.ground.runtime.ref
         rows = await do(self.ground, actions.ListContainers(engine=engine))
-        (target,) = [row.ref for row in rows.rows if row.ref.name == "web"]
+        (target,) = [row.ref for row in rows.rows if row.ref.name.endswith("web")]
+        self.name = target.name
         engine = self.ground.runtime.ref
         action = actions.ReadLogs(engine=engine, target=target, tail=tail, follow=True)
         self.job = (await do(self.ground, action)).job
@@ -131,7 +133,7 @@ async def test_it_ends_with_its_container_and_tells_the_code(ground):
     await ground.end()
     await reading.to_its_end()
     assert reading.outcome.status == Status.DONE
-    assert reading.outcome.detail == "web has ended with code 3"
+    assert reading.outcome.detail == f"{reading.name} has ended with code 3"
 
 
 async def test_it_ends_when_its_container_is_removed(ground):
@@ -142,7 +144,7 @@ async def test_it_ends_when_its_container_is_removed(ground):
     await reading.to_its_end()
     assert reading.outcome.status == Status.DONE
     # An engine that is still at it may have the container for another moment.
-    assert reading.outcome.detail in ("web was removed", "web has ended with code 137")
+    assert reading.outcome.detail in (f"{reading.name} was removed", f"{reading.name} has ended with code 137")
 
 
 async def test_the_log_of_what_does_not_run_is_shown_and_ends(ground):
@@ -150,7 +152,7 @@ async def test_the_log_of_what_does_not_run_is_shown_and_ends(ground):
     await ground.end()
     reading = await (await Reading(ground).begin(tail=2)).to_its_end()
     assert reading.lines == ["old 1", "old 2"]
-    assert reading.outcome.detail == "web has ended with code 3"
+    assert reading.outcome.detail == f"{reading.name} has ended with code 3"
 
 
 async def test_stopped_it_leaves_the_engine_alone(ground):

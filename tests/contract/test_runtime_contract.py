@@ -88,7 +88,7 @@ async def test_inspection_hides_the_values_of_the_environment(ground):
     document = await ground.do(actions.InspectContainer(engine=ground.runtime.ref, target=await ground.ref("up")))
     assert "hunter" not in repr(document.data)
     assert "DB_PASSWORD" in repr(document.data)
-    assert document.ref.name == "up"
+    assert document.ref.name == ground.called("up")
 
 
 NOUNS = {"container", "image", "pod", "node", "task", "service", "stack", "swarm", "unit", "network", "volume"}
@@ -239,7 +239,7 @@ async def test_events_come_live(ground):
         died = await heard.of(EventKind.DIED, container)
         if "exit codes" not in ground.lacks:
             assert died.attrs["exit_code"] == "9"
-        assert (died.subject.name, died.subject.kind) == ("it", Kind.CONTAINER)
+        assert (died.subject.name, died.subject.kind) == (ground.called("it"), Kind.CONTAINER)
         assert died.subject == await ground.ref("it")
         assert abs(died.at_ns / 1e9 - time.time()) < 60
         for kind in (EventKind.CREATED, EventKind.STARTED):

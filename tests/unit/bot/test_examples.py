@@ -24,6 +24,7 @@ POLICY = Policy(grants=(Grant(id="grants.0", who=NEWCOMER.id, can=("viewer",)),)
 SHOP = {"app": "shop", "team": "shop", "com.docker.compose.project": "shop", "com.docker.compose.service": "front"}
 # What a command would have nothing to do on as the fleet stands.
 SHOP_NAMES = ("web", "api", "shop-front", "shop-cart")
+NOUNS = ("container.", "service.", "image.", "pod.", "node.", "unit.")
 IDLE = {"start": SHOP_NAMES, "rm": ("batch-1", "batch-2")}
 
 
@@ -35,7 +36,7 @@ def _soon(monkeypatch):
 
 @pytest.fixture
 def engines():
-    """Hosts prod-1 and test-1; a shop, batches and something old, with a history."""
+    """Hosts prod-1 and test-1; a shop, batches and something old, with a history; a Swarm and somebody's Podman."""
     prod, test = FakeRuntime("prod-1", kind="docker"), FakeRuntime("test-1", kind="docker")
     for name in SHOP_NAMES:
         prod.add(name, labels=SHOP, log=(f"{name} is up", "GET / 200"))
@@ -45,7 +46,24 @@ def engines():
     prod.add("batch-2")
     test.add("old-web")
     test.happen(EventKind.DIED, row(test, "old-web").ref, exit_code="0")
-    return prod, test
+    swarm, podman = (
+        FakeRuntime("swarm-1", kind="swarm", lacks=("container.*", "image.*", "pod.*", "unit.*")),
+        FakeRuntime("prod-1", kind="podman", name="1001", lacks=("node.*", "task.*", "stack.*")),
+    )
+    first, *workers = (
+        swarm.add_node(name, labels={"zone": "a"}, role=role, availability=availability)
+        for name, role, availability in (
+            ("manager-1", "manager", "active"),
+            ("worker-1", "worker", "active"),
+            ("worker-2", "worker", "drain"),
+        )
+    )
+    swarm.add_task("shop_front", workers[0])
+    pod = [podman.add(f"pod-{name}") for name in ("front", "cart")]
+    podman.add_pod("shop", *pod[:1])
+    podman.add_pod("shop-cart", *pod[1:])
+    prod.add_image("registry.example/shop/web:1", labels={"app": "shop"})
+    return prod, test, swarm, podman
 
 
 def row(engine, name):
@@ -58,7 +76,7 @@ def changes(engines):
 
 @pytest.mark.parametrize(("command", "line"), EXAMPLES, ids=[line for _, line in EXAMPLES])
 async def test_an_example_does_what_it_promises(valkey, engines, command, line):
-    prod, _ = engines
+    prod, *_ = engines
     said = shlex.split(line)
     answers = command.name in ("confirm", "cancel")
     token = (lambda: said[-1]) if answers else approvals.new_token
@@ -95,10 +113,11 @@ async def test_an_example_does_what_it_promises(valkey, engines, command, line):
             assert not changes(engines)
             replies.append(await deck.say(replies[0].buttons[0].line))
         assert replies[-1].ending is Ending.OK, terminal.render(replies[-1])
-    acts = command.risk != Risk.READ and any(verb.startswith(("container.", "service.")) for verb in command.verbs)
+    acts = command.risk != Risk.READ and any(verb.startswith(NOUNS) for verb in command.verbs)
     assert bool(changes(engines)) == (acts or command.name == "confirm")
     # Nothing is removed unasked, nor are the four of the shop changed at once.
-    assert (len(replies) == 2) == (command.name == "rm" or (acts and "app=shop" in line) or line.endswith("=0"))
+    grave = command.name in ("rm", "drain") or line.endswith("=0")
+    assert (len(replies) == 2) == (grave or (acts and "app=shop" in line))
     for shown in replies:
         text = terminal.render(shown, width=100)
         assert text.strip() and "\x1b" not in text
@@ -108,6 +127,15 @@ async def test_an_example_does_what_it_promises(valkey, engines, command, line):
 
 
 SEEN = {
+    "images busybox": ("busybox", "4.2 MB", "prod-1", "podman/1001"),
+    "images 'registry.example/*' --host 'prod-*'": ("registry.example/shop/web",),
+    "stats 'shop-*' --sort memory": ("shop-front", "8.0 MiB / 64.0 MiB", "12.5"),
+    "pods 'shop-*' --engine podman": ("shop-cart", "running", "1/1"),
+    "nodes 'worker-*' --label zone=a": ("worker-1", "ready", "active", "drain"),
+    "info docker/prod-1": ("runfake 1.0", "ring of 256", "memory"),
+    "info docker/prod-1 --raw": ('"Driver": "memory"',),
+    "pull nginx:1.27 --host prod-1": ("nginx:1.27@docker/prod-1", "nginx:1.27@podman/prod-1/1001", "pulled"),
+    "pull nginx@docker/test-1 --timeout 1200": ("nginx:latest pulled sha256:",),
     "ps --label app=shop --health unhealthy": ("shop-cart",),
     "ps 'shop-*' --host 'prod-*' -q": (),
     "services shop": ("shop/front", "compose", "4/4"),
@@ -131,7 +159,7 @@ def test_what_is_looked_for_stands_in_a_help_text():
 
 @pytest.mark.parametrize("line", SEEN)
 async def test_an_example_shows_what_it_is_about(valkey, engines, line):
-    prod, _ = engines
+    prod, *_ = engines
     async with Deck(valkey.url, engines, policy=POLICY) as deck:
         await deck.say("restart batch-1")
         await deck.say("stop web", NEWCOMER)

@@ -7,7 +7,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from collectors.pipeline import ACTIONS, TYPES, Pipeline
+from collectors.pipeline import ACTIONS, CONTAINERD, CRI, SWARM, TYPES, Pipeline
 from core import metrics
 from core.model.events import Event, EventKind, Origin
 from core.model.refs import EngineRef, Kind, Ref
@@ -54,7 +54,7 @@ def test_words_nobody_knows_are_counted_as_other_and_details_are_cut() -> None:
             [event(f"exec_create: /bin/sh -c secret{number}"), event(f"new-{number}", kind=f"odd{number}")]
         )
     line.pipeline.take([event("health_status: healthy"), event("health_status: unhealthy"), event("health_status")])
-    line.pipeline.take([event("new", kind="image"), event("pull", kind="image")])
+    line.pipeline.take([event("novel", kind="image"), event("pull", kind="image")])
     assert line.counted() == {
         ("h", "container", "exec_create"): 100,
         ("h", "container", "health_status"): 3,
@@ -74,12 +74,33 @@ def test_a_host_that_tells_its_name_late_is_counted_under_it() -> None:
     assert line.counted() == {("h", "container", "start"): 1, ("real", "container", "start"): 1}
 
 
-@pytest.mark.parametrize("version", ["20.10", "26.1"])
-def test_every_word_a_real_docker_said_is_counted_under_its_own_name(version: str) -> None:
+RECORDED = ("docker-20.10", "docker-26.1", "swarm-manager", "podman-4.3.compat", "podman-5.4.compat")
+
+
+@pytest.mark.parametrize("words", [CONTAINERD, CRI, SWARM], ids=["containerd", "cri", "swarm"])
+def test_the_words_of_other_dialects_are_counted_under_their_own_names(words: frozenset[str]) -> None:
     line = Line()
-    recorded = (CAPTURES / f"docker-{version}.events.jsonl").read_bytes()
+    line.pipeline.take([event(word, kind="task") for word in words])
+    assert line.counted() == {("h", "task", word): 1 for word in words}
+    assert "task_exit" in ACTIONS
+    assert {"failed", "rejected", "down", "rollback_completed"} <= ACTIONS
+
+
+@pytest.mark.parametrize("name", ["podman-4.3.libpod", "podman-5.4.libpod"])
+def test_every_word_a_real_podman_said_has_a_name_of_its_own(name: str) -> None:
+    told = map(msgspec.json.decode, (CAPTURES / f"{name}.events.jsonl").read_bytes().splitlines())
+    words = {(one["Type"], one["Action"].partition(":")[0]) for one in told}
+    assert len(words) > 20
+    assert {kind for kind, _ in words} <= TYPES
+    assert {action for _, action in words} <= ACTIONS
+
+
+@pytest.mark.parametrize("name", RECORDED)
+def test_every_word_a_real_engine_said_is_counted_under_its_own_name(name: str) -> None:
+    line = Line()
+    recorded = (CAPTURES / f"{name}.events.jsonl").read_bytes()
     words = {(raw["Type"], raw["Action"].partition(":")[0]) for raw in map(msgspec.json.decode, recorded.splitlines())}
     events = docker_dialect.Dialect(line.engine.ref).events(recorded, replay_before=0)
     assert line.pipeline.take(events) == max(event.at_ns for event in events)
     assert {(kind, action) for _, kind, action in line.counted()} == words
-    assert sum(line.counted().values()) == len(events) > 100
+    assert sum(line.counted().values()) == len(events) > 80

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from core import secret_shapes
 from core.model.replies import Button, Fields, Lines, Reply, Table, Text
-from core.redact import MASK, hide_env, hide_environment, redact, redact_reply
+from core.redact import MASK, hide_env, hide_environment, hide_within, redact, redact_reply
 
 JWT = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0NTY3ODkwIn0.dozjgNryP4J3jVmNHl0w5N_XgL0n3I9PlFUP0THsR8U"
 BODY = "MIIEpAIBAAKCAQEA0Z3VS5JJcds3xfn/ygWyF8PbnGy0AHB7MaU8q5lHBkVf1uQp"
@@ -262,3 +262,20 @@ def test_what_is_masked_already_keeps_what_closes_it():
     text = redact(json.dumps(document, indent=2, ensure_ascii=False))
     assert json.loads(text) == {"Env": ["PASSWORD=••••", "A=••••", "TOKEN=••••"]}
     assert "hunter2" not in redact("password=••••hunter2")
+
+
+def test_a_document_is_hidden_all_through():
+    told = {
+        "HttpProxy": "http://me:hunter2@proxy:3128",
+        "NoProxy": "localhost",
+        "Options": {"o": "addr=nas,username=me,password=hunter2"},
+        "Labels": ["token=hunter2"],
+        "Config": {"Env": ["A=hunter2"]},
+        "Count": 3,
+        "Nothing": None,
+    }
+    hidden = hide_within(told)
+    assert "hunter2" not in repr(hidden)
+    assert "proxy:3128" in hidden["HttpProxy"] and "addr=nas" in hidden["Options"]["o"]
+    assert (hidden["NoProxy"], hidden["Count"], hidden["Nothing"]) == ("localhost", 3, None)
+    assert told["HttpProxy"].endswith("hunter2@proxy:3128") and told["Config"]["Env"] == ["A=hunter2"]

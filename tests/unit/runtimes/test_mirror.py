@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import msgspec
 import pytest
 
 from core import errors
@@ -75,6 +76,44 @@ async def test_the_hosts_allow_list_holds_for_memory_too() -> None:
         await rows(mirror)
     with pytest.raises(errors.Disallowed):
         await mirror.run(actions.ListEvents(engine=mirror.ref), CALL)
+
+
+async def test_what_happened_is_told_of_an_engine_that_remembers_nothing_itself() -> None:
+    engine = FakeRuntime(lacks=("event.list",))
+    mirror = Mirror(engine)
+    assert "event.list" not in engine.verbs
+    assert "event.list" in mirror.verbs
+    told = await mirror.run(actions.DescribeEngine(engine=mirror.ref), CALL)
+    assert "event.list" in told.verbs
+    web = engine.add("web")
+    mirror.remember([engine.happen(EventKind.STARTED, web)])
+    listed = await mirror.run(actions.ListEvents(engine=mirror.ref), CALL)
+    assert [event.kind for event in listed] == [EventKind.STARTED]
+    tight = Mirror(FakeRuntime(lacks=("event.list",), allow=["container.*"]))
+    assert "event.list" not in tight.verbs
+    with pytest.raises(errors.Unsupported):
+        await tight.run(actions.ListEvents(engine=tight.ref), CALL)
+
+
+async def test_an_id_that_is_a_name_comes_again_after_it_was_removed() -> None:
+    engine, mirror, refs = await mirrored("web")
+    known = mirror.containers[refs["web"].id]
+    removed = engine.happen(EventKind.REMOVED, refs["web"])
+    mirror.apply([removed])
+    born = msgspec.structs.replace(removed, kind=EventKind.CREATED, at_ns=removed.at_ns + 1)
+    late = msgspec.structs.replace(removed, kind=EventKind.CREATED, at_ns=removed.at_ns - 1)
+    mirror.apply([late])
+    assert not mirror.dirty
+    mirror.apply([born])
+    assert refs["web"].id in mirror.dirty
+    # Or no event told of it, and a list does.
+    mirror.apply([msgspec.structs.replace(removed, at_ns=removed.at_ns + 2)])
+    old = msgspec.structs.replace(known, created_at=removed.at_ns / 1e9 - 5)
+    mirror.replace([old], removed.at_ns + 3)
+    assert refs["web"].id not in mirror.containers
+    new = msgspec.structs.replace(old, created_at=removed.at_ns / 1e9 + 5)
+    mirror.replace([new], removed.at_ns + 4)
+    assert mirror.containers[refs["web"].id] == new
 
 
 async def test_everything_else_goes_to_the_engine() -> None:

@@ -1,0 +1,176 @@
+"""An inspected Podman container and its image, as far as a unit that runs the same needs them; found on 4.3 and 5.4.
+
+What Podman leaves out or sends as null is empty here. `Path` and `Args` are the whole command line: `Entrypoint` is one
+text up to 4.x and has lost where its words end.
+"""
+
+from __future__ import annotations
+
+import itertools
+
+import msgspec
+
+INIT = ("/run/podman-init", "/dev/init", "/catatonit")
+DEFAULT_STOP_TIMEOUT = 10
+DEFAULT_SHM = 65_536_000
+DEFAULT_PIDS = 2048
+
+
+class Health(msgspec.Struct, rename="pascal"):
+    test: list[str] | None = None
+    interval: int = 0
+    timeout: int = 0
+    retries: int = 0
+    start_period: int = 0
+
+
+class Secret(msgspec.Struct, rename="pascal"):
+    name: str = ""
+
+
+class Config(msgspec.Struct, rename="pascal"):
+    hostname: str = ""
+    user: str = ""
+    tty: bool = False
+    open_stdin: bool = False
+    env: list[str] | None = None
+    working_dir: str = ""
+    labels: dict[str, str] | None = None
+    annotations: dict[str, str] | None = None
+    stop_signal: int | str = 15
+    healthcheck: Health | None = None
+    healthcheck_on_failure_action: str = ""
+    create_command: list[str] | None = None
+    timezone: str = ""
+    secrets: list[Secret] | None = None
+    stop_timeout: int = DEFAULT_STOP_TIMEOUT
+
+
+class Mount(msgspec.Struct, rename="pascal"):
+    type: str = ""
+    name: str = ""
+    source: str = ""
+    destination: str = ""
+    mode: str = ""
+    rw: bool = msgspec.field(name="RW", default=True)
+    propagation: str = ""
+
+
+class Binding(msgspec.Struct, rename="pascal"):
+    host_ip: str = ""
+    host_port: str = ""
+
+
+class Device(msgspec.Struct, rename="pascal"):
+    on_host: str = msgspec.field(name="PathOnHost", default="")
+    inside: str = msgspec.field(name="PathInContainer", default="")
+    cgroup_permissions: str = ""
+
+
+class Ulimit(msgspec.Struct, rename="pascal"):
+    name: str = ""
+    soft: int = 0
+    hard: int = 0
+
+
+class RestartPolicy(msgspec.Struct, rename="pascal"):
+    name: str = ""
+    maximum_retry_count: int = 0
+
+
+class LogConfig(msgspec.Struct, rename="pascal"):
+    type: str = ""
+
+
+class HostConfig(msgspec.Struct, rename="pascal"):
+    network_mode: str = ""
+    port_bindings: dict[str, list[Binding] | None] | None = None
+    publish_all_ports: bool = False
+    restart_policy: RestartPolicy = msgspec.field(default_factory=RestartPolicy)
+    log_config: LogConfig = msgspec.field(default_factory=LogConfig)
+    cap_add: list[str] | None = None
+    cap_drop: list[str] | None = None
+    dns: list[str] | None = None
+    dns_options: list[str] | None = None
+    dns_search: list[str] | None = None
+    extra_hosts: list[str] | None = None
+    group_add: list[str] | None = None
+    ipc_mode: str = ""
+    pid_mode: str = ""
+    uts_mode: str = msgspec.field(name="UTSMode", default="")
+    userns_mode: str = ""
+    oom_score_adj: int = 0
+    privileged: bool = False
+    readonly_rootfs: bool = False
+    security_opt: list[str] | None = None
+    tmpfs: dict[str, str] | None = None
+    shm_size: int = 0
+    init: bool = False
+    cpu_shares: int = 0
+    cpu_period: int = 0
+    cpu_quota: int = 0
+    cpuset_cpus: str = ""
+    cpuset_mems: str = ""
+    memory: int = 0
+    memory_reservation: int = 0
+    memory_swap: int = 0
+    pids_limit: int = 0
+    devices: list[Device] | None = None
+    ulimits: list[Ulimit] | None = None
+
+
+class Network(msgspec.Struct, rename="pascal"):
+    aliases: list[str] | None = None
+
+
+class NetworkSettings(msgspec.Struct, rename="pascal"):
+    networks: dict[str, Network | None] | None = None
+
+
+class Container(msgspec.Struct, rename="pascal"):
+    id: str = ""
+    name: str = ""
+    path: str = ""
+    args: list[str] | None = None
+    image: str = ""
+    image_name: str = ""
+    rootfs: str = ""
+    pod: str = ""
+    is_infra: bool = False
+    mounts: list[Mount] | None = None
+    config: Config = msgspec.field(default_factory=Config)
+    host_config: HostConfig = msgspec.field(default_factory=HostConfig)
+    network_settings: NetworkSettings = msgspec.field(default_factory=NetworkSettings)
+
+    def argv(self) -> list[str]:
+        """The command line without the little init that Podman puts before it."""
+        words = [self.path, *(self.args or ())]
+        return words[2:] if self.path in INIT and words[1:2] == ["--"] else words
+
+    def volumes_without_name(self) -> list[str]:
+        """Where in it such volumes are: Podman removes them together with the container."""
+        return [
+            mount.destination
+            for mount in self.mounts or ()
+            if mount.type == "volume" and len(mount.name) == 64 and not mount.name.strip("0123456789abcdef")
+        ]
+
+    def tells_environment(self) -> bool:
+        """Whether the command line that made it holds values of environment variables."""
+        words = self.config.create_command or ()
+        named = any(word in ("-e", "--env") and "=" in value for word, value in itertools.pairwise(words))
+        return named or any(word.startswith("--env=") or (word.startswith("-e") and "=" in word) for word in words)
+
+
+class ImageConfig(msgspec.Struct, rename="pascal"):
+    user: str = ""
+    env: list[str] | None = None
+    entrypoint: list[str] | None = None
+    cmd: list[str] | None = None
+    working_dir: str = ""
+    labels: dict[str, str] | None = None
+
+
+class Image(msgspec.Struct, rename="pascal"):
+    config: ImageConfig = msgspec.field(default_factory=ImageConfig)
+    healthcheck: Health | None = None
