@@ -20,7 +20,8 @@ from runtimes import registry
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Field:
-    """`fixture`: the daemon (its words are those of tests.support.Dockerd); `lacks`: what this engine cannot tell."""
+    """`fixture`: the daemon (its words are those of tests.support.Dockerd); `lacks`: what this engine cannot tell, and
+    verbs that newer versions of it have."""
 
     kind: str
     fixture: str
@@ -30,25 +31,33 @@ class Field:
 
 # Only a parent learns a process's code, and nobody writes down when it ended; a container runs once.
 OCI_LACKS = frozenset({"exit codes", "times of an end", "another run"})
+# It keeps no word of when a run began, and fetches no images itself before 1.7.
+CONTAINERD_LACKS = frozenset({"times of an end", "image.pull", "image.push"})
 # On version 1 of cgroups an ordinary user's containers have none of their own.
-ROOTLESS_LACKS = frozenset({"pauses", "use"})
+ROOTLESS_LACKS = frozenset({"pauses", "use", "up to date"})
+# A pull that fetched nothing new looks like any other.
+PODMAN_LACKS = frozenset({"up to date"})
 FIELDS = {
     "docker": Field(kind="docker", fixture="dockerd"),
-    # It keeps no word of when a run began.
-    "containerd": Field(kind="containerd", fixture="containerdd", lacks=frozenset({"times of an end"})),
+    "containerd": Field(kind="containerd", fixture="containerdd", lacks=CONTAINERD_LACKS),
     "docker by ssh": Field(kind="docker", fixture="dockerd", ssh=True),
-    "podman": Field(kind="podman", fixture="podmand"),
+    "podman": Field(kind="podman", fixture="podmand", lacks=PODMAN_LACKS),
     "podman rootless": Field(kind="podman", fixture="rootless_podmand", lacks=ROOTLESS_LACKS),
-    "podman by ssh": Field(kind="podman", fixture="podmand", ssh=True),
+    "podman by ssh": Field(kind="podman", fixture="podmand", lacks=PODMAN_LACKS, ssh=True),
     "runc": Field(kind="oci", fixture="ocid", lacks=OCI_LACKS),
     "crun": Field(kind="oci", fixture="crund", lacks=OCI_LACKS),
-    "cri": Field(kind="cri", fixture="crid", lacks=frozenset({"another run"})),
+    "cri": Field(kind="cri", fixture="crid", lacks=frozenset({"another run", "labels of images"})),
 }
 
 
 def capable(*needed: type[actions.Action]) -> Sequence[str]:
     """The fields whose engine does all of these."""
-    return [name for name, field in FIELDS.items() if set(needed) <= set(registry.engine_class(field.kind)._table)]
+    return [
+        name
+        for name, field in FIELDS.items()
+        if set(needed) <= set(registry.engine_class(field.kind)._table)
+        and not field.lacks & {action.verb for action in needed}
+    ]
 
 
 def over(*needed: type[actions.Action]):
