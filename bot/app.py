@@ -28,7 +28,7 @@ from core.kept import Rate
 from core.model.actions import DescribeEngine, Risk
 from core.ports import Call, Query
 from core.store import Store
-from runtimes import discovery, fleet, naming, registry
+from runtimes import clusters, discovery, fleet, naming, registry
 from runtimes.mirror import Mirror, Watched
 
 log = structlog.get_logger(__name__)
@@ -54,6 +54,7 @@ class App:
     store: Store
     embedded: embedded.Embedded | None
     engines: Sequence[Watched]
+    swarms: clusters.Clusters
     mirrors: Sequence[Mirror]
     fleet: fleet.Fleet
     book: book.Book
@@ -70,11 +71,11 @@ class App:
     """How the chat's connection is, where there should be one."""
 
     async def meet(self) -> None:
-        """Lets engines on other hosts tell their names, so that `--host` finds them; those slow to answer are left."""
-        if self.far:
-            call = Call(id="meet", who="", deadline=datetime.now(UTC) + timedelta(seconds=MEET), invocation="")
-            asked = (engine.run(DescribeEngine(engine=engine.ref), call) for engine in self.engines)
-            await asyncio.gather(*asked, return_exceptions=True)
+        """Lets engines tell who they are: those on other hosts their names, so that `--host` finds them, Docker's the
+        Swarm they manage. Those slow to answer are left."""
+        call = Call(id="meet", who="", deadline=datetime.now(UTC) + timedelta(seconds=MEET), invocation="")
+        asked = (engine.run(DescribeEngine(engine=engine.ref), call) for engine in self.engines if self.far)
+        await asyncio.gather(self.swarms.meet(MEET), *asked, return_exceptions=True)
 
     async def names(self) -> Sequence[str]:
         """The names of containers, their projects and services, for completion at this terminal; none when the engines
@@ -91,10 +92,11 @@ class App:
             parts["store"] = {"ready": True, "seconds": round(await self.probe(), 6)}
         except errors.StoreError as error:
             parts["store"] = {"ready": False, "reason": error.say()}
-        parts["engines"] = {str(mirror.ref): {"ready": mirror.live} for mirror in self.mirrors}
+        there = [mirror for mirror in self.mirrors if mirror.present]
+        parts["engines"] = {str(mirror.ref): {"ready": mirror.live} for mirror in there}
         if self.chat is not None:
             parts["slack"] = self.chat()
-        ready = parts["store"]["ready"] and any(mirror.live for mirror in self.mirrors)
+        ready = parts["store"]["ready"] and any(mirror.live for mirror in there)
         return ready and (self.chat is None or parts["slack"]["ready"]), parts
 
     async def probe(self) -> float:
@@ -156,7 +158,9 @@ async def build(settings: config.Config, *, watch: bool, supervisor: supervise.S
     in_force = book.Book(store, base_policy(settings))
     front = desk.Desk(book=in_force, store=store, catalogue=words, clock=_now)
     leading = doors(settings)
-    engines = registry.open_engines(leading)
+    daemons = registry.open_engines(leading)
+    swarms = registry.swarms(leading, daemons)
+    engines = (*daemons, *swarms.engines)
     for engine in engines:
         supervisor.on_close(f"engine {engine.ref}", engine.aclose)
     mirrors = [Mirror(engine) for engine in engines] if watch else []
@@ -192,6 +196,7 @@ async def build(settings: config.Config, *, watch: bool, supervisor: supervise.S
         store=store,
         embedded=own,
         engines=engines,
+        swarms=swarms,
         mirrors=mirrors,
         fleet=deck,
         book=in_force,
@@ -244,13 +249,14 @@ def doors(settings: config.Config) -> Sequence[registry.Door]:
 def _door(engine: Any) -> registry.Door:
     allow = tuple(engine.allow)
     if engine.named:
-        return registry.by_context(engine.named, name=engine.name, allow=allow, environ=os.environ)
+        door = registry.by_context(engine.named, name=engine.name, allow=allow, environ=os.environ)
+        return replace(door, swarm=engine.swarm)
     tls = registry.Tls(**_files(engine.tls)) if engine.tls is not None else None
     ssh = registry.Ssh(**_files(engine.ssh)) if engine.ssh is not None else None
     registry.Endpoint.parse(engine.url)
     kind = engine.kind or registry.kind_of(engine.url)
     registry.engine_class(kind)
-    return registry.Door(kind=kind, url=engine.url, name=engine.name, allow=allow, tls=tls, ssh=ssh)
+    return registry.Door(kind=kind, url=engine.url, name=engine.name, allow=allow, tls=tls, ssh=ssh, swarm=engine.swarm)
 
 
 def _files(section: config.Section) -> dict[str, str]:

@@ -12,6 +12,7 @@ import signal
 import socket
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from bot import console as talk
 from bot import http, visit
 from collectors import exposition, pipeline, watch
 from core import config, logs, supervise
+from core.model.actions import ListContainers
 from runtimes.mirror import Mirror, Watched
 
 log = structlog.get_logger(__name__)
@@ -45,12 +47,13 @@ async def run(settings: config.Config, path: Path | None, door: socket.socket | 
             supervisor.run("embedded store", built.embedded.keep, AGAIN)
         supervisor.run("beat", lambda: composition.beat(built), AGAIN)
         supervisor.run("sweep", lambda: composition.sweep(built), AGAIN)
+        supervisor.run("swarms", built.swarms.keep, AGAIN)
         for engine, mirror in zip(built.engines, built.mirrors, strict=True):
             supervisor.run(f"watch {engine.ref}", _watch(built, engine, mirror).run, AGAIN)
         if door is not None:
             page = exposition.Exposition(
                 built.metrics,
-                lambda: built.mirrors,
+                lambda: _there(built),
                 options=exposition.Options(
                     container_labels=settings.metrics.container_labels,
                     most_containers=settings.metrics.max_containers,
@@ -67,7 +70,7 @@ async def run(settings: config.Config, path: Path | None, door: socket.socket | 
         if settings.slack is not None:
             log.info(
                 "watching; Slack is being connected",
-                engines=[str(engine.ref) for engine in built.engines],
+                engines=[str(engine.ref) for engine in built.engines if engine.present],
                 metrics=where,
             )
         elif console and sys.stdin.isatty() and sys.stdout.isatty():
@@ -77,7 +80,7 @@ async def run(settings: config.Config, path: Path | None, door: socket.socket | 
         else:
             log.info(
                 "watching; no chat is configured and there is no terminal, so nobody can talk to this process",
-                engines=[str(engine.ref) for engine in built.engines],
+                engines=[str(engine.ref) for engine in built.engines if engine.present],
                 metrics=where,
             )
         await supervisor.serve_until_stopped()
@@ -103,16 +106,23 @@ async def _console(built: composition.App, metrics: str) -> None:
     print(f"Quarterdeck {composition.version()}; metrics {metrics}")  # noqa: T201
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(GREET_WITHIN):
-            while not all(mirror.live for mirror in built.mirrors):  # noqa: ASYNC110 (several mirrors, no one event)
+            while not all(mirror.live for mirror in _there(built)):  # noqa: ASYNC110 (several mirrors, no one event)
                 await asyncio.sleep(0.02)
-    for mirror in built.mirrors:
-        print(f"  {mirror.ref}: " + (_count(len(mirror.containers)) if mirror.live else "not reached yet"))  # noqa: T201
+    for mirror in _there(built):
+        print(f"  {mirror.ref}: " + (_holding(mirror) if mirror.live else "not reached yet"))  # noqa: T201
     print(f"No chat is configured, so this is the console. {talk.GREETING}")  # noqa: T201
     await visit.converse(built)
     built.supervisor.stop("the console was left")
 
 
-def _count(number: int) -> str:
+def _there(built: composition.App) -> Sequence[Mirror]:
+    return [mirror for mirror in built.mirrors if mirror.present]
+
+
+def _holding(mirror: Mirror) -> str:
+    if ListContainers.verb not in mirror.verbs:
+        return "watched"
+    number = len(mirror.containers)
     return f"{number} container{'' if number == 1 else 's'}"
 
 

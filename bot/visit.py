@@ -29,6 +29,7 @@ async def console(settings: config.Config) -> None:
         supervisor.catch_signals()
         built = await composition.build(settings, watch=False, supervisor=supervisor)
         supervisor.run("beat", lambda: composition.beat(built), AGAIN)
+        supervisor.run("swarms", built.swarms.keep, AGAIN)
         if built.embedded is not None:
             supervisor.run("embedded store", built.embedded.keep, AGAIN)
         await _recovered(built)

@@ -29,3 +29,5 @@ class Pace:
     describe_window: float = 0.05
     describe_again: float = 1.0
     cursor_every: float = 1.0
+    absent_for: float = 0.5
+    """Between looks whether an engine that was none has become one."""

@@ -20,7 +20,7 @@ from collectors import place as places
 from collectors import resync
 from collectors.pipeline import Pipeline
 from core import errors, metrics
-from core.model.actions import ListContainers
+from core.model.actions import DescribeEngine, ListContainers
 from core.model.events import Event
 from core.model.things import Container, Containers
 from core.ports import Call
@@ -73,24 +73,34 @@ class Survey:
         self._relist_now.clear()
 
     async def contact(self) -> Containers:
-        """The engine's own list."""
+        """The engine's own list. One that has no containers is asked how it does, and has an empty one."""
         deadline = datetime.now(UTC) + timedelta(seconds=self._pace.patience)
         call = Call(id="watch", who="watch", deadline=deadline, invocation="")
-        return await self._runtime.run(ListContainers(engine=self._runtime.ref, fresh=True), call)
+        try:
+            return await self._runtime.run(ListContainers(engine=self._runtime.ref, fresh=True), call)
+        except errors.Unsupported:
+            told = await self._runtime.run(DescribeEngine(engine=self._runtime.ref), call)
+        if told.fault:
+            raise errors.Unreachable(told.fault)
+        return Containers(rows=())
 
     async def keep_listed(self) -> None:
         """Lists now, every few minutes, after silence and after a loss; for ever. Raises what makes a list fail."""
-        loop = asyncio.get_running_loop()
         while True:
-            began = loop.time()
-            outcome = "failed"
-            try:
-                await self._relist()
-                outcome = "ok"
-            finally:
-                self._counts.relists_total.labels(*self._label(), outcome).inc()
-                self._counts.relist_duration_seconds.labels(*self._label()).observe(loop.time() - began)
+            await self.relist()
             await self._until_due()
+
+    async def relist(self) -> None:
+        """Lists once. Raises what makes it fail."""
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        outcome = "failed"
+        try:
+            await self._relist()
+            outcome = "ok"
+        finally:
+            self._counts.relists_total.labels(*self._label(), outcome).inc()
+            self._counts.relist_duration_seconds.labels(*self._label()).observe(loop.time() - began)
 
     async def _until_due(self) -> None:
         loop, pace = asyncio.get_running_loop(), self._pace

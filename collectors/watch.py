@@ -4,7 +4,7 @@ Each connection subscribes from the last event known (a little earlier: engines 
 until the subscription stands and lets the survey list and inspect. Batches are handed on in the engine's order and at
 least once; repeats of a replay are taken out as far as the last few thousand events reach. The reading task does
 nothing but read, because a reader that stalls slows the engine down; its queue is bounded, what does not fit is
-dropped, counted, and forces a list.
+dropped, counted, and forces a list. An engine that keeps no events is listed at every attempt instead.
 """
 
 from __future__ import annotations
@@ -64,11 +64,28 @@ class Watch:
         failures = 0
         try:
             while True:
+                await self._until_present()
                 stood = await self.once()
+                if not self._runtime.present:
+                    self._gone()
+                    failures = 0
+                    continue
                 failures = 0 if stood >= self._pace.healthy_after else failures + 1
                 await asyncio.sleep(self.pause(failures))
         finally:
             await self._place.save()
+
+    async def _until_present(self) -> None:
+        """An engine that is none now may become one at any time."""
+        while not self._runtime.present:  # noqa: ASYNC110 (looks as often as it must)
+            await asyncio.sleep(self._pace.absent_for)
+
+    def _gone(self) -> None:
+        """It is there no more: not down, just no engine."""
+        if self._labels is not None:
+            self._counts.stream_up.remove(*self._labels)
+            self._labels = None
+        log.info("The engine is there no more.", engine=str(self._runtime.ref))
 
     def pause(self, failures: int) -> float:
         """Seconds before the next attempt, after so many that did not stay up."""
@@ -98,6 +115,8 @@ class Watch:
                 for task in tasks:
                     task.cancel()
             reason = inbox.reason
+            if isinstance(reason, errors.Eventless):
+                await self._survey.relist()
         except errors.QuarterdeckError as error:
             reason = error
         finally:
@@ -198,9 +217,9 @@ class Watch:
     async def _resume_point(self) -> int | None:
         """From when on to subscribe; None at the very first start. Our place is kept under the engine's id, and a
         first contact may be needed to learn that."""
-        if not self._place.engine:
-            if not self._runtime.engine_id:
-                await self._survey.contact()
+        if not self._runtime.engine_id:
+            await self._survey.contact()
+        if self._place.engine != self._runtime.engine_id:
             await self._place.load(self._runtime.engine_id)
         return self._place.resume(int(self._pace.overlap * 1e9))
 

@@ -105,6 +105,11 @@ class Engine(Section):
         pattern=r"^[A-Za-z0-9][\w.-]*$",
         description="Tells two engines of one kind on one host apart.",
     )
+    swarm: str = Field(
+        default="",
+        pattern=r"^([A-Za-z0-9][\w.-]*)?$",
+        description="What the Swarm it is a manager of is called. Absent: by the beginning of its id.",
+    )
     allow: config_words.Verbs = Field(
         default=(), description="Verb patterns this host permits, whatever the grants say. Absent: all verbs."
     )

@@ -47,9 +47,10 @@ ACCESS = "The settings `uid` and `gid` under [grpc] in /etc/containerd/config.to
 
 
 class _Listed(msgspec.Struct):
-    """`owned`: containers left out, by their engine's kind."""
+    """`processes`: that of each task; `owned`: containers left out, by their engine's kind."""
 
     rows: list[Container]
+    processes: dict[str, int]
     owned: dict[str, int]
     runtimes: collections.Counter[str]
 
@@ -92,15 +93,22 @@ class Containerd(Working):
         self._left_out = {space: kind for space, kind in containerd_dialect.OWNERS.items() if kind in higher}
         self._dialect = containerd_dialect.Dialect(self._ref, left_out=frozenset(self._left_out))
         self._images = containerd_images.Images(self._calls, self._ref)
-        self._usage = containerd_usage.Meter()
+        self._meter = containerd_usage.Meter(self._calls)
         self._one_host = False
+        self._fetches = True  # until it is known not to
 
     @property
     def engine_id(self) -> str:
         return self._id
 
+    @property
+    def verbs(self) -> frozenset[str]:
+        """Without fetching images where this version leaves that to its clients."""
+        return super().verbs if self._fetches else super().verbs - {images.PullImage.verb}
+
     async def aclose(self) -> None:
         await super().aclose()
+        self._meter.close()
         await self._line.aclose()
 
     # ── reading ──────────────────────────────────────────────────────────────────────────────────────────────────
@@ -144,6 +152,7 @@ class Containerd(Working):
         return msgspec.structs.replace(
             told,
             ref=self.ref,
+            verbs=tuple(sorted(self.verbs)),
             version=self.version,
             api="v1",
             system=containerd_dialect.system(plugins),
@@ -212,33 +221,15 @@ class Containerd(Working):
 
     @does(usage.ReadUsage)
     async def read_usage(self, action: usage.ReadUsage, seconds: float) -> usage.Usages:
-        await self._meet(seconds)
-        spaces = [space.name for space in await self._calls.namespaces(seconds) if space.name not in self._left_out]
-        found: list[usage.Usage] = []
-
-        async def one(space: str) -> None:
-            held, tasks, metrics = await asyncio.gather(
-                self._calls.containers(space, seconds),
-                self._calls.tasks(space, seconds),
-                self._calls.metrics(space, seconds),
-            )
-            refs = {
-                each.id: self._dialect.learn(space, each.id, each.labels)
-                for each in held
-                if not self._dialect.is_sandbox(each.labels)
-            }
-            now = time.monotonic()
-            for metric in metrics:
-                ref, task = refs.get(metric.id), tasks.get(metric.id)
-                # An ended task is measured until it is deleted.
-                if task is not None and containerd_dialect.has_ended(task):
-                    continue
-                if ref is not None and (not action.only or ref.id in action.only):
-                    read = self._usage.read(ref, metric, now)
-                    found.append(containerd_usage.with_network(read, task.pid if task and self._one_host else 0))
-
-        await _few_at_once(*(one(space) for space in spaces))
-        return usage.Usages(rows=tuple(found))
+        ends = time.monotonic() + seconds
+        listed = await self._list(seconds)
+        running = {
+            row.ref: listed.processes.get(row.ref.id, 0)
+            for row in listed.rows
+            if row.state in ("running", "paused") and (not action.only or row.ref.id in action.only)
+        }
+        rows = await self._meter.read(running, max(0.05, ends - time.monotonic()), here=self._one_host)
+        return usage.Usages(rows=tuple(rows))
 
     async def events(self, since_ns: int | None) -> AsyncIterator[Sequence[Event]]:
         await self._meet(10.0, again=True)
@@ -349,7 +340,7 @@ class Containerd(Working):
 
     async def _list(self, seconds: float) -> _Listed:
         await self._meet(seconds)
-        found = _Listed(rows=[], owned={}, runtimes=collections.Counter())
+        found = _Listed(rows=[], processes={}, owned={}, runtimes=collections.Counter())
 
         async def one(space: str) -> None:
             owner = self._left_out.get(space)
@@ -365,7 +356,9 @@ class Containerd(Working):
                 found.runtimes[each.runtime.name] += 1
                 self._dialect.learn(space, each.id, each.labels)
                 if not self._dialect.is_sandbox(each.labels):
-                    found.rows.append(self._row(space, each, tasks.get(each.id)))
+                    found.rows.append(row := self._row(space, each, task := tasks.get(each.id)))
+                    if task is not None:
+                        found.processes[row.ref.id] = task.pid
 
         await _few_at_once(*(one(space.name) for space in await self._calls.namespaces(seconds)))
         return found
@@ -383,7 +376,9 @@ class Containerd(Working):
             if self._id and not again:
                 return
             try:
-                server, version = await asyncio.gather(self._calls.server(seconds), self._calls.version(seconds))
+                server, version, plugins = await asyncio.gather(
+                    self._calls.server(seconds), self._calls.version(seconds), self._calls.plugins(seconds)
+                )
             except (errors.Unreachable, errors.TimedOut) as error:
                 # Only this question was under way: whatever was to follow it has not left.
                 error.sent = False
@@ -392,6 +387,7 @@ class Containerd(Working):
                 self._id = ""  # not before it is known to be nobody else
                 self._roll.enter(str(self._line.endpoint), server.uuid, self._ref)
             self._id, self.version = server.uuid, version
+            self._fetches = containerd_images.fetches(plugins)
             self._one_host = self._sees_its_processes(server.pidns)
 
     def _sees_its_processes(self, theirs: int) -> bool:

@@ -33,6 +33,8 @@ DRAINING = 2.0  # seconds output may still come after its program has ended
 async def run(calls: Calls, action: actions.Exec, seconds: float) -> Executed:
     steps = containerd_changes.Steps(min(seconds, float(action.timeout)))
     began = time.monotonic()
+    if not action.command:
+        raise errors.BadUsage("There is no command to run.", hint="Give a program and its words.")
     space, name = containerd_dialect.split(action.target.id)
     if not space:
         raise containerd_changes.gone(action.target)

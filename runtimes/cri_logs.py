@@ -212,6 +212,12 @@ def _unreadable(path: str, name: str, error: OSError) -> errors.QuarterdeckError
             f"The log of {name} is {path}, which this process may not read.",
             hint="Run Quarterdeck as root, or let its user read the folder.",
         )
+    if isinstance(error, FileNotFoundError) and Path(path).parent.exists():
+        return errors.Unreachable(
+            f"The log of {name}, {path}, is not there.",
+            hint="Somebody took it away: the engine writes on into what has no name any more, and begins a new file"
+            " when the kubelet asks it to.",
+        )
     if isinstance(error, FileNotFoundError):
         return errors.Unreachable(
             f"The log of {name} should be {path}, and there is no such file here.",

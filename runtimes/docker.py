@@ -36,6 +36,8 @@ from runtimes.docker_usage import Using
 
 NEWEST_API, OLDEST_API = (1, 47), (1, 24)
 DESCRIBE_AT_ONCE = 8
+OWN_SCOPE = urllib.parse.quote('{"scope":["local"]}')
+"""What happens to a Swarm as a whole its own engine tells, once for all its managers."""
 
 
 class _Message(msgspec.Struct):
@@ -116,14 +118,15 @@ class Docker(Telling, Logging, Executing, Imaging, Parts, Using, docker_serving.
     async def list_events(self, action: actions.ListEvents, seconds: float) -> tuple[Event, ...]:
         # `until` in the past makes the daemon answer from its ring of 256 events and end.
         until = docker_dialect.since(time.time_ns())
-        target = f"/events?since={docker_dialect.since(action.since_ns)}&until={until}"
+        target = f"/events?since={docker_dialect.since(action.since_ns)}&until={until}&filters={OWN_SCOPE}"
         answer = await self._ask("GET", target, seconds)
         found = self._dialect.events(answer.body, replay_before=time.time_ns())
         return tuple(found[-action.limit :])
 
     async def events(self, since_ns: int | None) -> AsyncIterator[Sequence[Event]]:
         await self._meet(10.0, again=True)
-        target = "/events" + (f"?since={docker_dialect.since(since_ns)}" if since_ns else "")
+        since = f"&since={docker_dialect.since(since_ns)}" if since_ns else ""
+        target = f"/events?filters={OWN_SCOPE}{since}"
         async with self._stream("GET", target, 10.0, about="events", pause=False) as stream:
             opened = time.time_ns()
             yield ()
@@ -191,6 +194,15 @@ class Docker(Telling, Logging, Executing, Imaging, Parts, Using, docker_serving.
 
     def _endpoint(self) -> engine_http.Endpoint:
         return self._http.endpoint
+
+    @property
+    def address(self) -> str:
+        return str(self._http.endpoint)
+
+    async def stream(self, target: str, seconds: float) -> engine_http.Stream:
+        """For its Swarm: the answer to a GET as it comes, whatever its status."""
+        await self._meet(seconds)
+        return await self._http.stream("GET", f"/v{self.api}{target}", deadline=seconds, pause=True)
 
     async def _ask(
         self, method: str, target: str, seconds: float, *, about: str = "", what: str = "container", body: Any = None
@@ -276,6 +288,7 @@ class Docker(Telling, Logging, Executing, Imaging, Parts, Using, docker_serving.
             if ref != self._ref:
                 self._ref = ref
                 self._dialect = docker_dialect.Dialect(ref)
+            self._heard_of_itself(info.swarm)
 
     def _refuse(self, status: int, body: bytes, about: str, what: str) -> None:
         try:

@@ -15,7 +15,7 @@ from core import errors, redact
 from core.model import actions
 from core.model.refs import Kind, Ref
 from core.model.things import Document, Engine
-from runtimes import docker_dialect, docker_parts_dialect
+from runtimes import docker_dialect, docker_parts_dialect, swarm_wire
 from runtimes.adapter import does
 from runtimes.docker_asking import Asking
 from runtimes.http_wire import Endpoint
@@ -38,6 +38,7 @@ class Info(msgspec.Struct):
     containers: int = msgspec.field(name="Containers", default=0)
     running: int = msgspec.field(name="ContainersRunning", default=0)
     memory: int = msgspec.field(name="MemTotal", default=0)
+    swarm: swarm_wire.Local = msgspec.field(name="Swarm", default_factory=swarm_wire.Local)
 
     def identity(self) -> str:
         # Up to Docker 20 the id is the machine's, in /etc/docker: two daemons on one machine share it.

@@ -35,8 +35,13 @@ class Fleet:
     """The runtimes of this process. `desk` answers for actions that no engine runs."""
 
     def __init__(self, runtimes: Sequence[Runtime], *, desk: Runtime | None = None) -> None:
-        self.runtimes = tuple(runtimes)
+        self.all = tuple(runtimes)
         self.desk = desk
+
+    @property
+    def runtimes(self) -> Sequence[Runtime]:
+        """Those that are there now."""
+        return tuple(runtime for runtime in self.all if runtime.present)
 
     def engines(self, query: Query) -> Sequence[EngineRef]:
         """The engines a query reaches, of these the ones that can do its verb if there are such. Raises NotFound when

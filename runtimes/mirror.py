@@ -78,6 +78,10 @@ class Mirror:
         return self._runtime.ref
 
     @property
+    def present(self) -> bool:
+        return self._runtime.present
+
+    @property
     def verbs(self) -> frozenset[str]:
         """The engine's, and telling what happened: one that remembers nothing itself was listened to."""
         told = ListEvents.verb

@@ -32,28 +32,6 @@ def pid_namespace(pid: str = "self", root: str = "/proc") -> int | None:
         return None
 
 
-def network_namespace(pid: str = "self", root: str = "/proc") -> int | None:
-    try:
-        return Path(f"{root}/{pid}/ns/net").stat().st_ino
-    except OSError:
-        return None
-
-
-def network(pid: int, root: str = "/proc") -> tuple[int, int] | None:
-    """Bytes received and sent through all devices of a process's network but the loopback."""
-    try:
-        lines = Path(f"{root}/{pid}/net/dev").read_text(encoding="ascii").splitlines()[2:]
-    except (OSError, ValueError):
-        return None
-    received = sent = 0
-    for line in lines:
-        name, _, counts = line.partition(":")
-        words = counts.split()
-        if name.strip() != "lo" and len(words) >= 9:
-            received, sent = received + int(words[0]), sent + int(words[8])
-    return received, sent
-
-
 def cgroup_version(root: str = "/sys/fs/cgroup") -> str:
     """`1` or `2`; empty where neither is seen."""
     place = Path(root)

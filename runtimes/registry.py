@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from core import errors
-from runtimes import roll
+from runtimes import clusters, roll
 from runtimes.engine_dial import Ssh, Tls
 from runtimes.http_wire import Endpoint
 from runtimes.mirror import Watched
@@ -58,7 +58,7 @@ ONE_API = frozenset({"docker", "podman"})
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Door:
     """Where one engine listens. `name` tells two engines of one kind on one host apart; `allow`: verb globs, empty for
-    all; `context`: the docker context it was found under."""
+    all; `context`: the docker context it was found under; `swarm`: what the Swarm it manages is to be called."""
 
     kind: str
     url: str
@@ -67,6 +67,7 @@ class Door:
     tls: Tls | None = None
     ssh: Ssh | None = None
     context: str = ""
+    swarm: str = ""
 
     def __str__(self) -> str:
         return f"{self.context} ({self.url})" if self.context else self.url
@@ -102,6 +103,16 @@ def open_engines(doors: Sequence[Door]) -> Sequence[Watched]:
     """The adapters for these doors, which refuse to be one engine twice. Raises as `open_engine`."""
     known = roll.Roll()
     return [open_engine(door, known, higher=_beside(door, doors)) for door in doors]
+
+
+def swarms(doors: Sequence[Door], engines: Sequence[Watched]) -> clusters.Clusters:
+    """The Swarms that these engines, opened for these doors, turn out to be managers of."""
+    daemons: dict[clusters.Daemon, str] = {
+        cast(clusters.Daemon, engine): door.swarm
+        for door, engine in zip(doors, engines, strict=True)
+        if door.kind == "docker"
+    }
+    return clusters.Clusters(daemons)
 
 
 def open_engine(door: Door, known: roll.Roll | None = None, *, higher: frozenset[str] = frozenset()) -> Watched:

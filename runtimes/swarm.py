@@ -1,184 +1,316 @@
-"""A Swarm as one of its managers tells of it: services and tasks in, a service's number of replicas out.
+"""A Swarm behind the port: one engine with as many doors as daemons of this process manage it.
 
-The same daemon as its containers, so there is no engine of its own: a daemon becomes a manager, or stops being one,
-while we run, and a service is named by the manager's host. Tasks have no events and are looked at again and again. An
-update carries the version it was made from; one that came too late changed nothing and is sent once more.
+It is there as long as one of its doors is (`present`); the table of clusters lets doors in and out. It knows services,
+tasks, nodes and stacks; containers are their nodes' own. Whatever is asked goes through a door whose owner allows it,
+and through the next one where that is gone or leaderless. What takes long is a job beside us, not beside the Swarm: it
+only waits for what the Swarm does by itself.
 """
 
 from __future__ import annotations
 
 import asyncio
+import functools
 import time
 import urllib.parse
-from collections.abc import Callable, Collection
-from dataclasses import dataclass
-from typing import Any, TypeVar
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from typing import Any, ClassVar
 
 import msgspec
 
-from core import errors
+from core import errors, redact
+from core.model import actions, clusters
+from core.model.events import Event
+from core.model.jobs import Started
 from core.model.refs import EngineRef, Ref
 from core.model.replies import Status
-from core.model.things import Outcome, Service
-from runtimes import swarm_dialect
-from runtimes.docker_services import Ask
-from runtimes.jobs import Job
+from core.model.things import Container, Document, Engine, LogPage, Outcome, Service, Services
+from runtimes import swarm_dialect, swarm_logs, swarm_pretty, swarm_rollouts, swarm_spec, swarm_wire
+from runtimes.adapter import does
+from runtimes.jobs import PART_OF_WHAT_BEGAN, Job, Working
+from runtimes.swarm_doors import Door, Doors
+from runtimes.swarm_lookout import Lookout
 
-T = TypeVar("T")
-OUT_OF_SEQUENCE = "out of sequence"
-POLL = 0.5  # seconds between looks at the tasks
-STEADY = 3.0  # seconds they all have to run
-SECOND_TRY = 2  # failed tasks of one place after which waiting on is no use
-LAST_LOOK = 10.0  # seconds
-_TASKS = msgspec.json.Decoder(list[swarm_dialect.Task])
-_SERVICE = msgspec.json.Decoder(dict[str, Any])
-_SERVICES = msgspec.json.Decoder(list[dict[str, Any]])
+KIND = "swarm"
+NODES_OWN = "Containers are told and changed by the engine of the node they run on; tasks lists them with their nodes."
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Follow:
-    """A service that was told to have `wanted` where it had `was`. `known`: the tasks before; `ends`: by our clock."""
+class Swarm(Working):
+    """`cluster` is the Swarm's id, kept when it is nobody's here any more."""
 
-    target: Ref
-    was: int
-    wanted: int
-    known: Collection[str]
-    ends: float
-    seconds: float
+    nearest: ClassVar[Mapping[str, str]] = {
+        "container.list": NODES_OWN,
+        "container.logs": "It reads the logs of a service's tasks together: service.logs.",
+        "container.restart": NODES_OWN,
+        "container.stop": "It can scale the service to fewer: service.scale.",
+        "stats.read": NODES_OWN,
+    }
 
+    def __init__(self, host: str, *, doubt: Callable[[Door], None]) -> None:
+        # Until it is a Swarm it goes by the host of the daemon it came with; nobody sees it then.
+        super().__init__(EngineRef(host=host, kind=KIND))
+        self.cluster = ""
+        self.doors = Doors(lambda: self.ref, doubt)
+        self._lookout = self._new_lookout()
 
-class Swarm:
-    """What one daemon can say and do of the Swarm it is in."""
+    # ── being there ──────────────────────────────────────────────────────────────────────────────────────────────
 
-    def __init__(self, ask: Ask, engine: Callable[[], EngineRef]) -> None:
-        self._ask, self._engine = ask, engine
+    @property
+    def present(self) -> bool:
+        return bool(self.doors.all)
 
-    async def node(self, seconds: float) -> swarm_dialect.Node:
-        answer = await self._ask("GET", "/info", seconds)
+    @property
+    def engine_id(self) -> str:
+        return self.cluster
+
+    def found(self, cluster: str, ref: EngineRef) -> None:
+        """It is this Swarm from now on."""
+        if cluster != self.cluster or ref != self.ref:
+            self.cluster, self._ref = cluster, ref
+            self._lookout = self._new_lookout()
+
+    def enter(self, door: Door) -> None:
+        self.doors.add(door)
+
+    def leave(self, door: Door) -> None:
+        self.doors.remove(door)
+
+    def _new_lookout(self) -> Lookout:
+        cluster = self.cluster
+        return Lookout(self.doors, lambda: self.ref, lambda: self.present and self.cluster == cluster)
+
+    def _allows(self, verb: str) -> bool:
+        return super()._allows(verb) and (verb in PART_OF_WHAT_BEGAN or self.doors.permit(verb))
+
+    async def describe(self, ids: Sequence[str], deadline: float) -> dict[str, Container | None]:
+        return dict.fromkeys(ids)
+
+    # ── the whole ────────────────────────────────────────────────────────────────────────────────────────────────
+
+    @does(actions.DescribeEngine)
+    async def describe_engine(self, action: actions.DescribeEngine, seconds: float) -> Engine:
+        doors = self.doors.all
+        told = Engine(
+            ref=self.ref,
+            address=", ".join(door.address for door in doors),
+            verbs=tuple(sorted(self.verbs)),
+            events="polled",
+        )
         try:
-            return msgspec.json.decode(answer.body, type=swarm_dialect.Info).swarm
-        except msgspec.DecodeError as error:
-            raise errors.Garbled(f"{self._engine()} told of itself what cannot be understood.") from error
+            nodes = await self._nodes(action.verb, seconds)
+        except errors.QuarterdeckError as error:
+            return msgspec.structs.replace(told, fault=error.say())
+        leader = next((node for node in nodes if node.manager is not None and node.manager.leader), None)
+        platform = leader.description.platform if leader is not None else None
+        return msgspec.structs.replace(
+            told,
+            version=leader.description.engine.version if leader is not None else "",
+            api=doors[0].api if doors else "",
+            system=f"{platform.system}/{platform.architecture}" if platform is not None else "",
+            notes=tuple(_counted(nodes)),
+        )
 
-    async def services(self, seconds: float) -> list[Service]:
-        answer = await self._ask("GET", "/services", seconds)
-        tasks = await self._tasks(seconds)
-        by_service: dict[str, list[swarm_dialect.Task]] = {}
+    @does(actions.ShowInfo)
+    async def show_info(self, action: actions.ShowInfo, seconds: float) -> Document:
+        answer = await self.doors.ask(action.verb, "GET", "/swarm", seconds)
+        data = swarm_wire.decode(swarm_wire.RAW, answer.body)
+        data.pop("JoinTokens", None)
+        ref = action.touches()[0]
+        return Document(ref=ref, data=redact.hide_environment(data))
+
+    @does(actions.ListEvents)
+    async def list_events(self, action: actions.ListEvents, seconds: float) -> tuple[Event, ...]:
+        return await self._lookout.list_events(action.since_ns, action.limit, seconds)
+
+    def events(self, since_ns: int | None) -> AsyncIterator[Sequence[Event]]:
+        return self._lookout.events(since_ns)
+
+    @does(clusters.ReadJoinToken)
+    async def read_join_token(self, action: clusters.ReadJoinToken, seconds: float) -> clusters.Token:
+        if action.role not in ("worker", "manager"):
+            raise errors.BadUsage(f"A machine joins as worker or manager, not as “{action.role}”.")
+        nodes, answer = await asyncio.gather(
+            self._nodes(action.verb, seconds), self.doors.ask(action.verb, "GET", "/swarm", seconds)
+        )
+        tokens = swarm_wire.decode(swarm_wire.CLUSTER, answer.body).tokens
+        managers = [node.manager for node in nodes if node.manager is not None and node.manager.address]
+        if not managers:
+            raise errors.EngineError(f"{self.ref} tells the address of no manager.")
+        managers.sort(key=lambda manager: not manager.leader)
+        token = tokens.manager if action.role == "manager" else tokens.worker
+        return clusters.Token(role=action.role, line=f"docker swarm join --token {token} {managers[0].address}")
+
+    # ── services ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+    @does(actions.ListServices)
+    async def list_services(self, action: actions.ListServices, seconds: float) -> Services:
+        return Services(rows=tuple(await self._services(action.verb, seconds)))
+
+    @does(clusters.ListStacks)
+    async def list_stacks(self, action: clusters.ListStacks, seconds: float) -> clusters.Stacks:
+        label = urllib.parse.quote(msgspec.json.encode({"label": [swarm_dialect.STACK]}).decode())
+        kinds = ("networks", "secrets", "configs")
+        rows, parts = await asyncio.gather(
+            self._services(action.verb, seconds),
+            asyncio.gather(
+                *(self.doors.ask(action.verb, "GET", f"/{kind}?filters={label}", seconds) for kind in kinds)
+            ),
+        )
+        more = {kind: swarm_wire.decode(swarm_wire.RAWS, part.body) for kind, part in zip(kinds, parts, strict=True)}
+        return clusters.Stacks(rows=tuple(swarm_dialect.stacks(rows, more)))
+
+    @does(clusters.InspectService)
+    async def inspect_service(self, action: clusters.InspectService, seconds: float) -> Document:
+        answer = await self._about(action.target, action.verb, "GET", f"/services/{_id(action.target)}", seconds)
+        data = redact.hide_environment(swarm_wire.decode(swarm_wire.RAW, answer))
+        return Document(ref=action.target, data={**data, "pretty": swarm_pretty.service(data)})
+
+    @does(clusters.ReadServiceLogs)
+    async def read_service_logs(self, action: clusters.ReadServiceLogs, seconds: float) -> LogPage | Started:
+        logs = swarm_logs.Logs(self.doors, action)
+        if action.follow:
+            return self.jobs.begin(action.verb, logs.follow, watches=True)
+        return await logs.read(seconds)
+
+    @does(clusters.CreateService)
+    async def create_service(self, action: clusters.CreateService, seconds: float) -> Outcome:
+        began = time.monotonic()
+        answer = await self.doors.ask(action.verb, "POST", "/services/create", seconds, body=swarm_spec.service(action))
+        made = swarm_wire.decode(swarm_wire.RAW, answer.body)
+        return _done(began, str(made.get("ID") or ""))
+
+    @does(clusters.RemoveService)
+    async def remove_service(self, action: clusters.RemoveService, seconds: float) -> Outcome:
+        began = time.monotonic()
+        await self._about(action.target, action.verb, "DELETE", f"/services/{_id(action.target)}", seconds)
+        return _done(began)
+
+    @does(actions.Scale)
+    async def scale(self, action: actions.Scale, seconds: float) -> Started:
+        ask, wanted, timeout = functools.partial(self.doors.ask, action.verb), action.replicas, float(action.timeout)
+        return self._begin(action.verb, lambda job: swarm_rollouts.scale(ask, action.target, wanted, timeout, job))
+
+    @does(clusters.UpdateImage)
+    async def update_image(self, action: clusters.UpdateImage, seconds: float) -> Started:
+        ask, timeout = functools.partial(self.doors.ask, action.verb), float(action.timeout)
+        return self._begin(
+            action.verb, lambda job: swarm_rollouts.update_image(ask, action.target, action.image, timeout, job)
+        )
+
+    @does(clusters.RollBack)
+    async def roll_back(self, action: clusters.RollBack, seconds: float) -> Started:
+        ask, timeout = functools.partial(self.doors.ask, action.verb), float(action.timeout)
+        return self._begin(action.verb, lambda job: swarm_rollouts.roll_back(ask, action.target, timeout, job))
+
+    def _begin(self, verb: str, work: Callable[[Job], Any]) -> Started:
+        return self.jobs.begin(verb, work)
+
+    async def _services(self, verb: str, seconds: float) -> list[Service]:
+        answer, tasks = await asyncio.gather(
+            self.doors.ask(verb, "GET", "/services", seconds), self._tasks(verb, seconds)
+        )
+        by_service: dict[str, list[swarm_wire.Task]] = {}
         for task in tasks:
             by_service.setdefault(task.service, []).append(task)
-        found = _decode(_SERVICES, answer.body)
-        return sorted(
-            (swarm_dialect.service(self._engine(), raw, by_service.get(raw["ID"], ())) for raw in found),
-            key=lambda row: row.ref.name,
+        found = swarm_wire.decode(swarm_wire.RAWS, answer.body)
+        rows = [swarm_dialect.service(self.ref, raw, by_service.get(raw.get("ID") or "", ())) for raw in found]
+        return sorted(rows, key=lambda row: row.ref.name)
+
+    # ── tasks and nodes ──────────────────────────────────────────────────────────────────────────────────────────
+
+    @does(clusters.ListTasks)
+    async def list_tasks(self, action: clusters.ListTasks, seconds: float) -> clusters.Tasks:
+        answer, tasks, nodes = await asyncio.gather(
+            self.doors.ask(action.verb, "GET", "/services", seconds),
+            self._tasks(action.verb, seconds, service=action.service),
+            self._nodes(action.verb, seconds),
         )
+        services = {raw.get("ID"): raw for raw in swarm_wire.decode(swarm_wire.RAWS, answer.body)}
+        names = {node.id: node.name for node in nodes}
+        rows = [
+            swarm_dialect.task(self.ref, task, services.get(task.service), names.get(task.node, task.node[:12]))
+            for task in tasks
+            if action.ended or task.status.state not in swarm_wire.OVER
+        ]
+        return clusters.Tasks(rows=tuple(sorted(rows, key=lambda row: (row.service, row.ref.name, -row.at))))
 
-    async def scale(self, target: Ref, wanted: int, timeout: float, job: Job) -> Outcome:
-        """Raises UserError for a service that has no number of replicas, and where we are no manager; comes back when
-        the tasks run steadily, keep failing, or the time is over."""
-        began = time.monotonic()
-        known = {task.id for task in await self._tasks(LAST_LOOK, target)}
-        was, changed = await self._update(target, wanted)
-        follow = _Follow(target=target, was=was, wanted=wanted, known=known, ends=began + timeout, seconds=timeout)
-        try:
-            status, detail = await (self._settled(follow, job) if changed else self._left_alone(follow))
-        except asyncio.CancelledError:
-            job.end(Outcome(status=Status.UNKNOWN, detail=f"{wanted} were asked for; nobody waited until they run"))
-            raise
-        return Outcome(status=status, detail=detail, took=time.monotonic() - began)
+    @does(clusters.ListNodes)
+    async def list_nodes(self, action: clusters.ListNodes, seconds: float) -> clusters.Nodes:
+        nodes, tasks = await asyncio.gather(self._nodes(action.verb, seconds), self._tasks(action.verb, seconds))
+        running = Counter(task.node for task in tasks if task.status.state == "running" and task.desired == "running")
+        rows = [swarm_dialect.node(self.ref, node, running[node.id]) for node in nodes]
+        return clusters.Nodes(rows=tuple(sorted(rows, key=lambda row: (row.ref.name, row.ref.id))))
 
-    async def _update(self, target: Ref, wanted: int) -> tuple[int, bool]:
-        """How many it had, and whether that was changed."""
+    @does(clusters.InspectNode)
+    async def inspect_node(self, action: clusters.InspectNode, seconds: float) -> Document:
+        body = await self._about(action.target, action.verb, "GET", f"/nodes/{_id(action.target)}", seconds)
+        return Document(ref=action.target, data=redact.hide_environment(swarm_wire.decode(swarm_wire.RAW, body)))
+
+    @does(clusters.DrainNode)
+    async def drain_node(self, action: clusters.DrainNode, seconds: float) -> Outcome:
+        return await self._avail(action, "drain", seconds)
+
+    @does(clusters.ActivateNode)
+    async def activate_node(self, action: clusters.ActivateNode, seconds: float) -> Outcome:
+        return await self._avail(action, "active", seconds)
+
+    async def _avail(self, action: actions.On[Outcome], word: str, seconds: float) -> Outcome:
+        began, place = time.monotonic(), f"/nodes/{_id(action.target)}"
         for attempt in (1, 2):
-            raw = await self._inspect(target)
-            was = swarm_dialect.replicas(target, raw)
-            if was == wanted:
-                return was, False
+            left = seconds - (time.monotonic() - began)
+            raw = swarm_wire.decode(
+                swarm_wire.RAW, await self._about(action.target, action.verb, "GET", place, left / 2)
+            )
             spec: dict[str, Any] = raw["Spec"]
-            spec["Mode"] = {"Replicated": {"Replicas": wanted}}
-            path = f"/services/{_id(target)}/update?version={raw['Version']['Index']}&registryAuthFrom=spec"
+            if spec.get("Availability") == word:
+                return Outcome(status=Status.NOOP, detail=f"was {word} already", took=time.monotonic() - began)
+            path = f"{place}/update?version={raw['Version']['Index']}"
+            left = seconds - (time.monotonic() - began)
             try:
-                await self._manage("POST", path, target, body=spec)
+                body = {**spec, "Availability": word}
+                await self._about(action.target, action.verb, "POST", path, left, body=body)
             except errors.Rejected as error:
-                if OUT_OF_SEQUENCE not in error.text or attempt == 2:
+                if swarm_rollouts.OUT_OF_SEQUENCE not in error.text or attempt == 2:
                     raise
                 continue
-            return was, True
+            return _done(began)
         raise AssertionError("two attempts end in an answer or an error")
 
-    async def _left_alone(self, follow: _Follow) -> tuple[Status, str]:
-        tasks = await self._tasks(LAST_LOOK, follow.target)
-        running = sum(task.status.state == "running" for task in tasks)
-        if running == follow.wanted:
-            return Status.NOOP, f"has {follow.wanted} already"
-        failing = swarm_dialect.failing(follow.target, tasks)
-        return (
-            Status.NOOP,
-            f"was asked to have {follow.wanted} already; {running} run{swarm_dialect.why(tasks, failing)}",
-        )
+    async def _nodes(self, verb: str, seconds: float) -> list[swarm_wire.Node]:
+        return swarm_wire.decode(swarm_wire.NODES, (await self.doors.ask(verb, "GET", "/nodes", seconds)).body)
 
-    async def _settled(self, follow: _Follow, job: Job) -> tuple[Status, str]:
-        target, wanted = follow.target, follow.wanted
-        steady = 0.0
-        while True:
-            late = time.monotonic() >= follow.ends
-            try:
-                tasks = await self._tasks(LAST_LOOK, target)
-            except errors.EngineError as error:
-                # A Swarm that chooses another leader is back in some seconds.
-                if late:
-                    return Status.UNKNOWN, f"{wanted} were asked for, and then: {error.say()}"
-                await asyncio.sleep(POLL)
-                continue
-            running = [task for task in tasks if task.status.state == "running"]
-            failing = swarm_dialect.failing(target, [task for task in tasks if task.id not in follow.known])
-            if len(running) == wanted and all(task.desired == "running" for task in running):
-                steady = steady or time.monotonic()
-                if wanted == 0 or time.monotonic() - steady >= STEADY:
-                    return Status.DONE, f"from {follow.was} to {wanted}{await self._update_told(target)}"
-            else:
-                steady = 0.0
-            so_far = f"{len(running)} of {wanted} run"
-            job.progress(f"{so_far}{f'; {failing[1]}' if failing else ''}")
-            if failing and failing[0] >= SECOND_TRY:
-                cure = f"The Swarm goes on trying; to end that: scale {target.name}={follow.was}"
-                return Status.FAILED, f"{so_far}; {failing[1]}. {cure}"
-            if late:
-                told = await self._update_told(target)
-                return Status.FAILED, f"{so_far} after {follow.seconds:.0f} s{swarm_dialect.why(tasks, failing)}{told}"
-            await asyncio.sleep(POLL)
+    async def _tasks(self, verb: str, seconds: float, *, service: str = "") -> list[swarm_wire.Task]:
+        filters = urllib.parse.quote(msgspec.json.encode({"service": [service]}).decode()) if service else ""
+        path = f"/tasks?filters={filters}" if filters else "/tasks"
+        return swarm_wire.decode(swarm_wire.TASKS, (await self.doors.ask(verb, "GET", path, seconds)).body)
 
-    async def _update_told(self, target: Ref) -> str:
-        state = swarm_dialect.update(await self._inspect(target))
-        return f"; {state}" if state else ""
-
-    async def _inspect(self, target: Ref) -> dict[str, Any]:
-        answer = await self._manage("GET", f"/services/{_id(target)}", target)
-        return _decode(_SERVICE, answer)
-
-    async def _tasks(self, seconds: float, target: Ref | None = None) -> list[swarm_dialect.Task]:
-        path = "/tasks"
-        if target is not None:
-            path += "?filters=" + urllib.parse.quote(msgspec.json.encode({"service": [target.id]}).decode())
-            return _decode(_TASKS, await self._manage("GET", path, target))
-        return _decode(_TASKS, (await self._ask("GET", path, seconds)).body)
-
-    async def _manage(self, method: str, path: str, target: Ref, body: Any = None) -> bytes:
+    async def _about(
+        self, target: Ref, verb: str, method: str, path: str, seconds: float, *, body: Any = None
+    ) -> bytes:
         try:
-            return (await self._ask(method, path, LAST_LOOK, body=body)).body
+            return (await self.doors.ask(verb, method, path, seconds, body=body)).body
         except errors.NotFound:
-            raise errors.NotFound(f"{target.name} is gone: the Swarm has no such service.") from None
-        except errors.Rejected as error:
-            if error.code != 503:
-                raise
-            node = await self.node(LAST_LOOK)
-            raise swarm_dialect.no_manager(self._engine(), node, target) from error
+            raise errors.NotFound(f"{target.name} is gone: {self.ref} has no such {target.kind}.") from None
 
 
-def _decode(decoder: msgspec.json.Decoder[T], body: bytes) -> T:
-    try:
-        return decoder.decode(body)
-    except msgspec.DecodeError as error:
-        raise errors.Garbled("The Swarm answered something that is not what we expect.") from error
+def _counted(nodes: Sequence[swarm_wire.Node]) -> list[str]:
+    managers = [node for node in nodes if node.manager is not None]
+    told = [f"{len(nodes)} node{'' if len(nodes) == 1 else 's'}, {len(managers)} of them managers."]
+    away = [f"{node.name} is {node.status.state}" for node in nodes if node.status.state != "ready"]
+    away += [f"{node.name} is set to {node.spec.availability}" for node in nodes if node.spec.availability != "active"]
+    if away:
+        told.append(f"{', '.join(away[:8])}{f' and {len(away) - 8} more' if len(away) > 8 else ''}.")
+    gone = [node.name for node in managers if node.manager is not None and node.manager.reachability == "unreachable"]
+    if gone and len(managers) - len(gone) <= len(managers) // 2 + 1:
+        told.append(
+            f"The manager{'s' if len(gone) > 1 else ''} {', '.join(gone)} cannot be reached: one more, and the"
+            " Swarm has no leader."
+        )
+    return told
+
+
+def _done(began: float, detail: str = "") -> Outcome:
+    return Outcome(status=Status.DONE, detail=detail, took=time.monotonic() - began)
 
 
 def _id(ref: Ref) -> str:

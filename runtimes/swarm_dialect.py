@@ -1,4 +1,9 @@
-"""A Swarm's words into ours, pure: services, their tasks, and why tasks do not run as the engine says it."""
+"""A Swarm's words into ours, pure: services, tasks, nodes and stacks, what its managers say happened, and why tasks do
+not run as the engine says it.
+
+Times are RFC 3339 with nanoseconds. A manager without a leader answers 500 in sentences, which are recognised here;
+what states, modes and availabilities we do not know pass through as they are.
+"""
 
 from __future__ import annotations
 
@@ -9,8 +14,12 @@ from typing import Any
 import msgspec
 
 from core import errors
+from core.model import clusters
+from core.model.events import Event, EventKind, Origin
 from core.model.refs import EngineRef, Kind, Ref
 from core.model.things import Port, Service
+from runtimes import docker_dialect, swarm_wire
+from runtimes.swarm_wire import Local, Node, Task
 
 STACK = "com.docker.stack.namespace"
 MODES = {
@@ -28,52 +37,124 @@ UPDATES = {
     "rollback_completed": "rolled back",
 }
 ENDED = frozenset({"failed", "rejected", "orphaned"})
+NO_MANAGER, LEADERLESS = "not a swarm manager", "does not have a leader"
+# Sentences of a manager that handed a request on and does not know what became of it.
+HANDED_ON = ("context deadline exceeded", "DeadlineExceeded", "code = Unavailable", "code = Canceled", "leader status")
+# Of an event's attributes, the new value of what changed, by our names.
+CHANGED = {
+    "image.new": "image",
+    "replicas.new": "replicas",
+    "updatestate.new": "update",
+    "state.new": "state",
+    "availability.new": "availability",
+    "role.new": "role",
+    "reachability.new": "reachability",
+}
 
 
-class _Manager(msgspec.Struct):
-    address: str = msgspec.field(name="Addr", default="")
+def events(engine: EngineRef, lines: bytes, *, replay_before: int) -> list[Event]:
+    """Whole lines of a manager's `/events` that tell of the Swarm; others are left out."""
+    try:
+        raw = swarm_wire.EVENTS.decode_lines(lines)
+    except msgspec.DecodeError as error:
+        raise errors.Garbled(f"{engine} sent events that are not JSON.") from error
+    return [_event(engine, one, replay_before) for one in raw if one.scope == "swarm"]
 
 
-class Node(msgspec.Struct):
-    state: str = msgspec.field(name="LocalNodeState", default="inactive")
-    manager: bool = msgspec.field(name="ControlAvailable", default=False)
-    managers: list[_Manager] | None = msgspec.field(name="RemoteManagers", default=None)
+def _event(engine: EngineRef, raw: swarm_wire.Event, replay_before: int) -> Event:
+    given = raw.actor.attributes or {}
+    thing = raw.actor.id
+    kind = docker_dialect.KINDS.get(raw.type, Kind.ENGINE)
+    return Event(
+        at_ns=raw.at_ns,
+        kind=EventKind.OTHER,
+        subject=Ref(engine=engine, kind=kind, id=thing, name=given.get("name") or thing[:12]),
+        origin=Origin.REPLAY if raw.at_ns < replay_before else Origin.LIVE,
+        type=raw.type,
+        action=raw.action.partition(": ")[0],
+        attrs={ours: given[theirs] for theirs, ours in CHANGED.items() if given.get(theirs)},
+    )
 
 
-class Info(msgspec.Struct):
-    swarm: Node = msgspec.field(name="Swarm", default_factory=Node)
+def node(engine: EngineRef, raw: Node, tasks: int | None) -> clusters.Node:
+    platform = raw.description.platform
+    return clusters.Node(
+        ref=Ref(engine=engine, kind=Kind.NODE, id=raw.id, name=raw.name),
+        state=raw.status.state,
+        availability=raw.spec.availability,
+        role=raw.spec.role,
+        leader=raw.manager is not None and raw.manager.leader,
+        address=raw.status.address,
+        version=raw.description.engine.version,
+        system=f"{platform.system}/{platform.architecture}".strip("/"),
+        labels=raw.spec.labels or {},
+        message=raw.status.message,
+        tasks=tasks,
+    )
 
 
-class _ContainerStatus(msgspec.Struct):
-    container: str = msgspec.field(name="ContainerID", default="")
+def task(engine: EngineRef, raw: Task, service: Mapping[str, Any] | None, node: str) -> clusters.Task:
+    """One task of `/tasks`; `service` as `/services` has it, None where it is gone; `node`: its node's name."""
+    spec = (service or {}).get("Spec") or {}
+    labels = {**((raw.spec.container and raw.spec.container.labels) or {}), **(spec.get("Labels") or {})}
+    name = spec.get("Name") or raw.service[:12]
+    container = raw.status.container.container if raw.status.container is not None else ""
+    return clusters.Task(
+        ref=Ref(engine=engine, kind=Kind.TASK, id=raw.id, name=task_name(name, raw, node)),
+        service=name,
+        service_id=raw.service,
+        state=raw.status.state,
+        desired=raw.desired,
+        at=docker_dialect.seconds(raw.status.at) or 0.0,
+        image=raw.image.partition("@")[0],
+        node=node,
+        why=raw.why if raw.status.error or raw.status.state in ENDED else "",
+        container=container,
+        exit_code=raw.exit_code,
+        labels=labels,
+        project=labels.get(STACK),
+    )
 
 
-class _Status(msgspec.Struct):
-    state: str = msgspec.field(name="State", default="")
-    error: str = msgspec.field(name="Err", default="")
-    message: str = msgspec.field(name="Message", default="")
-    container: _ContainerStatus | None = msgspec.field(name="ContainerStatus", default=None)
+def task_name(service: str, raw: Task, node: str) -> str:
+    """`web.3`, or `web.node7` where one runs on each node."""
+    return f"{service}.{raw.slot or node or raw.id[:12]}"
 
 
-class _Version(msgspec.Struct):
-    index: int = msgspec.field(name="Index", default=0)
+def stacks(services: Sequence[Service], more: Mapping[str, Sequence[Mapping[str, Any]]]) -> list[clusters.Stack]:
+    """By name. `more`: the raw `networks`, `secrets` and `configs` that carry a stack's label."""
+    found: dict[str, list[Service]] = {}
+    for row in services:
+        if row.project:
+            found.setdefault(row.project, []).append(row)
+    parts: dict[str, dict[str, list[str]]] = {}
+    for kind, rows in more.items():
+        for raw in rows:
+            spec = raw.get("Spec") or raw
+            name = (spec.get("Labels") or {}).get(STACK)
+            if name:
+                parts.setdefault(name, {}).setdefault(kind, []).append(str(spec.get("Name") or ""))
+    return [_stack(name, found.get(name, ()), parts.get(name, {})) for name in sorted({*found, *parts})]
 
 
-class Task(msgspec.Struct):
-    id: str = msgspec.field(name="ID")
-    service: str = msgspec.field(name="ServiceID", default="")
-    node: str = msgspec.field(name="NodeID", default="")
-    slot: int = msgspec.field(name="Slot", default=0)
-    desired: str = msgspec.field(name="DesiredState", default="")
-    created: str = msgspec.field(name="CreatedAt", default="")
-    status: _Status = msgspec.field(name="Status", default_factory=_Status)
+def _stack(name: str, rows: Sequence[Service], parts: Mapping[str, Sequence[str]]) -> clusters.Stack:
+    return clusters.Stack(
+        name=name,
+        services=tuple(row.ref for row in rows),
+        labels=tuple(labels for row in rows for labels in row.labels) or ({STACK: name},),
+        running=sum(row.running for row in rows),
+        desired=sum(row.desired or 0 for row in rows),
+        networks=tuple(sorted(parts.get("networks", ()))),
+        secrets=tuple(sorted(parts.get("secrets", ()))),
+        configs=tuple(sorted(parts.get("configs", ()))),
+    )
 
 
 def service(engine: EngineRef, raw: Mapping[str, Any], tasks: Sequence[Task]) -> Service:
     """One service of `/services` and its tasks."""
     spec = raw.get("Spec") or {}
     name = spec.get("Name") or raw["ID"][:12]
-    mode = _mode(spec)
+    mode = mode_of(spec)
     template = (spec.get("TaskTemplate") or {}).get("ContainerSpec") or {}
     alive = [task for task in tasks if task.desired in ("running", "complete")]
     desired = len(alive)
@@ -100,12 +181,12 @@ def service(engine: EngineRef, raw: Mapping[str, Any], tasks: Sequence[Task]) ->
     )
 
 
-def _mode(spec: Mapping[str, Any]) -> str:
+def mode_of(spec: Mapping[str, Any]) -> str:
     return next((word for key, word in MODES.items() if key in (spec.get("Mode") or {})), "replicated")
 
 
 def replicas(target: Ref, raw: Mapping[str, Any]) -> int:
-    mode = _mode(raw["Spec"])
+    mode = mode_of(raw["Spec"])
     if mode != "replicated":
         what = "one task runs on each node" if mode == "global" else "its tasks run once and end"
         raise errors.UserError(
@@ -115,17 +196,22 @@ def replicas(target: Ref, raw: Mapping[str, Any]) -> int:
     return int((raw["Spec"]["Mode"]["Replicated"] or {}).get("Replicas", 1))
 
 
-def no_manager(engine: EngineRef, node: Node, target: Ref) -> errors.QuarterdeckError:
-    if node.manager:
-        return errors.EngineError(
-            f"{engine} is a manager of its Swarm and the Swarm has no leader: nothing can be changed.",
-            hint="Bring back enough managers that more than half of them run.",
-        )
-    where = ", ".join(one.address.rpartition(":")[0] for one in node.managers or ())
+def no_manager(engine: EngineRef, local: Local, target: Ref) -> errors.QuarterdeckError:
+    """What is said where a daemon is asked to change a service of the Swarm it only works for."""
+    where = ", ".join(one.address.rpartition(":")[0] for one in local.managers or ())
     hint = f"Its managers: {where}. Add one of them as an engine, or say it there." if where else ""
-    if node.state in ("inactive", ""):
+    if local.manager:
+        return errors.UserError(f"{target.name} is the Swarm's, not {engine}'s.", hint="Name it without an engine.")
+    if local.state in ("inactive", ""):
         return errors.UserError(f"{engine} is in no Swarm any more; {target.name} cannot be scaled there.")
     return errors.UserError(f"{engine} is a worker of its Swarm: only a manager can scale {target.name}.", hint=hint)
+
+
+def leaderless(engine: EngineRef) -> errors.EngineError:
+    return errors.EngineError(
+        f"{engine} has no leader: nothing of it can be read or changed.",
+        hint="Bring back enough managers that more than half of them run.",
+    )
 
 
 def failing(target: Ref, tasks: Sequence[Task]) -> tuple[int, str] | None:
@@ -141,8 +227,7 @@ def failing(target: Ref, tasks: Sequence[Task]) -> tuple[int, str] | None:
         return None
     place, count = often.most_common(1)[0]
     task = last[place]
-    error = (task.status.error or task.status.message or "no reason given").strip().rstrip(".")
-    return count, f"{target.name}.{task.slot} {task.status.state}: {error[:400]}"
+    return count, f"{target.name}.{task.slot or task.node} {task.status.state}: {task.why or 'no reason given'}"
 
 
 def why(tasks: Sequence[Task], failing: tuple[int, str] | None) -> str:

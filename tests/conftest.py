@@ -15,6 +15,7 @@ import pytest
 
 from tests.containerd import private_containerd
 from tests.cri import private_crid
+from tests.crio import private_crio
 from tests.oci import private_oci
 from tests.podman import private_podman, rootless_podman
 from tests.registry import Registry, private_registry
@@ -89,6 +90,11 @@ own_containerd = _own(private_containerd)
 _shared_crid = _session(private_crid)
 crid = _emptied("_shared_crid")
 own_crid = _own(private_crid)
+# What stands in for CRI-O, with its stream of events on, and as CRI-O is unless told otherwise.
+_shared_crio = _session(private_crio)
+crio = _emptied("_shared_crio")
+own_crio = _own(private_crio)
+quiet_crio = _own(functools.partial(private_crio, pod_events=False))
 
 _shared_ocid = _session(private_oci)
 ocid = _emptied("_shared_ocid")

@@ -14,6 +14,7 @@ from collections.abc import Mapping, Sequence
 
 from collectors.exposition import Collect, Options, Scraper, escape, head
 from core import metrics
+from core.model.actions import ListContainers
 from core.model.things import HEALTHS, STATES, Container
 from runtimes.mirror import Mirror
 from runtimes.transitions import UP
@@ -46,7 +47,7 @@ class _Containers:
     def collect(self, mirrors: Sequence[Mirror], now: float) -> Sequence[bytes]:
         engines: dict[tuple[str, str], dict[str, Container]] = {}
         for mirror in mirrors:
-            if now - mirror.confirmed > STALE_AFTER:
+            if now - mirror.confirmed > STALE_AFTER or ListContainers.verb not in mirror.verbs:
                 continue
             engines.setdefault(metrics.labels_of(mirror.ref), {}).update(mirror.containers)
         self._kept = {engine: self._engine(engine, rows) for engine, rows in engines.items()}

@@ -95,10 +95,13 @@ class Stacks(msgspec.Struct, frozen=True):
 
 
 class Token(msgspec.Struct, frozen=True):
-    """How a machine joins: a secret, for the asker alone. `line` is the whole command."""
+    """How a machine joins: a secret, for the asker alone. `line` is the whole command, which is in no log."""
 
     role: str
     line: str
+
+    def __repr__(self) -> str:
+        return f"Token(role={self.role!r}, line=…)"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -156,11 +159,12 @@ class InspectService(On[Document]):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReadServiceLogs(On[Any]):
-    """As ReadLogs, of all tasks of a service, each line with its task in front."""
+    """As ReadLogs, of all tasks of a service, each line with its task in front; followed until it is removed."""
 
     verb = "service.logs"
     tail: int = 100
     since_ns: int = 0
+    follow: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

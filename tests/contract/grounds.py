@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from core.model import actions
+from core.model import actions, images
 from core.model.jobs import ReadJob
 from core.ports import Call
 from runtimes import registry
@@ -20,44 +20,48 @@ from runtimes import registry
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Field:
-    """`fixture`: the daemon (its words are those of tests.support.Dockerd); `lacks`: what this engine cannot tell, and
-    verbs that newer versions of it have."""
+    """`fixture`: the daemon (its words are those of tests.support.Dockerd); `lacks`: what this engine cannot tell;
+    `older`: what its kind does, and the version here not yet."""
 
     kind: str
     fixture: str
     lacks: frozenset[str] = frozenset()
+    older: frozenset[type[actions.Action]] = frozenset()
     ssh: bool = False
 
 
 # Only a parent learns a process's code, and nobody writes down when it ended; a container runs once.
 OCI_LACKS = frozenset({"exit codes", "times of an end", "another run"})
-# It keeps no word of when a run began, and fetches no images itself before 1.7.
-CONTAINERD_LACKS = frozenset({"times of an end", "image.pull", "image.push"})
+# The kubelet makes another container where others start one again.
+CRI_LACKS = frozenset({"another run", "image labels", "progress"})
 # On version 1 of cgroups an ordinary user's containers have none of their own.
 ROOTLESS_LACKS = frozenset({"pauses", "use", "up to date"})
 # A pull that fetched nothing new looks like any other.
 PODMAN_LACKS = frozenset({"up to date"})
 FIELDS = {
     "docker": Field(kind="docker", fixture="dockerd"),
-    "containerd": Field(kind="containerd", fixture="containerdd", lacks=CONTAINERD_LACKS),
+    # It keeps no word of when a run began, and fetches images itself from 1.7 on.
+    "containerd": Field(
+        kind="containerd",
+        fixture="containerdd",
+        lacks=frozenset({"times of an end"}),
+        older=frozenset({images.PullImage}),
+    ),
     "docker by ssh": Field(kind="docker", fixture="dockerd", ssh=True),
     "podman": Field(kind="podman", fixture="podmand", lacks=PODMAN_LACKS),
     "podman rootless": Field(kind="podman", fixture="rootless_podmand", lacks=ROOTLESS_LACKS),
     "podman by ssh": Field(kind="podman", fixture="podmand", lacks=PODMAN_LACKS, ssh=True),
     "runc": Field(kind="oci", fixture="ocid", lacks=OCI_LACKS),
     "crun": Field(kind="oci", fixture="crund", lacks=OCI_LACKS),
-    "cri": Field(kind="cri", fixture="crid", lacks=frozenset({"another run", "labels of images"})),
+    "cri": Field(kind="cri", fixture="crid", lacks=CRI_LACKS),
+    "cri-o, a stand-in": Field(kind="cri", fixture="crio", lacks=CRI_LACKS | {"storage"}),
 }
 
 
 def capable(*needed: type[actions.Action]) -> Sequence[str]:
     """The fields whose engine does all of these."""
-    return [
-        name
-        for name, field in FIELDS.items()
-        if set(needed) <= set(registry.engine_class(field.kind)._table)
-        and not field.lacks & {action.verb for action in needed}
-    ]
+    able = {name: set(registry.engine_class(field.kind)._table) - field.older for name, field in FIELDS.items()}
+    return [name for name, table in able.items() if set(needed) <= table]
 
 
 def over(*needed: type[actions.Action]):
@@ -80,9 +84,13 @@ class Ground:
 
     async def rows(self):
         """By the name the daemon was told."""
-        rows = {row.ref.name: row for row in (await self.do(actions.ListContainers(engine=self.runtime.ref))).rows}
+        rows = (await self.do(actions.ListContainers(engine=self.runtime.ref))).rows
+        return {self.plain(row.ref): row for row in rows}
+
+    def plain(self, ref):
+        """The name the daemon was told."""
         told = {self.called(name): name for name in getattr(self.daemon, "made", ())}
-        return {told.get(name, name): row for name, row in rows.items()}
+        return told.get(ref.name, ref.name)
 
     async def ref(self, name):
         return (await self.rows())[name].ref

@@ -37,7 +37,7 @@ async def test_an_image_is_pulled_and_told_of_and_pulled_in_vain(ground, registr
     row = (await listed(ground))[name]
     assert (row.ref.kind, row.ref.name, row.ref.engine) == (Kind.IMAGE, name, ground.runtime.ref)
     assert row.size > 300_000
-    assert "labels of images" in ground.lacks or row.labels["made"] == "here"
+    assert "image labels" in ground.lacks or row.labels["made"] == "here"
     assert row.created_at in (0.0, 1704164645.0)
     assert any(digest.rpartition("@")[2] in outcome.detail for digest in row.digests)
     document = await ground.do(images.InspectImage(engine=ground.runtime.ref, target=row.ref))

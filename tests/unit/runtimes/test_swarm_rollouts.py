@@ -1,4 +1,5 @@
-"""A Swarm that a test speaks for: what is read of it, what is sent to it, and what is said when it does not do it."""
+"""Jobs on a Swarm that a test speaks for: what is read of it, what is sent to it, and what is said when it does not do
+it."""
 
 import asyncio
 import json
@@ -8,11 +9,11 @@ import pytest
 from core import errors
 from core.model.refs import EngineRef, Kind, Ref
 from core.model.replies import Status
-from runtimes import swarm, swarm_dialect
+from runtimes import swarm_dialect, swarm_rollouts, swarm_wire
 from runtimes.engine_http import Response
 from runtimes.jobs import Job
 
-ENGINE = EngineRef(host="m1", kind="docker")
+ENGINE = EngineRef(host="k1", kind="swarm")
 WEB = Ref(engine=ENGINE, kind=Kind.SERVICE, id="web1", name="shop_web")
 
 
@@ -32,18 +33,13 @@ class Manager:
         self.asked = []
         self.fail = {}
         self.updated = False
-        self.info = {"Swarm": {"LocalNodeState": "active", "ControlAvailable": True}}
 
-    async def __call__(self, method, target, seconds, *, about="", body=None):
+    async def __call__(self, method, target, seconds, *, body=None):
         path = target.partition("?")[0]
         self.asked.append(f"{method} {target if method == 'POST' else path}")
         for error in self.fail.get(path, [])[:1]:
             self.fail[path].pop(0)
             raise error
-        if path == "/info":
-            return answer(self.info)
-        if path == "/services":
-            return answer([self.service])
         if method == "POST":
             self.service = {**self.service, "Spec": body, "Version": {"Index": 11}}
             self.updated = True
@@ -73,8 +69,8 @@ def task(slot, state, *, desired="running", error="", name="", node="n1"):
 
 @pytest.fixture(autouse=True)
 def _soon(monkeypatch):
-    monkeypatch.setattr(swarm, "STEADY", 0.0)
-    monkeypatch.setattr(swarm, "POLL", 0.0)
+    monkeypatch.setattr(swarm_rollouts, "STEADY", 0.0)
+    monkeypatch.setattr(swarm_rollouts, "POLL", 0.0)
 
 
 def a_job():
@@ -82,7 +78,7 @@ def a_job():
 
 
 async def scaled(manager, wanted, timeout=20.0, job=None):
-    return await swarm.Swarm(manager, lambda: ENGINE).scale(WEB, wanted, timeout, job or a_job())
+    return await swarm_rollouts.scale(manager, WEB, wanted, timeout, job or a_job())
 
 
 RUN3 = [task(number, "running") for number in (1, 2, 3)]
@@ -228,23 +224,20 @@ async def test_what_has_no_number_is_refused(mode, told):
 
 
 @pytest.mark.parametrize(
-    ("info", "told"),
+    ("local", "told"),
     [
         (
             {"LocalNodeState": "active", "RemoteManagers": [{"Addr": "10.0.0.1:2377"}, {"Addr": "10.0.0.2:2377"}]},
             "docker/m1 is a worker of its Swarm: only a manager can scale shop_web. Its managers: 10.0.0.1, 10.0.0.2.",
         ),
-        ({"LocalNodeState": "active", "ControlAvailable": True}, "the Swarm has no leader"),
+        ({"LocalNodeState": "active", "ControlAvailable": True}, "shop_web is the Swarm's, not docker/m1's."),
         ({"LocalNodeState": "inactive"}, "docker/m1 is in no Swarm any more"),
     ],
 )
-async def test_where_we_are_no_manager_one_is_named(info, told):
-    manager = Manager()
-    manager.info = {"Swarm": info}
-    manager.fail["/tasks"] = [errors.Rejected(503, "This node is not a swarm manager.")]
-    with pytest.raises(errors.QuarterdeckError) as caught:
-        await scaled(manager, 3)
-    assert told in caught.value.say()
+def test_where_a_daemon_is_no_manager_one_is_named(local, told):
+    info = swarm_wire.decode(swarm_wire.INFO, json.dumps({"Swarm": local}).encode())
+    error = swarm_dialect.no_manager(EngineRef(host="m1", kind="docker"), info.swarm, WEB)
+    assert told in error.say()
 
 
 async def test_a_service_that_is_gone_is_said_to_be():
@@ -254,32 +247,104 @@ async def test_a_service_that_is_gone_is_said_to_be():
         await scaled(manager, 3)
 
 
-async def test_a_list_holds_what_people_and_permission_look_at():
-    ports = [{"Protocol": "tcp", "TargetPort": 80, "PublishedPort": 8080}]
-    manager = Manager(3, Endpoint={"Ports": ports}, UpdateStatus={"State": "updating", "Message": "update in progress"})
-    manager.before[2] = task(3, "pending", error="no suitable node")
-    (row,) = await swarm.Swarm(manager, lambda: ENGINE).services(10.0)
-    assert (row.ref, row.mode, row.image, row.running, row.desired) == (WEB, "replicated", "nginx:1.27", 2, 3)
-    assert (row.project, row.service, row.short, row.update) == ("shop", "shop_web", "web", "updating")
-    assert row.words == ("shop_web", "shop/web")
-    assert row.health == "1 pending: no suitable node"
-    assert [str(port) for port in row.ports] == ["*:8080->80/tcp"]
-    assert row.members == ("c1", "c2", "c3")
-    # Labels of the service and of its containers differ: permission must hold for either.
-    assert [labels["env"] for labels in row.labels] == ["dev", "prod"]
+# ── another image, and back ──────────────────────────────────────────────────────────────────────────────────────
 
 
-def test_a_service_without_labels_or_tasks_is_a_service():
-    bare = {"ID": "x" * 25, "Spec": {"Mode": {"Replicated": {}}, "TaskTemplate": {}}}
-    row = swarm_dialect.service(ENGINE, bare, ())
-    assert (row.ref.name, row.running, row.desired, row.project, row.labels) == ("x" * 12, 0, 1, None, ({},))
+class Rolling(Manager):
+    """`updates`: what the service says of its update, look by look after it was sent; the last stays. `digest`: what a
+    registry tells of any image."""
+
+    def __init__(self, updates, *, digest="", **more):
+        super().__init__(**more)
+        self.updates, self.digest, self.looks = updates, digest, [[]]
+
+    async def __call__(self, method, target, seconds, *, body=None):
+        if target.startswith("/distribution/"):
+            if not self.digest:
+                raise errors.Rejected(500, "no such host")
+            return answer({"Descriptor": {"digest": self.digest}})
+        if method == "GET" and target.startswith("/services/") and self.updated:
+            told = self.updates.pop(0) if len(self.updates) > 1 else self.updates[0]
+            self.service = {**self.service, "UpdateStatus": told} if told else self.service
+        return await super().__call__(method, target, seconds, body=body)
 
 
-async def test_what_is_not_what_we_expect_is_garbled():
-    async def nonsense(method, target, seconds, **more):
-        return Response(status=200, headers={}, body=b"[{}]" if target == "/tasks" else b"nonsense")
+def with_image(one, image):
+    return {**one, "Spec": {"ContainerSpec": {"Image": image}}}
 
-    with pytest.raises(errors.Garbled):
-        await swarm.Swarm(nonsense, lambda: ENGINE).services(1.0)
-    with pytest.raises(errors.Garbled):
-        await swarm.Swarm(nonsense, lambda: ENGINE).node(1.0)
+
+async def updated(manager, image="nginx:1.28", timeout=20.0, job=None):
+    return await swarm_rollouts.update_image(manager, WEB, image, timeout, job or a_job())
+
+
+async def test_an_image_goes_in_with_its_digest_and_the_swarms_own_word_ends_it():
+    manager = Rolling(
+        [{"State": "updating"}, {"State": "completed", "Message": "update completed"}], digest="sha256:bb"
+    )
+    new = "nginx:1.28@sha256:bb"
+    manager.looks = [[with_image(task(1, "preparing"), new)], [with_image(task(1, "running"), new)]]
+    outcome = await updated(manager)
+    assert (outcome.status, outcome.detail) == (Status.DONE, "from nginx:1.27 to nginx:1.28; 1 of 1 run it")
+    assert manager.service["Spec"]["TaskTemplate"]["ContainerSpec"] == {"Image": new, "Labels": {"env": "prod"}}
+    assert manager.asked.count("POST /services/web1/update?version=10&registryAuthFrom=spec") == 1
+    assert (await updated(manager)).status == Status.NOOP
+
+
+async def test_a_registry_that_does_not_answer_leaves_the_name_alone_and_is_told_of():
+    manager = Rolling([{"State": "completed"}])
+    outcome = await updated(manager)
+    assert manager.service["Spec"]["TaskTemplate"]["ContainerSpec"]["Image"] == "nginx:1.28"
+    assert outcome.status == Status.DONE and "no registry told its digest" in outcome.detail
+
+
+@pytest.mark.parametrize(
+    ("state", "message", "told"),
+    [
+        ("paused", "update paused due to failure of task t2", "update paused: update paused due to failure of task t2"),
+        ("rollback_completed", "rollback completed", "the Swarm rolled it back: rollback completed"),
+        ("rollback_paused", "stuck", "rollback paused: stuck"),
+    ],
+)
+async def test_an_update_that_stops_tells_what_became_of_it_and_why(state, message, told):
+    manager = Rolling([{"State": "updating"}, {"State": state, "Message": message}], digest="sha256:bb")
+    manager.looks = [[task(1, "rejected", desired="shutdown", error="No such image: nginx:1.28", name="t2")]]
+    outcome = await updated(manager)
+    assert outcome.status == Status.FAILED
+    assert told in outcome.detail and "shop_web.1 rejected: No such image: nginx:1.28" in outcome.detail
+
+
+async def test_where_no_task_has_to_change_nothing_is_waited_for():
+    manager = Rolling([None], digest="sha256:bb", replicas=0)
+    assert (await updated(manager)).status == Status.DONE
+
+
+async def test_an_update_that_goes_on_after_failures_is_not_waited_for_until_the_end():
+    manager = Rolling([{"State": "updating"}], digest="sha256:bb")
+    manager.service["Spec"]["UpdateConfig"] = {"FailureAction": "continue"}
+    manager.looks = [
+        [task(1, "failed", desired="shutdown", error="task: non-zero exit (1)", name=name) for name in ("a", "b")]
+    ]
+    outcome = await updated(manager)
+    assert outcome.status == Status.FAILED and "The Swarm goes on trying" in outcome.detail
+    manager = Rolling([{"State": "updating"}], digest="sha256:bb")
+    outcome = await updated(manager, timeout=0.0)
+    assert outcome.status == Status.FAILED and "0 of 1 run it after 0 s; updating" in outcome.detail
+
+
+async def test_back_goes_to_what_was_before_and_needs_something_to_go_back_to():
+    manager = Rolling([{"State": "rollback_started"}, {"State": "rollback_completed"}])
+    with pytest.raises(errors.UserError, match="shop_web has no earlier version"):
+        await swarm_rollouts.roll_back(manager, WEB, 20.0, a_job())
+    assert not manager.updated
+    manager.service["PreviousSpec"] = {"Name": "shop_web"}
+    manager.looks = [[with_image(task(1, "running"), "nginx:1.27@sha256:aa")]]
+    outcome = await swarm_rollouts.roll_back(manager, WEB, 20.0, a_job())
+    assert (outcome.status, outcome.detail) == (Status.DONE, "back to nginx:1.27; 1 of 1 run it")
+    assert "POST /services/web1/update?version=10&registryAuthFrom=previous-spec&rollback=previous" in manager.asked
+
+
+async def test_what_runs_no_image_has_none_to_change():
+    manager = Rolling([None])
+    del manager.service["Spec"]["TaskTemplate"]["ContainerSpec"]
+    with pytest.raises(errors.UserError, match="runs no image"):
+        await updated(manager)

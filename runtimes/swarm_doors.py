@@ -1,0 +1,139 @@
+"""Several managers as ways into one Swarm: a question goes in, the answer of whichever manager gives one comes out.
+
+The one that answered last is asked first. A read that finds a manager gone, silent or without a leader goes on to the
+next, each with its share of the time, and once more to the first, since a manager whose leader died may swallow one
+question and answer the next. A change goes on only where it surely did nothing: it did not leave, or the manager said
+that it is none or has no leader. Whatever else happens to a change ends it, UNKNOWN where a manager had handed it on.
+A verb goes only through doors whose owner allows it.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from core import errors
+from core.model.refs import EngineRef
+from runtimes import engine_http, swarm_dialect
+
+READS = frozenset({"GET", "HEAD"})
+ALWAYS = ""  # the verb of what we ask for ourselves, to watch
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Membership:
+    """A daemon's part in a Swarm. `cluster`: the Swarm's id, empty where a manager cannot tell for want of a leader."""
+
+    manager: bool
+    cluster: str = ""
+
+
+class Door(Protocol):
+    """One daemon of the Swarm. `permits`: whether its owner allows a verb."""
+
+    @property
+    def ref(self) -> EngineRef: ...
+
+    @property
+    def address(self) -> str: ...
+
+    @property
+    def api(self) -> str:
+        """The version of the API that is spoken with it."""
+        ...
+
+    def permits(self, verb: str) -> bool: ...
+
+    async def ask(self, method: str, target: str, seconds: float, *, body: Any = None) -> engine_http.Response: ...
+
+    async def stream(self, target: str, seconds: float) -> engine_http.Stream: ...
+
+
+class Doors:
+    """Those of one Swarm, in the order in which they are tried. `doubt` is told of one that says it is no manager."""
+
+    def __init__(self, engine: Callable[[], EngineRef], doubt: Callable[[Door], None]) -> None:
+        self._engine = engine
+        self._doubt = doubt
+        self._doors: list[Door] = []
+
+    @property
+    def all(self) -> Sequence[Door]:
+        return tuple(self._doors)
+
+    def add(self, door: Door) -> None:
+        if door not in self._doors:
+            self._doors.append(door)
+
+    def remove(self, door: Door) -> None:
+        if door in self._doors:
+            self._doors.remove(door)
+
+    def permit(self, verb: str) -> bool:
+        return any(door.permits(verb) for door in self._doors)
+
+    async def ask(
+        self, verb: str, method: str, target: str, seconds: float, *, body: Any = None
+    ) -> engine_http.Response:
+        """One exchange with whichever door answers. Raises NotFound, Rejected and the other EngineErrors."""
+        answer: engine_http.Response = await self._through(
+            verb, seconds, method in READS, lambda door, left: door.ask(method, target, left, body=body)
+        )
+        return answer
+
+    async def stream(self, verb: str, target: str, seconds: float) -> engine_http.Stream:
+        """A long answer to a GET, whatever its status."""
+        stream: engine_http.Stream = await self._through(
+            verb, seconds, True, lambda door, left: door.stream(target, left)
+        )
+        return stream
+
+    async def _through(self, verb: str, seconds: float, reads: bool, use: Callable[[Door, float], Any]) -> Any:
+        ends = time.monotonic() + seconds
+        tried = [door for door in self._doors if not verb or door.permits(verb)]
+        if not tried:
+            raise self._shut(verb)
+        if reads:
+            tried.append(tried[0])
+        failed: errors.QuarterdeckError | None = None
+        for number, door in enumerate(tried):
+            left = ends - time.monotonic()
+            if failed is not None and left <= 0.05:
+                break
+            if number and door is tried[0] and not isinstance(failed, errors.TimedOut):
+                break  # it has said that it cannot
+            try:
+                answer = await use(door, left / (len(tried) - number) if reads else left)
+            except errors.EngineError as error:
+                failed = self._judged(error, door, reads)
+                continue
+            if self._doors[0] is not door and door in self._doors:
+                self._doors.remove(door)
+                self._doors.insert(0, door)
+            return answer
+        raise failed or self._shut(verb)
+
+    def _judged(self, error: errors.EngineError, door: Door, reads: bool) -> errors.EngineError:
+        """The error to go on to the next door with; raises it where nothing else may be tried."""
+        text = error.text if isinstance(error, errors.Rejected) else ""
+        if swarm_dialect.NO_MANAGER in text:
+            self._doubt(door)
+            return errors.Unreachable(f"{door.ref} is no manager of {self._engine()} any more.")
+        if swarm_dialect.LEADERLESS in text:
+            return swarm_dialect.leaderless(self._engine())
+        if any(words in text for words in swarm_dialect.HANDED_ON):
+            late = errors.TimedOut(f"{self._engine()} did not answer {door.ref}: {text}.", sent=not reads)
+            if reads:
+                return late
+            raise late from error
+        went_nowhere = isinstance(error, errors.Unreachable | errors.TimedOut) and (reads or not error.sent)
+        if went_nowhere or (reads and isinstance(error, errors.Garbled)):
+            return error
+        raise error
+
+    def _shut(self, verb: str) -> errors.QuarterdeckError:
+        if self._doors:
+            return errors.Disallowed(verb, str(self._engine()))
+        return errors.Unreachable(f"None of {self._engine()}'s managers is known here any more.")

@@ -1,0 +1,34 @@
+"""What a new service is asked to be, as a Swarm takes it; pure."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from core.model.clusters import CreateService
+
+
+def service(action: CreateService) -> dict[str, Any]:
+    container: dict[str, Any] = {"Image": action.image}
+    if action.command:
+        container["Command"] = list(action.command)
+    if action.environment:
+        container["Env"] = [f"{name}={value}" for name, value in action.environment]
+    template: dict[str, Any] = {"ContainerSpec": container}
+    if action.networks:
+        template["Networks"] = [{"Target": network} for network in action.networks]
+    spec: dict[str, Any] = {
+        "Name": action.name,
+        "Labels": dict(action.labels),
+        "TaskTemplate": template,
+        "Mode": {"Replicated": {"Replicas": action.replicas}},
+    }
+    if action.ports:
+        spec["EndpointSpec"] = {
+            "Ports": [
+                {"PublishedPort": published, "TargetPort": target, "Protocol": protocol, "PublishMode": "ingress"}
+                for published, target, protocol in action.ports
+            ]
+        }
+    elif "host" in action.networks:
+        spec["EndpointSpec"] = {"Mode": "dnsrr"}  # a virtual address is refused on the hosts' own network
+    return spec
