@@ -214,12 +214,7 @@ def refusal(code: grpc.StatusCode | None, text: str, *, engine: str, method: str
         return errors.Unreachable(f"A part of {engine} does not answer: {text}.", sent=True)
     if code is codes.CANCELLED:
         return errors.Unreachable(f"{engine} broke off its answer: {text}.", sent=True)
-<<<<<<< HEAD
-    # The deadline travels with the call, and the other end may notice it first, in words of its own.
-    if code is codes.DEADLINE_EXCEEDED or (code is codes.UNKNOWN and "context deadline exceeded" in text):
-=======
     if code is codes.DEADLINE_EXCEEDED or (code is codes.UNKNOWN and _DEADLINE in text):
->>>>>>> main
         return errors.TimedOut(f"{engine} did not get done in time: {text}.", sent=True)
     if code is None:
         return errors.Garbled(f"{engine} ended a call without saying how.")

@@ -35,9 +35,7 @@ OCI_LACKS = frozenset({"exit codes", "times of an end", "another run"})
 # The kubelet makes another container where others start one again.
 CRI_LACKS = frozenset({"another run", "image labels", "progress"})
 # On version 1 of cgroups an ordinary user's containers have none of their own.
-ROOTLESS_LACKS = frozenset({"pauses", "use", "up to date"})
-# A pull that fetched nothing new looks like any other.
-PODMAN_LACKS = frozenset({"up to date"})
+ROOTLESS_LACKS = frozenset({"pauses", "use"})
 FIELDS = {
     "docker": Field(kind="docker", fixture="dockerd"),
     # It keeps no word of when a run began, and fetches images itself from 1.7 on.
@@ -48,9 +46,9 @@ FIELDS = {
         older=frozenset({images.PullImage}),
     ),
     "docker by ssh": Field(kind="docker", fixture="dockerd", ssh=True),
-    "podman": Field(kind="podman", fixture="podmand", lacks=PODMAN_LACKS),
+    "podman": Field(kind="podman", fixture="podmand"),
     "podman rootless": Field(kind="podman", fixture="rootless_podmand", lacks=ROOTLESS_LACKS),
-    "podman by ssh": Field(kind="podman", fixture="podmand", lacks=PODMAN_LACKS, ssh=True),
+    "podman by ssh": Field(kind="podman", fixture="podmand", ssh=True),
     "runc": Field(kind="oci", fixture="ocid", lacks=OCI_LACKS),
     "crun": Field(kind="oci", fixture="crund", lacks=OCI_LACKS),
     "cri": Field(kind="cri", fixture="crid", lacks=CRI_LACKS),
