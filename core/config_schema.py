@@ -337,9 +337,7 @@ class Config(Section):
     @classmethod
     def _no_engine_twice(cls, engines: tuple[Engine, ...] | None) -> tuple[Engine, ...] | None:
         # One socket may speak two languages, as containerd's does.
-        places = [
-            (engine.kind, f"context {engine.named}" if engine.named else engine.url) for engine in engines or ()
-        ]
+        places = [(engine.kind, f"context {engine.named}" if engine.named else engine.url) for engine in engines or ()]
         if twice := sorted({place for place in places if places.count(place) > 1}):
             raise config_words.wrong(f"{twice[0][1]} is listed twice", "Every event would count twice; keep one.")
         return engines
