@@ -67,9 +67,12 @@ class Listening:
         return [event for event, _ in self.got if event.kind is kind and name in (None, event.subject.name)]
 
     async def until(self, true, seconds=20):
-        async with asyncio.timeout(seconds):
-            while not true():
-                await asyncio.sleep(0.01)
+        ends = time.monotonic() + seconds
+        while not true():
+            assert time.monotonic() < ends, (
+                f"ended: {self.task.done()} {self.end}; {[one.action for one, _ in self.got]}"
+            )
+            await asyncio.sleep(0.01)
 
 
 # ── events ───────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -127,6 +130,7 @@ async def test_rotation_removal_and_cutting_lose_nothing_and_repeat_nothing():
             daemon.events.unlink()
             await asyncio.to_thread(daemon.cli, "unpause", "it")
             await heard.until(lambda: len(heard.of(EventKind.UNPAUSED)) == 16)
+            assert not heard.task.done()
             identities = [event.identity() for event, _ in heard.got]
             assert len(identities) == len(set(identities))
             assert len(heard.of(EventKind.PAUSED)) == len(heard.of(EventKind.UNPAUSED)) == 16

@@ -1,5 +1,6 @@
 """What a Swarm is said to have done between two looks: pure, by the engine's own times, calm about what passes."""
 
+import itertools
 import json
 
 import pytest
@@ -321,7 +322,7 @@ def test_no_fact_is_told_twice_and_calm_ends_every_story(states):
     assert len(failures) == len(set(failures))
     for kind in (EventKind.REPLICAS, EventKind.NODE_STATE):
         words = [event.action for event in told if event.kind is kind]
-        assert all(one != other for one, other in zip(words, words[1:], strict=False))
+        assert all(one != other for one, other in itertools.pairwise(words))
     last = picture([service(replicas=2)], [task(1), task(2)], [node()])
     watched.during(last, 60)
     assert watched.during(last, 60) == []
