@@ -26,6 +26,16 @@ async def node(swarm, name):
     return next(row for row in rows if row.ref.name == name)
 
 
+async def answered(swarm):
+    """A Swarm without a leader says nothing for the ten seconds and more it takes to choose one."""
+    async with asyncio.timeout(90):
+        while True:
+            try:
+                return [row.ref for row in (await do(swarm, actions.ListServices(engine=swarm.ref))).rows]
+            except errors.EngineError as error:
+                assert "another leader" in error.hint or "no leader" in error.message, error
+
+
 async def test_three_doors_to_one_engine_until_too_few_are_left(trio):
     """One story, for three daemons take their time to begin."""
     first, second, third = trio.daemons
@@ -61,8 +71,7 @@ async def test_three_doors_to_one_engine_until_too_few_are_left(trio):
             assert (await do(swarm, activate)).status == Status.DONE
             # ── the leader dies: another door answers, and only that it died is told ──────────────────────────────
             await asyncio.to_thread(first.kill)
-            rows = (await do(swarm, actions.ListServices(engine=swarm.ref), seconds=60)).rows
-            assert [row.ref for row in rows] == [target]
+            assert await answered(swarm) == [target]
             (down,) = await until(lambda: of(heard, EventKind.NODE_STATE, "down"), 120)
             assert (down.subject.name, down.attrs["state"]) == ("m1", "down")
             states = {(event.subject.name, event.action) for event in of(heard, EventKind.NODE_STATE)}
@@ -75,9 +84,11 @@ async def test_three_doors_to_one_engine_until_too_few_are_left(trio):
         await asyncio.to_thread(third.kill)
 
         async def leaderless():
-            with pytest.raises(errors.EngineError) as caught:
+            try:  # the one that leads takes its time to see that nobody follows
                 await do(swarm, actions.ListServices(engine=swarm.ref), seconds=10)
-            return "has no leader" in caught.value.message
+            except errors.EngineError as error:
+                return "has no leader" in error.message
+            return False
 
         async with asyncio.timeout(120):
             while not await leaderless():
