@@ -86,17 +86,21 @@ class Survey:
 
     async def keep_listed(self) -> None:
         """Lists now, every few minutes, after silence and after a loss; for ever. Raises what makes a list fail."""
-        loop = asyncio.get_running_loop()
         while True:
-            began = loop.time()
-            outcome = "failed"
-            try:
-                await self._relist()
-                outcome = "ok"
-            finally:
-                self._counts.relists_total.labels(*self._label(), outcome).inc()
-                self._counts.relist_duration_seconds.labels(*self._label()).observe(loop.time() - began)
+            await self.relist()
             await self._until_due()
+
+    async def relist(self) -> None:
+        """Lists once. Raises what makes it fail."""
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        outcome = "failed"
+        try:
+            await self._relist()
+            outcome = "ok"
+        finally:
+            self._counts.relists_total.labels(*self._label(), outcome).inc()
+            self._counts.relist_duration_seconds.labels(*self._label()).observe(loop.time() - began)
 
     async def _until_due(self) -> None:
         loop, pace = asyncio.get_running_loop(), self._pace

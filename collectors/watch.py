@@ -4,7 +4,7 @@ Each connection subscribes from the last event known (a little earlier: engines 
 until the subscription stands and lets the survey list and inspect. Batches are handed on in the engine's order and at
 least once; repeats of a replay are taken out as far as the last few thousand events reach. The reading task does
 nothing but read, because a reader that stalls slows the engine down; its queue is bounded, what does not fit is
-dropped, counted, and forces a list.
+dropped, counted, and forces a list. An engine that keeps no events is listed at every attempt instead.
 """
 
 from __future__ import annotations
@@ -115,6 +115,8 @@ class Watch:
                 for task in tasks:
                     task.cancel()
             reason = inbox.reason
+            if isinstance(reason, errors.Eventless):
+                await self._survey.relist()
         except errors.QuarterdeckError as error:
             reason = error
         finally:

@@ -4,7 +4,7 @@ engine that does not answer hides only its own, and a word that means nothing is
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -70,7 +70,7 @@ def _render(listing: Listing, context: Context, results: Sequence[Result]) -> Re
         row
         for row in known
         if (not words or any(listing.means(word, row) for word in words))
-        and _show.labelled(args["label"], getattr(row, "labels", {}))
+        and _labelled(args["label"], getattr(row, "labels", {}))
     ]
     unmatched = [word for word in words if not any(listing.means(word, row) for row in known)]
     blocks: list[Block] = []
@@ -83,6 +83,12 @@ def _render(listing: Listing, context: Context, results: Sequence[Result]) -> Re
         blocks.append(Text(text=f"No {listing.kind} matches that." if chosen and known else listing.none))
     blocks += [Text(text=_no_such(listing, word, known), tone=Tone.WARN) for word in unmatched if told]
     return Reply(blocks=(*blocks, *_notes(results)), ending=_ending(results, rows, told, unmatched))
+
+
+def _labelled(labels: Sequence[str], having: Mapping[str, str] | Sequence[Mapping[str, str]]) -> bool:
+    """Of what holds several things one set of theirs has to satisfy all."""
+    sets = (having,) if isinstance(having, Mapping) else having or ({},)
+    return any(_show.labelled(labels, one) for one in sets)
 
 
 def _table(listing: Listing, rows: Sequence[Any], results: Sequence[Result], now: datetime) -> Table:

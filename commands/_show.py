@@ -120,7 +120,7 @@ def begins_id(ref: Ref, text: str) -> bool:
 
 
 def short_id(ref: Ref) -> str:
-    return _bare_id(ref)[:SHORT_ID]
+    return ref.id if ref.id == ref.name else _bare_id(ref)[:SHORT_ID]
 
 
 def _bare_id(ref: Ref) -> str:

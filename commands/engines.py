@@ -1,5 +1,5 @@
-"""`engines`: which engines there are, how they are reached, how they do and how much they can do; with a name, everything
-about one and each verb it has. What an engine tells of itself in its own words is `info`.
+"""`engines`: which engines there are, how they are reached, how they do and how much they can do; with a name,
+everything about one and each verb it has. What an engine tells of itself in its own words is `info`.
 
 An engine that does not answer is a row with its reason. Those one may not list are not there.
 """

@@ -26,7 +26,8 @@ def rows(value: Images) -> Sequence[Image]:
 
 def means(word: str, row: Image) -> bool:
     """Its repository, the beginning of its name, a glob, a digest or the beginning of its id; in any spelling."""
-    if "sha256:" in word and any(word in (digest, digest.partition("@")[2]) for digest in row.digests):
+    whole = image_names.familiar(word)
+    if any(whole in (image_names.familiar(digest), digest.partition("@")[2]) for digest in row.digests):
         return True
     name = _show.narrowed(word, row.ref)
     if not name:
@@ -35,7 +36,7 @@ def means(word: str, row: Image) -> bool:
     return (
         any(fnmatch.fnmatchcase(text, name) or image_names.split(text)[0] == name for text in tags)
         or any(tag.startswith(name) or image_names.familiar(tag).startswith(name) for tag in row.tags)
-        or any(f"/{tag}".partition(":")[0].endswith(f"/{name}") for tag in row.tags)
+        or any(f"/{image_names.split(tag)[0]}".endswith(f"/{name}") for tag in row.tags)
         or _show.begins_id(row.ref, name)
     )
 

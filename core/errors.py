@@ -3,7 +3,7 @@
     QuarterdeckError
     ├─ UserError      BadUsage · UnknownCommand · NotFound · Ambiguous · Unsupported · Expired
     ├─ Refused        NotPermitted · RateLimited · Busy · Disallowed · Protected
-    ├─ EngineError    Unreachable · TimedOut · Rejected · Garbled · Duplicate
+    ├─ EngineError    Unreachable · TimedOut · Rejected · Garbled · Duplicate · Eventless
     ├─ StoreError     StoreDown · LostLease
     ├─ SurfaceError   Undeliverable
     └─ ConfigError    every problem of a configuration at once
@@ -159,6 +159,10 @@ class Rejected(EngineError):
 
 class Garbled(EngineError):
     """The container engine answered something that cannot be understood."""
+
+
+class Eventless(EngineError):
+    """The container engine keeps no events; what happens shows only in its lists."""
 
 
 class Duplicate(EngineError):

@@ -39,6 +39,7 @@ PULLED_INTO = "default"
 SHORT = 12
 TRANSFER = "/containerd.services.transfer.v1.Transfer/Transfer"
 STREAM = "/containerd.services.streaming.v1.Streaming/Stream"
+HOSTS = "/etc/containerd/certs.d"  # where its settings of registries are
 NO_TRANSFER = "Until 1.7 its clients fetch images themselves: nerdctl pull, ctr images pull, or the kubelet by CRI."
 _MACHINES = {"x86_64": "amd64", "aarch64": "arm64", "armv7l": "arm", "i686": "386"}
 
@@ -97,7 +98,7 @@ class Images:
             async with gate:
                 known = await self._describe(space, digest, seconds)
             names = [image.name for image in alike]
-            tags, digests = _sorted_names(names)
+            tags, digests = _sorted_names(names, digest)
             labels = {**known.labels, containerd_dialect.NAMESPACE_LABEL: space}
             return Image(
                 ref=self._ref(space, digest, tags[0] if tags else digest.partition(":")[2][:SHORT]),
@@ -142,9 +143,9 @@ class Images:
 
     async def remove(self, target: Ref, *, force: bool, seconds: float) -> Outcome:
         steps = Steps(seconds)
-        space, _, alike = await self._looked(steps, target)
+        space, digest, alike = await self._looked(steps, target)
         names = [image.name for image in alike]
-        tags, _ = _sorted_names(names)
+        tags, _ = _sorted_names(names, digest)
         gone = [target.name] if target.name in names and len(tags) > 1 else names
         held, tasks = await asyncio.gather(
             steps.look(self._calls.containers(space, steps.left)), steps.look(self._calls.tasks(space, steps.left))
@@ -161,7 +162,8 @@ class Images:
                 )
         for name in gone:
             await steps.change(self._calls.delete_image(space, name, steps.left))
-        return steps.done("" if len(gone) == len(names) else f"{len(names) - len(gone)} more names of it stay")
+        stay = [name for name in names if name not in gone]
+        return steps.done(f"it stays as {', '.join(stay[:4])}" if stay else "")
 
     async def prepare_pull(self, name: str, seconds: float) -> Callable[[Job, float], Awaitable[Outcome]]:
         """Raises Unsupported where the daemon does not fetch images, and BadUsage for what is no name."""
@@ -177,18 +179,23 @@ class Images:
     async def _pull(self, name: str, snapshotter: str, job: Job, timeout: float) -> Outcome:
         began = time.monotonic()
         kind = containerd_types_pb2.Platform(os="linux", architecture=_architecture())
-        source = containerd_transfer_types_pb2.OCIRegistry(
-            reference=name, resolver=containerd_transfer_types_pb2.RegistryResolver(host_dir="/etc/containerd/certs.d")
-        )
+        resolver = containerd_transfer_types_pb2.RegistryResolver(host_dir=HOSTS)
+        if _loopback(name):
+            resolver.default_scheme = "http"  # as Docker and nerdctl take a registry on this machine
+        source = containerd_transfer_types_pb2.OCIRegistry(reference=name, resolver=resolver)
         store = containerd_transfer_types_pb2.ImageStore(name=name, platforms=[kind])
         store.unpacks.add(platform=kind, snapshotter=snapshotter)
         stream = f"quarterdeck-{job.id}"
         request = containerd_transfer_pb2.TransferRequest(source=_packed(source), destination=_packed(store))
         request.options.progress_stream = stream
-        telling = asyncio.ensure_future(self._tell(stream, job, timeout))
+        before = await self._digest(name)
+        standing = asyncio.Event()
+        telling = asyncio.ensure_future(self._tell(stream, job, timeout, standing))
+        telling.add_done_callback(lambda _: standing.set())
         try:
             job.progress(f"fetching {name}")
-            await self._standing(telling)
+            # It refuses to tell its progress on a stream it does not know yet.
+            await standing.wait()
             await self._calls.line.ask(
                 TRANSFER,
                 request,
@@ -199,23 +206,26 @@ class Images:
         finally:
             telling.cancel()
             await asyncio.gather(telling, return_exceptions=True)
+        digest = await self._digest(name)
+        same = bool(digest) and digest == before
+        return Outcome(
+            status=Status.NOOP if same else Status.DONE,
+            detail=f"{name} is {'up to date at ' if same else ''}{digest}",
+            took=time.monotonic() - began,
+        )
+
+    async def _digest(self, name: str) -> str:
         found = await self._calls.images(PULLED_INTO, 10.0)
-        digest = next((image.target.digest for image in found if image.name == name), "")
-        return Outcome(status=Status.DONE, detail=f"{name} is {digest}", took=time.monotonic() - began)
+        return next((image.target.digest for image in found if image.name == name), "")
 
-    async def _standing(self, telling: asyncio.Future[None]) -> None:
-        """Gives the daemon the time to open the stream it tells its progress on; without one it goes on in silence."""
-        await self._calls.version(5.0)
-        if telling.done() and not telling.cancelled():
-            telling.exception()
-
-    async def _tell(self, stream: str, job: Job, timeout: float) -> None:
+    async def _tell(self, stream: str, job: Job, timeout: float, standing: asyncio.Event) -> None:
         opened = _packed(containerd_streaming_pb2.StreamInit(id=stream))
         parts: dict[str, tuple[int, int]] = {}
         told = self._calls.line.stream(
             STREAM, (opened,), any_pb2.Any, metadata=containerd_calls.within(PULLED_INTO), seconds=timeout
         )
         async for message in told:
+            standing.set()  # the first one says no more
             if message.type_url.rpartition(".")[2] == "Progress":
                 progress = containerd_transfer_types_pb2.Progress.FromString(message.value)
                 if progress.total:
@@ -291,12 +301,24 @@ def in_full(name: str) -> str:
     return f"docker.io/{'' if '/' in found.repository else 'library/'}{found}"
 
 
-def _sorted_names(names: Sequence[str]) -> tuple[list[str], list[str]]:
-    """Tags and digests. The CRI names images by their configuration's digest alone, too."""
-    return (
-        sorted(name for name in names if "@" not in name and not name.startswith("sha256:")),
-        sorted(name for name in names if "@" in name),
-    )
+def _sorted_names(names: Sequence[str], digest: str) -> tuple[list[str], list[str]]:
+    """Tags, and what it is called by its digest. The CRI names images by their configuration's digest alone, too."""
+    tags = sorted(name for name in names if "@" not in name and not name.startswith("sha256:"))
+    pinned = {f"{references.parse(tag).repository}@{digest}" for tag in tags if _readable(tag)}
+    return tags, sorted({name for name in names if "@" in name} | pinned)
+
+
+def _readable(name: str) -> bool:
+    try:
+        references.parse(name)
+    except errors.BadUsage:
+        return False
+    return True
+
+
+def _loopback(name: str) -> bool:
+    host = name.partition("/")[0].rpartition(":")[0] or name.partition("/")[0]
+    return host in ("localhost", "[::1]") or host.startswith("127.")
 
 
 def _packed(message: Any) -> any_pb2.Any:

@@ -110,11 +110,18 @@ class Cri(ImageVerbs):
 
     @does(usage.ReadUsage)
     async def read_usage(self, action: usage.ReadUsage, seconds: float) -> usage.Usages:
-        stats, view = await asyncio.gather(
-            self._ask("ListContainerStats", cri.ListContainerStatsRequest(), cri.ListContainerStatsResponse, seconds),
-            self._look(seconds),
-        )
+        stats, view = await asyncio.gather(self._stats(seconds), self._look(seconds))
+        if self._meter.begin(view, stats.stats):  # there is none to compare with
+            await asyncio.sleep(cri_usage.SHORTEST / 1e9)
+            stats = await self._stats(seconds)
         return self._meter.read(view, stats.stats, action.only)
+
+    async def _stats(self, seconds: float) -> cri.ListContainerStatsResponse:
+        """Of all containers in one answer."""
+        told: cri.ListContainerStatsResponse = await self._ask(
+            "ListContainerStats", cri.ListContainerStatsRequest(), cri.ListContainerStatsResponse, seconds
+        )
+        return told
 
     # ── logs ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -234,6 +241,8 @@ class Cri(ImageVerbs):
     @does(actions.Exec)
     async def exec(self, action: actions.Exec, seconds: float) -> Executed:
         began, target = time.monotonic(), action.target
+        if not action.command:
+            raise errors.BadUsage("There is no program to run.", hint="Write it behind the container's name.")
         if action.user:
             raise errors.BadUsage(
                 "CRI runs programs as the user of their container.",

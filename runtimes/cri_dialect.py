@@ -334,10 +334,9 @@ def image(engine: EngineRef, told: cri.Image) -> Image:
     )
 
 
-def tagged(name: str) -> str:
-    """The name with `latest` where it has neither tag nor digest."""
-    last = name.rpartition("/")[2]
-    return name if ":" in last or "@" in last else f"{name}:latest"
+def called_by_id(image: Ref) -> bool:
+    """Whether it has no name, or is meant with all of them."""
+    return not image.name or image.id.removeprefix("sha256:").startswith(image.name.removeprefix("sha256:"))
 
 
 def digest_of(wanted: str, told: cri.Image) -> str:

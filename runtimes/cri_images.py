@@ -13,7 +13,7 @@ from core.model import images
 from core.model.jobs import Started
 from core.model.refs import Ref
 from core.model.things import Document, Outcome
-from runtimes import cri_dialect
+from runtimes import cri_dialect, references
 from runtimes.adapter import does
 from runtimes.cri_asking import done
 from runtimes.cri_pods import PodVerbs
@@ -36,29 +36,33 @@ class ImageVerbs(PodVerbs):
 
     @does(images.PullImage)
     async def pull_image(self, action: images.PullImage, seconds: float) -> Started:
-        wanted = cri_dialect.tagged(action.image)
+        wanted = str(references.parse(action.image))
         await self._meet(min(seconds, 10.0))
         return self.jobs.begin(action.verb, lambda job: self._pull(wanted, float(action.timeout), job))
 
     async def _pull(self, wanted: str, seconds: float, job: Job) -> Outcome:
         began = time.monotonic()
         before = await self._image(wanted, 10.0)
-        job.progress(f"{self.engine_name} fetches {wanted}")
+        job.progress(f"{self.engine_name} fetches {wanted} and does not tell how far it is")
         request = cri.PullImageRequest(image=cri.ImageSpec(image=wanted, user_specified_image=wanted))
         try:
             pulled = await self._ask("PullImage", request, cri.PullImageResponse, seconds)
         except errors.NotFound as error:
             raise errors.NotFound(
-                f"{wanted} was not found: {error.message}",
-                hint="Check its name and tag, and whether its registry asks"
-                " for credentials: CRI engines take those of the kubelet, not of others.",
+                f"{wanted} was not found: {error.message}", hint="Is it written right? A private one looks the same."
+            ) from error
+        except errors.TimedOut as error:
+            raise errors.TimedOut(
+                f"{wanted} was not all there after {seconds:.0f} s.",
+                sent=error.sent,
+                hint="Ask again: what is there already is not fetched twice.",
             ) from error
         after = await self._image(wanted, 10.0) or await self._image(pulled.image_ref, 10.0)
         digest = cri_dialect.digest_of(wanted, after.image) if after else ""
         digest = digest or pulled.image_ref
         if before is not None and after is not None and before.image == after.image:
-            return done(began, time.monotonic(), f"was here already: {digest}", noop=True)
-        return done(began, time.monotonic(), digest)
+            return done(began, time.monotonic(), f"{wanted} is {digest}, as before", noop=True)
+        return done(began, time.monotonic(), f"{wanted} is {digest}")
 
     @does(images.RemoveImage)
     async def remove_image(self, action: images.RemoveImage, seconds: float) -> Outcome:
@@ -66,6 +70,9 @@ class ImageVerbs(PodVerbs):
         found = await self._image(target.id, seconds)
         if found is None:
             raise errors.NotFound(f"{target.name} is gone: {self.ref} has no such image.")
+        named = None if cri_dialect.called_by_id(target) else await self._image(target.name, seconds)
+        if named is not None and named.image.id != found.image.id:
+            raise errors.NotFound(f"{target.name} means another image by now.", hint="Look with images, and ask again.")
         await self._refuse_in_use(found.image, target, seconds, force=action.force)
         # By its id where it is called by that; else CRI-O takes away the one tag.
         word = target.name if target.name in found.image.repo_tags else target.id

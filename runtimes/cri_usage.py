@@ -7,40 +7,45 @@ are not known here.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator
 
 from core.model.usage import Usage, Usages
 from runtimes.cri_dialect import RUNNING
 from runtimes.cri_view import View
 from runtimes.proto import cri_pb2 as cri
 
-SHORTEST = 200_000_000  # nanoseconds between two readings that can be compared
+SHORTEST = 250_000_000  # nanoseconds between two readings that can be compared
 
 
 class Meter:
-    """Remembers the reading before, per container, as time and nanoseconds of a core used."""
+    """Remembers readings of processor time, per container, as time and nanoseconds of a core used: the last one, and
+    one that is old enough to compare with."""
 
     def __init__(self) -> None:
         self._before: dict[str, tuple[int, int]] = {}
+
+    def begin(self, view: View, stats: Iterable[cri.ContainerStats]) -> bool:
+        """Takes the very first reading; False where there was one before."""
+        if self._before:
+            return False
+        self._before = {told.attributes.id: _processor(told) for told in _running(view, stats)}
+        return bool(self._before)
 
     def read(self, view: View, stats: Iterable[cri.ContainerStats], only: Collection[str]) -> Usages:
         rows, seen = [], {}
         running = {thing for thing, one in view.containers.items() if one.state == RUNNING}
         wanted = running & set(only) if only else running
-        for told in stats:
+        for told in _running(view, stats):
             thing = told.attributes.id
-            if thing not in running or not (told.HasField("cpu") or told.HasField("memory")):
-                continue
-            percent, seen[thing] = self._percent(thing, told.cpu)
+            percent, seen[thing] = self._percent(thing, told)
             if thing not in wanted:
                 continue
-            used = told.cpu.usage_core_nano_seconds.value if told.cpu.HasField("usage_core_nano_seconds") else None
             memory, limit = _memory(told.memory)
             rows.append(
                 Usage(
                     ref=view.ref(view.containers[thing]),
                     cpu_percent=percent,
-                    cpu_seconds=None if used is None else used / 1e9,
+                    cpu_seconds=_processor(told)[1] / 1e9 if told.HasField("cpu") else None,
                     memory=memory,
                     memory_limit=limit,
                 )
@@ -52,13 +57,27 @@ class Meter:
         )
         return Usages(rows=tuple(rows), missing=missing)
 
-    def _percent(self, thing: str, cpu: cri.CpuUsage) -> tuple[float | None, tuple[int, int]]:
-        now = (cpu.timestamp, cpu.usage_core_nano_seconds.value)
-        at, used = self._before.get(thing, (0, 0))
-        if at and now[0] - at >= SHORTEST and now[1] >= used:
-            return 100.0 * (now[1] - used) / (now[0] - at), now
-        told = cpu.usage_nano_cores.value
-        return (told / 1e7 if told else None), ((at, used) if at and now[0] - at < SHORTEST else now)
+    def _percent(self, thing: str, told: cri.ContainerStats) -> tuple[float | None, tuple[int, int]]:
+        """And the reading to keep."""
+        now = _processor(told)
+        before = self._before.get(thing, now)
+        passed, used = now[0] - before[0], now[1] - before[1]
+        if passed >= SHORTEST and used >= 0:
+            return 100.0 * used / passed, now
+        own = told.cpu.usage_nano_cores.value
+        percent = own / 1e7 if own else 100.0 * used / passed if passed > 0 and used >= 0 else None
+        return percent, before if passed >= 0 else now
+
+
+def _running(view: View, stats: Iterable[cri.ContainerStats]) -> Iterator[cri.ContainerStats]:
+    for told in stats:
+        known = view.containers.get(told.attributes.id)
+        if known is not None and known.state == RUNNING and (told.HasField("cpu") or told.HasField("memory")):
+            yield told
+
+
+def _processor(told: cri.ContainerStats) -> tuple[int, int]:
+    return told.cpu.timestamp, told.cpu.usage_core_nano_seconds.value
 
 
 def _memory(told: cri.MemoryUsage) -> tuple[int | None, int | None]:

@@ -17,11 +17,13 @@ STREAMS = {0: "stdin", 1: "stdout", 2: "stderr"}
 class LogReader:
     """Feed it chunks, then take `lines`. With `timestamps=1` every line begins with an RFC 3339 time and a space.
 
-    `after`: lines of earlier times are left out, and the first `seen` ones of that very time."""
+    `after`: lines of earlier times are left out, and the first `seen` ones of that very time. `newest`: the latest time
+    of all that came, and how many lines had it."""
 
     def __init__(self, keep: int, *, clip: int = CLIP, after: str = "", seen: int = 0) -> None:
         self.lines: deque[LogLine] = deque(maxlen=keep)
         self.dropped = 0
+        self.newest = ("", 0)
         self._after, self._seen = after, seen
         self._clip = clip
         self._framed: bool | None = None  # known with the first bytes
@@ -99,14 +101,17 @@ class LogReader:
         head, gap, rest = text.partition(b" ")
         if gap and head[4:5] == b"-" and head[10:11] == b"T":
             at, text = head, rest
-        if self._after and self._is_known(at.decode("ascii", "replace")):
+        when = at.decode("ascii", "replace")
+        if when >= self.newest[0]:
+            self.newest = (when, self.newest[1] + 1 if when == self.newest[0] else 1)
+        if self._after and self._is_known(when):
             return
         words = text.decode("utf-8", "replace").rstrip("\r")
         if cut:
             words += f"… ({cut:,} more bytes)"
         if len(self.lines) == self.lines.maxlen:
             self.dropped += 1
-        self.lines.append(LogLine(at.decode("ascii", "replace"), stream, words))
+        self.lines.append(LogLine(when, stream, words))
 
     def _is_known(self, at: str) -> bool:
         if at == self._after and self._seen > 0:

@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 LARGEST_ANSWER = 64 << 20
 PAUSE_BEFORE_AGAIN = 1000  # milliseconds at most between two attempts to connect
 NOT_CONNECTED = "failed to connect"
+# Servers written in Go know the deadline too, and may be the first to say so, under no particular code.
+_DEADLINE = "context deadline exceeded"
 # What the library says of a connection that ended, where a server says why a part of it is not there.
 _OF_THE_LINE = (
     "Socket closed",
@@ -85,13 +87,12 @@ class Line:
         """One message for one. `method` is `/package.Service/Method`. Raises what `refusal` makes, and Unreachable and
         TimedOut with a truthful `sent`."""
         channel = self._ready()
-        call: Any = channel.unary_unary(method, request_serializer=_bytes, response_deserializer=answer.FromString)
+        call: Any = channel.unary_unary(method, request_serializer=_bytes)
         ends = time.monotonic() + seconds
         begun = self._connected()
         try:
             try:
-                answered: M = await call(request, timeout=seconds, metadata=_pairs(metadata))
-                return answered
+                return self._read(answer, await call(request, timeout=seconds, metadata=_pairs(metadata)))
             except library().RpcError as error:
                 # The channel may still be waiting to connect again while the engine is back already.
                 if not _never_left(error):
@@ -99,8 +100,7 @@ class Line:
                 await self._diagnose()
             begun = False
             left = max(0.05, ends - time.monotonic())
-            answered = await call(request, timeout=left, metadata=_pairs(metadata), wait_for_ready=True)
-            return answered  # noqa: RET504 (typed above)
+            return self._read(answer, await call(request, timeout=left, metadata=_pairs(metadata), wait_for_ready=True))
         except library().RpcError as error:
             self._refuse(error, method, seconds, sent=begun or self._connected())
         except _foreign() as error:
@@ -121,16 +121,15 @@ class Line:
         channel = self._ready()
         if not self._connected():
             await self._diagnose()
-        options: dict[str, Any] = {"request_serializer": _bytes, "response_deserializer": answer.FromString}
         asked: dict[str, Any] = {"timeout": seconds, "metadata": _pairs(metadata), "wait_for_ready": True}
         call: Any
         if isinstance(request, Sequence):
-            call = channel.stream_stream(method, **options)(iter(request), **asked)
+            call = channel.stream_stream(method, request_serializer=_bytes)(iter(request), **asked)
         else:
-            call = channel.unary_stream(method, **options)(request, **asked)
+            call = channel.unary_stream(method, request_serializer=_bytes)(request, **asked)
         try:
             async for message in call:
-                yield message
+                yield self._read(answer, message)
         except library().RpcError as error:
             self._refuse(error, method, seconds or 0.0, sent=True)
         except _foreign() as error:
@@ -164,6 +163,14 @@ class Line:
             )
         return self._channel
 
+    def _read(self, answer: type[M], data: bytes) -> M:
+        # Left to the library, what cannot be read is logged and becomes None.
+        try:
+            message: M = answer.FromString(data)
+        except importlib.import_module("google.protobuf.message").DecodeError as error:
+            raise errors.Garbled(f"{self.engine} answered something that cannot be understood.") from error
+        return message
+
     def _connected(self) -> bool:
         return self._channel is not None and self._channel.get_state() is library().ChannelConnectivity.READY
 
@@ -183,7 +190,7 @@ class Line:
     def _refuse(self, error: grpc.RpcError, method: str, seconds: float, *, sent: bool) -> NoReturn:
         code, text = _said(error)
         codes = library().StatusCode
-        if code is codes.DEADLINE_EXCEEDED:
+        if code is codes.DEADLINE_EXCEEDED or (code is codes.UNKNOWN and _DEADLINE in text):
             raise errors.TimedOut(f"{self.engine} did not answer within {seconds:.3g} s.", sent=sent) from error
         if code is codes.UNAVAILABLE and _never_left(error):
             raise errors.Unreachable(
@@ -207,10 +214,8 @@ def refusal(code: grpc.StatusCode | None, text: str, *, engine: str, method: str
         return errors.Unreachable(f"A part of {engine} does not answer: {text}.", sent=True)
     if code is codes.CANCELLED:
         return errors.Unreachable(f"{engine} broke off its answer: {text}.", sent=True)
-    if code is codes.DEADLINE_EXCEEDED:
+    if code is codes.DEADLINE_EXCEEDED or (code is codes.UNKNOWN and _DEADLINE in text):
         return errors.TimedOut(f"{engine} did not get done in time: {text}.", sent=True)
-    if code is codes.INTERNAL and "deserializing" in text:
-        return errors.Garbled(f"{engine} answered something that cannot be understood.")
     if code is None:
         return errors.Garbled(f"{engine} ended a call without saying how.")
     return errors.Rejected(code.value[0], text or f"{engine} said {code.name.replace('_', ' ').lower()}")

@@ -173,15 +173,15 @@ def _images_like(pattern: str, pool: Sequence[Image]) -> Sequence[Image]:
 
 
 def _is_tag(tag: str, name: str) -> bool:
-    return name in image_names.spellings(tag)
+    return image_names.familiar(tag) == image_names.familiar(name)
 
 
 def _is_latest(tag: str, name: str) -> bool:
-    return f"{name}:latest" in image_names.spellings(tag)
+    return _is_tag(tag, f"{name}:latest")
 
 
 def _is_repository(tag: str, name: str) -> bool:
-    return any(image_names.split(text)[0] == name for text in image_names.spellings(tag))
+    return _is_tag(image_names.split(tag)[0], name)
 
 
 def _ends_path(tag: str, name: str) -> bool:
@@ -194,7 +194,7 @@ def _begins_tag(tag: str, name: str) -> bool:
 
 def _is_digest(row: Image, name: str) -> bool:
     """`repository@sha256:…` in any spelling, or `sha256:…` alone."""
-    return any(name in (text, text.partition("@")[2]) for told in row.digests for text in image_names.spellings(told))
+    return any(_is_tag(told, name) or told.partition("@")[2] == name for told in row.digests)
 
 
 def _tags(row: Image) -> Sequence[str]:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import hashlib
+import os
 import platform
 import socket
 import time
@@ -258,10 +259,11 @@ class Oci(oci_changing.Changing):
     def _enter(self) -> None:
         """Who we are: this machine and where on it we look."""
         try:
-            machine = Path("/etc/machine-id").read_text(encoding="ascii").strip()
-        except (OSError, UnicodeDecodeError):
+            machine = Path("/etc/machine-id").read_text(encoding="utf-8", errors="replace").strip()
+        except OSError:
             machine = ""
-        told = "\0".join((machine or self.ref.host, *sorted(self._states.places.patterns)))
+        places = sorted(map(os.path.realpath, self._states.places.patterns))
+        told = "\0".join((machine or self.ref.host, *places))
         identity = hashlib.sha256(told.encode()).hexdigest()
         if self._roll is not None:
             self._roll.enter(str(self._states.places), identity, self.ref)

@@ -70,7 +70,8 @@ class Changing(Working, abc.ABC):
             polite = _number(seen.known.annotations.get(oci_dialect.STOP_SIGNAL, "") or "TERM")
         except errors.BadUsage:
             polite = "15"
-        await self._change(seen, "kill", ends, polite)
+        if not await self._signal(seen, polite, ends):
+            return Outcome(status=Status.NOOP, detail="was not running")
         if seen.state == "paused":
             await self._change(seen, "resume", ends)
         detail = ""
@@ -79,8 +80,8 @@ class Changing(Working, abc.ABC):
                 raise errors.TimedOut(
                     f"{action.target.name} was told to end and had not within {seconds:.0f} s.", sent=True
                 )
-            detail = "was killed, as it did not end by itself"
-            await self._change(seen, "kill", ends, "9")
+            if await self._signal(seen, "9", ends):
+                detail = "was killed, as it did not end by itself"
             if not await self._ends(seen, min(AFTER_KILL, ends - time.monotonic())):
                 raise errors.TimedOut(f"{action.target.name} was killed and is still there.", sent=True)
         return Outcome(status=Status.DONE, detail=detail, took=time.monotonic() - began)
@@ -163,6 +164,16 @@ class Changing(Working, abc.ABC):
                 raise self._is_gone(name)
             raise errors.Rejected(answer.code, why or f"{seen.known.program} {verb} ended with code {answer.code}.")
         return Outcome(status=Status.DONE, took=answer.took)
+
+    async def _signal(self, seen: Seen, number: str, ends: float) -> bool:
+        """Whether it was there to hear it."""
+        try:
+            await self._change(seen, "kill", ends, number)
+        except (errors.Rejected, errors.NotFound):
+            if oci_states.born(seen.known.pid) == seen.known.born:
+                raise
+            return False
+        return True
 
     async def _call(self, seen: Seen, words: Sequence[str], seconds: float, *, about: str) -> oci_program.Answer:
         program = self._programs.find(seen.known.program)

@@ -46,8 +46,10 @@ IMAGE_ANNOTATIONS = (
 )
 STOP_SIGNAL = "org.opencontainers.image.stopSignal"
 LONGEST_COMMAND = 4096
+_CRIO_TYPE = "io.kubernetes.cri-o.ContainerType"
 _MANAGER = "io.container.manager"
 _CONTAINERD = re.compile(r"/io\.containerd\.(?:runtime\.v[12]\.\w+)/([^/]+)/[^/]+/?$")
+_STORAGE = re.compile(r"/\w+-containers/[0-9a-f]{64}/userdata$")  # of Podman; by the driver's name
 _DOCKERS_OWN = "/containerd/daemon/"
 _OWNERS = {
     "k8s.io": ("cri", "containerd"),
@@ -177,9 +179,10 @@ def owners(root: str, known: Known) -> tuple[str, ...]:
     """The kinds of engine that may tell of this container, the one closest to people first; none for nobody's."""
     given = known.annotations
     manager = given.get(_MANAGER, "")
-    if manager == "cri-o" or any(name.startswith("io.kubernetes.cri-o.") for name in given):
+    # Podman too writes some of CRI-O's names, such as when it was created.
+    if manager == "cri-o" or _CRIO_TYPE in given:
         return ("cri",)
-    if manager == "libpod" or ("/overlay-containers/" in known.bundle and known.bundle.endswith("/userdata")):
+    if manager == "libpod" or _STORAGE.search(known.bundle):
         return ("podman",)
     namespace = ""
     if found := _CONTAINERD.search(known.bundle):

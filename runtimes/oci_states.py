@@ -322,8 +322,9 @@ def _read(place: str, uid: int) -> bytes:
             raise errors.Garbled("It belongs to somebody else than its directory.")
         if there.st_size > LARGEST:
             raise errors.Garbled(f"It is larger than {LARGEST >> 20} MiB.")
-        with os.fdopen(handle, "rb", closefd=False) as file:
-            data = file.read(LARGEST + 1)
+        data = b""
+        while len(data) <= LARGEST and (block := os.read(handle, max(there.st_size - len(data), 0) + 1)):
+            data += block
     finally:
         os.close(handle)
     if len(data) > LARGEST:

@@ -93,6 +93,7 @@ class Watch:
             ) from error
         try:
             self._follow_roots(await self._ask(self._states.refresh))
+            self._dirty_roots.clear()  # what is there now is read next
             found = await self._ask(self._states.all)
             for seen in found.seen:
                 self._take(seen)
@@ -164,6 +165,7 @@ class Watch:
             (seen.root, seen.name)
             for seen in known
             if (seen.up and self._states.frozen(seen.known) != (seen.state == "paused"))
+            or (seen.root, seen.name) not in self._numbers
             or (
                 seen.lives
                 and (seen.root, seen.name) not in self._processes
@@ -269,27 +271,28 @@ class Watch:
             self._forget_memory(key)
 
     def _follow_roots(self, roots: Collection[str]) -> None:
+        """One that is new, or of which the kernel gives no notice, is looked at."""
         for root in roots:
-            if (root, "") not in self._numbers and self._follow_root(root):
+            if (root, "") not in self._numbers:
+                self._follow_root(root)
                 self._dirty_roots[root] = None
 
-    def _follow_root(self, root: str) -> bool:
-        return self._follow((root, ""), OF_A_ROOT)
+    def _follow_root(self, root: str) -> None:
+        self._follow((root, ""), OF_A_ROOT)
 
-    def _follow(self, key: Key, mask: int = OF_A_CONTAINER) -> bool:
-        """A folder that is gone, or one too many, is only looked at when its directory is told of."""
+    def _follow(self, key: Key, mask: int = OF_A_CONTAINER) -> None:
+        """One that is gone, or one too many for the kernel, is looked for every few seconds."""
         assert self._kernel is not None
         if key in self._numbers:
-            return True
+            return
         try:
             number = self._kernel.add("/".join(key).rstrip("/"), mask)
         except OSError:
-            return False
+            return
         # A folder has one number: moved to another name it keeps it.
         if (old := self._folders.get(number)) is not None:
             self._numbers.pop(old, None)
         self._folders[number], self._numbers[key] = key, number
-        return True
 
     def _follow_process(self, key: Key, seen: Seen) -> None:
         if key in self._processes:

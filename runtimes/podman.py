@@ -1,9 +1,9 @@
 """The Podman engine behind the port, root's or one ordinary user's: libpod's API in, our values out.
 
-The class is put together of its subjects: how it is asked (`podman_asking`), its events (`podman_events`), logs and
-programs (`podman_logs`), images (`podman_images`), pods, networks and volumes (`podman_parts`), systemd's units
-(`podman_units`); here are its containers and itself. Its dialect ends in `podman_dialect`. Environment values are
-hidden before an inspection leaves here.
+The class is put together of its subjects: how it is asked (`podman_asking`), its events (`podman_events`), logs
+(`podman_logs`), programs run in its containers (`podman_exec`), images (`podman_images`), pods, networks and volumes
+(`podman_parts`), systemd's units (`podman_units`); here are its containers and itself. Its dialect ends in
+`podman_dialect`. Environment values are hidden before an inspection leaves here.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from core.model.things import Container, Containers, Document, Engine, Outcome, 
 from runtimes import (
     podman_dialect,
     podman_events,
+    podman_exec,
     podman_images,
     podman_logs,
     podman_parts,
@@ -36,12 +37,20 @@ from runtimes.adapter import does
 from runtimes.podman_asking import quoted
 
 DESCRIBE_AT_ONCE = 8
+BETWEEN = 0.5  # seconds between two readings
 LONGEST_RESULT = 400  # characters of a health check's output
 UNLIMITED = "Rootless on cgroup v1: its containers have no limits and no statistics, and cannot be paused."
 NO_SWARM = "Podman has no Swarm: docker compose or podman-compose, pods and units are what it has."
 
 
-class Podman(podman_events.Telling, podman_logs.Logging, podman_images.Imaging, podman_parts.Parts, podman_units.Units):
+class Podman(
+    podman_events.Telling,
+    podman_logs.Logging,
+    podman_exec.Executing,
+    podman_images.Imaging,
+    podman_parts.Parts,
+    podman_units.Units,
+):
     """One service. `name` tells the engines of several users apart; for rootless ones it is the uid."""
 
     nearest: ClassVar[Mapping[str, str]] = {
@@ -146,15 +155,22 @@ class Podman(podman_events.Telling, podman_logs.Logging, podman_images.Imaging, 
         wanted = [ref for thing, ref in running.items() if not action.only or thing in action.only]
         if not wanted:
             return usage.Usages(rows=())
-        ask = "&".join(f"containers={quoted(ref)}" for ref in wanted)
-        try:
-            answer = await self._ask("GET", f"/containers/stats?stream=false&{ask}", seconds)
-        except errors.NotFound:
-            # One of them has ended meanwhile and was removed; without names all that run are told.
-            answer = await self._ask("GET", "/containers/stats?stream=false", seconds)
-        rows = self._meter.rows(answer.body, {ref.id: ref for ref in wanted}, info.host.memory)
+        found = {ref.id: ref for ref in wanted}
+        if not self._meter.knows(found):
+            # Use of the processor is what came between two readings.
+            self._meter.rows(await self._stats(wanted, seconds), found, info.host.memory)
+            await asyncio.sleep(BETWEEN)
+        rows = self._meter.rows(await self._stats(wanted, seconds), found, info.host.memory)
         gone = len(wanted) - len(rows)
         return usage.Usages(rows=rows, missing=f"{gone} ended while they were asked." if gone else "")
+
+    async def _stats(self, wanted: Sequence[Ref], seconds: float) -> bytes:
+        ask = "&".join(f"containers={quoted(ref)}" for ref in wanted)
+        try:
+            return (await self._ask("GET", f"/containers/stats?stream=false&{ask}", seconds)).body
+        except errors.NotFound:
+            # One of them was removed meanwhile; without names all that are there are told.
+            return (await self._ask("GET", "/containers/stats?stream=false", seconds)).body
 
     # ── changing ─────────────────────────────────────────────────────────────────────────────────────────────────
 

@@ -64,8 +64,8 @@ class Telling(podman_asking.Asking, abc.ABC):
             async for batch in told:
                 yield batch
 
-    def _eventless(self) -> errors.EngineError:
-        return errors.EngineError(f"{self.ref} {NO_EVENTS}", hint=NO_EVENTS_CURE)
+    def _eventless(self) -> errors.Eventless:
+        return errors.Eventless(f"{self.ref} {NO_EVENTS}", hint=NO_EVENTS_CURE)
 
     # ── by the API ───────────────────────────────────────────────────────────────────────────────────────────────
 

@@ -8,23 +8,25 @@ from __future__ import annotations
 
 import abc
 import asyncio
+import re
 import time
 import urllib.parse
 
 import msgspec
 
 from core import errors, redact
-from core.model import images
+from core.model import image_names, images
 from core.model.jobs import Started
 from core.model.refs import Ref
 from core.model.replies import Status
 from core.model.things import Document, Outcome
-from runtimes import podman_asking, podman_dialect, podman_parts, transitions
+from runtimes import podman_asking, podman_dialect, podman_parts, references, transitions
 from runtimes.adapter import does
 from runtimes.jobs import Job
 
 SHORT = 12
 LONGEST_LINE = 1 << 20
+_LAYER = re.compile(r"Copying blob sha256:([0-9a-f]{64})")
 REGISTRY_CURE = "Log in as the user of that engine (podman login), and see its registries.conf."
 
 
@@ -49,6 +51,7 @@ class _Inspected(msgspec.Struct):
     id: str = msgspec.field(name="Id", default="")
     digest: str = msgspec.field(name="Digest", default="")
     tags: list[str] | None = msgspec.field(name="RepoTags", default=None)
+    digests: list[str] | None = msgspec.field(name="RepoDigests", default=None)
 
 
 class _User(msgspec.Struct):
@@ -78,38 +81,50 @@ class Imaging(podman_asking.Asking, abc.ABC):
     @does(images.InspectImage)
     async def inspect_image(self, action: images.InspectImage, seconds: float) -> Document:
         target = action.target
-        answer = await self._ask("GET", f"/images/{_called(target)}/json", seconds, about=target.name, kind="image")
+        answer = await self._ask("GET", f"/images/{_quote(target.id)}/json", seconds, about=target.name, kind="image")
         data = podman_dialect.document(answer.body)
         redact.hide_environment(data)
         return Document(ref=target, data=data)
 
     @does(images.PullImage)
     async def pull_image(self, action: images.PullImage, seconds: float) -> Started:
-        reference = action.image if _has_tag(action.image) else f"{action.image}:latest"
+        named = str(references.parse(action.image))
 
         async def work(job: Job) -> Outcome:
-            last = await self._carry(f"/images/pull?reference={_quote(reference)}", reference, action.timeout, job)
-            found = await self._look(last.id or reference, 10.0)
-            return Outcome(status=Status.DONE, detail=f"{reference} is {found.digest or found.id}")
+            began = time.monotonic()
+            before = await self._look(named, 10.0, must=False)
+            last = await self._carry(f"/images/pull?reference={_quote(named)}", named, action.timeout, job)
+            found = await self._look(last.id or named, 10.0)
+            detail = f"{named} is {_pinned(named) or found.digest or found.id}"
+            if before.id and before.id == found.id:
+                return Outcome(status=Status.NOOP, detail=f"{detail}, as before", took=time.monotonic() - began)
+            return Outcome(status=Status.DONE, detail=detail, took=time.monotonic() - began)
 
         return self.jobs.begin(action.verb, work)
 
     @does(images.PushImage)
     async def push_image(self, action: images.PushImage, seconds: float) -> Started:
-        target = action.target
+        if _by_id(action.target):
+            raise errors.BadUsage("What has no name cannot be pushed.", hint="Give it one with `tag`, and push that.")
+        named = references.parse(action.target.name)
+        if named.digest:
+            raise errors.BadUsage(f"{named} has no tag to push.", hint="Give it one with `tag`, and push that.")
+        await self._same(action.target, seconds)
+        ask = urllib.parse.urlencode({"destination": str(named), "quiet": "false"})
 
         async def work(job: Job) -> Outcome:
-            ask = {"destination": target.name, "quiet": "false"}
-            path = f"/images/{_called(target)}/push?{urllib.parse.urlencode(ask)}"
-            last = await self._carry(path, target.name, action.timeout, job)
-            found = last.digest or (await self._look(target.name, 10.0)).digest
-            return Outcome(status=Status.DONE, detail=f"{target.name} is {found}" if found else "")
+            began = time.monotonic()
+            path = f"/images/{_quote(str(named))}/push?{ask}"
+            last = await self._carry(path, str(named), action.timeout, job)
+            digest = last.digest or _digest_of((await self._look(str(named), 10.0)).digests, named.repository)
+            detail = f"{named} is {digest}" if digest else str(named)
+            return Outcome(status=Status.DONE, detail=detail, took=time.monotonic() - began)
 
         return self.jobs.begin(action.verb, work)
 
     async def _carry(self, path: str, name: str, timeout: float, job: Job) -> _Progress:
         """A pull or a push to its end, told to the job; the last that was said. Raises EngineError."""
-        said = _Progress()
+        said, layers = _Progress(), set[str]()
         try:
             async with asyncio.timeout(timeout), self._stream("POST", path, 10.0, about=name, kind="image") as chunks:
                 rest = b""
@@ -121,76 +136,104 @@ class Imaging(podman_asking.Asking, abc.ABC):
                         one = podman_dialect.decode(_Progress, line)
                         if one.error:
                             raise errors.EngineError(one.error[:400], hint=REGISTRY_CURE)
+                        layers.update(_LAYER.findall(one.stream))
                         if one.stream.strip():
-                            job.progress(one.stream.strip()[:200])
+                            job.progress(_progress(one.stream.strip(), len(layers)))
                         said = one if one.id or one.digest else said
         except TimeoutError as error:
-            raise errors.TimedOut(f"{name} was not carried over within {timeout:.0f} s.", sent=True) from error
+            raise errors.TimedOut(
+                f"{name} was not all there after {timeout:.0f} s.",
+                sent=True,
+                hint="Ask again: what is there already is not fetched twice.",
+            ) from error
         return said
 
-    async def _look(self, name: str, seconds: float) -> _Inspected:
-        answer = await self._ask("GET", f"/images/{_quote(name)}/json", seconds, about=name, kind="image")
+    async def _look(self, name: str, seconds: float, *, must: bool = True) -> _Inspected:
+        """Raises NotFound, or without `must` is empty where there is none."""
+        try:
+            answer = await self._ask("GET", f"/images/{_quote(name)}/json", seconds, about=name, kind="image")
+        except errors.NotFound:
+            if must:
+                raise
+            return _Inspected()
         return podman_dialect.decode(_Inspected, answer.body)
+
+    async def _same(self, target: Ref, seconds: float) -> None:
+        """Raises NotFound where its name means another image by now."""
+        if (await self._look(str(references.parse(target.name)), seconds)).id != target.id:
+            raise errors.NotFound(f"{target.name} means another image by now.", hint="Look with images, and ask again.")
 
     @does(images.TagImage)
     async def tag_image(self, action: images.TagImage, seconds: float) -> Outcome:
         began, target = time.monotonic(), action.target
-        repository, tag = _split(action.tag)
+        wanted = references.parse(action.tag)
+        if wanted.digest:
+            raise errors.BadUsage("An image cannot be given a digest as its name.", hint="Write REPOSITORY[:TAG].")
+        if (await self._look(str(wanted), seconds, must=False)).id == target.id:
+            return Outcome(status=Status.NOOP, detail=f"had the name {wanted} already")
+        await self._name(target, "tag", str(wanted), seconds)
+        return Outcome(status=Status.DONE, detail=str(wanted), took=time.monotonic() - began)
+
+    async def _name(self, target: Ref, verb: str, name: str, seconds: float) -> None:
+        """`tag` or `untag`."""
+        repository, tag = image_names.split(name)
         ask = urllib.parse.urlencode({"repo": repository, "tag": tag})
-        await self._ask("POST", f"/images/{quoted_id(target)}/tag?{ask}", seconds, about=target.name, kind="image")
-        return Outcome(status=Status.DONE, took=time.monotonic() - began)
+        path = f"/images/{_quote(target.id)}/{verb}?{ask}"
+        await self._ask("POST", path, seconds, about=target.name, kind="image")
 
     @does(images.RemoveImage)
     async def remove_image(self, action: images.RemoveImage, seconds: float) -> Outcome:
         began, target = time.monotonic(), action.target
         ends = began + seconds
+        whole = _by_id(target)
+        if not whole:
+            await self._same(target, seconds)
         found = await self._look(target.id, seconds)
         tags = found.tags or []
-        named = target.name in tags
-        if action.force and (not named or len(tags) == 1):
-            # Podman's force ends and removes whatever runs of it too; ours stops short of that.
-            await self._refuse_running(found.id, target.name, seconds)
-        if not named:
+        last = whole or len(tags) < 2
+        if last:
+            await self._refuse_used(found.id, target.name, seconds, forced=action.force)
+        if whole:
             # By its id Podman removes no image with several tags, unless by force.
             for tag in tags[1:]:
-                repository, name = _split(tag)
-                ask = urllib.parse.urlencode({"repo": repository, "tag": name})
-                await self._ask("POST", f"/images/{quoted_id(target)}/untag?{ask}", ends - time.monotonic())
-        # The last tag taken away by force must not take a running container with it: without, Podman refuses.
-        force = str(action.force and (not named or len(tags) == 1)).lower()
-        path = f"/images/{_quote(target.name) if named else quoted_id(target)}?force={force}"
+                await self._name(target, "untag", tag, ends - time.monotonic())
+        name = target.id if whole else str(references.parse(target.name))
+        # Force is for the image's own end: for one tag of several it is not needed.
+        path = f"/images/{_quote(name)}?force={str(action.force and last).lower()}"
         answer = await self._ask("DELETE", path, ends - time.monotonic(), about=target.name, kind="image")
         podman_parts.refuse_inner(answer.body)
-        return Outcome(status=Status.DONE, took=time.monotonic() - began)
+        detail = "the image is gone" if last else f"{target.name} is gone, the image has other names"
+        return Outcome(status=Status.DONE, detail=detail, took=time.monotonic() - began)
 
-    async def _refuse_running(self, image: str, name: str, seconds: float) -> None:
+    async def _refuse_used(self, image: str, name: str, seconds: float, *, forced: bool) -> None:
+        """Podman's force ends and removes whatever runs of it too; ours stops short of that. And without force nothing
+        is untagged of an image that is going to stay."""
         answer = await self._ask("GET", "/containers/json?all=true", seconds)
         for row in podman_dialect.decode(list[_User], answer.body):
-            state = podman_dialect.STATES.get(row.state.lower(), "")
-            if row.image == image and state in transitions.UP:
-                raise errors.Rejected(409, f"{name} is used by {(row.names or ['a container'])[0]}, which is {state}")
+            state = podman_dialect.STATES.get(row.state.lower(), "dead")
+            if row.image == image and (not forced or state in transitions.UP):
+                user = (row.names or ["a container"])[0]
+                raise errors.Rejected(409, f"{name} is used by {user}, which is {state}")
 
 
-def quoted_id(target: Ref) -> str:
-    return _quote(target.id)
+def _by_id(target: Ref) -> bool:
+    """Whether it is called by its id, having no name or being meant with all of them."""
+    return not target.name or target.id.startswith(target.name.removeprefix("sha256:"))
 
 
-def _called(target: Ref) -> str:
-    """By its name where it has one, since an id says nothing about which of its tags is meant."""
-    return _quote(target.name if "/" in target.name or ":" in target.name else target.id)
+def _progress(said: str, layers: int) -> str:
+    """Podman tells which layer it begins, not how far it is."""
+    return f"{layers} layer{'s' if layers != 1 else ''} begun" if "Copying blob" in said else said[:200]
+
+
+def _pinned(name: str) -> str:
+    return name.partition("@")[2]
+
+
+def _digest_of(digests: list[str] | None, repository: str) -> str:
+    """The digest it has in this repository."""
+    return next((one.partition("@")[2] for one in digests or () if one.partition("@")[0] == repository), "")
 
 
 def _quote(name: str) -> str:
     return urllib.parse.quote(name, safe=":@")
-
-
-def _has_tag(name: str) -> bool:
-    return "@" in name or ":" in name.rpartition("/")[2]
-
-
-def _split(name: str) -> tuple[str, str]:
-    """Repository and tag; no tag means `latest`."""
-    if not _has_tag(name):
-        return name, "latest"
-    repository, _, tag = name.rpartition(":")
-    return repository, tag

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import abc
 import asyncio
+import re
 import socket
 import time
 from collections.abc import Sequence
@@ -39,6 +40,8 @@ from runtimes.podman_asking import quoted
 from runtimes.podman_drafts import Drafted
 
 ENABLED = frozenset({"enabled", "enabled-runtime", "generated", "static", "linked"})
+# As Podman allows them; they become names of files.
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,199}")
 VERIFYING = 20.0  # seconds; both programs together take one
 
 
@@ -145,7 +148,7 @@ class Units(podman_asking.Asking, abc.ABC):
     async def _container(self, target: Ref, seconds: float) -> podman_container.Container:
         answer = await self._ask("GET", f"/containers/{quoted(target)}/json", seconds, about=target.name)
         found = podman_dialect.decode(podman_container.Container, answer.body)
-        if not systemd.is_name(f"container-{found.name}.service") or "@" in found.name:
+        if not _NAME.fullmatch(found.name):
             raise errors.UserError(f"No unit can be named after {target.name}.")
         return found
 

@@ -3,7 +3,7 @@ before, so the first reading has none."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 import msgspec
 
@@ -47,6 +47,9 @@ class Meter:
 
     def __init__(self) -> None:
         self._before: dict[str, tuple[int, int]] = {}
+
+    def knows(self, things: Collection[str]) -> bool:
+        return all(thing in self._before for thing in things)
 
     def rows(self, body: bytes, wanted: Mapping[str, Ref], machine: int) -> tuple[Usage, ...]:
         """`machine`: bytes of memory it has, which Podman gives as the limit where there is none; 0: not known."""

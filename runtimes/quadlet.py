@@ -91,6 +91,10 @@ def draft(
         f"WantedBy={'default.target' if user else 'multi-user.target default.target'}",
         "",
     ]
+    notes += [
+        f"A value of {option} holds a comma, a quote or a line break and is not carried over."
+        for option in dict.fromkeys(lines.left_out)
+    ]
     notes += _not_carried(container)
     losses = [
         f"What is in its volume at {path} would be lost at its next stop, since that volume has no name."
@@ -141,10 +145,10 @@ def _labels(lines: quadlet_words.Lines, container: Container, image: Image) -> N
     ours = _beyond(container.config.labels, image.config.labels)
     for name, value in ours:
         if name and name != UNIT_LABEL:
-            lines.words("Label", f"{name}={value}")
+            lines.pair("Label", name, value, "--label")
     for name, value in _beyond(container.config.annotations, None):
         if name and not name.startswith(_OWN_ANNOTATIONS):
-            lines.words("Annotation", f"{name}={value}")
+            lines.pair("Annotation", name, value, "--annotation")
 
 
 def _beyond(having: Mapping[str, str] | None, given: Mapping[str, str] | None) -> list[tuple[str, str]]:
@@ -159,7 +163,9 @@ def _health(lines: quadlet_words.Lines, container: Container, image: Image) -> N
     if test[0] == "NONE":
         lines.argument("--no-healthcheck")
         return
-    line = test[-1] if test[0] == "CMD-SHELL" or len(test) == 1 else json.dumps(test[1:], ensure_ascii=False)
+    line = json.dumps(test[1:], ensure_ascii=False) if test[0] == "CMD" else " ".join(test)
+    if test[0] == "CMD-SHELL":
+        line = " ".join(test[1:])
     lines.put("HealthCmd", line, "--health-cmd", since=(4, 5), spaces=True)
     for key, value in (("Interval", check.interval), ("Timeout", check.timeout), ("StartPeriod", check.start_period)):
         if value:

@@ -19,6 +19,11 @@ _INSIDE = r"A-Za-z0-9_@+=:,./\[\]%$|&<>()*?~^!#;{}\-"
 _RAW = re.compile(rf"[A-Za-z0-9_@+=:,/\[-](?:[{_INSIDE} ]*[{_INSIDE}])?")
 # With these endings a name means another file of Quadlet's.
 _FILES = (".volume", ".network", ".image", ".build", ".pod", ".kube", ".container", ".artifact")
+# Podman reads the values of these as lists, in which commas and quotes have a meaning that has changed over time.
+_LISTS = frozenset(
+    {"--add-host", "--annotation", "--cap-add", "--cap-drop", "--device", "--dns", "--dns-option", "--dns-search",
+     "--group-add", "--network-alias", "--publish", "--ulimit"}
+)  # fmt: skip
 _ESCAPES = {"\\": "\\\\", '"': '\\"', "%": "%%", "$": "$$", "\n": "\\n", "\t": "\\t", "\r": "\\r"}
 
 
@@ -52,14 +57,17 @@ def _escaped(character: str) -> str:
 
 class Lines:
     """The [Container] section as it grows. `version`: of the Podman whose Quadlet reads it; keys it does not know yet
-    become arguments."""
+    become arguments. `left_out`: options whose values no unit can hold."""
 
     def __init__(self, version: tuple[int, ...]) -> None:
         self._version = version
         self.lines: list[str] = []
+        self.left_out: list[str] = []
 
     def put(self, key: str, value: str, flag: str, *, since: tuple[int, ...] = FIRST, spaces: bool = False) -> None:
         """`spaces`: Quadlet reads them well here (it breaks the paths of volumes at them)."""
+        if self._is_list(flag, value):
+            return
         plain = raw(value) if spaces or " " not in value else None
         if plain is None or self._version < since:
             self.argument(flag, value)
@@ -69,5 +77,19 @@ class Lines:
     def words(self, key: str, *words: str) -> None:
         self.lines.append(f"{key}={' '.join(map(word, words))}")
 
+    def pair(self, key: str, name: str, value: str, flag: str) -> None:
+        """A key whose words are `name=value`."""
+        if not self._is_list(flag, f"{name}={value}"):
+            self.words(key, f"{name}={value}")
+
     def argument(self, flag: str, value: str | None = None) -> None:
-        self.words("PodmanArgs", flag if value is None else f"{flag}={value}")
+        if value is None:
+            self.words("PodmanArgs", flag)
+        elif not self._is_list(flag, value):
+            self.words("PodmanArgs", f"{flag}={value}")
+
+    def _is_list(self, flag: str, value: str) -> bool:
+        if flag in _LISTS and any(character in value for character in ',"\n\r'):
+            self.left_out.append(flag)
+            return True
+        return False

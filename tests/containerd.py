@@ -35,8 +35,8 @@ class Containerd:
         self.url = f"unix://{self.socket}"
         self.space = f"t{root.name.removeprefix('qd-').replace('_', '')}"
         self.process: subprocess.Popen[bytes] | None = None
-        self.programs: dict[str, str] = {}
-        """Further words of its environment, such as another PATH."""
+        self.apart = False
+        """In a pid namespace of its own."""
         self._began: dict[str, int] = {}
         self._listener: subprocess.Popen[bytes] | None = None
 
@@ -60,10 +60,10 @@ disabled_plugins = ["io.containerd.grpc.v1.cri"]
 
     def start(self) -> None:
         with (self.root / "log").open("ab") as log:
+            apart = ["unshare", "--pid", "--fork", "--kill-child", "--mount-proc"] if self.apart else []
             self.process = subprocess.Popen(
-                ["containerd", "-c", self.root / "config.toml"],
-                stdout=log, stderr=log, start_new_session=True, env={**os.environ, **self.programs},
-            )  # fmt: skip
+                [*apart, "containerd", "-c", self.root / "config.toml"], stdout=log, stderr=log, start_new_session=True
+            )
         wait_for("containerd to answer", self._answers, 60)
         with (self.root / "events").open("ab") as events:
             self._listener = subprocess.Popen(["ctr", "-a", self.socket, "events"], stdout=events, stderr=events)
@@ -142,11 +142,9 @@ disabled_plugins = ["io.containerd.grpc.v1.cri"]
         if init:
             # Ends at once on TERM, as an init would make it; ctr swallows the dashes a true one needs.
             command = ["/bin/sh", "-c", 'trap "exit 143" TERM; /bin/sh -c "$0" & wait $!', script]
-        flags += ["--tty"] if tty else []
-        if start:
-            flags = ["run", "--detach", *([] if tty else ["--null-io"]), *flags]
-        else:
-            flags = ["containers", "create", *flags]
+        flags += ["--tty=true"] if tty else []
+        assert not (tty and start), "ctr gives a terminal only to whoever has one"
+        flags = ["run", "--detach", "--null-io", *flags] if start else ["containers", "create", *flags]
         self._began[name] = (self.root / "events").stat().st_size
         # Without the dashes it looks for its own flags among the command's.
         self.ctr(*flags, *more, "--", IMAGE, name, *command, space=space)
@@ -246,11 +244,11 @@ def _end_what_is_under(root: Path, space: str) -> None:
 
 
 @contextlib.contextmanager
-def private_containerd(programs: Mapping[str, str] | None = None) -> Iterator[Containerd]:
+def private_containerd(*, apart: bool = False) -> Iterator[Containerd]:
     need("containerd", "containerd", "ctr", "runc", root=True)
     root = Path(tempfile.mkdtemp(prefix="qd-"))
     daemon = Containerd(root)
-    daemon.programs = dict(programs or {})
+    daemon.apart = apart
     try:
         daemon.prepare()
         daemon.start()

@@ -247,7 +247,6 @@ class Crid(Ground):
             ],
         }
         (self.root / "net.d/10-bridge.conflist").write_text(json.dumps(network))
-        (self.root / "certs.d").mkdir()
         (self.root / "config.toml").write_text(
             f"""
 version = 2
@@ -266,16 +265,8 @@ state = "{self.root}/state"
   [plugins."io.containerd.grpc.v1.cri".cni]
     bin_dir = "/usr/lib/cni"
     conf_dir = "{self.root}/net.d"
-  [plugins."io.containerd.grpc.v1.cri".registry]
-    config_path = "{self.root}/certs.d"
 """
         )
-
-    def trust(self, host: str) -> None:
-        """A registry without TLS."""
-        folder = self.root / "certs.d" / host
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / "hosts.toml").write_text(f'[host."http://{host}"]\n  capabilities = ["pull", "resolve"]\n')
 
     def start(self) -> None:
         with (self.root / "log").open("ab") as log:
@@ -307,6 +298,17 @@ state = "{self.root}/state"
     def _has_images(self) -> bool:
         told = self.kubelet.ask("ListImages", cri.ListImagesRequest(), cri.ListImagesResponse)
         return {PAUSE, IMAGE} <= {tag for image in told.images for tag in image.repo_tags}
+
+    def pause(self, name: str) -> None:
+        self._task("pause", name)
+
+    def unpause(self, name: str) -> None:
+        self._task("resume", name)
+
+    def _task(self, word: str, name: str) -> None:
+        """What CRI has no word for."""
+        subprocess.run(["ctr", "-a", self.socket, "-n", "k8s.io", "tasks", word, self.id(name)],
+                       check=True, capture_output=True)  # fmt: skip
 
     def version(self) -> str:
         said = subprocess.run(["containerd", "--version"], check=True, capture_output=True, text=True).stdout

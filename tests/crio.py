@@ -4,8 +4,7 @@ What it does as CRI-O does and containerd does not: log lines have `+00:00` and 
 end with a newline; GetContainerEvents ends at once in peace unless `pod_events` is on, and is then sent to every
 client, one after the other, so that a slow one holds up all; a program that takes too long ends with -1 and `command
 timed out`; containers need the image as the user wrote it; a tag is removed alone; verbose words are few; how a
-container ended may be told as -1 at first. Each container is a process group in a folder of its own for a root (no
-cgroup: usage is made up).
+container ended may be told as -1 at first. Each container is a process group in a folder of its own for a root.
 """
 
 from __future__ import annotations
@@ -73,7 +72,7 @@ class Crio(Ground):
         self.asked: list[str] = []
         self._boxes: dict[str, Box] = {}
         self._pods: dict[str, tuple[kubelet.PodSandboxConfig, int, int]] = {}  # config, state, created
-        self._tags: dict[str, str] = {}
+        self._images: dict[str, cri.Image] = {}
         self._listeners: list[queue.Queue[cri.ContainerEventResponse | None]] = []
         self._events: queue.Queue[cri.ContainerEventResponse | None] = queue.Queue(maxsize=1000)
         self._lock = threading.RLock()
@@ -90,7 +89,8 @@ class Crio(Ground):
             tar.extractall(self.root / "image", filter="fully_trusted")
         for name, number in (("null", 3), ("zero", 5)):
             os.mknod(self.root / "image/dev" / name, stat.S_IFCHR | 0o666, os.makedev(1, number))
-        self._tags[IMAGE] = sha256(b"busybox").hexdigest()
+        thing = sha256(b"busybox").hexdigest()
+        self._images[thing] = cri.Image(id=thing, repo_tags=[IMAGE], size=2 << 20)
         self._broadcaster.start()
 
     def start(self) -> None:
@@ -120,6 +120,12 @@ class Crio(Ground):
         self._events.put(None)
         self._broadcaster.join(10)
 
+    def pause(self, name: str) -> None:
+        self._signal(self._boxes[self.id(name)], signal.SIGSTOP)
+
+    def unpause(self, name: str) -> None:
+        self._signal(self._boxes[self.id(name)], signal.SIGCONT)
+
     def version(self) -> str:
         return f"{self.name} {self.release}"
 
@@ -138,9 +144,10 @@ class Crio(Ground):
                 self._boxes[thing] = box
 
     def rush(self, thing: str, count: int) -> None:
-        """So many events about one container, as fast as they go."""
+        """So many events about one container, as fast as they go and none dropped."""
+        box = self._boxes[thing]
         for _ in range(count):
-            self._tell(self._boxes[thing], 1)
+            self._events.put(self._told(box, 1))
 
     def out_of_memory(self, name: str) -> None:
         box = self._boxes[self.id(name)]
@@ -213,7 +220,7 @@ class Crio(Ground):
     def rpc_create_container(self, request: kubelet.CreateContainerRequest) -> kubelet.CreateContainerResponse:
         if not request.config.image.user_specified_image:
             raise Refused(INTERNAL, "user specified image not specified, cannot verify image signature")
-        if request.config.image.image not in self._tags:
+        if self._image(request.config.image.image) is None:
             raise Refused(INTERNAL, "no such image")
         thing = secrets.token_hex(32)
         root = self.root / "run" / thing[:12]
@@ -270,8 +277,8 @@ class Crio(Ground):
                     pod_sandbox_id=box.pod,
                     metadata=box.config.metadata,
                     image=box.config.image,
-                    image_ref=self._tags.get(box.config.image.image, ""),
-                    image_id=self._tags.get(box.config.image.image, ""),
+                    image_ref=self._image_id(box.config.image.image),
+                    image_id=self._image_id(box.config.image.image),
                     state=box.state,
                     created_at=box.created,
                     labels=box.config.labels,
@@ -319,61 +326,92 @@ class Crio(Ground):
             stats=[
                 cri.ContainerStats(
                     attributes=cri.ContainerAttributes(id=box.id),
-                    cpu=cri.CpuUsage(
-                        timestamp=now,
-                        # Half a core, all the time.
-                        usage_core_nano_seconds=cri.UInt64Value(value=(now - box.started) // 2),
-                    ),
+                    cpu=cri.CpuUsage(timestamp=now, usage_core_nano_seconds=cri.UInt64Value(value=used)),
                     memory=cri.MemoryUsage(
                         timestamp=now,
-                        working_set_bytes=cri.UInt64Value(value=3 << 20),
-                        available_bytes=cri.UInt64Value(value=5 << 20),
+                        working_set_bytes=cri.UInt64Value(value=held),
+                        available_bytes=cri.UInt64Value(value=max(0, _limit(box) - held)),
                     ),
                 )
                 for box in boxes
+                for used, held in [_use(box)]
             ]
         )
 
     # ── ImageService ─────────────────────────────────────────────────────────────────────────────────────────────
 
     def rpc_list_images(self, request: cri.ListImagesRequest) -> cri.ListImagesResponse:
-        return cri.ListImagesResponse(images=[self._image(thing) for thing in dict.fromkeys(self._tags.values())])
+        return cri.ListImagesResponse(images=list(self._images.values()))
 
     def rpc_image_status(self, request: cri.ImageStatusRequest) -> cri.ImageStatusResponse:
-        word = request.image.image
-        thing = self._tags.get(word, word if word in self._tags.values() else "")
-        if not thing:
+        found = self._image(request.image.image)
+        if found is None:
             return cri.ImageStatusResponse()
         info = {"info": json.dumps({"imageSpec": {"config": {"Env": ["TOKEN=hunter2"]}}})} if request.verbose else {}
-        return cri.ImageStatusResponse(image=self._image(thing), info=info)
+        return cri.ImageStatusResponse(image=found, info=info)
 
-    def rpc_pull_image(self, request: cri.PullImageRequest) -> cri.PullImageResponse:
-        word = request.image.image
-        if "missing" in word:
-            raise Refused(INTERNAL, f"reading manifest latest in {word}: manifest unknown")
-        thing = sha256(word.encode()).hexdigest()
-        self._tags[word] = thing
+    def rpc_pull_image(self, request: cri.PullImageRequest, context: Any) -> cri.PullImageResponse:
+        """By skopeo, which fetches with the library that CRI-O fetches with."""
+        name = request.image.image
+        with tempfile.TemporaryDirectory(dir=self.root) as folder:
+            process = subprocess.Popen(
+                ["skopeo", "copy", "--quiet", "--src-tls-verify=false", f"docker://{name}", f"dir:{folder}/it"],
+                stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
+            )  # fmt: skip
+            assert process.stderr is not None
+            with process.stderr as words:
+                while process.poll() is None:
+                    if not context.is_active():
+                        process.kill()
+                    time.sleep(0.02)
+                said = words.read()
+            if process.returncode:
+                raise Refused(INTERNAL, said.rpartition('msg="')[2].strip().strip('"')[-500:])
+            written = (Path(folder) / "it/manifest.json").read_bytes()
+        manifest = json.loads(written)
+        thing = manifest["config"]["digest"].removeprefix("sha256:")
+        repository = name.partition("@")[0]
+        tagged = ":" in repository.rpartition("/")[2]
+        place = repository.rpartition(":")[0] if tagged else repository
+        with self._lock:
+            for other in self._images.values():
+                if name in other.repo_tags:
+                    other.repo_tags.remove(name)
+            image = self._images.setdefault(thing, cri.Image(id=thing))
+            image.size = sum(layer["size"] for layer in manifest["layers"])
+            if tagged and "@" not in name and name not in image.repo_tags:
+                image.repo_tags.append(name)
+            if (digest := f"{place}@sha256:{sha256(written).hexdigest()}") not in image.repo_digests:
+                image.repo_digests.append(digest)
         return cri.PullImageResponse(image_ref=thing)
 
     def rpc_remove_image(self, request: cri.RemoveImageRequest) -> cri.Nothing:
         word = request.image.image
-        if word in self._tags:
-            del self._tags[word]
-        else:
-            self._tags = {tag: thing for tag, thing in self._tags.items() if thing != word}
+        with self._lock:
+            found = self._image(word)
+            if found is not None and word in found.repo_tags:
+                found.repo_tags.remove(word)
+                if not found.repo_tags:
+                    del self._images[found.id]
+            elif found is not None:
+                del self._images[found.id]
         return cri.Nothing()
 
     def tag(self, old: str, new: str) -> None:
-        self._tags[new] = self._tags[old]
+        image = self._image(old)
+        assert image is not None
+        image.repo_tags.append(new)
 
-    def _image(self, thing: str) -> cri.Image:
-        tags = [tag for tag, one in self._tags.items() if one == thing]
-        digests = [f"{tag.rpartition(':')[0]}@sha256:{sha256(thing.encode()).hexdigest()}" for tag in tags]
-        return cri.Image(id=thing, repo_tags=tags, repo_digests=sorted(set(digests)), size=1 << 20)
+    def _image(self, word: str) -> cri.Image | None:
+        return next((one for one in self._images.values() if word in (one.id, *one.repo_tags, *one.repo_digests)), None)
+
+    def _image_id(self, word: str) -> str:
+        return found.id if (found := self._image(word)) else ""
 
     # ── events ───────────────────────────────────────────────────────────────────────────────────────────────────
 
     def events(self, context: Any) -> Iterator[cri.ContainerEventResponse]:
+        self.asked.append("GetContainerEvents")
         if not self.pod_events:
             return
         listener: queue.Queue[cri.ContainerEventResponse | None] = queue.Queue(maxsize=UNREAD)
@@ -400,18 +438,19 @@ class Crio(Ground):
                         break
 
     def _tell(self, box: Box, kind: int) -> None:
-        if not self.pod_events or box.pod not in self._pods:
-            return
+        if self.pod_events and box.pod in self._pods:
+            self._put(self._told(box, kind))
+
+    def _told(self, box: Box, kind: int) -> cri.ContainerEventResponse:
         with self._lock:
             statuses = [self._status(one) for one in self._of(box.pod) if one.id in self._boxes]
-        told = cri.ContainerEventResponse(
+        return cri.ContainerEventResponse(
             container_id=box.id,
             container_event_type=self.odd_event or kind,
             created_at=time.time_ns(),
             pod_sandbox_status=self._pod_status(box.pod),
             containers_statuses=statuses,
         )
-        self._put(told)
 
     def _tell_pod(self, pod: str, kind: int) -> None:
         told = cri.ContainerEventResponse(
@@ -467,8 +506,8 @@ class Crio(Ground):
             finished_at=box.finished,
             exit_code=-1 if box.id in self.untold_exit else box.exit_code,
             image=cri.ImageSpec(image=box.config.image.image),
-            image_ref=self._tags.get(box.config.image.image, ""),
-            image_id=self._tags.get(box.config.image.image, ""),
+            image_ref=self._image_id(box.config.image.image),
+            image_id=self._image_id(box.config.image.image),
             reason=reason if box.state == EXITED else "",
             labels=box.config.labels,
             log_path=str(box.log or ""),
@@ -520,6 +559,24 @@ class Crio(Ground):
                 os.kill(box.process.pid, number)
 
 
+def _limit(box: Box) -> int:
+    limit: int = box.config.linux.resources.memory_limit_in_bytes
+    return limit
+
+
+def _use(box: Box) -> tuple[int, int]:
+    """Nanoseconds of a core and bytes of all its processes, which are one session."""
+    used = held = 0
+    for entry in Path("/proc").iterdir():
+        if box.process is not None and entry.name.isdigit():
+            with contextlib.suppress(OSError):
+                words = (entry / "stat").read_text().rpartition(")")[2].split()
+                if int(words[3]) == box.process.pid:
+                    used += (int(words[11]) + int(words[12])) * 10_000_000
+                    held += int(words[21]) * 4096
+    return used, held
+
+
 def _copy(stream: io.BufferedReader, name: str, log: Path, lock: threading.Lock) -> None:
     with stream, log.open("ab", buffering=0) as file:
         while chunk := stream.read1(8192):
@@ -559,7 +616,7 @@ class _Methods:
             while self._crio.hang.is_set() and context.is_active():
                 time.sleep(0.02)
             try:
-                return method(asked)
+                return method(asked, context) if name == "PullImage" else method(asked)
             except Refused as error:
                 return context.abort(getattr(grpc.StatusCode, error.code), error.text)
 
@@ -572,7 +629,7 @@ class _Methods:
 
 @contextlib.contextmanager
 def private_crio(*, pod_events: bool = True) -> Iterator[Crio]:
-    need("cri", "busybox", "catatonit", "chroot", root=True)
+    need("cri", "busybox", "catatonit", "chroot", "skopeo", root=True)
     root = Path(tempfile.mkdtemp(prefix="qd-"))
     daemon = Crio(root, pod_events=pod_events)
     try:

@@ -135,6 +135,8 @@ class OciHost:
         return self.id(name)
 
     def create(self, name: str, folder: Path) -> None:
+        if (last := self.keepers.pop(name, None)) is not None:
+            self._dismiss(last)
         kept = folder / "pid"
         command = [self.program, "--root", str(self.state), "create", "--bundle", str(folder)]
         keeper = subprocess.Popen(
@@ -209,21 +211,26 @@ class OciHost:
         return text.split()[2]
 
     def clear(self) -> None:
-        for entry in sorted(self.state.iterdir()):
-            self.call("resume", entry.name, check=False)
-            self.call("delete", "--force", entry.name, check=False)
-            shutil.rmtree(entry, ignore_errors=True)
+        for name in self.keepers:  # what else a test laid there no program is asked about
+            if (self.state / name).exists():
+                self.call("resume", name, check=False)
+                self.call("delete", "--force", name, check=False)
+        shutil.rmtree(self.state)
+        self.state.mkdir(mode=0o700)
         for keeper in self.keepers.values():
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                keeper.wait(10)
-            if keeper.poll() is None:
-                keeper.kill()
-                keeper.wait(10)
-            for stream in (keeper.stdout, keeper.stderr):
-                if stream is not None:
-                    stream.close()
+            self._dismiss(keeper)
         self.keepers.clear()
         shutil.rmtree(self.root / "bundles", ignore_errors=True)
+
+    def _dismiss(self, keeper: subprocess.Popen[bytes]) -> None:
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            keeper.wait(10)
+        if keeper.poll() is None:
+            keeper.kill()
+            keeper.wait(10)
+        for stream in (keeper.stdout, keeper.stderr):
+            if stream is not None:
+                stream.close()
 
     def end(self) -> None:
         self.clear()

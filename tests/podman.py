@@ -186,7 +186,7 @@ class Podman:
     ) -> str:
         """Creates (and starts) a container that runs `script` in sh; returns its id."""
         words = ["run", "-d"] if start else ["create"]
-        words += [word for key, value in (labels or {}).items() for word in ("--label", f"{key}={value}")]
+        words += _labelled(labels or {})
         words += [word for key, value in (environment or {}).items() for word in ("--env", f"{key}={value}")]
         words += ["--tty"] if tty else []
         words += ["--init"] if init else []
@@ -194,12 +194,10 @@ class Podman:
 
     def network(self, name: str, labels: Mapping[str, str] | None = None) -> None:
         """Makes one that leads nowhere."""
-        words = [word for key, value in (labels or {}).items() for word in ("--label", f"{key}={value}")]
-        self.cli("network", "create", "--internal", *words, name)
+        self.cli("network", "create", "--internal", *_labelled(labels or {}), name)
 
     def volume(self, name: str, labels: Mapping[str, str] | None = None) -> None:
-        words = [word for key, value in (labels or {}).items() for word in ("--label", f"{key}={value}")]
-        self.cli("volume", "create", *words, name)
+        self.cli("volume", "create", *_labelled(labels or {}), name)
 
     def wait(self, name: str) -> int:
         return int(self.cli("wait", name))
@@ -239,6 +237,10 @@ class Podman:
         self.cli("rm", "-f", "-a", "-t", "0", check=False)
         self.cli("volume", "rm", "-f", "-a", check=False)
         self.cli("network", "prune", "-f", check=False)
+
+
+def _labelled(labels: Mapping[str, str]) -> list[str]:
+    return [word for key, value in labels.items() for word in ("--label", f"{key}={value}")]
 
 
 def _children(pid: int) -> list[int]:

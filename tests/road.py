@@ -21,6 +21,7 @@ from runtimes.fleet import Fleet
 WORDS = catalogue()
 OWNER = Identity(id="console:alice", name="alice", admin=True)
 CONSOLE = Place(channel="console")
+_DECKS = itertools.count()
 
 
 def now() -> datetime:
@@ -47,7 +48,7 @@ class Deck:
         self.fleet = Fleet(self.engines, desk=self.desk)
         self.desk.fleet = self.fleet
         self.audit = audit.Audit(self.store, clock=now, count=lambda phase: None)
-        self._ids = itertools.count()
+        self._ids = map(f"i{next(_DECKS)}.{{}}".format, itertools.count())  # several may share a store
         self._road = dispatch.Road(
             catalogue=WORDS,
             fleet=self.fleet,
@@ -73,7 +74,7 @@ class Deck:
     def line(self, line: str, who: Identity = OWNER, place: Place = CONSOLE) -> Invocation:
         at = now()
         deadline = at + timedelta(seconds=self.seconds)
-        return Invocation(id=f"i{next(self._ids)}", who=who, line=line, place=place, at=at, deadline=deadline)
+        return Invocation(id=next(self._ids), who=who, line=line, place=place, at=at, deadline=deadline)
 
     async def say(self, line: str, who: Identity = OWNER, place: Place = CONSOLE) -> Reply:
         reply = await self._road.answer(self.line(line, who, place))

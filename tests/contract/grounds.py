@@ -32,6 +32,8 @@ class Field:
 
 # Only a parent learns a process's code, and nobody writes down when it ended; a container runs once.
 OCI_LACKS = frozenset({"exit codes", "times of an end", "another run"})
+# The kubelet makes another container where others start one again.
+CRI_LACKS = frozenset({"another run", "image labels", "progress"})
 # On version 1 of cgroups an ordinary user's containers have none of their own.
 ROOTLESS_LACKS = frozenset({"pauses", "use"})
 FIELDS = {
@@ -49,8 +51,8 @@ FIELDS = {
     "podman by ssh": Field(kind="podman", fixture="podmand", ssh=True),
     "runc": Field(kind="oci", fixture="ocid", lacks=OCI_LACKS),
     "crun": Field(kind="oci", fixture="crund", lacks=OCI_LACKS),
-    "cri": Field(kind="cri", fixture="crid", lacks=frozenset({"another run"})),
-    "cri-o, a stand-in": Field(kind="cri", fixture="crio", lacks=frozenset({"another run", "storage"})),
+    "cri": Field(kind="cri", fixture="crid", lacks=CRI_LACKS),
+    "cri-o, a stand-in": Field(kind="cri", fixture="crio", lacks=CRI_LACKS | {"storage"}),
 }
 
 
@@ -80,9 +82,13 @@ class Ground:
 
     async def rows(self):
         """By the name the daemon was told."""
-        rows = {row.ref.name: row for row in (await self.do(actions.ListContainers(engine=self.runtime.ref))).rows}
+        rows = (await self.do(actions.ListContainers(engine=self.runtime.ref))).rows
+        return {self.plain(row.ref): row for row in rows}
+
+    def plain(self, ref):
+        """The name the daemon was told."""
         told = {self.called(name): name for name in getattr(self.daemon, "made", ())}
-        return {told.get(name, name): row for name, row in rows.items()}
+        return told.get(ref.name, ref.name)
 
     async def ref(self, name):
         return (await self.rows())[name].ref

@@ -50,7 +50,7 @@ def engines():
         FakeRuntime("swarm-1", kind="swarm", lacks=("container.*", "image.*", "pod.*", "unit.*")),
         FakeRuntime("prod-1", kind="podman", name="1001", lacks=("node.*", "task.*", "stack.*")),
     )
-    first, *workers = (
+    _, *workers = (
         swarm.add_node(name, labels={"zone": "a"}, role=role, availability=availability)
         for name, role, availability in (
             ("manager-1", "manager", "active"),
@@ -62,6 +62,7 @@ def engines():
     pod = [podman.add(f"pod-{name}") for name in ("front", "cart")]
     podman.add_pod("shop", *pod[:1])
     podman.add_pod("shop-cart", *pod[1:])
+    podman.add_unit(pod[1])
     prod.add_image("registry.example/shop/web:1", labels={"app": "shop"})
     return prod, test, swarm, podman
 
@@ -116,7 +117,7 @@ async def test_an_example_does_what_it_promises(valkey, engines, command, line):
     acts = command.risk != Risk.READ and any(verb.startswith(NOUNS) for verb in command.verbs)
     assert bool(changes(engines)) == (acts or command.name == "confirm")
     # Nothing is removed unasked, nor are the four of the shop changed at once.
-    grave = command.name in ("rm", "drain") or line.endswith("=0")
+    grave = command.name in ("rm", "drain") or line.endswith("=0") or line.startswith("unit install")
     assert (len(replies) == 2) == (grave or (acts and "app=shop" in line))
     for shown in replies:
         text = terminal.render(shown, width=100)
@@ -130,6 +131,9 @@ SEEN = {
     "images busybox": ("busybox", "4.2 MB", "prod-1", "podman/1001"),
     "images 'registry.example/*' --host 'prod-*'": ("registry.example/shop/web",),
     "stats 'shop-*' --sort memory": ("shop-front", "8.0 MiB / 64.0 MiB", "12.5"),
+    "units 'pod-*' --engine podman": ("pod-cart.service", "active (running)", "generated"),
+    "units --draft pod-front": ("/etc/containers/systemd/pod-front.container", "ContainerName=pod-front"),
+    "unit install pod-front": ("what it wrote outside its volumes is lost",),
     "pods 'shop-*' --engine podman": ("shop-cart", "running", "1/1"),
     "nodes 'worker-*' --label zone=a": ("worker-1", "ready", "active", "drain"),
     "info docker/prod-1": ("runfake 1.0", "ring of 256", "memory"),

@@ -7,9 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bot import policy
+from core.model import actions, image_names
 from core.model.actions import Risk
 from core.model.people import Identity, Place
-from core.model.policy import Ask, Decision, Grant, Guard, Policy, Verdict
+from core.model.policy import ROLES, Ask, Decision, Grant, Guard, Policy, Verdict
 from core.model.refs import EngineRef, Facts, Kind, Ref, Selector
 from runtimes.fake import FakeRuntime
 
@@ -80,6 +81,17 @@ def test_subjects(who, allowed):
         (("viewer",), "container.restart", Risk.CHANGE, False),
         (("operator",), "container.restart", Risk.CHANGE, True),
         (("operator",), "container.remove", Risk.DESTROY, False),
+        (("viewer",), "container.stats", Risk.READ, True),
+        (("viewer",), "image.pull", Risk.CHANGE, False),
+        (("viewer",), "unit.draft", Risk.READ, False),
+        (("operator",), "image.pull", Risk.CHANGE, True),
+        (("operator",), "node.drain", Risk.CHANGE, True),
+        (("operator",), "unit.restart", Risk.CHANGE, True),
+        (("operator",), "unit.install", Risk.CHANGE, False),
+        (("operator",), "container.exec", Risk.CHANGE, False),
+        (("operator",), "service.update", Risk.CHANGE, False),
+        (("operator",), "swarm.token", Risk.CHANGE, False),
+        (("admin",), "container.exec", Risk.CHANGE, True),
         (("risk:change",), "container.stop", Risk.CHANGE, True),
         (("risk:change",), "container.remove", Risk.DESTROY, False),
         (("*",), "container.remove", Risk.DESTROY, True),
@@ -140,11 +152,21 @@ def test_guards_reach_policy_verbs_by_star():
     assert decision.verdict is Verdict.APPROVE
 
 
-@pytest.mark.parametrize(
-    "verb", ["container.stop", "container.kill", "container.pause", "container.remove", "container.restart"]
-)
+def test_the_builtin_roles_name_verbs_that_exist_and_each_holds_the_one_below():
+    risks = {kind.verb: kind.risk for kind in actions.every()}
+    viewer, operator = ROLES["viewer"], ROLES["operator"]
+    assert set(viewer) < set(operator) <= set(risks)
+    assert {risks[verb] for verb in viewer} == {Risk.READ}
+    assert Risk.DESTROY not in {risks[verb] for verb in operator}
+    # Whatever can be listed a viewer may list; who may what and what was done is no such thing.
+    assert {verb for verb in risks if verb.endswith(".list")} - set(viewer) <= {"policy.list"}
+    assert {verb.split(".")[0] for verb in viewer}.isdisjoint({"policy", "audit", "job", "swarm"})
+
+
+@pytest.mark.parametrize("verb", sorted(policy.PROTECTED_VERBS))
 def test_our_own_container_and_protected_ones_are_left_alone_even_for_the_owner(verb):
     owner = Identity(id="console:root", name="root", admin=True)
+    assert verb in {kind.verb for kind in actions.every()}
     for kwargs in ({"ids": [WEB.id]}, {"known": facts(protected=True)}):
         decision = decide(who=owner, verb=verb, **kwargs)
         assert (decision.verdict, decision.rule) == (Verdict.DENY, "self-protection")
@@ -174,11 +196,13 @@ selectors = st.builds(
     Selector,
     engine=st.sampled_from(["", "docker", "podman"]),
     host=st.sampled_from(["", "h*", "x"]),
-    name=st.sampled_from(["", "web", "db*"]),
+    name=st.sampled_from(["", "web", "db*", "docker.io/*", "web:latest"]),
+    project=st.sampled_from(["", "shop"]),
     labels=st.sampled_from([(), (("env", "prod"),), (("env", "dev"),)]),
 )
 cans = st.lists(
-    st.sampled_from(["*", "container.*", "container.restart", "operator", "risk:change", "policy.*"]), min_size=1
+    st.sampled_from(["*", "container.*", "image.*", "*.list", "operator", "viewer", "risk:change", "policy.*"]),
+    min_size=1,
 ).map(tuple)
 grants = st.lists(
     st.builds(
@@ -187,7 +211,49 @@ grants = st.lists(
     max_size=3,
 )
 guards = st.lists(st.builds(Guard, id=st.just("b"), can=cans, ask=st.sampled_from(list(Ask)), on=selectors), max_size=3)
-knowledge = st.sampled_from([facts(), facts(labels={"env": "dev"}), Facts()])
+knowledge = st.sampled_from(
+    [
+        *(facts(), facts(labels={"env": "dev"}), facts(project="shop"), facts(protected=True)),
+        *(Facts(), facts(labels={}, labels_known=False)),
+    ]
+)
+# Any verb there is, on a thing of any kind.
+verbs = st.sampled_from(sorted({(kind.verb, kind.risk) for kind in actions.every()}))
+things = st.builds(
+    lambda kind, name: Ref(engine=ENGINE, kind=kind, id="a" * 64, name=name),
+    st.sampled_from(list(Kind)),
+    st.sampled_from(["web", "web:latest", "docker.io/library/web:latest", "db-1"]),
+)
+
+
+def asks(some, brakes, known, asked, thing):
+    verb, risk = asked
+    return decide(some, brakes, known=known, verb=verb, risk=risk, ref=thing).verdict
+
+
+@given(grants, guards, guards, knowledge, verbs, things)
+def test_no_guard_allows_more_of_any_verb_on_any_kind_of_thing(some, before, more, known, asked, thing):
+    assert asks(some, before, known, asked, thing) <= asks(some, [*before, *more], known, asked, thing)
+
+
+@given(guards, grants, knowledge, verbs, things)
+def test_a_denial_stays_one_whatever_else_is_granted(brakes, some, known, asked, thing):
+    denial = Guard(id="no", can=("*",), ask=Ask.DENY)
+    assert asks(some, [*brakes, denial], known, asked, thing) is Verdict.DENY
+
+
+@given(grants, guards, verbs, things, st.sampled_from([{}, {"env": "prod"}, {"env": "dev"}]))
+def test_labels_nobody_has_seen_yet_never_allow_more_than_any_labels_would(some, brakes, asked, thing, labels):
+    unseen = asks(some, brakes, facts(labels={}, labels_known=False), asked, thing)
+    assert unseen >= asks(some, brakes, facts(labels=labels), asked, thing)
+
+
+@given(grants, guards, verbs, knowledge)
+def test_an_image_is_judged_alike_in_every_spelling(some, brakes, asked, known):
+    spelled = (
+        Ref(engine=ENGINE, kind=Kind.IMAGE, id="a" * 64, name=name) for name in image_names.spellings("web:latest")
+    )
+    assert len({asks(some, brakes, known, asked, ref) for ref in spelled}) == 1
 
 
 @given(grants, guards, guards, knowledge)

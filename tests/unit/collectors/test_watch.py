@@ -117,6 +117,30 @@ async def test_live_events_are_counted_applied_and_remembered() -> None:
         assert [kind for kind, _, _ in bench.told()] == [EventKind.DIED, EventKind.CREATED, EventKind.STARTED]
 
 
+async def test_an_engine_without_events_lives_on_its_lists(monkeypatch: pytest.MonkeyPatch) -> None:
+    bench = Bench()
+    web, old = bench.engine.add("web"), bench.engine.add("old")
+
+    async def none(since: int | None) -> AsyncIterator[Any]:
+        raise errors.Eventless("It keeps no events.", hint="Tell it to.")
+        yield
+
+    monkeypatch.setattr(bench.engine, "events", none)
+    async with bench.watching():
+        await bench.until(lambda: set(bench.mirror.containers) == {web.id, old.id})
+        assert bench.told() == []
+        with bench.engine.untold():
+            bench.engine.happen(EventKind.DIED, web, exit_code="3")
+            bench.engine.happen(EventKind.DIED, old)
+            bench.engine.happen(EventKind.REMOVED, old)
+        await bench.until(lambda: len(bench.told()) >= 3, 90)
+        assert (EventKind.DIED, "web", Origin.RESYNC) in bench.told()
+        assert (EventKind.REMOVED, "old", Origin.RESYNC) in bench.told()
+        assert bench.count("stream_up") == 0
+        assert not bench.mirror.live, "what is asked for is asked of the engine"
+        assert set(bench.mirror.containers) == {web.id}
+
+
 async def test_a_lost_stream_is_replayed_without_repeats() -> None:
     bench = Bench()
     ref = bench.engine.add("web")

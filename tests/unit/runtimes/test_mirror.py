@@ -322,3 +322,15 @@ async def test_an_engine_is_described_with_how_its_stream_does() -> None:
     engine.reachable = True
     mirror.stands(0)
     assert ((await told()).stream_fault, (await told()).stream_since) == ("", began + 120)
+
+
+async def test_a_check_of_health_without_its_result_is_looked_into_and_not_remembered() -> None:
+    engine, mirror, refs = await mirrored("web")
+    mirror.apply([engine.happen(EventKind.HEALTH, refs["web"], health="healthy")])
+    mirror.take_dirty(10)
+    said = msgspec.structs.replace(engine.happen(EventKind.HEALTH, refs["web"], health="unhealthy"), attrs={})
+    mirror.remember([said])
+    mirror.apply([said])
+    assert mirror.containers[refs["web"].id].health == "healthy"
+    assert list(mirror.dirty) == [refs["web"].id]
+    assert not mirror.history

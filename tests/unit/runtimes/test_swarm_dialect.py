@@ -159,7 +159,9 @@ def test_what_is_not_what_we_expect_is_garbled():
 
 
 def test_tokens_are_in_no_repr():
-    told = swarm_wire.decode(swarm_wire.CLUSTER, b'{"ID": "k1", "JoinTokens": {"Worker": "SWMTKN-1-a", "Manager": "b"}}')
+    told = swarm_wire.decode(
+        swarm_wire.CLUSTER, b'{"ID": "k1", "JoinTokens": {"Worker": "SWMTKN-1-a", "Manager": "b"}}'
+    )
     assert told.tokens.worker == "SWMTKN-1-a" and "SWMTKN" not in repr(told)
 
 

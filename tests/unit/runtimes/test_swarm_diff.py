@@ -1,5 +1,6 @@
 """What a Swarm is said to have done between two looks: pure, by the engine's own times, calm about what passes."""
 
+import itertools
 import json
 
 import pytest
@@ -216,7 +217,9 @@ def test_what_becomes_of_an_update_is_told_once(state):
 
 def test_a_node_that_goes_down_is_told_when_it_stays_down_and_when_it_is_back():
     watched = Watched(picture([], [], NODES))
-    down = picture([], [], [NODES[0], NODES[1], node("down", name="m3", id="n3", updated=8, message="heartbeat failure")])
+    down = picture(
+        [], [], [NODES[0], NODES[1], node("down", name="m3", id="n3", updated=8, message="heartbeat failure")]
+    )
     (event,) = watched.during(down, 20)
     assert (event.kind, event.action, event.subject.kind, event.subject.name) == (
         EventKind.NODE_STATE, "down", Kind.NODE, "m3",
@@ -230,9 +233,7 @@ def test_a_node_that_goes_down_is_told_when_it_stays_down_and_when_it_is_back():
 def test_a_change_of_leader_that_makes_every_node_unknown_is_no_event():
     for seconds in (2, 8, 16):
         watched = Watched(picture([], [], NODES))
-        unknown = [
-            node("unknown", name=f"m{n}", id=f"n{n}", updated=3, message="leadership change") for n in (1, 2, 3)
-        ]
+        unknown = [node("unknown", name=f"m{n}", id=f"n{n}", updated=3, message="leadership change") for n in (1, 2, 3)]
         assert watched.during(picture([], [], unknown), seconds) == []
         again = [node(name=f"m{n}", id=f"n{n}", updated=9) for n in (1, 2, 3)]
         assert watched.during(picture([], [], again), 60) == []
@@ -321,7 +322,7 @@ def test_no_fact_is_told_twice_and_calm_ends_every_story(states):
     assert len(failures) == len(set(failures))
     for kind in (EventKind.REPLICAS, EventKind.NODE_STATE):
         words = [event.action for event in told if event.kind is kind]
-        assert all(one != other for one, other in zip(words, words[1:], strict=False))
+        assert all(one != other for one, other in itertools.pairwise(words))
     last = picture([service(replicas=2)], [task(1), task(2)], [node()])
     watched.during(last, 60)
     assert watched.during(last, 60) == []

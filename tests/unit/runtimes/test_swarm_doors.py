@@ -12,7 +12,9 @@ from runtimes.engine_http import Response
 
 ENGINE = EngineRef(host="k1", kind="swarm")
 LEADERLESS = errors.Rejected(500, "rpc error: code = Unknown desc = The swarm does not have a leader. It's possible …")
-LOST = errors.Rejected(500, "rpc error: code = Unknown desc = raft: failed to process the request: node lost leader status")
+LOST = errors.Rejected(
+    500, "rpc error: code = Unknown desc = raft: failed to process the request: node lost leader status"
+)
 LATE = errors.Rejected(500, "rpc error: code = DeadlineExceeded desc = context deadline exceeded")
 NO_MANAGER = errors.Rejected(503, "This node is not a swarm manager. Worker nodes can't be used to view …")
 REFUSED = errors.Unreachable("Nothing listens there.")

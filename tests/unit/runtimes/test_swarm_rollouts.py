@@ -278,7 +278,9 @@ async def updated(manager, image="nginx:1.28", timeout=20.0, job=None):
 
 
 async def test_an_image_goes_in_with_its_digest_and_the_swarms_own_word_ends_it():
-    manager = Rolling([{"State": "updating"}, {"State": "completed", "Message": "update completed"}], digest="sha256:bb")
+    manager = Rolling(
+        [{"State": "updating"}, {"State": "completed", "Message": "update completed"}], digest="sha256:bb"
+    )
     new = "nginx:1.28@sha256:bb"
     manager.looks = [[with_image(task(1, "preparing"), new)], [with_image(task(1, "running"), new)]]
     outcome = await updated(manager)

@@ -15,10 +15,10 @@ from hypothesis import strategies as st
 from bot.slack import markup, render
 from bot.slack.render import Shape
 from core.model.replies import Button, Fields, Lines, Reply, Table, Text, Tone, say
-from tests.unit.bot.slack import limits
-from tests.unit.bot.slack.samples import SAMPLES
+from tests.unit.bot.slack import limits, samples, samples_engines
 
 GOLDEN = Path(__file__).parents[3] / "golden" / "slack"
+SAMPLES = {**samples.SAMPLES, **samples_engines.SAMPLES}
 # Every sample in the best shape; the lower ones where they differ.
 SHAPES = [(name, Shape.DATA_TABLE) for name in SAMPLES]
 SHAPES += [(name, shape) for name in ("ps-5", "ps-250", "hostile") for shape in (Shape.TABLE, Shape.PLAIN)]

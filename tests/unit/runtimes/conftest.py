@@ -1,0 +1,25 @@
+"""What the tests of several adapters share."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from runtimes import systemd
+from tests.unit.runtimes.unit_programs import Programs
+
+
+@pytest.fixture
+def programs(monkeypatch: pytest.MonkeyPatch) -> Iterator[Programs]:
+    """On PATH alone before the true ones; the machine counts as booted with systemd."""
+    with tempfile.TemporaryDirectory(prefix="qd-") as folder:
+        root = Path(folder)
+        root.chmod(0o777)
+        made = Programs(root)
+        monkeypatch.setenv("PATH", f"{root / 'bin'}:{os.environ['PATH']}")
+        monkeypatch.setattr(systemd, "BOOTED", root)
+        yield made
