@@ -1,5 +1,5 @@
-"""Swarms of private daemons, for tests of what they run: made and looked at by docker-py, on the hosts' own network, which
-needs no address."""
+"""Swarms of private daemons, for tests of what they run: made and looked at by docker-py, on the hosts' own network,
+which needs no address."""
 
 import contextlib
 from collections.abc import Iterator

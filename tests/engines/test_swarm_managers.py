@@ -9,8 +9,8 @@ from core.model import actions, clusters
 from core.model.events import EventKind
 from core.model.replies import Status
 from tests.engines.test_swarm import do, listening, of, service, until
-from tests.swarm import Opened, three_managers
 from tests.support import wait_for
+from tests.swarm import Opened, three_managers
 
 pytestmark = pytest.mark.engine
 
