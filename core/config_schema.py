@@ -275,8 +275,8 @@ class Config(Section):
     engines: tuple[Engine, ...] | None = Field(
         default=None,
         min_length=1,
-        description="The engines to watch. Absent: what the docker CLI would use ($DOCKER_HOST, $DOCKER_CONTEXT, the"
-        " context in use), else every local socket that is there.",
+        description="The engines to watch. Absent: every engine whose socket is where it usually is; for Docker what its"
+        " CLI would use ($DOCKER_HOST, $DOCKER_CONTEXT, the context in use), for Podman $CONTAINER_HOST.",
         examples=[
             "engines:\n"
             '  - {url: "unix:///var/run/docker.sock", allow: ["container.*", "*.list"]}\n'
