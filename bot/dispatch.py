@@ -408,4 +408,4 @@ def _refuse_bare_star(args: Mapping[str, Any]) -> None:
 
 def _is_told(action: Action[Any]) -> bool:
     """Whether all should see it begin. What is stopped says so itself, where it was shown."""
-    return action.engine != desk.DESK and not isinstance(action, follow.STOPS)
+    return action.engine != desk.DESK and not isinstance(action, follow.STOPS) and not action.secret

@@ -1,5 +1,4 @@
-"""`nodes`: the machines of a Swarm, how they do and what they may be given. One that several managers tell of is shown
-once."""
+"""`nodes`: the machines of a Swarm, how they do and what they may be given."""
 
 from __future__ import annotations
 

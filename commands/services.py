@@ -1,5 +1,5 @@
 """`services`: what compose projects and Swarms run several alike of. Lists come from every engine, filtered by
-permission; one that several managers of a Swarm tell of is shown once."""
+permission; one that a Swarm and its workers tell of is shown once."""
 
 from __future__ import annotations
 

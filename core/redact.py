@@ -108,6 +108,8 @@ def _block(block: Block) -> Block:
     match block:
         case Text():
             return replace(block, text=redact(block.text))
+        case Lines(secret=True):
+            return block
         case Lines():
             # As one text: a private key is spread over many lines. The number of lines may shrink.
             lines = tuple(redact("\n".join(block.lines)).split("\n")) if block.lines else ()

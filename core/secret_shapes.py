@@ -167,6 +167,7 @@ _SHAPES = (
     (r"(?:[rps]k_(?:live|test)|whsec)_", r"[A-Za-z0-9]{16,}"),
     (r"hvs\.", r"[\w-]{20,}"),
     (r"AGE-SECRET-KEY-", r"[A-Z0-9]{20,}"),
+    (r"SWMTKN-1-", r"[a-z0-9-]{20,}"),
 )
 _TOKEN = re.compile(
     r"(?<![A-Za-z0-9_-])(?:"
@@ -199,7 +200,7 @@ RULES = (
         hints=(
             *("ghp_", "gho_", "ghs_", "ghu_", "ghr_", "github_pat_", "glpat-", "glrt-"),
             *("xox", "xapp-", "sk-", "akia", "asia", "aiza", "ya29.", "hf_", "npm_", "pypi-age", "dckr_", "sg."),
-            *("k_live_", "k_test_", "whsec_", "hvs.", "age-secret-key-"),
+            *("k_live_", "k_test_", "whsec_", "hvs.", "age-secret-key-", "swmtkn-"),
         ),
         pattern=_TOKEN,
         mask=_mask_token,

@@ -19,6 +19,8 @@ from core.model.refs import EngineRef
 from runtimes import engine_http, swarm_dialect
 
 READS = frozenset({"GET", "HEAD"})
+CHOOSING = "A Swarm that chooses another leader is back within half a minute."
+LEAST = 0.05  # seconds that are worth another question
 ALWAYS = ""  # the verb of what we ask for ourselves, to watch
 
 
@@ -97,23 +99,31 @@ class Doors:
             raise self._shut(verb)
         if reads:
             tried.append(tried[0])
-        failed: errors.QuarterdeckError | None = None
+        troubles: list[errors.EngineError] = []
         for number, door in enumerate(tried):
             left = ends - time.monotonic()
-            if failed is not None and left <= 0.05:
+            if number and left <= LEAST:
                 break
-            if number and door is tried[0] and not isinstance(failed, errors.TimedOut):
+            if number and door is tried[0] and not isinstance(troubles[0], errors.TimedOut):
                 break  # it has said that it cannot
             try:
                 answer = await use(door, left / (len(tried) - number) if reads else left)
             except errors.EngineError as error:
-                failed = self._judged(error, door, reads)
+                troubles.append(self._judged(error, door, reads))
                 continue
             if self._doors[0] is not door and door in self._doors:
                 self._doors.remove(door)
                 self._doors.insert(0, door)
             return answer
-        raise failed or self._shut(verb)
+        raise self._told(troubles, seconds, reads)
+
+    def _told(self, troubles: Sequence[errors.EngineError], seconds: float, reads: bool) -> errors.EngineError:
+        """What tells the most of these: a manager that has no leader, one that says nothing, one that is gone."""
+        found = min(troubles, key=_silence)
+        if reads and isinstance(found, errors.TimedOut):
+            said = f"{self._engine()} did not answer within {seconds:.0f} s."
+            return errors.TimedOut(said, sent=found.sent, hint=CHOOSING)
+        return found
 
     def _judged(self, error: errors.EngineError, door: Door, reads: bool) -> errors.EngineError:
         """The error to go on to the next door with; raises it where nothing else may be tried."""
@@ -137,3 +147,7 @@ class Doors:
         if self._doors:
             return errors.Disallowed(verb, str(self._engine()))
         return errors.Unreachable(f"None of {self._engine()}'s managers is known here any more.")
+
+
+def _silence(error: errors.EngineError) -> int:
+    return 2 if isinstance(error, errors.Unreachable) else 1 if isinstance(error, errors.TimedOut) else 0

@@ -113,6 +113,11 @@ class Talk:
                 reply = replace(reply, blocks=(*self._tail.blocks(), *reply.blocks))
         if self._posting is not None:
             await self._posting
+        if reply.secret:
+            await self._private(reply)
+            if self._posted is None and not self._turns(reply):
+                return
+            reply = say("The answer went to whoever asked, and to nobody else.")
         if (shown := self._posted) is not None:
             await self._first([lambda: self._edit(shown, self._public(reply)), lambda: self._private(reply)])
         elif self._turns(reply):

@@ -33,11 +33,12 @@ class Risk(enum.StrEnum):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Action(Generic[R_co]):
     """`verb` is the word policy, config and metrics use; `listing` marks reads whose rows are filtered by
-    permission."""
+    permission, `secret` what is answered to the asker alone."""
 
     verb: ClassVar[str] = ""
     risk: ClassVar[Risk] = Risk.READ
     listing: ClassVar[bool] = False
+    secret: ClassVar[bool] = False
     engine: EngineRef
 
     def touches(self) -> Sequence[Ref]:

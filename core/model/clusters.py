@@ -242,4 +242,5 @@ class ReadJoinToken(Action[Token]):
 
     verb = "swarm.token"
     risk = Risk.CHANGE
+    secret = True
     role: str = "worker"

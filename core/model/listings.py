@@ -33,8 +33,6 @@ LISTS: Mapping[Kind, type[Action[Any]]] = {
     Kind.VOLUME: ListVolumes,
     Kind.NAMESPACE: ListNamespaces,
 }
-# A Swarm's: several engines may tell of the same one.
-CLUSTERED = frozenset({Kind.NODE, Kind.TASK})
 
 
 def asking(kind: Kind, engine: EngineRef, *, fresh: bool = False) -> Action[Any]:
@@ -48,11 +46,6 @@ def once(kind: Kind, rows: Iterable[Any]) -> Sequence[Any]:
     """Each thing once, though several engines may tell of it."""
     if kind is Kind.SERVICE:
         return things.once(rows)
-    if kind in CLUSTERED:
-        kept: dict[str, Any] = {}
-        for row in rows:
-            kept.setdefault(row.ref.id, row)
-        return list(kept.values())
     return list(rows)
 
 

@@ -45,10 +45,12 @@ class Table:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lines:
-    """Verbatim lines, monospace: logs, JSON, usage."""
+    """Verbatim lines, monospace: logs, JSON, usage. `secret`: they are one that was asked for, so they are not hidden
+    and go to the asker alone."""
 
     lines: Sequence[str]
     title: str = ""
+    secret: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,6 +93,11 @@ class Reply:
     ending: Ending = Ending.OK
     everyone: bool = False
     took: timedelta = timedelta()
+
+    @property
+    def secret(self) -> bool:
+        """Whether it may be shown to nobody but the asker."""
+        return any(isinstance(block, Lines) and block.secret for block in self.blocks)
 
 
 def say(text: str, tone: Tone = Tone.PLAIN, *, ending: Ending = Ending.OK) -> Reply:

@@ -191,7 +191,7 @@ class Services(msgspec.Struct, frozen=True):
 
 
 def once(rows: Iterable[Service]) -> list[Service]:
-    """Each Swarm service once, though several of its nodes tell of it: what a manager says stands before a worker's."""
+    """Each Swarm service once, though workers tell of their part of it: what the Swarm itself says stands before."""
     kept: dict[object, Service] = {}
     for row in rows:
         key = row.ref if row.mode == "compose" else row.ref.id

@@ -72,6 +72,9 @@ def test_a_swarms_service_at_the_console_and_in_slack(cluster, short_tmp, slack)
     wait_for("the task", lambda: cluster.states("shop_web") == ["running"])
     deck = Deck(short_tmp, cluster.daemon.url, slack)
     try:
+        # The daemon and its Swarm are two engines, also for one that only asks this once.
+        listed = [line.split()[0] for line in deck.do("engines").splitlines()[1:]]
+        assert [name.partition("/")[0] for name in listed] == ["docker", "swarm"]
         assert "shop_web scaled from 1 to 2 in" in deck.do("scale shop/web=2")
         assert cluster.states("shop_web") == ["running"] * 2
         deck.up()

@@ -6,19 +6,17 @@ import pytest
 
 from bot import terminal
 from core.model.replies import Ending
-from runtimes import registry
 from tests.road import Deck
-from tests.support import IMAGE, free_tcp_port, private_dockerd, wait_for
-from tests.swarm import Cluster
+from tests.support import IMAGE, private_dockerd, wait_for
+from tests.swarm import Opened, private_swarm
 
 pytestmark = pytest.mark.engine
 
 
 @pytest.fixture(scope="module")
 def _cluster():
-    with private_dockerd() as daemon:
-        yield Cluster(daemon)
-        daemon.api.leave_swarm(force=True)
+    with private_swarm() as cluster:
+        yield cluster
 
 
 @pytest.fixture
@@ -29,8 +27,9 @@ def cluster(_cluster):
 
 @pytest.fixture
 async def deck(valkey, cluster):
-    engine = registry.open_engine(registry.Door(kind="docker", url=cluster.daemon.url))
-    async with Deck(valkey.url, [engine], seconds=60) as made:
+    opened = await Opened(cluster.daemon).meet()
+    async with Deck(valkey.url, opened.all, seconds=60) as made:
+        made.opened = opened
         yield made
 
 
@@ -48,6 +47,10 @@ async def test_one_two_three_and_back(deck, cluster):
     assert cluster.states("shop_web") == ["running"] * 3
     row = (await told(deck, "services shop")).splitlines()[1].split()
     assert row[:4] == ["shop_web", "replicated", "3/3", IMAGE]
+    assert [line.split()[0] for line in (await told(deck, "engines")).splitlines()[1:]] == [
+        str(deck.opened.daemons[0].ref),
+        f"swarm/{cluster.id[:12]}",
+    ]
     listed = (await told(deck, "ps shop")).splitlines()[1:]
     assert [line.split()[2] for line in listed] == ["shop_web"] * 3
     assert "has 3 already" in await told(deck, "scale shop_web 3")
@@ -89,8 +92,8 @@ async def test_what_has_no_number_of_replicas_is_refused(deck, cluster):
 async def test_a_service_that_changes_meanwhile_is_scaled_all_the_same(deck, cluster):
     """Two at once: one of the two updates comes out of sequence, is made anew, and both are there at the end."""
     name = cluster.serve("twice", replicas=1)
-    engine = deck.engines[0]
-    ask, beaten = engine._swarm._ask, []
+    door = deck.opened.daemons[0]
+    ask, beaten = door.ask, []
 
     async def overtaken(method, target, seconds, **more):
         if method == "POST" and "/update" in target and not beaten:
@@ -103,36 +106,27 @@ async def test_a_service_that_changes_meanwhile_is_scaled_all_the_same(deck, clu
             )  # fmt: skip
         return await ask(method, target, seconds, **more)
 
-    engine._swarm._ask = overtaken
+    door.ask = overtaken
     assert "scaled from 1 to 2" in await told(deck, "scale twice=2")
     spec = cluster.api.inspect_service(name)["Spec"]
     assert beaten and spec["Labels"] == {"seen": "yes"} and spec["Mode"]["Replicated"]["Replicas"] == 2
 
 
 async def test_a_worker_tells_of_its_part_and_names_its_manager(valkey, cluster):
-    """Two daemons: the worker alone cannot scale; beside its manager the service is one and the manager is asked."""
+    """Two daemons: the worker alone cannot scale; beside its manager the service is one and the Swarm is asked."""
     cluster.serve("spread", replicas=2)
-    with private_dockerd() as other:
-        port = free_tcp_port()
-        token = cluster.api.inspect_swarm()["JoinTokens"]["Worker"]
-        here = f"127.0.0.2:{port}"
-        other.api.join_swarm([cluster.address], token, listen_addr=here, advertise_addr=here)
-        wait_for("the node", lambda: len(cluster.api.nodes({"role": "worker"})) == 1)
-        doors = [
-            registry.Door(kind="docker", url=daemon.url, name=name)
-            for daemon, name in ((other, "second"), (cluster.daemon, "first"))
-        ]
+    with private_dockerd(host="w2") as other:
+        cluster.join(other, "Worker")
         try:
-            cluster.api.update_node(
-                cluster.api.nodes({"role": "manager"})[0]["ID"],
-                cluster.api.nodes({"role": "manager"})[0]["Version"]["Index"],
-                {"Role": "manager", "Availability": "drain"},
-            )
+            (manager,) = cluster.api.nodes({"role": "manager"})
+            drained = {"Role": "manager", "Availability": "drain"}
+            cluster.api.update_node(manager["ID"], manager["Version"]["Index"], drained)
             wait_for("the tasks over there", lambda: len(other.api.containers()) == 2, 40)
-            async with Deck(valkey.url, [registry.open_engine(door) for door in doors], seconds=60) as deck:
-                row = (await told(deck, "services --engine '*/second'")).splitlines()[1].split()
+            opened = await Opened(other, cluster.daemon).meet()
+            async with Deck(valkey.url, opened.all, seconds=60) as deck:
+                row = (await told(deck, "services --engine docker/w2/d1")).splitlines()[1].split()
                 assert row[:4] == ["spread", "swarm", "2", "here"]
-                text = await told(deck, "scale spread=1 --engine '*/second'", Ending.FAILED)
+                text = await told(deck, "scale spread=1 --engine docker/w2/d1", Ending.USAGE)
                 assert "is a worker of its Swarm: only a manager can scale spread" in text
                 assert "Its managers: 127.0.0.1" in text
                 rows = (await told(deck, "services")).splitlines()[1:]

@@ -13,7 +13,11 @@ import structlog
 from collectors import inbox, watch
 from collectors.pipeline import Pipeline
 from core import errors, metrics
+from core.model import actions
 from core.model.events import Event, EventKind, Origin
+from core.model.refs import EngineRef
+from core.model.things import Engine
+from runtimes.adapter import Adapter, does
 from runtimes.fake import FakeRuntime
 from runtimes.mirror import Mirror
 
@@ -396,3 +400,60 @@ async def test_a_bug_is_not_swallowed(monkeypatch: pytest.MonkeyPatch) -> None:
         await bench.watch.once()
     assert caught.group_contains(RuntimeError, match="a bug of ours")
     assert not bench.mirror.live
+
+
+class Clustered(Adapter):
+    """An engine without containers that is not always there, as a Swarm is."""
+
+    present = False
+    engine_id = "k1"
+    fault = ""
+
+    def __init__(self) -> None:
+        super().__init__(EngineRef(host="k1", kind="swarm"))
+        self.streams: list[asyncio.Event] = []
+
+    @does(actions.DescribeEngine)
+    async def describe_engine(self, action: actions.DescribeEngine, seconds: float) -> Engine:
+        return Engine(ref=self.ref, address="", verbs=(), fault=self.fault)
+
+    async def describe(self, ids: Any, deadline: float) -> Any:
+        return {}
+
+    async def events(self, since_ns: int | None) -> AsyncIterator[list[Event]]:
+        self.streams.append(asyncio.Event())
+        yield []
+        await self.streams[-1].wait()
+
+
+async def test_an_engine_that_is_none_yet_is_waited_for_and_one_that_is_no_more_leaves_no_trace() -> None:
+    bench, engine = Bench(), Clustered()
+    counts, mirror = metrics.Metrics(), Mirror(engine, now=bench.now)
+    watched = watch.Watch(engine, mirror, Pipeline(mirror, counts), bench.shelf, counts, now_ns=bench.now_ns)
+    bench.watch = watched
+
+    def up() -> float | None:
+        return counts.registry.get_sample_value("quarterdeck_stream_up", {"host": "k1", "engine": "swarm"})
+
+    async with bench.watching():
+        await asyncio.sleep(300)
+        assert (engine.streams, mirror.live, up()) == ([], False, None)
+        engine.present = True
+        await bench.until(lambda: mirror.live)
+        assert up() == 1
+        # Silence is doubted; it has no list, and is asked how it does.
+        await asyncio.sleep(200)
+        assert len(engine.streams) == 1
+        engine.fault = "It has no leader."
+        await bench.until(lambda: not mirror.live)
+        assert up() == 0
+        engine.fault = ""
+        await bench.until(lambda: mirror.live, 120)
+        engine.present = False
+        engine.streams[-1].set()
+        await bench.until(lambda: not mirror.live)
+        await asyncio.sleep(60)
+        assert up() is None
+        engine.present = True
+        await bench.until(lambda: mirror.live)
+        assert up() == 1

@@ -57,7 +57,7 @@ def test_secrets_by_name_and_place(text, expected):
 
 PREFIXES = (
     *("ghp_", "gho_", "github_pat_", "glpat-", "xoxb-", "xoxp-", "xapp-", "sk-", "sk-ant-", "sk-proj-", "AIza", "hf_"),
-    *("npm_", "pypi-AgE", "dckr_pat_", "sk_live_", "rk_live_", "hvs.", "SG.0123456789abcdefghijkl."),
+    *("npm_", "pypi-AgE", "dckr_pat_", "sk_live_", "rk_live_", "hvs.", "SG.0123456789abcdefghijkl.", "SWMTKN-1-"),
 )
 
 
@@ -279,3 +279,12 @@ def test_a_document_is_hidden_all_through():
     assert "proxy:3128" in hidden["HttpProxy"] and "addr=nas" in hidden["Options"]["o"]
     assert (hidden["NoProxy"], hidden["Count"], hidden["Nothing"]) == ("localhost", 3, None)
     assert told["HttpProxy"].endswith("hunter2@proxy:3128") and told["Config"]["Env"] == ["A=hunter2"]
+
+
+def test_a_secret_that_was_asked_for_is_let_through_and_nothing_beside_it():
+    line = "docker swarm join --token SWMTKN-1-0123456789abcdef0123456789abcdef 10.0.0.1:2377"
+    asked = Reply(blocks=(Lines(lines=(line,), secret=True), Text(text=line), Lines(lines=(line,))))
+    shown = redact_reply(asked)
+    assert shown.secret and not Reply(blocks=shown.blocks[1:]).secret
+    assert shown.blocks[0].lines == (line,)
+    assert "89abcdef" not in shown.blocks[1].text and "89abcdef" not in shown.blocks[2].lines[0]

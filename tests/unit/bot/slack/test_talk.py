@@ -105,6 +105,29 @@ async def test_a_change_is_posted_when_it_begins_and_edited_when_it_ends(way: He
     assert msgspec.json.decode(scene.memory.where["slack-1"], type=Posted) == Posted(where, posted.ts, way.thread)
 
 
+SECRET = Reply(blocks=(Text(text="Here is the-token"), Lines(lines=("SWMTKN",), secret=True)))
+
+
+@pytest.mark.parametrize("begun", [None, BEGUN])
+@pytest.mark.parametrize(("way", "how"), [(SLASH, "respond"), (MENTION, "whisper"), (DM, "post")])
+async def test_a_secret_goes_to_the_asker_alone_whatever_was_posted_before(
+    way: Heard, how: str, begun: Beginning | None
+) -> None:
+    scene = Scene()
+    await scene.walk(way, SECRET, begun=begun)
+    told = [one for one in scene.calls.said if "the-token" in one.text]
+    assert [one.how for one in told] == [how]
+    assert begun is None or "nobody else" in scene.calls.said[-1].text
+
+
+async def test_a_question_in_the_channel_that_is_answered_with_a_secret_only_says_that_it_was() -> None:
+    scene = Scene()
+    await scene.walk(PUBLIC, SECRET)
+    private, public = scene.calls.said
+    assert (private.how, public.how) == ("respond", "edit")
+    assert "the-token" in private.text and "the-token" not in public.text
+
+
 async def test_many_names_are_not_all_told() -> None:
     scene = Scene()
     await scene.walk(SLASH, DONE, begun=Beginning(line="x", doing="stopping", names=[f"c{n}" for n in range(30)]))

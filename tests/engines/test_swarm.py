@@ -1,0 +1,333 @@
+"""A Swarm as an engine of its own, on real daemons: what it tells and does, and what it tells of by looking."""
+
+import asyncio
+import contextlib
+import time
+from datetime import UTC, datetime, timedelta
+
+import docker
+import pytest
+
+from collectors import pipeline, watch
+from collectors.exposition import Exposition
+from core import errors, metrics
+from core.model import actions, clusters
+from core.model.events import EventKind
+from core.model.jobs import ReadJob, Started
+from core.model.refs import Kind, Ref
+from core.model.replies import Status
+from core.ports import Call
+from runtimes.mirror import Mirror
+from tests.support import IMAGE, private_dockerd, wait_for
+from tests.swarm import Opened, private_swarm
+
+pytestmark = pytest.mark.engine
+
+
+@pytest.fixture(scope="module")
+def _cluster():
+    with private_swarm() as cluster:
+        yield cluster
+
+
+@pytest.fixture
+def cluster(_cluster):
+    _cluster.clear()
+    return _cluster
+
+
+@pytest.fixture
+async def opened(cluster):
+    made = await Opened(cluster.daemon).meet()
+    yield made
+    await made.aclose()
+
+
+def call(seconds=60.0):
+    return Call(id="t", who="t", deadline=datetime.now(UTC) + timedelta(seconds=seconds), invocation="t")
+
+
+async def do(engine, action, seconds=60.0):
+    return await engine.run(action, call(seconds))
+
+
+async def ended(engine, action):
+    """The outcome of a job, and the progress it told."""
+    started = await do(engine, action)
+    assert isinstance(started, Started)
+    cursor, told = "", []
+    while True:
+        page = await do(engine, ReadJob(engine=engine.ref, job=started.job, cursor=cursor, wait=1.0))
+        cursor = page.cursor
+        told += [page.progress] if page.progress and page.progress not in told else []
+        if page.outcome is not None:
+            return page.outcome, told
+
+
+async def service(engine, name):
+    rows = (await do(engine, actions.ListServices(engine=engine.ref))).rows
+    return next(row for row in rows if row.ref.name == name)
+
+
+@contextlib.asynccontextmanager
+async def listening(engine, since=None):
+    heard = []
+
+    async def listen():
+        async for batch in engine.events(since):
+            heard.extend(batch)
+            standing.set()
+
+    standing = asyncio.Event()
+    task = asyncio.create_task(listen())
+    await asyncio.wait_for(standing.wait(), 20)
+    try:
+        yield heard
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+async def until(true, seconds=40.0):
+    async with asyncio.timeout(seconds):
+        while not (found := true()):
+            await asyncio.sleep(0.05)
+    return found
+
+
+def of(heard, kind, action=None):
+    return [event for event in heard if event.kind is kind and action in (None, event.action)]
+
+
+async def test_it_is_there_beside_its_daemon_and_tells_about_itself(cluster, opened):
+    swarm = opened.swarm
+    assert (swarm.ref.kind, swarm.ref.host, swarm.engine_id) == ("swarm", cluster.id[:12], cluster.id)
+    told = await do(swarm, actions.DescribeEngine(engine=swarm.ref))
+    assert (told.fault, told.version, told.containers) == ("", cluster.api.version()["Version"], None)
+    assert told.address == cluster.daemon.url and told.system.startswith("linux/")
+    assert told.notes == ("1 node, 1 of them managers.",)
+    info = (await do(swarm, actions.ShowInfo(engine=swarm.ref))).data
+    assert info["ID"] == cluster.id and "SWMTKN" not in repr(info)
+    with pytest.raises(errors.Unsupported, match=r"container\.list.*the node they run on"):
+        await do(swarm, actions.ListContainers(engine=swarm.ref))
+
+
+async def test_services_belong_to_one_engine_compose_to_the_other(cluster, opened):
+    cluster.serve("shop_web", labels={"com.docker.stack.namespace": "shop"})
+    wait_for("the task", lambda: cluster.states("shop_web") == ["running"])
+    row = await service(opened.swarm, "shop_web")
+    assert (row.ref.engine, row.running, row.desired, row.project) == (opened.swarm.ref, 1, 1, "shop")
+    own = opened.daemons[0]
+    assert (await do(own, actions.ListServices(engine=own.ref))).rows == ()
+    with pytest.raises(errors.UserError, match="is the Swarm's"):
+        await do(own, actions.Scale(engine=own.ref, target=row.ref, replicas=2))
+    tasks = (await do(opened.swarm, clusters.ListTasks(engine=opened.swarm.ref))).rows
+    assert [(task.ref.name, task.state, task.service) for task in tasks] == [("shop_web.1", "running", "shop_web")]
+    assert tasks[0].container == row.members[0]
+    (stack,) = (await do(opened.swarm, clusters.ListStacks(engine=opened.swarm.ref))).rows
+    assert (stack.name, stack.running, stack.desired) == ("shop", 1, 1)
+
+
+async def test_one_is_made_read_inspected_and_removed(cluster, opened):
+    swarm = opened.swarm
+    make = clusters.CreateService(
+        engine=swarm.ref,
+        name="made",
+        image=IMAGE,
+        command=("/bin/sh", "-c", "echo one of $SECRET; exec sleep 3600"),
+        replicas=2,
+        labels=(("team", "core"),),
+        environment=(("SECRET", "two"),),
+        networks=("host",),
+    )
+    outcome = await do(swarm, make)
+    assert outcome.status == Status.DONE
+    wait_for("the tasks", lambda: cluster.states("made") == ["running"] * 2)
+    row = await service(swarm, "made")
+    assert row.ref.id == outcome.detail and row.labels[0]["team"] == "core"
+    document = await do(swarm, clusters.InspectService(engine=swarm.ref, target=row.ref))
+    assert "two" not in repr(document.data["Spec"]["TaskTemplate"]["ContainerSpec"]["Env"])
+    assert document.data["pretty"]["Replicas"] == "2" and document.data["pretty"]["Environment"] == "SECRET"
+    page = await do(swarm, clusters.ReadServiceLogs(engine=swarm.ref, target=row.ref))
+    assert sorted(line.text for line in page.lines) == ["made.1 | one of two", "made.2 | one of two"]
+    assert [line.at for line in page.lines] == sorted(line.at for line in page.lines)
+    one = await do(swarm, clusters.ReadServiceLogs(engine=swarm.ref, target=row.ref, tail=1))
+    assert (len(one.lines), one.dropped) == (1, 1)
+    started = await do(swarm, clusters.ReadServiceLogs(engine=swarm.ref, target=row.ref, follow=True))
+    page = await do(swarm, ReadJob(engine=swarm.ref, job=started.job, wait=5.0))
+    assert page.lines[0].text.endswith("| one of two")
+    with pytest.raises(errors.Rejected, match="name conflicts"):
+        await do(swarm, make)
+    gone = clusters.RemoveService(engine=swarm.ref, target=row.ref)
+    assert (await do(swarm, gone)).status == Status.DONE
+    with pytest.raises(errors.NotFound, match=r"made is gone: swarm/\w+ has no such service"):
+        await do(swarm, gone)
+
+
+async def test_a_bad_image_stops_the_update_with_its_reason_and_the_way_back_leads_back(cluster, opened):
+    swarm = opened.swarm
+    cluster.serve("web", replicas=2, update=docker.types.UpdateConfig(parallelism=1, failure_action="pause"))
+    wait_for("the tasks", lambda: cluster.states("web") == ["running"] * 2)
+    target = (await service(swarm, "web")).ref
+    async with listening(swarm) as heard:
+        bad = clusters.UpdateImage(engine=swarm.ref, target=target, image="localhost/nothing-there:1")
+        outcome, _ = await ended(swarm, bad)
+        assert outcome.status == Status.FAILED
+        assert "update paused" in outcome.detail and "No such image: localhost/nothing-there:1" in outcome.detail
+        (paused,) = await until(lambda: of(heard, EventKind.ROLLOUT, "paused"))
+        assert (paused.subject, paused.type) == (target, "service") and "paused due to failure" in paused.attrs["why"]
+        (failed, *_) = await until(lambda: of(heard, EventKind.TASK_FAILED, "rejected"))
+        assert failed.subject.kind is Kind.TASK and failed.subject.name.startswith("web.")
+        assert "No such image" in failed.attrs["why"] and failed.attrs["service"] == "web"
+        assert "update paused" in (await service(swarm, "web")).update
+        outcome, _ = await ended(swarm, clusters.RollBack(engine=swarm.ref, target=target))
+        assert (outcome.status, outcome.detail) == (Status.DONE, f"back to {IMAGE}; 2 of 2 run it")
+        await until(lambda: of(heard, EventKind.ROLLOUT, "rollback_completed"))
+        assert not of(heard, EventKind.REPLICAS)
+    known = await do(swarm, actions.ListEvents(engine=swarm.ref, since_ns=min(failed.at_ns, paused.at_ns)))
+    assert {failed.identity(), paused.identity()} <= {event.identity() for event in known}
+
+
+async def test_a_good_image_is_waited_for(cluster, opened):
+    swarm = opened.swarm
+    cluster.api.tag(IMAGE, "localhost/busybox", "2")
+    cluster.serve("web", replicas=2, update=docker.types.UpdateConfig(parallelism=2, monitor=500_000_000))
+    wait_for("the tasks", lambda: cluster.states("web") == ["running"] * 2)
+    target = (await service(swarm, "web")).ref
+    outcome, _ = await ended(swarm, clusters.UpdateImage(engine=swarm.ref, target=target, image="localhost/busybox:2"))
+    assert outcome.status == Status.DONE
+    assert outcome.detail.startswith(f"from {IMAGE} to localhost/busybox:2; 2 of 2 run it")
+    assert "no registry told its digest" in outcome.detail
+    assert (await service(swarm, "web")).image == "localhost/busybox:2"
+    cluster.serve("new")
+    new = (await service(swarm, "new")).ref
+    outcome, _ = await ended(swarm, clusters.RollBack(engine=swarm.ref, target=new))
+    assert outcome.status == Status.FAILED and "new has no earlier version to go back to" in outcome.detail
+
+
+async def test_a_task_that_dies_is_told_once_with_its_code_also_to_who_comes_later(cluster, opened):
+    swarm = opened.swarm
+    began = time.time_ns()
+    async with listening(swarm) as heard:
+        cluster.serve("brief", ["/bin/sh", "-c", "exit 7"])
+        first = (await until(lambda: of(heard, EventKind.TASK_FAILED)))[0]
+        assert (first.action, first.attrs["exit_code"], first.subject.name) == ("failed", "7", "brief.1")
+        assert first.attrs["why"] == "task: non-zero exit (7)" and first.attrs["node"]
+        assert abs(first.at_ns - time.time_ns()) < 60e9
+        await until(lambda: len(of(heard, EventKind.TASK_FAILED)) > 1)
+        names = [event.subject.id for event in of(heard, EventKind.TASK_FAILED)]
+        assert len(names) == len(set(names))
+    (created,) = [event for event in heard if (event.type, event.action) == ("service", "create")]
+    assert created.subject.name == "brief"
+    # Another process, or this one after a restart: what it missed it is told, as the same event.
+    later = await Opened(cluster.daemon).meet()
+    try:
+        async with listening(later.swarm, since=began) as replayed:
+            await until(lambda: of(replayed, EventKind.TASK_FAILED))
+            shown = {event.identity() for event in of(replayed, EventKind.TASK_FAILED)}
+            assert shown & {event.identity() for event in of(heard, EventKind.TASK_FAILED)}
+        listed = await do(later.swarm, actions.ListEvents(engine=later.swarm.ref, since_ns=began))
+        assert of(listed, EventKind.TASK_FAILED) and created.identity() in {event.identity() for event in listed}
+    finally:
+        await later.aclose()
+
+
+async def test_its_token_is_for_the_asker_and_in_no_words_of_ours(cluster, opened):
+    swarm = opened.swarm
+    tokens = cluster.api.inspect_swarm()["JoinTokens"]
+    for role in ("worker", "manager"):
+        token = await do(swarm, clusters.ReadJoinToken(engine=swarm.ref, role=role))
+        assert token.line == f"docker swarm join --token {tokens[role.capitalize()]} {cluster.address}"
+        assert "SWMTKN" not in repr(token)
+    with pytest.raises(errors.BadUsage):
+        await do(swarm, clusters.ReadJoinToken(engine=swarm.ref, role="king"))
+
+
+async def test_a_host_that_forbids_a_verb_forbids_it_through_its_door(cluster):
+    opened = await Opened(cluster.daemon, allow=("*.list", "service.scale")).meet()
+    try:
+        swarm = opened.swarm
+        assert "service.remove" not in swarm.verbs and {"node.list", "service.scale"} <= swarm.verbs
+        cluster.serve("web")
+        target = (await service(swarm, "web")).ref
+        with pytest.raises(errors.Disallowed, match=r"service\.remove"):
+            await do(swarm, clusters.RemoveService(engine=swarm.ref, target=target))
+        assert cluster.api.services()
+    finally:
+        await opened.aclose()
+
+
+async def test_the_watch_of_one_goes_on_what_it_tells_and_the_page_has_no_containers_of_it(cluster, opened):
+    swarm = opened.swarm
+    counts, mirror = metrics.Metrics(), Mirror(swarm)
+
+    class Cursors:
+        async def cursor(self, engine):
+            return None
+
+        async def put_cursor(self, engine, at_ns):
+            assert engine == cluster.id
+
+    watched = watch.Watch(swarm, mirror, pipeline.Pipeline(mirror, counts), Cursors(), counts)
+    task = asyncio.create_task(watched.run())
+    try:
+        await until(lambda: mirror.live)
+        cluster.serve("brief", ["/bin/sh", "-c", "exit 7"])
+        await until(lambda: of(mirror.history, EventKind.TASK_FAILED))
+        told = await do(mirror, actions.DescribeEngine(engine=swarm.ref))
+        assert (told.stream, told.fault, told.events) == ("up", "", "polled")
+        page = Exposition(counts, lambda: [mirror]).render().decode()
+        place = f'engine="swarm",host="{cluster.id[:12]}"'
+        assert f"quarterdeck_stream_up{{{place}}} 1.0" in page
+        assert f'quarterdeck_events_total{{action="failed",{place},type="task"}}' in page
+        assert "quarterdeck_containers{" not in page
+        swarm.leave(opened.daemons[0])
+        await until(lambda: not mirror.live)
+        await until(lambda: f"quarterdeck_stream_up{{{place}}}" not in Exposition(counts, list).render().decode())
+        await opened.table.look(10.0)
+        await until(lambda: mirror.live)
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+async def test_a_daemon_becomes_a_manager_and_stops_being_one_while_we_run():
+    with private_dockerd(host="m1") as daemon:
+        opened = await Opened(daemon).meet()
+        (docker_engine,) = opened.daemons
+        keeping = asyncio.create_task(opened.table.keep())
+        try:
+            assert not any(engine.present for engine in opened.table.engines)
+            init = clusters.InitSwarm(engine=docker_engine.ref, address="127.0.0.1", listen="127.0.0.1:0")
+            outcome = await do(docker_engine, init)
+            assert outcome.status == Status.DONE
+            swarm = opened.swarm
+            assert outcome.detail == f"Swarm {daemon.api.inspect_swarm()['ID']}" == f"Swarm {swarm.engine_id}"
+            assert (await do(docker_engine, init)).status == Status.NOOP
+            ends = []
+
+            async def listen():
+                async for _ in swarm.events(None):
+                    ends.append("stands")
+                ends.append("over")
+
+            stream = asyncio.create_task(listen())
+            await until(lambda: ends)
+            await asyncio.to_thread(daemon.api.leave_swarm, force=True)
+            await until(lambda: not swarm.present, 15)
+            await asyncio.wait([stream], timeout=15)
+            assert stream.done()
+            with contextlib.suppress(errors.EngineError):
+                stream.result()
+            gone = Ref(engine=swarm.ref, kind=Kind.NODE, id="n", name="n")
+            with pytest.raises(errors.QuarterdeckError):
+                await do(swarm, clusters.DrainNode(engine=swarm.ref, target=gone))
+            # Another one is made by somebody else: noticed within seconds, by its own id.
+            await asyncio.to_thread(daemon.api.init_swarm, "127.0.0.1", "127.0.0.1:0")
+            await until(lambda: any(engine.present for engine in opened.table.engines), 15)
+            assert opened.swarm.engine_id == daemon.api.inspect_swarm()["ID"]
+        finally:
+            keeping.cancel()
+            await asyncio.gather(keeping, return_exceptions=True)
+            await opened.aclose()
+            await asyncio.to_thread(daemon.api.leave_swarm, force=True)
