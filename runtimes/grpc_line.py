@@ -225,10 +225,12 @@ _LIBRARY: ModuleType | None = None
 
 
 def library() -> Any:
-    """grpc, imported once; it writes nothing to our terminal."""
+    """grpc, imported once; it writes nothing to our terminal, and keeps its hands off the processes we start: its fork
+    handlers abort a few in a hundred of them before they become their program (ssh, for one)."""
     global _LIBRARY  # noqa: PLW0603 (what a module-level import would be)
     if _LIBRARY is None:
         os.environ.setdefault("GRPC_VERBOSITY", "NONE")
+        os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
         _LIBRARY = importlib.import_module("grpc")
         importlib.import_module("grpc.aio")
     return _LIBRARY

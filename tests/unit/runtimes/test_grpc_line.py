@@ -5,7 +5,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import inspect
+import os
 import socket
+import subprocess
+import sys
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
@@ -266,3 +269,32 @@ def test_a_line_serves_one_loop_after_the_other(short_tmp: Path) -> None:
             await line.aclose()
 
         asyncio.run(once())
+
+
+def test_processes_are_started_safely_beside_an_engine_that_speaks_grpc():
+    code = """
+import asyncio
+from datetime import UTC, datetime, timedelta
+from core.model.actions import DescribeEngine
+from core.ports import Call
+from runtimes import registry
+
+async def ask(engine):
+    while True:
+        call = Call(id="t", who="t", deadline=datetime.now(UTC) + timedelta(seconds=5), invocation="t")
+        await engine.run(DescribeEngine(engine=engine.ref), call)
+
+async def main():
+    engine = registry.open_engine(registry.Door(kind="containerd", url="unix:///nowhere.sock"))
+    asking = asyncio.create_task(ask(engine))
+    for _ in range(250):
+        process = await asyncio.create_subprocess_exec("true", preexec_fn=lambda: None)
+        assert await process.wait() == 0
+    asking.cancel()
+    await engine.aclose()
+
+asyncio.run(main())
+"""
+    environ = {key: value for key, value in os.environ.items() if not key.startswith("GRPC_")}
+    done = subprocess.run([sys.executable, "-c", code], env=environ, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
