@@ -78,8 +78,7 @@ OWNER = Grant(id="console-owner", who="the owner of the state directory", can=("
 
 def judge(stand: Stand, ref: Ref, facts: Facts | None, now: datetime) -> Decision:
     """The verdict on one target."""
-    if facts is not None and (facts.at is None or now - facts.at > FACTS_LAST):
-        facts = None
+    # What was protected once is taken to be so still, however old the news.
     if stand.verb in PROTECTED_VERBS and (ref.id in stand.policy.self_ids or (facts is not None and facts.protected)):
         return Decision(
             verdict=Verdict.DENY,
@@ -87,6 +86,8 @@ def judge(stand: Stand, ref: Ref, facts: Facts | None, now: datetime) -> Decisio
             reason=f"{ref.name} is part of Quarterdeck or marked as protected.",
             hint="Do it on the host itself, with the engine's own tools.",
         )
+    if facts is not None and (facts.at is None or now - facts.at > FACTS_LAST):
+        facts = None
     allowed = next((grant for grant in stand.grants if grant.on.judge(ref, facts)), None)
     if allowed is None:
         return _denied(stand, ref)

@@ -91,6 +91,12 @@ def _labelled(labels: Sequence[str], having: Mapping[str, str] | Sequence[Mappin
     return any(_show.labelled(labels, one) for one in sets)
 
 
+def _labels(row: Any) -> Sequence[Mapping[str, str]]:
+    """Its labels; several sets of them where its parts carry their own, and one has to hold all that are asked for."""
+    told = getattr(row, "labels", {})
+    return (told,) if isinstance(told, Mapping) else told or ({},)
+
+
 def _table(listing: Listing, rows: Sequence[Any], results: Sequence[Result], now: datetime) -> Table:
     where = _show.engine_columns(result.action.engine for result in results)
     cells = [[*listing.cells(row, now), *_show.engine_cells(where, row.ref.engine)] for row in rows]

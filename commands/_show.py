@@ -13,7 +13,6 @@ from core import errors
 from core.model.refs import EngineRef, Kind, Ref
 from core.model.replies import Ending, Text, Tone
 
-SHORT_ID = 12
 SHORTEST_ID = 4
 
 
@@ -120,11 +119,11 @@ def begins_id(ref: Ref, text: str) -> bool:
 
 
 def short_id(ref: Ref) -> str:
-    return ref.id if ref.id == ref.name else _bare_id(ref)[:SHORT_ID]
+    return ref.short
 
 
 def _bare_id(ref: Ref) -> str:
-    return ref.id.removeprefix("sha256:")
+    return ref.bare
 
 
 def _alike(pattern: str, text: str) -> bool:

@@ -61,7 +61,7 @@ def render(context: Context, results: Sequence[Result]) -> Reply:
         [
             _show.clock(datetime.fromtimestamp(event.at_ns / 1e9, UTC), context.now),
             _what(event),
-            event.subject.name or event.subject.id[: _show.SHORT_ID],
+            event.subject.name or event.subject.short,
             detail(event),
             *_show.engine_cells(where, event.subject.engine),
         ]

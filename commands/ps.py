@@ -35,7 +35,7 @@ def render(context: Context, results: Sequence[Result]) -> Reply:
     notes = _show.unanswered(results) + _aged(listed)
     unmatched = [word for word in args["target"] if not any(_means(word, row) for row in known)]
     if args["quiet"]:
-        ids = [ref.id[: _show.SHORT_ID] for ref in refs]
+        ids = [ref.short for ref in refs]
         return Reply(blocks=(*([Lines(lines=ids)] if ids else []), *notes), ending=_ending(results, unmatched, refs))
     if not rows:
         # Where nobody answered, nothing is known of what there is.
@@ -45,7 +45,7 @@ def render(context: Context, results: Sequence[Result]) -> Reply:
         group = ["SERVICE"] if any(row.group for row in rows) else []
         table = [
             [
-                *(row.ref.name, row.ref.id[: _show.SHORT_ID]),
+                *(row.ref.name, row.ref.short),
                 *([row.group] if group else []),
                 *(row.image, row.status or row.state, ports(row.ports)),
                 *_show.engine_cells(where, row.ref.engine),

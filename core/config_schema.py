@@ -275,8 +275,8 @@ class Config(Section):
     engines: tuple[Engine, ...] | None = Field(
         default=None,
         min_length=1,
-        description="The engines to watch. Absent: every engine whose socket is where it usually is; for Docker what its"
-        " CLI would use ($DOCKER_HOST, $DOCKER_CONTEXT, the context in use), for Podman $CONTAINER_HOST.",
+        description="The engines to watch. Absent: every engine whose socket is where it usually is; for Docker what"
+        " its CLI would use ($DOCKER_HOST, $DOCKER_CONTEXT, the context in use), for Podman $CONTAINER_HOST.",
         examples=[
             "engines:\n"
             '  - {url: "unix:///var/run/docker.sock", allow: ["container.*", "*.list"]}\n'
@@ -336,9 +336,10 @@ class Config(Section):
     @field_validator("engines")
     @classmethod
     def _no_engine_twice(cls, engines: tuple[Engine, ...] | None) -> tuple[Engine, ...] | None:
-        urls = [f"context {engine.named}" if engine.named else engine.url for engine in engines or ()]
-        if twice := sorted({url for url in urls if urls.count(url) > 1}):
-            raise config_words.wrong(f"{twice[0]} is listed twice", "Every event would count twice; keep one.")
+        # One socket may speak two languages, as containerd's does.
+        places = [(engine.kind, f"context {engine.named}" if engine.named else engine.url) for engine in engines or ()]
+        if twice := sorted({place for place in places if places.count(place) > 1}):
+            raise config_words.wrong(f"{twice[0][1]} is listed twice", "Every event would count twice; keep one.")
         return engines
 
 

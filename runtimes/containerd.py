@@ -23,14 +23,14 @@ from google.protobuf.json_format import MessageToDict
 from core import errors, redact
 from core.model import actions, images, parts, usage
 from core.model.events import Event
-from core.model.jobs import Started
-from core.model.refs import EngineRef, Ref
-from core.model.things import Container, Containers, Document, Engine, Executed, Outcome
+from core.model.refs import EngineRef
+from core.model.things import Container, Containers, Document, Engine
 from runtimes import (
+    containerd_about,
     containerd_calls,
     containerd_changes,
     containerd_dialect,
-    containerd_exec,
+    containerd_doing,
     containerd_images,
     containerd_usage,
     engine_dial,
@@ -39,7 +39,6 @@ from runtimes import (
     roll,
 )
 from runtimes.adapter import does
-from runtimes.jobs import Working
 
 AT_ONCE = 8
 NAMING_PATIENCE = 2.0
@@ -55,7 +54,7 @@ class _Listed(msgspec.Struct):
     runtimes: collections.Counter[str]
 
 
-class Containerd(Working):
+class Containerd(containerd_doing.Doing):
     """One daemon. `engine_id` is the uuid it keeps beside its data."""
 
     nearest: ClassVar[Mapping[str, str]] = {
@@ -134,7 +133,7 @@ class Containerd(Working):
             )
 
         spaces = await self._calls.namespaces(seconds)
-        return parts.Namespaces(rows=tuple(await _few_at_once(*(one(space) for space in spaces))))
+        return parts.Namespaces(rows=tuple(await containerd_calls.few_at_once(*(one(space) for space in spaces))))
 
     @does(actions.DescribeEngine)
     async def describe_engine(self, action: actions.DescribeEngine, seconds: float) -> Engine:
@@ -155,14 +154,14 @@ class Containerd(Working):
             verbs=tuple(sorted(self.verbs)),
             version=self.version,
             api="v1",
-            system=containerd_dialect.system(plugins),
-            storage=containerd_dialect.snapshotter(plugins),
+            system=containerd_about.system(plugins),
+            storage=containerd_about.snapshotter(plugins),
             cgroup=procfs.cgroup_version(),
             runtime=listed.runtimes.most_common(1)[0][0] if listed.runtimes else "io.containerd.runc.v2",
             containers=len(listed.rows),
             running=running,
             owned=tuple(sorted(listed.owned.items())),
-            notes=containerd_dialect.notes(plugins, server.deprecations),
+            notes=containerd_about.notes(plugins, server.deprecations),
         )
 
     @does(actions.ShowInfo)
@@ -196,7 +195,7 @@ class Containerd(Working):
             )
         except errors.NotFound as error:
             raise containerd_changes.gone(action.target) from error
-        data = containerd_dialect.document(space, held, task)
+        data = containerd_about.document(space, held, task)
         redact.hide_environment(data)
         return Document(ref=action.target, data=data)
 
@@ -217,7 +216,7 @@ class Containerd(Working):
             return thing, self._row(space, held, task)
 
         async with asyncio.timeout(deadline):
-            return dict(await _few_at_once(*(one(thing) for thing in ids)))
+            return dict(await containerd_calls.few_at_once(*(one(thing) for thing in ids)))
 
     @does(usage.ReadUsage)
     async def read_usage(self, action: usage.ReadUsage, seconds: float) -> usage.Usages:
@@ -258,84 +257,6 @@ class Containerd(Working):
             held = await self._calls.container(space, name, NAMING_PATIENCE)
             self._dialect.learn(space, name, held.labels)
 
-    # ── changing ─────────────────────────────────────────────────────────────────────────────────────────────────
-
-    @does(actions.Start)
-    async def start(self, action: actions.Start, seconds: float) -> Outcome:
-        return await (await self._change(action.target, seconds)).start()
-
-    @does(actions.Stop)
-    async def stop(self, action: actions.Stop, seconds: float) -> Outcome:
-        return await (await self._change(action.target, seconds)).stop(action.timeout)
-
-    @does(actions.Restart)
-    async def restart(self, action: actions.Restart, seconds: float) -> Outcome:
-        # It has none of its own: the host's owner allows both steps, or it is not begun.
-        for step in (actions.Stop, actions.Start):
-            if not self._allows(step.verb):
-                raise errors.Disallowed(step.verb, str(self.ref))
-        return await (await self._change(action.target, seconds)).restart(action.timeout)
-
-    @does(actions.Kill)
-    async def kill(self, action: actions.Kill, seconds: float) -> Outcome:
-        return await (await self._change(action.target, seconds)).kill(action.signal)
-
-    @does(actions.Pause)
-    async def pause(self, action: actions.Pause, seconds: float) -> Outcome:
-        return await (await self._change(action.target, seconds)).pause()
-
-    @does(actions.Unpause)
-    async def unpause(self, action: actions.Unpause, seconds: float) -> Outcome:
-        return await (await self._change(action.target, seconds)).unpause()
-
-    @does(actions.Remove)
-    async def remove(self, action: actions.Remove, seconds: float) -> Outcome:
-        done = await (await self._change(action.target, seconds)).remove(force=action.force)
-        self._dialect.forget(action.target.id)
-        return done
-
-    @does(actions.Exec)
-    async def execute(self, action: actions.Exec, seconds: float) -> Executed:
-        await self._meet(seconds)
-        return await containerd_exec.run(self._calls, action, seconds)
-
-    async def _change(self, target: Ref, seconds: float) -> containerd_changes.Change:
-        ends = time.monotonic() + seconds
-        await self._meet(seconds)
-        return containerd_changes.Change(self._calls, target, max(0.05, ends - time.monotonic()))
-
-    # ── images ───────────────────────────────────────────────────────────────────────────────────────────────────
-
-    @does(images.ListImages)
-    async def list_images(self, action: images.ListImages, seconds: float) -> images.Images:
-        await self._meet(seconds)
-        spaces = [space.name for space in await self._calls.namespaces(seconds) if space.name not in self._left_out]
-        found = await _few_at_once(*(self._images.rows(space, seconds) for space in spaces))
-        return images.Images(rows=tuple(row for rows in found for row in rows))
-
-    @does(images.InspectImage)
-    async def inspect_image(self, action: images.InspectImage, seconds: float) -> Document:
-        await self._meet(seconds)
-        data = await self._images.document(action.target, seconds)
-        redact.hide_environment(data)
-        return Document(ref=action.target, data=data)
-
-    @does(images.TagImage)
-    async def tag_image(self, action: images.TagImage, seconds: float) -> Outcome:
-        await self._meet(seconds)
-        return await self._images.tag(action.target, action.tag, seconds)
-
-    @does(images.RemoveImage)
-    async def remove_image(self, action: images.RemoveImage, seconds: float) -> Outcome:
-        await self._meet(seconds)
-        return await self._images.remove(action.target, force=action.force, seconds=seconds)
-
-    @does(images.PullImage)
-    async def pull_image(self, action: images.PullImage, seconds: float) -> Started:
-        await self._meet(10.0)
-        pull = await self._images.prepare_pull(action.image, 10.0)
-        return self.jobs.begin(action.verb, lambda job: pull(job, float(action.timeout)))
-
     # ── within ───────────────────────────────────────────────────────────────────────────────────────────────────
 
     async def _list(self, seconds: float) -> _Listed:
@@ -360,7 +281,7 @@ class Containerd(Working):
                     if task is not None:
                         found.processes[row.ref.id] = task.pid
 
-        await _few_at_once(*(one(space.name) for space in await self._calls.namespaces(seconds)))
+        await containerd_calls.few_at_once(*(one(space.name) for space in await self._calls.namespaces(seconds)))
         return found
 
     def _row(self, space: str, held: containerd_calls.Container, task: containerd_calls.Process | None) -> Container:
@@ -397,13 +318,3 @@ class Containerd(Working):
         if not theirs:
             theirs = procfs.pid_namespace(str(engine_dial.listener(self._line.endpoint.path))) or 0
         return ours is not None and ours == theirs
-
-
-async def _few_at_once(*asked: Any) -> list[Any]:
-    gate = asyncio.Semaphore(AT_ONCE)
-
-    async def one(asking: Any) -> Any:
-        async with gate:
-            return await asking
-
-    return await asyncio.gather(*(one(asking) for asking in asked))

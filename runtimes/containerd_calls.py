@@ -5,7 +5,9 @@ Every call but the daemon's own names its namespace, which travels beside it. `s
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Mapping, Sequence
+from typing import TypeVar
 
 from google.protobuf import any_pb2, empty_pb2, field_mask_pb2
 
@@ -25,6 +27,8 @@ from runtimes.proto import (
     containerd_version_pb2,
 )
 
+R = TypeVar("R")
+AT_ONCE = 8
 CONTAINERS = "/containerd.services.containers.v1.Containers/"
 CONTENT = "/containerd.services.content.v1.Content/"
 DAEMON = "/containerd.services.introspection.v1.Introspection/"
@@ -227,3 +231,13 @@ class Calls:
 
 def within(space: str) -> grpc_line.Metadata:
     return (("containerd-namespace", space),) if space else ()
+
+
+async def few_at_once(*asked: Awaitable[R]) -> list[R]:
+    gate = asyncio.Semaphore(AT_ONCE)
+
+    async def one(asking: Awaitable[R]) -> R:
+        async with gate:
+            return await asking
+
+    return await asyncio.gather(*(one(asking) for asking in asked))

@@ -8,12 +8,11 @@ and fills in both.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import msgspec
-from google.protobuf.json_format import MessageToDict
 from google.protobuf.message import DecodeError, Message
 
 from core.model.events import Event, EventKind, Origin
@@ -22,7 +21,6 @@ from core.model.things import Container, Port
 from runtimes import status
 from runtimes.proto import (
     containerd_containers_pb2,
-    containerd_daemon_pb2,
     containerd_events_pb2,
     containerd_task_types_pb2,
     containerd_types_pb2,
@@ -33,7 +31,6 @@ NAMESPACE_LABEL = "containerd.namespace"
 """Ours: the namespace as a label, so that grants and filters can name it."""
 NAME_LABELS = ("nerdctl/name", "io.kubernetes.container.name")
 PORTS_LABEL = "nerdctl/ports"
-SNAPSHOTTERS = "io.containerd.snapshotter.v1"
 RESTARTS_LABEL = "containerd.io/restart.count"
 SANDBOX = ("io.cri-containerd.kind", "sandbox")
 # Whose containers live in a namespace of this name.
@@ -356,47 +353,3 @@ def _ports(label: str) -> tuple[Port, ...]:
 
 def _whole(text: str) -> int:
     return int(text) if text.isascii() and text.isdecimal() else 0
-
-
-# ── the daemon ───────────────────────────────────────────────────────────────────────────────────────────────────────
-
-
-def system(plugins: Iterable[containerd_daemon_pb2.Plugin]) -> str:
-    for plugin in plugins:
-        for platform in plugin.platforms:
-            return f"{platform.os}/{platform.architecture}"
-    return ""
-
-
-def snapshotter(plugins: Iterable[containerd_daemon_pb2.Plugin]) -> str:
-    """What keeps file systems: overlayfs unless it is not to be had, as its clients choose."""
-    ready = [plugin.id for plugin in plugins if plugin.type == SNAPSHOTTERS and not plugin.init_err.message]
-    return "overlayfs" if "overlayfs" in ready else next(iter(ready), "")
-
-
-def notes(
-    plugins: Iterable[containerd_daemon_pb2.Plugin], deprecations: Iterable[containerd_daemon_pb2.DeprecationWarning]
-) -> tuple[str, ...]:
-    """Parts that did not come up, but for ways to keep file systems that this host lacks, and what it warns of."""
-    failed = [
-        f"Its part {plugin.id} is off: {plugin.init_err.message[:160]}."
-        for plugin in plugins
-        if plugin.init_err.message and plugin.type != SNAPSHOTTERS and "skip" not in plugin.init_err.message
-    ]
-    return (*failed, *(f"It warns: {warning.message[:200]}" for warning in deprecations))
-
-
-def document(
-    space: str, held: containerd_containers_pb2.Container, task: containerd_task_types_pb2.Process | None
-) -> dict[str, Any]:
-    """All that is told of one container, in containerd's own words."""
-    shown = containerd_containers_pb2.Container.FromString(held.SerializeToString())
-    # Anys of types nobody here knows cannot be shown; the specification is, as what it is.
-    shown.ClearField("spec")
-    shown.runtime.ClearField("options")
-    data = MessageToDict(shown)
-    try:
-        spec = msgspec.json.decode(held.spec.value) if held.spec.value else None
-    except msgspec.DecodeError:
-        spec = None
-    return {"namespace": space, **data, "task": MessageToDict(task) if task is not None else None, "spec": spec}

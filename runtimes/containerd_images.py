@@ -22,7 +22,7 @@ from core.model.images import Image
 from core.model.refs import EngineRef, Kind, Ref
 from core.model.replies import Status
 from core.model.things import Outcome
-from runtimes import containerd_calls, containerd_dialect, docker_dialect, references
+from runtimes import containerd_about, containerd_calls, containerd_dialect, docker_dialect, references
 from runtimes.containerd_calls import Calls
 from runtimes.containerd_changes import NOT_NOW, Steps
 from runtimes.jobs import Job
@@ -171,7 +171,7 @@ class Images:
         plugins = await self._calls.plugins(seconds)
         if not fetches(plugins):
             raise errors.Unsupported("image.pull", str(self._engine), NO_TRANSFER)
-        place = containerd_dialect.snapshotter(plugins)
+        place = containerd_about.snapshotter(plugins)
         return lambda job, timeout: self._pull(name, place, job, timeout)
 
     # ── within ───────────────────────────────────────────────────────────────────────────────────────────────────

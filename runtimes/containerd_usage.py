@@ -21,7 +21,8 @@ UNLIMITED = 1 << 60  # the kernel's word for no limit is near the largest number
 class Meter:
     def __init__(self, calls: Calls) -> None:
         self._calls = calls
-        self._reader = cgroups.Reader()
+        # Ids are no names of cgroups here; the processes were told a moment ago, by a daemon that counts as we do.
+        self._reader = cgroups.Reader(named=False)
         self._shares = cgroups.Shares()
 
     def close(self) -> None:

@@ -181,7 +181,7 @@ class Cri(ImageVerbs):
         await self._meet(10.0, again=True)
         stream = None
         if self.engine_name == cri_asking.CRIO:
-            stream = cri_events.Stream(self._line, f"{self.ref}: events")
+            stream, self._fills = cri_events.Stream(self._line, f"{self.ref}: events"), None
         try:
             async for batch in cri_events.told(self._look, stream, since_ns, self._learned):
                 yield batch

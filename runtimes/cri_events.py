@@ -26,7 +26,7 @@ from runtimes.proto import cri_pb2 as cri
 PERIOD = 1.0  # seconds between two looks
 PATIENCE = 10.0  # seconds for one look
 QUEUED = 4096
-PROBE = 0.3  # seconds within which CRI-O ends a stream it does not mean to fill
+ENDS_AT_ONCE = 0.3  # seconds within which CRI-O ends a stream it does not mean to fill
 
 
 class Stream:
@@ -36,7 +36,7 @@ class Stream:
         self._line = line
         self.told: deque[cri.ContainerEventResponse] = deque()
         self.news = asyncio.Event()
-        self.ended = self.overflowed = False
+        self.ended = self.overflowed = self.filled = False
         self.error: errors.QuarterdeckError | None = None
         self._task = asyncio.get_running_loop().create_task(self._read(), name=name)
 
@@ -48,6 +48,7 @@ class Stream:
                 if len(self.told) >= QUEUED:
                     self.overflowed = True
                     return
+                self.filled = True
                 self.told.append(message)
                 self.news.set()
         except errors.Unsupported:
@@ -73,6 +74,11 @@ class Stream:
                 raise self.error
         return told
 
+    @property
+    def off(self) -> bool:
+        """Whether CRI-O does not mean to fill it. One that ends has it end in peace too, which the next look shows."""
+        return self.ended and not self.filled
+
     async def aclose(self) -> None:
         self._task.cancel()
         await asyncio.gather(self._task, return_exceptions=True)
@@ -82,14 +88,14 @@ async def broadcasts(line: grpc_line.Line) -> bool:
     """Whether CRI-O fills its stream of events. Raises EngineErrors."""
     stream = Stream(line, "cri: probe events")
     try:
-        async with asyncio.timeout(PROBE):
+        async with asyncio.timeout(ENDS_AT_ONCE):
             while not stream.ended:
                 await stream.wait()
     except TimeoutError:
         return True
     finally:
         await stream.aclose()
-    return False
+    return not stream.off
 
 
 async def told(
@@ -113,6 +119,8 @@ async def told(
                 batch += found
             if batch:
                 yield batch
+        if not stream.off:
+            return
         fills(False)
     while True:
         await asyncio.sleep(max(0.1, PERIOD - (time.time_ns() - view.at_ns) / 1e9))

@@ -97,9 +97,10 @@ class Eye:
                     told = status if isinstance(status, cri.ContainerStatus) else None
                     line = unsure[thing]
                     known[thing] = cri_dialect.known(line, told, of_pod.get(line.pod_sandbox_id))
-        if known.keys() != self._names.keys():
+        if unsure or known.keys() != self._names.keys():
             self._names = cri_dialect.called(known.values())
-        self._known = {thing: one for thing, one in known.items() if _settled(one)}
+        # A container may be listed before its pod is: what the pod says of it is then not known yet.
+        self._known = {thing: one for thing, one in known.items() if _settled(one) and (one.pod in of_pod)}
         return View(engine, at_ns, known, of_pod, self._names)
 
     async def _statuses(

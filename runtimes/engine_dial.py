@@ -153,6 +153,8 @@ def explain(endpoint: Endpoint, error: OSError) -> errors.Unreachable:
 
 def _explain_unix(path: str, error: OSError) -> errors.Unreachable:
     start = next((cure for word, cure in _STARTED_BY.items() if word in path), "systemctl start docker")
+    if path.startswith("/run/user/"):
+        start = f"{start.replace('systemctl', 'systemctl --user')}, as that user"
     if isinstance(error, FileNotFoundError | NotADirectoryError):
         return errors.Unreachable(
             f"There is no engine socket at {path}.",

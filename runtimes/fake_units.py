@@ -96,6 +96,8 @@ class Units(FakeEngine):
             enabled="generated",
             file=f"{FOLDER}/{name.removesuffix('.service')}.container",
             container=self._runs[name].name,
+            members=() if row is None else (row.ref.id,),
+            labels=() if row is None else (row.labels,),
             why=f"exit code {row.exit_code}" if failed and row is not None else "",
         )
 

@@ -211,8 +211,8 @@ def _by_id(row: Image) -> Image:
 
 
 def _begins(row: Any, id_prefix: str) -> bool:
-    known: str = row.ref.id
-    return known.removeprefix("sha256:").startswith(id_prefix.removeprefix("sha256:"))
+    known: str = row.ref.bare
+    return known.startswith(id_prefix.removeprefix("sha256:"))
 
 
 def _containers_named(word: str, name: str, pool: Sequence[Container]) -> Sequence[Container]:

@@ -32,6 +32,7 @@ PATIENCE = 10.0  # seconds for a stream to be opened
 EARLIER = (
     1_000_000_000  # ns asked for before `since`: inclusive in some versions, exclusive in others, in floating point
 )
+AGAIN = 0.5  # seconds before a quiet stream that ended is opened anew
 LAST = 65_536  # bytes at the end of the file among which its last line is looked for
 # Rare events: a stream that says nothing while the service lives.
 QUIET = urllib.parse.quote('{"type":["system"]}')
@@ -147,9 +148,13 @@ class Telling(podman_asking.Asking, abc.ABC):
 
     async def _until_it_ends(self) -> None:
         """Waits as long as the service lives. Raises what broke it off."""
-        async with self._stream("GET", f"/events?filters={QUIET}", PATIENCE) as chunks:
-            async for _ in chunks:
-                pass
+        while True:
+            async with self._stream("GET", f"/events?filters={QUIET}", PATIENCE) as chunks:
+                async for _ in chunks:
+                    pass
+            # The API's own reader may give up when the file is replaced or removed; the service lives on.
+            await asyncio.sleep(AGAIN)
+            await self._ask("GET", "/_ping", PATIENCE)
 
 
 def _since(at_ns: int) -> str:

@@ -30,8 +30,7 @@ class Roll:
                     address,
                     f"{address} is the engine that {other} is already: {named}. It is left out, since every event would"
                     " count twice.",
-                    "Keep one of the two. If these are two hosts, one is a copy of the other: stop docker there, remove"
-                    " /var/lib/docker/engine-id and /etc/docker/key.json, and start it.",
+                    _apart(ref.kind),
                 )
             if named == ref:
                 self._refuse(
@@ -48,3 +47,12 @@ class Roll:
             self._told.add(address)
             log.error(message, action="enter", hint=hint)
         raise errors.Duplicate(message, hint=hint)
+
+
+def _apart(kind: str) -> str:
+    if kind != "docker":
+        return "Keep one of the two."
+    return (
+        "Keep one of the two. If these are two hosts, one is a copy of the other: stop docker there, remove"
+        " /var/lib/docker/engine-id and /etc/docker/key.json, and start it."
+    )

@@ -61,9 +61,20 @@ class Ref(msgspec.Struct, frozen=True, gc=False):
     id: str
     name: str
 
+    @property
+    def bare(self) -> str:
+        """The id as people copy it: without the namespace before it (containerd) and without the kind of its digest."""
+        inside = self.id.rpartition("/")[2] if self.kind in (Kind.CONTAINER, Kind.IMAGE) else self.id
+        return inside.removeprefix("sha256:")
+
+    @property
+    def short(self) -> str:
+        """The first twelve characters of the bare id; a name that serves as one is left whole."""
+        return self.bare if self.bare == self.name else self.bare[:12]
+
     def __str__(self) -> str:
         where = f"{self.name}@{self.engine}"
-        return where if self.id == self.name else f"{where}#{self.id.removeprefix('sha256:')[:12]}"
+        return where if self.id == self.name else f"{where}#{self.short}"
 
     def names(self) -> tuple[str, ...]:
         """What a pattern over names is held against: an image goes by every spelling of its name."""

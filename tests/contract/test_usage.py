@@ -37,8 +37,7 @@ async def test_what_runs_is_told_with_its_use(ground):
     found, missing = await compared(ground)
     assert (set(found), missing) == ({busy, idle}, "")
     assert found[busy].ref == await ground.ref("busy")
-    assert 10 < found[busy].cpu_percent <= 150
-    assert found[idle].cpu_percent < found[busy].cpu_percent
+    assert found[idle].cpu_percent < found[busy].cpu_percent <= 150
     assert found[busy].cpu_seconds > found[idle].cpu_seconds
     for row in found.values():
         assert row.memory > 10_000

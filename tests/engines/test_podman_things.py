@@ -1,8 +1,6 @@
 """Podman's programs, health checks, use, images, pods, networks and volumes, as root and as an ordinary user."""
 
 import asyncio
-import contextlib
-import subprocess
 from pathlib import Path
 
 import pytest
@@ -14,7 +12,7 @@ from core.model.jobs import ReadJob, StopJob
 from core.model.refs import Kind, Ref
 from core.model.replies import Status
 from tests.engines.podman_desk import Desk
-from tests.support import IMAGE, free_tcp_port, need, wait_for
+from tests.support import IMAGE, free_tcp_port
 
 
 @pytest.fixture(params=["podmand", "rootless_podmand"])
@@ -49,7 +47,7 @@ async def test_a_program_gives_both_its_streams_and_its_code(desk):
     done = await desk.do(actions.Exec, target=it, command=("/nope",))
     assert done.exit_code == 127
     assert "no such file" in done.stderr
-    with pytest.raises(errors.TimedOut, match="may still run") as caught:
+    with pytest.raises(errors.TimedOut, match="runs on there") as caught:
         await desk.do(actions.Exec, target=it, command=("/bin/sleep", "60"), timeout=1)
     assert caught.value.sent
     await asyncio.to_thread(desk.daemon.stop, "it")
@@ -81,11 +79,10 @@ async def test_use_is_told_or_why_it_cannot_be(desk):
         assert (first.rows, "cgroup v1" in first.missing) == ((), True)
         return
     (row,) = first.rows
-    assert (row.ref.name, row.cpu_percent, row.memory_limit, first.missing) == ("busy", None, None, "")
-    assert row.memory > 0 and row.processes >= 1 and row.cpu_seconds > 0
-    await asyncio.sleep(0.5)
-    (row,) = (await desk.do(usage.ReadUsage, only=(row.ref.id,))).rows
-    assert 5 < row.cpu_percent < 250
+    assert (row.ref.name, row.memory_limit, first.missing) == ("busy", None, "")
+    assert row.memory > 0 and row.processes >= 1 and 0 < row.cpu_percent < 250
+    (again,) = (await desk.do(usage.ReadUsage, only=(row.ref.id,))).rows
+    assert again.cpu_seconds > row.cpu_seconds > 0
     assert (await desk.do(usage.ReadUsage, only=("none",))).rows == ()
 
 
@@ -107,33 +104,8 @@ async def test_memory_that_ran_out_is_told_by_the_inspection_as_far_as_podman_kn
 # ── images ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-@pytest.fixture(scope="module")
-def a_registry(tmp_path_factory):
-    need("docker-registry", "docker-registry")
-    root, port = tmp_path_factory.mktemp("registry"), free_tcp_port()
-    (root / "c.yml").write_text(
-        f"version: 0.1\nstorage: {{filesystem: {{rootdirectory: {root}/data}}}}\nhttp: {{addr: 127.0.0.1:{port}}}\n"
-    )
-    with (root / "log").open("wb") as log:
-        process = subprocess.Popen(["docker-registry", "serve", root / "c.yml"], stdout=log, stderr=log)
-
-    def answers():
-        import urllib.request
-
-        with contextlib.suppress(OSError), urllib.request.urlopen(f"http://127.0.0.1:{port}/v2/", timeout=2) as answer:
-            return answer.status == 200
-        return False
-
-    try:
-        wait_for("the registry to answer", answers)
-        yield f"127.0.0.1:{port}"
-    finally:
-        process.kill()
-        process.wait(10)
-
-
-async def test_images_are_tagged_pushed_pulled_and_removed(desk, a_registry):
-    name = f"{a_registry}/u{desk.daemon.uid}/thing:1"
+async def test_images_are_tagged_pushed_pulled_and_removed(desk, registry):
+    name = f"{registry.host}/u{desk.daemon.uid}/thing:1"
     (busybox,) = [row for row in (await desk.do(images.ListImages)).rows if IMAGE in row.tags]
     assert busybox.size > 500_000 and busybox.created_at > 1.7e9 and busybox.ref.kind is Kind.IMAGE
     await desk.do(images.TagImage, target=busybox.ref, tag=name)
@@ -162,8 +134,8 @@ async def test_images_are_tagged_pushed_pulled_and_removed(desk, a_registry):
     await desk.do(images.RemoveImage, target=pushed)
 
 
-async def test_a_pull_that_fails_says_why_and_what_would_help(desk, a_registry):
-    outcome, _ = await desk.job(images.PullImage, image=f"{a_registry}/none")
+async def test_a_pull_that_fails_says_why_and_what_would_help(desk, registry):
+    outcome, _ = await desk.job(images.PullImage, image=f"{registry.host}/none")
     assert outcome.status == Status.FAILED
     assert "podman login" in outcome.detail
     outcome, _ = await desk.job(images.PullImage, image=f"127.0.0.1:{free_tcp_port()}/none")

@@ -15,6 +15,7 @@ from core.model.pods import ListPods, Pod, Pods
 from core.model.refs import EngineRef, Kind, Ref
 from core.model.replies import Ending, Lines, Reply, Status, Table
 from core.model.things import Outcome
+from core.model.units import Unit, Units
 from tests.unit.commands.conftest import HOST7, HOST8, NOW
 
 DAY = 86_400.0
@@ -225,3 +226,22 @@ async def test_what_is_not_known_of_a_node_is_looked_for_among_nodes(world):
     assert reply.ending is Ending.UNKNOWN
     assert [button.line for button in reply.buttons] == ["nodes worker-1@docker/host7"]
     assert "look with: nodes worker-1@docker/host7" in terminal.render(reply)
+
+
+async def test_labels_are_those_of_any_one_part(world):
+    def unit(name: str, *labels: dict[str, str]) -> Unit:
+        return Unit(ref=ref(Kind.UNIT, name, name), active="active", sub="running", labels=labels)
+
+    told = Units(
+        rows=(
+            unit("both.service", {"a": "1", "b": "2"}),
+            unit("each.service", {"a": "1"}, {"b": "2"}),
+            unit("none.service"),
+        )
+    )
+    for line, names in (
+        ("units --label a=1 --label b=2", ["both.service"]),
+        ("units --label a=1", ["both.service", "each.service"]),
+        ("units", ["both.service", "each.service", "none.service"]),
+    ):
+        assert [row["UNIT"] for row in rows(await world.say(line, answers(told)))] == names

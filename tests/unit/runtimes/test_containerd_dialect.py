@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from core.model.events import EventKind
 from core.model.refs import EngineRef, Kind
 from core.model.things import STATES, Port
+from runtimes import containerd_about
 from runtimes import containerd_dialect as dialects
 from runtimes.proto import (
     containerd_containers_pb2,
@@ -267,7 +268,7 @@ def test_hostile_labels_and_specifications_are_only_text(labels: dict[str, str],
     row = dialects.Dialect(ENGINE).container("default", made, None, NOW)
     assert row.ref.id == "default/web"
     assert row.ref.name
-    dialects.document("default", made, None)
+    containerd_about.document("default", made, None)
 
 
 def test_what_is_remembered_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -284,19 +285,22 @@ def test_what_is_remembered_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_daemon_tells_its_parts() -> None:
     plugin = containerd_daemon_pb2.Plugin
     failure = containerd_daemon_pb2.Failure
-    native = plugin(type=dialects.SNAPSHOTTERS, id="native")
+    native = plugin(type=containerd_about.SNAPSHOTTERS, id="native")
     native.platforms.add(os="linux", architecture="amd64")
-    aufs = plugin(type=dialects.SNAPSHOTTERS, id="aufs", init_err=failure(message="no such file system"))
+    aufs = plugin(type=containerd_about.SNAPSHOTTERS, id="aufs", init_err=failure(message="no such file system"))
     cri = plugin(type="io.containerd.grpc.v1", id="cri", init_err=failure(message="bad config"))
     warned = containerd_daemon_pb2.DeprecationWarning(message="old things go")
-    assert dialects.system([aufs, native]) == "linux/amd64"
-    assert dialects.snapshotter([aufs, native]) == "native"
-    assert dialects.snapshotter([native, plugin(type=dialects.SNAPSHOTTERS, id="overlayfs")]) == "overlayfs"
-    assert dialects.notes([aufs, native, cri], [warned]) == (
+    assert containerd_about.system([aufs, native]) == "linux/amd64"
+    assert containerd_about.snapshotter([aufs, native]) == "native"
+    assert (
+        containerd_about.snapshotter([native, plugin(type=containerd_about.SNAPSHOTTERS, id="overlayfs")])
+        == "overlayfs"
+    )
+    assert containerd_about.notes([aufs, native, cri], [warned]) == (
         "Its part cri is off: bad config.",
         "It warns: old things go",
     )
-    assert (dialects.system([]), dialects.snapshotter([])) == ("", "")
+    assert (containerd_about.system([]), containerd_about.snapshotter([])) == ("", "")
 
 
 @pytest.mark.parametrize(

@@ -157,3 +157,24 @@ def test_what_is_no_service_is_told_with_its_cure():
     with pytest.raises(errors.Unreachable, match="The Swarm has no leader"):
         serves("nothing", missing=silent)
     assert serves("db", missing=silent) == ["shop/db"]
+
+
+def test_a_container_in_a_pod_is_meant_by_its_path_its_pod_and_its_namespace():
+    def kept(name):
+        namespace, pod, _ = name.split("/")
+        labels = {"io.kubernetes.pod.namespace": namespace, "io.kubernetes.pod.name": pod}
+        return row(name, **labels, **{"com.docker.compose.project": "another"})
+
+    rows = [kept(name) for name in ("shop/web-0/app", "shop/web-0/side", "shop/db-0/app", "test/web-0/app")]
+    assert means("shop/web-0/app", rows) == ["shop/web-0/app"]
+    assert means("shop/web-0", rows) == ["shop/web-0/app", "shop/web-0/side"]
+    assert means("shop", rows) == means("shop/", rows) == ["shop/web-0/app", "shop/web-0/side", "shop/db-0/app"]
+    assert means("db-0", rows) == ["shop/db-0/app"]
+    assert means("shop/web-0/s", rows) == ["shop/web-0/side"]
+    assert means("*/app", rows) == ["shop/web-0/app", "shop/db-0/app", "test/web-0/app"]
+    assert means("shop/*", rows) == ["shop/web-0/app", "shop/web-0/side", "shop/db-0/app"]
+    assert means("*/web-0/*", rows) == ["shop/web-0/app", "shop/web-0/side", "test/web-0/app"]
+    with pytest.raises(errors.Ambiguous, match="shop/web-0, test/web-0"):
+        means("web-0", rows)
+    with pytest.raises(errors.NotFound):
+        means("another", rows)

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[3]
-PROTOS = sorted(path.relative_to(ROOT) for path in (ROOT / "runtimes/proto").glob("*.proto"))
+FOLDERS = ("runtimes/proto", "tests/proto")
+PROTOS = sorted(path.relative_to(ROOT) for folder in FOLDERS for path in (ROOT / folder).glob("*.proto"))
 
 
 def test_generating_anew_yields_what_is_committed(tmp_path):
@@ -20,8 +21,10 @@ def test_generating_anew_yields_what_is_committed(tmp_path):
         cwd=ROOT, capture_output=True, text=True,
     )  # fmt: skip
     assert (made.returncode, made.stderr) == (0, "")
-    fresh = {path.name: path.read_text() for path in (tmp_path / "runtimes/proto").iterdir()}
-    committed = {path.name: path.read_text() for path in (ROOT / "runtimes/proto").glob("*_pb2.py*")}
+    fresh, committed = (
+        {f"{folder}/{path.name}": path.read_text() for folder in FOLDERS for path in (root / folder).glob("*_pb2.py*")}
+        for root in (tmp_path, ROOT)
+    )
     stale = [name for name in sorted({*fresh, *committed}) if fresh.get(name) != committed.get(name)]
     assert not stale, "run `make protos`"
 
@@ -38,6 +41,6 @@ def test_a_proto_tells_its_package_as_the_engine_names_it(proto):
     """A method is called by its package's name, and an Any is known by it."""
     from google.protobuf import descriptor_pool
 
-    importlib.import_module(f"runtimes.proto.{proto.stem}_pb2")
+    importlib.import_module(".".join(proto.with_suffix("").parts) + "_pb2")
     package = descriptor_pool.Default().FindFileByName(str(proto)).package
     assert package.startswith(("containerd.", "io.containerd.", "runtime."))

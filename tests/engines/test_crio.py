@@ -1,0 +1,239 @@
+"""Where CRI-O is not as containerd: shown on what stands in for it, with its stream of events on and off."""
+
+import asyncio
+import threading
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from core import errors
+from core.model import actions, images, usage
+from core.model.events import EventKind
+from core.model.replies import Status
+from core.ports import Call
+from runtimes import cri_events, registry
+from runtimes.proto import cri_pb2 as cri
+from tests.engines.watching import Eye
+
+
+async def do(runtime, action, seconds=30.0):
+    deadline = datetime.now(UTC) + timedelta(seconds=seconds)
+    return await runtime.run(action, Call(id="t", who="t", deadline=deadline, invocation="t"))
+
+
+async def rows(runtime):
+    return {row.ref.name: row for row in (await do(runtime, actions.ListContainers(engine=runtime.ref))).rows}
+
+
+@pytest.fixture
+async def engine(crio):
+    runtime = registry.open_engine(registry.Door(kind="cri", url=crio.url))
+    yield runtime
+    await runtime.aclose()
+
+
+async def life(eye, crio):
+    """One container's, as it is watched: what is told of it in the end."""
+    name = f"default/it{len(crio.made)}/it{len(crio.made)}"
+    await asyncio.to_thread(crio.run, name.rpartition("/")[2], "sleep 0.2; exit 5")
+    await eye.until(lambda: EventKind.DIED in eye.kinds(name))
+    await asyncio.to_thread(crio.clear)
+    await eye.until(lambda: EventKind.REMOVED in eye.kinds(name))
+    kinds = [EventKind.CREATED, EventKind.STARTED, EventKind.DIED, EventKind.REMOVED]
+    assert [kind for kind in eye.kinds(name) if kind in kinds] == kinds
+    (died,) = [event for event in eye.seen if event.kind is EventKind.DIED and event.subject.name == name]
+    assert died.attrs["exit_code"] == "5"
+
+
+async def test_events_come_by_its_stream_where_it_is_on(crio, monkeypatch):
+    monkeypatch.setattr(cri_events, "PERIOD", 3600.0)  # nothing is looked for
+    async with Eye("cri", crio.url) as eye:
+        await life(eye, crio)
+        told = await do(eye.runtime, actions.DescribeEngine(engine=eye.runtime.ref))
+        assert (told.events, told.version, told.runtime) == ("broadcast", "cri-o 1.31.0", "crun")
+
+
+async def test_where_its_stream_is_off_it_is_looked_at_and_not_asked_again(quiet_crio, monkeypatch):
+    monkeypatch.setattr(cri_events, "PERIOD", 0.05)
+    async with Eye("cri", quiet_crio.url) as eye:
+        await life(eye, quiet_crio)
+        told = await do(eye.runtime, actions.DescribeEngine(engine=eye.runtime.ref))
+        assert told.events == "polled"
+        assert quiet_crio.asked.count("GetContainerEvents") == 1
+
+
+async def test_an_engine_nobody_watches_tells_how_its_events_would_come(crio, quiet_crio):
+    for daemon, way in ((crio, "broadcast"), (quiet_crio, "polled")):
+        runtime = registry.open_engine(registry.Door(kind="cri", url=daemon.url))
+        assert (await do(runtime, actions.DescribeEngine(engine=runtime.ref))).events == way
+        await runtime.aclose()
+
+
+async def test_containerd_is_never_listened_to(quiet_crio, monkeypatch):
+    """1.7 would deal its events out among its listeners, and the kubelet would miss ours."""
+    monkeypatch.setattr(cri_events, "PERIOD", 0.05)
+    quiet_crio.name = "containerd"
+    async with Eye("cri", quiet_crio.url) as eye:
+        await life(eye, quiet_crio)
+        await do(eye.runtime, actions.DescribeEngine(engine=eye.runtime.ref))
+    assert "GetContainerEvents" not in quiet_crio.asked
+
+
+async def test_one_who_does_not_take_events_holds_nobody_up_and_loses_the_stream(own_crio, monkeypatch):
+    monkeypatch.setattr(cri_events, "QUEUED", 50)
+    runtime = registry.open_engine(registry.Door(kind="cri", url=own_crio.url))
+    stream = runtime.events(None)
+    assert await anext(stream) == ()
+    heard = []
+    listener = threading.Thread(target=_listen, args=(own_crio, heard, 500), daemon=True)
+    listener.start()
+    thing = await asyncio.to_thread(own_crio.run, "it")
+    async with asyncio.timeout(10):
+        while len(own_crio._listeners) < 2:
+            await asyncio.sleep(0.01)
+    await asyncio.to_thread(own_crio.rush, thing, 500)
+    await asyncio.to_thread(listener.join, 20)
+    assert len(heard) == 500
+    with pytest.raises(errors.Garbled, match="faster than they could be read"):
+        async for _ in stream:
+            pass
+    await runtime.aclose()
+
+
+def _listen(crio, heard, count):
+    import grpc
+
+    with grpc.insecure_channel(f"unix:{crio.socket}", options=(("grpc.default_authority", "localhost"),)) as channel:
+        call = channel.unary_stream(
+            "/runtime.v1.RuntimeService/GetContainerEvents",
+            request_serializer=lambda message: message.SerializeToString(),
+            response_deserializer=cri.ContainerEventResponse.FromString,
+        )(cri.GetEventsRequest(), timeout=30)
+        for told in call:
+            if told.container_event_type == 1:
+                heard.append(told)
+            if len(heard) == count:
+                call.cancel()
+                return
+
+
+async def test_words_nobody_knows_yet_pass(own_crio):
+    async with Eye("cri", own_crio.url) as eye:
+        own_crio.odd_event = 17
+        thing = await asyncio.to_thread(own_crio.run, "it", "exit 0")
+        await eye.until(lambda: any(event.action == "event_17" for event in eye.seen))
+        # What the event says of containers is heard all the same.
+        await eye.until(lambda: any(e.kind is EventKind.DIED and e.subject.id == thing for e in eye.seen))
+        assert next(event.kind for event in eye.seen if event.action == "event_17") is EventKind.OTHER
+        own_crio.odd_event = 0
+        await asyncio.to_thread(own_crio.run, "strange")
+        own_crio.unknown_state("strange", 7)
+        found = await rows(eye.runtime)
+        assert found["default/strange/strange"].state == "dead"
+        own_crio.unknown_state("strange", 1)
+
+
+async def test_five_hundred_containers_are_looked_at_in_two_calls(own_crio, record_property):
+    own_crio.many(500)
+    runtime = registry.open_engine(registry.Door(kind="cri", url=own_crio.url))
+    assert len(await rows(runtime)) == 500
+    own_crio.asked.clear()
+    loop = asyncio.get_running_loop()
+    began = loop.time()
+    found = await rows(runtime)
+    record_property("a look at 500 containers of CRI, ms", round((loop.time() - began) * 1000, 1))
+    assert len(found) == 500
+    assert sorted(own_crio.asked) == ["ListContainers", "ListPodSandbox"]
+    own_crio.asked.clear()
+    await do(runtime, usage.ReadUsage(engine=runtime.ref, only=("none",)))
+    assert own_crio.asked.count("ContainerStatus") == 0
+    await runtime.aclose()
+
+
+async def test_one_container_that_cannot_be_told_of_does_not_hide_the_others(crio, engine):
+    thing = await asyncio.to_thread(crio.run, "odd")
+    await asyncio.to_thread(crio.run, "fine")
+    crio.broken.add(thing)
+    try:
+        found = await rows(engine)
+        assert found["default/odd/odd"].state == "running" and found["default/odd/odd"].started_at is None
+        assert found["default/fine/fine"].started_at is not None
+        target = found["default/odd/odd"].ref
+        with pytest.raises(errors.Rejected, match="unexpected end of JSON"):
+            await do(engine, actions.InspectContainer(engine=engine.ref, target=target))
+    finally:
+        crio.broken.clear()
+    assert (await rows(engine))["default/odd/odd"].started_at is not None
+
+
+async def test_a_code_it_has_not_read_yet_is_asked_for_again(crio, engine):
+    thing = await asyncio.to_thread(crio.run, "it", "exit 3")
+    await asyncio.to_thread(crio.wait, "it")
+    crio.untold_exit.add(thing)
+    assert (await rows(engine))["default/it/it"].exit_code == -1
+    crio.untold_exit.clear()
+    assert (await rows(engine))["default/it/it"].exit_code == 3
+
+
+async def test_memory_that_ran_out_is_heard(crio):
+    async with Eye("cri", crio.url) as eye:
+        await asyncio.to_thread(crio.run, "it")
+        await asyncio.to_thread(crio.out_of_memory, "it")
+        await eye.until(lambda: EventKind.DIED in eye.kinds("default/it/it"))
+        assert EventKind.OOM in eye.kinds("default/it/it")
+        await eye.until(lambda: (row := eye.row("default/it/it")) is not None and row.oom_killed)
+        assert eye.row("default/it/it").exit_code == 137
+
+
+async def test_a_network_that_is_not_ready_is_a_note_and_no_fault(own_crio):
+    own_crio.not_ready = "Network plugin returns error: no CNI configuration file in /etc/cni/net.d/"
+    runtime = registry.open_engine(registry.Door(kind="cri", url=own_crio.url))
+    told = await do(runtime, actions.DescribeEngine(engine=runtime.ref))
+    assert told.fault == ""
+    (note,) = told.notes
+    assert "NetworkReady is false" in note and "no CNI configuration" in note
+    info = (await do(runtime, actions.ShowInfo(engine=runtime.ref))).data
+    assert (info["cgroup_driver"], info["info"]["config"]["sandboxImage"]) == ("systemd", "pause")
+    await runtime.aclose()
+
+
+async def test_one_tag_is_taken_away_alone_and_the_outcome_tells_what_stays(own_crio):
+    runtime = registry.open_engine(registry.Door(kind="cri", url=own_crio.url))
+    own_crio.tag("localhost/busybox:1", "localhost/other:2")
+    told = await do(runtime, images.ListImages(engine=runtime.ref))
+    (row,) = told.rows
+    outcome = await do(runtime, images.RemoveImage(engine=runtime.ref, target=row.ref))
+    assert (outcome.status, outcome.detail) == (Status.DONE, "is still there as localhost/other:2")
+    (row,) = (await do(runtime, images.ListImages(engine=runtime.ref))).rows
+    assert row.tags == ("localhost/other:2",)
+    await runtime.aclose()
+
+
+async def test_what_runs_on_in_a_hang_is_not_waited_for(own_crio):
+    runtime = registry.open_engine(registry.Door(kind="cri", url=own_crio.url))
+    await asyncio.to_thread(own_crio.run, "it")
+    target = (await rows(runtime))["default/it/it"].ref
+    own_crio.hang.set()
+    loop = asyncio.get_running_loop()
+    began = loop.time()
+    with pytest.raises(errors.TimedOut):
+        await do(runtime, actions.Stop(engine=runtime.ref, target=target), 0.5)
+    told = await do(runtime, actions.DescribeEngine(engine=runtime.ref), 0.5)
+    assert told.fault
+    assert loop.time() - began < 5
+    own_crio.hang.clear()
+    await runtime.aclose()
+
+
+async def test_an_engine_that_goes_and_comes_back_is_heard_again(own_crio):
+    await asyncio.to_thread(own_crio.run, "it", "while [ ! -e /go ]; do sleep 0.02; done; exit 6")
+    async with Eye("cri", own_crio.url) as eye:
+        await asyncio.to_thread(own_crio.kill)
+        await eye.until(lambda: not eye.mirror.live)
+        (own_crio._boxes[own_crio.id("it")].root / "go").touch()
+        await asyncio.to_thread(own_crio._boxes[own_crio.id("it")].ended.wait, 10)
+        await asyncio.to_thread(own_crio.start)
+        await eye.until(lambda: EventKind.DIED in eye.kinds("default/it/it"))
+        assert eye.kinds("default/it/it").count(EventKind.DIED) == 1
+        assert eye.row("default/it/it").exit_code == 6
+        assert (await do(eye.runtime, actions.DescribeEngine(engine=eye.runtime.ref))).events == "broadcast"

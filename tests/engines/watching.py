@@ -1,0 +1,57 @@
+"""An engine being watched, with its mirror and all that was seen of it."""
+
+from __future__ import annotations
+
+import asyncio
+
+from collectors import pipeline, watch
+from core import metrics
+from runtimes import registry
+from runtimes.mirror import Mirror
+
+
+class Cursors:
+    """A store's place-keeping in a dict."""
+
+    def __init__(self):
+        self.kept = {}
+
+    async def cursor(self, engine, /):
+        return self.kept.get(engine)
+
+    async def put_cursor(self, engine, at_ns, /):
+        self.kept[engine] = at_ns
+
+
+class Eye:
+    def __init__(self, kind, url, cursors=None):
+        self.runtime = registry.open_engine(registry.Door(kind=kind, url=url))
+        self.mirror = Mirror(self.runtime)
+        self.counts = metrics.Metrics()
+        self.seen = []
+        line = pipeline.Pipeline(self.mirror, self.counts)
+        take = line.take
+        line.take = lambda events: (self.seen.extend(events), take(events))[1]
+        self.watch = watch.Watch(self.runtime, self.mirror, line, cursors or Cursors(), self.counts)
+        self.task = None
+
+    async def __aenter__(self):
+        self.task = asyncio.create_task(self.watch.run())
+        await self.until(lambda: self.mirror.live)
+        return self
+
+    async def __aexit__(self, *error):
+        self.task.cancel()
+        await asyncio.gather(self.task, return_exceptions=True)
+        await self.runtime.aclose()
+
+    async def until(self, true, seconds=30.0):
+        async with asyncio.timeout(seconds):
+            while not true():
+                await asyncio.sleep(0.01)
+
+    def row(self, name):
+        return next((row for row in self.mirror.containers.values() if row.ref.name == name), None)
+
+    def kinds(self, name):
+        return [event.kind for event in self.seen if event.subject.name == name]
