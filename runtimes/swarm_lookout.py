@@ -1,5 +1,5 @@
-"""One Swarm kept in view: its tasks, services and nodes are looked at every two seconds, seldomer where that takes long,
-and compared; beside them a manager's own stream tells of what is made, changed and removed.
+"""One Swarm kept in view: its tasks, services and nodes are looked at every two seconds, seldomer where that takes
+long, and compared; beside them a manager's own stream tells of what is made, changed and removed.
 
 Events come out of both in one stream that ends when no door answers for a while, or when the Swarm is nobody's here any
 more. What was seen last outlives a stream, so that nothing is missed in between. A look whose bytes are those of the
