@@ -70,6 +70,11 @@ class Known:
     replicas: Mapping[str, _Replicas] = field(default_factory=dict)
     nodes: Mapping[str, _NodeSeen] = field(default_factory=dict)
 
+    @property
+    def calm(self) -> bool:
+        """Whether nothing waits: the same picture again would tell nothing, however late."""
+        return not any(seen.pending for kept in (self.replicas, self.nodes) for seen in kept.values())
+
 
 def baseline(picture: Picture) -> Known:
     """As it is now, nothing of it new."""

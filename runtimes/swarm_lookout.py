@@ -1,5 +1,5 @@
-"""One Swarm kept in view: its tasks, services and nodes are looked at every two seconds and compared, beside them a
-manager's own stream tells of what is made, changed and removed.
+"""One Swarm kept in view: its tasks, services and nodes are looked at every two seconds, seldomer where that takes
+long, and compared; beside them a manager's own stream tells of what is made, changed and removed.
 
 Events come out of both in one stream that ends when no door answers for a while, or when the Swarm is nobody's here any
 more. What was seen last outlives a stream, so that nothing is missed in between. A look whose bytes are those of the
@@ -27,6 +27,8 @@ from runtimes.swarm_doors import ALWAYS, Doors
 log = structlog.get_logger(__name__)
 LOOK_EVERY = 2.0  # seconds; sooner when a manager tells that something changed, but not sooner than
 SOONEST = 0.5
+# A large Swarm takes its time to tell of its tasks: we look no more than a twentieth of the time, if not too seldom.
+SHARE, SELDOM = 20, 15.0
 LOOK_WITHIN = 8.0
 SILENT_FOR = 25.0  # seconds without a look after which the stream ends: a Swarm that chooses a leader takes about ten
 LISTEN_AGAIN = 1.0
@@ -41,7 +43,7 @@ class Lookout:
     def __init__(self, doors: Doors, engine: Callable[[], EngineRef], there: Callable[[], bool]) -> None:
         self._doors, self._engine, self._there = doors, engine, there
         self._bodies: tuple[bytes, ...] = ()
-        self._picture = swarm_diff.Picture()
+        self._picture = self._compared = swarm_diff.Picture()
         self._known: swarm_diff.Known | None = None
         self._history: deque[Event] = deque(maxlen=HISTORY)
         self._told: deque[Event] = deque(maxlen=HISTORY)  # by the managers' stream, not handed on yet
@@ -68,23 +70,25 @@ class Lookout:
         listening = asyncio.get_running_loop().create_task(self._listen(since_ns), name=f"listen {self._engine()}")
         try:
             yield ()
-            looked = time.monotonic()
+            looked, pause = _now(), LOOK_EVERY
             while self._there():
                 if found:
                     self._history.extend(found)
                     yield found
                 with contextlib.suppress(TimeoutError):
-                    async with asyncio.timeout(LOOK_EVERY):
+                    async with asyncio.timeout(pause):
                         await self._news.wait()
                 self._news.clear()
                 found = self._take_told()
-                if time.monotonic() - looked < SOONEST:
+                began = _now()
+                if began - looked < pause * SOONEST / LOOK_EVERY:
                     continue
                 try:
                     found = [*found, *await self._compare(None)]
-                    looked = time.monotonic()
+                    looked = _now()
+                    pause = min(SELDOM, max(LOOK_EVERY, SHARE * (looked - began)))
                 except errors.EngineError:
-                    if time.monotonic() - looked > SILENT_FOR or not self._there():
+                    if _now() - looked > SILENT_FOR or not self._there():
                         raise
         finally:
             listening.cancel()
@@ -114,7 +118,10 @@ class Lookout:
         if self._known is None:
             self._known = swarm_diff.baseline(picture)
             return swarm_diff.replays(self._engine(), picture, since_ns) if since_ns else []
-        self._known, found = swarm_diff.step(self._engine(), self._known, picture, time.monotonic())
+        if picture is self._compared and self._known.calm:
+            return []
+        self._known, found = swarm_diff.step(self._engine(), self._known, picture, _now())
+        self._compared = picture
         return found
 
     # ── what a manager tells by itself ───────────────────────────────────────────────────────────────────────────
@@ -161,3 +168,8 @@ class Lookout:
         taken = list(self._told)
         self._told.clear()
         return taken
+
+
+def _now() -> float:
+    """Seconds, of the loop: what waits here waits on its time."""
+    return asyncio.get_running_loop().time()

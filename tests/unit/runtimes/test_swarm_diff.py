@@ -100,7 +100,9 @@ def test_the_first_picture_is_where_we_begin_and_one_that_stays_tells_nothing():
         [task(1), task(2, "failed", desired="shutdown")],
         [node("down")],
     )
-    assert Watched(shown).during(shown, 120) == []
+    watched = Watched(shown)
+    assert watched.known.calm
+    assert watched.during(shown, 120) == []
 
 
 @pytest.mark.parametrize("state", ["failed", "rejected", "orphaned"])
@@ -142,6 +144,7 @@ def test_too_few_are_told_when_that_stands_and_that_they_are_enough_again():
     short = picture([service()], [task(1), task(2), task(3, "failed", desired="shutdown", when=9, code=1)], NODES)
     (failed,) = watched.then(short)
     assert failed.kind is EventKind.TASK_FAILED
+    assert not watched.known.calm
     assert watched.then(short) == [] and watched.then(short) == []
     (event,) = watched.then(short)
     assert (event.kind, event.action, event.at_ns) == (EventKind.REPLICAS, "short", ns(9))
