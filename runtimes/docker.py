@@ -52,6 +52,9 @@ class Docker(Telling, Logging, Executing, Imaging, Parts, Using, docker_serving.
         "container.healthcheck": "Docker runs health checks by itself; inspect shows their last results.",
         "pod.list": "Docker has no pods; services shows which containers belong together.",
         "namespace.list": "Docker has no namespaces of its own.",
+        "node.list": "Where it manages a Swarm, that Swarm is an engine of its own and has nodes; see engines.",
+        "task.list": "Where it manages a Swarm, that Swarm is an engine of its own and has tasks; see engines.",
+        "unit.list": "Units run Podman's containers; Docker starts its own again by their restart policy.",
     }
 
     def __init__(

@@ -58,10 +58,14 @@ class Telling(Asking, abc.ABC):
     async def describe_engine(self, action: actions.DescribeEngine, seconds: float) -> Engine:
         told = Engine(ref=self.ref, address=str(self._endpoint()), verbs=tuple(sorted(self.verbs)))
         try:
-            body, version = await self._both(seconds)
+            # Two questions share the time; one that hangs must not take the other's.
+            async with asyncio.timeout(seconds):
+                body, version = await self._both(seconds)
             info, whole = docker_dialect.decode(Info, body), docker_dialect.document(body)
         except errors.EngineError as error:
             return msgspec.structs.replace(told, fault=error.say())
+        except TimeoutError:
+            return msgspec.structs.replace(told, fault=f"{self.ref} did not answer within {seconds:.0f} s.")
         return msgspec.structs.replace(
             told,
             ref=self.ref,

@@ -116,7 +116,7 @@ def test_all_of_them_are_watched_and_obey_in_one_process(deck, grounds):
     happened = {row["NAME"] for row in rows(deck, "events --since 10m --limit 500")}
     assert {f"web-{name}" for name in ("docker", "podman", "rootless")} <= happened
     deck.deck("ada", "stop web-containerd web-oci -t 1")
-    deck.last("ada", "web-oci stopped", seconds=30)
+    deck.last("ada", "2 stopped", seconds=30)
     wait_for(
         "the page to tell of it",
         lambda: (
@@ -159,6 +159,6 @@ def test_dead_and_hanging_ones_cost_their_own_deadlines_and_are_rows_and_metrics
         said = " ".join(block["text"] for block in found["blocks"][1:])
         assert said.count("is missing here") == len(engines) - 1, said
         states = {row["ENGINE"]: row["STATE"] for row in rows(deck, "engines")}
-        assert len(states) == len(engines)
+        assert len(states) == len(engines), sorted(states)
         assert sum(state.startswith("down") for state in states.values()) == len(engines) - 1, states
         assert get(deck.port, "/readyz")[0] == 200
