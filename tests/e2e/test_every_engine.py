@@ -9,10 +9,11 @@ import pytest
 
 from tests.e2e.helpers import get
 from tests.support import wait_for
+from tests.swarm import Cluster
 
 pytestmark = [pytest.mark.engine, pytest.mark.timeout(300)]
 
-KINDS = ("docker", "podman", "containerd", "cri", "oci")
+KINDS = ("docker", "swarm", "podman", "containerd", "cri", "oci")
 
 
 @contextlib.contextmanager
@@ -36,10 +37,11 @@ def hanging(path):
 
 
 @pytest.fixture
-def grounds(dockerd, podmand, rootless_podmand, containerdd, crid, ocid):
-    """By the name its container goes by: each engine with one container."""
+def grounds(own_dockerd, podmand, rootless_podmand, containerdd, crid, ocid):
+    """By the name its container goes by: each engine with one container, and a Swarm of the Docker daemon."""
+    Cluster(own_dockerd).serve("api")
     found = {
-        "docker": dockerd,
+        "docker": own_dockerd,
         "podman": podmand,
         "rootless": rootless_podmand,
         "containerd": containerdd,
@@ -77,7 +79,7 @@ def test_all_of_them_are_watched_and_obey_in_one_process(deck, grounds):
 
     def live():
         found = lines(deck.port, "mirror_live")
-        return len(found) == len(grounds) and all(found.values())
+        return len(found) == len(grounds) + 1 and all(found.values())
 
     wait_for("every mirror to be live", live, 40)
     assert all(lines(deck.port, "stream_up").values())
@@ -88,7 +90,7 @@ def test_all_of_them_are_watched_and_obey_in_one_process(deck, grounds):
         assert f"{kind}/" in shown
     assert "/1001" in shown
 
-    found = {row["NAME"]: row["ENGINE"] for row in rows(deck, "ps")}
+    found = {row["NAME"]: row["ENGINE"] for row in rows(deck, "ps") if not row["NAME"].startswith("api.1.")}
     cri = next(name for name in found if "web-cri" in name)
     # Each once, though what runs them below is watched too.
     assert set(found) == {f"web-{name}" for name in grounds if name != "cri"} | {cri}
@@ -108,6 +110,11 @@ def test_all_of_them_are_watched_and_obey_in_one_process(deck, grounds):
         assert grounds[name].started(f"web-{name}") != before
     assert "the kubelet" in deck.do(f"restart {cri}", code=2)
     assert "cannot do container.restart" in deck.do("restart web-oci", code=2)
+
+    assert [(row["SERVICE"], row["RUNNING"]) for row in rows(deck, "services api")] == [("api", "1/1")]
+    assert [row["STATUS"] for row in rows(deck, "nodes")] == ["ready"]
+    deck.deck("ada", "scale api=2")
+    deck.last("ada", "from 1 to 2", seconds=40)
 
     holders = {row["ENGINE"].partition("/")[0] for row in rows(deck, "images busybox")}
     assert holders == {"docker", "podman", "containerd", "cri"}
@@ -130,9 +137,10 @@ def test_all_of_them_are_watched_and_obey_in_one_process(deck, grounds):
     )
     exported = lines(deck.port, "container_info")
     for kind in ("docker", "podman", "podman/1001", "containerd", "cri", "oci"):
-        assert sum(f'engine="{kind}"' in labels for labels in exported) == 1, (kind, exported)
+        held = [labels for labels in exported if f'engine="{kind}"' in labels and 'name="api.' not in labels]
+        assert len(held) == 1, (kind, exported)
     counted = lines(deck.port, "events_total")
-    for kind in ("docker", "podman", "podman/1001", "containerd", "oci"):
+    for kind in ("docker", "podman", "podman/1001", "containerd", "oci", "swarm"):
         assert any(f'engine="{kind}"' in labels for labels in counted), (kind, counted)
 
 
