@@ -49,6 +49,11 @@ class Kept:
         """Raises the error of an engine that could not say which containers the thing holds."""
         if ref.kind in HOLDERS and ref.engine in self._silent:
             raise self._silent[ref.engine]
+        if ref.kind in (Kind.NODE, Kind.SERVICE) and ref.engine.kind == "swarm":
+            # Its containers are told of by the engines of its nodes, whichever those are.
+            for engine, error in self._silent.items():
+                if engine.kind == "docker":
+                    raise error
 
     def _protects(self, row: Any, ref: Ref) -> bool:
         return (

@@ -79,7 +79,7 @@ OWNER = Grant(id="console-owner", who="the owner of the state directory", can=("
 def judge(stand: Stand, ref: Ref, facts: Facts | None, now: datetime) -> Decision:
     """The verdict on one target."""
     # What was protected once is taken to be so still, however old the news.
-    if stand.verb in PROTECTED_VERBS and (ref.id in stand.policy.self_ids or (facts is not None and facts.protected)):
+    if stand.verb in PROTECTED_VERBS and (ref.bare in stand.policy.self_ids or (facts is not None and facts.protected)):
         return Decision(
             verdict=Verdict.DENY,
             rule="self-protection",
@@ -117,7 +117,7 @@ def ours(policy: Policy, rows: Iterable[Container]) -> frozenset[str]:
     if not (policy.self_ids or policy.self_name):
         return frozenset()
     rows = tuple(rows)
-    selves = [row for row in rows if _is_self(policy, row.ref.id)]
+    selves = [row for row in rows if _is_self(policy, row.own_id or row.ref.bare)]
     found = {row.ref.id for row in selves}
     for me in selves if policy.store_host else ():
         beside = [row for row in rows if row.ref.engine == me.ref.engine and row is not me]

@@ -58,6 +58,6 @@ def from_mounts(text: str) -> set[str]:
 
 def _read(path: Path) -> str:
     try:
-        return path.read_text()
+        return path.read_text(errors="surrogateescape")
     except OSError:
         return ""

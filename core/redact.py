@@ -9,6 +9,8 @@ Redacting twice changes nothing.
 from __future__ import annotations
 
 import copy
+import json
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
@@ -148,11 +150,30 @@ def _walk(value: Any) -> None:
                 value[key] = _hide(inner)
             elif word in ("createcommand", "cmd", "command", "args", "entrypoint") and isinstance(inner, list):
                 value[key] = _hide_flags(inner)
+            elif isinstance(inner, str):
+                value[key] = _hide_json(inner)
             else:
                 _walk(inner)
     elif isinstance(value, list):
-        for inner in value:
-            _walk(inner)
+        for number, inner in enumerate(value):
+            if isinstance(inner, str):
+                value[number] = _hide_json(inner)
+            else:
+                _walk(inner)
+
+
+def _hide_json(text: str) -> str:
+    """JSON within JSON, as annotations hold it (`kubectl.kubernetes.io/last-applied-configuration`)."""
+    if not text.lstrip().startswith(("{", "[")):
+        return text
+    try:
+        inside = json.loads(text)
+    except (ValueError, RecursionError):
+        return text
+    before = json.dumps(inside)
+    _walk(inside)
+    after = json.dumps(inside)
+    return text if after == before else after
 
 
 def _hide(env: Any) -> Any:
@@ -176,18 +197,28 @@ def _hidden(entry: str) -> str:
     return f"{name}={MASK}" if equals and value else entry
 
 
+# `-e`, and `-dite`: short flags without values may stand before it.
+_ENV_FLAG = re.compile(r"-[a-zA-Z]*e")
+_ENV_GLUED = re.compile(r"-(?!-)[a-zA-Z]*?e(?=\w+=)")
+
+
+def tells_environment(command: Sequence[str]) -> bool:
+    """Whether a command line holds values of environment variables."""
+    return _hide_flags(command) != [redact(word) for word in command]
+
+
 def _hide_flags(command: Sequence[Any]) -> list[Any]:
     hidden: list[Any] = []
     before = ""
     for word in command:
         if not isinstance(word, str):
             hidden.append(word)
-        elif before in ("-e", "--env"):
+        elif before == "--env" or _ENV_FLAG.fullmatch(before):
             hidden.append(_hidden(word))
         elif word.startswith("--env="):
             hidden.append("--env=" + _hidden(word.removeprefix("--env=")))
-        elif word.startswith("-e") and "=" in word:
-            hidden.append("-e" + _hidden(word.removeprefix("-e")))
+        elif glued := _ENV_GLUED.match(word):
+            hidden.append(glued[0] + _hidden(word[glued.end() :]))
         else:
             # `--password` and its value may be two words of the list.
             flag = redact(f"{before} {word}")

@@ -120,7 +120,7 @@ class Map:
     def mounts(self) -> Sequence[Mount]:
         if not self._mounts:
             try:
-                text = Path(f"{self._root}/proc/self/mountinfo").read_text()
+                text = Path(f"{self._root}/proc/self/mountinfo").read_text(errors="surrogateescape")
             except OSError:
                 text = ""
             self._mounts = tuple(filter(None, map(_mount, text.splitlines())))
@@ -130,7 +130,7 @@ class Map:
         """The cgroups of a process by controller ("" for version 2), cut where the container's own ends; empty where
         it is no process of this container."""
         try:
-            lines = Path(f"{self._root}/proc/{pid}/cgroup").read_text().splitlines()
+            lines = Path(f"{self._root}/proc/{pid}/cgroup").read_text(errors="surrogateescape").splitlines()
         except OSError:
             return {}
         found = {}
@@ -166,7 +166,7 @@ class Map:
     def _spoken(self, folder: str) -> Sequence[str]:
         """The controllers of version 2 that keep an account there. That of the processor's time is always kept."""
         try:
-            return ("cpu", *Path(folder, "cgroup.controllers").read_text().split())
+            return ("cpu", *Path(folder, "cgroup.controllers").read_text(errors="surrogateescape").split())
         except OSError:
             return ()
 

@@ -316,5 +316,5 @@ class Containerd(containerd_doing.Doing):
         then the kernel says who listens at its socket."""
         ours = procfs.pid_namespace()
         if not theirs:
-            theirs = procfs.pid_namespace(str(engine_dial.listener(self._line.endpoint.path))) or 0
+            theirs = procfs.pid_namespace(str(engine_dial.listener(self._line.endpoint.path)[0])) or 0
         return ours is not None and ours == theirs

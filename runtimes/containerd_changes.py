@@ -116,7 +116,15 @@ class Change:
         await self._held()
         self._refuse_others("started")
         stopped = await self.stop(timeout)
-        await self.start()
+        try:
+            await self.start()
+        except (errors.Unreachable, errors.TimedOut):
+            raise
+        except errors.QuarterdeckError as error:
+            if stopped.status != Status.DONE:
+                raise
+            told = f"was stopped and could not be started again: {error.say()}"
+            return Outcome(status=Status.FAILED, detail=told, took=self.steps.done().took)
         return self.steps.done(stopped.detail if stopped.status == Status.DONE else "")
 
     async def kill(self, signal: str) -> Outcome:

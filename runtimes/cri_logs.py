@@ -11,6 +11,7 @@ blocking calls: these are run in a thread.
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import re
 import stat
@@ -198,8 +199,9 @@ def _files(path: str, name: str) -> list[BinaryIO]:
 
 
 def _opened(path: str) -> BinaryIO:
-    # Without waiting: where a pipe lies instead nobody may ever write.
-    file = os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb")
+    # Without waiting: where a pipe lies instead nobody may ever write. No link is followed: whoever may write to the
+    # folder, as a pod with the host's /var/log may, could point it at any file of the machine.
+    file = os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOFOLLOW), "rb")
     if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
         file.close()
         raise OSError(f"{path} is no file")
@@ -211,6 +213,11 @@ def _unreadable(path: str, name: str, error: OSError) -> errors.QuarterdeckError
         return errors.Unreachable(
             f"The log of {name} is {path}, which this process may not read.",
             hint="Run Quarterdeck as root, or let its user read the folder.",
+        )
+    if error.errno == errno.ELOOP:
+        return errors.Unreachable(
+            f"The log of {name}, {path}, is a link to somewhere else, which is not followed.",
+            hint="An engine writes plain files there: find out who put the link.",
         )
     if isinstance(error, FileNotFoundError) and Path(path).parent.exists():
         return errors.Unreachable(

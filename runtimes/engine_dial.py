@@ -125,14 +125,16 @@ async def dial(path: str) -> socket.socket:
         raise
 
 
-def listener(path: str) -> int:
-    """The process that listens at a unix socket, as the kernel tells it; 0 where it is not known here."""
+def listener(path: str) -> tuple[int, int | None]:
+    """The process that listens at a unix socket and its user, as the kernel tells them; 0 and None where they are not
+    known here."""
     try:
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK) as dialled:
             dialled.connect(path)
-            return struct.unpack("3i", dialled.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))[0]  # type: ignore[no-any-return]
+            pid, uid, _ = struct.unpack("3i", dialled.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))
+            return pid, uid
     except OSError:
-        return 0
+        return 0, None
 
 
 def explain(endpoint: Endpoint, error: OSError) -> errors.Unreachable:

@@ -212,7 +212,7 @@ class Oci(oci_changing.Changing):
             ended=self._ended.get(seen.id),
             oom=bool(seen.ooms),
         )
-        return status.aged(row, time.time())
+        return status.aged(msgspec.structs.replace(row, own_id=seen.name), time.time())
 
     # ── the ways to look ─────────────────────────────────────────────────────────────────────────────────────────
 

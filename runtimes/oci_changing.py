@@ -72,6 +72,19 @@ class Changing(Working, abc.ABC):
             polite = "15"
         if not await self._signal(seen, polite, ends):
             return Outcome(status=Status.NOOP, detail="was not running")
+        try:
+            detail = await self._seen_off(action, seen, ends, seconds)
+        except (errors.Unreachable, errors.TimedOut) as error:
+            error.sent = True  # the polite signal has left, whatever became of the rest
+            raise
+        except errors.Rejected as error:
+            raise errors.TimedOut(
+                f"{action.target.name} was told to end, and then: {error.say()}", sent=True
+            ) from error
+        return Outcome(status=Status.DONE, detail=detail, took=time.monotonic() - began)
+
+    async def _seen_off(self, action: actions.Stop, seen: Seen, ends: float, seconds: float) -> str:
+        """After the polite signal: until it has ended. How it came to, where there is something to say."""
         if seen.state == "paused":
             await self._change(seen, "resume", ends)
         detail = ""
@@ -84,7 +97,7 @@ class Changing(Working, abc.ABC):
                 detail = "was killed, as it did not end by itself"
             if not await self._ends(seen, min(AFTER_KILL, ends - time.monotonic())):
                 raise errors.TimedOut(f"{action.target.name} was killed and is still there.", sent=True)
-        return Outcome(status=Status.DONE, detail=detail, took=time.monotonic() - began)
+        return detail
 
     @does(actions.Kill)
     async def kill(self, action: actions.Kill, seconds: float) -> Outcome:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import pwd
 import re
 import socket
@@ -167,6 +168,7 @@ class Asking(Working):
             return self._info
 
     def _know(self, info: podman_words.Info) -> None:
+        self._refuse_pretender(info)
         ref = EngineRef(host=info.host.hostname or self._ref.host, kind="podman", name=self._ref.name)
         machine = info.host.hostname
         if machine in NAMELESS:
@@ -181,6 +183,20 @@ class Asking(Working):
             tells = major.isdigit() and int(major) >= TELLS_HEALTH
             self._dialect = podman_dialect.Dialect(ref, tells_health=tells)
         self._info, self._id, self.version = info, identity, info.version.number
+
+    def _refuse_pretender(self, info: podman_words.Info) -> None:
+        """Whoever listens at a socket of this machine says whose engine it is, and an ordinary user may say what they
+        like: what the kernel knows of them must agree. Root and our own user are believed: they may forward another
+        machine's."""
+        endpoint = self._http.endpoint
+        owner = engine_dial.listener(endpoint.path)[1] if endpoint.scheme == "unix" else None
+        claimed = info.uid if info.rootless else 0
+        if owner not in (None, 0, os.geteuid(), claimed):
+            raise errors.Garbled(
+                f"{endpoint} is served by the user {owner}, and says it is the engine of user {claimed}: it is not"
+                " believed.",
+                hint="Ask that user what listens there.",
+            )
 
     def user(self) -> str:
         """Whose engine it is where it is rootless, as `alice (1001)`."""
@@ -199,9 +215,11 @@ class Asking(Working):
     def _refuse(self, status: int, body: bytes, about: str, kind: str) -> None:
         try:
             told = msgspec.json.decode(body, type=podman_words.Complaint)
-            text = told.message or told.cause
-        except msgspec.DecodeError:
-            text = body[:256].decode("utf-8", "replace")
+            # Of a pod that was changed in part each container's reason is told, and no message.
+            text = told.message or told.cause or "; ".join(podman_words.complaints(msgspec.json.decode(body)))
+        except (msgspec.DecodeError, UnicodeDecodeError, AttributeError):
+            text = ""
+        text = text or body[:256].decode("utf-8", "replace")
         if status == 404:
             said = f"{about} is gone: {self.ref} has no such {kind}." if about else text.strip()
             raise errors.NotFound(said or f"{self.ref} has no such thing.")

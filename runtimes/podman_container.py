@@ -6,9 +6,9 @@ text up to 4.x and has lost where its words end.
 
 from __future__ import annotations
 
-import itertools
-
 import msgspec
+
+from core import redact
 
 INIT = ("/run/podman-init", "/dev/init", "/catatonit")
 DEFAULT_STOP_TIMEOUT = 10
@@ -157,9 +157,7 @@ class Container(msgspec.Struct, rename="pascal"):
 
     def tells_environment(self) -> bool:
         """Whether the command line that made it holds values of environment variables."""
-        words = self.config.create_command or ()
-        named = any(word in ("-e", "--env") and "=" in value for word, value in itertools.pairwise(words))
-        return named or any(word.startswith("--env=") or (word.startswith("-e") and "=" in word) for word in words)
+        return redact.tells_environment(self.config.create_command or ())
 
 
 class ImageConfig(msgspec.Struct, rename="pascal"):

@@ -17,7 +17,7 @@ from core.model import parts, pods
 from core.model.refs import Kind, Ref
 from core.model.replies import Status
 from core.model.things import Document, Outcome
-from runtimes import podman_asking, podman_dialect
+from runtimes import podman_asking, podman_dialect, podman_words
 from runtimes.adapter import does
 from runtimes.podman_asking import quoted
 
@@ -187,10 +187,8 @@ def refuse_inner(body: bytes) -> None:
         return
     try:
         told = msgspec.json.decode(body)
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, UnicodeDecodeError):
         return
     for one in told if isinstance(told, list) else [told]:
-        if isinstance(one, dict):
-            said = [one.get("Err"), *(one.get("Errs") or ()), *(one.get("Errors") or ())]
-            if found := [str(text) for text in said if text]:
-                raise errors.Rejected(500, "; ".join(found))
+        if isinstance(one, dict) and (found := podman_words.complaints(one)):
+            raise errors.Rejected(500, "; ".join(found))

@@ -5,6 +5,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import msgspec
 
 # ── events ───────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -204,6 +207,15 @@ class Info(msgspec.Struct):
 class Complaint(msgspec.Struct):
     cause: str = ""
     message: str = ""
+
+
+def complaints(told: Mapping[str, Any]) -> list[str]:
+    """What went wrong, where an answer tells it beside its result: `Err`, `Errs`, `Errors`."""
+    said = [told.get("Err")]
+    for key in ("Errs", "Errors"):
+        many = told.get(key)
+        said += many if isinstance(many, list) else [many]
+    return [str(text) for text in said if text]
 
 
 EVENTS = msgspec.json.Decoder(Event)

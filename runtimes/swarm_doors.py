@@ -112,7 +112,7 @@ class Doors:
             except errors.EngineError as error:
                 troubles.append(self._judged(error, door, reads))
                 continue
-            if self._doors[0] is not door and door in self._doors:
+            if door in self._doors and self._doors[0] is not door:  # it may be none of ours any more
                 self._doors.remove(door)
                 self._doors.insert(0, door)
             return answer

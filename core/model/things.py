@@ -71,6 +71,8 @@ class Container(msgspec.Struct, frozen=True, gc=False):
     exit_code: int | None = None
     restarts: int | None = None
     oom_killed: bool | None = None
+    own_id: str = ""
+    """What it is called by whatever runs it, where `ref.id` is not that: Quarterdeck knows itself by it."""
 
     @property
     def project(self) -> str | None:
