@@ -111,8 +111,10 @@ def _ended(said: Said, name: str, result: Result) -> Ended:
     match status:
         case Status.DONE:
             took = f" in {result.value.took:.1f} s" if result.value.took > 0 else ""
-            how = f" {detail}" if detail else ""
-            word, short = said.done, f"{said.done}{how}{took}"
+            # `from 2 to 4` goes on with the sentence; what is one of its own stands behind it.
+            goes_on = detail.startswith(("from ", "to ", "as "))
+            how, more = (f" {detail}", "") if goes_on else ("", f"; {detail}" if detail else "")
+            word, short = said.done, f"{said.done}{how}{took}{more}"
         case Status.NOOP:
             word, short = "unchanged", said.already or detail
         case Status.UNKNOWN:

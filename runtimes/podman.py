@@ -126,10 +126,16 @@ class Podman(
             containers=info.store.containers.number,
             running=info.store.containers.running,
             runtime=_runtime(info.host.runtime),
-            events=info.host.events,
+            events=await self._events_come(info, seconds),
             user=self.user(),
             notes=notes,
         )
+
+    async def _events_come(self, info: podman_words.Info, seconds: float) -> str:
+        """Podman's own word for its backend; `file by API` where that file cannot be read from here."""
+        if info.host.events == "file" and not (self.local and await self.event_file(seconds) is not None):
+            return "file by API"
+        return info.host.events
 
     async def _notes(self, info: podman_words.Info, seconds: float) -> tuple[str, ...]:
         notes = [] if info.limits else [UNLIMITED]
@@ -137,7 +143,7 @@ class Podman(
             notes.append(f"It {podman_events.NO_EVENTS} {podman_events.NO_EVENTS_CURE}")
         elif info.host.events == "file" and self.local and await self.event_file(seconds) is None:
             places = " or ".join(map(str, self.event_places()))
-            notes.append(f"Its event file is not to be read at {places}: events come by its API, up to 0.3 s late.")
+            notes.append(f"Its event file cannot be read at {places}: events come by its API, up to 0.3 s late.")
         return tuple(notes)
 
     @does(actions.ShowInfo)

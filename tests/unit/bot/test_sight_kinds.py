@@ -416,3 +416,38 @@ async def test_events_of_other_things_are_judged_on_them(yard):
     yard.one.tell(msgspec.structs.replace(yard.one.ring[-1], subject=row.ref, type="pod", kind=EventKind.OTHER))
     told = await yard.filtered(yard.seen_by(DEV_ONLY), actions.ListEvents(engine=yard.one.ref))
     assert {event.subject.name for event in told} == {"c-dev", "p-dev"}
+
+
+async def test_a_swarms_node_is_not_drained_while_an_engine_that_may_hold_its_containers_is_silent(yard):
+    class Mute(FakeRuntime):
+        @does(actions.ListContainers)
+        async def list_containers(self, action, seconds):
+            raise errors.TimedOut("docker/h2 did not answer within 10 s.", sent=True)
+
+    cluster = FakeRuntime("k1", kind="swarm", lacks=("container.*",))
+    cluster.add_node("m1")
+    for other, raises in ((Mute("h2", kind="docker"), True), (FakeRuntime("h2", kind="docker"), False)):
+        yard.fleet = Fleet([cluster, other])
+        view = yard.seen_by(ALL)
+        ref = await find(view, "m1", Kind.NODE)
+        action = clusters.DrainNode(engine=ref.engine, target=ref)
+        if raises:
+            with pytest.raises(errors.TimedOut):
+                view.decide(action, ref)
+        else:
+            assert view.decide(action, ref).verdict is Verdict.ALLOW
+
+
+@pytest.mark.parametrize("known_by", ["the end of its id", "its own id"])
+async def test_we_know_ourselves_where_an_engine_gives_other_ids(yard, known_by):
+    me = yard.container("c-dev")
+    row = yard.one.containers.pop(me.id)
+    bare = "a" * 64
+    renamed = msgspec.structs.replace(me, id=f"moby/{bare}" if known_by == "the end of its id" else "f" * 64)
+    own = "" if known_by == "the end of its id" else bare
+    yard.one.containers[renamed.id] = msgspec.structs.replace(row, ref=renamed, own_id=own)
+    for more in ({"self_ids": frozenset({bare})}, {"self_name": bare[:12]}):
+        view = yard.seen_by(ALL, **more)
+        ref = await find(view, "c-dev", Kind.CONTAINER)
+        stop = actions.Stop(engine=ref.engine, target=ref)
+        assert view.decide(stop, ref).rule == "self-protection"

@@ -197,12 +197,6 @@ async def test_nodes_come_managers_first_with_why_one_is_not_ready(world):
     assert "VERSION" not in shown[0]
 
 
-async def test_a_node_that_two_managers_tell_of_is_there_once(two_hosts):
-    far = Nodes(rows=(node("worker-1", "n1", HOST8), node("far", "n9", HOST8)))
-    shown = rows(await two_hosts.say("nodes", answers(NODES, far)))
-    assert sorted(row["NODE"] for row in shown) == ["boss", "far", "worker-1", "worker-2"]
-
-
 @pytest.mark.parametrize(("word", "action"), [("drain", DrainNode), ("activate", ActivateNode)])
 async def test_nodes_are_what_is_drained_and_activated(world, word, action):
     plan = await world.plan(f"{word} web --host host7")

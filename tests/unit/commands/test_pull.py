@@ -80,7 +80,7 @@ async def test_how_it_ended_is_said_with_its_cure(world):
         return terminal.render(reply).partition("\n")[0], reply.ending
 
     assert await said(Outcome(status=Status.DONE, detail=DIGEST, took=2.34)) == (
-        f"busybox:latest pulled {DIGEST} in 2.3 s.",
+        f"busybox:latest pulled in 2.3 s; {DIGEST}.",
         Ending.OK,
     )
     same = await said(Outcome(status=Status.NOOP, detail=f"is up to date: {DIGEST}"))

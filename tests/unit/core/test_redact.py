@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from core import secret_shapes
 from core.model.replies import Button, Fields, Lines, Reply, Table, Text
-from core.redact import MASK, hide_env, hide_environment, hide_within, redact, redact_reply
+from core.redact import MASK, hide_env, hide_environment, hide_within, redact, redact_reply, tells_environment
 
 JWT = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0NTY3ODkwIn0.dozjgNryP4J3jVmNHl0w5N_XgL0n3I9PlFUP0THsR8U"
 BODY = "MIIEpAIBAAKCAQEA0Z3VS5JJcds3xfn/ygWyF8PbnGy0AHB7MaU8q5lHBkVf1uQp"
@@ -288,3 +288,18 @@ def test_a_secret_that_was_asked_for_is_let_through_and_nothing_beside_it():
     assert shown.secret and not Reply(blocks=shown.blocks[1:]).secret
     assert shown.blocks[0].lines == (line,)
     assert "89abcdef" not in shown.blocks[1].text and "89abcdef" not in shown.blocks[2].lines[0]
+
+
+def test_values_of_the_environment_hide_in_json_within_json_and_in_glued_flags():
+    applied = {"spec": {"containers": [{"env": [{"name": "DB_PASSWORD", "value": "hunter2"}], "image": "web:1"}]}}
+    document = {
+        "annotations": {"kubectl.kubernetes.io/last-applied-configuration": json.dumps(applied), "note": "{not json"},
+        "CreateCommand": ["podman", "run", "-dite", "PGPASS=hunter2", "-deCOLOUR=hunter3", "--rm", "-it", "web"],
+        "list": [json.dumps(applied)],
+    }
+    shown = json.dumps(hide_environment(document))
+    assert "hunter" not in shown
+    for kept in ("DB_PASSWORD", "web:1", "{not json", "PGPASS", "COLOUR", "--rm"):
+        assert kept in shown
+    assert tells_environment(["podman", "run", "-de", "A=b", "web"])
+    assert not tells_environment(["podman", "run", "-d", "--name", "e=f", "web"])

@@ -268,3 +268,11 @@ def test_no_file_stays_open(log):
     follower.more()
     follower.close()
     assert len(list(Path("/proc/self/fd").iterdir())) == before
+
+
+def test_a_link_in_place_of_a_log_is_not_followed(log, tmp_path):
+    secret = tmp_path / "shadow"
+    secret.write_bytes(entry(1, "root:x"))
+    log.symlink_to(secret)
+    with pytest.raises(errors.Unreachable, match="link to somewhere else"):
+        cri_logs.page(str(log), "it", tail=10)
