@@ -56,12 +56,21 @@ def unanswered(results: Sequence[Result]) -> list[Text]:
     failed = [(result.action.engine, result.error) for result in results if result.error is not None]
     lacking = [error for _, error in failed if isinstance(error, errors.Unsupported)]
     if lacking and len(lacking) == len(results):
-        return [Text(text=error.say(), tone=Tone.WARN) for error in lacking]
+        return [Text(text=_lacking(lacking), tone=Tone.WARN)]
     return [
         Text(text=f"{engine} is missing here: {error.say()}", tone=Tone.WARN)
         for engine, error in failed
         if not isinstance(error, errors.Unsupported)
     ]
+
+
+def _lacking(lacking: Sequence[errors.Unsupported]) -> str:
+    """One sentence for them all, with what their adapters themselves say comes nearest."""
+    if len({error.say() for error in lacking}) == 1:
+        return lacking[0].say()
+    nearest = dict.fromkeys(error.hint for error in lacking if not error.hint.startswith("It "))
+    said = f"None of these engines can do {lacking[0].verb}: {', '.join(dict.fromkeys(error.engine for error in lacking))}."
+    return " ".join((said, *nearest))
 
 
 def failed_ending(results: Sequence[Result]) -> Ending:

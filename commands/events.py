@@ -36,6 +36,16 @@ async def plan(context: Context) -> Sequence[Action[Any]]:
     ]
 
 
+def _forgetful(results: Sequence[Result]) -> list[Text]:
+    """Engines that remember nothing, of which therefore nothing is told; named where others tell something."""
+    named = [str(result.action.engine) for result in results if isinstance(result.error, errors.Unsupported)]
+    if not named or len(named) == len(results):
+        return []
+    return [
+        Text(text=f"Left out, since it remembers no events: {', '.join(named)}. A bot that runs tells what it saw.")
+    ]
+
+
 async def _meant(context: Context, wanted: Query) -> Sequence[Ref]:
     """Containers of a project or service; none where the word means something that is gone by now."""
     try:
@@ -53,7 +63,7 @@ def render(context: Context, results: Sequence[Result]) -> Reply:
         key=lambda event: event.at_ns,
     )
     shown = events[-args["limit"] :]
-    notes = _show.unanswered(results)
+    notes = _show.unanswered(results) + _forgetful(results)
     if len(events) > len(shown):
         notes.insert(0, Text(text=f"{len(events) - len(shown):,} older left out; --limit {MOST} shows more."))
     where = _show.engine_columns(result.action.engine for result in results)
