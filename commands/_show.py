@@ -69,7 +69,8 @@ def _lacking(lacking: Sequence[errors.Unsupported]) -> str:
     if len({error.say() for error in lacking}) == 1:
         return lacking[0].say()
     nearest = dict.fromkeys(error.hint for error in lacking if not error.hint.startswith("It "))
-    said = f"None of these engines can do {lacking[0].verb}: {', '.join(dict.fromkeys(error.engine for error in lacking))}."
+    engines = ", ".join(dict.fromkeys(error.engine for error in lacking))
+    said = f"None of these engines can do {lacking[0].verb}: {engines}."
     return " ".join((said, *nearest))
 
 

@@ -41,9 +41,8 @@ def _forgetful(results: Sequence[Result]) -> list[Text]:
     named = [str(result.action.engine) for result in results if isinstance(result.error, errors.Unsupported)]
     if not named or len(named) == len(results):
         return []
-    return [
-        Text(text=f"Left out, since it remembers no events: {', '.join(named)}. A bot that runs tells what it saw.")
-    ]
+    who = ", ".join(named)
+    return [Text(text=f"{who}: nothing, since it remembers no events; a bot that runs tells what it saw itself.")]
 
 
 async def _meant(context: Context, wanted: Query) -> Sequence[Ref]:

@@ -139,7 +139,7 @@ SEEN = {
     "info docker/prod-1": ("runfake 1.0", "ring of 256", "memory"),
     "info docker/prod-1 --raw": ('"Driver": "memory"',),
     "pull nginx:1.27 --host prod-1": ("nginx:1.27@docker/prod-1", "nginx:1.27@podman/prod-1/1001", "pulled"),
-    "pull nginx@docker/test-1 --timeout 1200": ("nginx:latest pulled sha256:",),
+    "pull nginx@docker/test-1 --timeout 1200": ("nginx:latest pulled; sha256:",),
     "ps --label app=shop --health unhealthy": ("shop-cart",),
     "ps 'shop-*' --host 'prod-*' -q": (),
     "services shop": ("shop/front", "compose", "4/4"),
