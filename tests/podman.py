@@ -115,14 +115,17 @@ class Podman:
         return False
 
     def _end_leftovers(self) -> None:
-        """Monitors, pause processes and containers of this root, recognised by it in their words or environment."""
+        """Monitors, pause processes and containers of this root, recognised by it in their words or environment, and
+        whatever else runs as the user made for it."""
         for entry in Path("/proc").iterdir():
             if entry.name.isdigit() and int(entry.name) != os.getpid():
                 with contextlib.suppress(OSError):
                     words = (entry / "cmdline").read_bytes().split(b"\0")[1:]
                     told = (entry / "environ").read_bytes().split(b"\0")
-                    if f"CONTAINERS_CONF={self.root}/c.conf".encode() in told or any(
-                        str(self.root).encode() + b"/" in word for word in words
+                    if (
+                        (self.uid and entry.stat().st_uid == self.uid)
+                        or f"CONTAINERS_CONF={self.root}/c.conf".encode() in told
+                        or any(str(self.root).encode() + b"/" in word for word in words)
                     ):
                         os.kill(int(entry.name), signal.SIGKILL)
         mounts = [line.split()[1] for line in Path("/proc/mounts").read_text().splitlines()]
