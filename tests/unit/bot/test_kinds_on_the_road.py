@@ -58,7 +58,7 @@ async def test_a_pull_tells_how_far_it_is_and_what_came(valkey, engines):
         talk = Told()
         reply = await one._road.answer(one.line("pull nginx@podman/1001"), talk)
         assert reply.ending is Ending.OK
-        assert text(reply).startswith("nginx:latest pulled sha256:")
+        assert text(reply).startswith("nginx:latest pulled; sha256:")
         assert [(begun.doing, begun.names) for begun in talk.begun_with] == [("pulling", ["nginx:latest"])]
         assert {going.name for going in talk.heard} == {"nginx:latest"}
         assert talk.heard[-1].progress.endswith("of 3 layers")
