@@ -204,7 +204,14 @@ _ENV_GLUED = re.compile(r"-(?!-)[a-zA-Z]*?e(?=\w+=)")
 
 def tells_environment(command: Sequence[str]) -> bool:
     """Whether a command line holds values of environment variables."""
-    return _hide_flags(command) != [redact(word) for word in command]
+    before = ""
+    for word in command:
+        if "=" in word and (before == "--env" or _ENV_FLAG.fullmatch(before)):
+            return True
+        if word.startswith("--env=") or _ENV_GLUED.match(word):
+            return True
+        before = word
+    return False
 
 
 def _hide_flags(command: Sequence[Any]) -> list[Any]:
