@@ -105,7 +105,8 @@ def known(listed: cri.Container | cri.ContainerStatus, told: cri.ContainerStatus
     if told is not None:
         facts = {
             "started_ns": max(0, told.started_at),
-            "finished_ns": max(0, told.finished_at),
+            # containerd has been seen to let a short run end a little before it began.
+            "finished_ns": max(told.finished_at, told.started_at + 1) if told.finished_at > 0 else 0,
             "exit_code": told.exit_code if told.state not in (CREATED, RUNNING) else None,
             "reason": told.reason,
             "log": told.log_path,
