@@ -158,7 +158,12 @@ class Rejected(EngineError):
 
 
 class Garbled(EngineError):
-    """The container engine answered something that cannot be understood."""
+    """The container engine answered something that cannot be understood.
+
+    `sent`: it was the answer to a change, which may or may not have happened (UNKNOWN).
+    """
+
+    sent = False
 
 
 class Eventless(EngineError):

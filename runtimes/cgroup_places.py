@@ -75,15 +75,27 @@ class Map:
         """`where`: a pid of the container, 0 where none is known, or its cgroup."""
         if isinstance(where, str):
             return self._place(where, 0)
+        if found := self._near(thing, where):
+            return found
+        path = self._walked.get(thing)
+        return self._place(path, 0) if path else None
+
+    def far(self, thing: str, where: int | str) -> bool:
+        """Whether a container can be found by nothing but a walk, and one is due."""
+        return (
+            not isinstance(where, str)
+            and _ID.fullmatch(thing) is not None
+            and self._now() - self._walked_at >= WALK_AGAIN
+            and self._near(thing, where) is None
+        )
+
+    def _near(self, thing: str, where: int) -> Place | None:
         if where and (paths := self._of(where, thing)):
             return self._at(paths, where)
         for usual in USUAL:
             if found := self._place(usual.format(id=thing), 0):
                 return found
-        if not _ID.fullmatch(thing):
-            return None
-        path = self._look_around().get(thing)
-        return self._place(path, 0) if path else None
+        return None
 
     def network(self, pid: int | str) -> str:
         """What tells one network namespace from another; empty where that may not be read."""
@@ -172,21 +184,18 @@ class Map:
 
     # ── the tree ─────────────────────────────────────────────────────────────────────────────────────────────────
 
-    def _look_around(self) -> Mapping[str, str]:
-        """Ids of containers in the tree, and their paths below its mount."""
-        if self._now() - self._walked_at < WALK_AGAIN:
-            return self._walked
-        self._walked_at = self._now()
-        self._walked = {}
+    def walk(self) -> None:
+        """Looks for ids of containers in the whole tree; on a large machine that takes a while: not for a loop."""
+        walked: dict[str, str] = {}
         # Of version 1 one controller's tree tells of all: engines make the same cgroups in each.
         tops = [mount.point.rstrip("/") for mount in self.mounts() if mount.unified or "memory" in mount.controllers]
         folders = deque([(f"{self._root}{top}", f"{self._root}{top}") for top in tops])
         for top, folder in itertools.islice(_popped(folders), MOST_FOLDERS):
             for inner in _inside(folder):
                 if found := _ID.search(inner.rpartition("/")[2]):
-                    self._walked.setdefault(found[0], inner.removeprefix(top))
+                    walked.setdefault(found[0], inner.removeprefix(top))
                 folders.append((top, inner))
-        return self._walked
+        self._walked, self._walked_at = walked, self._now()
 
 
 def _mount(line: str) -> Mount | None:

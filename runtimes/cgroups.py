@@ -106,6 +106,8 @@ class Reader:
         a first reading waits for its second; 0 for not at all, its share is then None."""
         async with self._asking:
             self._tidy()
+            if any(self._map.far(ref.id, where) for ref, where in wanted.items() if ref.id not in self._accounts):
+                await asyncio.to_thread(self._map.walk)
             rows, missed = await self._sweep(wanted)
             if moment and (
                 first := [row.ref for row in rows if row.cpu_percent is None and row.cpu_seconds is not None]

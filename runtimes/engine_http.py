@@ -83,6 +83,9 @@ class Client:
                 if method not in REPEATABLE and self._line.blind:
                     await self._ping(connection)
                 return await self._told(connection, connection.exchange(payload, method, max_body))
+        except errors.Garbled as error:
+            error.sent = method not in REPEATABLE
+            raise
         except TimeoutError:
             raise self._timed_out(method, target, deadline, connection) from None
         finally:

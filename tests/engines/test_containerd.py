@@ -21,7 +21,7 @@ from core.model.usage import ReadUsage
 from core.ports import Call
 from runtimes import registry
 from tests.containerd import private_containerd
-from tests.engines.test_docker_faults import Eye
+from tests.engines.watching import Eye
 from tests.support import wait_for
 
 SANDBOX = {"io.cri-containerd.kind": "sandbox"}
@@ -52,7 +52,7 @@ class Engine:
 
 
 def eye(daemon):
-    return Eye(daemon, door=registry.Door(kind="containerd", url=daemon.url))
+    return Eye(registry.Door(kind="containerd", url=daemon.url))
 
 
 async def test_a_daemon_killed_and_back_is_heard_again_at_once_and_what_ended_meanwhile_is_known(own_containerd):

@@ -8,66 +8,20 @@ from pathlib import Path
 
 import pytest
 
-from collectors import pipeline, watch
-from core import errors, metrics
+from core import errors
 from core.model import actions
 from core.model.events import EventKind, Origin
 from core.ports import Call
 from runtimes import registry
-from runtimes.mirror import Mirror
+from tests.engines.watching import Cursors, Eye
 
 
-class Cursors:
-    """A store's place-keeping in a dict."""
-
-    def __init__(self):
-        self.kept = {}
-
-    async def cursor(self, engine, /):
-        return self.kept.get(engine)
-
-    async def put_cursor(self, engine, at_ns, /):
-        self.kept[engine] = at_ns
-
-
-class Eye:
-    """A watch with its mirror and what it counted."""
-
-    def __init__(self, daemon, cursors=None, door=None):
-        self.runtime = registry.open_engine(door or registry.Door(kind="docker", url=daemon.url))
-        self.mirror = Mirror(self.runtime)
-        self.counts = metrics.Metrics()
-        self.seen = []
-        line = pipeline.Pipeline(self.mirror, self.counts)
-        take = line.take
-        line.take = lambda events: (self.seen.extend(events), take(events))[1]
-        self.watch = watch.Watch(self.runtime, self.mirror, line, cursors or Cursors(), self.counts)
-        self.task = None
-
-    async def __aenter__(self):
-        self.task = asyncio.create_task(self.watch.run())
-        await self.until(lambda: self.mirror.live)
-        return self
-
-    async def __aexit__(self, *error):
-        self.task.cancel()
-        await asyncio.gather(self.task, return_exceptions=True)
-        await self.runtime.aclose()
-
-    async def until(self, true, seconds=30.0):
-        async with asyncio.timeout(seconds):
-            while not true():
-                await asyncio.sleep(0.01)
-
-    def row(self, name):
-        return next((row for row in self.mirror.containers.values() if row.ref.name == name), None)
-
-    def kinds(self, name):
-        return [event.kind for event in self.seen if event.subject.name == name]
+def watched(daemon, cursors=None):
+    return Eye(registry.Door(kind="docker", url=daemon.url), cursors)
 
 
 async def test_a_container_out_of_memory_is_known_as_such(dockerd):
-    async with Eye(dockerd) as eye:
+    async with watched(dockerd) as eye:
         script = "x=a; while :; do x=$x$x; done"
         await asyncio.to_thread(
             dockerd.run, "hungry", script, host={"mem_limit": "8m", "memswap_limit": "8m", "init": False}
@@ -78,7 +32,7 @@ async def test_a_container_out_of_memory_is_known_as_such(dockerd):
 
 
 async def test_a_restart_policy_counts_restarts(dockerd):
-    async with Eye(dockerd) as eye:
+    async with watched(dockerd) as eye:
         policy = {"Name": "on-failure", "MaximumRetryCount": 2}
         await asyncio.to_thread(dockerd.run, "flaky", "exit 4", host={"restart_policy": policy})
         await eye.until(lambda: (row := eye.row("flaky")) is not None and row.restarts == 2 and row.state == "exited")
@@ -89,7 +43,7 @@ async def test_more_missed_events_than_the_daemon_remembers_still_end_in_the_tru
     cursors = Cursors()
     dockerd.run("stays")
     dockerd.run("goes")
-    async with Eye(dockerd, cursors) as eye:
+    async with watched(dockerd, cursors) as eye:
         await eye.until(lambda: eye.row("goes") is not None)
     assert cursors.kept
 
@@ -101,14 +55,14 @@ async def test_more_missed_events_than_the_daemon_remembers_still_end_in_the_tru
             dockerd.api.rename("stays" if number == 0 else f"stays-{number - 1}", f"stays-{number}")
 
     await asyncio.to_thread(meanwhile)
-    async with Eye(dockerd, cursors) as eye:
+    async with watched(dockerd, cursors) as eye:
         await eye.until(lambda: eye.mirror.live and eye.row("comes") is not None)
         assert eye.row("goes") is None
         assert eye.row("stays-279").state == "running"
 
 
 async def test_a_daemon_killed_and_back_is_resumed_and_its_dead_are_seen(own_dockerd):
-    async with Eye(own_dockerd) as eye:
+    async with watched(own_dockerd) as eye:
         await asyncio.to_thread(own_dockerd.run, "web")
         await eye.until(lambda: (row := eye.row("web")) is not None and row.state == "running")
         await asyncio.to_thread(own_dockerd.kill)

@@ -22,7 +22,7 @@ from core.model.replies import Status
 from runtimes import inotify, oci, oci_states
 from tests.contract.grounds import Ground
 from tests.contract.test_runtime_contract import Hearing
-from tests.engines.test_docker_faults import Eye
+from tests.engines.watching import Eye
 from tests.oci import private_oci
 from tests.podman import private_podman
 from tests.support import need, wait_for
@@ -165,7 +165,7 @@ async def test_a_process_inside_that_the_kernel_killed_is_told_while_the_contain
 
 async def test_the_whole_watch_lives_through_a_state_directory_that_vanishes_and_is_made_again(short_tmp):
     with private_oci() as host:
-        async with Eye(None, door=_door(host.url)) as eye:
+        async with Eye(_door(host.url)) as eye:
             await asyncio.to_thread(host.run, "one")
             await eye.until(lambda: [row.state for row in eye.mirror.containers.values()] == ["running"])
             await asyncio.to_thread(host.clear)

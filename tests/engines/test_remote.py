@@ -17,7 +17,7 @@ from core.model.refs import Kind, Ref
 from core.model.replies import Status
 from core.ports import Call
 from runtimes import registry
-from tests.engines.test_docker_faults import Eye
+from tests.engines.watching import Eye
 from tests.remote import Authority, Sshd, free_port, openssl, private_sshd
 from tests.support import Dockerd, private_dockerd
 
@@ -251,7 +251,7 @@ async def test_a_host_without_sshd_is_told_with_its_port(dockerd, sshd):
 
 async def test_sshd_killed_and_back_is_resumed(dockerd, sshd):
     dockerd.run("web", "echo hello; exec sleep 3600")
-    async with Eye(dockerd, door=by_ssh(sshd, dockerd.socket)) as eye:
+    async with Eye(by_ssh(sshd, dockerd.socket)) as eye:
         sshd.kill()
         await eye.until(lambda: not eye.mirror.live)
         await asyncio.to_thread(dockerd.api.pause, "web")
@@ -282,7 +282,7 @@ async def test_the_ssh_process_killed_is_started_anew(dockerd, sshd):
 
 async def test_a_dockerd_restarted_behind_ssh_is_resumed_and_no_change_is_called_unknown(own_dockerd, sshd):
     own_dockerd.run("web", "echo hello; exec sleep 3600")
-    async with Eye(own_dockerd, door=by_ssh(sshd, own_dockerd.socket)) as eye:
+    async with Eye(by_ssh(sshd, own_dockerd.socket)) as eye:
         (client,) = sshd.clients()
         ref = eye.row("web").ref
         await asyncio.to_thread(own_dockerd.kill)

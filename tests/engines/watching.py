@@ -24,8 +24,8 @@ class Cursors:
 
 
 class Eye:
-    def __init__(self, kind, url, cursors=None):
-        self.runtime = registry.open_engine(registry.Door(kind=kind, url=url))
+    def __init__(self, door, cursors=None):
+        self.runtime = registry.open_engine(door)
         self.mirror = Mirror(self.runtime)
         self.counts = metrics.Metrics()
         self.seen = []

@@ -303,6 +303,14 @@ async def test_a_body_above_the_limit_is_garbled(tmp_path: Path) -> None:
         assert (await client.request("GET", "/", deadline=PATIENCE)).body == b"ok"
 
 
+async def test_an_unreadable_answer_to_a_change_leaves_it_unknown(tmp_path: Path) -> None:
+    async with serving(tmp_path, answer_with(b"\x00\x00\x12\x04\x00")) as engine, calling(engine) as client:
+        for method, sent in (("GET", False), ("POST", True), ("DELETE", True)):
+            with pytest.raises(errors.Garbled) as caught:
+                await client.request(method, "/", deadline=PATIENCE)
+            assert caught.value.sent is sent
+
+
 async def test_a_server_of_another_protocol_is_garbled(tmp_path: Path) -> None:
     async with serving(tmp_path, answer_with(b"\x00\x00\x12\x04\x00")) as engine, calling(engine) as client:
         with pytest.raises(errors.Garbled, match=r"does not speak HTTP/1\.1"):
