@@ -216,7 +216,8 @@ class Changing(Working, abc.ABC):
             while (here := oci_states.born(seen.known.pid) == seen.known.born) and time.monotonic() < ends:
                 with contextlib.suppress(TimeoutError):
                     left = max(0.0, ends - time.monotonic())
-                    await asyncio.wait_for(over.wait(), left if handle >= 0 else min(left, LOOK_AGAIN))
+                    async with asyncio.timeout(left if handle >= 0 else min(left, LOOK_AGAIN)):
+                        await over.wait()
                 if over.is_set():
                     return True
             return not here

@@ -109,7 +109,8 @@ async def run(path: str, words: Sequence[str], *, seconds: float, uid: int, abou
             await heard.ended.wait()
         # A program it left running may hold its outputs open for ever.
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(heard.silent.wait(), AFTER_END)
+            async with asyncio.timeout(AFTER_END):
+                await heard.silent.wait()
     except TimeoutError as error:
         raise errors.TimedOut(
             f"{about} did not end within {seconds:.0f} s.",

@@ -101,7 +101,8 @@ class Watch:
             while True:
                 if not (self._dirty or self._dirty_roots):
                     with contextlib.suppress(TimeoutError):
-                        await asyncio.wait_for(self._woken.wait(), self._look_around)
+                        async with asyncio.timeout(self._look_around):
+                            await self._woken.wait()
                 self._woken.clear()
                 if not (self._dirty or self._dirty_roots):
                     await self._look_everywhere()

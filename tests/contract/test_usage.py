@@ -30,7 +30,8 @@ async def test_what_runs_is_told_with_its_use(ground):
         assert not found and "cgroup" in missing
         return
     busy = ground.daemon.run("busy", "while :; do :; done")
-    idle = ground.daemon.run("idle", "head -c 20000000 /dev/zero | tail -c 1 > /dev/null; sleep 3600")
+    idle = ground.daemon.run("idle", "head -c 20000000 /dev/zero | tail -c 1 > /dev/null; : > /done; sleep 3600")
+    await asyncio.to_thread(ground.daemon.exec, "idle", ["/bin/sh", "-c", "while [ ! -e /done ]; do sleep 0.05; done"])
     ground.daemon.run("ended", "exit 0")
     ground.daemon.wait("ended")
     ground.daemon.run("made", start=False)

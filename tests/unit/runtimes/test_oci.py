@@ -3,6 +3,7 @@ groups of both versions."""
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import shutil
@@ -18,7 +19,7 @@ from core import errors
 from core.model.events import EventKind
 from core.model.refs import EngineRef
 from core.model.things import STATES
-from runtimes import oci_changing, oci_dialect, oci_places, oci_states, registry
+from runtimes import oci, oci_changing, oci_dialect, oci_places, oci_states, registry
 from runtimes.oci_dialect import Known
 
 ENGINE = EngineRef(host="h", kind="oci")
@@ -361,3 +362,22 @@ def test_one_directory_that_may_not_be_read_hides_no_other(tmp_path: Path, monke
     shutil.rmtree(tmp_path / "runc")
     with pytest.raises(errors.Unreachable, match="There is no state directory"):
         oci_states.States(oci_places.parse(f"file://{tmp_path}/runc")).all()
+
+
+async def test_a_watch_that_is_ended_the_moment_something_happens_ends(tmp_path: Path) -> None:
+    runtime = oci.Oci(f"file://{tmp_path}")
+    standing = asyncio.Event()
+
+    async def listen() -> None:
+        async for _ in runtime.events(None):
+            standing.set()
+
+    task = asyncio.create_task(listen())
+    await standing.wait()
+    await asyncio.sleep(0.05)  # it waits for something to happen now
+    (watch,) = runtime._watches
+    watch._woken.set()
+    task.cancel()
+    await asyncio.wait([task], timeout=1.5)
+    assert task.cancelled()
+    await runtime.aclose()
