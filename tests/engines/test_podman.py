@@ -158,6 +158,13 @@ async def test_a_file_of_another_engine_is_not_taken_for_its_own(own_podmand, ow
     assert any("events come by its API" in note for note in told)
 
 
+async def test_its_file_is_known_for_its_own_when_nothing_has_happened_for_a_while(podmand, desk):
+    await asyncio.to_thread(podmand.run, "it")
+    await desk.ref("it")
+    await asyncio.sleep(3)
+    assert [await desk.runtime.event_file() for _ in range(3)] == [podmand.events] * 3
+
+
 async def test_a_thousand_events_come_in_order_and_the_mirror_of_them_is_right(podmand, desk):
     await asyncio.to_thread(podmand.run, "it")
     container = await desk.ref("it")
