@@ -29,6 +29,7 @@ from runtimes import inotify, oci_dialect, oci_states
 from runtimes.oci_states import Seen
 
 R = TypeVar("R")
+RECOUNT = 0.5  # seconds after a notice of memory running out
 LOOK_AROUND = 2.0  # seconds between looks for what no notice is given of
 OF_A_ROOT = (
     inotify.CREATE
@@ -79,6 +80,7 @@ class Watch:
         self._numbers: dict[Key, int] = {}
         self._processes: dict[Key, int] = {}  # pidfds
         self._memories: dict[Key, int] = {}  # eventfds
+        self._recounts: dict[Key, asyncio.TimerHandle] = {}
         self._counted: dict[Key, int] = {}  # processes killed for want of memory
         self._kernel: inotify.Inotify | None = None
 
@@ -148,6 +150,12 @@ class Watch:
         if (handle := self._memories.get(key)) is not None:
             with contextlib.suppress(BlockingIOError):
                 os.eventfd_read(handle)
+        self.touch(*key)
+        if key not in self._recounts:  # the notice comes before the kernel has killed anything, and counted it
+            self._recounts[key] = asyncio.get_running_loop().call_later(RECOUNT, self._recount, key)
+
+    def _recount(self, key: Key) -> None:
+        del self._recounts[key]
         self.touch(*key)
 
     # ── looking ──────────────────────────────────────────────────────────────────────────────────────────────────
@@ -348,6 +356,9 @@ class Watch:
         _close(self._memories.pop(key, None))
 
     def _close(self) -> None:
+        for timer in self._recounts.values():
+            timer.cancel()
+        self._recounts.clear()
         for key in list(self._processes):
             self._forget_process(key)
         for key in list(self._memories):

@@ -8,8 +8,9 @@ import json
 import os
 import shutil
 import signal
+from collections.abc import AsyncGenerator
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from hypothesis import given
@@ -19,7 +20,7 @@ from core import errors
 from core.model.events import EventKind
 from core.model.refs import EngineRef
 from core.model.things import STATES
-from runtimes import oci, oci_changing, oci_dialect, oci_places, oci_states, registry
+from runtimes import oci, oci_changing, oci_dialect, oci_places, oci_states, oci_watch, registry
 from runtimes.oci_dialect import Known
 
 ENGINE = EngineRef(host="h", kind="oci")
@@ -380,4 +381,24 @@ async def test_a_watch_that_is_ended_the_moment_something_happens_ends(tmp_path:
     task.cancel()
     await asyncio.wait([task], timeout=1.5)
     assert task.cancelled()
+    await runtime.aclose()
+
+
+async def test_what_the_kernel_killed_is_counted_again_a_little_after_its_notice(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(oci_watch, "RECOUNT", 0.01)
+    runtime = oci.Oci(f"file://{tmp_path}")
+    stream = cast(AsyncGenerator[Any, None], runtime.events(None))
+    assert await anext(stream) == ()
+    (watch,) = runtime._watches
+    touched: list[tuple[str, str]] = []
+    monkeypatch.setattr(watch, "touch", lambda *key: touched.append(key))
+    for _ in range(3):  # a storm of notices makes one more look, not three
+        watch._out_of_memory(("/r", "web"))
+    await asyncio.sleep(0.05)
+    assert touched == [("/r", "web")] * 4
+    watch._out_of_memory(("/r", "web"))
+    await stream.aclose()
+    assert not watch._recounts
     await runtime.aclose()
