@@ -173,9 +173,11 @@ class Narrow:
     async def __aexit__(self, *error: object) -> None:
         self.open()
         self._server.close()
+        await asyncio.sleep(0)  # whoever came last is being served
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        await asyncio.sleep(0)  # what was aborted is let go of
 
     def open(self) -> None:
         self._opened.set()
@@ -185,14 +187,18 @@ class Narrow:
         assert task is not None
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
-        far_reader, far_writer = await asyncio.open_connection("127.0.0.1", self._registry.port)
+        writers = [writer]
         try:
+            far_reader, far_writer = await asyncio.open_connection("127.0.0.1", self._registry.port)
+            writers.append(far_writer)
             await asyncio.gather(self._pass(reader, far_writer), self._pass(far_reader, writer, self._most))
         except (OSError, asyncio.CancelledError):
             pass
         finally:
-            far_writer.close()
-            writer.close()
+            for one in writers:
+                one.close()
+                if (transport := one.transport) is not None:
+                    transport.abort()
 
     async def _pass(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, most: int = 1 << 60) -> None:
         gone = 0
