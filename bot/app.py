@@ -23,11 +23,13 @@ import structlog
 
 from bot import approvals, audit, book, desk, dispatch, limits, recovery, selves
 from commands import Catalogue, catalogue
-from core import config, embedded, errors, metrics, supervise
-from core.kept import Rate
+from core import errors, metrics, supervise
+from core.config import load
 from core.model.actions import DescribeEngine, Risk
 from core.ports import Call, Query
-from core.store import Store
+from core.store import embedded
+from core.store.client import Store
+from core.store.records import Rate
 from runtimes import clusters, discovery, fleet, naming, registry
 from runtimes.mirror import Mirror, Watched
 
@@ -47,7 +49,7 @@ def version() -> str:
 
 @dataclass(slots=True, kw_only=True)
 class App:
-    config: config.Config
+    config: load.Config
     catalogue: Catalogue
     supervisor: supervise.Supervisor
     metrics: metrics.Metrics
@@ -120,14 +122,14 @@ class App:
     def reload(self, path: Path | None) -> bool:
         """The permissions of the configuration, read anew; a broken file changes nothing and is said loudly."""
         try:
-            fresh = config.load(path)
+            fresh = load.load(path)
         except errors.ConfigError as error:
             self.metrics.config_last_reload_successful.set(0)
             log.error(
                 "the configuration was NOT reloaded, the old one stays in force", action="reload", reason=error.say()
             )
             return False
-        if later := config.needs_restart(self.config, fresh):
+        if later := load.needs_restart(self.config, fresh):
             log.warning("these settings changed and hold from the next start on", action="reload", settings=later)
         self.book.rebase(base_policy(fresh))
         self.metrics.config_last_reload_successful.set(1)
@@ -136,7 +138,7 @@ class App:
         return True
 
 
-async def build(settings: config.Config, *, watch: bool, supervisor: supervise.Supervisor) -> App:
+async def build(settings: load.Config, *, watch: bool, supervisor: supervise.Supervisor) -> App:
     """Everything connected and registered for its teardown. `watch`: keep mirrors of the engines; a single command asks
     them directly instead."""
     own: embedded.Embedded | None = None
@@ -219,17 +221,17 @@ def announce(text: str) -> None:
     print(text, file=sys.stderr, flush=True)  # noqa: T201
 
 
-def base_policy(settings: config.Config) -> Any:
+def base_policy(settings: load.Config) -> Any:
     url = settings.store.url.get_secret_value() if settings.store.url is not None else ""
     return replace(
-        config.policy(settings),
+        load.policy(settings),
         self_ids=selves.own_containers(),
         self_name=selves.own_name(),
         store_host=selves.store_host(url),
     )
 
 
-def doors(settings: config.Config) -> Sequence[registry.Door]:
+def doors(settings: load.Config) -> Sequence[registry.Door]:
     """Where the engines listen. Raises ConfigError for contexts that lead nowhere, and for one engine listed twice."""
     if settings.engines is None:
         return discovery.discover()
@@ -259,7 +261,7 @@ def _door(engine: Any) -> registry.Door:
     return registry.Door(kind=kind, url=engine.url, name=engine.name, allow=allow, tls=tls, ssh=ssh, swarm=engine.swarm)
 
 
-def _files(section: config.Section) -> dict[str, str]:
+def _files(section: load.Section) -> dict[str, str]:
     return {name: str(path) for name, path in section if path is not None}
 
 

@@ -14,7 +14,7 @@ from core import errors
 from core.model import wire
 from core.model.actions import Action
 from core.model.policy import Verdict
-from core.store import Store
+from core.store.client import Store
 
 ALPHABET = "abcdefghjkmnpqrstuvwxyz23456789"  # nothing that is misread aloud
 

@@ -12,11 +12,12 @@ from typing import Any, Protocol
 
 import structlog
 
-from core import errors, redact, secret_shapes
+from core import errors
 from core.model.actions import Action
-from core.model.people import Invocation
+from core.model.identity import Invocation
 from core.model.policy import Decision
-from core.store import Store
+from core.store.client import Store
+from core.text import redact, secret_patterns
 
 log = structlog.get_logger(__name__)
 FOLD = timedelta(minutes=10)
@@ -116,7 +117,7 @@ def said(inv: Invocation) -> str:
     """The words as they may be kept: secrets hidden, and the first admin's code, which is one."""
     line = redact.redact(inv.line)
     head, gap, rest = line.partition("claim ")
-    return f"{head}claim {secret_shapes.MASK}" if gap and rest and not head.strip().removeprefix("/deck") else line
+    return f"{head}claim {secret_patterns.MASK}" if gap and rest and not head.strip().removeprefix("/deck") else line
 
 
 def told(plan: Sequence[Action[Any]]) -> list[dict[str, str]]:

@@ -10,7 +10,7 @@ import msgspec
 import structlog
 
 from core.model.policy import Grant, Policy
-from core.store import Store
+from core.store.client import Store
 
 log = structlog.get_logger(__name__)
 

@@ -12,7 +12,7 @@ import secrets
 from bot import policy
 from bot.book import Book
 from core.model.actions import Risk
-from core.store import Store
+from core.store.client import Store
 
 TTL = 900.0
 TRIES = 5

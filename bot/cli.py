@@ -75,10 +75,10 @@ def check(config: ConfigPath = None) -> None:
     settings = _load(config)
     from bot import app as composition  # noqa: PLC0415
     from commands import catalogue  # noqa: PLC0415
-    from core import config as configuration  # noqa: PLC0415
+    from core.config import load  # noqa: PLC0415
     from runtimes import registry  # noqa: PLC0415
 
-    configuration.check_direct(settings, catalogue().words)
+    load.check_direct(settings, catalogue().words)
     doors = composition.doors(settings)
     for warning in (*settings.warnings, *registry.warnings(doors)):
         typer.echo(f"warning: {warning}", err=True)
@@ -98,9 +98,9 @@ def check(config: ConfigPath = None) -> None:
 def health(config: ConfigPath = None) -> None:
     """Ask the bot that runs here whether it lives; exit code 0 means yes. For the health check of a container."""
     from bot import health as answers  # noqa: PLC0415 (asked every half minute: no loop, no logging)
-    from core import config as configuration  # noqa: PLC0415
+    from core.config import load  # noqa: PLC0415
 
-    settings = configuration.load(config)
+    settings = load.load(config)
     found = answers.ask(settings.metrics.listen)
     typer.echo(found.reason, err=not found.good)
     raise typer.Exit(0 if found.good else 1)
@@ -114,11 +114,11 @@ def manifest(
     """Print the Slack app's manifest, to paste where the app is made."""
     from bot.slack import manifest as made  # noqa: PLC0415
     from commands import catalogue  # noqa: PLC0415
-    from core import config as configuration  # noqa: PLC0415
+    from core.config import load  # noqa: PLC0415
 
     # Before there is an app there are no tokens: these stand in for those not written anywhere.
-    settings = configuration.load(config, {**made.NO_TOKENS_YET, **os.environ})
-    configuration.check_direct(settings, catalogue().words)
+    settings = load.load(config, {**made.NO_TOKENS_YET, **os.environ})
+    load.check_direct(settings, catalogue().words)
     typer.echo(made.manifest(settings.slack, catalogue(), url=url))
 
 
@@ -147,9 +147,10 @@ def main() -> None:
 
 
 def _load(path: Path | None) -> Any:
-    from core import config, logs  # noqa: PLC0415
+    from core import logs  # noqa: PLC0415
+    from core.config import load  # noqa: PLC0415
 
-    settings = config.load(path)
+    settings = load.load(path)
     logs.configure(settings.log.level, settings.log.format)
     return settings
 

@@ -20,12 +20,13 @@ from typing import TYPE_CHECKING, Any, TextIO
 from bot import grammar, terminal
 from bot.dispatch import Road
 from commands import Catalogue
-from core import errors, plain
+from core import errors
 from core.model.actions import Risk
-from core.model.people import Identity, Invocation, Place
+from core.model.identity import Identity, Invocation, Place
 from core.model.replies import Button, Reply
 from core.ports import Beginning, Going, Talk
 from core.supervise import Supervisor
+from core.text import sanitize
 
 if TYPE_CHECKING:
     from prompt_toolkit.completion import Completion
@@ -106,14 +107,14 @@ class Terminal:
         return True
 
     def _print(self, going: Going) -> None:
-        head = plain.plain(f"{going.name} | ") if going.several else ""
+        head = sanitize.plain(f"{going.name} | ") if going.several else ""
         if going.skipped:
             self._out.write(f"{head}… {going.skipped:,} lines came faster than they could be shown\n")
         for line in going.lines:
-            self._out.write(head + plain.plain(line) + "\n")
+            self._out.write(head + sanitize.plain(line) + "\n")
         if going.progress and self._progress.get(going.name) != going.progress:
             self._progress[going.name] = going.progress
-            self._out.write(plain.plain(f"{going.name}: {going.progress}") + "\n")
+            self._out.write(sanitize.plain(f"{going.name}: {going.progress}") + "\n")
         self._out.flush()
 
     async def end(self, reply: Reply) -> None:

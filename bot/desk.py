@@ -20,14 +20,14 @@ import msgspec
 from bot import claims, grammar, keeping, policy
 from bot.book import Book
 from core import errors
-from core.kept import Claim
-from core.model import actions, desk
+from core.model import actions, builtin
 from core.model.actions import Risk
-from core.model.people import Identity, Place
+from core.model.identity import Identity, Place
 from core.model.policy import Decision, Grant, Verdict
 from core.model.refs import EVERYTHING, Facts, Kind, Ref, Selector
 from core.ports import Call, Query
-from core.store import Store
+from core.store.client import Store
+from core.store.records import Claim
 from runtimes import fleet
 from runtimes.adapter import Adapter, does
 
@@ -44,27 +44,27 @@ class Desk(Adapter):
         catalogue: Any,
         clock: Callable[[], datetime],
     ) -> None:
-        super().__init__(desk.DESK)
+        super().__init__(builtin.DESK)
         self._book = book
         self._store = store
         self._catalogue = catalogue
         self._clock = clock
         self.fleet: fleet.Fleet | None = None
 
-    @does(desk.ShowHelp)
-    async def help(self, action: desk.ShowHelp, seconds: float) -> desk.HelpPage:
+    @does(builtin.ShowHelp)
+    async def help(self, action: builtin.ShowHelp, seconds: float) -> builtin.HelpPage:
         commands = [self._catalogue.find(action.topic)] if action.topic else list(self._catalogue)
-        return desk.HelpPage(commands=tuple(grammar.describe(command) for command in commands), topic=action.topic)
+        return builtin.HelpPage(commands=tuple(grammar.describe(command) for command in commands), topic=action.topic)
 
-    @does(desk.WhoAmI)
-    async def whoami(self, action: desk.WhoAmI, seconds: float) -> desk.Standing:
+    @does(builtin.WhoAmI)
+    async def whoami(self, action: builtin.WhoAmI, seconds: float) -> builtin.Standing:
         who, place = action.who, action.place
         grants = tuple(
             grant
             for grant in self._book.policy.grants
             if policy.is_subject(who, grant.who) and (not grant.places or place.channel in grant.places)
         )
-        return desk.Standing(
+        return builtin.Standing(
             id=who.id,
             name=who.name,
             groups=tuple(sorted(who.groups)),
@@ -72,8 +72,8 @@ class Desk(Adapter):
             grants=((policy.OWNER,) if who.admin else ()) + grants,
         )
 
-    @does(desk.Explain)
-    async def explain(self, action: desk.Explain, seconds: float) -> desk.Explanation:
+    @does(builtin.Explain)
+    async def explain(self, action: builtin.Explain, seconds: float) -> builtin.Explanation:
         known = await self._judged(action.target, seconds) if action.target else []
         decisions = []
         verbs = self._verbs(action.word)
@@ -82,7 +82,7 @@ class Desk(Adapter):
             decisions.append((action.word, Decision(verdict=Verdict.ALLOW, rule="answers", reason=free)))
         for verb, risk in verbs:
             held = policy.stand(self._book.policy, action.who, action.place, verb, risk)
-            target = action.target or Ref(engine=desk.DESK, kind=Kind.ENGINE, id=verb, name=verb)
+            target = action.target or Ref(engine=builtin.DESK, kind=Kind.ENGINE, id=verb, name=verb)
             decision = (
                 policy.strictest(policy.judge(held, ref, facts, self._clock()) for ref, facts in known)
                 if action.target is not None
@@ -90,10 +90,10 @@ class Desk(Adapter):
             )
             subject = f"{verb} on {action.target.name}" if action.target else verb
             decisions.append((subject, decision))
-        return desk.Explanation(decisions=tuple(decisions))
+        return builtin.Explanation(decisions=tuple(decisions))
 
-    @does(desk.AddGrant)
-    async def grant(self, action: desk.AddGrant, seconds: float) -> desk.Granted:
+    @does(builtin.AddGrant)
+    async def grant(self, action: builtin.AddGrant, seconds: float) -> builtin.Granted:
         if not WHO.fullmatch(action.who):
             raise errors.BadUsage(
                 f"“{action.who}” is nobody a grant can name.",
@@ -113,12 +113,12 @@ class Desk(Adapter):
         self._may_pass_on(action.by, action.place, wanted)
         for grant in self._book.policy.grants:
             if replace(grant, id="", by="", source="") == replace(wanted, id="", by="", source=""):
-                return desk.Granted(grant=grant, new=False)
+                return builtin.Granted(grant=grant, new=False)
         await self._book.catch_up(await self._store.add_grant(wanted.id, msgspec.json.encode(wanted)))
-        return desk.Granted(grant=wanted)
+        return builtin.Granted(grant=wanted)
 
-    @does(desk.ClaimAdmin)
-    async def claim(self, action: desk.ClaimAdmin, seconds: float) -> desk.Granted:
+    @does(builtin.ClaimAdmin)
+    async def claim(self, action: builtin.ClaimAdmin, seconds: float) -> builtin.Granted:
         match await self._store.try_claim(claims.digest(action.code)):
             case Claim.WRONG:
                 raise errors.NotPermitted(
@@ -132,10 +132,10 @@ class Desk(Adapter):
                 )
         made = Grant(id=f"g-{secrets.token_hex(3)}", who=action.by.id, can=("admin",), source="store", by="claim")
         await self._book.catch_up(await self._store.add_grant(made.id, msgspec.json.encode(made)))
-        return desk.Granted(grant=made)
+        return builtin.Granted(grant=made)
 
-    @does(desk.RemoveGrant)
-    async def revoke(self, action: desk.RemoveGrant, seconds: float) -> desk.Revoked:
+    @does(builtin.RemoveGrant)
+    async def revoke(self, action: builtin.RemoveGrant, seconds: float) -> builtin.Revoked:
         grant = next((grant for grant in self._book.policy.grants if grant.id == action.id), None)
         if grant is None:
             known = [grant.id for grant in self._book.policy.grants if grant.source == "store"]
@@ -152,18 +152,18 @@ class Desk(Adapter):
             )
         await self._store.remove_grant(grant.id)
         await self._book.catch_up(await self._store.policy_version())
-        return desk.Revoked(grant=grant)
+        return builtin.Revoked(grant=grant)
 
-    @does(desk.ListGrants)
-    async def grants(self, action: desk.ListGrants, seconds: float) -> tuple[Grant, ...]:
+    @does(builtin.ListGrants)
+    async def grants(self, action: builtin.ListGrants, seconds: float) -> tuple[Grant, ...]:
         return self._book.policy.grants
 
-    @does(desk.ReadAudit)
-    async def audit(self, action: desk.ReadAudit, seconds: float) -> tuple[desk.AuditEntry, ...]:
+    @does(builtin.ReadAudit)
+    async def audit(self, action: builtin.ReadAudit, seconds: float) -> tuple[builtin.AuditEntry, ...]:
         since = ""
         if action.since_ns:
             since = datetime.fromtimestamp(action.since_ns / 1e9, UTC).isoformat(timespec="milliseconds")
-        found: list[desk.AuditEntry] = []
+        found: list[builtin.AuditEntry] = []
         before, scanned = None, 0
         while len(found) < action.limit and scanned < AUDIT_SCAN:
             rows = await self._store.read_audit(count=500, before=before)
@@ -253,12 +253,12 @@ def _as_many(own: Sequence[str], wanted: Sequence[str]) -> bool:
     return not own or (bool(wanted) and set(wanted) <= set(own))
 
 
-def _entry(fields: dict[str, str] | Any, count: int) -> desk.AuditEntry:
-    known = {name: fields.get(name, "") for name in desk.AuditEntry.__struct_fields__ if name != "count"}
-    return desk.AuditEntry(**known, count=count)
+def _entry(fields: dict[str, str] | Any, count: int) -> builtin.AuditEntry:
+    known = {name: fields.get(name, "") for name in builtin.AuditEntry.__struct_fields__ if name != "count"}
+    return builtin.AuditEntry(**known, count=count)
 
 
-def _wanted(action: desk.ReadAudit, entry: desk.AuditEntry) -> bool:
+def _wanted(action: builtin.ReadAudit, entry: builtin.AuditEntry) -> bool:
     if action.who and not fnmatch.fnmatchcase(entry.who, action.who) and action.who not in entry.who.split(":", 1):
         return False
     if action.target and not any(

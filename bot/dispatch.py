@@ -25,18 +25,19 @@ import structlog
 from bot import approvals, audit, book, follow, grammar, limits, phrases, policy, recovery
 from bot.sight import Sight
 from commands.spec import Command, Context, Result
-from core import errors, redact
-from core.kept import Held, Lease, Phase
+from core import errors
 from core.metrics import Metrics
-from core.model import desk, jobs
+from core.model import builtin, jobs
 from core.model.actions import Action, Risk
-from core.model.people import Identity, Invocation, Place
+from core.model.identity import Identity, Invocation, Place
 from core.model.policy import Decision, Verdict
 from core.model.refs import Kind
 from core.model.replies import Button, Ending, Reply, Status, Text, Tone, say
-from core.model.things import Outcome
+from core.model.results import Outcome
 from core.ports import Beginning, Call, Talk
-from core.store import Store
+from core.store.client import Store
+from core.store.records import Held, Lease, Phase
+from core.text import redact
 from runtimes.fleet import Fleet
 
 log = structlog.get_logger(__name__)
@@ -155,7 +156,7 @@ class Road:
         if parsed.command.risk is not Risk.READ:
             _refuse_bare_star(parsed.args)
         plan = tuple(await parsed.command.plan(context))
-        if plan and isinstance(plan[0], desk.Answer):
+        if plan and isinstance(plan[0], builtin.Answer):
             return await self._take_up(inv, plan[0], sight, context, trail)
         return await self._carry_out(inv, parsed.command, context, plan, sight, trail=trail)
 
@@ -188,7 +189,7 @@ class Road:
         return in_force
 
     async def _take_up(
-        self, inv: Invocation, answer: desk.Answer, sight: Sight, context: Context, trail: Trail
+        self, inv: Invocation, answer: builtin.Answer, sight: Sight, context: Context, trail: Trail
     ) -> Reply:
         """A yes or no to a question asked earlier: the same plan, its ids pinned, decided again as things are now."""
         question = await self._approvals.peek(answer.token)
@@ -269,7 +270,7 @@ class Road:
 
     def _decide(self, inv: Invocation, plan: Sequence[Action[Any]], sight: Sight) -> Decision:
         decisions = [sight.decide(action, ref) for action in plan for ref in action.touches()]
-        changes = [action for action in plan if action.risk is not Risk.READ and action.engine != desk.DESK]
+        changes = [action for action in plan if action.risk is not Risk.READ and action.engine != builtin.DESK]
         if grave := next(filter(None, (action.grave() for action in changes)), ""):
             decisions.append(phrases.brake("brake:destroy", f"{inv.line.strip()} {grave}"))
         elif len(changes) > self._many:
@@ -408,4 +409,4 @@ def _refuse_bare_star(args: Mapping[str, Any]) -> None:
 
 def _is_told(action: Action[Any]) -> bool:
     """Whether all should see it begin. What is stopped says so itself, where it was shown."""
-    return action.engine != desk.DESK and not isinstance(action, follow.STOPS) and not action.secret
+    return action.engine != builtin.DESK and not isinstance(action, follow.STOPS) and not action.secret

@@ -15,14 +15,15 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from core import errors, redact
+from core import errors
 from core.model.actions import Action, Risk
 from core.model.jobs import Followed, JobPage, ReadJob, Started, StopAnyJob, StopJob
 from core.model.refs import EngineRef
 from core.model.replies import Status
-from core.model.things import Outcome
+from core.model.results import Outcome
 from core.ports import Call, Going, Talk
-from core.store import Store
+from core.store.client import Store
+from core.text import redact
 from runtimes.fleet import Fleet
 
 FOLLOWED = 600.0  # seconds a log is followed at most

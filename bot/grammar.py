@@ -15,7 +15,8 @@ from typing import Any
 from bot import usages
 from commands import Catalogue
 from commands.spec import Arg, Command, Take
-from core import errors, words
+from core import errors
+from core.text import command_line
 
 # What people type before a command out of habit; forgiven.
 ADDRESSES = frozenset({"/deck", "/quarterdeck", "deck", "quarterdeck", "docker", "podman"})
@@ -26,7 +27,7 @@ _NUMBER = re.compile(r"[0-9]{1,9}")
 _DURATION = re.compile(r"(?:[0-9]{1,9}[smhdw])+")
 _NEGATIVE = re.compile(r"-[0-9]")
 
-quote = words.quote
+quote = command_line.quote
 usage = usages.usage
 describe = usages.describe
 
@@ -42,7 +43,7 @@ class Parsed:
 
 def parse(line: str, catalogue: Catalogue) -> Parsed:
     """Raises BadUsage or UnknownCommand. An empty line, and `--help` behind any command, is `help`."""
-    said = words.split(line)
+    said = command_line.split(line)
     if said and said[0].lower() in ADDRESSES and said[0].lower() not in catalogue.words:
         said = said[1:]
     if not said or said[0] in HELP_WORDS:
@@ -52,16 +53,16 @@ def parse(line: str, catalogue: Catalogue) -> Parsed:
         topic = [command.name] if command.name != "help" else [word for word in said[1:] if word not in HELP_WORDS]
         said, command = ["help", *topic], catalogue.find("help")
     args = _Reading(command, catalogue).read(said[1:])
-    return Parsed(command=command, args=args, line=words.quote([command.name, *said[1:]]))
+    return Parsed(command=command, args=args, line=command_line.quote([command.name, *said[1:]]))
 
 
 def _find(said: Sequence[str], catalogue: Catalogue) -> Command:
     """The command a line begins with; `web restart` is told its right order."""
     word, following = said[0], said[1:]
     if word.lower() not in catalogue.words and following and following[0].lower() in catalogue.words:
-        turned = words.quote([following[0].lower(), word, *following[1:]])
+        turned = command_line.quote([following[0].lower(), word, *following[1:]])
         raise errors.UnknownCommand(
-            f"There is no command “{words.shown(word)}”.", hint=f"The command comes first: {turned}"
+            f"There is no command “{command_line.shown(word)}”.", hint=f"The command comes first: {turned}"
         )
     return catalogue.find(word)
 
@@ -69,7 +70,7 @@ def _find(said: Sequence[str], catalogue: Catalogue) -> Command:
 def complete(text: str, catalogue: Catalogue, names: Sequence[str]) -> list[str]:
     """What the last word of `text` may become, sorted: commands, options, `names` where a target is meant."""
     try:
-        said = words.split(text)
+        said = command_line.split(text)
     except errors.BadUsage:
         return []
     last = "" if not text or text[-1].isspace() or not said else said.pop()
@@ -156,7 +157,7 @@ class _Reading:
         if not queue or (queue[0].startswith("-") and len(queue[0]) > 1 and not _NEGATIVE.match(queue[0])):
             cure = f"Write {name} {usages.sample(arg)}."
             if queue and queue[0] != "--":
-                value = words.shown(queue[0])
+                value = command_line.shown(queue[0])
                 cure += f" If {value} is the value: {arg.name}={value}."
             raise self._bad(f"{name} needs a value.", cure)
         return queue.pop(0)
@@ -178,7 +179,7 @@ class _Reading:
                 raise self._bad(f"{self.command.name} needs {usages.placeholder(arg)}: {arg.help}.", self._example())
         if left:
             raise self._bad(
-                f"{self.command.name} cannot make sense of “{words.shown(left[0])}”.",
+                f"{self.command.name} cannot make sense of “{command_line.shown(left[0])}”.",
                 f"Usage: {usages.usage(self.command)}",
             )
 
@@ -199,7 +200,7 @@ class _Reading:
             close = usages.closest(text.lower(), arg.choices)
             known = f"It can be {', '.join(arg.choices)}."
             raise self._bad(
-                f"{name} cannot be “{words.shown(text)}”.", f"Did you mean {close}? {known}" if close else known
+                f"{name} cannot be “{command_line.shown(text)}”.", f"Did you mean {close}? {known}" if close else known
             )
         match arg.take:
             case Take.COUNT:
@@ -222,7 +223,9 @@ class _Reading:
         top = arg.top or MOST
         if not _NUMBER.fullmatch(text) or not least <= int(text) <= top:
             what = "seconds, a whole number" if arg.take is Take.SECONDS else "a whole number"
-            raise self._bad(f"{name} cannot be “{words.shown(text)}”.", f"It takes {what} from {least} to {top:,}.")
+            raise self._bad(
+                f"{name} cannot be “{command_line.shown(text)}”.", f"It takes {what} from {least} to {top:,}."
+            )
         return int(text)
 
     def _duration(self, name: str, text: str) -> timedelta:
@@ -230,13 +233,14 @@ class _Reading:
             raise self._bad(f"{name} {text}: of what?", f"Write {text}s, {text}m, {text}h or {text}d.")
         if not _DURATION.fullmatch(text.lower()):
             raise self._bad(
-                f"{name} cannot be “{words.shown(text)}”.", "It takes a time such as 90s, 10m, 2h, 1h30m or 1d."
+                f"{name} cannot be “{command_line.shown(text)}”.", "It takes a time such as 90s, 10m, 2h, 1h30m or 1d."
             )
         pairs = re.findall(r"([0-9]+)([smhdw])", text.lower())
         seconds = sum(int(number) * usages.UNITS[unit] for number, unit in pairs)
         if not 0 < seconds <= LONGEST_DURATION.total_seconds():
             raise self._bad(
-                f"{name} cannot be “{words.shown(text)}”.", f"It takes a time from 1s to {LONGEST_DURATION.days}d."
+                f"{name} cannot be “{command_line.shown(text)}”.",
+                f"It takes a time from 1s to {LONGEST_DURATION.days}d.",
             )
         return timedelta(seconds=seconds)
 
@@ -246,7 +250,7 @@ class _Reading:
         close = usages.closest(name, long) if name.startswith("--") else ""
         hint = f"Did you mean {close}? " if close else ""
         hint += f"Its options: {shown}." if shown else "It has no options."
-        return self._bad(f"{self.command.name} has no option {words.shown(name)}.", hint)
+        return self._bad(f"{self.command.name} has no option {command_line.shown(name)}.", hint)
 
     def _example(self) -> str:
         return (
@@ -278,7 +282,7 @@ def _values(arg: Arg, last: str, catalogue: Catalogue, names: Sequence[str]) -> 
     if arg.take is Take.COMMAND:
         return _starting(catalogue.commands, last)
     if arg.take is Take.TARGET:
-        return [words.quote([name]) for name in _starting(names, last)]
+        return [command_line.quote([name]) for name in _starting(names, last)]
     return []
 
 

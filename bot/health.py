@@ -9,7 +9,7 @@ from __future__ import annotations
 import http.client
 from dataclasses import dataclass
 
-from core.config_words import Listen
+from core.config.types import Listen
 
 WITHIN = 3.0  # seconds
 LOOPBACK = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 (asked at loopback where all are served)

@@ -23,7 +23,7 @@ from core import errors
 if TYPE_CHECKING:
     from aiohttp import web
 
-    from core.config import Listen
+    from core.config.load import Listen
 
 log = structlog.get_logger(__name__)
 Page = Callable[[], bytes]

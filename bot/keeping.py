@@ -10,10 +10,10 @@ from typing import Any
 
 from bot import policy
 from core import errors
-from core.model import listings, things
+from core.model import containers, listings
+from core.model.containers import Container
 from core.model.policy import Policy
 from core.model.refs import EngineRef, Facts, Kind, Ref
-from core.model.things import Container
 from runtimes import fleet
 
 # Things that take containers along when they end.
@@ -30,7 +30,7 @@ class Kept:
 
     def learn(self, survey: fleet.Survey) -> None:
         ours = policy.ours(self._policy, survey.rows)
-        kept = (row for row in survey.rows if row.ref.id in ours or things.protected(row.labels))
+        kept = (row for row in survey.rows if row.ref.id in ours or containers.protected(row.labels))
         self._containers |= {(row.ref.engine, row.ref.id): row for row in kept}
         # Whose owner forbids to list containers, of that one no more can be known.
         self._silent |= {

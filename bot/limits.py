@@ -7,8 +7,8 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
 
-from core.kept import Rate
 from core.model.actions import Risk
+from core.store.records import Rate
 
 REMEMBERED = 4096
 

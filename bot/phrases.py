@@ -12,7 +12,7 @@ from core.model.actions import Action
 from core.model.policy import Decision, Verdict
 from core.model.refs import Ref
 from core.model.replies import Ending, Reply, Status, Tone, say
-from core.model.things import Outcome
+from core.model.results import Outcome
 
 ENDINGS: tuple[tuple[type[errors.QuarterdeckError], Ending], ...] = (
     (errors.NotFound, Ending.NOTHING),

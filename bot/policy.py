@@ -13,10 +13,10 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from core.model.actions import Risk
-from core.model.people import Identity, Place
+from core.model.containers import Container
+from core.model.identity import Identity, Place
 from core.model.policy import VERDICT_OF, Decision, Grant, Guard, Policy, Verdict
 from core.model.refs import Facts, Ref
-from core.model.things import Container
 
 FACTS_LAST = timedelta(seconds=60)
 # What a bare `*` never covers: who may decide who may.

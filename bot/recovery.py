@@ -13,11 +13,11 @@ from typing import TypeVar
 import msgspec
 
 from bot import audit
-from core import kept
-from core.kept import Phase
-from core.model.people import Invocation, Place
+from core.model.identity import Invocation, Place
 from core.model.replies import Button, Reply, Text, Tone
-from core.store import Store
+from core.store import records
+from core.store.client import Store
+from core.store.records import Phase
 
 T = TypeVar("T")
 LONGEST = 1500  # characters of an outcome kept for telling it later
@@ -105,7 +105,7 @@ async def recover(store: Store, trail: audit.Audit, doors: Container[str]) -> As
         )
 
 
-def _read(lost: kept.Unfinished) -> Record:
+def _read(lost: records.Unfinished) -> Record:
     # Written by another version: what can still be said is that it was left, to the log.
     return _decoded(lost.record, Record) or Record(
         invocation=lost.id, who="console:", name="", place=Place(channel=""), line="a command", again=False

@@ -22,7 +22,8 @@ from bot import app as composition
 from bot import console as talk
 from bot import http, visit
 from collectors import exposition, pipeline, watch
-from core import config, logs, supervise
+from core import logs, supervise
+from core.config import load
 from core.model.actions import ListContainers
 from runtimes.mirror import Mirror, Watched
 
@@ -31,7 +32,7 @@ GREET_WITHIN = 2.0  # seconds the console waits for the engines before it opens 
 AGAIN = supervise.Backoff()
 
 
-async def run(settings: config.Config, path: Path | None, door: socket.socket | None, *, console: bool) -> None:
+async def run(settings: load.Config, path: Path | None, door: socket.socket | None, *, console: bool) -> None:
     """Until stopped. `door`: the socket already bound for the metrics page, None when that is off."""
     async with supervise.Supervisor() as supervisor:
         supervisor.catch_signals()
@@ -40,7 +41,7 @@ async def run(settings: config.Config, path: Path | None, door: socket.socket | 
         built = await composition.build(settings, watch=True, supervisor=supervisor)
         for warning in built.warnings:
             log.warning(warning)
-        config.check_direct(settings, built.catalogue.words)
+        load.check_direct(settings, built.catalogue.words)
         built.metrics.config_last_reload_successful.set(1)
         built.metrics.config_last_reload_timestamp_seconds.set(time.time())
         if built.embedded is not None:
@@ -86,7 +87,7 @@ async def run(settings: config.Config, path: Path | None, door: socket.socket | 
         await supervisor.serve_until_stopped()
 
 
-def _slack(built: composition.App, settings: config.Slack) -> Any:
+def _slack(built: composition.App, settings: load.Slack) -> Any:
     from bot.slack import link  # noqa: PLC0415 (40 MB that nobody without Slack pays for)
 
     door = http.bind(settings.listen, "slack.listen") if settings.mode == "http" else None

@@ -17,7 +17,7 @@ from bot import keeping, policy
 from core import errors
 from core.model import actions, listings
 from core.model.actions import Action, DescribeEngine, ListEvents, Risk
-from core.model.people import Identity, Place
+from core.model.identity import Identity, Place
 from core.model.policy import Decision, Policy, Verdict
 from core.model.refs import EngineRef, Facts, Kind, Ref
 from core.model.usage import ReadUsage

@@ -9,7 +9,7 @@ from datetime import timedelta
 from typing import Any
 
 from commands.spec import Arg, Command, Take
-from core.model import desk
+from core.model import builtin
 
 UNITS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400, "w": 604_800}
 
@@ -26,9 +26,9 @@ def usage(command: Command) -> str:
     return " ".join(parts)
 
 
-def describe(command: Command) -> desk.CommandHelp:
+def describe(command: Command) -> builtin.CommandHelp:
     """A command as the help page shows it."""
-    return desk.CommandHelp(
+    return builtin.CommandHelp(
         name=command.name,
         summary=command.summary,
         usage=usage(command),

@@ -14,17 +14,18 @@ import structlog
 from bot import app as composition
 from bot import console as talk
 from bot import terminal
-from core import config, errors, supervise
+from core import errors, supervise
+from core.config import load
 from core.model.replies import Ending, Reply
 from core.ports import Going
-from core.words import quote
+from core.text.command_line import quote
 
 log = structlog.get_logger(__name__)
 AGAIN = supervise.Backoff()
 INTERRUPTED = 130  # as a shell counts SIGINT
 
 
-async def console(settings: config.Config) -> None:
+async def console(settings: load.Config) -> None:
     async with supervise.Supervisor() as supervisor:
         supervisor.catch_signals()
         built = await composition.build(settings, watch=False, supervisor=supervisor)
@@ -40,7 +41,7 @@ async def console(settings: config.Config) -> None:
         await supervisor.serve_until_stopped()
 
 
-async def do(settings: config.Config, line: list[str], *, as_json: bool, yes: bool) -> int:
+async def do(settings: load.Config, line: list[str], *, as_json: bool, yes: bool) -> int:
     """One line, given as one word (`do "rm -f web"`) or as the shell split it (`do rm -f web`). Returns the exit code.
     Ctrl-C ends what only looks; of a change the outcome is waited for as long as stopping may take."""
     words = line[0] if len(line) == 1 else quote(line)

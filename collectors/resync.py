@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
 
+from core.model.containers import Container
 from core.model.events import Event, EventKind, Origin
-from core.model.things import Container
 from runtimes.transitions import UP
 
 # An event's time and the one an inspection gives for the same fact lie this close together, seconds.

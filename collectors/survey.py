@@ -21,8 +21,8 @@ from collectors import resync
 from collectors.pipeline import Pipeline
 from core import errors, metrics
 from core.model.actions import DescribeEngine, ListContainers
+from core.model.containers import Container, Containers
 from core.model.events import Event
-from core.model.things import Container, Containers
 from core.ports import Call
 from runtimes import mirror as mirrors
 from runtimes import status, transitions

@@ -13,7 +13,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from commands.spec import Arg, Command, Take
-from core import errors, words
+from core import errors
+from core.text import command_line
 
 NOT_COMMANDS = frozenset({"spec"})
 
@@ -34,7 +35,7 @@ class Catalogue:
         if command is None:
             close = difflib.get_close_matches(word.lower(), list(self.words), n=2, cutoff=0.6)
             hint = f"Did you mean {' or '.join(close)}?" if close else "Say help to see them all."
-            raise errors.UnknownCommand(f"There is no command “{words.shown(word)}”.", hint=hint)
+            raise errors.UnknownCommand(f"There is no command “{command_line.shown(word)}”.", hint=hint)
         return command
 
 

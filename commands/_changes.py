@@ -12,11 +12,11 @@ from typing import Any
 
 from commands import _show
 from commands.spec import SELECTION, TARGETS, Arg, Context, Plan, Render, Result, Take
-from core import words
 from core.model.actions import Action
 from core.model.refs import Kind, Ref
 from core.model.replies import Block, Button, Ending, Reply, Status, Table, Text, Tone
-from core.model.things import Outcome
+from core.model.results import Outcome
+from core.text import command_line
 
 MOST_TARGETS = 500
 LONGEST_TIMEOUT = 300  # seconds a container may be given to end by itself
@@ -157,4 +157,4 @@ def _look(ref: Ref) -> str:
 
 def _line(command: str, ref: Ref) -> str:
     """By name and engine, not by id: whoever carries the name now is who one wants to see."""
-    return words.quote([command, f"{ref.name}@{ref.engine}"])
+    return command_line.quote([command, f"{ref.name}@{ref.engine}"])

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 
 from commands import _show
-from core.model.things import Engine
+from core.model.engines import Engine
 
 
 def state(engine: Engine, now: datetime) -> str:

@@ -6,8 +6,8 @@ from commands import _changes
 from commands.drain import NODES, WHERE
 from commands.spec import Command
 from core.model.actions import Risk
-from core.model.clusters import ActivateNode
 from core.model.refs import Kind
+from core.model.swarm import ActivateNode
 
 SAID = _changes.Said(command="activate", done="activated", already="was active already")
 

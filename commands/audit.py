@@ -9,7 +9,7 @@ from typing import Any
 from commands import _show
 from commands.spec import Arg, Command, Context, Result, Take
 from core.model.actions import Action
-from core.model.desk import AuditEntry, ReadAudit
+from core.model.builtin import AuditEntry, ReadAudit
 from core.model.replies import Reply, Table, Text, Tone
 
 LIMIT = 20

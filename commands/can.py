@@ -10,7 +10,7 @@ from commands.spec import Arg, Command, Context, Result, Take
 from core import errors
 from core.model import listings
 from core.model.actions import Action
-from core.model.desk import Explain
+from core.model.builtin import Explain
 from core.model.policy import Decision, Verdict
 from core.model.refs import Kind, Ref
 from core.model.replies import Block, Ending, Reply, Table, Text, Tone

@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from typing import Any
 
 from commands.spec import Arg, Command, Context, Result
-from core.model import desk
+from core.model import builtin
 from core.model.actions import Action, Risk
 from core.model.replies import Reply
 
 
 async def plan(context: Context) -> Sequence[Action[Any]]:
-    return (desk.Answer(token=context.args["token"], yes=True),)
+    return (builtin.Answer(token=context.args["token"], yes=True),)
 
 
 def render(context: Context, results: Sequence[Result]) -> Reply:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from commands import _changes
 from commands.spec import SELECTION, Arg, Command, Take
 from core.model.actions import Risk
-from core.model.clusters import DrainNode
 from core.model.refs import Kind
+from core.model.swarm import DrainNode
 
 SAID = _changes.Said(command="drain", done="drained", already="was drained already")
 NODES = Arg(

@@ -12,8 +12,8 @@ from datetime import datetime
 from commands import _engine, _show
 from commands.spec import SELECTION, Arg, Command, Context, Result
 from core.model.actions import Action, DescribeEngine
+from core.model.engines import Engine
 from core.model.replies import Block, Ending, Fields, Reply, Table, Text, Tone
-from core.model.things import Engine
 from core.ports import Query
 
 NOT_KNOWN = "-"

@@ -8,11 +8,12 @@ from typing import Any
 
 from commands import _show
 from commands.spec import Arg, Command, Context, Result
-from core import errors, words
+from core import errors
 from core.model.actions import Action, Risk
-from core.model.desk import AddGrant, Granted
+from core.model.builtin import AddGrant, Granted
 from core.model.refs import Selector
 from core.model.replies import Button, Reply, Text, Tone
+from core.text import command_line
 
 _WHO = re.compile(r"everyone|[a-z]+:\S+|<@[A-Z0-9]+(?:\|[^>]*)?>|<!subteam\^[A-Z0-9]+(?:\|[^>]*)?>")
 
@@ -51,7 +52,7 @@ def render(_: Context, results: Sequence[Result]) -> Reply:
         return Reply(blocks=(Text(text=result.error.say(), tone=Tone.BAD),), ending=_show.ending_of(result.error))
     granted: Granted = result.value
     grant = granted.grant
-    undo = Button(label=f"Revoke {grant.id}", line=words.quote(["revoke", grant.id]), danger=True)
+    undo = Button(label=f"Revoke {grant.id}", line=command_line.quote(["revoke", grant.id]), danger=True)
     if not granted.new:
         return Reply(blocks=(Text(text=f"That was granted already: {grant} ({grant.id})."),))
     text = f"{grant}. Take it back with: revoke {grant.id}"

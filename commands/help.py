@@ -8,7 +8,7 @@ from typing import Any
 from commands import _show
 from commands.spec import Arg, Command, Context, Result, Take
 from core.model.actions import Action, Risk
-from core.model.desk import CommandHelp, HelpPage, ShowHelp
+from core.model.builtin import CommandHelp, HelpPage, ShowHelp
 from core.model.replies import Block, Lines, Reply, Text, Tone
 
 GROUPS = ("Look", "Change", "Who may do what", "This desk")

@@ -11,8 +11,9 @@ from commands import _engine, _format, _show
 from commands.spec import SELECTION, Arg, Command, Context, Result, Take
 from core import errors
 from core.model.actions import Action, DescribeEngine, ShowInfo
+from core.model.engines import Engine
 from core.model.replies import Block, Ending, Fields, Lines, Reply, Text, Tone
-from core.model.things import Document, Engine
+from core.model.results import Document
 from core.ports import Query
 
 

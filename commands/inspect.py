@@ -11,7 +11,7 @@ from commands.spec import SELECTION, TARGETS, Arg, Command, Context, Result
 from core import errors
 from core.model.actions import Action, InspectContainer
 from core.model.replies import Ending, Lines, Reply, Text, Tone
-from core.model.things import Document
+from core.model.results import Document
 
 MOST_TARGETS = 20
 

@@ -11,7 +11,7 @@ from core import errors
 from core.model.actions import Action, Risk
 from core.model.jobs import StopAnyJob, StopJob
 from core.model.replies import Ending, Reply, Status, Text, Tone
-from core.model.things import Outcome
+from core.model.results import Outcome
 from core.ports import Query
 
 

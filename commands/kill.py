@@ -12,7 +12,7 @@ from core import errors
 from core.model.actions import Action, Kill, Risk
 from core.model.refs import Ref
 from core.model.replies import Reply
-from core.model.things import Outcome
+from core.model.results import Outcome
 
 # Linux numbers (signal(7), x86 and arm): the engine's host counts, not the one we run on.
 _WORDS = (

@@ -14,7 +14,7 @@ from core import errors
 from core.model.actions import Action, ReadLogs
 from core.model.jobs import Followed
 from core.model.replies import Ending, Lines, Reply, Text, Tone
-from core.model.things import LogLine, LogPage
+from core.model.results import LogLine, LogPage
 
 TAIL = 100
 FOLLOW_TAIL = 10

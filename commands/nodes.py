@@ -7,8 +7,8 @@ from datetime import datetime
 
 from commands import _lists
 from commands.spec import Command
-from core.model.clusters import ListNodes, Node
 from core.model.refs import Kind
+from core.model.swarm import ListNodes, Node
 
 
 def cells(row: Node, _: datetime) -> Sequence[str | int]:

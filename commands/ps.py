@@ -10,7 +10,7 @@ from typing import Any
 
 from commands import _show
 from commands.spec import SELECTION, TARGETS, Arg, Command, Context, Result, Take, query
-from core.model import things
+from core.model import containers
 from core.model.actions import Action, ListContainers
 from core.model.refs import Ref
 from core.model.replies import Block, Ending, Lines, Reply, Table, Text, Tone
@@ -28,7 +28,7 @@ async def plan(context: Context) -> Sequence[Action[Any]]:
 
 def render(context: Context, results: Sequence[Result]) -> Reply:
     args = context.args
-    listed = [result for result in results if isinstance(result.value, things.Containers)]
+    listed = [result for result in results if isinstance(result.value, containers.Containers)]
     known = [row for result in listed for row in result.value.rows]
     rows = sorted((row for row in known if _wanted(args, row)), key=_order)
     refs = [row.ref for row in rows]
@@ -57,7 +57,7 @@ def render(context: Context, results: Sequence[Result]) -> Reply:
     return Reply(blocks=(*blocks, *notes), ending=_ending(results, unmatched, refs))
 
 
-def ports(published: Sequence[things.Port]) -> str:
+def ports(published: Sequence[containers.Port]) -> str:
     """As docker says it; one published on IPv4 and IPv6 alike is shown once."""
     shown: list[str] = []
     everywhere = {(port.public, port.private, port.proto) for port in published if port.ip == "0.0.0.0"}  # noqa: S104
@@ -68,7 +68,7 @@ def ports(published: Sequence[things.Port]) -> str:
     return ", ".join(shown)
 
 
-def _wanted(args: Any, row: things.Container) -> bool:
+def _wanted(args: Any, row: containers.Container) -> bool:
     if args["target"] and not any(_means(word, row) for word in args["target"]):
         return False
     if not _show.labelled(args["label"], row.labels):
@@ -81,11 +81,11 @@ def _wanted(args: Any, row: things.Container) -> bool:
     return bool(args["all"] or args["target"] or args["health"]) or row.state in LIVE
 
 
-def _means(word: str, row: things.Container) -> bool:
-    return _show.matches(word, row.ref, row.project, row.service, *things.group_words(row.project, row.service))
+def _means(word: str, row: containers.Container) -> bool:
+    return _show.matches(word, row.ref, row.project, row.service, *containers.group_words(row.project, row.service))
 
 
-def _order(row: things.Container) -> tuple[str, str, tuple[str | int, ...], str]:
+def _order(row: containers.Container) -> tuple[str, str, tuple[str | int, ...], str]:
     """By project and service, so that what belongs together stands together; web-2 before web-10."""
     return (row.project or "", row.service or "", _natural(row.ref.name), str(row.ref.engine))
 
@@ -95,7 +95,7 @@ def _natural(name: str) -> tuple[str | int, ...]:
     return tuple(int(part) if at % 2 else part for at, part in enumerate(re.split(r"([0-9]{1,9})", name)))
 
 
-def _nothing(context: Context, known: Sequence[things.Container], unmatched: Sequence[str]) -> Text:
+def _nothing(context: Context, known: Sequence[containers.Container], unmatched: Sequence[str]) -> Text:
     if unmatched:
         return Text(text=" ".join(_no_such(word, known) for word in unmatched), tone=Tone.WARN)
     args = context.args
@@ -108,7 +108,7 @@ def _nothing(context: Context, known: Sequence[things.Container], unmatched: Seq
     return Text(text="There are no containers.")
 
 
-def _no_such(word: str, known: Sequence[things.Container]) -> str:
+def _no_such(word: str, known: Sequence[containers.Container]) -> str:
     names = {name for row in known for name in (row.ref.name, row.project, row.group) if name}
     close = difflib.get_close_matches(word, sorted(names), n=3, cutoff=0.6)
     cure = f"Did you mean {' or '.join(close)}?" if close else "See what there is with: ps -a"
@@ -142,8 +142,8 @@ command = Command(
     args=(
         TARGETS,
         Arg(name="--all", short="a", take=Take.FLAG, help="also those that are not running"),
-        Arg(name="--state", short="s", many=True, choices=things.STATES, help="only in this state"),
-        Arg(name="--health", choices=things.HEALTHS, help="only with this health"),
+        Arg(name="--state", short="s", many=True, choices=containers.STATES, help="only in this state"),
+        Arg(name="--health", choices=containers.HEALTHS, help="only with this health"),
         Arg(name="--quiet", short="q", take=Take.FLAG, help="only the ids"),
         Arg(name="--fresh", take=Take.FLAG, help="ask the engines even where what is known is up to date"),
         *SELECTION,

@@ -10,11 +10,12 @@ from typing import Any
 
 from commands import _changes
 from commands.spec import SELECTION, Arg, Command, Context, Take
-from core import errors, words
+from core import errors
 from core.model import image_names
 from core.model.actions import Action, Risk
 from core.model.images import PullImage
 from core.ports import Query
+from core.text import command_line
 
 TIMEOUT, LONGEST_TIMEOUT = 600, 1_800  # seconds
 SAID = _changes.Said(
@@ -61,7 +62,7 @@ def _parted(word: str) -> tuple[str, str]:
         low = name.lower()
         near = low if low != name and _NAME.fullmatch(low) else re.sub(r"^[a-z]+://", "", low)
         cure = f"Did you mean {near}?" if near != name and _NAME.fullmatch(near) else "For example: busybox:1.36"
-        raise errors.BadUsage(f"“{words.shown(name)}” is no image's name.", hint=cure)
+        raise errors.BadUsage(f"“{command_line.shown(name)}” is no image's name.", hint=cure)
     return image_names.wanted(name), place
 
 

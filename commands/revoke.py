@@ -8,7 +8,7 @@ from typing import Any
 from commands import _show
 from commands.spec import Arg, Command, Context, Result
 from core.model.actions import Action, Risk
-from core.model.desk import RemoveGrant, Revoked
+from core.model.builtin import RemoveGrant, Revoked
 from core.model.replies import Reply, Text, Tone
 
 

@@ -8,10 +8,11 @@ from typing import Any
 
 from commands import _changes
 from commands.spec import SELECTION, Arg, Command, Context, Take
-from core import errors, words
+from core import errors
 from core.model.actions import Action, Risk, Scale
 from core.model.refs import Kind, Ref
 from core.ports import Query
+from core.text import command_line
 
 MOST_REPLICAS = 1_000
 MOST_SERVICES = 20
@@ -52,17 +53,17 @@ def _pairs(said: Sequence[str]) -> Iterator[tuple[str, int]]:
         if not equals:
             name = word
             if not queue:
-                raise errors.BadUsage(f"scale {words.shown(name)} to how many?", hint=EXAMPLE)
+                raise errors.BadUsage(f"scale {command_line.shown(name)} to how many?", hint=EXAMPLE)
             text = queue.pop(0)
         if not name.strip("*?/"):
-            raise errors.BadUsage(f"“{words.shown(word)}” names no service.", hint=EXAMPLE)
+            raise errors.BadUsage(f"“{command_line.shown(word)}” names no service.", hint=EXAMPLE)
         yield name, _number(name, text)
 
 
 def _number(name: str, text: str) -> int:
     if not (text.isascii() and text.isdigit() and len(text) < 6 and int(text) <= MOST_REPLICAS):
         raise errors.BadUsage(
-            f"{words.shown(name)} cannot be scaled to “{words.shown(text)}”.",
+            f"{command_line.shown(name)} cannot be scaled to “{command_line.shown(text)}”.",
             hint=f"It takes a whole number from 0 to {MOST_REPLICAS:,}. {EXAMPLE}",
         )
     return int(text)

@@ -10,7 +10,7 @@ from typing import Any
 from commands import _show
 from commands.ps import ports
 from commands.spec import SELECTION, Arg, Command, Context, Result, Take, query
-from core.model import things
+from core.model import services
 from core.model.actions import Action, ListServices
 from core.model.replies import Block, Ending, Reply, Table, Text, Tone
 
@@ -21,8 +21,8 @@ async def plan(context: Context) -> Sequence[Action[Any]]:
 
 def render(context: Context, results: Sequence[Result]) -> Reply:
     wanted = context.args["service"]
-    told = [result for result in results if isinstance(result.value, things.Services)]
-    known = things.once(row for result in told for row in result.value.rows)
+    told = [result for result in results if isinstance(result.value, services.Services)]
+    known = services.once(row for result in told for row in result.value.rows)
     known.sort(key=lambda row: (row.project or "", row.ref.name, str(row.ref.engine)))
     rows = [row for row in known if not wanted or any(_means(word, row) for word in wanted)]
     unmatched = [word for word in wanted if not any(_means(word, row) for row in known)]
@@ -55,15 +55,15 @@ def render(context: Context, results: Sequence[Result]) -> Reply:
     return Reply(blocks=(*blocks, *notes), ending=ending)
 
 
-def _running(row: things.Service) -> str:
+def _running(row: services.Service) -> str:
     return f"{row.running}/{row.desired}" if row.desired is not None else f"{row.running} here"
 
 
-def _means(word: str, row: things.Service) -> bool:
+def _means(word: str, row: services.Service) -> bool:
     return any(_show.matches(word, row.ref, name) for name in (*row.words, row.short, row.project or ""))
 
 
-def _no_such(word: str, known: Sequence[things.Service]) -> str:
+def _no_such(word: str, known: Sequence[services.Service]) -> str:
     names = sorted({name for row in known for name in (row.ref.name, row.short)})
     close = difflib.get_close_matches(word, names, n=3, cutoff=0.6)
     cure = f"Did you mean {' or '.join(close)}?" if close else "See what there is with: services"

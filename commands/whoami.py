@@ -8,7 +8,7 @@ from typing import Any
 from commands import _grants, _show
 from commands.spec import Command, Context, Result
 from core.model.actions import Action
-from core.model.desk import Standing, WhoAmI
+from core.model.builtin import Standing, WhoAmI
 from core.model.replies import Fields, Reply, Table, Text, Tone
 
 

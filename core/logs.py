@@ -76,7 +76,7 @@ class _Safe:
 
     def __call__(self, _logger: WrappedLogger, _name: str, fields: EventDict) -> EventDict:
         # Imported here: what is redacted is known higher up, and a program that never logs need not load it.
-        from core import plain, redact  # noqa: PLC0415
+        from core.text import redact, sanitize  # noqa: PLC0415
 
         def safe(value: Any, depth: int) -> Any:
             if value is None or isinstance(value, bool | int) or (isinstance(value, float) and math.isfinite(value)):
@@ -86,7 +86,7 @@ class _Safe:
             if depth < DEEPEST and isinstance(value, list | tuple | set | frozenset):
                 return [safe(inner, depth + 1) for inner in list(value)[:100]]
             text = redact.redact(value if isinstance(value, str) else _text(value))
-            text = plain.plain(text, LONGEST) if self.one_line else text
+            text = sanitize.plain(text, LONGEST) if self.one_line else text
             return text if len(text) <= LONGEST else f"{text[: LONGEST - 1]}…"
 
         trace = fields.pop("exception", None)

@@ -20,11 +20,14 @@ from typing import Any, ClassVar
 import msgspec
 from google.protobuf.json_format import MessageToDict
 
-from core import errors, redact
-from core.model import actions, images, parts, usage
+from core import errors
+from core.model import actions, images, resources, usage
+from core.model.containers import Container, Containers
+from core.model.engines import Engine
 from core.model.events import Event
 from core.model.refs import EngineRef
-from core.model.things import Container, Containers, Document, Engine
+from core.model.results import Document
+from core.text import redact
 from runtimes import (
     containerd_about,
     containerd_calls,
@@ -116,15 +119,15 @@ class Containerd(containerd_doing.Doing):
     async def list_containers(self, action: actions.ListContainers, seconds: float) -> Containers:
         return Containers(rows=tuple((await self._list(seconds)).rows))
 
-    @does(parts.ListNamespaces)
-    async def list_namespaces(self, action: parts.ListNamespaces, seconds: float) -> parts.Namespaces:
+    @does(resources.ListNamespaces)
+    async def list_namespaces(self, action: resources.ListNamespaces, seconds: float) -> resources.Namespaces:
         await self._meet(seconds)
 
-        async def one(space: Any) -> parts.Namespace:
+        async def one(space: Any) -> resources.Namespace:
             held, named = await asyncio.gather(
                 self._calls.containers(space.name, seconds), self._calls.images(space.name, seconds)
             )
-            return parts.Namespace(
+            return resources.Namespace(
                 name=space.name,
                 containers=sum(not self._dialect.is_sandbox(each.labels) for each in held),
                 images=len({image.target.digest for image in named}),
@@ -133,7 +136,7 @@ class Containerd(containerd_doing.Doing):
             )
 
         spaces = await self._calls.namespaces(seconds)
-        return parts.Namespaces(rows=tuple(await containerd_calls.few_at_once(*(one(space) for space in spaces))))
+        return resources.Namespaces(rows=tuple(await containerd_calls.few_at_once(*(one(space) for space in spaces))))
 
     @does(actions.DescribeEngine)
     async def describe_engine(self, action: actions.DescribeEngine, seconds: float) -> Engine:

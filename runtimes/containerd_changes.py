@@ -14,7 +14,7 @@ from typing import TypeVar
 from core import errors
 from core.model.refs import Ref
 from core.model.replies import Status
-from core.model.things import Outcome
+from core.model.results import Outcome
 from runtimes import containerd_dialect
 from runtimes.containerd_calls import Calls, Container, Process
 from runtimes.proto import containerd_task_types_pb2, containerd_tasks_pb2

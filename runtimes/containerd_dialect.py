@@ -15,9 +15,9 @@ from typing import Any
 import msgspec
 from google.protobuf.message import DecodeError, Message
 
+from core.model.containers import Container, Port
 from core.model.events import Event, EventKind, Origin
 from core.model.refs import EngineRef, Kind, Ref
-from core.model.things import Container, Port
 from runtimes import status
 from runtimes.proto import (
     containerd_containers_pb2,

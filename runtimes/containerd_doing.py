@@ -5,11 +5,12 @@ from __future__ import annotations
 import abc
 import time
 
-from core import errors, redact
+from core import errors
 from core.model import actions, images
 from core.model.jobs import Started
 from core.model.refs import Ref
-from core.model.things import Document, Executed, Outcome
+from core.model.results import Document, Executed, Outcome
+from core.text import redact
 from runtimes import containerd_calls, containerd_changes, containerd_dialect, containerd_exec, containerd_images
 from runtimes.adapter import does
 from runtimes.jobs import Working

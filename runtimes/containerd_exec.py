@@ -20,7 +20,7 @@ from google.protobuf import any_pb2
 
 from core import errors
 from core.model import actions
-from core.model.things import Executed
+from core.model.results import Executed
 from runtimes import containerd_changes, containerd_dialect
 from runtimes.containerd_calls import Calls
 

@@ -21,7 +21,7 @@ from core import errors
 from core.model.images import Image
 from core.model.refs import EngineRef, Kind, Ref
 from core.model.replies import Status
-from core.model.things import Outcome
+from core.model.results import Outcome
 from runtimes import containerd_about, containerd_calls, containerd_dialect, docker_dialect, references
 from runtimes.containerd_calls import Calls
 from runtimes.containerd_changes import NOT_NOW, Steps

@@ -18,11 +18,13 @@ import msgspec
 
 from core import errors
 from core.model import actions, usage
+from core.model.containers import Container, Containers
+from core.model.engines import Engine
 from core.model.events import Event
 from core.model.jobs import Started
 from core.model.refs import Ref
 from core.model.replies import Status
-from core.model.things import Container, Containers, Document, Engine, Executed, LogPage, Outcome
+from core.model.results import Document, Executed, LogPage, Outcome
 from runtimes import cri_asking, cri_dialect, cri_events, cri_logs, cri_nearest, cri_usage
 from runtimes.adapter import does
 from runtimes.cri_asking import done

@@ -15,7 +15,7 @@ from typing import Any
 from core import errors
 from core.model.refs import EngineRef
 from core.model.replies import Status
-from core.model.things import Outcome
+from core.model.results import Outcome
 from runtimes import cri_dialect, cri_view, engine_dial, grpc_line, roll
 from runtimes.jobs import Working
 from runtimes.proto import cri_pb2 as cri

@@ -19,12 +19,12 @@ from typing import Any
 import msgspec
 from google.protobuf import json_format
 
-from core import redact
+from core.model.containers import Container
 from core.model.events import Event, EventKind, Origin
 from core.model.images import Image
 from core.model.pods import Pod
 from core.model.refs import EngineRef, Kind, Ref
-from core.model.things import Container
+from core.text import redact
 from runtimes import status
 from runtimes.proto import cri_pb2 as cri
 

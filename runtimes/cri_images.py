@@ -12,7 +12,7 @@ from core import errors
 from core.model import images
 from core.model.jobs import Started
 from core.model.refs import Ref
-from core.model.things import Document, Outcome
+from core.model.results import Document, Outcome
 from runtimes import cri_dialect, references
 from runtimes.adapter import does
 from runtimes.cri_asking import done

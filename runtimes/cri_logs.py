@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from core import errors
-from core.model.things import LogLine, LogPage
+from core.model.results import LogLine, LogPage
 
 CLIP = 16_384
 BLOCK = 65_536

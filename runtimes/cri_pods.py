@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from core import errors
 from core.model import pods
 from core.model.refs import Ref
-from core.model.things import Document, Outcome
+from core.model.results import Document, Outcome
 from runtimes import cri_asking, cri_dialect
 from runtimes.adapter import does
 from runtimes.cri_asking import Asking, done

@@ -16,8 +16,8 @@ from typing import Any, Protocol
 import msgspec
 
 from core import errors
+from core.model.containers import Container
 from core.model.refs import EngineRef, Ref
-from core.model.things import Container
 from runtimes import cri_dialect
 from runtimes.cri_dialect import Known
 from runtimes.proto import cri_pb2 as cri

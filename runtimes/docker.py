@@ -18,12 +18,14 @@ from typing import Any, ClassVar
 
 import msgspec
 
-from core import errors, redact
+from core import errors
 from core.model import actions
+from core.model.containers import Container, Containers
 from core.model.events import Event
 from core.model.refs import EngineRef, Ref
 from core.model.replies import Status
-from core.model.things import Container, Containers, Document, Outcome
+from core.model.results import Document, Outcome
+from core.text import redact
 from runtimes import docker_dialect, docker_serving, engine_dial, engine_http, roll
 from runtimes.adapter import does
 from runtimes.docker_about import Info, Telling

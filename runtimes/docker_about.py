@@ -11,10 +11,12 @@ from typing import Any
 
 import msgspec
 
-from core import errors, redact
+from core import errors
 from core.model import actions
+from core.model.engines import Engine
 from core.model.refs import Kind, Ref
-from core.model.things import Document, Engine
+from core.model.results import Document
+from core.text import redact
 from runtimes import docker_dialect, docker_parts_dialect, swarm_wire
 from runtimes.adapter import does
 from runtimes.docker_asking import Asking

@@ -8,8 +8,8 @@ from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Any
 
+from core.model.containers import Container
 from core.model.refs import Ref
-from core.model.things import Container
 from runtimes import docker_dialect, engine_http
 from runtimes.jobs import Working
 

@@ -15,9 +15,9 @@ from typing import Any, TypeVar
 import msgspec
 
 from core import errors
+from core.model.containers import Container, Port
 from core.model.events import Event, EventKind, Origin
 from core.model.refs import EngineRef, Kind, Ref
-from core.model.things import Container, Port
 
 T = TypeVar("T")
 INTERNED = 20_000

@@ -10,10 +10,10 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from core import errors
-from core.model import clusters
+from core.model import swarm
 from core.model.refs import EngineRef
 from core.model.replies import Status
-from core.model.things import Outcome
+from core.model.results import Outcome
 from runtimes import engine_http, swarm_dialect, swarm_wire
 from runtimes.adapter import does
 from runtimes.docker_asking import Asking
@@ -63,8 +63,8 @@ class Doorway(Asking, abc.ABC):
         cluster = local.cluster.id if local.cluster is not None else ""
         self.tell(Membership(manager=local.manager, cluster=cluster if local.manager else ""))
 
-    @does(clusters.InitSwarm)
-    async def init_swarm(self, action: clusters.InitSwarm, seconds: float) -> Outcome:
+    @does(swarm.InitSwarm)
+    async def init_swarm(self, action: swarm.InitSwarm, seconds: float) -> Outcome:
         """Its first manager is this daemon; the Swarm is an engine from then on."""
         body = {"ListenAddr": action.listen or ANYWHERE, "AdvertiseAddr": action.address}
         try:

@@ -14,7 +14,7 @@ import msgspec
 
 from core import errors
 from core.model import actions
-from core.model.things import Executed
+from core.model.results import Executed
 from runtimes import docker_dialect
 from runtimes.adapter import does
 from runtimes.docker_asking import Asking, path_of

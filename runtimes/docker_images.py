@@ -14,12 +14,13 @@ from collections.abc import Mapping
 
 import msgspec
 
-from core import errors, redact
+from core import errors
 from core.model import images
 from core.model.jobs import Started
 from core.model.refs import Ref
 from core.model.replies import Status
-from core.model.things import Document, Outcome
+from core.model.results import Document, Outcome
+from core.text import redact
 from runtimes import docker_dialect, docker_parts_dialect, references
 from runtimes.adapter import does
 from runtimes.docker_asking import Asking, path_of

@@ -11,7 +11,7 @@ from core.model import actions
 from core.model.jobs import Started
 from core.model.refs import Ref
 from core.model.replies import Status
-from core.model.things import LogPage, Outcome
+from core.model.results import LogPage, Outcome
 from runtimes import docker_dialect, docker_logs, transitions
 from runtimes.adapter import does
 from runtimes.docker_asking import Asking, path_of

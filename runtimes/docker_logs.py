@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import deque
 
-from core.model.things import LogLine
+from core.model.results import LogLine
 
 CLIP = 16_384
 STREAMS = {0: "stdin", 1: "stdout", 2: "stderr"}

@@ -5,41 +5,41 @@ from __future__ import annotations
 import abc
 import time
 
-from core import redact
-from core.model import parts
+from core.model import resources
 from core.model.refs import Ref
 from core.model.replies import Status
-from core.model.things import Document, Outcome
+from core.model.results import Document, Outcome
+from core.text import redact
 from runtimes import docker_dialect, docker_parts_dialect
 from runtimes.adapter import does
 from runtimes.docker_asking import Asking, path_of
 
 
 class Parts(Asking, abc.ABC):
-    @does(parts.ListNetworks)
-    async def list_networks(self, action: parts.ListNetworks, seconds: float) -> parts.Networks:
+    @does(resources.ListNetworks)
+    async def list_networks(self, action: resources.ListNetworks, seconds: float) -> resources.Networks:
         answer = await self._ask("GET", "/networks", seconds)
-        return parts.Networks(rows=docker_parts_dialect.networks(self.ref, answer.body))
+        return resources.Networks(rows=docker_parts_dialect.networks(self.ref, answer.body))
 
-    @does(parts.InspectNetwork)
-    async def inspect_network(self, action: parts.InspectNetwork, seconds: float) -> Document:
+    @does(resources.InspectNetwork)
+    async def inspect_network(self, action: resources.InspectNetwork, seconds: float) -> Document:
         return await self._document("networks", "network", action.target, seconds)
 
-    @does(parts.RemoveNetwork)
-    async def remove_network(self, action: parts.RemoveNetwork, seconds: float) -> Outcome:
+    @does(resources.RemoveNetwork)
+    async def remove_network(self, action: resources.RemoveNetwork, seconds: float) -> Outcome:
         return await self._take_away("networks", "network", action.target, seconds)
 
-    @does(parts.ListVolumes)
-    async def list_volumes(self, action: parts.ListVolumes, seconds: float) -> parts.Volumes:
+    @does(resources.ListVolumes)
+    async def list_volumes(self, action: resources.ListVolumes, seconds: float) -> resources.Volumes:
         answer = await self._ask("GET", "/volumes", seconds)
-        return parts.Volumes(rows=docker_parts_dialect.volumes(self.ref, answer.body))
+        return resources.Volumes(rows=docker_parts_dialect.volumes(self.ref, answer.body))
 
-    @does(parts.InspectVolume)
-    async def inspect_volume(self, action: parts.InspectVolume, seconds: float) -> Document:
+    @does(resources.InspectVolume)
+    async def inspect_volume(self, action: resources.InspectVolume, seconds: float) -> Document:
         return await self._document("volumes", "volume", action.target, seconds)
 
-    @does(parts.RemoveVolume)
-    async def remove_volume(self, action: parts.RemoveVolume, seconds: float) -> Outcome:
+    @does(resources.RemoveVolume)
+    async def remove_volume(self, action: resources.RemoveVolume, seconds: float) -> Outcome:
         return await self._take_away("volumes", "volume", action.target, seconds)
 
     async def _document(self, place: str, what: str, target: Ref, seconds: float) -> Document:

@@ -14,8 +14,8 @@ import msgspec
 
 from core import errors
 from core.model.images import Image
-from core.model.parts import Network, Volume
 from core.model.refs import EngineRef, Kind, Ref
+from core.model.resources import Network, Volume
 from core.model.usage import Usage
 from runtimes import docker_dialect
 

@@ -9,8 +9,8 @@ from typing import Any, Protocol
 import msgspec
 
 from core import errors
+from core.model.containers import Container
 from core.model.refs import EngineRef, Kind, Ref
-from core.model.things import Container
 from runtimes import docker_dialect, docker_replica, engine_http, services
 
 CLEANING = 5.0  # seconds to take back what was made and cannot be used

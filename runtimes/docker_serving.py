@@ -10,7 +10,7 @@ from core import errors
 from core.model import actions
 from core.model.jobs import Started
 from core.model.refs import EngineRef
-from core.model.things import Services
+from core.model.services import Services
 from runtimes import docker_services, recipes, services, swarm_dialect
 from runtimes.adapter import does
 from runtimes.docker_door import Doorway

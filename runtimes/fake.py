@@ -14,11 +14,14 @@ import msgspec
 
 from core import errors
 from core.model import actions
+from core.model.containers import Container, Containers
+from core.model.engines import Engine
 from core.model.events import EventKind
 from core.model.jobs import Started
 from core.model.refs import Ref
 from core.model.replies import Status
-from core.model.things import Container, Containers, Document, Engine, LogPage, Outcome, Services
+from core.model.results import Document, LogPage, Outcome
+from core.model.services import Services
 from runtimes import fake_services, services, status, transitions
 from runtimes.adapter import does
 from runtimes.fake_cluster import Cluster

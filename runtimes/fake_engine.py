@@ -16,9 +16,11 @@ import msgspec
 from core import errors
 from core.model import actions
 from core.model.actions import Action
+from core.model.containers import Container
 from core.model.events import Event, EventKind, Origin
 from core.model.refs import EngineRef, Kind, Ref
-from core.model.things import Container, LogLine, Service
+from core.model.results import LogLine
+from core.model.services import Service
 from core.ports import Call
 from runtimes import transitions
 from runtimes.adapter import R, does

@@ -12,7 +12,7 @@ from core.model.events import Event, EventKind, Origin
 from core.model.jobs import Started
 from core.model.refs import Kind, Ref
 from core.model.replies import Status
-from core.model.things import Document, Outcome
+from core.model.results import Document, Outcome
 from runtimes import transitions
 from runtimes.adapter import does
 from runtimes.fake_engine import FakeEngine, contents

@@ -9,9 +9,10 @@ import msgspec
 
 from core import errors
 from core.model import actions, usage
+from core.model.containers import Container
 from core.model.refs import Kind, Ref
 from core.model.replies import Status
-from core.model.things import Container, Document, Executed, Outcome
+from core.model.results import Document, Executed, Outcome
 from runtimes import transitions
 from runtimes.adapter import does
 from runtimes.fake_engine import FakeEngine

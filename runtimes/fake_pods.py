@@ -10,10 +10,11 @@ import msgspec
 
 from core import errors
 from core.model import pods
+from core.model.containers import Container
 from core.model.events import EventKind
 from core.model.refs import Kind, Ref
 from core.model.replies import Status
-from core.model.things import Container, Document, Outcome
+from core.model.results import Document, Outcome
 from runtimes import transitions
 from runtimes.adapter import does
 from runtimes.fake_engine import FakeEngine

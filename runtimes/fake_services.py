@@ -9,10 +9,11 @@ import msgspec
 
 from core import errors
 from core.model import actions
+from core.model.containers import Container
 from core.model.events import EventKind
 from core.model.refs import Ref
 from core.model.replies import Status
-from core.model.things import Container, Outcome
+from core.model.results import Outcome
 from runtimes import recipes, services, transitions
 from runtimes.jobs import Job
 

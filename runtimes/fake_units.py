@@ -6,10 +6,11 @@ from typing import Any
 
 from core import errors
 from core.model import units
+from core.model.containers import Container
 from core.model.events import EventKind
 from core.model.refs import Kind, Ref
 from core.model.replies import Status
-from core.model.things import Container, Outcome
+from core.model.results import Outcome
 from runtimes import transitions
 from runtimes.adapter import does
 from runtimes.fake_engine import FakeEngine

@@ -26,7 +26,7 @@ from core.model import jobs
 from core.model.jobs import JobPage, Started
 from core.model.refs import EngineRef
 from core.model.replies import Status
-from core.model.things import LogLine, Outcome
+from core.model.results import LogLine, Outcome
 from runtimes import adapter
 from runtimes.adapter import Adapter, does
 

@@ -21,9 +21,10 @@ from typing import Protocol, TypeVar, cast
 import msgspec
 
 from core.model.actions import Action, DescribeEngine, ListContainers, ListEvents
+from core.model.containers import Container, Containers
+from core.model.engines import Engine
 from core.model.events import Event, EventKind, Origin
 from core.model.refs import EngineRef, Kind
-from core.model.things import Container, Containers, Engine
 from core.ports import Call, Runtime
 from runtimes import status, transitions
 

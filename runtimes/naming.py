@@ -21,10 +21,12 @@ from typing import Any, TypeVar
 import msgspec
 
 from core import errors
-from core.model import image_names, listings, things
+from core.model import containers as model_containers
+from core.model import image_names, listings
+from core.model.containers import Container
 from core.model.images import Image
 from core.model.refs import EngineRef, Kind, Ref
-from core.model.things import Container, Service
+from core.model.services import Service
 
 Thing = TypeVar("Thing")
 Missing = Mapping[EngineRef, errors.QuarterdeckError]
@@ -229,7 +231,7 @@ def _grouped(word: str, name: str, pool: Sequence[Container]) -> Sequence[Contai
     """All containers of the one project or service of this name."""
     if name.endswith("/"):
         return _home(word, [row for row in pool if row.project == name[:-1]], lambda row: f"{row.project}/")
-    in_full = [row for row in pool if name in things.group_words(row.project, row.service)]
+    in_full = [row for row in pool if name in model_containers.group_words(row.project, row.service)]
     if in_full:
         return _home(word, in_full, lambda row: row.group)
     of_project = [row for row in pool if row.project == name]
@@ -244,7 +246,10 @@ def _grouped(word: str, name: str, pool: Sequence[Container]) -> Sequence[Contai
 def _home(word: str, found: Sequence[Container], called: Callable[[Container], str]) -> Sequence[Container]:
     """Of several projects or services of one name none is meant. A Swarm's span its nodes, a compose project's do
     not."""
-    homes = {(called(row), "" if things.SWARM_SERVICE_LABEL in row.labels else str(row.ref.engine)) for row in found}
+    homes = {
+        (called(row), "" if model_containers.SWARM_SERVICE_LABEL in row.labels else str(row.ref.engine))
+        for row in found
+    }
     if len(homes) > 1:
         twice = len({name for name, _ in homes}) < len(homes)
         raise errors.Ambiguous(word, [f"{name}@{engine}" if twice else name for name, engine in sorted(homes)])
@@ -291,7 +296,7 @@ def _container_glob(pattern: str, row: Container) -> bool:
         if "/" not in pattern:
             return False
     return not row.one_off and any(
-        fnmatch.fnmatchcase(text, pattern) for text in things.group_words(row.project, row.service)
+        fnmatch.fnmatchcase(text, pattern) for text in model_containers.group_words(row.project, row.service)
     )
 
 

@@ -24,11 +24,14 @@ from typing import ClassVar, TypeVar
 
 import msgspec
 
-from core import errors, redact
+from core import errors
 from core.model import actions, usage
+from core.model.containers import Container, Containers
+from core.model.engines import Engine
 from core.model.events import Event
 from core.model.refs import EngineRef, Ref
-from core.model.things import Container, Containers, Document, Engine
+from core.model.results import Document
+from core.text import redact
 from runtimes import cgroups, engine_dial, oci_changing, oci_dialect, oci_places, oci_states, oci_watch, roll, status
 from runtimes.adapter import does
 from runtimes.oci_states import Seen

@@ -20,7 +20,7 @@ from core import errors
 from core.model import actions
 from core.model.refs import EngineRef, Ref
 from core.model.replies import Status
-from core.model.things import Executed, Outcome
+from core.model.results import Executed, Outcome
 from runtimes import oci_dialect, oci_places, oci_program, oci_states, oci_watch
 from runtimes.adapter import does
 from runtimes.jobs import Working

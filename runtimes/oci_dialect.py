@@ -15,9 +15,9 @@ from typing import Any, TypeVar
 import msgspec
 
 from core import errors
+from core.model.containers import Container
 from core.model.events import Event, EventKind, Origin
 from core.model.refs import EngineRef, Kind, Ref
-from core.model.things import Container
 from runtimes import docker_dialect
 
 T = TypeVar("T")

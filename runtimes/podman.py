@@ -16,11 +16,15 @@ from typing import Any, ClassVar
 
 import msgspec
 
-from core import errors, redact
+from core import errors
 from core.model import actions, usage
+from core.model.containers import Container, Containers
+from core.model.engines import Engine
 from core.model.refs import Kind, Ref
 from core.model.replies import Status
-from core.model.things import Container, Containers, Document, Engine, Outcome, Services
+from core.model.results import Document, Outcome
+from core.model.services import Services
+from core.text import redact
 from runtimes import (
     podman_dialect,
     podman_events,

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import msgspec
 
-from core import redact
+from core.text import redact
 
 INIT = ("/run/podman-init", "/dev/init", "/catatonit")
 DEFAULT_STOP_TIMEOUT = 10

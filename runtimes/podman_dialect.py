@@ -16,9 +16,9 @@ from typing import Any, TypeVar
 import msgspec
 
 from core import errors
+from core.model.containers import HEALTHS, Container, Port
 from core.model.events import Event, EventKind, Origin
 from core.model.refs import EngineRef, Kind, Ref
-from core.model.things import HEALTHS, Container, Port
 from runtimes import podman_words as words
 from runtimes import status, transitions
 

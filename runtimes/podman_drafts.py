@@ -14,7 +14,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from core import errors, redact
+from core import errors
+from core.text import redact
 from runtimes import quadlet, quadlet_words, systemd, unit_files
 from runtimes.podman_container import Container, Image
 from runtimes.systemd import Systemd

@@ -11,7 +11,7 @@ import time
 
 from core import errors
 from core.model import actions
-from core.model.things import Executed
+from core.model.results import Executed
 from runtimes import docker_exec, podman_asking, podman_dialect
 from runtimes.adapter import does
 from runtimes.podman_asking import quoted

@@ -14,12 +14,13 @@ import urllib.parse
 
 import msgspec
 
-from core import errors, redact
+from core import errors
 from core.model import image_names, images
 from core.model.jobs import Started
 from core.model.refs import Ref
 from core.model.replies import Status
-from core.model.things import Document, Outcome
+from core.model.results import Document, Outcome
+from core.text import redact
 from runtimes import podman_asking, podman_dialect, podman_parts, references, transitions
 from runtimes.adapter import does
 from runtimes.jobs import Job

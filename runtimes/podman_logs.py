@@ -17,7 +17,7 @@ from core.model import actions
 from core.model.jobs import Started
 from core.model.refs import Ref
 from core.model.replies import Status
-from core.model.things import LogPage, Outcome
+from core.model.results import LogPage, Outcome
 from runtimes import docker_logs, podman_asking, podman_dialect, podman_frames, transitions
 from runtimes.adapter import does
 from runtimes.jobs import KEPT_LINES, Job

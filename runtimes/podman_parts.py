@@ -12,11 +12,12 @@ from typing import Any
 
 import msgspec
 
-from core import errors, redact
-from core.model import parts, pods
+from core import errors
+from core.model import pods, resources
 from core.model.refs import Kind, Ref
 from core.model.replies import Status
-from core.model.things import Document, Outcome
+from core.model.results import Document, Outcome
+from core.text import redact
 from runtimes import podman_asking, podman_dialect, podman_words
 from runtimes.adapter import does
 from runtimes.podman_asking import quoted
@@ -112,14 +113,14 @@ class Parts(podman_asking.Asking, abc.ABC):
 
     # ── networks and volumes ─────────────────────────────────────────────────────────────────────────────────────
 
-    @does(parts.ListNetworks)
-    async def list_networks(self, action: parts.ListNetworks, seconds: float) -> parts.Networks:
+    @does(resources.ListNetworks)
+    async def list_networks(self, action: resources.ListNetworks, seconds: float) -> resources.Networks:
         answer = await self._ask("GET", "/networks/json", seconds)
         rows = podman_dialect.decode(list[_Network], answer.body)
-        return parts.Networks(rows=tuple(map(self._network, rows)))
+        return resources.Networks(rows=tuple(map(self._network, rows)))
 
-    def _network(self, row: _Network) -> parts.Network:
-        return parts.Network(
+    def _network(self, row: _Network) -> resources.Network:
+        return resources.Network(
             ref=self._dialect.ref("network", row.id or row.name, row.name),
             driver=row.driver,
             subnets=tuple(one.subnet for one in row.subnets or ()),
@@ -127,22 +128,22 @@ class Parts(podman_asking.Asking, abc.ABC):
             labels=row.labels or {},
         )
 
-    @does(parts.InspectNetwork)
-    async def inspect_network(self, action: parts.InspectNetwork, seconds: float) -> Document:
+    @does(resources.InspectNetwork)
+    async def inspect_network(self, action: resources.InspectNetwork, seconds: float) -> Document:
         return await self._inspected("networks", action.target, seconds)
 
-    @does(parts.RemoveNetwork)
-    async def remove_network(self, action: parts.RemoveNetwork, seconds: float) -> Outcome:
+    @does(resources.RemoveNetwork)
+    async def remove_network(self, action: resources.RemoveNetwork, seconds: float) -> Outcome:
         return await self._do("DELETE", f"/networks/{quoted(action.target)}", action.target, "network", seconds)
 
-    @does(parts.ListVolumes)
-    async def list_volumes(self, action: parts.ListVolumes, seconds: float) -> parts.Volumes:
+    @does(resources.ListVolumes)
+    async def list_volumes(self, action: resources.ListVolumes, seconds: float) -> resources.Volumes:
         answer = await self._ask("GET", "/volumes/json", seconds)
         rows = podman_dialect.decode(list[_Volume], answer.body)
-        return parts.Volumes(rows=tuple(map(self._volume, rows)))
+        return resources.Volumes(rows=tuple(map(self._volume, rows)))
 
-    def _volume(self, row: _Volume) -> parts.Volume:
-        return parts.Volume(
+    def _volume(self, row: _Volume) -> resources.Volume:
+        return resources.Volume(
             ref=self._dialect.ref("volume", row.name, row.name),
             driver=row.driver,
             place=row.place,
@@ -150,12 +151,12 @@ class Parts(podman_asking.Asking, abc.ABC):
             labels=row.labels or {},
         )
 
-    @does(parts.InspectVolume)
-    async def inspect_volume(self, action: parts.InspectVolume, seconds: float) -> Document:
+    @does(resources.InspectVolume)
+    async def inspect_volume(self, action: resources.InspectVolume, seconds: float) -> Document:
         return await self._inspected("volumes", action.target, seconds)
 
-    @does(parts.RemoveVolume)
-    async def remove_volume(self, action: parts.RemoveVolume, seconds: float) -> Outcome:
+    @does(resources.RemoveVolume)
+    async def remove_volume(self, action: resources.RemoveVolume, seconds: float) -> Outcome:
         return await self._do("DELETE", f"/volumes/{quoted(action.target)}", action.target, "volume", seconds)
 
     # ── alike for all ────────────────────────────────────────────────────────────────────────────────────────────

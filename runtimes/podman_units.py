@@ -24,7 +24,7 @@ from core import errors
 from core.model import units
 from core.model.refs import Kind, Ref
 from core.model.replies import Status
-from core.model.things import Outcome
+from core.model.results import Outcome
 from runtimes import (
     podman_asking,
     podman_container,

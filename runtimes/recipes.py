@@ -15,9 +15,10 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Protocol, TypeVar
 
 from core import errors
+from core.model.containers import Container, protected
 from core.model.refs import Ref
 from core.model.replies import Status
-from core.model.things import Container, Outcome, protected
+from core.model.results import Outcome
 from runtimes import services
 from runtimes.jobs import Job
 

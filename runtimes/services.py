@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable
 
+from core.model.containers import SWARM_SERVICE_LABEL, Container
 from core.model.refs import EngineRef, Kind, Ref
-from core.model.things import SWARM_SERVICE_LABEL, Container, Service
+from core.model.services import Service
 
 PROJECT = "com.docker.compose.project"
 SERVICE = "com.docker.compose.service"

@@ -18,7 +18,8 @@ import tempfile
 from collections import deque
 from pathlib import Path
 
-from core import errors, store_server, supervise
+from core import errors, supervise
+from core.store import server
 from runtimes import engine_dial, ssh_words
 from runtimes.engine_dial import Ssh
 from runtimes.http_wire import Endpoint
@@ -130,7 +131,7 @@ class Forwarded:
 
     def _socket(self) -> Path:
         if self._folder is None:
-            self._folder = Path(tempfile.mkdtemp(prefix="quarterdeck-ssh-", dir=store_server.runtime()))
+            self._folder = Path(tempfile.mkdtemp(prefix="quarterdeck-ssh-", dir=server.runtime()))
         return self._folder / "s"
 
     async def _start(self) -> errors.Unreachable | None:
@@ -163,7 +164,7 @@ class Forwarded:
                 stderr=asyncio.subprocess.PIPE,
                 env={**os.environ, "LC_ALL": "C"},  # its words are read
                 start_new_session=True,  # Ctrl-C is for us first
-                preexec_fn=store_server.end_with_parent(),
+                preexec_fn=server.end_with_parent(),
             )
         except FileNotFoundError:
             return errors.Unreachable(

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import msgspec
 
-from core.model.things import Container
+from core.model.containers import Container
 from runtimes.transitions import UP
 
 

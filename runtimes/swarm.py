@@ -18,13 +18,17 @@ from typing import Any, ClassVar
 
 import msgspec
 
-from core import errors, redact
-from core.model import actions, clusters
+from core import errors
+from core.model import actions, swarm
+from core.model.containers import Container
+from core.model.engines import Engine
 from core.model.events import Event
 from core.model.jobs import Started
 from core.model.refs import EngineRef, Ref
 from core.model.replies import Status
-from core.model.things import Container, Document, Engine, LogPage, Outcome, Service, Services
+from core.model.results import Document, LogPage, Outcome
+from core.model.services import Service, Services
+from core.text import redact
 from runtimes import swarm_dialect, swarm_logs, swarm_pretty, swarm_rollouts, swarm_spec, swarm_wire
 from runtimes.adapter import does
 from runtimes.jobs import PART_OF_WHAT_BEGAN, Job, Working
@@ -125,8 +129,8 @@ class Swarm(Working):
     def events(self, since_ns: int | None) -> AsyncIterator[Sequence[Event]]:
         return self._lookout.events(since_ns)
 
-    @does(clusters.ReadJoinToken)
-    async def read_join_token(self, action: clusters.ReadJoinToken, seconds: float) -> clusters.Token:
+    @does(swarm.ReadJoinToken)
+    async def read_join_token(self, action: swarm.ReadJoinToken, seconds: float) -> swarm.Token:
         if action.role not in ("worker", "manager"):
             raise errors.BadUsage(f"A machine joins as worker or manager, not as “{action.role}”.")
         nodes, answer = await asyncio.gather(
@@ -138,7 +142,7 @@ class Swarm(Working):
             raise errors.EngineError(f"{self.ref} tells the address of no manager.")
         managers.sort(key=lambda manager: not manager.leader)
         token = tokens.manager if action.role == "manager" else tokens.worker
-        return clusters.Token(role=action.role, line=f"docker swarm join --token {token} {managers[0].address}")
+        return swarm.Token(role=action.role, line=f"docker swarm join --token {token} {managers[0].address}")
 
     # ── services ─────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -146,8 +150,8 @@ class Swarm(Working):
     async def list_services(self, action: actions.ListServices, seconds: float) -> Services:
         return Services(rows=tuple(await self._services(action.verb, seconds)))
 
-    @does(clusters.ListStacks)
-    async def list_stacks(self, action: clusters.ListStacks, seconds: float) -> clusters.Stacks:
+    @does(swarm.ListStacks)
+    async def list_stacks(self, action: swarm.ListStacks, seconds: float) -> swarm.Stacks:
         label = urllib.parse.quote(msgspec.json.encode({"label": [swarm_dialect.STACK]}).decode())
         kinds = ("networks", "secrets", "configs")
         rows, parts = await asyncio.gather(
@@ -157,30 +161,30 @@ class Swarm(Working):
             ),
         )
         more = {kind: swarm_wire.decode(swarm_wire.RAWS, part.body) for kind, part in zip(kinds, parts, strict=True)}
-        return clusters.Stacks(rows=tuple(swarm_dialect.stacks(rows, more)))
+        return swarm.Stacks(rows=tuple(swarm_dialect.stacks(rows, more)))
 
-    @does(clusters.InspectService)
-    async def inspect_service(self, action: clusters.InspectService, seconds: float) -> Document:
+    @does(swarm.InspectService)
+    async def inspect_service(self, action: swarm.InspectService, seconds: float) -> Document:
         answer = await self._about(action.target, action.verb, "GET", f"/services/{_id(action.target)}", seconds)
         data = redact.hide_environment(swarm_wire.decode(swarm_wire.RAW, answer))
         return Document(ref=action.target, data={**data, "pretty": swarm_pretty.service(data)})
 
-    @does(clusters.ReadServiceLogs)
-    async def read_service_logs(self, action: clusters.ReadServiceLogs, seconds: float) -> LogPage | Started:
+    @does(swarm.ReadServiceLogs)
+    async def read_service_logs(self, action: swarm.ReadServiceLogs, seconds: float) -> LogPage | Started:
         logs = swarm_logs.Logs(self.doors, action)
         if action.follow:
             return self.jobs.begin(action.verb, logs.follow, watches=True)
         return await logs.read(seconds)
 
-    @does(clusters.CreateService)
-    async def create_service(self, action: clusters.CreateService, seconds: float) -> Outcome:
+    @does(swarm.CreateService)
+    async def create_service(self, action: swarm.CreateService, seconds: float) -> Outcome:
         began = time.monotonic()
         answer = await self.doors.ask(action.verb, "POST", "/services/create", seconds, body=swarm_spec.service(action))
         made = swarm_wire.decode(swarm_wire.RAW, answer.body)
         return _done(began, str(made.get("ID") or ""))
 
-    @does(clusters.RemoveService)
-    async def remove_service(self, action: clusters.RemoveService, seconds: float) -> Outcome:
+    @does(swarm.RemoveService)
+    async def remove_service(self, action: swarm.RemoveService, seconds: float) -> Outcome:
         began = time.monotonic()
         await self._about(action.target, action.verb, "DELETE", f"/services/{_id(action.target)}", seconds)
         return _done(began)
@@ -190,15 +194,15 @@ class Swarm(Working):
         ask, wanted, timeout = functools.partial(self.doors.ask, action.verb), action.replicas, float(action.timeout)
         return self._begin(action.verb, lambda job: swarm_rollouts.scale(ask, action.target, wanted, timeout, job))
 
-    @does(clusters.UpdateImage)
-    async def update_image(self, action: clusters.UpdateImage, seconds: float) -> Started:
+    @does(swarm.UpdateImage)
+    async def update_image(self, action: swarm.UpdateImage, seconds: float) -> Started:
         ask, timeout = functools.partial(self.doors.ask, action.verb), float(action.timeout)
         return self._begin(
             action.verb, lambda job: swarm_rollouts.update_image(ask, action.target, action.image, timeout, job)
         )
 
-    @does(clusters.RollBack)
-    async def roll_back(self, action: clusters.RollBack, seconds: float) -> Started:
+    @does(swarm.RollBack)
+    async def roll_back(self, action: swarm.RollBack, seconds: float) -> Started:
         ask, timeout = functools.partial(self.doors.ask, action.verb), float(action.timeout)
         return self._begin(action.verb, lambda job: swarm_rollouts.roll_back(ask, action.target, timeout, job))
 
@@ -218,8 +222,8 @@ class Swarm(Working):
 
     # ── tasks and nodes ──────────────────────────────────────────────────────────────────────────────────────────
 
-    @does(clusters.ListTasks)
-    async def list_tasks(self, action: clusters.ListTasks, seconds: float) -> clusters.Tasks:
+    @does(swarm.ListTasks)
+    async def list_tasks(self, action: swarm.ListTasks, seconds: float) -> swarm.Tasks:
         answer, tasks, nodes = await asyncio.gather(
             self.doors.ask(action.verb, "GET", "/services", seconds),
             self._tasks(action.verb, seconds, service=action.service),
@@ -232,26 +236,26 @@ class Swarm(Working):
             for task in tasks
             if action.ended or task.status.state not in swarm_wire.OVER
         ]
-        return clusters.Tasks(rows=tuple(sorted(rows, key=lambda row: (row.service, row.ref.name, -row.at))))
+        return swarm.Tasks(rows=tuple(sorted(rows, key=lambda row: (row.service, row.ref.name, -row.at))))
 
-    @does(clusters.ListNodes)
-    async def list_nodes(self, action: clusters.ListNodes, seconds: float) -> clusters.Nodes:
+    @does(swarm.ListNodes)
+    async def list_nodes(self, action: swarm.ListNodes, seconds: float) -> swarm.Nodes:
         nodes, tasks = await asyncio.gather(self._nodes(action.verb, seconds), self._tasks(action.verb, seconds))
         running = Counter(task.node for task in tasks if task.status.state == "running" and task.desired == "running")
         rows = [swarm_dialect.node(self.ref, node, running[node.id]) for node in nodes]
-        return clusters.Nodes(rows=tuple(sorted(rows, key=lambda row: (row.ref.name, row.ref.id))))
+        return swarm.Nodes(rows=tuple(sorted(rows, key=lambda row: (row.ref.name, row.ref.id))))
 
-    @does(clusters.InspectNode)
-    async def inspect_node(self, action: clusters.InspectNode, seconds: float) -> Document:
+    @does(swarm.InspectNode)
+    async def inspect_node(self, action: swarm.InspectNode, seconds: float) -> Document:
         body = await self._about(action.target, action.verb, "GET", f"/nodes/{_id(action.target)}", seconds)
         return Document(ref=action.target, data=redact.hide_environment(swarm_wire.decode(swarm_wire.RAW, body)))
 
-    @does(clusters.DrainNode)
-    async def drain_node(self, action: clusters.DrainNode, seconds: float) -> Outcome:
+    @does(swarm.DrainNode)
+    async def drain_node(self, action: swarm.DrainNode, seconds: float) -> Outcome:
         return await self._avail(action, "drain", seconds)
 
-    @does(clusters.ActivateNode)
-    async def activate_node(self, action: clusters.ActivateNode, seconds: float) -> Outcome:
+    @does(swarm.ActivateNode)
+    async def activate_node(self, action: swarm.ActivateNode, seconds: float) -> Outcome:
         return await self._avail(action, "active", seconds)
 
     async def _avail(self, action: actions.On[Outcome], word: str, seconds: float) -> Outcome:

@@ -14,10 +14,11 @@ from typing import Any
 import msgspec
 
 from core import errors
-from core.model import clusters
+from core.model import swarm
+from core.model.containers import Port
 from core.model.events import Event, EventKind, Origin
 from core.model.refs import EngineRef, Kind, Ref
-from core.model.things import Port, Service
+from core.model.services import Service
 from runtimes import docker_dialect, swarm_wire
 from runtimes.swarm_wire import Local, Node, Task
 
@@ -76,9 +77,9 @@ def _event(engine: EngineRef, raw: swarm_wire.Event, replay_before: int) -> Even
     )
 
 
-def node(engine: EngineRef, raw: Node, tasks: int | None) -> clusters.Node:
+def node(engine: EngineRef, raw: Node, tasks: int | None) -> swarm.Node:
     platform = raw.description.platform
-    return clusters.Node(
+    return swarm.Node(
         ref=Ref(engine=engine, kind=Kind.NODE, id=raw.id, name=raw.name),
         state=raw.status.state,
         availability=raw.spec.availability,
@@ -93,13 +94,13 @@ def node(engine: EngineRef, raw: Node, tasks: int | None) -> clusters.Node:
     )
 
 
-def task(engine: EngineRef, raw: Task, service: Mapping[str, Any] | None, node: str) -> clusters.Task:
+def task(engine: EngineRef, raw: Task, service: Mapping[str, Any] | None, node: str) -> swarm.Task:
     """One task of `/tasks`; `service` as `/services` has it, None where it is gone; `node`: its node's name."""
     spec = (service or {}).get("Spec") or {}
     labels = {**((raw.spec.container and raw.spec.container.labels) or {}), **(spec.get("Labels") or {})}
     name = spec.get("Name") or raw.service[:12]
     container = raw.status.container.container if raw.status.container is not None else ""
-    return clusters.Task(
+    return swarm.Task(
         ref=Ref(engine=engine, kind=Kind.TASK, id=raw.id, name=task_name(name, raw, node)),
         service=name,
         service_id=raw.service,
@@ -121,7 +122,7 @@ def task_name(service: str, raw: Task, node: str) -> str:
     return f"{service}.{raw.slot or node or raw.id[:12]}"
 
 
-def stacks(services: Sequence[Service], more: Mapping[str, Sequence[Mapping[str, Any]]]) -> list[clusters.Stack]:
+def stacks(services: Sequence[Service], more: Mapping[str, Sequence[Mapping[str, Any]]]) -> list[swarm.Stack]:
     """By name. `more`: the raw `networks`, `secrets` and `configs` that carry a stack's label."""
     found: dict[str, list[Service]] = {}
     for row in services:
@@ -137,8 +138,8 @@ def stacks(services: Sequence[Service], more: Mapping[str, Sequence[Mapping[str,
     return [_stack(name, found.get(name, ()), parts.get(name, {})) for name in sorted({*found, *parts})]
 
 
-def _stack(name: str, rows: Sequence[Service], parts: Mapping[str, Sequence[str]]) -> clusters.Stack:
-    return clusters.Stack(
+def _stack(name: str, rows: Sequence[Service], parts: Mapping[str, Sequence[str]]) -> swarm.Stack:
+    return swarm.Stack(
         name=name,
         services=tuple(row.ref for row in rows),
         labels=tuple(labels for row in rows for labels in row.labels) or ({STACK: name},),

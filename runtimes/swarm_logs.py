@@ -14,9 +14,9 @@ from collections.abc import Iterable
 import msgspec
 
 from core import errors
-from core.model.clusters import ReadServiceLogs
 from core.model.replies import Status
-from core.model.things import LogLine, LogPage, Outcome
+from core.model.results import LogLine, LogPage, Outcome
+from core.model.swarm import ReadServiceLogs
 from runtimes import docker_dialect, docker_logs, swarm_wire
 from runtimes.engine_http import Stream
 from runtimes.jobs import KEPT_LINES, Job

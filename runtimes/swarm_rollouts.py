@@ -20,7 +20,7 @@ import msgspec
 from core import errors
 from core.model.refs import Ref
 from core.model.replies import Status
-from core.model.things import Outcome
+from core.model.results import Outcome
 from runtimes import engine_http, swarm_dialect, swarm_wire
 from runtimes.jobs import Job
 from runtimes.swarm_wire import Task

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from core.model.clusters import CreateService
+from core.model.swarm import CreateService
 
 
 def service(action: CreateService) -> dict[str, Any]:

@@ -10,8 +10,8 @@ from typing import Any
 
 import msgspec
 
+from core.model.containers import Container
 from core.model.events import Event, EventKind
-from core.model.things import Container
 
 # Looked up once: on its class, a member of an enum costs more than all else that `after` does (Python 3.11).
 _DIED, _HEALTH, _OOM, _PAUSED, _RENAMED, _STARTED, _UNPAUSED = (

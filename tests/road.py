@@ -11,11 +11,11 @@ from bot import approvals, audit, book, desk, dispatch, limits
 from commands import catalogue
 from core.metrics import Metrics
 from core.model.actions import Risk
-from core.model.people import Identity, Invocation, Place
+from core.model.identity import Identity, Invocation, Place
 from core.model.policy import Policy
 from core.model.replies import Reply
 from core.ports import Runtime
-from core.store import Rate, Store
+from core.store.client import Rate, Store
 from runtimes.fleet import Fleet
 
 WORDS = catalogue()

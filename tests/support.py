@@ -247,9 +247,9 @@ class Valkey:
         self.process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
-        from core import store_server
+        from core.store import server
 
-        binary = store_server.bundled() or shutil.which("valkey-server") or shutil.which("redis-server")
+        binary = server.bundled() or shutil.which("valkey-server") or shutil.which("redis-server")
         if binary is None:
             need("redis", "redis-server")
         self.process = subprocess.Popen(

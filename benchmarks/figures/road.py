@@ -20,9 +20,10 @@ from benchmarks.harness import Figure, Table, rounds
 from bot import app as composition
 from bot import console, terminal
 from collectors import pipeline, watch
-from core import config, supervise
+from core import supervise
+from core.config import load
 from core.model.replies import Ending
-from core.store import Store
+from core.store.client import Store
 from runtimes.mirror import Mirror
 
 REPEAT = 5
@@ -34,7 +35,7 @@ async def measure(scene: stage.Stage, times: int) -> Sequence[Table]:
         f"state: {scene.room / 'road'}\nlimits: {{read: 100000/s}}\nmetrics: {{listen: off}}\n"
         f"engines:\n  - {{kind: docker, url: '{scene.dockerd.url}'}}\n"
     )
-    settings = config.load(file)
+    settings = load.load(file)
     async with supervise.Supervisor() as supervisor:
         app = await composition.build(settings, watch=True, supervisor=supervisor)
         supervisor.run("beat", lambda: composition.beat(app), supervise.Backoff())

@@ -10,9 +10,9 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Sequence
 
-from core import plain, redact
 from core.model.replies import Block, Button, Lines, Reply, Text
 from core.ports import Going
+from core.text import redact, sanitize
 
 SHOWN = 30  # lines
 WIDEST = 400  # characters of one line
@@ -58,7 +58,7 @@ class Tail:
         shown: list[str] = []
         room = ROOM
         for name, line in reversed(self._lines):
-            text = plain.plain(f"{name} | {line}" if len(self._names) > 1 else line, WIDEST)
+            text = sanitize.plain(f"{name} | {line}" if len(self._names) > 1 else line, WIDEST)
             room -= len(text) + 1
             if room < 0:
                 break

@@ -29,8 +29,9 @@ from bot.slack.calls import Calls
 from bot.slack.outbox import Outbox
 from bot.slack.people import People
 from bot.slack.surface import Surface
-from core import config, errors, supervise
-from core.config_slack import CURES
+from core import errors, supervise
+from core.config import load
+from core.config.slack import CURES
 
 log = structlog.get_logger(__name__)
 PING_EVERY = 5.0
@@ -51,7 +52,7 @@ WRONG_TOKEN = frozenset(
 class Link:
     """One per process. `state` is a sentence for /readyz."""
 
-    def __init__(self, settings: config.Slack, app: composition.App, door: sockets.socket | None = None) -> None:
+    def __init__(self, settings: load.Slack, app: composition.App, door: sockets.socket | None = None) -> None:
         self._settings = settings
         self._app = app
         self._door = door

@@ -12,7 +12,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from commands import Catalogue
-from core import config, errors
+from core import errors
+from core.config import load
 
 NAME = "Quarterdeck"
 BOT_NAME = "quarterdeck"
@@ -40,7 +41,7 @@ LONGEST_HINT = 1000
 LONGEST_SUMMARY = 2000
 
 
-def manifest(settings: config.Slack | None, catalogue: Catalogue, *, url: str = "") -> str:
+def manifest(settings: load.Slack | None, catalogue: Catalogue, *, url: str = "") -> str:
     """JSON. `url`: the public address of http mode, to which /slack/events is added. Raises BadUsage."""
     mode = settings.mode if settings else "socket"
     command = settings.command if settings else "/deck"

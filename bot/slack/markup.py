@@ -12,7 +12,7 @@ import json
 import re
 from collections.abc import Iterator
 
-from core import plain
+from core.text import sanitize
 
 MOST = 3_000  # characters of one text object (Block Kit)
 NOTHING = "–"  # shown where Slack wants some text and there is none
@@ -31,22 +31,22 @@ _SLICE = 400  # characters of such a word; marked up at most five times as many
 def escape(text: str) -> str:
     """The text without invisible or control characters and with `& < >` written as entities: no mention, no link. What
     `* _ ~` and backticks do is left; see `literal`."""
-    return plain.paragraph(text).translate(_ENTITIES)
+    return sanitize.paragraph(text).translate(_ENTITIES)
 
 
 def code(text: str) -> str:
     """One line as inline code."""
-    return _code(plain.plain(text))
+    return _code(sanitize.plain(text))
 
 
 def literal(text: str) -> str:
     """Mrkdwn that is read as this text, whatever is in it. Lines stay lines, without blanks at their ends."""
-    return "".join(gap + marked for gap, marked in _words(plain.paragraph(text)))
+    return "".join(gap + marked for gap, marked in _words(sanitize.paragraph(text)))
 
 
 def bold(text: str) -> str:
     """One line in bold; as it is where it holds something Slack could act on."""
-    marked = literal(plain.plain(text)).strip()
+    marked = literal(sanitize.plain(text)).strip()
     return f"*{marked}*" if marked and "`" not in marked else marked
 
 
@@ -57,8 +57,8 @@ def pieces(text: str, *, room: int, most: int = MOST, lead: str = "") -> tuple[l
     current = lead
     left = room - size(lead)
     whole = True
-    # A line that core.plain would cut is longer than any room.
-    for gap, marked in _words(plain.paragraph(text, max(room, plain.LONGEST))):
+    # A line that core.text.sanitize would cut is longer than any room.
+    for gap, marked in _words(sanitize.paragraph(text, max(room, sanitize.LONGEST))):
         cost = size(gap) + size(marked)
         if cost > left:
             whole = False

@@ -20,7 +20,7 @@ import structlog
 
 from bot.slack.heard import Heard
 from core import errors
-from core.model.people import Identity
+from core.model.identity import Identity
 
 log = structlog.get_logger(__name__)
 KEPT = 60.0  # seconds

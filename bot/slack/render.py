@@ -21,8 +21,8 @@ import slackblocks
 from bot import terminal
 from bot.slack import markup, parts, tables
 from bot.slack.tables import Shape
-from core import plain
 from core.model.replies import Block, Button, Fields, Lines, Reply, Table, Text, Tone
+from core.text import sanitize
 
 ROOM = 11_800  # weight of all blocks (see parts.weight)
 MOST_BLOCKS = 50
@@ -132,10 +132,10 @@ def _written(block: Block) -> str:
     """A block as text for a file; lines longer than a terminal's are kept."""
     match block:
         case Text():
-            return plain.paragraph(block.text, LONGEST_WRITTEN)
+            return sanitize.paragraph(block.text, LONGEST_WRITTEN)
         case Lines():
-            lines = [plain.plain(line, LONGEST_WRITTEN) for line in block.lines]
-            return "\n".join([*([plain.plain(block.title)] if block.title else []), *lines])
+            lines = [sanitize.plain(line, LONGEST_WRITTEN) for line in block.lines]
+            return "\n".join([*([sanitize.plain(block.title)] if block.title else []), *lines])
         case _:
             return terminal.render(Reply(blocks=(block,)))
 
@@ -206,7 +206,7 @@ def _button(button: Button, number: int) -> slackblocks.Button:
 
 
 def _one_line(text: str, longest: int) -> str:
-    shown = plain.plain(text).replace("\t", " ").strip()
+    shown = sanitize.plain(text).replace("\t", " ").strip()
     return shown if len(shown) <= longest else f"{shown[: longest - 1]}…"
 
 

@@ -24,13 +24,14 @@ from bot.slack.heard import Heard, Way
 from bot.slack.outbox import Outbox
 from bot.slack.people import People
 from bot.slack.talk import Posted, Talk
-from core import errors, redact
+from core import errors
 from core.metrics import Metrics
-from core.model.people import Invocation, Place
+from core.model.identity import Invocation, Place
 from core.model.replies import Ending, Reply, Tone, say
 from core.ports import Beginning, Going
-from core.store import Store
+from core.store.client import Store
 from core.supervise import Supervisor
+from core.text import redact
 
 log = structlog.get_logger(__name__)
 PATIENCE = timedelta(minutes=10)  # an upper bound; each action has its own

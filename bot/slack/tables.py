@@ -15,8 +15,8 @@ import slackblocks
 
 from bot import terminal
 from bot.slack import markup, parts
-from core import plain
 from core.model import replies
+from core.text import sanitize
 
 MOST_ROWS = 99  # with the header the 100 that Slack takes
 MOST_COLUMNS = 20
@@ -194,8 +194,8 @@ def _data_cell(
     return slackblocks.RawNumber(value, said) if sorts and not isinstance(value, str) else slackblocks.RawText(said)
 
 
-def _cell(cell: str | float, longest: int = plain.LONGEST) -> str:
+def _cell(cell: str | float, longest: int = sanitize.LONGEST) -> str:
     """A cell's text; one that is cut ends in … and Slack refuses empty ones."""
     said = cell if isinstance(cell, str) else f"{cell:.10g}" if isinstance(cell, float) else str(cell)
-    said = plain.plain(said).replace("\t", " ").strip() or markup.NOTHING
+    said = sanitize.plain(said).replace("\t", " ").strip() or markup.NOTHING
     return said if len(said) <= longest else f"{said[: longest - 1]}…"

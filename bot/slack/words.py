@@ -13,16 +13,16 @@ from __future__ import annotations
 
 import re
 
-from core import words
+from core.text import command_line
 
 _MARKUP = re.compile(r"<([^<>\s][^<>\n]*)>")
 _PERSON = re.compile(r"@([UW][A-Z0-9]+)")
 _SPACES = re.compile(r"[^\S\n]")
-_ENTITY = re.compile("|".join(entity for entity, _ in words.ENTITIES))
-_MEANT = dict(words.ENTITIES)
+_ENTITY = re.compile("|".join(entity for entity, _ in command_line.ENTITIES))
+_MEANT = dict(command_line.ENTITIES)
 _ADDRESS = re.compile(r"\A(?:/deck(?:\s+|\Z))+")
 _TICKED = re.compile(r"(?<!\S)(`+)([^`\n]+)\1(?!\S)")
-_QUOTES = frozenset(words.DOUBLE + words.SINGLE)
+_QUOTES = frozenset(command_line.DOUBLE + command_line.SINGLE)
 
 
 def line(text: str, bot_user: str) -> str:

@@ -15,7 +15,7 @@ from collections.abc import Mapping, Sequence
 from collectors.exposition import Collect, Options, Scraper, escape, head
 from core import metrics
 from core.model.actions import ListContainers
-from core.model.things import HEALTHS, STATES, Container
+from core.model.containers import HEALTHS, STATES, Container
 from runtimes.mirror import Mirror
 from runtimes.transitions import UP
 

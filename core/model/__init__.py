@@ -1,0 +1,1 @@
+"""Frozen values: actions, what engines report, identities, policy and replies."""

@@ -17,9 +17,12 @@ from datetime import datetime
 from typing import Any, ClassVar, Generic, TypeVar
 
 from core import model
+from core.model.containers import Containers
+from core.model.engines import Engine
 from core.model.events import Event
 from core.model.refs import EngineRef, Facts, Kind, Ref
-from core.model.things import Containers, Document, Engine, Executed, Outcome, Services
+from core.model.results import Document, Executed, Outcome
+from core.model.services import Services
 
 R_co = TypeVar("R_co", covariant=True)
 

@@ -12,7 +12,7 @@ import msgspec
 from core.model import image_names
 from core.model.actions import Action, On, Risk
 from core.model.refs import EngineRef, Facts, Kind, Ref
-from core.model.things import Document, Outcome
+from core.model.results import Document, Outcome
 
 DANGLING = "<none>"
 

@@ -13,7 +13,7 @@ import msgspec
 
 from core.model.actions import Action, Risk
 from core.model.refs import EngineRef, Kind, Ref
-from core.model.things import LogLine, Outcome
+from core.model.results import LogLine, Outcome
 
 
 class Followed(msgspec.Struct, frozen=True):

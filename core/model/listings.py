@@ -11,13 +11,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from core.model import things
+from core.model import containers as model_containers
+from core.model import services
 from core.model.actions import Action, ListContainers, ListServices
-from core.model.clusters import ListNodes, ListStacks, ListTasks
 from core.model.images import ListImages
-from core.model.parts import ListNamespaces, ListNetworks, ListVolumes
 from core.model.pods import ListPods
 from core.model.refs import EngineRef, Facts, Kind, Ref
+from core.model.resources import ListNamespaces, ListNetworks, ListVolumes
+from core.model.swarm import ListNodes, ListStacks, ListTasks
 from core.model.units import ListUnits
 
 LISTS: Mapping[Kind, type[Action[Any]]] = {
@@ -45,7 +46,7 @@ def asking(kind: Kind, engine: EngineRef, *, fresh: bool = False) -> Action[Any]
 def once(kind: Kind, rows: Iterable[Any]) -> Sequence[Any]:
     """Each thing once, though several engines may tell of it."""
     if kind is Kind.SERVICE:
-        return things.once(rows)
+        return services.once(rows)
     return list(rows)
 
 
@@ -68,7 +69,7 @@ def judged(row: Any, engine: EngineRef, at: datetime) -> Sequence[tuple[Ref, Fac
     return [(one, facts) for one in refs for facts in ((told,) if isinstance(told, Facts) else told)]
 
 
-def holds(row: Any, containers: Iterable[things.Container]) -> bool:
+def holds(row: Any, containers: Iterable[model_containers.Container]) -> bool:
     """Whether one of these containers ends when the thing does."""
     holding = getattr(row, "holds", None)
     return holding is not None and any(map(holding, containers))

@@ -9,8 +9,9 @@ from datetime import datetime
 import msgspec
 
 from core.model.actions import Action, On, Risk
+from core.model.containers import Container
 from core.model.refs import Facts, Ref
-from core.model.things import Container, Document, Outcome
+from core.model.results import Document, Outcome
 
 
 class Pod(msgspec.Struct, frozen=True, gc=False):

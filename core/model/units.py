@@ -9,8 +9,9 @@ from datetime import datetime
 import msgspec
 
 from core.model.actions import Action, On, Risk
+from core.model.containers import Container, protected
 from core.model.refs import Facts, Ref
-from core.model.things import Container, Outcome, protected
+from core.model.results import Outcome
 
 
 class Unit(msgspec.Struct, frozen=True, gc=False):

@@ -12,9 +12,9 @@ import subprocess
 import sys
 import termios
 import time
-from pathlib import Path
 
 from tests.e2e.helpers import Bot, free_port, get, series
+from tests.helpers.paths import ROOT
 from tests.support import wait_for
 
 
@@ -275,7 +275,7 @@ def test_ps_logs_and_restart_load_nothing_heavy(bot, dockerd):
         done = subprocess.run(
             [sys.executable, "-c", TELLS_WHAT_IT_LOADED, "do", line],
             env=bot.env,
-            cwd=Path(__file__).parents[2],
+            cwd=ROOT,
             capture_output=True,
             text=True,
             timeout=60,
@@ -289,7 +289,7 @@ def test_a_bot_that_watches_loads_nothing_heavy(bot, dockerd):
     dockerd.run("web")
     port = free_port()
     bot.command = lambda *words: [sys.executable, "-c", TELLS_WHAT_IT_LOADED, *words]
-    process = bot.start("run", port=port, cwd=Path(__file__).parents[2])
+    process = bot.start("run", port=port, cwd=ROOT)
     wait_for("the container", lambda: series(port, "quarterdeck_container_state", name="web", state="running") == 1)
     process.send_signal(signal.SIGTERM)
     assert process.wait(15) == 0

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from core import errors
-from core.model import actions, images, parts
+from core.model import actions, images, resources
 from core.model.events import EventKind
 from core.model.refs import Kind, Ref
 from core.model.replies import Status
@@ -124,7 +124,7 @@ async def test_every_namespace_is_told_of_and_those_of_other_engines_are_counted
         assert set(found) == {f"{containerdd.space}/web", "dev/qd-dev", "moby/qd-docker", "k8s.io/qd-kube"}
         assert found["k8s.io/qd-kube"].ref.name == "api"
         assert found["dev/qd-dev"].labels["containerd.namespace"] == "dev"
-        spaces = {one.name: one for one in (await alone.do(parts.ListNamespaces)).rows}
+        spaces = {one.name: one for one in (await alone.do(resources.ListNamespaces)).rows}
         assert (spaces["moby"].owner, spaces["k8s.io"].owner, spaces["dev"].owner) == ("docker", "cri", "")
         assert (spaces["k8s.io"].containers, spaces["dev"].containers, spaces["dev"].images) == (1, 1, 1)
         for thing in ("k8s.io/qd-kube", "moby/qd-docker"):

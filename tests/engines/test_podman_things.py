@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from core import errors
-from core.model import actions, images, parts, pods, usage
+from core.model import actions, images, pods, resources, usage
 from core.model.events import EventKind
 from core.model.jobs import ReadJob, StopJob
 from core.model.refs import Kind, Ref
@@ -209,24 +209,24 @@ async def test_networks_and_volumes_are_told_and_removed(desk):
         cli, "network", "create", "--subnet", "10.99.7.0/24", "--internal", "--label", "a=b", "inner"
     )
     await asyncio.to_thread(cli, "volume", "create", "--label", "a=b", "data")
-    network = next(row for row in (await desk.do(parts.ListNetworks)).rows if row.ref.name == "inner")
+    network = next(row for row in (await desk.do(resources.ListNetworks)).rows if row.ref.name == "inner")
     assert (network.driver, network.subnets, network.internal, network.labels) == (
         "bridge",
         ("10.99.7.0/24",),
         True,
         {"a": "b"},
     )
-    assert (await desk.do(parts.InspectNetwork, target=network.ref)).data["name"] == "inner"
-    (volume,) = (await desk.do(parts.ListVolumes)).rows
+    assert (await desk.do(resources.InspectNetwork, target=network.ref)).data["name"] == "inner"
+    (volume,) = (await desk.do(resources.ListVolumes)).rows
     assert (volume.ref.name, volume.driver, volume.labels) == ("data", "local", {"a": "b"})
     assert Path(volume.place).is_dir() and volume.created_at > 1.7e9
-    assert (await desk.do(parts.InspectVolume, target=volume.ref)).data["Name"] == "data"
-    default = next(row for row in (await desk.do(parts.ListNetworks)).rows if row.ref.name == "podman")
+    assert (await desk.do(resources.InspectVolume, target=volume.ref)).data["Name"] == "data"
+    default = next(row for row in (await desk.do(resources.ListNetworks)).rows if row.ref.name == "podman")
     with pytest.raises(errors.Rejected, match="default network"):
-        await desk.do(parts.RemoveNetwork, target=default.ref)
+        await desk.do(resources.RemoveNetwork, target=default.ref)
     for action, thing, kind in (
-        (parts.RemoveNetwork, network.ref, "network"),
-        (parts.RemoveVolume, volume.ref, "volume"),
+        (resources.RemoveNetwork, network.ref, "network"),
+        (resources.RemoveVolume, volume.ref, "volume"),
     ):
         assert (await desk.do(action, target=thing)).status == Status.DONE
         with pytest.raises(errors.NotFound, match=f"no such {kind}"):

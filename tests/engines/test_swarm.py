@@ -11,7 +11,8 @@ import pytest
 from collectors import pipeline, watch
 from collectors.exposition import Exposition
 from core import errors, metrics
-from core.model import actions, clusters
+from core.model import actions
+from core.model import swarm as model_swarm
 from core.model.events import EventKind
 from core.model.jobs import ReadJob, Started
 from core.model.refs import Kind, Ref
@@ -121,16 +122,16 @@ async def test_services_belong_to_one_engine_compose_to_the_other(cluster, opene
     assert (await do(own, actions.ListServices(engine=own.ref))).rows == ()
     with pytest.raises(errors.UserError, match="is the Swarm's"):
         await do(own, actions.Scale(engine=own.ref, target=row.ref, replicas=2))
-    tasks = (await do(opened.swarm, clusters.ListTasks(engine=opened.swarm.ref))).rows
+    tasks = (await do(opened.swarm, model_swarm.ListTasks(engine=opened.swarm.ref))).rows
     assert [(task.ref.name, task.state, task.service) for task in tasks] == [("shop_web.1", "running", "shop_web")]
     assert tasks[0].container == row.members[0]
-    (stack,) = (await do(opened.swarm, clusters.ListStacks(engine=opened.swarm.ref))).rows
+    (stack,) = (await do(opened.swarm, model_swarm.ListStacks(engine=opened.swarm.ref))).rows
     assert (stack.name, stack.running, stack.desired) == ("shop", 1, 1)
 
 
 async def test_one_is_made_read_inspected_and_removed(cluster, opened):
     swarm = opened.swarm
-    make = clusters.CreateService(
+    make = model_swarm.CreateService(
         engine=swarm.ref,
         name="made",
         image=IMAGE,
@@ -145,20 +146,20 @@ async def test_one_is_made_read_inspected_and_removed(cluster, opened):
     wait_for("the tasks", lambda: cluster.states("made") == ["running"] * 2)
     row = await service(swarm, "made")
     assert row.ref.id == outcome.detail and row.labels[0]["team"] == "core"
-    document = await do(swarm, clusters.InspectService(engine=swarm.ref, target=row.ref))
+    document = await do(swarm, model_swarm.InspectService(engine=swarm.ref, target=row.ref))
     assert "two" not in repr(document.data["Spec"]["TaskTemplate"]["ContainerSpec"]["Env"])
     assert document.data["pretty"]["Replicas"] == "2" and document.data["pretty"]["Environment"] == "SECRET"
-    page = await do(swarm, clusters.ReadServiceLogs(engine=swarm.ref, target=row.ref))
+    page = await do(swarm, model_swarm.ReadServiceLogs(engine=swarm.ref, target=row.ref))
     assert sorted(line.text for line in page.lines) == ["made.1 | one of two", "made.2 | one of two"]
     assert [line.at for line in page.lines] == sorted(line.at for line in page.lines)
-    one = await do(swarm, clusters.ReadServiceLogs(engine=swarm.ref, target=row.ref, tail=1))
+    one = await do(swarm, model_swarm.ReadServiceLogs(engine=swarm.ref, target=row.ref, tail=1))
     assert (len(one.lines), one.dropped) == (1, 1)
-    started = await do(swarm, clusters.ReadServiceLogs(engine=swarm.ref, target=row.ref, follow=True))
+    started = await do(swarm, model_swarm.ReadServiceLogs(engine=swarm.ref, target=row.ref, follow=True))
     page = await do(swarm, ReadJob(engine=swarm.ref, job=started.job, wait=5.0))
     assert page.lines[0].text.endswith("| one of two")
     with pytest.raises(errors.Rejected, match="name conflicts"):
         await do(swarm, make)
-    gone = clusters.RemoveService(engine=swarm.ref, target=row.ref)
+    gone = model_swarm.RemoveService(engine=swarm.ref, target=row.ref)
     assert (await do(swarm, gone)).status == Status.DONE
     with pytest.raises(errors.NotFound, match=r"made is gone: swarm/\w+ has no such service"):
         await do(swarm, gone)
@@ -170,7 +171,7 @@ async def test_a_bad_image_stops_the_update_with_its_reason_and_the_way_back_lea
     wait_for("the tasks", lambda: cluster.states("web") == ["running"] * 2)
     target = (await service(swarm, "web")).ref
     async with listening(swarm) as heard:
-        bad = clusters.UpdateImage(engine=swarm.ref, target=target, image="localhost/nothing-there:1")
+        bad = model_swarm.UpdateImage(engine=swarm.ref, target=target, image="localhost/nothing-there:1")
         outcome, _ = await ended(swarm, bad)
         assert outcome.status == Status.FAILED
         assert "update paused" in outcome.detail and "No such image: localhost/nothing-there:1" in outcome.detail
@@ -180,7 +181,7 @@ async def test_a_bad_image_stops_the_update_with_its_reason_and_the_way_back_lea
         assert failed.subject.kind is Kind.TASK and failed.subject.name.startswith("web.")
         assert "No such image" in failed.attrs["why"] and failed.attrs["service"] == "web"
         assert "update paused" in (await service(swarm, "web")).update
-        outcome, _ = await ended(swarm, clusters.RollBack(engine=swarm.ref, target=target))
+        outcome, _ = await ended(swarm, model_swarm.RollBack(engine=swarm.ref, target=target))
         assert (outcome.status, outcome.detail) == (Status.DONE, f"back to {IMAGE}; 2 of 2 run it")
         await until(lambda: of(heard, EventKind.ROLLOUT, "rollback_completed"))
         assert not of(heard, EventKind.REPLICAS)
@@ -194,14 +195,16 @@ async def test_a_good_image_is_waited_for(cluster, opened):
     cluster.serve("web", replicas=2, update=docker.types.UpdateConfig(parallelism=2, monitor=500_000_000))
     wait_for("the tasks", lambda: cluster.states("web") == ["running"] * 2)
     target = (await service(swarm, "web")).ref
-    outcome, _ = await ended(swarm, clusters.UpdateImage(engine=swarm.ref, target=target, image="localhost/busybox:2"))
+    outcome, _ = await ended(
+        swarm, model_swarm.UpdateImage(engine=swarm.ref, target=target, image="localhost/busybox:2")
+    )
     assert outcome.status == Status.DONE
     assert outcome.detail.startswith(f"from {IMAGE} to localhost/busybox:2; 2 of 2 run it")
     assert "no registry told its digest" in outcome.detail
     assert (await service(swarm, "web")).image == "localhost/busybox:2"
     cluster.serve("new")
     new = (await service(swarm, "new")).ref
-    outcome, _ = await ended(swarm, clusters.RollBack(engine=swarm.ref, target=new))
+    outcome, _ = await ended(swarm, model_swarm.RollBack(engine=swarm.ref, target=new))
     assert outcome.status == Status.FAILED and "new has no earlier version to go back to" in outcome.detail
 
 
@@ -236,11 +239,11 @@ async def test_its_token_is_for_the_asker_and_in_no_words_of_ours(cluster, opene
     swarm = opened.swarm
     tokens = cluster.api.inspect_swarm()["JoinTokens"]
     for role in ("worker", "manager"):
-        token = await do(swarm, clusters.ReadJoinToken(engine=swarm.ref, role=role))
+        token = await do(swarm, model_swarm.ReadJoinToken(engine=swarm.ref, role=role))
         assert token.line == f"docker swarm join --token {tokens[role.capitalize()]} {cluster.address}"
         assert "SWMTKN" not in repr(token)
     with pytest.raises(errors.BadUsage):
-        await do(swarm, clusters.ReadJoinToken(engine=swarm.ref, role="king"))
+        await do(swarm, model_swarm.ReadJoinToken(engine=swarm.ref, role="king"))
 
 
 async def test_a_host_that_forbids_a_verb_forbids_it_through_its_door(cluster):
@@ -251,7 +254,7 @@ async def test_a_host_that_forbids_a_verb_forbids_it_through_its_door(cluster):
         cluster.serve("web")
         target = (await service(swarm, "web")).ref
         with pytest.raises(errors.Disallowed, match=r"service\.remove"):
-            await do(swarm, clusters.RemoveService(engine=swarm.ref, target=target))
+            await do(swarm, model_swarm.RemoveService(engine=swarm.ref, target=target))
         assert cluster.api.services()
     finally:
         await opened.aclose()
@@ -298,7 +301,7 @@ async def test_a_daemon_becomes_a_manager_and_stops_being_one_while_we_run():
         keeping = asyncio.create_task(opened.table.keep())
         try:
             assert not any(engine.present for engine in opened.table.engines)
-            init = clusters.InitSwarm(engine=docker_engine.ref, address="127.0.0.1", listen="127.0.0.1:0")
+            init = model_swarm.InitSwarm(engine=docker_engine.ref, address="127.0.0.1", listen="127.0.0.1:0")
             outcome = await do(docker_engine, init)
             assert outcome.status == Status.DONE
             swarm = opened.swarm
@@ -321,7 +324,7 @@ async def test_a_daemon_becomes_a_manager_and_stops_being_one_while_we_run():
                 stream.result()
             gone = Ref(engine=swarm.ref, kind=Kind.NODE, id="n", name="n")
             with pytest.raises(errors.Unreachable, match="managers is known here any more"):
-                await do(swarm, clusters.DrainNode(engine=swarm.ref, target=gone))
+                await do(swarm, model_swarm.DrainNode(engine=swarm.ref, target=gone))
             # Another one is made by somebody else: noticed within seconds, by its own id.
             await asyncio.to_thread(daemon.api.init_swarm, "127.0.0.1", "127.0.0.1:0")
             await until(lambda: any(engine.present for engine in opened.table.engines), 15)

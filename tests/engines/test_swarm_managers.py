@@ -5,7 +5,8 @@ import asyncio
 import pytest
 
 from core import errors
-from core.model import actions, clusters
+from core.model import actions
+from core.model import swarm as model_swarm
 from core.model.events import EventKind
 from core.model.replies import Status
 from tests.engines.test_swarm import do, listening, of, service, until
@@ -22,7 +23,7 @@ def trio():
 
 
 async def node(swarm, name):
-    rows = (await do(swarm, clusters.ListNodes(engine=swarm.ref))).rows
+    rows = (await do(swarm, model_swarm.ListNodes(engine=swarm.ref))).rows
     return next(row for row in rows if row.ref.name == name)
 
 
@@ -53,21 +54,21 @@ async def test_three_doors_to_one_engine_until_too_few_are_left(trio):
         async with listening(swarm) as heard:
             # ── a node drains: its tasks go elsewhere, and it may have some again ─────────────────────────────────
             m3 = (await node(swarm, "m3")).ref
-            drain = clusters.DrainNode(engine=swarm.ref, target=m3)
+            drain = model_swarm.DrainNode(engine=swarm.ref, target=m3)
             assert (await do(swarm, drain)).status == Status.DONE
             assert (await do(swarm, drain)).status == Status.NOOP
             (drained,) = await until(lambda: of(heard, EventKind.NODE_STATE, "drain"))
             assert (drained.subject, drained.attrs["availability"]) == (m3, "drain")
 
             async def moved():
-                rows = (await do(swarm, clusters.ListTasks(engine=swarm.ref, service=target.id, ended=False))).rows
+                rows = (await do(swarm, model_swarm.ListTasks(engine=swarm.ref, service=target.id, ended=False))).rows
                 return len(rows) == 3 and {(row.state, row.node == "m3") for row in rows} == {("running", False)}
 
             async with asyncio.timeout(40):
                 while not await moved():
                     await asyncio.sleep(0.1)
             assert (await node(swarm, "m3")).tasks == 0
-            activate = clusters.ActivateNode(engine=swarm.ref, target=m3)
+            activate = model_swarm.ActivateNode(engine=swarm.ref, target=m3)
             assert (await do(swarm, activate)).status == Status.DONE
             # ── the leader dies: another door answers, and only that it died is told ──────────────────────────────
             await asyncio.to_thread(first.kill)
@@ -79,7 +80,7 @@ async def test_three_doors_to_one_engine_until_too_few_are_left(trio):
             told = await do(swarm, actions.DescribeEngine(engine=swarm.ref))
             assert not told.fault and "m1 is down." in told.notes
             assert any("one more, and the Swarm has no leader" in note for note in told.notes)
-            assert (await do(swarm, clusters.DrainNode(engine=swarm.ref, target=m3))).status == Status.DONE
+            assert (await do(swarm, model_swarm.DrainNode(engine=swarm.ref, target=m3))).status == Status.DONE
         # ── and another: what is left cannot say or do anything, and says so ──────────────────────────────────────
         await asyncio.to_thread(third.kill)
 

@@ -19,10 +19,10 @@ from typing import Any
 
 import pytest
 
+from tests.helpers.paths import ROOT
 from tests.image import rootfs
 from tests.support import Dockerd, need, private_dockerd
 
-ROOT = Path(__file__).parents[2]
 SOURCES = ("bot", "collectors", "commands", "core", "runtimes")
 FILES = (
     "Dockerfile",

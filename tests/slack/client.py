@@ -20,9 +20,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+from tests.helpers.paths import ROOT
 from tests.slack import control, state
 
-ROOT = Path(__file__).parents[2]
 LOCAL = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 

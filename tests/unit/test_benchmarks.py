@@ -6,15 +6,14 @@ import importlib
 import pkgutil
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
 import benchmarks
 from benchmarks import __main__ as program
 from benchmarks import figures, harness, replay
+from tests.helpers.paths import ROOT
 
-ROOT = Path(__file__).parents[2]
 MODULES = [module.name for module in pkgutil.walk_packages(benchmarks.__path__, "benchmarks.")]
 
 

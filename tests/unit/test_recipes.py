@@ -7,16 +7,15 @@ import shutil
 import subprocess
 import sys
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import pytest
 
-from core.model import actions, replies, things
+from core.model import actions, replies, results
 from core.model import jobs as words
 from core.ports import Call
 from runtimes import adapter, fake, jobs
+from tests.helpers.paths import ROOT
 
-ROOT = Path(__file__).parents[2]
 PACKAGES = ("bot", "collectors", "commands", "core", "runtimes")
 
 
@@ -32,9 +31,9 @@ from datetime import UTC, datetime
 from bot import grammar, terminal
 from commands import catalogue
 from commands.spec import Context, Result
-from core.model.people import Identity, Place
+from core.model.identity import Identity, Place
 from core.model.refs import EngineRef, Kind, Ref
-from core.model.things import Document
+from core.model.results import Document
 
 class Find:
     async def find(self, query):
@@ -54,11 +53,11 @@ async def main():
     print("uptime" in terminal.render(await helped(words)))
 
 async def helped(words):
-    from core.model import desk
+    from core.model import builtin
     parsed = grammar.parse("help", words)
     context = Context(who=Identity(id="c:x", name="x"), place=Place(channel="c"), args=parsed.args, find=Find(), now=None)
     plan = await parsed.command.plan(context)
-    page = desk.HelpPage(commands=tuple(grammar.describe(c) for c in words), topic="")
+    page = builtin.HelpPage(commands=tuple(grammar.describe(c) for c in words), topic="")
     return parsed.command.render(context, [Result(action=plan[0], value=page)])
 
 asyncio.run(main())
@@ -116,7 +115,7 @@ async def test_what_outlives_a_call_is_a_method_that_begins_a_job():
         "does": adapter.does,
         "FakeRuntime": fake.FakeRuntime,
     }
-    named |= {"Job": jobs.Job, "Outcome": things.Outcome, "Started": words.Started, "Status": replies.Status}
+    named |= {"Job": jobs.Job, "Outcome": results.Outcome, "Started": words.Started, "Status": replies.Status}
     exec(code, named)
     engine = named["Patient"]()
     call = Call(id="t", who="t", deadline=datetime.now(UTC) + timedelta(seconds=30), invocation="t")
@@ -126,5 +125,5 @@ async def test_what_outlives_a_call_is_a_method_that_begins_a_job():
         page = await engine.run(words.ReadJob(engine=engine.ref, job=begun.job, cursor=page.cursor), call)
         seen.append(page.progress)
     assert "3 of 3 run" in seen
-    assert page.outcome == things.Outcome(status=replies.Status.DONE, detail="3 of 3 run")
+    assert page.outcome == results.Outcome(status=replies.Status.DONE, detail="3 of 3 run")
     await engine.aclose()

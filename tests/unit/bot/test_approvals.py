@@ -10,7 +10,7 @@ from core import errors
 from core.model import actions
 from core.model.policy import Verdict
 from core.model.refs import EngineRef, Kind, Ref
-from core.store import Store
+from core.store.client import Store
 
 ENGINE = EngineRef(host="h1", kind="docker")
 WEB = Ref(engine=ENGINE, kind=Kind.CONTAINER, id="4f" * 32, name="web")

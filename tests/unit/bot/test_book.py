@@ -7,7 +7,7 @@ import structlog
 from bot import book
 from core import errors
 from core.model.policy import Ask, Grant, Guard, Policy
-from core.store import Store
+from core.store.client import Store
 
 CONFIGURED = Grant(id="grants.0", who="everyone", can=("viewer",))
 GUARD = Guard(id="guards.0", can=("*",), ask=Ask.CONFIRM)

@@ -11,16 +11,17 @@ import pytest
 from bot import approvals, audit, book, claims, desk, dispatch, limits, recovery
 from commands import catalogue
 from core import errors
-from core.kept import Rate
 from core.metrics import Metrics
 from core.model import actions
 from core.model.actions import Risk
-from core.model.people import Identity, Invocation, Place
+from core.model.containers import Container, Containers
+from core.model.identity import Identity, Invocation, Place
 from core.model.policy import Ask, Grant, Guard, Policy
 from core.model.refs import EngineRef, Kind, Ref, Selector
 from core.model.replies import Ending, Lines, Status, Table, Text
-from core.model.things import Container, Containers, Document, LogLine, LogPage, Outcome
-from core.store import Store
+from core.model.results import Document, LogLine, LogPage, Outcome
+from core.store.client import Store
+from core.store.records import Rate
 from runtimes.adapter import Adapter, does
 from runtimes.fleet import Fleet
 

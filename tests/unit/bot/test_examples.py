@@ -11,7 +11,7 @@ import pytest
 from bot import approvals, claims, terminal
 from core.model.actions import Risk
 from core.model.events import EventKind
-from core.model.people import Identity
+from core.model.identity import Identity
 from core.model.policy import Grant, Policy
 from core.model.replies import Ending
 from runtimes import recipes

@@ -11,9 +11,10 @@ from hypothesis import strategies as st
 from bot import grammar
 from commands import Catalogue, gather
 from commands.spec import TARGETS, Arg, Command, Take
-from core import errors, words
+from core import errors
 from core.model.actions import Risk
 from core.model.replies import say
+from core.text import command_line
 
 TEXT = st.text(st.characters(exclude_categories=("Cc", "Cs")), max_size=12)
 
@@ -72,7 +73,7 @@ def refusal(line: str) -> str:
 @settings(max_examples=300)
 @given(st.lists(TEXT, max_size=8))
 def test_quoted_words_split_into_themselves(said):
-    assert words.split(grammar.quote(said)) == said
+    assert command_line.split(grammar.quote(said)) == said
 
 
 @settings(max_examples=300)
@@ -111,7 +112,7 @@ def test_any_text_is_read_or_refused_with_a_sentence(line):
     ],
 )
 def test_words_as_typed(line, expected):
-    assert words.split(line) == expected
+    assert command_line.split(line) == expected
 
 
 @pytest.mark.parametrize(

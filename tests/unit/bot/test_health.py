@@ -6,7 +6,7 @@ import threading
 import pytest
 
 from bot import health
-from core.config_words import Listen
+from core.config.types import Listen
 
 
 class _Page(http.server.BaseHTTPRequestHandler):

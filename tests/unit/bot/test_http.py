@@ -11,14 +11,14 @@ import subprocess
 import sys
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from bot import http
-from core.config import Listen
+from core.config.load import Listen
 from core.errors import ConfigError
+from tests.helpers.paths import ROOT
 
 PAGE = b"# HELP up Up.\n# TYPE up gauge\nup 1\n" * 50
 
@@ -332,6 +332,6 @@ def test_ipv6_and_all_addresses(host: str, reached: list[str]) -> None:
 
 def test_binding_loads_nothing_heavy() -> None:
     code = "import sys; from bot import http; print('aiohttp' in sys.modules, 'redis' in sys.modules)"
-    root = Path(__file__).parents[3]
+    root = ROOT
     run = subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True, text=True, timeout=60, check=True)
     assert run.stdout.split() == ["False", "False"]

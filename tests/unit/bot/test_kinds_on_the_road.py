@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from bot import terminal
-from core.model.people import Identity
+from core.model.identity import Identity
 from core.model.policy import Ask, Grant, Guard, Policy
 from core.model.refs import Selector
 from core.model.replies import Ending

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from bot import limits
 from core.model.actions import Risk
-from core.store import Rate, Store
+from core.store.client import Rate, Store
 
 
 class Clock:

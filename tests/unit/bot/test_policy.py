@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from bot import policy
 from core.model import actions, image_names
 from core.model.actions import Risk
-from core.model.people import Identity, Place
+from core.model.identity import Identity, Place
 from core.model.policy import ROLES, Ask, Decision, Grant, Guard, Policy, Verdict
 from core.model.refs import EngineRef, Facts, Kind, Ref, Selector
 from runtimes.fake import FakeRuntime

@@ -11,9 +11,9 @@ import pytest
 
 from bot import recovery
 from core import errors
-from core.kept import Phase, Unfinished
-from core.model.people import Identity, Invocation, Place
+from core.model.identity import Identity, Invocation, Place
 from core.model.replies import Ending, say
+from core.store.records import Phase, Unfinished
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 WHO = Identity(id="slack:T1/U1", name="ann")

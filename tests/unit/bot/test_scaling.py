@@ -6,11 +6,11 @@ import pytest
 
 from bot import terminal
 from core.model.actions import Scale
-from core.model.people import Identity
+from core.model.identity import Identity
 from core.model.policy import Ask, Grant, Guard, Policy
 from core.model.refs import EVERYTHING, Kind, Ref, Selector
 from core.model.replies import Ending
-from core.model.things import Service
+from core.model.services import Service
 from runtimes import recipes
 from runtimes.fake import FakeRuntime
 from tests.road import Deck

@@ -7,10 +7,9 @@ import pytest
 
 from bot import sight
 from core import errors
-from core.model import actions
-from core.model import desk as asked
+from core.model import actions, builtin
 from core.model.events import EventKind
-from core.model.people import Identity, Place
+from core.model.identity import Identity, Place
 from core.model.policy import Ask, Grant, Guard, Policy, Verdict
 from core.model.refs import Kind, Selector
 from core.ports import Call, Query
@@ -153,7 +152,7 @@ async def test_looking_again_is_fresh_and_never_moves_a_plan_to_another_thing_of
 async def test_looking_again_asks_no_engine_about_the_desk(yard):
     view = yard.seen_by(ALL)
     yard.one.asked.clear()
-    await view.look_again((asked.ListGrants(),))
+    await view.look_again((builtin.ListGrants(),))
     assert yard.one.asked == []
 
 

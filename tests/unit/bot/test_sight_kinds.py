@@ -9,12 +9,12 @@ import pytest
 
 from bot import sight
 from core import errors
-from core.model import actions, clusters, images, listings, parts, pods, units, usage
+from core.model import actions, images, listings, pods, resources, swarm, units, usage
 from core.model.events import EventKind
-from core.model.people import Identity, Place
+from core.model.identity import Identity, Place
 from core.model.policy import Ask, Grant, Guard, Policy, Verdict
 from core.model.refs import Kind, Ref, Selector
-from core.model.things import Service
+from core.model.services import Service
 from core.ports import Call, Query
 from runtimes.adapter import does
 from runtimes.fake import FakeRuntime
@@ -31,25 +31,28 @@ READS = Grant(id="reads", who="everyone", can=("risk:read",))
 class Parted(FakeRuntime):
     """It also tells of networks, volumes and namespaces."""
 
-    @does(parts.ListNetworks)
+    @does(resources.ListNetworks)
     async def list_networks(self, action, seconds):
         await self._answer("networks", seconds)
         rows = (
-            parts.Network(ref=self.of(Kind.NETWORK, f"n-{env}"), driver="bridge", labels={"env": env}) for env in ENVS
+            resources.Network(ref=self.of(Kind.NETWORK, f"n-{env}"), driver="bridge", labels={"env": env})
+            for env in ENVS
         )
-        return parts.Networks(rows=tuple(rows))
+        return resources.Networks(rows=tuple(rows))
 
-    @does(parts.ListVolumes)
+    @does(resources.ListVolumes)
     async def list_volumes(self, action, seconds):
         await self._answer("volumes", seconds)
-        rows = (parts.Volume(ref=self.of(Kind.VOLUME, f"v-{env}"), driver="local", labels={"env": env}) for env in ENVS)
-        return parts.Volumes(rows=tuple(rows))
+        rows = (
+            resources.Volume(ref=self.of(Kind.VOLUME, f"v-{env}"), driver="local", labels={"env": env}) for env in ENVS
+        )
+        return resources.Volumes(rows=tuple(rows))
 
-    @does(parts.ListNamespaces)
+    @does(resources.ListNamespaces)
     async def list_namespaces(self, action, seconds):
         await self._answer("namespaces", seconds)
-        rows = (parts.Namespace(name=f"s-{env}", containers=1, images=0, labels={"env": env}) for env in ENVS)
-        return parts.Namespaces(rows=tuple(rows))
+        rows = (resources.Namespace(name=f"s-{env}", containers=1, images=0, labels={"env": env}) for env in ENVS)
+        return resources.Namespaces(rows=tuple(rows))
 
     def of(self, kind, name):
         return Ref(engine=self.ref, kind=kind, id=name, name=name)
@@ -308,7 +311,7 @@ async def test_a_new_tag_has_to_be_allowed_too(yard):
 
 async def test_a_service_to_be_made_is_decided_on_what_is_asked_for_it_to_be(yard):
     for labels, verdict in (((("env", "dev"),), Verdict.ALLOW), ((("env", "prod"),), Verdict.DENY), ((), Verdict.DENY)):
-        action = clusters.CreateService(engine=yard.one.ref, name="new", image="i", labels=labels)
+        action = swarm.CreateService(engine=yard.one.ref, name="new", image="i", labels=labels)
         (ref,) = action.touches()
         assert yard.seen_by(DEV_ONLY).decide(action, ref).verdict is verdict
 
@@ -321,14 +324,14 @@ def ending(kind, ref):
     of = {
         Kind.POD: (pods.StopPod, pods.RestartPod, pods.PausePod, pods.RemovePod),
         Kind.UNIT: (units.StopUnit, units.RestartUnit),
-        Kind.NODE: (clusters.DrainNode,),
-        Kind.SERVICE: (clusters.RemoveService, clusters.RollBack),
+        Kind.NODE: (swarm.DrainNode,),
+        Kind.SERVICE: (swarm.RemoveService, swarm.RollBack),
     }[kind]
     return [action(engine=ref.engine, target=ref) for action in of]
 
 
 def harmless(kind, ref):
-    of = {Kind.POD: pods.StartPod, Kind.UNIT: units.StartUnit, Kind.NODE: clusters.ActivateNode}
+    of = {Kind.POD: pods.StartPod, Kind.UNIT: units.StartUnit, Kind.NODE: swarm.ActivateNode}
     return of[kind](engine=ref.engine, target=ref)
 
 
@@ -430,7 +433,7 @@ async def test_a_swarms_node_is_not_drained_while_an_engine_that_may_hold_its_co
         yard.fleet = Fleet([cluster, other])
         view = yard.seen_by(ALL)
         ref = await find(view, "m1", Kind.NODE)
-        action = clusters.DrainNode(engine=ref.engine, target=ref)
+        action = swarm.DrainNode(engine=ref.engine, target=ref)
         if raises:
             with pytest.raises(errors.TimedOut):
                 view.decide(action, ref)

@@ -26,14 +26,15 @@ from collectors import exposition
 from collectors.exposition import Exposition, Options, Scraper
 from collectors.scrapers import containers
 from core import metrics
+from core.model.containers import HEALTHS, STATES, Container
 from core.model.refs import EngineRef, Kind, Ref
-from core.model.things import HEALTHS, STATES, Container
 from runtimes.fake import FakeRuntime
 from runtimes.mirror import Mirror
 from runtimes.transitions import UP
+from tests.helpers.paths import GOLDEN as GOLDEN_DIR
 from tests.support import need
 
-GOLDEN = Path(__file__).parents[2] / "golden" / "metrics.txt"
+GOLDEN = GOLDEN_DIR / "metrics.txt"
 NOW = 1_800_000_000.0
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import msgspec
 import pytest
 
@@ -14,8 +12,7 @@ from core.model.refs import EngineRef, Kind, Ref
 from runtimes import docker_dialect
 from runtimes.fake import FakeRuntime
 from runtimes.mirror import Mirror
-
-CAPTURES = Path(__file__).parents[2] / "captures"
+from tests.helpers.paths import CAPTURES
 
 
 def event(action: str, *, kind: str = "container", at: int = 1, what: EventKind = EventKind.OTHER) -> Event:

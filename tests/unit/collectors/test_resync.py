@@ -10,9 +10,9 @@ import pytest
 from hypothesis import strategies as st
 
 from collectors import resync
+from core.model.containers import Container
 from core.model.events import Event, EventKind, Origin
 from core.model.refs import EngineRef, Kind, Ref
-from core.model.things import Container
 
 NOW = 1_800_000_000
 NOW_NS = NOW * 1_000_000_000

@@ -14,9 +14,9 @@ from collectors import inbox, watch
 from collectors.pipeline import Pipeline
 from core import errors, metrics
 from core.model import actions
+from core.model.engines import Engine
 from core.model.events import Event, EventKind, Origin
 from core.model.refs import EngineRef
-from core.model.things import Engine
 from runtimes.adapter import Adapter, does
 from runtimes.fake import FakeRuntime
 from runtimes.mirror import Mirror

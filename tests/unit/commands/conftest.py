@@ -15,10 +15,10 @@ from commands import Catalogue, catalogue
 from commands.spec import Context, Result
 from core import errors
 from core.model.actions import Action, ListContainers
-from core.model.people import Identity, Place
+from core.model.containers import Container, Containers, Port
+from core.model.identity import Identity, Place
 from core.model.refs import EngineRef, Kind, Ref
 from core.model.replies import Reply
-from core.model.things import Container, Containers, Port
 from core.ports import Query
 
 NOW = datetime(2026, 11, 24, 3, 0, tzinfo=UTC)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from dataclasses import replace
-from pathlib import Path
 
 import msgspec
 import pytest
@@ -13,12 +12,13 @@ from bot import grammar, terminal, usages
 from commands import catalogue, gather
 from commands.spec import Arg, Take
 from core import errors
-from core.model import actions, desk
-from core.model.people import Identity, Place
+from core.model import actions, builtin
+from core.model.identity import Identity, Place
 from core.model.policy import Decision, Grant, Verdict
 from core.model.refs import Selector
+from tests.helpers.paths import GOLDEN as GOLDEN_DIR
 
-GOLDEN = Path(__file__).parents[2] / "golden" / "help"
+GOLDEN = GOLDEN_DIR / "help"
 COMMANDS = tuple(catalogue())
 
 
@@ -84,9 +84,9 @@ def test_a_module_without_a_command_stops_the_start(monkeypatch, tmp_path):
 @pytest.mark.parametrize("topic", ["", *(command.name for command in COMMANDS)])
 async def test_help_reads_as_agreed(world, words, topic):
     def answer(action):
-        assert isinstance(action, desk.ShowHelp)
+        assert isinstance(action, builtin.ShowHelp)
         chosen = [words.find(action.topic)] if action.topic else list(words)
-        return desk.HelpPage(commands=tuple(usages.describe(one) for one in chosen), topic=action.topic)
+        return builtin.HelpPage(commands=tuple(usages.describe(one) for one in chosen), topic=action.topic)
 
     text = terminal.render(await world.say(f"help {topic}", answer)) + "\n"
     golden = GOLDEN / f"{topic or 'overview'}.txt"
@@ -116,17 +116,17 @@ GRANT = Grant(id="g", who="everyone", can=("*",), on=Selector(labels=(("a", "b")
 @pytest.mark.parametrize(
     "value",
     [
-        desk.ShowHelp(topic="ps"),
-        desk.WhoAmI(who=WHO, place=PLACE),
-        desk.Explain(who=WHO, place=PLACE, word="restart"),
-        desk.AddGrant(by=WHO, place=PLACE, who="everyone", can=("*",), on=Selector(name="a*"), places=("#x",)),
-        desk.RemoveGrant(by=WHO, place=PLACE, id="g-1"),
-        desk.ListGrants(),
-        desk.ReadAudit(who="*", limit=3),
-        desk.Standing(id="a", name="a", groups=("x",), admin=True, grants=(GRANT,)),
-        desk.Explanation(decisions=(("x", Decision(verdict=Verdict.DENY, rule="r", reason="why")),)),
-        desk.Granted(grant=GRANT),
-        desk.AuditEntry(at="2026-11-24T00:00:00Z", who="a", place="b", line="ps"),
+        builtin.ShowHelp(topic="ps"),
+        builtin.WhoAmI(who=WHO, place=PLACE),
+        builtin.Explain(who=WHO, place=PLACE, word="restart"),
+        builtin.AddGrant(by=WHO, place=PLACE, who="everyone", can=("*",), on=Selector(name="a*"), places=("#x",)),
+        builtin.RemoveGrant(by=WHO, place=PLACE, id="g-1"),
+        builtin.ListGrants(),
+        builtin.ReadAudit(who="*", limit=3),
+        builtin.Standing(id="a", name="a", groups=("x",), admin=True, grants=(GRANT,)),
+        builtin.Explanation(decisions=(("x", Decision(verdict=Verdict.DENY, rule="r", reason="why")),)),
+        builtin.Granted(grant=GRANT),
+        builtin.AuditEntry(at="2026-11-24T00:00:00Z", who="a", place="b", line="ps"),
     ],
     ids=lambda value: type(value).__name__,
 )
@@ -134,4 +134,4 @@ def test_what_the_desk_is_asked_and_says_survives_the_wire(value):
     assert msgspec.json.decode(msgspec.json.encode(value), type=type(value)) == value
     if isinstance(value, actions.Action):
         (touched,) = value.touches()
-        assert (touched.name, touched.engine) == (value.verb, desk.DESK)
+        assert (touched.name, touched.engine) == (value.verb, builtin.DESK)

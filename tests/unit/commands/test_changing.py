@@ -9,7 +9,7 @@ from commands import kill
 from core import errors
 from core.model import actions
 from core.model.replies import Ending, Status
-from core.model.things import Outcome
+from core.model.results import Outcome
 
 CHANGES = ("start", "stop", "restart", "pause", "unpause", "kill", "rm")
 

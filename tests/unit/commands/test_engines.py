@@ -10,8 +10,8 @@ import msgspec
 from bot import terminal
 from core import errors
 from core.model.actions import DescribeEngine
+from core.model.engines import Engine
 from core.model.replies import Ending, Fields, Table
-from core.model.things import Engine
 from core.ports import Query
 from tests.unit.commands.conftest import HOST7, HOST8, NOW
 

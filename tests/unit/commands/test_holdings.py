@@ -9,12 +9,12 @@ import pytest
 
 from bot import terminal
 from core import errors
-from core.model.clusters import ActivateNode, DrainNode, ListNodes, Node, Nodes
 from core.model.images import Image, Images, ListImages
 from core.model.pods import ListPods, Pod, Pods
 from core.model.refs import EngineRef, Kind, Ref
 from core.model.replies import Ending, Lines, Reply, Status, Table
-from core.model.things import Outcome
+from core.model.results import Outcome
+from core.model.swarm import ActivateNode, DrainNode, ListNodes, Node, Nodes
 from core.model.units import Unit, Units
 from tests.unit.commands.conftest import HOST7, HOST8, NOW
 

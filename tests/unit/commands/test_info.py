@@ -12,9 +12,10 @@ import pytest
 from bot import terminal
 from core import errors
 from core.model.actions import DescribeEngine, ShowInfo
+from core.model.engines import Engine
 from core.model.refs import EngineRef, Kind, Ref
 from core.model.replies import Ending, Fields, Lines, Table
-from core.model.things import Document, Engine
+from core.model.results import Document
 from core.ports import Query
 from tests.unit.commands.conftest import HOST7, HOST8, NOW
 

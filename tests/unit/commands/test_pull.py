@@ -8,7 +8,7 @@ from bot import terminal
 from core import errors
 from core.model.images import PullImage
 from core.model.replies import Ending, Status
-from core.model.things import Outcome
+from core.model.results import Outcome
 from core.ports import Query
 from tests.unit.commands.conftest import HOST7, HOST8
 

@@ -12,10 +12,11 @@ from bot import terminal
 from commands import _format
 from core import errors
 from core.model.actions import InspectContainer, ListContainers, ListEvents, ReadLogs
+from core.model.containers import Containers
 from core.model.events import Event, EventKind, Origin
 from core.model.refs import EngineRef, Kind, Ref
 from core.model.replies import Ending, Lines, Table
-from core.model.things import Containers, Document, LogLine, LogPage
+from core.model.results import Document, LogLine, LogPage
 
 NOW_NS = 1_795_489_200 * 1_000_000_000  # 2026-11-24T03:00:00Z
 

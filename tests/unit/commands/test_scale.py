@@ -5,9 +5,11 @@ import pytest
 from bot import terminal
 from core import errors
 from core.model.actions import ListServices, Scale
+from core.model.containers import Port
 from core.model.refs import EngineRef, Kind, Ref
 from core.model.replies import Ending, Status
-from core.model.things import Outcome, Port, Service, Services
+from core.model.results import Outcome
+from core.model.services import Service, Services
 from runtimes import services
 
 H7, H8 = EngineRef(host="host7", kind="docker"), EngineRef(host="host8", kind="docker")

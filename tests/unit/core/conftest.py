@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from core import store_server
+from core.store import server as store_server
 from tests.support import need
 
 

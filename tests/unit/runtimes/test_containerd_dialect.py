@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,9 +11,9 @@ from google.protobuf import any_pb2, timestamp_pb2
 from hypothesis import given
 from hypothesis import strategies as st
 
+from core.model.containers import STATES, Port
 from core.model.events import EventKind
 from core.model.refs import EngineRef, Kind
-from core.model.things import STATES, Port
 from runtimes import containerd_about
 from runtimes import containerd_dialect as dialects
 from runtimes.proto import (
@@ -24,9 +23,9 @@ from runtimes.proto import (
     containerd_task_types_pb2,
     containerd_types_pb2,
 )
+from tests.helpers.paths import CAPTURES
 
 ENGINE = EngineRef(host="h", kind="containerd")
-CAPTURES = Path(__file__).resolve().parents[2] / "captures"
 T = 1_800_000_000_000_000_000
 Status = containerd_task_types_pb2.Status
 

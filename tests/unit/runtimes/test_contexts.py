@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from core import errors
 from runtimes import contexts, discovery, registry
 from runtimes.registry import Door, Tls
+from tests.helpers.paths import ROOT
 
 
 class Home:
@@ -186,7 +187,7 @@ def test_a_local_socket_loads_nothing_for_other_hosts(tmp_path: Path) -> None:
     environ = {key: value for key, value in os.environ.items() if not key.startswith("DOCKER_")}
     done = subprocess.run(
         [sys.executable, "-c", code],
-        env=environ | {"HOME": str(tmp_path), "PYTHONPATH": str(Path(__file__).parents[3])},
+        env=environ | {"HOME": str(tmp_path), "PYTHONPATH": str(ROOT)},
         capture_output=True,
         text=True,
         check=True,

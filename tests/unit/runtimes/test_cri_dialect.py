@@ -2,21 +2,21 @@
 
 import json
 import random
-from pathlib import Path
 
 import pytest
 from google.protobuf import json_format
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.model import things
+from core.model import containers
 from core.model.events import EventKind, Origin
 from core.model.refs import EngineRef, Kind, Ref, Selector
 from runtimes import cri_dialect
 from runtimes.cri_dialect import Known
 from runtimes.proto import cri_pb2 as cri
+from tests.helpers.paths import CAPTURES
 
-CAPTURE = Path(__file__).parents[2] / "captures/containerd-1.7.cri.jsonl"
+CAPTURE = CAPTURES / "containerd-1.7.cri.jsonl"
 ENGINE = EngineRef(host="h", kind="cri")
 
 
@@ -94,7 +94,7 @@ def test_any_number_for_a_state_or_a_time_makes_a_row(state, at, code):
     status = cri.ContainerStatus(id="a" * 64, state=state, created_at=at, started_at=at, finished_at=at, exit_code=code)
     known = cri_dialect.known(status, status, None)
     row = cri_dialect.row(ENGINE, known, "x", 1.8e9)
-    assert row.state in things.STATES
+    assert row.state in containers.STATES
     assert row.started_at is None or row.started_at > 0
     assert row.created_at >= 0
     for event in cri_dialect.story(known, subject(known), Origin.LIVE, 10):

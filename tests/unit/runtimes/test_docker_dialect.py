@@ -1,7 +1,6 @@
 """Docker's words into ours, held against recorded streams of two daemon generations and hostile input."""
 
 import json
-from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -11,8 +10,8 @@ from core import errors
 from core.model.events import EventKind, Origin
 from core.model.refs import EngineRef, Kind
 from runtimes import docker_dialect
+from tests.helpers.paths import CAPTURES
 
-CAPTURES = Path(__file__).parents[2] / "captures"
 ENGINE = EngineRef(host="h", kind="docker")
 
 

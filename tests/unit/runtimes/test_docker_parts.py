@@ -4,7 +4,6 @@ and 26.1 with containerd's image store."""
 from __future__ import annotations
 
 import json
-from pathlib import Path
 
 import msgspec
 import pytest
@@ -18,8 +17,8 @@ from runtimes import docker, docker_parts_dialect, references
 from runtimes.adapter import Adapter, does
 from runtimes.docker_exec import STDERR, STDOUT, Streams
 from runtimes.docker_progress import Progress
+from tests.helpers.paths import CAPTURES
 
-CAPTURES = Path(__file__).parents[2] / "captures"
 DAEMONS = ("docker-20.10", "docker-26.1", "docker-26.1.containerd-store")
 ENGINE = EngineRef(host="host7", kind="docker")
 

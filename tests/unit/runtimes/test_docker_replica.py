@@ -2,14 +2,14 @@
 
 import copy
 import json
-from pathlib import Path
 
 import pytest
 
 from core import errors
 from runtimes import docker_replica
+from tests.helpers.paths import RECORDED as RECORDED_DIR
 
-RECORDED = json.loads((Path(__file__).parent / "recorded/compose-web-1.json").read_text())
+RECORDED = json.loads((RECORDED_DIR / "compose-web-1.json").read_text())
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 half of it could be made."""
 
 import json
-from pathlib import Path
 
 import pytest
 
@@ -10,8 +9,9 @@ from core import errors
 from core.model.refs import EngineRef
 from runtimes import docker_dialect, docker_services
 from runtimes.engine_http import Response
+from tests.helpers.paths import RECORDED as RECORDED_DIR
 
-RECORDED = json.loads((Path(__file__).parent / "recorded/compose-web-1.json").read_text())
+RECORDED = json.loads((RECORDED_DIR / "compose-web-1.json").read_text())
 DIALECT = docker_dialect.Dialect(EngineRef(host="h1", kind="docker"))
 
 

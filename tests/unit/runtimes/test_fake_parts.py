@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from core import errors
-from core.model import actions, clusters, images, pods, units, usage
+from core.model import actions, images, pods, swarm, units, usage
 from core.model.events import EventKind
 from core.model.jobs import ReadJob
 from core.model.replies import Status
@@ -123,18 +123,18 @@ async def test_a_drained_nodes_tasks_run_elsewhere(engine):
     one, two = engine.add_node("one", role="manager"), engine.add_node("two")
     engine.add_task("web", two)
     engine.add_task("web", two, slot=2, state="complete")
-    drain = clusters.DrainNode(engine=engine.ref, target=two)
+    drain = swarm.DrainNode(engine=engine.ref, target=two)
     assert (await do(engine, drain)).status == Status.DONE
     assert (await do(engine, drain)).status == Status.NOOP
-    nodes = await listed(engine, clusters.ListNodes)
+    nodes = await listed(engine, swarm.ListNodes)
     assert [(row.availability, row.tasks) for row in nodes.values()] == [("active", 1), ("drain", 0)]
-    alive = await do(engine, clusters.ListTasks(engine=engine.ref, ended=False))
+    alive = await do(engine, swarm.ListTasks(engine=engine.ref, ended=False))
     assert [(task.node, task.state) for task in alive.rows] == [("one", "running")]
-    assert len((await do(engine, clusters.ListTasks(engine=engine.ref))).rows) == 3
-    await do(engine, clusters.DrainNode(engine=engine.ref, target=one))
-    pending = await do(engine, clusters.ListTasks(engine=engine.ref, ended=False))
+    assert len((await do(engine, swarm.ListTasks(engine=engine.ref))).rows) == 3
+    await do(engine, swarm.DrainNode(engine=engine.ref, target=one))
+    pending = await do(engine, swarm.ListTasks(engine=engine.ref, ended=False))
     assert [(task.node, task.state) for task in pending.rows] == [("", "pending")]
-    activate = clusters.ActivateNode(engine=engine.ref, target=two)
+    activate = swarm.ActivateNode(engine=engine.ref, target=two)
     assert [(await do(engine, activate)).status for _ in range(2)] == [Status.DONE, Status.NOOP]
 
 
@@ -197,7 +197,7 @@ async def test_what_it_is_said_to_lack_is_no_verb_of_it():
 
 async def test_its_parts_are_as_unreachable_as_itself(engine):
     engine.reachable = False
-    lists = (images.ListImages, pods.ListPods, clusters.ListNodes, units.ListUnits, usage.ReadUsage, actions.ShowInfo)
+    lists = (images.ListImages, pods.ListPods, swarm.ListNodes, units.ListUnits, usage.ReadUsage, actions.ShowInfo)
     for action in lists:
         with pytest.raises(errors.Unreachable):
             await do(engine, action(engine=engine.ref))

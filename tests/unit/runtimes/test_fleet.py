@@ -4,8 +4,8 @@ said."""
 import pytest
 
 from core import errors
+from core.model.containers import Container
 from core.model.refs import EngineRef, Kind, Ref
-from core.model.things import Container
 from core.ports import Query
 from runtimes import fleet
 

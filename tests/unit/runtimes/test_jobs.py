@@ -10,7 +10,7 @@ from core.model import actions
 from core.model.jobs import ReadJob, StopAnyJob, StopJob
 from core.model.refs import EngineRef, Kind, Ref
 from core.model.replies import Status
-from core.model.things import LogLine, Outcome
+from core.model.results import LogLine, Outcome
 from core.ports import Call
 from runtimes import jobs
 from runtimes.adapter import does

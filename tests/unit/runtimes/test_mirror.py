@@ -10,9 +10,10 @@ import pytest
 
 from core import errors
 from core.model import actions
+from core.model.containers import Container
+from core.model.engines import Engine
 from core.model.events import Event, EventKind, Origin
 from core.model.refs import Ref
-from core.model.things import Container, Engine
 from core.ports import Call
 from runtimes import mirror as mirrors
 from runtimes.fake import FakeRuntime

@@ -13,8 +13,8 @@ import hypothesis
 import msgspec
 from hypothesis import strategies as st
 
+from core.model.containers import Container
 from core.model.events import Event, EventKind
-from core.model.things import Container
 from runtimes import transitions
 from runtimes.fake import FakeRuntime
 from runtimes.mirror import Mirror

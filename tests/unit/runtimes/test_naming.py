@@ -5,8 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core import errors
+from core.model.containers import Container
 from core.model.refs import EngineRef, Kind, Ref
-from core.model.things import Container
 from runtimes import naming, services
 
 H1, H2 = EngineRef(host="h1", kind="docker"), EngineRef(host="h2", kind="docker")

@@ -17,9 +17,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core import errors
+from core.model.containers import STATES
 from core.model.events import EventKind
 from core.model.refs import EngineRef
-from core.model.things import STATES
 from runtimes import oci, oci_changing, oci_dialect, oci_places, oci_states, oci_watch, registry
 from runtimes.oci_dialect import Known
 

@@ -1,19 +1,18 @@
 """Podman's words into ours, held against recorded streams of two generations in both dialects, and hostile input."""
 
 import json
-from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from core import errors
+from core.model.containers import STATES
 from core.model.events import EventKind, Origin
 from core.model.refs import EngineRef, Kind
-from core.model.things import STATES
 from runtimes import podman_dialect
+from tests.helpers.paths import CAPTURES
 
-CAPTURES = Path(__file__).parents[2] / "captures"
 ENGINE = EngineRef(host="h", kind="podman")
 ALL = [(version, way) for version in ("4.3", "5.4") for way in ("libpod", "compat")]
 

@@ -18,10 +18,10 @@ from core.model.replies import Status
 from core.ports import Call
 from runtimes import engine_http, podman_drafts, podman_words, systemd, unit_files
 from runtimes.podman import Podman
+from tests.helpers.paths import RECORDED
 from tests.support import need
 from tests.unit.runtimes.unit_programs import RUN, paragraph, somebody
 
-RECORDED = Path(__file__).parent / "recorded"
 WEB = json.loads((RECORDED / "podman-4.3-web.json").read_text())
 IMAGE = json.loads((RECORDED / "podman-4.3-image-busybox.json").read_text())
 GENERATED = "[Unit]\n[Service]\nExecStart=/usr/bin/podman start web\n[Install]\nWantedBy=default.target\n"

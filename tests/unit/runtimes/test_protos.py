@@ -4,11 +4,11 @@ gRPC."""
 import importlib
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[3]
+from tests.helpers.paths import ROOT
+
 FOLDERS = ("runtimes/proto", "tests/proto")
 PROTOS = sorted(path.relative_to(ROOT) for folder in FOLDERS for path in (ROOT / folder).glob("*.proto"))
 

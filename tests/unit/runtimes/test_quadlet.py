@@ -1,7 +1,6 @@
 """A container as a Quadlet file: what it says of recorded ones, and that no text in a container can say more."""
 
 import json
-from pathlib import Path
 
 import msgspec
 import pytest
@@ -12,8 +11,8 @@ from core import errors
 from runtimes import podman_container, quadlet, quadlet_words
 from runtimes.podman_container import Container, Image
 from tests import units
+from tests.helpers.paths import RECORDED
 
-RECORDED = Path(__file__).parent / "recorded"
 TEXT = st.text(st.characters(exclude_characters="\0", exclude_categories=("Cs",)), max_size=30)
 # What has a meaning to one of the readers is met more often than by chance.
 HOSTILE = st.one_of(

@@ -7,9 +7,9 @@ import msgspec
 import pytest
 
 from core import errors
+from core.model.containers import Container
 from core.model.refs import EngineRef, Kind, Ref
 from core.model.replies import Status
-from core.model.things import Container
 from runtimes import recipes, services
 from runtimes.jobs import Job
 

@@ -7,8 +7,8 @@ from typing import Any
 import msgspec
 import pytest
 
+from core.model.containers import Container
 from core.model.refs import EngineRef, Kind, Ref
-from core.model.things import Container
 from runtimes import status
 
 

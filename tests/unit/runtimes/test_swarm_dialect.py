@@ -3,7 +3,6 @@
 import json
 from collections import Counter
 from datetime import UTC, datetime
-from pathlib import Path
 
 import pytest
 
@@ -11,9 +10,9 @@ from core import errors
 from core.model.events import EventKind, Origin
 from core.model.refs import EngineRef, Kind
 from runtimes import docker_dialect, swarm_dialect, swarm_pretty, swarm_wire
+from tests.helpers.paths import CAPTURES
 
 ENGINE = EngineRef(host="k1", kind="swarm")
-CAPTURES = Path(__file__).parents[2] / "captures"
 STACK = {"com.docker.stack.namespace": "shop"}
 SERVICE = {
     "ID": "web1",

@@ -12,11 +12,13 @@ from commands import catalogue
 from commands.spec import Context, Result
 from core import errors
 from core.model.actions import InspectContainer, ListContainers, ListServices, ReadLogs, Restart, Scale
-from core.model.desk import DESK, AuditEntry, HelpPage, ReadAudit, ShowHelp
-from core.model.people import Identity, Place
+from core.model.builtin import DESK, AuditEntry, HelpPage, ReadAudit, ShowHelp
+from core.model.containers import Container, Containers, Port
+from core.model.identity import Identity, Place
 from core.model.refs import EngineRef, Kind, Ref
 from core.model.replies import Button, Ending, Reply, Text, Tone, say
-from core.model.things import Container, Containers, Document, LogLine, LogPage, Outcome, Port, Service, Services
+from core.model.results import Document, LogLine, LogPage, Outcome
+from core.model.services import Service, Services
 
 NOW = datetime(2026, 11, 24, 3, 0, tzinfo=UTC)
 HOST7 = EngineRef(host="host7", kind="docker")

@@ -8,12 +8,13 @@ from typing import Any
 from commands.spec import Result
 from core import errors
 from core.model.actions import DescribeEngine
-from core.model.clusters import ListNodes, Node, Nodes
+from core.model.engines import Engine
 from core.model.images import Image, Images, ListImages, PullImage
 from core.model.pods import ListPods, Pod, Pods
 from core.model.refs import EngineRef, Kind, Ref
 from core.model.replies import Reply
-from core.model.things import Engine, Outcome
+from core.model.results import Outcome
+from core.model.swarm import ListNodes, Node, Nodes
 from core.model.usage import ReadUsage, Usage, Usages
 from tests.unit.bot.slack.samples import HOST7, NOW, made, ref
 

@@ -15,10 +15,11 @@ from structlog.testing import capture_logs
 from bot import claims, http
 from bot.slack import link as module
 from bot.slack.link import Link
-from core import config, errors
-from core.config_words import Listen
+from core import errors
+from core.config import load
+from core.config.types import Listen
 from core.metrics import Metrics
-from core.model.people import Invocation
+from core.model.identity import Invocation
 from core.model.replies import say
 from core.ports import Talk
 from core.supervise import Backoff, Supervisor
@@ -83,7 +84,7 @@ async def scene(slack: Standin | None = None, **more: Any) -> AsyncIterator[Scen
         supervisor = await stack.enter_async_context(Supervisor(drain=5))
         given = {"bot_token": state.BOT_TOKEN, "app_token": state.APP_TOKEN, "signing_secret": state.SIGNING_SECRET}
         door = more.pop("door", None)
-        settings = config.Slack(**(given | {"api_url": slack.api} | more))
+        settings = load.Slack(**(given | {"api_url": slack.api} | more))
         app = App(supervisor)
         link = Link(settings, app, door)  # type: ignore[arg-type]
         supervisor.on_close("slack", link.aclose)
@@ -313,5 +314,5 @@ async def test_stopping_closes_the_http_door_first() -> None:
 
 def test_the_state_says_where_one_looks(tmp_path: Path) -> None:
     app: Any = App(Supervisor())
-    made = Link(config.Slack(bot_token=SecretStr("xoxb-1"), app_token=SecretStr("xapp-1")), app)
+    made = Link(load.Slack(bot_token=SecretStr("xoxb-1"), app_token=SecretStr("xapp-1")), app)
     assert made.ready() == {"ready": False, "reason": "not connected yet"}

@@ -3,22 +3,23 @@
 import json
 import os
 import re
-from pathlib import Path
 
 import pytest
 
 from bot.slack import manifest
 from commands import catalogue
-from core import config, errors
+from core import errors
+from core.config import load
+from tests.helpers.paths import GOLDEN as GOLDEN_DIR
 
-GOLDEN = Path(__file__).parents[3] / "golden" / "manifest"
+GOLDEN = GOLDEN_DIR / "manifest"
 WORDS = catalogue()
 TOKENS = {**manifest.NO_TOKENS_YET, "HOME": "/nowhere"}
 
 
 def settings(**more):
     named = {f"QUARTERDECK_SLACK__{name.upper()}": value for name, value in more.items()}
-    return config.load(None, TOKENS | named).slack
+    return load.load(None, TOKENS | named).slack
 
 
 CASES = {

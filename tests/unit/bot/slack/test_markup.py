@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bot.slack import markup
-from core import plain
+from core.text import sanitize
 from tests.unit.bot.slack import limits
 
 
@@ -44,7 +44,7 @@ def test_literal_says_the_text_and_nothing_else(text: str) -> None:
     shown = markup.literal(text)
     assert not limits.unsafe(shown)
     read = html.unescape(re.sub(r"(?<!\S)`([^`\n]+)`(?!\S)", r"\1", shown)).replace("ˋ", "`")
-    lines = plain.paragraph(text).replace("ˋ", "`").split("\n")
+    lines = sanitize.paragraph(text).replace("ˋ", "`").split("\n")
     assert read == "\n".join(line.rstrip() for line in lines)
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,9 +14,10 @@ from hypothesis import strategies as st
 from bot.slack import markup, render
 from bot.slack.render import Shape
 from core.model.replies import Button, Fields, Lines, Reply, Table, Text, Tone, say
+from tests.helpers.paths import GOLDEN as GOLDEN_DIR
 from tests.unit.bot.slack import limits, samples, samples_engines
 
-GOLDEN = Path(__file__).parents[3] / "golden" / "slack"
+GOLDEN = GOLDEN_DIR / "slack"
 SAMPLES = {**samples.SAMPLES, **samples_engines.SAMPLES}
 # Every sample in the best shape; the lower ones where they differ.
 SHAPES = [(name, Shape.DATA_TABLE) for name in SAMPLES]

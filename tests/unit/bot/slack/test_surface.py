@@ -20,7 +20,7 @@ from bot.slack.surface import Surface
 from bot.slack.talk import Posted
 from core import errors
 from core.metrics import Metrics
-from core.model.people import Identity, Invocation, Place
+from core.model.identity import Identity, Invocation, Place
 from core.model.replies import Button, Ending, Reply, Text, say
 from core.ports import Beginning, Talk
 from core.supervise import Supervisor

@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from core.config_tree import Gathered, section_of
+from core.config.tree import Gathered, section_of
 
 PLAIN = {
     "missing": "is missing",

@@ -17,19 +17,21 @@ from pathlib import Path
 
 import pytest
 
-from core import embedded, errors, store_server
-from core.embedded import Embedded, Role
-from core.store import Store
+from core import errors
+from core.store import embedded
+from core.store import server as store_server
+from core.store.client import Store
+from core.store.embedded import Embedded, Role
+from tests.helpers.paths import ROOT
 
-ROOT = Path(embedded.__file__).parent.parent
 LINUX = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="a parent's death is signalled on Linux only")
 
 # A process that plays its part until it is killed. Words it may be given: `keep`, and `deaf` to have no death signal.
 PART = """
 import asyncio, signal, sys
 from pathlib import Path
-from core import store_server
-from core.embedded import Embedded
+from core.store import server as store_server
+from core.store.embedded import Embedded
 
 async def main():
     state, *how = sys.argv[1:]

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from core import config
+from core.config import load as config_load
 
 CHANGES = {
     "state": "state: /elsewhere",
@@ -25,28 +25,28 @@ CHANGES = {
 }
 
 
-def load(tmp_path: Path, *sections: str) -> config.Config:
+def load(tmp_path: Path, *sections: str) -> config_load.Config:
     file = tmp_path / "q.yaml"
     file.write_text("\n".join(sections))
-    return config.load(file, {"XDG_STATE_HOME": "/s"})
+    return config_load.load(file, {"XDG_STATE_HOME": "/s"})
 
 
-@pytest.mark.parametrize("name", config.Config.model_fields)
+@pytest.mark.parametrize("name", config_load.Config.model_fields)
 def test_a_changed_section_needs_a_restart_unless_the_policy_is_made_of_it(name: str, tmp_path: Path) -> None:
     old, new = load(tmp_path), load(tmp_path, CHANGES[name])
-    applied = config.policy(old) != config.policy(new)
-    assert config.needs_restart(old, new) == (() if applied else (name,))
-    assert config.needs_restart(new, old) == (() if applied else (name,))
+    applied = config_load.policy(old) != config_load.policy(new)
+    assert config_load.needs_restart(old, new) == (() if applied else (name,))
+    assert config_load.needs_restart(new, old) == (() if applied else (name,))
 
 
 def test_all_are_named_in_the_order_of_the_file_and_equal_ones_are_not(tmp_path: Path) -> None:
     old, new = load(tmp_path), load(tmp_path, *reversed(CHANGES.values()))
-    assert config.needs_restart(old, new) == (
+    assert config_load.needs_restart(old, new) == (
         "state", "store", "engines", "slack", "limits", "confirm", "metrics", "log", "audit"
     )  # fmt: skip
-    assert config.needs_restart(new, load(tmp_path, *CHANGES.values())) == ()
+    assert config_load.needs_restart(new, load(tmp_path, *CHANGES.values())) == ()
 
 
 def test_another_token_is_a_change(tmp_path: Path) -> None:
     old = load(tmp_path, CHANGES["slack"])
-    assert config.needs_restart(old, load(tmp_path, CHANGES["slack"].replace("xoxb-1", "xoxb-2"))) == ("slack",)
+    assert config_load.needs_restart(old, load(tmp_path, CHANGES["slack"].replace("xoxb-1", "xoxb-2"))) == ("slack",)

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from core import secret_shapes
 from core.model.replies import Button, Fields, Lines, Reply, Table, Text
-from core.redact import MASK, hide_env, hide_environment, hide_within, redact, redact_reply, tells_environment
+from core.text import secret_patterns
+from core.text.redact import MASK, hide_env, hide_environment, hide_within, redact, redact_reply, tells_environment
 
 JWT = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0NTY3ODkwIn0.dozjgNryP4J3jVmNHl0w5N_XgL0n3I9PlFUP0THsR8U"
 BODY = "MIIEpAIBAAKCAQEA0Z3VS5JJcds3xfn/ygWyF8PbnGy0AHB7MaU8q5lHBkVf1uQp"
@@ -251,8 +251,8 @@ def test_a_megabyte_of_anything_is_read_a_bounded_number_of_times(unit):
 
 
 def test_every_hint_lets_its_rule_be_reached():
-    for rule in secret_shapes.RULES:
-        assert all(secret_shapes.hinted(hint) for hint in rule.hints)
+    for rule in secret_patterns.RULES:
+        assert all(secret_patterns.hinted(hint) for hint in rule.hints)
         assert all(hint == hint.lower() for hint in rule.hints)
 
 

@@ -23,7 +23,7 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
-from core import config_problems
+from core.config import problems
 from core.model import actions
 from core.model import policy as permissions
 
@@ -65,7 +65,7 @@ def identity(word: str) -> str:
             f"One person is wanted here; for a group write {{who: {word}, can: admin}} in grants.",
         )
     if door not in DOORS:
-        near = config_problems.did_you_mean(door, (*DOORS, "group"))
+        near = problems.did_you_mean(door, (*DOORS, "group"))
         raise wrong(f"“{word}” comes through no door we have", near or f"Doors: {', '.join(DOORS)}.")
     if door == "slack" and not SLACK_PERSON.fullmatch(rest):
         raise wrong(
@@ -88,7 +88,7 @@ def _subject(word: str) -> str:
     if word == "everyone" or (word.startswith("group:") and not word.isspace() and len(word) > len("group:")):
         return word
     if ":" not in word:
-        near = config_problems.did_you_mean(word, ("everyone",))
+        near = problems.did_you_mean(word, ("everyone",))
         raise wrong(
             f"“{word}” names nobody",
             near or "Write everyone, group:NAME, or an identity such as console:alice or slack:T1/U1.",
@@ -104,7 +104,7 @@ def _verbs() -> tuple[str, ...]:
 def _verb(pattern: str) -> str:
     verbs = _verbs()
     if not fnmatch.filter(verbs, pattern):
-        near = config_problems.did_you_mean(pattern, verbs)
+        near = problems.did_you_mean(pattern, verbs)
         raise wrong(f"“{pattern}” matches no verb", near or f"Verbs: {', '.join(verbs)}.")
     return pattern
 
@@ -114,7 +114,7 @@ def _power(word: str, info: ValidationInfo) -> str:
     roles = (*permissions.ROLES, *(info.context or {}).get("roles", ()))
     if word in roles or word in RISKS or fnmatch.filter(_verbs(), word):
         return word
-    near = config_problems.did_you_mean(word, (*_verbs(), *roles, *RISKS))
+    near = problems.did_you_mean(word, (*_verbs(), *roles, *RISKS))
     raise wrong(
         f"“{word}” is no verb, role or risk class",
         near or f"Verbs are such as container.restart or container.*; roles: {', '.join(roles)}; {', '.join(RISKS)}.",

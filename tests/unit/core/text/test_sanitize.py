@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from core.plain import paragraph, plain
+from core.text.sanitize import paragraph, plain
 
 
 @pytest.mark.parametrize(

@@ -13,11 +13,12 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core import config, config_tree
+from core.config import load as config_load
+from core.config import tree as config_tree
 from core.errors import ConfigError
 from core.model import policy, refs
+from tests.helpers.paths import ROOT
 
-ROOT = Path(__file__).parents[3]
 GOLDEN = ROOT / "tests/golden/config"
 MISTAKES = sorted(GOLDEN.glob("*.yaml"))
 
@@ -27,9 +28,9 @@ def _own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
 
 
-def load(text: str = "", **environ: str) -> config.Config:
+def load(text: str = "", **environ: str) -> config_load.Config:
     Path("quarterdeck.yaml").write_text(text)
-    return config.load(None, environ)
+    return config_load.load(None, environ)
 
 
 def mistakes(text: str = "", **environ: str) -> list[str]:
@@ -42,7 +43,7 @@ def mistakes(text: str = "", **environ: str) -> list[str]:
 def test_each_mistake_is_told_with_its_place_and_cure(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(GOLDEN)
     with pytest.raises(ConfigError) as caught:
-        config.load(Path(file.name), {})
+        config_load.load(Path(file.name), {})
     said = f"{caught.value.say()}\n"
     expected = file.with_suffix(".txt")
     if os.environ.get("GOLDEN"):
@@ -74,12 +75,12 @@ def test_nothing_at_all_is_a_complete_configuration() -> None:
 def test_the_example_file_is_the_one_made_from_the_settings() -> None:
     file = ROOT / "quarterdeck.example.yaml"
     if os.environ.get("GOLDEN"):
-        file.write_text(config.example())
-    assert file.read_text() == config.example()
+        file.write_text(config_load.example())
+    assert file.read_text() == config_load.example()
 
 
 def test_the_example_shows_the_defaults() -> None:
-    assert load(config.example(), XDG_STATE_HOME="/s") == load("", XDG_STATE_HOME="/s")
+    assert load(config_load.example(), XDG_STATE_HOME="/s") == load("", XDG_STATE_HOME="/s")
 
 
 def test_every_setting_shown_as_an_example_is_one() -> None:
@@ -87,7 +88,7 @@ def test_every_setting_shown_as_an_example_is_one() -> None:
     secrets = {"store_url": "redis://r", "slack_bot_token": "xoxb-1", "slack_app_token": "xapp-1"}
     for name, secret in (secrets | {"slack_signing_secret": "abc"}).items():
         Path(name).write_text(secret)
-    text = re.sub(r"^( *)#(?! )", r"\1", config.example(), flags=re.MULTILINE)
+    text = re.sub(r"^( *)#(?! )", r"\1", config_load.example(), flags=re.MULTILINE)
     text = text.replace("/run/secrets/", "")
     text = re.sub(r"^  (url|bot_token|app_token|signing_secret): .*\n", "", text, flags=re.MULTILINE)
     loaded = load(text)
@@ -100,11 +101,11 @@ def test_every_setting_shown_as_an_example_is_one() -> None:
     assert loaded.grants[1].places == ("C0123ABCD",)
     assert loaded.guards[0].approvers == ("group:sre",)
     assert loaded.metrics.container_labels == ("app", "team")
-    assert set(yaml.safe_load(text)) == set(config.Config.model_fields)
+    assert set(yaml.safe_load(text)) == set(config_load.Config.model_fields)
 
 
 def test_every_setting_is_described() -> None:
-    for section in config.Section.__subclasses__():
+    for section in config_load.Section.__subclasses__():
         for name, field in section.model_fields.items():
             described = field.description or getattr(config_tree.section_of(field.annotation), "__doc__", "")
             assert described, f"{section.__name__}.{name}"
@@ -115,7 +116,7 @@ def test_environment_wins_over_dotenv_wins_over_yaml() -> None:
     Path(".env").write_text("QUARTERDECK_LOG__LEVEL=warning\nQUARTERDECK_METRICS__LISTEN=:2\nOTHER=x\n")
     loaded = load(text, QUARTERDECK_METRICS__LISTEN="[::1]:3")
     assert (loaded.log.level, loaded.log.format) == ("warning", "json")
-    assert loaded.metrics.listen == config.Listen("::1", 3)
+    assert loaded.metrics.listen == config_load.Listen("::1", 3)
     assert (loaded.metrics.max_containers, loaded.audit.keep) == (7, 5)
 
 
@@ -137,7 +138,7 @@ def test_the_environment_can_say_everything() -> None:
     assert loaded.admins == ("console:alice", "slack:T1/U1")
     assert loaded.engines is not None
     assert loaded.engines[0].url == "unix:///d.sock"
-    assert loaded.limits.read == config.Limit(5, 1)
+    assert loaded.limits.read == config_load.Limit(5, 1)
     assert loaded.confirm.ttl == timedelta(seconds=90)
     assert loaded.metrics.container_labels == ("app",)
     assert loaded.grants[0].on.label == {"env": "dev"}
@@ -215,16 +216,16 @@ def test_a_variable_that_may_be_a_setting_gone_wrong_is_a_warning() -> None:
 def test_the_file_is_the_one_named_or_found() -> None:
     Path("named.yaml").write_text("log: {level: debug}")
     Path("other.yaml").write_text("log: {level: error}")
-    assert config.load(Path("named.yaml"), {"QUARTERDECK_CONFIG": "other.yaml"}).log.level == "debug"
-    assert config.load(None, {"QUARTERDECK_CONFIG": "other.yaml"}).log.level == "error"
+    assert config_load.load(Path("named.yaml"), {"QUARTERDECK_CONFIG": "other.yaml"}).log.level == "debug"
+    assert config_load.load(None, {"QUARTERDECK_CONFIG": "other.yaml"}).log.level == "error"
     Path("quarterdeck.yaml").write_text("log: {level: warning}")
-    assert config.load(None, {}).log.level == "warning"
+    assert config_load.load(None, {}).log.level == "warning"
 
 
 def test_a_file_that_cannot_be_read_is_said_with_its_cure() -> None:
     def said(path: str) -> str:
         with pytest.raises(ConfigError) as caught:
-            config.load(Path(path), {})
+            config_load.load(Path(path), {})
         return caught.value.problems[0].say()
 
     Path("folder").mkdir()
@@ -247,10 +248,10 @@ def test_a_file_without_permission_is_said(monkeypatch: pytest.MonkeyPatch) -> N
     # Not by the file's mode: root, who often runs tests, may read everything.
     monkeypatch.setattr(Path, "open", refuse)
     with pytest.raises(ConfigError, match=r"named\.yaml: cannot be read: Permission denied"):
-        config.load(Path("named.yaml"), {})
+        config_load.load(Path("named.yaml"), {})
     monkeypatch.setattr(Path, "is_file", refuse)
     with pytest.raises(ConfigError, match=r"quarterdeck\.yaml: cannot be read: Permission denied"):
-        config.load(None, {})
+        config_load.load(None, {})
 
 
 @pytest.mark.parametrize(
@@ -285,16 +286,16 @@ def test_a_secret_may_stand_in_a_file_beside_the_one_that_names_it() -> None:
     (folder / "q.yaml").write_text("store: {url_file: url}")
     (folder / "url").write_text("  redis://:hunter2@r/0\n")
     (folder / "url").chmod(0o600)
-    loaded = config.load(folder / "q.yaml", {})
+    loaded = config_load.load(folder / "q.yaml", {})
     assert loaded.store.url is not None
     assert loaded.store.url.get_secret_value() == "redis://:hunter2@r/0"
     assert "hunter2" not in repr(loaded)
     assert loaded.warnings == ()
     (folder / "url").chmod(0o644)
-    assert "can be read by everyone" in config.load(folder / "q.yaml", {}).warnings[0]
+    assert "can be read by everyone" in config_load.load(folder / "q.yaml", {}).warnings[0]
     (folder / "url").write_text("\n")
     with pytest.raises(ConfigError, match="etc/url is empty"):
-        config.load(folder / "q.yaml", {})
+        config_load.load(folder / "q.yaml", {})
 
 
 def test_a_secret_from_the_environment_replaces_the_file_that_yaml_names() -> None:
@@ -310,7 +311,7 @@ def test_a_secret_from_the_environment_replaces_the_file_that_yaml_names() -> No
 
 
 def test_policy_holds_what_was_configured() -> None:
-    made = config.policy(
+    made = config_load.policy(
         load(
             "roles: {deployer: [container.restart]}\n"
             "admins: [console:root]\n"
@@ -349,7 +350,7 @@ def test_policy_holds_what_was_configured() -> None:
 def test_every_built_in_role_and_grant_names_verbs_that_exist() -> None:
     text = "grants:\n" + "".join(
         f"  - {{who: everyone, can: ['{word}']}}\n"
-        for word in (*config.EVERYONE_MAY, *(word for words in policy.ROLES.values() for word in words))
+        for word in (*config_load.EVERYONE_MAY, *(word for words in policy.ROLES.values() for word in words))
     )
     assert load(text).grants
 
@@ -361,14 +362,14 @@ def test_it_is_frozen() -> None:
 
 def test_state_has_a_place_for_everyone(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
-    assert config.default_state({"HOME": "/home/a"}) == Path("/home/a/.local/state/quarterdeck")
-    assert config.default_state({"HOME": "/home/a", "XDG_STATE_HOME": "/x"}) == Path("/x/quarterdeck")
+    assert config_load.default_state({"HOME": "/home/a"}) == Path("/home/a/.local/state/quarterdeck")
+    assert config_load.default_state({"HOME": "/home/a", "XDG_STATE_HOME": "/x"}) == Path("/x/quarterdeck")
     monkeypatch.setattr(os, "geteuid", lambda: 0)
-    assert config.default_state({"HOME": "/root"}) == Path("/var/lib/quarterdeck")
+    assert config_load.default_state({"HOME": "/root"}) == Path("/var/lib/quarterdeck")
     assert load("state: here").state == Path("here").absolute()
 
 
-WORDS = st.sampled_from([*config.Config.model_fields, "on", "who", "can", "level", "url", "label.a", "x", "0"])
+WORDS = st.sampled_from([*config_load.Config.model_fields, "on", "who", "can", "level", "url", "label.a", "x", "0"])
 TREES = st.recursive(
     st.none() | st.booleans() | st.integers(-5, 5) | st.sampled_from(["off", "viewer", "5m", "#a", "*", ""]),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(WORDS, inner, max_size=3),
@@ -380,7 +381,7 @@ TREES = st.recursive(
 def test_any_tree_loads_or_is_refused_with_places(tree: Any) -> None:
     Path("any.yaml").write_text(yaml.safe_dump(tree))
     try:
-        config.load(Path("any.yaml"), {"XDG_STATE_HOME": "/s"})
+        config_load.load(Path("any.yaml"), {"XDG_STATE_HOME": "/s"})
     except ConfigError as error:
         assert error.problems
         assert all(problem.source == "any.yaml" and problem.what for problem in error.problems)

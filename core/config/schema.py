@@ -23,8 +23,9 @@ from pydantic import (
     model_validator,
 )
 
-from core import config_slack, config_words
-from core.config_section import Section
+from core.config import slack as config_slack
+from core.config import types
+from core.config.section import Section
 from core.model import policy as permissions
 from core.model import refs
 
@@ -34,7 +35,7 @@ Ask = permissions.Ask
 class Store(Section):
     """Where everything that must survive is kept: grants, open questions, the audit trail."""
 
-    url: Annotated[SecretStr, AfterValidator(config_words.store_url)] | None = Field(
+    url: Annotated[SecretStr, AfterValidator(types.store_url)] | None = Field(
         default=None,
         description="A Redis or Valkey of your own. Without one a small Valkey is run in the state directory, on a"
         " private socket. The address holds a password: better `url_file`.",
@@ -51,7 +52,7 @@ class Store(Section):
     )
 
 
-WholePath = Annotated[Path, AfterValidator(config_words.whole_path)]
+WholePath = Annotated[Path, AfterValidator(types.whole_path)]
 
 
 class Tls(Section):
@@ -65,7 +66,7 @@ class Tls(Section):
     def _certificate_with_key(self) -> Tls:
         if (self.cert is None) != (self.key is None):
             given, lacking = ("cert", "key") if self.key is None else ("key", "cert")
-            raise config_words.wrong(f"has a `{given}` but no `{lacking}`", "A certificate and its key go together.")
+            raise types.wrong(f"has a `{given}` but no `{lacking}`", "A certificate and its key go together.")
         return self
 
 
@@ -84,7 +85,7 @@ class Engine(Section):
         description="What speaks at that address: docker, podman, containerd, cri or oci. Absent: the one that usually"
         " listens at such a path.",
     )
-    url: Annotated[str, AfterValidator(config_words.engine_url)] = Field(
+    url: Annotated[str, AfterValidator(types.engine_url)] = Field(
         default="",
         description="unix:///PATH, tcp://HOST:PORT (give `tls` too: without it that port is root for whoever reaches"
         " it), ssh://USER@HOST[:PORT][/PATH], context://NAME, or for oci file:///STATE-DIRECTORY.",
@@ -110,7 +111,7 @@ class Engine(Section):
         pattern=r"^([A-Za-z0-9][\w.-]*)?$",
         description="What the Swarm it is a manager of is called. Absent: by the beginning of its id.",
     )
-    allow: config_words.Verbs = Field(
+    allow: types.Verbs = Field(
         default=(), description="Verb patterns this host permits, whatever the grants say. Absent: all verbs."
     )
 
@@ -123,25 +124,25 @@ class Engine(Section):
     def _one_way_in(self) -> Engine:
         if bool(self.url) == bool(self.context):
             what = "has both a `url` and a `context`" if self.url else "has neither a `url` nor a `context`"
-            raise config_words.wrong(what, "Write one of them.")
+            raise types.wrong(what, "Write one of them.")
         if self.tls is not None and not self.url.startswith(("tcp://", "http://")):
-            raise config_words.wrong(
+            raise types.wrong(
                 "has `tls`, which goes with tcp:// alone",
                 "A docker context brings its own certificates; a socket and ssh need none.",
             )
         if self.ssh is not None and not self.url.startswith("ssh://"):
-            raise config_words.wrong("has `ssh`, which goes with ssh:// alone", "Write url: ssh://USER@HOST.")
+            raise types.wrong("has `ssh`, which goes with ssh:// alone", "Write url: ssh://USER@HOST.")
         return self
 
 
 class On(Section):
     """Every part given must match; all are globs."""
 
-    engine: config_words.Word = Field(default="", description="The engine's kind, or kind/host.")
-    host: config_words.Word = Field(default="", description="The engine's own name for its machine.")
-    name: config_words.Word = Field(default="", description="The container's name.")
-    project: config_words.Word = Field(default="", description="The compose project or stack.")
-    service: config_words.Word = Field(default="", description="The compose or swarm service.")
+    engine: types.Word = Field(default="", description="The engine's kind, or kind/host.")
+    host: types.Word = Field(default="", description="The engine's own name for its machine.")
+    name: types.Word = Field(default="", description="The container's name.")
+    project: types.Word = Field(default="", description="The compose project or stack.")
+    service: types.Word = Field(default="", description="The compose or swarm service.")
     label: dict[str, str] = Field(default={}, description="Container labels, written label.NAME.")
 
     @model_validator(mode="before")
@@ -167,34 +168,32 @@ class On(Section):
 
 
 class Grant(Section):
-    who: config_words.Subject = Field(
-        description="everyone, group:NAME, or an identity such as console:alice or slack:T1/U1."
-    )
-    can: config_words.Powers = Field(
+    who: types.Subject = Field(description="everyone, group:NAME, or an identity such as console:alice or slack:T1/U1.")
+    can: types.Powers = Field(
         description="Verb patterns (container.*), roles (viewer, operator, admin, your own), risk classes."
     )
     on: On = Field(
         default=On(),
         description="engine, host, name, project, service, label.NAME: globs that must all match. Absent: everything.",
     )
-    places: config_words.Channels = Field(
+    places: types.Channels = Field(
         default=(), alias="in", description="Channels it holds in, by Slack's id, or console. Absent: everywhere."
     )
 
 
 class Guard(Section):
-    can: config_words.Powers = Field(description="What it brakes, as in grants.")
+    can: types.Powers = Field(description="What it brakes, as in grants.")
     on: On = Field(default=On(), description="As in grants. Absent: everything.")
     ask: Ask = Field(description="confirm (the asker, once more), approve (another person) or deny.")
-    who: config_words.Subject = Field(default="everyone", description="Whom it brakes.")
-    approvers: config_words.Subjects = Field(
+    who: types.Subject = Field(default="everyone", description="Whom it brakes.")
+    approvers: types.Subjects = Field(
         default=(), alias="from", description="Who may approve. Absent: whoever may do it themselves."
     )
 
     @model_validator(mode="after")
     def _approvers_only_for_approve(self) -> Guard:
         if self.approvers and self.ask is not Ask.APPROVE:
-            raise config_words.wrong(
+            raise types.wrong(
                 f"`from` means nothing with `ask: {self.ask}`", "Write `ask: approve`, or leave `from` out."
             )
         return self
@@ -203,20 +202,20 @@ class Guard(Section):
 class Limits(Section):
     """How many commands one person may give: N/s, N/min or N/h, each kind counted on its own."""
 
-    read: config_words.Rate = Field(
-        default=config_words.Limit(60, 60),
+    read: types.Rate = Field(
+        default=types.Limit(60, 60),
         description="Looking: generous, since people hammer `ps` when something burns.",
     )
-    change: config_words.Rate = Field(
-        default=config_words.Limit(12, 60), description="Start, stop, restart: more in a minute is a script or a panic."
+    change: types.Rate = Field(
+        default=types.Limit(12, 60), description="Start, stop, restart: more in a minute is a script or a panic."
     )
-    destroy: config_words.Rate = Field(default=config_words.Limit(6, 60), description="What cannot be undone.")
+    destroy: types.Rate = Field(default=types.Limit(6, 60), description="What cannot be undone.")
 
 
 class Confirm(Section):
     """When a change is asked back before it is done. What destroys is always asked back."""
 
-    ttl: Annotated[timedelta, BeforeValidator(config_words.duration)] = Field(
+    ttl: Annotated[timedelta, BeforeValidator(types.duration)] = Field(
         default=timedelta(minutes=5),
         ge=timedelta(seconds=10),
         le=timedelta(days=1),
@@ -230,11 +229,11 @@ class Confirm(Section):
 class Metrics(Section):
     """The page Prometheus reads, and /healthz and /readyz beside it."""
 
-    listen: Annotated[config_words.Listen | None, PlainValidator(config_words.listen)] = Field(
-        default=config_words.Listen("127.0.0.1", 9108),
+    listen: Annotated[types.Listen | None, PlainValidator(types.listen)] = Field(
+        default=types.Listen("127.0.0.1", 9108),
         description="HOST:PORT, :PORT for all addresses, or off. Nobody is asked for a password there, hence loopback.",
     )
-    container_labels: Annotated[tuple[config_words.Word, ...], BeforeValidator(config_words.split)] = Field(
+    container_labels: Annotated[tuple[types.Word, ...], BeforeValidator(types.split)] = Field(
         default=(),
         description="Container labels that become metric labels. None, since each new value is a new series.",
         examples=["container_labels: [app, team]"],
@@ -286,8 +285,8 @@ class Config(Section):
             "  - {context: staging}"
         ],
     )
-    slack: Annotated[config_slack.Slack | None, BeforeValidator(config_words.unless_off)] = None
-    roles: dict[Annotated[str, AfterValidator(config_words.role_name)], config_words.Verbs] = Field(
+    slack: Annotated[config_slack.Slack | None, BeforeValidator(types.unless_off)] = None
+    roles: dict[Annotated[str, AfterValidator(types.role_name)], types.Verbs] = Field(
         default={},
         description="Sets of verb patterns with a name, beside the built-in viewer, operator and admin.",
         examples=["roles:\n  deployer: [container.list, container.logs, container.restart]"],
@@ -312,8 +311,8 @@ class Config(Section):
     )
     limits: Limits = Limits()
     admins: Annotated[
-        tuple[Annotated[config_words.Word, AfterValidator(config_words.identity)], ...],
-        BeforeValidator(config_words.split),
+        tuple[Annotated[types.Word, AfterValidator(types.identity)], ...],
+        BeforeValidator(types.split),
     ] = Field(
         default=(), description="Who may do everything, and grant it to others.", examples=["admins: [console:alice]"]
     )
@@ -339,7 +338,7 @@ class Config(Section):
         # One socket may speak two languages, as containerd's does.
         places = [(engine.kind, f"context {engine.named}" if engine.named else engine.url) for engine in engines or ()]
         if twice := sorted({place for place in places if places.count(place) > 1}):
-            raise config_words.wrong(f"{twice[0][1]} is listed twice", "Every event would count twice; keep one.")
+            raise types.wrong(f"{twice[0][1]} is listed twice", "Every event would count twice; keep one.")
         return engines
 
 

@@ -11,7 +11,7 @@ import msgspec
 
 from core.model.actions import Action, On, Risk
 from core.model.refs import Facts, Kind, Ref
-from core.model.things import Document, Outcome
+from core.model.results import Document, Outcome
 
 
 class Network(msgspec.Struct, frozen=True, gc=False):

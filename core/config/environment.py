@@ -10,8 +10,8 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from core.config_problems import did_you_mean
-from core.config_tree import Gathered, section_of
+from core.config.problems import did_you_mean
+from core.config.tree import Gathered, section_of
 from core.errors import Problem
 
 PREFIX = "QUARTERDECK_"

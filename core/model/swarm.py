@@ -10,8 +10,9 @@ from typing import Any, ClassVar
 import msgspec
 
 from core.model.actions import Action, On, Risk
+from core.model.containers import STACK_LABEL, SWARM_NODE_LABEL, Container
 from core.model.refs import Facts, Kind, Ref
-from core.model.things import STACK_LABEL, SWARM_NODE_LABEL, Container, Document, Outcome
+from core.model.results import Document, Outcome
 
 
 class Node(msgspec.Struct, frozen=True, gc=False):

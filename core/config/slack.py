@@ -11,8 +11,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, PlainValidator, SecretStr, ValidationInfo, field_validator
 
-from core import config_words
-from core.config_section import Section
+from core.config import types
+from core.config.section import Section
 
 LONGEST_COMMAND = 32  # characters, the / among them; Slack takes no more
 KINDS = {
@@ -32,11 +32,11 @@ NEEDED = {"bot_token": ("socket", "http"), "app_token": ("socket",), "signing_se
 WITHOUT = "To run without Slack write `slack: off`."
 
 
-def _address(value: Any) -> config_words.Listen:
+def _address(value: Any) -> types.Listen:
     if value is False or value in ("off", "none"):
-        raise config_words.wrong("cannot be off", "With `mode: socket` nothing listens and no address is needed.")
-    if (read := config_words.address(value)) is None:
-        raise config_words.wrong("must be HOST:PORT", "Write 0.0.0.0:3000, [::1]:3000, or :3000 for all addresses.")
+        raise types.wrong("cannot be off", "With `mode: socket` nothing listens and no address is needed.")
+    if (read := types.address(value)) is None:
+        raise types.wrong("must be HOST:PORT", "Write 0.0.0.0:3000, [::1]:3000, or :3000 for all addresses.")
     return read
 
 
@@ -45,20 +45,20 @@ def _command(value: Any) -> Any:
         return value
     word = value.strip()
     if not word.startswith("/") or word == "/":
-        raise config_words.wrong("must be a word that begins with /", "Write it as people type it, such as /deck.")
+        raise types.wrong("must be a word that begins with /", "Write it as people type it, such as /deck.")
     if len(word) > LONGEST_COMMAND or len(word.split()) > 1:
-        raise config_words.wrong(f"must be one word of at most {LONGEST_COMMAND} characters", "Slack takes no other.")
+        raise types.wrong(f"must be one word of at most {LONGEST_COMMAND} characters", "Slack takes no other.")
     return word
 
 
 def _direct(value: Any) -> Any:
     """The names of commands, with or without the / they will be called by."""
-    value = config_words.split(value)
+    value = types.split(value)
     if not isinstance(value, list) or not all(isinstance(word, str) for word in value):
         return value
     words = [word.strip().removeprefix("/") for word in value]
     if twice := sorted({word for word in words if words.count(word) > 1}):
-        raise config_words.wrong(f"{twice[0]} is listed twice", "Keep one of them.")
+        raise types.wrong(f"{twice[0]} is listed twice", "Keep one of them.")
     return words
 
 
@@ -102,15 +102,15 @@ class Slack(Section):
         description="A file that holds it.",
         examples=["signing_secret_file: /run/secrets/slack_signing_secret"],
     )
-    listen: Annotated[config_words.Listen, PlainValidator(_address)] = Field(
-        default=config_words.Listen("0.0.0.0", 3000),  # noqa: S104 (Slack comes from outside, and every request is signed)
+    listen: Annotated[types.Listen, PlainValidator(_address)] = Field(
+        default=types.Listen("0.0.0.0", 3000),  # noqa: S104 (Slack comes from outside, and every request is signed)
         description="Http mode only: HOST:PORT, or :PORT for all addresses, where Slack's requests arrive, at"
         " /slack/events.",
     )
     command: Annotated[str, BeforeValidator(_command)] = Field(
         default="/deck", description="The slash command's name, as the app was made with."
     )
-    direct: Annotated[tuple[config_words.Word, ...], BeforeValidator(_direct)] = Field(
+    direct: Annotated[tuple[types.Word, ...], BeforeValidator(_direct)] = Field(
         default=(),
         description="Commands that also have a slash command of their own. None, since the workspace's other apps may"
         " have taken the name.",
@@ -133,7 +133,7 @@ class Slack(Section):
             value = value.strip() or None
         if value is None:
             if (mode := info.data.get("mode")) in NEEDED[name]:
-                raise config_words.wrong(f"is missing, {mode} mode needs it", f"{CURES[name]} {WITHOUT}")
+                raise types.wrong(f"is missing, {mode} mode needs it", f"{CURES[name]} {WITHOUT}")
             return None
         if isinstance(value, str):
             _check(name, value)
@@ -147,7 +147,7 @@ def _check(name: str, token: str) -> None:
         if other != begins and token.startswith(other):
             home = next((f"That belongs into `{field}`. " for field, its in BEGINS.items() if its == other), "")
             rotated = "Make an app without token rotation. " if other == "xoxe" else ""
-            raise config_words.wrong(f"is {kind}: it begins with {other}", home + rotated + CURES[name])
+            raise types.wrong(f"is {kind}: it begins with {other}", home + rotated + CURES[name])
     if not token.startswith(begins) or token == begins or not token.isascii() or len(token.split()) > 1:
         what = name.replace("_", " ")
-        raise config_words.wrong(f"is not a whole {what}", CURES[name])
+        raise types.wrong(f"is not a whole {what}", CURES[name])

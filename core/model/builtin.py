@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import msgspec
 
 from core.model.actions import Action, R_co, Risk
-from core.model.people import Identity, Place
+from core.model.identity import Identity, Place
 from core.model.policy import Decision, Grant
 from core.model.refs import EVERYTHING, EngineRef, Kind, Ref, Selector
 

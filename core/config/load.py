@@ -12,11 +12,12 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from core import config_example, config_files, config_problems
-from core.config_schema import Config, default_state
-from core.config_section import Section
-from core.config_slack import Slack
-from core.config_words import Limit, Listen
+from core.config import example as config_example
+from core.config import problems, sources
+from core.config.schema import Config, default_state
+from core.config.section import Section
+from core.config.slack import Slack
+from core.config.types import Limit, Listen
 from core.errors import ConfigError, Problem
 from core.model import policy as permissions
 
@@ -42,7 +43,7 @@ RELOADED = frozenset({"roles", "grants", "guards", "admins"})
 
 def load(path: Path | None, environ: Mapping[str, str] = os.environ) -> Config:
     """The configuration in force. `path`: the file `--config` named. Raises ConfigError with all problems."""
-    found = config_files.gather(path, environ, Config)
+    found = sources.gather(path, environ, Config)
     found.data.setdefault("state", default_state(environ))
     config = None
     try:
@@ -50,7 +51,7 @@ def load(path: Path | None, environ: Mapping[str, str] = os.environ) -> Config:
         config = Config.model_validate(found.data, context={"roles": tuple(roles) if isinstance(roles, dict) else ()})
     except ValidationError as error:
         for one in error.errors(include_url=False):
-            config_problems.explain(found, Config, one)
+            problems.explain(found, Config, one)
     if config is None or found.problems:
         raise ConfigError(sorted(found.problems, key=lambda problem: (problem.source, problem.line, problem.path)))
     config._warnings = tuple(found.warnings)
@@ -91,7 +92,7 @@ def check_direct(config: Config, commands: Iterable[str]) -> None:
         Problem(
             path=f"slack.direct.{index}",
             what=f"there is no command “{word}”",
-            hint=config_problems.did_you_mean(word, known) or f"Commands: {', '.join(known)}.",
+            hint=problems.did_you_mean(word, known) or f"Commands: {', '.join(known)}.",
         )
         for index, word in enumerate(config.slack.direct if config.slack else ())
         if word not in known

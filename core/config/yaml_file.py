@@ -8,7 +8,7 @@ from typing import Any
 
 import yaml
 
-from core.config_tree import LARGEST, NAME, Gathered
+from core.config.tree import LARGEST, NAME, Gathered
 from core.errors import Problem
 
 

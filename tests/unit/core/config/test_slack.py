@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from core import config
-from core.config_words import Listen
+from core.config import load as config_load
+from core.config.types import Listen
 from core.errors import ConfigError
 
 BOTH = "slack: {bot_token: xoxb-1, app_token: xapp-1}"
@@ -18,18 +18,18 @@ def _own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
 
 
-def load(text: str = "", **environ: str) -> config.Config:
+def load(text: str = "", **environ: str) -> config_load.Config:
     Path("quarterdeck.yaml").write_text(text)
-    return config.load(None, environ)
+    return config_load.load(None, environ)
 
 
-def slack(text: str = "", **environ: str) -> config.Slack:
+def slack(text: str = "", **environ: str) -> config_load.Slack:
     loaded = load(text, **environ).slack
     assert loaded is not None
     return loaded
 
 
-def tokens(section: config.Slack) -> tuple[str | None, ...]:
+def tokens(section: config_load.Slack) -> tuple[str | None, ...]:
     return tuple(
         secret and secret.get_secret_value()
         for secret in (section.bot_token, section.app_token, section.signing_secret)
@@ -161,10 +161,10 @@ def test_no_secret_is_shown_whatever_is_wrong(name: str, secret: str) -> None:
 def test_direct_words_are_checked_against_the_commands_there_are() -> None:
     loaded = load(BOTH, QUARTERDECK_SLACK__DIRECT="ps,restat,xyz")
     with pytest.raises(ConfigError) as caught:
-        config.check_direct(loaded, ["ps", "restart"])
+        config_load.check_direct(loaded, ["ps", "restart"])
     assert [problem.say() for problem in caught.value.problems] == [
         "slack.direct.1: there is no command “restat”\n    hint: Did you mean restart?",
         "slack.direct.2: there is no command “xyz”\n    hint: Commands: ps, restart.",
     ]
-    config.check_direct(loaded, ["ps", "restat", "xyz"])
-    config.check_direct(load(), [])
+    config_load.check_direct(loaded, ["ps", "restat", "xyz"])
+    config_load.check_direct(load(), [])

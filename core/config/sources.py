@@ -16,8 +16,8 @@ from typing import Any
 
 from pydantic import BaseModel, SecretStr
 
-from core import config_environ, config_yaml
-from core.config_tree import LARGEST, NAME, Gathered, section_of, types_in
+from core.config import environment, yaml_file
+from core.config.tree import LARGEST, NAME, Gathered, section_of, types_in
 
 SECRET = re.compile(r"xox\w*[.-]|xapp-|\w+://|[0-9a-f]{32}$")  # what people write where its file is wanted
 PLACES = (Path(NAME), Path("/etc/quarterdeck") / NAME)
@@ -26,21 +26,21 @@ PLACES = (Path(NAME), Path("/etc/quarterdeck") / NAME)
 def gather(path: Path | None, environ: Mapping[str, str], model: type[BaseModel]) -> Gathered:
     """All layers, merged, secret files read."""
     dotenv = Path(".env")
-    written, warnings = config_environ.read_dotenv(dotenv) if _there(dotenv) else ({}, ())
+    written, warnings = environment.read_dotenv(dotenv) if _there(dotenv) else ({}, ())
     found = Gathered(warnings=list(warnings))
-    found.overlay(config_environ.read_common(written, f"{dotenv}: "))
-    found.overlay(config_environ.read_common(environ))
+    found.overlay(environment.read_common(written, f"{dotenv}: "))
+    found.overlay(environment.read_common(environ))
     if (file := locate(path, environ)) is not None:
-        found.overlay(config_yaml.read_yaml(file))
-    found.overlay(config_environ.read_environment(written, model, f"{dotenv}: "))
-    found.overlay(config_environ.read_environment(environ, model))
+        found.overlay(yaml_file.read_yaml(file))
+    found.overlay(environment.read_environment(written, model, f"{dotenv}: "))
+    found.overlay(environment.read_environment(environ, model))
     read_secrets(found, model, found.data, "")
     return found
 
 
 def locate(path: Path | None, environ: Mapping[str, str]) -> Path | None:
     """The file to read: the one named, else the first of the usual places that is there."""
-    if path is None and (named := environ.get(f"{config_environ.PREFIX}CONFIG", "").strip()):
+    if path is None and (named := environ.get(f"{environment.PREFIX}CONFIG", "").strip()):
         path = Path(named)
     if path is not None:
         return path.expanduser()

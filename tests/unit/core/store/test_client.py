@@ -15,9 +15,11 @@ import pytest
 import redis.asyncio
 import redis.exceptions
 
-from core import errors, store, store_errors
-from core.kept import Entered, Held, Lease, Phase, Rate, Unfinished
-from core.store import Store
+from core import errors
+from core.store import client as store_client
+from core.store import errors as store_errors
+from core.store.client import Store
+from core.store.records import Entered, Held, Lease, Phase, Rate, Unfinished
 
 RATE = Rate(count=3, period=3600)
 
@@ -206,7 +208,7 @@ async def test_the_index_forgets_what_expired(kept: Store, raw: Any) -> None:
     assert await kept.unfinished() == []
     await enter(kept, "a")
     assert await raw.zrange("{qd}:inv", 0, -1) == [b"a"]
-    assert 0 < await raw.pttl("{qd}:inv:a") <= store.RECORD_TTL * 1000
+    assert 0 < await raw.pttl("{qd}:inv:a") <= store_client.RECORD_TTL * 1000
 
 
 # Questions and leases
@@ -399,8 +401,8 @@ async def test_connections_cut_by_the_server_are_renewed(kept: Store, raw: Any) 
 
 
 async def test_more_callers_than_connections_all_get_through(kept: Store, raw: Any) -> None:
-    await asyncio.gather(*(kept.ping() for _ in range(store.CONNECTIONS * 10)))
-    assert len(await raw.client_list()) <= store.CONNECTIONS + 1
+    await asyncio.gather(*(kept.ping() for _ in range(store_client.CONNECTIONS * 10)))
+    assert len(await raw.client_list()) <= store_client.CONNECTIONS + 1
 
 
 async def test_a_full_store_says_so_for_scripts_and_plain_writes(kept: Store, raw: Any) -> None:
@@ -523,7 +525,7 @@ FOREIGN = [each for _, each in inspect.getmembers(redis.exceptions, inspect.iscl
 @pytest.mark.parametrize("kind", FOREIGN, ids=lambda each: each.__name__)
 async def test_every_error_of_the_library_is_mapped_by_name(kind: type[Exception]) -> None:
     name = kind.__name__
-    assert (name in store_errors.DOWN) != (name in store_errors.FAILED), f"list {name} in core/store_errors.py"
+    assert (name in store_errors.DOWN) != (name in store_errors.FAILED), f"list {name} in core/store/errors.py"
     error = kind.__new__(kind)
     error.args = ("why",)
     translated = store_errors.translate(error, where="here")

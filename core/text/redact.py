@@ -15,10 +15,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from core import secret_shapes
 from core.model.replies import Block, Button, Fields, Lines, Reply, Table, Text
+from core.text import secret_patterns
 
-MASK = secret_shapes.MASK
+MASK = secret_patterns.MASK
 _MOST_READINGS = 5
 _LONGEST_KEY = 300  # lines
 
@@ -26,13 +26,13 @@ _LONGEST_KEY = 300  # lines
 def redact(text: str) -> str:
     """The text with what looks like a secret replaced by ••••."""
     lowered = text.lower()
-    if not secret_shapes.hinted(lowered):
+    if not secret_patterns.hinted(lowered):
         return text
-    if secret_shapes.KEY_HINT not in lowered:
+    if secret_patterns.KEY_HINT not in lowered:
         return _masked(text)
     # A marker of a key that stands where another secret is masked changes what the next reading sees.
     for _ in range(_MOST_READINGS):
-        before, text = text, _masked(secret_shapes.without_keys(text))
+        before, text = text, _masked(secret_patterns.without_keys(text))
         if text == before:
             break
     return text
@@ -59,7 +59,7 @@ class Flow:
                 masked = masked.partition("\n")[2]
             else:
                 masked = "\n".join([head.removeprefix(self._marker), *([masked] if masked else [])])
-        marker = secret_shapes.open_key(text)
+        marker = secret_patterns.open_key(text)
         self._since = self._since + len(lines) if marker == self._marker else len(lines)
         self._marker, self._last = (marker, lines[-1]) if marker and self._since <= _LONGEST_KEY else ("", "")
         return masked.split("\n") if masked or not before else []
@@ -103,7 +103,7 @@ def _within(name: str, value: Any) -> Any:
 
 
 def _masked(text: str) -> str:
-    return "\n".join(secret_shapes.masked(line) for line in text.split("\n"))
+    return "\n".join(secret_patterns.masked(line) for line in text.split("\n"))
 
 
 def _block(block: Block) -> Block:
@@ -126,7 +126,7 @@ def _block(block: Block) -> Block:
 def _rows(rows: Sequence[Sequence[str | int | float]]) -> Sequence[Sequence[str | int | float]]:
     # One search over the whole table tells that none of its cells needs one of its own.
     whole = "\n".join(cell for row in rows for cell in row if isinstance(cell, str))
-    if not secret_shapes.hinted(whole.lower()):
+    if not secret_patterns.hinted(whole.lower()):
         return rows
     return tuple(tuple(redact(cell) if isinstance(cell, str) else cell for cell in row) for row in rows)
 

@@ -28,7 +28,8 @@ from pathlib import Path
 
 import structlog
 
-from core import errors, store_server
+from core import errors
+from core.store import server as store_server
 
 log = structlog.get_logger(__name__)
 

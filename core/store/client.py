@@ -23,8 +23,9 @@ import redis.exceptions
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
-from core import errors, store_errors
-from core.kept import AuditRow, Claim, Entered, Held, Lease, Phase, Rate, Unfinished
+from core import errors
+from core.store import errors as store_errors
+from core.store.records import AuditRow, Claim, Entered, Held, Lease, Phase, Rate, Unfinished
 
 LUA = Path(__file__).parent / "lua"
 ONCE_TTL = 3600.0

@@ -1,0 +1,1 @@
+"""Reads quarterdeck.yaml and the environment into one frozen, validated configuration."""

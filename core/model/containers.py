@@ -1,0 +1,133 @@
+"""One container as every engine reports it: the smallest common record, and the labels that group containers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+
+import msgspec
+
+from core.model.refs import Facts, Ref
+
+STATES = ("created", "running", "paused", "restarting", "removing", "exited", "dead")
+HEALTHS = ("starting", "healthy", "unhealthy")
+
+# Labels by which engines' front ends group containers: the kubelet (a namespace's pods), docker compose, podman-compose
+# and quadlet (same labels), swarm. The kubelet's are first: beside them a pod has labels its users write.
+STACK_LABEL = "com.docker.stack.namespace"
+PROJECT_LABELS = (
+    "io.kubernetes.pod.namespace",
+    "com.docker.compose.project",
+    STACK_LABEL,
+    "io.podman.compose.project",
+)
+SERVICE_LABELS = (
+    "io.kubernetes.pod.name",
+    "com.docker.compose.service",
+    "com.docker.swarm.service.name",
+    "io.podman.compose.service",
+)
+ONE_OFF_LABEL = "com.docker.compose.oneoff"
+SWARM_SERVICE_LABEL = "com.docker.swarm.service.id"
+SWARM_NODE_LABEL = "com.docker.swarm.node.id"
+# A container that carries this label is never stopped, killed, paused, restarted or removed by Quarterdeck.
+PROTECTED_LABEL = "quarterdeck.protected"
+
+
+class Port(msgspec.Struct, frozen=True, gc=False):
+    """A port of a container; `public` and `ip` are set where it is published on the host."""
+
+    private: int
+    proto: str = "tcp"
+    public: int | None = None
+    ip: str = ""
+
+    def __str__(self) -> str:
+        inside = f"{self.private}/{self.proto}"
+        if self.public is None:
+            return inside
+        ip = f"[{self.ip}]" if ":" in self.ip else self.ip
+        return f"{ip}:{self.public}->{inside}"
+
+
+class Container(msgspec.Struct, frozen=True, gc=False):
+    """One container. Times are unix seconds. `status` is the engine's own sentence at the time it was asked; fields
+    that only an inspection knows (`started_at` … `oom_killed`) are None until one was made."""
+
+    ref: Ref
+    image: str
+    image_id: str
+    command: str
+    state: str
+    status: str
+    created_at: float
+    labels: dict[str, str]
+    ports: tuple[Port, ...] = ()
+    health: str = ""
+    started_at: float | None = None
+    finished_at: float | None = None
+    exit_code: int | None = None
+    restarts: int | None = None
+    oom_killed: bool | None = None
+    own_id: str = ""
+    """What it is called by whatever runs it, where `ref.id` is not that: Quarterdeck knows itself by it."""
+
+    @property
+    def project(self) -> str | None:
+        return _first(self.labels, PROJECT_LABELS)
+
+    @property
+    def service(self) -> str | None:
+        return _first(self.labels, SERVICE_LABELS)
+
+    @property
+    def one_off(self) -> bool:
+        """Made by `docker compose run`: it carries its service's labels and is none of its replicas."""
+        return self.labels.get(ONE_OFF_LABEL, "").lower() == "true"
+
+    @property
+    def group(self) -> str:
+        """What people call the service it belongs to: `shop/web`, in a Swarm `shop_web`; empty outside of one."""
+        return group(self.project, self.service)
+
+    def facts(self, at: datetime) -> Facts:
+        return Facts(
+            labels=self.labels,
+            image=self.image,
+            state=self.state,
+            project=self.project,
+            service=self.service,
+            protected=protected(self.labels),
+            at=at,
+        )
+
+
+def protected(labels: Mapping[str, str]) -> bool:
+    return labels.get(PROTECTED_LABEL, "").lower() in ("1", "true", "yes")
+
+
+def group(project: str | None, service: str | None) -> str:
+    # A stack's services carry its name already: `shop_web` of `shop`.
+    if project and service and not service.startswith(f"{project}_"):
+        return f"{project}/{service}"
+    return service or project or ""
+
+
+def group_words(project: str | None, service: str | None) -> tuple[str, ...]:
+    """What people type for a service of a project: `shop/web` and `shop_web`; none where it has no project."""
+    if not (project and service):
+        return ()
+    bare = service.removeprefix(f"{project}_")
+    return (f"{project}/{bare}", f"{project}_{bare}")
+
+
+def _first(labels: dict[str, str], keys: Sequence[str]) -> str | None:
+    return next((labels[key] for key in keys if key in labels), None)
+
+
+class Containers(msgspec.Struct, frozen=True):
+    """A list of containers and how good it is: `source` is `engine` or `mirror`, `age` its seconds since confirmed."""
+
+    rows: tuple[Container, ...]
+    source: str = "engine"
+    age: float = 0.0

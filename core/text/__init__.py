@@ -1,0 +1,1 @@
+"""Text from strangers: parsing command lines, removing control characters, hiding secrets."""
