@@ -22,8 +22,8 @@ from typing import Any
 from collectors import pipeline, watch
 from core import metrics
 from core.ports import Call
-from runtimes import registry
-from runtimes.mirror import Mirror, Watched
+from runtimes import registry as runtimes_registry
+from runtimes.inventory.mirror import Mirror, Watched
 from tests import support
 
 CONTAINERS, RUNNING = 200, 20
@@ -59,7 +59,7 @@ class Stage:
         }
 
     def engine(self) -> Watched:
-        engine = registry.open_engine(registry.Door(kind="docker", url=self.dockerd.url))
+        engine = runtimes_registry.open_engine(runtimes_registry.Door(kind="docker", url=self.dockerd.url))
         self._stack.push_async_callback(engine.aclose)
         return engine
 

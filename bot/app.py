@@ -30,8 +30,12 @@ from core.ports import Call, Query
 from core.store import embedded
 from core.store.client import Store
 from core.store.records import Rate
-from runtimes import clusters, discovery, fleet, naming, registry
-from runtimes.mirror import Mirror, Watched
+from runtimes import discovery
+from runtimes import registry as runtimes_registry
+from runtimes.inventory import fleet, matching
+from runtimes.inventory.mirror import Mirror, Watched
+from runtimes.swarm import membership
+from runtimes.transport import endpoint
 
 log = structlog.get_logger(__name__)
 Teller = Callable[[recovery.Unfinished], Awaitable[None]]
@@ -56,7 +60,7 @@ class App:
     store: Store
     embedded: embedded.Embedded | None
     engines: Sequence[Watched]
-    swarms: clusters.Clusters
+    swarms: membership.Clusters
     mirrors: Sequence[Mirror]
     fleet: fleet.Fleet
     book: book.Book
@@ -85,7 +89,7 @@ class App:
         now = datetime.now(UTC)
         call = Call(id="names", who="", deadline=now + timedelta(seconds=1), invocation="")
         survey = await self.fleet.survey(Query(), call)
-        return sorted({name for row in survey.rows for name in (row.ref.name, *naming.groups(row))})
+        return sorted({name for row in survey.rows for name in (row.ref.name, *matching.groups(row))})
 
     async def ready(self) -> tuple[bool, dict[str, Any]]:
         """Whether commands would work now, and each part's own word."""
@@ -160,8 +164,8 @@ async def build(settings: load.Config, *, watch: bool, supervisor: supervise.Sup
     in_force = book.Book(store, base_policy(settings))
     front = desk.Desk(book=in_force, store=store, catalogue=words, clock=_now)
     leading = doors(settings)
-    daemons = registry.open_engines(leading)
-    swarms = registry.swarms(leading, daemons)
+    daemons = runtimes_registry.open_engines(leading)
+    swarms = runtimes_registry.swarms(leading, daemons)
     engines = (*daemons, *swarms.engines)
     for engine in engines:
         supervisor.on_close(f"engine {engine.ref}", engine.aclose)
@@ -206,7 +210,7 @@ async def build(settings: load.Config, *, watch: bool, supervisor: supervise.Sup
         road=road,
         replica=replica,
         far=any(not door.url.startswith("unix://") for door in leading),
-        warnings=(*settings.warnings, *registry.warnings(leading)),
+        warnings=(*settings.warnings, *runtimes_registry.warnings(leading)),
     )
     try:
         await store.beat(replica, LEASE)
@@ -231,7 +235,7 @@ def base_policy(settings: load.Config) -> Any:
     )
 
 
-def doors(settings: load.Config) -> Sequence[registry.Door]:
+def doors(settings: load.Config) -> Sequence[runtimes_registry.Door]:
     """Where the engines listen. Raises ConfigError for contexts that lead nowhere, and for one engine listed twice."""
     if settings.engines is None:
         return discovery.discover()
@@ -241,24 +245,26 @@ def doors(settings: load.Config) -> Sequence[registry.Door]:
             found.append(_door(engine))
         except errors.UserError as error:
             wrong.append(errors.Problem(path=f"engines.{index}", what=error.message, hint=error.hint))
-    if not wrong and (same := registry.twice(found)):
+    if not wrong and (same := runtimes_registry.twice(found)):
         wrong.append(errors.Problem(path="engines", what=same))
     if wrong:
         raise errors.ConfigError(wrong)
     return found
 
 
-def _door(engine: Any) -> registry.Door:
+def _door(engine: Any) -> runtimes_registry.Door:
     allow = tuple(engine.allow)
     if engine.named:
-        door = registry.by_context(engine.named, name=engine.name, allow=allow, environ=os.environ)
+        door = runtimes_registry.by_context(engine.named, name=engine.name, allow=allow, environ=os.environ)
         return replace(door, swarm=engine.swarm)
-    tls = registry.Tls(**_files(engine.tls)) if engine.tls is not None else None
-    ssh = registry.Ssh(**_files(engine.ssh)) if engine.ssh is not None else None
-    registry.Endpoint.parse(engine.url)
-    kind = engine.kind or registry.kind_of(engine.url)
-    registry.engine_class(kind)
-    return registry.Door(kind=kind, url=engine.url, name=engine.name, allow=allow, tls=tls, ssh=ssh, swarm=engine.swarm)
+    tls = endpoint.Tls(**_files(engine.tls)) if engine.tls is not None else None
+    ssh = endpoint.Ssh(**_files(engine.ssh)) if engine.ssh is not None else None
+    endpoint.Endpoint.parse(engine.url)
+    kind = engine.kind or runtimes_registry.kind_of(engine.url)
+    runtimes_registry.engine_class(kind)
+    return runtimes_registry.Door(
+        kind=kind, url=engine.url, name=engine.name, allow=allow, tls=tls, ssh=ssh, swarm=engine.swarm
+    )
 
 
 def _files(section: load.Section) -> dict[str, str]:

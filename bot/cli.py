@@ -76,11 +76,11 @@ def check(config: ConfigPath = None) -> None:
     from bot import app as composition  # noqa: PLC0415
     from commands import catalogue  # noqa: PLC0415
     from core.config import load  # noqa: PLC0415
-    from runtimes import registry  # noqa: PLC0415
+    from runtimes import registry as runtimes_registry  # noqa: PLC0415
 
     load.check_direct(settings, catalogue().words)
     doors = composition.doors(settings)
-    for warning in (*settings.warnings, *registry.warnings(doors)):
+    for warning in (*settings.warnings, *runtimes_registry.warnings(doors)):
         typer.echo(f"warning: {warning}", err=True)
     engines = ", ".join(door.url + (f" (context {door.context})" if door.context else "") for door in doors)
     store = "your own" if settings.store.url else f"embedded, in {settings.state}"

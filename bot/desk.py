@@ -28,8 +28,8 @@ from core.model.refs import EVERYTHING, Facts, Kind, Ref, Selector
 from core.ports import Call, Query
 from core.store.client import Store
 from core.store.records import Claim
-from runtimes import fleet
-from runtimes.adapter import Adapter, does
+from runtimes.base.adapter import Adapter, does
+from runtimes.inventory import fleet
 
 WHO = re.compile(r"everyone|group:[\w.@/+-]{1,80}|[a-z]+:[\w.@/+-]{1,80}")
 AUDIT_SCAN = 5_000  # rows looked through for those that match

@@ -38,7 +38,7 @@ from core.ports import Beginning, Call, Talk
 from core.store.client import Store
 from core.store.records import Held, Lease, Phase
 from core.text import redact
-from runtimes.fleet import Fleet
+from runtimes.inventory.fleet import Fleet
 
 log = structlog.get_logger(__name__)
 AT_ONCE = 8  # actions of one plan that run side by side

@@ -24,7 +24,7 @@ from core.model.results import Outcome
 from core.ports import Call, Going, Talk
 from core.store.client import Store
 from core.text import redact
-from runtimes.fleet import Fleet
+from runtimes.inventory.fleet import Fleet
 
 FOLLOWED = 600.0  # seconds a log is followed at most
 WAIT = 1.0  # seconds one look waits for something new

@@ -14,7 +14,7 @@ from core.model import containers, listings
 from core.model.containers import Container
 from core.model.policy import Policy
 from core.model.refs import EngineRef, Facts, Kind, Ref
-from runtimes import fleet
+from runtimes.inventory import fleet
 
 # Things that take containers along when they end.
 HOLDERS = frozenset({Kind.SERVICE, Kind.POD, Kind.NODE, Kind.UNIT})

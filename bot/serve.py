@@ -25,7 +25,7 @@ from collectors import exposition, pipeline, watch
 from core import logs, supervise
 from core.config import load
 from core.model.actions import ListContainers
-from runtimes.mirror import Mirror, Watched
+from runtimes.inventory.mirror import Mirror, Watched
 
 log = structlog.get_logger(__name__)
 GREET_WITHIN = 2.0  # seconds the console waits for the engines before it opens all the same

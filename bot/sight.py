@@ -22,7 +22,7 @@ from core.model.policy import Decision, Policy, Verdict
 from core.model.refs import EngineRef, Facts, Kind, Ref
 from core.model.usage import ReadUsage
 from core.ports import Call, Query
-from runtimes import fleet
+from runtimes.inventory import fleet
 
 # Lists of what happened to things, or of what they use: judged on the things, which are listed for that.
 ABOUT_THINGS = (ListEvents, ReadUsage)

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 import structlog
 
 from core import metrics
-from runtimes.mirror import Mirror
+from runtimes.inventory.mirror import Mirror
 
 log = structlog.get_logger()
 

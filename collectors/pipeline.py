@@ -14,7 +14,7 @@ from prometheus_client import Counter
 from core import metrics
 from core.model.events import Event
 from core.model.refs import EngineRef
-from runtimes.mirror import Mirror
+from runtimes.inventory.mirror import Mirror
 
 # fmt: off
 TYPES = frozenset({

@@ -9,9 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
 
-from core.model.containers import Container
+from core.model.containers import UP, Container
 from core.model.events import Event, EventKind, Origin
-from runtimes.transitions import UP
 
 # An event's time and the one an inspection gives for the same fact lie this close together, seconds.
 SAME_FACT = 2.0

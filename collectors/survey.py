@@ -24,8 +24,9 @@ from core.model.actions import DescribeEngine, ListContainers
 from core.model.containers import Container, Containers
 from core.model.events import Event
 from core.ports import Call
-from runtimes import mirror as mirrors
-from runtimes import status, transitions
+from runtimes.formats import status_text
+from runtimes.inventory import mirror as inventory_mirror
+from runtimes.inventory import transitions as inventory_transitions
 
 log = structlog.get_logger()
 
@@ -38,8 +39,8 @@ class Survey:
 
     def __init__(
         self,
-        runtime: mirrors.Watched,
-        mirror: mirrors.Mirror,
+        runtime: inventory_mirror.Watched,
+        mirror: inventory_mirror.Mirror,
         pipeline: Pipeline,
         place: places.Place,
         counts: metrics.Metrics,
@@ -158,7 +159,7 @@ class Survey:
             if found is None:
                 rows.pop(thing, None)
             elif thing in rows:
-                rows[thing] = transitions.with_detail(rows[thing], found)
+                rows[thing] = inventory_transitions.with_detail(rows[thing], found)
         return rows
 
     def _looks_changed(self, row: Container, now: float) -> bool:
@@ -168,7 +169,7 @@ class Survey:
             or known.restarts is None
             or known.state != row.state
             # Restarted while we were away: the engine says “Up 3 seconds” where we would say “Up 2 hours”.
-            or status.text(known, now) != row.status
+            or status_text.text(known, now) != row.status
         )
 
     async def keep_described(self) -> None:

@@ -23,7 +23,7 @@ from collectors.inbox import Inbox
 from collectors.pipeline import Pipeline
 from core import errors, metrics
 from core.model.events import Event
-from runtimes import mirror as mirrors
+from runtimes.inventory import mirror as inventory_mirror
 
 log = structlog.get_logger()
 
@@ -37,8 +37,8 @@ class Watch:
 
     def __init__(
         self,
-        runtime: mirrors.Watched,
-        mirror: mirrors.Mirror,
+        runtime: inventory_mirror.Watched,
+        mirror: inventory_mirror.Mirror,
         pipeline: Pipeline,
         cursors: place.Cursors,
         counts: metrics.Metrics,

@@ -53,7 +53,8 @@ class Runtime(Protocol):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Query:
     """Which things a command means: containers, or others with `kind`. Words are names, unique prefixes, id prefixes
-    or globs, and for containers projects and services, which mean all of theirs (runtimes.naming tells the order);
+    or globs, and for containers projects and services, which mean all of theirs (in the order of
+    runtimes.inventory.matching);
     `labels` are `key` or `key=glob`; `host` and `engine` are globs. No words with labels or host: all that match.
     Several matches of one plain word are refused as ambiguous. `verb`: of the engines only those that can do it and
     where the asker may, as long as there are such."""

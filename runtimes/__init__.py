@@ -1,0 +1,1 @@
+"""Container engines behind one port: an adapter per engine, and what all of them share."""

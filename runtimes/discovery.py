@@ -12,9 +12,9 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from runtimes import registry
-from runtimes.engine_dial import Tls
+from runtimes import registry as runtimes_registry
 from runtimes.registry import Door, Place
+from runtimes.transport.endpoint import Tls
 
 USUAL = "unix:///var/run/docker.sock"
 
@@ -26,11 +26,11 @@ def discover(environ: Mapping[str, str] = os.environ, root: str = "") -> Sequenc
     told = {door.kind for door in chosen}
     found: dict[tuple[str, str], Door] = {_where(door): door for door in reversed(chosen)}
     # Docker last: of two that lead to one place the one with the engine's true name stays.
-    for kind in sorted(registry.KINDS, key=lambda kind: kind == "docker"):
-        for place in registry.KINDS[kind].places if kind not in told else ():
+    for kind in sorted(runtimes_registry.KINDS, key=lambda kind: kind == "docker"):
+        for place in runtimes_registry.KINDS[kind].places if kind not in told else ():
             for door in _there(kind, place, environ, root):
                 found.setdefault(_where(door), door)
-    doors = tuple(sorted(found.values(), key=lambda door: list(registry.KINDS).index(door.kind)))
+    doors = tuple(sorted(found.values(), key=lambda door: list(runtimes_registry.KINDS).index(door.kind)))
     return doors or (Door(kind="docker", url=USUAL),)
 
 
@@ -38,10 +38,10 @@ def _chosen(environ: Mapping[str, str]) -> Iterator[Door]:
     """What the engines' own command lines would use, where they were told."""
     if host := environ.get("DOCKER_HOST", "").strip():
         tls = _tls_of(environ) if host.startswith("tcp://") else None
-        yield Door(kind=registry.kind_of(host) if host.startswith("unix://") else "docker", url=host, tls=tls)
+        yield Door(kind=runtimes_registry.kind_of(host) if host.startswith("unix://") else "docker", url=host, tls=tls)
     elif found := _in_use(environ):
         yield found
-    if (host := environ.get("CONTAINER_HOST", "").strip()) and "podman" in registry.KINDS:
+    if (host := environ.get("CONTAINER_HOST", "").strip()) and "podman" in runtimes_registry.KINDS:
         yield Door(kind="podman", url=host)
 
 
@@ -74,14 +74,14 @@ def _each_user(path: str) -> Iterator[tuple[str, Path]]:
 def _where(door: Door) -> tuple[str, str]:
     scheme, _, path = door.url.partition("://")
     place = str(Path(path).resolve()) if scheme in ("unix", "file") else door.url
-    return place, "" if door.kind in registry.ONE_API else door.kind
+    return place, "" if door.kind in runtimes_registry.ONE_API else door.kind
 
 
 def _tls_of(environ: Mapping[str, str]) -> Tls | None:
     """DOCKER_TLS_VERIFY and DOCKER_CERT_PATH as docker's client reads them, but that we never go on unverified."""
     if not (environ.get("DOCKER_TLS_VERIFY") or environ.get("DOCKER_TLS")):
         return None
-    from runtimes import contexts  # noqa: PLC0415 (few use them)
+    from runtimes.docker import contexts  # noqa: PLC0415 (few use them)
 
     written = environ.get("DOCKER_CERT_PATH", "").strip()
     place = Path(written) if written else contexts.folder(environ)
@@ -97,10 +97,10 @@ def _in_use(environ: Mapping[str, str]) -> Door | None:
     place = environ.get("DOCKER_CONFIG", "").strip() or (f"{environ['HOME']}/.docker" if environ.get("HOME") else "")
     if not (environ.get("DOCKER_CONTEXT", "").strip() or (place and _present(Path(place) / "config.json"))):
         return None
-    from runtimes import contexts  # noqa: PLC0415 (few use them)
+    from runtimes.docker import contexts  # noqa: PLC0415 (few use them)
 
     named = contexts.chosen(environ)
-    return registry.by_context(named, environ=environ) if named else None
+    return runtimes_registry.by_context(named, environ=environ) if named else None
 
 
 def _present(path: Path) -> bool:

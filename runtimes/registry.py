@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import Any, cast
 
 from core import errors
-from runtimes import clusters, roll
-from runtimes.engine_dial import Ssh, Tls
-from runtimes.http_wire import Endpoint
-from runtimes.mirror import Watched
+from runtimes.base import identities
+from runtimes.inventory.mirror import Watched
+from runtimes.swarm import membership
+from runtimes.transport.endpoint import Endpoint, Ssh, Tls
 
 __all__ = ["KINDS", "Door", "Endpoint", "Known", "Place", "Ssh", "Tls", "engine_class", "kind_of", "open_engine"]
 
@@ -44,11 +44,11 @@ class Known:
 
 # fmt: off
 KINDS: Mapping[str, Known] = {
-    "docker": Known("runtimes.docker:Docker", (Place("/var/run/docker.sock"), Place("{XDG_RUNTIME_DIR}/docker.sock", "rootless"), Place("{HOME}/.docker/run/docker.sock", "desktop"))),  # noqa: E501
-    "podman": Known("runtimes.podman:Podman", (Place("/run/podman/podman.sock"), Place("/run/user/{uid}/podman/podman.sock", "{uid}"))),  # noqa: E501
-    "oci": Known("runtimes.oci:Oci", (Place("/run/runc", "runc", folder=True), Place("/run/crun", "crun", folder=True), Place("/run/user/{uid}/runc", "runc-{uid}", folder=True), Place("/run/user/{uid}/crun", "crun-{uid}", folder=True))),  # noqa: E501
-    "containerd": Known("runtimes.containerd:Containerd", (Place("/run/containerd/containerd.sock"), Place("/run/k3s/containerd/containerd.sock", "k3s"))),  # noqa: E501
-    "cri": Known("runtimes.cri:Cri", (Place("/run/crio/crio.sock"), Place("/run/containerd/containerd.sock", "containerd", beside="/var/lib/kubelet"))),  # noqa: E501
+    "docker": Known("runtimes.docker.engine:Docker", (Place("/var/run/docker.sock"), Place("{XDG_RUNTIME_DIR}/docker.sock", "rootless"), Place("{HOME}/.docker/run/docker.sock", "desktop"))),  # noqa: E501
+    "podman": Known("runtimes.podman.engine:Podman", (Place("/run/podman/podman.sock"), Place("/run/user/{uid}/podman/podman.sock", "{uid}"))),  # noqa: E501
+    "oci": Known("runtimes.oci.engine:Oci", (Place("/run/runc", "runc", folder=True), Place("/run/crun", "crun", folder=True), Place("/run/user/{uid}/runc", "runc-{uid}", folder=True), Place("/run/user/{uid}/crun", "crun-{uid}", folder=True))),  # noqa: E501
+    "containerd": Known("runtimes.containerd.engine:Containerd", (Place("/run/containerd/containerd.sock"), Place("/run/k3s/containerd/containerd.sock", "k3s"))),  # noqa: E501
+    "cri": Known("runtimes.cri.engine:Cri", (Place("/run/crio/crio.sock"), Place("/run/containerd/containerd.sock", "containerd", beside="/var/lib/kubelet"))),  # noqa: E501
 }
 # fmt: on
 # These answer to one API at one address: only one of them is there.
@@ -101,32 +101,32 @@ def kind_of(url: str) -> str:
 
 def open_engines(doors: Sequence[Door]) -> Sequence[Watched]:
     """The adapters for these doors, which refuse to be one engine twice. Raises as `open_engine`."""
-    known = roll.Roll()
+    known = identities.Roll()
     return [open_engine(door, known, higher=_beside(door, doors)) for door in doors]
 
 
-def swarms(doors: Sequence[Door], engines: Sequence[Watched]) -> clusters.Clusters:
+def swarms(doors: Sequence[Door], engines: Sequence[Watched]) -> membership.Clusters:
     """The Swarms that these engines, opened for these doors, turn out to be managers of."""
-    daemons: dict[clusters.Daemon, str] = {
-        cast(clusters.Daemon, engine): door.swarm
+    daemons: dict[membership.Daemon, str] = {
+        cast(membership.Daemon, engine): door.swarm
         for door, engine in zip(doors, engines, strict=True)
         if door.kind == "docker"
     }
-    return clusters.Clusters(daemons)
+    return membership.Clusters(daemons)
 
 
-def open_engine(door: Door, known: roll.Roll | None = None, *, higher: frozenset[str] = frozenset()) -> Watched:
+def open_engine(door: Door, known: identities.Roll | None = None, *, higher: frozenset[str] = frozenset()) -> Watched:
     """The adapter for a door; connects lazily. `higher`: kinds of other engines that are watched on its host, which
     tell of their own containers. Raises BadUsage for an unknown kind or an unusable address."""
     kind = engine_class(door.kind)
-    ways = {"tls": door.tls, "ssh": door.ssh, "roll": known or roll.Roll(), "higher": higher}
+    ways = {"tls": door.tls, "ssh": door.ssh, "roll": known or identities.Roll(), "higher": higher}
     return cast(Watched, kind(door.url, name=door.name, allow=door.allow, **ways))
 
 
 def by_context(named: str, *, name: str = "default", allow: tuple[str, ...] = (), environ: Mapping[str, str]) -> Door:
     """The door of a docker context. Raises NotFound and BadUsage. `default` is docker's own word for its usual
     socket."""
-    from runtimes import contexts  # noqa: PLC0415 (few use them)
+    from runtimes.docker import contexts  # noqa: PLC0415 (few use them)
 
     if named == contexts.DEFAULT:
         return Door(kind="docker", url="unix:///var/run/docker.sock", name=name, allow=allow, context=named)

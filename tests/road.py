@@ -16,7 +16,7 @@ from core.model.policy import Policy
 from core.model.replies import Reply
 from core.ports import Runtime
 from core.store.client import Rate, Store
-from runtimes.fleet import Fleet
+from runtimes.inventory.fleet import Fleet
 
 WORDS = catalogue()
 OWNER = Identity(id="console:alice", name="alice", admin=True)

@@ -26,7 +26,7 @@ import pytest
 IMAGE = "localhost/busybox:1"
 REQUIRED = {name for name in os.environ.get("QUARTERDECK_REQUIRE_ENGINES", "").split(",") if name}
 os.environ["PATH"] += ":/usr/sbin:/sbin"
-# As runtimes.grpc_line has it, for tests that import grpc before it does.
+# As runtimes.transport.grpc_channel has it, for tests that import grpc before it does.
 os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
 
 

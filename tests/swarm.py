@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import docker
 
-from runtimes import registry
+from runtimes import registry as runtimes_registry
 from tests.support import IMAGE, Dockerd, free_tcp_port, private_dockerd, wait_for
 
 SLEEP = ["/bin/sh", "-c", "trap 'exit 0' TERM; sleep 3600 & wait"]
@@ -88,11 +88,11 @@ class Opened:
 
     def __init__(self, *daemons: Dockerd, allow=()) -> None:
         doors = [
-            registry.Door(kind="docker", url=daemon.url, name=f"d{number}", allow=allow)
+            runtimes_registry.Door(kind="docker", url=daemon.url, name=f"d{number}", allow=allow)
             for number, daemon in enumerate(daemons, 1)
         ]
-        self.daemons = registry.open_engines(doors)
-        self.table = registry.swarms(doors, self.daemons)
+        self.daemons = runtimes_registry.open_engines(doors)
+        self.table = runtimes_registry.swarms(doors, self.daemons)
         self.all = (*self.daemons, *self.table.engines)
 
     async def meet(self):

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from runtimes import podman_drafts
+from runtimes.podman import unit_drafts
 from tests.support import REQUIRED
 
 SIMPLE = {"a": "\a", "b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t", "v": "\v", "s": " "}
@@ -82,7 +82,7 @@ def sections(text: str) -> dict[str, list[tuple[str, str]]]:
 
 def generated(text: str, *, user: bool = False) -> str:
     """What the real generator makes of a .container file."""
-    program = podman_drafts.generator()
+    program = unit_drafts.generator()
     if program is None:
         reason = "quadlet: needs the generator of Podman 4.4 or newer"
         if "quadlet" in REQUIRED:

@@ -24,8 +24,8 @@ from collectors import pipeline
 from core import metrics
 from core.model.actions import ListContainers
 from core.model.events import Event
-from runtimes import registry
-from runtimes.mirror import Mirror
+from runtimes import registry as runtimes_registry
+from runtimes.inventory.mirror import Mirror
 
 OURS, WATCHED, THEIRS, RAW = "ours", "ours, with inspections", "docker-py", "bytes only"
 DOORS = {OURS: "line", WATCHED: "watch", THEIRS: "theirs", RAW: "raw"}
@@ -37,7 +37,7 @@ class Reader:
     """Our side: a watch that stands, and how many events came out at its end."""
 
     def __init__(self, url: str) -> None:
-        self._engine = registry.open_engine(registry.Door(kind="docker", url=url))
+        self._engine = runtimes_registry.open_engine(runtimes_registry.Door(kind="docker", url=url))
         self._counts = metrics.Metrics()
         self._mirror = Mirror(self._engine)
         self._line = Line(self._mirror, self._counts)
@@ -89,7 +89,9 @@ class Ways:
         self._reader = reader
         self._raw = scene.room / f"{DOORS[RAW]}.sock"
         self._low = stage.docker_py(f"unix://{scene.room / DOORS[THEIRS]}.sock")
-        self._engine = registry.open_engine(registry.Door(kind="docker", url=f"unix://{scene.room / DOORS[OURS]}.sock"))
+        self._engine = runtimes_registry.open_engine(
+            runtimes_registry.Door(kind="docker", url=f"unix://{scene.room / DOORS[OURS]}.sock")
+        )
         self._mirror = Mirror(self._engine)
         self._line = pipeline.Pipeline(self._mirror, metrics.Metrics())
         self._counter = prometheus_client.Counter(

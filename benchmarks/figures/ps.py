@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from benchmarks import stage
 from benchmarks.harness import Figure, Goal, Table, awaited, called, ratio, rounds
 from core.model.actions import ListContainers
-from runtimes.mirror import Mirror
+from runtimes.inventory.mirror import Mirror
 
 
 async def measure(scene: stage.Stage, times: int) -> Sequence[Table]:

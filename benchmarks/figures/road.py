@@ -24,7 +24,7 @@ from core import supervise
 from core.config import load
 from core.model.replies import Ending
 from core.store.client import Store
-from runtimes.mirror import Mirror
+from runtimes.inventory.mirror import Mirror
 
 REPEAT = 5
 

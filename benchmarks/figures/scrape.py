@@ -17,7 +17,7 @@ from benchmarks import stage
 from benchmarks.harness import Figure, Table, awaited, called, rounds
 from collectors import exposition, pipeline
 from core import metrics
-from runtimes.mirror import Mirror
+from runtimes.inventory.mirror import Mirror
 
 
 async def measure(scene: stage.Stage, times: int) -> Sequence[Table]:

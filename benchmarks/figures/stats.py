@@ -13,7 +13,7 @@ from benchmarks import stage
 from benchmarks.harness import Figure, Goal, Table, awaited, called, rounds
 from core.model.refs import Ref
 from core.model.usage import ReadUsage
-from runtimes import cgroups
+from runtimes.kernel import cgroup_reader
 
 HUNDREDS = 200
 
@@ -50,7 +50,7 @@ async def measure(scene: stage.Stage, times: int) -> Sequence[Table]:
 
 async def _files(refs: Sequence[Ref], times: int) -> Table:
     """The kernel's part alone, as often as 200 containers take it, with files kept open and with all opened anew."""
-    reader, wanted = cgroups.Reader(), dict.fromkeys(refs, 0)
+    reader, wanted = cgroup_reader.Reader(), dict.fromkeys(refs, 0)
     often = HUNDREDS // len(refs)
 
     async def kept() -> None:

@@ -15,9 +15,8 @@ from collections.abc import Mapping, Sequence
 from collectors.exposition import Collect, Options, Scraper, escape, head
 from core import metrics
 from core.model.actions import ListContainers
-from core.model.containers import HEALTHS, STATES, Container
-from runtimes.mirror import Mirror
-from runtimes.transitions import UP
+from core.model.containers import HEALTHS, STATES, UP, Container
+from runtimes.inventory.mirror import Mirror
 
 Block = tuple[bytes, ...]
 P = metrics.PREFIX

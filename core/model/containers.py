@@ -11,6 +11,7 @@ from core.model.refs import Facts, Ref
 
 STATES = ("created", "running", "paused", "restarting", "removing", "exited", "dead")
 HEALTHS = ("starting", "healthy", "unhealthy")
+UP = ("running", "paused")  # states in which a container has processes
 
 # Labels by which engines' front ends group containers: the kubelet (a namespace's pods), docker compose, podman-compose
 # and quadlet (same labels), swarm. The kubelet's are first: beside them a pod has labels its users write.

@@ -2,7 +2,8 @@
 
 import pytest
 
-from runtimes import registry
+from runtimes import registry as runtimes_registry
+from runtimes.transport import endpoint
 from tests.contract.grounds import FIELDS, Ground
 from tests.remote import private_sshd
 
@@ -17,10 +18,10 @@ def sshd(tmp_path_factory):
 async def ground(request):
     field = FIELDS[request.param]
     daemon = request.getfixturevalue(field.fixture)
-    door = registry.Door(kind=field.kind, url=daemon.url)
+    door = runtimes_registry.Door(kind=field.kind, url=daemon.url)
     if field.ssh:
         far = request.getfixturevalue("sshd")
-        door = registry.Door(kind=field.kind, url=far.url(daemon.socket), ssh=registry.Ssh(**far.files))
-    runtime = registry.open_engine(door)
+        door = runtimes_registry.Door(kind=field.kind, url=far.url(daemon.socket), ssh=endpoint.Ssh(**far.files))
+    runtime = runtimes_registry.open_engine(door)
     yield Ground(runtime, daemon, field.lacks)
     await runtime.aclose()

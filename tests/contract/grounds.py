@@ -15,7 +15,7 @@ import pytest
 from core.model import actions, images
 from core.model.jobs import ReadJob
 from core.ports import Call
-from runtimes import registry
+from runtimes import registry as runtimes_registry
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,7 +58,9 @@ FIELDS = {
 
 def capable(*needed: type[actions.Action]) -> Sequence[str]:
     """The fields whose engine does all of these."""
-    able = {name: set(registry.engine_class(field.kind)._table) - field.older for name, field in FIELDS.items()}
+    able = {
+        name: set(runtimes_registry.engine_class(field.kind)._table) - field.older for name, field in FIELDS.items()
+    }
     return [name for name, table in able.items() if set(needed) <= table]
 
 
@@ -95,12 +97,16 @@ class Ground:
 
     def again(self, **more):
         """Another adapter for the same engine."""
-        return registry.open_engine(registry.Door(kind=self.runtime.ref.kind, url=self.daemon.url, **more))
+        return runtimes_registry.open_engine(
+            runtimes_registry.Door(kind=self.runtime.ref.kind, url=self.daemon.url, **more)
+        )
 
     def away(self):
         """An adapter for an engine of this kind that is not there."""
         scheme = self.daemon.url.partition("://")[0]
-        return registry.open_engine(registry.Door(kind=self.runtime.ref.kind, url=f"{scheme}:///nowhere/e.sock"))
+        return runtimes_registry.open_engine(
+            runtimes_registry.Door(kind=self.runtime.ref.kind, url=f"{scheme}:///nowhere/e.sock")
+        )
 
     async def outcome(self, action, seconds=60.0):
         """How a job ended, and the progress it told."""

@@ -11,9 +11,9 @@ from core.model.events import EventKind
 from core.model.jobs import ReadJob, StopJob
 from core.model.replies import Status
 from core.ports import Call
-from runtimes import registry
-from runtimes.fake import FakeRuntime
+from runtimes import registry as runtimes_registry
 from tests.contract.grounds import FIELDS, capable
+from tests.fake_engine.engine import FakeRuntime
 
 LOOP = 'i=0; while :; do while [ ! -e "/go$i" ]; do sleep 0.02; done; echo "line $i"; i=$((i+1)); done'
 
@@ -23,7 +23,7 @@ class Real:
 
     def __init__(self, kind, daemon):
         self.daemon = daemon
-        self.runtime = registry.open_engine(registry.Door(kind=kind, url=daemon.url))
+        self.runtime = runtimes_registry.open_engine(runtimes_registry.Door(kind=kind, url=daemon.url))
         self.said = 0
 
     async def run(self, lines):

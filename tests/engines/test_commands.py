@@ -9,7 +9,7 @@ import pytest
 
 from bot import claims, terminal
 from core.model.replies import Ending
-from runtimes import registry
+from runtimes import registry as runtimes_registry
 from tests.road import WORDS, Deck
 from tests.support import wait_for
 
@@ -74,7 +74,7 @@ FRONT = {"com.docker.compose.project": "shop", "com.docker.compose.service": "fr
 
 @pytest.fixture
 async def deck(valkey, dockerd):
-    engine = registry.open_engine(registry.Door(kind="docker", url=dockerd.url))
+    engine = runtimes_registry.open_engine(runtimes_registry.Door(kind="docker", url=dockerd.url))
     async with Deck(valkey.url, [engine]) as made:
         yield made
 

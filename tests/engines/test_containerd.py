@@ -19,7 +19,7 @@ from core.model.refs import Kind, Ref
 from core.model.replies import Status
 from core.model.usage import ReadUsage
 from core.ports import Call
-from runtimes import registry
+from runtimes import registry as runtimes_registry
 from tests.containerd import private_containerd
 from tests.engines.watching import Eye
 from tests.support import wait_for
@@ -30,7 +30,7 @@ SANDBOX = {"io.cri-containerd.kind": "sandbox"}
 class Engine:
     def __init__(self, daemon, **more):
         self.daemon = daemon
-        self.runtime = registry.open_engine(registry.Door(kind="containerd", url=daemon.url), **more)
+        self.runtime = runtimes_registry.open_engine(runtimes_registry.Door(kind="containerd", url=daemon.url), **more)
 
     async def __aenter__(self):
         return self
@@ -52,7 +52,7 @@ class Engine:
 
 
 def eye(daemon):
-    return Eye(registry.Door(kind="containerd", url=daemon.url))
+    return Eye(runtimes_registry.Door(kind="containerd", url=daemon.url))
 
 
 async def test_a_daemon_killed_and_back_is_heard_again_at_once_and_what_ended_meanwhile_is_known(own_containerd):

@@ -13,14 +13,15 @@ from core.model import actions, images, jobs, usage
 from core.model.refs import Kind, Ref
 from core.model.replies import Status
 from core.ports import Call
-from runtimes import cgroups, registry
+from runtimes import registry as runtimes_registry
+from runtimes.kernel import cgroup_reader
 from tests.registry import Narrow
 from tests.support import IMAGE, private_dockerd
 
 
 class Engine:
     def __init__(self, url):
-        self.runtime = registry.open_engine(registry.Door(kind="docker", url=url))
+        self.runtime = runtimes_registry.open_engine(runtimes_registry.Door(kind="docker", url=url))
 
     @property
     def ref(self):
@@ -210,8 +211,8 @@ async def test_readings_keep_no_file_of_what_is_gone(engine, dockerd):
     assert held > before
     await engine.runtime.aclose()
     assert len(list(Path("/proc/self/fd").iterdir())) <= before
-    assert cgroups.ROOM.take(1)
-    cgroups.ROOM.give(1)
+    assert cgroup_reader.ROOM.take(1)
+    cgroup_reader.ROOM.give(1)
 
 
 async def test_a_daemon_that_answers_some_tells_of_those(dockerd, short_tmp, monkeypatch):

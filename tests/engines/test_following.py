@@ -8,7 +8,7 @@ import pytest
 
 from bot import terminal
 from core.model.replies import Ending
-from runtimes import registry
+from runtimes import registry as runtimes_registry
 from tests.road import CONSOLE, Deck
 
 # A burst of so many lines, then a rest of a tenth of a second, as a real flood comes.
@@ -44,7 +44,9 @@ class Listening(Deck):
 
 @pytest.fixture
 async def listening(valkey, dockerd):
-    async with Listening(valkey.url, [registry.open_engine(registry.Door(kind="docker", url=dockerd.url))]) as made:
+    async with Listening(
+        valkey.url, [runtimes_registry.open_engine(runtimes_registry.Door(kind="docker", url=dockerd.url))]
+    ) as made:
         yield made
 
 
@@ -76,7 +78,9 @@ async def test_a_flood_is_followed_in_bounded_memory_and_the_loop_stays_free(lis
 
 
 async def test_a_daemon_killed_in_the_middle_is_a_sentence_and_no_end(valkey, own_dockerd):
-    async with Listening(valkey.url, [registry.open_engine(registry.Door(kind="docker", url=own_dockerd.url))]) as deck:
+    async with Listening(
+        valkey.url, [runtimes_registry.open_engine(runtimes_registry.Door(kind="docker", url=own_dockerd.url))]
+    ) as deck:
         await asyncio.to_thread(own_dockerd.run, "web", "while :; do echo hello; sleep 0.1; done")
         ears = Ears()
         following = asyncio.create_task(deck.follow("logs web -f", ears))

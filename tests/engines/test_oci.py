@@ -19,7 +19,9 @@ from core import errors
 from core.model import actions
 from core.model.events import EventKind
 from core.model.replies import Status
-from runtimes import inotify, oci, oci_states
+from runtimes.kernel import inotify
+from runtimes.oci import engine
+from runtimes.oci import state as oci_state
 from tests.contract.grounds import Ground
 from tests.contract.test_runtime_contract import Hearing
 from tests.engines.watching import Eye
@@ -30,7 +32,7 @@ from tests.support import need, wait_for
 
 @contextlib.asynccontextmanager
 async def opened(url, **more):
-    runtime = oci.Oci(url, **more)
+    runtime = engine.Oci(url, **more)
     yield Ground(runtime, None)
     await runtime.aclose()
 
@@ -180,9 +182,9 @@ async def test_the_whole_watch_lives_through_a_state_directory_that_vanishes_and
 
 
 def _door(url):
-    from runtimes import registry
+    from runtimes import registry as runtimes_registry
 
-    return registry.Door(kind="oci", url=url)
+    return runtimes_registry.Door(kind="oci", url=url)
 
 
 # ── many ─────────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -324,7 +326,7 @@ async def test_hostile_states_are_left_out_and_said(ground):
 
     place("torn", json.dumps(good).encode()[:-9])
     place("deep", b'{"id":' + b"[" * 200_000)
-    place("huge", b" " * (oci_states.LARGEST + 1))
+    place("huge", b" " * (oci_state.LARGEST + 1))
     place("typed", b'{"init_process_pid": "one"}')
     place("nothing", b"{}")
     place("bytes", b'{"created": "\xff\xfe"}')
@@ -363,7 +365,7 @@ async def test_a_bundle_that_is_huge_or_gone_or_hostile_hides_nothing_else(groun
     target = await ground.ref("it")
     inspect = actions.InspectContainer(engine=ground.runtime.ref, target=target)
     assert (await ground.do(inspect)).data["spec"]["hostname"] == "box"
-    place.write_bytes(honest[:-1] + b" " * oci_states.LARGEST + b"}")
+    place.write_bytes(honest[:-1] + b" " * oci_state.LARGEST + b"}")
     with pytest.raises(errors.Garbled, match="larger than 4 MiB"):
         await ground.do(inspect)
     place.unlink()
@@ -382,14 +384,14 @@ async def test_a_bundle_that_is_huge_or_gone_or_hostile_hides_nothing_else(groun
 async def test_what_vanishes_while_it_is_read_is_not_there(ground, monkeypatch):
     for name in ("one", "two"):
         ground.daemon.run(name)
-    read = oci_states._read
+    read = oci_state._read
 
     def late(place, uid):
         if place.endswith("one/state.json"):
             ground.daemon.remove("one")
         return read(place, uid)
 
-    monkeypatch.setattr(oci_states, "_read", late)
+    monkeypatch.setattr(oci_state, "_read", late)
     assert list(await ground.rows()) == ["two"]
 
 
@@ -486,7 +488,7 @@ asyncio.run(main())
 async def test_what_stands_in_a_users_directory_is_done_as_that_user(ground, short_tmp):
     """A process number written there by its owner must not become a signal sent by root."""
     victim = await asyncio.create_subprocess_exec("sleep", "600")
-    born = oci_states.born(victim.pid)
+    born = oci_state.born(victim.pid)
     short_tmp.chmod(0o755)
     own = short_tmp / "crun"
     (own / "it").mkdir(parents=True)
@@ -513,9 +515,9 @@ async def test_what_stands_in_a_users_directory_is_done_as_that_user(ground, sho
 
 
 async def test_two_addresses_of_one_directory_are_one_engine(ground, short_tmp):
-    from runtimes import roll
+    from runtimes.base import identities
 
-    known = roll.Roll()
+    known = identities.Roll()
     link = short_tmp / "link"
     link.symlink_to(ground.daemon.state)
     async with opened(ground.daemon.url, roll=known) as one, opened(f"file://{link}", name="b", roll=known) as b:

@@ -17,7 +17,7 @@ from core.model import actions
 from core.model.events import EventKind, Origin
 from core.model.jobs import ReadJob
 from core.model.replies import Status
-from runtimes import podman_events
+from runtimes.podman import events
 from tests.engines.podman_desk import Desk
 from tests.podman import ordinary_user, private_podman
 from tests.support import IMAGE
@@ -245,7 +245,7 @@ async def test_a_service_killed_mid_stream_ends_every_stream_with_a_sentence(own
 
 
 async def test_a_service_that_hangs_costs_its_own_deadline(own_podmand, own, monkeypatch):
-    monkeypatch.setattr(podman_events, "PATIENCE", 0.5)
+    monkeypatch.setattr(events, "PATIENCE", 0.5)
     await asyncio.to_thread(own_podmand.run, "it")
     target = await own.ref("it")
     os.kill(own_podmand.process.pid, signal.SIGSTOP)

@@ -11,7 +11,8 @@ import pytest
 from core import errors
 from core.model import actions, units
 from core.ports import Call
-from runtimes import engine_http, registry
+from runtimes import registry as runtimes_registry
+from runtimes.transport import endpoint, http_client
 from tests.support import need, wait_for
 
 pytestmark = pytest.mark.engine
@@ -59,7 +60,7 @@ def served(folder, info, uid):
 
 
 async def info_of(podmand):
-    client = engine_http.Client(engine_http.Endpoint.parse(podmand.url))
+    client = http_client.Client(endpoint.Endpoint.parse(podmand.url))
     try:
         return json.loads((await client.request("GET", "/v4.0.0/libpod/info", deadline=10.0)).body)
     finally:
@@ -67,7 +68,7 @@ async def info_of(podmand):
 
 
 async def described(url):
-    runtime = registry.open_engine(registry.Door(kind="podman", url=url))
+    runtime = runtimes_registry.open_engine(runtimes_registry.Door(kind="podman", url=url))
     call = Call(id="t", who="t", deadline=datetime.now(UTC) + timedelta(seconds=10), invocation="t")
     try:
         told = await runtime.run(actions.DescribeEngine(engine=runtime.ref), call)

@@ -13,8 +13,9 @@ from core import errors
 from core.model import units
 from core.model.refs import Kind, Ref
 from core.ports import Call
-from runtimes import podman_container, podman_drafts, quadlet, systemd
-from runtimes.podman import Podman
+from runtimes.podman import container_spec, quadlet, unit_drafts
+from runtimes.podman.engine import Podman
+from runtimes.systemd import systemctl
 from tests.support import IMAGE, need
 from tests.units import argv, generated
 
@@ -71,7 +72,7 @@ async def test_secrets_of_a_command_line_stay_out_of_the_unit(engine, podmand):
 
 
 async def test_quadlet_where_there_is_none(engine, podmand):
-    if tuple(map(int, podmand.version().split(".")[:2])) >= (4, 4) and podman_drafts.generator() is not None:
+    if tuple(map(int, podmand.version().split(".")[:2])) >= (4, 4) and unit_drafts.generator() is not None:
         pytest.skip("this Podman has Quadlet")
     podmand.run("web", start=False)
     with pytest.raises(errors.UserError, match="Quadlet"):
@@ -79,7 +80,7 @@ async def test_quadlet_where_there_is_none(engine, podmand):
 
 
 async def test_a_machine_that_systemd_does_not_run(engine, podmand, monkeypatch, tmp_path):
-    monkeypatch.setattr(systemd, "BOOTED", tmp_path / "none")
+    monkeypatch.setattr(systemctl, "BOOTED", tmp_path / "none")
     call = Call(id="c", who="w", deadline=datetime.now(UTC) + timedelta(seconds=30), invocation="i")
     with pytest.raises(errors.Unreachable, match="systemd"):
         await engine.run(units.ListUnits(engine=engine.ref), call)
@@ -106,8 +107,8 @@ MORE = (
 async def test_a_container_made_by_its_unit_is_the_same(engine, podmand, tmp_path, more, script):
     podmand.run("web", script, start=False, more=more)
     before = podmand.inspect("web")
-    container = msgspec.convert(before, podman_container.Container)
-    image = msgspec.convert(json.loads(podmand.cli("image", "inspect", container.image))[0], podman_container.Image)
+    container = msgspec.convert(before, container_spec.Container)
+    image = msgspec.convert(json.loads(podmand.cli("image", "inspect", container.image))[0], container_spec.Image)
     environment = tmp_path / "web.env"
     made = quadlet.draft(container, image, version=(5, 4, 2), environment_file=str(environment), header="A test's")
     environment.write_text(quadlet.environment_text(made.environment, "A test's"))

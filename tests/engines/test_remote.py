@@ -16,7 +16,8 @@ from core.model.events import EventKind
 from core.model.refs import Kind, Ref
 from core.model.replies import Status
 from core.ports import Call
-from runtimes import registry
+from runtimes import registry as runtimes_registry
+from runtimes.transport import endpoint
 from tests.engines.watching import Eye
 from tests.remote import Authority, Sshd, free_port, openssl, private_sshd
 from tests.support import Dockerd, private_dockerd
@@ -30,7 +31,7 @@ def call(seconds=20.0):
 
 @contextlib.asynccontextmanager
 async def opened(door):
-    engine = registry.open_engine(door)
+    engine = runtimes_registry.open_engine(door)
     try:
         yield engine
     finally:
@@ -77,7 +78,7 @@ class Secured:
 
     def door(self, host="127.0.0.1", port=0, **files):
         files = {"ca": self.ca, "cert": self.cert, "key": self.key} | files
-        return registry.Door(kind="docker", url=f"tcp://{host}:{port or self.port}", tls=registry.Tls(**files))
+        return runtimes_registry.Door(kind="docker", url=f"tcp://{host}:{port or self.port}", tls=endpoint.Tls(**files))
 
 
 @pytest.fixture(scope="module")
@@ -126,7 +127,7 @@ async def test_who_cannot_prove_themselves_is_told_what_is_missing(secured):
     assert f"refused our certificate {cert}" in await fault(secured.door(cert=cert, key=key))
     cert, key = map(str, secured.authority.sign("old", use="clientAuth", days=-1))
     assert "not have expired" in await fault(secured.door(cert=cert, key=key))
-    plain = registry.Door(kind="docker", url=f"tcp://127.0.0.1:{secured.port}")
+    plain = runtimes_registry.Door(kind="docker", url=f"tcp://127.0.0.1:{secured.port}")
     assert "speaks TLS. Give `tls:" in await fault(plain)
 
 
@@ -202,7 +203,7 @@ def sshd(short_tmp):
 
 
 def by_ssh(sshd: Sshd, path: Path, **files):
-    return registry.Door(kind="docker", url=sshd.url(path), ssh=registry.Ssh(**(sshd.files | files)))
+    return runtimes_registry.Door(kind="docker", url=sshd.url(path), ssh=endpoint.Ssh(**(sshd.files | files)))
 
 
 async def test_an_engine_behind_ssh_is_an_engine_like_any_other(dockerd, sshd):
@@ -302,8 +303,8 @@ async def test_a_dockerd_restarted_behind_ssh_is_resumed_and_no_change_is_called
 
 async def test_one_engine_by_two_ways_is_in_once(dockerd, sshd):
     """Whichever answers first; the other says why it is left out."""
-    doors = [registry.Door(kind="docker", url=dockerd.url), by_ssh(sshd, dockerd.socket)]
-    first, second = registry.open_engines(doors)
+    doors = [runtimes_registry.Door(kind="docker", url=dockerd.url), by_ssh(sshd, dockerd.socket)]
+    first, second = runtimes_registry.open_engines(doors)
     try:
         await first.run(actions.ListContainers(engine=first.ref), call())
         for _ in range(2):
@@ -317,8 +318,8 @@ async def test_one_engine_by_two_ways_is_in_once(dockerd, sshd):
 
 
 async def test_two_engines_of_one_host_and_name_are_told_apart_or_refused(dockerd: Dockerd, secured):
-    near = registry.Door(kind="docker", url=dockerd.url)
-    first, second = registry.open_engines([near, secured.door()])
+    near = runtimes_registry.Door(kind="docker", url=dockerd.url)
+    first, second = runtimes_registry.open_engines([near, secured.door()])
     try:
         await first.run(actions.ListContainers(engine=first.ref), call())
         with pytest.raises(errors.Duplicate, match="Give one of them a `name`"):

@@ -7,7 +7,7 @@ import pytest
 
 from bot import terminal
 from core.model.replies import Ending
-from runtimes import registry
+from runtimes import registry as runtimes_registry
 from tests.compose import Project
 from tests.road import Deck
 from tests.support import wait_for
@@ -52,7 +52,7 @@ def shop(dockerd, short_tmp):
 
 @pytest.fixture
 async def deck(valkey, dockerd):
-    engine = registry.open_engine(registry.Door(kind="docker", url=dockerd.url))
+    engine = runtimes_registry.open_engine(runtimes_registry.Door(kind="docker", url=dockerd.url))
     async with Deck(valkey.url, [engine], seconds=60) as made:
         yield made
 

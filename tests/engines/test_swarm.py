@@ -18,7 +18,7 @@ from core.model.jobs import ReadJob, Started
 from core.model.refs import Kind, Ref
 from core.model.replies import Status
 from core.ports import Call
-from runtimes.mirror import Mirror
+from runtimes.inventory.mirror import Mirror
 from tests.support import IMAGE, private_dockerd, wait_for
 from tests.swarm import Opened, private_swarm
 

@@ -6,8 +6,8 @@ import asyncio
 
 from collectors import pipeline, watch
 from core import metrics
-from runtimes import registry
-from runtimes.mirror import Mirror
+from runtimes import registry as runtimes_registry
+from runtimes.inventory.mirror import Mirror
 
 
 class Cursors:
@@ -25,7 +25,7 @@ class Cursors:
 
 class Eye:
     def __init__(self, door, cursors=None):
-        self.runtime = registry.open_engine(door)
+        self.runtime = runtimes_registry.open_engine(door)
         self.mirror = Mirror(self.runtime)
         self.counts = metrics.Metrics()
         self.seen = []

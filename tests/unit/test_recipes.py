@@ -13,7 +13,8 @@ import pytest
 from core.model import actions, replies, results
 from core.model import jobs as words
 from core.ports import Call
-from runtimes import adapter, fake, jobs
+from runtimes.base import adapter, jobs
+from tests.fake_engine import engine as fake_engine
 from tests.helpers.paths import ROOT
 
 PACKAGES = ("bot", "collectors", "commands", "core", "runtimes")
@@ -74,7 +75,9 @@ def test_an_engine_is_one_file_and_one_line_of_the_registry(tmp_path):
     text = (ROOT / "docs/recipes.md").read_text()
     (code,) = re.findall(r"```python3\n(.*?)```", text, re.DOTALL)
     (line,) = re.findall(r"```registry\n(.*?)```", text, re.DOTALL)
-    (tmp_path / "runtimes/shelf.py").write_text(code)
+    (tmp_path / "runtimes/shelf").mkdir()
+    (tmp_path / "runtimes/shelf/__init__.py").touch()
+    (tmp_path / "runtimes/shelf/engine.py").write_text(code)
     table = tmp_path / "runtimes/registry.py"
     before = table.read_text()
     table.write_text(before.replace("KINDS: Mapping[str, Known] = {\n", "KINDS: Mapping[str, Known] = {\n" + line))
@@ -113,7 +116,7 @@ async def test_what_outlives_a_call_is_a_method_that_begins_a_job():
         "actions": actions,
         "asyncio": asyncio,
         "does": adapter.does,
-        "FakeRuntime": fake.FakeRuntime,
+        "FakeRuntime": fake_engine.FakeRuntime,
     }
     named |= {"Job": jobs.Job, "Outcome": results.Outcome, "Started": words.Started, "Status": replies.Status}
     exec(code, named)

@@ -11,7 +11,7 @@ from bot import grammar, terminal, usages
 from commands.spec import Take
 from core import errors
 from core.model.replies import Ending
-from runtimes.fake import FakeRuntime
+from tests.fake_engine.engine import FakeRuntime
 from tests.road import WORDS, Deck
 
 COMMANDS = tuple(WORDS)

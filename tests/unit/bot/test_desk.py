@@ -14,8 +14,8 @@ from core.model.policy import Ask, Decision, Grant, Guard, Policy, Verdict
 from core.model.refs import EVERYTHING, EngineRef, Kind, Ref, Selector
 from core.ports import Call
 from core.store.client import Store
-from runtimes.fake import FakeRuntime
-from runtimes.fleet import Fleet
+from runtimes.inventory.fleet import Fleet
+from tests.fake_engine.engine import FakeRuntime
 
 WORDS = catalogue()
 OWNER = Identity(id="console:root", name="root", admin=True)

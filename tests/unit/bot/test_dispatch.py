@@ -22,8 +22,8 @@ from core.model.replies import Ending, Lines, Status, Table, Text
 from core.model.results import Document, LogLine, LogPage, Outcome
 from core.store.client import Store
 from core.store.records import Rate
-from runtimes.adapter import Adapter, does
-from runtimes.fleet import Fleet
+from runtimes.base.adapter import Adapter, does
+from runtimes.inventory.fleet import Fleet
 
 ENGINE = EngineRef(host="h1", kind="docker")
 ANN = Identity(id="slack:T1/ANN", name="ann", groups=frozenset({"sre"}))

@@ -14,8 +14,8 @@ from core.model.events import EventKind
 from core.model.identity import Identity
 from core.model.policy import Grant, Policy
 from core.model.replies import Ending
-from runtimes import recipes
-from runtimes.fake import FakeRuntime
+from runtimes.compose import scale
+from tests.fake_engine.engine import FakeRuntime
 from tests.road import WORDS, Deck
 
 EXAMPLES = [(command, line) for command in WORDS for line in command.examples]
@@ -31,7 +31,7 @@ IDLE = {"start": SHOP_NAMES, "rm": ("batch-1", "batch-2")}
 @pytest.fixture(autouse=True)
 def _soon(monkeypatch):
     """What was started counts as running at the first look."""
-    monkeypatch.setattr(recipes, "STEADY", 0.0)
+    monkeypatch.setattr(scale, "STEADY", 0.0)
 
 
 @pytest.fixture

@@ -13,9 +13,9 @@ from core.model.refs import EngineRef, Kind, Ref
 from core.model.replies import Status
 from core.model.results import LogLine, Outcome
 from core.ports import Call
-from runtimes import jobs
-from runtimes.adapter import does
-from runtimes.fleet import Fleet
+from runtimes.base import jobs
+from runtimes.base.adapter import does
+from runtimes.inventory.fleet import Fleet
 
 pytestmark = pytest.mark.looptime
 ENGINE = EngineRef(host="h", kind="scripted")

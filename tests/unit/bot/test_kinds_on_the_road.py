@@ -9,7 +9,7 @@ from core.model.identity import Identity
 from core.model.policy import Ask, Grant, Guard, Policy
 from core.model.refs import Selector
 from core.model.replies import Ending
-from runtimes.fake import FakeRuntime
+from tests.fake_engine.engine import FakeRuntime
 from tests.road import Deck
 
 BOB = Identity(id="console:bob", name="bob")

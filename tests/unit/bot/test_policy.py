@@ -12,7 +12,7 @@ from core.model.actions import Risk
 from core.model.identity import Identity, Place
 from core.model.policy import ROLES, Ask, Decision, Grant, Guard, Policy, Verdict
 from core.model.refs import EngineRef, Facts, Kind, Ref, Selector
-from runtimes.fake import FakeRuntime
+from tests.fake_engine.engine import FakeRuntime
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 ENGINE = EngineRef(host="h1", kind="docker")

@@ -11,8 +11,8 @@ from core.model.policy import Ask, Grant, Guard, Policy
 from core.model.refs import EVERYTHING, Kind, Ref, Selector
 from core.model.replies import Ending
 from core.model.services import Service
-from runtimes import recipes
-from runtimes.fake import FakeRuntime
+from runtimes.compose import scale
+from tests.fake_engine.engine import FakeRuntime
 from tests.road import Deck
 
 ANN = Identity(id="slack:T1/UANN", name="ann")
@@ -20,7 +20,7 @@ ANN = Identity(id="slack:T1/UANN", name="ann")
 
 @pytest.fixture(autouse=True)
 def _soon(monkeypatch):
-    monkeypatch.setattr(recipes, "STEADY", 0.0)
+    monkeypatch.setattr(scale, "STEADY", 0.0)
 
 
 @pytest.fixture

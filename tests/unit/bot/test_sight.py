@@ -13,8 +13,8 @@ from core.model.identity import Identity, Place
 from core.model.policy import Ask, Grant, Guard, Policy, Verdict
 from core.model.refs import Kind, Selector
 from core.ports import Call, Query
-from runtimes.fake import FakeRuntime
-from runtimes.fleet import Fleet
+from runtimes.inventory.fleet import Fleet
+from tests.fake_engine.engine import FakeRuntime
 
 BOB = Identity(id="slack:T1/BOB", name="bob")
 OPS = Place(channel="#ops")

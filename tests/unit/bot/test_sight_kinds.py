@@ -16,9 +16,9 @@ from core.model.policy import Ask, Grant, Guard, Policy, Verdict
 from core.model.refs import Kind, Ref, Selector
 from core.model.services import Service
 from core.ports import Call, Query
-from runtimes.adapter import does
-from runtimes.fake import FakeRuntime
-from runtimes.fleet import Fleet
+from runtimes.base.adapter import does
+from runtimes.inventory.fleet import Fleet
+from tests.fake_engine.engine import FakeRuntime
 
 BOB = Identity(id="slack:T1/BOB", name="bob")
 OPS = Place(channel="#ops")

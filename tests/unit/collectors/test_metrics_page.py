@@ -26,11 +26,10 @@ from collectors import exposition
 from collectors.exposition import Exposition, Options, Scraper
 from collectors.scrapers import containers
 from core import metrics
-from core.model.containers import HEALTHS, STATES, Container
+from core.model.containers import HEALTHS, STATES, UP, Container
 from core.model.refs import EngineRef, Kind, Ref
-from runtimes.fake import FakeRuntime
-from runtimes.mirror import Mirror
-from runtimes.transitions import UP
+from runtimes.inventory.mirror import Mirror
+from tests.fake_engine.engine import FakeRuntime
 from tests.helpers.paths import GOLDEN as GOLDEN_DIR
 from tests.support import need
 

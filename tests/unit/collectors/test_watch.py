@@ -17,9 +17,9 @@ from core.model import actions
 from core.model.engines import Engine
 from core.model.events import Event, EventKind, Origin
 from core.model.refs import EngineRef
-from runtimes.adapter import Adapter, does
-from runtimes.fake import FakeRuntime
-from runtimes.mirror import Mirror
+from runtimes.base.adapter import Adapter, does
+from runtimes.inventory.mirror import Mirror
+from tests.fake_engine.engine import FakeRuntime
 
 pytestmark = pytest.mark.looptime
 LABELS = {"host": "fake", "engine": "fake"}

@@ -10,7 +10,7 @@ from core.model.refs import EngineRef, Kind, Ref
 from core.model.replies import Ending, Status
 from core.model.results import Outcome
 from core.model.services import Service, Services
-from runtimes import services
+from runtimes.compose import services
 
 H7, H8 = EngineRef(host="host7", kind="docker"), EngineRef(host="host8", kind="docker")
 

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from runtimes import systemd
-from tests.unit.runtimes.unit_programs import Programs
+from runtimes.systemd import systemctl
+from tests.unit.runtimes.systemd.programs import Programs
 
 
 @pytest.fixture
@@ -21,5 +21,5 @@ def programs(monkeypatch: pytest.MonkeyPatch) -> Iterator[Programs]:
         root.chmod(0o777)
         made = Programs(root)
         monkeypatch.setenv("PATH", f"{root / 'bin'}:{os.environ['PATH']}")
-        monkeypatch.setattr(systemd, "BOOTED", root)
+        monkeypatch.setattr(systemctl, "BOOTED", root)
         yield made

@@ -7,11 +7,14 @@ from pathlib import Path
 import pytest
 
 from core import errors
-from runtimes import discovery, registry
+from runtimes import discovery
+from runtimes import registry as runtimes_registry
 from runtimes.registry import Door, Known, Place
 
 KINDS = {
-    "docker": Known("runtimes.docker:Docker", (Place("/var/run/docker.sock"), Place("{HOME}/d.sock", "desktop"))),
+    "docker": Known(
+        "runtimes.docker.engine:Docker", (Place("/var/run/docker.sock"), Place("{HOME}/d.sock", "desktop"))
+    ),
     "podman": Known("x:X", (Place("/run/podman/podman.sock"), Place("/run/user/{uid}/podman/podman.sock", "{uid}"))),
     "containerd": Known("x:X", (Place("/run/containerd/containerd.sock"),)),
     "cri": Known(
@@ -42,7 +45,7 @@ class Machine:
 
 @pytest.fixture
 def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Machine:
-    monkeypatch.setattr(registry, "KINDS", KINDS)
+    monkeypatch.setattr(runtimes_registry, "KINDS", KINDS)
     return Machine(tmp_path)
 
 
@@ -100,28 +103,30 @@ def test_what_the_command_lines_were_told_comes_before_the_usual_places(machine:
 
 
 def test_a_kind_is_known_by_where_it_listens(machine: Machine) -> None:
-    assert registry.kind_of("unix:///run/user/7/podman/podman.sock") == "podman"
-    assert registry.kind_of("ssh://h/run/podman/podman.sock") == "podman"
-    assert registry.kind_of("unix:///elsewhere/crio.sock") == "cri"
-    assert registry.kind_of("unix:///run/k3s/containerd/containerd.sock") == "containerd"
-    assert registry.kind_of("file:///run/runc") == "oci"
-    assert registry.kind_of("tcp://h:2375") == "docker"
-    assert registry.kind_of("unix:///what/ever.sock") == "docker"
+    assert runtimes_registry.kind_of("unix:///run/user/7/podman/podman.sock") == "podman"
+    assert runtimes_registry.kind_of("ssh://h/run/podman/podman.sock") == "podman"
+    assert runtimes_registry.kind_of("unix:///elsewhere/crio.sock") == "cri"
+    assert runtimes_registry.kind_of("unix:///run/k3s/containerd/containerd.sock") == "containerd"
+    assert runtimes_registry.kind_of("file:///run/runc") == "oci"
+    assert runtimes_registry.kind_of("tcp://h:2375") == "docker"
+    assert runtimes_registry.kind_of("unix:///what/ever.sock") == "docker"
 
 
 def test_one_socket_may_be_two_engines_where_it_speaks_two_languages(machine: Machine) -> None:
     socket = "unix:///run/containerd/containerd.sock"
     both = [Door(kind="containerd", url=socket), Door(kind="cri", url=socket)]
-    assert registry.twice(both) == ""
-    assert "are one engine" in registry.twice([both[0], Door(kind="containerd", url=socket, name="again")])
+    assert runtimes_registry.twice(both) == ""
+    assert "are one engine" in runtimes_registry.twice([both[0], Door(kind="containerd", url=socket, name="again")])
     podman = "unix:///run/podman/podman.sock"
-    assert "are one engine" in registry.twice([Door(kind="docker", url=podman), Door(kind="podman", url=podman)])
+    assert "are one engine" in runtimes_registry.twice(
+        [Door(kind="docker", url=podman), Door(kind="podman", url=podman)]
+    )
 
 
 def test_engines_on_one_host_know_of_each_other(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
     told = {}
-    monkeypatch.setattr(registry, "open_engine", lambda door, known, higher: told.update({door.url: higher}))
-    registry.open_engines(
+    monkeypatch.setattr(runtimes_registry, "open_engine", lambda door, known, higher: told.update({door.url: higher}))
+    runtimes_registry.open_engines(
         [
             Door(kind="docker", url="unix:///d.sock"),
             Door(kind="containerd", url="unix:///c.sock"),
@@ -133,5 +138,5 @@ def test_engines_on_one_host_know_of_each_other(machine: Machine, monkeypatch: p
 
 def test_an_unknown_kind_names_those_that_are_known() -> None:
     with pytest.raises(errors.BadUsage) as caught:
-        registry.open_engine(Door(kind="dokcer", url="unix:///d.sock"))
+        runtimes_registry.open_engine(Door(kind="dokcer", url="unix:///d.sock"))
     assert "docker" in caught.value.hint

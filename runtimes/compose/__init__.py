@@ -1,0 +1,1 @@
+"""Services of docker compose: recognised by their labels, and scaled."""

@@ -1,0 +1,1 @@
+"""containerd, by its native gRPC API."""

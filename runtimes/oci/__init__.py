@@ -1,0 +1,1 @@
+"""Containers of runc and crun, which have no daemon: state directories and a command line."""

@@ -1,0 +1,1 @@
+"""Docker Swarm as one engine, reached through any of its managers."""

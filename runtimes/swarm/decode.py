@@ -1,0 +1,270 @@
+"""A Swarm's words into ours, pure: services, tasks, nodes and stacks, what its managers say happened, and why tasks do
+not run as the engine says it.
+
+Times are RFC 3339 with nanoseconds. A manager without a leader answers 500 in sentences, which are recognised here;
+what states, modes and availabilities we do not know pass through as they are.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import msgspec
+
+from core import errors
+from core.model import swarm
+from core.model.containers import Port
+from core.model.events import Event, EventKind, Origin
+from core.model.refs import EngineRef, Kind, Ref
+from core.model.services import Service
+from runtimes.formats import timestamps
+from runtimes.swarm import models
+from runtimes.swarm import models as swarm_models
+from runtimes.swarm.models import Local, Node, Task
+
+STACK = "com.docker.stack.namespace"
+MODES = {
+    "Replicated": "replicated",
+    "Global": "global",
+    "ReplicatedJob": "replicated-job",
+    "GlobalJob": "global-job",
+}
+# What the engine says of an update that is not simply over.
+UPDATES = {
+    "updating": "updating",
+    "paused": "update paused",
+    "rollback_started": "rolling back",
+    "rollback_paused": "rollback paused",
+    "rollback_completed": "rolled back",
+}
+ENDED = frozenset({"failed", "rejected", "orphaned"})
+NO_MANAGER, LEADERLESS = "not a swarm manager", "does not have a leader"
+# Sentences of a manager that handed a request on and does not know what became of it.
+HANDED_ON = ("context deadline exceeded", "DeadlineExceeded", "code = Unavailable", "code = Canceled", "leader status")
+# Of an event's attributes, the new value of what changed, by our names.
+CHANGED = {
+    "image.new": "image",
+    "replicas.new": "replicas",
+    "updatestate.new": "update",
+    "state.new": "state",
+    "availability.new": "availability",
+    "role.new": "role",
+    "reachability.new": "reachability",
+}
+
+
+def events(engine: EngineRef, lines: bytes, *, replay_before: int) -> list[Event]:
+    """Whole lines of a manager's `/events` that tell of the Swarm; others are left out."""
+    try:
+        raw = models.EVENTS.decode_lines(lines)
+    except msgspec.DecodeError as error:
+        raise errors.Garbled(f"{engine} sent events that are not JSON.") from error
+    return [_event(engine, one, replay_before) for one in raw if one.scope == "swarm"]
+
+
+def _event(engine: EngineRef, raw: models.Event, replay_before: int) -> Event:
+    given = raw.actor.attributes or {}
+    thing = raw.actor.id
+    kind = swarm_models.KINDS.get(raw.type, Kind.ENGINE)
+    return Event(
+        at_ns=raw.at_ns,
+        kind=EventKind.OTHER,
+        subject=Ref(engine=engine, kind=kind, id=thing, name=given.get("name") or thing[:12]),
+        origin=Origin.REPLAY if raw.at_ns < replay_before else Origin.LIVE,
+        type=raw.type,
+        action=raw.action.partition(": ")[0],
+        attrs={ours: given[theirs] for theirs, ours in CHANGED.items() if given.get(theirs)},
+    )
+
+
+def node(engine: EngineRef, raw: Node, tasks: int | None) -> swarm.Node:
+    platform = raw.description.platform
+    return swarm.Node(
+        ref=Ref(engine=engine, kind=Kind.NODE, id=raw.id, name=raw.name),
+        state=raw.status.state,
+        availability=raw.spec.availability,
+        role=raw.spec.role,
+        leader=raw.manager is not None and raw.manager.leader,
+        address=raw.status.address,
+        version=raw.description.engine.version,
+        system=f"{platform.system}/{platform.architecture}".strip("/"),
+        labels=raw.spec.labels or {},
+        message=raw.status.message,
+        tasks=tasks,
+    )
+
+
+def task(engine: EngineRef, raw: Task, service: Mapping[str, Any] | None, node: str) -> swarm.Task:
+    """One task of `/tasks`; `service` as `/services` has it, None where it is gone; `node`: its node's name."""
+    spec = (service or {}).get("Spec") or {}
+    labels = {**((raw.spec.container and raw.spec.container.labels) or {}), **(spec.get("Labels") or {})}
+    name = spec.get("Name") or raw.service[:12]
+    container = raw.status.container.container if raw.status.container is not None else ""
+    return swarm.Task(
+        ref=Ref(engine=engine, kind=Kind.TASK, id=raw.id, name=task_name(name, raw, node)),
+        service=name,
+        service_id=raw.service,
+        state=raw.status.state,
+        desired=raw.desired,
+        at=timestamps.seconds(raw.status.at) or 0.0,
+        image=raw.image.partition("@")[0],
+        node=node,
+        why=raw.why if raw.status.error or raw.status.state in ENDED else "",
+        container=container,
+        exit_code=raw.exit_code,
+        labels=labels,
+        project=labels.get(STACK),
+    )
+
+
+def task_name(service: str, raw: Task, node: str) -> str:
+    """`web.3`, or `web.node7` where one runs on each node."""
+    return f"{service}.{raw.slot or node or raw.id[:12]}"
+
+
+def stacks(services: Sequence[Service], more: Mapping[str, Sequence[Mapping[str, Any]]]) -> list[swarm.Stack]:
+    """By name. `more`: the raw `networks`, `secrets` and `configs` that carry a stack's label."""
+    found: dict[str, list[Service]] = {}
+    for row in services:
+        if row.project:
+            found.setdefault(row.project, []).append(row)
+    parts: dict[str, dict[str, list[str]]] = {}
+    for kind, rows in more.items():
+        for raw in rows:
+            spec = raw.get("Spec") or raw
+            name = (spec.get("Labels") or {}).get(STACK)
+            if name:
+                parts.setdefault(name, {}).setdefault(kind, []).append(str(spec.get("Name") or ""))
+    return [_stack(name, found.get(name, ()), parts.get(name, {})) for name in sorted({*found, *parts})]
+
+
+def _stack(name: str, rows: Sequence[Service], parts: Mapping[str, Sequence[str]]) -> swarm.Stack:
+    return swarm.Stack(
+        name=name,
+        services=tuple(row.ref for row in rows),
+        labels=tuple(labels for row in rows for labels in row.labels) or ({STACK: name},),
+        running=sum(row.running for row in rows),
+        desired=sum(row.desired or 0 for row in rows),
+        networks=tuple(sorted(parts.get("networks", ()))),
+        secrets=tuple(sorted(parts.get("secrets", ()))),
+        configs=tuple(sorted(parts.get("configs", ()))),
+    )
+
+
+def service(engine: EngineRef, raw: Mapping[str, Any], tasks: Sequence[Task]) -> Service:
+    """One service of `/services` and its tasks."""
+    spec = raw.get("Spec") or {}
+    name = spec.get("Name") or raw["ID"][:12]
+    mode = mode_of(spec)
+    template = (spec.get("TaskTemplate") or {}).get("ContainerSpec") or {}
+    alive = [task for task in tasks if task.desired in ("running", "complete")]
+    desired = len(alive)
+    if mode == "replicated":
+        desired = (spec["Mode"]["Replicated"] or {}).get("Replicas", 1)
+    labels, inside = spec.get("Labels") or {}, template.get("Labels") or {}
+    # Both are where people put them; where they differ, permission must hold for either.
+    variants = [{**inside, **labels}, {**labels, **inside}]
+    members = (task.status.container.container for task in tasks if task.status.container is not None)
+    project = labels.get(STACK) or inside.get(STACK)
+    return Service(
+        ref=Ref(engine=engine, kind=Kind.SERVICE, id=raw["ID"], name=name),
+        mode=mode,
+        image=(template.get("Image") or "").partition("@")[0],
+        running=sum(task.status.state == "running" for task in alive),
+        desired=desired,
+        labels=tuple(variants if variants[0] != variants[1] else variants[:1]),
+        project=project,
+        service=name,
+        members=tuple(filter(None, members)),
+        ports=_ports(raw),
+        update=update(raw),
+        health=_trouble(alive, desired),
+    )
+
+
+def mode_of(spec: Mapping[str, Any]) -> str:
+    return next((word for key, word in MODES.items() if key in (spec.get("Mode") or {})), "replicated")
+
+
+def replicas(target: Ref, raw: Mapping[str, Any]) -> int:
+    mode = mode_of(raw["Spec"])
+    if mode != "replicated":
+        what = "one task runs on each node" if mode == "global" else "its tasks run once and end"
+        raise errors.UserError(
+            f"{target.name} is a {mode} service: {what}, so it has no number of replicas to scale.",
+            hint="Nodes are added or drained instead." if mode == "global" else "Update the job instead.",
+        )
+    return int((raw["Spec"]["Mode"]["Replicated"] or {}).get("Replicas", 1))
+
+
+def no_manager(engine: EngineRef, local: Local, target: Ref) -> errors.QuarterdeckError:
+    """What is said where a daemon is asked to change a service of the Swarm it only works for."""
+    where = ", ".join(one.address.rpartition(":")[0] for one in local.managers or ())
+    hint = f"Its managers: {where}. Add one of them as an engine, or say it there." if where else ""
+    if local.manager:
+        return errors.UserError(f"{target.name} is the Swarm's, not {engine}'s.", hint="Name it without an engine.")
+    if local.state in ("inactive", ""):
+        return errors.UserError(f"{engine} is in no Swarm any more; {target.name} cannot be scaled there.")
+    return errors.UserError(f"{engine} is a worker of its Swarm: only a manager can scale {target.name}.", hint=hint)
+
+
+def leaderless(engine: EngineRef) -> errors.EngineError:
+    return errors.EngineError(
+        f"{engine} has no leader: nothing of it can be read or changed.",
+        hint="Bring back enough managers that more than half of them run.",
+    )
+
+
+def failing(target: Ref, tasks: Sequence[Task]) -> tuple[int, str] | None:
+    """How often the worst place's new tasks have ended by themselves, and why in words."""
+    often: Counter[tuple[int, str]] = Counter()
+    last: dict[tuple[int, str], Task] = {}
+    for task in sorted(tasks, key=lambda task: task.created):
+        if task.status.state in ENDED:
+            place = (task.slot, "" if task.slot else task.node)
+            often[place] += 1
+            last[place] = task
+    if not often:
+        return None
+    place, count = often.most_common(1)[0]
+    task = last[place]
+    return count, f"{target.name}.{task.slot or task.node} {task.status.state}: {task.why or 'no reason given'}"
+
+
+def why(tasks: Sequence[Task], failing: tuple[int, str] | None) -> str:
+    """What stands in the way, as the engine says it."""
+    if failing:
+        return f"; {failing[1]}"
+    waiting = [task for task in tasks if task.desired == "running" and task.status.state != "running"]
+    for task in waiting:
+        if task.status.error:
+            return f"; {len(waiting)} {task.status.state}: {task.status.error.strip()[:400]}"
+    return f"; {len(waiting)} {waiting[0].status.state}" if waiting else ""
+
+
+def _trouble(alive: Sequence[Task], desired: int) -> str:
+    """Why fewer run than should, in a few words."""
+    waiting = [task for task in alive if task.status.state != "running"]
+    if not waiting or not desired:
+        return ""
+    counts = Counter(task.status.state for task in waiting)
+    said = next((task.status.error for task in waiting if task.status.error), "")
+    text = ", ".join(f"{number} {state}" for state, number in counts.most_common())
+    return f"{text}: {said.strip()[:120]}" if said else text
+
+
+def update(raw: Mapping[str, Any]) -> str:
+    status = raw.get("UpdateStatus") or {}
+    word = UPDATES.get(status.get("State") or "", "")
+    message = (status.get("Message") or "").strip()[:200]
+    return f"{word}: {message}" if word and message and word != "updating" else word
+
+
+def _ports(raw: Mapping[str, Any]) -> tuple[Port, ...]:
+    found = (raw.get("Endpoint") or {}).get("Ports") or ()
+    return tuple(
+        Port(one.get("TargetPort") or 0, one.get("Protocol") or "tcp", one.get("PublishedPort") or None, "*")
+        for one in found
+    )

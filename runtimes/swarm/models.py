@@ -1,0 +1,233 @@
+"""The parts of a Swarm's answers that we read, as a manager sends them; what else it sends is passed over.
+
+Fields that are missing have defaults: engines of other versions leave some out.
+"""
+
+from __future__ import annotations
+
+from typing import Any, TypeVar
+
+import msgspec
+
+from core import errors
+from core.model.refs import Kind
+
+T = TypeVar("T")
+OVER = frozenset({"complete", "shutdown", "failed", "rejected", "remove", "orphaned"})
+
+# The kinds of things that events of Docker and Swarm are about.
+KINDS: dict[str, Kind] = {
+    "container": Kind.CONTAINER,
+    "image": Kind.IMAGE,
+    "network": Kind.NETWORK,
+    "volume": Kind.VOLUME,
+    "service": Kind.SERVICE,
+    "node": Kind.NODE,
+}
+
+
+class _Manager(msgspec.Struct):
+    node: str = msgspec.field(name="NodeID", default="")
+    address: str = msgspec.field(name="Addr", default="")
+
+
+class _Cluster(msgspec.Struct):
+    id: str = msgspec.field(name="ID", default="")
+
+
+class Local(msgspec.Struct):
+    """What a daemon says of its own part in a Swarm, in `/info`. `cluster` only a manager knows, and only with a
+    leader."""
+
+    state: str = msgspec.field(name="LocalNodeState", default="inactive")
+    manager: bool = msgspec.field(name="ControlAvailable", default=False)
+    node: str = msgspec.field(name="NodeID", default="")
+    error: str = msgspec.field(name="Error", default="")
+    managers: list[_Manager] | None = msgspec.field(name="RemoteManagers", default=None)
+    cluster: _Cluster | None = msgspec.field(name="Cluster", default=None)
+
+
+class Info(msgspec.Struct):
+    swarm: Local = msgspec.field(name="Swarm", default_factory=Local)
+
+
+class _ContainerStatus(msgspec.Struct):
+    container: str = msgspec.field(name="ContainerID", default="")
+    exit_code: int = msgspec.field(name="ExitCode", default=0)
+
+
+class Status(msgspec.Struct):
+    state: str = msgspec.field(name="State", default="")
+    at: str = msgspec.field(name="Timestamp", default="")
+    error: str = msgspec.field(name="Err", default="")
+    message: str = msgspec.field(name="Message", default="")
+    container: _ContainerStatus | None = msgspec.field(name="ContainerStatus", default=None)
+
+
+class _Version(msgspec.Struct):
+    index: int = msgspec.field(name="Index", default=0)
+
+
+class _TaskContainer(msgspec.Struct):
+    image: str = msgspec.field(name="Image", default="")
+    labels: dict[str, str] | None = msgspec.field(name="Labels", default=None)
+
+
+class _TaskSpec(msgspec.Struct):
+    container: _TaskContainer | None = msgspec.field(name="ContainerSpec", default=None)
+
+
+class Task(msgspec.Struct):
+    id: str = msgspec.field(name="ID")
+    service: str = msgspec.field(name="ServiceID", default="")
+    node: str = msgspec.field(name="NodeID", default="")
+    slot: int = msgspec.field(name="Slot", default=0)
+    desired: str = msgspec.field(name="DesiredState", default="")
+    created: str = msgspec.field(name="CreatedAt", default="")
+    status: Status = msgspec.field(name="Status", default_factory=Status)
+    spec: _TaskSpec = msgspec.field(name="Spec", default_factory=_TaskSpec)
+
+    @property
+    def image(self) -> str:
+        return self.spec.container.image if self.spec.container is not None else ""
+
+    @property
+    def why(self) -> str:
+        return (self.status.error or self.status.message).strip().rstrip(".")[:400]
+
+    @property
+    def exit_code(self) -> int | None:
+        status = self.status
+        ran = status.container is not None and status.container.container and status.state in OVER
+        return status.container.exit_code if ran and status.container is not None else None
+
+
+class _NodeSpec(msgspec.Struct):
+    labels: dict[str, str] | None = msgspec.field(name="Labels", default=None)
+    role: str = msgspec.field(name="Role", default="")
+    availability: str = msgspec.field(name="Availability", default="")
+
+
+class _Platform(msgspec.Struct):
+    architecture: str = msgspec.field(name="Architecture", default="")
+    system: str = msgspec.field(name="OS", default="")
+
+
+class _Engine(msgspec.Struct):
+    version: str = msgspec.field(name="EngineVersion", default="")
+
+
+class _Description(msgspec.Struct):
+    host: str = msgspec.field(name="Hostname", default="")
+    platform: _Platform = msgspec.field(name="Platform", default_factory=_Platform)
+    engine: _Engine = msgspec.field(name="Engine", default_factory=_Engine)
+
+
+class _NodeStatus(msgspec.Struct):
+    state: str = msgspec.field(name="State", default="")
+    message: str = msgspec.field(name="Message", default="")
+    address: str = msgspec.field(name="Addr", default="")
+
+
+class _ManagerStatus(msgspec.Struct):
+    leader: bool = msgspec.field(name="Leader", default=False)
+    reachability: str = msgspec.field(name="Reachability", default="")
+    address: str = msgspec.field(name="Addr", default="")
+
+
+class Node(msgspec.Struct):
+    id: str = msgspec.field(name="ID")
+    updated: str = msgspec.field(name="UpdatedAt", default="")
+    spec: _NodeSpec = msgspec.field(name="Spec", default_factory=_NodeSpec)
+    description: _Description = msgspec.field(name="Description", default_factory=_Description)
+    status: _NodeStatus = msgspec.field(name="Status", default_factory=_NodeStatus)
+    manager: _ManagerStatus | None = msgspec.field(name="ManagerStatus", default=None)
+
+    @property
+    def name(self) -> str:
+        return self.description.host or self.id[:12]
+
+
+class _Replicas(msgspec.Struct):
+    replicas: int = msgspec.field(name="Replicas", default=1)
+
+
+class _Mode(msgspec.Struct):
+    replicated: _Replicas | None = msgspec.field(name="Replicated", default=None)
+    everywhere: dict[str, Any] | None = msgspec.field(name="Global", default=None)
+
+
+class _UpdateConfig(msgspec.Struct):
+    parallelism: int = msgspec.field(name="Parallelism", default=1)
+
+
+class _ServiceSpec(msgspec.Struct):
+    name: str = msgspec.field(name="Name", default="")
+    mode: _Mode = msgspec.field(name="Mode", default_factory=_Mode)
+    update: _UpdateConfig | None = msgspec.field(name="UpdateConfig", default=None)
+
+
+class UpdateStatus(msgspec.Struct):
+    state: str = msgspec.field(name="State", default="")
+    started: str = msgspec.field(name="StartedAt", default="")
+    completed: str = msgspec.field(name="CompletedAt", default="")
+    message: str = msgspec.field(name="Message", default="")
+
+
+class Service(msgspec.Struct):
+    """As far as its changes are told; what people see of it is made from the whole."""
+
+    id: str = msgspec.field(name="ID")
+    updated: str = msgspec.field(name="UpdatedAt", default="")
+    spec: _ServiceSpec = msgspec.field(name="Spec", default_factory=_ServiceSpec)
+    update: UpdateStatus | None = msgspec.field(name="UpdateStatus", default=None)
+
+    @property
+    def name(self) -> str:
+        return self.spec.name or self.id[:12]
+
+
+class _Tokens(msgspec.Struct):
+    worker: str = msgspec.field(name="Worker", default="")
+    manager: str = msgspec.field(name="Manager", default="")
+
+    def __repr__(self) -> str:
+        return "_Tokens(…)"
+
+
+class Cluster(msgspec.Struct):
+    """What `/swarm` tells to managers alone."""
+
+    id: str = msgspec.field(name="ID", default="")
+    tokens: _Tokens = msgspec.field(name="JoinTokens", default_factory=_Tokens)
+
+
+class _Actor(msgspec.Struct):
+    id: str = msgspec.field(name="ID", default="")
+    attributes: dict[str, str] | None = msgspec.field(name="Attributes", default=None)
+
+
+class Event(msgspec.Struct):
+    type: str = msgspec.field(name="Type", default="")
+    action: str = msgspec.field(name="Action", default="")
+    actor: _Actor = msgspec.field(name="Actor", default_factory=_Actor)
+    scope: str = ""
+    at_ns: int = msgspec.field(name="timeNano", default=0)
+
+
+INFO = msgspec.json.Decoder(Info)
+CLUSTER = msgspec.json.Decoder(Cluster)
+EVENTS = msgspec.json.Decoder(Event)
+TASKS = msgspec.json.Decoder(list[Task])
+NODES = msgspec.json.Decoder(list[Node])
+SERVICES = msgspec.json.Decoder(list[Service])
+RAW = msgspec.json.Decoder(dict[str, Any])
+RAWS = msgspec.json.Decoder(list[dict[str, Any]])
+
+
+def decode(decoder: msgspec.json.Decoder[T], body: bytes) -> T:
+    """Raises Garbled."""
+    try:
+        return decoder.decode(body)
+    except msgspec.DecodeError as error:
+        raise errors.Garbled("The Swarm answered something that is not what we expect.") from error

@@ -1,0 +1,1 @@
+"""systemd: units listed, started and stopped by systemctl, and the files that define them."""

@@ -1,0 +1,116 @@
+"""Where an engine's API listens, and the files that identify both sides."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+from core import errors
+
+# What ssh is given as a word of its own: nothing here may begin with a dash, or hold what its -L would cut at.
+_SSH = re.compile(
+    r"(?:(?P<user>[A-Za-z0-9_][\w.@+-]*)@)?(?P<host>[A-Za-z0-9][\w.-]*|\[[0-9A-Fa-f:.]+(?:%\w+)?\])"
+    r"(?::(?P<port>[0-9]{1,5}))?(?P<path>/[\w./@+-]*)?",
+    re.ASCII,
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Endpoint:
+    """Where an engine's API listens. `path` is set for unix, and for file, which is a directory; `host` and `port` for
+    tcp; for ssh `path` is the socket on `host`; `user` and `port` are empty where ssh's own configuration says it."""
+
+    scheme: str
+    path: str = ""
+    host: str = ""
+    port: int = 0
+    user: str = ""
+
+    @classmethod
+    def parse(cls, url: str) -> Endpoint:
+        """Read `unix:///path`, `tcp://host:port`, `http://host:port` or `ssh://[user@]host[:port][/path]`; BadUsage for
+        anything else."""
+        # An address with a password in it must not come back in a message.
+        shown = "That engine address" if "@" in url else f"The engine address “{url}”"
+        if not url.isprintable():
+            raise errors.BadUsage("An engine address holds a control character.", hint="Type it again by hand.")
+        scheme, _, rest = url.partition("://")
+        if scheme in {"unix", "file"}:
+            if not rest.startswith("/") or rest == "/":
+                raise errors.BadUsage(
+                    f"{shown} names no absolute path.", hint="Write unix:///var/run/docker.sock, with three slashes."
+                )
+            return cls(scheme=scheme, path=rest)
+        if scheme in {"tcp", "http"}:
+            return cls._parse_tcp(url, shown)
+        if scheme == "ssh":
+            return cls._parse_ssh(rest, shown)
+        if scheme == "https":
+            raise errors.BadUsage(
+                f"{shown} is not how TLS is asked for.", hint="Write tcp://HOST:2376, and `tls:` beside it."
+            )
+        raise errors.BadUsage(
+            f"{shown} is not one.", hint="Write unix:///var/run/docker.sock, tcp://HOST:2376 or ssh://USER@HOST."
+        )
+
+    @classmethod
+    def _parse_tcp(cls, url: str, shown: str) -> Endpoint:
+        try:
+            parts = urlsplit(url)
+            host, port = parts.hostname, parts.port
+        except ValueError:
+            host, port, parts = None, None, urlsplit("")
+        if not host or not port or " " in url:
+            raise errors.BadUsage(f"{shown} needs a host and a port.", hint="Write tcp://HOST:2375.")
+        if "@" in parts.netloc or parts.path not in {"", "/"} or parts.query or parts.fragment:
+            raise errors.BadUsage(f"{shown} holds more than a host and a port.", hint=f"Write tcp://{host}:{port}.")
+        return cls(scheme="tcp", host=host, port=port)
+
+    @classmethod
+    def _parse_ssh(cls, rest: str, shown: str) -> Endpoint:
+        cure = "Write ssh://USER@HOST, or ssh://USER@HOST:22/var/run/docker.sock."
+        if ":" in rest.partition("/")[0].rpartition("@")[0]:
+            raise errors.BadUsage(
+                "That engine address holds a password, which ssh takes from nobody but a person.",
+                hint="Use a key: put it into ~/.ssh/authorized_keys there, and write ssh://USER@HOST.",
+            )
+        found = _SSH.fullmatch(rest)
+        if found is None or not int(found["port"] or 22) < 65536:
+            raise errors.BadUsage(f"{shown} is not one ssh understands.", hint=cure)
+        path = found["path"] or ""
+        return cls(
+            scheme="ssh",
+            user=found["user"] or "",
+            host=found["host"].strip("[]"),
+            port=int(found["port"] or 0),
+            path=path if path.strip("/") else "/var/run/docker.sock",
+        )
+
+    def __str__(self) -> str:
+        if self.scheme in {"unix", "file"}:
+            return f"{self.scheme}://{self.path}"
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        if self.scheme == "ssh":
+            user, port = f"{self.user}@" if self.user else "", f":{self.port}" if self.port else ""
+            return f"ssh://{user}{host}{port}{self.path}"
+        return f"tcp://{host}:{self.port}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tls:
+    """Files in PEM form. `ca`: whom to trust, empty for the system's own; `cert` and `key`: who we are, both or
+    neither."""
+
+    ca: str = ""
+    cert: str = ""
+    key: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ssh:
+    """Files for the system's ssh client; empty where its own configuration decides."""
+
+    identity: str = ""
+    known_hosts: str = ""
+    config: str = ""

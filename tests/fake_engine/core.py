@@ -1,0 +1,228 @@
+"""What every part of the engine in memory stands on: its containers, its clock, its stream of events, and the levers
+that break it. Containers change by events alone, told as Docker would; the ring of them holds 256, like Docker's."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import fnmatch
+import hashlib
+import time
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
+
+import msgspec
+
+from core import errors
+from core.model import actions
+from core.model.actions import Action
+from core.model.containers import Container
+from core.model.events import Event, EventKind, Origin
+from core.model.refs import EngineRef, Kind, Ref
+from core.model.results import LogLine
+from core.model.services import Service
+from core.ports import Call
+from runtimes.base.adapter import R, does
+from runtimes.base.jobs import Working
+from runtimes.inventory import transitions as inventory_transitions
+
+RING = 256
+WORDS = {
+    EventKind.CREATED: "create",
+    EventKind.STARTED: "start",
+    EventKind.DIED: "die",
+    EventKind.OOM: "oom",
+    EventKind.HEALTH: "health_status",
+    EventKind.PAUSED: "pause",
+    EventKind.UNPAUSED: "unpause",
+    EventKind.RENAMED: "rename",
+    EventKind.UPDATED: "update",
+    EventKind.RESTARTED: "restart",
+    EventKind.STOPPED: "stop",
+    EventKind.KILLED: "kill",
+    EventKind.REMOVED: "destroy",
+}
+_STEP_NS = 1_000
+
+
+class FakeEngine(Working):
+    """`now` is its clock in seconds; two events never have the same time. `lacks`: patterns of verbs it has none of."""
+
+    def __init__(
+        self,
+        host: str = "fake",
+        *,
+        allow: Sequence[str] = (),
+        now: Callable[[], float] = time.time,
+        kind: str = "fake",
+        name: str = "default",
+        lacks: Sequence[str] = (),
+    ) -> None:
+        super().__init__(EngineRef(host=host, kind=kind, name=name), allow=allow)
+        self.lacks = tuple(lacks)
+        self.containers: dict[str, Container] = {}
+        self.tags: dict[str, str] = {}
+        """The id of the image that each tag names."""
+        self.logs: dict[str, list[LogLine]] = {}
+        self.swarm: list[Service] = []
+        """Services of a Swarm it is a manager of; scaling one takes no time."""
+        self.ring: deque[Event] = deque(maxlen=RING)
+        self.reachable = True
+        self.slow = 0.0
+        self.asked: list[str] = []
+        self.engine_id = f"{kind}-{host}" if name == "default" else f"{kind}-{host}-{name}"
+        self._now = now
+        self._last_ns = self._made = 0
+        self._told = True
+        self._moved = asyncio.Event()
+        self._readers: list[asyncio.Queue[Event | None]] = []
+
+    # ── levers ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def add(
+        self,
+        name: str,
+        *,
+        image: str = "busybox:1",
+        labels: dict[str, str] | None = None,
+        start: bool = True,
+        log: Iterable[str] = (),
+    ) -> Ref:
+        self._made += 1
+        thing = hashlib.sha256(f"{self.engine_id}/{self._made}".encode()).hexdigest()
+        ref = Ref(engine=self.ref, kind=Kind.CONTAINER, id=thing, name=name)
+        self.containers[ref.id] = Container(
+            ref=ref,
+            image=image,
+            image_id=self.tags.setdefault(image, contents(image)),
+            command="sleep 3600",
+            state="created",
+            status="",
+            created_at=self._now(),
+            labels=labels or {},
+            restarts=0,
+            oom_killed=False,
+        )
+        self.logs[ref.id] = []
+        self.happen(EventKind.CREATED, ref)
+        if start:
+            self.happen(EventKind.STARTED, ref)
+        for text in log:
+            self.say(ref, text)
+        return ref
+
+    def say(self, ref: Ref, text: str, stream: str = "stdout") -> None:
+        self.logs[ref.id].append(LogLine(at=f"{self._tick():020d}", stream=stream, text=text))
+        self._move()
+
+    def happen(self, kind: EventKind, ref: Ref, *, action: str = "", **attrs: str) -> Event:
+        """Something happens to a container, and is told unless within `untold`."""
+        known = self.containers[ref.id]
+        event = Event(
+            at_ns=self._tick(),
+            kind=kind,
+            subject=ref,
+            origin=Origin.LIVE,
+            type="container",
+            action=action or WORDS[kind],
+            attrs={"image": known.image, **attrs},
+        )
+        if kind is EventKind.REMOVED:
+            del self.containers[ref.id]
+        else:
+            self.containers[ref.id] = inventory_transitions.after(known, event)
+        if self._told:
+            self.tell(event)
+        self._move()
+        return event
+
+    def tell(self, *told: Event) -> None:
+        for event in told:
+            self.ring.append(event)
+            for reader in self._readers:
+                reader.put_nowait(event)
+
+    @contextlib.contextmanager
+    def untold(self) -> Iterator[None]:
+        """What happens within is in no stream and no ring."""
+        self._told = False
+        try:
+            yield
+        finally:
+            self._told = True
+
+    def cut(self) -> None:
+        """Ends all streams, as a restarting daemon or an impatient proxy does; followed logs if it is not reachable."""
+        self._move()
+        for reader in self._readers:
+            reader.put_nowait(None)
+
+    @property
+    def streams(self) -> int:
+        return len(self._readers)
+
+    @property
+    def verbs(self) -> frozenset[str]:
+        return frozenset(verb for verb in super().verbs if not self._lacks(verb))
+
+    async def run(self, action: Action[R], call: Call) -> R:
+        if self._lacks(action.verb):
+            raise errors.Unsupported(action.verb, str(self.ref), self._nearest(action.verb))
+        return await super().run(action, call)
+
+    async def describe(self, ids: Sequence[str], deadline: float) -> dict[str, Container | None]:
+        await self._answer("describe", deadline)
+        return {thing: self.containers.get(thing) for thing in ids}
+
+    @does(actions.ListEvents)
+    async def list_events(self, action: actions.ListEvents, seconds: float) -> tuple[Event, ...]:
+        await self._answer("events", seconds)
+        return tuple([event for event in self.ring if event.at_ns >= action.since_ns][-action.limit :])
+
+    async def events(self, since_ns: int | None) -> AsyncIterator[Sequence[Event]]:
+        await self._answer("subscribe", 10.0)
+        reader: asyncio.Queue[Event | None] = asyncio.Queue()
+        self._readers.append(reader)
+        try:
+            replay = [event for event in self.ring if since_ns is not None and event.at_ns >= since_ns]
+            yield ()
+            if replay:
+                yield [msgspec.structs.replace(event, origin=Origin.REPLAY) for event in replay]
+            while (event := await reader.get()) is not None:
+                yield [event]
+        finally:
+            self._readers.remove(reader)
+
+    # ── within ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _lacks(self, verb: str) -> bool:
+        return any(fnmatch.fnmatchcase(verb, pattern) for pattern in self.lacks)
+
+    def _find(self, target: Ref) -> Container:
+        row = self.containers.get(target.id)
+        if row is None:
+            raise errors.NotFound(f"{target.name} is gone: {self.ref} has no such container.")
+        return row
+
+    async def _answer(self, what: str, seconds: float) -> None:
+        self.asked.append(what)
+        if self.slow:
+            await asyncio.sleep(min(self.slow, seconds))
+            if self.slow > seconds:
+                raise errors.TimedOut(f"{self.ref} did not answer within {seconds:.0f} s.", sent=True)
+        if not self.reachable:
+            raise errors.Unreachable(f"{self.ref} does not answer.", hint="Is it running?")
+
+    def _move(self) -> None:
+        """Wakes those who follow a log."""
+        self._moved.set()
+        self._moved = asyncio.Event()
+
+    def _tick(self) -> int:
+        self._last_ns = max(int(self._now() * 1e9), self._last_ns + _STEP_NS)
+        return self._last_ns
+
+
+def contents(name: str) -> str:
+    """The id of what is pulled by a name."""
+    return "sha256:" + hashlib.sha256(name.encode()).hexdigest()

@@ -1,0 +1,205 @@
+"""An engine that lives in memory, for tests and examples: the same port, the same answers, and levers to break it.
+
+Actions change its containers and tell events as Docker would; `reachable`, `cut`, `untold` and `slow` make it fail as
+real ones do. Its memory of events is a ring of 256, like Docker's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import ClassVar
+
+import msgspec
+
+from core import errors
+from core.model import actions, containers
+from core.model.containers import Container, Containers
+from core.model.engines import Engine
+from core.model.events import EventKind
+from core.model.jobs import Started
+from core.model.refs import Ref
+from core.model.replies import Status
+from core.model.results import Document, LogPage, Outcome
+from core.model.services import Services
+from runtimes.base.adapter import does
+from runtimes.base.jobs import Job
+from runtimes.compose import services
+from runtimes.formats import status_text
+from tests.fake_engine import services as fake_engine_services
+from tests.fake_engine.core import RING
+from tests.fake_engine.images import Images
+from tests.fake_engine.inside import Inside
+from tests.fake_engine.pods import Pods
+from tests.fake_engine.swarm import Cluster
+from tests.fake_engine.units import Units
+
+
+class FakeRuntime(Images, Pods, Cluster, Units, Inside):
+    """All its parts, and what is done to containers and services."""
+
+    nearest: ClassVar[Mapping[str, str]] = {
+        "pod.list": "Its containers are listed by: ps",
+        "node.list": "It is alone, and described by: engines",
+    }
+
+    # ── the port ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+    @does(actions.DescribeEngine)
+    async def describe_engine(self, action: actions.DescribeEngine, seconds: float) -> Engine:
+        told = Engine(ref=self.ref, address=f"fake://{self.ref.host}", verbs=tuple(sorted(self.verbs)))
+        try:
+            await self._answer("info", seconds)
+        except errors.EngineError as error:
+            return msgspec.structs.replace(told, fault=error.say())
+        up = sum(row.state == "running" for row in self.containers.values())
+        return msgspec.structs.replace(
+            told,
+            version="1.0",
+            api="1.0",
+            system="linux/x86_64",
+            storage="memory",
+            cgroup="2",
+            runtime="runfake 1.0",
+            events=f"ring of {RING}",
+            containers=len(self.containers),
+            running=up,
+        )
+
+    @does(actions.ListContainers)
+    async def list_containers(self, action: actions.ListContainers, seconds: float) -> Containers:
+        await self._answer("list", seconds)
+        now = self._now()
+        return Containers(rows=tuple(_listed(row, now) for row in self.containers.values()))
+
+    @does(actions.InspectContainer)
+    async def inspect(self, action: actions.InspectContainer, seconds: float) -> Document:
+        await self._answer("inspect", seconds)
+        row = self._find(action.target)
+        state = {
+            "Status": row.state,
+            "ExitCode": row.exit_code or 0,
+            "StartedAt": datetime.fromtimestamp(row.started_at or 0, UTC).isoformat(),
+        }
+        data = {
+            "Id": row.ref.id,
+            "Name": f"/{row.ref.name}",
+            "State": state,
+            "Mounts": [],
+            "Config": {"Image": row.image, "Labels": row.labels},
+        }
+        return Document(ref=row.ref, data=data)
+
+    @does(actions.ReadLogs)
+    async def read_logs(self, action: actions.ReadLogs, seconds: float) -> LogPage | Started:
+        await self._answer("logs", seconds)
+        self._find(action.target)
+        if action.follow:
+            return self.jobs.begin(action.verb, lambda job: self._follow(action, job), watches=True)
+        start = action.cursor or f"{action.since_ns:020d}"
+        lines = [line for line in self.logs[action.target.id] if line.at > start]
+        kept = lines[max(0, len(lines) - action.tail) :]
+        return LogPage(lines=tuple(kept), cursor=kept[-1].at if kept else action.cursor)
+
+    async def _follow(self, action: actions.ReadLogs, job: Job) -> Outcome:
+        """Ends when the container does not run, as a daemon's."""
+        name, thing = action.target.name, action.target.id
+        said = self.logs[thing]
+        last = [line for line in said if line.at > f"{action.since_ns:020d}"]
+        job.say(last[max(0, len(last) - action.tail) :])
+        at = len(said)
+        while True:
+            moved = self._moved
+            job.say(said[at:])
+            at = len(said)
+            if not self.reachable:
+                raise errors.Unreachable(f"{self.ref} broke off the log of {name}.", hint="Does it still run?")
+            row = self.containers.get(thing)
+            if row is None:
+                return Outcome(status=Status.DONE, detail=f"{name} was removed")
+            if row.state not in containers.UP:
+                return Outcome(status=Status.DONE, detail=f"{name} has ended with code {row.exit_code or 0}")
+            await moved.wait()
+
+    @does(actions.Start)
+    async def start(self, action: actions.Start, seconds: float) -> Outcome:
+        return await self._change(
+            action.target, seconds, ("running", "paused"), "was already running", (EventKind.STARTED,)
+        )
+
+    @does(actions.Stop)
+    async def stop(self, action: actions.Stop, seconds: float) -> Outcome:
+        steps = (EventKind.KILLED, EventKind.DIED, EventKind.STOPPED)
+        return await self._change(action.target, seconds, ("created", "exited", "dead"), "was not running", steps)
+
+    @does(actions.Restart)
+    async def restart(self, action: actions.Restart, seconds: float) -> Outcome:
+        up = self._find(action.target).state in containers.UP
+        ended = (EventKind.DIED,) if up else ()
+        return await self._change(action.target, seconds, (), "", (*ended, EventKind.STARTED, EventKind.RESTARTED))
+
+    @does(actions.Kill)
+    async def kill(self, action: actions.Kill, seconds: float) -> Outcome:
+        row = self._find(action.target)
+        if row.state not in containers.UP:
+            raise errors.Rejected(409, f"container {row.ref.name} is not running")
+        deadly = action.signal.removeprefix("SIG") in ("KILL", "9", "TERM", "15")
+        steps = (EventKind.KILLED, EventKind.DIED) if deadly else (EventKind.KILLED,)
+        return await self._change(row.ref, seconds, (), "", steps)
+
+    @does(actions.Pause)
+    async def pause(self, action: actions.Pause, seconds: float) -> Outcome:
+        return await self._change(action.target, seconds, ("paused",), "was already paused", (EventKind.PAUSED,))
+
+    @does(actions.Unpause)
+    async def unpause(self, action: actions.Unpause, seconds: float) -> Outcome:
+        return await self._change(action.target, seconds, ("running",), "was not paused", (EventKind.UNPAUSED,))
+
+    @does(actions.Remove)
+    async def remove(self, action: actions.Remove, seconds: float) -> Outcome:
+        row = self._find(action.target)
+        if row.state not in containers.UP:
+            return await self._change(row.ref, seconds, (), "", (EventKind.REMOVED,))
+        if not action.force:
+            raise errors.Rejected(409, f"container {row.ref.name} is running: stop it first or force its removal")
+        return await self._change(row.ref, seconds, (), "", (EventKind.KILLED, EventKind.DIED, EventKind.REMOVED))
+
+    @does(actions.ListServices)
+    async def list_services(self, action: actions.ListServices, seconds: float) -> Services:
+        await self._answer("services", seconds)
+        return Services(rows=(*services.of_compose(self.ref, self.containers.values()), *self.swarm))
+
+    @does(actions.Scale)
+    async def scale(self, action: actions.Scale, seconds: float) -> Started:
+        await self._answer("change", seconds)
+        work = fake_engine_services.scaling(self, action)
+        return self.jobs.begin(action.verb, work)
+
+    async def aclose(self) -> None:
+        await super().aclose()
+        self.cut()
+
+    # ── within ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def _change(
+        self, target: Ref, seconds: float, idle: Sequence[str], already: str, steps: Sequence[EventKind]
+    ) -> Outcome:
+        await self._answer("change", seconds)
+        row = self._find(target)
+        if row.state in idle:
+            return Outcome(status=Status.NOOP, detail=already)
+        for kind in steps:
+            self.happen(kind, row.ref, **({"exit_code": "143"} if kind is EventKind.DIED else {}))
+        return Outcome(status=Status.DONE)
+
+
+def _listed(row: Container, now: float) -> Container:
+    """A list knows less than an inspection."""
+    return msgspec.structs.replace(
+        row,
+        status=status_text.text(row, now),
+        started_at=None,
+        finished_at=None,
+        restarts=None,
+        oom_killed=None,
+    )

@@ -1,0 +1,81 @@
+"""What goes on in the containers of the engine in memory: what they use, programs run in them, their health checks; and
+what the engine tells of itself."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from core import errors
+from core.model import actions, containers, usage
+from core.model.containers import Container
+from core.model.refs import Kind, Ref
+from core.model.replies import Status
+from core.model.results import Document, Executed, Outcome
+from runtimes.base.adapter import does
+from tests.fake_engine.core import FakeEngine
+
+MIB = 1 << 20
+
+
+class Inside(FakeEngine):
+    def __init__(self, *given: Any, **more: Any) -> None:
+        super().__init__(*given, **more)
+        self._used: dict[str, dict[str, Any]] = {}
+
+    def use(self, ref: Ref, **more: Any) -> None:
+        """From now on the container uses this much; None is not known."""
+        self._used[ref.id] = more
+
+    @does(usage.ReadUsage)
+    async def read_usage(self, action: usage.ReadUsage, seconds: float) -> usage.Usages:
+        await self._answer("usage", seconds)
+        rows = (row for row in self.containers.values() if not action.only or row.ref.id in action.only)
+        return usage.Usages(rows=tuple(self._usage(row) for row in rows if row.state in containers.UP))
+
+    @does(actions.Exec)
+    async def execute(self, action: actions.Exec, seconds: float) -> Executed:
+        """`echo` says its words, `false` and what nobody knows fail as in a shell, all else is `true`."""
+        await self._answer("change", seconds)
+        row = self._find(action.target)
+        if row.state != "running":
+            raise errors.Rejected(409, f"container {row.ref.name} is not running")
+        program, *words = action.command
+        match program:
+            case "echo":
+                return Executed(exit_code=0, stdout=" ".join(words) + "\n")
+            case "true" | "false":
+                return Executed(exit_code=int(program == "false"))
+            case _:
+                return Executed(exit_code=127, stderr=f"{program}: not found\n")
+
+    @does(actions.CheckHealth)
+    async def check_health(self, action: actions.CheckHealth, seconds: float) -> Outcome:
+        await self._answer("change", seconds)
+        row = self._find(action.target)
+        if not row.health:
+            raise errors.Rejected(409, f"container {row.ref.name} has no defined healthcheck")
+        return Outcome(status=Status.DONE, detail=row.health)
+
+    @does(actions.ShowInfo)
+    async def show_info(self, action: actions.ShowInfo, seconds: float) -> Document:
+        await self._answer("info", seconds)
+        ref = Ref(engine=self.ref, kind=Kind.ENGINE, id=self.engine_id, name=self.ref.host)
+        data = {"ID": self.engine_id, "Name": self.ref.host, "Driver": "memory", "Containers": len(self.containers)}
+        return Document(ref=ref, data=data)
+
+    def _usage(self, row: Container) -> usage.Usage:
+        usual = usage.Usage(
+            ref=row.ref,
+            cpu_percent=0.5,
+            cpu_seconds=12.0,
+            memory=8 * MIB,
+            memory_limit=64 * MIB,
+            network_received=2_000,
+            network_sent=1_000,
+            block_read=0,
+            block_written=4_096,
+            processes=1,
+        )
+        return msgspec.structs.replace(usual, **self._used.get(row.ref.id, {}))

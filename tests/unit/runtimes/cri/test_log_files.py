@@ -1,0 +1,278 @@
+"""Log files as CRI engines write them and as kubelets move them aside: every line once, in order, whatever is read
+when."""
+
+import os
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from core import errors
+from runtimes.cri import log_files
+
+AT = 1_795_000_000_000_000_000
+
+
+def stamp(number, zone="Z"):
+    return f"2026-11-18T16:26:{number // 1000 % 60:02d}.{number % 1000:03d}000000{zone}"
+
+
+def entry(number, text, stream="stdout", tag="F", zone="Z"):
+    return f"{stamp(number, zone)} {stream} {tag} {text}\n".encode()
+
+
+@pytest.fixture
+def log(tmp_path):
+    return tmp_path / "0.log"
+
+
+def texts(page):
+    return [line.text for line in page.lines]
+
+
+@pytest.mark.parametrize("zone", ["Z", "+00:00"])
+def test_lines_have_their_time_and_stream_and_parts_are_joined(log, zone):
+    log.write_bytes(
+        entry(1, "one", zone=zone)
+        + entry(2, "err ", "stderr", "P", zone)
+        + entry(3, "two", zone=zone)
+        + entry(4, "or", "stderr", "F", zone)
+        + entry(5, "tagged", tag="F:x", zone=zone)
+        + entry(6, "", zone=zone)
+    )
+    page = log_files.page(str(log), "it", tail=10)
+    assert [(line.at, line.stream, line.text) for line in page.lines] == [
+        (stamp(1, zone), "stdout", "one"),
+        (stamp(3, zone), "stdout", "two"),
+        (stamp(2, zone), "stderr", "err or"),
+        (stamp(5, zone), "stdout", "tagged"),
+        (stamp(6, zone), "stdout", ""),
+    ]
+
+
+def test_a_prompt_that_has_no_end_is_shown(log):
+    log.write_bytes(entry(1, "name: ", tag="P"))
+    assert texts(log_files.page(str(log), "it", tail=10)) == ["name: "]
+
+
+def test_what_is_no_line_of_a_log_is_text(log):
+    log.write_bytes(b"garbage\n" + entry(1, "fine") + b"2026-99-99T99:99:99Z stdout F odd\n\xff\xfe\n")
+    assert texts(log_files.page(str(log), "it", tail=10)) == ["garbage", "fine", "odd", "\ufffd\ufffd"]
+
+
+def test_a_megabyte_line_is_cut_and_says_by_how_much(log):
+    part = "x" * 16_384
+    log.write_bytes(b"".join(entry(1, part, tag="P") for _ in range(63)) + entry(1, part) + entry(2, "end"))
+    page = log_files.page(str(log), "it", tail=2)
+    assert page.lines[0].text == part + f"… ({63 * 16_384:,} more bytes)"
+    assert page.lines[1].text == "end"
+
+
+def test_a_tail_reads_no_more_than_it_shows(log, monkeypatch):
+    log.write_bytes(b"".join(entry(number, f"line {number} " + "x" * 90) for number in range(50_000)))
+    read = []
+    real = log_files.Joined.feed
+    monkeypatch.setattr(log_files.Joined, "feed", lambda self, data: (read.append(len(data)), real(self, data))[1])
+    page = log_files.page(str(log), "it", tail=5)
+    assert [text.split()[1] for text in texts(page)] == [str(number) for number in range(49_995, 50_000)]
+    assert sum(read) <= log_files.BLOCK
+    assert page.dropped == 0
+
+
+def test_reading_back_ends_at_the_farthest_byte_and_says_so(log, monkeypatch):
+    monkeypatch.setattr(log_files, "FARTHEST", 100_000)
+    log.write_bytes(b"".join(entry(number, "x" * 90) for number in range(5_000)))
+    page = log_files.page(str(log), "it", tail=4_000)
+    assert 500 < len(page.lines) < 4_000
+    assert page.dropped
+
+
+def test_since_is_inclusive(log):
+    log.write_bytes(b"".join(entry(number, str(number)) for number in range(10)))
+    at = log_files.nanoseconds(stamp(7).encode())
+    assert texts(log_files.page(str(log), "it", tail=100, since_ns=at)) == ["7", "8", "9"]
+    assert texts(log_files.page(str(log), "it", tail=2, since_ns=at)) == ["8", "9"]
+    assert texts(log_files.page(str(log), "it", tail=100, since_ns=at + 1)) == ["8", "9"]
+
+
+def test_a_tail_goes_on_in_the_files_moved_aside_but_not_in_packed_ones(log):
+    (log.parent / "0.log.20260101-000000.gz").write_bytes(b"packed")
+    (log.parent / "0.log.20260102-000000").write_bytes(entry(1, "1") + entry(2, "2"))
+    (log.parent / "0.log.20260103-000000").write_bytes(entry(3, "3"))
+    (log.parent / "1.log").write_bytes(entry(1, "another attempt"))
+    log.write_bytes(entry(4, "4"))
+    assert texts(log_files.page(str(log), "it", tail=10)) == ["1", "2", "3", "4"]
+    assert texts(log_files.page(str(log), "it", tail=3)) == ["2", "3", "4"]
+    log.unlink()  # just moved aside, and the next one not begun
+    assert texts(log_files.page(str(log), "it", tail=1)) == ["3"]
+
+
+def test_a_cursor_whose_file_is_gone_goes_on_by_time(log):
+    log.write_bytes(entry(1, "1") + entry(2, "2"))
+    cursor = log_files.page(str(log), "it", tail=10).cursor
+    other = log.parent / "new"
+    other.write_bytes(entry(2, "2") + entry(3, "3"))
+    log.unlink()
+    other.rename(log)
+    assert texts(log_files.page(str(log), "it", tail=10, cursor=cursor)) == ["3"]
+
+
+def test_a_file_that_was_given_the_inode_of_another_is_read_from_its_beginning(log):
+    log.write_bytes(entry(1, "1"))
+    cursor = log_files.page(str(log), "it", tail=10).cursor
+    log.write_bytes(entry(5, "5") + entry(6, "6"))  # the same inode, and longer than before
+    assert texts(log_files.page(str(log), "it", tail=10, cursor=cursor)) == ["5", "6"]
+
+
+def test_what_cannot_be_read_is_a_sentence_with_its_cure(tmp_path):
+    with pytest.raises(errors.Unreachable, match="mount /var/log/pods"):
+        log_files.page(str(tmp_path / "no/folder/0.log"), "it", tail=1)
+    with pytest.raises(errors.Unreachable, match="is not there"):
+        log_files.page(str(tmp_path / "0.log"), "it", tail=1)
+    with pytest.raises(errors.NotFound, match="without a log directory"):
+        log_files.page("", "it", tail=1)
+    os.mkfifo(tmp_path / "1.log")  # nobody will ever write to it
+    with pytest.raises(errors.Unreachable, match="is no file"):
+        log_files.page(str(tmp_path / "1.log"), "it", tail=1)
+    with pytest.raises(errors.Garbled):
+        log_files.page(str(tmp_path / "1.log"), "it", tail=1, cursor="nonsense")
+    denied = log_files._unreadable("/p/0.log", "it", PermissionError(13, "Permission denied"))
+    assert "may not read" in denied.say() and "as root" in denied.say()
+
+
+def test_time_that_is_over_is_said(log):
+    log.write_bytes(entry(1, "1"))
+    with pytest.raises(errors.TimedOut, match="--tail"):
+        log_files.page(str(log), "it", tail=1, until=0.001)
+
+
+steps = st.lists(
+    st.one_of(
+        st.tuples(st.just("write"), st.integers(1, 5)),
+        st.tuples(st.just("part"), st.just(0)),  # the engine is amid a line
+        st.tuples(st.just("aside"), st.just(0)),
+        st.tuples(st.just("read"), st.just(0)),
+    ),
+    max_size=30,
+)
+
+
+class Writer:
+    """An engine and a kubelet, on one log."""
+
+    def __init__(self, path):
+        self.path, self.said, self.moved, self.half = path, 0, 0, b""
+        self.file = path.open("wb", buffering=0)
+
+    def step(self, word, count):
+        if word == "write":
+            for _ in range(count):
+                self.finish()
+                self.half = entry(self.said, f"line {self.said}", "stdout" if self.said % 3 else "stderr")
+                self.said += 1
+                self.finish()
+        elif word == "part" and not self.half:
+            whole = entry(self.said, f"line {self.said}")
+            self.said += 1
+            self.file.write(whole[:20])
+            self.half = whole[20:]
+        elif word == "aside":
+            self.finish()  # what is being written ends up in the old file
+            self.path.rename(self.path.with_name(f"0.log.2026010{self.moved // 9}-{self.moved:06d}"))
+            self.moved += 1
+            self.file.close()
+            self.file = self.path.open("wb", buffering=0)
+
+    def finish(self):
+        self.file.write(self.half)
+        self.half = b""
+
+    def all(self):
+        self.finish()
+        return [f"line {number}" for number in range(self.said)]
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(steps)
+def test_pages_one_after_the_other_have_each_line_once(tmp_path_factory, history):
+    writer = Writer(tmp_path_factory.mktemp("log") / "0.log")
+    cursor, got = "", []
+    for word, count in [*history, ("read", 0)]:
+        if word == "read":
+            page = log_files.page(str(writer.path), "it", tail=1000, cursor=cursor)
+            cursor = page.cursor
+            got += texts(page)
+        else:
+            writer.step(word, count)
+    whole = writer.all()
+    got += texts(log_files.page(str(writer.path), "it", tail=1000, cursor=cursor))
+    writer.file.close()
+    assert got == whole
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(steps, st.integers(0, 4))
+def test_a_follower_has_each_line_once(tmp_path_factory, history, tail):
+    writer = Writer(tmp_path_factory.mktemp("log") / "0.log")
+    writer.step("write", 4)
+    log = log_files.Follower(str(writer.path), "it", tail=tail, keep=1000)
+    got = []
+    for word, count in history:
+        if word in ("read", "aside"):  # a kubelet looks every ten seconds, a follower five times a second
+            while (more := log.more()) != ([], 0):
+                got += [line.text for line in more[0]]
+        writer.step(word, count)
+    whole = writer.all()
+    while (more := log.more()) != ([], 0):
+        got += [line.text for line in more[0]]
+    got += [line.text for line in log.rest()]
+    log.close()
+    writer.file.close()
+    assert got == (whole[4 - tail :] if tail else whole[4:])
+
+
+def test_a_follower_goes_on_where_the_file_is_emptied_or_away_for_a_while(log):
+    log.write_bytes(entry(1, "1"))
+    follower = log_files.Follower(str(log), "it", tail=10, keep=10)
+    assert [line.text for line in follower.more()[0]] == ["1"]
+    with log.open("wb") as file:  # somebody cut it short
+        file.write(b"")
+    assert follower.more() == ([], 0)
+    log.write_bytes(entry(2, "2"))
+    assert [line.text for line in follower.more()[0]] == ["2"]
+    log.rename(log.with_name("0.log.20260101-000000"))
+    assert follower.more() == ([], 0)
+    log.write_bytes(entry(3, "3"))
+    assert [line.text for line in follower.more()[0]] == ["3"]
+    follower.close()
+
+
+def test_a_follower_lets_go_of_what_is_too_much(log):
+    log.write_bytes(b"")
+    follower = log_files.Follower(str(log), "it", tail=10, keep=5)
+    log.write_bytes(b"".join(entry(number, str(number)) for number in range(20)))
+    lines, dropped = follower.more()
+    assert ([line.text for line in lines], dropped) == (["15", "16", "17", "18", "19"], 15)
+    follower.close()
+
+
+def test_no_file_stays_open(log):
+    for number in range(3):
+        (log.parent / f"0.log.2026010{number}-000000").write_bytes(entry(number, "x"))
+    log.write_bytes(entry(9, "y"))
+    before = len(list(Path("/proc/self/fd").iterdir()))
+    for _ in range(20):
+        log_files.page(str(log), "it", tail=10)
+    follower = log_files.Follower(str(log), "it", tail=1, keep=1)
+    follower.more()
+    follower.close()
+    assert len(list(Path("/proc/self/fd").iterdir())) == before
+
+
+def test_a_link_in_place_of_a_log_is_not_followed(log, tmp_path):
+    secret = tmp_path / "shadow"
+    secret.write_bytes(entry(1, "root:x"))
+    log.symlink_to(secret)
+    with pytest.raises(errors.Unreachable, match="link to somewhere else"):
+        log_files.page(str(log), "it", tail=10)

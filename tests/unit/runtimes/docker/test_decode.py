@@ -1,0 +1,125 @@
+"""Docker's words into ours, held against recorded streams of two daemon generations and hostile input."""
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from core import errors
+from core.model.events import EventKind, Origin
+from core.model.refs import EngineRef, Kind
+from runtimes.docker import decode
+from runtimes.formats import timestamps
+from tests.helpers.paths import CAPTURES
+
+ENGINE = EngineRef(host="h", kind="docker")
+
+
+@pytest.mark.parametrize("version", ["20.10", "26.1"])
+def test_every_recorded_event_is_understood(version):
+    lines = (CAPTURES / f"docker-{version}.events.jsonl").read_bytes()
+    raw = [json.loads(line) for line in lines.splitlines()]
+    events = decode.Dialect(ENGINE).events(lines, replay_before=0)
+    assert len(events) == len(raw) > 100
+    for event, given_ in zip(events, raw, strict=True):
+        assert event.at_ns == given_["timeNano"]
+        assert event.type == given_["Type"]
+        assert event.subject.id == given_["Actor"]["ID"]
+        assert event.origin is Origin.LIVE
+        assert ": " not in event.action
+    by_action = {event.action: event for event in events if event.type == "container"}
+    assert by_action["die"].kind is EventKind.DIED
+    assert by_action["die"].attrs["exit_code"].lstrip("-").isdigit()
+    assert by_action["kill"].attrs["signal"].isdigit()
+    assert by_action["health_status"].attrs["health"] in ("healthy", "unhealthy")
+    assert by_action["rename"].attrs["old_name"]
+    assert {"oom", "pause", "unpause", "destroy", "restart"} <= set(by_action)
+    assert all(event.kind is EventKind.OTHER for event in events if event.type != "container")
+
+
+def test_only_the_current_names_of_an_event_are_needed():
+    """API 1.52 drops status, id and from."""
+    actor = b'{"ID":"x1","Attributes":{"exitCode":"137","name":"web"}}'
+    line = b'{"Type":"container","Action":"die","Actor":' + actor + b',"timeNano":5}'
+    (event,) = decode.Dialect(ENGINE).events(line, replay_before=6)
+    assert (event.kind, event.subject.name, event.attrs["exit_code"]) == (EventKind.DIED, "web", "137")
+    assert event.origin is Origin.REPLAY
+
+
+def test_a_command_line_in_an_exec_event_stays_behind():
+    line = b'{"Type":"container","Action":"exec_create: mysql -pHUNTER2","Actor":{"ID":"x1"},"timeNano":5}'
+    (event,) = decode.Dialect(ENGINE).events(line, replay_before=0)
+    assert event.action == "exec_create"
+    assert "HUNTER2" not in repr(event)
+
+
+def test_unknown_types_and_actions_pass_as_other():
+    line = b'{"Type":"teapot","Action":"brewed","Actor":{"ID":"t"},"timeNano":5,"more":[1]}'
+    (event,) = decode.Dialect(ENGINE).events(line, replay_before=0)
+    assert (event.kind, event.subject.kind) == (EventKind.OTHER, Kind.ENGINE)
+
+
+def test_what_is_not_json_is_garbled():
+    with pytest.raises(errors.Garbled):
+        decode.Dialect(ENGINE).events(b"<html>", replay_before=0)
+    with pytest.raises(errors.Garbled):
+        decode.Dialect(ENGINE).listed(b'{"message": "no list"}')
+
+
+def test_one_thing_is_one_ref_object():
+    dialect = decode.Dialect(ENGINE)
+    assert dialect.ref("container", "a", "web") is dialect.ref("container", "a", "web")
+    for number in range(decode.INTERNED + 1):
+        dialect.ref("container", str(number), "x")
+    assert len(dialect._refs) <= decode.INTERNED
+
+
+@pytest.mark.parametrize(
+    ("status", "health", "exit_code"),
+    [
+        ("Up 2 hours", "", None),
+        ("Up 2 hours (healthy)", "healthy", None),
+        ("Up 2 hours (unhealthy)", "unhealthy", None),
+        ("Up 1 second (health: starting)", "starting", None),
+        ("Up 2 hours (Paused)", "", None),
+        ("Exited (137) 3 days ago", "", 137),
+        ("Exited (-1) 3 days ago", "", -1),
+        ("Restarting (1) 3 seconds ago", "", 1),
+        ("Created", "", None),
+        ("", "", None),
+    ],
+)
+def test_what_the_status_sentence_tells(status, health, exit_code):
+    (row,) = decode.Dialect(ENGINE).listed(json.dumps([{"Id": "a", "Names": ["/web"], "Status": status}]).encode())
+    assert (row.health, row.exit_code) == (health, exit_code)
+
+
+@pytest.mark.parametrize(
+    ("names", "name"),
+    [(["/web"], "web"), (["/other/alias", "/web"], "web"), ([], "0123456789ab"), (None, "0123456789ab")],
+)
+def test_names(names, name):
+    body = json.dumps([{"Id": "0123456789abcdef", "Names": names}]).encode()
+    assert decode.Dialect(ENGINE).listed(body)[0].ref.name == name
+
+
+@given(st.integers(min_value=0, max_value=4 * 10**18))
+def test_times_survive_to_the_nanosecond(at_ns):
+    seconds, nanos = divmod(at_ns, 10**9)
+    assert timestamps.since(at_ns) == f"{seconds}.{nanos:09d}"
+    from datetime import UTC, datetime
+
+    text = datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S") + f".{nanos:09d}Z"
+    assert timestamps.nanoseconds(text.rjust(30, "0")) == at_ns
+
+
+@pytest.mark.parametrize("text", ["", "yesterday", "2026-13-01T00:00:00", "2026-01-01 00:00:00Z"])
+def test_what_is_no_time(text):
+    with pytest.raises((errors.Garbled, ValueError)):
+        timestamps.nanoseconds(text)
+
+
+def test_docker_never_is_none():
+    assert timestamps.seconds("0001-01-01T00:00:00Z") is None
+    assert timestamps.seconds("2026-01-02T03:04:05.5+02:00") == 1767315845.5

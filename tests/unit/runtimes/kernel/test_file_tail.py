@@ -1,0 +1,190 @@
+"""A growing file, followed through everything that is done to one."""
+
+import asyncio
+import os
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from core import errors
+from runtimes.kernel import file_tail
+
+
+@pytest.fixture
+async def opened(tmp_path):
+    made = []
+
+    def open_(path, *, whole=True):
+        made.append(file_tail.Growing(path, whole=whole))
+        return made[-1]
+
+    yield open_
+    for one in made:
+        one.close()
+
+
+async def arrives(lines, expected):
+    """What is read until it is as much as expected."""
+    read = b""
+    async with asyncio.timeout(3):
+        while True:
+            while more := lines.read():
+                read += more
+            if len(read) >= len(expected):
+                return read
+            await lines.news()
+
+
+def append(path, data):
+    with path.open("ab") as file:
+        file.write(data)
+
+
+async def test_lines_come_whole_and_as_they_are_written(tmp_path, opened):
+    path = tmp_path / "log"
+    path.write_bytes(b"one\ntw")
+    lines = opened(path)
+    assert lines.read() == b"one\n"
+    assert lines.read() == b""
+    append(path, b"o\nthree\nfo")
+    assert await arrives(lines, b"two\nthree\n") == b"two\nthree\n"
+    append(path, b"ur\n")
+    assert await arrives(lines, b"four\n") == b"four\n"
+
+
+async def test_from_its_end_only_what_is_new_comes(tmp_path, opened):
+    path = tmp_path / "log"
+    path.write_bytes(b"old\nold too\nbeg")
+    lines = opened(path, whole=False)
+    assert lines.read() == b""
+    append(path, b"un\nnew\n")
+    assert await arrives(lines, b"begun\nnew\n") == b"begun\nnew\n"
+
+
+async def test_the_kernel_wakes_whoever_waits(tmp_path, opened, monkeypatch):
+    monkeypatch.setattr(file_tail, "LOOK_ANYWAY", 60.0)
+    path = tmp_path / "log"
+    path.write_bytes(b"")
+    lines = opened(path)
+    waiting = asyncio.create_task(lines.news())
+    await asyncio.sleep(0)
+    append(path, b"x\n")
+    await asyncio.wait_for(waiting, 3)
+    assert lines.read() == b"x\n"
+
+
+async def test_a_rotated_file_is_read_to_its_end_and_its_copy_is_not_told_twice(tmp_path, opened):
+    path = tmp_path / "log"
+    old = b"".join(b"line %d\n" % number for number in range(100))
+    path.write_bytes(old)
+    lines = opened(path)
+    assert lines.read() == old
+    append(path, b"last of the old\n")
+    kept = b"".join(b"line %d\n" % number for number in range(50, 100)) + b"last of the old\n"
+    fresh = tmp_path / "fresh"
+    fresh.write_bytes(kept + b"first of the new\n")
+    fresh.rename(path)
+    append(path, b"second\n")
+    expected = b"last of the old\nfirst of the new\nsecond\n"
+    assert await arrives(lines, expected) == expected
+    append(path, b"line 7\n")  # no repeat: it was written after all
+    assert await arrives(lines, b"line 7\n") == b"line 7\n"
+
+
+async def test_what_was_at_the_end_is_no_news_after_a_rotation_either(tmp_path, opened):
+    path = tmp_path / "log"
+    path.write_bytes(b"a\nb\nc\n")
+    lines = opened(path, whole=False)
+    fresh = tmp_path / "fresh"
+    fresh.write_bytes(b"c\nd\n")
+    fresh.rename(path)
+    assert await arrives(lines, b"d\n") == b"d\n"
+
+
+@pytest.mark.parametrize("after", [b"n\n", b"a new line that is longer than all there was\n"])
+async def test_a_cut_file_is_begun_again(tmp_path, opened, after):
+    path = tmp_path / "log"
+    path.write_bytes(b"old 1\nold 2\nhalf a li")
+    lines = opened(path)
+    assert lines.read() == b"old 1\nold 2\n"
+    os.truncate(path, 0)
+    append(path, after)
+    assert await arrives(lines, after) == after
+
+
+async def test_a_removed_file_is_waited_for(tmp_path, opened):
+    path = tmp_path / "log"
+    path.write_bytes(b"old\n")
+    lines = opened(path)
+    assert lines.read() == b"old\n"
+    path.unlink()
+    assert lines.read() == b""
+    path.write_bytes(b"new\n")
+    assert await arrives(lines, b"new\n") == b"new\n"
+
+
+async def test_one_that_is_not_there_yet_is_waited_for(tmp_path, opened):
+    path = tmp_path / "log"
+    lines = opened(path, whole=False)
+    assert lines.read() == b""
+    path.write_bytes(b"first\n")
+    assert await arrives(lines, b"first\n") == b"first\n"
+
+
+async def test_a_folder_that_is_not_there_is_a_sentence(tmp_path):
+    with pytest.raises(errors.Unreachable, match="No such file"):
+        file_tail.Growing(tmp_path / "none/log", whole=True)
+
+
+async def test_an_endless_line_is_let_go(tmp_path, opened):
+    path = tmp_path / "log"
+    path.write_bytes(b"x" * (file_tail.LONGEST_LINE + 2 * file_tail.BLOCK))
+    lines = opened(path)
+    assert lines.read() == b""
+    assert len(lines._rest) <= file_tail.LONGEST_LINE
+    append(path, b"\nnext\n")
+    assert (await arrives(lines, b"next\n")).endswith(b"\nnext\n")
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.sampled_from(["append", "half", "rotate", "cut", "read"]), max_size=25))
+def test_nothing_is_lost_or_told_twice_whatever_is_done(tmp_path_factory, steps):
+    """Lines are numbered; each step is followed by a look, as the kernel's word would bring it about."""
+    path = tmp_path_factory.mktemp("g") / "log"
+
+    async def run():
+        path.write_bytes(b"")
+        lines, written, told, half = file_tail.Growing(path, whole=True), [], [], b""
+        try:
+            for number, step in enumerate(steps):
+                if step in ("append", "half"):
+                    line = b"line %d\n" % number
+                    written.append(line)
+                    append(path, half + (line if step == "append" else line[:4]))
+                    half = b"" if step == "append" else line[4:]
+                elif step == "rotate":
+                    append(path, half)
+                    half = b""
+                    kept = path.read_bytes().splitlines(keepends=True)
+                    fresh = path.with_name("fresh")
+                    fresh.write_bytes(b"".join(kept[len(kept) // 2 :]))
+                    fresh.rename(path)
+                elif step == "cut" and not half:
+                    told += _all(lines)
+                    os.truncate(path, 0)
+                told += _all(lines)
+            append(path, half)
+            told += _all(lines)
+        finally:
+            lines.close()
+        assert told == written
+
+    asyncio.run(run())
+
+
+def _all(lines):
+    read = []
+    while more := lines.read():
+        read += more.splitlines(keepends=True)
+    return read

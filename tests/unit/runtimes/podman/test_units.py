@@ -1,0 +1,445 @@
+"""Units of Podman's containers, over a libpod and a systemd that a test speaks for: every call in order, what is
+refused, and that what was broken off is finished by doing it again."""
+
+import json
+import os
+import socket
+import stat
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from core import errors
+from core.model import units
+from core.model.refs import Kind, Ref
+from core.model.replies import Status
+from core.ports import Call
+from runtimes.podman import models, unit_drafts
+from runtimes.podman.engine import Podman
+from runtimes.systemd import systemctl, unit_files
+from runtimes.transport import http_client
+from tests.helpers.paths import RECORDED
+from tests.support import need
+from tests.unit.runtimes.systemd.programs import RUN, paragraph, somebody
+
+WEB = json.loads((RECORDED / "podman-4.3-web.json").read_text())
+IMAGE = json.loads((RECORDED / "podman-4.3-image-busybox.json").read_text())
+GENERATED = "[Unit]\n[Service]\nExecStart=/usr/bin/podman start web\n[Install]\nWantedBy=default.target\n"
+root = pytest.mark.usefixtures("as_root")
+
+
+class Engine(Podman):
+    """Podman with a libpod that answers from `answers`, by the beginning of a path."""
+
+    def __init__(self):
+        super().__init__("unix:///run/podman/podman.sock")
+        self.asked = []
+        self.container = json.loads(json.dumps(WEB))
+        self.rows = []
+        self.host = socket.gethostname()
+        self.uid = 0
+        self.version = "5.4.2"
+
+    async def _meet(self, seconds, *, again=False):
+        ids = models.IdMaps(users=[models.IdMap(inside=0, outside=self.uid)])
+        security = models.Security(rootless=self.uid != 0)
+        self._info = models.Info(host=models.Host(hostname=self.host, security=security, ids=ids))
+        return self._info
+
+    async def _ask(self, method, target, seconds, *, about="", kind="container", body=None):
+        self.asked.append(f"{method} {target}")
+        if target.startswith("/generate"):
+            if "new=true" in target and "CreateCommand" not in self.container["Config"]:
+                raise errors.Rejected(500, "no create command found")
+            value = {"container-web": GENERATED}
+        elif target.startswith("/images/"):
+            value = IMAGE
+        elif target.startswith("/containers/json"):
+            value = self.rows
+        elif target.startswith("/pods/"):
+            value = {"Name": "shop"}
+        else:
+            value = self.container
+        return http_client.Response(status=200, headers={}, body=msgspec.json.encode(value))
+
+    async def do(self, action, seconds=20.0):
+        deadline = datetime.now(UTC) + timedelta(seconds=seconds)
+        return await self.run(action, Call(id="c", who="w", deadline=deadline, invocation="i"))
+
+    def on(self, kind, **more):
+        ref = Ref(engine=self.ref, kind=Kind.CONTAINER, id=WEB["Id"], name="web")
+        return kind(engine=self.ref, target=ref, **more)
+
+    def at(self, kind, name):
+        return kind(engine=self.ref, target=Ref(engine=self.ref, kind=Kind.UNIT, id=name, name=name))
+
+
+@pytest.fixture
+def as_root():
+    need("systemd", "sh", root=True)
+
+
+@pytest.fixture
+def etc(monkeypatch, short_tmp):
+    monkeypatch.setattr(unit_files, "ETC", short_tmp)
+    return short_tmp
+
+
+@pytest.fixture
+async def engine(programs, etc, monkeypatch):
+    """Root's, with a generator that is not asked (`verdict` of the verification is systemd-analyze's)."""
+
+    async def taken(file, place, asked, seconds):
+        return [], file.text
+
+    monkeypatch.setattr(unit_drafts, "generator", lambda: Path("/usr/libexec/podman/quadlet"))
+    monkeypatch.setattr(unit_drafts, "_generate", taken)
+    made = Engine()
+    yield made
+    await made.aclose()
+
+
+def changes(programs):
+    return [call for call in programs.calls if "show" not in call and "verify" not in call]
+
+
+def quadlet(etc, **more):
+    """web.service as systemd tells of it once it was generated."""
+    return paragraph("web.service", SourcePath=f"{etc}/containers/systemd/web.container", **more)
+
+
+STOPPED = {"ActiveState": "inactive", "SubState": "dead", "MainPID": "0"}
+
+
+# ── listing ──────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+async def test_units_are_listed_with_what_they_run(engine, programs):
+    programs.say("loaded", "\n".join([paragraph("web.service"), paragraph("ssh.service", "/usr/sbin/sshd -D")]))
+    programs.say("files", "web.service generated -\npod-shop.service disabled enabled\nssh.service enabled enabled\n")
+    programs.say("show.pod-shop.service", paragraph("pod-shop.service", "/usr/bin/podman pod start shop", **STOPPED))
+    engine.rows = [
+        {"Id": "1" * 64, "Names": ["web"], "Labels": {"app": "x"}},
+        {"Id": "2" * 64, "Names": ["a"], "Labels": {"app": "y"}, "PodName": "shop"},
+        {"Id": "3" * 64, "Names": ["b"], "Labels": None, "PodName": "shop"},
+        {"Id": "4" * 64, "Names": ["liar"], "Labels": {"PODMAN_SYSTEMD_UNIT": "ssh.service"}},
+    ]
+    told = await engine.do(units.ListUnits(engine=engine.ref))
+    assert [row.ref.name for row in told.rows] == ["pod-shop.service", "web.service"]
+    shop, web = told.rows
+    assert (web.container, web.active, web.sub, web.enabled, web.members, web.pid) == (
+        "web", "active", "running", "generated", ("1" * 64,), 4711,
+    )  # fmt: skip
+    assert web.since is not None
+    assert set(shop.members) == {"2" * 64, "3" * 64}
+    now = datetime.now(UTC)
+    assert [facts.labels for facts in shop.facts(now)] == [{"app": "y"}, {}]
+    assert web.facts(now)[0].at == now
+    gone = msgspec.structs.replace(web, members=(), labels=())
+    assert gone.facts(now)[0].at is None
+
+
+async def test_only_this_machines_units_are_told_of(engine):
+    engine.host = "another"
+    with pytest.raises(errors.Unreachable, match="is on another machine") as caught:
+        await engine.do(units.ListUnits(engine=engine.ref))
+    assert caught.value.hint
+
+
+# ── drafting ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+async def test_a_draft_writes_nothing_and_hides_what_the_environment_holds(engine, programs, etc):
+    programs.say("verdict", "web.service:3: Unknown key 'X' in section [Service], ignoring.\nother.service: bad\n")
+    told = await engine.do(engine.on(units.DraftUnit))
+    assert told.unit == "web.service"
+    environment, unit = told.files
+    assert environment.path == f"{etc}/containers/systemd/web.env"
+    assert environment.text.splitlines()[1:] == ["S=••••", "TZ=••••"]
+    assert unit.path == f"{etc}/containers/systemd/web.container"
+    assert f"EnvironmentFile={etc}/containers/systemd/web.env" in unit.text
+    assert told.notes == ("web.service:3: Unknown key 'X' in section [Service], ignoring.",)
+    assert not list(etc.iterdir())
+    assert not changes(programs)
+
+
+@pytest.mark.parametrize(
+    ("made", "new", "note"),
+    [
+        (None, False, "not made by podman's command line"),
+        (["podman", "run", "-e", "A=b", "busybox"], False, "every user could read"),
+        (["podman", "run", "busybox"], True, ""),
+    ],
+)
+async def test_podmans_own_units(engine, etc, made, new, note):
+    engine.container["Config"].pop("CreateCommand")
+    if made:
+        engine.container["Config"]["CreateCommand"] = made
+    told = await engine.do(engine.on(units.DraftUnit, style="generate"))
+    assert told.unit == "container-web.service"
+    assert told.files[0].path == f"{etc}/systemd/system/container-web.service"
+    assert told.files[0].text.endswith(GENERATED)
+    assert note in " ".join(told.notes)
+    assert any(f"new={'true' if new else 'false'}&" in asked for asked in engine.asked)
+
+
+@pytest.mark.parametrize("version", ["4.3.1", "4.0.0-dev", "3.4"])
+async def test_a_podman_without_quadlet_says_so(engine, version):
+    engine.version = version
+    with pytest.raises(errors.UserError, match="has no Quadlet, which came with 4.4") as caught:
+        await engine.do(engine.on(units.DraftUnit))
+    assert "--style generate" in caught.value.hint
+
+
+async def test_a_machine_without_its_generator_says_so(engine, monkeypatch):
+    monkeypatch.setattr(unit_drafts, "generator", lambda: None)
+    with pytest.raises(errors.UserError, match="generator is not on this machine"):
+        await engine.do(engine.on(units.DraftUnit))
+
+
+@pytest.mark.parametrize("name", ["../../etc/passwd", "a\nb", "a@b", "", "x" * 300])
+async def test_a_name_that_is_no_file_name_is_refused(engine, name, etc):
+    engine.container["Name"] = name
+    with pytest.raises(errors.UserError):
+        await engine.do(engine.on(units.DraftUnit, style="generate"))
+    assert not list(etc.iterdir())
+
+
+# ── installing ───────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@root
+async def test_a_quadlet_is_written_loaded_and_started(engine, programs, etc):
+    programs.say("reloaded.web.service", quadlet(etc, **STOPPED))
+    outcome = await engine.do(engine.on(units.InstallUnit))
+    assert outcome.status == Status.DONE
+    assert outcome.detail == f"as web.service, from {etc}/containers/systemd/web.container"
+    assert changes(programs) == ["systemctl daemon-reload", "systemctl start -- web.service"]
+    environment = etc / "containers/systemd/web.env"
+    assert stat.S_IMODE(environment.stat().st_mode) == 0o600
+    assert 'S=a b$c%d"q' in environment.read_text()
+    assert "b$c" not in (etc / "containers/systemd/web.container").read_text()
+
+
+@root
+async def test_from_the_next_boot_on(engine, programs, etc):
+    programs.say("reloaded.web.service", quadlet(etc, **STOPPED))
+    assert (await engine.do(engine.on(units.InstallUnit, now=False))).status == Status.DONE
+    assert changes(programs) == ["systemctl daemon-reload"]
+
+
+@root
+async def test_what_was_broken_off_is_finished_by_doing_it_again(engine, programs, etc, monkeypatch):
+    """Before and after each step: what is left is done, and once all is done nothing is."""
+    programs.say("reloaded.web.service", quadlet(etc, **STOPPED))
+    for method in ("reload", "act"):
+        with monkeypatch.context() as broken:
+
+            async def killed(*_):
+                raise errors.TimedOut("killed", sent=True)
+
+            broken.setattr(systemctl.Systemd, method, killed)
+            with pytest.raises(errors.TimedOut):
+                await engine.do(engine.on(units.InstallUnit))
+    assert (await engine.do(engine.on(units.InstallUnit))).status == Status.DONE
+    # It runs: the container is a new one now, which tells its unit.
+    programs.say("show.web.service", quadlet(etc))
+    engine.container["Config"]["Labels"]["PODMAN_SYSTEMD_UNIT"] = "web.service"
+    before = changes(programs)
+    outcome = await engine.do(engine.on(units.InstallUnit))
+    assert outcome.status == Status.NOOP
+    assert outcome.detail == "is run by web.service already"
+    assert changes(programs) == before
+
+
+@root
+async def test_a_unit_that_starts_the_container_that_is_there_takes_it_over(engine, programs, etc):
+    engine.version = "4.3.1"
+    path = f"{etc}/systemd/system/container-web.service"
+    told = {"SourcePath": "", "FragmentPath": path}
+    start = "/usr/bin/podman start web"
+    programs.say(
+        "reloaded.container-web.service",
+        paragraph("container-web.service", start, **told, **STOPPED, UnitFileState="disabled"),
+    )
+    programs.say(
+        "started.container-web.service", paragraph("container-web.service", start, **told, UnitFileState="enabled")
+    )
+    outcome = await engine.do(engine.on(units.InstallUnit, style="generate"))
+    assert outcome.status == Status.DONE
+    assert changes(programs) == [
+        "systemctl daemon-reload",
+        "systemctl enable --quiet -- container-web.service",
+        "systemctl start -- container-web.service",
+    ]
+    assert engine.asked[-1] == f"POST /containers/{WEB['Id']}/stop"
+    again = await engine.do(engine.on(units.InstallUnit, style="generate"))
+    assert again.status == Status.NOOP
+    assert engine.asked[-1].startswith("GET /generate/")
+
+
+@root
+@pytest.mark.parametrize("file", ["/lib/systemd/system/web.service", "/etc/containers/systemd/other.container"])
+async def test_a_service_of_the_machine_is_not_stood_before(engine, programs, etc, file):
+    """A container called ssh would otherwise be started in its place."""
+    programs.say("show.web.service", paragraph("web.service", "/usr/sbin/sshd -D", SourcePath="", FragmentPath=file))
+    with pytest.raises(errors.Refused, match="There is a unit web.service already") as caught:
+        await engine.do(engine.on(units.InstallUnit))
+    assert "another name" in caught.value.hint
+    assert not list(etc.iterdir())
+    assert not changes(programs)
+
+
+@root
+async def test_a_label_that_names_a_service_of_the_machine_is_not_believed(engine, programs, etc):
+    engine.container["Config"]["Labels"]["PODMAN_SYSTEMD_UNIT"] = "ssh.service"
+    programs.say("show.ssh.service", paragraph("ssh.service", "/usr/sbin/sshd -D"))
+    programs.say("reloaded.web.service", quadlet(etc, **STOPPED))
+    assert (await engine.do(engine.on(units.InstallUnit))).status == Status.DONE
+    assert not [call for call in changes(programs) if "ssh" in call]
+
+
+@root
+async def test_a_foreign_file_is_not_written_over(engine, programs, etc):
+    path = etc / "containers/systemd/web.container"
+    path.parent.mkdir(parents=True)
+    path.write_text("[Container]\nImage=mine\n")
+    with pytest.raises(errors.Refused, match="not written by Quarterdeck"):
+        await engine.do(engine.on(units.InstallUnit))
+    assert path.read_text() == "[Container]\nImage=mine\n"
+    assert not changes(programs)
+
+
+@root
+async def test_what_would_not_run_is_not_installed(engine, programs, etc):
+    programs.say("verdict", "web.service: Command /usr/bin/podman is not executable: No such file or directory\n")
+    programs.say("verdict.bad", "")
+    with pytest.raises(errors.Refused, match="is not executable"):
+        await engine.do(engine.on(units.InstallUnit))
+    assert not list(etc.iterdir())
+
+
+@root
+async def test_what_would_lose_a_volume_is_not_installed(engine, etc):
+    engine.container["Mounts"] = [{"Type": "volume", "Name": "ab" * 32, "Destination": "/vol"}]
+    with pytest.raises(errors.Refused, match="volume at /vol would be lost"):
+        await engine.do(engine.on(units.InstallUnit))
+    assert not list(etc.iterdir())
+
+
+@root
+async def test_a_generator_that_makes_nothing_of_it_is_a_failure(engine, etc):
+    outcome = await engine.do(engine.on(units.InstallUnit))
+    assert outcome.status == Status.FAILED
+    assert "systemd makes no web.service of them" in outcome.detail
+
+
+@root
+async def test_a_unit_that_does_not_start_says_why(engine, programs, etc):
+    programs.say("reloaded.web.service", quadlet(etc, **STOPPED))
+    failed = {"ActiveState": "failed", "Result": "exit-code", "ExecMainStatus": "125"}
+    programs.say("failed.web.service", quadlet(etc, **failed))
+    programs.say("fail.act", "Job for web.service failed because the control process exited with error code.")
+    outcome = await engine.do(engine.on(units.InstallUnit))
+    assert outcome.status == Status.FAILED
+    assert outcome.detail == "web.service did not start: its program ended with code 125"
+
+
+async def test_a_users_unit_is_the_users(engine, programs, short_tmp, monkeypatch):
+    need("systemd", "sh", root=True)
+    uid = somebody()
+    home = short_tmp / "home"
+    short_tmp.chmod(0o755)
+    home.mkdir()
+    who = systemctl.Person(uid=uid, gid=systemctl.person(uid).gid, name="nobody", home=home)
+    os.chown(home, uid, -1)
+    monkeypatch.setattr(systemctl, "person", lambda _: who)
+    engine.uid = uid
+    source = home / ".config/containers/systemd/web.container"
+    programs.say("reloaded.web.service", paragraph("web.service", SourcePath=str(source), **STOPPED))
+    # The user's systemctl moves these.
+    os.chown(programs.root / "reloaded.web.service", uid, -1)
+    assert (await engine.do(engine.on(units.InstallUnit))).status == Status.DONE
+    assert changes(programs) == [
+        f"loginctl enable-linger -- {uid}",
+        f"systemctl start -- user@{uid}.service",
+        "systemctl --user daemon-reload",
+        "systemctl --user start -- web.service",
+    ]
+    assert source.stat().st_uid == uid
+    assert (source.parent / "web.env").stat().st_mode & 0o777 == 0o600
+    assert "WantedBy=default.target" in source.read_text()
+
+
+async def test_an_engine_of_another_user_is_refused_before_anything(engine, programs, monkeypatch, etc):
+    engine.uid = somebody()
+    monkeypatch.setattr(os, "geteuid", lambda: engine.uid - 1)
+    for action in (
+        engine.on(units.InstallUnit),
+        units.ListUnits(engine=engine.ref),
+        engine.at(units.StopUnit, "web.service"),
+    ):
+        with pytest.raises(errors.NotPermitted):
+            await engine.do(action)
+    assert not programs.calls
+
+
+# ── starting and stopping ────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@root
+@pytest.mark.parametrize(
+    ("kind", "state", "called", "status"),
+    [
+        (units.StartUnit, STOPPED, ["systemctl start -- web.service"], Status.DONE),
+        (units.StartUnit, {}, [], Status.NOOP),
+        (units.StopUnit, {}, ["systemctl stop -- web.service"], Status.DONE),
+        (units.StopUnit, STOPPED, [], Status.NOOP),
+        (units.RestartUnit, {}, ["systemctl restart -- web.service"], Status.DONE),
+        (units.RestartUnit, STOPPED, ["systemctl restart -- web.service"], Status.DONE),
+    ],
+)
+async def test_acting_on_a_unit(engine, programs, kind, state, called, status):
+    programs.say("show.web.service", paragraph("web.service", RUN, **state))
+    assert (await engine.do(engine.at(kind, "web.service"))).status == status
+    assert changes(programs) == called
+
+
+@root
+@pytest.mark.parametrize("kind", [units.StartUnit, units.StopUnit, units.RestartUnit])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "ssh.service",
+        "alias.service",
+        "gone.service",
+        "podman.service",
+        "--root=/x.service",
+        "ssh",
+        "a\nb.service",
+        "*.service",
+    ],
+)
+async def test_what_runs_no_container_cannot_be_touched(engine, programs, kind, name):
+    forged = f"/usr/sbin/sshd -D\n\n{paragraph('ssh.service')}"
+    programs.say("show.ssh.service", paragraph("ssh.service", forged))
+    programs.say("show.alias.service", paragraph("web.service"))
+    programs.say("show.podman.service", paragraph("podman.service", "/usr/bin/podman system service"))
+    with pytest.raises(errors.NotFound, match="that runs a container"):
+        await engine.do(engine.at(kind, name))
+    assert not changes(programs)
+
+
+@root
+async def test_a_unit_that_fails_to_start_or_takes_too_long(engine, programs):
+    programs.say("show.web.service", paragraph("web.service", RUN, **STOPPED))
+    programs.say("failed.web.service", paragraph("web.service", RUN, ActiveState="failed", Result="start-limit-hit"))
+    programs.say("fail.act", "Job for web.service failed.")
+    outcome = await engine.do(engine.at(units.StartUnit, "web.service"))
+    assert outcome.status == Status.FAILED
+    assert "started too often" in outcome.detail
+    programs.say("hang", "")
+    with pytest.raises(errors.TimedOut):
+        await engine.do(engine.at(units.RestartUnit, "web.service"), 0.5)

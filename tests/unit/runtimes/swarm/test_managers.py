@@ -1,0 +1,163 @@
+"""Several ways into one Swarm: which is asked, when the next one is, and when that would be one change too many."""
+
+import asyncio
+import time
+
+import pytest
+
+from core import errors
+from core.model.refs import EngineRef
+from runtimes.swarm import managers
+from runtimes.transport.http_client import Response
+
+ENGINE = EngineRef(host="k1", kind="swarm")
+LEADERLESS = errors.Rejected(500, "rpc error: code = Unknown desc = The swarm does not have a leader. It's possible …")
+LOST = errors.Rejected(
+    500, "rpc error: code = Unknown desc = raft: failed to process the request: node lost leader status"
+)
+LATE = errors.Rejected(500, "rpc error: code = DeadlineExceeded desc = context deadline exceeded")
+NO_MANAGER = errors.Rejected(503, "This node is not a swarm manager. Worker nodes can't be used to view …")
+REFUSED = errors.Unreachable("Nothing listens there.")
+
+
+def lost(sent):
+    return errors.Unreachable("The connection was lost.", sent=sent)
+
+
+def silent(sent=True):
+    return errors.TimedOut("It did not answer.", sent=sent)
+
+
+class Door:
+    """Answers with what it was given, one after the other; the last stays."""
+
+    api = "1.41"
+
+    def __init__(self, name, *answers, allow=("*",)):
+        self.ref = EngineRef(host=name, kind="docker")
+        self.address = f"unix:///{name}"
+        self.answers = list(answers) or [b"{}"]
+        self.asked, self.given, self.allow = [], [], allow
+
+    def permits(self, verb):
+        return "*" in self.allow or verb in self.allow
+
+    async def ask(self, method, target, seconds, *, body=None):
+        self.asked.append(f"{method} {target}")
+        self.given.append(seconds)
+        answer = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
+        if isinstance(answer, Exception):
+            raise answer
+        return Response(status=200, headers={}, body=answer)
+
+    async def stream(self, target, seconds):
+        return await self.ask("GET", target, seconds)
+
+
+def doors(*given):
+    doubted = []
+    made = managers.Doors(lambda: ENGINE, doubted.append)
+    for door in given:
+        made.add(door)
+    made.doubted = doubted
+    return made
+
+
+async def read(made, verb="node.list", seconds=9.0):
+    return (await made.ask(verb, "GET", "/nodes", seconds)).body
+
+
+async def change(made, verb="node.drain", seconds=9.0):
+    return (await made.ask(verb, "POST", "/nodes/n1/update", seconds, body={})).body
+
+
+@pytest.mark.parametrize("trouble", [REFUSED, lost(True), silent(), LEADERLESS, LATE, NO_MANAGER, errors.Garbled("?")])
+async def test_a_read_goes_on_to_the_next_door_which_is_the_first_from_then_on(trouble):
+    first, second, third = Door("a", trouble), Door("b", b"[]"), Door("c")
+    made = doors(first, second, third)
+    assert await read(made) == b"[]"
+    assert await read(made) == b"[]"
+    assert (len(first.asked), len(second.asked), len(third.asked)) == (1, 2, 0)
+    assert [door.ref.host for door in made.all] == ["b", "a", "c"]
+    assert made.doubted == ([first] if trouble is NO_MANAGER else [])
+
+
+@pytest.mark.parametrize("trouble", [REFUSED, silent(sent=False), LEADERLESS, NO_MANAGER])
+async def test_a_change_goes_on_only_where_it_surely_did_nothing(trouble):
+    first, second = Door("a", trouble), Door("b", b"done")
+    assert await change(doors(first, second)) == b"done"
+    assert len(first.asked) == len(second.asked) == 1
+
+
+@pytest.mark.parametrize("trouble", [lost(True), silent(), LOST, LATE])
+async def test_a_change_that_may_have_happened_is_unknown_and_is_not_sent_again(trouble):
+    first, second = Door("a", trouble), Door("b")
+    with pytest.raises(errors.EngineError) as caught:
+        await change(doors(first, second))
+    assert caught.value.sent
+    assert len(first.asked) == 1 and second.asked == []
+
+
+@pytest.mark.parametrize("ask", [read, change])
+@pytest.mark.parametrize("answer", [errors.NotFound("no such node"), errors.Rejected(409, "name conflicts")])
+async def test_what_a_manager_says_of_the_thing_itself_is_the_answer(ask, answer):
+    second = Door("b")
+    with pytest.raises(type(answer)):
+        await ask(doors(Door("a", answer), second))
+    assert second.asked == []
+
+
+@pytest.mark.parametrize("ask", [read, change])
+async def test_without_a_leader_the_cure_is_said(ask):
+    with pytest.raises(errors.EngineError, match="swarm/k1 has no leader") as caught:
+        await ask(doors(Door("a", LEADERLESS), Door("b", LEADERLESS)))
+    assert "more than half" in caught.value.hint
+    assert not getattr(caught.value, "sent", False)
+
+
+async def test_a_silent_door_gets_its_share_of_the_time_and_a_second_chance():
+    """A manager whose leader died swallows one question and answers the next."""
+    alone = Door("a", silent(), b"[]")
+    assert await read(doors(alone), seconds=8.0) == b"[]"
+    assert alone.given[0] == pytest.approx(4.0, abs=0.5)
+    first, second = Door("a", silent(), b"[]"), Door("b", silent())
+    assert await read(doors(first, second), seconds=9.0) == b"[]"
+    assert first.given[0] == pytest.approx(3.0, abs=0.5)
+    # One that is gone is not asked again, and a change has all the time there is.
+    gone = Door("a", REFUSED)
+    with pytest.raises(errors.Unreachable):
+        await read(doors(gone))
+    assert len(gone.asked) == 1
+    door = Door("a")
+    await change(doors(door), seconds=8.0)
+    assert door.given[0] == pytest.approx(8.0, abs=0.5)
+
+
+async def test_a_verb_goes_only_through_doors_whose_owner_allows_it():
+    tight, free = Door("a", allow=("node.list",)), Door("b")
+    made = doors(tight, free)
+    await change(made)
+    assert tight.asked == [] and len(free.asked) == 1
+    assert made.permit("node.drain") and made.permit("node.list")
+    made = doors(tight, Door("c", REFUSED))
+    with pytest.raises(errors.Unreachable):
+        await change(made)
+    made = doors(tight)
+    with pytest.raises(errors.Disallowed, match="swarm/k1"):
+        await change(made)
+    assert tight.asked == []
+    with pytest.raises(errors.Unreachable, match="None of swarm/k1's managers"):
+        await read(doors())
+
+
+async def test_time_that_is_over_ends_the_tour():
+    async def slow(method, target, seconds, *, body=None):
+        await asyncio.sleep(seconds)
+        raise silent()
+
+    first, second = Door("a"), Door("b")
+    first.ask = second.ask = slow
+    began = time.monotonic()
+    with pytest.raises(errors.TimedOut):
+        await read(doors(first, second), seconds=0.3)
+    assert time.monotonic() - began < 2

@@ -1,0 +1,350 @@
+"""Jobs on a Swarm that a test speaks for: what is read of it, what is sent to it, and what is said when it does not do
+it."""
+
+import asyncio
+import json
+
+import pytest
+
+from core import errors
+from core.model.refs import EngineRef, Kind, Ref
+from core.model.replies import Status
+from runtimes.base.jobs import Job
+from runtimes.swarm import decode, models, rollouts
+from runtimes.transport.http_client import Response
+
+ENGINE = EngineRef(host="k1", kind="swarm")
+WEB = Ref(engine=ENGINE, kind=Kind.SERVICE, id="web1", name="shop_web")
+
+
+class Manager:
+    """`states` of the service's tasks after each update, look by look; the last stays. `fail` raises once per path."""
+
+    def __init__(self, replicas=1, mode=None, **service):
+        spec = {
+            "Name": "shop_web",
+            "Labels": {"com.docker.stack.namespace": "shop", "env": "dev"},
+            "TaskTemplate": {"ContainerSpec": {"Image": "nginx:1.27@sha256:aa", "Labels": {"env": "prod"}}},
+            "Mode": mode or {"Replicated": {"Replicas": replicas}},
+        }
+        self.service = {"ID": "web1", "Version": {"Index": 10}, "Spec": spec, **service}
+        self.before = [task(number, "running") for number in range(1, replicas + 1)]
+        self.looks = []
+        self.asked = []
+        self.fail = {}
+        self.updated = False
+
+    async def __call__(self, method, target, seconds, *, body=None):
+        path = target.partition("?")[0]
+        self.asked.append(f"{method} {target if method == 'POST' else path}")
+        for error in self.fail.get(path, [])[:1]:
+            self.fail[path].pop(0)
+            raise error
+        if method == "POST":
+            self.service = {**self.service, "Spec": body, "Version": {"Index": 11}}
+            self.updated = True
+            return answer({})
+        if path == "/tasks":
+            if not self.updated:
+                return answer(self.before)
+            return answer(self.looks.pop(0) if len(self.looks) > 1 else self.looks[0])
+        return answer(self.service)
+
+
+def answer(value):
+    return Response(status=200, headers={}, body=json.dumps(value).encode())
+
+
+def task(slot, state, *, desired="running", error="", name="", node="n1"):
+    return {
+        "ID": name or f"t{slot}",
+        "ServiceID": "web1",
+        "NodeID": node,
+        "Slot": slot,
+        "DesiredState": desired,
+        "CreatedAt": f"2026-11-24T03:00:{slot:02d}Z",
+        "Status": {"State": state, "Err": error, "ContainerStatus": {"ContainerID": f"c{slot}"}},
+    }
+
+
+@pytest.fixture(autouse=True)
+def _soon(monkeypatch):
+    monkeypatch.setattr(rollouts, "STEADY", 0.0)
+    monkeypatch.setattr(rollouts, "POLL", 0.0)
+
+
+def a_job():
+    return Job("j", "service.scale", "console:alice", watches=False)
+
+
+async def scaled(manager, wanted, timeout=20.0, job=None):
+    return await rollouts.scale(manager, WEB, wanted, timeout, job or a_job())
+
+
+RUN3 = [task(number, "running") for number in (1, 2, 3)]
+
+
+async def test_the_whole_of_the_service_goes_back_with_another_number():
+    manager = Manager()
+    manager.looks = [[task(1, "running"), task(2, "preparing"), task(3, "new")], RUN3]
+    before = json.loads(json.dumps(manager.service["Spec"]))
+    job = a_job()
+    outcome = await scaled(manager, 3, job=job)
+    assert (outcome.status, outcome.detail) == (Status.DONE, "from 1 to 3")
+    assert [one for one in manager.asked if one.startswith("POST")] == [
+        "POST /services/web1/update?version=10&registryAuthFrom=spec"
+    ]
+    assert manager.service["Spec"] == before | {"Mode": {"Replicated": {"Replicas": 3}}}
+    assert (await job.page("", 0)).progress == "1 of 3 run"
+
+
+async def test_an_update_that_came_too_late_is_made_once_more_and_not_thrice():
+    manager = Manager()
+    manager.looks = [RUN3]
+    late = errors.Rejected(500, "rpc error: code = Unknown desc = update out of sequence")
+    manager.fail["/services/web1/update"] = [late]
+    assert (await scaled(manager, 3)).status == Status.DONE
+    assert sum(one.startswith("POST") for one in manager.asked) == 2
+    manager = Manager()
+    manager.fail["/services/web1/update"] = [late, late]
+    with pytest.raises(errors.Rejected, match="out of sequence"):
+        await scaled(manager, 3)
+    manager = Manager()
+    manager.fail["/services/web1/update"] = [errors.TimedOut("It did not answer.", sent=True)]
+    with pytest.raises(errors.TimedOut):
+        await scaled(manager, 3)
+    assert sum(one.startswith("POST") for one in manager.asked) == 1
+
+
+async def test_what_is_so_already_is_left_alone():
+    assert (await scaled(Manager(3), 3)).status == Status.NOOP
+    manager = Manager(3)
+    manager.before[2] = task(3, "pending", error="no suitable node (insufficient resources on 1 node)")
+    outcome = await scaled(manager, 3)
+    assert outcome.status == Status.NOOP
+    assert outcome.detail == (
+        "was asked to have 3 already; 2 run; 1 pending: no suitable node (insufficient resources on 1 node)"
+    )
+    assert not any(one.startswith("POST") for one in manager.asked)
+
+
+@pytest.mark.parametrize("state", ["failed", "rejected"])
+async def test_tasks_that_end_twice_in_one_place_are_a_failure(state):
+    manager = Manager()
+    once = [task(2, state, desired="shutdown", error="no such image: x", name="a")]
+    again = [*once, task(2, state, desired="shutdown", error="no such image: x", name="b")]
+    manager.looks = [[task(1, "running"), *once, task(2, "ready", name="b")], [task(1, "running"), *again]]
+    outcome = await scaled(manager, 2)
+    assert outcome.status == Status.FAILED
+    assert outcome.detail.startswith(f"1 of 2 run; shop_web.2 {state}: no such image: x.")
+    assert "scale shop_web=1" in outcome.detail
+
+
+async def test_tasks_that_failed_before_are_not_held_against_it():
+    manager = Manager()
+    old = [task(1, "failed", desired="shutdown", error="old", name=f"old{number}") for number in range(5)]
+    manager.before += old
+    manager.looks = [[*RUN3, *old]]
+    assert (await scaled(manager, 3)).status == Status.DONE
+
+
+async def test_those_that_end_count_until_they_have():
+    manager = Manager(3)
+    manager.looks = [[task(1, "running"), task(2, "running", desired="remove")], [task(1, "running")]]
+    assert (await scaled(manager, 1)).detail == "from 3 to 1"
+    manager = Manager(1)
+    manager.looks = [[task(1, "running", desired="remove")], []]
+    assert (await scaled(manager, 0)).detail == "from 1 to 0"
+
+
+async def test_when_the_time_is_over_the_engines_own_reason_is_said():
+    manager = Manager(UpdateStatus={"State": "paused", "Message": "update paused due to failure of task t9"})
+    manager.looks = [[task(1, "running"), task(2, "pending", error="no suitable node")]]
+    outcome = await scaled(manager, 2, timeout=0.0)
+    assert outcome.status == Status.FAILED
+    assert outcome.detail == (
+        "1 of 2 run after 0 s; 1 pending: no suitable node; update paused: update paused due to failure of task t9"
+    )
+
+
+async def test_a_swarm_that_chooses_another_leader_is_waited_for_and_at_last_unknown():
+    manager = Manager()
+    manager.looks = [RUN3]
+    away = errors.Rejected(500, "The swarm does not have a leader")
+    manager.fail["/tasks"] = []
+    ask = manager.__call__
+
+    async def later(method, target, seconds, **more):
+        if method == "POST":
+            manager.fail["/tasks"] = [away, away]
+        return await ask(method, target, seconds, **more)
+
+    assert (await scaled(later, 3)).status == Status.DONE
+
+    manager.updated, manager.service["Spec"]["Mode"] = False, {"Replicated": {"Replicas": 1}}
+
+    async def never(method, target, seconds, **more):
+        if manager.updated and target.startswith("/tasks"):
+            raise away
+        return await ask(method, target, seconds, **more)
+
+    outcome = await scaled(never, 3, timeout=0.0)
+    assert outcome.status == Status.UNKNOWN
+    assert outcome.detail == "3 were asked for, and then: The swarm does not have a leader"
+
+
+async def test_stopped_while_they_start_it_tells_what_was_asked_for():
+    manager = Manager()
+    manager.looks = [[task(1, "running"), task(2, "new")]]
+    job = a_job()
+    running = asyncio.create_task(scaled(manager, 2, job=job))
+    while not manager.updated:
+        await asyncio.sleep(0)
+    running.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await running
+    outcome = (await job.page("", 0)).outcome
+    assert outcome is not None
+    assert (outcome.status, outcome.detail) == (Status.UNKNOWN, "2 were asked for; nobody waited until they run")
+
+
+@pytest.mark.parametrize(
+    ("mode", "told"),
+    [
+        ({"Global": {}}, "shop_web is a global service: one task runs on each node"),
+        ({"ReplicatedJob": {"MaxConcurrent": 1}}, "shop_web is a replicated-job service: its tasks run once"),
+        ({"GlobalJob": {}}, "shop_web is a global-job service"),
+    ],
+)
+async def test_what_has_no_number_is_refused(mode, told):
+    manager = Manager(mode=mode)
+    with pytest.raises(errors.UserError, match=told):
+        await scaled(manager, 3)
+    assert not manager.updated
+
+
+@pytest.mark.parametrize(
+    ("local", "told"),
+    [
+        (
+            {"LocalNodeState": "active", "RemoteManagers": [{"Addr": "10.0.0.1:2377"}, {"Addr": "10.0.0.2:2377"}]},
+            "docker/m1 is a worker of its Swarm: only a manager can scale shop_web. Its managers: 10.0.0.1, 10.0.0.2.",
+        ),
+        ({"LocalNodeState": "active", "ControlAvailable": True}, "shop_web is the Swarm's, not docker/m1's."),
+        ({"LocalNodeState": "inactive"}, "docker/m1 is in no Swarm any more"),
+    ],
+)
+def test_where_a_daemon_is_no_manager_one_is_named(local, told):
+    info = models.decode(models.INFO, json.dumps({"Swarm": local}).encode())
+    error = decode.no_manager(EngineRef(host="m1", kind="docker"), info.swarm, WEB)
+    assert told in error.say()
+
+
+async def test_a_service_that_is_gone_is_said_to_be():
+    manager = Manager()
+    manager.fail["/services/web1"] = [errors.NotFound("service web1 not found")]
+    with pytest.raises(errors.NotFound, match="shop_web is gone"):
+        await scaled(manager, 3)
+
+
+# ── another image, and back ──────────────────────────────────────────────────────────────────────────────────────
+
+
+class Rolling(Manager):
+    """`updates`: what the service says of its update, look by look after it was sent; the last stays. `digest`: what a
+    registry tells of any image."""
+
+    def __init__(self, updates, *, digest="", **more):
+        super().__init__(**more)
+        self.updates, self.digest, self.looks = updates, digest, [[]]
+
+    async def __call__(self, method, target, seconds, *, body=None):
+        if target.startswith("/distribution/"):
+            if not self.digest:
+                raise errors.Rejected(500, "no such host")
+            return answer({"Descriptor": {"digest": self.digest}})
+        if method == "GET" and target.startswith("/services/") and self.updated:
+            told = self.updates.pop(0) if len(self.updates) > 1 else self.updates[0]
+            self.service = {**self.service, "UpdateStatus": told} if told else self.service
+        return await super().__call__(method, target, seconds, body=body)
+
+
+def with_image(one, image):
+    return {**one, "Spec": {"ContainerSpec": {"Image": image}}}
+
+
+async def updated(manager, image="nginx:1.28", timeout=20.0, job=None):
+    return await rollouts.update_image(manager, WEB, image, timeout, job or a_job())
+
+
+async def test_an_image_goes_in_with_its_digest_and_the_swarms_own_word_ends_it():
+    manager = Rolling(
+        [{"State": "updating"}, {"State": "completed", "Message": "update completed"}], digest="sha256:bb"
+    )
+    new = "nginx:1.28@sha256:bb"
+    manager.looks = [[with_image(task(1, "preparing"), new)], [with_image(task(1, "running"), new)]]
+    outcome = await updated(manager)
+    assert (outcome.status, outcome.detail) == (Status.DONE, "from nginx:1.27 to nginx:1.28; 1 of 1 run it")
+    assert manager.service["Spec"]["TaskTemplate"]["ContainerSpec"] == {"Image": new, "Labels": {"env": "prod"}}
+    assert manager.asked.count("POST /services/web1/update?version=10&registryAuthFrom=spec") == 1
+    assert (await updated(manager)).status == Status.NOOP
+
+
+async def test_a_registry_that_does_not_answer_leaves_the_name_alone_and_is_told_of():
+    manager = Rolling([{"State": "completed"}])
+    outcome = await updated(manager)
+    assert manager.service["Spec"]["TaskTemplate"]["ContainerSpec"]["Image"] == "nginx:1.28"
+    assert outcome.status == Status.DONE and "no registry told its digest" in outcome.detail
+
+
+@pytest.mark.parametrize(
+    ("state", "message", "told"),
+    [
+        ("paused", "update paused due to failure of task t2", "update paused: update paused due to failure of task t2"),
+        ("rollback_completed", "rollback completed", "the Swarm rolled it back: rollback completed"),
+        ("rollback_paused", "stuck", "rollback paused: stuck"),
+    ],
+)
+async def test_an_update_that_stops_tells_what_became_of_it_and_why(state, message, told):
+    manager = Rolling([{"State": "updating"}, {"State": state, "Message": message}], digest="sha256:bb")
+    manager.looks = [[task(1, "rejected", desired="shutdown", error="No such image: nginx:1.28", name="t2")]]
+    outcome = await updated(manager)
+    assert outcome.status == Status.FAILED
+    assert told in outcome.detail and "shop_web.1 rejected: No such image: nginx:1.28" in outcome.detail
+
+
+async def test_where_no_task_has_to_change_nothing_is_waited_for():
+    manager = Rolling([None], digest="sha256:bb", replicas=0)
+    assert (await updated(manager)).status == Status.DONE
+
+
+async def test_an_update_that_goes_on_after_failures_is_not_waited_for_until_the_end():
+    manager = Rolling([{"State": "updating"}], digest="sha256:bb")
+    manager.service["Spec"]["UpdateConfig"] = {"FailureAction": "continue"}
+    manager.looks = [
+        [task(1, "failed", desired="shutdown", error="task: non-zero exit (1)", name=name) for name in ("a", "b")]
+    ]
+    outcome = await updated(manager)
+    assert outcome.status == Status.FAILED and "The Swarm goes on trying" in outcome.detail
+    manager = Rolling([{"State": "updating"}], digest="sha256:bb")
+    outcome = await updated(manager, timeout=0.0)
+    assert outcome.status == Status.FAILED and "0 of 1 run it after 0 s; updating" in outcome.detail
+
+
+async def test_back_goes_to_what_was_before_and_needs_something_to_go_back_to():
+    manager = Rolling([{"State": "rollback_started"}, {"State": "rollback_completed"}])
+    with pytest.raises(errors.UserError, match="shop_web has no earlier version"):
+        await rollouts.roll_back(manager, WEB, 20.0, a_job())
+    assert not manager.updated
+    manager.service["PreviousSpec"] = {"Name": "shop_web"}
+    manager.looks = [[with_image(task(1, "running"), "nginx:1.27@sha256:aa")]]
+    outcome = await rollouts.roll_back(manager, WEB, 20.0, a_job())
+    assert (outcome.status, outcome.detail) == (Status.DONE, "back to nginx:1.27; 1 of 1 run it")
+    assert "POST /services/web1/update?version=10&registryAuthFrom=previous-spec&rollback=previous" in manager.asked
+
+
+async def test_what_runs_no_image_has_none_to_change():
+    manager = Rolling([None])
+    del manager.service["Spec"]["TaskTemplate"]["ContainerSpec"]
+    with pytest.raises(errors.UserError, match="runs no image"):
+        await updated(manager)

@@ -1,0 +1,88 @@
+"""Why no connection to an engine came about: a sentence and what would help, for each way it can fail."""
+
+from __future__ import annotations
+
+import os
+import socket
+from pathlib import Path
+
+import pytest
+
+from core import errors
+from runtimes.transport import connect
+from runtimes.transport.endpoint import Endpoint
+from runtimes.transport.http_client import Client
+from tests.unit.runtimes.transport.scripted import PATIENCE
+
+
+async def ask(path: Path) -> errors.Unreachable:
+    client = Client(Endpoint.parse(f"unix://{path}"), connections=1)
+    for _ in range(2):  # the one place is free again
+        with pytest.raises(errors.Unreachable) as caught:
+            await client.request("POST", "/", deadline=PATIENCE)
+        assert caught.value.sent is False
+        with pytest.raises(errors.Unreachable, match=r"\.$"):
+            await client.stream("GET", "/", deadline=PATIENCE)
+    await client.aclose()
+    assert caught.value.hint
+    return caught.value
+
+
+async def test_a_missing_socket_asks_whether_the_engine_runs(tmp_path: Path) -> None:
+    assert (await ask(tmp_path / "docker.sock")).message == f"There is no engine socket at {tmp_path / 'docker.sock'}."
+    assert "podman.socket" in (await ask(tmp_path / "podman" / "podman.sock")).hint
+
+
+async def test_a_socket_nobody_listens_on_says_so(tmp_path: Path) -> None:
+    with socket.socket(socket.AF_UNIX) as left:
+        left.bind(str(tmp_path / "s"))
+    assert "nobody listens" in (await ask(tmp_path / "s")).message
+
+
+async def test_a_file_or_folder_is_not_a_socket(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    assert "is not a socket" in (await ask(tmp_path / "file")).message
+    assert "is not a socket" in (await ask(tmp_path)).message
+    assert "no engine socket" in (await ask(tmp_path / "file" / "below")).message
+
+
+async def test_a_path_too_long_for_a_socket_says_so(tmp_path: Path) -> None:
+    assert "too long" in (await ask(tmp_path / ("x" * 120))).message
+
+
+def test_a_forbidden_socket_names_the_group_to_join(tmp_path: Path) -> None:
+    path = tmp_path / "s"
+    with socket.socket(socket.AF_UNIX) as bound:
+        bound.bind(str(path))
+    if os.geteuid() == 0:
+        os.chown(path, -1, 65530)  # a group without a name
+    path.chmod(0o660)
+    endpoint = Endpoint.parse(f"unix://{path}")
+    told = connect.explain(endpoint, PermissionError(13, "Permission denied"))
+    group = "65530" if os.geteuid() == 0 else path.group()
+    assert f"the group {group} may use" in told.message
+    assert f"usermod -aG {group} " in told.hint
+    path.chmod(0o600)
+    told = connect.explain(endpoint, PermissionError(13, "Permission denied"))
+    assert told.message.startswith("Only ")
+    assert told.hint == f"Run as {path.owner()}."
+
+
+def test_a_forbidden_folder_says_so(tmp_path: Path) -> None:
+    told = connect.explain(Endpoint.parse(f"unix://{tmp_path}/gone/s"), PermissionError(13, "Permission denied"))
+    assert "folder" in told.message
+    assert "root" in told.hint
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (socket.gaierror(-2, "Name or service not known"), "host7 cannot be resolved"),
+        (OSError("Multiple exceptions: [Errno 111] Connect call failed ('::1', 2375, 0, 0)"), "Nothing listens at"),
+        (TimeoutError(110, "Connection timed out"), "cannot be reached: Connection timed out."),
+    ],
+)
+def test_tcp_errors_are_sentences(error: OSError, words: str) -> None:
+    told = connect.explain(Endpoint.parse("tcp://host7:2375"), error)
+    assert words in told.message
+    assert told.sent is False
