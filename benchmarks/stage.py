@@ -19,7 +19,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from collectors import pipeline, watch
+from collectors import pipeline, watcher
 from core import metrics
 from core.ports import Call
 from runtimes import registry as runtimes_registry
@@ -87,7 +87,7 @@ async def watching(
     engine: Watched, mirror: Mirror, line: pipeline.Pipeline, counts: metrics.Metrics
 ) -> AsyncIterator[None]:
     """A watch that stands, its mirror filled and described."""
-    task = asyncio.create_task(watch.Watch(engine, mirror, line, Cursors(), counts).run(), name="watch")
+    task = asyncio.create_task(watcher.Watch(engine, mirror, line, Cursors(), counts).run(), name="watch")
     try:
         async with asyncio.timeout(60):
             while not mirror.live or mirror.dirty:

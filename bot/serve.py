@@ -21,7 +21,7 @@ import structlog
 from bot import app as composition
 from bot import console as talk
 from bot import http, visit
-from collectors import exposition, pipeline, watch
+from collectors import exposition, pipeline, watcher
 from core import logs, supervise
 from core.config import load
 from core.model.actions import ListContainers
@@ -98,8 +98,8 @@ def _slack(built: composition.App, settings: load.Slack) -> Any:
     return made
 
 
-def _watch(built: composition.App, engine: Watched, mirror: Mirror) -> watch.Watch:
-    return watch.Watch(engine, mirror, pipeline.Pipeline(mirror, built.metrics), built.store, built.metrics)
+def _watch(built: composition.App, engine: Watched, mirror: Mirror) -> watcher.Watch:
+    return watcher.Watch(engine, mirror, pipeline.Pipeline(mirror, built.metrics), built.store, built.metrics)
 
 
 async def _console(built: composition.App, metrics: str) -> None:

@@ -19,7 +19,7 @@ from benchmarks import stage
 from benchmarks.harness import Figure, Table, rounds
 from bot import app as composition
 from bot import console, terminal
-from collectors import pipeline, watch
+from collectors import pipeline, watcher
 from core import supervise
 from core.config import load
 from core.model.replies import Ending
@@ -40,7 +40,7 @@ async def measure(scene: stage.Stage, times: int) -> Sequence[Table]:
         app = await composition.build(settings, watch=True, supervisor=supervisor)
         supervisor.run("beat", lambda: composition.beat(app), supervise.Backoff())
         for engine, mirror in zip(app.engines, app.mirrors, strict=True):
-            eye = watch.Watch(engine, mirror, pipeline.Pipeline(mirror, app.metrics), app.store, app.metrics)
+            eye = watcher.Watch(engine, mirror, pipeline.Pipeline(mirror, app.metrics), app.store, app.metrics)
             supervisor.run(f"watch {engine.ref}", eye.run, supervise.Backoff())
         async with asyncio.timeout(60):
             while not all(mirror.live and not mirror.dirty for mirror in app.mirrors):

@@ -27,7 +27,7 @@ from core.model.events import Event, EventKind, Origin
 from core.model.refs import EngineRef, Kind
 from core.ports import Call, Runtime
 from runtimes.formats import status_text
-from runtimes.inventory import transitions as transitions
+from runtimes.inventory import transitions
 
 R = TypeVar("R")
 # Looked up once: on its class, a member of an enum is slow to find (Python 3.11).
@@ -267,9 +267,7 @@ class Mirror:
                     self._hold(thing, transitions.with_state_of(born, found))
                 self.look_again(thing)
             else:
-                detailed = transitions.with_detail(
-                    found if known is None or born is not None else known, found
-                )
+                detailed = transitions.with_detail(found if known is None or born is not None else known, found)
                 if known is not None and known != detailed:
                     self._untold.setdefault(thing, known)
                 self._hold(thing, detailed)

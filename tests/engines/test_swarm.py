@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 import docker
 import pytest
 
-from collectors import pipeline, watch
+from collectors import pipeline, watcher
 from collectors.exposition import Exposition
 from core import errors, metrics
 from core.model import actions
@@ -271,7 +271,7 @@ async def test_the_watch_of_one_goes_on_what_it_tells_and_the_page_has_no_contai
         async def put_cursor(self, engine, at_ns):
             assert engine == cluster.id
 
-    watched = watch.Watch(swarm, mirror, pipeline.Pipeline(mirror, counts), Cursors(), counts)
+    watched = watcher.Watch(swarm, mirror, pipeline.Pipeline(mirror, counts), Cursors(), counts)
     task = asyncio.create_task(watched.run())
     try:
         await until(lambda: mirror.live)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from collectors import pipeline, watch
+from collectors import pipeline, watcher
 from core import metrics
 from runtimes import registry as runtimes_registry
 from runtimes.inventory.mirror import Mirror
@@ -32,7 +32,7 @@ class Eye:
         line = pipeline.Pipeline(self.mirror, self.counts)
         take = line.take
         line.take = lambda events: (self.seen.extend(events), take(events))[1]
-        self.watch = watch.Watch(self.runtime, self.mirror, line, cursors or Cursors(), self.counts)
+        self.watch = watcher.Watch(self.runtime, self.mirror, line, cursors or Cursors(), self.counts)
         self.task = None
 
     async def __aenter__(self):

@@ -17,9 +17,8 @@ from collections.abc import Callable, Sequence
 
 import structlog
 
-from collectors import pace as paces
-from collectors import place, survey
-from collectors.inbox import Inbox
+from collectors import cursor, relister, timing
+from collectors.event_queue import Inbox
 from collectors.pipeline import Pipeline
 from core import errors, metrics
 from core.model.events import Event
@@ -40,20 +39,20 @@ class Watch:
         runtime: inventory_mirror.Watched,
         mirror: inventory_mirror.Mirror,
         pipeline: Pipeline,
-        cursors: place.Cursors,
+        cursors: cursor.Cursors,
         counts: metrics.Metrics,
         *,
-        pace: paces.Pace | None = None,
+        pace: timing.Pace | None = None,
         now_ns: Callable[[], int] = time.time_ns,
         chance: Callable[[], float] = random.random,
     ) -> None:
         self._runtime = runtime
         self._mirror = mirror
         self._pipeline = pipeline
-        self._place = place.Place(cursors, now_ns)
+        self._place = cursor.Place(cursors, now_ns)
         self._counts = counts
-        self._pace = pace or paces.Pace()
-        self._survey = survey.Survey(runtime, mirror, pipeline, self._place, counts, pace=self._pace, now_ns=now_ns)
+        self._pace = pace or timing.Pace()
+        self._survey = relister.Survey(runtime, mirror, pipeline, self._place, counts, pace=self._pace, now_ns=now_ns)
         self._chance = chance
         self._labels: tuple[str, str] | None = None
         self._recent: deque[Event] = deque(maxlen=RECENT_EVENTS)

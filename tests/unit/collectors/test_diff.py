@@ -9,7 +9,7 @@ import msgspec
 import pytest
 from hypothesis import strategies as st
 
-from collectors import resync
+from collectors import diff as collectors_diff
 from core.model.containers import Container
 from core.model.events import Event, EventKind, Origin
 from core.model.refs import EngineRef, Kind, Ref
@@ -41,7 +41,7 @@ def diff(before: Container | None, after: Container | None, **more: Any) -> list
     def table(row: Container | None) -> dict[str, Container]:
         return {} if row is None else {row.ref.id: row}
 
-    return resync.diff(table(before), table(after), **{"since_ns": 0, "at_ns": NOW_NS, **more})
+    return collectors_diff.diff(table(before), table(after), **{"since_ns": 0, "at_ns": NOW_NS, **more})
 
 
 def kinds(before: Container | None, after: Container | None, **more: Any) -> list[EventKind]:

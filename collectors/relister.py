@@ -15,9 +15,7 @@ from datetime import UTC, datetime, timedelta
 
 import structlog
 
-from collectors import pace as paces
-from collectors import place as places
-from collectors import resync
+from collectors import cursor, diff, timing
 from collectors.pipeline import Pipeline
 from core import errors, metrics
 from core.model.actions import DescribeEngine, ListContainers
@@ -42,10 +40,10 @@ class Survey:
         runtime: inventory_mirror.Watched,
         mirror: inventory_mirror.Mirror,
         pipeline: Pipeline,
-        place: places.Place,
+        place: cursor.Place,
         counts: metrics.Metrics,
         *,
-        pace: paces.Pace,
+        pace: timing.Pace,
         now_ns: Callable[[], int],
     ) -> None:
         self._runtime = runtime
@@ -123,7 +121,7 @@ class Survey:
         rows = await self._detailed((await self.contact()).rows)
 
         def untold() -> list[Event]:
-            return resync.diff(
+            return diff.diff(
                 self._mirror.told(),
                 rows,
                 since_ns=younger_than,

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import structlog
 
-from collectors import inbox, watch
+from collectors import event_queue, watcher
 from collectors.pipeline import Pipeline
 from core import errors, metrics
 from core.model import actions
@@ -67,7 +67,7 @@ class Bench:
         self.mirror = Mirror(self.engine, now=self.now)
         self.pipeline = Pipeline(self.mirror, self.counts)
         parts = (self.engine, self.mirror, self.pipeline, self.shelf, self.counts)
-        self.watch = watch.Watch(*parts, now_ns=self.now_ns, chance=lambda: 0.0)
+        self.watch = watcher.Watch(*parts, now_ns=self.now_ns, chance=lambda: 0.0)
 
     @contextlib.asynccontextmanager
     async def watching(self) -> AsyncIterator[None]:
@@ -298,7 +298,7 @@ async def test_a_busy_stream_is_listed_every_five_minutes_only() -> None:
 async def test_a_flood_is_dropped_counted_and_made_good_by_a_list(monkeypatch: pytest.MonkeyPatch) -> None:
     bench = Bench()
     ref = bench.engine.add("web")
-    monkeypatch.setattr(inbox, "WAITING_EVENTS", 100)
+    monkeypatch.setattr(event_queue, "WAITING_EVENTS", 100)
     async with bench.watching():
         await bench.until(lambda: bench.mirror.live)
         for _ in range(300):  # no turn for anybody else in between
@@ -429,7 +429,7 @@ class Clustered(Adapter):
 async def test_an_engine_that_is_none_yet_is_waited_for_and_one_that_is_no_more_leaves_no_trace() -> None:
     bench, engine = Bench(), Clustered()
     counts, mirror = metrics.Metrics(), Mirror(engine, now=bench.now)
-    watched = watch.Watch(engine, mirror, Pipeline(mirror, counts), bench.shelf, counts, now_ns=bench.now_ns)
+    watched = watcher.Watch(engine, mirror, Pipeline(mirror, counts), bench.shelf, counts, now_ns=bench.now_ns)
     bench.watch = watched
 
     def up() -> float | None:
