@@ -22,7 +22,7 @@ from typing import Any
 import structlog
 
 from bot import approvals, audit, book, desk, dispatch, limits, recovery, selves
-from commands import Catalogue, catalogue
+from commands.catalogue import Catalogue, load_catalogue
 from core import errors, metrics, supervise
 from core.config import load
 from core.model.actions import DescribeEngine, Risk
@@ -160,7 +160,7 @@ async def build(settings: load.Config, *, watch: bool, supervisor: supervise.Sup
     supervisor.on_close("store", store.aclose)
 
     measured = metrics.Metrics(version=version())
-    words = catalogue()
+    words = load_catalogue()
     in_force = book.Book(store, base_policy(settings))
     front = desk.Desk(book=in_force, store=store, catalogue=words, clock=_now)
     leading = doors(settings)

@@ -74,11 +74,11 @@ def check(config: ConfigPath = None) -> None:
     """Read the configuration and tell every mistake in it."""
     settings = _load(config)
     from bot import app as composition  # noqa: PLC0415
-    from commands import catalogue  # noqa: PLC0415
+    from commands.catalogue import load_catalogue  # noqa: PLC0415
     from core.config import load  # noqa: PLC0415
     from runtimes import registry as runtimes_registry  # noqa: PLC0415
 
-    load.check_direct(settings, catalogue().words)
+    load.check_direct(settings, load_catalogue().words)
     doors = composition.doors(settings)
     for warning in (*settings.warnings, *runtimes_registry.warnings(doors)):
         typer.echo(f"warning: {warning}", err=True)
@@ -113,13 +113,13 @@ def manifest(
 ) -> None:
     """Print the Slack app's manifest, to paste where the app is made."""
     from bot.slack import manifest as made  # noqa: PLC0415
-    from commands import catalogue  # noqa: PLC0415
+    from commands.catalogue import load_catalogue  # noqa: PLC0415
     from core.config import load  # noqa: PLC0415
 
     # Before there is an app there are no tokens: these stand in for those not written anywhere.
     settings = load.load(config, {**made.NO_TOKENS_YET, **os.environ})
-    load.check_direct(settings, catalogue().words)
-    typer.echo(made.manifest(settings.slack, catalogue(), url=url))
+    load.check_direct(settings, load_catalogue().words)
+    typer.echo(made.manifest(settings.slack, load_catalogue(), url=url))
 
 
 @app.callback(invoke_without_command=True)

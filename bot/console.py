@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 from bot import grammar, terminal
 from bot.dispatch import Road
-from commands import Catalogue
+from commands.catalogue import Catalogue
 from core import errors
 from core.model.actions import Risk
 from core.model.identity import Identity, Invocation, Place

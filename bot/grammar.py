@@ -13,7 +13,7 @@ from datetime import timedelta
 from typing import Any
 
 from bot import usages
-from commands import Catalogue
+from commands.catalogue import Catalogue
 from commands.spec import Arg, Command, Take
 from core import errors
 from core.text import command_line

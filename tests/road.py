@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 
 from bot import approvals, audit, book, desk, dispatch, limits
-from commands import catalogue
+from commands.catalogue import load_catalogue
 from core.metrics import Metrics
 from core.model.actions import Risk
 from core.model.identity import Identity, Invocation, Place
@@ -18,7 +18,7 @@ from core.ports import Runtime
 from core.store.client import Rate, Store
 from runtimes.inventory.fleet import Fleet
 
-WORDS = catalogue()
+WORDS = load_catalogue()
 OWNER = Identity(id="console:alice", name="alice", admin=True)
 CONSOLE = Place(channel="console")
 _DECKS = itertools.count()

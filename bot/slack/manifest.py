@@ -11,7 +11,7 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from commands import Catalogue
+from commands.catalogue import Catalogue
 from core import errors
 from core.config import load
 

@@ -25,12 +25,12 @@ def test_a_command_is_one_file(tmp_path):
         shutil.copytree(ROOT / package, tmp_path / package, ignore=shutil.ignore_patterns("__pycache__"))
     text = (ROOT / "docs/recipes.md").read_text()
     (code,) = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
-    (tmp_path / "commands/uptime.py").write_text(code)
+    (tmp_path / "commands/containers/uptime.py").write_text(code)
     script = """
 import asyncio
 from datetime import UTC, datetime
 from bot import grammar, terminal
-from commands import catalogue
+from commands.catalogue import load_catalogue
 from commands.spec import Context, Result
 from core.model.identity import Identity, Place
 from core.model.refs import EngineRef, Kind, Ref
@@ -43,7 +43,7 @@ class Find:
         return [EngineRef("h", "docker")]
 
 async def main():
-    words = catalogue()
+    words = load_catalogue()
     for line in words.find("uptime").examples:
         parsed = grammar.parse(line, words)
         context = Context(who=Identity(id="c:x", name="x"), place=Place(channel="c"), args=parsed.args, find=Find(),

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from bot import audit, book, claims, desk, policy
-from commands import catalogue
+from commands.catalogue import load_catalogue
 from core import errors
 from core.model import actions, builtin
 from core.model.events import EventKind
@@ -17,7 +17,7 @@ from core.store.client import Store
 from runtimes.inventory.fleet import Fleet
 from tests.fake_engine.engine import FakeRuntime
 
-WORDS = catalogue()
+WORDS = load_catalogue()
 OWNER = Identity(id="console:root", name="root", admin=True)
 LEAD = Identity(id="slack:T1/LEAD", name="lead", groups=frozenset({"sre"}))
 BOB = Identity(id="slack:T1/BOB", name="bob")

@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from bot import approvals, audit, book, claims, desk, dispatch, limits, recovery
-from commands import catalogue
+from commands.catalogue import load_catalogue
 from core import errors
 from core.metrics import Metrics
 from core.model import actions
@@ -117,7 +117,7 @@ class World:
     async def replica(self, name="r1"):
         store = Store.open(self.url)
         self.stores.append(store)
-        words = catalogue()
+        words = load_catalogue()
         kept = book.Book(store, self.policy)
         front = desk.Desk(book=kept, store=store, catalogue=words, clock=now)
         fleet = Fleet([self.engine], desk=front)

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bot import grammar
-from commands import Catalogue, gather
+from commands.catalogue import Catalogue, gather
 from commands.spec import TARGETS, Arg, Command, Take
 from core import errors
 from core.model.actions import Risk

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from bot import grammar
-from commands import Catalogue, catalogue
+from commands.catalogue import Catalogue, load_catalogue
 from commands.spec import Context, Result
 from core import errors
 from core.model.actions import Action, ListContainers
@@ -122,7 +122,7 @@ class World:
 
 @pytest.fixture(scope="session")
 def words() -> Catalogue:
-    return catalogue()
+    return load_catalogue()
 
 
 @pytest.fixture

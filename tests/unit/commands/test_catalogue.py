@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
+import sys
 from dataclasses import replace
 
 import msgspec
 import pytest
 
 from bot import grammar, terminal, usages
-from commands import catalogue, gather
+from commands.catalogue import gather, load_catalogue
 from commands.spec import Arg, Take
 from core import errors
 from core.model import actions, builtin
@@ -19,7 +20,7 @@ from core.model.refs import Selector
 from tests.helpers.paths import GOLDEN as GOLDEN_DIR
 
 GOLDEN = GOLDEN_DIR / "help"
-COMMANDS = tuple(catalogue())
+COMMANDS = tuple(load_catalogue())
 
 
 def test_the_package_is_scanned_in_order(words):
@@ -70,15 +71,32 @@ def test_arguments_that_clash_stop_the_start(words, args):
         gather([("x", replace(words.find("ps"), args=args))])
 
 
-def test_a_module_without_a_command_stops_the_start(monkeypatch, tmp_path):
+@pytest.fixture
+def folder(monkeypatch, tmp_path):
+    """The only folder of commands, as long as the test runs."""
     import commands
 
-    (tmp_path / "forgotten.py").write_text("x = 1\n")
     monkeypatch.setattr(commands, "__path__", [str(tmp_path)])
-    with pytest.raises(RuntimeError, match=r"commands/forgotten\.py has no"):
-        catalogue()
-    (tmp_path / "forgotten.py").rename(tmp_path / "_shared.py")
-    assert list(catalogue()) == []
+    made = tmp_path / "things"
+    made.mkdir()
+    (made / "__init__.py").touch()
+    yield made
+    for name in [name for name in sys.modules if name.startswith("commands.things")]:
+        monkeypatch.delitem(sys.modules, name)
+
+
+def test_a_module_without_a_command_stops_the_start(folder):
+    (folder / "forgotten.py").write_text("x = 1\n")
+    with pytest.raises(RuntimeError, match=r"commands/things/forgotten\.py has no"):
+        load_catalogue()
+    folder.rename(folder.with_name("_shared"))
+    assert list(load_catalogue()) == []
+
+
+def test_a_module_in_no_folder_stops_the_start(folder):
+    (folder.parent / "stray.py").write_text("x = 1\n")
+    with pytest.raises(RuntimeError, match=r"commands/stray\.py is in no folder"):
+        load_catalogue()
 
 
 @pytest.mark.parametrize("topic", ["", *(command.name for command in COMMANDS)])

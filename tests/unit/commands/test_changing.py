@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from bot import grammar, terminal
-from commands import kill
+from commands.containers import kill
 from core import errors
 from core.model import actions
 from core.model.replies import Ending, Status

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from bot import grammar, usages
-from commands import catalogue
+from commands.catalogue import load_catalogue
 from commands.spec import Context, Result
 from core import errors
 from core.model.actions import InspectContainer, ListContainers, ListServices, ReadLogs, Restart, Scale
@@ -23,7 +23,7 @@ from core.model.services import Service, Services
 NOW = datetime(2026, 11, 24, 3, 0, tzinfo=UTC)
 HOST7 = EngineRef(host="host7", kind="docker")
 WHO = Identity(id="slack:T1/U1", name="alice")
-WORDS = catalogue()
+WORDS = load_catalogue()
 
 
 def ref(name: str) -> Ref:

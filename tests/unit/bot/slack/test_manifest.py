@@ -7,13 +7,13 @@ import re
 import pytest
 
 from bot.slack import manifest
-from commands import catalogue
+from commands.catalogue import load_catalogue
 from core import errors
 from core.config import load
 from tests.helpers.paths import GOLDEN as GOLDEN_DIR
 
 GOLDEN = GOLDEN_DIR / "manifest"
-WORDS = catalogue()
+WORDS = load_catalogue()
 TOKENS = {**manifest.NO_TOKENS_YET, "HOME": "/nowhere"}
 
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from bot import grammar
 from bot.slack import words
-from commands import catalogue
+from commands.catalogue import load_catalogue
 from core import errors
 
 
@@ -56,7 +56,7 @@ def test_without_a_known_bot_no_name_is_dropped() -> None:
 
 
 def test_the_grammar_reads_on() -> None:
-    known = catalogue()
+    known = load_catalogue()
     parsed = grammar.parse(words.line("<@UBOT> ps —all “shop-*” --label app=a&amp;b", "UBOT"), known)
     assert parsed.args["all"]
     assert parsed.args["target"] == ("shop-*",)

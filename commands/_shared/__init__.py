@@ -1,0 +1,1 @@
+"""What several commands share: selecting targets, running changes, rendering tables."""

@@ -1,0 +1,52 @@
+"""An engine in a few words, for the list of all and for what one tells of itself."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+
+from commands._shared import show
+from core.model.engines import Engine
+
+
+def state(engine: Engine, now: datetime) -> str:
+    """`up 3 min`, `down 40 s: <why>`; `answers` where nobody watches."""
+    if engine.stream:
+        went = f"{engine.stream} {show.span(max(0.0, now.timestamp() - engine.stream_since))}"
+        why = engine.fault or engine.stream_fault
+        return went if engine.stream == "up" and not engine.fault else f"{went}: {why}" if why else went
+    return f"down: {engine.fault}" if engine.fault else "answers"
+
+
+def facts(engine: Engine, now: datetime) -> Mapping[str, str]:
+    """Name → text of all that is known of it, but for what it can do."""
+    told = {
+        "Kind": engine.ref.kind,
+        "Host": engine.ref.host,
+        "User": engine.user,
+        "Address": engine.address,
+        "State": state(engine, now),
+        "Version": engine.version,
+        "API": engine.api,
+        "OCI runtime": engine.runtime,
+        "System": engine.system,
+        "Storage driver": engine.storage,
+        "Cgroup version": engine.cgroup,
+        "Events": engine.events,
+        "Event stream": _stream(engine, now),
+        "Containers": _containers(engine),
+        "Counted elsewhere": ", ".join(f"{count} by {kind}" for kind, count in engine.owned),
+        "Notes": " ".join(engine.notes),
+    }
+    return {name: text for name, text in told.items() if text}
+
+
+def _stream(engine: Engine, now: datetime) -> str:
+    if not engine.stream:
+        return ""
+    since = f"{engine.stream} since {show.clock(datetime.fromtimestamp(engine.stream_since, UTC), now)} UTC"
+    return f"{since}: {engine.stream_fault}" if engine.stream_fault else since
+
+
+def _containers(engine: Engine) -> str:
+    return "" if engine.containers is None else f"{engine.containers} ({engine.running or 0} running)"

@@ -1,0 +1,1 @@
+"""Commands about permissions, questions and the audit trail."""

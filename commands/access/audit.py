@@ -1,0 +1,92 @@
+"""`audit`: who did what, and what was refused, newest last."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from commands._shared import show
+from commands.spec import Arg, Command, Context, Result, Take
+from core.model.actions import Action
+from core.model.builtin import AuditEntry, ReadAudit
+from core.model.replies import Reply, Table, Text, Tone
+
+LIMIT = 20
+MOST = 500
+
+
+async def plan(context: Context) -> Sequence[Action[Any]]:
+    args = context.args
+    since = args["since"]
+    return (
+        ReadAudit(
+            who=args["who"] or "",
+            target=args["target"] or "",
+            since_ns=int((context.now - since).timestamp()) * 1_000_000_000 if since else 0,
+            refused=args["refused"],
+            limit=args["limit"],
+        ),
+    )
+
+
+def render(context: Context, results: Sequence[Result]) -> Reply:
+    result = results[0]
+    if result.error is not None:
+        return Reply(blocks=(Text(text=result.error.say(), tone=Tone.BAD),), ending=show.ending_of(result.error))
+    rows = [
+        (_time(entry, context.now), entry.who, entry.line, _result(entry), _reason(entry))
+        for entry in _told_once(result.value)
+    ]
+    table = Table(columns=("TIME", "WHO", "LINE", "RESULT", "REASON"), rows=rows, empty="The audit has no such row.")
+    return Reply(blocks=(table,))
+
+
+def _told_once(entries: Sequence[AuditEntry]) -> list[AuditEntry]:
+    """Without the intents whose outcome stands in a later row; an intent alone is worth seeing."""
+    kept: list[AuditEntry] = []
+    ended: dict[tuple[str, ...], int] = {}
+    for entry in reversed(entries):
+        key = (entry.who, entry.place, entry.line, entry.verb, entry.target)
+        if entry.phase == "outcome":
+            ended[key] = ended.get(key, 0) + 1
+        elif entry.phase == "intent" and ended.get(key):
+            ended[key] -= 1
+            continue
+        kept.append(entry)
+    return kept[::-1]
+
+
+def _time(entry: AuditEntry, now: datetime) -> str:
+    try:
+        return show.clock(datetime.fromisoformat(entry.at), now)
+    except ValueError:
+        return entry.at
+
+
+def _result(entry: AuditEntry) -> str:
+    if entry.phase in ("refused", "asked"):
+        return entry.phase
+    return entry.status or ("begun, end not known" if entry.phase == "intent" else entry.phase)
+
+
+def _reason(entry: AuditEntry) -> str:
+    reason = entry.detail or entry.reason or entry.rule
+    return f"{reason} ({entry.count} times)" if entry.count > 1 else reason
+
+
+command = Command(
+    name="audit",
+    summary="show who did what and what was refused",
+    examples=("audit", "audit --who console:alice --since 1d", "audit --target web --limit 100", "audit --refused"),
+    plan=plan,
+    render=render,
+    verbs=(ReadAudit.verb,),
+    args=(
+        Arg(name="--who", help="only by this id or name (globs allowed)"),
+        Arg(name="--target", help="only what touched this (globs allowed)"),
+        Arg(name="--since", short="S", take=Take.DURATION, help="only the last 90s, 10m, 2h, 1d"),
+        Arg(name="--refused", take=Take.FLAG, help="only what was refused"),
+        Arg(name="--limit", short="n", take=Take.COUNT, default=LIMIT, top=MOST, help="how many of the newest"),
+    ),
+)

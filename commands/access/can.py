@@ -1,0 +1,108 @@
+"""`can`: whether you may do something, and by which rule, without doing it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from commands._shared import show
+from commands.spec import Arg, Command, Context, Result, Take
+from core import errors
+from core.model import listings
+from core.model.actions import Action
+from core.model.builtin import Explain
+from core.model.policy import Decision, Verdict
+from core.model.refs import Kind, Ref
+from core.model.replies import Block, Ending, Reply, Table, Text, Tone
+from core.ports import Query
+
+ANSWERS = {
+    Verdict.ALLOW: "yes",
+    Verdict.CONFIRM: "yes, after you confirm",
+    Verdict.APPROVE: "yes, after somebody else approves",
+    Verdict.DENY: "no",
+}
+# What the commands are about that are not about containers.
+ABOUT = {
+    "scale": Kind.SERVICE,
+    "services": Kind.SERVICE,
+    "images": Kind.IMAGE,
+    "pods": Kind.POD,
+    "nodes": Kind.NODE,
+    "drain": Kind.NODE,
+    "activate": Kind.NODE,
+    "units": Kind.UNIT,
+}
+
+
+async def plan(context: Context) -> Sequence[Action[Any]]:
+    said: tuple[str, ...] = context.args["words"]
+    if len(said) > 2:
+        raise errors.BadUsage("can takes a target and a command.", hint="For example: can web restart")
+    if len(said) == 1:
+        return (Explain(who=context.who, place=context.place, word=said[0]),)
+    refs, word = await _target_and_word(context, said[0], said[1])
+    return [Explain(who=context.who, place=context.place, word=word, target=ref) for ref in refs]
+
+
+def render(_: Context, results: Sequence[Result]) -> Reply:
+    # A verb says more than the command it stands for, so each has its own row.
+    decided: list[tuple[str, Decision]] = []
+    blocks: list[Block] = []
+    for result in results:
+        if result.error is None:
+            decided += result.value.decisions
+        else:
+            blocks.append(Text(text=result.error.say(), tone=Tone.BAD))
+    if not decided:
+        return Reply(blocks=blocks, ending=show.failed_ending(results))
+    ending = Ending.REFUSED if any(decision.verdict is Verdict.DENY for _, decision in decided) else Ending.OK
+    if len(decided) == 1:
+        subject, decision = decided[0]
+        hint = f" {decision.hint}" if decision.hint else ""
+        text = f"{subject}: {ANSWERS[decision.verdict]}. {decision.reason} ({decision.rule}){hint}"
+        return Reply(blocks=(Text(text=text), *blocks), ending=ending)
+    rows = [
+        (subject, ANSWERS[decision.verdict], decision.reason, decision.rule, ", ".join(decision.approvers))
+        for subject, decision in decided
+    ]
+    table = Table(columns=("WHAT", "MAY YOU", "BECAUSE", "RULE", "APPROVERS"), rows=rows)
+    return Reply(blocks=(table, *blocks), ending=ending)
+
+
+async def _target_and_word(context: Context, first: str, second: str) -> tuple[Sequence[Ref], str]:
+    """`can web restart` as meant, and `can restart web` as often typed: the second is tried where the first is none."""
+    try:
+        return await context.find.find(Query(words=(first,), kind=_kind(second))), second
+    except errors.NotFound as missing:
+        try:
+            return await context.find.find(Query(words=(second,), kind=_kind(first))), first
+        except errors.NotFound:
+            raise missing from None
+
+
+def _kind(word: str) -> Kind:
+    """Of which things a command or verb is about."""
+    noun = word.partition(".")[0]
+    if "." in word and noun in listings.LISTS:
+        return Kind(noun)
+    return ABOUT.get(word, Kind.CONTAINER)
+
+
+command = Command(
+    name="can",
+    summary="ask whether you may do something, and why",
+    examples=("can web restart", "can restart", "can 'shop-*' container.logs"),
+    plan=plan,
+    render=render,
+    verbs=(Explain.verb,),
+    args=(
+        Arg(
+            name="words",
+            take=Take.TARGET,
+            required=True,
+            many=True,
+            help="a target and a command or verb, or a command or verb alone",
+        ),
+    ),
+)

@@ -1,0 +1,37 @@
+"""`claim CODE`: makes whoever says it the first admin. The code stands in the log of a process that has none yet and
+works once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from commands._shared import show
+from commands.spec import Arg, Command, Context, Result
+from core.model.actions import Action, Risk
+from core.model.builtin import ClaimAdmin
+from core.model.replies import Reply, Text, Tone
+
+
+async def plan(context: Context) -> Sequence[Action[Any]]:
+    return (ClaimAdmin(by=context.who, code=context.args["code"]),)
+
+
+def render(context: Context, results: Sequence[Result]) -> Reply:
+    result = results[0]
+    if result.error is not None:
+        return Reply(blocks=(Text(text=result.error.say(), tone=Tone.BAD),), ending=show.ending_of(result.error))
+    text = f"You are admin now, {context.who.name}. Let others in with: grant @somebody operator"
+    return Reply(blocks=(Text(text=text, tone=Tone.GOOD),))
+
+
+command = Command(
+    name="claim",
+    summary="become the first admin, with the code from Quarterdeck's own log",
+    examples=("claim 4f0c5d2e9b7a4c318d6e0f1a2b3c4d5e", "claim 0b1a7f6c5d4e3f2a1b0c9d8e7f6a5b4c"),
+    plan=plan,
+    render=render,
+    risk=Risk.CHANGE,
+    verbs=(ClaimAdmin.verb,),
+    args=(Arg(name="code", required=True, help="the code shown at start"),),
+)

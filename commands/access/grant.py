@@ -1,0 +1,100 @@
+"""`grant`: lets somebody do something, from the next command on, on every replica."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Any
+
+from commands._shared import show
+from commands.spec import Arg, Command, Context, Result
+from core import errors
+from core.model.actions import Action, Risk
+from core.model.builtin import AddGrant, Granted
+from core.model.refs import Selector
+from core.model.replies import Button, Reply, Text, Tone
+from core.text import command_line
+
+_WHO = re.compile(r"everyone|[a-z]+:\S+|<@[A-Z0-9]+(?:\|[^>]*)?>|<!subteam\^[A-Z0-9]+(?:\|[^>]*)?>")
+
+
+async def plan(context: Context) -> Sequence[Action[Any]]:
+    args = context.args
+    if not _WHO.fullmatch(args["who"]):
+        raise errors.BadUsage(
+            f"“{args['who']}” is nobody a grant can name.",
+            hint="Mention them, or write everyone, group:NAME, console:NAME or slack:TEAM/USER; whoami shows one's id.",
+        )
+    if args["who"].startswith("slack:") and "/" not in args["who"]:
+        raise errors.BadUsage(
+            f"“{args['who']}” is not a whole Slack identity.",
+            hint="Mention them, or write slack:TEAM/USER; whoami shows one's own.",
+        )
+    if named := next((place for place in args["in"] if place.startswith("#")), ""):
+        raise errors.BadUsage(
+            f"“{named}” is a channel's name, which anybody may change.",
+            hint="Pick the channel from Slack's list while typing, or write its id, such as C0123ABCD.",
+        )
+    on = Selector(
+        engine=args["engine"] or "",
+        host=args["host"] or "",
+        name=args["name"] or "",
+        project=args["project"] or "",
+        service=args["service"] or "",
+        labels=tuple(_label(label) for label in args["label"]),
+    )
+    return (AddGrant(by=context.who, place=context.place, who=args["who"], can=args["what"], on=on, places=args["in"]),)
+
+
+def render(_: Context, results: Sequence[Result]) -> Reply:
+    result = results[0]
+    if result.error is not None:
+        return Reply(blocks=(Text(text=result.error.say(), tone=Tone.BAD),), ending=show.ending_of(result.error))
+    granted: Granted = result.value
+    grant = granted.grant
+    undo = Button(label=f"Revoke {grant.id}", line=command_line.quote(["revoke", grant.id]), danger=True)
+    if not granted.new:
+        return Reply(blocks=(Text(text=f"That was granted already: {grant} ({grant.id})."),))
+    text = f"{grant}. Take it back with: revoke {grant.id}"
+    return Reply(blocks=(Text(text=text, tone=Tone.GOOD),), buttons=(undo,), everyone=True)
+
+
+def _label(label: str) -> tuple[str, str]:
+    key, equals, want = label.partition("=")
+    return key, want if equals else "*"
+
+
+command = Command(
+    name="grant",
+    summary="let somebody do something",
+    examples=(
+        "grant group:sre operator",
+        "grant console:alice container.restart --name 'web-*' --host 'prod-*'",
+        "grant everyone container.logs --label team=shop --in C0SHOPOPS",
+    ),
+    plan=plan,
+    render=render,
+    risk=Risk.CHANGE,
+    verbs=(AddGrant.verb,),
+    args=(
+        Arg(name="who", required=True, help="a mention, everyone, group:NAME, console:NAME or slack:TEAM/USER"),
+        Arg(
+            name="what",
+            required=True,
+            many=True,
+            help="verbs such as container.restart, patterns such as container.*, roles such as viewer or operator",
+        ),
+        Arg(name="--name", help="only on things of this name (globs allowed)"),
+        Arg(name="--project", help="only on things of this compose project (globs allowed)"),
+        Arg(name="--service", help="only on things of this compose service (globs allowed)"),
+        Arg(
+            name="--label",
+            short="l",
+            many=True,
+            help="only on things with this label: key or key=glob",
+        ),
+        Arg(name="--host", help="only on hosts of this name (globs allowed)"),
+        Arg(name="--engine", help="only on engines of this kind or name, such as docker"),
+        Arg(name="--in", many=True, help="only when said in this channel"),
+    ),
+)

@@ -1,0 +1,35 @@
+"""`grants`: every grant in force, from the configuration and from chat."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from commands._shared import grants, show
+from commands.spec import Command, Context, Result
+from core.model.actions import Action
+from core.model.builtin import ListGrants
+from core.model.replies import Reply, Table, Text, Tone
+
+
+async def plan(_: Context) -> Sequence[Action[Any]]:
+    return (ListGrants(),)
+
+
+def render(_: Context, results: Sequence[Result]) -> Reply:
+    result = results[0]
+    if result.error is not None:
+        return Reply(blocks=(Text(text=result.error.say(), tone=Tone.BAD),), ending=show.ending_of(result.error))
+    rows = [grants.row(grant) for grant in result.value]
+    empty = "There are no grants: only admins may do anything. Give one with: grant group:sre operator"
+    return Reply(blocks=(Table(columns=grants.COLUMNS, rows=rows, empty=empty),))
+
+
+command = Command(
+    name="grants",
+    summary="list who may do what",
+    examples=("grants", "/deck grants"),
+    plan=plan,
+    render=render,
+    verbs=(ListGrants.verb,),
+)

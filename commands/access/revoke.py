@@ -1,0 +1,36 @@
+"""`revoke`: takes a grant back, from the next command on, on every replica."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from commands._shared import show
+from commands.spec import Arg, Command, Context, Result
+from core.model.actions import Action, Risk
+from core.model.builtin import RemoveGrant, Revoked
+from core.model.replies import Reply, Text, Tone
+
+
+async def plan(context: Context) -> Sequence[Action[Any]]:
+    return (RemoveGrant(by=context.who, place=context.place, id=context.args["id"]),)
+
+
+def render(_: Context, results: Sequence[Result]) -> Reply:
+    result = results[0]
+    if result.error is not None:
+        return Reply(blocks=(Text(text=result.error.say(), tone=Tone.BAD),), ending=show.ending_of(result.error))
+    revoked: Revoked = result.value
+    return Reply(blocks=(Text(text=f"Revoked {revoked.grant.id}: {revoked.grant}.", tone=Tone.GOOD),), everyone=True)
+
+
+command = Command(
+    name="revoke",
+    summary="take a grant back",
+    examples=("revoke g-4f2a9c", "revoke g-0b71d3"),
+    plan=plan,
+    render=render,
+    risk=Risk.CHANGE,
+    verbs=(RemoveGrant.verb,),
+    args=(Arg(name="id", required=True, help="the grant's id, as grants lists it"),),
+)

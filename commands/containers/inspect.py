@@ -1,0 +1,72 @@
+"""`inspect`: everything an engine knows about a container, as JSON, or the part a format asks for."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from commands._shared import format, show
+from commands.spec import SELECTION, TARGETS, Arg, Command, Context, Result
+from core import errors
+from core.model.actions import Action, InspectContainer
+from core.model.replies import Ending, Lines, Reply, Text, Tone
+from core.model.results import Document
+
+MOST_TARGETS = 20
+
+
+async def plan(context: Context) -> Sequence[Action[Any]]:
+    if context.args["format"]:
+        format.parse(context.args["format"])
+    refs = await show.chosen(context, "inspect", MOST_TARGETS)
+    return [InspectContainer(engine=ref.engine, target=ref) for ref in refs]
+
+
+def render(context: Context, results: Sequence[Result]) -> Reply:
+    documents = [result.value for result in results if isinstance(result.value, Document)]
+    labels = show.names([show.subject(result) for result in results])
+    notes = [
+        Text(text=f"{label}: {result.error.say()}", tone=Tone.BAD)
+        for label, result in zip(labels, results, strict=True)
+        if result.error is not None
+    ]
+    if not documents:
+        return Reply(blocks=notes, ending=show.failed_ending(results))
+    if not context.args["format"]:
+        # One document alone, several as a list: what a program on the other end of a pipe expects.
+        shown: Any = documents[0].data if len(results) == 1 else [document.data for document in documents]
+        text = json.dumps(shown, indent=2, ensure_ascii=False, default=str)
+        return Reply(blocks=(Lines(lines=text.split("\n")), *notes))
+    template = format.parse(context.args["format"])
+    lines: list[str] = []
+    for document in documents:
+        try:
+            lines += format.fill(template, document.data).split("\n")
+        except errors.BadUsage as error:
+            return Reply(blocks=(Text(text=error.say(), tone=Tone.WARN),), ending=Ending.USAGE)
+    return Reply(blocks=(Lines(lines=lines), *notes))
+
+
+command = Command(
+    name="inspect",
+    summary="show everything known about a container",
+    examples=(
+        "inspect web",
+        "inspect web --format '{{.State.Status}} since {{.State.StartedAt}}'",
+        "inspect web -f '{{json .Mounts}}'",
+        "inspect web -f '{{index .Config.Labels \"com.docker.compose.project\"}}'",
+    ),
+    plan=plan,
+    render=render,
+    verbs=("container.inspect",),
+    args=(
+        TARGETS,
+        Arg(
+            name="--format",
+            short="f",
+            help='text with fields: {{.State.Status}}, {{.Mounts.0.Source}}, {{json .State}}, {{index .A "b.c"}}',
+        ),
+        *SELECTION,
+    ),
+)

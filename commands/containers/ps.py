@@ -1,0 +1,140 @@
+"""`ps`: which containers there are, by project and service. Lists from every engine come in, filtered by permission;
+names and states are matched here, so that one engine that does not answer hides only its own rows."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Sequence
+from typing import Any
+
+from commands._shared import show
+from commands.spec import SELECTION, TARGETS, Arg, Command, Context, Result, Take, query
+from core.model import containers
+from core.model.actions import Action, ListContainers
+from core.model.refs import Ref
+from core.model.replies import Block, Ending, Lines, Reply, Table, Text, Tone
+
+# What `docker ps` shows without -a.
+LIVE = frozenset({"running", "paused", "restarting", "removing"})
+STALE = 60.0  # seconds after which the age of a list is worth a line
+
+
+async def plan(context: Context) -> Sequence[Action[Any]]:
+    return [
+        ListContainers(engine=engine, fresh=context.args["fresh"]) for engine in context.find.engines(query(context))
+    ]
+
+
+def render(context: Context, results: Sequence[Result]) -> Reply:
+    args = context.args
+    listed = [result for result in results if isinstance(result.value, containers.Containers)]
+    known = [row for result in listed for row in result.value.rows]
+    rows = sorted((row for row in known if _wanted(args, row)), key=_order)
+    refs = [row.ref for row in rows]
+    notes = show.unanswered(results) + _aged(listed)
+    unmatched = [word for word in args["target"] if not any(_means(word, row) for row in known)]
+    if args["quiet"]:
+        ids = [ref.short for ref in refs]
+        return Reply(blocks=(*([Lines(lines=ids)] if ids else []), *notes), ending=_ending(results, unmatched, refs))
+    if not rows:
+        # Where nobody answered, nothing is known of what there is.
+        blocks: list[Block] = [_nothing(context, known, unmatched)] if listed else []
+    else:
+        where = show.engine_columns(result.action.engine for result in results)
+        group = ["SERVICE"] if any(row.group for row in rows) else []
+        table = [
+            [
+                *(row.ref.name, row.ref.short),
+                *([row.group] if group else []),
+                *(row.image, row.status or row.state, show.ports(row.ports)),
+                *show.engine_cells(where, row.ref.engine),
+            ]
+            for row in rows
+        ]
+        blocks = [Table(columns=("NAME", "ID", *group, "IMAGE", "STATUS", "PORTS", *where), rows=table)]
+        blocks += [Text(text=_no_such(word, known), tone=Tone.WARN) for word in unmatched]
+    return Reply(blocks=(*blocks, *notes), ending=_ending(results, unmatched, refs))
+
+
+def _wanted(args: Any, row: containers.Container) -> bool:
+    if args["target"] and not any(_means(word, row) for word in args["target"]):
+        return False
+    if not show.labelled(args["label"], row.labels):
+        return False
+    if args["health"] and row.health != args["health"]:
+        return False
+    if args["state"]:
+        return row.state in args["state"]
+    # Somebody who names a container wants to see it, most of all when it is down.
+    return bool(args["all"] or args["target"] or args["health"]) or row.state in LIVE
+
+
+def _means(word: str, row: containers.Container) -> bool:
+    return show.matches(word, row.ref, row.project, row.service, *containers.group_words(row.project, row.service))
+
+
+def _order(row: containers.Container) -> tuple[str, str, tuple[str | int, ...], str]:
+    """By project and service, so that what belongs together stands together; web-2 before web-10."""
+    return (row.project or "", row.service or "", _natural(row.ref.name), str(row.ref.engine))
+
+
+def _natural(name: str) -> tuple[str | int, ...]:
+    # Text and digits alternate, so that like is always held against like.
+    return tuple(int(part) if at % 2 else part for at, part in enumerate(re.split(r"([0-9]{1,9})", name)))
+
+
+def _nothing(context: Context, known: Sequence[containers.Container], unmatched: Sequence[str]) -> Text:
+    if unmatched:
+        return Text(text=" ".join(_no_such(word, known) for word in unmatched), tone=Tone.WARN)
+    args = context.args
+    chosen = any(args[key] for key in ("target", "label", "host", "engine", "state", "health"))
+    down = sum(1 for row in known if row.state not in LIVE)
+    if chosen:
+        return Text(text="No container matches that. See them all with: ps -a")
+    if down and not args["all"]:
+        return Text(text=f"Nothing is running. {show.count(down, 'container')} not running: ps -a")
+    return Text(text="There are no containers.")
+
+
+def _no_such(word: str, known: Sequence[containers.Container]) -> str:
+    names = {name for row in known for name in (row.ref.name, row.project, row.group) if name}
+    close = difflib.get_close_matches(word, sorted(names), n=3, cutoff=0.6)
+    cure = f"Did you mean {' or '.join(close)}?" if close else "See what there is with: ps -a"
+    return f"There is no container “{word}”. {cure}"
+
+
+def _aged(listed: Sequence[Result]) -> list[Text]:
+    return [
+        Text(text=f"{result.action.engine}: as it was {show.span(result.value.age)} ago.", tone=Tone.WARN)
+        for result in listed
+        if result.value.age >= STALE
+    ]
+
+
+def _ending(results: Sequence[Result], unmatched: Sequence[str], shown: Sequence[Ref]) -> Ending:
+    if shown:
+        return Ending.OK
+    if any(result.error is not None for result in results):
+        return show.failed_ending(results)
+    return Ending.NOTHING if unmatched else Ending.OK
+
+
+command = Command(
+    name="ps",
+    summary="list containers",
+    examples=("ps", "ps -a", "ps web", "ps --label app=shop --health unhealthy", "ps 'shop-*' --host 'prod-*' -q"),
+    plan=plan,
+    render=render,
+    verbs=("container.list",),
+    aliases=("ls", "list"),
+    args=(
+        TARGETS,
+        Arg(name="--all", short="a", take=Take.FLAG, help="also those that are not running"),
+        Arg(name="--state", short="s", many=True, choices=containers.STATES, help="only in this state"),
+        Arg(name="--health", choices=containers.HEALTHS, help="only with this health"),
+        Arg(name="--quiet", short="q", take=Take.FLAG, help="only the ids"),
+        Arg(name="--fresh", take=Take.FLAG, help="ask the engines even where what is known is up to date"),
+        *SELECTION,
+    ),
+)

@@ -1,0 +1,21 @@
+"""`start`: starts containers that are not running."""
+
+from __future__ import annotations
+
+from commands._shared import changes
+from commands.spec import Command
+from core.model.actions import Risk, Start
+
+SAID = changes.Said(command="start", done="started", already="was already running")
+
+command = Command(
+    name="start",
+    summary="start containers",
+    examples=("start web", "start web api", "start --label app=shop"),
+    plan=changes.planning("start", lambda _, ref: Start(engine=ref.engine, target=ref)),
+    render=changes.rendering(SAID),
+    risk=Risk.CHANGE,
+    doing="starting",
+    verbs=(Start.verb,),
+    args=changes.WHICH,
+)

@@ -1,0 +1,39 @@
+"""`nodes`: the machines of a Swarm, how they do and what they may be given."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from commands._shared import lists
+from commands.spec import Command
+from core.model.refs import Kind
+from core.model.swarm import ListNodes, Node
+
+
+def cells(row: Node, _: datetime) -> Sequence[str | int]:
+    status = f"{row.state}: {row.message}" if row.message else row.state
+    role = f"{row.role} (leader)" if row.leader else row.role
+    tasks = "-" if row.tasks is None else row.tasks
+    return (row.ref.name, status, row.availability, role, row.address, tasks, row.version)
+
+
+command = Command(
+    name="nodes",
+    summary="list the nodes of Swarms",
+    examples=("nodes", "nodes worker-1", "nodes 'worker-*' --label zone=a"),
+    plan=lists.planning(Kind.NODE),
+    render=lists.rendering(
+        lists.Listing(
+            kind=Kind.NODE,
+            command="nodes",
+            columns=("NODE", "STATUS", "AVAILABILITY", "ROLE", "ADDRESS", "TASKS", "VERSION"),
+            optional=("VERSION",),
+            cells=cells,
+            none="There are no nodes: no engine here manages a Swarm.",
+            order=lambda row: (row.role != "manager", row.ref.name),
+        )
+    ),
+    verbs=(ListNodes.verb,),
+    args=lists.arguments("a node, the beginning of its name or id, or a glob like 'worker-*'"),
+)

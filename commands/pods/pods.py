@@ -1,0 +1,38 @@
+"""`pods`: which pods there are, Podman's and the kubelet's, and how many of their containers run."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from commands._shared import lists, show
+from commands.spec import Command
+from core.model.pods import ListPods, Pod
+from core.model.refs import Kind
+
+
+def cells(row: Pod, now: datetime) -> Sequence[str]:
+    age = f"{show.span(max(0.0, now.timestamp() - row.created_at))} ago" if row.created_at else ""
+    containers = f"{row.running}/{len(row.members)}"
+    return (row.ref.name, row.namespace, row.state, containers, age, row.address, show.short_id(row.ref))
+
+
+command = Command(
+    name="pods",
+    summary="list pods",
+    examples=("pods", "pods shop", "pods 'shop-*' --engine podman"),
+    plan=lists.planning(Kind.POD),
+    render=lists.rendering(
+        lists.Listing(
+            kind=Kind.POD,
+            command="pods",
+            columns=("POD", "NAMESPACE", "STATUS", "CONTAINERS", "CREATED", "ADDRESS", "ID"),
+            optional=("NAMESPACE", "ADDRESS"),
+            cells=cells,
+            none="There are no pods.",
+            order=lambda row: (row.namespace, row.ref.name),
+        )
+    ),
+    verbs=(ListPods.verb,),
+    args=lists.arguments("a pod (web, shop/web), the beginning of its name or id, or a glob like 'shop-*'"),
+)

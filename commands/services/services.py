@@ -1,0 +1,88 @@
+"""`services`: what compose projects and Swarms run several alike of. Lists come from every engine, filtered by
+permission; one that a Swarm and its workers tell of is shown once."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Sequence
+from typing import Any
+
+from commands._shared import show
+from commands.spec import SELECTION, Arg, Command, Context, Result, Take, query
+from core.model import services
+from core.model.actions import Action, ListServices
+from core.model.replies import Block, Ending, Reply, Table, Text, Tone
+
+
+async def plan(context: Context) -> Sequence[Action[Any]]:
+    return [ListServices(engine=engine) for engine in context.find.engines(query(context))]
+
+
+def render(context: Context, results: Sequence[Result]) -> Reply:
+    wanted = context.args["service"]
+    told = [result for result in results if isinstance(result.value, services.Services)]
+    known = services.once(row for result in told for row in result.value.rows)
+    known.sort(key=lambda row: (row.project or "", row.ref.name, str(row.ref.engine)))
+    rows = [row for row in known if not wanted or any(_means(word, row) for word in wanted)]
+    unmatched = [word for word in wanted if not any(_means(word, row) for row in known)]
+    notes = show.unanswered(results)
+    notes += [
+        Text(text=f"{result.action.engine}: {result.value.missing}", tone=Tone.WARN)
+        for result in told
+        if result.value.missing
+    ]
+    blocks: list[Block] = []
+    if rows:
+        where = show.engine_columns(row.ref.engine for row in known)
+        update = ["UPDATE"] if any(row.update for row in rows) else []
+        table = [
+            [
+                *(row.ref.name, row.mode, _running(row), row.image, row.health, show.ports(row.ports)),
+                *([row.update] if update else []),
+                *show.engine_cells(where, row.ref.engine),
+            ]
+            for row in rows
+        ]
+        columns = ("SERVICE", "MODE", "RUNNING", "IMAGE", "HEALTH", "PORTS", *update, *where)
+        blocks.append(Table(columns=columns, rows=table))
+    elif not wanted and told:
+        blocks.append(Text(text="There are no services: none of compose, none of a Swarm."))
+    blocks += [Text(text=_no_such(word, known), tone=Tone.WARN) for word in unmatched]
+    ending = Ending.OK
+    if not rows:
+        ending = show.failed_ending(results) if not told else Ending.NOTHING if unmatched else Ending.OK
+    return Reply(blocks=(*blocks, *notes), ending=ending)
+
+
+def _running(row: services.Service) -> str:
+    return f"{row.running}/{row.desired}" if row.desired is not None else f"{row.running} here"
+
+
+def _means(word: str, row: services.Service) -> bool:
+    return any(show.matches(word, row.ref, name) for name in (*row.words, row.short, row.project or ""))
+
+
+def _no_such(word: str, known: Sequence[services.Service]) -> str:
+    names = sorted({name for row in known for name in (row.ref.name, row.short)})
+    close = difflib.get_close_matches(word, names, n=3, cutoff=0.6)
+    cure = f"Did you mean {' or '.join(close)}?" if close else "See what there is with: services"
+    return f"There is no service “{word}”. {cure}"
+
+
+command = Command(
+    name="services",
+    summary="list the services of compose projects and Swarms",
+    examples=("services", "services shop", "services 'shop/*' --host 'prod-*'"),
+    plan=plan,
+    render=render,
+    verbs=(ListServices.verb,),
+    args=(
+        Arg(
+            name="service",
+            take=Take.TARGET,
+            many=True,
+            help="a service (shop/web, web), a project, the beginning of a name, or a glob like 'shop/*'",
+        ),
+        *(arg for arg in SELECTION if arg.name != "--label"),
+    ),
+)

@@ -1,0 +1,1 @@
+"""Commands about engines, events, jobs and Quarterdeck itself."""

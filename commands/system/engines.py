@@ -1,0 +1,83 @@
+"""`engines`: which engines there are, how they are reached, how they do and how much they can do; with a name,
+everything about one and each verb it has. What an engine tells of itself in its own words is `info`.
+
+An engine that does not answer is a row with its reason. Those one may not list are not there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from commands._shared import engine as _shared_engine
+from commands._shared import show
+from commands.spec import SELECTION, Arg, Command, Context, Result
+from core.model.actions import Action, DescribeEngine
+from core.model.engines import Engine
+from core.model.replies import Block, Ending, Fields, Reply, Table, Text, Tone
+from core.ports import Query
+
+NOT_KNOWN = "-"
+COLUMNS = (
+    *("ENGINE", "VERSION", "API", "RUNTIME", "STORAGE", "CGROUP", "EVENTS"),
+    *("CONTAINERS", "VERBS", "ADDRESS", "STATE"),
+)
+# Left out where no engine tells.
+OPTIONAL = frozenset({"RUNTIME", "EVENTS"})
+
+
+async def plan(context: Context) -> Sequence[Action[Engine]]:
+    args = context.args
+    wanted = Query(engine=args["name"] or "", host=args["host"] or "")
+    return [DescribeEngine(engine=engine) for engine in context.find.engines(wanted)]
+
+
+def render(context: Context, results: Sequence[Result]) -> Reply:
+    known: list[Engine] = sorted(
+        (result.value for result in results if isinstance(result.value, Engine)), key=lambda engine: str(engine.ref)
+    )
+    notes = show.unanswered(results)
+    if not known:
+        blocks: list[Block] = [*notes] or [Text(text="There are no engines you may see.")]
+        return Reply(blocks=blocks, ending=show.failed_ending(results))
+    if context.args["name"]:
+        return Reply(blocks=[*(_all_of(engine, context.now) for engine in known), *notes])
+    rows = [_row(engine, context.now) for engine in known]
+    shown = [at for at, name in enumerate(COLUMNS) if name not in OPTIONAL or any(row[at] != NOT_KNOWN for row in rows)]
+    table = Table(columns=[COLUMNS[at] for at in shown], rows=[[row[at] for at in shown] for row in rows])
+    faults = [Text(text=f"{engine.ref}: {engine.fault}", tone=Tone.BAD) for engine in known if engine.fault]
+    return Reply(blocks=(table, *faults, *notes), ending=Ending.OK)
+
+
+def _row(engine: Engine, now: datetime) -> Sequence[str | int]:
+    return [
+        str(engine.ref),
+        engine.version or NOT_KNOWN,
+        engine.api or NOT_KNOWN,
+        engine.runtime or NOT_KNOWN,
+        engine.storage or NOT_KNOWN,
+        engine.cgroup or NOT_KNOWN,
+        engine.events or NOT_KNOWN,
+        NOT_KNOWN if engine.containers is None else engine.containers,
+        len(engine.verbs),
+        engine.address,
+        _shared_engine.state(engine, now),
+    ]
+
+
+def _all_of(engine: Engine, now: datetime) -> Fields:
+    return Fields(title=str(engine.ref), fields={**_shared_engine.facts(engine, now), "Verbs": ", ".join(engine.verbs)})
+
+
+command = Command(
+    name="engines",
+    summary="list the engines and how they do",
+    examples=("engines", "engines docker", "engines --host 'prod-*'"),
+    plan=plan,
+    render=render,
+    verbs=("engine.list",),
+    args=(
+        Arg(name="name", help="everything about the engines of this name, kind or host (globs allowed)"),
+        *(arg for arg in SELECTION if arg.name == "--host"),
+    ),
+)

@@ -1,0 +1,154 @@
+"""`events`: what happened lately. Histories of every engine come in, filtered by permission; they are merged by time,
+the newest last, and cut to the newest few."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from commands._shared import show
+from commands._shared.signals import SIGNALS
+from commands.spec import SELECTION, TARGETS, Arg, Command, Context, Result, Take, query
+from core import errors
+from core.model.actions import Action, ListEvents
+from core.model.events import Event, EventKind
+from core.model.refs import Ref
+from core.model.replies import Ending, Reply, Table, Text
+from core.ports import Query
+
+LIMIT = 50
+MOST = 1_000
+TYPES = ("container", "image", "network", "volume", "pod", "service", "task", "node", "namespace", "daemon")
+# Health probes make three of these every few seconds for each container.
+NOISE = "exec"
+OF_A_SWARM = frozenset({EventKind.TASK_FAILED, EventKind.ROLLOUT, EventKind.NODE_STATE})
+
+
+async def plan(context: Context) -> Sequence[Action[Any]]:
+    since_ns = int((context.now - context.args["since"]).timestamp()) * 1_000_000_000
+    # Each engine's newest: what is matched here comes after, so the limit cannot be handed on.
+    wanted = query(context)
+    about = tuple([ref.id for word in wanted.words for ref in await _meant(context, replace(wanted, words=(word,)))])
+    return [
+        ListEvents(engine=engine, since_ns=since_ns, limit=MOST, about=about) for engine in context.find.engines(wanted)
+    ]
+
+
+def _forgetful(results: Sequence[Result]) -> list[Text]:
+    """Engines that remember nothing, of which therefore nothing is told; named where others tell something."""
+    named = [str(result.action.engine) for result in results if isinstance(result.error, errors.Unsupported)]
+    if not named or len(named) == len(results):
+        return []
+    who = ", ".join(named)
+    return [Text(text=f"{who}: nothing, since it remembers no events; a bot that runs tells what it saw itself.")]
+
+
+async def _meant(context: Context, wanted: Query) -> Sequence[Ref]:
+    """Containers of a project or service; none where the word means something that is gone by now."""
+    try:
+        return await context.find.find(wanted)
+    except errors.QuarterdeckError:
+        return ()
+
+
+def render(context: Context, results: Sequence[Result]) -> Reply:
+    args = context.args
+    answered = [result for result in results if result.error is None]
+    about = {thing for result in results if isinstance(result.action, ListEvents) for thing in result.action.about}
+    events = sorted(
+        (event for result in answered for event in result.value if _wanted(args, event, about)),
+        key=lambda event: event.at_ns,
+    )
+    shown = events[-args["limit"] :]
+    notes = show.unanswered(results) + _forgetful(results)
+    if len(events) > len(shown):
+        notes.insert(0, Text(text=f"{len(events) - len(shown):,} older left out; --limit {MOST} shows more."))
+    where = show.engine_columns(result.action.engine for result in results)
+    rows = [
+        [
+            show.clock(datetime.fromtimestamp(event.at_ns / 1e9, UTC), context.now),
+            _what(event),
+            event.subject.name or event.subject.short,
+            detail(event),
+            *show.engine_cells(where, event.subject.engine),
+        ]
+        for event in shown
+    ]
+    who = f" to {', '.join(args['target'])}" if args["target"] else ""
+    empty = f"Nothing happened{who} in the last {show.span(args['since'].total_seconds())}."
+    ending = Ending.OK
+    if not rows:
+        ending = show.failed_ending(results) if not answered else Ending.NOTHING if args["target"] else Ending.OK
+    table = Table(columns=("TIME", "WHAT", "NAME", "DETAIL", *where), rows=rows, empty=empty)
+    return Reply(blocks=(*([table] if answered else []), *notes), ending=ending)
+
+
+def detail(event: Event) -> str:
+    """The few attributes that tell why."""
+    attrs = event.attrs
+    parts = []
+    if "exit_code" in attrs and event.kind in (EventKind.DIED, EventKind.STOPPED, EventKind.OTHER):
+        parts.append(f"exit code {attrs['exit_code']}")
+    if "signal" in attrs:
+        number = attrs["signal"]
+        name = SIGNALS.get(int(number)) if number.isascii() and number.isdigit() and len(number) < 4 else None
+        parts.append(f"signal {name or number}")
+    if event.kind is EventKind.HEALTH and attrs.get("health"):
+        parts.append(attrs["health"])
+    if attrs.get("old_name"):
+        parts.append(f"was {attrs['old_name']}")
+    if attrs.get("image") and event.kind in (EventKind.CREATED, EventKind.STARTED, EventKind.RESTARTED):
+        parts.append(attrs["image"])
+    if event.kind is EventKind.REPLICAS:
+        parts.append(f"{attrs.get('running', '?')} of {attrs.get('desired', '?')} run")
+    if event.kind in OF_A_SWARM:
+        told = (
+            attrs.get("state"),
+            attrs.get("availability"),
+            attrs.get("node") and f"on {attrs['node']}",
+            attrs.get("why"),
+        )
+        parts += filter(None, told)
+    return ", ".join(parts)
+
+
+def _what(event: Event) -> str:
+    if event.kind is EventKind.OTHER:
+        return event.action if event.type == "container" else f"{event.type} {event.action}"
+    return str(event.kind).replace("_", " ")
+
+
+def _wanted(args: Any, event: Event, about: Collection[str]) -> bool:
+    if args["type"] and event.type not in args["type"]:
+        return False
+    if not args["all"] and event.kind is EventKind.OTHER and event.action.startswith(NOISE):
+        return False
+    if not args["target"] or event.subject.id in about:
+        return True
+    return any(show.matches(word, event.subject) for word in args["target"])
+
+
+command = Command(
+    name="events",
+    summary="show what happened lately",
+    examples=("events", "events web --since 10m", "events --type container --type image --limit 200"),
+    plan=plan,
+    render=render,
+    verbs=("event.list",),
+    args=(
+        TARGETS,
+        Arg(
+            name="--since",
+            short="S",
+            take=Take.DURATION,
+            default=timedelta(hours=1),
+            help="how far back: 90s, 10m, 2h, 1d, as far as the history reaches",
+        ),
+        Arg(name="--type", many=True, choices=TYPES, help="only events of this type"),
+        Arg(name="--limit", short="n", take=Take.COUNT, default=LIMIT, top=MOST, help="how many of the newest"),
+        Arg(name="--all", short="a", take=Take.FLAG, help="also commands run inside containers, such as health probes"),
+        *(arg for arg in SELECTION if arg.name != "--label"),
+    ),
+)

@@ -1,0 +1,89 @@
+"""`units`: systemd's units that run containers, and with `--draft` the files of one that would."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from commands._shared import lists, show
+from commands.spec import Arg, Command, Context, Result, Take, query
+from core import errors
+from core.model.actions import Action
+from core.model.refs import Kind
+from core.model.replies import Block, Ending, Lines, Reply, Text, Tone
+from core.model.units import DraftUnit, ListUnits, Unit, UnitFiles
+from core.ports import Query
+
+STYLES = ("quadlet", "generate")
+STYLE = Arg(
+    name="--style",
+    choices=STYLES,
+    default=STYLES[0],
+    help="for Podman's generator, or as podman generate systemd writes it",
+)
+MOST_DRAFTS = 8
+
+
+def _cells(row: Unit, now: datetime) -> Sequence[str]:
+    state = row.active if row.sub in ("", row.active) else f"{row.active} ({row.sub})"
+    changed = f"{show.span(max(0.0, now.timestamp() - row.since))} ago" if row.since else ""
+    return (row.ref.name, row.container, state, row.enabled, changed, row.why, row.file)
+
+
+LIST = lists.Listing(
+    kind=Kind.UNIT,
+    command="units",
+    columns=("UNIT", "CONTAINER", "STATE", "ENABLED", "CHANGED", "WHY", "FILE"),
+    optional=("CONTAINER", "CHANGED", "WHY"),
+    cells=_cells,
+    none="There are no units that run containers.",
+)
+_listed, _listing = lists.rendering(LIST), lists.planning(Kind.UNIT)
+
+
+async def plan(context: Context) -> Sequence[Action[Any]]:
+    word = context.args["draft"]
+    if not word:
+        return await _listing(context)
+    if context.args["target"]:
+        raise errors.BadUsage("--draft is of one container; no units stand beside it.", hint="units --draft web")
+    wanted = query(context)
+    refs = await context.find.find(Query(words=(word,), host=wanted.host, engine=wanted.engine))
+    if len(refs) > MOST_DRAFTS:
+        raise errors.BadUsage(f"That is {len(refs)} containers.", hint="Name one of them.")
+    return [DraftUnit(engine=ref.engine, target=ref, style=context.args["style"]) for ref in refs]
+
+
+def render(context: Context, results: Sequence[Result]) -> Reply:
+    if not context.args["draft"]:
+        return _listed(context, results)
+    blocks: list[Block] = []
+    for result in results:
+        if isinstance(result.value, UnitFiles):
+            blocks += [Lines(title=file.path, lines=file.text.splitlines()) for file in result.value.files]
+            blocks += [Text(text=note, tone=Tone.WARN) for note in result.value.notes]
+        elif result.error is not None:
+            blocks.append(Text(text=f"{show.subject(result).name}: {result.error.say()}", tone=Tone.WARN))
+    told = any(isinstance(result.value, UnitFiles) for result in results)
+    return Reply(blocks=blocks, ending=Ending.OK if told else show.failed_ending(results))
+
+
+command = Command(
+    name="units",
+    summary="list systemd's units that run containers, or draft one",
+    examples=(
+        "units",
+        "units 'pod-*' --engine podman",
+        "units --draft pod-front",
+        "units --draft pod-front --style generate",
+    ),
+    plan=plan,
+    render=render,
+    verbs=(ListUnits.verb, DraftUnit.verb),
+    args=(
+        *lists.arguments("a unit (web.service, web), the beginning of its name, or a glob like 'shop-*'"),
+        Arg(name="--draft", take=Take.TARGET, help="show the files of a unit for this container; nothing is written"),
+        STYLE,
+    ),
+)
