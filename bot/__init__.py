@@ -1,0 +1,1 @@
+"""What people talk to: the one road from words to action, Slack, the console and the HTTP server."""

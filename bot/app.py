@@ -21,7 +21,9 @@ from typing import Any
 
 import structlog
 
-from bot import approvals, audit, book, desk, dispatch, limits, recovery, selves
+from bot import builtin
+from bot.access import own_container, policy_store
+from bot.dispatch import approvals, audit, dispatcher, rate_limits, recovery
 from commands.catalogue import Catalogue, load_catalogue
 from core import errors, metrics, supervise
 from core.config import load
@@ -63,9 +65,9 @@ class App:
     swarms: membership.Clusters
     mirrors: Sequence[Mirror]
     fleet: fleet.Fleet
-    book: book.Book
+    book: policy_store.Book
     audit: audit.Audit
-    road: dispatch.Road
+    road: dispatcher.Road
     replica: str
     far: bool = False
     """Whether an engine is on another host, whose name only it knows."""
@@ -161,8 +163,8 @@ async def build(settings: load.Config, *, watch: bool, supervisor: supervise.Sup
 
     measured = metrics.Metrics(version=version())
     words = load_catalogue()
-    in_force = book.Book(store, base_policy(settings))
-    front = desk.Desk(book=in_force, store=store, catalogue=words, clock=_now)
+    in_force = policy_store.Book(store, base_policy(settings))
+    front = builtin.Desk(book=in_force, store=store, catalogue=words, clock=_now)
     leading = doors(settings)
     daemons = runtimes_registry.open_engines(leading)
     swarms = runtimes_registry.swarms(leading, daemons)
@@ -174,12 +176,12 @@ async def build(settings: load.Config, *, watch: bool, supervisor: supervise.Sup
     front.fleet = deck
     trail = audit.Audit(store, clock=_now, count=lambda phase: measured.audit_rows_total.labels(phase).inc())
     replica = f"{_now():%Y%m%dT%H%M%S}-{secrets.token_hex(4)}"
-    road = dispatch.Road(
+    road = dispatcher.Road(
         catalogue=words,
         fleet=deck,
         store=store,
         book=in_force,
-        limits=limits.Limits(
+        limits=rate_limits.Limits(
             {
                 Risk(name): Rate(count=limit.count, period=limit.period)
                 for name in Risk
@@ -229,9 +231,9 @@ def base_policy(settings: load.Config) -> Any:
     url = settings.store.url.get_secret_value() if settings.store.url is not None else ""
     return replace(
         load.policy(settings),
-        self_ids=selves.own_containers(),
-        self_name=selves.own_name(),
-        store_host=selves.store_host(url),
+        self_ids=own_container.own_containers(),
+        self_name=own_container.own_name(),
+        store_host=own_container.store_host(url),
     )
 
 

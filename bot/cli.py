@@ -1,7 +1,7 @@
 """The command line: run, console, do, check, health, manifest. Light on purpose: what a word does not need is not
 imported.
 
-Exit codes of `do`: see bot.terminal.EXIT; 2 for anything said wrong, 78 for a broken configuration.
+Exit codes of `do`: see bot.plain_text.EXIT; 2 for anything said wrong, 78 for a broken configuration.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ ConfigPath = Annotated[
     typer.Option("--config", "-c", help="Configuration file. Absent: ./quarterdeck.yaml, then /etc/quarterdeck/."),
 ]
 BAD_CONFIG = 78  # EX_CONFIG of sysexits.h
-FAILED = 5  # as bot.terminal.EXIT has it
+FAILED = 5  # as bot.plain_text.EXIT has it
 
 
 @app.command()
@@ -41,18 +41,18 @@ def run(
     from bot import http  # noqa: PLC0415
 
     door = http.bind(settings.metrics.listen)  # before anything heavy: an early scrape waits instead of being refused
-    from bot import serve  # noqa: PLC0415
+    from bot import run as bot_run  # noqa: PLC0415
 
-    _run(serve.run(settings, config, door, console=console))
+    _run(bot_run.run(settings, config, door, console=console))
 
 
 @app.command()
 def console(config: ConfigPath = None) -> None:
     """Talk to the engines from here; shares the store with a running bot."""
     settings = _load(config)
-    from bot import visit  # noqa: PLC0415
+    from bot.console import oneshot  # noqa: PLC0415
 
-    _run(visit.console(settings))
+    _run(oneshot.console(settings))
 
 
 @app.command()
@@ -64,9 +64,9 @@ def do(
 ) -> None:
     """Give one command and print the reply; the exit code tells how it ended."""
     settings = _load(config)
-    from bot import visit  # noqa: PLC0415
+    from bot.console import oneshot  # noqa: PLC0415
 
-    raise typer.Exit(_run(visit.do(settings, line, as_json=json, yes=yes)))
+    raise typer.Exit(_run(oneshot.do(settings, line, as_json=json, yes=yes)))
 
 
 @app.command()

@@ -7,7 +7,9 @@ import itertools
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 
-from bot import approvals, audit, book, desk, dispatch, limits
+from bot import builtin
+from bot.access import policy_store
+from bot.dispatch import approvals, audit, dispatcher, rate_limits
 from commands.catalogue import load_catalogue
 from core.metrics import Metrics
 from core.model.actions import Risk
@@ -43,18 +45,18 @@ class Deck:
         self.store = Store.open(url)
         self.engines = tuple(engines)
         self.seconds = seconds
-        self.book = book.Book(self.store, policy or Policy())
-        self.desk = desk.Desk(book=self.book, store=self.store, catalogue=WORDS, clock=now)
+        self.book = policy_store.Book(self.store, policy or Policy())
+        self.desk = builtin.Desk(book=self.book, store=self.store, catalogue=WORDS, clock=now)
         self.fleet = Fleet(self.engines, desk=self.desk)
         self.desk.fleet = self.fleet
         self.audit = audit.Audit(self.store, clock=now, count=lambda phase: None)
         self._ids = map(f"i{next(_DECKS)}.{{}}".format, itertools.count())  # several may share a store
-        self._road = dispatch.Road(
+        self._road = dispatcher.Road(
             catalogue=WORDS,
             fleet=self.fleet,
             store=self.store,
             book=self.book,
-            limits=limits.Limits(dict.fromkeys(Risk, Rate(count=10_000, period=1.0))),
+            limits=rate_limits.Limits(dict.fromkeys(Risk, Rate(count=10_000, period=1.0))),
             approvals=approvals.Approvals(self.store, ttl=timedelta(minutes=5), token=token),
             audit=self.audit,
             metrics=Metrics(),

@@ -18,7 +18,8 @@ from unittest import mock
 from benchmarks import stage
 from benchmarks.harness import Figure, Table, rounds
 from bot import app as composition
-from bot import console, terminal
+from bot import plain_text
+from bot.console import terminal
 from collectors import pipeline, watcher
 from core import supervise
 from core.config import load
@@ -49,7 +50,7 @@ async def measure(scene: stage.Stage, times: int) -> Sequence[Table]:
 
 
 async def table(app: composition.App, times: int) -> Table:
-    who = console.identity(app.config.state)
+    who = terminal.identity(app.config.state)
     shares: dict[str, list[float]] = {"of it the store": [], "of it the mirror": [], "of it ours": []}
     clocks = {"store": 0.0, "mirror": 0.0}
 
@@ -57,7 +58,7 @@ async def table(app: composition.App, times: int) -> Table:
         clocks.update(store=0.0, mirror=0.0)
         began = time.perf_counter()
         for _ in range(REPEAT):
-            reply = await app.road.answer(console.invocation(line, who))
+            reply = await app.road.answer(terminal.invocation(line, who))
             if reply is None or reply.ending is not Ending.OK:
                 raise RuntimeError(f"{line}: {reply}")
         return (time.perf_counter() - began) * 1000 / REPEAT
@@ -69,12 +70,12 @@ async def table(app: composition.App, times: int) -> Table:
             shares[name].append(share)
         return took
 
-    reply = await app.road.answer(console.invocation("ps -a", who))
+    reply = await app.road.answer(terminal.invocation("ps -a", who))
     assert reply is not None
 
     async def shown() -> float:
         began = time.perf_counter()
-        terminal.render(reply, 120)
+        plain_text.render(reply, 120)
         return (time.perf_counter() - began) * 1000
 
     with at_the_doors(clocks):

@@ -12,10 +12,10 @@ from typing import Any, Protocol
 import structlog
 from slack_bolt.app.async_app import AsyncApp
 
-from bot.slack import heard
+from bot.slack import requests
 
 log = structlog.get_logger(__name__)
-Hear = Callable[[heard.Heard], None]
+Hear = Callable[[requests.Heard], None]
 Body = Mapping[str, Any]
 
 
@@ -24,7 +24,7 @@ class Ack(Protocol):
 
 
 def register(app: AsyncApp, hear: Hear, *, command: str, direct: Sequence[str]) -> None:
-    def take(made: Callable[[Body], heard.Heard | None], body: Body) -> None:
+    def take(made: Callable[[Body], requests.Heard | None], body: Body) -> None:
         try:
             said = made(body)
         except (LookupError, TypeError, AttributeError) as error:
@@ -37,19 +37,19 @@ def register(app: AsyncApp, hear: Hear, *, command: str, direct: Sequence[str]) 
 
     async def slash(ack: Ack, body: Body) -> None:
         await ack()
-        take(lambda body: heard.from_command(body, direct=False), body)
+        take(lambda body: requests.from_command(body, direct=False), body)
 
     async def own(ack: Ack, body: Body) -> None:
         await ack()
-        take(lambda body: heard.from_command(body, direct=True), body)
+        take(lambda body: requests.from_command(body, direct=True), body)
 
     async def message(ack: Ack, body: Body) -> None:
         await ack()
-        take(heard.from_message, body)
+        take(requests.from_message, body)
 
     async def click(ack: Ack, body: Body) -> None:
         await ack()
-        take(heard.from_click, body)
+        take(requests.from_click, body)
 
     async def unknown(ack: Ack) -> None:
         await ack(

@@ -17,7 +17,7 @@ from typing import Protocol
 
 import structlog
 
-from bot.slack.calls import Calls
+from bot.slack.api import Calls
 from bot.slack.render import Message, Shape
 from core import errors
 from core.metrics import Metrics

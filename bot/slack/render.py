@@ -18,8 +18,9 @@ from typing import Any
 
 import slackblocks
 
-from bot import terminal
-from bot.slack import markup, parts, tables
+from bot import plain_text
+from bot.slack import blocks as slack_blocks
+from bot.slack import markup, tables
 from bot.slack.tables import Shape
 from core.model.replies import Block, Button, Fields, Lines, Reply, Table, Text, Tone
 from core.text import sanitize
@@ -66,20 +67,20 @@ def message(reply: Reply, *, shape: Shape, head: str = "") -> Message:
     """`head`: one line of mrkdwn that goes first, quietly; its maker answers for its safety (`markup.literal`)."""
     head = _cut_head(head)
     name = _name(reply, head)
-    first: list[slackblocks.Block] = [parts.note(head)] if head else []
+    first: list[slackblocks.Block] = [slack_blocks.note(head)] if head else []
     last = _buttons(reply.buttons)
-    room = ROOM - parts.weight(first) - parts.weight(last) - parts.NOTE
+    room = ROOM - slack_blocks.weight(first) - slack_blocks.weight(last) - slack_blocks.NOTE
     blocks, missing = _body(reply, room, MOST_BLOCKS - len(first) - len(last) - 1, shape, name)
     whole = [*first, *blocks, *last]
     if not blocks:
-        whole = [*first, parts.note("There is nothing to show."), *last]
+        whole = [*first, slack_blocks.note("There is nothing to show."), *last]
     for number, block in enumerate(whole):
         block.block_id = f"{ACTION}-{number}"
     paper = None
     if missing:
         text = "\n".join(_written(block) for block in missing)
         paper = Paper(name=name, title=name.removesuffix(".txt"), text=f"{text}\n")
-    return Message(text=_summary(reply, head), blocks=parts.resolved(whole), paper=paper)
+    return Message(text=_summary(reply, head), blocks=slack_blocks.resolved(whole), paper=paper)
 
 
 def _body(
@@ -87,13 +88,13 @@ def _body(
 ) -> tuple[list[slackblocks.Block], Sequence[Block]]:
     """The blocks that fit, and the reply's blocks that are not shown whole."""
     signs = _signs(reply.blocks)
-    made: list[parts.Part] = []
+    made: list[slack_blocks.Part] = []
     shapes: list[Shape] = []
     for block, sign in zip(reply.blocks[:MOST_PARTS], signs, strict=False):
         # A message may have one table block; data tables are not counted so.
         shapes.append(Shape.PLAIN if any(part.native for part in made) else shape)
         made.append(_part(block, room, shapes[-1], paper, sign))
-    wants = [parts.weight(part.blocks) for part in made]
+    wants = [slack_blocks.weight(part.blocks) for part in made]
     shown: list[slackblocks.Block] = []
     missing: list[Block] = []
     left_out = len(reply.blocks) - len(made)
@@ -101,7 +102,7 @@ def _body(
         block, part, cost = reply.blocks[at], made[at], wants[at]
         if cost > share:
             part = _part(block, share, shapes[at], paper, signs[at])
-            cost = parts.weight(part.blocks)
+            cost = slack_blocks.weight(part.blocks)
         if cost > room or len(part.blocks) > most:
             left_out += 1
             missing.append(block)
@@ -112,16 +113,18 @@ def _body(
             missing.append(block)
     missing += reply.blocks[MOST_PARTS:]
     if left_out:
-        shown.append(parts.note(f"{parts.count(left_out, 'more part')} of this answer: see the file {paper}."))
+        shown.append(
+            slack_blocks.note(f"{slack_blocks.count(left_out, 'more part')} of this answer: see the file {paper}.")
+        )
     return shown, missing
 
 
-def _part(block: Block, room: int, shape: Shape, paper: str, sign: str) -> parts.Part:
+def _part(block: Block, room: int, shape: Shape, paper: str, sign: str) -> slack_blocks.Part:
     match block:
         case Text():
-            return parts.text(block, room=room, paper=paper, sign=sign)
+            return slack_blocks.text(block, room=room, paper=paper, sign=sign)
         case Lines():
-            return parts.lines(block, room=room, paper=paper)
+            return slack_blocks.lines(block, room=room, paper=paper)
         case Table():
             return tables.table(block, room=room, shape=shape, paper=paper)
         case Fields():
@@ -137,7 +140,7 @@ def _written(block: Block) -> str:
             lines = [sanitize.plain(line, LONGEST_WRITTEN) for line in block.lines]
             return "\n".join([*([sanitize.plain(block.title)] if block.title else []), *lines])
         case _:
-            return terminal.render(Reply(blocks=(block,)))
+            return plain_text.render(Reply(blocks=(block,)))
 
 
 def _shares(wants: Sequence[int], room: int) -> list[int]:
@@ -165,14 +168,14 @@ def _buttons(buttons: Sequence[Button]) -> list[slackblocks.Block]:
         if len(kept) == MOST_BUTTONS or not _pressable(button):
             continue
         made = _button(button, len(kept))
-        left -= parts.weight([slackblocks.ActionsBlock(elements=[made])])
+        left -= slack_blocks.weight([slackblocks.ActionsBlock(elements=[made])])
         if left < 0:
             break
         kept.append(made)
     row: list[slackblocks.Block] = [slackblocks.ActionsBlock(elements=kept)] if kept else []
     if len(kept) < len(buttons):
-        missing = parts.count(len(buttons) - len(kept), "button")
-        row.append(parts.note(f"{missing} left out: too many, or too long a command. Type the command instead."))
+        missing = slack_blocks.count(len(buttons) - len(kept), "button")
+        row.append(slack_blocks.note(f"{missing} left out: too many, or too long a command. Type the command instead."))
     return row
 
 
@@ -214,16 +217,16 @@ def _summary(reply: Reply, head: str) -> str:
     """What a notification says: sentences whole, of the rest how much there is."""
     said = []
     for block in reply.blocks:
-        title = f"{parts.titled(block.title)}: ".removeprefix(": ") if not isinstance(block, Text) else ""
+        title = f"{slack_blocks.titled(block.title)}: ".removeprefix(": ") if not isinstance(block, Text) else ""
         match block:
             case Text():
                 said.append(block.text)
             case Table() if not block.rows:
                 said.append(f"{title}{block.empty}")
             case Table():
-                said.append(f"{title}{parts.count(len(block.rows), 'row')}.")
+                said.append(f"{title}{slack_blocks.count(len(block.rows), 'row')}.")
             case Lines():
-                said.append(f"{title}{parts.count(len(block.lines), 'line')}.")
+                said.append(f"{title}{slack_blocks.count(len(block.lines), 'line')}.")
             case Fields():
                 said.append(title + ", ".join(f"{name}: {value}" for name, value in block.fields.items()))
     told, whole = markup.pieces("\n".join(said), room=LONGEST_TEXT - 2, most=LONGEST_TEXT)

@@ -13,8 +13,8 @@ from dataclasses import replace
 
 import slackblocks
 
-from bot import terminal
-from bot.slack import markup, parts
+from bot import plain_text
+from bot.slack import blocks, markup
 from core.model import replies
 from core.text import sanitize
 
@@ -42,50 +42,50 @@ class Shape(enum.IntEnum):
     DATA_TABLE = 2
 
 
-def table(block: replies.Table, *, room: int, shape: Shape, paper: str) -> parts.Part:
+def table(block: replies.Table, *, room: int, shape: Shape, paper: str) -> blocks.Part:
     if not block.rows or not block.columns:
-        title = parts.titled(block.title)
+        title = blocks.titled(block.title)
         said = f"{title}: {block.empty}" if title else block.empty
-        return parts.text(replies.Text(text=said), room=room, paper=paper)
+        return blocks.text(replies.Text(text=said), room=room, paper=paper)
     if shape is Shape.PLAIN:
         return _monospace(block, room, paper)
     return _native(block, room, shape, paper)
 
 
-def fields(block: replies.Fields, *, room: int, shape: Shape, paper: str) -> parts.Part:
+def fields(block: replies.Fields, *, room: int, shape: Shape, paper: str) -> blocks.Part:
     """Names and values side by side; as a table of two columns where they are many or long."""
     if not block.fields:
-        return parts.Part(blocks=parts.heading(block.title))
+        return blocks.Part(blocks=blocks.heading(block.title))
     pairs = [
         f"{markup.bold(name) or markup.NOTHING}\n{markup.literal(value).strip() or markup.NOTHING}"
         for name, value in block.fields.items()
     ]
     if len(pairs) <= MOST_FIELDS and max(map(len, pairs)) <= LONGEST_FIELD:
-        title = markup.bold(parts.titled(block.title))
+        title = markup.bold(blocks.titled(block.title))
         found = slackblocks.SectionBlock(
-            text=parts.verbatim(title) if title else None, fields=[parts.verbatim(pair) for pair in pairs]
+            text=blocks.verbatim(title) if title else None, fields=[blocks.verbatim(pair) for pair in pairs]
         )
-        if parts.weight([found]) <= room:
-            return parts.Part(blocks=[found])
+        if blocks.weight([found]) <= room:
+            return blocks.Part(blocks=[found])
     rows = tuple(block.fields.items())
     return table(
         replies.Table(columns=("NAME", "VALUE"), rows=rows, title=block.title), room=room, shape=shape, paper=paper
     )
 
 
-def _native(block: replies.Table, room: int, shape: Shape, paper: str) -> parts.Part:
+def _native(block: replies.Table, room: int, shape: Shape, paper: str) -> blocks.Part:
     columns = [_cell(column, COLUMN) for column in block.columns[:MOST_COLUMNS]]
     numeric = [all(_is_number(row[at]) for row in block.rows) for at in range(len(columns))]
     header = sum(map(len, columns))
-    room -= FRAME + CAPTION + header + (parts.FRAME if shape is Shape.TABLE else 0)
+    room -= FRAME + CAPTION + header + (blocks.FRAME if shape is Shape.TABLE else 0)
     rows, cut = _fitted(block, len(columns), min(room, MOST_TEXT - header))
     told = _left_out(block, len(rows), cut)
     if told:
-        rows, cut = _fitted(block, len(columns), min(room - parts.NOTE, MOST_TEXT - header))
+        rows, cut = _fitted(block, len(columns), min(room - blocks.NOTE, MOST_TEXT - header))
         told = _left_out(block, len(rows), cut)
     if not rows:
-        return parts.Part(
-            blocks=[_told(f"A table of {parts.count(len(block.rows), 'row')} does not fit", paper)], whole=False
+        return blocks.Part(
+            blocks=[_told(f"A table of {blocks.count(len(block.rows), 'row')} does not fit", paper)], whole=False
         )
     notes = [_told(told, paper)] if told else []
     if shape is Shape.DATA_TABLE:
@@ -98,12 +98,12 @@ def _native(block: replies.Table, room: int, shape: Shape, paper: str) -> parts.
             caption=_caption(block, len(rows)),
             page_size=max(FEWEST, len(rows)) if len(rows) <= ONE_PAGE else PAGE,
         )
-        return parts.Part(blocks=[found, *notes], whole=not told)
+        return blocks.Part(blocks=[found, *notes], whole=not told)
     found = slackblocks.TableBlock(
         rows=[[slackblocks.RawText(said) for said in row] for row in (columns, *rows)],
         column_settings=[slackblocks.ColumnSettings(align="right" if number else "left") for number in numeric],
     )
-    return parts.Part(blocks=[*parts.heading(block.title), found, *notes], whole=not told, native=True)
+    return blocks.Part(blocks=[*blocks.heading(block.title), found, *notes], whole=not told, native=True)
 
 
 def _fitted(block: replies.Table, columns: int, room: int) -> tuple[list[list[str]], bool]:
@@ -124,28 +124,28 @@ def _fitted(block: replies.Table, columns: int, room: int) -> tuple[list[list[st
     return rows, cut
 
 
-def _monospace(block: replies.Table, room: int, paper: str) -> parts.Part:
+def _monospace(block: replies.Table, room: int, paper: str) -> blocks.Part:
     few = replace(
         block,
         title="",
         rows=tuple(row[:MOST_COLUMNS] for row in block.rows[:MOST_ROWS]),
         columns=block.columns[:MOST_COLUMNS],
     )
-    aligned = terminal.render(replies.Reply(blocks=(few,)), width=WIDTH).split("\n")
-    cut = aligned != terminal.render(replies.Reply(blocks=(few,))).split("\n")
-    title = parts.titled(block.title)
-    room = min(room - parts.PREFORMATTED - parts.FRAME - markup.size(title), parts.VERBATIM_ROOM)
+    aligned = plain_text.render(replies.Reply(blocks=(few,)), width=WIDTH).split("\n")
+    cut = aligned != plain_text.render(replies.Reply(blocks=(few,))).split("\n")
+    title = blocks.titled(block.title)
+    room = min(room - blocks.PREFORMATTED - blocks.FRAME - markup.size(title), blocks.VERBATIM_ROOM)
     shown = _as_many(aligned, room)
     told = _left_out(block, len(shown) - 1, cut)
     if told:
-        shown = _as_many(aligned, room - parts.NOTE)
+        shown = _as_many(aligned, room - blocks.NOTE)
         told = _left_out(block, len(shown) - 1, cut)
     if len(shown) < 2:
-        return parts.Part(
-            blocks=[_told(f"A table of {parts.count(len(block.rows), 'row')} does not fit", paper)], whole=False
+        return blocks.Part(
+            blocks=[_told(f"A table of {blocks.count(len(block.rows), 'row')} does not fit", paper)], whole=False
         )
-    return parts.Part(
-        blocks=[parts.preformatted(shown, title), *([_told(told, paper)] if told else [])], whole=not told
+    return blocks.Part(
+        blocks=[blocks.preformatted(shown, title), *([_told(told, paper)] if told else [])], whole=not told
     )
 
 
@@ -163,9 +163,9 @@ def _left_out(block: replies.Table, rows: int, cut: bool) -> str:
     """What of the table is not shown, in words; empty where all is."""
     told = []
     if rows < len(block.rows):
-        told.append(f"{parts.count(len(block.rows) - rows, 'more row')}")
+        told.append(f"{blocks.count(len(block.rows) - rows, 'more row')}")
     if len(block.columns) > MOST_COLUMNS:
-        told.append(f"{parts.count(len(block.columns) - MOST_COLUMNS, 'more column')}")
+        told.append(f"{blocks.count(len(block.columns) - MOST_COLUMNS, 'more column')}")
     if not told:
         return "Some long cells are cut" if cut else ""
     said = f"And {' and '.join(told)}"
@@ -174,12 +174,12 @@ def _left_out(block: replies.Table, rows: int, cut: bool) -> str:
 
 def _told(said: str, paper: str) -> slackblocks.ContextBlock:
     narrow = " Narrow it with an option such as --label." if "row" in said else ""
-    return parts.note(f"{said}. The whole table is in the file {paper}.{narrow}")
+    return blocks.note(f"{said}. The whole table is in the file {paper}.{narrow}")
 
 
 def _caption(block: replies.Table, shown: int) -> str:
-    rows = parts.count(shown, "row") if shown == len(block.rows) else f"{shown} of {len(block.rows):,} rows"
-    title = parts.titled(block.title)
+    rows = blocks.count(shown, "row") if shown == len(block.rows) else f"{shown} of {len(block.rows):,} rows"
+    title = blocks.titled(block.title)
     return f"{title} ({rows})" if title else rows
 
 

@@ -7,7 +7,8 @@ import re
 
 import pytest
 
-from bot import claims, terminal
+from bot import plain_text
+from bot.access import first_admin
 from core.model.replies import Ending
 from runtimes import registry as runtimes_registry
 from tests.road import WORDS, Deck
@@ -91,12 +92,12 @@ async def test_a_command_on_a_real_daemon(deck, dockerd, name):
     line, shown, state = LINES[name]
     dockerd.run("web", "echo hello; exec sleep 3600", labels=FRONT)
     wait_for("the first line", lambda: b"hello" in dockerd.api.logs("web"))
-    granted = terminal.render(await deck.say("grant group:sre operator"))
+    granted = plain_text.render(await deck.say("grant group:sre operator"))
     filled = {"{grant}": re.search(r"g-[0-9a-f]{6}", granted)[0]}
     if "{token}" in line:
         filled["{token}"] = (await deck.say("rm -f web")).buttons[0].line.split()[1]
     if "{code}" in line:
-        filled["{code}"] = await claims.offer(deck.store, deck.book, "slack")
+        filled["{code}"] = await first_admin.offer(deck.store, deck.book, "slack")
     following = None
     if "{job}" in line:
         following = asyncio.create_task(deck.say("logs web -f"))
@@ -108,12 +109,12 @@ async def test_a_command_on_a_real_daemon(deck, dockerd, name):
     for key, value in filled.items():
         line = line.replace(key, value)
     reply = await deck.say(line)
-    text = terminal.render(reply)
+    text = plain_text.render(reply)
     if following is not None:
-        assert "1 line; was stopped" in terminal.render(await following)
+        assert "1 line; was stopped" in plain_text.render(await following)
     assert reply.ending is ENDINGS.get(name, Ending.OK), text
     assert re.search(shown, text, re.MULTILINE), text
-    assert json.loads(terminal.to_json(reply))["ending"] == reply.ending
+    assert json.loads(plain_text.to_json(reply))["ending"] == reply.ending
     left = {row["Names"][0]: row["State"] for row in dockerd.api.containers(all=True)}
     assert left == ({"/web": state} if state else {})
 

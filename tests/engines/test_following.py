@@ -6,7 +6,7 @@ import tracemalloc
 
 import pytest
 
-from bot import terminal
+from bot import plain_text
 from core.model.replies import Ending
 from runtimes import registry as runtimes_registry
 from tests.road import CONSOLE, Deck
@@ -68,7 +68,7 @@ async def test_a_flood_is_followed_in_bounded_memory_and_the_loop_stays_free(lis
     finally:
         tracemalloc.stop()
         pulse.cancel()
-    text = terminal.render(reply)
+    text = plain_text.render(reply)
     assert "40,001 lines" in text
     assert "web has ended" in text
     assert ears.lines + ears.skipped == 40_001
@@ -89,7 +89,7 @@ async def test_a_daemon_killed_in_the_middle_is_a_sentence_and_no_end(valkey, ow
         await asyncio.to_thread(own_dockerd.kill)
         async with asyncio.timeout(20):
             reply = await following
-        text = terminal.render(reply)
+        text = plain_text.render(reply)
         assert reply.ending is Ending.FAILED
         assert text.startswith("Followed web for ")
         assert "broke off" in text or "does not answer" in text
@@ -105,8 +105,8 @@ async def test_followers_leave_room_to_read(listening, dockerd):
         await asyncio.wait([following[-1], heard], return_when=asyncio.FIRST_COMPLETED)
         heard.cancel()
     refused = await following.pop()
-    assert "You are following 5 things" in terminal.render(refused)
-    assert "hello" in terminal.render(await listening.say("logs web"))
+    assert "You are following 5 things" in plain_text.render(refused)
+    assert "hello" in plain_text.render(await listening.say("logs web"))
     await asyncio.to_thread(dockerd.api.remove_container, "web", force=True)
     for one in following:
-        assert "Followed web" in terminal.render(await one)
+        assert "Followed web" in plain_text.render(await one)

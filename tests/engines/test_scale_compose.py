@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from bot import terminal
+from bot import plain_text
 from core.model.replies import Ending
 from runtimes import registry as runtimes_registry
 from tests.compose import Project
@@ -61,7 +61,7 @@ async def told(deck, line, ending=Ending.OK):
     reply = await deck.say(line)
     if reply.ending is Ending.ASKED and ending is not Ending.ASKED:
         reply = await deck.say(reply.buttons[0].line)
-    text = terminal.render(reply)
+    text = plain_text.render(reply)
     assert reply.ending is ending, text
     return text
 
@@ -133,9 +133,9 @@ async def test_to_nothing_asks_and_from_nothing_says_why_not(deck, shop):
     shop.say("up", "-d")
     asked = await deck.say("scale shop/one=0")
     assert asked.ending is Ending.ASKED
-    assert "leaves nothing of shop/one running" in terminal.render(asked)
+    assert "leaves nothing of shop/one running" in plain_text.render(asked)
     assert shop.ps() == {"shop-one-1": "running"}
-    assert "only its compose file brings it back" in terminal.render(await deck.say(asked.buttons[0].line))
+    assert "only its compose file brings it back" in plain_text.render(await deck.say(asked.buttons[0].line))
     assert shop.ps() == {}
     assert "docker compose up" in await told(deck, "scale shop/one=2", Ending.NOTHING)
     rows = await deck.store.read_audit(count=10)
@@ -170,5 +170,5 @@ async def test_one_that_does_not_stay_up_is_told_with_what_was_made(deck, shop):
     text = await told(deck, "scale shop/one=2 --timeout 20", Ending.FAILED)
     assert "created shop-one-2, then shop-one-2 ended with code 3" in text
     assert sorted(shop.ps()) == ["shop-one-1", "shop-one-2"]
-    rows = json.loads(terminal.to_json(await deck.say("audit --limit 1")))["blocks"][0]["rows"]
+    rows = json.loads(plain_text.to_json(await deck.say("audit --limit 1")))["blocks"][0]["rows"]
     assert "failed" in str(rows[-1])

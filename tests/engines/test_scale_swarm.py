@@ -4,7 +4,7 @@ do what only a manager can."""
 import docker
 import pytest
 
-from bot import terminal
+from bot import plain_text
 from core.model.replies import Ending
 from tests.road import Deck
 from tests.support import IMAGE, private_dockerd, wait_for
@@ -35,7 +35,7 @@ async def deck(valkey, cluster):
 
 async def told(deck, line, ending=Ending.OK):
     reply = await deck.say(line)
-    text = terminal.render(reply)
+    text = plain_text.render(reply)
     assert reply.ending is ending, text
     return text
 
@@ -62,7 +62,7 @@ async def test_one_two_three_and_back(deck, cluster):
     assert spec["Labels"]["env"] == "dev"
     asked = await deck.say("scale web=0")
     assert asked.ending is Ending.ASKED
-    assert "from 1 to 0" in terminal.render(await deck.say(asked.buttons[0].line))
+    assert "from 1 to 0" in plain_text.render(await deck.say(asked.buttons[0].line))
     assert "scaled from 0 to 1" in await told(deck, "scale web=1")
 
 

@@ -29,7 +29,8 @@ def test_a_command_is_one_file(tmp_path):
     script = """
 import asyncio
 from datetime import UTC, datetime
-from bot import grammar, terminal
+from bot import plain_text
+from bot.parsing import parser, usage
 from commands.catalogue import load_catalogue
 from commands.spec import Context, Result
 from core.model.identity import Identity, Place
@@ -45,20 +46,20 @@ class Find:
 async def main():
     words = load_catalogue()
     for line in words.find("uptime").examples:
-        parsed = grammar.parse(line, words)
+        parsed = parser.parse(line, words)
         context = Context(who=Identity(id="c:x", name="x"), place=Place(channel="c"), args=parsed.args, find=Find(),
                           now=datetime.now(UTC))
         plan = await parsed.command.plan(context)
         results = [Result(action=a, value=Document(ref=a.target, data={"State": {"StartedAt": "today"}})) for a in plan]
-        print(terminal.render(parsed.command.render(context, results)))
-    print("uptime" in terminal.render(await helped(words)))
+        print(plain_text.render(parsed.command.render(context, results)))
+    print("uptime" in plain_text.render(await helped(words)))
 
 async def helped(words):
     from core.model import builtin
-    parsed = grammar.parse("help", words)
+    parsed = parser.parse("help", words)
     context = Context(who=Identity(id="c:x", name="x"), place=Place(channel="c"), args=parsed.args, find=Find(), now=None)
     plan = await parsed.command.plan(context)
-    page = builtin.HelpPage(commands=tuple(grammar.describe(c) for c in words), topic="")
+    page = builtin.HelpPage(commands=tuple(usage.describe(c) for c in words), topic="")
     return parsed.command.render(context, [Result(action=plan[0], value=page)])
 
 asyncio.run(main())

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from bot import grammar
+from bot.parsing import parser
 from commands.catalogue import Catalogue, load_catalogue
 from commands.spec import Context, Result
 from core import errors
@@ -95,8 +95,8 @@ class World:
     def __post_init__(self) -> None:
         self.find = FakeFinder(self.rows)
 
-    def context(self, line: str) -> tuple[grammar.Parsed, Context]:
-        parsed = grammar.parse(line, self.words)
+    def context(self, line: str) -> tuple[parser.Parsed, Context]:
+        parsed = parser.parse(line, self.words)
         place = Place(channel="#ops")
         return parsed, Context(who=self.who, place=place, args=parsed.args, find=self.find, now=NOW)
 

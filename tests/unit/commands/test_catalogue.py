@@ -9,7 +9,8 @@ from dataclasses import replace
 import msgspec
 import pytest
 
-from bot import grammar, terminal, usages
+from bot import plain_text
+from bot.parsing import parser, usage
 from commands.catalogue import gather, load_catalogue
 from commands.spec import Arg, Take
 from core import errors
@@ -39,9 +40,9 @@ def test_each_command_keeps_its_promises(command, words):
     assert all(order.index(verbs[verb]) <= order.index(command.risk) for verb in command.verbs)
     assert len(command.examples) >= 2
     for example in command.examples:
-        parsed = grammar.parse(example, words)
+        parsed = parser.parse(example, words)
         assert parsed.command is command or "--help" in example
-        assert grammar.parse(parsed.line, words) == parsed
+        assert parser.parse(parsed.line, words) == parsed
     assert all(arg.help for arg in command.args)
     assert command.summary[0].islower()
     assert not command.summary.endswith(".")
@@ -104,9 +105,9 @@ async def test_help_reads_as_agreed(world, words, topic):
     def answer(action):
         assert isinstance(action, builtin.ShowHelp)
         chosen = [words.find(action.topic)] if action.topic else list(words)
-        return builtin.HelpPage(commands=tuple(usages.describe(one) for one in chosen), topic=action.topic)
+        return builtin.HelpPage(commands=tuple(usage.describe(one) for one in chosen), topic=action.topic)
 
-    text = terminal.render(await world.say(f"help {topic}", answer)) + "\n"
+    text = plain_text.render(await world.say(f"help {topic}", answer)) + "\n"
     golden = GOLDEN / f"{topic or 'overview'}.txt"
     if os.environ.get("GOLDEN"):
         golden.write_text(text)

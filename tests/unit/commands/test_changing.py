@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from bot import grammar, terminal
+from bot import plain_text
+from bot.parsing import parser
 from commands.containers import kill
 from core import errors
 from core.model import actions
@@ -76,17 +77,17 @@ def test_other_signals_are_refused(typed):
 
 async def test_one_target_is_one_sentence(world):
     reply = await world.say("restart web", done)
-    assert terminal.render(reply) == "web restarted in 1.2 s."
+    assert plain_text.render(reply) == "web restarted in 1.2 s."
     assert (reply.ending, reply.everyone, reply.buttons) == (Ending.OK, True, ())
     reply = await world.say("start web", lambda _: Outcome(status=Status.NOOP))
-    assert (reply.ending, terminal.render(reply)) == (Ending.OK, "web was already running.")
-    assert terminal.render(await world.say("kill web -s hup", done)) == "web sent HUP in 1.2 s."
+    assert (reply.ending, plain_text.render(reply)) == (Ending.OK, "web was already running.")
+    assert plain_text.render(await world.say("kill web -s hup", done)) == "web sent HUP in 1.2 s."
 
 
 async def test_a_failure_has_the_engines_words_and_the_cure(world):
     reply = await world.say("rm web", lambda _: errors.Rejected(409, "cannot remove a running container"))
     assert reply.ending is Ending.FAILED
-    assert "web was not removed: cannot remove a running container. Stop it first, or give -f." in terminal.render(
+    assert "web was not removed: cannot remove a running container. Stop it first, or give -f." in plain_text.render(
         reply
     )
     reply = await world.say("stop web", lambda _: errors.Disallowed("container.stop", "docker/host7"))
@@ -103,13 +104,13 @@ async def test_a_failure_has_the_engines_words_and_the_cure(world):
 async def test_unknown_is_said_and_nothing_is_repeated(world, answer):
     reply = await world.say("restart web", lambda _: answer)
     assert reply.ending is Ending.UNKNOWN
-    text = terminal.render(reply)
+    text = plain_text.render(reply)
     assert text.startswith(
         "It is not known whether web was restarted: The engine did not answer in time. "
         "Nothing is tried again by itself; look with: ps web@docker/host7"
     )
     for button in reply.buttons:
-        assert grammar.parse(button.line, world.words).args["target"] == ("web@docker/host7",)
+        assert parser.parse(button.line, world.words).args["target"] == ("web@docker/host7",)
 
 
 async def test_a_timeout_before_sending_is_a_failure(world):

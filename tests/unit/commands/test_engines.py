@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from bot import terminal
+from bot import plain_text
 from core import errors
 from core.model.actions import DescribeEngine
 from core.model.engines import Engine
@@ -58,7 +58,7 @@ async def test_each_engine_is_a_row_and_a_dead_one_tells_why(two_hosts):
     assert rows[1]["VERSION"] == "-"
     assert rows[1]["STATE"].startswith("down 1 h: host8 cannot be reached by ssh")
     assert reply.ending is Ending.OK
-    assert "docker/host8: host8 cannot be reached" in terminal.render(reply)
+    assert "docker/host8: host8 cannot be reached" in plain_text.render(reply)
 
 
 async def test_a_name_shows_everything_about_it(two_hosts):
@@ -81,13 +81,13 @@ async def test_without_a_watch_an_engine_answers_or_does_not(two_hosts):
 async def test_what_may_not_be_listed_is_not_there(two_hosts):
     reply = await two_hosts.say("engines", answers(UP, None))
     assert len(reply.blocks[0].rows) == 1
-    assert "host8" not in terminal.render(reply)
+    assert "host8" not in plain_text.render(reply)
     reply = await two_hosts.say("engines", answers(None, None))
-    assert "no engines you may see" in terminal.render(reply)
+    assert "no engines you may see" in plain_text.render(reply)
     assert reply.ending is Ending.NOTHING
 
 
 async def test_a_host_that_forbids_even_that_is_told(two_hosts):
     reply = await two_hosts.say("engines", answers(UP, errors.Disallowed("engine.list", "docker/host8")))
-    assert "configured not to allow engine.list" in terminal.render(reply)
+    assert "configured not to allow engine.list" in plain_text.render(reply)
     assert reply.ending is Ending.OK

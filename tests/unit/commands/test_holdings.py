@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from bot import terminal
+from bot import plain_text
 from core import errors
 from core.model.images import Image, Images, ListImages
 from core.model.pods import ListPods, Pod, Pods
@@ -101,33 +101,33 @@ async def test_words_choose_among_images(world, said, ids):
 async def test_a_word_that_means_no_image_is_said_and_hides_nothing_else(world):
     reply = await world.say("images nginx busybux", answers(HELD))
     assert len(rows(reply)) == 1
-    assert "There is no image “busybux”. Did you mean busybox:1?" in terminal.render(reply)
+    assert "There is no image “busybux”. Did you mean busybox:1?" in plain_text.render(reply)
     assert reply.ending is Ending.OK
-    assert "See what there is with: images" in terminal.render(await world.say("images zzzzz", answers(HELD)))
+    assert "See what there is with: images" in plain_text.render(await world.say("images zzzzz", answers(HELD)))
 
 
 async def test_one_engine_that_is_away_hides_only_its_own_rows(two_hosts):
     gone = errors.Unreachable("docker/host8 does not answer.", hint="Is it running?")
     reply = await two_hosts.say("images nginx", answers(HELD, gone))
     assert [row["HOST"] for row in rows(reply)] == ["host7"]
-    assert "docker/host8 is missing here: docker/host8 does not answer. Is it running?" in terminal.render(reply)
+    assert "docker/host8 is missing here: docker/host8 does not answer. Is it running?" in plain_text.render(reply)
     reply = await two_hosts.say("images", answers(gone, gone))
     assert reply.ending is Ending.FAILED
-    assert "There are no images" not in terminal.render(reply)
+    assert "There are no images" not in plain_text.render(reply)
 
 
 LACKING = errors.Unsupported("image.list", "docker/host8", "It can do container.list.")
 
 
 async def test_an_engine_that_knows_no_images_has_none_to_be_missed(two_hosts):
-    text = terminal.render(await two_hosts.say("images", answers(HELD, LACKING)))
+    text = plain_text.render(await two_hosts.say("images", answers(HELD, LACKING)))
     assert "host8" not in text
     # Where no other answers, it is said with what comes nearest.
     reply = await two_hosts.say("images", answers(LACKING, LACKING))
-    assert "docker/host8 cannot do image.list. It can do container.list." in terminal.render(reply)
+    assert "docker/host8 cannot do image.list. It can do container.list." in plain_text.render(reply)
     assert reply.ending is Ending.USAGE
     reply = await two_hosts.say("images", answers(Images(rows=()), LACKING))
-    assert terminal.render(reply).strip().startswith("There are no images.")
+    assert plain_text.render(reply).strip().startswith("There are no images.")
 
 
 async def test_several_engines_that_hold_the_same_are_told_apart(two_hosts):
@@ -159,7 +159,7 @@ async def test_a_pod_says_how_many_of_its_containers_run(world):
         {"POD": "web", "STATUS": "degraded", "CONTAINERS": "1/2", "CREATED": "2 h ago", "ID": "02" * 6},
     ]
     assert [row["POD"] for row in rows(await world.say("pods --label app", answers(PODS)))] == ["web"]
-    assert "No pod matches that" in terminal.render(await world.say("pods --label app=x", answers(PODS)))
+    assert "No pod matches that" in plain_text.render(await world.say("pods --label app=x", answers(PODS)))
 
 
 async def test_the_kubelets_pods_have_a_namespace_and_an_address(world):
@@ -203,9 +203,9 @@ async def test_nodes_are_what_is_drained_and_activated(world, word, action):
     assert world.find.asked[-1].kind is Kind.NODE
     assert [type(one) for one in plan] == [action]
     done = await world.say(f"{word} web", lambda _: Outcome(status=Status.DONE))
-    assert terminal.render(done).strip() == f"web {'drained' if word == 'drain' else 'activated'}."
+    assert plain_text.render(done).strip() == f"web {'drained' if word == 'drain' else 'activated'}."
     noop = await world.say(f"{word} web", lambda _: Outcome(status=Status.NOOP))
-    assert "already" in terminal.render(noop)
+    assert "already" in plain_text.render(noop)
 
 
 async def test_what_is_not_known_of_a_node_is_looked_for_among_nodes(world):
@@ -219,7 +219,7 @@ async def test_what_is_not_known_of_a_node_is_looked_for_among_nodes(world):
     reply = await world.say("drain worker-1", lambda _: lost)
     assert reply.ending is Ending.UNKNOWN
     assert [button.line for button in reply.buttons] == ["nodes worker-1@docker/host7"]
-    assert "look with: nodes worker-1@docker/host7" in terminal.render(reply)
+    assert "look with: nodes worker-1@docker/host7" in plain_text.render(reply)
 
 
 async def test_labels_are_those_of_any_one_part(world):

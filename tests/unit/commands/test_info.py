@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from bot import terminal
+from bot import plain_text
 from core import errors
 from core.model.actions import DescribeEngine, ShowInfo
 from core.model.engines import Engine
@@ -124,9 +124,9 @@ async def test_raw_is_the_engines_own_document_and_of_several_by_engine(two_host
 
 async def test_a_format_picks_from_it_and_a_bad_one_asks_nobody(two_hosts):
     reply = await two_hosts.say("info -f '{{.Driver}}'", lambda action: document(action.engine, Driver="vfs"))
-    assert terminal.render(reply).split() == ["vfs", "vfs"]
+    assert plain_text.render(reply).split() == ["vfs", "vfs"]
     reply = await two_hosts.say("info -f '{{.Drover}}'", lambda action: document(action.engine, Driver="vfs"))
-    assert "Driver" in terminal.render(reply)
+    assert "Driver" in plain_text.render(reply)
     assert reply.ending is Ending.USAGE
     with pytest.raises(errors.BadUsage):
         await two_hosts.plan("info -f '{{range .}}'")
@@ -135,13 +135,13 @@ async def test_a_format_picks_from_it_and_a_bad_one_asks_nobody(two_hosts):
 async def test_an_engine_that_has_no_such_document_says_what_it_can_do(world):
     lacking = errors.Unsupported("engine.info", "oci/host7", "See what is known of it with: info oci/host7")
     reply = await world.say("info --raw", lambda _: lacking)
-    assert "oci/host7 cannot do engine.info. See what is known of it with" in terminal.render(reply)
+    assert "oci/host7 cannot do engine.info. See what is known of it with" in plain_text.render(reply)
     assert reply.ending is Ending.USAGE
 
 
 async def test_what_may_not_be_listed_is_not_there(two_hosts):
     reply = await two_hosts.say("info", answers(UP, None))
-    assert "host8" not in terminal.render(reply)
+    assert "host8" not in plain_text.render(reply)
     reply = await two_hosts.say("info", answers(None, None))
-    assert "no engines you may see" in terminal.render(reply)
+    assert "no engines you may see" in plain_text.render(reply)
     assert reply.ending is Ending.NOTHING

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from bot import grammar, terminal
+from bot import plain_text
+from bot.parsing import parser
 from core import errors
 from core.model import builtin
 from core.model.policy import Decision, Grant, Verdict
@@ -22,7 +23,7 @@ async def test_whoami(world):
     (action,) = await world.plan("whoami")
     assert (action.who.id, action.place.channel) == ("console:alice", "#ops")
     standing = builtin.Standing(id="console:alice", name="alice", groups=("sre",), admin=False, grants=(GRANT,))
-    text = terminal.render(await world.say("whoami", lambda _: standing))
+    text = plain_text.render(await world.say("whoami", lambda _: standing))
     assert "id      console:alice" in text
     assert "g-1" in text
     assert "name web-*" in text
@@ -54,7 +55,7 @@ async def test_can_says_why(world):
         "can web restart", lambda _: builtin.Explanation(decisions=(("container.restart on web", NO),))
     )
     assert reply.ending is Ending.REFUSED
-    assert terminal.render(reply) == ("container.restart on web: no. No grant covers it. (default) Ask console:root.")
+    assert plain_text.render(reply) == ("container.restart on web: no. No grant covers it. (default) Ask console:root.")
     reply = await world.say(
         "can 'web*' restart", lambda action: builtin.Explanation(decisions=((f"restart {action.target.name}", YES),))
     )
@@ -79,8 +80,8 @@ async def test_grant_refuses_what_is_nobody(world, line):
 
 async def test_grant_offers_to_take_it_back(world):
     reply = await world.say("grant group:sre operator", lambda _: builtin.Granted(grant=GRANT))
-    assert "group:sre may operator on name web-*" in terminal.render(reply)
-    parsed = grammar.parse(reply.buttons[0].line, world.words)
+    assert "group:sre may operator on name web-*" in plain_text.render(reply)
+    parsed = parser.parse(reply.buttons[0].line, world.words)
     assert (parsed.command.name, parsed.args["id"]) == ("revoke", "g-1")
     again = await world.say("grant group:sre operator", lambda _: builtin.Granted(grant=GRANT, new=False))
     assert (again.buttons, again.everyone) == ((), False)
@@ -88,13 +89,13 @@ async def test_grant_offers_to_take_it_back(world):
 
 async def test_revoke_and_grants(world):
     assert (await world.plan("revoke g-1"))[0].id == "g-1"
-    assert "Revoked g-1" in terminal.render(await world.say("revoke g-1", lambda _: builtin.Revoked(grant=GRANT)))
+    assert "Revoked g-1" in plain_text.render(await world.say("revoke g-1", lambda _: builtin.Revoked(grant=GRANT)))
     reply = await world.say("revoke g-2", lambda _: errors.NotFound("There is no grant “g-2”."))
     assert reply.ending is Ending.NOTHING
     assert (await world.say("grants", lambda _: (GRANT,))).blocks[0].rows == [
         ("g-1", "group:sre", "operator", "name web-*", "everywhere", "console:root (store)")
     ]
-    assert "only admins" in terminal.render(await world.say("grants", lambda _: ()))
+    assert "only admins" in plain_text.render(await world.say("grants", lambda _: ()))
 
 
 def entry(**more):

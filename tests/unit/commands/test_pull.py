@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from bot import terminal
+from bot import plain_text
 from core import errors
 from core.model.images import PullImage
 from core.model.replies import Ending, Status
@@ -77,7 +77,7 @@ async def test_of_several_engines_one_says_which(two_hosts):
 async def test_how_it_ended_is_said_with_its_cure(world):
     async def said(value):
         reply = await world.say("pull busybox", lambda _: value)
-        return terminal.render(reply).partition("\n")[0], reply.ending
+        return plain_text.render(reply).partition("\n")[0], reply.ending
 
     assert await said(Outcome(status=Status.DONE, detail=DIGEST, took=2.34)) == (
         f"busybox:latest pulled in 2.3 s; {DIGEST}.",

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from bot import terminal
+from bot import plain_text
 from commands._shared import format
 from core import errors
 from core.model.actions import InspectContainer, ListContainers, ListEvents, ReadLogs
@@ -29,7 +29,7 @@ def names(reply: Any) -> list[Any]:
 
 
 def shown(reply: Any) -> str:
-    return terminal.render(reply)
+    return plain_text.render(reply)
 
 
 # ── ps ───────────────────────────────────────────────────────────────────────────────────────────────────────────────

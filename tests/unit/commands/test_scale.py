@@ -2,7 +2,7 @@
 
 import pytest
 
-from bot import terminal
+from bot import plain_text
 from core import errors
 from core.model.actions import ListServices, Scale
 from core.model.containers import Port
@@ -141,7 +141,7 @@ async def test_host_and_engine_narrow_what_is_looked_for(shop):
 async def test_how_it_came_out(shop, outcome, ending, text):
     reply = await shop.say("scale web=3", lambda _: outcome)
     assert reply.ending is ending
-    assert terminal.render(reply).startswith(text)
+    assert plain_text.render(reply).startswith(text)
     for button in reply.buttons:
         assert "shop/web@docker/host7" in button.line
 
@@ -196,7 +196,7 @@ async def test_services_select(shop, line, expected):
 async def test_what_is_not_there_and_who_did_not_answer_is_said(shop):
     reply = await shop.say("services shpo/web", told)
     assert reply.ending is Ending.NOTHING
-    assert "Did you mean shop/web" in terminal.render(reply)
+    assert "Did you mean shop/web" in plain_text.render(reply)
 
     def half(action):
         if action.engine == H7:
@@ -204,11 +204,11 @@ async def test_what_is_not_there_and_who_did_not_answer_is_said(shop):
         return errors.Unreachable("host8 is away.")
 
     reply = await shop.say("services", half)
-    text = terminal.render(reply)
+    text = plain_text.render(reply)
     assert reply.ending is Ending.OK
     assert "shop/web" in text and "could not be asked for" in text and "docker/host8 is missing here" in text
     reply = await shop.say("services", lambda action: Services(rows=()))
-    assert (reply.ending, "There are no services" in terminal.render(reply)) == (Ending.OK, True)
+    assert (reply.ending, "There are no services" in plain_text.render(reply)) == (Ending.OK, True)
     reply = await shop.say("services", lambda action: errors.Unreachable("away"))
     assert reply.ending is Ending.FAILED
 
@@ -217,4 +217,4 @@ async def test_an_engine_that_knows_no_services_is_not_missed(shop):
     def half(action):
         return TOLD[H7] if action.engine == H7 else errors.Unsupported("service.list", "docker/host8")
 
-    assert "missing" not in terminal.render(await shop.say("services", half))
+    assert "missing" not in plain_text.render(await shop.say("services", half))

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from bot import terminal
+from bot import plain_text
 from core import errors
 from core.model.replies import Ending, Table
 from core.model.usage import ReadUsage, Usage, Usages
@@ -70,17 +70,17 @@ async def test_words_and_labels_choose_containers_and_each_engine_is_asked_for_i
 
 
 async def test_what_does_not_run_has_no_figures_and_that_is_said(world):
-    text = terminal.render(await world.say("stats web batch", usages(IDLE)))
+    text = plain_text.render(await world.say("stats web batch", usages(IDLE)))
     assert "1 container of those named does not run." in text
     reply = await world.say("stats batch", usages())
-    assert terminal.render(reply).strip() == "Nothing that was asked for is running."
+    assert plain_text.render(reply).strip() == "Nothing that was asked for is running."
     assert reply.ending is Ending.OK
-    assert terminal.render(await world.say("stats", usages())).strip() == "Nothing is running."
+    assert plain_text.render(await world.say("stats", usages())).strip() == "Nothing is running."
 
 
 async def test_what_an_engine_cannot_tell_is_said_in_its_words(world):
     reply = await world.say("stats web batch", usages(IDLE, missing="cgroup v1 lets no user read this."))
-    text = terminal.render(reply)
+    text = plain_text.render(reply)
     assert "docker/host7: cgroup v1 lets no user read this." in text
     assert "does not run" not in text
 
@@ -91,10 +91,10 @@ async def test_engines_that_are_away_or_cannot_are_told_apart(two_hosts):
 
     reply = await two_hosts.say("stats", answer)
     assert shown(reply)[0]["HOST"] == "host7"
-    assert "docker/host8 is missing here: It is away." in terminal.render(reply)
+    assert "docker/host8 is missing here: It is away." in plain_text.render(reply)
     lacking = errors.Unsupported("container.stats", "docker/host8", "Ask its containers' engine.")
     reply = await two_hosts.say("stats", lambda _: lacking)
-    assert "docker/host8 cannot do container.stats. Ask its containers' engine." in terminal.render(reply)
+    assert "docker/host8 cannot do container.stats. Ask its containers' engine." in plain_text.render(reply)
     assert reply.ending is Ending.USAGE
 
 
@@ -102,4 +102,4 @@ async def test_what_is_left_out_is_counted(world):
     many = tuple(Usage(ref=WEB.ref, cpu_percent=float(number)) for number in range(60))
     reply = await world.say("stats --limit 10", usages(*many))
     assert [row["CPU %"] for row in shown(reply)] == [f"{number}.0" for number in range(59, 49, -1)]
-    assert "50 that use less left out" in terminal.render(reply)
+    assert "50 that use less left out" in plain_text.render(reply)

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from bot import grammar, usages
+from bot.parsing import parser, usage
 from commands.catalogue import load_catalogue
 from commands.spec import Context, Result
 from core import errors
@@ -70,7 +70,7 @@ HOSTILE = tuple(container(name, image="<!here>", status=f"Up {name}") for name i
 
 
 def made(line: str, results: Sequence[Result]) -> Reply:
-    parsed = grammar.parse(line, WORDS)
+    parsed = parser.parse(line, WORDS)
     context = Context(who=WHO, place=Place(channel="C1"), args=parsed.args, find=None, now=NOW)  # type: ignore[arg-type]
     return parsed.command.render(context, results)
 
@@ -133,7 +133,7 @@ def audit() -> Reply:
 def helped(topic: str = "") -> Reply:
     page = HelpPage(
         topic=topic,
-        commands=tuple(usages.describe(one) for one in WORDS if topic in ("", one.name)),
+        commands=tuple(usage.describe(one) for one in WORDS if topic in ("", one.name)),
     )
     return made(f"help {topic}", [Result(action=ShowHelp(engine=DESK), value=page)])
 

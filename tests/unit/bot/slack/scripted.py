@@ -10,9 +10,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from bot.slack.heard import Heard, Way
 from bot.slack.outbox import Outbox
 from bot.slack.render import Message, Paper, Shape
+from bot.slack.requests import Heard, Way
 from core import errors
 from core.metrics import Metrics
 
@@ -33,7 +33,7 @@ class Said:
 
 
 class Calls:
-    """The place of bot.slack.calls.Calls. `refuse[how]` holds Slack's words for the next calls, "" for taking one;
+    """The place of bot.slack.api.Calls. `refuse[how]` holds Slack's words for the next calls, "" for taking one;
     `broken` is raised instead; `slow[how]` are seconds each takes."""
 
     def __init__(self) -> None:

@@ -1,0 +1,271 @@
+"""The bot's own operations as one more runtime: help, who may what, grants, the audit trail.
+
+It answers from the policy in force and from the store; what it changes moves the store's policy version, so every
+replica reads it before its next command.
+"""
+
+from __future__ import annotations
+
+import difflib
+import fnmatch
+import re
+import secrets
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import msgspec
+
+from bot.access import first_admin, policy, protection
+from bot.access.policy_store import Book
+from bot.parsing import parser
+from core import errors
+from core.model import actions, builtin
+from core.model.actions import Risk
+from core.model.identity import Identity, Place
+from core.model.policy import Decision, Grant, Verdict
+from core.model.refs import EVERYTHING, Facts, Kind, Ref, Selector
+from core.ports import Call, Query
+from core.store.client import Store
+from core.store.records import Claim
+from runtimes.base.adapter import Adapter, does
+from runtimes.inventory import fleet
+
+WHO = re.compile(r"everyone|group:[\w.@/+-]{1,80}|[a-z]+:[\w.@/+-]{1,80}")
+AUDIT_SCAN = 5_000  # rows looked through for those that match
+
+
+class Desk(Adapter):
+    def __init__(
+        self,
+        *,
+        book: Book,
+        store: Store,
+        catalogue: Any,
+        clock: Callable[[], datetime],
+    ) -> None:
+        super().__init__(builtin.DESK)
+        self._book = book
+        self._store = store
+        self._catalogue = catalogue
+        self._clock = clock
+        self.fleet: fleet.Fleet | None = None
+
+    @does(builtin.ShowHelp)
+    async def help(self, action: builtin.ShowHelp, seconds: float) -> builtin.HelpPage:
+        commands = [self._catalogue.find(action.topic)] if action.topic else list(self._catalogue)
+        return builtin.HelpPage(commands=tuple(parser.describe(command) for command in commands), topic=action.topic)
+
+    @does(builtin.WhoAmI)
+    async def whoami(self, action: builtin.WhoAmI, seconds: float) -> builtin.Standing:
+        who, place = action.who, action.place
+        grants = tuple(
+            grant
+            for grant in self._book.policy.grants
+            if policy.is_subject(who, grant.who) and (not grant.places or place.channel in grant.places)
+        )
+        return builtin.Standing(
+            id=who.id,
+            name=who.name,
+            groups=tuple(sorted(who.groups)),
+            admin=who.admin or any("admin" in grant.can and grant.on.matches_all() for grant in grants),
+            grants=((policy.OWNER,) if who.admin else ()) + grants,
+        )
+
+    @does(builtin.Explain)
+    async def explain(self, action: builtin.Explain, seconds: float) -> builtin.Explanation:
+        known = await self._judged(action.target, seconds) if action.target else []
+        decisions = []
+        verbs = self._verbs(action.word)
+        if not verbs:
+            free = "It needs no grant of its own: what is answered with it is decided again."
+            decisions.append((action.word, Decision(verdict=Verdict.ALLOW, rule="answers", reason=free)))
+        for verb, risk in verbs:
+            held = policy.stand(self._book.policy, action.who, action.place, verb, risk)
+            target = action.target or Ref(engine=builtin.DESK, kind=Kind.ENGINE, id=verb, name=verb)
+            decision = (
+                policy.strictest(policy.judge(held, ref, facts, self._clock()) for ref, facts in known)
+                if action.target is not None
+                else policy.anything(held, target)
+            )
+            subject = f"{verb} on {action.target.name}" if action.target else verb
+            decisions.append((subject, decision))
+        return builtin.Explanation(decisions=tuple(decisions))
+
+    @does(builtin.AddGrant)
+    async def grant(self, action: builtin.AddGrant, seconds: float) -> builtin.Granted:
+        if not WHO.fullmatch(action.who):
+            raise errors.BadUsage(
+                f"“{action.who}” is nobody a grant can name.",
+                hint="Write everyone, group:NAME, or an identity such as console:alice or slack:T0123/U0456.",
+            )
+        for pattern in action.can:
+            self._known(pattern)
+        wanted = Grant(
+            id=f"g-{secrets.token_hex(3)}",
+            who=action.who,
+            can=action.can,
+            on=action.on,
+            places=action.places,
+            source="store",
+            by=action.by.id,
+        )
+        self._may_pass_on(action.by, action.place, wanted)
+        for grant in self._book.policy.grants:
+            if replace(grant, id="", by="", source="") == replace(wanted, id="", by="", source=""):
+                return builtin.Granted(grant=grant, new=False)
+        await self._book.catch_up(await self._store.add_grant(wanted.id, msgspec.json.encode(wanted)))
+        return builtin.Granted(grant=wanted)
+
+    @does(builtin.ClaimAdmin)
+    async def claim(self, action: builtin.ClaimAdmin, seconds: float) -> builtin.Granted:
+        match await self._store.try_claim(first_admin.digest(action.code)):
+            case Claim.WRONG:
+                raise errors.NotPermitted(
+                    "That is not the code.", rule="claim", hint="It stands in Quarterdeck's own log, the newest counts."
+                )
+            case Claim.NONE:
+                raise errors.NotPermitted(
+                    "No code is open.",
+                    rule="claim",
+                    hint="A code works once, for 15 minutes and 5 tries. Start Quarterdeck again to see a new one.",
+                )
+        made = Grant(id=f"g-{secrets.token_hex(3)}", who=action.by.id, can=("admin",), source="store", by="claim")
+        await self._book.catch_up(await self._store.add_grant(made.id, msgspec.json.encode(made)))
+        return builtin.Granted(grant=made)
+
+    @does(builtin.RemoveGrant)
+    async def revoke(self, action: builtin.RemoveGrant, seconds: float) -> builtin.Revoked:
+        grant = next((grant for grant in self._book.policy.grants if grant.id == action.id), None)
+        if grant is None:
+            known = [grant.id for grant in self._book.policy.grants if grant.source == "store"]
+            close = difflib.get_close_matches(action.id, known, n=1)
+            raise errors.NotFound(
+                f"There is no grant “{action.id}”.",
+                hint=f"Did you mean {close[0]}?" if close else "See them with: grants",
+            )
+        if grant.source != "store":
+            raise errors.NotPermitted(
+                f"{grant.id} stands in the configuration and cannot be revoked from here.",
+                rule="config-grant",
+                hint="Take it out of quarterdeck.yaml, then reload (SIGHUP)." if grant.source == "config" else "",
+            )
+        await self._store.remove_grant(grant.id)
+        await self._book.catch_up(await self._store.policy_version())
+        return builtin.Revoked(grant=grant)
+
+    @does(builtin.ListGrants)
+    async def grants(self, action: builtin.ListGrants, seconds: float) -> tuple[Grant, ...]:
+        return self._book.policy.grants
+
+    @does(builtin.ReadAudit)
+    async def audit(self, action: builtin.ReadAudit, seconds: float) -> tuple[builtin.AuditEntry, ...]:
+        since = ""
+        if action.since_ns:
+            since = datetime.fromtimestamp(action.since_ns / 1e9, UTC).isoformat(timespec="milliseconds")
+        found: list[builtin.AuditEntry] = []
+        before, scanned = None, 0
+        while len(found) < action.limit and scanned < AUDIT_SCAN:
+            rows = await self._store.read_audit(count=500, before=before)
+            if not rows:
+                break
+            before, scanned = rows[-1].id, scanned + len(rows)
+            for row in rows:
+                entry = _entry(row.fields, row.count)
+                if entry.at < since:
+                    scanned = AUDIT_SCAN
+                    break
+                if _wanted(action, entry):
+                    found.append(entry)
+        return tuple(reversed(found[: action.limit]))
+
+    def _verbs(self, word: str) -> Sequence[tuple[str, Risk]]:
+        """A command's name or alias, or a verb, as verbs with their risk."""
+        risks = {kind.verb: kind.risk for kind in actions.every()}
+        if word in risks:
+            return ((word, risks[word]),)
+        command = self._catalogue.find(word)
+        return tuple((verb, risks[verb]) for verb in command.verbs)
+
+    def _known(self, pattern: str) -> None:
+        verbs = sorted(kind.verb for kind in actions.every())
+        roles = self._book.policy.roles
+        words = [*verbs, *roles, "risk:read", "risk:change", "risk:destroy"]
+        if pattern in words or any(fnmatch.fnmatchcase(verb, pattern) for verb in verbs):
+            return
+        close = difflib.get_close_matches(pattern, words, n=2)
+        raise errors.BadUsage(
+            f"“{pattern}” covers no operation.",
+            hint=f"Did you mean {' or '.join(close)}?"
+            if close
+            else f"Roles: {', '.join(roles)}; verbs such as container.restart.",
+        )
+
+    def _may_pass_on(self, by: Identity, place: Place, wanted: Grant) -> None:
+        """Nobody grants what they lack: each verb must be theirs, on no fewer things, in no fewer places, and under no
+        brake that would not be on the other."""
+        if by.admin:
+            return
+        held = self._book.policy
+        for kind in actions.every():
+            if not policy.covers(wanted.can, kind.verb, kind.risk, held.roles):
+                continue
+            mine = policy.stand(held, by, place, kind.verb, kind.risk)
+            if guard := next((one for one in mine.guards if one.who not in ("everyone", wanted.who)), None):
+                raise errors.NotPermitted(
+                    f"You may not grant {kind.verb}: {guard.id} holds for {guard.who} and may not for {wanted.who}.",
+                    rule="grant-only-what-you-have",
+                    hint=f"It can be given by {', '.join(policy.granters(held)[:4])}.",
+                )
+            if not any(_wider(own.on, wanted.on) and _as_many(own.places, wanted.places) for own in mine.grants):
+                raise errors.NotPermitted(
+                    f"You may not grant {kind.verb} on {wanted.on}: you do not have that yourself.",
+                    rule="grant-only-what-you-have",
+                    hint=f"It can be given by {', '.join(policy.granters(held)[:4])}.",
+                )
+
+    async def _judged(self, target: Ref, seconds: float) -> Sequence[tuple[Ref, Facts | None]]:
+        """What is known of a target, as a command's sight would know it."""
+        assert self.fleet is not None
+        now = self._clock()
+        call = Call(id="explain", who="", deadline=now + timedelta(seconds=seconds), invocation="")
+        kept = protection.Kept(self._book.policy)
+        survey = await self.fleet.survey(Query(), call)
+        kept.learn(survey)
+        if target.kind is not Kind.CONTAINER:
+            survey = await self.fleet.survey(Query(kind=target.kind), call)
+        key = (target.engine, target.id)
+        row = next((row for row in survey.rows if (row.ref.engine, row.ref.id) == key), None)
+        return [(target, None)] if row is None else kept.judged(row, target.engine, now)
+
+
+def _wider(own: Selector, wanted: Selector) -> bool:
+    """Whether `own` surely reaches all that `wanted` does: each part it sets is set the same there."""
+    if own == EVERYTHING:
+        return True
+    parts = ("engine", "host", "name", "project", "service")
+    return all(getattr(own, part) in ("", getattr(wanted, part)) for part in parts) and set(own.labels) <= set(
+        wanted.labels
+    )
+
+
+def _as_many(own: Sequence[str], wanted: Sequence[str]) -> bool:
+    return not own or (bool(wanted) and set(wanted) <= set(own))
+
+
+def _entry(fields: dict[str, str] | Any, count: int) -> builtin.AuditEntry:
+    known = {name: fields.get(name, "") for name in builtin.AuditEntry.__struct_fields__ if name != "count"}
+    return builtin.AuditEntry(**known, count=count)
+
+
+def _wanted(action: builtin.ReadAudit, entry: builtin.AuditEntry) -> bool:
+    if action.who and not fnmatch.fnmatchcase(entry.who, action.who) and action.who not in entry.who.split(":", 1):
+        return False
+    if action.target and not any(
+        fnmatch.fnmatchcase(word, action.target)
+        for ref in entry.target.split(", ")
+        for word in (ref, ref.partition("@")[0])
+    ):
+        return False
+    return not action.refused or entry.phase == "refused"

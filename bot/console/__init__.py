@@ -1,0 +1,1 @@
+"""The console on a terminal, and single commands for scripts."""

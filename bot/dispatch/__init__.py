@@ -1,0 +1,1 @@
+"""The one road of a command: parse, authorise, confirm, record, run, reply."""

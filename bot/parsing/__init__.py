@@ -1,0 +1,1 @@
+"""Command lines into arguments, and usage texts."""

@@ -1,0 +1,699 @@
+"""The one road, on a real store and a scripted engine: each promise it makes about permission, limits, once-ness and
+audit."""
+
+import asyncio
+import dataclasses
+import itertools
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from bot import builtin
+from bot.access import first_admin, policy_store
+from bot.dispatch import approvals, audit, dispatcher, rate_limits, recovery
+from commands.catalogue import load_catalogue
+from core import errors
+from core.metrics import Metrics
+from core.model import actions
+from core.model.actions import Risk
+from core.model.containers import Container, Containers
+from core.model.identity import Identity, Invocation, Place
+from core.model.policy import Ask, Grant, Guard, Policy
+from core.model.refs import EngineRef, Kind, Ref, Selector
+from core.model.replies import Ending, Lines, Status, Table, Text
+from core.model.results import Document, LogLine, LogPage, Outcome
+from core.store.client import Store
+from core.store.records import Rate
+from runtimes.base.adapter import Adapter, does
+from runtimes.inventory.fleet import Fleet
+
+ENGINE = EngineRef(host="h1", kind="docker")
+ANN = Identity(id="slack:T1/ANN", name="ann", groups=frozenset({"sre"}))
+BOB = Identity(id="slack:T1/BOB", name="bob")
+EVE = Identity(id="slack:T1/EVE", name="eve")
+OPS = Place(channel="#ops")
+VIEWER = Grant(id="viewers", who="everyone", can=("viewer", "help.show", "policy.whoami", "policy.can"))
+OPERATOR = Grant(id="operators", who="group:sre", can=("operator", "container.remove"))
+ADMIN = Grant(id="boss", who=ANN.id, can=("admin",))
+
+
+class Engine(Adapter):
+    """A few containers in a dict; what a change does is scripted by `fails` and seen in `done`."""
+
+    def __init__(self, ref=ENGINE):
+        super().__init__(ref)
+        self.rows = {}
+        self.done = []
+        self.fails = None
+        self.gate = None
+        for name, labels in (("web", {"env": "prod"}), ("web-2", {}), ("db", {"env": "dev"}), ("api", {}), ("job", {})):
+            self.add(name, labels)
+
+    def add(self, name, labels, number=itertools.count(1)):
+        ref = Ref(engine=self.ref, kind=Kind.CONTAINER, id=f"{next(number):064x}", name=name)
+        self.rows[ref.id] = Container(
+            ref=ref,
+            image="i",
+            image_id="",
+            command="c",
+            state="running",
+            status="Up 1 second",
+            created_at=0,
+            labels=labels,
+        )
+
+    def id(self, name):
+        return next(key for key, row in self.rows.items() if row.ref.name == name)
+
+    @does(actions.ListContainers)
+    async def list(self, action, seconds):
+        if isinstance(self.fails, errors.Unreachable) and not self.fails.sent:
+            raise self.fails
+        return Containers(rows=tuple(self.rows.values()))
+
+    @does(actions.ReadLogs)
+    async def logs(self, action, seconds):
+        return LogPage(lines=(LogLine(at="2026-01-02T03:04:05Z", stream="stdout", text="login password=hunter2 ok"),))
+
+    @does(actions.InspectContainer)
+    async def inspect(self, action, seconds):
+        return Document(ref=action.target, data={"Id": action.target.id})
+
+    async def change(self, action):
+        if self.gate is not None:
+            await self.gate.wait()
+        if self.fails is not None:
+            raise self.fails
+        self.done.append((action.verb, action.target.name))
+        return Outcome(status=Status.DONE, took=0.1)
+
+    @does(actions.Restart)
+    async def restart(self, action, seconds):
+        return await self.change(action)
+
+    @does(actions.Stop)
+    async def stop(self, action, seconds):
+        return await self.change(action)
+
+    @does(actions.Remove)
+    async def remove(self, action, seconds):
+        out = await self.change(action)
+        self.rows.pop(action.target.id, None)
+        return out
+
+
+class World:
+    """Roads of any number of replicas over one store and one engine."""
+
+    def __init__(
+        self, valkey, *, grants=(VIEWER, OPERATOR, ADMIN), guards=(), rate=Rate(count=100, period=60.0), ttl=300
+    ):
+        self.url = valkey.url
+        self.engine = Engine()
+        self.policy = Policy(grants=tuple(grants), guards=tuple(guards))
+        self.rates = dict.fromkeys(Risk, rate)
+        self.ttl = ttl
+        self.ids = itertools.count()
+        self.stores = []
+
+    async def replica(self, name="r1"):
+        store = Store.open(self.url)
+        self.stores.append(store)
+        words = load_catalogue()
+        kept = policy_store.Book(store, self.policy)
+        front = builtin.Desk(book=kept, store=store, catalogue=words, clock=now)
+        fleet = Fleet([self.engine], desk=front)
+        front.fleet = fleet
+        road = dispatcher.Road(
+            catalogue=words,
+            fleet=fleet,
+            store=store,
+            book=kept,
+            limits=rate_limits.Limits(self.rates),
+            approvals=approvals.Approvals(store, ttl=timedelta(seconds=self.ttl)),
+            audit=audit.Audit(store, clock=now, count=lambda phase: None),
+            metrics=Metrics(),
+            clock=now,
+            replica=name,
+        )
+        try:
+            await store.beat(name, 60)
+        except errors.StoreError:
+            pass
+        return road
+
+    def line(self, line, who=ANN, place=OPS, id_=None):
+        at = now()
+        return Invocation(
+            id=id_ or f"i{next(self.ids)}", who=who, line=line, place=place, at=at, deadline=at + timedelta(seconds=30)
+        )
+
+    @property
+    def trail(self):
+        return audit.Audit(self.stores[0], clock=now, count=lambda phase: None)
+
+    async def recover(self, *doors):
+        return [lost async for lost in recovery.recover(self.stores[0], self.trail, doors or {"slack"})]
+
+    async def rows(self):
+        return [dict(row.fields) | {"count": row.count} for row in reversed(await self.stores[0].read_audit(count=500))]
+
+    async def aclose(self):
+        for store in self.stores:
+            await store.aclose()
+
+
+def now():
+    return datetime.now(UTC)
+
+
+@pytest.fixture
+async def world(valkey):
+    made = World(valkey)
+    yield made
+    await made.aclose()
+
+
+def words(reply):
+    out = []
+    for block in reply.blocks:
+        if isinstance(block, Text):
+            out.append(block.text)
+        elif isinstance(block, Table):
+            out += [" ".join(map(str, row)) for row in block.rows] or [block.empty]
+        elif isinstance(block, Lines):
+            out += block.lines
+    return "\n".join(out)
+
+
+async def test_a_read_answers_and_is_in_the_audit(world):
+    road = await world.replica()
+    reply = await road.answer(world.line("ps", BOB))
+    assert reply.ending is Ending.OK
+    assert "web-2" in words(reply)
+    (row,) = await world.rows()
+    assert (row["phase"], row["who"], row["verb"], row["line"], row["place"]) == (
+        "read",
+        BOB.id,
+        "container.list",
+        "ps",
+        "#ops",
+    )
+
+
+async def test_a_change_is_audited_before_and_after_it_happens(world):
+    road = await world.replica()
+    seen = []
+    world.engine.gate = asyncio.Event()
+    task = asyncio.create_task(road.answer(world.line("restart web")))
+    while not seen:
+        seen = await world.rows() if world.stores else []
+        await asyncio.sleep(0.01)
+    assert [row["phase"] for row in seen] == ["intent"]
+    assert not world.engine.done
+    world.engine.gate.set()
+    reply = await task
+    assert reply.ending is Ending.OK
+    assert world.engine.done == [("container.restart", "web")]
+    assert [(row["phase"], row["status"]) for row in await world.rows()] == [("intent", ""), ("outcome", "done")]
+
+
+async def test_a_refusal_names_the_missing_grant_and_who_can_give_it_and_is_folded_in_the_audit(world):
+    road = await world.replica()
+    for _ in range(3):
+        reply = await road.answer(world.line("restart web", BOB))
+        assert reply.ending is Ending.REFUSED
+        assert "container.restart to slack:T1/BOB" in words(reply)
+        assert ANN.id in words(reply)
+    assert not world.engine.done
+    (row,) = await world.rows()
+    assert (row["phase"], row["rule"], row["count"]) == ("refused", "default-deny", 3)
+
+
+async def test_one_forbidden_target_refuses_the_whole_plan(valkey):
+    world = World(valkey, grants=[VIEWER, Grant(id="w", who="everyone", can=("operator",), on=Selector(name="web*"))])
+    road = await world.replica()
+    reply = await road.answer(world.line("restart web db"))
+    assert reply.ending is Ending.REFUSED
+    assert "db" in words(reply)
+    assert not world.engine.done
+    assert (await road.answer(world.line("restart web web-2"))).ending is Ending.OK
+    await world.aclose()
+
+
+async def test_what_one_may_not_list_does_not_exist(valkey):
+    world = World(valkey, grants=[Grant(id="w", who="everyone", can=("*",), on=Selector(labels=(("env", "prod"),)))])
+    road = await world.replica()
+    assert "web" in words(await road.answer(world.line("ps")))
+    assert "db" not in words(await road.answer(world.line("ps")))
+    hidden, absent = await road.answer(world.line("logs db")), await road.answer(world.line("logs dx"))
+    assert hidden.ending is absent.ending is Ending.NOTHING
+    assert words(hidden).replace("db", "dx") == words(absent)
+    await world.aclose()
+
+
+async def test_removal_waits_for_a_yes_and_happens_once(world):
+    first, second = await world.replica("r1"), await world.replica("r2")
+    asked = await first.answer(world.line("rm -f web"))
+    assert asked.ending is Ending.ASKED
+    assert "cannot be undone" in words(asked)
+    assert not world.engine.done
+    yes = asked.buttons[0].line
+    stranger = await second.answer(world.line(yes, BOB))
+    assert stranger.ending is Ending.REFUSED
+    replies = await asyncio.gather(first.answer(world.line(yes)), second.answer(world.line(yes)))
+    assert sorted(reply.ending for reply in replies) == [Ending.OK, Ending.USAGE]
+    assert world.engine.done == [("container.remove", "web")]
+    assert [(row["phase"], row["line"]) for row in await world.rows() if row["phase"] != "refused"] == [
+        ("asked", "rm -f web"),
+        ("intent", "rm -f web"),
+        ("outcome", "rm -f web"),
+    ]
+
+
+async def test_no_is_no(world):
+    road = await world.replica()
+    asked = await road.answer(world.line("rm -f web"))
+    assert "nothing was done" in words(await road.answer(world.line(asked.buttons[1].line)))
+    again = await road.answer(world.line(asked.buttons[0].line))
+    assert "expired" in words(again)
+    assert not world.engine.done
+
+
+async def test_a_yes_is_for_the_thing_that_was_asked_about_not_for_its_name(world):
+    road = await world.replica()
+    asked = await road.answer(world.line("rm -f web"))
+    del world.engine.rows[world.engine.id("web")]
+    world.engine.add("web", {})
+    reply = await road.answer(world.line(asked.buttons[0].line))
+    assert reply.ending is not Ending.OK
+    assert "is gone" in words(reply)
+    assert not world.engine.done
+
+
+async def test_a_yes_is_decided_again(world):
+    road = await world.replica()
+    asked = await road.answer(world.line("rm -f web"))
+    road._book.rebase(Policy(grants=(VIEWER,)))
+    assert (await road.answer(world.line(asked.buttons[0].line))).ending is Ending.REFUSED
+    assert not world.engine.done
+
+
+async def test_many_changes_at_once_are_asked_back(world):
+    road = await world.replica()
+    assert (await road.answer(world.line("restart web web-2 db"))).ending is Ending.OK
+    asked = await road.answer(world.line("restart web web-2 db api"))
+    assert asked.ending is Ending.ASKED
+    assert len(world.engine.done) == 3
+    assert (await road.answer(world.line(asked.buttons[0].line))).ending is Ending.OK
+    assert len(world.engine.done) == 7
+
+
+@pytest.mark.parametrize("line", ["restart *", "stop '**'", "rm -f *@docker", "kill ?*"])
+async def test_a_bare_star_never_means_everything_for_a_change(world, line):
+    road = await world.replica()
+    reply = await road.answer(world.line(line))
+    assert reply.ending is Ending.USAGE
+    assert "everything" in words(reply)
+    assert not world.engine.done
+
+
+async def test_approval_needs_another_person_who_may(valkey):
+    guard = Guard(id="guards.0", can=("container.stop",), ask=Ask.APPROVE, approvers=("group:sre",))
+    world = World(valkey, grants=[VIEWER, Grant(id="all", who="everyone", can=("operator",))], guards=[guard])
+    road = await world.replica()
+    asked = await road.answer(world.line("stop web", EVE))
+    assert "group:sre" in words(asked)
+    yes = asked.buttons[0].line
+    assert (await road.answer(world.line(yes, EVE))).ending is Ending.REFUSED
+    assert (await road.answer(world.line(yes, BOB))).ending is Ending.REFUSED
+    assert (await road.answer(world.line(yes, ANN))).ending is Ending.OK
+    assert world.engine.done == [("container.stop", "web")]
+    outcome = (await world.rows())[-1]
+    assert (outcome["who"], outcome["line"]) == (ANN.id, f"stop web (asked by {EVE.id})")
+    await world.aclose()
+
+
+async def test_one_invocation_delivered_twice_runs_once(world):
+    first, second = await world.replica("r1"), await world.replica("r2")
+    replies = await asyncio.gather(
+        *(road.answer(world.line("restart web", id_="same")) for road in (first, second, first))
+    )
+    assert sum(reply is not None for reply in replies) == 1
+    assert world.engine.done == [("container.restart", "web")]
+
+
+async def test_limits_hold_per_person_and_risk(valkey):
+    world = World(valkey, rate=Rate(count=2, period=60.0))
+    road = await world.replica()
+    endings = [(await road.answer(world.line("restart web"))).ending for _ in range(3)]
+    assert endings == [Ending.OK, Ending.OK, Ending.REFUSED]
+    limited = await road.answer(world.line("restart web"))
+    assert "Try again in" in words(limited)
+    assert (await road.answer(world.line("ps"))).ending is Ending.OK
+    assert (
+        await road.answer(world.line("restart web", dataclasses.replace(ANN, id="slack:T1/SUE")))
+    ).ending is Ending.OK
+    assert len(world.engine.done) == 3
+    assert any(row["rule"] == "ratelimited" for row in await world.rows())
+    await world.aclose()
+
+
+async def test_refused_commands_spend_too(valkey):
+    world = World(valkey, rate=Rate(count=2, period=60.0))
+    road = await world.replica()
+    replies = [await road.answer(world.line("restart web", BOB)) for _ in range(3)]
+    assert "Try again" in words(replies[2])
+    await world.aclose()
+
+
+@pytest.mark.parametrize(
+    "error",
+    [errors.TimedOut("no answer within 30 s.", sent=True), errors.Unreachable("the connection was lost.", sent=True)],
+)
+async def test_a_change_whose_fate_is_unknown_is_said_to_be_unknown_and_not_repeated(world, error):
+    road = await world.replica()
+    calls = []
+    world.engine.fails = error
+    original = world.engine.change
+
+    async def counting(action):
+        calls.append(action)
+        return await original(action)
+
+    world.engine.change = counting
+    reply = await road.answer(world.line("restart web"))
+    assert reply.ending is Ending.UNKNOWN
+    assert len(calls) == 1
+    assert (await world.rows())[-1]["status"] == "unknown"
+
+
+async def test_a_change_that_surely_did_not_happen_failed(world):
+    road = await world.replica()
+    world.engine.fails = errors.Rejected(409, "is restarting")
+    reply = await road.answer(world.line("restart web"))
+    assert reply.ending is Ending.FAILED
+    assert (await world.rows())[-1]["status"] == "failed"
+
+
+async def test_two_people_do_not_change_one_thing_at_once(world):
+    road = await world.replica()
+    world.engine.gate = asyncio.Event()
+    task = asyncio.create_task(road.answer(world.line("restart web")))
+    while not any(row["phase"] == "intent" for row in await world.rows()):
+        await asyncio.sleep(0.01)
+    busy = await road.answer(world.line("stop web", dataclasses.replace(ANN, id="slack:T1/SUE", name="sue")))
+    assert busy.ending is Ending.REFUSED
+    assert "ann began container.restart on web" in words(busy)
+    world.engine.gate.set()
+    assert (await task).ending is Ending.OK
+    assert (await road.answer(world.line("stop web"))).ending is Ending.OK
+
+
+async def test_without_the_store_reads_work_and_changes_are_refused(world, valkey):
+    road = await world.replica()
+    valkey.stop()
+    assert "web" in words(await road.answer(world.line("ps")))
+    refused = await road.answer(world.line("restart web"))
+    assert refused.ending is Ending.FAILED
+    assert "Nothing was done" in words(refused)
+    assert not world.engine.done
+    valkey.start()
+    assert (await road.answer(world.line("restart web"))).ending is Ending.OK
+
+
+async def test_the_store_lost_after_the_intent_hides_nothing(world, valkey):
+    road = await world.replica()
+    world.engine.gate = asyncio.Event()
+    task = asyncio.create_task(road.answer(world.line("restart web")))
+    while not any(row["phase"] == "intent" for row in await world.rows()):
+        await asyncio.sleep(0.01)
+    await asyncio.sleep(0.05)
+    valkey.stop()
+    world.engine.gate.set()
+    reply = await task
+    assert reply.ending is Ending.OK
+    assert world.engine.done == [("container.restart", "web")]
+    valkey.start()
+
+
+async def test_what_a_dead_process_left_is_told_once_and_truthfully(world):
+    dead = await world.replica("dead")
+    world.engine.gate = asyncio.Event()
+    task = asyncio.create_task(dead.answer(world.line("restart web", id_="mid")))
+    while not any(row["phase"] == "intent" for row in await world.rows()):
+        await asyncio.sleep(0.01)
+    await asyncio.sleep(0.05)
+    assert not await world.recover()
+    # The process is gone between two lines: nothing it holds is tidied up.
+    dead._let_go = lambda trail: asyncio.sleep(0)
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    rate = world.rates[Risk.CHANGE]
+    early = recovery.record(world.line("stop db", id_="early"))
+    await world.stores[0].enter(id="early", who="w", risk="change", rate=rate, record=early, replica="dead")
+    await world.stores[0].leave("dead")
+    assert not await world.recover("console")
+    told = [*await world.recover(), *await world.recover()]
+    assert [(one.line, "not known" in one.text, "nothing was done" in one.text) for one in told] == [
+        ("restart web", True, False),
+        ("stop db", False, True),
+    ]
+    assert [[button.line for button in one.reply.buttons] for one in told] == [["ps -a"], ["stop db"]]
+    assert [(row["phase"], row.get("status")) for row in await world.rows()][-1] == ("outcome", "unknown")
+
+
+class Heard:
+    """A talk that keeps what it is told; `fails` is raised instead of delivering."""
+
+    def __init__(self, fails=None):
+        self.told = []
+        self.fails = fails
+
+    def begun(self, beginning):
+        self.told.append((beginning.doing, list(beginning.names)))
+
+    async def end(self, reply):
+        if self.fails is not None:
+            raise self.fails
+        self.told.append(words(reply))
+
+
+async def test_a_talk_hears_of_a_change_before_it_runs_and_of_its_end(world):
+    road, talk = await world.replica(), Heard()
+    world.engine.gate = asyncio.Event()
+    task = asyncio.create_task(road.answer(world.line("restart web"), talk))
+    while not talk.told:
+        await asyncio.sleep(0.01)
+    assert talk.told == [("restarting", ["web"])]
+    assert not world.engine.done
+    world.engine.gate.set()
+    await task
+    assert talk.told[1] == "web restarted in 0.1 s."
+
+
+async def test_reads_refusals_and_questions_begin_nothing(world):
+    road, talk = await world.replica(), Heard()
+    for line in ("ps", "rm web", "restart nothing", "grant console:x viewer"):
+        await road.answer(world.line(line), talk)
+    await road.answer(world.line("restart web", BOB), talk)
+    assert len(talk.told) == 5
+    assert not [told for told in talk.told if isinstance(told, tuple)]
+
+
+async def test_killed_between_outcome_and_telling_the_outcome_is_told_by_the_next(world):
+    road = await world.replica("dead")
+    task = asyncio.create_task(road.answer(world.line("restart web", id_="mid"), Heard(asyncio.CancelledError())))
+    await asyncio.gather(task, return_exceptions=True)
+    assert await world.stores[0].posted("mid", b"here")
+    assert not await world.recover()
+    await world.stores[0].leave("dead")
+    (told,) = await world.recover()
+    assert told.text == "Quarterdeck was restarted before it could tell you. web restarted in 0.1 s."
+    assert (told.posted, told.place, told.who) == (b"here", OPS, ANN.id)
+    assert not told.reply.buttons
+    assert world.engine.done == [("container.restart", "web")]
+    assert not await world.stores[0].posted("mid", b"here")
+
+
+async def test_a_drain_cut_short_leaves_a_change_to_be_told_as_unknown(world):
+    road = await world.replica("dead")
+    world.engine.gate = asyncio.Event()
+    task = asyncio.create_task(road.answer(world.line("restart web"), Heard()))
+    while not any(row["phase"] == "intent" for row in await world.rows()):
+        await asyncio.sleep(0.01)
+    await asyncio.sleep(0.05)
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    await world.stores[0].leave("dead")
+    (told,) = await world.recover()
+    assert "not known" in told.text
+
+
+async def test_a_reply_that_reaches_nobody_is_not_told_again(world):
+    road = await world.replica("dead")
+    assert await road.answer(world.line("restart web"), Heard(errors.Undeliverable())) is not None
+    await world.stores[0].leave("dead")
+    assert not await world.recover()
+
+
+async def test_what_was_answered_while_the_store_was_away_is_not_told_again(world, valkey):
+    road = await world.replica("dead")
+    world.engine.gate = asyncio.Event()
+    task = asyncio.create_task(road.answer(world.line("restart web"), Heard()))
+    while not any(row["phase"] == "intent" for row in await world.rows()):
+        await asyncio.sleep(0.01)
+    await asyncio.sleep(0.05)
+    valkey.stop()
+    world.engine.gate.set()
+    assert (await task).ending is Ending.OK
+    valkey.start()
+    await world.stores[0].leave("dead")
+    assert len(await world.stores[0].unfinished()) == 1
+    await road.catch_up()
+    assert not await world.recover()
+
+
+async def test_a_phase_of_a_newer_version_is_left_to_it(world):
+    await world.replica("dead")
+    store = world.stores[0]
+    record = recovery.record(world.line("ps", id_="new"))
+    await store.enter(id="new", who="w", risk="read", rate=world.rates[Risk.READ], record=record, replica="dead")
+    await store._run("note", keys=("inv:new",), args=("phase", "thinking"))
+    await store.leave("dead")
+    assert not await world.recover()
+
+
+async def test_a_line_with_a_secret_in_it_is_not_offered_again(world):
+    await world.replica("dead")
+    inv = world.line("logs web --since password=hunter2", id_="secret")
+    rate = world.rates[Risk.READ]
+    store = world.stores[0]
+    for name, record in (("secret", recovery.record(inv)), ("old", b'{"from": "another version"}')):
+        await store.enter(id=name, who=ANN.id, risk="read", rate=rate, record=record, replica="dead")
+    await store.leave("dead")
+    told = {one.id: one for one in await world.recover("slack", "console")}
+    assert (told["old"].line, told["old"].reply.buttons) == ("a command", ())
+    assert "hunter2" not in told["secret"].line
+    assert told["secret"].reply.buttons == ()
+
+
+async def test_the_first_admin_claims_the_code_once(world):
+    road = await world.replica()
+    store = world.stores[0]
+    kept = policy_store.Book(store, Policy(grants=(VIEWER, Grant(id="all", who="everyone", can=("policy.claim",)))))
+    world.policy = kept.base
+    road = await world.replica("r2")
+    assert (await road.answer(world.line("claim 123", BOB))).ending is Ending.REFUSED
+    old = await first_admin.offer(store, kept, "slack")
+    code = await first_admin.offer(store, kept, "slack")
+    assert len(code) == 32
+    assert old != code
+    assert "not the code" in words(await road.answer(world.line(f"claim {old}", BOB)))
+    won = await asyncio.gather(*(road.answer(world.line(f"claim {code.upper()}", who)) for who in (BOB, EVE)))
+    assert sorted(reply.ending for reply in won) == [Ending.OK, Ending.REFUSED]
+    winner = BOB if won[0].ending is Ending.OK else EVE
+    assert (await road.answer(world.line("grant console:x viewer", winner))).ending is Ending.OK
+    assert await first_admin.offer(store, kept, "slack") is None
+    assert not [row for row in await world.rows() if code in str(row).lower()]
+    assert (await road.answer(world.line(f"claim {code}", ANN))).ending is Ending.REFUSED
+
+
+async def test_a_code_ends_after_five_wrong_tries(world):
+    world.policy = Policy(grants=(Grant(id="all", who="everyone", can=("policy.claim",)),))
+    road = await world.replica()
+    code = await first_admin.offer(world.stores[0], policy_store.Book(world.stores[0], Policy()), "slack")
+    for _ in range(first_admin.TRIES):
+        assert "not the code" in words(await road.answer(world.line("claim 00", BOB)))
+    assert "No code is open" in words(await road.answer(world.line(f"claim {code}", BOB)))
+
+
+async def test_an_answer_is_shared_only_where_there_is_one(world):
+    road = await world.replica()
+    assert (await road.answer(world.line("ps --share"))).everyone
+    assert not (await road.answer(world.line("ps"))).everyone
+    assert not (await road.answer(world.line("logs nothing --share"))).everyone
+
+
+async def test_who_may_not_speak_to_us_at_all_is_in_the_audit(world):
+    road = await world.replica()
+    stranger = Identity(id="slack:T9/U9", name="mallory")
+    no = errors.NotPermitted("Not of this workspace.", rule="stranger")
+    assert (await road.turn_away(stranger, OPS, "restart web", no)).ending is Ending.REFUSED
+    (row,) = await world.rows()
+    assert (row["who"], row["line"], row["rule"], row["phase"]) == (stranger.id, "restart web", "stranger", "refused")
+
+
+async def test_a_revoke_holds_from_the_next_command_on_every_replica(world):
+    first, second = await world.replica("r1"), await world.replica("r2")
+    granted = await first.answer(world.line("grant slack:T1/BOB operator --name web"))
+    assert granted.ending is Ending.OK
+    assert (await second.answer(world.line("restart web", BOB))).ending is Ending.OK
+    assert (await second.answer(world.line("restart db", BOB))).ending is Ending.REFUSED
+    listed = words(await first.answer(world.line("grants")))
+    grant = next(word for word in listed.split() if word.startswith("g-"))
+    assert (await first.answer(world.line(f"revoke {grant}"))).ending is Ending.OK
+    assert (await second.answer(world.line("restart web", BOB))).ending is Ending.REFUSED
+
+
+async def test_nobody_grants_what_they_lack(valkey):
+    lead = Grant(id="lead", who=EVE.id, can=("policy.grant", "container.restart"), on=Selector(name="web*"))
+    desk_too = Grant(id="lead2", who=EVE.id, can=("policy.grant", "policy.revoke"))
+    world = World(valkey, grants=[VIEWER, lead, desk_too])
+    road = await world.replica()
+    assert (await road.answer(world.line("grant slack:T1/BOB container.restart", EVE))).ending is Ending.REFUSED
+    assert (
+        await road.answer(world.line("grant slack:T1/BOB container.stop --name web*", EVE))
+    ).ending is Ending.REFUSED
+    assert (await road.answer(world.line("grant slack:T1/BOB admin", EVE))).ending is Ending.REFUSED
+    assert (await road.answer(world.line("grant slack:T1/BOB container.restart --name web*", EVE))).ending is Ending.OK
+    assert (await road.answer(world.line("revoke lead", EVE))).ending is Ending.REFUSED
+    await world.aclose()
+
+
+async def test_can_explains_and_changes_nothing(world):
+    road = await world.replica()
+    text = words(await road.answer(world.line("can web restart", BOB)))
+    assert "no grant" in text
+    assert not world.engine.done
+
+
+async def test_secrets_are_hidden_in_replies_and_in_the_audit(world):
+    road = await world.replica()
+    reply = await road.answer(world.line("logs web"))
+    assert "hunter2" not in words(reply)
+    assert "login" in words(reply)
+    await road.answer(world.line("logs web --since password=hunter2"))
+    await road.answer(world.line("restart web-password=hunter2", BOB))
+    assert "hunter2" not in repr(await world.rows())
+
+
+async def test_an_engine_that_is_away_is_a_sentence(world):
+    road = await world.replica()
+    world.engine.fails = errors.Unreachable("There is no engine socket.", hint="Start it.")
+    reply = await road.answer(world.line("restart web"))
+    assert reply.ending is Ending.FAILED
+    assert "no engine socket" in words(reply)
+    assert "no engine socket" in words(await road.answer(world.line("ps")))
+
+
+async def test_a_bug_gives_a_reference_and_no_detail(world, monkeypatch):
+    road = await world.replica()
+
+    async def broken(action, seconds):
+        raise ZeroDivisionError("secret detail")
+
+    monkeypatch.setattr(world.engine, "list", broken)
+    reply = await road.answer(world.line("ps"))
+    assert reply.ending is Ending.ERROR
+    assert "reference" in words(reply)
+    assert "secret" not in words(reply)
+
+
+@pytest.mark.parametrize("line", ["", "frobnicate", "ps --nope", "logs", "restart", "x" * 5000, "ps \x00", "logs 'web"])
+async def test_bad_words_get_a_sentence(world, line):
+    road = await world.replica()
+    reply = await road.answer(world.line(line))
+    assert reply.ending in (Ending.USAGE, Ending.OK, Ending.NOTHING)
+    assert words(reply)
+    assert not world.engine.done

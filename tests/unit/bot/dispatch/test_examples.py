@@ -1,0 +1,179 @@
+"""Every example of every help text, said as it stands there: the whole road, a fleet in which it means something, and
+the reply as text and as JSON."""
+
+import asyncio
+import json
+import shlex
+
+import msgspec
+import pytest
+
+from bot import plain_text
+from bot.access import first_admin
+from bot.dispatch import approvals
+from core.model.actions import Risk
+from core.model.events import EventKind
+from core.model.identity import Identity
+from core.model.policy import Grant, Policy
+from core.model.replies import Ending
+from runtimes.compose import scale
+from tests.fake_engine.engine import FakeRuntime
+from tests.road import WORDS, Deck
+
+EXAMPLES = [(command, line) for command in WORDS for line in command.examples]
+NEWCOMER = Identity(id="console:carol", name="carol")
+POLICY = Policy(grants=(Grant(id="grants.0", who=NEWCOMER.id, can=("viewer",)),))
+SHOP = {"app": "shop", "team": "shop", "com.docker.compose.project": "shop", "com.docker.compose.service": "front"}
+# What a command would have nothing to do on as the fleet stands.
+SHOP_NAMES = ("web", "api", "shop-front", "shop-cart")
+NOUNS = ("container.", "service.", "image.", "pod.", "node.", "unit.")
+IDLE = {"start": SHOP_NAMES, "rm": ("batch-1", "batch-2")}
+
+
+@pytest.fixture(autouse=True)
+def _soon(monkeypatch):
+    """What was started counts as running at the first look."""
+    monkeypatch.setattr(scale, "STEADY", 0.0)
+
+
+@pytest.fixture
+def engines():
+    """Hosts prod-1 and test-1; a shop, batches and something old, with a history; a Swarm and somebody's Podman."""
+    prod, test = FakeRuntime("prod-1", kind="docker"), FakeRuntime("test-1", kind="docker")
+    for name in SHOP_NAMES:
+        prod.add(name, labels=SHOP, log=(f"{name} is up", "GET / 200"))
+    prod.say(row(prod, "shop-cart").ref, "cart: out of stock", stream="stderr")
+    prod.happen(EventKind.HEALTH, row(prod, "shop-cart").ref, health="unhealthy")
+    prod.add("batch-1")
+    prod.add("batch-2")
+    test.add("old-web")
+    test.happen(EventKind.DIED, row(test, "old-web").ref, exit_code="0")
+    swarm, podman = (
+        FakeRuntime("swarm-1", kind="swarm", lacks=("container.*", "image.*", "pod.*", "unit.*")),
+        FakeRuntime("prod-1", kind="podman", name="1001", lacks=("node.*", "task.*", "stack.*")),
+    )
+    _, *workers = (
+        swarm.add_node(name, labels={"zone": "a"}, role=role, availability=availability)
+        for name, role, availability in (
+            ("manager-1", "manager", "active"),
+            ("worker-1", "worker", "active"),
+            ("worker-2", "worker", "drain"),
+        )
+    )
+    swarm.add_task("shop_front", workers[0])
+    pod = [podman.add(f"pod-{name}") for name in ("front", "cart")]
+    podman.add_pod("shop", *pod[:1])
+    podman.add_pod("shop-cart", *pod[1:])
+    podman.add_unit(pod[1])
+    prod.add_image("registry.example/shop/web:1", labels={"app": "shop"})
+    return prod, test, swarm, podman
+
+
+def row(engine, name):
+    return next(one for one in engine.containers.values() if one.ref.name == name)
+
+
+def changes(engines):
+    return [what for engine in engines for what in engine.asked if what == "change"]
+
+
+@pytest.mark.parametrize(("command", "line"), EXAMPLES, ids=[line for _, line in EXAMPLES])
+async def test_an_example_does_what_it_promises(valkey, engines, command, line):
+    prod, *_ = engines
+    said = shlex.split(line)
+    answers = command.name in ("confirm", "cancel")
+    token = (lambda: said[-1]) if answers else approvals.new_token
+    async with Deck(valkey.url, engines, policy=POLICY, token=token) as deck:
+        for before in ("restart batch-1", "ps"):
+            assert (await deck.say(before)).ending is Ending.OK
+        assert (await deck.say("stop web", NEWCOMER)).ending is Ending.REFUSED
+        for name in IDLE.get(command.name, ()):
+            prod.happen(EventKind.DIED, row(prod, name).ref, exit_code="0")
+        if command.name == "unpause":
+            for name in SHOP_NAMES:
+                prod.happen(EventKind.PAUSED, row(prod, name).ref)
+        if answers:
+            assert (await deck.say("rm -f batch-1")).ending is Ending.ASKED
+        if command.name == "revoke":
+            kept = Grant(id=said[-1], who="everyone", can=("viewer",), source="store")
+            await deck.store.add_grant(kept.id, msgspec.json.encode(kept))
+        if command.name == "claim":
+            await deck.store.offer_claim(first_admin.digest(said[-1]), ttl=60, tries=1)
+        following = None
+        if command.name == "job":
+            prod.jobs.new_id = lambda: said[2].partition("@")[0]
+            following = asyncio.create_task(deck.say("logs web -f"))
+            while "logs" not in prod.asked:
+                await asyncio.sleep(0.001)
+        if command.name == "logs" and "-f" in said:
+            asyncio.get_running_loop().call_later(0.1, prod.happen, EventKind.DIED, row(prod, "web").ref)
+        for engine in engines:
+            engine.asked.clear()
+        replies = [await deck.say(line)]
+        if following is not None:
+            assert "was stopped" in plain_text.render(await following)
+        if replies[0].ending is Ending.ASKED:
+            assert not changes(engines)
+            replies.append(await deck.say(replies[0].buttons[0].line))
+        assert replies[-1].ending is Ending.OK, plain_text.render(replies[-1])
+    acts = command.risk != Risk.READ and any(verb.startswith(NOUNS) for verb in command.verbs)
+    assert bool(changes(engines)) == (acts or command.name == "confirm")
+    # Nothing is removed unasked, nor are the four of the shop changed at once.
+    grave = command.name in ("rm", "drain") or line.endswith("=0") or line.startswith("unit install")
+    assert (len(replies) == 2) == (grave or (acts and "app=shop" in line))
+    for shown in replies:
+        text = plain_text.render(shown, width=100)
+        assert text.strip() and "\x1b" not in text
+        document = json.loads(plain_text.to_json(shown))
+        assert document["ending"] == shown.ending
+        assert document["blocks"]
+
+
+SEEN = {
+    "images busybox": ("busybox", "4.2 MB", "prod-1", "podman/1001"),
+    "images 'registry.example/*' --host 'prod-*'": ("registry.example/shop/web",),
+    "stats 'shop-*' --sort memory": ("shop-front", "8.0 MiB / 64.0 MiB", "12.5"),
+    "units 'pod-*' --engine podman": ("pod-cart.service", "active (running)", "generated"),
+    "units --draft pod-front": ("/etc/containers/systemd/pod-front.container", "ContainerName=pod-front"),
+    "unit install pod-front": ("what it wrote outside its volumes is lost",),
+    "pods 'shop-*' --engine podman": ("shop-cart", "running", "1/1"),
+    "nodes 'worker-*' --label zone=a": ("worker-1", "ready", "active", "drain"),
+    "info docker/prod-1": ("runfake 1.0", "ring of 256", "memory"),
+    "info docker/prod-1 --raw": ('"Driver": "memory"',),
+    "pull nginx:1.27 --host prod-1": ("nginx:1.27@docker/prod-1", "nginx:1.27@podman/prod-1/1001", "pulled"),
+    "pull nginx@docker/test-1 --timeout 1200": ("nginx:latest pulled; sha256:",),
+    "ps --label app=shop --health unhealthy": ("shop-cart",),
+    "ps 'shop-*' --host 'prod-*' -q": (),
+    "services shop": ("shop/front", "compose", "4/4"),
+    "services 'shop/*' --host 'prod-*'": ("1 unhealthy",),
+    "scale shop/front 6 --timeout 300": ("scaled from 4 to 6",),
+    "logs 'shop-*' --since 1h --stderr": ("cart: out of stock",),
+    "logs web api --since 10m": ("web | web is up", "api | api is up"),
+    "inspect web -f '{{index .Config.Labels \"com.docker.compose.project\"}}'": ("shop",),
+    "events web --since 10m": ("created", "started"),
+    "audit --who console:alice --since 1d": ("restart batch-1",),
+    "audit --refused": ("stop web", "console:carol"),
+    "can 'shop-*' container.logs": ("shop-front", "shop-cart", "yes"),
+    "whoami": ("console:alice",),
+    "logs --help": ("--tail",),
+}
+
+
+def test_what_is_looked_for_stands_in_a_help_text():
+    assert SEEN.keys() <= {line for _, line in EXAMPLES}
+
+
+@pytest.mark.parametrize("line", SEEN)
+async def test_an_example_shows_what_it_is_about(valkey, engines, line):
+    prod, *_ = engines
+    async with Deck(valkey.url, engines, policy=POLICY) as deck:
+        await deck.say("restart batch-1")
+        await deck.say("stop web", NEWCOMER)
+        text = plain_text.render(await deck.say(line))
+    for words in SEEN[line]:
+        assert words in text
+    if line.endswith("-q"):
+        assert text.split() == sorted(
+            (row(prod, name).ref.id[:12] for name in ("shop-cart", "shop-front")), key=text.find
+        )
+        assert len(text.split()) == 2

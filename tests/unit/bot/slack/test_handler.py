@@ -1,0 +1,341 @@
+"""What was heard walks the road under the right name, and nothing is dropped in silence; on fake loop time, over a
+scripted Slack and a road that notes who walks it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any
+
+import msgspec
+import pytest
+from structlog.testing import capture_logs
+
+from bot.dispatch import recovery
+from bot.slack import handler
+from bot.slack.handler import Surface
+from bot.slack.requests import Way
+from bot.slack.responder import Posted
+from bot.slack.users import People
+from core import errors
+from core.metrics import Metrics
+from core.model.identity import Identity, Invocation, Place
+from core.model.replies import Button, Ending, Reply, Text, say
+from core.ports import Beginning, Talk
+from core.supervise import Supervisor
+from tests.unit.bot.slack.scripted import Calls, Memory, heard, outbox
+
+pytestmark = pytest.mark.looptime
+Walk = Callable[[Invocation, Talk], Awaitable[None]]
+
+
+class Road:
+    """In the place of bot.dispatch.Road."""
+
+    def __init__(self) -> None:
+        self.walked: list[Invocation] = []
+        self.turned_away: list[tuple[Identity, str, str]] = []
+        self.walk: Walk | None = None
+
+    async def answer(self, inv: Invocation, talk: Talk) -> None:
+        self.walked.append(inv)
+        if self.walk is not None:
+            await self.walk(inv, talk)
+        else:
+            await talk.end(say(f"answer to {inv.line}"))
+
+    async def turn_away(self, who: Identity, place: Place, line: str, error: errors.NotPermitted) -> Reply:
+        self.turned_away.append((who, line, error.rule))
+        return say(error.say(), ending=Ending.REFUSED)
+
+
+class Scene:
+    def __init__(self, supervisor: Supervisor) -> None:
+        self.calls, self.memory, self.metrics, self.road = Calls(), Memory(), Metrics(), Road()
+        self.supervisor = supervisor
+        clock = asyncio.get_running_loop().time
+        parts: dict[str, Any] = {"road": self.road, "store": self.memory, "bot_user": "UBOT"}
+        self.surface = Surface(
+            outbox=outbox(self.calls, self.memory, self.metrics),
+            people=People(self.calls, team="T1", guests=False, clock=clock),
+            supervisor=supervisor,
+            metrics=self.metrics,
+            **parts,
+        )
+
+    async def hear(self, *said: Any) -> None:
+        for one in said:
+            self.surface.hear(one)
+        while self.supervisor._work:
+            await asyncio.wait(set(self.supervisor._work))
+
+    def texts(self, *how: str) -> list[str]:
+        return [one.text for one in self.calls.said if one.text and one.how in (how or (one.how,))]
+
+    @property
+    def undelivered(self) -> float:
+        counter: Any = self.metrics.slack_undelivered_total
+        return float(counter._value.get())
+
+
+@contextlib.asynccontextmanager
+async def scene(most: int = 256) -> AsyncIterator[Scene]:
+    async with Supervisor(most=most) as supervisor:
+        yield Scene(supervisor)
+
+
+async def never(inv: Invocation, talk: Talk) -> None:
+    await asyncio.Event().wait()
+
+
+# Into the road.
+
+
+@pytest.mark.parametrize(
+    ("way", "kind"), [(Way.SLASH, "channel"), (Way.MENTION, "channel"), (Way.DM, "dm"), (Way.CLICK, "channel")]
+)
+async def test_what_was_heard_walks_the_road_under_the_speakers_name(way: Way, kind: str) -> None:
+    async with scene() as deck:
+        said = heard(way, text="ps -a", thread="4.1")
+        await deck.hear(said)
+    (inv,) = deck.road.walked
+    assert (inv.id, inv.line, inv.who.id) == ("slack-1", "ps -a", "slack:T1/U1")
+    assert inv.deadline - inv.at == handler.PATIENCE
+    assert inv.place == Place(
+        channel=said.channel, team="T1", thread="4.1", kind=kind, user="U1", response_url=said.response_url
+    )
+    assert deck.texts() == ["answer to ps -a"]
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("<@UBOT> grant <@U2> restart", "grant slack:T1/U2 restart"),
+        ("grant <@W2|bob> restart", "grant slack:T1/W2 restart"),
+        ("revoke <@U2>", "revoke slack:T1/U2"),
+        ("grant @bob restart", "grant @bob restart"),
+        ("grant <!subteam^S1|@sre> restart", "grant group:sre restart"),
+    ],
+)
+async def test_a_mention_is_the_person_and_a_typed_name_is_only_a_name(text: str, line: str) -> None:
+    async with scene() as deck:
+        await deck.hear(heard(Way.MENTION, text=text))
+    assert [inv.line for inv in deck.road.walked] == [line]
+
+
+async def test_a_buttons_line_is_taken_as_it_is() -> None:
+    async with scene() as deck:
+        await deck.hear(heard(Way.CLICK, text="logs '<@U2>' `x`"))
+    assert [inv.line for inv in deck.road.walked] == ["logs '<@U2>' `x`"]
+
+
+async def test_a_stranger_is_turned_away_audited_and_told_alone() -> None:
+    async with scene() as deck:
+        await deck.hear(heard(Way.MENTION, user="U9", teams=frozenset({"T9"})))
+    assert deck.road.walked == []
+    ((who, line, rule),) = deck.road.turned_away
+    assert (who.id, line, rule) == ("slack:T9/U9", "ps", "stranger")
+    assert [one.how for one in deck.calls.said] == ["whisper"]
+
+
+async def test_a_guest_and_a_bot_are_turned_away_under_their_own_id() -> None:
+    async with scene() as deck:
+        deck.calls.users["U1"] = {"id": "U1", "team_id": "T1", "is_restricted": True}
+        deck.calls.users["U2"] = {"id": "U2", "team_id": "T1", "is_bot": True}
+        await deck.hear(heard(Way.DM), heard(Way.DM, user="U2"))
+    assert [(who.id, rule) for who, _, rule in deck.road.turned_away] == [
+        ("slack:T1/U1", "guest"), ("slack:T1/U2", "bot"),
+    ]  # fmt: skip
+
+
+async def test_when_slack_does_not_say_who_speaks_nothing_is_done_and_that_is_said() -> None:
+    async with scene() as deck:
+        deck.calls.refuse["user"] = ["internal_error"]
+        await deck.hear(heard())
+    assert deck.road.walked == []
+    assert "does not say who you are, so nothing was done" in deck.texts()[0]
+
+
+async def test_a_secret_in_the_line_is_hidden_in_what_the_channel_sees() -> None:
+    async def walk(inv: Invocation, talk: Talk) -> None:
+        await talk.end(Reply(blocks=(Text(text="x"),), everyone=True))
+
+    async with scene() as deck:
+        deck.road.walk = walk
+        await deck.hear(heard(text="logs web password=hunter2hunter2"))
+    assert "hunter2" not in deck.calls.said[-1].text
+    assert "hunter2" in deck.road.walked[0].line  # the road hides it itself where it keeps it
+
+
+# Overload and the end.
+
+
+async def test_lines_beyond_what_can_be_done_at_once_are_told_so() -> None:
+    async with scene(most=2) as deck:
+        deck.road.walk = never
+        sorry = asyncio.create_task(deck.surface.apologise())
+        for number in range(5):
+            deck.surface.hear(heard(Way.MENTION, id=str(number), user=f"U{number}"))
+        await asyncio.wait_for(deck.surface.apologised(), 60)
+        assert all("2 things are being done" in one for one in deck.texts("whisper"))
+        assert len(deck.texts("whisper")) == 3
+        assert deck.undelivered == 0
+        sorry.cancel()
+        await asyncio.wait([sorry])
+
+
+async def test_what_does_not_even_fit_among_the_apologies_is_counted_and_logged() -> None:
+    async with scene(most=1) as deck:
+        deck.road.walk = never
+        with capture_logs() as lines:
+            for number in range(1 + handler.MOST_SORRY + 7):
+                deck.surface.hear(heard(id=str(number)))
+        assert deck.undelivered == 7
+        assert len([line for line in lines if line["event"] == "a reply reached nobody"]) == 7
+
+
+async def test_apologies_left_when_the_connection_ends_are_counted_one_by_one() -> None:
+    async with scene(most=1) as deck:
+        deck.road.walk = never
+        deck.calls.slow = {"respond": 60.0}
+        for number in range(6):
+            deck.surface.hear(heard(id=str(number)))
+        sorry = asyncio.create_task(deck.surface.apologise())
+        await asyncio.sleep(61)
+        sorry.cancel()
+        await asyncio.wait([sorry])
+        assert len(deck.texts("respond")) + deck.undelivered == 5
+        await asyncio.wait_for(deck.surface.apologised(), 1)
+
+
+async def test_apologising_survives_closed_ways_and_bugs() -> None:
+    async with scene(most=1) as deck:
+        deck.road.walk = never
+        sorry = asyncio.create_task(deck.surface.apologise())
+        deck.surface.hear(heard(Way.CLICK, id="busy"))
+        for how in ("respond", "whisper", "open"):
+            deck.calls.refuse[how] = ["account_inactive"]
+        deck.surface.hear(heard(id="1"))
+        await deck.surface.apologised()
+        assert deck.undelivered == 1
+        deck.calls.broken = {"respond": ZeroDivisionError()}
+        deck.surface.hear(heard(id="2"))
+        with capture_logs() as lines:
+            await deck.surface.apologised()
+        assert "an apology failed because of a bug" in [line["event"] for line in lines]
+        assert deck.undelivered == 2
+        deck.calls.broken = {}
+        deck.surface.hear(heard(id="3"))
+        await deck.surface.apologised()
+        assert len(deck.texts("respond")) == 1
+        sorry.cancel()
+        await asyncio.wait([sorry])
+
+
+async def test_who_comes_while_stopping_is_told_so() -> None:
+    async with scene() as deck:
+        deck.supervisor.stop()
+        sorry = asyncio.create_task(deck.surface.apologise())
+        deck.surface.hear(heard())
+        await deck.surface.apologised()
+        assert "stopping" in deck.texts()[0]
+        sorry.cancel()
+        await asyncio.wait([sorry])
+
+
+# Replies that fail.
+
+
+async def test_a_reply_that_reaches_nobody_is_counted_and_logged_once() -> None:
+    async with scene() as deck:
+        for how in ("respond", "whisper", "open"):
+            deck.calls.refuse[how] = ["account_inactive"]
+        with capture_logs() as lines:
+            await deck.hear(heard())
+    assert deck.undelivered == 1
+    assert [line["event"] for line in lines if line["log_level"] == "error"] == ["a reply reached nobody"]
+
+
+async def test_a_reply_that_cannot_be_drawn_is_said_with_a_reference() -> None:
+    class Odd(Text):
+        @property
+        def text(self) -> str:  # type: ignore[override]
+            raise ZeroDivisionError
+
+    async def walk(inv: Invocation, talk: Talk) -> None:
+        odd = Odd.__new__(Odd)
+        object.__setattr__(odd, "tone", say("x").blocks[0].tone)  # type: ignore[union-attr]
+        await talk.end(Reply(blocks=(odd,)))
+
+    async with scene() as deck:
+        deck.road.walk = walk
+        with capture_logs() as lines:
+            await deck.hear(heard())
+    (line,) = [line for line in lines if line["log_level"] == "error"]
+    assert line["ref"] in deck.texts()[0]
+    assert "It ended as ok" in deck.texts()[0]
+
+
+# What a process that died left behind.
+
+
+def lost(way: Way, *, posted: bytes = b"", **more: Any) -> recovery.Unfinished:
+    said = heard(way)
+    place = Place(
+        channel=said.channel,
+        team="T1",
+        thread="4.1",
+        kind="dm" if said.dm else "channel",
+        user="U1",
+        response_url=said.response_url,
+    )
+    reply = Reply(blocks=(Text(text="nothing was done"),), buttons=(Button(label="Run again", line="ps"),))
+    given: dict[str, Any] = {"who": "slack:T1/U1", "name": "ann", "line": "ps", "text": "nothing was done"}
+    return recovery.Unfinished(id="slack-1", place=place, reply=reply, posted=posted, **(given | more))
+
+
+@pytest.mark.parametrize(("way", "how"), [(Way.SLASH, "respond"), (Way.MENTION, "whisper"), (Way.DM, "post")])
+async def test_what_was_left_behind_is_told_to_the_asker_by_the_way_it_came(way: Way, how: str) -> None:
+    async with scene() as deck:
+        await deck.surface.tell(lost(way))
+    (one,) = deck.calls.said
+    assert (one.how, one.blocks > 1) == (how, True)
+
+
+async def test_what_was_left_behind_long_ago_finds_the_asker_without_its_response_url() -> None:
+    async with scene() as deck:
+        deck.calls.refuse["respond"] = ["expired_url"]
+        await deck.surface.tell(lost(Way.SLASH))
+    assert [one.how for one in deck.calls.said] == ["whisper"]
+
+
+async def test_what_the_channel_saw_begin_is_ended_there() -> None:
+    where = msgspec.json.encode(Posted("C1", "7.1"))
+    async with scene() as deck:
+        await deck.surface.tell(lost(Way.SLASH, posted=where))
+        assert [(one.how, one.where, one.ts) for one in deck.calls.said] == [("edit", "C1", "7.1")]
+        assert "ann" in deck.calls.said[0].text
+        deck.calls.refuse["edit"] = ["message_not_found"]
+        await deck.surface.tell(lost(Way.SLASH, posted=where))
+        await deck.surface.tell(lost(Way.SLASH, posted=b"of another version"))
+    assert [one.how for one in deck.calls.said] == ["edit", "respond", "respond"]
+
+
+async def test_what_cannot_be_told_is_counted_and_does_not_stop_the_sweep() -> None:
+    async with scene() as deck:
+        for how in ("respond", "whisper", "open"):
+            deck.calls.refuse[how] = ["account_inactive"]
+        await deck.surface.tell(lost(Way.SLASH))
+        assert deck.undelivered == 1
+
+
+async def test_a_change_that_begins_is_told_to_the_talk() -> None:
+    async def walk(inv: Invocation, talk: Talk) -> None:
+        talk.begun(Beginning(line="restart web", doing="restarting", names=["web"]))
+        await talk.end(say("web restarted"))
+
+    async with scene() as deck:
+        deck.road.walk = walk
+        await deck.hear(heard())
+    assert [one.how for one in deck.calls.said if one.text] == ["post", "edit"]

@@ -1,0 +1,258 @@
+"""What Slack delivers becomes a Heard or nothing; whatever it is, it is acknowledged."""
+
+from __future__ import annotations
+
+import copy
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from slack_bolt.app.async_app import AsyncApp
+from slack_bolt.authorization import AuthorizeResult
+from slack_bolt.request.async_request import AsyncBoltRequest
+from structlog.testing import capture_logs
+
+from bot.slack import listeners, requests
+from bot.slack.requests import Heard, Way
+
+COMMAND: dict[str, Any] = {
+    "team_id": "T1",
+    "channel_id": "C1",
+    "user_id": "U1",
+    "command": "/deck",
+    "text": "logs web",
+    "response_url": "https://hooks.example/1",
+    "trigger_id": "1.2.3",
+}
+MENTION: dict[str, Any] = {
+    "type": "event_callback",
+    "team_id": "T1",
+    "event": {
+        "type": "app_mention",
+        "user": "U1",
+        "text": "<@UBOT> ps",
+        "ts": "5.0001",
+        "channel": "C1",
+        "team": "T1",
+        "thread_ts": "4.0001",
+    },
+}
+DIRECT: dict[str, Any] = {
+    "type": "event_callback",
+    "team_id": "T1",
+    "event": {"type": "message", "channel_type": "im", "user": "U1", "text": "ps", "ts": "5.0001", "channel": "D1"},
+}
+CLICK: dict[str, Any] = {
+    "type": "block_actions",
+    "team": {"id": "T1"},
+    "user": {"id": "U1", "team_id": "T1"},
+    "trigger_id": "1.2.3",
+    "response_url": "https://hooks.example/1",
+    "channel": {"id": "C1"},
+    "container": {"type": "message", "message_ts": "5.0001", "channel_id": "C1", "is_ephemeral": False},
+    "message": {"ts": "5.0001", "thread_ts": "4.0001"},
+    "actions": [{"action_id": "deck:0", "type": "button", "value": "confirm abc", "block_id": "deck-1"}],
+}
+
+
+def event(**more: Any) -> dict[str, Any]:
+    return MENTION | {"event": MENTION["event"] | more}
+
+
+def without(payload: dict[str, Any], *path: str) -> dict[str, Any]:
+    made = copy.deepcopy(payload)
+    inner = made
+    for step in path[:-1]:
+        inner = inner[step]
+    del inner[path[-1]]
+    return made
+
+
+def test_a_slash_command_is_its_text_and_a_direct_one_begins_with_its_name() -> None:
+    said = requests.from_command(COMMAND, direct=False)
+    assert (said.way, said.text, said.user, said.channel, said.dm, said.thread) == (
+        Way.SLASH, "logs web", "U1", "C1", False, None,
+    )  # fmt: skip
+    assert (said.id, said.response_url, said.teams) == ("slack-1.2.3", COMMAND["response_url"], frozenset({"T1"}))
+    assert requests.from_command(COMMAND | {"command": "/logs", "text": "web"}, direct=True).text == "logs web"
+    assert requests.from_command(COMMAND | {"channel_id": "D9", "text": None}, direct=False).dm
+
+
+def test_a_mention_and_a_direct_message_are_known_by_place_and_time() -> None:
+    mention, direct = requests.from_message(MENTION), requests.from_message(DIRECT)
+    assert mention is not None
+    assert direct is not None
+    assert (mention.way, mention.id, mention.thread, mention.dm) == (Way.MENTION, "slack-C1-5.0001", "4.0001", False)
+    assert (direct.way, direct.id, direct.thread, direct.dm) == (Way.DM, "slack-D1-5.0001", None, True)
+
+
+def test_a_mention_in_a_direct_message_told_as_two_events_is_one_line() -> None:
+    twice = [requests.from_message(event(channel="D1")), requests.from_message(DIRECT)]
+    assert len({said.id for said in twice if said}) == 1
+
+
+@pytest.mark.parametrize(
+    "inner",
+    [
+        {"bot_id": "B1"},
+        {"bot_profile": {"id": "B1"}},
+        {"subtype": "message_changed"},
+        {"subtype": "channel_join"},
+        {"edited": {"user": "U1", "ts": "6.0"}},
+        {"user": None},
+        {"ts": ""},
+        {"type": "message", "channel_type": "channel"},
+        {"type": "message", "channel_type": "mpim", "channel": "G1"},
+    ],
+)
+def test_nobody_is_answered_for_what_was_not_said_to_us(inner: dict[str, Any]) -> None:
+    assert requests.from_message(event(**inner)) is None
+
+
+def test_every_team_slack_names_for_the_speaker_is_told() -> None:
+    said = requests.from_message(event(user_team="T9", source_team="T9", team="T9"))
+    assert said is not None
+    assert said.teams == {"T9"}
+    plain = requests.from_message(without(MENTION, "event", "team"))
+    assert plain is not None
+    assert plain.teams == {"T1"}
+
+
+def test_a_click_knows_its_message_and_who_sees_it() -> None:
+    said = requests.from_click(CLICK)
+    assert said is not None
+    assert (said.way, said.text, said.message, said.private, said.thread) == (
+        Way.CLICK, "confirm abc", "5.0001", False, "4.0001",
+    )  # fmt: skip
+    private = requests.from_click(
+        without(CLICK, "message") | {"container": {"message_ts": "5.1", "channel_id": "C1", "is_ephemeral": True}}
+    )
+    assert private is not None
+    assert (private.message, private.private, private.thread) == ("5.1", True, None)
+
+
+def test_a_button_without_a_line_or_in_no_channel_is_nothing() -> None:
+    assert requests.from_click(CLICK | {"actions": [{"action_id": "deck:0"}]}) is None
+    assert requests.from_click(without(CLICK, "channel") | {"container": {"type": "view"}}) is None
+
+
+OPTIONAL = [
+    (COMMAND, ["text"]), (COMMAND, ["response_url"]), (COMMAND, ["team_id"]), (COMMAND, ["channel_id"]),
+    (MENTION, ["team_id"]), (MENTION, ["event", "team"]), (MENTION, ["event", "text"]), (MENTION, ["event", "user"]),
+    (MENTION, ["event", "thread_ts"]), (MENTION, ["event", "ts"]), (DIRECT, ["event", "channel_type"]),
+    (CLICK, ["message"]), (CLICK, ["channel"]), (CLICK, ["container"]), (CLICK, ["team"]), (CLICK, ["response_url"]),
+    (CLICK, ["user", "team_id"]),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("payload", "path"), OPTIONAL)
+def test_what_slack_leaves_out_at_times_may_be_missing(payload: dict[str, Any], path: list[str]) -> None:
+    made = without(payload, *path)
+    read = {id(COMMAND): lambda body: requests.from_command(body, direct=False), id(CLICK): requests.from_click}
+    said = read.get(id(payload), requests.from_message)(made)
+    assert said is None or said.user == "U1"
+
+
+ODD: list[Any] = [None, True, 0, -1, "", "x", [], [None], ["x"], [{}], {}, {"id": 1}, {"value": "x"}]
+
+
+@given(data=st.data())
+def test_a_delivery_of_any_shape_is_read_or_refused_cleanly(data: st.DataObject) -> None:
+    payload = copy.deepcopy(data.draw(st.sampled_from([COMMAND, MENTION, DIRECT, CLICK])))
+    for _ in range(data.draw(st.integers(1, 3))):
+        inner: Any = payload
+        while isinstance(inner, dict) and inner:
+            key = data.draw(st.sampled_from(sorted(inner)))
+            if not isinstance(inner[key], dict) or data.draw(st.booleans()):
+                if data.draw(st.booleans()):
+                    inner[key] = copy.deepcopy(data.draw(st.sampled_from(ODD)))
+                else:
+                    del inner[key]
+                break
+            inner = inner[key]
+    for read in (lambda body: requests.from_command(body, direct=True), requests.from_message, requests.from_click):
+        try:
+            said = read(payload)
+        except (LookupError, TypeError, AttributeError):
+            continue
+        assert said is None or isinstance(said, Heard)
+
+
+# What bolt makes of it: always an acknowledgement.
+
+
+def bolt(took: list[Heard]) -> AsyncApp:
+    async def authorize(**_: object) -> AuthorizeResult:
+        return AuthorizeResult(enterprise_id=None, team_id="T1", bot_user_id="UBOT", bot_id="B1", bot_token="xoxb-1")
+
+    app = AsyncApp(signing_secret="s", request_verification_enabled=False, authorize=authorize)
+    listeners.register(app, took.append, command="/deck", direct=("ps",))
+    return app
+
+
+async def deliver(payload: dict[str, Any], took: list[Heard]) -> tuple[int, str]:
+    answer = await bolt(took).async_dispatch(AsyncBoltRequest(body=payload, mode="socket_mode"))  # type: ignore[arg-type]
+    return answer.status, answer.body
+
+
+async def test_what_is_meant_for_us_is_acknowledged_and_heard() -> None:
+    took: list[Heard] = []
+    for payload in (COMMAND, COMMAND | {"command": "/ps", "text": "-a"}, MENTION, DIRECT, CLICK):
+        assert await deliver(payload, took) == (200, "")
+    assert [said.text for said in took] == ["logs web", "ps -a", "<@UBOT> ps", "ps", "confirm abc"]
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [
+        without(COMMAND, "trigger_id"),
+        without(MENTION, "event", "channel"),
+        CLICK | {"user": {}},
+        DIRECT | {"event": DIRECT["event"] | {"channel": None}},
+    ],
+)
+async def test_a_malformed_delivery_is_acknowledged_and_said_in_the_log(payload: dict[str, Any]) -> None:
+    took: list[Heard] = []
+    with capture_logs() as lines:
+        assert await deliver(payload, took) == (200, "")
+    assert len(took) + len(lines) <= 1
+    assert not [line for line in lines if line["log_level"] != "warning"]
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [
+        event(type="reaction_added"),
+        event(type="app_home_opened"),
+        event(type="message", subtype="message_changed"),
+        CLICK | {"actions": [{"action_id": "other", "type": "button", "value": "x", "block_id": "b"}]},
+        {
+            "type": "view_submission",
+            "view": {"type": "modal", "callback_id": "x"},
+            "user": {"id": "U1"},
+            "team": {"id": "T1"},
+        },
+        {
+            "type": "view_closed",
+            "view": {"type": "modal", "callback_id": "x"},
+            "user": {"id": "U1"},
+            "team": {"id": "T1"},
+        },
+        {"type": "shortcut", "callback_id": "x", "user": {"id": "U1"}, "team": {"id": "T1"}, "trigger_id": "1"},
+        {"type": "block_suggestion", "action_id": "x", "user": {"id": "U1"}, "team": {"id": "T1"}, "value": ""},
+    ],
+)
+async def test_what_we_do_not_know_is_acknowledged_and_heard_by_nobody(payload: dict[str, Any]) -> None:
+    took: list[Heard] = []
+    assert (await deliver(payload, took))[0] == 200
+    assert took == []
+
+
+async def test_a_command_that_is_not_ours_says_which_is() -> None:
+    took: list[Heard] = []
+    status, body = await deliver(COMMAND | {"command": "/dekc"}, took)
+    assert status == 200
+    assert "only /deck" in (json.loads(body)["text"] if body.startswith("{") else body)
+    assert took == []

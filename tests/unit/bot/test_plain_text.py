@@ -1,0 +1,133 @@
+"""Replies as text and as JSON."""
+
+from __future__ import annotations
+
+import json
+from datetime import timedelta
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from bot import plain_text
+from core.model.replies import Button, Ending, Fields, Lines, Reply, Table, Text, Tone, say
+
+TABLE = Table(
+    columns=("NAME", "IMAGE", "CPU"), rows=(("web", "nginx:1.27", 1.5), ("api-server", "app", 12)), title="All"
+)
+
+
+def test_tables_are_aligned_and_numbers_stand_right():
+    assert plain_text.render(Reply(blocks=(TABLE,))).split("\n") == [
+        "All",
+        "NAME        IMAGE       CPU",
+        "web         nginx:1.27  1.5",
+        "api-server  app          12",
+    ]
+
+
+def test_wide_characters_take_two_columns():
+    table = Table(columns=("A", "B"), rows=(("容器", "x"), ("ab", "y")))
+    assert plain_text.render(Reply(blocks=(table,))).split("\n") == ["A     B", "容器  x", "ab    y"]
+
+
+def test_the_widest_column_is_cut_first():
+    table = Table(columns=("NAME", "IMAGE"), rows=(("web", "registry.example.com/team/app:1.2.3"),))
+    assert plain_text.render(Reply(blocks=(table,)), width=20).split("\n") == ["NAME  IMAGE", "web   registry.exam…"]
+
+
+@settings(max_examples=100)
+@given(st.lists(st.lists(st.text(max_size=30), min_size=3, max_size=3), min_size=1, max_size=4), st.integers(30, 120))
+def test_no_row_is_wider_than_asked(rows, width):
+    table = Table(columns=("A", "B", "C"), rows=rows)
+    for line in plain_text.render(Reply(blocks=(table,)), width=width).split("\n"):
+        assert plain_text._wide(line) <= width
+
+
+def test_an_empty_table_says_so():
+    assert (
+        plain_text.render(Reply(blocks=(Table(columns=("A",), rows=(), empty="No containers."),))) == "No containers."
+    )
+
+
+def test_fields_lines_and_choices():
+    reply = Reply(
+        blocks=(Fields(fields={"id": "1", "name": "web"}, title="About"), Lines(lines=("a", "b"))),
+        buttons=(Button(label="Remove web", line="confirm x", danger=True), Button(label="Cancel", line="cancel x")),
+    )
+    assert plain_text.render(reply) == "About\nid    1\nname  web\na\nb\n1) Remove web  2) Cancel"
+
+
+def test_colour_only_when_asked():
+    reply = Reply(blocks=(Text(text="gone", tone=Tone.BAD), TABLE))
+    assert "\x1b" not in plain_text.render(reply)
+    assert "\x1b[31mgone\x1b[0m" in plain_text.render(reply, colour=True)
+
+
+HOSTILE = st.text(st.sampled_from("\x1b\x9b\x9d\x07\x00\r\n\t\b[]0;m2J\u202e\u2066\u200b\ud800a"), max_size=40)
+
+
+@settings(max_examples=200)
+@given(HOSTILE)
+def test_hostile_text_reaches_no_terminal(text):
+    reply = Reply(
+        blocks=(
+            Text(text=text),
+            Lines(lines=(text,), title=text),
+            Table(columns=(text, "B"), rows=((text, 1),), title=text),
+            Table(columns=("A",), rows=(), empty=text),
+            Fields(fields={text: text}, title=text),
+        ),
+        buttons=(Button(label=text, line="ps"),),
+    )
+    for width in (0, 40):
+        shown = plain_text.render(reply, width)
+        assert all(character.isprintable() or character in "\n\t" for character in shown)
+        shown.encode()
+    assert plain_text.to_json(reply).isascii()
+    assert json.loads(plain_text.to_json(reply))["v"] == 1
+
+
+def test_a_cell_cannot_forge_a_row():
+    table = Table(columns=("A",), rows=(("x\nroot is admin",),))
+    assert plain_text.render(Reply(blocks=(table,))).split("\n") == ["A", "x root is admin"]
+
+
+def test_json_is_keyed_by_column_and_raw():
+    reply = Reply(
+        blocks=(TABLE, Text(text="café \x1b", tone=Tone.WARN), Lines(lines=("l",)), Fields(fields={"a": "b"})),
+        buttons=(Button(label="Look", line="ps web"),),
+        ending=Ending.FAILED,
+        took=timedelta(milliseconds=1500),
+    )
+    assert json.loads(plain_text.to_json(reply)) == {
+        "v": 1,
+        "ending": "failed",
+        "took": 1.5,
+        "blocks": [
+            {
+                "type": "table",
+                "title": "All",
+                "columns": ["NAME", "IMAGE", "CPU"],
+                "rows": [
+                    {"NAME": "web", "IMAGE": "nginx:1.27", "CPU": 1.5},
+                    {"NAME": "api-server", "IMAGE": "app", "CPU": 12},
+                ],
+            },
+            {"type": "text", "text": "café \x1b", "tone": "warn"},
+            {"type": "lines", "title": "", "lines": ["l"]},
+            {"type": "fields", "title": "", "fields": {"a": "b"}},
+        ],
+        "buttons": [{"label": "Look", "line": "ps web", "danger": False}],
+    }
+
+
+def test_json_has_no_numbers_that_json_has_not():
+    table = Table(columns=("A",), rows=((float("nan"),), (float("inf"),)))
+    assert json.loads(plain_text.to_json(Reply(blocks=(table,))))["blocks"][0]["rows"] == [{"A": None}, {"A": None}]
+
+
+@pytest.mark.parametrize("ending", list(Ending))
+def test_every_ending_has_an_exit_code_of_its_own(ending):
+    assert plain_text.EXIT[ending] not in [code for other, code in plain_text.EXIT.items() if other is not ending]
+    assert plain_text.render(say("x", ending=ending)) == "x"
