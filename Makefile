@@ -49,8 +49,8 @@ format: $(VENV)/.dev-stamp         ## ruff's formatter and its safe fixes
 golden: $(VENV)/.dev-stamp         ## rewrite the golden files; review the diff
 	GOLDEN=1 $(BIN)/python -m pytest -q tests/unit $(PYTEST_ARGS)
 
-protos: $(VENV)/.dev-stamp         ## generate the messages of runtimes/proto and tests/proto anew
-	@$(BIN)/python -m grpc_tools.protoc -I . --python_out=. --pyi_out=. runtimes/proto/*.proto tests/proto/*.proto
+protos: $(VENV)/.dev-stamp         ## generate the messages of runtimes/proto and tests/standins/proto anew
+	@$(BIN)/python -m grpc_tools.protoc -I . --python_out=. --pyi_out=. runtimes/proto/*.proto tests/standins/proto/*.proto
 
 bench: $(VENV)/.dev-stamp packages ## side by side with docker-py and the docker CLI, on a private dockerd
 	@$(BIN)/python -m benchmarks

@@ -56,7 +56,7 @@ def main(words: Sequence[str] | None = None) -> int:
     began = time.monotonic()
     try:
         told = asyncio.run(perform(chosen))
-    except pytest.skip.Exception as missing:  # how tests.support says that there is no engine to be had
+    except pytest.skip.Exception as missing:  # how tests.helpers.requirements says that there is no engine to be had
         print(f"Nothing was measured: {missing}", file=sys.stderr)
         return 1
     print(f"Took {time.monotonic() - began:.0f} s.")

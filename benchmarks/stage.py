@@ -24,7 +24,8 @@ from core import metrics
 from core.ports import Call
 from runtimes import registry as runtimes_registry
 from runtimes.inventory.mirror import Mirror, Watched
-from tests import support
+from tests.daemons import docker as daemons_docker
+from tests.helpers import waiting
 
 CONTAINERS, RUNNING = 200, 20
 LOGGED_LINES = 5000
@@ -39,8 +40,8 @@ class Stage:
         self.room = room
 
     @functools.cached_property
-    def dockerd(self) -> support.Dockerd:
-        daemon = self._stack.enter_context(support.private_dockerd())
+    def dockerd(self) -> daemons_docker.Dockerd:
+        daemon = self._stack.enter_context(daemons_docker.private_dockerd())
         populate(daemon)
         return daemon
 
@@ -98,7 +99,7 @@ async def watching(
         await asyncio.gather(task, return_exceptions=True)
 
 
-def populate(daemon: support.Dockerd) -> None:
+def populate(daemon: daemons_docker.Dockerd) -> None:
     for number in range(CONTAINERS):
         script = "exec sleep 3600"
         if not number:
@@ -114,7 +115,7 @@ def populate(daemon: support.Dockerd) -> None:
         }
         daemon.run(f"c{number:03}", script, start=number < RUNNING, labels=labels)
     last = f"{LOGGED_LINES} ".encode()
-    support.wait_for("the talker's log", lambda: last in daemon.api.logs(TALKER, tail=1))
+    waiting.wait_for("the talker's log", lambda: last in daemon.api.logs(TALKER, tail=1))
 
 
 def call(seconds: float = 60) -> Call:

@@ -13,13 +13,14 @@ from typing import Any
 
 import pytest
 
-from tests.containerd import private_containerd
-from tests.cri import private_crid
-from tests.crio import private_crio
-from tests.oci import private_oci
-from tests.podman import private_podman, rootless_podman
-from tests.registry import Registry, private_registry
-from tests.support import Valkey, private_dockerd
+from tests.daemons.containerd import private_containerd
+from tests.daemons.cri import private_crid
+from tests.daemons.docker import private_dockerd
+from tests.daemons.oci import private_oci
+from tests.daemons.podman import private_podman, rootless_podman
+from tests.daemons.registry import Registry, private_registry
+from tests.daemons.valkey import Valkey
+from tests.standins.crio import private_crio
 
 # Otherwise pytest-asyncio makes a loop on the side that nobody closes, which warnings-as-errors then reports.
 asyncio.set_event_loop(None)

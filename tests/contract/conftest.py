@@ -5,7 +5,7 @@ import pytest
 from runtimes import registry as runtimes_registry
 from runtimes.transport import endpoint
 from tests.contract.grounds import FIELDS, Ground
-from tests.remote import private_sshd
+from tests.daemons.sshd import private_sshd
 
 
 @pytest.fixture(scope="module")

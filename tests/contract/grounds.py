@@ -20,7 +20,8 @@ from runtimes import registry as runtimes_registry
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Field:
-    """`fixture`: the daemon (its words are those of tests.support.Dockerd); `lacks`: what this engine cannot tell;
+    """`fixture`: the daemon (its words are those of tests.daemons.docker.Dockerd); `lacks`: what this engine cannot
+    tell;
     `older`: what its kind does, and the version here not yet."""
 
     kind: str

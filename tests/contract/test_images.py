@@ -10,8 +10,8 @@ from core.model import images, jobs
 from core.model.refs import Kind, Ref
 from core.model.replies import Status
 from tests.contract.grounds import over
-from tests.registry import Narrow
-from tests.support import free_tcp_port
+from tests.daemons.registry import Narrow
+from tests.helpers.waiting import free_tcp_port
 
 
 async def listed(ground):

@@ -2,8 +2,8 @@
 
 import pytest
 
-from tests.e2e.helpers import Bot, Deck
-from tests.slack import client
+from tests.helpers.bot_process import Bot, Deck
+from tests.standins.slack import client
 
 
 @pytest.fixture

@@ -13,9 +13,9 @@ import sys
 import termios
 import time
 
-from tests.e2e.helpers import Bot, free_port, get, series
+from tests.helpers.bot_process import Bot, free_port, get, series
 from tests.helpers.paths import ROOT
-from tests.support import wait_for
+from tests.helpers.waiting import wait_for
 
 
 def test_a_newcomers_first_minutes(bot, dockerd):

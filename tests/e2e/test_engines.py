@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.helpers import free_port, get, series
-from tests.remote import Authority, private_sshd
-from tests.support import private_dockerd, wait_for
+from tests.daemons.docker import private_dockerd
+from tests.daemons.sshd import Authority, private_sshd
+from tests.helpers.bot_process import free_port, get, series
+from tests.helpers.waiting import wait_for
 
 pytestmark = pytest.mark.engine
 

@@ -7,9 +7,9 @@ import threading
 
 import pytest
 
-from tests.e2e.helpers import get
-from tests.support import wait_for
-from tests.swarm import Cluster
+from tests.daemons.swarm import Cluster
+from tests.helpers.bot_process import get
+from tests.helpers.waiting import wait_for
 
 pytestmark = [pytest.mark.engine, pytest.mark.timeout(300)]
 

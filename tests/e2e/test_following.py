@@ -16,7 +16,7 @@ import time
 import pytest
 import redis
 
-from tests.support import wait_for
+from tests.helpers.waiting import wait_for
 
 CHATTY = 'i=0; while :; do i=$((i+1)); echo "line $i"; sleep 0.2; done'
 

@@ -4,9 +4,10 @@ import re
 
 import pytest
 
-from tests.e2e.helpers import ADA, Deck
-from tests.support import private_dockerd, wait_for
-from tests.swarm import Cluster
+from tests.daemons.docker import private_dockerd
+from tests.daemons.swarm import Cluster
+from tests.helpers.bot_process import ADA, Deck
+from tests.helpers.waiting import wait_for
 
 
 def replica(dockerd, number):

@@ -3,9 +3,9 @@
 import json
 import signal
 
-from tests.e2e.helpers import ADA, Deck, free_port, get
-from tests.slack import client, state
-from tests.support import wait_for
+from tests.helpers.bot_process import ADA, Deck, free_port, get
+from tests.helpers.waiting import wait_for
+from tests.standins.slack import client, state
 
 
 def slack_part(deck):

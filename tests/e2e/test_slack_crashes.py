@@ -6,8 +6,8 @@ The leases of the dead are ended by hand, as time would.
 
 import pytest
 
-from tests.e2e.helpers import ADA, asleep, happened
-from tests.support import wait_for
+from tests.helpers.bot_process import ADA, asleep, happened
+from tests.helpers.waiting import wait_for
 
 STUBBORN = "trap '' TERM; while :; do sleep 1; done"
 

@@ -2,9 +2,9 @@
 
 import pytest
 
-from tests.e2e.helpers import ADA
-from tests.slack.records import SCOPES
-from tests.support import wait_for
+from tests.helpers.bot_process import ADA
+from tests.helpers.waiting import wait_for
+from tests.standins.slack.records import SCOPES
 
 
 @pytest.fixture

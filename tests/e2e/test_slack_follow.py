@@ -2,8 +2,8 @@
 
 import pytest
 
-from tests.e2e.helpers import ADA
-from tests.support import wait_for
+from tests.helpers.bot_process import ADA
+from tests.helpers.waiting import wait_for
 
 
 @pytest.fixture

@@ -3,8 +3,8 @@
 Whether anybody would have been notified is asked of the stand-in at the end of each test.
 """
 
-from tests.e2e.helpers import ADA
-from tests.support import wait_for
+from tests.helpers.bot_process import ADA
+from tests.helpers.waiting import wait_for
 
 LINES = (
     "<!channel> <!here> <!everyone> @channel",

@@ -1,7 +1,7 @@
 """What takes longer than a moment says once that it is being worked on; the answer then takes that place."""
 
-from tests.e2e.helpers import ADA, Deck, asleep, happened
-from tests.support import wait_for
+from tests.helpers.bot_process import ADA, Deck, asleep, happened
+from tests.helpers.waiting import wait_for
 
 
 def test_a_read_that_takes_long(deck, dockerd, slack):

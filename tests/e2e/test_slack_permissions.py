@@ -2,8 +2,8 @@
 
 import re
 
-from tests.e2e.helpers import ADA, BOB
-from tests.support import wait_for
+from tests.helpers.bot_process import ADA, BOB
+from tests.helpers.waiting import wait_for
 
 
 def test_the_first_admin_brings_the_code_from_the_log(deck, dockerd, slack):

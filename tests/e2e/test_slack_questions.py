@@ -3,9 +3,9 @@ for."""
 
 import pytest
 
-from tests.e2e.helpers import ADA, BOB
-from tests.slack import client
-from tests.support import wait_for
+from tests.helpers.bot_process import ADA, BOB
+from tests.helpers.waiting import wait_for
+from tests.standins.slack import client
 
 
 def test_what_destroys_is_asked_of_the_asker_alone(deck, dockerd, slack):

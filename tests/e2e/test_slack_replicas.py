@@ -2,8 +2,8 @@
 
 import pytest
 
-from tests.e2e.helpers import ADA, happened
-from tests.support import wait_for
+from tests.helpers.bot_process import ADA, happened
+from tests.helpers.waiting import wait_for
 
 
 @pytest.fixture

@@ -1,8 +1,8 @@
 """The ways to speak to it: slash command, mention, thread, direct message, a slash command of its own."""
 
-from tests.e2e.helpers import ADA
-from tests.slack.records import SCOPES
-from tests.support import wait_for
+from tests.helpers.bot_process import ADA
+from tests.helpers.waiting import wait_for
+from tests.standins.slack.records import SCOPES
 
 
 def test_a_slash_command_is_answered_to_the_asker_and_a_change_to_the_channel(deck, dockerd, slack):

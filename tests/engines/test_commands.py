@@ -11,8 +11,8 @@ from bot import plain_text
 from bot.access import first_admin
 from core.model.replies import Ending
 from runtimes import registry as runtimes_registry
-from tests.road import WORDS, Deck
-from tests.support import wait_for
+from tests.helpers.deck import WORDS, Deck
+from tests.helpers.waiting import wait_for
 
 # Line, what its reply holds, and the state of `web` afterwards (None: gone). Of each command one of its own examples,
 # but for tokens and ids, which are filled in.

@@ -20,9 +20,9 @@ from core.model.replies import Status
 from core.model.usage import ReadUsage
 from core.ports import Call
 from runtimes import registry as runtimes_registry
-from tests.containerd import private_containerd
-from tests.engines.watching import Eye
-from tests.support import wait_for
+from tests.daemons.containerd import private_containerd
+from tests.helpers.waiting import wait_for
+from tests.helpers.watched_engine import Eye
 
 SANDBOX = {"io.cri-containerd.kind": "sandbox"}
 

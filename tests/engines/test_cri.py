@@ -18,9 +18,9 @@ from core.model.replies import Status
 from core.ports import Call
 from runtimes import registry as runtimes_registry
 from runtimes.proto import cri_pb2 as cri
-from tests.engines.watching import Eye
-from tests.proto import kubelet_pb2 as kubelet
-from tests.support import IMAGE
+from tests.daemons.docker import IMAGE
+from tests.helpers.watched_engine import Eye
+from tests.standins.proto import kubelet_pb2 as kubelet
 
 
 @pytest.fixture
@@ -327,7 +327,7 @@ async def test_a_log_nobody_keeps_is_said_to_be_none(crid, engine):
 
 
 def test_nothing_of_the_private_engine_is_left_behind(tmp_path):
-    from tests.cri import private_crid
+    from tests.daemons.cri import private_crid
 
     with private_crid() as daemon:
         daemon.run("it")

@@ -14,7 +14,7 @@ from core.ports import Call
 from runtimes import registry as runtimes_registry
 from runtimes.cri import events
 from runtimes.proto import cri_pb2 as cri
-from tests.engines.watching import Eye
+from tests.helpers.watched_engine import Eye
 
 
 async def do(runtime, action, seconds=30.0):

@@ -13,7 +13,7 @@ from core.model import actions
 from core.model.events import EventKind, Origin
 from core.ports import Call
 from runtimes import registry as runtimes_registry
-from tests.engines.watching import Cursors, Eye
+from tests.helpers.watched_engine import Cursors, Eye
 
 
 def watched(daemon, cursors=None):

@@ -15,8 +15,8 @@ from core.model.replies import Status
 from core.ports import Call
 from runtimes import registry as runtimes_registry
 from runtimes.kernel import cgroup_reader
-from tests.registry import Narrow
-from tests.support import IMAGE, private_dockerd
+from tests.daemons.docker import IMAGE, private_dockerd
+from tests.daemons.registry import Narrow
 
 
 class Engine:

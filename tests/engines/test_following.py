@@ -9,7 +9,7 @@ import pytest
 from bot import plain_text
 from core.model.replies import Ending
 from runtimes import registry as runtimes_registry
-from tests.road import CONSOLE, Deck
+from tests.helpers.deck import CONSOLE, Deck
 
 # A burst of so many lines, then a rest of a tenth of a second, as a real flood comes.
 FLOOD = "i=0; while [ $i -lt 40 ]; do seq 1000; i=$((i+1)); sleep 0.1; done; echo the end"

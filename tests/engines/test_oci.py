@@ -24,10 +24,11 @@ from runtimes.oci import engine
 from runtimes.oci import state as oci_state
 from tests.contract.grounds import Ground
 from tests.contract.test_runtime_contract import Hearing
-from tests.engines.watching import Eye
-from tests.oci import private_oci
-from tests.podman import private_podman
-from tests.support import need, wait_for
+from tests.daemons.oci import private_oci
+from tests.daemons.podman import private_podman
+from tests.helpers.requirements import need
+from tests.helpers.waiting import wait_for
+from tests.helpers.watched_engine import Eye
 
 
 @contextlib.asynccontextmanager

@@ -18,9 +18,9 @@ from core.model.events import EventKind, Origin
 from core.model.jobs import ReadJob
 from core.model.replies import Status
 from runtimes.podman import events
-from tests.engines.podman_desk import Desk
-from tests.podman import ordinary_user, private_podman
-from tests.support import IMAGE
+from tests.daemons.docker import IMAGE
+from tests.daemons.podman import ordinary_user, private_podman
+from tests.helpers.podman_calls import Desk
 
 
 @pytest.fixture

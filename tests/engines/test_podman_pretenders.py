@@ -13,7 +13,8 @@ from core.model import actions, units
 from core.ports import Call
 from runtimes import registry as runtimes_registry
 from runtimes.transport import endpoint, http_client
-from tests.support import need, wait_for
+from tests.helpers.requirements import need
+from tests.helpers.waiting import wait_for
 
 pytestmark = pytest.mark.engine
 NOBODY = "65534"

@@ -11,8 +11,9 @@ from core.model.events import EventKind
 from core.model.jobs import ReadJob, StopJob
 from core.model.refs import Kind, Ref
 from core.model.replies import Status
-from tests.engines.podman_desk import Desk
-from tests.support import IMAGE, free_tcp_port
+from tests.daemons.docker import IMAGE
+from tests.helpers.podman_calls import Desk
+from tests.helpers.waiting import free_tcp_port
 
 
 @pytest.fixture(params=["podmand", "rootless_podmand"])

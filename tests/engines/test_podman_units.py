@@ -16,8 +16,9 @@ from core.ports import Call
 from runtimes.podman import container_spec, quadlet, unit_drafts
 from runtimes.podman.engine import Podman
 from runtimes.systemd import systemctl
-from tests.support import IMAGE, need
-from tests.units import argv, generated
+from tests.daemons.docker import IMAGE
+from tests.helpers.requirements import need
+from tests.helpers.unit_syntax import argv, generated
 
 SPECIAL = "a b$c%d\"q'\\ é"
 # What only a service manager has a use for.

@@ -18,9 +18,9 @@ from core.model.replies import Status
 from core.ports import Call
 from runtimes import registry as runtimes_registry
 from runtimes.transport import endpoint
-from tests.engines.watching import Eye
-from tests.remote import Authority, Sshd, free_port, openssl, private_sshd
-from tests.support import Dockerd, private_dockerd
+from tests.daemons.docker import Dockerd, private_dockerd
+from tests.daemons.sshd import Authority, Sshd, free_port, openssl, private_sshd
+from tests.helpers.watched_engine import Eye
 
 pytestmark = pytest.mark.engine
 

@@ -8,9 +8,9 @@ import pytest
 from bot import plain_text
 from core.model.replies import Ending
 from runtimes import registry as runtimes_registry
-from tests.compose import Project
-from tests.road import Deck
-from tests.support import wait_for
+from tests.daemons.compose import Project
+from tests.helpers.deck import Deck
+from tests.helpers.waiting import wait_for
 
 SHOP = """
 services:

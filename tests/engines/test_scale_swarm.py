@@ -6,9 +6,10 @@ import pytest
 
 from bot import plain_text
 from core.model.replies import Ending
-from tests.road import Deck
-from tests.support import IMAGE, private_dockerd, wait_for
-from tests.swarm import Opened, private_swarm
+from tests.daemons.docker import IMAGE, private_dockerd
+from tests.daemons.swarm import Opened, private_swarm
+from tests.helpers.deck import Deck
+from tests.helpers.waiting import wait_for
 
 pytestmark = pytest.mark.engine
 

@@ -19,8 +19,9 @@ from core.model.refs import Kind, Ref
 from core.model.replies import Status
 from core.ports import Call
 from runtimes.inventory.mirror import Mirror
-from tests.support import IMAGE, private_dockerd, wait_for
-from tests.swarm import Opened, private_swarm
+from tests.daemons.docker import IMAGE, private_dockerd
+from tests.daemons.swarm import Opened, private_swarm
+from tests.helpers.waiting import wait_for
 
 pytestmark = pytest.mark.engine
 

@@ -9,9 +9,9 @@ from core.model import actions
 from core.model import swarm as model_swarm
 from core.model.events import EventKind
 from core.model.replies import Status
+from tests.daemons.swarm import Opened, three_managers
 from tests.engines.test_swarm import do, listening, of, service, until
-from tests.support import wait_for
-from tests.swarm import Opened, three_managers
+from tests.helpers.waiting import wait_for
 
 pytestmark = pytest.mark.engine
 

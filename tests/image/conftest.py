@@ -19,9 +19,10 @@ from typing import Any
 
 import pytest
 
+from tests.daemons.docker import Dockerd, private_dockerd
 from tests.helpers.paths import ROOT
+from tests.helpers.requirements import need
 from tests.image import rootfs
-from tests.support import Dockerd, need, private_dockerd
 
 SOURCES = ("bot", "collectors", "commands", "core", "runtimes")
 FILES = (

@@ -5,9 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.helpers import free_port, get, series
+from tests.helpers.bot_process import free_port, get, series
+from tests.helpers.requirements import need
+from tests.helpers.waiting import wait_for
 from tests.image.conftest import IMAGE, STORE
-from tests.support import need, wait_for
 
 pytestmark = pytest.mark.timeout(600)
 

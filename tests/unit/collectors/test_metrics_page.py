@@ -31,7 +31,7 @@ from core.model.refs import EngineRef, Kind, Ref
 from runtimes.inventory.mirror import Mirror
 from tests.fake_engine.engine import FakeRuntime
 from tests.helpers.paths import GOLDEN as GOLDEN_DIR
-from tests.support import need
+from tests.helpers.requirements import need
 
 GOLDEN = GOLDEN_DIR / "metrics.txt"
 NOW = 1_800_000_000.0

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from core.store import server as store_server
-from tests.support import need
+from tests.helpers.requirements import need
 
 
 @pytest.fixture(scope="session", params=["valkey", "redis"])

@@ -9,7 +9,7 @@ import pytest
 
 from tests.helpers.paths import ROOT
 
-FOLDERS = ("runtimes/proto", "tests/proto")
+FOLDERS = ("runtimes/proto", "tests/standins/proto")
 PROTOS = sorted(path.relative_to(ROOT) for folder in FOLDERS for path in (ROOT / folder).glob("*.proto"))
 
 

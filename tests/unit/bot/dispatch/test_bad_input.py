@@ -13,7 +13,7 @@ from commands.spec import Take
 from core import errors
 from core.model.replies import Ending
 from tests.fake_engine.engine import FakeRuntime
-from tests.road import WORDS, Deck
+from tests.helpers.deck import WORDS, Deck
 
 COMMANDS = tuple(WORDS)
 LONG = "x" * 100_000

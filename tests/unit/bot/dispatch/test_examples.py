@@ -18,7 +18,7 @@ from core.model.policy import Grant, Policy
 from core.model.replies import Ending
 from runtimes.compose import scale
 from tests.fake_engine.engine import FakeRuntime
-from tests.road import WORDS, Deck
+from tests.helpers.deck import WORDS, Deck
 
 EXAMPLES = [(command, line) for command in WORDS for line in command.examples]
 NEWCOMER = Identity(id="console:carol", name="carol")

@@ -10,7 +10,7 @@ from core.model.policy import Ask, Grant, Guard, Policy
 from core.model.refs import Selector
 from core.model.replies import Ending
 from tests.fake_engine.engine import FakeRuntime
-from tests.road import Deck
+from tests.helpers.deck import Deck
 
 BOB = Identity(id="console:bob", name="bob")
 LOOKS = Grant(id="looks", who=BOB.id, can=("viewer", "policy.can"))

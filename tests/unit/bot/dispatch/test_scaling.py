@@ -13,7 +13,7 @@ from core.model.replies import Ending
 from core.model.services import Service
 from runtimes.compose import scale
 from tests.fake_engine.engine import FakeRuntime
-from tests.road import Deck
+from tests.helpers.deck import Deck
 
 ANN = Identity(id="slack:T1/UANN", name="ann")
 

@@ -24,8 +24,8 @@ from core.model.identity import Invocation
 from core.model.replies import say
 from core.ports import Talk
 from core.supervise import Backoff, Supervisor
-from tests.slack import state
-from tests.slack.standin import Standin
+from tests.standins.slack import state
+from tests.standins.slack.standin import Standin
 from tests.unit.bot.slack.scripted import Memory
 
 Walk = Callable[[Invocation, Talk], Awaitable[None]]

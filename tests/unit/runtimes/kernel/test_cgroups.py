@@ -14,7 +14,8 @@ import pytest
 from core.model.refs import EngineRef, Kind, Ref
 from runtimes.kernel import cgroup_parsers, cgroup_paths, cgroup_reader
 from tests.helpers.paths import CAPTURES
-from tests.support import need, wait_for
+from tests.helpers.requirements import need
+from tests.helpers.waiting import wait_for
 
 LIMITED = "9948656311dc186de646ed7e84a5019efe8b49e9f9089ec499757ea9ee27702a"
 HOSTLY = "4b3975d0be39691c23b1d0bf3abf30cb0375a0efdc817120c9a8857d48e8cacb"

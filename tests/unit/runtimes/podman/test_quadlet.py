@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from core import errors
 from runtimes.podman import container_spec, quadlet, quadlet_syntax
 from runtimes.podman.container_spec import Container, Image
-from tests import units
+from tests.helpers import unit_syntax
 from tests.helpers.paths import RECORDED
 
 TEXT = st.text(st.characters(exclude_characters="\0", exclude_categories=("Cs",)), max_size=30)
@@ -62,11 +62,11 @@ def container(**more):
 
 
 def values(text, key):
-    return [value for name, value in units.sections(text)["[Container]"] if name == key]
+    return [value for name, value in unit_syntax.sections(text)["[Container]"] if name == key]
 
 
 def arguments(text):
-    return [units.expanded(word) for value in values(text, "PodmanArgs") for word in units.split(value)]
+    return [unit_syntax.expanded(word) for value in values(text, "PodmanArgs") for word in unit_syntax.split(value)]
 
 
 def test_a_recorded_container_in_full():
@@ -132,7 +132,7 @@ def test_a_pod_is_named_and_not_made():
     ],
 )
 def test_restarting(policy, restart, burst):
-    found = units.sections(draft(container(HostConfig={"RestartPolicy": policy})).text)
+    found = unit_syntax.sections(draft(container(HostConfig={"RestartPolicy": policy})).text)
     assert found["[Service]"] == [("Restart", restart)]
     assert found["[Unit]"][1:] == burst
 
@@ -162,7 +162,7 @@ def test_ports(bindings, expected):
 )
 def test_health_checks(test, said):
     text = draft(container(Healthcheck={"Test": test, "Interval": 1_500_000_000})).text
-    plain = [units.expanded(value) for value in values(text, "HealthCmd")]
+    plain = [unit_syntax.expanded(value) for value in values(text, "HealthCmd")]
     assert [*plain, *(word.removeprefix("--health-cmd=") for word in arguments(text))] == [said]
     assert values(text, "HealthInterval") == ["1500000000ns"]
 
@@ -240,22 +240,22 @@ HOSTILE_CONTAINERS = st.builds(
 
 @given(HOSTILE_CONTAINERS, st.sampled_from([(4, 4), (5, 4, 2)]))
 def test_no_text_in_a_container_adds_a_line_to_its_unit(told, version):
-    found = units.sections(draft(container(**told), version=version).text)
+    found = unit_syntax.sections(draft(container(**told), version=version).text)
     assert list(found) == list(KEYS)
     for section, allowed in KEYS.items():
         assert {key for key, _ in found[section]} <= allowed
     for key, value in found["[Container]"]:
-        for word in units.split(value) if key in ("PodmanArgs", "Exec", "Label", "Annotation") else [value]:
-            assert units.expanded(word)
+        for word in unit_syntax.split(value) if key in ("PodmanArgs", "Exec", "Label", "Annotation") else [value]:
+            assert unit_syntax.expanded(word)
 
 
 @given(HOSTILE_CONTAINERS)
 def test_what_a_container_runs_and_is_labelled_with_arrives_as_it_is(told):
     text = draft(container(**told)).text
-    labels = [units.expanded(word) for value in values(text, "Label") for word in units.split(value)]
+    labels = [unit_syntax.expanded(word) for value in values(text, "Label") for word in unit_syntax.split(value)]
     own = quadlet.UNIT_LABEL
     assert sorted(labels) == sorted(f"{key}={value}" for key, value in told["Labels"].items() if key and key != own)
-    runs = [units.expanded(word) for value in values(text, "Exec") for word in units.split(value)]
+    runs = [unit_syntax.expanded(word) for value in values(text, "Exec") for word in unit_syntax.split(value)]
     given_ = [word.removeprefix("--entrypoint=") for word in arguments(text) if word.startswith("--entrypoint=[")]
     made = container(**told)
     assert made.argv() == (json.loads(given_[0]) if given_ else runs)
@@ -293,7 +293,7 @@ def test_its_little_init_is_no_part_of_its_command_line():
 def run_line(text):
     lines = [line for line in text.split("\n") if line.startswith("ExecStart=")]
     assert len(lines) == 1
-    return units.argv(lines[0].removeprefix("ExecStart="))
+    return unit_syntax.argv(lines[0].removeprefix("ExecStart="))
 
 
 NASTY = [
@@ -312,7 +312,7 @@ def test_the_generator_makes_of_it_what_was_meant():
             Mounts=[{"Type": "bind", "Source": f"/s {text}", "Destination": "/d"} for text in NASTY],
         )
     )  # fmt: skip
-    line = run_line(units.generated(made.text))
+    line = run_line(unit_syntax.generated(made.text))
     labelled = [line[at + 1] for at, word in enumerate(line) if word == "--label"]
     assert sorted(labelled) == sorted(f"{key}={value}" for key, value in labels.items())
     assert [word.removeprefix("--security-opt=") for word in line if word.startswith("--security-opt=")] == NASTY
@@ -324,14 +324,14 @@ def test_the_generator_makes_of_it_what_was_meant():
 
 def test_the_generator_hands_on_a_command_line_it_can_hold():
     words = [text for text in NASTY if quadlet_syntax.expressible([text])]
-    line = run_line(units.generated(draft(container(Path="/bin/echo", Args=words)).text))
+    line = run_line(unit_syntax.generated(draft(container(Path="/bin/echo", Args=words)).text))
     assert line[line.index("localhost/busybox:1") + 1 :] == ["/bin/echo", *words]
 
 
 @settings(max_examples=40, deadline=None)
 @given(HOSTILE_CONTAINERS)
 def test_the_generator_runs_what_a_hostile_container_runs_and_nothing_else(told):
-    line = run_line(units.generated(draft(container(**told)).text))
+    line = run_line(unit_syntax.generated(draft(container(**told)).text))
     assert line[:4] == ["/usr/bin/podman", "run", "--name", "web"]
     entry = [word.removeprefix("--entrypoint=") for word in line if word.startswith("--entrypoint=[")]
     made = container(**told)
@@ -344,4 +344,4 @@ def test_the_generator_runs_what_a_hostile_container_runs_and_nothing_else(told)
 @pytest.mark.parametrize("user", [False, True])
 def test_the_generator_takes_what_was_recorded(name, user):
     text = draft(*recorded(name, "entry" if name.startswith("entry") else "busybox"), user=user).text
-    assert "--replace" in run_line(units.generated(text, user=user))
+    assert "--replace" in run_line(unit_syntax.generated(text, user=user))

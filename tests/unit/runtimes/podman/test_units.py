@@ -21,7 +21,7 @@ from runtimes.podman.engine import Podman
 from runtimes.systemd import systemctl, unit_files
 from runtimes.transport import http_client
 from tests.helpers.paths import RECORDED
-from tests.support import need
+from tests.helpers.requirements import need
 from tests.unit.runtimes.systemd.programs import RUN, paragraph, somebody
 
 WEB = json.loads((RECORDED / "podman-4.3-web.json").read_text())

@@ -9,7 +9,7 @@ import pytest
 
 from core import errors
 from runtimes.systemd import systemctl, systemctl_parse
-from tests.support import need
+from tests.helpers.requirements import need
 from tests.unit.runtimes.systemd.programs import paragraph, somebody
 
 UID = somebody()

@@ -8,7 +8,7 @@ import pytest
 
 from core import errors
 from runtimes.systemd import systemctl, unit_files
-from tests.support import need
+from tests.helpers.requirements import need
 from tests.unit.runtimes.systemd.programs import somebody
 
 TEXT = f"# {unit_files.mark('web')}\n[Container]\n"
