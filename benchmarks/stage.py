@@ -60,7 +60,7 @@ class Stage:
         }
 
     def engine(self) -> Watched:
-        engine = runtimes_registry.open_engine(runtimes_registry.Door(kind="docker", url=self.dockerd.url))
+        engine = runtimes_registry.open_engine(runtimes_registry.EngineAddress(kind="docker", url=self.dockerd.url))
         self._stack.push_async_callback(engine.aclose)
         return engine
 
@@ -88,7 +88,7 @@ async def watching(
     engine: Watched, mirror: Mirror, line: pipeline.Pipeline, counts: metrics.Metrics
 ) -> AsyncIterator[None]:
     """A watch that stands, its mirror filled and described."""
-    task = asyncio.create_task(watcher.Watch(engine, mirror, line, Cursors(), counts).run(), name="watch")
+    task = asyncio.create_task(watcher.Watcher(engine, mirror, line, Cursors(), counts).run(), name="watch")
     try:
         async with asyncio.timeout(60):
             while not mirror.live or mirror.dirty:

@@ -65,9 +65,9 @@ class App:
     swarms: membership.Clusters
     mirrors: Sequence[Mirror]
     fleet: fleet.Fleet
-    book: policy_store.Book
+    book: policy_store.PolicyStore
     audit: audit.Audit
-    road: dispatcher.Road
+    road: dispatcher.Dispatcher
     replica: str
     far: bool = False
     """Whether an engine is on another host, whose name only it knows."""
@@ -90,7 +90,7 @@ class App:
         are slow to say."""
         now = datetime.now(UTC)
         call = Call(id="names", who="", deadline=now + timedelta(seconds=1), invocation="")
-        survey = await self.fleet.survey(Query(), call)
+        survey = await self.fleet.list_all(Query(), call)
         return sorted({name for row in survey.rows for name in (row.ref.name, *matching.groups(row))})
 
     async def ready(self) -> tuple[bool, dict[str, Any]]:
@@ -163,8 +163,8 @@ async def build(settings: load.Config, *, watch: bool, supervisor: supervise.Sup
 
     measured = metrics.Metrics(version=version())
     words = load_catalogue()
-    in_force = policy_store.Book(store, base_policy(settings))
-    front = builtin.Desk(book=in_force, store=store, catalogue=words, clock=_now)
+    in_force = policy_store.PolicyStore(store, base_policy(settings))
+    front = builtin.BuiltinRuntime(book=in_force, store=store, catalogue=words, clock=_now)
     leading = doors(settings)
     daemons = runtimes_registry.open_engines(leading)
     swarms = runtimes_registry.swarms(leading, daemons)
@@ -172,11 +172,11 @@ async def build(settings: load.Config, *, watch: bool, supervisor: supervise.Sup
     for engine in engines:
         supervisor.on_close(f"engine {engine.ref}", engine.aclose)
     mirrors = [Mirror(engine) for engine in engines] if watch else []
-    deck = fleet.Fleet(mirrors or engines, desk=front)
+    deck = fleet.Fleet(mirrors or engines, builtin=front)
     front.fleet = deck
     trail = audit.Audit(store, clock=_now, count=lambda phase: measured.audit_rows_total.labels(phase).inc())
     replica = f"{_now():%Y%m%dT%H%M%S}-{secrets.token_hex(4)}"
-    road = dispatcher.Road(
+    road = dispatcher.Dispatcher(
         catalogue=words,
         fleet=deck,
         store=store,
@@ -237,7 +237,7 @@ def base_policy(settings: load.Config) -> Any:
     )
 
 
-def doors(settings: load.Config) -> Sequence[runtimes_registry.Door]:
+def doors(settings: load.Config) -> Sequence[runtimes_registry.EngineAddress]:
     """Where the engines listen. Raises ConfigError for contexts that lead nowhere, and for one engine listed twice."""
     if settings.engines is None:
         return discovery.discover()
@@ -254,7 +254,7 @@ def doors(settings: load.Config) -> Sequence[runtimes_registry.Door]:
     return found
 
 
-def _door(engine: Any) -> runtimes_registry.Door:
+def _door(engine: Any) -> runtimes_registry.EngineAddress:
     allow = tuple(engine.allow)
     if engine.named:
         door = runtimes_registry.by_context(engine.named, name=engine.name, allow=allow, environ=os.environ)
@@ -264,7 +264,7 @@ def _door(engine: Any) -> runtimes_registry.Door:
     endpoint.Endpoint.parse(engine.url)
     kind = engine.kind or runtimes_registry.kind_of(engine.url)
     runtimes_registry.engine_class(kind)
-    return runtimes_registry.Door(
+    return runtimes_registry.EngineAddress(
         kind=kind, url=engine.url, name=engine.name, allow=allow, tls=tls, ssh=ssh, swarm=engine.swarm
     )
 

@@ -18,7 +18,7 @@ from typing import Any
 import msgspec
 
 from bot.access import first_admin, policy, protection
-from bot.access.policy_store import Book
+from bot.access.policy_store import PolicyStore
 from bot.parsing import parser
 from core import errors
 from core.model import actions, builtin
@@ -36,16 +36,16 @@ WHO = re.compile(r"everyone|group:[\w.@/+-]{1,80}|[a-z]+:[\w.@/+-]{1,80}")
 AUDIT_SCAN = 5_000  # rows looked through for those that match
 
 
-class Desk(Adapter):
+class BuiltinRuntime(Adapter):
     def __init__(
         self,
         *,
-        book: Book,
+        book: PolicyStore,
         store: Store,
         catalogue: Any,
         clock: Callable[[], datetime],
     ) -> None:
-        super().__init__(builtin.DESK)
+        super().__init__(builtin.BOT)
         self._book = book
         self._store = store
         self._catalogue = catalogue
@@ -83,11 +83,11 @@ class Desk(Adapter):
             decisions.append((action.word, Decision(verdict=Verdict.ALLOW, rule="answers", reason=free)))
         for verb, risk in verbs:
             held = policy.stand(self._book.policy, action.who, action.place, verb, risk)
-            target = action.target or Ref(engine=builtin.DESK, kind=Kind.ENGINE, id=verb, name=verb)
+            target = action.target or Ref(engine=builtin.BOT, kind=Kind.ENGINE, id=verb, name=verb)
             decision = (
-                policy.strictest(policy.judge(held, ref, facts, self._clock()) for ref, facts in known)
+                policy.strictest(policy.evaluate(held, ref, facts, self._clock()) for ref, facts in known)
                 if action.target is not None
-                else policy.anything(held, target)
+                else policy.evaluate_list(held, target)
             )
             subject = f"{verb} on {action.target.name}" if action.target else verb
             decisions.append((subject, decision))
@@ -230,11 +230,11 @@ class Desk(Adapter):
         assert self.fleet is not None
         now = self._clock()
         call = Call(id="explain", who="", deadline=now + timedelta(seconds=seconds), invocation="")
-        kept = protection.Kept(self._book.policy)
-        survey = await self.fleet.survey(Query(), call)
+        kept = protection.ProtectedSet(self._book.policy)
+        survey = await self.fleet.list_all(Query(), call)
         kept.learn(survey)
         if target.kind is not Kind.CONTAINER:
-            survey = await self.fleet.survey(Query(kind=target.kind), call)
+            survey = await self.fleet.list_all(Query(kind=target.kind), call)
         key = (target.engine, target.id)
         row = next((row for row in survey.rows if (row.ref.engine, row.ref.id) == key), None)
         return [(target, None)] if row is None else kept.judged(row, target.engine, now)

@@ -48,7 +48,7 @@ def run(
 
 @app.command()
 def console(config: ConfigPath = None) -> None:
-    """Talk to the engines from here; shares the store with a running bot."""
+    """SlackResponder to the engines from here; shares the store with a running bot."""
     settings = _load(config)
     from bot.console import oneshot  # noqa: PLC0415
 

@@ -93,13 +93,13 @@ def _slack(built: composition.App, settings: load.Slack) -> Any:
     door = http.bind(settings.listen, "slack.listen") if settings.mode == "http" else None
     if door is not None:
         built.supervisor.on_close("slack socket", lambda: _close(door))
-    made = connection.Link(settings, built, door)
+    made = connection.SlackConnection(settings, built, door)
     built.chat = made.ready
     return made
 
 
-def _watch(built: composition.App, engine: Watched, mirror: Mirror) -> watcher.Watch:
-    return watcher.Watch(engine, mirror, pipeline.Pipeline(mirror, built.metrics), built.store, built.metrics)
+def _watch(built: composition.App, engine: Watched, mirror: Mirror) -> watcher.Watcher:
+    return watcher.Watcher(engine, mirror, pipeline.Pipeline(mirror, built.metrics), built.store, built.metrics)
 
 
 async def _console(built: composition.App, metrics: str) -> None:

@@ -26,7 +26,7 @@ class Cursors(Protocol):
     async def put_cursor(self, engine: str, at_ns: int, /) -> None: ...
 
 
-class Place:
+class Cursor:
     """`kept`: what the store had when this process began. `heard`: the time of the newest event known, 0 for none."""
 
     def __init__(self, cursors: Cursors, now_ns: Callable[[], int]) -> None:

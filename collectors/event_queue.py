@@ -16,7 +16,7 @@ from core.model.events import Event
 WAITING_EVENTS = 32_768
 
 
-class Inbox:
+class EventQueue:
     """`filled` is set when there is a batch or the end; the taker clears it."""
 
     def __init__(self) -> None:

@@ -31,7 +31,7 @@ log = structlog.get_logger()
 DESCRIBED_AT_ONCE = 64
 
 
-class Survey:
+class Relister:
     """One engine's. `keep_listed` and `keep_described` run side by side while a stream stands; `place` is the
     watch's."""
 
@@ -40,10 +40,10 @@ class Survey:
         runtime: inventory_mirror.Watched,
         mirror: inventory_mirror.Mirror,
         pipeline: Pipeline,
-        place: cursor.Place,
+        place: cursor.Cursor,
         counts: metrics.Metrics,
         *,
-        pace: timing.Pace,
+        pace: timing.Timing,
         now_ns: Callable[[], int],
     ) -> None:
         self._runtime = runtime
@@ -67,7 +67,7 @@ class Survey:
         self._losses += 1
         self._relist_now.set()
 
-    def went_down(self) -> None:
+    def stream_lost(self) -> None:
         """The stream is lost; the next one lists anyway."""
         self._relist_now.clear()
 
@@ -122,7 +122,7 @@ class Survey:
 
         def untold() -> list[Event]:
             return diff.diff(
-                self._mirror.told(),
+                self._mirror.known(),
                 rows,
                 since_ns=younger_than,
                 at_ns=self._now_ns(),
@@ -182,7 +182,7 @@ class Survey:
         at = self._place.heard
         try:
             self._mirror.update(await self._runtime.describe(things, self._pace.describe_patience), at)
-        except (errors.Rejected, errors.Garbled) as error:
+        except (errors.Rejected, errors.InvalidResponse) as error:
             # One container that cannot be inspected must not keep the others from it; the next list has it again.
             if len(things) == 1:
                 log.warning("A container cannot be inspected.", id=things[0][:12], reason=error.say())
@@ -191,7 +191,7 @@ class Survey:
                     await self._describe([thing])
         except (errors.QuarterdeckError, TimeoutError):
             for thing in things:
-                self._mirror.look_again(thing)
+                self._mirror.mark_dirty(thing)
             await asyncio.sleep(self._pace.describe_again)
 
     def _label(self) -> tuple[str, str]:

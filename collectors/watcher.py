@@ -18,7 +18,7 @@ from collections.abc import Callable, Sequence
 import structlog
 
 from collectors import cursor, relister, timing
-from collectors.event_queue import Inbox
+from collectors.event_queue import EventQueue
 from collectors.pipeline import Pipeline
 from core import errors, metrics
 from core.model.events import Event
@@ -31,7 +31,7 @@ RECENT_EVENTS = 4096
 EVENTS_A_TURN = 1000
 
 
-class Watch:
+class Watcher:
     """One engine's. Cancel `run` to end it; the runtime stays open, for whoever opened it to close."""
 
     def __init__(
@@ -42,17 +42,17 @@ class Watch:
         cursors: cursor.Cursors,
         counts: metrics.Metrics,
         *,
-        pace: timing.Pace | None = None,
+        pace: timing.Timing | None = None,
         now_ns: Callable[[], int] = time.time_ns,
         chance: Callable[[], float] = random.random,
     ) -> None:
         self._runtime = runtime
         self._mirror = mirror
         self._pipeline = pipeline
-        self._place = cursor.Place(cursors, now_ns)
+        self._place = cursor.Cursor(cursors, now_ns)
         self._counts = counts
-        self._pace = pace or timing.Pace()
-        self._survey = relister.Survey(runtime, mirror, pipeline, self._place, counts, pace=self._pace, now_ns=now_ns)
+        self._pace = pace or timing.Timing()
+        self._survey = relister.Relister(runtime, mirror, pipeline, self._place, counts, pace=self._pace, now_ns=now_ns)
         self._chance = chance
         self._labels: tuple[str, str] | None = None
         self._recent: deque[Event] = deque(maxlen=RECENT_EVENTS)
@@ -98,7 +98,7 @@ class Watch:
         reason: errors.QuarterdeckError | None = None
         try:
             since = await self._resume_point()
-            inbox = Inbox()
+            inbox = EventQueue()
             async with asyncio.TaskGroup() as group:
                 name = f"watch {self._runtime.ref}"
                 tasks = [group.create_task(self._read(inbox, since), name=f"{name}: read")]
@@ -114,7 +114,7 @@ class Watch:
                 for task in tasks:
                     task.cancel()
             reason = inbox.reason
-            if isinstance(reason, errors.Eventless):
+            if isinstance(reason, errors.EventsUnsupported):
                 await self._survey.relist()
         except errors.QuarterdeckError as error:
             reason = error
@@ -130,7 +130,7 @@ class Watch:
 
     # ── the stream ───────────────────────────────────────────────────────────────────────────────────────────────
 
-    async def _read(self, inbox: Inbox, since: int | None) -> None:
+    async def _read(self, inbox: EventQueue, since: int | None) -> None:
         reason: errors.QuarterdeckError | None = None
         stream = self._runtime.events(since)
         try:
@@ -144,7 +144,7 @@ class Watch:
             if (aclose := getattr(stream, "aclose", None)) is not None:
                 await aclose()
 
-    async def _stands(self, inbox: Inbox) -> bool:
+    async def _stands(self, inbox: EventQueue) -> bool:
         try:
             async with asyncio.timeout(self._pace.stands_within):
                 await inbox.filled.wait()
@@ -152,7 +152,7 @@ class Watch:
             inbox.close(errors.TimedOut(f"{self._runtime.ref} did not open its event stream.", sent=True))
         return bool(inbox.batches)
 
-    async def _hand_on(self, inbox: Inbox) -> None:
+    async def _hand_on(self, inbox: EventQueue) -> None:
         """Hands batches to the pipeline until the stream has ended and everything it brought is handed on."""
         handed = 0
         while True:
@@ -188,7 +188,7 @@ class Watch:
         self._mirror.lost_events(batch[-1].at_ns + 1)
         self._survey.lost()
 
-    async def _keep_listed(self, inbox: Inbox, since: int | None) -> None:
+    async def _keep_listed(self, inbox: EventQueue, since: int | None) -> None:
         """The survey's lists; one that fails ends the connection."""
         if since is not None:
             await asyncio.sleep(self._pace.replay_first)
@@ -200,15 +200,15 @@ class Watch:
     def _up(self, since: int | None) -> None:
         self._counts.stream_up.labels(*self._label()).set(1)
         self._counts.stream_connects_total.labels(*self._label()).inc()
-        self._mirror.stands(self._place.begin() if since is None else since)
+        self._mirror.stream_opened(self._place.begin() if since is None else since)
         self._survey.heard()
         self._repeats = {event.identity() for event in self._recent if since is not None and event.at_ns >= since}
         self._repeats_until = self._place.heard + int(self._pace.overlap * 1e9)
         log.info("The event stream stands.", engine=str(self._runtime.ref), resumed=since is not None)
 
     def _down(self, fault: str) -> None:
-        self._mirror.went_down(fault)
-        self._survey.went_down()
+        self._mirror.stream_lost(fault)
+        self._survey.stream_lost()
         self._counts.stream_up.labels(*self._label()).set(0)
 
     # ── small things ─────────────────────────────────────────────────────────────────────────────────────────────

@@ -3,7 +3,7 @@
     QuarterdeckError
     ├─ UserError      BadUsage · UnknownCommand · NotFound · Ambiguous · Unsupported · Expired
     ├─ Refused        NotPermitted · RateLimited · Busy · Disallowed · Protected
-    ├─ EngineError    Unreachable · TimedOut · Rejected · Garbled · Duplicate · Eventless
+    ├─ EngineError    Unreachable · TimedOut · Rejected · InvalidResponse · Duplicate · EventsUnsupported
     ├─ StoreError     StoreDown · LostLease
     ├─ SurfaceError   Undeliverable
     └─ ConfigError    every problem of a configuration at once
@@ -157,7 +157,7 @@ class Rejected(EngineError):
         super().__init__(self.text or f"the engine answered with status {code}")
 
 
-class Garbled(EngineError):
+class InvalidResponse(EngineError):
     """The container engine answered something that cannot be understood.
 
     `sent`: it was the answer to a change, which may or may not have happened (UNKNOWN).
@@ -166,7 +166,7 @@ class Garbled(EngineError):
     sent = False
 
 
-class Eventless(EngineError):
+class EventsUnsupported(EngineError):
     """The container engine keeps no events; what happens shows only in its lists."""
 
 

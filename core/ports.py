@@ -76,7 +76,7 @@ class Finder(Protocol):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Beginning:
+class ActionStarted:
     """A change that was accepted and recorded and is about to run on the things of these `names`. `line`: the words it
     was asked in, secrets hidden; `doing`: its word for going on, such as `restarting`."""
 
@@ -86,15 +86,15 @@ class Beginning:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Going:
+class Progress:
     """How something that goes on is coming along: lines of a followed log (none yet, to begin with; `skipped` more came
-    and are not among them), or a sentence of progress. `several`: other things go on beside it. `watches`: it changes
+    and are not among them), or a sentence of progress. `several`: other things go on beside it. `read_only`: it changes
     nothing. `stop`: the command line that ends it; `everyone`: the asker wants all to see it. Secrets are hidden
     already."""
 
     name: str
     several: bool = False
-    watches: bool = False
+    read_only: bool = False
     lines: Sequence[str] = ()
     skipped: int = 0
     progress: str = ""
@@ -102,7 +102,7 @@ class Going:
     everyone: bool = False
 
 
-class Talk(Protocol):
+class Responder(Protocol):
     """One line's way back to whoever said it, and to who else should see it: a terminal, a Slack conversation.
 
     `begun` is told of a change before it runs, `goes_on` of what takes long while it runs; both must neither wait nor
@@ -110,8 +110,8 @@ class Talk(Protocol):
     reply, redacted, once; it raises SurfaceError where nobody could be reached, and nothing else.
     """
 
-    def begun(self, beginning: Beginning) -> None: ...
+    def started(self, beginning: ActionStarted) -> None: ...
 
-    def goes_on(self, going: Going) -> bool: ...
+    def progress(self, going: Progress) -> bool: ...
 
-    async def end(self, reply: Reply) -> None: ...
+    async def finish(self, reply: Reply) -> None: ...

@@ -19,11 +19,22 @@ from runtimes.inventory.mirror import Watched
 from runtimes.swarm import membership
 from runtimes.transport.endpoint import Endpoint, Ssh, Tls
 
-__all__ = ["KINDS", "Door", "Endpoint", "Known", "Place", "Ssh", "Tls", "engine_class", "kind_of", "open_engine"]
+__all__ = [
+    "KINDS",
+    "DefaultAddress",
+    "Endpoint",
+    "EngineAddress",
+    "EngineKind",
+    "Ssh",
+    "Tls",
+    "engine_class",
+    "kind_of",
+    "open_engine",
+]
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class DefaultAddress:
     """Where an engine usually listens: a socket, or with `folder` a directory of state. `{uid}` in `path` stands for
     each user, `{HOME}` and `{XDG_RUNTIME_DIR}` for the environment's. `name`: what tells it from others of its kind;
     `beside`: a path that must be there too."""
@@ -35,20 +46,20 @@ class Place:
 
 
 @dataclass(frozen=True, slots=True)
-class Known:
+class EngineKind:
     """One kind of engine: its class, as `module:Class`, and where it is looked for."""
 
     target: str
-    places: tuple[Place, ...] = ()
+    places: tuple[DefaultAddress, ...] = ()
 
 
 # fmt: off
-KINDS: Mapping[str, Known] = {
-    "docker": Known("runtimes.docker.engine:Docker", (Place("/var/run/docker.sock"), Place("{XDG_RUNTIME_DIR}/docker.sock", "rootless"), Place("{HOME}/.docker/run/docker.sock", "desktop"))),  # noqa: E501
-    "podman": Known("runtimes.podman.engine:Podman", (Place("/run/podman/podman.sock"), Place("/run/user/{uid}/podman/podman.sock", "{uid}"))),  # noqa: E501
-    "oci": Known("runtimes.oci.engine:Oci", (Place("/run/runc", "runc", folder=True), Place("/run/crun", "crun", folder=True), Place("/run/user/{uid}/runc", "runc-{uid}", folder=True), Place("/run/user/{uid}/crun", "crun-{uid}", folder=True))),  # noqa: E501
-    "containerd": Known("runtimes.containerd.engine:Containerd", (Place("/run/containerd/containerd.sock"), Place("/run/k3s/containerd/containerd.sock", "k3s"))),  # noqa: E501
-    "cri": Known("runtimes.cri.engine:Cri", (Place("/run/crio/crio.sock"), Place("/run/containerd/containerd.sock", "containerd", beside="/var/lib/kubelet"))),  # noqa: E501
+KINDS: Mapping[str, EngineKind] = {
+    "docker": EngineKind("runtimes.docker.engine:Docker", (DefaultAddress("/var/run/docker.sock"), DefaultAddress("{XDG_RUNTIME_DIR}/docker.sock", "rootless"), DefaultAddress("{HOME}/.docker/run/docker.sock", "desktop"))),  # noqa: E501
+    "podman": EngineKind("runtimes.podman.engine:Podman", (DefaultAddress("/run/podman/podman.sock"), DefaultAddress("/run/user/{uid}/podman/podman.sock", "{uid}"))),  # noqa: E501
+    "oci": EngineKind("runtimes.oci.engine:Oci", (DefaultAddress("/run/runc", "runc", folder=True), DefaultAddress("/run/crun", "crun", folder=True), DefaultAddress("/run/user/{uid}/runc", "runc-{uid}", folder=True), DefaultAddress("/run/user/{uid}/crun", "crun-{uid}", folder=True))),  # noqa: E501
+    "containerd": EngineKind("runtimes.containerd.engine:Containerd", (DefaultAddress("/run/containerd/containerd.sock"), DefaultAddress("/run/k3s/containerd/containerd.sock", "k3s"))),  # noqa: E501
+    "cri": EngineKind("runtimes.cri.engine:Cri", (DefaultAddress("/run/crio/crio.sock"), DefaultAddress("/run/containerd/containerd.sock", "containerd", beside="/var/lib/kubelet"))),  # noqa: E501
 }
 # fmt: on
 # These answer to one API at one address: only one of them is there.
@@ -56,7 +67,7 @@ ONE_API = frozenset({"docker", "podman"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Door:
+class EngineAddress:
     """Where one engine listens. `name` tells two engines of one kind on one host apart; `allow`: verb globs, empty for
     all; `context`: the docker context it was found under; `swarm`: what the Swarm it manages is to be called."""
 
@@ -83,7 +94,7 @@ def engine_class(kind: str) -> Any:
     known = KINDS.get(kind)
     if known is None:
         close = difflib.get_close_matches(kind, KINDS, n=1, cutoff=0.5)
-        near = f"Did you mean {close[0]}?" if close else f"Known kinds: {', '.join(KINDS)}."
+        near = f"Did you mean {close[0]}?" if close else f"EngineKind kinds: {', '.join(KINDS)}."
         raise errors.BadUsage(f"“{kind}” is not a kind of engine.", hint=near)
     module, _, name = known.target.partition(":")
     return getattr(importlib.import_module(module), name)
@@ -99,13 +110,13 @@ def kind_of(url: str) -> str:
     return "docker"
 
 
-def open_engines(doors: Sequence[Door]) -> Sequence[Watched]:
+def open_engines(doors: Sequence[EngineAddress]) -> Sequence[Watched]:
     """The adapters for these doors, which refuse to be one engine twice. Raises as `open_engine`."""
-    known = identities.Roll()
+    known = identities.EngineIdentities()
     return [open_engine(door, known, higher=_beside(door, doors)) for door in doors]
 
 
-def swarms(doors: Sequence[Door], engines: Sequence[Watched]) -> membership.Clusters:
+def swarms(doors: Sequence[EngineAddress], engines: Sequence[Watched]) -> membership.Clusters:
     """The Swarms that these engines, opened for these doors, turn out to be managers of."""
     daemons: dict[membership.Daemon, str] = {
         cast(membership.Daemon, engine): door.swarm
@@ -115,31 +126,35 @@ def swarms(doors: Sequence[Door], engines: Sequence[Watched]) -> membership.Clus
     return membership.Clusters(daemons)
 
 
-def open_engine(door: Door, known: identities.Roll | None = None, *, higher: frozenset[str] = frozenset()) -> Watched:
+def open_engine(
+    door: EngineAddress, known: identities.EngineIdentities | None = None, *, higher: frozenset[str] = frozenset()
+) -> Watched:
     """The adapter for a door; connects lazily. `higher`: kinds of other engines that are watched on its host, which
     tell of their own containers. Raises BadUsage for an unknown kind or an unusable address."""
     kind = engine_class(door.kind)
-    ways = {"tls": door.tls, "ssh": door.ssh, "roll": known or identities.Roll(), "higher": higher}
+    ways = {"tls": door.tls, "ssh": door.ssh, "roll": known or identities.EngineIdentities(), "higher": higher}
     return cast(Watched, kind(door.url, name=door.name, allow=door.allow, **ways))
 
 
-def by_context(named: str, *, name: str = "default", allow: tuple[str, ...] = (), environ: Mapping[str, str]) -> Door:
+def by_context(
+    named: str, *, name: str = "default", allow: tuple[str, ...] = (), environ: Mapping[str, str]
+) -> EngineAddress:
     """The door of a docker context. Raises NotFound and BadUsage. `default` is docker's own word for its usual
     socket."""
     from runtimes.docker import contexts  # noqa: PLC0415 (few use them)
 
     if named == contexts.DEFAULT:
-        return Door(kind="docker", url="unix:///var/run/docker.sock", name=name, allow=allow, context=named)
+        return EngineAddress(kind="docker", url="unix:///var/run/docker.sock", name=name, allow=allow, context=named)
     found = contexts.load(named, environ)
     Endpoint.parse(found.url)
-    return Door(kind="docker", url=found.url, name=name, allow=allow, tls=found.tls, context=named)
+    return EngineAddress(kind="docker", url=found.url, name=name, allow=allow, tls=found.tls, context=named)
 
 
-def twice(doors: Sequence[Door]) -> str:
+def twice(doors: Sequence[EngineAddress]) -> str:
     """The sentence for two doors that lead to one engine, or that could not be told apart; empty where all is well.
     Two addresses of one engine show only when it answers: `roll` refuses the second then."""
-    places: dict[tuple[str, str], Door] = {}
-    named: dict[tuple[str, str, str], Door] = {}
+    places: dict[tuple[str, str], EngineAddress] = {}
+    named: dict[tuple[str, str, str], EngineAddress] = {}
     for door in doors:
         endpoint = Endpoint.parse(door.url)
         path = str(Path(endpoint.path).resolve()) if endpoint.scheme in ("unix", "file") else ""
@@ -154,7 +169,7 @@ def twice(doors: Sequence[Door]) -> str:
     return ""
 
 
-def warnings(doors: Sequence[Door]) -> Sequence[str]:
+def warnings(doors: Sequence[EngineAddress]) -> Sequence[str]:
     """What is not wrong but should be known of these doors."""
     told = []
     for door in doors:
@@ -167,7 +182,7 @@ def warnings(doors: Sequence[Door]) -> Sequence[str]:
     return told
 
 
-def _beside(door: Door, doors: Sequence[Door]) -> frozenset[str]:
+def _beside(door: EngineAddress, doors: Sequence[EngineAddress]) -> frozenset[str]:
     return frozenset(other.kind for other in doors if other.kind != door.kind and other.host == door.host)
 
 

@@ -37,7 +37,7 @@ class Reader:
     """Our side: a watch that stands, and how many events came out at its end."""
 
     def __init__(self, url: str) -> None:
-        self._engine = runtimes_registry.open_engine(runtimes_registry.Door(kind="docker", url=url))
+        self._engine = runtimes_registry.open_engine(runtimes_registry.EngineAddress(kind="docker", url=url))
         self._counts = metrics.Metrics()
         self._mirror = Mirror(self._engine)
         self._line = Line(self._mirror, self._counts)
@@ -90,7 +90,7 @@ class Ways:
         self._raw = scene.room / f"{DOORS[RAW]}.sock"
         self._low = stage.docker_py(f"unix://{scene.room / DOORS[THEIRS]}.sock")
         self._engine = runtimes_registry.open_engine(
-            runtimes_registry.Door(kind="docker", url=f"unix://{scene.room / DOORS[OURS]}.sock")
+            runtimes_registry.EngineAddress(kind="docker", url=f"unix://{scene.room / DOORS[OURS]}.sock")
         )
         self._mirror = Mirror(self._engine)
         self._line = pipeline.Pipeline(self._mirror, metrics.Metrics())

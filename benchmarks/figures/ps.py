@@ -29,7 +29,7 @@ async def measure(scene: stage.Stage, times: int) -> Sequence[Table]:
     clock = itertools.count(int(now))
     still, moving = Mirror(engine, now=lambda: now), Mirror(engine, now=lambda: float(next(clock)))
     for mirror in (still, moving):
-        mirror.stands(0)
+        mirror.stream_opened(0)
         mirror.replace(found.rows, 0)
         mirror.update(details, 1)
     fresh, kept = ListContainers(engine=engine.ref, fresh=True), ListContainers(engine=engine.ref)

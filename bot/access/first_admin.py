@@ -10,7 +10,7 @@ import hashlib
 import secrets
 
 from bot.access import policy
-from bot.access.policy_store import Book
+from bot.access.policy_store import PolicyStore
 from core.model.actions import Risk
 from core.store.client import Store
 
@@ -22,7 +22,7 @@ def digest(code: str) -> str:
     return hashlib.sha256(code.strip().lower().encode()).hexdigest()
 
 
-async def offer(store: Store, book: Book, door: str) -> str | None:
+async def offer(store: Store, book: PolicyStore, door: str) -> str | None:
     """A new code, or None where somebody who comes through `door` may grant already. Raises StoreDown."""
     held = await book.catch_up(await store.policy_version())
     for grant in held.grants:

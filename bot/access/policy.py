@@ -37,7 +37,7 @@ PROTECTED_VERBS = frozenset(
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Stand:
+class ResolvedPolicy:
     """One person, place and verb held against a policy once, so that many rows are judged cheaply."""
 
     who: Identity
@@ -48,7 +48,7 @@ class Stand:
     open: bool  # an unconditional grant and no guard: every target is allowed
 
 
-def stand(policy: Policy, who: Identity, place: Place, verb: str, risk: Risk) -> Stand:
+def stand(policy: Policy, who: Identity, place: Place, verb: str, risk: Risk) -> ResolvedPolicy:
     grants = tuple(
         grant
         for grant in policy.grants
@@ -63,7 +63,7 @@ def stand(policy: Policy, who: Identity, place: Place, verb: str, risk: Risk) ->
         for guard in policy.guards
         if is_subject(who, guard.who) and covers(guard.can, verb, risk, policy.roles, brake=True)
     )
-    return Stand(
+    return ResolvedPolicy(
         who=who,
         verb=verb,
         grants=grants,
@@ -76,7 +76,7 @@ def stand(policy: Policy, who: Identity, place: Place, verb: str, risk: Risk) ->
 OWNER = Grant(id="console-owner", who="the owner of the state directory", can=("*", "policy.*"), source="builtin")
 
 
-def judge(stand: Stand, ref: Ref, facts: Facts | None, now: datetime) -> Decision:
+def evaluate(stand: ResolvedPolicy, ref: Ref, facts: Facts | None, now: datetime) -> Decision:
     """The verdict on one target."""
     # What was protected once is taken to be so still, however old the news.
     if stand.verb in PROTECTED_VERBS and (ref.bare in stand.policy.self_ids or (facts is not None and facts.protected)):
@@ -96,7 +96,7 @@ def judge(stand: Stand, ref: Ref, facts: Facts | None, now: datetime) -> Decisio
     return _braked(decision, stand, [guard for guard in stand.guards if guard.on.judge(ref, facts) is not False])
 
 
-def _braked(decision: Decision, stand: Stand, guards: Sequence[Guard]) -> Decision:
+def _braked(decision: Decision, stand: ResolvedPolicy, guards: Sequence[Guard]) -> Decision:
     """The strictest of these guards' verdicts, or the decision where none is stricter."""
     for guard in guards:
         if VERDICT_OF[guard.ask] <= decision.verdict:
@@ -131,7 +131,7 @@ def _is_self(policy: Policy, container: str) -> bool:
     return container in policy.self_ids or bool(policy.self_name and container.startswith(policy.self_name))
 
 
-def anything(stand: Stand, ref: Ref) -> Decision:
+def evaluate_list(stand: ResolvedPolicy, ref: Ref) -> Decision:
     """The verdict where no single target is meant, as on a list as a whole: allowed if there could be a target that is.
     Guards that hold for all targets hold here too; narrower ones are asked for each."""
     if not stand.grants:
@@ -144,7 +144,7 @@ def anything(stand: Stand, ref: Ref) -> Decision:
 def decide(  # noqa: PLR0917 (the question in full, in the order it is asked)
     policy: Policy, who: Identity, place: Place, verb: str, risk: Risk, ref: Ref, facts: Facts | None, now: datetime
 ) -> Decision:
-    return judge(stand(policy, who, place, verb, risk), ref, facts, now)
+    return evaluate(stand(policy, who, place, verb, risk), ref, facts, now)
 
 
 def strictest(decisions: Iterable[Decision]) -> Decision:
@@ -189,7 +189,7 @@ def granters(policy: Policy) -> Sequence[str]:
     return tuple(dict.fromkeys(who)) or ("the owner of the state directory, at the console",)
 
 
-def _denied(stand: Stand, ref: Ref) -> Decision:
+def _denied(stand: ResolvedPolicy, ref: Ref) -> Decision:
     target = f" on {ref.name}" if ref.name and "." not in ref.name else ""
     if stand.grants:
         had = "; ".join(f"{grant.id} covers {grant.on}" for grant in stand.grants[:3])

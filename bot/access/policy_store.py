@@ -15,7 +15,7 @@ from core.store.client import Store
 log = structlog.get_logger(__name__)
 
 
-class Book:
+class PolicyStore:
     def __init__(self, store: Store, base: Policy) -> None:
         self._store = store
         self._base = base

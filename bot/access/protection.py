@@ -20,7 +20,7 @@ from runtimes.inventory import fleet
 HOLDERS = frozenset({Kind.SERVICE, Kind.POD, Kind.NODE, Kind.UNIT})
 
 
-class Kept:
+class ProtectedSet:
     """Learned from surveys of containers, of which each adds to what the others told."""
 
     def __init__(self, in_force: Policy) -> None:
@@ -28,7 +28,7 @@ class Kept:
         self._containers: dict[tuple[EngineRef, str], Container] = {}
         self._silent: dict[EngineRef, errors.QuarterdeckError] = {}
 
-    def learn(self, survey: fleet.Survey) -> None:
+    def learn(self, survey: fleet.Listing) -> None:
         ours = policy.ours(self._policy, survey.rows)
         kept = (row for row in survey.rows if row.ref.id in ours or containers.protected(row.labels))
         self._containers |= {(row.ref.engine, row.ref.id): row for row in kept}

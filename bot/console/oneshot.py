@@ -17,7 +17,7 @@ from bot.console import terminal
 from core import errors, supervise
 from core.config import load
 from core.model.replies import Ending, Reply
-from core.ports import Going
+from core.ports import Progress
 from core.text.command_line import quote
 
 log = structlog.get_logger(__name__)
@@ -90,14 +90,14 @@ def _print(reply: Reply, *, as_json: bool) -> None:
 class _Meanwhile(terminal.Terminal):
     """Prints what goes on; the reply is printed by whoever asked, once it is the last."""
 
-    async def end(self, reply: Reply) -> None:
+    async def finish(self, reply: Reply) -> None:
         """See above."""
 
 
 class _Silent(_Meanwhile):
     """Lines that come would not be JSON."""
 
-    def goes_on(self, going: Going) -> bool:
+    def progress(self, going: Progress) -> bool:
         return True
 
 

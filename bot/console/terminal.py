@@ -18,14 +18,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
 from bot import plain_text
-from bot.dispatch.dispatcher import Road
+from bot.dispatch.dispatcher import Dispatcher
 from bot.parsing import parser
 from commands.catalogue import Catalogue
 from core import errors
 from core.model.actions import Risk
 from core.model.identity import Identity, Invocation, Place
 from core.model.replies import Button, Reply
-from core.ports import Beginning, Going, Talk
+from core.ports import ActionStarted, Progress, Responder
 from core.supervise import Supervisor
 from core.text import sanitize
 
@@ -57,7 +57,7 @@ def invocation(line: str, who: Identity) -> Invocation:
 
 
 async def converse(
-    road: Road,
+    road: Dispatcher,
     who: Identity,
     *,
     catalogue: Catalogue,
@@ -91,23 +91,23 @@ async def converse(
 
 
 class Terminal:
-    """The core.ports.Talk of one line: what goes on is printed as it comes, the reply when it is there."""
+    """The core.ports.Responder of one line: what goes on is printed as it comes, the reply when it is there."""
 
     def __init__(self, out: TextIO) -> None:
         self._out = out
         self._progress: dict[str, str] = {}
 
-    def begun(self, beginning: Beginning) -> None:
+    def started(self, beginning: ActionStarted) -> None:
         """A terminal that waits needs no telling."""
 
-    def goes_on(self, going: Going) -> bool:
+    def progress(self, going: Progress) -> bool:
         try:
             self._print(going)
         except OSError:  # `| head` has seen enough
             return False
         return True
 
-    def _print(self, going: Going) -> None:
+    def _print(self, going: Progress) -> None:
         head = sanitize.plain(f"{going.name} | ") if going.several else ""
         if going.skipped:
             self._out.write(f"{head}… {going.skipped:,} lines came faster than they could be shown\n")
@@ -118,12 +118,12 @@ class Terminal:
             self._out.write(sanitize.plain(f"{going.name}: {going.progress}") + "\n")
         self._out.flush()
 
-    async def end(self, reply: Reply) -> None:
+    async def finish(self, reply: Reply) -> None:
         show(reply, self._out)
 
 
 async def answer(
-    road: Road, inv: Invocation, talk: Talk, *, catalogue: Catalogue, supervisor: Supervisor
+    road: Dispatcher, inv: Invocation, talk: Responder, *, catalogue: Catalogue, supervisor: Supervisor
 ) -> Reply | None:
     """The reply; None where Ctrl-C ended it, and then nothing is told about it later. That ends only what looks: a
     change that began goes on and is waited for, also when the process is stopped. Raises Refused when it is stopping

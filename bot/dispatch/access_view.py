@@ -29,7 +29,7 @@ ABOUT_THINGS = (ListEvents, ReadUsage)
 Key = tuple[EngineRef, Kind, str]
 
 
-class Sight:
+class AccessView:
     def __init__(
         self, *, engines: fleet.Fleet, in_force: Policy, who: Identity, place: Place, call: Call, now: datetime
     ) -> None:
@@ -39,10 +39,10 @@ class Sight:
         self._who = who
         self._place = place
         self._now = now
-        self._stands: dict[str, policy.Stand] = {}
+        self._stands: dict[str, policy.ResolvedPolicy] = {}
         self._found: dict[Key, Any] = {}
-        self._looked: dict[tuple[Kind, str, str], fleet.Survey] = {}
-        self._kept = protection.Kept(in_force)
+        self._looked: dict[tuple[Kind, str, str], fleet.Listing] = {}
+        self._kept = protection.ProtectedSet(in_force)
 
     def engines(self, query: Query) -> Sequence[EngineRef]:
         try:
@@ -69,9 +69,9 @@ class Sight:
         stand = self._stand(action.verb, action.risk)
         if action.listing:
             # A list is allowed if any row could be; the rows are then judged one by one.
-            return policy.anything(stand, ref)
-        if (requested := action.requested(ref, self._now)) is not None:
-            return policy.judge(stand, ref, requested, self._now)
+            return policy.evaluate_list(stand, ref)
+        if (requested := action.prospective_facts(ref, self._now)) is not None:
+            return policy.evaluate(stand, ref, requested, self._now)
         decision = self._strictest(stand, self._judged(ref))
         if decision.verdict is not Verdict.DENY and action.verb in policy.PROTECTED_VERBS:
             self._kept.must_know(ref)
@@ -98,8 +98,8 @@ class Sight:
         pinned = [
             ref
             for action in plan
-            for ref in action.touches()
-            if ref.kind in listings.LISTS and action.requested(ref, self._now) is None
+            for ref in action.targets()
+            if ref.kind in listings.LISTS and action.prospective_facts(ref, self._now) is None
         ]
         for kind in dict.fromkeys(ref.kind for ref in pinned):
             survey = await self._survey(Query(kind=kind), fresh=True)
@@ -116,21 +116,21 @@ class Sight:
                     hint="If another took its name, give the command again.",
                 )
 
-    async def _about_things(self, action: Action[Any], value: Any, stand: policy.Stand) -> Any:
+    async def _about_things(self, action: Action[Any], value: Any, stand: policy.ResolvedPolicy) -> Any:
         """Rows that each tell of a thing which is listed elsewhere."""
         events = isinstance(action, ListEvents)
         told = [(row.subject if events else row.ref, row) for row in (value if events else value.rows)]
         for kind in {ref.kind for ref, _ in told} & listings.LISTS.keys():
-            survey = await self._fleet.survey(Query(kind=kind), self.call, only=action.engine)
+            survey = await self._fleet.list_all(Query(kind=kind), self.call, only=action.engine)
             self._know(survey.rows)
         kept = tuple(row for ref, row in told if self._allowed(stand, self._judged(ref)))
         return kept if events else msgspec.structs.replace(value, rows=kept)
 
-    async def _survey(self, query: Query, *, fresh: bool = False) -> fleet.Survey:
+    async def _survey(self, query: Query, *, fresh: bool = False) -> fleet.Listing:
         if query.kind in protection.HOLDERS:
             # Anywhere: a service's containers are on engines that may not know of services.
-            self._kept.learn(await self._fleet.survey(Query(), self.call, fresh=fresh))
-        survey = await self._fleet.survey(query, self.call, fresh=fresh)
+            self._kept.learn(await self._fleet.list_all(Query(), self.call, fresh=fresh))
+        survey = await self._fleet.list_all(query, self.call, fresh=fresh)
         if query.kind is Kind.CONTAINER:
             self._kept.learn(survey)
         return survey
@@ -142,12 +142,12 @@ class Sight:
         listed = listings.LISTS[row.ref.kind]
         return self._allowed(self._stand(listed.verb, listed.risk), self._seen_as(row, row.ref.engine))
 
-    def _allowed(self, stand: policy.Stand, judged: Sequence[tuple[Ref, Facts | None]]) -> bool:
+    def _allowed(self, stand: policy.ResolvedPolicy, judged: Sequence[tuple[Ref, Facts | None]]) -> bool:
         return stand.open or self._strictest(stand, judged).verdict is not Verdict.DENY
 
-    def _strictest(self, stand: policy.Stand, judged: Sequence[tuple[Ref, Facts | None]]) -> Decision:
+    def _strictest(self, stand: policy.ResolvedPolicy, judged: Sequence[tuple[Ref, Facts | None]]) -> Decision:
         """All a thing's parts must be allowed, and the strictest of what is asked for any of them holds."""
-        return policy.strictest(policy.judge(stand, ref, facts, self._now) for ref, facts in judged)
+        return policy.strictest(policy.evaluate(stand, ref, facts, self._now) for ref, facts in judged)
 
     def _reaches(self, verb: str, engine: EngineRef) -> bool:
         """Whether this may be done to something on that engine."""
@@ -165,7 +165,7 @@ class Sight:
         row = self._found.get(_key(ref))
         return [(ref, None)] if row is None else self._kept.judged(row, ref.engine, self._now)
 
-    def _stand(self, verb: str, risk: Risk) -> policy.Stand:
+    def _stand(self, verb: str, risk: Risk) -> policy.ResolvedPolicy:
         found = self._stands.get(verb)
         if found is None:
             found = self._stands[verb] = policy.stand(self._policy, self._who, self._place, verb, risk)

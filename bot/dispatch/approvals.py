@@ -74,7 +74,7 @@ class Approvals:
         return question
 
     async def peek(self, token: str) -> Question:
-        """The question, left where it is. Raises Expired, and Garbled for one of another version."""
+        """The question, left where it is. Raises Expired, and InvalidResponse for one of another version."""
         return _read(await self._store.peek_question(token))
 
     async def claim(self, token: str) -> Question:
@@ -88,7 +88,7 @@ def _read(data: bytes | None) -> Question:
     try:
         return msgspec.json.decode(data, type=Question)
     except msgspec.MsgspecError as error:
-        raise errors.Garbled(
+        raise errors.InvalidResponse(
             "That question was asked by another version of Quarterdeck.",
             hint="Nothing was done; give the command again if it is still wanted.",
         ) from error

@@ -126,4 +126,4 @@ def told(plan: Sequence[Action[Any]]) -> list[dict[str, str]]:
 
 
 def _told(action: Action[Any]) -> dict[str, str]:
-    return {"verb": action.verb, "target": ", ".join(str(ref) for ref in action.touches())}
+    return {"verb": action.verb, "target": ", ".join(str(ref) for ref in action.targets())}

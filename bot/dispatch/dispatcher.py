@@ -24,7 +24,7 @@ import structlog
 
 from bot.access import policy, policy_store
 from bot.dispatch import approvals, audit, job_follower, messages, rate_limits, recovery
-from bot.dispatch.access_view import Sight
+from bot.dispatch.access_view import AccessView
 from bot.parsing import parser
 from commands.spec import Command, Context, Result
 from core import errors
@@ -36,7 +36,7 @@ from core.model.policy import Decision, Verdict
 from core.model.refs import Kind
 from core.model.replies import Button, Ending, Reply, Status, Text, Tone, say
 from core.model.results import Outcome
-from core.ports import Beginning, Call, Talk
+from core.ports import ActionStarted, Call, Responder
 from core.store.client import Store
 from core.store.records import Held, Lease, Phase
 from core.text import redact
@@ -59,10 +59,10 @@ class Trail:
     share: bool = False
     decision: Decision | None = None
     leases: list[Lease] = field(default_factory=list)
-    talk: Talk | None = None
+    talk: Responder | None = None
 
 
-class Road:
+class Dispatcher:
     """All that a line of words meets on its way. One per process; holds no state of a conversation."""
 
     def __init__(
@@ -71,7 +71,7 @@ class Road:
         catalogue: Any,
         fleet: Fleet,
         store: Store,
-        book: policy_store.Book,
+        book: policy_store.PolicyStore,
         limits: rate_limits.Limits,
         approvals: approvals.Approvals,
         audit: audit.Audit,
@@ -95,7 +95,7 @@ class Road:
         self._answered: deque[str] = deque(maxlen=MOST_ANSWERED)
         self._stopping = stopping or asyncio.Event()
 
-    async def answer(self, inv: Invocation, talk: Talk | None = None) -> Reply | None:
+    async def answer(self, inv: Invocation, talk: Responder | None = None) -> Reply | None:
         """The reply to one invocation, made safe to show; None when it was delivered before and is not to be
         answered. `talk` is told of a change that begins, and the reply; only then is the invocation forgotten, so that
         one whose process dies on the way is told by the next."""
@@ -153,7 +153,7 @@ class Road:
         trail.share = bool(parsed.args.get("share"))
         now = self._clock()
         call = Call(id=secrets.token_hex(8), who=inv.who.id, deadline=inv.deadline, invocation=inv.id)
-        sight = Sight(engines=self._fleet, in_force=in_force, who=inv.who, place=inv.place, call=call, now=now)
+        sight = AccessView(engines=self._fleet, in_force=in_force, who=inv.who, place=inv.place, call=call, now=now)
         context = Context(who=inv.who, place=inv.place, args=parsed.args, find=sight, now=now)
         if parsed.command.risk is not Risk.READ:
             _refuse_bare_star(parsed.args)
@@ -191,7 +191,7 @@ class Road:
         return in_force
 
     async def _take_up(
-        self, inv: Invocation, answer: builtin.Answer, sight: Sight, context: Context, trail: Trail
+        self, inv: Invocation, answer: builtin.Answer, sight: AccessView, context: Context, trail: Trail
     ) -> Reply:
         """A yes or no to a question asked earlier: the same plan, its ids pinned, decided again as things are now."""
         question = await self._approvals.peek(answer.token)
@@ -236,7 +236,7 @@ class Road:
         command: Command,
         context: Context,
         plan: Sequence[Action[Any]],
-        sight: Sight,
+        sight: AccessView,
         *,
         trail: Trail,
         answered: Verdict = Verdict.ALLOW,
@@ -265,15 +265,15 @@ class Road:
         trail.changing = True
         if trail.talk is not None and any(map(_is_told, plan)):
             doing = command.doing or command.name
-            trail.talk.begun(Beginning(line=redact.redact(inv.line), doing=doing, names=messages.names(plan)))
+            trail.talk.started(ActionStarted(line=redact.redact(inv.line), doing=doing, names=messages.names(plan)))
         results = await self._run(plan, sight, trail)
         await self._audit.outcomes(inv, "outcome", messages.ends(results), decision)
         return command.render(context, results)
 
-    def _decide(self, inv: Invocation, plan: Sequence[Action[Any]], sight: Sight) -> Decision:
-        decisions = [sight.decide(action, ref) for action in plan for ref in action.touches()]
-        changes = [action for action in plan if action.risk is not Risk.READ and action.engine != builtin.DESK]
-        if grave := next(filter(None, (action.grave() for action in changes)), ""):
+    def _decide(self, inv: Invocation, plan: Sequence[Action[Any]], sight: AccessView) -> Decision:
+        decisions = [sight.decide(action, ref) for action in plan for ref in action.targets()]
+        changes = [action for action in plan if action.risk is not Risk.READ and action.engine != builtin.BOT]
+        if grave := next(filter(None, (action.confirm_reason() for action in changes)), ""):
             decisions.append(messages.brake("brake:destroy", f"{inv.line.strip()} {grave}"))
         elif len(changes) > self._many:
             decisions.append(messages.brake("brake:many", f"this changes {len(changes)} things at once"))
@@ -313,13 +313,13 @@ class Road:
     async def _hold(self, inv: Invocation, plan: Sequence[Action[Any]], trail: Trail) -> None:
         """One change at a time per target, across replicas. In one order for everybody, so no two wait for each
         other."""
-        for action in sorted(plan, key=lambda one: str(one.touches()[0])):
-            for ref in action.touches():
-                if ref.kind is Kind.DESK:
+        for action in sorted(plan, key=lambda one: str(one.targets()[0])):
+            for ref in action.targets():
+                if ref.kind is Kind.BOT:
                     continue
                 record = {"who": inv.who.name, "doing": action.verb, "at": self._clock().timestamp()}
                 held = await self._store.hold(
-                    f"{ref.engine}/{ref.id}", msgspec.json.encode(record), action.patience() + 30
+                    f"{ref.engine}/{ref.id}", msgspec.json.encode(record), action.timeout_seconds() + 30
                 )
                 if isinstance(held, Held):
                     other = msgspec.json.decode(held.record)
@@ -330,7 +330,7 @@ class Road:
                     raise busy
                 trail.leases.append(held)
 
-    async def _run(self, plan: Sequence[Action[Any]], sight: Sight, trail: Trail) -> Sequence[Result]:
+    async def _run(self, plan: Sequence[Action[Any]], sight: AccessView, trail: Trail) -> Sequence[Result]:
         gate = asyncio.Semaphore(AT_ONCE)
         call = sight.call
 
@@ -368,7 +368,7 @@ class Road:
         except errors.StoreError as error:
             log.warning("the store was lost while a command ended", action="let-go", reason=error.message)
 
-    async def _tell(self, inv: Invocation, trail: Trail, reply: Reply, talk: Talk) -> None:
+    async def _tell(self, inv: Invocation, trail: Trail, reply: Reply, talk: Responder) -> None:
         if trail.changing:
             # Whoever finds this invocation left behind from now on knows how it ended.
             try:
@@ -376,7 +376,7 @@ class Road:
             except errors.StoreError as error:
                 log.warning("the store was lost while a command ended", action="tell", reason=error.message)
         try:
-            await talk.end(reply)
+            await talk.finish(reply)
         except errors.SurfaceError as error:
             log.error(
                 "a reply reached nobody", action="tell", who=inv.who.id, command=trail.command, reason=error.message
@@ -411,4 +411,4 @@ def _refuse_bare_star(args: Mapping[str, Any]) -> None:
 
 def _is_told(action: Action[Any]) -> bool:
     """Whether all should see it begin. What is stopped says so itself, where it was shown."""
-    return action.engine != builtin.DESK and not isinstance(action, job_follower.STOPS) and not action.secret
+    return action.engine != builtin.BOT and not isinstance(action, job_follower.STOPS) and not action.secret

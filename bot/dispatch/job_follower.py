@@ -21,7 +21,7 @@ from core.model.jobs import Followed, JobPage, ReadJob, Started, StopAnyJob, Sto
 from core.model.refs import EngineRef
 from core.model.replies import Status
 from core.model.results import Outcome
-from core.ports import Call, Going, Talk
+from core.ports import Call, Progress, Responder
 from core.store.client import Store
 from core.text import redact
 from runtimes.inventory.fleet import Fleet
@@ -43,7 +43,7 @@ async def to_its_end(
     started: Started,
     *,
     call: Call,
-    talk: Talk | None,
+    talk: Responder | None,
     everyone: bool,
     stopping: asyncio.Event,
     several: bool = False,
@@ -82,7 +82,7 @@ class _Reading:
     action: Action[Any]
     job: str
     call: Call
-    talk: Talk | None
+    talk: Responder | None
     everyone: bool
     several: bool
     stopping: asyncio.Event
@@ -104,7 +104,7 @@ class _Reading:
     async def run(self) -> Any:
         while True:
             look = ReadJob(engine=self.action.engine, job=self.job, cursor=self.cursor, wait=WAIT)
-            page: JobPage = await self.fleet.run(look, _soon(self.call, look.patience()))
+            page: JobPage = await self.fleet.run(look, _soon(self.call, look.timeout_seconds()))
             listening = self._take(page)
             if page.outcome is not None:
                 return self._end(page.outcome)
@@ -138,11 +138,11 @@ class _Reading:
         if self.talk is None or not (news or first):
             return True
         self.told = True
-        return self.talk.goes_on(
-            Going(
-                name=self.action.touches()[0].name,
+        return self.talk.progress(
+            Progress(
+                name=self.action.targets()[0].name,
                 several=self.several,
-                watches=self.watching,
+                read_only=self.watching,
                 lines=self.veil.over([line.text for line in page.lines]),
                 skipped=page.skipped,
                 progress=redact.redact(page.progress),

@@ -37,11 +37,11 @@ def shared(context: Context, reply: Reply) -> Reply:
 
 
 def names(plan: Sequence[Action[Any]]) -> list[str]:
-    return [ref.name for action in plan for ref in action.touches()]
+    return [ref.name for action in plan for ref in action.targets()]
 
 
 def targets(plan: Sequence[Action[Any]]) -> str:
-    refs: list[Ref] = [ref for action in plan for ref in action.touches()]
+    refs: list[Ref] = [ref for action in plan for ref in action.targets()]
     return ", ".join(str(ref) for ref in refs[:20])
 
 

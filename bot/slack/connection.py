@@ -26,7 +26,7 @@ from bot import app as composition
 from bot.access import first_admin
 from bot.slack import listeners
 from bot.slack.api import Calls
-from bot.slack.handler import Surface
+from bot.slack.handler import SlackHandler
 from bot.slack.outbox import Outbox
 from bot.slack.users import People
 from core import errors, supervise
@@ -49,7 +49,7 @@ WRONG_TOKEN = frozenset(
 )  # fmt: skip
 
 
-class Link:
+class SlackConnection:
     """One per process. `state` is a sentence for /readyz."""
 
     def __init__(self, settings: load.Slack, app: composition.App, door: sockets.socket | None = None) -> None:
@@ -95,7 +95,7 @@ class Link:
                 "slack.bot_token is not a bot's.", code="not_allowed_token_type", hint=CURES["bot_token"]
             )
         await self._outbox.settle(team)
-        surface = Surface(
+        surface = SlackHandler(
             road=self._app.road,
             outbox=self._outbox,
             people=People(self._calls, team=team, guests=self._settings.guests),
@@ -131,7 +131,7 @@ class Link:
             sorry.cancel()
             await asyncio.wait([sorry])
 
-    def _bolt(self, us: Mapping[str, Any], surface: Surface) -> AsyncApp:
+    def _bolt(self, us: Mapping[str, Any], surface: SlackHandler) -> AsyncApp:
         who = AuthorizeResult(
             enterprise_id=us.get("enterprise_id"),
             team_id=us.get("team_id"),

@@ -18,17 +18,17 @@ import msgspec
 import structlog
 
 from bot.dispatch import recovery
-from bot.dispatch.dispatcher import Road
+from bot.dispatch.dispatcher import Dispatcher
 from bot.slack import command_text, markup, render
 from bot.slack.outbox import Outbox
-from bot.slack.requests import Heard, Way
-from bot.slack.responder import Posted, Talk
+from bot.slack.requests import SlackRequest, Source
+from bot.slack.responder import Posted, SlackResponder
 from bot.slack.users import People
 from core import errors
 from core.metrics import Metrics
 from core.model.identity import Invocation, Place
 from core.model.replies import Ending, Reply, Tone, say
-from core.ports import Beginning, Going
+from core.ports import ActionStarted, Progress
 from core.store.client import Store
 from core.supervise import Supervisor
 from core.text import redact
@@ -43,36 +43,36 @@ PERSON = re.compile(r"<@([UW][A-Z0-9]+)>")
 class _Counted:
     """A talk whose failure to reach anybody is counted too, and whose bugs are told and do not get out."""
 
-    talk: Talk
-    surface: Surface
-    heard: Heard
+    talk: SlackResponder
+    surface: SlackHandler
+    heard: SlackRequest
 
-    def begun(self, beginning: Beginning) -> None:
-        self.talk.begun(beginning)
+    def started(self, beginning: ActionStarted) -> None:
+        self.talk.started(beginning)
 
-    def goes_on(self, going: Going) -> bool:
-        return self.talk.goes_on(going)
+    def progress(self, going: Progress) -> bool:
+        return self.talk.progress(going)
 
-    async def end(self, reply: Reply) -> None:
+    async def finish(self, reply: Reply) -> None:
         try:
             try:
-                await self.talk.end(reply)
+                await self.talk.finish(reply)
             except errors.SurfaceError:
                 raise
             except Exception:
                 reference = secrets.token_hex(4)
                 log.exception("a reply could not be drawn because of a bug", action="tell", ref=reference)
                 text = f"It ended as {reply.ending}, but what came out cannot be shown: internal error, reference "
-                await self.talk.end(say(f"{text}{reference}.", Tone.BAD, ending=Ending.ERROR))
+                await self.talk.finish(say(f"{text}{reference}.", Tone.BAD, ending=Ending.ERROR))
         except errors.SurfaceError as error:
             self.surface.undelivered(self.heard, error)
 
 
-class Surface:
+class SlackHandler:
     def __init__(
         self,
         *,
-        road: Road,
+        road: Dispatcher,
         outbox: Outbox,
         people: People,
         bot_user: str,
@@ -87,9 +87,9 @@ class Surface:
         self._store = store
         self._supervisor = supervisor
         self._metrics = metrics
-        self._sorry: asyncio.Queue[tuple[Heard, errors.Refused]] = asyncio.Queue(MOST_SORRY)
+        self._sorry: asyncio.Queue[tuple[SlackRequest, errors.Refused]] = asyncio.Queue(MOST_SORRY)
 
-    def hear(self, heard: Heard) -> None:
+    def hear(self, heard: SlackRequest) -> None:
         """Returns at once; called after the acknowledgement."""
         self._metrics.slack_received_total.labels(heard.way).inc()
         try:
@@ -118,10 +118,10 @@ class Surface:
         """Returns once all that wait have been told; for the end, with `apologise` still running."""
         await self._sorry.join()
 
-    async def _say_sorry(self, heard: Heard, error: errors.Refused) -> None:
+    async def _say_sorry(self, heard: SlackRequest, error: errors.Refused) -> None:
         try:
-            async with Talk(heard, "", self._outbox, self._store, patience=3600) as talk:
-                await talk.end(say(error.say(), Tone.WARN, ending=Ending.REFUSED))
+            async with SlackResponder(heard, "", self._outbox, self._store, patience=3600) as talk:
+                await talk.finish(say(error.say(), Tone.WARN, ending=Ending.REFUSED))
         except errors.SurfaceError as failed:
             self.undelivered(heard, failed)
         except asyncio.CancelledError:
@@ -136,9 +136,9 @@ class Surface:
         alone."""
         place = lost.place
         reply = redact.redact_reply(lost.reply)
-        heard = Heard(
+        heard = SlackRequest(
             id=lost.id,
-            way=Way.SLASH if place.response_url else Way.MENTION,
+            way=Source.SLASH if place.response_url else Source.MENTION,
             user=place.user,
             teams=frozenset(),
             text=lost.line,
@@ -162,12 +162,12 @@ class Surface:
                     log.info("a message of before could not be edited", reason=str(error))
                 else:
                     return
-            async with Talk(heard, lost.line, self._outbox, self._store, patience=3600) as talk:
-                await talk.end(reply)
+            async with SlackResponder(heard, lost.line, self._outbox, self._store, patience=3600) as talk:
+                await talk.finish(reply)
         except errors.SurfaceError as error:
             self.undelivered(heard, error)
 
-    async def _answer(self, heard: Heard) -> None:
+    async def _answer(self, heard: SlackRequest) -> None:
         began = time.monotonic()
         line = self._line(heard)
         now = datetime.now(UTC)
@@ -179,30 +179,30 @@ class Surface:
             user=heard.user,
             response_url=heard.response_url,
         )
-        async with Talk(heard, redact.redact(line), self._outbox, self._store) as way_back:
+        async with SlackResponder(heard, redact.redact(line), self._outbox, self._store) as way_back:
             talk = _Counted(talk=way_back, surface=self, heard=heard)
             try:
                 who = await self._people.identify(heard)
             except errors.NotPermitted as error:
                 stranger = self._people.stranger(heard)
-                await talk.end(await self._road.turn_away(stranger, place, line, error))
+                await talk.finish(await self._road.turn_away(stranger, place, line, error))
             except errors.SurfaceError as error:
                 text = f"Slack does not say who you are, so nothing was done. {error.message} Try again in a moment."
-                await talk.end(say(text, Tone.BAD, ending=Ending.REFUSED))
+                await talk.finish(say(text, Tone.BAD, ending=Ending.REFUSED))
             else:
                 way_back.name = who.name
                 inv = Invocation(id=heard.id, who=who, line=line, place=place, at=now, deadline=now + PATIENCE)
                 await self._road.answer(inv, talk)
         self._metrics.slack_reply_seconds.labels(heard.way).observe(time.monotonic() - began)
 
-    def _line(self, heard: Heard) -> str:
+    def _line(self, heard: SlackRequest) -> str:
         """The words as the grammar reads them, mentions as the identities meant. A button's line is ours already."""
-        if heard.way is Way.CLICK:
+        if heard.way is Source.CLICK:
             return heard.text
         said = command_text.line(heard.text, self._bot_user)
         return PERSON.sub(lambda match: self._people.id_of(match[1]), said)
 
-    def undelivered(self, heard: Heard, error: errors.QuarterdeckError) -> None:
+    def undelivered(self, heard: SlackRequest, error: errors.QuarterdeckError) -> None:
         self._metrics.slack_undelivered_total.inc()
         log.error(
             "a reply reached nobody",

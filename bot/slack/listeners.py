@@ -1,4 +1,5 @@
-"""What bolt calls: acknowledge, make a Heard of it, hand it over. No I/O before the acknowledgement, no work after it.
+"""What bolt calls: acknowledge, make a SlackRequest of it, hand it over. No I/O before the acknowledgement, no work
+after it.
 
 Everything Slack sends is acknowledged, what we do not know too: else Slack would send it again and show an error.
 """
@@ -15,7 +16,7 @@ from slack_bolt.app.async_app import AsyncApp
 from bot.slack import requests
 
 log = structlog.get_logger(__name__)
-Hear = Callable[[requests.Heard], None]
+Hear = Callable[[requests.SlackRequest], None]
 Body = Mapping[str, Any]
 
 
@@ -24,7 +25,7 @@ class Ack(Protocol):
 
 
 def register(app: AsyncApp, hear: Hear, *, command: str, direct: Sequence[str]) -> None:
-    def take(made: Callable[[Body], requests.Heard | None], body: Body) -> None:
+    def take(made: Callable[[Body], requests.SlackRequest | None], body: Body) -> None:
         try:
             said = made(body)
         except (LookupError, TypeError, AttributeError) as error:

@@ -1,7 +1,7 @@
 """What goes on, as the one message that is edited while it does: the last lines of followed logs, or how far a change
 is along.
 
-In come core.ports.Going, as fast as they like; out comes the reply that says the newest of all of them. Bounded: the
+In come core.ports.Progress, as fast as they like; out comes the reply that says the newest of all of them. Bounded: the
 last lines are kept, as many as always fit into one message, the rest is counted.
 """
 
@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Sequence
 
 from core.model.replies import Block, Button, Lines, Reply, Text
-from core.ports import Going
+from core.ports import Progress
 from core.text import redact, sanitize
 
 SHOWN = 30  # lines
@@ -19,7 +19,7 @@ WIDEST = 400  # characters of one line
 ROOM = 3_000  # characters of all: a message that is edited every second never has a file
 
 
-class Tail:
+class ProgressMessage:
     def __init__(self) -> None:
         self.fresh = False
         self.everyone = False
@@ -30,10 +30,10 @@ class Tail:
         self._progress: dict[str, str] = {}
         self._stops: dict[str, None] = {}
 
-    def add(self, going: Going) -> None:
+    def add(self, going: Progress) -> None:
         self.fresh = True
         self.everyone = going.everyone
-        self.follows = self.follows or going.watches
+        self.follows = self.follows or going.read_only
         self._came += len(going.lines) + going.skipped
         self._lines.extend((going.name, line) for line in going.lines[-SHOWN:])
         self._names[going.name] = None

@@ -23,7 +23,7 @@ from core import errors
 from core.metrics import Metrics
 
 log = structlog.get_logger(__name__)
-Letter = Callable[[Shape], Message]
+OutgoingMessage = Callable[[Shape], Message]
 POST_EVERY = 1.05  # seconds; Slack allows about one message a second in a channel
 EDIT_EVERY = 1.05
 MOST_WAITING = 1000
@@ -46,7 +46,7 @@ class _Lane:
 
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
     free_at: float = 0.0
-    newest: Letter | None = None
+    newest: OutgoingMessage | None = None
     users: int = 0
 
 
@@ -75,7 +75,7 @@ class Outbox:
         # What was held against the workspace long ago is forgotten; what another version wrote counts for nothing.
         self.shape = Shape(kept) if kept in list(Shape) else Shape.DATA_TABLE
 
-    async def post(self, channel: str, letter: Letter, *, thread: str | None = None) -> str:
+    async def post(self, channel: str, letter: OutgoingMessage, *, thread: str | None = None) -> str:
         """The new message's ts, its paper beside it. Raises Undeliverable."""
         async with self._turn((channel, ""), POST_EVERY):
             sent: list[str] = []
@@ -87,7 +87,7 @@ class Outbox:
         await self._paper(channel, message, thread)
         return sent[-1]
 
-    async def edit(self, channel: str, ts: str, letter: Letter, *, thread: str | None = None) -> None:
+    async def edit(self, channel: str, ts: str, letter: OutgoingMessage, *, thread: str | None = None) -> None:
         """Returns once this letter stands there, or a newer one has taken its place. `thread`: the one the message is
         in. Raises Undeliverable."""
         self._refuse_overflow()  # before an older letter that waits is given up for this one
@@ -111,18 +111,18 @@ class Outbox:
         """Whether this process has changed that message, of the last thousand or so."""
         return (channel, ts) in self._lanes
 
-    async def whisper(self, channel: str, user: str, letter: Letter, *, thread: str | None = None) -> None:
+    async def whisper(self, channel: str, user: str, letter: OutgoingMessage, *, thread: str | None = None) -> None:
         message = await self._shaped(letter, lambda message: self.calls.whisper(channel, user, message, thread=thread))
         await self._private_paper(user, message)
 
-    async def respond(self, url: str, user: str, letter: Letter, *, replace: bool) -> None:
+    async def respond(self, url: str, user: str, letter: OutgoingMessage, *, replace: bool) -> None:
         message = await self._shaped(letter, lambda message: self.calls.respond(url, message, replace=replace))
         await self._private_paper(user, message)
 
     async def take_away(self, url: str) -> None:
         await self.calls.respond(url, None, replace=False)
 
-    async def direct(self, user: str, letter: Letter) -> tuple[str, str]:
+    async def direct(self, user: str, letter: OutgoingMessage) -> tuple[str, str]:
         """Says it in the direct messages with that user; the channel and ts."""
         channel = await self._direct_channel(user)
         return channel, await self.post(channel, letter)
@@ -158,7 +158,7 @@ class Outbox:
         self._metrics.slack_undelivered_total.inc()
         log.error("a file could not be delivered", action="upload", reason=error.say(), code=_code(error))
 
-    async def _shaped(self, letter: Letter, send: Callable[[Message], Awaitable[None]]) -> Message:
+    async def _shaped(self, letter: OutgoingMessage, send: Callable[[Message], Awaitable[None]]) -> Message:
         """Sends it in the richest shape the workspace takes; which that is, is found out by trying."""
         shape, lacking = self.shape, True
         while True:
@@ -235,7 +235,7 @@ class Outbox:
                 del self._lanes[key]
 
 
-def _bare(letter: Letter) -> Letter:
+def _bare(letter: OutgoingMessage) -> OutgoingMessage:
     """The letter's text alone: the last thing to try."""
 
     def bare(shape: Shape) -> Message:

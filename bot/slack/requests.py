@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 
-class Way(enum.StrEnum):
+class Source(enum.StrEnum):
     SLASH = "slash"
     MENTION = "mention"
     DM = "dm"
@@ -21,12 +21,12 @@ class Way(enum.StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Heard:
+class SlackRequest:
     """`teams`: every workspace Slack names for the speaker. `message`: the ts of what was said, or of the message
     a click was on; `private`: that message is seen by the clicker alone. `thread`: the ts of its thread."""
 
     id: str
-    way: Way
+    way: Source
     user: str
     teams: frozenset[str]
     text: str
@@ -38,14 +38,14 @@ class Heard:
     private: bool = False
 
 
-def from_command(body: Mapping[str, Any], direct: bool) -> Heard:
+def from_command(body: Mapping[str, Any], direct: bool) -> SlackRequest:
     """A slash command; a `direct` one (`/ps -a`) is its own first word."""
     text = str(body.get("text") or "")
     name = str(body["command"]).lstrip("/")
     channel = str(body.get("channel_id") or "")
-    return Heard(
+    return SlackRequest(
         id=f"slack-{body['trigger_id']}",
-        way=Way.SLASH,
+        way=Source.SLASH,
         user=str(body["user_id"]),
         teams=_teams(body.get("team_id")),
         text=f"{name} {text}" if direct else text,
@@ -55,7 +55,7 @@ def from_command(body: Mapping[str, Any], direct: bool) -> Heard:
     )
 
 
-def from_message(body: Mapping[str, Any]) -> Heard | None:
+def from_message(body: Mapping[str, Any]) -> SlackRequest | None:
     """A mention or a direct message, its edits and those of bots left out."""
     event = body["event"]
     if event.get("bot_id") or event.get("bot_profile") or event.get("subtype") or event.get("edited"):
@@ -63,10 +63,10 @@ def from_message(body: Mapping[str, Any]) -> Heard | None:
     dm = event.get("channel_type") == "im" or str(event.get("channel", "")).startswith("D")
     if not event.get("user") or not event.get("ts") or (event["type"] == "message" and not dm):
         return None
-    return Heard(
+    return SlackRequest(
         # Not the event's own id: a mention in a direct message is told as two events.
         id=f"slack-{event['channel']}-{event['ts']}",
-        way=Way.DM if dm else Way.MENTION,
+        way=Source.DM if dm else Source.MENTION,
         user=str(event["user"]),
         teams=_teams(event.get("user_team"), event.get("source_team"), event.get("team") or body.get("team_id")),
         text=str(event.get("text") or ""),
@@ -77,7 +77,7 @@ def from_message(body: Mapping[str, Any]) -> Heard | None:
     )
 
 
-def from_click(body: Mapping[str, Any]) -> Heard | None:
+def from_click(body: Mapping[str, Any]) -> SlackRequest | None:
     """A button; its value is the line."""
     action = body["actions"][0]
     container = body.get("container") or {}
@@ -86,9 +86,9 @@ def from_click(body: Mapping[str, Any]) -> Heard | None:
         return None
     user = body["user"]
     message = body.get("message") or {}
-    return Heard(
+    return SlackRequest(
         id=f"slack-{body['trigger_id']}",
-        way=Way.CLICK,
+        way=Source.CLICK,
         user=str(user["id"]),
         teams=_teams(user.get("team_id") or (body.get("team") or {}).get("id")),
         text=str(action["value"]),

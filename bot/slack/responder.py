@@ -20,11 +20,11 @@ import msgspec
 import structlog
 
 from bot.slack import live_message, markup, render
-from bot.slack.outbox import Letter, Outbox
-from bot.slack.requests import Heard, Way
+from bot.slack.outbox import Outbox, OutgoingMessage
+from bot.slack.requests import SlackRequest, Source
 from core import errors
 from core.model.replies import Ending, Reply, Text, say
-from core.ports import Beginning, Going
+from core.ports import ActionStarted, Progress
 
 log = structlog.get_logger(__name__)
 PATIENCE = 1.5  # seconds before “working on it”
@@ -43,10 +43,13 @@ class Memory(Protocol):
     async def posted(self, id: str, where: bytes, /) -> bool: ...  # noqa: A002
 
 
-class Talk:
-    """The core.ports.Talk of one Heard. Use as `async with`: on leaving, nothing of it is left running."""
+class SlackResponder:
+    """The core.ports.SlackResponder of one SlackRequest. Use as `async with`: on leaving, nothing of it is left
+    running."""
 
-    def __init__(self, heard: Heard, line: str, outbox: Outbox, memory: Memory, *, patience: float = PATIENCE) -> None:
+    def __init__(
+        self, heard: SlackRequest, line: str, outbox: Outbox, memory: Memory, *, patience: float = PATIENCE
+    ) -> None:
         self._heard = heard
         self._line = line
         self.name = ""
@@ -60,15 +63,15 @@ class Talk:
         self._outside = False  # the channel is closed to us
         self._sending = False  # “working on it” is on its way and cannot be called back
         self._said_working: Posted | None = None
-        self._tail = live_message.Tail()
+        self._tail = live_message.ProgressMessage()
         self._telling: asyncio.Task[None] | None = None
         self._deaf = False  # what goes on can be said nowhere any more
         # An answer to a question: what becomes of it is said where it was asked.
-        self._question = heard.way is Way.CLICK and line.split(" ", 1)[0] in ("confirm", "cancel")
+        self._question = heard.way is Source.CLICK and line.split(" ", 1)[0] in ("confirm", "cancel")
 
     # Not a task group: an Undeliverable has to come out as what it is, and no note may cancel whom it is about.
-    async def __aenter__(self) -> Talk:
-        if self._heard.way is not Way.CLICK:
+    async def __aenter__(self) -> SlackResponder:
+        if self._heard.way is not Source.CLICK:
             self._working = asyncio.create_task(self._say_working(), name="slack working")
         return self
 
@@ -85,7 +88,7 @@ class Talk:
             if left:
                 await asyncio.wait(left)
 
-    def begun(self, beginning: Beginning) -> None:
+    def started(self, beginning: ActionStarted) -> None:
         self._quiet()
         self._line = beginning.line  # of an answer to a question: what was asked
         names = list(beginning.names)
@@ -93,7 +96,7 @@ class Talk:
         shown = ", ".join(names[:MOST_NAMES]) + more
         self._posting = asyncio.create_task(self._post_begun(f"{beginning.doing} {shown}…"), name="slack begun")
 
-    def goes_on(self, word: Going) -> bool:
+    def progress(self, word: Progress) -> bool:
         """The newest is said as fast as Slack takes edits; what comes meanwhile is in the next one."""
         if self._deaf:
             return False
@@ -103,7 +106,7 @@ class Talk:
             self._telling = asyncio.create_task(self._tell_going(), name="slack going")
         return True
 
-    async def end(self, reply: Reply) -> None:
+    async def finish(self, reply: Reply) -> None:
         await self._settled()
         self._tail.fresh = False
         if self._telling is not None:
@@ -188,14 +191,14 @@ class Talk:
             self._deaf = True
             log.exception("what goes on could not be said", action="tell")
 
-    async def _post_following(self, letter: Letter) -> Posted:
+    async def _post_following(self, letter: OutgoingMessage) -> Posted:
         """A followed log is a message that changes: in the thread of who asked by mention, else where the asker alone
         sees it, unless all shall."""
         heard = self._heard
         if heard.dm and not heard.response_url:
             return await self._post(letter, heard.thread)
-        if heard.way is Way.MENTION or self._tail.everyone:
-            thread = heard.thread or (heard.message if heard.way is Way.MENTION else None)
+        if heard.way is Source.MENTION or self._tail.everyone:
+            thread = heard.thread or (heard.message if heard.way is Source.MENTION else None)
             try:
                 return await self._post(letter, thread)
             except errors.Undeliverable as error:
@@ -240,14 +243,14 @@ class Talk:
         hint = (Text(text=NOT_HERE),) if self._outside and not self._heard.dm else ()
         return replace(reply, blocks=(*reply.blocks, *hint))
 
-    async def _post(self, letter: Letter, thread: str | None) -> Posted:
+    async def _post(self, letter: OutgoingMessage, thread: str | None) -> Posted:
         channel = self._heard.channel
         return Posted(channel, await self._outbox.post(channel, letter, thread=thread), thread)
 
-    async def _edit(self, posted: Posted, letter: Letter) -> None:
+    async def _edit(self, posted: Posted, letter: OutgoingMessage) -> None:
         await self._outbox.edit(posted.channel, posted.ts, letter, thread=posted.thread)
 
-    def _public(self, reply: Reply) -> Letter:
+    def _public(self, reply: Reply) -> OutgoingMessage:
         head = f"{markup.bold(self.name or self._heard.user)} · {markup.code(self._line)}"
         return lambda shape: render.message(reply, shape=shape, head=head)
 
@@ -339,7 +342,7 @@ class Talk:
                 return
 
 
-WORKING = "Working on it…"
+WORKING = "JobAdapter on it…"
 THERE = "It is shown in our direct messages as it comes; the button there stops it."
 NOT_HERE = "Only you see this, as I am not in this channel. Invite me with /invite and everybody sees what is changed."
 GONE = frozenset({"message_not_found", "cant_update_message", "edit_window_closed"})  # of a message of ours

@@ -18,7 +18,7 @@ from typing import Any, Protocol
 
 import structlog
 
-from bot.slack.requests import Heard
+from bot.slack.requests import SlackRequest
 from core import errors
 from core.model.identity import Identity
 
@@ -63,7 +63,7 @@ class People:
         self._asking = asyncio.Lock()
         self._asking_for: weakref.WeakValueDictionary[str, asyncio.Lock] = weakref.WeakValueDictionary()
 
-    async def identify(self, heard: Heard) -> Identity:
+    async def identify(self, heard: SlackRequest) -> Identity:
         """Raises NotPermitted for who may not speak to us at all, SurfaceError when Slack does not say who it is."""
         if heard.teams - {self.team}:
             raise _refused("stranger", "You are not of this workspace.", "Ask somebody of it to do this for you.")
@@ -86,13 +86,13 @@ class People:
     def id_of(self, user: str) -> str:
         return f"slack:{self.team}/{user}"
 
-    def stranger(self, heard: Heard) -> Identity:
+    def stranger(self, heard: SlackRequest) -> Identity:
         """For the audit, of somebody who was refused."""
         team = next(iter(sorted(heard.teams - {self.team})), self.team)
         return Identity(id=f"slack:{team}/{heard.user}", name=heard.user)
 
     async def _person(self, user: str) -> Person:
-        # Kept alive by those who wait for it, no longer.
+        # ProtectedSet alive by those who wait for it, no longer.
         lock = self._asking_for.setdefault(user, asyncio.Lock())
         async with lock:
             known = self._people.get(user)

@@ -34,7 +34,7 @@ async def chosen(context: Context, command: str, most: int, kind: Kind = Kind.CO
 
 def subject(result: Result) -> Ref:
     """The one thing an action of these commands touches."""
-    return result.action.touches()[0]
+    return result.action.targets()[0]
 
 
 def ending_of(error: errors.QuarterdeckError) -> Ending:

@@ -11,10 +11,10 @@ from core.model.actions import Action, Risk
 from core.model.builtin import CommandHelp, HelpPage, ShowHelp
 from core.model.replies import Block, Lines, Reply, Text, Tone
 
-GROUPS = ("Look", "Change", "Who may do what", "This desk")
+GROUPS = ("Look", "Change", "Who may do what", "Quarterdeck itself")
 # A command whose verbs begin with one of these is about permission, or about the desk itself.
 _POLICY = ("policy.", "audit.")
-_DESK = ("help.", "desk.")
+_BUILTIN = ("help.", "question.")
 
 
 async def plan(context: Context) -> Sequence[Action[Any]]:
@@ -54,8 +54,8 @@ def _one(one: CommandHelp) -> list[Block]:
 
 
 def _group(one: CommandHelp) -> str:
-    if not one.verbs or all(verb.startswith(_DESK) for verb in one.verbs):
-        return "This desk"
+    if not one.verbs or all(verb.startswith(_BUILTIN) for verb in one.verbs):
+        return "Quarterdeck itself"
     if all(verb.startswith(_POLICY) for verb in one.verbs):
         return "Who may do what"
     return "Look" if one.risk == Risk.READ else "Change"

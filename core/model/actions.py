@@ -44,20 +44,20 @@ class Action(Generic[R_co]):
     secret: ClassVar[bool] = False
     engine: EngineRef
 
-    def touches(self) -> Sequence[Ref]:
+    def targets(self) -> Sequence[Ref]:
         """Everything this acts on; each is decided and the strictest verdict wins."""
         return (Ref(engine=self.engine, kind=Kind.ENGINE, id=str(self.engine), name=str(self.engine)),)
 
-    def requested(self, ref: Ref, at: datetime) -> Facts | None:
+    def prospective_facts(self, ref: Ref, at: datetime) -> Facts | None:
         """Of something this is about to make: what is asked for it to be, which it is decided on. None: `ref` is there
         already, and what it is decides."""
         return None
 
-    def patience(self) -> float:
+    def timeout_seconds(self) -> float:
         """Seconds this may take before it counts as timed out."""
         return 10.0
 
-    def grave(self) -> str:
+    def confirm_reason(self) -> str:
         """Why this is asked about before it is done, as the end of a sentence; empty where it need not be."""
         return "cannot be undone" if self.risk is Risk.DESTROY else ""
 
@@ -68,7 +68,7 @@ class On(Action[R_co]):
 
     target: Ref
 
-    def touches(self) -> Sequence[Ref]:
+    def targets(self) -> Sequence[Ref]:
         return (self.target,)
 
 
@@ -124,7 +124,7 @@ class Stop(On[Outcome]):
     risk = Risk.CHANGE
     timeout: int = 10
 
-    def patience(self) -> float:
+    def timeout_seconds(self) -> float:
         return self.timeout + 15.0
 
 
@@ -136,7 +136,7 @@ class Restart(On[Outcome]):
     risk = Risk.CHANGE
     timeout: int = 10
 
-    def patience(self) -> float:
+    def timeout_seconds(self) -> float:
         return self.timeout + 20.0
 
 
@@ -170,7 +170,7 @@ class Remove(On[Outcome]):
     force: bool = False
     volumes: bool = False
 
-    def patience(self) -> float:
+    def timeout_seconds(self) -> float:
         return 30.0
 
 
@@ -185,7 +185,7 @@ class Exec(On[Executed]):
     user: str = ""
     timeout: int = 30
 
-    def patience(self) -> float:
+    def timeout_seconds(self) -> float:
         return self.timeout + 5.0
 
 
@@ -196,7 +196,7 @@ class CheckHealth(On[Outcome]):
     verb = "container.healthcheck"
     risk = Risk.CHANGE
 
-    def patience(self) -> float:
+    def timeout_seconds(self) -> float:
         return 40.0
 
 
@@ -217,10 +217,10 @@ class Scale(On[Any]):
     replicas: int
     timeout: int = 120
 
-    def patience(self) -> float:
+    def timeout_seconds(self) -> float:
         return self.timeout + 30.0
 
-    def grave(self) -> str:
+    def confirm_reason(self) -> str:
         return f"leaves nothing of {self.target.name} running" if self.replicas == 0 else ""
 
 
@@ -231,7 +231,7 @@ class DescribeEngine(Action[Engine]):
     verb = "engine.list"
     listing = True
 
-    def patience(self) -> float:
+    def timeout_seconds(self) -> float:
         return 5.0
 
 

@@ -15,7 +15,7 @@ from core.model.identity import Identity, Place
 from core.model.policy import Decision, Grant
 from core.model.refs import EVERYTHING, EngineRef, Kind, Ref, Selector
 
-DESK = EngineRef(host="", kind="desk")
+BOT = EngineRef(host="", kind="bot")
 
 
 class CommandHelp(msgspec.Struct, frozen=True):
@@ -87,17 +87,17 @@ class AuditEntry(msgspec.Struct, frozen=True):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class AtDesk(Action[R_co]):
+class BuiltinAction(Action[R_co]):
     """An operation of the bot itself. It touches one thing, named by its verb, so that grants can name it."""
 
-    engine: EngineRef = DESK
+    engine: EngineRef = BOT
 
-    def touches(self) -> Sequence[Ref]:
-        return (Ref(engine=DESK, kind=Kind.DESK, id=self.verb, name=self.verb),)
+    def targets(self) -> Sequence[Ref]:
+        return (Ref(engine=BOT, kind=Kind.BOT, id=self.verb, name=self.verb),)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ShowHelp(AtDesk[HelpPage]):
+class ShowHelp(BuiltinAction[HelpPage]):
     """`topic`: a command's name, or empty for the overview."""
 
     verb = "help.show"
@@ -105,14 +105,14 @@ class ShowHelp(AtDesk[HelpPage]):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class WhoAmI(AtDesk[Standing]):
+class WhoAmI(BuiltinAction[Standing]):
     verb = "policy.whoami"
     who: Identity
     place: Place
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Explain(AtDesk[Explanation]):
+class Explain(BuiltinAction[Explanation]):
     """Whether `who` may, here. `word` is a command's name or alias, or a verb such as `container.restart`: the desk
     knows the catalogue and turns it into verbs. No target: on anything."""
 
@@ -124,7 +124,7 @@ class Explain(AtDesk[Explanation]):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class AddGrant(AtDesk[Granted]):
+class AddGrant(BuiltinAction[Granted]):
     """`who` and `can` as in `policy.Grant`, as typed; the desk resolves mentions and refuses what `by` lacks."""
 
     verb = "policy.grant"
@@ -138,7 +138,7 @@ class AddGrant(AtDesk[Granted]):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RemoveGrant(AtDesk[Revoked]):
+class RemoveGrant(BuiltinAction[Revoked]):
     verb = "policy.revoke"
     risk = Risk.CHANGE
     by: Identity
@@ -147,7 +147,7 @@ class RemoveGrant(AtDesk[Revoked]):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ClaimAdmin(AtDesk[Granted]):
+class ClaimAdmin(BuiltinAction[Granted]):
     """Makes `by` an admin, by the one-time code a process without admins shows on its own terminal or log."""
 
     verb = "policy.claim"
@@ -157,12 +157,12 @@ class ClaimAdmin(AtDesk[Granted]):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ListGrants(AtDesk[tuple[Grant, ...]]):
+class ListGrants(BuiltinAction[tuple[Grant, ...]]):
     verb = "policy.list"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ReadAudit(AtDesk[tuple[AuditEntry, ...]]):
+class ReadAudit(BuiltinAction[tuple[AuditEntry, ...]]):
     """The newest `limit` rows that match, oldest first. `who` and `target` are globs over id or name, empty for all;
     `since_ns`: nanoseconds since the epoch; `refused`: only what was not allowed."""
 
@@ -175,10 +175,10 @@ class ReadAudit(AtDesk[tuple[AuditEntry, ...]]):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Answer(AtDesk[None]):
+class Answer(BuiltinAction[None]):
     """A yes or no to a question the road asked. The road takes its plan up itself; the desk never runs this."""
 
-    verb = "desk.answer"
+    verb = "question.answer"
     risk = Risk.CHANGE
     token: str
     yes: bool

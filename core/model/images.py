@@ -72,13 +72,13 @@ class PullImage(Action[Any]):
     image: str
     timeout: int = 600
 
-    def touches(self) -> Sequence[Ref]:
+    def targets(self) -> Sequence[Ref]:
         return (_named(self.engine, self.image),)
 
-    def requested(self, ref: Ref, at: datetime) -> Facts | None:
+    def prospective_facts(self, ref: Ref, at: datetime) -> Facts | None:
         return Facts(image=ref.name, at=at, labels_known=False)
 
-    def patience(self) -> float:
+    def timeout_seconds(self) -> float:
         return self.timeout + 30.0
 
 
@@ -90,7 +90,7 @@ class PushImage(On[Any]):
     risk = Risk.CHANGE
     timeout: int = 600
 
-    def patience(self) -> float:
+    def timeout_seconds(self) -> float:
         return self.timeout + 30.0
 
 
@@ -102,10 +102,10 @@ class TagImage(On[Outcome]):
     risk = Risk.CHANGE
     tag: str
 
-    def touches(self) -> Sequence[Ref]:
+    def targets(self) -> Sequence[Ref]:
         return (self.target, _named(self.engine, self.tag))
 
-    def requested(self, ref: Ref, at: datetime) -> Facts | None:
+    def prospective_facts(self, ref: Ref, at: datetime) -> Facts | None:
         return None if ref == self.target else Facts(image=ref.name, at=at, labels_known=False)
 
 
@@ -118,7 +118,7 @@ class RemoveImage(On[Outcome]):
     risk = Risk.DESTROY
     force: bool = False
 
-    def patience(self) -> float:
+    def timeout_seconds(self) -> float:
         return 60.0
 
 

@@ -54,7 +54,7 @@ class ReadJob(Action[JobPage]):
     cursor: str = ""
     wait: float = 5.0
 
-    def patience(self) -> float:
+    def timeout_seconds(self) -> float:
         return self.wait + 5.0
 
 
@@ -67,7 +67,7 @@ class StopJob(Action[Outcome]):
     job: str
     who: str
 
-    def touches(self) -> Sequence[Ref]:
+    def targets(self) -> Sequence[Ref]:
         return (_itself(self.engine, self.job),)
 
 
@@ -79,7 +79,7 @@ class StopAnyJob(Action[Outcome]):
     risk = Risk.CHANGE
     job: str
 
-    def touches(self) -> Sequence[Ref]:
+    def targets(self) -> Sequence[Ref]:
         return (_itself(self.engine, self.job),)
 
 

@@ -60,7 +60,7 @@ class StartPod(On[Outcome]):
     verb = "pod.start"
     risk = Risk.CHANGE
 
-    def patience(self) -> float:
+    def timeout_seconds(self) -> float:
         return 30.0
 
 
@@ -72,7 +72,7 @@ class StopPod(On[Outcome]):
     risk = Risk.CHANGE
     timeout: int = 10
 
-    def patience(self) -> float:
+    def timeout_seconds(self) -> float:
         return self.timeout + 20.0
 
 
@@ -81,7 +81,7 @@ class RestartPod(On[Outcome]):
     verb = "pod.restart"
     risk = Risk.CHANGE
 
-    def patience(self) -> float:
+    def timeout_seconds(self) -> float:
         return 40.0
 
 
@@ -105,5 +105,5 @@ class RemovePod(On[Outcome]):
     risk = Risk.DESTROY
     force: bool = False
 
-    def patience(self) -> float:
+    def timeout_seconds(self) -> float:
         return 40.0

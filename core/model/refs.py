@@ -31,7 +31,7 @@ class Kind(enum.StrEnum):
     UNIT = "unit"
     STACK = "stack"
     NAMESPACE = "namespace"
-    DESK = "desk"
+    BOT = "bot"
 
 
 class EngineRef(msgspec.Struct, frozen=True, gc=False):

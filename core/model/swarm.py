@@ -123,7 +123,7 @@ class DrainNode(On[Outcome]):
     verb = "node.drain"
     risk = Risk.CHANGE
 
-    def grave(self) -> str:
+    def confirm_reason(self) -> str:
         return f"moves every task of {self.target.name} elsewhere"
 
 
@@ -184,10 +184,10 @@ class CreateService(Action[Outcome]):
     ports: tuple[tuple[int, int, str], ...] = ()
     networks: tuple[str, ...] = ()
 
-    def touches(self) -> Sequence[Ref]:
+    def targets(self) -> Sequence[Ref]:
         return (Ref(engine=self.engine, kind=Kind.SERVICE, id=self.name, name=self.name),)
 
-    def requested(self, ref: Ref, at: datetime) -> Facts | None:
+    def prospective_facts(self, ref: Ref, at: datetime) -> Facts | None:
         labels = dict(self.labels)
         return Facts(labels=labels, image=self.image, project=labels.get(STACK_LABEL), service=self.name, at=at)
 
@@ -201,7 +201,7 @@ class UpdateImage(On[Any]):
     image: str
     timeout: int = 300
 
-    def patience(self) -> float:
+    def timeout_seconds(self) -> float:
         return self.timeout + 30.0
 
 
@@ -213,7 +213,7 @@ class RollBack(On[Any]):
     risk = Risk.CHANGE
     timeout: int = 300
 
-    def patience(self) -> float:
+    def timeout_seconds(self) -> float:
         return self.timeout + 30.0
 
 
@@ -232,7 +232,7 @@ class InitSwarm(Action[Outcome]):
     address: str = ""
     listen: str = ""
 
-    def patience(self) -> float:
+    def timeout_seconds(self) -> float:
         return 30.0
 
 

@@ -93,7 +93,7 @@ class DraftUnit(On[UnitFiles]):
     verb = "unit.draft"
     style: str = "quadlet"
 
-    def patience(self) -> float:
+    def timeout_seconds(self) -> float:
         return 20.0
 
 
@@ -106,10 +106,10 @@ class InstallUnit(On[Outcome]):
     style: str = "quadlet"
     now: bool = True
 
-    def patience(self) -> float:
+    def timeout_seconds(self) -> float:
         return 90.0
 
-    def grave(self) -> str:
+    def confirm_reason(self) -> str:
         return f"makes {self.target.name} anew: what it wrote outside its volumes is lost"
 
 
@@ -118,7 +118,7 @@ class StartUnit(On[Outcome]):
     verb = "unit.start"
     risk = Risk.CHANGE
 
-    def patience(self) -> float:
+    def timeout_seconds(self) -> float:
         return 40.0
 
 
@@ -127,7 +127,7 @@ class StopUnit(On[Outcome]):
     verb = "unit.stop"
     risk = Risk.CHANGE
 
-    def patience(self) -> float:
+    def timeout_seconds(self) -> float:
         return 40.0
 
 
@@ -136,5 +136,5 @@ class RestartUnit(On[Outcome]):
     verb = "unit.restart"
     risk = Risk.CHANGE
 
-    def patience(self) -> float:
+    def timeout_seconds(self) -> float:
         return 60.0

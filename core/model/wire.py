@@ -1,7 +1,8 @@
 """The only codec between values and bytes: a versioned envelope around one action.
 
 `{"v": 1, "verb": "container.restart", "body": {…}}`. A reader accepts this version and the one before it; anything
-else, and any verb this build does not know, raises Garbled: an old process never guesses at a newer one's words.
+else, and any verb this build does not know, raises InvalidResponse: an old process never guesses at a newer one's
+words.
 """
 
 from __future__ import annotations
@@ -30,18 +31,18 @@ def encode(action: actions.Action[Any]) -> bytes:
 
 
 def decode(data: bytes) -> actions.Action[Any]:
-    """Raises Garbled for another version, an unknown verb or a body of another shape."""
+    """Raises InvalidResponse for another version, an unknown verb or a body of another shape."""
     try:
         envelope = msgspec.json.decode(data, type=_Envelope)
         if envelope.v not in READABLE:
-            raise errors.Garbled(f"This was written by another version of Quarterdeck (v{envelope.v}).")
+            raise errors.InvalidResponse(f"This was written by another version of Quarterdeck (v{envelope.v}).")
         kind = _kinds().get(envelope.verb)
         if kind is None:
-            raise errors.Garbled(f"This version of Quarterdeck does not know “{envelope.verb[:64]}”.")
+            raise errors.InvalidResponse(f"This version of Quarterdeck does not know “{envelope.verb[:64]}”.")
         action: actions.Action[Any] = msgspec.json.decode(envelope.body, type=kind)
         return action
     except msgspec.MsgspecError as error:
-        raise errors.Garbled("A stored action cannot be read.") from error
+        raise errors.InvalidResponse("A stored action cannot be read.") from error
 
 
 @functools.cache

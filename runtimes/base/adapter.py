@@ -46,7 +46,7 @@ class Adapter:
     """The common half of every Runtime. Subclasses add `@does` methods and, where the engine has one, a stream."""
 
     _table: ClassVar[Mapping[type[Action[Any]], str]] = {}
-    nearest: ClassVar[Mapping[str, str]] = {}
+    alternatives: ClassVar[Mapping[str, str]] = {}
     """By verb it lacks: what it can do instead, as a sentence."""
 
     def __init_subclass__(cls) -> None:
@@ -88,11 +88,11 @@ class Adapter:
         """
         name = self._table.get(type(action))
         if name is None:
-            raise errors.Unsupported(action.verb, str(self.ref), self._nearest(action.verb))
+            raise errors.Unsupported(action.verb, str(self.ref), self._alternative(action.verb))
         if not self._allows(action.verb):
             raise errors.Disallowed(action.verb, str(self.ref))
         validation.check(action)
-        seconds = min(action.patience(), (call.deadline - datetime.now(UTC)).total_seconds())
+        seconds = min(action.timeout_seconds(), (call.deadline - datetime.now(UTC)).total_seconds())
         if seconds <= 0:
             raise errors.TimedOut(f"There was no time left to ask {self.ref}.", sent=False)
         _CALL.set(call)
@@ -111,11 +111,11 @@ class Adapter:
     async def aclose(self) -> None:
         return None
 
-    def _nearest(self, verb: str) -> str:
+    def _alternative(self, verb: str) -> str:
         """What comes nearest to a verb this engine lacks: the adapter's own sentence, else what it does to such things,
         else what it knows of."""
-        if verb in self.nearest:
-            return self.nearest[verb]
+        if verb in self.alternatives:
+            return self.alternatives[verb]
         noun = verb.partition(".")[0]
         alike = sorted(word for word in self.verbs if word.partition(".")[0] == noun)
         if alike:

@@ -14,7 +14,7 @@ from core.model.refs import EngineRef
 log = structlog.get_logger(__name__)
 
 
-class Roll:
+class EngineIdentities:
     """One per process. An engine that answers differently later (another daemon behind its address) is entered anew."""
 
     def __init__(self) -> None:

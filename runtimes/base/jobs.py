@@ -45,8 +45,8 @@ ENDING = 5.0  # seconds a stopped job may take to end
 class Job:
     """What the work writes to. `say` and `progress` never wait."""
 
-    def __init__(self, id: str, verb: str, who: str, *, watches: bool) -> None:  # noqa: A002
-        self.id, self.verb, self.who, self.watches = id, verb, who, watches
+    def __init__(self, id: str, verb: str, who: str, *, read_only: bool) -> None:  # noqa: A002
+        self.id, self.verb, self.who, self.read_only = id, verb, who, read_only
         self.read_at = _now()
         self.ended_at: float | None = None
         self.task: asyncio.Task[None] | None = None
@@ -92,9 +92,9 @@ class Job:
         await asyncio.wait([self.task], timeout=ENDING)
         return self.task.done()
 
-    def broken_off(self) -> None:
+    def aborted(self) -> None:
         """Of a change that was told to end nobody knows how far it came; watching just ends."""
-        self.end(Outcome(status=Status.DONE if self.watches else Status.UNKNOWN, detail=self._why))
+        self.end(Outcome(status=Status.DONE if self.read_only else Status.UNKNOWN, detail=self._why))
 
     async def page(self, cursor: str, wait: float) -> JobPage:
         """What came after `cursor`, at once if there is something, else when there is or `wait` seconds are over."""
@@ -131,7 +131,7 @@ def _place(cursor: str) -> tuple[int, int]:
     try:
         return int(said), int(steps)
     except ValueError:
-        raise errors.Garbled("That is no place in a job's words.") from None
+        raise errors.InvalidResponse("That is no place in a job's words.") from None
 
 
 def _now() -> float:
@@ -145,16 +145,16 @@ class Jobs:
         self._jobs: dict[str, Job] = {}
         self.new_id: Callable[[], str] = _new_id
 
-    def begin(self, verb: str, work: Callable[[Job], Awaitable[Outcome]], *, watches: bool = False) -> Started:
-        """Raises Refused when too many are under way. `watches`: it changes nothing, so it ends when nobody reads."""
+    def begin(self, verb: str, work: Callable[[Job], Awaitable[Outcome]], *, read_only: bool = False) -> Started:
+        """Raises Refused when too many are under way. `read_only`: it changes nothing, so it ends when nobody reads."""
         self._sweep()
         call = adapter.current_call()
         who = call.who if call else ""
-        self._refuse_more(who, watches)
-        job = Job(self.new_id(), verb, who, watches=watches)
+        self._refuse_more(who, read_only)
+        job = Job(self.new_id(), verb, who, read_only=read_only)
         self._jobs[job.id] = job
         job.task = asyncio.get_running_loop().create_task(self._run(job, work), name=f"job {verb} {job.id}")
-        job.task.add_done_callback(lambda _: job.broken_off())  # one that was stopped before it began has not said so
+        job.task.add_done_callback(lambda _: job.aborted())  # one that was stopped before it began has not said so
         return Started(job=job.id)
 
     async def read(self, action: jobs.ReadJob) -> JobPage:
@@ -175,14 +175,14 @@ class Jobs:
         await asyncio.gather(*(job.cancel("Quarterdeck was stopped") for job in self._jobs.values()))
         self._jobs.clear()
 
-    def _refuse_more(self, who: str, watches: bool) -> None:
+    def _refuse_more(self, who: str, read_only: bool) -> None:
         running = [job for job in self._jobs.values() if job.ended_at is None]
-        watching = [job for job in running if job.watches]
-        if watches and sum(job.who == who for job in watching) >= EACH_WATCHING:
+        watching = [job for job in running if job.read_only]
+        if read_only and sum(job.who == who for job in watching) >= EACH_WATCHING:
             raise errors.Refused(
                 f"You are following {EACH_WATCHING} things on {self._engine()} already.", hint="Stop one of them first."
             )
-        if len(running) >= MOST or (watches and len(watching) >= MOST_WATCHING):
+        if len(running) >= MOST or (read_only and len(watching) >= MOST_WATCHING):
             count, doing = (len(watching), "followed") if len(running) < MOST else (len(running), "under way")
             raise errors.Refused(
                 f"{count} things are {doing} on {self._engine()} already.", hint="Wait for one of them to end."
@@ -190,18 +190,18 @@ class Jobs:
 
     async def _run(self, job: Job, work: Callable[[Job], Awaitable[Outcome]]) -> None:
         loop = asyncio.get_running_loop()
-        idle = loop.create_task(self._unread(job), name=f"unread {job.id}") if job.watches else None
+        idle = loop.create_task(self._unread(job), name=f"unread {job.id}") if job.read_only else None
         try:
             job.end(await work(job))
         except asyncio.CancelledError:
-            job.broken_off()
+            job.aborted()
         except errors.QuarterdeckError as error:
-            sent = getattr(error, "sent", False) and not job.watches
+            sent = getattr(error, "sent", False) and not job.read_only
             job.end(Outcome(status=Status.UNKNOWN if sent else Status.FAILED, detail=error.say()))
         except Exception:
             reference = secrets.token_hex(4)
             log.exception("a job failed because of a bug", action=job.verb, ref=reference)
-            status = Status.FAILED if job.watches else Status.UNKNOWN
+            status = Status.FAILED if job.read_only else Status.UNKNOWN
             job.end(Outcome(status=status, detail=f"Internal error, reference {reference}."))
         finally:
             if idle is not None:
@@ -234,7 +234,7 @@ def _new_id() -> str:
 PART_OF_WHAT_BEGAN = frozenset({jobs.ReadJob.verb, jobs.StopJob.verb, jobs.StopAnyJob.verb})
 
 
-class Working(Adapter):
+class JobAdapter(Adapter):
     """An adapter whose engine does things that outlive a call."""
 
     def __init__(self, ref: EngineRef, *, allow: Sequence[str] = ()) -> None:

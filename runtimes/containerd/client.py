@@ -44,7 +44,7 @@ Image = containerd_images_pb2.Image
 
 
 class Calls:
-    def __init__(self, line: grpc_channel.Line) -> None:
+    def __init__(self, line: grpc_channel.GrpcChannel) -> None:
         self.line = line
 
     async def _ask(
@@ -212,7 +212,8 @@ class Calls:
         await self._ask(f"{IMAGES}Delete", request, empty_pb2.Empty, seconds, space)
 
     async def blob(self, space: str, digest: str, seconds: float) -> bytes:
-        """Of the content store. Raises NotFound, and Garbled for one too large to be a manifest or configuration."""
+        """Of the content store. Raises NotFound, and InvalidResponse for one too large to be a manifest or
+        configuration."""
         request = containerd_content_pb2.ReadContentRequest(digest=digest)
         parts: list[bytes] = []
         told = self.line.stream(
@@ -225,7 +226,7 @@ class Calls:
         async for part in told:
             parts.append(part.data)
             if sum(map(len, parts)) > LARGEST_BLOB:
-                raise errors.Garbled(f"{digest[:19]} is too large to be an image's description.")
+                raise errors.InvalidResponse(f"{digest[:19]} is too large to be an image's description.")
         return b"".join(parts)
 
 

@@ -107,7 +107,7 @@ class _Run:
     whole: bool = False
 
 
-class Dialect:
+class Decoder:
     """The tables bound to one engine, and what they remember of it. `left_out` are namespaces nothing is told of."""
 
     def __init__(self, engine: EngineRef, *, left_out: frozenset[str] = frozenset()) -> None:

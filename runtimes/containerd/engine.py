@@ -53,7 +53,7 @@ class _Listed(msgspec.Struct):
 class Containerd(containerd_verbs.Doing):
     """One daemon. `engine_id` is the uuid it keeps beside its data."""
 
-    nearest: ClassVar[Mapping[str, str]] = {
+    alternatives: ClassVar[Mapping[str, str]] = {
         "container.logs": "It keeps no output of its containers: what started them does (nerdctl logs, the kubelet's"
         " CRI, Docker); watch that engine too.",
         "event.list": "It remembers no events; what Quarterdeck saw of it itself is told.",
@@ -74,7 +74,7 @@ class Containerd(containerd_verbs.Doing):
         allow: Sequence[str] = (),
         tls: endpoint.Tls | None = None,
         ssh: endpoint.Ssh | None = None,
-        roll: identities.Roll | None = None,
+        roll: identities.EngineIdentities | None = None,
         higher: frozenset[str] = frozenset(),
     ) -> None:
         super().__init__(EngineRef(host=socket.gethostname(), kind="containerd", name=name), allow=allow)
@@ -82,11 +82,11 @@ class Containerd(containerd_verbs.Doing):
         self.version = ""
         self._id = ""
         self._roll = roll
-        self._line = grpc_channel.Line(url, engine=str(self._ref), access=ACCESS)
+        self._line = grpc_channel.GrpcChannel(url, engine=str(self._ref), access=ACCESS)
         self._calls = client.Calls(self._line)
         self._meeting = asyncio.Lock()
         self._left_out = {space: kind for space, kind in decode.OWNERS.items() if kind in higher}
-        self._dialect = decode.Dialect(self._ref, left_out=frozenset(self._left_out))
+        self._dialect = decode.Decoder(self._ref, left_out=frozenset(self._left_out))
         self._images = containerd_images.Images(self._calls, self._ref)
         self._meter = stats.Meter(self._calls)
         self._one_host = False
@@ -170,7 +170,7 @@ class Containerd(containerd_verbs.Doing):
             self._calls.namespaces(seconds),
         )
         return Document(
-            ref=action.touches()[0],
+            ref=action.targets()[0],
             data={
                 "Version": version,
                 "Server": MessageToDict(server),

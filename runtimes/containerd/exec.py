@@ -94,7 +94,7 @@ def _process(spec: bytes, action: actions.Exec) -> bytes:
         if action.user:
             process["user"] = _user(action.user)
     except (msgspec.DecodeError, KeyError, TypeError) as error:
-        raise errors.Garbled(f"The specification of {action.target.name} cannot be read.") from error
+        raise errors.InvalidResponse(f"The specification of {action.target.name} cannot be read.") from error
     return msgspec.json.encode(process)
 
 

@@ -251,7 +251,7 @@ class Images:
         if known is None:
             try:
                 known = await self._read(space, digest, seconds)
-            except (errors.NotFound, errors.Garbled, errors.Rejected):
+            except (errors.NotFound, errors.InvalidResponse, errors.Rejected):
                 return _Known()  # fetched in part; it may be whole the next time
             self._known[digest] = known
             if len(self._known) > REMEMBERED:

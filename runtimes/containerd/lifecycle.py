@@ -43,14 +43,14 @@ class Steps:
     async def look(self, asking: Awaitable[R]) -> R:
         try:
             return await asking
-        except (errors.Unreachable, errors.TimedOut, errors.Garbled) as error:
+        except (errors.Unreachable, errors.TimedOut, errors.InvalidResponse) as error:
             error.sent = self.changed
             raise
 
     async def change(self, asking: Awaitable[R]) -> R:
         try:
             done = await asking
-        except errors.Garbled as error:
+        except errors.InvalidResponse as error:
             error.sent = True  # it was an answer
             raise
         except (errors.Unreachable, errors.TimedOut) as error:

@@ -24,7 +24,7 @@ class Meter:
         self._calls = calls
         # Ids are no names of cgroups here; the processes were told a moment ago, by a daemon that counts as we do.
         self._reader = cgroup_reader.Reader(named=False)
-        self._shares = cgroup_reader.Shares()
+        self._shares = cgroup_reader.CpuPercent()
 
     def close(self) -> None:
         self._reader.close()
@@ -60,7 +60,7 @@ class Meter:
         return found
 
 
-def read(ref: Ref, metric: containerd_types_pb2.Metric, shares: cgroup_reader.Shares, now: float) -> Usage:
+def read(ref: Ref, metric: containerd_types_pb2.Metric, shares: cgroup_reader.CpuPercent, now: float) -> Usage:
     """What a metric tells; nothing of one of an unknown kind. `now`: seconds of a clock that never goes back."""
     kind = metric.data.type_url.rpartition("/")[2]
     try:
@@ -73,7 +73,7 @@ def read(ref: Ref, metric: containerd_types_pb2.Metric, shares: cgroup_reader.Sh
     return Usage(ref=ref)
 
 
-def _v1(ref: Ref, told: containerd_cgroup1_pb2.Metrics, shares: cgroup_reader.Shares, now: float) -> Usage:
+def _v1(ref: Ref, told: containerd_cgroup1_pb2.Metrics, shares: cgroup_reader.CpuPercent, now: float) -> Usage:
     used = told.cpu.usage.total / 1e9 if told.HasField("cpu") else None
     memory = told.memory
     # What is moved counts once as Read or Write and once more as Sync, Async and Total.
@@ -95,7 +95,7 @@ def _v1(ref: Ref, told: containerd_cgroup1_pb2.Metrics, shares: cgroup_reader.Sh
     )
 
 
-def _v2(ref: Ref, told: containerd_cgroup2_pb2.Metrics, shares: cgroup_reader.Shares, now: float) -> Usage:
+def _v2(ref: Ref, told: containerd_cgroup2_pb2.Metrics, shares: cgroup_reader.CpuPercent, now: float) -> Usage:
     used = told.cpu.usage_usec / 1e6 if told.HasField("cpu") else None
     return Usage(
         ref=ref,

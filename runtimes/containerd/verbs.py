@@ -12,14 +12,14 @@ from core.model.refs import Ref
 from core.model.results import Document, Executed, Outcome
 from core.text import redact
 from runtimes.base.adapter import does
-from runtimes.base.jobs import Working
+from runtimes.base.jobs import JobAdapter
 from runtimes.containerd import client, decode, exec, lifecycle
 from runtimes.containerd import images as containerd_images
 
 
-class Doing(Working, abc.ABC):
+class Doing(JobAdapter, abc.ABC):
     _calls: client.Calls
-    _dialect: decode.Dialect
+    _dialect: decode.Decoder
     _images: containerd_images.Images
     _left_out: dict[str, str]
     """Namespaces nothing is told of, with the kind of engine whose they are."""

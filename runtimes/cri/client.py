@@ -17,7 +17,7 @@ from core.model.refs import EngineRef
 from core.model.replies import Status
 from core.model.results import Outcome
 from runtimes.base import identities
-from runtimes.base.jobs import Working
+from runtimes.base.jobs import JobAdapter
 from runtimes.cri import decode, snapshot
 from runtimes.proto import cri_pb2 as cri
 from runtimes.transport import endpoint, grpc_channel
@@ -32,7 +32,7 @@ ACCESS = (
 )
 
 
-class Asking(Working):
+class EngineClient(JobAdapter):
     """`engine_name` is the engine's own word for itself, `containerd` or `cri-o`; empty before first contact."""
 
     def __init__(
@@ -43,7 +43,7 @@ class Asking(Working):
         allow: Sequence[str] = (),
         tls: endpoint.Tls | None = None,
         ssh: endpoint.Ssh | None = None,
-        roll: identities.Roll | None = None,
+        roll: identities.EngineIdentities | None = None,
         higher: frozenset[str] = frozenset(),
     ) -> None:
         super().__init__(EngineRef(host=socket.gethostname(), kind="cri", name=name), allow=allow)
@@ -51,7 +51,7 @@ class Asking(Working):
         self.engine_name = self.version = self.api = ""
         self._roll = roll
         self._id = ""
-        self._line = grpc_channel.Line(url, engine=str(self._ref), access=ACCESS)
+        self._line = grpc_channel.GrpcChannel(url, engine=str(self._ref), access=ACCESS)
         self._place = os.path.realpath(self._line.endpoint.path)
         self._meeting = asyncio.Lock()
         self._eye = snapshot.Eye(self._ask)

@@ -43,7 +43,7 @@ EXEC_TIMED_OUT = b"command timed out"
 class Cri(ImageVerbs):
     """One engine at its socket. `engine_id` is made of its word for itself, its host and socket: CRI tells none."""
 
-    nearest: ClassVar[Mapping[str, str]] = alternatives.SENTENCES
+    alternatives: ClassVar[Mapping[str, str]] = alternatives.SENTENCES
 
     def __init__(self, url: str, **given: Any) -> None:
         super().__init__(url, **given)
@@ -92,7 +92,7 @@ class Cri(ImageVerbs):
             self._ask("Version", cri.VersionRequest(), cri.VersionResponse, seconds),
             self._ask("Status", cri.StatusRequest(verbose=True), cri.StatusResponse, seconds),
         )
-        ref = action.touches()[0]
+        ref = action.targets()[0]
         data = decode.document(version, {}) | decode.document(status, status.info)
         try:
             config = await self._ask("RuntimeConfig", cri.RuntimeConfigRequest(), cri.RuntimeConfigResponse, seconds)
@@ -132,7 +132,7 @@ class Cri(ImageVerbs):
     @does(actions.ReadLogs)
     async def read_logs(self, action: actions.ReadLogs, seconds: float) -> LogPage | Started:
         if action.follow:
-            return self.jobs.begin(action.verb, lambda job: self._follow(action, job), watches=True)
+            return self.jobs.begin(action.verb, lambda job: self._follow(action, job), read_only=True)
         until = time.monotonic() + seconds
         status = (await self._told(action.target, seconds)).status
         if status.state == decode.CREATED:

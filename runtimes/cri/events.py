@@ -33,7 +33,7 @@ ENDS_AT_ONCE = 0.3  # seconds within which CRI-O ends a stream it does not mean 
 class Stream:
     """CRI-O's own: read by a task of its own, taken by whoever makes events of it."""
 
-    def __init__(self, line: grpc_channel.Line, name: str) -> None:
+    def __init__(self, line: grpc_channel.GrpcChannel, name: str) -> None:
         self._line = line
         self.told: deque[cri.ContainerEventResponse] = deque()
         self.news = asyncio.Event()
@@ -70,7 +70,7 @@ class Stream:
         if self.ended:
             self.news.set()
             if self.overflowed:
-                raise errors.Garbled(f"The events of {self._line.engine} came faster than they could be read.")
+                raise errors.InvalidResponse(f"The events of {self._line.engine} came faster than they could be read.")
             if self.error is not None and not told:
                 raise self.error
         return told
@@ -85,7 +85,7 @@ class Stream:
         await asyncio.gather(self._task, return_exceptions=True)
 
 
-async def broadcasts(line: grpc_channel.Line) -> bool:
+async def broadcasts(line: grpc_channel.GrpcChannel) -> bool:
     """Whether CRI-O fills its stream of events. Raises EngineErrors."""
     stream = Stream(line, "cri: probe events")
     try:

@@ -250,7 +250,7 @@ def _place(cursor: str) -> tuple[int, int, int]:
     try:
         inode, offset, last_ns = map(int, (cursor or "-1:0:0").split(":"))
     except ValueError:
-        raise errors.Garbled("That is no place in a log.") from None
+        raise errors.InvalidResponse("That is no place in a log.") from None
     return inode, max(0, offset), last_ns
 
 

@@ -12,13 +12,13 @@ from core.model.refs import Ref
 from core.model.results import Document, Outcome
 from runtimes.base.adapter import does
 from runtimes.cri import client, decode
-from runtimes.cri.client import Asking, done
+from runtimes.cri.client import EngineClient, done
 from runtimes.proto import cri_pb2 as cri
 
 ASKED_AT_ONCE = 8
 
 
-class PodVerbs(Asking):
+class PodVerbs(EngineClient):
     """`_addresses`: by pod, as long as it is ready: a pod keeps its address."""
 
     _addresses: Mapping[str, str] = {}
@@ -86,7 +86,7 @@ class PodVerbs(Asking):
                 left = max(0.05, ends - time.monotonic())
                 try:
                     told = await self._ask("PodSandboxStatus", request, cri.PodSandboxStatusResponse, left)
-                except (errors.NotFound, errors.Rejected, errors.Garbled):
+                except (errors.NotFound, errors.Rejected, errors.InvalidResponse):
                     return ""
                 address: str = told.status.network.ip
                 return address

@@ -114,7 +114,7 @@ class Eye:
                 left = max(0.05, ends - time.monotonic())
                 try:
                     answer = await self._ask("ContainerStatus", request, cri.ContainerStatusResponse, left)
-                except (errors.NotFound, errors.Rejected, errors.Garbled) as error:
+                except (errors.NotFound, errors.Rejected, errors.InvalidResponse) as error:
                     return error
                 status: cri.ContainerStatus = answer.status
                 return status

@@ -10,14 +10,14 @@ from typing import Any
 
 from core.model.containers import Container
 from core.model.refs import Ref
-from runtimes.base.jobs import Working
+from runtimes.base.jobs import JobAdapter
 from runtimes.docker import decode
 from runtimes.transport import http_client
 
 
-class Asking(Working, abc.ABC):
+class EngineClient(JobAdapter, abc.ABC):
     @abc.abstractmethod
-    def _words(self) -> decode.Dialect: ...
+    def _words(self) -> decode.Decoder: ...
 
     @abc.abstractmethod
     async def _ask(

@@ -31,7 +31,7 @@ class Steps:
     def __init__(
         self,
         ask: Ask,
-        dialect: Callable[[], decode.Dialect],
+        dialect: Callable[[], decode.Decoder],
         describe: Callable[[Sequence[str], float], Awaitable[dict[str, Container | None]]],
     ) -> None:
         self._ask, self._dialect, self._describe = ask, dialect, describe

@@ -130,7 +130,7 @@ _LISTED = msgspec.json.Decoder(list[_Listed])
 _INSPECTED = msgspec.json.Decoder(_Inspected)
 
 
-class Dialect:
+class Decoder:
     """The tables bound to one engine: its Refs are interned, so one thing is one object wherever it is named."""
 
     def __init__(self, engine: EngineRef) -> None:
@@ -152,7 +152,7 @@ class Dialect:
         try:
             raw = _EVENTS.decode_lines(lines)
         except msgspec.DecodeError as error:
-            raise errors.Garbled(f"{self._engine} sent events that are not JSON.") from error
+            raise errors.InvalidResponse(f"{self._engine} sent events that are not JSON.") from error
         return [self._event(one, replay_before) for one in raw]
 
     def _event(self, raw: _Event, replay_before: int) -> Event:
@@ -188,7 +188,7 @@ class Dialect:
         try:
             rows = _LISTED.decode(body)
         except msgspec.DecodeError as error:
-            raise errors.Garbled(f"{self._engine} answered a list that cannot be understood.") from error
+            raise errors.InvalidResponse(f"{self._engine} answered a list that cannot be understood.") from error
         return tuple([self._container(row) for row in rows])
 
     def _container(self, row: _Listed) -> Container:
@@ -212,7 +212,7 @@ class Dialect:
         try:
             row = _INSPECTED.decode(body)
         except msgspec.DecodeError as error:
-            raise errors.Garbled(f"{self._engine} answered an inspection that cannot be understood.") from error
+            raise errors.InvalidResponse(f"{self._engine} answered an inspection that cannot be understood.") from error
         state = row.state
         ended = state.status in ("exited", "dead", "restarting")
         health = state.health.status if state.health else ""
@@ -240,7 +240,7 @@ def api_version(text: str) -> tuple[int, int]:
     try:
         return int(major), int(minor or 0)
     except ValueError:
-        raise errors.Garbled(f"The engine calls its API version “{text[:20]}”.") from None
+        raise errors.InvalidResponse(f"The engine calls its API version “{text[:20]}”.") from None
 
 
 def _name(names: Sequence[str] | None, container: str) -> str:

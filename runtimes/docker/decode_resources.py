@@ -222,7 +222,7 @@ def _time(text: str) -> float:
     # Volumes of plugins tell what the plugin writes.
     try:
         return timestamps.seconds(text) or 0.0
-    except errors.Garbled:
+    except errors.InvalidResponse:
         return 0.0
 
 

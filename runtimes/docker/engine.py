@@ -30,12 +30,12 @@ from runtimes.base import identities
 from runtimes.base.adapter import does
 from runtimes.docker import decode, services
 from runtimes.docker.client import path_of
-from runtimes.docker.exec import Executing
-from runtimes.docker.images import Imaging
-from runtimes.docker.info import Info, Telling
-from runtimes.docker.logs import Logging
-from runtimes.docker.resources import Parts
-from runtimes.docker.stats import Using
+from runtimes.docker.exec import ExecVerbs
+from runtimes.docker.images import ImageVerbs
+from runtimes.docker.info import Info, InfoVerbs
+from runtimes.docker.logs import LogVerbs
+from runtimes.docker.resources import ResourceVerbs
+from runtimes.docker.stats import StatsVerbs
 from runtimes.formats import decoding, timestamps
 from runtimes.transport import dialer, http_client
 from runtimes.transport import endpoint as transport_endpoint
@@ -50,11 +50,11 @@ class _Message(msgspec.Struct):
     message: str = ""
 
 
-class Docker(Telling, Logging, Executing, Imaging, Parts, Using, services.Serving):
+class Docker(InfoVerbs, LogVerbs, ExecVerbs, ImageVerbs, ResourceVerbs, StatsVerbs, services.ServiceVerbs):
     """One daemon. `engine_id` is the daemon's own id, the key under which its cursor is kept. `higher`: kinds of other
     engines watched on the same host; none of those we know keeps its containers in Docker's."""
 
-    nearest: ClassVar[Mapping[str, str]] = {
+    alternatives: ClassVar[Mapping[str, str]] = {
         "container.healthcheck": "Docker runs health checks by itself; inspect shows their last results.",
         "pod.list": "Docker has no pods; services shows which containers belong together.",
         "namespace.list": "Docker has no namespaces of its own.",
@@ -71,7 +71,7 @@ class Docker(Telling, Logging, Executing, Imaging, Parts, Using, services.Servin
         allow: Sequence[str] = (),
         tls: transport_endpoint.Tls | None = None,
         ssh: transport_endpoint.Ssh | None = None,
-        roll: identities.Roll | None = None,
+        roll: identities.EngineIdentities | None = None,
         higher: frozenset[str] = frozenset(),
     ) -> None:
         endpoint = transport_endpoint.Endpoint.parse(url)
@@ -82,9 +82,9 @@ class Docker(Telling, Logging, Executing, Imaging, Parts, Using, services.Servin
         self.version = ""
         self.api = ""
         self._id = ""
-        self._http = http_client.Client(endpoint, line=dialer.line_to(endpoint, tls, ssh))
+        self._http = http_client.Client(endpoint, line=dialer.dialer_for(endpoint, tls, ssh))
         self._meeting = asyncio.Lock()
-        self._dialect = decode.Dialect(self._ref)
+        self._dialect = decode.Decoder(self._ref)
 
     @property
     def engine_id(self) -> str:
@@ -149,7 +149,9 @@ class Docker(Telling, Logging, Executing, Imaging, Parts, Using, services.Servin
                 if batch := self._dialect.events(lines, replay_before=opened):
                     yield batch
             if stream.overflowed:
-                raise errors.Garbled(f"The events of {self.ref} came faster than they could be read; some were lost.")
+                raise errors.InvalidResponse(
+                    f"The events of {self.ref} came faster than they could be read; some were lost."
+                )
 
     # ── changing ─────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -198,7 +200,7 @@ class Docker(Telling, Logging, Executing, Imaging, Parts, Using, services.Servin
 
     # ── the one way to ask ───────────────────────────────────────────────────────────────────────────────────────
 
-    def _words(self) -> decode.Dialect:
+    def _words(self) -> decode.Decoder:
         return self._dialect
 
     def _endpoint(self) -> transport_endpoint.Endpoint:
@@ -283,7 +285,7 @@ class Docker(Telling, Logging, Executing, Imaging, Parts, Using, services.Servin
             spoken = decode.api_version(answer.headers.get("api-version", "1.41"))
             if spoken < OLDEST_API:
                 version = f"{spoken[0]}.{spoken[1]}"
-                raise errors.Garbled(
+                raise errors.InvalidResponse(
                     f"{self.url} speaks Docker API {version}, older than the {OLDEST_API[0]}.{OLDEST_API[1]} we know.",
                     hint="Upgrade the engine.",
                 )
@@ -296,7 +298,7 @@ class Docker(Telling, Logging, Executing, Imaging, Parts, Using, services.Servin
             self.memory_of_machine = info.memory
             if ref != self._ref:
                 self._ref = ref
-                self._dialect = decode.Dialect(ref)
+                self._dialect = decode.Decoder(ref)
             self._heard_of_itself(info.swarm)
 
     def _refuse(self, status: int, body: bytes, about: str, what: str) -> None:

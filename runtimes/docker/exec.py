@@ -16,7 +16,7 @@ from core import errors
 from core.model import actions
 from core.model.results import Executed
 from runtimes.base.adapter import does
-from runtimes.docker.client import Asking, path_of
+from runtimes.docker.client import EngineClient, path_of
 from runtimes.formats import decoding, exec_streams
 
 ENDING = 2.0  # seconds in which a program whose streams have ended has to have ended itself
@@ -31,7 +31,7 @@ class _Ran(msgspec.Struct):
     exit_code: int | None = msgspec.field(name="ExitCode", default=None)
 
 
-class Executing(Asking, abc.ABC):
+class ExecVerbs(EngineClient, abc.ABC):
     @does(actions.Exec)
     async def execute(self, action: actions.Exec, seconds: float) -> Executed:
         if not action.command:

@@ -24,7 +24,7 @@ from core.text import redact
 from runtimes.base.adapter import does
 from runtimes.base.jobs import Job
 from runtimes.docker import decode_resources
-from runtimes.docker.client import Asking, path_of
+from runtimes.docker.client import EngineClient, path_of
 from runtimes.docker.pull_progress import Progress
 from runtimes.formats import decoding, image_reference
 
@@ -34,7 +34,7 @@ LOGIN_HINT = "That registry wants a login, and Quarterdeck has none. Pull it by 
 _LOGIN_WORDS = ("no basic auth credentials", "unauthorized", "authentication required", "access denied")
 
 
-class Imaging(Asking, abc.ABC):
+class ImageVerbs(EngineClient, abc.ABC):
     @does(images.ListImages)
     async def list_images(self, action: images.ListImages, seconds: float) -> images.Images:
         answer = await self._ask("GET", "/images/json", seconds)

@@ -19,7 +19,7 @@ from core.model.results import Document
 from core.text import redact
 from runtimes.base.adapter import does
 from runtimes.docker import decode_resources
-from runtimes.docker.client import Asking
+from runtimes.docker.client import EngineClient
 from runtimes.formats import decoding
 from runtimes.swarm import models
 from runtimes.transport.endpoint import Endpoint
@@ -52,7 +52,7 @@ class Info(msgspec.Struct):
 USUAL_ROOT = "/var/lib/docker"
 
 
-class Telling(Asking, abc.ABC):
+class InfoVerbs(EngineClient, abc.ABC):
     api: str
 
     @abc.abstractmethod

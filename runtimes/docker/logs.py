@@ -14,15 +14,15 @@ from core.model.replies import Status
 from core.model.results import LogPage, Outcome
 from runtimes.base.adapter import does
 from runtimes.base.jobs import KEPT_LINES, Job
-from runtimes.docker.client import Asking, path_of
+from runtimes.docker.client import EngineClient, path_of
 from runtimes.formats import log_stream, timestamps
 
 
-class Logging(Asking, abc.ABC):
+class LogVerbs(EngineClient, abc.ABC):
     @does(actions.ReadLogs)
     async def read_logs(self, action: actions.ReadLogs, seconds: float) -> LogPage | Started:
         if action.follow:
-            return self.jobs.begin(action.verb, lambda job: self._follow(action, job), watches=True)
+            return self.jobs.begin(action.verb, lambda job: self._follow(action, job), read_only=True)
         ask = {"stdout": "1", "stderr": "1", "timestamps": "1", "tail": str(action.tail)}
         skip_at, skip = "", 0
         if action.cursor:

@@ -72,7 +72,7 @@ class Progress:
     def feed(self, chunk: bytes) -> None:
         *lines, self._rest = (self._rest + chunk).split(b"\n")
         if len(self._rest) > LONGEST_LINE:
-            raise errors.Garbled("The engine sent a line of progress without an end.")
+            raise errors.InvalidResponse("The engine sent a line of progress without an end.")
         for line in lines:
             if line.strip():
                 self._take(line)
@@ -95,7 +95,7 @@ class Progress:
         try:
             step = msgspec.json.decode(line, type=_Step)
         except msgspec.DecodeError as error:
-            raise errors.Garbled("The engine sent progress that is not the JSON we expect.") from error
+            raise errors.InvalidResponse("The engine sent progress that is not the JSON we expect.") from error
         if step.error or step.detailed:
             self.fault = (step.detailed.message if step.detailed else "") or step.error
         if step.aux is not None and step.aux.digest:

@@ -12,11 +12,11 @@ from core.model.results import Document, Outcome
 from core.text import redact
 from runtimes.base.adapter import does
 from runtimes.docker import decode_resources
-from runtimes.docker.client import Asking, path_of
+from runtimes.docker.client import EngineClient, path_of
 from runtimes.formats import decoding
 
 
-class Parts(Asking, abc.ABC):
+class ResourceVerbs(EngineClient, abc.ABC):
     @does(resources.ListNetworks)
     async def list_networks(self, action: resources.ListNetworks, seconds: float) -> resources.Networks:
         answer = await self._ask("GET", "/networks", seconds)

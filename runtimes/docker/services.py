@@ -15,11 +15,11 @@ from runtimes.base.adapter import does
 from runtimes.compose import scale as compose_scale
 from runtimes.compose import services
 from runtimes.docker import compose_steps
-from runtimes.docker.swarm_manager import Doorway
+from runtimes.docker.swarm_manager import SwarmManager
 from runtimes.swarm import decode
 
 
-class Serving(Doorway, abc.ABC):
+class ServiceVerbs(SwarmManager, abc.ABC):
     def __init__(self, ref: EngineRef, *, allow: Sequence[str] = ()) -> None:
         super().__init__(ref, allow=allow)
         self._steps = compose_steps.Steps(self._ask, self._words, self.describe)

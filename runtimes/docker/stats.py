@@ -18,7 +18,7 @@ from core.model.refs import EngineRef, Ref
 from core.model.usage import ReadUsage, Usage, Usages
 from runtimes.base.adapter import does
 from runtimes.docker import decode_resources
-from runtimes.docker.client import Asking, path_of
+from runtimes.docker.client import EngineClient, path_of
 from runtimes.formats import decoding
 from runtimes.kernel import cgroup_reader
 from runtimes.transport.endpoint import Endpoint
@@ -27,13 +27,13 @@ AT_ONCE = 8  # requests; the client has sixteen connections, and others want to 
 LEFT = 1.0  # seconds kept back, to tell what came rather than fail with all of it
 
 
-class Using(Asking, abc.ABC):
+class StatsVerbs(EngineClient, abc.ABC):
     memory_of_machine = 0
 
     def __init__(self, ref: EngineRef, *, allow: Sequence[str] = ()) -> None:
         super().__init__(ref, allow=allow)
         self._reader = cgroup_reader.Reader()
-        self._shares = cgroup_reader.Shares()
+        self._shares = cgroup_reader.CpuPercent()
         self._ran: Mapping[Ref, int] = {}
 
     @abc.abstractmethod

@@ -15,7 +15,7 @@ from core.model.refs import EngineRef
 from core.model.replies import Status
 from core.model.results import Outcome
 from runtimes.base.adapter import does
-from runtimes.docker.client import Asking
+from runtimes.docker.client import EngineClient
 from runtimes.swarm import decode, models
 from runtimes.swarm.managers import Membership
 from runtimes.transport import http_client
@@ -23,7 +23,7 @@ from runtimes.transport import http_client
 ANYWHERE = "0.0.0.0:2377"  # what docker itself listens on where nothing else is said
 
 
-class Doorway(Asking, abc.ABC):
+class SwarmManager(EngineClient, abc.ABC):
     """`tell` is called with its part in a Swarm whenever that was learned."""
 
     def __init__(self, ref: EngineRef, *, allow: Sequence[str] = ()) -> None:

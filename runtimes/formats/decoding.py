@@ -19,4 +19,4 @@ def decode(kind: type[T], body: bytes) -> T:
     try:
         return msgspec.json.decode(body, type=kind)
     except msgspec.DecodeError as error:
-        raise errors.Garbled("The engine answered something that is not the JSON we expect.") from error
+        raise errors.InvalidResponse("The engine answered something that is not the JSON we expect.") from error

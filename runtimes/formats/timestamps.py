@@ -23,9 +23,9 @@ def seconds(text: str) -> float | None:
 
 
 def nanoseconds(text: str) -> int:
-    """RFC 3339 with up to nine decimals into nanoseconds since the epoch; raises Garbled for anything else."""
+    """RFC 3339 with up to nine decimals into nanoseconds since the epoch; raises InvalidResponse for anything else."""
     match = re.fullmatch(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.(\d{1,9})\d*)?(Z|[+-]\d\d:\d\d)", text)
     if not match:
-        raise errors.Garbled(f"“{text[:40]}” is not a time.")
+        raise errors.InvalidResponse(f"“{text[:40]}” is not a time.")
     whole = datetime.fromisoformat(match[1] + ("+00:00" if match[3] == "Z" else match[3]))
     return int(whole.timestamp()) * 1_000_000_000 + int((match[2] or "0").ljust(9, "0"))

@@ -24,7 +24,7 @@ R = TypeVar("R")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Survey:
+class Listing:
     """What exists of one kind, as far as the engines answered: `rows` found, `missing` the engines that did not say."""
 
     rows: Sequence[Any]
@@ -32,11 +32,11 @@ class Survey:
 
 
 class Fleet:
-    """The runtimes of this process. `desk` answers for actions that no engine runs."""
+    """The runtimes of this process. `builtin` answers for actions that no engine runs."""
 
-    def __init__(self, runtimes: Sequence[Runtime], *, desk: Runtime | None = None) -> None:
+    def __init__(self, runtimes: Sequence[Runtime], *, builtin: Runtime | None = None) -> None:
         self.all = tuple(runtimes)
-        self.desk = desk
+        self.builtin = builtin
 
     @property
     def runtimes(self) -> Sequence[Runtime]:
@@ -62,11 +62,13 @@ class Fleet:
         for runtime in self.runtimes:
             if runtime.ref == ref:
                 return runtime
-        if self.desk is not None and ref == self.desk.ref:
-            return self.desk
+        if self.builtin is not None and ref == self.builtin.ref:
+            return self.builtin
         raise errors.NotFound(f"There is no engine {ref} here any more.")
 
-    async def survey(self, query: Query, call: Call, *, fresh: bool = False, only: EngineRef | None = None) -> Survey:
+    async def list_all(
+        self, query: Query, call: Call, *, fresh: bool = False, only: EngineRef | None = None
+    ) -> Listing:
         """Everything of the query's kind on the engines it reaches, unfiltered, or on the one engine `only`. What
         several engines tell of is there once."""
         reached = [one for one in self.runtimes if (one.ref == only if only else _reaches(query, one.ref))]
@@ -89,10 +91,10 @@ class Fleet:
             rows += answer.rows
             if getattr(answer, "missing", ""):
                 missing[runtime.ref] = errors.EngineError(answer.missing)
-        return Survey(rows=listings.once(query.kind, rows), missing=missing)
+        return Listing(rows=listings.once(query.kind, rows), missing=missing)
 
 
-def select(query: Query, survey: Survey, visible: Callable[[Any], bool]) -> Sequence[Any]:
+def select(query: Query, survey: Listing, visible: Callable[[Any], bool]) -> Sequence[Any]:
     """The things a query means. Raises NotFound (with what was close), Ambiguous, or the error of an engine that could
     not say."""
     rows = [row for row in survey.rows if visible(row) and _labelled(query.labels, row)]

@@ -1,7 +1,8 @@
 """What exists on one engine, held in memory; itself a Runtime, so that readers cannot tell it from the engine.
 
 In: full lists (`replace`), events in the engine's order (`apply`), inspected details (`update`), the loss of the stream
-(`went_down`). Out: lists in no time while the stream stands and the last list is whole, otherwise the engine is asked.
+(`stream_lost`). Out: lists in no time while the stream stands and the last list is whole, otherwise the engine is
+asked.
 All times are the engine's. An event older than what we know of its container changes nothing but marks it for another
 look; so does an inspection that had begun before the last list was asked for. Late and repeated news are harmless, and
 any order of events, lists and inspections ends in the same picture. A container known from events alone has no labels
@@ -147,14 +148,14 @@ class Mirror:
 
     # ── being fed ────────────────────────────────────────────────────────────────────────────────────────────────
 
-    def stands(self, since_ns: int) -> None:
+    def stream_opened(self, since_ns: int) -> None:
         """A stream stands that tells everything from `since_ns` on, as far as the engine remembers."""
         if not self._standing:
             self._standing, self._stream_since = True, self._now()
         if self._history_from is None:
             self._history_from = since_ns
 
-    def went_down(self, fault: str = "") -> None:
+    def stream_lost(self, fault: str = "") -> None:
         """The stream is lost: what we hold may be wrong from now on, and lists are asked of the engine again. `fault`:
         why, in a sentence."""
         if self._standing:
@@ -197,14 +198,14 @@ class Mirror:
         if known is None:
             self._newborn[thing] = known = transitions.newborn(event)
         elif at < max(self._listed_at, self._known_at.get(thing, 0)):
-            self.look_again(thing)
+            self.mark_dirty(thing)
             return
         self._hold(thing, transitions.after(known, event))
         if thing in self._untold:
             self._untold[thing] = transitions.after(self._untold[thing], event)
         self._known_at[thing] = at
         if kind not in transitions.NOTHING_TO_SEE or thing in self._newborn:
-            self.look_again(thing)
+            self.mark_dirty(thing)
 
     def replace(self, rows: Iterable[Container], at_ns: int) -> None:
         """The whole list, asked for when `at_ns` was the engine's time of the newest event heard. What events told
@@ -238,14 +239,14 @@ class Mirror:
     def _relisted(self, row: Container, known: Container | None, *, newer: bool) -> Container:
         if known is None:
             if row.restarts is None:
-                self.look_again(row.ref.id)
+                self.mark_dirty(row.ref.id)
             return row
         if newer:
-            self.look_again(row.ref.id)
+            self.mark_dirty(row.ref.id)
             row = transitions.with_state_of(known, row)
         elif row.restarts is None:
             if known.restarts is None or known.state != row.state:
-                self.look_again(row.ref.id)
+                self.mark_dirty(row.ref.id)
             row = transitions.with_detail_of(known, row)
         same = row.restarts is not None and msgspec.structs.replace(row, status=known.status) == known
         return known if same else row
@@ -265,7 +266,7 @@ class Mirror:
             elif at_ns < max(self._listed_at, self._known_at.get(thing, 0)):
                 if born is not None:  # its labels are known from now on; its state is what events say
                     self._hold(thing, transitions.with_state_of(born, found))
-                self.look_again(thing)
+                self.mark_dirty(thing)
             else:
                 detailed = transitions.with_detail(found if known is None or born is not None else known, found)
                 if known is not None and known != detailed:
@@ -273,7 +274,7 @@ class Mirror:
                 self._hold(thing, detailed)
                 self._known_at[thing] = at_ns
 
-    def look_again(self, thing: str) -> None:
+    def mark_dirty(self, thing: str) -> None:
         """Marks a container whose details should be described."""
         self.dirty[thing] = None
         self.dirtied.set()
@@ -289,7 +290,7 @@ class Mirror:
 
     # ── for the relist ───────────────────────────────────────────────────────────────────────────────────────────
 
-    def told(self) -> dict[str, Container]:
+    def known(self) -> dict[str, Container]:
         """Everything as events and lists have told it, without what inspections alone have shown since."""
         return {**self._things, **self._newborn, **self._untold}
 

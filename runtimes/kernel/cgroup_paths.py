@@ -49,7 +49,7 @@ class Mount:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Place:
+class CgroupPath:
     """One container's folders, by version 1's names of the controllers; `unified` are those that speak version 2."""
 
     folders: Mapping[str, str]
@@ -61,7 +61,7 @@ class Place:
         return next(iter(self.folders.values()))
 
 
-class Map:
+class CgroupLocator:
     """`root`: what stands before every path, for trees that were recorded. `named`: cgroups have their container's id
     in their name; without it the cgroup of a pid is taken as it is."""
 
@@ -71,7 +71,7 @@ class Map:
         self._walked_at = float("-inf")
         self._walked: dict[str, str] = {}
 
-    def find(self, thing: str, where: int | str) -> Place | None:
+    def find(self, thing: str, where: int | str) -> CgroupPath | None:
         """`where`: a pid of the container, 0 where none is known, or its cgroup."""
         if isinstance(where, str):
             return self._place(where, 0)
@@ -89,7 +89,7 @@ class Map:
             and self._near(thing, where) is None
         )
 
-    def _near(self, thing: str, where: int) -> Place | None:
+    def _near(self, thing: str, where: int) -> CgroupPath | None:
         if where and (paths := self._of(where, thing)):
             return self._at(paths, where)
         for usual in USUAL:
@@ -111,7 +111,7 @@ class Map:
     def process(self, pid: int) -> str:
         return f"{self._root}/proc/{pid}"
 
-    def member(self, place: Place) -> int:
+    def member(self, place: CgroupPath) -> int:
         """A process of the container; 0 where none is to be seen from here. One with systemd in it keeps its processes
         in cgroups of its own."""
         if place.pid:
@@ -153,10 +153,10 @@ class Map:
                 found.update(dict.fromkeys(names.split(","), own))
         return found
 
-    def _place(self, path: str, pid: int) -> Place | None:
+    def _place(self, path: str, pid: int) -> CgroupPath | None:
         return self._at(dict.fromkeys(("", *CONTROLLERS), f"/{path.strip('/')}"), pid, named=False)
 
-    def _at(self, paths: Mapping[str, str], pid: int, *, named: bool = True) -> Place | None:
+    def _at(self, paths: Mapping[str, str], pid: int, *, named: bool = True) -> CgroupPath | None:
         """The folders at these paths that are there. `named`: they are as the process tells, else as seen from any
         mount's own root."""
         folders: dict[str, str] = {}
@@ -173,7 +173,7 @@ class Map:
                 folders[controller] = folder
                 if mount.unified:
                     unified.add(controller)
-        return Place(folders=folders, unified=frozenset(unified), pid=pid) if folders else None
+        return CgroupPath(folders=folders, unified=frozenset(unified), pid=pid) if folders else None
 
     def _spoken(self, folder: str) -> Sequence[str]:
         """The controllers of version 2 that keep an account there. That of the processor's time is always kept."""

@@ -24,7 +24,7 @@ from core.model.refs import Ref
 from core.model.usage import Usage, Usages
 from runtimes.kernel import cgroup_parsers
 from runtimes.kernel.cgroup_parsers import Numbers
-from runtimes.kernel.cgroup_paths import Map, Place
+from runtimes.kernel.cgroup_paths import CgroupLocator, CgroupPath
 
 FRESH = 1.0  # seconds a reading must be old to compare another with
 STALE = 120.0  # seconds after which it tells nothing of now
@@ -33,7 +33,7 @@ SLICE = 32  # containers read before the loop runs again
 WANTED_FILES = 65_536  # open files we ask the kernel to allow, where it may
 
 
-class Room:
+class DescriptorBudget:
     """How many files of containers the whole process keeps open: half of what it may."""
 
     def __init__(self, most: int | None = None) -> None:
@@ -51,10 +51,10 @@ class Room:
         self._used -= count
 
 
-ROOM = Room()
+ROOM = DescriptorBudget()
 
 
-class Shares:
+class CpuPercent:
     """The processor's share of each container: its seconds of two readings compared."""
 
     def __init__(self) -> None:
@@ -91,13 +91,13 @@ class Reader:
         root: str = "",
         *,
         named: bool = True,
-        room: Room = ROOM,
+        room: DescriptorBudget = ROOM,
         now: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._map = Map(root, named=named, now=now)
+        self._map = CgroupLocator(root, named=named, now=now)
         self._room, self._now = room, now
         self._accounts: dict[str, _Account] = {}
-        self._shares = Shares()
+        self._shares = CpuPercent()
         self._asking = asyncio.Lock()
         self._idle: asyncio.TimerHandle | None = None
 
@@ -202,7 +202,7 @@ class Reader:
 class _Account:
     """One container's files, open."""
 
-    def __init__(self, place: Place, where: int | str, charts: Map) -> None:
+    def __init__(self, place: CgroupPath, where: int | str, charts: CgroupLocator) -> None:
         self.where = where
         self.used_at = 0.0
         self._place, self._map = place, charts

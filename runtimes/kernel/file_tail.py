@@ -26,7 +26,7 @@ _MODIFY, _MOVED_FROM, _MOVED_TO, _CREATE, _DELETE, _ONLYDIR = 0x2, 0x40, 0x80, 0
 _ALL = _MODIFY | _MOVED_FROM | _MOVED_TO | _CREATE | _DELETE | _ONLYDIR
 
 
-class Growing:
+class FileTail:
     """Opens at once, at the end of the file or with `whole` at its beginning; raises Unreachable where it cannot be
     read. Belongs to the running loop; `close` it."""
 

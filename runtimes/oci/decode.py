@@ -112,7 +112,7 @@ class Known(msgspec.Struct, frozen=True):
 
 
 def runc_state(data: bytes) -> Known:
-    """Raises Garbled."""
+    """Raises InvalidResponse."""
     state = decode(_RuncState, data)
     annotations, bundle = _of_labels(state.config.labels or ())
     cgroups = state.cgroups or {}
@@ -246,7 +246,7 @@ def nanoseconds(text: str) -> int:
     """0 for what is no time: a container is not hidden because of its date."""
     try:
         return timestamps.nanoseconds(text)
-    except (errors.Garbled, ValueError):
+    except (errors.InvalidResponse, ValueError):
         return 0
 
 
@@ -258,7 +258,7 @@ def decode(kind: type[T], data: bytes) -> T:
     try:
         return msgspec.json.decode(data, type=kind)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise errors.Garbled("It is not the JSON a runtime writes.") from error
+        raise errors.InvalidResponse("It is not the JSON a runtime writes.") from error
 
 
 class _LogLine(msgspec.Struct):

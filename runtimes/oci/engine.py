@@ -48,7 +48,7 @@ class Oci(lifecycle.Changing):
     """One or several state directories of this machine. `higher`: kinds of engine whose containers are theirs to tell
     of."""
 
-    nearest: ClassVar[Mapping[str, str]] = {
+    alternatives: ClassVar[Mapping[str, str]] = {
         "container.restart": "An OCI container runs once: whoever made it deletes it and runs its bundle again.",
         "container.logs": "A runtime keeps no logs: they went where its caller sent them, a file or the journal.",
         "container.healthcheck": "A runtime knows no health checks; exec runs any program in a container.",
@@ -68,7 +68,7 @@ class Oci(lifecycle.Changing):
         allow: Sequence[str] = (),
         tls: endpoint.Tls | None = None,
         ssh: endpoint.Ssh | None = None,
-        roll: identities.Roll | None = None,
+        roll: identities.EngineIdentities | None = None,
         higher: Collection[str] = frozenset(),
     ) -> None:
         places = state_dirs.parse(url)
@@ -135,7 +135,7 @@ class Oci(lifecycle.Changing):
         programs, _ = await self._programs.told((), seconds)
         inside = Counter(seen.root for seen in found.seen)
         return Document(
-            ref=action.touches()[0],
+            ref=action.targets()[0],
             data={
                 "programs": [
                     {"name": one.name, "path": one.path, "version": one.version, "spec": one.spec} for one in programs
@@ -193,7 +193,7 @@ class Oci(lifecycle.Changing):
 
     async def _watch(self) -> AsyncGenerator[Sequence[Event], None]:
         await self._all(READ_WITHIN)
-        watch = watcher.Watch(self.ref, self._states, self._read, self._mine, self._ended)
+        watch = watcher.Watcher(self.ref, self._states, self._read, self._mine, self._ended)
         self._watches.add(watch)
         try:
             async with contextlib.aclosing(watch.run()) as stream:

@@ -22,7 +22,7 @@ from core.model.refs import EngineRef, Ref
 from core.model.replies import Status
 from core.model.results import Executed, Outcome
 from runtimes.base.adapter import does
-from runtimes.base.jobs import Working
+from runtimes.base.jobs import JobAdapter
 from runtimes.oci import cli, decode, state, state_dirs, watcher
 from runtimes.oci.state import Seen
 
@@ -31,12 +31,12 @@ AFTER_KILL = 5.0  # seconds a killed process may take to end
 _SIGNAL = re.compile(r"(?:SIG)?([A-Z][A-Z0-9+]*)")
 
 
-class Changing(Working, abc.ABC):
+class Changing(JobAdapter, abc.ABC):
     def __init__(self, ref: EngineRef, places: state_dirs.Places, *, allow: Sequence[str] = ()) -> None:
         super().__init__(ref, allow=allow)
         self._states = state.States(places)
         self._programs = cli.Programs(places.program)
-        self._watches: set[watcher.Watch] = set()
+        self._watches: set[watcher.Watcher] = set()
 
     @abc.abstractmethod
     async def _find(self, target: Ref, seconds: float) -> Seen:

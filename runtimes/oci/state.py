@@ -159,7 +159,7 @@ class States:
         try:
             kept = self._kept(shelf, folder, name)
             shelf.faults.pop(name, None)
-        except errors.Garbled as error:
+        except errors.InvalidResponse as error:
             shelf.faults[name] = error.say()
             return None
         except OSError as error:
@@ -190,7 +190,7 @@ class States:
         )
 
     def document(self, seen: Seen) -> bytes:
-        """The `config.json` it was made of. Raises Garbled, or NotFound where nobody may read it any more."""
+        """The `config.json` it was made of. Raises InvalidResponse, or NotFound where nobody may read it any more."""
         shelf = self._shelves.get(seen.root)
         place = self._spec_of(seen.root, seen.name, seen.known)
         try:
@@ -264,7 +264,7 @@ class States:
         place = self._spec_of(shelf.root, name, known)
         try:
             return decode.with_spec(known, _read(place, shelf.uid)) if place else known
-        except (OSError, errors.Garbled):
+        except (OSError, errors.InvalidResponse):
             return known  # its command stays untold; the rest is in the state
 
     def _spec_of(self, root: str, name: str, known: Known) -> str:
@@ -313,18 +313,18 @@ def _read(place: str, uid: int) -> bytes:
     try:
         there = os.fstat(handle)
         if not stat.S_ISREG(there.st_mode):
-            raise errors.Garbled("It is not a plain file.")
+            raise errors.InvalidResponse("It is not a plain file.")
         if there.st_uid != uid:
-            raise errors.Garbled("It belongs to somebody else than its directory.")
+            raise errors.InvalidResponse("It belongs to somebody else than its directory.")
         if there.st_size > LARGEST:
-            raise errors.Garbled(f"It is larger than {LARGEST >> 20} MiB.")
+            raise errors.InvalidResponse(f"It is larger than {LARGEST >> 20} MiB.")
         data = b""
         while len(data) <= LARGEST and (block := os.read(handle, max(there.st_size - len(data), 0) + 1)):
             data += block
     finally:
         os.close(handle)
     if len(data) > LARGEST:
-        raise errors.Garbled(f"It is larger than {LARGEST >> 20} MiB.")
+        raise errors.InvalidResponse(f"It is larger than {LARGEST >> 20} MiB.")
     return data
 
 

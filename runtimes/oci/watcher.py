@@ -53,7 +53,7 @@ class Ask(Protocol):
     def __call__(self, read: Callable[[], R]) -> Awaitable[R]: ...
 
 
-class Watch:
+class Watcher:
     """One stream's. `mine` tells which containers are this engine's to tell of; `ended` is where the moments of their
     ends are kept, in nanoseconds by our ids."""
 

@@ -24,7 +24,7 @@ import msgspec
 from core import errors
 from core.model.refs import EngineRef, Ref
 from runtimes.base import identities
-from runtimes.base.jobs import Working
+from runtimes.base.jobs import JobAdapter
 from runtimes.podman import decode, models
 from runtimes.transport import connect, dialer, http_client
 from runtimes.transport import endpoint as transport_endpoint
@@ -39,7 +39,7 @@ LONGEST_REFUSAL = 65_536
 PAUSELESS = "Rootless on cgroup v1 nothing can be paused: stop it, or boot the machine with cgroup v2."
 
 
-class Asking(Working):
+class EngineClient(JobAdapter):
     """One service. `engine_id` is made of its machine's name and its store, since it has no id of its own."""
 
     def __init__(
@@ -50,7 +50,7 @@ class Asking(Working):
         allow: Sequence[str] = (),
         tls: transport_endpoint.Tls | None = None,
         ssh: transport_endpoint.Ssh | None = None,
-        roll: identities.Roll | None = None,
+        roll: identities.EngineIdentities | None = None,
         higher: frozenset[str] = frozenset(),
     ) -> None:
         # `higher`: nobody keeps containers of its own in Podman's store, so none is left out.
@@ -61,9 +61,9 @@ class Asking(Working):
         self._roll = roll
         self._id = ""
         self._info = models.Info()
-        self._http = http_client.Client(endpoint, line=dialer.line_to(endpoint, tls, ssh))
+        self._http = http_client.Client(endpoint, line=dialer.dialer_for(endpoint, tls, ssh))
         self._meeting = asyncio.Lock()
-        self._dialect = decode.Dialect(self._ref)
+        self._dialect = decode.Decoder(self._ref)
 
     @property
     def engine_id(self) -> str:
@@ -138,7 +138,7 @@ class Asking(Working):
         if stream.status >= 400:
             self._refuse(stream.status, b"", about, kind)
         if stream.overflowed:
-            raise errors.Garbled(f"{self.ref} sent more than could be read in time; some of it was lost.")
+            raise errors.InvalidResponse(f"{self.ref} sent more than could be read in time; some of it was lost.")
         if stream.cut:
             raise errors.Unreachable(f"{self.ref} broke off its answer.", sent=True, hint="Does its service still run?")
 
@@ -157,11 +157,11 @@ class Asking(Working):
                 raise
             spoken = answer.headers.get("libpod-api-version", "")
             if not spoken:
-                raise errors.Garbled(
+                raise errors.InvalidResponse(
                     f"What answers at {self._http.endpoint} is not Podman.", hint="Give its true `kind` beside its url."
                 )
             if not spoken.partition(".")[0].isdigit() or int(spoken.partition(".")[0]) < OLDEST:
-                raise errors.Garbled(
+                raise errors.InvalidResponse(
                     f"{self._http.endpoint} is Podman {spoken[:20]}, older than the {OLDEST}.0 we know.",
                     hint="Upgrade it.",
                 )
@@ -184,7 +184,7 @@ class Asking(Working):
         if ref != self._ref or info.version.number != self.version:
             self._ref = ref
             tells = major.isdigit() and int(major) >= TELLS_HEALTH
-            self._dialect = decode.Dialect(ref, tells_health=tells)
+            self._dialect = decode.Decoder(ref, tells_health=tells)
         self._info, self._id, self.version = info, identity, info.version.number
 
     def _refuse_pretender(self, info: models.Info) -> None:
@@ -195,7 +195,7 @@ class Asking(Working):
         owner = connect.listener(endpoint.path)[1] if endpoint.scheme == "unix" else None
         claimed = info.uid if info.rootless else 0
         if owner not in (None, 0, os.geteuid(), claimed):
-            raise errors.Garbled(
+            raise errors.InvalidResponse(
                 f"{endpoint} is served by the user {owner}, and says it is the engine of user {claimed}: it is not"
                 " believed.",
                 hint="Ask that user what listens there.",

@@ -67,7 +67,7 @@ _LIVE, _REPLAY = Origin.LIVE, Origin.REPLAY
 _TIME = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.(\d{1,9})\d*)?(Z|[+-]\d\d:\d\d)")
 
 
-class Dialect:
+class Decoder:
     """The tables bound to one engine: its Refs are interned, so one thing is one object wherever it is named.
     `tells_health`: health events carry the status after the check."""
 
@@ -95,7 +95,7 @@ class Dialect:
         try:
             raw = models.EVENTS.decode_lines(lines)
         except msgspec.DecodeError as error:
-            raise errors.Garbled(f"{self._engine} sent events that are not JSON.") from error
+            raise errors.InvalidResponse(f"{self._engine} sent events that are not JSON.") from error
         found = []
         for one in raw:
             if one.cause or one.message:
@@ -163,7 +163,7 @@ class Dialect:
         try:
             rows = models.LISTED.decode(body)
         except msgspec.DecodeError as error:
-            raise errors.Garbled(f"{self._engine} answered a list that cannot be understood.") from error
+            raise errors.InvalidResponse(f"{self._engine} answered a list that cannot be understood.") from error
         return tuple([status_text.aged(self._container(row), now) for row in rows])
 
     def _container(self, row: models.Listed) -> Container:
@@ -189,7 +189,7 @@ class Dialect:
         try:
             row = models.INSPECTED.decode(body)
         except msgspec.DecodeError as error:
-            raise errors.Garbled(f"{self._engine} answered an inspection that cannot be understood.") from error
+            raise errors.InvalidResponse(f"{self._engine} answered an inspection that cannot be understood.") from error
         state = STATES.get(row.state.status.lower(), "dead")
         health = row.state.health.status if row.state.health else ""
         ended = state in ("exited", "dead", "restarting") and seconds(row.state.finished) is not None
@@ -220,7 +220,7 @@ def decode(kind: type[T], body: bytes) -> T:
     try:
         return msgspec.json.decode(body, type=kind)
     except msgspec.DecodeError as error:
-        raise errors.Garbled("The engine answered something that is not the JSON we expect.") from error
+        raise errors.InvalidResponse("The engine answered something that is not the JSON we expect.") from error
 
 
 def seconds(text: str) -> float | None:
@@ -229,7 +229,7 @@ def seconds(text: str) -> float | None:
         return None
     at = nanoseconds_or_none(text)
     if at is None:
-        raise errors.Garbled(f"“{text[:40]}” is not a time.")
+        raise errors.InvalidResponse(f"“{text[:40]}” is not a time.")
     return at / 1e9
 
 

@@ -38,16 +38,16 @@ NO_SWARM = "Podman has no Swarm: docker compose or podman-compose, pods and unit
 
 
 class Podman(
-    events.Telling,
-    logs.Logging,
-    exec.Executing,
-    images.Imaging,
-    resources.Parts,
+    events.EventVerbs,
+    logs.LogVerbs,
+    exec.ExecVerbs,
+    images.ImageVerbs,
+    resources.ResourceVerbs,
     units.Units,
 ):
     """One service. `name` tells the engines of several users apart; for rootless ones it is the uid."""
 
-    nearest: ClassVar[Mapping[str, str]] = {
+    alternatives: ClassVar[Mapping[str, str]] = {
         "service.scale": "Scale it where its compose file is: podman-compose up --scale, or docker compose up --scale.",
         "namespace.list": "Its containers share one namespace: ps lists them, pods groups them.",
         **dict.fromkeys(

@@ -41,7 +41,7 @@ NO_EVENTS = "keeps no events (events_logger is “none”), so what happens is s
 NO_EVENTS_CURE = 'Set events_logger = "file" under [engine] in its containers.conf and restart its service.'
 
 
-class Telling(client.Asking, abc.ABC):
+class EventVerbs(client.EngineClient, abc.ABC):
     @does(actions.ListEvents)
     async def list_events(self, action: actions.ListEvents, seconds: float) -> tuple[Event, ...]:
         info = await self._meet(seconds)
@@ -66,8 +66,8 @@ class Telling(client.Asking, abc.ABC):
             async for batch in told:
                 yield batch
 
-    def _eventless(self) -> errors.Eventless:
-        return errors.Eventless(f"{self.ref} {NO_EVENTS}", hint=NO_EVENTS_CURE)
+    def _eventless(self) -> errors.EventsUnsupported:
+        return errors.EventsUnsupported(f"{self.ref} {NO_EVENTS}", hint=NO_EVENTS_CURE)
 
     # ── by the API ───────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -126,7 +126,7 @@ class Telling(client.Asking, abc.ABC):
 
     async def _from_file(self, path: Path, since_ns: int | None, opened: int) -> AsyncGenerator[Sequence[Event], None]:
         since = opened if since_ns is None else since_ns
-        lines = file_tail.Growing(path, whole=since_ns is not None)
+        lines = file_tail.FileTail(path, whole=since_ns is not None)
         loop = asyncio.get_running_loop()
         alive = loop.create_task(self._until_it_ends(), name=f"{self.ref}: alive")
         alive.add_done_callback(lambda _: lines.wake())

@@ -20,7 +20,7 @@ from runtimes.podman.client import quoted
 ENDING, PAUSE = 2.0, 0.02  # seconds until a program whose streams have ended has ended itself; between looks
 
 
-class Executing(client.Asking, abc.ABC):
+class ExecVerbs(client.EngineClient, abc.ABC):
     @does(actions.Exec)
     async def execute(self, action: actions.Exec, seconds: float) -> Executed:
         if not action.command:

@@ -63,7 +63,7 @@ class _User(msgspec.Struct):
     state: str = msgspec.field(name="State", default="")
 
 
-class Imaging(client.Asking, abc.ABC):
+class ImageVerbs(client.EngineClient, abc.ABC):
     @does(images.ListImages)
     async def list_images(self, action: images.ListImages, seconds: float) -> images.Images:
         answer = await self._ask("GET", "/images/json", seconds)
@@ -134,7 +134,7 @@ class Imaging(client.Asking, abc.ABC):
                 async for chunk in chunks:
                     *lines, rest = (rest + chunk).split(b"\n")
                     if len(rest) > LONGEST_LINE:
-                        raise errors.Garbled(f"{self.ref} said a line without an end.")
+                        raise errors.InvalidResponse(f"{self.ref} said a line without an end.")
                     for line in filter(None, map(bytes.strip, lines)):
                         one = decode.decode(_Progress, line)
                         if one.error:

@@ -18,7 +18,7 @@ class Mended:
         while len(buffer) - at >= 8:
             stream, length = buffer[at], int.from_bytes(buffer[at + 4 : at + 8], "big")
             if length > LONGEST:
-                raise errors.Garbled("The engine sent a log that is not in frames.")
+                raise errors.InvalidResponse("The engine sent a log that is not in frames.")
             end = at + 8 + length
             if len(buffer) < end:
                 break

@@ -28,11 +28,11 @@ FIRST_PAGE = 10.0  # seconds for what a followed log begins with
 LOOKS, PAUSE = 40, 0.05  # at a container whose log has ended, until Podman knows that it did
 
 
-class Logging(client.Asking, abc.ABC):
+class LogVerbs(client.EngineClient, abc.ABC):
     @does(actions.ReadLogs)
     async def read_logs(self, action: actions.ReadLogs, seconds: float) -> LogPage | Started:
         if action.follow:
-            return self.jobs.begin(action.verb, lambda job: self._follow(action, job), watches=True)
+            return self.jobs.begin(action.verb, lambda job: self._follow(action, job), read_only=True)
         try:
             async with asyncio.timeout(seconds):
                 return await self._page(action, seconds)
@@ -121,7 +121,7 @@ def _place(cursor: str) -> tuple[str, int, str]:
     at, _, count = cursor.partition("/")
     ns = decode.nanoseconds_or_none(at)
     if ns is None or not count.isdecimal():
-        raise errors.Garbled("That is no place in a log.")
+        raise errors.InvalidResponse("That is no place in a log.")
     return at, int(count), str(ns // 1_000_000_000 - 1)
 
 

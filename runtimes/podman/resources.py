@@ -59,7 +59,7 @@ class _Volume(msgspec.Struct):
     labels: dict[str, str] | None = msgspec.field(name="Labels", default=None)
 
 
-class Parts(client.Asking, abc.ABC):
+class ResourceVerbs(client.EngineClient, abc.ABC):
     # ── pods ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
     @does(pods.ListPods)

@@ -107,10 +107,10 @@ def by_podman(container: Container, told: dict[str, str], *, owner: systemctl.Pe
     files = []
     for name, text in sorted(told.items()):
         if not systemctl.is_name(f"{name}.service"):
-            raise errors.Garbled("Podman named a unit as no unit can be called.")
+            raise errors.InvalidResponse("Podman named a unit as no unit can be called.")
         files.append(File(folder=folder, name=f"{name}.service", text=f"# {unit_files.mark(container.name)}\n{text}"))
     if len(files) != 1:
-        raise errors.Garbled(f"Podman wrote {len(files)} units for one container.")
+        raise errors.InvalidResponse(f"Podman wrote {len(files)} units for one container.")
     return Drafted(unit=files[0].name, style="generate", files=files, adopts=bool(why), notes=[why] if why else [])
 
 

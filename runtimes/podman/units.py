@@ -48,7 +48,7 @@ class _Pod(msgspec.Struct):
     name: str = msgspec.field(name="Name", default="")
 
 
-class Units(client.Asking, abc.ABC):
+class Units(client.EngineClient, abc.ABC):
     @does(units.ListUnits)
     async def list_units(self, action: units.ListUnits, seconds: float) -> units.Units:
         asked = await self._systemd(seconds)
@@ -132,7 +132,7 @@ class Units(client.Asking, abc.ABC):
             )
         uid = info.uid if info.rootless else 0
         if uid is None:
-            raise errors.Garbled(f"{self.ref} does not tell whose engine it is.")
+            raise errors.InvalidResponse(f"{self.ref} does not tell whose engine it is.")
         return systemctl.Systemd(uid)
 
     # ── drafting ─────────────────────────────────────────────────────────────────────────────────────────────────

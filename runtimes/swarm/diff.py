@@ -296,6 +296,6 @@ def _ns(*times: str) -> int:
         if text and not text.startswith("0001"):
             try:
                 return timestamps.nanoseconds(text)
-            except errors.Garbled:
+            except errors.InvalidResponse:
                 continue
     return 0

@@ -30,20 +30,20 @@ from core.model.results import Document, LogPage, Outcome
 from core.model.services import Service, Services
 from core.text import redact
 from runtimes.base.adapter import does
-from runtimes.base.jobs import PART_OF_WHAT_BEGAN, Job, Working
+from runtimes.base.jobs import PART_OF_WHAT_BEGAN, Job, JobAdapter
 from runtimes.swarm import decode, models, pretty, rollouts, service_spec
 from runtimes.swarm import logs as swarm_logs
 from runtimes.swarm.managers import Door, Doors
-from runtimes.swarm.watcher import Lookout
+from runtimes.swarm.watcher import SwarmWatcher
 
 KIND = "swarm"
 NODES_OWN = "Containers are told and changed by the engine of the node they run on; tasks lists them with their nodes."
 
 
-class Swarm(Working):
+class Swarm(JobAdapter):
     """`cluster` is the Swarm's id, kept when it is nobody's here any more."""
 
-    nearest: ClassVar[Mapping[str, str]] = {
+    alternatives: ClassVar[Mapping[str, str]] = {
         "container.list": NODES_OWN,
         "container.logs": "It reads the logs of a service's tasks together: service.logs.",
         "container.restart": NODES_OWN,
@@ -80,9 +80,9 @@ class Swarm(Working):
     def leave(self, door: Door) -> None:
         self.doors.remove(door)
 
-    def _new_lookout(self) -> Lookout:
+    def _new_lookout(self) -> SwarmWatcher:
         cluster = self.cluster
-        return Lookout(self.doors, lambda: self.ref, lambda: self.present and self.cluster == cluster)
+        return SwarmWatcher(self.doors, lambda: self.ref, lambda: self.present and self.cluster == cluster)
 
     def _allows(self, verb: str) -> bool:
         return super()._allows(verb) and (verb in PART_OF_WHAT_BEGAN or self.doors.permit(verb))
@@ -120,7 +120,7 @@ class Swarm(Working):
         answer = await self.doors.ask(action.verb, "GET", "/swarm", seconds)
         data = models.decode(models.RAW, answer.body)
         data.pop("JoinTokens", None)
-        ref = action.touches()[0]
+        ref = action.targets()[0]
         return Document(ref=ref, data=redact.hide_environment(data))
 
     @does(actions.ListEvents)
@@ -174,7 +174,7 @@ class Swarm(Working):
     async def read_service_logs(self, action: swarm.ReadServiceLogs, seconds: float) -> LogPage | Started:
         logs = swarm_logs.Logs(self.doors, action)
         if action.follow:
-            return self.jobs.begin(action.verb, logs.follow, watches=True)
+            return self.jobs.begin(action.verb, logs.follow, read_only=True)
         return await logs.read(seconds)
 
     @does(swarm.CreateService)

@@ -141,7 +141,7 @@ class Doors:
                 return late
             raise late from error
         went_nowhere = isinstance(error, errors.Unreachable | errors.TimedOut) and (reads or not error.sent)
-        if went_nowhere or (reads and isinstance(error, errors.Garbled)):
+        if went_nowhere or (reads and isinstance(error, errors.InvalidResponse)):
             return error
         raise error
 

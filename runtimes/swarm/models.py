@@ -226,8 +226,8 @@ RAWS = msgspec.json.Decoder(list[dict[str, Any]])
 
 
 def decode(decoder: msgspec.json.Decoder[T], body: bytes) -> T:
-    """Raises Garbled."""
+    """Raises InvalidResponse."""
     try:
         return decoder.decode(body)
     except msgspec.DecodeError as error:
-        raise errors.Garbled("The Swarm answered something that is not what we expect.") from error
+        raise errors.InvalidResponse("The Swarm answered something that is not what we expect.") from error

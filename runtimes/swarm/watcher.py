@@ -38,7 +38,7 @@ RECENT = 512
 SCOPE = urllib.parse.quote('{"scope":["swarm"]}')
 
 
-class Lookout:
+class SwarmWatcher:
     """Of one Swarm; another one is begun anew. `there`: whether it still is our engine's Swarm."""
 
     def __init__(self, doors: Doors, engine: Callable[[], EngineRef], there: Callable[[], bool]) -> None:

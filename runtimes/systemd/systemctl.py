@@ -222,7 +222,8 @@ async def run(
     become: Person | None = None,
     change: bool = False,
 ) -> Said:
-    """Runs a program to its end. Raises Unreachable where there is none, TimedOut where it does not end, Garbled where
+    """Runs a program to its end. Raises Unreachable where there is none, TimedOut where it does not end,
+    InvalidResponse where
     it says too much."""
     other = {}
     if become is not None:
@@ -256,7 +257,7 @@ async def run(
                 process.kill()
             await process.wait()
     if len(out) > LONGEST_ANSWER or len(err) > LONGEST_ANSWER:
-        raise errors.Garbled(f"{about} said more than {LONGEST_ANSWER >> 20} MiB.")
+        raise errors.InvalidResponse(f"{about} said more than {LONGEST_ANSWER >> 20} MiB.")
     return Said(code=code, out=out.decode("utf-8", "replace"), err=err.decode("utf-8", "replace"))
 
 

@@ -2,7 +2,8 @@
 
 In: where the engine listens, and what proves who is who on the way. Nothing is sent here. Whatever keeps a connection
 from coming about is Unreachable, with `sent` False; a full backlog is waited for, for as long as the caller's deadline
-allows. A `Line` is one way to an engine: `Direct` is here, TLS and ssh are modules of their own, loaded on demand.
+allows. A `Dialer` is one way to an engine: `DirectDialer` is here, TLS and ssh are modules of their own, loaded on
+demand.
 """
 
 from __future__ import annotations

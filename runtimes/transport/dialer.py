@@ -10,7 +10,7 @@ from runtimes.transport.connect import connect
 from runtimes.transport.endpoint import Endpoint, Ssh, Tls
 
 
-class Line(Protocol):
+class Dialer(Protocol):
     """One way to an engine. `blind`: a connection can stand though nobody is at its end."""
 
     blind: bool
@@ -24,20 +24,20 @@ class Line(Protocol):
     async def aclose(self) -> None: ...
 
 
-def line_to(endpoint: Endpoint, tls: Tls | None = None, ssh: Ssh | None = None) -> Line:
+def dialer_for(endpoint: Endpoint, tls: Tls | None = None, ssh: Ssh | None = None) -> Dialer:
     """The line an address asks for. Raises BadUsage where what is given does not go with it."""
     if endpoint.scheme == "ssh":
         from runtimes.transport import ssh as transport_ssh  # noqa: PLC0415 (most engines are local)
 
-        return transport_ssh.Forwarded(endpoint, ssh or Ssh())
+        return transport_ssh.SshDialer(endpoint, ssh or Ssh())
     if tls is not None and endpoint.scheme == "tcp":
         from runtimes.transport import tls as transport_tls  # noqa: PLC0415 (most engines are local)
 
-        return transport_tls.Secured(endpoint, tls)
-    return Direct(endpoint)
+        return transport_tls.TlsDialer(endpoint, tls)
+    return DirectDialer(endpoint)
 
 
-class Direct:
+class DirectDialer:
     """A unix socket, or tcp in the clear."""
 
     blind = False

@@ -6,7 +6,7 @@ at the first call, so that nobody without such an engine pays for it. A channel 
 there is one, made anew where the loop is another, which connects again by itself within a second of the socket's
 return.
 
-    line = Line("unix:///run/containerd/containerd.sock")
+    line = GrpcChannel("unix:///run/containerd/containerd.sock")
     answer = await line.ask("/pkg.Service/Method", request, AnswerMessage, seconds=5.0)
 """
 
@@ -70,7 +70,7 @@ def endpoint_of(url: str) -> Endpoint:
     return endpoint
 
 
-class Line:
+class GrpcChannel:
     """`engine` is what errors call it; `access`: the sentence that says which group or setting of this engine opens its
     socket to others."""
 
@@ -168,7 +168,7 @@ class Line:
         try:
             message: M = answer.FromString(data)
         except importlib.import_module("google.protobuf.message").DecodeError as error:
-            raise errors.Garbled(f"{self.engine} answered something that cannot be understood.") from error
+            raise errors.InvalidResponse(f"{self.engine} answered something that cannot be understood.") from error
         return message
 
     def _connected(self) -> bool:
@@ -217,7 +217,7 @@ def refusal(code: grpc.StatusCode | None, text: str, *, engine: str, method: str
     if code is codes.DEADLINE_EXCEEDED or (code is codes.UNKNOWN and _DEADLINE in text):
         return errors.TimedOut(f"{engine} did not get done in time: {text}.", sent=True)
     if code is None:
-        return errors.Garbled(f"{engine} ended a call without saying how.")
+        return errors.InvalidResponse(f"{engine} ended a call without saying how.")
     return errors.Rejected(code.value[0], text or f"{engine} said {code.name.replace('_', ' ').lower()}")
 
 

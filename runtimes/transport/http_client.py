@@ -37,12 +37,12 @@ class Client:
         self,
         endpoint: Endpoint,
         *,
-        line: dialer.Line | None = None,
+        line: dialer.Dialer | None = None,
         connections: int = 16,
         idle: float = 30.0,
     ) -> None:
         self.endpoint = endpoint
-        self._line = line or dialer.Direct(endpoint)
+        self._line = line or dialer.DirectDialer(endpoint)
         self._idle_limit = idle
         self._places = asyncio.Semaphore(connections)
         self._stream_places = asyncio.Semaphore(connections)
@@ -65,7 +65,8 @@ class Client:
     ) -> Response:
         """One exchange within `deadline` seconds, waiting for a free connection included. Any status is an answer.
 
-        Raises Unreachable and TimedOut (their `sent` says whether the request had left), Garbled for an answer that
+        Raises Unreachable and TimedOut (their `sent` says whether the request had left), InvalidResponse for an
+        answer that
         breaks HTTP or whose body exceeds `max_body` bytes, BadUsage for a request that may not be written. Only GET and
         HEAD go out on a kept connection, and once more on a new one when the kept one turns out to be dead.
         """
@@ -84,7 +85,7 @@ class Client:
                 if method not in REPEATABLE and self._line.blind:
                     await self._ping(connection)
                 return await self._told(connection, connection.exchange(payload, method, max_body))
-        except errors.Garbled as error:
+        except errors.InvalidResponse as error:
             error.sent = method not in REPEATABLE
             raise
         except TimeoutError:
@@ -258,7 +259,7 @@ class Stream:
         raise StopAsyncIteration
 
     async def read(self) -> bytes:
-        """Everything that arrived since last asked, at least a byte; empty at the end. Raises Garbled."""
+        """Everything that arrived since last asked, at least a byte; empty at the end. Raises InvalidResponse."""
         await self._connection.reach(Goal.SOME)
         data = self._connection.take()
         if not data:
@@ -266,7 +267,7 @@ class Stream:
         return data
 
     async def read_all(self, limit: int, *, deadline: float = 30.0) -> bytes:
-        """The rest of the body, within `deadline` seconds; Garbled when it is more than `limit` bytes."""
+        """The rest of the body, within `deadline` seconds; InvalidResponse when it is more than `limit` bytes."""
         parts, size = [], 0
         try:
             async with asyncio.timeout(deadline):

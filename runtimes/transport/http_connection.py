@@ -143,7 +143,7 @@ class Connection(asyncio.BufferedProtocol):
         parser = self.parser
         try:
             body = parser.feed(bytes(self._block[:nbytes]))
-        except errors.Garbled as error:
+        except errors.InvalidResponse as error:
             self._fail(error)
             return
         if body:
@@ -231,5 +231,5 @@ class Connection(asyncio.BufferedProtocol):
             self._timer = None
 
 
-def too_long(limit: int) -> errors.Garbled:
-    return errors.Garbled(f"The engine's answer is longer than {limit} bytes.", hint="Ask for less at a time.")
+def too_long(limit: int) -> errors.InvalidResponse:
+    return errors.InvalidResponse(f"The engine's answer is longer than {limit} bytes.", hint="Ask for less at a time.")

@@ -2,7 +2,8 @@
 
 `Endpoint` says where an engine listens, `compose` writes one request and refuses anything that could smuggle in a
 second, and `Parser` takes one response in blocks cut anywhere. Body bytes leave the parser in order, as they come;
-chunk extensions and trailers are read past and lost. Whatever breaks the grammar is Garbled, at once and for good.
+chunk extensions and trailers are read past and lost. Whatever breaks the grammar is InvalidResponse, at once and for
+good.
 """
 
 from __future__ import annotations
@@ -65,7 +66,7 @@ class _Sizes(dict[bytes, int]):
     def __missing__(self, line: bytes) -> int:
         match = _SIZE_LINE.fullmatch(line)
         if match is None:
-            raise errors.Garbled("The engine sent a chunk without a readable size.")
+            raise errors.InvalidResponse("The engine sent a chunk without a readable size.")
         size = int(match[1], 16)
         if len(line) <= 3:
             self[line] = size
@@ -108,7 +109,7 @@ class Parser:
         self._left = 0
 
     def feed(self, data: bytes) -> bytes:
-        """Take the next block, cut anywhere; the body bytes it held. Raises Garbled."""
+        """Take the next block, cut anywhere; the body bytes it held. Raises InvalidResponse."""
         if self._carry:
             data, self._carry = self._carry + data, b""
         out: list[bytes] = []
@@ -144,7 +145,7 @@ class Parser:
             line_end = data.find(b"\r\n", position, position + LONGEST_SIZE_LINE)
             if line_end < 0:
                 if length - position >= LONGEST_SIZE_LINE:
-                    raise errors.Garbled("The engine sent a chunk without a readable size.")
+                    raise errors.InvalidResponse("The engine sent a chunk without a readable size.")
                 self._carry = data[position:]
                 return b""
             size = sizes[data[position:line_end]]
@@ -153,7 +154,7 @@ class Parser:
             if not size or end + 2 > length:
                 break
             if data[end : end + 2] != b"\r\n":
-                raise errors.Garbled("The engine sent a chunk longer than it said.")
+                raise errors.InvalidResponse("The engine sent a chunk longer than it said.")
             append(data[start:end])
             position = end + 2
         self._part = _Part.IN_CHUNK if size else _Part.TRAILERS
@@ -173,7 +174,7 @@ class Parser:
 
     def _read_chunk_end(self, data: bytes) -> bytes:
         if not b"\r\n".startswith(data[:2]):
-            raise errors.Garbled("The engine sent a chunk longer than it said.")
+            raise errors.InvalidResponse("The engine sent a chunk longer than it said.")
         if len(data) < 2:
             self._carry = data
             return b""
@@ -189,28 +190,28 @@ class Parser:
             self.done = True
             return data[end + 4 :]
         if len(data) >= LONGEST_HEAD:
-            raise errors.Garbled("The engine sent trailers without an end.")
+            raise errors.InvalidResponse("The engine sent trailers without an end.")
         self._carry = data
         return b""
 
     def _read_head(self, data: bytes) -> bytes:
         if not data.startswith(b"HTTP/1.") and not b"HTTP/1.".startswith(data):
-            raise errors.Garbled(
+            raise errors.InvalidResponse(
                 "What listens there does not speak HTTP/1.1.", hint="Is it really the socket of Docker or Podman?"
             )
         end = data.find(b"\r\n\r\n", 0, LONGEST_HEAD)
         if end < 0:
             if len(data) >= LONGEST_HEAD:
-                raise errors.Garbled("The engine sent headers without an end.")
+                raise errors.InvalidResponse("The engine sent headers without an end.")
             self._carry = data
             return b""
         status_line, *lines = data[:end].split(b"\r\n")
         match = _STATUS_LINE.fullmatch(status_line)
         if match is None:
-            raise errors.Garbled("The engine sent a status line that is none.")
+            raise errors.InvalidResponse("The engine sent a status line that is none.")
         status = int(match[2])
         if status == 101:
-            raise errors.Garbled("The engine changed to another protocol without being asked.")
+            raise errors.InvalidResponse("The engine changed to another protocol without being asked.")
         if status >= 200:  # below are interim answers: the real one follows
             headers = _read_headers(lines)
             self._choose_framing(status, headers, newer=match[1] == b"1")
@@ -225,14 +226,14 @@ class Parser:
             self.done = True
         elif coding is not None:
             if coding.lower() != "chunked":
-                raise errors.Garbled("The engine packed its answer in a way nobody asked for.")
+                raise errors.InvalidResponse("The engine packed its answer in a way nobody asked for.")
             # Both at once is how smuggled responses look; chunked counts, and nothing may follow on this connection.
             self.keep = self.keep and length is None
             self._part = _Part.CHUNKS
         elif length is not None:
             said = {word.strip() for word in length.split(",")}
             if len(said) != 1 or not _LENGTH.fullmatch(word := said.pop()):
-                raise errors.Garbled("The engine sent a content length that is no number.")
+                raise errors.InvalidResponse("The engine sent a content length that is no number.")
             self._left = int(word)
             self._part = _Part.LENGTH
             self.done = not self._left
@@ -246,7 +247,7 @@ def _read_headers(lines: list[bytes]) -> dict[str, str]:
     for line in lines:
         match = _HEADER.fullmatch(line)
         if match is None:
-            raise errors.Garbled("The engine sent a header that is none.")
+            raise errors.InvalidResponse("The engine sent a header that is none.")
         name, value = match[1].decode("ascii").lower(), match[2].decode("latin-1")
         headers[name] = f"{headers[name]}, {value}" if name in headers else value
     return headers

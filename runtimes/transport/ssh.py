@@ -47,7 +47,7 @@ OPTIONS = {
 }
 
 
-class Forwarded:
+class SshDialer:
     """`blind`, since the socket here takes connections whether or not somebody listens over there."""
 
     blind = True

@@ -25,7 +25,7 @@ LISTEN = 2.0  # seconds an engine gets to say what it holds against us
 OURS_REFUSED = ("CERTIFICATE_REQUIRED", "BAD_CERTIFICATE", "HANDSHAKE_FAILURE", "UNSUPPORTED_CERTIFICATE")
 
 
-class Secured:
+class TlsDialer:
     """`blind`, since with TLS 1.3 our side is done before the engine has looked at our certificate."""
 
     blind = True

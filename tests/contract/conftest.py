@@ -18,10 +18,12 @@ def sshd(tmp_path_factory):
 async def ground(request):
     field = FIELDS[request.param]
     daemon = request.getfixturevalue(field.fixture)
-    door = runtimes_registry.Door(kind=field.kind, url=daemon.url)
+    door = runtimes_registry.EngineAddress(kind=field.kind, url=daemon.url)
     if field.ssh:
         far = request.getfixturevalue("sshd")
-        door = runtimes_registry.Door(kind=field.kind, url=far.url(daemon.socket), ssh=endpoint.Ssh(**far.files))
+        door = runtimes_registry.EngineAddress(
+            kind=field.kind, url=far.url(daemon.socket), ssh=endpoint.Ssh(**far.files)
+        )
     runtime = runtimes_registry.open_engine(door)
     yield Ground(runtime, daemon, field.lacks)
     await runtime.aclose()

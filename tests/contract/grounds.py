@@ -99,14 +99,14 @@ class Ground:
     def again(self, **more):
         """Another adapter for the same engine."""
         return runtimes_registry.open_engine(
-            runtimes_registry.Door(kind=self.runtime.ref.kind, url=self.daemon.url, **more)
+            runtimes_registry.EngineAddress(kind=self.runtime.ref.kind, url=self.daemon.url, **more)
         )
 
     def away(self):
         """An adapter for an engine of this kind that is not there."""
         scheme = self.daemon.url.partition("://")[0]
         return runtimes_registry.open_engine(
-            runtimes_registry.Door(kind=self.runtime.ref.kind, url=f"{scheme}:///nowhere/e.sock")
+            runtimes_registry.EngineAddress(kind=self.runtime.ref.kind, url=f"{scheme}:///nowhere/e.sock")
         )
 
     async def outcome(self, action, seconds=60.0):

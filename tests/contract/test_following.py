@@ -23,7 +23,7 @@ class Real:
 
     def __init__(self, kind, daemon):
         self.daemon = daemon
-        self.runtime = runtimes_registry.open_engine(runtimes_registry.Door(kind=kind, url=daemon.url))
+        self.runtime = runtimes_registry.open_engine(runtimes_registry.EngineAddress(kind=kind, url=daemon.url))
         self.said = 0
 
     async def run(self, lines):

@@ -304,7 +304,7 @@ async def test_a_deadline_that_passes_meanwhile_is_said_to_have_been_sent(ground
 async def test_an_engine_that_is_not_there_is_a_sentence_with_its_cure(kind, tmp_path):
     folder = any(place.folder for place in runtimes_registry.KINDS[kind].places)
     url = f"{'file' if folder else 'unix'}://{tmp_path}/none.sock"
-    runtime = runtimes_registry.open_engine(runtimes_registry.Door(kind=kind, url=url))
+    runtime = runtimes_registry.open_engine(runtimes_registry.EngineAddress(kind=kind, url=url))
     call = Call(id="t", who="t", deadline=datetime.now(UTC) + timedelta(seconds=9), invocation="t")
     with pytest.raises(errors.Unreachable) as caught:
         await runtime.run(actions.ListContainers(engine=runtime.ref), call)
@@ -321,7 +321,7 @@ async def test_an_engine_that_is_not_there_is_a_sentence_with_its_cure(kind, tmp
 async def test_what_comes_nearest_is_said_of_every_verb_an_engine_lacks(kind):
     folder = any(place.folder for place in runtimes_registry.KINDS[kind].places)
     runtime = runtimes_registry.open_engine(
-        runtimes_registry.Door(kind=kind, url=f"{'file' if folder else 'unix'}:///none.sock")
+        runtimes_registry.EngineAddress(kind=kind, url=f"{'file' if folder else 'unix'}:///none.sock")
     )
     lacking = [action for action in actions.every() if action.verb.partition(".")[0] in NOUNS]
     lacking = [action for action in lacking if action not in runtime._table]

@@ -89,7 +89,7 @@ class Opened:
 
     def __init__(self, *daemons: Dockerd, allow=()) -> None:
         doors = [
-            runtimes_registry.Door(kind="docker", url=daemon.url, name=f"d{number}", allow=allow)
+            runtimes_registry.EngineAddress(kind="docker", url=daemon.url, name=f"d{number}", allow=allow)
             for number, daemon in enumerate(daemons, 1)
         ]
         self.daemons = runtimes_registry.open_engines(doors)

@@ -75,7 +75,7 @@ FRONT = {"com.docker.compose.project": "shop", "com.docker.compose.service": "fr
 
 @pytest.fixture
 async def deck(valkey, dockerd):
-    engine = runtimes_registry.open_engine(runtimes_registry.Door(kind="docker", url=dockerd.url))
+    engine = runtimes_registry.open_engine(runtimes_registry.EngineAddress(kind="docker", url=dockerd.url))
     async with Deck(valkey.url, [engine]) as made:
         yield made
 

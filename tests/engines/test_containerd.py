@@ -30,7 +30,9 @@ SANDBOX = {"io.cri-containerd.kind": "sandbox"}
 class Engine:
     def __init__(self, daemon, **more):
         self.daemon = daemon
-        self.runtime = runtimes_registry.open_engine(runtimes_registry.Door(kind="containerd", url=daemon.url), **more)
+        self.runtime = runtimes_registry.open_engine(
+            runtimes_registry.EngineAddress(kind="containerd", url=daemon.url), **more
+        )
 
     async def __aenter__(self):
         return self
@@ -52,7 +54,7 @@ class Engine:
 
 
 def eye(daemon):
-    return Eye(runtimes_registry.Door(kind="containerd", url=daemon.url))
+    return Eye(runtimes_registry.EngineAddress(kind="containerd", url=daemon.url))
 
 
 async def test_a_daemon_killed_and_back_is_heard_again_at_once_and_what_ended_meanwhile_is_known(own_containerd):

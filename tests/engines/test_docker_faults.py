@@ -17,7 +17,7 @@ from tests.helpers.watched_engine import Cursors, Eye
 
 
 def watched(daemon, cursors=None):
-    return Eye(runtimes_registry.Door(kind="docker", url=daemon.url), cursors)
+    return Eye(runtimes_registry.EngineAddress(kind="docker", url=daemon.url), cursors)
 
 
 async def test_a_container_out_of_memory_is_known_as_such(dockerd):
@@ -76,7 +76,7 @@ async def test_a_daemon_killed_and_back_is_resumed_and_its_dead_are_seen(own_doc
 
 async def test_a_daemon_killed_in_the_middle_of_a_change_leaves_it_unknown(own_dockerd):
     own_dockerd.run("slow", "trap '' TERM; while :; do sleep 1; done", host={"init": False})
-    runtime = runtimes_registry.open_engine(runtimes_registry.Door(kind="docker", url=own_dockerd.url))
+    runtime = runtimes_registry.open_engine(runtimes_registry.EngineAddress(kind="docker", url=own_dockerd.url))
 
     def call():
         return Call(id="t", who="t", deadline=datetime.now(UTC) + timedelta(seconds=60), invocation="t")
@@ -111,7 +111,7 @@ def test_a_socket_without_permission_says_which_group_gives_it(dockerd):
         "from core.ports import Call\n"
         "from runtimes import registry\n"
         "async def main():\n"
-        f"    runtime = registry.open_engine(registry.Door(kind='docker', url='{dockerd.url}'))\n"
+        f"    runtime = registry.open_engine(registry.EngineAddress(kind='docker', url='{dockerd.url}'))\n"
         "    call = Call(id='t', who='t', deadline=datetime.now(UTC) + timedelta(seconds=9), invocation='t')\n"
         # Another user, once all is loaded: they need not be able to read this checkout.
         "    os.setgroups([]), os.setgid(65534), os.setuid(65534)\n"

@@ -21,7 +21,7 @@ from tests.daemons.registry import Narrow
 
 class Engine:
     def __init__(self, url):
-        self.runtime = runtimes_registry.open_engine(runtimes_registry.Door(kind="docker", url=url))
+        self.runtime = runtimes_registry.open_engine(runtimes_registry.EngineAddress(kind="docker", url=url))
 
     @property
     def ref(self):

@@ -25,7 +25,7 @@ class Ears:
     def begun(self, beginning):
         pass
 
-    def goes_on(self, going):
+    def progress(self, going):
         self.lines += len(going.lines)
         self.skipped += going.skipped
         if going.lines:
@@ -45,7 +45,7 @@ class Listening(Deck):
 @pytest.fixture
 async def listening(valkey, dockerd):
     async with Listening(
-        valkey.url, [runtimes_registry.open_engine(runtimes_registry.Door(kind="docker", url=dockerd.url))]
+        valkey.url, [runtimes_registry.open_engine(runtimes_registry.EngineAddress(kind="docker", url=dockerd.url))]
     ) as made:
         yield made
 
@@ -79,7 +79,7 @@ async def test_a_flood_is_followed_in_bounded_memory_and_the_loop_stays_free(lis
 
 async def test_a_daemon_killed_in_the_middle_is_a_sentence_and_no_end(valkey, own_dockerd):
     async with Listening(
-        valkey.url, [runtimes_registry.open_engine(runtimes_registry.Door(kind="docker", url=own_dockerd.url))]
+        valkey.url, [runtimes_registry.open_engine(runtimes_registry.EngineAddress(kind="docker", url=own_dockerd.url))]
     ) as deck:
         await asyncio.to_thread(own_dockerd.run, "web", "while :; do echo hello; sleep 0.1; done")
         ears = Ears()

@@ -185,7 +185,7 @@ async def test_the_whole_watch_lives_through_a_state_directory_that_vanishes_and
 def _door(url):
     from runtimes import registry as runtimes_registry
 
-    return runtimes_registry.Door(kind="oci", url=url)
+    return runtimes_registry.EngineAddress(kind="oci", url=url)
 
 
 # ── many ─────────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -367,7 +367,7 @@ async def test_a_bundle_that_is_huge_or_gone_or_hostile_hides_nothing_else(groun
     inspect = actions.InspectContainer(engine=ground.runtime.ref, target=target)
     assert (await ground.do(inspect)).data["spec"]["hostname"] == "box"
     place.write_bytes(honest[:-1] + b" " * oci_state.LARGEST + b"}")
-    with pytest.raises(errors.Garbled, match="larger than 4 MiB"):
+    with pytest.raises(errors.InvalidResponse, match="larger than 4 MiB"):
         await ground.do(inspect)
     place.unlink()
     place.symlink_to("/etc/shadow")
@@ -518,7 +518,7 @@ async def test_what_stands_in_a_users_directory_is_done_as_that_user(ground, sho
 async def test_two_addresses_of_one_directory_are_one_engine(ground, short_tmp):
     from runtimes.base import identities
 
-    known = identities.Roll()
+    known = identities.EngineIdentities()
     link = short_tmp / "link"
     link.symlink_to(ground.daemon.state)
     async with opened(ground.daemon.url, roll=known) as one, opened(f"file://{link}", name="b", roll=known) as b:

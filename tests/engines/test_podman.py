@@ -207,11 +207,11 @@ async def test_without_events_it_says_so_and_still_lists():
         assert told.events == "none"
         assert any("events_logger" in note for note in told.notes)
         assert [row.ref.name for row in (await desk.do(actions.ListContainers)).rows] == ["it"]
-        with pytest.raises(errors.Eventless, match="keeps no events") as caught:
+        with pytest.raises(errors.EventsUnsupported, match="keeps no events") as caught:
             async for _ in desk.runtime.events(None):
                 pass
         assert "containers.conf" in caught.value.hint
-        with pytest.raises(errors.Eventless, match="keeps no events"):
+        with pytest.raises(errors.EventsUnsupported, match="keeps no events"):
             await desk.do(actions.ListEvents, since_ns=1)
         await desk.runtime.aclose()
 

@@ -69,7 +69,7 @@ async def info_of(podmand):
 
 
 async def described(url):
-    runtime = runtimes_registry.open_engine(runtimes_registry.Door(kind="podman", url=url))
+    runtime = runtimes_registry.open_engine(runtimes_registry.EngineAddress(kind="podman", url=url))
     call = Call(id="t", who="t", deadline=datetime.now(UTC) + timedelta(seconds=10), invocation="t")
     try:
         told = await runtime.run(actions.DescribeEngine(engine=runtime.ref), call)
@@ -88,7 +88,7 @@ async def test_a_users_service_that_says_it_is_roots_is_not_believed(podmand, sh
     with served(short_tmp, info, NOBODY) as url:
         told, refused = await described(url)
     assert "served by the user 65534" in told.fault and "not believed" in told.fault
-    assert isinstance(refused, errors.Garbled)
+    assert isinstance(refused, errors.InvalidResponse)
 
 
 async def test_a_service_of_root_is_believed(podmand, short_tmp):

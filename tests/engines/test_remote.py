@@ -78,7 +78,9 @@ class Secured:
 
     def door(self, host="127.0.0.1", port=0, **files):
         files = {"ca": self.ca, "cert": self.cert, "key": self.key} | files
-        return runtimes_registry.Door(kind="docker", url=f"tcp://{host}:{port or self.port}", tls=endpoint.Tls(**files))
+        return runtimes_registry.EngineAddress(
+            kind="docker", url=f"tcp://{host}:{port or self.port}", tls=endpoint.Tls(**files)
+        )
 
 
 @pytest.fixture(scope="module")
@@ -127,7 +129,7 @@ async def test_who_cannot_prove_themselves_is_told_what_is_missing(secured):
     assert f"refused our certificate {cert}" in await fault(secured.door(cert=cert, key=key))
     cert, key = map(str, secured.authority.sign("old", use="clientAuth", days=-1))
     assert "not have expired" in await fault(secured.door(cert=cert, key=key))
-    plain = runtimes_registry.Door(kind="docker", url=f"tcp://127.0.0.1:{secured.port}")
+    plain = runtimes_registry.EngineAddress(kind="docker", url=f"tcp://127.0.0.1:{secured.port}")
     assert "speaks TLS. Give `tls:" in await fault(plain)
 
 
@@ -203,7 +205,7 @@ def sshd(short_tmp):
 
 
 def by_ssh(sshd: Sshd, path: Path, **files):
-    return runtimes_registry.Door(kind="docker", url=sshd.url(path), ssh=endpoint.Ssh(**(sshd.files | files)))
+    return runtimes_registry.EngineAddress(kind="docker", url=sshd.url(path), ssh=endpoint.Ssh(**(sshd.files | files)))
 
 
 async def test_an_engine_behind_ssh_is_an_engine_like_any_other(dockerd, sshd):
@@ -303,7 +305,7 @@ async def test_a_dockerd_restarted_behind_ssh_is_resumed_and_no_change_is_called
 
 async def test_one_engine_by_two_ways_is_in_once(dockerd, sshd):
     """Whichever answers first; the other says why it is left out."""
-    doors = [runtimes_registry.Door(kind="docker", url=dockerd.url), by_ssh(sshd, dockerd.socket)]
+    doors = [runtimes_registry.EngineAddress(kind="docker", url=dockerd.url), by_ssh(sshd, dockerd.socket)]
     first, second = runtimes_registry.open_engines(doors)
     try:
         await first.run(actions.ListContainers(engine=first.ref), call())
@@ -318,7 +320,7 @@ async def test_one_engine_by_two_ways_is_in_once(dockerd, sshd):
 
 
 async def test_two_engines_of_one_host_and_name_are_told_apart_or_refused(dockerd: Dockerd, secured):
-    near = runtimes_registry.Door(kind="docker", url=dockerd.url)
+    near = runtimes_registry.EngineAddress(kind="docker", url=dockerd.url)
     first, second = runtimes_registry.open_engines([near, secured.door()])
     try:
         await first.run(actions.ListContainers(engine=first.ref), call())

@@ -52,7 +52,7 @@ def shop(dockerd, short_tmp):
 
 @pytest.fixture
 async def deck(valkey, dockerd):
-    engine = runtimes_registry.open_engine(runtimes_registry.Door(kind="docker", url=dockerd.url))
+    engine = runtimes_registry.open_engine(runtimes_registry.EngineAddress(kind="docker", url=dockerd.url))
     async with Deck(valkey.url, [engine], seconds=60) as made:
         yield made
 

@@ -272,7 +272,7 @@ async def test_the_watch_of_one_goes_on_what_it_tells_and_the_page_has_no_contai
         async def put_cursor(self, engine, at_ns):
             assert engine == cluster.id
 
-    watched = watcher.Watch(swarm, mirror, pipeline.Pipeline(mirror, counts), Cursors(), counts)
+    watched = watcher.Watcher(swarm, mirror, pipeline.Pipeline(mirror, counts), Cursors(), counts)
     task = asyncio.create_task(watched.run())
     try:
         await until(lambda: mirror.live)

@@ -23,7 +23,7 @@ from core.model.results import LogLine
 from core.model.services import Service
 from core.ports import Call
 from runtimes.base.adapter import R, does
-from runtimes.base.jobs import Working
+from runtimes.base.jobs import JobAdapter
 from runtimes.inventory import transitions as inventory_transitions
 
 RING = 256
@@ -45,7 +45,7 @@ WORDS = {
 _STEP_NS = 1_000
 
 
-class FakeEngine(Working):
+class FakeEngine(JobAdapter):
     """`now` is its clock in seconds; two events never have the same time. `lacks`: patterns of verbs it has none of."""
 
     def __init__(
@@ -167,7 +167,7 @@ class FakeEngine(Working):
 
     async def run(self, action: Action[R], call: Call) -> R:
         if self._lacks(action.verb):
-            raise errors.Unsupported(action.verb, str(self.ref), self._nearest(action.verb))
+            raise errors.Unsupported(action.verb, str(self.ref), self._alternative(action.verb))
         return await super().run(action, call)
 
     async def describe(self, ids: Sequence[str], deadline: float) -> dict[str, Container | None]:

@@ -38,7 +38,7 @@ from tests.fake_engine.units import Units
 class FakeRuntime(Images, Pods, Cluster, Units, Inside):
     """All its parts, and what is done to containers and services."""
 
-    nearest: ClassVar[Mapping[str, str]] = {
+    alternatives: ClassVar[Mapping[str, str]] = {
         "pod.list": "Its containers are listed by: ps",
         "node.list": "It is alone, and described by: engines",
     }
@@ -95,7 +95,7 @@ class FakeRuntime(Images, Pods, Cluster, Units, Inside):
         await self._answer("logs", seconds)
         self._find(action.target)
         if action.follow:
-            return self.jobs.begin(action.verb, lambda job: self._follow(action, job), watches=True)
+            return self.jobs.begin(action.verb, lambda job: self._follow(action, job), read_only=True)
         start = action.cursor or f"{action.since_ns:020d}"
         lines = [line for line in self.logs[action.target.id] if line.at > start]
         kept = lines[max(0, len(lines) - action.tail) :]

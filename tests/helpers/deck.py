@@ -45,13 +45,13 @@ class Deck:
         self.store = Store.open(url)
         self.engines = tuple(engines)
         self.seconds = seconds
-        self.book = policy_store.Book(self.store, policy or Policy())
-        self.desk = builtin.Desk(book=self.book, store=self.store, catalogue=WORDS, clock=now)
-        self.fleet = Fleet(self.engines, desk=self.desk)
+        self.book = policy_store.PolicyStore(self.store, policy or Policy())
+        self.desk = builtin.BuiltinRuntime(book=self.book, store=self.store, catalogue=WORDS, clock=now)
+        self.fleet = Fleet(self.engines, builtin=self.desk)
         self.desk.fleet = self.fleet
         self.audit = audit.Audit(self.store, clock=now, count=lambda phase: None)
         self._ids = map(f"i{next(_DECKS)}.{{}}".format, itertools.count())  # several may share a store
-        self._road = dispatcher.Road(
+        self._road = dispatcher.Dispatcher(
             catalogue=WORDS,
             fleet=self.fleet,
             store=self.store,

@@ -16,7 +16,7 @@ class Desk:
     """Belongs to the loop it is first used on."""
 
     def __init__(self, url, name="default"):
-        self.runtime = runtimes_registry.open_engine(runtimes_registry.Door(kind="podman", url=url, name=name))
+        self.runtime = runtimes_registry.open_engine(runtimes_registry.EngineAddress(kind="podman", url=url, name=name))
 
     async def do(self, action, seconds=30.0, **fields):
         return await self.runtime.run(action(engine=self.runtime.ref, **fields), call(seconds))

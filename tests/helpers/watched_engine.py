@@ -32,7 +32,7 @@ class Eye:
         line = pipeline.Pipeline(self.mirror, self.counts)
         take = line.take
         line.take = lambda events: (self.seen.extend(events), take(events))[1]
-        self.watch = watcher.Watch(self.runtime, self.mirror, line, cursors or Cursors(), self.counts)
+        self.watch = watcher.Watcher(self.runtime, self.mirror, line, cursors or Cursors(), self.counts)
         self.task = None
 
     async def __aenter__(self):

@@ -81,7 +81,9 @@ def test_an_engine_is_one_file_and_one_line_of_the_registry(tmp_path):
     (tmp_path / "runtimes/shelf/engine.py").write_text(code)
     table = tmp_path / "runtimes/registry.py"
     before = table.read_text()
-    table.write_text(before.replace("KINDS: Mapping[str, Known] = {\n", "KINDS: Mapping[str, Known] = {\n" + line))
+    table.write_text(
+        before.replace("KINDS: Mapping[str, EngineKind] = {\n", "KINDS: Mapping[str, EngineKind] = {\n" + line)
+    )
     assert table.read_text() != before
     shelf = tmp_path / "shelf"
     shelf.mkdir()

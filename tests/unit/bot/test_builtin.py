@@ -32,10 +32,10 @@ class Counter:
 
     def __init__(self, url, base):
         self.store = Store.open(url)
-        self.book = policy_store.Book(self.store, base)
+        self.book = policy_store.PolicyStore(self.store, base)
         self.engine = FakeRuntime("h1", kind="docker")
-        self.desk = bot_builtin.Desk(book=self.book, store=self.store, catalogue=WORDS, clock=now)
-        self.desk.fleet = Fleet([self.engine], desk=self.desk)
+        self.desk = bot_builtin.BuiltinRuntime(book=self.book, store=self.store, catalogue=WORDS, clock=now)
+        self.desk.fleet = Fleet([self.engine], builtin=self.desk)
 
     async def ask(self, action):
         call = Call(id="c", who="w", deadline=now() + timedelta(seconds=20), invocation="i")

@@ -59,7 +59,7 @@ def row(name: str, *, engine: EngineRef | None = None, **changes: Any) -> Contai
 
 def mirror_of(*rows: Container, host: str = "host7", kind: str = "docker", at: float = NOW) -> Mirror:
     mirror = Mirror(FakeRuntime(host, kind=kind), now=lambda: at)
-    mirror.stands(0)
+    mirror.stream_opened(0)
     mirror.replace(rows, 1)
     return mirror
 
@@ -305,7 +305,7 @@ def test_of_two_containers_with_one_name_the_younger_is_shown() -> None:
 def test_containers_nobody_vouches_for_any_more_are_left_out() -> None:
     web = row("web")
     recent, stale = mirror_of(web, at=NOW - 299), mirror_of(web, at=NOW - 301)
-    recent.went_down()
+    recent.stream_lost()
     assert value(page(recent), "container_state", name="web", state="running") == 1
     assert value(page(recent), "mirror_live") == 0
     assert value(page(stale), "container_state", name="web", state="running") is None

@@ -97,7 +97,7 @@ def test_every_word_a_real_engine_said_is_counted_under_its_own_name(name: str) 
     line = Line()
     recorded = (CAPTURES / f"{name}.events.jsonl").read_bytes()
     words = {(raw["Type"], raw["Action"].partition(":")[0]) for raw in map(msgspec.json.decode, recorded.splitlines())}
-    events = decode.Dialect(line.engine.ref).events(recorded, replay_before=0)
+    events = decode.Decoder(line.engine.ref).events(recorded, replay_before=0)
     assert line.pipeline.take(events) == max(event.at_ns for event in events)
     assert {(kind, action) for _, kind, action in line.counted()} == words
     assert sum(line.counted().values()) == len(events) > 80

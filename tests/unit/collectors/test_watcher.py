@@ -67,7 +67,7 @@ class Bench:
         self.mirror = Mirror(self.engine, now=self.now)
         self.pipeline = Pipeline(self.mirror, self.counts)
         parts = (self.engine, self.mirror, self.pipeline, self.shelf, self.counts)
-        self.watch = watcher.Watch(*parts, now_ns=self.now_ns, chance=lambda: 0.0)
+        self.watch = watcher.Watcher(*parts, now_ns=self.now_ns, chance=lambda: 0.0)
 
     @contextlib.asynccontextmanager
     async def watching(self) -> AsyncIterator[None]:
@@ -126,7 +126,7 @@ async def test_an_engine_without_events_lives_on_its_lists(monkeypatch: pytest.M
     web, old = bench.engine.add("web"), bench.engine.add("old")
 
     async def none(since: int | None) -> AsyncIterator[Any]:
-        raise errors.Eventless("It keeps no events.", hint="Tell it to.")
+        raise errors.EventsUnsupported("It keeps no events.", hint="Tell it to.")
         yield
 
     monkeypatch.setattr(bench.engine, "events", none)
@@ -429,7 +429,7 @@ class Clustered(Adapter):
 async def test_an_engine_that_is_none_yet_is_waited_for_and_one_that_is_no_more_leaves_no_trace() -> None:
     bench, engine = Bench(), Clustered()
     counts, mirror = metrics.Metrics(), Mirror(engine, now=bench.now)
-    watched = watcher.Watch(engine, mirror, Pipeline(mirror, counts), bench.shelf, counts, now_ns=bench.now_ns)
+    watched = watcher.Watcher(engine, mirror, Pipeline(mirror, counts), bench.shelf, counts, now_ns=bench.now_ns)
     bench.watch = watched
 
     def up() -> float | None:

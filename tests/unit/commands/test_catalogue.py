@@ -152,5 +152,5 @@ GRANT = Grant(id="g", who="everyone", can=("*",), on=Selector(labels=(("a", "b")
 def test_what_the_desk_is_asked_and_says_survives_the_wire(value):
     assert msgspec.json.decode(msgspec.json.encode(value), type=type(value)) == value
     if isinstance(value, actions.Action):
-        (touched,) = value.touches()
-        assert (touched.name, touched.engine) == (value.verb, builtin.DESK)
+        (touched,) = value.targets()
+        assert (touched.name, touched.engine) == (value.verb, builtin.BOT)

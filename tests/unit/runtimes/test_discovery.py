@@ -9,22 +9,26 @@ import pytest
 from core import errors
 from runtimes import discovery
 from runtimes import registry as runtimes_registry
-from runtimes.registry import Door, Known, Place
+from runtimes.registry import DefaultAddress, EngineAddress, EngineKind
 
 KINDS = {
-    "docker": Known(
-        "runtimes.docker.engine:Docker", (Place("/var/run/docker.sock"), Place("{HOME}/d.sock", "desktop"))
+    "docker": EngineKind(
+        "runtimes.docker.engine:Docker",
+        (DefaultAddress("/var/run/docker.sock"), DefaultAddress("{HOME}/d.sock", "desktop")),
     ),
-    "podman": Known("x:X", (Place("/run/podman/podman.sock"), Place("/run/user/{uid}/podman/podman.sock", "{uid}"))),
-    "containerd": Known("x:X", (Place("/run/containerd/containerd.sock"),)),
-    "cri": Known(
+    "podman": EngineKind(
+        "x:X",
+        (DefaultAddress("/run/podman/podman.sock"), DefaultAddress("/run/user/{uid}/podman/podman.sock", "{uid}")),
+    ),
+    "containerd": EngineKind("x:X", (DefaultAddress("/run/containerd/containerd.sock"),)),
+    "cri": EngineKind(
         "x:X",
         (
-            Place("/run/crio/crio.sock"),
-            Place("/run/containerd/containerd.sock", "containerd", beside="/var/lib/kubelet"),
+            DefaultAddress("/run/crio/crio.sock"),
+            DefaultAddress("/run/containerd/containerd.sock", "containerd", beside="/var/lib/kubelet"),
         ),
     ),
-    "oci": Known("x:X", (Place("/run/runc", "runc", folder=True),)),
+    "oci": EngineKind("x:X", (DefaultAddress("/run/runc", "runc", folder=True),)),
 }
 
 
@@ -114,12 +118,14 @@ def test_a_kind_is_known_by_where_it_listens(machine: Machine) -> None:
 
 def test_one_socket_may_be_two_engines_where_it_speaks_two_languages(machine: Machine) -> None:
     socket = "unix:///run/containerd/containerd.sock"
-    both = [Door(kind="containerd", url=socket), Door(kind="cri", url=socket)]
+    both = [EngineAddress(kind="containerd", url=socket), EngineAddress(kind="cri", url=socket)]
     assert runtimes_registry.twice(both) == ""
-    assert "are one engine" in runtimes_registry.twice([both[0], Door(kind="containerd", url=socket, name="again")])
+    assert "are one engine" in runtimes_registry.twice(
+        [both[0], EngineAddress(kind="containerd", url=socket, name="again")]
+    )
     podman = "unix:///run/podman/podman.sock"
     assert "are one engine" in runtimes_registry.twice(
-        [Door(kind="docker", url=podman), Door(kind="podman", url=podman)]
+        [EngineAddress(kind="docker", url=podman), EngineAddress(kind="podman", url=podman)]
     )
 
 
@@ -128,9 +134,9 @@ def test_engines_on_one_host_know_of_each_other(machine: Machine, monkeypatch: p
     monkeypatch.setattr(runtimes_registry, "open_engine", lambda door, known, higher: told.update({door.url: higher}))
     runtimes_registry.open_engines(
         [
-            Door(kind="docker", url="unix:///d.sock"),
-            Door(kind="containerd", url="unix:///c.sock"),
-            Door(kind="podman", url="ssh://h"),
+            EngineAddress(kind="docker", url="unix:///d.sock"),
+            EngineAddress(kind="containerd", url="unix:///c.sock"),
+            EngineAddress(kind="podman", url="ssh://h"),
         ]
     )
     assert told == {"unix:///d.sock": {"containerd"}, "unix:///c.sock": {"docker"}, "ssh://h": set()}
@@ -138,5 +144,5 @@ def test_engines_on_one_host_know_of_each_other(machine: Machine, monkeypatch: p
 
 def test_an_unknown_kind_names_those_that_are_known() -> None:
     with pytest.raises(errors.BadUsage) as caught:
-        runtimes_registry.open_engine(Door(kind="dokcer", url="unix:///d.sock"))
+        runtimes_registry.open_engine(EngineAddress(kind="dokcer", url="unix:///d.sock"))
     assert "docker" in caught.value.hint

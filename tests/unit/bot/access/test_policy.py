@@ -266,8 +266,8 @@ def test_a_cheap_listing_judgement_agrees_with_the_full_one(some, brakes, known)
     held = Policy(grants=tuple(some), guards=tuple(brakes))
     stand = policy.stand(held, BOB, OPS, "container.list", Risk.READ)
     if stand.open:
-        assert policy.judge(stand, WEB, known, NOW).verdict is Verdict.ALLOW
-    assert policy.anything(stand, WEB).verdict <= policy.judge(stand, WEB, known, NOW).verdict
+        assert policy.evaluate(stand, WEB, known, NOW).verdict is Verdict.ALLOW
+    assert policy.evaluate_list(stand, WEB).verdict <= policy.evaluate(stand, WEB, known, NOW).verdict
 
 
 @given(grants, knowledge)
@@ -302,7 +302,7 @@ def test_a_guard_over_everything_holds_for_a_list_as_a_whole_and_a_narrow_one_do
         for guard, then in ((wide, verdict), (narrow, Verdict.ALLOW)):
             held = Policy(grants=(grant(),), guards=(guard,))
             stand = policy.stand(held, BOB, OPS, "container.list", Risk.READ)
-            assert policy.anything(stand, WEB).verdict is then
+            assert policy.evaluate_list(stand, WEB).verdict is then
 
 
 def yard(*things, host="h1"):

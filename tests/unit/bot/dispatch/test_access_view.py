@@ -38,7 +38,7 @@ class Yard:
         now = now or datetime.now(UTC)
         call = Call(id="c", who=who.id, deadline=datetime.now(UTC) + timedelta(seconds=20), invocation="i")
         policy = Policy(grants=grants, guards=tuple(guards), **more)
-        return access_view.Sight(engines=self.fleet, in_force=policy, who=who, place=OPS, call=call, now=now)
+        return access_view.AccessView(engines=self.fleet, in_force=policy, who=who, place=OPS, call=call, now=now)
 
 
 @pytest.fixture
@@ -98,13 +98,13 @@ async def test_a_list_is_allowed_as_a_whole_and_its_rows_one_by_one(yard):
     view = yard.seen_by(DEV_ONLY)
     action = actions.ListContainers(engine=yard.one.ref)
     whole = await yard.fleet.run(action, view.call)
-    assert view.decide(action, action.touches()[0]).verdict is Verdict.ALLOW
+    assert view.decide(action, action.targets()[0]).verdict is Verdict.ALLOW
     kept = await view.filter(action, whole)
     assert [row.ref.name for row in kept.rows] == ["web"]
     assert (kept.source, kept.age) == (whole.source, whole.age)
     assert await yard.seen_by(ALL).filter(action, whole) is whole
     assert (await yard.seen_by().filter(action, whole)).rows == ()
-    assert yard.seen_by().decide(action, action.touches()[0]).verdict is Verdict.DENY
+    assert yard.seen_by().decide(action, action.targets()[0]).verdict is Verdict.DENY
 
 
 async def test_events_of_hidden_and_of_vanished_things_are_hidden_where_facts_decide(yard):
@@ -189,7 +189,7 @@ async def test_an_engine_is_shown_to_whom_it_is_granted(yard):
     shown = []
     for engine in (yard.one, yard.two):
         action = actions.DescribeEngine(engine=engine.ref)
-        assert view.decide(action, action.touches()[0]).verdict is Verdict.ALLOW
+        assert view.decide(action, action.targets()[0]).verdict is Verdict.ALLOW
         shown.append(await view.filter(action, await yard.fleet.run(action, view.call)))
     assert [engine and str(engine.ref) for engine in shown] == ["docker/h1", None]
     with pytest.raises(errors.NotFound) as caught:

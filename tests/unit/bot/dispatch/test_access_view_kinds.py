@@ -92,7 +92,7 @@ class Yard:
         now = datetime.now(UTC)
         call = Call(id="c", who=BOB.id, deadline=now + timedelta(seconds=20), invocation="i")
         policy = Policy(grants=grants, guards=tuple(guards), **more)
-        return access_view.Sight(engines=self.fleet, in_force=policy, who=BOB, place=OPS, call=call, now=now)
+        return access_view.AccessView(engines=self.fleet, in_force=policy, who=BOB, place=OPS, call=call, now=now)
 
     async def filtered(self, view, action):
         return await view.filter(action, await self.fleet.run(action, view.call))
@@ -209,7 +209,7 @@ class Touching(actions.On):
 
 def pull(yard, name, engine=None):
     action = images.PullImage(engine=engine or yard.one.ref, image=name)
-    (ref,) = action.touches()
+    (ref,) = action.targets()
     return action, ref
 
 
@@ -304,7 +304,7 @@ async def test_a_new_tag_has_to_be_allowed_too(yard):
     ref = await find(view, "i-dev", Kind.IMAGE)
     for tag, verdict in (("i-dev:2", Verdict.ALLOW), ("i-prod:2", Verdict.DENY)):
         action = images.TagImage(engine=ref.engine, target=ref, tag=tag)
-        decided = [view.decide(action, one).verdict for one in action.touches()]
+        decided = [view.decide(action, one).verdict for one in action.targets()]
         assert max(decided) is verdict
         await view.look_again((action,))
 
@@ -312,7 +312,7 @@ async def test_a_new_tag_has_to_be_allowed_too(yard):
 async def test_a_service_to_be_made_is_decided_on_what_is_asked_for_it_to_be(yard):
     for labels, verdict in (((("env", "dev"),), Verdict.ALLOW), ((("env", "prod"),), Verdict.DENY), ((), Verdict.DENY)):
         action = swarm.CreateService(engine=yard.one.ref, name="new", image="i", labels=labels)
-        (ref,) = action.touches()
+        (ref,) = action.targets()
         assert yard.seen_by(DEV_ONLY).decide(action, ref).verdict is verdict
 
 

@@ -82,7 +82,7 @@ async def test_a_question_of_another_version_is_said_and_nothing_is_guessed(stor
     await store.put_question("abc", data, 60)
     waiting = approvals.Approvals(store, ttl=timedelta(minutes=5))
     for answer in (waiting.peek, waiting.claim):
-        with pytest.raises(errors.Garbled, match="another version") as caught:
+        with pytest.raises(errors.InvalidResponse, match="another version") as caught:
             await answer("abc")
         assert "Nothing was done" in caught.value.hint
 
@@ -94,7 +94,7 @@ async def test_an_action_of_another_version_is_not_guessed_at(store):
         **{name: getattr(question, name) for name in question.__struct_fields__}
         | {"plan": (b'{"v":99,"verb":"x","body":{}}',)}
     )
-    with pytest.raises(errors.Garbled):
+    with pytest.raises(errors.InvalidResponse):
         newer.actions()
 
 

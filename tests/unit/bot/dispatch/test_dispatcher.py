@@ -120,11 +120,11 @@ class World:
         store = Store.open(self.url)
         self.stores.append(store)
         words = load_catalogue()
-        kept = policy_store.Book(store, self.policy)
-        front = builtin.Desk(book=kept, store=store, catalogue=words, clock=now)
-        fleet = Fleet([self.engine], desk=front)
+        kept = policy_store.PolicyStore(store, self.policy)
+        front = builtin.BuiltinRuntime(book=kept, store=store, catalogue=words, clock=now)
+        fleet = Fleet([self.engine], builtin=front)
         front.fleet = fleet
-        road = dispatcher.Road(
+        road = dispatcher.Dispatcher(
             catalogue=words,
             fleet=fleet,
             store=store,
@@ -470,10 +470,10 @@ class Heard:
         self.told = []
         self.fails = fails
 
-    def begun(self, beginning):
+    def started(self, beginning):
         self.told.append((beginning.doing, list(beginning.names)))
 
-    async def end(self, reply):
+    async def finish(self, reply):
         if self.fails is not None:
             raise self.fails
         self.told.append(words(reply))
@@ -581,7 +581,9 @@ async def test_a_line_with_a_secret_in_it_is_not_offered_again(world):
 async def test_the_first_admin_claims_the_code_once(world):
     road = await world.replica()
     store = world.stores[0]
-    kept = policy_store.Book(store, Policy(grants=(VIEWER, Grant(id="all", who="everyone", can=("policy.claim",)))))
+    kept = policy_store.PolicyStore(
+        store, Policy(grants=(VIEWER, Grant(id="all", who="everyone", can=("policy.claim",))))
+    )
     world.policy = kept.base
     road = await world.replica("r2")
     assert (await road.answer(world.line("claim 123", BOB))).ending is Ending.REFUSED
@@ -602,7 +604,7 @@ async def test_the_first_admin_claims_the_code_once(world):
 async def test_a_code_ends_after_five_wrong_tries(world):
     world.policy = Policy(grants=(Grant(id="all", who="everyone", can=("policy.claim",)),))
     road = await world.replica()
-    code = await first_admin.offer(world.stores[0], policy_store.Book(world.stores[0], Policy()), "slack")
+    code = await first_admin.offer(world.stores[0], policy_store.PolicyStore(world.stores[0], Policy()), "slack")
     for _ in range(first_admin.TRIES):
         assert "not the code" in words(await road.answer(world.line("claim 00", BOB)))
     assert "No code is open" in words(await road.answer(world.line(f"claim {code}", BOB)))

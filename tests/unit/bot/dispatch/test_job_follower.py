@@ -28,7 +28,7 @@ KEY = [
 ]
 
 
-class Engine(jobs.Working):
+class Engine(jobs.JobAdapter):
     """`unread` is raised by the reading of a job once it is set."""
 
     def __init__(self, work):
@@ -37,7 +37,7 @@ class Engine(jobs.Working):
 
     @does(actions.ReadLogs)
     async def read_logs(self, action, seconds):
-        return self.jobs.begin(action.verb, self.work, watches=True)
+        return self.jobs.begin(action.verb, self.work, read_only=True)
 
     @does(actions.Restart)
     async def restart(self, action, seconds):
@@ -73,18 +73,18 @@ class Store:
         self.wishes.add(job)
 
 
-class Talk:
+class Responder:
     def __init__(self, hears=True):
         self.heard, self.hears = [], hears
 
-    def begun(self, beginning):
+    def started(self, beginning):
         pass
 
-    def goes_on(self, going):
+    def progress(self, going):
         self.heard.append(going)
         return self.hears
 
-    async def end(self, reply):
+    async def finish(self, reply):
         pass
 
     @property
@@ -96,7 +96,7 @@ class Reader:
     """One replica that follows."""
 
     def __init__(self, work, *, seconds=3600.0, talk=None):
-        self.engine, self.store, self.talk = Engine(work), Store(), talk or Talk()
+        self.engine, self.store, self.talk = Engine(work), Store(), talk or Responder()
         self.fleet, self.stopping = Fleet([self.engine]), asyncio.Event()
         self.seconds = seconds
 
@@ -144,7 +144,7 @@ async def test_a_log_is_told_as_it_comes_and_ends_with_its_container():
     assert reader.talk.lines == ["one", "two", "password=••••", "last"]
     assert (end.lines, end.skipped, end.why, end.failed) == (4, 0, "web has ended", False)
     assert end.seconds == pytest.approx(10, abs=0.5)
-    assert {going.watches for going in reader.talk.heard} == {True}
+    assert {going.read_only for going in reader.talk.heard} == {True}
     assert reader.talk.heard[0].stop.startswith("job stop ")
     assert reader.talk.heard[0].stop.endswith("@scripted/h")
     assert reader.store.jobs == {}
@@ -246,7 +246,7 @@ async def test_a_change_tells_its_progress_and_gives_its_outcome():
     reader = Reader(work)
     assert await reader.read(change=True) == Outcome(status=Status.DONE, detail="3 of 3 run")
     assert [going.progress for going in reader.talk.heard] == ["0 of 3 run", "1 of 3 run", "2 of 3 run"]
-    assert {going.watches for going in reader.talk.heard} == {False}
+    assert {going.read_only for going in reader.talk.heard} == {False}
 
 
 async def test_a_change_whose_time_is_over_is_unknown_and_goes_on():
@@ -273,10 +273,10 @@ async def test_when_nobody_can_be_told_the_log_ends_and_a_change_does_not():
         await asyncio.sleep(10)
         return Outcome(status=Status.DONE)
 
-    reader = Reader(work, talk=Talk(hears=False))
+    reader = Reader(work, talk=Responder(hears=False))
     assert (await reader.read()).why == "nobody could be told any more"
     assert not reader.streams()
-    assert (await Reader(work, talk=Talk(hears=False)).read(change=True)).status == Status.DONE
+    assert (await Reader(work, talk=Responder(hears=False)).read(change=True)).status == Status.DONE
 
 
 async def test_who_is_broken_off_leaves_nothing_behind():

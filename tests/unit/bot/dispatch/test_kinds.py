@@ -20,14 +20,14 @@ class Told:
     def __init__(self):
         self.begun_with, self.heard, self.ended = [], [], []
 
-    def begun(self, beginning):
+    def started(self, beginning):
         self.begun_with.append(beginning)
 
-    def goes_on(self, going):
+    def progress(self, going):
         self.heard.append(going)
         return True
 
-    async def end(self, reply):
+    async def finish(self, reply):
         self.ended.append(reply)
 
 

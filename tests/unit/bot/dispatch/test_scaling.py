@@ -129,7 +129,7 @@ async def test_a_swarms_service_is_scaled_and_what_has_no_number_is_not(valkey, 
 
 def test_only_nothing_is_grave():
     target = Ref(engine=FakeRuntime().ref, kind=Kind.SERVICE, id="shop/web", name="shop/web")
-    graves = [Scale(engine=target.engine, target=target, replicas=number).grave() for number in (0, 1)]
+    graves = [Scale(engine=target.engine, target=target, replicas=number).confirm_reason() for number in (0, 1)]
     assert graves == ["leaves nothing of shop/web running", ""]
 
 

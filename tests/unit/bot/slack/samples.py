@@ -12,7 +12,7 @@ from commands.catalogue import load_catalogue
 from commands.spec import Context, Result
 from core import errors
 from core.model.actions import InspectContainer, ListContainers, ListServices, ReadLogs, Restart, Scale
-from core.model.builtin import DESK, AuditEntry, HelpPage, ReadAudit, ShowHelp
+from core.model.builtin import BOT, AuditEntry, HelpPage, ReadAudit, ShowHelp
 from core.model.containers import Container, Containers, Port
 from core.model.identity import Identity, Place
 from core.model.refs import EngineRef, Kind, Ref
@@ -127,7 +127,7 @@ def audit() -> Reply:
         row(9, "stop --label app=shop", "asked", reason="this changes 5 things at once", rule="brake:many"),
         row(2, "kill cache", "outcome", status="unknown", detail="The engine did not answer in time."),
     )
-    return made("audit", [Result(action=ReadAudit(engine=DESK), value=entries)])
+    return made("audit", [Result(action=ReadAudit(engine=BOT), value=entries)])
 
 
 def helped(topic: str = "") -> Reply:
@@ -135,7 +135,7 @@ def helped(topic: str = "") -> Reply:
         topic=topic,
         commands=tuple(usage.describe(one) for one in WORDS if topic in ("", one.name)),
     )
-    return made(f"help {topic}", [Result(action=ShowHelp(engine=DESK), value=page)])
+    return made(f"help {topic}", [Result(action=ShowHelp(engine=BOT), value=page)])
 
 
 def inspect() -> Reply:

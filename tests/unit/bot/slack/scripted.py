@@ -12,7 +12,7 @@ from typing import Any
 
 from bot.slack.outbox import Outbox
 from bot.slack.render import Message, Paper, Shape
-from bot.slack.requests import Heard, Way
+from bot.slack.requests import SlackRequest, Source
 from core import errors
 from core.metrics import Metrics
 
@@ -129,14 +129,14 @@ def letter(text: str, **more: Any) -> Callable[[Shape], Message]:
     return lambda shape: Message(text=text, blocks=(), **more)
 
 
-def heard(way: Way = Way.SLASH, **more: Any) -> Heard:
+def heard(way: Source = Source.SLASH, **more: Any) -> SlackRequest:
     """As it comes from channel C1, or from D1 for a direct message."""
     given: dict[str, Any] = {"id": "slack-1", "user": "U1", "teams": frozenset({"T1"}), "text": "ps", "channel": "C1"}
     match way:
-        case Way.SLASH:
+        case Source.SLASH:
             given |= {"response_url": URL}
-        case Way.DM:
+        case Source.DM:
             given |= {"channel": "D1", "dm": True}
-        case Way.CLICK:
+        case Source.CLICK:
             given |= {"response_url": URL, "message": "5.0001", "text": "confirm abc"}
-    return Heard(**(given | {"way": way} | more))
+    return SlackRequest(**(given | {"way": way} | more))

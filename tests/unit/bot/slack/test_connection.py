@@ -15,43 +15,43 @@ from structlog.testing import capture_logs
 from bot import http
 from bot.access import first_admin
 from bot.slack import connection
-from bot.slack.connection import Link
+from bot.slack.connection import SlackConnection
 from core import errors
 from core.config import load
 from core.config.types import Listen
 from core.metrics import Metrics
 from core.model.identity import Invocation
 from core.model.replies import say
-from core.ports import Talk
+from core.ports import Responder
 from core.supervise import Backoff, Supervisor
 from tests.standins.slack import state
 from tests.standins.slack.standin import Standin
 from tests.unit.bot.slack.scripted import Memory
 
-Walk = Callable[[Invocation, Talk], Awaitable[None]]
+Walk = Callable[[Invocation, Responder], Awaitable[None]]
 
 
-class Road:
+class Dispatcher:
     def __init__(self) -> None:
         self.walk: Walk | None = None
 
-    async def answer(self, inv: Invocation, talk: Talk) -> None:
+    async def answer(self, inv: Invocation, talk: Responder) -> None:
         if self.walk is not None:
             await self.walk(inv, talk)
-        await talk.end(say(f"answer to {inv.line}"))
+        await talk.finish(say(f"answer to {inv.line}"))
 
 
 class App:
     """What a link needs of bot.app.App."""
 
     def __init__(self, supervisor: Supervisor) -> None:
-        self.supervisor, self.metrics, self.store, self.road = supervisor, Metrics(), Memory(), Road()
+        self.supervisor, self.metrics, self.store, self.road = supervisor, Metrics(), Memory(), Dispatcher()
         self.tellers: dict[str, Any] = {}
         self.book: Any = None
 
 
 class Scene:
-    def __init__(self, slack: Standin, app: App, link: Link) -> None:
+    def __init__(self, slack: Standin, app: App, link: SlackConnection) -> None:
         self.slack, self.app, self.link = slack, app, link
 
     async def until(self, true: Callable[[], object]) -> None:
@@ -87,7 +87,7 @@ async def scene(slack: Standin | None = None, **more: Any) -> AsyncIterator[Scen
         door = more.pop("door", None)
         settings = load.Slack(**(given | {"api_url": slack.api} | more))
         app = App(supervisor)
-        link = Link(settings, app, door)  # type: ignore[arg-type]
+        link = SlackConnection(settings, app, door)  # type: ignore[arg-type]
         supervisor.on_close("slack", link.aclose)
         supervisor.run("slack", link.run, Backoff())
         yield Scene(slack, app, link)
@@ -210,7 +210,7 @@ async def test_a_silent_socket_leaves_no_task_and_no_session_behind() -> None:
 async def test_stopping_closes_the_door_first_and_answers_what_is_under_way() -> None:
     go = asyncio.Event()
 
-    async def walk(inv: Invocation, talk: Talk) -> None:
+    async def walk(inv: Invocation, talk: Responder) -> None:
         await go.wait()
 
     async with scene() as deck:
@@ -300,7 +300,7 @@ async def test_a_request_that_is_not_slacks_is_refused(wrong: dict[str, Any]) ->
 async def test_stopping_closes_the_http_door_first() -> None:
     go = asyncio.Event()
 
-    async def walk(inv: Invocation, talk: Talk) -> None:
+    async def walk(inv: Invocation, talk: Responder) -> None:
         await go.wait()
 
     async with by_requests() as deck:
@@ -315,5 +315,5 @@ async def test_stopping_closes_the_http_door_first() -> None:
 
 def test_the_state_says_where_one_looks(tmp_path: Path) -> None:
     app: Any = App(Supervisor())
-    made = Link(load.Slack(bot_token=SecretStr("xoxb-1"), app_token=SecretStr("xapp-1")), app)
+    made = SlackConnection(load.Slack(bot_token=SecretStr("xoxb-1"), app_token=SecretStr("xapp-1")), app)
     assert made.ready() == {"ready": False, "reason": "not connected yet"}

@@ -14,36 +14,36 @@ from structlog.testing import capture_logs
 
 from bot.dispatch import recovery
 from bot.slack import handler
-from bot.slack.handler import Surface
-from bot.slack.requests import Way
+from bot.slack.handler import SlackHandler
+from bot.slack.requests import Source
 from bot.slack.responder import Posted
 from bot.slack.users import People
 from core import errors
 from core.metrics import Metrics
 from core.model.identity import Identity, Invocation, Place
 from core.model.replies import Button, Ending, Reply, Text, say
-from core.ports import Beginning, Talk
+from core.ports import ActionStarted, Responder
 from core.supervise import Supervisor
 from tests.unit.bot.slack.scripted import Calls, Memory, heard, outbox
 
 pytestmark = pytest.mark.looptime
-Walk = Callable[[Invocation, Talk], Awaitable[None]]
+Walk = Callable[[Invocation, Responder], Awaitable[None]]
 
 
-class Road:
-    """In the place of bot.dispatch.Road."""
+class Dispatcher:
+    """In the place of bot.dispatch.Dispatcher."""
 
     def __init__(self) -> None:
         self.walked: list[Invocation] = []
         self.turned_away: list[tuple[Identity, str, str]] = []
         self.walk: Walk | None = None
 
-    async def answer(self, inv: Invocation, talk: Talk) -> None:
+    async def answer(self, inv: Invocation, talk: Responder) -> None:
         self.walked.append(inv)
         if self.walk is not None:
             await self.walk(inv, talk)
         else:
-            await talk.end(say(f"answer to {inv.line}"))
+            await talk.finish(say(f"answer to {inv.line}"))
 
     async def turn_away(self, who: Identity, place: Place, line: str, error: errors.NotPermitted) -> Reply:
         self.turned_away.append((who, line, error.rule))
@@ -52,11 +52,11 @@ class Road:
 
 class Scene:
     def __init__(self, supervisor: Supervisor) -> None:
-        self.calls, self.memory, self.metrics, self.road = Calls(), Memory(), Metrics(), Road()
+        self.calls, self.memory, self.metrics, self.road = Calls(), Memory(), Metrics(), Dispatcher()
         self.supervisor = supervisor
         clock = asyncio.get_running_loop().time
         parts: dict[str, Any] = {"road": self.road, "store": self.memory, "bot_user": "UBOT"}
-        self.surface = Surface(
+        self.surface = SlackHandler(
             outbox=outbox(self.calls, self.memory, self.metrics),
             people=People(self.calls, team="T1", guests=False, clock=clock),
             supervisor=supervisor,
@@ -85,7 +85,7 @@ async def scene(most: int = 256) -> AsyncIterator[Scene]:
         yield Scene(supervisor)
 
 
-async def never(inv: Invocation, talk: Talk) -> None:
+async def never(inv: Invocation, talk: Responder) -> None:
     await asyncio.Event().wait()
 
 
@@ -93,9 +93,10 @@ async def never(inv: Invocation, talk: Talk) -> None:
 
 
 @pytest.mark.parametrize(
-    ("way", "kind"), [(Way.SLASH, "channel"), (Way.MENTION, "channel"), (Way.DM, "dm"), (Way.CLICK, "channel")]
+    ("way", "kind"),
+    [(Source.SLASH, "channel"), (Source.MENTION, "channel"), (Source.DM, "dm"), (Source.CLICK, "channel")],
 )
-async def test_what_was_heard_walks_the_road_under_the_speakers_name(way: Way, kind: str) -> None:
+async def test_what_was_heard_walks_the_road_under_the_speakers_name(way: Source, kind: str) -> None:
     async with scene() as deck:
         said = heard(way, text="ps -a", thread="4.1")
         await deck.hear(said)
@@ -120,19 +121,19 @@ async def test_what_was_heard_walks_the_road_under_the_speakers_name(way: Way, k
 )
 async def test_a_mention_is_the_person_and_a_typed_name_is_only_a_name(text: str, line: str) -> None:
     async with scene() as deck:
-        await deck.hear(heard(Way.MENTION, text=text))
+        await deck.hear(heard(Source.MENTION, text=text))
     assert [inv.line for inv in deck.road.walked] == [line]
 
 
 async def test_a_buttons_line_is_taken_as_it_is() -> None:
     async with scene() as deck:
-        await deck.hear(heard(Way.CLICK, text="logs '<@U2>' `x`"))
+        await deck.hear(heard(Source.CLICK, text="logs '<@U2>' `x`"))
     assert [inv.line for inv in deck.road.walked] == ["logs '<@U2>' `x`"]
 
 
 async def test_a_stranger_is_turned_away_audited_and_told_alone() -> None:
     async with scene() as deck:
-        await deck.hear(heard(Way.MENTION, user="U9", teams=frozenset({"T9"})))
+        await deck.hear(heard(Source.MENTION, user="U9", teams=frozenset({"T9"})))
     assert deck.road.walked == []
     ((who, line, rule),) = deck.road.turned_away
     assert (who.id, line, rule) == ("slack:T9/U9", "ps", "stranger")
@@ -143,7 +144,7 @@ async def test_a_guest_and_a_bot_are_turned_away_under_their_own_id() -> None:
     async with scene() as deck:
         deck.calls.users["U1"] = {"id": "U1", "team_id": "T1", "is_restricted": True}
         deck.calls.users["U2"] = {"id": "U2", "team_id": "T1", "is_bot": True}
-        await deck.hear(heard(Way.DM), heard(Way.DM, user="U2"))
+        await deck.hear(heard(Source.DM), heard(Source.DM, user="U2"))
     assert [(who.id, rule) for who, _, rule in deck.road.turned_away] == [
         ("slack:T1/U1", "guest"), ("slack:T1/U2", "bot"),
     ]  # fmt: skip
@@ -158,8 +159,8 @@ async def test_when_slack_does_not_say_who_speaks_nothing_is_done_and_that_is_sa
 
 
 async def test_a_secret_in_the_line_is_hidden_in_what_the_channel_sees() -> None:
-    async def walk(inv: Invocation, talk: Talk) -> None:
-        await talk.end(Reply(blocks=(Text(text="x"),), everyone=True))
+    async def walk(inv: Invocation, talk: Responder) -> None:
+        await talk.finish(Reply(blocks=(Text(text="x"),), everyone=True))
 
     async with scene() as deck:
         deck.road.walk = walk
@@ -176,7 +177,7 @@ async def test_lines_beyond_what_can_be_done_at_once_are_told_so() -> None:
         deck.road.walk = never
         sorry = asyncio.create_task(deck.surface.apologise())
         for number in range(5):
-            deck.surface.hear(heard(Way.MENTION, id=str(number), user=f"U{number}"))
+            deck.surface.hear(heard(Source.MENTION, id=str(number), user=f"U{number}"))
         await asyncio.wait_for(deck.surface.apologised(), 60)
         assert all("2 things are being done" in one for one in deck.texts("whisper"))
         assert len(deck.texts("whisper")) == 3
@@ -213,7 +214,7 @@ async def test_apologising_survives_closed_ways_and_bugs() -> None:
     async with scene(most=1) as deck:
         deck.road.walk = never
         sorry = asyncio.create_task(deck.surface.apologise())
-        deck.surface.hear(heard(Way.CLICK, id="busy"))
+        deck.surface.hear(heard(Source.CLICK, id="busy"))
         for how in ("respond", "whisper", "open"):
             deck.calls.refuse[how] = ["account_inactive"]
         deck.surface.hear(heard(id="1"))
@@ -263,10 +264,10 @@ async def test_a_reply_that_cannot_be_drawn_is_said_with_a_reference() -> None:
         def text(self) -> str:  # type: ignore[override]
             raise ZeroDivisionError
 
-    async def walk(inv: Invocation, talk: Talk) -> None:
+    async def walk(inv: Invocation, talk: Responder) -> None:
         odd = Odd.__new__(Odd)
         object.__setattr__(odd, "tone", say("x").blocks[0].tone)  # type: ignore[union-attr]
-        await talk.end(Reply(blocks=(odd,)))
+        await talk.finish(Reply(blocks=(odd,)))
 
     async with scene() as deck:
         deck.road.walk = walk
@@ -280,7 +281,7 @@ async def test_a_reply_that_cannot_be_drawn_is_said_with_a_reference() -> None:
 # What a process that died left behind.
 
 
-def lost(way: Way, *, posted: bytes = b"", **more: Any) -> recovery.Unfinished:
+def lost(way: Source, *, posted: bytes = b"", **more: Any) -> recovery.Unfinished:
     said = heard(way)
     place = Place(
         channel=said.channel,
@@ -295,8 +296,8 @@ def lost(way: Way, *, posted: bytes = b"", **more: Any) -> recovery.Unfinished:
     return recovery.Unfinished(id="slack-1", place=place, reply=reply, posted=posted, **(given | more))
 
 
-@pytest.mark.parametrize(("way", "how"), [(Way.SLASH, "respond"), (Way.MENTION, "whisper"), (Way.DM, "post")])
-async def test_what_was_left_behind_is_told_to_the_asker_by_the_way_it_came(way: Way, how: str) -> None:
+@pytest.mark.parametrize(("way", "how"), [(Source.SLASH, "respond"), (Source.MENTION, "whisper"), (Source.DM, "post")])
+async def test_what_was_left_behind_is_told_to_the_asker_by_the_way_it_came(way: Source, how: str) -> None:
     async with scene() as deck:
         await deck.surface.tell(lost(way))
     (one,) = deck.calls.said
@@ -306,19 +307,19 @@ async def test_what_was_left_behind_is_told_to_the_asker_by_the_way_it_came(way:
 async def test_what_was_left_behind_long_ago_finds_the_asker_without_its_response_url() -> None:
     async with scene() as deck:
         deck.calls.refuse["respond"] = ["expired_url"]
-        await deck.surface.tell(lost(Way.SLASH))
+        await deck.surface.tell(lost(Source.SLASH))
     assert [one.how for one in deck.calls.said] == ["whisper"]
 
 
 async def test_what_the_channel_saw_begin_is_ended_there() -> None:
     where = msgspec.json.encode(Posted("C1", "7.1"))
     async with scene() as deck:
-        await deck.surface.tell(lost(Way.SLASH, posted=where))
+        await deck.surface.tell(lost(Source.SLASH, posted=where))
         assert [(one.how, one.where, one.ts) for one in deck.calls.said] == [("edit", "C1", "7.1")]
         assert "ann" in deck.calls.said[0].text
         deck.calls.refuse["edit"] = ["message_not_found"]
-        await deck.surface.tell(lost(Way.SLASH, posted=where))
-        await deck.surface.tell(lost(Way.SLASH, posted=b"of another version"))
+        await deck.surface.tell(lost(Source.SLASH, posted=where))
+        await deck.surface.tell(lost(Source.SLASH, posted=b"of another version"))
     assert [one.how for one in deck.calls.said] == ["edit", "respond", "respond"]
 
 
@@ -326,14 +327,14 @@ async def test_what_cannot_be_told_is_counted_and_does_not_stop_the_sweep() -> N
     async with scene() as deck:
         for how in ("respond", "whisper", "open"):
             deck.calls.refuse[how] = ["account_inactive"]
-        await deck.surface.tell(lost(Way.SLASH))
+        await deck.surface.tell(lost(Source.SLASH))
         assert deck.undelivered == 1
 
 
 async def test_a_change_that_begins_is_told_to_the_talk() -> None:
-    async def walk(inv: Invocation, talk: Talk) -> None:
-        talk.begun(Beginning(line="restart web", doing="restarting", names=["web"]))
-        await talk.end(say("web restarted"))
+    async def walk(inv: Invocation, talk: Responder) -> None:
+        talk.started(ActionStarted(line="restart web", doing="restarting", names=["web"]))
+        await talk.finish(say("web restarted"))
 
     async with scene() as deck:
         deck.road.walk = walk

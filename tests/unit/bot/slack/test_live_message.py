@@ -7,10 +7,10 @@ import pytest
 
 from bot.slack import live_message, render
 from bot.slack.render import Shape
-from bot.slack.requests import Way
-from bot.slack.responder import Talk
+from bot.slack.requests import Source
+from bot.slack.responder import SlackResponder
 from core.model.replies import Lines, Text, say
-from core.ports import Going
+from core.ports import Progress
 from tests.unit.bot.slack import scripted
 
 pytestmark = pytest.mark.looptime
@@ -18,11 +18,11 @@ STOP = "job stop 4f0c5d2e9b7a@docker/h"
 
 
 def word(*lines, name="web", **more):
-    return Going(**{"name": name, "watches": True, "lines": lines, "stop": STOP} | more)
+    return Progress(**{"name": name, "read_only": True, "lines": lines, "stop": STOP} | more)
 
 
 def tail(*words):
-    made = live_message.Tail()
+    made = live_message.ProgressMessage()
     for each in words:
         made.add(each)
     return made
@@ -49,7 +49,7 @@ def test_a_silent_log_can_be_stopped_too():
 
 
 def test_a_change_has_its_progress_and_no_button():
-    reply = tail(word(watches=False, progress="1 of 3 run"), word(watches=False, progress="2 of 3 run")).reply()
+    reply = tail(word(read_only=False, progress="1 of 3 run"), word(read_only=False, progress="2 of 3 run")).reply()
     assert reply.blocks == [Text(text="2 of 3 run")]
     assert not reply.buttons
 
@@ -68,18 +68,18 @@ def test_a_key_in_bits_stays_hidden_in_the_whole():
     assert "abcdefgh" not in "\n".join(shown.lines)
 
 
-async def follow(calls, words, *, way=Way.MENTION, every=0.05, end=True, **heard):
+async def follow(calls, words, *, way=Source.MENTION, every=0.05, end=True, **heard):
     """Whether each word was heard."""
     said = []
-    more = {"message": "1.0001"} if way is Way.MENTION else {}
-    async with Talk(
+    more = {"message": "1.0001"} if way is Source.MENTION else {}
+    async with SlackResponder(
         scripted.heard(way, **more | heard), "logs web -f", scripted.outbox(calls), scripted.Memory()
     ) as talk:
         for each in words:
-            said.append(talk.goes_on(each))
+            said.append(talk.progress(each))
             await asyncio.sleep(every)
         if end:
-            await talk.end(say("Followed web."))
+            await talk.finish(say("Followed web."))
     return said
 
 
@@ -98,7 +98,7 @@ async def test_a_mention_gets_one_message_in_its_thread_edited_about_once_a_seco
 
 async def test_a_slash_command_is_followed_in_direct_messages_and_told_so():
     calls = scripted.Calls()
-    await follow(calls, [word("a")] * 30, way=Way.SLASH)
+    await follow(calls, [word("a")] * 30, way=Source.SLASH)
     assert [(one.how, one.where) for one in calls.said if one.how != "edit"] == [
         ("open", "U1"),
         ("post", "DU1"),
@@ -109,7 +109,7 @@ async def test_a_slash_command_is_followed_in_direct_messages_and_told_so():
 
 async def test_what_is_shared_is_followed_in_the_channel():
     calls = scripted.Calls()
-    await follow(calls, [word("a", everyone=True)] * 5, way=Way.SLASH)
+    await follow(calls, [word("a", everyone=True)] * 5, way=Source.SLASH)
     assert [(one.how, one.where) for one in calls.said][:2] == [("post", "C1"), ("edit", "C1")]
     assert {one.where for one in calls.said} == {"C1"}
 
@@ -117,7 +117,7 @@ async def test_what_is_shared_is_followed_in_the_channel():
 async def test_where_the_channel_is_closed_it_is_followed_in_direct_messages():
     calls = scripted.Calls()
     calls.refuse["post"] = ["not_in_channel"]
-    assert all(await follow(calls, [word("a", everyone=True)] * 5, way=Way.SLASH))
+    assert all(await follow(calls, [word("a", everyone=True)] * 5, way=Source.SLASH))
     assert [one.where for one in calls.said if one.how == "post"] == ["DU1"]
 
 
@@ -149,6 +149,6 @@ async def test_the_final_word_waits_for_one_turn_and_not_for_two():
 
 async def test_a_log_that_ended_at_once_is_one_answer():
     calls = scripted.Calls()
-    await follow(calls, [word("a")], every=0.0, way=Way.SLASH)
+    await follow(calls, [word("a")], every=0.0, way=Source.SLASH)
     assert [one.how for one in calls.said if one.how in ("whisper", "respond", "edit")]
     assert any("Followed web." in one.text for one in calls.said)

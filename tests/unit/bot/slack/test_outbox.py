@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from bot.slack import outbox as module
-from bot.slack.outbox import EDIT_EVERY, POST_EVERY, Letter
+from bot.slack.outbox import EDIT_EVERY, POST_EVERY, OutgoingMessage
 from bot.slack.render import Message, Paper, Shape
 from core import errors
 from tests.unit.bot.slack.scripted import Calls, Memory, letter, outbox
@@ -28,7 +28,7 @@ def now() -> float:
     return asyncio.get_running_loop().time()
 
 
-def table(*, plain: bool = True) -> Letter:
+def table(*, plain: bool = True) -> OutgoingMessage:
     """A letter whose blocks tell the shape they are in."""
     kinds = {Shape.DATA_TABLE: "data_table", Shape.TABLE: "table", Shape.PLAIN: "section" if plain else "table"}
     return lambda shape: Message(text=f"as {shape.name}", blocks=({"type": kinds[shape]},))

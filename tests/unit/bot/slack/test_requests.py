@@ -1,4 +1,4 @@
-"""What Slack delivers becomes a Heard or nothing; whatever it is, it is acknowledged."""
+"""What Slack delivers becomes a SlackRequest or nothing; whatever it is, it is acknowledged."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from slack_bolt.request.async_request import AsyncBoltRequest
 from structlog.testing import capture_logs
 
 from bot.slack import listeners, requests
-from bot.slack.requests import Heard, Way
+from bot.slack.requests import SlackRequest, Source
 
 COMMAND: dict[str, Any] = {
     "team_id": "T1",
@@ -73,7 +73,7 @@ def without(payload: dict[str, Any], *path: str) -> dict[str, Any]:
 def test_a_slash_command_is_its_text_and_a_direct_one_begins_with_its_name() -> None:
     said = requests.from_command(COMMAND, direct=False)
     assert (said.way, said.text, said.user, said.channel, said.dm, said.thread) == (
-        Way.SLASH, "logs web", "U1", "C1", False, None,
+        Source.SLASH, "logs web", "U1", "C1", False, None,
     )  # fmt: skip
     assert (said.id, said.response_url, said.teams) == ("slack-1.2.3", COMMAND["response_url"], frozenset({"T1"}))
     assert requests.from_command(COMMAND | {"command": "/logs", "text": "web"}, direct=True).text == "logs web"
@@ -84,8 +84,8 @@ def test_a_mention_and_a_direct_message_are_known_by_place_and_time() -> None:
     mention, direct = requests.from_message(MENTION), requests.from_message(DIRECT)
     assert mention is not None
     assert direct is not None
-    assert (mention.way, mention.id, mention.thread, mention.dm) == (Way.MENTION, "slack-C1-5.0001", "4.0001", False)
-    assert (direct.way, direct.id, direct.thread, direct.dm) == (Way.DM, "slack-D1-5.0001", None, True)
+    assert (mention.way, mention.id, mention.thread, mention.dm) == (Source.MENTION, "slack-C1-5.0001", "4.0001", False)
+    assert (direct.way, direct.id, direct.thread, direct.dm) == (Source.DM, "slack-D1-5.0001", None, True)
 
 
 def test_a_mention_in_a_direct_message_told_as_two_events_is_one_line() -> None:
@@ -124,7 +124,7 @@ def test_a_click_knows_its_message_and_who_sees_it() -> None:
     said = requests.from_click(CLICK)
     assert said is not None
     assert (said.way, said.text, said.message, said.private, said.thread) == (
-        Way.CLICK, "confirm abc", "5.0001", False, "4.0001",
+        Source.CLICK, "confirm abc", "5.0001", False, "4.0001",
     )  # fmt: skip
     private = requests.from_click(
         without(CLICK, "message") | {"container": {"message_ts": "5.1", "channel_id": "C1", "is_ephemeral": True}}
@@ -177,13 +177,13 @@ def test_a_delivery_of_any_shape_is_read_or_refused_cleanly(data: st.DataObject)
             said = read(payload)
         except (LookupError, TypeError, AttributeError):
             continue
-        assert said is None or isinstance(said, Heard)
+        assert said is None or isinstance(said, SlackRequest)
 
 
 # What bolt makes of it: always an acknowledgement.
 
 
-def bolt(took: list[Heard]) -> AsyncApp:
+def bolt(took: list[SlackRequest]) -> AsyncApp:
     async def authorize(**_: object) -> AuthorizeResult:
         return AuthorizeResult(enterprise_id=None, team_id="T1", bot_user_id="UBOT", bot_id="B1", bot_token="xoxb-1")
 
@@ -192,13 +192,13 @@ def bolt(took: list[Heard]) -> AsyncApp:
     return app
 
 
-async def deliver(payload: dict[str, Any], took: list[Heard]) -> tuple[int, str]:
+async def deliver(payload: dict[str, Any], took: list[SlackRequest]) -> tuple[int, str]:
     answer = await bolt(took).async_dispatch(AsyncBoltRequest(body=payload, mode="socket_mode"))  # type: ignore[arg-type]
     return answer.status, answer.body
 
 
 async def test_what_is_meant_for_us_is_acknowledged_and_heard() -> None:
-    took: list[Heard] = []
+    took: list[SlackRequest] = []
     for payload in (COMMAND, COMMAND | {"command": "/ps", "text": "-a"}, MENTION, DIRECT, CLICK):
         assert await deliver(payload, took) == (200, "")
     assert [said.text for said in took] == ["logs web", "ps -a", "<@UBOT> ps", "ps", "confirm abc"]
@@ -214,7 +214,7 @@ async def test_what_is_meant_for_us_is_acknowledged_and_heard() -> None:
     ],
 )
 async def test_a_malformed_delivery_is_acknowledged_and_said_in_the_log(payload: dict[str, Any]) -> None:
-    took: list[Heard] = []
+    took: list[SlackRequest] = []
     with capture_logs() as lines:
         assert await deliver(payload, took) == (200, "")
     assert len(took) + len(lines) <= 1
@@ -245,13 +245,13 @@ async def test_a_malformed_delivery_is_acknowledged_and_said_in_the_log(payload:
     ],
 )
 async def test_what_we_do_not_know_is_acknowledged_and_heard_by_nobody(payload: dict[str, Any]) -> None:
-    took: list[Heard] = []
+    took: list[SlackRequest] = []
     assert (await deliver(payload, took))[0] == 200
     assert took == []
 
 
 async def test_a_command_that_is_not_ours_says_which_is() -> None:
-    took: list[Heard] = []
+    took: list[SlackRequest] = []
     status, body = await deliver(COMMAND | {"command": "/dekc"}, took)
     assert status == 200
     assert "only /deck" in (json.loads(body)["text"] if body.startswith("{") else body)

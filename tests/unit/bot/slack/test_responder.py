@@ -10,15 +10,15 @@ import pytest
 from structlog.testing import capture_logs
 
 from bot.slack import responder
-from bot.slack.requests import Heard, Way
-from bot.slack.responder import Posted, Talk
+from bot.slack.requests import SlackRequest, Source
+from bot.slack.responder import Posted, SlackResponder
 from core import errors
 from core.model.replies import Button, Ending, Lines, Reply, Text, Tone, say
-from core.ports import Beginning, Going
+from core.ports import ActionStarted, Progress
 from tests.unit.bot.slack.scripted import URL, Calls, Memory, heard, outbox
 
 pytestmark = pytest.mark.looptime
-BEGUN = Beginning(line="restart web", doing="restarting", names=["web"])
+BEGUN = ActionStarted(line="restart web", doing="restarting", names=["web"])
 READ = say("two containers")
 REFUSED = say("You may not do that.", Tone.BAD, ending=Ending.REFUSED)
 DONE = say("web restarted", Tone.GOOD)
@@ -28,8 +28,8 @@ QUESTION = Reply(
     blocks=(Text(text="remove web?"),), buttons=(Button(label="Yes", line="confirm abc"),), ending=Ending.ASKED
 )
 APPROVAL = Reply(blocks=QUESTION.blocks, buttons=QUESTION.buttons, ending=Ending.ASKED, everyone=True)
-SLASH, MENTION, DM = heard(), heard(Way.MENTION, thread="4.1"), heard(Way.DM)
-PUBLIC, PRIVATE = heard(Way.CLICK), heard(Way.CLICK, private=True)
+SLASH, MENTION, DM = heard(), heard(Source.MENTION, thread="4.1"), heard(Source.DM)
+PUBLIC, PRIVATE = heard(Source.CLICK), heard(Source.CLICK, private=True)
 
 
 class Scene:
@@ -39,19 +39,21 @@ class Scene:
         self.calls, self.memory = Calls(), Memory()
         self.box = outbox(self.calls, self.memory)
 
-    def talk(self, heard: Heard, line: str = "") -> Talk:
-        made = Talk(heard, line or heard.text, self.box, self.memory)
+    def talk(self, heard: SlackRequest, line: str = "") -> SlackResponder:
+        made = SlackResponder(heard, line or heard.text, self.box, self.memory)
         made.name = "ann"
         return made
 
-    async def walk(self, heard: Heard, *replies: Reply, begun: Beginning | None = None, takes: float = 0) -> None:
+    async def walk(
+        self, heard: SlackRequest, *replies: Reply, begun: ActionStarted | None = None, takes: float = 0
+    ) -> None:
         async with self.talk(heard) as talk:
             if begun is not None:
-                talk.begun(begun)
+                talk.started(begun)
             if takes:
                 await asyncio.sleep(takes)
             for reply in replies:
-                await talk.end(reply)
+                await talk.finish(reply)
 
     @property
     def said(self) -> list[tuple[str, str, str]]:
@@ -66,7 +68,7 @@ class Scene:
     ("way", "how", "where"), [(SLASH, "respond", URL), (MENTION, "whisper", "C1"), (DM, "post", "D1")]
 )
 async def test_reads_refusals_and_questions_are_for_the_asker_alone(
-    reply: Reply, way: Heard, how: str, where: str
+    reply: Reply, way: SlackRequest, how: str, where: str
 ) -> None:
     scene = Scene()
     await scene.walk(way, reply)
@@ -78,13 +80,15 @@ async def test_reads_refusals_and_questions_are_for_the_asker_alone(
 
 async def test_a_clicks_read_stands_beside_the_message_clicked() -> None:
     scene = Scene()
-    await scene.walk(heard(Way.CLICK, text="ps -a"), READ)
+    await scene.walk(heard(Source.CLICK, text="ps -a"), READ)
     assert scene.said == [("respond", URL, "two containers")]
 
 
 @pytest.mark.parametrize("reply", [SHARED, APPROVAL], ids=["shared", "approval"])
 @pytest.mark.parametrize(("way", "where"), [(SLASH, "C1"), (MENTION, "C1"), (DM, "D1")])
-async def test_what_everybody_should_see_is_posted_under_the_askers_name(reply: Reply, way: Heard, where: str) -> None:
+async def test_what_everybody_should_see_is_posted_under_the_askers_name(
+    reply: Reply, way: SlackRequest, where: str
+) -> None:
     scene = Scene()
     await scene.walk(way, reply)
     (one,) = scene.calls.said
@@ -94,7 +98,7 @@ async def test_what_everybody_should_see_is_posted_under_the_askers_name(reply: 
 
 
 @pytest.mark.parametrize(("way", "where"), [(SLASH, "C1"), (MENTION, "C1"), (DM, "D1")])
-async def test_a_change_is_posted_when_it_begins_and_edited_when_it_ends(way: Heard, where: str) -> None:
+async def test_a_change_is_posted_when_it_begins_and_edited_when_it_ends(way: SlackRequest, where: str) -> None:
     scene = Scene()
     await scene.walk(way, DONE, begun=BEGUN)
     assert [one[:2] for one in scene.said] == [("post", where), ("edit", where)]
@@ -111,7 +115,7 @@ SECRET = Reply(blocks=(Text(text="Here is the-token"), Lines(lines=("SWMTKN",), 
 @pytest.mark.parametrize("begun", [None, BEGUN])
 @pytest.mark.parametrize(("way", "how"), [(SLASH, "respond"), (MENTION, "whisper"), (DM, "post")])
 async def test_a_secret_goes_to_the_asker_alone_whatever_was_posted_before(
-    way: Heard, how: str, begun: Beginning | None
+    way: SlackRequest, how: str, begun: ActionStarted | None
 ) -> None:
     scene = Scene()
     await scene.walk(way, SECRET, begun=begun)
@@ -130,7 +134,7 @@ async def test_a_question_in_the_channel_that_is_answered_with_a_secret_only_say
 
 async def test_many_names_are_not_all_told() -> None:
     scene = Scene()
-    await scene.walk(SLASH, DONE, begun=Beginning(line="x", doing="stopping", names=[f"c{n}" for n in range(30)]))
+    await scene.walk(SLASH, DONE, begun=ActionStarted(line="x", doing="stopping", names=[f"c{n}" for n in range(30)]))
     assert scene.said[0][2].endswith("c9 and 20 more…")
 
 
@@ -141,13 +145,13 @@ async def test_the_end_waits_for_a_beginning_that_is_still_being_posted() -> Non
     assert [one[0] for one in scene.said] == ["post", "edit"]
 
 
-# “Working on it…”
+# “JobAdapter on it…”
 
 
 @pytest.mark.parametrize(
     ("way", "how"), [(SLASH, ["respond", "respond"]), (MENTION, ["whisper", "whisper"]), (DM, ["post", "edit"])]
 )
-async def test_what_takes_longer_than_a_moment_says_so_once(way: Heard, how: list[str]) -> None:
+async def test_what_takes_longer_than_a_moment_says_so_once(way: SlackRequest, how: list[str]) -> None:
     scene = Scene()
     await scene.walk(way, READ, takes=responder.PATIENCE + 60)
     assert [one[0] for one in scene.said] == how
@@ -156,7 +160,7 @@ async def test_what_takes_longer_than_a_moment_says_so_once(way: Heard, how: lis
 
 
 @pytest.mark.parametrize("way", [SLASH, MENTION, DM, PUBLIC, PRIVATE])
-async def test_what_is_quick_says_nothing_of_it(way: Heard) -> None:
+async def test_what_is_quick_says_nothing_of_it(way: SlackRequest) -> None:
     scene = Scene()
     await scene.walk(way, REFUSED, takes=responder.PATIENCE - 0.1)
     await asyncio.sleep(60)
@@ -164,7 +168,7 @@ async def test_what_is_quick_says_nothing_of_it(way: Heard) -> None:
 
 
 @pytest.mark.parametrize("way", [SLASH, MENTION, DM])
-async def test_while_slack_asks_for_patience_only_answers_are_said(way: Heard) -> None:
+async def test_while_slack_asks_for_patience_only_answers_are_said(way: SlackRequest) -> None:
     scene = Scene()
     scene.calls.calm = False
     await scene.walk(way, READ, takes=60)
@@ -172,7 +176,7 @@ async def test_while_slack_asks_for_patience_only_answers_are_said(way: Heard) -
 
 
 @pytest.mark.parametrize("way", [SLASH, MENTION, DM])
-async def test_the_final_word_comes_after_a_working_note_that_is_on_its_way(way: Heard) -> None:
+async def test_the_final_word_comes_after_a_working_note_that_is_on_its_way(way: SlackRequest) -> None:
     scene = Scene()
     scene.calls.slow = {"respond": 1.0, "whisper": 1.0, "post": 1.0}
     await scene.walk(way, READ, takes=responder.PATIENCE + 0.1)
@@ -180,7 +184,7 @@ async def test_the_final_word_comes_after_a_working_note_that_is_on_its_way(way:
 
 
 @pytest.mark.parametrize("way", [SLASH, MENTION, DM])
-async def test_a_working_note_that_fails_costs_nothing(way: Heard) -> None:
+async def test_a_working_note_that_fails_costs_nothing(way: SlackRequest) -> None:
     scene = Scene()
     for how in ("respond", "whisper", "post"):
         scene.calls.refuse[how] = ["internal_error"]
@@ -195,9 +199,9 @@ async def test_a_change_that_began_is_its_own_working_note_and_takes_its_place_i
     scene = Scene()
     async with scene.talk(DM) as talk:
         await asyncio.sleep(2)
-        talk.begun(BEGUN)
+        talk.started(BEGUN)
         await asyncio.sleep(10)
-        await talk.end(DONE)
+        await talk.finish(DONE)
     assert [one[0] for one in scene.said] == ["post", "edit", "edit"]
     assert len({one.ts for one in scene.calls.said}) == 1
 
@@ -226,28 +230,28 @@ async def test_a_private_question_goes_once_the_channel_shows_the_change() -> No
 
 
 @pytest.mark.parametrize(("way", "how"), [(PUBLIC, "edit"), (PRIVATE, "replace")])
-async def test_a_cancelled_question_says_so_in_its_place(way: Heard, how: str) -> None:
+async def test_a_cancelled_question_says_so_in_its_place(way: SlackRequest, how: str) -> None:
     scene = Scene()
     await scene.walk(way, say("Cancelled, nothing was done"))
     assert [one[0] for one in scene.said] == [how]
 
 
 @pytest.mark.parametrize("way", [PUBLIC, PRIVATE])
-async def test_who_may_not_answer_is_told_alone_and_the_question_stays(way: Heard) -> None:
+async def test_who_may_not_answer_is_told_alone_and_the_question_stays(way: SlackRequest) -> None:
     scene = Scene()
     await scene.walk(way, REFUSED)
     assert scene.said == [("respond", URL, scene.said[0][2])]
 
 
 @pytest.mark.parametrize(("way", "how"), [(PUBLIC, "edit"), (PRIVATE, "replace")])
-async def test_a_question_that_waited_too_long_says_so_in_its_place(way: Heard, how: str) -> None:
+async def test_a_question_that_waited_too_long_says_so_in_its_place(way: SlackRequest, how: str) -> None:
     scene = Scene()
     await scene.walk(way, EXPIRED)
     assert [one[0] for one in scene.said] == [how]
 
 
 @pytest.mark.parametrize("way", [PUBLIC, PRIVATE])
-async def test_a_second_click_does_not_write_over_what_became_of_the_question(way: Heard) -> None:
+async def test_a_second_click_does_not_write_over_what_became_of_the_question(way: SlackRequest) -> None:
     for first in (say("Cancelled, nothing was done"), DONE):
         scene = Scene()
         await scene.walk(way, first, begun=BEGUN if first is DONE else None)
@@ -274,17 +278,22 @@ async def test_a_question_whose_message_is_gone_is_answered_to_the_clicker() -> 
 
 @pytest.mark.parametrize(
     ("way", "where", "thread"),
-    [(SLASH, "DU1", None), (heard(Way.MENTION, message="3.1"), "C1", "3.1"), (MENTION, "C1", "4.1"), (DM, "D1", None)],
+    [
+        (SLASH, "DU1", None),
+        (heard(Source.MENTION, message="3.1"), "C1", "3.1"),
+        (MENTION, "C1", "4.1"),
+        (DM, "D1", None),
+    ],
 )
 async def test_followed_lines_are_one_message_edited_as_fast_as_slack_takes_it(
-    way: Heard, where: str, thread: str | None
+    way: SlackRequest, where: str, thread: str | None
 ) -> None:
     scene = Scene()
     async with scene.talk(way) as talk:
         for number in range(500):
-            talk.goes_on(Going(name="web", lines=(f"line {number}",), stop="job stop 1", watches=True))
+            talk.progress(Progress(name="web", lines=(f"line {number}",), stop="job stop 1", read_only=True))
             await asyncio.sleep(0.01)
-        await talk.end(say("ended"))
+        await talk.finish(say("ended"))
     said = [one for one in scene.calls.said if one.how in ("post", "edit")]
     assert {one.where for one in said} == {where}
     assert said[0].thread == thread
@@ -295,21 +304,21 @@ async def test_followed_lines_are_one_message_edited_as_fast_as_slack_takes_it(
 
 async def test_a_long_end_of_what_was_followed_lies_in_the_same_thread() -> None:
     scene = Scene()
-    async with scene.talk(heard(Way.MENTION, message="3.1")) as talk:
-        talk.goes_on(Going(name="web", lines=("x",), watches=True))
+    async with scene.talk(heard(Source.MENTION, message="3.1")) as talk:
+        talk.progress(Progress(name="web", lines=("x",), read_only=True))
         await asyncio.sleep(1)
-        await talk.end(Reply(blocks=(Lines(lines=["y" * 100] * 1000),)))
+        await talk.finish(Reply(blocks=(Lines(lines=["y" * 100] * 1000),)))
     assert [(one.where, one.thread) for one in scene.calls.said if one.how == "upload"] == [("C1", "3.1")]
 
 
 async def test_progress_is_told_in_the_changes_own_message() -> None:
     scene = Scene()
     async with scene.talk(SLASH) as talk:
-        talk.begun(BEGUN)
+        talk.started(BEGUN)
         for percent in range(100):
-            talk.goes_on(Going(name="web", progress=f"{percent} %"))
+            talk.progress(Progress(name="web", progress=f"{percent} %"))
             await asyncio.sleep(0.1)
-        await talk.end(DONE)
+        await talk.finish(DONE)
     assert len({one.ts for one in scene.calls.said}) == 1
     assert scene.said[-1][2].endswith("web restarted")
     assert 8 < len(scene.said) < 16
@@ -321,7 +330,7 @@ async def test_a_line_that_is_cancelled_while_it_goes_on_leaves_nothing_running(
 
     async def walk() -> None:
         async with scene.talk(DM) as talk:
-            talk.goes_on(Going(name="web", lines=("x",), watches=True))
+            talk.progress(Progress(name="web", lines=("x",), read_only=True))
             await asyncio.sleep(999)
 
     task = asyncio.create_task(walk())
@@ -347,7 +356,7 @@ async def test_not_in_the_channel_the_asker_is_told_with_the_cure(code: str, rep
 
 
 @pytest.mark.parametrize(("way", "how"), [(SLASH, "respond"), (PRIVATE, "replace")])
-async def test_a_change_outside_the_channel_is_told_to_the_asker_with_the_cure(way: Heard, how: str) -> None:
+async def test_a_change_outside_the_channel_is_told_to_the_asker_with_the_cure(way: SlackRequest, how: str) -> None:
     scene = Scene()
     scene.calls.refuse["post"] = ["not_in_channel"] * 9
     await scene.walk(way, DONE, begun=BEGUN)
@@ -377,7 +386,7 @@ async def test_a_change_whose_beginning_could_not_be_said_is_still_said_to_all_a
         (PRIVATE, ["replace", "respond", "whisper", "post"]),
     ],
 )
-async def test_one_way_after_the_other_is_tried(way: Heard, order: list[str]) -> None:
+async def test_one_way_after_the_other_is_tried(way: SlackRequest, order: list[str]) -> None:
     for open_way in range(len(order)):
         scene = Scene()
         for closed in order[:open_way]:
@@ -390,14 +399,14 @@ async def test_one_way_after_the_other_is_tried(way: Heard, order: list[str]) ->
 
 
 @pytest.mark.parametrize("way", [SLASH, MENTION, DM, PUBLIC, PRIVATE])
-async def test_when_every_way_is_closed_it_is_undeliverable(way: Heard) -> None:
+async def test_when_every_way_is_closed_it_is_undeliverable(way: SlackRequest) -> None:
     scene = Scene()
     for how in ("post", "edit", "whisper", "respond", "replace", "open"):
         scene.calls.refuse[how] = ["account_inactive"] * 9
     with pytest.raises(errors.Undeliverable):
         async with scene.talk(way) as talk:
             await asyncio.sleep(5)
-            await talk.end(READ)
+            await talk.finish(READ)
 
 
 async def test_a_message_that_went_away_meanwhile_is_said_to_the_asker() -> None:
@@ -425,11 +434,11 @@ async def test_a_bug_in_saying_something_does_not_cancel_the_change(how: str) ->
     with capture_logs() as lines:
         async with scene.talk(SLASH) as talk:
             await asyncio.sleep(2)
-            talk.begun(BEGUN)
+            talk.started(BEGUN)
             await asyncio.sleep(10)
             went_on = True
             scene.calls.broken = {}
-            await talk.end(DONE)
+            await talk.finish(DONE)
     assert [line["log_level"] for line in lines] == ["error"]
     assert went_on
     assert scene.said[-1][2].endswith("web restarted")
@@ -443,7 +452,7 @@ async def test_a_cancelled_line_leaves_nothing_running() -> None:
         async def walk(scene: Scene = scene, after: float = after) -> None:
             async with scene.talk(SLASH) as talk:
                 if after > 2:
-                    talk.begun(BEGUN)
+                    talk.started(BEGUN)
                 await asyncio.sleep(999)
 
         task = asyncio.create_task(walk())

@@ -9,7 +9,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from bot.slack import users
-from bot.slack.requests import Way
+from bot.slack.requests import Source
 from bot.slack.users import People
 from core import errors
 from tests.unit.bot.slack.scripted import Calls, heard
@@ -22,7 +22,7 @@ def directory(calls: Calls, *, guests: bool = False) -> People:
 
 
 def said_by(user: str = "U1", *teams: str) -> Any:
-    return heard(Way.MENTION, user=user, teams=frozenset(teams or ("T1",)))
+    return heard(Source.MENTION, user=user, teams=frozenset(teams or ("T1",)))
 
 
 def asked(calls: Calls, how: str) -> int:

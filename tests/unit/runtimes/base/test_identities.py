@@ -6,13 +6,13 @@ import pytest
 
 from core import errors
 from core.model.refs import EngineRef
-from runtimes.base.identities import Roll
+from runtimes.base.identities import EngineIdentities
 
 ONE, TWO = EngineRef(host="h1", kind="docker"), EngineRef(host="h2", kind="docker")
 
 
 def test_the_second_way_to_an_engine_is_refused_and_says_which_is_the_first() -> None:
-    roll = Roll()
+    roll = EngineIdentities()
     roll.enter("unix:///a", "id-1", ONE)
     roll.enter("unix:///a", "id-1", ONE)  # met again
     with pytest.raises(errors.Duplicate, match="tcp://b:1 is the engine that unix:///a is already: docker/h1"):
@@ -21,7 +21,7 @@ def test_the_second_way_to_an_engine_is_refused_and_says_which_is_the_first() ->
 
 
 def test_two_engines_of_one_name_cannot_both_be_in() -> None:
-    roll = Roll()
+    roll = EngineIdentities()
     roll.enter("tcp://a:1", "id-1", ONE)
     with pytest.raises(errors.Duplicate, match="calls itself docker/h1, as tcp://a:1 does") as caught:
         roll.enter("tcp://b:1", "id-2", ONE)
@@ -29,7 +29,7 @@ def test_two_engines_of_one_name_cannot_both_be_in() -> None:
 
 
 def test_an_address_behind_which_another_daemon_came_is_entered_anew() -> None:
-    roll = Roll()
+    roll = EngineIdentities()
     roll.enter("tcp://a:1", "id-1", ONE)
     roll.enter("tcp://a:1", "id-2", TWO)
     roll.enter("tcp://b:1", "id-1", ONE)
@@ -38,6 +38,6 @@ def test_an_address_behind_which_another_daemon_came_is_entered_anew() -> None:
 
 
 def test_engines_that_tell_no_id_are_told_apart_by_name_alone() -> None:
-    roll = Roll()
+    roll = EngineIdentities()
     roll.enter("tcp://a:1", "", ONE)
     roll.enter("tcp://b:1", "", TWO)

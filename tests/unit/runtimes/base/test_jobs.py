@@ -21,7 +21,7 @@ ENGINE = EngineRef(host="h", kind="scripted")
 WEB = Ref(engine=ENGINE, kind=Kind.CONTAINER, id="a" * 64, name="web")
 
 
-class Engine(jobs.Working):
+class Engine(jobs.JobAdapter):
     """Follows by `work`, restarts by `work` too."""
 
     def __init__(self, work, allow=()):
@@ -30,7 +30,7 @@ class Engine(jobs.Working):
 
     @does(actions.ReadLogs)
     async def read_logs(self, action, seconds):
-        return self.jobs.begin(action.verb, self.work, watches=True)
+        return self.jobs.begin(action.verb, self.work, read_only=True)
 
     @does(actions.Restart)
     async def restart(self, action, seconds):
@@ -299,6 +299,6 @@ async def test_reading_and_stopping_are_part_of_what_the_host_allows_to_begin():
 async def test_a_place_that_is_none_is_refused():
     engine = Engine(forever)
     job = await engine.change()
-    with pytest.raises(errors.Garbled):
+    with pytest.raises(errors.InvalidResponse):
         await engine.read(job, "x/y")
     await engine.aclose()

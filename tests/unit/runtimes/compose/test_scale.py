@@ -101,7 +101,7 @@ def _soon(monkeypatch):
 
 
 def a_job():
-    return Job("j", "service.scale", "console:alice", watches=False)
+    return Job("j", "service.scale", "console:alice", read_only=False)
 
 
 async def scaled(steps, wanted, timeout=20.0):

@@ -67,7 +67,7 @@ def recorded(version: str) -> list[Any]:
 
 
 def heard(version: str, **more: Any) -> list[Any]:
-    dialect = decode.Dialect(ENGINE, **more)
+    dialect = decode.Decoder(ENGINE, **more)
     events = [dialect.event(one) for one in recorded(version) if dialect.concerns(one)]
     return [event for event in events if event is not None]
 
@@ -109,7 +109,7 @@ def test_namespaces_of_other_engines_are_left_out() -> None:
 
 
 def test_an_exit_that_is_told_late_has_its_own_time() -> None:
-    dialect = decode.Dialect(ENGINE)
+    dialect = decode.Decoder(ENGINE)
     ended = containerd_events_pb2.TaskExit(container_id="web", id="web", exit_status=3)
     ended.exited_at.FromNanoseconds(T - 60_000_000_000)
     late = dialect.event(packed("/tasks/exit", ended))
@@ -120,7 +120,7 @@ def test_an_exit_that_is_told_late_has_its_own_time() -> None:
 
 
 def test_memory_runs_out_once_in_each_run() -> None:
-    dialect = decode.Dialect(ENGINE)
+    dialect = decode.Decoder(ENGINE)
     oom = packed("/tasks/oom", containerd_events_pb2.TaskOOM(container_id="web"))
     started = packed("/tasks/start", containerd_events_pb2.TaskStart(container_id="web", pid=7))
     again = packed("/tasks/start", containerd_events_pb2.TaskStart(container_id="web", pid=8))
@@ -131,7 +131,7 @@ def test_memory_runs_out_once_in_each_run() -> None:
 
 
 def test_pause_containers_are_never_told_of_once_their_labels_are_known() -> None:
-    dialect = decode.Dialect(ENGINE)
+    dialect = decode.Decoder(ENGINE)
     created = packed("/containers/create", containerd_events_pb2.ContainerCreate(id="p", image="pause"), space="k8s.io")
     assert dialect.stranger(created) == ("k8s.io", "p")
     dialect.learn("k8s.io", "p", {"io.cri-containerd.kind": "sandbox"})
@@ -144,7 +144,7 @@ def test_pause_containers_are_never_told_of_once_their_labels_are_known() -> Non
 
 
 def test_strangers_are_asked_about_once() -> None:
-    dialect = decode.Dialect(ENGINE)
+    dialect = decode.Decoder(ENGINE)
     started = packed("/tasks/start", containerd_events_pb2.TaskStart(container_id="web", pid=7))
     assert dialect.stranger(started) == ("default", "web")
     ref = dialect.learn("default", "web", {"nerdctl/name": "shop"})
@@ -171,14 +171,14 @@ def test_strangers_are_asked_about_once() -> None:
     ],
 )
 def test_new_and_broken_events_pass_as_other(topic: str, type_url: str, value: bytes) -> None:
-    event = decode.Dialect(ENGINE).event(envelope(topic, type_url, value))
+    event = decode.Decoder(ENGINE).event(envelope(topic, type_url, value))
     assert event is not None
     assert event.kind is EventKind.OTHER
 
 
 @given(st.text(max_size=40), st.sampled_from(["", *decode._TOLD, "Nothing"]), st.binary(max_size=60), st.text())
 def test_no_event_breaks_the_stream(topic: str, word: str, value: bytes, space: str) -> None:
-    dialect = decode.Dialect(ENGINE)
+    dialect = decode.Decoder(ENGINE)
     told = envelope(topic, f"containerd.events.{word}", value, space=space)
     dialect.stranger(told)
     event = dialect.event(told)
@@ -203,13 +203,13 @@ NOW = T / 1e9 + 60
 
 @pytest.mark.parametrize("status", [*Status.values(), 99])
 def test_every_state_of_a_task_is_one_of_ours(status: int) -> None:
-    row = decode.Dialect(ENGINE).container("default", held(), task(status), NOW)
+    row = decode.Decoder(ENGINE).container("default", held(), task(status), NOW)
     assert row.state in STATES
     assert row.exit_code is None or row.state == "exited"
 
 
 def test_a_container_without_a_task_is_created_unless_its_end_was_seen() -> None:
-    dialect = decode.Dialect(ENGINE)
+    dialect = decode.Decoder(ENGINE)
     assert dialect.container("default", held(), None, NOW).state == "created"
     ended = dialect.container("default", held(), task(Status.STOPPED, code=3, ended_ns=T + 5), NOW)
     assert (ended.state, ended.exit_code, ended.oom_killed) == ("exited", 3, None)
@@ -220,7 +220,7 @@ def test_a_container_without_a_task_is_created_unless_its_end_was_seen() -> None
 
 
 def test_when_a_run_began_is_heard_or_read_of_its_process() -> None:
-    dialect = decode.Dialect(ENGINE)
+    dialect = decode.Decoder(ENGINE)
     row = dialect.container("default", held(), task(Status.RUNNING), NOW, began=lambda pid: NOW - 30 if pid == 7 else 0)
     assert (row.started_at, row.status) == (NOW - 30, "Up 30 seconds")
     dialect.event(packed("/tasks/start", containerd_events_pb2.TaskStart(container_id="web", pid=8), T + 9))
@@ -232,7 +232,7 @@ def test_when_a_run_began_is_heard_or_read_of_its_process() -> None:
 
 
 def test_what_was_seen_of_an_earlier_run_is_not_told_of_the_next() -> None:
-    dialect = decode.Dialect(ENGINE)
+    dialect = decode.Decoder(ENGINE)
     for one in (
         packed("/tasks/start", containerd_events_pb2.TaskStart(container_id="web", pid=7), T + 1),
         packed("/tasks/oom", containerd_events_pb2.TaskOOM(container_id="web"), T + 2),
@@ -250,7 +250,7 @@ def test_labels_tell_names_ports_restarts_and_the_namespace() -> None:
         "containerd.io/restart.count": "4",
         "containerd.namespace": "a lie",
     }
-    row = decode.Dialect(ENGINE).container("default", held(labels=labels), None, NOW)
+    row = decode.Decoder(ENGINE).container("default", held(labels=labels), None, NOW)
     assert (row.ref.name, row.restarts, row.labels["containerd.namespace"]) == ("shop", 4, "default")
     assert row.ports == (Port(80, "tcp", 8080, "0.0.0.0"),)
 
@@ -261,7 +261,7 @@ def test_labels_tell_names_ports_restarts_and_the_namespace() -> None:
 )
 def test_hostile_labels_and_specifications_are_only_text(labels: dict[str, str], spec: bytes) -> None:
     made = held(labels=labels, spec=any_pb2.Any(value=spec))
-    row = decode.Dialect(ENGINE).container("default", made, None, NOW)
+    row = decode.Decoder(ENGINE).container("default", made, None, NOW)
     assert row.ref.id == "default/web"
     assert row.ref.name
     info.document("default", made, None)
@@ -269,7 +269,7 @@ def test_hostile_labels_and_specifications_are_only_text(labels: dict[str, str],
 
 def test_what_is_remembered_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(decode, "REMEMBERED", 10)
-    dialect = decode.Dialect(ENGINE)
+    dialect = decode.Decoder(ENGINE)
     for number in range(100):
         dialect.event(
             packed("/tasks/start", containerd_events_pb2.TaskStart(container_id=f"c{number}", pid=number + 1))

@@ -76,7 +76,7 @@ def v2(seconds: float) -> containerd_types_pb2.Metric:
 
 
 def test_metrics_of_version_2() -> None:
-    shares = cgroup_reader.Shares()
+    shares = cgroup_reader.CpuPercent()
     first = stats.read(WEB, v2(10), shares, 100.0)
     assert first == Usage(
         ref=WEB, cpu_seconds=10.0, memory=200, network_received=1, network_sent=2, block_read=15, block_written=6,
@@ -91,7 +91,7 @@ def test_metrics_of_version_1() -> None:
     told.memory.usage.usage, told.memory.usage.limit, told.memory.total_inactive_file = 300, 1000, 400
     for op, value in (("Read", 5), ("Write", 6), ("Sync", 11), ("Total", 11), ("read", 1)):
         told.blkio.io_service_bytes_recursive.add(op=op, value=value)
-    found = stats.read(WEB, metric(told), cgroup_reader.Shares(), 1.0)
+    found = stats.read(WEB, metric(told), cgroup_reader.CpuPercent(), 1.0)
     assert (found.cpu_seconds, found.memory, found.memory_limit) == (2.0, 0, 1000)
     assert (found.block_read, found.block_written, found.processes, found.network_sent) == (6, 6, None, None)
 
@@ -101,7 +101,7 @@ def test_metrics_of_version_1() -> None:
 )
 def test_metrics_nobody_knows_tell_nothing(data: any_pb2.Any) -> None:
     told = containerd_types_pb2.Metric(id="web", data=data)
-    assert stats.read(WEB, told, cgroup_reader.Shares(), 1.0) == Usage(ref=WEB)
+    assert stats.read(WEB, told, cgroup_reader.CpuPercent(), 1.0) == Usage(ref=WEB)
 
 
 def test_the_kernel_tells_when_a_process_began_and_who_listens(short_tmp: Path) -> None:

@@ -135,7 +135,7 @@ def test_what_cannot_be_read_is_a_sentence_with_its_cure(tmp_path):
     os.mkfifo(tmp_path / "1.log")  # nobody will ever write to it
     with pytest.raises(errors.Unreachable, match="is no file"):
         log_files.page(str(tmp_path / "1.log"), "it", tail=1)
-    with pytest.raises(errors.Garbled):
+    with pytest.raises(errors.InvalidResponse):
         log_files.page(str(tmp_path / "1.log"), "it", tail=1, cursor="nonsense")
     denied = log_files._unreadable("/p/0.log", "it", PermissionError(13, "Permission denied"))
     assert "may not read" in denied.say() and "as root" in denied.say()

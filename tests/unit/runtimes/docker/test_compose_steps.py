@@ -12,7 +12,7 @@ from runtimes.transport.http_client import Response
 from tests.helpers.paths import RECORDED as RECORDED_DIR
 
 RECORDED = json.loads((RECORDED_DIR / "compose-web-1.json").read_text())
-DIALECT = decode.Dialect(EngineRef(host="h1", kind="docker"))
+DIALECT = decode.Decoder(EngineRef(host="h1", kind="docker"))
 
 
 class Daemon:

@@ -19,7 +19,7 @@ from core import errors
 from runtimes import discovery
 from runtimes import registry as runtimes_registry
 from runtimes.docker import contexts
-from runtimes.registry import Door
+from runtimes.registry import EngineAddress
 from runtimes.transport.endpoint import Tls
 from tests.helpers.paths import ROOT
 
@@ -48,7 +48,7 @@ class Home:
         self.docker.mkdir(exist_ok=True)
         (self.docker / "config.json").write_text(json.dumps({"auths": {}, "currentContext": name}))
 
-    def found(self, **environ: str) -> list[Door]:
+    def found(self, **environ: str) -> list[EngineAddress]:
         return list(discovery.discover(self.environ | environ, str(self.root / "machine")))
 
 
@@ -71,7 +71,7 @@ def test_a_context_brings_its_address_and_certificates(home: Home) -> None:
     found = runtimes_registry.by_context("prod", name="n", allow=("*.list",), environ=home.environ)
     place = home.docker / "contexts/tls" / hashlib.sha256(b"prod").hexdigest() / "docker"
     tls = Tls(ca=f"{place}/ca.pem", cert=f"{place}/cert.pem", key=f"{place}/key.pem")
-    door = Door(kind="docker", url="tcp://host7:2376", name="n", allow=("*.list",), tls=tls, context="prod")
+    door = EngineAddress(kind="docker", url="tcp://host7:2376", name="n", allow=("*.list",), tls=tls, context="prod")
     assert found == door
     assert runtimes_registry.by_context("default", environ={}).url == "unix:///var/run/docker.sock"
 
@@ -154,7 +154,7 @@ def test_dockers_variables_for_tls_are_honoured(home: Home) -> None:
 def test_one_place_twice_or_one_name_twice_is_said(tmp_path: Path) -> None:
     def said(*urls: str, names: tuple[str, ...] = ("default", "default")) -> str:
         return runtimes_registry.twice(
-            [Door(kind="docker", url=url, name=name) for url, name in zip(urls, names, strict=True)]
+            [EngineAddress(kind="docker", url=url, name=name) for url, name in zip(urls, names, strict=True)]
         )
 
     (tmp_path / "d.sock").touch()
@@ -171,14 +171,14 @@ def test_one_place_twice_or_one_name_twice_is_said(tmp_path: Path) -> None:
 
 def test_an_open_port_is_warned_of_unless_it_is_this_machines_own() -> None:
     def warned(url: str, **more: Any) -> bool:
-        return bool(runtimes_registry.warnings([Door(kind="docker", url=url, **more)]))
+        return bool(runtimes_registry.warnings([EngineAddress(kind="docker", url=url, **more)]))
 
     assert warned("tcp://host7:2375")
     assert warned("tcp://10.0.0.7:2375")
     assert not warned("tcp://host7:2376", tls=Tls())
     for url in ("tcp://127.0.0.1:2375", "tcp://[::1]:2375", "tcp://localhost:2375", "ssh://host7", "unix:///d.sock"):
         assert not warned(url)
-    (told,) = runtimes_registry.warnings([Door(kind="docker", url="tcp://host7:2375")])
+    (told,) = runtimes_registry.warnings([EngineAddress(kind="docker", url="tcp://host7:2375")])
     assert "root on host7" in told
 
 

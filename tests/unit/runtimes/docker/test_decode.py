@@ -20,7 +20,7 @@ ENGINE = EngineRef(host="h", kind="docker")
 def test_every_recorded_event_is_understood(version):
     lines = (CAPTURES / f"docker-{version}.events.jsonl").read_bytes()
     raw = [json.loads(line) for line in lines.splitlines()]
-    events = decode.Dialect(ENGINE).events(lines, replay_before=0)
+    events = decode.Decoder(ENGINE).events(lines, replay_before=0)
     assert len(events) == len(raw) > 100
     for event, given_ in zip(events, raw, strict=True):
         assert event.at_ns == given_["timeNano"]
@@ -42,33 +42,33 @@ def test_only_the_current_names_of_an_event_are_needed():
     """API 1.52 drops status, id and from."""
     actor = b'{"ID":"x1","Attributes":{"exitCode":"137","name":"web"}}'
     line = b'{"Type":"container","Action":"die","Actor":' + actor + b',"timeNano":5}'
-    (event,) = decode.Dialect(ENGINE).events(line, replay_before=6)
+    (event,) = decode.Decoder(ENGINE).events(line, replay_before=6)
     assert (event.kind, event.subject.name, event.attrs["exit_code"]) == (EventKind.DIED, "web", "137")
     assert event.origin is Origin.REPLAY
 
 
 def test_a_command_line_in_an_exec_event_stays_behind():
     line = b'{"Type":"container","Action":"exec_create: mysql -pHUNTER2","Actor":{"ID":"x1"},"timeNano":5}'
-    (event,) = decode.Dialect(ENGINE).events(line, replay_before=0)
+    (event,) = decode.Decoder(ENGINE).events(line, replay_before=0)
     assert event.action == "exec_create"
     assert "HUNTER2" not in repr(event)
 
 
 def test_unknown_types_and_actions_pass_as_other():
     line = b'{"Type":"teapot","Action":"brewed","Actor":{"ID":"t"},"timeNano":5,"more":[1]}'
-    (event,) = decode.Dialect(ENGINE).events(line, replay_before=0)
+    (event,) = decode.Decoder(ENGINE).events(line, replay_before=0)
     assert (event.kind, event.subject.kind) == (EventKind.OTHER, Kind.ENGINE)
 
 
 def test_what_is_not_json_is_garbled():
-    with pytest.raises(errors.Garbled):
-        decode.Dialect(ENGINE).events(b"<html>", replay_before=0)
-    with pytest.raises(errors.Garbled):
-        decode.Dialect(ENGINE).listed(b'{"message": "no list"}')
+    with pytest.raises(errors.InvalidResponse):
+        decode.Decoder(ENGINE).events(b"<html>", replay_before=0)
+    with pytest.raises(errors.InvalidResponse):
+        decode.Decoder(ENGINE).listed(b'{"message": "no list"}')
 
 
 def test_one_thing_is_one_ref_object():
-    dialect = decode.Dialect(ENGINE)
+    dialect = decode.Decoder(ENGINE)
     assert dialect.ref("container", "a", "web") is dialect.ref("container", "a", "web")
     for number in range(decode.INTERNED + 1):
         dialect.ref("container", str(number), "x")
@@ -91,7 +91,7 @@ def test_one_thing_is_one_ref_object():
     ],
 )
 def test_what_the_status_sentence_tells(status, health, exit_code):
-    (row,) = decode.Dialect(ENGINE).listed(json.dumps([{"Id": "a", "Names": ["/web"], "Status": status}]).encode())
+    (row,) = decode.Decoder(ENGINE).listed(json.dumps([{"Id": "a", "Names": ["/web"], "Status": status}]).encode())
     assert (row.health, row.exit_code) == (health, exit_code)
 
 
@@ -101,7 +101,7 @@ def test_what_the_status_sentence_tells(status, health, exit_code):
 )
 def test_names(names, name):
     body = json.dumps([{"Id": "0123456789abcdef", "Names": names}]).encode()
-    assert decode.Dialect(ENGINE).listed(body)[0].ref.name == name
+    assert decode.Decoder(ENGINE).listed(body)[0].ref.name == name
 
 
 @given(st.integers(min_value=0, max_value=4 * 10**18))
@@ -116,7 +116,7 @@ def test_times_survive_to_the_nanosecond(at_ns):
 
 @pytest.mark.parametrize("text", ["", "yesterday", "2026-13-01T00:00:00", "2026-01-01 00:00:00Z"])
 def test_what_is_no_time(text):
-    with pytest.raises((errors.Garbled, ValueError)):
+    with pytest.raises((errors.InvalidResponse, ValueError)):
         timestamps.nanoseconds(text)
 
 

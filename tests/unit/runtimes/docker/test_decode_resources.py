@@ -85,7 +85,7 @@ def test_an_image_without_a_name_goes_by_its_short_id():
     }
     (told,) = decode_resources.images(ENGINE, json.dumps([row]).encode())
     assert (told.ref.name, told.tags, told.digests, told.containers) == ("a1a1a1a1a1a1", (), (), 3)
-    with pytest.raises(errors.Garbled):
+    with pytest.raises(errors.InvalidResponse):
         decode_resources.images(ENGINE, b'[{"Id": 7}]')
 
 
@@ -182,7 +182,7 @@ def test_steps_we_do_not_know_change_nothing():
 
 @pytest.mark.parametrize("bad", [b"<html>", b"[1]\n", b'{"status":7}\n', b"x" * (1 << 21)])
 def test_progress_that_is_none_is_garbled(bad):
-    with pytest.raises(errors.Garbled):
+    with pytest.raises(errors.InvalidResponse):
         progress(bad)
 
 

@@ -35,7 +35,7 @@ async def mirrored(*names: str, clock: Clock | None = None) -> tuple[FakeRuntime
     engine = FakeRuntime(now=clock)
     refs = {name: engine.add(name) for name in names}
     mirror = Mirror(engine, now=clock)
-    mirror.stands(int(clock() * 1e9))
+    mirror.stream_opened(int(clock() * 1e9))
     mirror.replace(engine.containers.values(), engine.ring[-1].at_ns if engine.ring else 0)
     return engine, mirror, refs
 
@@ -49,9 +49,9 @@ async def test_lists_come_from_memory_only_while_the_stream_stands_and_the_list_
     assert (await rows(mirror)).source == "mirror"
     assert engine.asked == []
     assert (await rows(mirror, fresh=True)).source == "engine"
-    mirror.went_down()
+    mirror.stream_lost()
     assert (await rows(mirror)).source == "engine"
-    mirror.stands(0)
+    mirror.stream_opened(0)
     assert (await rows(mirror)).source == "engine"
     mirror.replace(engine.containers.values(), engine.ring[-1].at_ns)
     assert (await rows(mirror)).source == "mirror"
@@ -71,7 +71,7 @@ async def test_the_age_is_the_time_since_anything_was_heard() -> None:
 async def test_the_hosts_allow_list_holds_for_memory_too() -> None:
     engine = FakeRuntime(allow=["container.logs"])
     mirror = Mirror(engine)
-    mirror.stands(0)
+    mirror.stream_opened(0)
     mirror.replace((), 0)
     with pytest.raises(errors.Disallowed):
         await rows(mirror)
@@ -312,18 +312,18 @@ async def test_an_engine_is_described_with_how_its_stream_does() -> None:
 
     assert ((await told()).stream, (await told()).stream_since, (await told()).containers) == ("up", began, 1)
     clock.at += 60
-    mirror.stands(0)
+    mirror.stream_opened(0)
     assert (await told()).stream_since == began, "a stream that stands goes on standing"
     engine.reachable = False
-    mirror.went_down("It is away.")
+    mirror.stream_lost("It is away.")
     clock.at += 60
-    mirror.went_down("It is still away.")
+    mirror.stream_lost("It is still away.")
     down = await told()
     assert (down.stream, down.stream_since, down.stream_fault) == ("down", began + 60, "It is still away.")
     assert "does not answer" in down.fault
     assert down.verbs
     engine.reachable = True
-    mirror.stands(0)
+    mirror.stream_opened(0)
     assert ((await told()).stream_fault, (await told()).stream_since) == ("", began + 120)
 
 

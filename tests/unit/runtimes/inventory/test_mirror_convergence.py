@@ -30,7 +30,7 @@ TURNS = ("happen", "happen", "add", "deliver", "repeat", "list", "list in full",
 def test_any_interleaving_of_events_lists_and_inspections_converges(data: st.DataObject) -> None:
     engine = FakeRuntime(now=lambda: 1_800_000_000.0)
     mirror = Mirror(engine, now=lambda: 1_800_000_000.0)
-    mirror.stands(0)
+    mirror.stream_opened(0)
     stream: list[Event] = []  # what the engine told, in order
     delivered = heard = 0
     lists: list[tuple[list[Container], int]] = []  # asked and answered, not yet applied
@@ -82,7 +82,7 @@ def test_any_interleaving_of_events_lists_and_inspections_converges(data: st.Dat
 def test_lost_events_are_made_good_by_one_list(data: st.DataObject) -> None:
     engine = FakeRuntime(now=lambda: 1_800_000_000.0)
     mirror = Mirror(engine, now=lambda: 1_800_000_000.0)
-    mirror.stands(0)
+    mirror.stream_opened(0)
     heard = 0
     for number in range(data.draw(st.integers(1, 30))):
         if not engine.containers or data.draw(st.booleans()):

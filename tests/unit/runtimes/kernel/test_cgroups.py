@@ -148,15 +148,15 @@ def test_a_mount_that_shows_part_of_the_tree_is_understood(tmp_path):
     # Inside a namespace of cgroups with the machine's mounted beside: paths go up from where we are.
     (root / "proc/self/mountinfo").write_text("29 23 0:26 /../.. /sys/fs/cgroup rw - cgroup2 cgroup2 rw\n")
     (root / "proc/4242/cgroup").write_text(f"0::/../..{inner}\n")
-    found = cgroup_paths.Map(str(root)).find(ONE, 4242)
+    found = cgroup_paths.CgroupLocator(str(root)).find(ONE, 4242)
     assert found is not None and found.any.endswith(inner)
     # A mount that shows only another's part shows nothing of it, and a tree without mounts nothing at all.
     (root / "proc/self/mountinfo").write_text("29 23 0:26 /user.slice /sys/fs/cgroup rw - cgroup2 cgroup2 rw\n")
-    assert cgroup_paths.Map(str(root)).find(ONE, 4242) is None
+    assert cgroup_paths.CgroupLocator(str(root)).find(ONE, 4242) is None
     (root / "proc/self/mountinfo").write_text("nonsense\n1 2 - cgroup2\n")
-    assert cgroup_paths.Map(str(root)).find(ONE, 4242) is None
+    assert cgroup_paths.CgroupLocator(str(root)).find(ONE, 4242) is None
     (root / "proc/self/mountinfo").unlink()
-    assert cgroup_paths.Map(str(root)).find(ONE, 4242) is None
+    assert cgroup_paths.CgroupLocator(str(root)).find(ONE, 4242) is None
 
 
 def test_where_both_versions_are_mounted_each_controller_is_read_where_it_is(tmp_path):
@@ -167,7 +167,7 @@ def test_where_both_versions_are_mounted_each_controller_is_read_where_it_is(tmp
     other.mkdir(parents=True)
     (other / "cgroup.controllers").write_text("io\n")
     (other / "io.stat").write_text("8:0 rbytes=5 wbytes=6\n")
-    found = cgroup_paths.Map(str(root)).find(LIMITED, 0)
+    found = cgroup_paths.CgroupLocator(str(root)).find(LIMITED, 0)
     assert found is not None
     assert found.unified == {"cpuacct", "blkio"}  # version 2 always keeps the processor's time
     assert "unified" in found.folders["blkio"] and "unified" not in found.folders["memory"]
@@ -246,7 +246,7 @@ def opened() -> int:
 
 async def test_open_files_are_bounded_and_none_stays(second):
     before = opened()
-    reader = cgroup_reader.Reader(second, room=cgroup_reader.Room(7))
+    reader = cgroup_reader.Reader(second, room=cgroup_reader.DescriptorBudget(7))
     wanted = {ref(ONE): 0, ref(TWO): 0, ref(THREE): 0}
     for _ in range(3):
         assert len((await reader.read(wanted, moment=0)).rows) == 3

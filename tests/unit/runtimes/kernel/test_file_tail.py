@@ -16,7 +16,7 @@ async def opened(tmp_path):
     made = []
 
     def open_(path, *, whole=True):
-        made.append(file_tail.Growing(path, whole=whole))
+        made.append(file_tail.FileTail(path, whole=whole))
         return made[-1]
 
     yield open_
@@ -134,7 +134,7 @@ async def test_one_that_is_not_there_yet_is_waited_for(tmp_path, opened):
 
 async def test_a_folder_that_is_not_there_is_a_sentence(tmp_path):
     with pytest.raises(errors.Unreachable, match="No such file"):
-        file_tail.Growing(tmp_path / "none/log", whole=True)
+        file_tail.FileTail(tmp_path / "none/log", whole=True)
 
 
 async def test_an_endless_line_is_let_go(tmp_path, opened):
@@ -155,7 +155,7 @@ def test_nothing_is_lost_or_told_twice_whatever_is_done(tmp_path_factory, steps)
 
     async def run():
         path.write_bytes(b"")
-        lines, written, told, half = file_tail.Growing(path, whole=True), [], [], b""
+        lines, written, told, half = file_tail.FileTail(path, whole=True), [], [], b""
         try:
             for number, step in enumerate(steps):
                 if step in ("append", "half"):

@@ -89,7 +89,7 @@ def test_missing_and_unknown_fields_are_no_fault_and_nonsense_is(read: Any) -> N
     assert read(b"{}").pid == 0
     assert read(b'{"created": "soon", "new": {"x": [{}]}}').created_ns == 0
     for nonsense in (b"", b"[]", b"{", b'{"created": 7}', b'{"created": "\xff"}', b"[" * 100_000, b'{"a":' * 100_000):
-        with pytest.raises(errors.Garbled):
+        with pytest.raises(errors.InvalidResponse):
             read(nonsense)
 
 
@@ -98,7 +98,7 @@ def test_nothing_in_a_file_raises_but_garbled(data: bytes) -> None:
     for read in (decode.runc_state, lambda data: decode.crun_status(data, "/cg", True)):
         try:
             read(data)
-        except errors.Garbled:
+        except errors.InvalidResponse:
             pass
 
 

@@ -23,7 +23,7 @@ def recorded(version, way):
 
 
 def dialect(version="4.3"):
-    return decode.Dialect(ENGINE, tells_health=version.startswith("5"))
+    return decode.Decoder(ENGINE, tells_health=version.startswith("5"))
 
 
 def line(**fields):
@@ -35,7 +35,7 @@ def line(**fields):
 @pytest.mark.parametrize(("version", "way"), ALL)
 def test_every_recorded_event_is_understood(version, way):
     lines, raw = recorded(version, way)
-    events = decode.Dialect(ENGINE).events(lines, replay_before=0)
+    events = decode.Decoder(ENGINE).events(lines, replay_before=0)
     assert len(events) == len(raw) > 100
     for event, given_ in zip(events, raw, strict=True):
         assert (event.at_ns, event.type, event.action) == (given_["timeNano"], given_["Type"], given_["Action"])
@@ -113,7 +113,7 @@ def test_since_is_inclusive_whatever_the_engine_sent():
 def test_a_complaint_in_an_answer_that_looks_like_success_is_one():
     with pytest.raises(errors.Rejected, match="bogus is an invalid filter"):
         dialect().events(b'{"cause":"bogus is an invalid filter","response":500}\n', replay_before=0)
-    with pytest.raises(errors.Garbled, match="not JSON"):
+    with pytest.raises(errors.InvalidResponse, match="not JSON"):
         dialect().events(b"<html>\n", replay_before=0)
 
 
@@ -199,7 +199,7 @@ def test_an_inspection_tells_what_only_it_knows():
     never = {**body, "State": {"Status": "configured", "StartedAt": "0001-01-01T00:00:00Z"}}
     found = dialect().inspected(json.dumps(never).encode())
     assert (found.state, found.started_at, found.exit_code) == ("created", None, None)
-    with pytest.raises(errors.Garbled, match="inspection"):
+    with pytest.raises(errors.InvalidResponse, match="inspection"):
         dialect().inspected(b"[]")
 
 
@@ -213,7 +213,7 @@ def test_hostile_bytes_end_in_our_errors_or_in_nothing(data):
     found, torn = dialect().logged(lines, replay_before=0)
     assert len(found) + torn <= 1
     for read in (lambda: dialect().listed(data, 0.0), lambda: dialect().inspected(data)):
-        with pytest.raises(errors.Garbled):
+        with pytest.raises(errors.InvalidResponse):
             read()
 
 

@@ -53,7 +53,7 @@ def test_a_line_of_a_megabyte_is_cut_and_told_so():
 
 
 def test_what_is_no_frame_is_said_to_be_none():
-    with pytest.raises(errors.Garbled, match="not in frames"):
+    with pytest.raises(errors.InvalidResponse, match="not in frames"):
         log_frames.Mended().feed(b"plain text of somebody")
 
 

@@ -144,15 +144,15 @@ def test_what_a_manager_told_of_its_swarm_as_it_was_recorded():
 def test_a_worker_tells_nothing_of_the_swarm_but_of_its_own_containers():
     lines = (CAPTURES / "swarm-worker.events.jsonl").read_bytes()
     assert decode.events(ENGINE, lines, replay_before=0) == []
-    told = docker_decode.Dialect(EngineRef(host="w1", kind="docker")).events(lines, replay_before=0)
+    told = docker_decode.Decoder(EngineRef(host="w1", kind="docker")).events(lines, replay_before=0)
     assert {event.subject.kind for event in told} >= {Kind.CONTAINER}
 
 
 def test_what_is_not_what_we_expect_is_garbled():
     for decoder in (models.TASKS, models.NODES, models.SERVICES, models.RAW):
-        with pytest.raises(errors.Garbled):
+        with pytest.raises(errors.InvalidResponse):
             models.decode(decoder, b'[{}, "x"]')
-    with pytest.raises(errors.Garbled):
+    with pytest.raises(errors.InvalidResponse):
         decode.events(ENGINE, b"nonsense", replay_before=0)
 
 

@@ -71,7 +71,9 @@ async def change(made, verb="node.drain", seconds=9.0):
     return (await made.ask(verb, "POST", "/nodes/n1/update", seconds, body={})).body
 
 
-@pytest.mark.parametrize("trouble", [REFUSED, lost(True), silent(), LEADERLESS, LATE, NO_MANAGER, errors.Garbled("?")])
+@pytest.mark.parametrize(
+    "trouble", [REFUSED, lost(True), silent(), LEADERLESS, LATE, NO_MANAGER, errors.InvalidResponse("?")]
+)
 async def test_a_read_goes_on_to_the_next_door_which_is_the_first_from_then_on(trouble):
     first, second, third = Door("a", trouble), Door("b", b"[]"), Door("c")
     made = doors(first, second, third)

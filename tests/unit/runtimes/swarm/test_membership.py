@@ -133,5 +133,5 @@ async def test_a_door_that_says_it_leads_nowhere_is_looked_at_at_once(table, dae
 
 def test_what_it_cannot_do_is_refused_with_what_it_can(table):
     engine = table.engines[0]
-    assert "service.logs" in engine._nearest("container.logs")
-    assert "the node they run on" in engine._nearest(actions.ListContainers.verb)
+    assert "service.logs" in engine._alternative("container.logs")
+    assert "the node they run on" in engine._alternative(actions.ListContainers.verb)

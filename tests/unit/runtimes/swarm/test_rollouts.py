@@ -74,7 +74,7 @@ def _soon(monkeypatch):
 
 
 def a_job():
-    return Job("j", "service.scale", "console:alice", watches=False)
+    return Job("j", "service.scale", "console:alice", read_only=False)
 
 
 async def scaled(manager, wanted, timeout=20.0, job=None):

@@ -91,7 +91,7 @@ class Scene:
         self.there = True
         doors = Doors(lambda: ENGINE, lambda door: None)
         doors.add(self.manager)
-        self.lookout = watcher.Lookout(doors, lambda: ENGINE, lambda: self.there)
+        self.lookout = watcher.SwarmWatcher(doors, lambda: ENGINE, lambda: self.there)
         self.heard: list[Event] = []
         self.stands = 0
         self.end: BaseException | None = None

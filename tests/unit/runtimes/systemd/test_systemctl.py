@@ -113,7 +113,7 @@ async def test_a_change_that_outlives_its_deadline_is_unknown_and_its_program_en
 async def test_answers_are_bounded(programs, monkeypatch):
     monkeypatch.setattr(systemctl, "LONGEST_ANSWER", 10_000)
     programs.say("loaded", "x" * 1_000_000)
-    with pytest.raises(errors.Garbled):
+    with pytest.raises(errors.InvalidResponse):
         await systemctl.Systemd(0).loaded(20.0)
 
 

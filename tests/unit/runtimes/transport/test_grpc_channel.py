@@ -59,7 +59,7 @@ def _bytes(answer: Any) -> bytes:
 async def lined(folder: Path, do: Handler | None = None, tell: Any = None) -> AsyncIterator[tuple[Server, Any]]:
     server = Server(folder / "g.sock", do, tell)
     await server.start()
-    line = grpc_channel.Line(f"unix://{server.path}", engine="the engine")
+    line = grpc_channel.GrpcChannel(f"unix://{server.path}", engine="the engine")
     try:
         yield server, line
     finally:
@@ -67,7 +67,7 @@ async def lined(folder: Path, do: Handler | None = None, tell: Any = None) -> As
         await server.stop()
 
 
-async def ask(line: grpc_channel.Line, seconds: float = 5.0) -> Any:
+async def ask(line: grpc_channel.GrpcChannel, seconds: float = 5.0) -> Any:
     return await line.ask(METHOD, Request(id="x"), Answer, seconds=seconds, metadata=(("place", "here"),))
 
 
@@ -152,7 +152,7 @@ async def test_what_nobody_takes_has_not_left(short_tmp: Path) -> None:
     with socket.socket(socket.AF_UNIX) as door:
         door.bind(str(short_tmp / "g.sock"))
         door.listen(1)
-        line = grpc_channel.Line(f"unix://{short_tmp}/g.sock", engine="the engine")
+        line = grpc_channel.GrpcChannel(f"unix://{short_tmp}/g.sock", engine="the engine")
         with pytest.raises(errors.TimedOut) as caught:
             await ask(line, 0.3)
         assert not caught.value.sent
@@ -164,7 +164,7 @@ async def test_no_socket_no_listener_and_no_socket_at_all_each_say_so(short_tmp:
         door.bind(str(short_tmp / "dead.sock"))
     (short_tmp / "file.sock").touch()
     for name, words in (("none", "no engine socket"), ("dead", "nobody listens"), ("file", "is not a socket")):
-        line = grpc_channel.Line(f"unix://{short_tmp}/{name}.sock")
+        line = grpc_channel.GrpcChannel(f"unix://{short_tmp}/{name}.sock")
         with pytest.raises(errors.Unreachable, match=words) as caught:
             await ask(line)
         assert not caught.value.sent and caught.value.hint
@@ -176,7 +176,7 @@ async def test_no_socket_no_listener_and_no_socket_at_all_each_say_so(short_tmp:
 @pytest.mark.parametrize("url", ["tcp://1.2.3.4:5", "ssh://host/run/c.sock", "unix:relative"])
 def test_only_sockets_are_taken(url: str) -> None:
     with pytest.raises(errors.BadUsage) as caught:
-        grpc_channel.Line(url)
+        grpc_channel.GrpcChannel(url)
     assert caught.value.hint
 
 
@@ -213,7 +213,7 @@ async def test_what_is_no_such_message_is_garbled(short_tmp: Path) -> None:
         return b"\xff\xff\xff\xff"
 
     async with lined(short_tmp, do) as (_, line):
-        with pytest.raises(errors.Garbled):
+        with pytest.raises(errors.InvalidResponse):
             await ask(line)
 
 
@@ -260,7 +260,7 @@ async def test_a_line_that_is_closed_meanwhile_is_an_error_of_ours(short_tmp: Pa
 
 
 def test_a_line_serves_one_loop_after_the_other(short_tmp: Path) -> None:
-    line = grpc_channel.Line(f"unix://{short_tmp}/none.sock")
+    line = grpc_channel.GrpcChannel(f"unix://{short_tmp}/none.sock")
     for _ in range(2):
 
         async def once() -> None:
@@ -285,7 +285,7 @@ async def ask(engine):
         await engine.run(DescribeEngine(engine=engine.ref), call)
 
 async def main():
-    engine = registry.open_engine(registry.Door(kind="containerd", url="unix:///nowhere.sock"))
+    engine = registry.open_engine(registry.EngineAddress(kind="containerd", url="unix:///nowhere.sock"))
     asking = asyncio.create_task(ask(engine))
     for _ in range(250):
         process = await asyncio.create_subprocess_exec("true", preexec_fn=lambda: None)

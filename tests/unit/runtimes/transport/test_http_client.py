@@ -298,7 +298,7 @@ async def test_a_client_closed_meanwhile_ends_its_requests(tmp_path: Path) -> No
 async def test_a_body_above_the_limit_is_garbled(tmp_path: Path) -> None:
     async with serving(tmp_path) as engine, calling(engine, connections=1) as client:
         assert (await client.request("GET", "/", deadline=PATIENCE, max_body=2)).body == b"ok"
-        with pytest.raises(errors.Garbled, match="longer than 1 bytes"):
+        with pytest.raises(errors.InvalidResponse, match="longer than 1 bytes"):
             await client.request("GET", "/", deadline=PATIENCE, max_body=1)
         assert not client._pooled
         assert (await client.request("GET", "/", deadline=PATIENCE)).body == b"ok"
@@ -307,16 +307,16 @@ async def test_a_body_above_the_limit_is_garbled(tmp_path: Path) -> None:
 async def test_an_unreadable_answer_to_a_change_leaves_it_unknown(tmp_path: Path) -> None:
     async with serving(tmp_path, answer_with(b"\x00\x00\x12\x04\x00")) as engine, calling(engine) as client:
         for method, sent in (("GET", False), ("POST", True), ("DELETE", True)):
-            with pytest.raises(errors.Garbled) as caught:
+            with pytest.raises(errors.InvalidResponse) as caught:
                 await client.request(method, "/", deadline=PATIENCE)
             assert caught.value.sent is sent
 
 
 async def test_a_server_of_another_protocol_is_garbled(tmp_path: Path) -> None:
     async with serving(tmp_path, answer_with(b"\x00\x00\x12\x04\x00")) as engine, calling(engine) as client:
-        with pytest.raises(errors.Garbled, match=r"does not speak HTTP/1\.1"):
+        with pytest.raises(errors.InvalidResponse, match=r"does not speak HTTP/1\.1"):
             await client.request("GET", "/", deadline=PATIENCE)
-        with pytest.raises(errors.Garbled):
+        with pytest.raises(errors.InvalidResponse):
             await client.stream("GET", "/", deadline=PATIENCE)
         assert not client._pooled
         assert not client._streaming
@@ -334,7 +334,7 @@ async def test_what_may_not_be_written_never_reaches_the_engine(tmp_path: Path) 
         assert engine.opened == 0
 
 
-class Blind(dialer.Direct):
+class Blind(dialer.DirectDialer):
     """A line that may stand though nobody is at its end, and knows why."""
 
     blind = True
