@@ -48,7 +48,7 @@ def run(
 
 @app.command()
 def console(config: ConfigPath = None) -> None:
-    """SlackResponder to the engines from here; shares the store with a running bot."""
+    """Open a console to the engines. It shares the store of a bot that runs here."""
     settings = _load(config)
     from bot.console import oneshot  # noqa: PLC0415
 

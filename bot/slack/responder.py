@@ -44,7 +44,7 @@ class Memory(Protocol):
 
 
 class SlackResponder:
-    """The core.ports.SlackResponder of one SlackRequest. Use as `async with`: on leaving, nothing of it is left
+    """The core.ports.Responder of one SlackRequest. Use as `async with`: on leaving, nothing of it is left
     running."""
 
     def __init__(
@@ -342,7 +342,7 @@ class SlackResponder:
                 return
 
 
-WORKING = "JobAdapter on it…"
+WORKING = "Working on it…"
 THERE = "It is shown in our direct messages as it comes; the button there stops it."
 NOT_HERE = "Only you see this, as I am not in this channel. Invite me with /invite and everybody sees what is changed."
 GONE = frozenset({"message_not_found", "cant_update_message", "edit_window_closed"})  # of a message of ours

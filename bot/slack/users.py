@@ -92,7 +92,7 @@ class People:
         return Identity(id=f"slack:{team}/{heard.user}", name=heard.user)
 
     async def _person(self, user: str) -> Person:
-        # ProtectedSet alive by those who wait for it, no longer.
+        # The lock lives as long as somebody waits for it.
         lock = self._asking_for.setdefault(user, asyncio.Lock())
         async with lock:
             known = self._people.get(user)

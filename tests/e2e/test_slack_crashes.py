@@ -30,7 +30,7 @@ def entered(deck, number):
 
 def test_killed_before_a_line_entered_nothing_is_done_and_nothing_promised(deck, dockerd, slack):
     """Acknowledged, and the process dies while it asks Slack who speaks: the one gap in which words are lost. The asker
-    sees no answer, or a “JobAdapter on it…” without an end, and nothing was done."""
+    sees no answer, or a “Working on it…” without an end, and nothing was done."""
     web = dockerd.run("web")
     process = deck.up()
     slack.fault("users.info", "timeout")

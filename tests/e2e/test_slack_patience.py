@@ -14,8 +14,8 @@ def test_a_read_that_takes_long(deck, dockerd, slack):
         slack.say("ada", "secret", "@quarterdeck logs web")
         slack.say("ada", "ops", "@quarterdeck logs web", topic)
         for channel in ("ops", "dm:ada", "secret"):
-            deck.last("ada", "JobAdapter on it…", channel)
-        deck.last("ada", "JobAdapter on it…", thread_ts=topic)
+            deck.last("ada", "Working on it…", channel)
+        deck.last("ada", "Working on it…", thread_ts=topic)
     for channel in ("ops", "dm:ada", "secret"):
         deck.last("ada", "hello from web", channel)
     deck.last("ada", "hello from web", thread_ts=topic)

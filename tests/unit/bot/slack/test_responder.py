@@ -145,7 +145,7 @@ async def test_the_end_waits_for_a_beginning_that_is_still_being_posted() -> Non
     assert [one[0] for one in scene.said] == ["post", "edit"]
 
 
-# “JobAdapter on it…”
+# “Working on it…”
 
 
 @pytest.mark.parametrize(
