@@ -78,7 +78,7 @@ def check(config: ConfigPath = None) -> None:
     from core.config import load  # noqa: PLC0415
     from runtimes import registry as runtimes_registry  # noqa: PLC0415
 
-    load.check_direct(settings, load_catalogue().words)
+    load.check_direct(settings, load_catalogue().names)
     doors = composition.doors(settings)
     for warning in (*settings.warnings, *runtimes_registry.warnings(doors)):
         typer.echo(f"warning: {warning}", err=True)
@@ -118,7 +118,7 @@ def manifest(
 
     # Before there is an app there are no tokens: these stand in for those not written anywhere.
     settings = load.load(config, {**made.NO_TOKENS_YET, **os.environ})
-    load.check_direct(settings, load_catalogue().words)
+    load.check_direct(settings, load_catalogue().names)
     typer.echo(made.manifest(settings.slack, load_catalogue(), url=url))
 
 

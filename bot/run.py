@@ -41,7 +41,7 @@ async def run(settings: load.Config, path: Path | None, door: socket.socket | No
         built = await composition.build(settings, watch=True, supervisor=supervisor)
         for warning in built.warnings:
             log.warning(warning)
-        load.check_direct(settings, built.catalogue.words)
+        load.check_direct(settings, built.catalogue.names)
         built.metrics.config_last_reload_successful.set(1)
         built.metrics.config_last_reload_timestamp_seconds.set(time.time())
         if built.embedded is not None:

@@ -22,19 +22,19 @@ NOT_COMMANDS = frozenset({"commands.catalogue", "commands.spec"})
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Catalogue:
-    """`commands` by name, in alphabetical order; `words` by name and alias."""
+    """`commands` by name, in alphabetical order; `names` by name and alias."""
 
     commands: Mapping[str, Command]
-    words: Mapping[str, Command]
+    names: Mapping[str, Command]
 
     def __iter__(self) -> Iterator[Command]:
         return iter(self.commands.values())
 
     def find(self, word: str) -> Command:
         """The command a word names, in any case of letters. Raises UnknownCommand with the nearest ones."""
-        command = self.words.get(word.lower())
+        command = self.names.get(word.lower())
         if command is None:
-            close = difflib.get_close_matches(word.lower(), list(self.words), n=2, cutoff=0.6)
+            close = difflib.get_close_matches(word.lower(), list(self.names), n=2, cutoff=0.6)
             hint = f"Did you mean {' or '.join(close)}?" if close else "Say help to see them all."
             raise errors.UnknownCommand(f"There is no command “{command_line.shown(word)}”.", hint=hint)
         return command
@@ -62,7 +62,7 @@ def load_catalogue() -> Catalogue:
 def gather(found: Iterable[tuple[str, Command]]) -> Catalogue:
     """A catalogue of (module, command) pairs. Raises RuntimeError for a word said twice or arguments that clash."""
     owners: dict[str, str] = {}
-    words: dict[str, Command] = {}
+    names: dict[str, Command] = {}
     by_name: dict[str, Command] = {}
     for module, command in sorted(found, key=lambda pair: pair[1].name):
         for word in (command.name, *command.aliases):
@@ -72,11 +72,11 @@ def gather(found: Iterable[tuple[str, Command]]) -> Catalogue:
                 )
             if not word or word != word.lower() or word.startswith("-") or len(word.split()) != 1:
                 raise RuntimeError(f"“{word}” of commands/{module}.py cannot be typed: one word, in lower case.")
-            owners[word], words[word] = module, command
+            owners[word], names[word] = module, command
         if problem := _problem(command.args):
             raise RuntimeError(f"commands/{module}.py: {problem}.")
         by_name[command.name] = command
-    return Catalogue(commands=by_name, words=words)
+    return Catalogue(commands=by_name, names=names)
 
 
 def _problem(args: Iterable[Arg]) -> str:
@@ -84,8 +84,8 @@ def _problem(args: Iterable[Arg]) -> str:
     seen = {"--help", "-h"}
     open_ended = optional = ""
     for arg in args:
-        names = [arg.name, *arg.also, *([f"-{arg.short}"] if arg.short else [])]
-        for name in names:
+        spellings = [arg.name, *arg.also, *([f"-{arg.short}"] if arg.short else [])]
+        for name in spellings:
             if name in seen:
                 return f"argument {name} is there twice, or is --help"
             seen.add(name)

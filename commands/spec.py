@@ -127,9 +127,9 @@ SELECTION = (
 def query(context: Context, key: str = "target") -> Query:
     """The Query that TARGETS and SELECTION arguments describe."""
     args = context.args
-    words = args.get(key) or ()
+    names = args.get(key) or ()
     return Query(
-        words=(words,) if isinstance(words, str) else tuple(words),
+        names=(names,) if isinstance(names, str) else tuple(names),
         labels=tuple(args.get("label") or ()),
         host=args.get("host") or "",
         engine=args.get("engine") or "",

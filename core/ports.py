@@ -52,14 +52,16 @@ class Runtime(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Query:
-    """Which things a command means: containers, or others with `kind`. Words are names, unique prefixes, id prefixes
-    or globs, and for containers projects and services, which mean all of theirs (in the order of
-    runtimes.inventory.matching);
-    `labels` are `key` or `key=glob`; `host` and `engine` are globs. No words with labels or host: all that match.
-    Several matches of one plain word are refused as ambiguous. `verb`: of the engines only those that can do it and
-    where the asker may, as long as there are such."""
+    """Selects resources of one `kind`.
 
-    words: tuple[str, ...] = ()
+    `names` are names, unique prefixes, id prefixes or globs; for containers also projects and services, which select
+    all of their containers (in the order of runtimes.inventory.matching). `labels` are `key` or `key=glob`; `host` and
+    `engine` are globs. Without `names`, all that satisfy `labels`, `host` and `engine` are selected. A plain name that
+    matches several is refused as ambiguous. `verb` limits the engines to those that have this verb and where the
+    requester may use it, if there are any.
+    """
+
+    names: tuple[str, ...] = ()
     labels: tuple[str, ...] = ()
     host: str = ""
     engine: str = ""

@@ -44,7 +44,7 @@ class Parsed:
 def parse(line: str, catalogue: Catalogue) -> Parsed:
     """Raises BadUsage or UnknownCommand. An empty line, and `--help` behind any command, is `help`."""
     said = command_line.split(line)
-    if said and said[0].lower() in ADDRESSES and said[0].lower() not in catalogue.words:
+    if said and said[0].lower() in ADDRESSES and said[0].lower() not in catalogue.names:
         said = said[1:]
     if not said or said[0] in HELP_WORDS:
         said = ["help", *said[1:]]
@@ -59,7 +59,7 @@ def parse(line: str, catalogue: Catalogue) -> Parsed:
 def _find(said: Sequence[str], catalogue: Catalogue) -> Command:
     """The command a line begins with; `web restart` is told its right order."""
     word, following = said[0], said[1:]
-    if word.lower() not in catalogue.words and following and following[0].lower() in catalogue.words:
+    if word.lower() not in catalogue.names and following and following[0].lower() in catalogue.names:
         turned = command_line.quote([following[0].lower(), word, *following[1:]])
         raise errors.UnknownCommand(
             f"There is no command “{command_line.shown(word)}”.", hint=f"The command comes first: {turned}"
@@ -74,11 +74,11 @@ def complete(text: str, catalogue: Catalogue, names: Sequence[str]) -> list[str]
     except errors.BadUsage:
         return []
     last = "" if not text or text[-1].isspace() or not said else said.pop()
-    if said and said[0].lower() in ADDRESSES and said[0].lower() not in catalogue.words:
+    if said and said[0].lower() in ADDRESSES and said[0].lower() not in catalogue.names:
         said = said[1:]
     if not said:
-        return _starting(catalogue.words, last)
-    command = catalogue.words.get(said[0].lower())
+        return _starting(catalogue.names, last)
+    command = catalogue.names.get(said[0].lower())
     if command is None:
         return []
     by_name = parsing_usage.options(command)

@@ -20,7 +20,7 @@ SHORTEST_ID = 4
 async def chosen(context: Context, command: str, most: int, kind: Kind = Kind.CONTAINER) -> Sequence[Ref]:
     """The things the words and options mean. Raises BadUsage where none are given, or for more than `most`."""
     wanted = replace(query(context), kind=kind)
-    if not (wanted.words or wanted.labels or wanted.host or wanted.engine):
+    if not (wanted.names or wanted.labels or wanted.host or wanted.engine):
         example = f"For example: {command} web, or {command} --label app=shop"
         hint = example if kind is Kind.CONTAINER else f"See its examples with: help {command}"
         raise errors.BadUsage(f"{command} what?", hint=hint)

@@ -73,10 +73,10 @@ def render(_: Context, results: Sequence[Result]) -> Reply:
 async def _target_and_word(context: Context, first: str, second: str) -> tuple[Sequence[Ref], str]:
     """`can web restart` as meant, and `can restart web` as often typed: the second is tried where the first is none."""
     try:
-        return await context.find.find(Query(words=(first,), kind=_kind(second))), second
+        return await context.find.find(Query(names=(first,), kind=_kind(second))), second
     except errors.NotFound as missing:
         try:
-            return await context.find.find(Query(words=(second,), kind=_kind(first))), first
+            return await context.find.find(Query(names=(second,), kind=_kind(first))), first
         except errors.NotFound:
             raise missing from None
 

@@ -29,7 +29,7 @@ COLUMNS = ("NAME", "CPU %", "MEM / LIMIT", "MEM %", "NET I/O", "BLOCK I/O", "PID
 
 async def plan(context: Context) -> Sequence[Action[Any]]:
     wanted = query(context)
-    if not (wanted.words or wanted.labels):
+    if not (wanted.names or wanted.labels):
         return [ReadUsage(engine=engine) for engine in context.find.engines(wanted)]
     chosen: dict[EngineRef, list[str]] = defaultdict(list)
     for ref in await context.find.find(wanted):

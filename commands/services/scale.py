@@ -28,7 +28,7 @@ async def plan(context: Context) -> Sequence[Action[Any]]:
     if len(said) > MOST_SERVICES:
         raise _too_many(len(said))
     for name, number in said:
-        query = Query(words=(name,), host=args["host"] or "", engine=args["engine"] or "", kind=Kind.SERVICE)
+        query = Query(names=(name,), host=args["host"] or "", engine=args["engine"] or "", kind=Kind.SERVICE)
         for ref in await context.find.find(query):
             if wanted.setdefault(ref, number) != number:
                 raise errors.BadUsage(f"{ref.name} is given two numbers, {wanted[ref]} and {number}.", hint=EXAMPLE)

@@ -30,7 +30,7 @@ async def plan(context: Context) -> Sequence[Action[Any]]:
     since_ns = int((context.now - context.args["since"]).timestamp()) * 1_000_000_000
     # Each engine's newest: what is matched here comes after, so the limit cannot be handed on.
     wanted = query(context)
-    about = tuple([ref.id for word in wanted.words for ref in await _meant(context, replace(wanted, words=(word,)))])
+    about = tuple([ref.id for name in wanted.names for ref in await _meant(context, replace(wanted, names=(name,)))])
     return [
         ListEvents(engine=engine, since_ns=since_ns, limit=MOST, about=about) for engine in context.find.engines(wanted)
     ]

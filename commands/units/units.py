@@ -49,7 +49,7 @@ async def plan(context: Context) -> Sequence[Action[Any]]:
     if context.args["target"]:
         raise errors.BadUsage("--draft is of one container; no units stand beside it.", hint="units --draft web")
     wanted = query(context)
-    refs = await context.find.find(Query(words=(word,), host=wanted.host, engine=wanted.engine))
+    refs = await context.find.find(Query(names=(word,), host=wanted.host, engine=wanted.engine))
     if len(refs) > MOST_DRAFTS:
         raise errors.BadUsage(f"That is {len(refs)} containers.", hint="Name one of them.")
     return [DraftUnit(engine=ref.engine, target=ref, style=context.args["style"]) for ref in refs]

@@ -98,8 +98,8 @@ def select(query: Query, survey: Listing, visible: Callable[[Any], bool]) -> Seq
     """The things a query means. Raises NotFound (with what was close), Ambiguous, or the error of an engine that could
     not say."""
     rows = [row for row in survey.rows if visible(row) and _labelled(query.labels, row)]
-    if query.words:
-        return matching.meant(query.kind, query.words, rows, survey.missing)
+    if query.names:
+        return matching.meant(query.kind, query.names, rows, survey.missing)
     if not rows:
         if survey.missing:
             raise next(iter(survey.missing.values()))

@@ -39,7 +39,7 @@ from core.model.results import Document
 
 class Find:
     async def find(self, query):
-        return [Ref(engine=EngineRef("h", "docker"), kind=Kind.CONTAINER, id="a" * 64, name=word) for word in query.words]
+        return [Ref(engine=EngineRef("h", "docker"), kind=Kind.CONTAINER, id="a" * 64, name=word) for word in query.names]
     def engines(self, query):
         return [EngineRef("h", "docker")]
 

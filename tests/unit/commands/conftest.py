@@ -67,7 +67,7 @@ class FakeFinder:
         self.asked.append(query)
         found = [row.ref for row in self.rows if self._means(query, row)]
         if not found:
-            raise errors.NotFound(f"There is no container “{' '.join(query.words)}”.")
+            raise errors.NotFound(f"There is no container “{' '.join(query.names)}”.")
         return found
 
     def engines(self, query: Query) -> Sequence[EngineRef]:
@@ -75,7 +75,7 @@ class FakeFinder:
         return [ref for ref in dict.fromkeys(row.ref.engine for row in self.rows) if self._reaches(query, ref)]
 
     def _means(self, query: Query, row: Container) -> bool:
-        named = not query.words or any(fnmatch.fnmatchcase(row.ref.name, word) for word in query.words)
+        named = not query.names or any(fnmatch.fnmatchcase(row.ref.name, word) for word in query.names)
         labelled = all(row.labels.get(label.partition("=")[0]) == label.partition("=")[2] for label in query.labels)
         return named and labelled and self._reaches(query, row.ref.engine)
 

@@ -54,7 +54,7 @@ class Finder:
 
     async def find(self, query):
         self.asked.append(query)
-        (word,) = query.words
+        (word,) = query.names
         names = ["web", "db"] if "*" in word else [word.rpartition("/")[2]]
         return [services.ref(H7, "shop", name) for name in names]
 

@@ -47,7 +47,7 @@ def yard():
 
 
 async def names(view, *words, **more):
-    return [ref.name for ref in await view.find(Query(words=words, **more))]
+    return [ref.name for ref in await view.find(Query(names=words, **more))]
 
 
 async def test_what_may_not_be_listed_is_neither_found_nor_suggested(yard):
@@ -55,21 +55,21 @@ async def test_what_may_not_be_listed_is_neither_found_nor_suggested(yard):
     assert await names(view, labels=("env",)) == ["web", "far"]
     assert await names(view, "*") == ["web", "far"]
     with pytest.raises(errors.NotFound) as hidden:
-        await view.find(Query(words=("web-p",)))
+        await view.find(Query(names=("web-p",)))
     with pytest.raises(errors.NotFound) as absent:
-        await view.find(Query(words=("web-q",)))
+        await view.find(Query(names=("web-q",)))
     assert hidden.value.say() == absent.value.say().replace("web-q", "web-p")
     assert hidden.value.hint == "Did you mean web?"
     # A prefix that means one visible thing is not made ambiguous by a hidden one.
     assert await names(view, "we") == ["web"]
     with pytest.raises(errors.Ambiguous):
-        await yard.seen_by(ALL).find(Query(words=("we",)))
+        await yard.seen_by(ALL).find(Query(names=("we",)))
 
 
 async def test_who_may_list_nothing_finds_nothing(yard):
     for grants in ((), (Grant(id="g", who="everyone", can=("container.restart",)),)):
         with pytest.raises(errors.NotFound):
-            await yard.seen_by(*grants).find(Query(words=("web",)))
+            await yard.seen_by(*grants).find(Query(names=("web",)))
 
 
 async def test_a_deny_guard_hides_and_a_guard_that_asks_does_not(yard):
@@ -88,7 +88,7 @@ async def test_a_target_is_judged_on_the_facts_it_was_found_with(yard):
     restart = actions.Restart(engine=yard.web.engine, target=yard.web)
     # Not found by this view: nothing is known of it, so no grant that needs facts holds.
     assert view.decide(restart, yard.web).verdict is Verdict.DENY
-    web, dear = await view.find(Query(words=("web", "web-p")))
+    web, dear = await view.find(Query(names=("web", "web-p")))
     assert view.decide(restart, web).verdict is Verdict.ALLOW
     assert view.decide(restart, dear).verdict is Verdict.DENY
     assert yard.one.asked == ["list"]
@@ -125,10 +125,10 @@ async def test_an_engine_that_is_away_is_said_and_hides_only_its_own(yard):
     view = yard.seen_by(ALL)
     assert await names(view, "web") == ["web"]
     with pytest.raises(errors.Unreachable, match="docker/h2 did not answer"):
-        await view.find(Query(words=("far",)))
+        await view.find(Query(names=("far",)))
     assert [str(ref) for ref in view.engines(Query())] == ["docker/h1", "docker/h2"]
     with pytest.raises(errors.NotFound, match="No engine matches"):
-        await view.find(Query(words=("web",), host="nowhere"))
+        await view.find(Query(names=("web",), host="nowhere"))
 
 
 async def test_looking_again_is_fresh_and_never_moves_a_plan_to_another_thing_of_that_name(yard):
@@ -159,7 +159,7 @@ async def test_looking_again_asks_no_engine_about_the_desk(yard):
 async def test_protected_containers_are_protected_by_the_facts_just_found(yard):
     yard.one.add("vault", labels={"quarterdeck.protected": "true"})
     view = yard.seen_by(ALL)
-    (vault,) = await view.find(Query(words=("vault",)))
+    (vault,) = await view.find(Query(names=("vault",)))
     decision = view.decide(actions.Stop(engine=vault.engine, target=vault), vault)
     assert (decision.verdict, decision.rule) == (Verdict.DENY, "self-protection")
 
@@ -180,7 +180,7 @@ async def test_our_store_is_protected_wherever_the_look_that_found_it_came_from(
     await again.look_again([actions.Stop(engine=store.engine, target=store)])
     assert rule(again, store) == "self-protection"
     stranger = yard.seen_by(ALL)
-    await stranger.find(Query(words=("store",)))
+    await stranger.find(Query(names=("store",)))
     assert rule(stranger, store) == "all"
 
 
@@ -214,7 +214,7 @@ def part(number, **labels):
 
 
 async def service(view, word="shop/web"):
-    (ref,) = await view.find(Query(words=(word,), kind=Kind.SERVICE))
+    (ref,) = await view.find(Query(names=(word,), kind=Kind.SERVICE))
     return ref
 
 

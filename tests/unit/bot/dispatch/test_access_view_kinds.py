@@ -107,7 +107,7 @@ def yard():
 
 
 async def find(view, word, kind):
-    (ref,) = await view.find(Query(words=(word,), kind=kind))
+    (ref,) = await view.find(Query(names=(word,), kind=kind))
     return ref
 
 
@@ -120,15 +120,15 @@ FOUND = sorted(LETTERS.keys() - {Kind.NAMESPACE, Kind.STACK})
 async def test_what_may_not_be_listed_of_any_kind_does_not_exist(yard, kind):
     letter = LETTERS[kind]
     view = yard.seen_by(DEV_ONLY)
-    assert [ref.name for ref in await view.find(Query(words=("*",), kind=kind))] == [
+    assert [ref.name for ref in await view.find(Query(names=("*",), kind=kind))] == [
         (await find(view, f"{letter}-d", kind)).name
     ]
     with pytest.raises(errors.NotFound) as hidden:
-        await view.find(Query(words=(f"{letter}-prod",), kind=kind))
+        await view.find(Query(names=(f"{letter}-prod",), kind=kind))
     with pytest.raises(errors.NotFound) as absent:
-        await view.find(Query(words=(f"{letter}-prob",), kind=kind))
+        await view.find(Query(names=(f"{letter}-prob",), kind=kind))
     assert hidden.value.say() == absent.value.say().replace("prob", "prod")
-    both = await yard.seen_by(ALL).find(Query(words=("*",), kind=kind))
+    both = await yard.seen_by(ALL).find(Query(names=("*",), kind=kind))
     assert len(both) == 2
     assert {ref.kind for ref in both} == {kind}
 

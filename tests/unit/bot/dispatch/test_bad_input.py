@@ -130,7 +130,7 @@ async def test_on_the_road_a_mistake_is_usage_and_nothing_is_done(valkey, comman
 WORD = st.one_of(
     st.text(max_size=8),
     st.sampled_from(sorted({name for command in COMMANDS for name in usage.options(command)})),
-    st.sampled_from(sorted(WORDS.words)),
+    st.sampled_from(sorted(WORDS.names)),
     st.sampled_from(
         ["web", "--", "-", "'", '"', "\\", "=", "--help", "10m", "-1", "9" * 400, "１２", "²", "#", "@", "&amp;"]
     ),
