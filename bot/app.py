@@ -1,8 +1,8 @@
 """The composition root: a Config in, a running App out; every part is made here once and handed its collaborators.
 
-What starts first stops last: the store outlives the road, the road outlives its surfaces. An engine or a store that is
-absent is no reason not to start; both may come later and are said in the log, in `/readyz` and in the metrics
-meanwhile.
+What starts first stops last: the store outlives the dispatcher, the dispatcher outlives its surfaces. An engine or a
+store that is absent is no reason not to start; both may come later and are said in the log, in `/readyz` and in the
+metrics meanwhile.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ class App:
     fleet: fleet.Fleet
     book: policy_store.PolicyStore
     audit: audit.Audit
-    road: dispatcher.Dispatcher
+    dispatcher: dispatcher.Dispatcher
     replica: str
     far: bool = False
     """Whether an engine is on another host, whose name only it knows."""
@@ -176,26 +176,6 @@ async def build(settings: load.Config, *, watch: bool, supervisor: supervise.Sup
     front.fleet = deck
     trail = audit.Audit(store, clock=_now, count=lambda phase: measured.audit_rows_total.labels(phase).inc())
     replica = f"{_now():%Y%m%dT%H%M%S}-{secrets.token_hex(4)}"
-    road = dispatcher.Dispatcher(
-        catalogue=words,
-        fleet=deck,
-        store=store,
-        book=in_force,
-        limits=rate_limits.Limits(
-            {
-                Risk(name): Rate(count=limit.count, period=limit.period)
-                for name in Risk
-                if (limit := getattr(settings.limits, name))
-            }
-        ),
-        approvals=approvals.Approvals(store, ttl=settings.confirm.ttl),
-        audit=trail,
-        metrics=measured,
-        clock=_now,
-        replica=replica,
-        many=settings.confirm.more_than,
-        stopping=supervisor.stopped,
-    )
     app = App(
         config=settings,
         catalogue=words,
@@ -209,13 +189,32 @@ async def build(settings: load.Config, *, watch: bool, supervisor: supervise.Sup
         fleet=deck,
         book=in_force,
         audit=trail,
-        road=road,
+        dispatcher=dispatcher.Dispatcher(
+            catalogue=words,
+            fleet=deck,
+            store=store,
+            book=in_force,
+            limits=rate_limits.Limits(
+                {
+                    Risk(name): Rate(count=limit.count, period=limit.period)
+                    for name in Risk
+                    if (limit := getattr(settings.limits, name))
+                }
+            ),
+            approvals=approvals.Approvals(store, ttl=settings.confirm.ttl),
+            audit=trail,
+            metrics=measured,
+            clock=_now,
+            replica=replica,
+            many=settings.confirm.more_than,
+            stopping=supervisor.stopped,
+        ),
         replica=replica,
         far=any(not door.url.startswith("unix://") for door in leading),
         warnings=(*settings.warnings, *runtimes_registry.warnings(leading)),
     )
     try:
-        await store.beat(replica, LEASE)
+        await store.heartbeat(replica, LEASE)
     except errors.StoreError as error:
         log.error("the store does not answer; reads work, changes are refused until it does", reason=error.say())
     supervisor.on_close("replica", lambda: _leave(store, replica))
@@ -278,8 +277,8 @@ async def beat(app: App) -> None:
     while True:
         try:
             await app.probe()
-            await app.store.beat(app.replica, LEASE)
-            await app.road.catch_up()
+            await app.store.heartbeat(app.replica, LEASE)
+            await app.dispatcher.catch_up()
         except errors.StoreError as error:
             log.warning("the store does not answer", action="beat", reason=error.message)
         await asyncio.sleep(BEAT)
@@ -297,7 +296,7 @@ async def sweep(app: App) -> None:
 
 async def _leave(store: Store, replica: str) -> None:
     try:
-        await store.leave(replica)
+        await store.remove_replica(replica)
     except errors.StoreError as error:
         log.debug("the store was gone before we left", reason=error.message)
 

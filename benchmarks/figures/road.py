@@ -58,7 +58,7 @@ async def table(app: composition.App, times: int) -> Table:
         clocks.update(store=0.0, mirror=0.0)
         began = time.perf_counter()
         for _ in range(REPEAT):
-            reply = await app.road.answer(terminal.invocation(line, who))
+            reply = await app.dispatcher.answer(terminal.invocation(line, who))
             if reply is None or reply.ending is not Ending.OK:
                 raise RuntimeError(f"{line}: {reply}")
         return (time.perf_counter() - began) * 1000 / REPEAT
@@ -70,7 +70,7 @@ async def table(app: composition.App, times: int) -> Table:
             shares[name].append(share)
         return took
 
-    reply = await app.road.answer(terminal.invocation("ps -a", who))
+    reply = await app.dispatcher.answer(terminal.invocation("ps -a", who))
     assert reply is not None
 
     async def shown() -> float:

@@ -75,7 +75,7 @@ async def _said(built: composition.App, words: str, way: terminal.Terminal, *, y
 
 async def _answered(built: composition.App, words: str, way: terminal.Terminal) -> Reply | None:
     inv = terminal.invocation(words, terminal.identity(built.config.state))
-    return await terminal.answer(built.road, inv, way, catalogue=built.catalogue, supervisor=built.supervisor)
+    return await terminal.answer(built.dispatcher, inv, way, catalogue=built.catalogue, supervisor=built.supervisor)
 
 
 def _print(reply: Reply, *, as_json: bool) -> None:
@@ -108,7 +108,7 @@ async def _until_left(built: composition.App) -> None:
 
 async def converse(built: composition.App) -> None:
     await terminal.converse(
-        built.road,
+        built.dispatcher,
         terminal.identity(built.config.state),
         catalogue=built.catalogue,
         history=built.config.state / "history",

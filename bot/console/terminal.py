@@ -57,7 +57,7 @@ def invocation(line: str, who: Identity) -> Invocation:
 
 
 async def converse(
-    road: Dispatcher,
+    dispatcher: Dispatcher,
     who: Identity,
     *,
     catalogue: Catalogue,
@@ -80,7 +80,7 @@ async def converse(
             word = choices[int(word) - 1].line
         try:
             way = Terminal(out)
-            reply = await answer(road, invocation(word, who), way, catalogue=catalogue, supervisor=supervisor)
+            reply = await answer(dispatcher, invocation(word, who), way, catalogue=catalogue, supervisor=supervisor)
         except errors.Refused as error:  # it is stopping
             out.write(f"{error.say()}\n")
             continue
@@ -123,12 +123,12 @@ class Terminal:
 
 
 async def answer(
-    road: Dispatcher, inv: Invocation, talk: Responder, *, catalogue: Catalogue, supervisor: Supervisor
+    dispatcher: Dispatcher, inv: Invocation, talk: Responder, *, catalogue: Catalogue, supervisor: Supervisor
 ) -> Reply | None:
     """The reply; None where Ctrl-C ended it, and then nothing is told about it later. That ends only what looks: a
     change that began goes on and is waited for, also when the process is stopped. Raises Refused when it is stopping
     already."""
-    task: asyncio.Task[Reply | None] = supervisor.spawn("answer", road.answer(inv, talk))
+    task: asyncio.Task[Reply | None] = supervisor.spawn("answer", dispatcher.answer(inv, talk))
     try:
         looks = _only_looks(inv.line, catalogue)
         with supervisor.interrupts(task.cancel if looks else still_at_it):
@@ -139,7 +139,7 @@ async def answer(
             await asyncio.wait([task])
     if task.cancelled():
         if looks:
-            await road.forget(inv)
+            await dispatcher.forget(inv)
         return None
     return task.result()
 

@@ -135,7 +135,7 @@ class Dispatcher:
             await self._store.phase(self._answered[0], Phase.DONE)
             self._answered.popleft()
 
-    async def turn_away(self, who: Identity, place: Place, line: str, error: errors.Refused) -> Reply:
+    async def reject(self, who: Identity, place: Place, line: str, error: errors.Refused) -> Reply:
         """The reply to somebody who may not speak to us at all; audited like any refusal."""
         now = self._clock()
         inv = Invocation(id="", who=who, line=line, place=place, at=now, deadline=now)
@@ -342,7 +342,7 @@ class Dispatcher:
                     else:
                         value = await self._fleet.run(action, call)
                     if isinstance(value, jobs.Started):
-                        value = await job_follower.to_its_end(
+                        value = await job_follower.follow(
                             self._fleet,
                             self._store,
                             action,

@@ -36,7 +36,7 @@ STOPPING = 5.0  # seconds a change may still take when Quarterdeck stops; then i
 STOPS = (StopJob, StopAnyJob)
 
 
-async def to_its_end(
+async def follow(
     fleet: Fleet,
     store: Store,
     action: Action[Any],
@@ -126,7 +126,7 @@ class _Reading:
             if self.watching and not self.ended:
                 await self._stop()
         with contextlib.suppress(errors.StoreError):
-            await self.store.leave_job(_key(self.action.engine, self.job))
+            await self.store.forget_job(_key(self.action.engine, self.job))
 
     def _take(self, page: JobPage) -> bool:
         """False where nobody can be told any more."""
@@ -177,7 +177,7 @@ class _Reading:
         """Whether somebody asked through the store to end this. A store that is away changes nothing."""
         self.tended = _now()
         try:
-            return await self.store.tend_job(_key(self.action.engine, self.job), self.call.who, LEASE)
+            return await self.store.renew_job(_key(self.action.engine, self.job), self.call.who, LEASE)
         except errors.StoreError:
             return False
 
@@ -191,12 +191,12 @@ async def stop(fleet: Fleet, store: Store, action: StopJob | StopAnyJob, call: C
     try:
         return await fleet.run(action, call)
     except errors.NotFound:
-        owner = await store.job_of(_key(action.engine, action.job))
+        owner = await store.job_owner(_key(action.engine, action.job))
         if owner is None:
             raise
     if isinstance(action, StopJob) and owner != action.who:
         raise errors.NotPermitted("Somebody else began that.", rule="own-job", hint="They or an admin can stop it.")
-    await store.ask_stop(_key(action.engine, action.job), LEASE)
+    await store.request_stop(_key(action.engine, action.job), LEASE)
     return Outcome(status=Status.DONE, detail="asked the process that looks after it")
 
 

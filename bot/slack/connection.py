@@ -96,7 +96,7 @@ class SlackConnection:
             )
         await self._outbox.settle(team)
         surface = SlackHandler(
-            road=self._app.road,
+            dispatcher=self._app.dispatcher,
             outbox=self._outbox,
             people=People(self._calls, team=team, guests=self._settings.guests),
             bot_user=bot_user,

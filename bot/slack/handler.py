@@ -72,7 +72,7 @@ class SlackHandler:
     def __init__(
         self,
         *,
-        road: Dispatcher,
+        dispatcher: Dispatcher,
         outbox: Outbox,
         people: People,
         bot_user: str,
@@ -80,7 +80,7 @@ class SlackHandler:
         supervisor: Supervisor,
         metrics: Metrics,
     ) -> None:
-        self._road = road
+        self._dispatcher = dispatcher
         self._outbox = outbox
         self._people = people
         self._bot_user = bot_user
@@ -185,14 +185,14 @@ class SlackHandler:
                 who = await self._people.identify(heard)
             except errors.NotPermitted as error:
                 stranger = self._people.stranger(heard)
-                await talk.finish(await self._road.turn_away(stranger, place, line, error))
+                await talk.finish(await self._dispatcher.reject(stranger, place, line, error))
             except errors.SurfaceError as error:
                 text = f"Slack does not say who you are, so nothing was done. {error.message} Try again in a moment."
                 await talk.finish(say(text, Tone.BAD, ending=Ending.REFUSED))
             else:
                 way_back.name = who.name
                 inv = Invocation(id=heard.id, who=who, line=line, place=place, at=now, deadline=now + PATIENCE)
-                await self._road.answer(inv, talk)
+                await self._dispatcher.answer(inv, talk)
         self._metrics.slack_reply_seconds.labels(heard.way).observe(time.monotonic() - began)
 
     def _line(self, heard: SlackRequest) -> str:

@@ -40,7 +40,7 @@ class Posted(msgspec.Struct, frozen=True):
 
 
 class Memory(Protocol):
-    async def posted(self, id: str, where: bytes, /) -> bool: ...  # noqa: A002
+    async def set_posted(self, id: str, where: bytes, /) -> bool: ...  # noqa: A002
 
 
 class SlackResponder:
@@ -164,7 +164,7 @@ class SlackResponder:
     async def _note(self, posted: Posted) -> None:
         """For whoever has to end this in our place."""
         try:
-            await self._memory.posted(self._heard.id, msgspec.json.encode(posted))
+            await self._memory.set_posted(self._heard.id, msgspec.json.encode(posted))
         except errors.StoreError as error:
             log.info("where something was said is not kept", reason=error.say())
 

@@ -110,7 +110,7 @@ class Store:
         elif not await self._run("note", keys=(f"inv:{id}",), args=("phase", phase.value, "detail", detail)):
             raise errors.LostLease("Another process has answered this command meanwhile; nothing was done.")
 
-    async def posted(self, id: str, where: bytes) -> bool:  # noqa: A002
+    async def set_posted(self, id: str, where: bytes) -> bool:  # noqa: A002
         """Notes where the surface has said something of this invocation, so that whoever ends it can say it there.
         False when it has ended."""
         return bool(await self._run("note", keys=(f"inv:{id}",), args=("posted", where)))
@@ -153,12 +153,12 @@ class Store:
         keys = (f"inv:{id}", "inv", f"replica:{_text(replica)}")
         return bool(await self._run("take", keys=keys, args=(id, seen.value if seen else "")))
 
-    async def beat(self, replica: str, ttl: float) -> None:
+    async def heartbeat(self, replica: str, ttl: float) -> None:
         """Says that `replica` lives for another `ttl` seconds. A replica's name belongs to one process start."""
         async with self._door():
             await self._client.set(self._key(f"replica:{replica}"), b"1", px=_ms(ttl))
 
-    async def leave(self, replica: str) -> None:
+    async def remove_replica(self, replica: str) -> None:
         async with self._door():
             await self._client.delete(self._key(f"replica:{replica}"))
 
@@ -181,7 +181,7 @@ class Store:
 
     # Jobs that are read here: any process may be asked to end them.
 
-    async def tend_job(self, job: str, who: str, ttl: float) -> bool:
+    async def renew_job(self, job: str, who: str, ttl: float) -> bool:
         """Says that `who`'s job is looked after for another `ttl` seconds. True once for each wish to end it."""
         async with self._door(), self._client.pipeline(transaction=False) as pipe:
             _, wish = (
@@ -189,17 +189,17 @@ class Store:
             )
         return wish is not None
 
-    async def leave_job(self, job: str) -> None:
+    async def forget_job(self, job: str) -> None:
         async with self._door():
             await self._client.delete(self._key(f"job:{job}"), self._key(f"stop:{job}"))
 
-    async def job_of(self, job: str) -> str | None:
+    async def job_owner(self, job: str) -> str | None:
         """Whose job that is; None where nobody looks after it any more."""
         async with self._door():
             who = await self._client.get(self._key(f"job:{job}"))
         return None if who is None else _text(who)
 
-    async def ask_stop(self, job: str, ttl: float) -> None:
+    async def request_stop(self, job: str, ttl: float) -> None:
         async with self._door():
             await self._client.set(self._key(f"stop:{job}"), b"1", px=_ms(ttl))
 

@@ -104,7 +104,7 @@ async def test_a_command_on_a_real_daemon(deck, dockerd, name):
         engine = deck.engines[0]
         engine.jobs.new_id = lambda: "4f0c5d2e9b7a"
         filled["{job}"] = f"4f0c5d2e9b7a@{engine.ref}"
-        while not await deck.store.job_of(f"{engine.ref}/4f0c5d2e9b7a"):
+        while not await deck.store.job_owner(f"{engine.ref}/4f0c5d2e9b7a"):
             await asyncio.sleep(0.01)
     for key, value in filled.items():
         line = line.replace(key, value)

@@ -39,7 +39,7 @@ class Ears:
 
 class Listening(Deck):
     async def follow(self, line, ears):
-        return await self._road.answer(self.line(line, place=CONSOLE), ears)
+        return await self._dispatcher.answer(self.line(line, place=CONSOLE), ears)
 
 
 @pytest.fixture

@@ -51,7 +51,7 @@ class Deck:
         self.desk.fleet = self.fleet
         self.audit = audit.Audit(self.store, clock=now, count=lambda phase: None)
         self._ids = map(f"i{next(_DECKS)}.{{}}".format, itertools.count())  # several may share a store
-        self._road = dispatcher.Dispatcher(
+        self._dispatcher = dispatcher.Dispatcher(
             catalogue=WORDS,
             fleet=self.fleet,
             store=self.store,
@@ -65,7 +65,7 @@ class Deck:
         )
 
     async def __aenter__(self) -> Deck:
-        await self.store.beat("one", 300)
+        await self.store.heartbeat("one", 300)
         return self
 
     async def __aexit__(self, *error: object) -> None:
@@ -79,6 +79,6 @@ class Deck:
         return Invocation(id=next(self._ids), who=who, line=line, place=place, at=at, deadline=deadline)
 
     async def say(self, line: str, who: Identity = OWNER, place: Place = CONSOLE) -> Reply:
-        reply = await self._road.answer(self.line(line, who, place))
+        reply = await self._dispatcher.answer(self.line(line, who, place))
         assert reply is not None
         return reply

@@ -10,7 +10,8 @@ import pytest
 
 from bot import builtin
 from bot.access import first_admin, policy_store
-from bot.dispatch import approvals, audit, dispatcher, rate_limits, recovery
+from bot.dispatch import approvals, audit, rate_limits, recovery
+from bot.dispatch.dispatcher import Dispatcher
 from commands.catalogue import load_catalogue
 from core import errors
 from core.metrics import Metrics
@@ -124,7 +125,7 @@ class World:
         front = builtin.BuiltinRuntime(book=kept, store=store, catalogue=words, clock=now)
         fleet = Fleet([self.engine], builtin=front)
         front.fleet = fleet
-        road = dispatcher.Dispatcher(
+        made = Dispatcher(
             catalogue=words,
             fleet=fleet,
             store=store,
@@ -137,10 +138,10 @@ class World:
             replica=name,
         )
         try:
-            await store.beat(name, 60)
+            await store.heartbeat(name, 60)
         except errors.StoreError:
             pass
-        return road
+        return made
 
     def line(self, line, who=ANN, place=OPS, id_=None):
         at = now()
@@ -187,8 +188,8 @@ def words(reply):
 
 
 async def test_a_read_answers_and_is_in_the_audit(world):
-    road = await world.replica()
-    reply = await road.answer(world.line("ps", BOB))
+    dispatcher = await world.replica()
+    reply = await dispatcher.answer(world.line("ps", BOB))
     assert reply.ending is Ending.OK
     assert "web-2" in words(reply)
     (row,) = await world.rows()
@@ -202,10 +203,10 @@ async def test_a_read_answers_and_is_in_the_audit(world):
 
 
 async def test_a_change_is_audited_before_and_after_it_happens(world):
-    road = await world.replica()
+    dispatcher = await world.replica()
     seen = []
     world.engine.gate = asyncio.Event()
-    task = asyncio.create_task(road.answer(world.line("restart web")))
+    task = asyncio.create_task(dispatcher.answer(world.line("restart web")))
     while not seen:
         seen = await world.rows() if world.stores else []
         await asyncio.sleep(0.01)
@@ -219,9 +220,9 @@ async def test_a_change_is_audited_before_and_after_it_happens(world):
 
 
 async def test_a_refusal_names_the_missing_grant_and_who_can_give_it_and_is_folded_in_the_audit(world):
-    road = await world.replica()
+    dispatcher = await world.replica()
     for _ in range(3):
-        reply = await road.answer(world.line("restart web", BOB))
+        reply = await dispatcher.answer(world.line("restart web", BOB))
         assert reply.ending is Ending.REFUSED
         assert "container.restart to slack:T1/BOB" in words(reply)
         assert ANN.id in words(reply)
@@ -232,21 +233,21 @@ async def test_a_refusal_names_the_missing_grant_and_who_can_give_it_and_is_fold
 
 async def test_one_forbidden_target_refuses_the_whole_plan(valkey):
     world = World(valkey, grants=[VIEWER, Grant(id="w", who="everyone", can=("operator",), on=Selector(name="web*"))])
-    road = await world.replica()
-    reply = await road.answer(world.line("restart web db"))
+    dispatcher = await world.replica()
+    reply = await dispatcher.answer(world.line("restart web db"))
     assert reply.ending is Ending.REFUSED
     assert "db" in words(reply)
     assert not world.engine.done
-    assert (await road.answer(world.line("restart web web-2"))).ending is Ending.OK
+    assert (await dispatcher.answer(world.line("restart web web-2"))).ending is Ending.OK
     await world.aclose()
 
 
 async def test_what_one_may_not_list_does_not_exist(valkey):
     world = World(valkey, grants=[Grant(id="w", who="everyone", can=("*",), on=Selector(labels=(("env", "prod"),)))])
-    road = await world.replica()
-    assert "web" in words(await road.answer(world.line("ps")))
-    assert "db" not in words(await road.answer(world.line("ps")))
-    hidden, absent = await road.answer(world.line("logs db")), await road.answer(world.line("logs dx"))
+    dispatcher = await world.replica()
+    assert "web" in words(await dispatcher.answer(world.line("ps")))
+    assert "db" not in words(await dispatcher.answer(world.line("ps")))
+    hidden, absent = await dispatcher.answer(world.line("logs db")), await dispatcher.answer(world.line("logs dx"))
     assert hidden.ending is absent.ending is Ending.NOTHING
     assert words(hidden).replace("db", "dx") == words(absent)
     await world.aclose()
@@ -272,47 +273,47 @@ async def test_removal_waits_for_a_yes_and_happens_once(world):
 
 
 async def test_no_is_no(world):
-    road = await world.replica()
-    asked = await road.answer(world.line("rm -f web"))
-    assert "nothing was done" in words(await road.answer(world.line(asked.buttons[1].line)))
-    again = await road.answer(world.line(asked.buttons[0].line))
+    dispatcher = await world.replica()
+    asked = await dispatcher.answer(world.line("rm -f web"))
+    assert "nothing was done" in words(await dispatcher.answer(world.line(asked.buttons[1].line)))
+    again = await dispatcher.answer(world.line(asked.buttons[0].line))
     assert "expired" in words(again)
     assert not world.engine.done
 
 
 async def test_a_yes_is_for_the_thing_that_was_asked_about_not_for_its_name(world):
-    road = await world.replica()
-    asked = await road.answer(world.line("rm -f web"))
+    dispatcher = await world.replica()
+    asked = await dispatcher.answer(world.line("rm -f web"))
     del world.engine.rows[world.engine.id("web")]
     world.engine.add("web", {})
-    reply = await road.answer(world.line(asked.buttons[0].line))
+    reply = await dispatcher.answer(world.line(asked.buttons[0].line))
     assert reply.ending is not Ending.OK
     assert "is gone" in words(reply)
     assert not world.engine.done
 
 
 async def test_a_yes_is_decided_again(world):
-    road = await world.replica()
-    asked = await road.answer(world.line("rm -f web"))
-    road._book.rebase(Policy(grants=(VIEWER,)))
-    assert (await road.answer(world.line(asked.buttons[0].line))).ending is Ending.REFUSED
+    dispatcher = await world.replica()
+    asked = await dispatcher.answer(world.line("rm -f web"))
+    dispatcher._book.rebase(Policy(grants=(VIEWER,)))
+    assert (await dispatcher.answer(world.line(asked.buttons[0].line))).ending is Ending.REFUSED
     assert not world.engine.done
 
 
 async def test_many_changes_at_once_are_asked_back(world):
-    road = await world.replica()
-    assert (await road.answer(world.line("restart web web-2 db"))).ending is Ending.OK
-    asked = await road.answer(world.line("restart web web-2 db api"))
+    dispatcher = await world.replica()
+    assert (await dispatcher.answer(world.line("restart web web-2 db"))).ending is Ending.OK
+    asked = await dispatcher.answer(world.line("restart web web-2 db api"))
     assert asked.ending is Ending.ASKED
     assert len(world.engine.done) == 3
-    assert (await road.answer(world.line(asked.buttons[0].line))).ending is Ending.OK
+    assert (await dispatcher.answer(world.line(asked.buttons[0].line))).ending is Ending.OK
     assert len(world.engine.done) == 7
 
 
 @pytest.mark.parametrize("line", ["restart *", "stop '**'", "rm -f *@docker", "kill ?*"])
 async def test_a_bare_star_never_means_everything_for_a_change(world, line):
-    road = await world.replica()
-    reply = await road.answer(world.line(line))
+    dispatcher = await world.replica()
+    reply = await dispatcher.answer(world.line(line))
     assert reply.ending is Ending.USAGE
     assert "everything" in words(reply)
     assert not world.engine.done
@@ -321,13 +322,13 @@ async def test_a_bare_star_never_means_everything_for_a_change(world, line):
 async def test_approval_needs_another_person_who_may(valkey):
     guard = Guard(id="guards.0", can=("container.stop",), ask=Ask.APPROVE, approvers=("group:sre",))
     world = World(valkey, grants=[VIEWER, Grant(id="all", who="everyone", can=("operator",))], guards=[guard])
-    road = await world.replica()
-    asked = await road.answer(world.line("stop web", EVE))
+    dispatcher = await world.replica()
+    asked = await dispatcher.answer(world.line("stop web", EVE))
     assert "group:sre" in words(asked)
     yes = asked.buttons[0].line
-    assert (await road.answer(world.line(yes, EVE))).ending is Ending.REFUSED
-    assert (await road.answer(world.line(yes, BOB))).ending is Ending.REFUSED
-    assert (await road.answer(world.line(yes, ANN))).ending is Ending.OK
+    assert (await dispatcher.answer(world.line(yes, EVE))).ending is Ending.REFUSED
+    assert (await dispatcher.answer(world.line(yes, BOB))).ending is Ending.REFUSED
+    assert (await dispatcher.answer(world.line(yes, ANN))).ending is Ending.OK
     assert world.engine.done == [("container.stop", "web")]
     outcome = (await world.rows())[-1]
     assert (outcome["who"], outcome["line"]) == (ANN.id, f"stop web (asked by {EVE.id})")
@@ -337,7 +338,7 @@ async def test_approval_needs_another_person_who_may(valkey):
 async def test_one_invocation_delivered_twice_runs_once(world):
     first, second = await world.replica("r1"), await world.replica("r2")
     replies = await asyncio.gather(
-        *(road.answer(world.line("restart web", id_="same")) for road in (first, second, first))
+        *(dispatcher.answer(world.line("restart web", id_="same")) for dispatcher in (first, second, first))
     )
     assert sum(reply is not None for reply in replies) == 1
     assert world.engine.done == [("container.restart", "web")]
@@ -345,14 +346,14 @@ async def test_one_invocation_delivered_twice_runs_once(world):
 
 async def test_limits_hold_per_person_and_risk(valkey):
     world = World(valkey, rate=Rate(count=2, period=60.0))
-    road = await world.replica()
-    endings = [(await road.answer(world.line("restart web"))).ending for _ in range(3)]
+    dispatcher = await world.replica()
+    endings = [(await dispatcher.answer(world.line("restart web"))).ending for _ in range(3)]
     assert endings == [Ending.OK, Ending.OK, Ending.REFUSED]
-    limited = await road.answer(world.line("restart web"))
+    limited = await dispatcher.answer(world.line("restart web"))
     assert "Try again in" in words(limited)
-    assert (await road.answer(world.line("ps"))).ending is Ending.OK
+    assert (await dispatcher.answer(world.line("ps"))).ending is Ending.OK
     assert (
-        await road.answer(world.line("restart web", dataclasses.replace(ANN, id="slack:T1/SUE")))
+        await dispatcher.answer(world.line("restart web", dataclasses.replace(ANN, id="slack:T1/SUE")))
     ).ending is Ending.OK
     assert len(world.engine.done) == 3
     assert any(row["rule"] == "ratelimited" for row in await world.rows())
@@ -361,8 +362,8 @@ async def test_limits_hold_per_person_and_risk(valkey):
 
 async def test_refused_commands_spend_too(valkey):
     world = World(valkey, rate=Rate(count=2, period=60.0))
-    road = await world.replica()
-    replies = [await road.answer(world.line("restart web", BOB)) for _ in range(3)]
+    dispatcher = await world.replica()
+    replies = [await dispatcher.answer(world.line("restart web", BOB)) for _ in range(3)]
     assert "Try again" in words(replies[2])
     await world.aclose()
 
@@ -372,7 +373,7 @@ async def test_refused_commands_spend_too(valkey):
     [errors.TimedOut("no answer within 30 s.", sent=True), errors.Unreachable("the connection was lost.", sent=True)],
 )
 async def test_a_change_whose_fate_is_unknown_is_said_to_be_unknown_and_not_repeated(world, error):
-    road = await world.replica()
+    dispatcher = await world.replica()
     calls = []
     world.engine.fails = error
     original = world.engine.change
@@ -382,50 +383,50 @@ async def test_a_change_whose_fate_is_unknown_is_said_to_be_unknown_and_not_repe
         return await original(action)
 
     world.engine.change = counting
-    reply = await road.answer(world.line("restart web"))
+    reply = await dispatcher.answer(world.line("restart web"))
     assert reply.ending is Ending.UNKNOWN
     assert len(calls) == 1
     assert (await world.rows())[-1]["status"] == "unknown"
 
 
 async def test_a_change_that_surely_did_not_happen_failed(world):
-    road = await world.replica()
+    dispatcher = await world.replica()
     world.engine.fails = errors.Rejected(409, "is restarting")
-    reply = await road.answer(world.line("restart web"))
+    reply = await dispatcher.answer(world.line("restart web"))
     assert reply.ending is Ending.FAILED
     assert (await world.rows())[-1]["status"] == "failed"
 
 
 async def test_two_people_do_not_change_one_thing_at_once(world):
-    road = await world.replica()
+    dispatcher = await world.replica()
     world.engine.gate = asyncio.Event()
-    task = asyncio.create_task(road.answer(world.line("restart web")))
+    task = asyncio.create_task(dispatcher.answer(world.line("restart web")))
     while not any(row["phase"] == "intent" for row in await world.rows()):
         await asyncio.sleep(0.01)
-    busy = await road.answer(world.line("stop web", dataclasses.replace(ANN, id="slack:T1/SUE", name="sue")))
+    busy = await dispatcher.answer(world.line("stop web", dataclasses.replace(ANN, id="slack:T1/SUE", name="sue")))
     assert busy.ending is Ending.REFUSED
     assert "ann began container.restart on web" in words(busy)
     world.engine.gate.set()
     assert (await task).ending is Ending.OK
-    assert (await road.answer(world.line("stop web"))).ending is Ending.OK
+    assert (await dispatcher.answer(world.line("stop web"))).ending is Ending.OK
 
 
 async def test_without_the_store_reads_work_and_changes_are_refused(world, valkey):
-    road = await world.replica()
+    dispatcher = await world.replica()
     valkey.stop()
-    assert "web" in words(await road.answer(world.line("ps")))
-    refused = await road.answer(world.line("restart web"))
+    assert "web" in words(await dispatcher.answer(world.line("ps")))
+    refused = await dispatcher.answer(world.line("restart web"))
     assert refused.ending is Ending.FAILED
     assert "Nothing was done" in words(refused)
     assert not world.engine.done
     valkey.start()
-    assert (await road.answer(world.line("restart web"))).ending is Ending.OK
+    assert (await dispatcher.answer(world.line("restart web"))).ending is Ending.OK
 
 
 async def test_the_store_lost_after_the_intent_hides_nothing(world, valkey):
-    road = await world.replica()
+    dispatcher = await world.replica()
     world.engine.gate = asyncio.Event()
-    task = asyncio.create_task(road.answer(world.line("restart web")))
+    task = asyncio.create_task(dispatcher.answer(world.line("restart web")))
     while not any(row["phase"] == "intent" for row in await world.rows()):
         await asyncio.sleep(0.01)
     await asyncio.sleep(0.05)
@@ -452,7 +453,7 @@ async def test_what_a_dead_process_left_is_told_once_and_truthfully(world):
     rate = world.rates[Risk.CHANGE]
     early = recovery.record(world.line("stop db", id_="early"))
     await world.stores[0].enter(id="early", who="w", risk="change", rate=rate, record=early, replica="dead")
-    await world.stores[0].leave("dead")
+    await world.stores[0].remove_replica("dead")
     assert not await world.recover("console")
     told = [*await world.recover(), *await world.recover()]
     assert [(one.line, "not known" in one.text, "nothing was done" in one.text) for one in told] == [
@@ -480,9 +481,9 @@ class Heard:
 
 
 async def test_a_talk_hears_of_a_change_before_it_runs_and_of_its_end(world):
-    road, talk = await world.replica(), Heard()
+    dispatcher, talk = await world.replica(), Heard()
     world.engine.gate = asyncio.Event()
-    task = asyncio.create_task(road.answer(world.line("restart web"), talk))
+    task = asyncio.create_task(dispatcher.answer(world.line("restart web"), talk))
     while not talk.told:
         await asyncio.sleep(0.01)
     assert talk.told == [("restarting", ["web"])]
@@ -493,54 +494,54 @@ async def test_a_talk_hears_of_a_change_before_it_runs_and_of_its_end(world):
 
 
 async def test_reads_refusals_and_questions_begin_nothing(world):
-    road, talk = await world.replica(), Heard()
+    dispatcher, talk = await world.replica(), Heard()
     for line in ("ps", "rm web", "restart nothing", "grant console:x viewer"):
-        await road.answer(world.line(line), talk)
-    await road.answer(world.line("restart web", BOB), talk)
+        await dispatcher.answer(world.line(line), talk)
+    await dispatcher.answer(world.line("restart web", BOB), talk)
     assert len(talk.told) == 5
     assert not [told for told in talk.told if isinstance(told, tuple)]
 
 
 async def test_killed_between_outcome_and_telling_the_outcome_is_told_by_the_next(world):
-    road = await world.replica("dead")
-    task = asyncio.create_task(road.answer(world.line("restart web", id_="mid"), Heard(asyncio.CancelledError())))
+    dispatcher = await world.replica("dead")
+    task = asyncio.create_task(dispatcher.answer(world.line("restart web", id_="mid"), Heard(asyncio.CancelledError())))
     await asyncio.gather(task, return_exceptions=True)
-    assert await world.stores[0].posted("mid", b"here")
+    assert await world.stores[0].set_posted("mid", b"here")
     assert not await world.recover()
-    await world.stores[0].leave("dead")
+    await world.stores[0].remove_replica("dead")
     (told,) = await world.recover()
     assert told.text == "Quarterdeck was restarted before it could tell you. web restarted in 0.1 s."
     assert (told.posted, told.place, told.who) == (b"here", OPS, ANN.id)
     assert not told.reply.buttons
     assert world.engine.done == [("container.restart", "web")]
-    assert not await world.stores[0].posted("mid", b"here")
+    assert not await world.stores[0].set_posted("mid", b"here")
 
 
 async def test_a_drain_cut_short_leaves_a_change_to_be_told_as_unknown(world):
-    road = await world.replica("dead")
+    dispatcher = await world.replica("dead")
     world.engine.gate = asyncio.Event()
-    task = asyncio.create_task(road.answer(world.line("restart web"), Heard()))
+    task = asyncio.create_task(dispatcher.answer(world.line("restart web"), Heard()))
     while not any(row["phase"] == "intent" for row in await world.rows()):
         await asyncio.sleep(0.01)
     await asyncio.sleep(0.05)
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
-    await world.stores[0].leave("dead")
+    await world.stores[0].remove_replica("dead")
     (told,) = await world.recover()
     assert "not known" in told.text
 
 
 async def test_a_reply_that_reaches_nobody_is_not_told_again(world):
-    road = await world.replica("dead")
-    assert await road.answer(world.line("restart web"), Heard(errors.Undeliverable())) is not None
-    await world.stores[0].leave("dead")
+    dispatcher = await world.replica("dead")
+    assert await dispatcher.answer(world.line("restart web"), Heard(errors.Undeliverable())) is not None
+    await world.stores[0].remove_replica("dead")
     assert not await world.recover()
 
 
 async def test_what_was_answered_while_the_store_was_away_is_not_told_again(world, valkey):
-    road = await world.replica("dead")
+    dispatcher = await world.replica("dead")
     world.engine.gate = asyncio.Event()
-    task = asyncio.create_task(road.answer(world.line("restart web"), Heard()))
+    task = asyncio.create_task(dispatcher.answer(world.line("restart web"), Heard()))
     while not any(row["phase"] == "intent" for row in await world.rows()):
         await asyncio.sleep(0.01)
     await asyncio.sleep(0.05)
@@ -548,9 +549,9 @@ async def test_what_was_answered_while_the_store_was_away_is_not_told_again(worl
     world.engine.gate.set()
     assert (await task).ending is Ending.OK
     valkey.start()
-    await world.stores[0].leave("dead")
+    await world.stores[0].remove_replica("dead")
     assert len(await world.stores[0].unfinished()) == 1
-    await road.catch_up()
+    await dispatcher.catch_up()
     assert not await world.recover()
 
 
@@ -560,7 +561,7 @@ async def test_a_phase_of_a_newer_version_is_left_to_it(world):
     record = recovery.record(world.line("ps", id_="new"))
     await store.enter(id="new", who="w", risk="read", rate=world.rates[Risk.READ], record=record, replica="dead")
     await store._run("note", keys=("inv:new",), args=("phase", "thinking"))
-    await store.leave("dead")
+    await store.remove_replica("dead")
     assert not await world.recover()
 
 
@@ -571,7 +572,7 @@ async def test_a_line_with_a_secret_in_it_is_not_offered_again(world):
     store = world.stores[0]
     for name, record in (("secret", recovery.record(inv)), ("old", b'{"from": "another version"}')):
         await store.enter(id=name, who=ANN.id, risk="read", rate=rate, record=record, replica="dead")
-    await store.leave("dead")
+    await store.remove_replica("dead")
     told = {one.id: one for one in await world.recover("slack", "console")}
     assert (told["old"].line, told["old"].reply.buttons) == ("a command", ())
     assert "hunter2" not in told["secret"].line
@@ -579,49 +580,49 @@ async def test_a_line_with_a_secret_in_it_is_not_offered_again(world):
 
 
 async def test_the_first_admin_claims_the_code_once(world):
-    road = await world.replica()
+    dispatcher = await world.replica()
     store = world.stores[0]
     kept = policy_store.PolicyStore(
         store, Policy(grants=(VIEWER, Grant(id="all", who="everyone", can=("policy.claim",))))
     )
     world.policy = kept.base
-    road = await world.replica("r2")
-    assert (await road.answer(world.line("claim 123", BOB))).ending is Ending.REFUSED
+    dispatcher = await world.replica("r2")
+    assert (await dispatcher.answer(world.line("claim 123", BOB))).ending is Ending.REFUSED
     old = await first_admin.offer(store, kept, "slack")
     code = await first_admin.offer(store, kept, "slack")
     assert len(code) == 32
     assert old != code
-    assert "not the code" in words(await road.answer(world.line(f"claim {old}", BOB)))
-    won = await asyncio.gather(*(road.answer(world.line(f"claim {code.upper()}", who)) for who in (BOB, EVE)))
+    assert "not the code" in words(await dispatcher.answer(world.line(f"claim {old}", BOB)))
+    won = await asyncio.gather(*(dispatcher.answer(world.line(f"claim {code.upper()}", who)) for who in (BOB, EVE)))
     assert sorted(reply.ending for reply in won) == [Ending.OK, Ending.REFUSED]
     winner = BOB if won[0].ending is Ending.OK else EVE
-    assert (await road.answer(world.line("grant console:x viewer", winner))).ending is Ending.OK
+    assert (await dispatcher.answer(world.line("grant console:x viewer", winner))).ending is Ending.OK
     assert await first_admin.offer(store, kept, "slack") is None
     assert not [row for row in await world.rows() if code in str(row).lower()]
-    assert (await road.answer(world.line(f"claim {code}", ANN))).ending is Ending.REFUSED
+    assert (await dispatcher.answer(world.line(f"claim {code}", ANN))).ending is Ending.REFUSED
 
 
 async def test_a_code_ends_after_five_wrong_tries(world):
     world.policy = Policy(grants=(Grant(id="all", who="everyone", can=("policy.claim",)),))
-    road = await world.replica()
+    dispatcher = await world.replica()
     code = await first_admin.offer(world.stores[0], policy_store.PolicyStore(world.stores[0], Policy()), "slack")
     for _ in range(first_admin.TRIES):
-        assert "not the code" in words(await road.answer(world.line("claim 00", BOB)))
-    assert "No code is open" in words(await road.answer(world.line(f"claim {code}", BOB)))
+        assert "not the code" in words(await dispatcher.answer(world.line("claim 00", BOB)))
+    assert "No code is open" in words(await dispatcher.answer(world.line(f"claim {code}", BOB)))
 
 
 async def test_an_answer_is_shared_only_where_there_is_one(world):
-    road = await world.replica()
-    assert (await road.answer(world.line("ps --share"))).everyone
-    assert not (await road.answer(world.line("ps"))).everyone
-    assert not (await road.answer(world.line("logs nothing --share"))).everyone
+    dispatcher = await world.replica()
+    assert (await dispatcher.answer(world.line("ps --share"))).everyone
+    assert not (await dispatcher.answer(world.line("ps"))).everyone
+    assert not (await dispatcher.answer(world.line("logs nothing --share"))).everyone
 
 
 async def test_who_may_not_speak_to_us_at_all_is_in_the_audit(world):
-    road = await world.replica()
+    dispatcher = await world.replica()
     stranger = Identity(id="slack:T9/U9", name="mallory")
     no = errors.NotPermitted("Not of this workspace.", rule="stranger")
-    assert (await road.turn_away(stranger, OPS, "restart web", no)).ending is Ending.REFUSED
+    assert (await dispatcher.reject(stranger, OPS, "restart web", no)).ending is Ending.REFUSED
     (row,) = await world.rows()
     assert (row["who"], row["line"], row["rule"], row["phase"]) == (stranger.id, "restart web", "stranger", "refused")
 
@@ -642,51 +643,53 @@ async def test_nobody_grants_what_they_lack(valkey):
     lead = Grant(id="lead", who=EVE.id, can=("policy.grant", "container.restart"), on=Selector(name="web*"))
     desk_too = Grant(id="lead2", who=EVE.id, can=("policy.grant", "policy.revoke"))
     world = World(valkey, grants=[VIEWER, lead, desk_too])
-    road = await world.replica()
-    assert (await road.answer(world.line("grant slack:T1/BOB container.restart", EVE))).ending is Ending.REFUSED
+    dispatcher = await world.replica()
+    assert (await dispatcher.answer(world.line("grant slack:T1/BOB container.restart", EVE))).ending is Ending.REFUSED
     assert (
-        await road.answer(world.line("grant slack:T1/BOB container.stop --name web*", EVE))
+        await dispatcher.answer(world.line("grant slack:T1/BOB container.stop --name web*", EVE))
     ).ending is Ending.REFUSED
-    assert (await road.answer(world.line("grant slack:T1/BOB admin", EVE))).ending is Ending.REFUSED
-    assert (await road.answer(world.line("grant slack:T1/BOB container.restart --name web*", EVE))).ending is Ending.OK
-    assert (await road.answer(world.line("revoke lead", EVE))).ending is Ending.REFUSED
+    assert (await dispatcher.answer(world.line("grant slack:T1/BOB admin", EVE))).ending is Ending.REFUSED
+    assert (
+        await dispatcher.answer(world.line("grant slack:T1/BOB container.restart --name web*", EVE))
+    ).ending is Ending.OK
+    assert (await dispatcher.answer(world.line("revoke lead", EVE))).ending is Ending.REFUSED
     await world.aclose()
 
 
 async def test_can_explains_and_changes_nothing(world):
-    road = await world.replica()
-    text = words(await road.answer(world.line("can web restart", BOB)))
+    dispatcher = await world.replica()
+    text = words(await dispatcher.answer(world.line("can web restart", BOB)))
     assert "no grant" in text
     assert not world.engine.done
 
 
 async def test_secrets_are_hidden_in_replies_and_in_the_audit(world):
-    road = await world.replica()
-    reply = await road.answer(world.line("logs web"))
+    dispatcher = await world.replica()
+    reply = await dispatcher.answer(world.line("logs web"))
     assert "hunter2" not in words(reply)
     assert "login" in words(reply)
-    await road.answer(world.line("logs web --since password=hunter2"))
-    await road.answer(world.line("restart web-password=hunter2", BOB))
+    await dispatcher.answer(world.line("logs web --since password=hunter2"))
+    await dispatcher.answer(world.line("restart web-password=hunter2", BOB))
     assert "hunter2" not in repr(await world.rows())
 
 
 async def test_an_engine_that_is_away_is_a_sentence(world):
-    road = await world.replica()
+    dispatcher = await world.replica()
     world.engine.fails = errors.Unreachable("There is no engine socket.", hint="Start it.")
-    reply = await road.answer(world.line("restart web"))
+    reply = await dispatcher.answer(world.line("restart web"))
     assert reply.ending is Ending.FAILED
     assert "no engine socket" in words(reply)
-    assert "no engine socket" in words(await road.answer(world.line("ps")))
+    assert "no engine socket" in words(await dispatcher.answer(world.line("ps")))
 
 
 async def test_a_bug_gives_a_reference_and_no_detail(world, monkeypatch):
-    road = await world.replica()
+    dispatcher = await world.replica()
 
     async def broken(action, seconds):
         raise ZeroDivisionError("secret detail")
 
     monkeypatch.setattr(world.engine, "list", broken)
-    reply = await road.answer(world.line("ps"))
+    reply = await dispatcher.answer(world.line("ps"))
     assert reply.ending is Ending.ERROR
     assert "reference" in words(reply)
     assert "secret" not in words(reply)
@@ -694,8 +697,8 @@ async def test_a_bug_gives_a_reference_and_no_detail(world, monkeypatch):
 
 @pytest.mark.parametrize("line", ["", "frobnicate", "ps --nope", "logs", "restart", "x" * 5000, "ps \x00", "logs 'web"])
 async def test_bad_words_get_a_sentence(world, line):
-    road = await world.replica()
-    reply = await road.answer(world.line(line))
+    dispatcher = await world.replica()
+    reply = await dispatcher.answer(world.line(line))
     assert reply.ending in (Ending.USAGE, Ending.OK, Ending.NOTHING)
     assert words(reply)
     assert not world.engine.done

@@ -55,7 +55,7 @@ class Store:
     def __init__(self):
         self.jobs, self.wishes, self.down = {}, set(), False
 
-    async def tend_job(self, job, who, ttl):
+    async def renew_job(self, job, who, ttl):
         if self.down:
             raise errors.StoreDown
         self.jobs[job] = who
@@ -63,13 +63,13 @@ class Store:
         self.wishes.discard(job)
         return wished
 
-    async def leave_job(self, job):
+    async def forget_job(self, job):
         self.jobs.pop(job, None)
 
-    async def job_of(self, job):
+    async def job_owner(self, job):
         return self.jobs.get(job)
 
-    async def ask_stop(self, job, ttl):
+    async def request_stop(self, job, ttl):
         self.wishes.add(job)
 
 
@@ -114,7 +114,7 @@ class Reader:
             else Call(id="c", who="ann", deadline=datetime.now(UTC) + timedelta(seconds=9), invocation="i")
         )
         started = await self.fleet.run(kind, begin)
-        return await job_follower.to_its_end(
+        return await job_follower.follow(
             self.fleet, self.store, kind, started, call=call, talk=self.talk, everyone=False, stopping=self.stopping
         )
 

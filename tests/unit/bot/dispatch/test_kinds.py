@@ -56,7 +56,7 @@ def text(reply):
 async def test_a_pull_tells_how_far_it_is_and_what_came(valkey, engines):
     async with deck(valkey, engines) as one:
         talk = Told()
-        reply = await one._road.answer(one.line("pull nginx@podman/1001"), talk)
+        reply = await one._dispatcher.answer(one.line("pull nginx@podman/1001"), talk)
         assert reply.ending is Ending.OK
         assert text(reply).startswith("nginx:latest pulled; sha256:")
         assert [(begun.doing, begun.names) for begun in talk.begun_with] == [("pulling", ["nginx:latest"])]

@@ -113,7 +113,7 @@ class Memory:
         self._up()
         self.shapes[team] = shape
 
-    async def posted(self, id: str, where: bytes) -> bool:  # noqa: A002
+    async def set_posted(self, id: str, where: bytes) -> bool:  # noqa: A002
         self._up()
         self.where[id] = where
         return True

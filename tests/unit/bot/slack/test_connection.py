@@ -45,7 +45,7 @@ class App:
     """What a link needs of bot.app.App."""
 
     def __init__(self, supervisor: Supervisor) -> None:
-        self.supervisor, self.metrics, self.store, self.road = supervisor, Metrics(), Memory(), Dispatcher()
+        self.supervisor, self.metrics, self.store, self.dispatcher = supervisor, Metrics(), Memory(), Dispatcher()
         self.tellers: dict[str, Any] = {}
         self.book: Any = None
 
@@ -214,7 +214,7 @@ async def test_stopping_closes_the_door_first_and_answers_what_is_under_way() ->
         await go.wait()
 
     async with scene() as deck:
-        deck.app.road.walk = walk
+        deck.app.dispatcher.walk = walk
         await deck.connected()
         await deck.slack.slash("ada", "ops", "/deck", "ps")
         await deck.until(lambda: deck.app.supervisor._work)
@@ -304,7 +304,7 @@ async def test_stopping_closes_the_http_door_first() -> None:
         await go.wait()
 
     async with by_requests() as deck:
-        deck.app.road.walk = walk
+        deck.app.dispatcher.walk = walk
         await deck.slack.slash("ada", "ops", "/deck", "ps")
         await deck.until(lambda: deck.app.supervisor._work)
         deck.app.supervisor.stop()

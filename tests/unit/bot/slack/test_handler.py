@@ -35,7 +35,7 @@ class Dispatcher:
 
     def __init__(self) -> None:
         self.walked: list[Invocation] = []
-        self.turned_away: list[tuple[Identity, str, str]] = []
+        self.rejected: list[tuple[Identity, str, str]] = []
         self.walk: Walk | None = None
 
     async def answer(self, inv: Invocation, talk: Responder) -> None:
@@ -45,17 +45,17 @@ class Dispatcher:
         else:
             await talk.finish(say(f"answer to {inv.line}"))
 
-    async def turn_away(self, who: Identity, place: Place, line: str, error: errors.NotPermitted) -> Reply:
-        self.turned_away.append((who, line, error.rule))
+    async def reject(self, who: Identity, place: Place, line: str, error: errors.NotPermitted) -> Reply:
+        self.rejected.append((who, line, error.rule))
         return say(error.say(), ending=Ending.REFUSED)
 
 
 class Scene:
     def __init__(self, supervisor: Supervisor) -> None:
-        self.calls, self.memory, self.metrics, self.road = Calls(), Memory(), Metrics(), Dispatcher()
+        self.calls, self.memory, self.metrics, self.dispatcher = Calls(), Memory(), Metrics(), Dispatcher()
         self.supervisor = supervisor
         clock = asyncio.get_running_loop().time
-        parts: dict[str, Any] = {"road": self.road, "store": self.memory, "bot_user": "UBOT"}
+        parts: dict[str, Any] = {"dispatcher": self.dispatcher, "store": self.memory, "bot_user": "UBOT"}
         self.surface = SlackHandler(
             outbox=outbox(self.calls, self.memory, self.metrics),
             people=People(self.calls, team="T1", guests=False, clock=clock),
@@ -100,7 +100,7 @@ async def test_what_was_heard_walks_the_road_under_the_speakers_name(way: Source
     async with scene() as deck:
         said = heard(way, text="ps -a", thread="4.1")
         await deck.hear(said)
-    (inv,) = deck.road.walked
+    (inv,) = deck.dispatcher.walked
     assert (inv.id, inv.line, inv.who.id) == ("slack-1", "ps -a", "slack:T1/U1")
     assert inv.deadline - inv.at == handler.PATIENCE
     assert inv.place == Place(
@@ -122,20 +122,20 @@ async def test_what_was_heard_walks_the_road_under_the_speakers_name(way: Source
 async def test_a_mention_is_the_person_and_a_typed_name_is_only_a_name(text: str, line: str) -> None:
     async with scene() as deck:
         await deck.hear(heard(Source.MENTION, text=text))
-    assert [inv.line for inv in deck.road.walked] == [line]
+    assert [inv.line for inv in deck.dispatcher.walked] == [line]
 
 
 async def test_a_buttons_line_is_taken_as_it_is() -> None:
     async with scene() as deck:
         await deck.hear(heard(Source.CLICK, text="logs '<@U2>' `x`"))
-    assert [inv.line for inv in deck.road.walked] == ["logs '<@U2>' `x`"]
+    assert [inv.line for inv in deck.dispatcher.walked] == ["logs '<@U2>' `x`"]
 
 
 async def test_a_stranger_is_turned_away_audited_and_told_alone() -> None:
     async with scene() as deck:
         await deck.hear(heard(Source.MENTION, user="U9", teams=frozenset({"T9"})))
-    assert deck.road.walked == []
-    ((who, line, rule),) = deck.road.turned_away
+    assert deck.dispatcher.walked == []
+    ((who, line, rule),) = deck.dispatcher.rejected
     assert (who.id, line, rule) == ("slack:T9/U9", "ps", "stranger")
     assert [one.how for one in deck.calls.said] == ["whisper"]
 
@@ -145,7 +145,7 @@ async def test_a_guest_and_a_bot_are_turned_away_under_their_own_id() -> None:
         deck.calls.users["U1"] = {"id": "U1", "team_id": "T1", "is_restricted": True}
         deck.calls.users["U2"] = {"id": "U2", "team_id": "T1", "is_bot": True}
         await deck.hear(heard(Source.DM), heard(Source.DM, user="U2"))
-    assert [(who.id, rule) for who, _, rule in deck.road.turned_away] == [
+    assert [(who.id, rule) for who, _, rule in deck.dispatcher.rejected] == [
         ("slack:T1/U1", "guest"), ("slack:T1/U2", "bot"),
     ]  # fmt: skip
 
@@ -154,7 +154,7 @@ async def test_when_slack_does_not_say_who_speaks_nothing_is_done_and_that_is_sa
     async with scene() as deck:
         deck.calls.refuse["user"] = ["internal_error"]
         await deck.hear(heard())
-    assert deck.road.walked == []
+    assert deck.dispatcher.walked == []
     assert "does not say who you are, so nothing was done" in deck.texts()[0]
 
 
@@ -163,10 +163,10 @@ async def test_a_secret_in_the_line_is_hidden_in_what_the_channel_sees() -> None
         await talk.finish(Reply(blocks=(Text(text="x"),), everyone=True))
 
     async with scene() as deck:
-        deck.road.walk = walk
+        deck.dispatcher.walk = walk
         await deck.hear(heard(text="logs web password=hunter2hunter2"))
     assert "hunter2" not in deck.calls.said[-1].text
-    assert "hunter2" in deck.road.walked[0].line  # the road hides it itself where it keeps it
+    assert "hunter2" in deck.dispatcher.walked[0].line  # the road hides it itself where it keeps it
 
 
 # Overload and the end.
@@ -174,7 +174,7 @@ async def test_a_secret_in_the_line_is_hidden_in_what_the_channel_sees() -> None
 
 async def test_lines_beyond_what_can_be_done_at_once_are_told_so() -> None:
     async with scene(most=2) as deck:
-        deck.road.walk = never
+        deck.dispatcher.walk = never
         sorry = asyncio.create_task(deck.surface.apologise())
         for number in range(5):
             deck.surface.hear(heard(Source.MENTION, id=str(number), user=f"U{number}"))
@@ -188,7 +188,7 @@ async def test_lines_beyond_what_can_be_done_at_once_are_told_so() -> None:
 
 async def test_what_does_not_even_fit_among_the_apologies_is_counted_and_logged() -> None:
     async with scene(most=1) as deck:
-        deck.road.walk = never
+        deck.dispatcher.walk = never
         with capture_logs() as lines:
             for number in range(1 + handler.MOST_SORRY + 7):
                 deck.surface.hear(heard(id=str(number)))
@@ -198,7 +198,7 @@ async def test_what_does_not_even_fit_among_the_apologies_is_counted_and_logged(
 
 async def test_apologies_left_when_the_connection_ends_are_counted_one_by_one() -> None:
     async with scene(most=1) as deck:
-        deck.road.walk = never
+        deck.dispatcher.walk = never
         deck.calls.slow = {"respond": 60.0}
         for number in range(6):
             deck.surface.hear(heard(id=str(number)))
@@ -212,7 +212,7 @@ async def test_apologies_left_when_the_connection_ends_are_counted_one_by_one() 
 
 async def test_apologising_survives_closed_ways_and_bugs() -> None:
     async with scene(most=1) as deck:
-        deck.road.walk = never
+        deck.dispatcher.walk = never
         sorry = asyncio.create_task(deck.surface.apologise())
         deck.surface.hear(heard(Source.CLICK, id="busy"))
         for how in ("respond", "whisper", "open"):
@@ -270,7 +270,7 @@ async def test_a_reply_that_cannot_be_drawn_is_said_with_a_reference() -> None:
         await talk.finish(Reply(blocks=(odd,)))
 
     async with scene() as deck:
-        deck.road.walk = walk
+        deck.dispatcher.walk = walk
         with capture_logs() as lines:
             await deck.hear(heard())
     (line,) = [line for line in lines if line["log_level"] == "error"]
@@ -337,6 +337,6 @@ async def test_a_change_that_begins_is_told_to_the_talk() -> None:
         await talk.finish(say("web restarted"))
 
     async with scene() as deck:
-        deck.road.walk = walk
+        deck.dispatcher.walk = walk
         await deck.hear(heard())
     assert [one.how for one in deck.calls.said if one.text] == ["post", "edit"]

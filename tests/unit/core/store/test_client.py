@@ -59,22 +59,22 @@ async def test_ping_tells_seconds(kept: Store) -> None:
 
 
 async def test_a_wish_to_end_a_job_is_told_once_to_whoever_looks_after_it(kept: Store) -> None:
-    assert await kept.job_of("docker/h/4f0c") is None
-    assert not await kept.tend_job("docker/h/4f0c", "ann", 60)
-    assert await kept.job_of("docker/h/4f0c") == "ann"
-    await kept.ask_stop("docker/h/4f0c", 60)
-    assert not await kept.tend_job("docker/h/other", "ann", 60)
-    assert await kept.tend_job("docker/h/4f0c", "ann", 60)
-    assert not await kept.tend_job("docker/h/4f0c", "ann", 60)
-    await kept.leave_job("docker/h/4f0c")
-    assert await kept.job_of("docker/h/4f0c") is None
+    assert await kept.job_owner("docker/h/4f0c") is None
+    assert not await kept.renew_job("docker/h/4f0c", "ann", 60)
+    assert await kept.job_owner("docker/h/4f0c") == "ann"
+    await kept.request_stop("docker/h/4f0c", 60)
+    assert not await kept.renew_job("docker/h/other", "ann", 60)
+    assert await kept.renew_job("docker/h/4f0c", "ann", 60)
+    assert not await kept.renew_job("docker/h/4f0c", "ann", 60)
+    await kept.forget_job("docker/h/4f0c")
+    assert await kept.job_owner("docker/h/4f0c") is None
 
 
 async def test_a_job_nobody_looks_after_any_more_is_forgotten(kept: Store) -> None:
-    await kept.tend_job("docker/h/4f0c", "ann", 0.05)
+    await kept.renew_job("docker/h/4f0c", "ann", 0.05)
 
     async def gone() -> bool:
-        return await kept.job_of("docker/h/4f0c") is None
+        return await kept.job_owner("docker/h/4f0c") is None
 
     await until(gone)
 
@@ -154,13 +154,13 @@ async def test_entering_tells_the_policy_version(kept: Store) -> None:
 
 
 async def test_what_a_dead_replica_left_is_found_once_and_never_a_living_one_s(kept: Store) -> None:
-    await kept.beat("r1", 60)
-    await kept.beat("r2", 60)
+    await kept.heartbeat("r1", 60)
+    await kept.heartbeat("r2", 60)
     await enter(kept, "a")
     await enter(kept, "b", who="bob", replica="r2")
     await kept.phase("b", Phase.INTENT, b"restart web")
     assert await kept.unfinished() == []
-    await kept.leave("r2")
+    await kept.remove_replica("r2")
     (left,) = await kept.unfinished()
     assert left == Unfinished(id="b", record=b"words of b", phase=Phase.INTENT, detail=b"restart web", replica="r2")
     assert await kept.unfinished("r1") == []
@@ -172,7 +172,7 @@ async def test_what_a_dead_replica_left_is_found_once_and_never_a_living_one_s(k
 
 
 async def test_a_lease_not_renewed_ends(kept: Store) -> None:
-    await kept.beat("r1", 0.05)
+    await kept.heartbeat("r1", 0.05)
     await enter(kept, "a")
     await until(kept.unfinished)
 
@@ -197,9 +197,9 @@ async def test_what_moved_on_or_came_back_after_it_was_listed_is_not_taken(kept:
     await enter(kept, "a")
     await kept.phase("a", Phase.INTENT)
     assert not await kept.take_unfinished("a", seen=Phase.BEGUN)
-    await kept.beat("r1", 60)
+    await kept.heartbeat("r1", 60)
     assert not await kept.take_unfinished("a", seen=Phase.INTENT)
-    await kept.leave("r1")
+    await kept.remove_replica("r1")
     assert await kept.take_unfinished("a", seen=Phase.INTENT)
 
 
@@ -368,7 +368,7 @@ async def test_cursors(kept: Store) -> None:
 
 async def test_all_keys_share_one_prefix_and_one_cluster_slot(store_url: str, raw: Any) -> None:
     async with contextlib.aclosing(Store.open(store_url, namespace="other")) as kept:
-        await kept.beat("r", 60)
+        await kept.heartbeat("r", 60)
         await enter(kept, "a")
         await kept.put_question("t", b"", 60)
         await kept.hold("web", b"", 60)
