@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
-import shutil
-import tempfile
+import gc
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -20,6 +19,7 @@ from tests.daemons.oci import private_oci
 from tests.daemons.podman import private_podman, rootless_podman
 from tests.daemons.registry import Registry, private_registry
 from tests.daemons.valkey import Valkey
+from tests.helpers.private_root import private_root
 from tests.standins.crio import private_crio
 
 # Otherwise pytest-asyncio makes a loop on the side that nobody closes, which warnings-as-errors then reports.
@@ -37,6 +37,20 @@ def pytest_xdist_make_scheduler(config: Any, log: Any) -> Any:
             return "image" if nodeid.startswith("tests/image/") else super()._split_scope(nodeid)
 
     return Together(config, log) if config.getvalue("dist") == "loadgroup" else None
+
+
+def pytest_collection_finish() -> None:
+    """What is loaded by now stays loaded: looking for leaks need not walk it again and again."""
+    gc.collect()
+    gc.freeze()
+
+
+@pytest.fixture(autouse=True)
+def _nothing_is_left_open() -> Iterator[None]:
+    """Whatever a test opened and did not close is collected here, right after its event loop was closed. The
+    ResourceWarning of it is then an error of this very test, and not of some later one."""
+    yield
+    gc.collect()
 
 
 def _session(make: Callable[[], AbstractContextManager[Any]]) -> Any:
@@ -123,9 +137,8 @@ def locked_registry(_shared_locked_registry: Registry) -> Registry:
 @pytest.fixture
 def short_tmp() -> Iterator[Path]:
     """A temporary folder with a short path, for unix sockets."""
-    root = Path(tempfile.mkdtemp(prefix="qd-"))
-    yield root
-    shutil.rmtree(root, ignore_errors=True)
+    with private_root() as root:
+        yield root
 
 
 def pytest_terminal_summary(terminalreporter: Any, exitstatus: int, config: Any) -> None:
@@ -145,14 +158,13 @@ def pytest_terminal_summary(terminalreporter: Any, exitstatus: int, config: Any)
 
 @pytest.fixture(scope="session")
 def _shared_valkey() -> Iterator[Valkey]:
-    root = Path(tempfile.mkdtemp(prefix="qd-"))
-    server = Valkey(root)
-    try:
-        server.start()
-        yield server
-    finally:
-        server.stop()
-        shutil.rmtree(root, ignore_errors=True)
+    with private_root() as root:
+        server = Valkey(root)
+        try:
+            server.start()
+            yield server
+        finally:
+            server.stop()
 
 
 @pytest.fixture

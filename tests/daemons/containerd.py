@@ -13,13 +13,13 @@ import os
 import shutil
 import signal
 import subprocess
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from tests.daemons.docker import IMAGE
 from tests.daemons.registry import busybox_layer, docker_archive
+from tests.helpers.private_root import private_root
 from tests.helpers.requirements import need
 from tests.helpers.waiting import wait_for
 
@@ -115,7 +115,6 @@ disabled_plugins = ["io.containerd.grpc.v1.cri"]
                 self.process.kill()
                 self.process.wait(30)
         self._stop_listening()
-        _end_what_is_under(self.root, self.space)
 
     def _stop_listening(self) -> None:
         if self._listener is not None:
@@ -219,23 +218,7 @@ disabled_plugins = ["io.containerd.grpc.v1.cri"]
                 self.ctr("namespaces", "rm", space, check=False)
 
 
-def _end_what_is_under(root: Path, space: str) -> None:
-    """Shims of this root, known by their command line, with what they hold; then mounts and control groups."""
-    parents: dict[int, int] = {}
-    shims = set()
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit() and int(entry.name) != os.getpid():
-            with contextlib.suppress(OSError, ValueError, IndexError):
-                words = (entry / "cmdline").read_bytes().split(b"\0")
-                parents[int(entry.name)] = int((entry / "stat").read_text().rpartition(")")[2].split()[1])
-                if any(str(root).encode() + b"/" in word for word in words[1:]):
-                    shims.add(int(entry.name))
-    for pid in [pid for pid, parent in parents.items() if parent in shims] + sorted(shims):
-        with contextlib.suppress(OSError):
-            os.kill(pid, signal.SIGKILL)
-    mounts = [line.split()[1] for line in Path("/proc/mounts").read_text().splitlines()]
-    for mount in sorted((m for m in mounts if m.startswith(f"{root}/")), reverse=True):
-        subprocess.run(["umount", "-l", mount], check=False, capture_output=True)
+def _remove_control_groups(space: str) -> None:
     for group in sorted(Path("/sys/fs/cgroup").glob(f"*/{space}/*"), reverse=True):
         with contextlib.suppress(OSError):
             group.rmdir()
@@ -248,14 +231,14 @@ def _end_what_is_under(root: Path, space: str) -> None:
 @contextlib.contextmanager
 def private_containerd(*, apart: bool = False) -> Iterator[Containerd]:
     need("containerd", "containerd", "ctr", "runc", root=True)
-    root = Path(tempfile.mkdtemp(prefix="qd-"))
-    daemon = Containerd(root)
-    daemon.apart = apart
-    try:
-        daemon.prepare()
-        daemon.start()
-        daemon.load_image()
-        yield daemon
-    finally:
-        daemon.end()
-        shutil.rmtree(root, ignore_errors=True)
+    with private_root() as root:
+        daemon = Containerd(root)
+        daemon.apart = apart
+        try:
+            daemon.prepare()
+            daemon.start()
+            daemon.load_image()
+            yield daemon
+        finally:
+            daemon.end()
+    _remove_control_groups(daemon.space)

@@ -10,13 +10,10 @@ from __future__ import annotations
 import contextlib
 import io
 import json
-import os
 import shutil
 import signal
 import subprocess
 import tarfile
-import tempfile
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from hashlib import sha256
 from pathlib import Path
@@ -24,6 +21,7 @@ from typing import Any
 
 from runtimes.proto import cri_pb2 as cri
 from tests.daemons.docker import IMAGE
+from tests.helpers.private_root import private_root
 from tests.helpers.requirements import need
 from tests.helpers.waiting import wait_for
 from tests.standins.proto import kubelet_pb2 as kubelet
@@ -334,46 +332,12 @@ state = "{self.root}/state"
                 self.process.kill()
                 self.process.wait(30)
         self.kubelet.close()
-        _end_what_is_under(self.root)
         subprocess.run(["ip", "link", "delete", self.bridge], check=False, capture_output=True)
+
+    def remove_control_groups(self) -> None:
         for cgroup in sorted(Path("/sys/fs/cgroup").glob(f"**{self.cgroup}/**/"), reverse=True):
             with contextlib.suppress(OSError):
                 cgroup.rmdir()
-
-
-def _end_what_is_under(root: Path) -> None:
-    """Shims of this root, recognised by it in their command line, what runs below them, then mounts."""
-    shims = [pid for pid, command in _processes() if any(f"{root}/".encode() in word for word in command[1:])]
-    for pid in _with_children(shims):
-        with contextlib.suppress(OSError):
-            os.kill(pid, signal.SIGKILL)
-    for _ in range(50):
-        mounts = [line.split()[1] for line in Path("/proc/mounts").read_text().splitlines()]
-        ours = sorted((mount for mount in mounts if mount.startswith(f"{root}/")), reverse=True)
-        if not ours:
-            return
-        for mount in ours:
-            subprocess.run(["umount", "-l", mount], check=False, capture_output=True)
-        time.sleep(0.02)
-
-
-def _processes() -> Iterator[tuple[int, list[bytes]]]:
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit() and int(entry.name) != os.getpid():
-            with contextlib.suppress(OSError):
-                yield int(entry.name), (entry / "cmdline").read_bytes().split(b"\0")
-
-
-def _with_children(pids: Sequence[int]) -> Sequence[int]:
-    parents: dict[int, list[int]] = {}
-    for pid, _ in _processes():
-        with contextlib.suppress(OSError):
-            stat = Path(f"/proc/{pid}/stat").read_text()
-            parents.setdefault(int(stat.rpartition(")")[2].split()[1]), []).append(pid)
-    found = list(pids)
-    for pid in found:
-        found += parents.get(pid, [])
-    return found
 
 
 def layer() -> bytes:
@@ -420,13 +384,13 @@ def images() -> bytes:
 def private_crid() -> Iterator[Crid]:
     need("cri", "containerd", "ctr", "runc", "catatonit", "busybox", "ip", root=True)
     need("cri", "/usr/lib/cni/bridge", "/usr/lib/cni/host-local")
-    root = Path(tempfile.mkdtemp(prefix="qd-"))
-    daemon = Crid(root)
-    try:
-        daemon.prepare()
-        daemon.start()
-        daemon.load_images()
-        yield daemon
-    finally:
-        daemon.end()
-        shutil.rmtree(root, ignore_errors=True)
+    with private_root() as root:
+        daemon = Crid(root)
+        try:
+            daemon.prepare()
+            daemon.start()
+            daemon.load_images()
+            yield daemon
+        finally:
+            daemon.end()
+    daemon.remove_control_groups()

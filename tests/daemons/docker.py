@@ -11,11 +11,11 @@ import signal
 import socket
 import subprocess
 import tarfile
-import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from tests.helpers.private_root import private_root
 from tests.helpers.requirements import need
 from tests.helpers.waiting import wait_for
 
@@ -171,31 +171,17 @@ class Dockerd:
                 self.process.wait(30)
         if self.api is not None:
             self.api.close()
-        self._end_leftovers()
-
-    def _end_leftovers(self) -> None:
-        """containerd and shims of a killed daemon, recognised by this root in their command line; then its mounts."""
-        for entry in Path("/proc").iterdir():
-            if entry.name.isdigit() and int(entry.name) != os.getpid():
-                with contextlib.suppress(OSError):
-                    command = (entry / "cmdline").read_bytes().split(b"\0")
-                    if any(str(self.root).encode() + b"/" in word for word in command[1:]):
-                        os.kill(int(entry.name), signal.SIGKILL)
-        mounts = [line.split()[1] for line in Path("/proc/mounts").read_text().splitlines()]
-        for mount in sorted((m for m in mounts if m.startswith(f"{self.root}/")), reverse=True):
-            subprocess.run(["umount", "-l", mount], check=False, capture_output=True)
 
 
 @contextlib.contextmanager
 def private_dockerd(*more: str, host: str = "") -> Iterator[Dockerd]:
     need("docker", "dockerd", root=True)
-    root = Path(tempfile.mkdtemp(prefix="qd-"))
-    daemon = Dockerd(root)
-    daemon.more, daemon.host = list(more), host
-    try:
-        daemon.start()
-        daemon.load_image()
-        yield daemon
-    finally:
-        daemon.end()
-        shutil.rmtree(root, ignore_errors=True)
+    with private_root() as root:
+        daemon = Dockerd(root)
+        daemon.more, daemon.host = list(more), host
+        try:
+            daemon.start()
+            daemon.load_image()
+            yield daemon
+        finally:
+            daemon.end()

@@ -14,11 +14,11 @@ import secrets
 import shutil
 import subprocess
 import sys
-import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from tests.helpers.private_root import private_root
 from tests.helpers.requirements import need
 
 KEEPER = """
@@ -244,10 +244,9 @@ class OciHost:
 @contextlib.contextmanager
 def private_oci(program: str = "runc") -> Iterator[OciHost]:
     need("oci", program, "busybox", "catatonit", root=True)
-    root = Path(tempfile.mkdtemp(prefix="qd-"))
-    host = OciHost(root, program)
-    try:
-        yield host
-    finally:
-        host.end()
-        shutil.rmtree(root, ignore_errors=True)
+    with private_root() as root:
+        host = OciHost(root, program)
+        try:
+            yield host
+        finally:
+            host.end()

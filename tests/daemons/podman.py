@@ -17,12 +17,12 @@ import signal
 import socket
 import subprocess
 import tarfile
-import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from tests.daemons.docker import IMAGE
+from tests.helpers.private_root import guarded, private_root
 from tests.helpers.requirements import need
 from tests.helpers.waiting import wait_for
 
@@ -103,7 +103,6 @@ class Podman:
             except subprocess.TimeoutExpired:
                 self.process.kill()
                 self.process.wait(20)
-        self._end_leftovers()
 
     def _answers(self) -> bool:
         assert self.process is not None
@@ -115,24 +114,6 @@ class Podman:
             door.sendall(b"GET /_ping HTTP/1.0\r\n\r\n")
             return b" 200 " in door.recv(64)
         return False
-
-    def _end_leftovers(self) -> None:
-        """Monitors, pause processes and containers of this root, recognised by it in their words or environment, and
-        whatever else runs as the user made for it."""
-        for entry in Path("/proc").iterdir():
-            if entry.name.isdigit() and int(entry.name) != os.getpid():
-                with contextlib.suppress(OSError):
-                    words = (entry / "cmdline").read_bytes().split(b"\0")[1:]
-                    told = (entry / "environ").read_bytes().split(b"\0")
-                    if (
-                        (self.uid and entry.stat().st_uid == self.uid)
-                        or f"CONTAINERS_CONF={self.root}/c.conf".encode() in told
-                        or any(str(self.root).encode() + b"/" in word for word in words)
-                    ):
-                        os.kill(int(entry.name), signal.SIGKILL)
-        mounts = [line.split()[1] for line in Path("/proc/mounts").read_text().splitlines()]
-        for mount in sorted((m for m in mounts if m.startswith(f"{self.root}/")), reverse=True):
-            subprocess.run(["umount", "-l", mount], check=False, capture_output=True)
 
     # ── the CLI ──────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -265,15 +246,14 @@ def _is_service(pid: int, root: Path) -> bool:
 @contextlib.contextmanager
 def private_podman(user: str = "", *, events: str = "file", size: int = 1_000_000) -> Iterator[Podman]:
     need("podman", "podman", "conmon", "runc", root=True)
-    root = Path(tempfile.mkdtemp(prefix="qd-"))
-    daemon = Podman(root, user, events=events, size=size)
-    try:
-        daemon.start()
-        daemon.load_image()
-        yield daemon
-    finally:
-        daemon.end()
-        shutil.rmtree(root, ignore_errors=True)
+    with private_root() as root:
+        daemon = Podman(root, user, events=events, size=size)
+        try:
+            daemon.start()
+            daemon.load_image()
+            yield daemon
+        finally:
+            daemon.end()
 
 
 @contextlib.contextmanager
@@ -282,10 +262,11 @@ def ordinary_user() -> Iterator[str]:
     need("podman", "useradd", "userdel", "setpriv", "newuidmap", root=True)
     name = f"qd{os.getpid()}{next(_NUMBERS)}"
     subprocess.run(["useradd", "--no-create-home", "--shell", "/bin/sh", name], check=True, capture_output=True)
-    try:
-        yield name
-    finally:
-        subprocess.run(["userdel", name], check=False, capture_output=True)
+    with guarded("user", name):
+        try:
+            yield name
+        finally:
+            subprocess.run(["userdel", name], check=False, capture_output=True)
 
 
 @contextlib.contextmanager

@@ -18,12 +18,12 @@ import json
 import shutil
 import subprocess
 import tarfile
-import tempfile
 import urllib.error
 import urllib.request
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
+from tests.helpers.private_root import private_root
 from tests.helpers.requirements import need
 from tests.helpers.waiting import free_tcp_port, wait_for
 
@@ -216,11 +216,10 @@ class Narrow:
 @contextlib.contextmanager
 def private_registry(*, locked: bool = False) -> Iterator[Registry]:
     need("registry", "docker-registry", "skopeo")
-    root = Path(tempfile.mkdtemp(prefix="qd-"))
-    registry = Registry(root, locked=locked)
-    try:
-        registry.start()
-        yield registry
-    finally:
-        registry.stop()
-        shutil.rmtree(root, ignore_errors=True)
+    with private_root() as root:
+        registry = Registry(root, locked=locked)
+        try:
+            registry.start()
+            yield registry
+        finally:
+            registry.stop()

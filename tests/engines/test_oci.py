@@ -461,12 +461,12 @@ from datetime import UTC, datetime, timedelta
 from core import errors
 from core.model import actions
 from core.ports import Call
-from runtimes import oci
+from runtimes.oci.engine import Oci
 os.setgroups([]); os.setgid(65534); os.setuid(65534)
 async def main():
     call = Call(id="t", who="t", deadline=datetime.now(UTC) + timedelta(seconds=9), invocation="t")
     for url in sys.argv[1:]:
-        runtime = oci.Oci(url)
+        runtime = Oci(url)
         told = await runtime.run(actions.DescribeEngine(engine=runtime.ref), call)
         print(told.containers, told.fault, *told.notes)
         await runtime.aclose()

@@ -13,7 +13,7 @@ pytestmark = pytest.mark.timeout(600)
 
 LOOK = """
 import importlib.util, json, os, pathlib, sysconfig
-from bot import selves
+from bot.access import own_container
 home, lib = pathlib.Path("/opt/quarterdeck"), pathlib.Path(sysconfig.get_path("stdlib"))
 mine = [p for top in ("bot", "core") for p in pathlib.Path(sysconfig.get_path("purelib"), top).rglob("*.py")]
 def compiled(path): return pathlib.Path(importlib.util.cache_from_source(path)).exists()
@@ -27,9 +27,9 @@ print(json.dumps({
     "secrets": [str(p) for place in places for p in place.rglob("*") if p.is_file() and os.access(p, os.R_OK)
                 and secret in p.read_bytes()],
     "id": [os.getuid(), os.getgid()],
-    "by cgroup": list(selves.from_cgroup(pathlib.Path("/proc/self/cgroup").read_text())),
-    "by mounts": list(selves.from_mounts(pathlib.Path("/proc/self/mountinfo").read_text())),
-    "by name": selves.own_name(),
+    "by cgroup": list(own_container.from_cgroup(pathlib.Path("/proc/self/cgroup").read_text())),
+    "by mounts": list(own_container.from_mounts(pathlib.Path("/proc/self/mountinfo").read_text())),
+    "by name": own_container.own_name(),
 }))
 """
 

@@ -34,6 +34,7 @@ from typing import Any
 from runtimes.proto import cri_pb2 as cri
 from tests.daemons.cri import Ground, layer
 from tests.daemons.docker import IMAGE
+from tests.helpers.private_root import private_root
 from tests.helpers.requirements import need
 from tests.standins.proto import kubelet_pb2 as kubelet
 
@@ -631,12 +632,11 @@ class _Methods:
 @contextlib.contextmanager
 def private_crio(*, pod_events: bool = True) -> Iterator[Crio]:
     need("cri", "busybox", "catatonit", "chroot", "skopeo", root=True)
-    root = Path(tempfile.mkdtemp(prefix="qd-"))
-    daemon = Crio(root, pod_events=pod_events)
-    try:
-        daemon.prepare()
-        daemon.start()
-        yield daemon
-    finally:
-        daemon.end()
-        shutil.rmtree(root, ignore_errors=True)
+    with private_root() as root:
+        daemon = Crio(root, pod_events=pod_events)
+        try:
+            daemon.prepare()
+            daemon.start()
+            yield daemon
+        finally:
+            daemon.end()

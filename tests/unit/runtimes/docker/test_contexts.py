@@ -187,7 +187,8 @@ def test_a_local_socket_loads_nothing_for_other_hosts(tmp_path: Path) -> None:
         "import sys\n"
         "from runtimes import discovery, registry\n"
         "for door in discovery.discover(): registry.open_engine(door)\n"
-        "print([name for name in ('tls', 'ssh', 'ssh_words', 'contexts') if f'runtimes.{name}' in sys.modules])\n"
+        "print([name for name in ('transport.tls', 'transport.ssh', 'transport.ssh_errors', 'docker.contexts')"
+        " if f'runtimes.{name}' in sys.modules])\n"
     )
     environ = {key: value for key, value in os.environ.items() if not key.startswith("DOCKER_")}
     done = subprocess.run(
