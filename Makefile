@@ -3,7 +3,8 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 SOURCES := benchmarks bot collectors commands core runtimes tests
-PYTEST_ARGS ?= -n auto --dist loadgroup
+PYTEST_ARGS ?= -n auto --dist loadgroup --durations=25 --durations-min=1
+BENCH_ARGS ?=
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --require-hashes
 
 .PHONY: run test check lint format golden protos bench pictures image lock packages clean help
@@ -52,8 +53,8 @@ golden: $(VENV)/.dev-stamp         ## rewrite the golden files; review the diff
 protos: $(VENV)/.dev-stamp         ## generate the messages of runtimes/proto and tests/standins/proto anew
 	@$(BIN)/python -m grpc_tools.protoc -I . --python_out=. --pyi_out=. runtimes/proto/*.proto tests/standins/proto/*.proto
 
-bench: $(VENV)/.dev-stamp packages ## side by side with docker-py and the docker CLI, on a private dockerd
-	@$(BIN)/python -m benchmarks
+bench: $(VENV)/.dev-stamp packages ## compare with docker-py and the docker CLI, on a private dockerd; BENCH_ARGS=--quick for one round
+	@$(BIN)/python -m benchmarks $(BENCH_ARGS)
 
 pictures: $(VENV)/.dev-stamp       ## draw the README's Slack messages from the golden files; needs chromium
 	@$(BIN)/python docs/pictures/draw.py

@@ -10,10 +10,8 @@ import json
 import os
 import pkgutil
 import platform
-import shutil
 import signal
 import sys
-import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -23,6 +21,7 @@ import pytest
 
 from benchmarks import figures, harness, stage
 from core import logs
+from tests.helpers.private_root import private_root
 
 
 def discover() -> Mapping[str, harness.Figure]:
@@ -42,6 +41,9 @@ def main(words: Sequence[str] | None = None) -> int:
     parser.add_argument("figures", nargs="*", metavar="FIGURE", help=f"any of: {', '.join(known)}")
     parser.add_argument("--list", action="store_true", help="say which figures there are")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write every measured value there too")
+    parser.add_argument(
+        "--quick", action="store_true", help="one round of each figure: shows that it runs, not how fast anything is"
+    )
     given = parser.parse_args(words)
     if unknown := [name for name in given.figures if name not in known]:
         parser.error(f"there is no figure {', '.join(unknown)}; there are {', '.join(known)}")
@@ -55,7 +57,7 @@ def main(words: Sequence[str] | None = None) -> int:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # otherwise the engine and its directory would stay
     began = time.monotonic()
     try:
-        told = asyncio.run(perform(chosen))
+        told = asyncio.run(perform(chosen, quick=given.quick))
     except pytest.skip.Exception as missing:  # how tests.helpers.requirements says that there is no engine to be had
         print(f"Nothing was measured: {missing}", file=sys.stderr)
         return 1
@@ -65,20 +67,19 @@ def main(words: Sequence[str] | None = None) -> int:
     return 0
 
 
-async def perform(chosen: Sequence[harness.Figure]) -> dict[str, Any]:
+async def perform(chosen: Sequence[harness.Figure], *, quick: bool = False) -> dict[str, Any]:
     told: dict[str, Any] = {}
     print(", ".join(f"{key} {value}" for key, value in machine().items()))
-    room = Path(tempfile.mkdtemp(prefix="qd-"))
-    try:
+    with private_root() as room:
         async with contextlib.AsyncExitStack() as stack:
             scene = stage.Stage(stack, room)
             for figure in chosen:
-                tables = await figure.measure(scene, figure.rounds)
+                began = time.monotonic()
+                tables = await figure.measure(scene, 1 if quick else figure.rounds)
                 for table in tables:
                     print(f"\n{table.text()}", flush=True)
+                print(f"  {figure.name} took {time.monotonic() - began:.0f} s", flush=True)
                 told[figure.name] = [table.as_data() for table in tables]
-    finally:
-        shutil.rmtree(room, ignore_errors=True)
     print()
     return told
 

@@ -44,7 +44,7 @@ async def measure(scene: stage.Stage, times: int) -> Sequence[Table]:
             eye = watcher.Watcher(engine, mirror, pipeline.Pipeline(mirror, app.metrics), app.store, app.metrics)
             supervisor.run(f"watch {engine.ref}", eye.run, supervise.Backoff())
         async with asyncio.timeout(60):
-            while not all(mirror.live and not mirror.dirty for mirror in app.mirrors):
+            while not all(mirror.live and not mirror.dirty for mirror in app.mirrors if mirror.present):
                 await asyncio.sleep(0.01)
         return [await table(app, times)]
 
