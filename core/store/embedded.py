@@ -21,14 +21,13 @@ import os
 import signal
 import stat
 import subprocess
-import tempfile
 import threading
 import urllib.parse
 from pathlib import Path
 
 import structlog
 
-from core import errors
+from core import errors, processes
 from core.store import server as store_server
 
 log = structlog.get_logger(__name__)
@@ -251,7 +250,7 @@ class Embedded:
         """A private directory with a short path. The link to it decides for all, whatever their environment."""
         link = self._state / "store.run"
         while not link.is_symlink() and not self._foreign():
-            made = Path(tempfile.mkdtemp(prefix="quarterdeck-", dir=store_server.runtime()))
+            made = processes.make_socket_dir("quarterdeck-")
             try:
                 link.symlink_to(made)
             except FileExistsError:

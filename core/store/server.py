@@ -5,21 +5,18 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import ctypes
 import fcntl
 import importlib.util
 import os
 import platform
 import re
 import shutil
-import signal
 import subprocess
-import sys
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from core import errors
+from core import errors, processes
 
 PATIENCE = 2.0  # seconds for one answer
 MEMORY = "512mb"  # writes are refused beyond it, nothing is evicted
@@ -37,24 +34,16 @@ def start(socket: Path, folder: Path, claim: int, journal: Path) -> subprocess.P
         )
     with contextlib.suppress(FileNotFoundError):
         journal.replace(journal.with_name(f"{journal.name}.1"))
-    refused: OSError | None = None
+    refused = ""
     with os.fdopen(os.open(journal, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600), "ab") as out:
         for binary in binaries:
+            command = [str(binary), *_options(socket, folder)]
             try:
-                return subprocess.Popen(  # noqa: S603 - a path of our own choosing, no shell
-                    [str(binary), *_options(socket, folder)],
-                    stdin=subprocess.DEVNULL,
-                    stdout=out,
-                    stderr=subprocess.STDOUT,
-                    start_new_session=True,  # Ctrl-C is for us; the server ends last
-                    umask=0o077,
-                    pass_fds=(claim,),
-                    preexec_fn=end_with_parent(),  # noqa: PLW1509 - two system calls, prepared before the fork
-                )
-            except OSError as error:  # a wheel for another libc, a file system without exec: try the next one
-                refused = error
+                return processes.start_logged(command, name=str(binary), log=out, pass_fds=(claim,))
+            except errors.Unreachable as error:  # a wheel for another libc, a file system without exec: try the next
+                refused = error.message
     raise errors.StoreDown(
-        f"The embedded store's server cannot be run here ({refused}).",
+        f"The embedded store's server cannot be run here. {refused}",
         hint="Install valkey or redis from your system's packages, or set `store.url` to a store of your own.",
     )
 
@@ -98,22 +87,6 @@ def _options(socket: Path, folder: Path) -> Sequence[str]:
     return [word for name, value in options.items() for word in (f"--{name}", value)]
 
 
-def end_with_parent() -> Callable[[], None] | None:
-    """What the new process does before it becomes the server: ask for SIGTERM when we die. Linux only."""
-    if not sys.platform.startswith("linux"):
-        return None
-    prctl = ctypes.CDLL(None).prctl
-    prctl.argtypes = [ctypes.c_int, ctypes.c_ulong, ctypes.c_ulong, ctypes.c_ulong, ctypes.c_ulong]
-    parent, set_death_signal, term = os.getpid(), 1, int(signal.SIGTERM)
-
-    def ask_for_it() -> None:
-        prctl(set_death_signal, term, 0, 0, 0)
-        if os.getppid() != parent:  # we died in between: no signal will come
-            os._exit(1)
-
-    return ask_for_it
-
-
 def open_lock(path: Path) -> int:
     """A descriptor to lock, not inherited unless passed on; the directory above is made if it is missing."""
     path.parent.mkdir(mode=0o700, exist_ok=True)
@@ -127,16 +100,6 @@ def locked(descriptor: int) -> bool:
     except BlockingIOError:
         return False
     return True
-
-
-def runtime() -> Path:
-    """Where a private directory with a short path can be made."""
-    wanted = Path(os.environ.get("XDG_RUNTIME_DIR") or "/nowhere")
-    with contextlib.suppress(OSError):
-        ours = wanted.is_absolute() and wanted.stat().st_uid == os.geteuid() and os.access(wanted, os.W_OK)
-        if ours and len(os.fsencode(wanted)) <= 50:
-            return wanted
-    return Path("/tmp")  # noqa: S108 - only the parent of a directory that mkdtemp makes private
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

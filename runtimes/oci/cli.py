@@ -7,33 +7,16 @@ become a signal sent by root.
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
 import os
 import pwd
 import shutil
-import time
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
-from core import errors
+from core import errors, processes
 from runtimes.oci import decode
 
-KEPT = 64 << 10  # bytes of each of both outputs
-AFTER_END = 0.5  # seconds for the rest of its output: what it left running may hold that open
 PLACES = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Answer:
-    """`cut`: bytes of both outputs that were not kept."""
-
-    code: int
-    stdout: str
-    stderr: str
-    cut: int
-    took: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,91 +67,38 @@ class Programs:
         return Program(name=name, path=path, version=version, spec=spec)
 
 
-async def run(path: str, words: Sequence[str], *, seconds: float, uid: int, about: str, changes: bool = True) -> Answer:
+async def run(
+    path: str, words: Sequence[str], *, seconds: float, uid: int, about: str, changes: bool = True
+) -> processes.Result:
     """`uid`: whose state directory it is about; `changes`: one that was cut off may have done something. Raises
     TimedOut, and Unreachable where it could not be started."""
-    began = time.monotonic()
+    env, run_as = _as(uid)
     try:
-        transport, heard = await asyncio.get_running_loop().subprocess_exec(
-            _Heard,
-            path,
-            *words,
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
-            cwd="/",
-            start_new_session=True,
-            **_as(uid),
+        return await processes.run(
+            [path, *words],
+            timeout=seconds,
+            name=about,
+            env=env,
+            run_as=run_as,
+            change=changes,
+            hint=f"Run it by hand to see why: {path} --version",
         )
-    except (OSError, ValueError) as error:
-        raise errors.Unreachable(
-            f"{path} could not be started: {getattr(error, 'strerror', None) or error}.", hint="Does it run by hand?"
-        ) from error
-    try:
-        async with asyncio.timeout(seconds):
-            await heard.ended.wait()
-        # A program it left running may hold its outputs open for ever.
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(AFTER_END):
-                await heard.silent.wait()
-    except TimeoutError as error:
-        raise errors.TimedOut(
-            f"{about} did not end within {seconds:.0f} s.",
-            sent=changes,
-            hint="What it began may go on: look with ps.",
-        ) from error
-    finally:
-        transport.close()  # kills it where it still is
-        await heard.ended.wait()
-    return Answer(
-        code=transport.get_returncode() or 0,
-        stdout=heard.text(1),
-        stderr=heard.text(2),
-        cut=heard.cut,
-        took=time.monotonic() - began,
-    )
+    except errors.TimedOut as error:
+        error.hint = "What it began may go on: look with ps."
+        raise
 
 
-class _Heard(asyncio.SubprocessProtocol):
-    """The beginning of both outputs; the rest is read too, so that nobody waits for us, and counted. (Waiting for a
-    process by its streams would wait for whatever else holds them.)"""
-
-    def __init__(self) -> None:
-        self.ended, self.silent = asyncio.Event(), asyncio.Event()
-        self.cut = 0
-        self._data = {1: bytearray(), 2: bytearray()}
-        self._open = 2
-
-    def pipe_data_received(self, fd: int, data: bytes) -> None:
-        kept = self._data[fd]
-        room = KEPT - len(kept)
-        kept += data[:room]
-        self.cut += max(0, len(data) - room)
-
-    def pipe_connection_lost(self, fd: int, exc: Exception | None) -> None:
-        self._open -= 1
-        if not self._open:
-            self.silent.set()
-
-    def process_exited(self) -> None:
-        self.ended.set()
-
-    def text(self, fd: int) -> str:
-        return self._data[fd].decode("utf-8", "replace")
-
-
-def _as(uid: int) -> Mapping[str, Any]:
-    """Whose rights and environment it gets. Our own environment holds tokens: it is not handed on."""
-    environ = {"PATH": PLACES, "LANG": "C.UTF-8"}
+def _as(uid: int) -> tuple[Mapping[str, str], processes.RunAs | None]:
+    """The environment that a program gets, and the user it runs as. Quarterdeck's own environment holds tokens: it is
+    not passed on."""
+    env = {"PATH": PLACES, "LANG": "C.UTF-8"}
     if uid == os.geteuid():
-        kept = {name: os.environ[name] for name in ("XDG_RUNTIME_DIR", "HOME") if name in os.environ}
-        return {"env": environ | kept}
+        return env | {name: os.environ[name] for name in ("XDG_RUNTIME_DIR", "HOME") if name in os.environ}, None
     if os.geteuid() != 0:
-        return {"env": environ}
+        return env, None
     try:
         user = pwd.getpwuid(uid)
         group, home = user.pw_gid, user.pw_dir
     except KeyError:
         group, home = uid, "/"
-    environ |= {"XDG_RUNTIME_DIR": f"/run/user/{uid}", "HOME": home}
-    return {"env": environ, "user": uid, "group": group, "extra_groups": []}
+    return env | {"XDG_RUNTIME_DIR": f"/run/user/{uid}", "HOME": home}, processes.RunAs(uid=uid, gid=group)

@@ -16,7 +16,7 @@ import signal
 import time
 from collections.abc import Sequence
 
-from core import errors
+from core import errors, processes
 from core.model import actions
 from core.model.refs import EngineRef, Ref
 from core.model.replies import Status
@@ -161,7 +161,7 @@ class Changing(JobAdapter, abc.ABC):
         if answer.code in (1, 255) and (why := decode.failed(answer.stderr)):
             raise errors.Rejected(answer.code, why)
         return Executed(
-            exit_code=answer.code, stdout=answer.stdout, stderr=answer.stderr, cut=answer.cut, took=answer.took
+            exit_code=answer.code, stdout=answer.stdout, stderr=answer.stderr, cut=answer.dropped, took=answer.seconds
         )
 
     async def _change(self, seen: Seen, verb: str, ends: float, *more: str, flags: Sequence[str] = ()) -> Outcome:
@@ -176,7 +176,7 @@ class Changing(JobAdapter, abc.ABC):
             if decode.gone(why):
                 raise self._is_gone(name)
             raise errors.Rejected(answer.code, why or f"{seen.known.program} {verb} ended with code {answer.code}.")
-        return Outcome(status=Status.DONE, took=answer.took)
+        return Outcome(status=Status.DONE, took=answer.seconds)
 
     async def _signal(self, seen: Seen, number: str, ends: float) -> bool:
         """Whether it was there to hear it."""
@@ -188,7 +188,7 @@ class Changing(JobAdapter, abc.ABC):
             return False
         return True
 
-    async def _call(self, seen: Seen, words: Sequence[str], seconds: float, *, about: str) -> cli.Answer:
+    async def _call(self, seen: Seen, words: Sequence[str], seconds: float, *, about: str) -> processes.Result:
         program = self._programs.find(seen.known.program)
         if seconds <= 0:
             raise errors.TimedOut(f"There was no time left for {about}.", sent=False)

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from core import errors
+from core import errors, processes
 from core.text import redact
 from runtimes.podman import quadlet, quadlet_syntax
 from runtimes.podman.container_spec import Container, Image
@@ -149,7 +149,7 @@ async def verify(drafted: Drafted, asked: Systemd, seconds: float) -> tuple[list
         except errors.Unreachable:
             return [*notes, "It is not verified: systemd-analyze is not here."], []
         # It also complains of what the unit only mentions, which is not ours.
-        about = [line.replace(f"{place}/", "") for line in verdict.err.splitlines() if drafted.unit in line][:20]
+        about = [line.replace(f"{place}/", "") for line in verdict.stderr.splitlines() if drafted.unit in line][:20]
         return (notes, about) if verdict.code and about else ([*notes, *about], [])
     finally:
         await asyncio.to_thread(_remove, place)
@@ -164,9 +164,17 @@ async def _generate(file: File, place: Path, asked: Systemd, seconds: float) -> 
     await asyncio.to_thread(source.mkdir)
     await asyncio.to_thread((source / file.name).write_text, file.text)
     words = (str(program), *(("-user",) if asked.uid else ()), "-dryrun")
-    said = await systemctl.run(words, seconds, environ={"QUADLET_UNIT_DIRS": str(source)}, about="Quadlet's generator")
-    _, _, text = said.out.partition("---\n")
-    notes = [line.partition("]: ")[2].replace(f"{source}/", "") for line in said.err.splitlines() if _TOLD not in line]
+    result = await processes.run(
+        words,
+        timeout=seconds,
+        name="Quadlet's generator",
+        env={"QUADLET_UNIT_DIRS": str(source)},
+        max_output=systemctl.MAX_OUTPUT,
+    )
+    _, _, text = result.stdout.partition("---\n")
+    notes = [
+        line.partition("]: ")[2].replace(f"{source}/", "") for line in result.stderr.splitlines() if _TOLD not in line
+    ]
     return [note for note in notes if note][:20], text
 
 

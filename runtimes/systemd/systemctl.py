@@ -13,8 +13,6 @@ that systemd made of it goes on, so such a change is UNKNOWN.
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
 import os
 import pwd
 import re
@@ -22,13 +20,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from core import errors
+from core import errors, processes
 
 BOOTED = Path("/run/systemd/system")
 """There where systemd runs the machine (sd_booted(3))."""
 IN_CONTAINER = (Path("/run/.containerenv"), Path("/.dockerenv"))
 RUNTIME_FOLDERS = Path("/run/user")
-LONGEST_ANSWER = 8 << 20  # bytes; a machine of a thousand units tells 2 MiB
+MAX_OUTPUT = 8 << 20  # bytes; a machine with a thousand units writes 2 MiB
 MOST_NAMES = 200  # of one call
 PROPERTIES = (
     "Id LoadState ActiveState SubState UnitFileState FragmentPath SourcePath Description MainPID"
@@ -37,20 +35,6 @@ PROPERTIES = (
 _NAME = re.compile(r"[A-Za-z0-9:_.\\][A-Za-z0-9:_.\\@-]{0,245}\.service")
 _NO_BUS = re.compile(r"failed to connect to .*bus|system has not been booted", re.IGNORECASE)
 _DENIED = re.compile(r"access denied|authentication (is )?required|permission denied|not permitted", re.IGNORECASE)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Said:
-    """What a program said: `code` is 0 where all went well."""
-
-    code: int
-    out: str
-    err: str
-
-    @property
-    def why(self) -> str:
-        """The first line of its complaint."""
-        return next((line.strip() for line in (self.err or self.out).splitlines() if line.strip()), "")[:256]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,28 +94,28 @@ class Systemd:
     async def loaded(self, seconds: float) -> str:
         """The properties of every service systemd holds in memory, a paragraph each."""
         # Without --all the inactive are left out where a pattern is given.
-        return (await self._systemctl(("show", "--all", f"--property={PROPERTIES}", "--", "*.service"), seconds)).out
+        return (await self._systemctl(("show", "--all", f"--property={PROPERTIES}", "--", "*.service"), seconds)).stdout
 
     async def files(self, seconds: float) -> str:
         """The service files there are, a line each: a name and whether it is enabled."""
         words = ("list-unit-files", "--type=service", "--no-legend", "--full")
-        return (await self._systemctl(words, seconds)).out
+        return (await self._systemctl(words, seconds)).stdout
 
     async def show(self, names: Sequence[str], seconds: float) -> str:
         """As `loaded`, of these services, also of such as are not there."""
         if not names:
             return ""
         asked = names[:MOST_NAMES]
-        return (await self._systemctl(("show", "--all", f"--property={PROPERTIES}", "--", *asked), seconds)).out
+        return (await self._systemctl(("show", "--all", f"--property={PROPERTIES}", "--", *asked), seconds)).stdout
 
-    async def verify(self, file: Path, seconds: float) -> Said:
+    async def verify(self, file: Path, seconds: float) -> processes.Result:
         """What systemd-analyze has to say to a unit's file; also where systemd does not run. Unknown keys it only
         complains of."""
         user = ("--user",) if self.uid else ()
         # For a user it wants a runtime folder; any will do.
         extra = {"XDG_RUNTIME_DIR": str(file.parent)} if self.uid else {}
         words = ("systemd-analyze", *user, "--man=no", "--no-pager", "verify", "--", str(file))
-        return await run(words, seconds, environ=_environ(extra), about="systemd-analyze")
+        return await _run(words, seconds, env=_environ(extra))
 
     # ── changing ─────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -150,45 +134,43 @@ class Systemd:
         changes nothing. Returns when the user's systemd runs."""
         who = person(self.uid)
         ask = ("loginctl", "--no-ask-password", "enable-linger", "--", str(who.uid))
-        said = await run(ask, seconds, environ=_environ(), about="loginctl", change=True)
+        said = await _run(ask, seconds, env=_environ(), change=True)
         if said.code:
             raise self._error(said, hint=f"As root: loginctl enable-linger {who.name}")
         if os.geteuid() == 0:
             # Lingering starts it by and by; a start that is asked for is waited for.
             words = ("systemctl", *_QUIET, "start", "--", f"user@{who.uid}.service")
-            said = await run(words, seconds, environ=_environ(), about="systemctl", change=True)
+            said = await _run(words, seconds, env=_environ(), change=True)
             if said.code:
                 raise self._error(said)
 
     # ── the one way to ask ───────────────────────────────────────────────────────────────────────────────────────
 
-    async def _systemctl(self, words: Sequence[str], seconds: float, *, change: bool = False) -> Said:
+    async def _systemctl(self, words: Sequence[str], seconds: float, *, change: bool = False) -> processes.Result:
         self.refuse(change=change)
         if self.uid == 0:
-            said = await run(
-                ("systemctl", *_QUIET, *words), seconds, environ=_environ(), about="systemctl", change=change
-            )
+            said = await _run(("systemctl", *_QUIET, *words), seconds, env=_environ(), change=change)
         else:
-            said = await run(
+            user = person(self.uid)
+            said = await _run(
                 ("systemctl", "--user", *_QUIET, *words),
                 seconds,
-                environ=_environ(_of_user(person(self.uid))),
-                become=person(self.uid) if os.geteuid() != self.uid else None,
-                about="systemctl",
+                env=_environ(_of_user(user)),
+                become=user if os.geteuid() != self.uid else None,
                 change=change,
             )
         if said.code:
             raise self._error(said)
         return said
 
-    def _error(self, said: Said, *, hint: str = "") -> errors.QuarterdeckError:
-        if _NO_BUS.search(said.err):
+    def _error(self, said: processes.Result, *, hint: str = "") -> errors.QuarterdeckError:
+        if _NO_BUS.search(said.stderr):
             hint = f"Does that user linger? As root: loginctl enable-linger {self.uid}" if self.uid else ""
-            return errors.Unreachable(f"systemd does not answer: {said.why}", hint=hint)
-        if _DENIED.search(said.err):
+            return errors.Unreachable(f"systemd does not answer: {_complaint(said)}", hint=hint)
+        if _DENIED.search(said.stderr):
             hint = hint or "Run Quarterdeck as root, or as the user whose units these are."
-            return errors.NotPermitted(f"systemd refuses: {said.why}", rule="systemd", hint=hint)
-        return errors.Rejected(said.code, said.why or f"systemctl ended with code {said.code}")
+            return errors.NotPermitted(f"systemd refuses: {_complaint(said)}", rule="systemd", hint=hint)
+        return errors.Rejected(said.code, _complaint(said) or f"systemctl ended with code {said.code}")
 
 
 _QUIET = ("--no-pager", "--no-ask-password")
@@ -213,60 +195,35 @@ def _of_user(who: Person) -> dict[str, str]:
     }
 
 
-async def run(
-    words: Sequence[str],
+async def _run(
+    command: Sequence[str],
     seconds: float,
     *,
-    environ: Mapping[str, str],
-    about: str,
+    env: Mapping[str, str],
     become: Person | None = None,
     change: bool = False,
-) -> Said:
-    """Runs a program to its end. Raises Unreachable where there is none, TimedOut where it does not end,
-    InvalidResponse where
-    it says too much."""
-    other = {}
+) -> processes.Result:
+    """Raises Unreachable, TimedOut, and InvalidResponse if the program writes too much."""
+    run_as = None
     if become is not None:
         groups = os.getgrouplist(become.name, become.gid)
-        other = {"user": become.uid, "group": become.gid, "extra_groups": groups}
-    try:
-        process = await asyncio.create_subprocess_exec(
-            *words,
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
-            env=dict(environ),
-            cwd="/",
-            **other,  # type: ignore[arg-type]
-        )
-    except FileNotFoundError:
-        raise errors.Unreachable(f"There is no {about} here.", hint="It is part of systemd.") from None
-    except OSError as error:
-        raise errors.Unreachable(f"{about} could not be run: {error.strerror or error}.") from error
-    assert process.stdout is not None and process.stderr is not None
-    try:
-        async with asyncio.timeout(seconds):
-            # Both at once, or a program that fills the one while we wait for the other never ends.
-            out, err = await asyncio.gather(_bounded(process.stdout), _bounded(process.stderr))
-            code = await process.wait()
-    except TimeoutError as error:
-        raise errors.TimedOut(f"{about} did not end within {seconds:.0f} s.", sent=change) from error
-    finally:
-        if process.returncode is None:
-            with contextlib.suppress(ProcessLookupError):
-                process.kill()
-            await process.wait()
-    if len(out) > LONGEST_ANSWER or len(err) > LONGEST_ANSWER:
-        raise errors.InvalidResponse(f"{about} said more than {LONGEST_ANSWER >> 20} MiB.")
-    return Said(code=code, out=out.decode("utf-8", "replace"), err=err.decode("utf-8", "replace"))
+        run_as = processes.RunAs(uid=become.uid, gid=become.gid, groups=groups)
+    result = await processes.run(
+        command,
+        timeout=seconds,
+        name=command[0],
+        env=env,
+        run_as=run_as,
+        change=change,
+        max_output=MAX_OUTPUT,
+        hint="Install systemd's programs, or repair their installation.",
+    )
+    if result.dropped:
+        raise errors.InvalidResponse(f"{command[0]} wrote more than {MAX_OUTPUT >> 20} MiB.")
+    return result
 
 
-async def _bounded(stream: asyncio.StreamReader) -> bytes:
-    """What it says, up to a little more than we take; the rest is read and forgotten, so that it can end."""
-    parts: list[bytes] = []
-    size = 0
-    while part := await stream.read(1 << 16):
-        if size <= LONGEST_ANSWER:
-            parts.append(part)
-            size += len(part)
-    return b"".join(parts)
+def _complaint(result: processes.Result) -> str:
+    """The first line that a program wrote about its failure."""
+    lines = (line.strip() for line in (result.stderr or result.stdout).splitlines())
+    return next((line for line in lines if line), "")[:256]

@@ -14,12 +14,10 @@ import contextlib
 import os
 import random
 import shutil
-import tempfile
 from collections import deque
 from pathlib import Path
 
-from core import errors, supervise
-from core.store import server
+from core import errors, processes, supervise
 from runtimes.transport import connect as transport_connect
 from runtimes.transport import ssh_errors
 from runtimes.transport.endpoint import Endpoint, Ssh
@@ -131,7 +129,7 @@ class SshDialer:
 
     def _socket(self) -> Path:
         if self._folder is None:
-            self._folder = Path(tempfile.mkdtemp(prefix="quarterdeck-ssh-", dir=server.runtime()))
+            self._folder = processes.make_socket_dir("quarterdeck-ssh-")
         return self._folder / "s"
 
     async def _start(self) -> errors.Unreachable | None:
@@ -157,22 +155,14 @@ class SshDialer:
         socket.unlink(missing_ok=True)
         self._lines.clear()
         try:
-            self._process = await asyncio.create_subprocess_exec(
-                *command(self._endpoint, self._files, socket),
-                stdin=asyncio.subprocess.DEVNULL,
-                stdout=asyncio.subprocess.DEVNULL,
-                stderr=asyncio.subprocess.PIPE,
-                env={**os.environ, "LC_ALL": "C"},  # its words are read
-                start_new_session=True,  # Ctrl-C is for us first
-                preexec_fn=server.end_with_parent(),
+            self._process = await processes.start(
+                command(self._endpoint, self._files, socket),
+                name=f"The ssh client for {self._endpoint}",
+                env={**os.environ, "LC_ALL": "C"},  # its messages are parsed
+                hint="Install the ssh client. On Debian: apt-get install openssh-client",
             )
-        except FileNotFoundError:
-            return errors.Unreachable(
-                f"{self._endpoint} needs the ssh client, which is not installed here.",
-                hint="On Debian: apt-get install openssh-client",
-            )
-        except OSError as error:
-            return errors.Unreachable(f"The ssh client cannot be started: {error.strerror}.")
+        except errors.Unreachable as error:
+            return error
         name = f"ssh to {self._endpoint.host}"
         self._listening = asyncio.get_running_loop().create_task(self._listen(self._process), name=name)
         while not socket.is_socket():

@@ -30,13 +30,14 @@ LINUX = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="a paren
 PART = """
 import asyncio, signal, sys
 from pathlib import Path
+from core import processes
 from core.store import server as store_server
 from core.store.embedded import Embedded
 
 async def main():
     state, *how = sys.argv[1:]
     if "deaf" in how:
-        store_server.end_with_parent = lambda: None
+        processes.end_with_parent = lambda: None
     part = Embedded(Path(state))
     asyncio.get_running_loop().add_signal_handler(signal.SIGINT, lambda: asyncio.ensure_future(after(part)))
     print(await part.ensure(), flush=True)

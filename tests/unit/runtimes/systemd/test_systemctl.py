@@ -111,7 +111,7 @@ async def test_a_change_that_outlives_its_deadline_is_unknown_and_its_program_en
 
 
 async def test_answers_are_bounded(programs, monkeypatch):
-    monkeypatch.setattr(systemctl, "LONGEST_ANSWER", 10_000)
+    monkeypatch.setattr(systemctl, "MAX_OUTPUT", 10_000)
     programs.say("loaded", "x" * 1_000_000)
     with pytest.raises(errors.InvalidResponse):
         await systemctl.Systemd(0).loaded(20.0)
@@ -119,7 +119,7 @@ async def test_answers_are_bounded(programs, monkeypatch):
 
 async def test_a_program_that_is_not_there(programs, monkeypatch):
     monkeypatch.setenv("PATH", "/nonexistent")
-    with pytest.raises(errors.Unreachable, match="There is no systemctl here"):
+    with pytest.raises(errors.Unreachable, match="systemctl cannot be started: the program systemctl was not found"):
         await systemctl.Systemd(0).files(5.0)
 
 
@@ -174,11 +174,11 @@ async def test_the_true_systemd_analyze(tmp_path):
     for uid in (0, UID):
         said = await systemctl.Systemd(uid).verify(unit, 20.0)
         assert said.code == 0
-        assert "Nonsense" in said.err
+        assert "Nonsense" in said.stderr
     unit.write_text("[Service]\nExecStart=/nonexistent/podman\n")
     said = await systemctl.Systemd(0).verify(unit, 20.0)
     assert said.code != 0
-    assert "is not executable" in said.err
+    assert "is not executable" in said.stderr
 
 
 async def test_a_call_that_is_taken_back_leaves_no_program_behind(programs):

@@ -1,0 +1,203 @@
+"""Runs other programs with a deadline and bounded output, so that none outlives Quarterdeck or its caller.
+
+`run` runs a program to its end and returns its exit code and output. `start` starts one that stays and whose stderr is
+read (ssh); `start_logged` one that stays and writes to a file (the embedded store's server). Each program gets an
+argument list (no shell), no standard input, a session of its own (Ctrl-C reaches Quarterdeck only) and, on Linux,
+SIGTERM when Quarterdeck dies. `env` replaces Quarterdeck's own environment, which may hold secrets.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ctypes
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from core import errors
+
+MAX_OUTPUT = 64 << 10  # bytes of stdout and of stderr that a result holds
+OUTPUT_SECONDS = 0.5  # how long output is still read after the program ended: its children may hold the pipes open
+MAX_RUNTIME_DIR = 50  # bytes; a unix socket's whole path may have 107
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Result:
+    """How a program ended. `code` is its exit status, negative: the signal that killed it. `dropped` counts the bytes
+    of both outputs beyond the limit."""
+
+    code: int
+    stdout: str
+    stderr: str
+    dropped: int
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunAs:
+    """The user a program runs as. Only root can choose another one."""
+
+    uid: int
+    gid: int
+    groups: Sequence[int] = ()
+
+
+async def run(
+    command: Sequence[str],
+    *,
+    timeout: float,
+    name: str,
+    env: Mapping[str, str],
+    run_as: RunAs | None = None,
+    change: bool = False,
+    max_output: int = MAX_OUTPUT,
+    hint: str = "",
+) -> Result:
+    """Runs a program to its end; one that outlives `timeout` seconds, or its caller, is killed.
+
+    `name` is what error messages call it, `hint` the cure if it cannot be started; `change`: a program that was killed
+    may have changed something. Raises Unreachable if it cannot be started, TimedOut if it does not end in time.
+    """
+    began = time.monotonic()
+    try:
+        transport, output = await asyncio.get_running_loop().subprocess_exec(
+            lambda: _Output(max_output),
+            *command,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            env=dict(env),
+            cwd="/",
+            **_options(run_as),
+        )
+    except (OSError, ValueError) as error:
+        raise _not_started(name, command[0], error, hint) from error
+    try:
+        async with asyncio.timeout(timeout):
+            await output.ended.wait()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(OUTPUT_SECONDS):
+                await output.closed.wait()
+    except TimeoutError as error:
+        raise errors.TimedOut(f"{name} did not end within {timeout:.0f} s and was killed.", sent=change) from error
+    finally:
+        transport.close()  # kills the program if it still runs
+        await output.ended.wait()
+    return Result(
+        code=transport.get_returncode() or 0,
+        stdout=output.text(1),
+        stderr=output.text(2),
+        dropped=output.dropped,
+        seconds=time.monotonic() - began,
+    )
+
+
+async def start(
+    command: Sequence[str], *, name: str, env: Mapping[str, str], hint: str = ""
+) -> asyncio.subprocess.Process:
+    """Starts a program that stays. The caller reads its stderr and ends it. Raises Unreachable."""
+    try:
+        return await asyncio.create_subprocess_exec(
+            *command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, env=dict(env), **_options()
+        )
+    except (OSError, ValueError) as error:
+        raise _not_started(name, command[0], error, hint) from error
+
+
+def start_logged(
+    command: Sequence[str], *, name: str, log: BinaryIO, pass_fds: Sequence[int] = (), hint: str = ""
+) -> subprocess.Popen[bytes]:
+    """Starts a program that stays, with Quarterdeck's environment, and writes its output to `log`. It ends when the
+    calling thread does, so call it from the main thread. Raises Unreachable."""
+    try:
+        return subprocess.Popen(  # noqa: S603 - a list of arguments, no shell
+            command, stdout=log, stderr=subprocess.STDOUT, umask=0o077, pass_fds=pass_fds, **_options()
+        )
+    except (OSError, ValueError) as error:
+        raise _not_started(name, command[0], error, hint) from error
+
+
+def make_socket_dir(prefix: str) -> Path:
+    """Makes a new private directory with a path short enough for unix sockets: in $XDG_RUNTIME_DIR if that is usable,
+    else in /tmp. Raises OSError."""
+    return Path(tempfile.mkdtemp(prefix=prefix, dir=_runtime_dir()))
+
+
+def _runtime_dir() -> Path:
+    wanted = Path(os.environ.get("XDG_RUNTIME_DIR") or "/nowhere")
+    with contextlib.suppress(OSError):
+        usable = wanted.is_absolute() and wanted.stat().st_uid == os.geteuid() and os.access(wanted, os.W_OK)
+        if usable and len(os.fsencode(wanted)) <= MAX_RUNTIME_DIR:
+            return wanted
+    return Path("/tmp")  # noqa: S108 - only the parent of a directory that mkdtemp makes private
+
+
+def end_with_parent() -> Callable[[], None] | None:
+    """Returns the function that a new process calls before it becomes the program: it asks the kernel for SIGTERM when
+    the thread that started it dies. None where the system is not Linux."""
+    if not sys.platform.startswith("linux"):
+        return None
+    prctl = ctypes.CDLL(None).prctl
+    prctl.argtypes = [ctypes.c_int, ctypes.c_ulong, ctypes.c_ulong, ctypes.c_ulong, ctypes.c_ulong]
+    parent, set_death_signal, term = os.getpid(), 1, int(signal.SIGTERM)
+
+    # It runs between fork and exec of a process with threads: two system calls, everything else is prepared here.
+    def request_death_signal() -> None:
+        prctl(set_death_signal, term, 0, 0, 0)
+        if os.getppid() != parent:  # the parent died in between: no signal will come
+            os._exit(1)
+
+    return request_death_signal
+
+
+def _options(run_as: RunAs | None = None) -> dict[str, Any]:
+    options: dict[str, Any] = {
+        "stdin": subprocess.DEVNULL,
+        "start_new_session": True,
+        "preexec_fn": end_with_parent(),
+    }
+    if run_as is not None:
+        options |= {"user": run_as.uid, "group": run_as.gid, "extra_groups": list(run_as.groups)}
+    return options
+
+
+def _not_started(name: str, program: str, error: Exception, hint: str) -> errors.Unreachable:
+    if isinstance(error, FileNotFoundError):
+        return errors.Unreachable(f"{name} cannot be started: the program {program} was not found.", hint=hint)
+    reason = getattr(error, "strerror", None) or str(error)
+    return errors.Unreachable(f"{name} cannot be started: {reason}.", hint=hint)
+
+
+class _Output(asyncio.SubprocessProtocol):
+    """Collects the beginning of both outputs. What follows is read and counted, so that the program is not blocked."""
+
+    def __init__(self, max_output: int) -> None:
+        self.ended, self.closed = asyncio.Event(), asyncio.Event()
+        self.dropped = 0
+        self._max_output = max_output
+        self._data = {1: bytearray(), 2: bytearray()}
+        self._open_pipes = 2
+
+    def pipe_data_received(self, fd: int, data: bytes) -> None:
+        stored = self._data[fd]
+        space = self._max_output - len(stored)
+        stored += data[:space]
+        self.dropped += max(0, len(data) - space)
+
+    def pipe_connection_lost(self, fd: int, exc: Exception | None) -> None:
+        self._open_pipes -= 1
+        if not self._open_pipes:
+            self.closed.set()
+
+    def process_exited(self) -> None:
+        self.ended.set()
+
+    def text(self, fd: int) -> str:
+        return self._data[fd].decode("utf-8", "replace")
