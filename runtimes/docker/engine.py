@@ -139,13 +139,7 @@ class Docker(InfoVerbs, LogVerbs, ExecVerbs, ImageVerbs, ResourceVerbs, StatsVer
         async with self._stream("GET", target, 10.0, about="events", pause=False) as stream:
             opened = time.time_ns()
             yield ()
-            rest = b""
-            async for chunk in stream.chunks():
-                whole, newline, tail = chunk.rpartition(b"\n")
-                if not newline:
-                    rest += chunk
-                    continue
-                lines, rest = rest + whole, tail
+            async for lines in stream.lines():
                 if batch := self._dialect.events(lines, replay_before=opened):
                     yield batch
             if stream.overflowed:

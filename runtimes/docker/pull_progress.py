@@ -11,8 +11,8 @@ import re
 import msgspec
 
 from core import errors
+from runtimes.transport.lines import LineSplitter
 
-LONGEST_LINE = 1 << 20
 MOST_LAYERS = 2000
 BEGUN = frozenset(
     {
@@ -65,22 +65,19 @@ class Progress:
         self.fault = ""
         self.digest = ""
         self.current = False
-        self._rest = b""
+        self._splitter = LineSplitter("The engine")
         self._ended: dict[str, bool] = {}
         self._bytes: dict[str, tuple[int, int]] = {}
 
     def feed(self, chunk: bytes) -> None:
-        *lines, self._rest = (self._rest + chunk).split(b"\n")
-        if len(self._rest) > LONGEST_LINE:
-            raise errors.InvalidResponse("The engine sent a line of progress without an end.")
-        for line in lines:
+        for line in self._splitter.feed(chunk).split(b"\n"):
             if line.strip():
                 self._take(line)
 
     def finish(self) -> None:
-        if self._rest.strip():
-            self._take(self._rest)
-            self._rest = b""
+        if self._splitter.rest.strip():
+            self._take(self._splitter.rest)
+            self._splitter.rest = b""
 
     def say(self) -> str:
         """Such as `2 of 5 layers, 12.1 of 40.0 MB`; empty while there is nothing to tell."""

@@ -25,6 +25,7 @@ from core.model.events import Event
 from runtimes.base.adapter import does
 from runtimes.kernel import file_tail
 from runtimes.podman import client
+from runtimes.transport.lines import LineReader
 
 log = structlog.get_logger(__name__)
 
@@ -78,13 +79,7 @@ class EventVerbs(client.EngineClient, abc.ABC):
         asked = begin or opened
         async with self._stream("GET", f"/events?since={_since(asked)}", PATIENCE, pause=False) as chunks:
             yield ()
-            rest = b""
-            async for chunk in chunks:
-                whole, newline, tail = chunk.rpartition(b"\n")
-                if not newline:
-                    rest += chunk
-                    continue
-                lines, rest = rest + whole, tail
+            async for lines in LineReader(chunks.__anext__, str(self.ref)):
                 if batch := self._dialect.events(lines, replay_before=opened, since=begin):
                     yield batch
 

@@ -26,9 +26,9 @@ from runtimes.base.adapter import does
 from runtimes.base.jobs import Job
 from runtimes.formats import image_reference
 from runtimes.podman import client, decode, resources
+from runtimes.transport.lines import LineReader
 
 SHORT = 12
-LONGEST_LINE = 1 << 20
 _LAYER = re.compile(r"Copying blob sha256:([0-9a-f]{64})")
 REGISTRY_CURE = "Log in as the user of that engine (podman login), and see its registries.conf."
 
@@ -130,12 +130,8 @@ class ImageVerbs(client.EngineClient, abc.ABC):
         said, layers = _Progress(), set[str]()
         try:
             async with asyncio.timeout(timeout), self._stream("POST", path, 10.0, about=name, kind="image") as chunks:
-                rest = b""
-                async for chunk in chunks:
-                    *lines, rest = (rest + chunk).split(b"\n")
-                    if len(rest) > LONGEST_LINE:
-                        raise errors.InvalidResponse(f"{self.ref} said a line without an end.")
-                    for line in filter(None, map(bytes.strip, lines)):
+                async for lines in LineReader(chunks.__anext__, str(self.ref)):
+                    for line in filter(None, map(bytes.strip, lines.split(b"\n"))):
                         one = decode.decode(_Progress, line)
                         if one.error:
                             raise errors.EngineError(one.error[:400], hint=REGISTRY_CURE)

@@ -140,16 +140,11 @@ class SwarmWatcher:
     async def _follow(self) -> None:
         since = f"&since={timestamps.since(self._heard_ns)}" if self._heard_ns else ""
         stream = await self._doors.stream(ALWAYS, f"/events?filters={SCOPE}{since}", LOOK_WITHIN)
-        opened, rest = time.time_ns(), b""
+        opened = time.time_ns()
         try:
             if stream.status != 200:
                 raise errors.Rejected(stream.status, (await stream.read_all(4096)).decode("utf-8", "replace"))
-            async for chunk in stream.chunks():
-                whole, newline, tail = chunk.rpartition(b"\n")
-                if not newline:
-                    rest += chunk
-                    continue
-                lines, rest = rest + whole, tail
+            async for lines in stream.lines():
                 self._hear(decode.events(self._engine(), lines, replay_before=opened))
         finally:
             await stream.aclose()

@@ -21,6 +21,7 @@ from runtimes.transport import dialer, http_connection
 from runtimes.transport.endpoint import Endpoint
 from runtimes.transport.http_connection import Connection, Full, Goal, Response
 from runtimes.transport.http_parser import compose
+from runtimes.transport.lines import LineReader
 
 __all__ = ["Client", "Endpoint", "Response", "Stream"]
 
@@ -265,6 +266,10 @@ class Stream:
         if not data:
             self._connection.abort()
         return data
+
+    def lines(self) -> LineReader:
+        """Iterates over batches of whole lines. Raises InvalidResponse for a line without an end."""
+        return LineReader(self.read, str(self._connection.endpoint))
 
     async def read_all(self, limit: int, *, deadline: float = 30.0) -> bytes:
         """The rest of the body, within `deadline` seconds; InvalidResponse when it is more than `limit` bytes."""

@@ -51,7 +51,7 @@ class Connection(asyncio.BufferedProtocol):
     """One connection, one exchange at a time. Ends are final: once `ended`, nothing is added and the cause is known."""
 
     def __init__(self, endpoint: Endpoint, block: memoryview) -> None:
-        self._endpoint = endpoint
+        self.endpoint = endpoint
         self._block = block
         self._loop = asyncio.get_running_loop()
         self._transport: asyncio.Transport | None = None
@@ -74,14 +74,14 @@ class Connection(asyncio.BufferedProtocol):
         self.begin(payload, method, max_body, Full.FAIL)
         await self.reach(Goal.END)
         if self.cut:
-            raise errors.Unreachable(f"{self._endpoint} closed the connection in the middle of its answer.", sent=True)
+            raise errors.Unreachable(f"{self.endpoint} closed the connection in the middle of its answer.", sent=True)
         return Response(status=self.parser.status, headers=self.parser.headers, body=self.take())
 
     def begin(self, payload: bytes, method: str, limit: int, full: Full) -> None:
         self.sent = self.heard = False
         self._stop_timer()
         if self._transport is None or self._transport.is_closing():
-            raise errors.Unreachable(f"{self._endpoint} closed the connection before the request was sent.")
+            raise errors.Unreachable(f"{self.endpoint} closed the connection before the request was sent.")
         self.parser = Parser(bodiless=method == "HEAD")
         self._limit, self._full = limit, full
         self.ended = False
@@ -174,7 +174,7 @@ class Connection(asyncio.BufferedProtocol):
         self.cause = cause
         if not self.parser.status:
             self._failure = errors.Unreachable(
-                f"{self._endpoint} closed the connection without an answer.", sent=self.sent
+                f"{self.endpoint} closed the connection without an answer.", sent=self.sent
             )
         elif cause is not None or not self.parser.finish():
             self.cut = True

@@ -29,12 +29,12 @@ class Stream:
     status = 200
 
     def __init__(self) -> None:
-        self.lines: asyncio.Queue[bytes | None] = asyncio.Queue()
+        self.sent: asyncio.Queue[bytes | None] = asyncio.Queue()
         self.closed = False
 
-    async def chunks(self) -> AsyncIterator[bytes]:
-        while (line := await self.lines.get()) is not None:
-            yield line
+    async def lines(self) -> AsyncIterator[bytes]:
+        while (line := await self.sent.get()) is not None:
+            yield line.rstrip(b"\n")
 
     async def aclose(self) -> None:
         self.closed = True
@@ -77,7 +77,7 @@ class Manager:
         return self.streams[-1]
 
     def tell(self, action: str, thing: str = "s1", at_ns: int = 5) -> None:
-        self.streams[-1].lines.put_nowait(json.dumps(told(action, thing, at_ns)).encode() + b"\n")
+        self.streams[-1].sent.put_nowait(json.dumps(told(action, thing, at_ns)).encode() + b"\n")
 
 
 def told(action: str, thing: str = "s1", at_ns: int = 5, scope: str = "swarm") -> dict[str, Any]:
@@ -192,7 +192,7 @@ async def test_the_next_manager_goes_on_where_the_last_one_ended_and_nothing_is_
         scene.manager.tell("update", at_ns=7_000_000_000)
         scene.manager.tell("remove", "s9", at_ns=8_000_000_000)
         await asyncio.sleep(1)
-        scene.manager.streams[-1].lines.put_nowait(None)
+        scene.manager.streams[-1].sent.put_nowait(None)
         await asyncio.sleep(5)
         assert len(scene.manager.streams) == 2
         assert scene.manager.since == ["", "8.000000000"]
