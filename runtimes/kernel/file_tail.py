@@ -10,20 +10,21 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import ctypes
 import os
 from collections import deque
 from pathlib import Path
 
 from core import errors
+from runtimes.kernel import inotify
 
 BLOCK = 256 << 10
 LONGEST_LINE = 1 << 20
 REMEMBERED = 8192
 LOOK_ANYWAY = 5.0  # seconds; some file systems tell nothing
 HEAD = 64  # bytes by which a file that was cut and written anew is known
-_MODIFY, _MOVED_FROM, _MOVED_TO, _CREATE, _DELETE, _ONLYDIR = 0x2, 0x40, 0x80, 0x100, 0x200, 0x1000000
-_ALL = _MODIFY | _MOVED_FROM | _MOVED_TO | _CREATE | _DELETE | _ONLYDIR
+_CHANGES = (
+    inotify.MODIFY | inotify.MOVED_FROM | inotify.MOVED_TO | inotify.CREATE | inotify.DELETE | inotify.ONLY_FOLDERS
+)
 
 
 class FileTail:
@@ -39,22 +40,20 @@ class FileTail:
         self._file, self._inode = -1, 0
         self._at = 0
         self._head = b""
-        self._notify = -1
+        self._inotify: inotify.Inotify | None = None
         try:
             self._open()
             if not whole:
                 self._skip_to_end()
-            self._notify = _watch(path.parent)
+            self._inotify = inotify.Inotify(self._changed)
+            self._inotify.add(str(path.parent), _CHANGES)
         except OSError as error:
             self.close()
             raise errors.Unreachable(f"{path} cannot be followed: {error.strerror or error}.") from error
-        asyncio.get_running_loop().add_reader(self._notify, self._told)
 
     def close(self) -> None:
-        if self._notify >= 0:
-            asyncio.get_running_loop().remove_reader(self._notify)
-            os.close(self._notify)
-            self._notify = -1
+        if self._inotify is not None:
+            self._inotify.close()
         self._forget()
 
     def wake(self) -> None:
@@ -152,20 +151,5 @@ class FileTail:
         self._recent.extend([hash(line[:-1]) for line in each])
         return lines
 
-    def _told(self) -> None:
-        with contextlib.suppress(BlockingIOError):
-            while os.read(self._notify, 65_536):
-                pass
+    def _changed(self, number: int, mask: int, name: str) -> None:
         self._news.set()
-
-
-def _watch(folder: Path) -> int:
-    libc = ctypes.CDLL(None, use_errno=True)
-    notify = int(libc.inotify_init1(os.O_NONBLOCK | os.O_CLOEXEC))
-    if notify < 0:
-        raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
-    if libc.inotify_add_watch(notify, os.fsencode(folder), _ALL) < 0:
-        number = ctypes.get_errno()
-        os.close(notify)
-        raise OSError(number, os.strerror(number))
-    return notify
