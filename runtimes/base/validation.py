@@ -1,4 +1,4 @@
-"""What no engine needs to be asked: actions whose words cannot mean anything, refused with their cure."""
+"""Validates an action's arguments before any engine is called, so that all engines refuse the same mistakes."""
 
 from __future__ import annotations
 
@@ -6,34 +6,62 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from core import errors
-from core.model import actions, images
-from runtimes.formats import image_reference
+from core.model import actions, images, swarm
+from runtimes.formats import image_reference, signals
 
 
 def check(action: actions.Action[Any]) -> None:
     """Raises BadUsage."""
-    if (how := _CHECKS.get(type(action))) is not None:
-        how(action)
-
-
-def _pull(action: images.PullImage) -> None:
-    image_reference.parse(action.image)
-
-
-def _tag(action: images.TagImage) -> None:
-    if image_reference.parse(action.tag).digest:
-        raise errors.BadUsage("An image cannot be given a digest as its name.", hint="Write REPOSITORY[:TAG].")
+    for field, meaning in _NOT_NEGATIVE.items():
+        if (value := getattr(action, field, 0)) < 0:
+            raise errors.BadUsage(f"{meaning} cannot be {value}.", hint="Give 0 or more.")
+    if (validate := _CHECKS.get(type(action))) is not None:
+        validate(action)
 
 
 def _exec(action: actions.Exec) -> None:
     if not action.command or not action.command[0]:
         raise errors.BadUsage("There is no program to run.", hint="Write it behind the container's name.")
-    if any("\0" in word for word in action.command):
-        raise errors.BadUsage("A program's words cannot hold a zero byte.", hint="Leave it out.")
+    if any("\0" in argument for argument in action.command):
+        raise errors.BadUsage("An argument of a program cannot hold a null byte.", hint="Remove it.")
 
 
+def _kill(action: actions.Kill) -> None:
+    signals.number(action.signal)
+
+
+def _image(action: images.PullImage | swarm.CreateService | swarm.UpdateImage) -> None:
+    image_reference.parse(action.image)
+
+
+def _push(action: images.PushImage) -> None:
+    name, id_ = action.target.name.removeprefix("sha256:"), action.target.id.removeprefix("sha256:")
+    if not name or id_.startswith(name):
+        raise errors.BadUsage(
+            "An image without a name cannot be pushed.", hint="Give it one with `tag`, and push that."
+        )
+    if image_reference.parse(action.target.name).digest:
+        raise errors.BadUsage(
+            f"{action.target.name} has no tag to push.", hint="Give it one with `tag`, and push that."
+        )
+
+
+def _tag(action: images.TagImage) -> None:
+    if image_reference.parse(action.tag).digest:
+        raise errors.BadUsage("A tag cannot hold a digest.", hint="Write REPOSITORY[:TAG].")
+
+
+_NOT_NEGATIVE = {
+    "tail": "The number of lines",
+    "timeout": "A timeout in seconds",
+    "replicas": "The number of replicas",
+}
 _CHECKS: Mapping[type, Callable[[Any], None]] = {
-    images.PullImage: _pull,
-    images.TagImage: _tag,
     actions.Exec: _exec,
+    actions.Kill: _kill,
+    images.PullImage: _image,
+    images.PushImage: _push,
+    images.TagImage: _tag,
+    swarm.CreateService: _image,
+    swarm.UpdateImage: _image,
 }

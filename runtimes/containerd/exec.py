@@ -33,8 +33,6 @@ DRAINING = 2.0  # seconds output may still come after its program has ended
 async def run(calls: Calls, action: actions.Exec, seconds: float) -> Executed:
     steps = lifecycle.Steps(min(seconds, float(action.timeout)))
     began = time.monotonic()
-    if not action.command:
-        raise errors.BadUsage("There is no command to run.", hint="Give a program and its words.")
     space, name = decode.split(action.target.id)
     if not space:
         raise lifecycle.gone(action.target)

@@ -6,7 +6,6 @@ means: nothing was done before the first change left, and afterwards nobody know
 
 from __future__ import annotations
 
-import signal as signals
 import time
 from collections.abc import Awaitable
 from typing import TypeVar
@@ -17,13 +16,14 @@ from core.model.replies import Status
 from core.model.results import Outcome
 from runtimes.containerd import decode
 from runtimes.containerd.client import Calls, Container, Process
+from runtimes.formats import signals
 from runtimes.proto import containerd_task_types_pb2, containerd_tasks_pb2
 
 R = TypeVar("R")
 STOP_SIGNAL_LABEL = "io.containerd.image.config.stop-signal"
 # containerd's own monitor starts what carries the first again, unless the second is set.
 RESTART_LABEL, STOPPED_LABEL = "containerd.io/restart.status", "containerd.io/restart.explicitly-stopped"
-KILL = int(signals.SIGKILL)
+KILL = 9
 NOT_NOW = 9  # gRPC's FAILED_PRECONDITION
 _Status = containerd_task_types_pb2.Status
 
@@ -101,7 +101,7 @@ class Change:
         await self._mark_stopped(held, stopped=True)
         if task is None or task.status == _Status.STOPPED:
             return self.steps.nothing("was not running")
-        await self._send(signal_number(held.labels.get(STOP_SIGNAL_LABEL) or "TERM"))
+        await self._send(signals.number(held.labels.get(STOP_SIGNAL_LABEL) or "TERM"))
         if task.status in (_Status.PAUSED, _Status.PAUSING):
             # Nothing that is frozen hears a signal.
             await self._change(self._calls.resume(self._space, self._id, self.steps.left))
@@ -131,7 +131,7 @@ class Change:
         return self.steps.done(stopped.detail if stopped.status == Status.DONE else "")
 
     async def kill(self, signal: str) -> Outcome:
-        number = signal_number(signal)
+        number = signals.number(signal)
         await self._held()
         task = await self._task()
         if task is None or task.status == _Status.STOPPED:
@@ -246,17 +246,3 @@ class Change:
 
 def gone(target: Ref) -> errors.NotFound:
     return errors.NotFound(f"{target.name} is gone: {target.engine} has no such container.")
-
-
-def signal_number(word: str) -> int:
-    """`KILL`, `SIGKILL` or `9`. Raises BadUsage."""
-    text = word.strip().upper()
-    if text.isdecimal() and 0 < int(text) <= signals.SIGRTMAX:
-        return int(text)
-    name = text if text.startswith("SIG") else f"SIG{text}"
-    if name.startswith("SIGRTMIN+") and name[9:].isdecimal():
-        return int(signals.SIGRTMIN) + int(name[9:])
-    found = signals.Signals.__members__.get(name)
-    if found is None:
-        raise errors.BadUsage(f"“{word[:20]}” is not a signal.", hint="Such as TERM, KILL, HUP, USR1.")
-    return int(found)

@@ -245,8 +245,6 @@ class Cri(ImageVerbs):
     @does(actions.Exec)
     async def exec(self, action: actions.Exec, seconds: float) -> Executed:
         began, target = time.monotonic(), action.target
-        if not action.command:
-            raise errors.BadUsage("There is no program to run.", hint="Write it behind the container's name.")
         if action.user:
             raise errors.BadUsage(
                 "CRI runs programs as the user of their container.",

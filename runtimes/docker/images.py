@@ -58,8 +58,6 @@ class ImageVerbs(EngineClient, abc.ABC):
     @does(images.PushImage)
     async def push_image(self, action: images.PushImage, seconds: float) -> Started:
         named = image_reference.parse(action.target.name)
-        if not named.tag:
-            raise errors.BadUsage(f"{named} has no tag to push.", hint="Give it one with `tag`, and push that.")
         await self._same(action.target, seconds)
         target = f"/images/{urllib.parse.quote(named.repository)}/push?tag={urllib.parse.quote(named.tag)}"
         return self.jobs.begin(
@@ -71,8 +69,6 @@ class ImageVerbs(EngineClient, abc.ABC):
     async def tag_image(self, action: images.TagImage, seconds: float) -> Outcome:
         began = time.monotonic()
         wanted = image_reference.parse(action.tag)
-        if wanted.digest:
-            raise errors.BadUsage("An image cannot be given a digest as its name.", hint="Write REPOSITORY[:TAG].")
         if await self._id_of(str(wanted), seconds) == action.target.id:
             return Outcome(status=Status.NOOP, detail=f"had the name {wanted} already")
         words = urllib.parse.urlencode({"repo": wanted.repository, "tag": wanted.tag})

@@ -11,7 +11,6 @@ import abc
 import asyncio
 import contextlib
 import os
-import re
 import signal
 import time
 from collections.abc import Sequence
@@ -23,12 +22,12 @@ from core.model.replies import Status
 from core.model.results import Executed, Outcome
 from runtimes.base.adapter import does
 from runtimes.base.jobs import JobAdapter
+from runtimes.formats import signals
 from runtimes.oci import cli, decode, state, state_dirs, watcher
 from runtimes.oci.state import Seen
 
 LOOK_AGAIN = 0.05  # seconds between looks at a process whose end gives no notice
 AFTER_KILL = 5.0  # seconds a killed process may take to end
-_SIGNAL = re.compile(r"(?:SIG)?([A-Z][A-Z0-9+]*)")
 
 
 class Changing(JobAdapter, abc.ABC):
@@ -67,9 +66,9 @@ class Changing(JobAdapter, abc.ABC):
         if not seen.lives:
             return Outcome(status=Status.NOOP, detail="was not running")
         try:
-            polite = _number(seen.known.annotations.get(decode.STOP_SIGNAL, "") or "TERM")
+            polite = signals.number(seen.known.annotations.get(decode.STOP_SIGNAL, "") or "TERM")
         except errors.BadUsage:
-            polite = "15"
+            polite = int(signal.SIGTERM)
         if not await self._signal(seen, polite, ends):
             return Outcome(status=Status.NOOP, detail="was not running")
         try:
@@ -93,7 +92,7 @@ class Changing(JobAdapter, abc.ABC):
                 raise errors.TimedOut(
                     f"{action.target.name} was told to end and had not within {seconds:.0f} s.", sent=True
                 )
-            if await self._signal(seen, "9", ends):
+            if await self._signal(seen, signal.SIGKILL, ends):
                 detail = "was killed, as it did not end by itself"
             if not await self._ends(seen, min(AFTER_KILL, ends - time.monotonic())):
                 raise errors.TimedOut(f"{action.target.name} was killed and is still there.", sent=True)
@@ -102,11 +101,11 @@ class Changing(JobAdapter, abc.ABC):
     @does(actions.Kill)
     async def kill(self, action: actions.Kill, seconds: float) -> Outcome:
         ends = time.monotonic() + seconds
-        number = _number(action.signal)
+        number = signals.number(action.signal)
         seen = await self._find(action.target, seconds)
         if not seen.lives:
             raise errors.Rejected(409, f"{action.target.name} is not running.")
-        return await self._change(seen, "kill", ends, number)
+        return await self._change(seen, "kill", ends, str(number))
 
     @does(actions.Pause)
     async def pause(self, action: actions.Pause, seconds: float) -> Outcome:
@@ -149,8 +148,6 @@ class Changing(JobAdapter, abc.ABC):
             raise errors.Rejected(
                 409, f"{action.target.name} is {seen.state}: programs can be run in it while it runs."
             )
-        if not action.command:
-            raise errors.BadUsage("There is no program to run.")
         flags = ("--user", action.user) if action.user else ()
         answer = await self._call(
             seen,
@@ -178,10 +175,10 @@ class Changing(JobAdapter, abc.ABC):
             raise errors.Rejected(answer.code, why or f"{seen.known.program} {verb} ended with code {answer.code}.")
         return Outcome(status=Status.DONE, took=answer.seconds)
 
-    async def _signal(self, seen: Seen, number: str, ends: float) -> bool:
+    async def _signal(self, seen: Seen, number: int, ends: float) -> bool:
         """Whether it was there to hear it."""
         try:
-            await self._change(seen, "kill", ends, number)
+            await self._change(seen, "kill", ends, str(int(number)))
         except (errors.Rejected, errors.NotFound):
             if state.born(seen.known.pid) == seen.known.born:
                 raise
@@ -225,19 +222,3 @@ class Changing(JobAdapter, abc.ABC):
             if handle >= 0:
                 loop.remove_reader(handle)
                 os.close(handle)
-
-
-def _number(name: str) -> str:
-    """A signal's number, since runtimes know different names. Raises BadUsage."""
-    match = _SIGNAL.fullmatch(name.upper())
-    if name.isdecimal() and 0 < int(name) <= signal.SIGRTMAX:
-        return str(int(name))
-    word = match[1] if match else ""
-    if word.startswith("RTMIN+") and word[6:].isdecimal() and signal.SIGRTMIN + int(word[6:]) <= signal.SIGRTMAX:
-        return str(signal.SIGRTMIN + int(word[6:]))
-    try:
-        return str(int(signal.Signals[f"SIG{word}"]))
-    except KeyError:
-        raise errors.BadUsage(
-            f"“{name[:32]}” is no signal.", hint="Write one such as TERM, KILL, HUP or USR1."
-        ) from None

@@ -23,8 +23,6 @@ ENDING, PAUSE = 2.0, 0.02  # seconds until a program whose streams have ended ha
 class ExecVerbs(client.EngineClient, abc.ABC):
     @does(actions.Exec)
     async def execute(self, action: actions.Exec, seconds: float) -> Executed:
-        if not action.command:
-            raise errors.BadUsage("There is no program to run.", hint="Write it behind the container's name.")
         began = time.monotonic()
         ask = {"AttachStdout": True, "AttachStderr": True, "Cmd": list(action.command)}
         if action.user:

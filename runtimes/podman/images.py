@@ -107,11 +107,7 @@ class ImageVerbs(client.EngineClient, abc.ABC):
 
     @does(images.PushImage)
     async def push_image(self, action: images.PushImage, seconds: float) -> Started:
-        if _by_id(action.target):
-            raise errors.BadUsage("What has no name cannot be pushed.", hint="Give it one with `tag`, and push that.")
         named = image_reference.parse(action.target.name)
-        if named.digest:
-            raise errors.BadUsage(f"{named} has no tag to push.", hint="Give it one with `tag`, and push that.")
         await self._same(action.target, seconds)
         ask = urllib.parse.urlencode({"destination": str(named), "quiet": "false"})
 
@@ -166,8 +162,6 @@ class ImageVerbs(client.EngineClient, abc.ABC):
     async def tag_image(self, action: images.TagImage, seconds: float) -> Outcome:
         began, target = time.monotonic(), action.target
         wanted = image_reference.parse(action.tag)
-        if wanted.digest:
-            raise errors.BadUsage("An image cannot be given a digest as its name.", hint="Write REPOSITORY[:TAG].")
         if (await self._look(str(wanted), seconds, must=False)).id == target.id:
             return Outcome(status=Status.NOOP, detail=f"had the name {wanted} already")
         await self._name(target, "tag", str(wanted), seconds)

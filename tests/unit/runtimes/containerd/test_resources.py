@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
 import socket
 import time
 from pathlib import Path
@@ -12,29 +11,14 @@ from typing import Any
 import pytest
 from google.protobuf import any_pb2
 
-from core import errors
 from core.model.refs import EngineRef, Kind, Ref
 from core.model.usage import Usage
-from runtimes.containerd import images, lifecycle, stats
+from runtimes.containerd import images, stats
 from runtimes.kernel import cgroup_reader, procfs
 from runtimes.proto import containerd_cgroup1_pb2, containerd_cgroup2_pb2, containerd_types_pb2
 from runtimes.transport import connect
 
 WEB = Ref(engine=EngineRef(host="h", kind="containerd"), kind=Kind.CONTAINER, id="default/web", name="web")
-
-
-@pytest.mark.parametrize(
-    ("word", "number"),
-    [("TERM", 15), ("SIGKILL", 9), ("hup", 1), ("12", 12), ("SIGRTMIN+3", int(signal.SIGRTMIN) + 3), (" usr1 ", 10)],
-)
-def test_signals_are_names_or_numbers(word: str, number: int) -> None:
-    assert lifecycle.signal_number(word) == number
-
-
-@pytest.mark.parametrize("word", ["", "0", "999", "-9", "NOPE", "SIGRTMIN+x", "¹"])
-def test_what_is_no_signal_is_refused(word: str) -> None:
-    with pytest.raises(errors.BadUsage):
-        lifecycle.signal_number(word)
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,6 @@ import asyncio
 import json
 import os
 import shutil
-import signal
 from collections.abc import AsyncGenerator
 from pathlib import Path
 from typing import Any, cast
@@ -21,7 +20,7 @@ from core.model.containers import STATES
 from core.model.events import EventKind
 from core.model.refs import EngineRef
 from runtimes import registry as runtimes_registry
-from runtimes.oci import decode, engine, lifecycle, state_dirs, watcher
+from runtimes.oci import decode, engine, state_dirs, watcher
 from runtimes.oci import state as oci_state
 from runtimes.oci.decode import Known
 
@@ -199,15 +198,6 @@ def test_versions() -> None:
     assert decode.version(runc) == ("1.1.5+ds1", "1.0.2-dev")
     assert decode.version(crun) == ("1.8.1", "1.0.0")
     assert decode.version("youki 0.3\n") == ("", "")
-
-
-def test_signals_by_any_of_their_names() -> None:
-    for name in ("TERM", "term", "SIGTERM", "15"):
-        assert lifecycle._number(name) == "15"
-    assert lifecycle._number("SIGRTMIN+3") == str(signal.SIGRTMIN + 3)
-    for name in ("NOSUCH", "", "0", "99", "-9", "TERM; rm", "RTMIN+99", "15\n"):
-        with pytest.raises(errors.BadUsage):
-            lifecycle._number(name)
 
 
 # ── addresses ────────────────────────────────────────────────────────────────────────────────────────────────────────

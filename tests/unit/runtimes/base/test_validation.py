@@ -1,0 +1,97 @@
+"""Arguments that no engine could use are refused before an engine is called."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from core import errors
+from core.model import actions, images, pods, swarm
+from core.model.refs import EngineRef, Kind, Ref
+from core.model.replies import Status
+from core.model.results import Outcome
+from core.ports import Call
+from runtimes.base import validation
+from runtimes.base.adapter import Adapter, does
+
+ENGINE = EngineRef(host="h", kind="docker")
+WEB = Ref(engine=ENGINE, kind=Kind.CONTAINER, id="4f2a", name="web")
+DIGEST = "sha256:" + "a" * 64
+
+
+def on(kind: Any, target: Ref = WEB, **fields: Any) -> actions.Action[Any]:
+    action: actions.Action[Any] = kind(engine=ENGINE, target=target, **fields)
+    return action
+
+
+def image(name: str, id_: str = DIGEST) -> Ref:
+    return Ref(engine=ENGINE, kind=Kind.IMAGE, id=id_, name=name)
+
+
+@pytest.mark.parametrize(
+    ("action", "message"),
+    [
+        (on(actions.Exec, command=()), "There is no program to run."),
+        (on(actions.Exec, command=("",)), "There is no program to run."),
+        (on(actions.Exec, command=("ls", "a\0b")), "An argument of a program cannot hold a null byte."),
+        (on(actions.Exec, command=("ls",), timeout=-1), "A timeout in seconds cannot be -1."),
+        (on(actions.Kill, signal="NOPE"), "“NOPE” is not a signal."),
+        (on(actions.Kill, signal=""), "“” is not a signal."),
+        (on(actions.Stop, timeout=-1), "A timeout in seconds cannot be -1."),
+        (on(actions.Restart, timeout=-5), "A timeout in seconds cannot be -5."),
+        (on(pods.StopPod, timeout=-1), "A timeout in seconds cannot be -1."),
+        (on(actions.ReadLogs, tail=-1), "The number of lines cannot be -1."),
+        (on(swarm.ReadServiceLogs, tail=-1), "The number of lines cannot be -1."),
+        (on(actions.Scale, replicas=-1), "The number of replicas cannot be -1."),
+        (images.PullImage(engine=ENGINE, image="A b"), "“A b” is not the name of an image."),
+        (on(images.PushImage, image("")), "An image without a name cannot be pushed."),
+        (on(images.PushImage, image("a" * 12)), "An image without a name cannot be pushed."),
+        (on(images.PushImage, image(DIGEST)), "An image without a name cannot be pushed."),
+        (on(images.PushImage, image(f"app@{DIGEST}", "b")), f"app@{DIGEST} has no tag to push."),
+        (on(images.TagImage, image("app:1"), tag=f"app@{DIGEST}"), "A tag cannot hold a digest."),
+        (on(images.TagImage, image("app:1"), tag="App"), "“App” is not the name of an image."),
+        (swarm.CreateService(engine=ENGINE, name="s", image=""), "“” is not the name of an image."),
+        (on(swarm.UpdateImage, image="a:b:c"), "“a:b:c” is not the name of an image."),
+    ],
+)
+def test_what_is_refused(action: actions.Action[Any], message: str) -> None:
+    with pytest.raises(errors.BadUsage) as caught:
+        validation.check(action)
+    assert caught.value.message == message
+    assert caught.value.hint
+
+
+@pytest.mark.parametrize(
+    "action",
+    [
+        on(actions.Exec, command=("ls", "")),
+        on(actions.Kill, signal="RTMIN+3"),
+        on(actions.Stop, timeout=0),
+        on(actions.ReadLogs, tail=0),
+        on(actions.Scale, replicas=0),
+        on(images.PushImage, image("app:1")),
+        on(images.TagImage, image("", "a"), tag="registry.example:5000/app:2"),
+        on(actions.Start),
+    ],
+)
+def test_what_is_not(action: actions.Action[Any]) -> None:
+    validation.check(action)
+
+
+async def test_an_adapter_refuses_before_its_engine_is_called() -> None:
+    called = []
+
+    class Engine(Adapter):
+        @does(actions.Kill)
+        async def kill(self, action: actions.Kill, seconds: float) -> Outcome:
+            called.append(action.signal)
+            return Outcome(status=Status.DONE)
+
+    call = Call(id="c", who="u", deadline=datetime.now(UTC) + timedelta(seconds=5), invocation="i")
+    engine = Engine(ENGINE)
+    with pytest.raises(errors.BadUsage):
+        await engine.run(on(actions.Kill, signal="NOPE"), call)
+    await engine.run(on(actions.Kill, signal="HUP"), call)
+    assert called == ["HUP"]
