@@ -99,7 +99,7 @@ class App:
         try:
             parts["store"] = {"ready": True, "seconds": round(await self.probe(), 6)}
         except errors.StoreError as error:
-            parts["store"] = {"ready": False, "reason": error.say()}
+            parts["store"] = {"ready": False, "reason": error.full_message()}
         there = [mirror for mirror in self.mirrors if mirror.present]
         parts["engines"] = {str(mirror.ref): {"ready": mirror.live} for mirror in there}
         if self.chat is not None:
@@ -132,7 +132,9 @@ class App:
         except errors.ConfigError as error:
             self.metrics.config_last_reload_successful.set(0)
             log.error(
-                "the configuration was NOT reloaded, the old one stays in force", action="reload", reason=error.say()
+                "the configuration was NOT reloaded, the old one stays in force",
+                action="reload",
+                reason=error.full_message(),
             )
             return False
         if later := load.needs_restart(self.config, fresh):
@@ -154,7 +156,7 @@ async def build(settings: load.Config, *, watch: bool, supervisor: supervise.Sup
         try:
             await own.ensure()
         except errors.StoreError as error:
-            log.error("the embedded store did not start; commands that change are refused", reason=error.say())
+            log.error("the embedded store did not start; commands that change are refused", reason=error.full_message())
         url = own.url
     else:
         url = settings.store.url.get_secret_value()
@@ -207,7 +209,7 @@ async def build(settings: load.Config, *, watch: bool, supervisor: supervise.Sup
             clock=_now,
             replica=replica,
             many=settings.confirm.more_than,
-            stopping=supervisor.stopped,
+            stopping=supervisor.stopping,
         ),
         replica=replica,
         far=any(not door.url.startswith("unix://") for door in leading),
@@ -216,7 +218,9 @@ async def build(settings: load.Config, *, watch: bool, supervisor: supervise.Sup
     try:
         await store.heartbeat(replica, LEASE)
     except errors.StoreError as error:
-        log.error("the store does not answer; reads work, changes are refused until it does", reason=error.say())
+        log.error(
+            "the store does not answer; reads work, changes are refused until it does", reason=error.full_message()
+        )
     supervisor.on_close("replica", lambda: _leave(store, replica))
     return app
 
@@ -229,7 +233,7 @@ def announce(text: str) -> None:
 def base_policy(settings: load.Config) -> Any:
     url = settings.store.url.get_secret_value() if settings.store.url is not None else ""
     return replace(
-        load.policy(settings),
+        load.policy_from(settings),
         self_ids=own_container.own_containers(),
         self_name=own_container.own_name(),
         store_host=own_container.store_host(url),

@@ -23,9 +23,11 @@ from bot.parsing import parser
 from core import errors
 from core.model import actions, builtin
 from core.model.actions import Risk
+from core.model.facts import Facts
 from core.model.identity import Identity, Place
 from core.model.policy import Decision, Grant, Verdict
-from core.model.refs import EVERYTHING, Facts, Kind, Ref, Selector
+from core.model.refs import Kind, Ref
+from core.model.selectors import EVERYTHING, Selector
 from core.ports import Call, Query
 from core.store.client import Store
 from core.store.records import Claim
@@ -58,14 +60,14 @@ class BuiltinRuntime(Adapter):
         return builtin.HelpPage(commands=tuple(parser.describe(command) for command in commands), topic=action.topic)
 
     @does(builtin.WhoAmI)
-    async def whoami(self, action: builtin.WhoAmI, seconds: float) -> builtin.Standing:
+    async def whoami(self, action: builtin.WhoAmI, seconds: float) -> builtin.RequesterInfo:
         who, place = action.who, action.place
         grants = tuple(
             grant
             for grant in self._book.policy.grants
             if policy.is_subject(who, grant.who) and (not grant.places or place.channel in grant.places)
         )
-        return builtin.Standing(
+        return builtin.RequesterInfo(
             id=who.id,
             name=who.name,
             groups=tuple(sorted(who.groups)),
@@ -73,8 +75,8 @@ class BuiltinRuntime(Adapter):
             grants=((policy.OWNER,) if who.admin else ()) + grants,
         )
 
-    @does(builtin.Explain)
-    async def explain(self, action: builtin.Explain, seconds: float) -> builtin.Explanation:
+    @does(builtin.CheckPermission)
+    async def explain(self, action: builtin.CheckPermission, seconds: float) -> builtin.PermissionReport:
         known = await self._judged(action.target, seconds) if action.target else []
         decisions = []
         verbs = self._verbs(action.word)
@@ -91,10 +93,10 @@ class BuiltinRuntime(Adapter):
             )
             subject = f"{verb} on {action.target.name}" if action.target else verb
             decisions.append((subject, decision))
-        return builtin.Explanation(decisions=tuple(decisions))
+        return builtin.PermissionReport(decisions=tuple(decisions))
 
     @does(builtin.AddGrant)
-    async def grant(self, action: builtin.AddGrant, seconds: float) -> builtin.Granted:
+    async def grant(self, action: builtin.AddGrant, seconds: float) -> builtin.GrantAdded:
         if not WHO.fullmatch(action.who):
             raise errors.BadUsage(
                 f"“{action.who}” is nobody a grant can name.",
@@ -114,12 +116,12 @@ class BuiltinRuntime(Adapter):
         self._may_pass_on(action.by, action.place, wanted)
         for grant in self._book.policy.grants:
             if replace(grant, id="", by="", source="") == replace(wanted, id="", by="", source=""):
-                return builtin.Granted(grant=grant, new=False)
+                return builtin.GrantAdded(grant=grant, new=False)
         await self._book.catch_up(await self._store.add_grant(wanted.id, msgspec.json.encode(wanted)))
-        return builtin.Granted(grant=wanted)
+        return builtin.GrantAdded(grant=wanted)
 
     @does(builtin.ClaimAdmin)
-    async def claim(self, action: builtin.ClaimAdmin, seconds: float) -> builtin.Granted:
+    async def claim(self, action: builtin.ClaimAdmin, seconds: float) -> builtin.GrantAdded:
         match await self._store.try_claim(first_admin.digest(action.code)):
             case Claim.WRONG:
                 raise errors.NotPermitted(
@@ -133,10 +135,10 @@ class BuiltinRuntime(Adapter):
                 )
         made = Grant(id=f"g-{secrets.token_hex(3)}", who=action.by.id, can=("admin",), source="store", by="claim")
         await self._book.catch_up(await self._store.add_grant(made.id, msgspec.json.encode(made)))
-        return builtin.Granted(grant=made)
+        return builtin.GrantAdded(grant=made)
 
     @does(builtin.RemoveGrant)
-    async def revoke(self, action: builtin.RemoveGrant, seconds: float) -> builtin.Revoked:
+    async def revoke(self, action: builtin.RemoveGrant, seconds: float) -> builtin.GrantRemoved:
         grant = next((grant for grant in self._book.policy.grants if grant.id == action.id), None)
         if grant is None:
             known = [grant.id for grant in self._book.policy.grants if grant.source == "store"]
@@ -153,7 +155,7 @@ class BuiltinRuntime(Adapter):
             )
         await self._store.remove_grant(grant.id)
         await self._book.catch_up(await self._store.policy_version())
-        return builtin.Revoked(grant=grant)
+        return builtin.GrantRemoved(grant=grant)
 
     @does(builtin.ListGrants)
     async def grants(self, action: builtin.ListGrants, seconds: float) -> tuple[Grant, ...]:
@@ -182,14 +184,14 @@ class BuiltinRuntime(Adapter):
 
     def _verbs(self, word: str) -> Sequence[tuple[str, Risk]]:
         """A command's name or alias, or a verb, as verbs with their risk."""
-        risks = {kind.verb: kind.risk for kind in actions.every()}
+        risks = {kind.verb: kind.risk for kind in actions.all_actions()}
         if word in risks:
             return ((word, risks[word]),)
         command = self._catalogue.find(word)
         return tuple((verb, risks[verb]) for verb in command.verbs)
 
     def _known(self, pattern: str) -> None:
-        verbs = sorted(kind.verb for kind in actions.every())
+        verbs = sorted(kind.verb for kind in actions.all_actions())
         roles = self._book.policy.roles
         words = [*verbs, *roles, "risk:read", "risk:change", "risk:destroy"]
         if pattern in words or any(fnmatch.fnmatchcase(verb, pattern) for verb in verbs):
@@ -208,7 +210,7 @@ class BuiltinRuntime(Adapter):
         if by.admin:
             return
         held = self._book.policy
-        for kind in actions.every():
+        for kind in actions.all_actions():
             if not policy.covers(wanted.can, kind.verb, kind.risk, held.roles):
                 continue
             mine = policy.stand(held, by, place, kind.verb, kind.risk)

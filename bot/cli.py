@@ -78,7 +78,7 @@ def check(config: ConfigPath = None) -> None:
     from core.config import load  # noqa: PLC0415
     from runtimes import registry as runtimes_registry  # noqa: PLC0415
 
-    load.check_direct(settings, load_catalogue().names)
+    load.check_slack_commands(settings, load_catalogue().names)
     doors = composition.doors(settings)
     for warning in (*settings.warnings, *runtimes_registry.warnings(doors)):
         typer.echo(f"warning: {warning}", err=True)
@@ -118,7 +118,7 @@ def manifest(
 
     # Before there is an app there are no tokens: these stand in for those not written anywhere.
     settings = load.load(config, {**made.NO_TOKENS_YET, **os.environ})
-    load.check_direct(settings, load_catalogue().names)
+    load.check_slack_commands(settings, load_catalogue().names)
     typer.echo(made.manifest(settings.slack, load_catalogue(), url=url))
 
 
@@ -138,10 +138,10 @@ def main() -> None:
     try:
         app()
     except errors.ConfigError as error:
-        print(error.say(), file=sys.stderr)  # noqa: T201
+        print(error.full_message(), file=sys.stderr)  # noqa: T201
         sys.exit(BAD_CONFIG)
     except errors.QuarterdeckError as error:
-        print(error.say(), file=sys.stderr)  # noqa: T201
+        print(error.full_message(), file=sys.stderr)  # noqa: T201
         # An address or a name in the settings that cannot be one is a mistake of the configuration too.
         sys.exit(BAD_CONFIG if isinstance(error, errors.UserError) else FAILED)
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import http.client
 from dataclasses import dataclass
 
-from core.config.types import Listen
+from core.config.field_types import ListenAddress
 
 WITHIN = 3.0  # seconds
 LOOPBACK = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 (asked at loopback where all are served)
@@ -21,10 +21,10 @@ class Health:
     reason: str
 
 
-def ask(listen: Listen | None) -> Health:
+def ask(listen: ListenAddress | None) -> Health:
     if listen is None:
         return Health(good=False, reason="metrics.listen is off, so there is nobody to ask.")
-    place = Listen(LOOPBACK.get(listen.host, listen.host), listen.port)
+    place = ListenAddress(LOOPBACK.get(listen.host, listen.host), listen.port)
     # Not urllib: it would send this through a proxy that the environment names.
     talk = http.client.HTTPConnection(place.host, place.port, timeout=WITHIN)
     try:

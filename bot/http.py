@@ -23,7 +23,7 @@ from core import errors
 if TYPE_CHECKING:
     from aiohttp import web
 
-    from core.config.load import Listen
+    from core.config.load import ListenAddress
 
 log = structlog.get_logger(__name__)
 Page = Callable[[], bytes]
@@ -48,7 +48,7 @@ INDEX = (
 )
 
 
-def bind(listen: Listen | None, setting: str = "metrics.listen") -> socket.socket | None:
+def bind(listen: ListenAddress | None, setting: str = "metrics.listen") -> socket.socket | None:
     """A socket that listens already, or None where that `setting` is off. Raises ConfigError with the cure."""
     if listen is None:
         return None
@@ -68,7 +68,7 @@ def bind(listen: Listen | None, setting: str = "metrics.listen") -> socket.socke
     return sock
 
 
-def _unusable(listen: Listen, error: OSError, setting: str) -> errors.Problem:
+def _unusable(listen: ListenAddress, error: OSError, setting: str) -> errors.Problem:
     what, hint = f"cannot listen at {listen}: {error.strerror}", "Choose another address, or off."
     if error.errno == errno.EADDRINUSE:
         what = f"{listen} is in use by another program"

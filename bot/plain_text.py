@@ -62,9 +62,9 @@ def to_json(reply: Reply) -> str:
 def _block(block: Block, width: int, colour: bool) -> str:
     match block:
         case Text():
-            return _painted(sanitize.paragraph(block.text), _COLOURS.get(block.tone, ""), colour)
+            return _painted(sanitize.multiline(block.text), _COLOURS.get(block.tone, ""), colour)
         case Lines():
-            return "\n".join([*_title(block.title, colour), *(sanitize.plain(line) for line in block.lines)])
+            return "\n".join([*_title(block.title, colour), *(sanitize.single_line(line) for line in block.lines)])
         case Fields():
             return _fields(block, colour)
         case Table():
@@ -74,7 +74,7 @@ def _block(block: Block, width: int, colour: bool) -> str:
 def _table(table: Table, width: int, colour: bool) -> str:
     head = _title(table.title, colour)
     if not table.rows:
-        return "\n".join([*head, sanitize.paragraph(table.empty)])
+        return "\n".join([*head, sanitize.multiline(table.empty)])
     columns = [_cell(column) for column in table.columns]
     rows = [[_cell(cell) for cell in row] for row in table.rows]
     numeric = [all(_is_number(row[at]) for row in table.rows) for at in range(len(columns))]
@@ -116,7 +116,7 @@ def _fields(fields: Fields, colour: bool) -> str:
     names = [_cell(name) for name in fields.fields]
     longest = max((_wide(name) for name in names), default=0)
     lines = [
-        f"{name}{' ' * (longest - _wide(name))}{GAP}{sanitize.plain(value)}".rstrip()
+        f"{name}{' ' * (longest - _wide(name))}{GAP}{sanitize.single_line(value)}".rstrip()
         for name, value in zip(names, fields.fields.values(), strict=True)
     ]
     return "\n".join([*_title(fields.title, colour), *lines])
@@ -140,7 +140,7 @@ def _painted(text: str, code: str, colour: bool) -> str:
 
 def _cell(cell: str | float) -> str:
     text = cell if isinstance(cell, str) else f"{cell:.10g}" if isinstance(cell, float) else str(cell)
-    return sanitize.plain(text).replace("\t", " ")
+    return sanitize.single_line(text).replace("\t", " ")
 
 
 def _is_number(cell: object) -> bool:

@@ -41,16 +41,16 @@ async def run(settings: load.Config, path: Path | None, door: socket.socket | No
         built = await composition.build(settings, watch=True, supervisor=supervisor)
         for warning in built.warnings:
             log.warning(warning)
-        load.check_direct(settings, built.catalogue.names)
+        load.check_slack_commands(settings, built.catalogue.names)
         built.metrics.config_last_reload_successful.set(1)
         built.metrics.config_last_reload_timestamp_seconds.set(time.time())
         if built.embedded is not None:
-            supervisor.run("embedded store", built.embedded.keep, AGAIN)
-        supervisor.run("beat", lambda: composition.beat(built), AGAIN)
-        supervisor.run("sweep", lambda: composition.sweep(built), AGAIN)
-        supervisor.run("swarms", built.swarms.keep, AGAIN)
+            supervisor.start_background("embedded store", built.embedded.keep, AGAIN)
+        supervisor.start_background("beat", lambda: composition.beat(built), AGAIN)
+        supervisor.start_background("sweep", lambda: composition.sweep(built), AGAIN)
+        supervisor.start_background("swarms", built.swarms.keep, AGAIN)
         for engine, mirror in zip(built.engines, built.mirrors, strict=True):
-            supervisor.run(f"watch {engine.ref}", _watch(built, engine, mirror).run, AGAIN)
+            supervisor.start_background(f"watch {engine.ref}", _watch(built, engine, mirror).run, AGAIN)
         if door is not None:
             page = exposition.Exposition(
                 built.metrics,
@@ -66,7 +66,7 @@ async def run(settings: load.Config, path: Path | None, door: socket.socket | No
         if settings.slack is not None:
             chat = _slack(built, settings.slack)
             supervisor.on_close("slack", chat.aclose)
-            supervisor.run("slack", chat.run, AGAIN)
+            supervisor.start_background("slack", chat.run, AGAIN)
         where = f"http://{settings.metrics.listen}/metrics" if door is not None else "off"
         if settings.slack is not None:
             log.info(
@@ -77,7 +77,7 @@ async def run(settings: load.Config, path: Path | None, door: socket.socket | No
         elif console and sys.stdin.isatty() and sys.stdout.isatty():
             if settings.log.level == "info":
                 logs.configure("warning", settings.log.format)  # what goes well is not said between somebody's lines
-            supervisor.run("console", lambda: _console(built, where))
+            supervisor.start_background("console", lambda: _console(built, where))
         else:
             log.info(
                 "watching; no chat is configured and there is no terminal, so nobody can talk to this process",

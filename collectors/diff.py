@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
 
-from core.model.containers import UP, Container
+from core.model.containers import LIVE_STATES, Container
 from core.model.events import Event, EventKind, Origin
 
 # An event's time and the one an inspection gives for the same fact lie this close together, seconds.
@@ -52,7 +52,7 @@ def diff(
 
 
 def _gone(known: Container, at_ns: int) -> Iterator[Event]:
-    if known.state in UP:
+    if known.state in LIVE_STATES:
         yield _event(EventKind.DIED, known, at_ns)
     yield _event(EventKind.REMOVED, known, at_ns)
 
@@ -63,16 +63,16 @@ def _new(row: Container, since_ns: int, at_ns: int) -> Iterator[Event]:
         yield _event(EventKind.CREATED, row, _ns(row.created_at, at_ns))
     if row.started_at is not None and row.started_at * 1e9 > since_ns:
         yield _event(EventKind.STARTED, row, _ns(row.started_at, at_ns))
-        if row.state in UP and row.health == "unhealthy":
+        if row.state in LIVE_STATES and row.health == "unhealthy":
             yield _event(EventKind.HEALTH, row, at_ns, health=row.health)
-    if row.state not in UP and row.finished_at is not None and row.finished_at * 1e9 > since_ns:
+    if row.state not in LIVE_STATES and row.finished_at is not None and row.finished_at * 1e9 > since_ns:
         yield from _death(row, at_ns)
 
 
 def _changed(old: Container, row: Container, at_ns: int) -> Iterator[Event]:
     if old.ref.name != row.ref.name:
         yield _event(EventKind.RENAMED, row, at_ns, old_name=old.ref.name)
-    was, now = old.state in UP, row.state in UP
+    was, now = old.state in LIVE_STATES, row.state in LIVE_STATES
     restarted = was and now and _later(row.started_at, old.started_at)
     first_run = old.state == "created" and row.finished_at is not None
     ran = not was and not now and (first_run or _later(row.finished_at, old.finished_at))

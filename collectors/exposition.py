@@ -77,7 +77,7 @@ class Exposition:
         self._counts.mirror_containers.clear()
         self._counts.mirror_live.clear()
         for mirror in mirrors:
-            labels = metrics.labels_of(mirror.ref)
+            labels = metrics.engine_labels(mirror.ref)
             self._counts.mirror_containers.labels(*labels).set(len(mirror.containers))
             self._counts.mirror_live.labels(*labels).set(mirror.live)
         return b"".join([metrics.render(self._counts), *page])

@@ -86,6 +86,6 @@ class Pipeline:
         key = (kind if kind in TYPES else "other", word if word in ACTIONS else "other")
         child = self._children.get(key)
         if child is None:
-            child = self._counts.events_total.labels(*metrics.labels_of(self._mirror.ref), *key)
+            child = self._counts.events_total.labels(*metrics.engine_labels(self._mirror.ref), *key)
             self._children[key] = child
         return child

@@ -185,7 +185,7 @@ class Relister:
         except (errors.Rejected, errors.InvalidResponse) as error:
             # One container that cannot be inspected must not keep the others from it; the next list has it again.
             if len(things) == 1:
-                log.warning("A container cannot be inspected.", id=things[0][:12], reason=error.say())
+                log.warning("A container cannot be inspected.", id=things[0][:12], reason=error.full_message())
             else:
                 for thing in things:
                     await self._describe([thing])
@@ -195,4 +195,4 @@ class Relister:
             await asyncio.sleep(self._pace.describe_again)
 
     def _label(self) -> tuple[str, str]:
-        return metrics.labels_of(self._runtime.ref)
+        return metrics.engine_labels(self._runtime.ref)

@@ -119,11 +119,11 @@ class Watcher:
         except errors.QuarterdeckError as error:
             reason = error
         finally:
-            self._down("" if reason is None else reason.say())
+            self._down("" if reason is None else reason.full_message())
         log.info(
             "The event stream ended." if stood is not None else "The engine cannot be watched yet.",
             engine=str(self._runtime.ref),
-            reason=reason.say() if reason else "the engine closed it",
+            reason=reason.full_message() if reason else "the engine closed it",
             stood=round(loop.time() - stood, 1) if stood is not None else None,
         )
         return 0.0 if stood is None else loop.time() - stood
@@ -228,7 +228,7 @@ class Watcher:
             await self._place.save()
 
     def _label(self) -> tuple[str, str]:
-        labels = metrics.labels_of(self._runtime.ref)
+        labels = metrics.engine_labels(self._runtime.ref)
         if self._labels is not None and self._labels != labels:
             # At first contact the engine told its own name for its host; the series under our guess must not linger.
             self._counts.stream_up.remove(*self._labels)

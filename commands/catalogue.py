@@ -36,7 +36,7 @@ class Catalogue:
         if command is None:
             close = difflib.get_close_matches(word.lower(), list(self.names), n=2, cutoff=0.6)
             hint = f"Did you mean {' or '.join(close)}?" if close else "Say help to see them all."
-            raise errors.UnknownCommand(f"There is no command “{command_line.shown(word)}”.", hint=hint)
+            raise errors.UnknownCommand(f"There is no command “{command_line.abbreviate(word)}”.", hint=hint)
         return command
 
 

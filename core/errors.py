@@ -4,12 +4,12 @@
     ├─ UserError      BadUsage · UnknownCommand · NotFound · Ambiguous · Unsupported · Expired
     ├─ Refused        NotPermitted · RateLimited · Busy · Disallowed · Protected
     ├─ EngineError    Unreachable · TimedOut · Rejected · InvalidResponse · Duplicate · EventsUnsupported
-    ├─ StoreError     StoreDown · LostLease
-    ├─ SurfaceError   Undeliverable
+    ├─ StoreError     StoreDown · LeaseLost
+    ├─ DeliveryError   Undeliverable
     └─ ConfigError    every problem of a configuration at once
 
-A class's docstring is its default message, so none is raised mute. `say()` is the sentence a person may read: it names
-the cure where there is one and never holds a secret we know of (the surface redacts again). Anything that is not a
+A class's docstring is its default message. `full_message()` is what people read: the message, then the hint. It
+contains no secret that Quarterdeck recognises (replies are redacted again). Anything that is not a
 QuarterdeckError is a bug of ours: its traceback goes to the log, a short reference to the person.
 """
 
@@ -30,9 +30,9 @@ class QuarterdeckError(Exception):
         super().__init__(self.message)
 
     def __str__(self) -> str:
-        return self.say()
+        return self.full_message()
 
-    def say(self) -> str:
+    def full_message(self) -> str:
         """One or two sentences for a person: what happened, then the cure."""
         return f"{self.message} {self.hint}".strip()
 
@@ -170,7 +170,7 @@ class EventsUnsupported(EngineError):
     """The container engine keeps no events; what happens shows only in its lists."""
 
 
-class Duplicate(EngineError):
+class DuplicateEngine(EngineError):
     """That engine is here already, under another address."""
 
 
@@ -182,15 +182,15 @@ class StoreDown(StoreError):
     """The store does not answer."""
 
 
-class LostLease(StoreError):
+class LeaseLost(StoreError):
     """Another process holds this lease now."""
 
 
-class SurfaceError(QuarterdeckError):
+class DeliveryError(QuarterdeckError):
     """The reply could not be delivered."""
 
 
-class Undeliverable(SurfaceError):
+class Undeliverable(DeliveryError):
     """The reply could not be delivered."""
 
     def __init__(self, message: str = "", *, code: str = "", hint: str = "") -> None:
@@ -210,7 +210,7 @@ class Problem:
     source: str = ""
     line: int = 0
 
-    def say(self) -> str:
+    def full_message(self) -> str:
         where = f"{self.source}:{self.line}" if self.line else self.source
         head = f"{where}: {self.path}" if where and self.path else where or self.path
         return f"{head}: {self.what}" + (f"\n    hint: {self.hint}" if self.hint else "")
@@ -224,5 +224,5 @@ class ConfigError(QuarterdeckError):
         count = len(self.problems)
         super().__init__(
             f"The configuration has {count} mistake{'s' if count != 1 else ''}:\n"
-            + "\n".join(f"  {problem.say()}" for problem in self.problems)
+            + "\n".join(f"  {problem.full_message()}" for problem in self.problems)
         )

@@ -16,9 +16,9 @@ from typing import Any, TextIO
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
-LONGEST = 2_000
-LONGEST_TRACE = 8_000
-DEEPEST = 4
+MAX_VALUE_LENGTH = 2_000
+MAX_TRACE_LENGTH = 8_000
+MAX_DEPTH = 4
 
 
 def configure(level: str = "info", form: str = "auto", stream: TextIO | None = None) -> None:
@@ -81,13 +81,13 @@ class _Safe:
         def safe(value: Any, depth: int) -> Any:
             if value is None or isinstance(value, bool | int) or (isinstance(value, float) and math.isfinite(value)):
                 return value
-            if depth < DEEPEST and isinstance(value, Mapping):
+            if depth < MAX_DEPTH and isinstance(value, Mapping):
                 return {str(key): safe(inner, depth + 1) for key, inner in list(value.items())[:100]}
-            if depth < DEEPEST and isinstance(value, list | tuple | set | frozenset):
+            if depth < MAX_DEPTH and isinstance(value, list | tuple | set | frozenset):
                 return [safe(inner, depth + 1) for inner in list(value)[:100]]
             text = redact.redact(value if isinstance(value, str) else _text(value))
-            text = sanitize.plain(text, LONGEST) if self.one_line else text
-            return text if len(text) <= LONGEST else f"{text[: LONGEST - 1]}…"
+            text = sanitize.single_line(text, MAX_VALUE_LENGTH) if self.one_line else text
+            return text if len(text) <= MAX_VALUE_LENGTH else f"{text[: MAX_VALUE_LENGTH - 1]}…"
 
         trace = fields.pop("exception", None)
         cleaned: EventDict = {str(key): safe(value, 0) for key, value in fields.items()}
@@ -104,10 +104,10 @@ def _text(value: object) -> str:
 
 
 def _trace(text: str) -> str:
-    if len(text) <= LONGEST_TRACE:
+    if len(text) <= MAX_TRACE_LENGTH:
         return text
     # The start says where it came from, the end what went wrong.
-    return f"{text[: LONGEST_TRACE // 4]}\n…\n{text[-LONGEST_TRACE * 3 // 4 :]}"
+    return f"{text[: MAX_TRACE_LENGTH // 4]}\n…\n{text[-MAX_TRACE_LENGTH * 3 // 4 :]}"
 
 
 class _Lines:

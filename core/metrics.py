@@ -16,7 +16,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info
 from core.model.refs import EngineRef
 
 PREFIX = "quarterdeck"
-ENGINE = ("host", "engine")
+ENGINE_LABELS = ("host", "engine")
 
 # In seconds. Commands wait for engines (a stop takes its ten); a store that needs milliseconds is in trouble.
 COMMAND_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
@@ -24,7 +24,7 @@ RELIST_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 STORE_BUCKETS = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.05, 0.25, 1.0, 5.0)
 
 
-def labels_of(ref: EngineRef) -> tuple[str, str]:
+def engine_labels(ref: EngineRef) -> tuple[str, str]:
     """The values of the labels `host` and `engine`, in this order."""
     return ref.host, ref.kind if ref.name == "default" else f"{ref.kind}/{ref.name}"
 
@@ -48,29 +48,38 @@ class Metrics:
 
         # Watching.
         self.events_total = counter(
-            "events_total", "Events of an engine, those found by replay and relist included.", *ENGINE, "type", "action"
+            "events_total",
+            "Events of an engine, those found by replay and relist included.",
+            *ENGINE_LABELS,
+            "type",
+            "action",
         )
-        self.stream_up = gauge("stream_up", "1 while the engine's event stream stands.", *ENGINE)
-        self.stream_connects_total = counter("stream_connects_total", "Event streams that came to stand.", *ENGINE)
+        self.stream_up = gauge("stream_up", "1 while the engine's event stream stands.", *ENGINE_LABELS)
+        self.stream_connects_total = counter(
+            "stream_connects_total", "Event streams that came to stand.", *ENGINE_LABELS
+        )
         self.stream_overflows_total = counter(
             "stream_overflows_total",
             "Events dropped because counting could not keep up; each forces a relist.",
-            *ENGINE,
+            *ENGINE_LABELS,
         )
         self.stream_last_event_timestamp_seconds = gauge(
-            "stream_last_event_timestamp_seconds", "The engine's own time of the last event.", *ENGINE
+            "stream_last_event_timestamp_seconds", "The engine's own time of the last event.", *ENGINE_LABELS
         )
         self.relists_total = counter(
-            "relists_total", "Full lists asked of an engine, by how they ended.", *ENGINE, "outcome"
+            "relists_total", "Full lists asked of an engine, by how they ended.", *ENGINE_LABELS, "outcome"
         )
         self.relist_duration_seconds = histogram(
-            "relist_duration_seconds", "Time to list an engine and describe what changed.", RELIST_BUCKETS, *ENGINE
+            "relist_duration_seconds",
+            "Time to list an engine and describe what changed.",
+            RELIST_BUCKETS,
+            *ENGINE_LABELS,
         )
         self.resync_events_total = counter(
-            "resync_events_total", "Events that no stream told and a relist found.", *ENGINE
+            "resync_events_total", "Events that no stream told and a relist found.", *ENGINE_LABELS
         )
-        self.mirror_containers = gauge("mirror_containers", "Containers held in memory.", *ENGINE)
-        self.mirror_live = gauge("mirror_live", "1 while lists are answered from memory.", *ENGINE)
+        self.mirror_containers = gauge("mirror_containers", "Containers held in memory.", *ENGINE_LABELS)
+        self.mirror_live = gauge("mirror_live", "1 while lists are answered from memory.", *ENGINE_LABELS)
 
         # Commands.
         self.commands_total = counter(

@@ -109,7 +109,7 @@ class Responder(Protocol):
 
     `begun` is told of a change before it runs, `goes_on` of what takes long while it runs; both must neither wait nor
     raise. `goes_on` returns False once nobody can be told any more, so that what only watches may end. `end` gets the
-    reply, redacted, once; it raises SurfaceError where nobody could be reached, and nothing else.
+    reply, redacted, once; it raises DeliveryError where nobody could be reached, and nothing else.
     """
 
     def started(self, beginning: ActionStarted) -> None: ...

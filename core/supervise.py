@@ -1,9 +1,9 @@
-"""Tasks with a name and an owner: work goes in, and at the end nothing is left running and nothing died unheard.
+"""Runs tasks that have a name and an owner: none is left running at the end, and no failure is lost.
 
-`run` keeps endless tasks, started anew after a crash or, without that, ending everything when they die. `spawn` takes
-one-shot work, a bounded number at once. Stopping goes in order: new work is refused, work under way is waited for,
-endless tasks are cancelled, then what was opened is closed, the last first. What outlasts its deadline is cancelled and
-named in the log; a second Ctrl-C makes all deadlines short.
+`start_background` starts endless tasks. A crashed one starts again, or, without a Backoff, its crash stops everything.
+`start_oneshot` starts short work; the number of such tasks is bounded. Stopping has an order: new work is refused,
+running work may finish, endless tasks are cancelled, then what was opened is closed, the last first. Whatever exceeds
+its deadline is cancelled and named in the log. A second Ctrl-C shortens all deadlines.
 """
 
 from __future__ import annotations
@@ -22,22 +22,22 @@ import structlog
 from core import errors
 
 log = structlog.get_logger(__name__)
-HURRIED = 1.0  # seconds a step of closing still gets when somebody is in a hurry
-CANCELLED = 5.0  # seconds a cancelled task may take to end
+HURRY_SECONDS = 1.0  # seconds a step of closing still gets when somebody is in a hurry
+CANCEL_SECONDS = 5.0  # seconds a cancelled task may take to end
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Backoff:
-    """How a crashed task comes back: after `base` seconds at most, doubling up to `cap`; one that had run for `calm`
+    """How a crashed task comes back: after `base` seconds at most, doubling up to `cap`; one that had run for `stable`
     seconds begins again at `base`."""
 
     base: float = 0.5
     cap: float = 30.0
-    calm: float = 60.0
+    stable: float = 60.0
 
 
-def backoff(attempt: int, base: float, cap: float, rng: random.Random) -> float:
+def backoff_seconds(attempt: int, base: float, cap: float, rng: random.Random) -> float:
     """Seconds to wait before attempt 1, 2, …: anything up to base·2^(attempt-1), never more than `cap` (full jitter, so
     that many who lost the same thing do not come back together)."""
     return rng.uniform(0.0, min(cap, base * 2.0 ** min(attempt - 1, 60)))
@@ -46,18 +46,19 @@ def backoff(attempt: int, base: float, cap: float, rng: random.Random) -> float:
 class Supervisor:
     """Use as `async with`: on leaving all is drained and closed, and the error of a death that was fatal is raised.
 
-    `drain`: seconds work under way may still take; `most`: one-shot tasks at once. `on_restart` hears a task's name.
+    `drain_seconds`: how long running work may still take; `max_tasks`: the maximum of one-shot tasks. `on_restart` is
+    called with the name of a task that crashed.
     """
 
     def __init__(
         self,
         *,
-        drain: float = 10.0,
-        most: int = 256,
+        drain_seconds: float = 10.0,
+        max_tasks: int = 256,
         rng: random.Random | None = None,
         on_restart: Callable[[str], object] | None = None,
     ) -> None:
-        self._drain, self._most = drain, most
+        self._drain_seconds, self._max_tasks = drain_seconds, max_tasks
         self._rng = rng or random.Random()  # noqa: S311 (jitter, not a secret)
         self._on_restart = on_restart
         self._kept: list[asyncio.Task[None]] = []
@@ -80,7 +81,7 @@ class Supervisor:
             raise self._fatal
 
     @property
-    def stopped(self) -> asyncio.Event:
+    def stopping(self) -> asyncio.Event:
         """Set when stopping began; what takes new work in closes its door then, before work under way is waited for."""
         return self._stopped
 
@@ -97,21 +98,21 @@ class Supervisor:
                 self._signals[number] = signal.getsignal(number)
                 loop.add_signal_handler(number, self._on_signal, number)
 
-    def run(
+    def start_background(
         self, name: str, factory: Callable[[], Coroutine[Any, Any, object]], restart: Backoff | None = None
     ) -> None:
         """Keeps a task. Crashed, it starts anew if `restart` says how; else its death ends everything. One that returns
         has finished."""
         self._kept.append(asyncio.get_running_loop().create_task(self._keep(name, factory, restart), name=name))
 
-    def spawn(self, name: str, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
+    def start_oneshot(self, name: str, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
         """One-shot work that is waited for at the end. Raises Refused when too much is under way or we are stopping."""
-        if self._stopped.is_set() or len(self._work) >= self._most:
+        if self._stopped.is_set() or len(self._work) >= self._max_tasks:
             work.close()
             self.refused += 1
             if self._stopped.is_set():
                 raise errors.Refused("Quarterdeck is stopping.", hint="Try again when it is back.")
-            raise errors.Refused(f"{self._most} things are being done already.", hint="Try again in a moment.")
+            raise errors.Refused(f"{self._max_tasks} things are being done already.", hint="Try again in a moment.")
         task = asyncio.get_running_loop().create_task(work, name=name)
         self._work.add(task)
         task.add_done_callback(self._ended)
@@ -126,7 +127,7 @@ class Supervisor:
             log.info("stopping", reason=reason, working=len(self._work))
             self._stopped.set()
 
-    def hurry(self) -> None:
+    def shorten_deadlines(self) -> None:
         self._hurried.set()
 
     async def aclose(self) -> None:
@@ -135,7 +136,7 @@ class Supervisor:
         try:
             await asyncio.shield(closing)
         except asyncio.CancelledError:
-            self.hurry()
+            self.shorten_deadlines()
             await closing
             raise
         finally:
@@ -171,8 +172,8 @@ class Supervisor:
                 self._fatal = self._fatal or died
                 self.stop(f"{name} died")
                 return
-            attempt = 1 if loop.time() - began >= restart.calm else attempt + 1
-            pause = backoff(attempt, restart.base, restart.cap, self._rng)
+            attempt = 1 if loop.time() - began >= restart.stable else attempt + 1
+            pause = backoff_seconds(attempt, restart.base, restart.cap, self._rng)
             log.error(
                 "a task crashed and starts anew", task=name, attempt=attempt, pause=round(pause, 2), exc_info=died
             )
@@ -192,7 +193,7 @@ class Supervisor:
             log.error("work failed", task=task.get_name(), exc_info=error)
 
     @contextlib.contextmanager
-    def interrupts(self, instead: Callable[[], object]) -> Iterator[None]:
+    def on_interrupt(self, instead: Callable[[], object]) -> Iterator[None]:
         """While inside, the first Ctrl-C calls that; the next one stops as ever."""
         self._instead.append(instead)
         try:
@@ -207,13 +208,13 @@ class Supervisor:
             return
         if self._stopped.is_set():
             log.warning("hurrying", reason=number.name)
-            self.hurry()
+            self.shorten_deadlines()
         self.stop(number.name)
 
     async def _close(self) -> None:
         self._stopped.set()
         # Endless tasks live on while work is drained: it may need them.
-        await self._cancel(await self._wait(self._work, self._drain), "work was cut short")
+        await self._cancel(await self._wait(self._work, self._drain_seconds), "work was cut short")
         await self._cancel(self._kept)
         self._kept.clear()
         while self._closers:
@@ -240,7 +241,7 @@ class Supervisor:
             await asyncio.wait(watched, timeout=remaining, return_when=asyncio.FIRST_COMPLETED)
             left = {task for task in left if not task.done()}
             if hurry.done() and not hurried:
-                hurried, ends = True, min(ends, loop.time() + HURRIED)
+                hurried, ends = True, min(ends, loop.time() + HURRY_SECONDS)
         hurry.cancel()
         return left
 
@@ -250,5 +251,5 @@ class Supervisor:
             if why:
                 log.warning(why, task=task.get_name())
             task.cancel()
-        for task in await self._wait(left, CANCELLED):
+        for task in await self._wait(left, CANCEL_SECONDS):
             log.error("a task does not end and is left behind", task=task.get_name())

@@ -39,10 +39,10 @@ async def measure(scene: stage.Stage, times: int) -> Sequence[Table]:
     settings = load.load(file)
     async with supervise.Supervisor() as supervisor:
         app = await composition.build(settings, watch=True, supervisor=supervisor)
-        supervisor.run("beat", lambda: composition.beat(app), supervise.Backoff())
+        supervisor.start_background("beat", lambda: composition.beat(app), supervise.Backoff())
         for engine, mirror in zip(app.engines, app.mirrors, strict=True):
             eye = watcher.Watcher(engine, mirror, pipeline.Pipeline(mirror, app.metrics), app.store, app.metrics)
-            supervisor.run(f"watch {engine.ref}", eye.run, supervise.Backoff())
+            supervisor.start_background(f"watch {engine.ref}", eye.run, supervise.Backoff())
         async with asyncio.timeout(60):
             while not all(mirror.live and not mirror.dirty for mirror in app.mirrors if mirror.present):
                 await asyncio.sleep(0.01)

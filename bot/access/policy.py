@@ -14,9 +14,10 @@ from datetime import datetime, timedelta
 
 from core.model.actions import Risk
 from core.model.containers import Container
+from core.model.facts import Facts
 from core.model.identity import Identity, Place
 from core.model.policy import VERDICT_OF, Decision, Grant, Guard, Policy, Verdict
-from core.model.refs import Facts, Ref
+from core.model.refs import Ref
 
 FACTS_LAST = timedelta(seconds=60)
 # What a bare `*` never covers: who may decide who may.
@@ -79,7 +80,9 @@ OWNER = Grant(id="console-owner", who="the owner of the state directory", can=("
 def evaluate(stand: ResolvedPolicy, ref: Ref, facts: Facts | None, now: datetime) -> Decision:
     """The verdict on one target."""
     # What was protected once is taken to be so still, however old the news.
-    if stand.verb in PROTECTED_VERBS and (ref.bare in stand.policy.self_ids or (facts is not None and facts.protected)):
+    if stand.verb in PROTECTED_VERBS and (
+        ref.bare_id in stand.policy.self_ids or (facts is not None and facts.protected)
+    ):
         return Decision(
             verdict=Verdict.DENY,
             rule="self-protection",
@@ -88,12 +91,12 @@ def evaluate(stand: ResolvedPolicy, ref: Ref, facts: Facts | None, now: datetime
         )
     if facts is not None and (facts.at is None or now - facts.at > FACTS_LAST):
         facts = None
-    allowed = next((grant for grant in stand.grants if grant.on.judge(ref, facts)), None)
+    allowed = next((grant for grant in stand.grants if grant.on.matches(ref, facts)), None)
     if allowed is None:
         return _denied(stand, ref)
     decision = Decision(verdict=Verdict.ALLOW, rule=allowed.id, reason=f"{allowed.who} may {stand.verb}")
     # Only a clear no lets one pass a guard; not knowing counts as a match.
-    return _braked(decision, stand, [guard for guard in stand.guards if guard.on.judge(ref, facts) is not False])
+    return _braked(decision, stand, [guard for guard in stand.guards if guard.on.matches(ref, facts) is not False])
 
 
 def _braked(decision: Decision, stand: ResolvedPolicy, guards: Sequence[Guard]) -> Decision:
@@ -117,7 +120,7 @@ def ours(policy: Policy, rows: Iterable[Container]) -> frozenset[str]:
     if not (policy.self_ids or policy.self_name):
         return frozenset()
     rows = tuple(rows)
-    selves = [row for row in rows if _is_self(policy, row.own_id or row.ref.bare)]
+    selves = [row for row in rows if _is_self(policy, row.own_id or row.ref.bare_id)]
     found = {row.ref.id for row in selves}
     for me in selves if policy.store_host else ():
         beside = [row for row in rows if row.ref.engine == me.ref.engine and row is not me]

@@ -12,8 +12,9 @@ from bot.access import policy
 from core import errors
 from core.model import containers, listings
 from core.model.containers import Container
+from core.model.facts import Facts
 from core.model.policy import Policy
-from core.model.refs import EngineRef, Facts, Kind, Ref
+from core.model.refs import EngineRef, Kind, Ref
 from runtimes.inventory import fleet
 
 # Things that take containers along when they end.
@@ -38,11 +39,11 @@ class ProtectedSet:
         }
 
     def judged(self, row: Any, engine: EngineRef, at: datetime) -> Sequence[tuple[Ref, Facts]]:
-        """As listings.judged, with what is known here."""
-        protected = self._protects(row, listings.ref(row, engine))
+        """As listings.permission_targets, with what is known here."""
+        protected = self._protects(row, listings.row_ref(row, engine))
         return [
             (ref, replace(facts, protected=True) if protected else facts)
-            for ref, facts in listings.judged(row, engine, at)
+            for ref, facts in listings.permission_targets(row, engine, at)
         ]
 
     def must_know(self, ref: Ref) -> None:
@@ -59,5 +60,5 @@ class ProtectedSet:
         return (
             (ref.kind is Kind.CONTAINER and (ref.engine, ref.id) in self._containers)
             or any(member in self._policy.self_ids for member in getattr(row, "members", ()))
-            or listings.holds(row, self._containers.values())
+            or listings.contains_any(row, self._containers.values())
         )

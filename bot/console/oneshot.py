@@ -29,15 +29,15 @@ async def console(settings: load.Config) -> None:
     async with supervise.Supervisor() as supervisor:
         supervisor.catch_signals()
         built = await composition.build(settings, watch=False, supervisor=supervisor)
-        supervisor.run("beat", lambda: composition.beat(built), AGAIN)
-        supervisor.run("swarms", built.swarms.keep, AGAIN)
+        supervisor.start_background("beat", lambda: composition.beat(built), AGAIN)
+        supervisor.start_background("swarms", built.swarms.keep, AGAIN)
         if built.embedded is not None:
-            supervisor.run("embedded store", built.embedded.keep, AGAIN)
+            supervisor.start_background("embedded store", built.embedded.keep, AGAIN)
         await _recovered(built)
         await built.meet()
         if sys.stdin.isatty():
             print(terminal.GREETING)  # noqa: T201
-        supervisor.run("console", lambda: _until_left(built))
+        supervisor.start_background("console", lambda: _until_left(built))
         await supervisor.serve_until_stopped()
 
 
@@ -48,10 +48,10 @@ async def do(settings: load.Config, line: list[str], *, as_json: bool, yes: bool
     async with supervise.Supervisor() as supervisor:
         supervisor.catch_signals()
         built = await composition.build(settings, watch=False, supervisor=supervisor)
-        supervisor.run("beat", lambda: composition.beat(built), AGAIN)
+        supervisor.start_background("beat", lambda: composition.beat(built), AGAIN)
         way = _Silent(sys.stdout) if as_json else _Meanwhile(sys.stdout)
-        work = supervisor.spawn("do", _said(built, words, way, yes=yes))
-        stopped = asyncio.get_running_loop().create_task(supervisor.stopped.wait(), name="stopped")
+        work = supervisor.start_oneshot("do", _said(built, words, way, yes=yes))
+        stopped = asyncio.get_running_loop().create_task(supervisor.stopping.wait(), name="stopped")
         await asyncio.wait([work, stopped], return_when=asyncio.FIRST_COMPLETED)
         stopped.cancel()
     reply: Reply | None = None if work.cancelled() else work.result()

@@ -82,7 +82,7 @@ async def converse(
             way = Terminal(out)
             reply = await answer(dispatcher, invocation(word, who), way, catalogue=catalogue, supervisor=supervisor)
         except errors.Refused as error:  # it is stopping
-            out.write(f"{error.say()}\n")
+            out.write(f"{error.full_message()}\n")
             continue
         if reply is None:
             out.write("\n")
@@ -108,14 +108,14 @@ class Terminal:
         return True
 
     def _print(self, going: Progress) -> None:
-        head = sanitize.plain(f"{going.name} | ") if going.several else ""
+        head = sanitize.single_line(f"{going.name} | ") if going.several else ""
         if going.skipped:
             self._out.write(f"{head}… {going.skipped:,} lines came faster than they could be shown\n")
         for line in going.lines:
-            self._out.write(head + sanitize.plain(line) + "\n")
+            self._out.write(head + sanitize.single_line(line) + "\n")
         if going.progress and self._progress.get(going.name) != going.progress:
             self._progress[going.name] = going.progress
-            self._out.write(sanitize.plain(f"{going.name}: {going.progress}") + "\n")
+            self._out.write(sanitize.single_line(f"{going.name}: {going.progress}") + "\n")
         self._out.flush()
 
     async def finish(self, reply: Reply) -> None:
@@ -128,10 +128,10 @@ async def answer(
     """The reply; None where Ctrl-C ended it, and then nothing is told about it later. That ends only what looks: a
     change that began goes on and is waited for, also when the process is stopped. Raises Refused when it is stopping
     already."""
-    task: asyncio.Task[Reply | None] = supervisor.spawn("answer", dispatcher.answer(inv, talk))
+    task: asyncio.Task[Reply | None] = supervisor.start_oneshot("answer", dispatcher.answer(inv, talk))
     try:
         looks = _only_looks(inv.line, catalogue)
-        with supervisor.interrupts(task.cancel if looks else still_at_it):
+        with supervisor.on_interrupt(task.cancel if looks else still_at_it):
             await asyncio.wait([task])
     finally:
         if not task.done():

@@ -17,9 +17,10 @@ from bot.access import policy, protection
 from core import errors
 from core.model import actions, listings
 from core.model.actions import Action, DescribeEngine, ListEvents, Risk
+from core.model.facts import Facts
 from core.model.identity import Identity, Place
 from core.model.policy import Decision, Policy, Verdict
-from core.model.refs import EngineRef, Facts, Kind, Ref
+from core.model.refs import EngineRef, Kind, Ref
 from core.model.usage import ReadUsage
 from core.ports import Call, Query
 from runtimes.inventory import fleet
@@ -151,15 +152,15 @@ class AccessView:
 
     def _reaches(self, verb: str, engine: EngineRef) -> bool:
         """Whether this may be done to something on that engine."""
-        risk = next(kind.risk for kind in actions.every() if kind.verb == verb)
-        return any(grant.on.reaches(engine) for grant in self._stand(verb, risk).grants)
+        risk = next(kind.risk for kind in actions.all_actions() if kind.verb == verb)
+        return any(grant.on.matches_engine(engine) for grant in self._stand(verb, risk).grants)
 
     def _listed(self, engine: EngineRef) -> bool:
         ref = Ref(engine=engine, kind=Kind.ENGINE, id=str(engine), name=str(engine))
         return self._allowed(self._stand(DescribeEngine.verb, DescribeEngine.risk), [(ref, None)])
 
     def _seen_as(self, row: Any, engine: EngineRef) -> Sequence[tuple[Ref, Facts]]:
-        return listings.judged(row, engine, self._now)
+        return listings.permission_targets(row, engine, self._now)
 
     def _judged(self, ref: Ref) -> Sequence[tuple[Ref, Facts | None]]:
         row = self._found.get(_key(ref))

@@ -34,7 +34,7 @@ from core.model.actions import Action, Risk
 from core.model.identity import Identity, Invocation, Place
 from core.model.policy import Decision, Verdict
 from core.model.refs import Kind
-from core.model.replies import Button, Ending, Reply, Status, Text, Tone, say
+from core.model.replies import Button, Ending, Reply, Status, Text, Tone, text_reply
 from core.model.results import Outcome
 from core.ports import ActionStarted, Call, Responder
 from core.store.client import Store
@@ -109,7 +109,7 @@ class Dispatcher:
         except Exception:
             reference = secrets.token_hex(4)
             log.exception("a command failed because of a bug", action="answer", command=trail.command, ref=reference)
-            reply = say(
+            reply = text_reply(
                 f"Internal error, reference {reference}; the log has the details.", Tone.BAD, ending=Ending.ERROR
             )
         finally:
@@ -158,7 +158,7 @@ class Dispatcher:
         if parsed.command.risk is not Risk.READ:
             _refuse_bare_star(parsed.args)
         plan = tuple(await parsed.command.plan(context))
-        if plan and isinstance(plan[0], builtin.Answer):
+        if plan and isinstance(plan[0], builtin.AnswerQuestion):
             return await self._take_up(inv, plan[0], sight, context, trail)
         return await self._carry_out(inv, parsed.command, context, plan, sight, trail=trail)
 
@@ -191,7 +191,7 @@ class Dispatcher:
         return in_force
 
     async def _take_up(
-        self, inv: Invocation, answer: builtin.Answer, sight: AccessView, context: Context, trail: Trail
+        self, inv: Invocation, answer: builtin.AnswerQuestion, sight: AccessView, context: Context, trail: Trail
     ) -> Reply:
         """A yes or no to a question asked earlier: the same plan, its ids pinned, decided again as things are now."""
         question = await self._approvals.peek(answer.token)
@@ -201,7 +201,7 @@ class Dispatcher:
             if not own and not any(policy.is_subject(inv.who, who) for who in question.approvers):
                 raise errors.NotPermitted(f"Only {question.asker_name} can cancel this.")
             await self._approvals.claim(answer.token)
-            return say(f"Cancelled, nothing was done: {question.line}")
+            return text_reply(f"Cancelled, nothing was done: {question.line}")
         if question.verdict is Verdict.CONFIRM and not own:
             raise errors.NotPermitted(
                 f"Only {question.asker_name} can confirm this.", hint="Give the command yourself."
@@ -341,7 +341,7 @@ class Dispatcher:
                         value: Any = await job_follower.stop(self._fleet, self._store, action, call)
                     else:
                         value = await self._fleet.run(action, call)
-                    if isinstance(value, jobs.Started):
+                    if isinstance(value, jobs.JobStarted):
                         value = await job_follower.follow(
                             self._fleet,
                             self._store,
@@ -355,7 +355,7 @@ class Dispatcher:
                         )
                 except errors.QuarterdeckError as error:
                     if action.risk is not Risk.READ and getattr(error, "sent", False):
-                        return Result(action=action, value=Outcome(status=Status.UNKNOWN, detail=error.say()))
+                        return Result(action=action, value=Outcome(status=Status.UNKNOWN, detail=error.full_message()))
                     return Result(action=action, error=error)
                 return Result(action=action, value=await sight.filter(action, value))
 
@@ -377,7 +377,7 @@ class Dispatcher:
                 log.warning("the store was lost while a command ended", action="tell", reason=error.message)
         try:
             await talk.finish(reply)
-        except errors.SurfaceError as error:
+        except errors.DeliveryError as error:
             log.error(
                 "a reply reached nobody", action="tell", who=inv.who.id, command=trail.command, reason=error.message
             )

@@ -17,7 +17,7 @@ from typing import Any
 
 from core import errors
 from core.model.actions import Action, Risk
-from core.model.jobs import Followed, JobPage, ReadJob, Started, StopAnyJob, StopJob
+from core.model.jobs import FollowResult, JobPage, JobStarted, ReadJob, StopAnyJob, StopJob
 from core.model.refs import EngineRef
 from core.model.replies import Status
 from core.model.results import Outcome
@@ -40,7 +40,7 @@ async def follow(
     fleet: Fleet,
     store: Store,
     action: Action[Any],
-    started: Started,
+    started: JobStarted,
     *,
     call: Call,
     talk: Responder | None,
@@ -65,10 +65,10 @@ async def follow(
         return await reading.run()
     except errors.QuarterdeckError as error:
         if not reading.watching:
-            return Outcome(status=Status.UNKNOWN, detail=f"It began, and then: {error.say()}")
+            return Outcome(status=Status.UNKNOWN, detail=f"It began, and then: {error.full_message()}")
         if not reading.lines:
             raise
-        return reading.followed(error.say(), failed=True)
+        return reading.followed(error.full_message(), failed=True)
     finally:
         await reading.leave()
 
@@ -87,7 +87,7 @@ class _Reading:
     several: bool
     stopping: asyncio.Event
     began: float
-    veil: redact.Flow = field(default_factory=redact.Flow)
+    veil: redact.StreamRedactor = field(default_factory=redact.StreamRedactor)
     cursor: str = ""
     lines: int = 0
     skipped: int = 0
@@ -116,9 +116,9 @@ class _Reading:
                 await self._stop()
             await asyncio.sleep(REST)
 
-    def followed(self, why: str, *, failed: bool = False) -> Followed:
+    def followed(self, why: str, *, failed: bool = False) -> FollowResult:
         seconds = _now() - self.began
-        return Followed(lines=self.lines, skipped=self.skipped, seconds=seconds, why=why, failed=failed)
+        return FollowResult(lines=self.lines, skipped=self.skipped, seconds=seconds, why=why, failed=failed)
 
     async def leave(self) -> None:
         """What only watched does not go on unread, and nobody need ask us to end it any more."""
@@ -143,7 +143,7 @@ class _Reading:
                 name=self.action.targets()[0].name,
                 several=self.several,
                 read_only=self.watching,
-                lines=self.veil.over([line.text for line in page.lines]),
+                lines=self.veil.redact([line.text for line in page.lines]),
                 skipped=page.skipped,
                 progress=redact.redact(page.progress),
                 stop=f"job stop {self.job}@{self.action.engine}",

@@ -11,7 +11,7 @@ from core import errors
 from core.model.actions import Action
 from core.model.policy import Decision, Verdict
 from core.model.refs import Ref
-from core.model.replies import Ending, Reply, Status, Tone, say
+from core.model.replies import Ending, Reply, Status, Tone, text_reply
 from core.model.results import Outcome
 
 ENDINGS: tuple[tuple[type[errors.QuarterdeckError], Ending], ...] = (
@@ -24,7 +24,7 @@ ENDINGS: tuple[tuple[type[errors.QuarterdeckError], Ending], ...] = (
 def sorry(error: errors.QuarterdeckError) -> Reply:
     ending = next((ending for kind, ending in ENDINGS if isinstance(error, kind)), Ending.FAILED)
     tone = Tone.WARN if ending in (Ending.NOTHING, Ending.USAGE) else Tone.BAD
-    return say(error.say(), tone, ending=ending)
+    return text_reply(error.full_message(), tone, ending=ending)
 
 
 def brake(rule: str, reason: str) -> Decision:

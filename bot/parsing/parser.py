@@ -62,7 +62,7 @@ def _find(said: Sequence[str], catalogue: Catalogue) -> Command:
     if word.lower() not in catalogue.names and following and following[0].lower() in catalogue.names:
         turned = command_line.quote([following[0].lower(), word, *following[1:]])
         raise errors.UnknownCommand(
-            f"There is no command “{command_line.shown(word)}”.", hint=f"The command comes first: {turned}"
+            f"There is no command “{command_line.abbreviate(word)}”.", hint=f"The command comes first: {turned}"
         )
     return catalogue.find(word)
 
@@ -157,7 +157,7 @@ class _Reading:
         if not queue or (queue[0].startswith("-") and len(queue[0]) > 1 and not _NEGATIVE.match(queue[0])):
             cure = f"Write {name} {parsing_usage.sample(arg)}."
             if queue and queue[0] != "--":
-                value = command_line.shown(queue[0])
+                value = command_line.abbreviate(queue[0])
                 cure += f" If {value} is the value: {arg.name}={value}."
             raise self._bad(f"{name} needs a value.", cure)
         return queue.pop(0)
@@ -181,7 +181,7 @@ class _Reading:
                 )
         if left:
             raise self._bad(
-                f"{self.command.name} cannot make sense of “{command_line.shown(left[0])}”.",
+                f"{self.command.name} cannot make sense of “{command_line.abbreviate(left[0])}”.",
                 f"Usage: {parsing_usage.usage(self.command)}",
             )
 
@@ -202,7 +202,8 @@ class _Reading:
             close = parsing_usage.closest(text.lower(), arg.choices)
             known = f"It can be {', '.join(arg.choices)}."
             raise self._bad(
-                f"{name} cannot be “{command_line.shown(text)}”.", f"Did you mean {close}? {known}" if close else known
+                f"{name} cannot be “{command_line.abbreviate(text)}”.",
+                f"Did you mean {close}? {known}" if close else known,
             )
         match arg.take:
             case Take.COUNT:
@@ -226,7 +227,7 @@ class _Reading:
         if not _NUMBER.fullmatch(text) or not least <= int(text) <= top:
             what = "seconds, a whole number" if arg.take is Take.SECONDS else "a whole number"
             raise self._bad(
-                f"{name} cannot be “{command_line.shown(text)}”.", f"It takes {what} from {least} to {top:,}."
+                f"{name} cannot be “{command_line.abbreviate(text)}”.", f"It takes {what} from {least} to {top:,}."
             )
         return int(text)
 
@@ -235,13 +236,14 @@ class _Reading:
             raise self._bad(f"{name} {text}: of what?", f"Write {text}s, {text}m, {text}h or {text}d.")
         if not _DURATION.fullmatch(text.lower()):
             raise self._bad(
-                f"{name} cannot be “{command_line.shown(text)}”.", "It takes a time such as 90s, 10m, 2h, 1h30m or 1d."
+                f"{name} cannot be “{command_line.abbreviate(text)}”.",
+                "It takes a time such as 90s, 10m, 2h, 1h30m or 1d.",
             )
         pairs = re.findall(r"([0-9]+)([smhdw])", text.lower())
         seconds = sum(int(number) * parsing_usage.UNITS[unit] for number, unit in pairs)
         if not 0 < seconds <= LONGEST_DURATION.total_seconds():
             raise self._bad(
-                f"{name} cannot be “{command_line.shown(text)}”.",
+                f"{name} cannot be “{command_line.abbreviate(text)}”.",
                 f"It takes a time from 1s to {LONGEST_DURATION.days}d.",
             )
         return timedelta(seconds=seconds)
@@ -252,7 +254,7 @@ class _Reading:
         close = parsing_usage.closest(name, long) if name.startswith("--") else ""
         hint = f"Did you mean {close}? " if close else ""
         hint += f"Its options: {shown}." if shown else "It has no options."
-        return self._bad(f"{self.command.name} has no option {command_line.shown(name)}.", hint)
+        return self._bad(f"{self.command.name} has no option {command_line.abbreviate(name)}.", hint)
 
     def _example(self) -> str:
         return (

@@ -53,10 +53,10 @@ def lines(block: replies.Lines, *, room: int, paper: str) -> Part:
         return Part(blocks=heading(block.title))
     title = titled(block.title)
     room -= PREFORMATTED + (FRAME + markup.size(title) if title else 0)
-    shown = [sanitize.plain(line, VERBATIM_ROOM) for line in block.lines]
+    shown = [sanitize.single_line(line, VERBATIM_ROOM) for line in block.lines]
     if _height(shown) <= min(room, VERBATIM_ROOM):
         return Part(blocks=[preformatted(shown, title)])
-    tail = [sanitize.plain(line, TAIL_WIDTH) for line in block.lines[-TAIL:]]
+    tail = [sanitize.single_line(line, TAIL_WIDTH) for line in block.lines[-TAIL:]]
     while tail and _height(tail) > min(room - NOTE, VERBATIM_ROOM):
         tail.pop(0)
     if not tail:
@@ -77,7 +77,7 @@ def preformatted(shown: Sequence[str], title: str = "") -> slackblocks.RichTextB
 
 def titled(title: str) -> str:
     """A title as one short line."""
-    return sanitize.plain(title, LONGEST_TITLE).replace("\t", " ").strip()
+    return sanitize.single_line(title, LONGEST_TITLE).replace("\t", " ").strip()
 
 
 def heading(title: str) -> list[slackblocks.Block]:

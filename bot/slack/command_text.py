@@ -18,11 +18,11 @@ from core.text import command_line
 _MARKUP = re.compile(r"<([^<>\s][^<>\n]*)>")
 _PERSON = re.compile(r"@([UW][A-Z0-9]+)")
 _SPACES = re.compile(r"[^\S\n]")
-_ENTITY = re.compile("|".join(entity for entity, _ in command_line.ENTITIES))
-_MEANT = dict(command_line.ENTITIES)
+_ENTITY = re.compile("|".join(entity for entity, _ in command_line.HTML_ENTITIES))
+_MEANT = dict(command_line.HTML_ENTITIES)
 _ADDRESS = re.compile(r"\A(?:/deck(?:\s+|\Z))+")
 _TICKED = re.compile(r"(?<!\S)(`+)([^`\n]+)\1(?!\S)")
-_QUOTES = frozenset(command_line.DOUBLE + command_line.SINGLE)
+_QUOTES = frozenset(command_line.DOUBLE_QUOTES + command_line.SINGLE_QUOTES)
 
 
 def line(text: str, bot_user: str) -> str:

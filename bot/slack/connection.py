@@ -31,7 +31,7 @@ from bot.slack.outbox import Outbox
 from bot.slack.users import People
 from core import errors, supervise
 from core.config import load
-from core.config.slack import CURES
+from core.config.slack import TOKEN_HINTS
 
 log = structlog.get_logger(__name__)
 PING_EVERY = 5.0
@@ -72,10 +72,10 @@ class SlackConnection:
             try:
                 await self._once()
                 failures = 0
-            except errors.SurfaceError as error:
+            except errors.DeliveryError as error:
                 failures += 1
                 self._down(error)
-            pause = supervise.backoff(failures or 1, FIRST_PAUSE * 2, LONGEST_PAUSE, random.Random())  # noqa: S311
+            pause = supervise.backoff_seconds(failures or 1, FIRST_PAUSE * 2, LONGEST_PAUSE, random.Random())  # noqa: S311
             await self._stopped_within(max(FIRST_PAUSE, pause))
 
     async def aclose(self) -> None:
@@ -87,12 +87,12 @@ class SlackConnection:
         return {"ready": self.connected} | ({} if self.connected else {"reason": self.state})
 
     async def _once(self) -> None:
-        """One connection, from who we are to its loss. Raises SurfaceError where it does not come about."""
+        """One connection, from who we are to its loss. Raises DeliveryError where it does not come about."""
         us = await self._calls.auth()
         team, bot_user = str(us.get("team_id") or ""), str(us.get("user_id") or "")
         if not team or not us.get("bot_id"):
             raise errors.Undeliverable(
-                "slack.bot_token is not a bot's.", code="not_allowed_token_type", hint=CURES["bot_token"]
+                "slack.bot_token is not a bot's.", code="not_allowed_token_type", hint=TOKEN_HINTS["bot_token"]
             )
         await self._outbox.settle(team)
         surface = SlackHandler(
@@ -117,7 +117,7 @@ class SlackConnection:
                 await self._offer_claim(str(us.get("team") or team))
                 if self._settings.mode == "http":
                     self._up(f"requests at {self._settings.listen}/slack/events")
-                    await self._app.supervisor.stopped.wait()
+                    await self._app.supervisor.stopping.wait()
                 else:
                     await self._watch(client)
             with contextlib.suppress(TimeoutError):
@@ -244,8 +244,8 @@ class SlackConnection:
         self.connected, self.state, self._said = True, "", ""
         self._app.metrics.slack_connected.set(1)
 
-    def _down(self, error: errors.SurfaceError) -> None:
-        self.connected, self.state = False, error.say()
+    def _down(self, error: errors.DeliveryError) -> None:
+        self.connected, self.state = False, error.full_message()
         self._app.metrics.slack_connected.set(0)
         if self._said == self.state:
             return
@@ -273,12 +273,12 @@ class SlackConnection:
 
     @property
     def _stopping(self) -> bool:
-        return self._app.supervisor.stopped.is_set()
+        return self._app.supervisor.stopping.is_set()
 
     async def _stopped_within(self, seconds: float) -> None:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(seconds):
-                await self._app.supervisor.stopped.wait()
+                await self._app.supervisor.stopping.wait()
 
 
 def _quiet() -> logging.Logger:

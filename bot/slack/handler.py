@@ -27,7 +27,7 @@ from bot.slack.users import People
 from core import errors
 from core.metrics import Metrics
 from core.model.identity import Invocation, Place
-from core.model.replies import Ending, Reply, Tone, say
+from core.model.replies import Ending, Reply, Tone, text_reply
 from core.ports import ActionStarted, Progress
 from core.store.client import Store
 from core.supervise import Supervisor
@@ -57,14 +57,14 @@ class _Counted:
         try:
             try:
                 await self.talk.finish(reply)
-            except errors.SurfaceError:
+            except errors.DeliveryError:
                 raise
             except Exception:
                 reference = secrets.token_hex(4)
                 log.exception("a reply could not be drawn because of a bug", action="tell", ref=reference)
                 text = f"It ended as {reply.ending}, but what came out cannot be shown: internal error, reference "
-                await self.talk.finish(say(f"{text}{reference}.", Tone.BAD, ending=Ending.ERROR))
-        except errors.SurfaceError as error:
+                await self.talk.finish(text_reply(f"{text}{reference}.", Tone.BAD, ending=Ending.ERROR))
+        except errors.DeliveryError as error:
             self.surface.undelivered(self.heard, error)
 
 
@@ -93,7 +93,7 @@ class SlackHandler:
         """Returns at once; called after the acknowledgement."""
         self._metrics.slack_received_total.labels(heard.way).inc()
         try:
-            self._supervisor.spawn(f"slack {heard.way} {heard.id}", self._answer(heard))
+            self._supervisor.start_oneshot(f"slack {heard.way} {heard.id}", self._answer(heard))
         except errors.Refused as error:
             try:
                 self._sorry.put_nowait((heard, error))
@@ -121,8 +121,8 @@ class SlackHandler:
     async def _say_sorry(self, heard: SlackRequest, error: errors.Refused) -> None:
         try:
             async with SlackResponder(heard, "", self._outbox, self._store, patience=3600) as talk:
-                await talk.finish(say(error.say(), Tone.WARN, ending=Ending.REFUSED))
-        except errors.SurfaceError as failed:
+                await talk.finish(text_reply(error.full_message(), Tone.WARN, ending=Ending.REFUSED))
+        except errors.DeliveryError as failed:
             self.undelivered(heard, failed)
         except asyncio.CancelledError:
             self.undelivered(heard, error)
@@ -158,13 +158,13 @@ class SlackHandler:
                         lambda shape: render.message(reply, shape=shape, head=head),
                         thread=where.thread,
                     )
-                except (errors.SurfaceError, msgspec.MsgspecError) as error:
+                except (errors.DeliveryError, msgspec.MsgspecError) as error:
                     log.info("a message of before could not be edited", reason=str(error))
                 else:
                     return
             async with SlackResponder(heard, lost.line, self._outbox, self._store, patience=3600) as talk:
                 await talk.finish(reply)
-        except errors.SurfaceError as error:
+        except errors.DeliveryError as error:
             self.undelivered(heard, error)
 
     async def _answer(self, heard: SlackRequest) -> None:
@@ -186,9 +186,9 @@ class SlackHandler:
             except errors.NotPermitted as error:
                 stranger = self._people.stranger(heard)
                 await talk.finish(await self._dispatcher.reject(stranger, place, line, error))
-            except errors.SurfaceError as error:
+            except errors.DeliveryError as error:
                 text = f"Slack does not say who you are, so nothing was done. {error.message} Try again in a moment."
-                await talk.finish(say(text, Tone.BAD, ending=Ending.REFUSED))
+                await talk.finish(text_reply(text, Tone.BAD, ending=Ending.REFUSED))
             else:
                 way_back.name = who.name
                 inv = Invocation(id=heard.id, who=who, line=line, place=place, at=now, deadline=now + PATIENCE)
@@ -210,5 +210,5 @@ class SlackHandler:
             way=heard.way,
             user=heard.user,
             channel=heard.channel,
-            reason=error.say(),
+            reason=error.full_message(),
         )

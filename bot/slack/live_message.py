@@ -58,7 +58,7 @@ class ProgressMessage:
         shown: list[str] = []
         room = ROOM
         for name, line in reversed(self._lines):
-            text = sanitize.plain(f"{name} | {line}" if len(self._names) > 1 else line, WIDEST)
+            text = sanitize.single_line(f"{name} | {line}" if len(self._names) > 1 else line, WIDEST)
             room -= len(text) + 1
             if room < 0:
                 break

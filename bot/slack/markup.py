@@ -31,22 +31,22 @@ _SLICE = 400  # characters of such a word; marked up at most five times as many
 def escape(text: str) -> str:
     """The text without invisible or control characters and with `& < >` written as entities: no mention, no link. What
     `* _ ~` and backticks do is left; see `literal`."""
-    return sanitize.paragraph(text).translate(_ENTITIES)
+    return sanitize.multiline(text).translate(_ENTITIES)
 
 
 def code(text: str) -> str:
     """One line as inline code."""
-    return _code(sanitize.plain(text))
+    return _code(sanitize.single_line(text))
 
 
 def literal(text: str) -> str:
     """Mrkdwn that is read as this text, whatever is in it. Lines stay lines, without blanks at their ends."""
-    return "".join(gap + marked for gap, marked in _words(sanitize.paragraph(text)))
+    return "".join(gap + marked for gap, marked in _words(sanitize.multiline(text)))
 
 
 def bold(text: str) -> str:
     """One line in bold; as it is where it holds something Slack could act on."""
-    marked = literal(sanitize.plain(text)).strip()
+    marked = literal(sanitize.single_line(text)).strip()
     return f"*{marked}*" if marked and "`" not in marked else marked
 
 
@@ -58,7 +58,7 @@ def pieces(text: str, *, room: int, most: int = MOST, lead: str = "") -> tuple[l
     left = room - size(lead)
     whole = True
     # A line that core.text.sanitize would cut is longer than any room.
-    for gap, marked in _words(sanitize.paragraph(text, max(room, sanitize.LONGEST))):
+    for gap, marked in _words(sanitize.multiline(text, max(room, sanitize.MAX_LENGTH))):
         cost = size(gap) + size(marked)
         if cost > left:
             whole = False

@@ -140,7 +140,7 @@ class Outbox:
             return
         try:
             channel = await self._direct_channel(user)
-        except errors.SurfaceError as error:
+        except errors.DeliveryError as error:
             self._lost_paper(error)
         else:
             await self._paper(channel, message, None)
@@ -150,13 +150,13 @@ class Outbox:
             return
         try:
             await self.calls.upload(channel, message.paper, thread=thread)
-        except errors.SurfaceError as error:
+        except errors.DeliveryError as error:
             self._lost_paper(error)
 
-    def _lost_paper(self, error: errors.SurfaceError) -> None:
+    def _lost_paper(self, error: errors.DeliveryError) -> None:
         # The message itself was delivered and says that there should be a file; it must not be said again.
         self._metrics.slack_undelivered_total.inc()
-        log.error("a file could not be delivered", action="upload", reason=error.say(), code=_code(error))
+        log.error("a file could not be delivered", action="upload", reason=error.full_message(), code=_code(error))
 
     async def _shaped(self, letter: OutgoingMessage, send: Callable[[Message], Awaitable[None]]) -> Message:
         """Sends it in the richest shape the workspace takes; which that is, is found out by trying."""

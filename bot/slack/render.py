@@ -135,10 +135,10 @@ def _written(block: Block) -> str:
     """A block as text for a file; lines longer than a terminal's are kept."""
     match block:
         case Text():
-            return sanitize.paragraph(block.text, LONGEST_WRITTEN)
+            return sanitize.multiline(block.text, LONGEST_WRITTEN)
         case Lines():
-            lines = [sanitize.plain(line, LONGEST_WRITTEN) for line in block.lines]
-            return "\n".join([*([sanitize.plain(block.title)] if block.title else []), *lines])
+            lines = [sanitize.single_line(line, LONGEST_WRITTEN) for line in block.lines]
+            return "\n".join([*([sanitize.single_line(block.title)] if block.title else []), *lines])
         case _:
             return plain_text.render(Reply(blocks=(block,)))
 
@@ -209,7 +209,7 @@ def _button(button: Button, number: int) -> slackblocks.Button:
 
 
 def _one_line(text: str, longest: int) -> str:
-    shown = sanitize.plain(text).replace("\t", " ").strip()
+    shown = sanitize.single_line(text).replace("\t", " ").strip()
     return shown if len(shown) <= longest else f"{shown[: longest - 1]}…"
 
 

@@ -23,7 +23,7 @@ from bot.slack import live_message, markup, render
 from bot.slack.outbox import Outbox, OutgoingMessage
 from bot.slack.requests import SlackRequest, Source
 from core import errors
-from core.model.replies import Ending, Reply, Text, say
+from core.model.replies import Ending, Reply, Text, text_reply
 from core.ports import ActionStarted, Progress
 
 log = structlog.get_logger(__name__)
@@ -120,7 +120,7 @@ class SlackResponder:
             await self._private(reply)
             if self._posted is None and not self._turns(reply):
                 return
-            reply = say("The answer went to whoever asked, and to nobody else.")
+            reply = text_reply("The answer went to whoever asked, and to nobody else.")
         if (shown := self._posted) is not None:
             await self._first([lambda: self._edit(shown, self._public(reply)), lambda: self._private(reply)])
         elif self._turns(reply):
@@ -143,7 +143,7 @@ class SlackResponder:
     # ── to everybody ─────────────────────────────────────────────────────────────────────────────────────────────
 
     async def _post_begun(self, doing: str) -> None:
-        heard, letter = self._heard, self._public(say(doing))
+        heard, letter = self._heard, self._public(text_reply(doing))
         await self._settled()
         try:
             if (known := self._known_message()) is not None:
@@ -151,9 +151,9 @@ class SlackResponder:
                 self._posted = known
             else:
                 self._posted = await self._post(letter, heard.thread)
-        except errors.SurfaceError as error:
+        except errors.DeliveryError as error:
             self._outside = getattr(error, "code", "") in OUTSIDE
-            log.info("a change began and the channel could not be told so", reason=error.say())
+            log.info("a change began and the channel could not be told so", reason=error.full_message())
             return
         except Exception:  # a bug in saying it is no reason to lose the reply
             log.exception("a change began and could not be said", action="tell")
@@ -166,7 +166,7 @@ class SlackResponder:
         try:
             await self._memory.set_posted(self._heard.id, msgspec.json.encode(posted))
         except errors.StoreError as error:
-            log.info("where something was said is not kept", reason=error.say())
+            log.info("where something was said is not kept", reason=error.full_message())
 
     async def _tell_going(self) -> None:
         try:
@@ -183,10 +183,10 @@ class SlackResponder:
                     await self._note(self._posted)
                 else:
                     return
-        except errors.SurfaceError as error:
+        except errors.DeliveryError as error:
             # A message that somebody deleted, or a channel that is closed to us, is not tried every second.
             self._deaf = self._posted is None or getattr(error, "code", "") in {*OUTSIDE, *GONE}
-            log.info("what goes on could not be told", reason=error.say())
+            log.info("what goes on could not be told", reason=error.full_message())
         except Exception:  # see _post_begun
             self._deaf = True
             log.exception("what goes on could not be said", action="tell")
@@ -204,16 +204,16 @@ class SlackResponder:
             except errors.Undeliverable as error:
                 if error.code not in OUTSIDE:
                     raise
-                log.info("the channel could not be told", reason=error.say())
+                log.info("the channel could not be told", reason=error.full_message())
         posted = Posted(*await self._outbox.direct(heard.user, letter))
         if heard.response_url and not heard.dm:
             try:
-                note = say(THERE)
+                note = text_reply(THERE)
                 await self._outbox.respond(
                     heard.response_url, heard.user, lambda shape: render.message(note, shape=shape), replace=False
                 )
-            except errors.SurfaceError as error:
-                log.info("the asker could not be told where it is shown", reason=error.say())
+            except errors.DeliveryError as error:
+                log.info("the asker could not be told where it is shown", reason=error.full_message())
         return posted
 
     def _known_message(self) -> Posted | None:
@@ -232,7 +232,7 @@ class SlackResponder:
                     await self._outbox.post(heard.channel, self._public(reply), thread=heard.thread)
             except errors.Undeliverable as error:
                 self._outside = error.code in OUTSIDE
-                log.info("the channel could not be told", reason=error.say())
+                log.info("the channel could not be told", reason=error.full_message())
             else:
                 await self._tidy()
                 return
@@ -291,7 +291,7 @@ class SlackResponder:
         if not self._outbox.calls.are_calm():
             return  # it would stand in line with the answers of others
         self._sending = True
-        heard, note = self._heard, say(WORKING)
+        heard, note = self._heard, text_reply(WORKING)
 
         def letter(shape: render.Shape) -> render.Message:
             return render.message(note, shape=shape)
@@ -304,8 +304,8 @@ class SlackResponder:
                 self._said_working = await self._post(letter, heard.thread)
             else:
                 await self._outbox.whisper(heard.channel, heard.user, letter, thread=heard.thread)
-        except errors.SurfaceError as error:
-            log.info("the asker could not be told that it takes a moment", reason=error.say())
+        except errors.DeliveryError as error:
+            log.info("the asker could not be told that it takes a moment", reason=error.full_message())
         except Exception:  # see _post_begun
             log.exception("the asker could not be told that it takes a moment", action="tell")
 
@@ -316,8 +316,8 @@ class SlackResponder:
             self._outbox.note_change(heard.channel, heard.message)
             try:
                 await self._outbox.take_away(heard.response_url)
-            except errors.SurfaceError as error:
-                log.debug("a private note stays behind", reason=error.say())
+            except errors.DeliveryError as error:
+                log.debug("a private note stays behind", reason=error.full_message())
 
     def _quiet(self) -> None:
         if self._working is not None and not self._sending:
@@ -334,10 +334,10 @@ class SlackResponder:
         for number, way in enumerate(ways, start=1):
             try:
                 await way()
-            except errors.SurfaceError as error:
+            except errors.DeliveryError as error:
                 if number == len(ways):
                     raise
-                log.info("one way to answer was closed, another is tried", reason=error.say())
+                log.info("one way to answer was closed, another is tried", reason=error.full_message())
             else:
                 return
 

@@ -194,8 +194,8 @@ def _data_cell(
     return slackblocks.RawNumber(value, said) if sorts and not isinstance(value, str) else slackblocks.RawText(said)
 
 
-def _cell(cell: str | float, longest: int = sanitize.LONGEST) -> str:
+def _cell(cell: str | float, longest: int = sanitize.MAX_LENGTH) -> str:
     """A cell's text; one that is cut ends in … and Slack refuses empty ones."""
     said = cell if isinstance(cell, str) else f"{cell:.10g}" if isinstance(cell, float) else str(cell)
-    said = sanitize.plain(said).replace("\t", " ").strip() or markup.NOTHING
+    said = sanitize.single_line(said).replace("\t", " ").strip() or markup.NOTHING
     return said if len(said) <= longest else f"{said[: longest - 1]}…"

@@ -32,7 +32,7 @@ SLACKBOT = "USLACKBOT"  # speaks for whoever set a reminder, and is not called a
 
 
 class Directory(Protocol):
-    """The two questions; both raise SurfaceError."""
+    """The two questions; both raise DeliveryError."""
 
     async def user(self, user: str) -> Mapping[str, Any]: ...
 
@@ -64,7 +64,7 @@ class People:
         self._asking_for: weakref.WeakValueDictionary[str, asyncio.Lock] = weakref.WeakValueDictionary()
 
     async def identify(self, heard: SlackRequest) -> Identity:
-        """Raises NotPermitted for who may not speak to us at all, SurfaceError when Slack does not say who it is."""
+        """Raises NotPermitted for who may not speak to us at all, DeliveryError when Slack does not say who it is."""
         if heard.teams - {self.team}:
             raise _refused("stranger", "You are not of this workspace.", "Ask somebody of it to do this for you.")
         try:
@@ -113,7 +113,7 @@ class People:
                 try:
                     async with asyncio.timeout(GROUPS_WITHIN):
                         told = await self._directory.user_groups()
-                except (errors.SurfaceError, TimeoutError) as error:
+                except (errors.DeliveryError, TimeoutError) as error:
                     log.warning("Slack does not say who is in which group; nobody is", reason=str(error))
                     silent = getattr(error, "code", "unreachable") == "unreachable"
                     self._groups, self._groups_until = {}, self._clock() + GROUPS_AGAIN if silent else None

@@ -15,7 +15,7 @@ from collections.abc import Mapping, Sequence
 from collectors.exposition import Collect, Options, Scraper, escape, head
 from core import metrics
 from core.model.actions import ListContainers
-from core.model.containers import HEALTHS, STATES, UP, Container
+from core.model.containers import HEALTH_STATES, LIVE_STATES, STATES, Container
 from runtimes.inventory.mirror import Mirror
 
 Block = tuple[bytes, ...]
@@ -48,7 +48,7 @@ class _Containers:
         for mirror in mirrors:
             if now - mirror.confirmed > STALE_AFTER or ListContainers.verb not in mirror.verbs:
                 continue
-            engines.setdefault(metrics.labels_of(mirror.ref), {}).update(mirror.containers)
+            engines.setdefault(metrics.engine_labels(mirror.ref), {}).update(mirror.containers)
         self._kept = {engine: self._engine(engine, rows) for engine, rows in engines.items()}
         totals, capped, blocks = [TOTALS], [CAPPED], []
         for engine, rows in engines.items():
@@ -82,16 +82,18 @@ class _Containers:
                 named[row.ref.name] = row
         if len(named) <= self._most:
             return tuple(named.values())
-        return sorted(named.values(), key=lambda row: (row.state not in UP, -row.created_at, row.ref.id))[: self._most]
+        return sorted(named.values(), key=lambda row: (row.state not in LIVE_STATES, -row.created_at, row.ref.id))[
+            : self._most
+        ]
 
     def block(self, place: str, row: Container) -> Block:
         """The lines of one container, one entry for each family; an empty entry where it has nothing to say."""
         who = f'{place},name="{escape(row.ref.name)}"'
         state = "".join([f'{P}_container_state{{{who},state="{s}"}} {int(s == row.state)}\n' for s in STATES])
         health = code = restarts = oom = start = ""
-        if row.health and row.state in UP:
+        if row.health and row.state in LIVE_STATES:
             health = "".join(
-                [f'{P}_container_health_state{{{who},health="{h}"}} {int(h == row.health)}\n' for h in HEALTHS]
+                [f'{P}_container_health_state{{{who},health="{h}"}} {int(h == row.health)}\n' for h in HEALTH_STATES]
             )
         if row.exit_code is not None and row.state in ("exited", "dead"):
             code = f"{P}_container_exit_code{{{who}}} {row.exit_code}\n"

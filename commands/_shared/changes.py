@@ -103,7 +103,7 @@ def _ended(said: Said, name: str, result: Result) -> Ended:
     if result.error is not None:
         ending = show.ending_of(result.error)
         # A change that may have left for the engine is unknown, whatever stood in its way.
-        status, detail = (Status.UNKNOWN if ending is Ending.UNKNOWN else Status.FAILED), result.error.say()
+        status, detail = (Status.UNKNOWN if ending is Ending.UNKNOWN else Status.FAILED), result.error.full_message()
     else:
         outcome: Outcome = result.value
         status, detail = Status(outcome.status), outcome.detail

@@ -35,12 +35,12 @@ class Listing:
     optional: Sequence[str] = ()
     rows: Callable[[Any], Sequence[Any]] = lambda value: value.rows
     order: Callable[[Any], Any] = lambda row: row.ref.name
-    means: Callable[[str, Any], bool] = lambda word, row: show.matches(word, row.ref, *listings.words(row))
+    means: Callable[[str, Any], bool] = lambda word, row: show.matches(word, row.ref, *listings.full_names(row))
 
 
 def planning(kind: Kind) -> Plan:
     async def plan(context: Context) -> Sequence[Action[Any]]:
-        return [listings.asking(kind, engine) for engine in context.find.engines(query(context))]
+        return [listings.list_action(kind, engine) for engine in context.find.engines(query(context))]
 
     return plan
 
@@ -62,7 +62,7 @@ def _render(listing: Listing, context: Context, results: Sequence[Result]) -> Re
     args = context.args
     told = [result for result in results if result.error is None and result.value is not None]
     known = sorted(
-        listings.once(listing.kind, [row for result in told for row in listing.rows(result.value)]),
+        listings.deduplicate(listing.kind, [row for result in told for row in listing.rows(result.value)]),
         key=lambda row: (listing.order(row), str(row.ref.engine)),
     )
     words: Sequence[str] = args["target"]
@@ -115,7 +115,7 @@ def _notes(results: Sequence[Result]) -> list[Text]:
 
 
 def _no_such(listing: Listing, word: str, known: Sequence[Any]) -> str:
-    names = {name for row in known for name in (row.ref.name, *listings.words(row))}
+    names = {name for row in known for name in (row.ref.name, *listings.full_names(row))}
     close = difflib.get_close_matches(word, sorted(names), n=3, cutoff=0.6)
     cure = f"Did you mean {' or '.join(close)}?" if close else f"See what there is with: {listing.command}"
     return f"There is no {listing.kind} “{word}”. {cure}"

@@ -59,7 +59,7 @@ def unanswered(results: Sequence[Result]) -> list[Text]:
     if lacking and len(lacking) == len(results):
         return [Text(text=_lacking(lacking), tone=Tone.WARN)]
     return [
-        Text(text=f"{engine} is missing here: {error.say()}", tone=Tone.WARN)
+        Text(text=f"{engine} is missing here: {error.full_message()}", tone=Tone.WARN)
         for engine, error in failed
         if not isinstance(error, errors.Unsupported)
     ]
@@ -67,8 +67,8 @@ def unanswered(results: Sequence[Result]) -> list[Text]:
 
 def _lacking(lacking: Sequence[errors.Unsupported]) -> str:
     """One sentence for them all, with what their adapters themselves say comes nearest."""
-    if len({error.say() for error in lacking}) == 1:
-        return lacking[0].say()
+    if len({error.full_message() for error in lacking}) == 1:
+        return lacking[0].full_message()
     nearest = dict.fromkeys(error.hint for error in lacking if not error.hint.startswith("It "))
     engines = ", ".join(dict.fromkeys(error.engine for error in lacking))
     said = f"None of these engines can do {lacking[0].verb}: {engines}."
@@ -119,7 +119,7 @@ def narrowed(word: str, ref: Ref) -> str | None:
     nothing is said at all."""
     rest, sharp, pinned = word.partition("#")
     name, at, place = rest.partition("@")
-    if (at and not ref.engine.placed(place)) or (sharp and not _bare_id(ref).startswith(pinned)):
+    if (at and not ref.engine.matches(place)) or (sharp and not _bare_id(ref).startswith(pinned)):
         return None
     return name if name or at or pinned else None
 
@@ -130,11 +130,11 @@ def begins_id(ref: Ref, text: str) -> bool:
 
 
 def short_id(ref: Ref) -> str:
-    return ref.short
+    return ref.short_id
 
 
 def _bare_id(ref: Ref) -> str:
-    return ref.bare
+    return ref.bare_id
 
 
 def _alike(pattern: str, text: str) -> bool:

@@ -33,7 +33,9 @@ async def plan(context: Context) -> Sequence[Action[Any]]:
 def render(context: Context, results: Sequence[Result]) -> Reply:
     result = results[0]
     if result.error is not None:
-        return Reply(blocks=(Text(text=result.error.say(), tone=Tone.BAD),), ending=show.ending_of(result.error))
+        return Reply(
+            blocks=(Text(text=result.error.full_message(), tone=Tone.BAD),), ending=show.ending_of(result.error)
+        )
     rows = [
         (_time(entry, context.now), entry.who, entry.line, _result(entry), _reason(entry))
         for entry in _told_once(result.value)

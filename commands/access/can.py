@@ -10,7 +10,7 @@ from commands.spec import Arg, Command, Context, Result, Take
 from core import errors
 from core.model import listings
 from core.model.actions import Action
-from core.model.builtin import Explain
+from core.model.builtin import CheckPermission
 from core.model.policy import Decision, Verdict
 from core.model.refs import Kind, Ref
 from core.model.replies import Block, Ending, Reply, Table, Text, Tone
@@ -40,9 +40,9 @@ async def plan(context: Context) -> Sequence[Action[Any]]:
     if len(said) > 2:
         raise errors.BadUsage("can takes a target and a command.", hint="For example: can web restart")
     if len(said) == 1:
-        return (Explain(who=context.who, place=context.place, word=said[0]),)
+        return (CheckPermission(who=context.who, place=context.place, word=said[0]),)
     refs, word = await _target_and_word(context, said[0], said[1])
-    return [Explain(who=context.who, place=context.place, word=word, target=ref) for ref in refs]
+    return [CheckPermission(who=context.who, place=context.place, word=word, target=ref) for ref in refs]
 
 
 def render(_: Context, results: Sequence[Result]) -> Reply:
@@ -53,7 +53,7 @@ def render(_: Context, results: Sequence[Result]) -> Reply:
         if result.error is None:
             decided += result.value.decisions
         else:
-            blocks.append(Text(text=result.error.say(), tone=Tone.BAD))
+            blocks.append(Text(text=result.error.full_message(), tone=Tone.BAD))
     if not decided:
         return Reply(blocks=blocks, ending=show.failed_ending(results))
     ending = Ending.REFUSED if any(decision.verdict is Verdict.DENY for _, decision in decided) else Ending.OK
@@ -95,7 +95,7 @@ command = Command(
     examples=("can web restart", "can restart", "can 'shop-*' container.logs"),
     plan=plan,
     render=render,
-    verbs=(Explain.verb,),
+    verbs=(CheckPermission.verb,),
     args=(
         Arg(
             name="words",

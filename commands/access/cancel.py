@@ -12,7 +12,7 @@ from core.model.replies import Reply
 
 
 async def plan(context: Context) -> Sequence[Action[Any]]:
-    return (builtin.Answer(token=context.args["token"], yes=False),)
+    return (builtin.AnswerQuestion(token=context.args["token"], yes=False),)
 
 
 def render(context: Context, results: Sequence[Result]) -> Reply:

@@ -20,7 +20,9 @@ async def plan(context: Context) -> Sequence[Action[Any]]:
 def render(context: Context, results: Sequence[Result]) -> Reply:
     result = results[0]
     if result.error is not None:
-        return Reply(blocks=(Text(text=result.error.say(), tone=Tone.BAD),), ending=show.ending_of(result.error))
+        return Reply(
+            blocks=(Text(text=result.error.full_message(), tone=Tone.BAD),), ending=show.ending_of(result.error)
+        )
     text = f"You are admin now, {context.who.name}. Let others in with: grant @somebody operator"
     return Reply(blocks=(Text(text=text, tone=Tone.GOOD),))
 

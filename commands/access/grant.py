@@ -10,9 +10,9 @@ from commands._shared import show
 from commands.spec import Arg, Command, Context, Result
 from core import errors
 from core.model.actions import Action, Risk
-from core.model.builtin import AddGrant, Granted
-from core.model.refs import Selector
+from core.model.builtin import AddGrant, GrantAdded
 from core.model.replies import Button, Reply, Text, Tone
+from core.model.selectors import Selector
 from core.text import command_line
 
 _WHO = re.compile(r"everyone|[a-z]+:\S+|<@[A-Z0-9]+(?:\|[^>]*)?>|<!subteam\^[A-Z0-9]+(?:\|[^>]*)?>")
@@ -49,8 +49,10 @@ async def plan(context: Context) -> Sequence[Action[Any]]:
 def render(_: Context, results: Sequence[Result]) -> Reply:
     result = results[0]
     if result.error is not None:
-        return Reply(blocks=(Text(text=result.error.say(), tone=Tone.BAD),), ending=show.ending_of(result.error))
-    granted: Granted = result.value
+        return Reply(
+            blocks=(Text(text=result.error.full_message(), tone=Tone.BAD),), ending=show.ending_of(result.error)
+        )
+    granted: GrantAdded = result.value
     grant = granted.grant
     undo = Button(label=f"Revoke {grant.id}", line=command_line.quote(["revoke", grant.id]), danger=True)
     if not granted.new:

@@ -19,7 +19,9 @@ async def plan(_: Context) -> Sequence[Action[Any]]:
 def render(_: Context, results: Sequence[Result]) -> Reply:
     result = results[0]
     if result.error is not None:
-        return Reply(blocks=(Text(text=result.error.say(), tone=Tone.BAD),), ending=show.ending_of(result.error))
+        return Reply(
+            blocks=(Text(text=result.error.full_message(), tone=Tone.BAD),), ending=show.ending_of(result.error)
+        )
     rows = [grants.row(grant) for grant in result.value]
     empty = "There are no grants: only admins may do anything. Give one with: grant group:sre operator"
     return Reply(blocks=(Table(columns=grants.COLUMNS, rows=rows, empty=empty),))

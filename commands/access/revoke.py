@@ -8,7 +8,7 @@ from typing import Any
 from commands._shared import show
 from commands.spec import Arg, Command, Context, Result
 from core.model.actions import Action, Risk
-from core.model.builtin import RemoveGrant, Revoked
+from core.model.builtin import GrantRemoved, RemoveGrant
 from core.model.replies import Reply, Text, Tone
 
 
@@ -19,8 +19,10 @@ async def plan(context: Context) -> Sequence[Action[Any]]:
 def render(_: Context, results: Sequence[Result]) -> Reply:
     result = results[0]
     if result.error is not None:
-        return Reply(blocks=(Text(text=result.error.say(), tone=Tone.BAD),), ending=show.ending_of(result.error))
-    revoked: Revoked = result.value
+        return Reply(
+            blocks=(Text(text=result.error.full_message(), tone=Tone.BAD),), ending=show.ending_of(result.error)
+        )
+    revoked: GrantRemoved = result.value
     return Reply(blocks=(Text(text=f"Revoked {revoked.grant.id}: {revoked.grant}.", tone=Tone.GOOD),), everyone=True)
 
 

@@ -9,7 +9,7 @@ from commands._shared import grants as _shared_grants
 from commands._shared import show
 from commands.spec import Command, Context, Result
 from core.model.actions import Action
-from core.model.builtin import Standing, WhoAmI
+from core.model.builtin import RequesterInfo, WhoAmI
 from core.model.replies import Fields, Reply, Table, Text, Tone
 
 
@@ -20,8 +20,10 @@ async def plan(context: Context) -> Sequence[Action[Any]]:
 def render(context: Context, results: Sequence[Result]) -> Reply:
     result = results[0]
     if result.error is not None:
-        return Reply(blocks=(Text(text=result.error.say(), tone=Tone.BAD),), ending=show.ending_of(result.error))
-    standing: Standing = result.value
+        return Reply(
+            blocks=(Text(text=result.error.full_message(), tone=Tone.BAD),), ending=show.ending_of(result.error)
+        )
+    standing: RequesterInfo = result.value
     fields = {
         "name": standing.name,
         "id": standing.id,

@@ -27,7 +27,7 @@ def render(context: Context, results: Sequence[Result]) -> Reply:
     documents = [result.value for result in results if isinstance(result.value, Document)]
     labels = show.names([show.subject(result) for result in results])
     notes = [
-        Text(text=f"{label}: {result.error.say()}", tone=Tone.BAD)
+        Text(text=f"{label}: {result.error.full_message()}", tone=Tone.BAD)
         for label, result in zip(labels, results, strict=True)
         if result.error is not None
     ]
@@ -44,7 +44,7 @@ def render(context: Context, results: Sequence[Result]) -> Reply:
         try:
             lines += format.fill(template, document.data).split("\n")
         except errors.BadUsage as error:
-            return Reply(blocks=(Text(text=error.say(), tone=Tone.WARN),), ending=Ending.USAGE)
+            return Reply(blocks=(Text(text=error.full_message(), tone=Tone.WARN),), ending=Ending.USAGE)
     return Reply(blocks=(Lines(lines=lines), *notes))
 
 

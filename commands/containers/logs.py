@@ -12,7 +12,7 @@ from commands._shared import show
 from commands.spec import SELECTION, TARGETS, Arg, Command, Context, Result, Take
 from core import errors
 from core.model.actions import Action, ReadLogs
-from core.model.jobs import Followed
+from core.model.jobs import FollowResult
 from core.model.replies import Ending, Lines, Reply, Text, Tone
 from core.model.results import LogLine, LogPage
 
@@ -44,7 +44,7 @@ async def plan(context: Context) -> Sequence[Action[Any]]:
 
 
 def render(context: Context, results: Sequence[Result]) -> Reply:
-    if any(isinstance(result.value, Followed) for result in results):
+    if any(isinstance(result.value, FollowResult) for result in results):
         return _followed(results)
     pages = [result for result in results if isinstance(result.value, LogPage)]
     labels = show.names([show.subject(result) for result in results])
@@ -60,7 +60,7 @@ def render(context: Context, results: Sequence[Result]) -> Reply:
         lines.sort(key=lambda line: line[0])
     notes = [Text(text=_dropped(label_of[id(result)], result.value)) for result in pages if result.value.dropped]
     notes += [
-        Text(text=f"{label_of[id(result)]}: {result.error.say()}", tone=Tone.BAD)
+        Text(text=f"{label_of[id(result)]}: {result.error.full_message()}", tone=Tone.BAD)
         for result in results
         if result.error is not None
     ]
@@ -74,16 +74,16 @@ def render(context: Context, results: Sequence[Result]) -> Reply:
 def _followed(results: Sequence[Result]) -> Reply:
     labels = show.names([show.subject(result) for result in results])
     said: list[Text] = []
-    ended = [result.value for result in results if isinstance(result.value, Followed)]
+    ended = [result.value for result in results if isinstance(result.value, FollowResult)]
     for label, result in zip(labels, results, strict=True):
-        if isinstance(result.value, Followed):
+        if isinstance(result.value, FollowResult):
             end = result.value
             skipped = f", {end.skipped:,} of them not shown" if end.skipped else ""
             came = f"{show.count(end.lines, 'line')}{skipped}"
             text = f"Followed {label} for {show.span(end.seconds)}: {came}; {end.why.removesuffix('.')}."
             said.append(Text(text=text, tone=Tone.BAD if end.failed else Tone.PLAIN))
         elif result.error is not None:
-            said.append(Text(text=f"{label}: {result.error.say()}", tone=Tone.BAD))
+            said.append(Text(text=f"{label}: {result.error.full_message()}", tone=Tone.BAD))
     return Reply(blocks=said, ending=Ending.FAILED if all(end.failed for end in ended) else Ending.OK)
 
 

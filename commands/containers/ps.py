@@ -35,18 +35,18 @@ def render(context: Context, results: Sequence[Result]) -> Reply:
     notes = show.unanswered(results) + _aged(listed)
     unmatched = [word for word in args["target"] if not any(_means(word, row) for row in known)]
     if args["quiet"]:
-        ids = [ref.short for ref in refs]
+        ids = [ref.short_id for ref in refs]
         return Reply(blocks=(*([Lines(lines=ids)] if ids else []), *notes), ending=_ending(results, unmatched, refs))
     if not rows:
         # Where nobody answered, nothing is known of what there is.
         blocks: list[Block] = [_nothing(context, known, unmatched)] if listed else []
     else:
         where = show.engine_columns(result.action.engine for result in results)
-        group = ["SERVICE"] if any(row.group for row in rows) else []
+        group = ["SERVICE"] if any(row.group_name for row in rows) else []
         table = [
             [
-                *(row.ref.name, row.ref.short),
-                *([row.group] if group else []),
+                *(row.ref.name, row.ref.short_id),
+                *([row.group_name] if group else []),
                 *(row.image, row.status or row.state, show.ports(row.ports)),
                 *show.engine_cells(where, row.ref.engine),
             ]
@@ -71,7 +71,7 @@ def _wanted(args: Any, row: containers.Container) -> bool:
 
 
 def _means(word: str, row: containers.Container) -> bool:
-    return show.matches(word, row.ref, row.project, row.service, *containers.group_words(row.project, row.service))
+    return show.matches(word, row.ref, row.project, row.service, *containers.group_names(row.project, row.service))
 
 
 def _order(row: containers.Container) -> tuple[str, str, tuple[str | int, ...], str]:
@@ -98,7 +98,7 @@ def _nothing(context: Context, known: Sequence[containers.Container], unmatched:
 
 
 def _no_such(word: str, known: Sequence[containers.Container]) -> str:
-    names = {name for row in known for name in (row.ref.name, row.project, row.group) if name}
+    names = {name for row in known for name in (row.ref.name, row.project, row.group_name) if name}
     close = difflib.get_close_matches(word, sorted(names), n=3, cutoff=0.6)
     cure = f"Did you mean {' or '.join(close)}?" if close else "See what there is with: ps -a"
     return f"There is no container “{word}”. {cure}"
@@ -132,7 +132,7 @@ command = Command(
         TARGETS,
         Arg(name="--all", short="a", take=Take.FLAG, help="also those that are not running"),
         Arg(name="--state", short="s", many=True, choices=containers.STATES, help="only in this state"),
-        Arg(name="--health", choices=containers.HEALTHS, help="only with this health"),
+        Arg(name="--health", choices=containers.HEALTH_STATES, help="only with this health"),
         Arg(name="--quiet", short="q", take=Take.FLAG, help="only the ids"),
         Arg(name="--fresh", take=Take.FLAG, help="ask the engines even where what is known is up to date"),
         *SELECTION,

@@ -20,29 +20,29 @@ def rows(value: Images) -> Sequence[Image]:
     return [
         msgspec.structs.replace(image, ref=ref, tags=(ref.name,) if image.tags else ())
         for image in value.rows
-        for ref in image.called
+        for ref in image.tag_refs
     ]
 
 
 def means(word: str, row: Image) -> bool:
     """Its repository, the beginning of its name, a glob, a digest or the beginning of its id; in any spelling."""
-    whole = image_names.familiar(word)
-    if any(whole in (image_names.familiar(digest), digest.partition("@")[2]) for digest in row.digests):
+    whole = image_names.short_name(word)
+    if any(whole in (image_names.short_name(digest), digest.partition("@")[2]) for digest in row.digests):
         return True
     name = show.narrowed(word, row.ref)
     if not name:
         return name is not None
-    tags = [text for tag in row.tags for text in image_names.spellings(tag)]
+    tags = [text for tag in row.tags for text in image_names.equivalent_names(tag)]
     return (
-        any(fnmatch.fnmatchcase(text, name) or image_names.split(text)[0] == name for text in tags)
-        or any(tag.startswith(name) or image_names.familiar(tag).startswith(name) for tag in row.tags)
-        or any(f"/{image_names.split(tag)[0]}".endswith(f"/{name}") for tag in row.tags)
+        any(fnmatch.fnmatchcase(text, name) or image_names.split_tag(text)[0] == name for text in tags)
+        or any(tag.startswith(name) or image_names.short_name(tag).startswith(name) for tag in row.tags)
+        or any(f"/{image_names.split_tag(tag)[0]}".endswith(f"/{name}") for tag in row.tags)
         or show.begins_id(row.ref, name)
     )
 
 
 def cells(row: Image, now: datetime) -> Sequence[str]:
-    repository, tag = image_names.split(row.tags[0]) if row.tags else (DANGLING, "")
+    repository, tag = image_names.split_tag(row.tags[0]) if row.tags else (DANGLING, "")
     age = show.span(max(0.0, now.timestamp() - row.created_at)) if row.created_at else ""
     size = show.size(row.size) if row.size else ""
     return (repository, tag or DANGLING, show.short_id(row.ref), size, age)

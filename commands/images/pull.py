@@ -62,8 +62,8 @@ def _parted(word: str) -> tuple[str, str]:
         low = name.lower()
         near = low if low != name and _NAME.fullmatch(low) else re.sub(r"^[a-z]+://", "", low)
         cure = f"Did you mean {near}?" if near != name and _NAME.fullmatch(near) else "For example: busybox:1.36"
-        raise errors.BadUsage(f"“{command_line.shown(name)}” is no image's name.", hint=cure)
-    return image_names.wanted(name), place
+        raise errors.BadUsage(f"“{command_line.abbreviate(name)}” is no image's name.", hint=cure)
+    return image_names.with_default_tag(name), place
 
 
 command = Command(

@@ -53,17 +53,17 @@ def _pairs(said: Sequence[str]) -> Iterator[tuple[str, int]]:
         if not equals:
             name = word
             if not queue:
-                raise errors.BadUsage(f"scale {command_line.shown(name)} to how many?", hint=EXAMPLE)
+                raise errors.BadUsage(f"scale {command_line.abbreviate(name)} to how many?", hint=EXAMPLE)
             text = queue.pop(0)
         if not name.strip("*?/"):
-            raise errors.BadUsage(f"“{command_line.shown(word)}” names no service.", hint=EXAMPLE)
+            raise errors.BadUsage(f"“{command_line.abbreviate(word)}” names no service.", hint=EXAMPLE)
         yield name, _number(name, text)
 
 
 def _number(name: str, text: str) -> int:
     if not (text.isascii() and text.isdigit() and len(text) < 6 and int(text) <= MOST_REPLICAS):
         raise errors.BadUsage(
-            f"{command_line.shown(name)} cannot be scaled to “{command_line.shown(text)}”.",
+            f"{command_line.abbreviate(name)} cannot be scaled to “{command_line.abbreviate(text)}”.",
             hint=f"It takes a whole number from 0 to {MOST_REPLICAS:,}. {EXAMPLE}",
         )
     return int(text)

@@ -21,7 +21,7 @@ async def plan(context: Context) -> Sequence[Action[Any]]:
 def render(context: Context, results: Sequence[Result]) -> Reply:
     wanted = context.args["service"]
     told = [result for result in results if isinstance(result.value, services.Services)]
-    known = services.once(row for result in told for row in result.value.rows)
+    known = services.deduplicate(row for result in told for row in result.value.rows)
     known.sort(key=lambda row: (row.project or "", row.ref.name, str(row.ref.engine)))
     rows = [row for row in known if not wanted or any(_means(word, row) for word in wanted)]
     unmatched = [word for word in wanted if not any(_means(word, row) for row in known)]
@@ -59,11 +59,11 @@ def _running(row: services.Service) -> str:
 
 
 def _means(word: str, row: services.Service) -> bool:
-    return any(show.matches(word, row.ref, name) for name in (*row.words, row.short, row.project or ""))
+    return any(show.matches(word, row.ref, name) for name in (*row.full_names, row.short_name, row.project or ""))
 
 
 def _no_such(word: str, known: Sequence[services.Service]) -> str:
-    names = sorted({name for row in known for name in (row.ref.name, row.short)})
+    names = sorted({name for row in known for name in (row.ref.name, row.short_name)})
     close = difflib.get_close_matches(word, names, n=3, cutoff=0.6)
     cure = f"Did you mean {' or '.join(close)}?" if close else "See what there is with: services"
     return f"There is no service “{word}”. {cure}"

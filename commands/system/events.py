@@ -70,7 +70,7 @@ def render(context: Context, results: Sequence[Result]) -> Reply:
         [
             show.clock(datetime.fromtimestamp(event.at_ns / 1e9, UTC), context.now),
             _what(event),
-            event.subject.name or event.subject.short,
+            event.subject.name or event.subject.short_id,
             detail(event),
             *show.engine_cells(where, event.subject.engine),
         ]

@@ -24,7 +24,9 @@ async def plan(context: Context) -> Sequence[Action[Any]]:
 def render(_: Context, results: Sequence[Result]) -> Reply:
     result = results[0]
     if result.error is not None:
-        return Reply(blocks=(Text(text=result.error.say(), tone=Tone.BAD),), ending=show.ending_of(result.error))
+        return Reply(
+            blocks=(Text(text=result.error.full_message(), tone=Tone.BAD),), ending=show.ending_of(result.error)
+        )
     page: HelpPage = result.value
     return Reply(blocks=_one(page.commands[0]) if page.topic and page.commands else _all(page.commands))
 

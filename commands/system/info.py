@@ -68,7 +68,7 @@ def _in_full(context: Context, results: Sequence[Result]) -> Reply:
         try:
             lines += format.fill(template, document.data).split("\n")
         except errors.BadUsage as error:
-            return Reply(blocks=(Text(text=error.say(), tone=Tone.WARN),), ending=Ending.USAGE)
+            return Reply(blocks=(Text(text=error.full_message(), tone=Tone.WARN),), ending=Ending.USAGE)
     return Reply(blocks=(Lines(lines=lines), *notes))
 
 

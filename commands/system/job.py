@@ -37,7 +37,7 @@ def render(_: Context, results: Sequence[Result]) -> Reply:
     if outcomes:
         # Of several that one button stops, some may be gone.
         failed = [error for error in failed if not isinstance(error, errors.NotFound)]
-    said = [Text(text=error.say(), tone=Tone.WARN) for error in failed]
+    said = [Text(text=error.full_message(), tone=Tone.WARN) for error in failed]
     if unknown := [outcome.detail for outcome in outcomes if outcome.status == Status.UNKNOWN]:
         said.append(Text(text=f"It {unknown[0]}.", tone=Tone.WARN))
     elif outcomes:

@@ -64,7 +64,7 @@ def render(context: Context, results: Sequence[Result]) -> Reply:
             blocks += [Lines(title=file.path, lines=file.text.splitlines()) for file in result.value.files]
             blocks += [Text(text=note, tone=Tone.WARN) for note in result.value.notes]
         elif result.error is not None:
-            blocks.append(Text(text=f"{show.subject(result).name}: {result.error.say()}", tone=Tone.WARN))
+            blocks.append(Text(text=f"{show.subject(result).name}: {result.error.full_message()}", tone=Tone.WARN))
     told = any(isinstance(result.value, UnitFiles) for result in results)
     return Reply(blocks=blocks, ending=Ending.OK if told else show.failed_ending(results))
 

@@ -11,7 +11,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from core.config.problems import did_you_mean
-from core.config.tree import Gathered, section_of
+from core.config.raw_settings import RawSettings, section_of
 from core.errors import Problem
 
 PREFIX = "QUARTERDECK_"
@@ -40,9 +40,9 @@ def read_dotenv(file: Path) -> tuple[Mapping[str, str], Sequence[str]]:
     return {key: value for key, value in values.items() if value is not None}, ()
 
 
-def read_common(environ: Mapping[str, str], source: str = "") -> Gathered:
+def read_common(environ: Mapping[str, str], source: str = "") -> RawSettings:
     """Settings that have a name of their own beside ours."""
-    found = Gathered()
+    found = RawSettings()
     for key, (section, name) in COMMON.items():
         if environ.get(key, "").strip():
             found.data.setdefault(section, {})[name] = environ[key]
@@ -52,12 +52,12 @@ def read_common(environ: Mapping[str, str], source: str = "") -> Gathered:
     return found
 
 
-def read_environment(environ: Mapping[str, str], model: type[BaseModel], source: str = "") -> Gathered:
+def read_environment(environ: Mapping[str, str], model: type[BaseModel], source: str = "") -> RawSettings:
     """Settings from variables: `QUARTERDECK_METRICS__LISTEN`; lists and mappings as JSON, words also by commas.
 
     A variable set to nothing counts as not set, since compose files and charts pass on empty ones.
     """
-    found = Gathered()
+    found = RawSettings()
     ours = {key: value for key, value in environ.items() if key.upper().startswith(PREFIX) and value.strip()}
     for key in ours:
         name = key[len(PREFIX) :].lower()

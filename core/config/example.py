@@ -9,7 +9,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from core.config.tree import section_of
+from core.config.raw_settings import section_of
 
 
 def example(model: type[BaseModel]) -> str:

@@ -14,25 +14,25 @@ from pydantic import ValidationError
 
 from core.config import example as config_example
 from core.config import problems, sources
+from core.config.field_types import ListenAddress, RateLimit
 from core.config.schema import Config, default_state
 from core.config.section import Section
 from core.config.slack import Slack
-from core.config.types import Limit, Listen
 from core.errors import ConfigError, Problem
 from core.model import policy as permissions
 
 __all__ = [
     "Config",
-    "Limit",
-    "Listen",
+    "ListenAddress",
+    "RateLimit",
     "Section",
     "Slack",
-    "check_direct",
+    "check_slack_commands",
     "default_state",
     "example",
     "load",
     "needs_restart",
-    "policy",
+    "policy_from",
 ]
 
 # What everyone may always ask: without it nobody could find out what they lack.
@@ -43,7 +43,7 @@ RELOADED = frozenset({"roles", "grants", "guards", "admins"})
 
 def load(path: Path | None, environ: Mapping[str, str] = os.environ) -> Config:
     """The configuration in force. `path`: the file `--config` named. Raises ConfigError with all problems."""
-    found = sources.gather(path, environ, Config)
+    found = sources.read_all(path, environ, Config)
     found.data.setdefault("state", default_state(environ))
     config = None
     try:
@@ -51,14 +51,14 @@ def load(path: Path | None, environ: Mapping[str, str] = os.environ) -> Config:
         config = Config.model_validate(found.data, context={"roles": tuple(roles) if isinstance(roles, dict) else ()})
     except ValidationError as error:
         for one in error.errors(include_url=False):
-            problems.explain(found, Config, one)
+            problems.add_problem(found, Config, one)
     if config is None or found.problems:
         raise ConfigError(sorted(found.problems, key=lambda problem: (problem.source, problem.line, problem.path)))
     config._warnings = tuple(found.warnings)
     return config
 
 
-def policy(config: Config) -> permissions.Policy:
+def policy_from(config: Config) -> permissions.Policy:
     """The permissions that hold by configuration alone; the ones granted in chat are added by the bot."""
     everyone = permissions.Grant(id="builtin.everyone", who="everyone", can=EVERYONE_MAY, source="builtin")
     admins = tuple(
@@ -85,7 +85,7 @@ def policy(config: Config) -> permissions.Policy:
     return permissions.Policy(grants=(everyone, *admins, *grants), guards=guards, roles=roles)
 
 
-def check_direct(config: Config, commands: Iterable[str]) -> None:
+def check_slack_commands(config: Config, commands: Iterable[str]) -> None:
     """Raises ConfigError for each word of `slack.direct` that is none of `commands`, which are not known here."""
     known = tuple(commands)
     wrong = [

@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from core.config.tree import Gathered, section_of
+from core.config.raw_settings import RawSettings, section_of
 
 PLAIN = {
     "missing": "is missing",
@@ -21,7 +21,7 @@ PLAIN = {
 }
 
 
-def explain(found: Gathered, model: type[BaseModel], error: Mapping[str, Any]) -> None:
+def add_problem(found: RawSettings, model: type[BaseModel], error: Mapping[str, Any]) -> None:
     """Adds the Problem for one of pydantic's errors. Of what was written only names and choices are shown."""
     loc = [part for part in error["loc"] if part != "[key]"]
     path = ".".join(str(part) for part in loc)

@@ -23,11 +23,11 @@ from pydantic import (
     model_validator,
 )
 
+from core.config import field_types
 from core.config import slack as config_slack
-from core.config import types
 from core.config.section import Section
 from core.model import policy as permissions
-from core.model import refs
+from core.model import selectors
 
 Ask = permissions.Ask
 
@@ -35,7 +35,7 @@ Ask = permissions.Ask
 class Store(Section):
     """Where everything that must survive is kept: grants, open questions, the audit trail."""
 
-    url: Annotated[SecretStr, AfterValidator(types.store_url)] | None = Field(
+    url: Annotated[SecretStr, AfterValidator(field_types.store_url)] | None = Field(
         default=None,
         description="A Redis or Valkey of your own. Without one a small Valkey is run in the state directory, on a"
         " private socket. The address holds a password: better `url_file`.",
@@ -52,7 +52,7 @@ class Store(Section):
     )
 
 
-WholePath = Annotated[Path, AfterValidator(types.whole_path)]
+WholePath = Annotated[Path, AfterValidator(field_types.absolute_path)]
 
 
 class Tls(Section):
@@ -66,7 +66,9 @@ class Tls(Section):
     def _certificate_with_key(self) -> Tls:
         if (self.cert is None) != (self.key is None):
             given, lacking = ("cert", "key") if self.key is None else ("key", "cert")
-            raise types.wrong(f"has a `{given}` but no `{lacking}`", "A certificate and its key go together.")
+            raise field_types.invalid_value(
+                f"has a `{given}` but no `{lacking}`", "A certificate and its key go together."
+            )
         return self
 
 
@@ -85,7 +87,7 @@ class Engine(Section):
         description="What speaks at that address: docker, podman, containerd, cri or oci. Absent: the one that usually"
         " listens at such a path.",
     )
-    url: Annotated[str, AfterValidator(types.engine_url)] = Field(
+    url: Annotated[str, AfterValidator(field_types.engine_url)] = Field(
         default="",
         description="unix:///PATH, tcp://HOST:PORT (give `tls` too: without it that port is root for whoever reaches"
         " it), ssh://USER@HOST[:PORT][/PATH], context://NAME, or for oci file:///STATE-DIRECTORY.",
@@ -111,7 +113,7 @@ class Engine(Section):
         pattern=r"^([A-Za-z0-9][\w.-]*)?$",
         description="What the Swarm it is a manager of is called. Absent: by the beginning of its id.",
     )
-    allow: types.Verbs = Field(
+    allow: field_types.VerbPatterns = Field(
         default=(), description="Verb patterns this host permits, whatever the grants say. Absent: all verbs."
     )
 
@@ -124,25 +126,25 @@ class Engine(Section):
     def _one_way_in(self) -> Engine:
         if bool(self.url) == bool(self.context):
             what = "has both a `url` and a `context`" if self.url else "has neither a `url` nor a `context`"
-            raise types.wrong(what, "Write one of them.")
+            raise field_types.invalid_value(what, "Write one of them.")
         if self.tls is not None and not self.url.startswith(("tcp://", "http://")):
-            raise types.wrong(
+            raise field_types.invalid_value(
                 "has `tls`, which goes with tcp:// alone",
                 "A docker context brings its own certificates; a socket and ssh need none.",
             )
         if self.ssh is not None and not self.url.startswith("ssh://"):
-            raise types.wrong("has `ssh`, which goes with ssh:// alone", "Write url: ssh://USER@HOST.")
+            raise field_types.invalid_value("has `ssh`, which goes with ssh:// alone", "Write url: ssh://USER@HOST.")
         return self
 
 
 class On(Section):
     """Every part given must match; all are globs."""
 
-    engine: types.Word = Field(default="", description="The engine's kind, or kind/host.")
-    host: types.Word = Field(default="", description="The engine's own name for its machine.")
-    name: types.Word = Field(default="", description="The container's name.")
-    project: types.Word = Field(default="", description="The compose project or stack.")
-    service: types.Word = Field(default="", description="The compose or swarm service.")
+    engine: field_types.NonEmptyStr = Field(default="", description="The engine's kind, or kind/host.")
+    host: field_types.NonEmptyStr = Field(default="", description="The engine's own name for its machine.")
+    name: field_types.NonEmptyStr = Field(default="", description="The container's name.")
+    project: field_types.NonEmptyStr = Field(default="", description="The compose project or stack.")
+    service: field_types.NonEmptyStr = Field(default="", description="The compose or swarm service.")
     label: dict[str, str] = Field(default={}, description="Container labels, written label.NAME.")
 
     @model_validator(mode="before")
@@ -156,8 +158,8 @@ class On(Section):
             flat["label"] = flat.get("label", {}) | labels
         return flat
 
-    def selector(self) -> refs.Selector:
-        return refs.Selector(
+    def selector(self) -> selectors.Selector:
+        return selectors.Selector(
             engine=self.engine,
             host=self.host,
             name=self.name,
@@ -168,32 +170,34 @@ class On(Section):
 
 
 class Grant(Section):
-    who: types.Subject = Field(description="everyone, group:NAME, or an identity such as console:alice or slack:T1/U1.")
-    can: types.Powers = Field(
+    who: field_types.Subject = Field(
+        description="everyone, group:NAME, or an identity such as console:alice or slack:T1/U1."
+    )
+    can: field_types.Permissions = Field(
         description="Verb patterns (container.*), roles (viewer, operator, admin, your own), risk classes."
     )
     on: On = Field(
         default=On(),
         description="engine, host, name, project, service, label.NAME: globs that must all match. Absent: everything.",
     )
-    places: types.Channels = Field(
+    places: field_types.Channels = Field(
         default=(), alias="in", description="Channels it holds in, by Slack's id, or console. Absent: everywhere."
     )
 
 
 class Guard(Section):
-    can: types.Powers = Field(description="What it brakes, as in grants.")
+    can: field_types.Permissions = Field(description="What it brakes, as in grants.")
     on: On = Field(default=On(), description="As in grants. Absent: everything.")
     ask: Ask = Field(description="confirm (the asker, once more), approve (another person) or deny.")
-    who: types.Subject = Field(default="everyone", description="Whom it brakes.")
-    approvers: types.Subjects = Field(
+    who: field_types.Subject = Field(default="everyone", description="Whom it brakes.")
+    approvers: field_types.Subjects = Field(
         default=(), alias="from", description="Who may approve. Absent: whoever may do it themselves."
     )
 
     @model_validator(mode="after")
     def _approvers_only_for_approve(self) -> Guard:
         if self.approvers and self.ask is not Ask.APPROVE:
-            raise types.wrong(
+            raise field_types.invalid_value(
                 f"`from` means nothing with `ask: {self.ask}`", "Write `ask: approve`, or leave `from` out."
             )
         return self
@@ -202,20 +206,21 @@ class Guard(Section):
 class Limits(Section):
     """How many commands one person may give: N/s, N/min or N/h, each kind counted on its own."""
 
-    read: types.Rate = Field(
-        default=types.Limit(60, 60),
+    read: field_types.Rate = Field(
+        default=field_types.RateLimit(60, 60),
         description="Looking: generous, since people hammer `ps` when something burns.",
     )
-    change: types.Rate = Field(
-        default=types.Limit(12, 60), description="Start, stop, restart: more in a minute is a script or a panic."
+    change: field_types.Rate = Field(
+        default=field_types.RateLimit(12, 60),
+        description="Start, stop, restart: more in a minute is a script or a panic.",
     )
-    destroy: types.Rate = Field(default=types.Limit(6, 60), description="What cannot be undone.")
+    destroy: field_types.Rate = Field(default=field_types.RateLimit(6, 60), description="What cannot be undone.")
 
 
 class Confirm(Section):
     """When a change is asked back before it is done. What destroys is always asked back."""
 
-    ttl: Annotated[timedelta, BeforeValidator(types.duration)] = Field(
+    ttl: Annotated[timedelta, BeforeValidator(field_types.duration)] = Field(
         default=timedelta(minutes=5),
         ge=timedelta(seconds=10),
         le=timedelta(days=1),
@@ -229,11 +234,11 @@ class Confirm(Section):
 class Metrics(Section):
     """The page Prometheus reads, and /healthz and /readyz beside it."""
 
-    listen: Annotated[types.Listen | None, PlainValidator(types.listen)] = Field(
-        default=types.Listen("127.0.0.1", 9108),
+    listen: Annotated[field_types.ListenAddress | None, PlainValidator(field_types.listen_address)] = Field(
+        default=field_types.ListenAddress("127.0.0.1", 9108),
         description="HOST:PORT, :PORT for all addresses, or off. Nobody is asked for a password there, hence loopback.",
     )
-    container_labels: Annotated[tuple[types.Word, ...], BeforeValidator(types.split)] = Field(
+    container_labels: Annotated[tuple[field_types.NonEmptyStr, ...], BeforeValidator(field_types.split_list)] = Field(
         default=(),
         description="Container labels that become metric labels. None, since each new value is a new series.",
         examples=["container_labels: [app, team]"],
@@ -285,8 +290,8 @@ class Config(Section):
             "  - {context: staging}"
         ],
     )
-    slack: Annotated[config_slack.Slack | None, BeforeValidator(types.unless_off)] = None
-    roles: dict[Annotated[str, AfterValidator(types.role_name)], types.Verbs] = Field(
+    slack: Annotated[config_slack.Slack | None, BeforeValidator(field_types.none_if_off)] = None
+    roles: dict[Annotated[str, AfterValidator(field_types.role_name)], field_types.VerbPatterns] = Field(
         default={},
         description="Sets of verb patterns with a name, beside the built-in viewer, operator and admin.",
         examples=["roles:\n  deployer: [container.list, container.logs, container.restart]"],
@@ -311,8 +316,8 @@ class Config(Section):
     )
     limits: Limits = Limits()
     admins: Annotated[
-        tuple[Annotated[types.Word, AfterValidator(types.identity)], ...],
-        BeforeValidator(types.split),
+        tuple[Annotated[field_types.NonEmptyStr, AfterValidator(field_types.identity)], ...],
+        BeforeValidator(field_types.split_list),
     ] = Field(
         default=(), description="Who may do everything, and grant it to others.", examples=["admins: [console:alice]"]
     )
@@ -338,7 +343,9 @@ class Config(Section):
         # One socket may speak two languages, as containerd's does.
         places = [(engine.kind, f"context {engine.named}" if engine.named else engine.url) for engine in engines or ()]
         if twice := sorted({place for place in places if places.count(place) > 1}):
-            raise types.wrong(f"{twice[0][1]} is listed twice", "Every event would count twice; keep one.")
+            raise field_types.invalid_value(
+                f"{twice[0][1]} is listed twice", "Every event would count twice; keep one."
+            )
         return engines
 
 

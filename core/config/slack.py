@@ -11,32 +11,36 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, PlainValidator, SecretStr, ValidationInfo, field_validator
 
-from core.config import types
+from core.config import field_types
 from core.config.section import Section
 
-LONGEST_COMMAND = 32  # characters, the / among them; Slack takes no more
-KINDS = {
+MAX_COMMAND_LENGTH = 32  # characters, the / among them; Slack takes no more
+TOKEN_KINDS = {
     "xoxb-": "a bot token",
     "xapp-": "an app token",
     "xoxp-": "a user token",
     "xoxe": "a token that expires after 12 hours",
 }
-BEGINS = {"bot_token": "xoxb-", "app_token": "xapp-"}
-CURES = {
+TOKEN_PREFIXES = {"bot_token": "xoxb-", "app_token": "xapp-"}
+TOKEN_HINTS = {
     "bot_token": "Copy the Bot User OAuth Token (xoxb-…) from the app's OAuth & Permissions page.",
     "app_token": "Make one (xapp-…) on the app's Basic Information page, under App-Level Tokens, with the scope"
     " connections:write.",
     "signing_secret": "Copy the Signing Secret from the app's Basic Information page.",
 }
-NEEDED = {"bot_token": ("socket", "http"), "app_token": ("socket",), "signing_secret": ("http",)}
+REQUIRED_IN_MODES = {"bot_token": ("socket", "http"), "app_token": ("socket",), "signing_secret": ("http",)}
 WITHOUT = "To run without Slack write `slack: off`."
 
 
-def _address(value: Any) -> types.Listen:
+def _address(value: Any) -> field_types.ListenAddress:
     if value is False or value in ("off", "none"):
-        raise types.wrong("cannot be off", "With `mode: socket` nothing listens and no address is needed.")
-    if (read := types.address(value)) is None:
-        raise types.wrong("must be HOST:PORT", "Write 0.0.0.0:3000, [::1]:3000, or :3000 for all addresses.")
+        raise field_types.invalid_value(
+            "cannot be off", "With `mode: socket` nothing listens and no address is needed."
+        )
+    if (read := field_types.parse_address(value)) is None:
+        raise field_types.invalid_value(
+            "must be HOST:PORT", "Write 0.0.0.0:3000, [::1]:3000, or :3000 for all addresses."
+        )
     return read
 
 
@@ -45,20 +49,24 @@ def _command(value: Any) -> Any:
         return value
     word = value.strip()
     if not word.startswith("/") or word == "/":
-        raise types.wrong("must be a word that begins with /", "Write it as people type it, such as /deck.")
-    if len(word) > LONGEST_COMMAND or len(word.split()) > 1:
-        raise types.wrong(f"must be one word of at most {LONGEST_COMMAND} characters", "Slack takes no other.")
+        raise field_types.invalid_value(
+            "must be a word that begins with /", "Write it as people type it, such as /deck."
+        )
+    if len(word) > MAX_COMMAND_LENGTH or len(word.split()) > 1:
+        raise field_types.invalid_value(
+            f"must be one word of at most {MAX_COMMAND_LENGTH} characters", "Slack takes no other."
+        )
     return word
 
 
 def _direct(value: Any) -> Any:
     """The names of commands, with or without the / they will be called by."""
-    value = types.split(value)
+    value = field_types.split_list(value)
     if not isinstance(value, list) or not all(isinstance(word, str) for word in value):
         return value
     words = [word.strip().removeprefix("/") for word in value]
     if twice := sorted({word for word in words if words.count(word) > 1}):
-        raise types.wrong(f"{twice[0]} is listed twice", "Keep one of them.")
+        raise field_types.invalid_value(f"{twice[0]} is listed twice", "Keep one of them.")
     return words
 
 
@@ -102,15 +110,15 @@ class Slack(Section):
         description="A file that holds it.",
         examples=["signing_secret_file: /run/secrets/slack_signing_secret"],
     )
-    listen: Annotated[types.Listen, PlainValidator(_address)] = Field(
-        default=types.Listen("0.0.0.0", 3000),  # noqa: S104 (Slack comes from outside, and every request is signed)
+    listen: Annotated[field_types.ListenAddress, PlainValidator(_address)] = Field(
+        default=field_types.ListenAddress("0.0.0.0", 3000),  # noqa: S104 (Slack comes from outside, and every request is signed)
         description="Http mode only: HOST:PORT, or :PORT for all addresses, where Slack's requests arrive, at"
         " /slack/events.",
     )
     command: Annotated[str, BeforeValidator(_command)] = Field(
         default="/deck", description="The slash command's name, as the app was made with."
     )
-    direct: Annotated[tuple[types.Word, ...], BeforeValidator(_direct)] = Field(
+    direct: Annotated[tuple[field_types.NonEmptyStr, ...], BeforeValidator(_direct)] = Field(
         default=(),
         description="Commands that also have a slash command of their own. None, since the workspace's other apps may"
         " have taken the name.",
@@ -132,8 +140,8 @@ class Slack(Section):
         if isinstance(value, str):
             value = value.strip() or None
         if value is None:
-            if (mode := info.data.get("mode")) in NEEDED[name]:
-                raise types.wrong(f"is missing, {mode} mode needs it", f"{CURES[name]} {WITHOUT}")
+            if (mode := info.data.get("mode")) in REQUIRED_IN_MODES[name]:
+                raise field_types.invalid_value(f"is missing, {mode} mode needs it", f"{TOKEN_HINTS[name]} {WITHOUT}")
             return None
         if isinstance(value, str):
             _check(name, value)
@@ -142,12 +150,12 @@ class Slack(Section):
 
 def _check(name: str, token: str) -> None:
     """Raises a sentence that names the kind of token, never the token."""
-    begins = BEGINS.get(name, "")
-    for other, kind in KINDS.items():
+    begins = TOKEN_PREFIXES.get(name, "")
+    for other, kind in TOKEN_KINDS.items():
         if other != begins and token.startswith(other):
-            home = next((f"That belongs into `{field}`. " for field, its in BEGINS.items() if its == other), "")
+            home = next((f"That belongs into `{field}`. " for field, its in TOKEN_PREFIXES.items() if its == other), "")
             rotated = "Make an app without token rotation. " if other == "xoxe" else ""
-            raise types.wrong(f"is {kind}: it begins with {other}", home + rotated + CURES[name])
+            raise field_types.invalid_value(f"is {kind}: it begins with {other}", home + rotated + TOKEN_HINTS[name])
     if not token.startswith(begins) or token == begins or not token.isascii() or len(token.split()) > 1:
         what = name.replace("_", " ")
-        raise types.wrong(f"is not a whole {what}", CURES[name])
+        raise field_types.invalid_value(f"is not a whole {what}", TOKEN_HINTS[name])

@@ -17,17 +17,17 @@ from typing import Any
 from pydantic import BaseModel, SecretStr
 
 from core.config import environment, yaml_file
-from core.config.tree import LARGEST, NAME, Gathered, section_of, types_in
+from core.config.raw_settings import FILE_NAME, MAX_BYTES, RawSettings, section_of, types_in
 
-SECRET = re.compile(r"xox\w*[.-]|xapp-|\w+://|[0-9a-f]{32}$")  # what people write where its file is wanted
-PLACES = (Path(NAME), Path("/etc/quarterdeck") / NAME)
+LOOKS_SECRET = re.compile(r"xox\w*[.-]|xapp-|\w+://|[0-9a-f]{32}$")  # what people write where its file is wanted
+DEFAULT_PATHS = (Path(FILE_NAME), Path("/etc/quarterdeck") / FILE_NAME)
 
 
-def gather(path: Path | None, environ: Mapping[str, str], model: type[BaseModel]) -> Gathered:
+def read_all(path: Path | None, environ: Mapping[str, str], model: type[BaseModel]) -> RawSettings:
     """All layers, merged, secret files read."""
     dotenv = Path(".env")
     written, warnings = environment.read_dotenv(dotenv) if _there(dotenv) else ({}, ())
-    found = Gathered(warnings=list(warnings))
+    found = RawSettings(warnings=list(warnings))
     found.overlay(environment.read_common(written, f"{dotenv}: "))
     found.overlay(environment.read_common(environ))
     if (file := locate(path, environ)) is not None:
@@ -44,7 +44,7 @@ def locate(path: Path | None, environ: Mapping[str, str]) -> Path | None:
         path = Path(named)
     if path is not None:
         return path.expanduser()
-    return next((place for place in PLACES if _there(place)), None)
+    return next((place for place in DEFAULT_PATHS if _there(place)), None)
 
 
 def _there(file: Path) -> bool:
@@ -54,7 +54,7 @@ def _there(file: Path) -> bool:
         return True
 
 
-def read_secrets(found: Gathered, model: type[BaseModel], data: Mapping[str, Any], path: str) -> None:
+def read_secrets(found: RawSettings, model: type[BaseModel], data: Mapping[str, Any], path: str) -> None:
     """For every secret field `x` of which `x_file` was given: the contents of that file, stripped."""
     for name, described in model.model_fields.items():
         here = f"{path}.{name}" if path else name
@@ -69,15 +69,15 @@ def read_secrets(found: Gathered, model: type[BaseModel], data: Mapping[str, Any
                 found.origins[here] = found.origin(f"{here}_file")
 
 
-def _secret(found: Gathered, path: str, named: str) -> str | None:
+def _secret(found: RawSettings, path: str, named: str) -> str | None:
     source, line = found.origin(path)
     # A relative path is meant from the file that says it; from a variable, from where the program was started.
     file = (Path(source).parent if line else Path()) / Path(named).expanduser()
     try:
         mode = file.stat().st_mode
-        text = file.read_text("utf-8")[:LARGEST].strip()
+        text = file.read_text("utf-8")[:MAX_BYTES].strip()
     except (OSError, UnicodeDecodeError) as error:
-        if SECRET.match(named.strip()):  # not quoted
+        if LOOKS_SECRET.match(named.strip()):  # not quoted
             hint = f"Name a file that holds it, or write it as `{path.rpartition('.')[2].removesuffix('_file')}`."
             found.problem(path, "is the secret itself, not the name of a file", hint)
             return None

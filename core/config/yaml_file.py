@@ -8,23 +8,23 @@ from typing import Any
 
 import yaml
 
-from core.config.tree import LARGEST, NAME, Gathered
+from core.config.raw_settings import FILE_NAME, MAX_BYTES, RawSettings
 from core.errors import Problem
 
 
-def read_yaml(file: Path) -> Gathered:
-    found = Gathered()
+def read_yaml(file: Path) -> RawSettings:
+    found = RawSettings()
     try:
         with file.open("rb") as opened:
-            raw = opened.read(LARGEST + 1)
-        if len(raw) > LARGEST:
-            found.problems.append(_of(file, f"is larger than {LARGEST >> 10} KiB", "Is it the right file?"))
+            raw = opened.read(MAX_BYTES + 1)
+        if len(raw) > MAX_BYTES:
+            found.problems.append(_of(file, f"is larger than {MAX_BYTES >> 10} KiB", "Is it the right file?"))
             return found
         _Reader(file, found).read(raw.decode("utf-8-sig"))
     except FileNotFoundError:
         found.problems.append(_of(file, "is not there", "Give --config (or QUARTERDECK_CONFIG) the path of a file."))
     except IsADirectoryError:
-        found.problems.append(_of(file, "is a folder", f"Name the file in it, such as {file / NAME}."))
+        found.problems.append(_of(file, "is a folder", f"Name the file in it, such as {file / FILE_NAME}."))
     except OSError as error:
         found.problems.append(_of(file, f"cannot be read: {error.strerror}", "Let the user this runs as read it."))
     except UnicodeDecodeError as error:
@@ -69,7 +69,7 @@ for _tag, _pattern, _first in (
 class _Reader:
     """Turns YAML nodes into values and notes the line of each: the loader alone would forget lines and double keys."""
 
-    def __init__(self, file: Path, found: Gathered) -> None:
+    def __init__(self, file: Path, found: RawSettings) -> None:
         self.file, self.found = file, found
         self._open: set[int] = set()  # nodes being read, to notice one that holds itself
         self._flat: set[int] = set()  # mappings whose `<<` was put in place: an alias shows a node again

@@ -20,8 +20,9 @@ from core import model
 from core.model.containers import Containers
 from core.model.engines import Engine
 from core.model.events import Event
-from core.model.refs import EngineRef, Facts, Kind, Ref
-from core.model.results import Document, Executed, Outcome
+from core.model.facts import Facts
+from core.model.refs import EngineRef, Kind, Ref
+from core.model.results import Document, ExecResult, Outcome
 from core.model.services import Services
 
 R_co = TypeVar("R_co", covariant=True)
@@ -63,7 +64,7 @@ class Action(Generic[R_co]):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class On(Action[R_co]):
+class TargetAction(Action[R_co]):
     """An action on one pinned thing."""
 
     target: Ref
@@ -94,12 +95,12 @@ class ListEvents(Action[tuple[Event, ...]]):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class InspectContainer(On[Document]):
+class InspectContainer(TargetAction[Document]):
     verb = "container.inspect"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ReadLogs(On[Any]):
+class ReadLogs(TargetAction[Any]):
     """`tail`: last lines wanted; `since_ns`: only lines from then on, or `cursor` of an earlier page. With `follow` the
     lines come as a job (core.model.jobs.Started) that goes on until the container ends or somebody stops it."""
 
@@ -111,13 +112,13 @@ class ReadLogs(On[Any]):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Start(On[Outcome]):
+class Start(TargetAction[Outcome]):
     verb = "container.start"
     risk = Risk.CHANGE
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Stop(On[Outcome]):
+class Stop(TargetAction[Outcome]):
     """`timeout`: seconds between the polite signal and the kill."""
 
     verb = "container.stop"
@@ -129,7 +130,7 @@ class Stop(On[Outcome]):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Restart(On[Outcome]):
+class Restart(TargetAction[Outcome]):
     """`timeout`: seconds between the polite signal and the kill."""
 
     verb = "container.restart"
@@ -141,7 +142,7 @@ class Restart(On[Outcome]):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Kill(On[Outcome]):
+class Kill(TargetAction[Outcome]):
     """`signal`: a name such as KILL, TERM, HUP."""
 
     verb = "container.kill"
@@ -150,19 +151,19 @@ class Kill(On[Outcome]):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Pause(On[Outcome]):
+class Pause(TargetAction[Outcome]):
     verb = "container.pause"
     risk = Risk.CHANGE
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Unpause(On[Outcome]):
+class Unpause(TargetAction[Outcome]):
     verb = "container.unpause"
     risk = Risk.CHANGE
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Remove(On[Outcome]):
+class Remove(TargetAction[Outcome]):
     """`force` kills a running container first; `volumes` removes its anonymous volumes too."""
 
     verb = "container.remove"
@@ -175,7 +176,7 @@ class Remove(On[Outcome]):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Exec(On[Executed]):
+class Exec(TargetAction[ExecResult]):
     """Runs a program in a container to its end, without a terminal or input. `timeout`: seconds; what runs on after
     them is left to the engine."""
 
@@ -190,7 +191,7 @@ class Exec(On[Executed]):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class CheckHealth(On[Outcome]):
+class CheckHealth(TargetAction[Outcome]):
     """Runs a container's health check now; the outcome's detail is its result."""
 
     verb = "container.healthcheck"
@@ -209,7 +210,7 @@ class ListServices(Action[Services]):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Scale(On[Any]):
+class Scale(TargetAction[Any]):
     """Makes `replicas` of a service run, as a job; `timeout`: seconds until they all have to."""
 
     verb = "service.scale"
@@ -242,7 +243,7 @@ class ShowInfo(Action[Document]):
     verb = "engine.info"
 
 
-def every() -> Iterator[type[Action[Any]]]:
+def all_actions() -> Iterator[type[Action[Any]]]:
     """All concrete actions of every module here, for the codec, the configuration and tests that hold for each."""
     for module in pkgutil.iter_modules(model.__path__, "core.model."):
         importlib.import_module(module.name)

@@ -13,7 +13,8 @@ import msgspec
 from core.model.actions import Action, R_co, Risk
 from core.model.identity import Identity, Place
 from core.model.policy import Decision, Grant
-from core.model.refs import EVERYTHING, EngineRef, Kind, Ref, Selector
+from core.model.refs import EngineRef, Kind, Ref
+from core.model.selectors import EVERYTHING, Selector
 
 BOT = EngineRef(host="", kind="bot")
 
@@ -39,7 +40,7 @@ class HelpPage(msgspec.Struct, frozen=True):
     topic: str = ""
 
 
-class Standing(msgspec.Struct, frozen=True):
+class RequesterInfo(msgspec.Struct, frozen=True):
     """Who the asker is to us, and the grants that hold for them here."""
 
     id: str
@@ -49,20 +50,20 @@ class Standing(msgspec.Struct, frozen=True):
     grants: tuple[Grant, ...] = ()
 
 
-class Explanation(msgspec.Struct, frozen=True):
+class PermissionReport(msgspec.Struct, frozen=True):
     """What would be decided, without doing it: pairs of a subject (`container.restart on web`) and its decision."""
 
     decisions: tuple[tuple[str, Decision], ...]
 
 
-class Granted(msgspec.Struct, frozen=True):
+class GrantAdded(msgspec.Struct, frozen=True):
     """The grant that now holds; `new` is False where an equal one stood already."""
 
     grant: Grant
     new: bool = True
 
 
-class Revoked(msgspec.Struct, frozen=True):
+class GrantRemoved(msgspec.Struct, frozen=True):
     """The grant that no longer holds."""
 
     grant: Grant
@@ -105,14 +106,14 @@ class ShowHelp(BuiltinAction[HelpPage]):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class WhoAmI(BuiltinAction[Standing]):
+class WhoAmI(BuiltinAction[RequesterInfo]):
     verb = "policy.whoami"
     who: Identity
     place: Place
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Explain(BuiltinAction[Explanation]):
+class CheckPermission(BuiltinAction[PermissionReport]):
     """Whether `who` may, here. `word` is a command's name or alias, or a verb such as `container.restart`: the desk
     knows the catalogue and turns it into verbs. No target: on anything."""
 
@@ -124,7 +125,7 @@ class Explain(BuiltinAction[Explanation]):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class AddGrant(BuiltinAction[Granted]):
+class AddGrant(BuiltinAction[GrantAdded]):
     """`who` and `can` as in `policy.Grant`, as typed; the desk resolves mentions and refuses what `by` lacks."""
 
     verb = "policy.grant"
@@ -138,7 +139,7 @@ class AddGrant(BuiltinAction[Granted]):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RemoveGrant(BuiltinAction[Revoked]):
+class RemoveGrant(BuiltinAction[GrantRemoved]):
     verb = "policy.revoke"
     risk = Risk.CHANGE
     by: Identity
@@ -147,7 +148,7 @@ class RemoveGrant(BuiltinAction[Revoked]):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ClaimAdmin(BuiltinAction[Granted]):
+class ClaimAdmin(BuiltinAction[GrantAdded]):
     """Makes `by` an admin, by the one-time code a process without admins shows on its own terminal or log."""
 
     verb = "policy.claim"
@@ -175,7 +176,7 @@ class ReadAudit(BuiltinAction[tuple[AuditEntry, ...]]):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Answer(BuiltinAction[None]):
+class AnswerQuestion(BuiltinAction[None]):
     """A yes or no to a question the road asked. The road takes its plan up itself; the desk never runs this."""
 
     verb = "question.answer"

@@ -7,11 +7,12 @@ from datetime import datetime
 
 import msgspec
 
-from core.model.refs import Facts, Ref
+from core.model.facts import Facts
+from core.model.refs import Ref
 
 STATES = ("created", "running", "paused", "restarting", "removing", "exited", "dead")
-HEALTHS = ("starting", "healthy", "unhealthy")
-UP = ("running", "paused")  # states in which a container has processes
+HEALTH_STATES = ("starting", "healthy", "unhealthy")
+LIVE_STATES = ("running", "paused")  # states in which a container has processes
 
 # Labels by which engines' front ends group containers: the kubelet (a namespace's pods), docker compose, podman-compose
 # and quadlet (same labels), swarm. The kubelet's are first: beside them a pod has labels its users write.
@@ -87,9 +88,9 @@ class Container(msgspec.Struct, frozen=True, gc=False):
         return self.labels.get(ONE_OFF_LABEL, "").lower() == "true"
 
     @property
-    def group(self) -> str:
+    def group_name(self) -> str:
         """What people call the service it belongs to: `shop/web`, in a Swarm `shop_web`; empty outside of one."""
-        return group(self.project, self.service)
+        return group_name(self.project, self.service)
 
     def facts(self, at: datetime) -> Facts:
         return Facts(
@@ -107,14 +108,14 @@ def protected(labels: Mapping[str, str]) -> bool:
     return labels.get(PROTECTED_LABEL, "").lower() in ("1", "true", "yes")
 
 
-def group(project: str | None, service: str | None) -> str:
+def group_name(project: str | None, service: str | None) -> str:
     # A stack's services carry its name already: `shop_web` of `shop`.
     if project and service and not service.startswith(f"{project}_"):
         return f"{project}/{service}"
     return service or project or ""
 
 
-def group_words(project: str | None, service: str | None) -> tuple[str, ...]:
+def group_names(project: str | None, service: str | None) -> tuple[str, ...]:
     """What people type for a service of a project: `shop/web` and `shop_web`; none where it has no project."""
     if not (project and service):
         return ()

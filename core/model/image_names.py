@@ -10,7 +10,7 @@ OFFICIAL = "library/"
 _ID = re.compile(r"(?:sha256:)?[0-9a-f]{12,64}")
 
 
-def familiar(name: str) -> str:
+def short_name(name: str) -> str:
     """`docker.io/library/busybox:1` → `busybox:1`; what is elsewhere keeps its registry."""
     for hub in HUB:
         if name.startswith(hub):
@@ -18,23 +18,23 @@ def familiar(name: str) -> str:
     return name
 
 
-def full(name: str) -> str:
+def full_name(name: str) -> str:
     """`busybox:1` → `docker.io/library/busybox:1`, as Docker reads it."""
-    short = familiar(name)
+    short = short_name(name)
     first, slash, _ = short.partition("/")
     if slash and ("." in first or ":" in first or first == "localhost"):
         return short
     return f"{HUB[0]}{short}" if slash else f"{HUB[0]}{OFFICIAL}{short}"
 
 
-def spellings(name: str) -> tuple[str, ...]:
+def equivalent_names(name: str) -> tuple[str, ...]:
     """All that mean the same image, so that no pattern is passed by spelling it otherwise."""
     if _ID.fullmatch(name):
         return (name,)
-    return tuple(dict.fromkeys((name, familiar(name), full(name))))
+    return tuple(dict.fromkeys((name, short_name(name), full_name(name))))
 
 
-def split(name: str) -> tuple[str, str]:
+def split_tag(name: str) -> tuple[str, str]:
     """Repository and tag; the tag is empty where there is none, or a digest stands in its place."""
     plain = name.partition("@")[0]
     repository, colon, tag = plain.rpartition(":")
@@ -42,7 +42,7 @@ def split(name: str) -> tuple[str, str]:
     return (repository, tag) if colon and "/" not in tag else (plain, "")
 
 
-def wanted(name: str) -> str:
+def with_default_tag(name: str) -> str:
     """What an engine fetches for a name: the tag is `latest` where neither tag nor digest is given."""
-    short = familiar(name)
-    return short if split(short)[1] or "@" in short else f"{short}:latest"
+    short = short_name(name)
+    return short if split_tag(short)[1] or "@" in short else f"{short}:latest"

@@ -10,8 +10,9 @@ from typing import Any
 import msgspec
 
 from core.model import image_names
-from core.model.actions import Action, On, Risk
-from core.model.refs import EngineRef, Facts, Kind, Ref
+from core.model.actions import Action, Risk, TargetAction
+from core.model.facts import Facts
+from core.model.refs import EngineRef, Kind, Ref
 from core.model.results import Document, Outcome
 
 DANGLING = "<none>"
@@ -34,13 +35,13 @@ class Image(msgspec.Struct, frozen=True, gc=False):
         return Facts(labels=self.labels, image=self.ref.name, at=at)
 
     @property
-    def words(self) -> tuple[str, ...]:
+    def full_names(self) -> tuple[str, ...]:
         """What it is called in full, whoever says it: each tag and digest, in every spelling."""
         told = (self.ref.name, *self.tags, *self.digests)
-        return tuple(dict.fromkeys(word for name in told for word in image_names.spellings(name)))
+        return tuple(dict.fromkeys(word for name in told for word in image_names.equivalent_names(name)))
 
     @property
-    def called(self) -> tuple[Ref, ...]:
+    def tag_refs(self) -> tuple[Ref, ...]:
         """Itself under each of its tags: what is done to it is done to all of them, so all must be allowed."""
         return tuple(msgspec.structs.replace(self.ref, name=tag) for tag in self.tags) or (self.ref,)
 
@@ -56,7 +57,7 @@ class ListImages(Action[Images]):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class InspectImage(On[Document]):
+class InspectImage(TargetAction[Document]):
     """`target` is an image; environment values of its configuration are hidden."""
 
     verb = "image.inspect"
@@ -83,7 +84,7 @@ class PullImage(Action[Any]):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PushImage(On[Any]):
+class PushImage(TargetAction[Any]):
     """Sends the image under its name to the registry in that name, as a job; `timeout`: seconds for all of it."""
 
     verb = "image.push"
@@ -95,7 +96,7 @@ class PushImage(On[Any]):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class TagImage(On[Outcome]):
+class TagImage(TargetAction[Outcome]):
     """`tag`: the further name, `repository[:tag]`, which has to be allowed as well."""
 
     verb = "image.tag"
@@ -110,7 +111,7 @@ class TagImage(On[Outcome]):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RemoveImage(On[Outcome]):
+class RemoveImage(TargetAction[Outcome]):
     """Takes the tag it is named by away, and the image with its last one; by id, the image with all its tags. `force`:
     also where a stopped container is made of it."""
 
@@ -124,5 +125,5 @@ class RemoveImage(On[Outcome]):
 
 def _named(engine: EngineRef, name: str) -> Ref:
     """A name that an engine is to have an image for: the same one however it is spelled."""
-    name = image_names.wanted(name)
+    name = image_names.with_default_tag(name)
     return Ref(engine=engine, kind=Kind.IMAGE, id=name, name=name)

@@ -16,7 +16,7 @@ from core.model.refs import EngineRef, Kind, Ref
 from core.model.results import LogLine, Outcome
 
 
-class Followed(msgspec.Struct, frozen=True):
+class FollowResult(msgspec.Struct, frozen=True):
     """How a followed log came to its end: `lines` came, `skipped` of them were not shown; `why` it ended, and whether
     that was a failure."""
 
@@ -27,7 +27,7 @@ class Followed(msgspec.Struct, frozen=True):
     failed: bool = False
 
 
-class Started(msgspec.Struct, frozen=True):
+class JobStarted(msgspec.Struct, frozen=True):
     """`job`: its id, unique on its engine."""
 
     job: str

@@ -8,9 +8,10 @@ from datetime import datetime
 
 import msgspec
 
-from core.model.actions import Action, On, Risk
+from core.model.actions import Action, Risk, TargetAction
 from core.model.containers import Container
-from core.model.refs import Facts, Ref
+from core.model.facts import Facts
+from core.model.refs import Ref
 from core.model.results import Document, Outcome
 
 
@@ -32,11 +33,11 @@ class Pod(msgspec.Struct, frozen=True, gc=False):
         return Facts(labels=self.labels, state=self.state, project=self.namespace or None, at=at)
 
     @property
-    def words(self) -> tuple[str, ...]:
+    def full_names(self) -> tuple[str, ...]:
         """What it is called in full: its name, in Kubernetes also `namespace/name`."""
         return (self.ref.name, *([f"{self.namespace}/{self.ref.name}"] if self.namespace else []))
 
-    def holds(self, container: Container) -> bool:
+    def contains(self, container: Container) -> bool:
         return container.ref.engine == self.ref.engine and container.ref.id in self.members
 
 
@@ -51,12 +52,12 @@ class ListPods(Action[Pods]):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class InspectPod(On[Document]):
+class InspectPod(TargetAction[Document]):
     verb = "pod.inspect"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class StartPod(On[Outcome]):
+class StartPod(TargetAction[Outcome]):
     verb = "pod.start"
     risk = Risk.CHANGE
 
@@ -65,7 +66,7 @@ class StartPod(On[Outcome]):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class StopPod(On[Outcome]):
+class StopPod(TargetAction[Outcome]):
     """`timeout`: seconds between the polite signal and the kill, where the engine lets one choose."""
 
     verb = "pod.stop"
@@ -77,7 +78,7 @@ class StopPod(On[Outcome]):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RestartPod(On[Outcome]):
+class RestartPod(TargetAction[Outcome]):
     verb = "pod.restart"
     risk = Risk.CHANGE
 
@@ -86,19 +87,19 @@ class RestartPod(On[Outcome]):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PausePod(On[Outcome]):
+class PausePod(TargetAction[Outcome]):
     verb = "pod.pause"
     risk = Risk.CHANGE
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class UnpausePod(On[Outcome]):
+class UnpausePod(TargetAction[Outcome]):
     verb = "pod.unpause"
     risk = Risk.CHANGE
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RemovePod(On[Outcome]):
+class RemovePod(TargetAction[Outcome]):
     """With all its containers. `force`: also while they run."""
 
     verb = "pod.remove"

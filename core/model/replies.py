@@ -100,5 +100,5 @@ class Reply:
         return any(isinstance(block, Lines) and block.secret for block in self.blocks)
 
 
-def say(text: str, tone: Tone = Tone.PLAIN, *, ending: Ending = Ending.OK) -> Reply:
+def text_reply(text: str, tone: Tone = Tone.PLAIN, *, ending: Ending = Ending.OK) -> Reply:
     return Reply(blocks=(Text(text=text, tone=tone),), ending=ending)

@@ -9,8 +9,9 @@ from typing import ClassVar
 
 import msgspec
 
-from core.model.actions import Action, On, Risk
-from core.model.refs import Facts, Kind, Ref
+from core.model.actions import Action, Risk, TargetAction
+from core.model.facts import Facts
+from core.model.refs import Kind, Ref
 from core.model.results import Document, Outcome
 
 
@@ -74,12 +75,12 @@ class ListNetworks(Action[Networks]):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class InspectNetwork(On[Document]):
+class InspectNetwork(TargetAction[Document]):
     verb = "network.inspect"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RemoveNetwork(On[Outcome]):
+class RemoveNetwork(TargetAction[Outcome]):
     verb = "network.remove"
     risk = Risk.DESTROY
 
@@ -91,12 +92,12 @@ class ListVolumes(Action[Volumes]):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class InspectVolume(On[Document]):
+class InspectVolume(TargetAction[Document]):
     verb = "volume.inspect"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RemoveVolume(On[Outcome]):
+class RemoveVolume(TargetAction[Outcome]):
     """With all the data in it."""
 
     verb = "volume.remove"

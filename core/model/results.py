@@ -42,7 +42,7 @@ class Outcome(msgspec.Struct, frozen=True):
     took: float = 0.0
 
 
-class Executed(msgspec.Struct, frozen=True):
+class ExecResult(msgspec.Struct, frozen=True):
     """How a program in a container ended. Texts are cut at 64 KiB each, `cut` tells by how many bytes in all. Where the
     engine keeps both streams apart `stderr` has its own."""
 

@@ -7,8 +7,9 @@ from datetime import datetime
 
 import msgspec
 
-from core.model.containers import Container, Port, group_words, protected
-from core.model.refs import Facts, Ref
+from core.model.containers import Container, Port, group_names, protected
+from core.model.facts import Facts
+from core.model.refs import Ref
 
 
 class Service(msgspec.Struct, frozen=True):
@@ -34,12 +35,12 @@ class Service(msgspec.Struct, frozen=True):
     update: str = ""
 
     @property
-    def words(self) -> tuple[str, ...]:
+    def full_names(self) -> tuple[str, ...]:
         """What it is called in full, whoever says it: `shop/web`, `shop_web`."""
-        return tuple(dict.fromkeys((self.ref.name, *group_words(self.project, self.service))))
+        return tuple(dict.fromkeys((self.ref.name, *group_names(self.project, self.service))))
 
     @property
-    def short(self) -> str:
+    def short_name(self) -> str:
         return self.service.removeprefix(f"{self.project}_") if self.project else self.service
 
     def facts(self, at: datetime) -> tuple[Facts, ...]:
@@ -56,7 +57,7 @@ class Service(msgspec.Struct, frozen=True):
             for labels in self.labels or ({},)
         )
 
-    def holds(self, container: Container) -> bool:
+    def contains(self, container: Container) -> bool:
         # A Swarm's has its containers on the engines of many nodes.
         return container.ref.id in self.members
 
@@ -68,7 +69,7 @@ class Services(msgspec.Struct, frozen=True):
     missing: str = ""
 
 
-def once(rows: Iterable[Service]) -> list[Service]:
+def deduplicate(rows: Iterable[Service]) -> list[Service]:
     """Each Swarm service once, though workers tell of their part of it: what the Swarm itself says stands before."""
     kept: dict[object, Service] = {}
     for row in rows:

@@ -9,9 +9,10 @@ from typing import Any, ClassVar
 
 import msgspec
 
-from core.model.actions import Action, On, Risk
+from core.model.actions import Action, Risk, TargetAction
 from core.model.containers import STACK_LABEL, SWARM_NODE_LABEL, Container
-from core.model.refs import Facts, Kind, Ref
+from core.model.facts import Facts
+from core.model.refs import Kind, Ref
 from core.model.results import Document, Outcome
 
 
@@ -35,7 +36,7 @@ class Node(msgspec.Struct, frozen=True, gc=False):
     def facts(self, at: datetime) -> Facts:
         return Facts(labels=self.labels, state=self.state, at=at)
 
-    def holds(self, container: Container) -> bool:
+    def contains(self, container: Container) -> bool:
         return container.labels.get(SWARM_NODE_LABEL) == self.ref.id
 
 
@@ -112,12 +113,12 @@ class ListNodes(Action[Nodes]):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class InspectNode(On[Document]):
+class InspectNode(TargetAction[Document]):
     verb = "node.inspect"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class DrainNode(On[Outcome]):
+class DrainNode(TargetAction[Outcome]):
     """Its tasks move to other nodes, and none comes."""
 
     verb = "node.drain"
@@ -128,7 +129,7 @@ class DrainNode(On[Outcome]):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ActivateNode(On[Outcome]):
+class ActivateNode(TargetAction[Outcome]):
     """It may be given tasks again."""
 
     verb = "node.activate"
@@ -152,14 +153,14 @@ class ListStacks(Action[Stacks]):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class InspectService(On[Document]):
+class InspectService(TargetAction[Document]):
     """Environment values hidden; `pretty` in the data is the short form people read, as name → text."""
 
     verb = "service.inspect"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ReadServiceLogs(On[Any]):
+class ReadServiceLogs(TargetAction[Any]):
     """As ReadLogs, of all tasks of a service, each line with its task in front; followed until it is removed."""
 
     verb = "service.logs"
@@ -193,7 +194,7 @@ class CreateService(Action[Outcome]):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class UpdateImage(On[Any]):
+class UpdateImage(TargetAction[Any]):
     """Lets a service run another image, as a job that ends when its tasks run it, fail, or it was rolled back."""
 
     verb = "service.update"
@@ -206,7 +207,7 @@ class UpdateImage(On[Any]):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RollBack(On[Any]):
+class RollBack(TargetAction[Any]):
     """Back to what the service was before its last update, as a job."""
 
     verb = "service.rollback"
@@ -218,7 +219,7 @@ class RollBack(On[Any]):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RemoveService(On[Outcome]):
+class RemoveService(TargetAction[Outcome]):
     verb = "service.remove"
     risk = Risk.DESTROY
 

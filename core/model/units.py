@@ -8,9 +8,10 @@ from datetime import datetime
 
 import msgspec
 
-from core.model.actions import Action, On, Risk
+from core.model.actions import Action, Risk, TargetAction
 from core.model.containers import Container, protected
-from core.model.refs import Facts, Ref
+from core.model.facts import Facts
+from core.model.refs import Ref
 from core.model.results import Outcome
 
 
@@ -50,11 +51,11 @@ class Unit(msgspec.Struct, frozen=True, gc=False):
         )
 
     @property
-    def words(self) -> tuple[str, ...]:
+    def full_names(self) -> tuple[str, ...]:
         """What it is called in full: with or without what systemd puts behind it."""
         return (self.ref.name, *([bare] if (bare := self.ref.name.removesuffix(".service")) != self.ref.name else []))
 
-    def holds(self, container: Container) -> bool:
+    def contains(self, container: Container) -> bool:
         same = container.ref.engine == self.ref.engine
         return same and (container.ref.name == self.container or container.ref.id in self.members)
 
@@ -86,7 +87,7 @@ class ListUnits(Action[Units]):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class DraftUnit(On[UnitFiles]):
+class DraftUnit(TargetAction[UnitFiles]):
     """The files that would run the container `target` under systemd, verified, nothing written. `style`: `quadlet`, or
     `generate` for what `podman generate systemd` makes."""
 
@@ -98,7 +99,7 @@ class DraftUnit(On[UnitFiles]):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class InstallUnit(On[Outcome]):
+class InstallUnit(TargetAction[Outcome]):
     """As DraftUnit, written, loaded and enabled; `now`: started too. A rootless engine's user lingers from then on."""
 
     verb = "unit.install"
@@ -114,7 +115,7 @@ class InstallUnit(On[Outcome]):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class StartUnit(On[Outcome]):
+class StartUnit(TargetAction[Outcome]):
     verb = "unit.start"
     risk = Risk.CHANGE
 
@@ -123,7 +124,7 @@ class StartUnit(On[Outcome]):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class StopUnit(On[Outcome]):
+class StopUnit(TargetAction[Outcome]):
     verb = "unit.stop"
     risk = Risk.CHANGE
 
@@ -132,7 +133,7 @@ class StopUnit(On[Outcome]):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RestartUnit(On[Outcome]):
+class RestartUnit(TargetAction[Outcome]):
     verb = "unit.restart"
     risk = Risk.CHANGE
 

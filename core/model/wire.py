@@ -47,4 +47,4 @@ def decode(data: bytes) -> actions.Action[Any]:
 
 @functools.cache
 def _kinds() -> Mapping[str, type[actions.Action[Any]]]:
-    return {kind.verb: kind for kind in actions.every()}
+    return {kind.verb: kind for kind in actions.all_actions()}

@@ -100,7 +100,7 @@ class Store:
     async def phase(self, id: str, phase: Phase, detail: bytes = b"") -> None:  # noqa: A002
         """Notes how far an invocation has come; DONE forgets it.
 
-        Raises LostLease for INTENT when the record is gone: then another replica took this one for dead and has told
+        Raises LeaseLost for INTENT when the record is gone: then another replica took this one for dead and has told
         the asker that nothing was done, so nothing may be done.
         """
         if phase is Phase.DONE:
@@ -108,7 +108,7 @@ class Store:
             async with self._door(), self._client.pipeline(transaction=False) as pipe:
                 await pipe.delete(self._key(f"inv:{id}")).zrem(self._key("inv"), id).execute()
         elif not await self._run("note", keys=(f"inv:{id}",), args=("phase", phase.value, "detail", detail)):
-            raise errors.LostLease("Another process has answered this command meanwhile; nothing was done.")
+            raise errors.LeaseLost("Another process has answered this command meanwhile; nothing was done.")
 
     async def set_posted(self, id: str, where: bytes) -> bool:  # noqa: A002
         """Notes where the surface has said something of this invocation, so that whoever ends it can say it there.
@@ -216,9 +216,9 @@ class Store:
         return bool(await self._run("keep", keys=(f"hold:{lease.key}",), args=(lease.fence, 0)))
 
     async def extend(self, lease: Lease, ttl: float) -> None:
-        """Raises LostLease if it had ended."""
+        """Raises LeaseLost if it had ended."""
         if not await self._run("keep", keys=(f"hold:{lease.key}",), args=(lease.fence, _ms(ttl))):
-            raise errors.LostLease
+            raise errors.LeaseLost
 
     # Grants given in chat. Compare versions with `!=`: they grow, but a restored store may go back.
 

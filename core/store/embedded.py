@@ -97,7 +97,7 @@ class Embedded:
                     role = await self.ensure()
                     log.warning("The embedded store was gone and is back.", role=role.value)
             except errors.StoreDown as down:
-                log.warning("The embedded store is gone.", reason=down.say())
+                log.warning("The embedded store is gone.", reason=down.full_message())
             pause = 0.0 if lived >= STEADY else min(max(0.1, pause * 2), LONGEST_PAUSE)
             await asyncio.sleep(pause)
 

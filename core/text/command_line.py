@@ -14,12 +14,12 @@ from collections.abc import Iterable
 
 from core import errors
 
-LONGEST_LINE = 4_000
-MOST_WORDS = 64
-LONGEST_SHOWN = 60
-DOUBLE = '"“”„‟'
-SINGLE = "'‘’‚‛"
-ENTITIES = (("&amp;", "&"), ("&lt;", "<"), ("&gt;", ">"))
+MAX_LINE_LENGTH = 4_000
+MAX_WORDS = 64
+MAX_ABBREVIATED = 60
+DOUBLE_QUOTES = '"“”„‟'
+SINGLE_QUOTES = "'‘’‚‛"
+HTML_ENTITIES = (("&amp;", "&"), ("&lt;", "<"), ("&gt;", ">"))
 # Keyboards that mean well turn `--` into one of these at the start of a word.
 DASHES = "—–―−‒"
 HYPHENS = "‐‑"
@@ -28,9 +28,9 @@ _BARE = re.compile(r"[A-Za-z0-9_@%+=:,./*?\[\]#-]+")
 
 def split(line: str) -> list[str]:
     """The words of a line. Raises BadUsage: too long, too many, control characters, an open quote, a last backslash."""
-    if len(line) > LONGEST_LINE:
+    if len(line) > MAX_LINE_LENGTH:
         raise errors.BadUsage(
-            f"That line has {len(line):,} characters; at most {LONGEST_LINE:,} are read.",
+            f"That line has {len(line):,} characters; at most {MAX_LINE_LENGTH:,} are read.",
             hint="Use a pattern such as web-* or --label instead of many names.",
         )
     line = _unfence(line.strip())
@@ -44,9 +44,9 @@ def split(line: str) -> list[str]:
         else:
             word, at = _word(line, at)
             words.append(word)
-    if len(words) > MOST_WORDS:
+    if len(words) > MAX_WORDS:
         raise errors.BadUsage(
-            f"That line has {len(words)} words; at most {MOST_WORDS} are read.",
+            f"That line has {len(words)} words; at most {MAX_WORDS} are read.",
             hint="Use a pattern such as web-* or --label instead of many names.",
         )
     return words
@@ -57,9 +57,9 @@ def quote(words: Iterable[str]) -> str:
     return " ".join(_quoted(word) for word in words)
 
 
-def shown(word: str) -> str:
+def abbreviate(word: str) -> str:
     """A word as an answer repeats it: the beginning tells which was meant."""
-    return word if len(word) <= LONGEST_SHOWN else f"{word[: LONGEST_SHOWN - 1]}…"
+    return word if len(word) <= MAX_ABBREVIATED else f"{word[: MAX_ABBREVIATED - 1]}…"
 
 
 def _quoted(word: str) -> str:
@@ -80,7 +80,7 @@ def _word(line: str, start: int) -> tuple[str, int]:
         character = line[at]
         if character.isspace():
             break
-        if character in DOUBLE or character in SINGLE:
+        if character in DOUBLE_QUOTES or character in SINGLE_QUOTES:
             text, at = _in_quotes(line, at)
             parts.append(text)
         elif character == "\\":
@@ -115,8 +115,8 @@ def _leading_dashes(line: str, at: int) -> str:
 def _in_quotes(line: str, start: int) -> tuple[str, int]:
     """The text of a quoted part. A straight quote is closed by its like only; a smart one by any of its family."""
     opened = line[start]
-    family = opened if opened in "\"'" else DOUBLE if opened in DOUBLE else SINGLE
-    escapes = opened in DOUBLE
+    family = opened if opened in "\"'" else DOUBLE_QUOTES if opened in DOUBLE_QUOTES else SINGLE_QUOTES
+    escapes = opened in DOUBLE_QUOTES
     parts: list[str] = []
     at = start + 1
     while at < len(line):
@@ -140,7 +140,7 @@ def _in_quotes(line: str, start: int) -> tuple[str, int]:
 
 
 def _entity(line: str, at: int) -> tuple[str, int]:
-    for entity, meant in ENTITIES:
+    for entity, meant in HTML_ENTITIES:
         if line.startswith(entity, at):
             return meant, at + len(entity)
     return "&", at + 1

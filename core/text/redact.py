@@ -8,12 +8,8 @@ Redacting twice changes nothing.
 
 from __future__ import annotations
 
-import copy
-import json
-import re
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
 
 from core.model.replies import Block, Button, Fields, Lines, Reply, Table, Text
 from core.text import secret_patterns
@@ -26,19 +22,19 @@ _LONGEST_KEY = 300  # lines
 def redact(text: str) -> str:
     """The text with what looks like a secret replaced by ••••."""
     lowered = text.lower()
-    if not secret_patterns.hinted(lowered):
+    if not secret_patterns.may_contain_secret(lowered):
         return text
-    if secret_patterns.KEY_HINT not in lowered:
+    if secret_patterns.PRIVATE_KEY_HINT not in lowered:
         return _masked(text)
     # A marker of a key that stands where another secret is masked changes what the next reading sees.
     for _ in range(_MOST_READINGS):
-        before, text = text, _masked(secret_patterns.without_keys(text))
+        before, text = text, _masked(secret_patterns.mask_private_keys(text))
         if text == before:
             break
     return text
 
 
-class Flow:
+class StreamRedactor:
     """`redact` for lines that come bit by bit: a private key that began earlier is masked until it ends, or until so
     many lines came that it cannot be one any more."""
 
@@ -46,7 +42,7 @@ class Flow:
         self._marker = self._last = ""
         self._since = 0
 
-    def over(self, lines: Sequence[str]) -> list[str]:
+    def redact(self, lines: Sequence[str]) -> list[str]:
         """The next lines; there may be fewer of them afterwards."""
         if not lines:
             return []
@@ -59,7 +55,7 @@ class Flow:
                 masked = masked.partition("\n")[2]
             else:
                 masked = "\n".join([head.removeprefix(self._marker), *([masked] if masked else [])])
-        marker = secret_patterns.open_key(text)
+        marker = secret_patterns.unclosed_key_marker(text)
         self._since = self._since + len(lines) if marker == self._marker else len(lines)
         self._marker, self._last = (marker, lines[-1]) if marker and self._since <= _LONGEST_KEY else ("", "")
         return masked.split("\n") if masked or not before else []
@@ -74,36 +70,8 @@ def redact_reply(reply: Reply) -> Reply:
     )
 
 
-def hide_env(env: Sequence[str]) -> list[str]:
-    """`NAME=value` entries with their values hidden; a name alone, or an empty value, hides nothing and stays."""
-    return [_hidden(entry) for entry in env]
-
-
-def hide_environment(document: dict[str, Any]) -> dict[str, Any]:
-    """Hides, in place, the values of every environment in an engine's document, and of `-e` and `--env` in the command
-    lines it keeps; returns the document."""
-    _walk(document)
-    return document
-
-
-def hide_within(document: dict[str, Any]) -> dict[str, Any]:
-    """A copy with every environment hidden, and in all other texts what looks like a secret, by itself or by the name
-    it stands under."""
-    return {key: _within(str(key), value) for key, value in hide_environment(copy.deepcopy(document)).items()}
-
-
-def _within(name: str, value: Any) -> Any:
-    if isinstance(value, str):
-        return _field(name, value)
-    if isinstance(value, dict):
-        return {key: _within(str(key), inner) for key, inner in value.items()}
-    if isinstance(value, list):
-        return [_within(name, inner) for inner in value]
-    return value
-
-
 def _masked(text: str) -> str:
-    return "\n".join(secret_patterns.masked(line) for line in text.split("\n"))
+    return "\n".join(secret_patterns.mask_secrets(line) for line in text.split("\n"))
 
 
 def _block(block: Block) -> Block:
@@ -119,19 +87,19 @@ def _block(block: Block) -> Block:
         case Table():
             return replace(block, rows=_rows(block.rows), title=redact(block.title), empty=redact(block.empty))
         case Fields():
-            fields = {redact(name): _field(name, value) for name, value in block.fields.items()}
+            fields = {redact(name): redact_value(name, value) for name, value in block.fields.items()}
             return replace(block, fields=fields, title=redact(block.title))
 
 
 def _rows(rows: Sequence[Sequence[str | int | float]]) -> Sequence[Sequence[str | int | float]]:
     # One search over the whole table tells that none of its cells needs one of its own.
     whole = "\n".join(cell for row in rows for cell in row if isinstance(cell, str))
-    if not secret_patterns.hinted(whole.lower()):
+    if not secret_patterns.may_contain_secret(whole.lower()):
         return rows
     return tuple(tuple(redact(cell) if isinstance(cell, str) else cell for cell in row) for row in rows)
 
 
-def _field(name: str, value: str) -> str:
+def redact_value(name: str, value: str) -> str:
     """A value by its own shape, or because of the name beside it."""
     joined = f"{name}: "
     alone = redact(joined + value)
@@ -140,95 +108,3 @@ def _field(name: str, value: str) -> str:
 
 def _button(button: Button) -> Button:
     return replace(button, label=redact(button.label))
-
-
-def _walk(value: Any) -> None:
-    if isinstance(value, dict):
-        for key, inner in value.items():
-            word = str(key).lower()
-            if word in ("env", "envs", "environment"):
-                value[key] = _hide(inner)
-            elif word in ("createcommand", "cmd", "command", "args", "entrypoint") and isinstance(inner, list):
-                value[key] = _hide_flags(inner)
-            elif isinstance(inner, str):
-                value[key] = _hide_json(inner)
-            else:
-                _walk(inner)
-    elif isinstance(value, list):
-        for number, inner in enumerate(value):
-            if isinstance(inner, str):
-                value[number] = _hide_json(inner)
-            else:
-                _walk(inner)
-
-
-def _hide_json(text: str) -> str:
-    """JSON within JSON, as annotations hold it (`kubectl.kubernetes.io/last-applied-configuration`)."""
-    if not text.lstrip().startswith(("{", "[")):
-        return text
-    try:
-        inside = json.loads(text)
-    except (ValueError, RecursionError):
-        return text
-    before = json.dumps(inside)
-    _walk(inside)
-    after = json.dumps(inside)
-    return text if after == before else after
-
-
-def _hide(env: Any) -> Any:
-    if isinstance(env, dict):
-        return {key: value if value in ("", None) else MASK for key, value in env.items()}
-    if isinstance(env, list):
-        return [_hide_entry(entry) for entry in env]
-    return _hidden(env) if isinstance(env, str) else env
-
-
-def _hide_entry(entry: Any) -> Any:
-    if isinstance(entry, str):
-        return _hidden(entry)
-    if isinstance(entry, dict):
-        return {key: MASK if str(key).lower() == "value" and value else value for key, value in entry.items()}
-    return entry
-
-
-def _hidden(entry: str) -> str:
-    name, equals, value = entry.partition("=")
-    return f"{name}={MASK}" if equals and value else entry
-
-
-# `-e`, and `-dite`: short flags without values may stand before it.
-_ENV_FLAG = re.compile(r"-[a-zA-Z]*e")
-_ENV_GLUED = re.compile(r"-(?!-)[a-zA-Z]*?e(?=\w+=)")
-
-
-def tells_environment(command: Sequence[str]) -> bool:
-    """Whether a command line holds values of environment variables."""
-    before = ""
-    for word in command:
-        if "=" in word and (before == "--env" or _ENV_FLAG.fullmatch(before)):
-            return True
-        if word.startswith("--env=") or _ENV_GLUED.match(word):
-            return True
-        before = word
-    return False
-
-
-def _hide_flags(command: Sequence[Any]) -> list[Any]:
-    hidden: list[Any] = []
-    before = ""
-    for word in command:
-        if not isinstance(word, str):
-            hidden.append(word)
-        elif before == "--env" or _ENV_FLAG.fullmatch(before):
-            hidden.append(_hidden(word))
-        elif word.startswith("--env="):
-            hidden.append("--env=" + _hidden(word.removeprefix("--env=")))
-        elif glued := _ENV_GLUED.match(word):
-            hidden.append(glued[0] + _hidden(word[glued.end() :]))
-        else:
-            # `--password` and its value may be two words of the list.
-            flag = redact(f"{before} {word}")
-            hidden.append(MASK if before.startswith("--") and flag == f"{before} {MASK}" else redact(word))
-        before = word if isinstance(word, str) else ""
-    return hidden

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 
-LONGEST = 4_096
+MAX_LENGTH = 4_096
 # CSI (7-bit and 8-bit), strings up to their terminator (OSC, DCS, SOS, PM, APC), then the short ones. None can run past
 # the next escape or backtrack, so hostile input costs one pass.
 _ESCAPES = re.compile(
@@ -21,7 +21,7 @@ _INVISIBLE = "\u00ad\u061c\u180e\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufeff\uf
 _ODD = re.compile(f"[\x00-\x08\x0a-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff{_INVISIBLE}]")
 
 
-def plain(text: str, limit: int = LONGEST) -> str:
+def single_line(text: str, limit: int = MAX_LENGTH) -> str:
     """One line, safe to print, of at most about `limit` characters; line breaks become spaces, tabs stay."""
     length = len(text)
     if length <= limit and text.isprintable() and text.isascii():
@@ -41,9 +41,9 @@ def plain(text: str, limit: int = LONGEST) -> str:
     return text
 
 
-def paragraph(text: str, limit: int = LONGEST) -> str:
-    """Like `plain`, for text that may have several lines."""
-    return "\n".join(plain(line, limit) for line in text.split("\n"))
+def multiline(text: str, limit: int = MAX_LENGTH) -> str:
+    """Like `single_line`, for text that may have several lines."""
+    return "\n".join(single_line(line, limit) for line in text.split("\n"))
 
 
 def _shown(match: re.Match[str]) -> str:

@@ -9,11 +9,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 MASK = "••••"
-KEY_HINT = "private key"
+PRIVATE_KEY_HINT = "private key"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Rule:
+class SecretPattern:
     """`hints` are lower case; without one of them in the lowered line the pattern cannot match."""
 
     hints: Sequence[str]
@@ -21,15 +21,15 @@ class Rule:
     mask: Callable[[re.Match[str]], str] | str
 
 
-def hinted(lowered: str) -> bool:
+def may_contain_secret(lowered: str) -> bool:
     """Whether anything in this lower-case text could be a secret."""
     return any(hint in lowered for hint in _HINTS)
 
 
-def masked(line: str) -> str:
+def mask_secrets(line: str) -> str:
     """One line with its secrets masked."""
     lowered = line.lower()
-    for rule in RULES:
+    for rule in PATTERNS:
         for hint in rule.hints:
             if hint in lowered:
                 line = rule.pattern.sub(rule.mask, line)
@@ -37,7 +37,7 @@ def masked(line: str) -> str:
     return line
 
 
-def without_keys(text: str) -> str:
+def mask_private_keys(text: str) -> str:
     """Private keys masked from BEGIN to END; where one end is cut off, the lines near the other that look like one."""
     parts: list[str] = []
     at, inside = 0, False
@@ -56,7 +56,7 @@ def without_keys(text: str) -> str:
     return "".join(parts)
 
 
-def open_key(text: str) -> str:
+def unclosed_key_marker(text: str) -> str:
     """The marker of a private key that begins in this text and does not end there, or nothing."""
     markers = list(_MARKER.finditer(text))
     return markers[-1][0] if markers and markers[-1][1] == "BEGIN" else ""
@@ -181,22 +181,22 @@ def _mask_token(match: re.Match[str]) -> str:
     return f"{match[match.lastgroup or 0]}{MASK}"
 
 
-RULES = (
-    Rule(hints=("authorization",), pattern=_SCHEME, mask=rf"\1\2{MASK}"),
-    Rule(hints=("bearer",), pattern=_BEARER, mask=rf"\1{MASK}"),
-    Rule(hints=("cookie",), pattern=_COOKIE, mask=rf"\1{MASK}"),
-    Rule(hints=("://",), pattern=_URL, mask=rf"\1{MASK}"),
-    Rule(hints=("://",), pattern=_URL_TOKEN, mask=rf"\1{MASK}"),
-    Rule(
+PATTERNS = (
+    SecretPattern(hints=("authorization",), pattern=_SCHEME, mask=rf"\1\2{MASK}"),
+    SecretPattern(hints=("bearer",), pattern=_BEARER, mask=rf"\1{MASK}"),
+    SecretPattern(hints=("cookie",), pattern=_COOKIE, mask=rf"\1{MASK}"),
+    SecretPattern(hints=("://",), pattern=_URL, mask=rf"\1{MASK}"),
+    SecretPattern(hints=("://",), pattern=_URL_TOKEN, mask=rf"\1{MASK}"),
+    SecretPattern(
         hints=("pass", "pwd", "secret", "token", "credential", "key"),
         pattern=_NAMED,
         mask=_mask_named,
     ),
-    Rule(hints=("pass", "key:"), pattern=_TIGHT, mask=rf"\1\2{MASK}"),
-    Rule(hints=("--",), pattern=_FLAG, mask=rf"\1{MASK}"),
-    Rule(hints=("hooks.slack.com/",), pattern=_HOOK, mask=rf"\1{MASK}"),
-    Rule(hints=("eyj",), pattern=_JWT, mask=MASK),
-    Rule(
+    SecretPattern(hints=("pass", "key:"), pattern=_TIGHT, mask=rf"\1\2{MASK}"),
+    SecretPattern(hints=("--",), pattern=_FLAG, mask=rf"\1{MASK}"),
+    SecretPattern(hints=("hooks.slack.com/",), pattern=_HOOK, mask=rf"\1{MASK}"),
+    SecretPattern(hints=("eyj",), pattern=_JWT, mask=MASK),
+    SecretPattern(
         hints=(
             *("ghp_", "gho_", "ghs_", "ghu_", "ghr_", "github_pat_", "glpat-", "glrt-"),
             *("xox", "xapp-", "sk-", "akia", "asia", "aiza", "ya29.", "hf_", "npm_", "pypi-age", "dckr_", "sg."),
@@ -206,6 +206,6 @@ RULES = (
         mask=_mask_token,
     ),
 )
-_ALL_HINTS = {KEY_HINT, *(hint for rule in RULES for hint in rule.hints)}
+_ALL_HINTS = {PRIVATE_KEY_HINT, *(hint for rule in PATTERNS for hint in rule.hints)}
 # A hint that holds another one need not be looked for.
 _HINTS = tuple(hint for hint in sorted(_ALL_HINTS) if not any(other in hint for other in _ALL_HINTS - {hint}))

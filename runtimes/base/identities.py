@@ -46,7 +46,7 @@ class EngineIdentities:
         if address not in self._told:
             self._told.add(address)
             log.error(message, action="enter", hint=hint)
-        raise errors.Duplicate(message, hint=hint)
+        raise errors.DuplicateEngine(message, hint=hint)
 
 
 def _apart(kind: str) -> str:

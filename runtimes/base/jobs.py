@@ -23,7 +23,7 @@ import structlog
 
 from core import errors
 from core.model import jobs
-from core.model.jobs import JobPage, Started
+from core.model.jobs import JobPage, JobStarted
 from core.model.refs import EngineRef
 from core.model.replies import Status
 from core.model.results import LogLine, Outcome
@@ -145,7 +145,7 @@ class Jobs:
         self._jobs: dict[str, Job] = {}
         self.new_id: Callable[[], str] = _new_id
 
-    def begin(self, verb: str, work: Callable[[Job], Awaitable[Outcome]], *, read_only: bool = False) -> Started:
+    def begin(self, verb: str, work: Callable[[Job], Awaitable[Outcome]], *, read_only: bool = False) -> JobStarted:
         """Raises Refused when too many are under way. `read_only`: it changes nothing, so it ends when nobody reads."""
         self._sweep()
         call = adapter.current_call()
@@ -155,7 +155,7 @@ class Jobs:
         self._jobs[job.id] = job
         job.task = asyncio.get_running_loop().create_task(self._run(job, work), name=f"job {verb} {job.id}")
         job.task.add_done_callback(lambda _: job.aborted())  # one that was stopped before it began has not said so
-        return Started(job=job.id)
+        return JobStarted(job=job.id)
 
     async def read(self, action: jobs.ReadJob) -> JobPage:
         return await self._find(action.job).page(action.cursor, action.wait)
@@ -197,7 +197,7 @@ class Jobs:
             job.aborted()
         except errors.QuarterdeckError as error:
             sent = getattr(error, "sent", False) and not job.read_only
-            job.end(Outcome(status=Status.UNKNOWN if sent else Status.FAILED, detail=error.say()))
+            job.end(Outcome(status=Status.UNKNOWN if sent else Status.FAILED, detail=error.full_message()))
         except Exception:
             reference = secrets.token_hex(4)
             log.exception("a job failed because of a bug", action=job.verb, ref=reference)

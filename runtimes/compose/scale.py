@@ -79,7 +79,7 @@ class _Scaling:
             raise
         except errors.QuarterdeckError as error:
             sent = getattr(error, "sent", False)
-            return self._end(Status.UNKNOWN if sent else Status.FAILED, f"{self._tale()}{error.say()}")
+            return self._end(Status.UNKNOWN if sent else Status.FAILED, f"{self._tale()}{error.full_message()}")
 
     async def _run(self) -> Outcome:
         replicas = await self._replicas()

@@ -27,7 +27,7 @@ from core.model.engines import Engine
 from core.model.events import Event
 from core.model.refs import EngineRef
 from core.model.results import Document
-from core.text import redact
+from core.text import redact_json
 from runtimes.base import identities
 from runtimes.base.adapter import does
 from runtimes.containerd import client, decode, info, lifecycle, stats
@@ -142,7 +142,7 @@ class Containerd(containerd_verbs.Doing):
                 self._list(seconds), self._calls.plugins(seconds), self._calls.server(seconds)
             )
         except errors.EngineError as error:
-            return msgspec.structs.replace(told, fault=error.say())
+            return msgspec.structs.replace(told, fault=error.full_message())
         running = sum(row.state in ("running", "paused") for row in listed.rows)
         return msgspec.structs.replace(
             told,
@@ -192,7 +192,7 @@ class Containerd(containerd_verbs.Doing):
         except errors.NotFound as error:
             raise lifecycle.gone(action.target) from error
         data = info.document(space, held, task)
-        redact.hide_environment(data)
+        redact_json.mask_env_values(data)
         return Document(ref=action.target, data=data)
 
     async def describe(self, ids: Sequence[str], deadline: float) -> dict[str, Container | None]:

@@ -20,7 +20,7 @@ from google.protobuf import any_pb2
 
 from core import errors
 from core.model import actions
-from core.model.results import Executed
+from core.model.results import ExecResult
 from runtimes.containerd import decode, lifecycle
 from runtimes.containerd.client import Calls
 
@@ -30,7 +30,7 @@ PLACE = Path("/run")
 DRAINING = 2.0  # seconds output may still come after its program has ended
 
 
-async def run(calls: Calls, action: actions.Exec, seconds: float) -> Executed:
+async def run(calls: Calls, action: actions.Exec, seconds: float) -> ExecResult:
     steps = lifecycle.Steps(min(seconds, float(action.timeout)))
     began = time.monotonic()
     space, name = decode.split(action.target.id)
@@ -74,7 +74,7 @@ async def run(calls: Calls, action: actions.Exec, seconds: float) -> Executed:
         out.close()
         err.close()
         shutil.rmtree(folder, ignore_errors=True)
-    return Executed(
+    return ExecResult(
         exit_code=code,
         stdout=out.text(),
         stderr=err.text(),

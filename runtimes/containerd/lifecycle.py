@@ -126,7 +126,7 @@ class Change:
         except errors.QuarterdeckError as error:
             if stopped.status != Status.DONE:
                 raise
-            told = f"was stopped and could not be started again: {error.say()}"
+            told = f"was stopped and could not be started again: {error.full_message()}"
             return Outcome(status=Status.FAILED, detail=told, took=self.steps.done().took)
         return self.steps.done(stopped.detail if stopped.status == Status.DONE else "")
 

@@ -7,10 +7,10 @@ import time
 
 from core import errors
 from core.model import actions, images
-from core.model.jobs import Started
+from core.model.jobs import JobStarted
 from core.model.refs import Ref
-from core.model.results import Document, Executed, Outcome
-from core.text import redact
+from core.model.results import Document, ExecResult, Outcome
+from core.text import redact_json
 from runtimes.base.adapter import does
 from runtimes.base.jobs import JobAdapter
 from runtimes.containerd import client, decode, exec, lifecycle
@@ -64,7 +64,7 @@ class Doing(JobAdapter, abc.ABC):
         return done
 
     @does(actions.Exec)
-    async def execute(self, action: actions.Exec, seconds: float) -> Executed:
+    async def execute(self, action: actions.Exec, seconds: float) -> ExecResult:
         await self._meet(seconds)
         return await exec.run(self._calls, action, seconds)
 
@@ -86,7 +86,7 @@ class Doing(JobAdapter, abc.ABC):
     async def inspect_image(self, action: images.InspectImage, seconds: float) -> Document:
         await self._meet(seconds)
         data = await self._images.document(action.target, seconds)
-        redact.hide_environment(data)
+        redact_json.mask_env_values(data)
         return Document(ref=action.target, data=data)
 
     @does(images.TagImage)
@@ -100,7 +100,7 @@ class Doing(JobAdapter, abc.ABC):
         return await self._images.remove(action.target, force=action.force, seconds=seconds)
 
     @does(images.PullImage)
-    async def pull_image(self, action: images.PullImage, seconds: float) -> Started:
+    async def pull_image(self, action: images.PullImage, seconds: float) -> JobStarted:
         await self._meet(10.0)
         pull = await self._images.prepare_pull(action.image, 10.0)
         return self.jobs.begin(action.verb, lambda job: pull(job, float(action.timeout)))

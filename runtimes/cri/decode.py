@@ -24,7 +24,7 @@ from core.model.events import Event, EventKind, Origin
 from core.model.images import Image
 from core.model.pods import Pod
 from core.model.refs import EngineRef, Kind, Ref
-from core.text import redact
+from core.text import redact, redact_json
 from runtimes.formats import status_text
 from runtimes.proto import cri_pb2 as cri
 
@@ -299,7 +299,7 @@ def document(message: Any, info: Mapping[str, str]) -> dict[str, Any]:
     told: dict[str, Any] = json_format.MessageToDict(message, preserving_proto_field_name=True)
     told["info"] = {key: _decoded(text) for key, text in info.items()}
     _hide_access(told)
-    return redact.hide_environment(told)
+    return redact_json.mask_env_values(told)
 
 
 def _decoded(text: str) -> Any:

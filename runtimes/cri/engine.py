@@ -21,10 +21,10 @@ from core.model import actions, usage
 from core.model.containers import Container, Containers
 from core.model.engines import Engine
 from core.model.events import Event
-from core.model.jobs import Started
+from core.model.jobs import JobStarted
 from core.model.refs import Ref
 from core.model.replies import Status
-from core.model.results import Document, Executed, LogPage, Outcome
+from core.model.results import Document, ExecResult, LogPage, Outcome
 from runtimes.base.adapter import does
 from runtimes.base.jobs import KEPT_LINES, Job
 from runtimes.cri import alternatives, client, decode, log_files
@@ -72,7 +72,7 @@ class Cri(ImageVerbs):
                 self._has_stream(),
             )
         except errors.EngineError as error:
-            return msgspec.structs.replace(told, fault=error.say())
+            return msgspec.structs.replace(told, fault=error.full_message())
         return msgspec.structs.replace(
             told,
             version=self.version,
@@ -130,7 +130,7 @@ class Cri(ImageVerbs):
     # ── logs ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
     @does(actions.ReadLogs)
-    async def read_logs(self, action: actions.ReadLogs, seconds: float) -> LogPage | Started:
+    async def read_logs(self, action: actions.ReadLogs, seconds: float) -> LogPage | JobStarted:
         if action.follow:
             return self.jobs.begin(action.verb, lambda job: self._follow(action, job), read_only=True)
         until = time.monotonic() + seconds
@@ -243,7 +243,7 @@ class Cri(ImageVerbs):
         return done(began, time.monotonic(), client.kept_up(status.labels))
 
     @does(actions.Exec)
-    async def exec(self, action: actions.Exec, seconds: float) -> Executed:
+    async def exec(self, action: actions.Exec, seconds: float) -> ExecResult:
         began, target = time.monotonic(), action.target
         if action.user:
             raise errors.BadUsage(
@@ -261,7 +261,7 @@ class Cri(ImageVerbs):
         if told.exit_code == -1 and EXEC_TIMED_OUT in told.stderr:
             raise self._exec_timed_out(action)
         stdout, stderr = told.stdout[:MOST_OUTPUT], told.stderr[:MOST_OUTPUT]
-        return Executed(
+        return ExecResult(
             exit_code=told.exit_code,
             stdout=stdout.decode("utf-8", "replace"),
             stderr=stderr.decode("utf-8", "replace"),

@@ -10,7 +10,7 @@ import time
 
 from core import errors
 from core.model import images
-from core.model.jobs import Started
+from core.model.jobs import JobStarted
 from core.model.refs import Ref
 from core.model.results import Document, Outcome
 from runtimes.base.adapter import does
@@ -36,7 +36,7 @@ class ImageVerbs(PodVerbs):
         return Document(ref=action.target, data=decode.document(told.image, told.info))
 
     @does(images.PullImage)
-    async def pull_image(self, action: images.PullImage, seconds: float) -> Started:
+    async def pull_image(self, action: images.PullImage, seconds: float) -> JobStarted:
         wanted = str(image_reference.parse(action.image))
         await self._meet(min(seconds, 10.0))
         return self.jobs.begin(action.verb, lambda job: self._pull(wanted, float(action.timeout), job))

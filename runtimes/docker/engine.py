@@ -25,7 +25,7 @@ from core.model.events import Event
 from core.model.refs import EngineRef, Ref
 from core.model.replies import Status
 from core.model.results import Document, Outcome
-from core.text import redact
+from core.text import redact_json
 from runtimes.base import identities
 from runtimes.base.adapter import does
 from runtimes.docker import decode, services
@@ -105,7 +105,7 @@ class Docker(InfoVerbs, LogVerbs, ExecVerbs, ImageVerbs, ResourceVerbs, StatsVer
     async def inspect(self, action: actions.InspectContainer, seconds: float) -> Document:
         answer = await self._ask("GET", f"/containers/{path_of(action.target)}/json", seconds, about=action.target.name)
         data: dict[str, Any] = decoding.document(answer.body)
-        redact.hide_environment(data)
+        redact_json.mask_env_values(data)
         return Document(ref=action.target, data=data)
 
     async def describe(self, ids: Sequence[str], deadline: float) -> dict[str, Container | None]:

@@ -14,7 +14,7 @@ import msgspec
 
 from core import errors
 from core.model import actions
-from core.model.results import Executed
+from core.model.results import ExecResult
 from runtimes.base.adapter import does
 from runtimes.docker.client import EngineClient, path_of
 from runtimes.formats import decoding, exec_streams
@@ -33,7 +33,7 @@ class _Ran(msgspec.Struct):
 
 class ExecVerbs(EngineClient, abc.ABC):
     @does(actions.Exec)
-    async def execute(self, action: actions.Exec, seconds: float) -> Executed:
+    async def execute(self, action: actions.Exec, seconds: float) -> ExecResult:
         began, target, allowed = time.monotonic(), action.target, min(float(action.timeout), seconds)
         body = {"Cmd": list(action.command), "User": action.user, "AttachStdout": True, "AttachStderr": True}
         path = f"/containers/{path_of(target)}/exec"
@@ -54,7 +54,7 @@ class ExecVerbs(EngineClient, abc.ABC):
                 hint="Ask with a longer --timeout, or end it in the container.",
             ) from None
         code = await self._exit_code(made, target.name)
-        return Executed(
+        return ExecResult(
             exit_code=code,
             stdout=streams.text(exec_streams.STDOUT),
             stderr=streams.text(exec_streams.STDERR),

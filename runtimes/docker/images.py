@@ -16,11 +16,11 @@ import msgspec
 
 from core import errors
 from core.model import images
-from core.model.jobs import Started
+from core.model.jobs import JobStarted
 from core.model.refs import Ref
 from core.model.replies import Status
 from core.model.results import Document, Outcome
-from core.text import redact
+from core.text import redact_json
 from runtimes.base.adapter import does
 from runtimes.base.jobs import Job
 from runtimes.docker import decode_resources
@@ -44,10 +44,10 @@ class ImageVerbs(EngineClient, abc.ABC):
     async def inspect_image(self, action: images.InspectImage, seconds: float) -> Document:
         target = f"/images/{path_of(action.target)}/json"
         answer = await self._ask("GET", target, seconds, about=action.target.name, what="image")
-        return Document(ref=action.target, data=redact.hide_environment(decoding.document(answer.body)))
+        return Document(ref=action.target, data=redact_json.mask_env_values(decoding.document(answer.body)))
 
     @does(images.PullImage)
-    async def pull_image(self, action: images.PullImage, seconds: float) -> Started:
+    async def pull_image(self, action: images.PullImage, seconds: float) -> JobStarted:
         wanted = image_reference.parse(action.image)
         # Without a tag, older daemons fetch every tag there is.
         words = urllib.parse.urlencode({"fromImage": wanted.repository, "tag": wanted.version})
@@ -56,7 +56,7 @@ class ImageVerbs(EngineClient, abc.ABC):
         )
 
     @does(images.PushImage)
-    async def push_image(self, action: images.PushImage, seconds: float) -> Started:
+    async def push_image(self, action: images.PushImage, seconds: float) -> JobStarted:
         named = image_reference.parse(action.target.name)
         await self._same(action.target, seconds)
         target = f"/images/{urllib.parse.quote(named.repository)}/push?tag={urllib.parse.quote(named.tag)}"

@@ -16,7 +16,7 @@ from core.model import actions
 from core.model.engines import Engine
 from core.model.refs import Kind, Ref
 from core.model.results import Document
-from core.text import redact
+from core.text import redact_json
 from runtimes.base.adapter import does
 from runtimes.docker import decode_resources
 from runtimes.docker.client import EngineClient
@@ -67,7 +67,7 @@ class InfoVerbs(EngineClient, abc.ABC):
                 body, version = await self._both(seconds)
             info, whole = decoding.decode(Info, body), decoding.document(body)
         except errors.EngineError as error:
-            return msgspec.structs.replace(told, fault=error.say())
+            return msgspec.structs.replace(told, fault=error.full_message())
         except TimeoutError:
             return msgspec.structs.replace(told, fault=f"{self.ref} did not answer within {seconds:.0f} s.")
         return msgspec.structs.replace(
@@ -91,7 +91,7 @@ class InfoVerbs(EngineClient, abc.ABC):
         body, version = await self._both(seconds)
         ref = Ref(engine=self.ref, kind=Kind.ENGINE, id=str(self.ref), name=str(self.ref))
         # Proxies are told with whatever is written in them.
-        return Document(ref=ref, data=redact.hide_within({**decoding.document(body), "Version": version}))
+        return Document(ref=ref, data=redact_json.redact_document({**decoding.document(body), "Version": version}))
 
     async def _both(self, seconds: float) -> tuple[bytes, Mapping[str, Any]]:
         """`/info`, and `/version`, which knows the versions of what the daemon is made of."""

@@ -8,7 +8,7 @@ import urllib.parse
 
 from core import errors
 from core.model import actions, containers
-from core.model.jobs import Started
+from core.model.jobs import JobStarted
 from core.model.refs import Ref
 from core.model.replies import Status
 from core.model.results import LogPage, Outcome
@@ -20,7 +20,7 @@ from runtimes.formats import log_stream, timestamps
 
 class LogVerbs(EngineClient, abc.ABC):
     @does(actions.ReadLogs)
-    async def read_logs(self, action: actions.ReadLogs, seconds: float) -> LogPage | Started:
+    async def read_logs(self, action: actions.ReadLogs, seconds: float) -> LogPage | JobStarted:
         if action.follow:
             return self.jobs.begin(action.verb, lambda job: self._follow(action, job), read_only=True)
         ask = {"stdout": "1", "stderr": "1", "timestamps": "1", "tail": str(action.tail)}
@@ -86,7 +86,7 @@ class LogVerbs(EngineClient, abc.ABC):
         now = self._words().inspected(answer.body)
         if now.state == "removing":
             return f"{target.name} was removed"
-        if now.state in containers.UP:
+        if now.state in containers.LIVE_STATES:
             return f"{target.name} was restarted"
         code = "" if now.exit_code is None else f" with code {now.exit_code}"
         return f"{target.name} has ended{code}"

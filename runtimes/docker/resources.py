@@ -9,7 +9,7 @@ from core.model import resources
 from core.model.refs import Ref
 from core.model.replies import Status
 from core.model.results import Document, Outcome
-from core.text import redact
+from core.text import redact_json
 from runtimes.base.adapter import does
 from runtimes.docker import decode_resources
 from runtimes.docker.client import EngineClient, path_of
@@ -46,7 +46,7 @@ class ResourceVerbs(EngineClient, abc.ABC):
     async def _document(self, place: str, what: str, target: Ref, seconds: float) -> Document:
         answer = await self._ask("GET", f"/{place}/{path_of(target)}", seconds, about=target.name, what=what)
         # Mount options of a volume may hold the password of a share.
-        data = redact.hide_within(decoding.document(answer.body))
+        data = redact_json.redact_document(decoding.document(answer.body))
         return Document(ref=target, data=data)
 
     async def _take_away(self, place: str, what: str, target: Ref, seconds: float) -> Outcome:

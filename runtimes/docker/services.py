@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from core import errors
 from core.model import actions
-from core.model.jobs import Started
+from core.model.jobs import JobStarted
 from core.model.refs import EngineRef
 from core.model.services import Services
 from runtimes.base.adapter import does
@@ -38,7 +38,7 @@ class ServiceVerbs(SwarmManager, abc.ABC):
         return Services(rows=tuple(found), missing=missing)
 
     @does(actions.Scale)
-    async def scale(self, action: actions.Scale, seconds: float) -> Started:
+    async def scale(self, action: actions.Scale, seconds: float) -> JobStarted:
         target, wanted, timeout = action.target, action.replicas, float(action.timeout)
         if not services.is_compose(target):
             raise decode.no_manager(self.ref, await self.local(seconds), target)

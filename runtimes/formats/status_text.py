@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import msgspec
 
-from core.model.containers import UP, Container
+from core.model.containers import LIVE_STATES, Container
 
 
 def aged(row: Container, now: float) -> Container:
@@ -20,7 +20,7 @@ def aged(row: Container, now: float) -> Container:
 def text(container: Container, now: float) -> str:
     """The sentence `docker ps` says: `Up 3 minutes (healthy)`, `Exited (0) 2 hours ago`."""
     state = container.state
-    if state in UP and container.started_at is not None:
+    if state in LIVE_STATES and container.started_at is not None:
         up = f"Up {duration(now - container.started_at)}"
         if state == "paused":
             return f"{up} (Paused)"

@@ -75,7 +75,7 @@ class Fleet:
 
         async def ask(runtime: Runtime) -> Any:
             try:
-                return await runtime.run(listings.asking(query.kind, runtime.ref, fresh=fresh), call)
+                return await runtime.run(listings.list_action(query.kind, runtime.ref, fresh=fresh), call)
             except errors.QuarterdeckError as error:
                 return error
 
@@ -91,7 +91,7 @@ class Fleet:
             rows += answer.rows
             if getattr(answer, "missing", ""):
                 missing[runtime.ref] = errors.EngineError(answer.missing)
-        return Listing(rows=listings.once(query.kind, rows), missing=missing)
+        return Listing(rows=listings.deduplicate(query.kind, rows), missing=missing)
 
 
 def select(query: Query, survey: Listing, visible: Callable[[Any], bool]) -> Sequence[Any]:
@@ -110,7 +110,7 @@ def select(query: Query, survey: Listing, visible: Callable[[Any], bool]) -> Seq
 
 def _reaches(query: Query, engine: EngineRef) -> bool:
     return (not query.host or fnmatch.fnmatchcase(engine.host, query.host)) and (
-        not query.engine or engine.placed(query.engine)
+        not query.engine or engine.matches(query.engine)
     )
 
 

@@ -116,13 +116,13 @@ def _other_services(word: str, name: str, rows: Sequence[Service]) -> str:
     project = name.rstrip("/")
     if inside := [row.ref.name for row in rows if row.project == project]:
         return f"{project} is a project; its services: {', '.join(inside[:8])}."
-    close = _close(word, {name for row in rows for name in (row.ref.name, row.short)})
+    close = _close(word, {name for row in rows for name in (row.ref.name, row.short_name)})
     return close or f"See what there is with: services. {NO_CONTAINERS}"
 
 
 def groups(row: Container) -> tuple[str, ...]:
     """The project and the service a container can be meant by, in full."""
-    return tuple(filter(None, (row.project, row.group)))
+    return tuple(filter(None, (row.project, row.group_name)))
 
 
 def _narrowed(word: str, rows: Sequence[Any]) -> tuple[str, str, Sequence[Any]]:
@@ -133,21 +133,21 @@ def _narrowed(word: str, rows: Sequence[Any]) -> tuple[str, str, Sequence[Any]]:
     place, sharp, pinned = place.partition("#") if at else (place, "", "")
     if not at:
         name, sharp, pinned = name.partition("#")
-    pool = [row for row in rows if row.ref.engine.placed(place)] if place else rows
+    pool = [row for row in rows if row.ref.engine.matches(place)] if place else rows
     if sharp:
         pool = [row for row in pool if _begins(row, pinned)]
     return digest + name, pinned, pool
 
 
 def _like(pattern: str, pool: Sequence[Any]) -> Sequence[Any]:
-    return [row for row in pool if any(fnmatch.fnmatchcase(text, pattern) for text in listings.words(row))]
+    return [row for row in pool if any(fnmatch.fnmatchcase(text, pattern) for text in listings.full_names(row))]
 
 
 def _named(word: str, name: str, pool: Sequence[Any]) -> Sequence[Any]:
     return (
-        _one(word, [row for row in pool if name in listings.words(row)])
+        _one(word, [row for row in pool if name in listings.full_names(row)])
         or _one(word, [row for row in pool if row.ref.id == name])
-        or _one(word, [row for row in pool if any(text.startswith(name) for text in listings.words(row))])
+        or _one(word, [row for row in pool if any(text.startswith(name) for text in listings.full_names(row))])
         or _one(word, [row for row in pool if len(name) >= SHORTEST_ID and _begins(row, name)])
     )
 
@@ -169,13 +169,13 @@ def _images_like(pattern: str, pool: Sequence[Image]) -> Sequence[Image]:
         _called(row, tag)
         for row in pool
         for tag in _tags(row)
-        if any(fnmatch.fnmatchcase(text, pattern) for text in image_names.spellings(tag))
+        if any(fnmatch.fnmatchcase(text, pattern) for text in image_names.equivalent_names(tag))
     ]
     return tagged or [row for row in pool if any(fnmatch.fnmatchcase(text, pattern) for text in row.digests)]
 
 
 def _is_tag(tag: str, name: str) -> bool:
-    return image_names.familiar(tag) == image_names.familiar(name)
+    return image_names.short_name(tag) == image_names.short_name(name)
 
 
 def _is_latest(tag: str, name: str) -> bool:
@@ -183,15 +183,15 @@ def _is_latest(tag: str, name: str) -> bool:
 
 
 def _is_repository(tag: str, name: str) -> bool:
-    return _is_tag(image_names.split(tag)[0], name)
+    return _is_tag(image_names.split_tag(tag)[0], name)
 
 
 def _ends_path(tag: str, name: str) -> bool:
-    return f"/{tag}".endswith(f"/{name}") or f"/{image_names.split(tag)[0]}".endswith(f"/{name}")
+    return f"/{tag}".endswith(f"/{name}") or f"/{image_names.split_tag(tag)[0]}".endswith(f"/{name}")
 
 
 def _begins_tag(tag: str, name: str) -> bool:
-    return tag.startswith(name) or image_names.familiar(tag).startswith(name)
+    return tag.startswith(name) or image_names.short_name(tag).startswith(name)
 
 
 def _is_digest(row: Image, name: str) -> bool:
@@ -213,7 +213,7 @@ def _by_id(row: Image) -> Image:
 
 
 def _begins(row: Any, id_prefix: str) -> bool:
-    known: str = row.ref.bare
+    known: str = row.ref.bare_id
     return known.startswith(id_prefix.removeprefix("sha256:"))
 
 
@@ -231,16 +231,16 @@ def _grouped(word: str, name: str, pool: Sequence[Container]) -> Sequence[Contai
     """All containers of the one project or service of this name."""
     if name.endswith("/"):
         return _home(word, [row for row in pool if row.project == name[:-1]], lambda row: f"{row.project}/")
-    in_full = [row for row in pool if name in model_containers.group_words(row.project, row.service)]
+    in_full = [row for row in pool if name in model_containers.group_names(row.project, row.service)]
     if in_full:
-        return _home(word, in_full, lambda row: row.group)
+        return _home(word, in_full, lambda row: row.group_name)
     of_project = [row for row in pool if row.project == name]
     of_service = [row for row in pool if name in (row.service, _short(row))]
     if of_project and of_service and {row.ref for row in of_project} != {row.ref for row in of_service}:
-        raise errors.Ambiguous(word, [f"{name}/", *sorted({row.group for row in of_service})])
+        raise errors.Ambiguous(word, [f"{name}/", *sorted({row.group_name for row in of_service})])
     if of_project:
         return _home(word, of_project, lambda row: f"{row.project}/")
-    return _home(word, of_service, lambda row: row.group)
+    return _home(word, of_service, lambda row: row.group_name)
 
 
 def _home(word: str, found: Sequence[Container], called: Callable[[Container], str]) -> Sequence[Container]:
@@ -259,16 +259,16 @@ def _home(word: str, found: Sequence[Container], called: Callable[[Container], s
 def _services_named(word: str, name: str, pool: Sequence[Service]) -> Sequence[Service]:
     in_full = (
         _one(word, [row for row in pool if row.ref.name == name])
-        or _one(word, [row for row in pool if name in row.words])
+        or _one(word, [row for row in pool if name in row.full_names])
         or _one(word, [row for row in pool if row.ref.id == name])
-        or _one(word, [row for row in pool if row.short == name])
+        or _one(word, [row for row in pool if row.short_name == name])
     )
     # A project is typed in full too, and is no service, not even the only one it has.
     if in_full or any(row.project == name.rstrip("/") for row in pool):
         return in_full
-    return _one(word, [row for row in pool if any(one.startswith(name) for one in (row.ref.name, row.short))]) or _one(
-        word, [row for row in pool if len(name) >= SHORTEST_ID and row.ref.id.startswith(name)]
-    )
+    return _one(
+        word, [row for row in pool if any(one.startswith(name) for one in (row.ref.name, row.short_name))]
+    ) or _one(word, [row for row in pool if len(name) >= SHORTEST_ID and row.ref.id.startswith(name)])
 
 
 def _one(word: str, found: Sequence[Thing]) -> Sequence[Thing]:
@@ -281,7 +281,7 @@ def _candidates(found: Sequence[Any]) -> Sequence[str]:
     """What to type for each of several: its name where that is enough, else with its namespace, engine or id."""
     spelled = (
         [row.ref.name for row in found],
-        [listings.words(row)[-1] if row.ref.kind is Kind.POD else row.ref.name for row in found],
+        [listings.full_names(row)[-1] if row.ref.kind is Kind.POD else row.ref.name for row in found],
         [f"{row.ref.name}@{row.ref.engine}" for row in found],
     )
     told = next((names for names in spelled if len(set(names)) == len(found)), None)
@@ -296,12 +296,12 @@ def _container_glob(pattern: str, row: Container) -> bool:
         if "/" not in pattern:
             return False
     return not row.one_off and any(
-        fnmatch.fnmatchcase(text, pattern) for text in model_containers.group_words(row.project, row.service)
+        fnmatch.fnmatchcase(text, pattern) for text in model_containers.group_names(row.project, row.service)
     )
 
 
 def _service_glob(pattern: str, row: Service) -> bool:
-    return any(fnmatch.fnmatchcase(text, pattern) for text in (*row.words, row.short))
+    return any(fnmatch.fnmatchcase(text, pattern) for text in (*row.full_names, row.short_name))
 
 
 def _short(row: Container) -> str:

@@ -120,7 +120,7 @@ def with_detail(row: Container, found: Container) -> Container:
         row,
         ref=found.ref,
         state=found.state,
-        health=found.health if found.state in containers.UP else "",
+        health=found.health if found.state in containers.LIVE_STATES else "",
         ports=row.ports if sorted(map(str, row.ports)) == sorted(map(str, found.ports)) else found.ports,
         started_at=found.started_at,
         finished_at=found.finished_at,

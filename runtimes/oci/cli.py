@@ -57,7 +57,7 @@ class Programs:
                 found[path] = self._known[path] = self._known.get(path) or await self._meet(name, path, seconds)
             except errors.EngineError as error:
                 if name in needed:
-                    notes.append(error.say())
+                    notes.append(error.full_message())
         return list(found.values()), list(dict.fromkeys(notes))
 
     async def _meet(self, name: str, path: str, seconds: float) -> Program:

@@ -31,7 +31,7 @@ from core.model.engines import Engine
 from core.model.events import Event
 from core.model.refs import EngineRef, Ref
 from core.model.results import Document
-from core.text import redact
+from core.text import redact_json
 from runtimes.base import identities
 from runtimes.base.adapter import does
 from runtimes.formats import status_text
@@ -110,7 +110,7 @@ class Oci(lifecycle.Changing):
         try:
             found = await self._all(seconds)
         except errors.EngineError as error:
-            return msgspec.structs.replace(told, fault=error.say())
+            return msgspec.structs.replace(told, fault=error.full_message())
         mine = [seen for seen in found.seen if self._mine(seen)]
         owned = Counter(owner for seen in found.seen if (owner := self._owner(seen)))
         programs, notes = await self._programs.told({seen.known.program for seen in mine}, seconds)
@@ -163,7 +163,7 @@ class Oci(lifecycle.Changing):
             "owner": seen.owners[0] if seen.owners else "",
             "spec": spec,
         }
-        return Document(ref=action.target, data=redact.hide_environment(data))
+        return Document(ref=action.target, data=redact_json.mask_env_values(data))
 
     @does(usage.ReadUsage)
     async def read_usage(self, action: usage.ReadUsage, seconds: float) -> usage.Usages:

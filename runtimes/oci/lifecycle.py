@@ -19,7 +19,7 @@ from core import errors, processes
 from core.model import actions
 from core.model.refs import EngineRef, Ref
 from core.model.replies import Status
-from core.model.results import Executed, Outcome
+from core.model.results import ExecResult, Outcome
 from runtimes.base.adapter import does
 from runtimes.base.jobs import JobAdapter
 from runtimes.formats import signals
@@ -78,7 +78,7 @@ class Changing(JobAdapter, abc.ABC):
             raise
         except errors.Rejected as error:
             raise errors.TimedOut(
-                f"{action.target.name} was told to end, and then: {error.say()}", sent=True
+                f"{action.target.name} was told to end, and then: {error.full_message()}", sent=True
             ) from error
         return Outcome(status=Status.DONE, detail=detail, took=time.monotonic() - began)
 
@@ -141,7 +141,7 @@ class Changing(JobAdapter, abc.ABC):
         return await self._change(seen, "delete", ends, flags=("--force",))
 
     @does(actions.Exec)
-    async def exec(self, action: actions.Exec, seconds: float) -> Executed:
+    async def exec(self, action: actions.Exec, seconds: float) -> ExecResult:
         ends = time.monotonic() + seconds
         seen = await self._find(action.target, seconds)
         if seen.state != "running":
@@ -157,7 +157,7 @@ class Changing(JobAdapter, abc.ABC):
         )
         if answer.code in (1, 255) and (why := decode.failed(answer.stderr)):
             raise errors.Rejected(answer.code, why)
-        return Executed(
+        return ExecResult(
             exit_code=answer.code, stdout=answer.stdout, stderr=answer.stderr, cut=answer.dropped, took=answer.seconds
         )
 

@@ -33,7 +33,7 @@ _NOT_THERE = (errno.ENOENT, errno.ENOTDIR, errno.ESTALE)
 
 
 class Seen(msgspec.Struct, frozen=True):
-    """One container as it is now. `id` is ours, `name` the runtime's; `state` one of core.model.things.STATES;
+    """One container as it is now. `id` is ours, `name` the runtime's; `state` one of core.model.containers.STATES;
     `started`: it has been, at `started_ns` as far as the files tell. `ooms`: processes the kernel killed in it for want
     of memory, None where that is not to be known. `owners`: kinds of engine that may tell of it too."""
 
@@ -160,7 +160,7 @@ class States:
             kept = self._kept(shelf, folder, name)
             shelf.faults.pop(name, None)
         except errors.InvalidResponse as error:
-            shelf.faults[name] = error.say()
+            shelf.faults[name] = error.full_message()
             return None
         except OSError as error:
             if error.errno not in _NOT_THERE:

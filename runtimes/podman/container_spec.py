@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import msgspec
 
-from core.text import redact
+from core.text import redact_json
 
 INIT = ("/run/podman-init", "/dev/init", "/catatonit")
 DEFAULT_STOP_TIMEOUT = 10
@@ -155,9 +155,9 @@ class Container(msgspec.Struct, rename="pascal"):
             if mount.type == "volume" and len(mount.name) == 64 and not mount.name.strip("0123456789abcdef")
         ]
 
-    def tells_environment(self) -> bool:
+    def contains_env_values(self) -> bool:
         """Whether the command line that made it holds values of environment variables."""
-        return redact.tells_environment(self.config.create_command or ())
+        return redact_json.contains_env_values(self.config.create_command or ())
 
 
 class ImageConfig(msgspec.Struct, rename="pascal"):

@@ -17,7 +17,7 @@ import msgspec
 
 from core import errors
 from core.model import containers
-from core.model.containers import HEALTHS, Container, Port
+from core.model.containers import HEALTH_STATES, Container, Port
 from core.model.events import Event, EventKind, Origin
 from core.model.refs import EngineRef, Kind, Ref
 from runtimes.formats import status_text
@@ -149,7 +149,7 @@ class Decoder:
         return Event(said.at_ns, kind, subject, origin, said.type, said.action, attrs)
 
     def _is_news(self, thing: str, health: str) -> bool:
-        if health not in HEALTHS or self._healths.get(thing) == health:
+        if health not in HEALTH_STATES or self._healths.get(thing) == health:
             return False
         if len(self._healths) >= INTERNED:
             self._healths.clear()
@@ -179,7 +179,7 @@ class Decoder:
             created_at=seconds(row.created) or 0.0,
             labels=row.labels or {},
             ports=_published(row.ports or ()),
-            health=row.status if row.status in HEALTHS and state in containers.UP else "",
+            health=row.status if row.status in HEALTH_STATES and state in containers.LIVE_STATES else "",
             started_at=row.started if row.started > 0 else None,
             finished_at=row.ended if row.ended > 0 and state != "created" else None,
             exit_code=row.exit_code if ended else None,
@@ -203,7 +203,7 @@ class Decoder:
             created_at=seconds(row.created) or 0.0,
             labels=row.config.labels or {},
             ports=_bound(row.network.ports or {}),
-            health=health if health in HEALTHS and state in containers.UP else "",
+            health=health if health in HEALTH_STATES and state in containers.LIVE_STATES else "",
             started_at=seconds(row.state.started),
             finished_at=seconds(row.state.finished),
             exit_code=row.state.exit_code if ended else None,

@@ -24,7 +24,7 @@ from core.model.refs import Kind, Ref
 from core.model.replies import Status
 from core.model.results import Document, Outcome
 from core.model.services import Services
-from core.text import redact
+from core.text import redact_json
 from runtimes.base.adapter import does
 from runtimes.compose import services
 from runtimes.podman import decode, events, exec, images, logs, models, resources, stats, units
@@ -83,7 +83,7 @@ class Podman(
         target = action.target
         answer = await self._ask("GET", f"/containers/{quoted(target)}/json", seconds, about=target.name)
         data: dict[str, Any] = decode.document(answer.body)
-        redact.hide_environment(data)
+        redact_json.mask_env_values(data)
         return Document(ref=target, data=data)
 
     async def describe(self, ids: Sequence[str], deadline: float) -> dict[str, Container | None]:
@@ -108,7 +108,7 @@ class Podman(
             info = await self._meet(seconds, again=True)
             notes = await self._notes(info, seconds / 2)
         except errors.EngineError as error:
-            return msgspec.structs.replace(told, fault=error.say())
+            return msgspec.structs.replace(told, fault=error.full_message())
         return msgspec.structs.replace(
             told,
             ref=self.ref,

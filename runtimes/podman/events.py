@@ -115,7 +115,7 @@ class EventVerbs(client.EngineClient, abc.ABC):
             answer = await self._ask("GET", target, seconds)
             told = self._dialect.events(answer.body, replay_before=0, since=last.at_ns)
         except errors.EngineError as error:
-            log.warning("The event file could not be compared.", engine=str(self.ref), reason=error.say())
+            log.warning("The event file could not be compared.", engine=str(self.ref), reason=error.full_message())
             return False
         return any((one.at_ns, one.action) == (last.at_ns, last.action) for one in told)
 

@@ -11,7 +11,7 @@ import time
 
 from core import errors
 from core.model import actions
-from core.model.results import Executed
+from core.model.results import ExecResult
 from runtimes.base.adapter import does
 from runtimes.formats import exec_streams
 from runtimes.podman import client, decode
@@ -22,7 +22,7 @@ ENDING, PAUSE = 2.0, 0.02  # seconds until a program whose streams have ended ha
 
 class ExecVerbs(client.EngineClient, abc.ABC):
     @does(actions.Exec)
-    async def execute(self, action: actions.Exec, seconds: float) -> Executed:
+    async def execute(self, action: actions.Exec, seconds: float) -> ExecResult:
         began = time.monotonic()
         ask = {"AttachStdout": True, "AttachStderr": True, "Cmd": list(action.command)}
         if action.user:
@@ -45,7 +45,7 @@ class ExecVerbs(client.EngineClient, abc.ABC):
                 sent=True,
                 hint="Ask with a longer --timeout, or end it in the container.",
             ) from error
-        return Executed(
+        return ExecResult(
             exit_code=code,
             stdout=output.text(exec_streams.STDOUT),
             stderr=output.text(exec_streams.STDERR),

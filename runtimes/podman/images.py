@@ -17,11 +17,11 @@ import msgspec
 from core import errors
 from core.model import containers as model_containers
 from core.model import image_names, images
-from core.model.jobs import Started
+from core.model.jobs import JobStarted
 from core.model.refs import Ref
 from core.model.replies import Status
 from core.model.results import Document, Outcome
-from core.text import redact
+from core.text import redact_json
 from runtimes.base.adapter import does
 from runtimes.base.jobs import Job
 from runtimes.formats import image_reference
@@ -86,11 +86,11 @@ class ImageVerbs(client.EngineClient, abc.ABC):
         target = action.target
         answer = await self._ask("GET", f"/images/{_quote(target.id)}/json", seconds, about=target.name, kind="image")
         data = decode.document(answer.body)
-        redact.hide_environment(data)
+        redact_json.mask_env_values(data)
         return Document(ref=target, data=data)
 
     @does(images.PullImage)
-    async def pull_image(self, action: images.PullImage, seconds: float) -> Started:
+    async def pull_image(self, action: images.PullImage, seconds: float) -> JobStarted:
         named = str(image_reference.parse(action.image))
 
         async def work(job: Job) -> Outcome:
@@ -106,7 +106,7 @@ class ImageVerbs(client.EngineClient, abc.ABC):
         return self.jobs.begin(action.verb, work)
 
     @does(images.PushImage)
-    async def push_image(self, action: images.PushImage, seconds: float) -> Started:
+    async def push_image(self, action: images.PushImage, seconds: float) -> JobStarted:
         named = image_reference.parse(action.target.name)
         await self._same(action.target, seconds)
         ask = urllib.parse.urlencode({"destination": str(named), "quiet": "false"})
@@ -169,7 +169,7 @@ class ImageVerbs(client.EngineClient, abc.ABC):
 
     async def _name(self, target: Ref, verb: str, name: str, seconds: float) -> None:
         """`tag` or `untag`."""
-        repository, tag = image_names.split(name)
+        repository, tag = image_names.split_tag(name)
         ask = urllib.parse.urlencode({"repo": repository, "tag": tag})
         path = f"/images/{_quote(target.id)}/{verb}?{ask}"
         await self._ask("POST", path, seconds, about=target.name, kind="image")
@@ -204,7 +204,7 @@ class ImageVerbs(client.EngineClient, abc.ABC):
         answer = await self._ask("GET", "/containers/json?all=true", seconds)
         for row in decode.decode(list[_User], answer.body):
             state = decode.STATES.get(row.state.lower(), "dead")
-            if row.image == image and (not forced or state in model_containers.UP):
+            if row.image == image and (not forced or state in model_containers.LIVE_STATES):
                 user = (row.names or ["a container"])[0]
                 raise errors.Rejected(409, f"{name} is used by {user}, which is {state}")
 

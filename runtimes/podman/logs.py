@@ -14,7 +14,7 @@ import urllib.parse
 
 from core import errors
 from core.model import actions, containers
-from core.model.jobs import Started
+from core.model.jobs import JobStarted
 from core.model.refs import Ref
 from core.model.replies import Status
 from core.model.results import LogPage, Outcome
@@ -30,7 +30,7 @@ LOOKS, PAUSE = 40, 0.05  # at a container whose log has ended, until Podman know
 
 class LogVerbs(client.EngineClient, abc.ABC):
     @does(actions.ReadLogs)
-    async def read_logs(self, action: actions.ReadLogs, seconds: float) -> LogPage | Started:
+    async def read_logs(self, action: actions.ReadLogs, seconds: float) -> LogPage | JobStarted:
         if action.follow:
             return self.jobs.begin(action.verb, lambda job: self._follow(action, job), read_only=True)
         try:
@@ -106,11 +106,11 @@ class LogVerbs(client.EngineClient, abc.ABC):
             now = self._dialect.inspected(answer.body)
             if now.state == "removing":
                 return f"{target.name} was removed"
-            if now.state not in containers.UP:
+            if now.state not in containers.LIVE_STATES:
                 break
             # The last line comes a moment before the end is known.
             await asyncio.sleep(PAUSE)
-        if now is None or now.state in containers.UP:
+        if now is None or now.state in containers.LIVE_STATES:
             return f"{target.name} was restarted"
         code = "" if now.exit_code is None else f" with code {now.exit_code}"
         return f"{target.name} has ended{code}"

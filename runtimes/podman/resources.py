@@ -17,7 +17,7 @@ from core.model import pods, resources
 from core.model.refs import Kind, Ref
 from core.model.replies import Status
 from core.model.results import Document, Outcome
-from core.text import redact
+from core.text import redact_json
 from runtimes.base.adapter import does
 from runtimes.podman import client, decode, models
 from runtimes.podman.client import quoted
@@ -165,7 +165,7 @@ class ResourceVerbs(client.EngineClient, abc.ABC):
         kind = folder.removesuffix("s")
         answer = await self._ask("GET", f"/{folder}/{quoted(target)}/json", seconds, about=target.name, kind=kind)
         data: dict[str, Any] = decode.document(answer.body)
-        redact.hide_environment(data)
+        redact_json.mask_env_values(data)
         return Document(ref=target, data=data)
 
     async def _do(

@@ -91,7 +91,7 @@ def anew(container: Container) -> str:
     """Why Podman is not asked for a unit that makes the container anew; empty where it is."""
     if not container.config.create_command:
         return "It was not made by podman's command line, so the unit starts the container that is there."
-    if container.tells_environment():
+    if container.contains_env_values():
         return (
             "The line that made it holds values of its environment, which every user could read in the unit; so the"
             " unit starts the container that is there."

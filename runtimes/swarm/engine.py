@@ -23,12 +23,12 @@ from core.model import actions, swarm
 from core.model.containers import Container
 from core.model.engines import Engine
 from core.model.events import Event
-from core.model.jobs import Started
+from core.model.jobs import JobStarted
 from core.model.refs import EngineRef, Ref
 from core.model.replies import Status
 from core.model.results import Document, LogPage, Outcome
 from core.model.services import Service, Services
-from core.text import redact
+from core.text import redact_json
 from runtimes.base.adapter import does
 from runtimes.base.jobs import PART_OF_WHAT_BEGAN, Job, JobAdapter
 from runtimes.swarm import decode, models, pretty, rollouts, service_spec
@@ -104,7 +104,7 @@ class Swarm(JobAdapter):
         try:
             nodes = await self._nodes(action.verb, seconds)
         except errors.QuarterdeckError as error:
-            return msgspec.structs.replace(told, fault=error.say())
+            return msgspec.structs.replace(told, fault=error.full_message())
         leader = next((node for node in nodes if node.manager is not None and node.manager.leader), None)
         platform = leader.description.platform if leader is not None else None
         return msgspec.structs.replace(
@@ -121,7 +121,7 @@ class Swarm(JobAdapter):
         data = models.decode(models.RAW, answer.body)
         data.pop("JoinTokens", None)
         ref = action.targets()[0]
-        return Document(ref=ref, data=redact.hide_environment(data))
+        return Document(ref=ref, data=redact_json.mask_env_values(data))
 
     @does(actions.ListEvents)
     async def list_events(self, action: actions.ListEvents, seconds: float) -> tuple[Event, ...]:
@@ -167,11 +167,11 @@ class Swarm(JobAdapter):
     @does(swarm.InspectService)
     async def inspect_service(self, action: swarm.InspectService, seconds: float) -> Document:
         answer = await self._about(action.target, action.verb, "GET", f"/services/{_id(action.target)}", seconds)
-        data = redact.hide_environment(models.decode(models.RAW, answer))
+        data = redact_json.mask_env_values(models.decode(models.RAW, answer))
         return Document(ref=action.target, data={**data, "pretty": pretty.service(data)})
 
     @does(swarm.ReadServiceLogs)
-    async def read_service_logs(self, action: swarm.ReadServiceLogs, seconds: float) -> LogPage | Started:
+    async def read_service_logs(self, action: swarm.ReadServiceLogs, seconds: float) -> LogPage | JobStarted:
         logs = swarm_logs.Logs(self.doors, action)
         if action.follow:
             return self.jobs.begin(action.verb, logs.follow, read_only=True)
@@ -193,23 +193,23 @@ class Swarm(JobAdapter):
         return _done(began)
 
     @does(actions.Scale)
-    async def scale(self, action: actions.Scale, seconds: float) -> Started:
+    async def scale(self, action: actions.Scale, seconds: float) -> JobStarted:
         ask, wanted, timeout = functools.partial(self.doors.ask, action.verb), action.replicas, float(action.timeout)
         return self._begin(action.verb, lambda job: rollouts.scale(ask, action.target, wanted, timeout, job))
 
     @does(swarm.UpdateImage)
-    async def update_image(self, action: swarm.UpdateImage, seconds: float) -> Started:
+    async def update_image(self, action: swarm.UpdateImage, seconds: float) -> JobStarted:
         ask, timeout = functools.partial(self.doors.ask, action.verb), float(action.timeout)
         return self._begin(
             action.verb, lambda job: rollouts.update_image(ask, action.target, action.image, timeout, job)
         )
 
     @does(swarm.RollBack)
-    async def roll_back(self, action: swarm.RollBack, seconds: float) -> Started:
+    async def roll_back(self, action: swarm.RollBack, seconds: float) -> JobStarted:
         ask, timeout = functools.partial(self.doors.ask, action.verb), float(action.timeout)
         return self._begin(action.verb, lambda job: rollouts.roll_back(ask, action.target, timeout, job))
 
-    def _begin(self, verb: str, work: Callable[[Job], Any]) -> Started:
+    def _begin(self, verb: str, work: Callable[[Job], Any]) -> JobStarted:
         return self.jobs.begin(verb, work)
 
     async def _services(self, verb: str, seconds: float) -> list[Service]:
@@ -251,7 +251,7 @@ class Swarm(JobAdapter):
     @does(swarm.InspectNode)
     async def inspect_node(self, action: swarm.InspectNode, seconds: float) -> Document:
         body = await self._about(action.target, action.verb, "GET", f"/nodes/{_id(action.target)}", seconds)
-        return Document(ref=action.target, data=redact.hide_environment(models.decode(models.RAW, body)))
+        return Document(ref=action.target, data=redact_json.mask_env_values(models.decode(models.RAW, body)))
 
     @does(swarm.DrainNode)
     async def drain_node(self, action: swarm.DrainNode, seconds: float) -> Outcome:
@@ -261,7 +261,7 @@ class Swarm(JobAdapter):
     async def activate_node(self, action: swarm.ActivateNode, seconds: float) -> Outcome:
         return await self._avail(action, "active", seconds)
 
-    async def _avail(self, action: actions.On[Outcome], word: str, seconds: float) -> Outcome:
+    async def _avail(self, action: actions.TargetAction[Outcome], word: str, seconds: float) -> Outcome:
         began, place = time.monotonic(), f"/nodes/{_id(action.target)}"
         for attempt in (1, 2):
             left = seconds - (time.monotonic() - began)

@@ -151,7 +151,7 @@ async def _watched(
             except errors.EngineError as error:
                 # A Swarm that chooses another leader is back in some seconds.
                 if late:
-                    return Status.UNKNOWN, f"{follow.wish}, and then: {error.say()}"
+                    return Status.UNKNOWN, f"{follow.wish}, and then: {error.full_message()}"
             await asyncio.sleep(POLL)
     except asyncio.CancelledError:
         job.end(Outcome(status=Status.UNKNOWN, detail=f"{follow.wish}; nobody waited until they run"))

@@ -146,7 +146,7 @@ class SshDialer:
         self._failure = failure
         if failure is not None:
             await self._end()
-            pause = supervise.backoff(self._failures, self._pace.base, self._pace.cap, self._rng)
+            pause = supervise.backoff_seconds(self._failures, self._pace.base, self._pace.cap, self._rng)
             self._again_at = loop.time() + pause
         return failure
 

@@ -48,7 +48,7 @@ async def test_a_program_that_takes_too_long_is_left_and_said_to_be(ground):
     with pytest.raises(errors.TimedOut) as caught:
         await ground.do(run(ground, target, "sleep", "300", timeout=1))
     assert caught.value.sent
-    assert "1 s" in caught.value.say()
+    assert "1 s" in caught.value.full_message()
     assert ground.daemon.status("it") == "running"
 
 
@@ -59,7 +59,7 @@ async def test_a_program_that_is_not_there_is_no_success(ground):
     try:
         ran = await ground.do(run(ground, target, "no-such-program"))
     except errors.Rejected as error:
-        assert "no-such-program" in error.say()
+        assert "no-such-program" in error.full_message()
     else:
         assert ran.exit_code in (126, 127)
         assert "no-such-program" in ran.stdout + ran.stderr

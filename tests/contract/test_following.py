@@ -176,7 +176,7 @@ async def test_what_is_gone_already_is_a_sentence(ground):
         said = (await reading.to_its_end()).outcome.detail
         assert reading.outcome.status == Status.FAILED
     except errors.NotFound as error:
-        said = error.say()
+        said = error.full_message()
     assert "web is gone" in said
 
 

@@ -11,7 +11,7 @@ import pytest
 from core import errors
 from core.model import actions
 from core.model.events import EventKind
-from core.model.jobs import ReadJob, Started
+from core.model.jobs import JobStarted, ReadJob
 from core.model.refs import EngineRef, Kind, Ref
 from core.model.replies import Status
 from core.ports import Call
@@ -308,7 +308,7 @@ async def test_an_engine_that_is_not_there_is_a_sentence_with_its_cure(kind, tmp
     call = Call(id="t", who="t", deadline=datetime.now(UTC) + timedelta(seconds=9), invocation="t")
     with pytest.raises(errors.Unreachable) as caught:
         await runtime.run(actions.ListContainers(engine=runtime.ref), call)
-    assert "none.sock" in caught.value.say()
+    assert "none.sock" in caught.value.full_message()
     assert caught.value.hint
     target = Ref(engine=EngineRef(host="x", kind=kind), kind=Kind.CONTAINER, id="a" * 64, name="it")
     with pytest.raises(errors.Unreachable) as caught:
@@ -323,7 +323,7 @@ async def test_what_comes_nearest_is_said_of_every_verb_an_engine_lacks(kind):
     runtime = runtimes_registry.open_engine(
         runtimes_registry.EngineAddress(kind=kind, url=f"{'file' if folder else 'unix'}:///none.sock")
     )
-    lacking = [action for action in actions.every() if action.verb.partition(".")[0] in NOUNS]
+    lacking = [action for action in actions.all_actions() if action.verb.partition(".")[0] in NOUNS]
     lacking = [action for action in lacking if action not in runtime._table]
     ref = Ref(engine=runtime.ref, kind=Kind.CONTAINER, id="a", name="it")
     call = Call(id="t", who="t", deadline=datetime.now(UTC) + timedelta(seconds=9), invocation="t")
@@ -333,7 +333,7 @@ async def test_what_comes_nearest_is_said_of_every_verb_an_engine_lacks(kind):
         made = action(engine=runtime.ref, **{name: value for name, value in given.items() if name in fields})
         with pytest.raises(errors.Unsupported) as caught:
             await runtime.run(made, call)
-        assert action.verb in caught.value.say()
+        assert action.verb in caught.value.full_message()
         assert caught.value.hint
     await runtime.aclose()
 
@@ -351,7 +351,7 @@ def replica(number, **more):
 async def ended(ground, action):
     """The outcome of a job, and the progress it told."""
     started = await ground.do(action)
-    assert isinstance(started, Started)
+    assert isinstance(started, JobStarted)
     cursor, told = "", []
     while True:
         page = await ground.do(ReadJob(engine=ground.runtime.ref, job=started.job, cursor=cursor, wait=1.0))

@@ -121,7 +121,7 @@ async def test_a_socket_of_another_user_says_what_gives_it(own_crid):
         "    try:\n"
         "        await runtime.run(actions.ListContainers(engine=runtime.ref), call)\n"
         "    except errors.Unreachable as error:\n"
-        "        print(error.say())\n"
+        "        print(error.full_message())\n"
         "    await runtime.aclose()\n"
         "asyncio.run(main())\n"
     )

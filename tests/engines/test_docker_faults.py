@@ -118,7 +118,7 @@ def test_a_socket_without_permission_says_which_group_gives_it(dockerd):
         "    try:\n"
         "        await runtime.run(actions.ListContainers(engine=runtime.ref), call)\n"
         "    except errors.Unreachable as error:\n"
-        "        print(error.say())\n"
+        "        print(error.full_message())\n"
         "    await runtime.aclose()\n"
         "asyncio.run(main())\n"
     )

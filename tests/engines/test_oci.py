@@ -525,5 +525,5 @@ async def test_two_addresses_of_one_directory_are_one_engine(ground, short_tmp):
         await one.rows()
         assert one.runtime.engine_id
         assert one.runtime.ref.host == socket.gethostname()
-        with pytest.raises(errors.Duplicate):
+        with pytest.raises(errors.DuplicateEngine):
             await b.rows()

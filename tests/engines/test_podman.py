@@ -298,8 +298,8 @@ async def test_a_socket_of_somebody_else_says_whose_it_is(podmand, desk, folder,
             told = await desk.do(actions.DescribeEngine)
     finally:
         podmand.root.chmod(0o700)
-    assert said in caught.value.say() and "Run as" in caught.value.hint
-    assert told.fault == caught.value.say()
+    assert said in caught.value.full_message() and "Run as" in caught.value.hint
+    assert told.fault == caught.value.full_message()
     assert (await desk.do(actions.DescribeEngine)).fault == ""
 
 

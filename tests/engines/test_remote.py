@@ -310,7 +310,7 @@ async def test_one_engine_by_two_ways_is_in_once(dockerd, sshd):
     try:
         await first.run(actions.ListContainers(engine=first.ref), call())
         for _ in range(2):
-            with pytest.raises(errors.Duplicate, match=f"is the engine that {dockerd.url} is already"):
+            with pytest.raises(errors.DuplicateEngine, match=f"is the engine that {dockerd.url} is already"):
                 await second.run(actions.ListContainers(engine=second.ref), call())
         told = await second.run(actions.DescribeEngine(engine=second.ref), call())
         assert "Keep one of the two" in told.fault
@@ -324,7 +324,7 @@ async def test_two_engines_of_one_host_and_name_are_told_apart_or_refused(docker
     first, second = runtimes_registry.open_engines([near, secured.door()])
     try:
         await first.run(actions.ListContainers(engine=first.ref), call())
-        with pytest.raises(errors.Duplicate, match="Give one of them a `name`"):
+        with pytest.raises(errors.DuplicateEngine, match="Give one of them a `name`"):
             await second.run(actions.ListContainers(engine=second.ref), call())
     finally:
         await first.aclose()

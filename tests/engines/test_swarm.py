@@ -14,7 +14,7 @@ from core import errors, metrics
 from core.model import actions
 from core.model import swarm as model_swarm
 from core.model.events import EventKind
-from core.model.jobs import ReadJob, Started
+from core.model.jobs import JobStarted, ReadJob
 from core.model.refs import Kind, Ref
 from core.model.replies import Status
 from core.ports import Call
@@ -56,7 +56,7 @@ async def do(engine, action, seconds=60.0):
 async def ended(engine, action):
     """The outcome of a job, and the progress it told."""
     started = await do(engine, action)
-    assert isinstance(started, Started)
+    assert isinstance(started, JobStarted)
     cursor, told = "", []
     while True:
         page = await do(engine, ReadJob(engine=engine.ref, job=started.job, cursor=cursor, wait=1.0))

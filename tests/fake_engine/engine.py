@@ -17,7 +17,7 @@ from core.model import actions, containers
 from core.model.containers import Container, Containers
 from core.model.engines import Engine
 from core.model.events import EventKind
-from core.model.jobs import Started
+from core.model.jobs import JobStarted
 from core.model.refs import Ref
 from core.model.replies import Status
 from core.model.results import Document, LogPage, Outcome
@@ -51,7 +51,7 @@ class FakeRuntime(Images, Pods, Cluster, Units, Inside):
         try:
             await self._answer("info", seconds)
         except errors.EngineError as error:
-            return msgspec.structs.replace(told, fault=error.say())
+            return msgspec.structs.replace(told, fault=error.full_message())
         up = sum(row.state == "running" for row in self.containers.values())
         return msgspec.structs.replace(
             told,
@@ -91,7 +91,7 @@ class FakeRuntime(Images, Pods, Cluster, Units, Inside):
         return Document(ref=row.ref, data=data)
 
     @does(actions.ReadLogs)
-    async def read_logs(self, action: actions.ReadLogs, seconds: float) -> LogPage | Started:
+    async def read_logs(self, action: actions.ReadLogs, seconds: float) -> LogPage | JobStarted:
         await self._answer("logs", seconds)
         self._find(action.target)
         if action.follow:
@@ -117,7 +117,7 @@ class FakeRuntime(Images, Pods, Cluster, Units, Inside):
             row = self.containers.get(thing)
             if row is None:
                 return Outcome(status=Status.DONE, detail=f"{name} was removed")
-            if row.state not in containers.UP:
+            if row.state not in containers.LIVE_STATES:
                 return Outcome(status=Status.DONE, detail=f"{name} has ended with code {row.exit_code or 0}")
             await moved.wait()
 
@@ -134,14 +134,14 @@ class FakeRuntime(Images, Pods, Cluster, Units, Inside):
 
     @does(actions.Restart)
     async def restart(self, action: actions.Restart, seconds: float) -> Outcome:
-        up = self._find(action.target).state in containers.UP
+        up = self._find(action.target).state in containers.LIVE_STATES
         ended = (EventKind.DIED,) if up else ()
         return await self._change(action.target, seconds, (), "", (*ended, EventKind.STARTED, EventKind.RESTARTED))
 
     @does(actions.Kill)
     async def kill(self, action: actions.Kill, seconds: float) -> Outcome:
         row = self._find(action.target)
-        if row.state not in containers.UP:
+        if row.state not in containers.LIVE_STATES:
             raise errors.Rejected(409, f"container {row.ref.name} is not running")
         deadly = action.signal.removeprefix("SIG") in ("KILL", "9", "TERM", "15")
         steps = (EventKind.KILLED, EventKind.DIED) if deadly else (EventKind.KILLED,)
@@ -158,7 +158,7 @@ class FakeRuntime(Images, Pods, Cluster, Units, Inside):
     @does(actions.Remove)
     async def remove(self, action: actions.Remove, seconds: float) -> Outcome:
         row = self._find(action.target)
-        if row.state not in containers.UP:
+        if row.state not in containers.LIVE_STATES:
             return await self._change(row.ref, seconds, (), "", (EventKind.REMOVED,))
         if not action.force:
             raise errors.Rejected(409, f"container {row.ref.name} is running: stop it first or force its removal")
@@ -170,7 +170,7 @@ class FakeRuntime(Images, Pods, Cluster, Units, Inside):
         return Services(rows=(*services.of_compose(self.ref, self.containers.values()), *self.swarm))
 
     @does(actions.Scale)
-    async def scale(self, action: actions.Scale, seconds: float) -> Started:
+    async def scale(self, action: actions.Scale, seconds: float) -> JobStarted:
         await self._answer("change", seconds)
         work = fake_engine_services.scaling(self, action)
         return self.jobs.begin(action.verb, work)

@@ -9,7 +9,7 @@ from typing import Any
 from core import errors
 from core.model import containers, image_names, images
 from core.model.events import Event, EventKind, Origin
-from core.model.jobs import Started
+from core.model.jobs import JobStarted
 from core.model.refs import Kind, Ref
 from core.model.replies import Status
 from core.model.results import Document, Outcome
@@ -49,9 +49,9 @@ class Images(FakeEngine):
         return Document(ref=row.ref, data=data)
 
     @does(images.PullImage)
-    async def pull_image(self, action: images.PullImage, seconds: float) -> Started:
+    async def pull_image(self, action: images.PullImage, seconds: float) -> JobStarted:
         await self._answer("change", seconds)
-        name = image_names.wanted(action.image)
+        name = image_names.with_default_tag(action.image)
 
         async def work(job: Job) -> Outcome:
             thing = self.remote.get(name, contents(name))
@@ -73,7 +73,7 @@ class Images(FakeEngine):
     @does(images.TagImage)
     async def tag_image(self, action: images.TagImage, seconds: float) -> Outcome:
         await self._answer("change", seconds)
-        thing, name = self._known(action.target), image_names.wanted(action.tag)
+        thing, name = self._known(action.target), image_names.with_default_tag(action.tag)
         if self.tags.get(name) == thing:
             return Outcome(status=Status.NOOP, detail=f"was called {name} already")
         self.tags[name] = thing
@@ -86,7 +86,7 @@ class Images(FakeEngine):
         tags = [tag for tag, named in self.tags.items() if named == thing]
         taken = [action.target.name] if action.target.name in tags else tags
         users = [row for row in self.containers.values() if row.image_id == thing]
-        busy = [row for row in users if not action.force or row.state in containers.UP]
+        busy = [row for row in users if not action.force or row.state in containers.LIVE_STATES]
         if busy and len(taken) == len(tags):
             raise errors.Rejected(409, f"image is being used by container {busy[0].ref.name}")
         for tag in taken:
@@ -112,7 +112,7 @@ class Images(FakeEngine):
         return images.Image(
             ref=Ref(engine=self.ref, kind=Kind.IMAGE, id=thing, name=name),
             tags=tags,
-            digests=tuple(dict.fromkeys(f"{image_names.split(tag)[0]}@{digest}" for tag in tags)),
+            digests=tuple(dict.fromkeys(f"{image_names.split_tag(tag)[0]}@{digest}" for tag in tags)),
             containers=sum(row.image_id == thing for row in self.containers.values()),
             **details,
         )

@@ -12,7 +12,7 @@ from core.model import actions, containers, usage
 from core.model.containers import Container
 from core.model.refs import Kind, Ref
 from core.model.replies import Status
-from core.model.results import Document, Executed, Outcome
+from core.model.results import Document, ExecResult, Outcome
 from runtimes.base.adapter import does
 from tests.fake_engine.core import FakeEngine
 
@@ -32,10 +32,10 @@ class Inside(FakeEngine):
     async def read_usage(self, action: usage.ReadUsage, seconds: float) -> usage.Usages:
         await self._answer("usage", seconds)
         rows = (row for row in self.containers.values() if not action.only or row.ref.id in action.only)
-        return usage.Usages(rows=tuple(self._usage(row) for row in rows if row.state in containers.UP))
+        return usage.Usages(rows=tuple(self._usage(row) for row in rows if row.state in containers.LIVE_STATES))
 
     @does(actions.Exec)
-    async def execute(self, action: actions.Exec, seconds: float) -> Executed:
+    async def execute(self, action: actions.Exec, seconds: float) -> ExecResult:
         """`echo` says its words, `false` and what nobody knows fail as in a shell, all else is `true`."""
         await self._answer("change", seconds)
         row = self._find(action.target)
@@ -44,11 +44,11 @@ class Inside(FakeEngine):
         program, *words = action.command
         match program:
             case "echo":
-                return Executed(exit_code=0, stdout=" ".join(words) + "\n")
+                return ExecResult(exit_code=0, stdout=" ".join(words) + "\n")
             case "true" | "false":
-                return Executed(exit_code=int(program == "false"))
+                return ExecResult(exit_code=int(program == "false"))
             case _:
-                return Executed(exit_code=127, stderr=f"{program}: not found\n")
+                return ExecResult(exit_code=127, stderr=f"{program}: not found\n")
 
     @does(actions.CheckHealth)
     async def check_health(self, action: actions.CheckHealth, seconds: float) -> Outcome:

@@ -62,11 +62,11 @@ class Pods(FakeEngine):
 
     @does(pods.StopPod)
     async def stop_pod(self, action: pods.StopPod, seconds: float) -> Outcome:
-        return await self._each(action.target, seconds, containers.UP, STOPPING, "was not running")
+        return await self._each(action.target, seconds, containers.LIVE_STATES, STOPPING, "was not running")
 
     @does(pods.RestartPod)
     async def restart_pod(self, action: pods.RestartPod, seconds: float) -> Outcome:
-        await self._each(action.target, seconds, containers.UP, STOPPING, "")
+        await self._each(action.target, seconds, containers.LIVE_STATES, STOPPING, "")
         await self._each(action.target, seconds, ("created", "exited"), (EventKind.STARTED,), "")
         return Outcome(status=Status.DONE)
 
@@ -82,10 +82,10 @@ class Pods(FakeEngine):
     async def remove_pod(self, action: pods.RemovePod, seconds: float) -> Outcome:
         await self._answer("change", seconds)
         thing = self._there(action.target)
-        if not action.force and any(row.state in containers.UP for row in self._members(thing)):
+        if not action.force and any(row.state in containers.LIVE_STATES for row in self._members(thing)):
             raise errors.Rejected(409, f"pod {action.target.name} has running containers: stop it or force its removal")
         for row in self._members(thing):
-            ended = STOPPING if row.state in containers.UP else ()
+            ended = STOPPING if row.state in containers.LIVE_STATES else ()
             self._all(row, (*ended, EventKind.REMOVED))
         del self._pods[thing]
         return Outcome(status=Status.DONE)
@@ -114,7 +114,7 @@ class Pods(FakeEngine):
 
     def _pod(self, thing: str) -> pods.Pod:
         states = [row.state for row in self._members(thing)]
-        running = sum(state in containers.UP for state in states)
+        running = sum(state in containers.LIVE_STATES for state in states)
         state = "running" if states and running == len(states) else "degraded" if running else "exited"
         if states and set(states) == {"paused"}:
             state = "paused"

@@ -59,7 +59,7 @@ class Steps:
             self._engine.happen(kind, thing, **({"exit_code": "143"} if kind is EventKind.DIED else {}))
 
     async def remove(self, thing: Ref, seconds: float) -> None:
-        if self._engine.containers[thing.id].state in containers.UP:
+        if self._engine.containers[thing.id].state in containers.LIVE_STATES:
             raise errors.Rejected(409, f"container {thing.name} is running: stop it first or force its removal")
         self._engine.happen(EventKind.REMOVED, thing)
 

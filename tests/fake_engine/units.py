@@ -45,7 +45,7 @@ class Units(FakeEngine):
         if drafted.unit in self._runs:
             return Outcome(status=Status.NOOP, detail=f"{drafted.unit} is there already")
         self._runs[drafted.unit] = row.ref
-        if action.now and row.state not in containers.UP:
+        if action.now and row.state not in containers.LIVE_STATES:
             self.happen(EventKind.STARTED, row.ref)
         return Outcome(status=Status.DONE, detail=f"as {drafted.unit}")
 
@@ -53,7 +53,7 @@ class Units(FakeEngine):
     async def start_unit(self, action: units.StartUnit, seconds: float) -> Outcome:
         await self._answer("change", seconds)
         row = self._run_by(action.target)
-        if row.state in containers.UP:
+        if row.state in containers.LIVE_STATES:
             return Outcome(status=Status.NOOP, detail="was active already")
         self.happen(EventKind.STARTED, row.ref)
         return Outcome(status=Status.DONE)
@@ -62,7 +62,7 @@ class Units(FakeEngine):
     async def stop_unit(self, action: units.StopUnit, seconds: float) -> Outcome:
         await self._answer("change", seconds)
         row = self._run_by(action.target)
-        if row.state not in containers.UP:
+        if row.state not in containers.LIVE_STATES:
             return Outcome(status=Status.NOOP, detail="was not active")
         self._end(row)
         return Outcome(status=Status.DONE)
@@ -71,7 +71,7 @@ class Units(FakeEngine):
     async def restart_unit(self, action: units.RestartUnit, seconds: float) -> Outcome:
         await self._answer("change", seconds)
         row = self._run_by(action.target)
-        if row.state in containers.UP:
+        if row.state in containers.LIVE_STATES:
             self._end(row)
         self.happen(EventKind.STARTED, row.ref)
         return Outcome(status=Status.DONE)
@@ -87,7 +87,7 @@ class Units(FakeEngine):
 
     def _unit(self, name: str) -> units.Unit:
         row = self.containers.get(self._runs[name].id)
-        up = row is not None and row.state in containers.UP
+        up = row is not None and row.state in containers.LIVE_STATES
         failed = not up and row is not None and bool(row.exit_code)
         return units.Unit(
             ref=Ref(engine=self.ref, kind=Kind.UNIT, id=name, name=name),

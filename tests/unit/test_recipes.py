@@ -121,7 +121,7 @@ async def test_what_outlives_a_call_is_a_method_that_begins_a_job():
         "does": adapter.does,
         "FakeRuntime": fake_engine.FakeRuntime,
     }
-    named |= {"Job": jobs.Job, "Outcome": results.Outcome, "Started": words.Started, "Status": replies.Status}
+    named |= {"Job": jobs.Job, "Outcome": results.Outcome, "Started": words.JobStarted, "Status": replies.Status}
     exec(code, named)
     engine = named["Patient"]()
     call = Call(id="t", who="t", deadline=datetime.now(UTC) + timedelta(seconds=30), invocation="t")

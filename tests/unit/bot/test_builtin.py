@@ -13,7 +13,8 @@ from core.model import actions, builtin
 from core.model.events import EventKind
 from core.model.identity import Identity, Invocation, Place
 from core.model.policy import Ask, Decision, Grant, Guard, Policy, Verdict
-from core.model.refs import EVERYTHING, EngineRef, Kind, Ref, Selector
+from core.model.refs import EngineRef, Kind, Ref
+from core.model.selectors import EVERYTHING, Selector
 from core.ports import Call
 from core.store.client import Store
 from runtimes.inventory.fleet import Fleet
@@ -24,7 +25,7 @@ OWNER = Identity(id="console:root", name="root", admin=True)
 LEAD = Identity(id="slack:T1/LEAD", name="lead", groups=frozenset({"sre"}))
 BOB = Identity(id="slack:T1/BOB", name="bob")
 OPS, RANDOM = Place(channel="#ops"), Place(channel="#random")
-ALL_VERBS = tuple(sorted(kind.verb for kind in actions.every()))
+ALL_VERBS = tuple(sorted(kind.verb for kind in actions.all_actions()))
 
 
 class Counter:
@@ -48,7 +49,7 @@ class Counter:
         return await self.ask(builtin.RemoveGrant(by=by, place=OPS, id=id_))
 
     async def may(self, who, word, target=None, place=OPS):
-        answer = await self.ask(builtin.Explain(who=who, place=place, word=word, target=target))
+        answer = await self.ask(builtin.CheckPermission(who=who, place=place, word=word, target=target))
         return {subject: decision.verdict for subject, decision in answer.decisions}
 
 
@@ -406,7 +407,7 @@ async def test_help_is_the_catalogue(counter):
     (one,) = (await here.ask(builtin.ShowHelp(topic="ls"))).commands
     assert one.name == "ps"
     with pytest.raises(errors.Unsupported):
-        await here.ask(builtin.Answer(token="x", yes=True))
+        await here.ask(builtin.AnswerQuestion(token="x", yes=True))
 
 
 # ── the audit trail ──────────────────────────────────────────────────────────────────────────────────────────────────

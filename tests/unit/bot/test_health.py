@@ -6,7 +6,7 @@ import threading
 import pytest
 
 from bot import health
-from core.config.types import Listen
+from core.config.field_types import ListenAddress
 
 
 class _Page(http.server.BaseHTTPRequestHandler):
@@ -34,14 +34,14 @@ def page():
 @pytest.mark.parametrize("host", ["", "0.0.0.0", "127.0.0.1", "localhost"])
 def test_the_page_is_asked_over_loopback_whatever_it_listens_at(page, host, monkeypatch):
     monkeypatch.setenv("http_proxy", "http://127.0.0.1:1")
-    found = health.ask(Listen(host, page.server_port))
+    found = health.ask(ListenAddress(host, page.server_port))
     assert found.good, found.reason
     assert page.asked == ["/healthz"]
 
 
 def test_another_answer_is_no_health(page):
     page.status = 500
-    found = health.ask(Listen("", page.server_port))
+    found = health.ask(ListenAddress("", page.server_port))
     assert not found.good
     assert "status 500" in found.reason
 
@@ -49,7 +49,7 @@ def test_another_answer_is_no_health(page):
 def test_nobody_there_says_where_it_was_asked(page):
     port = page.server_port
     page.socket.close()
-    found = health.ask(Listen("", port))
+    found = health.ask(ListenAddress("", port))
     assert not found.good
     assert f"Nobody answers at 127.0.0.1:{port}" in found.reason
 

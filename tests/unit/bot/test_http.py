@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from bot import http
-from core.config.load import Listen
+from core.config.load import ListenAddress
 from core.errors import ConfigError
 from tests.helpers.paths import ROOT
 
@@ -44,7 +44,7 @@ class Door:
 
 
 async def opened(door: Door, **more: Any) -> None:
-    sock = http.bind(Listen("127.0.0.1", 0))
+    sock = http.bind(ListenAddress("127.0.0.1", 0))
     assert sock is not None
     door.port = sock.getsockname()[1]
     door.server = await http.serve(sock, page=door.render, ready=door.readiness, **more)
@@ -274,7 +274,7 @@ async def test_closing_lets_an_answer_under_way_finish_and_idle_ones_go() -> Non
 
 
 async def test_an_early_scrape_waits_instead_of_being_refused() -> None:
-    sock = http.bind(Listen("127.0.0.1", 0))
+    sock = http.bind(ListenAddress("127.0.0.1", 0))
     assert sock is not None
     port = sock.getsockname()[1]
     early = asyncio.ensure_future(ask(port, "/healthz"))
@@ -290,26 +290,26 @@ def test_off_binds_nothing() -> None:
     assert http.bind(None) is None
 
 
-def refusal(listen: Listen) -> str:
+def refusal(listen: ListenAddress) -> str:
     with pytest.raises(ConfigError) as caught:
         http.bind(listen)
-    return caught.value.problems[0].say()
+    return caught.value.problems[0].full_message()
 
 
 def test_an_address_in_use_is_said_with_its_cure() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        said = refusal(Listen("127.0.0.1", port))
+        said = refusal(ListenAddress("127.0.0.1", port))
     assert said.startswith(f"metrics.listen: 127.0.0.1:{port} is in use by another program\n    hint: ")
     assert f"sport = :{port}" in said
 
 
 def test_an_address_of_another_machine_is_said() -> None:
-    assert "192.0.2.1 is no address of this machine" in refusal(Listen("192.0.2.1", 9108))
+    assert "192.0.2.1 is no address of this machine" in refusal(ListenAddress("192.0.2.1", 9108))
 
 
 def test_an_unknown_host_is_said() -> None:
-    assert "the host name no.such.host.invalid is not known" in refusal(Listen("no.such.host.invalid", 9108))
+    assert "the host name no.such.host.invalid is not known" in refusal(ListenAddress("no.such.host.invalid", 9108))
 
 
 def test_a_port_for_root_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -317,13 +317,13 @@ def test_a_port_for_root_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
         raise PermissionError(13, "Permission denied")
 
     monkeypatch.setattr(socket, "create_server", refuse)
-    assert "127.0.0.1:80 may not be used by this user" in refusal(Listen("127.0.0.1", 80))
+    assert "127.0.0.1:80 may not be used by this user" in refusal(ListenAddress("127.0.0.1", 80))
 
 
 @pytest.mark.skipif(not socket.has_dualstack_ipv6(), reason="no IPv6 here")
 @pytest.mark.parametrize(("host", "reached"), [("::1", ["::1"]), ("", ["::1", "127.0.0.1"])])
 def test_ipv6_and_all_addresses(host: str, reached: list[str]) -> None:
-    sock = http.bind(Listen(host, 0))
+    sock = http.bind(ListenAddress(host, 0))
     assert sock is not None
     with sock:
         for address in reached:

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bot import plain_text
-from core.model.replies import Button, Ending, Fields, Lines, Reply, Table, Text, Tone, say
+from core.model.replies import Button, Ending, Fields, Lines, Reply, Table, Text, Tone, text_reply
 
 TABLE = Table(
     columns=("NAME", "IMAGE", "CPU"), rows=(("web", "nginx:1.27", 1.5), ("api-server", "app", 12)), title="All"
@@ -130,4 +130,4 @@ def test_json_has_no_numbers_that_json_has_not():
 @pytest.mark.parametrize("ending", list(Ending))
 def test_every_ending_has_an_exit_code_of_its_own(ending):
     assert plain_text.EXIT[ending] not in [code for other, code in plain_text.EXIT.items() if other is not ending]
-    assert plain_text.render(say("x", ending=ending)) == "x"
+    assert plain_text.render(text_reply("x", ending=ending)) == "x"

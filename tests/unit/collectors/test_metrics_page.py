@@ -26,7 +26,7 @@ from collectors import exposition
 from collectors.exposition import Exposition, Options, Scraper
 from collectors.scrapers import containers
 from core import metrics
-from core.model.containers import HEALTHS, STATES, UP, Container
+from core.model.containers import HEALTH_STATES, LIVE_STATES, STATES, Container
 from core.model.refs import EngineRef, Kind, Ref
 from runtimes.inventory.mirror import Mirror
 from tests.fake_engine.engine import FakeRuntime
@@ -105,7 +105,7 @@ def sample_fleet() -> Sequence[Mirror]:
 def counted() -> metrics.Metrics:
     """Metrics in which every family has a series."""
     counts = metrics.Metrics(version="1.2.3")
-    engine = metrics.labels_of(EngineRef(host="host7", kind="docker"))
+    engine = metrics.engine_labels(EngineRef(host="host7", kind="docker"))
     counts.events_total.labels(*engine, "container", "die").inc(2)
     counts.stream_up.labels(*engine).set(1)
     counts.stream_connects_total.labels(*engine).inc()
@@ -163,7 +163,7 @@ def test_the_parser_reads_back_what_the_containers_are() -> None:
     text = page(*sample_fleet(), options=Options(container_labels=("team", "a.b")))
     for state in STATES:
         assert value(text, "container_state", name="worker", state=state) == (state == "exited")
-    for health in HEALTHS:
+    for health in HEALTH_STATES:
         assert value(text, "container_health_state", name="shop-web-1", health=health) == (health == "healthy")
         assert value(text, "container_health_state", name="worker", health=health) is None
     assert value(text, "container_exit_code", name="worker") == 137
@@ -211,8 +211,8 @@ class Library:
             me = ("host7", "docker", row.ref.name)
             for each in STATES:
                 state.add_metric((*me, each), each == row.state)
-            if row.health and row.state in UP:
-                for each in HEALTHS:
+            if row.health and row.state in LIVE_STATES:
+                for each in HEALTH_STATES:
                     health.add_metric((*me, each), each == row.health)
             if row.exit_code is not None and row.state in ("exited", "dead"):
                 code.add_metric(me, row.exit_code)
@@ -244,7 +244,7 @@ any_rows = st.lists(
         words.filter(bool),
         state=st.sampled_from(STATES),
         image=words,
-        health=st.sampled_from(["", *HEALTHS]),
+        health=st.sampled_from(["", *HEALTH_STATES]),
         started_at=st.none() | st.floats(0, 4e9),
         exit_code=st.none() | st.integers(-1, 255),
         restarts=st.none() | st.integers(0, 10**9),
@@ -378,8 +378,8 @@ def test_discovery_finds_ours_and_fails_loudly_on_a_module_without_one(
 
 
 def test_labels_tell_engines_of_one_host_apart() -> None:
-    assert metrics.labels_of(EngineRef(host="h", kind="docker")) == ("h", "docker")
-    assert metrics.labels_of(EngineRef(host="h", kind="docker", name="rootless")) == ("h", "docker/rootless")
+    assert metrics.engine_labels(EngineRef(host="h", kind="docker")) == ("h", "docker")
+    assert metrics.engine_labels(EngineRef(host="h", kind="docker", name="rootless")) == ("h", "docker/rootless")
 
 
 def test_the_librarys_global_registry_stays_out_of_it() -> None:

@@ -17,7 +17,7 @@ from core import errors
 from core.model import actions, builtin
 from core.model.identity import Identity, Place
 from core.model.policy import Decision, Grant, Verdict
-from core.model.refs import Selector
+from core.model.selectors import Selector
 from tests.helpers.paths import GOLDEN as GOLDEN_DIR
 
 GOLDEN = GOLDEN_DIR / "help"
@@ -34,7 +34,7 @@ def test_the_package_is_scanned_in_order(words):
 
 @pytest.mark.parametrize("command", COMMANDS, ids=lambda command: command.name)
 def test_each_command_keeps_its_promises(command, words):
-    verbs = {kind.verb: kind.risk for kind in actions.every()}
+    verbs = {kind.verb: kind.risk for kind in actions.all_actions()}
     assert set(command.verbs) <= set(verbs)
     order = list(actions.Risk)
     assert all(order.index(verbs[verb]) <= order.index(command.risk) for verb in command.verbs)
@@ -137,14 +137,14 @@ GRANT = Grant(id="g", who="everyone", can=("*",), on=Selector(labels=(("a", "b")
     [
         builtin.ShowHelp(topic="ps"),
         builtin.WhoAmI(who=WHO, place=PLACE),
-        builtin.Explain(who=WHO, place=PLACE, word="restart"),
+        builtin.CheckPermission(who=WHO, place=PLACE, word="restart"),
         builtin.AddGrant(by=WHO, place=PLACE, who="everyone", can=("*",), on=Selector(name="a*"), places=("#x",)),
         builtin.RemoveGrant(by=WHO, place=PLACE, id="g-1"),
         builtin.ListGrants(),
         builtin.ReadAudit(who="*", limit=3),
-        builtin.Standing(id="a", name="a", groups=("x",), admin=True, grants=(GRANT,)),
-        builtin.Explanation(decisions=(("x", Decision(verdict=Verdict.DENY, rule="r", reason="why")),)),
-        builtin.Granted(grant=GRANT),
+        builtin.RequesterInfo(id="a", name="a", groups=("x",), admin=True, grants=(GRANT,)),
+        builtin.PermissionReport(decisions=(("x", Decision(verdict=Verdict.DENY, rule="r", reason="why")),)),
+        builtin.GrantAdded(grant=GRANT),
         builtin.AuditEntry(at="2026-11-24T00:00:00Z", who="a", place="b", line="ps"),
     ],
     ids=lambda value: type(value).__name__,

@@ -9,8 +9,8 @@ from bot.parsing import parser
 from core import errors
 from core.model import builtin
 from core.model.policy import Decision, Grant, Verdict
-from core.model.refs import Selector
 from core.model.replies import Ending
+from core.model.selectors import Selector
 
 GRANT = Grant(
     id="g-1", who="group:sre", can=("operator",), on=Selector(name="web-*"), source="store", by="console:root"
@@ -22,7 +22,7 @@ NO = Decision(verdict=Verdict.DENY, rule="default", reason="No grant covers it."
 async def test_whoami(world):
     (action,) = await world.plan("whoami")
     assert (action.who.id, action.place.channel) == ("console:alice", "#ops")
-    standing = builtin.Standing(id="console:alice", name="alice", groups=("sre",), admin=False, grants=(GRANT,))
+    standing = builtin.RequesterInfo(id="console:alice", name="alice", groups=("sre",), admin=False, grants=(GRANT,))
     text = plain_text.render(await world.say("whoami", lambda _: standing))
     assert "id      console:alice" in text
     assert "g-1" in text
@@ -52,12 +52,13 @@ async def test_can_names_the_first_word_where_neither_is_a_target(world):
 
 async def test_can_says_why(world):
     reply = await world.say(
-        "can web restart", lambda _: builtin.Explanation(decisions=(("container.restart on web", NO),))
+        "can web restart", lambda _: builtin.PermissionReport(decisions=(("container.restart on web", NO),))
     )
     assert reply.ending is Ending.REFUSED
     assert plain_text.render(reply) == ("container.restart on web: no. No grant covers it. (default) Ask console:root.")
     reply = await world.say(
-        "can 'web*' restart", lambda action: builtin.Explanation(decisions=((f"restart {action.target.name}", YES),))
+        "can 'web*' restart",
+        lambda action: builtin.PermissionReport(decisions=((f"restart {action.target.name}", YES),)),
     )
     assert reply.ending is Ending.OK
     assert [row[0] for row in reply.blocks[0].rows] == ["restart web", "restart web-2"]
@@ -79,17 +80,19 @@ async def test_grant_refuses_what_is_nobody(world, line):
 
 
 async def test_grant_offers_to_take_it_back(world):
-    reply = await world.say("grant group:sre operator", lambda _: builtin.Granted(grant=GRANT))
+    reply = await world.say("grant group:sre operator", lambda _: builtin.GrantAdded(grant=GRANT))
     assert "group:sre may operator on name web-*" in plain_text.render(reply)
     parsed = parser.parse(reply.buttons[0].line, world.words)
     assert (parsed.command.name, parsed.args["id"]) == ("revoke", "g-1")
-    again = await world.say("grant group:sre operator", lambda _: builtin.Granted(grant=GRANT, new=False))
+    again = await world.say("grant group:sre operator", lambda _: builtin.GrantAdded(grant=GRANT, new=False))
     assert (again.buttons, again.everyone) == ((), False)
 
 
 async def test_revoke_and_grants(world):
     assert (await world.plan("revoke g-1"))[0].id == "g-1"
-    assert "Revoked g-1" in plain_text.render(await world.say("revoke g-1", lambda _: builtin.Revoked(grant=GRANT)))
+    assert "Revoked g-1" in plain_text.render(
+        await world.say("revoke g-1", lambda _: builtin.GrantRemoved(grant=GRANT))
+    )
     reply = await world.say("revoke g-2", lambda _: errors.NotFound("There is no grant “g-2”."))
     assert reply.ending is Ending.NOTHING
     assert (await world.say("grants", lambda _: (GRANT,))).blocks[0].rows == [

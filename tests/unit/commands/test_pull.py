@@ -52,14 +52,14 @@ async def test_a_name_is_read_as_engines_read_it(world, word, image):
 async def test_what_is_no_name_is_refused_before_any_engine_is_asked(world, word, cure):
     with pytest.raises(errors.BadUsage) as caught:
         await world.plan(f"pull {word}")
-    assert cure in caught.value.say()
+    assert cure in caught.value.full_message()
     assert world.find.asked == []
 
 
 async def test_of_several_engines_one_says_which(two_hosts):
     with pytest.raises(errors.BadUsage) as caught:
         await two_hosts.plan("pull busybox")
-    assert caught.value.say() == (
+    assert caught.value.full_message() == (
         "There are 2 engines that could pull it: docker/host7, docker/host8. Say which, such as: "
         "pull busybox:latest --engine docker/host7; --engine '*' means all of them."
     )

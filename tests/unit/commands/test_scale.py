@@ -108,7 +108,7 @@ async def test_names_and_numbers(shop, line, expected):
 async def test_what_is_not_understood_is_refused_with_its_cure(shop, line, said):
     with pytest.raises(errors.BadUsage) as caught:
         await shop.plan(line)
-    assert said in caught.value.say()
+    assert said in caught.value.full_message()
     assert caught.value.hint
 
 

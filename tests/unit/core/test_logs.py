@@ -104,11 +104,11 @@ def test_values_are_capped_and_tracebacks_keep_both_ends() -> None:
     except ValueError:
         structlog.get_logger().exception("y" * 5000, value="z" * 5000, many=list(range(1000)))
     [line] = lines(out)
-    assert len(line["message"]) == len(line["value"]) == logs.LONGEST
+    assert len(line["message"]) == len(line["value"]) == logs.MAX_VALUE_LENGTH
     assert len(line["many"]) == 100
     assert line["exception"].startswith("Traceback")
     assert line["exception"].endswith(" last")
-    assert len(line["exception"]) < logs.LONGEST_TRACE + 10
+    assert len(line["exception"]) < logs.MAX_TRACE_LENGTH + 10
 
 
 def test_other_libraries_are_heard_from_warning_up() -> None:

@@ -37,13 +37,13 @@ class Least(random.Random):
 
 @given(attempt=st.integers(1, 10_000), base=st.floats(0.001, 10), cap=st.floats(0.001, 1000), seed=st.integers())
 def test_backoff_stays_within_its_bounds(attempt: int, base: float, cap: float, seed: int) -> None:
-    pause = supervise.backoff(attempt, base, cap, random.Random(seed))
+    pause = supervise.backoff_seconds(attempt, base, cap, random.Random(seed))
     assert 0 <= pause <= cap
     assert pause <= base * 2.0 ** min(attempt - 1, 60)
 
 
 def test_backoff_doubles_up_to_its_cap() -> None:
-    assert [supervise.backoff(n, 0.5, 5, Least()) for n in (1, 2, 3, 4, 5, 99)] == [0.5, 1, 2, 4, 5, 5]
+    assert [supervise.backoff_seconds(n, 0.5, 5, Least()) for n in (1, 2, 3, 4, 5, 99)] == [0.5, 1, 2, 4, 5, 5]
 
 
 async def test_a_crashing_task_comes_back_later_and_later_and_says_so() -> None:
@@ -56,7 +56,7 @@ async def test_a_crashing_task_comes_back_later_and_later_and_says_so() -> None:
 
     with capture_logs() as lines:
         async with Supervisor(rng=Least(), on_restart=told.append) as supervisor:
-            supervisor.run("watch", crash, Backoff(base=1, cap=4))
+            supervisor.start_background("watch", crash, Backoff(base=1, cap=4))
             await asyncio.sleep(12)
     assert began == [0, 1, 3, 7, 11]
     assert told == ["watch"] * 5
@@ -74,7 +74,7 @@ async def test_a_task_that_was_calm_for_long_begins_again_at_the_shortest_wait()
         raise OSError
 
     async with Supervisor(rng=Least()) as supervisor:
-        supervisor.run("watch", crash, Backoff(base=1, cap=64, calm=60))
+        supervisor.start_background("watch", crash, Backoff(base=1, cap=64, stable=60))
         await asyncio.sleep(109)
     assert began == [0, 1, 3, 104, 106]
 
@@ -91,7 +91,7 @@ async def test_a_restart_is_not_hindered_by_its_counter() -> None:
 
     with capture_logs() as lines:
         async with Supervisor(rng=Least(), on_restart=broken) as supervisor:
-            supervisor.run("watch", crash, Backoff(base=1))
+            supervisor.start_background("watch", crash, Backoff(base=1))
             await asyncio.sleep(2)
     assert began == [0, 1]
     assert any(line["event"] == "a restart could not be counted" for line in lines)
@@ -116,8 +116,8 @@ async def test_a_task_without_restart_that_dies_ends_everything() -> None:
     with pytest.raises(ZeroDivisionError, match="why"):
         async with Supervisor() as supervisor:
             supervisor.on_close("store", close)
-            supervisor.run("other", other, Backoff())
-            supervisor.run("die", die)
+            supervisor.start_background("other", other, Backoff())
+            supervisor.start_background("die", die)
             await supervisor.serve_until_stopped()
     assert now() == 3
     assert ended == ["other", "store"]
@@ -132,8 +132,8 @@ async def test_the_first_death_is_the_one_that_is_raised() -> None:
 
     with capture_logs() as lines, pytest.raises(KeyError):
         async with Supervisor() as supervisor:
-            supervisor.run("second", lambda: die(9, ValueError()))
-            supervisor.run("first", lambda: die(1, KeyError()))
+            supervisor.start_background("second", lambda: die(9, ValueError()))
+            supervisor.start_background("first", lambda: die(1, KeyError()))
             await supervisor.serve_until_stopped()
     assert [line["task"] for line in lines if line["event"] == "a task failed while it ended"] == ["second"]
 
@@ -143,9 +143,9 @@ async def test_a_task_that_returns_has_finished_and_harms_nobody() -> None:
         await asyncio.sleep(1)
 
     async with Supervisor() as supervisor:
-        supervisor.run("short", short)
-        supervisor.run("short too", short, Backoff())
-        supervisor.spawn("stop", stop_later(supervisor, 5))
+        supervisor.start_background("short", short)
+        supervisor.start_background("short too", short, Backoff())
+        supervisor.start_oneshot("stop", stop_later(supervisor, 5))
         await supervisor.serve_until_stopped()
     assert now() == 5
 
@@ -163,19 +163,19 @@ async def test_a_cancellation_from_within_is_a_crash() -> None:
 
     with pytest.raises(RuntimeError, match="lost was cancelled from within"):
         async with Supervisor() as supervisor:
-            supervisor.run("lost", lost)
+            supervisor.start_background("lost", lost)
             await supervisor.serve_until_stopped()
 
 
 async def test_one_shot_work_is_bounded_and_counted() -> None:
-    async with Supervisor(most=2, drain=0) as supervisor:
-        supervisor.spawn("one", forever())
-        supervisor.spawn("two", asyncio.sleep(1))
+    async with Supervisor(max_tasks=2, drain_seconds=0) as supervisor:
+        supervisor.start_oneshot("one", forever())
+        supervisor.start_oneshot("two", asyncio.sleep(1))
         with pytest.raises(errors.Refused, match="2 things are being done already"):
-            supervisor.spawn("three", forever())
+            supervisor.start_oneshot("three", forever())
         assert supervisor.refused == 1
         await asyncio.sleep(2)
-        assert await supervisor.spawn("four", asyncio.sleep(1, "done")) == "done"
+        assert await supervisor.start_oneshot("four", asyncio.sleep(1, "done")) == "done"
 
 
 async def test_work_that_fails_is_heard() -> None:
@@ -184,7 +184,7 @@ async def test_work_that_fails_is_heard() -> None:
 
     with capture_logs() as lines:
         async with Supervisor() as supervisor:
-            supervisor.spawn("reply", fail())
+            supervisor.start_oneshot("reply", fail())
     [line] = [line for line in lines if line["event"] == "work failed"]
     assert line["task"] == "reply"
     assert isinstance(line["exc_info"], KeyError)
@@ -204,12 +204,12 @@ async def test_work_under_way_is_waited_for_and_may_use_the_endless_tasks() -> N
         await asked.put(future)
         done.append(await future)
 
-    async with Supervisor(drain=5) as supervisor:
-        supervisor.run("answer", answer)
-        task = supervisor.spawn("work", work())
+    async with Supervisor(drain_seconds=5) as supervisor:
+        supervisor.start_background("answer", answer)
+        task = supervisor.start_oneshot("work", work())
         supervisor.stop()
         with pytest.raises(errors.Refused, match="stopping"):
-            supervisor.spawn("late", forever())
+            supervisor.start_oneshot("late", forever())
     assert done == ["yes"]
     assert task.done()
     assert now() == 4
@@ -217,8 +217,8 @@ async def test_work_under_way_is_waited_for_and_may_use_the_endless_tasks() -> N
 
 async def test_work_that_outlasts_the_drain_is_cut_short_and_named() -> None:
     with capture_logs() as lines:
-        async with Supervisor(drain=5) as supervisor:
-            task = supervisor.spawn("slow reply", forever())
+        async with Supervisor(drain_seconds=5) as supervisor:
+            task = supervisor.start_oneshot("slow reply", forever())
     assert task.cancelled()
     assert now() == 5
     assert {"event": "work was cut short", "task": "slow reply", "log_level": "warning"} in lines
@@ -259,9 +259,9 @@ async def test_a_task_that_will_not_end_is_left_behind_and_named() -> None:
 
     with capture_logs() as lines:
         async with Supervisor() as supervisor:
-            supervisor.run("stubborn", stubborn)
+            supervisor.start_background("stubborn", stubborn)
             await asyncio.sleep(1)
-    assert now() == 1 + supervise.CANCELLED
+    assert now() == 1 + supervise.CANCEL_SECONDS
     assert [line["task"] for line in lines if "left behind" in line["event"]] == ["stubborn"]
     release.set()
     await asyncio.sleep(0)
@@ -289,16 +289,16 @@ async def test_a_signal_stops_and_a_second_one_hurries(number: signal.Signals) -
     async def close() -> None:
         closed.append("store")
 
-    async with Supervisor(drain=1000) as supervisor:
+    async with Supervisor(drain_seconds=1000) as supervisor:
         supervisor.on_close("store", close)
-        task = supervisor.spawn("work", forever())
+        task = supervisor.start_oneshot("work", forever())
         supervisor.catch_signals()
         os.kill(os.getpid(), number)
         await supervisor.serve_until_stopped()
         os.kill(os.getpid(), number)
     assert task.cancelled()
     assert closed == ["store"]
-    assert now() <= supervise.HURRIED
+    assert now() <= supervise.HURRY_SECONDS
     assert signal.getsignal(number) is before
 
 
@@ -310,9 +310,9 @@ async def test_a_cancellation_while_closing_hurries_it_but_does_not_cut_it_short
         closed.append("store")
 
     async def whole() -> None:
-        async with Supervisor(drain=1000) as supervisor:
+        async with Supervisor(drain_seconds=1000) as supervisor:
             supervisor.on_close("store", close)
-            supervisor.spawn("work", forever())
+            supervisor.start_oneshot("work", forever())
 
     task = asyncio.get_running_loop().create_task(whole())
     await asyncio.sleep(3)
@@ -320,7 +320,7 @@ async def test_a_cancellation_while_closing_hurries_it_but_does_not_cut_it_short
     with pytest.raises(asyncio.CancelledError):
         await task
     assert closed == ["store"]
-    assert now() == 3 + supervise.HURRIED + 0.5
+    assert now() == 3 + supervise.HURRY_SECONDS + 0.5
 
 
 async def test_closing_twice_closes_each_thing_once() -> None:

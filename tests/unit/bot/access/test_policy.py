@@ -9,9 +9,11 @@ from hypothesis import strategies as st
 from bot.access import policy
 from core.model import actions, image_names
 from core.model.actions import Risk
+from core.model.facts import Facts
 from core.model.identity import Identity, Place
 from core.model.policy import ROLES, Ask, Decision, Grant, Guard, Policy, Verdict
-from core.model.refs import EngineRef, Facts, Kind, Ref, Selector
+from core.model.refs import EngineRef, Kind, Ref
+from core.model.selectors import Selector
 from tests.fake_engine.engine import FakeRuntime
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
@@ -153,7 +155,7 @@ def test_guards_reach_policy_verbs_by_star():
 
 
 def test_the_builtin_roles_name_verbs_that_exist_and_each_holds_the_one_below():
-    risks = {kind.verb: kind.risk for kind in actions.every()}
+    risks = {kind.verb: kind.risk for kind in actions.all_actions()}
     viewer, operator = ROLES["viewer"], ROLES["operator"]
     assert set(viewer) < set(operator) <= set(risks)
     assert {risks[verb] for verb in viewer} == {Risk.READ}
@@ -166,7 +168,7 @@ def test_the_builtin_roles_name_verbs_that_exist_and_each_holds_the_one_below():
 @pytest.mark.parametrize("verb", sorted(policy.PROTECTED_VERBS))
 def test_our_own_container_and_protected_ones_are_left_alone_even_for_the_owner(verb):
     owner = Identity(id="console:root", name="root", admin=True)
-    assert verb in {kind.verb for kind in actions.every()}
+    assert verb in {kind.verb for kind in actions.all_actions()}
     for kwargs in ({"ids": [WEB.id]}, {"known": facts(protected=True)}, {"known": Facts(protected=True)}):
         decision = decide(who=owner, verb=verb, **kwargs)
         assert (decision.verdict, decision.rule) == (Verdict.DENY, "self-protection")
@@ -218,7 +220,7 @@ knowledge = st.sampled_from(
     ]
 )
 # Any verb there is, on a thing of any kind.
-verbs = st.sampled_from(sorted({(kind.verb, kind.risk) for kind in actions.every()}))
+verbs = st.sampled_from(sorted({(kind.verb, kind.risk) for kind in actions.all_actions()}))
 things = st.builds(
     lambda kind, name: Ref(engine=ENGINE, kind=kind, id="a" * 64, name=name),
     st.sampled_from(list(Kind)),
@@ -251,7 +253,8 @@ def test_labels_nobody_has_seen_yet_never_allow_more_than_any_labels_would(some,
 @given(grants, guards, verbs, knowledge)
 def test_an_image_is_judged_alike_in_every_spelling(some, brakes, asked, known):
     spelled = (
-        Ref(engine=ENGINE, kind=Kind.IMAGE, id="a" * 64, name=name) for name in image_names.spellings("web:latest")
+        Ref(engine=ENGINE, kind=Kind.IMAGE, id="a" * 64, name=name)
+        for name in image_names.equivalent_names("web:latest")
     )
     assert len({asks(some, brakes, known, asked, ref) for ref in spelled}) == 1
 

@@ -11,7 +11,8 @@ from core.model import actions, builtin
 from core.model.events import EventKind
 from core.model.identity import Identity, Place
 from core.model.policy import Ask, Grant, Guard, Policy, Verdict
-from core.model.refs import Kind, Selector
+from core.model.refs import Kind
+from core.model.selectors import Selector
 from core.ports import Call, Query
 from runtimes.inventory.fleet import Fleet
 from tests.fake_engine.engine import FakeRuntime
@@ -58,7 +59,7 @@ async def test_what_may_not_be_listed_is_neither_found_nor_suggested(yard):
         await view.find(Query(names=("web-p",)))
     with pytest.raises(errors.NotFound) as absent:
         await view.find(Query(names=("web-q",)))
-    assert hidden.value.say() == absent.value.say().replace("web-q", "web-p")
+    assert hidden.value.full_message() == absent.value.full_message().replace("web-q", "web-p")
     assert hidden.value.hint == "Did you mean web?"
     # A prefix that means one visible thing is not made ambiguous by a hidden one.
     assert await names(view, "we") == ["web"]
@@ -195,7 +196,7 @@ async def test_an_engine_is_shown_to_whom_it_is_granted(yard):
     with pytest.raises(errors.NotFound) as caught:
         view.engines(Query(engine="h3"))
     assert "docker/h1" in caught.value.hint
-    assert "h2" not in caught.value.say()
+    assert "h2" not in caught.value.full_message()
     with pytest.raises(errors.NotFound) as caught:
         yard.seen_by(DEV_ONLY).engines(Query(engine="h3"))
     assert caught.value.hint == ""
@@ -259,7 +260,7 @@ async def test_a_service_one_may_not_list_does_not_exist(yard):
         await service(view)
     with pytest.raises(errors.NotFound) as absent:
         await service(view, "shop/wob")
-    assert hidden.value.say() == absent.value.say().replace("shop/wob", "shop/web")
+    assert hidden.value.full_message() == absent.value.full_message().replace("shop/wob", "shop/web")
     listing = actions.ListServices(engine=yard.one.ref)
     whole = await yard.fleet.run(listing, view.call)
     assert [row.ref.name for row in whole.rows] == ["shop/web"]

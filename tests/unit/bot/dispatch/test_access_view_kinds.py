@@ -13,7 +13,8 @@ from core.model import actions, images, listings, pods, resources, swarm, units,
 from core.model.events import EventKind
 from core.model.identity import Identity, Place
 from core.model.policy import Ask, Grant, Guard, Policy, Verdict
-from core.model.refs import Kind, Ref, Selector
+from core.model.refs import Kind, Ref
+from core.model.selectors import Selector
 from core.model.services import Service
 from core.ports import Call, Query
 from runtimes.base.adapter import does
@@ -127,7 +128,7 @@ async def test_what_may_not_be_listed_of_any_kind_does_not_exist(yard, kind):
         await view.find(Query(names=(f"{letter}-prod",), kind=kind))
     with pytest.raises(errors.NotFound) as absent:
         await view.find(Query(names=(f"{letter}-prob",), kind=kind))
-    assert hidden.value.say() == absent.value.say().replace("prob", "prod")
+    assert hidden.value.full_message() == absent.value.full_message().replace("prob", "prod")
     both = await yard.seen_by(ALL).find(Query(names=("*",), kind=kind))
     assert len(both) == 2
     assert {ref.kind for ref in both} == {kind}
@@ -135,12 +136,12 @@ async def test_what_may_not_be_listed_of_any_kind_does_not_exist(yard, kind):
 
 @pytest.mark.parametrize("kind", sorted(LETTERS))
 async def test_rows_of_each_list_are_judged_one_by_one(yard, kind):
-    action = listings.asking(kind, yard.one.ref)
+    action = listings.list_action(kind, yard.one.ref)
     whole = await yard.fleet.run(action, yard.seen_by(ALL).call)
     assert len(whole.rows) == 2
     assert (await yard.filtered(yard.seen_by(ALL), action)) == whole
     kept = (await yard.filtered(yard.seen_by(DEV_ONLY), action)).rows
-    assert [re.split("[:.]", listings.ref(row, yard.one.ref).name)[0] for row in kept] == [f"{LETTERS[kind]}-dev"]
+    assert [re.split("[:.]", listings.row_ref(row, yard.one.ref).name)[0] for row in kept] == [f"{LETTERS[kind]}-dev"]
     assert (await yard.filtered(yard.seen_by(), action)).rows == ()
     prod = Guard(id="g", can=("*",), ask=Ask.DENY, on=Selector(labels=(("env", "prod"),)))
     assert (await yard.filtered(yard.seen_by(ALL, guards=[prod]), action)).rows == kept
@@ -167,7 +168,7 @@ async def test_what_a_container_uses_is_judged_on_the_container(yard):
 
 def test_every_list_there_is_has_rows_that_can_be_judged():
     known = {*listings.LISTS.values(), actions.DescribeEngine, *access_view.ABOUT_THINGS}
-    assert {kind for kind in actions.every() if kind.listing} == known
+    assert {kind for kind in actions.all_actions() if kind.listing} == known
     for kind, listed in listings.LISTS.items():
         (base,) = listed.__orig_bases__
         (told,) = typing.get_args(base)
@@ -200,7 +201,7 @@ async def test_looking_again_needs_the_same_thing_to_be_there(yard, kind):
         await yard.seen_by(ALL).look_again(plan)
 
 
-class Touching(actions.On):
+class Touching(actions.TargetAction):
     verb = ""
 
 

@@ -66,8 +66,8 @@ def test_a_mistake_is_told_in_a_sentence_with_its_cure(command, mistake):
     error = refusal(MISTAKES[mistake].format(right=right(command)))
     assert error.message.rstrip()[-1] in ".”" or ": " in error.message
     assert error.hint or "one command at a time" in error.message
-    assert error.say().isprintable()
-    assert len(error.say()) < 1_000
+    assert error.full_message().isprintable()
+    assert len(error.full_message()) < 1_000
 
 
 @pytest.mark.parametrize(("command", "option"), OPTIONS, ids=[f"{command.name} {name}" for command, name in OPTIONS])
@@ -145,7 +145,7 @@ def test_whatever_is_typed_is_understood_or_refused_in_our_own_words(parts):
     try:
         parsed = parser.parse(line, WORDS)
     except errors.UserError as error:
-        assert error.say()
+        assert error.full_message()
     else:
         assert set(parsed.args) == {arg.key for arg in parsed.command.args}
         assert parser.parse(parsed.line, WORDS) == parsed
@@ -162,6 +162,6 @@ def test_any_words_behind_any_command(command, rest):
         try:
             parsed = parser.parse(line, WORDS)
         except errors.UserError as error:
-            assert error.say()
+            assert error.full_message()
         else:
             assert parser.parse(parsed.line, WORDS) == parsed

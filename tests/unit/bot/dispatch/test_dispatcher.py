@@ -20,9 +20,10 @@ from core.model.actions import Risk
 from core.model.containers import Container, Containers
 from core.model.identity import Identity, Invocation, Place
 from core.model.policy import Ask, Grant, Guard, Policy
-from core.model.refs import EngineRef, Kind, Ref, Selector
+from core.model.refs import EngineRef, Kind, Ref
 from core.model.replies import Ending, Lines, Status, Table, Text
 from core.model.results import Document, LogLine, LogPage, Outcome
+from core.model.selectors import Selector
 from core.store.client import Store
 from core.store.records import Rate
 from runtimes.base.adapter import Adapter, does

@@ -8,7 +8,7 @@ import pytest
 from bot.dispatch import job_follower
 from core import errors
 from core.model import actions
-from core.model.jobs import Followed, StopAnyJob, StopJob
+from core.model.jobs import FollowResult, StopAnyJob, StopJob
 from core.model.refs import EngineRef, Kind, Ref
 from core.model.replies import Status
 from core.model.results import LogLine, Outcome
@@ -231,7 +231,7 @@ async def test_a_page_that_cannot_be_read_is_unknown_for_a_change_and_a_failed_e
     await asyncio.sleep(3)
     reader.engine.unread = errors.Unreachable("The host does not answer.", sent=False)
     end = await reading
-    assert isinstance(end, Followed)
+    assert isinstance(end, FollowResult)
     assert (end.lines, end.why, end.failed) == (1, "The host does not answer.", True)
     await reader.engine.aclose()
 

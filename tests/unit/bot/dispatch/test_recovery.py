@@ -12,7 +12,7 @@ import pytest
 from bot.dispatch import recovery
 from core import errors
 from core.model.identity import Identity, Invocation, Place
-from core.model.replies import Ending, say
+from core.model.replies import Ending, text_reply
 from core.store.records import Phase, Unfinished
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -95,7 +95,7 @@ async def test_what_may_have_happened_is_audited_and_said_as_unknown() -> None:
 
 
 async def test_what_was_done_is_told_as_it_ended() -> None:
-    detail = recovery.ended(say("web restarted " + "x" * 5000, ending=Ending.OK))
+    detail = recovery.ended(text_reply("web restarted " + "x" * 5000, ending=Ending.OK))
     (told,) = await found(Store(left("one", Phase.ENDED, detail)))
     assert "web restarted" in told.text
     assert len(told.text) < recovery.LONGEST + 100

@@ -13,7 +13,7 @@ from commands.catalogue import Catalogue, gather
 from commands.spec import TARGETS, Arg, Command, Take
 from core import errors
 from core.model.actions import Risk
-from core.model.replies import say
+from core.model.replies import text_reply
 from core.text import command_line
 
 TEXT = st.text(st.characters(exclude_categories=("Cc", "Cs")), max_size=12)
@@ -29,7 +29,7 @@ def _command(name: str, *args: Arg, **more) -> Command:
         summary=name,
         examples=(f"{name} web",),
         plan=_no_plan,
-        render=lambda context, results: say(name),
+        render=lambda context, results: text_reply(name),
         args=args,
         **more,
     )
@@ -64,7 +64,7 @@ def args(line: str) -> dict:
 def refusal(line: str) -> str:
     with pytest.raises(errors.UserError) as caught:
         parser.parse(line, CATALOGUE)
-    return caught.value.say()
+    return caught.value.full_message()
 
 
 # ── words ────────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -82,7 +82,7 @@ def test_any_text_is_read_or_refused_with_a_sentence(line):
     try:
         parsed = parser.parse(line, CATALOGUE)
     except errors.UserError as error:
-        assert error.say()
+        assert error.full_message()
     else:
         assert parser.parse(parsed.line, CATALOGUE) == parsed
 

@@ -16,7 +16,7 @@ from core.model.builtin import BOT, AuditEntry, HelpPage, ReadAudit, ShowHelp
 from core.model.containers import Container, Containers, Port
 from core.model.identity import Identity, Place
 from core.model.refs import EngineRef, Kind, Ref
-from core.model.replies import Button, Ending, Reply, Text, Tone, say
+from core.model.replies import Button, Ending, Reply, Text, Tone, text_reply
 from core.model.results import Document, LogLine, LogPage, Outcome
 from core.model.services import Service, Services
 
@@ -154,7 +154,7 @@ def refusal() -> Reply:
     error = errors.NotPermitted(
         "Nobody granted you container.restart on shop-db.", rule="no grant", hint="Ask an admin: grant @alice restart"
     )
-    return say(error.say(), Tone.BAD, ending=Ending.REFUSED)
+    return text_reply(error.full_message(), Tone.BAD, ending=Ending.REFUSED)
 
 
 def question() -> Reply:

@@ -18,10 +18,10 @@ from bot.slack import connection
 from bot.slack.connection import SlackConnection
 from core import errors
 from core.config import load
-from core.config.types import Listen
+from core.config.field_types import ListenAddress
 from core.metrics import Metrics
 from core.model.identity import Invocation
-from core.model.replies import say
+from core.model.replies import text_reply
 from core.ports import Responder
 from core.supervise import Backoff, Supervisor
 from tests.standins.slack import state
@@ -38,7 +38,7 @@ class Dispatcher:
     async def answer(self, inv: Invocation, talk: Responder) -> None:
         if self.walk is not None:
             await self.walk(inv, talk)
-        await talk.finish(say(f"answer to {inv.line}"))
+        await talk.finish(text_reply(f"answer to {inv.line}"))
 
 
 class App:
@@ -82,14 +82,14 @@ def brisk(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
 async def scene(slack: Standin | None = None, **more: Any) -> AsyncIterator[Scene]:
     async with contextlib.AsyncExitStack() as stack:
         slack = slack or await stack.enter_async_context(Standin(ping_seconds=0.2))
-        supervisor = await stack.enter_async_context(Supervisor(drain=5))
+        supervisor = await stack.enter_async_context(Supervisor(drain_seconds=5))
         given = {"bot_token": state.BOT_TOKEN, "app_token": state.APP_TOKEN, "signing_secret": state.SIGNING_SECRET}
         door = more.pop("door", None)
         settings = load.Slack(**(given | {"api_url": slack.api} | more))
         app = App(supervisor)
         link = SlackConnection(settings, app, door)  # type: ignore[arg-type]
         supervisor.on_close("slack", link.aclose)
-        supervisor.run("slack", link.run, Backoff())
+        supervisor.start_background("slack", link.run, Backoff())
         yield Scene(slack, app, link)
 
 
@@ -264,7 +264,7 @@ async def test_a_code_that_cannot_be_kept_is_offered_with_the_next_connection(
 
 @contextlib.asynccontextmanager
 async def by_requests() -> AsyncIterator[Scene]:
-    door = http.bind(Listen("127.0.0.1", 0), "slack.listen")
+    door = http.bind(ListenAddress("127.0.0.1", 0), "slack.listen")
     url = f"http://127.0.0.1:{door.getsockname()[1]}/slack/events"
     try:
         async with scene(mode="http", door=door) as deck:

@@ -21,7 +21,7 @@ from bot.slack.users import People
 from core import errors
 from core.metrics import Metrics
 from core.model.identity import Identity, Invocation, Place
-from core.model.replies import Button, Ending, Reply, Text, say
+from core.model.replies import Button, Ending, Reply, Text, text_reply
 from core.ports import ActionStarted, Responder
 from core.supervise import Supervisor
 from tests.unit.bot.slack.scripted import Calls, Memory, heard, outbox
@@ -43,11 +43,11 @@ class Dispatcher:
         if self.walk is not None:
             await self.walk(inv, talk)
         else:
-            await talk.finish(say(f"answer to {inv.line}"))
+            await talk.finish(text_reply(f"answer to {inv.line}"))
 
     async def reject(self, who: Identity, place: Place, line: str, error: errors.NotPermitted) -> Reply:
         self.rejected.append((who, line, error.rule))
-        return say(error.say(), ending=Ending.REFUSED)
+        return text_reply(error.full_message(), ending=Ending.REFUSED)
 
 
 class Scene:
@@ -81,7 +81,7 @@ class Scene:
 
 @contextlib.asynccontextmanager
 async def scene(most: int = 256) -> AsyncIterator[Scene]:
-    async with Supervisor(most=most) as supervisor:
+    async with Supervisor(max_tasks=most) as supervisor:
         yield Scene(supervisor)
 
 
@@ -266,7 +266,7 @@ async def test_a_reply_that_cannot_be_drawn_is_said_with_a_reference() -> None:
 
     async def walk(inv: Invocation, talk: Responder) -> None:
         odd = Odd.__new__(Odd)
-        object.__setattr__(odd, "tone", say("x").blocks[0].tone)  # type: ignore[union-attr]
+        object.__setattr__(odd, "tone", text_reply("x").blocks[0].tone)  # type: ignore[union-attr]
         await talk.finish(Reply(blocks=(odd,)))
 
     async with scene() as deck:
@@ -334,7 +334,7 @@ async def test_what_cannot_be_told_is_counted_and_does_not_stop_the_sweep() -> N
 async def test_a_change_that_begins_is_told_to_the_talk() -> None:
     async def walk(inv: Invocation, talk: Responder) -> None:
         talk.started(ActionStarted(line="restart web", doing="restarting", names=["web"]))
-        await talk.finish(say("web restarted"))
+        await talk.finish(text_reply("web restarted"))
 
     async with scene() as deck:
         deck.dispatcher.walk = walk

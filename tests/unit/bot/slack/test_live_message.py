@@ -9,7 +9,7 @@ from bot.slack import live_message, render
 from bot.slack.render import Shape
 from bot.slack.requests import Source
 from bot.slack.responder import SlackResponder
-from core.model.replies import Lines, Text, say
+from core.model.replies import Lines, Text, text_reply
 from core.ports import Progress
 from tests.unit.bot.slack import scripted
 
@@ -79,7 +79,7 @@ async def follow(calls, words, *, way=Source.MENTION, every=0.05, end=True, **he
             said.append(talk.progress(each))
             await asyncio.sleep(every)
         if end:
-            await talk.finish(say("Followed web."))
+            await talk.finish(text_reply("Followed web."))
     return said
 
 

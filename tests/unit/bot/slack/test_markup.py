@@ -44,7 +44,7 @@ def test_literal_says_the_text_and_nothing_else(text: str) -> None:
     shown = markup.literal(text)
     assert not limits.unsafe(shown)
     read = html.unescape(re.sub(r"(?<!\S)`([^`\n]+)`(?!\S)", r"\1", shown)).replace("ˋ", "`")
-    lines = sanitize.paragraph(text).replace("ˋ", "`").split("\n")
+    lines = sanitize.multiline(text).replace("ˋ", "`").split("\n")
     assert read == "\n".join(line.rstrip() for line in lines)
 
 

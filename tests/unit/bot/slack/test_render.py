@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from bot.slack import markup, render
 from bot.slack.render import Shape
-from core.model.replies import Button, Fields, Lines, Reply, Table, Text, Tone, say
+from core.model.replies import Button, Fields, Lines, Reply, Table, Text, Tone, text_reply
 from tests.helpers.paths import GOLDEN as GOLDEN_DIR
 from tests.unit.bot.slack import limits, samples, samples_engines
 
@@ -128,7 +128,7 @@ def _only(reply: Reply, shape: Shape = Shape.DATA_TABLE, head: str = "") -> dict
 
 
 def test_a_sentence_is_a_section_and_its_own_notification() -> None:
-    told = render.message(say("web restarted & well."), shape=Shape.PLAIN)
+    told = render.message(text_reply("web restarted & well."), shape=Shape.PLAIN)
     assert told.text == "web restarted &amp; well."
     assert [block["text"]["text"] for block in told.blocks] == ["web restarted &amp; well."]
 
@@ -149,7 +149,7 @@ def test_one_sign_before_the_worst() -> None:
 
 def test_a_long_text_is_cut_between_words_and_lies_in_the_file() -> None:
     words = " ".join(f"word{number}" for number in range(3_000))
-    told = render.message(say(words), shape=Shape.PLAIN, head="<@U1> · policy show")
+    told = render.message(text_reply(words), shape=Shape.PLAIN, head="<@U1> · policy show")
     sections = [block["text"]["text"] for block in told.blocks if block["type"] == "section"]
     assert len(sections) > 3
     assert words.startswith(" ".join(sections))
@@ -212,7 +212,7 @@ def test_the_cells_of_one_table_have_a_limit_of_their_own(shape: Shape) -> None:
 
 
 def test_a_notification_calls_nobody() -> None:
-    told = render.message(say("no container @channel, @here or @everyone"), shape=Shape.PLAIN)
+    told = render.message(text_reply("no container @channel, @here or @everyone"), shape=Shape.PLAIN)
     assert "@" not in told.text
     assert "＠channel" in told.text
 
@@ -268,7 +268,7 @@ def test_a_button_that_cannot_be_pressed_is_told() -> None:
 
 def test_a_long_line_in_the_head_is_cut_and_stays_code() -> None:
     head = f"<@U1> · {markup.code('restart ' + 'web-* ' * 400)}"
-    told = render.message(say("Done."), shape=Shape.PLAIN, head=head)
+    told = render.message(text_reply("Done."), shape=Shape.PLAIN, head=head)
     shown = told.blocks[0]["elements"][0]["text"]
     assert shown.startswith("<@U1> · `restart web-*")
     assert shown.endswith(" web-*…`")

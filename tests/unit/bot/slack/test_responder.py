@@ -13,16 +13,16 @@ from bot.slack import responder
 from bot.slack.requests import SlackRequest, Source
 from bot.slack.responder import Posted, SlackResponder
 from core import errors
-from core.model.replies import Button, Ending, Lines, Reply, Text, Tone, say
+from core.model.replies import Button, Ending, Lines, Reply, Text, Tone, text_reply
 from core.ports import ActionStarted, Progress
 from tests.unit.bot.slack.scripted import URL, Calls, Memory, heard, outbox
 
 pytestmark = pytest.mark.looptime
 BEGUN = ActionStarted(line="restart web", doing="restarting", names=["web"])
-READ = say("two containers")
-REFUSED = say("You may not do that.", Tone.BAD, ending=Ending.REFUSED)
-DONE = say("web restarted", Tone.GOOD)
-EXPIRED = say("That question has expired or was already answered.", ending=Ending.USAGE)
+READ = text_reply("two containers")
+REFUSED = text_reply("You may not do that.", Tone.BAD, ending=Ending.REFUSED)
+DONE = text_reply("web restarted", Tone.GOOD)
+EXPIRED = text_reply("That question has expired or was already answered.", ending=Ending.USAGE)
 SHARED = Reply(blocks=(Text(text="two containers"),), everyone=True)
 QUESTION = Reply(
     blocks=(Text(text="remove web?"),), buttons=(Button(label="Yes", line="confirm abc"),), ending=Ending.ASKED
@@ -232,7 +232,7 @@ async def test_a_private_question_goes_once_the_channel_shows_the_change() -> No
 @pytest.mark.parametrize(("way", "how"), [(PUBLIC, "edit"), (PRIVATE, "replace")])
 async def test_a_cancelled_question_says_so_in_its_place(way: SlackRequest, how: str) -> None:
     scene = Scene()
-    await scene.walk(way, say("Cancelled, nothing was done"))
+    await scene.walk(way, text_reply("Cancelled, nothing was done"))
     assert [one[0] for one in scene.said] == [how]
 
 
@@ -252,7 +252,7 @@ async def test_a_question_that_waited_too_long_says_so_in_its_place(way: SlackRe
 
 @pytest.mark.parametrize("way", [PUBLIC, PRIVATE])
 async def test_a_second_click_does_not_write_over_what_became_of_the_question(way: SlackRequest) -> None:
-    for first in (say("Cancelled, nothing was done"), DONE):
+    for first in (text_reply("Cancelled, nothing was done"), DONE):
         scene = Scene()
         await scene.walk(way, first, begun=BEGUN if first is DONE else None)
         before = len(scene.said)
@@ -293,7 +293,7 @@ async def test_followed_lines_are_one_message_edited_as_fast_as_slack_takes_it(
         for number in range(500):
             talk.progress(Progress(name="web", lines=(f"line {number}",), stop="job stop 1", read_only=True))
             await asyncio.sleep(0.01)
-        await talk.finish(say("ended"))
+        await talk.finish(text_reply("ended"))
     said = [one for one in scene.calls.said if one.how in ("post", "edit")]
     assert {one.where for one in said} == {where}
     assert said[0].thread == thread

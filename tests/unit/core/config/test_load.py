@@ -14,9 +14,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core.config import load as config_load
-from core.config import tree as config_tree
+from core.config import raw_settings
 from core.errors import ConfigError
-from core.model import policy, refs
+from core.model import policy, selectors
 from tests.helpers.paths import ROOT
 
 GOLDEN = ROOT / "tests/golden/config"
@@ -36,7 +36,7 @@ def load(text: str = "", **environ: str) -> config_load.Config:
 def mistakes(text: str = "", **environ: str) -> list[str]:
     with pytest.raises(ConfigError) as caught:
         load(text, **environ)
-    return [problem.say() for problem in caught.value.problems]
+    return [problem.full_message() for problem in caught.value.problems]
 
 
 @pytest.mark.parametrize("file", MISTAKES, ids=[file.stem for file in MISTAKES])
@@ -44,7 +44,7 @@ def test_each_mistake_is_told_with_its_place_and_cure(file: Path, monkeypatch: p
     monkeypatch.chdir(GOLDEN)
     with pytest.raises(ConfigError) as caught:
         config_load.load(Path(file.name), {})
-    said = f"{caught.value.say()}\n"
+    said = f"{caught.value.full_message()}\n"
     expected = file.with_suffix(".txt")
     if os.environ.get("GOLDEN"):
         expected.write_text(said)
@@ -107,7 +107,7 @@ def test_every_setting_shown_as_an_example_is_one() -> None:
 def test_every_setting_is_described() -> None:
     for section in config_load.Section.__subclasses__():
         for name, field in section.model_fields.items():
-            described = field.description or getattr(config_tree.section_of(field.annotation), "__doc__", "")
+            described = field.description or getattr(raw_settings.section_of(field.annotation), "__doc__", "")
             assert described, f"{section.__name__}.{name}"
 
 
@@ -116,7 +116,7 @@ def test_environment_wins_over_dotenv_wins_over_yaml() -> None:
     Path(".env").write_text("QUARTERDECK_LOG__LEVEL=warning\nQUARTERDECK_METRICS__LISTEN=:2\nOTHER=x\n")
     loaded = load(text, QUARTERDECK_METRICS__LISTEN="[::1]:3")
     assert (loaded.log.level, loaded.log.format) == ("warning", "json")
-    assert loaded.metrics.listen == config_load.Listen("::1", 3)
+    assert loaded.metrics.listen == config_load.ListenAddress("::1", 3)
     assert (loaded.metrics.max_containers, loaded.audit.keep) == (7, 5)
 
 
@@ -138,7 +138,7 @@ def test_the_environment_can_say_everything() -> None:
     assert loaded.admins == ("console:alice", "slack:T1/U1")
     assert loaded.engines is not None
     assert loaded.engines[0].url == "unix:///d.sock"
-    assert loaded.limits.read == config_load.Limit(5, 1)
+    assert loaded.limits.read == config_load.RateLimit(5, 1)
     assert loaded.confirm.ttl == timedelta(seconds=90)
     assert loaded.metrics.container_labels == ("app",)
     assert loaded.grants[0].on.label == {"env": "dev"}
@@ -226,13 +226,13 @@ def test_a_file_that_cannot_be_read_is_said_with_its_cure() -> None:
     def said(path: str) -> str:
         with pytest.raises(ConfigError) as caught:
             config_load.load(Path(path), {})
-        return caught.value.problems[0].say()
+        return caught.value.problems[0].full_message()
 
     Path("folder").mkdir()
     Path("latin.yaml").write_bytes(b"log:\n  level: \xe9\n")
     Path("nul.yaml").write_bytes(b"log: \x00\n")
     Path("deep.yaml").write_text("[" * 5000)
-    Path("huge.yaml").write_bytes(b"#" * (config_tree.LARGEST + 1))
+    Path("huge.yaml").write_bytes(b"#" * (raw_settings.MAX_BYTES + 1))
     assert said("gone.yaml").startswith("gone.yaml: is not there\n    hint: Give --config")
     assert said("folder").startswith("folder: is a folder\n    hint: Name the file in it")
     assert said("latin.yaml").startswith("latin.yaml:2: is not UTF-8 text")
@@ -266,7 +266,7 @@ def test_a_secret_taken_for_yaml_is_not_shown(text: str) -> None:
 def test_words_that_old_yaml_takes_for_truth_stay_words() -> None:
     loaded = load("metrics: {listen: off}\nguards: [{can: container.kill, on: {name: no, service: 12:30}, ask: deny}]")
     assert loaded.metrics.listen is None
-    assert loaded.guards[0].on.selector() == refs.Selector(name="no", service="12:30")
+    assert loaded.guards[0].on.selector() == selectors.Selector(name="no", service="12:30")
 
 
 def test_anchors_and_merges_are_read() -> None:
@@ -311,7 +311,7 @@ def test_a_secret_from_the_environment_replaces_the_file_that_yaml_names() -> No
 
 
 def test_policy_holds_what_was_configured() -> None:
-    made = config_load.policy(
+    made = config_load.policy_from(
         load(
             "roles: {deployer: [container.restart]}\n"
             "admins: [console:root]\n"
@@ -331,7 +331,7 @@ def test_policy_holds_what_was_configured() -> None:
             id="grants.0",
             who="group:sre",
             can=("deployer", "risk:read"),
-            on=refs.Selector(host="h*", labels=(("env", "dev"),)),
+            on=selectors.Selector(host="h*", labels=(("env", "dev"),)),
             places=("C1",),
         ),
     )
@@ -340,7 +340,7 @@ def test_policy_holds_what_was_configured() -> None:
             id="guards.0",
             can=("*",),
             ask=policy.Ask.APPROVE,
-            on=refs.Selector(project="p"),
+            on=selectors.Selector(project="p"),
             approvers=("console:bo",),
         ),
     )

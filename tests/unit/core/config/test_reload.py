@@ -34,7 +34,7 @@ def load(tmp_path: Path, *sections: str) -> config_load.Config:
 @pytest.mark.parametrize("name", config_load.Config.model_fields)
 def test_a_changed_section_needs_a_restart_unless_the_policy_is_made_of_it(name: str, tmp_path: Path) -> None:
     old, new = load(tmp_path), load(tmp_path, CHANGES[name])
-    applied = config_load.policy(old) != config_load.policy(new)
+    applied = config_load.policy_from(old) != config_load.policy_from(new)
     assert config_load.needs_restart(old, new) == (() if applied else (name,))
     assert config_load.needs_restart(new, old) == (() if applied else (name,))
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from core.config import load as config_load
-from core.config.types import Listen
+from core.config.field_types import ListenAddress
 from core.errors import ConfigError
 
 BOTH = "slack: {bot_token: xoxb-1, app_token: xapp-1}"
@@ -53,13 +53,13 @@ def test_defaults() -> None:
     section = slack(BOTH)
     assert tokens(section) == ("xoxb-1", "xapp-1", None)
     assert (section.mode, section.command, section.direct, section.guests) == ("socket", "/deck", (), False)
-    assert section.listen == Listen("0.0.0.0", 3000)
+    assert section.listen == ListenAddress("0.0.0.0", 3000)
 
 
 def test_http_mode_needs_no_app_token_and_socket_mode_no_signing_secret() -> None:
     section = slack("slack: {mode: http, bot_token: xoxb-1, signing_secret: abc, listen: '[::1]:8080'}")
     assert tokens(section) == ("xoxb-1", None, "abc")
-    assert section.listen == Listen("::1", 8080)
+    assert section.listen == ListenAddress("::1", 8080)
     # Both may be there all the same: who has an app often has all three set.
     assert tokens(slack("slack: {bot_token: xoxb-1, app_token: xapp-1, signing_secret: abc}"))[2] == "abc"
 
@@ -104,7 +104,7 @@ def test_the_environment_can_say_everything() -> None:
         QUARTERDECK_SLACK__GUESTS="true",
     )
     assert (section.mode, section.command, section.direct, section.guests) == ("http", "/qd", ("ps", "logs"), True)
-    assert section.listen == Listen("", 3001)
+    assert section.listen == ListenAddress("", 3001)
     assert slack(BOTH, QUARTERDECK_SLACK__DIRECT='["ps"]').direct == ("ps",)
 
 
@@ -149,22 +149,22 @@ def test_no_secret_is_shown_whatever_is_wrong(name: str, secret: str) -> None:
         try:
             shown = repr(load("slack: {mode: http, listen: nowhere, command: hm}", **environ))
         except ConfigError as error:
-            shown = error.say()
+            shown = error.full_message()
         if not (secret.startswith("hunter2") and f"{variable}_FILE" in environ):  # a name of a file like any other
             assert "hunter2" not in shown
     with pytest.raises(ConfigError) as caught:
         load(f"slack: {secret}")
-    assert "hunter2" not in caught.value.say()
+    assert "hunter2" not in caught.value.full_message()
     assert "hunter2" not in repr(slack("slack: {bot_token: xoxb-hunter2, app_token: xapp-hunter2}"))
 
 
 def test_direct_words_are_checked_against_the_commands_there_are() -> None:
     loaded = load(BOTH, QUARTERDECK_SLACK__DIRECT="ps,restat,xyz")
     with pytest.raises(ConfigError) as caught:
-        config_load.check_direct(loaded, ["ps", "restart"])
-    assert [problem.say() for problem in caught.value.problems] == [
+        config_load.check_slack_commands(loaded, ["ps", "restart"])
+    assert [problem.full_message() for problem in caught.value.problems] == [
         "slack.direct.1: there is no command “restat”\n    hint: Did you mean restart?",
         "slack.direct.2: there is no command “xyz”\n    hint: Commands: ps, restart.",
     ]
-    config_load.check_direct(loaded, ["ps", "restat", "xyz"])
-    config_load.check_direct(load(), [])
+    config_load.check_slack_commands(loaded, ["ps", "restat", "xyz"])
+    config_load.check_slack_commands(load(), [])

@@ -188,7 +188,7 @@ async def test_what_was_done_or_refused_is_not_unfinished(kept: Store) -> None:
 async def test_a_replica_that_was_given_up_may_not_begin_its_change(kept: Store) -> None:
     await enter(kept, "a")
     assert await kept.take_unfinished("a", seen=Phase.BEGUN)
-    with pytest.raises(errors.LostLease, match="nothing was done"):
+    with pytest.raises(errors.LeaseLost, match="nothing was done"):
         await kept.phase("a", Phase.INTENT)
     await kept.phase("a", Phase.DONE)
 
@@ -251,7 +251,7 @@ async def test_an_old_lease_cannot_touch_the_new_one(kept: Store) -> None:
 
     await until(held)
     assert not await kept.release(old)
-    with pytest.raises(errors.LostLease):
+    with pytest.raises(errors.LeaseLost):
         await kept.extend(old, 60)
     answer = await kept.hold("web", b"", 60)
     assert isinstance(answer, Held) and answer.record == b"new"
@@ -439,7 +439,7 @@ async def test_a_wrong_login_says_so_without_the_password(kept: Store, raw: Any,
                 with pytest.raises(errors.StoreDown, match="refuses our login") as caught:
                     await other.put_question("t", b"", 60)
                 assert "ACL" in caught.value.hint
-                assert "secret" not in caught.value.say() and "right@" not in caught.value.say()
+                assert "secret" not in caught.value.full_message() and "right@" not in caught.value.full_message()
     finally:
         await raw.execute_command("ACL", "DELUSER", "deck")
 
@@ -481,7 +481,7 @@ async def test_a_silent_server_costs_one_timeout() -> None:
         ):
             with pytest.raises(errors.StoreDown, match=rf"redis://127.0.0.1:{port}/2 ") as caught:
                 await call
-            assert "pass" not in caught.value.say()
+            assert "pass" not in caught.value.full_message()
     gone.set()
     server.close()
 
@@ -501,7 +501,7 @@ async def test_a_silent_server_costs_one_timeout() -> None:
 def test_a_wrong_address_is_told_with_its_cure(url: str) -> None:
     with pytest.raises(errors.BadUsage, match="cannot be understood") as caught:
         Store.open(url)
-    assert "redis://" in caught.value.hint and "hunter2" not in caught.value.say()
+    assert "redis://" in caught.value.hint and "hunter2" not in caught.value.full_message()
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from core.model.replies import Button, Fields, Lines, Reply, Table, Text
 from core.text import secret_patterns
-from core.text.redact import MASK, hide_env, hide_environment, hide_within, redact, redact_reply, tells_environment
+from core.text.redact import MASK, redact, redact_reply
+from core.text.redact_json import contains_env_values, mask_env_values, redact_document
 
 JWT = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0NTY3ODkwIn0.dozjgNryP4J3jVmNHl0w5N_XgL0n3I9PlFUP0THsR8U"
 BODY = "MIIEpAIBAAKCAQEA0Z3VS5JJcds3xfn/ygWyF8PbnGy0AHB7MaU8q5lHBkVf1uQp"
@@ -140,7 +141,8 @@ def test_a_reply_is_redacted_everywhere():
 
 
 def test_environments_are_hidden():
-    assert hide_env(["A=1", "B=", "C", "D=a=b"]) == ["A=••••", "B=", "C", "D=••••"]
+    entries = {"Env": ["A=1", "B=", "C", "D=a=b"]}
+    assert mask_env_values(entries)["Env"] == ["A=••••", "B=", "C", "D=••••"]
     document = {
         "Config": {
             "Env": ["A=1", "PATH=/bin"],
@@ -153,7 +155,7 @@ def test_environments_are_hidden():
         "Name": "web",
     }
     before = copy.deepcopy(document)
-    assert hide_environment(document) is document
+    assert mask_env_values(document) is document
     assert document["Config"]["Env"] == ["A=••••", "PATH=••••"]
     assert document["Config"]["CreateCommand"] == ["podman", "run", "-e", "A=••••", "--env=B=••••", "-eC=••••", "x"]
     assert document["Args"] == ["--password", MASK, "serve"]
@@ -251,8 +253,8 @@ def test_a_megabyte_of_anything_is_read_a_bounded_number_of_times(unit):
 
 
 def test_every_hint_lets_its_rule_be_reached():
-    for rule in secret_patterns.RULES:
-        assert all(secret_patterns.hinted(hint) for hint in rule.hints)
+    for rule in secret_patterns.PATTERNS:
+        assert all(secret_patterns.may_contain_secret(hint) for hint in rule.hints)
         assert all(hint == hint.lower() for hint in rule.hints)
 
 
@@ -274,7 +276,7 @@ def test_a_document_is_hidden_all_through():
         "Count": 3,
         "Nothing": None,
     }
-    hidden = hide_within(told)
+    hidden = redact_document(told)
     assert "hunter2" not in repr(hidden)
     assert "proxy:3128" in hidden["HttpProxy"] and "addr=nas" in hidden["Options"]["o"]
     assert (hidden["NoProxy"], hidden["Count"], hidden["Nothing"]) == ("localhost", 3, None)
@@ -297,9 +299,9 @@ def test_values_of_the_environment_hide_in_json_within_json_and_in_glued_flags()
         "CreateCommand": ["podman", "run", "-dite", "PGPASS=hunter2", "-deCOLOUR=hunter3", "--rm", "-it", "web"],
         "list": [json.dumps(applied)],
     }
-    shown = json.dumps(hide_environment(document))
+    shown = json.dumps(mask_env_values(document))
     assert "hunter" not in shown
     for kept in ("DB_PASSWORD", "web:1", "{not json", "PGPASS", "COLOUR", "--rm"):
         assert kept in shown
-    assert tells_environment(["podman", "run", "-de", "A=b", "web"])
-    assert not tells_environment(["podman", "run", "-d", "--name", "e=f", "web"])
+    assert contains_env_values(["podman", "run", "-de", "A=b", "web"])
+    assert not contains_env_values(["podman", "run", "-d", "--name", "e=f", "web"])

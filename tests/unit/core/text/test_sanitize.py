@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from core.text.sanitize import paragraph, plain
+from core.text.sanitize import multiline, single_line
 
 
 @pytest.mark.parametrize(
@@ -36,28 +36,28 @@ from core.text.sanitize import paragraph, plain
     ],
 )
 def test_plain(text, expected):
-    assert plain(text) == expected
+    assert single_line(text) == expected
 
 
 def test_a_line_without_end_is_cut_and_says_so():
-    assert plain("b" * 1_048_576) == "b" * 4_096 + "… (1,048,576 characters)"
-    assert plain("b" * 20, limit=10) == "bbbbbbbbbb… (20 characters)"
-    assert plain("b" * 10, limit=10) == "b" * 10
+    assert single_line("b" * 1_048_576) == "b" * 4_096 + "… (1,048,576 characters)"
+    assert single_line("b" * 20, limit=10) == "bbbbbbbbbb… (20 characters)"
+    assert single_line("b" * 10, limit=10) == "b" * 10
 
 
 def test_paragraphs_keep_their_lines():
-    assert paragraph("a\x1b[2J\nb\r\nc") == "a\nb\nc"
+    assert multiline("a\x1b[2J\nb\r\nc") == "a\nb\nc"
 
 
 @settings(max_examples=300)
 @given(st.text(st.sampled_from("\x1b\x9b\x9d\x90\x07\x00\x9c\r\n\t[]P0;?m\\ \u202e\u200f\ud800ab"), max_size=60))
 def test_nothing_but_printable_characters_comes_out_and_twice_is_once(text):
-    out = plain(text)
+    out = single_line(text)
     assert all(character.isprintable() or character == "\t" for character in out)
-    assert plain(out) == out
-    assert paragraph(out) == out
+    assert single_line(out) == out
+    assert multiline(out) == out
 
 
 @pytest.mark.parametrize("unit", ["\x1b]", "\x1b[", "\x1bP", "\x1b", "\x9d", "\r", "\x1b[0", "\x1b ", "\u202e"])
 def test_a_megabyte_of_anything_is_read_once(unit):
-    assert len(plain(unit * (1_000_000 // len(unit)))) < 6_000
+    assert len(single_line(unit * (1_000_000 // len(unit)))) < 6_000

@@ -15,7 +15,7 @@ def test_the_second_way_to_an_engine_is_refused_and_says_which_is_the_first() ->
     roll = EngineIdentities()
     roll.enter("unix:///a", "id-1", ONE)
     roll.enter("unix:///a", "id-1", ONE)  # met again
-    with pytest.raises(errors.Duplicate, match="tcp://b:1 is the engine that unix:///a is already: docker/h1"):
+    with pytest.raises(errors.DuplicateEngine, match="tcp://b:1 is the engine that unix:///a is already: docker/h1"):
         roll.enter("tcp://b:1", "id-1", TWO)
     roll.enter("tcp://c:1", "id-2", TWO)
 
@@ -23,7 +23,7 @@ def test_the_second_way_to_an_engine_is_refused_and_says_which_is_the_first() ->
 def test_two_engines_of_one_name_cannot_both_be_in() -> None:
     roll = EngineIdentities()
     roll.enter("tcp://a:1", "id-1", ONE)
-    with pytest.raises(errors.Duplicate, match="calls itself docker/h1, as tcp://a:1 does") as caught:
+    with pytest.raises(errors.DuplicateEngine, match="calls itself docker/h1, as tcp://a:1 does") as caught:
         roll.enter("tcp://b:1", "id-2", ONE)
     assert "`name`" in caught.value.hint
 
@@ -33,7 +33,7 @@ def test_an_address_behind_which_another_daemon_came_is_entered_anew() -> None:
     roll.enter("tcp://a:1", "id-1", ONE)
     roll.enter("tcp://a:1", "id-2", TWO)
     roll.enter("tcp://b:1", "id-1", ONE)
-    with pytest.raises(errors.Duplicate):
+    with pytest.raises(errors.DuplicateEngine):
         roll.enter("tcp://a:1", "id-1", ONE)
 
 

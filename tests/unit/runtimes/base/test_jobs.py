@@ -235,7 +235,7 @@ async def test_a_failure_is_a_sentence(error, watched, changed):
         outcome = (await engine.read(await begin())).outcome
         assert outcome.status == status
         assert outcome.detail.startswith(
-            error.say() if isinstance(error, errors.QuarterdeckError) else "Internal error, reference "
+            error.full_message() if isinstance(error, errors.QuarterdeckError) else "Internal error, reference "
         )
 
 

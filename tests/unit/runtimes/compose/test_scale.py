@@ -166,13 +166,13 @@ async def test_half_done_is_told_and_not_repeated(error, status):
     steps.fail["create shop-web-3"] = error
     outcome = await scaled(steps, 5)
     assert outcome.status == status
-    assert outcome.detail == f"created shop-web-2, then {error.say()}"
+    assert outcome.detail == f"created shop-web-2, then {error.full_message()}"
     assert steps.done == ["create shop-web-2", "start shop-web-2", "create shop-web-3"]
 
     steps = Steps(1, 2, 3)
     steps.fail["remove shop-web-2"] = error
     outcome = await scaled(steps, 0)
-    assert (outcome.status, outcome.detail) == (status, f"removed shop-web-3, then {error.say()}")
+    assert (outcome.status, outcome.detail) == (status, f"removed shop-web-3, then {error.full_message()}")
     assert steps.done[-1] == "remove shop-web-2"
 
 

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from core.model import containers
 from core.model.events import EventKind, Origin
-from core.model.refs import EngineRef, Kind, Ref, Selector
+from core.model.refs import EngineRef, Kind, Ref
+from core.model.selectors import Selector
 from runtimes.cri import decode
 from runtimes.cri.decode import Known
 from runtimes.proto import cri_pb2 as cri
@@ -41,7 +42,7 @@ def test_a_recorded_container_is_a_row_with_its_pods_labels():
     known = decode.known(line, running, pod)
     row = decode.row(ENGINE, known, decode.called([known])[known.id], known.started_ns / 1e9 + 120)
     assert row.ref.name == "default/pod50606/main"
-    assert (row.project, row.service, row.group) == ("default", "pod50606", "default/pod50606")
+    assert (row.project, row.service, row.group_name) == ("default", "pod50606", "default/pod50606")
     assert (row.state, row.status, row.exit_code, row.restarts) == ("running", "Up 2 minutes", None, 0)
     assert (row.image, row.image_id) == ("localhost/busybox:1", line.image_ref)
     assert row.labels["app"] == "demo"  # which only the pod has
@@ -120,7 +121,7 @@ def test_nobody_claims_another_namespace_by_a_label():
     row = decode.row(ENGINE, known, "x", 0)
     assert (row.project, row.service, row.labels["team"]) == ("sandbox", "mine", "a")
     facts = row.facts(None)
-    assert not Selector(project="shop").judge(row.ref, facts) and Selector(project="sandbox").judge(row.ref, facts)
+    assert not Selector(project="shop").matches(row.ref, facts) and Selector(project="sandbox").matches(row.ref, facts)
     assert decode.pod_row(ENGINE, pod, "x", (), "").labels["io.kubernetes.pod.namespace"] == "sandbox"
 
 

@@ -138,7 +138,7 @@ def test_what_cannot_be_read_is_a_sentence_with_its_cure(tmp_path):
     with pytest.raises(errors.InvalidResponse):
         log_files.page(str(tmp_path / "1.log"), "it", tail=1, cursor="nonsense")
     denied = log_files._unreadable("/p/0.log", "it", PermissionError(13, "Permission denied"))
-    assert "may not read" in denied.say() and "as root" in denied.say()
+    assert "may not read" in denied.full_message() and "as root" in denied.full_message()
 
 
 def test_time_that_is_over_is_said(log):

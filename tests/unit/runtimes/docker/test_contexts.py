@@ -61,7 +61,7 @@ def sentence(name: str, environ: Mapping[str, str]) -> str:
     with pytest.raises((errors.NotFound, errors.BadUsage)) as caught:
         runtimes_registry.by_context(name, environ=environ)
     assert caught.value.hint
-    return caught.value.say()
+    return caught.value.full_message()
 
 
 def test_a_context_brings_its_address_and_certificates(home: Home) -> None:

@@ -89,7 +89,7 @@ def test_a_hidden_thing_is_not_found_word_for_word():
         select("db", visible=hidden)
     with pytest.raises(errors.NotFound) as absent_error:
         select("db", rows=[row for row in ROWS if row.ref.name != "db"])
-    assert hidden_error.value.say() == absent_error.value.say()
+    assert hidden_error.value.full_message() == absent_error.value.full_message()
 
 
 def test_an_engine_that_is_silent_is_said_rather_than_not_found():

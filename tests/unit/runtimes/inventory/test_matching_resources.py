@@ -20,7 +20,7 @@ DIGEST = "sha256:" + "d" * 64
 def image(*tags, engine=H1, id_="", digest=""):
     thing = "sha256:" + (id_ or f"{abs(hash((tags, engine))):064x}"[-64:])
     ref = Ref(engine=engine, kind=Kind.IMAGE, id=thing, name=tags[0] if tags else thing[7:19])
-    digests = tuple(f"{image_names.split(tag)[0]}@{digest}" for tag in tags) if digest else ()
+    digests = tuple(f"{image_names.split_tag(tag)[0]}@{digest}" for tag in tags) if digest else ()
     return Image(ref=ref, tags=tags, digests=digests)
 
 
@@ -89,7 +89,7 @@ def test_several_images_are_no_one_image_and_all_are_named():
 def test_an_absent_image_is_said_with_what_is_close_or_with_who_did_not_say():
     with pytest.raises(errors.NotFound) as caught:
         means("busybux:1")
-    assert caught.value.say() == "There is no image “busybux:1”. Did you mean busybox:1 or busybox:1.36?"
+    assert caught.value.full_message() == "There is no image “busybux:1”. Did you mean busybox:1 or busybox:1.36?"
     with pytest.raises(errors.NotFound, match="See what there is with: images"):
         means("zzz")
     with pytest.raises(errors.Unreachable, match="docker/h2 did not answer"):
@@ -170,7 +170,7 @@ def test_a_unit_needs_no_suffix():
     ],
 )
 def test_an_engine_is_meant_by_kind_host_or_name(pattern, engine, meant):
-    assert engine.placed(pattern) is meant
+    assert engine.matches(pattern) is meant
 
 
 @pytest.mark.parametrize(
@@ -186,12 +186,12 @@ def test_an_engine_is_meant_by_kind_host_or_name(pattern, engine, meant):
     ],
 )
 def test_image_names(name, repository, tag, wanted):
-    assert image_names.split(name) == (repository, tag)
-    assert image_names.wanted(name) == wanted
+    assert image_names.split_tag(name) == (repository, tag)
+    assert image_names.with_default_tag(name) == wanted
     # Whichever spelling one starts from, all are found again.
-    assert {image_names.wanted(text) for text in image_names.spellings(name)} == {wanted}
+    assert {image_names.with_default_tag(text) for text in image_names.equivalent_names(name)} == {wanted}
 
 
 def test_an_id_has_no_other_spelling():
-    assert image_names.spellings("f00dbabe0123") == ("f00dbabe0123",)
-    assert image_names.spellings("library.example/x:1") == ("library.example/x:1",)
+    assert image_names.equivalent_names("f00dbabe0123") == ("f00dbabe0123",)
+    assert image_names.equivalent_names("library.example/x:1") == ("library.example/x:1",)

@@ -132,7 +132,7 @@ def picture(rows: Iterable[Container]) -> dict[str, Any]:
         row.ref.id: (
             row.ref.name,
             row.state,
-            row.health if row.state in containers.UP else "",
+            row.health if row.state in containers.LIVE_STATES else "",
             row.exit_code,
             row.oom_killed,
             row.labels,

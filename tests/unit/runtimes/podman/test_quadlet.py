@@ -280,7 +280,7 @@ def test_a_null_is_refused(text):
     ],
 )
 def test_whether_a_command_line_holds_values_of_the_environment(words, told):
-    assert container(CreateCommand=words).tells_environment() is told
+    assert container(CreateCommand=words).contains_env_values() is told
 
 
 def test_its_little_init_is_no_part_of_its_command_line():

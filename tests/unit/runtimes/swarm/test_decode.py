@@ -58,8 +58,8 @@ def test_a_service_holds_what_people_and_permission_look_at():
     row = decode.service(ENGINE, SERVICE, tasks(running(1), running(2), task(3, "pending", Err="no suitable node")))
     assert (row.ref.kind, row.ref.id, row.ref.name) == (Kind.SERVICE, "web1", "shop_web")
     assert (row.mode, row.image, row.running, row.desired) == ("replicated", "nginx:1.27", 2, 3)
-    assert (row.project, row.service, row.short, row.update) == ("shop", "shop_web", "web", "updating")
-    assert row.words == ("shop_web", "shop/web")
+    assert (row.project, row.service, row.short_name, row.update) == ("shop", "shop_web", "web", "updating")
+    assert row.full_names == ("shop_web", "shop/web")
     assert row.health == "1 pending: no suitable node"
     assert [str(port) for port in row.ports] == ["*:8080->80/tcp"]
     assert row.members == ("c1", "c2")

@@ -237,7 +237,7 @@ async def test_what_has_no_number_is_refused(mode, told):
 def test_where_a_daemon_is_no_manager_one_is_named(local, told):
     info = models.decode(models.INFO, json.dumps({"Swarm": local}).encode())
     error = decode.no_manager(EngineRef(host="m1", kind="docker"), info.swarm, WEB)
-    assert told in error.say()
+    assert told in error.full_message()
 
 
 async def test_a_service_that_is_gone_is_said_to_be():

@@ -94,7 +94,7 @@ async def test_complaints(programs, complaint, kind, said):
     programs.say("fail.systemctl", complaint)
     with pytest.raises(kind, match=said) as caught:
         await systemctl.Systemd(0).files(5.0)
-    assert "\n" not in caught.value.say()
+    assert "\n" not in caught.value.full_message()
 
 
 async def test_a_change_that_outlives_its_deadline_is_unknown_and_its_program_ended(programs):

@@ -96,7 +96,7 @@ async def test_every_status_is_one_of_our_errors(short_tmp: Path, code: grpc.Sta
         with pytest.raises(errors.QuarterdeckError) as caught:
             await ask(line)
     assert type(caught.value) is wanted.get(code, errors.Rejected)
-    assert "these words" in caught.value.say() or code in (
+    assert "these words" in caught.value.full_message() or code in (
         grpc.StatusCode.UNIMPLEMENTED,
         grpc.StatusCode.DEADLINE_EXCEEDED,
     )

@@ -117,7 +117,7 @@ async def test_tcp_works_as_well() -> None:
         with pytest.raises(errors.Unreachable, match="Nothing listens") as caught:
             await client.request("GET", "/", deadline=PATIENCE)
         assert caught.value.sent is False
-        assert str(port) in caught.value.say()
+        assert str(port) in caught.value.full_message()
 
 
 # Once, or once more
@@ -212,7 +212,7 @@ async def test_a_deadline_after_sending_says_sent(tmp_path: Path) -> None:
         with pytest.raises(errors.TimedOut, match=r"did not answer POST /a within 0\.05 s") as caught:
             await client.request("POST", "/a?secret=1", deadline=0.05)
         assert caught.value.sent is True
-        assert "secret" not in caught.value.say()
+        assert "secret" not in caught.value.full_message()
         await until(lambda: engine.open == 0)  # given up midway: closed, and its place free again
         with pytest.raises(errors.TimedOut) as caught:
             await client.request("GET", "/b", deadline=0.05)

@@ -38,7 +38,7 @@ HOST = Endpoint.parse("ssh://ops@host8:2222/run/d.sock")
 )
 def test_each_way_to_fail_has_its_sentence(lines: list[str], words: str) -> None:
     told = ssh_errors.explain(HOST, Ssh(), lines)
-    assert words in told.say()
+    assert words in told.full_message()
     assert told.hint
     assert told.sent is False
 
@@ -54,13 +54,13 @@ def test_each_way_to_fail_has_its_sentence(lines: list[str], words: str) -> None
 )
 def test_a_key_of_no_use_is_told_rather_than_the_refusal_it_led_to(lines: list[str], words: str) -> None:
     refused = [*lines, "ops@host8: Permission denied (publickey)."]
-    assert words in ssh_errors.explain(HOST, Ssh(identity="/k"), refused).say()
+    assert words in ssh_errors.explain(HOST, Ssh(identity="/k"), refused).full_message()
 
 
 def test_what_a_single_connection_met_is_told_apart() -> None:
     def told(line: str) -> str:
         found = ssh_errors.channel(HOST, Ssh(), line)
-        return "" if found is None else found.say()
+        return "" if found is None else found.full_message()
 
     assert "ls -l /run/d.sock" in told("channel 3: open failed: connect failed: open failed")
     assert "AllowStreamLocalForwarding" in told("channel 3: open failed: administratively prohibited: open failed")

@@ -28,7 +28,7 @@ from core.model import actions
 from core.model import policy as permissions
 
 RISKS = tuple(f"risk:{risk}" for risk in actions.Risk)
-DOORS = ("console", "slack", "job", "rule")
+IDENTITY_SOURCES = ("console", "slack", "job", "rule")
 # Meant as JSON: cut at its commas, each piece would be told as a mistake of its own. A glob may begin with [ too.
 BROKEN_LIST = re.compile(r"\s*[\[{].*[\":]", re.DOTALL)
 SLACK_PERSON = re.compile(r"[TE][A-Z0-9]+/[UW][A-Z0-9]+")
@@ -36,21 +36,21 @@ ENGINE_URL = (
     r"(unix|file):///.+|(tcp|http)://[^/@\s]+:\d+/?|context://[A-Za-z0-9][\w.+-]*"
     r"|ssh://([A-Za-z0-9_][\w.@+-]*@)?([A-Za-z0-9][\w.-]*|\[[0-9A-Fa-f:.]+\])(:\d{1,5})?(/[\w./@+-]*)?"
 )
-UNITS = {"s": 1, "min": 60, "m": 60, "h": 3600, "d": 86400}
+SECONDS_PER_UNIT = {"s": 1, "min": 60, "m": 60, "h": 3600, "d": 86400}
 
 
-def wrong(what: str, hint: str = "") -> PydanticCustomError:
+def invalid_value(what: str, hint: str = "") -> PydanticCustomError:
     return PydanticCustomError("sentence", "{what}", {"what": what, "hint": hint})
 
 
-def split(value: Any) -> Any:
+def split_list(value: Any) -> Any:
     """One word, or several by commas, where a list is wanted."""
     if not isinstance(value, str) or BROKEN_LIST.match(value):
         return value
     return [word.strip() for word in value.split(",") if word.strip()]
 
 
-def unless_off(value: Any) -> Any:
+def none_if_off(value: Any) -> Any:
     """Nothing where `off` is written."""
     return None if value is False or value == "off" else value
 
@@ -58,17 +58,17 @@ def unless_off(value: Any) -> Any:
 def identity(word: str) -> str:
     door, colon, rest = word.partition(":")
     if not colon or not rest or any(letter.isspace() for letter in word):
-        raise wrong(f"“{word}” names nobody", "Write a door and an id, such as console:alice or slack:T1/U1.")
+        raise invalid_value(f"“{word}” names nobody", "Write a door and an id, such as console:alice or slack:T1/U1.")
     if door == "group":
-        raise wrong(
+        raise invalid_value(
             f"“{word}” is a group",
             f"One person is wanted here; for a group write {{who: {word}, can: admin}} in grants.",
         )
-    if door not in DOORS:
-        near = problems.did_you_mean(door, (*DOORS, "group"))
-        raise wrong(f"“{word}” comes through no door we have", near or f"Doors: {', '.join(DOORS)}.")
+    if door not in IDENTITY_SOURCES:
+        near = problems.did_you_mean(door, (*IDENTITY_SOURCES, "group"))
+        raise invalid_value(f"“{word}” comes through no door we have", near or f"Doors: {', '.join(IDENTITY_SOURCES)}.")
     if door == "slack" and not SLACK_PERSON.fullmatch(rest):
-        raise wrong(
+        raise invalid_value(
             f"“{word}” is not a whole Slack identity",
             "Write slack:TEAM/USER, such as slack:T1/U1; whoami shows one's own.",
         )
@@ -77,7 +77,7 @@ def identity(word: str) -> str:
 
 def _channel(word: str) -> str:
     if word.startswith("#"):
-        raise wrong(
+        raise invalid_value(
             f"“{word}” is a channel's name, which anybody may change",
             "Write its id, such as C0123ABCD: in Slack it stands at the end of the channel's details.",
         )
@@ -89,7 +89,7 @@ def _subject(word: str) -> str:
         return word
     if ":" not in word:
         near = problems.did_you_mean(word, ("everyone",))
-        raise wrong(
+        raise invalid_value(
             f"“{word}” names nobody",
             near or "Write everyone, group:NAME, or an identity such as console:alice or slack:T1/U1.",
         )
@@ -98,14 +98,14 @@ def _subject(word: str) -> str:
 
 def _verbs() -> tuple[str, ...]:
     """Every verb an engine or the desk knows."""
-    return tuple(sorted(action.verb for action in actions.every()))
+    return tuple(sorted(action.verb for action in actions.all_actions()))
 
 
 def _verb(pattern: str) -> str:
     verbs = _verbs()
     if not fnmatch.filter(verbs, pattern):
         near = problems.did_you_mean(pattern, verbs)
-        raise wrong(f"“{pattern}” matches no verb", near or f"Verbs: {', '.join(verbs)}.")
+        raise invalid_value(f"“{pattern}” matches no verb", near or f"Verbs: {', '.join(verbs)}.")
     return pattern
 
 
@@ -115,7 +115,7 @@ def _power(word: str, info: ValidationInfo) -> str:
     if word in roles or word in RISKS or fnmatch.filter(_verbs(), word):
         return word
     near = problems.did_you_mean(word, (*_verbs(), *roles, *RISKS))
-    raise wrong(
+    raise invalid_value(
         f"“{word}” is no verb, role or risk class",
         near or f"Verbs are such as container.restart or container.*; roles: {', '.join(roles)}; {', '.join(RISKS)}.",
     )
@@ -123,30 +123,30 @@ def _power(word: str, info: ValidationInfo) -> str:
 
 def role_name(word: str) -> str:
     if word in permissions.ROLES:
-        raise wrong(f"“{word}” is a built-in role and cannot be redefined", "Give yours another name.")
+        raise invalid_value(f"“{word}” is a built-in role and cannot be redefined", "Give yours another name.")
     if not re.fullmatch(r"[a-z][a-z0-9_-]*", word):
-        raise wrong(f"“{word}” cannot name a role", "Use small letters, digits, - and _; begin with a letter.")
+        raise invalid_value(f"“{word}” cannot name a role", "Use small letters, digits, - and _; begin with a letter.")
     return word
 
 
 @dataclass(frozen=True, slots=True)
-class Limit:
+class RateLimit:
     """`count` in `period` seconds."""
 
     count: int
     period: int
 
     def __str__(self) -> str:
-        return f"{self.count}/{next(unit for unit, seconds in UNITS.items() if seconds == self.period)}"
+        return f"{self.count}/{next(unit for unit, seconds in SECONDS_PER_UNIT.items() if seconds == self.period)}"
 
 
-def _limit(value: Any) -> Limit:
-    if isinstance(value, Limit):
+def _limit(value: Any) -> RateLimit:
+    if isinstance(value, RateLimit):
         return value
     match = re.fullmatch(r"\s*(\d{1,9})\s*/\s*(s|min|h)\s*", str(value))
     if match is None or int(match[1]) == 0:
-        raise wrong("must be a number of commands in a time", "Write 30/min, 5/s or 100/h.")
-    return Limit(int(match[1]), UNITS[match[2]])
+        raise invalid_value("must be a number of commands in a time", "Write 30/min, 5/s or 100/h.")
+    return RateLimit(int(match[1]), SECONDS_PER_UNIT[match[2]])
 
 
 def duration(value: Any) -> Any:
@@ -154,12 +154,12 @@ def duration(value: Any) -> Any:
         return value
     match = re.fullmatch(r"\s*(\d{1,9})\s*(s|m|min|h|d)\s*", str(value))
     if match is None:
-        raise wrong("must be a length of time", "Write it with its unit: 90s, 5m, 2h or 1d.")
-    return timedelta(seconds=int(match[1]) * UNITS[match[2]])
+        raise invalid_value("must be a length of time", "Write it with its unit: 90s, 5m, 2h or 1d.")
+    return timedelta(seconds=int(match[1]) * SECONDS_PER_UNIT[match[2]])
 
 
 @dataclass(frozen=True, slots=True)
-class Listen:
+class ListenAddress:
     """An address to listen at; an empty host means all of this machine's."""
 
     host: str
@@ -169,30 +169,32 @@ class Listen:
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
 
-def listen(value: Any) -> Listen | None:
-    if value is None or isinstance(value, Listen):
+def listen_address(value: Any) -> ListenAddress | None:
+    if value is None or isinstance(value, ListenAddress):
         return value
     if value is False or value in ("off", "none"):
         return None
-    if (read := address(value)) is None:
-        raise wrong("must be HOST:PORT or off", "Write 127.0.0.1:9108, [::1]:9108, :9108 for all addresses, or off.")
+    if (read := parse_address(value)) is None:
+        raise invalid_value(
+            "must be HOST:PORT or off", "Write 127.0.0.1:9108, [::1]:9108, :9108 for all addresses, or off."
+        )
     return read
 
 
-def address(value: Any) -> Listen | None:
+def parse_address(value: Any) -> ListenAddress | None:
     """HOST:PORT, read; None when it is not that."""
-    if isinstance(value, Listen):
+    if isinstance(value, ListenAddress):
         return value
     match = re.fullmatch(r"(\[[0-9A-Fa-f:.]+(?:%\w+)?\]|[^\s:\[\]/]*):(\d{1,5})", str(value))
     if match is None or int(match[2]) > 65535:
         return None
-    return Listen(match[1].strip("[]"), int(match[2]))
+    return ListenAddress(match[1].strip("[]"), int(match[2]))
 
 
 def store_url(value: SecretStr) -> SecretStr:
     scheme, colon, rest = value.get_secret_value().partition("://")
     if scheme not in ("redis", "rediss", "unix") or not colon or not rest:
-        raise wrong(
+        raise invalid_value(
             "must be the address of a Redis or Valkey", "Write redis://HOST:6379/0, rediss:// for TLS, or unix:///PATH."
         )
     return value
@@ -200,29 +202,37 @@ def store_url(value: SecretStr) -> SecretStr:
 
 def engine_url(value: str) -> str:
     if re.fullmatch(r"ssh://[^/@]*:[^/]*@.*", value):
-        raise wrong("holds a password, which ssh takes from nobody but a person", "Use a key: write ssh://USER@HOST.")
+        raise invalid_value(
+            "holds a password, which ssh takes from nobody but a person", "Use a key: write ssh://USER@HOST."
+        )
     if value.startswith("https://"):
-        raise wrong("is not how TLS is asked for", "Write tcp://HOST:2376, and `tls:` beside it.")
+        raise invalid_value("is not how TLS is asked for", "Write tcp://HOST:2376, and `tls:` beside it.")
     if not re.fullmatch(ENGINE_URL, value, re.ASCII):
-        raise wrong(
+        raise invalid_value(
             "must be the address of an engine",
             "Write unix:///var/run/docker.sock, tcp://HOST:2376, ssh://USER@HOST or context://NAME.",
         )
     return value
 
 
-def whole_path(value: Path) -> Path:
+def absolute_path(value: Path) -> Path:
     path = value.expanduser()
     if not path.is_absolute():
-        raise wrong(f"“{value}” is no whole path", "Begin it with / or ~/.")
+        raise invalid_value(f"“{value}” is no whole path", "Begin it with / or ~/.")
     return path
 
 
-Word = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
-Subject = Annotated[Word, AfterValidator(_subject)]
-Channels = Annotated[tuple[Annotated[Word, AfterValidator(_channel)], ...], BeforeValidator(split), Field(min_length=1)]
-Words = Annotated[tuple[Word, ...], BeforeValidator(split), Field(min_length=1)]
-Subjects = Annotated[tuple[Subject, ...], BeforeValidator(split), Field(min_length=1)]
-Powers = Annotated[tuple[Annotated[Word, AfterValidator(_power)], ...], BeforeValidator(split), Field(min_length=1)]
-Verbs = Annotated[tuple[Annotated[Word, AfterValidator(_verb)], ...], BeforeValidator(split), Field(min_length=1)]
-Rate = Annotated[Limit, PlainValidator(_limit)]
+NonEmptyStr = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
+Subject = Annotated[NonEmptyStr, AfterValidator(_subject)]
+Channels = Annotated[
+    tuple[Annotated[NonEmptyStr, AfterValidator(_channel)], ...], BeforeValidator(split_list), Field(min_length=1)
+]
+Words = Annotated[tuple[NonEmptyStr, ...], BeforeValidator(split_list), Field(min_length=1)]
+Subjects = Annotated[tuple[Subject, ...], BeforeValidator(split_list), Field(min_length=1)]
+Permissions = Annotated[
+    tuple[Annotated[NonEmptyStr, AfterValidator(_power)], ...], BeforeValidator(split_list), Field(min_length=1)
+]
+VerbPatterns = Annotated[
+    tuple[Annotated[NonEmptyStr, AfterValidator(_verb)], ...], BeforeValidator(split_list), Field(min_length=1)
+]
+Rate = Annotated[RateLimit, PlainValidator(_limit)]

@@ -10,12 +10,12 @@ from pydantic import BaseModel
 
 from core.errors import Problem
 
-NAME = "quarterdeck.yaml"
-LARGEST = 1 << 20  # bytes; a file beyond this is not a configuration
+FILE_NAME = "quarterdeck.yaml"
+MAX_BYTES = 1 << 20  # bytes; a file beyond this is not a configuration
 
 
 @dataclass(slots=True, kw_only=True)
-class Gathered:
+class RawSettings:
     """`origins`: dotted path → (file or variable, line; 0 where there is none)."""
 
     data: dict[str, Any] = field(default_factory=dict)
@@ -33,7 +33,7 @@ class Gathered:
         source, line = self.origin(path)
         self.problems.append(Problem(path=path, what=what, hint=hint, source=source, line=line))
 
-    def overlay(self, upper: Gathered) -> None:
+    def overlay(self, upper: RawSettings) -> None:
         """Puts another layer on top: mappings merge, anything else replaces what lay below."""
         self._merge(self.data, upper.data, "")
         self.origins |= upper.origins

@@ -1,0 +1,74 @@
+"""Selectors: the patterns by which grants and guards select resources."""
+
+from __future__ import annotations
+
+import fnmatch
+from dataclasses import dataclass
+
+from core.model.facts import Facts
+from core.model.refs import EngineRef, Kind, Ref
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Selector:
+    """A pattern over things; every part given must match, an absent part matches all.
+
+    `engine` is a glob over the engine's kind and over `kind/host`; `host`, `name`, `project` and `service` are globs;
+    `labels` are (name, glob) pairs. An image's name is `repository:tag`, and one of Docker Hub is met in each of its
+    spellings. A part that needs facts (labels, project, service) cannot be judged without them: `matches` then answers
+    None, which a grant reads as no and a guard as yes.
+    """
+
+    engine: str = ""
+    host: str = ""
+    name: str = ""
+    project: str = ""
+    service: str = ""
+    labels: tuple[tuple[str, str], ...] = ()
+
+    def matches_all(self) -> bool:
+        return self == EVERYTHING
+
+    def needs_facts(self) -> bool:
+        return bool(self.project or self.service or self.labels)
+
+    def matches_engine(self, engine: EngineRef) -> bool:
+        """Whether it could match anything on this engine."""
+        if self.engine and not (
+            fnmatch.fnmatchcase(engine.kind, self.engine) or fnmatch.fnmatchcase(str(engine), self.engine)
+        ):
+            return False
+        return not self.host or fnmatch.fnmatchcase(engine.host, self.host)
+
+    def matches(self, ref: Ref, facts: Facts | None) -> bool | None:
+        if not self.matches_engine(ref.engine):
+            return False
+        if ref.kind is Kind.ENGINE:
+            # An engine as a whole has no name, project or labels a pattern over its things could match.
+            return not (self.name or self.needs_facts())
+        if self.name and not any(fnmatch.fnmatchcase(name, self.name) for name in ref.names()):
+            return False
+        if not self.needs_facts():
+            return True
+        if facts is None:
+            return None
+        if self.project and not fnmatch.fnmatchcase(facts.project or "", self.project):
+            return False
+        if self.service and not fnmatch.fnmatchcase(facts.service or "", self.service):
+            return False
+        if self.labels and not facts.labels_known:
+            return None
+        labels = facts.labels
+        return all(key in labels and fnmatch.fnmatchcase(labels[key], want) for key, want in self.labels)
+
+    def __str__(self) -> str:
+        parts = [
+            f"{key} {value}"
+            for key in ("engine", "host", "name", "project", "service")
+            if (value := getattr(self, key))
+        ]
+        parts += [f"label {key}={value}" for key, value in self.labels]
+        return ", ".join(parts) or "everything"
+
+
+EVERYTHING = Selector()
