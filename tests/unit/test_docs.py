@@ -1,0 +1,24 @@
+"""The documents name files that exist."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from tests.helpers.paths import ROOT
+
+DOCUMENTS = ("README.md", "CONTRIBUTING.md", *sorted(str(path.relative_to(ROOT)) for path in ROOT.glob("docs/*.md")))
+FOLDERS = "benchmarks|bot|collectors|commands|core|docs|runtimes|tests"
+# The recipes name what the reader is about to create.
+EXAMPLES = {"commands/containers/uptime.py", "runtimes/shelf/engine.py"}
+
+
+@pytest.mark.parametrize("document", DOCUMENTS)
+def test_every_path_in_a_document_exists(document: str) -> None:
+    text = (ROOT / document).read_text()
+    paths = set(re.findall(rf"`((?:{FOLDERS})/[\w./-]*)`", text)) - EXAMPLES
+    paths |= {match for match in re.findall(r"\]\(([\w./-]+)\)", text) if "://" not in match}
+    base = (ROOT / document).parent
+    missing = [path for path in sorted(paths) if not (ROOT / path).exists() and not (base / path).exists()]
+    assert not missing
