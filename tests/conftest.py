@@ -10,6 +10,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import pytest
 
 from tests.daemons.containerd import private_containerd
@@ -22,6 +23,9 @@ from tests.daemons.valkey import Valkey
 from tests.helpers.private_root import private_root
 from tests.standins.crio import private_crio
 
+# How long an example takes depends on what else the machine does; no test asserts a time.
+hypothesis.settings.register_profile("suite", deadline=None)
+hypothesis.settings.load_profile("suite")
 # Otherwise pytest-asyncio makes a loop on the side that nobody closes, which warnings-as-errors then reports.
 asyncio.set_event_loop(None)
 
