@@ -28,13 +28,14 @@ from commands.catalogue import Catalogue, load_catalogue
 from core import errors, metrics, supervise
 from core.config import load
 from core.model.actions import DescribeEngine, Risk
+from core.name_matching import containers
 from core.ports import Call, Query
 from core.store import embedded
 from core.store.client import Store
 from core.store.records import Rate
 from runtimes import discovery
 from runtimes import registry as runtimes_registry
-from runtimes.inventory import fleet, matching
+from runtimes.inventory import fleet
 from runtimes.inventory.mirror import Mirror, Watched
 from runtimes.swarm import membership
 from runtimes.transport import endpoint
@@ -91,7 +92,7 @@ class App:
         now = datetime.now(UTC)
         call = Call(id="names", who="", deadline=now + timedelta(seconds=1), invocation="")
         survey = await self.fleet.list_all(Query(), call)
-        return sorted({name for row in survey.rows for name in (row.ref.name, *matching.groups(row))})
+        return sorted({name for row in survey.rows for name in (row.ref.name, *containers.group_names(row))})
 
     async def ready(self) -> tuple[bool, dict[str, Any]]:
         """Whether commands would work now, and each part's own word."""

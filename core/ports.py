@@ -54,14 +54,14 @@ class Runtime(Protocol):
 class Query:
     """Selects resources of one `kind`.
 
-    `names` are names, unique prefixes, id prefixes or globs; for containers also projects and services, which select
-    all of their containers (in the order of runtimes.inventory.matching). `labels` are `key` or `key=glob`; `host` and
-    `engine` are globs. Without `names`, all that satisfy `labels`, `host` and `engine` are selected. A plain name that
-    matches several is refused as ambiguous. `verb` limits the engines to those that have this verb and where the
-    requester may use it, if there are any.
+    `names` select by the rule of core.name_matching. Without `names`, all that satisfy `labels`, `host` and `engine`
+    are selected. A plain name that fits several resources is refused as ambiguous; with `every_match` it selects them
+    all, as a list does. `labels` are `key` or `key=glob`; `host` and `engine` are globs. `verb` limits the engines to
+    those that have this verb and where the requester may use it, if there are any.
     """
 
     names: tuple[str, ...] = ()
+    every_match: bool = False
     labels: tuple[str, ...] = ()
     host: str = ""
     engine: str = ""

@@ -3,7 +3,6 @@ engine that does not answer hides only its own, and a word that means nothing is
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -11,10 +10,12 @@ from typing import Any
 
 from commands._shared import show
 from commands.spec import SELECTION, Arg, Context, Plan, Render, Result, Take, query
+from core import errors
 from core.model import listings
 from core.model.actions import Action
 from core.model.refs import Kind
 from core.model.replies import Block, Ending, Lines, Reply, Table, Text, Tone
+from core.name_matching import selection
 
 Cell = str | int | float
 QUIET = Arg(name="--quiet", short="q", take=Take.FLAG, help="only the ids")
@@ -25,7 +26,7 @@ LABEL = Arg(name="--label", short="l", many=True, help="only those with this lab
 class Listing:
     """`command` is the word people say; `rows` makes of a value what the list holds; `cells` are one row's, as many as
     `columns`; a column of `optional` is left out where it has nothing in any row; `none` is said where there is nothing
-    at all."""
+    at all. `lines`: what is shown of one selected row, one line for each."""
 
     kind: Kind
     command: str
@@ -35,7 +36,7 @@ class Listing:
     optional: Sequence[str] = ()
     rows: Callable[[Any], Sequence[Any]] = lambda value: value.rows
     order: Callable[[Any], Any] = lambda row: row.ref.name
-    means: Callable[[str, Any], bool] = lambda word, row: show.matches(word, row.ref, *listings.full_names(row))
+    lines: Callable[[Any], Sequence[Any]] = lambda row: (row,)
 
 
 def planning(kind: Kind) -> Plan:
@@ -52,6 +53,20 @@ def rendering(listing: Listing) -> Render:
     return render
 
 
+def select(
+    kind: Kind, names: Sequence[str], rows: Sequence[Any]
+) -> tuple[Sequence[Any], Sequence[errors.QuarterdeckError]]:
+    """The rows that any of the names selects, or all without names; and an error for each name that selects nothing.
+
+    A name selects what it would select for a change; where it is ambiguous, it selects every candidate.
+    """
+    if not names:
+        return rows, ()
+    matches = [selection.match(kind, name, rows) for name in names]
+    selected = {row.ref: row for found in matches for row in found.rows}
+    return list(selected.values()), [found.error for found in matches if not found and found.error is not None]
+
+
 def arguments(what: str) -> Sequence[Arg]:
     """A list's own: which things, labels, hosts and engines, and `--quiet`."""
     which = Arg(name="target", take=Take.TARGET, many=True, help=what)
@@ -61,27 +76,20 @@ def arguments(what: str) -> Sequence[Arg]:
 def _render(listing: Listing, context: Context, results: Sequence[Result]) -> Reply:
     args = context.args
     told = [result for result in results if result.error is None and result.value is not None]
-    known = sorted(
-        listings.deduplicate(listing.kind, [row for result in told for row in listing.rows(result.value)]),
-        key=lambda row: (listing.order(row), str(row.ref.engine)),
-    )
-    words: Sequence[str] = args["target"]
-    rows = [
-        row
-        for row in known
-        if (not words or any(listing.means(word, row) for word in words))
-        and _labelled(args["label"], getattr(row, "labels", {}))
-    ]
-    unmatched = [word for word in words if not any(listing.means(word, row) for row in known)]
+    known = listings.deduplicate(listing.kind, [row for result in told for row in listing.rows(result.value)])
+    labelled = [row for row in known if _labelled(args["label"], getattr(row, "labels", {}))]
+    selected, unmatched = select(listing.kind, args["target"], labelled)
+    lines = {line.ref: line for row in selected for line in listing.lines(row)}
+    rows = sorted(lines.values(), key=lambda row: (listing.order(row), str(row.ref.engine)))
     blocks: list[Block] = []
     if rows and args["quiet"]:
         blocks.append(Lines(lines=list(dict.fromkeys(show.short_id(row.ref) for row in rows))))
     elif rows:
         blocks.append(_table(listing, rows, results, context.now))
     elif told and not unmatched:
-        chosen = words or args["label"]
+        chosen = args["target"] or args["label"]
         blocks.append(Text(text=f"No {listing.kind} matches that." if chosen and known else listing.none))
-    blocks += [Text(text=_no_such(listing, word, known), tone=Tone.WARN) for word in unmatched if told]
+    blocks += [Text(text=error.full_message(), tone=Tone.WARN) for error in unmatched if told]
     return Reply(blocks=(*blocks, *_notes(results)), ending=_ending(results, rows, told, unmatched))
 
 
@@ -114,14 +122,7 @@ def _notes(results: Sequence[Result]) -> list[Text]:
     return [*show.unanswered(results), *missing]
 
 
-def _no_such(listing: Listing, word: str, known: Sequence[Any]) -> str:
-    names = {name for row in known for name in (row.ref.name, *listings.full_names(row))}
-    close = difflib.get_close_matches(word, sorted(names), n=3, cutoff=0.6)
-    cure = f"Did you mean {' or '.join(close)}?" if close else f"See what there is with: {listing.command}"
-    return f"There is no {listing.kind} “{word}”. {cure}"
-
-
-def _ending(results: Sequence[Result], rows: Sequence[Any], told: Sequence[Result], unmatched: Sequence[str]) -> Ending:
+def _ending(results: Sequence[Result], rows: Sequence[Any], told: Sequence[Result], unmatched: Sequence[Any]) -> Ending:
     if rows:
         return Ending.OK
     if not told:

@@ -14,8 +14,6 @@ from core.model.containers import Port
 from core.model.refs import EngineRef, Kind, Ref
 from core.model.replies import Ending, Text, Tone
 
-SHORTEST_ID = 4
-
 
 async def chosen(context: Context, command: str, most: int, kind: Kind = Kind.CONTAINER) -> Sequence[Ref]:
     """The things the words and options mean. Raises BadUsage where none are given, or for more than `most`."""
@@ -100,46 +98,8 @@ def engine_cells(columns: Sequence[str], engine: EngineRef) -> list[str]:
     return [engine.host if column == "HOST" else kind for column in columns]
 
 
-def matches(word: str, ref: Ref, *groups: str | None) -> bool:
-    """Whether a word means this thing: a name, the beginning of one, a glob, one of the `groups` it is in (a project, a
-    service), the beginning of an id; `name@engine` and `name#id` narrow it."""
-    name = narrowed(word, ref)
-    if not name:
-        return name is not None
-    return (
-        ref.name.startswith(name)
-        or name.rstrip("/") in groups
-        or any(fnmatch.fnmatchcase(text, name) for text in (ref.name, *groups) if text and _alike(name, text))
-        or begins_id(ref, name)
-    )
-
-
-def narrowed(word: str, ref: Ref) -> str | None:
-    """The name in a word, empty where it is only narrowed; None where `@engine` or `#id` mean something else, or
-    nothing is said at all."""
-    rest, sharp, pinned = word.partition("#")
-    name, at, place = rest.partition("@")
-    if (at and not ref.engine.matches(place)) or (sharp and not _bare_id(ref).startswith(pinned)):
-        return None
-    return name if name or at or pinned else None
-
-
-def begins_id(ref: Ref, text: str) -> bool:
-    bare = text.removeprefix("sha256:")
-    return len(bare) >= SHORTEST_ID and _bare_id(ref).startswith(bare)
-
-
 def short_id(ref: Ref) -> str:
     return ref.short_id
-
-
-def _bare_id(ref: Ref) -> str:
-    return ref.bare_id
-
-
-def _alike(pattern: str, text: str) -> bool:
-    """A pattern without a slash is about names, not about `project/service`."""
-    return ("/" in pattern) == ("/" in text)
 
 
 def labelled(labels: Sequence[str], having: Mapping[str, str]) -> bool:

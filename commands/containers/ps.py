@@ -3,16 +3,16 @@ names and states are matched here, so that one engine that does not answer hides
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Sequence
 from typing import Any
 
-from commands._shared import show
+from commands._shared import lists, show
 from commands.spec import SELECTION, TARGETS, Arg, Command, Context, Result, Take, query
+from core import errors
 from core.model import containers
 from core.model.actions import Action, ListContainers
-from core.model.refs import Ref
+from core.model.refs import Kind, Ref
 from core.model.replies import Block, Ending, Lines, Reply, Table, Text, Tone
 
 # What `docker ps` shows without -a.
@@ -29,11 +29,11 @@ async def plan(context: Context) -> Sequence[Action[Any]]:
 def render(context: Context, results: Sequence[Result]) -> Reply:
     args = context.args
     listed = [result for result in results if isinstance(result.value, containers.Containers)]
-    known = [row for result in listed for row in result.value.rows]
-    rows = sorted((row for row in known if _wanted(args, row)), key=_order)
+    known = [row for result in listed for row in result.value.rows if show.labelled(args["label"], row.labels)]
+    selected, unmatched = lists.select(Kind.CONTAINER, args["target"], known)
+    rows = sorted((row for row in selected if _wanted(args, row)), key=_order)
     refs = [row.ref for row in rows]
     notes = show.unanswered(results) + _aged(listed)
-    unmatched = [word for word in args["target"] if not any(_means(word, row) for row in known)]
     if args["quiet"]:
         ids = [ref.short_id for ref in refs]
         return Reply(blocks=(*([Lines(lines=ids)] if ids else []), *notes), ending=_ending(results, unmatched, refs))
@@ -53,25 +53,17 @@ def render(context: Context, results: Sequence[Result]) -> Reply:
             for row in rows
         ]
         blocks = [Table(columns=("NAME", "ID", *group, "IMAGE", "STATUS", "PORTS", *where), rows=table)]
-        blocks += [Text(text=_no_such(word, known), tone=Tone.WARN) for word in unmatched]
+        blocks += [Text(text=error.full_message(), tone=Tone.WARN) for error in unmatched]
     return Reply(blocks=(*blocks, *notes), ending=_ending(results, unmatched, refs))
 
 
 def _wanted(args: Any, row: containers.Container) -> bool:
-    if args["target"] and not any(_means(word, row) for word in args["target"]):
-        return False
-    if not show.labelled(args["label"], row.labels):
-        return False
     if args["health"] and row.health != args["health"]:
         return False
     if args["state"]:
         return row.state in args["state"]
     # Somebody who names a container wants to see it, most of all when it is down.
     return bool(args["all"] or args["target"] or args["health"]) or row.state in LIVE
-
-
-def _means(word: str, row: containers.Container) -> bool:
-    return show.matches(word, row.ref, row.project, row.service, *containers.group_names(row.project, row.service))
 
 
 def _order(row: containers.Container) -> tuple[str, str, tuple[str | int, ...], str]:
@@ -84,9 +76,11 @@ def _natural(name: str) -> tuple[str | int, ...]:
     return tuple(int(part) if at % 2 else part for at, part in enumerate(re.split(r"([0-9]{1,9})", name)))
 
 
-def _nothing(context: Context, known: Sequence[containers.Container], unmatched: Sequence[str]) -> Text:
+def _nothing(
+    context: Context, known: Sequence[containers.Container], unmatched: Sequence[errors.QuarterdeckError]
+) -> Text:
     if unmatched:
-        return Text(text=" ".join(_no_such(word, known) for word in unmatched), tone=Tone.WARN)
+        return Text(text=" ".join(error.full_message() for error in unmatched), tone=Tone.WARN)
     args = context.args
     chosen = any(args[key] for key in ("target", "label", "host", "engine", "state", "health"))
     down = sum(1 for row in known if row.state not in LIVE)
@@ -97,13 +91,6 @@ def _nothing(context: Context, known: Sequence[containers.Container], unmatched:
     return Text(text="There are no containers.")
 
 
-def _no_such(word: str, known: Sequence[containers.Container]) -> str:
-    names = {name for row in known for name in (row.ref.name, row.project, row.group_name) if name}
-    close = difflib.get_close_matches(word, sorted(names), n=3, cutoff=0.6)
-    cure = f"Did you mean {' or '.join(close)}?" if close else "See what there is with: ps -a"
-    return f"There is no container “{word}”. {cure}"
-
-
 def _aged(listed: Sequence[Result]) -> list[Text]:
     return [
         Text(text=f"{result.action.engine}: as it was {show.span(result.value.age)} ago.", tone=Tone.WARN)
@@ -112,7 +99,7 @@ def _aged(listed: Sequence[Result]) -> list[Text]:
     ]
 
 
-def _ending(results: Sequence[Result], unmatched: Sequence[str], shown: Sequence[Ref]) -> Ending:
+def _ending(results: Sequence[Result], unmatched: Sequence[Any], shown: Sequence[Ref]) -> Ending:
     if shown:
         return Ending.OK
     if any(result.error is not None for result in results):

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from commands._shared import show
@@ -32,7 +33,7 @@ async def plan(context: Context) -> Sequence[Action[Any]]:
     if not (wanted.names or wanted.labels):
         return [ReadUsage(engine=engine) for engine in context.find.engines(wanted)]
     chosen: dict[EngineRef, list[str]] = defaultdict(list)
-    for ref in await context.find.find(wanted):
+    for ref in await context.find.find(replace(wanted, every_match=True)):
         chosen[ref.engine].append(ref.id)
     return [ReadUsage(engine=engine, only=tuple(ids)) for engine, ids in chosen.items()]
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fnmatch
 from collections.abc import Sequence
 from datetime import datetime
 
@@ -11,34 +10,15 @@ import msgspec
 from commands._shared import lists, show
 from commands.spec import Command
 from core.model import image_names
-from core.model.images import DANGLING, Image, Images, ListImages
+from core.model.images import DANGLING, Image, ListImages
 from core.model.refs import Kind
+from core.name_matching import images
 
 
-def rows(value: Images) -> Sequence[Image]:
-    """Each image once for each of its tags."""
-    return [
-        msgspec.structs.replace(image, ref=ref, tags=(ref.name,) if image.tags else ())
-        for image in value.rows
-        for ref in image.tag_refs
-    ]
-
-
-def means(word: str, row: Image) -> bool:
-    """Its repository, the beginning of its name, a glob, a digest or the beginning of its id; in any spelling."""
-    whole = image_names.short_name(word)
-    if any(whole in (image_names.short_name(digest), digest.partition("@")[2]) for digest in row.digests):
-        return True
-    name = show.narrowed(word, row.ref)
-    if not name:
-        return name is not None
-    tags = [text for tag in row.tags for text in image_names.equivalent_names(tag)]
-    return (
-        any(fnmatch.fnmatchcase(text, name) or image_names.split_tag(text)[0] == name for text in tags)
-        or any(tag.startswith(name) or image_names.short_name(tag).startswith(name) for tag in row.tags)
-        or any(f"/{image_names.split_tag(tag)[0]}".endswith(f"/{name}") for tag in row.tags)
-        or show.begins_id(row.ref, name)
-    )
+def lines(image: Image) -> Sequence[Image]:
+    """One line for each tag of an image; for that tag alone, where a name selected the image by it."""
+    refs = (image.ref,) if image.ref.name in image.tags else image.tag_refs
+    return [msgspec.structs.replace(image, ref=ref, tags=(ref.name,) if image.tags else ()) for ref in refs]
 
 
 def cells(row: Image, now: datetime) -> Sequence[str]:
@@ -60,9 +40,9 @@ command = Command(
             columns=("REPOSITORY", "TAG", "ID", "SIZE", "AGE"),
             cells=cells,
             none="There are no images.",
-            rows=rows,
+            rows=lambda value: [images.under_id(image) for image in value.rows],
+            lines=lines,
             order=lambda row: (not row.tags, row.ref.name),
-            means=means,
         )
     ),
     verbs=(ListImages.verb,),

@@ -3,14 +3,14 @@ permission; one that a Swarm and its workers tell of is shown once."""
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Sequence
 from typing import Any
 
-from commands._shared import show
+from commands._shared import lists, show
 from commands.spec import SELECTION, Arg, Command, Context, Result, Take, query
 from core.model import services
 from core.model.actions import Action, ListServices
+from core.model.refs import Kind
 from core.model.replies import Block, Ending, Reply, Table, Text, Tone
 
 
@@ -22,9 +22,8 @@ def render(context: Context, results: Sequence[Result]) -> Reply:
     wanted = context.args["service"]
     told = [result for result in results if isinstance(result.value, services.Services)]
     known = services.deduplicate(row for result in told for row in result.value.rows)
-    known.sort(key=lambda row: (row.project or "", row.ref.name, str(row.ref.engine)))
-    rows = [row for row in known if not wanted or any(_means(word, row) for word in wanted)]
-    unmatched = [word for word in wanted if not any(_means(word, row) for row in known)]
+    selected, unmatched = lists.select(Kind.SERVICE, wanted, known)
+    rows = sorted(selected, key=lambda row: (row.project or "", row.ref.name, str(row.ref.engine)))
     notes = show.unanswered(results)
     notes += [
         Text(text=f"{result.action.engine}: {result.value.missing}", tone=Tone.WARN)
@@ -47,7 +46,7 @@ def render(context: Context, results: Sequence[Result]) -> Reply:
         blocks.append(Table(columns=columns, rows=table))
     elif not wanted and told:
         blocks.append(Text(text="There are no services: none of compose, none of a Swarm."))
-    blocks += [Text(text=_no_such(word, known), tone=Tone.WARN) for word in unmatched]
+    blocks += [Text(text=error.full_message(), tone=Tone.WARN) for error in unmatched]
     ending = Ending.OK
     if not rows:
         ending = show.failed_ending(results) if not told else Ending.NOTHING if unmatched else Ending.OK
@@ -56,17 +55,6 @@ def render(context: Context, results: Sequence[Result]) -> Reply:
 
 def _running(row: services.Service) -> str:
     return f"{row.running}/{row.desired}" if row.desired is not None else f"{row.running} here"
-
-
-def _means(word: str, row: services.Service) -> bool:
-    return any(show.matches(word, row.ref, name) for name in (*row.full_names, row.short_name, row.project or ""))
-
-
-def _no_such(word: str, known: Sequence[services.Service]) -> str:
-    names = sorted({name for row in known for name in (row.ref.name, row.short_name)})
-    close = difflib.get_close_matches(word, names, n=3, cutoff=0.6)
-    cure = f"Did you mean {' or '.join(close)}?" if close else "See what there is with: services"
-    return f"There is no service “{word}”. {cure}"
 
 
 command = Command(

@@ -3,6 +3,7 @@ the newest last, and cut to the newest few."""
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Collection, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -14,8 +15,9 @@ from commands.spec import SELECTION, TARGETS, Arg, Command, Context, Result, Tak
 from core import errors
 from core.model.actions import Action, ListEvents
 from core.model.events import Event, EventKind
-from core.model.refs import Ref
+from core.model.refs import Kind, Ref
 from core.model.replies import Ending, Reply, Table, Text
+from core.name_matching import match, selection
 from core.ports import Query
 
 LIMIT = 50
@@ -30,10 +32,18 @@ async def plan(context: Context) -> Sequence[Action[Any]]:
     since_ns = int((context.now - context.args["since"]).timestamp()) * 1_000_000_000
     # Each engine's newest: what is matched here comes after, so the limit cannot be handed on.
     wanted = query(context)
-    about = tuple([ref.id for name in wanted.names for ref in await _meant(context, replace(wanted, names=(name,)))])
+    names = tuple([(name, await _containers(context, replace(wanted, names=(name,)))) for name in wanted.names])
     return [
-        ListEvents(engine=engine, since_ns=since_ns, limit=MOST, about=about) for engine in context.find.engines(wanted)
+        ListEvents(engine=engine, since_ns=since_ns, limit=MOST, names=names) for engine in context.find.engines(wanted)
     ]
+
+
+async def _containers(context: Context, wanted: Query) -> tuple[Ref, ...]:
+    """The existing containers that a name selects. It may be the name of a removed one, or of no container."""
+    try:
+        return tuple(await context.find.find(replace(wanted, every_match=True)))
+    except errors.QuarterdeckError:
+        return ()
 
 
 def _forgetful(results: Sequence[Result]) -> list[Text]:
@@ -45,22 +55,14 @@ def _forgetful(results: Sequence[Result]) -> list[Text]:
     return [Text(text=f"{who}: nothing, since it remembers no events; a bot that runs tells what it saw itself.")]
 
 
-async def _meant(context: Context, wanted: Query) -> Sequence[Ref]:
-    """Containers of a project or service; none where the word means something that is gone by now."""
-    try:
-        return await context.find.find(wanted)
-    except errors.QuarterdeckError:
-        return ()
-
-
 def render(context: Context, results: Sequence[Result]) -> Reply:
     args = context.args
     answered = [result for result in results if result.error is None]
-    about = {thing for result in results if isinstance(result.action, ListEvents) for thing in result.action.about}
-    events = sorted(
-        (event for result in answered for event in result.value if _wanted(args, event, about)),
-        key=lambda event: event.at_ns,
-    )
+    listed = [event for result in answered for event in result.value if _is_wanted(args, event)]
+    if args["target"]:
+        selected = _selected_subjects(results, {event.subject for event in listed})
+        listed = [event for event in listed if event.subject in selected]
+    events = sorted(listed, key=lambda event: event.at_ns)
     shown = events[-args["limit"] :]
     notes = show.unanswered(results) + _forgetful(results)
     if len(events) > len(shown):
@@ -120,14 +122,37 @@ def _what(event: Event) -> str:
     return str(event.kind).replace("_", " ")
 
 
-def _wanted(args: Any, event: Event, about: Collection[str]) -> bool:
+def _is_wanted(args: Any, event: Event) -> bool:
     if args["type"] and event.type not in args["type"]:
         return False
-    if not args["all"] and event.kind is EventKind.OTHER and event.action.startswith(NOISE):
-        return False
-    if not args["target"] or event.subject.id in about:
-        return True
-    return any(show.matches(word, event.subject) for word in args["target"])
+    return args["all"] or event.kind is not EventKind.OTHER or not event.action.startswith(NOISE)
+
+
+def _selected_subjects(results: Sequence[Result], subjects: Collection[Ref]) -> Collection[Ref]:
+    """The subjects of events that the typed names select.
+
+    A name that selects existing containers selects their events, and those of earlier containers of their names. Any
+    other name and any glob is matched with the names in the events, and so is every name for images, networks and the
+    like.
+    """
+    containers = [ref for ref in subjects if ref.kind is Kind.CONTAINER]
+    others: defaultdict[Kind, list[Ref]] = defaultdict(list)
+    for ref in subjects:
+        if ref.kind is not Kind.CONTAINER:
+            others[ref.kind].append(ref)
+    names = [pair for result in results if isinstance(result.action, ListEvents) for pair in result.action.names]
+    selected: set[Ref] = set()
+    for name, existing in dict.fromkeys(names):
+        if existing:
+            ids = {ref.id for ref in existing}
+            by_id = "#" in name or any(ref.bare_id.startswith(name) for ref in existing)
+            called = set() if by_id else {(ref.engine, ref.name) for ref in existing}
+            selected.update(ref for ref in containers if ref.id in ids or (ref.engine, ref.name) in called)
+        if not existing or match.parse(name).is_glob:
+            selected.update(selection.match_refs(name, containers))
+        for refs in others.values():
+            selected.update(selection.match_refs(name, refs))
+    return selected
 
 
 command = Command(

@@ -85,13 +85,14 @@ class ListContainers(Action[Containers]):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ListEvents(Action[tuple[Event, ...]]):
     """What happened since `since_ns` (nanoseconds since the epoch) as far as the engine or our history reaches.
-    `about`: ids that the asker's words meant, such as a project's containers; for whoever reads the answer."""
+    `names`: each typed name with the containers that it selects now. The engine ignores them; the command uses them to
+    choose among the events."""
 
     verb = "event.list"
     listing = True
     since_ns: int = 0
     limit: int = 1000
-    about: tuple[str, ...] = ()
+    names: tuple[tuple[str, tuple[Ref, ...]], ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,8 +1,9 @@
 """All engines as one: which answer, which things a query means, and who runs an action.
 
 A survey asks every engine in parallel for one kind of thing and returns what was found together with what was missing:
-a dead engine is a value, and one that knows no such things has none to miss. What words mean is naming.py's. `visible`
-decides what the asker may know of, before anything is matched: a hidden thing is not found, word for word.
+a dead engine is a value, and one that knows no such things has none to miss. core.name_matching decides what a name
+selects. `visible` decides what the asker may know of, before anything is matched: a hidden thing is not found, word for
+word.
 """
 
 from __future__ import annotations
@@ -17,8 +18,8 @@ from core import errors
 from core.model import listings
 from core.model.actions import Action
 from core.model.refs import EngineRef
+from core.name_matching import selection
 from core.ports import Call, Query, Runtime
-from runtimes.inventory import matching
 
 R = TypeVar("R")
 
@@ -99,12 +100,12 @@ def select(query: Query, survey: Listing, visible: Callable[[Any], bool]) -> Seq
     not say."""
     rows = [row for row in survey.rows if visible(row) and _labelled(query.labels, row)]
     if query.names:
-        return matching.meant(query.kind, query.names, rows, survey.missing)
+        return selection.select(query.kind, query.names, rows, survey.missing, every_match=query.every_match)
     if not rows:
         if survey.missing:
             raise next(iter(survey.missing.values()))
         what = " ".join(f"--label {label}" for label in query.labels)
-        raise errors.NotFound(f"No {query.kind} matches {what or 'that'}.", hint=matching.look(query.kind))
+        raise errors.NotFound(f"No {query.kind} matches {what or 'that'}.", hint=selection.list_hint(query.kind))
     return rows
 
 

@@ -109,9 +109,10 @@ async def test_what_is_listed_and_what_names_mean(deck, shop):
     rows = [line.split() for line in text.splitlines()]
     assert ["shop/db", "compose", "1/1", "localhost/busybox:1"] in rows
     assert ["shop/web", "compose", "2/2", "localhost/busybox:1", "2", "healthy"] in rows
+    # A project's name selects the same for a list and for a change: not the container of `docker compose run`.
+    assert (await told(deck, "ps once")).splitlines()[1].split()[:3:2] == ["once", "shop/db"]
     listed = await told(deck, "ps shop")
     assert [line.split()[:3:2] for line in listed.splitlines()[1:]] == [
-        ["once", "shop/db"],
         ["shop-db-1", "shop/db"],
         ["shop-web-1", "shop/web"],
         ["shop-web-2", "shop/web"],

@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 from core import errors
 from core.model.containers import Container
 from core.model.refs import EngineRef, Kind, Ref
+from core.name_matching import selection
 from runtimes.compose import services
-from runtimes.inventory import matching
 
 H1, H2 = EngineRef(host="h1", kind="docker"), EngineRef(host="h2", kind="docker")
 _made = iter(range(1, 10_000))
@@ -45,7 +45,7 @@ ALL = [*SHOP, *BLOG, *STACK]
 
 
 def means(word, rows=ALL):
-    return [one.ref.name for one in matching.containers((word,), rows, {})]
+    return [one.ref.name for one in selection.select(Kind.CONTAINER, (word,), rows, {})]
 
 
 @pytest.mark.parametrize(
@@ -119,7 +119,7 @@ SERVICES = [*services.of_compose(H1, [*SHOP, *BLOG]), *services.of_worker(H1, ST
 
 
 def serves(word, rows=SERVICES, missing=None):
-    return [one.ref.name for one in matching.services((word,), rows, missing or {})]
+    return [one.ref.name for one in selection.select(Kind.SERVICE, (word,), rows, missing or {})]
 
 
 @pytest.mark.parametrize(

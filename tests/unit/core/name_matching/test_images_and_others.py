@@ -9,7 +9,7 @@ from core.model.images import Image
 from core.model.pods import Pod
 from core.model.refs import EngineRef, Kind, Ref
 from core.model.units import Unit
-from runtimes.inventory import matching
+from core.name_matching import selection
 
 H1, H2 = EngineRef(host="h1", kind="docker"), EngineRef(host="h2", kind="docker")
 ALICE = EngineRef(host="h1", kind="podman", name="1001")
@@ -36,7 +36,7 @@ ROWS = [
 
 
 def means(word, rows=ROWS):
-    return [one.ref.name for one in matching.meant(Kind.IMAGE, (word,), rows, {})]
+    return [one.ref.name for one in selection.select(Kind.IMAGE, (word,), rows, {})]
 
 
 @pytest.mark.parametrize(
@@ -77,6 +77,22 @@ def test_an_image_is_called_by_its_tags_its_repository_its_digest_or_its_id(word
     assert means(word) == found
 
 
+@pytest.mark.parametrize(
+    ("name", "listed", "meant"),
+    [
+        ("nginx", ["nginx:latest", "nginx:1.27"], ["nginx:latest"]),
+        ("busybox", ["busybox:1", "busybox:1.36"], ["busybox:1"]),
+        ("busyb", ["busybox:1", "busybox:1.36"], ["busybox:1"]),
+        ("busybox:1.36", ["busybox:1.36"], ["busybox:1.36"]),
+        (DIGEST, [ROWS[0].ref.id[7:19]], [ROWS[0].ref.id[7:19]]),
+    ],
+)
+def test_a_list_shows_every_tag_that_fits_and_a_change_takes_one(name, listed, meant):
+    found = selection.match(Kind.IMAGE, name, ROWS)
+    assert [row.ref.name for row in found.rows] == listed
+    assert [row.ref.name for row in found.targets] == meant
+
+
 def test_several_images_are_no_one_image_and_all_are_named():
     rows = [image("web:1"), image("web:2"), image("api:1"), image("api:1", engine=H2)]
     for word, named in (("web", ("web:1", "web:2")), ("api:1", ("api:1@docker/h1", "api:1@docker/h2"))):
@@ -93,7 +109,7 @@ def test_an_absent_image_is_said_with_what_is_close_or_with_who_did_not_say():
     with pytest.raises(errors.NotFound, match="See what there is with: images"):
         means("zzz")
     with pytest.raises(errors.Unreachable, match="docker/h2 did not answer"):
-        matching.meant(Kind.IMAGE, ("zzz",), ROWS, {H2: errors.Unreachable("It is away.")})
+        selection.select(Kind.IMAGE, ("zzz",), ROWS, {H2: errors.Unreachable("It is away.")})
 
 
 def pod(name, space="", number=1, engine=H1):
@@ -102,7 +118,7 @@ def pod(name, space="", number=1, engine=H1):
 
 
 def pods(word, *rows):
-    return [one.ref.id.lstrip("0") for one in matching.meant(Kind.POD, (word,), rows, {})]
+    return [one.ref.id.lstrip("0") for one in selection.select(Kind.POD, (word,), rows, {})]
 
 
 def test_a_pod_goes_by_its_namespace_too():
@@ -145,7 +161,7 @@ def test_a_unit_needs_no_suffix():
         msgspec.structs.replace(rows[0], ref=msgspec.structs.replace(ref, id="web-db.service", name="web-db.service"))
     )
     for word in ("web", "web.service"):
-        assert [one.ref.name for one in matching.meant(Kind.UNIT, (word,), rows, {})] == ["web.service"]
+        assert [one.ref.name for one in selection.select(Kind.UNIT, (word,), rows, {})] == ["web.service"]
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,76 @@
+"""Matches a typed name with containers: by name, id, project and service."""
+
+from __future__ import annotations
+
+import fnmatch
+from collections.abc import Callable, Sequence
+
+from core import errors
+from core.model import containers
+from core.model.containers import Container
+from core.name_matching.match import Match, TypedName, every, one, with_id_prefix
+
+
+def match(typed: TypedName, rows: Sequence[Container]) -> Match:
+    name = typed.name
+    if typed.is_glob:
+        return every([row for row in rows if _matches_glob(name, row)])
+    return (
+        one(typed, [row for row in rows if row.ref.name == name])
+        or one(typed, [row for row in rows if row.ref.id == name])
+        or _match_group(typed, [row for row in rows if not row.one_off])
+        or one(typed, [row for row in rows if row.ref.name.startswith(name)])
+        or one(typed, with_id_prefix(typed, rows))
+    )
+
+
+def group_names(row: Container) -> tuple[str, ...]:
+    """The full names of the project and of the service that a container belongs to."""
+    return tuple(filter(None, (row.project, row.group_name)))
+
+
+def _match_group(typed: TypedName, rows: Sequence[Container]) -> Match:
+    """All containers of the one project or service of this name."""
+    name = typed.name
+    if name.endswith("/"):
+        return _same_group(typed, [row for row in rows if row.project == name[:-1]], lambda row: f"{row.project}/")
+    in_full = [row for row in rows if name in containers.group_names(row.project, row.service)]
+    if in_full:
+        return _same_group(typed, in_full, lambda row: row.group_name)
+    of_project = [row for row in rows if row.project == name]
+    of_service = [row for row in rows if name in (row.service, _short_service(row))]
+    if of_project and of_service and {row.ref for row in of_project} != {row.ref for row in of_service}:
+        either = [row for row in rows if row.project == name or name in (row.service, _short_service(row))]
+        candidates = [f"{name}/", *sorted({row.group_name for row in of_service})]
+        return Match(rows=either, error=errors.Ambiguous(typed.text, candidates))
+    if of_project:
+        return _same_group(typed, of_project, lambda row: f"{row.project}/")
+    return _same_group(typed, of_service, lambda row: row.group_name)
+
+
+def _same_group(typed: TypedName, rows: Sequence[Container], group: Callable[[Container], str]) -> Match:
+    """Ambiguous where the rows belong to several groups of one name. A compose project is on one engine, a Swarm
+    service on many."""
+    groups = {(group(row), "" if containers.SWARM_SERVICE_LABEL in row.labels else str(row.ref.engine)) for row in rows}
+    if len(groups) > 1:
+        repeated = len({name for name, _ in groups}) < len(groups)
+        candidates = [f"{name}@{engine}" if repeated else name for name, engine in sorted(groups)]
+        return Match(rows=rows, error=errors.Ambiguous(typed.text, candidates))
+    return every(rows)
+
+
+def _matches_glob(pattern: str, row: Container) -> bool:
+    # A name with slashes in it is that of a container in a pod: `shop/web-0/app`.
+    if "/" not in pattern or "/" in row.ref.name:
+        if fnmatch.fnmatchcase(row.ref.name, pattern):
+            return True
+        if "/" not in pattern:
+            return False
+    return not row.one_off and any(
+        fnmatch.fnmatchcase(text, pattern) for text in containers.group_names(row.project, row.service)
+    )
+
+
+def _short_service(row: Container) -> str:
+    service = row.service or ""
+    return service.removeprefix(f"{row.project}_") if row.project else service

@@ -1,0 +1,84 @@
+"""Matches a typed name with images: by tag, repository, digest and id, in any spelling.
+
+A match by tag has the image under that tag (`ref.name`): to remove a tag is not to remove the image. A match by digest
+or id has the image under its short id.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+from collections.abc import Callable, Sequence
+
+import msgspec
+
+from core.model import image_names
+from core.model.images import Image
+from core.name_matching.match import Match, TypedName, every, one, with_id_prefix
+
+
+def match(typed: TypedName, rows: Sequence[Image]) -> Match:
+    name = typed.name
+    if typed.is_glob:
+        return every(_matching_glob(name, rows))
+    return (
+        _match_tag(typed, rows, lambda tag: _same(tag, name))
+        or one(typed, [under_id(row) for row in rows if row.ref.id == name or _has_digest(row, name)])
+        or _match_repository(typed, rows)
+        or _match_tag(typed, rows, lambda tag: _ends_path(tag, name))
+        or _match_tag(typed, rows, lambda tag: tag.startswith(name) or image_names.short_name(tag).startswith(name))
+        or one(typed, [under_id(row) for row in with_id_prefix(typed, rows)])
+    )
+
+
+def tags(row: Image) -> Sequence[str]:
+    """The tags of an image, or its name where it has none."""
+    return row.tags or (row.ref.name,)
+
+
+def under_id(row: Image) -> Image:
+    """The image as a whole, with all its tags: its name is its short id."""
+    return _under_name(row, row.ref.id.removeprefix("sha256:")[:12])
+
+
+def _match_tag(typed: TypedName, rows: Sequence[Image], fits: Callable[[str], bool]) -> Match:
+    """A list shows each image under every tag that fits, a change takes the first of them."""
+    found = [[_under_name(row, tag) for tag in tags(row) if fits(tag)] for row in rows]
+    meant = one(typed, [fitting[0] for fitting in found if fitting])
+    return Match(rows=[image for fitting in found for image in fitting], targets=meant.targets, error=meant.error)
+
+
+def _match_repository(typed: TypedName, rows: Sequence[Image]) -> Match:
+    """A list shows every tag of the repository; a change takes `latest`, or the only image there is."""
+    whole = _match_tag(typed, rows, lambda tag: _same(image_names.split_tag(tag)[0], typed.name))
+    latest = _match_tag(typed, rows, lambda tag: _same(tag, f"{typed.name}:latest"))
+    meant = latest or whole
+    return Match(rows=whole.rows, targets=meant.targets, error=meant.error)
+
+
+def _matching_glob(pattern: str, rows: Sequence[Image]) -> Sequence[Image]:
+    def fits(text: str) -> bool:
+        return fnmatch.fnmatchcase(text, pattern)
+
+    tagged = [
+        _under_name(row, tag) for row in rows for tag in tags(row) if any(map(fits, image_names.equivalent_names(tag)))
+    ]
+    return tagged or [row for row in rows if any(map(fits, row.digests))]
+
+
+def _same(name: str, other: str) -> bool:
+    return image_names.short_name(name) == image_names.short_name(other)
+
+
+def _ends_path(tag: str, name: str) -> bool:
+    return f"/{tag}".endswith(f"/{name}") or f"/{image_names.split_tag(tag)[0]}".endswith(f"/{name}")
+
+
+def _has_digest(row: Image, name: str) -> bool:
+    """`repository@sha256:…` in any spelling, or `sha256:…` alone."""
+    return any(_same(digest, name) or digest.partition("@")[2] == name for digest in row.digests)
+
+
+def _under_name(row: Image, name: str) -> Image:
+    return (
+        row if row.ref.name == name else msgspec.structs.replace(row, ref=msgspec.structs.replace(row.ref, name=name))
+    )

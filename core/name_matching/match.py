@@ -1,0 +1,99 @@
+"""Holds the result of matching one typed name, and the steps that every kind of resource shares."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from core import errors
+from core.model import listings
+from core.model.refs import Kind
+
+MIN_ID_LENGTH = 4
+GLOB_CHARACTERS = frozenset("*?[")
+_DIGEST = re.compile(r"([^@#]*@)?sha256:[0-9a-f]+")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Match:
+    """The resources that one typed name selects.
+
+    `rows`: what a list shows. `targets`: what a change acts on, which are the same rows or some of them. `error`: why a
+    change refuses the name; there are no targets then. A match without rows is false.
+    """
+
+    rows: Sequence[Any] = ()
+    targets: Sequence[Any] = ()
+    error: errors.QuarterdeckError | None = None
+
+    def __bool__(self) -> bool:
+        return bool(self.rows)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TypedName:
+    """A name as it was typed: `text` is all of it, `name` the part before `@engine` and `#id`."""
+
+    text: str
+    name: str
+    engine: str
+    id_prefix: str
+
+    @property
+    def is_glob(self) -> bool:
+        return not GLOB_CHARACTERS.isdisjoint(self.name)
+
+
+def parse(text: str) -> TypedName:
+    # The @ of `busybox@sha256:…` belongs to the name.
+    digest = found[0] if (found := _DIGEST.match(text)) else ""
+    front, _, id_prefix = text[len(digest) :].partition("#")
+    name, _, engine = front.partition("@")
+    return TypedName(text=text, name=digest + name, engine=engine, id_prefix=id_prefix)
+
+
+def narrow(typed: TypedName, rows: Sequence[Any]) -> Sequence[Any]:
+    """The rows that `@engine` and `#id` leave."""
+    if typed.engine:
+        rows = [row for row in rows if row.ref.engine.matches(typed.engine)]
+    if typed.id_prefix:
+        rows = [row for row in rows if _id_starts_with(row, typed.id_prefix)]
+    return rows
+
+
+def every(rows: Sequence[Any]) -> Match:
+    """A match that selects all of these rows."""
+    return Match(rows=rows, targets=rows)
+
+
+def one(typed: TypedName, rows: Sequence[Any]) -> Match:
+    """A match that is ambiguous where there are several rows."""
+    if len(rows) > 1:
+        return Match(rows=rows, error=errors.Ambiguous(typed.text, _candidates(rows)))
+    return every(rows)
+
+
+def with_id_prefix(typed: TypedName, rows: Sequence[Any]) -> Sequence[Any]:
+    """The rows whose id begins with the name, if the name is long enough to be one."""
+    if len(typed.name.removeprefix("sha256:")) < MIN_ID_LENGTH:
+        return ()
+    return [row for row in rows if _id_starts_with(row, typed.name)]
+
+
+def _id_starts_with(row: Any, prefix: str) -> bool:
+    bare: str = row.ref.bare_id
+    return bare.startswith(prefix.removeprefix("sha256:"))
+
+
+def _candidates(rows: Sequence[Any]) -> Sequence[str]:
+    """What to type for each of several rows: its name, and where that is not enough also its namespace, engine or
+    id."""
+    spellings = (
+        [row.ref.name for row in rows],
+        [listings.full_names(row)[-1] if row.ref.kind is Kind.POD else row.ref.name for row in rows],
+        [f"{row.ref.name}@{row.ref.engine}" for row in rows],
+    )
+    distinct = next((names for names in spellings if len(set(names)) == len(rows)), None)
+    return distinct or [str(row.ref) for row in rows]

@@ -1,0 +1,135 @@
+"""Selects the resources of one kind that typed names mean."""
+
+from __future__ import annotations
+
+import difflib
+import fnmatch
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from core import errors
+from core.model import listings
+from core.model.refs import EngineRef, Kind, Ref
+from core.name_matching import containers, images, services
+from core.name_matching.match import Match, TypedName, every, narrow, one, parse, with_id_prefix
+
+# The command that lists the resources of a kind.
+LIST_COMMANDS = {
+    Kind.CONTAINER: "ps -a",
+    Kind.SERVICE: "services",
+    Kind.IMAGE: "images",
+    Kind.POD: "pods",
+    Kind.NODE: "nodes",
+    Kind.UNIT: "units",
+}
+NO_CONTAINERS = "Of a compose service without a container left only its compose file knows: docker compose up."
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Named:
+    ref: Ref
+
+
+def select(
+    kind: Kind,
+    names: Sequence[str],
+    rows: Sequence[Any],
+    missing: Mapping[EngineRef, errors.QuarterdeckError],
+    *,
+    every_match: bool = False,
+) -> Sequence[Any]:
+    """The resources that the names select, each once: what a change acts on, or with `every_match` what a list shows.
+
+    `missing`: the engines that did not answer. Raises NotFound with similar names, Ambiguous, or Unreachable where a
+    name may be on an engine that did not answer.
+    """
+    chosen: dict[Ref, Any] = {}
+    for name in names:
+        found = match(kind, name, rows)
+        if found.error is not None and not (found and every_match):
+            raise (
+                _maybe_elsewhere(name, missing) if missing and isinstance(found.error, errors.NotFound) else found.error
+            )
+        for row in found.rows if every_match else found.targets:
+            chosen.setdefault(row.ref, row)
+    return tuple(chosen.values())
+
+
+def match(kind: Kind, name: str, rows: Sequence[Any]) -> Match:
+    """The resources that one name selects among `rows`. The error of a match without rows suggests similar names."""
+    typed = parse(name)
+    found = _match_within(kind, typed, narrow(typed, rows))
+    return found or Match(error=_not_found(kind, name, rows))
+
+
+def match_refs(name: str, refs: Iterable[Ref]) -> Sequence[Ref]:
+    """What a list shows for the name, where only names and ids are known, as of removed resources."""
+    typed = parse(name)
+    rows = narrow(typed, [_Named(ref=ref) for ref in refs])
+    found = _match_other(typed, rows).rows if typed.name else rows
+    return [row.ref for row in found]
+
+
+def list_hint(kind: Kind) -> str:
+    return f"See what there is with: {LIST_COMMANDS[kind]}" if kind in LIST_COMMANDS else ""
+
+
+def _match_within(kind: Kind, typed: TypedName, rows: Sequence[Any]) -> Match:
+    if typed.name:
+        match kind:
+            case Kind.CONTAINER:
+                return containers.match(typed, rows)
+            case Kind.SERVICE:
+                return services.match(typed, rows)
+            case Kind.IMAGE:
+                return images.match(typed, rows)
+            case _:
+                return _match_other(typed, rows)
+    if typed.id_prefix:
+        return one(typed, rows)
+    if typed.engine:
+        # A list may be of all there is on an engine, a change is never of so much.
+        return Match(rows=rows, error=errors.NotFound(f"“{typed.text}” names no {kind}.", hint=list_hint(kind)))
+    return Match()
+
+
+def _match_other(typed: TypedName, rows: Sequence[Any]) -> Match:
+    name = typed.name
+    if typed.is_glob:
+        return every([row for row in rows if any(fnmatch.fnmatchcase(text, name) for text in listings.full_names(row))])
+    return (
+        one(typed, [row for row in rows if name in listings.full_names(row)])
+        or one(typed, [row for row in rows if row.ref.id == name])
+        or one(typed, [row for row in rows if any(text.startswith(name) for text in listings.full_names(row))])
+        or one(typed, with_id_prefix(typed, rows))
+    )
+
+
+def _not_found(kind: Kind, name: str, rows: Sequence[Any]) -> errors.NotFound:
+    existing = {text for row in rows for text in _names(kind, row)}
+    similar = difflib.get_close_matches(name.partition("@")[0].partition("#")[0], sorted(existing), n=3, cutoff=0.6)
+    hint = f"Did you mean {' or '.join(similar)}?" if similar else list_hint(kind)
+    if kind is Kind.SERVICE and not similar:
+        hint = f"{hint}. {NO_CONTAINERS}"
+    return errors.NotFound(f"There is no {kind} “{name}”.", hint=hint)
+
+
+def _names(kind: Kind, row: Any) -> Sequence[str]:
+    """The names to suggest a resource by."""
+    match kind:
+        case Kind.CONTAINER:
+            return (row.ref.name, *containers.group_names(row))
+        case Kind.SERVICE:
+            return (row.ref.name, row.short_name)
+        case Kind.IMAGE:
+            return images.tags(row)
+        case _:
+            return listings.full_names(row)
+
+
+def _maybe_elsewhere(name: str, missing: Mapping[EngineRef, errors.QuarterdeckError]) -> errors.QuarterdeckError:
+    engine, error = next(iter(missing.items()))
+    return errors.Unreachable(
+        f"“{name}” is not on the engines that answered, and {engine} did not answer: {error.message}", hint=error.hint
+    )

@@ -1,0 +1,36 @@
+"""Matches a typed name with services: `shop/web`, `shop_web`, or `web` alone."""
+
+from __future__ import annotations
+
+import fnmatch
+from collections.abc import Sequence
+
+from core import errors
+from core.model.services import Service
+from core.name_matching.match import Match, TypedName, every, one, with_id_prefix
+
+
+def match(typed: TypedName, rows: Sequence[Service]) -> Match:
+    name = typed.name
+    if typed.is_glob:
+        return every(
+            [row for row in rows if any(fnmatch.fnmatchcase(text, name) for text in (*row.full_names, row.short_name))]
+        )
+    return (
+        one(typed, [row for row in rows if row.ref.name == name])
+        or one(typed, [row for row in rows if name in row.full_names])
+        or one(typed, [row for row in rows if row.ref.id == name])
+        or one(typed, [row for row in rows if row.short_name == name])
+        or _match_project(typed, rows)
+        or one(typed, [row for row in rows if row.ref.name.startswith(name) or row.short_name.startswith(name)])
+        or one(typed, with_id_prefix(typed, rows))
+    )
+
+
+def _match_project(typed: TypedName, rows: Sequence[Service]) -> Match:
+    """All services of a project, for a list. A change refuses a project, even one with a single service."""
+    project = typed.name.rstrip("/")
+    inside = [row for row in rows if row.project == project]
+    names = ", ".join(row.ref.name for row in inside[:8])
+    hint = f"{project} is a project; its services: {names}."
+    return Match(rows=inside, error=errors.NotFound(f"There is no service “{typed.text}”.", hint=hint))
