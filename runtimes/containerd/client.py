@@ -50,7 +50,7 @@ class Calls:
     async def _ask(
         self, method: str, request: grpc_channel.Message, answer: type[grpc_channel.M], seconds: float, space: str = ""
     ) -> grpc_channel.M:
-        return await self.line.ask(method, request, answer, seconds=seconds, metadata=within(space))
+        return await self.line.call(method, request, answer, seconds=seconds, metadata=within(space))
 
     # ── the daemon ───────────────────────────────────────────────────────────────────────────────────────────────
 

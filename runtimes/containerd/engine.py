@@ -312,5 +312,5 @@ class Containerd(containerd_verbs.Doing):
         then the kernel says who listens at its socket."""
         ours = procfs.pid_namespace()
         if not theirs:
-            theirs = procfs.pid_namespace(str(connect.listener(self._line.endpoint.path)[0])) or 0
+            theirs = procfs.pid_namespace(str(connect.peer_credentials(self._line.endpoint.path)[0])) or 0
         return ours is not None and ours == theirs

@@ -197,7 +197,7 @@ class Images:
             job.progress(f"fetching {name}")
             # It refuses to tell its progress on a stream it does not know yet.
             await standing.wait()
-            await self._calls.line.ask(
+            await self._calls.line.call(
                 TRANSFER,
                 request,
                 empty_pb2.Empty,

@@ -71,7 +71,7 @@ class EngineClient(JobAdapter):
         """`about`: what of the engine's the question is of, for the sentence that says it is gone."""
         await self._meet(seconds)
         try:
-            return await self._line.ask(_path(method), request, answer, seconds=seconds)
+            return await self._line.call(_path(method), request, answer, seconds=seconds)
         except errors.NotFound as error:
             if not about:
                 raise
@@ -85,7 +85,7 @@ class EngineClient(JobAdapter):
             if self._id and not again:
                 return
             try:
-                told = await self._line.ask(
+                told = await self._line.call(
                     _path("Version"), cri.VersionRequest(), cri.VersionResponse, seconds=seconds
                 )
             except errors.Unsupported as error:

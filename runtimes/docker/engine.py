@@ -82,7 +82,7 @@ class Docker(InfoVerbs, LogVerbs, ExecVerbs, ImageVerbs, ResourceVerbs, StatsVer
         self.version = ""
         self.api = ""
         self._id = ""
-        self._http = http_client.Client(endpoint, line=dialer.dialer_for(endpoint, tls, ssh))
+        self._http = http_client.Client(endpoint, dialer=dialer.dialer_for(endpoint, tls, ssh))
         self._meeting = asyncio.Lock()
         self._dialect = decode.Decoder(self._ref)
 

@@ -61,7 +61,7 @@ class EngineClient(JobAdapter):
         self._roll = roll
         self._id = ""
         self._info = models.Info()
-        self._http = http_client.Client(endpoint, line=dialer.dialer_for(endpoint, tls, ssh))
+        self._http = http_client.Client(endpoint, dialer=dialer.dialer_for(endpoint, tls, ssh))
         self._meeting = asyncio.Lock()
         self._dialect = decode.Decoder(self._ref)
 
@@ -192,7 +192,7 @@ class EngineClient(JobAdapter):
         like: what the kernel knows of them must agree. Root and our own user are believed: they may forward another
         machine's."""
         endpoint = self._http.endpoint
-        owner = connect.listener(endpoint.path)[1] if endpoint.scheme == "unix" else None
+        owner = connect.peer_credentials(endpoint.path)[1] if endpoint.scheme == "unix" else None
         claimed = info.uid if info.rootless else 0
         if owner not in (None, 0, os.geteuid(), claimed):
             raise errors.InvalidResponse(

@@ -1,4 +1,7 @@
-"""Chooses how to reach an engine: a local socket, plain TCP, TLS or ssh."""
+"""Chooses how to connect to an engine: directly (a unix socket or plain TCP), over TLS or over ssh.
+
+TLS and ssh are imported only when they are used: most engines are local.
+"""
 
 from __future__ import annotations
 
@@ -6,49 +9,54 @@ import asyncio
 from typing import Protocol
 
 from core import errors
-from runtimes.transport.connect import connect
+from runtimes.transport import connect
 from runtimes.transport.endpoint import Endpoint, Ssh, Tls
 
 
-class Dialer(Protocol):
-    """One way to an engine. `blind`: a connection can stand though nobody is at its end."""
+def dialer_for(endpoint: Endpoint, tls: Tls | None = None, ssh: Ssh | None = None) -> Dialer:
+    """Returns the dialer for an address. `tls` is used for tcp only, `ssh` for ssh only."""
+    if endpoint.scheme == "ssh":
+        from runtimes.transport.ssh import SshDialer  # noqa: PLC0415 (most engines are local)
 
-    blind: bool
+        return SshDialer(endpoint, ssh or Ssh())
+    if tls is not None and endpoint.scheme == "tcp":
+        from runtimes.transport.tls import TlsDialer  # noqa: PLC0415 (most engines are local)
+
+        return TlsDialer(endpoint, tls)
+    return DirectDialer(endpoint)
+
+
+class Dialer(Protocol):
+    """Opens connections to one engine.
+
+    `needs_ping`: a new connection may look open although the engine will refuse it, so a change is sent only after a
+    ping was answered.
+    """
+
+    needs_ping: bool
 
     async def connect(self, protocol: asyncio.BaseProtocol) -> None:
         """Has no deadline of its own. Raises Unreachable."""
 
-    async def explain(self, lost: errors.Unreachable, cause: Exception | None) -> errors.Unreachable:
-        """A better sentence for a connection lost before the engine said a word; `sent` stays as it was."""
+    async def diagnose(self, lost: errors.Unreachable, cause: Exception | None) -> errors.Unreachable:
+        """Returns a better error for a connection that was lost before the engine sent anything. `cause` is the
+        system's error; `sent` is copied from `lost`."""
 
     async def aclose(self) -> None: ...
 
 
-def dialer_for(endpoint: Endpoint, tls: Tls | None = None, ssh: Ssh | None = None) -> Dialer:
-    """The line an address asks for. Raises BadUsage where what is given does not go with it."""
-    if endpoint.scheme == "ssh":
-        from runtimes.transport import ssh as transport_ssh  # noqa: PLC0415 (most engines are local)
-
-        return transport_ssh.SshDialer(endpoint, ssh or Ssh())
-    if tls is not None and endpoint.scheme == "tcp":
-        from runtimes.transport import tls as transport_tls  # noqa: PLC0415 (most engines are local)
-
-        return transport_tls.TlsDialer(endpoint, tls)
-    return DirectDialer(endpoint)
-
-
 class DirectDialer:
-    """A unix socket, or tcp in the clear."""
+    """Connects to a unix socket, or over TCP without encryption."""
 
-    blind = False
+    needs_ping = False
 
     def __init__(self, endpoint: Endpoint) -> None:
         self._endpoint = endpoint
 
     async def connect(self, protocol: asyncio.BaseProtocol) -> None:
-        await connect(self._endpoint, protocol)
+        await connect.connect_protocol(self._endpoint, protocol)
 
-    async def explain(self, lost: errors.Unreachable, cause: Exception | None) -> errors.Unreachable:
+    async def diagnose(self, lost: errors.Unreachable, cause: Exception | None) -> errors.Unreachable:
         return lost
 
     async def aclose(self) -> None:

@@ -1,4 +1,4 @@
-"""Where an engine's API listens, and the files that identify both sides."""
+"""Parses the address of an engine's API, and names the files that TLS and ssh use to identify both sides."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 from core import errors
 
-# What ssh is given as a word of its own: nothing here may begin with a dash, or hold what its -L would cut at.
+# Parts of it become arguments of ssh: none may begin with a dash or hold a character that separates the parts of -L.
 _SSH = re.compile(
     r"(?:(?P<user>[A-Za-z0-9_][\w.@+-]*)@)?(?P<host>[A-Za-z0-9][\w.-]*|\[[0-9A-Fa-f:.]+(?:%\w+)?\])"
     r"(?::(?P<port>[0-9]{1,5}))?(?P<path>/[\w./@+-]*)?",
@@ -18,8 +18,11 @@ _SSH = re.compile(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Endpoint:
-    """Where an engine's API listens. `path` is set for unix, and for file, which is a directory; `host` and `port` for
-    tcp; for ssh `path` is the socket on `host`; `user` and `port` are empty where ssh's own configuration says it."""
+    """The address of an engine's API.
+
+    unix: `path` is the socket. file: `path` is a directory. tcp: `host` and `port`. ssh: `path` is the socket on
+    `host`; an empty `user` or `port` means that ssh's own configuration decides.
+    """
 
     scheme: str
     path: str = ""
@@ -29,17 +32,17 @@ class Endpoint:
 
     @classmethod
     def parse(cls, url: str) -> Endpoint:
-        """Read `unix:///path`, `tcp://host:port`, `http://host:port` or `ssh://[user@]host[:port][/path]`; BadUsage for
-        anything else."""
-        # An address with a password in it must not come back in a message.
+        """Parses `unix:///path`, `file:///path`, `tcp://host:port`, `http://host:port` or
+        `ssh://[user@]host[:port][/path]`. Raises BadUsage."""
+        # An address may hold a password, which no message may show.
         shown = "That engine address" if "@" in url else f"The engine address “{url}”"
         if not url.isprintable():
-            raise errors.BadUsage("An engine address holds a control character.", hint="Type it again by hand.")
+            raise errors.BadUsage("An engine address contains a control character.", hint="Type it again by hand.")
         scheme, _, rest = url.partition("://")
         if scheme in {"unix", "file"}:
             if not rest.startswith("/") or rest == "/":
                 raise errors.BadUsage(
-                    f"{shown} names no absolute path.", hint="Write unix:///var/run/docker.sock, with three slashes."
+                    f"{shown} has no absolute path.", hint="Write unix:///var/run/docker.sock, with three slashes."
                 )
             return cls(scheme=scheme, path=rest)
         if scheme in {"tcp", "http"}:
@@ -48,10 +51,11 @@ class Endpoint:
             return cls._parse_ssh(rest, shown)
         if scheme == "https":
             raise errors.BadUsage(
-                f"{shown} is not how TLS is asked for.", hint="Write tcp://HOST:2376, and `tls:` beside it."
+                f"{shown} uses https, which is not supported.",
+                hint="For TLS write tcp://HOST:2376, and `tls:` beside it.",
             )
         raise errors.BadUsage(
-            f"{shown} is not one.", hint="Write unix:///var/run/docker.sock, tcp://HOST:2376 or ssh://USER@HOST."
+            f"{shown} is not valid.", hint="Write unix:///var/run/docker.sock, tcp://HOST:2376 or ssh://USER@HOST."
         )
 
     @classmethod
@@ -64,20 +68,22 @@ class Endpoint:
         if not host or not port or " " in url:
             raise errors.BadUsage(f"{shown} needs a host and a port.", hint="Write tcp://HOST:2375.")
         if "@" in parts.netloc or parts.path not in {"", "/"} or parts.query or parts.fragment:
-            raise errors.BadUsage(f"{shown} holds more than a host and a port.", hint=f"Write tcp://{host}:{port}.")
+            raise errors.BadUsage(f"{shown} contains more than a host and a port.", hint=f"Write tcp://{host}:{port}.")
         return cls(scheme="tcp", host=host, port=port)
 
     @classmethod
     def _parse_ssh(cls, rest: str, shown: str) -> Endpoint:
-        cure = "Write ssh://USER@HOST, or ssh://USER@HOST:22/var/run/docker.sock."
         if ":" in rest.partition("/")[0].rpartition("@")[0]:
             raise errors.BadUsage(
-                "That engine address holds a password, which ssh takes from nobody but a person.",
-                hint="Use a key: put it into ~/.ssh/authorized_keys there, and write ssh://USER@HOST.",
+                "That engine address contains a password, which the ssh client does not accept.",
+                hint="Use a key: add it to ~/.ssh/authorized_keys on that host, and write ssh://USER@HOST.",
             )
         found = _SSH.fullmatch(rest)
         if found is None or not int(found["port"] or 22) < 65536:
-            raise errors.BadUsage(f"{shown} is not one ssh understands.", hint=cure)
+            raise errors.BadUsage(
+                f"{shown} is not a valid ssh address.",
+                hint="Write ssh://USER@HOST, or ssh://USER@HOST:22/var/run/docker.sock.",
+            )
         path = found["path"] or ""
         return cls(
             scheme="ssh",
@@ -99,8 +105,8 @@ class Endpoint:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tls:
-    """Files in PEM form. `ca`: whom to trust, empty for the system's own; `cert` and `key`: who we are, both or
-    neither."""
+    """Files in PEM form. `ca` holds the authorities to trust; empty: those of the system. `cert` and `key` identify
+    Quarterdeck to the engine; both or neither are set."""
 
     ca: str = ""
     cert: str = ""
@@ -109,7 +115,7 @@ class Tls:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ssh:
-    """Files for the system's ssh client; empty where its own configuration decides."""
+    """Files for the system's ssh client. Empty: its own configuration decides."""
 
     identity: str = ""
     known_hosts: str = ""

@@ -1,11 +1,11 @@
-"""Our HTTP/1.1 client for container-engine APIs, over whatever line leads there.
+"""Sends HTTP/1.1 requests to a container engine's API and reads its responses and streams.
 
-Requests go out on a bounded pool of kept connections and come back whole; streams have connections of their own and
-come back as the bytes that arrived. Bytes of one response are in order; a change is sent at most once, and when its
-connection is lost the error says whether it had left. Where a line can stand though nobody is at its end (TLS before
-our certificate was looked at, a forwarded socket), a change goes out only after a ping was answered. A stream's reader
-never waits for its consumer (an unread `/events` slows the daemon itself): one that falls behind loses its buffer and
-its stream, and is told so.
+Requests use a bounded pool of open connections and return whole responses. Each stream has a connection of its own and
+returns bytes in order, as they arrive. A change is sent at most once; if its connection is lost, the error says whether
+the request had left (`sent`). Where a connection may look open although the engine will refuse it (TLS before the
+engine checked the client's certificate, a socket forwarded by ssh), a change is sent only after a ping was answered.
+The reader of a stream does not wait for its consumer, because an unread `/events` slows the daemon down: a consumer
+that falls behind loses the unread bytes and the stream, and `overflowed` says so.
 """
 
 from __future__ import annotations
@@ -17,41 +17,42 @@ from collections.abc import AsyncIterator, Awaitable, Mapping
 from typing import TypeVar
 
 from core import errors
-from runtimes.transport import dialer, http_connection
+from runtimes.transport import http_connection
+from runtimes.transport.dialer import Dialer, DirectDialer
 from runtimes.transport.endpoint import Endpoint
-from runtimes.transport.http_connection import Connection, Full, Goal, Response
-from runtimes.transport.http_parser import compose
+from runtimes.transport.http_connection import Connection, OnFull, Response, Wait
+from runtimes.transport.http_parser import encode_request
 from runtimes.transport.lines import LineReader
 
 __all__ = ["Client", "Endpoint", "Response", "Stream"]
 
 T = TypeVar("T")
 REPEATABLE = frozenset({"GET", "HEAD"})
-PING = compose("GET", "/_ping", None, None)
+PING = encode_request("GET", "/_ping", None, None)
 
 
 class Client:
-    """One engine's API. `connections` bounds the requests under way and, apart from them, the open streams; `idle` is
-    how many seconds an unused connection is kept. Belongs to the event loop it is first used on."""
+    """One engine's API. `connections` bounds the requests under way and, separately, the open streams; an unused
+    connection is closed after `idle` seconds. Belongs to the event loop it is first used on."""
 
     def __init__(
         self,
         endpoint: Endpoint,
         *,
-        line: dialer.Dialer | None = None,
+        dialer: Dialer | None = None,
         connections: int = 16,
         idle: float = 30.0,
     ) -> None:
         self.endpoint = endpoint
-        self._line = line or dialer.DirectDialer(endpoint)
-        self._idle_limit = idle
-        self._places = asyncio.Semaphore(connections)
-        self._stream_places = asyncio.Semaphore(connections)
+        self._dialer = dialer or DirectDialer(endpoint)
+        self._idle_seconds = idle
+        self._request_slots = asyncio.Semaphore(connections)
+        self._stream_slots = asyncio.Semaphore(connections)
         self._pooled: set[Connection] = set()
-        self._idle: deque[Connection] = deque()  # those of `_pooled` that nobody uses, the freshest last
+        self._idle: deque[Connection] = deque()  # the unused ones of `_pooled`, the most recently used last
         self._streaming: set[Connection] = set()
         self._closed = False
-        # One block serves all connections: the loop fills it and hands it over in one step, and we copy it out at once.
+        # One block serves all connections: the event loop fills it, and it is copied in the same step.
         self._block = memoryview(bytearray(http_connection.BLOCK))
 
     async def request(
@@ -64,28 +65,28 @@ class Client:
         deadline: float,
         max_body: int = 64 << 20,
     ) -> Response:
-        """One exchange within `deadline` seconds, waiting for a free connection included. Any status is an answer.
+        """Sends one request and returns the response, whatever its status. `deadline`: seconds, including the wait for
+        a free connection.
 
-        Raises Unreachable and TimedOut (their `sent` says whether the request had left), InvalidResponse for an
-        answer that
-        breaks HTTP or whose body exceeds `max_body` bytes, BadUsage for a request that may not be written. Only GET and
-        HEAD go out on a kept connection, and once more on a new one when the kept one turns out to be dead.
+        Raises Unreachable and TimedOut (`sent`: whether the request had left), InvalidResponse for a response that
+        breaks HTTP or whose body exceeds `max_body` bytes, and BadUsage for a request that cannot be written. Only GET
+        and HEAD use an idle connection; if that one is dead, the request is sent again on a new one.
         """
-        payload = compose(method, target, body, headers)
+        payload = encode_request(method, target, body, headers)
         connection: Connection | None = None
         try:
-            async with asyncio.timeout(deadline), self._places:
+            async with asyncio.timeout(deadline), self._request_slots:
                 if method in REPEATABLE and self._idle:
                     connection = self._idle.pop()
                     try:
                         return await connection.exchange(payload, method, max_body)
                     except errors.Unreachable:
-                        if connection.heard or self._closed:
+                        if connection.received or self._closed:
                             raise
                 connection = await self._open_pooled()
-                if method not in REPEATABLE and self._line.blind:
+                if method not in REPEATABLE and self._dialer.needs_ping:
                     await self._ping(connection)
-                return await self._told(connection, connection.exchange(payload, method, max_body))
+                return await self._diagnosed(connection, connection.exchange(payload, method, max_body))
         except errors.InvalidResponse as error:
             error.sent = method not in REPEATABLE
             raise
@@ -107,22 +108,23 @@ class Client:
         pause: bool = False,
         head: bool = True,
     ) -> Stream:
-        """Send a request on a connection of its own; comes back when the response has begun, within `deadline` seconds,
-        or without `head` when the request has left: some engines begin a response only with the first they have to say.
+        """Sends a request on a connection of its own. Returns within `deadline` seconds, when the headers of the
+        response have arrived; without `head`, when the request has left (some engines send headers with the first data
+        only).
 
-        More than `max_buffer` unread bytes end the stream as overflowed, or, with `pause`, stop the reading until the
+        More than `max_buffer` unread bytes end the stream as overflowed or, with `pause`, stop the reading until the
         consumer has caught up (right for a log, wrong for events). The caller closes the stream. Raises as `request`.
         """
-        payload = compose(method, target, body, headers)
+        payload = encode_request(method, target, body, headers)
         connection: Connection | None = None
         try:
             async with asyncio.timeout(deadline):
                 connection = await self._open_streaming()
-                if method not in REPEATABLE and self._line.blind:
+                if method not in REPEATABLE and self._dialer.needs_ping:
                     await self._ping(connection)
-                connection.begin(payload, method, max_buffer, Full.PAUSE if pause else Full.DROP)
+                connection.begin(payload, method, max_buffer, OnFull.PAUSE if pause else OnFull.DROP)
                 if head:
-                    await self._told(connection, connection.reach(Goal.HEAD))
+                    await self._diagnosed(connection, connection.wait_for(Wait.HEADERS))
         except BaseException as error:
             if connection is not None:
                 connection.abort()
@@ -132,47 +134,47 @@ class Client:
         return Stream(connection)
 
     async def aclose(self) -> None:
-        """Close everything: requests under way end as Unreachable, streams as cut."""
+        """Closes everything: requests under way end as Unreachable, streams as cut."""
         self._closed = True
-        open_ones = (*self._pooled, *self._streaming)
-        for connection in open_ones:
+        connections = (*self._pooled, *self._streaming)
+        for connection in connections:
             connection.abort()
-        for connection in open_ones:
-            await connection.gone.wait()
-        await self._line.aclose()
+        for connection in connections:
+            await connection.closed.wait()
+        await self._dialer.aclose()
 
     async def _open_pooled(self) -> Connection:
-        # A new connection takes an idle one's place: those in use and those idle never exceed `connections` together.
+        # A new connection replaces an idle one, so that there are never more than `connections` in all.
         if self._idle:
             self._idle[0].abort()
         connection = await self._connect()
-        connection.forget = self._forget_pooled
+        connection.on_lost = self._remove_pooled
         self._pooled.add(connection)
         return connection
 
     async def _open_streaming(self) -> Connection:
-        await self._stream_places.acquire()
+        await self._stream_slots.acquire()
         try:
             connection = await self._connect()
         except BaseException:
-            self._stream_places.release()
+            self._stream_slots.release()
             raise
-        connection.forget = self._forget_streaming
+        connection.on_lost = self._remove_streaming
         self._streaming.add(connection)
         return connection
 
     async def _connect(self) -> Connection:
         connection = Connection(self.endpoint, self._block)
-        await self._line.connect(connection)
+        await self._dialer.connect(connection)
         if self._closed:
             connection.abort()
             raise errors.Unreachable(f"The client of {self.endpoint} is closed.")
         return connection
 
     async def _ping(self, connection: Connection) -> None:
-        """Raises Unreachable, with `sent` False: whatever was to follow has not left."""
+        """Raises Unreachable with `sent` False: the request that was to follow has not left."""
         try:
-            await self._told(connection, connection.exchange(PING, "GET", 4096))
+            await self._diagnosed(connection, connection.exchange(PING, "GET", 4096))
         except errors.Unreachable as error:
             raise errors.Unreachable(error.message, sent=False, hint=error.hint) from error
         finally:
@@ -180,30 +182,30 @@ class Client:
         if not connection.reusable():
             raise errors.Unreachable(f"{self.endpoint} closed the connection before the request was sent.")
 
-    async def _told(self, connection: Connection, work: Awaitable[T]) -> T:
-        """`work`, whose loss without a word from the engine is explained by the line it was lost on."""
+    async def _diagnosed(self, connection: Connection, work: Awaitable[T]) -> T:
+        """Awaits `work`. If the connection is lost before the engine sent anything, the dialer explains why."""
         try:
             return await work
         except errors.Unreachable as error:
-            if connection.heard or self._closed:
+            if connection.received or self._closed:
                 raise
-            raise await self._line.explain(error, connection.cause) from error
+            raise await self._dialer.diagnose(error, connection.cause) from error
 
     def _put_back(self, connection: Connection) -> None:
         if connection.reusable() and not self._closed:
-            connection.rest_in_pool(self._idle_limit)
+            connection.abort_after(self._idle_seconds)
             self._idle.append(connection)
         else:
             connection.abort()
 
-    def _forget_pooled(self, connection: Connection) -> None:
+    def _remove_pooled(self, connection: Connection) -> None:
         self._pooled.discard(connection)
         with contextlib.suppress(ValueError):
             self._idle.remove(connection)
 
-    def _forget_streaming(self, connection: Connection) -> None:
+    def _remove_streaming(self, connection: Connection) -> None:
         self._streaming.discard(connection)
-        self._stream_places.release()
+        self._stream_slots.release()
 
     def _timed_out(self, method: str, target: str, deadline: float, connection: Connection | None) -> errors.TimedOut:
         what = f"{method} {target.partition('?')[0][:120]}"
@@ -212,15 +214,15 @@ class Client:
         return errors.TimedOut(
             f"{what} could not be sent to {self.endpoint} within {deadline:g} s.",
             sent=False,
-            hint="It accepts no connection, or all of ours are in use.",
+            hint="It accepts no connections, or all connections to it are in use.",
         )
 
 
 class Stream:
-    """The body of one response as it arrives. Iterating, or `read`, has no deadline of its own: silence may be right.
+    """The body of one response as it arrives. Iterating and `read` have no deadline: silence may be right.
 
-    Cancelling a read loses nothing; one reader at a time. `status` is 0 until the response has begun. `cut`: the body
-    ended before its end. `overflowed`: the consumer fell behind, and what it had not read is gone.
+    A cancelled read loses nothing; only one reader at a time. `status` is 0 until the headers have arrived. `cut`: the
+    body ended too early. `overflowed`: the consumer fell behind, and its unread bytes were dropped.
     """
 
     def __init__(self, connection: Connection) -> None:
@@ -242,13 +244,8 @@ class Stream:
     def overflowed(self) -> bool:
         return self._connection.overflowed
 
-    def chunks(self, *, coalesce: float = 0.0) -> AsyncIterator[bytes]:
-        """Iterate over what arrived since last asked.
-
-        `coalesce`: seconds (at most 0.002) the reader rests between small reads while they come thick, so that a busy
-        stream costs one wake-up for many events; a quiet one is not held up.
-        """
-        self._connection.pace(coalesce)
+    def chunks(self) -> AsyncIterator[bytes]:
+        """Iterates over the bytes that arrived since the last step."""
         return self
 
     def __aiter__(self) -> AsyncIterator[bytes]:
@@ -260,8 +257,8 @@ class Stream:
         raise StopAsyncIteration
 
     async def read(self) -> bytes:
-        """Everything that arrived since last asked, at least a byte; empty at the end. Raises InvalidResponse."""
-        await self._connection.reach(Goal.SOME)
+        """Returns what arrived since the last call, at least one byte; nothing at the end. Raises InvalidResponse."""
+        await self._connection.wait_for(Wait.DATA)
         data = self._connection.take()
         if not data:
             self._connection.abort()
@@ -272,7 +269,7 @@ class Stream:
         return LineReader(self.read, str(self._connection.endpoint))
 
     async def read_all(self, limit: int, *, deadline: float = 30.0) -> bytes:
-        """The rest of the body, within `deadline` seconds; InvalidResponse when it is more than `limit` bytes."""
+        """Returns the rest of the body within `deadline` seconds. Raises InvalidResponse beyond `limit` bytes."""
         parts, size = [], 0
         try:
             async with asyncio.timeout(deadline):
@@ -282,10 +279,10 @@ class Stream:
                     if size > limit:
                         raise http_connection.too_long(limit)
         except TimeoutError:
-            raise errors.TimedOut(f"The engine's answer did not end within {deadline:g} s.", sent=True) from None
+            raise errors.TimedOut(f"The engine's answer was not complete within {deadline:g} s.", sent=True) from None
         return b"".join(parts)
 
     async def aclose(self) -> None:
-        """Close the connection; harmless when closed already."""
+        """Closes the connection; may be called twice."""
         self._connection.abort()
-        await self._connection.gone.wait()
+        await self._connection.closed.wait()

@@ -1,10 +1,10 @@
-"""A line to an engine's socket on another host: the system's ssh client keeps it forwarded to a private one here.
+"""Reaches an engine's socket on another host: the system's ssh client forwards it to a private socket here.
 
-One ssh process per engine, started on first use and ended with us, forwards for all connections; everything people have
-in their ssh configuration (aliases, jump hosts, agents) holds. Host keys are checked strictly and nobody is ever asked:
-a host that is not known yet, or not the one it was, is refused. What ssh says is kept as its last lines and becomes the
-one sentence with its cure. A process that ended is started anew on the next use, after a pause that grows while it
-fails; connections open at that moment are lost, and whoever used them is told.
+There is one ssh process per engine. It starts on first use, serves all connections, and ends with Quarterdeck. The
+user's own ssh configuration applies (aliases, jump hosts, agents). Host keys are checked strictly and ssh never asks
+anybody: an unknown or changed host is refused. The last lines that ssh wrote become the error message and its cure. If
+the process ended, the next use starts another one, after a pause that grows while it fails; the connections that were
+open are lost, and their users get an error.
 """
 
 from __future__ import annotations
@@ -18,15 +18,15 @@ from collections import deque
 from pathlib import Path
 
 from core import errors, processes, supervise
-from runtimes.transport import connect as transport_connect
-from runtimes.transport import ssh_errors
+from runtimes.transport import connect, ssh_errors
 from runtimes.transport.endpoint import Endpoint, Ssh
 
-CONNECT_TIMEOUT = 10  # seconds ssh itself waits for the other host
-ALIVE_EVERY, ALIVE_MISSED = 15, 3  # seconds between questions whether the host is there, and how many may go unanswered
-LOOK = 0.02  # seconds between looks for the forwarded socket
-LATE_WORD = 0.3  # seconds ssh's own word may come after the connection it is about was lost
-LAST_LINES, LONGEST_LINE = 20, 400
+CONNECT_TIMEOUT = 10  # seconds that ssh itself waits for the other host
+KEEPALIVE_SECONDS, KEEPALIVE_MISSED = 15, 3  # how often ssh checks that the host answers, and how many may be missed
+POLL_SECONDS = 0.02  # pause between checks for the forwarded socket
+LATE_SECONDS = 0.3  # how long ssh's own message may come after the connection that it is about was lost
+TERMINATE_SECONDS = 2  # how long ssh gets to end after a signal
+MAX_LINES, MAX_LINE = 20, 400  # of what ssh wrote; characters
 OPTIONS = {
     "BatchMode": "yes",
     "StrictHostKeyChecking": "yes",
@@ -34,9 +34,9 @@ OPTIONS = {
     "ExitOnForwardFailure": "yes",
     "StreamLocalBindUnlink": "yes",
     "ConnectTimeout": str(CONNECT_TIMEOUT),
-    "ServerAliveInterval": str(ALIVE_EVERY),
-    "ServerAliveCountMax": str(ALIVE_MISSED),
-    # This process is ours alone: not a guest on somebody's shared connection, not the owner of one.
+    "ServerAliveInterval": str(KEEPALIVE_SECONDS),
+    "ServerAliveCountMax": str(KEEPALIVE_MISSED),
+    # The process must not join or open a connection that other ssh commands share.
     "ControlMaster": "no",
     "ControlPath": "none",
     "ForkAfterAuthentication": "no",
@@ -46,56 +46,55 @@ OPTIONS = {
 
 
 class SshDialer:
-    """`blind`, since the socket here takes connections whether or not somebody listens over there."""
+    """`needs_ping`, since the socket here accepts connections even if no engine listens on the other host."""
 
-    blind = True
+    needs_ping = True
 
     def __init__(self, endpoint: Endpoint, files: Ssh, *, rng: random.Random | None = None) -> None:
         self._endpoint, self._files = endpoint, files
         self._rng = rng or random.Random()  # noqa: S311 (jitter, not a secret)
-        self._pace = supervise.Backoff(base=0.5, cap=8.0)
-        self._folder: Path | None = None
+        self._backoff = supervise.Backoff(base=0.5, cap=8.0)
+        self._directory: Path | None = None
         self._process: asyncio.subprocess.Process | None = None
-        self._listening: asyncio.Task[None] | None = None
+        self._reading: asyncio.Task[None] | None = None
         self._starting: asyncio.Task[errors.Unreachable | None] | None = None
-        self._standing = False
+        self._forwarding = False
         self._failures = 0
-        self._again_at = 0.0
+        self._retry_at = 0.0  # in the event loop's time
         self._failure: errors.Unreachable | None = None
-        self._lines: deque[str] = deque(maxlen=LAST_LINES)
-        self._refused: errors.Unreachable | None = None
-        self._spoke = asyncio.Event()
+        self._lines: deque[str] = deque(maxlen=MAX_LINES)
+        self._channel_error: errors.Unreachable | None = None
+        self._written = asyncio.Event()  # ssh wrote a line, or ended
         self._closed = False
 
     @property
     def pid(self) -> int | None:
-        """Of the ssh process, while there is one."""
+        """The process id of ssh while it runs."""
         return self._process.pid if self._process is not None and self._process.returncode is None else None
 
     async def connect(self, protocol: asyncio.BaseProtocol) -> None:
-        loop, socket = asyncio.get_running_loop(), await self._open()
-        process, self._refused = self._process, None
+        socket = await self._forwarded_socket()
+        process, self._channel_error = self._process, None
         try:
-            await loop.create_unix_connection(lambda: protocol, sock=await transport_connect.dial(str(socket)))
+            await self._connect(protocol, socket)
         except OSError:
-            # The process is gone, which its own end has not told us yet: a new one, once.
+            # ssh has just ended, which was not noticed yet. Start it again, once.
             if self._process is process:
                 await self._end()
             try:
-                socket = await self._open()
-                await loop.create_unix_connection(lambda: protocol, sock=await transport_connect.dial(str(socket)))
+                await self._connect(protocol, await self._forwarded_socket())
             except OSError as error:
-                raise self._why() from error
+                raise self._connection_error() from error
 
-    async def explain(self, lost: errors.Unreachable, cause: Exception | None) -> errors.Unreachable:
-        """ssh knows why: the far socket could not be opened, or it ended itself."""
+    async def diagnose(self, lost: errors.Unreachable, cause: Exception | None) -> errors.Unreachable:
+        """ssh reports why: the socket on the other host could not be opened, or ssh itself ended."""
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(LATE_WORD):
-                while self._refused is None and self._alive():
-                    self._spoke.clear()
-                    await self._spoke.wait()
-        told = self._refused or (None if self._alive() else self._why())
-        return lost if told is None else errors.Unreachable(told.message, sent=lost.sent, hint=told.hint)
+            async with asyncio.timeout(LATE_SECONDS):
+                while self._channel_error is None and self._is_forwarding():
+                    self._written.clear()
+                    await self._written.wait()
+        found = self._channel_error or (None if self._is_forwarding() else self._connection_error())
+        return lost if found is None else errors.Unreachable(found.message, sent=lost.sent, hint=found.hint)
 
     async def aclose(self) -> None:
         self._closed = True
@@ -103,60 +102,64 @@ class SshDialer:
             self._starting.cancel()
             await asyncio.gather(self._starting, return_exceptions=True)
         await self._end()
-        if self._folder is not None:
-            shutil.rmtree(self._folder, ignore_errors=True)
-            self._folder = None
+        if self._directory is not None:
+            shutil.rmtree(self._directory, ignore_errors=True)
+            self._directory = None
+
+    async def _connect(self, protocol: asyncio.BaseProtocol, socket: Path) -> None:
+        connected = await connect.open_unix_socket(str(socket))
+        await asyncio.get_running_loop().create_unix_connection(lambda: protocol, sock=connected)
 
     # ── the process ──────────────────────────────────────────────────────────────────────────────────────────────
 
-    def _alive(self) -> bool:
-        return self._standing and self._listening is not None and not self._listening.done()
+    def _is_forwarding(self) -> bool:
+        return self._forwarding and self._reading is not None and not self._reading.done()
 
-    async def _open(self) -> Path:
-        """The socket here that leads there, its process started where none runs. Raises Unreachable."""
+    async def _forwarded_socket(self) -> Path:
+        """Returns the socket here that leads to the engine's; starts ssh if it does not run. Raises Unreachable."""
         if self._closed:
             raise errors.Unreachable(f"The client of {self._endpoint} is closed.")
-        if not self._alive():
+        if not self._is_forwarding():
             loop = asyncio.get_running_loop()
             if self._starting is None or self._starting.done():
-                if self._failure is not None and loop.time() < self._again_at:
+                if self._failure is not None and loop.time() < self._retry_at:
                     raise errors.Unreachable(self._failure.message, hint=self._failure.hint)
                 self._starting = loop.create_task(self._start(), name=f"open {self._endpoint}")
-            # Whoever has no more time leaves; the others, and the next, still want it.
+            # A caller may give up (its deadline); the others, and the next one, still need the start.
             if (failure := await asyncio.shield(self._starting)) is not None:
                 raise errors.Unreachable(failure.message, hint=failure.hint)
         return self._socket()
 
     def _socket(self) -> Path:
-        if self._folder is None:
-            self._folder = processes.make_socket_dir("quarterdeck-ssh-")
-        return self._folder / "s"
+        if self._directory is None:
+            self._directory = processes.make_socket_dir("quarterdeck-ssh-")
+        return self._directory / "s"
 
     async def _start(self) -> errors.Unreachable | None:
-        """Why it does not stand; None when it does."""
+        """Returns why ssh does not forward the socket, or None if it does."""
         await self._end()
         loop = asyncio.get_running_loop()
         try:
-            failure = await self._spawn()
+            failure = await self._start_process()
         except BaseException:
             await self._end()
             raise
-        self._standing = failure is None
+        self._forwarding = failure is None
         self._failures = 0 if failure is None else self._failures + 1
         self._failure = failure
         if failure is not None:
             await self._end()
-            pause = supervise.backoff_seconds(self._failures, self._pace.base, self._pace.cap, self._rng)
-            self._again_at = loop.time() + pause
+            pause = supervise.backoff_seconds(self._failures, self._backoff.base, self._backoff.cap, self._rng)
+            self._retry_at = loop.time() + pause
         return failure
 
-    async def _spawn(self) -> errors.Unreachable | None:
+    async def _start_process(self) -> errors.Unreachable | None:
         socket = self._socket()
         socket.unlink(missing_ok=True)
         self._lines.clear()
         try:
             self._process = await processes.start(
-                command(self._endpoint, self._files, socket),
+                ssh_command(self._endpoint, self._files, socket),
                 name=f"The ssh client for {self._endpoint}",
                 env={**os.environ, "LC_ALL": "C"},  # its messages are parsed
                 hint="Install the ssh client. On Debian: apt-get install openssh-client",
@@ -164,75 +167,76 @@ class SshDialer:
         except errors.Unreachable as error:
             return error
         name = f"ssh to {self._endpoint.host}"
-        self._listening = asyncio.get_running_loop().create_task(self._listen(self._process), name=name)
+        self._reading = asyncio.get_running_loop().create_task(self._read_messages(self._process), name=name)
         while not socket.is_socket():
-            done, _ = await asyncio.wait({self._listening}, timeout=LOOK)
+            done, _ = await asyncio.wait({self._reading}, timeout=POLL_SECONDS)
             if done:
-                return self._why()
+                return self._connection_error()
         return None
 
-    async def _listen(self, process: asyncio.subprocess.Process) -> None:
-        """Keeps the last lines of what ssh says, until it ends."""
+    async def _read_messages(self, process: asyncio.subprocess.Process) -> None:
+        """Stores the last lines that ssh writes, until it ends."""
         assert process.stderr is not None
         rest = b""
-        while said := await process.stderr.read(4096):
-            *whole, rest = (rest + said).split(b"\n")
+        while data := await process.stderr.read(4096):
+            *lines, rest = (rest + data).split(b"\n")
             rest = rest[-4096:]
-            for line in whole:
-                self._hear(line)
+            for line in lines:
+                self._store_line(line)
         if rest:
-            self._hear(rest)
+            self._store_line(rest)
         await process.wait()
-        self._spoke.set()
+        self._written.set()
 
-    def _hear(self, said: bytes) -> None:
-        line = said.decode("utf-8", "replace").strip()[:LONGEST_LINE]
+    def _store_line(self, data: bytes) -> None:
+        line = data.decode("utf-8", "replace").strip()[:MAX_LINE]
         if line:
             self._lines.append(line)
-            self._refused = ssh_errors.channel(self._endpoint, self._files, line) or self._refused
-            self._spoke.set()
+            self._channel_error = ssh_errors.channel_error(self._endpoint, self._files, line) or self._channel_error
+            self._written.set()
 
-    def _why(self) -> errors.Unreachable:
-        return ssh_errors.explain(self._endpoint, self._files, tuple(self._lines))
+    def _connection_error(self) -> errors.Unreachable:
+        return ssh_errors.connection_error(self._endpoint, self._files, tuple(self._lines))
 
     async def _end(self) -> None:
-        self._standing = False
-        process, listening, self._listening, self._process = self._process, self._listening, None, None
+        self._forwarding = False
+        process, reading, self._reading, self._process = self._process, self._reading, None, None
         if process is None:
             return
         if process.returncode is None:
             with contextlib.suppress(ProcessLookupError):
                 process.terminate()
-        if listening is not None:
-            done, _ = await asyncio.wait({listening}, timeout=2)
+        if reading is not None:
+            done, _ = await asyncio.wait({reading}, timeout=TERMINATE_SECONDS)
             if not done:
                 with contextlib.suppress(ProcessLookupError):
                     process.kill()
-                await asyncio.wait({listening}, timeout=2)
-                listening.cancel()
-            await asyncio.gather(listening, return_exceptions=True)
+                await asyncio.wait({reading}, timeout=TERMINATE_SECONDS)
+                reading.cancel()
+            await asyncio.gather(reading, return_exceptions=True)
 
 
-def command(endpoint: Endpoint, files: Ssh, socket: Path) -> list[str]:
-    """The words ssh is started with. The host comes last, after `--`: it can never be taken for an option."""
-    words = ["ssh", "-N", "-T", "-n", "-a", "-x"]
+def ssh_command(endpoint: Endpoint, files: Ssh, socket: Path) -> list[str]:
+    """The arguments that ssh is started with. The host comes last, after `--`, so that it cannot be taken for an
+    option."""
+    arguments = ["ssh", "-N", "-T", "-n", "-a", "-x"]
     if files.config:
-        words += ["-F", files.config]
+        arguments += ["-F", files.config]
     options = dict(OPTIONS)
     if files.known_hosts:
         options |= {"UserKnownHostsFile": _quoted(files.known_hosts), "GlobalKnownHostsFile": "/dev/null"}
     if files.identity:
         options["IdentitiesOnly"] = "yes"
-        words += ["-i", files.identity]
-    words += [word for name, value in options.items() for word in ("-o", f"{name}={value}")]
-    words += ["-L", f"{socket}:{endpoint.path}"]
+        arguments += ["-i", files.identity]
+    arguments += [part for name, value in options.items() for part in ("-o", f"{name}={value}")]
+    arguments += ["-L", f"{socket}:{endpoint.path}"]
     if endpoint.port:
-        words += ["-p", str(endpoint.port)]
+        arguments += ["-p", str(endpoint.port)]
     if endpoint.user:
-        words += ["-l", endpoint.user]
-    return [*words, "--", endpoint.host]
+        arguments += ["-l", endpoint.user]
+    return [*arguments, "--", endpoint.host]
 
 
 def _quoted(path: str) -> str:
-    # That option takes several files, parted by spaces.
+    # This option takes several files, separated by spaces.
     return f'"{path}"' if " " in path else path

@@ -113,7 +113,7 @@ def test_an_engine_that_is_absent_at_start_may_come_later(short_tmp, own_dockerd
         bot.start("run", port=port)
         wait_for("the page", lambda: get(port)[0] == 200)
         assert get(port, "/readyz")[0] == 503
-        assert "Is the engine running" in bot.do("ps", code=5)
+        assert "Start the engine" in bot.do("ps", code=5)
         own_dockerd.start()
         wait_for("the engine to be watched", lambda: get(port, "/readyz")[0] == 200, 60)
         own_dockerd.run("web")

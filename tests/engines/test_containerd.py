@@ -233,7 +233,7 @@ async def test_a_daemon_killed_in_the_middle_of_a_change_leaves_it_unknown(own_c
         assert caught.value.sent
         with pytest.raises(errors.Unreachable) as caught:
             await engine.rows()
-        assert "nobody listens" in caught.value.full_message() or "lost" in caught.value.full_message()
+        assert "no engine listens" in caught.value.full_message() or "lost" in caught.value.full_message()
         await asyncio.to_thread(own_containerd.start)
         assert (await engine.rows())[target.id].state == "running"
 

@@ -98,8 +98,8 @@ def test_the_kernel_tells_when_a_process_began_and_who_listens(short_tmp: Path) 
     with socket.socket(socket.AF_UNIX) as door:
         door.bind(str(short_tmp / "d.sock"))
         door.listen(1)
-        assert connect.listener(str(short_tmp / "d.sock")) == (os.getpid(), os.getuid())
-    assert connect.listener(str(short_tmp / "none.sock")) == (0, None)
+        assert connect.peer_credentials(str(short_tmp / "d.sock")) == (os.getpid(), os.getuid())
+    assert connect.peer_credentials(str(short_tmp / "none.sock")) == (0, None)
 
 
 def test_recorded_processes_and_control_groups(tmp_path: Path) -> None:

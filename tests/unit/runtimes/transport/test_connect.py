@@ -36,7 +36,7 @@ async def test_a_missing_socket_asks_whether_the_engine_runs(tmp_path: Path) -> 
 async def test_a_socket_nobody_listens_on_says_so(tmp_path: Path) -> None:
     with socket.socket(socket.AF_UNIX) as left:
         left.bind(str(tmp_path / "s"))
-    assert "nobody listens" in (await ask(tmp_path / "s")).message
+    assert "no engine listens" in (await ask(tmp_path / "s")).message
 
 
 async def test_a_file_or_folder_is_not_a_socket(tmp_path: Path) -> None:
@@ -58,19 +58,19 @@ def test_a_forbidden_socket_names_the_group_to_join(tmp_path: Path) -> None:
         os.chown(path, -1, 65530)  # a group without a name
     path.chmod(0o660)
     endpoint = Endpoint.parse(f"unix://{path}")
-    told = connect.explain(endpoint, PermissionError(13, "Permission denied"))
+    told = connect.unreachable(endpoint, PermissionError(13, "Permission denied"))
     group = "65530" if os.geteuid() == 0 else path.group()
     assert f"the group {group} may use" in told.message
     assert f"usermod -aG {group} " in told.hint
     path.chmod(0o600)
-    told = connect.explain(endpoint, PermissionError(13, "Permission denied"))
+    told = connect.unreachable(endpoint, PermissionError(13, "Permission denied"))
     assert told.message.startswith("Only ")
     assert told.hint == f"Run as {path.owner()}."
 
 
 def test_a_forbidden_folder_says_so(tmp_path: Path) -> None:
-    told = connect.explain(Endpoint.parse(f"unix://{tmp_path}/gone/s"), PermissionError(13, "Permission denied"))
-    assert "folder" in told.message
+    told = connect.unreachable(Endpoint.parse(f"unix://{tmp_path}/gone/s"), PermissionError(13, "Permission denied"))
+    assert "directory" in told.message
     assert "root" in told.hint
 
 
@@ -83,6 +83,6 @@ def test_a_forbidden_folder_says_so(tmp_path: Path) -> None:
     ],
 )
 def test_tcp_errors_are_sentences(error: OSError, words: str) -> None:
-    told = connect.explain(Endpoint.parse("tcp://host7:2375"), error)
+    told = connect.unreachable(Endpoint.parse("tcp://host7:2375"), error)
     assert words in told.message
     assert told.sent is False

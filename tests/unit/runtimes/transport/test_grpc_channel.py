@@ -68,7 +68,7 @@ async def lined(folder: Path, do: Handler | None = None, tell: Any = None) -> As
 
 
 async def ask(line: grpc_channel.GrpcChannel, seconds: float = 5.0) -> Any:
-    return await line.ask(METHOD, Request(id="x"), Answer, seconds=seconds, metadata=(("place", "here"),))
+    return await line.call(METHOD, Request(id="x"), Answer, seconds=seconds, metadata=(("place", "here"),))
 
 
 async def test_a_message_goes_and_one_comes_back_with_what_travels_beside(short_tmp: Path) -> None:
@@ -120,7 +120,7 @@ def test_everything_the_library_raises_is_caught() -> None:
     assert {thing.__name__ for thing in found if not issubclass(thing, roots)} <= {
         "FutureTimeoutError", "FutureCancelledError"
     }  # fmt: skip
-    assert set(roots) <= {grpc.RpcError, *grpc_channel._foreign()}
+    assert set(roots) <= {grpc.RpcError, *grpc_channel._other_errors()}
 
 
 async def test_a_deadline_that_a_server_knows_too_is_a_deadline(short_tmp: Path) -> None:
@@ -163,7 +163,7 @@ async def test_no_socket_no_listener_and_no_socket_at_all_each_say_so(short_tmp:
     with socket.socket(socket.AF_UNIX) as door:
         door.bind(str(short_tmp / "dead.sock"))
     (short_tmp / "file.sock").touch()
-    for name, words in (("none", "no engine socket"), ("dead", "nobody listens"), ("file", "is not a socket")):
+    for name, words in (("none", "no engine socket"), ("dead", "no engine listens"), ("file", "is not a socket")):
         line = grpc_channel.GrpcChannel(f"unix://{short_tmp}/{name}.sock")
         with pytest.raises(errors.Unreachable, match=words) as caught:
             await ask(line)

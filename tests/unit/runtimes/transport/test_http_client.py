@@ -334,17 +334,17 @@ async def test_what_may_not_be_written_never_reaches_the_engine(tmp_path: Path) 
         assert engine.opened == 0
 
 
-class Blind(dialer.DirectDialer):
-    """A line that may stand though nobody is at its end, and knows why."""
+class Unproven(dialer.DirectDialer):
+    """Its connections may look open although the engine refuses them, and it can say why."""
 
-    blind = True
+    needs_ping = True
 
-    async def explain(self, lost: errors.Unreachable, cause: Exception | None) -> errors.Unreachable:
+    async def diagnose(self, lost: errors.Unreachable, cause: Exception | None) -> errors.Unreachable:
         return errors.Unreachable("The far end is shut.", sent=lost.sent, hint="Open it.")
 
 
 @pytest.mark.parametrize(("answers", "sent"), [(0, False), (1, True)])
-async def test_on_a_blind_line_a_change_leaves_only_after_a_ping_was_answered(
+async def test_on_an_unproven_connection_a_change_leaves_only_after_a_ping_was_answered(
     tmp_path: Path, answers: int, sent: bool
 ) -> None:
     asked: list[bytes] = []
@@ -362,7 +362,7 @@ async def test_on_a_blind_line_a_change_leaves_only_after_a_ping_was_answered(
 
     server = await asyncio.start_unix_server(serve, tmp_path / "s")
     endpoint = Endpoint.parse(f"unix://{tmp_path}/s")
-    client = Client(endpoint, line=Blind(endpoint))
+    client = Client(endpoint, dialer=Unproven(endpoint))
     with pytest.raises(errors.Unreachable, match="The far end is shut") as caught:
         await client.request("POST", "/containers/a/stop", deadline=PATIENCE)
     assert (caught.value.sent, caught.value.hint) == (sent, "Open it.")
@@ -384,7 +384,7 @@ async def test_a_ping_that_is_never_answered_leaves_the_change_unsent(tmp_path: 
 
     server = await asyncio.start_unix_server(serve, tmp_path / "s")
     endpoint = Endpoint.parse(f"unix://{tmp_path}/s")
-    client = Client(endpoint, line=Blind(endpoint))
+    client = Client(endpoint, dialer=Unproven(endpoint))
     with pytest.raises(errors.TimedOut) as caught:
         await client.request("POST", "/containers/a/stop", deadline=0.2)
     assert not caught.value.sent

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from core import errors
 from runtimes.transport import http_parser
 from runtimes.transport.endpoint import Endpoint
-from runtimes.transport.http_parser import Parser, compose
+from runtimes.transport.http_parser import ResponseParser, encode_request
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,18 +63,18 @@ def test_any_split_parses_the_same(recorded: list[Recorded], last: Recorded, cut
     edges = sorted({0, len(wire), *(cut for cut in cuts if cut < len(wire)), *(range(0, len(wire), every or 10**9))})
     blocks = [wire[a:b] for a, b in itertools.pairwise(edges)]
     for one in expected:
-        parser, body = Parser(bodiless=one.head), b""
+        parser, body = ResponseParser(bodiless=one.head), b""
         while blocks and not parser.done:
             body += parser.feed(blocks.pop(0))
         assert parser.finish()
-        assert (parser.status, body, parser.keep) == (one.status, one.body, one.keep)
+        assert (parser.status, body, parser.keep_alive) == (one.status, one.body, one.keep)
         if parser.rest:
             blocks.insert(0, parser.rest)
     assert blocks == []
 
 
 def test_headers_are_lower_cased_trimmed_and_joined() -> None:
-    parser = Parser()
+    parser = ResponseParser()
     parser.feed(b"HTTP/1.1 200 OK\r\nAPI-Version:  1.41 \r\nX-A: 1\r\nx-a: 2\r\nEmpty:\r\nContent-Length: 0\r\n\r\n")
     assert parser.done
     assert parser.headers == {"api-version": "1.41", "x-a": "1, 2", "empty": "", "content-length": "0"}
@@ -91,20 +91,20 @@ def test_headers_are_lower_cased_trimmed_and_joined() -> None:
     ],
 )
 def test_the_server_says_whether_a_connection_is_kept(head: bytes, keep: bool) -> None:
-    parser = Parser()
+    parser = ResponseParser()
     parser.feed(head + b"Content-Length: 0\r\n\r\n")
     assert parser.done
-    assert parser.keep is keep
+    assert parser.keep_alive is keep
 
 
 def test_chunked_beside_a_length_is_read_as_chunked_and_ends_the_connection() -> None:
-    parser = Parser()
+    parser = ResponseParser()
     body = parser.feed(b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nx\r\n0\r\n\r\n")
-    assert (body, parser.done, parser.keep) == (b"x", True, False)
+    assert (body, parser.done, parser.keep_alive) == (b"x", True, False)
 
 
 def test_bytes_past_the_end_are_set_apart() -> None:
-    parser = Parser()
+    parser = ResponseParser()
     body = parser.feed(b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\nxHTTP/1.1 200")
     assert (body, parser.rest) == (b"x", b"HTTP/1.1 200")
 
@@ -128,20 +128,20 @@ CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
         b"HTTP/1.1 200 OK\r\nContent-Length: 1_0\r\n\r\n",
         b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\nContent-Length: 4\r\n\r\n",
         b"HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip, chunked\r\n\r\n",
-        b"HTTP/1.1 200 OK\r\nX: " + b"x" * http_parser.LONGEST_HEAD,
+        b"HTTP/1.1 200 OK\r\nX: " + b"x" * http_parser.MAX_HEAD,
         CHUNKED + b"-1\r\n",
         CHUNKED + b"0x1\r\nx\r\n",
         CHUNKED + b"1_0\r\n",
         CHUNKED + b"\r\n",
         CHUNKED + b"ffffffffffffffff\r\n",
         CHUNKED + b"1\r\nxy\r\n",
-        CHUNKED + b"1;" + b"e" * http_parser.LONGEST_SIZE_LINE,
-        CHUNKED + b"0\r\nT: " + b"t" * http_parser.LONGEST_HEAD,
+        CHUNKED + b"1;" + b"e" * http_parser.MAX_SIZE_LINE,
+        CHUNKED + b"0\r\nT: " + b"t" * http_parser.MAX_HEAD,
     ],
 )
 @pytest.mark.parametrize("step", [7, 10**6])
 def test_what_breaks_the_grammar_is_garbled(wire: bytes, step: int) -> None:
-    parser = Parser()
+    parser = ResponseParser()
     with pytest.raises(errors.InvalidResponse, match=r"[.?]$"):
         for start in range(0, len(wire), step):
             parser.feed(wire[start : start + step])
@@ -162,13 +162,13 @@ def test_what_breaks_the_grammar_is_garbled(wire: bytes, step: int) -> None:
     ],
 )
 def test_a_response_without_its_end_is_cut(wire: bytes) -> None:
-    parser = Parser()
+    parser = ResponseParser()
     parser.feed(wire)
     assert parser.finish() is False
 
 
 def test_the_memo_of_sizes_stays_small() -> None:
-    parser = Parser()
+    parser = ResponseParser()
     parser.feed(CHUNKED)
     before = len(http_parser._SIZES)
     for size in range(4096, 4200):
@@ -181,7 +181,7 @@ def test_the_memo_of_sizes_stays_small() -> None:
 
 
 def test_a_request_is_written_in_full() -> None:
-    wire = compose("POST", "/v1.41/containers/create?name=a%20b", b"{}", {"X-Registry-Auth": "e30="})
+    wire = encode_request("POST", "/v1.41/containers/create?name=a%20b", b"{}", {"X-Registry-Auth": "e30="})
     assert wire == (
         b"POST /v1.41/containers/create?name=a%20b HTTP/1.1\r\nHost: docker\r\nUser-Agent: quarterdeck\r\n"
         b"X-Registry-Auth: e30=\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}"
@@ -189,10 +189,12 @@ def test_a_request_is_written_in_full() -> None:
 
 
 def test_bodies_are_announced_where_one_is_expected() -> None:
-    assert b"Content-Length" not in compose("GET", "/", None, None)
-    assert b"Content-Length: 0\r\n\r\n" in compose("POST", "/", None, None)
-    assert b"Content-Type: application/x-tar\r\n" in compose("PUT", "/", b"x", {"Content-Type": "application/x-tar"})
-    assert b"application/json" not in compose("PUT", "/", b"x", {"content-type": "application/x-tar"})
+    assert b"Content-Length" not in encode_request("GET", "/", None, None)
+    assert b"Content-Length: 0\r\n\r\n" in encode_request("POST", "/", None, None)
+    assert b"Content-Type: application/x-tar\r\n" in encode_request(
+        "PUT", "/", b"x", {"Content-Type": "application/x-tar"}
+    )
+    assert b"application/json" not in encode_request("PUT", "/", b"x", {"content-type": "application/x-tar"})
 
 
 @given(
@@ -204,7 +206,7 @@ def test_bodies_are_announced_where_one_is_expected() -> None:
 @settings(max_examples=200, deadline=None)
 def test_nothing_can_begin_a_second_request(target: str, value: str) -> None:
     try:
-        wire = compose("GET", target, None, {"X-A": value})
+        wire = encode_request("GET", target, None, {"X-A": value})
     except errors.BadUsage as error:
         assert error.hint
         assert any(not "!" <= c <= "~" for c in target) or any(not " " <= c <= "~" and c != "\t" for c in value)
@@ -244,12 +246,12 @@ def test_nothing_can_begin_a_second_request(target: str, value: str) -> None:
 )
 def test_words_that_do_not_belong_there_are_refused(method: str, target: str, headers: dict[str, str]) -> None:
     with pytest.raises(errors.BadUsage):
-        compose(method, target, None, headers)
+        encode_request(method, target, None, headers)
 
 
 def test_a_refused_header_does_not_show_its_value() -> None:
     with pytest.raises(errors.BadUsage) as caught:
-        compose("POST", "/", None, {"X-Registry-Auth": "hunter2\r\n"})
+        encode_request("POST", "/", None, {"X-Registry-Auth": "hunter2\r\n"})
     assert "hunter2" not in caught.value.full_message()
 
 

@@ -28,16 +28,16 @@ HOST = Endpoint.parse("ssh://ops@host8:2222/run/d.sock")
         (["Timeout, server host8 not responding."], "The ssh connection to host8 was lost"),
         (["Connection to host8 closed by remote host."], "The ssh connection to host8 was lost"),
         (["Received disconnect from host8: 2: Too many authentication failures"], "`ssh: {identity: /PATH}`"),
-        (["No ED25519 host key is known for host8.", "Host key verification failed."], "is not known yet"),
+        (["No ED25519 host key is known for host8.", "Host key verification failed."], "is not known, and"),
         (["@ WARNING: REMOTE HOST IDENTIFICATION HAS CHANGED! @", "Host key verification failed."], "ssh-keygen -R"),
-        (["ops@host8: Permission denied (publickey,password)."], "does not let us in as ops"),
+        (["ops@host8: Permission denied (publickey,password)."], "refused the login as ops"),
         (["Can't open user config file /nope: No such file or directory"], "Can't open user config file /nope"),
         (["Could not request local forwarding.", "unix_listener: forwarding failed"], "{config: /PATH}"),
-        ([], "ended without a word. Try by hand: ssh -p 2222 ops@host8"),
+        ([], "ended without a message. Try by hand: ssh -p 2222 ops@host8"),
     ],
 )
 def test_each_way_to_fail_has_its_sentence(lines: list[str], words: str) -> None:
-    told = ssh_errors.explain(HOST, Ssh(), lines)
+    told = ssh_errors.connection_error(HOST, Ssh(), lines)
     assert words in told.full_message()
     assert told.hint
     assert told.sent is False
@@ -54,12 +54,12 @@ def test_each_way_to_fail_has_its_sentence(lines: list[str], words: str) -> None
 )
 def test_a_key_of_no_use_is_told_rather_than_the_refusal_it_led_to(lines: list[str], words: str) -> None:
     refused = [*lines, "ops@host8: Permission denied (publickey)."]
-    assert words in ssh_errors.explain(HOST, Ssh(identity="/k"), refused).full_message()
+    assert words in ssh_errors.connection_error(HOST, Ssh(identity="/k"), refused).full_message()
 
 
 def test_what_a_single_connection_met_is_told_apart() -> None:
     def told(line: str) -> str:
-        found = ssh_errors.channel(HOST, Ssh(), line)
+        found = ssh_errors.channel_error(HOST, Ssh(), line)
         return "" if found is None else found.full_message()
 
     assert "ls -l /run/d.sock" in told("channel 3: open failed: connect failed: open failed")
@@ -69,18 +69,18 @@ def test_what_a_single_connection_met_is_told_apart() -> None:
 
 @given(st.lists(st.text(), max_size=20))
 def test_whatever_ssh_says_becomes_one_line_with_a_cure(lines: list[str]) -> None:
-    told = ssh_errors.explain(HOST, Ssh(), lines)
+    told = ssh_errors.connection_error(HOST, Ssh(), lines)
     assert told.message
     assert told.hint
 
 
 def test_ssh_is_started_strict_and_asks_nobody() -> None:
-    words = ssh.command(HOST, Ssh(identity="/k", known_hosts="/a b", config="/c"), Path("/tmp/s"))
+    words = ssh.ssh_command(HOST, Ssh(identity="/k", known_hosts="/a b", config="/c"), Path("/tmp/s"))
     assert words[-2:] == ["--", "host8"]
     options = {words[at + 1] for at, word in enumerate(words) if word == "-o"}
     wanted = {"BatchMode=yes", "StrictHostKeyChecking=yes", "ExitOnForwardFailure=yes", "ControlMaster=no"}
     assert wanted | {"IdentitiesOnly=yes", 'UserKnownHostsFile="/a b"'} <= options
     for name, value in (("-F", "/c"), ("-i", "/k"), ("-p", "2222"), ("-l", "ops"), ("-L", "/tmp/s:/run/d.sock")):
         assert words[words.index(name) + 1] == value
-    bare = ssh.command(Endpoint.parse("ssh://host8"), Ssh(), Path("/tmp/s"))
+    bare = ssh.ssh_command(Endpoint.parse("ssh://host8"), Ssh(), Path("/tmp/s"))
     assert not {"-p", "-l", "-i", "-F"} & set(bare)

@@ -34,10 +34,10 @@ async def test_a_stream_yields_the_body_in_order(tmp_path: Path) -> None:
         await reader.read()  # the engine would keep the connection; its end is ours to make
 
     async with serving(tmp_path, answer) as engine, calling(engine) as client:
-        for coalesce in (0.0, 0.002):
+        for _ in range(2):
             stream = await client.stream("GET", "/events", deadline=PATIENCE)
             assert (stream.status, stream.headers) == (200, {"transfer-encoding": "chunked"})
-            got = [part async for part in stream.chunks(coalesce=coalesce)]
+            got = [part async for part in stream.chunks()]
             assert b"".join(got) == b"".join(lines)
             assert (stream.cut, stream.overflowed) == (False, False)
             assert await stream.read() == b""
@@ -150,7 +150,7 @@ async def test_a_pausing_stream_waits_for_its_consumer_and_loses_nothing(tmp_pat
         assert stream._connection._size <= (64 << 10) + http_connection.BLOCK
         assert not sent.is_set()
         size = 0
-        async for part in stream.chunks(coalesce=0.002):
+        async for part in stream.chunks():
             size += len(part)
         assert size == 8 << 20
         assert (stream.cut, stream.overflowed) == (False, False)
