@@ -55,12 +55,12 @@ async def _files(refs: Sequence[Ref], times: int) -> Table:
 
     async def kept() -> None:
         for _ in range(often):
-            await reader.read(wanted, moment=0)
+            await reader.read(wanted, first_pause=0)
 
     async def anew() -> None:
         for _ in range(often):
             reader.close()
-            await reader.read(wanted, moment=0)
+            await reader.read(wanted, first_pause=0)
 
     taken = await rounds({"kept open": awaited(kept), "opened anew": awaited(anew)}, times * 3, warm=1)
     reader.close()

@@ -282,7 +282,7 @@ class Containerd(containerd_verbs.Doing):
 
     def _row(self, space: str, held: client.Container, task: client.Process | None) -> Container:
         if self._one_host:
-            return self._dialect.container(space, held, task, time.time(), began=procfs.began)
+            return self._dialect.container(space, held, task, time.time(), began=procfs.start_time)
         return self._dialect.container(space, held, task, time.time())
 
     async def _meet(self, seconds: float, *, again: bool = False) -> None:

@@ -23,7 +23,7 @@ class Meter:
     def __init__(self, calls: Calls) -> None:
         self._calls = calls
         # Ids are no names of cgroups here; the processes were told a moment ago, by a daemon that counts as we do.
-        self._reader = cgroup_reader.Reader(named=False)
+        self._reader = cgroup_reader.Reader(named_by_id=False)
         self._shares = cgroup_reader.CpuPercent()
 
     def close(self) -> None:
@@ -38,8 +38,8 @@ class Meter:
         if away := [ref for ref in running if ref not in found]:
             told = await self._asked(away, seconds)
             first = [ref for ref in told if told[ref].cpu_percent is None]
-            if first and ends - time.monotonic() > 2 * cgroup_reader.MOMENT:
-                await asyncio.sleep(cgroup_reader.MOMENT)
+            if first and ends - time.monotonic() > 2 * cgroup_reader.FIRST_PAUSE:
+                await asyncio.sleep(cgroup_reader.FIRST_PAUSE)
                 told |= await self._asked(first, ends - time.monotonic())
             found |= told
         return [found[ref] for ref in running if ref in found]
@@ -50,7 +50,7 @@ class Meter:
         wanted = {ref.id: ref for ref in refs}
         told = await asyncio.gather(*(self._calls.metrics(space, seconds) for space in spaces))
         now = time.monotonic()
-        self._shares.forget(now)
+        self._shares.forget_old(now)
         found = {}
         for space, metrics in zip(spaces, told, strict=True):
             for metric in metrics:

@@ -85,8 +85,8 @@ class StatsVerbs(EngineClient, abc.ABC):
         rows, missing = await self._stats(refs, seconds)
         took = time.monotonic() - began
         first = [row.ref for row in rows if row.cpu_percent is None]
-        if first and took + cgroup_reader.MOMENT < (seconds - took) / 2:
-            await asyncio.sleep(max(0.0, cgroup_reader.MOMENT - took))
+        if first and took + cgroup_reader.FIRST_PAUSE < (seconds - took) / 2:
+            await asyncio.sleep(max(0.0, cgroup_reader.FIRST_PAUSE - took))
             again, _ = await self._stats(first, seconds - (time.monotonic() - began))
             later = {row.ref: row for row in again}
             rows = [later.get(row.ref, row) for row in rows]
@@ -116,6 +116,6 @@ class StatsVerbs(EngineClient, abc.ABC):
             return decode_resources.usage(ref, stats, share, self.memory_of_machine)
 
         told = await asyncio.gather(*(one(ref) for ref in refs))
-        self._shares.forget(time.monotonic())
+        self._shares.forget_old(time.monotonic())
         missing = f"{len(faults)} of {len(refs)} are missing: {faults[0].rstrip('.')}." if faults else ""
         return [row for row in told if row is not None], missing

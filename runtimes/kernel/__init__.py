@@ -1,1 +1,1 @@
-"""What the Linux kernel says of containers: cgroup files, /proc, inotify."""
+"""Reads what the Linux kernel reports about containers: cgroup files, /proc, inotify."""

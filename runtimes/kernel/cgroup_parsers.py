@@ -1,5 +1,4 @@
-"""The kernel's files of one cgroup into numbers: pure, for version 1 and version 2. What a file does not tell stays
-None."""
+"""Parses the kernel's files about one cgroup, of version 1 and version 2. A value that no file contains stays None."""
 
 from __future__ import annotations
 
@@ -7,14 +6,14 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-NO_LIMIT = 1 << 60  # version 1 writes the largest number of pages, in bytes, for none
-_BLOCK = re.compile(rb"^\S+ (Read|Write) (\d+)$", re.MULTILINE | re.IGNORECASE)
-_BLOCK_2 = re.compile(rb"\b(r|w)bytes=(\d+)")
+NO_LIMIT = 1 << 60  # bytes; version 1 writes the largest number of pages if there is no limit
+_BLOCK_V1 = re.compile(rb"^\S+ (Read|Write) (\d+)$", re.MULTILINE | re.IGNORECASE)
+_BLOCK_V2 = re.compile(rb"\b(r|w)bytes=(\d+)")
 _NETWORK = re.compile(rb"^ *([^\s:]+): *(\d+)(?: +\d+){7} +(\d+)", re.MULTILINE)
 
 
-class Numbers:
-    """One reading."""
+class CgroupUsage:
+    """What the processes of one cgroup use, as read at one moment. Sizes in bytes."""
 
     __slots__ = (
         "block_read",
@@ -38,107 +37,108 @@ class Numbers:
         self.processes: int | None = None
 
 
-Parse = Callable[[bytes, Numbers], None]
+Parse = Callable[[bytes, CgroupUsage], None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class File:
-    """`names`: the first of them that is there; `size`: bytes that are enough."""
+class CgroupFile:
+    """`names`: the first one that exists is read; `max_bytes`: how much of it."""
 
     names: Sequence[str]
     parse: Parse
-    size: int
+    max_bytes: int
 
 
-def _cpu(text: bytes, numbers: Numbers) -> None:
-    numbers.cpu_seconds = _integer(text) / 1e9
+def _cpu_v1(text: bytes, usage: CgroupUsage) -> None:
+    usage.cpu_seconds = _integer(text) / 1e9
 
 
-def _cpu_2(text: bytes, numbers: Numbers) -> None:
-    if (found := _named(text, b"usage_usec ")) is not None:
-        numbers.cpu_seconds = found / 1e6
+def _cpu_v2(text: bytes, usage: CgroupUsage) -> None:
+    if (found := _value(text, b"usage_usec ")) is not None:
+        usage.cpu_seconds = found / 1e6
 
 
-def _memory(text: bytes, numbers: Numbers) -> None:
-    numbers.memory = _integer(text)
+def _memory(text: bytes, usage: CgroupUsage) -> None:
+    usage.memory = _integer(text)
 
 
-def _memory_parts(text: bytes, numbers: Numbers) -> None:
-    """Version 1. The limit told here is the lowest of its parents' too."""
-    _without(text, b"total_inactive_file ", numbers)
-    limit = _named(text, b"hierarchical_memory_limit ")
-    numbers.memory_limit = limit if limit is not None and limit < NO_LIMIT else None
+def _memory_stat_v1(text: bytes, usage: CgroupUsage) -> None:
+    """`hierarchical_memory_limit` also takes the limits of the parent cgroups into account."""
+    _subtract_cache(text, b"total_inactive_file ", usage)
+    limit = _value(text, b"hierarchical_memory_limit ")
+    usage.memory_limit = limit if limit is not None and limit < NO_LIMIT else None
 
 
-def _memory_parts_2(text: bytes, numbers: Numbers) -> None:
-    _without(text, b"inactive_file ", numbers)
+def _memory_stat_v2(text: bytes, usage: CgroupUsage) -> None:
+    _subtract_cache(text, b"inactive_file ", usage)
 
 
-def _limit_2(text: bytes, numbers: Numbers) -> None:
-    word = text.strip()
-    numbers.memory_limit = int(word) if word.isdigit() else None
+def _memory_max_v2(text: bytes, usage: CgroupUsage) -> None:
+    digits = text.strip()
+    usage.memory_limit = int(digits) if digits.isdigit() else None
 
 
-def _without(text: bytes, name: bytes, numbers: Numbers) -> None:
-    if numbers.memory is not None:
-        numbers.memory = max(0, numbers.memory - (_named(text, name) or 0))
+def _subtract_cache(text: bytes, name: bytes, usage: CgroupUsage) -> None:
+    """Subtracts the inactive page cache, as `docker stats` does."""
+    if usage.memory is not None:
+        usage.memory = max(0, usage.memory - (_value(text, name) or 0))
 
 
-def _processes(text: bytes, numbers: Numbers) -> None:
-    numbers.processes = _integer(text)
+def _processes(text: bytes, usage: CgroupUsage) -> None:
+    usage.processes = _integer(text)
 
 
-def _block(text: bytes, numbers: Numbers) -> None:
-    _blocks([(way[:1].lower(), size) for way, size in _BLOCK.findall(text)], numbers)
+def _block_v1(text: bytes, usage: CgroupUsage) -> None:
+    _set_block([(direction[:1].lower(), size) for direction, size in _BLOCK_V1.findall(text)], usage)
 
 
-def _block_2(text: bytes, numbers: Numbers) -> None:
-    _blocks(_BLOCK_2.findall(text), numbers)
+def _block_v2(text: bytes, usage: CgroupUsage) -> None:
+    _set_block(_BLOCK_V2.findall(text), usage)
 
 
-def _blocks(found: Sequence[tuple[bytes, bytes]], numbers: Numbers) -> None:
+def _set_block(found: Sequence[tuple[bytes, bytes]], usage: CgroupUsage) -> None:
     sums = {b"r": 0, b"w": 0}
-    for way, size in found:
-        sums[way] += int(size)
-    numbers.block_read, numbers.block_written = sums[b"r"], sums[b"w"]
+    for direction, size in found:
+        sums[direction] += int(size)
+    usage.block_read, usage.block_written = sums[b"r"], sums[b"w"]
 
 
-def network(text: bytes, numbers: Numbers) -> None:
-    """`/proc/PID/net/dev`: all devices but the one to itself."""
+def parse_network(text: bytes, usage: CgroupUsage) -> None:
+    """Parses `/proc/PID/net/dev`: the sum of all devices except loopback."""
     received = sent = 0
-    for device, came, went in _NETWORK.findall(text):
+    for device, bytes_received, bytes_sent in _NETWORK.findall(text):
         if device != b"lo":
-            received += int(came)
-            sent += int(went)
-    numbers.received, numbers.sent = received, sent
+            received += int(bytes_received)
+            sent += int(bytes_sent)
+    usage.received, usage.sent = received, sent
 
 
 def _integer(text: bytes) -> int:
-    word = text.strip()
-    return int(word) if word.isdigit() else 0
+    digits = text.strip()
+    return int(digits) if digits.isdigit() else 0
 
 
-def _named(text: bytes, name: bytes) -> int | None:
-    """The number behind a name that begins a line."""
+def _value(text: bytes, name: bytes) -> int | None:
+    """The number after a name at the beginning of a line."""
     at = 0 if text.startswith(name) else text.find(b"\n" + name) + 1
     if not at and not text.startswith(name):
         return None
     at += len(name)
     end = text.find(b"\n", at)
-    word = text[at : end if end >= 0 else len(text)].strip()
-    return int(word) if word.isdigit() else None
+    digits = text[at : end if end >= 0 else len(text)].strip()
+    return int(digits) if digits.isdigit() else None
 
 
-def _file(*names: str, parse: Parse, size: int = 64) -> File:
-    return File(names=names, parse=parse, size=size)
+def _file(*names: str, parse: Parse, max_bytes: int = 64) -> CgroupFile:
+    return CgroupFile(names=names, parse=parse, max_bytes=max_bytes)
 
 
-FILES: Mapping[bool, Mapping[str, Sequence[File]]] = {
-    False: {
-        "cpuacct": (_file("cpuacct.usage", parse=_cpu),),
+FILES: Mapping[int, Mapping[str, Sequence[CgroupFile]]] = {
+    1: {
+        "cpuacct": (_file("cpuacct.usage", parse=_cpu_v1),),
         "memory": (
             _file("memory.usage_in_bytes", parse=_memory),
-            _file("memory.stat", parse=_memory_parts, size=8192),
+            _file("memory.stat", parse=_memory_stat_v1, max_bytes=8192),
         ),
         "pids": (_file("pids.current", parse=_processes),),
         "blkio": (
@@ -146,21 +146,21 @@ FILES: Mapping[bool, Mapping[str, Sequence[File]]] = {
                 "blkio.throttle.io_service_bytes_recursive",
                 "blkio.throttle.io_service_bytes",
                 "blkio.bfq.io_service_bytes_recursive",
-                parse=_block,
-                size=16_384,
+                parse=_block_v1,
+                max_bytes=16_384,
             ),
         ),
     },
-    True: {
-        "cpuacct": (_file("cpu.stat", parse=_cpu_2, size=1024),),
+    2: {
+        "cpuacct": (_file("cpu.stat", parse=_cpu_v2, max_bytes=1024),),
         "memory": (
             _file("memory.current", parse=_memory),
-            _file("memory.stat", parse=_memory_parts_2, size=8192),
-            _file("memory.max", parse=_limit_2),
+            _file("memory.stat", parse=_memory_stat_v2, max_bytes=8192),
+            _file("memory.max", parse=_memory_max_v2),
         ),
         "pids": (_file("pids.current", parse=_processes),),
-        "blkio": (_file("io.stat", parse=_block_2, size=16_384),),
+        "blkio": (_file("io.stat", parse=_block_v2, max_bytes=16_384),),
     },
 }
-"""By whether it is version 2, and by version 1's name of the controller. In this order: what is without cache is
-reckoned from what is there in all."""
+"""By cgroup version and by version 1's name of the controller. The order matters: memory without cache is computed from
+the total that was read before."""

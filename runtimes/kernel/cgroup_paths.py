@@ -1,9 +1,9 @@
-"""Where the kernel keeps its accounts of a container: in which cgroup it is, and where that is to be read here.
+"""Finds the cgroup directories of a container, of version 1 or version 2, for each controller.
 
-In: a container's id with a pid of it, a cgroup path, or neither. Out: its folder for each controller, of version 1 or
-2, or nothing. A pid is believed only where the cgroup it is in is named after the container: pids are used again, and a
-socket may lead to another machine. Without a pid (that of a container of another pid namespace is not to be had) the
-usual names are tried; what none of them fits is looked for in the tree, which is walked at most once in a while.
+It starts from a process id of the container, from its cgroup's path, or from its id alone. A process id is used only
+if its cgroup is named after the container: process ids are used again, and the engine's socket may lead to another
+machine. Without a process id (the container is in another pid namespace) the usual cgroup names are tried. If none of
+them exists, the whole tree is searched, at most once in WALK_AGAIN_SECONDS.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from typing import TypeVar
 
 T = TypeVar("T")
 CONTROLLERS: Mapping[str, str] = {"cpuacct": "cpu", "memory": "memory", "pids": "pids", "blkio": "io"}
-"""What is read, by version 1's name: its name in version 2."""
-USUAL = (
+"""The controllers that are read: version 1's name, and version 2's."""
+USUAL_PATHS = (
     "docker/{id}",
     "system.slice/docker-{id}.scope",
     "libpod_parent/libpod-{id}",
@@ -31,100 +31,76 @@ USUAL = (
     "system.slice/nerdctl-{id}.scope",
     "crio-{id}.scope",
 )
-MOST_FOLDERS = 20_000  # looked at in one walk
-WALK_AGAIN = 10.0  # seconds before what was not found is looked for again
+MAX_DIRECTORIES = 20_000  # in one walk
+WALK_AGAIN_SECONDS = 10.0  # between two walks
 _ID = re.compile(r"[0-9a-f]{64}")
-_OUTSIDE_OF_SEGMENT = re.compile(r"\\(\d{3})")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Mount:
-    """One place where cgroups are mounted; `root` is the cgroup that is seen there. `controllers` are those of version
-    1; version 2 tells its own in a file."""
-
-    point: str
-    root: str
-    controllers: frozenset[str]
-    unified: bool
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CgroupPath:
-    """One container's folders, by version 1's names of the controllers; `unified` are those that speak version 2."""
-
-    folders: Mapping[str, str]
-    unified: frozenset[str]
-    pid: int
-
-    @property
-    def any(self) -> str:
-        return next(iter(self.folders.values()))
+_ESCAPED = re.compile(r"\\(\d{3})")
 
 
 class CgroupLocator:
-    """`root`: what stands before every path, for trees that were recorded. `named`: cgroups have their container's id
-    in their name; without it the cgroup of a pid is taken as it is."""
+    """`root`: the prefix of every path, for recorded trees. `named_by_id`: the names of cgroups contain the id of their
+    container; if not, the cgroup of a given process is used as it is."""
 
-    def __init__(self, root: str = "", *, named: bool = True, now: Callable[[], float] = time.monotonic) -> None:
-        self._root, self._named, self._now = root, named, now
+    def __init__(self, root: str = "", *, named_by_id: bool = True, now: Callable[[], float] = time.monotonic) -> None:
+        self._root, self._named_by_id, self._now = root, named_by_id, now
         self._mounts: Sequence[Mount] = ()
         self._walked_at = float("-inf")
-        self._walked: dict[str, str] = {}
+        self._walked: dict[str, str] = {}  # paths by container id, from the last walk
 
-    def find(self, thing: str, where: int | str) -> CgroupPath | None:
-        """`where`: a pid of the container, 0 where none is known, or its cgroup."""
-        if isinstance(where, str):
-            return self._place(where, 0)
-        if found := self._near(thing, where):
+    def find(self, container_id: str, source: int | str) -> ContainerCgroup | None:
+        """`source`: a process id of the container (0: not known) or the path of its cgroup."""
+        if isinstance(source, str):
+            return self._at_path(source)
+        if found := self._find_directly(container_id, source):
             return found
-        path = self._walked.get(thing)
-        return self._place(path, 0) if path else None
+        path = self._walked.get(container_id)
+        return self._at_path(path) if path else None
 
-    def far(self, thing: str, where: int | str) -> bool:
-        """Whether a container can be found by nothing but a walk, and one is due."""
+    def needs_walk(self, container_id: str, source: int | str) -> bool:
+        """Whether only a walk through the tree can find the container, and the last walk is long enough ago."""
         return (
-            not isinstance(where, str)
-            and _ID.fullmatch(thing) is not None
-            and self._now() - self._walked_at >= WALK_AGAIN
-            and self._near(thing, where) is None
+            not isinstance(source, str)
+            and _ID.fullmatch(container_id) is not None
+            and self._now() - self._walked_at >= WALK_AGAIN_SECONDS
+            and self._find_directly(container_id, source) is None
         )
 
-    def _near(self, thing: str, where: int) -> CgroupPath | None:
-        if where and (paths := self._of(where, thing)):
-            return self._at(paths, where)
-        for usual in USUAL:
-            if found := self._place(usual.format(id=thing), 0):
+    def _find_directly(self, container_id: str, pid: int) -> ContainerCgroup | None:
+        if pid and (paths := self._paths_of_process(pid, container_id)):
+            return self._existing(paths, pid)
+        for usual in USUAL_PATHS:
+            if found := self._at_path(usual.format(id=container_id)):
                 return found
         return None
 
-    def network(self, pid: int | str) -> str:
-        """What tells one network namespace from another; empty where that may not be read."""
+    def network_namespace(self, pid: int | str) -> str:
+        """The identity of a process's network namespace; empty if it cannot be read."""
         try:
-            return os.readlink(f"{self._root}/proc/{pid}/ns/net")  # noqa: PTH115 (it leads to no file)
+            return os.readlink(f"{self._root}/proc/{pid}/ns/net")  # noqa: PTH115 (the link has no target file)
         except OSError:
             return ""
 
-    def told(self, where: int | str) -> bool:
-        """Whether there should be a container: it was told by its cgroup, or by a pid that lives."""
-        return isinstance(where, str) or (where > 0 and Path(self.process(where)).exists())
+    def should_exist(self, source: int | str) -> bool:
+        """Whether the container's cgroup should be there: its path is given, or a process that is alive."""
+        return isinstance(source, str) or (source > 0 and Path(self.process_directory(source)).exists())
 
-    def process(self, pid: int) -> str:
+    def process_directory(self, pid: int) -> str:
         return f"{self._root}/proc/{pid}"
 
-    def member(self, place: CgroupPath) -> int:
-        """A process of the container; 0 where none is to be seen from here. One with systemd in it keeps its processes
-        in cgroups of its own."""
-        if place.pid:
-            return place.pid
-        folders = deque([place.any])
-        for folder in itertools.islice(_popped(folders), 16):
+    def any_process(self, cgroup: ContainerCgroup) -> int:
+        """The id of one process of the container; 0 if none is visible here. A container that runs systemd has its
+        processes in cgroups below its own."""
+        if cgroup.pid:
+            return cgroup.pid
+        directories = deque([cgroup.first()])
+        for directory in itertools.islice(_popped(directories), 16):
             try:
-                with open(f"{folder}/cgroup.procs", "rb") as file:  # noqa: PTH123 (hot)
+                with open(f"{directory}/cgroup.procs", "rb") as file:  # noqa: PTH123 (hot)
                     if first := file.read(4096).split():
                         return int(first[0])
             except (OSError, ValueError):
                 continue
-            folders.extend(_inside(folder))
+            directories.extend(_subdirectories(directory))
         return 0
 
     # ── the mounts ───────────────────────────────────────────────────────────────────────────────────────────────
@@ -138,9 +114,9 @@ class CgroupLocator:
             self._mounts = tuple(filter(None, map(_mount, text.splitlines())))
         return self._mounts
 
-    def _of(self, pid: int, thing: str) -> Mapping[str, str]:
-        """The cgroups of a process by controller ("" for version 2), cut where the container's own ends; empty where
-        it is no process of this container."""
+    def _paths_of_process(self, pid: int, container_id: str) -> Mapping[str, str]:
+        """The container's cgroups by controller ("": version 2), from those of its process; empty if the process is not
+        of this container."""
         try:
             lines = Path(f"{self._root}/proc/{pid}/cgroup").read_text(errors="surrogateescape").splitlines()
         except OSError:
@@ -148,86 +124,110 @@ class CgroupLocator:
         found = {}
         for line in lines:
             _, names, path = (*line.split(":", 2), "", "")[:3]
-            own = _cut(path, thing) if self._named else path
+            own = _container_part(path, container_id) if self._named_by_id else path
             if own and own != "/":
                 found.update(dict.fromkeys(names.split(","), own))
         return found
 
-    def _place(self, path: str, pid: int) -> CgroupPath | None:
-        return self._at(dict.fromkeys(("", *CONTROLLERS), f"/{path.strip('/')}"), pid, named=False)
+    def _at_path(self, path: str) -> ContainerCgroup | None:
+        return self._existing(dict.fromkeys(("", *CONTROLLERS), f"/{path.strip('/')}"), 0, absolute=False)
 
-    def _at(self, paths: Mapping[str, str], pid: int, *, named: bool = True) -> CgroupPath | None:
-        """The folders at these paths that are there. `named`: they are as the process tells, else as seen from any
-        mount's own root."""
-        folders: dict[str, str] = {}
-        unified = set()
+    def _existing(self, paths: Mapping[str, str], pid: int, *, absolute: bool = True) -> ContainerCgroup | None:
+        """The directories at these paths that exist. `absolute`: the paths are as in /proc/PID/cgroup; if not, they are
+        relative to the root of each mount."""
+        directories: dict[str, str] = {}
+        v2 = set()
         for mount in self.mounts():
-            for controller in CONTROLLERS if mount.unified else CONTROLLERS.keys() & mount.controllers:
-                path = paths.get("" if mount.unified else controller, "")
-                inside = path if not named else _below(path, mount.root)
-                folder = f"{self._root}{mount.point.rstrip('/')}{inside}"
-                if controller in folders or not inside or not os.path.isdir(folder):  # noqa: PTH112 (hot)
+            for controller in CONTROLLERS if mount.v2 else CONTROLLERS.keys() & mount.controllers:
+                path = paths.get("" if mount.v2 else controller, "")
+                relative = _below_root(path, mount.root) if absolute else path
+                directory = f"{self._root}{mount.point.rstrip('/')}{relative}"
+                if controller in directories or not relative or not os.path.isdir(directory):  # noqa: PTH112 (hot)
                     continue
-                if mount.unified and CONTROLLERS[controller] not in self._spoken(folder):
+                if mount.v2 and CONTROLLERS[controller] not in self._v2_controllers(directory):
                     continue
-                folders[controller] = folder
-                if mount.unified:
-                    unified.add(controller)
-        return CgroupPath(folders=folders, unified=frozenset(unified), pid=pid) if folders else None
+                directories[controller] = directory
+                if mount.v2:
+                    v2.add(controller)
+        return ContainerCgroup(directories=directories, v2=frozenset(v2), pid=pid) if directories else None
 
-    def _spoken(self, folder: str) -> Sequence[str]:
-        """The controllers of version 2 that keep an account there. That of the processor's time is always kept."""
+    def _v2_controllers(self, directory: str) -> Sequence[str]:
+        """The controllers of version 2 that are enabled there. CPU time is always counted."""
         try:
-            return ("cpu", *Path(folder, "cgroup.controllers").read_text(errors="surrogateescape").split())
+            return ("cpu", *Path(directory, "cgroup.controllers").read_text(errors="surrogateescape").split())
         except OSError:
             return ()
 
     # ── the tree ─────────────────────────────────────────────────────────────────────────────────────────────────
 
     def walk(self) -> None:
-        """Looks for ids of containers in the whole tree; on a large machine that takes a while: not for a loop."""
+        """Searches the whole tree for container ids. It can take long on a large machine: run it in a thread."""
         walked: dict[str, str] = {}
-        # Of version 1 one controller's tree tells of all: engines make the same cgroups in each.
-        tops = [mount.point.rstrip("/") for mount in self.mounts() if mount.unified or "memory" in mount.controllers]
-        folders = deque([(f"{self._root}{top}", f"{self._root}{top}") for top in tops])
-        for top, folder in itertools.islice(_popped(folders), MOST_FOLDERS):
-            for inner in _inside(folder):
+        # For version 1 one controller's tree is enough: engines make the same cgroups in each.
+        tops = [mount.point.rstrip("/") for mount in self.mounts() if mount.v2 or "memory" in mount.controllers]
+        directories = deque([(f"{self._root}{top}", f"{self._root}{top}") for top in tops])
+        for top, directory in itertools.islice(_popped(directories), MAX_DIRECTORIES):
+            for inner in _subdirectories(directory):
                 if found := _ID.search(inner.rpartition("/")[2]):
                     walked.setdefault(found[0], inner.removeprefix(top))
-                folders.append((top, inner))
+                directories.append((top, inner))
         self._walked, self._walked_at = walked, self._now()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mount:
+    """One mount of a cgroup file system. `root` is the cgroup that is visible at `point`. `controllers` are those of
+    version 1; version 2 lists its own in a file. `v2`: it is a mount of version 2."""
+
+    point: str
+    root: str
+    controllers: frozenset[str]
+    v2: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ContainerCgroup:
+    """One container's directories by version 1's names of the controllers. `v2`: the controllers that are of version 2.
+    `pid`: one of its processes, 0 if not known."""
+
+    directories: Mapping[str, str]
+    v2: frozenset[str]
+    pid: int
+
+    def first(self) -> str:
+        return next(iter(self.directories.values()))
 
 
 def _mount(line: str) -> Mount | None:
     """One line of mountinfo: `36 35 0:31 ROOT POINT OPTIONS … - TYPE SOURCE SUPER-OPTIONS`."""
     before, _, after = line.partition(" - ")
-    words, kind = before.split(), after.split()
-    if len(words) < 5 or len(kind) < 3 or kind[0] not in ("cgroup", "cgroup2"):
+    fields, kind = before.split(), after.split()
+    if len(fields) < 5 or len(kind) < 3 or kind[0] not in ("cgroup", "cgroup2"):
         return None
-    root, point = (_OUTSIDE_OF_SEGMENT.sub(lambda found: chr(int(found[1], 8)), word) for word in words[3:5])
-    return Mount(point=point, root=root, controllers=frozenset(kind[2].split(",")), unified=kind[0] == "cgroup2")
+    root, point = (_ESCAPED.sub(lambda found: chr(int(found[1], 8)), field) for field in fields[3:5])
+    return Mount(point=point, root=root, controllers=frozenset(kind[2].split(",")), v2=kind[0] == "cgroup2")
 
 
-def _cut(path: str, thing: str) -> str:
-    """The container's own cgroup in the path of one of its processes, which may be further down; empty where none of
-    it is named after the container."""
+def _container_part(path: str, container_id: str) -> str:
+    """The container's own cgroup in the path of one of its processes, which may be below it; empty if no part of the
+    path is named after the container."""
     segments = path.split("/")
     for number, segment in enumerate(segments):
-        bare = segment.removesuffix(".scope").removesuffix(".slice")
-        if bare == thing or bare.endswith((f"-{thing}", f":{thing}")):
+        name = segment.removesuffix(".scope").removesuffix(".slice")
+        if name == container_id or name.endswith((f"-{container_id}", f":{container_id}")):
             return "/".join(segments[: number + 1])
     return ""
 
 
-def _below(path: str, root: str) -> str:
-    """A path as seen in a mount of `root`; empty where it is not seen there."""
+def _below_root(path: str, root: str) -> str:
+    """The path relative to the root of a mount; empty if it is not below that root."""
     root = root.rstrip("/")
     return path[len(root) :] if path.startswith(f"{root}/") else ""
 
 
-def _inside(folder: str) -> Sequence[str]:
+def _subdirectories(directory: str) -> Sequence[str]:
     try:
-        with os.scandir(folder) as entries:
+        with os.scandir(directory) as entries:
             return [entry.path for entry in entries if entry.is_dir(follow_symlinks=False)]
     except OSError:
         return ()

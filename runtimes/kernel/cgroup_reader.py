@@ -1,15 +1,15 @@
-"""What containers use, from the kernel's own files: cgroups of version 1 or 2, and the network of their processes.
+"""Reads what containers use from the kernel's files: cgroups of version 1 or 2, and the network of their processes.
 
-    reader = cgroups.Reader()
+    reader = cgroup_reader.Reader()
     usages = await reader.read({ref: pid, another: 0, third: "/machine.slice/third.scope"})
 
-Files are opened once and read again where they stand, which costs a quarter of opening them; as many as there is room
-for under the process's limit of open files, which is raised as far as it may be. The processor's share is what was used
-since the reading before, so a container's first one waits a moment for a second, once for all of them. A container that
-ends meanwhile is left out; nothing here raises. No read blocks for long: the loop runs in between.
+The files stay open and are read again, which costs a quarter of opening them; at most half of the process's limit of
+open files is used for this, and that limit is raised as far as allowed. CPU percent is computed from two readings, so a
+container's first reading waits a moment for a second one, once for all containers. A container that ends meanwhile is
+left out; nothing here raises. The event loop runs between the readings.
 
-The network is that of the container's namespace and None where it is the machine's; containers that share one (a pod)
-each show all of it. Its file is opened anew each time: an open one would keep the namespace of an ended container.
+The network is that of the container's network namespace; None if that is the machine's. Containers that share one (a
+pod) each show all of it. Its file is opened each time: an open one would hold the namespace of an ended container.
 """
 
 from __future__ import annotations
@@ -23,50 +23,169 @@ from collections.abc import Callable, Mapping
 from core.model.refs import Ref
 from core.model.usage import Usage, Usages
 from runtimes.kernel import cgroup_parsers
-from runtimes.kernel.cgroup_parsers import Numbers
-from runtimes.kernel.cgroup_paths import CgroupLocator, CgroupPath
+from runtimes.kernel.cgroup_parsers import CgroupUsage
+from runtimes.kernel.cgroup_paths import CgroupLocator, ContainerCgroup
 
-FRESH = 1.0  # seconds a reading must be old to compare another with
-STALE = 120.0  # seconds after which it tells nothing of now
-MOMENT = 0.2  # seconds between the two readings of a first one
-SLICE = 32  # containers read before the loop runs again
-WANTED_FILES = 65_536  # open files we ask the kernel to allow, where it may
+MIN_INTERVAL = 1.0  # seconds between two readings that are compared
+MAX_AGE = 120.0  # seconds after which a reading is not compared any more, and unused files are closed
+FIRST_PAUSE = 0.2  # seconds between the two readings of a container that was not read before
+YIELD_EVERY = 32  # containers; then the event loop runs
+MAX_OPEN_FILES = 65_536  # the limit that is asked of the kernel
 
 
 class DescriptorBudget:
-    """How many files of containers the whole process keeps open: half of what it may."""
+    """Limits the files that all readers of the process have open, by default to half of the process's limit."""
 
-    def __init__(self, most: int | None = None) -> None:
-        self._most, self._used = most, 0
+    def __init__(self, max_files: int | None = None) -> None:
+        self._max_files, self._used = max_files, 0
 
     def take(self, count: int) -> bool:
-        if self._most is None:
-            self._most = _raise_limit() // 2
-        if self._used + count > self._most:
+        if self._max_files is None:
+            self._max_files = _raise_limit() // 2
+        if self._used + count > self._max_files:
             return False
         self._used += count
         return True
 
-    def give(self, count: int) -> None:
+    def release(self, count: int) -> None:
         self._used -= count
 
 
-ROOM = DescriptorBudget()
+DESCRIPTORS = DescriptorBudget()
+
+
+class Reader:
+    """`root` and `named_by_id`: see CgroupLocator. Belongs to the event loop it is first used on."""
+
+    def __init__(
+        self,
+        root: str = "",
+        *,
+        named_by_id: bool = True,
+        budget: DescriptorBudget = DESCRIPTORS,
+        now: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._locator = CgroupLocator(root, named_by_id=named_by_id, now=now)
+        self._budget, self._now = budget, now
+        self._open: dict[str, _OpenCgroup] = {}
+        self._cpu = CpuPercent()
+        self._turn = asyncio.Lock()
+        self._idle_timer: asyncio.TimerHandle | None = None
+
+    async def read(self, wanted: Mapping[Ref, int | str], *, first_pause: float = FIRST_PAUSE) -> Usages:
+        """Returns the usage of each container that is found, by one of its process ids (0: not known) or its cgroup's
+        path. `first_pause`: seconds between the two readings of a new container; 0: its CPU percent is None."""
+        async with self._turn:
+            self._close_unused()
+            if any(
+                self._locator.needs_walk(ref.id, source) for ref, source in wanted.items() if ref.id not in self._open
+            ):
+                await asyncio.to_thread(self._locator.walk)
+            rows, missing = await self._read_all(wanted)
+            if first_pause and (
+                new := [row.ref for row in rows if row.cpu_percent is None and row.cpu_seconds is not None]
+            ):
+                await asyncio.sleep(first_pause)
+                again, _ = await self._read_all({ref: wanted[ref] for ref in new})
+                later = {row.ref: row for row in again}
+                rows = [later.get(row.ref, row) for row in rows]
+        sentence = f"{missing} running here have no cgroup that can be read." if missing else ""
+        return Usages(rows=tuple(rows), missing=sentence)
+
+    def close(self) -> None:
+        if self._idle_timer is not None:
+            self._idle_timer.cancel()
+            self._idle_timer = None
+        for container_id in list(self._open):
+            self._close(container_id)
+        self._cpu.forget_old(self._now())
+
+    async def _read_all(self, wanted: Mapping[Ref, int | str]) -> tuple[list[Usage], int]:
+        """The rows, and how many containers should have a cgroup here and have none."""
+        rows: list[Usage] = []
+        missing = 0
+        for number, (ref, source) in enumerate(wanted.items(), 1):
+            usage = self._read_one(ref.id, source, wanted)
+            if usage is not None:
+                rows.append(self._row(ref, usage))
+            elif self._locator.should_exist(source):
+                missing += 1
+            if number % YIELD_EVERY == 0:
+                await asyncio.sleep(0)
+        return rows, missing
+
+    def _read_one(self, container_id: str, source: int | str, wanted: Mapping[Ref, int | str]) -> CgroupUsage | None:
+        opened = self._open.get(container_id)
+        if opened is not None and opened.source == source and (usage := opened.read()) is not None:
+            opened.used_at = self._now()
+            return usage
+        if opened is not None:
+            self._close(container_id)  # the container ended; it may have been started again
+        cgroup = self._locator.find(container_id, source)
+        if cgroup is None:
+            return None
+        opened = _OpenCgroup(cgroup, source, self._locator)
+        usage = opened.read()
+        if usage is None or not self._reserve(opened.files, wanted):
+            opened.close()
+        else:
+            opened.used_at = self._now()
+            self._open[container_id] = opened
+        return usage
+
+    def _reserve(self, files: int, wanted: Mapping[Ref, int | str]) -> bool:
+        if self._budget.take(files):
+            return True
+        # Those wanted now stay open: if they do not all fit, replacing one by another would help nobody.
+        current = {ref.id for ref in wanted}
+        for container_id in [one for one in self._open if one not in current]:
+            self._close(container_id)
+        return self._budget.take(files)
+
+    def _close(self, container_id: str) -> None:
+        opened = self._open.pop(container_id)
+        opened.close()
+        self._budget.release(opened.files)
+
+    def _row(self, ref: Ref, usage: CgroupUsage) -> Usage:
+        cpu, at = usage.cpu_seconds, self._now()
+        return Usage(
+            ref=ref,
+            cpu_percent=None if cpu is None else self._cpu.percent(ref.id, at, cpu),
+            cpu_seconds=cpu,
+            memory=usage.memory,
+            memory_limit=usage.memory_limit,
+            network_received=usage.received,
+            network_sent=usage.sent,
+            block_read=usage.block_read,
+            block_written=usage.block_written,
+            processes=usage.processes,
+        )
+
+    def _close_unused(self) -> None:
+        """Closes the files that were not used for a while; a timer closes those of a reader that is not used at all."""
+        now = self._now()
+        for container_id in [one for one, opened in self._open.items() if now - opened.used_at > MAX_AGE]:
+            self._close(container_id)
+        self._cpu.forget_old(now)
+        if self._idle_timer is not None:
+            self._idle_timer.cancel()
+        self._idle_timer = asyncio.get_running_loop().call_later(MAX_AGE, self.close)
 
 
 class CpuPercent:
-    """The processor's share of each container: its seconds of two readings compared."""
+    """Computes the CPU percent of containers from the CPU seconds of two readings."""
 
     def __init__(self) -> None:
         self._readings: dict[str, tuple[tuple[float, float], ...]] = {}
 
     def percent(self, key: str, at: float, seconds: float) -> float | None:
-        """None where there is nothing to compare with yet. Notes the reading."""
+        """Stores the reading; returns None if there is no earlier one to compare it with."""
         before = self._readings.get(key, ())
-        if before and (at - before[-1][0] > STALE or seconds < before[-1][1]):
-            before = ()  # long ago, or it has been started again
-        if before and at - before[-1][0] < FRESH:
-            # Asked twice in a moment: the one before that is compared with, where there is one.
+        if before and (at - before[-1][0] > MAX_AGE or seconds < before[-1][1]):
+            before = ()  # too long ago, or the container was started again
+        if before and at - before[-1][0] < MIN_INTERVAL:
+            # Too soon after the last reading: compare with the one before that, if there is one.
             then, used = before[0]
             if len(before) == 1:
                 self._readings[key] = (before[0], (at, seconds))
@@ -78,197 +197,83 @@ class CpuPercent:
             return None
         return max(0.0, (seconds - used) / (at - then) * 100) if at > then else None
 
-    def forget(self, now: float) -> None:
-        """What was read too long ago to compare with."""
-        self._readings = {key: pair for key, pair in self._readings.items() if now - pair[-1][0] <= STALE}
+    def forget_old(self, now: float) -> None:
+        """Drops the readings that are too old to be compared."""
+        self._readings = {key: pair for key, pair in self._readings.items() if now - pair[-1][0] <= MAX_AGE}
 
 
-class Reader:
-    """`root`: what stands before every path. `named`: see cgroup_places. Belongs to the loop it is first used on."""
+class _OpenCgroup:
+    """The open files of one container."""
 
-    def __init__(
-        self,
-        root: str = "",
-        *,
-        named: bool = True,
-        room: DescriptorBudget = ROOM,
-        now: Callable[[], float] = time.monotonic,
-    ) -> None:
-        self._map = CgroupLocator(root, named=named, now=now)
-        self._room, self._now = room, now
-        self._accounts: dict[str, _Account] = {}
-        self._shares = CpuPercent()
-        self._asking = asyncio.Lock()
-        self._idle: asyncio.TimerHandle | None = None
-
-    async def read(self, wanted: Mapping[Ref, int | str], *, moment: float = MOMENT) -> Usages:
-        """The use of each container that is found here: by a pid of it (0: unknown) or by its cgroup. `moment`: seconds
-        a first reading waits for its second; 0 for not at all, its share is then None."""
-        async with self._asking:
-            self._tidy()
-            if any(self._map.far(ref.id, where) for ref, where in wanted.items() if ref.id not in self._accounts):
-                await asyncio.to_thread(self._map.walk)
-            rows, missed = await self._sweep(wanted)
-            if moment and (
-                first := [row.ref for row in rows if row.cpu_percent is None and row.cpu_seconds is not None]
-            ):
-                await asyncio.sleep(moment)
-                again, _ = await self._sweep({ref: wanted[ref] for ref in first})
-                later = {row.ref: row for row in again}
-                rows = [later.get(row.ref, row) for row in rows]
-        told = f"{missed} running here have no cgroup that can be read." if missed else ""
-        return Usages(rows=tuple(rows), missing=told)
-
-    def close(self) -> None:
-        if self._idle is not None:
-            self._idle.cancel()
-            self._idle = None
-        for thing in list(self._accounts):
-            self._let_go(thing)
-        self._shares.forget(self._now())
-
-    async def _sweep(self, wanted: Mapping[Ref, int | str]) -> tuple[list[Usage], int]:
-        rows: list[Usage] = []
-        missed = 0
-        for number, (ref, where) in enumerate(wanted.items(), 1):
-            numbers = self._numbers(ref.id, where, wanted)
-            if numbers is not None:
-                rows.append(self._usage(ref, numbers))
-            elif self._map.told(where):
-                missed += 1
-            if number % SLICE == 0:
-                await asyncio.sleep(0)
-        return rows, missed
-
-    def _numbers(self, thing: str, where: int | str, wanted: Mapping[Ref, int | str]) -> Numbers | None:
-        account = self._accounts.get(thing)
-        if account is not None and account.where == where and (numbers := account.read()) is not None:
-            account.used_at = self._now()
-            return numbers
-        if account is not None:
-            self._let_go(thing)  # it ended; it may have been started again since
-        place = self._map.find(thing, where)
-        if place is None:
-            return None
-        account = _Account(place, where, self._map)
-        numbers = account.read()
-        if numbers is None or not self._find_room(account.files, wanted):
-            account.close()
-        else:
-            account.used_at = self._now()
-            self._accounts[thing] = account
-        return numbers
-
-    def _find_room(self, count: int, wanted: Mapping[Ref, int | str]) -> bool:
-        if self._room.take(count):
-            return True
-        # What is wanted now stays: where there are more than fit, pushing each other out would keep none of them.
-        now = {ref.id for ref in wanted}
-        for thing in [thing for thing in self._accounts if thing not in now]:
-            self._let_go(thing)
-        return self._room.take(count)
-
-    def _let_go(self, thing: str) -> None:
-        account = self._accounts.pop(thing)
-        account.close()
-        self._room.give(account.files)
-
-    def _usage(self, ref: Ref, numbers: Numbers) -> Usage:
-        cpu, at = numbers.cpu_seconds, self._now()
-        return Usage(
-            ref=ref,
-            cpu_percent=None if cpu is None else self._shares.percent(ref.id, at, cpu),
-            cpu_seconds=cpu,
-            memory=numbers.memory,
-            memory_limit=numbers.memory_limit,
-            network_received=numbers.received,
-            network_sent=numbers.sent,
-            block_read=numbers.block_read,
-            block_written=numbers.block_written,
-            processes=numbers.processes,
-        )
-
-    def _tidy(self) -> None:
-        """Lets go of what was not asked for in a while; nothing stays open for a reader that nobody uses."""
-        now = self._now()
-        for thing in [thing for thing, account in self._accounts.items() if now - account.used_at > STALE]:
-            self._let_go(thing)
-        self._shares.forget(now)
-        if self._idle is not None:
-            self._idle.cancel()
-        self._idle = asyncio.get_running_loop().call_later(STALE, self.close)
-
-
-class _Account:
-    """One container's files, open."""
-
-    def __init__(self, place: CgroupPath, where: int | str, charts: CgroupLocator) -> None:
-        self.where = where
+    def __init__(self, cgroup: ContainerCgroup, source: int | str, locator: CgroupLocator) -> None:
+        self.source = source
         self.used_at = 0.0
-        self._place, self._map = place, charts
-        self._open: list[tuple[cgroup_parsers.File, int]] = []
+        self._cgroup, self._locator = cgroup, locator
+        self._files: list[tuple[cgroup_parsers.CgroupFile, int]] = []
         self._process = -1
-        for controller, folder in place.folders.items():
-            for file in cgroup_parsers.FILES[controller in place.unified][controller]:
+        for controller, directory in cgroup.directories.items():
+            for file in cgroup_parsers.FILES[2 if controller in cgroup.v2 else 1][controller]:
                 for name in file.names:
                     try:
-                        self._open.append((file, os.open(f"{folder}/{name}", os.O_RDONLY | os.O_CLOEXEC)))
+                        self._files.append((file, os.open(f"{directory}/{name}", os.O_RDONLY | os.O_CLOEXEC)))
                     except OSError:
                         continue
                     break
-        self.files = len(self._open) + 1
-        self._find_process()
+        self.files = len(self._files) + 1
+        self._open_process()
 
-    def read(self) -> Numbers | None:
-        """None where it is gone."""
-        numbers = Numbers()
+    def read(self) -> CgroupUsage | None:
+        """None if the cgroup is gone."""
+        usage = CgroupUsage()
         try:
-            for file, descriptor in self._open:
-                file.parse(os.pread(descriptor, file.size, 0), numbers)
+            for file, descriptor in self._files:
+                file.parse(os.pread(descriptor, file.max_bytes, 0), usage)
         except OSError:
             return None
-        if not self._open:
+        if not self._files:
             return None
-        if self._process >= 0 and not self._read_network(numbers):
-            self._find_process()  # it was one that ended before its container
+        if self._process >= 0 and not self._read_network(usage):
+            self._open_process()  # the process ended before its container
             if self._process >= 0:
-                self._read_network(numbers)
-        return numbers
+                self._read_network(usage)
+        return usage
 
     def close(self) -> None:
-        for _, descriptor in self._open:
+        for _, descriptor in self._files:
             os.close(descriptor)
-        self._open = []
-        self._forget_process()
+        self._files = []
+        self._close_process()
 
-    def _read_network(self, numbers: Numbers) -> bool:
+    def _read_network(self, usage: CgroupUsage) -> bool:
         try:
             descriptor = os.open("net/dev", os.O_RDONLY | os.O_CLOEXEC, dir_fd=self._process)
         except OSError:
             return False
         try:
-            cgroup_parsers.network(os.read(descriptor, 65_536), numbers)
+            cgroup_parsers.parse_network(os.read(descriptor, 65_536), usage)
         except OSError:
             return False
         finally:
             os.close(descriptor)
         return True
 
-    def _find_process(self) -> None:
-        """Its folder, opened, leads to this process alone, whoever gets its number later."""
-        self._forget_process()
-        pid = self._map.member(self._place)
+    def _open_process(self) -> None:
+        """Opens the directory of one process in a network namespace of its own. The descriptor stays that process's,
+        even if another process gets its number."""
+        self._close_process()
+        pid = self._locator.any_process(self._cgroup)
         if not pid:
             return
-        own = self._map.network(pid)
-        if not own or own == (self._map.network(1) or self._map.network("self")):
+        namespace = self._locator.network_namespace(pid)
+        machine = self._locator.network_namespace(1) or self._locator.network_namespace("self")
+        if not namespace or namespace == machine:
             return
         try:
-            self._process = os.open(self._map.process(pid), os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            self._process = os.open(self._locator.process_directory(pid), os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         except OSError:
             return
 
-    def _forget_process(self) -> None:
+    def _close_process(self) -> None:
         if self._process >= 0:
             os.close(self._process)
         self._process = -1
@@ -276,11 +281,11 @@ class _Account:
 
 def _raise_limit() -> int:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    most = WANTED_FILES if hard == resource.RLIM_INFINITY else min(hard, WANTED_FILES)
+    most = MAX_OPEN_FILES if hard == resource.RLIM_INFINITY else min(hard, MAX_OPEN_FILES)
     if soft != resource.RLIM_INFINITY and soft < most:
         try:
             resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
         except (OSError, ValueError):
             return soft
         return most
-    return WANTED_FILES if soft == resource.RLIM_INFINITY else soft
+    return MAX_OPEN_FILES if soft == resource.RLIM_INFINITY else soft

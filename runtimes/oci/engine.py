@@ -82,7 +82,7 @@ class Oci(lifecycle.Changing):
         self._roll = roll
         self._higher = frozenset(higher)
         self._reader = ThreadPoolExecutor(max_workers=1, thread_name_prefix="oci")
-        self._usage = cgroup_reader.Reader(named=False)
+        self._usage = cgroup_reader.Reader(named_by_id=False)
         self._id = ""
         self._places: dict[str, tuple[str, str]] = {}  # directory and runtime's id, by ours
         self._ended: dict[str, int] = {}

@@ -39,10 +39,12 @@ OF_A_ROOT = (
     | inotify.MOVED_TO
     | inotify.DELETE_SELF
     | inotify.MOVE_SELF
-    | inotify.ONLY_FOLDERS
-    | inotify.NO_LINKS
+    | inotify.ONLY_DIRECTORIES
+    | inotify.NO_SYMLINKS
 )
-OF_A_CONTAINER = inotify.DELETE | inotify.MOVED_TO | inotify.CLOSE_WRITE | inotify.ONLY_FOLDERS | inotify.NO_LINKS
+OF_A_CONTAINER = (
+    inotify.DELETE | inotify.MOVED_TO | inotify.CLOSE_WRITE | inotify.ONLY_DIRECTORIES | inotify.NO_SYMLINKS
+)
 
 Key = tuple[str, str]  # the state directory and the runtime's id
 
@@ -348,7 +350,7 @@ class Watcher:
         number = self._numbers.pop(key, None)
         if number is not None and self._kernel is not None:
             self._folders.pop(number, None)
-            self._kernel.drop(number)
+            self._kernel.remove(number)
 
     def _forget_process(self, key: Key) -> None:
         _close(self._processes.pop(key, None))

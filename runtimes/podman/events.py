@@ -121,7 +121,7 @@ class EventVerbs(client.EngineClient, abc.ABC):
 
     async def _from_file(self, path: Path, since_ns: int | None, opened: int) -> AsyncGenerator[Sequence[Event], None]:
         since = opened if since_ns is None else since_ns
-        lines = file_tail.FileTail(path, whole=since_ns is not None)
+        lines = file_tail.FileTail(path, from_start=since_ns is not None)
         loop = asyncio.get_running_loop()
         alive = loop.create_task(self._until_it_ends(), name=f"{self.ref}: alive")
         alive.add_done_callback(lambda _: lines.wake())
@@ -136,7 +136,7 @@ class EventVerbs(client.EngineClient, abc.ABC):
                         yield batch
                     if not alive.done():
                         await asyncio.sleep(0)
-                await lines.news()
+                await lines.wait()
             alive.result()
         finally:
             alive.cancel()

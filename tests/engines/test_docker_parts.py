@@ -211,8 +211,8 @@ async def test_readings_keep_no_file_of_what_is_gone(engine, dockerd):
     assert held > before
     await engine.runtime.aclose()
     assert len(list(Path("/proc/self/fd").iterdir())) <= before
-    assert cgroup_reader.ROOM.take(1)
-    cgroup_reader.ROOM.give(1)
+    assert cgroup_reader.DESCRIPTORS.take(1)
+    cgroup_reader.DESCRIPTORS.release(1)
 
 
 async def test_a_daemon_that_answers_some_tells_of_those(dockerd, short_tmp, monkeypatch):

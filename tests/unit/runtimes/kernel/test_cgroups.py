@@ -76,7 +76,7 @@ on_2 = pytest.mark.parametrize("reader", ["second"], indirect=True)
 @on_1
 @pytest.mark.parametrize("pids", [(4242, 4343), (0, 0), (f"/docker/{LIMITED}", f"docker/{HOSTLY}")])
 async def test_version_1_by_pid_by_id_and_by_path(reader, pids):
-    told = await reader.read(dict(zip((ref(LIMITED), ref(HOSTLY)), pids, strict=True)), moment=0)
+    told = await reader.read(dict(zip((ref(LIMITED), ref(HOSTLY)), pids, strict=True)), first_pause=0)
     limited, hostly = told.rows
     assert told.missing == ""
     assert (limited.cpu_seconds, limited.cpu_percent) == (0.030060562, None)
@@ -90,7 +90,7 @@ async def test_version_1_by_pid_by_id_and_by_path(reader, pids):
 @on_2
 @pytest.mark.parametrize("pid", [4242, 0])
 async def test_version_2(reader, pid):
-    (row,) = (await reader.read({ref(ONE): pid}, moment=0)).rows
+    (row,) = (await reader.read({ref(ONE): pid}, first_pause=0)).rows
     assert row.cpu_seconds == 2.5
     assert (row.memory, row.memory_limit) == (52428800 - 20971520, 67108864)
     assert (row.network_received, row.network_sent) == (1234567890123 + 1000000, 200300)
@@ -100,7 +100,7 @@ async def test_version_2(reader, pid):
 @on_2
 @pytest.mark.parametrize("pid", [4300, 0])
 async def test_a_container_that_has_cgroups_of_its_own_is_read_as_a_whole(reader, pid):
-    (row,) = (await reader.read({ref(TWO): pid}, moment=0)).rows
+    (row,) = (await reader.read({ref(TWO): pid}, first_pause=0)).rows
     # More is inactive than there is, as the two files are not of one moment; the controller of devices is not on.
     assert (row.cpu_seconds, row.memory, row.memory_limit, row.block_read) == (1e-05, 0, None, None)
     assert row.network_received is None
@@ -108,13 +108,13 @@ async def test_a_container_that_has_cgroups_of_its_own_is_read_as_a_whole(reader
 
 @on_2
 async def test_what_has_no_usual_name_is_found_in_the_tree(reader):
-    (row,) = (await reader.read({ref(THREE): 0}, moment=0)).rows
+    (row,) = (await reader.read({ref(THREE): 0}, first_pause=0)).rows
     assert (row.cpu_seconds, row.memory, row.processes, row.network_received) == (3.0, None, None, None)
 
 
 @on_2
 async def test_a_pid_of_another_container_or_machine_is_not_believed(reader):
-    told = await reader.read({ref("a" * 64): 4242, ref(ONE): 4300, ref("b" * 64): 0, ref("c" * 64): 999}, moment=0)
+    told = await reader.read({ref("a" * 64): 4242, ref(ONE): 4300, ref("b" * 64): 0, ref("c" * 64): 999}, first_pause=0)
     # ONE is found by its name though the pid was another's.
     assert [row.ref.id for row in told.rows] == [ONE]
     assert "1 running here" in told.missing
@@ -127,8 +127,8 @@ async def test_names_that_end_alike_are_told_apart(reader, second):
     (folder / "cpu.stat").write_text("usage_usec 1\n")
     (folder / "cgroup.controllers").write_text("cpu\n")
     Path(second, "proc/4242/cgroup").write_text("0::/default/webserver\n")
-    assert not (await reader.read({ref("server"): 4242}, moment=0)).rows
-    assert (await reader.read({ref("webserver"): 4242}, moment=0)).rows
+    assert not (await reader.read({ref("server"): 4242}, first_pause=0)).rows
+    assert (await reader.read({ref("webserver"): 4242}, first_pause=0)).rows
 
 
 async def test_unnamed_cgroups_are_taken_as_the_process_tells(second):
@@ -136,8 +136,8 @@ async def test_unnamed_cgroups_are_taken_as_the_process_tells(second):
     folder = Path(second, "sys/fs/cgroup/machine.slice")
     (folder / "cpu.stat").write_text("usage_usec 7000000\n")
     (folder / "cgroup.controllers").write_text("cpu\n")
-    reader = cgroup_reader.Reader(second, named=False)
-    (row,) = (await reader.read({ref("mine"): 4242}, moment=0)).rows
+    reader = cgroup_reader.Reader(second, named_by_id=False)
+    (row,) = (await reader.read({ref("mine"): 4242}, first_pause=0)).rows
     reader.close()
     assert row.cpu_seconds == 7.0
 
@@ -149,7 +149,7 @@ def test_a_mount_that_shows_part_of_the_tree_is_understood(tmp_path):
     (root / "proc/self/mountinfo").write_text("29 23 0:26 /../.. /sys/fs/cgroup rw - cgroup2 cgroup2 rw\n")
     (root / "proc/4242/cgroup").write_text(f"0::/../..{inner}\n")
     found = cgroup_paths.CgroupLocator(str(root)).find(ONE, 4242)
-    assert found is not None and found.any.endswith(inner)
+    assert found is not None and found.first().endswith(inner)
     # A mount that shows only another's part shows nothing of it, and a tree without mounts nothing at all.
     (root / "proc/self/mountinfo").write_text("29 23 0:26 /user.slice /sys/fs/cgroup rw - cgroup2 cgroup2 rw\n")
     assert cgroup_paths.CgroupLocator(str(root)).find(ONE, 4242) is None
@@ -169,21 +169,21 @@ def test_where_both_versions_are_mounted_each_controller_is_read_where_it_is(tmp
     (other / "io.stat").write_text("8:0 rbytes=5 wbytes=6\n")
     found = cgroup_paths.CgroupLocator(str(root)).find(LIMITED, 0)
     assert found is not None
-    assert found.unified == {"cpuacct", "blkio"}  # version 2 always keeps the processor's time
-    assert "unified" in found.folders["blkio"] and "unified" not in found.folders["memory"]
+    assert found.v2 == {"cpuacct", "blkio"}  # version 2 always keeps the processor's time
+    assert "unified" in found.directories["blkio"] and "unified" not in found.directories["memory"]
 
 
 @on_2
 async def test_the_tree_is_not_walked_again_at_once(reader, second, clock):
     missing = ref("d" * 64)
-    assert not (await reader.read({missing: 0}, moment=0)).rows
+    assert not (await reader.read({missing: 0}, first_pause=0)).rows
     folder = Path(second, f"sys/fs/cgroup/odd.slice/x-{'d' * 64}")
     folder.mkdir(parents=True)
     (folder / "cpu.stat").write_text("usage_usec 1\n")
     (folder / "cgroup.controllers").write_text("")
-    assert not (await reader.read({missing: 0}, moment=0)).rows
-    clock.at += cgroup_paths.WALK_AGAIN
-    assert (await reader.read({missing: 0}, moment=0)).rows
+    assert not (await reader.read({missing: 0}, first_pause=0)).rows
+    clock.at += cgroup_paths.WALK_AGAIN_SECONDS
+    assert (await reader.read({missing: 0}, first_pause=0)).rows
 
 
 @on_2
@@ -193,7 +193,7 @@ async def test_the_share_is_reckoned_from_the_reading_before(reader, second, clo
     async def percent(usec, seconds):
         stat.write_text(f"usage_usec {usec}\n")
         clock.at += seconds
-        return (await reader.read({ref(ONE): 0}, moment=0)).rows[0].cpu_percent
+        return (await reader.read({ref(ONE): 0}, first_pause=0)).rows[0].cpu_percent
 
     assert await percent(1_000_000, 0) is None
     assert await percent(2_000_000, 2) == pytest.approx(50.0)
@@ -201,7 +201,7 @@ async def test_the_share_is_reckoned_from_the_reading_before(reader, second, clo
     # Within a second of it, the one before that counts, and neither is moved.
     assert await percent(3_000_000, 0.5) == pytest.approx(100 * 1.0 / 1.5)
     assert await percent(3_500_000, 0.5) == pytest.approx(60.0)
-    assert await percent(3_500_000, cgroup_reader.STALE + 1) is None  # long ago tells nothing of now
+    assert await percent(3_500_000, cgroup_reader.MAX_AGE + 1) is None  # long ago tells nothing of now
     assert await percent(100, 5) is None  # it was started again
     assert await percent(100, 1) == 0.0
 
@@ -221,23 +221,23 @@ async def test_a_first_reading_waits_a_moment_once_for_all(reader, second, clock
 
     monkeypatch.setattr(asyncio, "sleep", sleep)
     told = await reader.read({ref(ONE): 0, ref(TWO): 0})
-    assert waited == [cgroup_reader.MOMENT]
+    assert waited == [cgroup_reader.FIRST_PAUSE]
     assert [row.cpu_percent for row in told.rows] == [pytest.approx(50.0), pytest.approx(2599990 / 2000)]
     told = await reader.read({ref(ONE): 0})
-    assert waited == [cgroup_reader.MOMENT]
+    assert waited == [cgroup_reader.FIRST_PAUSE]
 
 
 @on_2
 async def test_what_ends_is_left_out_and_found_again_when_it_is_back(reader, second):
     scope = Path(second, f"sys/fs/cgroup/system.slice/docker-{ONE}.scope")
     wanted = {ref(ONE): 0, ref(TWO): 0}
-    assert len((await reader.read(wanted, moment=0)).rows) == 2
+    assert len((await reader.read(wanted, first_pause=0)).rows) == 2
     aside = scope.with_name("aside")
     scope.rename(aside)
     reader.close()  # a file that was removed can still be read, other than the kernel's
-    assert [row.ref.id for row in (await reader.read(wanted, moment=0)).rows] == [TWO]
+    assert [row.ref.id for row in (await reader.read(wanted, first_pause=0)).rows] == [TWO]
     aside.rename(scope)
-    assert len((await reader.read(wanted, moment=0)).rows) == 2
+    assert len((await reader.read(wanted, first_pause=0)).rows) == 2
 
 
 def opened() -> int:
@@ -246,13 +246,13 @@ def opened() -> int:
 
 async def test_open_files_are_bounded_and_none_stays(second):
     before = opened()
-    reader = cgroup_reader.Reader(second, room=cgroup_reader.DescriptorBudget(7))
+    reader = cgroup_reader.Reader(second, budget=cgroup_reader.DescriptorBudget(7))
     wanted = {ref(ONE): 0, ref(TWO): 0, ref(THREE): 0}
     for _ in range(3):
-        assert len((await reader.read(wanted, moment=0)).rows) == 3
+        assert len((await reader.read(wanted, first_pause=0)).rows) == 3
         assert opened() <= before + 7
     # What is not wanted any more makes room.
-    assert len((await reader.read({ref(TWO): 0}, moment=0)).rows) == 1
+    assert len((await reader.read({ref(TWO): 0}, first_pause=0)).rows) == 1
     assert opened() > before
     reader.close()
     assert opened() == before
@@ -261,10 +261,10 @@ async def test_open_files_are_bounded_and_none_stays(second):
 async def test_a_reader_that_nobody_uses_lets_go(second, clock):
     before = opened()
     reader = cgroup_reader.Reader(second, now=clock)
-    await reader.read({ref(ONE): 0}, moment=0)
+    await reader.read({ref(ONE): 0}, first_pause=0)
     assert opened() > before
-    clock.at += cgroup_reader.STALE + 1
-    await reader.read({ref("e" * 64): 0}, moment=0)
+    clock.at += cgroup_reader.MAX_AGE + 1
+    await reader.read({ref("e" * 64): 0}, first_pause=0)
     assert opened() == before
     reader.close()
 
@@ -275,17 +275,17 @@ async def test_a_reader_that_nobody_uses_lets_go(second, clock):
 def test_files_that_hold_something_else_break_nothing(text):
     for version in cgroup_parsers.FILES.values():
         for files in version.values():
-            numbers = cgroup_parsers.Numbers()
+            usage = cgroup_parsers.CgroupUsage()
             for file in files:
-                file.parse(text, numbers)
-    cgroup_parsers.network(text, numbers)
+                file.parse(text, usage)
+    cgroup_parsers.parse_network(text, usage)
 
 
 def test_devices_of_version_1_are_summed():
-    numbers = cgroup_parsers.Numbers()
+    usage = cgroup_parsers.CgroupUsage()
     text = b"8:0 Read 100\n8:0 Write 20\n8:0 Sync 3\n8:0 Total 120\n253:1 Read 1\n253:1 Write 2\nTotal 123\n"
-    cgroup_parsers.FILES[False]["blkio"][0].parse(text, numbers)
-    assert (numbers.block_read, numbers.block_written) == (101, 22)
+    cgroup_parsers.FILES[1]["blkio"][0].parse(text, usage)
+    assert (usage.block_read, usage.block_written) == (101, 22)
 
 
 # ── the kernel that is here ──────────────────────────────────────────────────────────────────────────────────────

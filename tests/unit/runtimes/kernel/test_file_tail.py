@@ -15,8 +15,8 @@ from runtimes.kernel import file_tail
 async def opened(tmp_path):
     made = []
 
-    def open_(path, *, whole=True):
-        made.append(file_tail.FileTail(path, whole=whole))
+    def open_(path, *, from_start=True):
+        made.append(file_tail.FileTail(path, from_start=from_start))
         return made[-1]
 
     yield open_
@@ -33,7 +33,7 @@ async def arrives(lines, expected):
                 read += more
             if len(read) >= len(expected):
                 return read
-            await lines.news()
+            await lines.wait()
 
 
 def append(path, data):
@@ -56,18 +56,18 @@ async def test_lines_come_whole_and_as_they_are_written(tmp_path, opened):
 async def test_from_its_end_only_what_is_new_comes(tmp_path, opened):
     path = tmp_path / "log"
     path.write_bytes(b"old\nold too\nbeg")
-    lines = opened(path, whole=False)
+    lines = opened(path, from_start=False)
     assert lines.read() == b""
     append(path, b"un\nnew\n")
     assert await arrives(lines, b"begun\nnew\n") == b"begun\nnew\n"
 
 
 async def test_the_kernel_wakes_whoever_waits(tmp_path, opened, monkeypatch):
-    monkeypatch.setattr(file_tail, "LOOK_ANYWAY", 60.0)
+    monkeypatch.setattr(file_tail, "POLL_SECONDS", 60.0)
     path = tmp_path / "log"
     path.write_bytes(b"")
     lines = opened(path)
-    waiting = asyncio.create_task(lines.news())
+    waiting = asyncio.create_task(lines.wait())
     await asyncio.sleep(0)
     append(path, b"x\n")
     await asyncio.wait_for(waiting, 3)
@@ -95,7 +95,7 @@ async def test_a_rotated_file_is_read_to_its_end_and_its_copy_is_not_told_twice(
 async def test_what_was_at_the_end_is_no_news_after_a_rotation_either(tmp_path, opened):
     path = tmp_path / "log"
     path.write_bytes(b"a\nb\nc\n")
-    lines = opened(path, whole=False)
+    lines = opened(path, from_start=False)
     fresh = tmp_path / "fresh"
     fresh.write_bytes(b"c\nd\n")
     fresh.rename(path)
@@ -126,7 +126,7 @@ async def test_a_removed_file_is_waited_for(tmp_path, opened):
 
 async def test_one_that_is_not_there_yet_is_waited_for(tmp_path, opened):
     path = tmp_path / "log"
-    lines = opened(path, whole=False)
+    lines = opened(path, from_start=False)
     assert lines.read() == b""
     path.write_bytes(b"first\n")
     assert await arrives(lines, b"first\n") == b"first\n"
@@ -134,15 +134,15 @@ async def test_one_that_is_not_there_yet_is_waited_for(tmp_path, opened):
 
 async def test_a_folder_that_is_not_there_is_a_sentence(tmp_path):
     with pytest.raises(errors.Unreachable, match="No such file"):
-        file_tail.FileTail(tmp_path / "none/log", whole=True)
+        file_tail.FileTail(tmp_path / "none/log", from_start=True)
 
 
 async def test_an_endless_line_is_let_go(tmp_path, opened):
     path = tmp_path / "log"
-    path.write_bytes(b"x" * (file_tail.LONGEST_LINE + 2 * file_tail.BLOCK))
+    path.write_bytes(b"x" * (file_tail.MAX_LINE + 2 * file_tail.BLOCK))
     lines = opened(path)
     assert lines.read() == b""
-    assert len(lines._rest) <= file_tail.LONGEST_LINE
+    assert len(lines._unfinished) <= file_tail.MAX_LINE
     append(path, b"\nnext\n")
     assert (await arrives(lines, b"next\n")).endswith(b"\nnext\n")
 
@@ -155,7 +155,7 @@ def test_nothing_is_lost_or_told_twice_whatever_is_done(tmp_path_factory, steps)
 
     async def run():
         path.write_bytes(b"")
-        lines, written, told, half = file_tail.FileTail(path, whole=True), [], [], b""
+        lines, written, told, half = file_tail.FileTail(path, from_start=True), [], [], b""
         try:
             for number, step in enumerate(steps):
                 if step in ("append", "half"):
