@@ -1,7 +1,7 @@
-"""An inspected Podman container and its image, as far as a unit that runs the same needs them; found on 4.3 and 5.4.
+"""The JSON of an inspected Podman container and its image, as far as a unit that runs the same needs it.
 
-What Podman leaves out or sends as null is empty here. `Path` and `Args` are the whole command line: `Entrypoint` is one
-text up to 4.x and has lost where its words end.
+Checked with Podman 4.3 and 5.4. What Podman leaves out or sends as null is empty here. `Path` and `Args` are the whole
+command line. `Entrypoint` is not used: up to 4.x it is one string, in which the ends of the arguments are lost.
 """
 
 from __future__ import annotations
@@ -143,12 +143,12 @@ class Container(msgspec.Struct, rename="pascal"):
     network_settings: NetworkSettings = msgspec.field(default_factory=NetworkSettings)
 
     def argv(self) -> list[str]:
-        """The command line without the little init that Podman puts before it."""
-        words = [self.path, *(self.args or ())]
-        return words[2:] if self.path in INIT and words[1:2] == ["--"] else words
+        """The command line without the init program that Podman puts before it."""
+        arguments = [self.path, *(self.args or ())]
+        return arguments[2:] if self.path in INIT and arguments[1:2] == ["--"] else arguments
 
-    def volumes_without_name(self) -> list[str]:
-        """Where in it such volumes are: Podman removes them together with the container."""
+    def anonymous_volumes(self) -> list[str]:
+        """The mount points of volumes without a name: Podman removes such volumes together with the container."""
         return [
             mount.destination
             for mount in self.mounts or ()
@@ -156,7 +156,7 @@ class Container(msgspec.Struct, rename="pascal"):
         ]
 
     def contains_env_values(self) -> bool:
-        """Whether the command line that made it holds values of environment variables."""
+        """Whether the command line that made it contains values of environment variables."""
         return redact_json.contains_env_values(self.config.create_command or ())
 
 

@@ -43,7 +43,7 @@ class Podman(
     exec.ExecVerbs,
     images.ImageVerbs,
     resources.ResourceVerbs,
-    units.Units,
+    units.UnitVerbs,
 ):
     """One service. `name` tells the engines of several users apart; for rootless ones it is the uid."""
 

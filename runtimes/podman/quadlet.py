@@ -1,10 +1,10 @@
-"""An inspected Podman container into the Quadlet file that runs the same under systemd; pure.
+"""Writes the Quadlet file that runs an inspected Podman container under systemd.
 
-In come the container, its image and the version of the Podman that will read the file. Out come the unit's text, the
-environment (kept apart: every user may read a unit through systemd, so all its values go to a file of their own that
-only its owner may read), notes on what differs, and losses: what running it so would destroy. What the image says
-already is left to the image. Arguments are the command line the container has, not the one that made it: of that only
-the names of options are looked at, to tell which of them were not carried over.
+It needs the container, its image and the version of the Podman that will read the file. It returns the unit's text; the
+environment, which goes to a file of its own that only its owner may read, because every user can read a unit through
+systemd; notes on differences; and losses, which are data that the unit would destroy. Values that the image sets are
+left to the image. Arguments come from the container's own command line. Of the command line that made it only the names
+of options are used, to find those that were not copied.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ from core import errors
 from runtimes.podman import quadlet_options, quadlet_syntax
 from runtimes.podman.container_spec import Container, Image
 
-LONGEST_VALUE = 60_000  # bytes; Podman reads an environment file by lines of at most 64 KiB
+MAX_VALUE = 60_000  # bytes; a line of an environment file may have 64 KiB in Podman
 UNIT_LABEL = "PODMAN_SYSTEMD_UNIT"
 _VARIABLE = re.compile(r"[^\s=#*\0][^\s=*\0]*")
 _OWN_ANNOTATIONS = ("io.podman.", "io.kubernetes.", "io.container.", "org.opencontainers.", "run.oci.")
-# Options of the command line that made it which are told of otherwise or change nothing here.
-_TOLD = """
+# Options of the command line that made it which are copied from the container, or change nothing in a unit.
+_COPIED_OPTIONS = """
 add-host annotation cap-add cap-drop cidfile cpu-period cpu-quota cpu-shares cpus cpuset-cpus cpuset-mems detach device
 dns dns-opt dns-option dns-search entrypoint env env-file expose group-add health-cmd health-interval health-on-failure
 health-retries health-start-period health-timeout hostname init interactive ipc label label-file log-driver memory
@@ -51,38 +51,39 @@ def draft(
     pod: str = "",
     user: bool = False,
 ) -> Draft:
-    """`environment_file`: where the environment will be; `pod`: the name of the pod it is in; `user`: for the systemd
-    of an ordinary user. Raises UserError for a container that no Quadlet file can describe."""
+    """`environment_file`: the path of the file with its environment; `pod`: the name of its pod; `user`: whether the
+    unit is for an ordinary user's systemd. Raises UserError for a container that a Quadlet file cannot describe."""
     if container.is_infra:
-        raise errors.UserError(f"{container.name} only holds its pod together and is run with it.")
+        raise errors.UserError(f"{container.name} is the infra container of a pod, which Podman starts with the pod.")
     if container.rootfs or not container.image_name:
         raise errors.UserError(
-            f"{container.name} runs from a folder, not from an image.", hint="Quadlet units here are for images."
+            f"{container.name} runs from a directory, not from an image.",
+            hint="Use a container that was made from an image.",
         )
-    lines = quadlet_syntax.Lines(version)
-    lines.put("ContainerName", container.name, "--name")
-    _image(lines, container)
+    section = quadlet_syntax.ContainerSection(version)
+    section.add("ContainerName", container.name, "--name")
+    _image(section, container)
     environment = environment_of(container, image)
     if environment:
-        lines.words("EnvironmentFile", environment_file)
+        section.add_words("EnvironmentFile", environment_file)
     notes: list[str] = []
-    quadlet_options.place(lines, container, image)
-    notes += quadlet_options.networks(lines, container, pod)
-    quadlet_options.volumes(lines, container)
-    _labels(lines, container, image)
-    _health(lines, container, image)
-    quadlet_options.rights(lines, container)
-    quadlet_options.limits(lines, container)
-    notes += quadlet_options.secrets(lines, container)
-    _command(lines, container, image)
+    quadlet_options.process(section, container, image)
+    notes += quadlet_options.networks(section, container, pod)
+    quadlet_options.volumes(section, container)
+    _labels(section, container, image)
+    _health(section, container, image)
+    quadlet_options.security(section, container)
+    quadlet_options.limits(section, container)
+    notes += quadlet_options.secrets(section, container)
+    _command(section, container, image)
     sections = [
         f"# {header}",
         "[Unit]",
         f"Description={container.name}, run by Podman",
-        *_restarts(container),
+        *_restart_limit(container),
         "",
         "[Container]",
-        *lines.lines,
+        *section.lines,
         "",
         "[Service]",
         f"Restart={_restart(container)}",
@@ -92,20 +93,20 @@ def draft(
         "",
     ]
     notes += [
-        f"A value of {option} holds a comma, a quote or a line break and is not carried over."
-        for option in dict.fromkeys(lines.left_out)
+        f"A value of {option} contains a comma, a quote or a line break and is not copied."
+        for option in dict.fromkeys(section.left_out)
     ]
-    notes += _not_carried(container)
+    notes += _not_copied(container)
     losses = [
-        f"What is in its volume at {path} would be lost at its next stop, since that volume has no name."
-        for path in container.volumes_without_name()
+        f"The data in its volume at {path} would be lost at its next stop, because that volume has no name."
+        for path in container.anonymous_volumes()
     ]
     return Draft(text="\n".join(sections), environment=environment, notes=notes, losses=losses)
 
 
 def environment_of(container: Container, image: Image) -> Sequence[tuple[str, str]]:
-    """What the container has beyond its image and what Podman sets by itself. Raises UserError for what an environment
-    file cannot hold."""
+    """The variables that neither the image nor Podman sets. Raises UserError for one that an environment file cannot
+    contain."""
     given = set(image.config.env or ())
     own = {"container=podman", "container=oci", "TERM=xterm", f"HOSTNAME={container.config.hostname}"}
     if not any(entry.startswith("PATH=") for entry in given):
@@ -117,64 +118,67 @@ def environment_of(container: Container, image: Image) -> Sequence[tuple[str, st
             continue
         if not _VARIABLE.fullmatch(name) or not name.isprintable():
             raise errors.UserError(
-                f"{container.name} has an environment variable whose name cannot stand in a file.",
-                hint="Make the container anew without it.",
+                f"{container.name} has an environment variable whose name an environment file cannot contain.",
+                hint="Make the container again without it.",
             )
-        if any(character in value for character in "\n\r\0") or len(value.encode()) > LONGEST_VALUE:
+        if any(character in value for character in "\n\r\0") or len(value.encode()) > MAX_VALUE:
             raise errors.UserError(
                 f"The value of {name} in {container.name} has line breaks or is too long for an environment file.",
-                hint=f"Keep it with podman secret create and give it with --secret …,type=env,target={name}.",
+                hint=f"Store it with podman secret create and pass it with --secret …,type=env,target={name}.",
             )
         found.append((name, value))
     return sorted(found)
 
 
 def environment_text(environment: Iterable[tuple[str, str]], header: str) -> str:
-    """Podman's own form: a line each, all that follows the first `=` is the value."""
+    """Podman's format: one variable a line; everything after the first `=` is the value."""
     return "".join([f"# {header}\n", *(f"{name}={value}\n" for name, value in environment)])
 
 
-def _image(lines: quadlet_syntax.Lines, container: Container) -> None:
-    name = quadlet_syntax.raw(container.image_name)
+def _image(section: quadlet_syntax.ContainerSection, container: Container) -> None:
+    name = quadlet_syntax.raw_value(container.image_name)
     if name is None or " " in name:
-        raise errors.UserError(f"The name of the image of {container.name} cannot stand in a unit.")
-    lines.lines.append(f"Image={name}")
+        raise errors.UserError(
+            f"The image name of {container.name} contains characters that a Quadlet file cannot contain.",
+            hint="Tag the image with a plain name and make the container from that.",
+        )
+    section.lines.append(f"Image={name}")
 
 
-def _labels(lines: quadlet_syntax.Lines, container: Container, image: Image) -> None:
-    ours = _beyond(container.config.labels, image.config.labels)
-    for name, value in ours:
+def _labels(section: quadlet_syntax.ContainerSection, container: Container, image: Image) -> None:
+    own = _added(container.config.labels, image.config.labels)
+    for name, value in own:
         if name and name != UNIT_LABEL:
-            lines.pair("Label", name, value, "--label")
-    for name, value in _beyond(container.config.annotations, None):
+            section.add_pair("Label", name, value, "--label")
+    for name, value in _added(container.config.annotations, None):
         if name and not name.startswith(_OWN_ANNOTATIONS):
-            lines.pair("Annotation", name, value, "--annotation")
+            section.add_pair("Annotation", name, value, "--annotation")
 
 
-def _beyond(having: Mapping[str, str] | None, given: Mapping[str, str] | None) -> list[tuple[str, str]]:
-    return sorted((name, value) for name, value in (having or {}).items() if (given or {}).get(name) != value)
+def _added(container: Mapping[str, str] | None, image: Mapping[str, str] | None) -> list[tuple[str, str]]:
+    return sorted((name, value) for name, value in (container or {}).items() if (image or {}).get(name) != value)
 
 
-def _health(lines: quadlet_syntax.Lines, container: Container, image: Image) -> None:
+def _health(section: quadlet_syntax.ContainerSection, container: Container, image: Image) -> None:
     check = container.config.healthcheck
     test = check.test if check is not None else None
     if check is None or not test or check == image.healthcheck:
         return
     if test[0] == "NONE":
-        lines.argument("--no-healthcheck")
+        section.add_argument("--no-healthcheck")
         return
-    line = json.dumps(test[1:], ensure_ascii=False) if test[0] == "CMD" else " ".join(test)
+    command = json.dumps(test[1:], ensure_ascii=False) if test[0] == "CMD" else " ".join(test)
     if test[0] == "CMD-SHELL":
-        line = " ".join(test[1:])
-    lines.put("HealthCmd", line, "--health-cmd", since=(4, 5), spaces=True)
+        command = " ".join(test[1:])
+    section.add("HealthCmd", command, "--health-cmd", since=(4, 5), spaces=True)
     for key, value in (("Interval", check.interval), ("Timeout", check.timeout), ("StartPeriod", check.start_period)):
         if value:
             flag = "--health-start-period" if key == "StartPeriod" else f"--health-{key.lower()}"
-            lines.put(f"Health{key}", _duration(value), flag, since=(4, 5))
+            section.add(f"Health{key}", _duration(value), flag, since=(4, 5))
     if check.retries:
-        lines.put("HealthRetries", str(check.retries), "--health-retries", since=(4, 5))
+        section.add("HealthRetries", str(check.retries), "--health-retries", since=(4, 5))
     if container.config.healthcheck_on_failure_action not in ("", "none"):
-        lines.argument("--health-on-failure", container.config.healthcheck_on_failure_action)
+        section.add_argument("--health-on-failure", container.config.healthcheck_on_failure_action)
 
 
 def _duration(nanoseconds: int) -> str:
@@ -182,16 +186,16 @@ def _duration(nanoseconds: int) -> str:
     return f"{seconds}s" if not rest else f"{nanoseconds}ns"
 
 
-def _command(lines: quadlet_syntax.Lines, container: Container, image: Image) -> None:
+def _command(section: quadlet_syntax.ContainerSection, container: Container, image: Image) -> None:
     argv = container.argv()
-    entry = list(image.config.entrypoint or ())
-    rest = argv[len(entry) :]
-    if argv == [*entry, *(image.config.cmd or ())]:
+    entrypoint = list(image.config.entrypoint or ())
+    rest = argv[len(entrypoint) :]
+    if argv == [*entrypoint, *(image.config.cmd or ())]:
         return
-    if argv[: len(entry)] == entry and rest and quadlet_syntax.expressible(rest):
-        lines.words("Exec", *rest)
+    if argv[: len(entrypoint)] == entrypoint and rest and quadlet_syntax.splits_correctly(rest):
+        section.add_words("Exec", *rest)
     else:
-        lines.argument("--entrypoint", json.dumps(argv, ensure_ascii=False))
+        section.add_argument("--entrypoint", json.dumps(argv, ensure_ascii=False))
 
 
 def _restart(container: Container) -> str:
@@ -199,15 +203,15 @@ def _restart(container: Container) -> str:
     return {"always": "always", "unless-stopped": "always", "on-failure": "on-failure"}.get(name, "no")
 
 
-def _restarts(container: Container) -> list[str]:
+def _restart_limit(container: Container) -> list[str]:
     policy = container.host_config.restart_policy
     if policy.name != "on-failure" or policy.maximum_retry_count <= 0:
         return []
     return [f"StartLimitBurst={policy.maximum_retry_count}"]
 
 
-def _not_carried(container: Container) -> Iterator[str]:
-    carried = _TOLD.split()
-    for option in sorted(quadlet_options.given(container)):
-        if option[2:] not in carried:
-            yield f"It was made with {option}, which is not carried over; add it as PodmanArgs={option}=…"
+def _not_copied(container: Container) -> Iterator[str]:
+    copied = _COPIED_OPTIONS.split()
+    for option in sorted(quadlet_options.given_options(container)):
+        if option[2:] not in copied:
+            yield f"It was made with {option}, which is not copied; add it as PodmanArgs={option}=…"

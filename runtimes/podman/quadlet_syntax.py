@@ -1,9 +1,9 @@
-"""Text into a Quadlet file so that nothing in it is read as anything but itself; pure.
+"""Writes values into a Quadlet file so that they are read back unchanged.
 
-A value passes two readers: Quadlet, which splits some keys into words as systemd does and puts them into a command
-line, and systemd, which then expands `%` and `$` there. What Quadlet takes raw (an image, a volume) is written so only
-where it is of harmless characters; all else goes through PodmanArgs, whose words may be quoted. Found on Quadlet 5.4:
-an empty word ends the list it is in, and a lone `;` is handed to systemd as it is, for which it separates commands.
+Two programs read a value. Quadlet splits some keys into words as systemd does and builds a command line; systemd then
+expands `%` and `$` in it. A key whose value Quadlet does not split (an image, a volume) is used only for harmless
+characters; everything else becomes PodmanArgs, whose words may be quoted. Found on Quadlet 5.4: an empty word ends its
+list, and a lone `;` is passed to systemd unquoted, which takes it for the end of the command.
 """
 
 from __future__ import annotations
@@ -12,14 +12,14 @@ import re
 
 from core import errors
 
-FIRST = (4, 4)
-"""The Podman that brought Quadlet."""
+FIRST_VERSION = (4, 4)
+"""The first version of Podman that has Quadlet."""
 _BARE = re.compile(r"[A-Za-z0-9_@+=:,./-]+")
-_INSIDE = r"A-Za-z0-9_@+=:,./\[\]%$|&<>()*?~^!#;{}\-"
-_RAW = re.compile(rf"[A-Za-z0-9_@+=:,/\[-](?:[{_INSIDE} ]*[{_INSIDE}])?")
-# With these endings a name means another file of Quadlet's.
-_FILES = (".volume", ".network", ".image", ".build", ".pod", ".kube", ".container", ".artifact")
-# Podman reads the values of these as lists, in which commas and quotes have a meaning that has changed over time.
+_ALLOWED = r"A-Za-z0-9_@+=:,./\[\]%$|&<>()*?~^!#;{}\-"
+_RAW = re.compile(rf"[A-Za-z0-9_@+=:,/\[-](?:[{_ALLOWED} ]*[{_ALLOWED}])?")
+# A name with one of these suffixes means another Quadlet file.
+_SUFFIXES = (".volume", ".network", ".image", ".build", ".pod", ".kube", ".container", ".artifact")
+# Podman reads the values of these as lists. The meaning of commas and quotes in them differs between versions.
 _LISTS = frozenset(
     {"--add-host", "--annotation", "--cap-add", "--cap-drop", "--device", "--dns", "--dns-option", "--dns-search",
      "--group-add", "--network-alias", "--publish", "--ulimit"}
@@ -27,21 +27,65 @@ _LISTS = frozenset(
 _ESCAPES = {"\\": "\\\\", '"': '\\"', "%": "%%", "$": "$$", "\n": "\\n", "\t": "\\t", "\r": "\\r"}
 
 
-def word(text: str) -> str:
-    """One word of a value that is split into words. Raises UserError for what no unit can hold."""
+class ContainerSection:
+    """Collects the lines of the [Container] section. `version`: of the Podman whose Quadlet reads the file; keys that
+    it does not support become PodmanArgs. `left_out`: options whose values no unit can contain."""
+
+    def __init__(self, version: tuple[int, ...]) -> None:
+        self._version = version
+        self.lines: list[str] = []
+        self.left_out: list[str] = []
+
+    def add(
+        self, key: str, value: str, flag: str, *, since: tuple[int, ...] = FIRST_VERSION, spaces: bool = False
+    ) -> None:
+        """Adds `key=value`, or the argument `flag` if the value needs quotes or `key` is newer than this Podman.
+        `spaces`: Quadlet accepts spaces in this value (it splits the paths of volumes at them)."""
+        if self._leave_out(flag, value):
+            return
+        plain = raw_value(value) if spaces or " " not in value else None
+        if plain is None or self._version < since:
+            self.add_argument(flag, value)
+        else:
+            self.lines.append(f"{key}={plain}")
+
+    def add_words(self, key: str, *words: str) -> None:
+        self.lines.append(f"{key}={' '.join(map(quoted_word, words))}")
+
+    def add_pair(self, key: str, name: str, value: str, flag: str) -> None:
+        """Adds a key whose words are `name=value`."""
+        if not self._leave_out(flag, f"{name}={value}"):
+            self.add_words(key, f"{name}={value}")
+
+    def add_argument(self, flag: str, value: str | None = None) -> None:
+        if value is None:
+            self.add_words("PodmanArgs", flag)
+        elif not self._leave_out(flag, value):
+            self.add_words("PodmanArgs", f"{flag}={value}")
+
+    def _leave_out(self, flag: str, value: str) -> bool:
+        """Whether the value cannot be written reliably; then it is noted and left out."""
+        if flag in _LISTS and any(character in value for character in ',"\n\r'):
+            self.left_out.append(flag)
+            return True
+        return False
+
+
+def quoted_word(text: str) -> str:
+    """One word of a value that is split into words. Raises UserError for text that no unit can contain."""
     if "\0" in text:
-        raise errors.UserError("A null character cannot stand in a unit.")
+        raise errors.UserError("A unit cannot contain a null character.", hint="Make the container again without it.")
     return text if _BARE.fullmatch(text) else '"' + "".join(map(_escaped, text)) + '"'
 
 
-def expressible(words: list[str]) -> bool:
-    """Whether Quadlet hands on each of these as a word of its own."""
+def splits_correctly(words: list[str]) -> bool:
+    """Whether Quadlet passes on each of these as one word."""
     return all(one not in ("", ";") for one in words)
 
 
-def raw(text: str) -> str | None:
-    """A value of a key that Quadlet does not split; None where it could be read as something else."""
-    if not _RAW.fullmatch(text) or text.endswith(_FILES):
+def raw_value(text: str) -> str | None:
+    """The value of a key that Quadlet does not split; None if it could be misread."""
+    if not _RAW.fullmatch(text) or text.endswith(_SUFFIXES):
         return None
     return text.replace("%", "%%").replace("$", "$$")
 
@@ -53,43 +97,3 @@ def _escaped(character: str) -> str:
         return character
     number = ord(character)
     return f"\\x{number:02x}" if number < 0x80 else f"\\u{number:04x}" if number < 0x10000 else f"\\U{number:08x}"
-
-
-class Lines:
-    """The [Container] section as it grows. `version`: of the Podman whose Quadlet reads it; keys it does not know yet
-    become arguments. `left_out`: options whose values no unit can hold."""
-
-    def __init__(self, version: tuple[int, ...]) -> None:
-        self._version = version
-        self.lines: list[str] = []
-        self.left_out: list[str] = []
-
-    def put(self, key: str, value: str, flag: str, *, since: tuple[int, ...] = FIRST, spaces: bool = False) -> None:
-        """`spaces`: Quadlet reads them well here (it breaks the paths of volumes at them)."""
-        if self._is_list(flag, value):
-            return
-        plain = raw(value) if spaces or " " not in value else None
-        if plain is None or self._version < since:
-            self.argument(flag, value)
-        else:
-            self.lines.append(f"{key}={plain}")
-
-    def words(self, key: str, *words: str) -> None:
-        self.lines.append(f"{key}={' '.join(map(word, words))}")
-
-    def pair(self, key: str, name: str, value: str, flag: str) -> None:
-        """A key whose words are `name=value`."""
-        if not self._is_list(flag, f"{name}={value}"):
-            self.words(key, f"{name}={value}")
-
-    def argument(self, flag: str, value: str | None = None) -> None:
-        if value is None:
-            self.words("PodmanArgs", flag)
-        elif not self._is_list(flag, value):
-            self.words("PodmanArgs", f"{flag}={value}")
-
-    def _is_list(self, flag: str, value: str) -> bool:
-        if flag in _LISTS and any(character in value for character in ',"\n\r'):
-            self.left_out.append(flag)
-            return True
-        return False

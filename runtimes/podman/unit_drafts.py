@@ -1,14 +1,15 @@
-"""The files of a unit for a container, before anything is written: made, verified, told.
+"""Drafts and verifies the unit files for one container; writes nothing to systemd's directories.
 
-Two styles. `quadlet`: we write a short file, from which Podman's generator makes the unit at each boot and reload.
-`generate`: Podman writes the unit itself, one that makes the container anew where it was made by Podman's command line,
-else one that starts the container that is there. The former holds that command line, so it is not taken where this has
-environment values: every user can read a unit.
+There are two styles. `quadlet`: Quarterdeck writes a short file, from which Podman's generator makes the unit at each
+boot and reload. `generate`: Podman writes the unit itself. That unit makes the container again if the container was
+made by podman's command line, else it starts the existing container. The former contains the command line, so it is not
+used if that contains values of environment variables: every user can read a unit.
 """
 
 from __future__ import annotations
 
 import asyncio
+import shutil
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -27,14 +28,14 @@ GENERATORS = (
     Path("/usr/local/libexec/podman/quadlet"),
 )
 STYLES = ("quadlet", "generate")
-_TOLD = "Loading source unit file"
+_PROGRESS = "Loading source unit file"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class File:
-    """`shown`: its text where others see it, values of the environment hidden."""
+class DraftFile:
+    """`shown`: its text without the values of environment variables, for display; empty: `text` itself."""
 
-    folder: unit_files.Folder
+    directory: unit_files.Directory
     name: str
     text: str
     mode: int = 0o644
@@ -42,146 +43,139 @@ class File:
 
     @property
     def path(self) -> Path:
-        return self.folder.path / self.name
+        return self.directory.path / self.name
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Drafted:
-    """`files`: as they are written, the one systemd reads last. `adopts`: the unit starts the container that is there.
-    `losses`: what running it would destroy."""
+class UnitDraft:
+    """`files`: in the order in which they are written; the unit itself is the last. `adopts`: the unit starts the
+    existing container. `losses`: what the unit would destroy."""
 
     unit: str
     style: str
-    files: Sequence[File]
+    files: Sequence[DraftFile]
     adopts: bool = False
     notes: Sequence[str] = ()
     losses: Sequence[str] = ()
 
 
-def by_quadlet(
-    container: Container, image: Image, *, owner: systemctl.Person | None, version: tuple[int, ...], pod: str
-) -> Drafted:
-    folder = unit_files.folder("quadlet", owner)
+def draft_quadlet(
+    container: Container, image: Image, *, owner: systemctl.UnixUser | None, version: tuple[int, ...], pod: str
+) -> UnitDraft:
+    directory = unit_files.directory_for("quadlet", owner)
     environment = f"{container.name}.env"
-    header = unit_files.mark(container.name)
+    header = unit_files.first_line(container.name)
     made = quadlet.draft(
         container,
         image,
         version=version,
-        environment_file=str(folder.path / environment),
+        environment_file=str(directory.path / environment),
         header=header,
         pod=pod,
         user=owner is not None,
     )
-    files = [File(folder=folder, name=f"{container.name}.container", text=made.text)]
+    files = [DraftFile(directory=directory, name=f"{container.name}.container", text=made.text)]
     if made.environment:
         hidden = [(name, redact.MASK if value else "") for name, value in made.environment]
-        told = File(
-            folder=folder,
+        environment_file = DraftFile(
+            directory=directory,
             name=environment,
             text=quadlet.environment_text(made.environment, header),
             mode=0o600,
             shown=quadlet.environment_text(hidden, header),
         )
-        files.insert(0, told)
-    return Drafted(unit=f"{container.name}.service", style="quadlet", files=files, notes=made.notes, losses=made.losses)
+        files.insert(0, environment_file)
+    unit = f"{container.name}.service"
+    return UnitDraft(unit=unit, style="quadlet", files=files, notes=made.notes, losses=made.losses)
 
 
-def anew(container: Container) -> str:
-    """Why Podman is not asked for a unit that makes the container anew; empty where it is."""
+def why_adopt(container: Container) -> str:
+    """Why a unit of the style `generate` has to start the existing container; empty if it can make the container
+    again."""
     if not container.config.create_command:
-        return "It was not made by podman's command line, so the unit starts the container that is there."
+        return "It was not made by podman's command line, so the unit starts the existing container."
     if container.contains_env_values():
         return (
-            "The line that made it holds values of its environment, which every user could read in the unit; so the"
-            " unit starts the container that is there."
+            "The command line that made it contains values of environment variables, which every user could read in the"
+            " unit. So the unit starts the existing container."
         )
-    if container.volumes_without_name():
-        return "A volume of it has no name and would be lost with it, so the unit starts the container that is there."
+    if container.anonymous_volumes():
+        return "It has a volume without a name, which would be lost with it, so the unit starts the existing container."
     return ""
 
 
-def by_podman(container: Container, told: dict[str, str], *, owner: systemctl.Person | None, why: str) -> Drafted:
-    """`told`: what Podman wrote, by unit; `why`: as `anew`."""
-    folder = unit_files.folder("generate", owner)
+def draft_generated(
+    container: Container, generated: dict[str, str], *, owner: systemctl.UnixUser | None, adopt_reason: str
+) -> UnitDraft:
+    """`generated`: what Podman wrote, by unit; `adopt_reason`: from `why_adopt`."""
+    directory = unit_files.directory_for("generate", owner)
+    header = unit_files.first_line(container.name)
     files = []
-    for name, text in sorted(told.items()):
-        if not systemctl.is_name(f"{name}.service"):
-            raise errors.InvalidResponse("Podman named a unit as no unit can be called.")
-        files.append(File(folder=folder, name=f"{name}.service", text=f"# {unit_files.mark(container.name)}\n{text}"))
+    for name, text in sorted(generated.items()):
+        if not systemctl.is_service_name(f"{name}.service"):
+            raise errors.InvalidResponse(f"Podman returned an invalid unit name: “{name[:80]}”.")
+        files.append(DraftFile(directory=directory, name=f"{name}.service", text=f"# {header}\n{text}"))
     if len(files) != 1:
         raise errors.InvalidResponse(f"Podman wrote {len(files)} units for one container.")
-    return Drafted(unit=files[0].name, style="generate", files=files, adopts=bool(why), notes=[why] if why else [])
+    notes = [adopt_reason] if adopt_reason else []
+    return UnitDraft(unit=files[0].name, style="generate", files=files, adopts=bool(adopt_reason), notes=notes)
 
 
 def generator() -> Path | None:
-    """Quadlet's, which makes units of its files."""
+    """The path of Quadlet's generator; None if it is not installed."""
     return next((path for path in GENERATORS if path.exists()), None)
 
 
-def refuse_style(style: str, version: tuple[int, ...]) -> None:
-    """Raises UserError for what there is not."""
+def check_style(style: str, version: tuple[int, ...]) -> None:
+    """Raises UserError for a style that does not exist or that this Podman does not support."""
     if style not in STYLES:
-        raise errors.BadUsage(f"“{style}” is no style of unit.", hint=f"There are {' and '.join(STYLES)}.")
-    if style == "quadlet" and version < quadlet_syntax.FIRST:
-        told = ".".join(map(str, version))
-        raise errors.UserError(f"Podman {told} has no Quadlet, which came with 4.4.", hint="Take --style generate.")
+        raise errors.BadUsage(f"“{style}” is not a style of unit.", hint=f"Use {' or '.join(STYLES)}.")
+    if style == "quadlet" and version < quadlet_syntax.FIRST_VERSION:
+        shown = ".".join(map(str, version))
+        raise errors.UserError(f"Podman {shown} has no Quadlet: it needs 4.4 or later.", hint="Use --style generate.")
     if style == "quadlet" and generator() is None:
-        raise errors.UserError("Quadlet's generator is not on this machine.", hint="Take --style generate.")
+        raise errors.UserError("Quadlet's generator is not installed on this machine.", hint="Use --style generate.")
 
 
-async def verify(drafted: Drafted, asked: Systemd, seconds: float) -> tuple[list[str], list[str]]:
-    """Notes and faults, from Quadlet's generator and systemd-analyze as far as they are here."""
+async def verify(draft: UnitDraft, systemd: Systemd, seconds: float) -> tuple[list[str], list[str]]:
+    """Returns notes and faults that Quadlet's generator and systemd-analyze found, as far as they are installed."""
     notes: list[str] = []
-    folder = await asyncio.to_thread(tempfile.mkdtemp, prefix="quarterdeck-unit-")
-    place = Path(folder)
+    directory = Path(await asyncio.to_thread(tempfile.mkdtemp, prefix="quarterdeck-unit-"))
     try:
-        text = drafted.files[-1].text
-        if drafted.style == "quadlet":
-            said = await _generate(drafted.files[-1], place, asked, seconds / 2)
-            notes, text = said[0], said[1]
+        text = draft.files[-1].text
+        if draft.style == "quadlet":
+            notes, text = await _generate(draft.files[-1], directory, systemd, seconds / 2)
             if not text:
-                return [], notes or ["Quadlet's generator makes nothing of it."]
-        unit = place / drafted.unit
+                return [], notes or ["Quadlet's generator makes no unit from its file."]
+        unit = directory / draft.unit
         await asyncio.to_thread(unit.write_text, text)
         try:
-            verdict = await asked.verify(unit, seconds / 2)
+            result = await systemd.verify(unit, seconds / 2)
         except errors.Unreachable:
-            return [*notes, "It is not verified: systemd-analyze is not here."], []
-        # It also complains of what the unit only mentions, which is not ours.
-        about = [line.replace(f"{place}/", "") for line in verdict.stderr.splitlines() if drafted.unit in line][:20]
-        return (notes, about) if verdict.code and about else ([*notes, *about], [])
+            return [*notes, "It is not verified: systemd-analyze is not installed."], []
+        # It also reports faults of other units that this one mentions.
+        faults = [line.replace(f"{directory}/", "") for line in result.stderr.splitlines() if draft.unit in line][:20]
+        return (notes, faults) if result.code and faults else ([*notes, *faults], [])
     finally:
-        await asyncio.to_thread(_remove, place)
+        await asyncio.to_thread(shutil.rmtree, directory)
 
 
-async def _generate(file: File, place: Path, asked: Systemd, seconds: float) -> tuple[list[str], str]:
-    """What Quadlet says to a file, and the unit it makes of it; of a file it cannot read, nothing."""
+async def _generate(file: DraftFile, directory: Path, systemd: Systemd, seconds: float) -> tuple[list[str], str]:
+    """Returns the messages of Quadlet's generator and the unit it makes; no unit if it cannot read the file."""
     program = generator()
     if program is None:
         return [], ""
-    source = place / "source"
+    source = directory / "source"
     await asyncio.to_thread(source.mkdir)
     await asyncio.to_thread((source / file.name).write_text, file.text)
-    words = (str(program), *(("-user",) if asked.uid else ()), "-dryrun")
     result = await processes.run(
-        words,
+        (str(program), *(("-user",) if systemd.uid else ()), "-dryrun"),
         timeout=seconds,
         name="Quadlet's generator",
         env={"QUADLET_UNIT_DIRS": str(source)},
         max_output=systemctl.MAX_OUTPUT,
     )
     _, _, text = result.stdout.partition("---\n")
-    notes = [
-        line.partition("]: ")[2].replace(f"{source}/", "") for line in result.stderr.splitlines() if _TOLD not in line
-    ]
+    messages = [line for line in result.stderr.splitlines() if _PROGRESS not in line]
+    notes = [line.partition("]: ")[2].replace(f"{source}/", "") for line in messages]
     return [note for note in notes if note][:20], text
-
-
-def _remove(place: Path) -> None:
-    for path in sorted(place.rglob("*"), reverse=True):
-        if path.is_dir():
-            path.rmdir()
-        else:
-            path.unlink()
-    place.rmdir()

@@ -1,14 +1,13 @@
-"""The one place that speaks to systemd: systemctl, loginctl and systemd-analyze as processes, for the machine or for
-one user.
+"""Runs systemctl, loginctl and systemd-analyze, for the machine's systemd or for the one of a user.
 
-Whose systemd it is decides how it is asked. The machine's: as who we are (reading is anybody's, changing is root's). A
-user's: as that user, with the user's own runtime folder; root becomes the user for it, which needs neither a session
-nor a bus, while `-M user@` would open a session for each question. Another ordinary user's is refused, and so is
-everything where systemd does not run the machine or is out of sight, as in a container.
+The machine's systemd is called as the current user: everybody may read, only root may change. A user's systemd is
+called as that user, with the user's own runtime directory; root becomes the user for it, which needs neither a session
+nor a bus (`-M user@` would open a session for each call). The systemd of another ordinary user is refused. So is
+everything if systemd does not run the machine or is not visible, as in a container.
 
-Arguments are lists, names follow `--`, the environment is made here (ours may hold secrets, and a user may read that of
-processes of theirs), answers are bounded and every call has a deadline. A process that outlives it is killed; the job
-that systemd made of it goes on, so such a change is UNKNOWN.
+Names follow `--`. The environment is made here: Quarterdeck's own may hold secrets, and a user can read that of the
+user's own processes. Output and time are limited. If a change is killed at its deadline, the job inside systemd goes
+on, so the change is UNKNOWN.
 """
 
 from __future__ import annotations
@@ -23,22 +22,140 @@ from pathlib import Path
 from core import errors, processes
 
 BOOTED = Path("/run/systemd/system")
-"""There where systemd runs the machine (sd_booted(3))."""
+"""Exists if systemd runs the machine (sd_booted(3))."""
 IN_CONTAINER = (Path("/run/.containerenv"), Path("/.dockerenv"))
-RUNTIME_FOLDERS = Path("/run/user")
+RUNTIME_DIRS = Path("/run/user")
 MAX_OUTPUT = 8 << 20  # bytes; a machine with a thousand units writes 2 MiB
-MOST_NAMES = 200  # of one call
+MAX_NAMES = 200  # in one call
 PROPERTIES = (
     "Id LoadState ActiveState SubState UnitFileState FragmentPath SourcePath Description MainPID"
     " StateChangeTimestampMonotonic Result ExecMainCode ExecMainStatus ExecStart"
 ).replace(" ", ",")
+_OPTIONS = ("--no-pager", "--no-ask-password")
 _NAME = re.compile(r"[A-Za-z0-9:_.\\][A-Za-z0-9:_.\\@-]{0,245}\.service")
 _NO_BUS = re.compile(r"failed to connect to .*bus|system has not been booted", re.IGNORECASE)
 _DENIED = re.compile(r"access denied|authentication (is )?required|permission denied|not permitted", re.IGNORECASE)
 
 
+class Systemd:
+    """The systemd of the user `uid`; 0: the machine's."""
+
+    def __init__(self, uid: int) -> None:
+        self.uid = uid
+
+    def check_access(self, *, change: bool) -> None:
+        """Raises Unreachable or NotPermitted if it cannot be called from here."""
+        if not BOOTED.is_dir():
+            if any(path.exists() for path in IN_CONTAINER):
+                raise errors.Unreachable(
+                    "Quarterdeck runs in a container, where the machine's systemd is not visible.",
+                    hint="To use units, run Quarterdeck on the machine itself.",
+                )
+            raise errors.Unreachable(
+                "This machine does not run systemd.", hint="Units need a machine that was booted with systemd."
+            )
+        current = os.geteuid()
+        if self.uid not in (0, current) and current != 0:
+            owner = unix_user(self.uid).name
+            raise errors.NotPermitted(
+                f"Only {owner} and root may use the systemd of {owner}.",
+                rule="systemd",
+                hint="Run Quarterdeck as one of them.",
+            )
+        if change and self.uid == 0 and current != 0:
+            raise errors.NotPermitted(
+                "Only root may change the machine's units.",
+                rule="systemd",
+                hint="Run Quarterdeck as root, or use a rootless engine of your own.",
+            )
+
+    # ── reading ──────────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def show_loaded(self, seconds: float) -> str:
+        """The properties of every service that systemd has loaded, a paragraph for each."""
+        # Without --all, a pattern leaves out inactive services.
+        return await self._show(["*.service"], seconds)
+
+    async def list_unit_files(self, seconds: float) -> str:
+        """The service files that exist, one a line: the name and whether it is enabled."""
+        arguments = ("list-unit-files", "--type=service", "--no-legend", "--full")
+        return (await self._systemctl(arguments, seconds)).stdout
+
+    async def show(self, names: Sequence[str], seconds: float) -> str:
+        """The properties of these services (the first MAX_NAMES), also of those that do not exist."""
+        return await self._show(names[:MAX_NAMES], seconds) if names else ""
+
+    async def verify(self, file: Path, seconds: float) -> processes.Result:
+        """The result of `systemd-analyze verify` for a unit file; works without a running systemd. An unknown key is
+        only a warning."""
+        user = ("--user",) if self.uid else ()
+        # For a user it needs a runtime directory; any will do.
+        extra = {"XDG_RUNTIME_DIR": str(file.parent)} if self.uid else {}
+        command = ("systemd-analyze", *user, "--man=no", "--no-pager", "verify", "--", str(file))
+        return await _run(command, seconds, env=_env(extra))
+
+    # ── changing ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def daemon_reload(self, seconds: float) -> None:
+        await self._systemctl(("daemon-reload",), seconds, change=True)
+
+    async def enable(self, name: str, seconds: float) -> None:
+        await self._systemctl(("enable", "--quiet", "--", name), seconds, change=True)
+
+    async def change_state(self, verb: str, name: str, seconds: float) -> None:
+        """`start`, `stop` or `restart`; waits until it is done. Raises Rejected with systemd's reason if it failed."""
+        await self._systemctl((verb, "--", name), seconds, change=True)
+
+    async def enable_linger(self, seconds: float) -> None:
+        """Lets the user's services run without a login, now and after a boot. Changes nothing if that is set already.
+        Returns when the user's systemd runs."""
+        user = unix_user(self.uid)
+        command = ("loginctl", "--no-ask-password", "enable-linger", "--", str(user.uid))
+        result = await _run(command, seconds, env=_env(), change=True)
+        if result.code:
+            raise self._error(result, hint=f"As root: loginctl enable-linger {user.name}")
+        if os.geteuid() == 0:
+            # Lingering starts the user's systemd some time later. An explicit start waits for it.
+            start = ("systemctl", *_OPTIONS, "start", "--", f"user@{user.uid}.service")
+            result = await _run(start, seconds, env=_env(), change=True)
+            if result.code:
+                raise self._error(result)
+
+    # ── calling ──────────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def _show(self, names: Sequence[str], seconds: float) -> str:
+        return (await self._systemctl(("show", "--all", f"--property={PROPERTIES}", "--", *names), seconds)).stdout
+
+    async def _systemctl(self, arguments: Sequence[str], seconds: float, *, change: bool = False) -> processes.Result:
+        self.check_access(change=change)
+        if self.uid == 0:
+            result = await _run(("systemctl", *_OPTIONS, *arguments), seconds, env=_env(), change=change)
+        else:
+            user = unix_user(self.uid)
+            result = await _run(
+                ("systemctl", "--user", *_OPTIONS, *arguments),
+                seconds,
+                env=_env(_user_env(user)),
+                run_as=user if os.geteuid() != self.uid else None,
+                change=change,
+            )
+        if result.code:
+            raise self._error(result)
+        return result
+
+    def _error(self, result: processes.Result, *, hint: str = "") -> errors.QuarterdeckError:
+        reason = _reason(result)
+        if _NO_BUS.search(result.stderr):
+            hint = f"Let that user linger. As root: loginctl enable-linger {self.uid}" if self.uid else ""
+            return errors.Unreachable(f"systemd does not answer: {reason}", hint=hint)
+        if _DENIED.search(result.stderr):
+            hint = hint or "Run Quarterdeck as root, or as the owner of these units."
+            return errors.NotPermitted(f"systemd refused it: {reason}", rule="systemd", hint=hint)
+        return errors.Rejected(result.code, reason or f"systemctl ended with code {result.code}")
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Person:
+class UnixUser:
     """A user of this machine."""
 
     uid: int
@@ -47,151 +164,35 @@ class Person:
     home: Path
 
 
-def person(uid: int) -> Person:
+def unix_user(uid: int) -> UnixUser:
+    """Raises UserError if there is no such user."""
     try:
         row = pwd.getpwuid(uid)
     except KeyError:
-        raise errors.UserError(f"This machine knows no user with the id {uid}.") from None
-    return Person(uid=uid, gid=row.pw_gid, name=row.pw_name, home=Path(row.pw_dir))
+        raise errors.UserError(f"This machine has no user with the id {uid}.") from None
+    return UnixUser(uid=uid, gid=row.pw_gid, name=row.pw_name, home=Path(row.pw_dir))
 
 
-def is_name(text: str) -> bool:
-    """Whether it can be the name of a service, as this module passes them on."""
+def is_service_name(text: str) -> bool:
+    """Whether this module accepts it as the name of a service."""
     return _NAME.fullmatch(text) is not None
 
 
-class Systemd:
-    """systemd of the user `uid`; 0: the machine's."""
-
-    def __init__(self, uid: int) -> None:
-        self.uid = uid
-
-    def refuse(self, *, change: bool) -> None:
-        """Raises Unreachable or NotPermitted where it cannot be asked, before anything is begun."""
-        if not BOOTED.is_dir():
-            if any(sign.exists() for sign in IN_CONTAINER):
-                raise errors.Unreachable(
-                    "Quarterdeck runs in a container and does not see the machine's systemd.",
-                    hint="For units, run it on the machine itself.",
-                )
-            raise errors.Unreachable("This machine was not booted with systemd, which runs the units.")
-        us = os.geteuid()
-        if self.uid not in (0, us) and us != 0:
-            raise errors.NotPermitted(
-                f"The systemd of {person(self.uid).name} takes orders from {person(self.uid).name} and root only.",
-                rule="systemd",
-                hint="Run Quarterdeck as one of them.",
-            )
-        if change and self.uid == 0 and us != 0:
-            raise errors.NotPermitted(
-                "Only root changes the machine's units.",
-                rule="systemd",
-                hint="Run Quarterdeck as root, or use a rootless engine of your own.",
-            )
-
-    # ── reading ──────────────────────────────────────────────────────────────────────────────────────────────────
-
-    async def loaded(self, seconds: float) -> str:
-        """The properties of every service systemd holds in memory, a paragraph each."""
-        # Without --all the inactive are left out where a pattern is given.
-        return (await self._systemctl(("show", "--all", f"--property={PROPERTIES}", "--", "*.service"), seconds)).stdout
-
-    async def files(self, seconds: float) -> str:
-        """The service files there are, a line each: a name and whether it is enabled."""
-        words = ("list-unit-files", "--type=service", "--no-legend", "--full")
-        return (await self._systemctl(words, seconds)).stdout
-
-    async def show(self, names: Sequence[str], seconds: float) -> str:
-        """As `loaded`, of these services, also of such as are not there."""
-        if not names:
-            return ""
-        asked = names[:MOST_NAMES]
-        return (await self._systemctl(("show", "--all", f"--property={PROPERTIES}", "--", *asked), seconds)).stdout
-
-    async def verify(self, file: Path, seconds: float) -> processes.Result:
-        """What systemd-analyze has to say to a unit's file; also where systemd does not run. Unknown keys it only
-        complains of."""
-        user = ("--user",) if self.uid else ()
-        # For a user it wants a runtime folder; any will do.
-        extra = {"XDG_RUNTIME_DIR": str(file.parent)} if self.uid else {}
-        words = ("systemd-analyze", *user, "--man=no", "--no-pager", "verify", "--", str(file))
-        return await _run(words, seconds, env=_environ(extra))
-
-    # ── changing ─────────────────────────────────────────────────────────────────────────────────────────────────
-
-    async def reload(self, seconds: float) -> None:
-        await self._systemctl(("daemon-reload",), seconds, change=True)
-
-    async def enable(self, name: str, seconds: float) -> None:
-        await self._systemctl(("enable", "--quiet", "--", name), seconds, change=True)
-
-    async def act(self, verb: str, name: str, seconds: float) -> None:
-        """`start`, `stop` or `restart`, waited for. Raises Rejected with systemd's reason where it failed."""
-        await self._systemctl((verb, "--", name), seconds, change=True)
-
-    async def linger(self, seconds: float) -> None:
-        """Lets the user's services run without the user being there, from now on and after a boot; once it is so this
-        changes nothing. Returns when the user's systemd runs."""
-        who = person(self.uid)
-        ask = ("loginctl", "--no-ask-password", "enable-linger", "--", str(who.uid))
-        said = await _run(ask, seconds, env=_environ(), change=True)
-        if said.code:
-            raise self._error(said, hint=f"As root: loginctl enable-linger {who.name}")
-        if os.geteuid() == 0:
-            # Lingering starts it by and by; a start that is asked for is waited for.
-            words = ("systemctl", *_QUIET, "start", "--", f"user@{who.uid}.service")
-            said = await _run(words, seconds, env=_environ(), change=True)
-            if said.code:
-                raise self._error(said)
-
-    # ── the one way to ask ───────────────────────────────────────────────────────────────────────────────────────
-
-    async def _systemctl(self, words: Sequence[str], seconds: float, *, change: bool = False) -> processes.Result:
-        self.refuse(change=change)
-        if self.uid == 0:
-            said = await _run(("systemctl", *_QUIET, *words), seconds, env=_environ(), change=change)
-        else:
-            user = person(self.uid)
-            said = await _run(
-                ("systemctl", "--user", *_QUIET, *words),
-                seconds,
-                env=_environ(_of_user(user)),
-                become=user if os.geteuid() != self.uid else None,
-                change=change,
-            )
-        if said.code:
-            raise self._error(said)
-        return said
-
-    def _error(self, said: processes.Result, *, hint: str = "") -> errors.QuarterdeckError:
-        if _NO_BUS.search(said.stderr):
-            hint = f"Does that user linger? As root: loginctl enable-linger {self.uid}" if self.uid else ""
-            return errors.Unreachable(f"systemd does not answer: {_complaint(said)}", hint=hint)
-        if _DENIED.search(said.stderr):
-            hint = hint or "Run Quarterdeck as root, or as the user whose units these are."
-            return errors.NotPermitted(f"systemd refuses: {_complaint(said)}", rule="systemd", hint=hint)
-        return errors.Rejected(said.code, _complaint(said) or f"systemctl ended with code {said.code}")
+def _env(extra: Mapping[str, str] | None = None) -> dict[str, str]:
+    # The output is parsed: it has to be English and without colours.
+    fixed = {"LC_ALL": "C.UTF-8", "SYSTEMD_COLORS": "0", "SYSTEMD_URLIFY": "0", "SYSTEMD_LOG_LEVEL": "notice"}
+    return {"PATH": os.environ.get("PATH", os.defpath), **fixed, **(extra or {})}
 
 
-_QUIET = ("--no-pager", "--no-ask-password")
-
-
-def _environ(more: Mapping[str, str] | None = None) -> dict[str, str]:
-    # Its answers are read by us: in English, without colours.
-    plain = {"LC_ALL": "C.UTF-8", "SYSTEMD_COLORS": "0", "SYSTEMD_URLIFY": "0", "SYSTEMD_LOG_LEVEL": "notice"}
-    return {"PATH": os.environ.get("PATH", os.defpath), **plain, **(more or {})}
-
-
-def _of_user(who: Person) -> dict[str, str]:
-    usual = str(RUNTIME_FOLDERS / str(who.uid))
-    ours = os.environ.get("XDG_RUNTIME_DIR", "") if os.geteuid() == who.uid else ""
-    folder = ours or usual
+def _user_env(user: UnixUser) -> dict[str, str]:
+    own = os.environ.get("XDG_RUNTIME_DIR", "") if os.geteuid() == user.uid else ""
+    directory = own or str(RUNTIME_DIRS / str(user.uid))
     return {
-        "HOME": str(who.home),
-        "USER": who.name,
-        "LOGNAME": who.name,
-        "XDG_RUNTIME_DIR": folder,
-        "DBUS_SESSION_BUS_ADDRESS": f"unix:path={folder}/bus",
+        "HOME": str(user.home),
+        "USER": user.name,
+        "LOGNAME": user.name,
+        "XDG_RUNTIME_DIR": directory,
+        "DBUS_SESSION_BUS_ADDRESS": f"unix:path={directory}/bus",
     }
 
 
@@ -200,20 +201,20 @@ async def _run(
     seconds: float,
     *,
     env: Mapping[str, str],
-    become: Person | None = None,
+    run_as: UnixUser | None = None,
     change: bool = False,
 ) -> processes.Result:
     """Raises Unreachable, TimedOut, and InvalidResponse if the program writes too much."""
-    run_as = None
-    if become is not None:
-        groups = os.getgrouplist(become.name, become.gid)
-        run_as = processes.RunAs(uid=become.uid, gid=become.gid, groups=groups)
+    other = None
+    if run_as is not None:
+        groups = os.getgrouplist(run_as.name, run_as.gid)
+        other = processes.RunAs(uid=run_as.uid, gid=run_as.gid, groups=groups)
     result = await processes.run(
         command,
         timeout=seconds,
         name=command[0],
         env=env,
-        run_as=run_as,
+        run_as=other,
         change=change,
         max_output=MAX_OUTPUT,
         hint="Install systemd's programs, or repair their installation.",
@@ -223,7 +224,7 @@ async def _run(
     return result
 
 
-def _complaint(result: processes.Result) -> str:
+def _reason(result: processes.Result) -> str:
     """The first line that a program wrote about its failure."""
     lines = (line.strip() for line in (result.stderr or result.stdout).splitlines())
     return next((line for line in lines if line), "")[:256]

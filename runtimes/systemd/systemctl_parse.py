@@ -1,9 +1,8 @@
-"""systemd's words about services into ours; pure.
+"""Parses the output of systemctl and finds the services that run containers.
 
-In come the paragraphs of `systemctl show`, out come the services that run containers and nothing else: whatever is not
-podman running or starting something is none of ours, however its name looks. An argument of a command line may hold
-line breaks and so look like properties, even like another service's paragraph; of each property the first counts, and
-whoever changes a service asks for it alone first.
+A service runs a container if its command is podman's `run`, `start` or `kube play`, whatever its name is. An argument
+of a command line may contain line breaks and so look like properties, even like the paragraph of another service: of
+each property only the first is used, and a service is shown alone before it is changed.
 """
 
 from __future__ import annotations
@@ -12,62 +11,37 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-# As `ExecStart` is told: path, words joined by blanks, then how it went.
+# The format of `ExecStart`: path, arguments joined by blanks, then the result.
 _EXEC = re.compile(r"\{ path=(?P<path>/.*?) ; argv\[\]=(?P<argv>.*?) ; ignore_errors=")
-_RUNS = frozenset({"run", "start"})
-_PLAYS = frozenset({"play", "kube"})
-# Other things podman does; the first of all these words says which it is, options before it may have values.
-_OTHERS = frozenset(
+_RUN_COMMANDS = frozenset({"run", "start"})
+_PLAY_COMMANDS = frozenset({"play", "kube"})
+# Other commands of podman. The first of all these words is the command: options before it may have values.
+_OTHER_COMMANDS = frozenset(
     {"system", "auto-update", "image", "volume", "network", "exec", "pull", "build", "stop", "rm", "restart", "wait"}
 )
 _GENERATED = ("container-", "pod-")
-_WHY = {
+_FAILURES = {
     "exit-code": "its program ended with code {status}",
     "signal": "its program was ended by signal {status}",
     "core-dump": "its program crashed with signal {status}",
-    "oom-kill": "the kernel ended it for want of memory",
+    "oom-kill": "it was OOM-killed",
     "timeout": "it did not start or stop in time",
-    "watchdog": "it stopped telling that it lives",
+    "watchdog": "it missed its watchdog deadline",
     "start-limit-hit": "it was started too often in a short time",
-    "protocol": "it did not tell that it had started",
-    "resources": "systemd could not give it what it needs",
+    "protocol": "it did not report that it had started",
+    "resources": "systemd could not provide the resources it needs",
 }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Service:
-    """A service as systemd tells of it. `changed`: microseconds on the clock that starts at boot, of its last change of
-    state; `container` and `pod`: names of what it runs, where it tells; `file`: where it is written, or what it was
-    made from."""
-
-    name: str
-    load: str
-    active: str
-    sub: str
-    enabled: str = ""
-    file: str = ""
-    description: str = ""
-    changed: int = 0
-    why: str = ""
-    pid: int | None = None
-    runs: bool = False
-    container: str = ""
-    pod: str = ""
-
-    @property
-    def there(self) -> bool:
-        return self.load not in ("", "not-found", "masked")
-
-
-def services(text: str) -> list[Service]:
-    """Each paragraph that has a name."""
+def parse_services(text: str) -> list[Service]:
+    """Parses the output of `systemctl show`."""
     return [service for block in re.split(r"\n\s*\n", text) if (service := _service(block)) is not None]
 
 
-def perhaps(files: str, known: Sequence[str]) -> list[str]:
-    """Of the lines of list-unit-files those not yet known that may run containers: what generators made, what is named
-    as `podman generate systemd` does. Patterns for many (`name@`) are none."""
-    seen = set(known)
+def unloaded_candidates(files: str, loaded: Sequence[str]) -> list[str]:
+    """The services in the output of `systemctl list-unit-files` that are not loaded and may run containers: those that
+    a generator made, and those named as `podman generate systemd` does. Templates (`name@`) are left out."""
+    seen = set(loaded)
     found = []
     for line in files.splitlines():
         name, state, *_ = [*line.split(), "", ""]
@@ -77,77 +51,103 @@ def perhaps(files: str, known: Sequence[str]) -> list[str]:
     return found
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Service:
+    """A service of systemd. `changed`: when its state changed last, in microseconds on the clock that starts at boot.
+    `container` and `pod`: the names of what it runs, as far as its command contains them. `file`: its unit file, or the
+    source file of a generated unit. `failure`: why it failed."""
+
+    name: str
+    load: str
+    active: str
+    sub: str
+    enabled: str = ""
+    file: str = ""
+    description: str = ""
+    changed: int = 0
+    failure: str = ""
+    pid: int | None = None
+    runs_container: bool = False
+    container: str = ""
+    pod: str = ""
+
+    @property
+    def exists(self) -> bool:
+        return self.load not in ("", "not-found", "masked")
+
+
 def _service(block: str) -> Service | None:
-    told: dict[str, str] = {}
-    lines: list[str] = []
+    properties: dict[str, str] = {}
+    commands: list[str] = []
     for line in block.splitlines():
         key, equals, value = line.partition("=")
         if equals and key == "ExecStart":
-            lines.append(value)
+            commands.append(value)
         elif equals:
-            told.setdefault(key, value)
-    if not told.get("Id"):
+            properties.setdefault(key, value)
+    if not properties.get("Id"):
         return None
     runs, container, pod = False, "", ""
-    for value in lines:
+    for value in commands:
         if not runs and (match := _EXEC.search(value)) is not None:
-            runs, container, pod = _read(match["path"], match["argv"].split())
-    active = told.get("ActiveState", "")
+            runs, container, pod = _parse_command(match["path"], match["argv"].split())
+    active = properties.get("ActiveState", "")
     return Service(
-        name=told["Id"],
-        load=told.get("LoadState", ""),
+        name=properties["Id"],
+        load=properties.get("LoadState", ""),
         active=active,
-        sub=told.get("SubState", ""),
-        enabled=told.get("UnitFileState", ""),
-        file=told.get("SourcePath") or told.get("FragmentPath", ""),
-        description=told.get("Description", ""),
-        changed=_number(told.get("StateChangeTimestampMonotonic", "")),
-        why=_why(told) if active == "failed" else "",
-        pid=_number(told.get("MainPID", "")) or None,
-        runs=runs,
+        sub=properties.get("SubState", ""),
+        enabled=properties.get("UnitFileState", ""),
+        file=properties.get("SourcePath") or properties.get("FragmentPath", ""),
+        description=properties.get("Description", ""),
+        changed=_number(properties.get("StateChangeTimestampMonotonic", "")),
+        failure=_failure(properties) if active == "failed" else "",
+        pid=_number(properties.get("MainPID", "")) or None,
+        runs_container=runs,
         container=container,
         pod=pod,
     )
 
 
-def _read(path: str, argv: Sequence[str]) -> tuple[bool, str, str]:
+def _parse_command(path: str, argv: Sequence[str]) -> tuple[bool, str, str]:
     """Whether a command line runs containers, and which container or pod it names."""
     if path.rpartition("/")[2] not in ("podman", "podman-remote"):
         return False, "", ""
-    words = list(argv[1:])
-    at = next((at for at, word in enumerate(words) if word in _RUNS | _PLAYS | _OTHERS | {"pod"}), None)
-    if at is None or words[at] in _OTHERS:
+    arguments = list(argv[1:])
+    commands = _RUN_COMMANDS | _PLAY_COMMANDS | _OTHER_COMMANDS | {"pod"}
+    at = next((at for at, argument in enumerate(arguments) if argument in commands), None)
+    if at is None or arguments[at] in _OTHER_COMMANDS:
         return False, "", ""
-    if words[at] in _PLAYS:
+    if arguments[at] in _PLAY_COMMANDS:
         return True, "", ""
-    of_pod = words[at] == "pod"
-    if of_pod:
+    is_pod = arguments[at] == "pod"
+    if is_pod:
         at += 1
-        if words[at : at + 1] != ["start"]:
+        if arguments[at : at + 1] != ["start"]:
             return False, "", ""
-    rest = words[at + 1 :]
-    if words[at] == "run":
-        return True, _named(rest), ""
-    # `start --all` is the machine's service that starts what was running before a boot, not one container's.
-    names = [word for word in rest if not word.startswith("-")]
-    if not names or {"--all", "-a", "--filter"} & {word.partition("=")[0] for word in rest}:
+    rest = arguments[at + 1 :]
+    if arguments[at] == "run":
+        return True, _name_option(rest), ""
+    # `start --all` starts what was running before a boot (podman-restart.service), not one container.
+    names = [argument for argument in rest if not argument.startswith("-")]
+    if not names or {"--all", "-a", "--filter"} & {argument.partition("=")[0] for argument in rest}:
         return False, "", ""
-    return (True, "", names[-1]) if of_pod else (True, names[-1], "")
+    return (True, "", names[-1]) if is_pod else (True, names[-1], "")
 
 
-def _named(words: Sequence[str]) -> str:
-    for at, word in enumerate(words):
-        if word.startswith("--name="):
-            return word.removeprefix("--name=")
-        if word == "--name" and at + 1 < len(words):
-            return words[at + 1]
+def _name_option(arguments: Sequence[str]) -> str:
+    for at, argument in enumerate(arguments):
+        if argument.startswith("--name="):
+            return argument.removeprefix("--name=")
+        if argument == "--name" and at + 1 < len(arguments):
+            return arguments[at + 1]
     return ""
 
 
-def _why(told: dict[str, str]) -> str:
-    result = told.get("Result", "")
-    words = _WHY.get(result, result.replace("-", " "))
-    return words.format(status=told.get("ExecMainStatus", "?"))
+def _failure(properties: dict[str, str]) -> str:
+    result = properties.get("Result", "")
+    text = _FAILURES.get(result, result.replace("-", " "))
+    return text.format(status=properties.get("ExecMainStatus", "?"))
 
 
 def _number(text: str) -> int:

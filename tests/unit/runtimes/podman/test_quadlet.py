@@ -82,7 +82,7 @@ def test_what_the_image_says_is_left_to_it():
     assert values(made.text, "Exec") == ['"echo hi"']
     assert not made.environment
     assert "--privileged" in arguments(made.text)
-    assert made.notes == ["It was made with --sysctl, which is not carried over; add it as PodmanArgs=--sysctl=…"]
+    assert made.notes == ["It was made with --sysctl, which is not copied; add it as PodmanArgs=--sysctl=…"]
     assert "volume at /vol would be lost" in made.losses[0]
     assert not values(draft(*recorded("sec")).text, "Label")
 
@@ -97,7 +97,7 @@ def test_secrets_by_the_line_that_made_it_or_with_a_note():
     made = draft(*recorded("sec"))
     assert arguments(made.text) == ["--secret=sec", "--secret=sec,type=env,target=SEC"]
     assert not made.notes
-    assert "are not carried over" in draft(*recorded("rest")).notes[0]
+    assert "are not copied" in draft(*recorded("rest")).notes[0]
 
 
 def test_an_older_quadlet_is_told_by_arguments_what_it_has_no_key_for():
@@ -118,7 +118,7 @@ def test_a_pod_is_named_and_not_made():
     made = draft(container(Pod="cd" * 32, HostConfig={"PortBindings": {"80/tcp": [{"HostPort": "8080"}]}}), pod="shop")
     assert arguments(made.text) == ["--pod=shop"]
     assert not values(made.text, "PublishPort")
-    assert "has to be there" in made.notes[0]
+    assert "has to exist" in made.notes[0]
 
 
 @pytest.mark.parametrize(
@@ -177,14 +177,14 @@ def test_no_health_check_where_its_image_has_one():
         ({"Env": ["A=b\nB=c"]}, "line breaks"),
         ({"Env": ["A=b\r"]}, "line breaks"),
         ({"Env": ["A=" + "x" * 70_000]}, "too long"),
-        ({"Env": ["#A=b"]}, "name cannot stand"),
-        ({"Env": ["A B=c"]}, "name cannot stand"),
-        ({"Env": ["=c"]}, "name cannot stand"),
-        ({"ImageName": ""}, "from a folder"),
-        ({"Rootfs": "/srv/root"}, "from a folder"),
-        ({"ImageName": "a\n[Service]"}, "name of the image"),
-        ({"ImageName": "base.image"}, "name of the image"),
-        ({"IsInfra": True}, "holds its pod together"),
+        ({"Env": ["#A=b"]}, "name an environment file cannot contain"),
+        ({"Env": ["A B=c"]}, "name an environment file cannot contain"),
+        ({"Env": ["=c"]}, "name an environment file cannot contain"),
+        ({"ImageName": ""}, "from a directory"),
+        ({"Rootfs": "/srv/root"}, "from a directory"),
+        ({"ImageName": "a\n[Service]"}, "image name"),
+        ({"ImageName": "base.image"}, "image name"),
+        ({"IsInfra": True}, "infra container of a pod"),
     ],
 )
 def test_what_no_unit_can_hold_is_refused(wrong, said):
@@ -264,7 +264,7 @@ def test_what_a_container_runs_and_is_labelled_with_arrives_as_it_is(told):
 @pytest.mark.parametrize("text", ["a" + chr(0), chr(0)])
 def test_a_null_is_refused(text):
     with pytest.raises(errors.UserError):
-        quadlet_syntax.word(text)
+        quadlet_syntax.quoted_word(text)
 
 
 @pytest.mark.parametrize(
@@ -323,7 +323,7 @@ def test_the_generator_makes_of_it_what_was_meant():
 
 
 def test_the_generator_hands_on_a_command_line_it_can_hold():
-    words = [text for text in NASTY if quadlet_syntax.expressible([text])]
+    words = [text for text in NASTY if quadlet_syntax.splits_correctly([text])]
     line = run_line(unit_syntax.generated(draft(container(Path="/bin/echo", Args=words)).text))
     assert line[line.index("localhost/busybox:1") + 1 :] == ["/bin/echo", *words]
 

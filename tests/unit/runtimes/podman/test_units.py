@@ -188,14 +188,14 @@ async def test_podmans_own_units(engine, etc, made, new, note):
 @pytest.mark.parametrize("version", ["4.3.1", "4.0.0-dev", "3.4"])
 async def test_a_podman_without_quadlet_says_so(engine, version):
     engine.version = version
-    with pytest.raises(errors.UserError, match="has no Quadlet, which came with 4.4") as caught:
+    with pytest.raises(errors.UserError, match="has no Quadlet: it needs 4.4") as caught:
         await engine.do(engine.on(units.DraftUnit))
     assert "--style generate" in caught.value.hint
 
 
 async def test_a_machine_without_its_generator_says_so(engine, monkeypatch):
     monkeypatch.setattr(unit_drafts, "generator", lambda: None)
-    with pytest.raises(errors.UserError, match="generator is not on this machine"):
+    with pytest.raises(errors.UserError, match="generator is not installed on this machine"):
         await engine.do(engine.on(units.DraftUnit))
 
 
@@ -234,7 +234,7 @@ async def test_from_the_next_boot_on(engine, programs, etc):
 async def test_what_was_broken_off_is_finished_by_doing_it_again(engine, programs, etc, monkeypatch):
     """Before and after each step: what is left is done, and once all is done nothing is."""
     programs.say("reloaded.web.service", quadlet(etc, **STOPPED))
-    for method in ("reload", "act"):
+    for method in ("daemon_reload", "change_state"):
         with monkeypatch.context() as broken:
 
             async def killed(*_):
@@ -250,7 +250,7 @@ async def test_what_was_broken_off_is_finished_by_doing_it_again(engine, program
     before = changes(programs)
     outcome = await engine.do(engine.on(units.InstallUnit))
     assert outcome.status == Status.NOOP
-    assert outcome.detail == "is run by web.service already"
+    assert outcome.detail == "is already run by web.service"
     assert changes(programs) == before
 
 
@@ -285,7 +285,7 @@ async def test_a_unit_that_starts_the_container_that_is_there_takes_it_over(engi
 async def test_a_service_of_the_machine_is_not_stood_before(engine, programs, etc, file):
     """A container called ssh would otherwise be started in its place."""
     programs.say("show.web.service", paragraph("web.service", "/usr/sbin/sshd -D", SourcePath="", FragmentPath=file))
-    with pytest.raises(errors.Refused, match="There is a unit web.service already") as caught:
+    with pytest.raises(errors.Refused, match="A unit web.service exists already") as caught:
         await engine.do(engine.on(units.InstallUnit))
     assert "another name" in caught.value.hint
     assert not list(etc.iterdir())
@@ -333,7 +333,7 @@ async def test_what_would_lose_a_volume_is_not_installed(engine, etc):
 async def test_a_generator_that_makes_nothing_of_it_is_a_failure(engine, etc):
     outcome = await engine.do(engine.on(units.InstallUnit))
     assert outcome.status == Status.FAILED
-    assert "systemd makes no web.service of them" in outcome.detail
+    assert "systemd makes no web.service from them" in outcome.detail
 
 
 @root
@@ -353,9 +353,9 @@ async def test_a_users_unit_is_the_users(engine, programs, short_tmp, monkeypatc
     home = short_tmp / "home"
     short_tmp.chmod(0o755)
     home.mkdir()
-    who = systemctl.Person(uid=uid, gid=systemctl.person(uid).gid, name="nobody", home=home)
+    who = systemctl.UnixUser(uid=uid, gid=systemctl.unix_user(uid).gid, name="nobody", home=home)
     os.chown(home, uid, -1)
-    monkeypatch.setattr(systemctl, "person", lambda _: who)
+    monkeypatch.setattr(systemctl, "unix_user", lambda _: who)
     engine.uid = uid
     source = home / ".config/containers/systemd/web.container"
     programs.say("reloaded.web.service", paragraph("web.service", SourcePath=str(source), **STOPPED))

@@ -17,8 +17,8 @@ UID = somebody()
 
 async def test_the_machines_systemd_is_asked_as_who_we_are(programs):
     programs.say("loaded", paragraph("web.service"))
-    assert await systemctl.Systemd(0).loaded(5.0) == paragraph("web.service")
-    await systemctl.Systemd(0).files(5.0)
+    assert await systemctl.Systemd(0).show_loaded(5.0) == paragraph("web.service")
+    await systemctl.Systemd(0).list_unit_files(5.0)
     await systemctl.Systemd(0).show(["a.service", "b.service"], 5.0)
     assert programs.calls == [
         "systemctl show -- *.service",
@@ -30,7 +30,7 @@ async def test_the_machines_systemd_is_asked_as_who_we_are(programs):
 
 async def test_a_users_is_asked_as_that_user(programs):
     need("systemd", "sh", root=True)
-    await systemctl.Systemd(UID).files(5.0)
+    await systemctl.Systemd(UID).list_unit_files(5.0)
     assert programs.calls == ["systemctl --user list-unit-files --type=service --no-legend --full"]
     assert programs.callers == [f"{UID} /run/user/{UID}"]
 
@@ -39,7 +39,7 @@ async def test_nothing_of_our_environment_goes_along(programs, monkeypatch):
     monkeypatch.setenv("QUARTERDECK_SLACK_TOKEN", "xoxb-secret")
     programs.say("env", "")
     (programs.root / "env").chmod(0o666)
-    await systemctl.Systemd(UID if os.geteuid() == 0 else 0).files(5.0)
+    await systemctl.Systemd(UID if os.geteuid() == 0 else 0).list_unit_files(5.0)
     told = (programs.root / "env").read_text()
     assert "LC_ALL=C.UTF-8" in told
     assert "xoxb" not in told
@@ -48,12 +48,12 @@ async def test_nothing_of_our_environment_goes_along(programs, monkeypatch):
 async def test_what_is_changed_and_how(programs):
     need("systemd", "sh", root=True)
     machine, user = systemctl.Systemd(0), systemctl.Systemd(UID)
-    await machine.reload(5.0)
+    await machine.daemon_reload(5.0)
     await machine.enable("web.service", 5.0)
     for verb in ("start", "stop", "restart"):
-        await machine.act(verb, "web.service", 5.0)
-    await user.linger(5.0)
-    await user.act("start", "web.service", 5.0)
+        await machine.change_state(verb, "web.service", 5.0)
+    await user.enable_linger(5.0)
+    await user.change_state("start", "web.service", 5.0)
     assert programs.calls == [
         "systemctl daemon-reload",
         "systemctl enable --quiet -- web.service",
@@ -93,7 +93,7 @@ async def test_what_is_changed_and_how(programs):
 async def test_complaints(programs, complaint, kind, said):
     programs.say("fail.systemctl", complaint)
     with pytest.raises(kind, match=said) as caught:
-        await systemctl.Systemd(0).files(5.0)
+        await systemctl.Systemd(0).list_unit_files(5.0)
     assert "\n" not in caught.value.full_message()
 
 
@@ -102,10 +102,10 @@ async def test_a_change_that_outlives_its_deadline_is_unknown_and_its_program_en
     programs.say("hang", "")
     began = time.monotonic()
     with pytest.raises(errors.TimedOut) as caught:
-        await systemctl.Systemd(0).act("start", "a.service", 0.3)
+        await systemctl.Systemd(0).change_state("start", "a.service", 0.3)
     assert caught.value.sent
     with pytest.raises(errors.TimedOut) as caught:
-        await systemctl.Systemd(0).files(0.3)
+        await systemctl.Systemd(0).list_unit_files(0.3)
     assert not caught.value.sent
     assert time.monotonic() - began < 30  # the program would go on for 60
 
@@ -114,49 +114,49 @@ async def test_answers_are_bounded(programs, monkeypatch):
     monkeypatch.setattr(systemctl, "MAX_OUTPUT", 10_000)
     programs.say("loaded", "x" * 1_000_000)
     with pytest.raises(errors.InvalidResponse):
-        await systemctl.Systemd(0).loaded(20.0)
+        await systemctl.Systemd(0).show_loaded(20.0)
 
 
 async def test_a_program_that_is_not_there(programs, monkeypatch):
     monkeypatch.setenv("PATH", "/nonexistent")
     with pytest.raises(errors.Unreachable, match="systemctl cannot be started: the program systemctl was not found"):
-        await systemctl.Systemd(0).files(5.0)
+        await systemctl.Systemd(0).list_unit_files(5.0)
 
 
 def test_a_machine_without_systemd_and_a_container(monkeypatch, tmp_path):
     monkeypatch.setattr(systemctl, "BOOTED", tmp_path / "none")
     monkeypatch.setattr(systemctl, "IN_CONTAINER", (tmp_path / "sign",))
-    with pytest.raises(errors.Unreachable, match="not booted with systemd"):
-        systemctl.Systemd(0).refuse(change=False)
+    with pytest.raises(errors.Unreachable, match="does not run systemd"):
+        systemctl.Systemd(0).check_access(change=False)
     (tmp_path / "sign").touch()
     with pytest.raises(errors.Unreachable, match="runs in a container") as caught:
-        systemctl.Systemd(0).refuse(change=False)
+        systemctl.Systemd(0).check_access(change=False)
     assert caught.value.hint
 
 
 def test_whom_the_systemd_of_others_obeys(monkeypatch, tmp_path):
     monkeypatch.setattr(systemctl, "BOOTED", tmp_path)
     monkeypatch.setattr(os, "geteuid", lambda: UID)
-    systemctl.Systemd(UID).refuse(change=True)
-    systemctl.Systemd(0).refuse(change=False)
+    systemctl.Systemd(UID).check_access(change=True)
+    systemctl.Systemd(0).check_access(change=False)
     with pytest.raises(errors.NotPermitted, match="Only root") as caught:
-        systemctl.Systemd(0).refuse(change=True)
+        systemctl.Systemd(0).check_access(change=True)
     assert caught.value.hint
     monkeypatch.setattr(os, "geteuid", lambda: UID - 1)
-    with pytest.raises(errors.NotPermitted, match="takes orders from nobody and root only"):
-        systemctl.Systemd(UID).refuse(change=False)
+    with pytest.raises(errors.NotPermitted, match="Only nobody and root may use the systemd of nobody"):
+        systemctl.Systemd(UID).check_access(change=False)
     monkeypatch.setattr(os, "geteuid", lambda: 0)
-    systemctl.Systemd(UID).refuse(change=True)
+    systemctl.Systemd(UID).check_access(change=True)
 
 
 def test_a_user_that_is_not_there():
     with pytest.raises(errors.UserError, match="no user with the id 987654321"):
-        systemctl.person(987_654_321)
+        systemctl.unix_user(987_654_321)
 
 
 @pytest.mark.parametrize("name", ["web.service", "container-web_1.2.service", "a@b.service", "x\\x2d.service"])
 def test_names(name):
-    assert systemctl.is_name(name)
+    assert systemctl.is_service_name(name)
 
 
 @pytest.mark.parametrize(
@@ -164,7 +164,7 @@ def test_names(name):
              "*.service", "@x.service", "x" * 300 + ".service", "web.service\n"]
 )  # fmt: skip
 def test_what_is_no_name(name):
-    assert not systemctl.is_name(name)
+    assert not systemctl.is_service_name(name)
 
 
 async def test_the_true_systemd_analyze(tmp_path):
@@ -183,7 +183,7 @@ async def test_the_true_systemd_analyze(tmp_path):
 
 async def test_a_call_that_is_taken_back_leaves_no_program_behind(programs):
     programs.say("hang", "")
-    task = asyncio.get_running_loop().create_task(systemctl.Systemd(0).files(30.0))
+    task = asyncio.get_running_loop().create_task(systemctl.Systemd(0).list_unit_files(30.0))
     while not programs.calls:
         await asyncio.sleep(0.01)
     task.cancel()
@@ -228,19 +228,19 @@ SHOWN = "\n".join(
 
 
 def test_only_what_runs_a_container_is_told_of():
-    found = {service.name: service for service in systemctl_parse.services(SHOWN)}
-    assert [name for name, service in found.items() if service.runs] == [
+    found = {service.name: service for service in systemctl_parse.parse_services(SHOWN)}
+    assert [name for name, service in found.items() if service.runs_container] == [
         "web.service", "container-db.service", "pod-shop.service", "kube.service",
     ]  # fmt: skip
     web, db = found["web.service"], found["container-db.service"]
-    assert (web.container, web.file, web.pid, web.changed, web.why) == (
+    assert (web.container, web.file, web.pid, web.changed, web.failure) == (
         "web", "/etc/containers/systemd/web.container", 4711, 5_000_000, "",
     )  # fmt: skip
-    assert (db.container, db.file, db.why) == (
+    assert (db.container, db.file, db.failure) == (
         "db", "/etc/systemd/system/container-db.service", "its program ended with code 125",
     )  # fmt: skip
     assert found["pod-shop.service"].pod == "shop"
-    assert not found["gone.service"].there
+    assert not found["gone.service"].exists
 
 
 @pytest.mark.parametrize(
@@ -260,22 +260,22 @@ def test_only_what_runs_a_container_is_told_of():
     ],
 )
 def test_command_lines(command, runs, container):
-    (service,) = systemctl_parse.services(paragraph("x.service", command))
-    assert (service.runs, service.container) == (runs, container)
+    (service,) = systemctl_parse.parse_services(paragraph("x.service", command))
+    assert (service.runs_container, service.container) == (runs, container)
 
 
 def test_a_command_line_with_line_breaks_is_taken_for_no_other_service_when_asked_for_alone():
     forged = f"/usr/sbin/nginx -g daemon\n\n{paragraph('ssh.service')}"
-    first, *_ = systemctl_parse.services(paragraph("nginx.service", forged))
+    first, *_ = systemctl_parse.parse_services(paragraph("nginx.service", forged))
     assert first.name == "nginx.service"
-    assert not first.runs
+    assert not first.runs_container
 
 
 @pytest.mark.parametrize(
     "text", ["", "\n\n", "nonsense", "=\n=", "Id=\n", "ExecStart={ path= ; }\n", "Id=a\nMainPID=x\n"]
 )
 def test_nonsense_is_no_exception(text):
-    assert all(not service.runs for service in systemctl_parse.services(text))
+    assert all(not service.runs_container for service in systemctl_parse.parse_services(text))
 
 
 def test_which_files_may_be_of_units_that_are_not_loaded():
@@ -288,5 +288,5 @@ container.socket enabled
 
 odd
 """
-    assert systemctl_parse.perhaps(files, ["web.service"]) == ["container-db.service", "pod-shop.service"]
-    assert systemctl_parse.perhaps(files, []) == ["web.service", "container-db.service", "pod-shop.service"]
+    assert systemctl_parse.unloaded_candidates(files, ["web.service"]) == ["container-db.service", "pod-shop.service"]
+    assert systemctl_parse.unloaded_candidates(files, []) == ["web.service", "container-db.service", "pod-shop.service"]

@@ -11,7 +11,7 @@ from runtimes.systemd import systemctl, unit_files
 from tests.helpers.requirements import need
 from tests.unit.runtimes.systemd.programs import somebody
 
-TEXT = f"# {unit_files.mark('web')}\n[Container]\n"
+TEXT = f"# {unit_files.first_line('web')}\n[Container]\n"
 UID = somebody()
 
 
@@ -33,8 +33,8 @@ def home(short_tmp):
 
 
 def of_user(home):
-    owner = systemctl.Person(uid=UID, gid=systemctl.person(UID).gid, name="nobody", home=home)
-    return unit_files.folder("quadlet", owner)
+    owner = systemctl.UnixUser(uid=UID, gid=systemctl.unix_user(UID).gid, name="nobody", home=home)
+    return unit_files.directory_for("quadlet", owner)
 
 
 def mode(path):
@@ -43,7 +43,7 @@ def mode(path):
 
 @pytest.mark.parametrize(("style", "path"), [("quadlet", "containers/systemd"), ("generate", "systemd/system")])
 def test_the_machines(etc, style, path):
-    place = unit_files.folder(style, None)
+    place = unit_files.directory_for(style, None)
     assert place.path == etc / path
     assert unit_files.write(place, "web.env", TEXT, mode=0o600)
     assert (etc / path / "web.env").read_text() == TEXT
@@ -54,7 +54,7 @@ def test_the_machines(etc, style, path):
 
 
 def test_a_mode_that_became_another_is_set_right(etc):
-    place = unit_files.folder("quadlet", None)
+    place = unit_files.directory_for("quadlet", None)
     unit_files.write(place, "web.env", TEXT, mode=0o600)
     (place.path / "web.env").chmod(0o644)
     assert unit_files.write(place, "web.env", TEXT, mode=0o600)
@@ -63,7 +63,7 @@ def test_a_mode_that_became_another_is_set_right(etc):
 
 @pytest.mark.parametrize("there", ["", "[Container]\nImage=x\n", "\n" + TEXT])
 def test_a_file_of_somebody_else_stays_as_it_is(etc, there):
-    place = unit_files.folder("quadlet", None)
+    place = unit_files.directory_for("quadlet", None)
     place.path.mkdir(parents=True)
     (place.path / "web.container").write_text(there)
     with pytest.raises(errors.Refused, match="was not written by Quarterdeck") as caught:
@@ -75,7 +75,7 @@ def test_a_file_of_somebody_else_stays_as_it_is(etc, there):
 
 @pytest.mark.parametrize("what", ["link", "dangling", "pipe", "folder"])
 def test_neither_is_what_is_no_file(etc, what):
-    place = unit_files.folder("quadlet", None)
+    place = unit_files.directory_for("quadlet", None)
     place.path.mkdir(parents=True)
     path = place.path / "web.container"
     (etc / "goal").write_text(TEXT)
@@ -94,12 +94,12 @@ def test_neither_is_what_is_no_file(etc, what):
 def test_a_folder_that_cannot_be_written_to(monkeypatch):
     monkeypatch.setattr(unit_files, "ETC", Path("/proc"))
     with pytest.raises(errors.EngineError, match="could not be written") as caught:
-        unit_files.write(unit_files.folder("quadlet", None), "web.container", TEXT, mode=0o644)
+        unit_files.write(unit_files.directory_for("quadlet", None), "web.container", TEXT, mode=0o644)
     assert caught.value.hint
 
 
 def test_nothing_is_left_of_a_file_that_could_not_be_finished(etc, monkeypatch):
-    place = unit_files.folder("quadlet", None)
+    place = unit_files.directory_for("quadlet", None)
 
     def full(*_):
         raise OSError(28, "No space left on device")
@@ -153,6 +153,6 @@ def test_users_may_follow_links_of_their_own(etc, short_tmp):
     """As with dotfiles kept elsewhere: nobody but oneself can be fooled."""
     (short_tmp / "dots").mkdir()
     (short_tmp / ".config").symlink_to(short_tmp / "dots")
-    us = systemctl.Person(uid=os.geteuid(), gid=os.getegid(), name="us", home=short_tmp)
-    assert unit_files.write(unit_files.folder("generate", us), "a.service", TEXT, mode=0o644)
+    us = systemctl.UnixUser(uid=os.geteuid(), gid=os.getegid(), name="us", home=short_tmp)
+    assert unit_files.write(unit_files.directory_for("generate", us), "a.service", TEXT, mode=0o644)
     assert (short_tmp / "dots/systemd/user/a.service").read_text() == TEXT
