@@ -61,7 +61,7 @@ class App:
     supervisor: supervise.Supervisor
     metrics: metrics.Metrics
     store: Store
-    embedded: embedded.Embedded | None
+    embedded: embedded.EmbeddedStore | None
     engines: Sequence[Watched]
     swarms: membership.Clusters
     mirrors: Sequence[Mirror]
@@ -150,9 +150,9 @@ class App:
 async def build(settings: load.Config, *, watch: bool, supervisor: supervise.Supervisor) -> App:
     """Everything connected and registered for its teardown. `watch`: keep mirrors of the engines; a single command asks
     them directly instead."""
-    own: embedded.Embedded | None = None
+    own: embedded.EmbeddedStore | None = None
     if settings.store.url is None:
-        own = embedded.Embedded(settings.state)
+        own = embedded.EmbeddedStore(settings.state)
         supervisor.on_close("embedded store", own.aclose)
         try:
             await own.ensure()
@@ -197,7 +197,7 @@ async def build(settings: load.Config, *, watch: bool, supervisor: supervise.Sup
             fleet=deck,
             store=store,
             book=in_force,
-            limits=rate_limits.Limits(
+            limits=rate_limits.RateLimits(
                 {
                     Risk(name): Rate(count=limit.count, period=limit.period)
                     for name in Risk
@@ -209,7 +209,7 @@ async def build(settings: load.Config, *, watch: bool, supervisor: supervise.Sup
             metrics=measured,
             clock=_now,
             replica=replica,
-            many=settings.confirm.more_than,
+            max_unconfirmed=settings.confirm.more_than,
             stopping=supervisor.stopping,
         ),
         replica=replica,
@@ -283,7 +283,7 @@ async def beat(app: App) -> None:
         try:
             await app.probe()
             await app.store.heartbeat(app.replica, LEASE)
-            await app.dispatcher.catch_up()
+            await app.dispatcher.flush_spool()
         except errors.StoreError as error:
             log.warning("the store does not answer", action="beat", reason=error.message)
         await asyncio.sleep(BEAT)

@@ -176,9 +176,11 @@ class BuiltinRuntime(Adapter):
             for row in rows:
                 entry = _entry(row.fields, row.count)
                 if entry.at < since:
-                    scanned = AUDIT_SCAN
-                    break
-                if _wanted(action, entry):
+                    # A row that waited for the store was written later than it happened: newer ones may be before it.
+                    if _written_ns(row.id) < action.since_ns:
+                        scanned = AUDIT_SCAN
+                        break
+                elif _wanted(action, entry):
                     found.append(entry)
         return tuple(reversed(found[: action.limit]))
 
@@ -259,6 +261,11 @@ def _as_many(own: Sequence[str], wanted: Sequence[str]) -> bool:
 def _entry(fields: dict[str, str] | Any, count: int) -> builtin.AuditEntry:
     known = {name: fields.get(name, "") for name in builtin.AuditEntry.__struct_fields__ if name != "count"}
     return builtin.AuditEntry(**known, count=count)
+
+
+def _written_ns(row_id: str) -> int:
+    """When the store wrote a row, by the server's clock: a stream's ids begin with the time in milliseconds."""
+    return int(row_id.partition("-")[0]) * 1_000_000
 
 
 def _wanted(action: builtin.ReadAudit, entry: builtin.AuditEntry) -> bool:

@@ -45,7 +45,7 @@ async def run(settings: load.Config, path: Path | None, door: socket.socket | No
         built.metrics.config_last_reload_successful.set(1)
         built.metrics.config_last_reload_timestamp_seconds.set(time.time())
         if built.embedded is not None:
-            supervisor.start_background("embedded store", built.embedded.keep, AGAIN)
+            supervisor.start_background("embedded store", built.embedded.watch, AGAIN)
         supervisor.start_background("beat", lambda: composition.beat(built), AGAIN)
         supervisor.start_background("sweep", lambda: composition.sweep(built), AGAIN)
         supervisor.start_background("swarms", built.swarms.keep, AGAIN)

@@ -32,7 +32,7 @@ async def console(settings: load.Config) -> None:
         supervisor.start_background("beat", lambda: composition.beat(built), AGAIN)
         supervisor.start_background("swarms", built.swarms.keep, AGAIN)
         if built.embedded is not None:
-            supervisor.start_background("embedded store", built.embedded.keep, AGAIN)
+            supervisor.start_background("embedded store", built.embedded.watch, AGAIN)
         await _recovered(built)
         await built.meet()
         if sys.stdin.isatty():

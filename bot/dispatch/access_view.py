@@ -1,8 +1,9 @@
-"""What one asker may see and touch during one command: the Finder given to its plan, and the judge of each target.
+"""Shows one requester's part of the fleet during one command: finds targets for its plan, decides each of them, filters
+lists.
 
-It looks once: the rows a plan was made from are the facts it is decided on. What the asker may not list does not exist
-here, in names, candidates and “did you mean” alike. Every kind of thing goes the same way: core.model.listings knows
-how it is listed and what of a row is judged. What holds a container of ours or a protected one is protected with it.
+The fleet is listed once: the rows a plan was made from are also the facts it is decided on. What the requester may not
+list does not exist here: not in names, candidates or suggestions. core.model.listings knows how each kind is listed and
+which facts of a row count. A resource that contains a protected container is protected with it.
 """
 
 from __future__ import annotations
@@ -25,12 +26,14 @@ from core.model.usage import ReadUsage
 from core.ports import Call, Query
 from runtimes.inventory import fleet
 
-# Lists of what happened to things, or of what they use: judged on the things, which are listed for that.
-ABOUT_THINGS = (ListEvents, ReadUsage)
+# Lists whose rows are about resources: decided on those resources, which are listed for that.
+ABOUT_RESOURCES = (ListEvents, ReadUsage)
 Key = tuple[EngineRef, Kind, str]
 
 
 class AccessView:
+    """A core.ports.Finder that returns only what `who` may list. `decide` is the policy for each target."""
+
     def __init__(
         self, *, engines: fleet.Fleet, in_force: Policy, who: Identity, place: Place, call: Call, now: datetime
     ) -> None:
@@ -40,62 +43,62 @@ class AccessView:
         self._who = who
         self._place = place
         self._now = now
-        self._stands: dict[str, policy.ResolvedPolicy] = {}
-        self._found: dict[Key, Any] = {}
-        self._looked: dict[tuple[Kind, str, str], fleet.Listing] = {}
-        self._kept = protection.ProtectedSet(in_force)
+        self._resolved: dict[str, policy.ResolvedPolicy] = {}
+        self._rows: dict[Key, Any] = {}
+        self._listings: dict[tuple[Kind, str, str], fleet.Listing] = {}
+        self._protected = protection.ProtectedSet(in_force)
 
     def engines(self, query: Query) -> Sequence[EngineRef]:
         try:
             found = self._fleet.engines(query)
         except errors.NotFound as error:
-            known = [str(runtime.ref) for runtime in self._fleet.runtimes if self._listed(runtime.ref)]
+            known = [str(runtime.ref) for runtime in self._fleet.runtimes if self._may_list(runtime.ref)]
             raise errors.NotFound(error.message, hint=f"Engines here: {', '.join(known)}." if known else "") from None
         if not query.verb:
             return found
-        # Where none is allowed one is left, for the refusal that says what is missing; no other is told of.
-        return [engine for engine in found if self._reaches(query.verb, engine)] or found[:1]
+        # If none is allowed, one is left for the refusal that names the missing grant; the others are not mentioned.
+        return [engine for engine in found if self._may_somewhere(query.verb, engine)] or found[:1]
 
     async def find(self, query: Query) -> Sequence[Ref]:
         self.engines(query)
         key = (query.kind, query.host, query.engine)
-        if key not in self._looked:
-            self._looked[key] = await self._survey(query)
-        rows = fleet.select(query, self._looked[key], self._visible)
-        self._know(rows)
+        if key not in self._listings:
+            self._listings[key] = await self._list(query)
+        rows = fleet.select(query, self._listings[key], self._visible)
+        self._remember(rows)
         return [row.ref for row in rows]
 
     def decide(self, action: Action[Any], ref: Ref) -> Decision:
-        """Raises EngineError where it cannot be known whether something of ours would end with the thing."""
-        stand = self._stand(action.verb, action.risk)
+        """Raises EngineError where nobody can know whether a protected container would end with the target."""
+        resolved = self._resolve(action.verb, action.risk)
         if action.listing:
-            # A list is allowed if any row could be; the rows are then judged one by one.
-            return policy.evaluate_list(stand, ref)
+            # A list is allowed if any row could be; `filter` then decides each row.
+            return policy.evaluate_list(resolved, ref)
         if (requested := action.prospective_facts(ref, self._now)) is not None:
-            return policy.evaluate(stand, ref, requested, self._now)
-        decision = self._strictest(stand, self._judged(ref))
+            return policy.evaluate(resolved, ref, requested, self._now)
+        decision = self._strictest_of(resolved, self._subjects_of(ref))
         if decision.verdict is not Verdict.DENY and action.verb in policy.PROTECTED_VERBS:
-            self._kept.must_know(ref)
+            self._protected.must_know(ref)
         return decision
 
     async def filter(self, action: Action[Any], value: Any) -> Any:
-        """The part of a list the asker may see; None where it is a single thing they may not."""
+        """The rows of a list that the requester may see; None for a single resource that they may not."""
         if not action.listing:
             return value
         if isinstance(action, DescribeEngine):
-            # Its own word on its name: the action may hold our guess from before the first contact.
-            return value if self._listed(value.ref) else None
-        stand = self._stand(action.verb, action.risk)
-        if stand.open:
+            # The name the engine reports: the action may hold a guess from before the first contact.
+            return value if self._may_list(value.ref) else None
+        resolved = self._resolve(action.verb, action.risk)
+        if resolved.open:
             return value
-        if isinstance(action, ABOUT_THINGS):
-            return await self._about_things(action, value, stand)
-        kept = tuple(row for row in value.rows if self._allowed(stand, self._seen_as(row, action.engine)))
-        return msgspec.structs.replace(value, rows=kept)
+        if isinstance(action, ABOUT_RESOURCES):
+            return await self._filter_by_subject(action, value, resolved)
+        allowed = tuple(row for row in value.rows if self._allowed(resolved, self._subjects_in(row, action.engine)))
+        return msgspec.structs.replace(value, rows=allowed)
 
-    async def look_again(self, plan: Sequence[Action[Any]]) -> None:
-        """Fresh facts for a plan made earlier. Raises Expired when a target is gone: a plan is never moved to whatever
-        carries the name now."""
+    async def refresh(self, plan: Sequence[Action[Any]]) -> None:
+        """Lists the targets of an earlier plan anew. Raises Expired when one is gone: a plan is never moved to another
+        resource that has the name now."""
         pinned = [
             ref
             for action in plan
@@ -103,73 +106,73 @@ class AccessView:
             if ref.kind in listings.LISTS and action.prospective_facts(ref, self._now) is None
         ]
         for kind in dict.fromkeys(ref.kind for ref in pinned):
-            survey = await self._survey(Query(kind=kind), fresh=True)
-            self._know(survey.rows)
-            there = {_key(row.ref) for row in survey.rows}
+            listing = await self._list(Query(kind=kind), fresh=True)
+            self._remember(listing.rows)
+            present = {_key(row.ref) for row in listing.rows}
             for ref in pinned:
-                if ref.kind is not kind or _key(ref) in there:
+                if ref.kind is not kind or _key(ref) in present:
                     continue
-                if ref.engine in survey.missing:
-                    raise survey.missing[ref.engine]
+                if ref.engine in listing.missing:
+                    raise listing.missing[ref.engine]
                 which = f" ({ref.id[:12]})" if kind is Kind.CONTAINER else ""
                 raise errors.Expired(
                     f"{ref.name}{which} is gone since you asked; nothing was done.",
                     hint="If another took its name, give the command again.",
                 )
 
-    async def _about_things(self, action: Action[Any], value: Any, stand: policy.ResolvedPolicy) -> Any:
-        """Rows that each tell of a thing which is listed elsewhere."""
+    async def _filter_by_subject(self, action: Action[Any], value: Any, resolved: policy.ResolvedPolicy) -> Any:
+        """Keeps the rows about resources that the requester may see."""
         events = isinstance(action, ListEvents)
-        told = [(row.subject if events else row.ref, row) for row in (value if events else value.rows)]
-        for kind in {ref.kind for ref, _ in told} & listings.LISTS.keys():
-            survey = await self._fleet.list_all(Query(kind=kind), self.call, only=action.engine)
-            self._know(survey.rows)
-        kept = tuple(row for ref, row in told if self._allowed(stand, self._judged(ref)))
-        return kept if events else msgspec.structs.replace(value, rows=kept)
+        subjects = [(row.subject if events else row.ref, row) for row in (value if events else value.rows)]
+        for kind in {ref.kind for ref, _ in subjects} & listings.LISTS.keys():
+            listing = await self._fleet.list_all(Query(kind=kind), self.call, only=action.engine)
+            self._remember(listing.rows)
+        allowed = tuple(row for ref, row in subjects if self._allowed(resolved, self._subjects_of(ref)))
+        return allowed if events else msgspec.structs.replace(value, rows=allowed)
 
-    async def _survey(self, query: Query, *, fresh: bool = False) -> fleet.Listing:
+    async def _list(self, query: Query, *, fresh: bool = False) -> fleet.Listing:
         if query.kind in protection.HOLDERS:
-            # Anywhere: a service's containers are on engines that may not know of services.
-            self._kept.learn(await self._fleet.list_all(Query(), self.call, fresh=fresh))
-        survey = await self._fleet.list_all(query, self.call, fresh=fresh)
+            # On all engines: a service's containers run on engines that may not list services.
+            self._protected.learn(await self._fleet.list_all(Query(), self.call, fresh=fresh))
+        listing = await self._fleet.list_all(query, self.call, fresh=fresh)
         if query.kind is Kind.CONTAINER:
-            self._kept.learn(survey)
-        return survey
+            self._protected.learn(listing)
+        return listing
 
-    def _know(self, rows: Iterable[Any]) -> None:
-        self._found.update((_key(row.ref), row) for row in rows if hasattr(row, "ref"))
+    def _remember(self, rows: Iterable[Any]) -> None:
+        self._rows.update((_key(row.ref), row) for row in rows if hasattr(row, "ref"))
 
     def _visible(self, row: Any) -> bool:
         listed = listings.LISTS[row.ref.kind]
-        return self._allowed(self._stand(listed.verb, listed.risk), self._seen_as(row, row.ref.engine))
+        return self._allowed(self._resolve(listed.verb, listed.risk), self._subjects_in(row, row.ref.engine))
 
-    def _allowed(self, stand: policy.ResolvedPolicy, judged: Sequence[tuple[Ref, Facts | None]]) -> bool:
-        return stand.open or self._strictest(stand, judged).verdict is not Verdict.DENY
+    def _allowed(self, resolved: policy.ResolvedPolicy, subjects: Sequence[tuple[Ref, Facts | None]]) -> bool:
+        return resolved.open or self._strictest_of(resolved, subjects).verdict is not Verdict.DENY
 
-    def _strictest(self, stand: policy.ResolvedPolicy, judged: Sequence[tuple[Ref, Facts | None]]) -> Decision:
-        """All a thing's parts must be allowed, and the strictest of what is asked for any of them holds."""
-        return policy.strictest(policy.evaluate(stand, ref, facts, self._now) for ref, facts in judged)
+    def _strictest_of(self, resolved: policy.ResolvedPolicy, subjects: Sequence[tuple[Ref, Facts | None]]) -> Decision:
+        """All subjects must be allowed; the strictest decision for any of them counts."""
+        return policy.strictest(policy.evaluate(resolved, ref, facts, self._now) for ref, facts in subjects)
 
-    def _reaches(self, verb: str, engine: EngineRef) -> bool:
-        """Whether this may be done to something on that engine."""
+    def _may_somewhere(self, verb: str, engine: EngineRef) -> bool:
+        """Whether any grant allows this verb on that engine."""
         risk = next(kind.risk for kind in actions.all_actions() if kind.verb == verb)
-        return any(grant.on.matches_engine(engine) for grant in self._stand(verb, risk).grants)
+        return any(grant.on.matches_engine(engine) for grant in self._resolve(verb, risk).grants)
 
-    def _listed(self, engine: EngineRef) -> bool:
+    def _may_list(self, engine: EngineRef) -> bool:
         ref = Ref(engine=engine, kind=Kind.ENGINE, id=str(engine), name=str(engine))
-        return self._allowed(self._stand(DescribeEngine.verb, DescribeEngine.risk), [(ref, None)])
+        return self._allowed(self._resolve(DescribeEngine.verb, DescribeEngine.risk), [(ref, None)])
 
-    def _seen_as(self, row: Any, engine: EngineRef) -> Sequence[tuple[Ref, Facts]]:
+    def _subjects_in(self, row: Any, engine: EngineRef) -> Sequence[tuple[Ref, Facts]]:
         return listings.permission_targets(row, engine, self._now)
 
-    def _judged(self, ref: Ref) -> Sequence[tuple[Ref, Facts | None]]:
-        row = self._found.get(_key(ref))
-        return [(ref, None)] if row is None else self._kept.judged(row, ref.engine, self._now)
+    def _subjects_of(self, ref: Ref) -> Sequence[tuple[Ref, Facts | None]]:
+        row = self._rows.get(_key(ref))
+        return [(ref, None)] if row is None else self._protected.judged(row, ref.engine, self._now)
 
-    def _stand(self, verb: str, risk: Risk) -> policy.ResolvedPolicy:
-        found = self._stands.get(verb)
+    def _resolve(self, verb: str, risk: Risk) -> policy.ResolvedPolicy:
+        found = self._resolved.get(verb)
         if found is None:
-            found = self._stands[verb] = policy.stand(self._policy, self._who, self._place, verb, risk)
+            found = self._resolved[verb] = policy.stand(self._policy, self._who, self._place, verb, risk)
         return found
 
 

@@ -1,5 +1,7 @@
-"""Plans that wait for a yes. A plan is kept as the very actions that were decided, ids pinned; answering takes it out
-of the store, so of two clicks on two replicas one wins. Unanswered ones expire."""
+"""Stores plans that wait for a confirmation or an approval.
+
+A question holds the very actions that were decided, with their ids pinned. Answering removes it from the store, so of
+two clicks on two replicas one wins. An unanswered question expires."""
 
 from __future__ import annotations
 
@@ -13,28 +15,11 @@ import msgspec
 from core import errors
 from core.model import wire
 from core.model.actions import Action
+from core.model.identity import Identity
 from core.model.policy import Verdict
 from core.store.client import Store
 
-ALPHABET = "abcdefghjkmnpqrstuvwxyz23456789"  # nothing that is misread aloud
-
-
-class Question(msgspec.Struct, frozen=True):
-    """`asker` is an Identity's id; `verdict` what is wanted (CONFIRM by the asker, APPROVE by another); `approvers` are
-    subjects as in a grant, empty for anybody who may do it."""
-
-    token: str
-    asker: str
-    asker_name: str
-    command: str
-    line: str
-    plan: tuple[bytes, ...]
-    verdict: Verdict
-    reason: str
-    approvers: tuple[str, ...] = ()
-
-    def actions(self) -> tuple[Action[Any], ...]:
-        return tuple(wire.decode(one) for one in self.plan)
+ALPHABET = "abcdefghjkmnpqrstuvwxyz23456789"  # without characters that are easily confused
 
 
 def new_token() -> str:
@@ -50,8 +35,7 @@ class Approvals:
     async def put(
         self,
         *,
-        asker: str,
-        asker_name: str,
+        requester: Identity,
         command: str,
         line: str,
         plan: Sequence[Action[Any]],
@@ -61,8 +45,8 @@ class Approvals:
     ) -> Question:
         question = Question(
             token=self._token(),
-            asker=asker,
-            asker_name=asker_name,
+            asker=requester.id,
+            asker_name=requester.name,
             command=command,
             line=line,
             plan=tuple(wire.encode(action) for action in plan),
@@ -74,12 +58,31 @@ class Approvals:
         return question
 
     async def peek(self, token: str) -> Question:
-        """The question, left where it is. Raises Expired, and InvalidResponse for one of another version."""
+        """The question; it stays in the store. Raises Expired, and InvalidResponse for one of another version."""
         return _read(await self._store.peek_question(token))
 
     async def claim(self, token: str) -> Question:
-        """The question, taken out: one winner. Raises Expired for everybody else, and as `peek`."""
+        """Removes the question and returns it: one caller wins. Raises Expired for the others, and what `peek`
+        raises."""
         return _read(await self._store.claim_question(token))
+
+
+class Question(msgspec.Struct, frozen=True):
+    """A pending plan, as stored. `asker`: the requester's Identity.id; `verdict`: CONFIRM (by the requester) or APPROVE
+    (by another person); `approvers`: subjects as in a grant, empty for anybody who may do it."""
+
+    token: str
+    asker: str
+    asker_name: str
+    command: str
+    line: str
+    plan: tuple[bytes, ...]
+    verdict: Verdict
+    reason: str
+    approvers: tuple[str, ...] = ()
+
+    def actions(self) -> tuple[Action[Any], ...]:
+        return tuple(wire.decode(one) for one in self.plan)
 
 
 def _read(data: bytes | None) -> Question:

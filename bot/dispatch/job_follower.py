@@ -1,10 +1,10 @@
-"""What outlives its call, read page by page until it ends, and told to the talk on the way.
+"""Follows a job, which outlives the call that started it: reads it page by page until it ends, and reports progress.
 
-A change that goes on is waited for as long as the invocation may take; where its end cannot be seen it is UNKNOWN. A
-followed log ends with its container, by its Stop, after a while by itself, or when nobody can be told any more; it is
-then ended on its engine too. Looks rest between each other, so that a talkative log costs a bounded number of them;
-what comes faster is counted as skipped. Whoever reads a job says so in the store, and a wish to end it may come from
-there: a click reaches any process.
+A change is waited for as long as the invocation may take; if its end is not seen it is UNKNOWN. A followed log ends
+with its container, by a stop request, after FOLLOW_SECONDS, or when its lines can no longer be shown; it is then
+stopped on its engine too. There is a pause between two reads, so a busy log costs a bounded number of them; lines
+beyond that are counted as skipped. The process that follows a job records so in the store, and reads stop requests
+there: a click on Stop may reach any process.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ from core.store.client import Store
 from core.text import redact
 from runtimes.inventory.fleet import Fleet
 
-FOLLOWED = 600.0  # seconds a log is followed at most
-WAIT = 1.0  # seconds one look waits for something new
-REST = 0.05  # seconds between two looks
-TENDED = 1.0  # seconds between two looks into the store
-LEASE = 10.0  # seconds a job counts as looked after once its reader was heard
-ENDING = 3.0  # seconds the end of what only watched may take
-STOPPING = 5.0  # seconds a change may still take when Quarterdeck stops; then its end is not waited for
+FOLLOW_SECONDS = 600.0  # a log is followed this long at most
+READ_SECONDS = 1.0  # how long one read waits for something new
+PAUSE_SECONDS = 0.05  # between two reads
+RENEW_SECONDS = 1.0  # between two calls of the store
+LEASE_SECONDS = 10.0  # how long the store remembers who follows a job, and a stop request
+STOP_SECONDS = 3.0  # deadline for stopping a read-only job
+GRACE_SECONDS = 5.0  # how long a change is still waited for when Quarterdeck stops
 STOPS = (StopJob, StopAnyJob)
 
 
@@ -43,107 +43,107 @@ async def follow(
     started: JobStarted,
     *,
     call: Call,
-    talk: Responder | None,
+    responder: Responder | None,
     everyone: bool,
     stopping: asyncio.Event,
     several: bool = False,
 ) -> Any:
-    """An Outcome, or Followed for what only watched. Raises EngineError where that failed before it showed a line."""
-    reading = _Reading(
+    """An Outcome for a change, FollowResult for a read. Raises EngineError if a read failed before its first line."""
+    reader = _Reader(
         fleet=fleet,
         store=store,
         action=action,
         job=started.job,
         call=call,
-        talk=talk,
+        responder=responder,
         everyone=everyone,
         several=several,
         stopping=stopping,
-        began=_now(),
+        started_at=_now(),
     )
     try:
-        return await reading.run()
+        return await reader.run()
     except errors.QuarterdeckError as error:
-        if not reading.watching:
-            return Outcome(status=Status.UNKNOWN, detail=f"It began, and then: {error.full_message()}")
-        if not reading.lines:
+        if not reader.read_only:
+            return Outcome(status=Status.UNKNOWN, detail=f"It started, and then: {error.full_message()}")
+        if not reader.lines:
             raise
-        return reading.followed(error.full_message(), failed=True)
+        return reader.followed(error.full_message(), failed=True)
     finally:
-        await reading.leave()
+        await reader.close()
 
 
 @dataclass(slots=True, kw_only=True)
-class _Reading:
-    """One job and how far it was read. `ended`: there is nothing left to end."""
+class _Reader:
+    """One job and how far it was read."""
 
     fleet: Fleet
     store: Store
     action: Action[Any]
     job: str
     call: Call
-    talk: Responder | None
+    responder: Responder | None
     everyone: bool
     several: bool
     stopping: asyncio.Event
-    began: float
-    veil: redact.StreamRedactor = field(default_factory=redact.StreamRedactor)
+    started_at: float
+    redactor: redact.StreamRedactor = field(default_factory=redact.StreamRedactor)
     cursor: str = ""
     lines: int = 0
     skipped: int = 0
     progress: str = ""
-    told: bool = False
-    tended: float = float("-inf")
+    shown: bool = False
+    renewed_at: float = float("-inf")
     stopped_at: float | None = None
     ended: bool = False
 
     @property
-    def watching(self) -> bool:
+    def read_only(self) -> bool:
         return self.action.risk is Risk.READ
 
     async def run(self) -> Any:
         while True:
-            look = ReadJob(engine=self.action.engine, job=self.job, cursor=self.cursor, wait=WAIT)
-            page: JobPage = await self.fleet.run(look, _soon(self.call, look.timeout_seconds()))
-            listening = self._take(page)
+            read = ReadJob(engine=self.action.engine, job=self.job, cursor=self.cursor, wait=READ_SECONDS)
+            page: JobPage = await self.fleet.run(read, _with_deadline(self.call, read.timeout_seconds()))
+            visible = self._show(page)
             if page.outcome is not None:
-                return self._end(page.outcome)
-            if self.watching and not listening:
-                return self.followed("nobody could be told any more")
-            if (end := self._given_up()) is not None:
+                return self._result(page.outcome)
+            if self.read_only and not visible:
+                return self.followed("its lines could no longer be shown")
+            if (end := self._give_up()) is not None:
                 return end
-            if _now() - self.tended > TENDED and await self._wished():
+            if _now() - self.renewed_at > RENEW_SECONDS and await self._stop_requested():
                 await self._stop()
-            await asyncio.sleep(REST)
+            await asyncio.sleep(PAUSE_SECONDS)
 
     def followed(self, why: str, *, failed: bool = False) -> FollowResult:
-        seconds = _now() - self.began
+        seconds = _now() - self.started_at
         return FollowResult(lines=self.lines, skipped=self.skipped, seconds=seconds, why=why, failed=failed)
 
-    async def leave(self) -> None:
-        """What only watched does not go on unread, and nobody need ask us to end it any more."""
+    async def close(self) -> None:
+        """Stops a read-only job on its engine, and removes the record in the store."""
         with contextlib.suppress(errors.QuarterdeckError):
-            if self.watching and not self.ended:
+            if self.read_only and not self.ended:
                 await self._stop()
         with contextlib.suppress(errors.StoreError):
             await self.store.forget_job(_key(self.action.engine, self.job))
 
-    def _take(self, page: JobPage) -> bool:
-        """False where nobody can be told any more."""
+    def _show(self, page: JobPage) -> bool:
+        """Reports the page. False if the reply can no longer be shown."""
         self.cursor, self.ended = page.cursor, page.outcome is not None
         self.lines, self.skipped = self.lines + len(page.lines) + page.skipped, self.skipped + page.skipped
-        news = page.lines or page.skipped or page.progress != self.progress
+        changed = page.lines or page.skipped or page.progress != self.progress
         self.progress = page.progress
-        first = self.watching and not self.told and not self.ended  # so that it can be stopped
-        if self.talk is None or not (news or first):
+        first = self.read_only and not self.shown and not self.ended  # an empty one, so that there is a Stop button
+        if self.responder is None or not (changed or first):
             return True
-        self.told = True
-        return self.talk.progress(
+        self.shown = True
+        return self.responder.progress(
             Progress(
                 name=self.action.targets()[0].name,
                 several=self.several,
-                read_only=self.watching,
-                lines=self.veil.redact([line.text for line in page.lines]),
+                read_only=self.read_only,
+                lines=self.redactor.redact([line.text for line in page.lines]),
                 skipped=page.skipped,
                 progress=redact.redact(page.progress),
                 stop=f"job stop {self.job}@{self.action.engine}",
@@ -151,43 +151,43 @@ class _Reading:
             )
         )
 
-    def _end(self, outcome: Outcome) -> Any:
-        if not self.watching:
+    def _result(self, outcome: Outcome) -> Any:
+        if not self.read_only:
             return outcome
         failed = outcome.status != Status.DONE
         if failed and not self.lines:
             raise errors.EngineError(outcome.detail)
         return self.followed(outcome.detail, failed=failed)
 
-    def _given_up(self) -> Any:
-        """What is said where the end is not waited for any longer."""
+    def _give_up(self) -> Any:
+        """The result if the job's end is not waited for any longer, else None."""
         if self.stopping.is_set():
             self.stopped_at = self.stopped_at or _now()
-            if self.watching:
+            if self.read_only:
                 return self.followed("Quarterdeck is stopping")
-            if _now() - self.stopped_at > STOPPING:
+            if _now() - self.stopped_at > GRACE_SECONDS:
                 return Outcome(status=Status.UNKNOWN, detail="Quarterdeck is stopping and did not see it end.")
-        if self.watching and _now() - self.began > FOLLOWED:
-            return self.followed(f"a log is followed for {FOLLOWED / 60:.0f} minutes at most")
-        if not self.watching and datetime.now(UTC) > self.call.deadline:
+        if self.read_only and _now() - self.started_at > FOLLOW_SECONDS:
+            return self.followed(f"a log is followed for {FOLLOW_SECONDS / 60:.0f} minutes at most")
+        if not self.read_only and datetime.now(UTC) > self.call.deadline:
             return Outcome(status=Status.UNKNOWN, detail="It has not ended in time and may go on.")
         return None
 
-    async def _wished(self) -> bool:
-        """Whether somebody asked through the store to end this. A store that is away changes nothing."""
-        self.tended = _now()
+    async def _stop_requested(self) -> bool:
+        """Whether somebody asked through the store to stop this job. False while the store is away."""
+        self.renewed_at = _now()
         try:
-            return await self.store.renew_job(_key(self.action.engine, self.job), self.call.who, LEASE)
+            return await self.store.renew_job(_key(self.action.engine, self.job), self.call.who, LEASE_SECONDS)
         except errors.StoreError:
             return False
 
     async def _stop(self) -> None:
         end = StopJob(engine=self.action.engine, job=self.job, who=self.call.who)
-        await self.fleet.run(end, _soon(self.call, ENDING))
+        await self.fleet.run(end, _with_deadline(self.call, STOP_SECONDS))
 
 
 async def stop(fleet: Fleet, store: Store, action: StopJob | StopAnyJob, call: Call) -> Outcome:
-    """Ends a job where it runs, or asks the process that looks after it to. Raises NotFound where none does."""
+    """Stops a job that this process has, or asks the process that follows it. Raises NotFound if no process does."""
     try:
         return await fleet.run(action, call)
     except errors.NotFound:
@@ -196,12 +196,12 @@ async def stop(fleet: Fleet, store: Store, action: StopJob | StopAnyJob, call: C
             raise
     if isinstance(action, StopJob) and owner != action.who:
         raise errors.NotPermitted("Somebody else began that.", rule="own-job", hint="They or an admin can stop it.")
-    await store.request_stop(_key(action.engine, action.job), LEASE)
-    return Outcome(status=Status.DONE, detail="asked the process that looks after it")
+    await store.request_stop(_key(action.engine, action.job), LEASE_SECONDS)
+    return Outcome(status=Status.DONE, detail="asked the process that follows it to stop it")
 
 
-def _soon(call: Call, seconds: float) -> Call:
-    """The same call with a deadline of its own: following may take as long as the invocation itself."""
+def _with_deadline(call: Call, seconds: float) -> Call:
+    """The call with a deadline of its own: following may take longer than one read may."""
     return replace(call, deadline=datetime.now(UTC) + timedelta(seconds=seconds))
 
 

@@ -1,4 +1,4 @@
-"""What the road says and writes of a plan: refusals, questions, who and what, how each action ended. Pure."""
+"""Words replies and audit rows: errors, names, targets, approvers, and how each action ended. Pure functions."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from typing import Any
 from commands.spec import Context, Result
 from core import errors
 from core.model.actions import Action
-from core.model.policy import Decision, Verdict
 from core.model.refs import Ref
 from core.model.replies import Ending, Reply, Status, Tone, text_reply
 from core.model.results import Outcome
@@ -21,18 +20,21 @@ ENDINGS: tuple[tuple[type[errors.QuarterdeckError], Ending], ...] = (
 )
 
 
-def sorry(error: errors.QuarterdeckError) -> Reply:
+def error_reply(error: errors.QuarterdeckError) -> Reply:
     ending = next((ending for kind, ending in ENDINGS if isinstance(error, kind)), Ending.FAILED)
     tone = Tone.WARN if ending in (Ending.NOTHING, Ending.USAGE) else Tone.BAD
     return text_reply(error.full_message(), tone, ending=ending)
 
 
-def brake(rule: str, reason: str) -> Decision:
-    return Decision(verdict=Verdict.CONFIRM, rule=rule, reason=reason)
+def not_recorded(error: errors.StoreError) -> errors.StoreDown:
+    """The refusal of a change that the store cannot record."""
+    return errors.StoreDown(
+        f"Nothing was done: changes are refused while they cannot be recorded. {error.message}", hint=error.hint
+    )
 
 
 def shared(context: Context, reply: Reply) -> Reply:
-    """What was read, for everybody in the channel where the asker wanted that and there is something to show."""
+    """The reply, visible to the whole channel if the requester wanted that and there is something to show."""
     return replace(reply, everyone=True) if context.args.get("share") and reply.ending is Ending.OK else reply
 
 
@@ -45,18 +47,20 @@ def targets(plan: Sequence[Action[Any]]) -> str:
     return ", ".join(str(ref) for ref in refs[:20])
 
 
-def ends(results: Sequence[Result]) -> Sequence[tuple[Action[Any], str, str]]:
-    ends = []
-    for result in results:
-        if result.error is not None:
-            ends.append((result.action, str(Status.FAILED), result.error.message))
-        elif isinstance(result.value, Outcome):
-            ends.append((result.action, result.value.status, result.value.detail))
-        elif result.action.listing and hasattr(result.value, "rows"):
-            ends.append((result.action, str(Status.DONE), f"{len(result.value.rows)} rows"))
-        else:
-            ends.append((result.action, str(Status.DONE), ""))
-    return ends
+def endings(results: Sequence[Result]) -> Sequence[tuple[Action[Any], str, str]]:
+    """For each result its action, status and detail."""
+    return [(result.action, *ending(result)) for result in results]
+
+
+def ending(result: Result) -> tuple[str, str]:
+    """The status and detail of one result, as the audit records them."""
+    if result.error is not None:
+        return str(Status.FAILED), result.error.message
+    if isinstance(result.value, Outcome):
+        return result.value.status, result.value.detail
+    if result.action.listing and hasattr(result.value, "rows"):
+        return str(Status.DONE), f"{len(result.value.rows)} rows"
+    return str(Status.DONE), ""
 
 
 def approvers(who: Sequence[str]) -> str:
@@ -65,5 +69,5 @@ def approvers(who: Sequence[str]) -> str:
     )
 
 
-def few(names: Sequence[str]) -> str:
+def short(names: Sequence[str]) -> str:
     return names[0][:40] if len(names) == 1 else f"{len(names)} things"

@@ -1,12 +1,13 @@
-"""What a process that died left behind: each invocation is told by one process, once, and nothing is repeated.
+"""Reports what a process that died left unfinished: each invocation by one process, once; nothing is repeated.
 
-`record` is kept from the moment an invocation enters until its reply was delivered. Found without its process, it has
-done nothing (begun), may have done something (intent: audited and said as unknown), or was done and not told (ended).
+The store has a record of each invocation from its entry until its reply was delivered. If its process is gone, nothing
+was changed (phase BEGUN), or a change may have happened (INTENT: audited and reported as UNKNOWN, except the actions
+whose outcome was recorded), or it has ended without a reply (ENDED).
 """
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Container
+from collections.abc import AsyncIterator, Container, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -20,78 +21,26 @@ from core.store.client import Store
 from core.store.records import Phase
 
 T = TypeVar("T")
-LONGEST = 1500  # characters of an outcome kept for telling it later
+MAX_TEXT = 1500  # characters of a reply stored for reporting it later
+NO_BUTTON = ("confirm ", "cancel ")  # commands that cannot be given again: their question may be gone
 
 
-class Record(msgspec.Struct, frozen=True):
-    """`again`: whether `line` is the words as they were said; with a secret hidden in them they cannot be repeated."""
+async def recover(store: Store, rows: audit.Audit, sources: Container[str]) -> AsyncIterator[Unfinished]:
+    """The unfinished invocations that came from one of these sources (`console`, `slack`), taken over by this process.
 
-    invocation: str
-    who: str
-    name: str
-    place: Place
-    line: str
-    again: bool
-
-
-class Ended(msgspec.Struct, frozen=True):
-    ending: str
-    text: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Unfinished:
-    """`posted`: where its surface had said something already, in the surface's own words."""
-
-    id: str
-    who: str
-    name: str
-    place: Place
-    line: str
-    text: str
-    reply: Reply
-    posted: bytes = b""
-
-
-def record(inv: Invocation) -> bytes:
-    line = audit.said(inv)
-    return msgspec.json.encode(
-        Record(invocation=inv.id, who=inv.who.id, name=inv.who.name, place=inv.place, line=line, again=line == inv.line)
-    )
-
-
-def ended(reply: Reply) -> bytes:
-    """The outcome in a few words."""
-    text = " ".join(block.text for block in reply.blocks if isinstance(block, Text))
-    return msgspec.json.encode(Ended(ending=reply.ending, text=text[:LONGEST]))
-
-
-async def recover(store: Store, trail: audit.Audit, doors: Container[str]) -> AsyncIterator[Unfinished]:
-    """Those that came in through one of these doors (`console`, `slack`), now ours to tell. Each is taken when the one
-    before was told, so that a death on the way loses one at most. Raises StoreDown."""
+    Each is taken after the one before was reported, so a process that dies here loses one report at most; its audit
+    rows are written in the same step. Raises StoreDown.
+    """
     for lost in await store.unfinished():
         was = _read(lost)
-        if was.who.partition(":")[0] not in doors or not await store.take_unfinished(lost.id, seen=lost.phase):
+        if was.who.partition(":")[0] not in sources:
             continue
-        buttons: tuple[Button, ...] = ()
-        match lost.phase:
-            case Phase.INTENT:
-                text = "Quarterdeck ended while this ran. Whether it happened is not known; nothing is repeated."
-                row = {"invocation": was.invocation, "who": was.who, "place": was.place.channel, "line": was.line}
-                await trail.lost(row, _decoded(lost.detail, list[dict[str, str]]) or [{}], text)
-                buttons = (Button(label="Look", line="ps -a"),)
-            case Phase.ENDED:
-                end = _decoded(lost.detail, Ended)
-                how = end.text if end else "How it ended stands in the audit."
-                text = f"Quarterdeck was restarted before it could tell you. {how}"
-            case _:
-                # Where something was said already, it was a read that went on, such as followed logs.
-                how = (
-                    "while this went on; nothing was changed" if lost.posted else "before doing this; nothing was done"
-                )
-                text = f"Quarterdeck was restarted {how}."
-                if was.again and not was.line.lower().startswith(("confirm ", "cancel ")):
-                    buttons = (Button(label="Run again", line=was.line),)
+        text, unknown, buttons = _report(lost, was)
+        row = {"invocation": was.invocation, "who": was.who, "place": was.place.channel, "line": was.line}
+        lines = rows.unknown_rows(row, unknown, text)
+        if not await store.take_unfinished(lost, audit=lines):
+            continue
+        rows.count("outcome", len(lines))
         reply = Reply(blocks=(Text(text=f"{was.line}: {text}", tone=Tone.WARN),), buttons=buttons)
         yield Unfinished(
             id=lost.id,
@@ -105,8 +54,92 @@ async def recover(store: Store, trail: audit.Audit, doors: Container[str]) -> As
         )
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unfinished:
+    """What to report to the requester of one unfinished invocation. `posted`: where its chat message is, as the chat
+    package wrote it."""
+
+    id: str
+    who: str
+    name: str
+    place: Place
+    line: str
+    text: str
+    reply: Reply
+    posted: bytes = b""
+
+
+class Record(msgspec.Struct, frozen=True):
+    """An invocation as stored. `again`: whether `line` can be given again; not if a secret in it was hidden."""
+
+    invocation: str
+    who: str
+    name: str
+    place: Place
+    line: str
+    again: bool
+
+
+class Ended(msgspec.Struct, frozen=True):
+    """How an ended change is reported if its process dies before the reply."""
+
+    ending: str
+    text: str
+
+
+def record(inv: Invocation) -> bytes:
+    """The invocation as stored when it enters."""
+    line = audit.redacted_line(inv)
+    return msgspec.json.encode(
+        Record(invocation=inv.id, who=inv.who.id, name=inv.who.name, place=inv.place, line=line, again=line == inv.line)
+    )
+
+
+def ended(reply: Reply) -> bytes:
+    """The text of a redacted reply, as stored when its change ends."""
+    text = " ".join(block.text for block in reply.blocks if isinstance(block, Text))
+    return msgspec.json.encode(Ended(ending=reply.ending, text=text[:MAX_TEXT]))
+
+
+def _report(lost: records.Unfinished, was: Record) -> tuple[str, Sequence[Mapping[str, str]], tuple[Button, ...]]:
+    """What to report, which targets have an unknown outcome, and the buttons."""
+    if lost.phase is Phase.INTENT:
+        targets = _decoded(lost.detail, list[dict[str, str]]) or [{}]
+        unknown = [target for index, target in enumerate(targets) if index not in lost.outcomes]
+        known = [
+            f"{_shown(target)}: {lost.outcomes[index]}"
+            for index, target in enumerate(targets)
+            if index in lost.outcomes
+        ]
+        if not unknown:
+            return f"Quarterdeck was restarted before it could reply. {', '.join(known)}.", (), ()
+        subject = f"for {', '.join(map(_shown, unknown))} " if known else ""
+        text = (
+            "Quarterdeck ended while this ran. "
+            + (f"{', '.join(known)}. " if known else "")
+            + f"Whether it happened {subject}is not known; nothing is repeated."
+        )
+        return text, unknown, (Button(label="Look", line="ps -a"),)
+    if lost.phase is Phase.ENDED:
+        end = _decoded(lost.detail, Ended)
+        result = end.text if end else "The audit has the result."
+        return f"Quarterdeck was restarted before it could reply. {result}", (), ()
+    if lost.posted:
+        # A chat message before any change: a read that went on, such as followed logs.
+        text = "Quarterdeck was restarted while this went on; nothing was changed."
+    else:
+        text = "Quarterdeck was restarted before doing this; nothing was done."
+    again = was.again and not was.line.lower().startswith(NO_BUTTON)
+    return text, (), (Button(label="Run again", line=was.line),) if again else ()
+
+
+def _shown(target: Mapping[str, str]) -> str:
+    """The targets of one action without their ids, as the audit's `target` has them."""
+    return ", ".join(each.partition("#")[0] for each in target.get("target", "").split(", "))
+
+
 def _read(lost: records.Unfinished) -> Record:
-    # Written by another version: what can still be said is that it was left, to the log.
+    # If another version wrote it, the log at least reports that something was left.
     return _decoded(lost.record, Record) or Record(
         invocation=lost.id, who="console:", name="", place=Place(channel=""), line="a command", again=False
     )

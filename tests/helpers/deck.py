@@ -17,7 +17,8 @@ from core.model.identity import Identity, Invocation, Place
 from core.model.policy import Policy
 from core.model.replies import Reply
 from core.ports import Runtime
-from core.store.client import Rate, Store
+from core.store.client import Store
+from core.store.records import Rate
 from runtimes.inventory.fleet import Fleet
 
 WORDS = load_catalogue()
@@ -56,7 +57,7 @@ class Deck:
             fleet=self.fleet,
             store=self.store,
             book=self.book,
-            limits=rate_limits.Limits(dict.fromkeys(Risk, Rate(count=10_000, period=1.0))),
+            limits=rate_limits.RateLimits(dict.fromkeys(Risk, Rate(count=10_000, period=1.0))),
             approvals=approvals.Approvals(self.store, ttl=timedelta(minutes=5), token=token),
             audit=self.audit,
             metrics=Metrics(),

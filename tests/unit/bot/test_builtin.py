@@ -428,7 +428,7 @@ class Trail:
         self.at += timedelta(minutes=minutes)
         plan = [actions.Restart(engine=ref(name).engine, target=ref(name)) for name in names]
         allowed = Decision(verdict=Verdict.ALLOW, rule="g", reason="")
-        await self.audit.outcomes(self.line(who, line), "outcome", [(one, "done", "") for one in plan], allowed)
+        await self.audit.record(self.line(who, line), "outcome", [(one, "done", "") for one in plan], allowed)
 
     async def refused(self, who, name, line="stop", rule="default-deny"):
         denied = Decision(verdict=Verdict.DENY, rule=rule, reason="no")
@@ -510,13 +510,24 @@ async def test_a_rare_row_is_found_behind_many_and_the_search_has_an_end(counter
     assert len(asked_for) == 2
     # What is older than the time asked for ends it too.
     asked_for.clear()
-    assert await read(here, since_ns=int(datetime(2027, 1, 1, tzinfo=UTC).timestamp()) * 10**9) == []
+    assert await read(here, since_ns=int(datetime(2100, 1, 1, tzinfo=UTC).timestamp()) * 10**9) == []
     assert len(asked_for) == 1
+
+
+async def test_a_row_that_waited_for_the_store_does_not_hide_newer_ones_written_before_it(counter):
+    here = counter()
+    trail = Trail(here)
+    trail.at = datetime(2026, 1, 2, tzinfo=UTC)
+    await trail.did(BOB, "new")
+    trail.at = datetime(2026, 1, 1, tzinfo=UTC)
+    await trail.did(BOB, "late")
+    since = int(datetime(2026, 1, 1, 12, tzinfo=UTC).timestamp()) * 10**9
+    assert await read(here, since_ns=since) == [(BOB.id, "new", "outcome")]
 
 
 async def test_a_row_of_another_version_is_read_as_far_as_it_is_understood(counter):
     here = counter()
-    await here.store.append_audit({"at": "2030-01-01T00:00:00.000+00:00", "who": "w", "something": "new"})
+    await here.store.append_audit([{"at": "2030-01-01T00:00:00.000+00:00", "who": "w", "something": "new"}])
     (row,) = await here.ask(builtin.ReadAudit())
     assert (row.who, row.line, row.count) == ("w", "", 1)
 

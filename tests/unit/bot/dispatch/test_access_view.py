@@ -137,23 +137,23 @@ async def test_looking_again_is_fresh_and_never_moves_a_plan_to_another_thing_of
     plan = (actions.Remove(engine=yard.web.engine, target=yard.web),)
     with yard.one.untold():
         yard.one.happen(EventKind.DIED, yard.web, exit_code="0")
-    await view.look_again(plan)
+    await view.refresh(plan)
     assert view.decide(plan[0], yard.web).verdict is Verdict.ALLOW
-    assert view._judged(yard.web)[0][1].state == "exited"
+    assert view._subjects_of(yard.web)[0][1].state == "exited"
     yard.one.happen(EventKind.REMOVED, yard.web)
     yard.one.add("web", labels={"env": "dev"})
     with pytest.raises(errors.Expired, match=r"web \(.{12}\) is gone") as caught:
-        await view.look_again(plan)
+        await view.refresh(plan)
     assert "another took its name" in caught.value.hint
     yard.one.reachable = False
     with pytest.raises(errors.Unreachable):
-        await view.look_again(plan)
+        await view.refresh(plan)
 
 
 async def test_looking_again_asks_no_engine_about_the_desk(yard):
     view = yard.seen_by(ALL)
     yard.one.asked.clear()
-    await view.look_again((builtin.ListGrants(),))
+    await view.refresh((builtin.ListGrants(),))
     assert yard.one.asked == []
 
 
@@ -178,7 +178,7 @@ async def test_our_store_is_protected_wherever_the_look_that_found_it_came_from(
     assert await names(found, "store", "web") == ["store", "web"]
     assert (rule(found, store), rule(found, yard.web)) == ("self-protection", "all")
     again = yard.seen_by(ALL, **held)
-    await again.look_again([actions.Stop(engine=store.engine, target=store)])
+    await again.refresh([actions.Stop(engine=store.engine, target=store)])
     assert rule(again, store) == "self-protection"
     stranger = yard.seen_by(ALL)
     await stranger.find(Query(names=("store",)))
@@ -294,17 +294,17 @@ async def test_looking_again_at_a_service_is_fresh_and_needs_it_to_be_there(yard
     view = yard.seen_by(ALL)
     ref = await service(view)
     yard.one.add("shop-web-2", labels=part(2, **{"quarterdeck.protected": "true"}))
-    await view.look_again((to(ref, 0),))
+    await view.refresh((to(ref, 0),))
     assert view.decide(to(ref, 0), ref).verdict is Verdict.DENY
     for row in list(yard.one.containers.values()):
         if row.labels.get("com.docker.compose.project"):
             yard.one.happen(EventKind.REMOVED, row.ref)
     assert first.id not in yard.one.containers
     with pytest.raises(errors.Expired, match="shop/web is gone"):
-        await view.look_again((to(ref, 0),))
+        await view.refresh((to(ref, 0),))
     yard.one.reachable = False
     with pytest.raises(errors.Unreachable):
-        await view.look_again((to(ref, 0),))
+        await view.refresh((to(ref, 0),))
 
 
 async def test_an_engine_that_is_away_is_said_where_a_service_is_looked_for(yard):

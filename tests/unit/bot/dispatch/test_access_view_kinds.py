@@ -167,7 +167,7 @@ async def test_what_a_container_uses_is_judged_on_the_container(yard):
 
 
 def test_every_list_there_is_has_rows_that_can_be_judged():
-    known = {*listings.LISTS.values(), actions.DescribeEngine, *access_view.ABOUT_THINGS}
+    known = {*listings.LISTS.values(), actions.DescribeEngine, *access_view.ABOUT_RESOURCES}
     assert {kind for kind in actions.all_actions() if kind.listing} == known
     for kind, listed in listings.LISTS.items():
         (base,) = listed.__orig_bases__
@@ -191,14 +191,14 @@ async def test_looking_again_needs_the_same_thing_to_be_there(yard, kind):
     ref = await find(yard.seen_by(ALL), f"{LETTERS[kind]}-d", kind)
     plan = (Touching(engine=ref.engine, target=ref),)
     again = yard.seen_by(DEV_ONLY)
-    await again.look_again(plan)
+    await again.refresh(plan)
     assert again.decide(plan[0], ref).verdict is Verdict.ALLOW
     gone = msgspec.structs.replace(ref, id="0" * 8)
     with pytest.raises(errors.Expired, match="is gone since you asked; nothing was done"):
-        await again.look_again((Touching(engine=ref.engine, target=gone),))
+        await again.refresh((Touching(engine=ref.engine, target=gone),))
     yard.one.reachable = False
     with pytest.raises(errors.Unreachable):
-        await yard.seen_by(ALL).look_again(plan)
+        await yard.seen_by(ALL).refresh(plan)
 
 
 class Touching(actions.TargetAction):
@@ -238,7 +238,7 @@ async def test_a_pull_is_decided_on_the_name_that_is_asked_for_and_where_it_goes
     assert view.decide(*pull(yard, name)).verdict is verdict
     # A question about it asked earlier is still about the same, there or not.
     action, _ = pull(yard, name)
-    await view.look_again((action,))
+    await view.refresh((action,))
 
 
 @pytest.mark.parametrize(
@@ -307,7 +307,7 @@ async def test_a_new_tag_has_to_be_allowed_too(yard):
         action = images.TagImage(engine=ref.engine, target=ref, tag=tag)
         decided = [view.decide(action, one).verdict for one in action.targets()]
         assert max(decided) is verdict
-        await view.look_again((action,))
+        await view.refresh((action,))
 
 
 async def test_a_service_to_be_made_is_decided_on_what_is_asked_for_it_to_be(yard):
@@ -375,7 +375,7 @@ async def test_what_holds_something_of_ours_is_neither_stopped_nor_removed(yard,
     if kind is not Kind.SERVICE:
         assert view.decide(harmless(kind, ref), ref).verdict is Verdict.ALLOW
     again = yard.seen_by(ALL, **more)
-    await again.look_again(ending(kind, ref))
+    await again.refresh(ending(kind, ref))
     assert again.decide(ending(kind, ref)[0], ref).rule == "self-protection"
 
 

@@ -8,10 +8,12 @@ import pytest
 from bot.dispatch import approvals
 from core import errors
 from core.model import actions
+from core.model.identity import Identity
 from core.model.policy import Verdict
 from core.model.refs import EngineRef, Kind, Ref
 from core.store.client import Store
 
+ANN = Identity(id="slack:T1/ANN", name="ann")
 ENGINE = EngineRef(host="h1", kind="docker")
 WEB = Ref(engine=ENGINE, kind=Kind.CONTAINER, id="4f" * 32, name="web")
 PLAN = (
@@ -29,8 +31,7 @@ async def store(valkey):
 
 async def put(waiting, **more):
     given = {
-        "asker": "slack:T1/ANN",
-        "asker_name": "ann",
+        "requester": ANN,
         "command": "rm",
         "line": "rm -f web",
         "plan": PLAN,

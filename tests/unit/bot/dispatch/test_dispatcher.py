@@ -3,170 +3,19 @@ audit."""
 
 import asyncio
 import dataclasses
-import itertools
-from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from bot import builtin
 from bot.access import first_admin, policy_store
-from bot.dispatch import approvals, audit, rate_limits, recovery
-from bot.dispatch.dispatcher import Dispatcher
-from commands.catalogue import load_catalogue
+from bot.dispatch import changes, recovery
 from core import errors
-from core.metrics import Metrics
-from core.model import actions
 from core.model.actions import Risk
-from core.model.containers import Container, Containers
-from core.model.identity import Identity, Invocation, Place
+from core.model.identity import Identity
 from core.model.policy import Ask, Grant, Guard, Policy
-from core.model.refs import EngineRef, Kind, Ref
-from core.model.replies import Ending, Lines, Status, Table, Text
-from core.model.results import Document, LogLine, LogPage, Outcome
+from core.model.replies import Ending
 from core.model.selectors import Selector
-from core.store.client import Store
 from core.store.records import Rate
-from runtimes.base.adapter import Adapter, does
-from runtimes.inventory.fleet import Fleet
-
-ENGINE = EngineRef(host="h1", kind="docker")
-ANN = Identity(id="slack:T1/ANN", name="ann", groups=frozenset({"sre"}))
-BOB = Identity(id="slack:T1/BOB", name="bob")
-EVE = Identity(id="slack:T1/EVE", name="eve")
-OPS = Place(channel="#ops")
-VIEWER = Grant(id="viewers", who="everyone", can=("viewer", "help.show", "policy.whoami", "policy.can"))
-OPERATOR = Grant(id="operators", who="group:sre", can=("operator", "container.remove"))
-ADMIN = Grant(id="boss", who=ANN.id, can=("admin",))
-
-
-class Engine(Adapter):
-    """A few containers in a dict; what a change does is scripted by `fails` and seen in `done`."""
-
-    def __init__(self, ref=ENGINE):
-        super().__init__(ref)
-        self.rows = {}
-        self.done = []
-        self.fails = None
-        self.gate = None
-        for name, labels in (("web", {"env": "prod"}), ("web-2", {}), ("db", {"env": "dev"}), ("api", {}), ("job", {})):
-            self.add(name, labels)
-
-    def add(self, name, labels, number=itertools.count(1)):
-        ref = Ref(engine=self.ref, kind=Kind.CONTAINER, id=f"{next(number):064x}", name=name)
-        self.rows[ref.id] = Container(
-            ref=ref,
-            image="i",
-            image_id="",
-            command="c",
-            state="running",
-            status="Up 1 second",
-            created_at=0,
-            labels=labels,
-        )
-
-    def id(self, name):
-        return next(key for key, row in self.rows.items() if row.ref.name == name)
-
-    @does(actions.ListContainers)
-    async def list(self, action, seconds):
-        if isinstance(self.fails, errors.Unreachable) and not self.fails.sent:
-            raise self.fails
-        return Containers(rows=tuple(self.rows.values()))
-
-    @does(actions.ReadLogs)
-    async def logs(self, action, seconds):
-        return LogPage(lines=(LogLine(at="2026-01-02T03:04:05Z", stream="stdout", text="login password=hunter2 ok"),))
-
-    @does(actions.InspectContainer)
-    async def inspect(self, action, seconds):
-        return Document(ref=action.target, data={"Id": action.target.id})
-
-    async def change(self, action):
-        if self.gate is not None:
-            await self.gate.wait()
-        if self.fails is not None:
-            raise self.fails
-        self.done.append((action.verb, action.target.name))
-        return Outcome(status=Status.DONE, took=0.1)
-
-    @does(actions.Restart)
-    async def restart(self, action, seconds):
-        return await self.change(action)
-
-    @does(actions.Stop)
-    async def stop(self, action, seconds):
-        return await self.change(action)
-
-    @does(actions.Remove)
-    async def remove(self, action, seconds):
-        out = await self.change(action)
-        self.rows.pop(action.target.id, None)
-        return out
-
-
-class World:
-    """Roads of any number of replicas over one store and one engine."""
-
-    def __init__(
-        self, valkey, *, grants=(VIEWER, OPERATOR, ADMIN), guards=(), rate=Rate(count=100, period=60.0), ttl=300
-    ):
-        self.url = valkey.url
-        self.engine = Engine()
-        self.policy = Policy(grants=tuple(grants), guards=tuple(guards))
-        self.rates = dict.fromkeys(Risk, rate)
-        self.ttl = ttl
-        self.ids = itertools.count()
-        self.stores = []
-
-    async def replica(self, name="r1"):
-        store = Store.open(self.url)
-        self.stores.append(store)
-        words = load_catalogue()
-        kept = policy_store.PolicyStore(store, self.policy)
-        front = builtin.BuiltinRuntime(book=kept, store=store, catalogue=words, clock=now)
-        fleet = Fleet([self.engine], builtin=front)
-        front.fleet = fleet
-        made = Dispatcher(
-            catalogue=words,
-            fleet=fleet,
-            store=store,
-            book=kept,
-            limits=rate_limits.Limits(self.rates),
-            approvals=approvals.Approvals(store, ttl=timedelta(seconds=self.ttl)),
-            audit=audit.Audit(store, clock=now, count=lambda phase: None),
-            metrics=Metrics(),
-            clock=now,
-            replica=name,
-        )
-        try:
-            await store.heartbeat(name, 60)
-        except errors.StoreError:
-            pass
-        return made
-
-    def line(self, line, who=ANN, place=OPS, id_=None):
-        at = now()
-        return Invocation(
-            id=id_ or f"i{next(self.ids)}", who=who, line=line, place=place, at=at, deadline=at + timedelta(seconds=30)
-        )
-
-    @property
-    def trail(self):
-        return audit.Audit(self.stores[0], clock=now, count=lambda phase: None)
-
-    async def recover(self, *doors):
-        return [lost async for lost in recovery.recover(self.stores[0], self.trail, doors or {"slack"})]
-
-    async def rows(self):
-        return [dict(row.fields) | {"count": row.count} for row in reversed(await self.stores[0].read_audit(count=500))]
-
-    async def aclose(self):
-        for store in self.stores:
-            await store.aclose()
-
-
-def now():
-    return datetime.now(UTC)
+from tests.unit.bot.dispatch.world import ANN, BOB, EVE, OPS, VIEWER, World, words
 
 
 @pytest.fixture
@@ -174,18 +23,6 @@ async def world(valkey):
     made = World(valkey)
     yield made
     await made.aclose()
-
-
-def words(reply):
-    out = []
-    for block in reply.blocks:
-        if isinstance(block, Text):
-            out.append(block.text)
-        elif isinstance(block, Table):
-            out += [" ".join(map(str, row)) for row in block.rows] or [block.empty]
-        elif isinstance(block, Lines):
-            out += block.lines
-    return "\n".join(out)
 
 
 async def test_a_read_answers_and_is_in_the_audit(world):
@@ -439,7 +276,7 @@ async def test_the_store_lost_after_the_intent_hides_nothing(world, valkey):
     valkey.start()
 
 
-async def test_what_a_dead_process_left_is_told_once_and_truthfully(world):
+async def test_what_a_dead_process_left_is_told_once_and_truthfully(world, monkeypatch):
     dead = await world.replica("dead")
     world.engine.gate = asyncio.Event()
     task = asyncio.create_task(dead.answer(world.line("restart web", id_="mid")))
@@ -447,8 +284,8 @@ async def test_what_a_dead_process_left_is_told_once_and_truthfully(world):
         await asyncio.sleep(0.01)
     await asyncio.sleep(0.05)
     assert not await world.recover()
-    # The process is gone between two lines: nothing it holds is tidied up.
-    dead._let_go = lambda trail: asyncio.sleep(0)
+    # The process is gone between two lines: nothing it holds is released.
+    monkeypatch.setattr(changes.Change, "close", lambda self: asyncio.sleep(0))
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
     rate = world.rates[Risk.CHANGE]
@@ -511,7 +348,7 @@ async def test_killed_between_outcome_and_telling_the_outcome_is_told_by_the_nex
     assert not await world.recover()
     await world.stores[0].remove_replica("dead")
     (told,) = await world.recover()
-    assert told.text == "Quarterdeck was restarted before it could tell you. web restarted in 0.1 s."
+    assert told.text == "Quarterdeck was restarted before it could reply. web restarted in 0.1 s."
     assert (told.posted, told.place, told.who) == (b"here", OPS, ANN.id)
     assert not told.reply.buttons
     assert world.engine.done == [("container.restart", "web")]
@@ -552,7 +389,7 @@ async def test_what_was_answered_while_the_store_was_away_is_not_told_again(worl
     valkey.start()
     await world.stores[0].remove_replica("dead")
     assert len(await world.stores[0].unfinished()) == 1
-    await dispatcher.catch_up()
+    await dispatcher.flush_spool()
     assert not await world.recover()
 
 
@@ -561,7 +398,7 @@ async def test_a_phase_of_a_newer_version_is_left_to_it(world):
     store = world.stores[0]
     record = recovery.record(world.line("ps", id_="new"))
     await store.enter(id="new", who="w", risk="read", rate=world.rates[Risk.READ], record=record, replica="dead")
-    await store._run("note", keys=("inv:new",), args=("phase", "thinking"))
+    await store._run("note", names=("inv:new",), args=("phase", "thinking"))
     await store.remove_replica("dead")
     assert not await world.recover()
 

@@ -115,7 +115,14 @@ class Reader:
         )
         started = await self.fleet.run(kind, begin)
         return await job_follower.follow(
-            self.fleet, self.store, kind, started, call=call, talk=self.talk, everyone=False, stopping=self.stopping
+            self.fleet,
+            self.store,
+            kind,
+            started,
+            call=call,
+            responder=self.talk,
+            everyone=False,
+            stopping=self.stopping,
         )
 
     def streams(self):
@@ -179,7 +186,7 @@ async def test_what_comes_too_fast_is_counted_and_looks_stay_few():
     assert end.lines == 20_000
     assert end.skipped == 20_000 - len(reader.talk.lines) > 5_000
     assert sum(going.skipped for going in reader.talk.heard) == end.skipped
-    assert len(reader.talk.heard) <= 2.0 / job_follower.REST + 10
+    assert len(reader.talk.heard) <= 2.0 / job_follower.PAUSE_SECONDS + 10
     assert reader.talk.lines[-1] == "199 99"  # the last words are not among what is left out
 
 
@@ -224,7 +231,7 @@ async def test_a_page_that_cannot_be_read_is_unknown_for_a_change_and_a_failed_e
     reading = asyncio.create_task(reader.read(change=True))
     await asyncio.sleep(3)
     reader.engine.unread = errors.Unreachable("The host does not answer.", sent=False)
-    assert await reading == Outcome(status=Status.UNKNOWN, detail="It began, and then: The host does not answer.")
+    assert await reading == Outcome(status=Status.UNKNOWN, detail="It started, and then: The host does not answer.")
 
     reader = Reader(work)
     reading = asyncio.create_task(reader.read())
@@ -274,7 +281,7 @@ async def test_when_nobody_can_be_told_the_log_ends_and_a_change_does_not():
         return Outcome(status=Status.DONE)
 
     reader = Reader(work, talk=Responder(hears=False))
-    assert (await reader.read()).why == "nobody could be told any more"
+    assert (await reader.read()).why == "its lines could no longer be shown"
     assert not reader.streams()
     assert (await Reader(work, talk=Responder(hears=False)).read(change=True)).status == Status.DONE
 

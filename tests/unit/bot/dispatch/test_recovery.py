@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from bot.dispatch import recovery
+from bot.dispatch import audit, recovery
 from core import errors
 from core.model.identity import Identity, Invocation, Place
 from core.model.replies import Ending, text_reply
@@ -26,23 +26,17 @@ class Store:
         self.left = left
         self.taken: list[str] = []
         self.elsewhere: set[str] = set()
+        self.rows: list[Mapping[str, str]] = []
 
     async def unfinished(self) -> Sequence[Unfinished]:
         return self.left
 
-    async def take_unfinished(self, id: str, *, seen: Phase | None = None) -> bool:  # noqa: A002
-        if id in self.elsewhere:
+    async def take_unfinished(self, lost: Unfinished, *, audit: Sequence[Mapping[str, str]] = ()) -> bool:
+        if lost.id in self.elsewhere:
             return False
-        self.taken.append(id)
+        self.taken.append(lost.id)
+        self.rows += audit
         return True
-
-
-class Trail:
-    def __init__(self) -> None:
-        self.rows: list[tuple[Mapping[str, str], Sequence[Mapping[str, str]]]] = []
-
-    async def lost(self, row: Mapping[str, str], targets: Sequence[Mapping[str, str]], text: str) -> None:
-        self.rows.append((row, targets))
 
 
 def left(name: str, phase: Phase = Phase.BEGUN, detail: bytes = b"", *, line: str = "ps", **more: Any) -> Unfinished:
@@ -52,17 +46,21 @@ def left(name: str, phase: Phase = Phase.BEGUN, detail: bytes = b"", *, line: st
     return Unfinished(id=name, phase=phase, detail=detail, **(given | more))
 
 
-async def found(store: Store, *doors: str, trail: Trail | None = None) -> list[recovery.Unfinished]:
-    parts: Any = (store, trail or Trail())
-    return [one async for one in recovery.recover(*parts, doors or ("slack",))]
+def detail(*targets: str) -> bytes:
+    return msgspec.json.encode([{"verb": "container.restart", "target": target} for target in targets])
+
+
+async def found(store: Any, *sources: str) -> list[recovery.Unfinished]:
+    rows = audit.Audit(store, clock=lambda: NOW, count=lambda phase: None)
+    return [one async for one in recovery.recover(store, rows, sources or ("slack",))]
 
 
 async def test_each_is_taken_when_the_one_before_was_told() -> None:
     store: Any = Store(left("one"), left("two"), left("three"))
-    trail: Any = Trail()
+    rows = audit.Audit(store, clock=lambda: NOW, count=lambda phase: None)
     told = []
     with pytest.raises(ZeroDivisionError):
-        async for lost in recovery.recover(store, trail, {"slack"}):
+        async for lost in recovery.recover(store, rows, {"slack"}):
             assert store.taken == [*told, lost.id]
             told.append(lost.id)
             if lost.id == "two":
@@ -85,33 +83,51 @@ async def test_nothing_done_may_be_said_again_unless_it_held_a_secret_or_answers
     assert "hunter2" not in "".join(one.line for one in told)
 
 
-async def test_what_may_have_happened_is_audited_and_said_as_unknown() -> None:
-    trail = Trail()
-    detail = msgspec.json.encode([{"verb": "container.restart", "target": "web@h1"}])
-    (told,) = await found(Store(left("one", Phase.INTENT, detail)), trail=trail)
-    assert "not known" in told.text
-    ((row, targets),) = trail.rows
-    assert (row["who"], targets) == (WHO.id, [{"verb": "container.restart", "target": "web@h1"}])
+async def test_what_may_have_happened_is_audited_and_reported_as_unknown() -> None:
+    store = Store(left("one", Phase.INTENT, detail("web@h1")))
+    (lost,) = await found(store)
+    assert lost.text == "Quarterdeck ended while this ran. Whether it happened is not known; nothing is repeated."
+    assert [button.line for button in lost.reply.buttons] == ["ps -a"]
+    (row,) = store.rows
+    assert (row["who"], row["verb"], row["target"]) == (WHO.id, "container.restart", "web@h1")
+    assert (row["phase"], row["status"], row["invocation"]) == ("outcome", "unknown", "one")
+
+
+async def test_of_several_targets_only_those_without_an_outcome_are_unknown() -> None:
+    store = Store(left("one", Phase.INTENT, detail("web@h1", "db@h1", "api@h1"), outcomes={0: "done", 2: "failed"}))
+    (lost,) = await found(store)
+    assert lost.text == (
+        "Quarterdeck ended while this ran. web@h1: done, api@h1: failed. "
+        "Whether it happened for db@h1 is not known; nothing is repeated."
+    )
+    assert [row["target"] for row in store.rows] == ["db@h1"]
+
+
+async def test_a_change_whose_outcomes_are_all_recorded_is_not_unknown() -> None:
+    store = Store(left("one", Phase.INTENT, detail("web@h1", "db@h1"), outcomes={0: "done", 1: "failed"}))
+    (lost,) = await found(store)
+    assert lost.text == "Quarterdeck was restarted before it could reply. web@h1: done, db@h1: failed."
+    assert not store.rows
+    assert not lost.reply.buttons
 
 
 async def test_what_was_done_is_told_as_it_ended() -> None:
-    detail = recovery.ended(text_reply("web restarted " + "x" * 5000, ending=Ending.OK))
-    (told,) = await found(Store(left("one", Phase.ENDED, detail)))
+    ended = recovery.ended(text_reply("web restarted " + "x" * 5000, ending=Ending.OK))
+    (told,) = await found(Store(left("one", Phase.ENDED, ended)))
     assert "web restarted" in told.text
-    assert len(told.text) < recovery.LONGEST + 100
+    assert len(told.text) < recovery.MAX_TEXT + 100
 
 
 async def test_what_another_version_wrote_is_told_as_well_as_it_can_be() -> None:
-    trail = Trail()
     store = Store(
         left("a", Phase.INTENT, b"?"), left("b", Phase.ENDED, b"{}"), left("c"), left("d", record=b'{"v": 2}')
     )
-    told = await found(store, "slack", "console", trail=trail)
+    told = await found(store, "slack", "console")
     assert [one.id for one in told] == ["a", "b", "c", "d"]
     assert "not known" in told[0].text
-    assert "stands in the audit" in told[1].text
+    assert "The audit has the result." in told[1].text
     assert told[3].who == "console:"
-    assert len(trail.rows) == 1
+    assert len(store.rows) == 1
 
 
 async def test_a_store_that_is_away_is_said() -> None:

@@ -21,7 +21,7 @@ from core import errors
 from core.store import embedded
 from core.store import server as store_server
 from core.store.client import Store
-from core.store.embedded import Embedded, Role
+from core.store.embedded import EmbeddedStore, Role
 from tests.helpers.paths import ROOT
 
 LINUX = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="a parent's death is signalled on Linux only")
@@ -32,17 +32,17 @@ import asyncio, signal, sys
 from pathlib import Path
 from core import processes
 from core.store import server as store_server
-from core.store.embedded import Embedded
+from core.store.embedded import EmbeddedStore
 
 async def main():
     state, *how = sys.argv[1:]
     if "deaf" in how:
         processes.end_with_parent = lambda: None
-    part = Embedded(Path(state))
+    part = EmbeddedStore(Path(state))
     asyncio.get_running_loop().add_signal_handler(signal.SIGINT, lambda: asyncio.ensure_future(after(part)))
     print(await part.ensure(), flush=True)
     if "keep" in how:
-        await part.keep()
+        await part.watch()
     await asyncio.Event().wait()
 
 async def after(part):
@@ -61,9 +61,9 @@ def state() -> Iterator[Path]:
 
 
 @contextlib.asynccontextmanager
-async def part(state: Path, *, keep: bool = False, deadline: float = 10) -> AsyncIterator[Embedded]:
-    mine = Embedded(state, deadline=deadline)
-    watch = asyncio.ensure_future(mine.keep()) if keep else None
+async def part(state: Path, *, keep: bool = False, deadline: float = 10) -> AsyncIterator[EmbeddedStore]:
+    mine = EmbeddedStore(state, deadline=deadline)
+    watch = asyncio.ensure_future(mine.watch()) if keep else None
     try:
         yield mine
     finally:
@@ -93,7 +93,7 @@ async def line(other: asyncio.subprocess.Process) -> str:
         return (await other.stdout.readline()).decode().strip()
 
 
-async def say(mine: Embedded, words: str) -> str:
+async def say(mine: EmbeddedStore, words: str) -> str:
     return await store_server.ask(mine._socket(), words.encode() + b"\r\n")
 
 
@@ -167,7 +167,7 @@ async def test_a_killed_owner_leaves_no_orphan_and_a_guest_takes_over(state: Pat
         async with part(state, keep=True) as mine, contextlib.aclosing(Store.open(mine.url)) as kept:
             assert await mine.ensure() is Role.GUEST
             for number in range(50):
-                await kept.append_audit({"n": str(number)})
+                await kept.append_audit([{"n": str(number)}])
             other.kill()
 
             async def back() -> bool:
@@ -287,8 +287,8 @@ async def test_keep_alone_brings_the_store_up_and_back(state: Path) -> None:
 
 
 async def test_a_mute_server_is_replaced(state: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(store_server, "PATIENCE", 0.1)
-    monkeypatch.setattr(embedded, "GRACE", 0.1)
+    monkeypatch.setattr(store_server, "TIMEOUT_SECONDS", 0.1)
+    monkeypatch.setattr(embedded, "KILL_AFTER_SECONDS", 0.1)
     async with part(state, deadline=0.2) as mine:
         mine._deadline = 10
         await mine.ensure()
@@ -357,8 +357,8 @@ async def test_a_long_path_works_for_all_whatever_their_environment(
             assert again.url == address
         shutil.rmtree(folder)
         folder.mkdir(mode=0o755)
-        with pytest.raises(errors.StoreDown, match="should be a private directory") as caught:
-            _ = Embedded(state).url
+        with pytest.raises(errors.StoreDown, match="must be a private directory") as caught:
+            _ = EmbeddedStore(state).url
         assert "Remove" in caught.value.hint
         folder.rmdir()
 
@@ -463,7 +463,7 @@ async def test_the_owner_s_store_that_does_not_answer_is_told_to_guests(state: P
     state.mkdir()
     lock = store_server.open_lock(state / "store.lock")
     try:
-        assert store_server.locked(lock)
+        assert store_server.try_lock(lock)
         async with part(state, deadline=0.05) as mine:
             with pytest.raises(errors.StoreDown, match="Another Quarterdeck process owns") as caught:
                 await mine.ensure()
@@ -482,7 +482,7 @@ async def test_a_store_that_is_still_loading_is_waited_for_and_said(state: Path)
         writer.close()
 
     lock = store_server.open_lock(state / "store.lock")
-    assert store_server.locked(lock)
+    assert store_server.try_lock(lock)
     server = await asyncio.start_unix_server(answer, state / "store.sock")
     try:
         async with part(state, deadline=0.05) as mine:
@@ -501,7 +501,7 @@ def test_only_the_main_thread_may_start_it(state: Path) -> None:
 
     def elsewhere() -> None:
         try:
-            asyncio.run(Embedded(state).ensure())
+            asyncio.run(EmbeddedStore(state).ensure())
         except RuntimeError as error:
             caught.append(error)
 
@@ -519,7 +519,7 @@ async def test_closed_is_closed(state: Path) -> None:
         await mine.aclose()
         with pytest.raises(RuntimeError, match="closed"):
             await mine.ensure()
-        await mine.keep()
+        await mine.watch()
 
 
 @LINUX

@@ -1,0 +1,171 @@
+"""Records a change in the store from its intent to its end: leases, audit rows and phase.
+
+A change on one target costs two round trips: `begin` takes the leases, writes the intent and enters the phase INTENT;
+`end` releases the leases, writes the outcome and enters the phase ENDED. Of a plan with several actions each outcome is
+written when it happens, and the last one with the end. Whatever way a command ends, `close` leaves no lease behind.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+import msgspec
+import structlog
+
+from bot.dispatch import audit, execution, messages, recovery, spool
+from commands.spec import Result
+from core import errors
+from core.model.actions import Action
+from core.model.identity import Invocation
+from core.model.policy import Decision, Verdict
+from core.model.refs import Kind, Ref
+from core.model.replies import Reply, Status
+from core.store.client import Store
+from core.store.records import Lease, LeaseConflict, LeaseRequest, OutcomeRow
+
+log = structlog.get_logger(__name__)
+LEASE_MARGIN = 30.0  # seconds a lease outlives the longest that its change may take
+LOST_ANSWER = "The store's answer was lost; nothing was sent to the engine."
+NOT_SEEN = "Quarterdeck did not see it end."
+
+
+class Change:
+    """One accepted plan. Call `begin`, then `record` for each result, then `end`; and `close` in any case."""
+
+    def __init__(
+        self,
+        inv: Invocation,
+        plan: Sequence[Action[Any]],
+        decision: Decision,
+        *,
+        store: Store,
+        records: audit.Audit,
+        clock: Callable[[], datetime],
+    ) -> None:
+        self._inv = inv
+        self._plan = plan
+        self._decision = decision
+        self._store = store
+        self._audit = records
+        self._clock = clock
+        self._state = _State.NEW
+        self._leases: Sequence[Lease] = ()
+        self._ended: set[int] = set()
+        self._unwritten: dict[int, OutcomeRow] = {}
+
+    async def begin(self) -> None:
+        """Nothing was sent to an engine if this raises. Raises Busy if another change holds one of the targets (that is
+        audited as a refusal), StoreDown, and LeaseLost if another process has answered this invocation."""
+        self._state = _State.BEGINNING
+        try:
+            answer = await self._store.begin_change(
+                self._inv.id,
+                leases=self._lease_requests().values(),
+                intents=[self._audit.row(self._inv, "intent", action, self._decision) for action in self._plan],
+                detail=msgspec.json.encode([audit.describe(action) for action in self._plan]),
+            )
+        except errors.StoreDown as error:
+            raise messages.not_recorded(error) from error
+        if isinstance(answer, LeaseConflict):
+            self._state = _State.CLOSED
+            raise await self._busy(answer)
+        self._state, self._leases = _State.BEGUN, answer
+        self._audit.count("intent", len(self._plan))
+
+    async def record(self, index: int, result: Result) -> None:
+        """The action number `index` of the plan has ended. The last to end is written by `end`, in the same round trip;
+        so is what the store does not accept now."""
+        self._add(index, *messages.ending(result))
+        if len(self._ended) < len(self._plan):
+            outcome = self._unwritten[index]
+            try:
+                await self._store.record_outcomes(self._inv.id, [outcome])
+            except errors.StoreError as error:
+                log.warning("an outcome could not be stored yet", action="record", reason=error.message, **outcome.row)
+            else:
+                del self._unwritten[index]
+
+    async def end(self, reply: Reply) -> None:
+        """The change is over and `reply`, redacted, is about to be sent. An action without a result counts as
+        UNKNOWN."""
+        if self._state is not _State.BEGUN:
+            return
+        for index in range(len(self._plan)):
+            if index not in self._ended:
+                self._add(index, str(Status.UNKNOWN), NOT_SEEN)
+        await self._write(recovery.ended(reply))
+
+    async def close(self) -> None:
+        """Releases the leases of a change that was broken off. Its phase stays INTENT, so that the next process reports
+        the actions without an outcome as UNKNOWN."""
+        if self._state is _State.BEGINNING:
+            self._state = _State.CLOSED
+            status = str(Status.FAILED)
+            rows = [
+                self._audit.row(self._inv, "outcome", action, self._decision, status=status, detail=LOST_ANSWER)
+                for action in self._plan
+            ]
+            keys = list(self._lease_requests())
+            await self._audit.spool.write(
+                spool.Entry(
+                    write=lambda: self._store.cancel_change(self._inv.id, leases=keys, outcomes=rows),
+                    invocation=self._inv.id,
+                )
+            )
+        elif self._state is _State.BEGUN:
+            await self._write(None)
+
+    async def _write(self, detail: bytes | None) -> None:
+        outcomes, leases = sorted(self._unwritten.values(), key=lambda outcome: outcome.index), self._leases
+        await self._audit.spool.write(
+            spool.Entry(
+                write=lambda: self._store.end_change(self._inv.id, outcomes=outcomes, leases=leases, detail=detail),
+                invocation=self._inv.id,
+                rows=[outcome.row for outcome in outcomes],
+            )
+        )
+        self._state = _State.CLOSED
+
+    def _add(self, index: int, status: str, detail: str) -> None:
+        row = self._audit.row(self._inv, "outcome", self._plan[index], self._decision, status=status, detail=detail)
+        self._ended.add(index)
+        self._unwritten[index] = OutcomeRow(index=index, status=status, row=row)
+        self._audit.count("outcome", 1)
+
+    def _lease_requests(self) -> dict[str, LeaseRequest]:
+        """One lease for each target, across replicas: one change at a time. Quarterdeck's own state needs none."""
+        longest = max(action.timeout_seconds() for action in self._plan)
+        ttl = longest * -(-len(self._plan) // execution.MAX_CONCURRENT) + LEASE_MARGIN
+        return {
+            _key(ref): LeaseRequest(key=_key(ref), record=self._record(action), ttl=ttl)
+            for action, ref in self._targets()
+        }
+
+    def _record(self, action: Action[Any]) -> bytes:
+        return msgspec.json.encode({"who": self._inv.who.name, "doing": action.verb, "at": self._clock().timestamp()})
+
+    async def _busy(self, conflict: LeaseConflict) -> errors.Busy:
+        action, ref = next((action, ref) for action, ref in self._targets() if _key(ref) == conflict.key)
+        other = msgspec.json.decode(conflict.record)
+        ago = timedelta(seconds=self._clock().timestamp() - other["at"])
+        busy = errors.Busy(ref.name, other["who"], other["doing"], ago)
+        refused = Decision(verdict=Verdict.DENY, rule="busy", reason=busy.message)
+        await self._audit.refusal(self._inv, action.verb, str(ref), refused)
+        return busy
+
+    def _targets(self) -> list[tuple[Action[Any], Ref]]:
+        return [(action, ref) for action in self._plan for ref in action.targets() if ref.kind is not Kind.BOT]
+
+
+class _State(enum.Enum):
+    NEW = enum.auto()
+    BEGINNING = enum.auto()
+    BEGUN = enum.auto()
+    CLOSED = enum.auto()
+
+
+def _key(ref: Ref) -> str:
+    return f"{ref.engine}/{ref.id}"

@@ -1,0 +1,43 @@
+"""Decides a whole plan: the strictest decision of policy for any target, and the built-in brakes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from bot.access import policy
+from bot.dispatch.access_view import AccessView
+from core import errors
+from core.model import builtin
+from core.model.actions import Action, Risk
+from core.model.policy import Decision, Verdict
+
+WILDCARDS = frozenset("*?/")
+
+
+def decide(plan: Sequence[Action[Any]], view: AccessView, *, line: str, max_unconfirmed: int) -> Decision:
+    """The strictest decision of all. Built-in brakes ask for a confirmation: for what cannot be undone, and for more
+    than `max_unconfirmed` changes at once. Raises EngineError where a protected container cannot be ruled out."""
+    decisions = [view.decide(action, ref) for action in plan for ref in action.targets()]
+    changes = [action for action in plan if action.risk is not Risk.READ and action.engine != builtin.BOT]
+    if reason := next(filter(None, (action.confirm_reason() for action in changes)), ""):
+        decisions.append(_brake("brake:destroy", f"{line.strip()} {reason}"))
+    elif len(changes) > max_unconfirmed:
+        decisions.append(_brake("brake:many", f"this changes {len(changes)} things at once"))
+    return policy.strictest(decisions)
+
+
+def refuse_bare_wildcard(args: Mapping[str, Any]) -> None:
+    """Raises BadUsage if a target of a change is nothing but wildcards."""
+    targets = args.get("target") or ()
+    for target in (targets,) if isinstance(targets, str) else targets:
+        name = target.partition("@")[0].partition("#")[0]
+        if name and set(name) <= WILDCARDS:
+            raise errors.BadUsage(
+                f"“{target}” for a change would mean everything.",
+                hint="Give names, a pattern such as web-*, or --label.",
+            )
+
+
+def _brake(rule: str, reason: str) -> Decision:
+    return Decision(verdict=Verdict.CONFIRM, rule=rule, reason=reason)

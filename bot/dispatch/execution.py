@@ -1,0 +1,76 @@
+"""Runs the actions of an accepted plan on their engines, a few at a time, and follows those that become jobs."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any
+
+from bot.dispatch import job_follower
+from bot.dispatch.access_view import AccessView
+from commands.spec import Result
+from core import errors
+from core.model import jobs
+from core.model.actions import Action, Risk
+from core.model.replies import Status
+from core.model.results import Outcome
+from core.ports import Responder
+from core.store.client import Store
+from runtimes.inventory.fleet import Fleet
+
+MAX_CONCURRENT = 8  # actions of one plan that run side by side
+Recorder = Callable[[int, Result], Awaitable[None]]
+
+
+async def run(
+    plan: Sequence[Action[Any]],
+    *,
+    fleet: Fleet,
+    store: Store,
+    view: AccessView,
+    responder: Responder | None,
+    everyone: bool,
+    stopping: asyncio.Event,
+    record: Recorder | None = None,
+) -> Sequence[Result]:
+    """One Result for each action, in the plan's order. `record` is awaited with each as it comes. A change whose
+    request had left when it failed is UNKNOWN, and nothing is sent twice. Raises only for a bug, after all actions have
+    ended."""
+    slots = asyncio.Semaphore(MAX_CONCURRENT)
+
+    async def one(index: int, action: Action[Any]) -> Result:
+        async with slots:
+            result = await attempt(action)
+            if record is not None:
+                await record(index, result)
+            return result
+
+    async def attempt(action: Action[Any]) -> Result:
+        try:
+            if isinstance(action, job_follower.STOPS):
+                value: Any = await job_follower.stop(fleet, store, action, view.call)
+            else:
+                value = await fleet.run(action, view.call)
+            if isinstance(value, jobs.JobStarted):
+                value = await job_follower.follow(
+                    fleet,
+                    store,
+                    action,
+                    value,
+                    call=view.call,
+                    responder=responder,
+                    everyone=everyone,
+                    stopping=stopping,
+                    several=len(plan) > 1,
+                )
+        except errors.QuarterdeckError as error:
+            if action.risk is not Risk.READ and getattr(error, "sent", False):
+                return Result(action=action, value=Outcome(status=Status.UNKNOWN, detail=error.full_message()))
+            return Result(action=action, error=error)
+        return Result(action=action, value=await view.filter(action, value))
+
+    results = await asyncio.gather(*(one(index, action) for index, action in enumerate(plan)), return_exceptions=True)
+    for result in results:
+        if isinstance(result, BaseException):
+            raise result
+    return [result for result in results if isinstance(result, Result)]

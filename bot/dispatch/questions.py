@@ -1,0 +1,76 @@
+"""Asks for a confirmation or an approval, and checks who may answer."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from bot.access import policy
+from bot.dispatch import messages
+from bot.dispatch.approvals import Approvals, Question
+from commands.spec import Command
+from core import errors
+from core.model.actions import Action
+from core.model.identity import Identity, Invocation
+from core.model.policy import Decision, Verdict
+from core.model.replies import Button, Ending, Reply, Text, Tone
+
+MAX_NAMES = 10  # targets listed in a question
+
+
+async def ask(
+    approvals: Approvals, inv: Invocation, command: Command, plan: Sequence[Action[Any]], decision: Decision
+) -> tuple[Question, Reply]:
+    """Stores the plan under a token and returns the question with its two buttons."""
+    question = await approvals.put(
+        requester=inv.who,
+        command=command.name,
+        line=inv.line,
+        plan=plan,
+        verdict=decision.verdict,
+        reason=decision.reason,
+        approvers=decision.approvers,
+    )
+    approval = decision.verdict is Verdict.APPROVE
+    names = messages.names(plan)
+    listed = ", ".join(names[:MAX_NAMES]) + (f" and {len(names) - MAX_NAMES} more" if len(names) > MAX_NAMES else "")
+    minutes = max(1, round(approvals.ttl.total_seconds() / 60))
+    if approval:
+        text = f"{command.name} {listed}: {decision.reason}. Somebody else has to approve it within {minutes} min."
+        text += f" {messages.approvers(decision.approvers)}"
+    else:
+        text = f"{command.name} {listed}? Please confirm within {minutes} min: {decision.reason}."
+    yes = "Approve" if approval else f"Yes, {command.name} {messages.short(names)}"
+    reply = Reply(
+        blocks=(Text(text=text, tone=Tone.WARN),),
+        buttons=(
+            Button(label=yes, line=f"confirm {question.token}", danger=True),
+            Button(label="Cancel", line=f"cancel {question.token}"),
+        ),
+        ending=Ending.ASKED,
+        everyone=approval,  # those who may approve have to see it
+    )
+    return question, reply
+
+
+def check_may_cancel(question: Question, who: Identity) -> None:
+    """Raises NotPermitted unless `who` is the requester or one of the approvers."""
+    if question.asker != who.id and not _is_approver(question, who):
+        raise errors.NotPermitted(f"Only {question.asker_name} can cancel this.")
+
+
+def check_may_answer(question: Question, who: Identity) -> None:
+    """Raises NotPermitted unless `who` may say yes: the requester confirms, another person approves."""
+    own = question.asker == who.id
+    if question.verdict is Verdict.CONFIRM and not own:
+        raise errors.NotPermitted(f"Only {question.asker_name} can confirm this.", hint="Give the command yourself.")
+    if question.verdict is Verdict.APPROVE:
+        hint = messages.approvers(question.approvers)
+        if own:
+            raise errors.NotPermitted("Somebody else has to approve this.", hint=hint)
+        if question.approvers and not _is_approver(question, who):
+            raise errors.NotPermitted("You are not one of its approvers.", hint=hint)
+
+
+def _is_approver(question: Question, who: Identity) -> bool:
+    return any(policy.is_subject(who, subject) for subject in question.approvers)

@@ -1,0 +1,82 @@
+"""Writes to the store what must not be lost while the store is away: at once, or else as soon as it is back.
+
+Entries wait in memory, oldest first; beyond MAX_ENTRIES a new one is dropped, and the log counts it. Entries of one
+invocation are written in their order. What still waits when the process ends is lost for the store: its audit rows are
+in the log, in full.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import structlog
+
+from core import errors
+
+log = structlog.get_logger(__name__)
+MAX_ENTRIES = 5_000
+
+
+class Spool:
+    def __init__(self, max_entries: int = MAX_ENTRIES) -> None:
+        self.dropped = 0
+        self._max_entries = max_entries
+        self._waiting: deque[Entry] = deque()
+        self._lock = asyncio.Lock()
+
+    def __len__(self) -> int:
+        return len(self._waiting)
+
+    async def write(self, entry: Entry) -> None:
+        """Writes the entry now if that is possible, else later. Raises nothing: what it records has happened."""
+        reason = "an earlier entry of the same command is waiting"
+        if not any(entry.invocation and each.invocation == entry.invocation for each in self._waiting):
+            try:
+                await entry.write()
+            except errors.StoreError as error:
+                reason = error.message
+            else:
+                return
+        for row in entry.rows:
+            log.warning("an audit row could not be stored yet", action="spool", reason=reason, **row)
+        if len(self._waiting) < self._max_entries:
+            self._waiting.append(entry)
+        else:
+            self._drop(entry, f"more than {self._max_entries} entries are waiting for the store")
+
+    async def flush(self) -> None:
+        """Writes what is waiting, oldest first. Raises StoreDown, and the rest keeps waiting."""
+        async with self._lock:
+            while self._waiting:
+                entry = self._waiting[0]
+                try:
+                    await entry.write()
+                except errors.StoreDown:
+                    raise
+                except errors.StoreError as error:
+                    self._drop(entry, error.message)  # the store is there and rejects it: it would block the others
+                self._waiting.popleft()
+
+    def _drop(self, entry: Entry, reason: str) -> None:
+        self.dropped += 1
+        log.error(
+            "an entry for the store was dropped",
+            action="spool",
+            invocation=entry.invocation,
+            rows=len(entry.rows),
+            dropped=self.dropped,
+            reason=reason,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """One call of the store that may wait. `write` raises StoreError when it fails and may be repeated; `rows`: the
+    audit rows in it, for the log."""
+
+    write: Callable[[], Awaitable[object]]
+    invocation: str = ""
+    rows: Sequence[Mapping[str, str]] = ()

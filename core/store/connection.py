@@ -1,0 +1,148 @@
+"""Connects to the store's server: one deadline for each call, one place where foreign errors are translated.
+
+Redis 6.2 or later, or Valkey. Nothing is retried here, since a second try of a lost answer could lose an invocation or
+claim twice; only connections are renewed. A call that ends in StoreDown may or may not have taken effect.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import urllib.parse
+from collections.abc import AsyncIterator, Sequence
+from pathlib import Path
+from typing import Any, Self
+
+import redis.asyncio
+import redis.exceptions
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+
+from core import errors
+from core.store import errors as store_errors
+from core.store import keys
+
+LUA = Path(__file__).parent / "lua"
+MAX_CONNECTIONS = 16
+
+
+class Connection:
+    """A pool of connections to one server. Made by `open`. Methods raise errors.StoreDown or errors.StoreError."""
+
+    def __init__(
+        self, client: redis.asyncio.Redis, *, address: str, timeout: float, namespace: str, audit_rows: int
+    ) -> None:
+        self.address = address
+        self._client: Any = client
+        self._timeout = timeout
+        self._prefix = f"{{{namespace}}}:"
+        self._audit_rows = audit_rows
+        self._scripts = {path.stem: self._client.register_script(path.read_text("utf-8")) for path in LUA.glob("*.lua")}
+
+    @classmethod
+    def open(
+        cls, url: str, *, timeout: float = 2.0, namespace: str = keys.NAMESPACE, audit_rows: int = 100_000
+    ) -> Self:
+        """A store at `redis://`, `rediss://` or `unix://`; connects on first use.
+
+        `timeout`: seconds one call may take, connecting included. `audit_rows`: about how many audit rows are stored;
+        older ones are trimmed. Raises BadUsage for an invalid address.
+        """
+        address = _without_secrets(url)
+        try:
+            pool = redis.asyncio.BlockingConnectionPool.from_url(
+                url,
+                max_connections=MAX_CONNECTIONS,
+                timeout=timeout,
+                socket_timeout=timeout,
+                socket_connect_timeout=timeout,
+                protocol=2,
+                retry=Retry(NoBackoff(), 0),
+            )
+        except (ValueError, TypeError, redis.exceptions.RedisError):
+            # The library's message may quote the password.
+            raise _invalid_address() from None
+        client = redis.asyncio.Redis.from_pool(pool)
+        return cls(client, address=address, timeout=timeout, namespace=namespace, audit_rows=audit_rows)
+
+    async def aclose(self) -> None:
+        async with self._call():
+            await self._client.aclose()
+
+    async def ping(self) -> float:
+        """Seconds the store took to answer."""
+        clock = asyncio.get_running_loop().time
+        began = clock()
+        async with self._call():
+            await self._client.ping()
+        return clock() - began
+
+    def _key(self, name: str) -> str:
+        return self._prefix + name
+
+    async def _run(self, script: str, *, names: Sequence[str], args: Sequence[str | bytes | int | float]) -> Any:
+        """The result of one Lua script on the keys `names`: one round trip, all or nothing seen from other clients.
+
+        The script is called by its hash; a server that lacks it (new, restarted) gets the text first.
+        """
+        async with self._call():
+            return await self._scripts[script](keys=[self._key(name) for name in names], args=args)
+
+    async def _each(self, command: str, names: Sequence[str]) -> Sequence[Any]:
+        """The results of one read command on several keys, in one round trip."""
+        if not names:
+            return ()
+        async with self._client.pipeline(transaction=False) as pipe:
+            for name in names:
+                getattr(pipe, command)(self._key(name))
+            answers: Sequence[Any] = await pipe.execute()
+        return answers
+
+    @contextlib.asynccontextmanager
+    async def _call(self) -> AsyncIterator[None]:
+        """Wraps each call to the server: one deadline over connecting and answering, and no foreign error gets out.
+
+        redis-py loses a cancellation that arrives while it connects (8.1). The task would then live on, so the
+        cancellation is raised again here.
+        """
+        task = asyncio.current_task()
+        before = task.cancelling() if task else 0
+        try:
+            async with asyncio.timeout(self._timeout):
+                yield
+        except store_errors.FOREIGN as error:
+            if task and task.cancelling() > before:
+                raise asyncio.CancelledError from error
+            raise store_errors.translate(error, address=self.address) from error
+        if task and task.cancelling() > before:
+            raise asyncio.CancelledError
+
+
+def milliseconds(seconds: float) -> int:
+    return max(1, round(seconds * 1000))
+
+
+def text(value: bytes | str) -> str:
+    return value if isinstance(value, str) else value.decode("utf-8", "replace")
+
+
+def _without_secrets(url: str) -> str:
+    """The address without user, password and options."""
+    try:
+        parts = urllib.parse.urlsplit(url)
+        host, port = parts.hostname or "", parts.port
+    except ValueError:
+        raise _invalid_address() from None
+    if parts.scheme not in ("redis", "rediss", "unix") or not (parts.path if parts.scheme == "unix" else host):
+        raise _invalid_address()
+    name = f"[{host}]" if ":" in host else host
+    return f"{parts.scheme}://{name}{f':{port}' if port else ''}{parts.path}"
+
+
+def _invalid_address() -> errors.BadUsage:
+    # The address is not quoted: it may hold a password.
+    return errors.BadUsage(
+        "`store.url` is not a valid store address.",
+        hint="Write it as redis://host:6379/0, rediss://user:password@host:6379/0 or unix:///path/to.sock. "
+        "Percent-encode special characters in the password.",
+    )

@@ -1,0 +1,83 @@
+"""Names every key in the store: the whole layout is here.
+
+A client puts `{qd}:` in front of each name. The braces are a hash tag: on a Redis Cluster all keys share one slot, so
+one script may use any of them. Names do not change between versions: a rolling upgrade reads what the older version
+wrote.
+
+    name                     type     expires    what it holds
+    once:ID                  string   1 hour     set when invocation ID was seen; a second delivery is dropped
+    rate:RISK:WHO            string   itself     GCRA rate limit: when this person's bucket is full again, in µs
+    inv:ID                   hash     1 day      an unfinished invocation: record, phase, detail, replica, posted,
+                                                 and `outcome:N` = status for each action N that has ended
+    inv                      zset     1 day      ids of unfinished invocations by time in ms
+    replica:NAME             string   seconds    set while that bot process is alive
+    hold:TARGET              hash     seconds    a lease: fence, record (who holds it), invocation
+    fence                    string   never      counter: the last fencing number given with a lease
+    question:TOKEN           string   minutes    a pending confirmation or approval
+    job:JOB, stop:JOB        string   seconds    who reads a job; somebody asked to stop it
+    grants                   hash     never      grants given in chat, by id
+    policy:version           string   never      grows with each change of `grants`
+    claim                    hash     minutes    the first admin's one-time code, as a digest
+    slack:shape:TEAM         string   days       which message layout a workspace accepts
+    audit                    stream   trimmed    the audit rows, newest `audit.keep`
+    audit:fold:KEY           string   minutes    the audit row on which equal refusals are counted
+    audit:repeats            hash     trimmed    how often a folded refusal was repeated, by row
+    audit:repeated           zset     trimmed    those rows by time, to trim `audit:repeats`
+    cursor:ENGINE            string   never      time in ns up to which an engine's events were read
+"""
+
+from __future__ import annotations
+
+NAMESPACE = "qd"
+UNFINISHED = "inv"
+FENCE = "fence"
+GRANTS = "grants"
+POLICY_VERSION = "policy:version"
+CLAIM = "claim"
+AUDIT = "audit"
+AUDIT_REPEATS = "audit:repeats"
+AUDIT_REPEATED = "audit:repeated"
+
+
+def once(invocation: str) -> str:
+    return f"once:{invocation}"
+
+
+def rate(risk: str, who: str) -> str:
+    return f"rate:{risk}:{who}"
+
+
+def invocation(id: str) -> str:  # noqa: A002
+    return f"inv:{id}"
+
+
+def replica(name: str) -> str:
+    return f"replica:{name}"
+
+
+def lease(target: str) -> str:
+    return f"hold:{target}"
+
+
+def question(token: str) -> str:
+    return f"question:{token}"
+
+
+def job(job: str) -> str:
+    return f"job:{job}"
+
+
+def job_stop(job: str) -> str:
+    return f"stop:{job}"
+
+
+def slack_shape(team: str) -> str:
+    return f"slack:shape:{team}"
+
+
+def audit_fold(key: str) -> str:
+    return f"audit:fold:{key}"
+
+
+def cursor(engine: str) -> str:
+    return f"cursor:{engine}"
