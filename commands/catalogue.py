@@ -1,7 +1,7 @@
-"""Finds every command people can type: each module in a folder of this package exports one `command`.
+"""Finds every command: each module in a folder of this package exports one `command`.
 
-Folders whose name starts with an underscore hold no commands. A module without a command, a name used twice or
-arguments that clash stop the start with an error that names the module: a command that is silently missing is worse.
+Folders whose name starts with an underscore hold no commands. A module without a command, a duplicate name and
+conflicting arguments are errors at start that name the module, so that no command is silently missing.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 import commands
-from commands.spec import Arg, Command, Take
+from commands.spec import Arg, ArgType, Command
 from core import errors
 from core.text import command_line
 
@@ -22,7 +22,7 @@ NOT_COMMANDS = frozenset({"commands.catalogue", "commands.spec"})
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Catalogue:
-    """`commands` by name, in alphabetical order; `names` by name and alias."""
+    """All commands. `commands`: by name, in alphabetical order. `names`: by name and alias."""
 
     commands: Mapping[str, Command]
     names: Mapping[str, Command]
@@ -30,25 +30,25 @@ class Catalogue:
     def __iter__(self) -> Iterator[Command]:
         return iter(self.commands.values())
 
-    def find(self, word: str) -> Command:
-        """The command a word names, in any case of letters. Raises UnknownCommand with the nearest ones."""
-        command = self.names.get(word.lower())
+    def find(self, name: str) -> Command:
+        """The command of this name or alias, in upper or lower case. Raises UnknownCommand with similar names."""
+        command = self.names.get(name.lower())
         if command is None:
-            close = difflib.get_close_matches(word.lower(), list(self.names), n=2, cutoff=0.6)
-            hint = f"Did you mean {' or '.join(close)}?" if close else "Say help to see them all."
-            raise errors.UnknownCommand(f"There is no command “{command_line.abbreviate(word)}”.", hint=hint)
+            close = difflib.get_close_matches(name.lower(), list(self.names), n=2, cutoff=0.6)
+            hint = f"Did you mean {' or '.join(close)}?" if close else "List all commands with: help"
+            raise errors.UnknownCommand(f"There is no command “{command_line.abbreviate(name)}”.", hint=hint)
         return command
 
 
 def load_catalogue() -> Catalogue:
-    """The commands of this package. Raises RuntimeError naming the module that is wrong."""
+    """The commands of this package. Raises RuntimeError that names the wrong module."""
     found = []
     for module in pkgutil.walk_packages(commands.__path__, "commands."):
         _, *folders, name = module.name.split(".")
         if module.ispkg or (folders and folders[0].startswith("_")) or module.name in NOT_COMMANDS:
             continue
         if not folders:
-            raise RuntimeError(f"commands/{name}.py is in no folder. Move it to the folder of its noun.")
+            raise RuntimeError(f"commands/{name}.py is not in a folder. Move it to the folder of its noun.")
         command = getattr(importlib.import_module(module.name), "command", None)
         path = "/".join((*folders, name))
         if not isinstance(command, Command):
@@ -60,19 +60,21 @@ def load_catalogue() -> Catalogue:
 
 
 def gather(found: Iterable[tuple[str, Command]]) -> Catalogue:
-    """A catalogue of (module, command) pairs. Raises RuntimeError for a word said twice or arguments that clash."""
+    """A catalogue of (module, command) pairs. Raises RuntimeError for a duplicate name or conflicting arguments."""
     owners: dict[str, str] = {}
     names: dict[str, Command] = {}
     by_name: dict[str, Command] = {}
     for module, command in sorted(found, key=lambda pair: pair[1].name):
-        for word in (command.name, *command.aliases):
-            if word in owners:
+        for name in (command.name, *command.aliases):
+            if name in owners:
                 raise RuntimeError(
-                    f"“{word}” is a command of both commands/{owners[word]}.py and commands/{module}.py."
+                    f"“{name}” is a command of both commands/{owners[name]}.py and commands/{module}.py."
                 )
-            if not word or word != word.lower() or word.startswith("-") or len(word.split()) != 1:
-                raise RuntimeError(f"“{word}” of commands/{module}.py cannot be typed: one word, in lower case.")
-            owners[word], names[word] = module, command
+            if not name or name != name.lower() or name.startswith("-") or len(name.split()) != 1:
+                raise RuntimeError(
+                    f"“{name}” of commands/{module}.py is not a command name. Use one word in lower case."
+                )
+            owners[name], names[name] = module, command
         if problem := _problem(command.args):
             raise RuntimeError(f"commands/{module}.py: {problem}.")
         by_name[command.name] = command
@@ -80,25 +82,25 @@ def gather(found: Iterable[tuple[str, Command]]) -> Catalogue:
 
 
 def _problem(args: Iterable[Arg]) -> str:
-    """What is wrong with these arguments, if anything."""
+    """The first problem of these arguments, or nothing."""
     seen = {"--help", "-h"}
     open_ended = optional = ""
     for arg in args:
-        spellings = [arg.name, *arg.also, *([f"-{arg.short}"] if arg.short else [])]
+        spellings = [arg.name, *arg.hidden_names, *([f"-{arg.short}"] if arg.short else [])]
         for name in spellings:
             if name in seen:
-                return f"argument {name} is there twice, or is --help"
+                return f"argument {name} is used twice, or is --help"
             seen.add(name)
         if arg.option:
-            if arg.rest or (arg.take is Take.FLAG and arg.many):
-                return f"option {arg.name} cannot be `rest`, nor a flag that takes many"
+            if arg.remainder or (arg.type is ArgType.FLAG and arg.many):
+                return f"option {arg.name} cannot be `remainder` or a flag with `many`"
             continue
-        if arg.take is Take.FLAG or arg.short:
+        if arg.type is ArgType.FLAG or arg.short:
             return f"{arg.name} is positional and cannot be a flag"
         if open_ended:
-            return f"{arg.name} comes after {open_ended}, which takes all words"
+            return f"{arg.name} comes after {open_ended}, which takes all arguments"
         if optional and arg.required:
-            return f"{arg.name} is required but comes after {optional}, which is not"
-        open_ended = arg.name if arg.many or arg.rest else ""
+            return f"{arg.name} is required but comes after {optional}, which is optional"
+        open_ended = arg.name if arg.many or arg.remainder else ""
         optional = optional or ("" if arg.required else arg.name)
     return ""

@@ -1,7 +1,8 @@
-"""What a command is: words in, a plan of actions out; results in, a reply out.
+"""Defines what a command is: it turns typed arguments into a plan of actions, and their results into a reply.
 
-A command never holds an engine, a chat client or the store, so none can skip permission, limit or audit. `plan` may
-only ask its Finder; `render` is pure. A module of this package exports one value, `command`; the package is scanned.
+A command never holds an engine, a chat client or the store, so no command can bypass permissions, rate limits or the
+audit. `plan` may only ask its Finder; `render` has no side effects. A module of this package exports one value,
+`command`; the catalogue finds it.
 """
 
 from __future__ import annotations
@@ -19,12 +20,15 @@ from core.model.replies import Reply
 from core.ports import Finder, Query
 
 
-class Take(enum.StrEnum):
-    """What an argument's word is read as. COUNT: 1 or more, or `all` (its `top`); SECONDS: 0 or more; DURATION: `90s`,
-    `10m`, `1h30m`, `1d` → timedelta; COMMAND: a command's name or alias → its name."""
+class ArgType(enum.StrEnum):
+    """The type of an argument's value.
+
+    COUNT: a whole number from 1, or `all` (its maximum). SECONDS: a whole number from 0. DURATION: `90s`, `10m`,
+    `1h30m` or `1d`, as a timedelta. TARGET: the name of a resource. COMMAND: a command's name or alias, as its name.
+    """
 
     FLAG = "flag"
-    WORD = "word"
+    TEXT = "text"
     COUNT = "count"
     SECONDS = "seconds"
     DURATION = "duration"
@@ -34,28 +38,28 @@ class Take(enum.StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Arg:
-    """One argument. A `name` with dashes (`--tail`) is an option, `short` its one letter; otherwise it is positional.
+    """One argument. A `name` with dashes (`--tail`) is an option and `short` its letter; any other is positional.
 
-    `many`: repeatable (options) or takes all remaining words (positionals): the value is then a tuple. `choices` limits
-    the words. `rest`: a positional that swallows everything after it, flags included. `top` bounds COUNT and SECONDS.
-    `also`: other names of an option that hands know from elsewhere (`--time`); understood, not shown.
+    `many`: an option may be repeated, a positional takes all remaining arguments; the value is a tuple. `choices`: the
+    only values allowed. `remainder`: a positional that takes everything after it, options included. `maximum` limits
+    COUNT and SECONDS. `hidden_names`: other names of an option, which help does not show, such as Docker's `--time`.
     """
 
     name: str
     help: str
-    take: Take = Take.WORD
+    type: ArgType = ArgType.TEXT
     short: str = ""
     default: Any = None
     many: bool = False
     required: bool = False
-    rest: bool = False
+    remainder: bool = False
     choices: Sequence[str] = ()
-    top: int = 0
-    also: Sequence[str] = ()
+    maximum: int = 0
+    hidden_names: Sequence[str] = ()
 
     @property
     def key(self) -> str:
-        """The name under which `Context.args` holds the value: `--no-trunc` → `no_trunc`."""
+        """The key of the value in `Context.args`: `--no-trunc` → `no_trunc`."""
         return self.name.lstrip("-").replace("-", "_")
 
     @property
@@ -65,7 +69,7 @@ class Arg:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Context:
-    """All a command may know. `args` holds every Arg's key, defaults filled in."""
+    """Everything a command gets. `args` has the key of every Arg, with its default where nothing was typed."""
 
     who: Identity
     place: Place
@@ -76,23 +80,28 @@ class Context:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Result:
-    """What one action of the plan came to: a value, or the error that stood in its way. Rows are already filtered."""
+    """The result of one action of the plan: a value or an error. The rows of a list are already filtered by
+    permission."""
 
     action: Action[Any]
     value: Any = None
     error: QuarterdeckError | None = None
 
 
-SHARE = Arg(name="--share", take=Take.FLAG, help="show the answer to everybody in this channel")
+SHARE = Arg(name="--share", type=ArgType.FLAG, help="show the reply to everybody in this channel")
 Plan = Callable[[Context], Awaitable[Sequence[Action[Any]]]]
 Render = Callable[[Context, Sequence[Result]], Reply]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Command:
-    """One word people say. `risk` is the greatest risk its plan may hold (limits are spent before the plan is known).
-    `doing` is what a change is called while it runs (`restarting`). `examples` are whole lines; a test runs each. What
-    only reads answers the asker alone, so it also takes SHARE."""
+    """One command.
+
+    `risk`: the highest risk that its plan may contain; rate limits apply before the plan is made. `verbs`: every verb
+    that its plan may contain. `doing`: the present participle of a change (`restarting`), shown while it runs.
+    `examples`: whole lines; a test runs each of them. The reply of a command that only reads goes to the requester
+    alone, so every such command also takes SHARE.
+    """
 
     name: str
     summary: str
@@ -113,19 +122,18 @@ class Command:
 
 TARGETS = Arg(
     name="target",
-    take=Take.TARGET,
+    type=ArgType.TARGET,
     many=True,
-    help="name, unique prefix, id prefix, project, service (shop/web) or a glob like 'web-*'",
+    help="name, start of a name or id, project, service (shop/web) or a glob like 'web-*'",
 )
-SELECTION = (
-    Arg(name="--label", short="l", many=True, help="only containers with this label: key or key=value (globs allowed)"),
-    Arg(name="--host", help="only on hosts of this name (globs allowed)"),
-    Arg(name="--engine", help="only on engines of this kind or name, such as docker"),
-)
+LABEL = Arg(name="--label", short="l", many=True, help="only those with this label: key or key=value (globs allowed)")
+HOST = Arg(name="--host", help="only on hosts with this name (globs allowed)")
+ENGINE = Arg(name="--engine", help="only on engines of this kind or name, such as docker")
+SELECTION = (LABEL, HOST, ENGINE)
 
 
 def query(context: Context, key: str = "target") -> Query:
-    """The Query that TARGETS and SELECTION arguments describe."""
+    """The Query that the TARGETS and SELECTION arguments describe."""
     args = context.args
     names = args.get(key) or ()
     return Query(

@@ -14,7 +14,7 @@ from typing import Any
 
 from bot.parsing import usage as parsing_usage
 from commands.catalogue import Catalogue
-from commands.spec import Arg, Command, Take
+from commands.spec import Arg, ArgType, Command
 from core import errors
 from core.text import command_line
 
@@ -83,7 +83,7 @@ def complete(text: str, catalogue: Catalogue, names: Sequence[str]) -> list[str]
         return []
     by_name = parsing_usage.options(command)
     waiting = by_name.get(said[-1]) if "--" not in said[1:] else None
-    if waiting is not None and waiting.take is not Take.FLAG:
+    if waiting is not None and waiting.type is not ArgType.FLAG:
         return _values(waiting, last, catalogue, names)
     if last.startswith("-") and "--" not in said[1:]:
         return _starting([name for name in (*by_name, "--help") if name.startswith("--")], last)
@@ -92,7 +92,7 @@ def complete(text: str, catalogue: Catalogue, names: Sequence[str]) -> list[str]
     if not positional:
         return []
     arg = positional[min(given, len(positional) - 1)]
-    if given >= len(positional) and not (arg.many or arg.rest):
+    if given >= len(positional) and not (arg.many or arg.remainder):
         return []
     return _values(arg, last, catalogue, names)
 
@@ -108,7 +108,7 @@ class _Reading:
 
     def read(self, said: Sequence[str]) -> dict[str, Any]:
         by_name = parsing_usage.options(self.command)
-        rest = next((at for at, arg in enumerate(parsing_usage.positionals(self.command)) if arg.rest), None)
+        rest = next((at for at, arg in enumerate(parsing_usage.positionals(self.command)) if arg.remainder), None)
         queue = list(said)
         while queue:
             word = queue.pop(0)
@@ -132,7 +132,7 @@ class _Reading:
         arg = by_name.get(name)
         if arg is None:
             raise self._unknown(name, by_name)
-        if arg.take is Take.FLAG:
+        if arg.type is ArgType.FLAG:
             if equals:
                 raise self._bad(f"{name} is a switch and takes no value.", f"Write {name} alone, or leave it out.")
             self._keep(arg, True)
@@ -146,7 +146,7 @@ class _Reading:
             arg = by_name.get(name)
             if arg is None:
                 raise self._unknown(name if len(word) == 2 else f"{name} in {word}", by_name)
-            if arg.take is Take.FLAG:
+            if arg.type is ArgType.FLAG:
                 self._keep(arg, True)
                 continue
             text = letters.removeprefix("=") if letters else self._next(arg, name, queue)
@@ -163,7 +163,7 @@ class _Reading:
         return queue.pop(0)
 
     def _keep(self, arg: Arg, value: Any) -> None:
-        if arg.key in self.given and not arg.many and arg.take is not Take.FLAG:
+        if arg.key in self.given and not arg.many and arg.type is not ArgType.FLAG:
             raise self._bad(f"{arg.name} is given twice.", "Give it once.")
         self.given.setdefault(arg.key, []).append(value)
 
@@ -171,7 +171,7 @@ class _Reading:
         """The words without dashes to the positional arguments, in order."""
         left = list(self.loose)
         for arg in parsing_usage.positionals(self.command):
-            taken = left if arg.many or arg.rest else left[:1]
+            taken = left if arg.many or arg.remainder else left[:1]
             left = left[len(taken) :]
             if taken:
                 self.given[arg.key] = [self._read_as(arg, parsing_usage.placeholder(arg), word) for word in taken]
@@ -187,9 +187,9 @@ class _Reading:
 
     def _value(self, arg: Arg) -> Any:
         given = self.given.get(arg.key)
-        if arg.many or arg.rest:
+        if arg.many or arg.remainder:
             return tuple(given) if given else tuple(arg.default or ())
-        if arg.take is Take.FLAG:
+        if arg.type is ArgType.FLAG:
             return bool(given) or bool(arg.default)
         return given[0] if given else arg.default
 
@@ -205,27 +205,27 @@ class _Reading:
                 f"{name} cannot be “{command_line.abbreviate(text)}”.",
                 f"Did you mean {close}? {known}" if close else known,
             )
-        match arg.take:
-            case Take.COUNT:
+        match arg.type:
+            case ArgType.COUNT:
                 return self._count(arg, name, text)
-            case Take.SECONDS:
+            case ArgType.SECONDS:
                 return self._number(arg, name, text.removesuffix("s"), least=0)
-            case Take.DURATION:
+            case ArgType.DURATION:
                 return self._duration(name, text)
-            case Take.COMMAND:
+            case ArgType.COMMAND:
                 return self.catalogue.find(text).name
             case _:
                 return text
 
     def _count(self, arg: Arg, name: str, text: str) -> int:
         if text.lower() == "all":
-            return arg.top or MOST
+            return arg.maximum or MOST
         return self._number(arg, name, text, least=1)
 
     def _number(self, arg: Arg, name: str, text: str, *, least: int) -> int:
-        top = arg.top or MOST
+        top = arg.maximum or MOST
         if not _NUMBER.fullmatch(text) or not least <= int(text) <= top:
-            what = "seconds, a whole number" if arg.take is Take.SECONDS else "a whole number"
+            what = "seconds, a whole number" if arg.type is ArgType.SECONDS else "a whole number"
             raise self._bad(
                 f"{name} cannot be “{command_line.abbreviate(text)}”.", f"It takes {what} from {least} to {top:,}."
             )
@@ -269,7 +269,7 @@ class _Reading:
 
 def _wants_help(command: Command, said: Sequence[str]) -> bool:
     """Whether a `--help` stands where options are read, however wrong the rest is."""
-    rest = next((at for at, arg in enumerate(parsing_usage.positionals(command)) if arg.rest), None)
+    rest = next((at for at, arg in enumerate(parsing_usage.positionals(command)) if arg.remainder), None)
     loose = 0
     for word in said:
         if word == "--" or (rest is not None and loose > rest):
@@ -283,9 +283,9 @@ def _wants_help(command: Command, said: Sequence[str]) -> bool:
 def _values(arg: Arg, last: str, catalogue: Catalogue, names: Sequence[str]) -> list[str]:
     if arg.choices:
         return _starting(arg.choices, last)
-    if arg.take is Take.COMMAND:
+    if arg.type is ArgType.COMMAND:
         return _starting(catalogue.commands, last)
-    if arg.take is Take.TARGET:
+    if arg.type is ArgType.TARGET:
         return [command_line.quote([name]) for name in _starting(names, last)]
     return []
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
-from commands.spec import Arg, Command, Take
+from commands.spec import Arg, ArgType, Command
 from core.model import builtin
 
 UNITS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400, "w": 604_800}
@@ -21,7 +21,7 @@ def usage(command: Command) -> str:
         parts.append("[options]")
     for arg in command.args:
         if not arg.option:
-            shown = placeholder(arg) + ("…" if arg.many or arg.rest else "")
+            shown = placeholder(arg) + ("…" if arg.many or arg.remainder else "")
             parts.append(shown if arg.required else f"[{shown}]")
     return " ".join(parts)
 
@@ -45,7 +45,7 @@ def options(command: Command) -> dict[str, Arg]:
     by_name: dict[str, Arg] = {}
     for arg in command.args:
         if arg.option:
-            by_name |= dict.fromkeys((arg.name, *arg.also), arg)
+            by_name |= dict.fromkeys((arg.name, *arg.hidden_names), arg)
             if arg.short:
                 by_name[f"-{arg.short}"] = arg
     return by_name
@@ -64,21 +64,21 @@ def placeholder(arg: Arg) -> str:
         return arg.key.replace("_", "-").upper()
     if arg.choices:
         return arg.key.upper()
-    return {Take.COUNT: "COUNT", Take.SECONDS: "SECONDS", Take.DURATION: "TIME"}.get(arg.take, arg.key.upper())
+    return {ArgType.COUNT: "COUNT", ArgType.SECONDS: "SECONDS", ArgType.DURATION: "TIME"}.get(arg.type, arg.key.upper())
 
 
 def as_typed(arg: Arg) -> str:
     if not arg.option:
         return placeholder(arg)
     names = f"-{arg.short}, {arg.name}" if arg.short else arg.name
-    return names if arg.take is Take.FLAG else f"{names} {placeholder(arg)}"
+    return names if arg.type is ArgType.FLAG else f"{names} {placeholder(arg)}"
 
 
 def sample(arg: Arg) -> str:
     """A value that would be understood, for a cure."""
     if arg.choices:
         return arg.choices[0]
-    return {Take.COUNT: "50", Take.SECONDS: "10", Take.DURATION: "10m"}.get(arg.take, placeholder(arg))
+    return {ArgType.COUNT: "50", ArgType.SECONDS: "10", ArgType.DURATION: "10m"}.get(arg.type, placeholder(arg))
 
 
 def _meaning(arg: Arg) -> str:

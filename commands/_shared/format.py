@@ -1,7 +1,7 @@
-"""`--format` templates: text with fields of a document in `{{…}}`, the part of Go's templates people really type.
+"""Parses and fills `--format` templates: text with fields of a document, in the common part of Go's template syntax.
 
-`{{.A.B}}` a field (a number indexes a list), `{{json .A}}` as JSON, `{{index .A "key.with.dots" 0}}` by keys; nothing
-else: what is more is refused when it is typed, before anything is asked of an engine.
+`{{.A.B}}` is a field (a number is the index of a list), `{{json .A}}` a field as JSON, `{{index .A "key.with.dots" 0}}`
+a field by its keys. Any other expression is refused before an engine is asked.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _KEY = re.compile(r'"([^"]*)"|([A-Za-z0-9_.-]+)')
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Field:
-    """`keys` lead from the document to a value; `as_json` quotes it even where it is a plain word."""
+    """`keys` lead from the document to a value. `as_json` writes a plain text with quotes too."""
 
     source: str
     keys: tuple[str, ...]
@@ -42,14 +42,16 @@ def parse(text: str) -> Template:
     rest = text[at:]
     if "{{" in rest or not any(isinstance(part, Field) for part in parts):
         raise errors.BadUsage(
-            "That format has no complete {{…}} in it." if "{{" not in rest else "A {{ in that format is never closed.",
+            "The format has no field such as {{.State.Status}}."
+            if "{{" not in rest
+            else "A {{ in the format is not closed by }}.",
             hint="For example: --format '{{.State.Status}}'",
         )
     return [*parts, rest]
 
 
 def fill(template: Template, document: dict[str, Any]) -> str:
-    """The text with its fields filled in. Raises BadUsage naming the fields there are where one is missing."""
+    """The text with its fields filled in. Raises BadUsage for a missing field, and names the existing ones."""
     return "".join(part if isinstance(part, str) else _shown(part, document) for part in template)
 
 
@@ -66,8 +68,8 @@ def _field(source: str) -> Field:
     if _PATH.fullmatch(source):
         return Field(source=source, keys=_keys(source))
     raise errors.BadUsage(
-        f"“{{{{{source}}}}}” is not understood in a format.",
-        hint='There are {{.State.Status}}, {{.Mounts.0.Source}}, {{json .State}} and {{index .Config.Labels "a.b"}}.',
+        f"“{{{{{source}}}}}” is not supported in a format.",
+        hint='Supported: {{.State.Status}}, {{.Mounts.0.Source}}, {{json .State}} and {{index .Config.Labels "a.b"}}.',
     )
 
 
@@ -96,6 +98,6 @@ def _step(value: Any, key: str, where: str) -> Any:
     if isinstance(value, list):
         if re.fullmatch(r"[0-9]{1,6}", key) and int(key) < len(value):
             return value[int(key)]
-        to = f"0 to {len(value) - 1}" if value else "nothing, it is empty"
-        raise errors.BadUsage(f"{where} is a list and has no “{key}”.", hint=f"It holds {to}.")
-    raise errors.BadUsage(f"{where} is a single value and has no fields.", hint="Leave out what follows it.")
+        indexes = f"It has the indexes 0 to {len(value) - 1}." if value else "It is empty."
+        raise errors.BadUsage(f"{where} is a list and has no “{key}”.", hint=indexes)
+    raise errors.BadUsage(f"{where} is a single value and has no fields.", hint="Remove the part after it.")

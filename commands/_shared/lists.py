@@ -1,5 +1,7 @@
-"""What lists of things look like, whatever the things: words and labels choose among the rows of every engine, one
-engine that does not answer hides only its own, and a word that means nothing is said with what was close."""
+"""Plans and renders lists of resources: names and labels select among the rows of all engines.
+
+An engine that does not answer hides only its own rows. A name that selects nothing is reported with similar names.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +11,7 @@ from datetime import datetime
 from typing import Any
 
 from commands._shared import show
-from commands.spec import SELECTION, Arg, Context, Plan, Render, Result, Take, query
+from commands.spec import SELECTION, Arg, ArgType, Context, Plan, Render, Result, query
 from core import errors
 from core.model import listings
 from core.model.actions import Action
@@ -18,18 +20,19 @@ from core.model.replies import Block, Ending, Lines, Reply, Table, Text, Tone
 from core.name_matching import selection
 
 Cell = str | int | float
-QUIET = Arg(name="--quiet", short="q", take=Take.FLAG, help="only the ids")
-LABEL = Arg(name="--label", short="l", many=True, help="only those with this label: key or key=value (globs allowed)")
+QUIET = Arg(name="--quiet", short="q", type=ArgType.FLAG, help="print only ids")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Listing:
-    """`command` is the word people say; `rows` makes of a value what the list holds; `cells` are one row's, as many as
-    `columns`; a column of `optional` is left out where it has nothing in any row; `none` is said where there is nothing
-    at all. `lines`: what is shown of one selected row, one line for each."""
+    """One list command.
+
+    `rows`: the rows of an engine's answer. `lines`: the table lines of one selected row. `cells`: the cells of a line,
+    one for each of `columns`; a column of `optional` is left out where it is empty in every line. `none`: the sentence
+    shown where nothing exists.
+    """
 
     kind: Kind
-    command: str
     columns: Sequence[str]
     cells: Callable[[Any, datetime], Sequence[Cell]]
     none: str
@@ -67,42 +70,37 @@ def select(
     return list(selected.values()), [found.error for found in matches if not found and found.error is not None]
 
 
-def arguments(what: str) -> Sequence[Arg]:
-    """A list's own: which things, labels, hosts and engines, and `--quiet`."""
-    which = Arg(name="target", take=Take.TARGET, many=True, help=what)
-    return (which, QUIET, LABEL, *(arg for arg in SELECTION if arg.name != "--label"))
+def arguments(target_help: str) -> Sequence[Arg]:
+    """The arguments of a list command. `target_help`: the help of its names."""
+    which = Arg(name="target", type=ArgType.TARGET, many=True, help=target_help)
+    return (which, QUIET, *SELECTION)
 
 
 def _render(listing: Listing, context: Context, results: Sequence[Result]) -> Reply:
     args = context.args
-    told = [result for result in results if result.error is None and result.value is not None]
-    known = listings.deduplicate(listing.kind, [row for result in told for row in listing.rows(result.value)])
-    labelled = [row for row in known if _labelled(args["label"], getattr(row, "labels", {}))]
+    answered = [result for result in results if result.error is None and result.value is not None]
+    known = listings.deduplicate(listing.kind, [row for result in answered for row in listing.rows(result.value)])
+    labelled = [row for row in known if _has_labels(args["label"], getattr(row, "labels", {}))]
     selected, unmatched = select(listing.kind, args["target"], labelled)
     lines = {line.ref: line for row in selected for line in listing.lines(row)}
     rows = sorted(lines.values(), key=lambda row: (listing.order(row), str(row.ref.engine)))
     blocks: list[Block] = []
     if rows and args["quiet"]:
-        blocks.append(Lines(lines=list(dict.fromkeys(show.short_id(row.ref) for row in rows))))
+        blocks.append(Lines(lines=list(dict.fromkeys(row.ref.short_id for row in rows))))
     elif rows:
         blocks.append(_table(listing, rows, results, context.now))
-    elif told and not unmatched:
+    elif answered and not unmatched:
         chosen = args["target"] or args["label"]
-        blocks.append(Text(text=f"No {listing.kind} matches that." if chosen and known else listing.none))
-    blocks += [Text(text=error.full_message(), tone=Tone.WARN) for error in unmatched if told]
-    return Reply(blocks=(*blocks, *_notes(results)), ending=_ending(results, rows, told, unmatched))
+        blocks.append(Text(text=f"No {listing.kind} matches." if chosen and known else listing.none))
+    blocks += [Text(text=error.full_message(), tone=Tone.WARN) for error in unmatched if answered]
+    return Reply(blocks=(*blocks, *_notes(results)), ending=_ending(results, rows, answered, unmatched))
 
 
-def _labelled(labels: Sequence[str], having: Mapping[str, str] | Sequence[Mapping[str, str]]) -> bool:
-    """Of what holds several things one set of theirs has to satisfy all."""
+def _has_labels(labels: Sequence[str], having: Mapping[str, str] | Sequence[Mapping[str, str]]) -> bool:
+    """Whether the labels satisfy all that are asked for. A row of several parts has several sets: one set must satisfy
+    them all."""
     sets = (having,) if isinstance(having, Mapping) else having or ({},)
-    return any(show.labelled(labels, one) for one in sets)
-
-
-def _labels(row: Any) -> Sequence[Mapping[str, str]]:
-    """Its labels; several sets of them where its parts carry their own, and one has to hold all that are asked for."""
-    told = getattr(row, "labels", {})
-    return (told,) if isinstance(told, Mapping) else told or ({},)
+    return any(show.has_labels(labels, one) for one in sets)
 
 
 def _table(listing: Listing, rows: Sequence[Any], results: Sequence[Result], now: datetime) -> Table:
@@ -122,9 +120,11 @@ def _notes(results: Sequence[Result]) -> list[Text]:
     return [*show.unanswered(results), *missing]
 
 
-def _ending(results: Sequence[Result], rows: Sequence[Any], told: Sequence[Result], unmatched: Sequence[Any]) -> Ending:
+def _ending(
+    results: Sequence[Result], rows: Sequence[Any], answered: Sequence[Result], unmatched: Sequence[Any]
+) -> Ending:
     if rows:
         return Ending.OK
-    if not told:
+    if not answered:
         return show.failed_ending(results)
     return Ending.NOTHING if unmatched else Ending.OK

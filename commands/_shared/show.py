@@ -1,4 +1,4 @@
-"""What several commands do alike: choose targets, name things, tell which engines did not answer, write times."""
+"""Renders what many replies share: the names of targets, engines that did not answer, times and sizes."""
 
 from __future__ import annotations
 
@@ -15,23 +15,23 @@ from core.model.refs import EngineRef, Kind, Ref
 from core.model.replies import Ending, Text, Tone
 
 
-async def chosen(context: Context, command: str, most: int, kind: Kind = Kind.CONTAINER) -> Sequence[Ref]:
-    """The things the words and options mean. Raises BadUsage where none are given, or for more than `most`."""
+async def targets(context: Context, command: str, maximum: int, kind: Kind = Kind.CONTAINER) -> Sequence[Ref]:
+    """The resources that the typed names and options select. Raises BadUsage for none, and for more than `maximum`."""
     wanted = replace(query(context), kind=kind)
     if not (wanted.names or wanted.labels or wanted.host or wanted.engine):
         example = f"For example: {command} web, or {command} --label app=shop"
         hint = example if kind is Kind.CONTAINER else f"See its examples with: help {command}"
-        raise errors.BadUsage(f"{command} what?", hint=hint)
+        raise errors.BadUsage(f"{command} needs a target.", hint=hint)
     refs = await context.find.find(wanted)
-    if len(refs) > most:
+    if len(refs) > maximum:
         raise errors.BadUsage(
-            f"That is {len(refs)} {kind}s; {command} takes at most {most} at once.", hint="Name fewer of them."
+            f"That is {len(refs)} {kind}s; {command} takes at most {maximum} at once.", hint="Name fewer of them."
         )
     return refs
 
 
 def subject(result: Result) -> Ref:
-    """The one thing an action of these commands touches."""
+    """The one target of an action."""
     return result.action.targets()[0]
 
 
@@ -50,47 +50,47 @@ def ending_of(error: errors.QuarterdeckError) -> Ending:
 
 
 def unanswered(results: Sequence[Result]) -> list[Text]:
-    """One sentence for each engine that failed; what the others found stands above it. One that knows no such things
-    has none to be missed: it is named only where no other answers."""
+    """One sentence for each engine that failed. An engine without such resources is named only where no other engine
+    answered."""
     failed = [(result.action.engine, result.error) for result in results if result.error is not None]
-    lacking = [error for _, error in failed if isinstance(error, errors.Unsupported)]
-    if lacking and len(lacking) == len(results):
-        return [Text(text=_lacking(lacking), tone=Tone.WARN)]
+    unsupported = [error for _, error in failed if isinstance(error, errors.Unsupported)]
+    if unsupported and len(unsupported) == len(results):
+        return [Text(text=_unsupported(unsupported), tone=Tone.WARN)]
     return [
-        Text(text=f"{engine} is missing here: {error.full_message()}", tone=Tone.WARN)
+        Text(text=f"No result from {engine}: {error.full_message()}", tone=Tone.WARN)
         for engine, error in failed
         if not isinstance(error, errors.Unsupported)
     ]
 
 
-def _lacking(lacking: Sequence[errors.Unsupported]) -> str:
-    """One sentence for them all, with what their adapters themselves say comes nearest."""
-    if len({error.full_message() for error in lacking}) == 1:
-        return lacking[0].full_message()
-    nearest = dict.fromkeys(error.hint for error in lacking if not error.hint.startswith("It "))
-    engines = ", ".join(dict.fromkeys(error.engine for error in lacking))
-    said = f"None of these engines can do {lacking[0].verb}: {engines}."
-    return " ".join((said, *nearest))
+def _unsupported(unsupported: Sequence[errors.Unsupported]) -> str:
+    """One sentence for all of them, with the alternatives that their adapters suggest."""
+    if len({error.full_message() for error in unsupported}) == 1:
+        return unsupported[0].full_message()
+    alternatives = dict.fromkeys(error.hint for error in unsupported if not error.hint.startswith("It "))
+    engines = ", ".join(dict.fromkeys(error.engine for error in unsupported))
+    sentence = f"None of these engines can do {unsupported[0].verb}: {engines}."
+    return " ".join((sentence, *alternatives))
 
 
 def failed_ending(results: Sequence[Result]) -> Ending:
-    """The ending of a list of which nothing is left to show because engines failed."""
+    """The ending of a list that has nothing to show because engines failed."""
     failed = [result.error for result in results if result.error is not None]
     failed.sort(key=lambda error: isinstance(error, errors.Unsupported))
     return ending_of(failed[0]) if failed else Ending.NOTHING
 
 
 def names(refs: Sequence[Ref]) -> list[str]:
-    """Each thing's name, with its engine where the name alone would say two things."""
-    often = Counter(ref.name for ref in refs)
-    return [ref.name if often[ref.name] == 1 else f"{ref.name}@{ref.engine}" for ref in refs]
+    """The name of each resource, with its engine where two have the same name."""
+    counts = Counter(ref.name for ref in refs)
+    return [ref.name if counts[ref.name] == 1 else f"{ref.name}@{ref.engine}" for ref in refs]
 
 
 def engine_columns(engines: Iterable[EngineRef]) -> list[str]:
-    """HOST where there are several hosts, ENGINE where a host has several engines."""
-    known = set(engines)
-    hosts = {engine.host for engine in known}
-    return [*(["HOST"] if len(hosts) > 1 else []), *(["ENGINE"] if len(known) > len(hosts) else [])]
+    """Adds HOST where there are several hosts, and ENGINE where a host has several engines."""
+    distinct = set(engines)
+    hosts = {engine.host for engine in distinct}
+    return [*(["HOST"] if len(hosts) > 1 else []), *(["ENGINE"] if len(distinct) > len(hosts) else [])]
 
 
 def engine_cells(columns: Sequence[str], engine: EngineRef) -> list[str]:
@@ -98,11 +98,7 @@ def engine_cells(columns: Sequence[str], engine: EngineRef) -> list[str]:
     return [engine.host if column == "HOST" else kind for column in columns]
 
 
-def short_id(ref: Ref) -> str:
-    return ref.short_id
-
-
-def labelled(labels: Sequence[str], having: Mapping[str, str]) -> bool:
+def has_labels(labels: Sequence[str], having: Mapping[str, str]) -> bool:
     """Whether labels satisfy every `key` or `key=glob`."""
     for label in labels:
         key, equals, want = label.partition("=")
@@ -126,7 +122,7 @@ def span(seconds: float) -> str:
 
 
 def size(number: float, *, binary: bool = False) -> str:
-    """`4.2 MB`, or `4 MiB`: powers of 1000 as for what is stored and sent, or of 1024 as for memory."""
+    """`4.2 MB`, or with `binary` `4 MiB`: powers of 1000 for storage and network, of 1024 for memory."""
     step, units = (1024, ("B", "KiB", "MiB", "GiB", "TiB")) if binary else (1000, ("B", "kB", "MB", "GB", "TB"))
     at = 0
     while number >= step and at < len(units) - 1:
@@ -134,12 +130,12 @@ def size(number: float, *, binary: bool = False) -> str:
     return f"{number:.1f} {units[at]}" if at and number < 100 else f"{number:.0f} {units[at]}"
 
 
-def count(number: int, thing: str) -> str:
-    return f"{number:,} {thing}" if number == 1 else f"{number:,} {thing}s"
+def count(number: int, noun: str) -> str:
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
 
 
 def ports(published: Sequence[Port]) -> str:
-    """As docker says it; one published on IPv4 and IPv6 alike is shown once."""
+    """The ports as `docker ps` shows them. A port that is published on both IPv4 and IPv6 is shown once."""
     shown: list[str] = []
     everywhere = {(port.public, port.private, port.proto) for port in published if port.ip == "0.0.0.0"}  # noqa: S104
     for port in published:

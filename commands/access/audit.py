@@ -1,4 +1,4 @@
-"""`audit`: who did what, and what was refused, newest last."""
+"""`audit`: shows who did what and what was refused, newest last."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from datetime import datetime
 from typing import Any
 
 from commands._shared import show
-from commands.spec import Arg, Command, Context, Result, Take
+from commands.spec import Arg, ArgType, Command, Context, Result
 from core.model.actions import Action
 from core.model.builtin import AuditEntry, ReadAudit
 from core.model.replies import Reply, Table, Text, Tone
 
-LIMIT = 20
-MOST = 500
+DEFAULT_ROWS = 20
+MAX_ROWS = 500
 
 
 async def plan(context: Context) -> Sequence[Action[Any]]:
@@ -38,15 +38,15 @@ def render(context: Context, results: Sequence[Result]) -> Reply:
         )
     rows = [
         (_time(entry, context.now), entry.who, entry.line, _result(entry), _reason(entry))
-        for entry in _told_once(result.value)
+        for entry in _without_finished_intents(result.value)
     ]
-    table = Table(columns=("TIME", "WHO", "LINE", "RESULT", "REASON"), rows=rows, empty="The audit has no such row.")
+    table = Table(columns=("TIME", "WHO", "LINE", "RESULT", "REASON"), rows=rows, empty="No audit row matches.")
     return Reply(blocks=(table,))
 
 
-def _told_once(entries: Sequence[AuditEntry]) -> list[AuditEntry]:
-    """Without the intents whose outcome stands in a later row; an intent alone is worth seeing."""
-    kept: list[AuditEntry] = []
+def _without_finished_intents(entries: Sequence[AuditEntry]) -> list[AuditEntry]:
+    """Leaves out each intent whose outcome is in a later row."""
+    shown: list[AuditEntry] = []
     ended: dict[tuple[str, ...], int] = {}
     for entry in reversed(entries):
         key = (entry.who, entry.place, entry.line, entry.verb, entry.target)
@@ -55,8 +55,8 @@ def _told_once(entries: Sequence[AuditEntry]) -> list[AuditEntry]:
         elif entry.phase == "intent" and ended.get(key):
             ended[key] -= 1
             continue
-        kept.append(entry)
-    return kept[::-1]
+        shown.append(entry)
+    return shown[::-1]
 
 
 def _time(entry: AuditEntry, now: datetime) -> str:
@@ -69,7 +69,7 @@ def _time(entry: AuditEntry, now: datetime) -> str:
 def _result(entry: AuditEntry) -> str:
     if entry.phase in ("refused", "asked"):
         return entry.phase
-    return entry.status or ("begun, end not known" if entry.phase == "intent" else entry.phase)
+    return entry.status or ("started, outcome unknown" if entry.phase == "intent" else entry.phase)
 
 
 def _reason(entry: AuditEntry) -> str:
@@ -85,10 +85,17 @@ command = Command(
     render=render,
     verbs=(ReadAudit.verb,),
     args=(
-        Arg(name="--who", help="only by this id or name (globs allowed)"),
-        Arg(name="--target", help="only what touched this (globs allowed)"),
-        Arg(name="--since", short="S", take=Take.DURATION, help="only the last 90s, 10m, 2h, 1d"),
-        Arg(name="--refused", take=Take.FLAG, help="only what was refused"),
-        Arg(name="--limit", short="n", take=Take.COUNT, default=LIMIT, top=MOST, help="how many of the newest"),
+        Arg(name="--who", help="only actions of this id or name (globs allowed)"),
+        Arg(name="--target", help="only actions on this resource (globs allowed)"),
+        Arg(name="--since", short="S", type=ArgType.DURATION, help="only the last 90s, 10m, 2h or 1d"),
+        Arg(name="--refused", type=ArgType.FLAG, help="only refused actions"),
+        Arg(
+            name="--limit",
+            short="n",
+            type=ArgType.COUNT,
+            default=DEFAULT_ROWS,
+            maximum=MAX_ROWS,
+            help="show the newest COUNT rows",
+        ),
     ),
 )

@@ -1,4 +1,4 @@
-"""`can`: whether you may do something, and by which rule, without doing it."""
+"""`can`: checks whether the requester may do something, and by which rule, without doing it."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from commands._shared import show
-from commands.spec import Arg, Command, Context, Result, Take
+from commands.spec import Arg, ArgType, Command, Context, Result
 from core import errors
 from core.model import listings
 from core.model.actions import Action
@@ -22,8 +22,8 @@ ANSWERS = {
     Verdict.APPROVE: "yes, after somebody else approves",
     Verdict.DENY: "no",
 }
-# What the commands are about that are not about containers.
-ABOUT = {
+# The kind of resource of each command that is not about containers.
+KINDS = {
     "scale": Kind.SERVICE,
     "services": Kind.SERVICE,
     "images": Kind.IMAGE,
@@ -36,17 +36,17 @@ ABOUT = {
 
 
 async def plan(context: Context) -> Sequence[Action[Any]]:
-    said: tuple[str, ...] = context.args["words"]
-    if len(said) > 2:
+    typed: tuple[str, ...] = context.args["what"]
+    if len(typed) > 2:
         raise errors.BadUsage("can takes a target and a command.", hint="For example: can web restart")
-    if len(said) == 1:
-        return (CheckPermission(who=context.who, place=context.place, word=said[0]),)
-    refs, word = await _target_and_word(context, said[0], said[1])
+    if len(typed) == 1:
+        return (CheckPermission(who=context.who, place=context.place, word=typed[0]),)
+    refs, word = await _target_and_word(context, typed[0], typed[1])
     return [CheckPermission(who=context.who, place=context.place, word=word, target=ref) for ref in refs]
 
 
 def render(_: Context, results: Sequence[Result]) -> Reply:
-    # A verb says more than the command it stands for, so each has its own row.
+    # One command may need several verbs; each has its own row.
     decided: list[tuple[str, Decision]] = []
     blocks: list[Block] = []
     for result in results:
@@ -71,7 +71,7 @@ def render(_: Context, results: Sequence[Result]) -> Reply:
 
 
 async def _target_and_word(context: Context, first: str, second: str) -> tuple[Sequence[Ref], str]:
-    """`can web restart` as meant, and `can restart web` as often typed: the second is tried where the first is none."""
+    """Accepts `can web restart` and also `can restart web`: where the first is no target, the second is tried."""
     try:
         return await context.find.find(Query(names=(first,), kind=_kind(second))), second
     except errors.NotFound as missing:
@@ -82,27 +82,27 @@ async def _target_and_word(context: Context, first: str, second: str) -> tuple[S
 
 
 def _kind(word: str) -> Kind:
-    """Of which things a command or verb is about."""
+    """The kind of resource that a command or verb is about."""
     noun = word.partition(".")[0]
     if "." in word and noun in listings.LISTS:
         return Kind(noun)
-    return ABOUT.get(word, Kind.CONTAINER)
+    return KINDS.get(word, Kind.CONTAINER)
 
 
 command = Command(
     name="can",
-    summary="ask whether you may do something, and why",
+    summary="check whether you may do something, and why",
     examples=("can web restart", "can restart", "can 'shop-*' container.logs"),
     plan=plan,
     render=render,
     verbs=(CheckPermission.verb,),
     args=(
         Arg(
-            name="words",
-            take=Take.TARGET,
+            name="what",
+            type=ArgType.TARGET,
             required=True,
             many=True,
-            help="a target and a command or verb, or a command or verb alone",
+            help="target and command or verb, or only a command or verb",
         ),
     ),
 )

@@ -1,4 +1,4 @@
-"""`cancel TOKEN`: no to a question asked before a change."""
+"""`cancel TOKEN`: cancels a question that is pending before a change."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ async def plan(context: Context) -> Sequence[Action[Any]]:
 
 
 def render(context: Context, results: Sequence[Result]) -> Reply:
-    raise AssertionError("the road renders a cancelled question")
+    raise AssertionError("the dispatcher renders a cancelled question")
 
 
 command = Command(
     name="cancel",
-    summary="say no to a question, by the word it showed",
+    summary="cancel a pending question by its code",
     examples=("cancel k7f3m2xq", "cancel 7hq2ncvw"),
     plan=plan,
     render=render,
-    risk=Risk.READ,  # it changes nothing, and saying no is not rationed as a change is
-    args=(Arg(name="token", required=True, help="the word shown with the question"),),
+    risk=Risk.READ,  # it changes nothing, so the rate limit of changes does not apply
+    args=(Arg(name="token", required=True, help="the code shown with the question"),),
 )

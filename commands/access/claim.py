@@ -1,4 +1,4 @@
-"""`claim CODE`: makes whoever says it the first admin. The code stands in the log of a process that has none yet and
+"""`claim CODE`: makes the requester the first admin. A process without an admin logs the code at its start; the code
 works once."""
 
 from __future__ import annotations
@@ -23,17 +23,17 @@ def render(context: Context, results: Sequence[Result]) -> Reply:
         return Reply(
             blocks=(Text(text=result.error.full_message(), tone=Tone.BAD),), ending=show.ending_of(result.error)
         )
-    text = f"You are admin now, {context.who.name}. Let others in with: grant @somebody operator"
+    text = f"You are an admin now, {context.who.name}. Add others with: grant @somebody operator"
     return Reply(blocks=(Text(text=text, tone=Tone.GOOD),))
 
 
 command = Command(
     name="claim",
-    summary="become the first admin, with the code from Quarterdeck's own log",
+    summary="become the first admin with the code from Quarterdeck's log",
     examples=("claim 4f0c5d2e9b7a4c318d6e0f1a2b3c4d5e", "claim 0b1a7f6c5d4e3f2a1b0c9d8e7f6a5b4c"),
     plan=plan,
     render=render,
     risk=Risk.CHANGE,
     verbs=(ClaimAdmin.verb,),
-    args=(Arg(name="code", required=True, help="the code shown at start"),),
+    args=(Arg(name="code", required=True, help="the code that Quarterdeck logged at its start"),),
 )

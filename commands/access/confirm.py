@@ -1,4 +1,5 @@
-"""`confirm TOKEN`: yes to a question asked before a change. The road takes up the plan that was shown, ids pinned."""
+"""`confirm TOKEN`: confirms a question that is pending before a change. The dispatcher then runs the plan that was
+shown, on the same resources by id."""
 
 from __future__ import annotations
 
@@ -16,15 +17,15 @@ async def plan(context: Context) -> Sequence[Action[Any]]:
 
 
 def render(context: Context, results: Sequence[Result]) -> Reply:
-    raise AssertionError("the road renders the plan that was confirmed")
+    raise AssertionError("the dispatcher renders the confirmed plan")
 
 
 command = Command(
     name="confirm",
-    summary="say yes to a question, by the word it showed",
+    summary="confirm a pending question by its code",
     examples=("confirm k7f3m2xq", "confirm 7hq2ncvw"),
     plan=plan,
     render=render,
     risk=Risk.CHANGE,
-    args=(Arg(name="token", required=True, help="the word shown with the question"),),
+    args=(Arg(name="token", required=True, help="the code shown with the question"),),
 )

@@ -1,4 +1,4 @@
-"""`grant`: lets somebody do something, from the next command on, on every replica."""
+"""`grant`: gives somebody permissions, in force from the next command on, on every replica."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ async def plan(context: Context) -> Sequence[Action[Any]]:
     args = context.args
     if not _WHO.fullmatch(args["who"]):
         raise errors.BadUsage(
-            f"“{args['who']}” is nobody a grant can name.",
-            hint="Mention them, or write everyone, group:NAME, console:NAME or slack:TEAM/USER; whoami shows one's id.",
+            f"“{args['who']}” is not a person or group.",
+            hint="Mention somebody, or write everyone, group:NAME, console:NAME or slack:TEAM/USER (see whoami).",
         )
     if args["who"].startswith("slack:") and "/" not in args["who"]:
         raise errors.BadUsage(
-            f"“{args['who']}” is not a whole Slack identity.",
-            hint="Mention them, or write slack:TEAM/USER; whoami shows one's own.",
+            f"“{args['who']}” is not a complete Slack identity.",
+            hint="Mention somebody, or write slack:TEAM/USER. whoami shows your own.",
         )
     if named := next((place for place in args["in"] if place.startswith("#")), ""):
         raise errors.BadUsage(
-            f"“{named}” is a channel's name, which anybody may change.",
+            f"“{named}” is a channel name, and channels can be renamed.",
             hint="Pick the channel from Slack's list while typing, or write its id, such as C0123ABCD.",
         )
     on = Selector(
@@ -56,8 +56,8 @@ def render(_: Context, results: Sequence[Result]) -> Reply:
     grant = granted.grant
     undo = Button(label=f"Revoke {grant.id}", line=command_line.quote(["revoke", grant.id]), danger=True)
     if not granted.new:
-        return Reply(blocks=(Text(text=f"That was granted already: {grant} ({grant.id})."),))
-    text = f"{grant}. Take it back with: revoke {grant.id}"
+        return Reply(blocks=(Text(text=f"This grant exists already: {grant} ({grant.id})."),))
+    text = f"{grant}. Revoke it with: revoke {grant.id}"
     return Reply(blocks=(Text(text=text, tone=Tone.GOOD),), buttons=(undo,), everyone=True)
 
 
@@ -68,7 +68,7 @@ def _label(label: str) -> tuple[str, str]:
 
 command = Command(
     name="grant",
-    summary="let somebody do something",
+    summary="give somebody permissions",
     examples=(
         "grant group:sre operator",
         "grant console:alice container.restart --name 'web-*' --host 'prod-*'",
@@ -86,17 +86,17 @@ command = Command(
             many=True,
             help="verbs such as container.restart, patterns such as container.*, roles such as viewer or operator",
         ),
-        Arg(name="--name", help="only on things of this name (globs allowed)"),
-        Arg(name="--project", help="only on things of this compose project (globs allowed)"),
-        Arg(name="--service", help="only on things of this compose service (globs allowed)"),
+        Arg(name="--name", help="only on resources with this name (globs allowed)"),
+        Arg(name="--project", help="only on resources of this compose project (globs allowed)"),
+        Arg(name="--service", help="only on resources of this compose service (globs allowed)"),
         Arg(
             name="--label",
             short="l",
             many=True,
-            help="only on things with this label: key or key=glob",
+            help="only on resources with this label: key or key=glob",
         ),
-        Arg(name="--host", help="only on hosts of this name (globs allowed)"),
+        Arg(name="--host", help="only on hosts with this name (globs allowed)"),
         Arg(name="--engine", help="only on engines of this kind or name, such as docker"),
-        Arg(name="--in", many=True, help="only when said in this channel"),
+        Arg(name="--in", many=True, help="only for commands given in this channel"),
     ),
 )

@@ -1,11 +1,11 @@
-"""`grants`: every grant in force, from the configuration and from chat."""
+"""`grants`: lists every grant in force, from the configuration and from chat."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any
 
-from commands._shared import grants, show
+from commands._shared import grant_table, show
 from commands.spec import Command, Context, Result
 from core.model.actions import Action
 from core.model.builtin import ListGrants
@@ -22,9 +22,9 @@ def render(_: Context, results: Sequence[Result]) -> Reply:
         return Reply(
             blocks=(Text(text=result.error.full_message(), tone=Tone.BAD),), ending=show.ending_of(result.error)
         )
-    rows = [grants.row(grant) for grant in result.value]
-    empty = "There are no grants: only admins may do anything. Give one with: grant group:sre operator"
-    return Reply(blocks=(Table(columns=grants.COLUMNS, rows=rows, empty=empty),))
+    rows = [grant_table.row(grant) for grant in result.value]
+    empty = "There are no grants; only admins may do anything. Add one with: grant group:sre operator"
+    return Reply(blocks=(Table(columns=grant_table.COLUMNS, rows=rows, empty=empty),))
 
 
 command = Command(

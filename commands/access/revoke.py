@@ -1,4 +1,4 @@
-"""`revoke`: takes a grant back, from the next command on, on every replica."""
+"""`revoke`: removes a grant, in force from the next command on, on every replica."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ def render(_: Context, results: Sequence[Result]) -> Reply:
 
 command = Command(
     name="revoke",
-    summary="take a grant back",
+    summary="remove a grant",
     examples=("revoke g-4f2a9c", "revoke g-0b71d3"),
     plan=plan,
     render=render,
     risk=Risk.CHANGE,
     verbs=(RemoveGrant.verb,),
-    args=(Arg(name="id", required=True, help="the grant's id, as grants lists it"),),
+    args=(Arg(name="id", required=True, help="id of the grant, as listed by grants"),),
 )

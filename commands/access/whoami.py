@@ -1,12 +1,11 @@
-"""`whoami`: who you are to this bot, and which grants hold for you here."""
+"""`whoami`: shows the requester's identity and the grants in force for it in this channel."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any
 
-from commands._shared import grants as _shared_grants
-from commands._shared import show
+from commands._shared import grant_table, show
 from commands.spec import Command, Context, Result
 from core.model.actions import Action
 from core.model.builtin import RequesterInfo, WhoAmI
@@ -32,17 +31,17 @@ def render(context: Context, results: Sequence[Result]) -> Reply:
         "here": context.place.channel,
     }
     grants = Table(
-        columns=_shared_grants.COLUMNS,
-        rows=[_shared_grants.row(grant) for grant in standing.grants],
-        title="What holds for you here",
-        empty="No grant holds for you here. Ask somebody who may grant; your id above is what they need.",
+        columns=grant_table.COLUMNS,
+        rows=[grant_table.row(grant) for grant in standing.grants],
+        title="Your grants here",
+        empty="You have no grants here. Ask an admin for one, and give them your id shown above.",
     )
     return Reply(blocks=(Fields(fields=fields), grants))
 
 
 command = Command(
     name="whoami",
-    summary="show who you are here and what you may do",
+    summary="show your identity and your permissions here",
     examples=("whoami", "/deck whoami"),
     plan=plan,
     render=render,

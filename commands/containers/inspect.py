@@ -1,4 +1,4 @@
-"""`inspect`: everything an engine knows about a container, as JSON, or the part a format asks for."""
+"""`inspect`: shows what an engine reports about a container, as JSON or as text with the fields of `--format`."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from core.model.actions import Action, InspectContainer
 from core.model.replies import Ending, Lines, Reply, Text, Tone
 from core.model.results import Document
 
-MOST_TARGETS = 20
+MAX_TARGETS = 20
 
 
 async def plan(context: Context) -> Sequence[Action[Any]]:
     if context.args["format"]:
         format.parse(context.args["format"])
-    refs = await show.chosen(context, "inspect", MOST_TARGETS)
+    refs = await show.targets(context, "inspect", MAX_TARGETS)
     return [InspectContainer(engine=ref.engine, target=ref) for ref in refs]
 
 
@@ -34,7 +34,7 @@ def render(context: Context, results: Sequence[Result]) -> Reply:
     if not documents:
         return Reply(blocks=notes, ending=show.failed_ending(results))
     if not context.args["format"]:
-        # One document alone, several as a list: what a program on the other end of a pipe expects.
+        # A program at the other end of a pipe expects one document alone, and several as a list.
         shown: Any = documents[0].data if len(results) == 1 else [document.data for document in documents]
         text = json.dumps(shown, indent=2, ensure_ascii=False, default=str)
         return Reply(blocks=(Lines(lines=text.split("\n")), *notes))
@@ -50,7 +50,7 @@ def render(context: Context, results: Sequence[Result]) -> Reply:
 
 command = Command(
     name="inspect",
-    summary="show everything known about a container",
+    summary="show all details of a container",
     examples=(
         "inspect web",
         "inspect web --format '{{.State.Status}} since {{.State.StartedAt}}'",

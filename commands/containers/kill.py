@@ -1,4 +1,4 @@
-"""`kill`: sends containers a signal, KILL unless told."""
+"""`kill`: sends a signal to containers, KILL by default."""
 
 from __future__ import annotations
 
@@ -14,22 +14,23 @@ from core.model.refs import Ref
 from core.model.replies import Reply
 from core.model.results import Outcome
 
-LAST_SIGNAL = 64
+MAX_SIGNAL = 64
 _REALTIME = re.compile(r"RTMIN(?:\+(?:[1-9]|1[0-5]))?|RTMAX(?:-(?:[1-9]|1[0-4]))?")
 
 
-def signal(word: str) -> str:
-    """A signal as engines know it: `KILL`, `RTMIN+3`, or the number of one without a name. Raises BadUsage."""
-    name = word.upper().removeprefix("SIG")
-    if re.fullmatch(r"[0-9]{1,3}", name) and 1 <= int(name) <= LAST_SIGNAL:
+def signal(text: str) -> str:
+    """The signal's name as engines accept it, such as `KILL` or `RTMIN+3`, or its number where it has no name. Raises
+    BadUsage."""
+    name = text.upper().removeprefix("SIG")
+    if re.fullmatch(r"[0-9]{1,3}", name) and 1 <= int(name) <= MAX_SIGNAL:
         return signals.SIGNALS.get(int(name), str(int(name)))
     if name in signals.NAMES or _REALTIME.fullmatch(name):
         return name
     close = difflib.get_close_matches(name, signals.SIGNALS.values(), n=2)
-    cure = (
-        f"Did you mean {' or '.join(close)}?" if close else f"Give a name such as TERM or a number up to {LAST_SIGNAL}."
+    hint = (
+        f"Did you mean {' or '.join(close)}?" if close else f"Give a name such as TERM or a number up to {MAX_SIGNAL}."
     )
-    raise errors.BadUsage(f"There is no signal “{word}”.", hint=cure)
+    raise errors.BadUsage(f"There is no signal “{text}”.", hint=hint)
 
 
 def _action(context: Context, ref: Ref) -> Action[Outcome]:
@@ -39,12 +40,12 @@ def _action(context: Context, ref: Ref) -> Action[Outcome]:
 def render(context: Context, results: Sequence[Result]) -> Reply:
     name = signal(context.args["signal"])
     done = "killed" if name == "KILL" else f"sent {name}"
-    return changes.outcomes(changes.Said(command="kill", done=done, already="was not running"), results)
+    return changes.outcomes(changes.Wording(done=done, unchanged="was not running"), results)
 
 
 command = Command(
     name="kill",
-    summary="send containers a signal",
+    summary="send a signal to containers",
     examples=("kill web", "kill web --signal HUP", "kill -s 15 'batch-*'"),
     plan=changes.planning("kill", _action),
     render=render,
@@ -52,7 +53,7 @@ command = Command(
     doing="killing",
     verbs=(Kill.verb,),
     args=(
-        *changes.WHICH,
-        Arg(name="--signal", short="s", default="KILL", help="a name such as TERM or HUP, or a number"),
+        *changes.TARGET_ARGS,
+        Arg(name="--signal", short="s", default="KILL", help="signal name such as TERM or HUP, or its number"),
     ),
 )

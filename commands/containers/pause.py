@@ -6,16 +6,16 @@ from commands._shared import changes
 from commands.spec import Command
 from core.model.actions import Pause, Risk
 
-SAID = changes.Said(command="pause", done="paused", already="was already paused")
+WORDING = changes.Wording(done="paused", unchanged="was already paused")
 
 command = Command(
     name="pause",
-    summary="freeze containers",
+    summary="freeze all processes of containers",
     examples=("pause web", "pause --label app=shop"),
     plan=changes.planning("pause", lambda _, ref: Pause(engine=ref.engine, target=ref)),
-    render=changes.rendering(SAID),
+    render=changes.rendering(WORDING),
     risk=Risk.CHANGE,
     doing="pausing",
     verbs=(Pause.verb,),
-    args=changes.WHICH,
+    args=changes.TARGET_ARGS,
 )

@@ -1,5 +1,5 @@
-"""`ps`: which containers there are, by project and service. Lists from every engine come in, filtered by permission;
-names and states are matched here, so that one engine that does not answer hides only its own rows."""
+"""`ps`: lists the containers of all engines, by project and service. An engine that does not answer hides only its own
+rows."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from collections.abc import Sequence
 from typing import Any
 
 from commands._shared import lists, show
-from commands.spec import SELECTION, TARGETS, Arg, Command, Context, Result, Take, query
+from commands.spec import SELECTION, TARGETS, Arg, ArgType, Command, Context, Result, query
 from core import errors
 from core.model import containers
 from core.model.actions import Action, ListContainers
 from core.model.refs import Kind, Ref
 from core.model.replies import Block, Ending, Lines, Reply, Table, Text, Tone
 
-# What `docker ps` shows without -a.
+# The states that `docker ps` shows without -a.
 LIVE = frozenset({"running", "paused", "restarting", "removing"})
-STALE = 60.0  # seconds after which the age of a list is worth a line
+STALE_SECONDS = 60.0  # from this age on, the reply names the age of a list
 
 
 async def plan(context: Context) -> Sequence[Action[Any]]:
@@ -29,17 +29,17 @@ async def plan(context: Context) -> Sequence[Action[Any]]:
 def render(context: Context, results: Sequence[Result]) -> Reply:
     args = context.args
     listed = [result for result in results if isinstance(result.value, containers.Containers)]
-    known = [row for result in listed for row in result.value.rows if show.labelled(args["label"], row.labels)]
+    known = [row for result in listed for row in result.value.rows if show.has_labels(args["label"], row.labels)]
     selected, unmatched = lists.select(Kind.CONTAINER, args["target"], known)
     rows = sorted((row for row in selected if _wanted(args, row)), key=_order)
     refs = [row.ref for row in rows]
-    notes = show.unanswered(results) + _aged(listed)
+    notes = show.unanswered(results) + _ages(listed)
     if args["quiet"]:
         ids = [ref.short_id for ref in refs]
         return Reply(blocks=(*([Lines(lines=ids)] if ids else []), *notes), ending=_ending(results, unmatched, refs))
     if not rows:
-        # Where nobody answered, nothing is known of what there is.
-        blocks: list[Block] = [_nothing(context, known, unmatched)] if listed else []
+        # Where no engine answered, it is not known whether there are any.
+        blocks: list[Block] = [_no_rows(context, known, unmatched)] if listed else []
     else:
         where = show.engine_columns(result.action.engine for result in results)
         group = ["SERVICE"] if any(row.group_name for row in rows) else []
@@ -62,21 +62,21 @@ def _wanted(args: Any, row: containers.Container) -> bool:
         return False
     if args["state"]:
         return row.state in args["state"]
-    # Somebody who names a container wants to see it, most of all when it is down.
+    # Whoever names a container wants to see it, most of all when it is not running.
     return bool(args["all"] or args["target"] or args["health"]) or row.state in LIVE
 
 
 def _order(row: containers.Container) -> tuple[str, str, tuple[str | int, ...], str]:
-    """By project and service, so that what belongs together stands together; web-2 before web-10."""
+    """Sorts by project and service, and web-2 before web-10."""
     return (row.project or "", row.service or "", _natural(row.ref.name), str(row.ref.engine))
 
 
 def _natural(name: str) -> tuple[str | int, ...]:
-    # Text and digits alternate, so that like is always held against like.
+    # Text and digits alternate, so that text is always compared with text and numbers with numbers.
     return tuple(int(part) if at % 2 else part for at, part in enumerate(re.split(r"([0-9]{1,9})", name)))
 
 
-def _nothing(
+def _no_rows(
     context: Context, known: Sequence[containers.Container], unmatched: Sequence[errors.QuarterdeckError]
 ) -> Text:
     if unmatched:
@@ -85,17 +85,17 @@ def _nothing(
     chosen = any(args[key] for key in ("target", "label", "host", "engine", "state", "health"))
     down = sum(1 for row in known if row.state not in LIVE)
     if chosen:
-        return Text(text="No container matches that. See them all with: ps -a")
+        return Text(text="No container matches. List all of them with: ps -a")
     if down and not args["all"]:
-        return Text(text=f"Nothing is running. {show.count(down, 'container')} not running: ps -a")
+        return Text(text=f"No container is running. Show stopped containers ({down}) with: ps -a")
     return Text(text="There are no containers.")
 
 
-def _aged(listed: Sequence[Result]) -> list[Text]:
+def _ages(listed: Sequence[Result]) -> list[Text]:
     return [
-        Text(text=f"{result.action.engine}: as it was {show.span(result.value.age)} ago.", tone=Tone.WARN)
+        Text(text=f"{result.action.engine}: this list is {show.span(result.value.age)} old.", tone=Tone.WARN)
         for result in listed
-        if result.value.age >= STALE
+        if result.value.age >= STALE_SECONDS
     ]
 
 
@@ -117,11 +117,11 @@ command = Command(
     aliases=("ls", "list"),
     args=(
         TARGETS,
-        Arg(name="--all", short="a", take=Take.FLAG, help="also those that are not running"),
-        Arg(name="--state", short="s", many=True, choices=containers.STATES, help="only in this state"),
-        Arg(name="--health", choices=containers.HEALTH_STATES, help="only with this health"),
-        Arg(name="--quiet", short="q", take=Take.FLAG, help="only the ids"),
-        Arg(name="--fresh", take=Take.FLAG, help="ask the engines even where what is known is up to date"),
+        Arg(name="--all", short="a", type=ArgType.FLAG, help="include containers that are not running"),
+        Arg(name="--state", short="s", many=True, choices=containers.STATES, help="only containers in this state"),
+        Arg(name="--health", choices=containers.HEALTH_STATES, help="only containers with this health"),
+        Arg(name="--quiet", short="q", type=ArgType.FLAG, help="print only ids"),
+        Arg(name="--fresh", type=ArgType.FLAG, help="ask the engines, even if the cached list is current"),
         *SELECTION,
     ),
 )

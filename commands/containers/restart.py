@@ -1,4 +1,4 @@
-"""`restart`: stops and starts containers again."""
+"""`restart`: stops containers and starts them again."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from commands._shared import changes
 from commands.spec import Command
 from core.model.actions import Restart, Risk
 
-SAID = changes.Said(command="restart", done="restarted", already="was left as it is")
+WORDING = changes.Wording(done="restarted", unchanged="was left as it is")
 
 command = Command(
     name="restart",
@@ -17,10 +17,10 @@ command = Command(
     plan=changes.planning(
         "restart", lambda context, ref: Restart(engine=ref.engine, target=ref, timeout=context.args["timeout"])
     ),
-    render=changes.rendering(SAID),
+    render=changes.rendering(WORDING),
     risk=Risk.CHANGE,
     doing="restarting",
     verbs=(Restart.verb,),
-    args=(*changes.WHICH, changes.TIMEOUT),
-    timeout=timedelta(seconds=changes.LONGEST_TIMEOUT + 60),
+    args=(*changes.TARGET_ARGS, changes.TIMEOUT),
+    timeout=timedelta(seconds=changes.MAX_TIMEOUT_SECONDS + 60),
 )

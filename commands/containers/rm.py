@@ -1,16 +1,15 @@
-"""`rm`: removes containers for good."""
+"""`rm`: removes containers."""
 
 from __future__ import annotations
 
 from commands._shared import changes
-from commands.spec import Arg, Command, Take
+from commands.spec import Arg, ArgType, Command
 from core.model.actions import Remove, Risk
 
-SAID = changes.Said(
-    command="rm",
+WORDING = changes.Wording(
     done="removed",
-    already="was already gone",
-    advice=(("running", "Stop it first, or give -f."), ("paused", "Unpause it first, or give -f.")),
+    unchanged="was already gone",
+    advice=(("running", "Stop it first, or use -f."), ("paused", "Unpause it first, or use -f.")),
 )
 
 command = Command(
@@ -23,14 +22,14 @@ command = Command(
             engine=ref.engine, target=ref, force=context.args["force"], volumes=context.args["volumes"]
         ),
     ),
-    render=changes.rendering(SAID),
+    render=changes.rendering(WORDING),
     risk=Risk.DESTROY,
     doing="removing",
     verbs=(Remove.verb,),
     aliases=("remove",),
     args=(
-        *changes.WHICH,
-        Arg(name="--force", short="f", take=Take.FLAG, help="kill it first if it is running"),
-        Arg(name="--volumes", short="v", take=Take.FLAG, help="also its anonymous volumes, with what they hold"),
+        *changes.TARGET_ARGS,
+        Arg(name="--force", short="f", type=ArgType.FLAG, help="kill running containers first"),
+        Arg(name="--volumes", short="v", type=ArgType.FLAG, help="also remove their anonymous volumes with all data"),
     ),
 )

@@ -6,16 +6,16 @@ from commands._shared import changes
 from commands.spec import Command
 from core.model.actions import Risk, Start
 
-SAID = changes.Said(command="start", done="started", already="was already running")
+WORDING = changes.Wording(done="started", unchanged="was already running")
 
 command = Command(
     name="start",
     summary="start containers",
     examples=("start web", "start web api", "start --label app=shop"),
     plan=changes.planning("start", lambda _, ref: Start(engine=ref.engine, target=ref)),
-    render=changes.rendering(SAID),
+    render=changes.rendering(WORDING),
     risk=Risk.CHANGE,
     doing="starting",
     verbs=(Start.verb,),
-    args=changes.WHICH,
+    args=changes.TARGET_ARGS,
 )

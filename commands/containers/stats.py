@@ -1,5 +1,4 @@
-"""`stats`: what running containers use, the busiest first. Figures come as the engines or their kernels count them; one
-that is not known is a dash, and what is left out is said."""
+"""`stats`: shows the CPU, memory and I/O usage of running containers, the busiest first. An unknown value is a dash."""
 
 from __future__ import annotations
 
@@ -9,14 +8,14 @@ from dataclasses import replace
 from typing import Any
 
 from commands._shared import show
-from commands.spec import SELECTION, TARGETS, Arg, Command, Context, Result, Take, query
+from commands.spec import SELECTION, TARGETS, Arg, ArgType, Command, Context, Result, query
 from core.model.actions import Action
 from core.model.refs import EngineRef
 from core.model.replies import Block, Ending, Reply, Table, Text, Tone
 from core.model.usage import ReadUsage, Usage, Usages
 
 NOT_KNOWN = "-"
-MOST = 500
+MAX_ROWS = 500
 ORDERS: Mapping[str, Callable[[Usage], Any]] = {
     "cpu": lambda row: -(row.cpu_percent or 0.0),
     "memory": lambda row: -(row.memory or 0),
@@ -39,8 +38,8 @@ async def plan(context: Context) -> Sequence[Action[Any]]:
 
 
 def render(context: Context, results: Sequence[Result]) -> Reply:
-    told = [result for result in results if isinstance(result.value, Usages)]
-    rows = [row for result in told for row in result.value.rows]
+    answered = [result for result in results if isinstance(result.value, Usages)]
+    rows = [row for result in answered for row in result.value.rows]
     rows.sort(key=lambda row: (ORDERS[context.args["sort"]](row), row.ref.name, str(row.ref.engine)))
     shown = rows[: context.args["limit"]]
     blocks: list[Block] = []
@@ -48,26 +47,30 @@ def render(context: Context, results: Sequence[Result]) -> Reply:
         where = show.engine_columns(result.action.engine for result in results)
         cells = [[*_cells(row), *show.engine_cells(where, row.ref.engine)] for row in shown]
         blocks.append(Table(columns=(*COLUMNS, *where), rows=cells))
-    elif told:
-        blocks.append(Text(text="Nothing that was asked for is running." if _named(told) else "Nothing is running."))
+    elif answered:
+        blocks.append(Text(text="None of these containers is running." if _named(answered) else "Nothing is running."))
     if len(rows) > len(shown):
-        blocks.append(Text(text=f"{len(rows) - len(shown):,} that use less left out; --limit {MOST} shows more."))
+        blocks.append(
+            Text(text=f"{len(rows) - len(shown):,} more containers are left out; --limit {MAX_ROWS} shows more.")
+        )
     blocks += [
         Text(text=f"{result.action.engine}: {result.value.missing}", tone=Tone.WARN)
-        for result in told
+        for result in answered
         if result.value.missing
     ]
-    without = _named(told) - len(rows)
-    if rows and without > 0 and not any(result.value.missing for result in told):
-        verb = "does" if without == 1 else "do"
-        blocks.append(Text(text=f"{show.count(without, 'container')} of those named {verb} not run.", tone=Tone.WARN))
-    ending = Ending.OK if told else show.failed_ending(results)
+    without = _named(answered) - len(rows)
+    if rows and without > 0 and not any(result.value.missing for result in answered):
+        verb = "is" if without == 1 else "are"
+        blocks.append(
+            Text(text=f"{show.count(without, 'container')} of those named {verb} not running.", tone=Tone.WARN)
+        )
+    ending = Ending.OK if answered else show.failed_ending(results)
     return Reply(blocks=(*blocks, *show.unanswered(results)), ending=ending)
 
 
-def _named(told: Sequence[Result]) -> int:
+def _named(answered: Sequence[Result]) -> int:
     """How many containers were asked about by name; 0 where all were."""
-    return sum(len(result.action.only) for result in told if isinstance(result.action, ReadUsage))
+    return sum(len(result.action.only) for result in answered if isinstance(result.action, ReadUsage))
 
 
 def _cells(row: Usage) -> Sequence[str | int | float]:
@@ -96,15 +99,22 @@ def _pair(into: int | None, out: int | None) -> str:
 
 command = Command(
     name="stats",
-    summary="show what running containers use",
+    summary="show CPU, memory and I/O usage of running containers",
     examples=("stats", "stats web api", "stats 'shop-*' --sort memory", "stats --host 'prod-*' --limit 10"),
     plan=plan,
     render=render,
     verbs=(ReadUsage.verb,),
     args=(
         TARGETS,
-        Arg(name="--sort", short="s", choices=tuple(ORDERS), default="cpu", help="by what, the greatest first"),
-        Arg(name="--limit", short="n", take=Take.COUNT, default=50, top=MOST, help="how many at most"),
+        Arg(name="--sort", short="s", choices=tuple(ORDERS), default="cpu", help="sort by this, the greatest first"),
+        Arg(
+            name="--limit",
+            short="n",
+            type=ArgType.COUNT,
+            default=50,
+            maximum=MAX_ROWS,
+            help="show at most COUNT containers",
+        ),
         *SELECTION,
     ),
 )

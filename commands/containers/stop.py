@@ -1,4 +1,4 @@
-"""`stop`: asks containers to end, and kills those that have not after a while."""
+"""`stop`: asks containers to stop, and kills those that have not stopped in time."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from commands._shared import changes
 from commands.spec import Command
 from core.model.actions import Risk, Stop
 
-SAID = changes.Said(command="stop", done="stopped", already="was not running")
+WORDING = changes.Wording(done="stopped", unchanged="was not running")
 
 command = Command(
     name="stop",
@@ -17,10 +17,10 @@ command = Command(
     plan=changes.planning(
         "stop", lambda context, ref: Stop(engine=ref.engine, target=ref, timeout=context.args["timeout"])
     ),
-    render=changes.rendering(SAID),
+    render=changes.rendering(WORDING),
     risk=Risk.CHANGE,
     doing="stopping",
     verbs=(Stop.verb,),
-    args=(*changes.WHICH, changes.TIMEOUT),
-    timeout=timedelta(seconds=changes.LONGEST_TIMEOUT + 60),
+    args=(*changes.TARGET_ARGS, changes.TIMEOUT),
+    timeout=timedelta(seconds=changes.MAX_TIMEOUT_SECONDS + 60),
 )

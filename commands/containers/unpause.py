@@ -1,4 +1,4 @@
-"""`unpause`: lets paused containers go on."""
+"""`unpause`: resumes paused containers."""
 
 from __future__ import annotations
 
@@ -6,16 +6,16 @@ from commands._shared import changes
 from commands.spec import Command
 from core.model.actions import Risk, Unpause
 
-SAID = changes.Said(command="unpause", done="unpaused", already="was not paused")
+WORDING = changes.Wording(done="unpaused", unchanged="was not paused")
 
 command = Command(
     name="unpause",
-    summary="let paused containers go on",
+    summary="resume paused containers",
     examples=("unpause web", "unpause --label app=shop"),
     plan=changes.planning("unpause", lambda _, ref: Unpause(engine=ref.engine, target=ref)),
-    render=changes.rendering(SAID),
+    render=changes.rendering(WORDING),
     risk=Risk.CHANGE,
     doing="unpausing",
     verbs=(Unpause.verb,),
-    args=changes.WHICH,
+    args=changes.TARGET_ARGS,
 )

@@ -1,4 +1,4 @@
-"""`images`: which images the engines hold. A line for each tag, as one types it; an image without one has `<none>`."""
+"""`images`: lists images, one line for each tag. An image without a tag is listed as `<none>`."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def cells(row: Image, now: datetime) -> Sequence[str]:
     repository, tag = image_names.split_tag(row.tags[0]) if row.tags else (DANGLING, "")
     age = show.span(max(0.0, now.timestamp() - row.created_at)) if row.created_at else ""
     size = show.size(row.size) if row.size else ""
-    return (repository, tag or DANGLING, show.short_id(row.ref), size, age)
+    return (repository, tag or DANGLING, row.ref.short_id, size, age)
 
 
 command = Command(
@@ -36,7 +36,6 @@ command = Command(
     render=lists.rendering(
         lists.Listing(
             kind=Kind.IMAGE,
-            command="images",
             columns=("REPOSITORY", "TAG", "ID", "SIZE", "AGE"),
             cells=cells,
             none="There are no images.",
@@ -46,5 +45,5 @@ command = Command(
         )
     ),
     verbs=(ListImages.verb,),
-    args=lists.arguments("repository, repository:tag, the beginning of one or of an id, a digest, or a glob"),
+    args=lists.arguments("repository, repository:tag, start of either or of an id, digest, or a glob"),
 )

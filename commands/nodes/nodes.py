@@ -1,4 +1,4 @@
-"""`nodes`: the machines of a Swarm, how they do and what they may be given."""
+"""`nodes`: lists the nodes of Swarms, with their status, availability and number of tasks."""
 
 from __future__ import annotations
 
@@ -20,13 +20,12 @@ def cells(row: Node, _: datetime) -> Sequence[str | int]:
 
 command = Command(
     name="nodes",
-    summary="list the nodes of Swarms",
+    summary="list Swarm nodes",
     examples=("nodes", "nodes worker-1", "nodes 'worker-*' --label zone=a"),
     plan=lists.planning(Kind.NODE),
     render=lists.rendering(
         lists.Listing(
             kind=Kind.NODE,
-            command="nodes",
             columns=("NODE", "STATUS", "AVAILABILITY", "ROLE", "ADDRESS", "TASKS", "VERSION"),
             optional=("VERSION",),
             cells=cells,
@@ -35,5 +34,5 @@ command = Command(
         )
     ),
     verbs=(ListNodes.verb,),
-    args=lists.arguments("a node, the beginning of its name or id, or a glob like 'worker-*'"),
+    args=lists.arguments("node, start of its name or id, or a glob like 'worker-*'"),
 )

@@ -1,4 +1,4 @@
-"""`pods`: which pods there are, Podman's and the kubelet's, and how many of their containers run."""
+"""`pods`: lists the pods of Podman and of Kubernetes, with the number of their running containers."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from core.model.refs import Kind
 def cells(row: Pod, now: datetime) -> Sequence[str]:
     age = f"{show.span(max(0.0, now.timestamp() - row.created_at))} ago" if row.created_at else ""
     containers = f"{row.running}/{len(row.members)}"
-    return (row.ref.name, row.namespace, row.state, containers, age, row.address, show.short_id(row.ref))
+    return (row.ref.name, row.namespace, row.state, containers, age, row.address, row.ref.short_id)
 
 
 command = Command(
@@ -25,7 +25,6 @@ command = Command(
     render=lists.rendering(
         lists.Listing(
             kind=Kind.POD,
-            command="pods",
             columns=("POD", "NAMESPACE", "STATUS", "CONTAINERS", "CREATED", "ADDRESS", "ID"),
             optional=("NAMESPACE", "ADDRESS"),
             cells=cells,
@@ -34,5 +33,5 @@ command = Command(
         )
     ),
     verbs=(ListPods.verb,),
-    args=lists.arguments("a pod (web, shop/web), the beginning of its name or id, or a glob like 'shop-*'"),
+    args=lists.arguments("pod (web, shop/web), start of its name or id, or a glob like 'shop-*'"),
 )

@@ -1,5 +1,4 @@
-"""`services`: what compose projects and Swarms run several alike of. Lists come from every engine, filtered by
-permission; one that a Swarm and its workers tell of is shown once."""
+"""`services`: lists compose and Swarm services. A service that both a Swarm and its workers report is shown once."""
 
 from __future__ import annotations
 
@@ -7,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from commands._shared import lists, show
-from commands.spec import SELECTION, Arg, Command, Context, Result, Take, query
+from commands.spec import ENGINE, HOST, Arg, ArgType, Command, Context, Result, query
 from core.model import services
 from core.model.actions import Action, ListServices
 from core.model.refs import Kind
@@ -20,14 +19,14 @@ async def plan(context: Context) -> Sequence[Action[Any]]:
 
 def render(context: Context, results: Sequence[Result]) -> Reply:
     wanted = context.args["service"]
-    told = [result for result in results if isinstance(result.value, services.Services)]
-    known = services.deduplicate(row for result in told for row in result.value.rows)
+    answered = [result for result in results if isinstance(result.value, services.Services)]
+    known = services.deduplicate(row for result in answered for row in result.value.rows)
     selected, unmatched = lists.select(Kind.SERVICE, wanted, known)
     rows = sorted(selected, key=lambda row: (row.project or "", row.ref.name, str(row.ref.engine)))
     notes = show.unanswered(results)
     notes += [
         Text(text=f"{result.action.engine}: {result.value.missing}", tone=Tone.WARN)
-        for result in told
+        for result in answered
         if result.value.missing
     ]
     blocks: list[Block] = []
@@ -44,12 +43,12 @@ def render(context: Context, results: Sequence[Result]) -> Reply:
         ]
         columns = ("SERVICE", "MODE", "RUNNING", "IMAGE", "HEALTH", "PORTS", *update, *where)
         blocks.append(Table(columns=columns, rows=table))
-    elif not wanted and told:
-        blocks.append(Text(text="There are no services: none of compose, none of a Swarm."))
+    elif not wanted and answered:
+        blocks.append(Text(text="There are no compose or Swarm services."))
     blocks += [Text(text=error.full_message(), tone=Tone.WARN) for error in unmatched]
     ending = Ending.OK
     if not rows:
-        ending = show.failed_ending(results) if not told else Ending.NOTHING if unmatched else Ending.OK
+        ending = show.failed_ending(results) if not answered else Ending.NOTHING if unmatched else Ending.OK
     return Reply(blocks=(*blocks, *notes), ending=ending)
 
 
@@ -59,7 +58,7 @@ def _running(row: services.Service) -> str:
 
 command = Command(
     name="services",
-    summary="list the services of compose projects and Swarms",
+    summary="list compose and Swarm services",
     examples=("services", "services shop", "services 'shop/*' --host 'prod-*'"),
     plan=plan,
     render=render,
@@ -67,10 +66,11 @@ command = Command(
     args=(
         Arg(
             name="service",
-            take=Take.TARGET,
+            type=ArgType.TARGET,
             many=True,
-            help="a service (shop/web, web), a project, the beginning of a name, or a glob like 'shop/*'",
+            help="service (shop/web, web), project, start of a name, or a glob like 'shop/*'",
         ),
-        *(arg for arg in SELECTION if arg.name != "--label"),
+        HOST,
+        ENGINE,
     ),
 )

@@ -1,7 +1,7 @@
-"""`engines`: which engines there are, how they are reached, how they do and how much they can do; with a name,
-everything about one and each verb it has. What an engine tells of itself in its own words is `info`.
+"""`engines`: lists the engines with their version, address and health; with a name, shows all details and verbs of one.
 
-An engine that does not answer is a row with its reason. Those one may not list are not there.
+An engine that does not answer is a row with the reason. Engines that the requester may not list are left out. `info`
+shows what an engine reports about itself in its own format.
 """
 
 from __future__ import annotations
@@ -9,9 +9,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
-from commands._shared import engine as _shared_engine
-from commands._shared import show
-from commands.spec import SELECTION, Arg, Command, Context, Result
+from commands._shared import engine_details, show
+from commands.spec import HOST, Arg, Command, Context, Result
 from core.model.actions import Action, DescribeEngine
 from core.model.engines import Engine
 from core.model.replies import Block, Ending, Fields, Reply, Table, Text, Tone
@@ -22,7 +21,7 @@ COLUMNS = (
     *("ENGINE", "VERSION", "API", "RUNTIME", "STORAGE", "CGROUP", "EVENTS"),
     *("CONTAINERS", "VERBS", "ADDRESS", "STATE"),
 )
-# Left out where no engine tells.
+# These columns are left out where every engine has an empty cell.
 OPTIONAL = frozenset({"RUNTIME", "EVENTS"})
 
 
@@ -41,7 +40,7 @@ def render(context: Context, results: Sequence[Result]) -> Reply:
         blocks: list[Block] = [*notes] or [Text(text="There are no engines you may see.")]
         return Reply(blocks=blocks, ending=show.failed_ending(results))
     if context.args["name"]:
-        return Reply(blocks=[*(_all_of(engine, context.now) for engine in known), *notes])
+        return Reply(blocks=[*(_details(engine, context.now) for engine in known), *notes])
     rows = [_row(engine, context.now) for engine in known]
     shown = [at for at, name in enumerate(COLUMNS) if name not in OPTIONAL or any(row[at] != NOT_KNOWN for row in rows)]
     table = Table(columns=[COLUMNS[at] for at in shown], rows=[[row[at] for at in shown] for row in rows])
@@ -61,23 +60,23 @@ def _row(engine: Engine, now: datetime) -> Sequence[str | int]:
         NOT_KNOWN if engine.containers is None else engine.containers,
         len(engine.verbs),
         engine.address,
-        _shared_engine.state(engine, now),
+        engine_details.state(engine, now),
     ]
 
 
-def _all_of(engine: Engine, now: datetime) -> Fields:
-    return Fields(title=str(engine.ref), fields={**_shared_engine.facts(engine, now), "Verbs": ", ".join(engine.verbs)})
+def _details(engine: Engine, now: datetime) -> Fields:
+    return Fields(title=str(engine.ref), fields={**engine_details.facts(engine, now), "Verbs": ", ".join(engine.verbs)})
 
 
 command = Command(
     name="engines",
-    summary="list the engines and how they do",
+    summary="list the engines and their health",
     examples=("engines", "engines docker", "engines --host 'prod-*'"),
     plan=plan,
     render=render,
     verbs=("engine.list",),
     args=(
-        Arg(name="name", help="everything about the engines of this name, kind or host (globs allowed)"),
-        *(arg for arg in SELECTION if arg.name == "--host"),
+        Arg(name="name", help="show all details of engines with this name, kind or host (globs allowed)"),
+        HOST,
     ),
 )

@@ -1,5 +1,5 @@
-"""`events`: what happened lately. Histories of every engine come in, filtered by permission; they are merged by time,
-the newest last, and cut to the newest few."""
+"""`events`: shows recent events of all engines, merged by time, the newest last. Older events than the newest few are
+counted, not shown."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 
 from commands._shared import show
 from commands._shared.signals import SIGNALS
-from commands.spec import SELECTION, TARGETS, Arg, Command, Context, Result, Take, query
+from commands.spec import ENGINE, HOST, TARGETS, Arg, ArgType, Command, Context, Result, query
 from core import errors
 from core.model.actions import Action, ListEvents
 from core.model.events import Event, EventKind
@@ -21,20 +21,21 @@ from core.name_matching import match, selection
 from core.ports import Query
 
 LIMIT = 50
-MOST = 1_000
+MAX_EVENTS = 1_000
 TYPES = ("container", "image", "network", "volume", "pod", "service", "task", "node", "namespace", "daemon")
-# Health probes make three of these every few seconds for each container.
+# Every health check of a container makes three of these events.
 NOISE = "exec"
-OF_A_SWARM = frozenset({EventKind.TASK_FAILED, EventKind.ROLLOUT, EventKind.NODE_STATE})
+SWARM_KINDS = frozenset({EventKind.TASK_FAILED, EventKind.ROLLOUT, EventKind.NODE_STATE})
 
 
 async def plan(context: Context) -> Sequence[Action[Any]]:
     since_ns = int((context.now - context.args["since"]).timestamp()) * 1_000_000_000
-    # Each engine's newest: what is matched here comes after, so the limit cannot be handed on.
+    # Names are matched in `render`, so `--limit` cannot be given to the engines.
     wanted = query(context)
     names = tuple([(name, await _containers(context, replace(wanted, names=(name,)))) for name in wanted.names])
     return [
-        ListEvents(engine=engine, since_ns=since_ns, limit=MOST, names=names) for engine in context.find.engines(wanted)
+        ListEvents(engine=engine, since_ns=since_ns, limit=MAX_EVENTS, names=names)
+        for engine in context.find.engines(wanted)
     ]
 
 
@@ -46,13 +47,13 @@ async def _containers(context: Context, wanted: Query) -> tuple[Ref, ...]:
         return ()
 
 
-def _forgetful(results: Sequence[Result]) -> list[Text]:
-    """Engines that remember nothing, of which therefore nothing is told; named where others tell something."""
+def _without_history(results: Sequence[Result]) -> list[Text]:
+    """Names the engines that store no past events, where other engines do."""
     named = [str(result.action.engine) for result in results if isinstance(result.error, errors.Unsupported)]
     if not named or len(named) == len(results):
         return []
-    who = ", ".join(named)
-    return [Text(text=f"{who}: nothing, since it remembers no events; a bot that runs tells what it saw itself.")]
+    engines = ", ".join(named)
+    return [Text(text=f"{engines} stores no past events. A running bot shows those that it received itself.")]
 
 
 def render(context: Context, results: Sequence[Result]) -> Reply:
@@ -64,9 +65,11 @@ def render(context: Context, results: Sequence[Result]) -> Reply:
         listed = [event for event in listed if event.subject in selected]
     events = sorted(listed, key=lambda event: event.at_ns)
     shown = events[-args["limit"] :]
-    notes = show.unanswered(results) + _forgetful(results)
+    notes = show.unanswered(results) + _without_history(results)
     if len(events) > len(shown):
-        notes.insert(0, Text(text=f"{len(events) - len(shown):,} older left out; --limit {MOST} shows more."))
+        notes.insert(
+            0, Text(text=f"{len(events) - len(shown):,} older events are left out; --limit {MAX_EVENTS} shows more.")
+        )
     where = show.engine_columns(result.action.engine for result in results)
     rows = [
         [
@@ -78,8 +81,8 @@ def render(context: Context, results: Sequence[Result]) -> Reply:
         ]
         for event in shown
     ]
-    who = f" to {', '.join(args['target'])}" if args["target"] else ""
-    empty = f"Nothing happened{who} in the last {show.span(args['since'].total_seconds())}."
+    subjects = f" to {', '.join(args['target'])}" if args["target"] else ""
+    empty = f"Nothing happened{subjects} in the last {show.span(args['since'].total_seconds())}."
     ending = Ending.OK
     if not rows:
         ending = show.failed_ending(results) if not answered else Ending.NOTHING if args["target"] else Ending.OK
@@ -88,7 +91,7 @@ def render(context: Context, results: Sequence[Result]) -> Reply:
 
 
 def detail(event: Event) -> str:
-    """The few attributes that tell why."""
+    """The few attributes that explain the event."""
     attrs = event.attrs
     parts = []
     if "exit_code" in attrs and event.kind in (EventKind.DIED, EventKind.STOPPED, EventKind.OTHER):
@@ -105,14 +108,14 @@ def detail(event: Event) -> str:
         parts.append(attrs["image"])
     if event.kind is EventKind.REPLICAS:
         parts.append(f"{attrs.get('running', '?')} of {attrs.get('desired', '?')} run")
-    if event.kind in OF_A_SWARM:
-        told = (
+    if event.kind in SWARM_KINDS:
+        explained = (
             attrs.get("state"),
             attrs.get("availability"),
             attrs.get("node") and f"on {attrs['node']}",
             attrs.get("why"),
         )
-        parts += filter(None, told)
+        parts += filter(None, explained)
     return ", ".join(parts)
 
 
@@ -157,7 +160,7 @@ def _selected_subjects(results: Sequence[Result], subjects: Collection[Ref]) -> 
 
 command = Command(
     name="events",
-    summary="show what happened lately",
+    summary="show recent events",
     examples=("events", "events web --since 10m", "events --type container --type image --limit 200"),
     plan=plan,
     render=render,
@@ -167,13 +170,26 @@ command = Command(
         Arg(
             name="--since",
             short="S",
-            take=Take.DURATION,
+            type=ArgType.DURATION,
             default=timedelta(hours=1),
-            help="how far back: 90s, 10m, 2h, 1d, as far as the history reaches",
+            help="how far back: 90s, 10m, 2h or 1d, limited by the stored history",
         ),
         Arg(name="--type", many=True, choices=TYPES, help="only events of this type"),
-        Arg(name="--limit", short="n", take=Take.COUNT, default=LIMIT, top=MOST, help="how many of the newest"),
-        Arg(name="--all", short="a", take=Take.FLAG, help="also commands run inside containers, such as health probes"),
-        *(arg for arg in SELECTION if arg.name != "--label"),
+        Arg(
+            name="--limit",
+            short="n",
+            type=ArgType.COUNT,
+            default=LIMIT,
+            maximum=MAX_EVENTS,
+            help="show the newest COUNT events",
+        ),
+        Arg(
+            name="--all",
+            short="a",
+            type=ArgType.FLAG,
+            help="include commands run inside containers, such as health checks",
+        ),
+        HOST,
+        ENGINE,
     ),
 )

@@ -1,4 +1,4 @@
-"""`help`: all commands on one screen, or everything about one."""
+"""`help`: lists all commands on one screen, or explains one."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from typing import Any
 
 from commands._shared import show
-from commands.spec import Arg, Command, Context, Result, Take
+from commands.spec import Arg, ArgType, Command, Context, Result
 from core.model.actions import Action, Risk
 from core.model.builtin import CommandHelp, HelpPage, ShowHelp
 from core.model.replies import Block, Lines, Reply, Text, Tone
 
-GROUPS = ("Look", "Change", "Who may do what", "Quarterdeck itself")
-# A command whose verbs begin with one of these is about permission, or about the desk itself.
+GROUPS = ("Look", "Change", "Permissions", "Quarterdeck itself")
+# A command belongs to a group where all its verbs begin with one of these.
 _POLICY = ("policy.", "audit.")
 _BUILTIN = ("help.", "question.")
 
@@ -28,20 +28,20 @@ def render(_: Context, results: Sequence[Result]) -> Reply:
             blocks=(Text(text=result.error.full_message(), tone=Tone.BAD),), ending=show.ending_of(result.error)
         )
     page: HelpPage = result.value
-    return Reply(blocks=_one(page.commands[0]) if page.topic and page.commands else _all(page.commands))
+    return Reply(blocks=_page(page.commands[0]) if page.topic and page.commands else _overview(page.commands))
 
 
-def _all(commands: Sequence[CommandHelp]) -> list[Block]:
-    widest = max((len(_said(one)) for one in commands), default=0)
+def _overview(commands: Sequence[CommandHelp]) -> list[Block]:
+    widest = max((len(_names(one)) for one in commands), default=0)
     lines: list[str] = []
     for group in GROUPS:
         members = [one for one in commands if _group(one) == group]
         if members:
-            lines += [group, *(f"  {_said(one):<{widest}}  {one.summary}" for one in members)]
-    return [Lines(lines=lines), Text(text="Say help and a command for its options and examples, such as: help logs")]
+            lines += [group, *(f"  {_names(one):<{widest}}  {one.summary}" for one in members)]
+    return [Lines(lines=lines), Text(text="To see the options and examples of a command: help logs")]
 
 
-def _one(one: CommandHelp) -> list[Block]:
+def _page(one: CommandHelp) -> list[Block]:
     lines = [f"Usage: {one.usage}"]
     if one.args:
         widest = min(28, max(len(typed) for typed, _ in one.args))
@@ -59,20 +59,20 @@ def _group(one: CommandHelp) -> str:
     if not one.verbs or all(verb.startswith(_BUILTIN) for verb in one.verbs):
         return "Quarterdeck itself"
     if all(verb.startswith(_POLICY) for verb in one.verbs):
-        return "Who may do what"
+        return "Permissions"
     return "Look" if one.risk == Risk.READ else "Change"
 
 
-def _said(one: CommandHelp) -> str:
+def _names(one: CommandHelp) -> str:
     return ", ".join((one.name, *one.aliases))
 
 
 command = Command(
     name="help",
-    summary="show what can be said here",
+    summary="list all commands, or explain one",
     examples=("help", "help logs", "logs --help"),
     plan=plan,
     render=render,
     verbs=(ShowHelp.verb,),
-    args=(Arg(name="topic", take=Take.COMMAND, help="a command"),),
+    args=(Arg(name="topic", type=ArgType.COMMAND, help="the command to explain"),),
 )

@@ -1,5 +1,5 @@
-"""`info`: what an engine tells about itself, as `docker info` or `podman info` does: in short, or with `--raw` all of
-it in the engine's own words. Which engines there are and what they can do is `engines`."""
+"""`info`: shows what engines report about themselves, as `docker info` or `podman info` do: a summary, or with `--raw`
+the whole answer. `engines` lists the engines and what they can do."""
 
 from __future__ import annotations
 
@@ -7,9 +7,8 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from commands._shared import engine as _shared_engine
-from commands._shared import format, show
-from commands.spec import SELECTION, Arg, Command, Context, Result, Take
+from commands._shared import engine_details, format, show
+from commands.spec import HOST, Arg, ArgType, Command, Context, Result
 from core import errors
 from core.model.actions import Action, DescribeEngine, ShowInfo
 from core.model.engines import Engine
@@ -29,19 +28,19 @@ async def plan(context: Context) -> Sequence[Action[Any]]:
 
 
 def render(context: Context, results: Sequence[Result]) -> Reply:
-    return _in_full(context, results) if _raw(context) else _in_short(context, results)
+    return _render_raw(context, results) if _raw(context) else _render_summary(context, results)
 
 
 def _raw(context: Context) -> bool:
     return bool(context.args["raw"] or context.args["format"])
 
 
-def _in_short(context: Context, results: Sequence[Result]) -> Reply:
+def _render_summary(context: Context, results: Sequence[Result]) -> Reply:
     known = sorted(
         (result.value for result in results if isinstance(result.value, Engine)), key=lambda one: str(one.ref)
     )
     blocks: list[Block] = [
-        Fields(title=str(engine.ref), fields=_shared_engine.facts(engine, context.now)) for engine in known
+        Fields(title=str(engine.ref), fields=engine_details.facts(engine, context.now)) for engine in known
     ]
     notes = show.unanswered(results)
     if not known:
@@ -51,20 +50,20 @@ def _in_short(context: Context, results: Sequence[Result]) -> Reply:
     return Reply(blocks=(*blocks, *notes))
 
 
-def _in_full(context: Context, results: Sequence[Result]) -> Reply:
-    told = [result.value for result in results if isinstance(result.value, Document)]
+def _render_raw(context: Context, results: Sequence[Result]) -> Reply:
+    documents = [result.value for result in results if isinstance(result.value, Document)]
     notes = show.unanswered(results)
-    if not told:
+    if not documents:
         return Reply(blocks=notes, ending=show.failed_ending(results))
     if not context.args["format"]:
-        # One document alone, several by engine: nothing in them says whose they are.
-        several = {str(result.action.engine): result.value.data for result in results if result.error is None}
-        shown: Any = told[0].data if len(results) == 1 else several
+        # Several documents are shown by engine, since a document does not name its engine.
+        by_engine = {str(result.action.engine): result.value.data for result in results if result.error is None}
+        shown: Any = documents[0].data if len(results) == 1 else by_engine
         text = json.dumps(shown, indent=2, ensure_ascii=False, default=str)
         return Reply(blocks=(Lines(lines=text.split("\n")), *notes))
     template = format.parse(context.args["format"])
     lines: list[str] = []
-    for document in told:
+    for document in documents:
         try:
             lines += format.fill(template, document.data).split("\n")
         except errors.BadUsage as error:
@@ -74,15 +73,15 @@ def _in_full(context: Context, results: Sequence[Result]) -> Reply:
 
 command = Command(
     name="info",
-    summary="show what engines tell about themselves",
+    summary="show what engines report about themselves",
     examples=("info", "info docker/prod-1", "info docker/prod-1 --raw", "info --host prod-1 -f '{{.Driver}}'"),
     plan=plan,
     render=render,
     verbs=(DescribeEngine.verb, ShowInfo.verb),
     args=(
         Arg(name="name", help="only engines of this name, kind or host (globs allowed)"),
-        Arg(name="--raw", take=Take.FLAG, help="everything, in the engine's own words"),
-        Arg(name="--format", short="f", help="of that, text with fields: {{.Driver}}, {{json .Plugins}}"),
-        *(arg for arg in SELECTION if arg.name == "--host"),
+        Arg(name="--raw", type=ArgType.FLAG, help="show the engine's whole answer as JSON"),
+        Arg(name="--format", short="f", help="text with fields of that answer: {{.Driver}}, {{json .Plugins}}"),
+        HOST,
     ),
 )

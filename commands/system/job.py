@@ -1,4 +1,4 @@
-"""`job stop ID…`: ends what goes on, such as a followed log. The id stands where it was begun; its button holds it."""
+"""`job stop ID…`: stops running jobs, such as a followed log. The message of a job shows its id and a Stop button."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from commands._shared import show
-from commands.spec import Arg, Command, Context, Result, Take
+from commands.spec import Arg, ArgType, Command, Context, Result
 from core import errors
 from core.model.actions import Action, Risk
 from core.model.jobs import StopAnyJob, StopJob
@@ -17,12 +17,10 @@ from core.ports import Query
 
 async def plan(context: Context) -> Sequence[Action[Any]]:
     actions: list[Action[Any]] = []
-    for word in context.args["id"]:
-        job, at, engine = word.partition("@")
+    for job_id in context.args["id"]:
+        job, at, engine = job_id.partition("@")
         if not job or not at or not engine:
-            raise errors.BadUsage(
-                f"“{word}” is no job's id.", hint="It looks like 4f0c5d2e9b7a@docker/host7, as it was shown."
-            )
+            raise errors.BadUsage(f"“{job_id}” is not a job id.", hint="A job id looks like 4f0c5d2e9b7a@docker/host7.")
         for ref in context.find.engines(Query(engine=engine)):
             if context.args["force"]:
                 actions.append(StopAnyJob(engine=ref, job=job))
@@ -35,29 +33,29 @@ def render(_: Context, results: Sequence[Result]) -> Reply:
     outcomes: list[Outcome] = [result.value for result in results if result.error is None]
     failed = [result.error for result in results if result.error is not None]
     if outcomes:
-        # Of several that one button stops, some may be gone.
+        # One button may stop several jobs, and some of them may have ended.
         failed = [error for error in failed if not isinstance(error, errors.NotFound)]
-    said = [Text(text=error.full_message(), tone=Tone.WARN) for error in failed]
+    blocks = [Text(text=error.full_message(), tone=Tone.WARN) for error in failed]
     if unknown := [outcome.detail for outcome in outcomes if outcome.status == Status.UNKNOWN]:
-        said.append(Text(text=f"It {unknown[0]}.", tone=Tone.WARN))
+        blocks.append(Text(text=f"It {unknown[0]}.", tone=Tone.WARN))
     elif outcomes:
         done = any(outcome.status == Status.DONE for outcome in outcomes)
-        said.insert(0, Text(text="Stopped." if done else "It had ended already."))
+        blocks.insert(0, Text(text="Stopped." if done else "The job had already ended."))
     ending = show.failed_ending(results) if failed else Ending.UNKNOWN if unknown else Ending.OK
-    return Reply(blocks=said, ending=ending)
+    return Reply(blocks=blocks, ending=ending)
 
 
 command = Command(
     name="job",
-    summary="stop what goes on, such as a followed log",
+    summary="stop a running job, such as a followed log",
     examples=("job stop 4f0c5d2e9b7a@docker/prod-1", "job stop 4f0c5d2e9b7a@docker/prod-1 --force"),
     plan=plan,
     render=render,
     risk=Risk.CHANGE,
     verbs=(StopJob.verb, StopAnyJob.verb),
     args=(
-        Arg(name="what", required=True, choices=("stop",), help="stop"),
-        Arg(name="id", take=Take.WORD, many=True, required=True, help="the job's id, as it was shown"),
-        Arg(name="--force", short="f", take=Take.FLAG, help="also when somebody else began it"),
+        Arg(name="what", required=True, choices=("stop",), help="the action"),
+        Arg(name="id", type=ArgType.TEXT, many=True, required=True, help="id of the job, as its message shows it"),
+        Arg(name="--force", short="f", type=ArgType.FLAG, help="also stop a job that somebody else started"),
     ),
 )

@@ -1,4 +1,4 @@
-"""`unit install|start|stop|restart`: changes of systemd's units that run containers."""
+"""`unit install|start|stop|restart`: changes the systemd units that run containers."""
 
 from __future__ import annotations
 
@@ -7,26 +7,26 @@ from datetime import timedelta
 from typing import Any
 
 from commands._shared import changes, show
-from commands.spec import SELECTION, Arg, Command, Context, Result, Take
+from commands.spec import ENGINE, HOST, Arg, ArgType, Command, Context, Result
 from commands.units.units import STYLE
 from core.model.actions import Action, Risk
 from core.model.refs import Kind, Ref
 from core.model.replies import Reply
 from core.model.units import InstallUnit, RestartUnit, StartUnit, StopUnit
 
-MOST = 20
-SAID = {
-    "install": changes.Said(command="unit install", done="installed", already=""),
-    "start": changes.Said(command="unit start", done="started", already="was active already"),
-    "stop": changes.Said(command="unit stop", done="stopped", already="was not active"),
-    "restart": changes.Said(command="unit restart", done="restarted", already=""),
+MAX_TARGETS = 20
+WORDING = {
+    "install": changes.Wording(done="installed", unchanged=""),
+    "start": changes.Wording(done="started", unchanged="was active already"),
+    "stop": changes.Wording(done="stopped", unchanged="was not active"),
+    "restart": changes.Wording(done="restarted", unchanged=""),
 }
 
 
 async def plan(context: Context) -> Sequence[Action[Any]]:
     do = context.args["do"]
     kind = Kind.CONTAINER if do == "install" else Kind.UNIT
-    return [_action(context, ref) for ref in await show.chosen(context, f"unit {do}", MOST, kind)]
+    return [_action(context, ref) for ref in await show.targets(context, f"unit {do}", MAX_TARGETS, kind)]
 
 
 def _action(context: Context, ref: Ref) -> Action[Any]:
@@ -43,12 +43,12 @@ def _action(context: Context, ref: Ref) -> Action[Any]:
 
 
 def render(context: Context, results: Sequence[Result]) -> Reply:
-    return changes.outcomes(SAID[context.args["do"]], results)
+    return changes.outcomes(WORDING[context.args["do"]], results)
 
 
 command = Command(
     name="unit",
-    summary="install, start, stop or restart units that run containers",
+    summary="install, start, stop or restart systemd units of containers",
     examples=("unit install pod-front", "unit restart pod-cart.service", "unit stop pod-cart --engine podman"),
     plan=plan,
     render=render,
@@ -56,17 +56,18 @@ command = Command(
     doing="changing",
     verbs=(InstallUnit.verb, StartUnit.verb, StopUnit.verb, RestartUnit.verb),
     args=(
-        Arg(name="do", required=True, choices=tuple(SAID), help="what to do"),
+        Arg(name="do", required=True, choices=tuple(WORDING), help="the action"),
         Arg(
             name="target",
-            take=Take.TARGET,
+            type=ArgType.TARGET,
             many=True,
             required=True,
-            help="a unit (web.service, web) or a glob like 'shop-*'; for install a container",
+            help="unit (web.service, web) or a glob like 'shop-*'; for install, a container",
         ),
         STYLE,
-        Arg(name="--no-start", take=Take.FLAG, help="of install: only from the next boot on"),
-        *(arg for arg in SELECTION if arg.name != "--label"),
+        Arg(name="--no-start", type=ArgType.FLAG, help="for install: start at the next boot, not now"),
+        HOST,
+        ENGINE,
     ),
     timeout=timedelta(seconds=120),
 )

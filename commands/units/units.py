@@ -1,4 +1,4 @@
-"""`units`: systemd's units that run containers, and with `--draft` the files of one that would."""
+"""`units`: lists the systemd units that run containers; with `--draft`, shows the unit files for a container."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from commands._shared import lists, show
-from commands.spec import Arg, Command, Context, Result, Take, query
+from commands.spec import Arg, ArgType, Command, Context, Result, query
 from core import errors
 from core.model.actions import Action
 from core.model.refs import Kind
@@ -20,9 +20,9 @@ STYLE = Arg(
     name="--style",
     choices=STYLES,
     default=STYLES[0],
-    help="for Podman's generator, or as podman generate systemd writes it",
+    help="a Quadlet file, or a unit as podman generate systemd writes it",
 )
-MOST_DRAFTS = 8
+MAX_DRAFTS = 8
 
 
 def _cells(row: Unit, now: datetime) -> Sequence[str]:
@@ -33,31 +33,30 @@ def _cells(row: Unit, now: datetime) -> Sequence[str]:
 
 LIST = lists.Listing(
     kind=Kind.UNIT,
-    command="units",
     columns=("UNIT", "CONTAINER", "STATE", "ENABLED", "CHANGED", "WHY", "FILE"),
     optional=("CONTAINER", "CHANGED", "WHY"),
     cells=_cells,
     none="There are no units that run containers.",
 )
-_listed, _listing = lists.rendering(LIST), lists.planning(Kind.UNIT)
+_render_list, _plan_list = lists.rendering(LIST), lists.planning(Kind.UNIT)
 
 
 async def plan(context: Context) -> Sequence[Action[Any]]:
-    word = context.args["draft"]
-    if not word:
-        return await _listing(context)
+    name = context.args["draft"]
+    if not name:
+        return await _plan_list(context)
     if context.args["target"]:
-        raise errors.BadUsage("--draft is of one container; no units stand beside it.", hint="units --draft web")
+        raise errors.BadUsage("--draft takes one container and no units.", hint="For example: units --draft web")
     wanted = query(context)
-    refs = await context.find.find(Query(names=(word,), host=wanted.host, engine=wanted.engine))
-    if len(refs) > MOST_DRAFTS:
+    refs = await context.find.find(Query(names=(name,), host=wanted.host, engine=wanted.engine))
+    if len(refs) > MAX_DRAFTS:
         raise errors.BadUsage(f"That is {len(refs)} containers.", hint="Name one of them.")
     return [DraftUnit(engine=ref.engine, target=ref, style=context.args["style"]) for ref in refs]
 
 
 def render(context: Context, results: Sequence[Result]) -> Reply:
     if not context.args["draft"]:
-        return _listed(context, results)
+        return _render_list(context, results)
     blocks: list[Block] = []
     for result in results:
         if isinstance(result.value, UnitFiles):
@@ -65,13 +64,13 @@ def render(context: Context, results: Sequence[Result]) -> Reply:
             blocks += [Text(text=note, tone=Tone.WARN) for note in result.value.notes]
         elif result.error is not None:
             blocks.append(Text(text=f"{show.subject(result).name}: {result.error.full_message()}", tone=Tone.WARN))
-    told = any(isinstance(result.value, UnitFiles) for result in results)
-    return Reply(blocks=blocks, ending=Ending.OK if told else show.failed_ending(results))
+    drafted = any(isinstance(result.value, UnitFiles) for result in results)
+    return Reply(blocks=blocks, ending=Ending.OK if drafted else show.failed_ending(results))
 
 
 command = Command(
     name="units",
-    summary="list systemd's units that run containers, or draft one",
+    summary="list systemd units of containers, or draft one",
     examples=(
         "units",
         "units 'pod-*' --engine podman",
@@ -82,8 +81,8 @@ command = Command(
     render=render,
     verbs=(ListUnits.verb, DraftUnit.verb),
     args=(
-        *lists.arguments("a unit (web.service, web), the beginning of its name, or a glob like 'shop-*'"),
-        Arg(name="--draft", take=Take.TARGET, help="show the files of a unit for this container; nothing is written"),
+        *lists.arguments("unit (web.service, web), start of its name, or a glob like 'shop-*'"),
+        Arg(name="--draft", type=ArgType.TARGET, help="show the unit files for this container; nothing is written"),
         STYLE,
     ),
 )

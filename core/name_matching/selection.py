@@ -23,7 +23,7 @@ LIST_COMMANDS = {
     Kind.NODE: "nodes",
     Kind.UNIT: "units",
 }
-NO_CONTAINERS = "Of a compose service without a container left only its compose file knows: docker compose up."
+NO_CONTAINERS = "A compose service without containers exists only in its compose file; start it with: docker compose up"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,7 +72,7 @@ def match_refs(name: str, refs: Iterable[Ref]) -> Sequence[Ref]:
 
 
 def list_hint(kind: Kind) -> str:
-    return f"See what there is with: {LIST_COMMANDS[kind]}" if kind in LIST_COMMANDS else ""
+    return f"List them with: {LIST_COMMANDS[kind]}" if kind in LIST_COMMANDS else ""
 
 
 def _match_within(kind: Kind, typed: TypedName, rows: Sequence[Any]) -> Match:

@@ -160,12 +160,12 @@ def test_dead_and_hanging_ones_cost_their_own_deadlines_and_are_rows_and_metrics
         deck.up()
         assert sum(lines(deck.port, "stream_up").values()) == 1
         deck.deck("ada", "ps")
-        deck.last("ada", "is missing here", seconds=20)
+        deck.last("ada", "No result from", seconds=20)
         assert "web" in deck.last("ada", "web")["text"]
         found = told(deck, "ps")
         assert [row["NAME"] for row in found["blocks"][0]["rows"]] == ["web"]
         said = " ".join(block["text"] for block in found["blocks"][1:])
-        assert said.count("is missing here") == len(engines) - 1, said
+        assert said.count("No result from") == len(engines) - 1, said
         states = {row["ENGINE"]: row["STATE"] for row in rows(deck, "engines")}
         assert len(states) == len(engines), sorted(states)
         assert sum(state.startswith("down") for state in states.values()) == len(engines) - 1, states

@@ -47,7 +47,7 @@ def test_a_response_url_that_does_not_work_is_not_the_only_way(deck, slack, web)
     slack.configure(response_seconds=-1)
     deck.forgiven.append("response_url expired_url")
     deck.deck("ada", "whoami")
-    assert deck.last("ada", "What holds for you here")["ephemeral"]
+    assert deck.last("ada", "Your grants here")["ephemeral"]
     slack.configure(response_seconds=1800, response_uses=0)
     deck.forgiven.append("response_url used_url")
     deck.deck("ada", "logs web")

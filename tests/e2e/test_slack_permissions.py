@@ -17,7 +17,7 @@ def test_the_first_admin_brings_the_code_from_the_log(deck, dockerd, slack):
     deck.deck("ada", "restart web -t 1")
     assert "at the console" in deck.last("ada", "may not container.restart")["text"]
     deck.deck("ada", f"claim {code}")
-    assert deck.last("ada", "You are admin now, ada")["ephemeral"]
+    assert deck.last("ada", "You are an admin now, ada")["ephemeral"]
     deck.deck("ada", "restart web -t 1")
     deck.last("bob", "web restarted")
     deck.deck("bob", f"claim {code}")
@@ -83,7 +83,7 @@ def test_a_grant_to_a_user_group_reaches_its_members(deck, dockerd, slack):
     deck.deck("bob", "ps")
     deck.last("bob", "localhost/busybox")
     deck.deck("bob", "whoami")
-    assert "shop" in deck.last("bob", "What holds for you here")["text"]
+    assert "shop" in deck.last("bob", "Your grants here")["text"]
     assert deck.audit("--who", BOB)[0][2] == "refused"
 
 

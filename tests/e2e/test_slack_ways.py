@@ -101,7 +101,7 @@ def test_silence_is_never_the_answer_to_words(deck, dockerd, slack):
     answers = {
         "": "help",
         "pss": "Did you mean ps",
-        "restart": "restart what? For example",
+        "restart": "restart needs a target. For example",
         "logs nope": "no container “nope”",
         "ps --wat": "--wat",
     }

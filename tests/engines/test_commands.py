@@ -53,7 +53,7 @@ LINES = {
     "confirm": ("confirm {token}", r"web removed", None),
     "cancel": ("cancel {token}", r"nothing was done", "running"),
     "can": ("can web restart", r"container\.restart on web: yes", "running"),
-    "claim": ("claim {code}", r"You are admin now", "running"),
+    "claim": ("claim {code}", r"You are an admin now", "running"),
     "grant": ("grant console:alice container.restart --name 'web-*' --host 'prod-*'", r"revoke g-", "running"),
     "grants": ("grants", r"group:sre", "running"),
     "revoke": ("revoke {grant}", r"group:sre", "running"),

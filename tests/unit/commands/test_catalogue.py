@@ -12,7 +12,7 @@ import pytest
 from bot import plain_text
 from bot.parsing import parser, usage
 from commands.catalogue import gather, load_catalogue
-from commands.spec import Arg, Take
+from commands.spec import Arg, ArgType
 from core import errors
 from core.model import actions, builtin
 from core.model.identity import Identity, Place
@@ -52,7 +52,7 @@ def test_a_word_said_twice_stops_the_start(words):
     ps = words.find("ps")
     with pytest.raises(RuntimeError, match=r"“ls”.*ps\.py.*two\.py"):
         gather([("ps", ps), ("two", replace(ps, name="zz", aliases=("ls",)))])
-    with pytest.raises(RuntimeError, match="cannot be typed"):
+    with pytest.raises(RuntimeError, match="is not a command name"):
         gather([("x", replace(ps, name="Two Words", aliases=()))])
 
 
@@ -61,10 +61,10 @@ def test_a_word_said_twice_stops_the_start(words):
     [
         (Arg(name="--a", help="x"), Arg(name="--a", help="x")),
         (Arg(name="--a", short="h", help="x"),),
-        (Arg(name="--a", help="x"), Arg(name="--b", also=("--a",), help="x")),
+        (Arg(name="--a", help="x"), Arg(name="--b", hidden_names=("--a",), help="x")),
         (Arg(name="a", many=True, help="x"), Arg(name="b", help="x")),
         (Arg(name="a", help="x"), Arg(name="b", required=True, help="x")),
-        (Arg(name="a", take=Take.FLAG, help="x"),),
+        (Arg(name="a", type=ArgType.FLAG, help="x"),),
     ],
 )
 def test_arguments_that_clash_stop_the_start(words, args):
@@ -96,7 +96,7 @@ def test_a_module_without_a_command_stops_the_start(folder):
 
 def test_a_module_in_no_folder_stops_the_start(folder):
     (folder.parent / "stray.py").write_text("x = 1\n")
-    with pytest.raises(RuntimeError, match=r"commands/stray\.py is in no folder"):
+    with pytest.raises(RuntimeError, match=r"commands/stray\.py is not in a folder"):
         load_catalogue()
 
 

@@ -87,7 +87,7 @@ async def test_one_target_is_one_sentence(world):
 async def test_a_failure_has_the_engines_words_and_the_cure(world):
     reply = await world.say("rm web", lambda _: errors.Rejected(409, "cannot remove a running container"))
     assert reply.ending is Ending.FAILED
-    assert "web was not removed: cannot remove a running container. Stop it first, or give -f." in plain_text.render(
+    assert "web was not removed: cannot remove a running container. Stop it first, or use -f." in plain_text.render(
         reply
     )
     reply = await world.say("stop web", lambda _: errors.Disallowed("container.stop", "docker/host7"))
@@ -107,7 +107,7 @@ async def test_unknown_is_said_and_nothing_is_repeated(world, answer):
     text = plain_text.render(reply)
     assert text.startswith(
         "It is not known whether web was restarted: The engine did not answer in time. "
-        "Nothing is tried again by itself; look with: ps web@docker/host7"
+        "It is not repeated. Check with: ps web@docker/host7"
     )
     for button in reply.buttons:
         assert parser.parse(button.line, world.words).args["target"] == ("web@docker/host7",)

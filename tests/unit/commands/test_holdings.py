@@ -104,14 +104,14 @@ async def test_a_word_that_means_no_image_is_said_and_hides_nothing_else(world):
     assert len(rows(reply)) == 1
     assert "There is no image “busybux”. Did you mean busybox:1?" in plain_text.render(reply)
     assert reply.ending is Ending.OK
-    assert "See what there is with: images" in plain_text.render(await world.say("images zzzzz", answers(HELD)))
+    assert "List them with: images" in plain_text.render(await world.say("images zzzzz", answers(HELD)))
 
 
 async def test_one_engine_that_is_away_hides_only_its_own_rows(two_hosts):
     gone = errors.Unreachable("docker/host8 does not answer.", hint="Is it running?")
     reply = await two_hosts.say("images nginx", answers(HELD, gone))
     assert [row["HOST"] for row in rows(reply)] == ["host7"]
-    assert "docker/host8 is missing here: docker/host8 does not answer. Is it running?" in plain_text.render(reply)
+    assert "No result from docker/host8: docker/host8 does not answer. Is it running?" in plain_text.render(reply)
     reply = await two_hosts.say("images", answers(gone, gone))
     assert reply.ending is Ending.FAILED
     assert "There are no images" not in plain_text.render(reply)
@@ -160,7 +160,7 @@ async def test_a_pod_says_how_many_of_its_containers_run(world):
         {"POD": "web", "STATUS": "degraded", "CONTAINERS": "1/2", "CREATED": "2 h ago", "ID": "02" * 6},
     ]
     assert [row["POD"] for row in rows(await world.say("pods --label app", answers(PODS)))] == ["web"]
-    assert "No pod matches that" in plain_text.render(await world.say("pods --label app=x", answers(PODS)))
+    assert "No pod matches" in plain_text.render(await world.say("pods --label app=x", answers(PODS)))
 
 
 async def test_the_kubelets_pods_have_a_namespace_and_an_address(world):
@@ -220,7 +220,7 @@ async def test_what_is_not_known_of_a_node_is_looked_for_among_nodes(world):
     reply = await world.say("drain worker-1", lambda _: lost)
     assert reply.ending is Ending.UNKNOWN
     assert [button.line for button in reply.buttons] == ["nodes worker-1@docker/host7"]
-    assert "look with: nodes worker-1@docker/host7" in plain_text.render(reply)
+    assert "Check with: nodes worker-1@docker/host7" in plain_text.render(reply)
 
 
 async def test_labels_are_those_of_any_one_part(world):

@@ -121,6 +121,6 @@ async def test_audit(world):
     assert reply.blocks[0].rows == [
         ("02:00:00", "console:bob", "restart web", "done", ""),
         ("02:00:00", "console:bob", "restart web", "refused", "No grant covers it. (3 times)"),
-        ("02:00:00", "console:bob", "restart web", "begun, end not known", ""),
+        ("02:00:00", "console:bob", "restart web", "started, outcome unknown", ""),
         ("never", "console:bob", "restart web", "done", ""),
     ]

@@ -60,8 +60,8 @@ async def test_of_several_engines_one_says_which(two_hosts):
     with pytest.raises(errors.BadUsage) as caught:
         await two_hosts.plan("pull busybox")
     assert caught.value.full_message() == (
-        "There are 2 engines that could pull it: docker/host7, docker/host8. Say which, such as: "
-        "pull busybox:latest --engine docker/host7; --engine '*' means all of them."
+        "2 engines can pull it: docker/host7, docker/host8. Choose one, such as: "
+        "pull busybox:latest --engine docker/host7; or all with --engine '*'."
     )
     two_hosts.find.asked.clear()
     plan = await two_hosts.plan("pull busybox --host 'host*'")
@@ -86,10 +86,10 @@ async def test_how_it_ended_is_said_with_its_cure(world):
     same = await said(Outcome(status=Status.NOOP, detail=f"is up to date: {DIGEST}"))
     assert same == (f"busybox:latest is up to date: {DIGEST}.", Ending.OK)
     text, ending = await said(Outcome(status=Status.FAILED, detail="manifest unknown"))
-    assert text == "busybox:latest was not pulled: manifest unknown. Is that tag spelled right?"
+    assert text == "busybox:latest was not pulled: manifest unknown. Check the spelling of the tag."
     assert ending is Ending.FAILED
     text, ending = await said(Outcome(status=Status.UNKNOWN, detail="It has not ended in time and may go on."))
-    assert "look with: images busybox:latest@docker/host7" in text
+    assert "Check with: images busybox:latest@docker/host7" in text
     assert ending is Ending.UNKNOWN
     text, ending = await said(errors.Unsupported("image.pull", "docker/host7", "Pull on its workers."))
     assert "docker/host7 cannot do image.pull. Pull on its workers." in text

@@ -109,7 +109,10 @@ async def test_ps_of_nothing_helps(world):
 
 async def test_ps_says_what_is_down_when_nothing_runs(words, world):
     reply = await type(world)(words, (world.rows[2],)).say("ps")
-    assert (reply.ending, shown(reply)) == (Ending.OK, "Nothing is running. 1 container not running: ps -a")
+    assert (reply.ending, shown(reply)) == (
+        Ending.OK,
+        "No container is running. Show stopped containers (1) with: ps -a",
+    )
 
 
 async def test_ps_shows_what_answered_and_what_did_not(two_hosts):
@@ -119,14 +122,14 @@ async def test_ps_shows_what_answered_and_what_did_not(two_hosts):
     reply = await two_hosts.say("ps", answer)
     assert names(reply) == ["web-2", "web"]
     assert reply.ending is Ending.OK
-    assert "docker/host8 is missing here: Nobody answers." in shown(reply)
+    assert "No result from docker/host8: Nobody answers." in shown(reply)
     everything = await two_hosts.say("ps", lambda _: errors.Unreachable("Nobody answers."))
     assert everything.ending is Ending.FAILED
 
 
 async def test_ps_tells_the_age_of_an_old_list(world):
     reply = await world.say("ps", lambda _: Containers(rows=world.rows, source="mirror", age=300.0))
-    assert "docker/host7: as it was 5 min ago." in shown(reply)
+    assert "docker/host7: this list is 5 min old." in shown(reply)
 
 
 # ── logs ─────────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -236,7 +239,7 @@ def test_format_refuses_what_it_does_not_know(template):
     ("template", "sentence"),
     [
         ("{{.State.running}}", "Did you mean Running? It has: ExitCode, Health, Running, Status."),
-        ("{{.Mounts.3}}", "It holds 0 to 0."),
+        ("{{.Mounts.3}}", "It has the indexes 0 to 0."),
         ("{{.Name.X}}", ".Name is a single value"),
         ("{{.Nope}}", "It has: Config, Mounts, Name, State."),
     ],
@@ -309,7 +312,7 @@ async def test_events_selects(world, line, count):
 async def test_events_keeps_the_newest_and_counts_the_rest(world):
     reply = await world.say("events --limit 2 --since 2d", lambda _: history(world))
     assert [row[0] for row in reply.blocks[0].rows] == ["02:59:45", "02:59:50"]
-    assert "3 older left out" in shown(reply)
+    assert "3 older events are left out" in shown(reply)
 
 
 async def test_events_asks_since(world):

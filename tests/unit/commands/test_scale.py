@@ -90,18 +90,18 @@ async def test_names_and_numbers(shop, line, expected):
     ("line", "said"),
     [
         ("scale", "scale needs SERVICE"),
-        ("scale web", "scale web to how many?"),
-        ("scale web=3 db", "scale db to how many?"),
+        ("scale web", "scale web needs a number of replicas."),
+        ("scale web=3 db", "scale db needs a number of replicas."),
         ("scale web=", "cannot be scaled to “”"),
         ("scale web three", "cannot be scaled to “three”"),
         ("scale web=-1", "cannot be scaled to “-1”"),
-        ("scale web=1001", "It takes a whole number from 0 to 1,000"),
+        ("scale web=1001", "Give a whole number from 0 to 1,000"),
         ("scale web=٣", "cannot be scaled"),
         ("scale web=1e3", "cannot be scaled"),
         ("scale '*=2'", "names no service"),
         ("scale '*/*=2'", "names no service"),
         ("scale =2", "names no service"),
-        ("scale web=2 web=3", "shop/web is given two numbers, 2 and 3"),
+        ("scale web=2 web=3", "shop/web has two numbers, 2 and 3"),
         ("scale " + " ".join(f"s{number}=1" for number in range(21)), "That is 21 services"),
     ],
 )
@@ -206,9 +206,9 @@ async def test_what_is_not_there_and_who_did_not_answer_is_said(shop):
     reply = await shop.say("services", half)
     text = plain_text.render(reply)
     assert reply.ending is Ending.OK
-    assert "shop/web" in text and "could not be asked for" in text and "docker/host8 is missing here" in text
+    assert "shop/web" in text and "could not be asked for" in text and "No result from docker/host8" in text
     reply = await shop.say("services", lambda action: Services(rows=()))
-    assert (reply.ending, "There are no services" in plain_text.render(reply)) == (Ending.OK, True)
+    assert (reply.ending, "There are no compose or Swarm services" in plain_text.render(reply)) == (Ending.OK, True)
     reply = await shop.say("services", lambda action: errors.Unreachable("away"))
     assert reply.ending is Ending.FAILED
 

@@ -71,9 +71,9 @@ async def test_words_and_labels_choose_containers_and_each_engine_is_asked_for_i
 
 async def test_what_does_not_run_has_no_figures_and_that_is_said(world):
     text = plain_text.render(await world.say("stats web batch", usages(IDLE)))
-    assert "1 container of those named does not run." in text
+    assert "1 container of those named is not running." in text
     reply = await world.say("stats batch", usages())
-    assert plain_text.render(reply).strip() == "Nothing that was asked for is running."
+    assert plain_text.render(reply).strip() == "None of these containers is running."
     assert reply.ending is Ending.OK
     assert plain_text.render(await world.say("stats", usages())).strip() == "Nothing is running."
 
@@ -91,7 +91,7 @@ async def test_engines_that_are_away_or_cannot_are_told_apart(two_hosts):
 
     reply = await two_hosts.say("stats", answer)
     assert shown(reply)[0]["HOST"] == "host7"
-    assert "docker/host8 is missing here: It is away." in plain_text.render(reply)
+    assert "No result from docker/host8: It is away." in plain_text.render(reply)
     lacking = errors.Unsupported("container.stats", "docker/host8", "Ask its containers' engine.")
     reply = await two_hosts.say("stats", lambda _: lacking)
     assert "docker/host8 cannot do container.stats. Ask its containers' engine." in plain_text.render(reply)
@@ -102,4 +102,4 @@ async def test_what_is_left_out_is_counted(world):
     many = tuple(Usage(ref=WEB.ref, cpu_percent=float(number)) for number in range(60))
     reply = await world.say("stats --limit 10", usages(*many))
     assert [row["CPU %"] for row in shown(reply)] == [f"{number}.0" for number in range(59, 49, -1)]
-    assert "50 that use less left out" in plain_text.render(reply)
+    assert "50 more containers are left out" in plain_text.render(reply)

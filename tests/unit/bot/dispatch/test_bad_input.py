@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from bot import plain_text
 from bot.parsing import parser, usage
-from commands.spec import Take
+from commands.spec import ArgType
 from core import errors
 from core.model.replies import Ending
 from tests.fake_engine.engine import FakeRuntime
@@ -21,8 +21,8 @@ OPTIONS = [
     (command, name)
     for command in COMMANDS
     for arg in command.args
-    if arg.option and arg.take is not Take.FLAG
-    for name in (arg.name, *arg.also, *([f"-{arg.short}"] if arg.short else []))
+    if arg.option and arg.type is not ArgType.FLAG
+    for name in (arg.name, *arg.hidden_names, *([f"-{arg.short}"] if arg.short else []))
 ]
 
 

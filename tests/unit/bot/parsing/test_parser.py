@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from bot.parsing import parser
 from commands.catalogue import Catalogue, gather
-from commands.spec import TARGETS, Arg, Command, Take
+from commands.spec import TARGETS, Arg, ArgType, Command
 from core import errors
 from core.model.actions import Risk
 from core.model.replies import text_reply
@@ -38,20 +38,24 @@ def _command(name: str, *args: Arg, **more) -> Command:
 CATALOGUE: Catalogue = gather(
     ("x", command)
     for command in (
-        _command("help", Arg(name="topic", take=Take.COMMAND, help="a command")),
-        _command("ps", TARGETS, Arg(name="--all", short="a", take=Take.FLAG, help="all"), aliases=("ls",)),
+        _command("help", Arg(name="topic", type=ArgType.COMMAND, help="a command")),
+        _command("ps", TARGETS, Arg(name="--all", short="a", type=ArgType.FLAG, help="all"), aliases=("ls",)),
         _command(
             "logs",
-            Arg(name="target", take=Take.TARGET, many=True, required=True, help="containers"),
-            Arg(name="--tail", short="n", take=Take.COUNT, default=100, top=1000, help="lines"),
-            Arg(name="--since", take=Take.DURATION, help="time"),
-            Arg(name="--timeout", short="t", also=("--time",), take=Take.SECONDS, top=300, help="seconds"),
+            Arg(name="target", type=ArgType.TARGET, many=True, required=True, help="containers"),
+            Arg(name="--tail", short="n", type=ArgType.COUNT, default=100, maximum=1000, help="lines"),
+            Arg(name="--since", type=ArgType.DURATION, help="time"),
+            Arg(
+                name="--timeout", short="t", hidden_names=("--time",), type=ArgType.SECONDS, maximum=300, help="seconds"
+            ),
             Arg(name="--label", short="l", many=True, help="labels"),
             Arg(name="--state", choices=("running", "exited"), help="state"),
-            Arg(name="--force", short="f", take=Take.FLAG, help="force"),
-            Arg(name="--volumes", short="v", take=Take.FLAG, help="volumes"),
+            Arg(name="--force", short="f", type=ArgType.FLAG, help="force"),
+            Arg(name="--volumes", short="v", type=ArgType.FLAG, help="volumes"),
         ),
-        _command("exec", Arg(name="target", required=True, help="one"), Arg(name="words", rest=True, help="a command")),
+        _command(
+            "exec", Arg(name="target", required=True, help="one"), Arg(name="words", remainder=True, help="a command")
+        ),
         _command("revoke", Arg(name="id", required=True, help="a grant"), risk=Risk.CHANGE),
     )
 )
@@ -166,7 +170,7 @@ def test_what_was_understood_in_plain_spelling(line, plain):
     ("line", "sentence"),
     [
         ("lgos web", "There is no command “lgos”. Did you mean logs"),
-        ("frobnicate", "Say help to see them all."),
+        ("frobnicate", "List all commands with: help"),
         ("web logs", "The command comes first: logs web"),
         ("help lgos", "Did you mean logs"),
     ],

@@ -219,7 +219,7 @@ def test_a_notification_calls_nobody() -> None:
 
 def test_a_short_note_is_whole_beside_a_table_that_is_too_long() -> None:
     table = Table(columns=("A",), rows=tuple(("z" * 390,) for _ in range(99)))
-    note = Text(text="host8 is missing here: it does not answer.", tone=Tone.WARN)
+    note = Text(text="No result from host8: it does not answer.", tone=Tone.WARN)
     told = render.message(Reply(blocks=(table, note)), shape=Shape.DATA_TABLE)
     assert told.blocks[-1]["text"]["text"] == f":warning: {note.text}"
 

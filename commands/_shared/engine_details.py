@@ -1,4 +1,4 @@
-"""An engine in a few words, for the list of all and for what one tells of itself."""
+"""Renders an engine's state and details, for the commands `engines` and `info`."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from core.model.engines import Engine
 
 
 def state(engine: Engine, now: datetime) -> str:
-    """`up 3 min`, `down 40 s: <why>`; `answers` where nobody watches."""
+    """`up 3 min`, `down 40 s: <reason>`; `answers` where its events are not watched."""
     if engine.stream:
-        went = f"{engine.stream} {show.span(max(0.0, now.timestamp() - engine.stream_since))}"
-        why = engine.fault or engine.stream_fault
-        return went if engine.stream == "up" and not engine.fault else f"{went}: {why}" if why else went
+        lasted = f"{engine.stream} {show.span(max(0.0, now.timestamp() - engine.stream_since))}"
+        reason = engine.fault or engine.stream_fault
+        return lasted if engine.stream == "up" and not engine.fault else f"{lasted}: {reason}" if reason else lasted
     return f"down: {engine.fault}" if engine.fault else "answers"
 
 
 def facts(engine: Engine, now: datetime) -> Mapping[str, str]:
-    """Name → text of all that is known of it, but for what it can do."""
-    told = {
+    """All that is known of the engine except its verbs, as name → text."""
+    texts = {
         "Kind": engine.ref.kind,
         "Host": engine.ref.host,
         "User": engine.user,
@@ -38,7 +38,7 @@ def facts(engine: Engine, now: datetime) -> Mapping[str, str]:
         "Counted elsewhere": ", ".join(f"{count} by {kind}" for kind, count in engine.owned),
         "Notes": " ".join(engine.notes),
     }
-    return {name: text for name, text in told.items() if text}
+    return {name: text for name, text in texts.items() if text}
 
 
 def _stream(engine: Engine, now: datetime) -> str:

@@ -1,4 +1,4 @@
-"""A grant as a row of a table."""
+"""Renders grants as rows of a table."""
 
 from __future__ import annotations
 
