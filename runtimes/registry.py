@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from core import errors
-from runtimes.base import identities
+from runtimes.base import identities, options
 from runtimes.inventory.mirror import Watched
 from runtimes.swarm import membership
 from runtimes.transport.endpoint import Endpoint, Ssh, Tls
@@ -113,7 +113,7 @@ def kind_of(url: str) -> str:
 def open_engines(doors: Sequence[EngineAddress]) -> Sequence[Watched]:
     """The adapters for these doors, which refuse to be one engine twice. Raises as `open_engine`."""
     known = identities.EngineIdentities()
-    return [open_engine(door, known, higher=_beside(door, doors)) for door in doors]
+    return [open_engine(door, known, watched_kinds=_beside(door, doors)) for door in doors]
 
 
 def swarms(doors: Sequence[EngineAddress], engines: Sequence[Watched]) -> membership.Clusters:
@@ -127,13 +127,23 @@ def swarms(doors: Sequence[EngineAddress], engines: Sequence[Watched]) -> member
 
 
 def open_engine(
-    door: EngineAddress, known: identities.EngineIdentities | None = None, *, higher: frozenset[str] = frozenset()
+    door: EngineAddress,
+    known: identities.EngineIdentities | None = None,
+    *,
+    watched_kinds: frozenset[str] = frozenset(),
 ) -> Watched:
-    """The adapter for a door; connects lazily. `higher`: kinds of other engines that are watched on its host, which
-    tell of their own containers. Raises BadUsage for an unknown kind or an unusable address."""
+    """The adapter for a door; connects lazily. `watched_kinds`: kinds of other engines that are watched on its host,
+    which report their own containers. Raises BadUsage for an unknown kind or an unusable address."""
     kind = engine_class(door.kind)
-    ways = {"tls": door.tls, "ssh": door.ssh, "roll": known or identities.EngineIdentities(), "higher": higher}
-    return cast(Watched, kind(door.url, name=door.name, allow=door.allow, **ways))
+    given = options.EngineOptions(
+        name=door.name,
+        allow=door.allow,
+        tls=door.tls,
+        ssh=door.ssh,
+        identities=known or identities.EngineIdentities(),
+        watched_kinds=watched_kinds,
+    )
+    return cast(Watched, kind(door.url, given))
 
 
 def by_context(
@@ -152,7 +162,7 @@ def by_context(
 
 def twice(doors: Sequence[EngineAddress]) -> str:
     """The sentence for two doors that lead to one engine, or that could not be told apart; empty where all is well.
-    Two addresses of one engine show only when it answers: `roll` refuses the second then."""
+    Two addresses of one engine show only when it answers: `EngineIdentities` rejects the second one then."""
     places: dict[tuple[str, str], EngineAddress] = {}
     named: dict[tuple[str, str, str], EngineAddress] = {}
     for door in doors:

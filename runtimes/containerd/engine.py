@@ -1,9 +1,9 @@
 """containerd behind the port, natively: its gRPC services in, our values out, for the containers of all its namespaces.
 
 A container here is a record and perhaps a task; `namespace/id` is what it is called. Containers of namespaces that
-belong to another engine watched on this host (`higher`: Docker's moby, Kubernetes' k8s.io) are left out and counted;
-pause containers are never told of. Events are broadcast to whoever listens and never replayed, so they begin with the
-subscription; a subscription is confirmed by nothing, so it counts as standing once later questions on the same
+belong to another engine watched on this host (`watched_kinds`: Docker's moby, Kubernetes' k8s.io) are left out and
+counted; pause containers are never told of. Events are broadcast to whoever listens and never replayed, so they begin
+with the subscription; a subscription is confirmed by nothing, so it counts as standing once later questions on the same
 connection are answered. Nothing reconnects.
 """
 
@@ -12,7 +12,6 @@ from __future__ import annotations
 import asyncio
 import collections
 import contextlib
-import socket
 import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any, ClassVar
@@ -25,16 +24,16 @@ from core.model import actions, images, resources, usage
 from core.model.containers import Container, Containers
 from core.model.engines import Engine
 from core.model.events import Event
-from core.model.refs import EngineRef
 from core.model.results import Document
 from core.text import redact_json
-from runtimes.base import identities
 from runtimes.base.adapter import does
+from runtimes.base.engine import DEFAULTS
+from runtimes.base.options import EngineOptions
 from runtimes.containerd import client, decode, info, lifecycle, stats
 from runtimes.containerd import images as containerd_images
 from runtimes.containerd import verbs as containerd_verbs
 from runtimes.kernel import procfs
-from runtimes.transport import connect, endpoint, grpc_channel
+from runtimes.transport import connect, grpc_channel
 
 AT_ONCE = 8
 NAMING_PATIENCE = 2.0
@@ -53,6 +52,7 @@ class _Listed(msgspec.Struct):
 class Containerd(containerd_verbs.Doing):
     """One daemon. `engine_id` is the uuid it keeps beside its data."""
 
+    kind = "containerd"
     alternatives: ClassVar[Mapping[str, str]] = {
         "container.logs": "It keeps no output of its containers: what started them does (nerdctl logs, the kubelet's"
         " CRI, Docker); watch that engine too.",
@@ -66,35 +66,16 @@ class Containerd(containerd_verbs.Doing):
         "volume.list": "Volumes are its clients' (nerdctl volume ls).",
     }
 
-    def __init__(
-        self,
-        url: str,
-        *,
-        name: str = "default",
-        allow: Sequence[str] = (),
-        tls: endpoint.Tls | None = None,
-        ssh: endpoint.Ssh | None = None,
-        roll: identities.EngineIdentities | None = None,
-        higher: frozenset[str] = frozenset(),
-    ) -> None:
-        super().__init__(EngineRef(host=socket.gethostname(), kind="containerd", name=name), allow=allow)
-        self.url = url
-        self.version = ""
-        self._id = ""
-        self._roll = roll
+    def __init__(self, url: str, options: EngineOptions = DEFAULTS) -> None:
+        super().__init__(url, options)
         self._line = grpc_channel.GrpcChannel(url, engine=str(self._ref), access=ACCESS)
         self._calls = client.Calls(self._line)
-        self._meeting = asyncio.Lock()
-        self._left_out = {space: kind for space, kind in decode.OWNERS.items() if kind in higher}
+        self._left_out = {space: kind for space, kind in decode.OWNERS.items() if kind in options.watched_kinds}
         self._dialect = decode.Decoder(self._ref, left_out=frozenset(self._left_out))
         self._images = containerd_images.Images(self._calls, self._ref)
         self._meter = stats.Meter(self._calls)
         self._one_host = False
         self._fetches = True  # until it is known not to
-
-    @property
-    def engine_id(self) -> str:
-        return self._id
 
     @property
     def verbs(self) -> frozenset[str]:
@@ -114,7 +95,7 @@ class Containerd(containerd_verbs.Doing):
 
     @does(resources.ListNamespaces)
     async def list_namespaces(self, action: resources.ListNamespaces, seconds: float) -> resources.Namespaces:
-        await self._meet(seconds)
+        await self._identify(seconds)
 
         async def one(space: Any) -> resources.Namespace:
             held, named = await asyncio.gather(
@@ -137,7 +118,7 @@ class Containerd(containerd_verbs.Doing):
             ref=self.ref, address=str(self._line.endpoint), verbs=tuple(sorted(self.verbs)), events="broadcast"
         )
         try:
-            await self._meet(seconds)
+            await self._identify(seconds)
             listed, plugins, server = await asyncio.gather(
                 self._list(seconds), self._calls.plugins(seconds), self._calls.server(seconds)
             )
@@ -162,7 +143,7 @@ class Containerd(containerd_verbs.Doing):
 
     @does(actions.ShowInfo)
     async def show_info(self, action: actions.ShowInfo, seconds: float) -> Document:
-        await self._meet(seconds)
+        await self._identify(seconds)
         version, server, plugins, spaces = await asyncio.gather(
             self._calls.version(seconds),
             self._calls.server(seconds),
@@ -181,7 +162,7 @@ class Containerd(containerd_verbs.Doing):
 
     @does(actions.InspectContainer)
     async def inspect(self, action: actions.InspectContainer, seconds: float) -> Document:
-        await self._meet(seconds)
+        await self._identify(seconds)
         space, name = decode.split(action.target.id)
         if not space:
             raise lifecycle.gone(action.target)
@@ -197,7 +178,7 @@ class Containerd(containerd_verbs.Doing):
 
     async def describe(self, ids: Sequence[str], deadline: float) -> dict[str, Container | None]:
         """Looks at each id, a few at once; None where it is gone. `deadline`: seconds for all of them."""
-        await self._meet(deadline)
+        await self._identify(deadline)
 
         async def one(thing: str) -> tuple[str, Container | None]:
             space, name = decode.split(thing)
@@ -227,7 +208,7 @@ class Containerd(containerd_verbs.Doing):
         return usage.Usages(rows=tuple(rows))
 
     async def events(self, since_ns: int | None) -> AsyncIterator[Sequence[Event]]:
-        await self._meet(10.0, again=True)
+        await self._identify(10.0, again=True)
         heard = self._calls.events()
         following = asyncio.ensure_future(anext(heard, None))
         try:
@@ -256,7 +237,7 @@ class Containerd(containerd_verbs.Doing):
     # ── within ───────────────────────────────────────────────────────────────────────────────────────────────────
 
     async def _list(self, seconds: float) -> _Listed:
-        await self._meet(seconds)
+        await self._identify(seconds)
         found = _Listed(rows=[], processes={}, owned={}, runtimes=collections.Counter())
 
         async def one(space: str) -> None:
@@ -285,27 +266,14 @@ class Containerd(containerd_verbs.Doing):
             return self._dialect.container(space, held, task, time.time(), began=procfs.start_time)
         return self._dialect.container(space, held, task, time.time())
 
-    async def _meet(self, seconds: float, *, again: bool = False) -> None:
-        """Learns who the daemon is. `again`: it may be another one since we last met."""
-        if self._id and not again:
-            return
-        async with self._meeting:
-            if self._id and not again:
-                return
-            try:
-                server, version, plugins = await asyncio.gather(
-                    self._calls.server(seconds), self._calls.version(seconds), self._calls.plugins(seconds)
-                )
-            except (errors.Unreachable, errors.TimedOut) as error:
-                # Only this question was under way: whatever was to follow it has not left.
-                error.sent = False
-                raise
-            if self._roll is not None:
-                self._id = ""  # not before it is known to be nobody else
-                self._roll.enter(str(self._line.endpoint), server.uuid, self._ref)
-            self._id, self.version = server.uuid, version
-            self._fetches = containerd_images.fetches(plugins)
-            self._one_host = self._sees_its_processes(server.pidns)
+    async def _ask_identity(self, seconds: float) -> None:
+        server, version, plugins = await asyncio.gather(
+            self._calls.server(seconds), self._calls.version(seconds), self._calls.plugins(seconds)
+        )
+        self._register(str(self._line.endpoint), server.uuid, self._ref)
+        self.version = version
+        self._fetches = containerd_images.fetches(plugins)
+        self._one_host = self._sees_its_processes(server.pidns)
 
     def _sees_its_processes(self, theirs: int) -> bool:
         """Whether the ids of processes it tells are those we see. Up to 1.6 it does not tell where its own are counted;

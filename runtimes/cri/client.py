@@ -6,21 +6,18 @@ socket. What it is called and which version it has is learned at first contact, 
 
 from __future__ import annotations
 
-import asyncio
 import os
-import socket
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from core import errors
-from core.model.refs import EngineRef
 from core.model.replies import Status
 from core.model.results import Outcome
-from runtimes.base import identities
-from runtimes.base.jobs import JobAdapter
+from runtimes.base.engine import DEFAULTS, EngineAdapter
+from runtimes.base.options import EngineOptions
 from runtimes.cri import decode, snapshot
 from runtimes.proto import cri_pb2 as cri
-from runtimes.transport import endpoint, grpc_channel
+from runtimes.transport import grpc_channel
 
 SERVICE = "/runtime.v1.RuntimeService"
 IMAGES = "/runtime.v1.ImageService"
@@ -32,33 +29,17 @@ ACCESS = (
 )
 
 
-class EngineClient(JobAdapter):
+class EngineClient(EngineAdapter):
     """`engine_name` is the engine's own word for itself, `containerd` or `cri-o`; empty before first contact."""
 
-    def __init__(
-        self,
-        url: str,
-        *,
-        name: str = "default",
-        allow: Sequence[str] = (),
-        tls: endpoint.Tls | None = None,
-        ssh: endpoint.Ssh | None = None,
-        roll: identities.EngineIdentities | None = None,
-        higher: frozenset[str] = frozenset(),
-    ) -> None:
-        super().__init__(EngineRef(host=socket.gethostname(), kind="cri", name=name), allow=allow)
-        self.url = url
-        self.engine_name = self.version = self.api = ""
-        self._roll = roll
-        self._id = ""
+    kind = "cri"
+
+    def __init__(self, url: str, options: EngineOptions = DEFAULTS) -> None:
+        super().__init__(url, options)
+        self.engine_name = self.api = ""
         self._line = grpc_channel.GrpcChannel(url, engine=str(self._ref), access=ACCESS)
         self._place = os.path.realpath(self._line.endpoint.path)
-        self._meeting = asyncio.Lock()
         self._eye = snapshot.Eye(self._ask)
-
-    @property
-    def engine_id(self) -> str:
-        return self._id
 
     async def aclose(self) -> None:
         await super().aclose()
@@ -69,7 +50,7 @@ class EngineClient(JobAdapter):
 
     async def _ask(self, method: str, request: Any, answer: Any, seconds: float, *, about: str = "") -> Any:
         """`about`: what of the engine's the question is of, for the sentence that says it is gone."""
-        await self._meet(seconds)
+        await self._identify(seconds)
         try:
             return await self._line.call(_path(method), request, answer, seconds=seconds)
         except errors.NotFound as error:
@@ -77,35 +58,19 @@ class EngineClient(JobAdapter):
                 raise
             raise errors.NotFound(f"{about} is gone: {self.ref} has no such thing.") from error
 
-    async def _meet(self, seconds: float, *, again: bool = False) -> None:
-        """Learns who answers. `again`: it may be another one since we last met."""
-        if self._id and not again:
-            return
-        async with self._meeting:
-            if self._id and not again:
-                return
-            try:
-                told = await self._line.call(
-                    _path("Version"), cri.VersionRequest(), cri.VersionResponse, seconds=seconds
-                )
-            except errors.Unsupported as error:
-                raise errors.Unreachable(
-                    f"{self.url} does not speak CRI v1.",
-                    hint="containerd does from 1.6 on, unless `disabled_plugins` in /etc/containerd/config.toml holds"
-                    " cri.",
-                ) from error
-            except (errors.Unreachable, errors.TimedOut) as error:
-                # Only this question was under way: whatever was to follow it has not left.
-                error.sent = False
-                raise
-            identity = f"{told.runtime_name}:{self._ref.host}:{self._place}"
-            if self._roll is not None:
-                self._id = ""  # not before it is known to be nobody else
-                # containerd itself, another kind of engine, answers at the same address.
-                self._roll.enter(f"cri at {self._line.endpoint}", identity, self._ref)
-            self.engine_name, self.api = told.runtime_name, told.runtime_api_version
-            self.version = f"{told.runtime_name} {told.runtime_version}".strip()
-            self._id = identity
+    async def _ask_identity(self, seconds: float) -> None:
+        try:
+            told = await self._line.call(_path("Version"), cri.VersionRequest(), cri.VersionResponse, seconds=seconds)
+        except errors.Unsupported as error:
+            raise errors.Unreachable(
+                f"{self.url} does not speak CRI v1.",
+                hint="containerd does from 1.6 on, unless `disabled_plugins` in /etc/containerd/config.toml holds cri.",
+            ) from error
+        identity = f"{told.runtime_name}:{self._ref.host}:{self._place}"
+        # containerd itself, another kind of engine, answers at the same address.
+        self._register(f"cri at {self._line.endpoint}", identity, self._ref)
+        self.engine_name, self.api = told.runtime_name, told.runtime_api_version
+        self.version = f"{told.runtime_name} {told.runtime_version}".strip()
 
 
 def done(began: float, now: float, detail: str = "", *, noop: bool = False) -> Outcome:

@@ -26,7 +26,9 @@ from core.model.refs import Ref
 from core.model.replies import Status
 from core.model.results import Document, ExecResult, LogPage, Outcome
 from runtimes.base.adapter import does
+from runtimes.base.engine import DEFAULTS
 from runtimes.base.jobs import KEPT_LINES, Job
+from runtimes.base.options import EngineOptions
 from runtimes.cri import alternatives, client, decode, log_files
 from runtimes.cri import events as cri_events
 from runtimes.cri import stats as cri_stats
@@ -45,8 +47,8 @@ class Cri(ImageVerbs):
 
     alternatives: ClassVar[Mapping[str, str]] = alternatives.SENTENCES
 
-    def __init__(self, url: str, **given: Any) -> None:
-        super().__init__(url, **given)
+    def __init__(self, url: str, options: EngineOptions = DEFAULTS) -> None:
+        super().__init__(url, options)
         self._meter = cri_stats.Meter()
         self._fills: bool | None = None  # CRI-O's stream of events; not known before it was tried
 
@@ -65,7 +67,7 @@ class Cri(ImageVerbs):
     async def describe_engine(self, action: actions.DescribeEngine, seconds: float) -> Engine:
         told = Engine(ref=self.ref, address=str(self._line.endpoint), verbs=tuple(sorted(self.verbs)))
         try:
-            await self._meet(seconds)
+            await self._identify(seconds)
             status, view, stream = await asyncio.gather(
                 self._ask("Status", cri.StatusRequest(verbose=True), cri.StatusResponse, seconds),
                 self._look(seconds),
@@ -182,7 +184,7 @@ class Cri(ImageVerbs):
     # ── events ───────────────────────────────────────────────────────────────────────────────────────────────────
 
     async def events(self, since_ns: int | None) -> AsyncIterator[Sequence[Event]]:
-        await self._meet(10.0, again=True)
+        await self._identify(10.0, again=True)
         stream = None
         if self.engine_name == client.CRIO:
             stream, self._fills = cri_events.Stream(self._line, f"{self.ref}: events"), None

@@ -38,7 +38,7 @@ class ImageVerbs(PodVerbs):
     @does(images.PullImage)
     async def pull_image(self, action: images.PullImage, seconds: float) -> JobStarted:
         wanted = str(image_reference.parse(action.image))
-        await self._meet(min(seconds, 10.0))
+        await self._identify(min(seconds, 10.0))
         return self.jobs.begin(action.verb, lambda job: self._pull(wanted, float(action.timeout), job))
 
     async def _pull(self, wanted: str, seconds: float, job: Job) -> Outcome:

@@ -10,12 +10,12 @@ from typing import Any
 
 from core.model.containers import Container
 from core.model.refs import Ref
-from runtimes.base.jobs import JobAdapter
+from runtimes.base.engine import EngineAdapter
 from runtimes.docker import decode
 from runtimes.transport import http_client
 
 
-class EngineClient(JobAdapter, abc.ABC):
+class EngineClient(EngineAdapter, abc.ABC):
     @abc.abstractmethod
     def _words(self) -> decode.Decoder: ...
 

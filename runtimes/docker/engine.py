@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import socket
 import time
 import urllib.parse
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -26,8 +25,9 @@ from core.model.refs import EngineRef, Ref
 from core.model.replies import Status
 from core.model.results import Document, Outcome
 from core.text import redact_json
-from runtimes.base import identities
 from runtimes.base.adapter import does
+from runtimes.base.engine import DEFAULTS
+from runtimes.base.options import EngineOptions
 from runtimes.docker import decode, services
 from runtimes.docker.client import path_of
 from runtimes.docker.exec import ExecVerbs
@@ -51,9 +51,9 @@ class _Message(msgspec.Struct):
 
 
 class Docker(InfoVerbs, LogVerbs, ExecVerbs, ImageVerbs, ResourceVerbs, StatsVerbs, services.ServiceVerbs):
-    """One daemon. `engine_id` is the daemon's own id, the key under which its cursor is kept. `higher`: kinds of other
-    engines watched on the same host; none of those we know keeps its containers in Docker's."""
+    """One daemon. `engine_id` is the daemon's own id, the key under which its cursor is kept."""
 
+    kind = "docker"
     alternatives: ClassVar[Mapping[str, str]] = {
         "container.healthcheck": "Docker runs health checks by itself; inspect shows their last results.",
         "pod.list": "Docker has no pods; services shows which containers belong together.",
@@ -63,32 +63,12 @@ class Docker(InfoVerbs, LogVerbs, ExecVerbs, ImageVerbs, ResourceVerbs, StatsVer
         "unit.list": "Units run Podman's containers; Docker starts its own again by their restart policy.",
     }
 
-    def __init__(
-        self,
-        url: str,
-        *,
-        name: str = "default",
-        allow: Sequence[str] = (),
-        tls: transport_endpoint.Tls | None = None,
-        ssh: transport_endpoint.Ssh | None = None,
-        roll: identities.EngineIdentities | None = None,
-        higher: frozenset[str] = frozenset(),
-    ) -> None:
+    def __init__(self, url: str, options: EngineOptions = DEFAULTS) -> None:
         endpoint = transport_endpoint.Endpoint.parse(url)
-        # Until it has told its own name, an engine goes by the one in its address.
-        super().__init__(EngineRef(host=endpoint.host or socket.gethostname(), kind="docker", name=name), allow=allow)
-        self.url = url
-        self._roll = roll
-        self.version = ""
+        super().__init__(url, options, host=endpoint.host)
         self.api = ""
-        self._id = ""
-        self._http = http_client.Client(endpoint, dialer=dialer.dialer_for(endpoint, tls, ssh))
-        self._meeting = asyncio.Lock()
+        self._http = http_client.Client(endpoint, dialer=dialer.dialer_for(endpoint, options.tls, options.ssh))
         self._dialect = decode.Decoder(self._ref)
-
-    @property
-    def engine_id(self) -> str:
-        return self._id
 
     async def aclose(self) -> None:
         await super().aclose()
@@ -133,7 +113,7 @@ class Docker(InfoVerbs, LogVerbs, ExecVerbs, ImageVerbs, ResourceVerbs, StatsVer
         return tuple(found[-action.limit :])
 
     async def events(self, since_ns: int | None) -> AsyncIterator[Sequence[Event]]:
-        await self._meet(10.0, again=True)
+        await self._identify(10.0, again=True)
         since = f"&since={timestamps.since(since_ns)}" if since_ns else ""
         target = f"/events?filters={OWN_SCOPE}{since}"
         async with self._stream("GET", target, 10.0, about="events", pause=False) as stream:
@@ -206,14 +186,14 @@ class Docker(InfoVerbs, LogVerbs, ExecVerbs, ImageVerbs, ResourceVerbs, StatsVer
 
     async def stream(self, target: str, seconds: float) -> http_client.Stream:
         """For its Swarm: the answer to a GET as it comes, whatever its status."""
-        await self._meet(seconds)
+        await self._identify(seconds)
         return await self._http.stream("GET", f"/v{self.api}{target}", deadline=seconds, pause=True)
 
     async def _ask(
         self, method: str, target: str, seconds: float, *, about: str = "", what: str = "container", body: Any = None
     ) -> http_client.Response:
         ends = time.monotonic() + seconds
-        await self._meet(seconds)
+        await self._identify(seconds)
         answer = await self._http.request(
             method,
             f"/v{self.api}{target}",
@@ -238,7 +218,7 @@ class Docker(InfoVerbs, LogVerbs, ExecVerbs, ImageVerbs, ResourceVerbs, StatsVer
         pause: bool = True,
     ) -> AsyncIterator[http_client.Stream]:
         ends = time.monotonic() + seconds
-        await self._meet(seconds)
+        await self._identify(seconds)
         stream = await self._http.stream(
             method,
             f"/v{self.api}{target}",
@@ -254,46 +234,34 @@ class Docker(InfoVerbs, LogVerbs, ExecVerbs, ImageVerbs, ResourceVerbs, StatsVer
         finally:
             await stream.aclose()
 
-    async def _meet(self, seconds: float, *, again: bool = False) -> None:
-        """Learns who the daemon is and which API to speak. `again`: it may be another one since we last met."""
-        if self.api and not again:
-            return
-        async with self._meeting:
-            if self.api and not again:
-                return
-            try:
-                answer = await self._http.request("GET", "/info", deadline=seconds)
-            except (errors.Unreachable, errors.TimedOut) as error:
-                # Only this question was under way: whatever was to follow it has not left.
-                error.sent = False
-                raise
-            if answer.status == 400 and b"HTTPS server" in answer.body:
-                raise errors.Unreachable(
-                    f"{self._http.endpoint} speaks TLS.",
-                    hint="Give `tls: {ca: …, cert: …, key: …}` beside its url, or set DOCKER_TLS_VERIFY=1 and"
-                    " DOCKER_CERT_PATH.",
-                )
-            if answer.status >= 400:
-                self._refuse(answer.status, answer.body, "", "")
-            info = decoding.decode(Info, answer.body)
-            spoken = decode.api_version(answer.headers.get("api-version", "1.41"))
-            if spoken < OLDEST_API:
-                version = f"{spoken[0]}.{spoken[1]}"
-                raise errors.InvalidResponse(
-                    f"{self.url} speaks Docker API {version}, older than the {OLDEST_API[0]}.{OLDEST_API[1]} we know.",
-                    hint="Upgrade the engine.",
-                )
-            speak = min(spoken, NEWEST_API)
-            ref = EngineRef(host=info.name or self._ref.host, kind="docker", name=self._ref.name)
-            if self._roll is not None:
-                self.api = ""  # not before it is known to be nobody else
-                self._roll.enter(str(self._http.endpoint), info.identity(), ref)
-            self.api, self.version, self._id = f"{speak[0]}.{speak[1]}", info.version, info.identity()
-            self.memory_of_machine = info.memory
-            if ref != self._ref:
-                self._ref = ref
-                self._dialect = decode.Decoder(ref)
-            self._heard_of_itself(info.swarm)
+    async def _ask_identity(self, seconds: float) -> None:
+        """Learns who the daemon is and which API to speak."""
+        answer = await self._http.request("GET", "/info", deadline=seconds)
+        if answer.status == 400 and b"HTTPS server" in answer.body:
+            raise errors.Unreachable(
+                f"{self._http.endpoint} speaks TLS.",
+                hint="Give `tls: {ca: …, cert: …, key: …}` beside its url, or set DOCKER_TLS_VERIFY=1 and"
+                " DOCKER_CERT_PATH.",
+            )
+        if answer.status >= 400:
+            self._refuse(answer.status, answer.body, "", "")
+        info = decoding.decode(Info, answer.body)
+        spoken = decode.api_version(answer.headers.get("api-version", "1.41"))
+        if spoken < OLDEST_API:
+            version = f"{spoken[0]}.{spoken[1]}"
+            raise errors.InvalidResponse(
+                f"{self.url} speaks Docker API {version}, older than the {OLDEST_API[0]}.{OLDEST_API[1]} we know.",
+                hint="Upgrade the engine.",
+            )
+        speak = min(spoken, NEWEST_API)
+        ref = EngineRef(host=info.name or self._ref.host, kind="docker", name=self._ref.name)
+        self._register(str(self._http.endpoint), info.identity(), ref)
+        self.api, self.version = f"{speak[0]}.{speak[1]}", info.version
+        self.memory_of_machine = info.memory
+        if ref != self._ref:
+            self._ref = ref
+            self._dialect = decode.Decoder(ref)
+        self._heard_of_itself(info.swarm)
 
     def _refuse(self, status: int, body: bytes, about: str, what: str) -> None:
         try:

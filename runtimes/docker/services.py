@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import abc
 import asyncio
-from collections.abc import Sequence
 
 from core import errors
 from core.model import actions
 from core.model.jobs import JobStarted
-from core.model.refs import EngineRef
 from core.model.services import Services
 from runtimes.base.adapter import does
+from runtimes.base.engine import DEFAULTS
+from runtimes.base.options import EngineOptions
 from runtimes.compose import scale as compose_scale
 from runtimes.compose import services
 from runtimes.docker import compose_steps
@@ -20,8 +20,8 @@ from runtimes.swarm import decode
 
 
 class ServiceVerbs(SwarmManager, abc.ABC):
-    def __init__(self, ref: EngineRef, *, allow: Sequence[str] = ()) -> None:
-        super().__init__(ref, allow=allow)
+    def __init__(self, url: str, options: EngineOptions = DEFAULTS, *, host: str = "") -> None:
+        super().__init__(url, options, host=host)
         self._steps = compose_steps.Steps(self._ask, self._words, self.describe)
 
     @does(actions.ListServices)

@@ -14,9 +14,11 @@ import time
 from collections.abc import Mapping, Sequence
 
 from core import errors
-from core.model.refs import EngineRef, Ref
+from core.model.refs import Ref
 from core.model.usage import ReadUsage, Usage, Usages
 from runtimes.base.adapter import does
+from runtimes.base.engine import DEFAULTS
+from runtimes.base.options import EngineOptions
 from runtimes.docker import decode_resources
 from runtimes.docker.client import EngineClient, path_of
 from runtimes.formats import decoding
@@ -30,8 +32,8 @@ LEFT = 1.0  # seconds kept back, to tell what came rather than fail with all of 
 class StatsVerbs(EngineClient, abc.ABC):
     memory_of_machine = 0
 
-    def __init__(self, ref: EngineRef, *, allow: Sequence[str] = ()) -> None:
-        super().__init__(ref, allow=allow)
+    def __init__(self, url: str, options: EngineOptions = DEFAULTS, *, host: str = "") -> None:
+        super().__init__(url, options, host=host)
         self._reader = cgroup_reader.Reader()
         self._shares = cgroup_reader.CpuPercent()
         self._ran: Mapping[Ref, int] = {}

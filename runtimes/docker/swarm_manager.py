@@ -6,15 +6,16 @@ The Swarm itself is an engine of its own (runtimes.swarm), with one door for eac
 from __future__ import annotations
 
 import abc
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 from core import errors
 from core.model import swarm
-from core.model.refs import EngineRef
 from core.model.replies import Status
 from core.model.results import Outcome
 from runtimes.base.adapter import does
+from runtimes.base.engine import DEFAULTS
+from runtimes.base.options import EngineOptions
 from runtimes.docker.client import EngineClient
 from runtimes.swarm import decode, models
 from runtimes.swarm.managers import Membership
@@ -26,15 +27,12 @@ ANYWHERE = "0.0.0.0:2377"  # what docker itself listens on where nothing else is
 class SwarmManager(EngineClient, abc.ABC):
     """`tell` is called with its part in a Swarm whenever that was learned."""
 
-    def __init__(self, ref: EngineRef, *, allow: Sequence[str] = ()) -> None:
-        super().__init__(ref, allow=allow)
+    def __init__(self, url: str, options: EngineOptions = DEFAULTS, *, host: str = "") -> None:
+        super().__init__(url, options, host=host)
         self.tell: Callable[[Membership], None] = lambda told: None
 
-    @abc.abstractmethod
-    async def _meet(self, seconds: float, *, again: bool = False) -> None: ...
-
     async def meet(self, seconds: float) -> None:
-        await self._meet(seconds)
+        await self._identify(seconds)
 
     def permits(self, verb: str) -> bool:
         return self._allows(verb)
@@ -44,7 +42,7 @@ class SwarmManager(EngineClient, abc.ABC):
 
     async def membership(self, seconds: float) -> Membership:
         """Asked now: `/swarm` costs a daemon a millisecond, `/info` eight."""
-        await self._meet(seconds)
+        await self._identify(seconds)
         try:
             answer = await self._ask("GET", "/swarm", seconds)
         except errors.Rejected as error:

@@ -13,10 +13,9 @@ import contextlib
 import hashlib
 import os
 import platform
-import socket
 import time
 from collections import Counter
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Collection, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -29,24 +28,26 @@ from core.model import actions, usage
 from core.model.containers import Container, Containers
 from core.model.engines import Engine
 from core.model.events import Event
-from core.model.refs import EngineRef, Ref
+from core.model.refs import Ref
 from core.model.results import Document
 from core.text import redact_json
-from runtimes.base import identities
 from runtimes.base.adapter import does
+from runtimes.base.engine import DEFAULTS
+from runtimes.base.options import EngineOptions
 from runtimes.formats import status_text
 from runtimes.kernel import cgroup_reader
 from runtimes.oci import decode, lifecycle, state, state_dirs, watcher
 from runtimes.oci.state import Seen
-from runtimes.transport import endpoint
 
 R = TypeVar("R")
 READ_WITHIN = 10.0  # seconds for one reading of the directories
 
 
 class Oci(lifecycle.Changing):
-    """One or several state directories of this machine. `higher`: kinds of engine whose containers are theirs to tell
-    of."""
+    """One or several state directories of this machine. `watched_kinds`: kinds of engine whose containers are
+    theirs to tell of."""
+
+    kind = "oci"
 
     alternatives: ClassVar[Mapping[str, str]] = {
         "container.restart": "An OCI container runs once: whoever made it deletes it and runs its bundle again.",
@@ -60,36 +61,19 @@ class Oci(lifecycle.Changing):
         "pod.list": "A runtime knows containers only; ps shows them.",
     }
 
-    def __init__(
-        self,
-        url: str,
-        *,
-        name: str = "default",
-        allow: Sequence[str] = (),
-        tls: endpoint.Tls | None = None,
-        ssh: endpoint.Ssh | None = None,
-        roll: identities.EngineIdentities | None = None,
-        higher: Collection[str] = frozenset(),
-    ) -> None:
+    def __init__(self, url: str, options: EngineOptions = DEFAULTS) -> None:
         places = state_dirs.parse(url)
-        if tls is not None or ssh is not None:
+        if options.tls is not None or options.ssh is not None:
             raise errors.BadUsage(
                 f"“{url}” is a place on this machine: there is nobody to speak TLS or ssh to.",
                 hint="Leave `tls` and `ssh` out; for another machine run Quarterdeck there.",
             )
-        super().__init__(EngineRef(host=socket.gethostname(), kind="oci", name=name), places, allow=allow)
-        self.url = url
-        self._roll = roll
-        self._higher = frozenset(higher)
+        super().__init__(url, options, places=places)
+        self._watched_kinds = options.watched_kinds
         self._reader = ThreadPoolExecutor(max_workers=1, thread_name_prefix="oci")
         self._usage = cgroup_reader.Reader(named_by_id=False)
-        self._id = ""
         self._places: dict[str, tuple[str, str]] = {}  # directory and runtime's id, by ours
         self._ended: dict[str, int] = {}
-
-    @property
-    def engine_id(self) -> str:
-        return self._id
 
     async def aclose(self) -> None:
         await super().aclose()
@@ -205,7 +189,7 @@ class Oci(lifecycle.Changing):
     # ── whose is what ────────────────────────────────────────────────────────────────────────────────────────────
 
     def _owner(self, seen: Seen) -> str:
-        return next((owner for owner in seen.owners if owner in self._higher), "")
+        return next((owner for owner in seen.owners if owner in self._watched_kinds), "")
 
     def _mine(self, seen: Seen) -> bool:
         return not self._owner(seen)
@@ -226,8 +210,7 @@ class Oci(lifecycle.Changing):
     async def _all(self, seconds: float) -> state.Found:
         found = await self._read(self._states.all, seconds)
         self._places = {seen.id: (seen.root, seen.name) for seen in found.seen}
-        if not self._id:
-            self._enter()
+        await self._identify(seconds)
         return found
 
     async def _find(self, target: Ref, seconds: float) -> Seen:
@@ -263,18 +246,20 @@ class Oci(lifecycle.Changing):
     def _is_gone(self, name: str) -> errors.NotFound:
         return errors.NotFound(f"{name} is gone: {self.ref} has no such container.")
 
-    def _enter(self) -> None:
-        """Who we are: this machine and where on it we look."""
-        try:
-            machine = Path("/etc/machine-id").read_text(encoding="utf-8", errors="replace").strip()
-        except OSError:
-            machine = ""
+    async def _ask_identity(self, seconds: float) -> None:
+        """Nobody is asked: the identity is made of this machine and of the directories that are read."""
+        machine = _machine_id()
         places = sorted(map(os.path.realpath, self._states.places.patterns))
         told = "\0".join((machine or self.ref.host, *places))
         identity = hashlib.sha256(told.encode()).hexdigest()
-        if self._roll is not None:
-            self._roll.enter(str(self._states.places), identity, self.ref)
-        self._id = identity
+        self._register(str(self._states.places), identity, self.ref)
+
+
+def _machine_id() -> str:
+    try:
+        return Path("/etc/machine-id").read_text(encoding="utf-8", errors="replace").strip()
+    except OSError:
+        return ""
 
 
 def _notes(found: state.Found, mine: Sequence[Seen]) -> list[str]:

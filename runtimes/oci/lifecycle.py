@@ -17,11 +17,12 @@ from collections.abc import Sequence
 
 from core import errors, processes
 from core.model import actions
-from core.model.refs import EngineRef, Ref
+from core.model.refs import Ref
 from core.model.replies import Status
 from core.model.results import ExecResult, Outcome
 from runtimes.base.adapter import does
-from runtimes.base.jobs import JobAdapter
+from runtimes.base.engine import EngineAdapter
+from runtimes.base.options import EngineOptions
 from runtimes.formats import signals
 from runtimes.oci import cli, decode, state, state_dirs, watcher
 from runtimes.oci.state import Seen
@@ -30,9 +31,9 @@ LOOK_AGAIN = 0.05  # seconds between looks at a process whose end gives no notic
 AFTER_KILL = 5.0  # seconds a killed process may take to end
 
 
-class Changing(JobAdapter, abc.ABC):
-    def __init__(self, ref: EngineRef, places: state_dirs.Places, *, allow: Sequence[str] = ()) -> None:
-        super().__init__(ref, allow=allow)
+class Changing(EngineAdapter, abc.ABC):
+    def __init__(self, url: str, options: EngineOptions, *, places: state_dirs.Places) -> None:
+        super().__init__(url, options)
         self._states = state.States(places)
         self._programs = cli.Programs(places.program)
         self._watches: set[watcher.Watcher] = set()

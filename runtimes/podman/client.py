@@ -8,23 +8,21 @@ without waiting for it.
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import os
 import pwd
 import re
-import socket
 import time
 import urllib.parse
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from typing import Any
 
 import msgspec
 
 from core import errors
 from core.model.refs import EngineRef, Ref
-from runtimes.base import identities
-from runtimes.base.jobs import JobAdapter
+from runtimes.base.engine import DEFAULTS, EngineAdapter
+from runtimes.base.options import EngineOptions
 from runtimes.podman import decode, models
 from runtimes.transport import connect, dialer, http_client
 from runtimes.transport import endpoint as transport_endpoint
@@ -39,35 +37,17 @@ LONGEST_REFUSAL = 65_536
 PAUSELESS = "Rootless on cgroup v1 nothing can be paused: stop it, or boot the machine with cgroup v2."
 
 
-class EngineClient(JobAdapter):
+class EngineClient(EngineAdapter):
     """One service. `engine_id` is made of its machine's name and its store, since it has no id of its own."""
 
-    def __init__(
-        self,
-        url: str,
-        *,
-        name: str = "default",
-        allow: Sequence[str] = (),
-        tls: transport_endpoint.Tls | None = None,
-        ssh: transport_endpoint.Ssh | None = None,
-        roll: identities.EngineIdentities | None = None,
-        higher: frozenset[str] = frozenset(),
-    ) -> None:
-        # `higher`: nobody keeps containers of its own in Podman's store, so none is left out.
-        endpoint = transport_endpoint.Endpoint.parse(url)
-        super().__init__(EngineRef(host=endpoint.host or socket.gethostname(), kind="podman", name=name), allow=allow)
-        self.url = url
-        self.version = ""
-        self._roll = roll
-        self._id = ""
-        self._info = models.Info()
-        self._http = http_client.Client(endpoint, dialer=dialer.dialer_for(endpoint, tls, ssh))
-        self._meeting = asyncio.Lock()
-        self._dialect = decode.Decoder(self._ref)
+    kind = "podman"
 
-    @property
-    def engine_id(self) -> str:
-        return self._id
+    def __init__(self, url: str, options: EngineOptions = DEFAULTS) -> None:
+        endpoint = transport_endpoint.Endpoint.parse(url)
+        super().__init__(url, options, host=endpoint.host)
+        self._info = models.Info()
+        self._http = http_client.Client(endpoint, dialer=dialer.dialer_for(endpoint, options.tls, options.ssh))
+        self._dialect = decode.Decoder(self._ref)
 
     @property
     def local(self) -> bool:
@@ -89,7 +69,7 @@ class EngineClient(JobAdapter):
     ) -> http_client.Response:
         """One exchange. `about`: what it is done to, for the sentence that says it is gone; `kind`: what that is."""
         ends = time.monotonic() + seconds
-        await self._meet(seconds)
+        await self._identify(seconds)
         answer = await self._http.request(
             method,
             _path(target),
@@ -115,7 +95,7 @@ class EngineClient(JobAdapter):
     ) -> AsyncIterator[AsyncIterator[bytes]]:
         """The chunks of a response as they come, without a deadline once the request has left. `pause`: what is not
         read in time waits, instead of being lost."""
-        await self._meet(seconds)
+        await self._identify(seconds)
         stream = await self._http.stream(
             method,
             _path(target),
@@ -142,33 +122,26 @@ class EngineClient(JobAdapter):
         if stream.cut:
             raise errors.Unreachable(f"{self.ref} broke off its answer.", sent=True, hint="Does its service still run?")
 
+    async def _ask_identity(self, seconds: float) -> None:
+        answer = await self._http.request("GET", _path("/info"), deadline=seconds)
+        spoken = answer.headers.get("libpod-api-version", "")
+        if not spoken:
+            raise errors.InvalidResponse(
+                f"What answers at {self._http.endpoint} is not Podman.", hint="Give its true `kind` beside its url."
+            )
+        if not spoken.partition(".")[0].isdigit() or int(spoken.partition(".")[0]) < OLDEST:
+            raise errors.InvalidResponse(
+                f"{self._http.endpoint} is Podman {spoken[:20]}, older than the {OLDEST}.0 we know.",
+                hint="Upgrade it.",
+            )
+        if answer.status >= 400:
+            self._refuse(answer.status, answer.body, "", "info")
+        self._know(decode.decode(models.Info, answer.body))
+
     async def _meet(self, seconds: float, *, again: bool = False) -> models.Info:
-        """Learns who answers. `again`: it may be somebody else since."""
-        if self._id and not again:
-            return self._info
-        async with self._meeting:
-            if self._id and not again:
-                return self._info
-            try:
-                answer = await self._http.request("GET", _path("/info"), deadline=seconds)
-            except (errors.Unreachable, errors.TimedOut) as error:
-                # Only this question was under way: whatever was to follow it has not left.
-                error.sent = False
-                raise
-            spoken = answer.headers.get("libpod-api-version", "")
-            if not spoken:
-                raise errors.InvalidResponse(
-                    f"What answers at {self._http.endpoint} is not Podman.", hint="Give its true `kind` beside its url."
-                )
-            if not spoken.partition(".")[0].isdigit() or int(spoken.partition(".")[0]) < OLDEST:
-                raise errors.InvalidResponse(
-                    f"{self._http.endpoint} is Podman {spoken[:20]}, older than the {OLDEST}.0 we know.",
-                    hint="Upgrade it.",
-                )
-            if answer.status >= 400:
-                self._refuse(answer.status, answer.body, "", "info")
-            self._know(decode.decode(models.Info, answer.body))
-            return self._info
+        """What the service reported about itself. `again`: it is asked anew."""
+        await self._identify(seconds, again=again)
+        return self._info
 
     def _know(self, info: models.Info) -> None:
         self._refuse_pretender(info)
@@ -177,15 +150,13 @@ class EngineClient(JobAdapter):
         if machine in NAMELESS:
             machine = f"{machine}/{self._http.endpoint.host}"
         identity = f"podman:{machine}:{info.store.root}"
-        if self._roll is not None:
-            self._id = ""  # not before it is known to be nobody else
-            self._roll.enter(str(self._http.endpoint), identity, ref)
+        self._register(str(self._http.endpoint), identity, ref)
         major = info.version.number.partition(".")[0]
         if ref != self._ref or info.version.number != self.version:
             self._ref = ref
             tells = major.isdigit() and int(major) >= TELLS_HEALTH
             self._dialect = decode.Decoder(ref, tells_health=tells)
-        self._info, self._id, self.version = info, identity, info.version.number
+        self._info, self.version = info, info.version.number
 
     def _refuse_pretender(self, info: models.Info) -> None:
         """Whoever listens at a socket of this machine says whose engine it is, and an ordinary user may say what they

@@ -26,6 +26,8 @@ from core.model.results import Document, Outcome
 from core.model.services import Services
 from core.text import redact_json
 from runtimes.base.adapter import does
+from runtimes.base.engine import DEFAULTS
+from runtimes.base.options import EngineOptions
 from runtimes.compose import services
 from runtimes.podman import decode, events, exec, images, logs, models, resources, stats, units
 from runtimes.podman.client import quoted
@@ -60,8 +62,8 @@ class Podman(
         ),
     }  # fmt: skip
 
-    def __init__(self, url: str, **settings: Any) -> None:
-        super().__init__(url, **settings)
+    def __init__(self, url: str, options: EngineOptions = DEFAULTS) -> None:
+        super().__init__(url, options)
         self._meter = stats.Meter()
 
     # ── reading ──────────────────────────────────────────────────────────────────────────────────────────────────

@@ -137,7 +137,7 @@ async def test_every_namespace_is_told_of_and_those_of_other_engines_are_counted
         assert {row.labels["containerd.namespace"] for row in (await alone.do(images.ListImages)).rows} == {
             "moby", "k8s.io", "dev", containerdd.space
         }  # fmt: skip
-    async with Engine(containerdd, higher=frozenset({"docker", "cri"})) as beside:
+    async with Engine(containerdd, watched_kinds=frozenset({"docker", "cri"})) as beside:
         assert set(await beside.rows()) == {f"{containerdd.space}/web", "dev/qd-dev"}
         told = await beside.do(actions.DescribeEngine)
         assert told.owned == (("cri", 1), ("docker", 1))
@@ -150,7 +150,7 @@ async def test_every_namespace_is_told_of_and_those_of_other_engines_are_counted
 async def test_events_of_other_engines_and_of_pause_containers_are_not_told(containerdd):
     containerdd.load_image("moby", "k8s.io")
     seen = []
-    async with Engine(containerdd, higher=frozenset({"docker"})) as engine:
+    async with Engine(containerdd, watched_kinds=frozenset({"docker"})) as engine:
         stream = engine.runtime.events(None)
         assert await anext(stream) == ()
 

@@ -19,6 +19,7 @@ from core import errors
 from core.model import actions
 from core.model.events import EventKind
 from core.model.replies import Status
+from runtimes.base import options
 from runtimes.kernel import inotify
 from runtimes.oci import engine
 from runtimes.oci import state as oci_state
@@ -33,7 +34,7 @@ from tests.helpers.watched_engine import Eye
 
 @contextlib.asynccontextmanager
 async def opened(url, **more):
-    runtime = engine.Oci(url, **more)
+    runtime = engine.Oci(url, options.EngineOptions(**more))
     yield Ground(runtime, None)
     await runtime.aclose()
 
@@ -229,7 +230,7 @@ async def test_two_hundred_state_files_are_read_in_no_time(ground, record_proper
 async def test_dockers_containers_are_dockers(dockerd):
     container = dockerd.run("it")
     url = f"file://{dockerd.root}/exec/runtime-runc"
-    async with opened(url, higher={"docker"}) as ground:
+    async with opened(url, watched_kinds=frozenset({"docker"})) as ground:
         assert await ground.rows() == {}
         told = await ground.do(actions.DescribeEngine(engine=ground.runtime.ref))
         assert (told.containers, told.owned, told.notes) == (0, (("docker", 1),), ())
@@ -289,13 +290,13 @@ async def test_containerds_containers_are_containerds_and_those_of_kubernetes_cr
             f"{short_tmp.name}-{space}", "/bin/sleep", "3600",
         )  # fmt: skip
     url = f"file://{short_tmp}/containerd/runc"
-    async with opened(url, higher={"containerd", "cri"}) as ground:
+    async with opened(url, watched_kinds=frozenset({"containerd", "cri"})) as ground:
         told = await ground.do(actions.DescribeEngine(engine=ground.runtime.ref))
         assert (told.containers, told.owned) == (0, (("containerd", 1), ("cri", 1)))
-    async with opened(url, higher={"containerd"}) as ground:
+    async with opened(url, watched_kinds=frozenset({"containerd"})) as ground:
         told = await ground.do(actions.DescribeEngine(engine=ground.runtime.ref))
         assert (told.containers, told.owned) == (0, (("containerd", 2),))
-    async with opened(url, higher={"cri"}) as ground:
+    async with opened(url, watched_kinds=frozenset({"cri"})) as ground:
         rows = await ground.rows()
         assert [(row.ref.name, row.state) for row in rows.values()] == [(f"{short_tmp.name}-mine", "running")]
 
@@ -307,7 +308,7 @@ async def test_podmans_containers_are_podmans():
         async with opened("file:///run/runc") as ground:
             row = (await ground.rows())[container[:12]]
             assert row.state == "running"
-        async with opened("file:///run/runc", higher={"podman"}) as ground:
+        async with opened("file:///run/runc", watched_kinds=frozenset({"podman"})) as ground:
             assert container[:12] not in await ground.rows()
             told = await ground.do(actions.DescribeEngine(engine=ground.runtime.ref))
             assert dict(told.owned)["podman"] >= 1
@@ -521,7 +522,10 @@ async def test_two_addresses_of_one_directory_are_one_engine(ground, short_tmp):
     known = identities.EngineIdentities()
     link = short_tmp / "link"
     link.symlink_to(ground.daemon.state)
-    async with opened(ground.daemon.url, roll=known) as one, opened(f"file://{link}", name="b", roll=known) as b:
+    async with (
+        opened(ground.daemon.url, identities=known) as one,
+        opened(f"file://{link}", name="b", identities=known) as b,
+    ):
         await one.rows()
         assert one.runtime.engine_id
         assert one.runtime.ref.host == socket.gethostname()

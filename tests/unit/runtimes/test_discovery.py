@@ -131,7 +131,9 @@ def test_one_socket_may_be_two_engines_where_it_speaks_two_languages(machine: Ma
 
 def test_engines_on_one_host_know_of_each_other(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
     told = {}
-    monkeypatch.setattr(runtimes_registry, "open_engine", lambda door, known, higher: told.update({door.url: higher}))
+    monkeypatch.setattr(
+        runtimes_registry, "open_engine", lambda door, known, watched_kinds: told.update({door.url: watched_kinds})
+    )
     runtimes_registry.open_engines(
         [
             EngineAddress(kind="docker", url="unix:///d.sock"),

@@ -1,0 +1,68 @@
+"""Gives an engine that has an address its options, its name and its identity."""
+
+from __future__ import annotations
+
+import abc
+import asyncio
+import socket
+from typing import ClassVar
+
+from core import errors
+from core.model.refs import EngineRef
+from runtimes.base.jobs import JobAdapter
+from runtimes.base.options import EngineOptions
+
+DEFAULTS = EngineOptions()
+
+
+class EngineAdapter(JobAdapter, abc.ABC):
+    """The common half of every engine that `open_engine` opens. Its constructor does not contact the engine.
+
+    `version` and `engine_id` are empty until the engine has answered once. `engine_id` identifies the engine across
+    restarts and addresses; its event cursor is stored under it.
+    """
+
+    kind: ClassVar[str]
+
+    def __init__(self, url: str, options: EngineOptions = DEFAULTS, *, host: str = "") -> None:
+        """`host` is the host in the address; without one, the engine runs on this machine."""
+        # Until the engine has reported its own host name, the one in its address is used.
+        ref = EngineRef(host=host or socket.gethostname(), kind=self.kind, name=options.name)
+        super().__init__(ref, allow=options.allow)
+        self.url = url
+        self.version = ""
+        self._identities = options.identities
+        self._id = ""
+        self._identified = False
+        self._identifying = asyncio.Lock()
+
+    @property
+    def engine_id(self) -> str:
+        return self._id
+
+    async def _identify(self, seconds: float, *, again: bool = False) -> None:
+        """Finds out which engine answers, on the first call only. `again` repeats it: a different engine may answer at
+        that address by now. Raises Duplicate and the other EngineErrors."""
+        if self._identified and not again:
+            return
+        async with self._identifying:
+            if self._identified and not again:
+                return
+            try:
+                await self._ask_identity(seconds)
+            except (errors.Unreachable, errors.TimedOut) as error:
+                # Only this question was sent; the request that needs its answer was not.
+                error.sent = False
+                raise
+
+    @abc.abstractmethod
+    async def _ask_identity(self, seconds: float) -> None:
+        """Asks the engine for its identity and version, and calls `_register`."""
+
+    def _register(self, address: str, engine_id: str, ref: EngineRef) -> None:
+        """Stores the identity with which the engine at `address` answered. Raises Duplicate."""
+        if self._identities is not None:
+            # An engine that is rejected here stays unidentified, and the next call asks again.
+            self._id, self._identified = "", False
+            self._identities.enter(address, engine_id, ref)
+        self._id, self._identified = engine_id, True

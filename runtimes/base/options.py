@@ -1,0 +1,27 @@
+"""Defines what an engine's class receives beside the engine's address."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from runtimes.base.identities import EngineIdentities
+from runtimes.transport.endpoint import Ssh, Tls
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EngineOptions:
+    """The options of one engine; the defaults suit a local engine that is alone in its process.
+
+    `name` distinguishes two engines of one kind on one host. `allow` holds patterns of verbs; without any, all verbs
+    are allowed. `identities` rejects an engine that is configured under two addresses; without it, nothing is checked.
+    `watched_kinds` are the kinds of the other engines watched on the same host: an engine that also lists their
+    containers leaves them out, because every container belongs to one engine only.
+    """
+
+    name: str = "default"
+    allow: Sequence[str] = ()
+    tls: Tls | None = None
+    ssh: Ssh | None = None
+    identities: EngineIdentities | None = None
+    watched_kinds: frozenset[str] = frozenset()
