@@ -222,7 +222,7 @@ async def build(settings: load.Config, *, watch: bool, supervisor: supervise.Sup
         log.error(
             "the store does not answer; reads work, changes are refused until it does", reason=error.full_message()
         )
-    supervisor.on_close("replica", lambda: _leave(store, replica))
+    supervisor.on_close("replica", lambda: _leave(app))
     return app
 
 
@@ -299,11 +299,12 @@ async def sweep(app: App) -> None:
         await asyncio.sleep(SWEEP)
 
 
-async def _leave(store: Store, replica: str) -> None:
+async def _leave(app: App) -> None:
     try:
-        await store.remove_replica(replica)
+        await app.dispatcher.flush_spool()
+        await app.store.remove_replica(app.replica)
     except errors.StoreError as error:
-        log.debug("the store was gone before we left", reason=error.message)
+        log.debug("the store was away when this process ended", reason=error.message)
 
 
 def _now() -> datetime:

@@ -1,1 +1,1 @@
-"""The one road of a command: parse, authorise, confirm, record, run, reply."""
+"""Runs one command: parse, authorise, confirm, audit, execute, reply."""

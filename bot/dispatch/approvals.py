@@ -45,8 +45,8 @@ class Approvals:
     ) -> Question:
         question = Question(
             token=self._token(),
-            asker=requester.id,
-            asker_name=requester.name,
+            requester=requester.id,
+            requester_name=requester.name,
             command=command,
             line=line,
             plan=tuple(wire.encode(action) for action in plan),
@@ -68,12 +68,12 @@ class Approvals:
 
 
 class Question(msgspec.Struct, frozen=True):
-    """A pending plan, as stored. `asker`: the requester's Identity.id; `verdict`: CONFIRM (by the requester) or APPROVE
-    (by another person); `approvers`: subjects as in a grant, empty for anybody who may do it."""
+    """A pending plan, as stored. `requester`: an Identity.id (stored as `asker`); `verdict`: CONFIRM (by the requester)
+    or APPROVE (by another person); `approvers`: subjects as in a grant, empty for anybody who may do it."""
 
     token: str
-    asker: str
-    asker_name: str
+    requester: str = msgspec.field(name="asker")
+    requester_name: str = msgspec.field(name="asker_name")
     command: str
     line: str
     plan: tuple[bytes, ...]

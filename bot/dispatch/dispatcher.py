@@ -168,8 +168,8 @@ class Dispatcher:
             plan, answered = question.actions(), question.verdict
             parsed = parser.parse(question.line, self._catalogue)
             command, context = parsed.command, replace(context, args=parsed.args)
-            own = question.asker == inv.who.id
-            inv = replace(inv, line=question.line if own else f"{question.line} (asked by {question.asker})")
+            own = question.requester == inv.who.id
+            inv = replace(inv, line=question.line if own else f"{question.line} (asked by {question.requester})")
         if not plan:
             return command.render(context, ())
 

@@ -55,15 +55,17 @@ async def ask(
 
 def check_may_cancel(question: Question, who: Identity) -> None:
     """Raises NotPermitted unless `who` is the requester or one of the approvers."""
-    if question.asker != who.id and not _is_approver(question, who):
-        raise errors.NotPermitted(f"Only {question.asker_name} can cancel this.")
+    if question.requester != who.id and not _is_approver(question, who):
+        raise errors.NotPermitted(f"Only {question.requester_name} can cancel this.")
 
 
 def check_may_answer(question: Question, who: Identity) -> None:
     """Raises NotPermitted unless `who` may say yes: the requester confirms, another person approves."""
-    own = question.asker == who.id
+    own = question.requester == who.id
     if question.verdict is Verdict.CONFIRM and not own:
-        raise errors.NotPermitted(f"Only {question.asker_name} can confirm this.", hint="Give the command yourself.")
+        raise errors.NotPermitted(
+            f"Only {question.requester_name} can confirm this.", hint="Give the command yourself."
+        )
     if question.verdict is Verdict.APPROVE:
         hint = messages.approvers(question.approvers)
         if own:

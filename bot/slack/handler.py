@@ -205,7 +205,7 @@ class SlackHandler:
     def undelivered(self, heard: SlackRequest, error: errors.QuarterdeckError) -> None:
         self._metrics.slack_undelivered_total.inc()
         log.error(
-            "a reply reached nobody",
+            "a reply was not delivered",
             action="tell",
             way=heard.way,
             user=heard.user,

@@ -1,5 +1,4 @@
-"""A whole road for tests: words in, a reply out, over the engines a test brings and a real store; nothing is skipped
-on the way."""
+"""A whole dispatcher for tests: command lines in, replies out, over the engines a test brings and a real store."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
--- One invocation enters: seen before? within the asker's rate? which policy? All on the server's clock, in one round trip.
+-- Admits one invocation: not seen before, and within the requester's rate limit. Uses the server's clock.
 -- KEYS 1 once  2 rate  3 policy version  4 invocation  5 index of invocations
 -- ARGV 1 id  2 once ttl ms  3 interval µs  4 burst  5 record  6 replica  7 record ttl ms
--- Gives {first, µs to wait (0: allowed), policy version}.
+-- Returns {first, µs to wait (0: allowed), policy version}.
 local version = redis.call('GET', KEYS[3]) or '0'
 if not redis.call('SET', KEYS[1], '1', 'NX', 'PX', ARGV[2]) then
   return {0, 0, version}
@@ -12,8 +12,8 @@ local now = time[1] * 1000000 + time[2]
 local interval = tonumber(ARGV[3])
 local depth = interval * tonumber(ARGV[4])
 
--- GCRA: `spent` is when the asker's account is empty again. It is capped, so that neither a server clock set back nor a
--- rate made stricter can lock anybody out for longer than one full account.
+-- GCRA: `spent` is when the requester's bucket is full again. It is capped, so that neither a server clock set back nor a
+-- stricter rate can lock anybody out for longer than one full bucket.
 local spent = tonumber(redis.call('GET', KEYS[2]) or '0')
 spent = math.min(math.max(spent, now), now + depth)
 local wait = spent + interval - now - depth

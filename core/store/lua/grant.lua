@@ -1,7 +1,7 @@
--- Sets or removes a stored grant and moves the policy's version.
+-- Sets or removes a stored grant and raises the policy's version.
 -- KEYS 1 grants  2 version   ARGV 1 id  [2 value: absent removes]
--- Gives {changed, version}. The version follows the clock: were it a plain counter, a store that lost its last write could
--- give one number to two different sets of grants, and a replica would go on trusting the wrong one.
+-- Returns {changed, version}. The version follows the clock. If it were a plain counter, a store that lost its last write
+-- could give one number to two different sets of grants, and a replica would continue to use the wrong one.
 local changed
 if ARGV[2] then
   redis.call('HSET', KEYS[1], ARGV[1], ARGV[2])

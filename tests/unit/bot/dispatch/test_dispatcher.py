@@ -1,5 +1,4 @@
-"""The one road, on a real store and a scripted engine: each promise it makes about permission, limits, once-ness and
-audit."""
+"""The dispatcher on a real store and a scripted engine: each promise about permission, limits, one execution, audit."""
 
 import asyncio
 import dataclasses

@@ -1,5 +1,5 @@
-"""Every example of every help text, said as it stands there: the whole road, a fleet in which it means something, and
-the reply as text and as JSON."""
+"""Every example of every help text, said as it stands there: through the whole dispatcher, with a fleet in which it
+means something, and the reply as text and as JSON."""
 
 import asyncio
 import json

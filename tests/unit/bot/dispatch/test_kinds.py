@@ -1,4 +1,4 @@
-"""Images, pods, nodes and engines on the whole road: asked, decided, run, told and written down."""
+"""Images, pods, nodes and engines through the whole dispatcher: asked, decided, run, reported and audited."""
 
 from __future__ import annotations
 

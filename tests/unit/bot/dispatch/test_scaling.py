@@ -1,4 +1,5 @@
-"""Scaling on the whole road: what is asked before, who may, one at a time, and one row of audit for all its steps."""
+"""Scaling through the whole dispatcher: what is asked before, who may, one at a time, and one row of audit for all its
+steps."""
 
 import asyncio
 

@@ -193,7 +193,7 @@ async def test_what_does_not_even_fit_among_the_apologies_is_counted_and_logged(
             for number in range(1 + handler.MOST_SORRY + 7):
                 deck.surface.hear(heard(id=str(number)))
         assert deck.undelivered == 7
-        assert len([line for line in lines if line["event"] == "a reply reached nobody"]) == 7
+        assert len([line for line in lines if line["event"] == "a reply was not delivered"]) == 7
 
 
 async def test_apologies_left_when_the_connection_ends_are_counted_one_by_one() -> None:
@@ -255,7 +255,7 @@ async def test_a_reply_that_reaches_nobody_is_counted_and_logged_once() -> None:
         with capture_logs() as lines:
             await deck.hear(heard())
     assert deck.undelivered == 1
-    assert [line["event"] for line in lines if line["log_level"] == "error"] == ["a reply reached nobody"]
+    assert [line["event"] for line in lines if line["log_level"] == "error"] == ["a reply was not delivered"]
 
 
 async def test_a_reply_that_cannot_be_drawn_is_said_with_a_reference() -> None:
