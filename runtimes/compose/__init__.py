@@ -1,1 +1,1 @@
-"""Services of docker compose: recognised by their labels, and scaled."""
+"""Recognises and scales services of Docker Compose."""

@@ -1,10 +1,9 @@
-"""Sequences made of an engine's small steps: one verb, run beside the engine as one job, told truthfully when half
-done.
+"""Scales a compose service to a number of replicas, as one job made of single steps of the engine.
 
-`scale` brings a compose service to so many replicas, as compose would: new ones are made like one that exists and are
-waited for until they run (and are healthy where that is checked); too many end with the highest number first, by their
-own grace, and are removed without their volumes. All that could forbid it is looked at before the first step. A step
-is sent once: the first that fails ends the sequence when those under way beside it have ended.
+As compose does it: new replicas are made like an existing one, and waited for until they run and are healthy (if they
+have a health check). Surplus replicas are stopped within their own grace period, the highest number first, and removed
+without their volumes. Everything that could forbid it is checked before the first step. A step is sent once. The first
+step that fails ends the job, after the steps beside it have ended; the outcome says what was done until then.
 """
 
 from __future__ import annotations
@@ -23,50 +22,53 @@ from runtimes.base.jobs import Job
 from runtimes.compose import services
 
 Item = TypeVar("Item")
-LAST_STEP = 15.0  # seconds a step may take beyond the time given for the whole
-AT_ONCE = 4
-POLL = 0.4  # seconds between looks
-STEADY = 2.0  # seconds a container without a health check has to run
+STEP_SECONDS = 15.0  # how long a step may take beyond the timeout of the whole
+MAX_CONCURRENT = 4  # steps
+POLL_SECONDS = 0.4
+MIN_UPTIME = 2.0  # seconds that a container without a health check has to run
 
 
-class Like(Protocol):
-    """How one more replica is made. Nothing is sent to the engine before `create`."""
+async def scale_service(
+    operations: ContainerOperations, service: Ref, replicas: int, timeout: float, job: Job
+) -> Outcome:
+    """`timeout`: seconds until all replicas have to run; no step begins later."""
+    return await _Scaling(operations, service, replicas, timeout, job).run()
+
+
+class ContainerOperations(Protocol):
+    """The single steps that an engine offers. Each ends within `seconds` and raises core.errors."""
+
+    async def replicas(self, project: str, service: str, seconds: float, /) -> Sequence[Container]: ...
+
+    async def template(self, replicas: Sequence[Container], seconds: float, /) -> ReplicaTemplate:
+        """How another replica is made after these. Raises UserError if that is not possible."""
+
+    async def start(self, container: Ref, seconds: float, /) -> None: ...
+
+    async def stop(self, container: Ref, seconds: float, /) -> None: ...
+
+    async def remove(self, container: Ref, seconds: float, /) -> None: ...
+
+    async def describe(self, ids: Sequence[str], seconds: float, /) -> dict[str, Container | None]:
+        """The containers by id; None for one that is gone."""
+
+
+class ReplicaTemplate(Protocol):
+    """Makes one more replica. Nothing is sent to the engine before `create`."""
 
     def name(self, number: int) -> str: ...
 
     async def create(self, number: int, seconds: float) -> Ref: ...
 
 
-class Steps(Protocol):
-    """What an adapter can do one by one; each within `seconds`, raising core.errors. `describe` as in mirror.Watched;
-    `like` raises UserError where no second container can be made after the given ones."""
-
-    async def replicas(self, project: str, service: str, seconds: float) -> Sequence[Container]: ...
-
-    async def like(self, replicas: Sequence[Container], seconds: float) -> Like: ...
-
-    async def start(self, thing: Ref, seconds: float) -> None: ...
-
-    async def stop(self, thing: Ref, seconds: float) -> None: ...
-
-    async def remove(self, thing: Ref, seconds: float) -> None: ...
-
-    async def describe(self, ids: Sequence[str], deadline: float) -> dict[str, Container | None]: ...
-
-
-async def scale(steps: Steps, service: Ref, wanted: int, timeout: float, job: Job) -> Outcome:
-    """`timeout`: seconds until all replicas have to run; no step begins later."""
-    return await _Scaling(steps, service, wanted, timeout, job).run()
-
-
 class _Scaling:
-    def __init__(self, steps: Steps, service: Ref, wanted: int, timeout: float, job: Job) -> None:
-        self._steps, self._service, self._wanted, self._job = steps, service, wanted, job
+    def __init__(self, operations: ContainerOperations, service: Ref, wanted: int, timeout: float, job: Job) -> None:
+        self._operations, self._service, self._wanted, self._job = operations, service, wanted, job
         self._project, _, self._name = service.id.partition("/")
         self._began = time.monotonic()
         self._ends = self._began + timeout
         self._timeout = timeout
-        self._was = 0
+        self._before = 0
         self._created: list[str] = []
         self._started: list[str] = []
         self._removed: list[str] = []
@@ -75,65 +77,67 @@ class _Scaling:
         try:
             return await self._run()
         except asyncio.CancelledError:
-            self._job.end(self._end(Status.UNKNOWN, f"{self._tale()}it was stopped on the way"))
+            self._job.end(self._outcome(Status.UNKNOWN, f"{self._done_before()}the job was stopped"))
             raise
         except errors.QuarterdeckError as error:
             sent = getattr(error, "sent", False)
-            return self._end(Status.UNKNOWN if sent else Status.FAILED, f"{self._tale()}{error.full_message()}")
+            return self._outcome(
+                Status.UNKNOWN if sent else Status.FAILED, f"{self._done_before()}{error.full_message()}"
+            )
 
     async def _run(self) -> Outcome:
         replicas = await self._replicas()
-        self._was = len(replicas)
+        self._before = len(replicas)
         if not replicas:
             raise errors.NotFound(
-                f"{self._service.name} has no container any more.",
-                hint="Its compose file is needed: docker compose up.",
+                f"{self._service.name} has no container, so there is no replica to copy.",
+                hint="Create it from its compose file: docker compose up.",
             )
         if any(protected(row.labels) for row in replicas):
             raise errors.Protected(f"A container of {self._service.name} is marked as protected.")
-        kept, surplus = replicas[: self._wanted], replicas[self._wanted :]
-        asleep = [row.ref for row in kept if row.state not in services.ACTIVE]
-        if not surplus and not asleep and len(kept) == self._wanted:
-            return self._end(Status.NOOP, f"has {self._wanted} already")
-        self._job.progress(f"{self._was} there, {self._wanted} wanted")
+        staying, surplus = replicas[: self._wanted], replicas[self._wanted :]
+        stopped = [row.ref for row in staying if row.state not in services.ACTIVE]
+        if not surplus and not stopped and len(staying) == self._wanted:
+            return self._outcome(Status.NOOP, f"has {self._wanted} already")
+        self._job.progress(f"{self._before} exist, {self._wanted} wanted")
         made: list[Ref] = []
-        if len(kept) < self._wanted:
-            like = await self._steps.like(replicas, self._left())
-            taken = {services.number(row.labels) for row in replicas}
+        if len(staying) < self._wanted:
+            template = await self._operations.template(replicas, self._left())
+            taken = {services.replica_number(row.labels) for row in replicas}
             free = (number for number in range(1, self._wanted + len(taken) + 1) if number not in taken)
-            numbers = [number for number, _ in zip(free, range(self._wanted - len(kept)), strict=False)]
-            await self._each(numbers, lambda number: self._create(like, number, made))
-        await self._each(asleep, self._wake)
-        await self._each(surplus[::-1], self._take_away)
-        fresh = [*made, *asleep]
-        if fresh:
-            await self._until_up(fresh, len(kept) - len(asleep))
-        return self._end(Status.DONE, self._came_out())
+            numbers = [number for number, _ in zip(free, range(self._wanted - len(staying)), strict=False)]
+            await self._each(numbers, lambda number: self._create(template, number, made))
+        await self._each(stopped, self._start)
+        await self._each(surplus[::-1], self._remove)
+        started = [*made, *stopped]
+        if started:
+            await self._wait_until_up(started, len(staying) - len(stopped))
+        return self._outcome(Status.DONE, self._summary())
 
     async def _replicas(self) -> list[Container]:
-        found = await self._steps.replicas(self._project, self._name, self._left())
-        return sorted(found, key=lambda row: (services.number(row.labels), row.ref.name))
+        found = await self._operations.replicas(self._project, self._name, self._left())
+        return sorted(found, key=lambda row: (services.replica_number(row.labels), row.ref.name))
 
-    async def _create(self, like: Like, number: int, made: list[Ref]) -> None:
-        ref = await like.create(number, self._left() + LAST_STEP)
+    async def _create(self, template: ReplicaTemplate, number: int, made: list[Ref]) -> None:
+        ref = await template.create(number, self._left() + STEP_SECONDS)
         self._created.append(ref.name)
-        await self._steps.start(ref, self._left() + LAST_STEP)
+        await self._operations.start(ref, self._left() + STEP_SECONDS)
         made.append(ref)
         self._job.progress(f"{len(self._created)} created")
 
-    async def _wake(self, ref: Ref) -> None:
-        await self._steps.start(ref, self._left() + LAST_STEP)
+    async def _start(self, ref: Ref) -> None:
+        await self._operations.start(ref, self._left() + STEP_SECONDS)
         self._started.append(ref.name)
 
-    async def _take_away(self, row: Container) -> None:
+    async def _remove(self, row: Container) -> None:
         if row.state in services.ACTIVE:
-            await self._steps.stop(row.ref, self._left() + LAST_STEP)
-        await self._steps.remove(row.ref, self._left() + LAST_STEP)
+            await self._operations.stop(row.ref, self._left() + STEP_SECONDS)
+        await self._operations.remove(row.ref, self._left() + STEP_SECONDS)
         self._removed.append(row.ref.name)
-        self._job.progress(f"{len(self._removed)} of {self._was - self._wanted} removed")
+        self._job.progress(f"{len(self._removed)} of {self._before - self._wanted} removed")
 
     async def _each(self, items: Sequence[Item], step: Callable[[Item], Awaitable[None]]) -> None:
-        """In their order, a few at once; after the first that fails no other begins."""
+        """Runs the step for each item in order, a few at once. After the first failure no other begins."""
         queue = list(items)
         failed: list[errors.QuarterdeckError] = []
 
@@ -142,66 +146,68 @@ class _Scaling:
                 item = queue.pop(0)
                 try:
                     if self._left() <= 0:
-                        raise errors.EngineError(f"there was no time left after {self._timeout:.0f} s.")
+                        raise errors.EngineError(f"there was no time left within the timeout of {self._timeout:.0f} s.")
                     await step(item)
                 except errors.QuarterdeckError as error:
                     failed.append(error)
 
-        await asyncio.gather(*(worker() for _ in range(min(AT_ONCE, len(queue)))))
+        await asyncio.gather(*(worker() for _ in range(min(MAX_CONCURRENT, len(queue)))))
         if failed:
-            # Of several the one that leaves it open counts.
+            # If several failed, one whose outcome is not known is reported first.
             raise next((error for error in failed if getattr(error, "sent", False)), failed[0])
 
-    async def _until_up(self, fresh: Sequence[Ref], already: int) -> None:
-        """Raises EngineError for the first that ends or turns unhealthy, or with those not up when the time is over."""
+    async def _wait_until_up(self, started: Sequence[Ref], already: int) -> None:
+        """Raises EngineError for the first container that ends or becomes unhealthy, and at the timeout."""
         running_since: dict[str, float] = {}
         while True:
-            found = await self._steps.describe([ref.id for ref in fresh], max(1.0, self._left()) + LAST_STEP)
+            found = await self._operations.describe([ref.id for ref in started], max(1.0, self._left()) + STEP_SECONDS)
             now = time.monotonic()
             waiting = []
-            for ref in fresh:
+            for ref in started:
                 row = found.get(ref.id)
-                _refuse_ended(ref, row)
+                _check_running(ref, row)
                 if row is not None and row.state == "running":
                     since = running_since.setdefault(ref.id, now)
-                    if row.health == "healthy" or (not row.health and now - since >= STEADY):
+                    if row.health == "healthy" or (not row.health and now - since >= MIN_UPTIME):
                         continue
                 waiting.append((ref, row))
-            up = already + len(fresh) - len(waiting)
+            up = already + len(started) - len(waiting)
             self._job.progress(f"{up} of {self._wanted} run")
             if not waiting:
                 return
             if self._left() <= 0:
                 ref, row = waiting[0]
-                why = f"{ref.name} is {_how(row)}" + (f", {len(waiting) - 1} more like it" if len(waiting) > 1 else "")
-                raise errors.EngineError(f"{up} of {self._wanted} run after {self._timeout:.0f} s; {why}.")
-            await asyncio.sleep(POLL)
+                others = f", and {len(waiting) - 1} more are not up" if len(waiting) > 1 else ""
+                raise errors.EngineError(
+                    f"{up} of {self._wanted} run after {self._timeout:.0f} s; {ref.name} is {_state(row)}{others}."
+                )
+            await asyncio.sleep(POLL_SECONDS)
 
     def _left(self) -> float:
         return max(0.0, self._ends - time.monotonic())
 
-    def _tale(self) -> str:
-        """What was done before it went wrong."""
+    def _done_before(self) -> str:
+        """What was done before the failure, as the beginning of a sentence."""
         parts = [
-            f"{word} {', '.join(names[:10])}" + (f" and {len(names) - 10} more" if len(names) > 10 else "")
-            for word, names in (("created", self._created), ("started", self._started), ("removed", self._removed))
+            f"{verb} {', '.join(names[:10])}" + (f" and {len(names) - 10} more" if len(names) > 10 else "")
+            for verb, names in (("created", self._created), ("started", self._started), ("removed", self._removed))
             if names
         ]
         return f"{', '.join(parts)}, then " if parts else ""
 
-    def _came_out(self) -> str:
-        if self._was == self._wanted:
+    def _summary(self) -> str:
+        if self._before == self._wanted:
             return f"to {self._wanted}, {len(self._started)} of them started again"
-        text = f"from {self._was} to {self._wanted}"
-        return text if self._wanted else f"{text} (only its compose file brings it back: docker compose up)"
+        text = f"from {self._before} to {self._wanted}"
+        return text if self._wanted else f"{text} (to start it again, use its compose file: docker compose up)"
 
-    def _end(self, status: Status, detail: str) -> Outcome:
+    def _outcome(self, status: Status, detail: str) -> Outcome:
         return Outcome(status=status, detail=detail, took=time.monotonic() - self._began)
 
 
-def _refuse_ended(ref: Ref, row: Container | None) -> None:
+def _check_running(ref: Ref, row: Container | None) -> None:
     if row is None:
-        raise errors.EngineError(f"{ref.name} was removed by somebody.")
+        raise errors.EngineError(f"{ref.name} was removed by somebody else.")
     if row.state in ("exited", "dead"):
         raise errors.EngineError(f"{ref.name} ended with code {row.exit_code or 0}.", hint=f"See: logs {ref.name}")
     if row.restarts:
@@ -210,7 +216,7 @@ def _refuse_ended(ref: Ref, row: Container | None) -> None:
         raise errors.EngineError(f"{ref.name} is unhealthy.", hint=f"See: logs {ref.name}")
 
 
-def _how(row: Container | None) -> str:
+def _state(row: Container | None) -> str:
     if row is None or row.state != "running":
         return row.state if row is not None else "gone"
     return "running and not yet healthy" if row.health == "starting" else "running"

@@ -1,7 +1,7 @@
-"""Containers into the services they are replicas of, by the labels compose gives them; pure.
+"""Groups containers into the services they are replicas of, by the labels that Docker Compose sets.
 
-Compose keeps no record of its own: a service is there as long as one of its containers is. What `docker compose run`
-made is none of its replicas.
+Compose stores nothing else: a service exists as long as one of its containers does. Containers that `docker compose
+run` made are not replicas.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ REPLACES = "com.docker.compose.replace"
 ACTIVE = frozenset({"running", "paused", "restarting"})
 
 
-def of_compose(engine: EngineRef, rows: Iterable[Container]) -> list[Service]:
-    """In the order of their names."""
+def compose_services(engine: EngineRef, rows: Iterable[Container]) -> list[Service]:
+    """The services of all compose projects, sorted by name."""
     groups: dict[tuple[str, str], list[Container]] = {}
     for row in rows:
         project, service = row.labels.get(PROJECT, ""), row.labels.get(SERVICE, "")
@@ -30,74 +30,76 @@ def of_compose(engine: EngineRef, rows: Iterable[Container]) -> list[Service]:
     return [_service(engine, *key, groups[key]) for key in sorted(groups)]
 
 
-def ref(engine: EngineRef, project: str, service: str) -> Ref:
-    name = f"{project}/{service}"
-    return Ref(engine=engine, kind=Kind.SERVICE, id=name, name=name)
-
-
-def is_compose(service: Ref) -> bool:
-    """Whether a service's id is a compose project's: no Swarm's has a slash."""
-    return "/" in service.id
-
-
-def of_worker(engine: EngineRef, rows: Iterable[Container]) -> list[Service]:
-    """What a Swarm's worker can tell of its services: the tasks that run here."""
+def worker_services(engine: EngineRef, rows: Iterable[Container]) -> list[Service]:
+    """What a Swarm worker knows of the Swarm's services: those with tasks on this node, sorted by name."""
     groups: dict[str, list[Container]] = {}
     for row in rows:
         if SWARM_SERVICE_LABEL in row.labels:
             groups.setdefault(row.labels[SWARM_SERVICE_LABEL], []).append(row)
     found = []
-    for thing, members in groups.items():
+    for service_id, members in groups.items():
         first = members[0]
-        name = first.service or thing[:12]
+        name = first.service or service_id[:12]
         found.append(
             Service(
-                ref=Ref(engine=engine, kind=Kind.SERVICE, id=thing, name=name),
+                ref=Ref(engine=engine, kind=Kind.SERVICE, id=service_id, name=name),
                 mode="swarm",
                 image=first.image,
                 running=sum(row.state == "running" for row in members),
                 desired=None,
-                labels=_variants(members),
+                labels=_label_sets(members),
                 project=first.project,
                 service=name,
                 members=tuple(row.ref.id for row in members),
-                health=health(members),
+                health=health_summary(members),
             )
         )
     return sorted(found, key=lambda row: row.ref.name)
 
 
-def health(members: Iterable[Container]) -> str:
-    """`2 healthy, 1 unhealthy`; empty where nothing is checked."""
+def service_ref(engine: EngineRef, project: str, service: str) -> Ref:
+    name = f"{project}/{service}"
+    return Ref(engine=engine, kind=Kind.SERVICE, id=name, name=name)
+
+
+def is_compose_service(service: Ref) -> bool:
+    """Whether it is a compose service: its id has a slash, a Swarm service's id has none."""
+    return "/" in service.id
+
+
+def health_summary(members: Iterable[Container]) -> str:
+    """Such as `1 unhealthy, 2 healthy`; empty if no container has a health check."""
     counts = Counter(row.health for row in members if row.health and row.state in ACTIVE)
-    return ", ".join(f"{counts[word]} {word}" for word in ("unhealthy", "starting", "healthy") if counts[word])
+    return ", ".join(f"{counts[state]} {state}" for state in ("unhealthy", "starting", "healthy") if counts[state])
 
 
-def number(labels: dict[str, str]) -> int:
+def replica_number(labels: dict[str, str]) -> int:
+    """The number that compose gave to a replica; 0 if it has none."""
     text = labels.get(NUMBER, "")
     return int(text) if text.isascii() and text.isdigit() and len(text) < 10 else 0
 
 
 def _service(engine: EngineRef, project: str, service: str, members: list[Container]) -> Service:
-    members.sort(key=lambda row: (number(row.labels), row.ref.name))
+    members.sort(key=lambda row: (replica_number(row.labels), row.ref.name))
     images = Counter(row.image for row in members)
     published = {port: None for row in members for port in row.ports if port.public is not None}
     return Service(
-        ref=ref(engine, project, service),
+        ref=service_ref(engine, project, service),
         mode="compose",
         image=", ".join(image for image, _ in images.most_common()),
         running=sum(row.state == "running" for row in members),
         desired=len(members),
-        labels=_variants(members),
+        labels=_label_sets(members),
         project=project,
         service=service,
         members=tuple(row.ref.id for row in members),
         ports=tuple(published),
-        health=health(members),
+        health=health_summary(members),
     )
 
 
-def _variants(members: Iterable[Container]) -> tuple[dict[str, str], ...]:
+def _label_sets(members: Iterable[Container]) -> tuple[dict[str, str], ...]:
+    """The different sets of labels that the members have, without the labels that differ between replicas."""
     own = (NUMBER, REPLACES, "com.docker.swarm.task", "com.docker.swarm.task.id", "com.docker.swarm.task.name")
     sets = ({key: value for key, value in row.labels.items() if key not in own} for row in members)
     return tuple({tuple(sorted(labels.items())): labels for labels in sets}.values())

@@ -42,14 +42,14 @@ class Steps:
         answer = await self._ask("GET", f"/containers/json?all=1&filters={filters}", seconds)
         return [row for row in self._dialect().listed(answer.body) if not row.one_off]
 
-    async def like(self, replicas: Sequence[Container], seconds: float) -> _Like:
+    async def template(self, replicas: Sequence[Container], seconds: float) -> _ReplicaTemplate:
         """After the newest whose name is a replica's. Raises UserError."""
         newest = sorted(replicas, key=lambda row: -row.created_at)
         chosen = next((row for row in newest if replica.separator(row.ref.name, row.labels)), newest[0])
         answer = await self._ask("GET", f"/containers/{_id(chosen.ref)}/json", seconds, about=chosen.ref.name)
         data = decoding.document(answer.body)
         replica.refuse(chosen.ref.name, data)
-        return _Like(self._ask, chosen, data, await self._image(data, seconds))
+        return _ReplicaTemplate(self._ask, chosen, data, await self._image(data, seconds))
 
     async def start(self, thing: Ref, seconds: float) -> None:
         await self._ask("POST", f"/containers/{_id(thing)}/start", seconds, about=thing.name)
@@ -74,7 +74,7 @@ class Steps:
         return name if decoding.document(answer.body).get("Id") == image else image
 
 
-class _Like:
+class _ReplicaTemplate:
     def __init__(self, ask: Ask, after: Container, data: dict[str, Any], image: str) -> None:
         self._ask, self._after, self._data, self._image = ask, after, data, image
         self._mark = replica.separator(after.ref.name, after.labels)

@@ -12,8 +12,7 @@ from core.model.services import Services
 from runtimes.base.adapter import does
 from runtimes.base.engine import DEFAULTS
 from runtimes.base.options import EngineOptions
-from runtimes.compose import scale as compose_scale
-from runtimes.compose import services
+from runtimes.compose import scale, services
 from runtimes.docker import compose_steps
 from runtimes.docker.swarm_manager import SwarmManager
 from runtimes.swarm import decode
@@ -28,22 +27,22 @@ class ServiceVerbs(SwarmManager, abc.ABC):
     async def list_services(self, action: actions.ListServices, seconds: float) -> Services:
         local, answer = await asyncio.gather(self.local(seconds), self._ask("GET", "/containers/json?all=1", seconds))
         rows = self._words().listed(answer.body)
-        found, missing = services.of_compose(self.ref, rows), ""
+        found, missing = services.compose_services(self.ref, rows), ""
         if local.manager:
             if not (local.cluster and local.cluster.id):
                 # Which Swarm it is cannot be told, so there may be no engine that tells of it.
                 missing = f"The services of its Swarm cannot be told: {local.error.strip() or 'it has no leader'}"
         elif local.state == "active":
-            found += services.of_worker(self.ref, rows)
+            found += services.worker_services(self.ref, rows)
         return Services(rows=tuple(found), missing=missing)
 
     @does(actions.Scale)
     async def scale(self, action: actions.Scale, seconds: float) -> JobStarted:
         target, wanted, timeout = action.target, action.replicas, float(action.timeout)
-        if not services.is_compose(target):
+        if not services.is_compose_service(target):
             raise decode.no_manager(self.ref, await self.local(seconds), target)
         # The host's owner allows each of its steps, or it is not begun.
         for step in (actions.Start, actions.Stop, actions.Remove):
             if not self._allows(step.verb):
                 raise errors.Disallowed(step.verb, str(self.ref))
-        return self.jobs.begin(action.verb, lambda job: compose_scale.scale(self._steps, target, wanted, timeout, job))
+        return self.jobs.begin(action.verb, lambda job: scale.scale_service(self._steps, target, wanted, timeout, job))

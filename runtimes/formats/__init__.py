@@ -1,1 +1,1 @@
-"""Formats on the wire that several engines share; pure functions."""
+"""Decodes formats that several engines share, without I/O."""

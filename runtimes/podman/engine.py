@@ -78,7 +78,7 @@ class Podman(
 
     @does(actions.ListServices)
     async def list_services(self, action: actions.ListServices, seconds: float) -> Services:
-        return Services(rows=tuple(services.of_compose(self.ref, await self._listed(seconds))))
+        return Services(rows=tuple(services.compose_services(self.ref, await self._listed(seconds))))
 
     @does(actions.InspectContainer)
     async def inspect(self, action: actions.InspectContainer, seconds: float) -> Document:

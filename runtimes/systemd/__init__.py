@@ -1,1 +1,1 @@
-"""systemd: units listed, started and stopped by systemctl, and the files that define them."""
+"""Lists, starts and stops systemd units with systemctl, and writes unit files."""

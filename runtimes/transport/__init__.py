@@ -1,1 +1,1 @@
-"""Connections to engines: sockets, TLS, ssh, HTTP/1.1 and gRPC."""
+"""Connects to engines: unix sockets, TCP, TLS, ssh, HTTP/1.1 and gRPC."""

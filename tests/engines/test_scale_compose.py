@@ -136,7 +136,7 @@ async def test_to_nothing_asks_and_from_nothing_says_why_not(deck, shop):
     assert asked.ending is Ending.ASKED
     assert "leaves nothing of shop/one running" in plain_text.render(asked)
     assert shop.ps() == {"shop-one-1": "running"}
-    assert "only its compose file brings it back" in plain_text.render(await deck.say(asked.buttons[0].line))
+    assert "to start it again, use its compose file" in plain_text.render(await deck.say(asked.buttons[0].line))
     assert shop.ps() == {}
     assert "docker compose up" in await told(deck, "scale shop/one=2", Ending.NOTHING)
     rows = await deck.store.read_audit(count=10)

@@ -167,7 +167,7 @@ class FakeRuntime(Images, Pods, Cluster, Units, Inside):
     @does(actions.ListServices)
     async def list_services(self, action: actions.ListServices, seconds: float) -> Services:
         await self._answer("services", seconds)
-        return Services(rows=(*services.of_compose(self.ref, self.containers.values()), *self.swarm))
+        return Services(rows=(*services.compose_services(self.ref, self.containers.values()), *self.swarm))
 
     @does(actions.Scale)
     async def scale(self, action: actions.Scale, seconds: float) -> JobStarted:

@@ -22,8 +22,10 @@ if TYPE_CHECKING:
 
 
 def scaling(engine: FakeEngine, action: actions.Scale) -> Callable[[Job], Awaitable[Outcome]]:
-    if services.is_compose(action.target):
-        return lambda job: scale.scale(Steps(engine), action.target, action.replicas, float(action.timeout), job)
+    if services.is_compose_service(action.target):
+        return lambda job: scale.scale_service(
+            Steps(engine), action.target, action.replicas, float(action.timeout), job
+        )
 
     async def in_swarm(_: Job) -> Outcome:
         at = next((at for at, row in enumerate(engine.swarm) if row.ref == action.target), None)
@@ -48,8 +50,8 @@ class Steps:
         want = {services.PROJECT: project, services.SERVICE: service}
         return [row for row in self._engine.containers.values() if want.items() <= row.labels.items()]
 
-    async def like(self, replicas: Sequence[Container], seconds: float) -> _Like:
-        return _Like(self._engine, replicas[0])
+    async def template(self, replicas: Sequence[Container], seconds: float) -> _ReplicaTemplate:
+        return _ReplicaTemplate(self._engine, replicas[0])
 
     async def start(self, thing: Ref, seconds: float) -> None:
         self._engine.happen(EventKind.STARTED, thing)
@@ -67,7 +69,7 @@ class Steps:
         return await self._engine.describe(ids, deadline)
 
 
-class _Like:
+class _ReplicaTemplate:
     def __init__(self, engine: FakeEngine, first: Container) -> None:
         self._engine, self._first = engine, first
 

@@ -18,7 +18,7 @@ H7, H8 = EngineRef(host="host7", kind="docker"), EngineRef(host="host8", kind="d
 def of_compose(name, running=1, desired=1, engine=H7, **more):
     project, _, service = name.partition("/")
     return Service(
-        ref=services.ref(engine, project, service),
+        ref=services.service_ref(engine, project, service),
         mode="compose",
         image="nginx:1.27",
         running=running,
@@ -56,7 +56,7 @@ class Finder:
         self.asked.append(query)
         (word,) = query.names
         names = ["web", "db"] if "*" in word else [word.rpartition("/")[2]]
-        return [services.ref(H7, "shop", name) for name in names]
+        return [services.service_ref(H7, "shop", name) for name in names]
 
     def engines(self, query):
         return [H7, H8]
@@ -132,9 +132,9 @@ async def test_host_and_engine_narrow_what_is_looked_for(shop):
             "shop/web was not scaled as asked: 1 of 3 run; no suitable node.",
         ),
         (
-            Outcome(status=Status.UNKNOWN, detail="created shop-web-2, then it was stopped on the way"),
+            Outcome(status=Status.UNKNOWN, detail="created shop-web-2, then the job was stopped"),
             Ending.UNKNOWN,
-            "It is not known whether shop/web was scaled: created shop-web-2, then it was stopped on the way.",
+            "It is not known whether shop/web was scaled: created shop-web-2, then the job was stopped.",
         ),
     ],
 )

@@ -33,7 +33,7 @@ IDLE = {"start": SHOP_NAMES, "rm": ("batch-1", "batch-2")}
 @pytest.fixture(autouse=True)
 def _soon(monkeypatch):
     """What was started counts as running at the first look."""
-    monkeypatch.setattr(scale, "STEADY", 0.0)
+    monkeypatch.setattr(scale, "MIN_UPTIME", 0.0)
 
 
 @pytest.fixture

@@ -22,7 +22,7 @@ ANN = Identity(id="slack:T1/UANN", name="ann")
 
 @pytest.fixture(autouse=True)
 def _soon(monkeypatch):
-    monkeypatch.setattr(scale, "STEADY", 0.0)
+    monkeypatch.setattr(scale, "MIN_UPTIME", 0.0)
 
 
 @pytest.fixture

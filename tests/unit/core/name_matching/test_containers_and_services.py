@@ -115,7 +115,7 @@ def test_a_name_in_full_means_its_container(name):
 
 # ── services ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 
-SERVICES = [*services.of_compose(H1, [*SHOP, *BLOG]), *services.of_worker(H1, STACK)]
+SERVICES = [*services.compose_services(H1, [*SHOP, *BLOG]), *services.worker_services(H1, STACK)]
 
 
 def serves(word, rows=SERVICES, missing=None):

@@ -14,7 +14,7 @@ from runtimes.base.jobs import Job
 from runtimes.compose import scale, services
 
 ENGINE = EngineRef(host="h1", kind="docker")
-SHOP_WEB = services.ref(ENGINE, "shop", "web")
+SHOP_WEB = services.service_ref(ENGINE, "shop", "web")
 
 
 class Steps:
@@ -59,8 +59,8 @@ class Steps:
         assert (project, service) == ("shop", "web")
         return [row for row in self.rows.values() if row.labels[services.SERVICE] == service]
 
-    async def like(self, replicas, seconds):
-        if error := self.fail.get("like"):
+    async def template(self, replicas, seconds):
+        if error := self.fail.get("template"):
             raise error
         return self
 
@@ -95,9 +95,9 @@ class Steps:
 
 @pytest.fixture(autouse=True)
 def _soon(monkeypatch):
-    monkeypatch.setattr(scale, "STEADY", 0.0)
-    monkeypatch.setattr(scale, "POLL", 0.0)
-    monkeypatch.setattr(scale, "AT_ONCE", 1)
+    monkeypatch.setattr(scale, "MIN_UPTIME", 0.0)
+    monkeypatch.setattr(scale, "POLL_SECONDS", 0.0)
+    monkeypatch.setattr(scale, "MAX_CONCURRENT", 1)
 
 
 def a_job():
@@ -105,7 +105,7 @@ def a_job():
 
 
 async def scaled(steps, wanted, timeout=20.0):
-    return await scale.scale(steps, SHOP_WEB, wanted, timeout, a_job())
+    return await scale.scale_service(steps, SHOP_WEB, wanted, timeout, a_job())
 
 
 async def test_gaps_are_filled_lowest_first_and_the_highest_go_first():
@@ -147,7 +147,7 @@ async def test_a_protected_container_keeps_its_service_as_it_is():
 async def test_what_forbids_it_forbids_it_before_the_first_step():
     steps = Steps(1)
     steps.add(2, "exited")
-    steps.fail["like"] = errors.UserError("It publishes port 80.", hint="Publish a range.")
+    steps.fail["template"] = errors.UserError("It publishes port 80.", hint="Publish a range.")
     outcome = await scaled(steps, 3)
     assert (outcome.status, outcome.detail) == (Status.FAILED, "It publishes port 80. Publish a range.")
     assert steps.done == []
@@ -177,7 +177,7 @@ async def test_half_done_is_told_and_not_repeated(error, status):
 
 
 async def test_of_several_that_fail_at_once_the_one_that_leaves_it_open_counts(monkeypatch):
-    monkeypatch.setattr(scale, "AT_ONCE", 4)
+    monkeypatch.setattr(scale, "MAX_CONCURRENT", 4)
     steps = Steps(1)
     steps.fail["create shop-web-2"] = errors.Rejected(500, "no")
     steps.fail["create shop-web-3"] = errors.TimedOut("It did not answer.", sent=True)
@@ -234,7 +234,7 @@ async def test_stopped_on_the_way_it_tells_how_far_it_came():
     steps = Steps(1)
     steps.fail["create shop-web-3"] = asyncio.CancelledError
     job = a_job()
-    task = asyncio.create_task(scale.scale(steps, SHOP_WEB, 3, 20.0, job))
+    task = asyncio.create_task(scale.scale_service(steps, SHOP_WEB, 3, 20.0, job))
     while "create shop-web-3" not in steps.done:
         await asyncio.sleep(0)
     task.cancel()
@@ -244,6 +244,6 @@ async def test_stopped_on_the_way_it_tells_how_far_it_came():
     assert page.outcome is not None
     assert (page.outcome.status, page.outcome.detail) == (
         Status.UNKNOWN,
-        "created shop-web-2, then it was stopped on the way",
+        "created shop-web-2, then the job was stopped",
     )
     assert page.progress == "1 created"

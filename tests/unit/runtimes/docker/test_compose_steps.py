@@ -52,7 +52,7 @@ async def like(daemon):
     steps = compose_steps.Steps(daemon, lambda: DIALECT, describe)
     replicas = await steps.replicas("shop", "web", 5.0)
     assert [row.ref.name for row in replicas] == ["shop-web-1"]
-    return await steps.like(replicas, 5.0)
+    return await steps.template(replicas, 5.0)
 
 
 async def test_a_replica_is_made_then_connected_to_its_other_networks(daemon):
