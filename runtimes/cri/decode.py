@@ -194,7 +194,7 @@ def row(engine: EngineRef, one: Known, name: str, now: float) -> Container:
         restarts=one.attempt if one.told else None,
         oom_killed=one.reason == OOM_REASON if one.told else None,
     )
-    return status_text.aged(made, now)
+    return status_text.refreshed(made, now)
 
 
 def pod_row(engine: EngineRef, pod: PodLine, name: str, members: Sequence[Known], address: str) -> Pod:

@@ -39,7 +39,7 @@ class ExecVerbs(EngineClient, abc.ABC):
         path = f"/containers/{path_of(target)}/exec"
         answer = await self._ask("POST", path, seconds, about=target.name, body=body)
         made = urllib.parse.quote(decoding.decode(_Made, answer.body).id, safe="")
-        streams, how = exec_streams.Streams(), {"Detach": False, "Tty": False}
+        streams, how = exec_streams.ExecOutput(), {"Detach": False, "Tty": False}
         try:
             async with (
                 asyncio.timeout(max(0.05, allowed - (time.monotonic() - began))),
@@ -58,7 +58,7 @@ class ExecVerbs(EngineClient, abc.ABC):
             exit_code=code,
             stdout=streams.text(exec_streams.STDOUT),
             stderr=streams.text(exec_streams.STDERR),
-            cut=streams.cut,
+            cut=streams.dropped,
             took=time.monotonic() - began,
         )
 

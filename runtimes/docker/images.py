@@ -50,7 +50,7 @@ class ImageVerbs(EngineClient, abc.ABC):
     async def pull_image(self, action: images.PullImage, seconds: float) -> JobStarted:
         wanted = image_reference.parse(action.image)
         # Without a tag, older daemons fetch every tag there is.
-        words = urllib.parse.urlencode({"fromImage": wanted.repository, "tag": wanted.version})
+        words = urllib.parse.urlencode({"fromImage": wanted.repository, "tag": wanted.tag_or_digest})
         return self.jobs.begin(
             action.verb, lambda job: self._transfer(f"/images/create?{words}", str(wanted), action.timeout, job)
         )

@@ -1,4 +1,4 @@
-"""Decodes JSON answers; anything else than the expected JSON is an InvalidResponse."""
+"""Decodes JSON answers of engines into typed values; raises InvalidResponse for anything else."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ T = TypeVar("T")
 
 
 def document(body: bytes) -> dict[str, Any]:
+    """Any JSON object."""
     return decode(dict[str, Any], body)
 
 
@@ -19,4 +20,4 @@ def decode(kind: type[T], body: bytes) -> T:
     try:
         return msgspec.json.decode(body, type=kind)
     except msgspec.DecodeError as error:
-        raise errors.InvalidResponse("The engine answered something that is not the JSON we expect.") from error
+        raise errors.InvalidResponse("The engine's answer is not the expected JSON.") from error

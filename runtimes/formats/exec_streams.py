@@ -1,18 +1,19 @@
-"""Separates stdout from stderr in the frames of an exec session (Docker and Podman)."""
+"""Separates stdout from stderr in the output of an exec session (Docker and Podman)."""
 
 from __future__ import annotations
 
-KEPT = 64 << 10  # bytes of each stream
+MAX_OUTPUT = 64 << 10  # bytes of each stream
 STDOUT, STDERR = 1, 2
 
 
-class Streams:
-    """Frames of stdout and stderr, in chunks of any size: `TYPE 0 0 0 LENGTH` and so many bytes."""
+class ExecOutput:
+    """Feed it chunks of any size. They contain frames: `TYPE 0 0 0 LENGTH`, then LENGTH bytes. `dropped` counts the
+    bytes beyond `max_bytes` of each stream."""
 
-    def __init__(self, keep: int = KEPT) -> None:
-        self.cut = 0
-        self._keep = keep
-        self._kept = {STDOUT: bytearray(), STDERR: bytearray()}
+    def __init__(self, max_bytes: int = MAX_OUTPUT) -> None:
+        self.dropped = 0
+        self._max_bytes = max_bytes
+        self._data = {STDOUT: bytearray(), STDERR: bytearray()}
         self._head = b""
         self._left, self._stream = 0, STDOUT
 
@@ -28,13 +29,13 @@ class Streams:
                 at += 8
                 continue
             part = view[at : at + self._left]
-            kept = self._kept[self._stream]
-            room = max(0, self._keep - len(kept))
-            kept += part[:room]
-            self.cut += max(0, len(part) - room)
+            data = self._data[self._stream]
+            space = max(0, self._max_bytes - len(data))
+            data += part[:space]
+            self.dropped += max(0, len(part) - space)
             at += len(part)
             self._left -= len(part)
         self._head = bytes(view[at:])
 
     def text(self, stream: int) -> str:
-        return self._kept[stream].decode("utf-8", "replace")
+        return self._data[stream].decode("utf-8", "replace")

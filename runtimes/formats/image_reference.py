@@ -1,4 +1,4 @@
-"""Names of images: `[registry/]repository[:tag][@digest]`, taken apart and checked before any engine sees them."""
+"""Parses and validates names of images: `[registry/]repository[:tag][@digest]`."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from core import errors
 
-LONGEST = 255
+MAX_PATH = 255  # characters of the repository without its registry
 _PART = r"[a-z0-9]+(?:(?:\.|_{1,2}|-+)[a-z0-9]+)*"
 _NAME = re.compile(
     r"(?:(?P<registry>(?:localhost|[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)+|\[[0-9a-fA-F:]+\]|[A-Za-z0-9.-]+(?=:))(?::[0-9]{1,5})?)/)?"
@@ -17,9 +17,30 @@ _NAME = re.compile(
 )
 
 
+def parse(text: str) -> ImageReference:
+    """Raises BadUsage for text that is not the name of an image."""
+    found = _NAME.fullmatch(text) if len(text) <= MAX_PATH + 200 else None
+    if found is None or len(found["path"]) > MAX_PATH:
+        shown = text if len(text) <= 80 else f"{text[:80]}…"
+        raise errors.BadUsage(
+            f"“{shown}” is not the name of an image.",
+            hint="Write REPOSITORY[:TAG], such as nginx:1.27 or registry.example:5000/team/app; the repository in lower"
+            " case.",
+        )
+    registry = found["registry"] or ""
+    digest = found["digest"] or ""
+    tag = found["tag"] or ("" if digest else "latest")
+    return ImageReference(
+        repository=f"{registry}/{found['path']}" if registry else found["path"],
+        registry=registry,
+        tag=tag,
+        digest=digest,
+    )
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Reference:
-    """`repository` begins with its registry, where one was named. Without a digest `tag` is `latest` where none was."""
+class ImageReference:
+    """`repository` includes the registry, if one was given. `tag` is `latest` if neither tag nor digest was given."""
 
     repository: str
     registry: str = ""
@@ -30,27 +51,6 @@ class Reference:
         return self.repository + (f":{self.tag}" if self.tag else "") + (f"@{self.digest}" if self.digest else "")
 
     @property
-    def version(self) -> str:
-        """The digest where there is one, as it says more than the tag beside it."""
+    def tag_or_digest(self) -> str:
+        """The digest if there is one: it is more exact than a tag beside it."""
         return self.digest or self.tag
-
-
-def parse(text: str) -> Reference:
-    """Raises BadUsage for what is no name of an image."""
-    found = _NAME.fullmatch(text) if len(text) <= LONGEST + 200 else None
-    if found is None or len(found["path"]) > LONGEST:
-        shown = text if len(text) <= 80 else f"{text[:80]}…"
-        raise errors.BadUsage(
-            f"“{shown}” is not the name of an image.",
-            hint="Write REPOSITORY[:TAG], such as nginx:1.27 or registry.example:5000/team/app; the repository in small"
-            " letters.",
-        )
-    registry = found["registry"] or ""
-    digest = found["digest"] or ""
-    tag = found["tag"] or ("" if digest else "latest")
-    return Reference(
-        repository=f"{registry}/{found['path']}" if registry else found["path"],
-        registry=registry,
-        tag=tag,
-        digest=digest,
-    )

@@ -1,7 +1,7 @@
-"""Docker's log bodies into lines: frames of stdout and stderr, or a bare terminal stream, in chunks of any size.
+"""Decodes Docker's log bodies into lines: frames of stdout and stderr, or a bare terminal stream.
 
-Bounded whatever a container writes: the newest `keep` lines stay, older ones are counted, and a line is cut at `clip`
-bytes. Nothing is reordered: lines come out as the daemon sent them.
+Chunks may have any size; lines stay in the order of the daemon. Memory is bounded: the newest `max_lines` lines are
+stored, older ones are counted, and a line is cut at `max_line` bytes.
 """
 
 from __future__ import annotations
@@ -10,28 +10,28 @@ from collections import deque
 
 from core.model.results import LogLine
 
-CLIP = 16_384
+MAX_LINE = 16_384  # bytes
 STREAMS = {0: "stdin", 1: "stdout", 2: "stderr"}
 
 
 class LogReader:
-    """Feed it chunks, then take `lines`. With `timestamps=1` every line begins with an RFC 3339 time and a space.
+    """Feed it chunks, then `take` the lines. With `timestamps=1` each line begins with an RFC 3339 time and a space.
 
-    `after`: lines of earlier times are left out, and the first `seen` ones of that very time. `newest`: the latest time
-    of all that came, and how many lines had it."""
+    `after`: lines with an earlier time are skipped, and so are the first `seen` lines with exactly that time. `newest`:
+    the latest time received, and how many lines had it."""
 
-    def __init__(self, keep: int, *, clip: int = CLIP, after: str = "", seen: int = 0) -> None:
-        self.lines: deque[LogLine] = deque(maxlen=keep)
+    def __init__(self, max_lines: int, *, max_line: int = MAX_LINE, after: str = "", seen: int = 0) -> None:
+        self.lines: deque[LogLine] = deque(maxlen=max_lines)
         self.dropped = 0
         self.newest = ("", 0)
         self._after, self._seen = after, seen
-        self._clip = clip
-        self._framed: bool | None = None  # known with the first bytes
+        self._max_line = max_line
+        self._framed: bool | None = None  # None until the first bytes have arrived
         self._buffer = bytearray()
-        self._open: dict[str, bytearray] = {}  # per stream: a line that has begun
-        self._cut: dict[str, int] = {}  # per stream: bytes of that line left out
+        self._open: dict[str, bytearray] = {}  # per stream: an unfinished line
+        self._cut: dict[str, int] = {}  # per stream: bytes cut off that line
         self._stream = "stdout"
-        self._left = 0  # bytes of the current frame still to come
+        self._left = 0  # bytes of the current frame that are still missing
 
     def feed(self, chunk: bytes) -> None:
         self._buffer += chunk
@@ -46,7 +46,7 @@ class LogReader:
             self._buffer.clear()
 
     def finish(self) -> None:
-        """The body is complete: what has no newline yet is a line too."""
+        """Call it at the end of the body: an unfinished line becomes a line."""
         if self._framed is None and self._buffer:
             self._take("stdout", bytes(self._buffer))
         for stream in list(self._open):
@@ -54,7 +54,7 @@ class LogReader:
                 self._end_line(stream)
 
     def take(self) -> tuple[list[LogLine], int]:
-        """The whole lines since the last take, and how many before them were dropped."""
+        """The lines since the last call, and how many before them were dropped."""
         lines, dropped = list(self.lines), self.dropped
         self.lines.clear()
         self.dropped = 0
@@ -69,9 +69,9 @@ class LogReader:
                 stream = self._stream = STREAMS.get(buffer[at], "stdout")
                 length = int.from_bytes(buffer[at + 4 : at + 8], "big")
                 at += 8
-                # Nearly always a frame is one whole line.
+                # Usually a frame is exactly one line.
                 last = at + length - 1
-                if length <= self._clip and not self._open.get(stream) and buffer.find(b"\n", at) == last:
+                if length <= self._max_line and not self._open.get(stream) and buffer.find(b"\n", at) == last:
                     self._line(stream, buffer[at:last], self._cut.pop(stream, 0))
                     at = last + 1
                 else:
@@ -87,9 +87,9 @@ class LogReader:
         parts = data.split(b"\n")
         for index, part in enumerate(parts):
             line = self._open.setdefault(stream, bytearray())
-            room = self._clip - len(line)
-            line += part[: max(room, 0)]
-            self._cut[stream] = self._cut.get(stream, 0) + max(0, len(part) - max(room, 0))
+            space = self._max_line - len(line)
+            line += part[: max(space, 0)]
+            self._cut[stream] = self._cut.get(stream, 0) + max(0, len(part) - max(space, 0))
             if index < len(parts) - 1:
                 self._end_line(stream)
 
@@ -104,16 +104,16 @@ class LogReader:
         when = at.decode("ascii", "replace")
         if when >= self.newest[0]:
             self.newest = (when, self.newest[1] + 1 if when == self.newest[0] else 1)
-        if self._after and self._is_known(when):
+        if self._after and self._was_seen(when):
             return
-        words = text.decode("utf-8", "replace").rstrip("\r")
+        shown = text.decode("utf-8", "replace").rstrip("\r")
         if cut:
-            words += f"… ({cut:,} more bytes)"
+            shown += f"… ({cut:,} more bytes)"
         if len(self.lines) == self.lines.maxlen:
             self.dropped += 1
-        self.lines.append(LogLine(when, stream, words))
+        self.lines.append(LogLine(when, stream, shown))
 
-    def _is_known(self, at: str) -> bool:
+    def _was_seen(self, at: str) -> bool:
         if at == self._after and self._seen > 0:
             self._seen -= 1
             return True
@@ -121,5 +121,5 @@ class LogReader:
 
 
 def _is_frame(head: bytearray) -> bool:
-    # A terminal's stream could begin with these bytes only by writing a control character and three nulls.
+    # A terminal's stream begins with these bytes only if the program writes a control character and three nulls.
     return head[0] in STREAMS and head[1:4] == b"\0\0\0"

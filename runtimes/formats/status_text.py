@@ -1,7 +1,7 @@
-"""The status of a container in words, as `docker ps` says it, made from its times at any moment.
+"""Formats the status of a container as `docker ps` does, for any moment.
 
-Engines word it when asked, so what was heard once goes stale by the second; the mirror words it anew, and the watcher
-compares the engine's wording with ours to see restarts that no event told. Pure functions.
+Engines format it when they are called, so a stored status is out of date after a second. The mirror formats it again,
+and the watcher compares the engine's text with this one to find restarts that no event reported.
 """
 
 from __future__ import annotations
@@ -11,14 +11,14 @@ import msgspec
 from core.model.containers import LIVE_STATES, Container
 
 
-def aged(row: Container, now: float) -> Container:
-    """`row` as the engine would list it at `now`, seconds since the epoch; the same object where nothing changes."""
-    told = text(row, now)
-    return row if told == row.status else msgspec.structs.replace(row, status=told)
+def refreshed(row: Container, now: float) -> Container:
+    """`row` as the engine would list it at `now`, in seconds since the epoch; the same object if nothing changed."""
+    status = text(row, now)
+    return row if status == row.status else msgspec.structs.replace(row, status=status)
 
 
 def text(container: Container, now: float) -> str:
-    """The sentence `docker ps` says: `Up 3 minutes (healthy)`, `Exited (0) 2 hours ago`."""
+    """The status column of `docker ps`, such as `Up 3 minutes (healthy)` or `Exited (0) 2 hours ago`."""
     state = container.state
     if state in LIVE_STATES and container.started_at is not None:
         up = f"Up {duration(now - container.started_at)}"
@@ -28,14 +28,15 @@ def text(container: Container, now: float) -> str:
             return f"{up} (health: starting)" if container.health == "starting" else f"{up} ({container.health})"
         return up
     if state in ("exited", "restarting") and container.finished_at is not None:
-        word = "Exited" if state == "exited" else "Restarting"
+        verb = "Exited" if state == "exited" else "Restarting"
         code = "" if container.exit_code is None else f" ({container.exit_code})"
-        return f"{word}{code} {duration(now - container.finished_at)} ago"
+        return f"{verb}{code} {duration(now - container.finished_at)} ago"
     return {"created": "Created", "dead": "Dead", "removing": "Removal In Progress"}.get(state, container.status)
 
 
 def duration(seconds: float) -> str:
-    """A duration as Docker words it: minutes are cut, hours rounded; units change at 48 hours, 2 weeks, 2 months."""
+    """A duration in Docker's format: minutes are truncated, hours rounded; units change at 48 hours, 2 weeks, 2 months,
+    2 years."""
     whole = int(seconds)
     if whole < 1:
         return "Less than a second"

@@ -1,4 +1,4 @@
-"""RFC 3339 times with nanoseconds, as Docker, Podman, containerd and runc write them."""
+"""Converts RFC 3339 times with nanoseconds, as Docker, Podman, containerd and runc write them."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ _NO_TIME = "0001-01-01"
 
 
 def since(at_ns: int) -> str:
-    """Nanoseconds since the epoch as Docker's `since` and `until` take them; inclusive."""
+    """The value of Docker's `since` and `until` for a time in nanoseconds since the epoch; both are inclusive."""
     return f"{at_ns // 1_000_000_000}.{at_ns % 1_000_000_000:09d}"
 
 
 def seconds(text: str) -> float | None:
-    """RFC 3339 into unix seconds; Docker's year 1 means never."""
+    """RFC 3339 to seconds since the epoch; None for an empty text and for Docker's year 1, which means never."""
     if not text or text.startswith(_NO_TIME):
         return None
     return nanoseconds(text) / 1e9
 
 
 def nanoseconds(text: str) -> int:
-    """RFC 3339 with up to nine decimals into nanoseconds since the epoch; raises InvalidResponse for anything else."""
+    """RFC 3339 with up to nine decimals to nanoseconds since the epoch. Raises InvalidResponse."""
     match = re.fullmatch(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.(\d{1,9})\d*)?(Z|[+-]\d\d:\d\d)", text)
     if not match:
-        raise errors.InvalidResponse(f"“{text[:40]}” is not a time.")
+        raise errors.InvalidResponse(f"The engine sent an invalid time: “{text[:40]}”.")
     whole = datetime.fromisoformat(match[1] + ("+00:00" if match[3] == "Z" else match[3]))
     return int(whole.timestamp()) * 1_000_000_000 + int((match[2] or "0").ljust(9, "0"))

@@ -122,7 +122,7 @@ class Mirror:
         now = self._now()
         key = (self.version, int(now))
         if key != self._served_for:
-            self._served = tuple([status_text.aged(row, now) for row in self._things.values()])
+            self._served = tuple([status_text.refreshed(row, now) for row in self._things.values()])
             self._served_for = key
         return Containers(rows=self._served, source="mirror", age=max(0.0, now - self.confirmed))
 

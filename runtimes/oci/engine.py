@@ -203,7 +203,7 @@ class Oci(lifecycle.Changing):
             ended=self._ended.get(seen.id),
             oom=bool(seen.ooms),
         )
-        return status_text.aged(msgspec.structs.replace(row, own_id=seen.name), time.time())
+        return status_text.refreshed(msgspec.structs.replace(row, own_id=seen.name), time.time())
 
     # ── the ways to look ─────────────────────────────────────────────────────────────────────────────────────────
 

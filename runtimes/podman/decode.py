@@ -164,7 +164,7 @@ class Decoder:
             rows = models.LISTED.decode(body)
         except msgspec.DecodeError as error:
             raise errors.InvalidResponse(f"{self._engine} answered a list that cannot be understood.") from error
-        return tuple([status_text.aged(self._container(row), now) for row in rows])
+        return tuple([status_text.refreshed(self._container(row), now) for row in rows])
 
     def _container(self, row: models.Listed) -> Container:
         state = STATES.get(row.state.lower(), "dead")

@@ -30,7 +30,7 @@ class ExecVerbs(client.EngineClient, abc.ABC):
         name = action.target.name
         made = await self._ask("POST", f"/containers/{quoted(action.target)}/exec", seconds, about=name, body=ask)
         session = str(decode.document(made.body).get("Id", ""))
-        output = exec_streams.Streams()
+        output = exec_streams.ExecOutput()
         try:
             async with (
                 asyncio.timeout(max(0.05, min(seconds, action.timeout) - (time.monotonic() - began))),
@@ -49,7 +49,7 @@ class ExecVerbs(client.EngineClient, abc.ABC):
             exit_code=code,
             stdout=output.text(exec_streams.STDOUT),
             stderr=output.text(exec_streams.STDERR),
-            cut=output.cut,
+            cut=output.dropped,
             took=time.monotonic() - began,
         )
 

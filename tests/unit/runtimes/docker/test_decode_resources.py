@@ -17,7 +17,7 @@ from runtimes.base.adapter import Adapter, does
 from runtimes.docker import decode_resources, engine
 from runtimes.docker.pull_progress import Progress
 from runtimes.formats import image_reference
-from runtimes.formats.exec_streams import STDERR, STDOUT, Streams
+from runtimes.formats.exec_streams import STDERR, STDOUT, ExecOutput
 from tests.helpers.paths import CAPTURES
 
 DAEMONS = ("docker-20.10", "docker-26.1", "docker-26.1.containerd-store")
@@ -228,13 +228,13 @@ def frame(stream: int, data: bytes) -> bytes:
 @given(st.lists(st.tuples(st.sampled_from((STDOUT, STDERR)), st.binary(max_size=40)), max_size=12), st.integers(1, 50))
 def test_streams_come_apart_however_they_are_cut(frames, size):
     data, keep = b"".join(frame(*one) for one in frames), 60
-    streams = Streams(keep)
+    streams = ExecOutput(keep)
     for at in range(0, len(data), size):
         streams.feed(data[at : at + size])
     whole = {stream: b"".join(part for one, part in frames if one == stream) for stream in (STDOUT, STDERR)}
     for stream, text in whole.items():
         assert streams.text(stream) == text[:keep].decode("utf-8", "replace")
-    assert streams.cut == sum(max(0, len(text) - keep) for text in whole.values())
+    assert streams.dropped == sum(max(0, len(text) - keep) for text in whole.values())
 
 
 # ── names of images ──────────────────────────────────────────────────────────────────────────────────────────────
@@ -257,7 +257,7 @@ def test_streams_come_apart_however_they_are_cut(frames, size):
 )
 def test_names_are_taken_apart(text, registry, repository, version):
     found = image_reference.parse(text)
-    assert (found.registry, found.repository, found.version) == (registry, repository, version)
+    assert (found.registry, found.repository, found.tag_or_digest) == (registry, repository, version)
     assert image_reference.parse(str(found)) == found
 
 

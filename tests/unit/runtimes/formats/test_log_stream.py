@@ -13,7 +13,7 @@ def frame(stream, payload):
 
 
 def read(body, cuts=(), keep=100, clip=64):
-    reader, last = LogReader(keep, clip=clip), 0
+    reader, last = LogReader(keep, max_line=clip), 0
     for cut in [*sorted(cut for cut in cuts if cut < len(body)), len(body)]:
         reader.feed(body[last:cut])
         last = cut

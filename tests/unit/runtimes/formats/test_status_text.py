@@ -59,5 +59,5 @@ def test_statuses_read_as_docker_words_them() -> None:
 def test_a_row_that_says_so_already_stays_the_same_object() -> None:
     ref = Ref(engine=EngineRef(host="h", kind="docker"), kind=Kind.CONTAINER, id="1", name="web")
     row = Container(ref, "i", "", "", "running", "Up 3 minutes", 0.0, {}, started_at=100.0)
-    assert status_text.aged(row, 280.0) is row
-    assert status_text.aged(row, 340.0).status == "Up 4 minutes"
+    assert status_text.refreshed(row, 280.0) is row
+    assert status_text.refreshed(row, 340.0).status == "Up 4 minutes"
