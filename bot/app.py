@@ -66,7 +66,7 @@ class App:
     swarms: membership.Clusters
     mirrors: Sequence[Mirror]
     fleet: fleet.Fleet
-    book: policy_store.PolicyStore
+    policies: policy_store.PolicyStore
     audit: audit.Audit
     dispatcher: dispatcher.Dispatcher
     replica: str
@@ -140,7 +140,7 @@ class App:
             return False
         if later := load.needs_restart(self.config, fresh):
             log.warning("these settings changed and hold from the next start on", action="reload", settings=later)
-        self.book.rebase(base_policy(fresh))
+        self.policies.replace_configured(base_policy(fresh))
         self.metrics.config_last_reload_successful.set(1)
         self.metrics.config_last_reload_timestamp_seconds.set(time.time())
         log.info("the permissions were reloaded", action="reload", grants=len(fresh.grants), guards=len(fresh.guards))
@@ -167,7 +167,7 @@ async def build(settings: load.Config, *, watch: bool, supervisor: supervise.Sup
     measured = metrics.Metrics(version=version())
     words = load_catalogue()
     in_force = policy_store.PolicyStore(store, base_policy(settings))
-    front = builtin.BuiltinRuntime(book=in_force, store=store, catalogue=words, clock=_now)
+    front = builtin.BuiltinRuntime(policies=in_force, store=store, catalogue=words, clock=_now)
     leading = doors(settings)
     daemons = runtimes_registry.open_engines(leading)
     swarms = runtimes_registry.swarms(leading, daemons)
@@ -190,13 +190,13 @@ async def build(settings: load.Config, *, watch: bool, supervisor: supervise.Sup
         swarms=swarms,
         mirrors=mirrors,
         fleet=deck,
-        book=in_force,
+        policies=in_force,
         audit=trail,
         dispatcher=dispatcher.Dispatcher(
             catalogue=words,
             fleet=deck,
             store=store,
-            book=in_force,
+            policies=in_force,
             limits=rate_limits.RateLimits(
                 {
                     Risk(name): Rate(count=limit.count, period=limit.period)
@@ -235,8 +235,8 @@ def base_policy(settings: load.Config) -> Any:
     url = settings.store.url.get_secret_value() if settings.store.url is not None else ""
     return replace(
         load.policy_from(settings),
-        self_ids=own_container.own_containers(),
-        self_name=own_container.own_name(),
+        self_ids=own_container.container_ids(),
+        self_name=own_container.container_id_prefix(),
         store_host=own_container.store_host(url),
     )
 

@@ -1,1 +1,1 @@
-"""Who may do what: evaluating the policy, storing grants, and what is protected from everybody."""
+"""Decides what a person may do: evaluates the policy, stores grants, and protects Quarterdeck's own containers."""

@@ -1,7 +1,7 @@
-"""How the first admin comes to be: a one-time code shown where only the owner of the process looks.
+"""Makes the first admin: issues a one-time code that only the owner of the process can read.
 
-128 random bits, 15 minutes, 5 tries, dead once used; the store keeps its digest alone. A start shows a new one as long
-as nobody in chat may grant.
+A code has 128 random bits. It is valid for 15 minutes and 5 tries, and it works once. The store holds only its SHA-256
+digest. Each start issues a new code while nobody in chat may grant. `bot.builtin` checks the code that a person types.
 """
 
 from __future__ import annotations
@@ -14,21 +14,22 @@ from bot.access.policy_store import PolicyStore
 from core.model.actions import Risk
 from core.store.client import Store
 
-TTL = 900.0
-TRIES = 5
+CODE_TTL_SECONDS = 900.0
+MAX_TRIES = 5
 
 
-def digest(code: str) -> str:
-    return hashlib.sha256(code.strip().lower().encode()).hexdigest()
-
-
-async def offer(store: Store, book: PolicyStore, door: str) -> str | None:
-    """A new code, or None where somebody who comes through `door` may grant already. Raises StoreDown."""
-    held = await book.catch_up(await store.policy_version())
-    for grant in held.grants:
-        reached = grant.who.startswith((f"{door}:", "group:")) or grant.who == "everyone"
-        if reached and policy.covers(grant.can, "policy.grant", Risk.CHANGE, held.roles):
+async def issue_code(store: Store, policies: PolicyStore, via: str) -> str | None:
+    """Returns a new code, or None if somebody who comes in by `via` (such as `slack`) may grant already. Raises
+    StoreDown."""
+    current = await policies.refresh(await store.policy_version())
+    for grant in current.grants:
+        reachable = grant.who.startswith((f"{via}:", "group:")) or grant.who == "everyone"
+        if reachable and policy.covers(grant.can, "policy.grant", Risk.CHANGE, current.roles):
             return None
     code = secrets.token_hex(16)
-    await store.offer_claim(digest(code), ttl=TTL, tries=TRIES)
+    await store.offer_claim(code_digest(code), ttl=CODE_TTL_SECONDS, tries=MAX_TRIES)
     return code
+
+
+def code_digest(code: str) -> str:
+    return hashlib.sha256(code.strip().lower().encode()).hexdigest()

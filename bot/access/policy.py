@@ -1,8 +1,8 @@
-"""May this person do this to that, here, now? Pure: values in, a Decision with its reason out; nothing is asked or
-kept.
+"""Decides whether a person may run a verb on a target: evaluates grants and guards into a Decision with its reason.
 
-Default deny. Of all grants that match one is named; of all guards that match the strictest wins, whatever their order,
-so adding a guard can never allow more. Facts that are unknown or old satisfy no grant that needs them and every guard.
+Without a matching grant the answer is no. If several grants match, the decision names the first. If several guards
+match, the strictest wins, whatever their order, so that a new guard can never allow more. Facts that are unknown or old
+match no grant that needs them, and match every guard. This module has no state and does no I/O.
 """
 
 from __future__ import annotations
@@ -13,17 +13,17 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from core.model.actions import Risk
-from core.model.containers import Container
 from core.model.facts import Facts
 from core.model.identity import Identity, Place
 from core.model.policy import VERDICT_OF, Decision, Grant, Guard, Policy, Verdict
 from core.model.refs import Ref
 
-FACTS_LAST = timedelta(seconds=60)
-# What a bare `*` never covers: who may decide who may.
-NEVER_BY_STAR = "policy."
-# Refused on our own container, on whatever carries the protection label and on what holds one of these: nobody saws off
-# the branch they sit on. A program run in our own container would read our secrets; in any other it can end it.
+FACTS_MAX_AGE = timedelta(seconds=60)
+# The prefix of verbs that change permissions. A bare `*` in a grant never covers them.
+POLICY_VERBS = "policy."
+# Refused on Quarterdeck's own containers, on everything with the protection label, and on whatever holds one of these:
+# otherwise a command could stop the bot that runs it. `exec` is here because a program in the bot's own container can
+# read the bot's secrets, and a program in any other protected container can end it.
 PROTECTED_VERBS = frozenset(
     f"{kind}.{word}"
     for kind, words in {
@@ -35,34 +35,44 @@ PROTECTED_VERBS = frozenset(
     }.items()
     for word in words
 )
+# What the owner of the state directory has at the console, without any configured grant.
+OWNER_GRANT = Grant(id="console-owner", who="the owner of the state directory", can=("*", "policy.*"), source="builtin")
+
+
+def decide(  # noqa: PLR0917 (the whole question, in its natural order)
+    policy: Policy, who: Identity, place: Place, verb: str, risk: Risk, ref: Ref, facts: Facts | None, now: datetime
+) -> Decision:
+    """The decision on one target. For many targets of one verb, call `resolve` once and `evaluate` for each."""
+    return evaluate(resolve(policy, who, place, verb, risk), ref, facts, now)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ResolvedPolicy:
-    """One person, place and verb held against a policy once, so that many rows are judged cheaply."""
+    """The part of a policy that applies to one person, place and verb; each target is then cheap to evaluate."""
 
     who: Identity
     verb: str
     grants: tuple[Grant, ...]
     guards: tuple[Guard, ...]
     policy: Policy
-    open: bool  # an unconditional grant and no guard: every target is allowed
+    allows_all: bool
+    """Every target is allowed: there is an unconditional grant and no guard."""
 
 
-def stand(policy: Policy, who: Identity, place: Place, verb: str, risk: Risk) -> ResolvedPolicy:
+def resolve(policy: Policy, who: Identity, place: Place, verb: str, risk: Risk) -> ResolvedPolicy:
     grants = tuple(
         grant
         for grant in policy.grants
-        if is_subject(who, grant.who)
+        if matches_subject(who, grant.who)
         and (not grant.places or place.channel in grant.places)
         and covers(grant.can, verb, risk, policy.roles)
     )
     if who.admin:
-        grants = (OWNER, *grants)
+        grants = (OWNER_GRANT, *grants)
     guards = tuple(
         guard
         for guard in policy.guards
-        if is_subject(who, guard.who) and covers(guard.can, verb, risk, policy.roles, brake=True)
+        if matches_subject(who, guard.who) and covers(guard.can, verb, risk, policy.roles, guard=True)
     )
     return ResolvedPolicy(
         who=who,
@@ -70,139 +80,114 @@ def stand(policy: Policy, who: Identity, place: Place, verb: str, risk: Risk) ->
         grants=grants,
         guards=guards,
         policy=policy,
-        open=not guards and verb not in PROTECTED_VERBS and any(grant.on.matches_all() for grant in grants),
+        allows_all=not guards and verb not in PROTECTED_VERBS and any(grant.on.matches_all() for grant in grants),
     )
 
 
-OWNER = Grant(id="console-owner", who="the owner of the state directory", can=("*", "policy.*"), source="builtin")
-
-
-def evaluate(stand: ResolvedPolicy, ref: Ref, facts: Facts | None, now: datetime) -> Decision:
-    """The verdict on one target."""
-    # What was protected once is taken to be so still, however old the news.
-    if stand.verb in PROTECTED_VERBS and (
-        ref.bare_id in stand.policy.self_ids or (facts is not None and facts.protected)
+def evaluate(resolved: ResolvedPolicy, ref: Ref, facts: Facts | None, now: datetime) -> Decision:
+    """The decision on one target."""
+    # Before the check of age: a target that was protected once counts as protected, however old its facts are.
+    if resolved.verb in PROTECTED_VERBS and (
+        ref.bare_id in resolved.policy.self_ids or (facts is not None and facts.protected)
     ):
         return Decision(
             verdict=Verdict.DENY,
             rule="self-protection",
             reason=f"{ref.name} is part of Quarterdeck or marked as protected.",
-            hint="Do it on the host itself, with the engine's own tools.",
+            hint="Use the engine's own tools, on the host itself.",
         )
-    if facts is not None and (facts.at is None or now - facts.at > FACTS_LAST):
+    if facts is not None and (facts.at is None or now - facts.at > FACTS_MAX_AGE):
         facts = None
-    allowed = next((grant for grant in stand.grants if grant.on.matches(ref, facts)), None)
-    if allowed is None:
-        return _denied(stand, ref)
-    decision = Decision(verdict=Verdict.ALLOW, rule=allowed.id, reason=f"{allowed.who} may {stand.verb}")
-    # Only a clear no lets one pass a guard; not knowing counts as a match.
-    return _braked(decision, stand, [guard for guard in stand.guards if guard.on.matches(ref, facts) is not False])
+    grant = next((grant for grant in resolved.grants if grant.on.matches(ref, facts)), None)
+    if grant is None:
+        return _denied(resolved, ref)
+    decision = Decision(verdict=Verdict.ALLOW, rule=grant.id, reason=f"{grant.who} may {resolved.verb}")
+    # A guard is skipped only if it surely does not match. An unknown match counts as a match.
+    return _apply_guards(
+        decision, resolved, [guard for guard in resolved.guards if guard.on.matches(ref, facts) is not False]
+    )
 
 
-def _braked(decision: Decision, stand: ResolvedPolicy, guards: Sequence[Guard]) -> Decision:
-    """The strictest of these guards' verdicts, or the decision where none is stricter."""
-    for guard in guards:
-        if VERDICT_OF[guard.ask] <= decision.verdict:
-            continue
-        decision = Decision(
-            verdict=VERDICT_OF[guard.ask],
-            rule=guard.id,
-            reason=f"{guard.id} asks to {guard.ask} {stand.verb} on {guard.on}",
-            hint="This guard stands in quarterdeck.yaml." if VERDICT_OF[guard.ask] is Verdict.DENY else "",
-            approvers=guard.approvers,
-        )
-    return decision
+def evaluate_list(resolved: ResolvedPolicy, ref: Ref) -> Decision:
+    """The decision on a list as a whole: allowed if any target could be allowed. Only guards that match every target
+    apply here; narrower guards apply to each row."""
+    if not resolved.grants:
+        return _denied(resolved, ref)
+    grant = resolved.grants[0]
+    decision = Decision(verdict=Verdict.ALLOW, rule=grant.id, reason=f"{grant.who} may {resolved.verb}")
+    return _apply_guards(decision, resolved, [guard for guard in resolved.guards if guard.on.matches_all()])
 
 
-def ours(policy: Policy, rows: Iterable[Container]) -> frozenset[str]:
-    """The ids among `rows` of the containers we run in, and of the one that holds our store: the service of our own
-    compose project or stack that `store_host` names, else the container of that name beside us."""
-    if not (policy.self_ids or policy.self_name):
-        return frozenset()
-    rows = tuple(rows)
-    selves = [row for row in rows if _is_self(policy, row.own_id or row.ref.bare_id)]
-    found = {row.ref.id for row in selves}
-    for me in selves if policy.store_host else ():
-        beside = [row for row in rows if row.ref.engine == me.ref.engine and row is not me]
-        names = (policy.store_host, f"{me.project}_{policy.store_host}")  # a stack puts its own name before a service's
-        mates = [row for row in beside if me.project is not None and row.project == me.project and row.service in names]
-        found.update(row.ref.id for row in mates or [row for row in beside if row.ref.name == policy.store_host])
-    return frozenset(found)
-
-
-def _is_self(policy: Policy, container: str) -> bool:
-    return container in policy.self_ids or bool(policy.self_name and container.startswith(policy.self_name))
-
-
-def evaluate_list(stand: ResolvedPolicy, ref: Ref) -> Decision:
-    """The verdict where no single target is meant, as on a list as a whole: allowed if there could be a target that is.
-    Guards that hold for all targets hold here too; narrower ones are asked for each."""
-    if not stand.grants:
-        return _denied(stand, ref)
-    grant = stand.grants[0]
-    decision = Decision(verdict=Verdict.ALLOW, rule=grant.id, reason=f"{grant.who} may {stand.verb}")
-    return _braked(decision, stand, [guard for guard in stand.guards if guard.on.matches_all()])
-
-
-def decide(  # noqa: PLR0917 (the question in full, in the order it is asked)
-    policy: Policy, who: Identity, place: Place, verb: str, risk: Risk, ref: Ref, facts: Facts | None, now: datetime
-) -> Decision:
-    return evaluate(stand(policy, who, place, verb, risk), ref, facts, now)
-
-
-def strictest(decisions: Iterable[Decision]) -> Decision:
-    """The verdict of a whole plan. Approvers of several guards must hold for each, so their lists are intersected."""
+def combine_decisions(decisions: Iterable[Decision]) -> Decision:
+    """The decision on a whole plan: the strictest of its decisions. An approver must be in the list of every guard that
+    asks for approval, so those lists are intersected."""
     ranked = sorted(decisions, key=lambda decision: -decision.verdict)
-    first = ranked[0]
-    if first.verdict is Verdict.APPROVE:
+    strictest = ranked[0]
+    if strictest.verdict is Verdict.APPROVE:
         lists = [set(d.approvers) for d in ranked if d.verdict is Verdict.APPROVE and d.approvers]
         if lists:
-            return replace(first, approvers=tuple(sorted(set.intersection(*lists))) or ("nobody",))
-    return first
+            return replace(strictest, approvers=tuple(sorted(set.intersection(*lists))) or ("nobody",))
+    return strictest
 
 
 def covers(
-    patterns: Sequence[str], verb: str, risk: Risk, roles: Mapping[str, Sequence[str]], *, brake: bool = False
+    patterns: Sequence[str], verb: str, risk: Risk, roles: Mapping[str, Sequence[str]], *, guard: bool = False
 ) -> bool:
-    """Whether a `can` list names this verb: by pattern, by role or by risk class. A `brake` (a guard's list) reaches
-    the `policy.*` verbs by `*` and by risk too; a grant's list must name them."""
-    named_only = verb.startswith(NEVER_BY_STAR) and not brake
+    """Whether a `can` list covers this verb: by pattern, by role or by risk class. The list of a `guard` covers the
+    `policy.*` verbs by `*` and by risk too; the list of a grant must name them."""
+    named_only = verb.startswith(POLICY_VERBS) and not guard
     for pattern in patterns:
         if pattern in roles:
-            if covers(roles[pattern], verb, risk, {}, brake=brake):
+            if covers(roles[pattern], verb, risk, {}, guard=guard):
                 return True
         elif pattern.startswith("risk:"):
             if pattern == f"risk:{risk}" and not named_only:
                 return True
-        elif fnmatch.fnmatchcase(verb, pattern) and (not named_only or pattern.startswith(NEVER_BY_STAR)):
+        elif fnmatch.fnmatchcase(verb, pattern) and (not named_only or pattern.startswith(POLICY_VERBS)):
             return True
     return False
 
 
-def is_subject(who: Identity, subject: str) -> bool:
+def matches_subject(who: Identity, subject: str) -> bool:
+    """Whether a grant's or guard's `who` means this person."""
     if subject == "everyone":
         return True
     kind, _, name = subject.partition(":")
     return name in who.groups if kind == "group" else subject == who.id
 
 
-def granters(policy: Policy) -> Sequence[str]:
-    """Who could give what is missing, for the sentence of a refusal."""
+def who_can_grant(policy: Policy) -> Sequence[str]:
+    """The subjects that may grant, for the hint of a refusal."""
     who = [grant.who for grant in policy.grants if covers(grant.can, "policy.grant", Risk.CHANGE, policy.roles)]
     return tuple(dict.fromkeys(who)) or ("the owner of the state directory, at the console",)
 
 
-def _denied(stand: ResolvedPolicy, ref: Ref) -> Decision:
+def _apply_guards(decision: Decision, resolved: ResolvedPolicy, guards: Sequence[Guard]) -> Decision:
+    """The strictest verdict of these guards, or `decision` if none is stricter."""
+    for guard in guards:
+        if VERDICT_OF[guard.ask] <= decision.verdict:
+            continue
+        decision = Decision(
+            verdict=VERDICT_OF[guard.ask],
+            rule=guard.id,
+            reason=f"{guard.id} asks to {guard.ask} {resolved.verb} on {guard.on}",
+            hint="This guard is in quarterdeck.yaml." if VERDICT_OF[guard.ask] is Verdict.DENY else "",
+            approvers=guard.approvers,
+        )
+    return decision
+
+
+def _denied(resolved: ResolvedPolicy, ref: Ref) -> Decision:
     target = f" on {ref.name}" if ref.name and "." not in ref.name else ""
-    if stand.grants:
-        had = "; ".join(f"{grant.id} covers {grant.on}" for grant in stand.grants[:3])
-        reason = f"{stand.who.name} may not {stand.verb}{target}: {had}."
+    if resolved.grants:
+        coverage = "; ".join(f"{grant.id} covers {grant.on}" for grant in resolved.grants[:3])
+        reason = f"{resolved.who.name} may not {resolved.verb}{target}: {coverage}."
     else:
-        reason = f"{stand.who.name} may not {stand.verb}{target}: no grant says so."
-    givers = ", ".join(granters(stand.policy)[:4])
+        reason = f"{resolved.who.name} may not {resolved.verb}{target}: no grant allows it."
+    granters = ", ".join(who_can_grant(resolved.policy)[:4])
     return Decision(
         verdict=Verdict.DENY,
         rule="default-deny",
         reason=reason,
-        hint=f"Missing: a grant of {stand.verb} to {stand.who.id}. It can be given by {givers}.",
+        hint=f"Missing: a grant of {resolved.verb} to {resolved.who.id}. It can be given by {granters}.",
     )

@@ -1,6 +1,8 @@
-"""The policy in force: what the configuration says and the grants the store holds, merged, re-read only when the
-store's version moved. Every command learns that version on entering, so a revoke holds from the next command on every
-replica."""
+"""Serves the policy in force: the configured policy merged with the grants in the store.
+
+The grants are read again only when the store's policy version has moved. Every command learns that version when it
+enters, so a revoked grant is gone from the next command on, on every replica.
+"""
 
 from __future__ import annotations
 
@@ -16,43 +18,47 @@ log = structlog.get_logger(__name__)
 
 
 class PolicyStore:
-    def __init__(self, store: Store, base: Policy) -> None:
+    def __init__(self, store: Store, configured: Policy) -> None:
         self._store = store
-        self._base = base
-        self._stored: tuple[Grant, ...] = ()
+        self._configured = configured
+        self._stored_grants: tuple[Grant, ...] = ()
         self._version: int | None = None
-        self._merged = base
-
-    @property
-    def base(self) -> Policy:
-        """What holds while the store is away: the configuration alone."""
-        return self._base
+        self._merged = configured
 
     @property
     def policy(self) -> Policy:
+        """The configuration merged with the stored grants, as of the last `refresh`."""
         return self._merged
 
-    def rebase(self, base: Policy) -> None:
-        """A reloaded configuration; one swap, nothing in it can fail."""
-        self._base = base
-        self._merge()
+    @property
+    def configured(self) -> Policy:
+        """The configuration alone. It is in force while the store cannot be reached."""
+        return self._configured
 
-    async def catch_up(self, version: int) -> Policy:
+    async def refresh(self, version: int) -> Policy:
         """The policy at `version` or later. Raises StoreDown."""
         if version != self._version:
             self._version, rows = await self._store.grants()
-            self._stored = tuple(grant for name, data in sorted(rows.items()) if (grant := _read(name, data)))
+            self._stored_grants = tuple(
+                grant for grant_id, data in sorted(rows.items()) if (grant := _decode(grant_id, data))
+            )
             self._merge()
         return self._merged
 
+    def replace_configured(self, configured: Policy) -> None:
+        """Takes a reloaded configuration. Cannot fail."""
+        self._configured = configured
+        self._merge()
+
     def _merge(self) -> None:
-        self._merged = replace(self._base, grants=(*self._base.grants, *self._stored), version=self._version or 0)
+        grants = (*self._configured.grants, *self._stored_grants)
+        self._merged = replace(self._configured, grants=grants, version=self._version or 0)
 
 
-def _read(name: str, data: bytes) -> Grant | None:
+def _decode(grant_id: str, data: bytes) -> Grant | None:
     try:
         return msgspec.json.decode(data, type=Grant)
     except msgspec.MsgspecError:
-        # Fails closed: a grant nobody can read grants nothing, and the log says which.
-        log.error("a stored grant cannot be read and is not in force", action="read-grant", grant=name)
+        # Fails closed: a grant that cannot be decoded grants nothing.
+        log.error("a stored grant cannot be decoded and is not in force", action="read-grant", grant=grant_id)
         return None

@@ -1,14 +1,16 @@
-"""What nobody may stop through us: the containers we run in, the one with our store, and those marked as protected; and
-with them whatever holds one of them: its pod, its service, its node, its systemd unit."""
+"""Finds what no command may stop: Quarterdeck's own containers, the container of its store, and labelled containers.
+
+Whatever holds one of these is protected too: its pod, its service, its node, its systemd unit. Listings of containers
+and rows of any kind come in; facts with `protected` set go out. `bot.access.policy` refuses the verbs.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-from bot.access import policy
 from core import errors
 from core.model import containers, listings
 from core.model.containers import Container
@@ -17,42 +19,43 @@ from core.model.policy import Policy
 from core.model.refs import EngineRef, Kind, Ref
 from runtimes.inventory import fleet
 
-# Things that take containers along when they end.
+# Resources that end containers when they end.
 HOLDERS = frozenset({Kind.SERVICE, Kind.POD, Kind.NODE, Kind.UNIT})
 
 
 class ProtectedSet:
-    """Learned from surveys of containers, of which each adds to what the others told."""
+    """The protected containers, collected from listings. Each listing adds to the earlier ones."""
 
-    def __init__(self, in_force: Policy) -> None:
-        self._policy = in_force
+    def __init__(self, policy: Policy) -> None:
+        self._policy = policy
         self._containers: dict[tuple[EngineRef, str], Container] = {}
-        self._silent: dict[EngineRef, errors.QuarterdeckError] = {}
+        self._unlisted: dict[EngineRef, errors.QuarterdeckError] = {}
 
-    def learn(self, survey: fleet.Listing) -> None:
-        ours = policy.ours(self._policy, survey.rows)
-        kept = (row for row in survey.rows if row.ref.id in ours or containers.protected(row.labels))
-        self._containers |= {(row.ref.engine, row.ref.id): row for row in kept}
-        # Whose owner forbids to list containers, of that one no more can be known.
-        self._silent |= {
-            engine: error for engine, error in survey.missing.items() if not isinstance(error, errors.Refused)
+    def add_listing(self, listing: fleet.Listing) -> None:
+        """Takes a listing of containers."""
+        own = own_containers(self._policy, listing.rows)
+        protected = (row for row in listing.rows if row.ref.id in own or containers.protected(row.labels))
+        self._containers |= {(row.ref.engine, row.ref.id): row for row in protected}
+        # Not an engine whose owner forbids listing containers (Refused): more will never be known about it.
+        self._unlisted |= {
+            engine: error for engine, error in listing.missing.items() if not isinstance(error, errors.Refused)
         }
 
-    def judged(self, row: Any, engine: EngineRef, at: datetime) -> Sequence[tuple[Ref, Facts]]:
-        """As listings.permission_targets, with what is known here."""
+    def with_protection(self, row: Any, engine: EngineRef, at: datetime) -> Sequence[tuple[Ref, Facts]]:
+        """The same as listings.permission_targets, with `protected` set where this set protects the row."""
         protected = self._protects(row, listings.row_ref(row, engine))
         return [
             (ref, replace(facts, protected=True) if protected else facts)
             for ref, facts in listings.permission_targets(row, engine, at)
         ]
 
-    def must_know(self, ref: Ref) -> None:
-        """Raises the error of an engine that could not say which containers the thing holds."""
-        if ref.kind in HOLDERS and ref.engine in self._silent:
-            raise self._silent[ref.engine]
+    def check_members_known(self, ref: Ref) -> None:
+        """Raises the error of an engine that did not list its containers, if the resource may hold some of them."""
+        if ref.kind in HOLDERS and ref.engine in self._unlisted:
+            raise self._unlisted[ref.engine]
         if ref.kind in (Kind.NODE, Kind.SERVICE) and ref.engine.kind == "swarm":
-            # Its containers are told of by the engines of its nodes, whichever those are.
-            for engine, error in self._silent.items():
+            # The engines of its nodes list its containers, and any Docker engine may be one of these.
+            for engine, error in self._unlisted.items():
                 if engine.kind == "docker":
                     raise error
 
@@ -62,3 +65,29 @@ class ProtectedSet:
             or any(member in self._policy.self_ids for member in getattr(row, "members", ()))
             or listings.contains_any(row, self._containers.values())
         )
+
+
+def own_containers(policy: Policy, rows: Iterable[Container]) -> frozenset[str]:
+    """The ids, among `rows`, of the containers Quarterdeck runs in and of the container of its store.
+
+    The store's container is the service named `store_host` in Quarterdeck's own Compose project or stack, else the
+    container of that name on the same engine.
+    """
+    if not (policy.self_ids or policy.self_name):
+        return frozenset()
+    rows = tuple(rows)
+    own = [row for row in rows if _is_own(policy, row.own_id or row.ref.bare_id)]
+    found = {row.ref.id for row in own}
+    for me in own if policy.store_host else ():
+        others = [row for row in rows if row.ref.engine == me.ref.engine and row is not me]
+        # A stack puts its own name before the name of a service.
+        names = (policy.store_host, f"{me.project}_{policy.store_host}")
+        services = [
+            row for row in others if me.project is not None and row.project == me.project and row.service in names
+        ]
+        found.update(row.ref.id for row in services or [row for row in others if row.ref.name == policy.store_host])
+    return frozenset(found)
+
+
+def _is_own(policy: Policy, container_id: str) -> bool:
+    return container_id in policy.self_ids or bool(policy.self_name and container_id.startswith(policy.self_name))

@@ -78,7 +78,7 @@ class AccessView:
             return policy.evaluate(resolved, ref, requested, self._now)
         decision = self._strictest_of(resolved, self._subjects_of(ref))
         if decision.verdict is not Verdict.DENY and action.verb in policy.PROTECTED_VERBS:
-            self._protected.must_know(ref)
+            self._protected.check_members_known(ref)
         return decision
 
     async def filter(self, action: Action[Any], value: Any) -> Any:
@@ -89,7 +89,7 @@ class AccessView:
             # The name the engine reports: the action may hold a guess from before the first contact.
             return value if self._may_list(value.ref) else None
         resolved = self._resolve(action.verb, action.risk)
-        if resolved.open:
+        if resolved.allows_all:
             return value
         if isinstance(action, ABOUT_RESOURCES):
             return await self._filter_by_subject(action, value, resolved)
@@ -133,10 +133,10 @@ class AccessView:
     async def _list(self, query: Query, *, fresh: bool = False) -> fleet.Listing:
         if query.kind in protection.HOLDERS:
             # On all engines: a service's containers run on engines that may not list services.
-            self._protected.learn(await self._fleet.list_all(Query(), self.call, fresh=fresh))
+            self._protected.add_listing(await self._fleet.list_all(Query(), self.call, fresh=fresh))
         listing = await self._fleet.list_all(query, self.call, fresh=fresh)
         if query.kind is Kind.CONTAINER:
-            self._protected.learn(listing)
+            self._protected.add_listing(listing)
         return listing
 
     def _remember(self, rows: Iterable[Any]) -> None:
@@ -147,11 +147,11 @@ class AccessView:
         return self._allowed(self._resolve(listed.verb, listed.risk), self._subjects_in(row, row.ref.engine))
 
     def _allowed(self, resolved: policy.ResolvedPolicy, subjects: Sequence[tuple[Ref, Facts | None]]) -> bool:
-        return resolved.open or self._strictest_of(resolved, subjects).verdict is not Verdict.DENY
+        return resolved.allows_all or self._strictest_of(resolved, subjects).verdict is not Verdict.DENY
 
     def _strictest_of(self, resolved: policy.ResolvedPolicy, subjects: Sequence[tuple[Ref, Facts | None]]) -> Decision:
         """All subjects must be allowed; the strictest decision for any of them counts."""
-        return policy.strictest(policy.evaluate(resolved, ref, facts, self._now) for ref, facts in subjects)
+        return policy.combine_decisions(policy.evaluate(resolved, ref, facts, self._now) for ref, facts in subjects)
 
     def _may_somewhere(self, verb: str, engine: EngineRef) -> bool:
         """Whether any grant allows this verb on that engine."""
@@ -167,12 +167,12 @@ class AccessView:
 
     def _subjects_of(self, ref: Ref) -> Sequence[tuple[Ref, Facts | None]]:
         row = self._rows.get(_key(ref))
-        return [(ref, None)] if row is None else self._protected.judged(row, ref.engine, self._now)
+        return [(ref, None)] if row is None else self._protected.with_protection(row, ref.engine, self._now)
 
     def _resolve(self, verb: str, risk: Risk) -> policy.ResolvedPolicy:
         found = self._resolved.get(verb)
         if found is None:
-            found = self._resolved[verb] = policy.stand(self._policy, self._who, self._place, verb, risk)
+            found = self._resolved[verb] = policy.resolve(self._policy, self._who, self._place, verb, risk)
         return found
 
 

@@ -24,7 +24,7 @@ def decide(plan: Sequence[Action[Any]], view: AccessView, *, line: str, max_unco
         decisions.append(_brake("brake:destroy", f"{line.strip()} {reason}"))
     elif len(changes) > max_unconfirmed:
         decisions.append(_brake("brake:many", f"this changes {len(changes)} things at once"))
-    return policy.strictest(decisions)
+    return policy.combine_decisions(decisions)
 
 
 def refuse_bare_wildcard(args: Mapping[str, Any]) -> None:

@@ -61,7 +61,7 @@ class Dispatcher:
         catalogue: Any,
         fleet: Fleet,
         store: Store,
-        book: policy_store.PolicyStore,
+        policies: policy_store.PolicyStore,
         limits: rate_limits.RateLimits,
         approvals: approvals.Approvals,
         audit: audit.Audit,
@@ -74,7 +74,7 @@ class Dispatcher:
         self._catalogue = catalogue
         self._fleet = fleet
         self._store = store
-        self._book = book
+        self._policies = policies
         self._limits = limits
         self._approvals = approvals
         self._audit = audit
@@ -220,11 +220,11 @@ class Dispatcher:
                 return None
             wait = entered.retry_after
             state.recorded = wait <= 0
-            policy = await self._book.catch_up(entered.policy_version)
+            policy = await self._policies.refresh(entered.policy_version)
         except errors.StoreError as error:
             if risk is not Risk.READ:
                 raise messages.not_recorded(error) from error
-            wait, policy = self._limits.spend_locally(inv.who.id, risk), self._book.base
+            wait, policy = self._limits.spend_locally(inv.who.id, risk), self._policies.configured
         if wait > 0:
             raise errors.RateLimited(timedelta(seconds=wait), risk=risk)
         return policy

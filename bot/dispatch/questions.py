@@ -75,4 +75,4 @@ def check_may_answer(question: Question, who: Identity) -> None:
 
 
 def _is_approver(question: Question, who: Identity) -> bool:
-    return any(policy.is_subject(who, subject) for subject in question.approvers)
+    return any(policy.matches_subject(who, subject) for subject in question.approvers)

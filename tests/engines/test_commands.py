@@ -97,7 +97,7 @@ async def test_a_command_on_a_real_daemon(deck, dockerd, name):
     if "{token}" in line:
         filled["{token}"] = (await deck.say("rm -f web")).buttons[0].line.split()[1]
     if "{code}" in line:
-        filled["{code}"] = await first_admin.offer(deck.store, deck.book, "slack")
+        filled["{code}"] = await first_admin.issue_code(deck.store, deck.policies, "slack")
     following = None
     if "{job}" in line:
         following = asyncio.create_task(deck.say("logs web -f"))

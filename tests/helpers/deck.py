@@ -45,8 +45,8 @@ class Deck:
         self.store = Store.open(url)
         self.engines = tuple(engines)
         self.seconds = seconds
-        self.book = policy_store.PolicyStore(self.store, policy or Policy())
-        self.desk = builtin.BuiltinRuntime(book=self.book, store=self.store, catalogue=WORDS, clock=now)
+        self.policies = policy_store.PolicyStore(self.store, policy or Policy())
+        self.desk = builtin.BuiltinRuntime(policies=self.policies, store=self.store, catalogue=WORDS, clock=now)
         self.fleet = Fleet(self.engines, builtin=self.desk)
         self.desk.fleet = self.fleet
         self.audit = audit.Audit(self.store, clock=now, count=lambda phase: None)
@@ -55,7 +55,7 @@ class Deck:
             catalogue=WORDS,
             fleet=self.fleet,
             store=self.store,
-            book=self.book,
+            policies=self.policies,
             limits=rate_limits.RateLimits(dict.fromkeys(Risk, Rate(count=10_000, period=1.0))),
             approvals=approvals.Approvals(self.store, ttl=timedelta(minutes=5), token=token),
             audit=self.audit,

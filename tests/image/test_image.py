@@ -27,9 +27,9 @@ print(json.dumps({
     "secrets": [str(p) for place in places for p in place.rglob("*") if p.is_file() and os.access(p, os.R_OK)
                 and secret in p.read_bytes()],
     "id": [os.getuid(), os.getgid()],
-    "by cgroup": list(own_container.from_cgroup(pathlib.Path("/proc/self/cgroup").read_text())),
-    "by mounts": list(own_container.from_mounts(pathlib.Path("/proc/self/mountinfo").read_text())),
-    "by name": own_container.own_name(),
+    "by cgroup": list(own_container.ids_in_cgroup(pathlib.Path("/proc/self/cgroup").read_text())),
+    "by mounts": list(own_container.ids_in_mountinfo(pathlib.Path("/proc/self/mountinfo").read_text())),
+    "by name": own_container.container_id_prefix(),
 }))
 """
 

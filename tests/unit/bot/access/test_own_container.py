@@ -25,24 +25,24 @@ STRANGE = f"704 700 8:1 /var/lib/docker/containers/{OTHER} /watched/{OTHER} ro,r
 
 @pytest.mark.parametrize("text", CGROUPS.values(), ids=CGROUPS)
 def test_the_cgroup_tells(text):
-    assert own_container.from_cgroup(text) == {OWN}
+    assert own_container.ids_in_cgroup(text) == {OWN}
 
 
 def test_the_mounts_tell_where_the_cgroup_is_a_namespace_of_its_own(tmp_path):
     (tmp_path / "cgroup").write_text("0::/\n")
     (tmp_path / "mountinfo").write_text(MOUNTS.format(own=OWN))
-    assert own_container.own_containers(tmp_path) == {OWN}
+    assert own_container.container_ids(tmp_path) == {OWN}
 
 
 def test_other_containers_folders_mounted_to_be_watched_are_not_us():
-    assert own_container.from_mounts(MOUNTS.format(own=OWN) + STRANGE) == {OWN}
-    assert own_container.from_mounts(STRANGE) == set()
+    assert own_container.ids_in_mountinfo(MOUNTS.format(own=OWN) + STRANGE) == {OWN}
+    assert own_container.ids_in_mountinfo(STRANGE) == set()
 
 
 def test_a_container_within_a_container_is_both(tmp_path):
     (tmp_path / "cgroup").write_text(f"0::/docker/{OTHER}/docker/{OWN}\n")
     (tmp_path / "mountinfo").write_text(MOUNTS.format(own=OWN))
-    assert own_container.own_containers(tmp_path) == {OWN, OTHER}
+    assert own_container.container_ids(tmp_path) == {OWN, OTHER}
 
 
 @pytest.mark.parametrize(
@@ -50,19 +50,19 @@ def test_a_container_within_a_container_is_both(tmp_path):
 )
 def test_a_plain_host_is_no_container(tmp_path, text):
     (tmp_path / "cgroup").write_text(text)
-    assert own_container.own_containers(tmp_path) == frozenset()
-    assert own_container.own_containers(tmp_path / "no such folder") == frozenset()
+    assert own_container.container_ids(tmp_path) == frozenset()
+    assert own_container.container_ids(tmp_path / "no such folder") == frozenset()
 
 
 def test_mounts_cut_short_or_odd_are_no_reason_to_stop():
-    assert own_container.from_mounts("701 700 8:1\n /etc/hosts \n" + MOUNTS.format(own=OWN)) == {OWN}
+    assert own_container.ids_in_mountinfo("701 700 8:1\n /etc/hosts \n" + MOUNTS.format(own=OWN)) == {OWN}
 
 
 @pytest.mark.parametrize(
     ("hostname", "own"), [(OWN[:12], OWN[:12]), ("db7", ""), ("feedfacebeef.local", ""), (OWN[:13], ""), ("", "")]
 )
 def test_a_host_name_that_begins_an_id_is_a_hint(hostname, own):
-    assert own_container.own_name(hostname) == own
+    assert own_container.container_id_prefix(hostname) == own
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,6 @@ from core.model.identity import Identity, Place
 from core.model.policy import ROLES, Ask, Decision, Grant, Guard, Policy, Verdict
 from core.model.refs import EngineRef, Kind, Ref
 from core.model.selectors import Selector
-from tests.fake_engine.engine import FakeRuntime
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 ENGINE = EngineRef(host="h1", kind="docker")
@@ -187,11 +186,11 @@ def test_a_plan_takes_its_strictest_decision_and_its_approvers_must_hold_for_all
         for rule, who in (("a", ("group:x", "group:y")), ("b", ("group:y",)), ("c", ()))
     ]
     allow = Decision(verdict=Verdict.ALLOW, rule="g", reason="")
-    assert policy.strictest([allow, *approve]).approvers == ("group:y",)
-    assert policy.strictest(
+    assert policy.combine_decisions([allow, *approve]).approvers == ("group:y",)
+    assert policy.combine_decisions(
         [*approve, Decision(verdict=Verdict.APPROVE, rule="d", reason="", approvers=("z",))]
     ).approvers == ("nobody",)
-    assert policy.strictest([allow]).verdict is Verdict.ALLOW
+    assert policy.combine_decisions([allow]).verdict is Verdict.ALLOW
 
 
 selectors = st.builds(
@@ -267,8 +266,8 @@ def test_adding_a_guard_never_allows_more(some, before, more, known):
 @given(grants, guards, knowledge)
 def test_a_cheap_listing_judgement_agrees_with_the_full_one(some, brakes, known):
     held = Policy(grants=tuple(some), guards=tuple(brakes))
-    stand = policy.stand(held, BOB, OPS, "container.list", Risk.READ)
-    if stand.open:
+    stand = policy.resolve(held, BOB, OPS, "container.list", Risk.READ)
+    if stand.allows_all:
         assert policy.evaluate(stand, WEB, known, NOW).verdict is Verdict.ALLOW
     assert policy.evaluate_list(stand, WEB).verdict <= policy.evaluate(stand, WEB, known, NOW).verdict
 
@@ -304,57 +303,5 @@ def test_a_guard_over_everything_holds_for_a_list_as_a_whole_and_a_narrow_one_do
         wide, narrow = (Guard(id="g", can=("risk:read",), ask=ask, on=on) for on in (Selector(), Selector(name="web")))
         for guard, then in ((wide, verdict), (narrow, Verdict.ALLOW)):
             held = Policy(grants=(grant(),), guards=(guard,))
-            stand = policy.stand(held, BOB, OPS, "container.list", Risk.READ)
+            stand = policy.resolve(held, BOB, OPS, "container.list", Risk.READ)
             assert policy.evaluate_list(stand, WEB).verdict is then
-
-
-def yard(*things, host="h1"):
-    """Rows of one engine: (name, compose project or None, service)."""
-    engine = FakeRuntime(host, kind="docker")
-    for name, project, service in things:
-        labels = {"com.docker.compose.project": project, "com.docker.compose.service": service} if project else {}
-        engine.add(name, labels=labels)
-    return list(engine.containers.values())
-
-
-def ours(rows, me="bot", **more):
-    own = next((row.ref.id for row in rows if row.ref.name == me), "f" * 64)
-    held = Policy(**{"self_ids": frozenset({own}), **more})
-    return {row.ref.name for row in rows if row.ref.id in policy.ours(held, rows)}
-
-
-def test_our_store_is_the_service_its_address_names_in_our_own_project():
-    rows = yard(
-        ("bot", "deck", "bot"),
-        ("deck-redis-1", "deck", "redis"),
-        ("deck-redis-2", "deck", "redis"),
-        ("deck-web-1", "deck", "web"),
-        ("shop-redis-1", "shop", "redis"),
-        ("redis", None, ""),
-    )
-    assert ours(rows, store_host="redis") == {"bot", "deck-redis-1", "deck-redis-2"}
-    assert ours(rows) == {"bot"}
-    assert ours(rows, store_host="elsewhere") == {"bot"}
-
-
-def test_a_stack_puts_its_name_before_that_of_a_service():
-    rows = yard(("bot", "deck", "deck_bot"), ("deck_redis.1.x", "deck", "deck_redis"), ("other", "deck", "redis_deck"))
-    assert ours(rows, store_host="redis") == {"bot", "deck_redis.1.x"}
-
-
-def test_without_a_project_the_container_of_that_name_beside_us_is_our_store():
-    rows = yard(("bot", None, ""), ("redis", None, ""), ("redis-2", None, ""))
-    assert ours(rows + yard(("redis", None, ""), host="h2"), store_host="redis") == {"bot", "redis"}
-    assert len(policy.ours(Policy(self_ids=frozenset({rows[0].ref.id}), store_host="redis"), rows)) == 2
-
-
-def test_our_host_name_may_be_the_beginning_of_our_id():
-    rows = yard(("bot", "deck", "bot"), ("store", "deck", "redis"), ("web", "deck", "web"))
-    hint = rows[0].ref.id[:12]
-    assert ours(rows, self_ids=frozenset(), self_name=hint, store_host="redis") == {"bot", "store"}
-
-
-def test_outside_a_container_and_on_other_engines_nothing_is_ours():
-    rows = yard(("web", "deck", "web"), ("redis", "deck", "redis"))
-    assert ours(rows, me="nobody", store_host="redis") == set()
-    assert ours(rows, self_ids=frozenset(), store_host="redis") == set()

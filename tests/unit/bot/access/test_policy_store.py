@@ -31,7 +31,7 @@ async def add(store, grant):
 
 async def test_before_the_store_was_read_the_configuration_holds(store):
     mine = policy_store.PolicyStore(store, BASE)
-    assert mine.policy == mine.base == BASE
+    assert mine.policy == mine.configured == BASE
 
 
 async def test_stored_grants_join_the_configured_ones_and_go_again(store):
@@ -39,23 +39,23 @@ async def test_stored_grants_join_the_configured_ones_and_go_again(store):
     b, a = stored("g-b"), stored("g-a")
     await add(store, b)
     version = await add(store, a)
-    in_force = await mine.catch_up(version)
+    in_force = await mine.refresh(version)
     assert in_force is mine.policy
     assert in_force.grants == (CONFIGURED, a, b)
     assert (in_force.guards, in_force.self_ids, in_force.version) == ((GUARD,), frozenset({"me"}), version)
-    assert mine.base == BASE
+    assert mine.configured == BASE
     await store.remove_grant(b.id)
-    assert (await mine.catch_up(await store.policy_version())).grants == (CONFIGURED, a)
+    assert (await mine.refresh(await store.policy_version())).grants == (CONFIGURED, a)
 
 
 async def test_the_store_is_asked_only_when_the_version_moved(store, valkey):
     mine = policy_store.PolicyStore(store, BASE)
     version = await add(store, stored("g-a"))
-    first = await mine.catch_up(version)
+    first = await mine.refresh(version)
     valkey.stop()
-    assert await mine.catch_up(version) is first
+    assert await mine.refresh(version) is first
     with pytest.raises(errors.StoreDown):
-        await mine.catch_up(version + 1)
+        await mine.refresh(version + 1)
     assert mine.policy is first
     valkey.start()
 
@@ -63,17 +63,17 @@ async def test_the_store_is_asked_only_when_the_version_moved(store, valkey):
 async def test_a_store_that_went_back_in_time_is_believed(store, valkey):
     mine = policy_store.PolicyStore(store, BASE)
     await add(store, stored("g-a"))
-    await mine.catch_up(await add(store, stored("g-b")))
+    await mine.refresh(await add(store, stored("g-b")))
     valkey.say(b"FLUSHALL\r\n")
-    assert (await mine.catch_up(await store.policy_version())).grants == (CONFIGURED,)
+    assert (await mine.refresh(await store.policy_version())).grants == (CONFIGURED,)
 
 
 async def test_a_reload_keeps_what_was_granted_in_chat(store):
     mine = policy_store.PolicyStore(store, BASE)
     granted = stored("g-a")
     version = await add(store, granted)
-    await mine.catch_up(version)
-    mine.rebase(Policy(grants=(Grant(id="grants.9", who="group:sre", can=("admin",)),)))
+    await mine.refresh(version)
+    mine.replace_configured(Policy(grants=(Grant(id="grants.9", who="group:sre", can=("admin",)),)))
     assert [grant.id for grant in mine.policy.grants] == ["grants.9", "g-a"]
     assert mine.policy.guards == ()
     assert mine.policy.version == version
@@ -85,6 +85,6 @@ async def test_a_grant_nobody_can_read_grants_nothing_and_is_named(store, data):
     version = await store.add_grant("g-x", data)
     mine = policy_store.PolicyStore(store, BASE)
     with structlog.testing.capture_logs() as logs:
-        in_force = await mine.catch_up(version)
+        in_force = await mine.refresh(version)
     assert [grant.id for grant in in_force.grants] == ["grants.0", "g-a"]
     assert [(entry["grant"], entry["log_level"]) for entry in logs] == [("g-x", "error")]

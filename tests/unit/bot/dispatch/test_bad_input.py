@@ -12,6 +12,7 @@ from bot.parsing import parser, usage
 from commands.spec import ArgType
 from core import errors
 from core.model.replies import Ending
+from core.text import command_line
 from tests.fake_engine.engine import FakeRuntime
 from tests.helpers.deck import WORDS, Deck
 
@@ -129,7 +130,7 @@ async def test_on_the_road_a_mistake_is_usage_and_nothing_is_done(valkey, comman
 
 WORD = st.one_of(
     st.text(max_size=8),
-    st.sampled_from(sorted({name for command in COMMANDS for name in usage.options(command)})),
+    st.sampled_from(sorted({name for command in COMMANDS for name in usage.options_by_name(command)})),
     st.sampled_from(sorted(WORDS.names)),
     st.sampled_from(
         ["web", "--", "-", "'", '"', "\\", "=", "--help", "10m", "-1", "9" * 400, "１２", "²", "#", "@", "&amp;"]
@@ -156,7 +157,7 @@ def test_whatever_is_typed_is_understood_or_refused_in_our_own_words(parts):
 def test_any_words_behind_any_command(command, rest):
     for line in (
         f"{command.name} {' '.join(rest)}",
-        f"{command.name} {parser.quote(rest)}",
+        f"{command.name} {command_line.quote(rest)}",
         shlex.join([command.name, *rest]),
     ):
         try:

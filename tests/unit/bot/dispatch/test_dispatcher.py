@@ -132,7 +132,7 @@ async def test_a_yes_is_for_the_thing_that_was_asked_about_not_for_its_name(worl
 async def test_a_yes_is_decided_again(world):
     dispatcher = await world.replica()
     asked = await dispatcher.answer(world.line("rm -f web"))
-    dispatcher._book.rebase(Policy(grants=(VIEWER,)))
+    dispatcher._policies.replace_configured(Policy(grants=(VIEWER,)))
     assert (await dispatcher.answer(world.line(asked.buttons[0].line))).ending is Ending.REFUSED
     assert not world.engine.done
 
@@ -422,19 +422,19 @@ async def test_the_first_admin_claims_the_code_once(world):
     kept = policy_store.PolicyStore(
         store, Policy(grants=(VIEWER, Grant(id="all", who="everyone", can=("policy.claim",))))
     )
-    world.policy = kept.base
+    world.policy = kept.configured
     dispatcher = await world.replica("r2")
     assert (await dispatcher.answer(world.line("claim 123", BOB))).ending is Ending.REFUSED
-    old = await first_admin.offer(store, kept, "slack")
-    code = await first_admin.offer(store, kept, "slack")
+    old = await first_admin.issue_code(store, kept, "slack")
+    code = await first_admin.issue_code(store, kept, "slack")
     assert len(code) == 32
     assert old != code
-    assert "not the code" in words(await dispatcher.answer(world.line(f"claim {old}", BOB)))
+    assert "code is wrong" in words(await dispatcher.answer(world.line(f"claim {old}", BOB)))
     won = await asyncio.gather(*(dispatcher.answer(world.line(f"claim {code.upper()}", who)) for who in (BOB, EVE)))
     assert sorted(reply.ending for reply in won) == [Ending.OK, Ending.REFUSED]
     winner = BOB if won[0].ending is Ending.OK else EVE
     assert (await dispatcher.answer(world.line("grant console:x viewer", winner))).ending is Ending.OK
-    assert await first_admin.offer(store, kept, "slack") is None
+    assert await first_admin.issue_code(store, kept, "slack") is None
     assert not [row for row in await world.rows() if code in str(row).lower()]
     assert (await dispatcher.answer(world.line(f"claim {code}", ANN))).ending is Ending.REFUSED
 
@@ -442,10 +442,10 @@ async def test_the_first_admin_claims_the_code_once(world):
 async def test_a_code_ends_after_five_wrong_tries(world):
     world.policy = Policy(grants=(Grant(id="all", who="everyone", can=("policy.claim",)),))
     dispatcher = await world.replica()
-    code = await first_admin.offer(world.stores[0], policy_store.PolicyStore(world.stores[0], Policy()), "slack")
-    for _ in range(first_admin.TRIES):
-        assert "not the code" in words(await dispatcher.answer(world.line("claim 00", BOB)))
-    assert "No code is open" in words(await dispatcher.answer(world.line(f"claim {code}", BOB)))
+    code = await first_admin.issue_code(world.stores[0], policy_store.PolicyStore(world.stores[0], Policy()), "slack")
+    for _ in range(first_admin.MAX_TRIES):
+        assert "code is wrong" in words(await dispatcher.answer(world.line("claim 00", BOB)))
+    assert "No code is valid now" in words(await dispatcher.answer(world.line(f"claim {code}", BOB)))
 
 
 async def test_an_answer_is_shared_only_where_there_is_one(world):

@@ -98,7 +98,7 @@ async def test_an_example_does_what_it_promises(valkey, engines, command, line):
             kept = Grant(id=said[-1], who="everyone", can=("viewer",), source="store")
             await deck.store.add_grant(kept.id, msgspec.json.encode(kept))
         if command.name == "claim":
-            await deck.store.offer_claim(first_admin.digest(said[-1]), ttl=60, tries=1)
+            await deck.store.offer_claim(first_admin.code_digest(said[-1]), ttl=60, tries=1)
         following = None
         if command.name == "job":
             prod.jobs.new_id = lambda: said[2].partition("@")[0]

@@ -121,14 +121,14 @@ class World:
         self.stores.append(store)
         words = load_catalogue()
         kept = policy_store.PolicyStore(store, self.policy)
-        front = builtin.BuiltinRuntime(book=kept, store=store, catalogue=words, clock=now)
+        front = builtin.BuiltinRuntime(policies=kept, store=store, catalogue=words, clock=now)
         fleet = Fleet([self.engine], builtin=front)
         front.fleet = fleet
         made = Dispatcher(
             catalogue=words,
             fleet=fleet,
             store=store,
-            book=kept,
+            policies=kept,
             limits=rate_limits.RateLimits(self.rates),
             approvals=approvals.Approvals(store, ttl=timedelta(seconds=self.ttl)),
             audit=audit.Audit(store, clock=now, count=lambda phase: None),
