@@ -1,1 +1,1 @@
-"""Command lines into arguments, and usage texts."""
+"""Parses command lines into arguments, completes them, and describes their usage."""

@@ -1,5 +1,7 @@
-"""How a command is shown to people: usage, arguments as typed, values that would be understood. Shared by the grammar's
-complaints and by the help pages, so that both say the same."""
+"""Describes how a command is used: its usage line, its arguments as typed, and example values.
+
+The parser's errors and the help pages share these texts, so that both describe a command in the same way.
+"""
 
 from __future__ import annotations
 
@@ -11,11 +13,11 @@ from typing import Any
 from commands.spec import Arg, ArgType, Command
 from core.model import builtin
 
-UNITS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400, "w": 604_800}
+UNIT_SECONDS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400, "w": 604_800}
 
 
-def usage(command: Command) -> str:
-    """`logs [options] TARGET…`."""
+def usage_line(command: Command) -> str:
+    """For example `logs [options] TARGET…`."""
     parts = [command.name]
     if any(arg.option for arg in command.args):
         parts.append("[options]")
@@ -26,22 +28,22 @@ def usage(command: Command) -> str:
     return " ".join(parts)
 
 
-def describe(command: Command) -> builtin.CommandHelp:
+def command_help(command: Command) -> builtin.CommandHelp:
     """A command as the help page shows it."""
     return builtin.CommandHelp(
         name=command.name,
         summary=command.summary,
-        usage=usage(command),
+        usage=usage_line(command),
         risk=str(command.risk),
         verbs=tuple(command.verbs),
         aliases=tuple(command.aliases),
-        args=tuple((as_typed(arg), _meaning(arg)) for arg in command.args),
+        args=tuple((spelling(arg), _arg_help(arg)) for arg in command.args),
         examples=tuple(command.examples),
     )
 
 
-def options(command: Command) -> dict[str, Arg]:
-    """Every spelling of every option."""
+def options_by_name(command: Command) -> dict[str, Arg]:
+    """The options by each of their names: long, short and alternative."""
     by_name: dict[str, Arg] = {}
     for arg in command.args:
         if arg.option:
@@ -55,11 +57,13 @@ def positionals(command: Command) -> list[Arg]:
     return [arg for arg in command.args if not arg.option]
 
 
-def closest(word: str, candidates: Sequence[str] | Mapping[str, Any]) -> str:
+def suggestions(word: str, candidates: Sequence[str] | Mapping[str, Any]) -> str:
+    """The candidates most like the word, for “Did you mean …?”; empty if none is close."""
     return " or ".join(difflib.get_close_matches(word, list(candidates), n=2, cutoff=0.6))
 
 
 def placeholder(arg: Arg) -> str:
+    """The name of the value in a usage line, such as `TARGET` or `COUNT`."""
     if not arg.option:
         return arg.key.replace("_", "-").upper()
     if arg.choices:
@@ -67,34 +71,35 @@ def placeholder(arg: Arg) -> str:
     return {ArgType.COUNT: "COUNT", ArgType.SECONDS: "SECONDS", ArgType.DURATION: "TIME"}.get(arg.type, arg.key.upper())
 
 
-def as_typed(arg: Arg) -> str:
+def spelling(arg: Arg) -> str:
+    """The argument as typed, such as `-n, --tail COUNT`."""
     if not arg.option:
         return placeholder(arg)
     names = f"-{arg.short}, {arg.name}" if arg.short else arg.name
     return names if arg.type is ArgType.FLAG else f"{names} {placeholder(arg)}"
 
 
-def sample(arg: Arg) -> str:
-    """A value that would be understood, for a cure."""
+def example_value(arg: Arg) -> str:
+    """A valid value, for a hint."""
     if arg.choices:
         return arg.choices[0]
     return {ArgType.COUNT: "50", ArgType.SECONDS: "10", ArgType.DURATION: "10m"}.get(arg.type, placeholder(arg))
 
 
-def _meaning(arg: Arg) -> str:
+def _arg_help(arg: Arg) -> str:
     parts = [arg.help]
     if arg.choices:
         parts.append(f"({', '.join(arg.choices)})")
     if arg.default not in (None, False, (), ""):
-        parts.append(f"(default {_shown(arg.default)})")
+        parts.append(f"(default {_format_default(arg.default)})")
     if arg.option and arg.many:
         parts.append("(repeatable)")
     return " ".join(parts)
 
 
-def _shown(value: Any) -> str:
+def _format_default(value: Any) -> str:
     if isinstance(value, timedelta):
         seconds = int(value.total_seconds())
-        unit = next(unit for unit in ("d", "h", "m", "s") if seconds % UNITS[unit] == 0)
-        return f"{seconds // UNITS[unit]}{unit}"
+        unit = next(unit for unit in ("d", "h", "m", "s") if seconds % UNIT_SECONDS[unit] == 0)
+        return f"{seconds // UNIT_SECONDS[unit]}{unit}"
     return str(value)

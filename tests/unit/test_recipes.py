@@ -59,7 +59,7 @@ async def helped(words):
     parsed = parser.parse("help", words)
     context = Context(who=Identity(id="c:x", name="x"), place=Place(channel="c"), args=parsed.args, find=Find(), now=None)
     plan = await parsed.command.plan(context)
-    page = builtin.HelpPage(commands=tuple(usage.describe(c) for c in words), topic="")
+    page = builtin.HelpPage(commands=tuple(usage.command_help(c) for c in words), topic="")
     return parsed.command.render(context, [Result(action=plan[0], value=page)])
 
 asyncio.run(main())

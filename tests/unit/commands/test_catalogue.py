@@ -105,7 +105,7 @@ async def test_help_reads_as_agreed(world, words, topic):
     def answer(action):
         assert isinstance(action, builtin.ShowHelp)
         chosen = [words.find(action.topic)] if action.topic else list(words)
-        return builtin.HelpPage(commands=tuple(usage.describe(one) for one in chosen), topic=action.topic)
+        return builtin.HelpPage(commands=tuple(usage.command_help(one) for one in chosen), topic=action.topic)
 
     text = plain_text.render(await world.say(f"help {topic}", answer)) + "\n"
     golden = GOLDEN / f"{topic or 'overview'}.txt"

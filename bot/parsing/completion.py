@@ -1,0 +1,55 @@
+"""Completes the last word of a command line: commands, options, their values, and the names of resources."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from bot.parsing import parser, usage
+from commands.catalogue import Catalogue
+from commands.spec import Arg, ArgType
+from core import errors
+from core.text import command_line
+
+
+def complete(text: str, catalogue: Catalogue, names: Sequence[str]) -> list[str]:
+    """What the last word of `text` may become, sorted. `names`: what a target may be called."""
+    try:
+        words = command_line.split(text)
+    except errors.BadUsage:
+        return []
+    last = "" if not text or text[-1].isspace() or not words else words.pop()
+    words = parser.without_prefix(words, catalogue)
+    if not words:
+        return _starting(catalogue.names, last)
+    command = catalogue.names.get(words[0].lower())
+    if command is None:
+        return []
+    by_name = usage.options_by_name(command)
+    option = by_name.get(words[-1]) if "--" not in words[1:] else None
+    if option is not None and option.type is not ArgType.FLAG:
+        return _values(option, last, catalogue, names)
+    if last.startswith("-") and "--" not in words[1:]:
+        return _starting([name for name in (*by_name, "--help") if name.startswith("--")], last)
+    positionals = usage.positionals(command)
+    given = sum(1 for word in words[1:] if not word.startswith("-"))
+    if not positionals:
+        return []
+    arg = positionals[min(given, len(positionals) - 1)]
+    if given >= len(positionals) and not (arg.many or arg.remainder):
+        return []
+    return _values(arg, last, catalogue, names)
+
+
+def _values(arg: Arg, last: str, catalogue: Catalogue, names: Sequence[str]) -> list[str]:
+    if arg.choices:
+        return _starting(arg.choices, last)
+    if arg.type is ArgType.COMMAND:
+        return _starting(catalogue.commands, last)
+    if arg.type is ArgType.TARGET:
+        return [command_line.quote([name]) for name in _starting(names, last)]
+    return []
+
+
+def _starting(candidates: Sequence[str] | Mapping[str, Any], start: str) -> list[str]:
+    return sorted({word for word in candidates if word.startswith(start)})
