@@ -20,7 +20,7 @@ import structlog
 
 from bot import app as composition
 from bot import http
-from bot.console import oneshot, terminal
+from bot.console import interactive, terminal
 from collectors import exposition, pipeline, watcher
 from core import logs, supervise
 from core.config import load
@@ -112,7 +112,7 @@ async def _console(built: composition.App, metrics: str) -> None:
     for mirror in _there(built):
         print(f"  {mirror.ref}: " + (_holding(mirror) if mirror.live else "not reached yet"))  # noqa: T201
     print(f"No chat is configured, so this is the console. {terminal.GREETING}")  # noqa: T201
-    await oneshot.converse(built)
+    await interactive.run_prompt(built)
     built.supervisor.stop("the console was left")
 
 

@@ -1,1 +1,1 @@
-"""The console on a terminal, and single commands for scripts."""
+"""Runs commands from a terminal: an interactive console, and single commands for scripts."""

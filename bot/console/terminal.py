@@ -1,7 +1,7 @@
-"""The terminal as a place to talk: lines in, replies out, on the same road as any chat.
+"""Reads commands from a terminal and prints the replies; each command takes the same path as one from chat.
 
-Whoever sits here is `console:<unix user>`, an admin if the state directory is theirs or they are root: they could use
-the engine's socket anyway. Buttons are numbered choices; a number typed after a reply presses one.
+The person is `console:<unix user>`. Root and the owner of the state directory are admins, because they could use the
+engine's socket anyway. Buttons are printed as numbered choices; a number typed after a reply presses one.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 from bot import plain_text
 from bot.dispatch.dispatcher import Dispatcher
-from bot.parsing import parser
+from bot.parsing import completion, parser
 from commands.catalogue import Catalogue
 from core import errors
 from core.model.actions import Risk
@@ -34,13 +34,47 @@ if TYPE_CHECKING:
     from prompt_toolkit.document import Document
 
 PLACE = Place(channel="console", kind="console")
-PATIENCE = timedelta(minutes=10)  # an upper bound; each action has its own
-LEAVE = frozenset({"exit", "quit", "logout", ":q"})
-GREETING = "Say help to see what you can say; Tab completes, Ctrl-D leaves."
+MAX_DURATION = timedelta(minutes=10)  # of one command; each action has its own, shorter timeout
+EXIT_WORDS = frozenset({"exit", "quit", "logout", ":q"})
+GREETING = "Type help to list the commands. Tab completes, Ctrl-D exits."
+
+
+async def run_prompt(
+    dispatcher: Dispatcher,
+    who: Identity,
+    *,
+    catalogue: Catalogue,
+    history: Path,
+    names: Callable[[], Any],
+    supervisor: Supervisor,
+    out: TextIO | None = None,
+) -> None:
+    """Reads lines and answers them until the person leaves. Without a terminal on stdin, it reads stdin's lines."""
+    out = out or sys.stdout
+    choices: Sequence[Button] = ()
+    lines = _read_prompt(catalogue, history, names) if sys.stdin.isatty() and out.isatty() else _read_pipe()
+    async for line in lines:
+        command = line.strip()
+        if command.lower() in EXIT_WORDS:
+            return
+        if not command:
+            continue
+        if choices and command.isdigit() and 1 <= int(command) <= len(choices):
+            command = choices[int(command) - 1].line
+        try:
+            inv, responder = invocation(command, who), TerminalResponder(out)
+            reply = await answer(dispatcher, inv, responder, catalogue=catalogue, supervisor=supervisor)
+        except errors.Refused as error:  # the process is stopping
+            out.write(f"{error.full_message()}\n")
+            continue
+        if reply is None:
+            out.write("\n")
+        else:
+            choices = reply.buttons
 
 
 def identity(state: Path) -> Identity:
-    """Who this process runs for. An admin owns the state directory or is root."""
+    """The identity of this process's user; an admin if they are root or own the state directory."""
     uid = os.getuid()
     try:
         name = pwd.getpwuid(uid).pw_name
@@ -52,70 +86,36 @@ def identity(state: Path) -> Identity:
 def invocation(line: str, who: Identity) -> Invocation:
     now = datetime.now(UTC)
     return Invocation(
-        id=f"console-{secrets.token_hex(12)}", who=who, line=line, place=PLACE, at=now, deadline=now + PATIENCE
+        id=f"console-{secrets.token_hex(12)}", who=who, line=line, place=PLACE, at=now, deadline=now + MAX_DURATION
     )
 
 
-async def converse(
-    dispatcher: Dispatcher,
-    who: Identity,
-    *,
-    catalogue: Catalogue,
-    history: Path,
-    names: Callable[[], Any],
-    supervisor: Supervisor,
-    out: TextIO | None = None,
-) -> None:
-    """Talks until the person leaves. Without a terminal on stdin, lines are read from it as they are."""
-    out = out or sys.stdout
-    choices: Sequence[Button] = ()
-    lines = _typed(catalogue, history, names) if sys.stdin.isatty() and out.isatty() else _piped()
-    async for line in lines:
-        word = line.strip()
-        if word.lower() in LEAVE:
-            return
-        if not word:
-            continue
-        if choices and word.isdigit() and 1 <= int(word) <= len(choices):
-            word = choices[int(word) - 1].line
-        try:
-            way = Terminal(out)
-            reply = await answer(dispatcher, invocation(word, who), way, catalogue=catalogue, supervisor=supervisor)
-        except errors.Refused as error:  # it is stopping
-            out.write(f"{error.full_message()}\n")
-            continue
-        if reply is None:
-            out.write("\n")
-        else:
-            choices = reply.buttons
-
-
-class Terminal:
-    """The core.ports.Responder of one line: what goes on is printed as it comes, the reply when it is there."""
+class TerminalResponder:
+    """The core.ports.Responder of one command: prints progress as it arrives, then the reply."""
 
     def __init__(self, out: TextIO) -> None:
         self._out = out
         self._progress: dict[str, str] = {}
 
-    def started(self, beginning: ActionStarted) -> None:
-        """A terminal that waits needs no telling."""
+    def started(self, action: ActionStarted) -> None:
+        """Prints nothing: the terminal is blocked until the reply."""
 
-    def progress(self, going: Progress) -> bool:
+    def progress(self, progress: Progress) -> bool:
         try:
-            self._print(going)
-        except OSError:  # `| head` has seen enough
+            self._print(progress)
+        except OSError:  # `| head` closed the pipe
             return False
         return True
 
-    def _print(self, going: Progress) -> None:
-        head = sanitize.single_line(f"{going.name} | ") if going.several else ""
-        if going.skipped:
-            self._out.write(f"{head}… {going.skipped:,} lines came faster than they could be shown\n")
-        for line in going.lines:
-            self._out.write(head + sanitize.single_line(line) + "\n")
-        if going.progress and self._progress.get(going.name) != going.progress:
-            self._progress[going.name] = going.progress
-            self._out.write(sanitize.single_line(f"{going.name}: {going.progress}") + "\n")
+    def _print(self, progress: Progress) -> None:
+        prefix = sanitize.single_line(f"{progress.name} | ") if progress.several else ""
+        if progress.skipped:
+            self._out.write(f"{prefix}… {progress.skipped:,} lines were left out: they arrived too fast\n")
+        for line in progress.lines:
+            self._out.write(prefix + sanitize.single_line(line) + "\n")
+        if progress.progress and self._progress.get(progress.name) != progress.progress:
+            self._progress[progress.name] = progress.progress
+            self._out.write(sanitize.single_line(f"{progress.name}: {progress.progress}") + "\n")
         self._out.flush()
 
     async def finish(self, reply: Reply) -> None:
@@ -123,33 +123,35 @@ class Terminal:
 
 
 async def answer(
-    dispatcher: Dispatcher, inv: Invocation, talk: Responder, *, catalogue: Catalogue, supervisor: Supervisor
+    dispatcher: Dispatcher, inv: Invocation, responder: Responder, *, catalogue: Catalogue, supervisor: Supervisor
 ) -> Reply | None:
-    """The reply; None where Ctrl-C ended it, and then nothing is told about it later. That ends only what looks: a
-    change that began goes on and is waited for, also when the process is stopped. Raises Refused when it is stopping
-    already."""
-    task: asyncio.Task[Reply | None] = supervisor.start_oneshot("answer", dispatcher.answer(inv, talk))
+    """Returns the reply, or None if Ctrl-C ended the command.
+
+    Ctrl-C cancels a command that only reads, and the requester is not sent its outcome later. A change that has started
+    goes on, also while the process stops, and this function waits for it. Raises Refused if the process is stopping.
+    """
+    task: asyncio.Task[Reply | None] = supervisor.start_oneshot("answer", dispatcher.answer(inv, responder))
     try:
-        looks = _only_looks(inv.line, catalogue)
-        with supervisor.on_interrupt(task.cancel if looks else still_at_it):
+        read_only = _is_read_only(inv.line, catalogue)
+        with supervisor.on_interrupt(task.cancel if read_only else _warn_still_running):
             await asyncio.wait([task])
     finally:
         if not task.done():
             task.cancel()
             await asyncio.wait([task])
     if task.cancelled():
-        if looks:
+        if read_only:
             await dispatcher.forget(inv)
         return None
     return task.result()
 
 
-def still_at_it() -> None:
-    sys.stderr.write("\nIt is under way and is waited for; Ctrl-C again leaves, and then nobody knows how it ended.\n")
+def _warn_still_running() -> None:
+    sys.stderr.write("\nThe change is running and is waited for. Press Ctrl-C again to exit without its outcome.\n")
     sys.stderr.flush()
 
 
-def _only_looks(line: str, catalogue: Catalogue) -> bool:
+def _is_read_only(line: str, catalogue: Catalogue) -> bool:
     try:
         return parser.parse(line, catalogue).command.risk is Risk.READ
     except errors.UserError:
@@ -163,44 +165,44 @@ def show(reply: Reply, out: TextIO) -> None:
     out.flush()
 
 
-async def _typed(catalogue: Catalogue, history: Path, names: Callable[[], Any]) -> AsyncIterator[str]:
-    # Loaded here: a process without a terminal never needs it.
+async def _read_prompt(catalogue: Catalogue, history: Path, names: Callable[[], Any]) -> AsyncIterator[str]:
+    # Imported here: a process without a terminal does not need it.
     from prompt_toolkit import PromptSession  # noqa: PLC0415
     from prompt_toolkit.completion import Completer, Completion  # noqa: PLC0415
     from prompt_toolkit.history import FileHistory  # noqa: PLC0415
     from prompt_toolkit.patch_stdout import patch_stdout  # noqa: PLC0415
 
-    known: Sequence[str] = ()
+    targets: Sequence[str] = ()
 
-    class Words(Completer):
+    class CommandCompleter(Completer):
         def get_completions(self, document: Document, complete_event: object) -> Iterable[Completion]:
             text = document.text_before_cursor
             last = "" if not text or text[-1].isspace() else text.split()[-1]
-            for found in parser.complete(text, catalogue, known):
-                yield Completion(found, start_position=-len(last))
+            for word in completion.complete(text, catalogue, targets):
+                yield Completion(word, start_position=-len(last))
 
-    history.touch(mode=0o600, exist_ok=True)  # noqa: ASYNC240 (once, before anything waits)
+    history.touch(mode=0o600, exist_ok=True)  # noqa: ASYNC240 (once, before the first prompt)
     session: PromptSession[str] = PromptSession(
-        "deck> ", history=FileHistory(str(history)), completer=Words(), complete_while_typing=False
+        "deck> ", history=FileHistory(str(history)), completer=CommandCompleter(), complete_while_typing=False
     )
     with patch_stdout(raw=True):
         while True:
-            known = await names()
+            targets = await names()
             try:
-                # A signal from outside is the supervisor's, also while a line is typed; Ctrl-C is a key there.
+                # The supervisor handles signals, also while a line is typed. Ctrl-C is a key here, not a signal.
                 yield await session.prompt_async(handle_sigint=False)
-            except KeyboardInterrupt:  # Ctrl-C clears the line, as in a shell
+            except KeyboardInterrupt:  # Ctrl-C clears the line, like a shell
                 continue
             except EOFError:
                 return
 
 
-async def _piped() -> AsyncIterator[str]:
+async def _read_pipe() -> AsyncIterator[str]:
     reader = asyncio.StreamReader(limit=1 << 20)
     loop = asyncio.get_running_loop()
     try:
         transport, _ = await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
-    except ValueError:  # a plain file is no pipe and never makes one wait
+    except ValueError:  # stdin is a plain file: reading it does not block
         for line in sys.stdin:
             yield line
         return

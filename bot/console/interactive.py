@@ -1,0 +1,60 @@
+"""Runs `quarterdeck console`: an interactive console in a process of its own, which does not watch the engines.
+
+It asks the engines directly. It shares the store of a bot that runs beside it, or starts the embedded store itself.
+`bot.run` opens the same console with `run_prompt` where a running bot has a terminal and no chat.
+"""
+
+from __future__ import annotations
+
+import sys
+
+import structlog
+
+from bot import app as composition
+from bot.console import terminal
+from core import errors, supervise
+from core.config import load
+
+log = structlog.get_logger(__name__)
+RETRY = supervise.Backoff()
+
+
+async def run_console(settings: load.Config) -> None:
+    async with supervise.Supervisor() as supervisor:
+        supervisor.catch_signals()
+        built = await composition.build(settings, watch=False, supervisor=supervisor)
+        supervisor.start_background("beat", lambda: composition.beat(built), RETRY)
+        supervisor.start_background("swarms", built.swarms.keep, RETRY)
+        if built.embedded is not None:
+            supervisor.start_background("embedded store", built.embedded.watch, RETRY)
+        await _recover(built)
+        await built.meet()
+        if sys.stdin.isatty():
+            print(terminal.GREETING)  # noqa: T201
+        supervisor.start_background("console", lambda: _run_until_exit(built))
+        await supervisor.serve_until_stopped()
+
+
+async def run_prompt(built: composition.App) -> None:
+    """Answers the lines that the person types, until they leave."""
+    await terminal.run_prompt(
+        built.dispatcher,
+        terminal.identity(built.config.state),
+        catalogue=built.catalogue,
+        history=built.config.state / "history",
+        names=built.names,
+        supervisor=built.supervisor,
+    )
+
+
+async def _run_until_exit(built: composition.App) -> None:
+    await run_prompt(built)
+    built.supervisor.stop("the console was closed")
+
+
+async def _recover(built: composition.App) -> None:
+    """Reports the commands that an earlier process left unfinished."""
+    try:
+        await built.recover()
+    except errors.StoreError as error:
+        log.debug("the search for unfinished commands failed", reason=error.message)
