@@ -1,6 +1,6 @@
-"""The bot's own operations as one more runtime: help, who may what, grants, the audit trail.
+"""Runs the built-in commands, as one more runtime: help, whoami, can, grant, revoke, grants, claim and audit.
 
-It answers from the policy in force and from the store; what it changes moves the store's policy version, so every
+The answers come from the policy in force and from the store. A changed grant moves the store's policy version, so every
 replica reads it before its next command.
 """
 
@@ -19,7 +19,7 @@ import msgspec
 
 from bot.access import first_admin, policy, protection
 from bot.access.policy_store import PolicyStore
-from bot.parsing import parser
+from bot.parsing import usage
 from core import errors
 from core.model import actions, builtin
 from core.model.actions import Risk
@@ -34,21 +34,21 @@ from core.store.records import Claim
 from runtimes.base.adapter import Adapter, does
 from runtimes.inventory import fleet
 
-WHO = re.compile(r"everyone|group:[\w.@/+-]{1,80}|[a-z]+:[\w.@/+-]{1,80}")
-AUDIT_SCAN = 5_000  # rows looked through for those that match
+GRANT_SUBJECT = re.compile(r"everyone|group:[\w.@/+-]{1,80}|[a-z]+:[\w.@/+-]{1,80}")
+MAX_AUDIT_SCAN = 5_000  # rows read in search of matching ones
 
 
 class BuiltinRuntime(Adapter):
     def __init__(
         self,
         *,
-        book: PolicyStore,
+        policies: PolicyStore,
         store: Store,
         catalogue: Any,
         clock: Callable[[], datetime],
     ) -> None:
         super().__init__(builtin.BOT)
-        self._book = book
+        self._policies = policies
         self._store = store
         self._catalogue = catalogue
         self._clock = clock
@@ -57,39 +57,41 @@ class BuiltinRuntime(Adapter):
     @does(builtin.ShowHelp)
     async def help(self, action: builtin.ShowHelp, seconds: float) -> builtin.HelpPage:
         commands = [self._catalogue.find(action.topic)] if action.topic else list(self._catalogue)
-        return builtin.HelpPage(commands=tuple(parser.describe(command) for command in commands), topic=action.topic)
+        return builtin.HelpPage(commands=tuple(usage.command_help(command) for command in commands), topic=action.topic)
 
     @does(builtin.WhoAmI)
     async def whoami(self, action: builtin.WhoAmI, seconds: float) -> builtin.RequesterInfo:
         who, place = action.who, action.place
         grants = tuple(
             grant
-            for grant in self._book.policy.grants
-            if policy.is_subject(who, grant.who) and (not grant.places or place.channel in grant.places)
+            for grant in self._policies.policy.grants
+            if policy.matches_subject(who, grant.who) and (not grant.places or place.channel in grant.places)
         )
         return builtin.RequesterInfo(
             id=who.id,
             name=who.name,
             groups=tuple(sorted(who.groups)),
             admin=who.admin or any("admin" in grant.can and grant.on.matches_all() for grant in grants),
-            grants=((policy.OWNER,) if who.admin else ()) + grants,
+            grants=((policy.OWNER_GRANT,) if who.admin else ()) + grants,
         )
 
     @does(builtin.CheckPermission)
     async def explain(self, action: builtin.CheckPermission, seconds: float) -> builtin.PermissionReport:
-        known = await self._judged(action.target, seconds) if action.target else []
+        target_facts = await self._target_facts(action.target, seconds) if action.target else []
         decisions = []
         verbs = self._verbs(action.word)
         if not verbs:
-            free = "It needs no grant of its own: what is answered with it is decided again."
+            free = "It needs no grant of its own. The action that it confirms or cancels is decided again."
             decisions.append((action.word, Decision(verdict=Verdict.ALLOW, rule="answers", reason=free)))
         for verb, risk in verbs:
-            held = policy.stand(self._book.policy, action.who, action.place, verb, risk)
+            resolved = policy.resolve(self._policies.policy, action.who, action.place, verb, risk)
             target = action.target or Ref(engine=builtin.BOT, kind=Kind.ENGINE, id=verb, name=verb)
             decision = (
-                policy.strictest(policy.evaluate(held, ref, facts, self._clock()) for ref, facts in known)
+                policy.combine_decisions(
+                    policy.evaluate(resolved, ref, facts, self._clock()) for ref, facts in target_facts
+                )
                 if action.target is not None
-                else policy.evaluate_list(held, target)
+                else policy.evaluate_list(resolved, target)
             )
             subject = f"{verb} on {action.target.name}" if action.target else verb
             decisions.append((subject, decision))
@@ -97,13 +99,13 @@ class BuiltinRuntime(Adapter):
 
     @does(builtin.AddGrant)
     async def grant(self, action: builtin.AddGrant, seconds: float) -> builtin.GrantAdded:
-        if not WHO.fullmatch(action.who):
+        if not GRANT_SUBJECT.fullmatch(action.who):
             raise errors.BadUsage(
-                f"“{action.who}” is nobody a grant can name.",
+                f"“{action.who}” is not a valid subject of a grant.",
                 hint="Write everyone, group:NAME, or an identity such as console:alice or slack:T0123/U0456.",
             )
         for pattern in action.can:
-            self._known(pattern)
+            self._check_pattern(pattern)
         wanted = Grant(
             id=f"g-{secrets.token_hex(3)}",
             who=action.who,
@@ -113,53 +115,53 @@ class BuiltinRuntime(Adapter):
             source="store",
             by=action.by.id,
         )
-        self._may_pass_on(action.by, action.place, wanted)
-        for grant in self._book.policy.grants:
+        self._check_grantable(action.by, action.place, wanted)
+        for grant in self._policies.policy.grants:
             if replace(grant, id="", by="", source="") == replace(wanted, id="", by="", source=""):
                 return builtin.GrantAdded(grant=grant, new=False)
-        await self._book.catch_up(await self._store.add_grant(wanted.id, msgspec.json.encode(wanted)))
+        await self._policies.refresh(await self._store.add_grant(wanted.id, msgspec.json.encode(wanted)))
         return builtin.GrantAdded(grant=wanted)
 
     @does(builtin.ClaimAdmin)
     async def claim(self, action: builtin.ClaimAdmin, seconds: float) -> builtin.GrantAdded:
-        match await self._store.try_claim(first_admin.digest(action.code)):
+        match await self._store.try_claim(first_admin.code_digest(action.code)):
             case Claim.WRONG:
                 raise errors.NotPermitted(
-                    "That is not the code.", rule="claim", hint="It stands in Quarterdeck's own log, the newest counts."
+                    "That code is wrong.", rule="claim", hint="Use the newest code in Quarterdeck's own log."
                 )
             case Claim.NONE:
                 raise errors.NotPermitted(
-                    "No code is open.",
+                    "No code is valid now.",
                     rule="claim",
-                    hint="A code works once, for 15 minutes and 5 tries. Start Quarterdeck again to see a new one.",
+                    hint="A code works once, for 15 minutes and 5 tries. Restart Quarterdeck to get a new one.",
                 )
         made = Grant(id=f"g-{secrets.token_hex(3)}", who=action.by.id, can=("admin",), source="store", by="claim")
-        await self._book.catch_up(await self._store.add_grant(made.id, msgspec.json.encode(made)))
+        await self._policies.refresh(await self._store.add_grant(made.id, msgspec.json.encode(made)))
         return builtin.GrantAdded(grant=made)
 
     @does(builtin.RemoveGrant)
     async def revoke(self, action: builtin.RemoveGrant, seconds: float) -> builtin.GrantRemoved:
-        grant = next((grant for grant in self._book.policy.grants if grant.id == action.id), None)
+        grant = next((grant for grant in self._policies.policy.grants if grant.id == action.id), None)
         if grant is None:
-            known = [grant.id for grant in self._book.policy.grants if grant.source == "store"]
-            close = difflib.get_close_matches(action.id, known, n=1)
+            revocable = [grant.id for grant in self._policies.policy.grants if grant.source == "store"]
+            close = difflib.get_close_matches(action.id, revocable, n=1)
             raise errors.NotFound(
                 f"There is no grant “{action.id}”.",
-                hint=f"Did you mean {close[0]}?" if close else "See them with: grants",
+                hint=f"Did you mean {close[0]}?" if close else "List them with: grants",
             )
         if grant.source != "store":
             raise errors.NotPermitted(
-                f"{grant.id} stands in the configuration and cannot be revoked from here.",
+                f"{grant.id} is in the configuration and cannot be revoked by a command.",
                 rule="config-grant",
-                hint="Take it out of quarterdeck.yaml, then reload (SIGHUP)." if grant.source == "config" else "",
+                hint="Remove it from quarterdeck.yaml, then reload with SIGHUP." if grant.source == "config" else "",
             )
         await self._store.remove_grant(grant.id)
-        await self._book.catch_up(await self._store.policy_version())
+        await self._policies.refresh(await self._store.policy_version())
         return builtin.GrantRemoved(grant=grant)
 
     @does(builtin.ListGrants)
     async def grants(self, action: builtin.ListGrants, seconds: float) -> tuple[Grant, ...]:
-        return self._book.policy.grants
+        return self._policies.policy.grants
 
     @does(builtin.ReadAudit)
     async def audit(self, action: builtin.ReadAudit, seconds: float) -> tuple[builtin.AuditEntry, ...]:
@@ -168,7 +170,7 @@ class BuiltinRuntime(Adapter):
             since = datetime.fromtimestamp(action.since_ns / 1e9, UTC).isoformat(timespec="milliseconds")
         found: list[builtin.AuditEntry] = []
         before, scanned = None, 0
-        while len(found) < action.limit and scanned < AUDIT_SCAN:
+        while len(found) < action.limit and scanned < MAX_AUDIT_SCAN:
             rows = await self._store.read_audit(count=500, before=before)
             if not rows:
                 break
@@ -176,76 +178,82 @@ class BuiltinRuntime(Adapter):
             for row in rows:
                 entry = _entry(row.fields, row.count)
                 if entry.at < since:
-                    # A row that waited for the store was written later than it happened: newer ones may be before it.
+                    # A row that waited for the store was written later than it happened: newer rows may precede it.
                     if _written_ns(row.id) < action.since_ns:
-                        scanned = AUDIT_SCAN
+                        scanned = MAX_AUDIT_SCAN
                         break
-                elif _wanted(action, entry):
+                elif _matches(action, entry):
                     found.append(entry)
         return tuple(reversed(found[: action.limit]))
 
     def _verbs(self, word: str) -> Sequence[tuple[str, Risk]]:
-        """A command's name or alias, or a verb, as verbs with their risk."""
+        """The verbs, with their risk, that a command's name or alias or a verb means."""
         risks = {kind.verb: kind.risk for kind in actions.all_actions()}
         if word in risks:
             return ((word, risks[word]),)
         command = self._catalogue.find(word)
         return tuple((verb, risks[verb]) for verb in command.verbs)
 
-    def _known(self, pattern: str) -> None:
+    def _check_pattern(self, pattern: str) -> None:
         verbs = sorted(kind.verb for kind in actions.all_actions())
-        roles = self._book.policy.roles
-        words = [*verbs, *roles, "risk:read", "risk:change", "risk:destroy"]
-        if pattern in words or any(fnmatch.fnmatchcase(verb, pattern) for verb in verbs):
+        roles = self._policies.policy.roles
+        valid = [*verbs, *roles, "risk:read", "risk:change", "risk:destroy"]
+        if pattern in valid or any(fnmatch.fnmatchcase(verb, pattern) for verb in verbs):
             return
-        close = difflib.get_close_matches(pattern, words, n=2)
+        close = difflib.get_close_matches(pattern, valid, n=2)
         raise errors.BadUsage(
-            f"“{pattern}” covers no operation.",
+            f"“{pattern}” matches no verb, role or risk class.",
             hint=f"Did you mean {' or '.join(close)}?"
             if close
             else f"Roles: {', '.join(roles)}; verbs such as container.restart.",
         )
 
-    def _may_pass_on(self, by: Identity, place: Place, wanted: Grant) -> None:
-        """Nobody grants what they lack: each verb must be theirs, on no fewer things, in no fewer places, and under no
-        brake that would not be on the other."""
+    def _check_grantable(self, by: Identity, place: Place, wanted: Grant) -> None:
+        """Raises NotPermitted unless `by` may pass the grant on.
+
+        Nobody grants what they lack: `by` must have each verb, on at least the same resources and in at least the same
+        places, and every guard on `by` must also hold for the receiver.
+        """
         if by.admin:
             return
-        held = self._book.policy
+        current = self._policies.policy
         for kind in actions.all_actions():
-            if not policy.covers(wanted.can, kind.verb, kind.risk, held.roles):
+            if not policy.covers(wanted.can, kind.verb, kind.risk, current.roles):
                 continue
-            mine = policy.stand(held, by, place, kind.verb, kind.risk)
-            if guard := next((one for one in mine.guards if one.who not in ("everyone", wanted.who)), None):
+            resolved = policy.resolve(current, by, place, kind.verb, kind.risk)
+            if guard := next((one for one in resolved.guards if one.who not in ("everyone", wanted.who)), None):
                 raise errors.NotPermitted(
-                    f"You may not grant {kind.verb}: {guard.id} holds for {guard.who} and may not for {wanted.who}.",
+                    f"You may not grant {kind.verb}: the guard {guard.id} holds for {guard.who} and may not hold for "
+                    f"{wanted.who}.",
                     rule="grant-only-what-you-have",
-                    hint=f"It can be given by {', '.join(policy.granters(held)[:4])}.",
+                    hint=f"It can be granted by {', '.join(policy.who_can_grant(current)[:4])}.",
                 )
-            if not any(_wider(own.on, wanted.on) and _as_many(own.places, wanted.places) for own in mine.grants):
+            if not any(
+                _includes(own.on, wanted.on) and _includes_places(own.places, wanted.places) for own in resolved.grants
+            ):
                 raise errors.NotPermitted(
-                    f"You may not grant {kind.verb} on {wanted.on}: you do not have that yourself.",
+                    f"You may not grant {kind.verb} on {wanted.on}: you do not have that grant yourself.",
                     rule="grant-only-what-you-have",
-                    hint=f"It can be given by {', '.join(policy.granters(held)[:4])}.",
+                    hint=f"It can be granted by {', '.join(policy.who_can_grant(current)[:4])}.",
                 )
 
-    async def _judged(self, target: Ref, seconds: float) -> Sequence[tuple[Ref, Facts | None]]:
-        """What is known of a target, as a command's sight would know it."""
+    async def _target_facts(self, target: Ref, seconds: float) -> Sequence[tuple[Ref, Facts | None]]:
+        """A target's facts, as the access view of a command would have them."""
         assert self.fleet is not None
         now = self._clock()
         call = Call(id="explain", who="", deadline=now + timedelta(seconds=seconds), invocation="")
-        kept = protection.ProtectedSet(self._book.policy)
-        survey = await self.fleet.list_all(Query(), call)
-        kept.learn(survey)
+        protected = protection.ProtectedSet(self._policies.policy)
+        listing = await self.fleet.list_all(Query(), call)
+        protected.add_listing(listing)
         if target.kind is not Kind.CONTAINER:
-            survey = await self.fleet.list_all(Query(kind=target.kind), call)
+            listing = await self.fleet.list_all(Query(kind=target.kind), call)
         key = (target.engine, target.id)
-        row = next((row for row in survey.rows if (row.ref.engine, row.ref.id) == key), None)
-        return [(target, None)] if row is None else kept.judged(row, target.engine, now)
+        row = next((row for row in listing.rows if (row.ref.engine, row.ref.id) == key), None)
+        return [(target, None)] if row is None else protected.with_protection(row, target.engine, now)
 
 
-def _wider(own: Selector, wanted: Selector) -> bool:
-    """Whether `own` surely reaches all that `wanted` does: each part it sets is set the same there."""
+def _includes(own: Selector, wanted: Selector) -> bool:
+    """Whether `own` surely matches all that `wanted` matches: each field that `own` sets has the same value there."""
     if own == EVERYTHING:
         return True
     parts = ("engine", "host", "name", "project", "service")
@@ -254,21 +262,21 @@ def _wider(own: Selector, wanted: Selector) -> bool:
     )
 
 
-def _as_many(own: Sequence[str], wanted: Sequence[str]) -> bool:
+def _includes_places(own: Sequence[str], wanted: Sequence[str]) -> bool:
     return not own or (bool(wanted) and set(wanted) <= set(own))
 
 
 def _entry(fields: dict[str, str] | Any, count: int) -> builtin.AuditEntry:
-    known = {name: fields.get(name, "") for name in builtin.AuditEntry.__struct_fields__ if name != "count"}
-    return builtin.AuditEntry(**known, count=count)
+    values = {name: fields.get(name, "") for name in builtin.AuditEntry.__struct_fields__ if name != "count"}
+    return builtin.AuditEntry(**values, count=count)
 
 
 def _written_ns(row_id: str) -> int:
-    """When the store wrote a row, by the server's clock: a stream's ids begin with the time in milliseconds."""
+    """When the store wrote a row, by the server's clock: the ids of a stream start with the time in milliseconds."""
     return int(row_id.partition("-")[0]) * 1_000_000
 
 
-def _wanted(action: builtin.ReadAudit, entry: builtin.AuditEntry) -> bool:
+def _matches(action: builtin.ReadAudit, entry: builtin.AuditEntry) -> bool:
     if action.who and not fnmatch.fnmatchcase(entry.who, action.who) and action.who not in entry.who.split(":", 1):
         return False
     if action.target and not any(
