@@ -1,7 +1,7 @@
-"""The command line: run, console, do, check, health, manifest. Light on purpose: what a word does not need is not
-imported.
+"""Defines the command line: `quarterdeck run`, `console`, `do`, `check`, `health` and `manifest`.
 
-Exit codes of `do`: see bot.plain_text.EXIT; 2 for anything said wrong, 78 for a broken configuration.
+Each subcommand imports only what it needs, so that it starts fast. bot.plain_text.EXIT lists the exit codes of `do`. Of
+all subcommands, 2 means wrong usage and 78 an invalid configuration.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from core import errors
 
 app = typer.Typer(
     name="quarterdeck",
-    help="Watch and operate container engines: from chat, from a console, with permissions, limits and an audit trail.",
+    help="Monitors and operates container engines from chat or a console, with permissions, limits and an audit trail.",
     no_args_is_help=True,
     add_completion=False,
     rich_markup_mode=None,
@@ -25,44 +25,49 @@ app = typer.Typer(
 )
 ConfigPath = Annotated[
     Path | None,
-    typer.Option("--config", "-c", help="Configuration file. Absent: ./quarterdeck.yaml, then /etc/quarterdeck/."),
+    typer.Option(
+        "--config", "-c", help="Configuration file. Default: ./quarterdeck.yaml, else the one in /etc/quarterdeck/."
+    ),
 ]
-BAD_CONFIG = 78  # EX_CONFIG of sysexits.h
-FAILED = 5  # as bot.plain_text.EXIT has it
+INVALID_CONFIG = 78  # EX_CONFIG of sysexits.h
+FAILED = 5  # the same as in bot.plain_text.EXIT
 
 
 @app.command()
 def run(
     config: ConfigPath = None,
-    console: Annotated[bool, typer.Option(help="Open the console when this is a terminal.")] = True,
+    console: Annotated[
+        bool, typer.Option(help="Open the console if this is a terminal and no chat is configured.")
+    ] = True,
 ) -> None:
-    """Watch the engines, serve /metrics, and talk."""
+    """Watch the engines, serve /metrics, and answer commands from Slack or the console."""
     settings = _load(config)
     from bot import http  # noqa: PLC0415
 
-    door = http.bind(settings.metrics.listen)  # before anything heavy: an early scrape waits instead of being refused
+    # Before the large imports: an early scrape waits instead of being refused.
+    listener = http.bind(settings.metrics.listen)
     from bot import run as bot_run  # noqa: PLC0415
 
-    _run(bot_run.run(settings, config, door, console=console))
+    _run(bot_run.run(settings, config, listener, console=console))
 
 
 @app.command()
 def console(config: ConfigPath = None) -> None:
     """Open a console to the engines. It shares the store of a bot that runs here."""
     settings = _load(config)
-    from bot.console import oneshot  # noqa: PLC0415
+    from bot.console import interactive  # noqa: PLC0415
 
-    _run(oneshot.console(settings))
+    _run(interactive.run_console(settings))
 
 
 @app.command()
 def do(
     line: Annotated[list[str], typer.Argument(help='One command, such as "ps" or "restart web".')],
     config: ConfigPath = None,
-    json: Annotated[bool, typer.Option("--json", help="One JSON object instead of text.")] = False,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Say yes when asked to confirm.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="Print one JSON object instead of text.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Confirm the command if it needs confirmation.")] = False,
 ) -> None:
-    """Give one command and print the reply; the exit code tells how it ended."""
+    """Run one command and print the reply. The exit code says how it ended."""
     settings = _load(config)
     from bot.console import oneshot  # noqa: PLC0415
 
@@ -71,7 +76,7 @@ def do(
 
 @app.command()
 def check(config: ConfigPath = None) -> None:
-    """Read the configuration and tell every mistake in it."""
+    """Check the configuration and print every mistake in it."""
     settings = _load(config)
     from bot import app as composition  # noqa: PLC0415
     from commands.catalogue import load_catalogue  # noqa: PLC0415
@@ -79,13 +84,15 @@ def check(config: ConfigPath = None) -> None:
     from runtimes import registry as runtimes_registry  # noqa: PLC0415
 
     load.check_slack_commands(settings, load_catalogue().names)
-    doors = composition.doors(settings)
-    for warning in (*settings.warnings, *runtimes_registry.warnings(doors)):
+    addresses = composition.doors(settings)
+    for warning in (*settings.warnings, *runtimes_registry.warnings(addresses)):
         typer.echo(f"warning: {warning}", err=True)
-    engines = ", ".join(door.url + (f" (context {door.context})" if door.context else "") for door in doors)
+    engines = ", ".join(
+        address.url + (f" (context {address.context})" if address.context else "") for address in addresses
+    )
     store = "your own" if settings.store.url else f"embedded, in {settings.state}"
-    typer.echo("The configuration is fine.")
-    typer.echo(f"  engines  {engines}" + ("" if settings.engines else " (found here)"))
+    typer.echo("The configuration is valid.")
+    typer.echo(f"  engines  {engines}" + ("" if settings.engines else " (discovered)"))
     typer.echo(f"  store    {store}")
     typer.echo(f"  metrics  {settings.metrics.listen or 'off'}")
     typer.echo(f"  slack    {f'{settings.slack.mode}, {settings.slack.command}' if settings.slack else 'off'}")
@@ -96,12 +103,12 @@ def check(config: ConfigPath = None) -> None:
 
 @app.command()
 def health(config: ConfigPath = None) -> None:
-    """Ask the bot that runs here whether it lives; exit code 0 means yes. For the health check of a container."""
-    from bot import health as answers  # noqa: PLC0415 (asked every half minute: no loop, no logging)
+    """Check that the bot on this host is alive, for a container's health check. Exit code 0 means yes."""
+    from bot import health as bot_health  # noqa: PLC0415 (runs every 30 seconds: no event loop, no logging)
     from core.config import load  # noqa: PLC0415
 
     settings = load.load(config)
-    found = answers.ask(settings.metrics.listen)
+    found = bot_health.check(settings.metrics.listen)
     typer.echo(found.reason, err=not found.good)
     raise typer.Exit(0 if found.good else 1)
 
@@ -109,23 +116,23 @@ def health(config: ConfigPath = None) -> None:
 @app.command()
 def manifest(
     config: ConfigPath = None,
-    url: Annotated[str, typer.Option(help="The public https address, for slack.mode http.")] = "",
+    url: Annotated[str, typer.Option(help="The public https address of Quarterdeck, for slack.mode http.")] = "",
 ) -> None:
-    """Print the Slack app's manifest, to paste where the app is made."""
-    from bot.slack import manifest as made  # noqa: PLC0415
+    """Print the Slack app's manifest, to paste into Slack when you create the app."""
+    from bot.slack import manifest as slack_manifest  # noqa: PLC0415
     from commands.catalogue import load_catalogue  # noqa: PLC0415
     from core.config import load  # noqa: PLC0415
 
-    # Before there is an app there are no tokens: these stand in for those not written anywhere.
-    settings = load.load(config, {**made.NO_TOKENS_YET, **os.environ})
+    # Before the app exists there are no tokens. Placeholders replace those that are not configured.
+    settings = load.load(config, {**slack_manifest.PLACEHOLDER_TOKENS, **os.environ})
     load.check_slack_commands(settings, load_catalogue().names)
-    typer.echo(made.manifest(settings.slack, load_catalogue(), url=url))
+    typer.echo(slack_manifest.manifest(settings.slack, load_catalogue(), url=url))
 
 
 @app.callback(invoke_without_command=True)
 def _root(
     context: typer.Context,
-    version: Annotated[bool, typer.Option("--version", help="Print the version and end.")] = False,
+    version: Annotated[bool, typer.Option("--version", help="Print the version and exit.")] = False,
 ) -> None:
     if version:
         import importlib.metadata  # noqa: PLC0415
@@ -139,11 +146,11 @@ def main() -> None:
         app()
     except errors.ConfigError as error:
         print(error.full_message(), file=sys.stderr)  # noqa: T201
-        sys.exit(BAD_CONFIG)
+        sys.exit(INVALID_CONFIG)
     except errors.QuarterdeckError as error:
         print(error.full_message(), file=sys.stderr)  # noqa: T201
-        # An address or a name in the settings that cannot be one is a mistake of the configuration too.
-        sys.exit(BAD_CONFIG if isinstance(error, errors.UserError) else FAILED)
+        # A UserError here comes from an invalid address or name in the configuration.
+        sys.exit(INVALID_CONFIG if isinstance(error, errors.UserError) else FAILED)
 
 
 def _load(path: Path | None) -> Any:

@@ -1,7 +1,7 @@
-"""Whether the bot that runs here answers: what a container's health check asks, so that an image needs no client of its
-own for it. In goes where the page listens, out come a verdict and its reason; one request, with a deadline.
+"""Checks that the bot on this host answers: the health check of a container, which then needs no curl in its image.
 
-It asks /healthz (the process lives), not /readyz: an engine or a store that is away is no reason to start us anew.
+It sends one request, with a timeout, to the address of the metrics page. It asks /healthz (the process is alive), not
+/readyz: an engine or a store that cannot be reached is no reason to restart the bot.
 """
 
 from __future__ import annotations
@@ -11,28 +11,30 @@ from dataclasses import dataclass
 
 from core.config.field_types import ListenAddress
 
-WITHIN = 3.0  # seconds
-LOOPBACK = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 (asked at loopback where all are served)
+TIMEOUT_SECONDS = 3.0
+# The loopback address to ask where the page listens on all addresses.
+LOOPBACK = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 (nothing listens here)
+
+
+def check(listen: ListenAddress | None) -> Health:
+    if listen is None:
+        return Health(good=False, reason="metrics.listen is off, so there is no address to ask.")
+    address = ListenAddress(LOOPBACK.get(listen.host, listen.host), listen.port)
+    # Not urllib: it would use a proxy that the environment names.
+    connection = http.client.HTTPConnection(address.host, address.port, timeout=TIMEOUT_SECONDS)
+    try:
+        connection.request("GET", "/healthz")
+        status = connection.getresponse().status
+    except (OSError, http.client.HTTPException) as error:
+        why = getattr(error, "strerror", None) or str(error) or type(error).__name__
+        return Health(good=False, reason=f"No answer from {address}: {why}.")
+    finally:
+        connection.close()
+    ending = "." if status == 200 else f" with status {status}."
+    return Health(good=status == 200, reason=f"{address} answers{ending}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Health:
     good: bool
     reason: str
-
-
-def ask(listen: ListenAddress | None) -> Health:
-    if listen is None:
-        return Health(good=False, reason="metrics.listen is off, so there is nobody to ask.")
-    place = ListenAddress(LOOPBACK.get(listen.host, listen.host), listen.port)
-    # Not urllib: it would send this through a proxy that the environment names.
-    talk = http.client.HTTPConnection(place.host, place.port, timeout=WITHIN)
-    try:
-        talk.request("GET", "/healthz")
-        status = talk.getresponse().status
-    except (OSError, http.client.HTTPException) as error:
-        why = getattr(error, "strerror", None) or str(error) or type(error).__name__
-        return Health(good=False, reason=f"Nobody answers at {place}: {why}.")
-    finally:
-        talk.close()
-    return Health(good=status == 200, reason=f"{place} answers" + ("." if status == 200 else f" with status {status}."))

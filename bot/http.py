@@ -1,8 +1,8 @@
-"""The HTTP door: /metrics for Prometheus, /healthz and /readyz for whoever keeps us running, a page that names them.
+"""Serves /metrics for Prometheus, /healthz and /readyz for probes, and an index page.
 
-`bind` takes the address at once, before anything heavy is loaded: an early scrape waits in the backlog instead of being
-refused. `serve` then answers. Nothing here needs a password and nothing here changes anything. A client that sends
-slowly, too much or not at all is closed; at most a fixed number is connected at once.
+`bind` opens the socket at once, before large modules are imported: an early scrape waits in the backlog instead of
+being refused. `serve` then answers. No page needs a password and no page changes anything. A client that sends slowly,
+too much or nothing is disconnected. The number of connections is limited.
 """
 
 from __future__ import annotations
@@ -30,26 +30,26 @@ Page = Callable[[], bytes]
 Ready = Callable[[], Awaitable[tuple[bool, dict[str, Any]]]]
 
 BACKLOG = 128
-MOST_CONNECTIONS = 64
-IDLE = 75.0  # seconds a connection may take to send a request whole, the first or the next; scrapes come every 15 to 60
-SEND_WITHIN = 30.0  # seconds a client may take to read an answer
-LONGEST_LINE = 4096  # bytes of a request line or a header
-MOST_HEADERS = 64
-READY_WITHIN = 5.0  # seconds the parts may take to say how they are
-GRACE = 2.0  # seconds answers under way may take when we stop
+MAX_CONNECTIONS = 64
+IDLE_SECONDS = 75.0  # for a complete request, the first or the next; Prometheus scrapes every 15 to 60 seconds
+SEND_TIMEOUT_SECONDS = 30.0  # for a client to read a response
+MAX_LINE_BYTES = 4096  # of a request line or a header
+MAX_HEADERS = 64
+READY_TIMEOUT_SECONDS = 5.0  # for the parts to report their state
+GRACE_SECONDS = 2.0  # for responses in progress when the server stops
 METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 TEXT, JSON, HTML = "text/plain; charset=utf-8", "application/json", "text/html; charset=utf-8"
 INDEX = (
     '<!doctype html><html lang="en"><title>Quarterdeck</title><h1>Quarterdeck</h1><ul>'
     '<li><a href="/metrics">/metrics</a> for Prometheus'
-    '<li><a href="/healthz">/healthz</a> whether the process lives'
+    '<li><a href="/healthz">/healthz</a> whether the process is alive'
     '<li><a href="/readyz">/readyz</a> whether commands would work now'
     "</ul></html>\n"
 )
 
 
 def bind(listen: ListenAddress | None, setting: str = "metrics.listen") -> socket.socket | None:
-    """A socket that listens already, or None where that `setting` is off. Raises ConfigError with the cure."""
+    """Returns a listening socket, or None if the `setting` is off. Raises ConfigError with a hint."""
     if listen is None:
         return None
     try:
@@ -69,74 +69,74 @@ def bind(listen: ListenAddress | None, setting: str = "metrics.listen") -> socke
 
 
 def _unusable(listen: ListenAddress, error: OSError, setting: str) -> errors.Problem:
-    what, hint = f"cannot listen at {listen}: {error.strerror}", "Choose another address, or off."
+    what, hint = f"cannot listen at {listen}: {error.strerror}", "Choose another address, or write off."
     if error.errno == errno.EADDRINUSE:
         what = f"{listen} is in use by another program"
-        hint = f"Is Quarterdeck running already? See with: ss -ltnp 'sport = :{listen.port}'. Or choose another port."
+        hint = f"Is Quarterdeck running already? Check with: ss -ltnp 'sport = :{listen.port}'. Or choose another port."
     elif error.errno in (errno.EACCES, errno.EPERM):
-        what = f"{listen} may not be used by this user"
-        hint = "Ports below 1024 are for root; choose a higher one."
+        what = f"this user may not listen at {listen}"
+        hint = "Ports below 1024 need root. Choose a higher port."
     elif error.errno == errno.EADDRNOTAVAIL:
-        what = f"{listen.host} is no address of this machine"
+        what = f"{listen.host} is not an address of this machine"
         hint = f"Write :{listen.port} for all of its addresses, or 127.0.0.1:{listen.port}."
     elif isinstance(error, socket.gaierror):
-        what = f"the host name {listen.host} is not known"
-        hint = f"Write an address of this machine, or :{listen.port} for all."
+        what = f"the host name {listen.host} cannot be resolved"
+        hint = f"Write an address of this machine, or :{listen.port} for all of them."
     return errors.Problem(path=setting, what=what, hint=hint)
 
 
-async def serve(sock: socket.socket, *, page: Page, ready: Ready, idle: float = IDLE) -> Server:
-    """Answers on a bound socket, which it then owns, until closed. `idle`: see IDLE."""
-    door = Server(page, ready)
-    await door.open(sock, idle)
-    return door
+async def serve(sock: socket.socket, *, page: Page, ready: Ready, idle: float = IDLE_SECONDS) -> Server:
+    """Answers requests on a bound socket until closed; closes the socket too. `idle`: see IDLE_SECONDS."""
+    server = Server(page, ready)
+    await server.open(sock, idle)
+    return server
 
 
 class Server:
-    """What `serve` opened. `turned_away` counts connections beyond MOST_CONNECTIONS."""
+    """The server that `serve` started. `rejected` counts connections beyond MAX_CONNECTIONS."""
 
     def __init__(self, page: Page, ready: Ready) -> None:
         self._page, self._ready = page, ready
-        self.turned_away = 0
+        self.rejected = 0
 
     async def open(self, sock: socket.socket, idle: float) -> None:
-        from aiohttp import web  # noqa: PLC0415 (100 ms, after the socket listens)
+        from aiohttp import web  # noqa: PLC0415 (takes 100 ms; the socket is open by now)
 
-        loop, wire_class = asyncio.get_running_loop(), _wire_class()
+        loop, connection_class = asyncio.get_running_loop(), _connection_class()
         quiet = logging.getLogger("quarterdeck.http")
-        quiet.setLevel(logging.CRITICAL)  # neither each scrape nor what clients send wrong is logged
-        self._web = web.Server(self._answer)
+        quiet.setLevel(logging.CRITICAL)  # scrapes and invalid requests are not logged
+        self._web = web.Server(self._handle)
 
         def connect() -> asyncio.Protocol:
-            if len(self._web.connections) >= MOST_CONNECTIONS:
-                self.turned_away += 1
-                return _TurnAway()
-            return wire_class(
+            if len(self._web.connections) >= MAX_CONNECTIONS:
+                self.rejected += 1
+                return _Reject()
+            return connection_class(
                 self._web,
                 loop=loop,
                 access_log=quiet,
                 logger=quiet,
                 keepalive_timeout=idle,
                 lingering_time=1.0,
-                max_line_size=LONGEST_LINE,
-                max_field_size=LONGEST_LINE,
-                max_headers=MOST_HEADERS,
+                max_line_size=MAX_LINE_BYTES,
+                max_field_size=MAX_LINE_BYTES,
+                max_headers=MAX_HEADERS,
             )
 
         self._listening = await loop.create_server(connect, sock=sock, backlog=BACKLOG)
 
     async def aclose(self) -> None:
-        """No new connections; answers under way get a moment."""
+        """Accepts no new connections, and waits shortly for responses in progress."""
         self._listening.close()
         self._web.pre_shutdown()
-        await self._web.shutdown(GRACE)
+        await self._web.shutdown(GRACE_SECONDS)
         await self._listening.wait_closed()
 
-    async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
-        response = await self._page_for(request)
+    async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
+        response = await self._response_for(request)
         try:
-            # Sent here and not by aiohttp, which would wait for ever for a client that does not read.
-            async with asyncio.timeout(SEND_WITHIN):
+            # Sent here and not by aiohttp, which would wait without limit for a client that does not read.
+            async with asyncio.timeout(SEND_TIMEOUT_SECONDS):
                 await response.prepare(request)
                 await response.write_eof()
         except TimeoutError:
@@ -144,11 +144,11 @@ class Server:
                 request.transport.abort()
         return response
 
-    async def _page_for(self, request: web.BaseRequest) -> web.Response:
+    async def _response_for(self, request: web.BaseRequest) -> web.Response:
         if request.method not in ("GET", "HEAD"):
-            refusal = _response(405, b"Only GET and HEAD are answered here.\n")
-            refusal.headers["Allow"] = "GET, HEAD"
-            return refusal
+            response = _response(405, b"Only GET and HEAD are allowed.\n")
+            response.headers["Allow"] = "GET, HEAD"
+            return response
         try:
             match request.path:
                 case "/metrics":
@@ -160,9 +160,9 @@ class Server:
                 case "/":
                     return _response(200, INDEX.encode(), HTML)
         except Exception:
-            log.exception("a page could not be made", path=request.path)
-            return _response(500, b"That failed; the log says why.\n")
-        return _response(404, b"There is nothing here. See /metrics, /healthz and /readyz.\n")
+            log.exception("a page failed because of a bug", path=request.path)
+            return _response(500, b"Internal error. The log has the details.\n")
+        return _response(404, b"Not found. See /metrics, /healthz and /readyz.\n")
 
     def _metrics(self, request: web.BaseRequest) -> web.Response:
         response = _response(200, self._page(), METRICS_TYPE)
@@ -175,15 +175,15 @@ class Server:
 
     async def _readiness(self) -> web.Response:
         try:
-            async with asyncio.timeout(READY_WITHIN):
+            async with asyncio.timeout(READY_TIMEOUT_SECONDS):
                 ready, parts = await self._ready()
         except TimeoutError:
-            ready, parts = False, {"reason": f"no answer within {READY_WITHIN:g} s"}
+            ready, parts = False, {"reason": f"no answer within {READY_TIMEOUT_SECONDS:g} s"}
         body = json.dumps({"ready": ready, **parts}, ensure_ascii=False, default=str)
         return _response(200 if ready else 503, f"{body}\n".encode(), JSON)
 
 
-class _TurnAway(asyncio.Protocol):
+class _Reject(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         transport.close()
 
@@ -204,11 +204,11 @@ def _response(status: int, body: bytes, kind: str = TEXT) -> web.Response:
     return web.Response(status=status, body=body, headers=headers)
 
 
-def _wire_class() -> type[web.RequestHandler]:
+def _connection_class() -> type[web.RequestHandler]:
     from aiohttp import web  # noqa: PLC0415
 
-    class Wire(web.RequestHandler):
-        """aiohttp's connection; what cannot be read is answered in our words, without its name and version."""
+    class Connection(web.RequestHandler):
+        """aiohttp's connection. An invalid request gets a response without aiohttp's name and version."""
 
         __slots__ = ()
 
@@ -220,9 +220,9 @@ def _wire_class() -> type[web.RequestHandler]:
             message: str | None = None,
         ) -> web.StreamResponse:
             if request.writer.output_size > 0:
-                raise ConnectionError("part of an answer was sent already")
-            response = _response(status, b"That request cannot be read.\n")
+                raise ConnectionError("part of the response was sent already")
+            response = _response(status, b"The request is invalid.\n")
             response.force_close()
             return response
 
-    return Wire
+    return Connection

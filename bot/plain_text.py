@@ -1,7 +1,7 @@
-"""A reply as text for a terminal, or as JSON for a program, and the exit code of its ending.
+"""Renders a reply as text for a terminal or as JSON for a program, and maps its ending to an exit code.
 
-Replies arrive redacted. Everything in them is made safe to print here: what a container calls itself or writes cannot
-move the cursor or forge a line of ours. Tables are cut to the width; sentences and lines are not, so that they can be
+Replies arrive redacted. This module makes their text safe to print: a container's name or output cannot move the cursor
+or forge a line of Quarterdeck's. Tables are cut to the width; sentences and verbatim lines are not, so that they can be
 copied whole.
 """
 
@@ -17,7 +17,7 @@ import wcwidth
 from core.model.replies import Block, Button, Ending, Fields, Lines, Reply, Table, Text, Tone
 from core.text import sanitize
 
-# For scripts: 1 is “nothing there” as with grep, 70 is EX_SOFTWARE; 4 and 6 are neither success nor failure.
+# For scripts. 1 means “not found”, like grep; 70 is EX_SOFTWARE; 4 and 6 are neither success nor failure.
 EXIT: Mapping[Ending, int] = {
     Ending.OK: 0,
     Ending.NOTHING: 1,
@@ -30,13 +30,13 @@ EXIT: Mapping[Ending, int] = {
 }
 SCHEMA = 1
 GAP = "  "
-NARROWEST = 6  # columns of text a cell keeps, however narrow the terminal
+MIN_CELL_WIDTH = 6  # terminal columns, however narrow the terminal
 _COLOURS = {Tone.GOOD: "32", Tone.WARN: "33", Tone.BAD: "31"}
 
 
 def render(reply: Reply, width: int = 0, colour: bool = False) -> str:
-    """The reply as lines of text without a last line break. `width`: columns to fit tables into, 0 for no limit (pipes
-    and files); `colour`: whether escapes of our own may be used."""
+    """The reply as lines of text, without a final line break. `width`: terminal columns for tables, 0 for no limit
+    (pipes and files). `colour`: whether to use ANSI colours."""
     parts = [_block(block, width, colour) for block in reply.blocks]
     if reply.buttons:
         parts.append(_choices(reply.buttons, colour))
@@ -44,10 +44,10 @@ def render(reply: Reply, width: int = 0, colour: bool = False) -> str:
 
 
 def to_json(reply: Reply) -> str:
-    """One JSON object on one line, in ASCII; the schema is stable within its `v`.
+    """One JSON object on one line, in ASCII. The schema is stable within its version `v`.
 
-    `blocks` hold `type` (text, table, lines, fields) and that type's own keys; a table's `rows` are objects keyed by
-    column, with raw values: JSON escapes what a terminal must not see.
+    Each of `blocks` has a `type` (text, table, lines, fields) and that type's own keys. A table's `rows` are objects
+    keyed by column, with raw values: JSON escapes control characters.
     """
     document = {
         "v": SCHEMA,
@@ -62,7 +62,7 @@ def to_json(reply: Reply) -> str:
 def _block(block: Block, width: int, colour: bool) -> str:
     match block:
         case Text():
-            return _painted(sanitize.multiline(block.text), _COLOURS.get(block.tone, ""), colour)
+            return _colour(sanitize.multiline(block.text), _COLOURS.get(block.tone, ""), colour)
         case Lines():
             return "\n".join([*_title(block.title, colour), *(sanitize.single_line(line) for line in block.lines)])
         case Fields():
@@ -78,24 +78,24 @@ def _table(table: Table, width: int, colour: bool) -> str:
     columns = [_cell(column) for column in table.columns]
     rows = [[_cell(cell) for cell in row] for row in table.rows]
     numeric = [all(_is_number(row[at]) for row in table.rows) for at in range(len(columns))]
-    widths = [max(_wide(line[at]) for line in [columns, *rows]) for at in range(len(columns))]
+    widths = [max(_width(line[at]) for line in [columns, *rows]) for at in range(len(columns))]
     if width:
         widths = _fitted(widths, width - len(GAP) * (len(widths) - 1))
     lines = [_line(cells, widths, numeric) for cells in [columns, *rows]]
-    return "\n".join([*head, _painted(lines[0], "1", colour), *lines[1:]])
+    return "\n".join([*head, _colour(lines[0], "1", colour), *lines[1:]])
 
 
 def _fitted(widths: Sequence[int], room: int) -> list[int]:
-    """Column widths whose sum fits the room: the widest give first, and none below a few characters."""
+    """Column widths whose sum fits `room`: the widest columns shrink first, and none below MIN_CELL_WIDTH."""
     fitted = list(widths)
     over = sum(fitted) - room
     while over > 0:
         widest = max(fitted)
-        if widest <= NARROWEST:
+        if widest <= MIN_CELL_WIDTH:
             break
         second = max([wide for wide in fitted if wide < widest] or [0])
         among = [at for at, wide in enumerate(fitted) if wide == widest]
-        step = max(1, min(widest - max(second, NARROWEST), over // len(among)))
+        step = max(1, min(widest - max(second, MIN_CELL_WIDTH), over // len(among)))
         for at in among:
             if over > 0:
                 fitted[at] -= step
@@ -106,17 +106,17 @@ def _fitted(widths: Sequence[int], room: int) -> list[int]:
 def _line(cells: Sequence[str], widths: Sequence[int], numeric: Sequence[bool]) -> str:
     shown = []
     for cell, width, is_number in zip(cells, widths, numeric, strict=True):
-        text = _clipped(cell, width)
-        padding = " " * (width - _wide(text))
+        text = _clip(cell, width)
+        padding = " " * (width - _width(text))
         shown.append(padding + text if is_number else text + padding)
     return GAP.join(shown).rstrip()
 
 
 def _fields(fields: Fields, colour: bool) -> str:
     names = [_cell(name) for name in fields.fields]
-    longest = max((_wide(name) for name in names), default=0)
+    longest = max((_width(name) for name in names), default=0)
     lines = [
-        f"{name}{' ' * (longest - _wide(name))}{GAP}{sanitize.single_line(value)}".rstrip()
+        f"{name}{' ' * (longest - _width(name))}{GAP}{sanitize.single_line(value)}".rstrip()
         for name, value in zip(names, fields.fields.values(), strict=True)
     ]
     return "\n".join([*_title(fields.title, colour), *lines])
@@ -124,17 +124,17 @@ def _fields(fields: Fields, colour: bool) -> str:
 
 def _choices(buttons: Sequence[Button], colour: bool) -> str:
     shown = [
-        _painted(f"{number}) {_cell(button.label)}", _COLOURS[Tone.BAD] if button.danger else "", colour)
+        _colour(f"{number}) {_cell(button.label)}", _COLOURS[Tone.BAD] if button.danger else "", colour)
         for number, button in enumerate(buttons, start=1)
     ]
     return GAP.join(shown)
 
 
 def _title(title: str, colour: bool) -> list[str]:
-    return [_painted(_cell(title), "1", colour)] if title else []
+    return [_colour(_cell(title), "1", colour)] if title else []
 
 
-def _painted(text: str, code: str, colour: bool) -> str:
+def _colour(text: str, code: str, colour: bool) -> str:
     return f"\x1b[{code}m{text}\x1b[0m" if colour and code and text else text
 
 
@@ -147,25 +147,25 @@ def _is_number(cell: object) -> bool:
     return isinstance(cell, int | float) and not isinstance(cell, bool)
 
 
-def _wide(text: str) -> int:
-    """Columns the text takes; East Asian characters and most emoji take two."""
+def _width(text: str) -> int:
+    """Terminal columns of the text. East Asian characters and most emoji take two."""
     return len(text) if text.isascii() else max(0, wcwidth.wcswidth(text))
 
 
-def _clipped(text: str, width: int) -> str:
-    if _wide(text) <= width:
+def _clip(text: str, width: int) -> str:
+    if _width(text) <= width:
         return text
-    kept: list[str] = []
+    clipped: list[str] = []
     room = width - 1
     for character in text:
         room -= max(0, wcwidth.wcwidth(character))
         if room < 0:
             break
-        kept.append(character)
-    # A sign may be wider beside its neighbours than alone.
-    while kept and _wide("".join(kept) + "…") > width:
-        kept.pop()
-    return "".join(kept) + "…"
+        clipped.append(character)
+    # A character may be wider beside its neighbours than alone.
+    while clipped and _width("".join(clipped) + "…") > width:
+        clipped.pop()
+    return "".join(clipped) + "…"
 
 
 def _as_data(block: Block) -> dict[str, Any]:

@@ -138,7 +138,7 @@ async def test_readiness_says_each_part(door: Door) -> None:
 
 
 async def test_parts_that_do_not_answer_are_not_ready(door: Door, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(http, "READY_WITHIN", 0.01)
+    monkeypatch.setattr(http, "READY_TIMEOUT_SECONDS", 0.01)
     door.ready = asyncio.Event().wait
     status, _, body = await ask(door.port, "/readyz")
     assert (status, json.loads(body)) == (503, {"ready": False, "reason": "no answer within 0.01 s"})
@@ -154,7 +154,7 @@ async def test_the_first_page_names_the_others(door: Door) -> None:
 async def test_anything_else_is_not_here(door: Door, path: str) -> None:
     status, headers, body = await ask(door.port, path)
     assert (status, headers["content-type"]) == (404, "text/plain; charset=utf-8")
-    assert body.startswith(b"There is nothing here")
+    assert body.startswith(b"Not found")
 
 
 @pytest.mark.parametrize("path", ["/metrics", "/healthz", "/readyz", "/", "/nothing"])
@@ -174,8 +174,8 @@ async def test_only_reading_is_answered(door: Door, method: str) -> None:
 async def test_a_page_that_fails_is_said_and_logged(door: Door, capsys: pytest.CaptureFixture[str]) -> None:
     door.page = ZeroDivisionError("secret detail")
     status, _, body = await ask(door.port, "/metrics")
-    assert (status, body) == (500, b"That failed; the log says why.\n")
-    assert "a page could not be made" in capsys.readouterr().out
+    assert (status, body) == (500, b"Internal error. The log has the details.\n")
+    assert "a page failed because of a bug" in capsys.readouterr().out
     door.page = PAGE
     assert (await ask(door.port, "/metrics"))[0] == 200
 
@@ -197,7 +197,7 @@ async def test_what_cannot_be_read_is_refused_without_telling_versions(
     status, headers, body = await send(door.port, raw)
     assert 400 <= status < 500
     assert headers["server"] == "quarterdeck"
-    assert body == b"That request cannot be read.\n"
+    assert body == b"The request is invalid.\n"
     assert (await ask(door.port, "/healthz"))[0] == 200
     assert capfd.readouterr() == ("", "")
 
@@ -213,7 +213,7 @@ async def test_a_client_that_does_not_finish_asking_is_closed(raw: bytes) -> Non
 
 
 async def test_a_client_that_does_not_read_is_closed(door: Door, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(http, "SEND_WITHIN", 0.05)
+    monkeypatch.setattr(http, "SEND_TIMEOUT_SECONDS", 0.05)
     door.page = b"x" * (64 << 20)
     async with connected(door.port) as (reader, writer):
         writer.write(b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n")
@@ -232,16 +232,16 @@ async def test_one_connection_serves_many_scrapes(door: Door) -> None:
             assert b"200 OK" in await reader.readuntil(b"ok\n")
 
 
-async def test_connections_beyond_the_bound_are_turned_away_and_counted(
+async def test_connections_beyond_the_bound_are_rejected_and_counted(
     door: Door, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(http, "MOST_CONNECTIONS", 2)
+    monkeypatch.setattr(http, "MAX_CONNECTIONS", 2)
     async with connected(door.port), connected(door.port):
         while len(door.server._web.connections) < 2:
             await asyncio.sleep(0.01)
         async with connected(door.port) as (reader, _):
             assert await reader.read() == b""
-        assert door.server.turned_away == 1
+        assert door.server.rejected == 1
     async with asyncio.timeout(10):
         while door.server._web.connections:
             await asyncio.sleep(0.01)
@@ -305,11 +305,13 @@ def test_an_address_in_use_is_said_with_its_cure() -> None:
 
 
 def test_an_address_of_another_machine_is_said() -> None:
-    assert "192.0.2.1 is no address of this machine" in refusal(ListenAddress("192.0.2.1", 9108))
+    assert "192.0.2.1 is not an address of this machine" in refusal(ListenAddress("192.0.2.1", 9108))
 
 
 def test_an_unknown_host_is_said() -> None:
-    assert "the host name no.such.host.invalid is not known" in refusal(ListenAddress("no.such.host.invalid", 9108))
+    assert "the host name no.such.host.invalid cannot be resolved" in refusal(
+        ListenAddress("no.such.host.invalid", 9108)
+    )
 
 
 def test_a_port_for_root_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -317,7 +319,7 @@ def test_a_port_for_root_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
         raise PermissionError(13, "Permission denied")
 
     monkeypatch.setattr(socket, "create_server", refuse)
-    assert "127.0.0.1:80 may not be used by this user" in refusal(ListenAddress("127.0.0.1", 80))
+    assert "this user may not listen at 127.0.0.1:80" in refusal(ListenAddress("127.0.0.1", 80))
 
 
 @pytest.mark.skipif(not socket.has_dualstack_ipv6(), reason="no IPv6 here")

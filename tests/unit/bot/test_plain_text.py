@@ -41,7 +41,7 @@ def test_the_widest_column_is_cut_first():
 def test_no_row_is_wider_than_asked(rows, width):
     table = Table(columns=("A", "B", "C"), rows=rows)
     for line in plain_text.render(Reply(blocks=(table,)), width=width).split("\n"):
-        assert plain_text._wide(line) <= width
+        assert plain_text._width(line) <= width
 
 
 def test_an_empty_table_says_so():
