@@ -105,15 +105,15 @@ class Progress:
 
 
 class Responder(Protocol):
-    """One line's way back to whoever said it, and to who else should see it: a terminal, a Slack conversation.
+    """Sends what becomes of one command to its requester, and to others who should see it: on a terminal or in Slack.
 
-    `begun` is told of a change before it runs, `goes_on` of what takes long while it runs; both must neither wait nor
-    raise. `goes_on` returns False once nobody can be told any more, so that what only watches may end. `end` gets the
-    reply, redacted, once; it raises DeliveryError where nobody could be reached, and nothing else.
+    `started` gets a change before it runs; `progress` gets the news of a command that takes long. Both return at once
+    and never raise. `progress` returns False once nobody can receive it any more, so that a command that only reads may
+    end. `finish` gets the redacted reply, once. It raises DeliveryError if nobody could be reached, and nothing else.
     """
 
-    def started(self, beginning: ActionStarted) -> None: ...
+    def started(self, action: ActionStarted) -> None: ...
 
-    def progress(self, going: Progress) -> bool: ...
+    def progress(self, progress: Progress) -> bool: ...
 
     async def finish(self, reply: Reply) -> None: ...
