@@ -1,4 +1,4 @@
-"""Slack: what is said there becomes a command line, and a reply becomes a message of blocks.
+"""Connects Quarterdeck to Slack: turns what Slack delivers into command lines, and replies into messages of blocks.
 
-Only this package knows Slack's shapes and limits; nothing below it does.
+Only this package uses Slack's payloads, clients and limits.
 """

@@ -1,8 +1,8 @@
-"""One block of a reply as blocks of Slack, within a given room: sentences and verbatim lines; tables are next door.
+"""Renders one block of a reply (sentences or verbatim lines) as Slack blocks; `bot.slack.tables` renders tables.
 
-`room` is a weight: characters of the blocks' JSON, as Slack seems to count a message (its limit near 13,000 holds for
-texts and their containers together). What does not fit is told in a note and lies whole in the message's paper. A
-part that could show nothing is its note alone.
+Each function gets a `budget` in weight: the number of characters of the blocks' JSON. Slack seems to count a message in
+this way: its limit near 13,000 holds for texts and their containers together. A block that does not fit is cut, with a
+note that names the file with the complete text. If nothing of it fits, it is rendered as that note alone.
 """
 
 from __future__ import annotations
@@ -18,70 +18,72 @@ from bot.slack import markup
 from core.model import replies
 from core.text import sanitize
 
-FRAME = 110  # weight of a section or context block without its text
-PREFORMATTED = 150  # the same of a preformatted block
-NOTE = 330  # weight of a note, frame included
-VERBATIM_ROOM = 8_000  # of lines in a message; more is for a file
-LONGEST_TITLE = 100
-TAIL = 30  # lines shown of those that are too many …
-TAIL_WIDTH = 200  # … and the characters of each
+SECTION_WEIGHT = 110  # of a section or context block without its text
+PREFORMATTED_WEIGHT = 150  # of a preformatted block without its text
+NOTE_WEIGHT = 330  # of a note with its text
+MAX_VERBATIM_WEIGHT = 8_000  # of the verbatim lines in a message; more goes into a file
+MAX_TITLE = 100  # characters
+TAIL_LINES = 30  # shown if there are too many lines
+TAIL_LINE_WIDTH = 200  # characters
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Part:
-    """`whole`: nothing is left out or cut. `native`: holds a table block, of which a message may have one."""
+class RenderedBlock:
+    """`complete`: nothing is left out or cut. `has_table`: there is a `table` block; a message may have only one."""
 
     blocks: Sequence[slackblocks.Block]
-    whole: bool = True
-    native: bool = False
+    complete: bool = True
+    has_table: bool = False
 
 
-def text(block: replies.Text, *, room: int, paper: str, sign: str = "") -> Part:
-    """A sentence or paragraphs as sections; `sign` stands before it."""
+def text(block: replies.Text, *, budget: int, file_name: str, sign: str = "") -> RenderedBlock:
+    """A sentence or paragraphs as sections, with `sign` in front."""
     lead = f"{sign} " if sign else ""
-    said, whole = _sections(block.text, room, lead)
-    if whole:
-        return Part(blocks=said)
-    said, _ = _sections(block.text, room - NOTE, lead)
-    told = f"The whole text is in the file {paper}."
-    return Part(blocks=[*said, note(told if not said else f"This is its beginning. {told}")], whole=False)
+    sections, complete = _sections(block.text, budget, lead)
+    if complete:
+        return RenderedBlock(blocks=sections)
+    sections, _ = _sections(block.text, budget - NOTE_WEIGHT, lead)
+    notice = f"The complete text is in the file {file_name}."
+    return RenderedBlock(
+        blocks=[*sections, note(f"This is its beginning. {notice}" if sections else notice)], complete=False
+    )
 
 
-def lines(block: replies.Lines, *, room: int, paper: str) -> Part:
-    """Verbatim lines, monospace. Of too many the last are shown: in a log they are what one wants to see."""
+def lines(block: replies.Lines, *, budget: int, file_name: str) -> RenderedBlock:
+    """Verbatim lines in monospace. If there are too many, only the last are shown, as the end of a log matters most."""
     if not block.lines:
-        return Part(blocks=heading(block.title))
+        return RenderedBlock(blocks=heading(block.title))
     title = titled(block.title)
-    room -= PREFORMATTED + (FRAME + markup.size(title) if title else 0)
-    shown = [sanitize.single_line(line, VERBATIM_ROOM) for line in block.lines]
-    if _height(shown) <= min(room, VERBATIM_ROOM):
-        return Part(blocks=[preformatted(shown, title)])
-    tail = [sanitize.single_line(line, TAIL_WIDTH) for line in block.lines[-TAIL:]]
-    while tail and _height(tail) > min(room - NOTE, VERBATIM_ROOM):
+    budget -= PREFORMATTED_WEIGHT + (SECTION_WEIGHT + markup.size(title) if title else 0)
+    shown = [sanitize.single_line(line, MAX_VERBATIM_WEIGHT) for line in block.lines]
+    if _height(shown) <= min(budget, MAX_VERBATIM_WEIGHT):
+        return RenderedBlock(blocks=[preformatted(shown, title)])
+    tail = [sanitize.single_line(line, TAIL_LINE_WIDTH) for line in block.lines[-TAIL_LINES:]]
+    while tail and _height(tail) > min(budget - NOTE_WEIGHT, MAX_VERBATIM_WEIGHT):
         tail.pop(0)
     if not tail:
-        return Part(blocks=[note(f"{count(len(shown), 'line')} in the file {paper}.")], whole=False)
-    told = f"The last {len(tail)} of {count(len(shown), 'line')}; all are in the file {paper}."
-    return Part(blocks=[preformatted(tail, title), note(told)], whole=False)
+        return RenderedBlock(blocks=[note(f"{plural(len(shown), 'line')} in the file {file_name}.")], complete=False)
+    notice = f"The last {len(tail)} of {plural(len(shown), 'line')}; all are in the file {file_name}."
+    return RenderedBlock(blocks=[preformatted(tail, title), note(notice)], complete=False)
 
 
 def preformatted(shown: Sequence[str], title: str = "") -> slackblocks.RichTextBlock:
-    """Monospace lines, nothing in them read as markup: rich text takes its text as it is."""
+    """Monospace lines. Slack reads no markup in rich text."""
     elements: list[slackblocks.RichTextObject] = []
     if title:
         elements.append(slackblocks.RichTextSection([slackblocks.RichText(title, bold=True)]))
-    # Slack refuses a text without characters.
+    # Slack refuses an empty text.
     elements.append(slackblocks.RichTextCodeBlock([slackblocks.RichText("\n".join(shown) or " ")]))
     return slackblocks.RichTextBlock(elements)
 
 
 def titled(title: str) -> str:
     """A title as one short line."""
-    return sanitize.single_line(title, LONGEST_TITLE).replace("\t", " ").strip()
+    return sanitize.single_line(title, MAX_TITLE).replace("\t", " ").strip()
 
 
 def heading(title: str) -> list[slackblocks.Block]:
-    """A title as a section of its own; none where there is none."""
+    """The title as a section; empty if there is no title."""
     marked = markup.bold(titled(title))
     return [section(marked)] if marked else []
 
@@ -91,18 +93,18 @@ def section(mrkdwn: str) -> slackblocks.SectionBlock:
 
 
 def note(mrkdwn: str) -> slackblocks.ContextBlock:
-    """A quiet line of our own words."""
+    """A line of small grey text."""
     return slackblocks.ContextBlock(elements=[verbatim(mrkdwn)])
 
 
 def verbatim(mrkdwn: str) -> slackblocks.Markdown:
-    """Mrkdwn in which Slack makes no links or mentions of what only looks like one."""
+    """Mrkdwn in which Slack does not turn plain text into links or mentions."""
     return slackblocks.Markdown(mrkdwn, verbatim=True)
 
 
 def resolved(blocks: Sequence[slackblocks.Block]) -> list[dict[str, Any]]:
-    """The blocks as Slack takes them, checked as one message. Plain texts show `:word:` as it is, which the library
-    cannot say."""
+    """The blocks as JSON objects for Slack, checked as one message. Plain texts get `emoji: false`, which the library
+    cannot set."""
     if not blocks:
         return []
     found: list[dict[str, Any]] = slackblocks.MessageResponse(blocks=list(blocks)).to_dict()["blocks"]
@@ -111,8 +113,8 @@ def resolved(blocks: Sequence[slackblocks.Block]) -> list[dict[str, Any]]:
 
 
 def weight(blocks: Sequence[slackblocks.Block]) -> int:
-    """Characters of the blocks' JSON. Of a table's rows only their texts count: Slack gives tables a limit of their own
-    for these, far above what is allowed here."""
+    """The number of characters of the blocks' JSON. Only the texts of a table's rows count, because Slack has a
+    separate limit for rows, far above what is used here."""
     total = 0
     for block in resolved(blocks):
         rows = block.pop("rows", ())
@@ -120,17 +122,17 @@ def weight(blocks: Sequence[slackblocks.Block]) -> int:
     return total
 
 
-def count(number: int, thing: str) -> str:
-    return f"{number:,} {thing}" if number == 1 else f"{number:,} {thing}s"
+def plural(number: int, noun: str) -> str:
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
 
 
-def _sections(said: str, room: int, lead: str) -> tuple[list[slackblocks.Block], bool]:
-    frames = FRAME
+def _sections(text: str, budget: int, lead: str) -> tuple[list[slackblocks.Block], bool]:
+    frames = SECTION_WEIGHT
     while True:
-        found, whole = markup.pieces(said, room=room - frames, lead=lead)
-        needed = FRAME * max(1, len(found))
+        found, complete = markup.pieces(text, budget=budget - frames, lead=lead)
+        needed = SECTION_WEIGHT * max(1, len(found))
         if needed <= frames:
-            return [section(piece) for piece in found], whole
+            return [section(piece) for piece in found], complete
         frames = needed
 
 

@@ -1,12 +1,12 @@
-"""What Slack delivers as text becomes a command line; the grammar reads on from there.
+"""Extracts the command line from the text of a Slack message or slash command.
 
 Slack sends `& < >` as entities and wraps what it recognises in `<…>`; people put commands in backticks, because they
-look like code. All of that is undone here, never more: quotes, dashes, invisible characters and `/deck` between words
-are the grammar's. A message of several lines stays several lines, which the grammar refuses with its sentence: doing
-the first and dropping the rest would be doing half of what was said.
+look like code. This module removes all of that and nothing else: `bot.parsing` handles quotes, dashes, invisible
+characters and `/deck` between words. A message of several lines stays so, and the parser refuses it: to run only its
+first line would be half of what the person wrote.
 
-What `<…>` becomes: a person the token `<@U123>`, for the caller to resolve; a user group `group:handle`; a channel its
-id; a link, address or date what people see of it, because what is seen is what is meant.
+`<…>` is replaced: a person by the token `<@U123>`, which the caller resolves; a user group by `group:handle`; a channel
+by its id; a link, address or date by the text that people see, because that is what they mean.
 """
 
 from __future__ import annotations
@@ -19,35 +19,37 @@ _MARKUP = re.compile(r"<([^<>\s][^<>\n]*)>")
 _PERSON = re.compile(r"@([UW][A-Z0-9]+)")
 _SPACES = re.compile(r"[^\S\n]")
 _ENTITY = re.compile("|".join(entity for entity, _ in command_line.HTML_ENTITIES))
-_MEANT = dict(command_line.HTML_ENTITIES)
+_CHARACTERS = dict(command_line.HTML_ENTITIES)
 _ADDRESS = re.compile(r"\A(?:/deck(?:\s+|\Z))+")
-_TICKED = re.compile(r"(?<!\S)(`+)([^`\n]+)\1(?!\S)")
+_BACKTICKED = re.compile(r"(?<!\S)(`+)([^`\n]+)\1(?!\S)")
 _QUOTES = frozenset(command_line.DOUBLE_QUOTES + command_line.SINGLE_QUOTES)
 
 
-def line(text: str, bot_user: str) -> str:
-    """The command line in a message's or slash command's text; empty where nothing is said but the bot's name
-    (`bot_user`: its user id, which may lead the text). Never raises."""
-    said = _without_name(_SPACES.sub(" ", text).strip(), bot_user)
-    said = _ENTITY.sub(lambda match: _MEANT[match[0]], _MARKUP.sub(lambda match: _seen(match[1]), _unticked(said)))
-    lines = [one.strip() for one in said.split("\n")]
+def extract_line(text: str, bot_user: str) -> str:
+    """The command line in a text. Empty if the text has only the bot's name (`bot_user`: the bot's user id, which may
+    lead the text). Never raises."""
+    text = _without_bot_name(_SPACES.sub(" ", text).strip(), bot_user)
+    text = _MARKUP.sub(lambda match: _visible(match[1]), _without_backticks(text))
+    text = _ENTITY.sub(lambda match: _CHARACTERS[match[0]], text)
+    lines = [one.strip() for one in text.split("\n")]
     return _ADDRESS.sub("", "\n".join(one for one in lines if one))
 
 
-def _without_name(said: str, bot_user: str) -> str:
+def _without_bot_name(text: str, bot_user: str) -> str:
     if not bot_user:
-        return said
-    return re.sub(rf"^(?:<@{re.escape(bot_user)}(?:\|[^<>\n]*)?>[\s:,]*)+", "", said)
+        return text
+    return re.sub(rf"^(?:<@{re.escape(bot_user)}(?:\|[^<>\n]*)?>[\s:,]*)+", "", text)
 
 
-def _unticked(said: str) -> str:
-    """Without a code fence around it, or backticks around single words; inside quotes backticks may be meant."""
-    if said.startswith("```") and said.endswith("```") and len(said) > 6 and "```" not in said[3:-3]:
-        return said[3:-3].strip()
-    return said if _QUOTES & set(said) else _TICKED.sub(r"\2", said)
+def _without_backticks(text: str) -> str:
+    """Removes a code fence around the text, or backticks around single words. In a text with quotes, backticks may be
+    part of a name and stay."""
+    if text.startswith("```") and text.endswith("```") and len(text) > 6 and "```" not in text[3:-3]:
+        return text[3:-3].strip()
+    return text if _QUOTES & set(text) else _BACKTICKED.sub(r"\2", text)
 
 
-def _seen(inside: str) -> str:
+def _visible(inside: str) -> str:
     target, bar, label = inside.partition("|")
     if person := _PERSON.fullmatch(target):
         return f"<@{person[1]}>"

@@ -1,8 +1,8 @@
-"""Slack as a place to talk: what was heard walks the one road, what comes back is said there.
+"""Handles Slack requests: runs each as a command of the person who sent it, and sends the reply.
 
-One supervised task per line; nothing is dropped in silence: a line that comes when too much is under way is told so,
-from a bounded queue, and what does not even fit there, or is left there when the connection ends, is counted and
-logged.
+Each request is one supervised task. If too much runs already, the request is rejected, and a bounded queue of rejected
+requests is answered one by one. A rejected request that does not fit there, or is still there when the connection ends,
+is counted and logged.
 """
 
 from __future__ import annotations
@@ -20,10 +20,11 @@ import structlog
 from bot.dispatch import recovery
 from bot.dispatch.dispatcher import Dispatcher
 from bot.slack import command_text, markup, render
+from bot.slack.delivery import PostedMessage
 from bot.slack.outbox import Outbox
 from bot.slack.requests import SlackRequest, Source
-from bot.slack.responder import Posted, SlackResponder
-from bot.slack.users import People
+from bot.slack.responder import SlackResponder
+from bot.slack.users import SlackUsers
 from core import errors
 from core.metrics import Metrics
 from core.model.identity import Invocation, Place
@@ -34,38 +35,10 @@ from core.supervise import Supervisor
 from core.text import redact
 
 log = structlog.get_logger(__name__)
-PATIENCE = timedelta(minutes=10)  # an upper bound; each action has its own
-MOST_SORRY = 100
-PERSON = re.compile(r"<@([UW][A-Z0-9]+)>")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Counted:
-    """A talk whose failure to reach anybody is counted too, and whose bugs are told and do not get out."""
-
-    talk: SlackResponder
-    surface: SlackHandler
-    heard: SlackRequest
-
-    def started(self, beginning: ActionStarted) -> None:
-        self.talk.started(beginning)
-
-    def progress(self, going: Progress) -> bool:
-        return self.talk.progress(going)
-
-    async def finish(self, reply: Reply) -> None:
-        try:
-            try:
-                await self.talk.finish(reply)
-            except errors.DeliveryError:
-                raise
-            except Exception:
-                reference = secrets.token_hex(4)
-                log.exception("a reply could not be drawn because of a bug", action="tell", ref=reference)
-                text = f"It ended as {reply.ending}, but what came out cannot be shown: internal error, reference "
-                await self.talk.finish(text_reply(f"{text}{reference}.", Tone.BAD, ending=Ending.ERROR))
-        except errors.DeliveryError as error:
-            self.surface.undelivered(self.heard, error)
+MAX_DURATION = timedelta(minutes=10)  # of one command; each action has its own, shorter timeout
+MAX_REJECTED = 100  # rejected requests that wait for their answer
+NO_WORKING_NOTE = 3_600.0  # seconds: longer than any reply takes
+_USER_MENTION = re.compile(r"<@([UW][A-Z0-9]+)>")
 
 
 class SlackHandler:
@@ -74,7 +47,7 @@ class SlackHandler:
         *,
         dispatcher: Dispatcher,
         outbox: Outbox,
-        people: People,
+        users: SlackUsers,
         bot_user: str,
         store: Store,
         supervisor: Supervisor,
@@ -82,133 +55,173 @@ class SlackHandler:
     ) -> None:
         self._dispatcher = dispatcher
         self._outbox = outbox
-        self._people = people
+        self._users = users
         self._bot_user = bot_user
         self._store = store
         self._supervisor = supervisor
         self._metrics = metrics
-        self._sorry: asyncio.Queue[tuple[SlackRequest, errors.Refused]] = asyncio.Queue(MOST_SORRY)
+        self._rejected: asyncio.Queue[tuple[SlackRequest, errors.Refused]] = asyncio.Queue(MAX_REJECTED)
 
-    def hear(self, heard: SlackRequest) -> None:
-        """Returns at once; called after the acknowledgement."""
-        self._metrics.slack_received_total.labels(heard.way).inc()
+    def accept(self, request: SlackRequest) -> None:
+        """Starts the request's task and returns at once. Slack has the acknowledgement already."""
+        self._metrics.slack_received_total.labels(request.source).inc()
         try:
-            self._supervisor.start_oneshot(f"slack {heard.way} {heard.id}", self._answer(heard))
+            self._supervisor.start_oneshot(f"slack {request.source} {request.id}", self._answer(request))
         except errors.Refused as error:
             try:
-                self._sorry.put_nowait((heard, error))
+                self._rejected.put_nowait((request, error))
             except asyncio.QueueFull:
-                self.undelivered(heard, error)
+                self.count_undelivered(request, error)
 
-    async def apologise(self) -> None:
-        """Endless: tells those whose line could not even be taken up. What is left when it is cancelled is counted."""
+    async def _answer(self, request: SlackRequest) -> None:
+        started = time.monotonic()
+        line = self._command_line(request)
+        now = datetime.now(UTC)
+        place = Place(
+            channel=request.channel,
+            team=self._users.team,
+            thread=request.thread,
+            kind="dm" if request.dm else "channel",
+            user=request.user,
+            response_url=request.response_url,
+        )
+        async with SlackResponder(request, redact.redact(line), self._outbox, self._store) as slack_responder:
+            responder = _CountingResponder(responder=slack_responder, handler=self, request=request)
+            try:
+                who = await self._users.identify(request)
+            except errors.NotPermitted as error:
+                rejected = self._users.identity_of_rejected(request)
+                await responder.finish(await self._dispatcher.reject(rejected, place, line, error))
+            except errors.DeliveryError as error:
+                text = f"Slack did not identify you, so nothing was done. {error.message} Try again in a moment."
+                await responder.finish(text_reply(text, Tone.BAD, ending=Ending.REFUSED))
+            else:
+                slack_responder.set_requester_name(who.name)
+                inv = Invocation(id=request.id, who=who, line=line, place=place, at=now, deadline=now + MAX_DURATION)
+                await self._dispatcher.answer(inv, responder)
+        self._metrics.slack_reply_seconds.labels(request.source).observe(time.monotonic() - started)
+
+    def _command_line(self, request: SlackRequest) -> str:
+        """The request's text as a command line, with the identities of mentioned people. A button holds a command line
+        already."""
+        if request.source is Source.CLICK:
+            return request.text
+        line = command_text.extract_line(request.text, self._bot_user)
+        return _USER_MENTION.sub(lambda match: self._users.id_of(match[1]), line)
+
+    # ── rejected requests ────────────────────────────────────────────────────────────────────────────────────────
+
+    async def answer_rejected(self) -> None:
+        """Answers rejected requests, without end. When it is cancelled, it counts those that still wait."""
         try:
             while True:
-                heard, error = await self._sorry.get()
+                request, error = await self._rejected.get()
                 try:
-                    await self._say_sorry(heard, error)
+                    await self._answer_rejected(request, error)
                 finally:
-                    self._sorry.task_done()
+                    self._rejected.task_done()
         finally:
-            while not self._sorry.empty():
-                self.undelivered(*self._sorry.get_nowait())
-                self._sorry.task_done()
+            while not self._rejected.empty():
+                self.count_undelivered(*self._rejected.get_nowait())
+                self._rejected.task_done()
 
-    async def apologised(self) -> None:
-        """Returns once all that wait have been told; for the end, with `apologise` still running."""
-        await self._sorry.join()
+    async def rejected_answered(self) -> None:
+        """Returns once no rejected request waits. Call it before stopping, while `answer_rejected` runs."""
+        await self._rejected.join()
 
-    async def _say_sorry(self, heard: SlackRequest, error: errors.Refused) -> None:
+    async def _answer_rejected(self, request: SlackRequest, error: errors.Refused) -> None:
         try:
-            async with SlackResponder(heard, "", self._outbox, self._store, patience=3600) as talk:
-                await talk.finish(text_reply(error.full_message(), Tone.WARN, ending=Ending.REFUSED))
+            async with SlackResponder(
+                request, "", self._outbox, self._store, working_after=NO_WORKING_NOTE
+            ) as responder:
+                await responder.finish(text_reply(error.full_message(), Tone.WARN, ending=Ending.REFUSED))
         except errors.DeliveryError as failed:
-            self.undelivered(heard, failed)
+            self.count_undelivered(request, failed)
         except asyncio.CancelledError:
-            self.undelivered(heard, error)
+            self.count_undelivered(request, error)
             raise
         except Exception:
-            log.exception("an apology failed because of a bug", action="tell")
-            self.undelivered(heard, error)
+            log.exception("answering a rejected request failed because of a bug", action="tell")
+            self.count_undelivered(request, error)
 
-    async def tell(self, lost: recovery.Unfinished) -> None:
-        """What a process that died left behind, to whoever waits for it: where something was said already, else to them
-        alone."""
-        place = lost.place
-        reply = redact.redact_reply(lost.reply)
-        heard = SlackRequest(
-            id=lost.id,
-            way=Source.SLASH if place.response_url else Source.MENTION,
+    # ── commands of a process that died ──────────────────────────────────────────────────────────────────────────
+
+    async def report_unfinished(self, unfinished: recovery.Unfinished) -> None:
+        """Reports the outcome of a command whose process died: edits the message that its channel saw, else sends the
+        report to the requester alone."""
+        place = unfinished.place
+        reply = redact.redact_reply(unfinished.reply)
+        request = SlackRequest(
+            id=unfinished.id,
+            source=Source.SLASH if place.response_url else Source.MENTION,
             user=place.user,
             teams=frozenset(),
-            text=lost.line,
+            text=unfinished.line,
             channel=place.channel,
             dm=place.kind == "dm",
             thread=place.thread,
             response_url=place.response_url,
         )
-        head = f"{markup.bold(lost.name or place.user)} · {markup.code(lost.line)}"
+        head = f"{markup.bold(unfinished.name or place.user)} · {markup.code(unfinished.line)}"
         try:
-            if lost.posted:
+            if unfinished.posted:
                 try:
-                    where = msgspec.json.decode(lost.posted, type=Posted)
+                    posted = msgspec.json.decode(unfinished.posted, type=PostedMessage)
                     await self._outbox.edit(
-                        where.channel,
-                        where.ts,
-                        lambda shape: render.message(reply, shape=shape, head=head),
-                        thread=where.thread,
+                        posted.channel,
+                        posted.ts,
+                        lambda table_format: render.message(reply, table_format=table_format, head=head),
+                        thread=posted.thread,
                     )
                 except (errors.DeliveryError, msgspec.MsgspecError) as error:
-                    log.info("a message of before could not be edited", reason=str(error))
+                    log.info("the message of an unfinished command could not be edited", reason=str(error))
                 else:
                     return
-            async with SlackResponder(heard, lost.line, self._outbox, self._store, patience=3600) as talk:
-                await talk.finish(reply)
+            async with SlackResponder(
+                request, unfinished.line, self._outbox, self._store, working_after=NO_WORKING_NOTE
+            ) as responder:
+                await responder.finish(reply)
         except errors.DeliveryError as error:
-            self.undelivered(heard, error)
+            self.count_undelivered(request, error)
 
-    async def _answer(self, heard: SlackRequest) -> None:
-        began = time.monotonic()
-        line = self._line(heard)
-        now = datetime.now(UTC)
-        place = Place(
-            channel=heard.channel,
-            team=self._people.team,
-            thread=heard.thread,
-            kind="dm" if heard.dm else "channel",
-            user=heard.user,
-            response_url=heard.response_url,
-        )
-        async with SlackResponder(heard, redact.redact(line), self._outbox, self._store) as way_back:
-            talk = _Counted(talk=way_back, surface=self, heard=heard)
-            try:
-                who = await self._people.identify(heard)
-            except errors.NotPermitted as error:
-                stranger = self._people.stranger(heard)
-                await talk.finish(await self._dispatcher.reject(stranger, place, line, error))
-            except errors.DeliveryError as error:
-                text = f"Slack does not say who you are, so nothing was done. {error.message} Try again in a moment."
-                await talk.finish(text_reply(text, Tone.BAD, ending=Ending.REFUSED))
-            else:
-                way_back.name = who.name
-                inv = Invocation(id=heard.id, who=who, line=line, place=place, at=now, deadline=now + PATIENCE)
-                await self._dispatcher.answer(inv, talk)
-        self._metrics.slack_reply_seconds.labels(heard.way).observe(time.monotonic() - began)
-
-    def _line(self, heard: SlackRequest) -> str:
-        """The words as the grammar reads them, mentions as the identities meant. A button's line is ours already."""
-        if heard.way is Source.CLICK:
-            return heard.text
-        said = command_text.line(heard.text, self._bot_user)
-        return PERSON.sub(lambda match: self._people.id_of(match[1]), said)
-
-    def undelivered(self, heard: SlackRequest, error: errors.QuarterdeckError) -> None:
+    def count_undelivered(self, request: SlackRequest, error: errors.QuarterdeckError) -> None:
         self._metrics.slack_undelivered_total.inc()
         log.error(
             "a reply was not delivered",
             action="tell",
-            way=heard.way,
-            user=heard.user,
-            channel=heard.channel,
+            source=request.source,
+            user=request.user,
+            channel=request.channel,
             reason=error.full_message(),
         )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _CountingResponder:
+    """A SlackResponder that counts and logs an undeliverable reply, and reports a bug in rendering to the requester.
+    It raises neither."""
+
+    responder: SlackResponder
+    handler: SlackHandler
+    request: SlackRequest
+
+    def started(self, action: ActionStarted) -> None:
+        self.responder.started(action)
+
+    def progress(self, progress: Progress) -> bool:
+        return self.responder.progress(progress)
+
+    async def finish(self, reply: Reply) -> None:
+        try:
+            try:
+                await self.responder.finish(reply)
+            except errors.DeliveryError:
+                raise
+            except Exception:
+                reference = secrets.token_hex(4)
+                log.exception("a reply could not be rendered because of a bug", action="tell", ref=reference)
+                text = f"The command ended as {reply.ending}, but its result cannot be shown."
+                text += f" Internal error, reference {reference}; the log has the details."
+                await self.responder.finish(text_reply(text, Tone.BAD, ending=Ending.ERROR))
+        except errors.DeliveryError as error:
+            self.handler.count_undelivered(self.request, error)

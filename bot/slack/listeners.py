@@ -1,7 +1,7 @@
-"""What bolt calls: acknowledge, make a SlackRequest of it, hand it over. No I/O before the acknowledgement, no work
-after it.
+"""Registers Quarterdeck's listeners with Slack's Bolt library: each acknowledges, decodes and passes the request on.
 
-Everything Slack sends is acknowledged, what we do not know too: else Slack would send it again and show an error.
+A listener does no I/O before the acknowledgement and no work after it. Everything Slack sends is acknowledged, also
+what Quarterdeck does not use; otherwise Slack would send it again and show an error.
 """
 
 from __future__ import annotations
@@ -16,58 +16,59 @@ from slack_bolt.app.async_app import AsyncApp
 from bot.slack import requests
 
 log = structlog.get_logger(__name__)
-Hear = Callable[[requests.SlackRequest], None]
+Accept = Callable[[requests.SlackRequest], None]
 Body = Mapping[str, Any]
 
 
-class Ack(Protocol):
-    async def __call__(self, text: str = "") -> object: ...
+def register(app: AsyncApp, accept: Accept, *, command: str, direct: Sequence[str]) -> None:
+    """`command`: the slash command, such as `/deck`. `direct`: Quarterdeck commands that are slash commands of their
+    own, such as `ps` for `/ps`."""
 
-
-def register(app: AsyncApp, hear: Hear, *, command: str, direct: Sequence[str]) -> None:
-    def take(made: Callable[[Body], requests.SlackRequest | None], body: Body) -> None:
+    def decode_and_accept(decode: Callable[[Body], requests.SlackRequest | None], body: Body) -> None:
         try:
-            said = made(body)
+            request = decode(body)
         except (LookupError, TypeError, AttributeError) as error:
-            log.warning(
-                "Slack delivered something that cannot be understood", type=body.get("type"), reason=repr(error)
-            )
+            log.warning("a payload of Slack could not be decoded", type=body.get("type"), reason=repr(error))
         else:
-            if said is not None:
-                hear(said)
+            if request is not None:
+                accept(request)
 
-    async def slash(ack: Ack, body: Body) -> None:
+    async def slash_command(ack: Ack, body: Body) -> None:
         await ack()
-        take(lambda body: requests.from_command(body, direct=False), body)
+        decode_and_accept(lambda body: requests.from_command(body, direct=False), body)
 
-    async def own(ack: Ack, body: Body) -> None:
+    async def direct_command(ack: Ack, body: Body) -> None:
         await ack()
-        take(lambda body: requests.from_command(body, direct=True), body)
+        decode_and_accept(lambda body: requests.from_command(body, direct=True), body)
 
     async def message(ack: Ack, body: Body) -> None:
         await ack()
-        take(requests.from_message, body)
+        decode_and_accept(requests.from_message, body)
 
     async def click(ack: Ack, body: Body) -> None:
         await ack()
-        take(requests.from_click, body)
+        decode_and_accept(requests.from_click, body)
 
-    async def unknown(ack: Ack) -> None:
+    async def unknown_command(ack: Ack) -> None:
         await ack(
-            f"I do not know this command, only {command}. `slack.command` and `slack.direct` in quarterdeck.yaml say "
-            "which there are."
+            f"This slash command is not configured here. Use {command}, or add the command to `slack.direct` in "
+            "quarterdeck.yaml."
         )
 
-    async def other(ack: Ack) -> None:
+    async def ignore(ack: Ack) -> None:
         await ack()
 
-    everything = re.compile(r"")
-    app.command(command)(slash)
+    anything = re.compile(r"")
+    app.command(command)(slash_command)
     for name in direct:
-        app.command(f"/{name}")(own)
-    app.command(everything)(unknown)
+        app.command(f"/{name}")(direct_command)
+    app.command(anything)(unknown_command)
     app.event("app_mention")(message)
     app.event("message")(message)
     app.action(re.compile(r"^deck:"))(click)
     for rest in (app.event, app.action, app.shortcut, app.view, app.view_closed, app.options):
-        rest(everything)(other)
+        rest(anything)(ignore)
+
+
+class Ack(Protocol):
+    async def __call__(self, text: str = "") -> object: ...

@@ -1,8 +1,7 @@
-"""What goes on, as the one message that is edited while it does: the last lines of followed logs, or how far a change
-is along.
+"""Builds the message that Slack shows while a command runs: the last lines of a followed log, or a change's progress.
 
-In come core.ports.Progress, as fast as they like; out comes the reply that says the newest of all of them. Bounded: the
-last lines are kept, as many as always fit into one message, the rest is counted.
+The message takes core.ports.Progress at any rate and gives the current reply. It is bounded: it holds the last lines,
+as many as always fit into one Slack message, and counts the others.
 """
 
 from __future__ import annotations
@@ -14,60 +13,64 @@ from core.model.replies import Block, Button, Lines, Reply, Text
 from core.ports import Progress
 from core.text import redact, sanitize
 
-SHOWN = 30  # lines
-WIDEST = 400  # characters of one line
-ROOM = 3_000  # characters of all: a message that is edited every second never has a file
+MAX_LINES = 30
+MAX_LINE_WIDTH = 400  # characters
+MAX_TEXT = 3_000  # characters of all lines, so that a message edited every second never needs a file
 
 
 class ProgressMessage:
+    """`changed`: there is progress that was not sent yet. `read_only`: logs are followed. `everyone`: the requester
+    wants everybody to see it."""
+
     def __init__(self) -> None:
-        self.fresh = False
+        self.changed = False
         self.everyone = False
-        self.follows = False
-        self._lines: deque[tuple[str, str]] = deque(maxlen=SHOWN)
-        self._came = 0
+        self.read_only = False
+        self._lines: deque[tuple[str, str]] = deque(maxlen=MAX_LINES)
+        self._received = 0
         self._names: dict[str, None] = {}
         self._progress: dict[str, str] = {}
-        self._stops: dict[str, None] = {}
+        self._stop_lines: dict[str, None] = {}
 
-    def add(self, going: Progress) -> None:
-        self.fresh = True
-        self.everyone = going.everyone
-        self.follows = self.follows or going.read_only
-        self._came += len(going.lines) + going.skipped
-        self._lines.extend((going.name, line) for line in going.lines[-SHOWN:])
-        self._names[going.name] = None
-        if going.progress:
-            self._progress[going.name] = going.progress
-        if going.stop:
-            self._stops[going.stop] = None
+    def add(self, progress: Progress) -> None:
+        self.changed = True
+        self.everyone = progress.everyone
+        self.read_only = self.read_only or progress.read_only
+        self._received += len(progress.lines) + progress.skipped
+        self._lines.extend((progress.name, line) for line in progress.lines[-MAX_LINES:])
+        self._names[progress.name] = None
+        if progress.progress:
+            self._progress[progress.name] = progress.progress
+        if progress.stop:
+            self._stop_lines[progress.stop] = None
+
+    def reply(self) -> Reply:
+        """The current state. Only followed logs have a Stop button, so that nobody stops a change halfway by
+        accident."""
+        jobs = [job for line in self._stop_lines for job in line.removeprefix("job stop ").split()]
+        stop = (Button(label="Stop", line=f"job stop {' '.join(jobs)}"),) if jobs and self.read_only else ()
+        blocks = self.blocks() or (Text(text=f"Following {', '.join(self._names)}. No lines yet."),)
+        return Reply(blocks=blocks, buttons=stop)
 
     def blocks(self) -> Sequence[Block]:
         blocks: list[Block] = []
         if self._lines:
-            shown = self._shown()
-            older = self._came - len(shown)
-            title = f"{older:,} {'lines' if older > 1 else 'line'} came before these" if older else ""
-            # As one text, as lines come in bits.
+            shown = self._newest_lines()
+            older = self._received - len(shown)
+            title = f"{older:,} earlier {'lines are' if older > 1 else 'line is'} not shown" if older else ""
+            # Redacted as one text, because a secret may be split over several lines.
             blocks.append(Lines(lines=redact.redact("\n".join(shown)).split("\n"), title=title))
-        said = [text if len(self._progress) == 1 else f"{name}: {text}" for name, text in self._progress.items()]
-        return [*blocks, *([Text(text="\n".join(said))] if said else [])]
+        progress = [text if len(self._progress) == 1 else f"{name}: {text}" for name, text in self._progress.items()]
+        return [*blocks, *([Text(text="\n".join(progress))] if progress else [])]
 
-    def _shown(self) -> list[str]:
-        """The newest lines that fit."""
+    def _newest_lines(self) -> list[str]:
+        """The newest lines that fit MAX_TEXT, oldest first."""
         shown: list[str] = []
-        room = ROOM
+        left = MAX_TEXT
         for name, line in reversed(self._lines):
-            text = sanitize.single_line(f"{name} | {line}" if len(self._names) > 1 else line, WIDEST)
-            room -= len(text) + 1
-            if room < 0:
+            text = sanitize.single_line(f"{name} | {line}" if len(self._names) > 1 else line, MAX_LINE_WIDTH)
+            left -= len(text) + 1
+            if left < 0:
                 break
             shown.insert(0, text)
         return shown
-
-    def reply(self) -> Reply:
-        """With a button that stops it, where it only watches: a change is not stopped halfway by a stray thumb."""
-        words = [word for stop in self._stops for word in stop.removeprefix("job stop ").split()]
-        stop = (Button(label="Stop", line=f"job stop {' '.join(words)}"),) if words and self.follows else ()
-        blocks = self.blocks() or (Text(text=f"Following {', '.join(self._names)}; nothing came yet."),)
-        return Reply(blocks=blocks, buttons=stop)

@@ -1,8 +1,7 @@
-"""The Slack app as a manifest, made from the commands and the configuration: paste it once, and the app asks for just
-what the product uses.
+"""Generates the manifest of the Slack app from the commands and the configuration.
 
-Rules of the format that a person could break through the configuration are checked here, so that Slack does not have to
-say them.
+The app then asks for exactly the scopes that Quarterdeck uses. A configuration that would break a rule of the format is
+refused here, before a person pastes the manifest into Slack.
 """
 
 from __future__ import annotations
@@ -17,9 +16,9 @@ from core.config import load
 
 NAME = "Quarterdeck"
 BOT_NAME = "quarterdeck"
-DESCRIPTION = "Look after containers from here: with permissions, limits and an audit trail."
-# What each is for: slash commands; answers; mentions; direct messages in and out; long answers as files; who speaks;
-# which groups they are in.
+DESCRIPTION = "Operate containers from Slack, with permissions, limits and an audit trail."
+# For mentions; replies; slash commands; long replies as files; direct messages from and to people; the people's names;
+# the user groups they are in.
 SCOPES = (
     "app_mentions:read",
     "chat:write",
@@ -31,34 +30,37 @@ SCOPES = (
     "users:read",
 )
 EVENTS = ("app_mention", "message.im")
-NO_TOKENS_YET = {
+PLACEHOLDER_TOKENS = {
     "SLACK_BOT_TOKEN": "xoxb-1-1-none",
     "SLACK_APP_TOKEN": "xapp-1-1-none",
     "SLACK_SIGNING_SECRET": "none",
 }
-MOST_COMMANDS = 50
-LONGEST_HINT = 1000
-LONGEST_SUMMARY = 2000
+MAX_COMMANDS = 50
+MAX_HINT = 1000  # characters
+MAX_SUMMARY = 2000  # characters
 
 
 def manifest(settings: load.Slack | None, catalogue: Catalogue, *, url: str = "") -> str:
-    """JSON. `url`: the public address of http mode, to which /slack/events is added. Raises BadUsage."""
+    """Returns JSON. `url`: the public address for http mode, without the path /slack/events. Raises BadUsage."""
     mode = settings.mode if settings else "socket"
     command = settings.command if settings else "/deck"
     direct: Sequence[str] = settings.direct if settings else ()
     if mode == "http" and not url.startswith("https://"):
         raise errors.BadUsage(
-            "In http mode Slack has to be told where to call.",
-            hint="Give its public address: quarterdeck manifest --url https://deck.example.com",
+            "slack.mode http needs the public address of Quarterdeck.",
+            hint="Pass it: quarterdeck manifest --url https://deck.example.com",
         )
     request = f"{url.rstrip('/')}/slack/events" if mode == "http" else ""
     hint = " | ".join(["ps", "logs web", "restart web", "help"])
-    commands = [_command(command, "Look after containers. Say help.", hint, request)]
+    commands = [_command(command, "Operate containers. Start with help.", hint, request)]
     for name in direct:
-        said = catalogue.find(name)
-        commands.append(_command(f"/{said.name}", _capital(said.summary), _usage(said.examples), request))
-    if len({one["command"] for one in commands}) < len(commands) or len(commands) > MOST_COMMANDS:
-        raise errors.BadUsage("Two slash commands have one name.", hint="Look at slack.command and slack.direct.")
+        found = catalogue.find(name)
+        commands.append(_command(f"/{found.name}", _capital(found.summary), _usage(found.examples), request))
+    if len({one["command"] for one in commands}) < len(commands) or len(commands) > MAX_COMMANDS:
+        raise errors.BadUsage(
+            "Two slash commands have the same name, or there are more than 50.",
+            hint="Change slack.command or slack.direct.",
+        )
     where = {"request_url": request} if request else {}
     document = {
         "_metadata": {"major_version": 1, "minor_version": 1},
@@ -85,11 +87,11 @@ def manifest(settings: load.Slack | None, catalogue: Catalogue, *, url: str = ""
 
 
 def _command(name: str, summary: str, hint: str, request: str) -> dict[str, Any]:
-    # Escaped, so that a mention is an id and not a name anybody could carry.
+    # With should_escape, Slack sends a mention as an id and not as a name that anybody can take.
     made: dict[str, Any] = {
         "command": name,
-        "description": summary[:LONGEST_SUMMARY],
-        "usage_hint": hint[:LONGEST_HINT],
+        "description": summary[:MAX_SUMMARY],
+        "usage_hint": hint[:MAX_HINT],
     }
     return made | {"should_escape": True} | ({"url": request} if request else {})
 

@@ -1,9 +1,9 @@
-"""Text written by strangers as mrkdwn that says exactly that text.
+"""Escapes text for Slack's mrkdwn, so that Slack shows exactly that text.
 
 Slack reads `<…>` as mentions and links, `* _ ~` and backticks as formatting, `:word:` as an emoji and a leading `>` as
-a quote, and knows no escape but `&amp; &lt; &gt;`. So these three are written as such, and a word with any other sign
-that Slack could act on is shown as inline code, where nothing is acted on. No invisible characters are put in: what
-people copy is what there is. A backtick inside code would end it; ˋ is shown in its place.
+a quote. Its only escapes are `&amp; &lt; &gt;`. A word with any other character that Slack would interpret is shown as
+inline code, where Slack interprets nothing. No invisible characters are added, so that people copy the exact text. A
+backtick would end inline code, so ˋ replaces it.
 """
 
 from __future__ import annotations
@@ -14,23 +14,23 @@ from collections.abc import Iterator
 
 from core.text import sanitize
 
-MOST = 3_000  # characters of one text object (Block Kit)
-NOTHING = "–"  # shown where Slack wants some text and there is none
+MAX_TEXT = 3_000  # characters of one text object (Block Kit)
+NOTHING = "–"  # replaces an empty text, which Slack refuses
 _ENTITIES = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;"})
-_ACTED_ON = re.compile(
+_INTERPRETED = re.compile(
     r"[*~`]"
-    r"|(?<![^\W_])_|_(?![^\W_])"  # not the one in my_app: Slack formats at the edge of a word only
+    r"|(?<![^\W_])_|_(?![^\W_])"  # not in my_app: Slack formats only at the edge of a word
     r"|:[\w+'-]*[^\W\d][\w+'-]*:|:\d{3,}:"  # :x: and :100:, not the minutes of 03:00:12
     r"|@(?:channel|here|everyone|group)\b"
     r"|^>"
 )
 _LONGEST_WORD = 2_500
-_SLICE = 400  # characters of such a word; marked up at most five times as many
+_SLICE = 400  # characters of such a word; escaped, they are at most five times as many
 
 
 def escape(text: str) -> str:
-    """The text without invisible or control characters and with `& < >` written as entities: no mention, no link. What
-    `* _ ~` and backticks do is left; see `literal`."""
+    """The text without invisible or control characters and with `& < >` as entities, so that it has no mention and no
+    link. Slack still interprets `* _ ~` and backticks; see `literal`."""
     return sanitize.multiline(text).translate(_ENTITIES)
 
 
@@ -40,28 +40,28 @@ def code(text: str) -> str:
 
 
 def literal(text: str) -> str:
-    """Mrkdwn that is read as this text, whatever is in it. Lines stay lines, without blanks at their ends."""
+    """Mrkdwn that Slack shows as exactly this text. Line breaks stay; blanks at the end of a line do not."""
     return "".join(gap + marked for gap, marked in _words(sanitize.multiline(text)))
 
 
 def bold(text: str) -> str:
-    """One line in bold; as it is where it holds something Slack could act on."""
+    """One line in bold, or not in bold if it has something that Slack would interpret."""
     marked = literal(sanitize.single_line(text)).strip()
     return f"*{marked}*" if marked and "`" not in marked else marked
 
 
-def pieces(text: str, *, room: int, most: int = MOST, lead: str = "") -> tuple[list[str], bool]:
-    """The text as `literal` in pieces of at most `most` characters, cut between lines or words; and whether all of it
-    is in them. Together they take at most `room` characters of JSON. `lead` opens the first, as it is."""
+def pieces(text: str, *, budget: int, most: int = MAX_TEXT, lead: str = "") -> tuple[list[str], bool]:
+    """The text as `literal`, in pieces of at most `most` characters, cut between lines or words; and whether the pieces
+    hold all of it. Together they take at most `budget` characters of JSON. The first starts with `lead`, unescaped."""
     done: list[str] = []
     current = lead
-    left = room - size(lead)
-    whole = True
-    # A line that core.text.sanitize would cut is longer than any room.
-    for gap, marked in _words(sanitize.multiline(text, max(room, sanitize.MAX_LENGTH))):
+    left = budget - size(lead)
+    complete = True
+    # The limit of core.text.sanitize is raised, so that only the budget cuts a line.
+    for gap, marked in _words(sanitize.multiline(text, max(budget, sanitize.MAX_LENGTH))):
         cost = size(gap) + size(marked)
         if cost > left:
-            whole = False
+            complete = False
             break
         left -= cost
         if len(current) + len(gap) + len(marked) > most:
@@ -70,16 +70,16 @@ def pieces(text: str, *, room: int, most: int = MOST, lead: str = "") -> tuple[l
         else:
             current += gap + marked
     done.append(current)
-    return [one for one in (part.strip() for part in done) if one and one != lead.strip()], whole
+    return [one for one in (part.strip() for part in done) if one and one != lead.strip()], complete
 
 
 def size(text: str) -> int:
-    """Characters the text takes in JSON, without its quotes."""
+    """The number of characters of the text in JSON, without the quotes."""
     return len(json.dumps(text, ensure_ascii=False)) - 2
 
 
 def _words(text: str) -> Iterator[tuple[str, str]]:
-    """What stands before each word, and the word marked up."""
+    """Yields each word, escaped, with the gap in front of it."""
     for number, line in enumerate(text.split("\n")):
         gap = "\n" if number else ""
         at = 0
@@ -93,12 +93,12 @@ def _words(text: str) -> Iterator[tuple[str, str]]:
 
 
 def _marked(gap: str, word: str) -> Iterator[tuple[str, str]]:
-    mark = _code if _ACTED_ON.search(word) else _entities
+    mark = _code if _INTERPRETED.search(word) else _entities
     marked = mark(word)
     if len(marked) <= _LONGEST_WORD:
         yield gap, marked
         return
-    # Code needs a space on either side to be read as code.
+    # Inline code needs a space on each side.
     between = " " if mark is _code else ""
     for at in range(0, len(word), _SLICE):
         yield (between if at else gap), mark(word[at : at + _SLICE])

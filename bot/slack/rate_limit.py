@@ -1,7 +1,7 @@
-"""When Slack says 429: all calls of that method wait as long as it asks, then they go one by one for a while.
+"""Obeys Slack's rate limits: after a 429, all calls of that method wait, then run one by one for a while.
 
-If all went at once when the time is over, most would be turned away again, until their tries are used up and their
-replies are lost. What Slack counts for each channel or each URL has no gate: there the one call waits, nobody else.
+If all waiting calls ran at once after the pause, Slack would refuse most of them again, until their retries are used up
+and their replies lost. A method that Slack limits per channel or per URL has no gate: only the refused call waits.
 """
 
 from __future__ import annotations
@@ -18,23 +18,24 @@ from slack_sdk.http_retry.request import HttpRequest
 from slack_sdk.http_retry.response import HttpResponse
 from slack_sdk.http_retry.state import RetryState
 
-CALM = 60.0  # seconds after a gate opened until calls go side by side again
+PARALLEL_AFTER_SECONDS = 60.0  # after a pause has ended, until calls run in parallel again
 
 
 @dataclass(slots=True)
 class Gate:
-    """Closed until `free_at` (loop time); who holds `lock` goes first, the others in the order they came."""
+    """Delays the calls of one method until `opens_at` (loop time). The holder of `lock` runs first, the others in
+    order of arrival."""
 
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
-    free_at: float = float("-inf")
+    opens_at: float = float("-inf")
 
-    def is_calm(self) -> bool:
-        return _now() - self.free_at >= CALM
+    def recently_throttled(self) -> bool:
+        return _now() - self.opens_at < PARALLEL_AFTER_SECONDS
 
 
 @dataclass(slots=True)
-class _Visit:
-    """One call on its way through its gate."""
+class _Turn:
+    """The passage of one call through its gate."""
 
     gate: Gate | None
     holds: bool = False
@@ -45,30 +46,30 @@ class _Visit:
         if not self.holds:
             await self.gate.lock.acquire()
             self.holds = True
-        while (left := self.gate.free_at - _now()) > 0.001:  # noqa: ASYNC110 (it may be closed for longer meanwhile)
+        while (left := self.gate.opens_at - _now()) > 0.001:  # noqa: ASYNC110 (the pause may be extended during the sleep)
             await asyncio.sleep(left)
 
 
-_visit: contextvars.ContextVar[_Visit | None] = contextvars.ContextVar("visit", default=None)
+_current_turn: contextvars.ContextVar[_Turn | None] = contextvars.ContextVar("slack_turn", default=None)
 
 
 @contextlib.asynccontextmanager
 async def turn(gate: Gate | None) -> AsyncIterator[None]:
-    """One call with its retries: at once, or in turn where Slack has asked for patience of late."""
-    visit = _Visit(gate)
-    token = _visit.set(visit)
+    """Wraps one call with its retries. It starts at once, or in turn if its method was throttled recently."""
+    this_turn = _Turn(gate)
+    token = _current_turn.set(this_turn)
     try:
-        if gate is not None and not gate.is_calm():
-            await visit.wait()
+        if gate is not None and gate.recently_throttled():
+            await this_turn.wait()
         yield
     finally:
-        _visit.reset(token)
-        if gate is not None and visit.holds:
+        _current_turn.reset(token)
+        if gate is not None and this_turn.holds:
             gate.lock.release()
 
 
-class Throttled(AsyncRateLimitErrorRetryHandler):
-    """`count` is told the URL each time Slack asks us to wait."""
+class ThrottledRetry(AsyncRateLimitErrorRetryHandler):
+    """Retries a call after a 429, once its pause is over. `count` is called with the URL each time."""
 
     def __init__(self, tries: int, count: Callable[[str], object]) -> None:
         super().__init__(max_retry_count=tries)
@@ -83,19 +84,19 @@ class Throttled(AsyncRateLimitErrorRetryHandler):
         error: Exception | None = None,
     ) -> None:
         self._count(request.url or "")
-        pause = _asked(response) + random.random()  # noqa: S311 (jitter, not a secret)
-        visit = _visit.get()
-        if visit is None or visit.gate is None:
+        pause = _retry_after_seconds(response) + random.random()  # noqa: S311 (jitter, not a secret)
+        this_turn = _current_turn.get()
+        if this_turn is None or this_turn.gate is None:
             await asyncio.sleep(pause)
         else:
-            visit.gate.free_at = max(visit.gate.free_at, _now() + pause)
-            await visit.wait()
+            this_turn.gate.opens_at = max(this_turn.gate.opens_at, _now() + pause)
+            await this_turn.wait()
         state.next_attempt_requested = True
         state.increment_current_attempt()
 
 
-class Failing(AsyncServerErrorRetryHandler):
-    """Every 5xx, also those of what stands between Slack and us."""
+class ServerErrorRetry(AsyncServerErrorRetryHandler):
+    """Retries a call after any 5xx, also one that a proxy between Quarterdeck and Slack sends."""
 
     async def _can_retry_async(
         self,
@@ -108,8 +109,8 @@ class Failing(AsyncServerErrorRetryHandler):
         return response is not None and response.status_code >= 500
 
 
-def _asked(response: HttpResponse | None) -> float:
-    """Seconds; one where Slack does not say."""
+def _retry_after_seconds(response: HttpResponse | None) -> float:
+    """The pause that Slack asks for; one second if it names none."""
     for name, value in (response.headers if response is not None else {}).items():
         if name.lower() == "retry-after":
             with contextlib.suppress(ValueError, IndexError):

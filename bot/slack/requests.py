@@ -1,8 +1,8 @@
-"""What Slack delivers, as one value: a slash command, a mention, a direct message or a click. Pure functions; a
-delivery of another shape than Slack's raises LookupError, TypeError or AttributeError.
+"""Decodes what Slack delivers (a slash command, a mention, a direct message or a click) into a SlackRequest.
 
-What nobody should be answered for (edits, messages of bots, joins and the like) is None. `id` is equal for one thing
-delivered twice, by whichever socket and in whichever envelope.
+The functions have no side effects. They return None for what needs no answer: edits, messages of bots, joins and the
+like. A payload of another shape than Slack's raises LookupError, TypeError or AttributeError. Slack may deliver one
+request twice, on another socket or in another envelope; both get the same `id`.
 """
 
 from __future__ import annotations
@@ -13,20 +13,17 @@ from dataclasses import dataclass
 from typing import Any
 
 
-class Source(enum.StrEnum):
-    SLASH = "slash"
-    MENTION = "mention"
-    DM = "dm"
-    CLICK = "click"
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SlackRequest:
-    """`teams`: every workspace Slack names for the speaker. `message`: the ts of what was said, or of the message
-    a click was on; `private`: that message is seen by the clicker alone. `thread`: the ts of its thread."""
+    """One thing a person did in Slack.
+
+    `teams`: every workspace that Slack names for the person. `message`: the ts of the person's message, or of the
+    message with the clicked button. `private`: that message is ephemeral, so only the clicker sees it. `thread`: the ts
+    of its thread.
+    """
 
     id: str
-    way: Source
+    source: Source
     user: str
     teams: frozenset[str]
     text: str
@@ -38,14 +35,21 @@ class SlackRequest:
     private: bool = False
 
 
+class Source(enum.StrEnum):
+    SLASH = "slash"
+    MENTION = "mention"
+    DM = "dm"
+    CLICK = "click"
+
+
 def from_command(body: Mapping[str, Any], direct: bool) -> SlackRequest:
-    """A slash command; a `direct` one (`/ps -a`) is its own first word."""
+    """Decodes a slash command. If `direct`, the command's own name is the first word of the line (`/ps -a`)."""
     text = str(body.get("text") or "")
     name = str(body["command"]).lstrip("/")
     channel = str(body.get("channel_id") or "")
     return SlackRequest(
         id=f"slack-{body['trigger_id']}",
-        way=Source.SLASH,
+        source=Source.SLASH,
         user=str(body["user_id"]),
         teams=_teams(body.get("team_id")),
         text=f"{name} {text}" if direct else text,
@@ -56,7 +60,7 @@ def from_command(body: Mapping[str, Any], direct: bool) -> SlackRequest:
 
 
 def from_message(body: Mapping[str, Any]) -> SlackRequest | None:
-    """A mention or a direct message, its edits and those of bots left out."""
+    """Decodes a mention or a direct message. None for an edit or a bot's message."""
     event = body["event"]
     if event.get("bot_id") or event.get("bot_profile") or event.get("subtype") or event.get("edited"):
         return None
@@ -64,9 +68,9 @@ def from_message(body: Mapping[str, Any]) -> SlackRequest | None:
     if not event.get("user") or not event.get("ts") or (event["type"] == "message" and not dm):
         return None
     return SlackRequest(
-        # Not the event's own id: a mention in a direct message is told as two events.
+        # Not the event's own id: Slack sends two events for a mention in a direct message.
         id=f"slack-{event['channel']}-{event['ts']}",
-        way=Source.DM if dm else Source.MENTION,
+        source=Source.DM if dm else Source.MENTION,
         user=str(event["user"]),
         teams=_teams(event.get("user_team"), event.get("source_team"), event.get("team") or body.get("team_id")),
         text=str(event.get("text") or ""),
@@ -78,7 +82,7 @@ def from_message(body: Mapping[str, Any]) -> SlackRequest | None:
 
 
 def from_click(body: Mapping[str, Any]) -> SlackRequest | None:
-    """A button; its value is the line."""
+    """Decodes a click on a button, whose value is the command line."""
     action = body["actions"][0]
     container = body.get("container") or {}
     channel = str((body.get("channel") or {}).get("id") or container.get("channel_id") or "")
@@ -88,7 +92,7 @@ def from_click(body: Mapping[str, Any]) -> SlackRequest | None:
     message = body.get("message") or {}
     return SlackRequest(
         id=f"slack-{body['trigger_id']}",
-        way=Source.CLICK,
+        source=Source.CLICK,
         user=str(user["id"]),
         teams=_teams(user.get("team_id") or (body.get("team") or {}).get("id")),
         text=str(action["value"]),

@@ -1,9 +1,8 @@
-"""Who speaks: a person is (team, user), their groups are the workspace's user groups.
+"""Identifies the person behind a SlackRequest: team and user are their identity, Slack's user groups their groups.
 
-What Slack says of people and groups is kept for a minute at most; what it does not say gives nobody anything: without
-an answer there are no groups, and nobody is let in unseen. However many ask at once, Slack is asked once for each
-person and once for all groups. People of other companies, bots and, unless the configuration lets them in, guests are
-refused.
+Slack's answers are cached for at most a minute. A missing answer never gives anybody a permission: without one, nobody
+is in a group and no unknown person is accepted. However many requests come at once, Slack is asked once for each person
+and once for all groups. People of other workspaces and bots are refused, and guests too unless they are configured.
 """
 
 from __future__ import annotations
@@ -23,16 +22,89 @@ from core import errors
 from core.model.identity import Identity
 
 log = structlog.get_logger(__name__)
-KEPT = 60.0  # seconds
-REMEMBERED = 4096  # people
-WITHIN = 60.0  # seconds somebody waits to be known
-GROUPS_WITHIN = 10.0  # seconds everybody waits for the groups …
-GROUPS_AGAIN = 5.0  # … and until they are asked for again, when no answer came; a refusal is not kept
-SLACKBOT = "USLACKBOT"  # speaks for whoever set a reminder, and is not called a bot by Slack
+CACHE_SECONDS = 60.0
+MAX_CACHED_USERS = 4096
+LOOKUP_TIMEOUT_SECONDS = 60.0  # for one person
+GROUPS_TIMEOUT_SECONDS = 10.0
+GROUPS_RETRY_SECONDS = 5.0  # until the next attempt, if Slack did not answer; a refusal is retried at once
+SLACKBOT = "USLACKBOT"  # speaks for whoever set a reminder; Slack does not mark it as a bot
 
 
-class Directory(Protocol):
-    """The two questions; both raise DeliveryError."""
+class SlackUsers:
+    def __init__(self, api: UsersApi, *, team: str, guests: bool, clock: Callable[[], float] = time.monotonic) -> None:
+        self.team = team
+        self._api = api
+        self._guests = guests
+        self._clock = clock
+        self._users: OrderedDict[str, tuple[float, SlackUser]] = OrderedDict()
+        self._user_locks: weakref.WeakValueDictionary[str, asyncio.Lock] = weakref.WeakValueDictionary()
+        self._groups: dict[str, frozenset[str]] = {}
+        self._groups_until: float | None = None
+        self._groups_lock = asyncio.Lock()
+
+    async def identify(self, request: SlackRequest) -> Identity:
+        """Raises NotPermitted for a person who may give no commands at all, DeliveryError if Slack does not answer."""
+        if request.teams - {self.team}:
+            raise _not_a_member()
+        try:
+            async with asyncio.timeout(LOOKUP_TIMEOUT_SECONDS):
+                user = await self._user(request.user)
+        except TimeoutError:
+            raise errors.Undeliverable("Slack did not answer in time.", code="unreachable") from None
+        if user.stranger or (user.team and user.team != self.team):
+            raise _not_a_member()
+        if user.bot or user.deactivated:
+            raise errors.NotPermitted("Bots and deactivated accounts cannot give commands.", rule="bot")
+        if user.guest and not self._guests:
+            raise errors.NotPermitted(
+                "Guests of the workspace cannot give commands.",
+                rule="guest",
+                hint="`slack.guests` in quarterdeck.yaml allows them.",
+            )
+        return Identity(id=self.id_of(request.user), name=user.name, groups=await self._groups_of(request.user))
+
+    def id_of(self, user: str) -> str:
+        return f"slack:{self.team}/{user}"
+
+    def identity_of_rejected(self, request: SlackRequest) -> Identity:
+        """The identity of a refused person, for the audit trail."""
+        team = next(iter(sorted(request.teams - {self.team})), self.team)
+        return Identity(id=f"slack:{team}/{request.user}", name=request.user)
+
+    async def _user(self, user: str) -> SlackUser:
+        # The lock lives as long as a task waits for it.
+        lock = self._user_locks.setdefault(user, asyncio.Lock())
+        async with lock:
+            cached = self._users.get(user)
+            if cached is not None and self._clock() - cached[0] < CACHE_SECONDS:
+                return cached[1]
+            asked_at = self._clock()
+            found = _decode_user(await self._api.user(user))
+            self._users[user] = asked_at, found
+            self._users.move_to_end(user)
+            if len(self._users) > MAX_CACHED_USERS:
+                self._users.popitem(last=False)
+            return found
+
+    async def _groups_of(self, user: str) -> frozenset[str]:
+        async with self._groups_lock:
+            asked_at = self._clock()
+            if self._groups_until is None or asked_at >= self._groups_until:
+                try:
+                    async with asyncio.timeout(GROUPS_TIMEOUT_SECONDS):
+                        groups = await self._api.user_groups()
+                except (errors.DeliveryError, TimeoutError) as error:
+                    log.warning("Slack did not list its user groups; nobody counts as a member", reason=str(error))
+                    unreachable = getattr(error, "code", "unreachable") == "unreachable"
+                    self._groups = {}
+                    self._groups_until = self._clock() + GROUPS_RETRY_SECONDS if unreachable else None
+                else:
+                    self._groups, self._groups_until = _groups_by_user(groups), asked_at + CACHE_SECONDS
+            return self._groups.get(user, frozenset())
+
+
+class UsersApi(Protocol):
+    """The two Slack methods that are needed. Both raise DeliveryError."""
 
     async def user(self, user: str) -> Mapping[str, Any]: ...
 
@@ -40,104 +112,33 @@ class Directory(Protocol):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Person:
+class SlackUser:
+    """`stranger`: Slack's own flag for a person of another workspace in a shared channel."""
+
     name: str
     team: str
     bot: bool
     guest: bool
     stranger: bool
-    gone: bool
+    deactivated: bool
 
 
-class People:
-    def __init__(
-        self, directory: Directory, *, team: str, guests: bool, clock: Callable[[], float] = time.monotonic
-    ) -> None:
-        self.team = team
-        self._directory = directory
-        self._guests = guests
-        self._clock = clock
-        self._people: OrderedDict[str, tuple[float, Person]] = OrderedDict()
-        self._groups: dict[str, frozenset[str]] = {}
-        self._groups_until: float | None = None
-        self._asking = asyncio.Lock()
-        self._asking_for: weakref.WeakValueDictionary[str, asyncio.Lock] = weakref.WeakValueDictionary()
-
-    async def identify(self, heard: SlackRequest) -> Identity:
-        """Raises NotPermitted for who may not speak to us at all, DeliveryError when Slack does not say who it is."""
-        if heard.teams - {self.team}:
-            raise _refused("stranger", "You are not of this workspace.", "Ask somebody of it to do this for you.")
-        try:
-            async with asyncio.timeout(WITHIN):
-                person = await self._person(heard.user)
-        except TimeoutError:
-            raise errors.Undeliverable("Slack does not answer.", code="unreachable") from None
-        if person.stranger or (person.team and person.team != self.team):
-            raise _refused("stranger", "You are not of this workspace.", "Ask somebody of it to do this for you.")
-        if person.bot or person.gone:
-            raise _refused("bot", "Bots and accounts that were closed cannot give commands.", "")
-        if person.guest and not self._guests:
-            raise _refused(
-                "guest", "Guests of the workspace cannot give commands.", "`slack.guests` in quarterdeck.yaml decides."
-            )
-        groups = await self._groups_of(heard.user)
-        return Identity(id=self.id_of(heard.user), name=person.name, groups=groups)
-
-    def id_of(self, user: str) -> str:
-        return f"slack:{self.team}/{user}"
-
-    def stranger(self, heard: SlackRequest) -> Identity:
-        """For the audit, of somebody who was refused."""
-        team = next(iter(sorted(heard.teams - {self.team})), self.team)
-        return Identity(id=f"slack:{team}/{heard.user}", name=heard.user)
-
-    async def _person(self, user: str) -> Person:
-        # The lock lives as long as somebody waits for it.
-        lock = self._asking_for.setdefault(user, asyncio.Lock())
-        async with lock:
-            known = self._people.get(user)
-            if known is not None and self._clock() - known[0] < KEPT:
-                return known[1]
-            asked = self._clock()
-            person = _person(await self._directory.user(user))
-            self._people[user] = asked, person
-            self._people.move_to_end(user)
-            if len(self._people) > REMEMBERED:
-                self._people.popitem(last=False)
-            return person
-
-    async def _groups_of(self, user: str) -> frozenset[str]:
-        async with self._asking:
-            asked = self._clock()
-            if self._groups_until is None or asked >= self._groups_until:
-                try:
-                    async with asyncio.timeout(GROUPS_WITHIN):
-                        told = await self._directory.user_groups()
-                except (errors.DeliveryError, TimeoutError) as error:
-                    log.warning("Slack does not say who is in which group; nobody is", reason=str(error))
-                    silent = getattr(error, "code", "unreachable") == "unreachable"
-                    self._groups, self._groups_until = {}, self._clock() + GROUPS_AGAIN if silent else None
-                else:
-                    self._groups, self._groups_until = _members(told), asked + KEPT
-            return self._groups.get(user, frozenset())
-
-
-def _person(told: Mapping[str, Any]) -> Person:
-    profile = told.get("profile") or {}
-    return Person(
-        name=str(profile.get("display_name") or told.get("real_name") or told.get("name") or told.get("id") or ""),
-        team=str(told.get("team_id") or ""),
-        bot=bool(told.get("is_bot")) or told.get("id") == SLACKBOT,
-        guest=bool(told.get("is_restricted") or told.get("is_ultra_restricted")),
-        stranger=bool(told.get("is_stranger")),
-        gone=bool(told.get("deleted")),
+def _decode_user(data: Mapping[str, Any]) -> SlackUser:
+    profile = data.get("profile") or {}
+    return SlackUser(
+        name=str(profile.get("display_name") or data.get("real_name") or data.get("name") or data.get("id") or ""),
+        team=str(data.get("team_id") or ""),
+        bot=bool(data.get("is_bot")) or data.get("id") == SLACKBOT,
+        guest=bool(data.get("is_restricted") or data.get("is_ultra_restricted")),
+        stranger=bool(data.get("is_stranger")),
+        deactivated=bool(data.get("deleted")),
     )
 
 
-def _members(told: list[Mapping[str, Any]]) -> dict[str, frozenset[str]]:
-    """By user: the handles and ids of the groups they are in. Disabled groups count for nothing."""
+def _groups_by_user(groups: list[Mapping[str, Any]]) -> dict[str, frozenset[str]]:
+    """For each user, the handles and ids of their groups. Disabled groups are left out."""
     found: dict[str, set[str]] = {}
-    for group in told:
+    for group in groups:
         if group.get("date_delete"):
             continue
         names = {str(name) for name in (group.get("handle"), group.get("id")) if name}
@@ -146,5 +147,7 @@ def _members(told: list[Mapping[str, Any]]) -> dict[str, frozenset[str]]:
     return {user: frozenset(names) for user, names in found.items()}
 
 
-def _refused(rule: str, message: str, hint: str) -> errors.NotPermitted:
-    return errors.NotPermitted(message, rule=rule, hint=hint)
+def _not_a_member() -> errors.NotPermitted:
+    return errors.NotPermitted(
+        "You are not a member of this workspace.", rule="stranger", hint="Ask a member to do this for you."
+    )

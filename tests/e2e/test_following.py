@@ -215,11 +215,11 @@ def test_a_log_that_is_silent_can_be_stopped_too(deck, dockerd, slack):
     dockerd.run("web")
     deck.up()
     slack.say("ada", "dm:ada", "logs web -f")
-    shown = deck.last("ada", "Following web; nothing came yet", "dm:ada")
+    shown = deck.last("ada", "Following web. No lines yet", "dm:ada")
     slack.click("ada", shown, "Stop")
     ended = deck.last("ada", "0 lines; was stopped", "dm:ada")
     assert (ended["ts"], ended["buttons"]) == (shown["ts"], [])
-    assert "nothing came yet" not in ended["text"]
+    assert "No lines yet" not in ended["text"]
 
 
 def test_a_slash_command_says_where_it_is_followed(deck, dockerd, slack):

@@ -103,7 +103,7 @@ def test_nobody_is_let_in_unseen(deck, dockerd, slack, web):
     before = dockerd.state(web)["StartedAt"]
     slack.fault("users.info", "user_not_found", count=1)
     deck.deck("ada", "restart web")
-    assert "nothing was done" in deck.last("ada", "Slack does not say who you are")["text"]
+    assert "nothing was done" in deck.last("ada", "Slack did not identify you")["text"]
     assert dockerd.state(web)["StartedAt"] == before
     deck.deck("ada", "restart web -t 1")
     deck.last("bob", "web restarted")

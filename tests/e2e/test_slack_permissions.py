@@ -13,7 +13,7 @@ def test_the_first_admin_brings_the_code_from_the_log(deck, dockerd, slack):
     process = deck.up()
     code = wait_for("the code", lambda: re.search(r"/deck claim ([0-9a-f]{32})\n", process.log.read_text()))[1]
     deck.deck("bob", "claim " + "0" * 32)
-    deck.last("bob", "That is not the code")
+    deck.last("bob", "That code is wrong")
     deck.deck("ada", "restart web -t 1")
     assert "at the console" in deck.last("ada", "may not container.restart")["text"]
     deck.deck("ada", f"claim {code}")
@@ -21,7 +21,7 @@ def test_the_first_admin_brings_the_code_from_the_log(deck, dockerd, slack):
     deck.deck("ada", "restart web -t 1")
     deck.last("bob", "web restarted")
     deck.deck("bob", f"claim {code}")
-    deck.last("bob", "No code is open")
+    deck.last("bob", "No code is valid now")
     for everybody in ("ada", "bob"):
         assert code not in "".join(one["text"] for one in deck.said(everybody))
     assert any(who == ADA and line.startswith("claim") and end == "done" for who, line, end in deck.audit())
@@ -106,7 +106,7 @@ def test_strangers_guests_and_bots(deck, dockerd, slack):
     deck.configure("grants: [{who: everyone, can: operator}]")
     deck.up()
     slack.say("stan", "partners", "@quarterdeck restart web")
-    assert deck.last("stan", "You are not of this workspace", "partners")["ephemeral"]
+    assert deck.last("stan", "You are not a member of this workspace", "partners")["ephemeral"]
     deck.deck("gil", "restart web")
     assert deck.last("gil", "Guests of the workspace cannot")["ephemeral"]
     slack.say("uma", "ops", "@quarterdeck restart web")
@@ -142,7 +142,7 @@ def test_guests_may_speak_where_the_configuration_says_so(deck, dockerd, slack):
     deck.deck("gil", "ps")
     deck.last("gil", "localhost/busybox")
     slack.say("stan", "partners", "@quarterdeck ps")
-    deck.last("stan", "You are not of this workspace", "partners")
+    deck.last("stan", "You are not a member of this workspace", "partners")
 
 
 def test_an_edited_command_in_a_direct_message_is_not_given_twice(deck, dockerd, slack):

@@ -133,7 +133,7 @@ def audit() -> Reply:
 def helped(topic: str = "") -> Reply:
     page = HelpPage(
         topic=topic,
-        commands=tuple(usage.describe(one) for one in WORDS if topic in ("", one.name)),
+        commands=tuple(usage.command_help(one) for one in WORDS if topic in ("", one.name)),
     )
     return made(f"help {topic}", [Result(action=ShowHelp(engine=BOT), value=page)])
 

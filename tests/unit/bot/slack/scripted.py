@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from bot.slack.outbox import Outbox
-from bot.slack.render import Message, Paper, Shape
+from bot.slack.render import Message, TableFormat, TextFile
 from bot.slack.requests import SlackRequest, Source
 from core import errors
 from core.metrics import Metrics
@@ -32,8 +32,8 @@ class Said:
     at: float = 0.0
 
 
-class Calls:
-    """The place of bot.slack.api.Calls. `refuse[how]` holds Slack's words for the next calls, "" for taking one;
+class FakeSlackApi:
+    """The place of bot.slack.api.SlackApi. `refuse[how]` holds Slack's words for the next calls, "" for taking one;
     `broken` is raised instead; `slow[how]` are seconds each takes."""
 
     def __init__(self) -> None:
@@ -46,8 +46,8 @@ class Calls:
         self.groups: list[Mapping[str, Any]] = []
         self._ts = itertools.count(1)
 
-    def are_calm(self) -> bool:
-        return self.calm
+    def recently_throttled(self) -> bool:
+        return not self.calm
 
     def texts(self, *how: str) -> list[tuple[str, str]]:
         return [(one.how, one.text) for one in self.said if not how or one.how in how]
@@ -71,18 +71,18 @@ class Calls:
     async def edit(self, channel: str, ts: str, message: Message) -> None:
         await self._do("edit", channel, message, ts=ts)
 
-    async def whisper(self, channel: str, user: str, message: Message, *, thread: str | None = None) -> None:
+    async def post_ephemeral(self, channel: str, user: str, message: Message, *, thread: str | None = None) -> None:
         await self._do("whisper", channel, message, thread=thread)
 
     async def respond(self, url: str, message: Message | None, *, replace: bool) -> None:
         await self._do("take away" if message is None else "replace" if replace else "respond", url, message)
 
-    async def direct(self, user: str) -> str:
+    async def open_direct_channel(self, user: str) -> str:
         await self._do("open", user)
         return f"D{user}"
 
-    async def upload(self, channel: str, paper: Paper, *, thread: str | None = None) -> None:
-        await self._do("upload", channel, Message(text=paper.text, blocks=()), thread=thread)
+    async def upload(self, channel: str, file: TextFile, *, thread: str | None = None) -> None:
+        await self._do("upload", channel, Message(text=file.text, blocks=()), thread=thread)
 
     async def user(self, user: str) -> Mapping[str, Any]:
         await self._do("user", user)
@@ -93,7 +93,7 @@ class Calls:
         return self.groups
 
 
-class Memory:
+class FakeStore:
     """What the store keeps for Slack; `down` as the store is when away."""
 
     def __init__(self) -> None:
@@ -119,24 +119,24 @@ class Memory:
         return True
 
 
-def outbox(calls: Calls, memory: Memory | None = None, metrics: Metrics | None = None) -> Outbox:
+def outbox(calls: FakeSlackApi, memory: FakeStore | None = None, metrics: Metrics | None = None) -> Outbox:
     """On the running loop's time."""
     clock = asyncio.get_running_loop().time
-    return Outbox(calls, memory or Memory(), metrics or Metrics(), clock=clock)  # type: ignore[arg-type]
+    return Outbox(calls, memory or FakeStore(), metrics or Metrics(), clock=clock)  # type: ignore[arg-type]
 
 
-def letter(text: str, **more: Any) -> Callable[[Shape], Message]:
-    return lambda shape: Message(text=text, blocks=(), **more)
+def outgoing(text: str, **more: Any) -> Callable[[TableFormat], Message]:
+    return lambda table_format: Message(text=text, blocks=(), **more)
 
 
-def heard(way: Source = Source.SLASH, **more: Any) -> SlackRequest:
+def slack_request(source: Source = Source.SLASH, **more: Any) -> SlackRequest:
     """As it comes from channel C1, or from D1 for a direct message."""
     given: dict[str, Any] = {"id": "slack-1", "user": "U1", "teams": frozenset({"T1"}), "text": "ps", "channel": "C1"}
-    match way:
+    match source:
         case Source.SLASH:
             given |= {"response_url": URL}
         case Source.DM:
             given |= {"channel": "D1", "dm": True}
         case Source.CLICK:
             given |= {"response_url": URL, "message": "5.0001", "text": "confirm abc"}
-    return SlackRequest(**(given | {"way": way} | more))
+    return SlackRequest(**(given | {"source": source} | more))

@@ -18,8 +18,8 @@ from slack_sdk.http_retry.response import HttpResponse
 from slack_sdk.http_retry.state import RetryState
 
 from bot.slack import api, rate_limit
-from bot.slack.api import Calls
-from bot.slack.render import Message, Paper
+from bot.slack.api import SlackApi
+from bot.slack.render import Message, TextFile
 from core import errors
 from core.metrics import Metrics
 
@@ -66,7 +66,7 @@ async def cut(request: web.Request) -> web.StreamResponse:
 
 
 @contextlib.asynccontextmanager
-async def slack() -> AsyncIterator[tuple[Server, Calls]]:
+async def slack() -> AsyncIterator[tuple[Server, SlackApi]]:
     server = Server()
     app = web.Application()
     app.router.add_route("*", "/{path:.*}", server.handle)
@@ -74,7 +74,7 @@ async def slack() -> AsyncIterator[tuple[Server, Calls]]:
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
     server.url = f"http://127.0.0.1:{runner.addresses[0][1]}/"
-    calls = Calls("xoxb-1", server.url, Metrics())
+    calls = SlackApi("xoxb-1", server.url, Metrics())
     await calls.open()
     try:
         yield server, calls
@@ -90,7 +90,7 @@ def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("slack_sdk.http_retry.async_handler.asyncio.sleep", lambda seconds: real(0))
 
 
-def count(calls: Calls, metric: str, *labels: str) -> float:
+def count(calls: SlackApi, metric: str, *labels: str) -> float:
     counter: Any = getattr(calls._metrics, metric)
     return float(counter.labels(*labels)._value.get())
 
@@ -122,10 +122,10 @@ ODD = [
 EVERY = {
     "apps.connections.open": lambda calls: calls.open_socket("xapp-1"),
     "chat.postMessage": lambda calls: calls.post("C1", HELLO),
-    "conversations.open": lambda calls: calls.direct("U1"),
+    "conversations.open": lambda calls: calls.open_direct_channel("U1"),
     "users.info": lambda calls: calls.user("U1"),
     "usergroups.list": lambda calls: calls.user_groups(),
-    "files.getUploadURLExternal": lambda calls: calls.upload("C1", Paper(name="a.txt", title="a", text="x")),
+    "files.getUploadURLExternal": lambda calls: calls.upload("C1", TextFile(name="a.txt", title="a", text="x")),
 }
 
 
@@ -153,7 +153,7 @@ async def test_every_5xx_and_a_lost_connection_are_tried_again() -> None:
         server.asked.clear()
         with pytest.raises(errors.Undeliverable, match="status 500"):
             await calls.post("C1", HELLO)
-        assert len(server.asked) == 1 + api.AGAIN_FAILED
+        assert len(server.asked) == 1 + api.MAX_FAILED_RETRIES
         assert count(calls, "slack_calls_total", "chat.postMessage", "ok") == 5
         assert count(calls, "slack_calls_total", "chat.postMessage", "failed") == 1
 
@@ -179,10 +179,10 @@ async def test_a_429_is_waited_out_and_counted(monkeypatch: pytest.MonkeyPatch) 
         server.put("hook", again, raw("ok", 200, "text/plain"))
         assert await calls.post("C1", HELLO) == "1.1"
         await calls.respond(f"{server.url}hook", HELLO, replace=False)
-        assert calls.are_calm()  # a channel's patience or a URL's is nobody else's
+        assert not calls.recently_throttled()  # a channel's patience or a URL's is nobody else's
         server.put("chat.update", again, said(ok=True))
         await calls.edit("C1", "1.1", HELLO)
-        assert not calls.are_calm()
+        assert calls.recently_throttled()
         assert count(calls, "slack_throttled_total", "chat.postMessage") == 2
         assert count(calls, "slack_throttled_total", "response_url") == 1
 
@@ -216,7 +216,7 @@ async def test_a_response_urls_refusal_keeps_slacks_word(answer: Answer, code: s
 
 
 async def test_nobody_there_is_unreachable() -> None:
-    calls = Calls("xoxb-1", "http://127.0.0.1:9/", Metrics())
+    calls = SlackApi("xoxb-1", "http://127.0.0.1:9/", Metrics())
     await calls.open()
     try:
         calls.web.retry_handlers.clear()
@@ -246,9 +246,9 @@ FOREIGN = [
 
 @pytest.mark.parametrize("kind", FOREIGN, ids=lambda kind: kind.__name__)
 async def test_no_foreign_error_gets_out(kind: type[Exception]) -> None:
-    calls = Calls("xoxb-1", "http://127.0.0.1:9/", Metrics())
+    calls = SlackApi("xoxb-1", "http://127.0.0.1:9/", Metrics())
     with pytest.raises(errors.Undeliverable):
-        async with calls._door("chat.update"):
+        async with calls._call("chat.update"):
             if issubclass(kind, slack_sdk.errors.SlackApiError):
                 raise kind("no", {"error": "not_in_channel"})
             raise raised(kind)
@@ -257,19 +257,19 @@ async def test_no_foreign_error_gets_out(kind: type[Exception]) -> None:
 
 @pytest.mark.parametrize("response", [None, "text", {}, b"", object()])
 async def test_an_api_error_may_hold_anything(response: Any) -> None:
-    calls = Calls("xoxb-1", "http://127.0.0.1:9/", Metrics())
+    calls = SlackApi("xoxb-1", "http://127.0.0.1:9/", Metrics())
     with pytest.raises(errors.Undeliverable):
-        async with calls._door("chat.update"):
+        async with calls._call("chat.update"):
             raise slack_sdk.errors.SlackApiError("no", response)
 
 
 @pytest.mark.looptime
 async def test_a_call_ends_at_its_deadline() -> None:
-    calls = Calls("xoxb-1", "http://127.0.0.1:9/", Metrics())
+    calls = SlackApi("xoxb-1", "http://127.0.0.1:9/", Metrics())
     with pytest.raises(errors.Undeliverable):
-        async with calls._door("chat.update"):
-            await asyncio.sleep(api.ALL_TRIES + 1)
-    assert asyncio.get_running_loop().time() == api.ALL_TRIES
+        async with calls._call("chat.update"):
+            await asyncio.sleep(api.CALL_TIMEOUT_SECONDS + 1)
+    assert asyncio.get_running_loop().time() == api.CALL_TIMEOUT_SECONDS
 
 
 # Patience, on fake loop time.
@@ -294,14 +294,14 @@ class Slack:
         return True
 
 
-async def call(slack: Slack, gate: rate_limit.Gate | None, handler: rate_limit.Throttled, tries: int) -> bool:
+async def call(slack: Slack, gate: rate_limit.Gate | None, handler: rate_limit.ThrottledRetry, tries: int) -> bool:
     """As slack_sdk makes a call with its retries."""
     state = RetryState()
     request, told = (
         HttpRequest(method="POST", url="x", headers={}),
         HttpResponse(status_code=429, headers={"Retry-After": "1"}),
     )
-    async with asyncio.timeout(api.ALL_TRIES), rate_limit.turn(gate):
+    async with asyncio.timeout(api.CALL_TIMEOUT_SECONDS), rate_limit.turn(gate):
         while True:
             await asyncio.sleep(0.1)
             if slack.take(asyncio.get_running_loop().time()):
@@ -314,35 +314,35 @@ async def call(slack: Slack, gate: rate_limit.Gate | None, handler: rate_limit.T
 @pytest.mark.looptime
 async def test_a_burst_beyond_a_methods_limit_loses_nothing() -> None:
     told: list[str] = []
-    handler = rate_limit.Throttled(api.AGAIN_THROTTLED, told.append)
+    handler = rate_limit.ThrottledRetry(api.MAX_THROTTLED_RETRIES, told.append)
     slack, gate = Slack(burst=50, every=0.6), rate_limit.Gate()
-    done = await asyncio.gather(*(call(slack, gate, handler, api.AGAIN_THROTTLED) for _ in range(150)))
+    done = await asyncio.gather(*(call(slack, gate, handler, api.MAX_THROTTLED_RETRIES) for _ in range(150)))
     assert all(done)
-    assert asyncio.get_running_loop().time() < api.ALL_TRIES
+    assert asyncio.get_running_loop().time() < api.CALL_TIMEOUT_SECONDS
     assert len(told) == slack.turned_away
     # Without the gate the same burst loses most of what is beyond the limit; this is why it is there.
     crowd = Slack(burst=50, every=0.6)
     crowd.at = asyncio.get_running_loop().time()
-    lost = await asyncio.gather(*(call(crowd, None, handler, api.AGAIN_THROTTLED) for _ in range(150)))
+    lost = await asyncio.gather(*(call(crowd, None, handler, api.MAX_THROTTLED_RETRIES) for _ in range(150)))
     assert lost.count(False) > 50
 
 
 @pytest.mark.looptime
 async def test_who_comes_during_a_pause_waits_for_its_end_and_later_ones_go_at_once() -> None:
     loop = asyncio.get_running_loop()
-    handler = rate_limit.Throttled(5, lambda url: None)
+    handler = rate_limit.ThrottledRetry(5, lambda url: None)
     slack, gate = Slack(burst=1, every=30.0), rate_limit.Gate()
     slack.tokens = 0
     first = asyncio.create_task(call(slack, gate, handler, 99))
     await asyncio.sleep(5)
-    assert gate.free_at > loop.time() - 1
+    assert gate.opens_at > loop.time() - 1
     calm = Slack(burst=99, every=1)
     other = asyncio.create_task(call(calm, rate_limit.Gate(), handler, 5))
     assert await other
     assert loop.time() == pytest.approx(5.1)
     assert await first
-    began = loop.time() + rate_limit.CALM + 2
-    await asyncio.sleep(rate_limit.CALM + 2)
+    began = loop.time() + rate_limit.PARALLEL_AFTER_SECONDS + 2
+    await asyncio.sleep(rate_limit.PARALLEL_AFTER_SECONDS + 2)
     many = Slack(burst=99, every=1)
     assert all(await asyncio.gather(*(call(many, gate, handler, 5) for _ in range(20))))
     assert loop.time() == pytest.approx(began + 0.1)
@@ -350,7 +350,7 @@ async def test_who_comes_during_a_pause_waits_for_its_end_and_later_ones_go_at_o
 
 @pytest.mark.looptime
 async def test_one_that_is_cancelled_in_its_turn_lets_the_next_in() -> None:
-    handler = rate_limit.Throttled(5, lambda url: None)
+    handler = rate_limit.ThrottledRetry(5, lambda url: None)
     slack, gate = Slack(burst=1, every=10.0), rate_limit.Gate()
     tasks = [asyncio.create_task(call(slack, gate, handler, 99)) for _ in range(4)]
     await asyncio.sleep(3)
@@ -366,4 +366,4 @@ async def test_one_that_is_cancelled_in_its_turn_lets_the_next_in() -> None:
     [({"Retry-After": "30"}, 30), ({"retry-after": "1.5"}, 1.5), ({"Retry-After": "soon"}, 1), ({}, 1)],
 )
 def test_how_long_slack_asks_to_wait(headers: dict[str, str], seconds: float) -> None:
-    assert rate_limit._asked(HttpResponse(status_code=429, headers=headers)) == seconds  # type: ignore[arg-type]
+    assert rate_limit._retry_after_seconds(HttpResponse(status_code=429, headers=headers)) == seconds  # type: ignore[arg-type]

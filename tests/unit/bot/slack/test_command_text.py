@@ -48,21 +48,21 @@ from core import errors
     ],
 )
 def test_line(delivered: str, line: str) -> None:
-    assert command_text.line(delivered, "UBOT") == line
+    assert command_text.extract_line(delivered, "UBOT") == line
 
 
 def test_without_a_known_bot_no_name_is_dropped() -> None:
-    assert command_text.line("<@U1> ps", "") == "<@U1> ps"
+    assert command_text.extract_line("<@U1> ps", "") == "<@U1> ps"
 
 
 def test_the_grammar_reads_on() -> None:
     known = load_catalogue()
-    parsed = parser.parse(command_text.line("<@UBOT> ps —all “shop-*” --label app=a&amp;b", "UBOT"), known)
+    parsed = parser.parse(command_text.extract_line("<@UBOT> ps —all “shop-*” --label app=a&amp;b", "UBOT"), known)
     assert parsed.args["all"]
     assert parsed.args["target"] == ("shop-*",)
     assert parsed.args["label"] == ("app=a&b",)
     with pytest.raises(errors.BadUsage, match="2 lines"):
-        parser.parse(command_text.line("<@UBOT> ps\nrm web", "UBOT"), known)
+        parser.parse(command_text.extract_line("<@UBOT> ps\nrm web", "UBOT"), known)
 
 
 SLACK = st.sampled_from(["<@UBOT>", "<@U1|x>", "<!here>", "<#C1|a>", "<http://a|b>", "<", ">", "|", "&amp;", "&lt;"])
@@ -71,11 +71,11 @@ TYPED = st.lists(st.one_of(SLACK, st.sampled_from(["`", "```", "\n", " ", "/deck
 
 @given(TYPED, st.sampled_from(["UBOT", "", "U(1"]))
 def test_it_never_raises(text: str, bot: str) -> None:
-    line = command_text.line(text, bot)
+    line = command_text.extract_line(text, bot)
     assert line == line.strip()
 
 
 @given(st.text(st.characters(exclude_characters="<>&`"), max_size=60))
 def test_plain_text_is_read_once(text: str) -> None:
-    line = command_text.line(text, "UBOT")
-    assert command_text.line(line, "UBOT") == line
+    line = command_text.extract_line(text, "UBOT")
+    assert command_text.extract_line(line, "UBOT") == line

@@ -26,7 +26,7 @@ from core.ports import Responder
 from core.supervise import Backoff, Supervisor
 from tests.standins.slack import state
 from tests.standins.slack.standin import Standin
-from tests.unit.bot.slack.scripted import Memory
+from tests.unit.bot.slack.scripted import FakeStore
 
 Walk = Callable[[Invocation, Responder], Awaitable[None]]
 
@@ -45,9 +45,9 @@ class App:
     """What a link needs of bot.app.App."""
 
     def __init__(self, supervisor: Supervisor) -> None:
-        self.supervisor, self.metrics, self.store, self.dispatcher = supervisor, Metrics(), Memory(), Dispatcher()
+        self.supervisor, self.metrics, self.store, self.dispatcher = supervisor, Metrics(), FakeStore(), Dispatcher()
         self.tellers: dict[str, Any] = {}
-        self.book: Any = None
+        self.policies: Any = None
 
 
 class Scene:
@@ -66,15 +66,22 @@ class Scene:
 @pytest.fixture(autouse=True)
 def brisk(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     """All pauses short, and no first admin to be made; gives what was asked for one."""
-    for name, seconds in (("PING_EVERY", 0.1), ("LOOK_EVERY", 0.05), ("SILENT", 0.5), ("HOPELESS", 0.3),
-                          ("FIRST_PAUSE", 0.02), ("LONGEST_PAUSE", 0.1), ("CLOSE_WITHIN", 0.3)):  # fmt: skip
+    for name, seconds in (
+        ("PING_INTERVAL_SECONDS", 0.1),
+        ("CHECK_INTERVAL_SECONDS", 0.05),
+        ("SILENCE_SECONDS", 0.5),
+        ("GIVE_UP_SECONDS", 0.3),
+        ("MIN_PAUSE_SECONDS", 0.02),
+        ("MAX_PAUSE_SECONDS", 0.1),
+        ("CLOSE_TIMEOUT_SECONDS", 0.3),
+    ):
         monkeypatch.setattr(connection, name, seconds)
     asked: list[Any] = []
 
-    async def offer(*given: object) -> None:
+    async def issue_code(*given: object) -> None:
         asked.append(given)
 
-    monkeypatch.setattr(first_admin, "offer", offer)
+    monkeypatch.setattr(first_admin, "issue_code", issue_code)
     return asked
 
 
@@ -125,7 +132,7 @@ async def test_a_wrong_token_is_said_once_with_its_cure_and_tried_again(wrong: d
             assert deck.link.ready() == {"ready": False, "reason": deck.link.state}
     told = [line for line in lines if line["log_level"] in ("error", "warning")]
     assert [(line["log_level"], line["event"]) for line in told] == [
-        ("error", "Slack is not connected; watching goes on and it is tried again")
+        ("error", "Slack is not connected; engines are watched and the connection is retried")
     ]
     assert deck.app.tellers == {}
 
@@ -134,11 +141,11 @@ async def test_slack_absent_at_start_is_said_and_found_later() -> None:
     slack = Standin()
     slack.workspace.base = "http://127.0.0.1:9"
     async with scene(slack) as deck:
-        deck.link._calls.web.retry_handlers.clear()
+        deck.link._api.web.retry_handlers.clear()
         await deck.until(lambda: "cannot be reached" in deck.link.state)
         port = await slack.start()
         try:
-            deck.link._calls.web.base_url = f"http://127.0.0.1:{port}/api/"
+            deck.link._api.web.base_url = f"http://127.0.0.1:{port}/api/"
             await deck.connected()
         finally:
             deck.app.supervisor.stop()
@@ -243,13 +250,13 @@ async def test_a_code_that_cannot_be_kept_is_offered_with_the_next_connection(
 ) -> None:
     answers: list[Any] = [errors.StoreDown(), "c0de"]
 
-    async def offer(*given: object) -> str:
+    async def issue_code(*given: object) -> str:
         answer = answers.pop(0)
         if isinstance(answer, Exception):
             raise answer
         return str(answer)
 
-    monkeypatch.setattr(first_admin, "offer", offer)
+    monkeypatch.setattr(first_admin, "issue_code", issue_code)
     async with scene() as deck:
         await deck.connected()
         assert "c0de" not in capsys.readouterr().err

@@ -14,17 +14,17 @@ from structlog.testing import capture_logs
 
 from bot.dispatch import recovery
 from bot.slack import handler
+from bot.slack.delivery import PostedMessage
 from bot.slack.handler import SlackHandler
 from bot.slack.requests import Source
-from bot.slack.responder import Posted
-from bot.slack.users import People
+from bot.slack.users import SlackUsers
 from core import errors
 from core.metrics import Metrics
 from core.model.identity import Identity, Invocation, Place
 from core.model.replies import Button, Ending, Reply, Text, text_reply
 from core.ports import ActionStarted, Responder
 from core.supervise import Supervisor
-from tests.unit.bot.slack.scripted import Calls, Memory, heard, outbox
+from tests.unit.bot.slack.scripted import FakeSlackApi, FakeStore, outbox, slack_request
 
 pytestmark = pytest.mark.looptime
 Walk = Callable[[Invocation, Responder], Awaitable[None]]
@@ -52,13 +52,13 @@ class Dispatcher:
 
 class Scene:
     def __init__(self, supervisor: Supervisor) -> None:
-        self.calls, self.memory, self.metrics, self.dispatcher = Calls(), Memory(), Metrics(), Dispatcher()
+        self.calls, self.memory, self.metrics, self.dispatcher = FakeSlackApi(), FakeStore(), Metrics(), Dispatcher()
         self.supervisor = supervisor
         clock = asyncio.get_running_loop().time
         parts: dict[str, Any] = {"dispatcher": self.dispatcher, "store": self.memory, "bot_user": "UBOT"}
-        self.surface = SlackHandler(
+        self.handler = SlackHandler(
             outbox=outbox(self.calls, self.memory, self.metrics),
-            people=People(self.calls, team="T1", guests=False, clock=clock),
+            users=SlackUsers(self.calls, team="T1", guests=False, clock=clock),
             supervisor=supervisor,
             metrics=self.metrics,
             **parts,
@@ -66,7 +66,7 @@ class Scene:
 
     async def hear(self, *said: Any) -> None:
         for one in said:
-            self.surface.hear(one)
+            self.handler.accept(one)
         while self.supervisor._work:
             await asyncio.wait(set(self.supervisor._work))
 
@@ -93,16 +93,16 @@ async def never(inv: Invocation, talk: Responder) -> None:
 
 
 @pytest.mark.parametrize(
-    ("way", "kind"),
+    ("source", "kind"),
     [(Source.SLASH, "channel"), (Source.MENTION, "channel"), (Source.DM, "dm"), (Source.CLICK, "channel")],
 )
-async def test_what_was_heard_walks_the_road_under_the_speakers_name(way: Source, kind: str) -> None:
+async def test_what_was_heard_walks_the_road_under_the_speakers_name(source: Source, kind: str) -> None:
     async with scene() as deck:
-        said = heard(way, text="ps -a", thread="4.1")
+        said = slack_request(source, text="ps -a", thread="4.1")
         await deck.hear(said)
     (inv,) = deck.dispatcher.walked
     assert (inv.id, inv.line, inv.who.id) == ("slack-1", "ps -a", "slack:T1/U1")
-    assert inv.deadline - inv.at == handler.PATIENCE
+    assert inv.deadline - inv.at == handler.MAX_DURATION
     assert inv.place == Place(
         channel=said.channel, team="T1", thread="4.1", kind=kind, user="U1", response_url=said.response_url
     )
@@ -121,19 +121,19 @@ async def test_what_was_heard_walks_the_road_under_the_speakers_name(way: Source
 )
 async def test_a_mention_is_the_person_and_a_typed_name_is_only_a_name(text: str, line: str) -> None:
     async with scene() as deck:
-        await deck.hear(heard(Source.MENTION, text=text))
+        await deck.hear(slack_request(Source.MENTION, text=text))
     assert [inv.line for inv in deck.dispatcher.walked] == [line]
 
 
 async def test_a_buttons_line_is_taken_as_it_is() -> None:
     async with scene() as deck:
-        await deck.hear(heard(Source.CLICK, text="logs '<@U2>' `x`"))
+        await deck.hear(slack_request(Source.CLICK, text="logs '<@U2>' `x`"))
     assert [inv.line for inv in deck.dispatcher.walked] == ["logs '<@U2>' `x`"]
 
 
 async def test_a_stranger_is_turned_away_audited_and_told_alone() -> None:
     async with scene() as deck:
-        await deck.hear(heard(Source.MENTION, user="U9", teams=frozenset({"T9"})))
+        await deck.hear(slack_request(Source.MENTION, user="U9", teams=frozenset({"T9"})))
     assert deck.dispatcher.walked == []
     ((who, line, rule),) = deck.dispatcher.rejected
     assert (who.id, line, rule) == ("slack:T9/U9", "ps", "stranger")
@@ -144,7 +144,7 @@ async def test_a_guest_and_a_bot_are_turned_away_under_their_own_id() -> None:
     async with scene() as deck:
         deck.calls.users["U1"] = {"id": "U1", "team_id": "T1", "is_restricted": True}
         deck.calls.users["U2"] = {"id": "U2", "team_id": "T1", "is_bot": True}
-        await deck.hear(heard(Source.DM), heard(Source.DM, user="U2"))
+        await deck.hear(slack_request(Source.DM), slack_request(Source.DM, user="U2"))
     assert [(who.id, rule) for who, _, rule in deck.dispatcher.rejected] == [
         ("slack:T1/U1", "guest"), ("slack:T1/U2", "bot"),
     ]  # fmt: skip
@@ -153,9 +153,9 @@ async def test_a_guest_and_a_bot_are_turned_away_under_their_own_id() -> None:
 async def test_when_slack_does_not_say_who_speaks_nothing_is_done_and_that_is_said() -> None:
     async with scene() as deck:
         deck.calls.refuse["user"] = ["internal_error"]
-        await deck.hear(heard())
+        await deck.hear(slack_request())
     assert deck.dispatcher.walked == []
-    assert "does not say who you are, so nothing was done" in deck.texts()[0]
+    assert "did not identify you, so nothing was done" in deck.texts()[0]
 
 
 async def test_a_secret_in_the_line_is_hidden_in_what_the_channel_sees() -> None:
@@ -164,7 +164,7 @@ async def test_a_secret_in_the_line_is_hidden_in_what_the_channel_sees() -> None
 
     async with scene() as deck:
         deck.dispatcher.walk = walk
-        await deck.hear(heard(text="logs web password=hunter2hunter2"))
+        await deck.hear(slack_request(text="logs web password=hunter2hunter2"))
     assert "hunter2" not in deck.calls.said[-1].text
     assert "hunter2" in deck.dispatcher.walked[0].line  # the road hides it itself where it keeps it
 
@@ -175,10 +175,10 @@ async def test_a_secret_in_the_line_is_hidden_in_what_the_channel_sees() -> None
 async def test_lines_beyond_what_can_be_done_at_once_are_told_so() -> None:
     async with scene(most=2) as deck:
         deck.dispatcher.walk = never
-        sorry = asyncio.create_task(deck.surface.apologise())
+        sorry = asyncio.create_task(deck.handler.answer_rejected())
         for number in range(5):
-            deck.surface.hear(heard(Source.MENTION, id=str(number), user=f"U{number}"))
-        await asyncio.wait_for(deck.surface.apologised(), 60)
+            deck.handler.accept(slack_request(Source.MENTION, id=str(number), user=f"U{number}"))
+        await asyncio.wait_for(deck.handler.rejected_answered(), 60)
         assert all("2 things are being done" in one for one in deck.texts("whisper"))
         assert len(deck.texts("whisper")) == 3
         assert deck.undelivered == 0
@@ -190,8 +190,8 @@ async def test_what_does_not_even_fit_among_the_apologies_is_counted_and_logged(
     async with scene(most=1) as deck:
         deck.dispatcher.walk = never
         with capture_logs() as lines:
-            for number in range(1 + handler.MOST_SORRY + 7):
-                deck.surface.hear(heard(id=str(number)))
+            for number in range(1 + handler.MAX_REJECTED + 7):
+                deck.handler.accept(slack_request(id=str(number)))
         assert deck.undelivered == 7
         assert len([line for line in lines if line["event"] == "a reply was not delivered"]) == 7
 
@@ -201,34 +201,34 @@ async def test_apologies_left_when_the_connection_ends_are_counted_one_by_one() 
         deck.dispatcher.walk = never
         deck.calls.slow = {"respond": 60.0}
         for number in range(6):
-            deck.surface.hear(heard(id=str(number)))
-        sorry = asyncio.create_task(deck.surface.apologise())
+            deck.handler.accept(slack_request(id=str(number)))
+        sorry = asyncio.create_task(deck.handler.answer_rejected())
         await asyncio.sleep(61)
         sorry.cancel()
         await asyncio.wait([sorry])
         assert len(deck.texts("respond")) + deck.undelivered == 5
-        await asyncio.wait_for(deck.surface.apologised(), 1)
+        await asyncio.wait_for(deck.handler.rejected_answered(), 1)
 
 
 async def test_apologising_survives_closed_ways_and_bugs() -> None:
     async with scene(most=1) as deck:
         deck.dispatcher.walk = never
-        sorry = asyncio.create_task(deck.surface.apologise())
-        deck.surface.hear(heard(Source.CLICK, id="busy"))
+        sorry = asyncio.create_task(deck.handler.answer_rejected())
+        deck.handler.accept(slack_request(Source.CLICK, id="busy"))
         for how in ("respond", "whisper", "open"):
             deck.calls.refuse[how] = ["account_inactive"]
-        deck.surface.hear(heard(id="1"))
-        await deck.surface.apologised()
+        deck.handler.accept(slack_request(id="1"))
+        await deck.handler.rejected_answered()
         assert deck.undelivered == 1
         deck.calls.broken = {"respond": ZeroDivisionError()}
-        deck.surface.hear(heard(id="2"))
+        deck.handler.accept(slack_request(id="2"))
         with capture_logs() as lines:
-            await deck.surface.apologised()
-        assert "an apology failed because of a bug" in [line["event"] for line in lines]
+            await deck.handler.rejected_answered()
+        assert "answering a rejected request failed because of a bug" in [line["event"] for line in lines]
         assert deck.undelivered == 2
         deck.calls.broken = {}
-        deck.surface.hear(heard(id="3"))
-        await deck.surface.apologised()
+        deck.handler.accept(slack_request(id="3"))
+        await deck.handler.rejected_answered()
         assert len(deck.texts("respond")) == 1
         sorry.cancel()
         await asyncio.wait([sorry])
@@ -237,9 +237,9 @@ async def test_apologising_survives_closed_ways_and_bugs() -> None:
 async def test_who_comes_while_stopping_is_told_so() -> None:
     async with scene() as deck:
         deck.supervisor.stop()
-        sorry = asyncio.create_task(deck.surface.apologise())
-        deck.surface.hear(heard())
-        await deck.surface.apologised()
+        sorry = asyncio.create_task(deck.handler.answer_rejected())
+        deck.handler.accept(slack_request())
+        await deck.handler.rejected_answered()
         assert "stopping" in deck.texts()[0]
         sorry.cancel()
         await asyncio.wait([sorry])
@@ -253,7 +253,7 @@ async def test_a_reply_that_reaches_nobody_is_counted_and_logged_once() -> None:
         for how in ("respond", "whisper", "open"):
             deck.calls.refuse[how] = ["account_inactive"]
         with capture_logs() as lines:
-            await deck.hear(heard())
+            await deck.hear(slack_request())
     assert deck.undelivered == 1
     assert [line["event"] for line in lines if line["log_level"] == "error"] == ["a reply was not delivered"]
 
@@ -272,17 +272,17 @@ async def test_a_reply_that_cannot_be_drawn_is_said_with_a_reference() -> None:
     async with scene() as deck:
         deck.dispatcher.walk = walk
         with capture_logs() as lines:
-            await deck.hear(heard())
+            await deck.hear(slack_request())
     (line,) = [line for line in lines if line["log_level"] == "error"]
     assert line["ref"] in deck.texts()[0]
-    assert "It ended as ok" in deck.texts()[0]
+    assert "The command ended as ok" in deck.texts()[0]
 
 
 # What a process that died left behind.
 
 
-def lost(way: Source, *, posted: bytes = b"", **more: Any) -> recovery.Unfinished:
-    said = heard(way)
+def lost(source: Source, *, posted: bytes = b"", **more: Any) -> recovery.Unfinished:
+    said = slack_request(source)
     place = Place(
         channel=said.channel,
         team="T1",
@@ -296,10 +296,12 @@ def lost(way: Source, *, posted: bytes = b"", **more: Any) -> recovery.Unfinishe
     return recovery.Unfinished(id="slack-1", place=place, reply=reply, posted=posted, **(given | more))
 
 
-@pytest.mark.parametrize(("way", "how"), [(Source.SLASH, "respond"), (Source.MENTION, "whisper"), (Source.DM, "post")])
-async def test_what_was_left_behind_is_told_to_the_asker_by_the_way_it_came(way: Source, how: str) -> None:
+@pytest.mark.parametrize(
+    ("source", "how"), [(Source.SLASH, "respond"), (Source.MENTION, "whisper"), (Source.DM, "post")]
+)
+async def test_what_was_left_behind_is_told_to_the_asker_by_the_way_it_came(source: Source, how: str) -> None:
     async with scene() as deck:
-        await deck.surface.tell(lost(way))
+        await deck.handler.report_unfinished(lost(source))
     (one,) = deck.calls.said
     assert (one.how, one.blocks > 1) == (how, True)
 
@@ -307,19 +309,19 @@ async def test_what_was_left_behind_is_told_to_the_asker_by_the_way_it_came(way:
 async def test_what_was_left_behind_long_ago_finds_the_asker_without_its_response_url() -> None:
     async with scene() as deck:
         deck.calls.refuse["respond"] = ["expired_url"]
-        await deck.surface.tell(lost(Source.SLASH))
+        await deck.handler.report_unfinished(lost(Source.SLASH))
     assert [one.how for one in deck.calls.said] == ["whisper"]
 
 
 async def test_what_the_channel_saw_begin_is_ended_there() -> None:
-    where = msgspec.json.encode(Posted("C1", "7.1"))
+    where = msgspec.json.encode(PostedMessage("C1", "7.1"))
     async with scene() as deck:
-        await deck.surface.tell(lost(Source.SLASH, posted=where))
+        await deck.handler.report_unfinished(lost(Source.SLASH, posted=where))
         assert [(one.how, one.where, one.ts) for one in deck.calls.said] == [("edit", "C1", "7.1")]
         assert "ann" in deck.calls.said[0].text
         deck.calls.refuse["edit"] = ["message_not_found"]
-        await deck.surface.tell(lost(Source.SLASH, posted=where))
-        await deck.surface.tell(lost(Source.SLASH, posted=b"of another version"))
+        await deck.handler.report_unfinished(lost(Source.SLASH, posted=where))
+        await deck.handler.report_unfinished(lost(Source.SLASH, posted=b"of another version"))
     assert [one.how for one in deck.calls.said] == ["edit", "respond", "respond"]
 
 
@@ -327,7 +329,7 @@ async def test_what_cannot_be_told_is_counted_and_does_not_stop_the_sweep() -> N
     async with scene() as deck:
         for how in ("respond", "whisper", "open"):
             deck.calls.refuse[how] = ["account_inactive"]
-        await deck.surface.tell(lost(Source.SLASH))
+        await deck.handler.report_unfinished(lost(Source.SLASH))
         assert deck.undelivered == 1
 
 
@@ -338,5 +340,5 @@ async def test_a_change_that_begins_is_told_to_the_talk() -> None:
 
     async with scene() as deck:
         deck.dispatcher.walk = walk
-        await deck.hear(heard())
+        await deck.hear(slack_request())
     assert [one.how for one in deck.calls.said if one.text] == ["post", "edit"]

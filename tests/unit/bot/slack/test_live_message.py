@@ -6,7 +6,7 @@ import itertools
 import pytest
 
 from bot.slack import live_message, render
-from bot.slack.render import Shape
+from bot.slack.render import TableFormat
 from bot.slack.requests import Source
 from bot.slack.responder import SlackResponder
 from core.model.replies import Lines, Text, text_reply
@@ -31,8 +31,8 @@ def tail(*words):
 def test_the_newest_lines_are_shown_and_the_rest_is_counted():
     reply = tail(word(*(f"line {number}" for number in range(50)), skipped=1000)).reply()
     assert [block.lines[-1] for block in reply.blocks] == ["line 49"]
-    assert len(reply.blocks[0].lines) == live_message.SHOWN
-    assert reply.blocks[0].title == "1,020 lines came before these"
+    assert len(reply.blocks[0].lines) == live_message.MAX_LINES
+    assert reply.blocks[0].title == "1,020 earlier lines are not shown"
     assert [button.line for button in reply.buttons] == [STOP]
 
 
@@ -44,7 +44,7 @@ def test_several_logs_are_told_apart_and_one_button_stops_them_all():
 
 def test_a_silent_log_can_be_stopped_too():
     reply = tail(word()).reply()
-    assert reply.blocks == (Text(text="Following web; nothing came yet."),)
+    assert reply.blocks == (Text(text="Following web. No lines yet."),)
     assert reply.buttons
 
 
@@ -56,8 +56,8 @@ def test_a_change_has_its_progress_and_no_button():
 
 @pytest.mark.parametrize("line", ["x" * 50_000, '"\\' * 20_000, "\x00\x1b[31m" * 10_000, "é" * 20_000])
 def test_however_long_the_lines_the_message_never_has_a_file(line):
-    message = render.message(tail(word(*[line] * 60)).reply(), shape=Shape.DATA_TABLE, head="ann")
-    assert message.paper is None
+    message = render.message(tail(word(*[line] * 60)).reply(), table_format=TableFormat.DATA_TABLE, head="ann")
+    assert message.file is None
     assert message.blocks
 
 
@@ -68,12 +68,12 @@ def test_a_key_in_bits_stays_hidden_in_the_whole():
     assert "abcdefgh" not in "\n".join(shown.lines)
 
 
-async def follow(calls, words, *, way=Source.MENTION, every=0.05, end=True, **heard):
+async def follow(calls, words, *, source=Source.MENTION, every=0.05, end=True, **heard):
     """Whether each word was heard."""
     said = []
-    more = {"message": "1.0001"} if way is Source.MENTION else {}
+    more = {"message": "1.0001"} if source is Source.MENTION else {}
     async with SlackResponder(
-        scripted.heard(way, **more | heard), "logs web -f", scripted.outbox(calls), scripted.Memory()
+        scripted.slack_request(source, **more | heard), "logs web -f", scripted.outbox(calls), scripted.FakeStore()
     ) as talk:
         for each in words:
             said.append(talk.progress(each))
@@ -84,7 +84,7 @@ async def follow(calls, words, *, way=Source.MENTION, every=0.05, end=True, **he
 
 
 async def test_a_mention_gets_one_message_in_its_thread_edited_about_once_a_second():
-    calls = scripted.Calls()
+    calls = scripted.FakeSlackApi()
     assert all(await follow(calls, [word(f"line {number}") for number in range(200)]))
     posts = [one for one in calls.said if one.how == "post"]
     edits = [one for one in calls.said if one.how == "edit"]
@@ -97,8 +97,8 @@ async def test_a_mention_gets_one_message_in_its_thread_edited_about_once_a_seco
 
 
 async def test_a_slash_command_is_followed_in_direct_messages_and_told_so():
-    calls = scripted.Calls()
-    await follow(calls, [word("a")] * 30, way=Source.SLASH)
+    calls = scripted.FakeSlackApi()
+    await follow(calls, [word("a")] * 30, source=Source.SLASH)
     assert [(one.how, one.where) for one in calls.said if one.how != "edit"] == [
         ("open", "U1"),
         ("post", "DU1"),
@@ -108,21 +108,21 @@ async def test_a_slash_command_is_followed_in_direct_messages_and_told_so():
 
 
 async def test_what_is_shared_is_followed_in_the_channel():
-    calls = scripted.Calls()
-    await follow(calls, [word("a", everyone=True)] * 5, way=Source.SLASH)
+    calls = scripted.FakeSlackApi()
+    await follow(calls, [word("a", everyone=True)] * 5, source=Source.SLASH)
     assert [(one.how, one.where) for one in calls.said][:2] == [("post", "C1"), ("edit", "C1")]
     assert {one.where for one in calls.said} == {"C1"}
 
 
 async def test_where_the_channel_is_closed_it_is_followed_in_direct_messages():
-    calls = scripted.Calls()
+    calls = scripted.FakeSlackApi()
     calls.refuse["post"] = ["not_in_channel"]
-    assert all(await follow(calls, [word("a", everyone=True)] * 5, way=Source.SLASH))
+    assert all(await follow(calls, [word("a", everyone=True)] * 5, source=Source.SLASH))
     assert [one.where for one in calls.said if one.how == "post"] == ["DU1"]
 
 
 async def test_when_its_message_is_deleted_nobody_listens_any_more_and_the_end_is_said_elsewhere():
-    calls = scripted.Calls()
+    calls = scripted.FakeSlackApi()
     calls.refuse["edit"] = ["message_not_found"] * 9
     heard = await follow(calls, [word("a")] * 100)
     assert heard[0] is True
@@ -133,14 +133,14 @@ async def test_when_its_message_is_deleted_nobody_listens_any_more_and_the_end_i
 
 
 async def test_a_moment_without_slack_is_no_end():
-    calls = scripted.Calls()
+    calls = scripted.FakeSlackApi()
     calls.refuse["edit"] = ["internal_error"]
     assert all(await follow(calls, [word("a")] * 100))
     assert len(calls.texts("edit")) >= 3
 
 
 async def test_the_final_word_waits_for_one_turn_and_not_for_two():
-    calls = scripted.Calls()
+    calls = scripted.FakeSlackApi()
     began = asyncio.get_running_loop().time()
     await follow(calls, [word("a")] * 5)  # a quarter of a second
     assert calls.said[-1].text.endswith("Followed web.")
@@ -148,7 +148,7 @@ async def test_the_final_word_waits_for_one_turn_and_not_for_two():
 
 
 async def test_a_log_that_ended_at_once_is_one_answer():
-    calls = scripted.Calls()
-    await follow(calls, [word("a")], every=0.0, way=Source.SLASH)
+    calls = scripted.FakeSlackApi()
+    await follow(calls, [word("a")], every=0.0, source=Source.SLASH)
     assert [one.how for one in calls.said if one.how in ("whisper", "respond", "edit")]
     assert any("Followed web." in one.text for one in calls.said)

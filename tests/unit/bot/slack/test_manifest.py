@@ -14,7 +14,7 @@ from tests.helpers.paths import GOLDEN as GOLDEN_DIR
 
 GOLDEN = GOLDEN_DIR / "manifest"
 WORDS = load_catalogue()
-TOKENS = {**manifest.NO_TOKENS_YET, "HOME": "/nowhere"}
+TOKENS = {**manifest.PLACEHOLDER_TOKENS, "HOME": "/nowhere"}
 
 
 def settings(**more):
@@ -104,5 +104,5 @@ def test_http_mode_needs_its_public_address(url):
 
 
 def test_two_slash_commands_of_one_name_are_refused():
-    with pytest.raises(errors.BadUsage, match="one name"):
+    with pytest.raises(errors.BadUsage, match="the same name"):
         manifest.manifest(settings(command="/ps", direct="ps"), WORDS)

@@ -50,7 +50,7 @@ def test_literal_says_the_text_and_nothing_else(text: str) -> None:
 
 @given(st.text(alphabet=st.sampled_from("ab _*<&\n`\"'"), max_size=400), st.integers(10, 90), st.integers(0, 900))
 def test_pieces_keep_their_bounds_and_order(text: str, most: int, room: int) -> None:
-    found, whole = markup.pieces(text, room=room, most=max(most, 20), lead="")
+    found, whole = markup.pieces(text, budget=room, most=max(most, 20), lead="")
     assert sum(markup.size(piece) for piece in found) <= room
     squeezed = "".join(markup.literal(text).split())
     assert squeezed.startswith("".join("".join(found).split()))

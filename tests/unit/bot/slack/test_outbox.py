@@ -9,19 +9,19 @@ from typing import Any
 import pytest
 
 from bot.slack import outbox as module
-from bot.slack.outbox import EDIT_EVERY, POST_EVERY, OutgoingMessage
-from bot.slack.render import Message, Paper, Shape
+from bot.slack.outbox import EDIT_INTERVAL_SECONDS, POST_INTERVAL_SECONDS, OutgoingMessage
+from bot.slack.render import Message, TableFormat, TextFile
 from core import errors
-from tests.unit.bot.slack.scripted import Calls, Memory, letter, outbox
+from tests.unit.bot.slack.scripted import FakeSlackApi, FakeStore, outbox, outgoing
 
 pytestmark = pytest.mark.looptime
-PAPER = Paper(name="logs.txt", title="logs", text="long")
+FILE = TextFile(name="logs.txt", title="logs", text="long")
 
 
 @pytest.fixture(autouse=True)
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "MOST_WAITING", 120)
-    monkeypatch.setattr(module, "REMEMBERED", 64)
+    monkeypatch.setattr(module, "MAX_WAITING", 120)
+    monkeypatch.setattr(module, "MAX_LANES", 64)
 
 
 def now() -> float:
@@ -29,8 +29,12 @@ def now() -> float:
 
 
 def table(*, plain: bool = True) -> OutgoingMessage:
-    """A letter whose blocks tell the shape they are in."""
-    kinds = {Shape.DATA_TABLE: "data_table", Shape.TABLE: "table", Shape.PLAIN: "section" if plain else "table"}
+    """A outgoing whose blocks tell the shape they are in."""
+    kinds = {
+        TableFormat.DATA_TABLE: "data_table",
+        TableFormat.TABLE: "table",
+        TableFormat.PLAIN: "section" if plain else "table",
+    }
     return lambda shape: Message(text=f"as {shape.name}", blocks=({"type": kinds[shape]},))
 
 
@@ -38,54 +42,54 @@ def table(*, plain: bool = True) -> OutgoingMessage:
 
 
 async def test_new_messages_of_a_channel_go_one_a_second_in_order_and_channels_do_not_wait_for_each_other() -> None:
-    calls = Calls()
+    calls = FakeSlackApi()
     box = outbox(calls)
-    await asyncio.gather(*(box.post(f"C{n % 2}", letter(str(n))) for n in range(10)))
+    await asyncio.gather(*(box.post(f"C{n % 2}", outgoing(str(n))) for n in range(10)))
     for channel in ("C0", "C1"):
         sent = [one for one in calls.said if one.where == channel]
         assert [int(one.text) for one in sent] == sorted(int(one.text) for one in sent)
-        assert [round(later.at - one.at, 2) for one, later in itertools.pairwise(sent)] == [POST_EVERY] * 4
-    assert now() == pytest.approx(4 * POST_EVERY)
+        assert [round(later.at - one.at, 2) for one, later in itertools.pairwise(sent)] == [POST_INTERVAL_SECONDS] * 4
+    assert now() == pytest.approx(4 * POST_INTERVAL_SECONDS)
 
 
 async def test_a_hundred_edits_are_the_first_and_the_last() -> None:
-    calls = Calls()
+    calls = FakeSlackApi()
     box = outbox(calls)
-    await asyncio.gather(*(box.edit("C1", "1.1", letter(str(number))) for number in range(100)))
+    await asyncio.gather(*(box.edit("C1", "1.1", outgoing(str(number))) for number in range(100)))
     assert calls.texts() == [("edit", "0"), ("edit", "99")]
-    assert calls.said[1].at - calls.said[0].at == pytest.approx(EDIT_EVERY)
+    assert calls.said[1].at - calls.said[0].at == pytest.approx(EDIT_INTERVAL_SECONDS)
 
 
 async def test_an_edit_that_comes_while_one_is_on_its_way_goes_after_it() -> None:
-    calls = Calls()
+    calls = FakeSlackApi()
     calls.slow = {"edit": 5.0}
     box = outbox(calls)
-    first = asyncio.create_task(box.edit("C1", "1.1", letter("begun")))
+    first = asyncio.create_task(box.edit("C1", "1.1", outgoing("begun")))
     await asyncio.sleep(1)
-    await box.edit("C1", "1.1", letter("done"))
+    await box.edit("C1", "1.1", outgoing("done"))
     await first
     assert [one.text for one in calls.said] == ["begun", "done"]
 
 
 async def test_a_message_that_slack_made_wait_holds_back_its_channel_and_nothing_else() -> None:
-    calls = Calls()
+    calls = FakeSlackApi()
     calls.slow = {"post": 30.0}  # as a 429 is waited out inside a call
     box = outbox(calls)
-    posts = [asyncio.create_task(box.post("C1", letter("one"))), asyncio.create_task(box.post("C1", letter("two")))]
+    posts = [asyncio.create_task(box.post("C1", outgoing("one"))), asyncio.create_task(box.post("C1", outgoing("two")))]
     await asyncio.sleep(0.1)
-    await box.edit("C1", "1.1", letter("edit"))
-    await box.edit("C2", "1.2", letter("edit"))
+    await box.edit("C1", "1.1", outgoing("edit"))
+    await box.edit("C2", "1.2", outgoing("edit"))
     assert now() == pytest.approx(0.1)
     calls.slow = {}
     await asyncio.gather(*posts)
     at = [one.at for one in calls.said if one.how == "post"]
-    assert at == [30.0, pytest.approx(30.0 + POST_EVERY)]
+    assert at == [30.0, pytest.approx(30.0 + POST_INTERVAL_SECONDS)]
 
 
 async def test_one_that_is_cancelled_while_it_waits_lets_the_next_go() -> None:
-    calls = Calls()
+    calls = FakeSlackApi()
     box = outbox(calls)
-    tasks = [asyncio.create_task(box.post("C1", letter(str(number)))) for number in range(3)]
+    tasks = [asyncio.create_task(box.post("C1", outgoing(str(number)))) for number in range(3)]
     await asyncio.sleep(0.5)
     tasks[1].cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
@@ -94,34 +98,34 @@ async def test_one_that_is_cancelled_while_it_waits_lets_the_next_go() -> None:
 
 
 async def test_what_does_not_fit_is_refused_and_told_and_displaces_nothing() -> None:
-    calls = Calls()
+    calls = FakeSlackApi()
     box = outbox(calls)
     calls.slow = {"post": 0.001}
-    await box.edit("C1", "1.1", letter("first"))
-    waiting = asyncio.create_task(box.edit("C1", "1.1", letter("waits")))
-    posts = [asyncio.create_task(box.post("C2", letter(str(number)))) for number in range(module.MOST_WAITING)]
+    await box.edit("C1", "1.1", outgoing("first"))
+    waiting = asyncio.create_task(box.edit("C1", "1.1", outgoing("waits")))
+    posts = [asyncio.create_task(box.post("C2", outgoing(str(number)))) for number in range(module.MAX_WAITING)]
     await asyncio.sleep(0)
-    with pytest.raises(errors.Undeliverable, match="waiting for Slack") as refused:
-        await box.edit("C1", "1.1", letter("too much"))
+    with pytest.raises(errors.Undeliverable, match="wait for Slack") as refused:
+        await box.edit("C1", "1.1", outgoing("too much"))
     assert refused.value.code == "overflow"
     await waiting
     await asyncio.gather(*posts, return_exceptions=True)
     assert calls.texts("edit") == [("edit", "first"), ("edit", "waits")]
-    assert len(calls.texts("post")) == module.MOST_WAITING - 1
+    assert len(calls.texts("post")) == module.MAX_WAITING - 1
     assert box._waiting == 0
 
 
 async def test_lanes_are_bounded_keep_no_replies_and_are_not_forgotten_in_use() -> None:
-    calls = Calls()
+    calls = FakeSlackApi()
     calls.slow = {"post": 10_000.0}
     box = outbox(calls)
-    slow = [asyncio.create_task(box.post("C1", letter("one"))), asyncio.create_task(box.post("C1", letter("two")))]
+    slow = [asyncio.create_task(box.post("C1", outgoing("one"))), asyncio.create_task(box.post("C1", outgoing("two")))]
     await asyncio.sleep(0)
-    for number in range(3 * module.REMEMBERED):
-        await box.edit("C2", str(number), letter("x"))
+    for number in range(3 * module.MAX_LANES):
+        await box.edit("C2", str(number), outgoing("x"))
         if number % 10 == 0:
             await asyncio.sleep(200)
-    assert len(box._lanes) <= module.REMEMBERED
+    assert len(box._lanes) <= module.MAX_LANES
     assert all(lane.newest is None for lane in box._lanes.values())
     assert ("C1", "") in box._lanes
     calls.slow = {}
@@ -130,61 +134,61 @@ async def test_lanes_are_bounded_keep_no_replies_and_are_not_forgotten_in_use() 
 
 
 async def test_a_lane_whose_next_turn_is_not_due_is_not_forgotten() -> None:
-    calls = Calls()
+    calls = FakeSlackApi()
     box = outbox(calls)
-    await box.post("C1", letter("one"))
-    for number in range(2 * module.REMEMBERED):
-        box.note_change("C2", str(number))
-    await box.post("C1", letter("two"))
-    assert now() == pytest.approx(POST_EVERY)
+    await box.post("C1", outgoing("one"))
+    for number in range(2 * module.MAX_LANES):
+        box.mark_changed("C2", str(number))
+    await box.post("C1", outgoing("two"))
+    assert now() == pytest.approx(POST_INTERVAL_SECONDS)
 
 
 # Shapes.
 
 
 async def test_a_workspace_without_new_blocks_is_found_out_once_and_remembered() -> None:
-    calls, memory = Calls(), Memory()
+    calls, memory = FakeSlackApi(), FakeStore()
     calls.refuse["post"] = ["invalid_blocks"]
     box = outbox(calls, memory)
-    await box.settle("T1")
+    await box.load_table_format("T1")
     await box.post("C1", table())
     await box.post("C1", table())
     assert [one.text for one in calls.said] == ["as TABLE", "as TABLE"]
-    assert memory.shapes == {"T1": Shape.TABLE}
-    other = outbox(Calls(), memory)
-    await other.settle("T1")
-    assert other.shape is Shape.TABLE
+    assert memory.shapes == {"T1": TableFormat.TABLE}
+    other = outbox(FakeSlackApi(), memory)
+    await other.load_table_format("T1")
+    assert other.table_format is TableFormat.TABLE
 
 
 async def test_what_is_remembered_of_a_workspace_is_doubted_when_the_store_has_forgotten() -> None:
-    memory = Memory()
-    memory.shapes = {"T1": Shape.PLAIN}
-    box = outbox(Calls(), memory)
-    await box.settle("T1")
-    assert box.shape is Shape.PLAIN
+    memory = FakeStore()
+    memory.shapes = {"T1": TableFormat.PLAIN}
+    box = outbox(FakeSlackApi(), memory)
+    await box.load_table_format("T1")
+    assert box.table_format is TableFormat.PLAIN
     memory.down = True
-    await box.settle("T1")
-    assert box.shape is Shape.PLAIN
+    await box.load_table_format("T1")
+    assert box.table_format is TableFormat.PLAIN
     memory.down, memory.shapes = False, {}
-    await box.settle("T1")
-    assert box.shape is Shape.DATA_TABLE
+    await box.load_table_format("T1")
+    assert box.table_format is TableFormat.DATA_TABLE
     memory.shapes = {"T1": 99}  # by another version
-    await box.settle("T1")
-    assert box.shape is Shape.DATA_TABLE
+    await box.load_table_format("T1")
+    assert box.table_format is TableFormat.DATA_TABLE
 
 
 async def test_blocks_that_are_too_long_are_this_messages_fault_alone() -> None:
-    calls, memory = Calls(), Memory()
+    calls, memory = FakeSlackApi(), FakeStore()
     calls.refuse["post"] = ["msg_blocks_too_long"]
     box = outbox(calls, memory)
     await box.post("C1", table())
     assert calls.said[0].text == "as TABLE"
-    assert box.shape is Shape.DATA_TABLE
+    assert box.table_format is TableFormat.DATA_TABLE
     assert memory.shapes == {}
 
 
 async def test_bare_text_is_the_last_thing_tried_and_is_not_held_against_the_workspace() -> None:
-    calls, memory = Calls(), Memory()
+    calls, memory = FakeSlackApi(), FakeStore()
     calls.refuse["post"] = ["invalid_blocks"] * 3
     box = outbox(calls, memory)
     await box.post("C1", table())
@@ -196,7 +200,7 @@ async def test_bare_text_is_the_last_thing_tried_and_is_not_held_against_the_wor
 
 
 async def test_when_not_even_bare_text_is_taken_it_is_undeliverable() -> None:
-    calls = Calls()
+    calls = FakeSlackApi()
     calls.refuse["post"] = ["invalid_blocks"] * 4
     with pytest.raises(errors.Undeliverable):
         await outbox(calls).post("C1", table())
@@ -208,54 +212,54 @@ async def test_when_not_even_bare_text_is_taken_it_is_undeliverable() -> None:
 
 
 async def test_a_shape_that_cannot_be_kept_is_still_used() -> None:
-    calls, memory = Calls(), Memory()
+    calls, memory = FakeSlackApi(), FakeStore()
     memory.down = True
     calls.refuse["post"] = ["invalid_blocks"]
     box = outbox(calls, memory)
-    await box.settle("T1")
+    await box.load_table_format("T1")
     await box.post("C1", table())
-    assert box.shape is Shape.TABLE
+    assert box.table_format is TableFormat.TABLE
 
 
 # Papers.
 
 
 async def test_a_paper_lies_beside_its_message() -> None:
-    calls = Calls()
+    calls = FakeSlackApi()
     box = outbox(calls)
-    await box.post("C1", letter("a", paper=PAPER), thread="4.1")
-    await box.edit("C1", "5.1", letter("b", paper=PAPER))
-    await box.edit("C1", "5.2", letter("c", paper=PAPER), thread="4.1")
-    await box.edit("D1", "5.3", letter("d", paper=PAPER))
+    await box.post("C1", outgoing("a", file=FILE), thread="4.1")
+    await box.edit("C1", "5.1", outgoing("b", file=FILE))
+    await box.edit("C1", "5.2", outgoing("c", file=FILE), thread="4.1")
+    await box.edit("D1", "5.3", outgoing("d", file=FILE))
     assert [(one.where, one.thread) for one in calls.said if one.how == "upload"] == [
         ("C1", "4.1"), ("C1", "5.1"), ("C1", "4.1"), ("D1", None),
     ]  # fmt: skip
 
 
 async def test_a_paper_for_one_person_goes_into_their_direct_messages() -> None:
-    calls = Calls()
+    calls = FakeSlackApi()
     box = outbox(calls)
-    await box.whisper("C1", "U1", letter("a", paper=PAPER))
-    await box.respond("https://hooks.example/1", "U1", letter("b", paper=PAPER), replace=False)
+    await box.post_ephemeral("C1", "U1", outgoing("a", file=FILE))
+    await box.respond("https://hooks.example/1", "U1", outgoing("b", file=FILE), replace=False)
     assert [one.where for one in calls.said if one.how == "upload"] == ["DU1", "DU1"]
     assert [one.how for one in calls.said].count("open") == 1
 
 
 @pytest.mark.parametrize("refused", ["upload", "open"])
 async def test_a_paper_that_finds_no_place_does_not_undo_its_message(refused: str) -> None:
-    calls = Calls()
+    calls = FakeSlackApi()
     calls.refuse[refused] = ["missing_scope"]
     box = outbox(calls)
-    await box.whisper("C1", "U1", letter("a", paper=PAPER))
+    await box.post_ephemeral("C1", "U1", outgoing("a", file=FILE))
     assert calls.texts("whisper") == [("whisper", "a")]
     metrics: Any = box._metrics
     assert metrics.slack_undelivered_total._value.get() == 1
 
 
 async def test_the_channels_of_direct_messages_remembered_are_bounded() -> None:
-    calls = Calls()
+    calls = FakeSlackApi()
     box = outbox(calls)
-    for number in range(2 * module.REMEMBERED):
-        await box.direct(f"U{number}", letter("x"))
-    assert len(box._direct) <= module.REMEMBERED + 1
-    assert await box.direct("U1", letter("x")) == ("DU1", calls.said[-1].ts)
+    for number in range(2 * module.MAX_LANES):
+        await box.post_direct(f"U{number}", outgoing("x"))
+    assert len(box._direct_channels) <= module.MAX_LANES + 1
+    assert await box.post_direct("U1", outgoing("x")) == ("DU1", calls.said[-1].ts)

@@ -72,7 +72,7 @@ def without(payload: dict[str, Any], *path: str) -> dict[str, Any]:
 
 def test_a_slash_command_is_its_text_and_a_direct_one_begins_with_its_name() -> None:
     said = requests.from_command(COMMAND, direct=False)
-    assert (said.way, said.text, said.user, said.channel, said.dm, said.thread) == (
+    assert (said.source, said.text, said.user, said.channel, said.dm, said.thread) == (
         Source.SLASH, "logs web", "U1", "C1", False, None,
     )  # fmt: skip
     assert (said.id, said.response_url, said.teams) == ("slack-1.2.3", COMMAND["response_url"], frozenset({"T1"}))
@@ -84,8 +84,13 @@ def test_a_mention_and_a_direct_message_are_known_by_place_and_time() -> None:
     mention, direct = requests.from_message(MENTION), requests.from_message(DIRECT)
     assert mention is not None
     assert direct is not None
-    assert (mention.way, mention.id, mention.thread, mention.dm) == (Source.MENTION, "slack-C1-5.0001", "4.0001", False)
-    assert (direct.way, direct.id, direct.thread, direct.dm) == (Source.DM, "slack-D1-5.0001", None, True)
+    assert (mention.source, mention.id, mention.thread, mention.dm) == (
+        Source.MENTION,
+        "slack-C1-5.0001",
+        "4.0001",
+        False,
+    )
+    assert (direct.source, direct.id, direct.thread, direct.dm) == (Source.DM, "slack-D1-5.0001", None, True)
 
 
 def test_a_mention_in_a_direct_message_told_as_two_events_is_one_line() -> None:
@@ -123,7 +128,7 @@ def test_every_team_slack_names_for_the_speaker_is_told() -> None:
 def test_a_click_knows_its_message_and_who_sees_it() -> None:
     said = requests.from_click(CLICK)
     assert said is not None
-    assert (said.way, said.text, said.message, said.private, said.thread) == (
+    assert (said.source, said.text, said.message, said.private, said.thread) == (
         Source.CLICK, "confirm abc", "5.0001", False, "4.0001",
     )  # fmt: skip
     private = requests.from_click(
@@ -254,5 +259,5 @@ async def test_a_command_that_is_not_ours_says_which_is() -> None:
     took: list[SlackRequest] = []
     status, body = await deliver(COMMAND | {"command": "/dekc"}, took)
     assert status == 200
-    assert "only /deck" in (json.loads(body)["text"] if body.startswith("{") else body)
+    assert "Use /deck" in (json.loads(body)["text"] if body.startswith("{") else body)
     assert took == []

@@ -9,13 +9,14 @@ import msgspec
 import pytest
 from structlog.testing import capture_logs
 
-from bot.slack import responder
+from bot.slack import delivery, responder
+from bot.slack.delivery import PostedMessage
 from bot.slack.requests import SlackRequest, Source
-from bot.slack.responder import Posted, SlackResponder
+from bot.slack.responder import SlackResponder
 from core import errors
 from core.model.replies import Button, Ending, Lines, Reply, Text, Tone, text_reply
 from core.ports import ActionStarted, Progress
-from tests.unit.bot.slack.scripted import URL, Calls, Memory, heard, outbox
+from tests.unit.bot.slack.scripted import URL, FakeSlackApi, FakeStore, outbox, slack_request
 
 pytestmark = pytest.mark.looptime
 BEGUN = ActionStarted(line="restart web", doing="restarting", names=["web"])
@@ -28,26 +29,26 @@ QUESTION = Reply(
     blocks=(Text(text="remove web?"),), buttons=(Button(label="Yes", line="confirm abc"),), ending=Ending.ASKED
 )
 APPROVAL = Reply(blocks=QUESTION.blocks, buttons=QUESTION.buttons, ending=Ending.ASKED, everyone=True)
-SLASH, MENTION, DM = heard(), heard(Source.MENTION, thread="4.1"), heard(Source.DM)
-PUBLIC, PRIVATE = heard(Source.CLICK), heard(Source.CLICK, private=True)
+SLASH, MENTION, DM = slack_request(), slack_request(Source.MENTION, thread="4.1"), slack_request(Source.DM)
+PUBLIC, PRIVATE = slack_request(Source.CLICK), slack_request(Source.CLICK, private=True)
 
 
 class Scene:
     """One talk over a scripted Slack: `said` tells what came of it, without the heads of messages."""
 
     def __init__(self) -> None:
-        self.calls, self.memory = Calls(), Memory()
+        self.calls, self.memory = FakeSlackApi(), FakeStore()
         self.box = outbox(self.calls, self.memory)
 
-    def talk(self, heard: SlackRequest, line: str = "") -> SlackResponder:
-        made = SlackResponder(heard, line or heard.text, self.box, self.memory)
-        made.name = "ann"
+    def talk(self, request: SlackRequest, line: str = "") -> SlackResponder:
+        made = SlackResponder(request, line or request.text, self.box, self.memory)
+        made.set_requester_name("ann")
         return made
 
     async def walk(
-        self, heard: SlackRequest, *replies: Reply, begun: ActionStarted | None = None, takes: float = 0
+        self, request: SlackRequest, *replies: Reply, begun: ActionStarted | None = None, takes: float = 0
     ) -> None:
-        async with self.talk(heard) as talk:
+        async with self.talk(request) as talk:
             if begun is not None:
                 talk.started(begun)
             if takes:
@@ -80,7 +81,7 @@ async def test_reads_refusals_and_questions_are_for_the_asker_alone(
 
 async def test_a_clicks_read_stands_beside_the_message_clicked() -> None:
     scene = Scene()
-    await scene.walk(heard(Source.CLICK, text="ps -a"), READ)
+    await scene.walk(slack_request(Source.CLICK, text="ps -a"), READ)
     assert scene.said == [("respond", URL, "two containers")]
 
 
@@ -106,7 +107,9 @@ async def test_a_change_is_posted_when_it_begins_and_edited_when_it_ends(way: Sl
     posted, edited = scene.calls.said
     assert edited.ts == posted.ts
     assert "`restart web`" in edited.text
-    assert msgspec.json.decode(scene.memory.where["slack-1"], type=Posted) == Posted(where, posted.ts, way.thread)
+    assert msgspec.json.decode(scene.memory.where["slack-1"], type=PostedMessage) == PostedMessage(
+        where, posted.ts, way.thread
+    )
 
 
 SECRET = Reply(blocks=(Text(text="Here is the-token"), Lines(lines=("SWMTKN",), secret=True)))
@@ -153,16 +156,16 @@ async def test_the_end_waits_for_a_beginning_that_is_still_being_posted() -> Non
 )
 async def test_what_takes_longer_than_a_moment_says_so_once(way: SlackRequest, how: list[str]) -> None:
     scene = Scene()
-    await scene.walk(way, READ, takes=responder.PATIENCE + 60)
+    await scene.walk(way, READ, takes=responder.WORKING_AFTER_SECONDS + 60)
     assert [one[0] for one in scene.said] == how
     assert [one[2] for one in scene.said] == [responder.WORKING, "two containers"]
-    assert scene.calls.said[0].at == responder.PATIENCE
+    assert scene.calls.said[0].at == responder.WORKING_AFTER_SECONDS
 
 
 @pytest.mark.parametrize("way", [SLASH, MENTION, DM, PUBLIC, PRIVATE])
 async def test_what_is_quick_says_nothing_of_it(way: SlackRequest) -> None:
     scene = Scene()
-    await scene.walk(way, REFUSED, takes=responder.PATIENCE - 0.1)
+    await scene.walk(way, REFUSED, takes=responder.WORKING_AFTER_SECONDS - 0.1)
     await asyncio.sleep(60)
     assert responder.WORKING not in [one[2] for one in scene.said]
 
@@ -179,7 +182,7 @@ async def test_while_slack_asks_for_patience_only_answers_are_said(way: SlackReq
 async def test_the_final_word_comes_after_a_working_note_that_is_on_its_way(way: SlackRequest) -> None:
     scene = Scene()
     scene.calls.slow = {"respond": 1.0, "whisper": 1.0, "post": 1.0}
-    await scene.walk(way, READ, takes=responder.PATIENCE + 0.1)
+    await scene.walk(way, READ, takes=responder.WORKING_AFTER_SECONDS + 0.1)
     assert [one[2] for one in scene.said] == [responder.WORKING, "two containers"]
 
 
@@ -280,7 +283,7 @@ async def test_a_question_whose_message_is_gone_is_answered_to_the_clicker() -> 
     ("way", "where", "thread"),
     [
         (SLASH, "DU1", None),
-        (heard(Source.MENTION, message="3.1"), "C1", "3.1"),
+        (slack_request(Source.MENTION, message="3.1"), "C1", "3.1"),
         (MENTION, "C1", "4.1"),
         (DM, "D1", None),
     ],
@@ -304,7 +307,7 @@ async def test_followed_lines_are_one_message_edited_as_fast_as_slack_takes_it(
 
 async def test_a_long_end_of_what_was_followed_lies_in_the_same_thread() -> None:
     scene = Scene()
-    async with scene.talk(heard(Source.MENTION, message="3.1")) as talk:
+    async with scene.talk(slack_request(Source.MENTION, message="3.1")) as talk:
         talk.progress(Progress(name="web", lines=("x",), read_only=True))
         await asyncio.sleep(1)
         await talk.finish(Reply(blocks=(Lines(lines=["y" * 100] * 1000),)))
@@ -344,7 +347,7 @@ async def test_a_line_that_is_cancelled_while_it_goes_on_leaves_nothing_running(
 # Closed ways.
 
 
-@pytest.mark.parametrize("code", sorted(responder.OUTSIDE))
+@pytest.mark.parametrize("code", sorted(delivery.CHANNEL_CLOSED_ERRORS))
 @pytest.mark.parametrize("reply", [SHARED, APPROVAL])
 async def test_not_in_the_channel_the_asker_is_told_with_the_cure(code: str, reply: Reply) -> None:
     scene = Scene()
@@ -352,7 +355,7 @@ async def test_not_in_the_channel_the_asker_is_told_with_the_cure(code: str, rep
     await scene.walk(SLASH, reply)
     ((how, _, text),) = scene.said
     assert how == "respond"
-    assert text == responder.NOT_HERE
+    assert text == delivery.INVITE_HINT
 
 
 @pytest.mark.parametrize(("way", "how"), [(SLASH, "respond"), (PRIVATE, "replace")])
@@ -362,8 +365,8 @@ async def test_a_change_outside_the_channel_is_told_to_the_asker_with_the_cure(w
     await scene.walk(way, DONE, begun=BEGUN)
     ((said, _, _),) = scene.said
     assert said == how
-    assert scene.calls.said[0].text.splitlines()[-2:] == [":white_check_mark: web restarted", responder.NOT_HERE] or (
-        "web restarted" in scene.calls.said[0].text and responder.NOT_HERE in scene.calls.said[0].text
+    assert scene.calls.said[0].text.splitlines()[-2:] == [":white_check_mark: web restarted", delivery.INVITE_HINT] or (
+        "web restarted" in scene.calls.said[0].text and delivery.INVITE_HINT in scene.calls.said[0].text
     )
     assert len(scene.calls.refuse["post"]) == 8  # not tried again
 

@@ -10,27 +10,27 @@ from structlog.testing import capture_logs
 
 from bot.slack import users
 from bot.slack.requests import Source
-from bot.slack.users import People
+from bot.slack.users import SlackUsers
 from core import errors
-from tests.unit.bot.slack.scripted import Calls, heard
+from tests.unit.bot.slack.scripted import FakeSlackApi, slack_request
 
 pytestmark = pytest.mark.looptime
 
 
-def directory(calls: Calls, *, guests: bool = False) -> People:
-    return People(calls, team="T1", guests=guests, clock=asyncio.get_running_loop().time)
+def directory(calls: FakeSlackApi, *, guests: bool = False) -> SlackUsers:
+    return SlackUsers(calls, team="T1", guests=guests, clock=asyncio.get_running_loop().time)
 
 
 def said_by(user: str = "U1", *teams: str) -> Any:
-    return heard(Source.MENTION, user=user, teams=frozenset(teams or ("T1",)))
+    return slack_request(Source.MENTION, user=user, teams=frozenset(teams or ("T1",)))
 
 
-def asked(calls: Calls, how: str) -> int:
+def asked(calls: FakeSlackApi, how: str) -> int:
     return sum(one.how == how for one in calls.said)
 
 
 async def test_a_person_is_team_and_user_with_the_groups_they_are_in() -> None:
-    calls = Calls()
+    calls = FakeSlackApi()
     calls.users["U1"] = {"id": "U1", "team_id": "T1", "name": "ann", "profile": {"display_name": "Ann"}}
     calls.groups = [
         {"id": "S1", "handle": "sre", "users": ["U1", "U2"]},
@@ -55,7 +55,7 @@ async def test_a_person_is_team_and_user_with_the_groups_they_are_in() -> None:
     ],
 )
 async def test_who_may_not_speak_to_us(told: dict[str, Any], rule: str) -> None:
-    calls = Calls()
+    calls = FakeSlackApi()
     calls.users["U1"] = {"id": "U1", "team_id": "T1", "name": "x"} | told
     with pytest.raises(errors.NotPermitted) as refused:
         await directory(calls).identify(said_by())
@@ -67,22 +67,22 @@ async def test_who_may_not_speak_to_us(told: dict[str, Any], rule: str) -> None:
 
 
 async def test_a_stranger_by_the_event_is_refused_without_asking_and_named_by_their_own_team() -> None:
-    calls = Calls()
+    calls = FakeSlackApi()
     known = directory(calls)
     with pytest.raises(errors.NotPermitted):
         await known.identify(said_by("U9", "T1", "T9"))
     assert calls.said == []
-    assert known.stranger(said_by("U9", "T1", "T9")).id == "slack:T9/U9"
+    assert known.identity_of_rejected(said_by("U9", "T1", "T9")).id == "slack:T9/U9"
 
 
 async def test_what_slack_says_is_kept_for_a_minute_and_no_longer() -> None:
-    calls = Calls()
+    calls = FakeSlackApi()
     known = directory(calls)
     calls.groups = [{"id": "S1", "handle": "sre", "users": ["U1"]}]
     await known.identify(said_by())
     calls.users["U1"] = {"id": "U1", "team_id": "T1", "name": "x", "deleted": True}
     calls.groups = []
-    await asyncio.sleep(users.KEPT - 1)
+    await asyncio.sleep(users.CACHE_SECONDS - 1)
     assert (await known.identify(said_by())).groups == {"sre", "S1"}
     assert (asked(calls, "user"), asked(calls, "groups")) == (1, 1)
     await asyncio.sleep(1)
@@ -93,26 +93,26 @@ async def test_what_slack_says_is_kept_for_a_minute_and_no_longer() -> None:
 
 
 async def test_the_minute_counts_from_the_question_not_the_answer() -> None:
-    calls = Calls()
+    calls = FakeSlackApi()
     calls.slow = {"user": 20.0}
     known = directory(calls)
     await known.identify(said_by())
-    await asyncio.sleep(users.KEPT - 19)
+    await asyncio.sleep(users.CACHE_SECONDS - 19)
     await known.identify(said_by())
     assert asked(calls, "user") == 2
 
 
 async def test_many_at_once_ask_slack_once_for_each_person_and_once_for_the_groups() -> None:
-    calls = Calls()
+    calls = FakeSlackApi()
     calls.slow = {"user": 0.3, "groups": 0.3}
     known = directory(calls)
     await asyncio.gather(*(known.identify(said_by(f"U{number % 3}")) for number in range(300)))
     assert (asked(calls, "user"), asked(calls, "groups")) == (3, 1)
-    assert not known._asking_for  # nothing is kept of who waited
+    assert not known._user_locks  # nothing is kept of who waited
 
 
 async def test_one_who_gives_up_does_not_take_the_answer_from_the_others() -> None:
-    calls = Calls()
+    calls = FakeSlackApi()
     calls.slow = {"user": 1.0}
     known = directory(calls)
     first = asyncio.create_task(known.identify(said_by()))
@@ -124,27 +124,27 @@ async def test_one_who_gives_up_does_not_take_the_answer_from_the_others() -> No
 
 
 async def test_without_an_answer_about_a_person_nobody_is_let_in() -> None:
-    calls = Calls()
+    calls = FakeSlackApi()
     calls.refuse["user"] = ["user_not_found"]
     with pytest.raises(errors.Undeliverable, match="user_not_found"):
         await directory(calls).identify(said_by())
 
 
 async def test_an_answer_about_a_person_that_does_not_come_is_waited_for_a_minute() -> None:
-    calls = Calls()
+    calls = FakeSlackApi()
     calls.slow = {"user": 9999.0}
     began = asyncio.get_running_loop().time()
     told = await asyncio.gather(*(directory(calls).identify(said_by()) for _ in range(5)), return_exceptions=True)
     assert all(isinstance(one, errors.Undeliverable) for one in told)
-    assert asyncio.get_running_loop().time() - began == users.WITHIN
+    assert asyncio.get_running_loop().time() - began == users.LOOKUP_TIMEOUT_SECONDS
 
 
 async def test_unknown_groups_are_no_groups_and_a_refusal_is_not_kept() -> None:
-    calls = Calls()
+    calls = FakeSlackApi()
     calls.groups = [{"id": "S1", "handle": "sre", "users": ["U1"]}]
     known = directory(calls)
     assert (await known.identify(said_by())).groups
-    await asyncio.sleep(users.KEPT)
+    await asyncio.sleep(users.CACHE_SECONDS)
     calls.refuse["groups"] = ["missing_scope"]
     with capture_logs() as lines:
         assert (await known.identify(said_by())).groups == frozenset()
@@ -153,25 +153,25 @@ async def test_unknown_groups_are_no_groups_and_a_refusal_is_not_kept() -> None:
 
 
 async def test_groups_that_do_not_come_hold_everybody_up_once_and_briefly() -> None:
-    calls = Calls()
+    calls = FakeSlackApi()
     calls.slow = {"groups": 9999.0}
     known = directory(calls)
     began = asyncio.get_running_loop().time()
     found = await asyncio.gather(*(known.identify(said_by(f"U{number}")) for number in range(100)))
     assert {one.groups for one in found} == {frozenset()}
-    assert asyncio.get_running_loop().time() - began == users.GROUPS_WITHIN
+    assert asyncio.get_running_loop().time() - began == users.GROUPS_TIMEOUT_SECONDS
     calls.slow, calls.groups = {}, [{"id": "S1", "users": ["U1"]}]
-    await asyncio.sleep(users.GROUPS_AGAIN - 1)
+    await asyncio.sleep(users.GROUPS_RETRY_SECONDS - 1)
     assert (await known.identify(said_by("U1"))).groups == frozenset()
     await asyncio.sleep(1)
     assert (await known.identify(said_by("U1"))).groups == {"S1"}
 
 
 async def test_the_number_of_people_remembered_is_bounded_the_least_recent_go() -> None:
-    calls = Calls()
+    calls = FakeSlackApi()
     known = directory(calls)
-    for number in range(users.REMEMBERED + 10):
+    for number in range(users.MAX_CACHED_USERS + 10):
         await known.identify(said_by(f"U{number}"))
-    assert len(known._people) == users.REMEMBERED
-    assert "U0" not in known._people
-    assert f"U{users.REMEMBERED + 9}" in known._people
+    assert len(known._users) == users.MAX_CACHED_USERS
+    assert "U0" not in known._users
+    assert f"U{users.MAX_CACHED_USERS + 9}" in known._users
