@@ -1,12 +1,14 @@
-"""What happens on a CRI engine, as events: one look after the other, compared; CRI-O's own stream where it is on.
+"""Watches a CRI engine and yields events: from CRI-O's event stream if it is enabled, else by comparing snapshots.
 
-containerd 1.6 has no stream, and 1.7 deals its events out among those who listen: the kubelet would miss ours. So only
-CRI-O is listened to. There `enable_pod_events` is off unless somebody set it, and the stream then ends at once, in
-peace: from there on it is looked at instead, in the same picture, so that nothing is told twice. A reader that stalls
-holds CRI-O's other listeners up: what reads does nothing but read and put in a queue, which ends the stream when full.
+containerd 1.6 has no event stream. containerd 1.7 delivers each event to only one of its listeners, so the kubelet
+would miss the events that Quarterdeck receives. Therefore only CRI-O's stream is used. There `enable_pod_events` is off
+by default, and the stream then ends at once without an error: from that point on snapshots are compared, starting from
+the same state, so no event is repeated. A slow reader blocks CRI-O's other listeners: the reading task only puts
+messages into a queue, and ends the stream when the queue is full.
 
-Times are the engine's own where it keeps them, so the same facts are the same events whoever saw them. What came and
-went between two looks leaves no trace; how something ended that was removed at once is not known.
+Times are the engine's own where it reports them, so the same facts make the same events in both ways. A container that
+is created and removed between two snapshots is not seen. If a container ends and is removed at once, its exit code is
+unknown.
 """
 
 from __future__ import annotations
@@ -18,187 +20,191 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 
 from core import errors
 from core.model.events import Event, Origin
-from runtimes.cri import decode
-from runtimes.cri.decode import Known
-from runtimes.cri.snapshot import View
+from runtimes.cri import decode, decode_events
+from runtimes.cri.decode import ContainerRecord
+from runtimes.cri.snapshot import Snapshot
 from runtimes.proto import cri_pb2 as cri
 from runtimes.transport import grpc_channel
 
-PERIOD = 1.0  # seconds between two looks
-PATIENCE = 10.0  # seconds for one look
-QUEUED = 4096
-ENDS_AT_ONCE = 0.3  # seconds within which CRI-O ends a stream it does not mean to fill
+POLL_SECONDS = 1.0
+SNAPSHOT_TIMEOUT_SECONDS = 10.0
+MAX_QUEUED_EVENTS = 4096
+PROBE_SECONDS = 0.3  # CRI-O ends a disabled stream within this time
 
 
-class Stream:
-    """CRI-O's own: read by a task of its own, taken by whoever makes events of it."""
+async def watch(
+    read_snapshot: Callable[[float], Awaitable[Snapshot]],
+    stream: CrioStream | None,
+    since_ns: int | None,
+    set_enabled: Callable[[bool], None],
+) -> AsyncIterator[Sequence[Event]]:
+    """Yields batches, an empty one first, until the engine fails. `since_ns`: first replay what the existing containers
+    report since then. `set_enabled` is called when it is known whether the stream is enabled. Raises EngineErrors."""
+    snapshot = await read_snapshot(SNAPSHOT_TIMEOUT_SECONDS)
+    yield ()
+    if since_ns is not None and (past := replay(snapshot, since_ns)):
+        yield past
+    if stream is not None:
+        while messages := await stream.wait():
+            set_enabled(True)
+            batch = []
+            for message in messages:
+                snapshot, events = apply_event(snapshot, message)
+                batch += events
+            if batch:
+                yield batch
+        if stream.enabled:
+            return
+        set_enabled(False)
+    while True:
+        await asyncio.sleep(max(0.1, POLL_SECONDS - (time.time_ns() - snapshot.at_ns) / 1e9))
+        after = await read_snapshot(SNAPSHOT_TIMEOUT_SECONDS)
+        if batch := compare(snapshot, after):
+            yield batch
+        snapshot = after
 
-    def __init__(self, line: grpc_channel.GrpcChannel, name: str) -> None:
-        self._line = line
-        self.told: deque[cri.ContainerEventResponse] = deque()
-        self.news = asyncio.Event()
-        self.ended = self.overflowed = self.filled = False
-        self.error: errors.QuarterdeckError | None = None
-        self._task = asyncio.get_running_loop().create_task(self._read(), name=name)
+
+def replay(snapshot: Snapshot, since_ns: int) -> list[Event]:
+    """The events of all existing containers since a time, ordered by time."""
+    events = [
+        event
+        for record in snapshot.containers.values()
+        for event in decode_events.lifetime(record, snapshot.ref(record), Origin.REPLAY, snapshot.at_ns)
+        if event.at_ns >= since_ns
+    ]
+    events.sort(key=_time)
+    return events
+
+
+def compare(before: Snapshot, after: Snapshot) -> list[Event]:
+    """The events between two snapshots, ordered by time."""
+    events = decode_events.pods_changed(before.engine, before.pods, after.pods, after.at_ns)
+    for container_id, old in before.containers.items():
+        if container_id not in after.containers:
+            events += decode_events.removed(old, before.ref(old), after.at_ns)
+    for container_id, new in after.containers.items():
+        if (known := before.containers.get(container_id)) is not new:
+            events += decode_events.changed(known, new, after.ref(new), after.at_ns)
+    events += _renamed(before, after)
+    events.sort(key=_time)
+    return events
+
+
+def apply_event(before: Snapshot, message: cri.ContainerEventResponse) -> tuple[Snapshot, list[Event]]:
+    """The snapshot after a message of CRI-O's stream, and its events."""
+    pod, at_ns = message.pod_sandbox_status, message.created_at
+    if pod.id and message.container_id == pod.id:
+        pods = {**before.pods, pod.id: pod}
+        if message.container_event_type == decode_events.DELETED:
+            del pods[pod.id]
+        event = decode_events.pod_event(before.engine, pod, message.container_event_type, at_ns)
+        return before.with_pods(pods), [event]
+    changed: dict[str, ContainerRecord] = {}
+    for status in message.containers_statuses:
+        record = decode.container_record(status, status, pod if pod.id else None)
+        known = before.containers.get(record.id)
+        # The stream began before the first snapshot, which may be newer than the first messages.
+        if known is None or known.progress <= record.progress:
+            changed[record.id] = record
+    removed_id = message.container_id if message.container_event_type == decode_events.DELETED else ""
+    removed = before.containers.get(removed_id) or changed.get(removed_id)
+    after = before.with_containers(changed, removed_id, at_ns)
+    events: list[Event] = []
+    for container_id, record in changed.items():
+        if container_id != removed_id:
+            known = before.containers.get(container_id)
+            events += decode_events.changed(known, record, after.ref(record), at_ns)
+    if removed is not None:
+        name = before.names.get(removed_id) or removed.path
+        events += decode_events.removed(removed, decode.container_ref(before.engine, removed, name), at_ns)
+    if message.container_event_type not in decode_events.MESSAGE_ACTIONS:
+        events.append(decode_events.unknown_event(before.engine, message))
+    events += _renamed(before, after)
+    return after, events
+
+
+def _renamed(before: Snapshot, after: Snapshot) -> list[Event]:
+    """A container loses its plain name to a newer attempt, and gets it back when that one is removed."""
+    if before.names is after.names:
+        return []
+    return [
+        decode_events.renamed(record, after.ref(record), before.names[container_id], after.at_ns)
+        for container_id, record in after.containers.items()
+        if container_id in before.names and before.names[container_id] != after.names[container_id]
+    ]
+
+
+def _time(event: Event) -> int:
+    return event.at_ns
+
+
+class CrioStream:
+    """CRI-O's event stream. A task reads it into a bounded queue; `wait` takes the messages out."""
+
+    def __init__(self, channel: grpc_channel.GrpcChannel, task_name: str) -> None:
+        self._channel = channel
+        self._queue: deque[cri.ContainerEventResponse] = deque()
+        self._changed = asyncio.Event()
+        self.ended = self._overflowed = self._received = False
+        self._error: errors.QuarterdeckError | None = None
+        self._task = asyncio.get_running_loop().create_task(self._read(), name=task_name)
 
     async def _read(self) -> None:
         method = "/runtime.v1.RuntimeService/GetContainerEvents"
-        stream = self._line.stream(method, cri.GetEventsRequest(), cri.ContainerEventResponse)
+        stream = self._channel.stream(method, cri.GetEventsRequest(), cri.ContainerEventResponse)
         try:
             async for message in stream:
-                if len(self.told) >= QUEUED:
-                    self.overflowed = True
+                if len(self._queue) >= MAX_QUEUED_EVENTS:
+                    self._overflowed = True
                     return
-                self.filled = True
-                self.told.append(message)
-                self.news.set()
+                self._received = True
+                self._queue.append(message)
+                self._changed.set()
         except errors.Unsupported:
-            pass  # older than events: as one that ends at once
+            pass  # this CRI-O is older than the method: the same as a disabled stream
         except errors.QuarterdeckError as error:
-            self.error = error
+            self._error = error
         finally:
             self.ended = True
-            self.news.set()
+            self._changed.set()
             await stream.aclose()  # type: ignore[attr-defined]
 
     async def wait(self) -> Sequence[cri.ContainerEventResponse]:
-        """What came; nothing once it has ended in peace. Raises what ended it otherwise."""
-        await self.news.wait()
-        self.news.clear()
-        told = list(self.told)
-        self.told.clear()
+        """Returns the received messages; none if the stream has ended without an error. Raises EngineErrors."""
+        await self._changed.wait()
+        self._changed.clear()
+        messages = list(self._queue)
+        self._queue.clear()
         if self.ended:
-            self.news.set()
-            if self.overflowed:
-                raise errors.InvalidResponse(f"The events of {self._line.engine} came faster than they could be read.")
-            if self.error is not None and not told:
-                raise self.error
-        return told
+            self._changed.set()
+            if self._overflowed:
+                raise errors.InvalidResponse(
+                    f"{self._channel.engine} sent more than {MAX_QUEUED_EVENTS} events before they could be read."
+                )
+            if self._error is not None and not messages:
+                raise self._error
+        return messages
 
     @property
-    def off(self) -> bool:
-        """Whether CRI-O does not mean to fill it. One that ends has it end in peace too, which the next look shows."""
-        return self.ended and not self.filled
+    def enabled(self) -> bool:
+        """False if CRI-O ended the stream without sending anything. A CRI-O that stops ends it in the same way; then
+        the next snapshot fails."""
+        return not self.ended or self._received
 
     async def aclose(self) -> None:
         self._task.cancel()
         await asyncio.gather(self._task, return_exceptions=True)
 
 
-async def broadcasts(line: grpc_channel.GrpcChannel) -> bool:
-    """Whether CRI-O fills its stream of events. Raises EngineErrors."""
-    stream = Stream(line, "cri: probe events")
+async def crio_stream_enabled(channel: grpc_channel.GrpcChannel) -> bool:
+    """Opens CRI-O's event stream for a moment to see whether it is enabled. Raises EngineErrors."""
+    stream = CrioStream(channel, "cri: probe events")
     try:
-        async with asyncio.timeout(ENDS_AT_ONCE):
+        async with asyncio.timeout(PROBE_SECONDS):
             while not stream.ended:
                 await stream.wait()
     except TimeoutError:
         return True
     finally:
         await stream.aclose()
-    return not stream.off
-
-
-async def told(
-    look: Callable[[float], Awaitable[View]],
-    stream: Stream | None,
-    since_ns: int | None,
-    fills: Callable[[bool], None],
-) -> AsyncIterator[Sequence[Event]]:
-    """Batches, an empty one first, for as long as the engine answers; raises what ends that. `since_ns`: what is still
-    there tells of itself from then on. `fills` is told whether the stream is one that brings events."""
-    view = await look(PATIENCE)
-    yield ()
-    if since_ns is not None and (before := stories(view, since_ns)):
-        yield before
-    if stream is not None:
-        while messages := await stream.wait():
-            fills(True)
-            batch = []
-            for message in messages:
-                view, found = _heard(view, message)
-                batch += found
-            if batch:
-                yield batch
-        if not stream.off:
-            return
-        fills(False)
-    while True:
-        await asyncio.sleep(max(0.1, PERIOD - (time.time_ns() - view.at_ns) / 1e9))
-        later = await look(PATIENCE)
-        if batch := between(view, later):
-            yield batch
-        view = later
-
-
-def stories(view: View, since_ns: int) -> list[Event]:
-    """What is there tells of itself, from a time on."""
-    found = [
-        event
-        for one in view.containers.values()
-        for event in decode.story(one, view.ref(one), Origin.REPLAY, view.at_ns)
-        if event.at_ns >= since_ns
-    ]
-    found.sort(key=_at)
-    return found
-
-
-def between(view: View, later: View) -> list[Event]:
-    """What happened between two looks, in the order of its times."""
-    before, after = view.containers, later.containers
-    found = decode.pod_changes(view.engine, view.pods, later.pods, later.at_ns)
-    for thing, old in before.items():
-        if thing not in after:
-            found += decode.gone(old, view.ref(old), later.at_ns)
-    for thing, now in after.items():
-        if (was := before.get(thing)) is not now:
-            found += decode.became(was, now, later.ref(now), later.at_ns)
-    found += _renamed(view, later)
-    found.sort(key=_at)
-    return found
-
-
-def _heard(view: View, message: cri.ContainerEventResponse) -> tuple[View, list[Event]]:
-    """The view after an event of CRI-O's stream, and what it told."""
-    pod, at_ns = message.pod_sandbox_status, message.created_at
-    if pod.id and message.container_id == pod.id:
-        pods = {**view.pods, pod.id: pod}
-        if message.container_event_type == decode.DELETED:
-            del pods[pod.id]
-        return view.with_pods(pods), [decode.pod_event(view.engine, pod, message.container_event_type, at_ns)]
-    new: dict[str, Known] = {}
-    for status in message.containers_statuses:
-        one = decode.known(status, status, pod if pod.id else None)
-        was = view.containers.get(one.id)
-        # The stream began before the first look, which may have seen more than its first events tell.
-        if was is None or was.progress <= one.progress:
-            new[one.id] = one
-    gone = message.container_id if message.container_event_type == decode.DELETED else ""
-    old = view.containers.get(gone) or new.get(gone)
-    later = view.after(new, gone, at_ns)
-    found: list[Event] = []
-    for thing, now in new.items():
-        if thing != gone:
-            found += decode.became(view.containers.get(thing), now, later.ref(now), at_ns)
-    if old is not None:
-        name = view.names.get(gone) or old.path
-        found += decode.gone(old, decode.ref(view.engine, old, name), at_ns)
-    if message.container_event_type not in decode.EVENT_WORDS:
-        found.append(decode.unknown_event(view.engine, message))
-    found += _renamed(view, later)
-    return later, found
-
-
-def _renamed(view: View, later: View) -> list[Event]:
-    """Those that gave their name to a newer attempt, or got it back."""
-    if view.names is later.names:
-        return []
-    return [
-        decode.renamed(one, later.ref(one), view.names[thing], later.at_ns)
-        for thing, one in later.containers.items()
-        if thing in view.names and view.names[thing] != later.names[thing]
-    ]
-
-
-def _at(event: Event) -> int:
-    return event.at_ns
+    return stream.enabled

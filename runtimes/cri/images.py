@@ -1,12 +1,11 @@
-"""Images of a CRI engine.
+"""Lists, inspects, pulls and removes the images of a CRI engine.
 
-CRI knows them by id and removes them by id: on containerd whoever removes one tag removes them all, on CRI-O the tag
-alone; either way the outcome says what went. An image in use is not removed here, though the engines would do it.
+CRI identifies an image by its id and removes it by its id. On containerd, removing one tag removes all tags; on CRI-O,
+only that tag. The outcome says which tags were removed. Quarterdeck does not remove an image that is in use, although
+the engines would do it.
 """
 
 from __future__ import annotations
-
-import time
 
 from core import errors
 from core.model import images
@@ -15,97 +14,104 @@ from core.model.refs import Ref
 from core.model.results import Document, Outcome
 from runtimes.base.adapter import does
 from runtimes.base.jobs import Job
-from runtimes.cri import decode
-from runtimes.cri.client import done
-from runtimes.cri.pods import PodVerbs
+from runtimes.base.steps import Steps
+from runtimes.cri import decode, info
+from runtimes.cri.client import EngineClient
 from runtimes.formats import image_reference
 from runtimes.proto import cri_pb2 as cri
 
 
-class ImageVerbs(PodVerbs):
+class ImageVerbs(EngineClient):
     @does(images.ListImages)
     async def list_images(self, action: images.ListImages, seconds: float) -> images.Images:
-        told = await self._ask("ListImages", cri.ListImagesRequest(), cri.ListImagesResponse, seconds)
-        return images.Images(rows=tuple(decode.image(self.ref, one) for one in told.images))
+        found = await self._request("ListImages", cri.ListImagesRequest(), cri.ListImagesResponse, seconds)
+        return images.Images(rows=tuple(decode.image_row(self.ref, image) for image in found.images))
 
     @does(images.InspectImage)
     async def inspect_image(self, action: images.InspectImage, seconds: float) -> Document:
-        told = await self._image(action.target.id, seconds, verbose=True)
-        if told is None:
-            raise errors.NotFound(f"{action.target.name} is gone: {self.ref} has no such image.")
-        return Document(ref=action.target, data=decode.document(told.image, told.info))
+        found = await self._image_status(action.target.id, seconds, verbose=True)
+        if found is None:
+            raise self._gone(action.target)
+        return Document(ref=action.target, data=info.document(found.image, found.info))
 
     @does(images.PullImage)
     async def pull_image(self, action: images.PullImage, seconds: float) -> JobStarted:
-        wanted = str(image_reference.parse(action.image))
+        reference = str(image_reference.parse(action.image))
         await self._identify(min(seconds, 10.0))
-        return self.jobs.begin(action.verb, lambda job: self._pull(wanted, float(action.timeout), job))
+        return self.jobs.begin(action.verb, lambda job: self._pull(reference, float(action.timeout), job))
 
-    async def _pull(self, wanted: str, seconds: float, job: Job) -> Outcome:
-        began = time.monotonic()
-        before = await self._image(wanted, 10.0)
-        job.progress(f"{self.engine_name} fetches {wanted} and does not tell how far it is")
-        request = cri.PullImageRequest(image=cri.ImageSpec(image=wanted, user_specified_image=wanted))
+    async def _pull(self, reference: str, seconds: float, job: Job) -> Outcome:
+        steps = Steps(seconds)
+        before = await self._image_status(reference, 10.0)
+        job.progress(f"{self.engine_name} is pulling {reference}; CRI reports no progress")
+        request = cri.PullImageRequest(image=cri.ImageSpec(image=reference, user_specified_image=reference))
         try:
-            pulled = await self._ask("PullImage", request, cri.PullImageResponse, seconds)
+            pulled = await self._request("PullImage", request, cri.PullImageResponse, seconds)
         except errors.NotFound as error:
             raise errors.NotFound(
-                f"{wanted} was not found: {error.message}", hint="Is it written right? A private one looks the same."
+                f"{reference} was not found: {error.message}",
+                hint="Check the spelling. A registry reports a private image in the same way.",
             ) from error
         except errors.TimedOut as error:
             raise errors.TimedOut(
-                f"{wanted} was not all there after {seconds:.0f} s.",
+                f"{reference} was not pulled completely within {seconds:.0f} s.",
                 sent=error.sent,
-                hint="Ask again: what is there already is not fetched twice.",
+                hint="Pull it again: parts that were pulled already are not pulled twice.",
             ) from error
-        after = await self._image(wanted, 10.0) or await self._image(pulled.image_ref, 10.0)
-        digest = decode.digest_of(wanted, after.image) if after else ""
+        after = await self._image_status(reference, 10.0) or await self._image_status(pulled.image_ref, 10.0)
+        digest = decode.digest_of(reference, after.image) if after else ""
         digest = digest or pulled.image_ref
         if before is not None and after is not None and before.image == after.image:
-            return done(began, time.monotonic(), f"{wanted} is {digest}, as before", noop=True)
-        return done(began, time.monotonic(), f"{wanted} is {digest}")
+            return steps.noop(f"{reference} is {digest}, as before")
+        return steps.done(f"{reference} is {digest}")
 
     @does(images.RemoveImage)
     async def remove_image(self, action: images.RemoveImage, seconds: float) -> Outcome:
-        began, target = time.monotonic(), action.target
-        found = await self._image(target.id, seconds)
+        steps, target = Steps(seconds), action.target
+        found = await self._image_status(target.id, seconds)
         if found is None:
-            raise errors.NotFound(f"{target.name} is gone: {self.ref} has no such image.")
-        named = None if decode.called_by_id(target) else await self._image(target.name, seconds)
-        if named is not None and named.image.id != found.image.id:
-            raise errors.NotFound(f"{target.name} means another image by now.", hint="Look with images, and ask again.")
+            raise self._gone(target)
+        by_name = None if decode.is_named_by_id(target) else await self._image_status(target.name, seconds)
+        if by_name is not None and by_name.image.id != found.image.id:
+            raise errors.NotFound(
+                f"{target.name} is another image by now.", hint="List the images, and remove it by its id."
+            )
         await self._refuse_in_use(found.image, target, seconds, force=action.force)
-        # By its id where it is called by that; else CRI-O takes away the one tag.
-        word = target.name if target.name in found.image.repo_tags else target.id
-        request = cri.RemoveImageRequest(image=cri.ImageSpec(image=word))
-        left = seconds - (time.monotonic() - began)
-        await self._ask("RemoveImage", request, cri.Nothing, left, about=target.name)
-        rest = await self._image(target.id, max(0.5, seconds - (time.monotonic() - began)))
-        return done(began, time.monotonic(), _what_went(target, found.image, rest.image if rest else None))
+        # With the tag, CRI-O removes only that tag. An image without a tag needs its id.
+        name = target.name if target.name in found.image.repo_tags else target.id
+        request = cri.RemoveImageRequest(image=cri.ImageSpec(image=name))
+        await self._request("RemoveImage", request, cri.Nothing, steps.seconds_left, target=target)
+        rest = await self._image_status(target.id, max(0.5, steps.seconds_left))
+        return steps.done(_removed_tags(target, found.image, rest.image if rest else None))
 
     async def _refuse_in_use(self, image: cri.Image, target: Ref, seconds: float, *, force: bool) -> None:
-        view = await self._look(seconds)
+        snapshot = await self._snapshot(seconds)
         names = {image.id, *image.repo_tags, *image.repo_digests}
-        users = [one for one in view.containers.values() if {one.image_id, one.image} & names]
-        running = [one for one in users if not one.ended]
+        users = [record for record in snapshot.containers.values() if {record.image_id, record.image} & names]
+        running = [record for record in users if not record.ended]
         if running or (users and not force):
-            shown = ", ".join(sorted(view.names[one.id] for one in running or users)[:5])
-            cure = "stop and remove these first" if running else "remove these first, or force its removal"
+            shown = ", ".join(sorted(snapshot.names[record.id] for record in running or users)[:5])
+            cure = "stop and remove these first" if running else "remove these first, or use force"
             raise errors.Rejected(9, f"{target.name} is used by {shown}: {cure}.")
 
-    async def _image(self, word: str, seconds: float, *, verbose: bool = False) -> cri.ImageStatusResponse | None:
-        """None where there is none of that name or id."""
-        request = cri.ImageStatusRequest(image=cri.ImageSpec(image=word), verbose=verbose)
+    async def _image_status(
+        self, reference: str, seconds: float, *, verbose: bool = False
+    ) -> cri.ImageStatusResponse | None:
+        """`reference`: a name or an id. None if there is no such image."""
+        request = cri.ImageStatusRequest(image=cri.ImageSpec(image=reference), verbose=verbose)
         try:
-            told: cri.ImageStatusResponse = await self._ask("ImageStatus", request, cri.ImageStatusResponse, seconds)
+            found: cri.ImageStatusResponse = await self._request(
+                "ImageStatus", request, cri.ImageStatusResponse, seconds
+            )
         except errors.NotFound:
             return None
-        return told if told.image.id else None
+        return found if found.image.id else None
 
 
-def _what_went(target: Ref, before: cri.Image, rest: cri.Image | None) -> str:
+def _removed_tags(target: Ref, before: cri.Image, rest: cri.Image | None) -> str:
+    """For the outcome: which tags are left, or which other tags were removed too."""
     left = set(rest.repo_tags) if rest is not None else set()
     others = [tag for tag in before.repo_tags if tag not in left and tag != target.name]
     if rest is not None:
-        return f"is still there as {', '.join(sorted(left)) or target.id[:19]}"
-    return f"and with it its other tags: {', '.join(others)}" if others else ""
+        return f"still exists as {', '.join(sorted(left)) or target.id[:19]}"
+    return f"also removed its other tags: {', '.join(others)}" if others else ""

@@ -1,9 +1,9 @@
-"""What exists on a CRI engine, seen again and again: lists of containers and pods in, a `View` out.
+"""Reads all containers and pods of a CRI engine into a `Snapshot`, again and again, with few requests.
 
-A list tells states alone; times, exit codes and names of images are in each container's status. Since a container runs
-once, a status is asked for when its state was not seen before, a few at once, and kept while the container is there: a
-look where nothing changed costs two calls, however many containers there are. Equal containers are the same object from
-view to view. One whose status cannot be had stays with what the list tells of it.
+A list reports only states. Times, exit codes and image names are in each container's status. Since a CRI container runs
+once, its status is read when its state is new, and cached while the container exists: a snapshot in which nothing
+changed costs two requests, however many containers there are. Records that did not change are the same objects in the
+next snapshot. If a status cannot be read, the record has what the list reports.
 """
 
 from __future__ import annotations
@@ -18,110 +18,113 @@ import msgspec
 from core import errors
 from core.model.containers import Container
 from core.model.refs import EngineRef, Ref
+from runtimes.base.concurrency import map_concurrently
 from runtimes.cri import decode
-from runtimes.cri.decode import Known
+from runtimes.cri.decode import ContainerRecord
 from runtimes.proto import cri_pb2 as cri
 
-ASKED_AT_ONCE = 8
 
-
-class Ask(Protocol):
-    async def __call__(self, method: str, request: Any, answer: Any, seconds: float, *, about: str = "") -> Any: ...
-
-
-class View(msgspec.Struct, frozen=True):
-    """`at_ns`: when it was asked for, by our clock; `names` of containers by id."""
+class Snapshot(msgspec.Struct, frozen=True):
+    """`at_ns`: when it was requested, unix time of this host; `names`: of containers, by id."""
 
     engine: EngineRef
     at_ns: int
-    containers: Mapping[str, Known]
-    pods: Mapping[str, decode.PodLine]
+    containers: Mapping[str, ContainerRecord]
+    pods: Mapping[str, decode.PodMessage]
     names: Mapping[str, str]
 
-    def ref(self, one: Known) -> Ref:
-        return decode.ref(self.engine, one, self.names[one.id])
+    def ref(self, record: ContainerRecord) -> Ref:
+        return decode.container_ref(self.engine, record, self.names[record.id])
 
-    def row(self, one: Known) -> Container:
-        return decode.row(self.engine, one, self.names[one.id], self.at_ns / 1e9)
+    def row(self, record: ContainerRecord) -> Container:
+        return decode.container_row(self.engine, record, self.names[record.id], self.at_ns / 1e9)
 
     def rows(self) -> tuple[Container, ...]:
-        return tuple([self.row(one) for one in self.containers.values()])
+        return tuple([self.row(record) for record in self.containers.values()])
 
-    def members(self) -> Mapping[str, Sequence[Known]]:
-        """By pod."""
-        found: dict[str, list[Known]] = {}
-        for one in self.containers.values():
-            found.setdefault(one.pod, []).append(one)
+    def members(self) -> Mapping[str, Sequence[ContainerRecord]]:
+        """The containers of each pod, by the pod's id."""
+        found: dict[str, list[ContainerRecord]] = {}
+        for record in self.containers.values():
+            found.setdefault(record.pod, []).append(record)
         return found
 
-    def with_pods(self, pods: Mapping[str, decode.PodLine]) -> View:
-        return View(self.engine, self.at_ns, self.containers, pods, self.names)
+    def with_pods(self, pods: Mapping[str, decode.PodMessage]) -> Snapshot:
+        return Snapshot(self.engine, self.at_ns, self.containers, pods, self.names)
 
-    def after(self, told: Mapping[str, Known], gone: str, at_ns: int) -> View:
-        """This view with what an event told of some containers, and without the one it says is gone."""
-        containers = {**self.containers, **told}
-        containers.pop(gone, None)
+    def with_containers(self, changed: Mapping[str, ContainerRecord], removed: str, at_ns: int) -> Snapshot:
+        """This snapshot after an event: with the changed containers, without the removed one (an id, or empty)."""
+        containers = {**self.containers, **changed}
+        containers.pop(removed, None)
         same = containers.keys() == self.containers.keys()
-        names = self.names if same else decode.called(containers.values())
-        return View(self.engine, at_ns, containers, self.pods, names)
+        names = self.names if same else decode.container_names(containers.values())
+        return Snapshot(self.engine, at_ns, containers, self.pods, names)
 
 
-class Eye:
-    """Looks at one engine, and remembers what need not be asked again."""
+class Request(Protocol):
+    """Sends one request to the engine; see `EngineClient._request`."""
 
-    def __init__(self, ask: Ask) -> None:
-        self._ask = ask
-        self._known: dict[str, Known] = {}
+    async def __call__(self, method: str, request: Any, response: Any, seconds: float) -> Any: ...
+
+
+class SnapshotReader:
+    """Reads snapshots of one engine, and caches the records that cannot change any more."""
+
+    def __init__(self, request: Request) -> None:
+        self._request = request
+        self._cache: dict[str, ContainerRecord] = {}
         self._names: dict[str, str] = {}
 
-    async def look(self, engine: EngineRef, seconds: float) -> View:
-        """`seconds` for all of it. Raises EngineErrors."""
-        ends, at_ns = time.monotonic() + seconds, time.time_ns()
+    async def read(self, engine: EngineRef, seconds: float) -> Snapshot:
+        """`seconds`: for all requests together. Raises EngineErrors."""
+        deadline, at_ns = time.monotonic() + seconds, time.time_ns()
         listed, pods = await asyncio.gather(
-            self._ask("ListContainers", cri.ListContainersRequest(), cri.ListContainersResponse, seconds),
-            self._ask("ListPodSandbox", cri.ListPodSandboxRequest(), cri.ListPodSandboxResponse, seconds),
+            self._request("ListContainers", cri.ListContainersRequest(), cri.ListContainersResponse, seconds),
+            self._request("ListPodSandbox", cri.ListPodSandboxRequest(), cri.ListPodSandboxResponse, seconds),
         )
-        of_pod = {pod.id: pod for pod in pods.items}
-        known: dict[str, Known] = {}
-        unsure: dict[str, cri.Container] = {}
-        for line in listed.containers:
-            kept = self._known.get(line.id)
-            if kept is not None and kept.state == line.state and kept.told:
-                known[line.id] = kept
+        pods_by_id = {pod.id: pod for pod in pods.items}
+        records: dict[str, ContainerRecord] = {}
+        changed: dict[str, cri.Container] = {}
+        for container in listed.containers:
+            cached = self._cache.get(container.id)
+            if cached is not None and cached.state == container.state and cached.has_status:
+                records[container.id] = cached
             else:
-                unsure[line.id] = line
-        if unsure:
-            statuses = await self._statuses(list(unsure), ends)
-            for thing, status in statuses.items():
+                changed[container.id] = container
+        if changed:
+            for container_id, status in (await self._statuses(list(changed), deadline)).items():
                 if not isinstance(status, errors.NotFound):
-                    told = status if isinstance(status, cri.ContainerStatus) else None
-                    line = unsure[thing]
-                    known[thing] = decode.known(line, told, of_pod.get(line.pod_sandbox_id))
-        if unsure or known.keys() != self._names.keys():
-            self._names = decode.called(known.values())
-        # A container may be listed before its pod is: what the pod says of it is then not known yet.
-        self._known = {thing: one for thing, one in known.items() if _settled(one) and (one.pod in of_pod)}
-        return View(engine, at_ns, known, of_pod, self._names)
+                    found = status if isinstance(status, cri.ContainerStatus) else None
+                    container = changed[container_id]
+                    pod = pods_by_id.get(container.pod_sandbox_id)
+                    records[container_id] = decode.container_record(container, found, pod)
+        if changed or records.keys() != self._names.keys():
+            self._names = decode.container_names(records.values())
+        # A container may be listed before its pod is. Then the labels of its pod are not known yet.
+        self._cache = {
+            container_id: record
+            for container_id, record in records.items()
+            if _is_final(record) and record.pod in pods_by_id
+        }
+        return Snapshot(engine, at_ns, records, pods_by_id, self._names)
 
     async def _statuses(
-        self, ids: Sequence[str], ends: float
+        self, ids: Sequence[str], deadline: float
     ) -> Mapping[str, cri.ContainerStatus | errors.QuarterdeckError]:
-        gate = asyncio.Semaphore(ASKED_AT_ONCE)
+        async def one(container_id: str) -> cri.ContainerStatus | errors.QuarterdeckError:
+            request = cri.ContainerStatusRequest(container_id=container_id)
+            left = max(0.05, deadline - time.monotonic())
+            try:
+                response = await self._request("ContainerStatus", request, cri.ContainerStatusResponse, left)
+            except (errors.NotFound, errors.Rejected, errors.InvalidResponse) as error:
+                return error
+            status: cri.ContainerStatus = response.status
+            return status
 
-        async def one(thing: str) -> cri.ContainerStatus | errors.QuarterdeckError:
-            async with gate:
-                request = cri.ContainerStatusRequest(container_id=thing)
-                left = max(0.05, ends - time.monotonic())
-                try:
-                    answer = await self._ask("ContainerStatus", request, cri.ContainerStatusResponse, left)
-                except (errors.NotFound, errors.Rejected, errors.InvalidResponse) as error:
-                    return error
-                status: cri.ContainerStatus = answer.status
-                return status
-
-        return dict(zip(ids, await asyncio.gather(*map(one, ids)), strict=True))
+        return dict(zip(ids, await map_concurrently(one, ids), strict=True))
 
 
-def _settled(one: Known) -> bool:
-    """Whether it stays true while its state is the same: CRI-O says -1 until it has read how a container ended."""
-    return one.told and not (one.ended and one.exit_code == -1)
+def _is_final(record: ContainerRecord) -> bool:
+    """True if the record stays valid while the state is the same. CRI-O reports exit code -1 until it has read how a
+    container ended."""
+    return record.has_status and not (record.ended and record.exit_code == -1)

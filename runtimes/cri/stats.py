@@ -1,8 +1,8 @@
-"""What containers of a CRI engine use, out of one answer about all of them.
+"""Decodes the resource usage of CRI containers from one response about all of them.
 
-An engine's own `usage_nano_cores` is 0 or absent at first, and counts from whoever asked last, the kubelet most often:
-processor time is compared with our own reading before. Network and block devices are told of pods, if at all, so they
-are not known here.
+An engine's own `usage_nano_cores` is 0 or absent at first, and covers the time since the last request of any client,
+usually the kubelet. So CPU usage is computed from two readings of this process. CRI reports network and block I/O of
+pods only, and not on every engine, so both are unknown here.
 """
 
 from __future__ import annotations
@@ -11,82 +11,83 @@ from collections.abc import Collection, Iterable, Iterator
 
 from core.model.usage import Usage, Usages
 from runtimes.cri.decode import RUNNING
-from runtimes.cri.snapshot import View
+from runtimes.cri.snapshot import Snapshot
 from runtimes.proto import cri_pb2 as cri
 
-SHORTEST = 250_000_000  # nanoseconds between two readings that can be compared
+MIN_INTERVAL_NS = 250_000_000  # between two readings that can be compared
+
+CpuReading = tuple[int, int]
+"""Nanoseconds: when it was taken, and the CPU time used until then."""
 
 
-class Meter:
-    """Remembers readings of processor time, per container, as time and nanoseconds of a core used: the last one, and
-    one that is old enough to compare with."""
+class UsageDecoder:
+    """Stores, per container, a CPU reading that the next one can be compared with."""
 
     def __init__(self) -> None:
-        self._before: dict[str, tuple[int, int]] = {}
+        self._previous: dict[str, CpuReading] = {}
 
-    def begin(self, view: View, stats: Iterable[cri.ContainerStats]) -> bool:
-        """Takes the very first reading; False where there was one before."""
-        if self._before:
+    def begin(self, snapshot: Snapshot, stats: Iterable[cri.ContainerStats]) -> bool:
+        """Stores the very first readings. False if there were readings before."""
+        if self._previous:
             return False
-        self._before = {told.attributes.id: _processor(told) for told in _running(view, stats)}
-        return bool(self._before)
+        self._previous = {one.attributes.id: _cpu(one) for one in _running(snapshot, stats)}
+        return bool(self._previous)
 
-    def read(self, view: View, stats: Iterable[cri.ContainerStats], only: Collection[str]) -> Usages:
-        rows, seen = [], {}
-        running = {thing for thing, one in view.containers.items() if one.state == RUNNING}
+    def decode(self, snapshot: Snapshot, stats: Iterable[cri.ContainerStats], only: Collection[str]) -> Usages:
+        """`only`: ids of containers; empty for all running ones."""
+        rows, readings = [], {}
+        running = {container_id for container_id, record in snapshot.containers.items() if record.state == RUNNING}
         wanted = running & set(only) if only else running
-        for told in _running(view, stats):
-            thing = told.attributes.id
-            percent, seen[thing] = self._percent(thing, told)
-            if thing not in wanted:
+        for one in _running(snapshot, stats):
+            container_id = one.attributes.id
+            percent, readings[container_id] = self._percent(container_id, one)
+            if container_id not in wanted:
                 continue
-            memory, limit = _memory(told.memory)
+            memory, limit = _memory(one.memory)
             rows.append(
                 Usage(
-                    ref=view.ref(view.containers[thing]),
+                    ref=snapshot.ref(snapshot.containers[container_id]),
                     cpu_percent=percent,
-                    cpu_seconds=_processor(told)[1] / 1e9 if told.HasField("cpu") else None,
+                    cpu_seconds=_cpu(one)[1] / 1e9 if one.HasField("cpu") else None,
                     memory=memory,
                     memory_limit=limit,
                 )
             )
-        self._before = seen
-        silent = len(wanted) - len(rows)
-        missing = (
-            f"Of {silent} running container{'s' if silent > 1 else ''} the engine told no usage." if silent else ""
-        )
-        return Usages(rows=tuple(rows), missing=missing)
+        self._previous = readings
+        absent = len(wanted) - len(rows)
+        missing = f"The engine reported no usage of {absent} running container{'s' if absent > 1 else ''}."
+        return Usages(rows=tuple(rows), missing=missing if absent else "")
 
-    def _percent(self, thing: str, told: cri.ContainerStats) -> tuple[float | None, tuple[int, int]]:
-        """And the reading to keep."""
-        now = _processor(told)
-        before = self._before.get(thing, now)
+    def _percent(self, container_id: str, stats: cri.ContainerStats) -> tuple[float | None, CpuReading]:
+        """The CPU usage, and the reading to compare the next one with."""
+        now = _cpu(stats)
+        before = self._previous.get(container_id, now)
         passed, used = now[0] - before[0], now[1] - before[1]
-        if passed >= SHORTEST and used >= 0:
+        if passed >= MIN_INTERVAL_NS and used >= 0:
             return 100.0 * used / passed, now
-        own = told.cpu.usage_nano_cores.value
-        percent = own / 1e7 if own else 100.0 * used / passed if passed > 0 and used >= 0 else None
+        reported = stats.cpu.usage_nano_cores.value
+        percent = reported / 1e7 if reported else 100.0 * used / passed if passed > 0 and used >= 0 else None
         return percent, before if passed >= 0 else now
 
 
-def _running(view: View, stats: Iterable[cri.ContainerStats]) -> Iterator[cri.ContainerStats]:
-    for told in stats:
-        known = view.containers.get(told.attributes.id)
-        if known is not None and known.state == RUNNING and (told.HasField("cpu") or told.HasField("memory")):
-            yield told
+def _running(snapshot: Snapshot, stats: Iterable[cri.ContainerStats]) -> Iterator[cri.ContainerStats]:
+    for one in stats:
+        record = snapshot.containers.get(one.attributes.id)
+        if record is not None and record.state == RUNNING and (one.HasField("cpu") or one.HasField("memory")):
+            yield one
 
 
-def _processor(told: cri.ContainerStats) -> tuple[int, int]:
-    return told.cpu.timestamp, told.cpu.usage_core_nano_seconds.value
+def _cpu(stats: cri.ContainerStats) -> CpuReading:
+    return stats.cpu.timestamp, stats.cpu.usage_core_nano_seconds.value
 
 
-def _memory(told: cri.MemoryUsage) -> tuple[int | None, int | None]:
-    """Used and limit. An engine tells what is left of the limit, and 0 where there is none."""
-    if told.HasField("working_set_bytes"):
-        used = told.working_set_bytes.value
-    elif told.HasField("usage_bytes"):
-        used = told.usage_bytes.value
+def _memory(memory: cri.MemoryUsage) -> tuple[int | None, int | None]:
+    """Bytes used, and the limit. The engine reports how much of the limit is left, and 0 if there is no limit."""
+    if memory.HasField("working_set_bytes"):
+        used = memory.working_set_bytes.value
+    elif memory.HasField("usage_bytes"):
+        used = memory.usage_bytes.value
     else:
         return None, None
-    left = told.available_bytes.value
+    left = memory.available_bytes.value
     return used, used + left if left else None

@@ -135,7 +135,7 @@ async def test_a_socket_of_another_user_says_what_gives_it(own_crid):
 async def test_one_without_the_plugin_says_how_it_is_turned_on(own_containerd):
     runtime = runtimes_registry.open_engine(runtimes_registry.EngineAddress(kind="cri", url=own_containerd.url))
     told = await do(runtime, actions.DescribeEngine(engine=runtime.ref), 5)
-    assert "does not speak CRI v1" in told.fault and "disabled_plugins" in told.fault
+    assert "does not support CRI v1" in told.fault and "disabled_plugins" in told.fault
     with pytest.raises(errors.Unreachable):
         await rows(runtime)
     await runtime.aclose()
@@ -213,7 +213,7 @@ async def test_pods_are_told_stopped_and_removed_with_all_that_is_in_them(crid, 
     document = await do(engine, pods.InspectPod(engine=engine.ref, target=row.ref))
     assert document.data["metadata"]["name"] == "web-0"
     remove = pods.RemovePod(engine=engine.ref, target=row.ref)
-    with pytest.raises(errors.Rejected, match="is up"):
+    with pytest.raises(errors.Rejected, match="is running"):
         await do(engine, remove)
     assert (await do(engine, pods.StopPod(engine=engine.ref, target=row.ref))).status == Status.DONE
     assert (await do(engine, pods.StopPod(engine=engine.ref, target=row.ref))).status == Status.NOOP
@@ -238,11 +238,11 @@ async def test_what_ended_is_not_started_again_and_the_kubelet_is_named(crid, en
     await asyncio.to_thread(crid.run, "it", "exit 0")
     await asyncio.to_thread(crid.wait, "it")
     target = (await rows(engine))[crid.called("it")].ref
-    with pytest.raises(errors.Rejected, match="the kubelet makes another one"):
+    with pytest.raises(errors.Rejected, match="the kubelet creates a new one"):
         await do(engine, actions.Start(engine=engine.ref, target=target))
     await asyncio.to_thread(crid.run, "up")
     target = (await rows(engine))[crid.called("up")].ref
-    with pytest.raises(errors.Unsupported, match="the kubelet starts it again"):
+    with pytest.raises(errors.Unsupported, match="the kubelet starts a new one"):
         await do(engine, actions.Restart(engine=engine.ref, target=target))
     stopped = await do(engine, actions.Stop(engine=engine.ref, target=target, timeout=1))
     assert "kubelet" in stopped.detail
@@ -323,7 +323,7 @@ async def test_a_log_nobody_keeps_is_said_to_be_none(crid, engine):
     start = cri.StartContainerRequest(container_id=container.container_id)
     await asyncio.to_thread(crid.kubelet.ask, "StartContainer", start)
     row = (await rows(engine))["default/mute/app"]
-    with pytest.raises(errors.NotFound, match="without a log directory"):
+    with pytest.raises(errors.NotFound, match="has no log directory"):
         await do(engine, actions.ReadLogs(engine=engine.ref, target=row.ref))
 
 

@@ -10,10 +10,9 @@ from hypothesis import strategies as st
 
 from core.model import containers
 from core.model.events import EventKind, Origin
-from core.model.refs import EngineRef, Kind, Ref
-from core.model.selectors import Selector
-from runtimes.cri import decode
-from runtimes.cri.decode import Known
+from core.model.refs import EngineRef, Kind, Ref, Selector
+from runtimes.cri import decode, decode_events, info
+from runtimes.cri.decode import ContainerRecord
 from runtimes.proto import cri_pb2 as cri
 from tests.helpers.paths import CAPTURES
 
@@ -39,8 +38,8 @@ def test_a_recorded_container_is_a_row_with_its_pods_labels():
     (pods,) = recorded("ListPodSandboxResponse")
     running, *_ = recorded("ContainerStatus")
     (line,), (pod,) = listed.containers, pods.items
-    known = decode.known(line, running, pod)
-    row = decode.row(ENGINE, known, decode.called([known])[known.id], known.started_ns / 1e9 + 120)
+    known = decode.container_record(line, running, pod)
+    row = decode.container_row(ENGINE, known, decode.container_names([known])[known.id], known.started_ns / 1e9 + 120)
     assert row.ref.name == "default/pod50606/main"
     assert (row.project, row.service, row.group_name) == ("default", "pod50606", "default/pod50606")
     assert (row.state, row.status, row.exit_code, row.restarts) == ("running", "Up 2 minutes", None, 0)
@@ -51,11 +50,15 @@ def test_a_recorded_container_is_a_row_with_its_pods_labels():
 
 def test_recorded_ends_tell_their_code_and_memory_that_ran_out():
     _, stopped, killed, _ = recorded("ContainerStatus")
-    events = list(decode.story(decode.known(stopped, stopped, None), subject(stopped), Origin.LIVE, 0))
+    events = list(
+        decode_events.lifetime(decode.container_record(stopped, stopped, None), subject(stopped), Origin.LIVE, 0)
+    )
     assert [event.kind for event in events] == [EventKind.CREATED, EventKind.STARTED, EventKind.DIED]
     assert (events[-1].attrs["exit_code"], events[-1].at_ns) == ("7", stopped.finished_at)
     assert events[1].at_ns == stopped.started_at
-    events = list(decode.story(decode.known(killed, killed, None), subject(killed), Origin.LIVE, 0))
+    events = list(
+        decode_events.lifetime(decode.container_record(killed, killed, None), subject(killed), Origin.LIVE, 0)
+    )
     assert [event.kind for event in events][-2:] == [EventKind.OOM, EventKind.DIED]
     assert events[-1].attrs["exit_code"] == "137"
     assert events[-2].at_ns < events[-1].at_ns
@@ -65,10 +68,10 @@ def test_what_is_told_twice_is_the_same_event():
     """By a look, by a stream, after a lost connection."""
     status = recorded("ContainerStatus")[1]
     listed = cri.Container(id=status.id, metadata=status.metadata, state=2, created_at=status.created_at)
-    seen = decode.known(listed, status, None)
-    heard = decode.known(status, status, cri.PodSandboxStatus(id="p"))
+    seen = decode.container_record(listed, status, None)
+    heard = decode.container_record(status, status, cri.PodSandboxStatus(id="p"))
     told = [
-        {event.identity() for event in decode.story(one, subject(one), origin, at)}
+        {event.identity() for event in decode_events.lifetime(one, subject(one), origin, at)}
         for one, origin, at in ((seen, Origin.LIVE, 5), (heard, Origin.REPLAY, 7))
     ]
     assert told[0] == told[1]
@@ -76,37 +79,37 @@ def test_what_is_told_twice_is_the_same_event():
 
 def test_image_and_engine_as_recorded():
     (images,) = recorded("ListImagesResponse")
-    first = decode.image(ENGINE, images.images[0])
+    first = decode.image_row(ENGINE, images.images[0])
     assert (first.ref.kind, first.ref.name, first.tags) == (Kind.IMAGE, "localhost/pause:1", ("localhost/pause:1",))
     assert first.size > 0
     (status,) = recorded("StatusResponse")
-    assert decode.notes(status.status) == ()
+    assert info.notes(status.status) == ()
     status.status.conditions[1].status = False
     status.status.conditions[1].reason = "NetworkPluginNotReady"
     status.status.conditions[1].message = "cni plugin not initialized"
-    assert decode.notes(status.status) == (
-        "NetworkReady is false (NetworkPluginNotReady): cni plugin not initialized.",
-    )
+    assert info.notes(status.status) == ("NetworkReady is false (NetworkPluginNotReady): cni plugin not initialized.",)
 
 
 @given(st.integers(-(2**31), 2**31 - 1), st.integers(-(2**63), 2**63 - 1), st.integers(-(2**31), 2**31 - 1))
 def test_any_number_for_a_state_or_a_time_makes_a_row(state, at, code):
     """CRI-O counts a time nobody set from year 1."""
     status = cri.ContainerStatus(id="a" * 64, state=state, created_at=at, started_at=at, finished_at=at, exit_code=code)
-    known = decode.known(status, status, None)
-    row = decode.row(ENGINE, known, "x", 1.8e9)
+    known = decode.container_record(status, status, None)
+    row = decode.container_row(ENGINE, known, "x", 1.8e9)
     assert row.state in containers.STATES
     assert row.started_at is None or row.started_at > 0
     assert row.created_at >= 0
-    for event in decode.story(known, subject(known), Origin.LIVE, 10):
+    for event in decode_events.lifetime(known, subject(known), Origin.LIVE, 10):
         assert event.at_ns >= 0
 
 
 def test_a_message_without_any_field_is_a_container_too():
-    bare = decode.known(cri.Container(), None, None)
-    assert decode.row(ENGINE, bare, decode.called([bare])[""], 0).state == "created"
-    assert bare.told is False
-    event = decode.unknown_event(ENGINE, cri.ContainerEventResponse(container_id="a" * 64, container_event_type=9))
+    bare = decode.container_record(cri.Container(), None, None)
+    assert decode.container_row(ENGINE, bare, decode.container_names([bare])[""], 0).state == "created"
+    assert bare.has_status is False
+    event = decode_events.unknown_event(
+        ENGINE, cri.ContainerEventResponse(container_id="a" * 64, container_event_type=9)
+    )
     assert (event.kind, event.action) == (EventKind.OTHER, "event_9")
 
 
@@ -117,8 +120,8 @@ def test_nobody_claims_another_namespace_by_a_label():
         metadata=cri.PodSandboxMetadata(name="mine", namespace="sandbox"),
         labels={"io.kubernetes.pod.namespace": "kube-system", "com.docker.compose.project": "shop", "team": "a"},
     )
-    known = decode.known(cri.Container(id="c", metadata=cri.ContainerMetadata(name="app")), None, pod)
-    row = decode.row(ENGINE, known, "x", 0)
+    known = decode.container_record(cri.Container(id="c", metadata=cri.ContainerMetadata(name="app")), None, pod)
+    row = decode.container_row(ENGINE, known, "x", 0)
     assert (row.project, row.service, row.labels["team"]) == ("sandbox", "mine", "a")
     facts = row.facts(None)
     assert not Selector(project="shop").matches(row.ref, facts) and Selector(project="sandbox").matches(row.ref, facts)
@@ -126,7 +129,7 @@ def test_nobody_claims_another_namespace_by_a_label():
 
 
 some = st.builds(
-    lambda number, namespace, pod, name, attempt, created: Known(
+    lambda number, namespace, pod, name, attempt, created: ContainerRecord(
         id=f"{number:064x}",
         pod="",
         name=name,
@@ -146,27 +149,27 @@ some = st.builds(
 
 @given(st.lists(some, max_size=12, unique_by=lambda one: one.id[:8]), st.randoms())
 def test_no_two_containers_have_one_name_and_the_newest_has_the_plain_one(crowd, chance):
-    names = decode.called(crowd)
+    names = decode.container_names(crowd)
     assert len(set(names.values())) == len(crowd)
     for path in {one.path for one in crowd}:
         newest = max((one for one in crowd if one.path == path), key=lambda one: (one.attempt, one.created_ns, one.id))
         assert names[newest.id] == path
     shuffled = list(crowd)
     random.Random(chance.random()).shuffle(shuffled)
-    assert decode.called(shuffled) == names
+    assert decode.container_names(shuffled) == names
 
 
 def test_a_container_that_is_gone_died_if_it_ran():
-    ran = Known(id="r", pod="", name="r", attempt=0, state=1, created_ns=1, labels={})
-    ended = Known(id="e", pod="", name="e", attempt=0, state=2, created_ns=1, labels={}, exit_code=0)
-    assert [event.kind for event in decode.gone(ran, subject(ran), 9)] == [EventKind.DIED, EventKind.REMOVED]
-    assert [event.kind for event in decode.gone(ended, subject(ended), 9)] == [EventKind.REMOVED]
-    assert "exit_code" not in next(decode.gone(ran, subject(ran), 9)).attrs
+    ran = ContainerRecord(id="r", pod="", name="r", attempt=0, state=1, created_ns=1, labels={})
+    ended = ContainerRecord(id="e", pod="", name="e", attempt=0, state=2, created_ns=1, labels={}, exit_code=0)
+    assert [event.kind for event in decode_events.removed(ran, subject(ran), 9)] == [EventKind.DIED, EventKind.REMOVED]
+    assert [event.kind for event in decode_events.removed(ended, subject(ended), 9)] == [EventKind.REMOVED]
+    assert "exit_code" not in next(decode_events.removed(ran, subject(ran), 9)).attrs
 
 
 def test_what_opens_registries_is_hidden_in_documents():
     words = {"registry": {"configs": {"r": {"auth": {"password": "hunter2", "auth": "aHVudGVyMg==", "user": "u"}}}}}
-    told = decode.document(cri.StatusResponse(), {"config": json.dumps(words), "golang": "go1.19", "odd": "{"})
+    told = info.document(cri.StatusResponse(), {"config": json.dumps(words), "golang": "go1.19", "odd": "{"})
     assert "hunter2" not in repr(told) and "aHVudGVyMg" not in repr(told)
     assert (told["info"]["golang"], told["info"]["odd"]) == ("go1.19", "{")
 

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from core import errors
 from core.model.events import EventKind
 from core.model.refs import EngineRef, Kind
-from runtimes.cri import decode, snapshot
-from runtimes.cri import events as cri_events
+from runtimes.cri import decode, events
+from runtimes.cri.snapshot import Snapshot
 from runtimes.proto import cri_pb2 as cri
 
 ENGINE = EngineRef(host="h", kind="cri")
@@ -36,9 +36,9 @@ def pod(name="web"):
 
 
 def view(*statuses, at=1, pods=None):
-    known = {one.id: decode.known(one, one, pod()) for one in statuses}
+    known = {one.id: decode.container_record(one, one, pod()) for one in statuses}
     pods = {pod().id: pod()} if pods is None else pods
-    return snapshot.View(ENGINE, at, known, pods, decode.called(known.values()))
+    return Snapshot(ENGINE, at, known, pods, decode.container_names(known.values()))
 
 
 def message(kind, thing, *statuses, at=7):
@@ -56,22 +56,22 @@ def kinds(events):
 
 
 def test_two_looks_tell_what_happened_between_them():
-    assert cri_events.between(view(status()), view(status(), at=2)) == []
-    found = cri_events.between(view(), view(status(state=2, code=137, reason="OOMKilled"), at=2))
+    assert events.compare(view(status()), view(status(), at=2)) == []
+    found = events.compare(view(), view(status(state=2, code=137, reason="OOMKilled"), at=2))
     assert kinds(found) == [EventKind.CREATED, EventKind.STARTED, EventKind.OOM, EventKind.DIED]
     assert [event.at_ns for event in found] == sorted(event.at_ns for event in found)
-    assert kinds(cri_events.between(view(status(state=0)), view(status(), at=2))) == [EventKind.STARTED]
-    assert kinds(cri_events.between(view(status()), view(at=2))) == [EventKind.DIED, EventKind.REMOVED]
+    assert kinds(events.compare(view(status(state=0)), view(status(), at=2))) == [EventKind.STARTED]
+    assert kinds(events.compare(view(status()), view(at=2))) == [EventKind.DIED, EventKind.REMOVED]
     # A container the engine lost its hold of: nobody knows better than that it does not run.
-    assert kinds(cri_events.between(view(status()), view(status(state=3), at=2))) == [EventKind.DIED]
+    assert kinds(events.compare(view(status()), view(status(state=3), at=2))) == [EventKind.DIED]
 
 
 def test_pods_come_and_go_beside_their_containers():
     ready, stopped = pod(), pod()
     stopped.state = 1
-    begun = cri_events.between(view(pods={}), view(pods={"p": ready}, at=2))
-    ended = cri_events.between(view(pods={"p": ready}), view(pods={"p": stopped}, at=3))
-    gone = cri_events.between(view(pods={"p": stopped}), view(pods={}, at=4))
+    begun = events.compare(view(pods={}), view(pods={"p": ready}, at=2))
+    ended = events.compare(view(pods={"p": ready}), view(pods={"p": stopped}, at=3))
+    gone = events.compare(view(pods={"p": stopped}), view(pods={}, at=4))
     assert [event.action for event in (*begun, *ended, *gone)] == ["created", "stopped", "deleted"]
     assert {(event.kind, event.type, event.subject.name) for event in (*begun, *ended, *gone)} == {
         (EventKind.OTHER, "pod", "shop/web")
@@ -80,29 +80,29 @@ def test_pods_come_and_go_beside_their_containers():
 
 def test_a_newer_attempt_takes_the_name():
     first, second = status(1, 2), status(2, 1, attempt=1)
-    found = cri_events.between(view(first), view(first, second, at=2))
+    found = events.compare(view(first), view(first, second, at=2))
     (renamed,) = [event for event in found if event.kind is EventKind.RENAMED]
     assert (renamed.subject.id, renamed.attrs["old_name"]) == (first.id, "shop/web/app")
     assert renamed.subject.name == f"shop/web/app.{first.id[:8]}"
-    back = cri_events.between(view(first, second, at=2), view(first, at=3))
+    back = events.compare(view(first, second, at=2), view(first, at=3))
     assert [event.subject.name for event in back if event.kind is EventKind.RENAMED] == ["shop/web/app"]
 
 
 def test_an_event_older_than_the_first_look_takes_nothing_back():
     seen = view(status(state=2, code=3))
-    later, found = cri_events._heard(seen, message(1, status().id, status(state=1)))
+    later, found = events.apply_event(seen, message(1, status().id, status(state=1)))
     assert kinds(found) == []
     assert later.containers[status().id].exit_code == 3
 
 
 def test_one_that_is_removed_at_once_still_tells_how_it_ended():
     ended = status(state=2, code=9)
-    later, found = cri_events._heard(view(status()), message(2, ended.id, ended))
+    later, found = events.apply_event(view(status()), message(2, ended.id, ended))
     assert [event.attrs["exit_code"] for event in found if event.kind is EventKind.DIED] == ["9"]
-    later, found = cri_events._heard(later, message(3, ended.id))
+    later, found = events.apply_event(later, message(3, ended.id))
     assert kinds(found) == [EventKind.REMOVED]
     assert ended.id not in later.containers and ended.id not in later.names
-    assert cri_events._heard(later, message(3, "f" * 64))[1] == []
+    assert events.apply_event(later, message(3, "f" * 64))[1] == []
 
 
 lives = st.lists(
@@ -125,14 +125,14 @@ def test_looking_and_listening_tell_the_same_story(history, looks):
             now[number] = step
             alive = [status(one, state) for one, state in sorted(now.items()) if state < 3]
             kind = {0: 0, 1: 1, 2: 2, 3: 3}[step]
-            heard, found = cri_events._heard(heard, message(kind, status(number).id, *alive, at=number * 1000 * NS))
+            heard, found = events.apply_event(heard, message(kind, status(number).id, *alive, at=number * 1000 * NS))
             told_by_stream |= {event.identity() for event in found if event.kind is not EventKind.RENAMED}
         if far == 3:
             removed.add(number)
             del now[number]
         if look:
             fresh = view(*[status(one, state) for one, state in sorted(now.items())], at=len(told_by_looks) + 2)
-            found = cri_events.between(looked, fresh)
+            found = events.compare(looked, fresh)
             # When it went is the time of the look here.
             passing = (EventKind.RENAMED, EventKind.REMOVED)
             told_by_looks |= {
@@ -162,15 +162,15 @@ class Engine:
 
 @pytest.fixture
 def hurried(monkeypatch):
-    monkeypatch.setattr(cri_events, "PERIOD", 0.0)
+    monkeypatch.setattr(events, "POLL_SECONDS", 0.0)
     slept = asyncio.sleep
-    monkeypatch.setattr(cri_events.asyncio, "sleep", lambda seconds: slept(0))
+    monkeypatch.setattr(events.asyncio, "sleep", lambda seconds: slept(0))
 
 
 async def gathered(engine, since=None):
     batches, reason = [], None
     try:
-        async for batch in cri_events.told(engine, None, since, lambda fills: None):
+        async for batch in events.watch(engine, None, since, lambda enabled: None):
             batches.append(batch)
     except errors.QuarterdeckError as error:
         reason = error

@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from core import errors
-from runtimes.cri import log_files
+from runtimes.cri import log_files, log_lines, log_reader
 
 AT = 1_795_000_000_000_000_000
 
@@ -41,7 +41,7 @@ def test_lines_have_their_time_and_stream_and_parts_are_joined(log, zone):
         + entry(5, "tagged", tag="F:x", zone=zone)
         + entry(6, "", zone=zone)
     )
-    page = log_files.page(str(log), "it", tail=10)
+    page = log_reader.read_page(str(log), "it", tail=10)
     assert [(line.at, line.stream, line.text) for line in page.lines] == [
         (stamp(1, zone), "stdout", "one"),
         (stamp(3, zone), "stdout", "two"),
@@ -53,18 +53,18 @@ def test_lines_have_their_time_and_stream_and_parts_are_joined(log, zone):
 
 def test_a_prompt_that_has_no_end_is_shown(log):
     log.write_bytes(entry(1, "name: ", tag="P"))
-    assert texts(log_files.page(str(log), "it", tail=10)) == ["name: "]
+    assert texts(log_reader.read_page(str(log), "it", tail=10)) == ["name: "]
 
 
 def test_what_is_no_line_of_a_log_is_text(log):
     log.write_bytes(b"garbage\n" + entry(1, "fine") + b"2026-99-99T99:99:99Z stdout F odd\n\xff\xfe\n")
-    assert texts(log_files.page(str(log), "it", tail=10)) == ["garbage", "fine", "odd", "\ufffd\ufffd"]
+    assert texts(log_reader.read_page(str(log), "it", tail=10)) == ["garbage", "fine", "odd", "\ufffd\ufffd"]
 
 
 def test_a_megabyte_line_is_cut_and_says_by_how_much(log):
     part = "x" * 16_384
     log.write_bytes(b"".join(entry(1, part, tag="P") for _ in range(63)) + entry(1, part) + entry(2, "end"))
-    page = log_files.page(str(log), "it", tail=2)
+    page = log_reader.read_page(str(log), "it", tail=2)
     assert page.lines[0].text == part + f"… ({63 * 16_384:,} more bytes)"
     assert page.lines[1].text == "end"
 
@@ -72,28 +72,28 @@ def test_a_megabyte_line_is_cut_and_says_by_how_much(log):
 def test_a_tail_reads_no_more_than_it_shows(log, monkeypatch):
     log.write_bytes(b"".join(entry(number, f"line {number} " + "x" * 90) for number in range(50_000)))
     read = []
-    real = log_files.Joined.feed
-    monkeypatch.setattr(log_files.Joined, "feed", lambda self, data: (read.append(len(data)), real(self, data))[1])
-    page = log_files.page(str(log), "it", tail=5)
+    real = log_lines.LineParser.feed
+    monkeypatch.setattr(log_lines.LineParser, "feed", lambda self, data: (read.append(len(data)), real(self, data))[1])
+    page = log_reader.read_page(str(log), "it", tail=5)
     assert [text.split()[1] for text in texts(page)] == [str(number) for number in range(49_995, 50_000)]
-    assert sum(read) <= log_files.BLOCK
+    assert sum(read) <= log_reader.BLOCK
     assert page.dropped == 0
 
 
 def test_reading_back_ends_at_the_farthest_byte_and_says_so(log, monkeypatch):
-    monkeypatch.setattr(log_files, "FARTHEST", 100_000)
+    monkeypatch.setattr(log_reader, "MAX_BYTES_BACK", 100_000)
     log.write_bytes(b"".join(entry(number, "x" * 90) for number in range(5_000)))
-    page = log_files.page(str(log), "it", tail=4_000)
+    page = log_reader.read_page(str(log), "it", tail=4_000)
     assert 500 < len(page.lines) < 4_000
     assert page.dropped
 
 
 def test_since_is_inclusive(log):
     log.write_bytes(b"".join(entry(number, str(number)) for number in range(10)))
-    at = log_files.nanoseconds(stamp(7).encode())
-    assert texts(log_files.page(str(log), "it", tail=100, since_ns=at)) == ["7", "8", "9"]
-    assert texts(log_files.page(str(log), "it", tail=2, since_ns=at)) == ["8", "9"]
-    assert texts(log_files.page(str(log), "it", tail=100, since_ns=at + 1)) == ["8", "9"]
+    at = log_lines.nanoseconds(stamp(7).encode())
+    assert texts(log_reader.read_page(str(log), "it", tail=100, since_ns=at)) == ["7", "8", "9"]
+    assert texts(log_reader.read_page(str(log), "it", tail=2, since_ns=at)) == ["8", "9"]
+    assert texts(log_reader.read_page(str(log), "it", tail=100, since_ns=at + 1)) == ["8", "9"]
 
 
 def test_a_tail_goes_on_in_the_files_moved_aside_but_not_in_packed_ones(log):
@@ -102,49 +102,49 @@ def test_a_tail_goes_on_in_the_files_moved_aside_but_not_in_packed_ones(log):
     (log.parent / "0.log.20260103-000000").write_bytes(entry(3, "3"))
     (log.parent / "1.log").write_bytes(entry(1, "another attempt"))
     log.write_bytes(entry(4, "4"))
-    assert texts(log_files.page(str(log), "it", tail=10)) == ["1", "2", "3", "4"]
-    assert texts(log_files.page(str(log), "it", tail=3)) == ["2", "3", "4"]
+    assert texts(log_reader.read_page(str(log), "it", tail=10)) == ["1", "2", "3", "4"]
+    assert texts(log_reader.read_page(str(log), "it", tail=3)) == ["2", "3", "4"]
     log.unlink()  # just moved aside, and the next one not begun
-    assert texts(log_files.page(str(log), "it", tail=1)) == ["3"]
+    assert texts(log_reader.read_page(str(log), "it", tail=1)) == ["3"]
 
 
 def test_a_cursor_whose_file_is_gone_goes_on_by_time(log):
     log.write_bytes(entry(1, "1") + entry(2, "2"))
-    cursor = log_files.page(str(log), "it", tail=10).cursor
+    cursor = log_reader.read_page(str(log), "it", tail=10).cursor
     other = log.parent / "new"
     other.write_bytes(entry(2, "2") + entry(3, "3"))
     log.unlink()
     other.rename(log)
-    assert texts(log_files.page(str(log), "it", tail=10, cursor=cursor)) == ["3"]
+    assert texts(log_reader.read_page(str(log), "it", tail=10, cursor=cursor)) == ["3"]
 
 
 def test_a_file_that_was_given_the_inode_of_another_is_read_from_its_beginning(log):
     log.write_bytes(entry(1, "1"))
-    cursor = log_files.page(str(log), "it", tail=10).cursor
+    cursor = log_reader.read_page(str(log), "it", tail=10).cursor
     log.write_bytes(entry(5, "5") + entry(6, "6"))  # the same inode, and longer than before
-    assert texts(log_files.page(str(log), "it", tail=10, cursor=cursor)) == ["5", "6"]
+    assert texts(log_reader.read_page(str(log), "it", tail=10, cursor=cursor)) == ["5", "6"]
 
 
 def test_what_cannot_be_read_is_a_sentence_with_its_cure(tmp_path):
     with pytest.raises(errors.Unreachable, match="mount /var/log/pods"):
-        log_files.page(str(tmp_path / "no/folder/0.log"), "it", tail=1)
-    with pytest.raises(errors.Unreachable, match="is not there"):
-        log_files.page(str(tmp_path / "0.log"), "it", tail=1)
-    with pytest.raises(errors.NotFound, match="without a log directory"):
-        log_files.page("", "it", tail=1)
+        log_reader.read_page(str(tmp_path / "no/folder/0.log"), "it", tail=1)
+    with pytest.raises(errors.Unreachable, match="does not exist"):
+        log_reader.read_page(str(tmp_path / "0.log"), "it", tail=1)
+    with pytest.raises(errors.NotFound, match="has no log directory"):
+        log_reader.read_page("", "it", tail=1)
     os.mkfifo(tmp_path / "1.log")  # nobody will ever write to it
-    with pytest.raises(errors.Unreachable, match="is no file"):
-        log_files.page(str(tmp_path / "1.log"), "it", tail=1)
+    with pytest.raises(errors.Unreachable, match="is not a regular file"):
+        log_reader.read_page(str(tmp_path / "1.log"), "it", tail=1)
     with pytest.raises(errors.InvalidResponse):
-        log_files.page(str(tmp_path / "1.log"), "it", tail=1, cursor="nonsense")
-    denied = log_files._unreadable("/p/0.log", "it", PermissionError(13, "Permission denied"))
-    assert "may not read" in denied.full_message() and "as root" in denied.full_message()
+        log_reader.read_page(str(tmp_path / "1.log"), "it", tail=1, cursor="nonsense")
+    denied = log_files.unreadable("/p/0.log", "it", PermissionError(13, "Permission denied"))
+    assert "not allowed to read" in denied.full_message() and "as root" in denied.full_message()
 
 
 def test_time_that_is_over_is_said(log):
     log.write_bytes(entry(1, "1"))
     with pytest.raises(errors.TimedOut, match="--tail"):
-        log_files.page(str(log), "it", tail=1, until=0.001)
+        log_reader.read_page(str(log), "it", tail=1, deadline=0.001)
 
 
 steps = st.lists(
@@ -200,13 +200,13 @@ def test_pages_one_after_the_other_have_each_line_once(tmp_path_factory, history
     cursor, got = "", []
     for word, count in [*history, ("read", 0)]:
         if word == "read":
-            page = log_files.page(str(writer.path), "it", tail=1000, cursor=cursor)
+            page = log_reader.read_page(str(writer.path), "it", tail=1000, cursor=cursor)
             cursor = page.cursor
             got += texts(page)
         else:
             writer.step(word, count)
     whole = writer.all()
-    got += texts(log_files.page(str(writer.path), "it", tail=1000, cursor=cursor))
+    got += texts(log_reader.read_page(str(writer.path), "it", tail=1000, cursor=cursor))
     writer.file.close()
     assert got == whole
 
@@ -216,17 +216,17 @@ def test_pages_one_after_the_other_have_each_line_once(tmp_path_factory, history
 def test_a_follower_has_each_line_once(tmp_path_factory, history, tail):
     writer = Writer(tmp_path_factory.mktemp("log") / "0.log")
     writer.step("write", 4)
-    log = log_files.Follower(str(writer.path), "it", tail=tail, keep=1000)
+    log = log_reader.LogFollower(str(writer.path), "it", tail=tail, max_lines=1000)
     got = []
     for word, count in history:
         if word in ("read", "aside"):  # a kubelet looks every ten seconds, a follower five times a second
-            while (more := log.more()) != ([], 0):
+            while (more := log.read()) != ([], 0):
                 got += [line.text for line in more[0]]
         writer.step(word, count)
     whole = writer.all()
-    while (more := log.more()) != ([], 0):
+    while (more := log.read()) != ([], 0):
         got += [line.text for line in more[0]]
-    got += [line.text for line in log.rest()]
+    got += [line.text for line in log.read_unfinished()]
     log.close()
     writer.file.close()
     assert got == (whole[4 - tail :] if tail else whole[4:])
@@ -234,25 +234,25 @@ def test_a_follower_has_each_line_once(tmp_path_factory, history, tail):
 
 def test_a_follower_goes_on_where_the_file_is_emptied_or_away_for_a_while(log):
     log.write_bytes(entry(1, "1"))
-    follower = log_files.Follower(str(log), "it", tail=10, keep=10)
-    assert [line.text for line in follower.more()[0]] == ["1"]
+    follower = log_reader.LogFollower(str(log), "it", tail=10, max_lines=10)
+    assert [line.text for line in follower.read()[0]] == ["1"]
     with log.open("wb") as file:  # somebody cut it short
         file.write(b"")
-    assert follower.more() == ([], 0)
+    assert follower.read() == ([], 0)
     log.write_bytes(entry(2, "2"))
-    assert [line.text for line in follower.more()[0]] == ["2"]
+    assert [line.text for line in follower.read()[0]] == ["2"]
     log.rename(log.with_name("0.log.20260101-000000"))
-    assert follower.more() == ([], 0)
+    assert follower.read() == ([], 0)
     log.write_bytes(entry(3, "3"))
-    assert [line.text for line in follower.more()[0]] == ["3"]
+    assert [line.text for line in follower.read()[0]] == ["3"]
     follower.close()
 
 
 def test_a_follower_lets_go_of_what_is_too_much(log):
     log.write_bytes(b"")
-    follower = log_files.Follower(str(log), "it", tail=10, keep=5)
+    follower = log_reader.LogFollower(str(log), "it", tail=10, max_lines=5)
     log.write_bytes(b"".join(entry(number, str(number)) for number in range(20)))
-    lines, dropped = follower.more()
+    lines, dropped = follower.read()
     assert ([line.text for line in lines], dropped) == (["15", "16", "17", "18", "19"], 15)
     follower.close()
 
@@ -263,9 +263,9 @@ def test_no_file_stays_open(log):
     log.write_bytes(entry(9, "y"))
     before = len(list(Path("/proc/self/fd").iterdir()))
     for _ in range(20):
-        log_files.page(str(log), "it", tail=10)
-    follower = log_files.Follower(str(log), "it", tail=1, keep=1)
-    follower.more()
+        log_reader.read_page(str(log), "it", tail=10)
+    follower = log_reader.LogFollower(str(log), "it", tail=1, max_lines=1)
+    follower.read()
     follower.close()
     assert len(list(Path("/proc/self/fd").iterdir())) == before
 
@@ -274,5 +274,5 @@ def test_a_link_in_place_of_a_log_is_not_followed(log, tmp_path):
     secret = tmp_path / "shadow"
     secret.write_bytes(entry(1, "root:x"))
     log.symlink_to(secret)
-    with pytest.raises(errors.Unreachable, match="link to somewhere else"):
-        log_files.page(str(log), "it", tail=10)
+    with pytest.raises(errors.Unreachable, match="symbolic link"):
+        log_reader.read_page(str(log), "it", tail=10)

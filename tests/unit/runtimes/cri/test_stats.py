@@ -1,8 +1,9 @@
 """One answer about all containers into what each uses, compared with our own reading before."""
 
 from core.model.refs import EngineRef
-from runtimes.cri import decode, snapshot
-from runtimes.cri import stats as cri_stats
+from runtimes.cri import decode
+from runtimes.cri.snapshot import Snapshot
+from runtimes.cri.stats import UsageDecoder
 from runtimes.proto import cri_pb2 as cri
 
 S = 1_000_000_000
@@ -10,10 +11,12 @@ S = 1_000_000_000
 
 def seen(*things, state=1):
     known = {
-        thing: decode.known(cri.Container(id=thing, state=state), cri.ContainerStatus(id=thing, state=state), None)
+        thing: decode.container_record(
+            cri.Container(id=thing, state=state), cri.ContainerStatus(id=thing, state=state), None
+        )
         for thing in things
     }
-    return snapshot.View(EngineRef(host="h", kind="cri"), 1, known, {}, decode.called(known.values()))
+    return Snapshot(EngineRef(host="h", kind="cri"), 1, known, {}, decode.container_names(known.values()))
 
 
 def stats(thing, at, used, *, memory=100, left=0, own=0):
@@ -31,49 +34,49 @@ def stats(thing, at, used, *, memory=100, left=0, own=0):
 
 
 def test_the_processor_is_compared_with_the_reading_before():
-    meter = cri_stats.Meter()
-    (row,) = meter.read(seen("a"), [stats("a", 10 * S, S)], ()).rows
+    decoder = UsageDecoder()
+    (row,) = decoder.decode(seen("a"), [stats("a", 10 * S, S)], ()).rows
     assert (row.cpu_percent, row.cpu_seconds) == (None, 1.0)
-    (row,) = meter.read(seen("a"), [stats("a", 12 * S, 4 * S)], ()).rows
+    (row,) = decoder.decode(seen("a"), [stats("a", 12 * S, 4 * S)], ()).rows
     assert row.cpu_percent == 150.0
     # Asked again at once there is little to compare; the reading before stays to compare with later.
-    meter.read(seen("a"), [stats("a", 12 * S + 1, 4 * S)], ())
-    (row,) = meter.read(seen("a"), [stats("a", 14 * S, 5 * S)], ()).rows
+    decoder.decode(seen("a"), [stats("a", 12 * S + 1, 4 * S)], ())
+    (row,) = decoder.decode(seen("a"), [stats("a", 14 * S, 5 * S)], ()).rows
     assert row.cpu_percent == 50.0
 
 
 def test_one_made_anew_or_a_clock_set_back_makes_no_nonsense():
-    meter = cri_stats.Meter()
-    meter.read(seen("a"), [stats("a", 10 * S, 9 * S)], ())
-    (row,) = meter.read(seen("a"), [stats("a", 12 * S, 0)], ()).rows
+    decoder = UsageDecoder()
+    decoder.decode(seen("a"), [stats("a", 10 * S, 9 * S)], ())
+    (row,) = decoder.decode(seen("a"), [stats("a", 12 * S, 0)], ()).rows
     assert row.cpu_percent is None
-    meter.read(seen("a"), [stats("a", 10 * S, S)], ())
-    (row,) = meter.read(seen("a"), [stats("a", 5 * S, 2 * S)], ()).rows
+    decoder.decode(seen("a"), [stats("a", 10 * S, S)], ())
+    (row,) = decoder.decode(seen("a"), [stats("a", 5 * S, 2 * S)], ()).rows
     assert row.cpu_percent is None
-    (row,) = cri_stats.Meter().read(seen("b"), [stats("b", 5 * S, 0, own=500_000_000)], ()).rows
+    (row,) = UsageDecoder().decode(seen("b"), [stats("b", 5 * S, 0, own=500_000_000)], ()).rows
     assert row.cpu_percent == 50.0  # the engine's own word, where it is all there is
 
 
 def test_a_limit_is_what_is_used_and_what_is_left():
-    (row,) = cri_stats.Meter().read(seen("a"), [stats("a", 1, 1, memory=30, left=70)], ()).rows
+    (row,) = UsageDecoder().decode(seen("a"), [stats("a", 1, 1, memory=30, left=70)], ()).rows
     assert (row.memory, row.memory_limit) == (30, 100)
-    (row,) = cri_stats.Meter().read(seen("a"), [stats("a", 1, 1, memory=30)], ()).rows
+    (row,) = UsageDecoder().decode(seen("a"), [stats("a", 1, 1, memory=30)], ()).rows
     assert (row.memory, row.memory_limit) == (30, None)
 
 
 def test_what_is_not_told_is_counted_as_missing():
-    told = cri_stats.Meter().read(seen("a", "b", "c"), [stats("a", 1, 1), cri.ContainerStats()], ())
+    told = UsageDecoder().decode(seen("a", "b", "c"), [stats("a", 1, 1), cri.ContainerStats()], ())
     assert ([row.ref.id for row in told.rows], told.missing) == (
         ["a"],
-        "Of 2 running containers the engine told no usage.",
+        "The engine reported no usage of 2 running containers.",
     )
-    told = cri_stats.Meter().read(seen("a", "b"), [stats("a", 1, 1), stats("b", 1, 1)], ("b",))
+    told = UsageDecoder().decode(seen("a", "b"), [stats("a", 1, 1), stats("b", 1, 1)], ("b",))
     assert ([row.ref.id for row in told.rows], told.missing) == (["b"], "")
-    assert cri_stats.Meter().read(seen("a", state=2), [stats("a", 1, 1)], ()).rows == ()
+    assert UsageDecoder().decode(seen("a", state=2), [stats("a", 1, 1)], ()).rows == ()
 
 
 def test_the_very_first_reading_is_taken_once():
-    meter = cri_stats.Meter()
-    assert not meter.begin(seen(), [])
-    assert meter.begin(seen("a"), [stats("a", 1, 1)])
-    assert not meter.begin(seen("a"), [stats("a", 2, 1)])
+    decoder = UsageDecoder()
+    assert not decoder.begin(seen(), [])
+    assert decoder.begin(seen("a"), [stats("a", 1, 1)])
+    assert not decoder.begin(seen("a"), [stats("a", 2, 1)])

@@ -1,0 +1,101 @@
+"""Makes events of CRI containers and pods: from one record, or from the difference of two.
+
+The same facts always make the same events, whoever observed them and however often, because the times are the engine's
+own wherever it reports one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from core.model.events import Event, EventKind, Origin
+from core.model.refs import EngineRef, Kind, Ref
+from runtimes.cri.decode import OOM_REASON, READY, RUNNING, ContainerRecord, PodMessage, pod_path
+from runtimes.proto import cri_pb2 as cri
+
+DELETED = 3
+MESSAGE_ACTIONS = {0: "created", 1: "started", 2: "stopped", DELETED: "deleted"}
+"""By the type of a CRI event."""
+ACTIONS = {
+    EventKind.CREATED: "created",
+    EventKind.STARTED: "started",
+    EventKind.OOM: "oom",
+    EventKind.DIED: "stopped",
+    EventKind.REMOVED: "deleted",
+    EventKind.RENAMED: "renamed",
+}
+"""CRI's own terms where it has one."""
+
+
+def lifetime(record: ContainerRecord, subject: Ref, origin: Origin, at_ns: int) -> Iterator[Event]:
+    """All events of one container up to now: created, started, ended. `at_ns`: used where the engine reports no
+    time."""
+    yield _event(EventKind.CREATED, subject, record, record.created_ns or at_ns, origin=origin)
+    if record.started_ns:
+        yield _event(EventKind.STARTED, subject, record, record.started_ns, origin=origin)
+    if record.ended:
+        yield from _end(record, subject, at_ns, origin=origin)
+
+
+def changed(before: ContainerRecord | None, after: ContainerRecord, subject: Ref, at_ns: int) -> Iterator[Event]:
+    """What happened to a container between two observations. `before`: None for a new container."""
+    if before is None:
+        yield from lifetime(after, subject, Origin.LIVE, at_ns)
+        return
+    if after.started_ns and not before.started_ns:
+        yield _event(EventKind.STARTED, subject, after, after.started_ns)
+    if after.ended and not before.ended:
+        yield from _end(after, subject, at_ns)
+
+
+def removed(record: ContainerRecord, subject: Ref, at_ns: int) -> Iterator[Event]:
+    """`record`: the last one seen. If it was running then, its exit code is unknown."""
+    if record.state == RUNNING:
+        yield _event(EventKind.DIED, subject, record, at_ns)
+    yield _event(EventKind.REMOVED, subject, record, at_ns)
+
+
+def renamed(record: ContainerRecord, subject: Ref, old_name: str, at_ns: int) -> Event:
+    return _event(EventKind.RENAMED, subject, record, at_ns, old_name=old_name)
+
+
+def pods_changed(
+    engine: EngineRef, before: Mapping[str, PodMessage], after: Mapping[str, PodMessage], at_ns: int
+) -> list[Event]:
+    """What happened to pods between two observations. It changes nothing in the list of containers."""
+    events = []
+    for pod_id, pod in after.items():
+        old = before.get(pod_id)
+        if old is None:
+            events.append(pod_event(engine, pod, 0, pod.created_at or at_ns))
+        if pod.state != READY and (old is None or old.state == READY):
+            events.append(pod_event(engine, pod, 2, at_ns))
+    events += [pod_event(engine, pod, DELETED, at_ns) for pod_id, pod in before.items() if pod_id not in after]
+    return events
+
+
+def pod_event(engine: EngineRef, pod: PodMessage, event_type: int, at_ns: int) -> Event:
+    subject = Ref(engine=engine, kind=Kind.POD, id=pod.id, name=pod_path(pod))
+    action = MESSAGE_ACTIONS.get(event_type, f"event_{event_type}")
+    return Event(at_ns, EventKind.OTHER, subject, Origin.LIVE, "pod", action, {})
+
+
+def unknown_event(engine: EngineRef, message: cri.ContainerEventResponse) -> Event:
+    """An event of a type that CRI did not have when this was written."""
+    subject = Ref(engine=engine, kind=Kind.CONTAINER, id=message.container_id, name=message.container_id[:12])
+    action = f"event_{message.container_event_type}"
+    return Event(message.created_at, EventKind.OTHER, subject, Origin.LIVE, "container", action, {})
+
+
+def _end(record: ContainerRecord, subject: Ref, at_ns: int, *, origin: Origin = Origin.LIVE) -> Iterator[Event]:
+    ended_ns = record.finished_ns or at_ns
+    if record.reason == OOM_REASON:
+        yield _event(EventKind.OOM, subject, record, ended_ns - 1, origin=origin)
+    code = {} if record.exit_code is None else {"exit_code": str(record.exit_code)}
+    yield _event(EventKind.DIED, subject, record, ended_ns, origin=origin, **code)
+
+
+def _event(
+    kind: EventKind, subject: Ref, record: ContainerRecord, at_ns: int, *, origin: Origin = Origin.LIVE, **attrs: str
+) -> Event:
+    return Event(at_ns, kind, subject, origin, "container", ACTIONS[kind], {"image": record.image, **attrs})

@@ -1,0 +1,52 @@
+"""Runs one program in a container of a CRI engine and returns its output (CRI's ExecSync)."""
+
+from __future__ import annotations
+
+import time
+
+from core import errors
+from core.model import actions
+from core.model.results import ExecResult
+from runtimes.base.adapter import does
+from runtimes.cri.client import EngineClient
+from runtimes.proto import cri_pb2 as cri
+
+MAX_OUTPUT_BYTES = 65_536  # of stdout and of stderr
+CRIO_TIMED_OUT = b"command timed out"
+
+
+class ExecVerbs(EngineClient):
+    @does(actions.Exec)
+    async def exec(self, action: actions.Exec, seconds: float) -> ExecResult:
+        began, target = time.monotonic(), action.target
+        if action.user:
+            raise errors.BadUsage(
+                f"CRI cannot run a program as the user {action.user}: it always uses the container's own user.",
+                hint="Leave --user out, or run `su` in the container.",
+            )
+        request = cri.ExecSyncRequest(container_id=target.id, cmd=action.command, timeout=action.timeout)
+        try:
+            response = await self._request("ExecSync", request, cri.ExecSyncResponse, seconds, target=target)
+        except errors.TimedOut as error:
+            if time.monotonic() - began < action.timeout:
+                raise
+            raise _timed_out(action) from error
+        # After the timeout, containerd reports DEADLINE_EXCEEDED; CRI-O reports success with this exit code and text.
+        if response.exit_code == -1 and CRIO_TIMED_OUT in response.stderr:
+            raise _timed_out(action)
+        stdout, stderr = response.stdout[:MAX_OUTPUT_BYTES], response.stderr[:MAX_OUTPUT_BYTES]
+        return ExecResult(
+            exit_code=response.exit_code,
+            stdout=stdout.decode("utf-8", "replace"),
+            stderr=stderr.decode("utf-8", "replace"),
+            cut=len(response.stdout) + len(response.stderr) - len(stdout) - len(stderr),
+            took=time.monotonic() - began,
+        )
+
+
+def _timed_out(action: actions.Exec) -> errors.TimedOut:
+    return errors.TimedOut(
+        f"{action.command[0]} in {action.target.name} did not end within {action.timeout} s.",
+        sent=True,
+        hint="The engine kills it now. Check in the container what it has already changed.",
+    )

@@ -1,0 +1,67 @@
+"""Decodes what a CRI engine reports about itself, and makes documents for `inspect` and `info` without secrets."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from google.protobuf import json_format
+
+from core.text import redact, redact_json
+from runtimes.proto import cri_pb2 as cri
+
+CGROUP_DRIVERS = {0: "systemd", 1: "cgroupfs"}
+_CREDENTIAL_KEYS = frozenset({"password", "auth", "identitytoken", "identity_token", "registrytoken", "registry_token"})
+"""Keys of an engine's own configuration that hold credentials of registries."""
+
+
+def document(message: Any, info: Mapping[str, str]) -> dict[str, Any]:
+    """A message as JSON data, with the engine's verbose `info`. Credentials and secrets of environments are masked."""
+    data: dict[str, Any] = json_format.MessageToDict(message, preserving_proto_field_name=True)
+    data["info"] = {key: _json_or_text(text) for key, text in info.items()}
+    _mask_credentials(data)
+    return redact_json.mask_env_values(data)
+
+
+def notes(status: cri.RuntimeStatus) -> tuple[str, ...]:
+    """One sentence for each condition that is false."""
+    return tuple(
+        f"{condition.type} is false{f' ({condition.reason})' if condition.reason else ''}: "
+        f"{condition.message[:300] or 'the engine gives no reason'}."
+        for condition in status.conditions
+        if not condition.status
+    )
+
+
+def storage_and_runtime(status: cri.StatusResponse) -> dict[str, str]:
+    """The storage driver (`storage`) and the OCI runtime (`runtime`), if the engine's verbose `info` names them."""
+    config = _section(_json_or_text(status.info.get("config", "")))
+    containerd, crio = _section(config.get("containerd")), _section(config.get("crio"))
+    default = containerd.get("defaultRuntimeName") or crio.get("DefaultRuntime") or crio.get("default_runtime")
+    found = {"storage": containerd.get("snapshotter"), "runtime": default}
+    return {key: str(value) for key, value in found.items() if value}
+
+
+def _section(value: Any) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}
+
+
+def _json_or_text(text: str) -> Any:
+    # Most values are JSON, some are plain text; which ones differs between engines.
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text
+
+
+def _mask_credentials(value: Any) -> None:
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            if str(key).lower() in _CREDENTIAL_KEYS and isinstance(inner, str):
+                value[key] = redact.MASK if inner else inner
+            else:
+                _mask_credentials(inner)
+    elif isinstance(value, list):
+        for inner in value:
+            _mask_credentials(inner)

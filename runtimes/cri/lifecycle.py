@@ -1,0 +1,62 @@
+"""Starts, stops and removes containers of a CRI engine.
+
+A CRI engine reports success if the target of a stop or a removal does not exist, so each change reads the container's
+status first.
+"""
+
+from __future__ import annotations
+
+from core import errors
+from core.model import actions
+from core.model.refs import Ref
+from core.model.results import Outcome
+from runtimes.base.adapter import does
+from runtimes.base.steps import Steps
+from runtimes.cri import client, decode
+from runtimes.cri.client import EngineClient
+from runtimes.proto import cri_pb2 as cri
+
+
+class LifecycleVerbs(EngineClient):
+    @does(actions.Start)
+    async def start(self, action: actions.Start, seconds: float) -> Outcome:
+        steps, target = Steps(seconds), action.target
+        status = (await self._container_status(target, seconds)).status
+        if status.state == decode.RUNNING:
+            return steps.noop("was already running")
+        if status.state != decode.CREATED:
+            raise errors.Rejected(
+                9, f"{target.name} has ended, and CRI cannot start a container twice: the kubelet creates a new one."
+            )
+        request = cri.StartContainerRequest(container_id=target.id)
+        await self._request("StartContainer", request, cri.Nothing, steps.seconds_left, target=target)
+        return steps.done()
+
+    @does(actions.Stop)
+    async def stop(self, action: actions.Stop, seconds: float) -> Outcome:
+        steps, target = Steps(seconds), action.target
+        status = (await self._container_status(target, seconds)).status
+        if status.state in (decode.CREATED, decode.EXITED):
+            return steps.noop("was not running")
+        request = cri.StopContainerRequest(container_id=target.id, timeout=action.timeout)
+        await self._request("StopContainer", request, cri.Nothing, steps.seconds_left, target=target)
+        return steps.done(client.recreation_note(status.labels))
+
+    @does(actions.Remove)
+    async def remove(self, action: actions.Remove, seconds: float) -> Outcome:
+        steps, target = Steps(seconds), action.target
+        status = (await self._container_status(target, seconds)).status
+        if status.state not in (decode.CREATED, decode.EXITED) and not action.force:
+            raise errors.Rejected(9, f"{target.name} is running: stop it first, or use force.")
+        request = cri.RemoveContainerRequest(container_id=target.id)
+        await self._request("RemoveContainer", request, cri.Nothing, steps.seconds_left, target=target)
+        return steps.done(client.recreation_note(status.labels))
+
+    async def _container_status(
+        self, target: Ref, seconds: float, *, verbose: bool = False
+    ) -> cri.ContainerStatusResponse:
+        request = cri.ContainerStatusRequest(container_id=target.id, verbose=verbose)
+        found: cri.ContainerStatusResponse = await self._request(
+            "ContainerStatus", request, cri.ContainerStatusResponse, seconds, target=target
+        )
+        return found

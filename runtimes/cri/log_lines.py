@@ -1,0 +1,99 @@
+"""Parses the lines of a CRI log, `time stream tag text`, and joins partial lines.
+
+Tag P: the line goes on in the next entry of the same stream (a long line, a prompt, every write of CRI-O). Tag F: the
+line ends here.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import deque
+from datetime import datetime
+
+from core.model.results import LogLine
+
+MAX_LINE_BYTES = 16_384
+_TIME = re.compile(rb"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.(\d{1,9})\d*)?(Z|[+-]\d\d:\d\d)")
+_STREAMS = {b"stdout": "stdout", b"stderr": "stderr"}
+
+
+class LineParser:
+    """Takes pieces of the file with `feed`, and returns lines with `take`. Only the newest `max_lines` are stored;
+    older ones are counted. `since_ns`: earlier lines are left out. A line is cut at `MAX_LINE_BYTES`."""
+
+    def __init__(self, max_lines: int, *, since_ns: int = 0) -> None:
+        self.lines: deque[LogLine] = deque(maxlen=max_lines)
+        self.dropped = 0
+        self.since_ns = since_ns
+        self._rest = b""
+        self._partial: dict[str, tuple[str, bytearray, int]] = {}  # by stream: time, text, and bytes that were cut off
+
+    @property
+    def rest_size(self) -> int:
+        """Bytes after the last newline."""
+        return len(self._rest)
+
+    def feed(self, data: bytes) -> None:
+        *whole, self._rest = (self._rest + data).split(b"\n")
+        for line in whole:
+            if line:
+                self._parse(line)
+
+    def finish(self) -> None:
+        """Makes lines of the partial ones, whose end was not written."""
+        for stream, (at, text, cut) in self._partial.items():
+            self._append(at, stream, bytes(text), cut)
+        self._partial.clear()
+
+    def take(self) -> tuple[list[LogLine], int]:
+        """The lines since the last call, and how many lines before them were dropped."""
+        lines, dropped = list(self.lines), self.dropped
+        self.lines.clear()
+        self.dropped = 0
+        return lines, dropped
+
+    def _parse(self, line: bytes) -> None:
+        at, stream, partial, text = _split(line)
+        if not partial and stream not in self._partial and len(text) <= MAX_LINE_BYTES:
+            self._append(at, stream, text, 0)
+            return
+        first_at, before, cut = self._partial.pop(stream, (at, bytearray(), 0))
+        room = MAX_LINE_BYTES - len(before)
+        before += text[:room]
+        cut += max(0, len(text) - room)
+        if partial:
+            self._partial[stream] = (first_at, before, cut)
+        else:
+            self._append(first_at, stream, bytes(before), cut)
+
+    def _append(self, at: str, stream: str, data: bytes, cut: int) -> None:
+        if self.since_ns and at and (nanoseconds(at.encode()) or 0) < self.since_ns:
+            return
+        text = data.decode("utf-8", "replace").rstrip("\r")
+        if cut:
+            text += f"… ({cut:,} more bytes)"
+        if len(self.lines) == self.lines.maxlen:
+            self.dropped += 1
+        self.lines.append(LogLine(at, stream, text))
+
+
+def _split(line: bytes) -> tuple[str, str, bool, bytes]:
+    """Time, stream, whether the line is partial, and text. A line of another format is all text."""
+    parts = line.split(b" ", 3)
+    if len(parts) >= 3 and (stream := _STREAMS.get(parts[1])) and _TIME.fullmatch(parts[0]):
+        # There may be several tags, separated by colons. The first one is P or F.
+        return parts[0].decode(), stream, parts[2].split(b":", 1)[0] == b"P", parts[3] if len(parts) > 3 else b""
+    return "", "stdout", False, line
+
+
+def nanoseconds(line: bytes) -> int | None:
+    """The time at the start of a line, in nanoseconds since the epoch."""
+    found = _TIME.match(line)
+    if found is None:
+        return None
+    zone = b"+00:00" if found[3] == b"Z" else found[3]
+    try:
+        whole = datetime.fromisoformat((found[1] + zone).decode())
+    except ValueError:  # the form is right, but there is no such date
+        return None
+    return int(whole.timestamp()) * 1_000_000_000 + int((found[2] or b"0").ljust(9, b"0"))

@@ -1,0 +1,80 @@
+"""Reads and follows logs of CRI containers. The engine names a file, and Quarterdeck reads that file on this host."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import Any
+
+from core import errors
+from core.model import actions
+from core.model.jobs import JobStarted
+from core.model.refs import Ref
+from core.model.replies import Status
+from core.model.results import LogPage, Outcome
+from runtimes.base.adapter import does
+from runtimes.base.jobs import KEPT_LINES, Job
+from runtimes.cri import decode, log_reader
+from runtimes.cri.lifecycle import LifecycleVerbs
+
+LOG_POLL_SECONDS = 0.2
+STATE_POLL_SECONDS = 1.0
+
+
+class LogVerbs(LifecycleVerbs):
+    @does(actions.ReadLogs)
+    async def read_logs(self, action: actions.ReadLogs, seconds: float) -> LogPage | JobStarted:
+        if action.follow:
+            return self.jobs.begin(action.verb, lambda job: self._follow(action, job), read_only=True)
+        deadline = time.monotonic() + seconds
+        status = (await self._container_status(action.target, seconds)).status
+        if status.state == decode.CREATED:
+            return LogPage(lines=(), cursor=action.cursor)
+        options: dict[str, Any] = {"tail": action.tail, "since_ns": action.since_ns, "cursor": action.cursor}
+        return await asyncio.to_thread(
+            log_reader.read_page, status.log_path, action.target.name, deadline=deadline, **options
+        )
+
+    async def _follow(self, action: actions.ReadLogs, job: Job) -> Outcome:
+        name = action.target.name
+        status = (await self._container_status(action.target, 10.0)).status
+        while status.state == decode.CREATED:  # it has no log before it starts
+            await asyncio.sleep(STATE_POLL_SECONDS)
+            status = (await self._container_status(action.target, 10.0)).status
+        log = await asyncio.to_thread(
+            log_reader.LogFollower,
+            status.log_path,
+            name,
+            tail=action.tail,
+            max_lines=KEPT_LINES,
+            since_ns=action.since_ns,
+        )
+        end_reason = ""
+        try:
+            state_read_at = 0.0
+            while True:
+                lines, dropped = await asyncio.to_thread(log.read)
+                job.say(lines, dropped)
+                if lines:
+                    continue
+                if end_reason:
+                    job.say(log.read_unfinished())
+                    return Outcome(status=Status.DONE, detail=end_reason)
+                if time.monotonic() - state_read_at >= STATE_POLL_SECONDS:
+                    state_read_at, end_reason = time.monotonic(), await self._end_reason(action.target)
+                # An engine may write the last lines a moment after it reports that the container has ended.
+                await asyncio.sleep(LOG_POLL_SECONDS)
+        finally:
+            log.close()
+
+    async def _end_reason(self, target: Ref) -> str:
+        """Why a followed log is complete; empty while its container runs."""
+        try:
+            status = (await self._container_status(target, 10.0)).status
+        except errors.NotFound:
+            return f"{target.name} was removed"
+        except (errors.Unreachable, errors.TimedOut) as error:
+            raise errors.Unreachable(
+                f"{self.ref} broke off the log of {target.name}: {error.message}", hint=error.hint
+            ) from error
+        return "" if status.state == decode.RUNNING else f"{target.name} has ended with code {status.exit_code}"
