@@ -1,17 +1,16 @@
-"""containerd's services, call by call: arguments in, messages of its protocol out. Nothing is understood here.
+"""Calls containerd's gRPC services: one method for each call. Arguments and results are messages of its protocol.
 
-Every call but the daemon's own names its namespace, which travels beside it. `seconds` is each call's deadline.
+Every call except those about the daemon names its namespace in the metadata. `seconds` is the call's timeout.
 """
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncIterator, Awaitable, Mapping, Sequence
-from typing import TypeVar
+from collections.abc import AsyncIterator, Mapping, Sequence
 
 from google.protobuf import any_pb2, empty_pb2, field_mask_pb2
 
 from core import errors
+from core.model.refs import Ref
 from runtimes.proto import (
     containerd_containers_pb2,
     containerd_content_pb2,
@@ -27,218 +26,247 @@ from runtimes.proto import (
 )
 from runtimes.transport import grpc_channel
 
-R = TypeVar("R")
-AT_ONCE = 8
 CONTAINERS = "/containerd.services.containers.v1.Containers/"
 CONTENT = "/containerd.services.content.v1.Content/"
 DAEMON = "/containerd.services.introspection.v1.Introspection/"
 IMAGES = "/containerd.services.images.v1.Images/"
 SNAPSHOTS = "/containerd.services.snapshots.v1.Snapshots/"
 TASKS = "/containerd.services.tasks.v1.Tasks/"
-RESOURCE_EXHAUSTED = 8
-LARGEST_BLOB = 8 << 20  # of manifests and configurations, which are a few kilobytes
+RESOURCE_EXHAUSTED, FAILED_PRECONDITION = 8, 9  # gRPC status codes
+MAX_BLOB_BYTES = 8 << 20  # manifests and configurations have a few kilobytes
 
 Container = containerd_containers_pb2.Container
 Process = containerd_task_types_pb2.Process
 Image = containerd_images_pb2.Image
 
 
-class Calls:
-    def __init__(self, line: grpc_channel.GrpcChannel) -> None:
-        self.line = line
+class Client:
+    def __init__(self, channel: grpc_channel.GrpcChannel) -> None:
+        self.channel = channel
 
-    async def _ask(
-        self, method: str, request: grpc_channel.Message, answer: type[grpc_channel.M], seconds: float, space: str = ""
+    async def _request(
+        self,
+        method: str,
+        request: grpc_channel.Message,
+        response: type[grpc_channel.M],
+        seconds: float,
+        namespace: str = "",
     ) -> grpc_channel.M:
-        return await self.line.call(method, request, answer, seconds=seconds, metadata=within(space))
+        return await self.channel.call(
+            method, request, response, seconds=seconds, metadata=namespace_metadata(namespace)
+        )
 
     # ── the daemon ───────────────────────────────────────────────────────────────────────────────────────────────
 
     async def version(self, seconds: float) -> str:
         method = "/containerd.services.version.v1.Version/Version"
-        return (await self._ask(method, empty_pb2.Empty(), containerd_version_pb2.VersionResponse, seconds)).version
+        return (await self._request(method, empty_pb2.Empty(), containerd_version_pb2.VersionResponse, seconds)).version
 
     async def server(self, seconds: float) -> containerd_daemon_pb2.ServerResponse:
-        return await self._ask(f"{DAEMON}Server", empty_pb2.Empty(), containerd_daemon_pb2.ServerResponse, seconds)
+        return await self._request(f"{DAEMON}Server", empty_pb2.Empty(), containerd_daemon_pb2.ServerResponse, seconds)
 
     async def plugins(self, seconds: float) -> Sequence[containerd_daemon_pb2.Plugin]:
         request = containerd_daemon_pb2.PluginsRequest()
-        return (await self._ask(f"{DAEMON}Plugins", request, containerd_daemon_pb2.PluginsResponse, seconds)).plugins
+        return (
+            await self._request(f"{DAEMON}Plugins", request, containerd_daemon_pb2.PluginsResponse, seconds)
+        ).plugins
 
     async def namespaces(self, seconds: float) -> Sequence[containerd_namespaces_pb2.Namespace]:
         method = "/containerd.services.namespaces.v1.Namespaces/List"
         request = containerd_namespaces_pb2.ListNamespacesRequest()
-        return (await self._ask(method, request, containerd_namespaces_pb2.ListNamespacesResponse, seconds)).namespaces
+        return (
+            await self._request(method, request, containerd_namespaces_pb2.ListNamespacesResponse, seconds)
+        ).namespaces
 
     def events(self) -> AsyncIterator[containerd_types_pb2.Envelope]:
-        """Of every namespace, from now on."""
+        """The events of all namespaces, from now on."""
         method = "/containerd.services.events.v1.Events/Subscribe"
-        return self.line.stream(method, containerd_subscribe_pb2.SubscribeRequest(), containerd_types_pb2.Envelope)
+        return self.channel.stream(method, containerd_subscribe_pb2.SubscribeRequest(), containerd_types_pb2.Envelope)
 
     # ── containers ───────────────────────────────────────────────────────────────────────────────────────────────
 
-    async def containers(self, space: str, seconds: float) -> Sequence[containerd_containers_pb2.Container]:
+    async def containers(self, namespace: str, seconds: float) -> Sequence[containerd_containers_pb2.Container]:
         request = containerd_containers_pb2.ListContainersRequest()
         try:
-            answer = containerd_containers_pb2.ListContainersResponse
-            return (await self._ask(f"{CONTAINERS}List", request, answer, seconds, space)).containers
+            response = containerd_containers_pb2.ListContainersResponse
+            return (await self._request(f"{CONTAINERS}List", request, response, seconds, namespace)).containers
         except errors.Rejected as error:
             if error.code != RESOURCE_EXHAUSTED:
                 raise
-        # Too many for one message, since each brings its whole specification: one by one.
-        told = self.line.stream(
+        # The list is too large for one message, since each container includes its whole specification.
+        messages = self.channel.stream(
             f"{CONTAINERS}ListStream",
             request,
             containerd_containers_pb2.ListContainerMessage,
-            metadata=within(space),
+            metadata=namespace_metadata(namespace),
             seconds=seconds,
         )
-        return [message.container async for message in told]
+        return [message.container async for message in messages]
 
-    async def container(self, space: str, name: str, seconds: float) -> containerd_containers_pb2.Container:
-        request = containerd_containers_pb2.GetContainerRequest(id=name)
-        answer = containerd_containers_pb2.GetContainerResponse
-        return (await self._ask(f"{CONTAINERS}Get", request, answer, seconds, space)).container
+    async def container(self, namespace: str, container_id: str, seconds: float) -> containerd_containers_pb2.Container:
+        request = containerd_containers_pb2.GetContainerRequest(id=container_id)
+        response = containerd_containers_pb2.GetContainerResponse
+        return (await self._request(f"{CONTAINERS}Get", request, response, seconds, namespace)).container
 
-    async def label_container(self, space: str, name: str, labels: Mapping[str, str], seconds: float) -> None:
-        """Sets these labels; an empty value takes one away. The others stay."""
+    async def label_container(
+        self, namespace: str, container_id: str, labels: Mapping[str, str], seconds: float
+    ) -> None:
+        """Sets these labels and leaves the others. An empty value removes a label."""
         request = containerd_containers_pb2.UpdateContainerRequest(
-            container=containerd_containers_pb2.Container(id=name, labels=labels),
+            container=containerd_containers_pb2.Container(id=container_id, labels=labels),
             update_mask=field_mask_pb2.FieldMask(paths=[f"labels.{label}" for label in labels]),
         )
-        answer = containerd_containers_pb2.UpdateContainerResponse
-        await self._ask(f"{CONTAINERS}Update", request, answer, seconds, space)
+        response = containerd_containers_pb2.UpdateContainerResponse
+        await self._request(f"{CONTAINERS}Update", request, response, seconds, namespace)
 
-    async def delete_container(self, space: str, name: str, seconds: float) -> None:
-        request = containerd_containers_pb2.DeleteContainerRequest(id=name)
-        await self._ask(f"{CONTAINERS}Delete", request, empty_pb2.Empty, seconds, space)
+    async def delete_container(self, namespace: str, container_id: str, seconds: float) -> None:
+        request = containerd_containers_pb2.DeleteContainerRequest(id=container_id)
+        await self._request(f"{CONTAINERS}Delete", request, empty_pb2.Empty, seconds, namespace)
 
     # ── tasks ────────────────────────────────────────────────────────────────────────────────────────────────────
 
-    async def tasks(self, space: str, seconds: float) -> Mapping[str, containerd_task_types_pb2.Process]:
-        """By the container's id."""
-        request, answer = containerd_tasks_pb2.ListTasksRequest(), containerd_tasks_pb2.ListTasksResponse
-        found = (await self._ask(f"{TASKS}List", request, answer, seconds, space)).tasks
-        # Which of the two ids names the container differs between versions.
+    async def tasks(self, namespace: str, seconds: float) -> Mapping[str, containerd_task_types_pb2.Process]:
+        """By the id of the container."""
+        request, response = containerd_tasks_pb2.ListTasksRequest(), containerd_tasks_pb2.ListTasksResponse
+        found = (await self._request(f"{TASKS}List", request, response, seconds, namespace)).tasks
+        # Versions differ in which of the two fields holds the container's id.
         return {task.container_id or task.id: task for task in found}
 
-    async def task(self, space: str, name: str, seconds: float) -> containerd_task_types_pb2.Process | None:
-        """None where the container has none."""
-        request, answer = containerd_tasks_pb2.GetRequest(container_id=name), containerd_tasks_pb2.GetResponse
+    async def task(self, namespace: str, container_id: str, seconds: float) -> containerd_task_types_pb2.Process | None:
+        """None if the container has no task."""
+        request, response = containerd_tasks_pb2.GetRequest(container_id=container_id), containerd_tasks_pb2.GetResponse
         try:
-            return (await self._ask(f"{TASKS}Get", request, answer, seconds, space)).process
+            return (await self._request(f"{TASKS}Get", request, response, seconds, namespace)).process
         except errors.NotFound:
             return None
 
-    async def create_task(self, space: str, request: containerd_tasks_pb2.CreateTaskRequest, seconds: float) -> None:
-        await self._ask(f"{TASKS}Create", request, containerd_tasks_pb2.CreateTaskResponse, seconds, space)
+    async def create_task(
+        self, namespace: str, request: containerd_tasks_pb2.CreateTaskRequest, seconds: float
+    ) -> None:
+        await self._request(f"{TASKS}Create", request, containerd_tasks_pb2.CreateTaskResponse, seconds, namespace)
 
-    async def start(self, space: str, name: str, seconds: float, execution: str = "") -> None:
-        request = containerd_tasks_pb2.StartRequest(container_id=name, exec_id=execution)
-        await self._ask(f"{TASKS}Start", request, containerd_tasks_pb2.StartResponse, seconds, space)
+    async def start(self, namespace: str, container_id: str, seconds: float, exec_id: str = "") -> None:
+        request = containerd_tasks_pb2.StartRequest(container_id=container_id, exec_id=exec_id)
+        await self._request(f"{TASKS}Start", request, containerd_tasks_pb2.StartResponse, seconds, namespace)
 
     async def kill(
-        self, space: str, name: str, signal: int, seconds: float, *, execution: str = "", everyone: bool = False
+        self,
+        namespace: str,
+        container_id: str,
+        signal: int,
+        seconds: float,
+        *,
+        exec_id: str = "",
+        all_processes: bool = False,
     ) -> None:
-        request = containerd_tasks_pb2.KillRequest(container_id=name, exec_id=execution, signal=signal, all=everyone)
-        await self._ask(f"{TASKS}Kill", request, empty_pb2.Empty, seconds, space)
+        request = containerd_tasks_pb2.KillRequest(
+            container_id=container_id, exec_id=exec_id, signal=signal, all=all_processes
+        )
+        await self._request(f"{TASKS}Kill", request, empty_pb2.Empty, seconds, namespace)
 
-    async def wait(self, space: str, name: str, seconds: float, execution: str = "") -> int:
-        """Its exit code, once it has ended. Raises TimedOut."""
-        request = containerd_tasks_pb2.WaitRequest(container_id=name, exec_id=execution)
-        answer = await self._ask(f"{TASKS}Wait", request, containerd_tasks_pb2.WaitResponse, seconds, space)
-        return answer.exit_status
+    async def wait(self, namespace: str, container_id: str, seconds: float, exec_id: str = "") -> int:
+        """Waits for the end and returns the exit code. Raises TimedOut."""
+        request = containerd_tasks_pb2.WaitRequest(container_id=container_id, exec_id=exec_id)
+        response = await self._request(f"{TASKS}Wait", request, containerd_tasks_pb2.WaitResponse, seconds, namespace)
+        return response.exit_status
 
-    async def pause(self, space: str, name: str, seconds: float) -> None:
-        request = containerd_tasks_pb2.PauseTaskRequest(container_id=name)
-        await self._ask(f"{TASKS}Pause", request, empty_pb2.Empty, seconds, space)
+    async def pause(self, namespace: str, container_id: str, seconds: float) -> None:
+        request = containerd_tasks_pb2.PauseTaskRequest(container_id=container_id)
+        await self._request(f"{TASKS}Pause", request, empty_pb2.Empty, seconds, namespace)
 
-    async def resume(self, space: str, name: str, seconds: float) -> None:
-        request = containerd_tasks_pb2.ResumeTaskRequest(container_id=name)
-        await self._ask(f"{TASKS}Resume", request, empty_pb2.Empty, seconds, space)
+    async def resume(self, namespace: str, container_id: str, seconds: float) -> None:
+        request = containerd_tasks_pb2.ResumeTaskRequest(container_id=container_id)
+        await self._request(f"{TASKS}Resume", request, empty_pb2.Empty, seconds, namespace)
 
-    async def delete_task(self, space: str, name: str, seconds: float) -> None:
-        request = containerd_tasks_pb2.DeleteTaskRequest(container_id=name)
-        await self._ask(f"{TASKS}Delete", request, containerd_tasks_pb2.DeleteResponse, seconds, space)
+    async def delete_task(self, namespace: str, container_id: str, seconds: float) -> None:
+        request = containerd_tasks_pb2.DeleteTaskRequest(container_id=container_id)
+        await self._request(f"{TASKS}Delete", request, containerd_tasks_pb2.DeleteResponse, seconds, namespace)
 
-    async def execute(
-        self, space: str, name: str, execution: str, process: any_pb2.Any, seconds: float, *, out: str, err: str
+    async def create_exec(
+        self,
+        namespace: str,
+        container_id: str,
+        exec_id: str,
+        process: any_pb2.Any,
+        seconds: float,
+        *,
+        out: str,
+        err: str,
     ) -> None:
         request = containerd_tasks_pb2.ExecProcessRequest(
-            container_id=name, exec_id=execution, spec=process, stdout=out, stderr=err
+            container_id=container_id, exec_id=exec_id, spec=process, stdout=out, stderr=err
         )
-        await self._ask(f"{TASKS}Exec", request, empty_pb2.Empty, seconds, space)
+        await self._request(f"{TASKS}Exec", request, empty_pb2.Empty, seconds, namespace)
 
-    async def delete_execution(self, space: str, name: str, execution: str, seconds: float) -> None:
-        request = containerd_tasks_pb2.DeleteProcessRequest(container_id=name, exec_id=execution)
-        await self._ask(f"{TASKS}DeleteProcess", request, containerd_tasks_pb2.DeleteResponse, seconds, space)
+    async def delete_exec(self, namespace: str, container_id: str, exec_id: str, seconds: float) -> None:
+        request = containerd_tasks_pb2.DeleteProcessRequest(container_id=container_id, exec_id=exec_id)
+        await self._request(f"{TASKS}DeleteProcess", request, containerd_tasks_pb2.DeleteResponse, seconds, namespace)
 
-    async def metrics(self, space: str, seconds: float) -> Sequence[containerd_types_pb2.Metric]:
-        request, answer = containerd_tasks_pb2.MetricsRequest(), containerd_tasks_pb2.MetricsResponse
-        return (await self._ask(f"{TASKS}Metrics", request, answer, seconds, space)).metrics
+    async def metrics(self, namespace: str, seconds: float) -> Sequence[containerd_types_pb2.Metric]:
+        request, response = containerd_tasks_pb2.MetricsRequest(), containerd_tasks_pb2.MetricsResponse
+        return (await self._request(f"{TASKS}Metrics", request, response, seconds, namespace)).metrics
 
     # ── snapshots ────────────────────────────────────────────────────────────────────────────────────────────────
 
     async def mounts(
-        self, space: str, snapshotter: str, key: str, seconds: float
+        self, namespace: str, snapshotter: str, key: str, seconds: float
     ) -> Sequence[containerd_types_pb2.Mount]:
         request = containerd_snapshots_pb2.MountsRequest(snapshotter=snapshotter, key=key)
-        answer = containerd_snapshots_pb2.MountsResponse
-        return (await self._ask(f"{SNAPSHOTS}Mounts", request, answer, seconds, space)).mounts
+        response = containerd_snapshots_pb2.MountsResponse
+        return (await self._request(f"{SNAPSHOTS}Mounts", request, response, seconds, namespace)).mounts
 
-    async def remove_snapshot(self, space: str, snapshotter: str, key: str, seconds: float) -> None:
+    async def remove_snapshot(self, namespace: str, snapshotter: str, key: str, seconds: float) -> None:
         request = containerd_snapshots_pb2.RemoveSnapshotRequest(snapshotter=snapshotter, key=key)
-        await self._ask(f"{SNAPSHOTS}Remove", request, empty_pb2.Empty, seconds, space)
+        await self._request(f"{SNAPSHOTS}Remove", request, empty_pb2.Empty, seconds, namespace)
 
     # ── images ───────────────────────────────────────────────────────────────────────────────────────────────────
 
-    async def images(self, space: str, seconds: float) -> Sequence[containerd_images_pb2.Image]:
-        request, answer = containerd_images_pb2.ListImagesRequest(), containerd_images_pb2.ListImagesResponse
-        return (await self._ask(f"{IMAGES}List", request, answer, seconds, space)).images
+    async def images(self, namespace: str, seconds: float) -> Sequence[containerd_images_pb2.Image]:
+        request, response = containerd_images_pb2.ListImagesRequest(), containerd_images_pb2.ListImagesResponse
+        return (await self._request(f"{IMAGES}List", request, response, seconds, namespace)).images
 
-    async def name_image(self, space: str, image: containerd_images_pb2.Image, seconds: float) -> None:
-        """A name that is there already names this image from now on."""
+    async def set_image_name(self, namespace: str, image: containerd_images_pb2.Image, seconds: float) -> None:
+        """Creates the name, or moves it to this image if it exists."""
         try:
-            made = containerd_images_pb2.CreateImageRequest(image=image)
-            await self._ask(f"{IMAGES}Create", made, containerd_images_pb2.CreateImageResponse, seconds, space)
+            create = containerd_images_pb2.CreateImageRequest(image=image)
+            await self._request(
+                f"{IMAGES}Create", create, containerd_images_pb2.CreateImageResponse, seconds, namespace
+            )
         except errors.Rejected as error:
             if error.code != grpc_channel.library().StatusCode.ALREADY_EXISTS.value[0]:
                 raise
-            moved = containerd_images_pb2.UpdateImageRequest(image=image)
-            await self._ask(f"{IMAGES}Update", moved, containerd_images_pb2.UpdateImageResponse, seconds, space)
+            update = containerd_images_pb2.UpdateImageRequest(image=image)
+            await self._request(
+                f"{IMAGES}Update", update, containerd_images_pb2.UpdateImageResponse, seconds, namespace
+            )
 
-    async def delete_image(self, space: str, name: str, seconds: float) -> None:
+    async def delete_image(self, namespace: str, name: str, seconds: float) -> None:
         request = containerd_images_pb2.DeleteImageRequest(name=name, sync=True)
-        await self._ask(f"{IMAGES}Delete", request, empty_pb2.Empty, seconds, space)
+        await self._request(f"{IMAGES}Delete", request, empty_pb2.Empty, seconds, namespace)
 
-    async def blob(self, space: str, digest: str, seconds: float) -> bytes:
-        """Of the content store. Raises NotFound, and InvalidResponse for one too large to be a manifest or
-        configuration."""
+    async def blob(self, namespace: str, digest: str, seconds: float) -> bytes:
+        """Reads from the content store. Raises NotFound, and InvalidResponse for more than `MAX_BLOB_BYTES`."""
         request = containerd_content_pb2.ReadContentRequest(digest=digest)
         parts: list[bytes] = []
-        told = self.line.stream(
+        messages = self.channel.stream(
             f"{CONTENT}Read",
             request,
             containerd_content_pb2.ReadContentResponse,
-            metadata=within(space),
+            metadata=namespace_metadata(namespace),
             seconds=seconds,
         )
-        async for part in told:
+        async for part in messages:
             parts.append(part.data)
-            if sum(map(len, parts)) > LARGEST_BLOB:
-                raise errors.InvalidResponse(f"{digest[:19]} is too large to be an image's description.")
+            if sum(map(len, parts)) > MAX_BLOB_BYTES:
+                raise errors.InvalidResponse(
+                    f"The blob {digest[:19]} has more than {MAX_BLOB_BYTES >> 20} MiB: it is no image manifest."
+                )
         return b"".join(parts)
 
 
-def within(space: str) -> grpc_channel.Metadata:
-    return (("containerd-namespace", space),) if space else ()
+def namespace_metadata(namespace: str) -> grpc_channel.Metadata:
+    return (("containerd-namespace", namespace),) if namespace else ()
 
 
-async def few_at_once(*asked: Awaitable[R]) -> list[R]:
-    gate = asyncio.Semaphore(AT_ONCE)
-
-    async def one(asking: Awaitable[R]) -> R:
-        async with gate:
-            return await asking
-
-    return await asyncio.gather(*(one(asking) for asking in asked))
+def gone(target: Ref) -> errors.NotFound:
+    return errors.NotFound(f"{target.name} is gone: {target.engine} has no such {target.kind}.")

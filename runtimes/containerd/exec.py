@@ -1,7 +1,7 @@
-"""A program run in a container of containerd, to its end, its output through pipes of ours.
+"""Runs one program in a container of containerd and returns its output, which comes through named pipes (FIFOs).
 
-The shim that holds the container opens the pipes by their path, so they lie where it sees them: Quarterdeck and
-containerd must share the folder /run. Output is bounded; what is over is read and thrown away, so that nothing blocks.
+The container's shim opens the pipes by their path, so Quarterdeck and containerd must share the folder /run. Output is
+limited: the rest is read and counted but not stored, so that the program is not blocked.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ import os
 import secrets
 import shutil
 import tempfile
-import time
 from pathlib import Path
 
 import msgspec
@@ -21,54 +20,64 @@ from google.protobuf import any_pb2
 from core import errors
 from core.model import actions
 from core.model.results import ExecResult
-from runtimes.containerd import decode, lifecycle
-from runtimes.containerd.client import Calls
+from runtimes.base.adapter import does
+from runtimes.base.steps import Steps
+from runtimes.containerd import client, decode, lifecycle
+from runtimes.containerd.client import FAILED_PRECONDITION, Client
+from runtimes.containerd.connection import Connection
 
-KEPT = 64 * 1024
+MAX_OUTPUT_BYTES = 64 * 1024  # of stdout and of stderr
 PROCESS_TYPE = "types.containerd.io/opencontainers/runtime-spec/1/Process"
-PLACE = Path("/run")
-DRAINING = 2.0  # seconds output may still come after its program has ended
+PIPE_FOLDER = Path("/run")
+DRAIN_SECONDS = 2.0  # how long output is read after the program has ended
 
 
-async def run(calls: Calls, action: actions.Exec, seconds: float) -> ExecResult:
-    steps = lifecycle.Steps(min(seconds, float(action.timeout)))
-    began = time.monotonic()
-    space, name = decode.split(action.target.id)
-    if not space:
-        raise lifecycle.gone(action.target)
+class ExecVerbs(Connection):
+    @does(actions.Exec)
+    async def execute(self, action: actions.Exec, seconds: float) -> ExecResult:
+        await self._identify(seconds)
+        return await run(self._client, action, seconds)
+
+
+async def run(calls: Client, action: actions.Exec, seconds: float) -> ExecResult:
+    steps = Steps(min(seconds, float(action.timeout)))
+    namespace, container_id = decode.split_id(action.target.id)
+    if not namespace:
+        raise client.gone(action.target)
     try:
-        held = await steps.look(calls.container(space, name, steps.left))
+        container = await steps.read(calls.container(namespace, container_id, steps.seconds_left))
     except errors.NotFound as error:
-        raise lifecycle.gone(action.target) from error
-    task = await steps.look(calls.task(space, name, steps.left))
+        raise client.gone(action.target) from error
+    task = await steps.read(calls.task(namespace, container_id, steps.seconds_left))
     if task is None or decode.STATES.get(task.status) != "running":
-        raise errors.Rejected(lifecycle.NOT_NOW, f"{action.target.name} is not running.")
-    process = any_pb2.Any(type_url=PROCESS_TYPE, value=_process(held.spec.value, action))
-    execution = f"quarterdeck-{secrets.token_hex(8)}"
-    folder = Path(tempfile.mkdtemp(prefix="quarterdeck-", dir=PLACE if os.access(PLACE, os.W_OK) else None))
+        raise errors.Rejected(FAILED_PRECONDITION, f"{action.target.name} is not running.")
+    process = any_pb2.Any(type_url=PROCESS_TYPE, value=_process(container.spec.value, action))
+    exec_id = f"quarterdeck-{secrets.token_hex(8)}"
+    folder = Path(tempfile.mkdtemp(prefix="quarterdeck-", dir=PIPE_FOLDER if os.access(PIPE_FOLDER, os.W_OK) else None))
     out, err = _Pipe(folder / "out"), _Pipe(folder / "err")
     try:
-        given = {"out": str(out.path), "err": str(err.path)}
-        await steps.change(calls.execute(space, name, execution, process, steps.left, **given))
+        pipes = {"out": str(out.path), "err": str(err.path)}
+        await steps.change(calls.create_exec(namespace, container_id, exec_id, process, steps.seconds_left, **pipes))
         try:
-            await steps.change(calls.start(space, name, steps.left, execution))
-            out.begin()
-            err.begin()
-            code = await steps.look(calls.wait(space, name, steps.left, execution))
+            await steps.change(calls.start(namespace, container_id, steps.seconds_left, exec_id))
+            out.open()
+            err.open()
+            code = await steps.read(calls.wait(namespace, container_id, steps.seconds_left, exec_id))
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(DRAINING):
+                async with asyncio.timeout(DRAIN_SECONDS):
                     await asyncio.gather(out.ended.wait(), err.ended.wait())
         except (errors.TimedOut, asyncio.CancelledError):
             with contextlib.suppress(errors.QuarterdeckError):
-                await calls.kill(space, name, lifecycle.KILL, 2.0, execution=execution)
-                await calls.wait(space, name, 2.0, execution)
+                await calls.kill(namespace, container_id, lifecycle.SIGKILL, 2.0, exec_id=exec_id)
+                await calls.wait(namespace, container_id, 2.0, exec_id)
             raise
         finally:
             with contextlib.suppress(errors.QuarterdeckError):
-                await calls.delete_execution(space, name, execution, 2.0)
+                await calls.delete_exec(namespace, container_id, exec_id, 2.0)
     except errors.TimedOut as error:
         raise errors.TimedOut(
-            f"The command did not end within {action.timeout} s; it was killed.", sent=True
+            f"{action.command[0]} in {action.target.name} did not end within {action.timeout} s and was killed.",
+            sent=True,
         ) from error
     finally:
         out.close()
@@ -78,13 +87,13 @@ async def run(calls: Calls, action: actions.Exec, seconds: float) -> ExecResult:
         exit_code=code,
         stdout=out.text(),
         stderr=err.text(),
-        cut=out.over + err.over,
-        took=time.monotonic() - began,
+        cut=out.dropped + err.dropped,
+        took=steps.seconds_taken,
     )
 
 
 def _process(spec: bytes, action: actions.Exec) -> bytes:
-    """The container's own process with another command line: its user, environment, folder and rights."""
+    """The container's own process with another command: the same user, environment, working directory and rights."""
     try:
         process = msgspec.json.decode(spec)["process"]
         process |= {"args": list(action.command), "terminal": False}
@@ -92,66 +101,68 @@ def _process(spec: bytes, action: actions.Exec) -> bytes:
         if action.user:
             process["user"] = _user(action.user)
     except (msgspec.DecodeError, KeyError, TypeError) as error:
-        raise errors.InvalidResponse(f"The specification of {action.target.name} cannot be read.") from error
+        raise errors.InvalidResponse(f"The specification of {action.target.name} is not valid.") from error
     return msgspec.json.encode(process)
 
 
-def _user(word: str) -> dict[str, int]:
-    user, _, group = word.partition(":")
+def _user(text: str) -> dict[str, int]:
+    """`USER[:GROUP]`, both as numbers or `root`."""
+    user, _, group = text.partition(":")
     user, group = ("0" if user == "root" else user), ("0" if group == "root" else group)
     if not user.isdecimal() or not (group or "0").isdecimal():
         raise errors.BadUsage(
-            f"containerd takes users as numbers, not “{word[:32]}”.", hint="Such as 1000 or 1000:1000."
+            f"containerd accepts users only as numbers, not “{text[:32]}”.", hint="Write --user 1000 or 1000:1000."
         )
     return {"uid": int(user), "gid": int(group or 0)}
 
 
 class _Pipe:
-    """One named pipe. It is held open until the other side writes, or reading would end before it began."""
+    """One named pipe. It is opened for writing too until the shim has opened it: without a writer, reading would end
+    before it began."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.over = 0
+        self.dropped = 0  # bytes
         self.ended = asyncio.Event()
-        self._kept = bytearray()
+        self._data = bytearray()
         os.mkfifo(path, 0o600)
-        self._held: int | None = os.open(path, os.O_RDWR | os.O_NONBLOCK)
-        self._reading: int | None = None
+        self._writer: int | None = os.open(path, os.O_RDWR | os.O_NONBLOCK)
+        self._reader: int | None = None
 
-    def begin(self) -> None:
-        """Once the other side has opened it."""
-        self._reading = os.open(self.path, os.O_RDONLY | os.O_NONBLOCK)
-        self._release()
-        asyncio.get_running_loop().add_reader(self._reading, self._read)
+    def open(self) -> None:
+        """Starts reading. Call it after the shim has opened the pipe."""
+        self._reader = os.open(self.path, os.O_RDONLY | os.O_NONBLOCK)
+        self._close_writer()
+        asyncio.get_running_loop().add_reader(self._reader, self._read)
 
     def _read(self) -> None:
-        assert self._reading is not None
+        assert self._reader is not None
         try:
-            data = os.read(self._reading, KEPT)
+            data = os.read(self._reader, MAX_OUTPUT_BYTES)
         except BlockingIOError:
             return
         if not data:
-            self._stop()
+            self._close_reader()
             return
-        room = max(0, KEPT - len(self._kept))
-        self._kept += data[:room]
-        self.over += len(data[room:])
+        room = max(0, MAX_OUTPUT_BYTES - len(self._data))
+        self._data += data[:room]
+        self.dropped += len(data[room:])
 
-    def _stop(self) -> None:
-        if self._reading is not None:
-            asyncio.get_running_loop().remove_reader(self._reading)
-            os.close(self._reading)
-            self._reading = None
+    def _close_reader(self) -> None:
+        if self._reader is not None:
+            asyncio.get_running_loop().remove_reader(self._reader)
+            os.close(self._reader)
+            self._reader = None
         self.ended.set()
 
-    def _release(self) -> None:
-        if self._held is not None:
-            os.close(self._held)
-            self._held = None
+    def _close_writer(self) -> None:
+        if self._writer is not None:
+            os.close(self._writer)
+            self._writer = None
 
     def close(self) -> None:
-        self._stop()
-        self._release()
+        self._close_reader()
+        self._close_writer()
 
     def text(self) -> str:
-        return self._kept.decode("utf-8", "replace")
+        return self._data.decode("utf-8", "replace")

@@ -1,4 +1,4 @@
-"""What containerd tells of itself and of one container, in its own words: plugins, warnings, documents. Pure."""
+"""Decodes what containerd reports about itself (plugins, warnings), and makes the document for `inspect`."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def system(plugins: Iterable[containerd_daemon_pb2.Plugin]) -> str:
 
 
 def snapshotter(plugins: Iterable[containerd_daemon_pb2.Plugin]) -> str:
-    """What keeps file systems: overlayfs unless it is not to be had, as its clients choose."""
+    """The snapshotter for new containers: overlayfs if it works, as containerd's clients choose."""
     ready = [plugin.id for plugin in plugins if plugin.type == SNAPSHOTTERS and not plugin.init_err.message]
     return "overlayfs" if "overlayfs" in ready else next(iter(ready), "")
 
@@ -29,26 +29,27 @@ def snapshotter(plugins: Iterable[containerd_daemon_pb2.Plugin]) -> str:
 def notes(
     plugins: Iterable[containerd_daemon_pb2.Plugin], deprecations: Iterable[containerd_daemon_pb2.DeprecationWarning]
 ) -> tuple[str, ...]:
-    """Parts that did not come up, but for ways to keep file systems that this host lacks, and what it warns of."""
+    """A sentence for each plugin that failed to load, and for each deprecation warning. Skipped plugins are left out,
+    and snapshotters that this host does not support."""
     failed = [
-        f"Its part {plugin.id} is off: {plugin.init_err.message[:160]}."
+        f"The plugin {plugin.id} failed to load: {plugin.init_err.message[:160]}."
         for plugin in plugins
         if plugin.init_err.message and plugin.type != SNAPSHOTTERS and "skip" not in plugin.init_err.message
     ]
-    return (*failed, *(f"It warns: {warning.message[:200]}" for warning in deprecations))
+    return (*failed, *(f"Deprecation warning: {warning.message[:200]}" for warning in deprecations))
 
 
 def document(
-    space: str, held: containerd_containers_pb2.Container, task: containerd_task_types_pb2.Process | None
+    namespace: str, container: containerd_containers_pb2.Container, task: containerd_task_types_pb2.Process | None
 ) -> dict[str, Any]:
-    """All that is told of one container, in containerd's own words."""
-    shown = containerd_containers_pb2.Container.FromString(held.SerializeToString())
-    # Anys of types nobody here knows cannot be shown; the specification is, as what it is.
+    """All that containerd reports about one container, with its own field names."""
+    shown = containerd_containers_pb2.Container.FromString(container.SerializeToString())
+    # MessageToDict fails for an Any of an unknown type. The specification is JSON and is added below.
     shown.ClearField("spec")
     shown.runtime.ClearField("options")
     data = MessageToDict(shown)
     try:
-        spec = msgspec.json.decode(held.spec.value) if held.spec.value else None
+        spec = msgspec.json.decode(container.spec.value) if container.spec.value else None
     except msgspec.DecodeError:
         spec = None
-    return {"namespace": space, **data, "task": MessageToDict(task) if task is not None else None, "spec": spec}
+    return {"namespace": namespace, **data, "task": MessageToDict(task) if task is not None else None, "spec": spec}

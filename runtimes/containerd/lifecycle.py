@@ -1,7 +1,7 @@
-"""Changes to one container of containerd, each a few calls in order: looked at first, changed, waited for.
+"""Starts, stops, restarts, kills, pauses and removes containers of containerd.
 
-The engine's own client does these sequences itself; here they go step by step, and `Steps` keeps what a lost answer
-means: nothing was done before the first change left, and afterwards nobody knows.
+containerd has no such operations: its clients run sequences of requests (read, change, wait). `ContainerChange` runs
+these sequences; `Steps` records whether a change was already sent when something fails.
 """
 
 from __future__ import annotations
@@ -11,113 +11,118 @@ from collections.abc import Awaitable
 from typing import TypeVar
 
 from core import errors
+from core.model import actions
 from core.model.refs import Ref
 from core.model.replies import Status
 from core.model.results import Outcome
-from runtimes.containerd import decode
-from runtimes.containerd.client import Calls, Container, Process
+from runtimes.base.adapter import does
+from runtimes.base.steps import Steps
+from runtimes.containerd import client, decode, models
+from runtimes.containerd.client import FAILED_PRECONDITION, Client, Container, Process
+from runtimes.containerd.connection import Connection
 from runtimes.formats import signals
 from runtimes.proto import containerd_task_types_pb2, containerd_tasks_pb2
 
 R = TypeVar("R")
 STOP_SIGNAL_LABEL = "io.containerd.image.config.stop-signal"
-# containerd's own monitor starts what carries the first again, unless the second is set.
+# containerd's restart monitor starts a container that has the first label, unless the second one is "true".
 RESTART_LABEL, STOPPED_LABEL = "containerd.io/restart.status", "containerd.io/restart.explicitly-stopped"
-KILL = 9
-NOT_NOW = 9  # gRPC's FAILED_PRECONDITION
+SIGKILL = 9
 _Status = containerd_task_types_pb2.Status
+_OWNER_NAMES = {"docker": "Docker", "cri": "Kubernetes"}
 
 
-class Steps:
-    """The steps of one change, all within one deadline."""
+class LifecycleVerbs(Connection):
+    @does(actions.Start)
+    async def start(self, action: actions.Start, seconds: float) -> Outcome:
+        return await (await self._change(action.target, seconds)).start()
 
-    def __init__(self, seconds: float) -> None:
-        self._ends = time.monotonic() + seconds
-        self._began = time.monotonic()
-        self.changed = False
+    @does(actions.Stop)
+    async def stop(self, action: actions.Stop, seconds: float) -> Outcome:
+        return await (await self._change(action.target, seconds)).stop(action.timeout)
 
-    @property
-    def left(self) -> float:
-        return max(0.05, self._ends - time.monotonic())
+    @does(actions.Restart)
+    async def restart(self, action: actions.Restart, seconds: float) -> Outcome:
+        # A restart is a stop and a start: refused before the stop unless the host's owner allows both.
+        for step in (actions.Stop, actions.Start):
+            if not self._allows(step.verb):
+                raise errors.Disallowed(step.verb, str(self.ref))
+        return await (await self._change(action.target, seconds)).restart(action.timeout)
 
-    async def look(self, asking: Awaitable[R]) -> R:
-        try:
-            return await asking
-        except (errors.Unreachable, errors.TimedOut, errors.InvalidResponse) as error:
-            error.sent = self.changed
-            raise
+    @does(actions.Kill)
+    async def kill(self, action: actions.Kill, seconds: float) -> Outcome:
+        return await (await self._change(action.target, seconds)).kill(action.signal)
 
-    async def change(self, asking: Awaitable[R]) -> R:
-        try:
-            done = await asking
-        except errors.InvalidResponse as error:
-            error.sent = True  # it was an answer
-            raise
-        except (errors.Unreachable, errors.TimedOut) as error:
-            error.sent = error.sent or self.changed
-            raise
-        self.changed = True
-        return done
+    @does(actions.Pause)
+    async def pause(self, action: actions.Pause, seconds: float) -> Outcome:
+        return await (await self._change(action.target, seconds)).pause()
 
-    def done(self, detail: str = "") -> Outcome:
-        return Outcome(status=Status.DONE, detail=detail, took=time.monotonic() - self._began)
+    @does(actions.Unpause)
+    async def unpause(self, action: actions.Unpause, seconds: float) -> Outcome:
+        return await (await self._change(action.target, seconds)).unpause()
 
-    def nothing(self, detail: str) -> Outcome:
-        return Outcome(status=Status.NOOP, detail=detail, took=time.monotonic() - self._began)
+    @does(actions.Remove)
+    async def remove(self, action: actions.Remove, seconds: float) -> Outcome:
+        outcome = await (await self._change(action.target, seconds)).remove(force=action.force)
+        self._containers.forget(action.target.id)
+        return outcome
+
+    async def _change(self, target: Ref, seconds: float) -> ContainerChange:
+        deadline = time.monotonic() + seconds
+        await self._identify(seconds)
+        return ContainerChange(self._client, target, max(0.05, deadline - time.monotonic()))
 
 
-class Change:
-    """One change to `target`, and the calls it is made of."""
+class ContainerChange:
+    """One change of `target`. `seconds`: for all its requests."""
 
-    def __init__(self, calls: Calls, target: Ref, seconds: float) -> None:
-        self._calls = calls
+    def __init__(self, calls: Client, target: Ref, seconds: float) -> None:
+        self._client = calls
         self._target = target
-        self._space, self._id = decode.split(target.id)
-        self.steps = Steps(seconds)
+        self._namespace, self._id = decode.split_id(target.id)
+        self._steps = Steps(seconds)
 
     async def start(self) -> Outcome:
-        held = await self._held()
-        self._refuse_others("started")
-        task = await self._task()
+        container = await self._read_container()
+        self._refuse_owned("start")
+        task = await self._read_task()
         if task is not None and task.status in (_Status.RUNNING, _Status.PAUSING):
-            return self.steps.nothing("was already running")
+            return self._steps.noop("was already running")
         if task is not None and task.status == _Status.PAUSED:
-            raise errors.Rejected(NOT_NOW, f"{self._target.name} is paused; unpause it.")
-        await self._mark_stopped(held, stopped=False)
+            raise errors.Rejected(FAILED_PRECONDITION, f"{self._target.name} is paused: unpause it.")
+        await self._set_stopped_label(container, stopped=False)
         if task is None or task.status == _Status.STOPPED:
             if task is not None:
-                await self._change(self._calls.delete_task(self._space, self._id, self.steps.left))
-            await self._create(held, task)
+                await self._change(self._client.delete_task(self._namespace, self._id, self._steps.seconds_left))
+            await self._create_task(container, task)
         try:
-            await self._change(self._calls.start(self._space, self._id, self.steps.left))
+            await self._change(self._client.start(self._namespace, self._id, self._steps.seconds_left))
         except errors.Rejected:
-            # Otherwise a task that can never run stays, and keeps the next attempt from making one.
-            await self._change(self._calls.delete_task(self._space, self._id, self.steps.left))
+            # A task that cannot start must not stay: the next start could not create a new one.
+            await self._change(self._client.delete_task(self._namespace, self._id, self._steps.seconds_left))
             raise
-        return self.steps.done()
+        return self._steps.done()
 
     async def stop(self, timeout: float) -> Outcome:
-        held, task = await self._held(), await self._task()
-        await self._mark_stopped(held, stopped=True)
+        container, task = await self._read_container(), await self._read_task()
+        await self._set_stopped_label(container, stopped=True)
         if task is None or task.status == _Status.STOPPED:
-            return self.steps.nothing("was not running")
-        await self._send(signals.number(held.labels.get(STOP_SIGNAL_LABEL) or "TERM"))
-        if task.status in (_Status.PAUSED, _Status.PAUSING):
-            # Nothing that is frozen hears a signal.
-            await self._change(self._calls.resume(self._space, self._id, self.steps.left))
+            return self._steps.noop("was not running")
+        await self._signal(signals.number(container.labels.get(STOP_SIGNAL_LABEL) or "TERM"))
+        await self._resume_if_paused(task)
         try:
-            await self._wait(min(timeout, self.steps.left))
-            return self.steps.done()
+            await self._wait(min(timeout, self._steps.seconds_left))
+            return self._steps.done()
         except errors.TimedOut:
-            if self.steps.left <= 0.05:
+            if self._steps.expired:
                 raise
-        await self._send(KILL)
-        await self._wait(self.steps.left)
-        return self.steps.done(f"did not end within {timeout:.0f} s and was killed")
+        await self._signal(SIGKILL)
+        await self._wait(self._steps.seconds_left)
+        return self._steps.done(f"did not end within {timeout:.0f} s and was killed")
 
     async def restart(self, timeout: float) -> Outcome:
-        await self._held()
-        self._refuse_others("started")
+        await self._read_container()
+        self._refuse_owned("start")
         stopped = await self.stop(timeout)
         try:
             await self.start()
@@ -126,123 +131,137 @@ class Change:
         except errors.QuarterdeckError as error:
             if stopped.status != Status.DONE:
                 raise
-            told = f"was stopped and could not be started again: {error.full_message()}"
-            return Outcome(status=Status.FAILED, detail=told, took=self.steps.done().took)
-        return self.steps.done(stopped.detail if stopped.status == Status.DONE else "")
+            detail = f"was stopped and could not be started again: {error.full_message()}"
+            return Outcome(status=Status.FAILED, detail=detail, took=self._steps.seconds_taken)
+        return self._steps.done(stopped.detail if stopped.status == Status.DONE else "")
 
-    async def kill(self, signal: str) -> Outcome:
-        number = signals.number(signal)
-        await self._held()
-        task = await self._task()
+    async def kill(self, signal_name: str) -> Outcome:
+        number = signals.number(signal_name)
+        await self._read_container()
+        task = await self._read_task()
         if task is None or task.status == _Status.STOPPED:
-            raise errors.Rejected(NOT_NOW, f"{self._target.name} is not running.")
+            raise self._not_running()
         try:
-            await self._change(self._calls.kill(self._space, self._id, number, self.steps.left))
+            await self._change(self._client.kill(self._namespace, self._id, number, self._steps.seconds_left))
         except errors.NotFound as error:
-            raise errors.Rejected(NOT_NOW, f"{self._target.name} is not running any more.") from error
-        return self.steps.done()
+            raise self._not_running() from error
+        return self._steps.done()
 
     async def pause(self) -> Outcome:
-        task = await self._running()
+        task = await self._read_running_task()
         if task.status in (_Status.PAUSED, _Status.PAUSING):
-            return self.steps.nothing("was already paused")
-        await self._change(self._calls.pause(self._space, self._id, self.steps.left))
-        return self.steps.done()
+            return self._steps.noop("was already paused")
+        await self._change(self._client.pause(self._namespace, self._id, self._steps.seconds_left))
+        return self._steps.done()
 
     async def unpause(self) -> Outcome:
-        task = await self._running()
+        task = await self._read_running_task()
         if task.status == _Status.RUNNING:
-            return self.steps.nothing("was not paused")
-        await self._change(self._calls.resume(self._space, self._id, self.steps.left))
-        return self.steps.done()
+            return self._steps.noop("was not paused")
+        await self._change(self._client.resume(self._namespace, self._id, self._steps.seconds_left))
+        return self._steps.done()
 
     async def remove(self, *, force: bool) -> Outcome:
-        held = await self._held()
-        self._refuse_others("removed")
-        task = await self._task()
+        container = await self._read_container()
+        self._refuse_owned("remove")
+        task = await self._read_task()
         if task is not None and task.status != _Status.STOPPED:
             if task.status != _Status.CREATED and not force:
-                raise errors.Rejected(NOT_NOW, f"{self._target.name} is running; stop it first, or remove it by force.")
-            await self._mark_stopped(held, stopped=True)
-            await self._send(KILL)
-            if task.status in (_Status.PAUSED, _Status.PAUSING):
-                await self._change(self._calls.resume(self._space, self._id, self.steps.left))
-            await self._wait(self.steps.left)
+                raise errors.Rejected(
+                    FAILED_PRECONDITION, f"{self._target.name} is running: stop it first, or use force."
+                )
+            await self._set_stopped_label(container, stopped=True)
+            await self._signal(SIGKILL)
+            await self._resume_if_paused(task)
+            await self._wait(self._steps.seconds_left)
         if task is not None:
-            await self._gone_is_fine(self._calls.delete_task(self._space, self._id, self.steps.left))
-        if held.snapshot_key:
-            await self._gone_is_fine(
-                self._calls.remove_snapshot(self._space, held.snapshotter, held.snapshot_key, self.steps.left)
+            await self._delete(self._client.delete_task(self._namespace, self._id, self._steps.seconds_left))
+        if container.snapshot_key:
+            await self._delete(
+                self._client.remove_snapshot(
+                    self._namespace, container.snapshotter, container.snapshot_key, self._steps.seconds_left
+                )
             )
-        await self._gone_is_fine(self._calls.delete_container(self._space, self._id, self.steps.left))
-        kept = any(label.startswith("nerdctl/") for label in held.labels)
-        return self.steps.done("nerdctl's own records of it, such as its name, stay" if kept else "")
+        await self._delete(self._client.delete_container(self._namespace, self._id, self._steps.seconds_left))
+        by_nerdctl = any(label.startswith("nerdctl/") for label in container.labels)
+        return self._steps.done("nerdctl still has its own records of it, such as its name" if by_nerdctl else "")
 
-    # ── steps ────────────────────────────────────────────────────────────────────────────────────────────────────
+    # ── requests ─────────────────────────────────────────────────────────────────────────────────────────────────
 
-    async def _held(self) -> Container:
-        if not self._space:
-            raise gone(self._target)
+    async def _read_container(self) -> Container:
+        if not self._namespace:
+            raise client.gone(self._target)
         try:
-            return await self.steps.look(self._calls.container(self._space, self._id, self.steps.left))
+            return await self._steps.read(self._client.container(self._namespace, self._id, self._steps.seconds_left))
         except errors.NotFound as error:
-            raise gone(self._target) from error
+            raise client.gone(self._target) from error
 
-    async def _task(self) -> Process | None:
-        return await self.steps.look(self._calls.task(self._space, self._id, self.steps.left))
+    async def _read_task(self) -> Process | None:
+        return await self._steps.read(self._client.task(self._namespace, self._id, self._steps.seconds_left))
 
-    async def _running(self) -> Process:
-        await self._held()
-        task = await self._task()
+    async def _read_running_task(self) -> Process:
+        await self._read_container()
+        task = await self._read_task()
         if task is None or task.status in (_Status.STOPPED, _Status.CREATED):
-            raise errors.Rejected(NOT_NOW, f"{self._target.name} is not running.")
+            raise self._not_running()
         return task
 
-    async def _change(self, asking: Awaitable[R]) -> R:
-        return await self.steps.change(asking)
+    async def _change(self, request: Awaitable[R]) -> R:
+        return await self._steps.change(request)
 
-    async def _send(self, number: int) -> None:
-        """A signal; one that ended meanwhile needs none."""
-        await self._gone_is_fine(self._calls.kill(self._space, self._id, number, self.steps.left))
+    async def _signal(self, number: int) -> None:
+        """Sends a signal. A task that has ended in the meantime is no error."""
+        await self._delete(self._client.kill(self._namespace, self._id, number, self._steps.seconds_left))
+
+    async def _resume_if_paused(self, task: Process) -> None:
+        """A paused process receives its signals only after it is resumed."""
+        if task.status in (_Status.PAUSED, _Status.PAUSING):
+            await self._change(self._client.resume(self._namespace, self._id, self._steps.seconds_left))
 
     async def _wait(self, seconds: float) -> None:
         try:
-            await self.steps.look(self._calls.wait(self._space, self._id, seconds))
+            await self._steps.read(self._client.wait(self._namespace, self._id, seconds))
         except errors.NotFound:
             return
 
-    async def _gone_is_fine(self, asking: Awaitable[None]) -> None:
+    async def _delete(self, request: Awaitable[None]) -> None:
+        """A change whose target may be gone already."""
         try:
-            await self._change(asking)
+            await self._change(request)
         except errors.NotFound:
             return
 
-    async def _create(self, held: Container, before: Process | None) -> None:
-        """A task like the one before. Pipes of whoever attached to that are gone; a log it wrote goes on."""
+    async def _create_task(self, container: Container, previous: Process | None) -> None:
+        """Creates a task like the previous one. Pipes of clients that were attached to that are gone; a log file that
+        it wrote is continued."""
         request = containerd_tasks_pb2.CreateTaskRequest(container_id=self._id)
-        if held.snapshot_key:
-            mounts = self._calls.mounts(self._space, held.snapshotter, held.snapshot_key, self.steps.left)
-            request.rootfs.extend(await self.steps.look(mounts))
-        request.terminal = decode.has_terminal(held.spec.value)
-        if before is not None and "://" in before.stdout:
-            request.stdout, request.stderr = before.stdout, before.stderr
+        if container.snapshot_key:
+            mounts = self._client.mounts(
+                self._namespace, container.snapshotter, container.snapshot_key, self._steps.seconds_left
+            )
+            request.rootfs.extend(await self._steps.read(mounts))
+        process = models.process_of(container.spec.value)
+        request.terminal = bool(process and process.terminal)
+        if previous is not None and "://" in previous.stdout:
+            request.stdout, request.stderr = previous.stdout, previous.stderr
         elif request.terminal:
-            request.stdout = "/dev/null"  # a terminal's other end must lead somewhere
-        await self._change(self._calls.create_task(self._space, request, self.steps.left))
+            request.stdout = "/dev/null"  # containerd needs a path for the other end of a terminal
+        await self._change(self._client.create_task(self._namespace, request, self._steps.seconds_left))
 
-    async def _mark_stopped(self, held: Container, *, stopped: bool) -> None:
-        if RESTART_LABEL in held.labels and (held.labels.get(STOPPED_LABEL) == "true") != stopped:
+    async def _set_stopped_label(self, container: Container, *, stopped: bool) -> None:
+        if RESTART_LABEL in container.labels and (container.labels.get(STOPPED_LABEL) == "true") != stopped:
             labels = {STOPPED_LABEL: "true" if stopped else "false"}
-            await self._change(self._calls.label_container(self._space, self._id, labels, self.steps.left))
-
-    def _refuse_others(self, done: str) -> None:
-        owner = decode.OWNERS.get(self._space)
-        if owner in ("docker", "cri"):
-            whose = "Docker" if owner == "docker" else "Kubernetes"
-            raise errors.Rejected(
-                NOT_NOW, f"{self._target.name} is {whose}'s, and is {done} by it only; ask that engine ({owner})."
+            await self._change(
+                self._client.label_container(self._namespace, self._id, labels, self._steps.seconds_left)
             )
 
+    def _refuse_owned(self, change: str) -> None:
+        kind = decode.NAMESPACE_OWNERS.get(self._namespace, "")
+        if owner := _OWNER_NAMES.get(kind):
+            raise errors.Rejected(
+                FAILED_PRECONDITION,
+                f"{self._target.name} belongs to {owner}, and only {owner} can {change} it: ask that engine ({kind}).",
+            )
 
-def gone(target: Ref) -> errors.NotFound:
-    return errors.NotFound(f"{target.name} is gone: {target.engine} has no such container.")
+    def _not_running(self) -> errors.Rejected:
+        return errors.Rejected(FAILED_PRECONDITION, f"{self._target.name} is not running.")

@@ -1,5 +1,8 @@
-"""What containers of containerd use: from the kernel where their processes are this machine's, else from the metrics of
-their tasks, which are a control group's, version 1 or 2."""
+"""Reads the resource usage of containerd's containers.
+
+If the daemon's process ids are those of this process' PID namespace, usage comes from the kernel's control groups
+(cgroups). Otherwise it comes from the metrics of the tasks, which have the format of cgroup version 1 or 2.
+"""
 
 from __future__ import annotations
 
@@ -12,104 +15,105 @@ from google.protobuf.message import DecodeError
 from core.model.refs import Ref
 from core.model.usage import Usage
 from runtimes.containerd import decode
-from runtimes.containerd.client import Calls
+from runtimes.containerd.client import Client
 from runtimes.kernel import cgroup_reader
 from runtimes.proto import containerd_cgroup1_pb2, containerd_cgroup2_pb2, containerd_types_pb2
 
-UNLIMITED = 1 << 60  # the kernel's word for no limit is near the largest number there is
+NO_LIMIT = 1 << 60  # for "no limit" the kernel reports a number near the largest possible one
 
 
-class Meter:
-    def __init__(self, calls: Calls) -> None:
-        self._calls = calls
-        # Ids are no names of cgroups here; the processes were told a moment ago, by a daemon that counts as we do.
+class StatsReader:
+    def __init__(self, client: Client) -> None:
+        self._client = client
+        # `named_by_id=False`: the names of cgroups here are not container ids. Processes are found by the pids of the tasks.
         self._reader = cgroup_reader.Reader(named_by_id=False)
-        self._shares = cgroup_reader.CpuPercent()
+        self._cpu = cgroup_reader.CpuPercent()
 
     def close(self) -> None:
         self._reader.close()
 
-    async def read(self, running: Mapping[Ref, int], seconds: float, *, here: bool) -> Sequence[Usage]:
-        """Of each container, by the process of its task; `here`: these are numbers of processes of this machine."""
-        ends = time.monotonic() + seconds
+    async def read(self, running: Mapping[Ref, int], seconds: float, *, local_pids: bool) -> Sequence[Usage]:
+        """`running`: the pid of each container's task; `local_pids`: these are pids of this process' namespace."""
+        deadline = time.monotonic() + seconds
         found: dict[Ref, Usage] = {}
-        if here:
+        if local_pids:
             found = {row.ref: row for row in (await self._reader.read(running)).rows}
-        if away := [ref for ref in running if ref not in found]:
-            told = await self._asked(away, seconds)
-            first = [ref for ref in told if told[ref].cpu_percent is None]
-            if first and ends - time.monotonic() > 2 * cgroup_reader.FIRST_PAUSE:
+        if missing := [ref for ref in running if ref not in found]:
+            usage = await self._read_metrics(missing, seconds)
+            first = [ref for ref in usage if usage[ref].cpu_percent is None]
+            if first and deadline - time.monotonic() > 2 * cgroup_reader.FIRST_PAUSE:
+                # CPU usage needs a second reading.
                 await asyncio.sleep(cgroup_reader.FIRST_PAUSE)
-                told |= await self._asked(first, ends - time.monotonic())
-            found |= told
+                usage |= await self._read_metrics(first, deadline - time.monotonic())
+            found |= usage
         return [found[ref] for ref in running if ref in found]
 
-    async def _asked(self, refs: Sequence[Ref], seconds: float) -> dict[Ref, Usage]:
-        """From the daemon, which tells of a whole namespace at once."""
-        spaces = sorted({decode.split(ref.id)[0] for ref in refs})
+    async def _read_metrics(self, refs: Sequence[Ref], seconds: float) -> dict[Ref, Usage]:
+        """From the daemon, which reports all tasks of a namespace in one response."""
+        namespaces = sorted({decode.split_id(ref.id)[0] for ref in refs})
         wanted = {ref.id: ref for ref in refs}
-        told = await asyncio.gather(*(self._calls.metrics(space, seconds) for space in spaces))
+        responses = await asyncio.gather(*(self._client.metrics(namespace, seconds) for namespace in namespaces))
         now = time.monotonic()
-        self._shares.forget_old(now)
+        self._cpu.forget_old(now)
         found = {}
-        for space, metrics in zip(spaces, told, strict=True):
+        for namespace, metrics in zip(namespaces, responses, strict=True):
             for metric in metrics:
-                ref = wanted.get(f"{space}/{metric.id}")
+                ref = wanted.get(f"{namespace}/{metric.id}")
                 if ref is not None:
-                    found[ref] = read(ref, metric, self._shares, now)
+                    found[ref] = decode_metric(ref, metric, self._cpu, now)
         return found
 
 
-def read(ref: Ref, metric: containerd_types_pb2.Metric, shares: cgroup_reader.CpuPercent, now: float) -> Usage:
-    """What a metric tells; nothing of one of an unknown kind. `now`: seconds of a clock that never goes back."""
+def decode_metric(ref: Ref, metric: containerd_types_pb2.Metric, cpu: cgroup_reader.CpuPercent, now: float) -> Usage:
+    """All fields are None if the metric has an unknown format. `now`: seconds of the monotonic clock."""
     kind = metric.data.type_url.rpartition("/")[2]
     try:
         if kind == "io.containerd.cgroups.v1.Metrics":
-            return _v1(ref, containerd_cgroup1_pb2.Metrics.FromString(metric.data.value), shares, now)
+            return _v1(ref, containerd_cgroup1_pb2.Metrics.FromString(metric.data.value), cpu, now)
         if kind == "io.containerd.cgroups.v2.Metrics":
-            return _v2(ref, containerd_cgroup2_pb2.Metrics.FromString(metric.data.value), shares, now)
+            return _v2(ref, containerd_cgroup2_pb2.Metrics.FromString(metric.data.value), cpu, now)
     except DecodeError:
         pass
     return Usage(ref=ref)
 
 
-def _v1(ref: Ref, told: containerd_cgroup1_pb2.Metrics, shares: cgroup_reader.CpuPercent, now: float) -> Usage:
-    used = told.cpu.usage.total / 1e9 if told.HasField("cpu") else None
-    memory = told.memory
-    # What is moved counts once as Read or Write and once more as Sync, Async and Total.
-    moved = {"read": 0, "write": 0}
-    for entry in told.blkio.io_service_bytes_recursive:
-        if entry.op.lower() in moved:
-            moved[entry.op.lower()] += entry.value
+def _v1(ref: Ref, metrics: containerd_cgroup1_pb2.Metrics, cpu: cgroup_reader.CpuPercent, now: float) -> Usage:
+    used = metrics.cpu.usage.total / 1e9 if metrics.HasField("cpu") else None
+    memory = metrics.memory
+    # Every transfer is counted twice: as Read or Write, and as Sync or Async (and in Total).
+    transferred = {"read": 0, "write": 0}
+    for entry in metrics.blkio.io_service_bytes_recursive:
+        if entry.op.lower() in transferred:
+            transferred[entry.op.lower()] += entry.value
     return Usage(
         ref=ref,
-        cpu_percent=None if used is None else shares.percent(ref.id, now, used),
+        cpu_percent=None if used is None else cpu.percent(ref.id, now, used),
         cpu_seconds=used,
-        memory=max(0, memory.usage.usage - memory.total_inactive_file) if told.HasField("memory") else None,
+        memory=max(0, memory.usage.usage - memory.total_inactive_file) if metrics.HasField("memory") else None,
         memory_limit=_limit(memory.usage.limit),
-        network_received=sum(one.rx_bytes for one in told.network) if told.network else None,
-        network_sent=sum(one.tx_bytes for one in told.network) if told.network else None,
-        block_read=moved["read"] if told.HasField("blkio") else None,
-        block_written=moved["write"] if told.HasField("blkio") else None,
-        processes=told.pids.current if told.HasField("pids") else None,
+        network_received=sum(interface.rx_bytes for interface in metrics.network) if metrics.network else None,
+        network_sent=sum(interface.tx_bytes for interface in metrics.network) if metrics.network else None,
+        block_read=transferred["read"] if metrics.HasField("blkio") else None,
+        block_written=transferred["write"] if metrics.HasField("blkio") else None,
+        processes=metrics.pids.current if metrics.HasField("pids") else None,
     )
 
 
-def _v2(ref: Ref, told: containerd_cgroup2_pb2.Metrics, shares: cgroup_reader.CpuPercent, now: float) -> Usage:
-    used = told.cpu.usage_usec / 1e6 if told.HasField("cpu") else None
+def _v2(ref: Ref, metrics: containerd_cgroup2_pb2.Metrics, cpu: cgroup_reader.CpuPercent, now: float) -> Usage:
+    used = metrics.cpu.usage_usec / 1e6 if metrics.HasField("cpu") else None
     return Usage(
         ref=ref,
-        cpu_percent=None if used is None else shares.percent(ref.id, now, used),
+        cpu_percent=None if used is None else cpu.percent(ref.id, now, used),
         cpu_seconds=used,
-        memory=max(0, told.memory.usage - told.memory.inactive_file) if told.HasField("memory") else None,
-        memory_limit=_limit(told.memory.usage_limit),
-        network_received=sum(one.rx_bytes for one in told.network) if told.network else None,
-        network_sent=sum(one.tx_bytes for one in told.network) if told.network else None,
-        block_read=sum(entry.rbytes for entry in told.io.usage) if told.HasField("io") else None,
-        block_written=sum(entry.wbytes for entry in told.io.usage) if told.HasField("io") else None,
-        processes=told.pids.current if told.HasField("pids") else None,
+        memory=max(0, metrics.memory.usage - metrics.memory.inactive_file) if metrics.HasField("memory") else None,
+        memory_limit=_limit(metrics.memory.usage_limit),
+        network_received=sum(interface.rx_bytes for interface in metrics.network) if metrics.network else None,
+        network_sent=sum(interface.tx_bytes for interface in metrics.network) if metrics.network else None,
+        block_read=sum(entry.rbytes for entry in metrics.io.usage) if metrics.HasField("io") else None,
+        block_written=sum(entry.wbytes for entry in metrics.io.usage) if metrics.HasField("io") else None,
+        processes=metrics.pids.current if metrics.HasField("pids") else None,
     )
 
 
 def _limit(value: int) -> int | None:
-    return value if 0 < value < UNLIMITED else None
+    return value if 0 < value < NO_LIMIT else None

@@ -384,10 +384,10 @@ async def test_images_are_told_tagged_and_removed_but_not_from_under_a_container
         assert (await engine.do(images.TagImage, target=found.ref, tag="other:2")).detail == "docker.io/library/other:2"
         assert (await engine.do(images.TagImage, target=found.ref, tag="other:2")).status == Status.NOOP
         assert (await row()).tags == ("docker.io/library/other:2", "localhost/busybox:1")
-        with pytest.raises(errors.Rejected, match="web is made of it"):
+        with pytest.raises(errors.Rejected, match="used by web"):
             await engine.do(images.RemoveImage, target=found.ref)
         other = engine.ref(found.ref.id, "docker.io/library/other:2")
-        assert (await engine.do(images.RemoveImage, target=other)).detail == "it stays as localhost/busybox:1"
+        assert (await engine.do(images.RemoveImage, target=other)).detail == "still exists as localhost/busybox:1"
         assert (await engine.do(images.RemoveImage, target=found.ref, force=True)).status == Status.DONE
         assert await row() is None
         with pytest.raises(errors.NotFound):

@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from core.model.containers import STATES, Port
 from core.model.events import EventKind
 from core.model.refs import EngineRef, Kind
-from runtimes.containerd import decode, info
+from runtimes.containerd import decode, info, run_history
+from runtimes.containerd.decode_events import MESSAGE_TYPES, EventDecoder
 from runtimes.proto import (
     containerd_containers_pb2,
     containerd_daemon_pb2,
@@ -67,8 +68,8 @@ def recorded(version: str) -> list[Any]:
 
 
 def heard(version: str, **more: Any) -> list[Any]:
-    dialect = decode.Decoder(ENGINE, **more)
-    events = [dialect.event(one) for one in recorded(version) if dialect.concerns(one)]
+    decoder = EventDecoder(decode.ContainerDecoder(ENGINE), **more)
+    events = [decoder.decode(one) for one in recorded(version) if decoder.is_relevant(one)]
     return [event for event in events if event is not None]
 
 
@@ -103,60 +104,64 @@ def test_a_run_is_told_in_order_and_its_memory_before_its_end(version: str) -> N
 
 
 def test_namespaces_of_other_engines_are_left_out() -> None:
-    events = heard("1.6", left_out=frozenset({"k8s.io"}))
+    events = heard("1.6", excluded=frozenset({"k8s.io"}))
     assert events
     assert not [event for event in events if event.attrs["namespace"] == "k8s.io"]
 
 
 def test_an_exit_that_is_told_late_has_its_own_time() -> None:
-    dialect = decode.Decoder(ENGINE)
+    containers = decode.ContainerDecoder(ENGINE)
+    events = EventDecoder(containers)
     ended = containerd_events_pb2.TaskExit(container_id="web", id="web", exit_status=3)
     ended.exited_at.FromNanoseconds(T - 60_000_000_000)
-    late = dialect.event(packed("/tasks/exit", ended))
+    late = events.decode(packed("/tasks/exit", ended))
     ended.exited_at.FromNanoseconds(T - 1_000_000)
-    prompt = dialect.event(packed("/tasks/exit", ended))
+    prompt = events.decode(packed("/tasks/exit", ended))
     assert late is not None and prompt is not None
     assert (late.at_ns, prompt.at_ns) == (T - 60_000_000_000, T)
 
 
 def test_memory_runs_out_once_in_each_run() -> None:
-    dialect = decode.Decoder(ENGINE)
+    containers = decode.ContainerDecoder(ENGINE)
+    events = EventDecoder(containers)
     oom = packed("/tasks/oom", containerd_events_pb2.TaskOOM(container_id="web"))
     started = packed("/tasks/start", containerd_events_pb2.TaskStart(container_id="web", pid=7))
     again = packed("/tasks/start", containerd_events_pb2.TaskStart(container_id="web", pid=8))
-    told = [dialect.event(one) for one in (started, oom, oom, again, oom, oom)]
+    told = [events.decode(one) for one in (started, oom, oom, again, oom, oom)]
     assert [event.kind if event else None for event in told] == [
         EventKind.STARTED, EventKind.OOM, None, EventKind.STARTED, EventKind.OOM, None
     ]  # fmt: skip
 
 
 def test_pause_containers_are_never_told_of_once_their_labels_are_known() -> None:
-    dialect = decode.Decoder(ENGINE)
+    containers = decode.ContainerDecoder(ENGINE)
+    events = EventDecoder(containers)
     created = packed("/containers/create", containerd_events_pb2.ContainerCreate(id="p", image="pause"), space="k8s.io")
-    assert dialect.stranger(created) == ("k8s.io", "p")
-    dialect.learn("k8s.io", "p", {"io.cri-containerd.kind": "sandbox"})
-    assert dialect.event(created) is None
+    assert events.unknown_container(created) == ("k8s.io", "p")
+    containers.learn("k8s.io", "p", {"io.cri-containerd.kind": "sandbox"})
+    assert events.decode(created) is None
     started = packed("/tasks/start", containerd_events_pb2.TaskStart(container_id="p", pid=7), space="k8s.io")
-    assert dialect.event(started) is None
+    assert events.decode(started) is None
     gone = packed("/containers/delete", containerd_events_pb2.ContainerDelete(id="p"), space="k8s.io")
-    assert dialect.event(gone) is None
-    assert dialect.event(started) is not None, "its id was given to another one"
+    assert events.decode(gone) is None
+    assert events.decode(started) is not None, "its id was given to another one"
 
 
 def test_strangers_are_asked_about_once() -> None:
-    dialect = decode.Decoder(ENGINE)
+    containers = decode.ContainerDecoder(ENGINE)
+    events = EventDecoder(containers)
     started = packed("/tasks/start", containerd_events_pb2.TaskStart(container_id="web", pid=7))
-    assert dialect.stranger(started) == ("default", "web")
-    ref = dialect.learn("default", "web", {"nerdctl/name": "shop"})
+    assert events.unknown_container(started) == ("default", "web")
+    ref = containers.learn("default", "web", {"nerdctl/name": "shop"})
     assert (ref.id, ref.name) == ("default/web", "shop")
-    assert dialect.stranger(started) is None
-    event = dialect.event(started)
+    assert events.unknown_container(started) is None
+    event = events.decode(started)
     assert event is not None and event.subject is ref
     image = packed("/images/create", containerd_events_pb2.ImageCreate(name="web"))
-    assert dialect.stranger(image) is None
+    assert events.unknown_container(image) is None
     # A new container under an old id may be called something else.
     created = packed("/containers/create", containerd_events_pb2.ContainerCreate(id="web"))
-    assert dialect.stranger(created) == ("default", "web")
+    assert events.unknown_container(created) == ("default", "web")
 
 
 @pytest.mark.parametrize(
@@ -171,17 +176,18 @@ def test_strangers_are_asked_about_once() -> None:
     ],
 )
 def test_new_and_broken_events_pass_as_other(topic: str, type_url: str, value: bytes) -> None:
-    event = decode.Decoder(ENGINE).event(envelope(topic, type_url, value))
+    event = EventDecoder(decode.ContainerDecoder(ENGINE)).decode(envelope(topic, type_url, value))
     assert event is not None
     assert event.kind is EventKind.OTHER
 
 
-@given(st.text(max_size=40), st.sampled_from(["", *decode._TOLD, "Nothing"]), st.binary(max_size=60), st.text())
+@given(st.text(max_size=40), st.sampled_from(["", *MESSAGE_TYPES, "Nothing"]), st.binary(max_size=60), st.text())
 def test_no_event_breaks_the_stream(topic: str, word: str, value: bytes, space: str) -> None:
-    dialect = decode.Decoder(ENGINE)
+    containers = decode.ContainerDecoder(ENGINE)
+    events = EventDecoder(containers)
     told = envelope(topic, f"containerd.events.{word}", value, space=space)
-    dialect.stranger(told)
-    event = dialect.event(told)
+    events.unknown_container(told)
+    event = events.decode(told)
     assert event is None or event.attrs["namespace"] == space
 
 
@@ -203,43 +209,47 @@ NOW = T / 1e9 + 60
 
 @pytest.mark.parametrize("status", [*Status.values(), 99])
 def test_every_state_of_a_task_is_one_of_ours(status: int) -> None:
-    row = decode.Decoder(ENGINE).container("default", held(), task(status), NOW)
+    row = decode.ContainerDecoder(ENGINE).row("default", held(), task(status), NOW)
     assert row.state in STATES
     assert row.exit_code is None or row.state == "exited"
 
 
 def test_a_container_without_a_task_is_created_unless_its_end_was_seen() -> None:
-    dialect = decode.Decoder(ENGINE)
-    assert dialect.container("default", held(), None, NOW).state == "created"
-    ended = dialect.container("default", held(), task(Status.STOPPED, code=3, ended_ns=T + 5), NOW)
+    containers = decode.ContainerDecoder(ENGINE)
+    assert containers.row("default", held(), None, NOW).state == "created"
+    ended = containers.row("default", held(), task(Status.STOPPED, code=3, ended_ns=T + 5), NOW)
     assert (ended.state, ended.exit_code, ended.oom_killed) == ("exited", 3, None)
-    left = dialect.container("default", held(), None, NOW)
+    left = containers.row("default", held(), None, NOW)
     assert (left.state, left.exit_code, left.finished_at) == ("exited", 3, (T + 5) / 1e9)
     # Another container under the same id knows nothing of that.
-    assert dialect.container("default", held(created_ns=T + 10_000_000_000), None, NOW).state == "created"
+    assert containers.row("default", held(created_ns=T + 10_000_000_000), None, NOW).state == "created"
 
 
 def test_when_a_run_began_is_heard_or_read_of_its_process() -> None:
-    dialect = decode.Decoder(ENGINE)
-    row = dialect.container("default", held(), task(Status.RUNNING), NOW, began=lambda pid: NOW - 30 if pid == 7 else 0)
+    containers = decode.ContainerDecoder(ENGINE)
+    events = EventDecoder(containers)
+    row = containers.row(
+        "default", held(), task(Status.RUNNING), NOW, process_started_at=lambda pid: NOW - 30 if pid == 7 else 0
+    )
     assert (row.started_at, row.status) == (NOW - 30, "Up 30 seconds")
-    dialect.event(packed("/tasks/start", containerd_events_pb2.TaskStart(container_id="web", pid=8), T + 9))
-    row = dialect.container("default", held(), task(Status.RUNNING, pid=8), NOW, began=lambda pid: None)
+    events.decode(packed("/tasks/start", containerd_events_pb2.TaskStart(container_id="web", pid=8), T + 9))
+    row = containers.row("default", held(), task(Status.RUNNING, pid=8), NOW, process_started_at=lambda pid: None)
     assert row.started_at == (T + 9) / 1e9
     # A process older than the container is another host's, or somebody else's by now.
-    row = dialect.container("other", held(), task(Status.RUNNING), NOW, began=lambda pid: T / 1e9 - 100)
+    row = containers.row("other", held(), task(Status.RUNNING), NOW, process_started_at=lambda pid: T / 1e9 - 100)
     assert (row.started_at, row.status) == (None, "Up")
 
 
 def test_what_was_seen_of_an_earlier_run_is_not_told_of_the_next() -> None:
-    dialect = decode.Decoder(ENGINE)
+    containers = decode.ContainerDecoder(ENGINE)
+    events = EventDecoder(containers)
     for one in (
         packed("/tasks/start", containerd_events_pb2.TaskStart(container_id="web", pid=7), T + 1),
         packed("/tasks/oom", containerd_events_pb2.TaskOOM(container_id="web"), T + 2),
     ):
-        dialect.event(one)
-    assert dialect.container("default", held(), task(Status.RUNNING), NOW).oom_killed is True
-    later = dialect.container("default", held(), task(Status.RUNNING, pid=9), NOW)
+        events.decode(one)
+    assert containers.row("default", held(), task(Status.RUNNING), NOW).oom_killed is True
+    later = containers.row("default", held(), task(Status.RUNNING, pid=9), NOW)
     assert (later.oom_killed, later.started_at) == (False, None)
 
 
@@ -250,7 +260,7 @@ def test_labels_tell_names_ports_restarts_and_the_namespace() -> None:
         "containerd.io/restart.count": "4",
         "containerd.namespace": "a lie",
     }
-    row = decode.Decoder(ENGINE).container("default", held(labels=labels), None, NOW)
+    row = decode.ContainerDecoder(ENGINE).row("default", held(labels=labels), None, NOW)
     assert (row.ref.name, row.restarts, row.labels["containerd.namespace"]) == ("shop", 4, "default")
     assert row.ports == (Port(80, "tcp", 8080, "0.0.0.0"),)
 
@@ -261,21 +271,22 @@ def test_labels_tell_names_ports_restarts_and_the_namespace() -> None:
 )
 def test_hostile_labels_and_specifications_are_only_text(labels: dict[str, str], spec: bytes) -> None:
     made = held(labels=labels, spec=any_pb2.Any(value=spec))
-    row = decode.Decoder(ENGINE).container("default", made, None, NOW)
+    row = decode.ContainerDecoder(ENGINE).row("default", made, None, NOW)
     assert row.ref.id == "default/web"
     assert row.ref.name
     info.document("default", made, None)
 
 
 def test_what_is_remembered_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(decode, "REMEMBERED", 10)
-    dialect = decode.Decoder(ENGINE)
+    monkeypatch.setattr(run_history, "MAX_CONTAINERS", 10)
+    containers = decode.ContainerDecoder(ENGINE)
+    events = EventDecoder(containers)
     for number in range(100):
-        dialect.event(
+        events.decode(
             packed("/tasks/start", containerd_events_pb2.TaskStart(container_id=f"c{number}", pid=number + 1))
         )
-        dialect.learn("k8s.io", f"c{number}", {"io.cri-containerd.kind": "sandbox"})
-    assert max(len(table) for table in (dialect._runs, dialect._refs, dialect._sandboxes)) <= 10
+        containers.learn("k8s.io", f"c{number}", {"io.cri-containerd.kind": "sandbox"})
+    assert max(len(table) for table in (containers.history.runs, containers._refs, containers._sandboxes)) <= 10
 
 
 def test_a_daemon_tells_its_parts() -> None:
@@ -290,8 +301,8 @@ def test_a_daemon_tells_its_parts() -> None:
     assert info.snapshotter([aufs, native]) == "native"
     assert info.snapshotter([native, plugin(type=info.SNAPSHOTTERS, id="overlayfs")]) == "overlayfs"
     assert info.notes([aufs, native, cri], [warned]) == (
-        "Its part cri is off: bad config.",
-        "It warns: old things go",
+        "The plugin cri failed to load: bad config.",
+        "Deprecation warning: old things go",
     )
     assert (info.system([]), info.snapshotter([])) == ("", "")
 
@@ -301,4 +312,4 @@ def test_a_daemon_tells_its_parts() -> None:
     [("k8s.io/web", ("k8s.io", "web")), ("web", ("", "web")), ("/web", ("", "/web")), ("ns/", ("", "ns/"))],
 )
 def test_ids_are_taken_apart(thing: str, parts: tuple[str, str]) -> None:
-    assert decode.split(thing) == parts
+    assert decode.split_id(thing) == parts

@@ -1,4 +1,4 @@
-"""The small parts of containerd's adapter: signals, names of images, what metrics tell, what the kernel tells."""
+"""The small parts of containerd's adapter: names of images, metrics, and what the kernel reports."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from google.protobuf import any_pb2
 
 from core.model.refs import EngineRef, Kind, Ref
 from core.model.usage import Usage
-from runtimes.containerd import images, stats
+from runtimes.containerd import image_names, stats
 from runtimes.kernel import cgroup_reader, procfs
 from runtimes.proto import containerd_cgroup1_pb2, containerd_cgroup2_pb2, containerd_types_pb2
 from runtimes.transport import connect
@@ -32,13 +32,13 @@ WEB = Ref(engine=EngineRef(host="h", kind="containerd"), kind=Kind.CONTAINER, id
     ],
 )
 def test_names_of_images_are_written_out_as_clients_do(name: str, full: str) -> None:
-    assert images.in_full(name) == full
+    assert image_names.full_name(name) == full
 
 
 def test_names_of_an_image_are_tags_digests_or_neither() -> None:
     digest = "sha256:" + "b" * 64
     names = ["docker.io/library/nginx:1", "sha256:" + "a" * 64, f"docker.io/library/other@{digest}", "not a name"]
-    tags, digests = images._sorted_names(names, digest)
+    tags, digests = image_names.tags_and_digests(names, digest)
     assert tags == ["docker.io/library/nginx:1", "not a name"]
     assert digests == [f"docker.io/library/nginx@{digest}", f"docker.io/library/other@{digest}"]
 
@@ -61,12 +61,12 @@ def v2(seconds: float) -> containerd_types_pb2.Metric:
 
 def test_metrics_of_version_2() -> None:
     shares = cgroup_reader.CpuPercent()
-    first = stats.read(WEB, v2(10), shares, 100.0)
+    first = stats.decode_metric(WEB, v2(10), shares, 100.0)
     assert first == Usage(
         ref=WEB, cpu_seconds=10.0, memory=200, network_received=1, network_sent=2, block_read=15, block_written=6,
         processes=4,
     )  # fmt: skip
-    assert stats.read(WEB, v2(11), shares, 102.0).cpu_percent == pytest.approx(50.0)
+    assert stats.decode_metric(WEB, v2(11), shares, 102.0).cpu_percent == pytest.approx(50.0)
 
 
 def test_metrics_of_version_1() -> None:
@@ -75,7 +75,7 @@ def test_metrics_of_version_1() -> None:
     told.memory.usage.usage, told.memory.usage.limit, told.memory.total_inactive_file = 300, 1000, 400
     for op, value in (("Read", 5), ("Write", 6), ("Sync", 11), ("Total", 11), ("read", 1)):
         told.blkio.io_service_bytes_recursive.add(op=op, value=value)
-    found = stats.read(WEB, metric(told), cgroup_reader.CpuPercent(), 1.0)
+    found = stats.decode_metric(WEB, metric(told), cgroup_reader.CpuPercent(), 1.0)
     assert (found.cpu_seconds, found.memory, found.memory_limit) == (2.0, 0, 1000)
     assert (found.block_read, found.block_written, found.processes, found.network_sent) == (6, 6, None, None)
 
@@ -85,7 +85,7 @@ def test_metrics_of_version_1() -> None:
 )
 def test_metrics_nobody_knows_tell_nothing(data: any_pb2.Any) -> None:
     told = containerd_types_pb2.Metric(id="web", data=data)
-    assert stats.read(WEB, told, cgroup_reader.CpuPercent(), 1.0) == Usage(ref=WEB)
+    assert stats.decode_metric(WEB, told, cgroup_reader.CpuPercent(), 1.0) == Usage(ref=WEB)
 
 
 def test_the_kernel_tells_when_a_process_began_and_who_listens(short_tmp: Path) -> None:

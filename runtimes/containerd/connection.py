@@ -1,0 +1,60 @@
+"""Connects to one containerd daemon and identifies it: its uuid, its version, and which parts it has.
+
+The uuid is stored by the daemon beside its data. It is read at the first request, and again for each event stream.
+"""
+
+from __future__ import annotations
+
+import asyncio
+
+from core.model import images
+from runtimes.base.engine import DEFAULTS, EngineAdapter
+from runtimes.base.options import EngineOptions
+from runtimes.containerd import client, decode, pull
+from runtimes.kernel import procfs
+from runtimes.transport import connect, grpc_channel
+
+ACCESS = "The settings `uid` and `gid` under [grpc] in /etc/containerd/config.toml open the socket to other users."
+
+
+class Connection(EngineAdapter):
+    """The namespaces of engines that are watched on this host too (`watched_kinds`) are excluded."""
+
+    kind = "containerd"
+
+    def __init__(self, url: str, options: EngineOptions = DEFAULTS) -> None:
+        super().__init__(url, options)
+        self._channel = grpc_channel.GrpcChannel(url, engine=str(self._ref), access=ACCESS)
+        self._client = client.Client(self._channel)
+        owners = decode.NAMESPACE_OWNERS
+        self._excluded = {name: owners[name] for name in owners if owners[name] in options.watched_kinds}
+        """By excluded namespace: the kind of engine that owns it."""
+        self._containers = decode.ContainerDecoder(self._ref)
+        self._shares_pids = False  # the daemon's process ids are those of this process' PID namespace
+        self._can_pull = True  # until the daemon reports otherwise
+
+    @property
+    def verbs(self) -> frozenset[str]:
+        """Without `image.pull` if this version leaves pulling to its clients."""
+        return super().verbs if self._can_pull else super().verbs - {images.PullImage.verb}
+
+    async def aclose(self) -> None:
+        await super().aclose()
+        await self._channel.aclose()
+
+    async def _ask_identity(self, seconds: float) -> None:
+        server, version, plugins = await asyncio.gather(
+            self._client.server(seconds), self._client.version(seconds), self._client.plugins(seconds)
+        )
+        self._register(str(self._channel.endpoint), server.uuid, self._ref)
+        self.version = version
+        self._can_pull = pull.is_supported(plugins)
+        self._shares_pids = self._is_same_pid_namespace(server.pidns)
+
+    def _is_same_pid_namespace(self, daemon: int) -> bool:
+        """`daemon`: the PID namespace that the daemon reports. Up to 1.6 it reports 0; then the kernel's information
+        about the process that listens at the socket is used."""
+        own = procfs.pid_namespace()
+        if not daemon:
+            daemon = procfs.pid_namespace(str(connect.peer_credentials(self._channel.endpoint.path)[0])) or 0
+        return own is not None and own == daemon

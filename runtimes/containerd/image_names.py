@@ -1,0 +1,38 @@
+"""Completes and sorts the names of images, as nerdctl and Docker do."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from core import errors
+from runtimes.formats import image_reference
+
+
+def full_name(name: str) -> str:
+    """`nginx` becomes `docker.io/library/nginx:latest`. Raises BadUsage."""
+    found = image_reference.parse(name)
+    if found.registry:
+        return str(found)
+    return f"docker.io/{'' if '/' in found.repository else 'library/'}{found}"
+
+
+def tags_and_digests(names: Sequence[str], digest: str) -> tuple[list[str], list[str]]:
+    """An image's tags, and its names by digest. The CRI plugin also names images by the digest of their configuration
+    alone; such names are left out."""
+    tags = sorted(name for name in names if "@" not in name and not name.startswith("sha256:"))
+    pinned = {f"{image_reference.parse(tag).repository}@{digest}" for tag in tags if _is_valid(tag)}
+    return tags, sorted({name for name in names if "@" in name} | pinned)
+
+
+def is_loopback_registry(name: str) -> bool:
+    """True if the registry is this machine."""
+    host = name.partition("/")[0].rpartition(":")[0] or name.partition("/")[0]
+    return host in ("localhost", "[::1]") or host.startswith("127.")
+
+
+def _is_valid(name: str) -> bool:
+    try:
+        image_reference.parse(name)
+    except errors.BadUsage:
+        return False
+    return True

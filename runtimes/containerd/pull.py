@@ -1,0 +1,112 @@
+"""Pulls an image with containerd's transfer service, and reports the progress to a job.
+
+containerd pulls images itself from 1.7 on. Before, only its clients do.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable
+from typing import Any
+
+from google.protobuf import any_pb2, empty_pb2
+
+from core import errors
+from core.model.results import Outcome
+from runtimes.base.jobs import Job
+from runtimes.base.steps import Steps
+from runtimes.containerd import client, image_names, info
+from runtimes.containerd.image_store import architecture
+from runtimes.proto import (
+    containerd_daemon_pb2,
+    containerd_streaming_pb2,
+    containerd_transfer_pb2,
+    containerd_transfer_types_pb2,
+    containerd_types_pb2,
+)
+
+NAMESPACE = "default"  # images are pulled into it
+TRANSFER = "/containerd.services.transfer.v1.Transfer/Transfer"
+STREAM = "/containerd.services.streaming.v1.Streaming/Stream"
+REGISTRY_CONFIG = "/etc/containerd/certs.d"
+NOT_SUPPORTED = (
+    "containerd pulls images itself from 1.7 on. Before, its clients do: nerdctl pull, ctr images pull, or the"
+    " kubelet through CRI."
+)
+
+
+async def prepare(
+    calls: client.Client, engine: str, name: str, seconds: float
+) -> Callable[[Job, float], Awaitable[Outcome]]:
+    """Returns the job that pulls the image. Raises Unsupported if the daemon does not pull images, and BadUsage for an
+    invalid name."""
+    name = image_names.full_name(name)
+    plugins = await calls.plugins(seconds)
+    if not is_supported(plugins):
+        raise errors.Unsupported("image.pull", engine, NOT_SUPPORTED)
+    snapshotter = info.snapshotter(plugins)
+    return lambda job, timeout: _pull(calls, name, snapshotter, job, timeout)
+
+
+def is_supported(plugins: Iterable[containerd_daemon_pb2.Plugin]) -> bool:
+    """Whether the daemon pulls images itself."""
+    return any(plugin.type == "io.containerd.grpc.v1" and plugin.id == "transfer" for plugin in plugins)
+
+
+async def _pull(calls: client.Client, name: str, snapshotter: str, job: Job, timeout: float) -> Outcome:
+    steps = Steps(timeout)
+    platform = containerd_types_pb2.Platform(os="linux", architecture=architecture())
+    resolver = containerd_transfer_types_pb2.RegistryResolver(host_dir=REGISTRY_CONFIG)
+    if image_names.is_loopback_registry(name):
+        resolver.default_scheme = "http"  # Docker and nerdctl use HTTP for a registry on this machine too
+    source = containerd_transfer_types_pb2.OCIRegistry(reference=name, resolver=resolver)
+    store = containerd_transfer_types_pb2.ImageStore(name=name, platforms=[platform])
+    store.unpacks.add(platform=platform, snapshotter=snapshotter)
+    stream_id = f"quarterdeck-{job.id}"
+    request = containerd_transfer_pb2.TransferRequest(source=_any(source), destination=_any(store))
+    request.options.progress_stream = stream_id
+    before = await _digest(calls, name)
+    stream_opened = asyncio.Event()
+    reporting = asyncio.ensure_future(_report_progress(calls, stream_id, job, timeout, stream_opened))
+    reporting.add_done_callback(lambda _: stream_opened.set())
+    try:
+        job.progress(f"pulling {name}")
+        # containerd refuses the transfer if the progress stream does not exist yet.
+        await stream_opened.wait()
+        metadata = client.namespace_metadata(NAMESPACE)
+        await calls.channel.call(TRANSFER, request, empty_pb2.Empty, seconds=timeout, metadata=metadata)
+    finally:
+        reporting.cancel()
+        await asyncio.gather(reporting, return_exceptions=True)
+    digest = await _digest(calls, name)
+    if digest and digest == before:
+        return steps.noop(f"{name} is up to date at {digest}")
+    return steps.done(f"{name} is {digest}")
+
+
+async def _digest(calls: client.Client, name: str) -> str:
+    images = await calls.images(NAMESPACE, 10.0)
+    return next((image.target.digest for image in images if image.name == name), "")
+
+
+async def _report_progress(
+    calls: client.Client, stream_id: str, job: Job, timeout: float, stream_opened: asyncio.Event
+) -> None:
+    init = _any(containerd_streaming_pb2.StreamInit(id=stream_id))
+    parts: dict[str, tuple[int, int]] = {}
+    metadata = client.namespace_metadata(NAMESPACE)
+    messages = calls.channel.stream(STREAM, (init,), any_pb2.Any, metadata=metadata, seconds=timeout)
+    async for message in messages:
+        stream_opened.set()  # the first message only confirms the stream
+        if message.type_url.rpartition(".")[2] == "Progress":
+            progress = containerd_transfer_types_pb2.Progress.FromString(message.value)
+            if progress.total:
+                parts[progress.name] = (progress.progress, progress.total)
+            if parts:
+                pulled, total = (sum(numbers) for numbers in zip(*parts.values(), strict=True))
+                job.progress(f"{pulled / 1e6:.1f} of {total / 1e6:.1f} MB")
+
+
+def _any(message: Any) -> any_pb2.Any:
+    # Any.Pack would write a slash before the type's name, which containerd does not accept here.
+    return any_pb2.Any(type_url=message.DESCRIPTOR.full_name, value=message.SerializeToString())

@@ -1,0 +1,65 @@
+"""Remembers the newest run of each container, which containerd itself does not store.
+
+containerd does not report when a task started. After a task is deleted, it does not report how the task ended.
+Whatever events and lists reported about it is stored here, for a bounded number of containers.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TypeVar
+
+from runtimes.containerd.client import Process
+
+T = TypeVar("T")
+MAX_CONTAINERS = 20_000
+
+
+@dataclass(slots=True)
+class Run:
+    """One run of a container. Times are unix seconds. `ended`: exit code and time. `complete`: its start was observed
+    too, so an OOM kill would have been noticed."""
+
+    pid: int = 0
+    started_at: float | None = None
+    ended: tuple[int, float] | None = None
+    oom: bool = False
+    complete: bool = False
+
+
+class RunHistory:
+    """By the container's full id."""
+
+    def __init__(self) -> None:
+        self.runs: dict[str, Run] = {}
+
+    def get(self, full_id: str) -> Run | None:
+        return self.runs.get(full_id)
+
+    def store(self, full_id: str, run: Run) -> None:
+        store_newest(self.runs, full_id, run)
+
+    def forget(self, full_id: str) -> None:
+        self.runs.pop(full_id, None)
+
+    def current(self, full_id: str, task: Process | None, created_at: float) -> Run:
+        """The stored run if it is this task's; else a new one. The stored run may belong to an earlier task, or to an
+        earlier container with the same id."""
+        run = self.runs.get(full_id)
+        if run is not None:
+            seen_at = run.ended[1] if run.ended else run.started_at
+            other_task = bool(task is not None and task.pid and run.pid and task.pid != run.pid)
+            if not other_task and (seen_at is None or seen_at >= created_at - 1):
+                return run
+        run = Run(pid=task.pid if task is not None else 0)
+        if task is not None:
+            self.store(full_id, run)
+        return run
+
+
+def store_newest(table: dict[str, T], key: str, value: T) -> None:
+    """Stores a value as the newest of a table, and drops the oldest one of more than `MAX_CONTAINERS`."""
+    table.pop(key, None)
+    table[key] = value
+    if len(table) > MAX_CONTAINERS:
+        del table[next(iter(table))]
