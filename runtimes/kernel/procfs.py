@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from runtimes.kernel import cgroup_state
+
 _TICK = os.sysconf("SC_CLK_TCK")
 
 
@@ -23,6 +25,18 @@ def start_time(pid: int, root: str = "/proc") -> float | None:
         return booted + int(fields[19]) / _TICK
     except (OSError, ValueError, IndexError, StopIteration):
         return None
+
+
+def start_ticks(pid: int) -> int | None:
+    """When a process started, in clock ticks since the machine did: a later process with the same number has another
+    value. None if there is no such process, or if it has ended and waits to be reaped (a zombie)."""
+    stat = cgroup_state.read_kernel_file(f"/proc/{pid}/stat")
+    # The name of a process is in brackets, and may itself contain spaces and brackets.
+    _, bracket, rest = stat.rpartition(") ")
+    fields = rest.split(" ")
+    if not bracket or len(fields) < 20 or fields[0] in "ZXx":
+        return None
+    return int(fields[19]) if fields[19].isdecimal() else None
 
 
 def pid_namespace(pid: str = "self", root: str = "/proc") -> int | None:

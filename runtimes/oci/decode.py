@@ -1,8 +1,9 @@
-"""The words of runc and crun into ours, as pure tables and functions; found by experiment on runc 1.1 and crun 1.8.
+"""Decodes the state files and the output of runc and crun into rows of containers, events and errors.
 
-runc keeps all it knows of a container in `state.json`, annotations among it as `name=value`; crun keeps a small
-`status` and a copy of the bundle's `config.json` beside it. Both keep `exec.fifo` until a created container is started.
-Neither writes down that a container ended, when, or with which code: that its process is gone is all there is.
+Found by experiment on runc 1.1 and crun 1.8. runc writes everything to `state.json`, with annotations as `name=value`.
+crun writes a small `status`, and a copy of the bundle's `config.json` beside it. Both have a file `exec.fifo` until a
+created container is started. Neither writes that a container ended, when, or with which exit code: the only sign is
+that its process does not exist.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from core import errors
-from core.model.containers import Container
+from core.model.containers import LIVE_STATES, Container
 from core.model.events import Event, EventKind, Origin
 from core.model.refs import EngineRef, Kind, Ref
 from runtimes.formats import timestamps
@@ -24,9 +25,9 @@ T = TypeVar("T")
 
 RUNC, CRUN = "runc", "crun"
 STATE_FILES = {RUNC: "state.json", CRUN: "status"}
-"""By program: the file that tells it made the container."""
+"""By program: the file that shows that it created the container."""
 STATES = {"creating": "created", "created": "created", "running": "running", "paused": "paused", "stopped": "exited"}
-"""The specification's words, and runc's own `paused`."""
+"""By the states of the OCI specification, and runc's own `paused`."""
 KINDS = {
     "create": EventKind.CREATED,
     "start": EventKind.STARTED,
@@ -37,7 +38,7 @@ KINDS = {
     "update": EventKind.UPDATED,
     "delete": EventKind.REMOVED,
 }
-"""What is seen to happen, by the commands' names where there are such."""
+"""By action: the name of the runtime's command, if there is one."""
 
 IMAGE_ANNOTATIONS = (
     "io.kubernetes.cri-o.ImageName",
@@ -45,19 +46,19 @@ IMAGE_ANNOTATIONS = (
     "org.opencontainers.image.ref.name",
 )
 STOP_SIGNAL = "org.opencontainers.image.stopSignal"
-LONGEST_COMMAND = 4096
+MAX_COMMAND_LENGTH = 4096
 _CRIO_TYPE = "io.kubernetes.cri-o.ContainerType"
 _MANAGER = "io.container.manager"
-_CONTAINERD = re.compile(r"/io\.containerd\.(?:runtime\.v[12]\.\w+)/([^/]+)/[^/]+/?$")
-_STORAGE = re.compile(r"/\w+-containers/[0-9a-f]{64}/userdata$")  # of Podman; by the driver's name
-_DOCKERS_OWN = "/containerd/daemon/"
+_CONTAINERD_BUNDLE = re.compile(r"/io\.containerd\.(?:runtime\.v[12]\.\w+)/([^/]+)/[^/]+/?$")
+_PODMAN_BUNDLE = re.compile(r"/\w+-containers/[0-9a-f]{64}/userdata$")  # \w+: the storage driver
+_DOCKER_CONTAINERD = "/containerd/daemon/"
 _OWNERS = {
     "k8s.io": ("cri", "containerd"),
     "moby": ("docker", "containerd"),
     "plugins.moby": ("docker", "containerd"),
 }
 _UNSAFE = re.compile(r"[^\x20-\x7e]")
-_GONE = ("container does not exist", "/status`: No such file or directory")
+_NOT_FOUND = ("container does not exist", "/status`: No such file or directory")
 _HEX = re.compile(r"[0-9a-f]{64}")
 _VERSION = re.compile(r"^(?:runc|crun) version (\S+)", re.MULTILINE)
 _SPEC = re.compile(r"^spec: (\S+)", re.MULTILINE)
@@ -70,7 +71,7 @@ class _RuncConfig(msgspec.Struct):
 
 class _RuncState(msgspec.Struct):
     pid: int = msgspec.field(name="init_process_pid", default=0)
-    born: int = msgspec.field(name="init_process_start", default=0)
+    start_ticks: int = msgspec.field(name="init_process_start", default=0)
     created: str = ""
     config: _RuncConfig = msgspec.field(default_factory=_RuncConfig)
     cgroups: dict[str, str] | None = msgspec.field(name="cgroup_paths", default=None)
@@ -78,7 +79,7 @@ class _RuncState(msgspec.Struct):
 
 class _CrunStatus(msgspec.Struct, rename="kebab"):
     pid: int = 0
-    born: int = msgspec.field(name="process-start-time", default=0)
+    start_ticks: int = msgspec.field(name="process-start-time", default=0)
     cgroup: str = msgspec.field(name="cgroup-path", default="")
     created: str = ""
     bundle: str = ""
@@ -93,78 +94,79 @@ class _Spec(msgspec.Struct):
     annotations: dict[str, str] | None = None
 
 
-class Known(msgspec.Struct, frozen=True):
-    """What a runtime wrote down of one container. `born`: when its first process began, in the kernel's ticks, which
-    tells it from a later one of that number. `freezer` and `memory`: its cgroups' folders, empty where unknown; a
-    single one of version 2 is both. `limits` moves when they are changed."""
+class StoredState(msgspec.Struct, frozen=True):
+    """What a runtime wrote about one container. `start_ticks`: when its first process started, in the kernel's clock
+    ticks; a later process with the same number has another value. `freezer_cgroup`, `memory_cgroup`: folders, empty if
+    unknown; with version 2 both are the same. `limits_digest` changes when the resource limits change."""
 
     program: str
     pid: int
-    born: int
+    start_ticks: int
     created: str
     created_ns: int
     bundle: str
     annotations: Mapping[str, str]
-    freezer: str = ""
-    memory: str = ""
-    limits: bytes = b""
+    freezer_cgroup: str = ""
+    memory_cgroup: str = ""
+    limits_digest: bytes = b""
     command: str = ""
 
 
-def runc_state(data: bytes) -> Known:
+def runc_state(data: bytes) -> StoredState:
     """Raises InvalidResponse."""
-    state = decode(_RuncState, data)
-    annotations, bundle = _of_labels(state.config.labels or ())
+    state = _decode(_RuncState, data)
+    annotations, bundle = _annotations_and_bundle(state.config.labels or ())
     cgroups = state.cgroups or {}
     whole = cgroups.get("", "")
-    return Known(
+    return StoredState(
         program=RUNC,
         pid=state.pid,
-        born=state.born,
+        start_ticks=state.start_ticks,
         created=state.created,
         created_ns=nanoseconds(state.created),
         bundle=bundle,
         annotations=annotations,
-        freezer=cgroups.get("freezer") or whole,
-        memory=cgroups.get("memory") or whole,
-        limits=hashlib.sha256(bytes(state.config.cgroups)).digest(),
+        freezer_cgroup=cgroups.get("freezer") or whole,
+        memory_cgroup=cgroups.get("memory") or whole,
+        limits_digest=hashlib.sha256(bytes(state.config.cgroups)).digest(),
     )
 
 
-def crun_status(data: bytes, cgroups: str, unified: bool) -> Known:
-    """`cgroups`: where they are mounted; `unified`: as version 2 alone. Its annotations are in its `config.json`."""
-    status = decode(_CrunStatus, data)
+def crun_status(data: bytes, cgroups: str, unified: bool) -> StoredState:
+    """`cgroups`: where they are mounted; `unified`: only version 2 is. crun's annotations are in `config.json` only.
+    Raises InvalidResponse."""
+    status = _decode(_CrunStatus, data)
     freezer = memory = ""
     if status.cgroup.strip("/"):
         path = status.cgroup.strip("/")
         freezer = f"{cgroups}/{path}" if unified else f"{cgroups}/freezer/{path}"
         memory = f"{cgroups}/{path}" if unified else f"{cgroups}/memory/{path}"
-    return Known(
+    return StoredState(
         program=CRUN,
         pid=status.pid,
-        born=status.born,
+        start_ticks=status.start_ticks,
         created=status.created,
         created_ns=nanoseconds(status.created),
         bundle=status.bundle,
         annotations={},
-        freezer=freezer,
-        memory=memory,
+        freezer_cgroup=freezer,
+        memory_cgroup=memory,
     )
 
 
-def with_spec(known: Known, data: bytes) -> Known:
-    """With the command of a `config.json`, and its annotations where the state has none."""
-    spec = decode(_Spec, data)
+def with_spec(stored: StoredState, data: bytes) -> StoredState:
+    """Adds the command of a `config.json`, and its annotations if the state file has none. Raises InvalidResponse."""
+    spec = _decode(_Spec, data)
     args = spec.process.args if spec.process else None
     return msgspec.structs.replace(
-        known,
-        command=" ".join(args or ())[:LONGEST_COMMAND],
-        annotations=known.annotations or spec.annotations or {},
+        stored,
+        command=" ".join(args or ())[:MAX_COMMAND_LENGTH],
+        annotations=stored.annotations or spec.annotations or {},
     )
 
 
-def _of_labels(labels: Sequence[str]) -> tuple[dict[str, str], str]:
-    """runc keeps annotations as `name=value`, and the bundle's path among them, after all others."""
+def _annotations_and_bundle(labels: Sequence[str]) -> tuple[dict[str, str], str]:
+    """runc writes annotations as `name=value`, and the bundle's path as the last of them."""
     bundle, annotations = "", {}
     for label in labels:
         name, _, value = label.partition("=")
@@ -175,52 +177,53 @@ def _of_labels(labels: Sequence[str]) -> tuple[dict[str, str], str]:
     return annotations, bundle
 
 
-def owners(root: str, known: Known) -> tuple[str, ...]:
-    """The kinds of engine that may tell of this container, the one closest to people first; none for nobody's."""
-    given = known.annotations
-    manager = given.get(_MANAGER, "")
-    # Podman too writes some of CRI-O's names, such as when it was created.
-    if manager == "cri-o" or _CRIO_TYPE in given:
+def owners(root: str, stored: StoredState) -> tuple[str, ...]:
+    """The kinds of engines that may list this container too, the one that people use first; empty if none."""
+    annotations = stored.annotations
+    manager = annotations.get(_MANAGER, "")
+    # Podman writes some of CRI-O's annotations too, such as the time of creation.
+    if manager == "cri-o" or _CRIO_TYPE in annotations:
         return ("cri",)
-    if manager == "libpod" or _STORAGE.search(known.bundle):
+    if manager == "libpod" or _PODMAN_BUNDLE.search(stored.bundle):
         return ("podman",)
     namespace = ""
-    if found := _CONTAINERD.search(known.bundle):
+    if found := _CONTAINERD_BUNDLE.search(stored.bundle):
         namespace = found[1]
     elif "/containerd/runc/" in f"{root}/" or "/runtime-runc/" in f"{root}/":
         namespace = root.rpartition("/")[2]
     if not namespace:
         return ()
-    if namespace == "moby" and _DOCKERS_OWN in known.bundle:
-        return ("docker",)  # a containerd that nobody else speaks to
+    if namespace == "moby" and _DOCKER_CONTAINERD in stored.bundle:
+        return ("docker",)  # Docker's private containerd, which no other client uses
     return _OWNERS.get(namespace, ("containerd",))
 
 
-def identity(root: str, name: str, created: str) -> str:
-    """One container's id for us. A runtime's own may be given again once it is deleted, and in another directory."""
+def container_id(root: str, name: str, created: str) -> str:
+    """A container's id in Quarterdeck. The runtime's own id is unique only within a directory and can be reused."""
     return hashlib.sha256("\0".join((root, name, created)).encode("utf-8", "surrogateescape")).hexdigest()
 
 
-def called(name: str) -> str:
-    """What people call it: its id, a long one cut as docker cuts it, and nothing in it that is not text."""
+def display_name(name: str) -> str:
+    """The runtime's id, shortened as Docker does it, without control characters."""
     if _HEX.fullmatch(name):
         return name[:12]
     return _UNSAFE.sub("?", name)
 
 
-def container(ref: Ref, known: Known, state: str, *, started: int | None, ended: int | None, oom: bool) -> Container:
-    """`started` and `ended` in nanoseconds where they are known. A container of a runtime runs once: no restarts."""
-    given = known.annotations
-    up = state in ("running", "paused")
+def container_row(
+    ref: Ref, stored: StoredState, state: str, *, started: int | None, ended: int | None, oom: bool
+) -> Container:
+    """`started` and `ended`: nanoseconds, None if unknown. An OCI container runs only once, so it has no restarts."""
+    up = state in LIVE_STATES
     return Container(
         ref=ref,
-        image=image(known),
+        image=image(stored),
         image_id="",
-        command=known.command,
+        command=stored.command,
         state=state,
         status={"created": "Created", "exited": "Exited", "running": "Up", "paused": "Up (Paused)"}.get(state, ""),
-        created_at=known.created_ns / 1e9,
-        labels=dict(given),
+        created_at=stored.created_ns / 1e9,
+        labels=dict(stored.annotations),
         started_at=None if started is None else started / 1e9,
         finished_at=None if up or ended is None else ended / 1e9,
         restarts=0,
@@ -228,9 +231,9 @@ def container(ref: Ref, known: Known, state: str, *, started: int | None, ended:
     )
 
 
-def image(known: Known) -> str:
-    """A bundle has none; some who made one wrote down what of."""
-    return next((known.annotations[name] for name in IMAGE_ANNOTATIONS if name in known.annotations), "")
+def image(stored: StoredState) -> str:
+    """From annotations of the engine that made the bundle: a bundle itself has no image."""
+    return next((stored.annotations[name] for name in IMAGE_ANNOTATIONS if name in stored.annotations), "")
 
 
 def event(at_ns: int, action: str, subject: Ref, image: str = "") -> Event:
@@ -238,12 +241,12 @@ def event(at_ns: int, action: str, subject: Ref, image: str = "") -> Event:
     return Event(at_ns, kind, subject, Origin.LIVE, "container", action, {"image": image} if image else {})
 
 
-def reference(engine: EngineRef, root: str, name: str, created: str) -> Ref:
-    return Ref(engine=engine, kind=Kind.CONTAINER, id=identity(root, name, created), name=called(name))
+def container_ref(engine: EngineRef, root: str, name: str, created: str) -> Ref:
+    return Ref(engine=engine, kind=Kind.CONTAINER, id=container_id(root, name, created), name=display_name(name))
 
 
 def nanoseconds(text: str) -> int:
-    """0 for what is no time: a container is not hidden because of its date."""
+    """0 for an invalid time: a container must not be left out because of its date."""
     try:
         return timestamps.nanoseconds(text)
     except (errors.InvalidResponse, ValueError):
@@ -251,14 +254,14 @@ def nanoseconds(text: str) -> int:
 
 
 def document(data: bytes) -> dict[str, Any]:
-    return decode(dict[str, Any], data)
+    return _decode(dict[str, Any], data)
 
 
-def decode(kind: type[T], data: bytes) -> T:
+def _decode(kind: type[T], data: bytes) -> T:
     try:
         return msgspec.json.decode(data, type=kind)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise errors.InvalidResponse("It is not the JSON a runtime writes.") from error
+        raise errors.InvalidResponse("It is not valid JSON of an OCI runtime.") from error
 
 
 class _LogLine(msgspec.Struct):
@@ -267,30 +270,30 @@ class _LogLine(msgspec.Struct):
     time: str
 
 
-def said(stderr: str) -> str:
-    """A runtime's own reason, out of all that it wrote with `--log-format json`: the last line that is an error's."""
+def error_reason(stderr: str) -> str:
+    """Why a command of the runtime failed: the last error in what it wrote with `--log-format json`."""
     lines = [line.strip() for line in stderr.splitlines() if line.strip()]
-    return next((told for line in reversed(lines) if (told := _error(line))), lines[-1] if lines else "")
+    return next((reason for line in reversed(lines) if (reason := _error(line))), lines[-1] if lines else "")
 
 
-def failed(stderr: str) -> str:
-    """Why the runtime could not run a program in a container; empty where it ran and what was written is its own."""
+def exec_error(stderr: str) -> str:
+    """Why the runtime could not run a program in a container; empty if the program ran and wrote this itself."""
     return _error(stderr.strip().rpartition("\n")[2])
 
 
 def _error(line: str) -> str:
     try:
-        told = msgspec.json.decode(line, type=_LogLine)
+        entry = msgspec.json.decode(line, type=_LogLine)
     except msgspec.DecodeError:
         return ""
-    return told.msg if told.level in ("error", "fatal", "panic") else ""
+    return entry.msg if entry.level in ("error", "fatal", "panic") else ""
 
 
-def gone(reason: str) -> bool:
-    return any(words in reason for words in _GONE)
+def means_not_found(reason: str) -> bool:
+    return any(text in reason for text in _NOT_FOUND)
 
 
-def version(text: str) -> tuple[str, str]:
-    """Of the program and of the specification it follows, out of what `--version` prints; empty where it does not."""
+def versions(text: str) -> tuple[str, str]:
+    """From the output of `--version`: the program's version and that of the OCI specification; empty if missing."""
     program, spec = _VERSION.search(text), _SPEC.search(text)
     return program[1] if program else "", spec[1] if spec else ""

@@ -1,9 +1,9 @@
-"""OCI runtimes behind the port: containers that runc and crun keep in their state directories, with no daemon to ask.
+"""Connects Quarterdeck to OCI runtimes, runc and crun, which have no daemon: their containers are in state directories.
 
-What is there is read from the directories themselves (`oci_states`), what happens is seen by the kernel's notices
-(`oci_watch`); only changes call the program (`oci_program`). Most state directories on a host belong to another engine,
-docker's among them: containers of a kind that is watched here itself are left out and counted, so that none is told of
-twice. A container is pinned by its directory, its name and when it was made, since names are given again.
+Containers are read from the directories (`state`), and events come from the kernel (`events`); only changes call the
+program (`cli`). Most state directories on a host belong to another engine, such as Docker. If that engine is watched
+too, its containers are counted but not listed here, so that none is listed twice. A container's id is made of its
+directory, its name and its time of creation, since names are reused.
 """
 
 from __future__ import annotations
@@ -36,88 +36,88 @@ from runtimes.base.engine import DEFAULTS
 from runtimes.base.options import EngineOptions
 from runtimes.formats import status_text
 from runtimes.kernel import cgroup_reader
-from runtimes.oci import decode, lifecycle, state, state_dirs, watcher
-from runtimes.oci.state import Seen
+from runtimes.oci import decode, lifecycle, state_dirs
+from runtimes.oci.events import EventStream
+from runtimes.oci.state import ContainerState, Listing
 
 R = TypeVar("R")
-READ_WITHIN = 10.0  # seconds for one reading of the directories
+READ_TIMEOUT_SECONDS = 10.0
 
 
-class Oci(lifecycle.Changing):
-    """One or several state directories of this machine. `watched_kinds`: kinds of engine whose containers are
-    theirs to tell of."""
+class Oci(lifecycle.LifecycleVerbs):
+    """One or several state directories of this machine."""
 
     kind = "oci"
-
     alternatives: ClassVar[Mapping[str, str]] = {
-        "container.restart": "An OCI container runs once: whoever made it deletes it and runs its bundle again.",
-        "container.logs": "A runtime keeps no logs: they went where its caller sent them, a file or the journal.",
-        "container.healthcheck": "A runtime knows no health checks; exec runs any program in a container.",
-        "event.list": "A runtime remembers nothing; what happens from now on is seen as it happens.",
-        "image.list": "A runtime knows no images: a bundle is a folder its caller made; inspect shows what of.",
-        "image.pull": "A runtime knows no images: its caller unpacks them, with skopeo and umoci for one.",
-        "service.list": "A runtime knows containers only; ps shows them.",
-        "service.scale": "A runtime knows containers only: its caller makes more of them.",
-        "pod.list": "A runtime knows containers only; ps shows them.",
+        "container.restart": "An OCI container runs only once. Delete it and run its bundle again.",
+        "container.logs": "OCI runtimes store no logs. The caller of the runtime chose where they go: a file or the"
+        " journal.",
+        "container.healthcheck": "OCI runtimes have no health checks. exec runs any program in a container.",
+        "event.list": "OCI runtimes store no events. New events are shown as they happen.",
+        "image.list": "OCI runtimes have no images. A bundle is a folder; inspect shows what it was made of.",
+        "image.pull": "OCI runtimes have no images. Unpack one into a bundle, for example with skopeo and umoci.",
+        "service.list": "OCI runtimes have only containers: ps lists them.",
+        "service.scale": "OCI runtimes have only containers. Create more of them with the runtime's caller.",
+        "pod.list": "OCI runtimes have only containers: ps lists them.",
     }
 
     def __init__(self, url: str, options: EngineOptions = DEFAULTS) -> None:
-        places = state_dirs.parse(url)
+        dirs = state_dirs.parse(url)
         if options.tls is not None or options.ssh is not None:
             raise errors.BadUsage(
-                f"“{url}” is a place on this machine: there is nobody to speak TLS or ssh to.",
-                hint="Leave `tls` and `ssh` out; for another machine run Quarterdeck there.",
+                f"“{url}” is a directory on this machine: it cannot be reached with TLS or ssh.",
+                hint="Remove `tls` and `ssh`. For another machine, run Quarterdeck there.",
             )
-        super().__init__(url, options, places=places)
+        super().__init__(url, options, dirs=dirs)
         self._watched_kinds = options.watched_kinds
-        self._reader = ThreadPoolExecutor(max_workers=1, thread_name_prefix="oci")
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="oci")
         self._usage = cgroup_reader.Reader(named_by_id=False)
-        self._places: dict[str, tuple[str, str]] = {}  # directory and runtime's id, by ours
-        self._ended: dict[str, int] = {}
+        self._locations: dict[str, tuple[str, str]] = {}  # by Quarterdeck's id: directory and the runtime's id
+        self._end_times: dict[str, int] = {}
 
     async def aclose(self) -> None:
         await super().aclose()
         self._usage.close()
-        # A reading that hangs on a dead disk is not waited for.
-        self._reader.shutdown(wait=False, cancel_futures=True)
+        # Does not wait for a read that hangs because its disk does not respond.
+        self._thread.shutdown(wait=False, cancel_futures=True)
 
     # ── reading ──────────────────────────────────────────────────────────────────────────────────────────────────
 
     @does(actions.ListContainers)
     async def list_containers(self, action: actions.ListContainers, seconds: float) -> Containers:
-        found = await self._all(seconds)
-        return Containers(rows=tuple([self._row(seen) for seen in found.seen if self._mine(seen)]))
+        listing = await self._read_all(seconds)
+        return Containers(rows=tuple([self._row(one) for one in listing.containers if self._is_included(one)]))
 
     @does(actions.DescribeEngine)
     async def describe_engine(self, action: actions.DescribeEngine, seconds: float) -> Engine:
-        told = Engine(ref=self.ref, address=str(self._states.places), verbs=tuple(sorted(self.verbs)))
+        engine = Engine(ref=self.ref, address=str(self._states.dirs), verbs=tuple(sorted(self.verbs)))
         try:
-            found = await self._all(seconds)
+            listing = await self._read_all(seconds)
         except errors.EngineError as error:
-            return msgspec.structs.replace(told, fault=error.full_message())
-        mine = [seen for seen in found.seen if self._mine(seen)]
-        owned = Counter(owner for seen in found.seen if (owner := self._owner(seen)))
-        programs, notes = await self._programs.told({seen.known.program for seen in mine}, seconds)
+            return msgspec.structs.replace(engine, fault=error.full_message())
+        included = [one for one in listing.containers if self._is_included(one)]
+        excluded = Counter(owner for one in listing.containers if (owner := self._other_engine(one)))
+        programs, notes = await self._programs.describe({one.stored.program for one in included}, seconds)
         return msgspec.structs.replace(
-            told,
+            engine,
             version=programs[0].version if programs else "",
             api=programs[0].spec if programs else "",
             system=f"{platform.system().lower()}/{platform.machine()}",
             storage="none",
             cgroup="2" if self._states.unified else "1",
-            containers=len(mine),
-            running=sum(seen.up for seen in mine),
+            containers=len(included),
+            running=sum(one.up for one in included),
             runtime=", ".join(f"{program.name} {program.version}" for program in programs),
             events="inotify",
-            owned=tuple(sorted(owned.items())),
-            notes=(*notes, *_notes(found, mine)),
+            owned=tuple(sorted(excluded.items())),
+            notes=(*notes, *_notes(listing, included)),
         )
 
     @does(actions.ShowInfo)
     async def show_info(self, action: actions.ShowInfo, seconds: float) -> Document:
-        found = await self._all(seconds)
-        programs, _ = await self._programs.told((), seconds)
-        inside = Counter(seen.root for seen in found.seen)
+        listing = await self._read_all(seconds)
+        programs, _ = await self._programs.describe((), seconds)
+        counts = Counter(one.root for one in listing.containers)
         return Document(
             ref=action.targets()[0],
             data={
@@ -125,134 +125,135 @@ class Oci(lifecycle.Changing):
                     {"name": one.name, "path": one.path, "version": one.version, "spec": one.spec} for one in programs
                 ],
                 "stateDirectories": {
-                    root: {"containers": inside[root], "owner": self._states.uid(root)} for root in found.roots
+                    root: {"containers": counts[root], "owner": self._states.owner_uid(root)} for root in listing.roots
                 },
-                "denied": list(found.denied),
-                "faults": list(found.faults),
+                "denied": list(listing.denied),
+                "faults": list(listing.faults),
             },
         )
 
     @does(actions.InspectContainer)
     async def inspect(self, action: actions.InspectContainer, seconds: float) -> Document:
-        seen = await self._find(action.target, seconds)
-        spec = decode.document(await self._read(partial(self._states.document, seen), seconds))
+        container = await self._find(action.target, seconds)
+        spec = decode.document(await self._in_thread(partial(self._states.read_spec, container), seconds))
         data = {
-            "id": seen.name,
-            "status": seen.state,
-            "pid": seen.known.pid if seen.lives else 0,
-            "bundle": seen.known.bundle,
-            "created": seen.known.created,
-            "runtime": seen.known.program,
-            "stateDirectory": seen.root,
-            "owner": seen.owners[0] if seen.owners else "",
+            "id": container.name,
+            "status": container.state,
+            "pid": container.stored.pid if container.alive else 0,
+            "bundle": container.stored.bundle,
+            "created": container.stored.created,
+            "runtime": container.stored.program,
+            "stateDirectory": container.root,
+            "owner": container.owners[0] if container.owners else "",
             "spec": spec,
         }
         return Document(ref=action.target, data=redact_json.mask_env_values(data))
 
     @does(usage.ReadUsage)
     async def read_usage(self, action: usage.ReadUsage, seconds: float) -> usage.Usages:
-        found = await self._all(seconds)
+        listing = await self._read_all(seconds)
         wanted: dict[Ref, int | str] = {}
-        apart = 0
-        for seen in found.seen:
-            if seen.up and self._mine(seen) and (not action.only or seen.id in action.only):
-                if seen.known.memory:
-                    wanted[self._row(seen).ref] = seen.known.pid
-                else:  # its process is in somebody else's group, which is not its use
-                    apart += 1
-        told = await self._usage.read(wanted)
-        missing = f"{apart} running here have no cgroup of their own." if apart else ""
-        return msgspec.structs.replace(told, missing=" ".join(filter(None, (missing, told.missing))))
+        without_cgroup = 0
+        for one in listing.containers:
+            if one.up and self._is_included(one) and (not action.only or one.id in action.only):
+                if one.stored.memory_cgroup:
+                    wanted[self._row(one).ref] = one.stored.pid
+                else:  # its process shares a cgroup with others, whose usage would be included
+                    without_cgroup += 1
+        found = await self._usage.read(wanted)
+        missing = f"{without_cgroup} running containers have no cgroup of their own." if without_cgroup else ""
+        return msgspec.structs.replace(found, missing=" ".join(filter(None, (missing, found.missing))))
 
     async def describe(self, ids: Sequence[str], deadline: float) -> dict[str, Container | None]:
-        """A look at each; None where it is gone. `deadline`: seconds for all of them."""
-        if any(container not in self._places for container in ids):
-            await self._all(deadline)
-        found = await self._read(partial(self._looks, ids), deadline)
-        return {container: None if seen is None else self._row(seen) for container, seen in found.items()}
+        """None for a container that does not exist. `deadline`: seconds for all of them."""
+        if any(container_id not in self._locations for container_id in ids):
+            await self._read_all(deadline)
+        found = await self._in_thread(partial(self._read_some, ids), deadline)
+        return {container_id: self._row(one) if one else None for container_id, one in found.items()}
+
+    # ── events ───────────────────────────────────────────────────────────────────────────────────────────────────
 
     def events(self, since_ns: int | None) -> AsyncIterator[Sequence[Event]]:
-        """From now on, whatever `since_ns` says: a runtime remembers nothing, the list that follows is the truth."""
-        return self._watch()
+        """From now on. `since_ns` is ignored, since the runtimes store no events; the next list is complete."""
+        return self._events()
 
-    async def _watch(self) -> AsyncGenerator[Sequence[Event], None]:
-        await self._all(READ_WITHIN)
-        watch = watcher.Watcher(self.ref, self._states, self._read, self._mine, self._ended)
-        self._watches.add(watch)
+    async def _events(self) -> AsyncGenerator[Sequence[Event], None]:
+        await self._read_all(READ_TIMEOUT_SECONDS)
+        stream = EventStream(self.ref, self._states, self._in_thread, self._is_included, self._end_times)
+        self._streams.add(stream)
         try:
-            async with contextlib.aclosing(watch.run()) as stream:
-                async for batch in stream:
+            async with contextlib.aclosing(stream.batches()) as batches:
+                async for batch in batches:
                     yield batch
         finally:
-            self._watches.discard(watch)
+            self._streams.discard(stream)
 
-    # ── whose is what ────────────────────────────────────────────────────────────────────────────────────────────
+    # ── rows ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
-    def _owner(self, seen: Seen) -> str:
-        return next((owner for owner in seen.owners if owner in self._watched_kinds), "")
+    def _other_engine(self, container: ContainerState) -> str:
+        """The kind of engine that lists this container instead; empty if there is none."""
+        return next((owner for owner in container.owners if owner in self._watched_kinds), "")
 
-    def _mine(self, seen: Seen) -> bool:
-        return not self._owner(seen)
+    def _is_included(self, container: ContainerState) -> bool:
+        return not self._other_engine(container)
 
-    def _row(self, seen: Seen) -> Container:
-        row = decode.container(
-            decode.reference(self.ref, seen.root, seen.name, seen.known.created),
-            seen.known,
-            seen.state,
-            started=seen.started_ns if seen.started else None,
-            ended=self._ended.get(seen.id),
-            oom=bool(seen.ooms),
+    def _row(self, container: ContainerState) -> Container:
+        row = decode.container_row(
+            decode.container_ref(self.ref, container.root, container.name, container.stored.created),
+            container.stored,
+            container.state,
+            started=container.started_ns if container.started else None,
+            ended=self._end_times.get(container.id),
+            oom=bool(container.oom_kills),
         )
-        return status_text.refreshed(msgspec.structs.replace(row, own_id=seen.name), time.time())
+        return status_text.refreshed(msgspec.structs.replace(row, own_id=container.name), time.time())
 
-    # ── the ways to look ─────────────────────────────────────────────────────────────────────────────────────────
+    # ── reading the directories ──────────────────────────────────────────────────────────────────────────────────
 
-    async def _all(self, seconds: float) -> state.Found:
-        found = await self._read(self._states.all, seconds)
-        self._places = {seen.id: (seen.root, seen.name) for seen in found.seen}
+    async def _read_all(self, seconds: float) -> Listing:
+        listing = await self._in_thread(self._states.read_all, seconds)
+        self._locations = {one.id: (one.root, one.name) for one in listing.containers}
         await self._identify(seconds)
+        return listing
+
+    async def _find(self, target: Ref, seconds: float) -> ContainerState:
+        if target.id not in self._locations:
+            await self._read_all(seconds)
+        container = (await self._in_thread(partial(self._read_some, (target.id,)), seconds))[target.id]
+        if container is None:
+            raise self._gone(target.name)
+        return container
+
+    def _read_some(self, ids: Sequence[str]) -> dict[str, ContainerState | None]:
+        found: dict[str, ContainerState | None] = {}
+        for container_id in ids:
+            location = self._locations.get(container_id)
+            one = self._states.read_container(*location) if location else None
+            # A newer container may have the same name.
+            found[container_id] = one if one and one.id == container_id and self._is_included(one) else None
         return found
 
-    async def _find(self, target: Ref, seconds: float) -> Seen:
-        """The container a change or an inspection is about, as it is now. Raises NotFound."""
-        if target.id not in self._places:
-            await self._all(seconds)
-        seen = (await self._read(partial(self._looks, (target.id,)), seconds))[target.id]
-        if seen is None:
-            raise self._is_gone(target.name)
-        return seen
-
-    def _looks(self, ids: Sequence[str]) -> dict[str, Seen | None]:
-        found: dict[str, Seen | None] = {}
-        for container in ids:
-            place = self._places.get(container)
-            seen = self._states.look(*place) if place else None
-            # Another one by that name, made since, is not it.
-            found[container] = seen if seen is not None and seen.id == container and self._mine(seen) else None
-        return found
-
-    async def _read(self, read: Callable[[], R], seconds: float = READ_WITHIN) -> R:
-        """In the one thread for it: a bundle may lie on a disk that hangs, and no two readings meet."""
+    async def _in_thread(self, read: Callable[[], R], seconds: float = READ_TIMEOUT_SECONDS) -> R:
+        """Runs in the engine's one thread: a bundle may be on a disk that does not respond, and the cache of
+        `StateReader` needs one reader at a time."""
         try:
             async with asyncio.timeout(seconds):
-                return await asyncio.get_running_loop().run_in_executor(self._reader, read)
+                return await asyncio.get_running_loop().run_in_executor(self._thread, read)
         except TimeoutError as error:
             raise errors.TimedOut(
                 f"The state directories of {self.ref} could not be read within {seconds:.0f} s.",
                 sent=False,
-                hint="A bundle may lie on a disk that does not answer.",
+                hint="Check the disks: a bundle may be on one that does not respond.",
             ) from error
 
-    def _is_gone(self, name: str) -> errors.NotFound:
+    def _gone(self, name: str) -> errors.NotFound:
         return errors.NotFound(f"{name} is gone: {self.ref} has no such container.")
 
     async def _ask_identity(self, seconds: float) -> None:
-        """Nobody is asked: the identity is made of this machine and of the directories that are read."""
-        machine = _machine_id()
-        places = sorted(map(os.path.realpath, self._states.places.patterns))
-        told = "\0".join((machine or self.ref.host, *places))
-        identity = hashlib.sha256(told.encode()).hexdigest()
-        self._register(str(self._states.places), identity, self.ref)
+        """Makes the engine's id of this machine's id and the directories. No program is called."""
+        dirs = sorted(map(os.path.realpath, self._states.dirs.patterns))
+        identity = hashlib.sha256("\0".join((_machine_id() or self.ref.host, *dirs)).encode()).hexdigest()
+        self._register(str(self._states.dirs), identity, self.ref)
 
 
 def _machine_id() -> str:
@@ -262,14 +263,14 @@ def _machine_id() -> str:
         return ""
 
 
-def _notes(found: state.Found, mine: Sequence[Seen]) -> list[str]:
-    notes = [f"Not read: {denied}." for denied in found.denied]
-    if found.faults:
-        more = f", and {len(found.faults) - 1} more" if len(found.faults) > 1 else ""
-        notes.append(f"Left out: {found.faults[0]}{more}")
-    strangers = Counter(seen.owners[0] for seen in mine if seen.owners)
+def _notes(listing: Listing, included: Sequence[ContainerState]) -> list[str]:
+    notes = [f"Could not read {denied}." for denied in listing.denied]
+    if listing.faults:
+        more = f", and {len(listing.faults) - 1} more" if len(listing.faults) > 1 else ""
+        notes.append(f"Left out: {listing.faults[0]}{more}")
+    owners = Counter(one.owners[0] for one in included if one.owners)
     notes += [
-        f"{count} of its containers belong to {owner}, which is not watched here and knows more of them."
-        for owner, count in sorted(strangers.items())
+        f"{count} of its containers belong to {owner}: add that engine to see more about them."
+        for owner, count in sorted(owners.items())
     ]
     return notes

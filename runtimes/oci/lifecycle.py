@@ -1,8 +1,8 @@
-"""The half of the OCI adapter that changes things: each verb looks first, so that what there was to do is known, and
-then calls the container's own program.
+"""Starts, stops, kills, pauses and removes containers of runc and crun, and runs programs in them.
 
-A runtime has no stop: it is the signal its image asks for, patience, and the kill. An end is seen by the kernel's
-notice; its code is its parent's alone to know.
+Each verb reads the container's state first, and then calls the container's own runtime. A runtime has no stop: it is
+the stop signal of the image, a wait, and SIGKILL. The kernel reports the end of a process; its exit code is known only
+to its parent.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ import abc
 import asyncio
 import contextlib
 import os
-import signal
 import time
 from collections.abc import Sequence
 
@@ -24,201 +23,218 @@ from runtimes.base.adapter import does
 from runtimes.base.engine import EngineAdapter
 from runtimes.base.options import EngineOptions
 from runtimes.formats import signals
-from runtimes.oci import cli, decode, state, state_dirs, watcher
-from runtimes.oci.state import Seen
+from runtimes.oci import cli, decode, state_dirs
+from runtimes.oci.events import EventStream
+from runtimes.oci.state import ContainerState, StateReader, is_running
 
-LOOK_AGAIN = 0.05  # seconds between looks at a process whose end gives no notice
-AFTER_KILL = 5.0  # seconds a killed process may take to end
+POLL_SECONDS = 0.05  # for the end of a process without a pidfd
+KILL_SECONDS = 5.0  # how long a process may take to end after SIGKILL
+SIGTERM, SIGKILL = "15", "9"
+CONFLICT = 409  # codes of refusals, as in HTTP
+FORBIDDEN = 403
 
 
-class Changing(EngineAdapter, abc.ABC):
-    def __init__(self, url: str, options: EngineOptions, *, places: state_dirs.Places) -> None:
+class LifecycleVerbs(EngineAdapter, abc.ABC):
+    def __init__(self, url: str, options: EngineOptions, *, dirs: state_dirs.StateDirs) -> None:
         super().__init__(url, options)
-        self._states = state.States(places)
-        self._programs = cli.Programs(places.program)
-        self._watches: set[watcher.Watcher] = set()
+        self._states = StateReader(dirs)
+        self._programs = cli.Programs(dirs.program)
+        self._streams: set[EventStream] = set()
 
     @abc.abstractmethod
-    async def _find(self, target: Ref, seconds: float) -> Seen:
-        """The container as it is now. Raises NotFound."""
+    async def _find(self, target: Ref, seconds: float) -> ContainerState:
+        """The container's current state. Raises NotFound."""
 
     @abc.abstractmethod
-    def _is_gone(self, name: str) -> errors.NotFound: ...
+    def _gone(self, name: str) -> errors.NotFound: ...
 
     @does(actions.Start)
     async def start(self, action: actions.Start, seconds: float) -> Outcome:
-        ends = time.monotonic() + seconds
-        seen = await self._find(action.target, seconds)
-        if seen.up:
-            return Outcome(status=Status.NOOP, detail="was running already")
-        if seen.state == "exited":
+        deadline = time.monotonic() + seconds
+        container = await self._find(action.target, seconds)
+        if container.up:
+            return Outcome(status=Status.NOOP, detail="was already running")
+        if container.state == "exited":
             raise errors.Rejected(
-                409,
+                CONFLICT,
                 f"{action.target.name} has ended, and an OCI container runs once: delete it and run its bundle again.",
             )
-        return await self._change(seen, "start", ends)
+        return await self._change(container, "start", deadline)
 
     @does(actions.Stop)
     async def stop(self, action: actions.Stop, seconds: float) -> Outcome:
-        """The signal it asks for, and the kill after `timeout` seconds. One that is paused hears it when it goes on."""
+        """Sends the stop signal, and SIGKILL after `action.timeout` seconds."""
         began = time.monotonic()
-        ends = began + seconds
-        seen = await self._find(action.target, seconds)
-        if not seen.lives:
+        deadline = began + seconds
+        container = await self._find(action.target, seconds)
+        if not container.alive:
             return Outcome(status=Status.NOOP, detail="was not running")
         try:
-            polite = signals.number(seen.known.annotations.get(decode.STOP_SIGNAL, "") or "TERM")
+            stop_signal = str(signals.number(container.stored.annotations.get(decode.STOP_SIGNAL, "") or "TERM"))
         except errors.BadUsage:
-            polite = int(signal.SIGTERM)
-        if not await self._signal(seen, polite, ends):
+            stop_signal = SIGTERM
+        if not await self._signal(container, stop_signal, deadline):
             return Outcome(status=Status.NOOP, detail="was not running")
         try:
-            detail = await self._seen_off(action, seen, ends, seconds)
+            detail = await self._wait_or_kill(action, container, deadline, seconds)
         except (errors.Unreachable, errors.TimedOut) as error:
-            error.sent = True  # the polite signal has left, whatever became of the rest
+            error.sent = True  # the stop signal was sent
             raise
         except errors.Rejected as error:
             raise errors.TimedOut(
-                f"{action.target.name} was told to end, and then: {error.full_message()}", sent=True
+                f"{action.target.name} received the stop signal, and then: {error.full_message()}", sent=True
             ) from error
         return Outcome(status=Status.DONE, detail=detail, took=time.monotonic() - began)
 
-    async def _seen_off(self, action: actions.Stop, seen: Seen, ends: float, seconds: float) -> str:
-        """After the polite signal: until it has ended. How it came to, where there is something to say."""
-        if seen.state == "paused":
-            await self._change(seen, "resume", ends)
+    async def _wait_or_kill(
+        self, action: actions.Stop, container: ContainerState, deadline: float, seconds: float
+    ) -> str:
+        """After the stop signal: waits for the end. Returns the detail of the outcome."""
+        if container.state == "paused":  # a paused process receives its signals only after it is resumed
+            await self._change(container, "resume", deadline)
         detail = ""
-        if not await self._ends(seen, min(float(action.timeout), ends - time.monotonic())):
-            if time.monotonic() >= ends:
+        if not await self._wait_for_end(container, min(float(action.timeout), deadline - time.monotonic())):
+            if time.monotonic() >= deadline:
                 raise errors.TimedOut(
-                    f"{action.target.name} was told to end and had not within {seconds:.0f} s.", sent=True
+                    f"{action.target.name} received the stop signal and did not end within {seconds:.0f} s.", sent=True
                 )
-            if await self._signal(seen, signal.SIGKILL, ends):
-                detail = "was killed, as it did not end by itself"
-            if not await self._ends(seen, min(AFTER_KILL, ends - time.monotonic())):
-                raise errors.TimedOut(f"{action.target.name} was killed and is still there.", sent=True)
+            if await self._signal(container, SIGKILL, deadline):
+                detail = f"did not end within {action.timeout:.0f} s and was killed"
+            if not await self._wait_for_end(container, min(KILL_SECONDS, deadline - time.monotonic())):
+                raise errors.TimedOut(f"{action.target.name} was killed but still exists.", sent=True)
         return detail
 
     @does(actions.Kill)
     async def kill(self, action: actions.Kill, seconds: float) -> Outcome:
-        ends = time.monotonic() + seconds
-        number = signals.number(action.signal)
-        seen = await self._find(action.target, seconds)
-        if not seen.lives:
-            raise errors.Rejected(409, f"{action.target.name} is not running.")
-        return await self._change(seen, "kill", ends, str(number))
+        deadline = time.monotonic() + seconds
+        number = str(signals.number(action.signal))
+        container = await self._find(action.target, seconds)
+        if not container.alive:
+            raise errors.Rejected(CONFLICT, f"{action.target.name} is not running.")
+        return await self._change(container, "kill", deadline, number)
 
     @does(actions.Pause)
     async def pause(self, action: actions.Pause, seconds: float) -> Outcome:
-        ends = time.monotonic() + seconds
-        seen = await self._find(action.target, seconds)
-        if seen.state == "paused":
+        deadline = time.monotonic() + seconds
+        container = await self._find(action.target, seconds)
+        if container.state == "paused":
             return Outcome(status=Status.NOOP, detail="was already paused")
-        if seen.state != "running":  # crun would freeze what is not there
-            raise errors.Rejected(409, f"{action.target.name} is not running.")
-        return await self._change(seen, "pause", ends)
+        if container.state != "running":  # crun would freeze an empty group
+            raise errors.Rejected(CONFLICT, f"{action.target.name} is not running.")
+        return await self._change(container, "pause", deadline)
 
     @does(actions.Unpause)
     async def unpause(self, action: actions.Unpause, seconds: float) -> Outcome:
-        ends = time.monotonic() + seconds
-        seen = await self._find(action.target, seconds)
-        if seen.state == "running":
+        deadline = time.monotonic() + seconds
+        container = await self._find(action.target, seconds)
+        if container.state == "running":
             return Outcome(status=Status.NOOP, detail="was not paused")
-        if seen.state != "paused":
-            raise errors.Rejected(409, f"{action.target.name} is not running.")
-        return await self._change(seen, "resume", ends)
+        if container.state != "paused":
+            raise errors.Rejected(CONFLICT, f"{action.target.name} is not running.")
+        return await self._change(container, "resume", deadline)
 
     @does(actions.Remove)
     async def remove(self, action: actions.Remove, seconds: float) -> Outcome:
-        ends = time.monotonic() + seconds
-        seen = await self._find(action.target, seconds)
-        if seen.owners:
+        deadline = time.monotonic() + seconds
+        container = await self._find(action.target, seconds)
+        if container.owners:
+            owner = container.owners[0]
             raise errors.Rejected(
-                403, f"{action.target.name} belongs to {seen.owners[0]}: removed here, it would be missed there."
+                FORBIDDEN, f"{action.target.name} belongs to an engine of kind {owner}: remove it there."
             )
-        if seen.up and not action.force:
-            raise errors.Rejected(409, f"{action.target.name} is running: stop it first, or remove it by force.")
-        # crun takes a process that ended and was not waited for yet for a living one.
-        return await self._change(seen, "delete", ends, flags=("--force",))
+        if container.up and not action.force:
+            raise errors.Rejected(CONFLICT, f"{action.target.name} is running: stop it first, or use force.")
+        # Without --force, crun refuses to delete a container whose process has ended but was not reaped yet.
+        return await self._change(container, "delete", deadline, flags=("--force",))
 
     @does(actions.Exec)
     async def exec(self, action: actions.Exec, seconds: float) -> ExecResult:
-        ends = time.monotonic() + seconds
-        seen = await self._find(action.target, seconds)
-        if seen.state != "running":
+        deadline = time.monotonic() + seconds
+        container = await self._find(action.target, seconds)
+        if container.state != "running":
             raise errors.Rejected(
-                409, f"{action.target.name} is {seen.state}: programs can be run in it while it runs."
+                CONFLICT, f"{action.target.name} is {container.state}: a program can only run in a running container."
             )
         flags = ("--user", action.user) if action.user else ()
-        answer = await self._call(
-            seen,
-            ("exec", *flags, "--", seen.name, *action.command),
-            min(float(action.timeout), ends - time.monotonic()),
+        result = await self._call(
+            container,
+            ("exec", *flags, "--", container.name, *action.command),
+            min(float(action.timeout), deadline - time.monotonic()),
             about=f"The program in {action.target.name}",
         )
-        if answer.code in (1, 255) and (why := decode.failed(answer.stderr)):
-            raise errors.Rejected(answer.code, why)
+        if result.code in (1, 255) and (reason := decode.exec_error(result.stderr)):
+            raise errors.Rejected(result.code, reason)
         return ExecResult(
-            exit_code=answer.code, stdout=answer.stdout, stderr=answer.stderr, cut=answer.dropped, took=answer.seconds
+            exit_code=result.code, stdout=result.stdout, stderr=result.stderr, cut=result.dropped, took=result.seconds
         )
 
-    async def _change(self, seen: Seen, verb: str, ends: float, *more: str, flags: Sequence[str] = ()) -> Outcome:
-        name = decode.called(seen.name)
-        answer = await self._call(
-            seen, (verb, *flags, "--", seen.name, *more), ends - time.monotonic(), about=f"{verb} of {name}"
-        )
-        for watch in self._watches:
-            watch.touch(seen.root, seen.name)
-        if answer.code:
-            why = decode.said(answer.stderr)
-            if decode.gone(why):
-                raise self._is_gone(name)
-            raise errors.Rejected(answer.code, why or f"{seen.known.program} {verb} ended with code {answer.code}.")
-        return Outcome(status=Status.DONE, took=answer.seconds)
+    # ── calling the runtime ──────────────────────────────────────────────────────────────────────────────────────
 
-    async def _signal(self, seen: Seen, number: int, ends: float) -> bool:
-        """Whether it was there to hear it."""
+    async def _change(
+        self, container: ContainerState, command: str, deadline: float, *arguments: str, flags: Sequence[str] = ()
+    ) -> Outcome:
+        name = decode.display_name(container.name)
+        result = await self._call(
+            container,
+            (command, *flags, "--", container.name, *arguments),
+            deadline - time.monotonic(),
+            about=f"{container.stored.program} {command} of {name}",
+        )
+        for stream in self._streams:
+            stream.mark(container.root, container.name)
+        if result.code:
+            reason = decode.error_reason(result.stderr)
+            if decode.means_not_found(reason):
+                raise self._gone(name)
+            program = container.stored.program
+            raise errors.Rejected(result.code, reason or f"{program} {command} ended with code {result.code}.")
+        return Outcome(status=Status.DONE, took=result.seconds)
+
+    async def _signal(self, container: ContainerState, number: str, deadline: float) -> bool:
+        """Sends a signal. False if the container has ended before."""
         try:
-            await self._change(seen, "kill", ends, str(int(number)))
+            await self._change(container, "kill", deadline, number)
         except (errors.Rejected, errors.NotFound):
-            if state.born(seen.known.pid) == seen.known.born:
+            if is_running(container.stored):
                 raise
             return False
         return True
 
-    async def _call(self, seen: Seen, words: Sequence[str], seconds: float, *, about: str) -> processes.Result:
-        program = self._programs.find(seen.known.program)
+    async def _call(
+        self, container: ContainerState, arguments: Sequence[str], seconds: float, *, about: str
+    ) -> processes.Result:
+        program = self._programs.find(container.stored.program)
         if seconds <= 0:
             raise errors.TimedOut(f"There was no time left for {about}.", sent=False)
         return await cli.run(
             program,
-            ("--root", seen.root, "--log-format", "json", *words),
+            ("--root", container.root, "--log-format", "json", *arguments),
             seconds=seconds,
-            uid=self._states.uid(seen.root),
+            uid=self._states.owner_uid(container.root),
             about=about,
         )
 
-    async def _ends(self, seen: Seen, seconds: float) -> bool:
-        """Waits until its first process is gone."""
+    async def _wait_for_end(self, container: ContainerState, seconds: float) -> bool:
+        """Waits for the end of its first process. False if it still runs after that time."""
         if seconds <= 0:
-            return state.born(seen.known.pid) != seen.known.born
+            return not is_running(container.stored)
         try:
-            handle = os.pidfd_open(seen.known.pid)
+            handle = os.pidfd_open(container.stored.pid)
         except OSError:
             handle = -1
-        loop, over = asyncio.get_running_loop(), asyncio.Event()
+        loop, ended = asyncio.get_running_loop(), asyncio.Event()
         try:
             if handle >= 0:
-                loop.add_reader(handle, over.set)
-            ends = time.monotonic() + seconds
-            while (here := state.born(seen.known.pid) == seen.known.born) and time.monotonic() < ends:
+                loop.add_reader(handle, ended.set)
+            deadline = time.monotonic() + seconds
+            while (running := is_running(container.stored)) and time.monotonic() < deadline:
                 with contextlib.suppress(TimeoutError):
-                    left = max(0.0, ends - time.monotonic())
-                    async with asyncio.timeout(left if handle >= 0 else min(left, LOOK_AGAIN)):
-                        await over.wait()
-                if over.is_set():
+                    left = max(0.0, deadline - time.monotonic())
+                    async with asyncio.timeout(left if handle >= 0 else min(left, POLL_SECONDS)):
+                        await ended.wait()
+                if ended.is_set():
                     return True
-            return not here
+            return not running
         finally:
             if handle >= 0:
                 loop.remove_reader(handle)

@@ -1,20 +1,16 @@
-"""The state directories of OCI runtimes, read: which containers are there and what each does, without calling anybody.
+"""Reads which containers exist in the state directories of runc and crun, and the state of each, without calling them.
 
-In: state directories. Out: `Seen`, one for each container, true at the moment of reading; what is being made or taken
-away meanwhile is simply not there. What a runtime wrote down is kept as long as its file is the same one. Everything
-here may block on a slow disk and belongs into the adapter's one thread.
+A container that is being created or removed at that moment is left out. What a runtime wrote is cached until its file
+changes. All methods block on files: the engine calls them in one thread of its own.
 
-A directory may be an ordinary user's, and so may all that stands in it. So a file counts only where it is a plain one
-of the directory's owner and not larger than anything honest; links are not followed, and a control group is a folder
-under the kernel's own mount or none at all.
+A state directory may belong to an ordinary user, who can write anything into it; see `untrusted_files`. A path of a
+control group (cgroup) counts only below the kernel's own mount.
 """
 
 from __future__ import annotations
 
 import errno
 import os
-import pwd
-import stat
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,340 +18,270 @@ from pathlib import Path
 import msgspec
 
 from core import errors
-from runtimes.oci import decode, state_dirs
-from runtimes.oci.decode import CRUN, RUNC, Known
+from core.model.containers import LIVE_STATES
+from runtimes.kernel import cgroup_state, procfs
+from runtimes.oci import decode, state_dirs, untrusted_files
+from runtimes.oci.decode import CRUN, RUNC, StoredState
 
-LARGEST = 4 << 20  # bytes of one file; docker's bundles have about 40,000
-MOST_CONTAINERS = 20_000  # of one directory
+MAX_CONTAINERS = 20_000  # of one directory
 CGROUPS = "/sys/fs/cgroup"
-STARTED_LATER = 5_000_000  # ns: kernels date files by a clock that ticks every 4 ms
-_NOT_THERE = (errno.ENOENT, errno.ENOTDIR, errno.ESTALE)
+CLOCK_TOLERANCE_NS = 5_000_000  # kernels date files by a clock that ticks every 4 ms
+_NOT_FOUND = (errno.ENOENT, errno.ENOTDIR, errno.ESTALE)
 
 
-class Seen(msgspec.Struct, frozen=True):
-    """One container as it is now. `id` is ours, `name` the runtime's; `state` one of core.model.containers.STATES;
-    `started`: it has been, at `started_ns` as far as the files tell. `ooms`: processes the kernel killed in it for want
-    of memory, None where that is not to be known. `owners`: kinds of engine that may tell of it too."""
+class ContainerState(msgspec.Struct, frozen=True):
+    """One container now. `name`: its id for the runtime; `id`: its id for Quarterdeck; `state`: one of
+    core.model.containers.STATES; `started`: it was started, at `started_ns` as far as the files show; `oom_kills`:
+    processes that the kernel OOM-killed in it, None if unknown; `owners`: kinds of engines that may list it too."""
 
     root: str
     name: str
     id: str
-    known: Known
+    stored: StoredState
     state: str
     started: bool
     started_ns: int | None
-    ooms: int | None
+    oom_kills: int | None
     owners: tuple[str, ...]
 
     @property
     def up(self) -> bool:
-        return self.state in ("running", "paused")
+        return self.state in LIVE_STATES
 
     @property
-    def lives(self) -> bool:
-        """Its process is there: it runs, or waits to be started."""
+    def alive(self) -> bool:
+        """Its process exists: it runs, or waits to be started."""
         return self.state != "exited"
 
 
-@dataclass(slots=True)
-class _Kept:
-    """What was read of one container's files, and how they were then."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Listing:
+    """All directories at one moment. `denied`: directories that cannot be read, and why; `faults`: containers whose
+    files cannot be read or decoded, and why."""
 
-    sign: tuple[int, int, int]
-    known: Known
+    roots: tuple[str, ...]
+    containers: tuple[ContainerState, ...]
+    denied: tuple[str, ...] = ()
+    faults: tuple[str, ...] = ()
+
+
+class StateReader:
+    """`cgroups`: where control groups are mounted."""
+
+    def __init__(self, dirs: state_dirs.StateDirs, *, cgroups: str = CGROUPS) -> None:
+        self.dirs = dirs
+        self.cgroups = cgroups
+        self.unified = Path(cgroups, "cgroup.controllers").exists()  # cgroup version 2
+        self._cache: dict[str, _StateDir] = {}
+
+    # ── reading ──────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def read_all(self) -> Listing:
+        """Raises Unreachable if no directory can be read."""
+        self.refresh_dirs()
+        containers: list[ContainerState] = []
+        denied: dict[str, str] = {}
+        read = 0
+        for root in list(self._cache):
+            try:
+                containers += self.read_dir(root)
+                read += 1
+            except OSError as error:
+                if error.errno in _NOT_FOUND:
+                    continue
+                denied[root] = error.strerror or str(error)
+        if not read:
+            raise self._unreachable(denied)
+        return Listing(
+            roots=tuple(self._cache),
+            containers=tuple(containers),
+            denied=tuple(f"{root}: {reason}" for root, reason in denied.items()),
+            faults=tuple(
+                f"{state_dir.root}/{decode.display_name(name)}: {reason}"
+                for state_dir in self._cache.values()
+                for name, reason in state_dir.faults.items()
+            ),
+        )
+
+    def refresh_dirs(self) -> Sequence[str]:
+        """The directories that exist now."""
+        roots = state_dirs.expand(self.dirs.patterns)
+        for gone in self._cache.keys() - set(roots):
+            del self._cache[gone]
+        for root in roots:
+            if root not in self._cache:
+                self._cache[root] = _StateDir(root, untrusted_files.owner_uid(root))
+        return roots
+
+    def read_dir(self, root: str) -> Iterator[ContainerState]:
+        """The containers of one directory. Raises OSError."""
+        state_dir = self._cache[root]
+        with os.scandir(root) as entries:
+            names = [entry.name for entry, _ in zip(entries, range(MAX_CONTAINERS), strict=False)]
+        for gone in state_dir.stored.keys() - set(names):
+            del state_dir.stored[gone]
+        for gone in state_dir.faults.keys() - set(names):
+            del state_dir.faults[gone]
+        for name in names:
+            if (container := self.read_container(root, name)) is not None:
+                yield container
+
+    def read_container(self, root: str, name: str) -> ContainerState | None:
+        """None if it does not exist, or not yet completely, or if its files cannot be decoded."""
+        state_dir = self._cache.get(root)
+        if state_dir is None:
+            return None
+        folder = f"{root}/{name}"
+        try:
+            cached = self._read_stored(state_dir, folder, name)
+            state_dir.faults.pop(name, None)
+        except errors.InvalidResponse as error:
+            state_dir.faults[name] = error.full_message()
+            return None
+        except OSError as error:
+            if error.errno not in _NOT_FOUND:
+                state_dir.faults[name] = error.strerror or str(error)
+            return None
+        if cached is None:
+            return None
+        stored = cached.stored
+        started = not os.path.lexists(f"{folder}/exec.fifo")  # the runtimes remove it at the start
+        state = "exited"
+        if stored.pid and is_running(stored):
+            state = "created"
+            if started:
+                state = "paused" if self.is_frozen(stored) else "running"
+        if started and cached.started_ns is None:
+            cached.started_ns = self._started_ns(folder, stored)
+        return ContainerState(
+            root=root,
+            name=name,
+            id=cached.id,
+            stored=stored,
+            state=state,
+            started=started,
+            started_ns=cached.started_ns,
+            oom_kills=self.oom_kills(stored) if state == "exited" else None,
+            owners=cached.owners,
+        )
+
+    def read_spec(self, container: ContainerState) -> bytes:
+        """The `config.json` that the container was created from. Raises InvalidResponse, and NotFound if it cannot be
+        read."""
+        state_dir = self._cache.get(container.root)
+        path = _spec_path(container.root, container.name, container.stored)
+        try:
+            if state_dir is None or not path:
+                raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
+            return untrusted_files.read(path, state_dir.uid)
+        except OSError as error:
+            raise errors.NotFound(
+                f"The specification of {decode.display_name(container.name)} cannot be read: {path}: {error.strerror}.",
+                hint="Its bundle was moved, or it belongs to another user.",
+            ) from error
+
+    def owner_uid(self, root: str) -> int:
+        state_dir = self._cache.get(root)
+        return os.geteuid() if state_dir is None else state_dir.uid
+
+    # ── control groups ───────────────────────────────────────────────────────────────────────────────────────────
+
+    def is_frozen(self, stored: StoredState) -> bool:
+        return self.is_cgroup(stored.freezer_cgroup) and cgroup_state.is_frozen(stored.freezer_cgroup)
+
+    def oom_kills(self, stored: StoredState) -> int | None:
+        return cgroup_state.oom_kills(stored.memory_cgroup) if self.is_cgroup(stored.memory_cgroup) else None
+
+    def is_cgroup(self, folder: str) -> bool:
+        """True only below the kernel's mount, where ordinary users cannot create links. A file may contain any path."""
+        return folder.startswith(f"{self.cgroups}/") and ".." not in folder.split("/")
+
+    # ── files ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _read_stored(self, state_dir: _StateDir, folder: str, name: str) -> _CachedState | None:
+        for program, file in decode.STATE_FILES.items():
+            path = f"{folder}/{file}"
+            try:
+                found = os.lstat(path)
+            except OSError as error:
+                if error.errno in _NOT_FOUND:
+                    continue
+                raise
+            version = (found.st_ino, found.st_mtime_ns, found.st_size)
+            cached = state_dir.stored.get(name)
+            if cached is not None and cached.version == version and cached.stored.program == program:
+                return cached
+            stored = self._decode(state_dir, name, program, untrusted_files.read(path, state_dir.uid))
+            container_id = decode.container_id(state_dir.root, name, stored.created)
+            new = _CachedState(version, stored, container_id, decode.owners(state_dir.root, stored))
+            if cached is not None and cached.id == new.id:
+                new.started_ns = cached.started_ns
+            state_dir.stored[name] = new
+            return new
+        state_dir.stored.pop(name, None)
+        return None
+
+    def _decode(self, state_dir: _StateDir, name: str, program: str, data: bytes) -> StoredState:
+        stored = decode.runc_state(data) if program == RUNC else decode.crun_status(data, self.cgroups, self.unified)
+        path = _spec_path(state_dir.root, name, stored)
+        try:
+            return decode.with_spec(stored, untrusted_files.read(path, state_dir.uid)) if path else stored
+        except (OSError, errors.InvalidResponse):
+            return stored  # without its command; everything else is in the state file
+
+    def _started_ns(self, folder: str, stored: StoredState) -> int | None:
+        """At the start, the removal of exec.fifo sets the folder's time. A later change of limits sets that time again,
+        together with the state file's. A container that was started at once started when it was created."""
+        try:
+            folder_ns = os.lstat(folder).st_mtime_ns
+            file_ns = os.lstat(f"{folder}/{decode.STATE_FILES[stored.program]}").st_mtime_ns
+        except OSError:
+            return stored.created_ns or None
+        return folder_ns if folder_ns > file_ns + CLOCK_TOLERANCE_NS else stored.created_ns or None
+
+    def _unreachable(self, denied: dict[str, str]) -> errors.Unreachable:
+        if denied:
+            root = next(iter(denied))
+            return errors.Unreachable(
+                f"{root} may not be read by {untrusted_files.user_name(os.geteuid())}: {denied[root]}.",
+                hint="Only its owner can read a state directory: run Quarterdeck as "
+                f"{untrusted_files.user_name(untrusted_files.owner_uid(root))}, or remove this engine.",
+            )
+        shown = ", ".join(self.dirs.patterns[:4]) + (" and others" if len(self.dirs.patterns) > 4 else "")
+        return errors.Unreachable(
+            f"There is no state directory {shown}.",
+            hint="The runtime creates it with its first container. If runc is called with --root, write that directory"
+            " as file:///PATH under `engines`.",
+        )
+
+
+@dataclass(slots=True)
+class _CachedState:
+    """The decoded files of one container. `version`: inode, time and size of the state file when it was read."""
+
+    version: tuple[int, int, int]
+    stored: StoredState
     id: str
     owners: tuple[str, ...]
     started_ns: int | None = None
 
 
 @dataclass(slots=True)
-class Shelf:
-    """One state directory. `uid`: whose it is; `faults`: by container, why it cannot be told of."""
+class _StateDir:
+    """One state directory. `uid`: its owner; `faults`: by container, why it is left out."""
 
     root: str
     uid: int
-    kept: dict[str, _Kept] = field(default_factory=dict)
+    stored: dict[str, _CachedState] = field(default_factory=dict)
     faults: dict[str, str] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Found:
-    """All directories at one moment. `denied`: directories that may not be read, and why."""
-
-    roots: tuple[str, ...]
-    seen: tuple[Seen, ...]
-    denied: tuple[str, ...] = ()
-    faults: tuple[str, ...] = ()
+def is_running(stored: StoredState) -> bool:
+    """Whether its first process exists, and is not another process with the same number."""
+    return procfs.start_ticks(stored.pid) == stored.start_ticks
 
 
-class States:
-    """`cgroups`: where control groups are mounted."""
-
-    def __init__(self, places: state_dirs.Places, *, cgroups: str = CGROUPS) -> None:
-        self.places = places
-        self.cgroups = cgroups
-        self.unified = Path(cgroups, "cgroup.controllers").exists()
-        self._shelves: dict[str, Shelf] = {}
-
-    # ── reading ──────────────────────────────────────────────────────────────────────────────────────────────────
-
-    def all(self) -> Found:
-        """Raises Unreachable where there is nothing that may be read."""
-        self.refresh()
-        seen: list[Seen] = []
-        denied: dict[str, str] = {}
-        read = 0
-        for root in list(self._shelves):
-            try:
-                seen += self.of(root)
-                read += 1
-            except OSError as error:
-                if error.errno in _NOT_THERE:
-                    continue
-                denied[root] = error.strerror or str(error)
-        if not read:
-            raise self._nothing(denied)
-        return Found(
-            roots=tuple(self._shelves),
-            seen=tuple(seen),
-            denied=tuple(f"{root}: {why}" for root, why in denied.items()),
-            faults=tuple(
-                f"{shelf.root}/{decode.called(name)}: {why}"
-                for shelf in self._shelves.values()
-                for name, why in shelf.faults.items()
-            ),
-        )
-
-    def refresh(self) -> Sequence[str]:
-        """The directories there are now."""
-        now = state_dirs.expand(self.places.patterns)
-        for gone in self._shelves.keys() - set(now):
-            del self._shelves[gone]
-        for root in now:
-            if root not in self._shelves:
-                self._shelves[root] = Shelf(root, _owner(root))
-        return now
-
-    def of(self, root: str) -> Iterator[Seen]:
-        """One directory's containers. Raises OSError where it cannot be read."""
-        shelf = self._shelves[root]
-        with os.scandir(root) as entries:
-            names = [entry.name for entry, _ in zip(entries, range(MOST_CONTAINERS), strict=False)]
-        there = set(names)
-        for gone in shelf.kept.keys() - there:
-            del shelf.kept[gone]
-        for gone in shelf.faults.keys() - there:
-            del shelf.faults[gone]
-        for name in names:
-            if (seen := self.look(root, name)) is not None:
-                yield seen
-
-    def look(self, root: str, name: str) -> Seen | None:
-        """One container; None where it is not there, not there yet or not to be understood."""
-        shelf = self._shelves.get(root)
-        if shelf is None:
-            return None
-        folder = f"{root}/{name}"
-        try:
-            kept = self._kept(shelf, folder, name)
-            shelf.faults.pop(name, None)
-        except errors.InvalidResponse as error:
-            shelf.faults[name] = error.full_message()
-            return None
-        except OSError as error:
-            if error.errno not in _NOT_THERE:
-                shelf.faults[name] = error.strerror or str(error)
-            return None
-        if kept is None:
-            return None
-        known = kept.known
-        started = not os.path.lexists(f"{folder}/exec.fifo")
-        state = "exited"
-        if known.pid and born(known.pid) == known.born:
-            state = "created"
-            if started:
-                state = "paused" if self.frozen(known) else "running"
-        if started and kept.started_ns is None:
-            kept.started_ns = self._began(shelf, folder, known)
-        return Seen(
-            root=root,
-            name=name,
-            id=kept.id,
-            known=known,
-            state=state,
-            started=started,
-            started_ns=kept.started_ns,
-            ooms=self.ooms(known) if state == "exited" else None,
-            owners=kept.owners,
-        )
-
-    def document(self, seen: Seen) -> bytes:
-        """The `config.json` it was made of. Raises InvalidResponse, or NotFound where nobody may read it any more."""
-        shelf = self._shelves.get(seen.root)
-        place = self._spec_of(seen.root, seen.name, seen.known)
-        try:
-            if shelf is None or not place:
-                raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
-            return _read(place, shelf.uid)
-        except OSError as error:
-            raise errors.NotFound(
-                f"What {decode.called(seen.name)} was made of cannot be read: {place}: {error.strerror}.",
-                hint="Its bundle was moved or belongs to somebody else.",
-            ) from error
-
-    def uid(self, root: str) -> int:
-        """Whose directory it is."""
-        shelf = self._shelves.get(root)
-        return os.geteuid() if shelf is None else shelf.uid
-
-    # ── what the kernel tells ────────────────────────────────────────────────────────────────────────────────────
-
-    def frozen(self, known: Known) -> bool:
-        if not self.inside(known.freezer):
-            return False
-        word = _line(f"{known.freezer}/freezer.state") or _line(f"{known.freezer}/cgroup.freeze")
-        return word in ("FROZEN", "FREEZING", "1")
-
-    def ooms(self, known: Known) -> int | None:
-        if not self.inside(known.memory):
-            return None
-        for name in ("memory.events", "memory.oom_control"):
-            for line in _line(f"{known.memory}/{name}", whole=True).splitlines():
-                word, _, count = line.partition(" ")
-                if word == "oom_kill" and count.isdecimal():
-                    return int(count)
-        return None
-
-    def inside(self, folder: str) -> bool:
-        """Whether that is a control group, and not some folder a file speaks of. Ordinary users make no links there."""
-        return folder.startswith(f"{self.cgroups}/") and ".." not in folder.split("/")
-
-    # ── within ───────────────────────────────────────────────────────────────────────────────────────────────────
-
-    def _kept(self, shelf: Shelf, folder: str, name: str) -> _Kept | None:
-        for program, file in decode.STATE_FILES.items():
-            place = f"{folder}/{file}"
-            try:
-                there = os.lstat(place)
-            except OSError as error:
-                if error.errno in _NOT_THERE:
-                    continue
-                raise
-            sign = (there.st_ino, there.st_mtime_ns, there.st_size)
-            kept = shelf.kept.get(name)
-            if kept is not None and kept.sign == sign and kept.known.program == program:
-                return kept
-            known = self._known(shelf, name, program, _read(place, shelf.uid))
-            new = _Kept(
-                sign,
-                known,
-                decode.identity(shelf.root, name, known.created),
-                decode.owners(shelf.root, known),
-            )
-            if kept is not None and kept.id == new.id:
-                new.started_ns = kept.started_ns
-            shelf.kept[name] = new
-            return new
-        shelf.kept.pop(name, None)
-        return None
-
-    def _known(self, shelf: Shelf, name: str, program: str, data: bytes) -> Known:
-        known = decode.runc_state(data) if program == RUNC else decode.crun_status(data, self.cgroups, self.unified)
-        place = self._spec_of(shelf.root, name, known)
-        try:
-            return decode.with_spec(known, _read(place, shelf.uid)) if place else known
-        except (OSError, errors.InvalidResponse):
-            return known  # its command stays untold; the rest is in the state
-
-    def _spec_of(self, root: str, name: str, known: Known) -> str:
-        if known.program == CRUN:
-            return f"{root}/{name}/config.json"
-        return f"{known.bundle}/config.json" if known.bundle.startswith("/") else ""
-
-    def _began(self, shelf: Shelf, folder: str, known: Known) -> int | None:
-        """Starting takes the fifo out of its folder, which dates that; a later change of limits dates it anew, together
-        with the state's file. One that was run at once began as it was made."""
-        try:
-            taken = os.lstat(folder).st_mtime_ns
-            written = os.lstat(f"{folder}/{decode.STATE_FILES[known.program]}").st_mtime_ns
-        except OSError:
-            return known.created_ns or None
-        return taken if taken > written + STARTED_LATER else known.created_ns or None
-
-    def _nothing(self, denied: dict[str, str]) -> errors.Unreachable:
-        if denied:
-            root = next(iter(denied))
-            return errors.Unreachable(
-                f"{root} may not be read by {_user(os.geteuid())}: {denied[root]}.",
-                hint="A state directory is its owner's alone: run Quarterdeck as "
-                f"{_user(_owner(root))}, or leave this engine out.",
-            )
-        shown = ", ".join(self.places.patterns[:4]) + (" and others" if len(self.places.patterns) > 4 else "")
-        return errors.Unreachable(
-            f"There is no state directory {shown}.",
-            hint="It appears with the runtime's first container; whoever calls runc with --root names another: "
-            "write that one as file:///PATH under `engines`.",
-        )
-
-
-def born(pid: int) -> int | None:
-    """When a process began, in ticks since the machine did; None where it is gone or only waits to be taken note of."""
-    line = _line(f"/proc/{pid}/stat", whole=True)
-    _, bracket, rest = line.rpartition(") ")
-    fields = rest.split(" ")
-    if not bracket or len(fields) < 20 or fields[0] in "ZXx":
-        return None
-    return int(fields[19]) if fields[19].isdecimal() else None
-
-
-def _read(place: str, uid: int) -> bytes:
-    handle = os.open(place, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-    try:
-        there = os.fstat(handle)
-        if not stat.S_ISREG(there.st_mode):
-            raise errors.InvalidResponse("It is not a plain file.")
-        if there.st_uid != uid:
-            raise errors.InvalidResponse("It belongs to somebody else than its directory.")
-        if there.st_size > LARGEST:
-            raise errors.InvalidResponse(f"It is larger than {LARGEST >> 20} MiB.")
-        data = b""
-        while len(data) <= LARGEST and (block := os.read(handle, max(there.st_size - len(data), 0) + 1)):
-            data += block
-    finally:
-        os.close(handle)
-    if len(data) > LARGEST:
-        raise errors.InvalidResponse(f"It is larger than {LARGEST >> 20} MiB.")
-    return data
-
-
-def _line(place: str, *, whole: bool = False) -> str:
-    """A small file of the kernel's, empty where there is none."""
-    try:
-        handle = os.open(place, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
-    except OSError:
-        return ""
-    try:
-        text = os.read(handle, 8192).decode("utf-8", "replace")
-    except OSError:
-        return ""
-    finally:
-        os.close(handle)
-    return text if whole else text.strip()
-
-
-def _owner(path: str) -> int:
-    """Whose a path is; where it may not be asked, its nearest folder's."""
-    place = Path(path)
-    for one in (place, *place.parents):
-        try:
-            return one.lstat().st_uid
-        except OSError:
-            continue
-    return 0
-
-
-def _user(uid: int) -> str:
-    try:
-        return pwd.getpwuid(uid).pw_name
-    except KeyError:
-        return f"uid {uid}"
+def _spec_path(root: str, name: str, stored: StoredState) -> str:
+    if stored.program == CRUN:
+        return f"{root}/{name}/config.json"
+    return f"{stored.bundle}/config.json" if stored.bundle.startswith("/") else ""

@@ -1,10 +1,10 @@
-"""Where OCI runtimes keep their containers: addresses in, state directories out. Only the file system is asked.
+"""Parses the address of an OCI engine, and finds the state directories that it names.
 
-A runtime such as runc has no daemon; every container is a folder in a state directory, and whoever calls runc says
-which one. An engine of ours is one of these, `file:///run/runc`, or several, joined as in PATH and with stars for what
-is not known yet: `file:///run/runc:/run/user/*/crun`. The directories of docker's and containerd's runc have one of
-these for each namespace, and are told by their names. With `?program=/usr/local/sbin/runc` that program is called
-instead of the one on the PATH that a container's files ask for.
+A runtime such as runc has no daemon. Each container is a folder in a state directory, which runc's caller chooses with
+`--root`. An address names one state directory, `file:///run/runc`, or several, separated by colons as in PATH and with
+`*`, `?` and `[…]` as in a shell: `file:///run/runc:/run/user/*/crun`. The runc of Docker and of containerd has one
+state directory per namespace below a known folder; the address names that folder. `?program=/usr/local/sbin/runc`
+selects the program to call; without it, the program that a container's files ask for is searched on the PATH.
 """
 
 from __future__ import annotations
@@ -18,25 +18,25 @@ from pathlib import Path
 
 from core import errors
 
-MOST = 256  # state directories of one engine
-_STARS = "*?["
-_OF_NAMESPACES = ("/containerd/runc", "/runtime-runc")
+MAX_DIRS = 256  # of one engine
+_WILDCARDS = "*?["
+_NAMESPACE_FOLDERS = ("/containerd/runc", "/runtime-runc")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Places:
-    """`patterns`: absolute paths, stars allowed; `program`: the one to call, empty for whichever a container needs."""
+class StateDirs:
+    """`patterns`: absolute paths, wildcards allowed; `program`: the one to call, empty for what a container needs."""
 
     patterns: tuple[str, ...]
     program: str = ""
 
     def __str__(self) -> str:
-        told = f"file://{':'.join(self.patterns)}"
-        return f"{told}?program={self.program}" if self.program else told
+        url = f"file://{':'.join(self.patterns)}"
+        return f"{url}?program={self.program}" if self.program else url
 
 
-def parse(url: str) -> Places:
-    """Raises BadUsage for what names no state directory."""
+def parse(url: str) -> StateDirs:
+    """Raises BadUsage."""
     parts = urllib.parse.urlsplit(url)
     patterns = tuple(urllib.parse.unquote(path).rstrip("/") or "/" for path in parts.path.split(":") if path)
     if (
@@ -47,32 +47,32 @@ def parse(url: str) -> Places:
         or not all(path.startswith("/") and ".." not in path.split("/") for path in patterns)
     ):
         raise errors.BadUsage(
-            f"“{url}” names no state directory of an OCI runtime.",
-            hint="Write file:///run/runc, with three slashes; several are joined by colons: file:///run/runc:/run/crun.",
+            f"“{url}” is not a state directory of an OCI runtime.",
+            hint="Write file:///run/runc, with three slashes. Separate several by colons: file:///run/runc:/run/crun.",
         )
-    asked = urllib.parse.parse_qs(parts.query)
-    program = asked.pop("program", [""])[-1]
-    if asked or (program and not program.startswith("/")):
+    options = urllib.parse.parse_qs(parts.query)
+    program = options.pop("program", [""])[-1]
+    if options or (program and not program.startswith("/")):
         raise errors.BadUsage(
-            f"“{url}” asks for something an OCI runtime has not.",
-            hint="All that may follow is ?program=/PATH/OF/THE/RUNTIME.",
+            f"“{url}” has an option that OCI engines do not have.",
+            hint="The only option is ?program=/PATH/OF/THE/RUNTIME.",
         )
-    return Places(patterns=tuple(dict.fromkeys(patterns)), program=program)
+    return StateDirs(patterns=tuple(dict.fromkeys(patterns)), program=program)
 
 
 def expand(patterns: Sequence[str]) -> list[str]:
-    """The state directories there are now, each once and by its true path. One that a star found may not be a link:
-    it may lie where an ordinary user writes."""
+    """The state directories that exist now, each once and by its real path. A link is not followed if a wildcard
+    matched it, since it may be in a folder where an ordinary user can write."""
     found: dict[str, None] = {}
     for given in patterns:
-        pattern = f"{given}/*" if given.endswith(_OF_NAMESPACES) else given
-        starred = any(star in pattern for star in _STARS)
-        for path in sorted(glob.glob(pattern)) if starred else [pattern]:  # noqa: PTH207 (an order, and strings)
-            place = Path(path)
+        pattern = f"{given}/*" if given.endswith(_NAMESPACE_FOLDERS) else given
+        has_wildcard = any(wildcard in pattern for wildcard in _WILDCARDS)
+        for match in sorted(glob.glob(pattern)) if has_wildcard else [pattern]:  # noqa: PTH207 (an order, and strings)
+            path = Path(match)
             try:
-                if (starred and place.is_symlink()) or not place.is_dir():
+                if (has_wildcard and path.is_symlink()) or not path.is_dir():
                     continue
-            except OSError:  # its folder may not be looked into: it is told of when it is read
+            except OSError:  # its parent cannot be read: the error is reported when the directory is read
                 pass
-            found[os.path.realpath(path)] = None
-    return list(found)[:MOST]
+            found[os.path.realpath(match)] = None
+    return list(found)[:MAX_DIRS]

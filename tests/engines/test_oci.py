@@ -20,9 +20,8 @@ from core.model import actions
 from core.model.events import EventKind
 from core.model.replies import Status
 from runtimes.base import options
-from runtimes.kernel import inotify
-from runtimes.oci import engine
-from runtimes.oci import state as oci_state
+from runtimes.kernel import inotify, procfs
+from runtimes.oci import engine, untrusted_files
 from tests.contract.grounds import Ground
 from tests.contract.test_runtime_contract import Hearing
 from tests.daemons.oci import private_oci
@@ -245,7 +244,7 @@ async def test_dockers_containers_are_dockers(dockerd):
         told = await ground.do(actions.DescribeEngine(engine=ground.runtime.ref))
         assert (told.containers, told.owned) == (1, ())
         assert "belong to docker" in told.notes[0]
-        with pytest.raises(errors.Rejected, match="belongs to docker"):
+        with pytest.raises(errors.Rejected, match="belongs to an engine of kind docker"):
             await ground.do(actions.Remove(engine=ground.runtime.ref, target=rows[container[:12]].ref, force=True))
         assert dockerd.status("it") == "running"
 
@@ -328,7 +327,7 @@ async def test_hostile_states_are_left_out_and_said(ground):
 
     place("torn", json.dumps(good).encode()[:-9])
     place("deep", b'{"id":' + b"[" * 200_000)
-    place("huge", b" " * (oci_state.LARGEST + 1))
+    place("huge", b" " * (untrusted_files.MAX_FILE_BYTES + 1))
     place("typed", b'{"init_process_pid": "one"}')
     place("nothing", b"{}")
     place("bytes", b'{"created": "\xff\xfe"}')
@@ -367,7 +366,7 @@ async def test_a_bundle_that_is_huge_or_gone_or_hostile_hides_nothing_else(groun
     target = await ground.ref("it")
     inspect = actions.InspectContainer(engine=ground.runtime.ref, target=target)
     assert (await ground.do(inspect)).data["spec"]["hostname"] == "box"
-    place.write_bytes(honest[:-1] + b" " * oci_state.LARGEST + b"}")
+    place.write_bytes(honest[:-1] + b" " * untrusted_files.MAX_FILE_BYTES + b"}")
     with pytest.raises(errors.InvalidResponse, match="larger than 4 MiB"):
         await ground.do(inspect)
     place.unlink()
@@ -386,14 +385,14 @@ async def test_a_bundle_that_is_huge_or_gone_or_hostile_hides_nothing_else(groun
 async def test_what_vanishes_while_it_is_read_is_not_there(ground, monkeypatch):
     for name in ("one", "two"):
         ground.daemon.run(name)
-    read = oci_state._read
+    read = untrusted_files.read
 
     def late(place, uid):
         if place.endswith("one/state.json"):
             ground.daemon.remove("one")
         return read(place, uid)
 
-    monkeypatch.setattr(oci_state, "_read", late)
+    monkeypatch.setattr(untrusted_files, "read", late)
     assert list(await ground.rows()) == ["two"]
 
 
@@ -484,13 +483,13 @@ asyncio.run(main())
     assert "may not be read by nobody: Permission denied." in denied
     assert "run Quarterdeck as root" in denied
     assert mine.strip() == "0"
-    assert both.startswith("0  Not read: ") and both.endswith("Permission denied.")
+    assert both.startswith("0  Could not read ") and both.endswith("Permission denied.")
 
 
 async def test_what_stands_in_a_users_directory_is_done_as_that_user(ground, short_tmp):
     """A process number written there by its owner must not become a signal sent by root."""
     victim = await asyncio.create_subprocess_exec("sleep", "600")
-    born = oci_state.born(victim.pid)
+    born = procfs.start_ticks(victim.pid)
     short_tmp.chmod(0o755)
     own = short_tmp / "crun"
     (own / "it").mkdir(parents=True)

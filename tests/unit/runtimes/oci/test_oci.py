@@ -20,9 +20,10 @@ from core.model.containers import STATES
 from core.model.events import EventKind
 from core.model.refs import EngineRef
 from runtimes import registry as runtimes_registry
-from runtimes.oci import decode, engine, state_dirs, watcher
-from runtimes.oci import state as oci_state
-from runtimes.oci.decode import Known
+from runtimes.kernel import procfs
+from runtimes.oci import decode, engine, kernel_watches, state_dirs
+from runtimes.oci.decode import StoredState
+from runtimes.oci.state import ContainerState, StateReader
 
 ENGINE = EngineRef(host="h", kind="oci")
 RUNC = {
@@ -62,25 +63,25 @@ def encoded(value: Any) -> bytes:
 
 def test_runcs_state_is_all_it_knows() -> None:
     known = decode.runc_state(encoded(RUNC))
-    assert (known.pid, known.born, known.bundle) == (4267, 1306330, "/srv/web")
+    assert (known.pid, known.start_ticks, known.bundle) == (4267, 1306330, "/srv/web")
     assert known.created_ns == 1795540739_261892231
     # An annotation may be called bundle too: runc's own comes last.
     assert known.annotations == {"a": "b", "equation": "x=y"}
-    assert (known.freezer, known.memory) == ("/sys/fs/cgroup/freezer/web", "/sys/fs/cgroup/memory/web")
+    assert (known.freezer_cgroup, known.memory_cgroup) == ("/sys/fs/cgroup/freezer/web", "/sys/fs/cgroup/memory/web")
     changed = json.loads(encoded(RUNC))
     changed["config"]["cgroups"]["memory"] = 9
-    assert decode.runc_state(encoded(changed)).limits != known.limits
+    assert decode.runc_state(encoded(changed)).limits_digest != known.limits_digest
     unified = decode.runc_state(encoded(RUNC | {"cgroup_paths": {"": "/sys/fs/cgroup/web"}}))
-    assert unified.freezer == unified.memory == "/sys/fs/cgroup/web"
+    assert unified.freezer_cgroup == unified.memory_cgroup == "/sys/fs/cgroup/web"
 
 
 def test_cruns_status_with_the_config_beside_it() -> None:
     known = decode.with_spec(decode.crun_status(encoded(CRUN), "/cg", False), encoded(SPEC))
-    assert (known.pid, known.born, known.bundle) == (1164, 1418055, "/srv/web")
+    assert (known.pid, known.start_ticks, known.bundle) == (1164, 1418055, "/srv/web")
     assert (known.command, known.annotations) == ("sleep 9", {"c": "d"})
-    assert (known.freezer, known.memory) == ("/cg/freezer/web", "/cg/memory/web")
-    assert decode.crun_status(encoded(CRUN), "/cg", True).memory == "/cg/web"
-    assert decode.crun_status(encoded(CRUN | {"cgroup-path": ""}), "/cg", True).memory == ""
+    assert (known.freezer_cgroup, known.memory_cgroup) == ("/cg/freezer/web", "/cg/memory/web")
+    assert decode.crun_status(encoded(CRUN), "/cg", True).memory_cgroup == "/cg/web"
+    assert decode.crun_status(encoded(CRUN | {"cgroup-path": ""}), "/cg", True).memory_cgroup == ""
 
 
 @pytest.mark.parametrize("read", [decode.runc_state, lambda data: decode.crun_status(data, "/cg", False)])
@@ -130,13 +131,13 @@ def test_nothing_in_a_file_raises_but_garbled(data: bytes) -> None:
 )
 def test_who_may_tell_of_a_container(root: str, bundle: str, annotations: Any, owners: tuple[str, ...]) -> None:
     known = decode.runc_state(b"{}")
-    known = Known("runc", 1, 1, "", 0, bundle, annotations, known.freezer, known.memory)
+    known = StoredState("runc", 1, 1, "", 0, bundle, annotations, known.freezer_cgroup, known.memory_cgroup)
     assert decode.owners(root, known) == owners
 
 
 def test_a_name_given_again_or_elsewhere_is_another_container() -> None:
     ids = {
-        decode.identity(root, name, created)
+        decode.container_id(root, name, created)
         for root in ("/run/runc", "/run/crun")
         for name in ("web", "db", "\udcff")
         for created in ("2026-11-24T17:18:59.1Z", "2026-11-24T17:18:59.2Z")
@@ -146,14 +147,14 @@ def test_a_name_given_again_or_elsewhere_is_another_container() -> None:
 
 
 def test_names_are_text_and_long_ones_are_cut() -> None:
-    assert decode.called("web-1.x") == "web-1.x"
-    assert decode.called("f" * 64) == "f" * 12
-    assert decode.called("two\nlines\x1b[31m \u202e\udcff") == "two?lines?[31m ??"
+    assert decode.display_name("web-1.x") == "web-1.x"
+    assert decode.display_name("f" * 64) == "f" * 12
+    assert decode.display_name("two\nlines\x1b[31m \u202e\udcff") == "two?lines?[31m ??"
 
 
 def test_every_state_and_event_has_its_word() -> None:
     assert set(decode.STATES.values()) <= set(STATES)
-    ref = decode.reference(ENGINE, "/run/runc", "web", "2026")
+    ref = decode.container_ref(ENGINE, "/run/runc", "web", "2026")
     for action, kind in decode.KINDS.items():
         event = decode.event(5, action, ref, "busybox")
         assert (event.kind, event.at_ns, event.attrs) == (kind, 5, {"image": "busybox"})
@@ -180,24 +181,24 @@ def test_every_state_and_event_has_its_word() -> None:
     ],
 )
 def test_a_reason_is_found_in_what_a_program_wrote(written: str, reason: str, gone: bool) -> None:
-    assert decode.said(written) == reason
-    assert decode.gone(reason) is gone
+    assert decode.error_reason(written) == reason
+    assert decode.means_not_found(reason) is gone
 
 
 def test_a_program_that_failed_and_a_runtime_that_did_are_told_apart() -> None:
     why = '{"level":"error","msg":"exec failed: no such","time":"t"}\n'
-    assert decode.failed(why) == "exec failed: no such"
-    assert decode.failed("before\n" + why) == "exec failed: no such"
-    assert decode.failed(why + "sh: not found\n") == ""
-    assert decode.failed('{"level":"error","msg":"of a program of mine"}') == ""
+    assert decode.exec_error(why) == "exec failed: no such"
+    assert decode.exec_error("before\n" + why) == "exec failed: no such"
+    assert decode.exec_error(why + "sh: not found\n") == ""
+    assert decode.exec_error('{"level":"error","msg":"of a program of mine"}') == ""
 
 
 def test_versions() -> None:
     runc = "runc version 1.1.5+ds1\ncommit: 1.1.5+ds1-1+deb12u1\nspec: 1.0.2-dev\ngo: go1.19.8\n"
     crun = "crun version 1.8.1\ncommit: f8a\nrundir: /run/crun\nspec: 1.0.0\n+SYSTEMD +YAJL\n"
-    assert decode.version(runc) == ("1.1.5+ds1", "1.0.2-dev")
-    assert decode.version(crun) == ("1.8.1", "1.0.0")
-    assert decode.version("youki 0.3\n") == ("", "")
+    assert decode.versions(runc) == ("1.1.5+ds1", "1.0.2-dev")
+    assert decode.versions(crun) == ("1.8.1", "1.0.0")
+    assert decode.versions("youki 0.3\n") == ("", "")
 
 
 # ── addresses ────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -259,7 +260,7 @@ class Tree:
         self.freezer = self.groups / ("web" if unified else "freezer/web")
         for folder in (self.memory, self.freezer):
             folder.mkdir(parents=True, exist_ok=True)
-        alive = {"pid": os.getpid(), "process-start-time": oci_state.born(os.getpid())}
+        alive = {"pid": os.getpid(), "process-start-time": procfs.start_ticks(os.getpid())}
         paths = {"": str(self.memory)} if unified else {"memory": str(self.memory), "freezer": str(self.freezer)}
         state = RUNC | {
             "init_process_pid": alive["pid"],
@@ -272,9 +273,9 @@ class Tree:
             (place / file).write_text(json.dumps(content))
             (place / "config.json").write_text(json.dumps(SPEC))
 
-    def read(self, program: str) -> oci_state.Seen:
+    def read(self, program: str) -> ContainerState:
         places = state_dirs.parse(f"file://{self.root / program}")
-        (seen,) = oci_state.States(places, cgroups=str(self.groups)).all().seen
+        (seen,) = StateReader(places, cgroups=str(self.groups)).read_all().containers
         return seen
 
 
@@ -289,7 +290,7 @@ def test_a_container_under_either_version_of_control_groups(tmp_path: Path, prog
     assert tree.read(program).state == "running"
     (tmp_path / program / "web/exec.fifo").write_text("")
     seen = tree.read(program)
-    assert (seen.state, seen.started, seen.ooms) == ("created", False, None)
+    assert (seen.state, seen.started, seen.oom_kills) == ("created", False, None)
     (tmp_path / program / "web/exec.fifo").unlink()
     counts = (
         "low 0\nhigh 0\nmax 31\noom 2\noom_kill 1\n" if unified else "oom_kill_disable 0\nunder_oom 0\noom_kill 1\n"
@@ -298,14 +299,14 @@ def test_a_container_under_either_version_of_control_groups(tmp_path: Path, prog
     place = tmp_path / program / "web" / decode.STATE_FILES[program]
     place.write_text(place.read_text().replace(f": {os.getpid()},", ": 0,"))
     seen = tree.read(program)
-    assert (seen.state, seen.ooms, seen.up, seen.lives) == ("exited", 1, False, False)
-    row = decode.container(
-        decode.reference(ENGINE, seen.root, seen.name, seen.known.created),
-        seen.known,
+    assert (seen.state, seen.oom_kills, seen.up, seen.alive) == ("exited", 1, False, False)
+    row = decode.container_row(
+        decode.container_ref(ENGINE, seen.root, seen.name, seen.stored.created),
+        seen.stored,
         seen.state,
         started=None,
         ended=None,
-        oom=bool(seen.ooms),
+        oom=bool(seen.oom_kills),
     )
     assert (row.state, row.exit_code, row.finished_at, row.oom_killed, row.restarts) == ("exited", None, None, True, 0)
 
@@ -316,11 +317,11 @@ def test_a_folder_a_file_speaks_of_is_no_control_group(tmp_path: Path) -> None:
     elsewhere.mkdir()
     (elsewhere / "freezer.state").write_text("FROZEN\n")
     (elsewhere / "memory.oom_control").write_text("oom_kill 7\n")
-    states = oci_state.States(state_dirs.parse(f"file://{tmp_path}/runc"), cgroups=str(tree.groups))
+    states = StateReader(state_dirs.parse(f"file://{tmp_path}/runc"), cgroups=str(tree.groups))
     for path in (str(elsewhere), f"{tree.groups}/../elsewhere", str(tree.groups), "", f"{tree.groups}x/y"):
         known = decode.runc_state(encoded(RUNC | {"cgroup_paths": {"memory": path, "freezer": path}}))
-        assert not states.frozen(known)
-        assert states.ooms(known) is None
+        assert not states.is_frozen(known)
+        assert states.oom_kills(known) is None
 
 
 def test_when_it_was_started_is_when_the_fifo_went(tmp_path: Path) -> None:
@@ -344,17 +345,17 @@ def test_one_directory_that_may_not_be_read_hides_no_other(tmp_path: Path, monke
         return scandir(path)
 
     monkeypatch.setattr(os, "scandir", closed)
-    both = oci_state.States(state_dirs.parse(f"file://{tmp_path}/runc:{tmp_path}/crun"), cgroups=str(tree.groups))
-    found = both.all()
-    assert [seen.name for seen in found.seen] == ["web"]
+    both = StateReader(state_dirs.parse(f"file://{tmp_path}/runc:{tmp_path}/crun"), cgroups=str(tree.groups))
+    found = both.read_all()
+    assert [seen.name for seen in found.containers] == ["web"]
     assert found.denied == (f"{tmp_path}/crun: Permission denied",)
-    alone = oci_state.States(state_dirs.parse(f"file://{tmp_path}/crun"), cgroups=str(tree.groups))
+    alone = StateReader(state_dirs.parse(f"file://{tmp_path}/crun"), cgroups=str(tree.groups))
     with pytest.raises(errors.Unreachable, match="may not be read") as caught:
-        alone.all()
+        alone.read_all()
     assert "run Quarterdeck as" in caught.value.hint
     shutil.rmtree(tmp_path / "runc")
     with pytest.raises(errors.Unreachable, match="There is no state directory"):
-        oci_state.States(state_dirs.parse(f"file://{tmp_path}/runc")).all()
+        StateReader(state_dirs.parse(f"file://{tmp_path}/runc")).read_all()
 
 
 async def test_a_watch_that_is_ended_the_moment_something_happens_ends(tmp_path: Path) -> None:
@@ -368,8 +369,9 @@ async def test_a_watch_that_is_ended_the_moment_something_happens_ends(tmp_path:
     task = asyncio.create_task(listen())
     await standing.wait()
     await asyncio.sleep(0.05)  # it waits for something to happen now
-    (watch,) = runtime._watches
-    watch._woken.set()
+    (stream,) = runtime._streams
+    assert stream._watches is not None
+    stream._watches.woken.set()
     task.cancel()
     await asyncio.wait([task], timeout=1.5)
     assert task.cancelled()
@@ -379,18 +381,20 @@ async def test_a_watch_that_is_ended_the_moment_something_happens_ends(tmp_path:
 async def test_what_the_kernel_killed_is_counted_again_a_little_after_its_notice(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(watcher, "RECOUNT", 0.01)
+    monkeypatch.setattr(kernel_watches, "RECOUNT_SECONDS", 0.01)
     runtime = engine.Oci(f"file://{tmp_path}")
     stream = cast(AsyncGenerator[Any, None], runtime.events(None))
     assert await anext(stream) == ()
-    (watch,) = runtime._watches
+    (subscription,) = runtime._streams
+    watches = subscription._watches
+    assert watches is not None
     touched: list[tuple[str, str]] = []
-    monkeypatch.setattr(watch, "touch", lambda *key: touched.append(key))
+    monkeypatch.setattr(watches, "mark", lambda *key: touched.append(key))
     for _ in range(3):  # a storm of notices makes one more look, not three
-        watch._out_of_memory(("/r", "web"))
+        watches._on_out_of_memory(("/r", "web"))
     await asyncio.sleep(0.05)
     assert touched == [("/r", "web")] * 4
-    watch._out_of_memory(("/r", "web"))
+    watches._on_out_of_memory(("/r", "web"))
     await stream.aclose()
-    assert not watch._recounts
+    assert not watches._recounts
     await runtime.aclose()

@@ -1,0 +1,57 @@
+"""Reads files below a directory that an ordinary user may own, and so may have prepared to mislead Quarterdeck.
+
+A file counts only if it is a regular file of the directory's owner and of a reasonable size. Links are not followed.
+"""
+
+from __future__ import annotations
+
+import os
+import pwd
+import stat
+from pathlib import Path
+
+from core import errors
+
+MAX_FILE_BYTES = 4 << 20  # Docker's bundles have about 40,000
+
+
+def read(path: str, uid: int) -> bytes:
+    """`uid`: the owner that the file must have. Raises OSError and InvalidResponse."""
+    handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    try:
+        found = os.fstat(handle)
+        if not stat.S_ISREG(found.st_mode):
+            raise errors.InvalidResponse("It is not a regular file.")
+        if found.st_uid != uid:
+            raise errors.InvalidResponse("It belongs to another user than its directory.")
+        if found.st_size > MAX_FILE_BYTES:
+            raise _too_large()
+        data = b""
+        while len(data) <= MAX_FILE_BYTES and (block := os.read(handle, max(found.st_size - len(data), 0) + 1)):
+            data += block
+    finally:
+        os.close(handle)
+    if len(data) > MAX_FILE_BYTES:
+        raise _too_large()
+    return data
+
+
+def owner_uid(path: str) -> int:
+    """The owner of a path; if that cannot be read, the owner of its nearest readable parent."""
+    for candidate in (Path(path), *Path(path).parents):
+        try:
+            return candidate.lstat().st_uid
+        except OSError:
+            continue
+    return 0
+
+
+def user_name(uid: int) -> str:
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return f"uid {uid}"
+
+
+def _too_large() -> errors.InvalidResponse:
+    return errors.InvalidResponse(f"It is larger than {MAX_FILE_BYTES >> 20} MiB.")
