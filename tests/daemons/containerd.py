@@ -108,7 +108,8 @@ disabled_plugins = ["io.containerd.grpc.v1.cri"]
         if self.process is not None and self.process.poll() is None:
             with contextlib.suppress(Exception):
                 self.clear()
-            self.process.send_signal(signal.SIGTERM)
+            # `unshare` ignores SIGTERM while it waits for the daemon; when it is killed, so is the daemon.
+            self.process.send_signal(signal.SIGKILL if self.apart else signal.SIGTERM)
             try:
                 self.process.wait(30)
             except subprocess.TimeoutExpired:

@@ -21,7 +21,7 @@ from core.model.events import EventKind
 from core.model.replies import Status
 from runtimes.base import options
 from runtimes.kernel import inotify, procfs
-from runtimes.oci import engine, untrusted_files
+from runtimes.oci import engine, events, untrusted_files
 from tests.contract.grounds import Ground
 from tests.contract.test_runtime_contract import Hearing
 from tests.daemons.oci import private_oci
@@ -116,6 +116,7 @@ async def test_where_the_kernel_gives_no_notice_it_is_looked_for(ground, monkeyp
     monkeypatch.setattr(os, "pidfd_open", too_many)
     monkeypatch.setattr(os, "eventfd", too_many)
     monkeypatch.setattr(inotify.Inotify, "add", too_many)
+    monkeypatch.setattr(events, "POLL_SECONDS", 0.2)
     async with Hearing(ground) as heard:
         container = await asyncio.to_thread(ground.daemon.run, "it")
         await heard.of(EventKind.STARTED, container)
