@@ -13,7 +13,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from core import errors, processes
-from runtimes.oci import decode
+from runtimes.oci import decode, decode_output
 
 SEARCH_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
@@ -62,7 +62,7 @@ class Programs:
     async def _identify(self, name: str, path: str, seconds: float) -> Program:
         about = f"{path} --version"
         result = await run(path, ("--version",), seconds=seconds, uid=os.geteuid(), about=about, changes=False)
-        version, spec = decode.versions(result.stdout)
+        version, spec = decode_output.versions(result.stdout)
         return Program(name=name, path=path, version=version, spec=spec)
 
 

@@ -1,4 +1,4 @@
-"""Decodes the state files and the output of runc and crun into rows of containers, events and errors.
+"""Decodes the state files of runc and crun into rows of containers and events.
 
 Found by experiment on runc 1.1 and crun 1.8. runc writes everything to `state.json`, with annotations as `name=value`.
 crun writes a small `status`, and a copy of the bundle's `config.json` beside it. Both have a file `exec.fifo` until a
@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, TypeVar
 
 import msgspec
@@ -20,6 +20,7 @@ from core.model.containers import LIVE_STATES, Container
 from core.model.events import Event, EventKind, Origin
 from core.model.refs import EngineRef, Kind, Ref
 from runtimes.formats import timestamps
+from runtimes.oci.models import CrunStatus, RuncState, Spec, StoredState
 
 T = TypeVar("T")
 
@@ -58,63 +59,12 @@ _OWNERS = {
     "plugins.moby": ("docker", "containerd"),
 }
 _UNSAFE = re.compile(r"[^\x20-\x7e]")
-_NOT_FOUND = ("container does not exist", "/status`: No such file or directory")
 _HEX = re.compile(r"[0-9a-f]{64}")
-_VERSION = re.compile(r"^(?:runc|crun) version (\S+)", re.MULTILINE)
-_SPEC = re.compile(r"^spec: (\S+)", re.MULTILINE)
-
-
-class _RuncConfig(msgspec.Struct):
-    labels: list[str] | None = None
-    cgroups: msgspec.Raw = msgspec.Raw(b"")
-
-
-class _RuncState(msgspec.Struct):
-    pid: int = msgspec.field(name="init_process_pid", default=0)
-    start_ticks: int = msgspec.field(name="init_process_start", default=0)
-    created: str = ""
-    config: _RuncConfig = msgspec.field(default_factory=_RuncConfig)
-    cgroups: dict[str, str] | None = msgspec.field(name="cgroup_paths", default=None)
-
-
-class _CrunStatus(msgspec.Struct, rename="kebab"):
-    pid: int = 0
-    start_ticks: int = msgspec.field(name="process-start-time", default=0)
-    cgroup: str = msgspec.field(name="cgroup-path", default="")
-    created: str = ""
-    bundle: str = ""
-
-
-class _Process(msgspec.Struct):
-    args: list[str] | None = None
-
-
-class _Spec(msgspec.Struct):
-    process: _Process | None = None
-    annotations: dict[str, str] | None = None
-
-
-class StoredState(msgspec.Struct, frozen=True):
-    """What a runtime wrote about one container. `start_ticks`: when its first process started, in the kernel's clock
-    ticks; a later process with the same number has another value. `freezer_cgroup`, `memory_cgroup`: folders, empty if
-    unknown; with version 2 both are the same. `limits_digest` changes when the resource limits change."""
-
-    program: str
-    pid: int
-    start_ticks: int
-    created: str
-    created_ns: int
-    bundle: str
-    annotations: Mapping[str, str]
-    freezer_cgroup: str = ""
-    memory_cgroup: str = ""
-    limits_digest: bytes = b""
-    command: str = ""
 
 
 def runc_state(data: bytes) -> StoredState:
     """Raises InvalidResponse."""
-    state = _decode(_RuncState, data)
+    state = _decode(RuncState, data)
     annotations, bundle = _annotations_and_bundle(state.config.labels or ())
     cgroups = state.cgroups or {}
     whole = cgroups.get("", "")
@@ -135,7 +85,7 @@ def runc_state(data: bytes) -> StoredState:
 def crun_status(data: bytes, cgroups: str, unified: bool) -> StoredState:
     """`cgroups`: where they are mounted; `unified`: only version 2 is. crun's annotations are in `config.json` only.
     Raises InvalidResponse."""
-    status = _decode(_CrunStatus, data)
+    status = _decode(CrunStatus, data)
     freezer = memory = ""
     if status.cgroup.strip("/"):
         path = status.cgroup.strip("/")
@@ -156,7 +106,7 @@ def crun_status(data: bytes, cgroups: str, unified: bool) -> StoredState:
 
 def with_spec(stored: StoredState, data: bytes) -> StoredState:
     """Adds the command of a `config.json`, and its annotations if the state file has none. Raises InvalidResponse."""
-    spec = _decode(_Spec, data)
+    spec = _decode(Spec, data)
     args = spec.process.args if spec.process else None
     return msgspec.structs.replace(
         stored,
@@ -262,38 +212,3 @@ def _decode(kind: type[T], data: bytes) -> T:
         return msgspec.json.decode(data, type=kind)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise errors.InvalidResponse("It is not valid JSON of an OCI runtime.") from error
-
-
-class _LogLine(msgspec.Struct):
-    level: str
-    msg: str
-    time: str
-
-
-def error_reason(stderr: str) -> str:
-    """Why a command of the runtime failed: the last error in what it wrote with `--log-format json`."""
-    lines = [line.strip() for line in stderr.splitlines() if line.strip()]
-    return next((reason for line in reversed(lines) if (reason := _error(line))), lines[-1] if lines else "")
-
-
-def exec_error(stderr: str) -> str:
-    """Why the runtime could not run a program in a container; empty if the program ran and wrote this itself."""
-    return _error(stderr.strip().rpartition("\n")[2])
-
-
-def _error(line: str) -> str:
-    try:
-        entry = msgspec.json.decode(line, type=_LogLine)
-    except msgspec.DecodeError:
-        return ""
-    return entry.msg if entry.level in ("error", "fatal", "panic") else ""
-
-
-def means_not_found(reason: str) -> bool:
-    return any(text in reason for text in _NOT_FOUND)
-
-
-def versions(text: str) -> tuple[str, str]:
-    """From the output of `--version`: the program's version and that of the OCI specification; empty if missing."""
-    program, spec = _VERSION.search(text), _SPEC.search(text)
-    return program[1] if program else "", spec[1] if spec else ""

@@ -23,7 +23,7 @@ from runtimes.base.adapter import does
 from runtimes.base.engine import EngineAdapter
 from runtimes.base.options import EngineOptions
 from runtimes.formats import signals
-from runtimes.oci import cli, decode, state_dirs
+from runtimes.oci import cli, decode, decode_output, state_dirs
 from runtimes.oci.events import EventStream
 from runtimes.oci.state import ContainerState, StateReader, is_running
 
@@ -162,7 +162,7 @@ class LifecycleVerbs(EngineAdapter, abc.ABC):
             min(float(action.timeout), deadline - time.monotonic()),
             about=f"The program in {action.target.name}",
         )
-        if result.code in (1, 255) and (reason := decode.exec_error(result.stderr)):
+        if result.code in (1, 255) and (reason := decode_output.exec_error(result.stderr)):
             raise errors.Rejected(result.code, reason)
         return ExecResult(
             exit_code=result.code, stdout=result.stdout, stderr=result.stderr, cut=result.dropped, took=result.seconds
@@ -183,8 +183,8 @@ class LifecycleVerbs(EngineAdapter, abc.ABC):
         for stream in self._streams:
             stream.mark(container.root, container.name)
         if result.code:
-            reason = decode.error_reason(result.stderr)
-            if decode.means_not_found(reason):
+            reason = decode_output.error_reason(result.stderr)
+            if decode_output.means_not_found(reason):
                 raise self._gone(name)
             program = container.stored.program
             raise errors.Rejected(result.code, reason or f"{program} {command} ended with code {result.code}.")

@@ -21,7 +21,8 @@ from core import errors
 from core.model.containers import LIVE_STATES
 from runtimes.kernel import cgroup_state, procfs
 from runtimes.oci import decode, state_dirs, untrusted_files
-from runtimes.oci.decode import CRUN, RUNC, StoredState
+from runtimes.oci.decode import CRUN, RUNC
+from runtimes.oci.models import StoredState
 
 MAX_CONTAINERS = 20_000  # of one directory
 CGROUPS = "/sys/fs/cgroup"

@@ -21,8 +21,8 @@ from core.model.events import EventKind
 from core.model.refs import EngineRef
 from runtimes import registry as runtimes_registry
 from runtimes.kernel import procfs
-from runtimes.oci import decode, engine, kernel_watches, state_dirs
-from runtimes.oci.decode import StoredState
+from runtimes.oci import decode, decode_output, engine, kernel_watches, state_dirs
+from runtimes.oci.models import StoredState
 from runtimes.oci.state import ContainerState, StateReader
 
 ENGINE = EngineRef(host="h", kind="oci")
@@ -181,24 +181,24 @@ def test_every_state_and_event_has_its_word() -> None:
     ],
 )
 def test_a_reason_is_found_in_what_a_program_wrote(written: str, reason: str, gone: bool) -> None:
-    assert decode.error_reason(written) == reason
-    assert decode.means_not_found(reason) is gone
+    assert decode_output.error_reason(written) == reason
+    assert decode_output.means_not_found(reason) is gone
 
 
 def test_a_program_that_failed_and_a_runtime_that_did_are_told_apart() -> None:
     why = '{"level":"error","msg":"exec failed: no such","time":"t"}\n'
-    assert decode.exec_error(why) == "exec failed: no such"
-    assert decode.exec_error("before\n" + why) == "exec failed: no such"
-    assert decode.exec_error(why + "sh: not found\n") == ""
-    assert decode.exec_error('{"level":"error","msg":"of a program of mine"}') == ""
+    assert decode_output.exec_error(why) == "exec failed: no such"
+    assert decode_output.exec_error("before\n" + why) == "exec failed: no such"
+    assert decode_output.exec_error(why + "sh: not found\n") == ""
+    assert decode_output.exec_error('{"level":"error","msg":"of a program of mine"}') == ""
 
 
 def test_versions() -> None:
     runc = "runc version 1.1.5+ds1\ncommit: 1.1.5+ds1-1+deb12u1\nspec: 1.0.2-dev\ngo: go1.19.8\n"
     crun = "crun version 1.8.1\ncommit: f8a\nrundir: /run/crun\nspec: 1.0.0\n+SYSTEMD +YAJL\n"
-    assert decode.versions(runc) == ("1.1.5+ds1", "1.0.2-dev")
-    assert decode.versions(crun) == ("1.8.1", "1.0.0")
-    assert decode.versions("youki 0.3\n") == ("", "")
+    assert decode_output.versions(runc) == ("1.1.5+ds1", "1.0.2-dev")
+    assert decode_output.versions(crun) == ("1.8.1", "1.0.0")
+    assert decode_output.versions("youki 0.3\n") == ("", "")
 
 
 # ── addresses ────────────────────────────────────────────────────────────────────────────────────────────────────────
