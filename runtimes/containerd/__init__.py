@@ -1,1 +1,1 @@
-"""containerd, by its native gRPC API."""
+"""containerd, through its native gRPC API."""

@@ -15,18 +15,6 @@ T = TypeVar("T")
 MAX_CONTAINERS = 20_000
 
 
-@dataclass(slots=True)
-class Run:
-    """One run of a container. Times are unix seconds. `ended`: exit code and time. `complete`: its start was observed
-    too, so an OOM kill would have been noticed."""
-
-    pid: int = 0
-    started_at: float | None = None
-    ended: tuple[int, float] | None = None
-    oom: bool = False
-    complete: bool = False
-
-
 class RunHistory:
     """By the container's full id."""
 
@@ -55,6 +43,18 @@ class RunHistory:
         if task is not None:
             self.store(full_id, run)
         return run
+
+
+@dataclass(slots=True)
+class Run:
+    """One run of a container. Times are unix seconds. `ended`: exit code and time. `complete`: its start was observed
+    too, so an OOM kill would have been noticed."""
+
+    pid: int = 0
+    started_at: float | None = None
+    ended: tuple[int, float] | None = None
+    oom: bool = False
+    complete: bool = False
 
 
 def store_newest(table: dict[str, T], key: str, value: T) -> None:

@@ -1,1 +1,1 @@
-"""Engines that speak the Kubernetes Container Runtime Interface: CRI-O, and containerd under a kubelet."""
+"""Engines with the Kubernetes Container Runtime Interface (CRI): CRI-O, and containerd under a kubelet."""

@@ -37,43 +37,6 @@ POD_UID = "io.kubernetes.pod.uid"
 CONTAINER_NAME = "io.kubernetes.container.name"
 
 
-class ContainerRecord(msgspec.Struct, frozen=True, gc=False):
-    """What an engine reported of one container. Times are nanoseconds, 0 if unknown. `labels` are its own and its
-    pod's; the labels of its namespace and pod name come from the pod itself, so that a container cannot forge them."""
-
-    id: str
-    pod: str
-    name: str
-    attempt: int
-    state: int
-    created_ns: int
-    labels: dict[str, str]
-    image: str = ""
-    image_id: str = ""
-    started_ns: int = 0
-    finished_ns: int = 0
-    exit_code: int | None = None
-    reason: str = ""
-    log_path: str = ""
-    has_status: bool = True
-    """False if only its entry of a list could be read: then times, exit code and reason are unknown."""
-
-    @property
-    def path(self) -> str:
-        """Its name, which its earlier attempts share."""
-        parts = (self.labels.get(NAMESPACE, ""), self.labels.get(POD_NAME, ""), self.name or self.id[:12])
-        return "/".join(filter(None, parts))
-
-    @property
-    def ended(self) -> bool:
-        return self.state not in (CREATED, RUNNING)
-
-    @property
-    def progress(self) -> int:
-        """Never decreases, since a container cannot go back to an earlier state."""
-        return min(self.state, EXITED)
-
-
 def container_record(
     listed: cri.Container | cri.ContainerStatus, status: cri.ContainerStatus | None, pod: PodMessage | None
 ) -> ContainerRecord:
@@ -125,6 +88,43 @@ def _image_name(listed: Any, status: cri.ContainerStatus | None) -> str:
 def _is_id(name: str) -> bool:
     bare = name.removeprefix("sha256:")
     return len(bare) == 64 and all(character in "0123456789abcdef" for character in bare)
+
+
+class ContainerRecord(msgspec.Struct, frozen=True, gc=False):
+    """What an engine reported of one container. Times are nanoseconds, 0 if unknown. `labels` are its own and its
+    pod's; the labels of its namespace and pod name come from the pod itself, so that a container cannot forge them."""
+
+    id: str
+    pod: str
+    name: str
+    attempt: int
+    state: int
+    created_ns: int
+    labels: dict[str, str]
+    image: str = ""
+    image_id: str = ""
+    started_ns: int = 0
+    finished_ns: int = 0
+    exit_code: int | None = None
+    reason: str = ""
+    log_path: str = ""
+    has_status: bool = True
+    """False if only its entry of a list could be read: then times, exit code and reason are unknown."""
+
+    @property
+    def path(self) -> str:
+        """Its name, which its earlier attempts share."""
+        parts = (self.labels.get(NAMESPACE, ""), self.labels.get(POD_NAME, ""), self.name or self.id[:12])
+        return "/".join(filter(None, parts))
+
+    @property
+    def ended(self) -> bool:
+        return self.state not in (CREATED, RUNNING)
+
+    @property
+    def progress(self) -> int:
+        """Never decreases, since a container cannot go back to an earlier state."""
+        return min(self.state, EXITED)
 
 
 # ── names and rows ───────────────────────────────────────────────────────────────────────────────────────────────────

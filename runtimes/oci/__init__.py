@@ -1,1 +1,1 @@
-"""Containers of runc and crun, which have no daemon: state directories and a command line."""
+"""The OCI runtimes runc and crun, which have no daemon: state directories and a command line."""

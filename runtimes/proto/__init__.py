@@ -1,5 +1,6 @@
-"""Messages of engines that speak gRPC: our own subsets of their protocols, and what `make protos` made of them.
+"""The gRPC messages of containerd and CRI that Quarterdeck uses, and the modules that `make protos` generates of them.
 
-A `.proto` here names only the fields we read or write; what it leaves out passes unread. Package names are the
-engines', since methods are called by them. The `_pb2` modules are generated and committed; a test keeps both in step.
+A `.proto` file here has only the fields that are read or written; other fields are ignored. Package names are the
+engines' own, since they are part of the methods' names. The `_pb2` modules are generated and committed; a test checks
+that they match their `.proto` files.
 """
