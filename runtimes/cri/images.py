@@ -68,20 +68,22 @@ class ImageVerbs(EngineClient):
     @does(images.RemoveImage)
     async def remove_image(self, action: images.RemoveImage, seconds: float) -> Outcome:
         steps, target = Steps(seconds), action.target
-        found = await self._image_status(target.id, seconds)
+        found = await steps.read(self._image_status(target.id, steps.seconds_left))
         if found is None:
             raise self._gone(target)
-        by_name = None if decode.is_named_by_id(target) else await self._image_status(target.name, seconds)
+        by_name = None
+        if not decode.is_named_by_id(target):
+            by_name = await steps.read(self._image_status(target.name, steps.seconds_left))
         if by_name is not None and by_name.image.id != found.image.id:
             raise errors.NotFound(
                 f"{target.name} is another image by now.", hint="List the images, and remove it by its id."
             )
-        await self._refuse_in_use(found.image, target, seconds, force=action.force)
+        await steps.read(self._refuse_in_use(found.image, target, steps.seconds_left, force=action.force))
         # With the tag, CRI-O removes only that tag. An image without a tag needs its id.
         name = target.name if target.name in found.image.repo_tags else target.id
         request = cri.RemoveImageRequest(image=cri.ImageSpec(image=name))
-        await self._request("RemoveImage", request, cri.Nothing, steps.seconds_left, target=target)
-        rest = await self._image_status(target.id, max(0.5, steps.seconds_left))
+        await steps.change(self._request("RemoveImage", request, cri.Nothing, steps.seconds_left, target=target))
+        rest = await steps.read(self._image_status(target.id, max(0.5, steps.seconds_left)))
         return steps.done(_removed_tags(target, found.image, rest.image if rest else None))
 
     async def _refuse_in_use(self, image: cri.Image, target: Ref, seconds: float, *, force: bool) -> None:

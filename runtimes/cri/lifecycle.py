@@ -21,7 +21,7 @@ class LifecycleVerbs(EngineClient):
     @does(actions.Start)
     async def start(self, action: actions.Start, seconds: float) -> Outcome:
         steps, target = Steps(seconds), action.target
-        status = (await self._container_status(target, seconds)).status
+        status = (await steps.read(self._container_status(target, steps.seconds_left))).status
         if status.state == decode.RUNNING:
             return steps.noop("was already running")
         if status.state != decode.CREATED:
@@ -29,27 +29,27 @@ class LifecycleVerbs(EngineClient):
                 9, f"{target.name} has ended, and CRI cannot start a container twice: the kubelet creates a new one."
             )
         request = cri.StartContainerRequest(container_id=target.id)
-        await self._request("StartContainer", request, cri.Nothing, steps.seconds_left, target=target)
+        await steps.change(self._request("StartContainer", request, cri.Nothing, steps.seconds_left, target=target))
         return steps.done()
 
     @does(actions.Stop)
     async def stop(self, action: actions.Stop, seconds: float) -> Outcome:
         steps, target = Steps(seconds), action.target
-        status = (await self._container_status(target, seconds)).status
+        status = (await steps.read(self._container_status(target, steps.seconds_left))).status
         if status.state in (decode.CREATED, decode.EXITED):
             return steps.noop("was not running")
         request = cri.StopContainerRequest(container_id=target.id, timeout=action.timeout)
-        await self._request("StopContainer", request, cri.Nothing, steps.seconds_left, target=target)
+        await steps.change(self._request("StopContainer", request, cri.Nothing, steps.seconds_left, target=target))
         return steps.done(client.recreation_note(status.labels))
 
     @does(actions.Remove)
     async def remove(self, action: actions.Remove, seconds: float) -> Outcome:
         steps, target = Steps(seconds), action.target
-        status = (await self._container_status(target, seconds)).status
+        status = (await steps.read(self._container_status(target, steps.seconds_left))).status
         if status.state not in (decode.CREATED, decode.EXITED) and not action.force:
             raise errors.Rejected(9, f"{target.name} is running: stop it first, or use force.")
         request = cri.RemoveContainerRequest(container_id=target.id)
-        await self._request("RemoveContainer", request, cri.Nothing, steps.seconds_left, target=target)
+        await steps.change(self._request("RemoveContainer", request, cri.Nothing, steps.seconds_left, target=target))
         return steps.done(client.recreation_note(status.labels))
 
     async def _container_status(

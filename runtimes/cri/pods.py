@@ -43,7 +43,7 @@ class PodVerbs(EngineClient):
     @does(pods.StopPod)
     async def stop_pod(self, action: pods.StopPod, seconds: float) -> Outcome:
         steps = Steps(seconds)
-        status = (await self._pod_status(action.target, seconds)).status
+        status = (await steps.read(self._pod_status(action.target, steps.seconds_left))).status
         if status.state != decode.READY:
             return steps.noop("was already stopped")
         await self._stop_sandbox(action.target, steps)
@@ -53,18 +53,20 @@ class PodVerbs(EngineClient):
     async def remove_pod(self, action: pods.RemovePod, seconds: float) -> Outcome:
         steps = Steps(seconds)
         # CRI itself removes a pod whether it runs or not, and reports success if there is no such pod.
-        status = (await self._pod_status(action.target, seconds)).status
+        status = (await steps.read(self._pod_status(action.target, steps.seconds_left))).status
         if status.state == decode.READY:
             if not action.force:
                 raise errors.Rejected(9, f"{action.target.name} is running: stop it first, or use force.")
             await self._stop_sandbox(action.target, steps)
         request = cri.RemovePodSandboxRequest(pod_sandbox_id=action.target.id)
-        await self._request("RemovePodSandbox", request, cri.Nothing, steps.seconds_left, target=action.target)
+        await steps.change(
+            self._request("RemovePodSandbox", request, cri.Nothing, steps.seconds_left, target=action.target)
+        )
         return steps.done(client.recreation_note(status.labels))
 
     async def _stop_sandbox(self, target: Ref, steps: Steps) -> None:
         request = cri.StopPodSandboxRequest(pod_sandbox_id=target.id)
-        await self._request("StopPodSandbox", request, cri.Nothing, steps.seconds_left, target=target)
+        await steps.change(self._request("StopPodSandbox", request, cri.Nothing, steps.seconds_left, target=target))
 
     async def _pod_status(self, target: Ref, seconds: float, *, verbose: bool = False) -> cri.PodSandboxStatusResponse:
         request = cri.PodSandboxStatusRequest(pod_sandbox_id=target.id, verbose=verbose)
