@@ -25,7 +25,7 @@ NO_LIMIT = 1 << 60  # for "no limit" the kernel reports a number near the larges
 class StatsReader:
     def __init__(self, client: Client) -> None:
         self._client = client
-        # `named_by_id=False`: the names of cgroups here are not container ids. Processes are found by the pids of the tasks.
+        # The names of cgroups here are not container ids, so they are found by the pids of the tasks.
         self._reader = cgroup_reader.Reader(named_by_id=False)
         self._cpu = cgroup_reader.CpuPercent()
 

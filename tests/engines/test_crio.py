@@ -204,7 +204,7 @@ async def test_one_tag_is_taken_away_alone_and_the_outcome_tells_what_stays(own_
     told = await do(runtime, images.ListImages(engine=runtime.ref))
     (row,) = told.rows
     outcome = await do(runtime, images.RemoveImage(engine=runtime.ref, target=row.ref))
-    assert (outcome.status, outcome.detail) == (Status.DONE, "is still there as localhost/other:2")
+    assert (outcome.status, outcome.detail) == (Status.DONE, "still exists as localhost/other:2")
     (row,) = (await do(runtime, images.ListImages(engine=runtime.ref))).rows
     assert row.tags == ("localhost/other:2",)
     await runtime.aclose()
