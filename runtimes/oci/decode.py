@@ -27,8 +27,6 @@ T = TypeVar("T")
 RUNC, CRUN = "runc", "crun"
 STATE_FILES = {RUNC: "state.json", CRUN: "status"}
 """By program: the file that shows that it created the container."""
-STATES = {"creating": "created", "created": "created", "running": "running", "paused": "paused", "stopped": "exited"}
-"""By the states of the OCI specification, and runc's own `paused`."""
 KINDS = {
     "create": EventKind.CREATED,
     "start": EventKind.STARTED,
