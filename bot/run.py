@@ -57,7 +57,7 @@ async def run(settings: load.Config, path: Path | None, door: socket.socket | No
                 lambda: _there(built),
                 options=exposition.Options(
                     container_labels=settings.metrics.container_labels,
-                    most_containers=settings.metrics.max_containers,
+                    max_containers=settings.metrics.max_containers,
                 ),
             )
             server = await http.serve(door, page=page.render, ready=built.ready)

@@ -1,7 +1,7 @@
-"""Our place in one engine's events, kept in the store so that a restarted process goes on where it was.
+"""Tracks the position in one engine's events, and saves it in the store so that a restarted process resumes there.
 
-The place is the engine's own time of the newest event handed on. Keeping it is best effort: without the store watching
-goes on, and a start without it counts as the very first.
+The position is the engine's own time of the newest processed event. Saving is best effort: without the store watching
+continues, and a start without a stored position counts as the very first start.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ import structlog
 from core import errors
 
 log = structlog.get_logger()
-PATIENCE = 2.0
+STORE_TIMEOUT_SECONDS = 2.0
 
 
 class Cursors(Protocol):
-    """Where places are kept, by the engine's id; nanoseconds since the epoch."""
+    """Stores positions by the engine's id, in nanoseconds since the epoch."""
 
     async def cursor(self, engine: str, /) -> int | None: ...
 
@@ -27,72 +27,73 @@ class Cursors(Protocol):
 
 
 class Cursor:
-    """`kept`: what the store had when this process began. `heard`: the time of the newest event known, 0 for none."""
+    """`stored`: the position that the store had when this process started. `newest`: the time of the newest processed
+    event, 0 for none."""
 
     def __init__(self, cursors: Cursors, now_ns: Callable[[], int]) -> None:
         self._cursors = cursors
         self._now_ns = now_ns
-        self._began: int | None = None
+        self._started: int | None = None
         self._saved: int | None = None
         self._store_down = False
         self.engine = ""
-        self.kept: int | None = None
-        self.heard = 0
+        self.stored: int | None = None
+        self.newest = 0
 
     @property
-    def point(self) -> int | None:
-        """From when on we want to be told: the newest event, or the moment of the very first subscription."""
-        return self.heard or self._began
+    def position(self) -> int | None:
+        """The time from which events are missing: the newest event, or the moment of the very first subscription."""
+        return self.newest or self._started
 
-    def resume(self, overlap_ns: int) -> int | None:
-        """From when on to subscribe: a little before our place, but on a first start never before its beginning."""
-        if self.point is None:
+    def resume_from(self, overlap_ns: int) -> int | None:
+        """The time to subscribe from: a little before the position, but never before the very first subscription."""
+        if self.position is None:
             return None
-        return max(min(self.point, self._now_ns()) - overlap_ns, self._began or 0)
+        return max(min(self.position, self._now_ns()) - overlap_ns, self._started or 0)
 
-    def begin(self) -> int:
-        """The very first stream stands, at this moment of our own clock."""
-        if self._began is None:
-            self._began = self._now_ns()
-        return self._began
+    def start(self) -> int:
+        """Records that the very first stream is open now, by this process' clock."""
+        if self._started is None:
+            self._started = self._now_ns()
+        return self._started
 
-    def move(self, at_ns: int) -> bool:
-        """Moves on to `at_ns`; False if we have been there."""
-        if at_ns <= self.heard:
+    def advance(self, at_ns: int) -> bool:
+        """Moves to `at_ns`; False if the cursor is there or further already."""
+        if at_ns <= self.newest:
             return False
-        if self._began is not None:
-            self._began = min(self._began, at_ns)  # the engine's clock may be behind ours
-        self.heard = at_ns
+        if self._started is not None:
+            self._started = min(self._started, at_ns)  # the engine's clock may be behind this process'
+        self.newest = at_ns
         return True
 
     async def load(self, engine: str) -> None:
         try:
-            async with asyncio.timeout(PATIENCE):
-                self.kept = self._saved = await self._cursors.cursor(engine)
+            async with asyncio.timeout(STORE_TIMEOUT_SECONDS):
+                self.stored = self._saved = await self._cursors.cursor(engine)
         except (errors.StoreError, TimeoutError) as error:
-            self._failed(error)
-        self.engine, self.heard = engine, self.kept or 0
+            self._store_failed(error)
+        self.engine, self.newest = engine, self.stored or 0
 
     async def save(self) -> None:
-        point = self.point
-        if point is None or point == self._saved or not self.engine:
+        position = self.position
+        if position is None or position == self._saved or not self.engine:
             return
         try:
-            async with asyncio.timeout(PATIENCE):
-                await self._cursors.put_cursor(self.engine, point)
+            async with asyncio.timeout(STORE_TIMEOUT_SECONDS):
+                await self._cursors.put_cursor(self.engine, position)
         except (errors.StoreError, TimeoutError) as error:
-            self._failed(error)
+            self._store_failed(error)
             return
-        self._saved = point
+        self._saved = position
         if self._store_down:
             self._store_down = False
-            log.info("The store keeps our place in the events again.", engine_id=self.engine)
+            log.info("The event cursor was saved again.", engine_id=self.engine)
 
-    def _failed(self, error: Exception) -> None:
+    def _store_failed(self, error: Exception) -> None:
         if not self._store_down:
             self._store_down = True
             log.warning(
-                "The store does not keep our place in the events; watching goes on.",
+                "The event cursor could not be read or saved; watching continues.",
                 engine_id=self.engine,
                 reason=str(error),
             )

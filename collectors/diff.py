@@ -1,8 +1,8 @@
-"""What must have happened while nobody was told: the mirror against a fresh list, as synthetic Events.
+"""Computes the events that the stream missed, by comparing the mirror with a new list.
 
-In: containers as they were last known and as the engine lists them now. Out: RESYNC events in the order of their times,
-which are the engine's own (started, finished) where it keeps them, otherwise the time of the list. What came and went
-in between leaves no trace: a container that crashed twice shows one death.
+The input is the containers as last known and as the engine lists them now. The output is RESYNC events in the order of
+their times: the engine's own times (started, finished) where it has them, otherwise the time of the list. Changes that
+were undone in between are lost: a container that crashed twice shows one death.
 """
 
 from __future__ import annotations
@@ -12,9 +12,9 @@ from collections.abc import Collection, Iterator, Mapping
 from core.model.containers import LIVE_STATES, Container
 from core.model.events import Event, EventKind, Origin
 
-# An event's time and the one an inspection gives for the same fact lie this close together, seconds.
-SAME_FACT = 2.0
-_WORDS = {
+# The time of an event and the time in an inspection differ by at most this for the same change.
+MAX_CLOCK_DIFFERENCE_SECONDS = 2.0
+_ACTIONS = {
     EventKind.CREATED: "create",
     EventKind.STARTED: "start",
     EventKind.DIED: "die",
@@ -35,17 +35,17 @@ def diff(
     at_ns: int,
     skip: Collection[str] = (),
 ) -> list[Event]:
-    """The events that lead from `before` to `after`, a list made at `at_ns`; ids in `skip` are left alone.
+    """The events that lead from `before` to `after`, a list made at `at_ns`, without the containers in `skip`.
 
-    Of a container not in `before` only what is younger than `since_ns` is told: the rest was true when we began.
+    A container that is not in `before` has events only for changes after `since_ns`; the rest is the baseline.
     """
     found: list[Event] = []
-    for thing, known in before.items():
-        if thing not in after and thing not in skip:
+    for container_id, known in before.items():
+        if container_id not in after and container_id not in skip:
             found += _gone(known, at_ns)
-    for thing, row in after.items():
-        if thing not in skip:
-            old = before.get(thing)
+    for container_id, row in after.items():
+        if container_id not in skip:
+            old = before.get(container_id)
             found += _new(row, since_ns, at_ns) if old is None else _changed(old, row, at_ns)
     found.sort(key=lambda event: event.at_ns)
     return found
@@ -58,7 +58,7 @@ def _gone(known: Container, at_ns: int) -> Iterator[Event]:
 
 
 def _new(row: Container, since_ns: int, at_ns: int) -> Iterator[Event]:
-    # Docker's list cuts the time of creation to whole seconds.
+    # Docker's list has the time of creation in whole seconds.
     if (row.created_at + 1) * 1e9 > since_ns:
         yield _event(EventKind.CREATED, row, _ns(row.created_at, at_ns))
     if row.started_at is not None and row.started_at * 1e9 > since_ns:
@@ -77,7 +77,7 @@ def _changed(old: Container, row: Container, at_ns: int) -> Iterator[Event]:
     first_run = old.state == "created" and row.finished_at is not None
     ran = not was and not now and (first_run or _later(row.finished_at, old.finished_at))
     if restarted:
-        # How that run ended, nobody can tell any more.
+        # The exit code of the earlier run is lost.
         yield _event(EventKind.DIED, row, _ns(row.started_at, at_ns) - 1)
     if (now and not was) or restarted or (ran and row.started_at is not None):
         yield _event(EventKind.STARTED, row, _ns(row.started_at, at_ns))
@@ -98,7 +98,7 @@ def _death(row: Container, at_ns: int) -> Iterator[Event]:
 
 
 def _later(now: float | None, before: float | None) -> bool:
-    return now is not None and before is not None and now - before > SAME_FACT
+    return now is not None and before is not None and now - before > MAX_CLOCK_DIFFERENCE_SECONDS
 
 
 def _ns(seconds: float | None, at_ns: int) -> int:
@@ -112,6 +112,6 @@ def _event(kind: EventKind, row: Container, at_ns: int, **attrs: str) -> Event:
         subject=row.ref,
         origin=Origin.RESYNC,
         type="container",
-        action=_WORDS[kind],
+        action=_ACTIONS[kind],
         attrs={"image": row.image, **attrs},
     )

@@ -1,7 +1,7 @@
-"""The queue between the task that reads a stream and the rest: batches in, the same batches out in order.
+"""Queues the batches of one event stream between the task that reads it and the task that processes them, in order.
 
-Bounded by the events it holds; a batch that does not fit is refused, and the reader says what was lost. Whoever ends
-the stream closes it, with the reason; what came before is still taken out.
+The queue is bounded by its number of events. It refuses a batch that does not fit, and the reader reports the loss. The
+task that ends the stream closes the queue with the reason; batches from before can still be taken out.
 """
 
 from __future__ import annotations
@@ -13,30 +13,31 @@ from collections.abc import Sequence
 from core import errors
 from core.model.events import Event
 
-WAITING_EVENTS = 32_768
+MAX_EVENTS = 32_768
 
 
 class EventQueue:
-    """`filled` is set when there is a batch or the end; the taker clears it."""
+    """`filled` is set when there is a batch or the queue is closed; the consumer clears it."""
 
     def __init__(self) -> None:
         self.batches: deque[Sequence[Event]] = deque()
         self.filled = asyncio.Event()
         self.closed = False
         self.reason: errors.QuarterdeckError | None = None
-        self._held = 0
+        self._size = 0
 
     def put(self, batch: Sequence[Event]) -> bool:
-        if self._held and self._held + len(batch) > WAITING_EVENTS:
+        """Adds a batch; False if it does not fit. An empty queue accepts a batch of any size."""
+        if self._size and self._size + len(batch) > MAX_EVENTS:
             return False
-        self._held += len(batch)
+        self._size += len(batch)
         self.batches.append(batch)
         self.filled.set()
         return True
 
-    def take(self) -> Sequence[Event]:
+    def get(self) -> Sequence[Event]:
         batch = self.batches.popleft()
-        self._held -= len(batch)
+        self._size -= len(batch)
         return batch
 
     def close(self, reason: errors.QuarterdeckError | None) -> None:

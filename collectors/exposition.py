@@ -1,8 +1,8 @@
-"""The metrics page: our own counters and what the scrapers read from the mirrors, as Prometheus text format 0.0.4.
+"""Renders the metrics page: Quarterdeck's own counters and the scrapers' families, in Prometheus text format 0.0.4.
 
-A scraper is a module of `collectors.scrapers` that exports one value, `scraper`; the package is scanned once. Each is
-timed and may fail without breaking the page: its families are then missing and its success is 0. Scrapers write text by
-hand, since per-container series are many and change rarely; nothing here waits for an engine.
+A scraper is a module of `collectors.scrapers` that exports one value, `scraper`; the package is scanned once. Each
+scraper is timed. If it fails, its families are missing and its success is 0; the rest of the page is complete. Scrapers
+write the text themselves, since per-container series are many and change rarely. Nothing here waits for an engine.
 """
 
 from __future__ import annotations
@@ -24,21 +24,22 @@ log = structlog.get_logger()
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 Collect = Callable[[Sequence[Mirror], float], Iterable[bytes]]
-"""Mirrors and the time in; whole families out, each with its HELP and TYPE. Must not block and must not await."""
+"""Takes the mirrors and the time; returns whole families, each with its HELP and TYPE. It must not block or await."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Options:
-    """What the configuration says about the page. `container_labels` become labels `label_<name>` of `container_info`;
-    beyond `most_containers` of one engine the rest is left out and counted."""
+    """The page's options. `container_labels` become labels `label_<name>` of `container_info`. An engine has series for
+    at most `max_containers`; the others are counted."""
 
     container_labels: tuple[str, ...] = ()
-    most_containers: int = 2000
+    max_containers: int = 2000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scraper:
-    """One group of families. `make` gives the function that collects them; it may keep what it wrote last time."""
+    """One group of families. `make` returns the function that collects them, which may cache its last output. `on`:
+    whether it runs by default."""
 
     name: str
     make: Callable[[Options], Collect]
@@ -46,7 +47,8 @@ class Scraper:
 
 
 class Exposition:
-    """`mirrors` is asked at every scrape. `only`: names of the scrapers to run; without it those that are on."""
+    """Renders the page. `mirrors` is called at every scrape. `only`: the names of the scrapers to run; by default those
+    that are `on`."""
 
     def __init__(
         self,
@@ -69,7 +71,7 @@ class Exposition:
         self._failing: set[str] = set()
 
     def render(self) -> bytes:
-        """The whole page. The registry comes last to be read, so that it tells of this very scrape, and first on it."""
+        """The whole page. The registry is read last, so that it includes this scrape, and comes first on the page."""
         mirrors = self._mirrors()
         page: list[bytes] = []
         for name, collect in self._collects.items():
@@ -88,9 +90,9 @@ class Exposition:
         try:
             families = tuple(collect(mirrors, self._now()))
         except Exception:
-            # A bug in one scraper must not take the others' numbers away at the very moment they are needed.
+            # A bug in one scraper must not remove the other families from the page.
             if name not in self._failing:
-                log.exception("A scraper failed; its families are missing until it succeeds.", scraper=name)
+                log.exception("A scraper failed; its families are missing from the metrics page.", scraper=name)
             self._failing.add(name)
         else:
             self._failing.discard(name)
@@ -100,7 +102,7 @@ class Exposition:
 
 
 def discover() -> Sequence[Scraper]:
-    """The scrapers of `collectors.scrapers`, by name; a module without one, or two of one name, is an error."""
+    """The scrapers of `collectors.scrapers` by name. Raises for a module without one and for a duplicate name."""
     package = importlib.import_module("collectors.scrapers")
     found: dict[str, Scraper] = {}
     for module in pkgutil.iter_modules(package.__path__, "collectors.scrapers."):
@@ -120,7 +122,7 @@ def head(name: str, kind: str, text: str) -> bytes:
 
 
 def escape(value: str) -> str:
-    """A label value as it may stand between quotes: names and labels are written by strangers."""
+    """A label value with its special characters escaped: users of the engines choose names and labels."""
     if _SPECIAL.search(value) is None:
         return value
     return value.replace("\\", r"\\").replace('"', r"\"").replace("\n", r"\n")

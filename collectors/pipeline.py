@@ -1,7 +1,8 @@
-"""What happens to each batch of events of one engine, top to bottom: counted, applied to the mirror, remembered.
+"""Processes each batch of events of one engine: counts it, applies it to the mirror and adds it to the history.
 
-Whole batches, in the engine's order, synchronously: between two batches all readers of the mirror see one state.
-Nothing is dropped here. This is the hot path: counters are kept children, looked up once per kind of event and batch.
+Whole batches are processed in the engine's order, synchronously, so that all readers of the mirror see one state
+between two batches. Nothing is dropped here. This is the hot path: the children of counters are cached, and looked up
+once per kind of event and batch.
 """
 
 from __future__ import annotations
@@ -21,8 +22,8 @@ TYPES = frozenset({
     "builder", "config", "container", "content", "daemon", "image", "machine", "namespace", "network", "node", "plugin",
     "pod", "sandbox", "secret", "service", "snapshot", "system", "task", "unit", "volume",
 })
-# The words of each dialect as its adapter hands them on. Whatever else an engine says is counted as `other`: no engine
-# can add series.
+# The event actions of each engine, as its adapter reports them. Any other action is counted as `other`, so that no
+# engine can add series.
 DOCKER_AND_PODMAN = frozenset({
     "archive-path", "attach", "auto-update", "build", "checkpoint", "cleanup", "commit", "connect", "copy", "create",
     "delete", "destroy", "detach", "die", "died", "disable", "disconnect", "enable", "evict", "exec", "exec_create",
@@ -31,13 +32,13 @@ DOCKER_AND_PODMAN = frozenset({
     "push", "refresh", "reload", "remove", "rename", "renumber", "resize", "restart", "restore", "rotate", "save",
     "start", "stop", "sync", "tag", "top", "unmount", "unpause", "untag", "update",
 })
-# Topics: `/tasks/exit` is `task_exit`, of what was executed in a task `exec_exit`.
+# From topics: `/tasks/exit` is `task_exit`, and `exec_exit` for a program executed in a task.
 CONTAINERD = frozenset({
     "exec_added", "exec_delete", "exec_exit", "exec_started", "prepare", "task_checkpointed", "task_create",
     "task_delete", "task_exit", "task_oom", "task_paused", "task_resumed", "task_start",
 })
 CRI = frozenset({"created", "deleted", "renamed", "started", "stopped"})
-# A Swarm tells no events of tasks: what its tasks, rollouts, replicas and nodes came to be.
+# A Swarm sends no events of tasks: these are the new states of its tasks, rollouts, replicas and nodes.
 SWARM = frozenset({
     "accepted", "assigned", "complete", "failed", "new", "orphaned", "pending", "preparing", "ready", "rejected",
     "running", "shutdown", "starting",
@@ -51,7 +52,7 @@ _at = operator.attrgetter("at_ns")
 
 
 class Pipeline:
-    """One engine's. `take` is all there is to it."""
+    """Processes the events of one engine."""
 
     def __init__(self, mirror: Mirror, counts: metrics.Metrics) -> None:
         self._mirror = mirror
@@ -59,8 +60,8 @@ class Pipeline:
         self._engine: EngineRef | None = None
         self._children: dict[tuple[str, str], Counter] = {}
 
-    def take(self, events: Sequence[Event]) -> int:
-        """Takes a batch of at least one event; returns the time of its newest."""
+    def process(self, events: Sequence[Event]) -> int:
+        """Processes a batch of at least one event; returns the time of the newest one."""
         self._count(events)
         self._mirror.apply(events)
         self._mirror.remember(events)
@@ -68,22 +69,22 @@ class Pipeline:
         return newest
 
     def _count(self, events: Sequence[Event]) -> None:
-        if self._mirror.ref is not self._engine:  # an engine tells its host's name at first contact
+        if self._mirror.ref is not self._engine:  # an engine reports its host name at first contact
             self._engine = self._mirror.ref
             self._children = {}
-        seen: dict[tuple[str, str], int] = {}
+        numbers: dict[tuple[str, str], int] = {}
         for event in events:
             key = (event.type, event.action)
-            seen[key] = seen.get(key, 0) + 1
-        for key, count in seen.items():
+            numbers[key] = numbers.get(key, 0) + 1
+        for key, number in numbers.items():
             child = self._children.get(key)
             if child is None:
                 child = self._child(*key)
-            child.inc(count)
+            child.inc(number)
 
     def _child(self, kind: str, action: str) -> Counter:
-        word = action.partition(":")[0]
-        key = (kind if kind in TYPES else "other", word if word in ACTIONS else "other")
+        name = action.partition(":")[0]
+        key = (kind if kind in TYPES else "other", name if name in ACTIONS else "other")
         child = self._children.get(key)
         if child is None:
             child = self._counts.events_total.labels(*metrics.engine_labels(self._mirror.ref), *key)

@@ -1,4 +1,4 @@
-"""How fast and how patient a watch is: one value for the stream, the lists and the inspections of an engine."""
+"""Sets the intervals and time limits of watching one engine: its stream, its lists and its inspections."""
 
 from __future__ import annotations
 
@@ -7,27 +7,30 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Timing:
-    """All in seconds."""
+    """All values are seconds."""
 
     first_pause: float = 0.2
-    """Before another attempt. The most it may be doubles with every failure; chance picks between this and that."""
-    longest_pause: float = 30.0
+    """Before the next attempt to connect. The upper limit doubles with every failure, up to `max_pause`; the pause is a
+    random value between this and the limit."""
+    max_pause: float = 30.0
     healthy_after: float = 60.0
-    """A stream that stood this long was healthy: the next pause is short again."""
-    stands_within: float = 15.0
+    """A stream that was open for this long was healthy: the next pause is short again."""
+    open_timeout: float = 15.0
     overlap: float = 1.0
-    replay_first: float = 0.05
-    """After a resumed stream stands: time for the engine to send what it remembers before we ask for the list."""
+    """A resumed stream begins this much before the cursor: engines sort and round event times differently."""
+    replay_wait: float = 0.05
+    """After a resumed stream is open: time for the engine to replay its events before the first list."""
     relist_every: float = 300.0
-    silent_for: float = 45.0
-    """Docker sends no pings: a stream silent for this long is doubted, and a list tells whether the engine is there."""
-    forced_relist_gap: float = 1.0
-    patience: float = 10.0
-    describe_patience: float = 30.0
+    max_silence: float = 45.0
+    """Docker sends no pings. After a silence of this length, a list checks whether the engine is reachable."""
+    forced_relist_wait: float = 1.0
+    list_timeout: float = 10.0
+    describe_timeout: float = 30.0
     settle: float = 0.25
-    """Facts of a list get this long to arrive as events, before they count as never told."""
-    describe_window: float = 0.05
-    describe_again: float = 1.0
-    cursor_every: float = 1.0
-    absent_for: float = 0.5
-    """Between looks whether an engine that was none has become one."""
+    """Changes that a list shows get this long to arrive as events, before they count as missed."""
+    describe_wait: float = 0.05
+    """One inspection is enough for a burst of events of one container."""
+    describe_retry: float = 1.0
+    cursor_save_every: float = 1.0
+    presence_check_every: float = 0.5
+    """Between checks whether an absent engine is present."""

@@ -49,87 +49,100 @@ class Metrics:
         # Watching.
         self.events_total = counter(
             "events_total",
-            "Events of an engine, those found by replay and relist included.",
+            "Events of the engine, including those from replays and relists",
             *ENGINE_LABELS,
             "type",
             "action",
         )
-        self.stream_up = gauge("stream_up", "1 while the engine's event stream stands.", *ENGINE_LABELS)
+        self.stream_up = gauge(
+            "stream_up", "State of the engine's event stream: 1 if it is open, else 0", *ENGINE_LABELS
+        )
         self.stream_connects_total = counter(
-            "stream_connects_total", "Event streams that came to stand.", *ENGINE_LABELS
+            "stream_connects_total", "Event stream connections established", *ENGINE_LABELS
         )
         self.stream_overflows_total = counter(
             "stream_overflows_total",
-            "Events dropped because counting could not keep up; each forces a relist.",
+            "Events dropped because the event queue was full; each loss forces a relist",
             *ENGINE_LABELS,
         )
         self.stream_last_event_timestamp_seconds = gauge(
-            "stream_last_event_timestamp_seconds", "The engine's own time of the last event.", *ENGINE_LABELS
+            "stream_last_event_timestamp_seconds",
+            "Engine's own time of its last event, in seconds since the epoch",
+            *ENGINE_LABELS,
         )
-        self.relists_total = counter(
-            "relists_total", "Full lists asked of an engine, by how they ended.", *ENGINE_LABELS, "outcome"
-        )
+        self.relists_total = counter("relists_total", "Full lists of the engine, by outcome", *ENGINE_LABELS, "outcome")
         self.relist_duration_seconds = histogram(
             "relist_duration_seconds",
-            "Time to list an engine and describe what changed.",
+            "Duration of a full list of the engine with its inspections, in seconds",
             RELIST_BUCKETS,
             *ENGINE_LABELS,
         )
         self.resync_events_total = counter(
-            "resync_events_total", "Events that no stream told and a relist found.", *ENGINE_LABELS
+            "resync_events_total", "Events that the stream missed and a relist found", *ENGINE_LABELS
         )
-        self.mirror_containers = gauge("mirror_containers", "Containers held in memory.", *ENGINE_LABELS)
-        self.mirror_live = gauge("mirror_live", "1 while lists are answered from memory.", *ENGINE_LABELS)
+        self.mirror_containers = gauge("mirror_containers", "Containers of the engine held in memory", *ENGINE_LABELS)
+        self.mirror_live = gauge(
+            "mirror_live", "1 if lists of the engine are answered from memory, else 0", *ENGINE_LABELS
+        )
 
         # Commands.
         self.commands_total = counter(
-            "commands_total", "Commands by the verdict of policy and how they ended.", "command", "verdict", "ending"
+            "commands_total", "Commands, by policy verdict and ending", "command", "verdict", "ending"
         )
         self.command_duration_seconds = histogram(
-            "command_duration_seconds", "From the words to the reply.", COMMAND_BUCKETS, "command"
+            "command_duration_seconds",
+            "Duration of a command from its receipt to its reply, in seconds",
+            COMMAND_BUCKETS,
+            "command",
         )
-        self.audit_rows_total = counter("audit_rows_total", "Rows written to the audit trail.", "phase")
-        self.redactions_total = counter("redactions_total", "Replies in which a secret was hidden.")
+        self.audit_rows_total = counter("audit_rows_total", "Rows written to the audit trail", "phase")
+        self.redactions_total = counter("redactions_total", "Replies in which a secret was masked")
 
         # Slack.
-        self.slack_connected = gauge("slack_connected", "1 while Slack can reach us, by socket or by request.")
+        self.slack_connected = gauge("slack_connected", "1 if Slack is connected, by socket or by request, else 0")
         self.slack_last_pong_timestamp_seconds = gauge(
-            "slack_last_pong_timestamp_seconds", "When Slack's socket last answered a ping."
+            "slack_last_pong_timestamp_seconds", "Time of the last pong on Slack's socket, in seconds since the epoch"
         )
         self.slack_received_total = counter(
-            "slack_received_total", "Lines and clicks received, by the way they came.", "way"
+            "slack_received_total", "Commands and clicks received from Slack, by way of arrival", "way"
         )
         self.slack_reply_seconds = histogram(
-            "slack_reply_seconds", "From a line's receipt to its reply's delivery.", COMMAND_BUCKETS, "way"
+            "slack_reply_seconds",
+            "Duration from the receipt of a command to the delivery of its reply, in seconds",
+            COMMAND_BUCKETS,
+            "way",
         )
         self.slack_calls_total = counter(
-            "slack_calls_total", "Calls to Slack, by method and how they ended.", "method", "outcome"
+            "slack_calls_total", "Calls to Slack's API, by method and outcome", "method", "outcome"
         )
         self.slack_throttled_total = counter(
-            "slack_throttled_total", "Answers 429 by which Slack asked us to wait.", "method"
+            "slack_throttled_total", "Calls to Slack's API refused with status 429, by method", "method"
         )
-        self.slack_outbox_waiting = gauge("slack_outbox_waiting", "Messages and edits waiting for their turn.")
-        self.slack_undelivered_total = counter("slack_undelivered_total", "Replies that could be shown to nobody.")
+        self.slack_outbox_waiting = gauge("slack_outbox_waiting", "Messages and edits waiting to be sent to Slack")
+        self.slack_undelivered_total = counter(
+            "slack_undelivered_total", "Replies that could not be delivered to Slack"
+        )
 
         # The store and the configuration.
-        self.store_up = gauge("store_up", "1 if the store answered the last time it was asked.")
+        self.store_up = gauge("store_up", "1 if the store answered the last request, else 0")
         self.store_round_trip_seconds = histogram(
-            "store_round_trip_seconds", "Time for one answer of the store.", STORE_BUCKETS
+            "store_round_trip_seconds", "Duration of one request to the store, in seconds", STORE_BUCKETS
         )
         self.config_last_reload_successful = gauge(
-            "config_last_reload_successful", "1 if the last attempt to load the configuration succeeded."
+            "config_last_reload_successful", "1 if the last load of the configuration succeeded, else 0"
         )
         self.config_last_reload_timestamp_seconds = gauge(
-            "config_last_reload_timestamp_seconds", "When a configuration was last loaded successfully."
+            "config_last_reload_timestamp_seconds",
+            "Time of the last successful load of the configuration, in seconds since the epoch",
         )
 
         # The scrape itself; the page is put together after these are set, so they tell of the page they stand on.
         self.scraper_duration_seconds = gauge(
-            "scraper_duration_seconds", "Time one scraper took for this page.", "scraper"
+            "scraper_duration_seconds", "Duration of the scraper on this page, in seconds", "scraper"
         )
-        self.scraper_success = gauge("scraper_success", "1 if the scraper succeeded for this page.", "scraper")
+        self.scraper_success = gauge("scraper_success", "1 if the scraper succeeded on this page, else 0", "scraper")
 
-        build = Info("build", "The version that runs, and on which Python.", namespace=PREFIX, registry=registry)
+        build = Info("build", "Version of Quarterdeck and of Python; always 1", namespace=PREFIX, registry=registry)
         build.info({"version": version, "python": platform.python_version()})
         prometheus_client.ProcessCollector(registry=registry)
         prometheus_client.PlatformCollector(registry=registry)

@@ -73,8 +73,8 @@ class Line(pipeline.Pipeline):
         self._left, self._through = events, asyncio.Event()
         return self._through
 
-    def take(self, events: Sequence[Event]) -> int:
-        newest = super().take(events)
+    def process(self, events: Sequence[Event]) -> int:
+        newest = super().process(events)
         self._left -= len(events)
         if self._left <= 0:
             self._through.set()
@@ -116,7 +116,7 @@ class Ways:
         async with asyncio.timeout(20):
             while left > 0:
                 batch = await anext(stream)
-                self._line.take(batch)
+                self._line.process(batch)
                 left -= len(batch)
         took = time.perf_counter() - began, time.process_time() - cpu
         await stream.aclose()

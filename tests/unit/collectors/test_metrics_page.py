@@ -288,7 +288,7 @@ def test_hostile_words_come_through_unchanged_and_add_no_series(name: str, image
 
 def test_the_cap_keeps_what_runs_and_says_what_it_left_out() -> None:
     rows = [row(f"old{n}", state="exited", created_at=NOW - n) for n in range(5)] + [row("up", created_at=NOW - 9999)]
-    text = page(mirror_of(*rows), options=Options(most_containers=3))
+    text = page(mirror_of(*rows), options=Options(max_containers=3))
     shown = {dict(labels)["name"] for family, labels in samples(text) if family == "container_info"}
     assert shown == {"up", "old0", "old1"}
     assert value(text, "container_series_capped") == 3

@@ -38,7 +38,7 @@ class Line:
 def test_each_event_is_counted_applied_and_remembered() -> None:
     line = Line()
     batch = [event("start", at=5, what=EventKind.STARTED), event("die", at=7, what=EventKind.DIED), event("die", at=6)]
-    assert line.pipeline.take(batch) == 7
+    assert line.pipeline.process(batch) == 7
     assert line.counted() == {("h", "container", "start"): 1, ("h", "container", "die"): 2}
     assert list(line.mirror.history) == batch
     assert line.mirror.dirty == {"1" * 64: None}
@@ -47,11 +47,11 @@ def test_each_event_is_counted_applied_and_remembered() -> None:
 def test_words_nobody_knows_are_counted_as_other_and_details_are_cut() -> None:
     line = Line()
     for number in range(100):
-        line.pipeline.take(
+        line.pipeline.process(
             [event(f"exec_create: /bin/sh -c secret{number}"), event(f"new-{number}", kind=f"odd{number}")]
         )
-    line.pipeline.take([event("health_status: healthy"), event("health_status: unhealthy"), event("health_status")])
-    line.pipeline.take([event("novel", kind="image"), event("pull", kind="image")])
+    line.pipeline.process([event("health_status: healthy"), event("health_status: unhealthy"), event("health_status")])
+    line.pipeline.process([event("novel", kind="image"), event("pull", kind="image")])
     assert line.counted() == {
         ("h", "container", "exec_create"): 100,
         ("h", "container", "health_status"): 3,
@@ -65,9 +65,9 @@ def test_words_nobody_knows_are_counted_as_other_and_details_are_cut() -> None:
 
 def test_a_host_that_tells_its_name_late_is_counted_under_it() -> None:
     line = Line()
-    line.pipeline.take([event("start")])
+    line.pipeline.process([event("start")])
     line.engine._ref = msgspec.structs.replace(line.engine.ref, host="real")
-    line.pipeline.take([event("start")])
+    line.pipeline.process([event("start")])
     assert line.counted() == {("h", "container", "start"): 1, ("real", "container", "start"): 1}
 
 
@@ -77,7 +77,7 @@ RECORDED = ("docker-20.10", "docker-26.1", "swarm-manager", "podman-4.3.compat",
 @pytest.mark.parametrize("words", [CONTAINERD, CRI, SWARM], ids=["containerd", "cri", "swarm"])
 def test_the_words_of_other_dialects_are_counted_under_their_own_names(words: frozenset[str]) -> None:
     line = Line()
-    line.pipeline.take([event(word, kind="task") for word in words])
+    line.pipeline.process([event(word, kind="task") for word in words])
     assert line.counted() == {("h", "task", word): 1 for word in words}
     assert "task_exit" in ACTIONS
     assert {"failed", "rejected", "down", "rollback_completed"} <= ACTIONS
@@ -98,6 +98,6 @@ def test_every_word_a_real_engine_said_is_counted_under_its_own_name(name: str) 
     recorded = (CAPTURES / f"{name}.events.jsonl").read_bytes()
     words = {(raw["Type"], raw["Action"].partition(":")[0]) for raw in map(msgspec.json.decode, recorded.splitlines())}
     events = decode.Decoder(line.engine.ref).events(recorded, replay_before=0)
-    assert line.pipeline.take(events) == max(event.at_ns for event in events)
+    assert line.pipeline.process(events) == max(event.at_ns for event in events)
     assert {(kind, action) for _, kind, action in line.counted()} == words
     assert sum(line.counted().values()) == len(events) > 80

@@ -67,7 +67,7 @@ class Bench:
         self.mirror = Mirror(self.engine, now=self.now)
         self.pipeline = Pipeline(self.mirror, self.counts)
         parts = (self.engine, self.mirror, self.pipeline, self.shelf, self.counts)
-        self.watch = watcher.Watcher(*parts, now_ns=self.now_ns, chance=lambda: 0.0)
+        self.watch = watcher.Watcher(*parts, now_ns=self.now_ns, random_fraction=lambda: 0.0)
 
     @contextlib.asynccontextmanager
     async def watching(self) -> AsyncIterator[None]:
@@ -249,11 +249,11 @@ async def test_an_engine_that_comes_late_is_found() -> None:
 
 async def test_attempts_grow_rarer_and_a_healthy_minute_forgives() -> None:
     bench = Bench()
-    bench.watch._chance = lambda: 1.0
-    assert [round(bench.watch.pause(n), 1) for n in (0, 1, 2, 5, 8, 1000)] == [0.2, 0.4, 0.8, 6.4, 30.0, 30.0]
-    bench.watch._chance = lambda: 0.0
-    assert bench.watch.pause(1000) == 0.2
-    bench.watch._chance = lambda: 1.0
+    bench.watch._random_fraction = lambda: 1.0
+    assert [round(bench.watch.pause_seconds(n), 1) for n in (0, 1, 2, 5, 8, 1000)] == [0.2, 0.4, 0.8, 6.4, 30.0, 30.0]
+    bench.watch._random_fraction = lambda: 0.0
+    assert bench.watch.pause_seconds(1000) == 0.2
+    bench.watch._random_fraction = lambda: 1.0
     bench.engine.reachable = False
     async with bench.watching():
         await asyncio.sleep(600)
@@ -298,7 +298,7 @@ async def test_a_busy_stream_is_listed_every_five_minutes_only() -> None:
 async def test_a_flood_is_dropped_counted_and_made_good_by_a_list(monkeypatch: pytest.MonkeyPatch) -> None:
     bench = Bench()
     ref = bench.engine.add("web")
-    monkeypatch.setattr(event_queue, "WAITING_EVENTS", 100)
+    monkeypatch.setattr(event_queue, "MAX_EVENTS", 100)
     async with bench.watching():
         await bench.until(lambda: bench.mirror.live)
         for _ in range(300):  # no turn for anybody else in between
@@ -327,8 +327,8 @@ async def test_a_store_that_is_down_is_said_once_and_does_not_stop_anything() ->
             assert bench.count("events_total", type="container", action="health_status") == 20
             bench.shelf.down = False
             await asyncio.sleep(2)
-    assert sum("does not keep" in line["event"] for line in logs) == 1
-    assert sum("keeps our place in the events again" in line["event"] for line in logs) == 1
+    assert sum("could not be read or saved" in line["event"] for line in logs) == 1
+    assert sum("The event cursor was saved again" in line["event"] for line in logs) == 1
     assert bench.shelf.kept == {"fake-fake": bench.engine.ring[-1].at_ns}
 
 
@@ -384,7 +384,7 @@ async def test_a_stream_that_never_stands_is_given_up(monkeypatch: pytest.Monkey
         yield []
 
     monkeypatch.setattr(bench.engine, "events", mute)
-    assert await bench.watch.once() == 0.0
+    assert await bench.watch.connect_once() == 0.0
     assert asyncio.get_running_loop().time() == pytest.approx(15, abs=1)
 
 
@@ -397,7 +397,7 @@ async def test_a_bug_is_not_swallowed(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(bench.engine, "events", broken)
     with pytest.raises(ExceptionGroup) as caught:
-        await bench.watch.once()
+        await bench.watch.connect_once()
     assert caught.group_contains(RuntimeError, match="a bug of ours")
     assert not bench.mirror.live
 
