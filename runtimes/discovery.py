@@ -86,7 +86,7 @@ def _tls_of(environ: Mapping[str, str]) -> Tls | None:
     from runtimes.docker import contexts  # noqa: PLC0415 (few use them)
 
     written = environ.get("DOCKER_CERT_PATH", "").strip()
-    place = Path(written) if written else contexts.folder(environ)
+    place = Path(written) if written else contexts.config_folder(environ)
     if place is None:
         return Tls()
     # Ours are optional, as an engine need not ask for them; the CA is not.

@@ -1,48 +1,77 @@
-"""The one way all parts of Docker ask their daemon; runtimes.docker knows how."""
+"""Sends requests to a Docker daemon, in the newest version of its API that both sides speak.
+
+The version is negotiated at the first request and again for each event stream: every daemon answers `/info` without a
+version, and names its newest one in the header `Api-Version`.
+"""
 
 from __future__ import annotations
 
 import abc
-import urllib.parse
-from collections.abc import Mapping, Sequence
-from contextlib import AbstractAsyncContextManager
-from typing import Any
 
+import msgspec
+
+from core import errors
 from core.model.containers import Container
-from core.model.refs import Ref
-from runtimes.base.engine import EngineAdapter
-from runtimes.docker import decode
-from runtimes.transport import http_client
+from core.model.refs import EngineRef
+from runtimes.base.engine import DEFAULTS
+from runtimes.base.options import EngineOptions
+from runtimes.docker import decode, models
+from runtimes.docker_like.client import HttpEngine
+from runtimes.formats import decoding
+
+NEWEST_API, OLDEST_API = (1, 47), (1, 24)
+MAX_ERROR = 256  # bytes of an error that is not JSON
 
 
-class EngineClient(EngineAdapter, abc.ABC):
-    @abc.abstractmethod
-    def _words(self) -> decode.Decoder: ...
+class EngineClient(HttpEngine, abc.ABC):
+    """One daemon. `engine_id` is the daemon's own id; `api` is the version of its API that is spoken with it."""
 
-    @abc.abstractmethod
-    async def _ask(
-        self, method: str, target: str, seconds: float, *, about: str = "", what: str = "container", body: Any = None
-    ) -> http_client.Response:
-        """One exchange; raises NotFound (of `about`, a `what`), Rejected and the other EngineErrors."""
+    kind = "docker"
+    sends_headers_early = True
 
-    @abc.abstractmethod
-    def _stream(
-        self,
-        method: str,
-        target: str,
-        seconds: float,
-        *,
-        about: str = "",
-        what: str = "container",
-        body: Any = None,
-        headers: Mapping[str, str] | None = None,
-        pause: bool = True,
-    ) -> AbstractAsyncContextManager[http_client.Stream]:
-        """A response as it arrives, `seconds` to its begin. Raises as `_ask` where it is a refusal."""
+    def __init__(self, url: str, options: EngineOptions = DEFAULTS) -> None:
+        super().__init__(url, options)
+        self.api = ""
+        self._info = models.Info()
+        self._decoder = decode.Decoder(self._ref)
 
-    @abc.abstractmethod
-    async def describe(self, ids: Sequence[str], deadline: float) -> dict[str, Container | None]: ...
+    async def _ask_identity(self, seconds: float) -> None:
+        response = await self._http.request("GET", "/info", deadline=seconds)
+        if response.status == 400 and b"HTTPS server" in response.body:
+            raise errors.Unreachable(
+                f"{self.address} requires TLS.",
+                hint="Add `tls: {ca: …, cert: …, key: …}` beside its url, or set DOCKER_TLS_VERIFY=1 and"
+                " DOCKER_CERT_PATH.",
+            )
+        if response.status >= 400:
+            raise self._refusal(response.status, response.body, "", "info")
+        info = decoding.decode(models.Info, response.body)
+        newest = decode.api_version(response.headers.get("api-version", "1.41"))
+        if newest < OLDEST_API:
+            raise errors.InvalidResponse(
+                f"{self.url} speaks Docker API {_dotted(newest)}; the oldest one supported is {_dotted(OLDEST_API)}.",
+                hint="Upgrade the engine.",
+            )
+        ref = EngineRef(host=info.name or self._ref.host, kind=self.kind, name=self._ref.name)
+        self._register(self.address, info.identity(), ref)
+        self.api, self.version, self._info = _dotted(min(newest, NEWEST_API)), info.version, info
+        if ref != self._ref:
+            self._ref = ref
+            self._decoder = decode.Decoder(ref)
+
+    def _path(self, target: str) -> str:
+        return f"/v{self.api}{target}"
+
+    def _decode_container(self, body: bytes) -> Container:
+        return self._decoder.container(body)
+
+    def _error_text(self, body: bytes) -> str:
+        try:
+            text = msgspec.json.decode(body, type=models.Error).message
+        except msgspec.DecodeError:
+            text = body[:MAX_ERROR].decode("utf-8", "replace")
+        return text.strip()
 
 
-def path_of(ref: Ref) -> str:
-    return urllib.parse.quote(ref.id, safe="")
+def _dotted(version: tuple[int, int]) -> str:
+    return f"{version[0]}.{version[1]}"

@@ -1,8 +1,7 @@
-"""Docker contexts: the addresses people gave names to with `docker context create`, read from their files.
+"""Reads docker contexts: the named engine addresses that `docker context create` has written to files.
 
-In goes a name and an environment, out comes where that engine listens and with which certificates. Nothing is written,
-and nothing is contacted. The files are few and small and their form is stable, so they are read here: the `docker`
-package would bring 29 MB for it.
+A context gives the address of its engine and the TLS certificates for it. Nothing is written, and no engine is
+contacted. The files are read here because the `docker` package would add 29 MB for it; the format is stable.
 """
 
 from __future__ import annotations
@@ -19,8 +18,8 @@ from core import errors
 from runtimes.transport.endpoint import Tls
 
 NAME = re.compile(r"[A-Za-z0-9][\w.+-]*", re.ASCII)
-LARGEST = 1 << 20
-DEFAULT = "default"  # docker's own word for “no context”
+MAX_FILE = 1 << 20  # bytes
+DEFAULT = "default"  # docker's own name for “no context”
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,7 +31,7 @@ class Context:
 
 class _Endpoint(msgspec.Struct):
     host: str = msgspec.field(name="Host", default="")
-    unverified: bool = msgspec.field(name="SkipTLSVerify", default=False)
+    skips_verification: bool = msgspec.field(name="SkipTLSVerify", default=False)
 
 
 class _Meta(msgspec.Struct):
@@ -44,70 +43,70 @@ class _Config(msgspec.Struct):
     current: str = msgspec.field(name="currentContext", default="")
 
 
-def folder(environ: Mapping[str, str]) -> Path | None:
-    """Where docker's client keeps its settings; None where there is no home."""
-    if written := environ.get("DOCKER_CONFIG", "").strip():
-        return Path(written)
+def config_folder(environ: Mapping[str, str]) -> Path | None:
+    """The folder with the settings of docker's client; None without a home directory."""
+    if configured := environ.get("DOCKER_CONFIG", "").strip():
+        return Path(configured)
     home = environ.get("HOME", "")
     return Path(home) / ".docker" if home else None
 
 
 def chosen(environ: Mapping[str, str]) -> str:
-    """The context in use: DOCKER_CONTEXT, else what `docker context use` wrote; empty where it is docker's default."""
+    """The context in use: DOCKER_CONTEXT, else what `docker context use` wrote; empty for docker's default."""
     if named := environ.get("DOCKER_CONTEXT", "").strip():
         return "" if named == DEFAULT else named
-    place = folder(environ)
-    if place is None:
+    folder = config_folder(environ)
+    if folder is None:
         return ""
     try:
-        current = msgspec.json.decode(_read(place / "config.json"), type=_Config).current
-    except (OSError, msgspec.MsgspecError):  # docker's client goes on without it too
+        current = msgspec.json.decode(_read(folder / "config.json"), type=_Config).current
+    except (OSError, msgspec.MsgspecError):  # docker's client ignores an unreadable file, too
         return ""
     return "" if current == DEFAULT else current
 
 
 def load(name: str, environ: Mapping[str, str]) -> Context:
-    """The context of that name. Raises NotFound with the names there are, or BadUsage where it is of no use."""
-    place = folder(environ)
-    if place is None:
+    """The context of that name. Raises NotFound with the names of all contexts, or BadUsage if it cannot be used."""
+    folder = config_folder(environ)
+    if folder is None:
         raise errors.BadUsage(
             "There is no home directory to find docker contexts in.", hint="Set HOME or DOCKER_CONFIG."
         )
-    # Docker names the folder of a context by the digest of its name, so no name can lead out of it.
+    # Docker names a context's folder after the digest of its name, so a name cannot lead to another folder.
     key = hashlib.sha256(name.encode()).hexdigest()
-    file = place / "contexts/meta" / key / "meta.json"
+    file = folder / "contexts/meta" / key / "meta.json"
     try:
         meta = msgspec.json.decode(_read(file), type=_Meta)
     except FileNotFoundError:
-        raise _unknown(name, place) from None
+        raise _unknown(name, folder) from None
     except OSError as error:
         raise errors.BadUsage(
             f"The docker context “{name}” cannot be read: {error.strerror} ({file}).",
-            hint="Run as the user whose context it is.",
+            hint="Run Quarterdeck as the user whose context it is.",
         ) from error
     except msgspec.MsgspecError as error:
         raise errors.BadUsage(
-            f"The docker context “{name}” is broken: {file} is not what docker writes.",
-            hint=f"Make it anew: docker context rm {name}, then docker context create.",
+            f"The docker context “{name}” cannot be decoded: {file} does not have the format that docker writes.",
+            hint=f"Create it again: docker context rm {name}, then docker context create.",
         ) from error
     endpoint = meta.endpoints.get("docker")
     if endpoint is None or not endpoint.host:
         raise errors.BadUsage(
-            f"The docker context “{name}” names no engine.", hint="Look at it with: docker context inspect " + name
+            f"The docker context “{name}” has no address of an engine.", hint=f"Check it: docker context inspect {name}"
         )
-    if endpoint.unverified:
+    if endpoint.skips_verification:
         raise errors.BadUsage(
-            f"The docker context “{name}” asks for TLS without verifying the engine, which is not done here.",
-            hint=f"Give it the engine's CA: docker context update {name} --docker host={endpoint.host},ca=/PATH/ca.pem",
+            f"The docker context “{name}” turns off the verification of the engine, which is not supported.",
+            hint=f"Add the engine's CA: docker context update {name} --docker host={endpoint.host},ca=/PATH/ca.pem",
         )
-    return Context(name=name, url=endpoint.host, tls=_certificates(place / "contexts/tls" / key / "docker"))
+    return Context(name=name, url=endpoint.host, tls=_certificates(folder / "contexts/tls" / key / "docker"))
 
 
-def names(place: Path) -> Sequence[str]:
-    """All contexts there are, in alphabetical order; broken ones are passed over."""
+def names(folder: Path) -> Sequence[str]:
+    """The names of all readable contexts, in alphabetical order."""
     found = []
     try:
-        files = sorted((place / "contexts/meta").glob("*/meta.json"))
+        files = sorted((folder / "contexts/meta").glob("*/meta.json"))
     except OSError:
         return ()
     for file in files:
@@ -118,25 +117,26 @@ def names(place: Path) -> Sequence[str]:
     return sorted(filter(None, found))
 
 
-def _unknown(name: str, place: Path) -> errors.NotFound:
-    known = names(place)
+def _unknown(name: str, folder: Path) -> errors.NotFound:
+    known = names(folder)
     return errors.NotFound(
-        f"There is no docker context “{name}” in {place}.",
-        hint=f"There are: {', '.join(known)}." if known else "There are none; make one with: docker context create",
+        f"There is no docker context “{name}” in {folder}.",
+        hint=f"There are: {', '.join(known)}." if known else "There are none; create one with: docker context create",
     )
 
 
-def _certificates(place: Path) -> Tls | None:
-    files = {part: place / f"{part}.pem" for part in ("ca", "cert", "key")}
+def _certificates(folder: Path) -> Tls | None:
+    files = {part: folder / f"{part}.pem" for part in ("ca", "cert", "key")}
     try:
         there = {part: str(file) for part, file in files.items() if file.exists()}
     except PermissionError as error:
         raise errors.BadUsage(
-            f"The certificates in {place} may not be looked at.", hint="Run as the user whose context it is."
+            f"The certificates in {folder} cannot be read: permission denied.",
+            hint="Run Quarterdeck as the user whose context it is.",
         ) from error
     return Tls(**there) if there else None
 
 
 def _read(file: Path) -> bytes:
     with file.open("rb") as opened:
-        return opened.read(LARGEST)
+        return opened.read(MAX_FILE)

@@ -1,7 +1,8 @@
-"""The progress stream of a pull or a push: lines of JSON in, how far it is and how it ended out. Pure.
+"""Decodes the progress of a pull or a push from Docker's stream of JSON lines.
 
-Its HTTP status is 200 whatever happens later: a failure is a line. Words differ between Docker's two image stores (with
-containerd's a layer ends at `Download complete`, marked `hidecounts`); a word we do not know changes nothing.
+The HTTP status is 200 whatever happens later: a failure is one of the lines. The status texts differ between Docker's
+two image stores (with containerd's, a layer ends at `Download complete`, marked `hidecounts`). Unknown texts are
+ignored.
 """
 
 from __future__ import annotations
@@ -13,8 +14,8 @@ import msgspec
 from core import errors
 from runtimes.transport.lines import LineSplitter
 
-MOST_LAYERS = 2000
-BEGUN = frozenset(
+MAX_LAYERS = 2000
+UNFINISHED = frozenset(
     {
         "Pulling fs layer",
         "Waiting",
@@ -28,8 +29,9 @@ BEGUN = frozenset(
         "Retrying in",
     }
 )
-ENDED = frozenset({"Pull complete", "Already exists", "Pushed", "Layer already exists", "Mounted from"})
-MOVING = frozenset({"Downloading", "Pushing"})
+FINISHED = frozenset({"Pull complete", "Already exists", "Pushed", "Layer already exists", "Mounted from"})
+PAUSED = frozenset({"Waiting", "Retrying", "Retrying in"})
+TRANSFERRING = frozenset({"Downloading", "Pushing"})
 _DIGEST = re.compile(r"\bdigest: (sha256:[0-9a-f]{64})", re.IGNORECASE)
 _UP_TO_DATE = "Status: Image is up to date"
 
@@ -57,64 +59,69 @@ class _Step(msgspec.Struct):
     aux: _Aux | None = None
 
 
-class Progress:
-    """Feed it what arrives. `fault`: the registry's or the engine's words for a failure; `digest` once it was told;
-    `current`: there was nothing to fetch."""
+class PullProgress:
+    """Feed it the chunks of the stream. `error`: the message of the registry or the engine about a failure; `digest`:
+    the image's, as soon as the engine has sent it; `up_to_date`: there was nothing to pull."""
 
     def __init__(self) -> None:
-        self.fault = ""
+        self.error = ""
         self.digest = ""
-        self.current = False
+        self.up_to_date = False
         self._splitter = LineSplitter("The engine")
-        self._ended: dict[str, bool] = {}
-        self._bytes: dict[str, tuple[int, int]] = {}
+        self._finished: dict[str, bool] = {}  # by layer
+        self._bytes: dict[str, tuple[int, int]] = {}  # by layer: transferred, and in total
 
     def feed(self, chunk: bytes) -> None:
         for line in self._splitter.feed(chunk).split(b"\n"):
             if line.strip():
-                self._take(line)
+                self._decode(line)
 
     def finish(self) -> None:
+        """The stream has ended: what is left without a newline is a line too."""
         if self._splitter.rest.strip():
-            self._take(self._splitter.rest)
+            self._decode(self._splitter.rest)
             self._splitter.rest = b""
 
-    def say(self) -> str:
-        """Such as `2 of 5 layers, 12.1 of 40.0 MB`; empty while there is nothing to tell."""
-        if not self._ended:
+    def summary(self) -> str:
+        """Such as `2 of 5 layers, 12.1 of 40.0 MB`; empty before the first layer."""
+        if not self._finished:
             return ""
-        layers = f"{sum(self._ended.values())} of {len(self._ended)} layer{'s' * (len(self._ended) != 1)}"
-        whole = sum(total for _, total in self._bytes.values())
+        layers = f"{sum(self._finished.values())} of {len(self._finished)} layer{'s' * (len(self._finished) != 1)}"
+        total = sum(size for _, size in self._bytes.values())
         done = sum(current for current, _ in self._bytes.values())
-        return f"{layers}, {done / 1e6:.1f} of {whole / 1e6:.1f} MB" if whole else layers
+        return f"{layers}, {done / 1e6:.1f} of {total / 1e6:.1f} MB" if total else layers
 
-    def _take(self, line: bytes) -> None:
+    def _decode(self, line: bytes) -> None:
         try:
             step = msgspec.json.decode(line, type=_Step)
         except msgspec.DecodeError as error:
-            raise errors.InvalidResponse("The engine sent progress that is not the JSON we expect.") from error
+            raise errors.InvalidResponse(f"The engine sent progress that cannot be decoded: {error}.") from error
         if step.error or step.detailed:
-            self.fault = (step.detailed.message if step.detailed else "") or step.error
+            self.error = (step.detailed.message if step.detailed else "") or step.error
         if step.aux is not None and step.aux.digest:
             self.digest = step.aux.digest
         if found := _DIGEST.search(step.status):
             self.digest = found[1]
         if step.status.startswith(_UP_TO_DATE):
-            self.current = True
+            self.up_to_date = True
         if step.id:
             self._layer(step, step.detail or _Detail())
 
     def _layer(self, step: _Step, detail: _Detail) -> None:
         status = "Mounted from" if step.status.startswith("Mounted from") else step.status
         status = "Retrying in" if status.startswith("Retrying in") else status
-        if status in ENDED or (status == "Download complete" and detail.hidden):
-            self._ended[step.id] = True
-        elif status in BEGUN and (step.id in self._ended or len(self._ended) < MOST_LAYERS):
-            self._ended.setdefault(step.id, False)
+        if status in FINISHED or (status == "Download complete" and detail.hidden):
+            self._finished[step.id] = True
+        elif status in UNFINISHED and (step.id in self._finished or len(self._finished) < MAX_LAYERS):
+            self._finished.setdefault(step.id, False)
         else:
-            return  # `Pulling from busybox` carries the tag as its id
-        if status in MOVING and detail.total > 0:
+            return  # `Pulling from busybox` has the tag as its id
+        if status in TRANSFERRING and detail.total > 0:
             self._bytes[step.id] = (min(detail.current, detail.total), detail.total)
-        elif status not in MOVING and step.id in self._bytes and status not in ("Waiting", "Retrying in", "Retrying"):
+        elif (
+            status not in TRANSFERRING
+            and step.id in self._bytes
+            and status not in ("Waiting", "Retrying in", "Retrying")
+        ):
             total = self._bytes[step.id][1]
             self._bytes[step.id] = (total, total)

@@ -1,4 +1,8 @@
-"""The half of Docker that knows services: those of compose projects, and a worker's part of its Swarm's."""
+"""Lists a Docker daemon's services and scales those of Compose projects.
+
+A service of a Swarm is listed here only on a worker, as the part of it that runs there; the Swarm's own engine lists
+and changes it.
+"""
 
 from __future__ import annotations
 
@@ -13,25 +17,28 @@ from runtimes.base.adapter import does
 from runtimes.base.engine import DEFAULTS
 from runtimes.base.options import EngineOptions
 from runtimes.compose import scale, services
-from runtimes.docker import compose_steps
+from runtimes.docker.compose_replicas import ComposeReplicas
 from runtimes.docker.swarm_manager import SwarmManager
+from runtimes.docker_like.containers import ContainerVerbs
 from runtimes.swarm import decode
 
 
-class ServiceVerbs(SwarmManager, abc.ABC):
-    def __init__(self, url: str, options: EngineOptions = DEFAULTS, *, host: str = "") -> None:
-        super().__init__(url, options, host=host)
-        self._steps = compose_steps.Steps(self._ask, self._words, self.describe)
+class ServiceVerbs(SwarmManager, ContainerVerbs, abc.ABC):
+    def __init__(self, url: str, options: EngineOptions = DEFAULTS) -> None:
+        super().__init__(url, options)
+        self._replicas = ComposeReplicas(self._request, lambda: self._decoder, self.describe)
 
     @does(actions.ListServices)
     async def list_services(self, action: actions.ListServices, seconds: float) -> Services:
-        local, answer = await asyncio.gather(self.local(seconds), self._ask("GET", "/containers/json?all=1", seconds))
-        rows = self._words().listed(answer.body)
+        local, response = await asyncio.gather(
+            self.local(seconds), self._request("GET", "/containers/json?all=1", seconds)
+        )
+        rows = self._decoder.containers(response.body)
         found, missing = services.compose_services(self.ref, rows), ""
         if local.manager:
             if not (local.cluster and local.cluster.id):
-                # Which Swarm it is cannot be told, so there may be no engine that tells of it.
-                missing = f"The services of its Swarm cannot be told: {local.error.strip() or 'it has no leader'}"
+                # The daemon does not know which Swarm it belongs to, so there may be no engine that lists its services.
+                missing = f"The services of its Swarm are unknown: {local.error.strip() or 'it has no leader'}"
         elif local.state == "active":
             found += services.worker_services(self.ref, rows)
         return Services(rows=tuple(found), missing=missing)
@@ -41,8 +48,10 @@ class ServiceVerbs(SwarmManager, abc.ABC):
         target, wanted, timeout = action.target, action.replicas, float(action.timeout)
         if not services.is_compose_service(target):
             raise decode.no_manager(self.ref, await self.local(seconds), target)
-        # The host's owner allows each of its steps, or it is not begun.
+        # Scaling starts only if the owner of the host allows each of its steps.
         for step in (actions.Start, actions.Stop, actions.Remove):
             if not self._allows(step.verb):
                 raise errors.Disallowed(step.verb, str(self.ref))
-        return self.jobs.begin(action.verb, lambda job: scale.scale_service(self._steps, target, wanted, timeout, job))
+        return self.jobs.begin(
+            action.verb, lambda job: scale.scale_service(self._replicas, target, wanted, timeout, job)
+        )

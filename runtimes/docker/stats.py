@@ -1,8 +1,8 @@
-"""The part of Docker that tells what containers use: from the kernel where they are this machine's, else from the
-daemon, which takes a request for each.
+"""Reads what Docker's containers use: from the kernel if they run on this machine, else from the daemon.
 
-Whether a daemon is here is not asked: a container whose id is the name of a cgroup here is. While the daemon lists what
-runs, what ran the last time is read already.
+Reading from the kernel costs no request, while the daemon takes one per container. Nobody asks whether a daemon is
+local: a container is local if a cgroup of this machine is named after its id. The containers of the last list are read
+from the kernel while the daemon prepares the next list.
 """
 
 from __future__ import annotations
@@ -19,61 +19,56 @@ from core.model.usage import ReadUsage, Usage, Usages
 from runtimes.base.adapter import does
 from runtimes.base.engine import DEFAULTS
 from runtimes.base.options import EngineOptions
-from runtimes.docker import decode_resources
-from runtimes.docker.client import EngineClient, path_of
+from runtimes.docker import decode_resources, models
+from runtimes.docker.client import EngineClient
+from runtimes.docker_like.client import quoted_id
 from runtimes.formats import decoding
 from runtimes.kernel import cgroup_reader
-from runtimes.transport.endpoint import Endpoint
 
-AT_ONCE = 8  # requests; the client has sixteen connections, and others want to ask too
-LEFT = 1.0  # seconds kept back, to tell what came rather than fail with all of it
+MAX_CONCURRENT = 8  # requests; the client has sixteen connections, and other commands need some too
+RESERVED_SECONDS = 1.0  # of the deadline, to return what has arrived instead of failing with all of it
 
 
 class StatsVerbs(EngineClient, abc.ABC):
-    memory_of_machine = 0
-
-    def __init__(self, url: str, options: EngineOptions = DEFAULTS, *, host: str = "") -> None:
-        super().__init__(url, options, host=host)
-        self._reader = cgroup_reader.Reader()
-        self._shares = cgroup_reader.CpuPercent()
-        self._ran: Mapping[Ref, int] = {}
-
-    @abc.abstractmethod
-    def _endpoint(self) -> Endpoint: ...
+    def __init__(self, url: str, options: EngineOptions = DEFAULTS) -> None:
+        super().__init__(url, options)
+        self._kernel = cgroup_reader.Reader()
+        self._cpu = cgroup_reader.CpuPercent()
+        self._last_listed: Mapping[Ref, int] = {}
 
     @does(ReadUsage)
     async def read_usage(self, action: ReadUsage, seconds: float) -> Usages:
         ends = time.monotonic() + seconds
         only = frozenset(action.only)
-        known = {ref: pid for ref, pid in self._ran.items() if not only or ref.id in only}
-        answer, early = await asyncio.gather(
-            self._ask("GET", "/containers/json", seconds), self._reader.read(known), return_exceptions=True
+        known = {ref: pid for ref, pid in self._last_listed.items() if not only or ref.id in only}
+        response, early = await asyncio.gather(
+            self._request("GET", "/containers/json", seconds), self._kernel.read(known), return_exceptions=True
         )
-        if isinstance(answer, BaseException):
-            raise answer
+        if isinstance(response, BaseException):
+            raise response
         if isinstance(early, BaseException):
             raise early
-        rows = self._words().listed(answer.body)
+        rows = self._decoder.containers(response.body)
         running = [row.ref for row in rows if not only or row.ref.id in only]
-        here = self._may_be_here()
-        if here and not only:
-            self._ran = dict.fromkeys(running, 0)
+        local = self._may_be_local()
+        if local and not only:
+            self._last_listed = dict.fromkeys(running, 0)
         found = {usage.ref: usage for usage in early.rows}
-        if here and (new := [ref for ref in running if ref not in found]):
-            later = await self._reader.read(dict.fromkeys(new, 0))
+        if local and (new := [ref for ref in running if ref not in found]):
+            later = await self._kernel.read(dict.fromkeys(new, 0))
             found |= {usage.ref: usage for usage in later.rows}
         missing = ""
-        if away := [ref for ref in running if ref not in found]:
-            told, missing = await self._asked(away, ends - time.monotonic() - LEFT)
-            found |= {usage.ref: usage for usage in told}
+        if remote := [ref for ref in running if ref not in found]:
+            usages, missing = await self._ask_twice(remote, ends - time.monotonic() - RESERVED_SECONDS)
+            found |= {usage.ref: usage for usage in usages}
         return Usages(rows=tuple([found[ref] for ref in running if ref in found]), missing=missing)
 
     async def aclose(self) -> None:
-        self._reader.close()
+        self._kernel.close()
         await super().aclose()
 
-    def _may_be_here(self) -> bool:
-        endpoint = self._endpoint()
+    def _may_be_local(self) -> bool:
+        endpoint = self._http.endpoint
         if endpoint.scheme == "unix":
             return True
         try:
@@ -81,43 +76,44 @@ class StatsVerbs(EngineClient, abc.ABC):
         except ValueError:
             return endpoint.host == "localhost"
 
-    async def _asked(self, refs: Sequence[Ref], seconds: float) -> tuple[Sequence[Usage], str]:
-        """From the daemon, a few at once; a second time for those whose share of the processor cannot be told yet."""
+    async def _ask_twice(self, refs: Sequence[Ref], seconds: float) -> tuple[Sequence[Usage], str]:
+        """Asks the daemon, and once more for the containers whose CPU percentage needs a second reading."""
         began = time.monotonic()
-        rows, missing = await self._stats(refs, seconds)
+        rows, missing = await self._ask_stats(refs, seconds)
         took = time.monotonic() - began
-        first = [row.ref for row in rows if row.cpu_percent is None]
-        if first and took + cgroup_reader.FIRST_PAUSE < (seconds - took) / 2:
+        incomplete = [row.ref for row in rows if row.cpu_percent is None]
+        if incomplete and took + cgroup_reader.FIRST_PAUSE < (seconds - took) / 2:
             await asyncio.sleep(max(0.0, cgroup_reader.FIRST_PAUSE - took))
-            again, _ = await self._stats(first, seconds - (time.monotonic() - began))
+            again, _ = await self._ask_stats(incomplete, seconds - (time.monotonic() - began))
             later = {row.ref: row for row in again}
             rows = [later.get(row.ref, row) for row in rows]
         return rows, missing
 
-    async def _stats(self, refs: Sequence[Ref], seconds: float) -> tuple[Sequence[Usage], str]:
-        gate, ends = asyncio.Semaphore(AT_ONCE), time.monotonic() + seconds
+    async def _ask_stats(self, refs: Sequence[Ref], seconds: float) -> tuple[Sequence[Usage], str]:
+        """Asks the daemon, a few requests at a time. The text says how many containers are missing, and why."""
+        slots, ends = asyncio.Semaphore(MAX_CONCURRENT), time.monotonic() + seconds
         faults: list[str] = []
 
         async def one(ref: Ref) -> Usage | None:
-            async with gate:
-                target = f"/containers/{path_of(ref)}/stats?stream=false&one-shot=true"
+            async with slots:
+                target = f"/containers/{quoted_id(ref)}/stats?stream=false&one-shot=true"
                 if (left := ends - time.monotonic()) <= 0:
                     faults.append("there was no time left to ask")
                     return None
                 try:
-                    answer = await self._ask("GET", target, left, about=ref.name)
-                    stats = decoding.decode(decode_resources.Stats, answer.body)
+                    response = await self._request("GET", target, left, name=ref.name)
+                    stats = decoding.decode(models.Stats, response.body)
                 except errors.NotFound:
-                    return None  # it ended meanwhile
+                    return None  # it has ended since the list
                 except errors.EngineError as error:
                     faults.append(error.message)
                     return None
             if stats.ended:
                 return None
-            share = self._shares.percent(ref.id, time.monotonic(), stats.cpu_seconds)
-            return decode_resources.usage(ref, stats, share, self.memory_of_machine)
+            percent = self._cpu.percent(ref.id, time.monotonic(), stats.cpu_seconds)
+            return decode_resources.usage(ref, stats, percent, self._info.memory)
 
-        told = await asyncio.gather(*(one(ref) for ref in refs))
-        self._shares.forget_old(time.monotonic())
+        usages = await asyncio.gather(*(one(ref) for ref in refs))
+        self._cpu.forget_old(time.monotonic())
         missing = f"{len(faults)} of {len(refs)} are missing: {faults[0].rstrip('.')}." if faults else ""
-        return [row for row in told if row is not None], missing
+        return [row for row in usages if row is not None], missing

@@ -1,6 +1,6 @@
-"""The part of Docker that is a way into its Swarm: whether the daemon manages one, and what is asked through it.
+"""Makes a Docker daemon a manager of its Swarm: reports whether it is one, and passes the Swarm's requests on.
 
-The Swarm itself is an engine of its own (runtimes.swarm), with one door for each of its managers.
+The Swarm itself is an engine of its own (runtimes.swarm), which sends its requests through its managers.
 """
 
 from __future__ import annotations
@@ -21,15 +21,19 @@ from runtimes.swarm import decode, models
 from runtimes.swarm.managers import Membership
 from runtimes.transport import http_client
 
-ANYWHERE = "0.0.0.0:2377"  # what docker itself listens on where nothing else is said
+DEFAULT_LISTEN_ADDRESS = "0.0.0.0:2377"  # as `docker swarm init` has it
 
 
 class SwarmManager(EngineClient, abc.ABC):
-    """`tell` is called with its part in a Swarm whenever that was learned."""
+    """`tell` is called with the daemon's part in a Swarm whenever the daemon has reported it."""
 
-    def __init__(self, url: str, options: EngineOptions = DEFAULTS, *, host: str = "") -> None:
-        super().__init__(url, options, host=host)
-        self.tell: Callable[[Membership], None] = lambda told: None
+    def __init__(self, url: str, options: EngineOptions = DEFAULTS) -> None:
+        super().__init__(url, options)
+        self.tell: Callable[[Membership], None] = lambda membership: None
+
+    async def _ask_identity(self, seconds: float) -> None:
+        await super()._ask_identity(seconds)
+        self._report_membership(self._info.swarm)
 
     async def meet(self, seconds: float) -> None:
         await self._identify(seconds)
@@ -38,36 +42,41 @@ class SwarmManager(EngineClient, abc.ABC):
         return self._allows(verb)
 
     async def ask(self, method: str, target: str, seconds: float, *, body: Any = None) -> http_client.Response:
-        return await self._ask(method, target, seconds, body=body)
+        return await self._request(method, target, seconds, body=body)
+
+    async def stream(self, target: str, seconds: float) -> http_client.Stream:
+        """The response to a GET, as it arrives and whatever its status."""
+        await self._identify(seconds)
+        return await self._http.stream("GET", self._path(target), deadline=seconds, pause=True)
 
     async def membership(self, seconds: float) -> Membership:
-        """Asked now: `/swarm` costs a daemon a millisecond, `/info` eight."""
+        """Asks the daemon now. `/swarm` costs a daemon one millisecond, `/info` eight."""
         await self._identify(seconds)
         try:
-            answer = await self._ask("GET", "/swarm", seconds)
+            response = await self._request("GET", "/swarm", seconds)
         except errors.Rejected as error:
             if error.code == 503 or decode.NO_MANAGER in error.text:
                 return Membership(manager=False)
-            return Membership(manager=True)  # without a leader it cannot tell of which Swarm
-        return Membership(manager=True, cluster=models.decode(models.CLUSTER, answer.body).id)
+            return Membership(manager=True)  # without a leader, it does not know which Swarm it is
+        return Membership(manager=True, cluster=models.decode(models.CLUSTER, response.body).id)
 
     async def local(self, seconds: float) -> models.Local:
-        """What `/info` says of it now."""
-        answer = await self._ask("GET", "/info", seconds)
-        local = models.decode(models.INFO, answer.body).swarm
-        self._heard_of_itself(local)
+        """The part about the Swarm in `/info`, asked now."""
+        response = await self._request("GET", "/info", seconds)
+        local = models.decode(models.INFO, response.body).swarm
+        self._report_membership(local)
         return local
 
-    def _heard_of_itself(self, local: models.Local) -> None:
+    def _report_membership(self, local: models.Local) -> None:
         cluster = local.cluster.id if local.cluster is not None else ""
         self.tell(Membership(manager=local.manager, cluster=cluster if local.manager else ""))
 
     @does(swarm.InitSwarm)
     async def init_swarm(self, action: swarm.InitSwarm, seconds: float) -> Outcome:
-        """Its first manager is this daemon; the Swarm is an engine from then on."""
-        body = {"ListenAddr": action.listen or ANYWHERE, "AdvertiseAddr": action.address}
+        """Makes this daemon the first manager of a new Swarm, which is an engine from then on."""
+        body = {"ListenAddr": action.listen or DEFAULT_LISTEN_ADDRESS, "AdvertiseAddr": action.address}
         try:
-            await self._ask("POST", "/swarm/init", seconds, body=body)
+            await self._request("POST", "/swarm/init", seconds, body=body)
         except errors.Rejected as error:
             if "already part of a swarm" in error.text:
                 return Outcome(status=Status.NOOP, detail="is in a Swarm already")

@@ -8,6 +8,7 @@ from datetime import datetime
 from core import errors
 
 _NO_TIME = "0001-01-01"
+_TIME = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.(\d{1,9})\d*)?(Z|[+-]\d\d:\d\d)")
 
 
 def since(at_ns: int) -> str:
@@ -24,8 +25,19 @@ def seconds(text: str) -> float | None:
 
 def nanoseconds(text: str) -> int:
     """RFC 3339 with up to nine decimals to nanoseconds since the epoch. Raises InvalidResponse."""
-    match = re.fullmatch(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.(\d{1,9})\d*)?(Z|[+-]\d\d:\d\d)", text)
-    if not match:
+    found = nanoseconds_or_none(text)
+    if found is None:
         raise errors.InvalidResponse(f"The engine sent an invalid time: “{text[:40]}”.")
-    whole = datetime.fromisoformat(match[1] + ("+00:00" if match[3] == "Z" else match[3]))
+    return found
+
+
+def nanoseconds_or_none(text: str) -> int | None:
+    """As `nanoseconds`, but None for anything else."""
+    match = _TIME.fullmatch(text)
+    if match is None:
+        return None
+    try:
+        whole = datetime.fromisoformat(match[1] + ("+00:00" if match[3] == "Z" else match[3]))
+    except ValueError:
+        return None
     return int(whole.timestamp()) * 1_000_000_000 + int((match[2] or "0").ljust(9, "0"))

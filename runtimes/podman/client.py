@@ -1,179 +1,115 @@
-"""How a Podman service is spoken to: who it is, one exchange, a stream, and what its refusals mean.
+"""Sends requests to a Podman service, through libpod's own API in version 4.0.0, which every Podman since 4 speaks.
 
-libpod's own API is used, in the oldest version every Podman from 4 on speaks. One service is one user's: root's, or an
-ordinary user's own. Who answers is learnt at first contact and again for each event stream; the service may have been
-replaced since. A response may begin only with the first it has to say (an event, a line of a log), so streams are read
-without waiting for it.
+A service belongs to one user: root or an ordinary user. Which service answers is found out at the first request and
+again for each event stream, because it may have been replaced. A response may begin only with its first data (an event,
+a line of a log), so streams are opened without waiting for it.
 """
 
 from __future__ import annotations
 
+import abc
 import contextlib
 import os
 import pwd
 import re
 import time
-import urllib.parse
-from collections.abc import AsyncIterator
-from typing import Any
 
 import msgspec
 
 from core import errors
-from core.model.refs import EngineRef, Ref
-from runtimes.base.engine import DEFAULTS, EngineAdapter
+from core.model.containers import Container
+from core.model.refs import EngineRef
+from runtimes.base.engine import DEFAULTS
 from runtimes.base.options import EngineOptions
+from runtimes.docker_like.client import HttpEngine
+from runtimes.formats import decoding
 from runtimes.podman import decode, models
-from runtimes.transport import connect, dialer, http_client
-from runtimes.transport import endpoint as transport_endpoint
+from runtimes.transport import connect
 
 API = "4.0.0"
-OLDEST = 4
-TELLS_HEALTH = 5  # the version from which on health events carry the status after the check
-# Names many machines have: two of these need not be one.
-NAMELESS = ("", "localhost", "localhost.localdomain")
-_ID = re.compile(r"\b([0-9a-f]{12})[0-9a-f]{52}\b")
-LONGEST_REFUSAL = 65_536
-PAUSELESS = "Rootless on cgroup v1 nothing can be paused: stop it, or boot the machine with cgroup v2."
+OLDEST_MAJOR = 4
+HEALTH_IN_EVENTS = 5  # since this major version, a health event has the status after the check
+# Host names that many machines have: two engines with one of these may run on different machines.
+COMMON_HOST_NAMES = ("", "localhost", "localhost.localdomain")
+_LONG_ID = re.compile(r"\b([0-9a-f]{12})[0-9a-f]{52}\b")
+MAX_ERROR = 256  # bytes of an error that is not JSON
+NO_PAUSE = "A rootless Podman on cgroup v1 cannot pause: stop the container, or boot the machine with cgroup v2."
 
 
-class EngineClient(EngineAdapter):
-    """One service. `engine_id` is made of its machine's name and its store, since it has no id of its own."""
+class EngineClient(HttpEngine, abc.ABC):
+    """One service. It has no id of its own: `engine_id` is made of the machine's name and the folder of its store."""
 
     kind = "podman"
+    sends_headers_early = False
 
     def __init__(self, url: str, options: EngineOptions = DEFAULTS) -> None:
-        endpoint = transport_endpoint.Endpoint.parse(url)
-        super().__init__(url, options, host=endpoint.host)
+        super().__init__(url, options)
         self._info = models.Info()
-        self._http = http_client.Client(endpoint, dialer=dialer.dialer_for(endpoint, options.tls, options.ssh))
-        self._dialect = decode.Decoder(self._ref)
+        self._decoder = decode.Decoder(self._ref)
 
     @property
     def local(self) -> bool:
         return self._http.endpoint.scheme == "unix"
 
-    async def aclose(self) -> None:
-        await super().aclose()
-        await self._http.aclose()
-
-    async def _ask(
-        self,
-        method: str,
-        target: str,
-        seconds: float,
-        *,
-        about: str = "",
-        kind: str = "container",
-        body: Any = None,
-    ) -> http_client.Response:
-        """One exchange. `about`: what it is done to, for the sentence that says it is gone; `kind`: what that is."""
-        ends = time.monotonic() + seconds
-        await self._identify(seconds)
-        answer = await self._http.request(
-            method,
-            _path(target),
-            deadline=max(0.05, ends - time.monotonic()),
-            body=_body(method, body),
-            headers={"Content-Type": "application/json"} if body is not None else None,
-        )
-        if answer.status >= 400:
-            self._refuse(answer.status, answer.body, about, kind)
-        return answer
-
-    @contextlib.asynccontextmanager
-    async def _stream(
-        self,
-        method: str,
-        target: str,
-        seconds: float,
-        *,
-        about: str = "",
-        kind: str = "container",
-        body: Any = None,
-        pause: bool = True,
-    ) -> AsyncIterator[AsyncIterator[bytes]]:
-        """The chunks of a response as they come, without a deadline once the request has left. `pause`: what is not
-        read in time waits, instead of being lost."""
-        await self._identify(seconds)
-        stream = await self._http.stream(
-            method,
-            _path(target),
-            deadline=seconds,
-            body=_body(method, body),
-            headers={"Content-Type": "application/json"} if body is not None else None,
-            pause=pause,
-            head=False,
-        )
-        try:
-            yield self._chunks(stream, about, kind)
-        finally:
-            await stream.aclose()
-
-    async def _chunks(self, stream: http_client.Stream, about: str, kind: str) -> AsyncIterator[bytes]:
-        async for chunk in stream:
-            if stream.status >= 400:
-                self._refuse(stream.status, chunk + await stream.read_all(LONGEST_REFUSAL), about, kind)
-            yield chunk
-        if stream.status >= 400:
-            self._refuse(stream.status, b"", about, kind)
-        if stream.overflowed:
-            raise errors.InvalidResponse(f"{self.ref} sent more than could be read in time; some of it was lost.")
-        if stream.cut:
-            raise errors.Unreachable(f"{self.ref} broke off its answer.", sent=True, hint="Does its service still run?")
-
-    async def _ask_identity(self, seconds: float) -> None:
-        answer = await self._http.request("GET", _path("/info"), deadline=seconds)
-        spoken = answer.headers.get("libpod-api-version", "")
-        if not spoken:
-            raise errors.InvalidResponse(
-                f"What answers at {self._http.endpoint} is not Podman.", hint="Give its true `kind` beside its url."
-            )
-        if not spoken.partition(".")[0].isdigit() or int(spoken.partition(".")[0]) < OLDEST:
-            raise errors.InvalidResponse(
-                f"{self._http.endpoint} is Podman {spoken[:20]}, older than the {OLDEST}.0 we know.",
-                hint="Upgrade it.",
-            )
-        if answer.status >= 400:
-            self._refuse(answer.status, answer.body, "", "info")
-        self._know(decode.decode(models.Info, answer.body))
-
-    async def _meet(self, seconds: float, *, again: bool = False) -> models.Info:
-        """What the service reported about itself. `again`: it is asked anew."""
+    async def _engine_info(self, seconds: float, *, again: bool = False) -> models.Info:
+        """What the service reported about itself when it was identified. `again`: ask it now."""
         await self._identify(seconds, again=again)
         return self._info
 
-    def _know(self, info: models.Info) -> None:
-        self._refuse_pretender(info)
-        ref = EngineRef(host=info.host.hostname or self._ref.host, kind="podman", name=self._ref.name)
+    async def _ask_identity(self, seconds: float) -> None:
+        response = await self._http.request("GET", self._path("/info"), deadline=seconds)
+        api = response.headers.get("libpod-api-version", "")
+        if not api:
+            raise errors.InvalidResponse(
+                f"The engine at {self.address} is not Podman.", hint="Set the right `kind` beside its url."
+            )
+        major = api.partition(".")[0]
+        if not major.isdigit() or int(major) < OLDEST_MAJOR:
+            raise errors.InvalidResponse(
+                f"{self.address} is Podman {api[:20]}; the oldest supported version is {OLDEST_MAJOR}.0.",
+                hint="Upgrade it.",
+            )
+        if response.status >= 400:
+            raise self._refusal(response.status, response.body, "", "info")
+        self._accept(decoding.decode(models.Info, response.body))
+
+    def _accept(self, info: models.Info) -> None:
+        """Registers the engine that sent `info`."""
+        self._check_owner(info)
+        ref = EngineRef(host=info.host.hostname or self._ref.host, kind=self.kind, name=self._ref.name)
         machine = info.host.hostname
-        if machine in NAMELESS:
+        if machine in COMMON_HOST_NAMES:
             machine = f"{machine}/{self._http.endpoint.host}"
-        identity = f"podman:{machine}:{info.store.root}"
-        self._register(str(self._http.endpoint), identity, ref)
+        self._register(self.address, f"podman:{machine}:{info.store.root}", ref)
         major = info.version.number.partition(".")[0]
         if ref != self._ref or info.version.number != self.version:
             self._ref = ref
-            tells = major.isdigit() and int(major) >= TELLS_HEALTH
-            self._dialect = decode.Decoder(ref, tells_health=tells)
+            has_health = major.isdigit() and int(major) >= HEALTH_IN_EVENTS
+            self._decoder = decode.Decoder(ref, has_health=has_health)
         self._info, self.version = info, info.version.number
 
-    def _refuse_pretender(self, info: models.Info) -> None:
-        """Whoever listens at a socket of this machine says whose engine it is, and an ordinary user may say what they
-        like: what the kernel knows of them must agree. Root and our own user are believed: they may forward another
-        machine's."""
+    def _check_owner(self, info: models.Info) -> None:
+        """Raises InvalidResponse if a local socket is served by an ordinary user who claims another user's engine.
+
+        The kernel reports who serves the socket. Root and Quarterdeck's own user are trusted: they may forward the
+        socket of another machine.
+        """
         endpoint = self._http.endpoint
         owner = connect.peer_credentials(endpoint.path)[1] if endpoint.scheme == "unix" else None
         claimed = info.uid if info.rootless else 0
         if owner not in (None, 0, os.geteuid(), claimed):
             raise errors.InvalidResponse(
-                f"{endpoint} is served by the user {owner}, and says it is the engine of user {claimed}: it is not"
-                " believed.",
+                f"{endpoint} is served by the user {owner}, but claims to be the engine of user {claimed}: it is not"
+                " trusted.",
                 hint="Ask that user what listens there.",
             )
 
+    async def _containers(self, seconds: float) -> tuple[Container, ...]:
+        response = await self._request("GET", "/containers/json?all=true", seconds)
+        return self._decoder.containers(response.body, time.time())
+
     def user(self) -> str:
-        """Whose engine it is where it is rootless, as `alice (1001)`."""
+        """The user of a rootless engine, as `alice (1001)`; empty for root's engine."""
         uid = self._info.uid
         if uid is None:
             return ""
@@ -182,39 +118,36 @@ class EngineClient(EngineAdapter):
                 return f"{pwd.getpwuid(uid).pw_name} ({uid})"
         return str(uid)
 
-    async def _refuse_pause(self, verb: str, seconds: float) -> None:
-        if not (await self._meet(seconds)).limits:
-            raise errors.Unsupported(verb, str(self.ref), PAUSELESS)
+    async def _check_pause(self, verb: str, seconds: float) -> None:
+        """Raises Unsupported if this engine cannot pause."""
+        if not (await self._engine_info(seconds)).has_cgroups:
+            raise errors.Unsupported(verb, str(self.ref), NO_PAUSE)
 
-    def _refuse(self, status: int, body: bytes, about: str, kind: str) -> None:
+    def _path(self, target: str) -> str:
+        return f"/v{API}/libpod{target}"
+
+    def _check_change(self, body: bytes) -> None:
+        """A response that is successful by its status may report errors: `Err`, `Errs`, `Errors`."""
+        if not body.strip():
+            return
         try:
-            told = msgspec.json.decode(body, type=models.Complaint)
-            # Of a pod that was changed in part each container's reason is told, and no message.
-            text = told.message or told.cause or "; ".join(models.complaints(msgspec.json.decode(body)))
+            document = msgspec.json.decode(body)
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            return
+        for one in document if isinstance(document, list) else [document]:
+            if isinstance(one, dict) and (found := models.inner_errors(one)):
+                raise errors.Rejected(500, "; ".join(found))
+
+    def _decode_container(self, body: bytes) -> Container:
+        return self._decoder.container(body)
+
+    def _error_text(self, body: bytes) -> str:
+        """On one line, with ids shortened as in lists."""
+        try:
+            error = msgspec.json.decode(body, type=models.Error)
+            # For a pod that was changed in part, there is no message, but each container's reason.
+            text = error.message or error.cause or "; ".join(models.inner_errors(msgspec.json.decode(body)))
         except (msgspec.DecodeError, UnicodeDecodeError, AttributeError):
             text = ""
-        text = text or body[:256].decode("utf-8", "replace")
-        if status == 404:
-            said = f"{about} is gone: {self.ref} has no such {kind}." if about else text.strip()
-            raise errors.NotFound(said or f"{self.ref} has no such thing.")
-        raise errors.Rejected(status, _readable(text))
-
-
-def quoted(ref: Ref) -> str:
-    """Its id as a part of a path."""
-    return urllib.parse.quote(ref.id, safe="")
-
-
-def _readable(text: str) -> str:
-    """On one line, and with ids as short as people know them."""
-    return " ".join(_ID.sub(r"\1", text).split())
-
-
-def _path(target: str) -> str:
-    return f"/v{API}/libpod{target}"
-
-
-def _body(method: str, body: Any) -> bytes | None:
-    if body is not None:
-        return msgspec.json.encode(body)
-    return b"" if method == "POST" else None
+        text = text or body[:MAX_ERROR].decode("utf-8", "replace")
+        return " ".join(_LONG_ID.sub(r"\1", text).split())

@@ -1,24 +1,27 @@
-"""libpod's log frames, mended: what a container writes without an end of line comes in fragments of 8 KiB, each with a
-time of its own; here only the first of a line keeps it. Whole frames in, whole frames out, in their order."""
+"""Joins the fragments of long lines in a libpod log.
+
+A text without a line end arrives in frames of 8 KiB, each with a time of its own; only the first frame of a line keeps
+its time here. Chunks go in; whole frames come out, in their order.
+"""
 
 from __future__ import annotations
 
 from core import errors
 
-LONGEST = 16 << 20
+MAX_FRAME = 16 << 20  # bytes
 
 
-class Mended:
+class LogFrameJoiner:
     def __init__(self) -> None:
         self._buffer = b""
-        self._open: set[int] = set()
+        self._open: set[int] = set()  # streams whose last frame did not end its line
 
     def feed(self, chunk: bytes) -> bytes:
         buffer, at, out = self._buffer + chunk, 0, []
         while len(buffer) - at >= 8:
             stream, length = buffer[at], int.from_bytes(buffer[at + 4 : at + 8], "big")
-            if length > LONGEST:
-                raise errors.InvalidResponse("The engine sent a log that is not in frames.")
+            if length > MAX_FRAME:
+                raise errors.InvalidResponse("The engine sent a log that does not consist of frames.")
             end = at + 8 + length
             if len(buffer) < end:
                 break
@@ -37,5 +40,5 @@ class Mended:
 
 
 def _without_time(text: bytes) -> bytes:
-    head, gap, rest = text.partition(b" ")
-    return rest if gap and head[4:5] == b"-" and head[10:11] == b"T" else text
+    time, space, rest = text.partition(b" ")
+    return rest if space and time[4:5] == b"-" and time[10:11] == b"T" else text

@@ -1,6 +1,6 @@
-"""The parts of libpod's answers that we read, as msgspec structs named in our words; whatever else is in them is left.
+"""Declares the parts of libpod's JSON answers that are read, as msgspec structs; other fields are ignored.
 
-`null` stands for an empty list or map nearly everywhere, and what an older Podman does not know is missing.
+An empty list or map is nearly always null, and an older Podman leaves out the fields that it does not know.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class Actor(msgspec.Struct, gc=False):
 
 
 class Event(msgspec.Struct, gc=False):
-    """A line of the API. `cause` and `message`: an error told with status 200."""
+    """One event of the API. `cause` and `message`: an error, sent with status 200."""
 
     type: str = msgspec.field(name="Type", default="")
     action: str = msgspec.field(name="Action", default="")
@@ -38,8 +38,8 @@ class Event(msgspec.Struct, gc=False):
     message: str = ""
 
 
-class Logged(msgspec.Struct, gc=False):
-    """A line of the event file."""
+class FileEvent(msgspec.Struct, gc=False):
+    """One line of the event file."""
 
     type: str = msgspec.field(name="Type", default="")
     action: str = msgspec.field(name="Status", default="")
@@ -52,8 +52,8 @@ class Logged(msgspec.Struct, gc=False):
     health: str = msgspec.field(name="health_status", default="")
 
 
-class Said(msgspec.Struct, gc=False):
-    """What both shapes say."""
+class AnyEvent(msgspec.Struct, gc=False):
+    """One event, whether it comes from the API or from the event file."""
 
     at_ns: int
     type: str
@@ -72,11 +72,11 @@ class Port(msgspec.Struct, gc=False):
     inside: int = msgspec.field(name="container_port", default=0)
     outside: int = msgspec.field(name="host_port", default=0)
     ip: str = msgspec.field(name="host_ip", default="")
-    proto: str = msgspec.field(name="protocol", default="tcp")
-    span: int = msgspec.field(name="range", default=1)
+    protocol: str = msgspec.field(name="protocol", default="tcp")
+    count: int = msgspec.field(name="range", default=1)
 
 
-class Listed(msgspec.Struct):
+class ListedContainer(msgspec.Struct):
     id: str = msgspec.field(name="Id")
     names: list[str] | None = msgspec.field(name="Names", default=None)
     image: str = msgspec.field(name="Image", default="")
@@ -90,47 +90,6 @@ class Listed(msgspec.Struct):
     exit_code: int = msgspec.field(name="ExitCode", default=0)
     ports: list[Port] | None = msgspec.field(name="Ports", default=None)
     labels: dict[str, str] | None = msgspec.field(name="Labels", default=None)
-
-
-class Health(msgspec.Struct, gc=False):
-    status: str = msgspec.field(name="Status", default="")
-
-
-class State(msgspec.Struct, gc=False):
-    status: str = msgspec.field(name="Status", default="")
-    exit_code: int = msgspec.field(name="ExitCode", default=0)
-    oom_killed: bool = msgspec.field(name="OOMKilled", default=False)
-    started: str = msgspec.field(name="StartedAt", default="")
-    finished: str = msgspec.field(name="FinishedAt", default="")
-    health: Health | None = msgspec.field(name="Health", default=None)
-
-
-class Config(msgspec.Struct):
-    labels: dict[str, str] | None = msgspec.field(name="Labels", default=None)
-    command: list[str] | None = msgspec.field(name="Cmd", default=None)
-
-
-class Binding(msgspec.Struct):
-    ip: str = msgspec.field(name="HostIp", default="")
-    port: str = msgspec.field(name="HostPort", default="")
-
-
-class Network(msgspec.Struct):
-    ports: dict[str, list[Binding] | None] | None = msgspec.field(name="Ports", default=None)
-
-
-class Inspected(msgspec.Struct):
-    id: str = msgspec.field(name="Id")
-    name: str = msgspec.field(name="Name", default="")
-    created: str = msgspec.field(name="Created", default="")
-    path: str = msgspec.field(name="Path", default="")
-    args: list[str] | None = msgspec.field(name="Args", default=None)
-    image: str = msgspec.field(name="ImageName", default="")
-    image_id: str = msgspec.field(name="Image", default="")
-    restarts: int = msgspec.field(name="RestartCount", default=0)
-    state: State = msgspec.field(name="State", default_factory=State)
-    config: Config = msgspec.field(name="Config", default_factory=Config)
-    network: Network = msgspec.field(name="NetworkSettings", default_factory=Network)
 
 
 # ── the engine ───────────────────────────────────────────────────────────────────────────────────────────────────
@@ -194,31 +153,30 @@ class Info(msgspec.Struct):
 
     @property
     def uid(self) -> int | None:
-        """Whose it is, where it is rootless."""
+        """The user of a rootless engine; None for root's engine."""
         maps = self.host.ids.users or ()
         return next((one.outside for one in maps if one.inside == 0), None) if self.rootless else None
 
     @property
-    def limits(self) -> bool:
-        """Whether its containers have cgroups of their own: not rootless on cgroup v1."""
+    def has_cgroups(self) -> bool:
+        """Whether its containers have cgroups of their own: not if it is rootless on cgroup v1."""
         return not (self.rootless and self.host.cgroup == "v1")
 
 
-class Complaint(msgspec.Struct):
+class Error(msgspec.Struct):
     cause: str = ""
     message: str = ""
 
 
-def complaints(told: Mapping[str, Any]) -> list[str]:
-    """What went wrong, where an answer tells it beside its result: `Err`, `Errs`, `Errors`."""
-    said = [told.get("Err")]
+def inner_errors(answer: Mapping[str, Any]) -> list[str]:
+    """The errors that an answer reports beside its result: `Err`, `Errs`, `Errors`."""
+    found = [answer.get("Err")]
     for key in ("Errs", "Errors"):
-        many = told.get(key)
-        said += many if isinstance(many, list) else [many]
-    return [str(text) for text in said if text]
+        many = answer.get(key)
+        found += many if isinstance(many, list) else [many]
+    return [str(text) for text in found if text]
 
 
-EVENTS = msgspec.json.Decoder(Event)
-LOGGED = msgspec.json.Decoder(Logged)
-LISTED = msgspec.json.Decoder(list[Listed])
-INSPECTED = msgspec.json.Decoder(Inspected)
+EVENT = msgspec.json.Decoder(Event)
+FILE_EVENT = msgspec.json.Decoder(FileEvent)
+CONTAINERS = msgspec.json.Decoder(list[ListedContainer])

@@ -1,26 +1,24 @@
-"""What Podman's containers are grouped in and made of: pods, networks, volumes.
+"""Lists, inspects, changes and removes Podman's pods, networks and volumes.
 
-A change of several containers at once may succeed in part: Podman then says so inside of an answer that looks like
-success, and that is a refusal here.
+A change of a pod may fail for some of its containers only: Podman then reports the errors in a response that is
+successful by its status, and `_check_change` raises them.
 """
 
 from __future__ import annotations
 
 import abc
-import time
-from typing import Any
 
 import msgspec
 
-from core import errors
 from core.model import pods, resources
-from core.model.refs import Kind, Ref
-from core.model.replies import Status
+from core.model.refs import Ref
 from core.model.results import Document, Outcome
 from core.text import redact_json
 from runtimes.base.adapter import does
-from runtimes.podman import client, decode, models
-from runtimes.podman.client import quoted
+from runtimes.docker_like import decode, models
+from runtimes.docker_like.client import quoted_id
+from runtimes.formats import decoding, timestamps
+from runtimes.podman import client
 
 
 class _Member(msgspec.Struct):
@@ -51,28 +49,20 @@ class _Network(msgspec.Struct):
     labels: dict[str, str] | None = None
 
 
-class _Volume(msgspec.Struct):
-    name: str = msgspec.field(name="Name")
-    driver: str = msgspec.field(name="Driver", default="")
-    place: str = msgspec.field(name="Mountpoint", default="")
-    created: str = msgspec.field(name="CreatedAt", default="")
-    labels: dict[str, str] | None = msgspec.field(name="Labels", default=None)
-
-
 class ResourceVerbs(client.EngineClient, abc.ABC):
     # ── pods ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
     @does(pods.ListPods)
     async def list_pods(self, action: pods.ListPods, seconds: float) -> pods.Pods:
-        answer = await self._ask("GET", "/pods/json", seconds)
-        return pods.Pods(rows=tuple(map(self._pod, decode.decode(list[_Pod], answer.body))))
+        response = await self._request("GET", "/pods/json", seconds)
+        return pods.Pods(rows=tuple(map(self._pod, decoding.decode(list[_Pod], response.body))))
 
     def _pod(self, row: _Pod) -> pods.Pod:
         members = [one for one in row.members or () if one.id != row.infra]
         return pods.Pod(
-            ref=self._dialect.ref("pod", row.id, row.name),
+            ref=self._decoder.ref("pod", row.id, row.name),
             state=row.status.lower(),
-            created_at=decode.seconds(row.created) or 0.0,
+            created_at=timestamps.seconds(row.created) or 0.0,
             labels=row.labels or {},
             members=tuple(one.id for one in members),
             running=sum(one.status == "running" for one in members),
@@ -80,7 +70,7 @@ class ResourceVerbs(client.EngineClient, abc.ABC):
 
     @does(pods.InspectPod)
     async def inspect_pod(self, action: pods.InspectPod, seconds: float) -> Document:
-        return await self._inspected("pods", action.target, seconds)
+        return await self._inspect("pod", action.target, seconds)
 
     @does(pods.StartPod)
     async def start_pod(self, action: pods.StartPod, seconds: float) -> Outcome:
@@ -96,7 +86,7 @@ class ResourceVerbs(client.EngineClient, abc.ABC):
 
     @does(pods.PausePod)
     async def pause_pod(self, action: pods.PausePod, seconds: float) -> Outcome:
-        await self._refuse_pause(action.verb, seconds)
+        await self._check_pause(action.verb, seconds)
         return await self._change_pod(action.target, "pause", seconds)
 
     @does(pods.UnpausePod)
@@ -105,23 +95,23 @@ class ResourceVerbs(client.EngineClient, abc.ABC):
 
     @does(pods.RemovePod)
     async def remove_pod(self, action: pods.RemovePod, seconds: float) -> Outcome:
-        path = f"/pods/{quoted(action.target)}?force={str(action.force).lower()}"
-        return await self._do("DELETE", path, action.target, "pod", seconds)
+        path = f"/pods/{quoted_id(action.target)}?force={str(action.force).lower()}"
+        return await self._change(action.target, path, seconds, method="DELETE", kind="pod")
 
     async def _change_pod(self, target: Ref, path: str, seconds: float, *, already: str = "") -> Outcome:
-        return await self._do("POST", f"/pods/{quoted(target)}/{path}", target, "pod", seconds, already=already)
+        return await self._change(target, f"/pods/{quoted_id(target)}/{path}", seconds, kind="pod", already=already)
 
     # ── networks and volumes ─────────────────────────────────────────────────────────────────────────────────────
 
     @does(resources.ListNetworks)
     async def list_networks(self, action: resources.ListNetworks, seconds: float) -> resources.Networks:
-        answer = await self._ask("GET", "/networks/json", seconds)
-        rows = decode.decode(list[_Network], answer.body)
+        response = await self._request("GET", "/networks/json", seconds)
+        rows = decoding.decode(list[_Network], response.body)
         return resources.Networks(rows=tuple(map(self._network, rows)))
 
     def _network(self, row: _Network) -> resources.Network:
         return resources.Network(
-            ref=self._dialect.ref("network", row.id or row.name, row.name),
+            ref=self._decoder.ref("network", row.id or row.name, row.name),
             driver=row.driver,
             subnets=tuple(one.subnet for one in row.subnets or ()),
             internal=row.internal,
@@ -130,66 +120,32 @@ class ResourceVerbs(client.EngineClient, abc.ABC):
 
     @does(resources.InspectNetwork)
     async def inspect_network(self, action: resources.InspectNetwork, seconds: float) -> Document:
-        return await self._inspected("networks", action.target, seconds)
+        return await self._inspect("network", action.target, seconds)
 
     @does(resources.RemoveNetwork)
     async def remove_network(self, action: resources.RemoveNetwork, seconds: float) -> Outcome:
-        return await self._do("DELETE", f"/networks/{quoted(action.target)}", action.target, "network", seconds)
+        return await self._remove("network", action.target, seconds)
 
     @does(resources.ListVolumes)
     async def list_volumes(self, action: resources.ListVolumes, seconds: float) -> resources.Volumes:
-        answer = await self._ask("GET", "/volumes/json", seconds)
-        rows = decode.decode(list[_Volume], answer.body)
-        return resources.Volumes(rows=tuple(map(self._volume, rows)))
-
-    def _volume(self, row: _Volume) -> resources.Volume:
-        return resources.Volume(
-            ref=self._dialect.ref("volume", row.name, row.name),
-            driver=row.driver,
-            place=row.place,
-            created_at=decode.seconds(row.created) or 0.0,
-            labels=row.labels or {},
-        )
+        response = await self._request("GET", "/volumes/json", seconds)
+        rows = decoding.decode(list[models.Volume], response.body)
+        return resources.Volumes(rows=decode.volumes(self.ref, rows))
 
     @does(resources.InspectVolume)
     async def inspect_volume(self, action: resources.InspectVolume, seconds: float) -> Document:
-        return await self._inspected("volumes", action.target, seconds)
+        return await self._inspect("volume", action.target, seconds)
 
     @does(resources.RemoveVolume)
     async def remove_volume(self, action: resources.RemoveVolume, seconds: float) -> Outcome:
-        return await self._do("DELETE", f"/volumes/{quoted(action.target)}", action.target, "volume", seconds)
+        return await self._remove("volume", action.target, seconds)
 
-    # ── alike for all ────────────────────────────────────────────────────────────────────────────────────────────
+    # ── all kinds ────────────────────────────────────────────────────────────────────────────────────────────────
 
-    async def _inspected(self, folder: str, target: Ref, seconds: float) -> Document:
-        kind = folder.removesuffix("s")
-        answer = await self._ask("GET", f"/{folder}/{quoted(target)}/json", seconds, about=target.name, kind=kind)
-        data: dict[str, Any] = decode.document(answer.body)
-        redact_json.mask_env_values(data)
-        return Document(ref=target, data=data)
+    async def _inspect(self, kind: str, target: Ref, seconds: float) -> Document:
+        path = f"/{kind}s/{quoted_id(target)}/json"
+        response = await self._request("GET", path, seconds, name=target.name, kind=kind)
+        return Document(ref=target, data=redact_json.mask_env_values(decoding.document(response.body)))
 
-    async def _do(
-        self, method: str, path: str, target: Ref, kind: Kind | str, seconds: float, *, already: str = ""
-    ) -> Outcome:
-        began = time.monotonic()
-        answer = await self._ask(method, path, seconds, about=target.name, kind=str(kind))
-        refuse_inner(answer.body)
-        noop = answer.status == 304
-        return Outcome(
-            status=Status.NOOP if noop else Status.DONE,
-            detail=already if noop else "",
-            took=time.monotonic() - began,
-        )
-
-
-def refuse_inner(body: bytes) -> None:
-    """Raises Rejected where an answer that is none by its status tells an error: `Err`, `Errs`, `Errors`."""
-    if not body.strip():
-        return
-    try:
-        told = msgspec.json.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError):
-        return
-    for one in told if isinstance(told, list) else [told]:
-        if isinstance(one, dict) and (found := models.complaints(one)):
-            raise errors.Rejected(500, "; ".join(found))
+    async def _remove(self, kind: str, target: Ref, seconds: float) -> Outcome:
+        return await self._change(target, f"/{kind}s/{quoted_id(target)}", seconds, method="DELETE", kind=kind)

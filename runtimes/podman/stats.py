@@ -1,18 +1,62 @@
-"""libpod's statistics into usage. Podman's own percentage is since the container began; ours is since the reading
-before, so the first reading has none."""
+"""Reads what Podman's containers use.
+
+Podman's own CPU percentage is the average since the container's start. Here it is computed between two readings, so the
+first reading of a container has none.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+import abc
+import asyncio
+from collections.abc import Collection, Mapping, Sequence
 
 import msgspec
 
+from core import errors
 from core.model.refs import Ref
-from core.model.usage import Usage
-from runtimes.podman import decode
+from core.model.usage import ReadUsage, Usage, Usages
+from runtimes.base.adapter import does
+from runtimes.base.engine import DEFAULTS
+from runtimes.base.options import EngineOptions
+from runtimes.docker_like.client import quoted_id
+from runtimes.formats import decoding
+from runtimes.podman.client import EngineClient
+from runtimes.podman.info import NO_CGROUPS
+
+PAUSE_SECONDS = 0.5  # between the two first readings
 
 
-class _Network(msgspec.Struct, gc=False):
+class StatsVerbs(EngineClient, abc.ABC):
+    def __init__(self, url: str, options: EngineOptions = DEFAULTS) -> None:
+        super().__init__(url, options)
+        self._meter = Meter()
+
+    @does(ReadUsage)
+    async def read_usage(self, action: ReadUsage, seconds: float) -> Usages:
+        info = await self._engine_info(seconds)
+        if not info.has_cgroups:
+            return Usages(rows=(), missing=NO_CGROUPS)
+        running = [row.ref for row in await self._containers(seconds) if row.state == "running"]
+        wanted = {ref.id: ref for ref in running if not action.only or ref.id in action.only}
+        if not wanted:
+            return Usages(rows=())
+        if not self._meter.has_readings(wanted):
+            self._meter.read(await self._ask_stats(tuple(wanted.values()), seconds), wanted, info.host.memory)
+            await asyncio.sleep(PAUSE_SECONDS)
+        rows = self._meter.read(await self._ask_stats(tuple(wanted.values()), seconds), wanted, info.host.memory)
+        gone = len(wanted) - len(rows)
+        return Usages(rows=rows, missing=f"{gone} ended while they were read." if gone else "")
+
+    async def _ask_stats(self, refs: Sequence[Ref], seconds: float) -> bytes:
+        query = "&".join(f"containers={quoted_id(ref)}" for ref in refs)
+        try:
+            return (await self._request("GET", f"/containers/stats?stream=false&{query}", seconds)).body
+        except errors.NotFound:
+            # One of them was removed since the list; without ids, Podman reports all that exist.
+            return (await self._request("GET", "/containers/stats?stream=false", seconds)).body
+
+
+class _NetworkTraffic(msgspec.Struct, gc=False):
     received: int = msgspec.field(name="RxBytes", default=0)
     sent: int = msgspec.field(name="TxBytes", default=0)
 
@@ -28,50 +72,51 @@ class _Stats(msgspec.Struct, gc=False):
     read: int | None = msgspec.field(name="BlockInput", default=None)
     written: int | None = msgspec.field(name="BlockOutput", default=None)
     processes: int | None = msgspec.field(name="PIDs", default=None)
-    networks: dict[str, _Network] | None = msgspec.field(name="Network", default=None)
+    networks: dict[str, _NetworkTraffic] | None = msgspec.field(name="Network", default=None)
 
-    def network(self) -> tuple[int | None, int | None]:
-        """Received and sent: one sum up to Podman 4, each interface from 5 on."""
+    def traffic(self) -> tuple[int | None, int | None]:
+        """Bytes received and sent: one sum up to Podman 4, one per interface since 5."""
         if self.networks is None:
             return self.received, self.sent
-        each = self.networks.values()
-        return sum(one.received for one in each), sum(one.sent for one in each)
+        interfaces = self.networks.values()
+        return sum(one.received for one in interfaces), sum(one.sent for one in interfaces)
 
 
-class _Told(msgspec.Struct):
+class _Answer(msgspec.Struct):
     rows: list[_Stats] | None = msgspec.field(name="Stats", default=None)
 
 
 class Meter:
-    """Remembers the last reading of each container, for the next one's percentage; as many as run."""
+    """Stores the last reading of each running container, to compute the next CPU percentage."""
 
     def __init__(self) -> None:
-        self._before: dict[str, tuple[int, int]] = {}
+        self._last: dict[str, tuple[int, int]] = {}  # CPU time and time of the reading, both in ns, by container
 
-    def knows(self, things: Collection[str]) -> bool:
-        return all(thing in self._before for thing in things)
+    def has_readings(self, container_ids: Collection[str]) -> bool:
+        return all(container_id in self._last for container_id in container_ids)
 
-    def rows(self, body: bytes, wanted: Mapping[str, Ref], machine: int) -> tuple[Usage, ...]:
-        """`machine`: bytes of memory it has, which Podman gives as the limit where there is none; 0: not known."""
-        now = {one.id: one for one in decode.decode(_Told, body).rows or () if one.id in wanted and one.at}
-        found = tuple(self._row(wanted[thing], one, machine) for thing, one in now.items())
-        self._before = {thing: (one.cpu, one.at) for thing, one in now.items()}
+    def read(self, body: bytes, wanted: Mapping[str, Ref], host_memory: int) -> tuple[Usage, ...]:
+        """`host_memory`: bytes of memory of the host, which Podman sends as the limit of a container without one; 0 if
+        unknown."""
+        now = {row.id: row for row in decoding.decode(_Answer, body).rows or () if row.id in wanted and row.at}
+        found = tuple(self._usage(wanted[container_id], row, host_memory) for container_id, row in now.items())
+        self._last = {container_id: (row.cpu, row.at) for container_id, row in now.items()}
         return found
 
-    def _row(self, ref: Ref, one: _Stats, machine: int) -> Usage:
-        cpu, at = self._before.get(one.id, (0, 0))
-        passed = one.at - at
-        percent = (one.cpu - cpu) / passed * 100 if at and passed > 0 and one.cpu >= cpu else None
-        received, sent = one.network()
+    def _usage(self, ref: Ref, row: _Stats, host_memory: int) -> Usage:
+        cpu, at = self._last.get(row.id, (0, 0))
+        passed = row.at - at
+        percent = (row.cpu - cpu) / passed * 100 if at and passed > 0 and row.cpu >= cpu else None
+        received, sent = row.traffic()
         return Usage(
             ref=ref,
             cpu_percent=percent,
-            cpu_seconds=one.cpu / 1e9,
-            memory=one.memory,
-            memory_limit=one.limit if 0 < one.limit < (machine or one.limit + 1) else None,
+            cpu_seconds=row.cpu / 1e9,
+            memory=row.memory,
+            memory_limit=row.limit if 0 < row.limit < (host_memory or row.limit + 1) else None,
             network_received=received,
             network_sent=sent,
-            block_read=one.read,
-            block_written=one.written,
-            processes=one.processes,
+            block_read=row.read,
+            block_written=row.written,
+            processes=row.processes,
         )

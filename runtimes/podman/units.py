@@ -25,8 +25,9 @@ from core.model.refs import Kind, Ref
 from core.model.replies import Status
 from core.model.results import Outcome
 from runtimes.base.adapter import does
-from runtimes.podman import client, container_spec, decode, quadlet, unit_drafts
-from runtimes.podman.client import quoted
+from runtimes.docker_like.client import quoted_id
+from runtimes.formats import decoding
+from runtimes.podman import client, container_spec, quadlet, unit_drafts
 from runtimes.podman.unit_drafts import UnitDraft
 from runtimes.systemd import systemctl, systemctl_parse, unit_files
 
@@ -55,12 +56,12 @@ class UnitVerbs(client.EngineClient, abc.ABC):
         loaded, files, listed = await asyncio.gather(
             systemd.show_loaded(seconds / 2),
             systemd.list_unit_files(seconds / 2),
-            self._ask("GET", "/containers/json?all=true", seconds / 2),
+            self._request("GET", "/containers/json?all=true", seconds / 2),
         )
         services = systemctl_parse.parse_services(loaded)
         unloaded = systemctl_parse.unloaded_candidates(files, [service.name for service in services])
         services += systemctl_parse.parse_services(await systemd.show(unloaded, seconds / 2))
-        rows = decode.decode(list[_Row], listed.body)
+        rows = decoding.decode(list[_Row], listed.body)
         found = {one.name: self._unit(one, rows) for one in services if one.runs_container and one.exists}
         left_out = len(unloaded) - systemctl.MAX_NAMES
         return units.Units(
@@ -127,7 +128,7 @@ class UnitVerbs(client.EngineClient, abc.ABC):
     async def _systemd(self, seconds: float) -> systemctl.Systemd:
         """The systemd that runs this engine's units. Raises Unreachable if the engine is on another machine, whose
         socket may be forwarded to this one."""
-        info = await self._meet(seconds)
+        info = await self._engine_info(seconds)
         if not self.local or info.host.hostname != socket.gethostname():
             raise errors.Unreachable(
                 f"{self.ref} is on another machine, whose systemd cannot be reached from here.",
@@ -141,8 +142,8 @@ class UnitVerbs(client.EngineClient, abc.ABC):
     # ── drafting ─────────────────────────────────────────────────────────────────────────────────────────────────
 
     async def _container(self, target: Ref, seconds: float) -> container_spec.Container:
-        answer = await self._ask("GET", f"/containers/{quoted(target)}/json", seconds, about=target.name)
-        found = decode.decode(container_spec.Container, answer.body)
+        answer = await self._request("GET", f"/containers/{quoted_id(target)}/json", seconds, name=target.name)
+        found = decoding.decode(container_spec.Container, answer.body)
         if not _NAME.fullmatch(found.name):
             raise errors.UserError(
                 f"{target.name} has a name that no unit can have.", hint="Rename the container: podman rename OLD NEW."
@@ -156,21 +157,21 @@ class UnitVerbs(client.EngineClient, abc.ABC):
         unit_drafts.check_style(style, version)
         owner = systemctl.unix_user(systemd.uid) if systemd.uid else None
         if style == "quadlet":
-            answer = await self._ask("GET", f"/images/{container.image}/json", seconds, kind="image")
-            image = decode.decode(container_spec.Image, answer.body)
+            answer = await self._request("GET", f"/images/{container.image}/json", seconds, kind="image")
+            image = decoding.decode(container_spec.Image, answer.body)
             pod = await self._pod_of(container, seconds)
             return unit_drafts.draft_quadlet(container, image, owner=owner, version=version, pod=pod)
         adopt_reason = unit_drafts.why_adopt(container)
         query = f"new={'false' if adopt_reason else 'true'}&useName=true&noHeader=true"
-        answer = await self._ask("GET", f"/generate/{container.id}/systemd?{query}", seconds, about=container.name)
-        generated = decode.decode(dict[str, str], answer.body)
+        answer = await self._request("GET", f"/generate/{container.id}/systemd?{query}", seconds, name=container.name)
+        generated = decoding.decode(dict[str, str], answer.body)
         return unit_drafts.draft_generated(container, generated, owner=owner, adopt_reason=adopt_reason)
 
     async def _pod_of(self, container: container_spec.Container, seconds: float) -> str:
         if not container.pod:
             return ""
-        answer = await self._ask("GET", f"/pods/{container.pod}/json", seconds, kind="pod")
-        return decode.decode(_Pod, answer.body).name
+        answer = await self._request("GET", f"/pods/{container.pod}/json", seconds, kind="pod")
+        return decoding.decode(_Pod, answer.body).name
 
     # ── installing ───────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -217,7 +218,7 @@ class UnitVerbs(client.EngineClient, abc.ABC):
             return Outcome(status=Status.NOOP if enabled else Status.DONE, detail=detail)
         if draft.adopts:
             # A container that runs already would stay outside the unit, which would not notice its end.
-            await self._ask("POST", f"/containers/{container.id}/stop", _left(ends), about=container.name)
+            await self._request("POST", f"/containers/{container.id}/stop", _left(ends), name=container.name)
         return await self._run_job(draft.unit, "start", systemd, ends, detail)
 
     async def _complete(

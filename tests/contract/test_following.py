@@ -189,5 +189,5 @@ async def test_an_engine_that_breaks_off_is_no_end_of_the_container():
     ground.runtime.cut()
     await reading.to_its_end()
     assert reading.outcome.status == Status.FAILED
-    assert "broke off the log of web" in reading.outcome.detail
+    assert "The log of web ended early" in reading.outcome.detail
     await ground.runtime.aclose()

@@ -101,7 +101,7 @@ def test_a_docker_context_and_dockers_own_variables_lead_to_a_daemon_behind_tls(
         (bot.root / "quarterdeck.yaml").unlink()
 
         bot.env |= {"DOCKER_HOST": f"tcp://127.0.0.1:{port}", "DOCKER_CERT_PATH": str(pems)}
-        assert "speaks TLS" in bot.do("ps --engine docker", code=5)
+        assert "requires TLS" in bot.do("ps --engine docker", code=5)
         bot.env["DOCKER_TLS_VERIFY"] = "1"
         assert "far-web" in bot.do("ps")
         for name in ("DOCKER_HOST", "DOCKER_TLS_VERIFY", "DOCKER_CERT_PATH"):

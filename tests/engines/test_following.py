@@ -92,7 +92,7 @@ async def test_a_daemon_killed_in_the_middle_is_a_sentence_and_no_end(valkey, ow
         text = plain_text.render(reply)
         assert reply.ending is Ending.FAILED
         assert text.startswith("Followed web for ")
-        assert "broke off" in text or "does not answer" in text
+        assert "ended early" in text or "does not answer" in text
         assert "has ended" not in text
 
 

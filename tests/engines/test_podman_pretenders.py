@@ -87,7 +87,7 @@ async def test_a_users_service_that_says_it_is_roots_is_not_believed(podmand, sh
     info = await info_of(podmand)
     with served(short_tmp, info, NOBODY) as url:
         told, refused = await described(url)
-    assert "served by the user 65534" in told.fault and "not believed" in told.fault
+    assert "served by the user 65534" in told.fault and "not trusted" in told.fault
     assert isinstance(refused, errors.InvalidResponse)
 
 

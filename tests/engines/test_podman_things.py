@@ -48,7 +48,7 @@ async def test_a_program_gives_both_its_streams_and_its_code(desk):
     done = await desk.do(actions.Exec, target=it, command=("/nope",))
     assert done.exit_code == 127
     assert "no such file" in done.stderr
-    with pytest.raises(errors.TimedOut, match="runs on there") as caught:
+    with pytest.raises(errors.TimedOut, match="is still running") as caught:
         await desk.do(actions.Exec, target=it, command=("/bin/sleep", "60"), timeout=1)
     assert caught.value.sent
     await asyncio.to_thread(desk.daemon.stop, "it")

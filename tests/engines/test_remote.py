@@ -128,7 +128,7 @@ async def test_who_cannot_prove_themselves_is_told_what_is_missing(secured):
     cert, key = map(str, secured.authority.sign("old", use="clientAuth", days=-1))
     assert "has not expired" in await fault(secured.door(cert=cert, key=key))
     plain = runtimes_registry.EngineAddress(kind="docker", url=f"tcp://127.0.0.1:{secured.port}")
-    assert "speaks TLS. Give `tls:" in await fault(plain)
+    assert "requires TLS. Add `tls:" in await fault(plain)
 
 
 async def test_an_engine_whose_own_certificate_is_bad_is_not_believed(secured, own_certificate):

@@ -113,7 +113,10 @@ class FakeRuntime(Images, Pods, Cluster, Units, Inside):
             job.say(said[at:])
             at = len(said)
             if not self.reachable:
-                raise errors.Unreachable(f"{self.ref} broke off the log of {name}.", hint="Does it still run?")
+                raise errors.Unreachable(
+                    f"The log of {name} ended early: {self.ref} closed the connection.",
+                    hint="Check whether the engine is still running.",
+                )
             row = self.containers.get(thing)
             if row is None:
                 return Outcome(status=Status.DONE, detail=f"{name} was removed")

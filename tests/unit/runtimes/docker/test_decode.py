@@ -10,7 +10,9 @@ from core import errors
 from core.model.events import EventKind, Origin
 from core.model.refs import EngineRef, Kind
 from runtimes.docker import decode
+from runtimes.docker_like import decode as shared
 from runtimes.formats import timestamps
+from runtimes.swarm.models import KINDS
 from tests.helpers.paths import CAPTURES
 
 ENGINE = EngineRef(host="h", kind="docker")
@@ -64,15 +66,15 @@ def test_what_is_not_json_is_garbled():
     with pytest.raises(errors.InvalidResponse):
         decode.Decoder(ENGINE).events(b"<html>", replay_before=0)
     with pytest.raises(errors.InvalidResponse):
-        decode.Decoder(ENGINE).listed(b'{"message": "no list"}')
+        decode.Decoder(ENGINE).containers(b'{"message": "no list"}')
 
 
 def test_one_thing_is_one_ref_object():
-    dialect = decode.Decoder(ENGINE)
-    assert dialect.ref("container", "a", "web") is dialect.ref("container", "a", "web")
-    for number in range(decode.INTERNED + 1):
-        dialect.ref("container", str(number), "x")
-    assert len(dialect._refs) <= decode.INTERNED
+    refs = shared.RefCache(ENGINE, KINDS)
+    assert refs.ref("container", "a", "web") is refs.ref("container", "a", "web")
+    for number in range(shared.MAX_REFS + 1):
+        refs.ref("container", str(number), "x")
+    assert len(refs._refs) <= shared.MAX_REFS
 
 
 @pytest.mark.parametrize(
@@ -91,7 +93,7 @@ def test_one_thing_is_one_ref_object():
     ],
 )
 def test_what_the_status_sentence_tells(status, health, exit_code):
-    (row,) = decode.Decoder(ENGINE).listed(json.dumps([{"Id": "a", "Names": ["/web"], "Status": status}]).encode())
+    (row,) = decode.Decoder(ENGINE).containers(json.dumps([{"Id": "a", "Names": ["/web"], "Status": status}]).encode())
     assert (row.health, row.exit_code) == (health, exit_code)
 
 
@@ -101,7 +103,7 @@ def test_what_the_status_sentence_tells(status, health, exit_code):
 )
 def test_names(names, name):
     body = json.dumps([{"Id": "0123456789abcdef", "Names": names}]).encode()
-    assert decode.Decoder(ENGINE).listed(body)[0].ref.name == name
+    assert decode.Decoder(ENGINE).containers(body)[0].ref.name == name
 
 
 @given(st.integers(min_value=0, max_value=4 * 10**18))

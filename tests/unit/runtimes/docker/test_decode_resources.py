@@ -14,8 +14,9 @@ from core import errors
 from core.model import actions, images
 from core.model.refs import EngineRef, Kind, Ref
 from runtimes.base.adapter import Adapter, does
-from runtimes.docker import decode_resources, engine
-from runtimes.docker.pull_progress import Progress
+from runtimes.docker import decode_resources, engine, models
+from runtimes.docker.pull_progress import PullProgress
+from runtimes.docker_like import decode as shared
 from runtimes.formats import image_reference
 from runtimes.formats.exec_streams import STDERR, STDOUT, ExecOutput
 from tests.helpers.paths import CAPTURES
@@ -33,8 +34,8 @@ def body(daemon: str, begins: str, number: int = 0) -> bytes:
     return str(exchanges(daemon, begins)[number]["body"]).encode()
 
 
-def progress(data: bytes, size: int = 1 << 20) -> Progress:
-    made = Progress()
+def progress(data: bytes, size: int = 1 << 20) -> PullProgress:
+    made = PullProgress()
     for at in range(0, len(data), size):
         made.feed(data[at : at + size])
     made.finish()
@@ -46,7 +47,7 @@ each = pytest.mark.parametrize("daemon", DAEMONS)
 
 @each
 def test_images_are_told_alike(daemon):
-    rows = decode_resources.images(ENGINE, body(daemon, "GET /images/json"))
+    rows = shared.images(ENGINE, body(daemon, "GET /images/json"))
     row = next(row for row in rows if "127.0.0.1:5000/busybox:1" in row.tags)
     assert (row.ref.kind, row.ref.name, row.ref.engine) == (Kind.IMAGE, "127.0.0.1:5000/busybox:1", ENGINE)
     assert row.ref.id.startswith("sha256:")
@@ -71,7 +72,7 @@ def test_fields_that_newer_daemons_leave_out_or_add_are_not_missed(daemon):
         ):
             row.pop(field, None)
         row["Manifests"] = [{"new": "field"}]
-    told = decode_resources.images(ENGINE, json.dumps(rows).encode())
+    told = shared.images(ENGINE, json.dumps(rows).encode())
     assert len(told) == len(rows)
     assert told[0].tags == () and len(told[0].ref.name) == 12
 
@@ -83,10 +84,10 @@ def test_an_image_without_a_name_goes_by_its_short_id():
         "RepoDigests": ["<none>@<none>"],
         "Containers": 3,
     }
-    (told,) = decode_resources.images(ENGINE, json.dumps([row]).encode())
+    (told,) = shared.images(ENGINE, json.dumps([row]).encode())
     assert (told.ref.name, told.tags, told.digests, told.containers) == ("a1a1a1a1a1a1", (), (), 3)
     with pytest.raises(errors.InvalidResponse):
-        decode_resources.images(ENGINE, b'[{"Id": 7}]')
+        shared.images(ENGINE, b'[{"Id": 7}]')
 
 
 @each
@@ -108,7 +109,7 @@ def test_networks_and_volumes_are_told_alike(daemon):
 @each
 def test_use_is_told_alike_and_an_ended_container_is_seen(daemon):
     running, ended = (
-        msgspec.json.decode(one["body"], type=decode_resources.Stats) for one in exchanges(daemon, "GET /containers/")
+        msgspec.json.decode(one["body"], type=models.Stats) for one in exchanges(daemon, "GET /containers/")
     )
     machine = json.loads(body(daemon, "GET /info"))["MemTotal"]
     row = decode_resources.usage(Ref(engine=ENGINE, kind=Kind.CONTAINER, id="x", name="it"), running, 1.5, machine)
@@ -125,7 +126,7 @@ def test_use_on_version_2_of_cgroups():
         "blkio_stats": {"io_service_bytes_recursive": [{"op": "read", "value": 5}, {"op": "write", "value": 6}]},
         "networks": {"eth0": {"rx_bytes": 1, "tx_bytes": 2}, "eth1": {"rx_bytes": 10, "tx_bytes": 20}},
     }
-    stats = msgspec.convert(data, decode_resources.Stats)
+    stats = msgspec.convert(data, models.Stats)
     ref = Ref(engine=ENGINE, kind=Kind.CONTAINER, id="x", name="it")
     row = decode_resources.usage(ref, stats, None, 5000)
     assert (row.memory, row.memory_limit, row.cpu_seconds, row.processes) == (70, None, 2.0, None)
@@ -140,20 +141,20 @@ def test_use_on_version_2_of_cgroups():
 @pytest.mark.parametrize("size", [1, 7, 1 << 20])
 def test_a_pull_is_followed_to_its_digest(daemon, size):
     told = progress(body(daemon, "POST /images/create", 0), size)
-    assert (told.fault, told.current) == ("", False)
+    assert (told.error, told.up_to_date) == ("", False)
     assert told.digest.startswith("sha256:") and len(told.digest) == 71
-    assert told.say().startswith("2 of 2 layers")
+    assert told.summary().startswith("2 of 2 layers")
     again = progress(body(daemon, "POST /images/create", 1), size)
-    assert (again.fault, again.current, again.digest, again.say()) == ("", True, told.digest, "")
+    assert (again.error, again.up_to_date, again.digest, again.summary()) == ("", True, told.digest, "")
 
 
 def test_a_pull_tells_how_far_it_is():
     lines = body("docker-26.1", "POST /images/create").splitlines(keepends=True)
-    told, said = Progress(), []
+    told, said = PullProgress(), []
     for line in lines:
         told.feed(line)
-        if told.say() not in said:
-            said.append(told.say())
+        if told.summary() not in said:
+            said.append(told.summary())
     assert said[0] == ""
     assert said[1] == "0 of 1 layer"
     assert any(one.startswith("0 of 2 layers, 0.0 of ") for one in said)
@@ -163,21 +164,21 @@ def test_a_pull_tells_how_far_it_is():
 @each
 def test_a_push_is_followed_to_its_digest_or_its_failure(daemon):
     told = progress(body(daemon, "POST /images/127.0.0.1:5000/other/push?tag=2"))
-    assert told.fault == "" and told.digest.startswith("sha256:") and told.say() == "2 of 2 layers"
+    assert told.error == "" and told.digest.startswith("sha256:") and told.summary() == "2 of 2 layers"
     told = progress(body(daemon, "POST /images/127.0.0.1:5000/other/push?tag=nope"))
-    assert told.fault == "tag does not exist: 127.0.0.1:5000/other:nope"
+    assert told.error == "tag does not exist: 127.0.0.1:5000/other:nope"
     told = progress(body(daemon, "POST /images/127.0.0.1:5001/other/push"))
-    assert told.fault.endswith("no basic auth credentials") and told.say() == "0 of 2 layers"
+    assert told.error.endswith("no basic auth credentials") and told.summary() == "0 of 2 layers"
 
 
 def test_steps_we_do_not_know_change_nothing():
     told = progress(
         b'{"status":"Quantum folding","id":"abc","progressDetail":{"current":1,"total":2}}\n{"new":1}\n\n{}'
     )
-    assert (told.say(), told.fault, told.digest) == ("", "", "")
+    assert (told.summary(), told.error, told.digest) == ("", "", "")
     told = progress(b'{"status":"Downloading","id":"abc","progressDetail":{"current":9,"total":-1}}\n')
-    assert told.say() == "0 of 1 layer"
-    assert progress(b'{"errorDetail":{},"error":"bad"}').fault == "bad"
+    assert told.summary() == "0 of 1 layer"
+    assert progress(b'{"errorDetail":{},"error":"bad"}').error == "bad"
 
 
 @pytest.mark.parametrize("bad", [b"<html>", b"[1]\n", b'{"status":7}\n', b"x" * (1 << 21)])
@@ -188,7 +189,7 @@ def test_progress_that_is_none_is_garbled(bad):
 
 def test_layers_are_bounded():
     told = progress(b"".join(b'{"status":"Waiting","id":"%d"}\n' % number for number in range(5000)))
-    assert told.say() == "0 of 2000 layers"
+    assert told.summary() == "0 of 2000 layers"
 
 
 # ── what it tells of itself ──────────────────────────────────────────────────────────────────────────────────────
@@ -206,7 +207,7 @@ def test_notes_tell_what_should_be_known():
     notes = decode_resources.notes
     assert notes({}) == () == notes({"Warnings": None, "Swarm": {"LocalNodeState": "inactive"}})
     assert notes({"LiveRestoreEnabled": True, "Warnings": ["WARNING: No swap limit support"]}) == (
-        "Its containers live on while it is restarted (live-restore).",
+        "Its containers continue while the daemon restarts (live-restore).",
         "No swap limit support",
     )
     assert "unlocks" in notes({"Swarm": {"LocalNodeState": "locked"}})[0]

@@ -22,8 +22,8 @@ def recorded(version, way):
     return lines, [json.loads(line) for line in lines.splitlines()]
 
 
-def dialect(version="4.3"):
-    return decode.Decoder(ENGINE, tells_health=version.startswith("5"))
+def decoder(version="4.3"):
+    return decode.Decoder(ENGINE, has_health=version.startswith("5"))
 
 
 def line(**fields):
@@ -57,7 +57,7 @@ def test_every_recorded_event_is_understood(version, way):
 
 @pytest.mark.parametrize("version", ["4.3", "5.4"])
 def test_both_ways_of_the_api_tell_the_same(version):
-    told = [dialect(version).events(recorded(version, way)[0], replay_before=0) for way in ("libpod", "compat")]
+    told = [decoder(version).events(recorded(version, way)[0], replay_before=0) for way in ("libpod", "compat")]
     assert [(event.at_ns, event.kind, event.subject, event.attrs) for event in told[0]] == [
         (event.at_ns, event.kind, event.subject, event.attrs) for event in told[1]
     ]
@@ -67,7 +67,7 @@ def test_both_ways_of_the_api_tell_the_same(version):
 @pytest.mark.parametrize("version", ["4.3", "5.4"])
 def test_health_is_told_only_by_engines_that_know_it_and_only_when_it_changes(version):
     lines, raw = recorded(version, "libpod")
-    health = [event for event in dialect(version).events(lines, replay_before=0) if event.kind is EventKind.HEALTH]
+    health = [event for event in decoder(version).events(lines, replay_before=0) if event.kind is EventKind.HEALTH]
     said = [one["HealthStatus"] for one in raw if one["Action"] == "health_status"]
     if version == "4.3":
         # What it says was true before the check: not a word of it is passed on.
@@ -84,52 +84,52 @@ def test_what_the_file_says_is_what_the_api_says():
     )
     at = 1_795_541_012_800_244_932
     api = line(Action="died", timeNano=at, attributes={"containerExitCode": "3", "image": "i:1", "name": "web"})
-    found, torn = dialect().logged(logged, replay_before=0)
-    assert (found, torn) == (dialect().events(api, replay_before=0), 0)
+    found, torn = decoder().file_events(logged, replay_before=0)
+    assert (found, torn) == (decoder().events(api, replay_before=0), 0)
     (event,) = found
     assert (event.at_ns, event.kind, event.attrs) == (at, EventKind.DIED, {"exit_code": "3", "image": "i:1"})
     assert (
-        dialect().logged(logged.replace(b'"ContainerExitCode":3,', b""), replay_before=0)[0][0].attrs["exit_code"]
+        decoder().file_events(logged.replace(b'"ContainerExitCode":3,', b""), replay_before=0)[0][0].attrs["exit_code"]
         == "0"
     )
     east = logged.replace(b"17:23:32.800244932Z", b"19:23:32.800244932+02:00")
-    assert dialect().logged(east, replay_before=0)[0][0].at_ns == at
+    assert decoder().file_events(east, replay_before=0)[0][0].at_ns == at
 
 
 def test_a_torn_line_of_the_file_hides_no_other():
     whole = b'{"ID":"b","Name":"web","Status":"start","Time":"2026-11-24T17:23:32Z","Type":"container"}'
     lines = b"\n".join([whole, whole[:40], b"\0\0\0", whole.replace(b"2026-11", b"2026-99"), b"", whole])
-    found, torn = dialect().logged(lines + b"\n", replay_before=0)
+    found, torn = decoder().file_events(lines + b"\n", replay_before=0)
     assert (len(found), torn) == (2, 3)
 
 
 def test_since_is_inclusive_whatever_the_engine_sent():
     lines = b"\n".join(line(Action="start", timeNano=at) for at in (12, 9, 10, 11))
-    assert [event.at_ns for event in dialect().events(lines, replay_before=0, since=10)] == [12, 10, 11]
-    origins = [event.origin for event in dialect().events(lines, replay_before=11)]
+    assert [event.at_ns for event in decoder().events(lines, replay_before=0, since=10)] == [12, 10, 11]
+    origins = [event.origin for event in decoder().events(lines, replay_before=11)]
     assert origins == [Origin.LIVE, Origin.REPLAY, Origin.REPLAY, Origin.LIVE]
 
 
 def test_a_complaint_in_an_answer_that_looks_like_success_is_one():
     with pytest.raises(errors.Rejected, match="bogus is an invalid filter"):
-        dialect().events(b'{"cause":"bogus is an invalid filter","response":500}\n', replay_before=0)
-    with pytest.raises(errors.InvalidResponse, match="not JSON"):
-        dialect().events(b"<html>\n", replay_before=0)
+        decoder().events(b'{"cause":"bogus is an invalid filter","response":500}\n', replay_before=0)
+    with pytest.raises(errors.InvalidResponse, match="cannot be decoded"):
+        decoder().events(b"<html>\n", replay_before=0)
 
 
 def test_what_is_new_or_missing_passes_as_other():
-    found = dialect().events(b'{}\n{"Type":"weather","Action":"rain","more":[1]}\n' + line(Action="x"), replay_before=0)
+    found = decoder().events(b'{}\n{"Type":"weather","Action":"rain","more":[1]}\n' + line(Action="x"), replay_before=0)
     assert [(event.kind, event.type, event.action) for event in found] == [
         (EventKind.OTHER, "", ""),
         (EventKind.OTHER, "weather", "rain"),
         (EventKind.OTHER, "container", "x"),
     ]
-    assert dialect("5.4").events(line(Action="health_status", HealthStatus="sulking"), replay_before=0) == []
+    assert decoder("5.4").events(line(Action="health_status", HealthStatus="sulking"), replay_before=0) == []
 
 
 def listed(**fields):
     row = {"Id": "a" * 64, "Names": ["web"], "Created": "2026-11-24T17:00:00Z", **fields}
-    (container,) = dialect().listed(json.dumps([row]).encode(), 1_795_541_012)
+    (container,) = decoder().containers(json.dumps([row]).encode(), 1_795_541_012)
     return container
 
 
@@ -191,28 +191,28 @@ def test_an_inspection_tells_what_only_it_knows():
         "Config": {"Labels": None, "Cmd": ["sh"]},
         "NetworkSettings": {"Ports": {"80/tcp": [{"HostIp": "", "HostPort": "8080"}], "53/udp": None}},
     }
-    found = dialect().inspected(json.dumps(body).encode())
+    found = decoder().container(json.dumps(body).encode())
     assert (found.state, found.exit_code, found.oom_killed, found.restarts) == ("exited", 137, True, 2)
     assert found.finished_at - found.started_at == 1
     assert (found.image, found.command, found.health, found.labels) == ("i:1", "sh", "", {})
     assert list(map(str, found.ports)) == [":8080->80/tcp", "53/udp"]
     never = {**body, "State": {"Status": "configured", "StartedAt": "0001-01-01T00:00:00Z"}}
-    found = dialect().inspected(json.dumps(never).encode())
+    found = decoder().container(json.dumps(never).encode())
     assert (found.state, found.started_at, found.exit_code) == ("created", None, None)
     with pytest.raises(errors.InvalidResponse, match="inspection"):
-        dialect().inspected(b"[]")
+        decoder().container(b"[]")
 
 
 @given(st.binary(max_size=200))
 def test_hostile_bytes_end_in_our_errors_or_in_nothing(data):
     lines = data.replace(b"\n", b" ") + b"\n"
     try:
-        dialect().events(lines, replay_before=0)
+        decoder().events(lines, replay_before=0)
     except errors.EngineError:
         pass
-    found, torn = dialect().logged(lines, replay_before=0)
+    found, torn = decoder().file_events(lines, replay_before=0)
     assert len(found) + torn <= 1
-    for read in (lambda: dialect().listed(data, 0.0), lambda: dialect().inspected(data)):
+    for read in (lambda: decoder().containers(data, 0.0), lambda: decoder().container(data)):
         with pytest.raises(errors.InvalidResponse):
             read()
 
@@ -220,5 +220,5 @@ def test_hostile_bytes_end_in_our_errors_or_in_nothing(data):
 @given(st.dictionaries(st.text(max_size=20), st.text(max_size=50), max_size=5), st.text(min_size=1, max_size=40))
 def test_labels_and_names_of_strangers_change_no_meaning(labels, name):
     attributes = {**labels, "name": name, "image": "i", "containerExitCode": "4"}
-    (event,) = dialect().events(line(Action="died", attributes=attributes), replay_before=0)
+    (event,) = decoder().events(line(Action="died", attributes=attributes), replay_before=0)
     assert (event.kind, event.subject.name, event.attrs) == (EventKind.DIED, name, {"exit_code": "4", "image": "i"})

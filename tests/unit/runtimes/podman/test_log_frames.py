@@ -1,4 +1,4 @@
-"""Fragments of long lines, mended into lines, in chunks of any size; and a reader that leaves out what was read."""
+"""Fragments of long lines, joiner into lines, in chunks of any size; and a reader that leaves out what was read."""
 
 import itertools
 
@@ -34,27 +34,27 @@ LINES += [("stdout", "2026-11-24T17:23:33Z said itself"), ("stdout", "open")]
 
 @given(st.lists(st.integers(0, len(BODY)), max_size=8))
 def test_a_line_in_fragments_is_one_line_with_one_time(cuts):
-    mended, reader = log_frames.Mended(), log_stream.LogReader(100)
+    joiner, reader = log_frames.LogFrameJoiner(), log_stream.LogReader(100)
     places = [0, *sorted(cuts), len(BODY)]
     for begin, end in itertools.pairwise(places):
-        reader.feed(mended.feed(BODY[begin:end]))
+        reader.feed(joiner.feed(BODY[begin:end]))
     reader.finish()
     assert [(line.stream, line.text) for line in reader.lines] == LINES
     assert {line.at for line in reader.lines} == {AT.decode().strip()}
 
 
 def test_a_line_of_a_megabyte_is_cut_and_told_so():
-    mended, reader = log_frames.Mended(), log_stream.LogReader(10)
+    joiner, reader = log_frames.LogFrameJoiner(), log_stream.LogReader(10)
     for _ in range(125):
-        reader.feed(mended.feed(frame(AT + b"x" * 8000)))
-    reader.feed(mended.feed(frame(AT + b"\n")))
+        reader.feed(joiner.feed(frame(AT + b"x" * 8000)))
+    reader.feed(joiner.feed(frame(AT + b"\n")))
     (line,) = reader.lines
     assert line.text.endswith("more bytes)") and "2026" not in line.text
 
 
 def test_what_is_no_frame_is_said_to_be_none():
-    with pytest.raises(errors.InvalidResponse, match="not in frames"):
-        log_frames.Mended().feed(b"plain text of somebody")
+    with pytest.raises(errors.InvalidResponse, match="does not consist of frames"):
+        log_frames.LogFrameJoiner().feed(b"plain text of somebody")
 
 
 @given(st.lists(st.integers(30, 33), min_size=1, max_size=12).map(sorted), st.integers(0, 12))

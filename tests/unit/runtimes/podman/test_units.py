@@ -42,13 +42,13 @@ class Engine(Podman):
         self.uid = 0
         self.version = "5.4.2"
 
-    async def _meet(self, seconds, *, again=False):
+    async def _engine_info(self, seconds, *, again=False):
         ids = models.IdMaps(users=[models.IdMap(inside=0, outside=self.uid)])
         security = models.Security(rootless=self.uid != 0)
         self._info = models.Info(host=models.Host(hostname=self.host, security=security, ids=ids))
         return self._info
 
-    async def _ask(self, method, target, seconds, *, about="", kind="container", body=None):
+    async def _request(self, method, target, seconds, *, name="", kind="container", body=None):
         self.asked.append(f"{method} {target}")
         if target.startswith("/generate"):
             if "new=true" in target and "CreateCommand" not in self.container["Config"]:

@@ -7,12 +7,13 @@ import pytest
 
 from core import errors
 from core.model.refs import EngineRef
-from runtimes.docker import compose_steps, decode
+from runtimes.docker import decode
+from runtimes.docker.compose_replicas import ComposeReplicas
 from runtimes.transport.http_client import Response
 from tests.helpers.paths import RECORDED as RECORDED_DIR
 
 RECORDED = json.loads((RECORDED_DIR / "compose-web-1.json").read_text())
-DIALECT = decode.Decoder(EngineRef(host="h1", kind="docker"))
+DECODER = decode.Decoder(EngineRef(host="h1", kind="docker"))
 
 
 class Daemon:
@@ -21,7 +22,7 @@ class Daemon:
         self.fail = {}
         self.image = RECORDED["Image"]
 
-    async def __call__(self, method, target, seconds, *, about="", body=None):
+    async def __call__(self, method, target, seconds, *, name="", body=None):
         self.asked.append((method, target, body))
         for path, error in self.fail.items():
             if target.startswith(path) and method != "GET":
@@ -49,7 +50,7 @@ async def like(daemon):
     async def describe(ids, deadline):
         return {}
 
-    steps = compose_steps.Steps(daemon, lambda: DIALECT, describe)
+    steps = ComposeReplicas(daemon, lambda: DECODER, describe)
     replicas = await steps.replicas("shop", "web", 5.0)
     assert [row.ref.name for row in replicas] == ["shop-web-1"]
     return await steps.template(replicas, 5.0)
@@ -77,5 +78,7 @@ async def test_what_could_not_be_connected_is_taken_back(daemon):
         await (await like(daemon)).create(2, 5.0)
     assert daemon.asked[-1][:2] == ("DELETE", "/containers/new" + "0" * 61 + "?force=1&v=1")
     daemon.fail["/containers/new"] = errors.Rejected(500, "busy")
-    with pytest.raises(errors.EngineError, match="was made, not connected .no address left., and could not be removed"):
+    with pytest.raises(
+        errors.EngineError, match="not be connected to its networks .no address left., and removing it failed"
+    ):
         await (await like(daemon)).create(2, 5.0)

@@ -1,7 +1,8 @@
-"""One more container like an existing one, as compose makes them: an inspection in, what `create` takes out; pure.
+"""Builds the request that creates one more container like an existing one, as Compose does.
 
-What belongs to one container alone is left behind: its name among the aliases, its own id, addresses and MAC, its host
-name where it was not set by hand, its number, and anonymous volumes, of which each replica gets its own.
+The body is made of the existing container's inspection. What belongs to that container alone is left out: its name
+among the aliases, its id, addresses and MAC, its host name unless it was set by hand, its number, and its anonymous
+volumes, because each replica gets its own.
 """
 
 from __future__ import annotations
@@ -14,43 +15,41 @@ from core import errors
 from runtimes.compose import services
 
 _ANONYMOUS = re.compile(r"[0-9a-f]{64}")
-# Modes in which a container has no endpoint of its own, or one it is not asked about.
+# Network modes in which a container has no endpoint of its own to copy.
 _NO_ENDPOINT = ("none", "host", "container:")
 
 
 def separator(name: str, labels: Mapping[str, str]) -> str:
-    """What stands between the parts of a replica's name (`-`, with the first compose `_`); empty where it has one of
-    its own."""
+    """The separator in a replica's name: `-`, with Compose v1 `_`; empty for a name that was set by hand."""
     project, service = labels.get(services.PROJECT, ""), labels.get(services.SERVICE, "")
     number = labels.get(services.NUMBER, "")
     return next((mark for mark in "-_" if name == mark.join((project, service, number))), "")
 
 
-def refuse(name: str, data: Mapping[str, Any]) -> None:
-    """Raises UserError where a second one like this cannot be."""
-    labels = data["Config"].get("Labels") or {}
+def check(name: str, inspection: Mapping[str, Any]) -> None:
+    """Raises UserError if there cannot be a second container like this one."""
+    labels = inspection["Config"].get("Labels") or {}
     called = f"{labels.get(services.PROJECT)}/{labels.get(services.SERVICE)}"
     if not separator(name, labels):
         raise errors.UserError(
-            f"{called} has a container with a name of its own, {name}, which only one can carry.",
-            hint="Take container_name out of its compose file, then docker compose up.",
+            f"{called} sets the container name {name} in its Compose file, and a name can be used only once.",
+            hint="Remove container_name from its Compose file, then run docker compose up.",
         )
-    for inside, bindings in (data["HostConfig"].get("PortBindings") or {}).items():
+    for inside, bindings in (inspection["HostConfig"].get("PortBindings") or {}).items():
         for binding in bindings or ():
             port = binding.get("HostPort") or ""
             if port not in ("", "0") and "-" not in port:
                 raise errors.UserError(
-                    f"{called} publishes port {port} of the host for {inside}, which only one container can have.",
-                    hint="Publish a range (8000-8010:80) or no port of the host in its compose file, or put a proxy"
-                    " before it.",
+                    f"{called} publishes port {port} of the host for {inside}, which only one container can use.",
+                    hint="Publish a range (8000-8010:80) or no port in its Compose file, or put a proxy before it.",
                 )
 
 
-def body(data: Mapping[str, Any], name: str, number: int, image: str) -> tuple[dict[str, Any], dict[str, Any]]:
-    """The body of `create`, and by network the endpoints to connect before the start: engines before API 1.44 take
-    one at the creation."""
-    config, host = dict(data["Config"]), dict(data["HostConfig"])
-    old_id, old_name = data["Id"], data["Name"].lstrip("/")
+def body(inspection: Mapping[str, Any], name: str, number: int, image: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The body of `create`, and the endpoints of further networks, by network. Those are connected before the start:
+    engines before API 1.44 accept only one network in `create`."""
+    config, host = dict(inspection["Config"]), dict(inspection["HostConfig"])
+    old_id, old_name = inspection["Id"], inspection["Name"].lstrip("/")
     labels = {key: value for key, value in (config.get("Labels") or {}).items() if key != services.REPLACES}
     config |= {"Labels": {**labels, services.NUMBER: str(number)}, "Image": image}
     config.pop("MacAddress", None)
@@ -70,7 +69,7 @@ def body(data: Mapping[str, Any], name: str, number: int, image: str) -> tuple[d
     config["Volumes"] = {**(config.get("Volumes") or {}), **anonymous} or None
     endpoints = {
         network: _endpoint(given or {}, old_id, old_name, name)
-        for network, given in (data["NetworkSettings"].get("Networks") or {}).items()
+        for network, given in (inspection["NetworkSettings"].get("Networks") or {}).items()
         if not network.startswith(_NO_ENDPOINT)
     }
     mode = host.get("NetworkMode") or ""

@@ -1,0 +1,116 @@
+"""Lists, creates, starts, stops and removes the containers of one Compose service: the steps of `compose.scale`."""
+
+from __future__ import annotations
+
+import urllib.parse
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, Protocol
+
+import msgspec
+
+from core import errors
+from core.model.containers import Container
+from core.model.refs import Kind, Ref
+from runtimes.compose import services
+from runtimes.docker import decode, replica_spec
+from runtimes.docker_like.client import quoted_id
+from runtimes.docker_like.images import quoted_name
+from runtimes.formats import decoding
+from runtimes.transport import http_client
+
+CLEANUP_SECONDS = 5.0  # to remove a container that was created, but cannot be used
+
+
+class Request(Protocol):
+    """One exchange with the daemon. Raises NotFound, Rejected and the other EngineErrors."""
+
+    def __call__(
+        self, method: str, target: str, seconds: float, *, name: str = "", body: Any = None
+    ) -> Awaitable[http_client.Response]: ...
+
+
+class ComposeReplicas:
+    def __init__(
+        self,
+        request: Request,
+        decoder: Callable[[], decode.Decoder],
+        describe: Callable[[Sequence[str], float], Awaitable[dict[str, Container | None]]],
+    ) -> None:
+        self._request, self._decoder, self._describe = request, decoder, describe
+
+    async def replicas(self, project: str, service: str, seconds: float) -> Sequence[Container]:
+        labels = [f"{services.PROJECT}={project}", f"{services.SERVICE}={service}"]
+        filters = urllib.parse.quote(msgspec.json.encode({"label": labels}).decode())
+        response = await self._request("GET", f"/containers/json?all=1&filters={filters}", seconds)
+        return [row for row in self._decoder().containers(response.body) if not row.one_off]
+
+    async def template(self, replicas: Sequence[Container], seconds: float) -> _ReplicaTemplate:
+        """Uses the newest container whose name follows Compose's pattern. Raises UserError."""
+        newest = sorted(replicas, key=lambda row: -row.created_at)
+        chosen = next((row for row in newest if replica_spec.separator(row.ref.name, row.labels)), newest[0])
+        path = f"/containers/{quoted_id(chosen.ref)}/json"
+        response = await self._request("GET", path, seconds, name=chosen.ref.name)
+        inspection = decoding.document(response.body)
+        replica_spec.check(chosen.ref.name, inspection)
+        return _ReplicaTemplate(self._request, chosen, inspection, await self._image(inspection, seconds))
+
+    async def start(self, container: Ref, seconds: float) -> None:
+        await self._request("POST", f"/containers/{quoted_id(container)}/start", seconds, name=container.name)
+
+    async def stop(self, container: Ref, seconds: float) -> None:
+        """With the container's own stop signal and timeout."""
+        await self._request("POST", f"/containers/{quoted_id(container)}/stop", seconds, name=container.name)
+
+    async def remove(self, container: Ref, seconds: float) -> None:
+        await self._request("DELETE", f"/containers/{quoted_id(container)}", seconds, name=container.name)
+
+    async def describe(self, ids: Sequence[str], deadline: float) -> dict[str, Container | None]:
+        return await self._describe(ids, deadline)
+
+    async def _image(self, inspection: dict[str, Any], seconds: float) -> str:
+        """The image's name if it still means the same image, else its id: all replicas use the same image."""
+        name, image_id = str(inspection["Config"]["Image"]), str(inspection["Image"])
+        try:
+            response = await self._request("GET", f"/images/{quoted_name(name)}/json", seconds)
+        except (errors.NotFound, errors.Rejected):
+            return image_id
+        return name if decoding.document(response.body).get("Id") == image_id else image_id
+
+
+class _ReplicaTemplate:
+    """Creates more containers like `container`."""
+
+    def __init__(self, request: Request, container: Container, inspection: dict[str, Any], image: str) -> None:
+        self._request, self._container, self._inspection, self._image = request, container, inspection, image
+        self._separator = replica_spec.separator(container.ref.name, container.labels)
+
+    def name(self, number: int) -> str:
+        labels = self._container.labels
+        return self._separator.join((labels[services.PROJECT], labels[services.SERVICE], str(number)))
+
+    async def create(self, number: int, seconds: float) -> Ref:
+        name = self.name(number)
+        body, more_networks = replica_spec.body(self._inspection, name, number, self._image)
+        path = f"/containers/create?name={urllib.parse.quote(name)}"
+        response = await self._request("POST", path, seconds, body=body)
+        container_id = str(decoding.document(response.body)["Id"])
+        created = Ref(engine=self._container.ref.engine, kind=Kind.CONTAINER, id=container_id, name=name)
+        for network, endpoint in more_networks.items():
+            try:
+                path = f"/networks/{urllib.parse.quote(network, safe='')}/connect"
+                await self._request("POST", path, seconds, body={"Container": created.id, "EndpointConfig": endpoint})
+            except errors.QuarterdeckError as error:
+                await self._remove_unused(created, error)
+                raise
+        return created
+
+    async def _remove_unused(self, created: Ref, cause: errors.QuarterdeckError) -> None:
+        """Removes a container that has never run: without all its networks, it must not count as a replica."""
+        try:
+            await self._request("DELETE", f"/containers/{created.id}?force=1&v=1", CLEANUP_SECONDS)
+        except errors.QuarterdeckError:
+            raise errors.EngineError(
+                f"{created.name} was created, but it could not be connected to its networks ({cause.message}), and"
+                " removing it failed.",
+                hint=f"Remove it: rm {created.name}",
+            ) from cause

@@ -1,0 +1,45 @@
+"""Streams a Docker daemon's events, and lists the last ones that it still remembers.
+
+A daemon remembers its last 256 events, in memory. Events arrive in the daemon's order. A stream that ends is not opened
+again here.
+"""
+
+from __future__ import annotations
+
+import abc
+import time
+import urllib.parse
+from collections.abc import AsyncIterator, Sequence
+
+from core.model import actions
+from core.model.events import Event
+from runtimes.base.adapter import does
+from runtimes.docker.client import EngineClient
+from runtimes.formats import timestamps
+from runtimes.transport.lines import LineReader
+
+OPEN_SECONDS = 10.0
+LOCAL_SCOPE = urllib.parse.quote('{"scope":["local"]}')
+"""Events of a whole Swarm are left out: the Swarm's own engine reports them, once for all managers."""
+
+
+class EventVerbs(EngineClient, abc.ABC):
+    @does(actions.ListEvents)
+    async def list_events(self, action: actions.ListEvents, seconds: float) -> tuple[Event, ...]:
+        # With `until` in the past, the daemon sends the events that it remembers and ends the response.
+        until = timestamps.since(time.time_ns())
+        target = f"/events?since={timestamps.since(action.since_ns)}&until={until}&filters={LOCAL_SCOPE}"
+        response = await self._request("GET", target, seconds)
+        found = self._decoder.events(response.body, replay_before=time.time_ns())
+        return tuple(found[-action.limit :])
+
+    async def events(self, since_ns: int | None) -> AsyncIterator[Sequence[Event]]:
+        await self._identify(OPEN_SECONDS, again=True)
+        since = f"&since={timestamps.since(since_ns)}" if since_ns else ""
+        target = f"/events?filters={LOCAL_SCOPE}{since}"
+        async with self._stream("GET", target, OPEN_SECONDS, name="events", pause=False) as chunks:
+            opened = time.time_ns()
+            yield ()
+            async for lines in LineReader(chunks.__anext__, str(self.ref)):
+                if batch := self._decoder.events(lines, replay_before=opened):
+                    yield batch

@@ -1,0 +1,178 @@
+"""Declares the parts of Docker's JSON answers that are read, as msgspec structs; other fields are ignored.
+
+Lists may be null, and every field may be missing: newer versions leave some out (`VirtualSize` from API 1.44 on).
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from runtimes.docker_like import models as shared
+from runtimes.swarm import models as swarm_models
+
+USUAL_ROOT = "/var/lib/docker"
+
+# ── the engine ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+class Info(msgspec.Struct):
+    """The answer to `/info`."""
+
+    name: str = msgspec.field(name="Name", default="")
+    id: str = msgspec.field(name="ID", default="")
+    version: str = msgspec.field(name="ServerVersion", default="")
+    root: str = msgspec.field(name="DockerRootDir", default="")
+    system: str = msgspec.field(name="OSType", default="")
+    architecture: str = msgspec.field(name="Architecture", default="")
+    storage: str = msgspec.field(name="Driver", default="")
+    cgroup: str = msgspec.field(name="CgroupVersion", default="")
+    containers: int = msgspec.field(name="Containers", default=0)
+    running: int = msgspec.field(name="ContainersRunning", default=0)
+    memory: int = msgspec.field(name="MemTotal", default=0)
+    swarm: swarm_models.Local = msgspec.field(name="Swarm", default_factory=swarm_models.Local)
+
+    def identity(self) -> str:
+        # Up to Docker 20 the id belongs to the machine (/etc/docker): two daemons on one machine share it.
+        return self.id if self.root in ("", USUAL_ROOT) else f"{self.id}:{self.root}"
+
+
+class Error(msgspec.Struct):
+    message: str = ""
+
+
+# ── events ───────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+class Attributes(msgspec.Struct, gc=False, rename={"exit_code": "exitCode", "old_name": "oldName"}):
+    name: str = ""
+    image: str = ""
+    exit_code: str = ""
+    signal: str = ""
+    old_name: str = ""
+    container: str = ""
+
+
+class Actor(msgspec.Struct, gc=False):
+    id: str = msgspec.field(name="ID", default="")
+    attributes: Attributes = msgspec.field(name="Attributes", default_factory=Attributes)
+
+
+class Event(msgspec.Struct, gc=False):
+    """The older fields `status`, `id` and `from` are not read: API 1.52 dropped them."""
+
+    type: str = msgspec.field(name="Type", default="")
+    action: str = msgspec.field(name="Action", default="")
+    actor: Actor = msgspec.field(name="Actor", default_factory=Actor)
+    at_ns: int = msgspec.field(name="timeNano", default=0)
+
+
+# ── containers ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+class Port(msgspec.Struct, gc=False):
+    private: int = msgspec.field(name="PrivatePort", default=0)
+    public: int | None = msgspec.field(name="PublicPort", default=None)
+    ip: str = msgspec.field(name="IP", default="")
+    protocol: str = msgspec.field(name="Type", default="tcp")
+
+
+class ListedContainer(msgspec.Struct):
+    id: str = msgspec.field(name="Id")
+    names: list[str] | None = msgspec.field(name="Names", default=None)
+    image: str = msgspec.field(name="Image", default="")
+    image_id: str = msgspec.field(name="ImageID", default="")
+    command: str = msgspec.field(name="Command", default="")
+    created: float = msgspec.field(name="Created", default=0)
+    state: str = msgspec.field(name="State", default="")
+    status: str = msgspec.field(name="Status", default="")
+    ports: list[Port] | None = msgspec.field(name="Ports", default=None)
+    labels: dict[str, str] | None = msgspec.field(name="Labels", default=None)
+
+
+# ── networks and volumes ─────────────────────────────────────────────────────────────────────────────────────────
+
+
+class Subnet(msgspec.Struct):
+    subnet: str = msgspec.field(name="Subnet", default="")
+
+
+class Ipam(msgspec.Struct):
+    config: list[Subnet] | None = msgspec.field(name="Config", default=None)
+
+
+class Network(msgspec.Struct):
+    id: str = msgspec.field(name="Id")
+    name: str = msgspec.field(name="Name", default="")
+    driver: str = msgspec.field(name="Driver", default="")
+    scope: str = msgspec.field(name="Scope", default="local")
+    internal: bool = msgspec.field(name="Internal", default=False)
+    ipam: Ipam | None = msgspec.field(name="IPAM", default=None)
+    labels: dict[str, str] | None = msgspec.field(name="Labels", default=None)
+
+
+class Volumes(msgspec.Struct):
+    volumes: list[shared.Volume] | None = msgspec.field(name="Volumes", default=None)
+
+
+# ── statistics ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+class CpuUsage(msgspec.Struct):
+    total: int = msgspec.field(name="total_usage", default=0)
+
+
+class Cpu(msgspec.Struct):
+    usage: CpuUsage = msgspec.field(name="cpu_usage", default_factory=CpuUsage)
+
+
+class MemoryDetails(msgspec.Struct):
+    inactive: int | None = msgspec.field(name="inactive_file", default=None)
+    total_inactive: int | None = msgspec.field(name="total_inactive_file", default=None)
+    limit: int | None = msgspec.field(name="hierarchical_memory_limit", default=None)
+
+
+class Memory(msgspec.Struct):
+    usage: int | None = None
+    limit: int | None = None
+    stats: MemoryDetails | None = None
+
+
+class NetworkTraffic(msgspec.Struct):
+    received: int = msgspec.field(name="rx_bytes", default=0)
+    sent: int = msgspec.field(name="tx_bytes", default=0)
+
+
+class BlockBytes(msgspec.Struct):
+    operation: str = msgspec.field(name="op", default="")
+    value: int = 0
+
+
+class BlockStats(msgspec.Struct):
+    bytes: list[BlockBytes] | None = msgspec.field(name="io_service_bytes_recursive", default=None)
+
+
+class Processes(msgspec.Struct):
+    current: int | None = None
+
+
+class Stats(msgspec.Struct):
+    """The answer to `/containers/ID/stats`."""
+
+    cpu: Cpu = msgspec.field(name="cpu_stats", default_factory=Cpu)
+    memory: Memory = msgspec.field(name="memory_stats", default_factory=Memory)
+    networks: dict[str, NetworkTraffic] | None = None
+    blocks: BlockStats = msgspec.field(name="blkio_stats", default_factory=BlockStats)
+    processes: Processes = msgspec.field(name="pids_stats", default_factory=Processes)
+
+    @property
+    def cpu_seconds(self) -> float:
+        return self.cpu.usage.total / 1e9
+
+    @property
+    def ended(self) -> bool:
+        """For a container that has ended, Docker sends zeros."""
+        return not self.cpu.usage.total and self.memory.usage is None
+
+
+EVENT = msgspec.json.Decoder(Event)
+CONTAINERS = msgspec.json.Decoder(list[ListedContainer])

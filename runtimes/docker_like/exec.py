@@ -1,0 +1,79 @@
+"""Runs a program in a container and returns its exit code and the first 64 KiB of each output stream.
+
+A program that does not end in time is not stopped: it continues in the container, and the error says so.
+"""
+
+from __future__ import annotations
+
+import abc
+import asyncio
+import time
+import urllib.parse
+
+import msgspec
+
+from core import errors
+from core.model import actions
+from core.model.results import ExecResult
+from runtimes.base.adapter import does
+from runtimes.docker_like.client import MIN_SECONDS, HttpEngine, quoted_id
+from runtimes.formats import decoding, exec_streams
+
+EXIT_SECONDS = 2.0  # for the engine to report the exit code, after the output has ended
+FIRST_PAUSE_SECONDS, MAX_PAUSE_SECONDS = 0.01, 0.2
+
+
+class _Created(msgspec.Struct):
+    id: str = msgspec.field(name="Id")
+
+
+class _Session(msgspec.Struct):
+    running: bool = msgspec.field(name="Running", default=False)
+    exit_code: int | None = msgspec.field(name="ExitCode", default=None)
+
+
+class ExecVerbs(HttpEngine, abc.ABC):
+    @does(actions.Exec)
+    async def execute(self, action: actions.Exec, seconds: float) -> ExecResult:
+        began, target, allowed = time.monotonic(), action.target, min(float(action.timeout), seconds)
+        body = {"Cmd": list(action.command), "User": action.user, "AttachStdout": True, "AttachStderr": True}
+        path = f"/containers/{quoted_id(target)}/exec"
+        response = await self._request("POST", path, seconds, name=target.name, body=body)
+        session = urllib.parse.quote(decoding.decode(_Created, response.body).id, safe="")
+        output = exec_streams.ExecOutput()
+        start = self._stream("POST", f"/exec/{session}/start", allowed, name=target.name, body={"Detach": False})
+        try:
+            async with asyncio.timeout(max(MIN_SECONDS, allowed - (time.monotonic() - began))), start as chunks:
+                async for chunk in chunks:
+                    output.feed(chunk)
+        except TimeoutError:
+            raise errors.TimedOut(
+                f"“{action.command[0]}” in {target.name} did not end within {allowed:.0f} s; it is still running.",
+                sent=True,
+                hint="Ask with a longer --timeout, or end it in the container.",
+            ) from None
+        exit_code = await self._exit_code(session, target.name)
+        return ExecResult(
+            exit_code=exit_code,
+            stdout=output.text(exec_streams.STDOUT),
+            stderr=output.text(exec_streams.STDERR),
+            cut=output.dropped,
+            took=time.monotonic() - began,
+        )
+
+    async def _exit_code(self, session: str, name: str) -> int:
+        """The output may end a moment before the engine knows that the program has ended."""
+        ends, pause = time.monotonic() + EXIT_SECONDS, FIRST_PAUSE_SECONDS
+        while True:
+            response = await self._request("GET", f"/exec/{session}/json", EXIT_SECONDS, name=name)
+            found = decoding.decode(_Session, response.body)
+            if not found.running and found.exit_code is not None:
+                return found.exit_code
+            if time.monotonic() > ends:
+                raise errors.Unreachable(
+                    f"{self.ref} closed the output of the program in {name}, but did not report its exit code.",
+                    sent=True,
+                    hint="Check in the container whether the program is still running.",
+                )
+            await asyncio.sleep(pause)
+            pause = min(pause * 2, MAX_PAUSE_SECONDS)

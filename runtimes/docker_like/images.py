@@ -1,0 +1,101 @@
+"""Lists, inspects and tags images: requests that Docker and Podman answer alike.
+
+A Ref pins an image by its id, but both engines remove and push by name: before that, `_check_same_image` makes sure
+that the name still means the same image.
+"""
+
+from __future__ import annotations
+
+import abc
+import time
+import urllib.parse
+
+import msgspec
+
+from core import errors
+from core.model import images
+from core.model.refs import Ref
+from core.model.replies import Status
+from core.model.results import Document, Outcome
+from core.text import redact_json
+from runtimes.base.adapter import does
+from runtimes.docker_like import decode
+from runtimes.docker_like.client import HttpEngine, quoted_id
+from runtimes.formats import decoding, image_reference
+
+
+class ImageIdentity(msgspec.Struct):
+    """What an image's inspection says about its id and its names; all empty for an image that does not exist."""
+
+    id: str = msgspec.field(name="Id", default="")
+    digest: str = msgspec.field(name="Digest", default="")
+    tags: list[str] | None = msgspec.field(name="RepoTags", default=None)
+    digests: list[str] | None = msgspec.field(name="RepoDigests", default=None)
+
+
+class ImageVerbs(HttpEngine, abc.ABC):
+    @does(images.ListImages)
+    async def list_images(self, action: images.ListImages, seconds: float) -> images.Images:
+        response = await self._request("GET", "/images/json", seconds)
+        return images.Images(rows=decode.images(self.ref, response.body))
+
+    @does(images.InspectImage)
+    async def inspect_image(self, action: images.InspectImage, seconds: float) -> Document:
+        target = action.target
+        path = f"/images/{quoted_id(target)}/json"
+        response = await self._request("GET", path, seconds, name=target.name, kind="image")
+        return Document(ref=target, data=redact_json.mask_env_values(decoding.document(response.body)))
+
+    @does(images.TagImage)
+    async def tag_image(self, action: images.TagImage, seconds: float) -> Outcome:
+        began = time.monotonic()
+        wanted = image_reference.parse(action.tag)
+        if (await self._find_image(str(wanted), seconds)).id == action.target.id:
+            return Outcome(status=Status.NOOP, detail=f"had the name {wanted} already")
+        await self._change_tag(action.target, "tag", wanted.repository, wanted.tag, seconds)
+        return Outcome(status=Status.DONE, detail=str(wanted), took=time.monotonic() - began)
+
+    async def _change_tag(self, target: Ref, verb: str, repository: str, tag: str, seconds: float) -> None:
+        """`verb` is `tag` or `untag`."""
+        query = urllib.parse.urlencode({"repo": repository, "tag": tag})
+        path = f"/images/{quoted_id(target)}/{verb}?{query}"
+        await self._request("POST", path, seconds, name=target.name, kind="image")
+
+    async def _find_image(self, name: str, seconds: float) -> ImageIdentity:
+        try:
+            return await self._get_image(name, seconds)
+        except errors.NotFound:
+            return ImageIdentity()
+
+    async def _get_image(self, name: str, seconds: float) -> ImageIdentity:
+        """`name` is a name or an id. Raises NotFound."""
+        path = f"/images/{quoted_name(name)}/json"
+        response = await self._request("GET", path, seconds, name=name, kind="image")
+        return decoding.decode(ImageIdentity, response.body)
+
+    async def _check_same_image(self, target: Ref, seconds: float) -> None:
+        """Raises NotFound if the name of `target` means another image by now."""
+        if (await self._get_image(str(image_reference.parse(target.name)), seconds)).id != target.id:
+            raise errors.NotFound(
+                f"{target.name} is the name of another image now.",
+                hint="List the images again, and repeat the command.",
+            )
+
+
+def transfer_timed_out(name: str, seconds: float, progress: str = "") -> errors.TimedOut:
+    """The error of a pull or a push that did not end in time."""
+    return errors.TimedOut(
+        f"The transfer of {name} did not end within {seconds:.0f} s{progress}.",
+        sent=True,
+        hint="Repeat the command: layers that were already transferred are not transferred again.",
+    )
+
+
+def is_id(ref: Ref) -> bool:
+    """Whether `ref` is called by the image's id, because the image has no name or because all its names are meant."""
+    return not ref.name or ref.id.rpartition(":")[2].startswith(ref.name.removeprefix("sha256:"))
+
+
+def quoted_name(name: str) -> str:
+    """An image's name as a part of a path."""
+    return urllib.parse.quote(name, safe="/:@")

@@ -1,0 +1,75 @@
+"""Declares the parts of JSON answers that Docker and Podman share, as msgspec structs; other fields are ignored.
+
+Lists and maps may be null, and older engines leave fields out.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+
+class Health(msgspec.Struct, gc=False):
+    status: str = msgspec.field(name="Status", default="")
+
+
+class State(msgspec.Struct, gc=False):
+    status: str = msgspec.field(name="Status", default="")
+    exit_code: int = msgspec.field(name="ExitCode", default=0)
+    oom_killed: bool = msgspec.field(name="OOMKilled", default=False)
+    started: str = msgspec.field(name="StartedAt", default="")
+    finished: str = msgspec.field(name="FinishedAt", default="")
+    health: Health | None = msgspec.field(name="Health", default=None)
+
+
+class Config(msgspec.Struct):
+    image: str = msgspec.field(name="Image", default="")
+    labels: dict[str, str] | None = msgspec.field(name="Labels", default=None)
+    command: list[str] | None = msgspec.field(name="Cmd", default=None)
+
+
+class PortBinding(msgspec.Struct):
+    ip: str = msgspec.field(name="HostIp", default="")
+    port: str = msgspec.field(name="HostPort", default="")
+
+
+class NetworkSettings(msgspec.Struct):
+    ports: dict[str, list[PortBinding] | None] | None = msgspec.field(name="Ports", default=None)
+
+
+class Inspection(msgspec.Struct):
+    """One container, inspected. `image_name` is Podman's own field; in Docker it is `config.image`."""
+
+    id: str = msgspec.field(name="Id")
+    name: str = msgspec.field(name="Name", default="")
+    created: str = msgspec.field(name="Created", default="")
+    path: str = msgspec.field(name="Path", default="")
+    args: list[str] | None = msgspec.field(name="Args", default=None)
+    image_name: str = msgspec.field(name="ImageName", default="")
+    image_id: str = msgspec.field(name="Image", default="")
+    restarts: int = msgspec.field(name="RestartCount", default=0)
+    state: State = msgspec.field(name="State", default_factory=State)
+    config: Config = msgspec.field(name="Config", default_factory=Config)
+    network: NetworkSettings = msgspec.field(name="NetworkSettings", default_factory=NetworkSettings)
+
+
+class Image(msgspec.Struct):
+    """`containers` is -1 where Docker did not count them."""
+
+    id: str = msgspec.field(name="Id")
+    tags: list[str] | None = msgspec.field(name="RepoTags", default=None)
+    digests: list[str] | None = msgspec.field(name="RepoDigests", default=None)
+    size: int = msgspec.field(name="Size", default=0)
+    created: float = msgspec.field(name="Created", default=0)
+    labels: dict[str, str] | None = msgspec.field(name="Labels", default=None)
+    containers: int | None = msgspec.field(name="Containers", default=None)
+
+
+class Volume(msgspec.Struct):
+    name: str = msgspec.field(name="Name")
+    driver: str = msgspec.field(name="Driver", default="")
+    mountpoint: str = msgspec.field(name="Mountpoint", default="")
+    created: str = msgspec.field(name="CreatedAt", default="")
+    labels: dict[str, str] | None = msgspec.field(name="Labels", default=None)
+
+
+INSPECTION = msgspec.json.Decoder(Inspection)
