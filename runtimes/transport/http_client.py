@@ -265,7 +265,7 @@ class Stream:
         return data
 
     def lines(self) -> LineReader:
-        """Iterates over batches of whole lines. Raises InvalidResponse for a line without an end."""
+        """Iterates over batches of whole lines; see LineReader."""
         return LineReader(self.read, str(self._connection.endpoint))
 
     async def read_all(self, limit: int, *, deadline: float = 30.0) -> bytes:

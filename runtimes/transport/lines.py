@@ -1,8 +1,7 @@
 """Splits a stream of bytes into batches of whole lines, and bounds the line that has not ended yet.
 
-Chunks of any size go in; each batch that comes out holds the whole lines so far, separated by newlines, without the
-last newline. Lines stay in order and none is lost, except the last one of a stream that ends without a newline: it
-stays in `rest`.
+It reads chunks of any size. A batch contains the lines that ended with a chunk, separated by newlines, without the last
+newline. Lines stay in order. The last line of a stream that ends without a newline is not returned; it is in `rest`.
 """
 
 from __future__ import annotations
@@ -31,7 +30,7 @@ class LineReader:
         return self
 
     async def __anext__(self) -> bytes:
-        """Raises InvalidResponse for a line without an end, and whatever `read` raises."""
+        """Raises InvalidResponse for a line longer than MAX_LINE, and whatever `read` raises."""
         while chunk := await self._read():
             if lines := self._feed(chunk):
                 return lines
