@@ -29,27 +29,6 @@ OUTPUT_SECONDS = 0.5  # how long output is still read after the program ended: i
 MAX_RUNTIME_DIR = 50  # bytes; a unix socket's whole path may have 107
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Result:
-    """How a program ended. `code` is its exit status, negative: the signal that killed it. `dropped` counts the bytes
-    of both outputs beyond the limit."""
-
-    code: int
-    stdout: str
-    stderr: str
-    dropped: int
-    seconds: float
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RunAs:
-    """The user a program runs as. Only root can choose another one."""
-
-    uid: int
-    gid: int
-    groups: Sequence[int] = ()
-
-
 async def run(
     command: Sequence[str],
     *,
@@ -122,6 +101,27 @@ def start_logged(
         )
     except (OSError, ValueError) as error:
         raise _not_started(name, command[0], error, hint) from error
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Result:
+    """How a program ended. `code` is its exit status, negative: the signal that killed it. `dropped` counts the bytes
+    of both outputs beyond the limit."""
+
+    code: int
+    stdout: str
+    stderr: str
+    dropped: int
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunAs:
+    """The user a program runs as. Only root can choose another one."""
+
+    uid: int
+    gid: int
+    groups: Sequence[int] = ()
 
 
 def make_socket_dir(prefix: str) -> Path:

@@ -11,12 +11,6 @@ import msgspec
 from core.model.containers import LIVE_STATES, Container
 
 
-def refreshed(row: Container, now: float) -> Container:
-    """`row` as the engine would list it at `now`, in seconds since the epoch; the same object if nothing changed."""
-    status = text(row, now)
-    return row if status == row.status else msgspec.structs.replace(row, status=status)
-
-
 def text(container: Container, now: float) -> str:
     """The status column of `docker ps`, such as `Up 3 minutes (healthy)` or `Exited (0) 2 hours ago`."""
     state = container.state
@@ -32,6 +26,12 @@ def text(container: Container, now: float) -> str:
         code = "" if container.exit_code is None else f" ({container.exit_code})"
         return f"{verb}{code} {duration(now - container.finished_at)} ago"
     return {"created": "Created", "dead": "Dead", "removing": "Removal In Progress"}.get(state, container.status)
+
+
+def refreshed(row: Container, now: float) -> Container:
+    """`row` as the engine would list it at `now`, in seconds since the epoch; the same object if nothing changed."""
+    status = text(row, now)
+    return row if status == row.status else msgspec.structs.replace(row, status=status)
 
 
 def duration(seconds: float) -> str:

@@ -33,27 +33,6 @@ YIELD_EVERY = 32  # containers; then the event loop runs
 MAX_OPEN_FILES = 65_536  # the limit that is asked of the kernel
 
 
-class DescriptorBudget:
-    """Limits the files that all readers of the process have open, by default to half of the process's limit."""
-
-    def __init__(self, max_files: int | None = None) -> None:
-        self._max_files, self._used = max_files, 0
-
-    def take(self, count: int) -> bool:
-        if self._max_files is None:
-            self._max_files = _raise_limit() // 2
-        if self._used + count > self._max_files:
-            return False
-        self._used += count
-        return True
-
-    def release(self, count: int) -> None:
-        self._used -= count
-
-
-DESCRIPTORS = DescriptorBudget()
-
-
 class Reader:
     """`root` and `named_by_id`: see CgroupLocator. Belongs to the event loop it is first used on."""
 
@@ -62,11 +41,11 @@ class Reader:
         root: str = "",
         *,
         named_by_id: bool = True,
-        budget: DescriptorBudget = DESCRIPTORS,
+        budget: DescriptorBudget | None = None,
         now: Callable[[], float] = time.monotonic,
     ) -> None:
         self._locator = CgroupLocator(root, named_by_id=named_by_id, now=now)
-        self._budget, self._now = budget, now
+        self._budget, self._now = budget or DESCRIPTORS, now
         self._open: dict[str, _OpenCgroup] = {}
         self._cpu = CpuPercent()
         self._turn = asyncio.Lock()
@@ -171,6 +150,27 @@ class Reader:
         if self._idle_timer is not None:
             self._idle_timer.cancel()
         self._idle_timer = asyncio.get_running_loop().call_later(MAX_AGE, self.close)
+
+
+class DescriptorBudget:
+    """Limits the files that all readers of the process have open, by default to half of the process's limit."""
+
+    def __init__(self, max_files: int | None = None) -> None:
+        self._max_files, self._used = max_files, 0
+
+    def take(self, count: int) -> bool:
+        if self._max_files is None:
+            self._max_files = _raise_limit() // 2
+        if self._used + count > self._max_files:
+            return False
+        self._used += count
+        return True
+
+    def release(self, count: int) -> None:
+        self._used -= count
+
+
+DESCRIPTORS = DescriptorBudget()
 
 
 class CpuPercent:

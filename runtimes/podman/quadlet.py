@@ -33,14 +33,6 @@ stop-timeout tls-verify tmpfs tty tz ulimit user uts volume workdir
 """
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Draft:
-    text: str
-    environment: Sequence[tuple[str, str]]
-    notes: Sequence[str]
-    losses: Sequence[str]
-
-
 def draft(
     container: Container,
     image: Image,
@@ -102,6 +94,14 @@ def draft(
         for path in container.anonymous_volumes()
     ]
     return Draft(text="\n".join(sections), environment=environment, notes=notes, losses=losses)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Draft:
+    text: str
+    environment: Sequence[tuple[str, str]]
+    notes: Sequence[str]
+    losses: Sequence[str]
 
 
 def environment_of(container: Container, image: Image) -> Sequence[tuple[str, str]]:

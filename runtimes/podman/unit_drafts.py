@@ -31,34 +31,6 @@ STYLES = ("quadlet", "generate")
 _PROGRESS = "Loading source unit file"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DraftFile:
-    """`shown`: its text without the values of environment variables, for display; empty: `text` itself."""
-
-    directory: unit_files.Directory
-    name: str
-    text: str
-    mode: int = 0o644
-    shown: str = ""
-
-    @property
-    def path(self) -> Path:
-        return self.directory.path / self.name
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class UnitDraft:
-    """`files`: in the order in which they are written; the unit itself is the last. `adopts`: the unit starts the
-    existing container. `losses`: what the unit would destroy."""
-
-    unit: str
-    style: str
-    files: Sequence[DraftFile]
-    adopts: bool = False
-    notes: Sequence[str] = ()
-    losses: Sequence[str] = ()
-
-
 def draft_quadlet(
     container: Container, image: Image, *, owner: systemctl.UnixUser | None, version: tuple[int, ...], pod: str
 ) -> UnitDraft:
@@ -89,21 +61,6 @@ def draft_quadlet(
     return UnitDraft(unit=unit, style="quadlet", files=files, notes=made.notes, losses=made.losses)
 
 
-def why_adopt(container: Container) -> str:
-    """Why a unit of the style `generate` has to start the existing container; empty if it can make the container
-    again."""
-    if not container.config.create_command:
-        return "It was not made by podman's command line, so the unit starts the existing container."
-    if container.contains_env_values():
-        return (
-            "The command line that made it contains values of environment variables, which every user could read in the"
-            " unit. So the unit starts the existing container."
-        )
-    if container.anonymous_volumes():
-        return "It has a volume without a name, which would be lost with it, so the unit starts the existing container."
-    return ""
-
-
 def draft_generated(
     container: Container, generated: dict[str, str], *, owner: systemctl.UnixUser | None, adopt_reason: str
 ) -> UnitDraft:
@@ -119,6 +76,21 @@ def draft_generated(
         raise errors.InvalidResponse(f"Podman wrote {len(files)} units for one container.")
     notes = [adopt_reason] if adopt_reason else []
     return UnitDraft(unit=files[0].name, style="generate", files=files, adopts=bool(adopt_reason), notes=notes)
+
+
+def why_adopt(container: Container) -> str:
+    """Why a unit of the style `generate` has to start the existing container; empty if it can make the container
+    again."""
+    if not container.config.create_command:
+        return "It was not made by podman's command line, so the unit starts the existing container."
+    if container.contains_env_values():
+        return (
+            "The command line that made it contains values of environment variables, which every user could read in the"
+            " unit. So the unit starts the existing container."
+        )
+    if container.anonymous_volumes():
+        return "It has a volume without a name, which would be lost with it, so the unit starts the existing container."
+    return ""
 
 
 def generator() -> Path | None:
@@ -158,6 +130,34 @@ async def verify(draft: UnitDraft, systemd: Systemd, seconds: float) -> tuple[li
         return (notes, faults) if result.code and faults else ([*notes, *faults], [])
     finally:
         await asyncio.to_thread(shutil.rmtree, directory)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DraftFile:
+    """`shown`: its text without the values of environment variables, for display; empty: `text` itself."""
+
+    directory: unit_files.Directory
+    name: str
+    text: str
+    mode: int = 0o644
+    shown: str = ""
+
+    @property
+    def path(self) -> Path:
+        return self.directory.path / self.name
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UnitDraft:
+    """`files`: in the order in which they are written; the unit itself is the last. `adopts`: the unit starts the
+    existing container. `losses`: what the unit would destroy."""
+
+    unit: str
+    style: str
+    files: Sequence[DraftFile]
+    adopts: bool = False
+    notes: Sequence[str] = ()
+    losses: Sequence[str] = ()
 
 
 async def _generate(file: DraftFile, directory: Path, systemd: Systemd, seconds: float) -> tuple[list[str], str]:

@@ -26,28 +26,6 @@ ETC = Path("/etc")
 MAX_READ = 1 << 20  # bytes of an existing file
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Directory:
-    """A directory for unit files. `root` exists and is trusted; `parts` are the directories below it, made if they are
-    missing. `owner`: the user that they belong to; None: root."""
-
-    root: Path
-    parts: Sequence[str]
-    owner: UnixUser | None = None
-
-    @property
-    def path(self) -> Path:
-        return self.root.joinpath(*self.parts)
-
-
-def directory_for(style: str, owner: UnixUser | None) -> Directory:
-    """Where systemd, or Quadlet's generator, looks for the files of `owner`; None: of the machine."""
-    quadlet = style == "quadlet"
-    if owner is None:
-        return Directory(root=ETC, parts=(QUADLETS if quadlet else UNITS).split("/"))
-    return Directory(root=owner.home, parts=(USER_QUADLETS if quadlet else USER_UNITS).split("/"), owner=owner)
-
-
 def write(directory: Directory, name: str, text: str, *, mode: int) -> bool:
     """Returns whether anything had to be written. Raises Refused for a file that Quarterdeck did not write, and
     EngineError if the directory cannot be written to."""
@@ -76,6 +54,28 @@ def write(directory: Directory, name: str, text: str, *, mode: int) -> bool:
 def first_line(container: str) -> str:
     """The first line of a unit file, without its `# `."""
     return f"{MARK}{container}; installing the unit again overwrites changes."
+
+
+def directory_for(style: str, owner: UnixUser | None) -> Directory:
+    """Where systemd, or Quadlet's generator, looks for the files of `owner`; None: of the machine."""
+    quadlet = style == "quadlet"
+    if owner is None:
+        return Directory(root=ETC, parts=(QUADLETS if quadlet else UNITS).split("/"))
+    return Directory(root=owner.home, parts=(USER_QUADLETS if quadlet else USER_UNITS).split("/"), owner=owner)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Directory:
+    """A directory for unit files. `root` exists and is trusted; `parts` are the directories below it, made if they are
+    missing. `owner`: the user that they belong to; None: root."""
+
+    root: Path
+    parts: Sequence[str]
+    owner: UnixUser | None = None
+
+    @property
+    def path(self) -> Path:
+        return self.root.joinpath(*self.parts)
 
 
 @contextlib.contextmanager

@@ -44,18 +44,7 @@ _CONNECTION_LOST = (
 )
 
 Metadata = Sequence[tuple[str, str]]
-
-
-class Message(Protocol):
-    """The methods that every generated message has."""
-
-    def SerializeToString(self) -> bytes: ...  # noqa: N802 (protobuf's name)
-
-    @classmethod
-    def FromString(cls, data: bytes, /) -> Any: ...  # noqa: N802 (protobuf's name)
-
-
-M = TypeVar("M", bound=Message)
+M = TypeVar("M", bound="Message")
 
 
 class GrpcChannel:
@@ -214,6 +203,15 @@ def error_of_status(
     if code is None:
         return errors.InvalidResponse(f"{engine} ended a call without a status.")
     return errors.Rejected(code.value[0], text or f"{engine} answered with status {code.name}.")
+
+
+class Message(Protocol):
+    """The methods that every generated message has."""
+
+    def SerializeToString(self) -> bytes: ...  # noqa: N802 (protobuf's name)
+
+    @classmethod
+    def FromString(cls, data: bytes, /) -> Any: ...  # noqa: N802 (protobuf's name)
 
 
 _LIBRARY: ModuleType | None = None

@@ -20,31 +20,6 @@ from runtimes.transport.http_parser import ResponseParser
 BLOCK = 64 << 10  # bytes of one read; above 128 KiB malloc maps and unmaps each block, at half the speed
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Response:
-    """`headers` have lower-case names; the values of a repeated header are joined by commas."""
-
-    status: int
-    headers: Mapping[str, str]
-    body: bytes
-
-
-class OnFull(enum.Enum):
-    """What happens when more bytes are unread than allowed."""
-
-    FAIL = enum.auto()
-    DROP = enum.auto()
-    PAUSE = enum.auto()
-
-
-class Wait(enum.Enum):
-    """What a reader waits for: the headers, some bytes of the body, or the end of the response."""
-
-    HEADERS = enum.auto()
-    DATA = enum.auto()
-    END = enum.auto()
-
-
 class Connection(asyncio.BufferedProtocol):
     """`ended`: no exchange is under way. `sent`: its request was written. `received`: the engine sent something.
     `cut`: the body ended too early. `overflowed`: unread bytes were dropped. `cause`: the system's error, if the
@@ -214,6 +189,31 @@ class Connection(asyncio.BufferedProtocol):
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Response:
+    """`headers` have lower-case names; the values of a repeated header are joined by commas."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+
+class OnFull(enum.Enum):
+    """What happens when more bytes are unread than allowed."""
+
+    FAIL = enum.auto()
+    DROP = enum.auto()
+    PAUSE = enum.auto()
+
+
+class Wait(enum.Enum):
+    """What a reader waits for: the headers, some bytes of the body, or the end of the response."""
+
+    HEADERS = enum.auto()
+    DATA = enum.auto()
+    END = enum.auto()
 
 
 def too_long(limit: int) -> errors.InvalidResponse:
