@@ -1,1 +1,1 @@
-"""What people talk to: the one road from words to action, Slack, the console and the HTTP server."""
+"""The bot: runs commands from Slack and the console under a policy, and serves the HTTP pages."""

@@ -64,10 +64,10 @@ class Outbox:
         async with self._turn((channel, ""), POST_INTERVAL_SECONDS):
             sent: list[str] = []
 
-            async def say(message: Message) -> None:
+            async def post_message(message: Message) -> None:
                 sent.append(await self.api.post(channel, message, thread=thread))
 
-            message = await self._send_richest(outgoing, say)
+            message = await self._send_richest(outgoing, post_message)
         await self._upload(channel, message, thread)
         return sent[-1]
 

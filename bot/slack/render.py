@@ -19,8 +19,7 @@ from typing import Any
 import slackblocks
 
 from bot import plain_text
-from bot.slack import blocks as slack_blocks
-from bot.slack import markup, tables
+from bot.slack import blocks, markup, tables
 from bot.slack.tables import TableFormat
 from core.model.replies import Block, Button, Fields, Lines, Reply, Table, Text, Tone
 from core.text import sanitize
@@ -50,20 +49,20 @@ def message(reply: Reply, *, table_format: TableFormat, head: str = "") -> Messa
     """`head`: one line of mrkdwn, shown first and small. The caller must have escaped it (`markup.literal`)."""
     head = _cut_head(head)
     file_name = _file_name(reply, head)
-    first: list[slackblocks.Block] = [slack_blocks.note(head)] if head else []
+    first: list[slackblocks.Block] = [blocks.note(head)] if head else []
     last = _buttons(reply.buttons)
-    budget = MAX_WEIGHT - slack_blocks.weight(first) - slack_blocks.weight(last) - slack_blocks.NOTE_WEIGHT
-    blocks, missing = _body(reply, budget, MAX_BLOCKS - len(first) - len(last) - 1, table_format, file_name)
-    all_blocks = [*first, *blocks, *last]
-    if not blocks:
-        all_blocks = [*first, slack_blocks.note("There is nothing to show."), *last]
+    budget = MAX_WEIGHT - blocks.weight(first) - blocks.weight(last) - blocks.NOTE_WEIGHT
+    body, missing = _body(reply, budget, MAX_BLOCKS - len(first) - len(last) - 1, table_format, file_name)
+    all_blocks = [*first, *body, *last]
+    if not body:
+        all_blocks = [*first, blocks.note("There is nothing to show."), *last]
     for number, block in enumerate(all_blocks):
         block.block_id = f"{ACTION_PREFIX}-{number}"
     file = None
     if missing:
         text = "\n".join(_as_file_text(block) for block in missing)
         file = TextFile(name=file_name, title=file_name.removesuffix(".txt"), text=f"{text}\n")
-    return Message(text=_summary(reply, head), blocks=slack_blocks.resolved(all_blocks), file=file)
+    return Message(text=_summary(reply, head), blocks=blocks.resolved(all_blocks), file=file)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,13 +88,13 @@ def _body(
 ) -> tuple[list[slackblocks.Block], Sequence[Block]]:
     """The blocks that fit, and the reply's blocks that are not shown completely."""
     signs = _signs(reply.blocks)
-    made: list[slack_blocks.RenderedBlock] = []
+    made: list[blocks.RenderedBlock] = []
     formats: list[TableFormat] = []
     for block, sign in zip(reply.blocks[:MAX_PARTS], signs, strict=False):
         # A message may have only one `table` block, but several data tables.
         formats.append(TableFormat.PLAIN if any(part.has_table for part in made) else table_format)
         made.append(_rendered(block, budget, formats[-1], file_name, sign))
-    wants = [slack_blocks.weight(part.blocks) for part in made]
+    wants = [blocks.weight(part.blocks) for part in made]
     shown: list[slackblocks.Block] = []
     missing: list[Block] = []
     left_out = len(reply.blocks) - len(made)
@@ -103,7 +102,7 @@ def _body(
         block, part, cost = reply.blocks[at], made[at], wants[at]
         if cost > share:
             part = _rendered(block, share, formats[at], file_name, signs[at])
-            cost = slack_blocks.weight(part.blocks)
+            cost = blocks.weight(part.blocks)
         if cost > budget or len(part.blocks) > max_blocks:
             left_out += 1
             missing.append(block)
@@ -114,20 +113,16 @@ def _body(
             missing.append(block)
     missing += reply.blocks[MAX_PARTS:]
     if left_out:
-        shown.append(
-            slack_blocks.note(f"{slack_blocks.plural(left_out, 'more part')} of this answer: see the file {file_name}.")
-        )
+        shown.append(blocks.note(f"{blocks.plural(left_out, 'more part')} of this answer: see the file {file_name}."))
     return shown, missing
 
 
-def _rendered(
-    block: Block, budget: int, table_format: TableFormat, file_name: str, sign: str
-) -> slack_blocks.RenderedBlock:
+def _rendered(block: Block, budget: int, table_format: TableFormat, file_name: str, sign: str) -> blocks.RenderedBlock:
     match block:
         case Text():
-            return slack_blocks.text(block, budget=budget, file_name=file_name, sign=sign)
+            return blocks.text(block, budget=budget, file_name=file_name, sign=sign)
         case Lines():
-            return slack_blocks.lines(block, budget=budget, file_name=file_name)
+            return blocks.lines(block, budget=budget, file_name=file_name)
         case Table():
             return tables.table(block, budget=budget, table_format=table_format, file_name=file_name)
         case Fields():
@@ -155,12 +150,12 @@ def _shares(wants: Sequence[int], budget: int) -> list[int]:
     return shares
 
 
-def _signs(blocks: Sequence[Block]) -> list[str]:
+def _signs(reply_blocks: Sequence[Block]) -> list[str]:
     """For each block its sign: that of the worst tone for the first sentence with that tone, else none."""
-    tones = [block.tone if isinstance(block, Text) and block.text.strip() else Tone.PLAIN for block in blocks]
+    tones = [block.tone if isinstance(block, Text) and block.text.strip() else Tone.PLAIN for block in reply_blocks]
     worst = next((tone for tone in reversed(SIGNS) if tone in tones), None)
     at = tones.index(worst) if worst else -1
-    return [SIGNS[tones[at]] if number == at else "" for number in range(len(blocks))]
+    return [SIGNS[tones[at]] if number == at else "" for number in range(len(reply_blocks))]
 
 
 def _buttons(buttons: Sequence[Button]) -> list[slackblocks.Block]:
@@ -171,15 +166,15 @@ def _buttons(buttons: Sequence[Button]) -> list[slackblocks.Block]:
         if len(elements) == MAX_BUTTONS or not _fits_slack(button):
             continue
         made = _button(button, len(elements))
-        left -= slack_blocks.weight([slackblocks.ActionsBlock(elements=[made])])
+        left -= blocks.weight([slackblocks.ActionsBlock(elements=[made])])
         if left < 0:
             break
         elements.append(made)
     row: list[slackblocks.Block] = [slackblocks.ActionsBlock(elements=elements)] if elements else []
     if len(elements) < len(buttons):
-        missing = slack_blocks.plural(len(buttons) - len(elements), "button")
+        missing = blocks.plural(len(buttons) - len(elements), "button")
         row.append(
-            slack_blocks.note(
+            blocks.note(
                 f"{missing} left out, because there are too many or the command is too long. Type the command instead."
             )
         )
@@ -222,16 +217,16 @@ def _summary(reply: Reply, head: str) -> str:
     """The text of a notification: complete sentences; of other blocks only their size."""
     parts = []
     for block in reply.blocks:
-        title = f"{slack_blocks.titled(block.title)}: ".removeprefix(": ") if not isinstance(block, Text) else ""
+        title = f"{blocks.titled(block.title)}: ".removeprefix(": ") if not isinstance(block, Text) else ""
         match block:
             case Text():
                 parts.append(block.text)
             case Table() if not block.rows:
                 parts.append(f"{title}{block.empty}")
             case Table():
-                parts.append(f"{title}{slack_blocks.plural(len(block.rows), 'row')}.")
+                parts.append(f"{title}{blocks.plural(len(block.rows), 'row')}.")
             case Lines():
-                parts.append(f"{title}{slack_blocks.plural(len(block.lines), 'line')}.")
+                parts.append(f"{title}{blocks.plural(len(block.lines), 'line')}.")
             case Fields():
                 parts.append(title + ", ".join(f"{name}: {value}" for name, value in block.fields.items()))
     pieces, complete = markup.pieces("\n".join(parts), budget=MAX_TEXT - 2, most=MAX_TEXT)
