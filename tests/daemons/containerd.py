@@ -154,13 +154,13 @@ disabled_plugins = ["io.containerd.grpc.v1.cri"]
 
     def wait(self, name: str) -> int:
         def ended() -> list[int]:
-            told = self.told(name)
-            last = [event["pid"] for topic, event in told if topic == "/tasks/start"][-1:]
-            return [event["exit_status"] for topic, event in told if topic == "/tasks/exit" and event["pid"] in last]
+            events = self.task_events(name)
+            last = [event["pid"] for topic, event in events if topic == "/tasks/start"][-1:]
+            return [event["exit_status"] for topic, event in events if topic == "/tasks/exit" and event["pid"] in last]
 
         return int(wait_for(f"{name} to end", ended)[-1])
 
-    def told(self, name: str) -> Sequence[tuple[str, dict[str, Any]]]:
+    def task_events(self, name: str) -> Sequence[tuple[str, dict[str, Any]]]:
         """The events `ctr` printed of a container's task since it was made."""
         found = []
         printed = (self.root / "events").read_bytes()[self._began.get(name, 0) :]

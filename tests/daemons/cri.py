@@ -133,7 +133,7 @@ class Kubelet:
             self.ask("StartContainer", cri.StartContainerRequest(container_id=made))
         return made
 
-    def told(self, container: str) -> cri.ContainerStatus:
+    def container_status(self, container: str) -> cri.ContainerStatus:
         request = cri.ContainerStatusRequest(container_id=container)
         status: cri.ContainerStatus = self.ask("ContainerStatus", request, cri.ContainerStatusResponse).status
         return status
@@ -193,7 +193,7 @@ class Ground:
 
     def wait(self, name: str) -> int:
         wait_for(f"{name} to end", lambda: self.status(name) == "exited")
-        return self.kubelet.told(self.id(name)).exit_code
+        return self.kubelet.container_status(self.id(name)).exit_code
 
     def stop(self, name: str) -> None:
         self.kubelet.ask("StopContainer", cri.StopContainerRequest(container_id=self.id(name), timeout=5))
@@ -202,10 +202,10 @@ class Ground:
         self.kubelet.ask("RemoveContainer", cri.RemoveContainerRequest(container_id=self.id(name)))
 
     def status(self, name: str) -> str:
-        return STATES[self.kubelet.told(self.id(name)).state]
+        return STATES[self.kubelet.container_status(self.id(name)).state]
 
     def started(self, name: str) -> int:
-        return self.kubelet.told(self.id(name)).started_at
+        return self.kubelet.container_status(self.id(name)).started_at
 
     def exec(self, name: str, argv: Sequence[str]) -> cri.ExecSyncResponse:
         request = cri.ExecSyncRequest(container_id=self.id(name), cmd=list(argv), timeout=20)
@@ -213,7 +213,7 @@ class Ground:
         return told
 
     def log(self, name: str) -> Path:
-        return Path(self.kubelet.told(self.id(name)).log_path)
+        return Path(self.kubelet.container_status(self.id(name)).log_path)
 
     def clear(self) -> None:
         for pod in self.kubelet.pods():

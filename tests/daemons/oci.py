@@ -20,6 +20,7 @@ from typing import Any
 
 from tests.helpers.private_root import private_root
 from tests.helpers.requirements import need
+from tests.helpers.waiting import wait_for
 
 KEEPER = """
 import ctypes, os, subprocess, sys
@@ -167,16 +168,16 @@ class OciHost:
             timeout=30,
         )
 
-    def told(self, name: str) -> dict[str, Any]:
-        """What the program tells of it."""
+    def inspect(self, name: str) -> dict[str, Any]:
+        """The program's own report of a container's state."""
         found: dict[str, Any] = json.loads(self.call("state", name).stdout)
         return found
 
     def id(self, name: str) -> str:
-        return hashlib.sha256(f"{self.state}\0{name}\0{self.told(name)['created']}".encode()).hexdigest()
+        return hashlib.sha256(f"{self.state}\0{name}\0{self.inspect(name)['created']}".encode()).hexdigest()
 
     def pid(self, name: str) -> int:
-        return int(self.told(name)["pid"])
+        return int(self.inspect(name)["pid"])
 
     def wait(self, name: str) -> int:
         """Its exit code, once it has ended."""
@@ -197,11 +198,14 @@ class OciHost:
         self.wait(name)
 
     def status(self, name: str) -> str:
-        status = str(self.told(name)["status"])
+        freezer = Path("/sys/fs/cgroup/freezer", self.group, name, "freezer.state")
+        # The kernel may still be freezing the processes when `pause` returns; crun reports "running" until it has.
+        wait_for(f"{name} to freeze", lambda: not freezer.exists() or freezer.read_text().strip() != "FREEZING")
+        status = str(self.inspect(name)["status"])
         return {"stopped": "exited"}.get(status, status)
 
     def started(self, name: str) -> str:
-        return str(self.told(name)["created"])
+        return str(self.inspect(name)["created"])
 
     def exec(self, name: str, argv: Sequence[str]) -> None:
         self.call("exec", name, *argv)

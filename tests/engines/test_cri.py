@@ -69,7 +69,7 @@ async def test_an_engine_killed_and_back_is_watched_again_and_what_ended_meanwhi
         await asyncio.to_thread(own_crid.start)
         await eye.until(lambda: (row := eye.row(own_crid.called("ends"))) is not None and row.state == "exited")
         # How it ended the engine may have missed itself: it then says 255.
-        code = await asyncio.to_thread(lambda: own_crid.kubelet.told(own_crid.id("ends")).exit_code)
+        code = await asyncio.to_thread(lambda: own_crid.kubelet.container_status(own_crid.id("ends")).exit_code)
         assert eye.row(own_crid.called("ends")).exit_code == code and code in (4, 255)
         assert eye.row(own_crid.called("stays")).state == "running"
         assert eye.kinds(own_crid.called("ends")).count(EventKind.DIED) == 1
@@ -217,7 +217,7 @@ async def test_pods_are_told_stopped_and_removed_with_all_that_is_in_them(crid, 
         await do(engine, remove)
     assert (await do(engine, pods.StopPod(engine=engine.ref, target=row.ref))).status == Status.DONE
     assert (await do(engine, pods.StopPod(engine=engine.ref, target=row.ref))).status == Status.NOOP
-    assert crid.kubelet.told(app).state == 2
+    assert crid.kubelet.container_status(app).state == 2
     (row,) = (await do(engine, pods.ListPods(engine=engine.ref))).rows
     assert (row.state, row.running, row.address) == ("notready", 0, "")
     assert (await do(engine, remove)).status == Status.DONE

@@ -92,7 +92,7 @@ async def test_one_who_does_not_take_events_holds_nobody_up_and_loses_the_stream
     async with asyncio.timeout(10):
         while len(own_crio._listeners) < 2:
             await asyncio.sleep(0.01)
-    await asyncio.to_thread(own_crio.rush, thing, 500)
+    await asyncio.to_thread(own_crio.send_events, thing, 500)
     await asyncio.to_thread(listener.join, 20)
     assert len(heard) == 500
     with pytest.raises(errors.InvalidResponse, match="before they could be read"):
@@ -135,7 +135,7 @@ async def test_words_nobody_knows_yet_pass(own_crio):
 
 
 async def test_five_hundred_containers_are_looked_at_in_two_calls(own_crio, record_property):
-    own_crio.many(500)
+    own_crio.create_many(500)
     runtime = runtimes_registry.open_engine(runtimes_registry.EngineAddress(kind="cri", url=own_crio.url))
     assert len(await rows(runtime)) == 500
     own_crio.asked.clear()
@@ -170,9 +170,9 @@ async def test_one_container_that_cannot_be_told_of_does_not_hide_the_others(cri
 async def test_a_code_it_has_not_read_yet_is_asked_for_again(crio, engine):
     thing = await asyncio.to_thread(crio.run, "it", "exit 3")
     await asyncio.to_thread(crio.wait, "it")
-    crio.untold_exit.add(thing)
+    crio.unread_exit_codes.add(thing)
     assert (await rows(engine))["default/it/it"].exit_code == -1
-    crio.untold_exit.clear()
+    crio.unread_exit_codes.clear()
     assert (await rows(engine))["default/it/it"].exit_code == 3
 
 

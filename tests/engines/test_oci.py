@@ -128,7 +128,7 @@ async def test_where_the_kernel_gives_no_notice_it_is_looked_for(ground, monkeyp
 
 async def test_notices_that_were_lost_are_made_up_for(ground, monkeypatch):
     def lossy(self):
-        os.read(self._handle, 65536)
+        os.read(self._descriptor, 65536)
         self._changed(-1, inotify.OVERFLOW, "")
 
     monkeypatch.setattr(inotify.Inotify, "_read", lossy)

@@ -4,7 +4,7 @@ What it does as CRI-O does and containerd does not: log lines have `+00:00` and 
 end with a newline; GetContainerEvents ends at once in peace unless `pod_events` is on, and is then sent to every
 client, one after the other, so that a slow one holds up all; a program that takes too long ends with -1 and `command
 timed out`; containers need the image as the user wrote it; a tag is removed alone; verbose words are few; how a
-container ended may be told as -1 at first. Each container is a process group in a folder of its own for a root.
+container ended may be reported as -1 at first. Each container is a process group in a folder of its own for a root.
 """
 
 from __future__ import annotations
@@ -52,8 +52,10 @@ class Refused(Exception):
 class Box:
     """One container."""
 
-    def __init__(self, thing: str, pod: str, config: kubelet.ContainerConfig, *, log: Path | None, root: Path) -> None:
-        self.id, self.pod, self.config, self.log, self.root = thing, pod, config, log, root
+    def __init__(
+        self, container_id: str, pod: str, config: kubelet.ContainerConfig, *, log: Path | None, root: Path
+    ) -> None:
+        self.id, self.pod, self.config, self.log, self.root = container_id, pod, config, log, root
         self.state, self.created, self.started, self.finished = CREATED, time.time_ns(), 0, 0
         self.exit_code: int = 0
         self.reason = ""
@@ -62,7 +64,7 @@ class Box:
 
 
 class Crio(Ground):
-    """`hang`: while set, nothing is answered. `broken`: ids whose status cannot be told."""
+    """`hang`: while set, nothing is answered. `broken`: ids whose status cannot be read."""
 
     init = ()
     name, release = "cri-o", "1.31.0"
@@ -82,7 +84,7 @@ class Crio(Ground):
         self._broadcaster = threading.Thread(target=self._broadcast, name="crio broadcast", daemon=True)
         self.not_ready = ""
         self.odd_event = 0
-        self.untold_exit: set[str] = set()
+        self.unread_exit_codes: set[str] = set()
 
     # ── the process ──────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -91,8 +93,8 @@ class Crio(Ground):
             tar.extractall(self.root / "image", filter="fully_trusted")
         for name, number in (("null", 3), ("zero", 5)):
             os.mknod(self.root / "image/dev" / name, stat.S_IFCHR | 0o666, os.makedev(1, number))
-        thing = sha256(b"busybox").hexdigest()
-        self._images[thing] = cri.Image(id=thing, repo_tags=[IMAGE], size=2 << 20)
+        image_id = sha256(b"busybox").hexdigest()
+        self._images[image_id] = cri.Image(id=image_id, repo_tags=[IMAGE], size=2 << 20)
         self._broadcaster.start()
 
     def start(self) -> None:
@@ -133,23 +135,23 @@ class Crio(Ground):
 
     # ── what tests do to it ──────────────────────────────────────────────────────────────────────────────────────
 
-    def many(self, count: int) -> None:
+    def create_many(self, count: int) -> None:
         """So many running containers, one a pod, without processes."""
         with self._lock:
             for number in range(count):
-                pod, thing = secrets.token_hex(32), secrets.token_hex(32)
+                pod, container_id = secrets.token_hex(32), secrets.token_hex(32)
                 metadata = cri.PodSandboxMetadata(name=f"many-{number}", namespace="crowd", uid=pod)
                 self._pods[pod] = (kubelet.PodSandboxConfig(metadata=metadata), 0, time.time_ns())
                 config = kubelet.ContainerConfig(metadata=cri.ContainerMetadata(name="one"))
-                box = Box(thing, pod, config, log=None, root=self.root)
+                box = Box(container_id, pod, config, log=None, root=self.root)
                 box.state, box.started = RUNNING, time.time_ns()
-                self._boxes[thing] = box
+                self._boxes[container_id] = box
 
-    def rush(self, thing: str, count: int) -> None:
+    def send_events(self, container_id: str, count: int) -> None:
         """So many events about one container, as fast as they go and none dropped."""
-        box = self._boxes[thing]
+        box = self._boxes[container_id]
         for _ in range(count):
-            self._events.put(self._told(box, 1))
+            self._events.put(self._event(box, 1))
 
     def out_of_memory(self, name: str) -> None:
         box = self._boxes[self.id(name)]
@@ -183,26 +185,26 @@ class Crio(Ground):
         Path(request.config.log_directory).mkdir(parents=True, exist_ok=True)
         with self._lock:
             self._pods[pod] = (request.config, 0, time.time_ns())
-        self._tell_pod(pod, 0)
-        self._tell_pod(pod, 1)
+        self._send_pod_event(pod, 0)
+        self._send_pod_event(pod, 1)
         return kubelet.RunPodSandboxResponse(pod_sandbox_id=pod)
 
     def rpc_stop_pod_sandbox(self, request: cri.StopPodSandboxRequest) -> cri.Nothing:
         with self._lock:
             known = self._pods.get(request.pod_sandbox_id)
         if known is not None:
-            for box in self._of(request.pod_sandbox_id):
+            for box in self._boxes_of(request.pod_sandbox_id):
                 self._end(box, 0)
             with self._lock:
                 self._pods[request.pod_sandbox_id] = (known[0], 1, known[2])
-            self._tell_pod(request.pod_sandbox_id, 2)
+            self._send_pod_event(request.pod_sandbox_id, 2)
         return cri.Nothing()
 
     def rpc_remove_pod_sandbox(self, request: cri.RemovePodSandboxRequest) -> cri.Nothing:
-        for box in self._of(request.pod_sandbox_id):
+        for box in self._boxes_of(request.pod_sandbox_id):
             self._remove(box)
         if request.pod_sandbox_id in self._pods:
-            self._tell_pod(request.pod_sandbox_id, 3)
+            self._send_pod_event(request.pod_sandbox_id, 3)
             with self._lock:
                 self._pods.pop(request.pod_sandbox_id, None)
         return cri.Nothing()
@@ -224,18 +226,18 @@ class Crio(Ground):
             raise Refused(INTERNAL, "user specified image not specified, cannot verify image signature")
         if self._image(request.config.image.image) is None:
             raise Refused(INTERNAL, "no such image")
-        thing = secrets.token_hex(32)
-        root = self.root / "run" / thing[:12]
+        container_id = secrets.token_hex(32)
+        root = self.root / "run" / container_id[:12]
         shutil.copytree(self.root / "image/bin", root / "bin", symlinks=True, copy_function=os.link)
         for name, number in (("null", 3), ("zero", 5)):
             (root / "dev").mkdir(exist_ok=True)
             os.mknod(root / "dev" / name, stat.S_IFCHR | 0o666, os.makedev(1, number))
         log = Path(request.sandbox_config.log_directory) / request.config.log_path
-        box = Box(thing, request.pod_sandbox_id, request.config, log=log, root=root)
+        box = Box(container_id, request.pod_sandbox_id, request.config, log=log, root=root)
         with self._lock:
-            self._boxes[thing] = box
-        self._tell(box, 0)
-        return kubelet.CreateContainerResponse(container_id=thing)
+            self._boxes[container_id] = box
+        self._send_event(box, 0)
+        return kubelet.CreateContainerResponse(container_id=container_id)
 
     def rpc_start_container(self, request: cri.StartContainerRequest) -> cri.Nothing:
         box = self._box(request.container_id)
@@ -252,7 +254,7 @@ class Crio(Ground):
         box.log.touch()
         box.state, box.started = RUNNING, time.time_ns()
         threading.Thread(target=self._keep, args=(box,), name=f"conmon {box.id[:12]}", daemon=True).start()
-        self._tell(box, 1)
+        self._send_event(box, 1)
         return cri.Nothing()
 
     def rpc_stop_container(self, request: cri.StopContainerRequest) -> cri.Nothing:
@@ -371,7 +373,7 @@ class Crio(Ground):
                 raise Refused(INTERNAL, said.rpartition('msg="')[2].strip().strip('"')[-500:])
             written = (Path(folder) / "it/manifest.json").read_bytes()
         manifest = json.loads(written)
-        thing = manifest["config"]["digest"].removeprefix("sha256:")
+        image_id = manifest["config"]["digest"].removeprefix("sha256:")
         repository = name.partition("@")[0]
         tagged = ":" in repository.rpartition("/")[2]
         place = repository.rpartition(":")[0] if tagged else repository
@@ -379,13 +381,13 @@ class Crio(Ground):
             for other in self._images.values():
                 if name in other.repo_tags:
                     other.repo_tags.remove(name)
-            image = self._images.setdefault(thing, cri.Image(id=thing))
+            image = self._images.setdefault(image_id, cri.Image(id=image_id))
             image.size = sum(layer["size"] for layer in manifest["layers"])
             if tagged and "@" not in name and name not in image.repo_tags:
                 image.repo_tags.append(name)
             if (digest := f"{place}@sha256:{sha256(written).hexdigest()}") not in image.repo_digests:
                 image.repo_digests.append(digest)
-        return cri.PullImageResponse(image_ref=thing)
+        return cri.PullImageResponse(image_ref=image_id)
 
     def rpc_remove_image(self, request: cri.RemoveImageRequest) -> cri.Nothing:
         word = request.image.image
@@ -422,30 +424,30 @@ class Crio(Ground):
         try:
             while context.is_active():
                 with contextlib.suppress(queue.Empty):
-                    if (told := listener.get(timeout=0.1)) is None:
+                    if (event := listener.get(timeout=0.1)) is None:
                         return
-                    yield told
+                    yield event
         finally:
             with self._lock:
                 self._listeners.remove(listener)
 
     def _broadcast(self) -> None:
-        while (told := self._events.get()) is not None:
+        while (event := self._events.get()) is not None:
             with self._lock:
                 listeners = list(self._listeners)
             for listener in listeners:
                 while listener in self._listeners:
                     with contextlib.suppress(queue.Full):
-                        listener.put(told, timeout=0.1)
+                        listener.put(event, timeout=0.1)
                         break
 
-    def _tell(self, box: Box, kind: int) -> None:
+    def _send_event(self, box: Box, kind: int) -> None:
         if self.pod_events and box.pod in self._pods:
-            self._put(self._told(box, kind))
+            self._put(self._event(box, kind))
 
-    def _told(self, box: Box, kind: int) -> cri.ContainerEventResponse:
+    def _event(self, box: Box, kind: int) -> cri.ContainerEventResponse:
         with self._lock:
-            statuses = [self._status(one) for one in self._of(box.pod) if one.id in self._boxes]
+            statuses = [self._status(one) for one in self._boxes_of(box.pod) if one.id in self._boxes]
         return cri.ContainerEventResponse(
             container_id=box.id,
             container_event_type=self.odd_event or kind,
@@ -454,29 +456,31 @@ class Crio(Ground):
             containers_statuses=statuses,
         )
 
-    def _tell_pod(self, pod: str, kind: int) -> None:
-        told = cri.ContainerEventResponse(
+    def _send_pod_event(self, pod: str, kind: int) -> None:
+        event = cri.ContainerEventResponse(
             container_id=pod,
             container_event_type=kind,
             created_at=time.time_ns(),
             pod_sandbox_status=self._pod_status(pod),
         )
-        self._put(told)
+        self._put(event)
 
-    def _put(self, told: cri.ContainerEventResponse) -> None:
+    def _put(self, event: cri.ContainerEventResponse) -> None:
         if self.pod_events:
             with contextlib.suppress(queue.Full):  # dropped, as CRI-O does
-                self._events.put_nowait(told)
+                self._events.put_nowait(event)
 
     # ── within ───────────────────────────────────────────────────────────────────────────────────────────────────
 
-    def _box(self, thing: str) -> Box:
+    def _box(self, container_id: str) -> Box:
         with self._lock:
-            if thing in self._boxes:
-                return self._boxes[thing]
-        raise Refused(NOT_FOUND, f'could not find container "{thing}": container with ID starting with … not found')
+            if container_id in self._boxes:
+                return self._boxes[container_id]
+        raise Refused(
+            NOT_FOUND, f'could not find container "{container_id}": container with ID starting with … not found'
+        )
 
-    def _of(self, pod: str) -> list[Box]:
+    def _boxes_of(self, pod: str) -> list[Box]:
         with self._lock:
             return [box for box in self._boxes.values() if box.pod == pod]
 
@@ -506,7 +510,7 @@ class Crio(Ground):
             created_at=box.created,
             started_at=box.started,
             finished_at=box.finished,
-            exit_code=-1 if box.id in self.untold_exit else box.exit_code,
+            exit_code=-1 if box.id in self.unread_exit_codes else box.exit_code,
             image=cri.ImageSpec(image=box.config.image.image),
             image_ref=self._image_id(box.config.image.image),
             image_id=self._image_id(box.config.image.image),
@@ -534,7 +538,7 @@ class Crio(Ground):
             writer.join()
         box.exit_code, box.finished, box.state = code if code >= 0 else 128 - code, time.time_ns(), EXITED
         box.ended.set()
-        self._tell(box, 2)
+        self._send_event(box, 2)
 
     def _end(self, box: Box, timeout: int) -> None:
         if box.state != RUNNING or box.process is None:
@@ -551,7 +555,7 @@ class Crio(Ground):
         with self._lock:
             if self._boxes.pop(box.id, None) is None:
                 return
-        self._tell(box, 3)
+        self._send_event(box, 3)
         if box.process is not None:
             shutil.rmtree(box.root, ignore_errors=True)
 
