@@ -84,7 +84,9 @@ class Change:
             try:
                 await self._store.record_outcomes(self._inv.id, [outcome])
             except errors.StoreError as error:
-                log.warning("an outcome could not be stored yet", action="record", reason=error.message, **outcome.row)
+                log.warning(
+                    "an outcome could not be stored yet", action="record", reason=error.message, row=dict(outcome.row)
+                )
             else:
                 del self._unwritten[index]
 

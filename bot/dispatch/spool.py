@@ -41,7 +41,7 @@ class Spool:
             else:
                 return
         for row in entry.rows:
-            log.warning("an audit row could not be stored yet", action="spool", reason=reason, **row)
+            log.warning("an audit row could not be stored yet", action="spool", reason=reason, row=dict(row))
         if len(self._waiting) < self._max_entries:
             self._waiting.append(entry)
         else:

@@ -10,6 +10,7 @@ from bot.dispatch import changes, messages
 from commands.catalogue import load_catalogue
 from core import errors
 from core.model import actions
+from core.model.policy import Policy
 from core.model.replies import Ending
 from tests.unit.bot.dispatch.world import ANN, World, words
 
@@ -226,6 +227,17 @@ async def test_reads_while_the_store_is_away_are_in_the_audit_afterwards(world, 
     assert [row["phase"] for row in await world.rows()] == ["read"]
 
 
+async def test_a_refusal_while_the_store_is_away_is_in_the_audit_afterwards(world, valkey):
+    dispatcher = await world.replica()
+    nobody = dataclasses.replace(SUE, id="other:nobody", groups=frozenset())
+    dispatcher._book.rebase(Policy())
+    valkey.stop()
+    assert (await dispatcher.answer(world.line("ps", nobody))).ending is Ending.REFUSED
+    valkey.start()
+    await dispatcher.flush_spool()
+    assert [(row["phase"], row["who"]) for row in await world.rows()] == [("refused", nobody.id)]
+
+
 async def test_an_outcome_the_store_did_not_take_at_once_is_written_with_the_end(world, monkeypatch):
     dispatcher = await world.replica()
 
@@ -254,6 +266,29 @@ async def test_an_intent_whose_answer_was_lost_is_undone_and_nothing_is_sent(wor
     assert sorted(await outcomes(world)) == [("db", "failed"), ("web", "failed")]
     await store.remove_replica("dead")
     assert not await world.recover()
+
+
+async def test_cancelled_while_the_intent_is_written_it_is_undone(world, monkeypatch):
+    dispatcher = await world.replica("dead")
+    store, begin = world.stores[0], world.stores[0].begin_change
+    written = asyncio.Event()
+
+    async def answer_late(*given, **named):
+        await begin(*given, **named)
+        written.set()
+        await asyncio.sleep(60)
+
+    monkeypatch.setattr(store, "begin_change", answer_late)
+    task = asyncio.create_task(dispatcher.answer(world.line("restart web")))
+    await written.wait()
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    assert not await leases(world)
+    assert not world.engine.done
+    assert await outcomes(world) == [("web", "failed")]
+    await store.remove_replica("dead")
+    (lost,) = await world.recover()
+    assert "nothing was done" in lost.text
 
 
 async def test_an_end_whose_answer_was_lost_is_written_once(world, monkeypatch):

@@ -17,7 +17,7 @@ class Store:
                 raise self.error
             self.written.append(name)
 
-        return Entry(write=write, invocation=invocation, rows=({"line": name},))
+        return Entry(write=write, invocation=invocation, rows=({"line": name, "reason": "r", "event": "e"},))
 
 
 async def test_what_can_be_written_does_not_wait():
