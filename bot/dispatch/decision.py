@@ -39,5 +39,11 @@ def refuse_bare_wildcard(args: Mapping[str, Any]) -> None:
             )
 
 
+def denial(error: errors.Refused) -> Decision:
+    """A refusal that was raised before anything was decided, as the audit records it."""
+    rule = getattr(error, "rule", "") or type(error).__name__.lower()
+    return Decision(verdict=Verdict.DENY, rule=rule, reason=error.message)
+
+
 def _brake(rule: str, reason: str) -> Decision:
     return Decision(verdict=Verdict.CONFIRM, rule=rule, reason=reason)

@@ -1,7 +1,7 @@
 """Runs one command line from its text to its reply. Slash commands, mentions, buttons and the console all enter here.
 
-    parse → enter → plan → decide → ask → hold and record the intent → run, recording outcomes → render → redact
-    → record the end → reply → forget
+    parse → enter → plan → decide → ask → lease targets and record the intent → run, recording outcomes
+    → render → redact → record the end → reply → forget
 
 Straight code on purpose, with no stages to configure: the order of these steps is the security of this product. Reads
 work while the store is away; a change does not run unless its intent was stored. A change is sent to an engine at most
@@ -127,7 +127,7 @@ class Dispatcher:
         except errors.QuarterdeckError as error:
             if isinstance(error, errors.Refused) and state.decision is None:
                 state.verdict = "refused"
-                await self._audit.refusal(inv, state.command, "", _denial(error))
+                await self._audit.refusal(inv, state.command, "", decision.denial(error))
             return messages.error_reply(error)
         except Exception:
             reference = secrets.token_hex(4)
@@ -260,7 +260,7 @@ class Dispatcher:
         """The reply to somebody who may not use this bot at all; audited like any refusal."""
         now = self._clock()
         inv = Invocation(id="", who=who, line=line, place=place, at=now, deadline=now)
-        await self._audit.refusal(inv, "", "", _denial(error))
+        await self._audit.refusal(inv, "", "", decision.denial(error))
         self._metrics.commands_total.labels("none", "deny", Ending.REFUSED).inc()
         return redact.redact_reply(messages.error_reply(error))
 
@@ -279,12 +279,6 @@ class CommandState:
     share: bool = False
     decision: Decision | None = None
     change: changes.Change | None = None
-
-
-def _denial(error: errors.Refused) -> Decision:
-    return Decision(
-        verdict=Verdict.DENY, rule=getattr(error, "rule", "") or type(error).__name__.lower(), reason=error.message
-    )
 
 
 def _is_announced(action: Action[Any]) -> bool:

@@ -230,7 +230,7 @@ async def test_reads_while_the_store_is_away_are_in_the_audit_afterwards(world, 
 async def test_a_refusal_while_the_store_is_away_is_in_the_audit_afterwards(world, valkey):
     dispatcher = await world.replica()
     nobody = dataclasses.replace(SUE, id="other:nobody", groups=frozenset())
-    dispatcher._book.rebase(Policy())
+    dispatcher._policies.replace_configured(Policy())
     valkey.stop()
     assert (await dispatcher.answer(world.line("ps", nobody))).ending is Ending.REFUSED
     valkey.start()
