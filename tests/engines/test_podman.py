@@ -246,7 +246,7 @@ async def test_a_service_killed_mid_stream_ends_every_stream_with_a_sentence(own
 
 
 async def test_a_service_that_hangs_costs_its_own_deadline(own_podmand, own, monkeypatch):
-    monkeypatch.setattr(events, "PATIENCE", 0.5)
+    monkeypatch.setattr(events, "OPEN_SECONDS", 0.5)
     await asyncio.to_thread(own_podmand.run, "it")
     target = await own.ref("it")
     os.kill(own_podmand.process.pid, signal.SIGSTOP)
@@ -299,7 +299,7 @@ async def test_a_socket_of_somebody_else_says_whose_it_is(podmand, desk, folder,
             told = await desk.do(actions.DescribeEngine)
     finally:
         podmand.root.chmod(0o700)
-    assert said in caught.value.full_message() and "Run as" in caught.value.hint
+    assert said in caught.value.full_message() and "Run " in caught.value.hint
     assert told.fault == caught.value.full_message()
     assert (await desk.do(actions.DescribeEngine)).fault == ""
 

@@ -12,6 +12,7 @@ from core.model.jobs import ReadJob, StopJob
 from core.model.refs import Kind, Ref
 from core.model.replies import Status
 from tests.daemons.docker import IMAGE
+from tests.helpers import servers
 from tests.helpers.podman_calls import Desk
 from tests.helpers.waiting import free_tcp_port
 
@@ -145,14 +146,12 @@ async def test_a_pull_that_fails_says_why_and_what_would_help(desk, registry):
 
 async def test_a_pull_is_stopped_when_told(desk):
     """Its registry accepts, and says nothing."""
-    silent = await asyncio.start_server(lambda reader, writer: None, "127.0.0.1", 0)
-    port = silent.sockets[0].getsockname()[1]
-    started = await desk.do(images.PullImage, image=f"127.0.0.1:{port}/thing")
-    await desk.do(ReadJob, job=started.job, wait=0.3)
-    assert (await desk.do(StopJob, job=started.job, who="t")).status == Status.DONE
-    page = await desk.do(ReadJob, job=started.job)
-    assert page.outcome.status == Status.UNKNOWN
-    silent.close()
+    async with servers.serving(servers.never) as port:
+        started = await desk.do(images.PullImage, image=f"127.0.0.1:{port}/thing")
+        await desk.do(ReadJob, job=started.job, wait=0.3)
+        assert (await desk.do(StopJob, job=started.job, who="t")).status == Status.DONE
+        page = await desk.do(ReadJob, job=started.job)
+        assert page.outcome.status == Status.UNKNOWN
     assert (await desk.do(actions.DescribeEngine)).fault == ""
 
 

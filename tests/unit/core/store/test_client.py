@@ -20,6 +20,7 @@ from core.store import connection, invocations
 from core.store import errors as store_errors
 from core.store.client import Store
 from core.store.records import Entered, LeaseConflict, LeaseRequest, OutcomeRow, Phase, Rate, Unfinished
+from tests.helpers import servers
 
 RATE = Rate(count=3, period=3600)
 
@@ -659,15 +660,10 @@ async def test_nobody_there() -> None:
 
 
 async def test_a_silent_server_costs_one_timeout() -> None:
-    gone = asyncio.Event()
-
-    async def swallow(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await gone.wait()
-        writer.close()
-
-    server = await asyncio.start_server(swallow, "127.0.0.1", 0)
-    port = server.sockets[0].getsockname()[1]
-    async with contextlib.aclosing(Store.open(f"redis://:pass@127.0.0.1:{port}/2", timeout=0.05)) as store:
+    async with (
+        servers.serving(servers.never) as port,
+        contextlib.aclosing(Store.open(f"redis://:pass@127.0.0.1:{port}/2", timeout=0.05)) as store,
+    ):
         for call in (
             store.ping(),
             store.grants(),
@@ -678,8 +674,6 @@ async def test_a_silent_server_costs_one_timeout() -> None:
             with pytest.raises(errors.StoreDown, match=rf"redis://127.0.0.1:{port}/2 ") as caught:
                 await call
             assert "pass" not in caught.value.full_message()
-    gone.set()
-    server.close()
 
 
 @pytest.mark.parametrize(

@@ -22,6 +22,7 @@ from core.store import embedded
 from core.store import server as store_server
 from core.store.client import Store
 from core.store.embedded import EmbeddedStore, Role
+from tests.helpers import servers
 from tests.helpers.paths import ROOT
 
 LINUX = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="a parent's death is signalled on Linux only")
@@ -479,21 +480,17 @@ async def test_a_store_that_is_still_loading_is_waited_for_and_said(state: Path)
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         while await reader.readline():
             writer.write(said)
-        writer.close()
 
     lock = store_server.open_lock(state / "store.lock")
     assert store_server.try_lock(lock)
-    server = await asyncio.start_unix_server(answer, state / "store.sock")
     try:
-        async with part(state, deadline=0.05) as mine:
+        async with servers.serving(answer, state / "store.sock"), part(state, deadline=0.05) as mine:
             with pytest.raises(errors.StoreDown, match="not ready yet: LOADING"):
                 await mine.ensure()
             said = b"+PONG\r\n"
             assert await mine.ensure() is Role.GUEST
     finally:
         os.close(lock)
-        server.close()
-        await server.wait_closed()
 
 
 def test_only_the_main_thread_may_start_it(state: Path) -> None:
