@@ -1,7 +1,8 @@
-"""Lists, inspects, changes and removes Podman's pods, networks and volumes.
+"""Lists, inspects, changes and removes Podman's pods, and decodes its networks and volumes.
 
-A change of a pod may fail for some of its containers only: Podman then reports the errors in a response that is
-successful by its status, and `_check_change` raises them.
+The requests for networks and volumes are those of `docker_like.resources`. A change of a pod may fail for some of its
+containers only: Podman then reports the errors in a response that is successful by its status, and `_check_change`
+raises them.
 """
 
 from __future__ import annotations
@@ -10,12 +11,13 @@ import abc
 
 import msgspec
 
-from core.model import pods, resources
+from core.model import pods
 from core.model.refs import Ref
+from core.model.resources import Network, Volume
 from core.model.results import Document, Outcome
 from core.text import redact_json
 from runtimes.base.adapter import does
-from runtimes.docker_like import decode, models
+from runtimes.docker_like import decode, models, resources
 from runtimes.docker_like.client import quoted_id
 from runtimes.formats import decoding, timestamps
 from runtimes.podman import client
@@ -49,7 +51,9 @@ class _Network(msgspec.Struct):
     labels: dict[str, str] | None = None
 
 
-class ResourceVerbs(client.EngineClient, abc.ABC):
+class ResourceVerbs(client.EngineClient, resources.ResourceVerbs, abc.ABC):
+    path_suffix = "/json"
+
     # ── pods ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
     @does(pods.ListPods)
@@ -70,7 +74,9 @@ class ResourceVerbs(client.EngineClient, abc.ABC):
 
     @does(pods.InspectPod)
     async def inspect_pod(self, action: pods.InspectPod, seconds: float) -> Document:
-        return await self._inspect("pod", action.target, seconds)
+        target = action.target
+        response = await self._request("GET", f"/pods/{quoted_id(target)}/json", seconds, name=target.name, kind="pod")
+        return Document(ref=target, data=redact_json.mask_env_values(decoding.document(response.body)))
 
     @does(pods.StartPod)
     async def start_pod(self, action: pods.StartPod, seconds: float) -> Outcome:
@@ -103,14 +109,11 @@ class ResourceVerbs(client.EngineClient, abc.ABC):
 
     # ── networks and volumes ─────────────────────────────────────────────────────────────────────────────────────
 
-    @does(resources.ListNetworks)
-    async def list_networks(self, action: resources.ListNetworks, seconds: float) -> resources.Networks:
-        response = await self._request("GET", "/networks/json", seconds)
-        rows = decoding.decode(list[_Network], response.body)
-        return resources.Networks(rows=tuple(map(self._network, rows)))
+    def _decode_networks(self, body: bytes) -> tuple[Network, ...]:
+        return tuple(map(self._network, decoding.decode(list[_Network], body)))
 
-    def _network(self, row: _Network) -> resources.Network:
-        return resources.Network(
+    def _network(self, row: _Network) -> Network:
+        return Network(
             ref=self._decoder.ref("network", row.id or row.name, row.name),
             driver=row.driver,
             subnets=tuple(one.subnet for one in row.subnets or ()),
@@ -118,34 +121,5 @@ class ResourceVerbs(client.EngineClient, abc.ABC):
             labels=row.labels or {},
         )
 
-    @does(resources.InspectNetwork)
-    async def inspect_network(self, action: resources.InspectNetwork, seconds: float) -> Document:
-        return await self._inspect("network", action.target, seconds)
-
-    @does(resources.RemoveNetwork)
-    async def remove_network(self, action: resources.RemoveNetwork, seconds: float) -> Outcome:
-        return await self._remove("network", action.target, seconds)
-
-    @does(resources.ListVolumes)
-    async def list_volumes(self, action: resources.ListVolumes, seconds: float) -> resources.Volumes:
-        response = await self._request("GET", "/volumes/json", seconds)
-        rows = decoding.decode(list[models.Volume], response.body)
-        return resources.Volumes(rows=decode.volumes(self.ref, rows))
-
-    @does(resources.InspectVolume)
-    async def inspect_volume(self, action: resources.InspectVolume, seconds: float) -> Document:
-        return await self._inspect("volume", action.target, seconds)
-
-    @does(resources.RemoveVolume)
-    async def remove_volume(self, action: resources.RemoveVolume, seconds: float) -> Outcome:
-        return await self._remove("volume", action.target, seconds)
-
-    # ── all kinds ────────────────────────────────────────────────────────────────────────────────────────────────
-
-    async def _inspect(self, kind: str, target: Ref, seconds: float) -> Document:
-        path = f"/{kind}s/{quoted_id(target)}/json"
-        response = await self._request("GET", path, seconds, name=target.name, kind=kind)
-        return Document(ref=target, data=redact_json.mask_env_values(decoding.document(response.body)))
-
-    async def _remove(self, kind: str, target: Ref, seconds: float) -> Outcome:
-        return await self._change(target, f"/{kind}s/{quoted_id(target)}", seconds, method="DELETE", kind=kind)
+    def _decode_volumes(self, body: bytes) -> tuple[Volume, ...]:
+        return decode.volumes(self.ref, decoding.decode(list[models.Volume], body))

@@ -1,0 +1,60 @@
+"""Lists, inspects and removes networks and volumes: requests that Docker and Podman answer alike."""
+
+from __future__ import annotations
+
+import abc
+from typing import ClassVar
+
+from core.model import resources
+from core.model.refs import Ref
+from core.model.results import Document, Outcome
+from core.text import redact_json
+from runtimes.base.adapter import does
+from runtimes.docker_like.client import HttpEngine, quoted_id
+from runtimes.formats import decoding
+
+
+class ResourceVerbs(HttpEngine, abc.ABC):
+    path_suffix: ClassVar[str]
+    """What follows in a path to a list or to an inspection; empty for Docker."""
+
+    @does(resources.ListNetworks)
+    async def list_networks(self, action: resources.ListNetworks, seconds: float) -> resources.Networks:
+        response = await self._request("GET", f"/networks{self.path_suffix}", seconds)
+        return resources.Networks(rows=self._decode_networks(response.body))
+
+    @abc.abstractmethod
+    def _decode_networks(self, body: bytes) -> tuple[resources.Network, ...]: ...
+
+    @does(resources.InspectNetwork)
+    async def inspect_network(self, action: resources.InspectNetwork, seconds: float) -> Document:
+        return await self._inspect("network", action.target, seconds)
+
+    @does(resources.RemoveNetwork)
+    async def remove_network(self, action: resources.RemoveNetwork, seconds: float) -> Outcome:
+        return await self._remove("network", action.target, seconds)
+
+    @does(resources.ListVolumes)
+    async def list_volumes(self, action: resources.ListVolumes, seconds: float) -> resources.Volumes:
+        response = await self._request("GET", f"/volumes{self.path_suffix}", seconds)
+        return resources.Volumes(rows=self._decode_volumes(response.body))
+
+    @abc.abstractmethod
+    def _decode_volumes(self, body: bytes) -> tuple[resources.Volume, ...]: ...
+
+    @does(resources.InspectVolume)
+    async def inspect_volume(self, action: resources.InspectVolume, seconds: float) -> Document:
+        return await self._inspect("volume", action.target, seconds)
+
+    @does(resources.RemoveVolume)
+    async def remove_volume(self, action: resources.RemoveVolume, seconds: float) -> Outcome:
+        return await self._remove("volume", action.target, seconds)
+
+    async def _inspect(self, kind: str, target: Ref, seconds: float) -> Document:
+        path = f"/{kind}s/{quoted_id(target)}{self.path_suffix}"
+        response = await self._request("GET", path, seconds, name=target.name, kind=kind)
+        # The mount options of a volume may contain the password of a file share.
+        return Document(ref=target, data=redact_json.redact_document(decoding.document(response.body)))
+
+    async def _remove(self, kind: str, target: Ref, seconds: float) -> Outcome:
+        return await self._change(target, f"/{kind}s/{quoted_id(target)}", seconds, method="DELETE", kind=kind)
