@@ -1,8 +1,8 @@
-"""A private containerd, and containers put on it by `ctr`, its own command line.
+"""Starts a private containerd, and creates containers with `ctr`, its own command line.
 
-Everything lives under a temporary root and in a namespace of the daemon's own, since control groups and runc's state
-are named after the namespace, not after the daemon. What `ctr` never tells, how a run ended, is read from the events
-another `ctr` prints.
+Everything is below a temporary root and in a namespace of this daemon only, since control groups and runc's state
+directories are named after the namespace, not after the daemon. `ctr` does not report how a task ended: that is read
+from the events that another `ctr` prints.
 """
 
 from __future__ import annotations
@@ -98,7 +98,7 @@ disabled_plugins = ["io.containerd.grpc.v1.cri"]
         return next(line.split()[1] for line in server.splitlines() if "Version:" in line)
 
     def kill(self) -> None:
-        """SIGKILL; containers live on."""
+        """Sends SIGKILL to the daemon. Its containers continue to run."""
         assert self.process is not None
         self.process.kill()
         self.process.wait(30)
@@ -161,7 +161,7 @@ disabled_plugins = ["io.containerd.grpc.v1.cri"]
         return int(wait_for(f"{name} to end", ended)[-1])
 
     def task_events(self, name: str) -> Sequence[tuple[str, dict[str, Any]]]:
-        """The events `ctr` printed of a container's task since it was made."""
+        """The events that `ctr` printed about a container's task since the container was created."""
         found = []
         printed = (self.root / "events").read_bytes()[self._began.get(name, 0) :]
         for line in printed.decode().splitlines():
@@ -174,7 +174,7 @@ disabled_plugins = ["io.containerd.grpc.v1.cri"]
         return found
 
     def task(self, name: str, space: str = "") -> tuple[str, str]:
-        """Its process and state; empty where it has none."""
+        """Its process and state; empty if it has no task."""
         for line in self.ctr("tasks", "ls", space=space).splitlines()[1:]:
             words = line.split()
             if words[0] == name:

@@ -1,8 +1,7 @@
-"""A private containerd as the kubelet sees it, through its CRI plugin, with a CNI bridge of its own; and what a kubelet
-would ask of it, said by a gRPC client that is not ours.
+"""Starts a private containerd with its CRI plugin and a CNI bridge of its own, and sends it the requests of a kubelet.
 
-Everything lives under a temporary root: state, images, pods' logs, network namespaces. The bridge is named after it and
-goes with it.
+The requests come from a gRPC client that is not Quarterdeck's own. Everything is below a temporary root: state, images,
+logs of pods, network namespaces. The bridge is named after the root and is removed with it.
 """
 
 from __future__ import annotations
@@ -33,7 +32,7 @@ PROGRAMS = ("sh", "sleep", "echo", "cat", "seq", "head", "tr", "printf", "true",
 
 
 class Kubelet:
-    """Asks as a kubelet does, one call after the other. `folder` is where pods' logs go."""
+    """Sends the requests of a kubelet, one after the other. `folder` is for the logs of pods."""
 
     runtime, images = "/runtime.v1.RuntimeService", "/runtime.v1.ImageService"
 
@@ -150,8 +149,8 @@ class Kubelet:
 
 
 class Ground:
-    """What the contract asks of an engine of CRI, by what a kubelet says. A container's pod is named like it, or is the
-    pod of its labels' project and service."""
+    """What the contract tests need of a CRI engine, done with a kubelet's requests. A container's pod has the
+    container's name, or it is the pod of the project and service in its labels."""
 
     kind = "cri"
     init: Sequence[str] = ("/bin/catatonit", "--")
@@ -315,7 +314,7 @@ state = "{self.root}/state"
         return f"containerd {said.split()[2]}"
 
     def kill(self) -> None:
-        """SIGKILL; containers live on."""
+        """Sends SIGKILL to the daemon. Its containers continue to run."""
         assert self.process is not None
         self.process.kill()
         self.process.wait(30)
@@ -357,7 +356,7 @@ def layer() -> bytes:
 
 
 def images() -> bytes:
-    """A docker archive with busybox, and with what holds a pod's namespaces."""
+    """A Docker archive with busybox, and with the pause image."""
     rootfs = layer()
     files, manifest = {"layer.tar": rootfs}, []
     for tag, command in ((IMAGE, ["/bin/sh"]), (PAUSE, ["/bin/sleep", "2147483647"])):

@@ -1,7 +1,7 @@
-"""A state directory of its own, and containers put into it by runc or crun and nothing of ours.
+"""Creates a private state directory, and containers in it with runc or crun, without Quarterdeck's own code.
 
-Each container has a keeper beside it, as a shim would be: it adopts the first process, and ends with its code. crun
-wants a control group of version 2 or none: where both versions are mounted, its calls get a view without the second.
+Each container has a keeper process, as a shim would be: it adopts the first process, and exits with that process' code.
+crun needs cgroup version 2 or none: where both versions are mounted, its calls see a tree without version 2.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ ENVIRONMENT = {"PATH": "/bin"}
 
 
 class OciHost:
-    """One state directory. `program` is runc or crun; `state` the directory, `url` our address of it."""
+    """One state directory. `program` is runc or crun, `state` the directory, `url` its address in Quarterdeck."""
 
     kind = "oci"
 
@@ -125,8 +125,8 @@ class OciHost:
         init: bool = True,
         memory: int = 0,
     ) -> str:
-        """Makes (and starts) a container that runs `script` in sh; returns the id ours has. An `init` ends it at once
-        on TERM."""
+        """Creates (and starts) a container that runs `script` in sh, and returns its id in Quarterdeck. With `init`, it
+        ends at once on TERM."""
         words = ["/bin/sh", "-c", script]
         words = ["/bin/catatonit", "--", *words] if init else words
         folder = self.bundle(name, words, memory=memory, labels=labels, environment=environment)
@@ -152,7 +152,7 @@ class OciHost:
             raise AssertionError(f"{self.program} made no container: {keeper.communicate()[1].decode()}")
 
     def view(self) -> list[str]:
-        """What comes before a call that makes a container."""
+        """The start of the command line for a call that creates a container."""
         if self.program == "runc" or Path("/sys/fs/cgroup/cgroup.controllers").exists():
             return []
         place = self.root / "view"
@@ -180,7 +180,7 @@ class OciHost:
         return int(self.inspect(name)["pid"])
 
     def wait(self, name: str) -> int:
-        """Its exit code, once it has ended."""
+        """Waits for its end and returns its exit code."""
         return self.keepers[name].wait(30)
 
     def stop(self, name: str) -> None:

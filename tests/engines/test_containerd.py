@@ -1,5 +1,5 @@
-"""What only a real containerd shows: death amid its stream, memory that runs out, closed doors, silence, and what lives
-in its namespaces for others."""
+"""Tests with a real containerd: a killed and a hung daemon, OOM kills, a closed socket, and namespaces of other
+engines."""
 
 import asyncio
 import contextlib
@@ -427,7 +427,7 @@ async def test_in_another_pid_namespace_use_comes_from_the_daemon_and_no_process
 
 
 def test_nothing_of_a_private_daemon_stays_behind():
-    """The suite's own tidiness: others run the same engine beside it."""
+    """The suite must clean up, since others run the same engine on this machine."""
     with private_containerd() as daemon:
         daemon.run("web")
         process = int(daemon.started("web"))

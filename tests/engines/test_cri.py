@@ -1,5 +1,5 @@
-"""What only a real engine of CRI shows: containerd as the kubelet sees it, killed, hung, out of memory, with logs moved
-aside."""
+"""Tests with containerd's CRI plugin, as a kubelet uses it: a killed and a hung daemon, OOM kills, rotated logs,
+pods."""
 
 import asyncio
 import signal

@@ -1,4 +1,4 @@
-"""Where CRI-O is not as containerd: shown on what stands in for it, with its stream of events on and off."""
+"""Tests of what differs between CRI-O and containerd, with a stand-in for CRI-O, with and without its event stream."""
 
 import asyncio
 import threading
@@ -34,7 +34,7 @@ async def engine(crio):
 
 
 async def life(eye, crio):
-    """One container's, as it is watched: what is told of it in the end."""
+    """The events of one container while it is watched, and its final state."""
     name = f"default/it{len(crio.made)}/it{len(crio.made)}"
     await asyncio.to_thread(crio.run, name.rpartition("/")[2], "sleep 0.2; exit 5")
     await eye.until(lambda: EventKind.DIED in eye.kinds(name))
@@ -70,8 +70,9 @@ async def test_an_engine_nobody_watches_tells_how_its_events_would_come(crio, qu
         await runtime.aclose()
 
 
-async def test_containerd_is_never_listened_to(quiet_crio, monkeypatch):
-    """1.7 would deal its events out among its listeners, and the kubelet would miss ours."""
+async def test_containerd_is_polled_and_its_stream_is_not_used(quiet_crio, monkeypatch):
+    """containerd 1.7 sends each event to one listener only, so the kubelet would miss the events that Quarterdeck
+    receives."""
     monkeypatch.setattr(events, "POLL_SECONDS", 0.05)
     quiet_crio.name = "containerd"
     async with Eye(runtimes_registry.EngineAddress(kind="cri", url=quiet_crio.url)) as eye:

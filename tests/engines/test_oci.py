@@ -1,5 +1,5 @@
-"""What only real containers of runc show: an end seen as it happens, memory that runs out, hundreds of state files,
-state directories of other engines, and directories, files and programs that are hostile, closed or gone."""
+"""Tests with real containers of runc and crun: ends and OOM kills as they happen, hundreds of state files, state
+directories of other engines, and directories, files and programs that are hostile, not readable or gone."""
 
 import asyncio
 import contextlib
@@ -252,7 +252,7 @@ async def test_dockers_containers_are_dockers(dockerd):
 
 @pytest.fixture
 def containerd(short_tmp, ocid):
-    """A containerd of this test alone, its runc's states under its own root."""
+    """A containerd for one test, with runc's state directories below its own root."""
     need("containerd", "containerd", "ctr", root=True)
     (short_tmp / "config.toml").write_text(
         f'version = 2\nroot = "{short_tmp}/data"\nstate = "{short_tmp}/state"\n'
@@ -439,7 +439,7 @@ async def test_a_program_that_hangs_costs_its_deadline_and_is_ended(ground, shor
 
 
 async def test_a_program_left_running_inside_does_not_hold_up_the_answer(crund):
-    """runc itself waits for whoever holds its output; crun does not, and we do not either."""
+    """runc itself waits for every process that has its output open. crun does not, and Quarterdeck must not."""
     crund.run("it")
     async with opened(crund.url) as ground:
         target = await ground.ref("it")
@@ -450,7 +450,7 @@ async def test_a_program_left_running_inside_does_not_hold_up_the_answer(crund):
 
 
 async def test_an_ordinary_user_is_told_whose_it_is_and_may_read_their_own(ground, short_tmp):
-    """As another process: rights are given up for good."""
+    """Runs as another process, since dropped rights cannot be regained."""
     ground.daemon.run("it")
     short_tmp.chmod(0o755)
     own = short_tmp / "own"
@@ -488,7 +488,7 @@ asyncio.run(main())
 
 
 async def test_what_stands_in_a_users_directory_is_done_as_that_user(ground, short_tmp):
-    """A process number written there by its owner must not become a signal sent by root."""
+    """A process number that an ordinary user wrote there must not become a signal that root sends."""
     victim = await asyncio.create_subprocess_exec("sleep", "600")
     born = procfs.start_ticks(victim.pid)
     short_tmp.chmod(0o755)

@@ -1,10 +1,12 @@
-"""A stand-in for CRI-O, which no Debian suite has: a gRPC server that behaves as it does, processes for containers.
+"""A stand-in for CRI-O, which Debian does not package: a gRPC server with CRI-O's behaviour, and processes as
+containers.
 
-What it does as CRI-O does and containerd does not: log lines have `+00:00` and are tagged P whenever a write did not
-end with a newline; GetContainerEvents ends at once in peace unless `pod_events` is on, and is then sent to every
-client, one after the other, so that a slow one holds up all; a program that takes too long ends with -1 and `command
-timed out`; containers need the image as the user wrote it; a tag is removed alone; verbose words are few; how a
-container ended may be reported as -1 at first. Each container is a process group in a folder of its own for a root.
+CRI-O differs from containerd in these points: times in log lines end with `+00:00`, and a line is tagged P whenever a
+write did not end with a newline; GetContainerEvents ends at once without an error unless `pod_events` is on, and then
+each event is sent to all clients, one after the other, so that a slow one blocks the others; a program that takes too
+long ends with code -1 and `command timed out`; a container needs the image as the user wrote it; one tag can be removed
+alone; the verbose information is short; the exit code may be -1 at first. Each container is a process group with a
+folder of its own as its root.
 """
 
 from __future__ import annotations
@@ -64,7 +66,7 @@ class Box:
 
 
 class Crio(Ground):
-    """`hang`: while set, nothing is answered. `broken`: ids whose status cannot be read."""
+    """`hang`: while it is set, no request is answered. `broken`: ids whose status cannot be read."""
 
     init = ()
     name, release = "cri-o", "1.31.0"
@@ -107,7 +109,7 @@ class Crio(Ground):
         self._server.start()
 
     def kill(self) -> None:
-        """Gone, as by SIGKILL; containers live on."""
+        """Ends the server as SIGKILL would. Containers continue to run."""
         self.kubelet.close()
         for listener in self._listeners:
             with contextlib.suppress(queue.Full):
@@ -136,7 +138,7 @@ class Crio(Ground):
     # ── what tests do to it ──────────────────────────────────────────────────────────────────────────────────────
 
     def create_many(self, count: int) -> None:
-        """So many running containers, one a pod, without processes."""
+        """Creates that many running containers, one per pod, without processes."""
         with self._lock:
             for number in range(count):
                 pod, container_id = secrets.token_hex(32), secrets.token_hex(32)
@@ -148,7 +150,7 @@ class Crio(Ground):
                 self._boxes[container_id] = box
 
     def send_events(self, container_id: str, count: int) -> None:
-        """So many events about one container, as fast as they go and none dropped."""
+        """Sends that many events about one container as fast as possible, and drops none."""
         box = self._boxes[container_id]
         for _ in range(count):
             self._events.put(self._event(box, 1))
@@ -355,7 +357,7 @@ class Crio(Ground):
         return cri.ImageStatusResponse(image=found, info=info)
 
     def rpc_pull_image(self, request: cri.PullImageRequest, context: Any) -> cri.PullImageResponse:
-        """By skopeo, which fetches with the library that CRI-O fetches with."""
+        """Pulls with skopeo, which uses the same library as CRI-O."""
         name = request.image.image
         with tempfile.TemporaryDirectory(dir=self.root) as folder:
             process = subprocess.Popen(
@@ -520,7 +522,7 @@ class Crio(Ground):
         )
 
     def _keep(self, box: Box) -> None:
-        """As conmon does: both streams into the log, then how it ended."""
+        """Does the work of conmon: writes both streams into the log, then stores how the process ended."""
         assert box.process is not None and box.log is not None
         lock = threading.Lock()
         streams = [("stdout", box.process.stdout), ("stderr", box.process.stderr)]
@@ -571,7 +573,7 @@ def _limit(box: Box) -> int:
 
 
 def _use(box: Box) -> tuple[int, int]:
-    """Nanoseconds of a core and bytes of all its processes, which are one session."""
+    """CPU nanoseconds and bytes of all its processes, which are one session."""
     used = held = 0
     for entry in Path("/proc").iterdir():
         if box.process is not None and entry.name.isdigit():
@@ -597,7 +599,7 @@ def _copy(stream: io.BufferedReader, name: str, log: Path, lock: threading.Lock)
 
 
 class _Methods:
-    """The server's methods by their names; what they take is looked up beside."""
+    """The server's methods by name. The type of a request has the method's name with `Request` appended."""
 
     def __init__(self, crio: Crio) -> None:
         self._crio = crio

@@ -1,4 +1,4 @@
-"""containerd's words: the recorded streams of 1.6 and 1.7, and what no stream should be able to break."""
+"""Decoding of containerd's messages: recorded event streams of 1.6 and 1.7, and hostile and broken messages."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def packed(topic: str, message: Any, at_ns: int = T, space: str = "default") -> 
 
 
 def recorded(version: str) -> list[Any]:
-    """As they came over the wire; fields outside our subset are left out."""
+    """The recorded envelopes. Fields that Quarterdeck does not use are left out."""
     found = []
     for line in (CAPTURES / f"containerd-{version}.events.jsonl").read_text().splitlines():
         told = json.loads(line)

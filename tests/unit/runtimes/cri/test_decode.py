@@ -1,4 +1,4 @@
-"""CRI's words into ours: what containerd 1.7 said once, made-up crowds of containers, and what nobody has said yet."""
+"""Decoding of CRI's messages: recordings of containerd 1.7, generated containers, and unknown values."""
 
 import json
 import random
@@ -66,7 +66,7 @@ def test_recorded_ends_tell_their_code_and_memory_that_ran_out():
 
 
 def test_what_is_told_twice_is_the_same_event():
-    """By a look, by a stream, after a lost connection."""
+    """From a snapshot, from the stream, and after a lost connection."""
     status = recorded("ContainerStatus")[1]
     listed = cri.Container(id=status.id, metadata=status.metadata, state=2, created_at=status.created_at)
     seen = decode.container_record(listed, status, None)
@@ -93,7 +93,7 @@ def test_image_and_engine_as_recorded():
 
 @given(st.integers(-(2**31), 2**31 - 1), st.integers(-(2**63), 2**63 - 1), st.integers(-(2**31), 2**31 - 1))
 def test_any_number_for_a_state_or_a_time_makes_a_row(state, at, code):
-    """CRI-O counts a time nobody set from year 1."""
+    """CRI-O reports an unset time as a time in year 1."""
     status = cri.ContainerStatus(id="a" * 64, state=state, created_at=at, started_at=at, finished_at=at, exit_code=code)
     known = decode.container_record(status, status, None)
     row = decode.container_row(ENGINE, known, "x", 1.8e9)

@@ -1,4 +1,4 @@
-"""From looks and from CRI-O's stream to one story: nothing told twice, nothing told backwards, whatever came first."""
+"""Events from snapshots and from CRI-O's stream: the same facts, none twice and none out of order."""
 
 import asyncio
 
@@ -112,8 +112,8 @@ lives = st.lists(
 
 
 @given(lives, st.lists(st.booleans(), min_size=20, max_size=20))
-def test_looking_and_listening_tell_the_same_story(history, looks):
-    """However often one looks, the facts told are among those the stream tells, and the picture in the end is one."""
+def test_snapshots_and_the_stream_give_the_same_events(history, looks):
+    """However often snapshots are read, their events are among those of the stream, and the final state is the same."""
     now: dict[int, int] = {}
     heard = looked = view()
     told_by_stream, told_by_looks = set(), set()
@@ -148,7 +148,7 @@ def test_looking_and_listening_tell_the_same_story(history, looks):
 
 
 class Engine:
-    """Looks one after the other; the last one stays, or is an error."""
+    """Returns one snapshot after the other; the last one is repeated, or is an error."""
 
     def __init__(self, *views):
         self.views = list(views)

@@ -1,5 +1,4 @@
-"""Log files as CRI engines write them and as kubelets move them aside: every line once, in order, whatever is read
-when."""
+"""Log files as CRI engines write and kubelets rotate them: every line is read once and in order."""
 
 import os
 from pathlib import Path

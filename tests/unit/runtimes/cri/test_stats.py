@@ -1,4 +1,4 @@
-"""One answer about all containers into what each uses, compared with our own reading before."""
+"""The usage of all containers from one response, compared with the reading before."""
 
 from core.model.refs import EngineRef
 from runtimes.cri import decode

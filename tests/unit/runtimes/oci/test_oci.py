@@ -1,5 +1,5 @@
-"""The words of runc and crun, addresses of state directories, and such directories as they were written, under control
-groups of both versions."""
+"""The files and the output of runc and crun, addresses of state directories, and such directories with both cgroup
+versions."""
 
 from __future__ import annotations
 
@@ -245,8 +245,8 @@ def test_every_usual_place_is_an_address() -> None:
 
 
 class Tree:
-    """State directories of both programs whose one container has this very process for its first, under recorded
-    control groups."""
+    """State directories of both programs. Their one container has this process as its first process, and recorded
+    cgroups."""
 
     def __init__(self, root: Path, *, unified: bool) -> None:
         self.root, self.unified = root, unified
