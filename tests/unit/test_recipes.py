@@ -1,5 +1,5 @@
 # ruff: noqa: E501
-"""docs/recipes.md, performed: the command it shows works in a copy of the tree without touching another file, its job runs."""
+"""Performs docs/recipes.md in a copy of the tree: its command, its metric family, its engine and its job."""
 
 import asyncio
 import re
@@ -70,6 +70,29 @@ asyncio.run(main())
     assert done.stdout.endswith("True\n")
 
 
+def test_a_metric_family_is_one_file(tmp_path):
+    for package in PACKAGES:
+        shutil.copytree(ROOT / package, tmp_path / package, ignore=shutil.ignore_patterns("__pycache__"))
+    (code,) = re.findall(r"```python scraper\n(.*?)```", (ROOT / "docs/recipes.md").read_text(), re.DOTALL)
+    (tmp_path / "collectors/scrapers/ports.py").write_text(code)
+    script = """
+from types import SimpleNamespace
+from collectors.exposition import Exposition
+from core import metrics
+from core.model.containers import Port
+from core.model.refs import EngineRef
+
+web = SimpleNamespace(ports=(Port(private=80, public=8080), Port(private=443)))
+mirror = SimpleNamespace(ref=EngineRef("h", "docker"), containers={"web": web}, live=True)
+print(Exposition(metrics.Metrics(), lambda: [mirror], only=["ports"]).render().decode())
+"""
+    done = subprocess.run([sys.executable, "-c", script], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "# TYPE quarterdeck_published_ports gauge" in done.stdout
+    assert 'quarterdeck_published_ports{host="h",engine="docker"} 1\n' in done.stdout
+    assert 'quarterdeck_scraper_success{scraper="ports"} 1.0' in done.stdout
+
+
 def test_an_engine_is_one_file_and_one_line_of_the_registry(tmp_path):
     for package in PACKAGES:
         shutil.copytree(ROOT / package, tmp_path / package, ignore=shutil.ignore_patterns("__pycache__"))
@@ -100,7 +123,7 @@ def test_an_engine_is_one_file_and_one_line_of_the_registry(tmp_path):
 
     assert '"web"' in do("ps")
     assert "shelf/" in do("engines")
-    assert "keeps the logs too" in do("logs web", code=2)
+    assert "has the logs" in do("logs web", code=2)
     found = subprocess.run(
         [sys.executable, "-c", "from runtimes import discovery; import sys; print(discovery.discover({}, sys.argv[1]))", tmp_path],
         cwd=tmp_path, capture_output=True, text=True, check=True,
