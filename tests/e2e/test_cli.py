@@ -183,7 +183,7 @@ def test_a_broken_configuration_tells_every_mistake_and_a_reload_keeps_the_old_o
     for word in ("limits.read", "grants.0.who", "container.restart", "surprise", "quarterdeck.yaml:"):
         assert word in done.stderr
     path.write_text("grants: [{who: 'console:alice', can: [viewer]}]\n")
-    assert "fine" in bot.call("check")
+    assert "is valid" in bot.call("check")
     port = free_port()
     process = bot.start("run", port=port)
     wait_for("readiness", lambda: get(port, "/readyz")[0] == 200)
