@@ -1,7 +1,7 @@
-"""What all engines share: a table from action to method, the host owner's allow list, the deadline and the error door.
+"""Runs actions on an engine: finds the method for an action, and enforces the allow list and the deadline.
 
-A subclass marks methods with `@does(Restart)`; the table is the list of capabilities, so the two cannot drift apart. An
-unknown action is refused by name; whatever a foreign library raises stops at `door`.
+A subclass marks its methods with `@does(Restart)`. The table of these methods is also the list of the engine's verbs,
+so the two cannot differ. Other actions raise Unsupported.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def current_call() -> Call | None:
 
 
 def does(action: type[Action[Any]]) -> Callable[[Method], Method]:
-    """Marks a method `(self, action, seconds) -> result` as the way this engine does `action`."""
+    """Marks a method `(self, action, seconds) -> result` as the one that runs `action`."""
 
     def mark(method: Method) -> Method:
         method.__does__ = action  # type: ignore[attr-defined]
@@ -47,11 +47,11 @@ class Adapter:
 
     _table: ClassVar[Mapping[type[Action[Any]], str]] = {}
     alternatives: ClassVar[Mapping[str, str]] = {}
-    """By verb it lacks: what it can do instead, as a sentence."""
+    """By verb that the engine lacks: a sentence that says what can be done instead."""
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
-        # Parts of an adapter may be classes of their own: each brings its table.
+        # An adapter may inherit from several classes, each with a table of its own.
         table: dict[type[Action[Any]], str] = {}
         for part in reversed(cls.__mro__[1:]):
             table.update(vars(part).get("_table", {}))
@@ -78,13 +78,13 @@ class Adapter:
         return frozenset(action.verb for action in self._table if self._allows(action.verb))
 
     def allows(self, verb: str) -> bool:
-        """Whether its host's owner allows a verb, be it one it has or not."""
+        """Whether the owner of the host allows a verb, whether the engine has it or not."""
         return self._allows(verb)
 
     async def run(self, action: Action[R], call: Call) -> R:
         """Runs one action to its end or to its deadline.
 
-        Raises Unsupported, Disallowed, and the EngineErrors; TimedOut tells whether the request had left.
+        Raises Unsupported, Disallowed and the EngineErrors; `sent` of TimedOut says whether the request had left.
         """
         name = self._table.get(type(action))
         if name is None:
@@ -97,7 +97,7 @@ class Adapter:
             raise errors.TimedOut(f"There was no time left to ask {self.ref}.", sent=False)
         _CALL.set(call)
         try:
-            # Methods have deadlines of their own, which know what was sent; this one only catches what they forgot.
+            # Methods have deadlines of their own, which know what was sent; this one is for what they leave out.
             async with asyncio.timeout(seconds + 1):
                 return cast(R, await getattr(self, name)(action, seconds))
         except TimeoutError as error:
@@ -112,8 +112,8 @@ class Adapter:
         return None
 
     def _alternative(self, verb: str) -> str:
-        """What comes nearest to a verb this engine lacks: the adapter's own sentence, else what it does to such things,
-        else what it knows of."""
+        """What the engine can do instead of a verb that it lacks: the adapter's own sentence, else its verbs for the
+        same kind of resource, else the kinds for which it has verbs."""
         if verb in self.alternatives:
             return self.alternatives[verb]
         noun = verb.partition(".")[0]
@@ -121,7 +121,7 @@ class Adapter:
         if alike:
             return f"It can do {', '.join(alike)}."
         nouns = sorted({word.partition(".")[0] for word in self.verbs} - {"job"})
-        return f"It knows no {noun}s, but has verbs for: {', '.join(nouns)}."
+        return f"It has no {noun}s, but has verbs for: {', '.join(nouns)}."
 
     def _allows(self, verb: str) -> bool:
         return not self._allow or any(fnmatch.fnmatchcase(verb, pattern) for pattern in self._allow)
