@@ -1,4 +1,4 @@
-"""Decodes Docker's containers and events into Quarterdeck's values.
+"""Decodes Docker's containers, events, networks, volumes and statistics into Quarterdeck's values.
 
 The tables were found by experiment on Docker 20.10 and 26.1, which agree unless noted. A daemon sends times in
 nanoseconds and accepts `since` only as `SECONDS.NANOSECONDS`; to RFC 3339 it answers with status 500.
@@ -14,10 +14,12 @@ import msgspec
 from core import errors
 from core.model.containers import Container, Port
 from core.model.events import Event, EventKind, Origin
-from core.model.refs import EngineRef, Ref
+from core.model.refs import EngineRef, Kind, Ref
+from core.model.resources import Network, Volume
+from core.model.usage import Usage
 from runtimes.docker import models
 from runtimes.docker_like import decode as shared
-from runtimes.formats import timestamps
+from runtimes.formats import decoding, timestamps
 from runtimes.swarm.models import KINDS
 
 ACTIONS: dict[str, EventKind] = {
@@ -35,6 +37,7 @@ ACTIONS: dict[str, EventKind] = {
     "kill": EventKind.KILLED,
     "health_status": EventKind.HEALTH,
 }
+NO_LIMIT = 1 << 60  # bytes; a larger limit means that there is none
 # An enum's member looked up on its class costs as much as decoding half an event (Python 3.11).
 _OTHER, _HEALTH = EventKind.OTHER, EventKind.HEALTH
 _LIVE, _REPLAY = Origin.LIVE, Origin.REPLAY
@@ -136,6 +139,52 @@ class Decoder:
         subject: Ref = self._find_ref((raw.type, subject_id, name)) or self._ref(raw.type, subject_id, name)
         origin = _REPLAY if raw.at_ns < replay_before else _LIVE
         return Event(raw.at_ns, kind, subject, origin, raw.type, action, attrs)
+
+
+def networks(engine: EngineRef, body: bytes) -> tuple[Network, ...]:
+    return tuple(
+        [
+            Network(
+                ref=Ref(engine=engine, kind=Kind.NETWORK, id=row.id, name=row.name),
+                driver=row.driver,
+                scope=row.scope,
+                subnets=tuple([one.subnet for one in (row.ipam and row.ipam.config) or () if one.subnet]),
+                internal=row.internal,
+                labels=row.labels or {},
+            )
+            for row in decoding.decode(list[models.Network], body)
+        ]
+    )
+
+
+def volumes(engine: EngineRef, body: bytes) -> tuple[Volume, ...]:
+    return shared.volumes(engine, decoding.decode(models.Volumes, body).volumes or ())
+
+
+def usage(ref: Ref, stats: models.Stats, cpu_percent: float | None, host_memory: int) -> Usage:
+    """`host_memory`: bytes of memory of the host, which Docker sends as the limit of a container without one."""
+    memory, details = stats.memory.usage, stats.memory.stats or models.MemoryDetails()
+    if memory is not None:
+        inactive = details.total_inactive if details.total_inactive is not None else details.inactive
+        memory = max(0, memory - (inactive or 0))
+    limit = details.limit if details.limit is not None else stats.memory.limit
+    sums = {"read": 0, "write": 0}
+    for block in stats.blocks.bytes or ():
+        if (operation := block.operation.lower()) in sums:
+            sums[operation] += block.value
+    traffic = None if stats.networks is None else stats.networks.values()
+    return Usage(
+        ref=ref,
+        cpu_percent=cpu_percent,
+        cpu_seconds=stats.cpu_seconds,
+        memory=memory,
+        memory_limit=limit if limit and limit < NO_LIMIT and limit != host_memory else None,
+        network_received=None if traffic is None else sum(one.received for one in traffic),
+        network_sent=None if traffic is None else sum(one.sent for one in traffic),
+        block_read=None if stats.blocks.bytes is None else sums["read"],
+        block_written=None if stats.blocks.bytes is None else sums["write"],
+        processes=stats.processes.current,
+    )
 
 
 def api_version(text: str) -> tuple[int, int]:

@@ -18,7 +18,7 @@ from core.model.refs import Kind, Ref
 from core.model.results import Document
 from core.text import redact_json
 from runtimes.base.adapter import does
-from runtimes.docker import decode_resources, models
+from runtimes.docker import models
 from runtimes.docker.client import EngineClient
 from runtimes.formats import decoding
 
@@ -49,10 +49,10 @@ class InfoVerbs(EngineClient, abc.ABC):
             cgroup=info.cgroup,
             containers=info.containers,
             running=info.running,
-            runtime=decode_resources.runtime(document, version),
+            runtime=runtime(document, version),
             events=EVENT_HISTORY,
-            user=self._owner() if decode_resources.rootless(document) else "",
-            notes=decode_resources.notes(document),
+            user=self._owner() if rootless(document) else "",
+            notes=notes(document),
         )
 
     @does(actions.ShowInfo)
@@ -81,3 +81,40 @@ class InfoVerbs(EngineClient, abc.ABC):
             return f"{pwd.getpwuid(uid).pw_name} ({uid})"
         except (OSError, KeyError):
             return "not root"
+
+
+def notes(info: Mapping[str, Any]) -> tuple[str, ...]:
+    """What `/info` reports that is not a fault, but good to know."""
+    found = []
+    if info.get("LiveRestoreEnabled"):
+        found.append("Its containers continue while the daemon restarts (live-restore).")
+    found += _swarm_notes(info.get("Swarm") or {})
+    found += [str(warning).removeprefix("WARNING: ") for warning in info.get("Warnings") or ()]
+    return tuple(found)
+
+
+def rootless(info: Mapping[str, Any]) -> bool:
+    return any("name=rootless" in str(option) for option in info.get("SecurityOptions") or ())
+
+
+def runtime(info: Mapping[str, Any], version: Mapping[str, Any]) -> str:
+    """The OCI runtime, with its version if the daemon reports one: `runc 1.1.5`."""
+    name = str(info.get("DefaultRuntime") or "")
+    found = [part for part in version.get("Components") or () if isinstance(part, dict) and part.get("Name") == name]
+    number = str(found[0].get("Version") or "").partition("+")[0] if found else ""
+    return f"{name} {number}".strip()
+
+
+def _swarm_notes(swarm: Mapping[str, Any]) -> list[str]:
+    state = str(swarm.get("LocalNodeState") or "inactive")
+    if state == "inactive":
+        return []
+    if state == "locked":
+        return ["It belongs to a Swarm that is locked: its services do not run until somebody unlocks it."]
+    faults = [f"Its Swarm has a fault: {swarm['Error']}"] if swarm.get("Error") else []
+    if state != "active":
+        return [f"It belongs to a Swarm; its state there is {state}.", *faults]
+    if not swarm.get("ControlAvailable"):
+        return ["It is a worker of a Swarm.", *faults]
+    nodes, managers = swarm.get("Nodes") or 1, swarm.get("Managers") or 1
+    return [f"It is a manager of a Swarm of {nodes} node{'s' * (nodes != 1)}, {managers} of them managing.", *faults]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import abc
 
 from core.model.resources import Network, Volume
-from runtimes.docker import decode_resources
+from runtimes.docker import decode
 from runtimes.docker.client import EngineClient
 from runtimes.docker_like import resources
 
@@ -14,7 +14,7 @@ class ResourceVerbs(EngineClient, resources.ResourceVerbs, abc.ABC):
     path_suffix = ""
 
     def _decode_networks(self, body: bytes) -> tuple[Network, ...]:
-        return decode_resources.networks(self.ref, body)
+        return decode.networks(self.ref, body)
 
     def _decode_volumes(self, body: bytes) -> tuple[Volume, ...]:
-        return decode_resources.volumes(self.ref, body)
+        return decode.volumes(self.ref, body)

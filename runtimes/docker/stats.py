@@ -19,7 +19,7 @@ from core.model.usage import ReadUsage, Usage, Usages
 from runtimes.base.adapter import does
 from runtimes.base.engine import DEFAULTS
 from runtimes.base.options import EngineOptions
-from runtimes.docker import decode_resources, models
+from runtimes.docker import decode, models
 from runtimes.docker.client import EngineClient
 from runtimes.docker_like.client import quoted_id
 from runtimes.formats import decoding
@@ -111,7 +111,7 @@ class StatsVerbs(EngineClient, abc.ABC):
             if stats.ended:
                 return None
             percent = self._cpu.percent(ref.id, time.monotonic(), stats.cpu_seconds)
-            return decode_resources.usage(ref, stats, percent, self._info.memory)
+            return decode.usage(ref, stats, percent, self._info.memory)
 
         usages = await asyncio.gather(*(one(ref) for ref in refs))
         self._cpu.forget_old(time.monotonic())

@@ -14,7 +14,7 @@ from core import errors
 from core.model import actions, images
 from core.model.refs import EngineRef, Kind, Ref
 from runtimes.base.adapter import Adapter, does
-from runtimes.docker import decode_resources, engine, models
+from runtimes.docker import decode, engine, info, models
 from runtimes.docker.pull_progress import PullProgress
 from runtimes.docker_like import decode as shared
 from runtimes.formats import image_reference
@@ -92,17 +92,17 @@ def test_an_image_without_a_name_goes_by_its_short_id():
 
 @each
 def test_networks_and_volumes_are_told_alike(daemon):
-    rows = {row.ref.name: row for row in decode_resources.networks(ENGINE, body(daemon, "GET /networks"))}
+    rows = {row.ref.name: row for row in decode.networks(ENGINE, body(daemon, "GET /networks"))}
     side = rows["side"]
     assert (side.driver, side.scope, side.subnets, side.internal) == ("bridge", "local", ("10.99.77.0/24",), True)
     assert side.labels == {"a": "b"}
     assert rows["none"].subnets == ()
-    (volume,) = decode_resources.volumes(ENGINE, body(daemon, "GET /volumes"))
+    (volume,) = decode.volumes(ENGINE, body(daemon, "GET /volumes"))
     assert (volume.ref.id, volume.driver, volume.labels) == ("v1", "local", {"a": "b"})
     assert volume.place == "/var/lib/docker/volumes/v1/_data"
     assert volume.created_at > 1_700_000_000
-    assert decode_resources.volumes(ENGINE, b'{"Volumes":null}') == ()
-    (odd,) = decode_resources.volumes(ENGINE, b'{"Volumes":[{"Name":"x","CreatedAt":"yesterday"}]}')
+    assert decode.volumes(ENGINE, b'{"Volumes":null}') == ()
+    (odd,) = decode.volumes(ENGINE, b'{"Volumes":[{"Name":"x","CreatedAt":"yesterday"}]}')
     assert odd.created_at == 0.0
 
 
@@ -112,7 +112,7 @@ def test_use_is_told_alike_and_an_ended_container_is_seen(daemon):
         msgspec.json.decode(one["body"], type=models.Stats) for one in exchanges(daemon, "GET /containers/")
     )
     machine = json.loads(body(daemon, "GET /info"))["MemTotal"]
-    row = decode_resources.usage(Ref(engine=ENGINE, kind=Kind.CONTAINER, id="x", name="it"), running, 1.5, machine)
+    row = decode.usage(Ref(engine=ENGINE, kind=Kind.CONTAINER, id="x", name="it"), running, 1.5, machine)
     assert (row.cpu_percent, row.memory_limit, row.processes) == (1.5, None, 2)
     assert row.cpu_seconds > 0 and row.memory > 0
     assert (row.network_received, row.network_sent) == (None, None)
@@ -128,10 +128,10 @@ def test_use_on_version_2_of_cgroups():
     }
     stats = msgspec.convert(data, models.Stats)
     ref = Ref(engine=ENGINE, kind=Kind.CONTAINER, id="x", name="it")
-    row = decode_resources.usage(ref, stats, None, 5000)
+    row = decode.usage(ref, stats, None, 5000)
     assert (row.memory, row.memory_limit, row.cpu_seconds, row.processes) == (70, None, 2.0, None)
     assert (row.network_received, row.network_sent, row.block_read, row.block_written) == (11, 22, 5, 6)
-    assert decode_resources.usage(ref, stats, None, 9999).memory_limit == 5000
+    assert decode.usage(ref, stats, None, 9999).memory_limit == 5000
 
 
 # ── progress ─────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -197,14 +197,14 @@ def test_layers_are_bounded():
 
 @pytest.mark.parametrize(("daemon", "runtime"), [("docker-20.10", "runc 1.1.5"), ("docker-26.1", "runc 1.1.5")])
 def test_the_runtime_is_named_with_its_version(daemon, runtime):
-    info, version = json.loads(body(daemon, "GET /info")), json.loads(body(daemon, "GET /version"))
-    assert decode_resources.runtime(info, version) == runtime
-    assert decode_resources.runtime({"DefaultRuntime": "crun"}, version) == "crun"
-    assert decode_resources.runtime({}, {"Components": ["odd", {"Name": ""}]}) == ""
+    answer, version = json.loads(body(daemon, "GET /info")), json.loads(body(daemon, "GET /version"))
+    assert info.runtime(answer, version) == runtime
+    assert info.runtime({"DefaultRuntime": "crun"}, version) == "crun"
+    assert info.runtime({}, {"Components": ["odd", {"Name": ""}]}) == ""
 
 
 def test_notes_tell_what_should_be_known():
-    notes = decode_resources.notes
+    notes = info.notes
     assert notes({}) == () == notes({"Warnings": None, "Swarm": {"LocalNodeState": "inactive"}})
     assert notes({"LiveRestoreEnabled": True, "Warnings": ["WARNING: No swap limit support"]}) == (
         "Its containers continue while the daemon restarts (live-restore).",
@@ -215,8 +215,8 @@ def test_notes_tell_what_should_be_known():
     assert notes({"Swarm": {"LocalNodeState": "active"}}) == ("It is a worker of a Swarm.",)
     manager = {"LocalNodeState": "active", "ControlAvailable": True, "Nodes": 3, "Managers": 1}
     assert notes({"Swarm": manager}) == ("It is a manager of a Swarm of 3 nodes, 1 of them managing.",)
-    assert decode_resources.rootless({"SecurityOptions": ["name=seccomp", "name=rootless"]})
-    assert not decode_resources.rootless({"SecurityOptions": None})
+    assert info.rootless({"SecurityOptions": ["name=seccomp", "name=rootless"]})
+    assert not info.rootless({"SecurityOptions": None})
 
 
 # ── exec ─────────────────────────────────────────────────────────────────────────────────────────────────────────
