@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from commands._shared import show
+from commands._shared import formatting, targets
 from commands.spec import SELECTION, TARGETS, Arg, ArgType, Context, Plan, Render, Result
 from core.model.actions import Action
 from core.model.refs import Kind, Ref
@@ -71,7 +71,7 @@ class TargetResult:
 
 def planning(command: str, action: Callable[[Context, Ref], Action[Any]], kind: Kind = Kind.CONTAINER) -> Plan:
     async def plan(context: Context) -> Sequence[Action[Any]]:
-        return [action(context, ref) for ref in await show.targets(context, command, MAX_TARGETS, kind)]
+        return [action(context, ref) for ref in await targets.select(context, command, MAX_TARGETS, kind)]
 
     return plan
 
@@ -85,31 +85,31 @@ def rendering(wording: Wording) -> Render:
 
 def outcomes(wording: Wording, results: Sequence[Result]) -> Reply:
     """A sentence for one target; for several, the number of each outcome and a row for each target."""
-    names = show.names([show.subject(result) for result in results])
-    targets = [_target_result(wording, name, result) for name, result in zip(names, results, strict=True)]
-    if not targets:
+    names = targets.display_names([targets.target_of(result) for result in results])
+    changed = [_target_result(wording, name, result) for name, result in zip(names, results, strict=True)]
+    if not changed:
         return Reply(blocks=(Text(text="Nothing to do."),), ending=Ending.NOTHING)
-    worst = max((target.ending for target in targets), key=_BY_SEVERITY.index)
+    worst = max((target.ending for target in changed), key=_BY_SEVERITY.index)
     tone = _TONES.get(worst, Tone.BAD)
-    if len(targets) == 1:
-        blocks: list[Block] = [Text(text=targets[0].sentence, tone=tone)]
+    if len(changed) == 1:
+        blocks: list[Block] = [Text(text=changed[0].sentence, tone=tone)]
     else:
-        counts = Counter(target.category for target in targets)
+        counts = Counter(target.category for target in changed)
         blocks = [
             Text(text=", ".join(f"{number} {category}" for category, number in counts.most_common()) + ".", tone=tone),
-            Table(columns=("NAME", "RESULT"), rows=[(target.name, target.phrase) for target in targets]),
+            Table(columns=("NAME", "RESULT"), rows=[(target.name, target.phrase) for target in changed]),
         ]
         if worst is Ending.UNKNOWN:
             blocks.append(
                 Text(text="Unknown changes are not repeated. Check them before you repeat them.", tone=Tone.WARN)
             )
-    return Reply(blocks=blocks, buttons=_buttons(targets), ending=worst, everyone=True)
+    return Reply(blocks=blocks, buttons=_buttons(changed), ending=worst, everyone=True)
 
 
 def _target_result(wording: Wording, name: str, result: Result) -> TargetResult:
-    ref = show.subject(result)
+    ref = targets.target_of(result)
     if result.error is not None:
-        ending = show.ending_of(result.error)
+        ending = formatting.ending_of(result.error)
         # A change whose request may have reached the engine is unknown, whatever the error was.
         status, detail = (Status.UNKNOWN if ending is Ending.UNKNOWN else Status.FAILED), result.error.full_message()
     else:
@@ -154,9 +154,9 @@ def _reason(detail: str) -> str:
     return f": {detail}" if detail.endswith((".", "!", "?")) else f": {detail}."
 
 
-def _buttons(targets: Sequence[TargetResult]) -> tuple[Button, ...]:
+def _buttons(changed: Sequence[TargetResult]) -> tuple[Button, ...]:
     """Buttons that show the one target whose change failed or is unknown."""
-    bad = [target for target in targets if target.ending in (Ending.FAILED, Ending.UNKNOWN)]
+    bad = [target for target in changed if target.ending in (Ending.FAILED, Ending.UNKNOWN)]
     if len(bad) != 1:
         return ()
     ref = bad[0].ref

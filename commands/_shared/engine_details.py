@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import UTC, datetime
 
-from commands._shared import show
+from commands._shared import formatting
 from core.model.engines import Engine
 
 
 def state(engine: Engine, now: datetime) -> str:
     """`up 3 min`, `down 40 s: <reason>`; `answers` where its events are not watched."""
     if engine.stream:
-        lasted = f"{engine.stream} {show.span(max(0.0, now.timestamp() - engine.stream_since))}"
+        lasted = f"{engine.stream} {formatting.span(max(0.0, now.timestamp() - engine.stream_since))}"
         reason = engine.fault or engine.stream_fault
         return lasted if engine.stream == "up" and not engine.fault else f"{lasted}: {reason}" if reason else lasted
     return f"down: {engine.fault}" if engine.fault else "answers"
@@ -44,7 +44,7 @@ def facts(engine: Engine, now: datetime) -> Mapping[str, str]:
 def _stream(engine: Engine, now: datetime) -> str:
     if not engine.stream:
         return ""
-    since = f"{engine.stream} since {show.clock(datetime.fromtimestamp(engine.stream_since, UTC), now)} UTC"
+    since = f"{engine.stream} since {formatting.clock(datetime.fromtimestamp(engine.stream_since, UTC), now)} UTC"
     return f"{since}: {engine.stream_fault}" if engine.stream_fault else since
 
 

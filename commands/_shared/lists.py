@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from commands._shared import show
+from commands._shared import formatting
 from commands.spec import SELECTION, Arg, ArgType, Context, Plan, Render, Result, query
 from core import errors
 from core.model import listings
@@ -100,12 +100,12 @@ def _has_labels(labels: Sequence[str], having: Mapping[str, str] | Sequence[Mapp
     """Whether the labels satisfy all that are asked for. A row of several parts has several sets: one set must satisfy
     them all."""
     sets = (having,) if isinstance(having, Mapping) else having or ({},)
-    return any(show.has_labels(labels, one) for one in sets)
+    return any(formatting.has_labels(labels, one) for one in sets)
 
 
 def _table(listing: Listing, rows: Sequence[Any], results: Sequence[Result], now: datetime) -> Table:
-    where = show.engine_columns(result.action.engine for result in results)
-    cells = [[*listing.cells(row, now), *show.engine_cells(where, row.ref.engine)] for row in rows]
+    where = formatting.engine_columns(result.action.engine for result in results)
+    cells = [[*listing.cells(row, now), *formatting.engine_cells(where, row.ref.engine)] for row in rows]
     columns = [*listing.columns, *where]
     shown = [at for at, name in enumerate(columns) if name not in listing.optional or any(row[at] for row in cells)]
     return Table(columns=[columns[at] for at in shown], rows=[[row[at] for at in shown] for row in cells])
@@ -117,7 +117,7 @@ def _notes(results: Sequence[Result]) -> list[Text]:
         for result in results
         if getattr(result.value, "missing", "")
     ]
-    return [*show.unanswered(results), *missing]
+    return [*formatting.unanswered(results), *missing]
 
 
 def _ending(
@@ -126,5 +126,5 @@ def _ending(
     if rows:
         return Ending.OK
     if not answered:
-        return show.failed_ending(results)
+        return formatting.failed_ending(results)
     return Ending.NOTHING if unmatched else Ending.OK

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from commands._shared import show
+from commands._shared import formatting
 from commands.spec import Arg, ArgType, Command, Context, Result
 from core.model.actions import Action
 from core.model.builtin import AuditEntry, ReadAudit
@@ -34,7 +34,7 @@ def render(context: Context, results: Sequence[Result]) -> Reply:
     result = results[0]
     if result.error is not None:
         return Reply(
-            blocks=(Text(text=result.error.full_message(), tone=Tone.BAD),), ending=show.ending_of(result.error)
+            blocks=(Text(text=result.error.full_message(), tone=Tone.BAD),), ending=formatting.ending_of(result.error)
         )
     rows = [
         (_time(entry, context.now), entry.who, entry.line, _result(entry), _reason(entry))
@@ -61,7 +61,7 @@ def _without_finished_intents(entries: Sequence[AuditEntry]) -> list[AuditEntry]
 
 def _time(entry: AuditEntry, now: datetime) -> str:
     try:
-        return show.clock(datetime.fromisoformat(entry.at), now)
+        return formatting.clock(datetime.fromisoformat(entry.at), now)
     except ValueError:
         return entry.at
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from commands._shared import show
+from commands._shared import formatting
 from commands.spec import Arg, ArgType, Command, Context, Result
 from core import errors
 from core.model import listings
@@ -55,7 +55,7 @@ def render(_: Context, results: Sequence[Result]) -> Reply:
         else:
             blocks.append(Text(text=result.error.full_message(), tone=Tone.BAD))
     if not decided:
-        return Reply(blocks=blocks, ending=show.failed_ending(results))
+        return Reply(blocks=blocks, ending=formatting.failed_ending(results))
     ending = Ending.REFUSED if any(decision.verdict is Verdict.DENY for _, decision in decided) else Ending.OK
     if len(decided) == 1:
         subject, decision = decided[0]

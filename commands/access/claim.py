@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from commands._shared import show
+from commands._shared import formatting
 from commands.spec import Arg, Command, Context, Result
 from core.model.actions import Action, Risk
 from core.model.builtin import ClaimAdmin
@@ -21,7 +21,7 @@ def render(context: Context, results: Sequence[Result]) -> Reply:
     result = results[0]
     if result.error is not None:
         return Reply(
-            blocks=(Text(text=result.error.full_message(), tone=Tone.BAD),), ending=show.ending_of(result.error)
+            blocks=(Text(text=result.error.full_message(), tone=Tone.BAD),), ending=formatting.ending_of(result.error)
         )
     text = f"You are an admin now, {context.who.name}. Add others with: grant @somebody operator"
     return Reply(blocks=(Text(text=text, tone=Tone.GOOD),))

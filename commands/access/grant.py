@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-from commands._shared import show
+from commands._shared import formatting
 from commands.spec import Arg, Command, Context, Result
 from core import errors
 from core.model.actions import Action, Risk
@@ -50,7 +50,7 @@ def render(_: Context, results: Sequence[Result]) -> Reply:
     result = results[0]
     if result.error is not None:
         return Reply(
-            blocks=(Text(text=result.error.full_message(), tone=Tone.BAD),), ending=show.ending_of(result.error)
+            blocks=(Text(text=result.error.full_message(), tone=Tone.BAD),), ending=formatting.ending_of(result.error)
         )
     granted: GrantAdded = result.value
     grant = granted.grant

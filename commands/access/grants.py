@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from commands._shared import grant_table, show
+from commands._shared import formatting, grant_table
 from commands.spec import Command, Context, Result
 from core.model.actions import Action
 from core.model.builtin import ListGrants
@@ -20,7 +20,7 @@ def render(_: Context, results: Sequence[Result]) -> Reply:
     result = results[0]
     if result.error is not None:
         return Reply(
-            blocks=(Text(text=result.error.full_message(), tone=Tone.BAD),), ending=show.ending_of(result.error)
+            blocks=(Text(text=result.error.full_message(), tone=Tone.BAD),), ending=formatting.ending_of(result.error)
         )
     rows = [grant_table.row(grant) for grant in result.value]
     empty = "There are no grants; only admins may do anything. Add one with: grant group:sre operator"

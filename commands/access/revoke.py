@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from commands._shared import show
+from commands._shared import formatting
 from commands.spec import Arg, Command, Context, Result
 from core.model.actions import Action, Risk
 from core.model.builtin import GrantRemoved, RemoveGrant
@@ -20,7 +20,7 @@ def render(_: Context, results: Sequence[Result]) -> Reply:
     result = results[0]
     if result.error is not None:
         return Reply(
-            blocks=(Text(text=result.error.full_message(), tone=Tone.BAD),), ending=show.ending_of(result.error)
+            blocks=(Text(text=result.error.full_message(), tone=Tone.BAD),), ending=formatting.ending_of(result.error)
         )
     revoked: GrantRemoved = result.value
     return Reply(blocks=(Text(text=f"Revoked {revoked.grant.id}: {revoked.grant}.", tone=Tone.GOOD),), everyone=True)

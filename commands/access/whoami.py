@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from commands._shared import grant_table, show
+from commands._shared import formatting, grant_table
 from commands.spec import Command, Context, Result
 from core.model.actions import Action
 from core.model.builtin import RequesterInfo, WhoAmI
@@ -20,7 +20,7 @@ def render(context: Context, results: Sequence[Result]) -> Reply:
     result = results[0]
     if result.error is not None:
         return Reply(
-            blocks=(Text(text=result.error.full_message(), tone=Tone.BAD),), ending=show.ending_of(result.error)
+            blocks=(Text(text=result.error.full_message(), tone=Tone.BAD),), ending=formatting.ending_of(result.error)
         )
     standing: RequesterInfo = result.value
     fields = {

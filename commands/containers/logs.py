@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from commands._shared import show
+from commands._shared import formatting, targets
 from commands.spec import SELECTION, TARGETS, Arg, ArgType, Command, Context, Result
 from core import errors
 from core.model.actions import Action, ReadLogs
@@ -29,7 +29,7 @@ _FRACTION = re.compile(r"(\.[0-9]{6})[0-9]+")
 
 async def plan(context: Context) -> Sequence[Action[Any]]:
     args = context.args
-    refs = await show.targets(context, "logs", MAX_TARGETS)
+    refs = await targets.select(context, "logs", MAX_TARGETS)
     since = args["since"]
     since_ns = int((context.now - since).timestamp()) * 1_000_000_000 if since else 0
     tail = args["tail"] or (SINCE_TAIL if since else TAIL)
@@ -48,7 +48,7 @@ def render(context: Context, results: Sequence[Result]) -> Reply:
     if any(isinstance(result.value, FollowResult) for result in results):
         return _followed(results)
     pages = [result for result in results if isinstance(result.value, LogPage)]
-    labels = show.names([show.subject(result) for result in results])
+    labels = targets.display_names([targets.target_of(result) for result in results])
     label_of = {id(result): label for result, label in zip(results, labels, strict=True)}
     prefixed = len(results) > 1
     widest = max(map(len, labels), default=0)
@@ -66,22 +66,22 @@ def render(context: Context, results: Sequence[Result]) -> Reply:
         if result.error is not None
     ]
     if not pages:
-        return Reply(blocks=notes, ending=show.failed_ending(results))
+        return Reply(blocks=notes, ending=formatting.failed_ending(results))
     if not lines:
         return Reply(blocks=(Text(text=_no_lines(context, [label_of[id(result)] for result in pages])), *notes))
     return Reply(blocks=(Lines(lines=[text for _, text in lines]), *notes), ending=Ending.OK)
 
 
 def _followed(results: Sequence[Result]) -> Reply:
-    labels = show.names([show.subject(result) for result in results])
+    labels = targets.display_names([targets.target_of(result) for result in results])
     blocks: list[Text] = []
     ended = [result.value for result in results if isinstance(result.value, FollowResult)]
     for label, result in zip(labels, results, strict=True):
         if isinstance(result.value, FollowResult):
             end = result.value
             skipped = f", {end.skipped:,} of them not shown" if end.skipped else ""
-            received = f"{show.count(end.lines, 'line')}{skipped}"
-            text = f"Followed {label} for {show.span(end.seconds)}: {received}; {end.why.removesuffix('.')}."
+            received = f"{formatting.count(end.lines, 'line')}{skipped}"
+            text = f"Followed {label} for {formatting.span(end.seconds)}: {received}; {end.why.removesuffix('.')}."
             blocks.append(Text(text=text, tone=Tone.BAD if end.failed else Tone.PLAIN))
         elif result.error is not None:
             blocks.append(Text(text=f"{label}: {result.error.full_message()}", tone=Tone.BAD))
@@ -110,14 +110,14 @@ def _when(line: LogLine) -> datetime | None:
 
 
 def _dropped(label: str, page: LogPage) -> str:
-    return f"{label}: {show.count(page.dropped, 'older line')} left out; --tail 1000 shows more."
+    return f"{label}: {formatting.count(page.dropped, 'older line')} left out; --tail 1000 shows more."
 
 
 def _no_lines(context: Context, labels: Sequence[str]) -> str:
     names = ", ".join(labels)
     what = "nothing to stderr" if context.args["stderr"] else "nothing"
     since = context.args["since"]
-    when = f" in the last {show.span(since.total_seconds())}" if since else ""
+    when = f" in the last {formatting.span(since.total_seconds())}" if since else ""
     return f"{names} wrote {what}{when}."
 
 

@@ -7,7 +7,7 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-from commands._shared import lists, show
+from commands._shared import formatting, lists
 from commands.spec import SELECTION, TARGETS, Arg, ArgType, Command, Context, Result, query
 from core import errors
 from core.model import containers
@@ -29,11 +29,11 @@ async def plan(context: Context) -> Sequence[Action[Any]]:
 def render(context: Context, results: Sequence[Result]) -> Reply:
     args = context.args
     listed = [result for result in results if isinstance(result.value, containers.Containers)]
-    known = [row for result in listed for row in result.value.rows if show.has_labels(args["label"], row.labels)]
+    known = [row for result in listed for row in result.value.rows if formatting.has_labels(args["label"], row.labels)]
     selected, unmatched = lists.select(Kind.CONTAINER, args["target"], known)
     rows = sorted((row for row in selected if _wanted(args, row)), key=_order)
     refs = [row.ref for row in rows]
-    notes = show.unanswered(results) + _ages(listed)
+    notes = formatting.unanswered(results) + _ages(listed)
     if args["quiet"]:
         ids = [ref.short_id for ref in refs]
         return Reply(blocks=(*([Lines(lines=ids)] if ids else []), *notes), ending=_ending(results, unmatched, refs))
@@ -41,14 +41,14 @@ def render(context: Context, results: Sequence[Result]) -> Reply:
         # Where no engine answered, it is not known whether there are any.
         blocks: list[Block] = [_no_rows(context, known, unmatched)] if listed else []
     else:
-        where = show.engine_columns(result.action.engine for result in results)
+        where = formatting.engine_columns(result.action.engine for result in results)
         group = ["SERVICE"] if any(row.group_name for row in rows) else []
         table = [
             [
                 *(row.ref.name, row.ref.short_id),
                 *([row.group_name] if group else []),
-                *(row.image, row.status or row.state, show.ports(row.ports)),
-                *show.engine_cells(where, row.ref.engine),
+                *(row.image, row.status or row.state, formatting.ports(row.ports)),
+                *formatting.engine_cells(where, row.ref.engine),
             ]
             for row in rows
         ]
@@ -93,7 +93,7 @@ def _no_rows(
 
 def _ages(listed: Sequence[Result]) -> list[Text]:
     return [
-        Text(text=f"{result.action.engine}: this list is {show.span(result.value.age)} old.", tone=Tone.WARN)
+        Text(text=f"{result.action.engine}: this list is {formatting.span(result.value.age)} old.", tone=Tone.WARN)
         for result in listed
         if result.value.age >= STALE_SECONDS
     ]
@@ -103,7 +103,7 @@ def _ending(results: Sequence[Result], unmatched: Sequence[Any], shown: Sequence
     if shown:
         return Ending.OK
     if any(result.error is not None for result in results):
-        return show.failed_ending(results)
+        return formatting.failed_ending(results)
     return Ending.NOTHING if unmatched else Ending.OK
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from commands._shared import show
+from commands._shared import formatting
 from commands.spec import SELECTION, TARGETS, Arg, ArgType, Command, Context, Result, query
 from core.model.actions import Action
 from core.model.refs import EngineRef
@@ -44,8 +44,8 @@ def render(context: Context, results: Sequence[Result]) -> Reply:
     shown = rows[: context.args["limit"]]
     blocks: list[Block] = []
     if shown:
-        where = show.engine_columns(result.action.engine for result in results)
-        cells = [[*_cells(row), *show.engine_cells(where, row.ref.engine)] for row in shown]
+        where = formatting.engine_columns(result.action.engine for result in results)
+        cells = [[*_cells(row), *formatting.engine_cells(where, row.ref.engine)] for row in shown]
         blocks.append(Table(columns=(*COLUMNS, *where), rows=cells))
     elif answered:
         blocks.append(Text(text="None of these containers is running." if _named(answered) else "Nothing is running."))
@@ -62,10 +62,10 @@ def render(context: Context, results: Sequence[Result]) -> Reply:
     if rows and without > 0 and not any(result.value.missing for result in answered):
         verb = "is" if without == 1 else "are"
         blocks.append(
-            Text(text=f"{show.count(without, 'container')} of those named {verb} not running.", tone=Tone.WARN)
+            Text(text=f"{formatting.count(without, 'container')} of those named {verb} not running.", tone=Tone.WARN)
         )
-    ending = Ending.OK if answered else show.failed_ending(results)
-    return Reply(blocks=(*blocks, *show.unanswered(results)), ending=ending)
+    ending = Ending.OK if answered else formatting.failed_ending(results)
+    return Reply(blocks=(*blocks, *formatting.unanswered(results)), ending=ending)
 
 
 def _named(answered: Sequence[Result]) -> int:
@@ -88,13 +88,13 @@ def _cells(row: Usage) -> Sequence[str | int | float]:
 
 
 def _size(number: int | None) -> str:
-    return NOT_KNOWN if number is None else show.size(number, binary=True)
+    return NOT_KNOWN if number is None else formatting.size(number, binary=True)
 
 
 def _pair(into: int | None, out: int | None) -> str:
     if into is None and out is None:
         return NOT_KNOWN
-    return " / ".join(NOT_KNOWN if number is None else show.size(number) for number in (into, out))
+    return " / ".join(NOT_KNOWN if number is None else formatting.size(number) for number in (into, out))
 
 
 command = Command(

@@ -7,7 +7,7 @@ from datetime import datetime
 
 import msgspec
 
-from commands._shared import lists, show
+from commands._shared import formatting, lists
 from commands.spec import Command
 from core.model import image_names
 from core.model.images import DANGLING, Image, ListImages
@@ -23,8 +23,8 @@ def lines(image: Image) -> Sequence[Image]:
 
 def cells(row: Image, now: datetime) -> Sequence[str]:
     repository, tag = image_names.split_tag(row.tags[0]) if row.tags else (DANGLING, "")
-    age = show.span(max(0.0, now.timestamp() - row.created_at)) if row.created_at else ""
-    size = show.size(row.size) if row.size else ""
+    age = formatting.span(max(0.0, now.timestamp() - row.created_at)) if row.created_at else ""
+    size = formatting.size(row.size) if row.size else ""
     return (repository, tag or DANGLING, row.ref.short_id, size, age)
 
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
-from commands._shared import lists, show
+from commands._shared import formatting, lists
 from commands.spec import Command
 from core.model.pods import ListPods, Pod
 from core.model.refs import Kind
 
 
 def cells(row: Pod, now: datetime) -> Sequence[str]:
-    age = f"{show.span(max(0.0, now.timestamp() - row.created_at))} ago" if row.created_at else ""
+    age = f"{formatting.span(max(0.0, now.timestamp() - row.created_at))} ago" if row.created_at else ""
     containers = f"{row.running}/{len(row.members)}"
     return (row.ref.name, row.namespace, row.state, containers, age, row.address, row.ref.short_id)
 

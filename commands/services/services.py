@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from commands._shared import lists, show
+from commands._shared import formatting, lists
 from commands.spec import ENGINE, HOST, Arg, ArgType, Command, Context, Result, query
 from core.model import services
 from core.model.actions import Action, ListServices
@@ -23,7 +23,7 @@ def render(context: Context, results: Sequence[Result]) -> Reply:
     known = services.deduplicate(row for result in answered for row in result.value.rows)
     selected, unmatched = lists.select(Kind.SERVICE, wanted, known)
     rows = sorted(selected, key=lambda row: (row.project or "", row.ref.name, str(row.ref.engine)))
-    notes = show.unanswered(results)
+    notes = formatting.unanswered(results)
     notes += [
         Text(text=f"{result.action.engine}: {result.value.missing}", tone=Tone.WARN)
         for result in answered
@@ -31,13 +31,13 @@ def render(context: Context, results: Sequence[Result]) -> Reply:
     ]
     blocks: list[Block] = []
     if rows:
-        where = show.engine_columns(row.ref.engine for row in known)
+        where = formatting.engine_columns(row.ref.engine for row in known)
         update = ["UPDATE"] if any(row.update for row in rows) else []
         table = [
             [
-                *(row.ref.name, row.mode, _running(row), row.image, row.health, show.ports(row.ports)),
+                *(row.ref.name, row.mode, _running(row), row.image, row.health, formatting.ports(row.ports)),
                 *([row.update] if update else []),
-                *show.engine_cells(where, row.ref.engine),
+                *formatting.engine_cells(where, row.ref.engine),
             ]
             for row in rows
         ]
@@ -48,7 +48,7 @@ def render(context: Context, results: Sequence[Result]) -> Reply:
     blocks += [Text(text=error.full_message(), tone=Tone.WARN) for error in unmatched]
     ending = Ending.OK
     if not rows:
-        ending = show.failed_ending(results) if not answered else Ending.NOTHING if unmatched else Ending.OK
+        ending = formatting.failed_ending(results) if not answered else Ending.NOTHING if unmatched else Ending.OK
     return Reply(blocks=(*blocks, *notes), ending=ending)
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
-from commands._shared import engine_details, show
+from commands._shared import engine_details, formatting
 from commands.spec import HOST, Arg, Command, Context, Result
 from core.model.actions import Action, DescribeEngine
 from core.model.engines import Engine
@@ -35,10 +35,10 @@ def render(context: Context, results: Sequence[Result]) -> Reply:
     known: list[Engine] = sorted(
         (result.value for result in results if isinstance(result.value, Engine)), key=lambda engine: str(engine.ref)
     )
-    notes = show.unanswered(results)
+    notes = formatting.unanswered(results)
     if not known:
-        blocks: list[Block] = [*notes] or [Text(text="There are no engines you may see.")]
-        return Reply(blocks=blocks, ending=show.failed_ending(results))
+        blocks: list[Block] = [*notes] or [Text(text="There are no engines that you may list.")]
+        return Reply(blocks=blocks, ending=formatting.failed_ending(results))
     if context.args["name"]:
         return Reply(blocks=[*(_details(engine, context.now) for engine in known), *notes])
     rows = [_row(engine, context.now) for engine in known]

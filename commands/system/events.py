@@ -9,7 +9,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from commands._shared import show
+from commands._shared import formatting
 from commands._shared.signals import SIGNALS
 from commands.spec import ENGINE, HOST, TARGETS, Arg, ArgType, Command, Context, Result, query
 from core import errors
@@ -65,27 +65,27 @@ def render(context: Context, results: Sequence[Result]) -> Reply:
         listed = [event for event in listed if event.subject in selected]
     events = sorted(listed, key=lambda event: event.at_ns)
     shown = events[-args["limit"] :]
-    notes = show.unanswered(results) + _without_history(results)
+    notes = formatting.unanswered(results) + _without_history(results)
     if len(events) > len(shown):
         notes.insert(
             0, Text(text=f"{len(events) - len(shown):,} older events are left out; --limit {MAX_EVENTS} shows more.")
         )
-    where = show.engine_columns(result.action.engine for result in results)
+    where = formatting.engine_columns(result.action.engine for result in results)
     rows = [
         [
-            show.clock(datetime.fromtimestamp(event.at_ns / 1e9, UTC), context.now),
+            formatting.clock(datetime.fromtimestamp(event.at_ns / 1e9, UTC), context.now),
             _what(event),
             event.subject.name or event.subject.short_id,
             detail(event),
-            *show.engine_cells(where, event.subject.engine),
+            *formatting.engine_cells(where, event.subject.engine),
         ]
         for event in shown
     ]
     subjects = f" to {', '.join(args['target'])}" if args["target"] else ""
-    empty = f"Nothing happened{subjects} in the last {show.span(args['since'].total_seconds())}."
+    empty = f"Nothing happened{subjects} in the last {formatting.span(args['since'].total_seconds())}."
     ending = Ending.OK
     if not rows:
-        ending = show.failed_ending(results) if not answered else Ending.NOTHING if args["target"] else Ending.OK
+        ending = formatting.failed_ending(results) if not answered else Ending.NOTHING if args["target"] else Ending.OK
     table = Table(columns=("TIME", "WHAT", "NAME", "DETAIL", *where), rows=rows, empty=empty)
     return Reply(blocks=(*([table] if answered else []), *notes), ending=ending)
 

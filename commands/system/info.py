@@ -7,7 +7,7 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from commands._shared import engine_details, format, show
+from commands._shared import engine_details, formatting, templates
 from commands.spec import HOST, Arg, ArgType, Command, Context, Result
 from core import errors
 from core.model.actions import Action, DescribeEngine, ShowInfo
@@ -20,7 +20,7 @@ from core.ports import Query
 async def plan(context: Context) -> Sequence[Action[Any]]:
     args = context.args
     if args["format"]:
-        format.parse(args["format"])
+        templates.parse(args["format"])
     engines = context.find.engines(Query(engine=args["name"] or "", host=args["host"] or ""))
     if _raw(context):
         return [ShowInfo(engine=engine) for engine in engines]
@@ -42,30 +42,31 @@ def _render_summary(context: Context, results: Sequence[Result]) -> Reply:
     blocks: list[Block] = [
         Fields(title=str(engine.ref), fields=engine_details.facts(engine, context.now)) for engine in known
     ]
-    notes = show.unanswered(results)
+    notes = formatting.unanswered(results)
     if not known:
         return Reply(
-            blocks=[*notes] or [Text(text="There are no engines you may see.")], ending=show.failed_ending(results)
+            blocks=[*notes] or [Text(text="There are no engines that you may list.")],
+            ending=formatting.failed_ending(results),
         )
     return Reply(blocks=(*blocks, *notes))
 
 
 def _render_raw(context: Context, results: Sequence[Result]) -> Reply:
     documents = [result.value for result in results if isinstance(result.value, Document)]
-    notes = show.unanswered(results)
+    notes = formatting.unanswered(results)
     if not documents:
-        return Reply(blocks=notes, ending=show.failed_ending(results))
+        return Reply(blocks=notes, ending=formatting.failed_ending(results))
     if not context.args["format"]:
         # Several documents are shown by engine, since a document does not name its engine.
         by_engine = {str(result.action.engine): result.value.data for result in results if result.error is None}
         shown: Any = documents[0].data if len(results) == 1 else by_engine
         text = json.dumps(shown, indent=2, ensure_ascii=False, default=str)
         return Reply(blocks=(Lines(lines=text.split("\n")), *notes))
-    template = format.parse(context.args["format"])
+    template = templates.parse(context.args["format"])
     lines: list[str] = []
     for document in documents:
         try:
-            lines += format.fill(template, document.data).split("\n")
+            lines += templates.fill(template, document.data).split("\n")
         except errors.BadUsage as error:
             return Reply(blocks=(Text(text=error.full_message(), tone=Tone.WARN),), ending=Ending.USAGE)
     return Reply(blocks=(Lines(lines=lines), *notes))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from commands._shared import show
+from commands._shared import formatting
 from commands.spec import Arg, ArgType, Command, Context, Result
 from core import errors
 from core.model.actions import Action, Risk
@@ -41,7 +41,7 @@ def render(_: Context, results: Sequence[Result]) -> Reply:
     elif outcomes:
         done = any(outcome.status == Status.DONE for outcome in outcomes)
         blocks.insert(0, Text(text="Stopped." if done else "The job had already ended."))
-    ending = show.failed_ending(results) if failed else Ending.UNKNOWN if unknown else Ending.OK
+    ending = formatting.failed_ending(results) if failed else Ending.UNKNOWN if unknown else Ending.OK
     return Reply(blocks=blocks, ending=ending)
 
 

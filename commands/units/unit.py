@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 
-from commands._shared import changes, show
+from commands._shared import changes, targets
 from commands.spec import ENGINE, HOST, Arg, ArgType, Command, Context, Result
 from commands.units.units import STYLE
 from core.model.actions import Action, Risk
@@ -26,7 +26,7 @@ WORDING = {
 async def plan(context: Context) -> Sequence[Action[Any]]:
     do = context.args["do"]
     kind = Kind.CONTAINER if do == "install" else Kind.UNIT
-    return [_action(context, ref) for ref in await show.targets(context, f"unit {do}", MAX_TARGETS, kind)]
+    return [_action(context, ref) for ref in await targets.select(context, f"unit {do}", MAX_TARGETS, kind)]
 
 
 def _action(context: Context, ref: Ref) -> Action[Any]:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from commands._shared import lists, show
+from commands._shared import formatting, lists, targets
 from commands.spec import Arg, ArgType, Command, Context, Result, query
 from core import errors
 from core.model.actions import Action
@@ -27,7 +27,7 @@ MAX_DRAFTS = 8
 
 def _cells(row: Unit, now: datetime) -> Sequence[str]:
     state = row.active if row.sub in ("", row.active) else f"{row.active} ({row.sub})"
-    changed = f"{show.span(max(0.0, now.timestamp() - row.since))} ago" if row.since else ""
+    changed = f"{formatting.span(max(0.0, now.timestamp() - row.since))} ago" if row.since else ""
     return (row.ref.name, row.container, state, row.enabled, changed, row.why, row.file)
 
 
@@ -63,9 +63,9 @@ def render(context: Context, results: Sequence[Result]) -> Reply:
             blocks += [Lines(title=file.path, lines=file.text.splitlines()) for file in result.value.files]
             blocks += [Text(text=note, tone=Tone.WARN) for note in result.value.notes]
         elif result.error is not None:
-            blocks.append(Text(text=f"{show.subject(result).name}: {result.error.full_message()}", tone=Tone.WARN))
+            blocks.append(Text(text=f"{targets.target_of(result).name}: {result.error.full_message()}", tone=Tone.WARN))
     drafted = any(isinstance(result.value, UnitFiles) for result in results)
-    return Reply(blocks=blocks, ending=Ending.OK if drafted else show.failed_ending(results))
+    return Reply(blocks=blocks, ending=Ending.OK if drafted else formatting.failed_ending(results))
 
 
 command = Command(

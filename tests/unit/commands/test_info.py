@@ -143,5 +143,5 @@ async def test_what_may_not_be_listed_is_not_there(two_hosts):
     reply = await two_hosts.say("info", answers(UP, None))
     assert "host8" not in plain_text.render(reply)
     reply = await two_hosts.say("info", answers(None, None))
-    assert "no engines you may see" in plain_text.render(reply)
+    assert "no engines that you may list" in plain_text.render(reply)
     assert reply.ending is Ending.NOTHING

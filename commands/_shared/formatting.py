@@ -1,38 +1,16 @@
-"""Renders what many replies share: the names of targets, engines that did not answer, times and sizes."""
+"""Formats what many replies share: engines that did not answer, columns for hosts and engines, times and sizes."""
 
 from __future__ import annotations
 
 import fnmatch
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
 from datetime import UTC, datetime
 
-from commands.spec import Context, Result, query
+from commands.spec import Result
 from core import errors
 from core.model.containers import Port
-from core.model.refs import EngineRef, Kind, Ref
+from core.model.refs import EngineRef
 from core.model.replies import Ending, Text, Tone
-
-
-async def targets(context: Context, command: str, maximum: int, kind: Kind = Kind.CONTAINER) -> Sequence[Ref]:
-    """The resources that the typed names and options select. Raises BadUsage for none, and for more than `maximum`."""
-    wanted = replace(query(context), kind=kind)
-    if not (wanted.names or wanted.labels or wanted.host or wanted.engine):
-        example = f"For example: {command} web, or {command} --label app=shop"
-        hint = example if kind is Kind.CONTAINER else f"See its examples with: help {command}"
-        raise errors.BadUsage(f"{command} needs a target.", hint=hint)
-    refs = await context.find.find(wanted)
-    if len(refs) > maximum:
-        raise errors.BadUsage(
-            f"That is {len(refs)} {kind}s; {command} takes at most {maximum} at once.", hint="Name fewer of them."
-        )
-    return refs
-
-
-def subject(result: Result) -> Ref:
-    """The one target of an action."""
-    return result.action.targets()[0]
 
 
 def ending_of(error: errors.QuarterdeckError) -> Ending:
@@ -78,12 +56,6 @@ def failed_ending(results: Sequence[Result]) -> Ending:
     failed = [result.error for result in results if result.error is not None]
     failed.sort(key=lambda error: isinstance(error, errors.Unsupported))
     return ending_of(failed[0]) if failed else Ending.NOTHING
-
-
-def names(refs: Sequence[Ref]) -> list[str]:
-    """The name of each resource, with its engine where two have the same name."""
-    counts = Counter(ref.name for ref in refs)
-    return [ref.name if counts[ref.name] == 1 else f"{ref.name}@{ref.engine}" for ref in refs]
 
 
 def engine_columns(engines: Iterable[EngineRef]) -> list[str]:

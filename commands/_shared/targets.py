@@ -1,0 +1,37 @@
+"""Selects the targets of a command, and names them in its reply."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import replace
+
+from commands.spec import Context, Result, query
+from core import errors
+from core.model.refs import Kind, Ref
+
+
+async def select(context: Context, command: str, maximum: int, kind: Kind = Kind.CONTAINER) -> Sequence[Ref]:
+    """The resources that the typed names and options select. Raises BadUsage for none, and for more than `maximum`."""
+    wanted = replace(query(context), kind=kind)
+    if not (wanted.names or wanted.labels or wanted.host or wanted.engine):
+        example = f"For example: {command} web, or {command} --label app=shop"
+        hint = example if kind is Kind.CONTAINER else f"See its examples with: help {command}"
+        raise errors.BadUsage(f"{command} needs a target.", hint=hint)
+    refs = await context.find.find(wanted)
+    if len(refs) > maximum:
+        raise errors.BadUsage(
+            f"That is {len(refs)} {kind}s; {command} takes at most {maximum} at once.", hint="Name fewer of them."
+        )
+    return refs
+
+
+def target_of(result: Result) -> Ref:
+    """The one target of an action."""
+    return result.action.targets()[0]
+
+
+def display_names(refs: Sequence[Ref]) -> list[str]:
+    """The name of each resource, with its engine where two have the same name."""
+    counts = Counter(ref.name for ref in refs)
+    return [ref.name if counts[ref.name] == 1 else f"{ref.name}@{ref.engine}" for ref in refs]
