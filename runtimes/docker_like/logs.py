@@ -52,8 +52,8 @@ class LogVerbs(HttpEngine, abc.ABC):
         self, target: Ref, query: Mapping[str, str], seconds: float, receive: Callable[[bytes], None]
     ) -> None:
         """Passes the log's chunks to `receive` until the log ends."""
-        words = urllib.parse.urlencode({"stdout": "true", "stderr": "true", "timestamps": "true", **query})
-        path = f"/containers/{quoted_id(target)}/logs?{words}"
+        encoded = urllib.parse.urlencode({"stdout": "true", "stderr": "true", "timestamps": "true", **query})
+        path = f"/containers/{quoted_id(target)}/logs?{encoded}"
         async with self._stream("GET", path, seconds, name=target.name) as chunks:
             async for chunk in chunks:
                 receive(chunk)

@@ -67,5 +67,5 @@ class InfoVerbs(events.EventVerbs, abc.ABC):
 
 def _runtime(runtime: models.OciRuntime) -> str:
     """`runc 1.1.5`, from a version of several lines that begins with `runc version 1.1.5+ds1`."""
-    words = runtime.version.partition("\n")[0].split()
-    return f"{runtime.name} {words[2]}" if words[1:2] == ["version"] and len(words) > 2 else runtime.name
+    parts = runtime.version.partition("\n")[0].split()
+    return f"{runtime.name} {parts[2]}" if parts[1:2] == ["version"] and len(parts) > 2 else runtime.name
