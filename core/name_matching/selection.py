@@ -26,11 +26,6 @@ LIST_COMMANDS = {
 NO_CONTAINERS = "A compose service without containers exists only in its compose file; start it with: docker compose up"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Named:
-    ref: Ref
-
-
 def select(
     kind: Kind,
     names: Sequence[str],
@@ -73,6 +68,13 @@ def match_refs(name: str, refs: Iterable[Ref]) -> Sequence[Ref]:
 
 def list_hint(kind: Kind) -> str:
     return f"List them with: {LIST_COMMANDS[kind]}" if kind in LIST_COMMANDS else ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Named:
+    """A row for `_match_other` where only a Ref is known."""
+
+    ref: Ref
 
 
 def _match_within(kind: Kind, typed: TypedName, rows: Sequence[Any]) -> Match:
