@@ -104,7 +104,7 @@ class Watcher:
             async with asyncio.TaskGroup() as group:
                 name = f"watch {self._runtime.ref}"
                 tasks = [group.create_task(self._read(queue, since), name=f"{name}: read")]
-                if await self._is_open(queue):
+                if await self._wait_until_open(queue):
                     opened_at = loop.time()
                     self._stream_opened(since)
                     tasks += [
@@ -146,7 +146,7 @@ class Watcher:
             if (aclose := getattr(stream, "aclose", None)) is not None:
                 await aclose()
 
-    async def _is_open(self, queue: EventQueue) -> bool:
+    async def _wait_until_open(self, queue: EventQueue) -> bool:
         try:
             async with asyncio.timeout(self._timing.open_timeout):
                 await queue.filled.wait()

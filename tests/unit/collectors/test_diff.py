@@ -89,7 +89,7 @@ def test_what_must_have_happened(before: Container | None, after: Container | No
     assert kinds(before, after) == told
 
 
-def test_of_the_unknown_only_what_is_younger_than_our_place_is_told() -> None:
+def test_a_new_container_has_events_only_after_the_cursor() -> None:
     assert kinds(None, EXITED, since_ns=NOW_NS - 4_100_000_000_000) == [K.STARTED, K.DIED]
     assert kinds(None, EXITED, since_ns=NOW_NS - 100_000_000_000) == [K.DIED]
     assert kinds(None, but(WEB, health="unhealthy"), since_ns=NOW_NS - 1) == []

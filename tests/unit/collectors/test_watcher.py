@@ -92,7 +92,7 @@ class Bench:
         return [(event.kind, event.subject.name, event.origin) for event in self.mirror.history]
 
 
-async def test_what_is_true_at_the_first_start_is_known_and_not_told() -> None:
+async def test_what_is_true_at_the_first_start_is_known_and_no_event() -> None:
     bench = Bench()
     ref = bench.engine.add("web", labels={"team": "a"})
     async with bench.watching():
@@ -165,7 +165,7 @@ async def test_a_lost_stream_is_replayed_without_repeats() -> None:
         assert bench.count("stream_connects_total") == 2
 
 
-async def test_what_no_event_told_is_found_by_the_list() -> None:
+async def test_what_no_event_reported_is_found_by_the_list() -> None:
     bench = Bench()
     crashed, gone, _same = (bench.engine.add(name) for name in ("crashed", "gone", "same"))
     async with bench.watching():
@@ -376,7 +376,7 @@ async def test_one_container_that_cannot_be_inspected_does_not_hide_the_others(m
         await bench.until(lambda: bench.mirror.live)  # the next list has them
 
 
-async def test_a_stream_that_never_stands_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_stream_that_never_opens_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     bench = Bench()
 
     async def mute(since_ns: int | None) -> AsyncIterator[list[Event]]:
