@@ -22,7 +22,7 @@ from core.ports import Call
 from runtimes import registry as runtimes_registry
 from tests.daemons.containerd import private_containerd
 from tests.helpers.waiting import wait_for
-from tests.helpers.watched_engine import Eye
+from tests.helpers.watched_engine import WatchedEngine
 
 SANDBOX = {"io.cri-containerd.kind": "sandbox"}
 
@@ -54,7 +54,7 @@ class Engine:
 
 
 def eye(daemon):
-    return Eye(runtimes_registry.EngineAddress(kind="containerd", url=daemon.url))
+    return WatchedEngine(runtimes_registry.EngineAddress(kind="containerd", url=daemon.url))
 
 
 async def test_a_daemon_killed_and_back_is_heard_again_at_once_and_what_ended_meanwhile_is_known(own_containerd):

@@ -19,7 +19,7 @@ from core.ports import Call
 from runtimes import registry as runtimes_registry
 from runtimes.proto import cri_pb2 as cri
 from tests.daemons.docker import IMAGE
-from tests.helpers.watched_engine import Eye
+from tests.helpers.watched_engine import WatchedEngine
 from tests.standins.proto import kubelet_pb2 as kubelet
 
 
@@ -40,7 +40,7 @@ async def rows(runtime):
 
 
 async def test_memory_that_ran_out_is_known_as_such(crid):
-    async with Eye(runtimes_registry.EngineAddress(kind="cri", url=crid.url)) as eye:
+    async with WatchedEngine(runtimes_registry.EngineAddress(kind="cri", url=crid.url)) as eye:
         script = "x=a; while :; do x=$x$x; done"
         await asyncio.to_thread(crid.run, "hungry", script, init=False, memory=16 << 20)
         await eye.until(lambda: (row := eye.row(crid.called("hungry"))) is not None and row.state == "exited")
@@ -53,7 +53,7 @@ async def test_memory_that_ran_out_is_known_as_such(crid):
 async def test_an_engine_killed_and_back_is_watched_again_and_what_ended_meanwhile_is_told(own_crid):
     await asyncio.to_thread(own_crid.run, "stays")
     await asyncio.to_thread(own_crid.run, "ends", "while [ ! -e /go ]; do sleep 0.05; done; exit 4")
-    async with Eye(runtimes_registry.EngineAddress(kind="cri", url=own_crid.url)) as eye:
+    async with WatchedEngine(runtimes_registry.EngineAddress(kind="cri", url=own_crid.url)) as eye:
         assert eye.row(own_crid.called("ends")).state == "running"
         await asyncio.to_thread(own_crid.kill)
         await eye.until(lambda: not eye.mirror.live)
@@ -172,7 +172,7 @@ async def test_a_log_moved_aside_is_read_on_without_losing_a_line(crid, engine):
 
 
 async def test_a_container_made_anew_takes_its_name_from_the_one_before(crid, engine):
-    async with Eye(runtimes_registry.EngineAddress(kind="cri", url=crid.url)) as eye:
+    async with WatchedEngine(runtimes_registry.EngineAddress(kind="cri", url=crid.url)) as eye:
         pod = await asyncio.to_thread(crid.kubelet.pod, "web-0", "shop", labels={"app": "web"})
         first = await asyncio.to_thread(crid.kubelet.container, pod, "app", ["/bin/sh", "-c", "exit 1"])
         await eye.until(lambda: (row := eye.row("shop/web-0/app")) is not None and row.state == "exited")

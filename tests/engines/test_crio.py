@@ -14,7 +14,7 @@ from core.ports import Call
 from runtimes import registry as runtimes_registry
 from runtimes.cri import events
 from runtimes.proto import cri_pb2 as cri
-from tests.helpers.watched_engine import Eye
+from tests.helpers.watched_engine import WatchedEngine
 
 
 async def do(runtime, action, seconds=30.0):
@@ -48,7 +48,7 @@ async def life(eye, crio):
 
 async def test_events_come_by_its_stream_where_it_is_on(crio, monkeypatch):
     monkeypatch.setattr(events, "POLL_SECONDS", 3600.0)  # nothing is looked for
-    async with Eye(runtimes_registry.EngineAddress(kind="cri", url=crio.url)) as eye:
+    async with WatchedEngine(runtimes_registry.EngineAddress(kind="cri", url=crio.url)) as eye:
         await life(eye, crio)
         told = await do(eye.runtime, actions.DescribeEngine(engine=eye.runtime.ref))
         assert (told.events, told.version, told.runtime) == ("broadcast", "cri-o 1.31.0", "crun")
@@ -56,7 +56,7 @@ async def test_events_come_by_its_stream_where_it_is_on(crio, monkeypatch):
 
 async def test_where_its_stream_is_off_it_is_looked_at_and_not_asked_again(quiet_crio, monkeypatch):
     monkeypatch.setattr(events, "POLL_SECONDS", 0.05)
-    async with Eye(runtimes_registry.EngineAddress(kind="cri", url=quiet_crio.url)) as eye:
+    async with WatchedEngine(runtimes_registry.EngineAddress(kind="cri", url=quiet_crio.url)) as eye:
         await life(eye, quiet_crio)
         told = await do(eye.runtime, actions.DescribeEngine(engine=eye.runtime.ref))
         assert told.events == "polled"
@@ -75,7 +75,7 @@ async def test_containerd_is_polled_and_its_stream_is_not_used(quiet_crio, monke
     receives."""
     monkeypatch.setattr(events, "POLL_SECONDS", 0.05)
     quiet_crio.name = "containerd"
-    async with Eye(runtimes_registry.EngineAddress(kind="cri", url=quiet_crio.url)) as eye:
+    async with WatchedEngine(runtimes_registry.EngineAddress(kind="cri", url=quiet_crio.url)) as eye:
         await life(eye, quiet_crio)
         await do(eye.runtime, actions.DescribeEngine(engine=eye.runtime.ref))
     assert "GetContainerEvents" not in quiet_crio.asked
@@ -120,7 +120,7 @@ def _listen(crio, heard, count):
 
 
 async def test_words_nobody_knows_yet_pass(own_crio):
-    async with Eye(runtimes_registry.EngineAddress(kind="cri", url=own_crio.url)) as eye:
+    async with WatchedEngine(runtimes_registry.EngineAddress(kind="cri", url=own_crio.url)) as eye:
         own_crio.odd_event = 17
         thing = await asyncio.to_thread(own_crio.run, "it", "exit 0")
         await eye.until(lambda: any(event.action == "event_17" for event in eye.seen))
@@ -178,7 +178,7 @@ async def test_a_code_it_has_not_read_yet_is_asked_for_again(crio, engine):
 
 
 async def test_memory_that_ran_out_is_heard(crio):
-    async with Eye(runtimes_registry.EngineAddress(kind="cri", url=crio.url)) as eye:
+    async with WatchedEngine(runtimes_registry.EngineAddress(kind="cri", url=crio.url)) as eye:
         await asyncio.to_thread(crio.run, "it")
         await asyncio.to_thread(crio.out_of_memory, "it")
         await eye.until(lambda: EventKind.DIED in eye.kinds("default/it/it"))
@@ -229,7 +229,7 @@ async def test_what_runs_on_in_a_hang_is_not_waited_for(own_crio):
 
 async def test_an_engine_that_goes_and_comes_back_is_heard_again(own_crio):
     await asyncio.to_thread(own_crio.run, "it", "while [ ! -e /go ]; do sleep 0.02; done; exit 6")
-    async with Eye(runtimes_registry.EngineAddress(kind="cri", url=own_crio.url)) as eye:
+    async with WatchedEngine(runtimes_registry.EngineAddress(kind="cri", url=own_crio.url)) as eye:
         await asyncio.to_thread(own_crio.kill)
         await eye.until(lambda: not eye.mirror.live)
         (own_crio._boxes[own_crio.id("it")].root / "go").touch()

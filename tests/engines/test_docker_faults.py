@@ -13,11 +13,11 @@ from core.model import actions
 from core.model.events import EventKind, Origin
 from core.ports import Call
 from runtimes import registry as runtimes_registry
-from tests.helpers.watched_engine import Cursors, Eye
+from tests.helpers.watched_engine import Cursors, WatchedEngine
 
 
 def watched(daemon, cursors=None):
-    return Eye(runtimes_registry.EngineAddress(kind="docker", url=daemon.url), cursors)
+    return WatchedEngine(runtimes_registry.EngineAddress(kind="docker", url=daemon.url), cursors)
 
 
 async def test_a_container_out_of_memory_is_known_as_such(dockerd):

@@ -28,7 +28,7 @@ from tests.daemons.oci import private_oci
 from tests.daemons.podman import private_podman
 from tests.helpers.requirements import need
 from tests.helpers.waiting import wait_for
-from tests.helpers.watched_engine import Eye
+from tests.helpers.watched_engine import WatchedEngine
 
 
 @contextlib.asynccontextmanager
@@ -169,7 +169,7 @@ async def test_a_process_inside_that_the_kernel_killed_is_told_while_the_contain
 
 async def test_the_whole_watch_lives_through_a_state_directory_that_vanishes_and_is_made_again(short_tmp):
     with private_oci() as host:
-        async with Eye(_door(host.url)) as eye:
+        async with WatchedEngine(_door(host.url)) as eye:
             await asyncio.to_thread(host.run, "one")
             await eye.until(lambda: [row.state for row in eye.mirror.containers.values()] == ["running"])
             await asyncio.to_thread(host.clear)

@@ -20,7 +20,7 @@ from runtimes import registry as runtimes_registry
 from runtimes.transport import endpoint
 from tests.daemons.docker import Dockerd, private_dockerd
 from tests.daemons.sshd import Authority, Sshd, free_port, openssl, private_sshd
-from tests.helpers.watched_engine import Eye
+from tests.helpers.watched_engine import WatchedEngine
 
 pytestmark = pytest.mark.engine
 
@@ -252,7 +252,7 @@ async def test_a_host_without_sshd_is_told_with_its_port(dockerd, sshd):
 
 async def test_sshd_killed_and_back_is_resumed(dockerd, sshd):
     dockerd.run("web", "echo hello; exec sleep 3600")
-    async with Eye(by_ssh(sshd, dockerd.socket)) as eye:
+    async with WatchedEngine(by_ssh(sshd, dockerd.socket)) as eye:
         sshd.kill()
         await eye.until(lambda: not eye.mirror.live)
         await asyncio.to_thread(dockerd.api.pause, "web")
@@ -283,7 +283,7 @@ async def test_the_ssh_process_killed_is_started_anew(dockerd, sshd):
 
 async def test_a_dockerd_restarted_behind_ssh_is_resumed_and_no_change_is_called_unknown(own_dockerd, sshd):
     own_dockerd.run("web", "echo hello; exec sleep 3600")
-    async with Eye(by_ssh(sshd, own_dockerd.socket)) as eye:
+    async with WatchedEngine(by_ssh(sshd, own_dockerd.socket)) as eye:
         (client,) = sshd.clients()
         ref = eye.row("web").ref
         await asyncio.to_thread(own_dockerd.kill)

@@ -1,4 +1,4 @@
-"""An engine being watched, with its mirror and all that was seen of it."""
+"""Watches one engine, and stores all its events and its mirror for a test."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from runtimes.inventory.mirror import Mirror
 
 
 class Cursors:
-    """A store's place-keeping in a dict."""
+    """Stores cursors in a dict instead of the store."""
 
     def __init__(self):
         self.kept = {}
@@ -23,16 +23,16 @@ class Cursors:
         self.kept[engine] = at_ns
 
 
-class Eye:
+class WatchedEngine:
     def __init__(self, door, cursors=None):
         self.runtime = runtimes_registry.open_engine(door)
         self.mirror = Mirror(self.runtime)
         self.counts = metrics.Metrics()
         self.seen = []
-        line = pipeline.Pipeline(self.mirror, self.counts)
-        take = line.take
-        line.take = lambda events: (self.seen.extend(events), take(events))[1]
-        self.watch = watcher.Watcher(self.runtime, self.mirror, line, cursors or Cursors(), self.counts)
+        processor = pipeline.Pipeline(self.mirror, self.counts)
+        process = processor.process
+        processor.process = lambda events: (self.seen.extend(events), process(events))[1]
+        self.watch = watcher.Watcher(self.runtime, self.mirror, processor, cursors or Cursors(), self.counts)
         self.task = None
 
     async def __aenter__(self):
