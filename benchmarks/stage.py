@@ -23,7 +23,7 @@ from collectors import pipeline, watcher
 from core import metrics
 from core.ports import Call
 from runtimes import registry as runtimes_registry
-from runtimes.inventory.mirror import Mirror, Watched
+from runtimes.inventory.mirror import Mirror, WatchedEngine
 from tests.daemons import docker as daemons_docker
 from tests.helpers import waiting
 
@@ -59,7 +59,7 @@ class Stage:
             "PYTHONPATH": str(Path.cwd()),
         }
 
-    def engine(self) -> Watched:
+    def engine(self) -> WatchedEngine:
         engine = runtimes_registry.open_engine(runtimes_registry.EngineAddress(kind="docker", url=self.dockerd.url))
         self._stack.push_async_callback(engine.aclose)
         return engine
@@ -85,7 +85,7 @@ class Cursors:
 
 @contextlib.asynccontextmanager
 async def watching(
-    engine: Watched, mirror: Mirror, line: pipeline.Pipeline, counts: metrics.Metrics
+    engine: WatchedEngine, mirror: Mirror, line: pipeline.Pipeline, counts: metrics.Metrics
 ) -> AsyncIterator[None]:
     """A watch that stands, its mirror filled and described."""
     task = asyncio.create_task(watcher.Watcher(engine, mirror, line, Cursors(), counts).run(), name="watch")

@@ -1,15 +1,14 @@
-"""The composition root: a Config in, a running App out; every part is made here once and handed its collaborators.
+"""Builds the application: makes every part once from the configuration, and hands each its collaborators.
 
-What starts first stops last: the store outlives the dispatcher, the dispatcher outlives its surfaces. An engine or a
-store that is absent is no reason not to start; both may come later and are said in the log, in `/readyz` and in the
-metrics meanwhile.
+What starts first stops last: the store outlives the dispatcher, the dispatcher outlives Slack and the console. An
+engine or a store that does not answer does not prevent the start. It may answer later; meanwhile the log, `/readyz` and
+the metrics report it.
 """
 
 from __future__ import annotations
 
 import asyncio
 import importlib.metadata
-import os
 import secrets
 import sys
 import time
@@ -21,95 +20,80 @@ from typing import Any
 
 import structlog
 
-from bot import builtin
+from bot import builtin, engine_addresses
+from bot import engines as bot_engines
 from bot.access import own_container, policy_store
 from bot.dispatch import approvals, audit, dispatcher, rate_limits, recovery
 from commands.catalogue import Catalogue, load_catalogue
 from core import errors, metrics, supervise
 from core.config import load
-from core.model.actions import DescribeEngine, Risk
+from core.model.actions import Risk
 from core.name_matching import containers
 from core.ports import Call, Query
 from core.store import embedded
 from core.store.client import Store
 from core.store.records import Rate
-from runtimes import discovery
-from runtimes import registry as runtimes_registry
+from runtimes import discovery, registry
 from runtimes.inventory import fleet
-from runtimes.inventory.mirror import Mirror, Watched
-from runtimes.swarm import membership
-from runtimes.transport import endpoint
 
 log = structlog.get_logger(__name__)
-Teller = Callable[[recovery.Unfinished], Awaitable[None]]
-BEAT, LEASE = 5.0, 15.0  # seconds: how often a replica says it lives, and how long that holds
-MEET = 3.0  # seconds engines get to tell their names before a single command
-SWEEP = 5.0  # seconds between looks for what a dead replica left unfinished
-
-
-def version() -> str:
-    try:
-        return importlib.metadata.version("quarterdeck")
-    except importlib.metadata.PackageNotFoundError:
-        return "unknown"
+Notifier = Callable[[recovery.Unfinished], Awaitable[None]]
+HEARTBEAT_SECONDS, LEASE_SECONDS = 5.0, 15.0  # how often a replica reports that it lives, and how long that is valid
+MEET_SECONDS = 3.0  # for engines to report their names before a single command
+RECOVERY_SECONDS = 5.0  # between searches for what a dead replica left unfinished
+COMPLETION_SECONDS = 1.0
 
 
 @dataclass(slots=True, kw_only=True)
 class App:
+    """The parts of a running process."""
+
     config: load.Config
     catalogue: Catalogue
     supervisor: supervise.Supervisor
     metrics: metrics.Metrics
     store: Store
     embedded: embedded.EmbeddedStore | None
-    engines: Sequence[Watched]
-    swarms: membership.Clusters
-    mirrors: Sequence[Mirror]
+    engines: bot_engines.Engines
     fleet: fleet.Fleet
     policies: policy_store.PolicyStore
     audit: audit.Audit
     dispatcher: dispatcher.Dispatcher
     replica: str
-    far: bool = False
-    """Whether an engine is on another host, whose name only it knows."""
     warnings: Sequence[str] = ()
-    """What is not wrong but should be known: said once at start."""
-    tellers: dict[str, Teller] = field(default_factory=dict)
-    """By the door people came in through, who can tell them something later."""
+    """Logged once at the start."""
+    notifiers: dict[str, Notifier] = field(default_factory=dict)
+    """By the way a command came in (`slack`): sends its requester a message later."""
     chat: Callable[[], Mapping[str, Any]] | None = None
-    """How the chat's connection is, where there should be one."""
+    """Reports the state of the chat's connection; None without a chat."""
 
     async def meet(self) -> None:
-        """Lets engines tell who they are: those on other hosts their names, so that `--host` finds them, Docker's the
-        Swarm they manage. Those slow to answer are left."""
-        call = Call(id="meet", who="", deadline=datetime.now(UTC) + timedelta(seconds=MEET), invocation="")
-        asked = (engine.run(DescribeEngine(engine=engine.ref), call) for engine in self.engines if self.far)
-        await asyncio.gather(self.swarms.meet(MEET), *asked, return_exceptions=True)
+        await self.engines.meet(MEET_SECONDS)
 
     async def names(self) -> Sequence[str]:
-        """The names of containers, their projects and services, for completion at this terminal; none when the engines
-        are slow to say."""
-        now = datetime.now(UTC)
-        call = Call(id="names", who="", deadline=now + timedelta(seconds=1), invocation="")
-        survey = await self.fleet.list_all(Query(), call)
-        return sorted({name for row in survey.rows for name in (row.ref.name, *containers.group_names(row))})
+        """The names of containers, their projects and services, for completion at a terminal. Engines that are slow to
+        answer are left out."""
+        deadline = datetime.now(UTC) + timedelta(seconds=COMPLETION_SECONDS)
+        call = Call(id="names", who="", deadline=deadline, invocation="")
+        listed = await self.fleet.list_rows(Query(), call)
+        return sorted({name for row in listed.rows for name in (row.ref.name, *containers.group_names(row))})
 
     async def ready(self) -> tuple[bool, dict[str, Any]]:
-        """Whether commands would work now, and each part's own word."""
+        """Whether commands would work now, and the state of each part."""
         parts: dict[str, Any] = {}
         try:
             parts["store"] = {"ready": True, "seconds": round(await self.probe(), 6)}
         except errors.StoreError as error:
             parts["store"] = {"ready": False, "reason": error.full_message()}
-        there = [mirror for mirror in self.mirrors if mirror.present]
-        parts["engines"] = {str(mirror.ref): {"ready": mirror.live} for mirror in there}
+        mirrors = self.engines.mirrors
+        parts["engines"] = {str(mirror.ref): {"ready": mirror.live} for mirror in mirrors}
         if self.chat is not None:
             parts["slack"] = self.chat()
-        ready = parts["store"]["ready"] and any(mirror.live for mirror in there)
+        ready = parts["store"]["ready"] and any(mirror.live for mirror in mirrors)
         return ready and (self.chat is None or parts["slack"]["ready"]), parts
 
     async def probe(self) -> float:
-        """Seconds the store took to answer, counted. Raises StoreDown."""
+        """The seconds the store took to answer, which are also counted. Raises StoreDown."""
         try:
             seconds = await self.store.ping()
         except errors.StoreError:
@@ -120,14 +104,14 @@ class App:
         return seconds
 
     async def recover(self) -> None:
-        """Says what a process that is gone left unfinished, to whoever can be reached from here."""
-        async for lost in recovery.recover(self.store, self.audit, {"console", *self.tellers}):
+        """Reports the commands that a dead process left unfinished, to every requester who can be reached from here."""
+        async for lost in recovery.recover(self.store, self.audit, {"console", *self.notifiers}):
             log.warning(lost.text, action="recover", who=lost.who, line=lost.line)
-            if (tell := self.tellers.get(lost.who.partition(":")[0])) is not None:
-                await tell(lost)
+            if (notify := self.notifiers.get(lost.who.partition(":")[0])) is not None:
+                await notify(lost)
 
     def reload(self, path: Path | None) -> bool:
-        """The permissions of the configuration, read anew; a broken file changes nothing and is said loudly."""
+        """Reads the permissions of the configuration again. A broken file changes nothing and is logged as an error."""
         try:
             fresh = load.load(path)
         except errors.ConfigError as error:
@@ -139,7 +123,7 @@ class App:
             )
             return False
         if later := load.needs_restart(self.config, fresh):
-            log.warning("these settings changed and hold from the next start on", action="reload", settings=later)
+            log.warning("these settings changed and take effect at the next start", action="reload", settings=later)
         self.policies.replace_configured(base_policy(fresh))
         self.metrics.config_last_reload_successful.set(1)
         self.metrics.config_last_reload_timestamp_seconds.set(time.time())
@@ -148,55 +132,44 @@ class App:
 
 
 async def build(settings: load.Config, *, watch: bool, supervisor: supervise.Supervisor) -> App:
-    """Everything connected and registered for its teardown. `watch`: keep mirrors of the engines; a single command asks
-    them directly instead."""
-    own: embedded.EmbeddedStore | None = None
-    if settings.store.url is None:
-        own = embedded.EmbeddedStore(settings.state)
-        supervisor.on_close("embedded store", own.aclose)
-        try:
-            await own.ensure()
-        except errors.StoreError as error:
-            log.error("the embedded store did not start; commands that change are refused", reason=error.full_message())
-        url = own.url
-    else:
-        url = settings.store.url.get_secret_value()
-    store = Store.open(url, timeout=settings.store.timeout, audit_rows=settings.audit.keep)
-    supervisor.on_close("store", store.aclose)
-
-    measured = metrics.Metrics(version=version())
-    words = load_catalogue()
-    in_force = policy_store.PolicyStore(store, base_policy(settings))
-    front = builtin.BuiltinRuntime(policies=in_force, store=store, catalogue=words, clock=_now)
-    leading = doors(settings)
-    daemons = runtimes_registry.open_engines(leading)
-    swarms = runtimes_registry.swarms(leading, daemons)
-    engines = (*daemons, *swarms.engines)
-    for engine in engines:
-        supervisor.on_close(f"engine {engine.ref}", engine.aclose)
-    mirrors = [Mirror(engine) for engine in engines] if watch else []
-    deck = fleet.Fleet(mirrors or engines, builtin=front)
-    front.fleet = deck
-    trail = audit.Audit(store, clock=_now, count=lambda phase: measured.audit_rows_total.labels(phase).inc())
+    """Makes every part and registers it for closing. `watch`: mirror the engines; a single command asks them directly
+    instead. Raises ConfigError."""
+    store, embedded_store = await _open_store(settings, supervisor)
+    counts = metrics.Metrics(version=version())
+    catalogue = load_catalogue()
+    policies = policy_store.PolicyStore(store, base_policy(settings))
+    builtin_runtime = builtin.BuiltinRuntime(policies=policies, store=store, catalogue=catalogue, clock=_now)
+    search = discovery.Discovery() if settings.engines is None else None
+    addresses = search.look() if search is not None else engine_addresses.engine_addresses(settings)
+    engines = bot_engines.Engines(
+        builtin=builtin_runtime,
+        supervisor=supervisor,
+        counts=counts,
+        cursors=store,
+        watch=watch,
+        discovery=search,
+    )
+    for address in addresses:
+        engines.add(address)
+    builtin_runtime.fleet = engines.fleet
+    trail = audit.Audit(store, clock=_now, count=lambda phase: counts.audit_rows_total.labels(phase).inc())
     replica = f"{_now():%Y%m%dT%H%M%S}-{secrets.token_hex(4)}"
     app = App(
         config=settings,
-        catalogue=words,
+        catalogue=catalogue,
         supervisor=supervisor,
-        metrics=measured,
+        metrics=counts,
         store=store,
-        embedded=own,
+        embedded=embedded_store,
         engines=engines,
-        swarms=swarms,
-        mirrors=mirrors,
-        fleet=deck,
-        policies=in_force,
+        fleet=engines.fleet,
+        policies=policies,
         audit=trail,
         dispatcher=dispatcher.Dispatcher(
-            catalogue=words,
-            fleet=deck,
+            catalogue=catalogue,
+            fleet=engines.fleet,
             store=store,
-            policies=in_force,
+            policies=policies,
             limits=rate_limits.RateLimits(
                 {
                     Risk(name): Rate(count=limit.count, period=limit.period)
@@ -206,28 +179,54 @@ async def build(settings: load.Config, *, watch: bool, supervisor: supervise.Sup
             ),
             approvals=approvals.Approvals(store, ttl=settings.confirm.ttl),
             audit=trail,
-            metrics=measured,
+            metrics=counts,
             clock=_now,
             replica=replica,
             max_unconfirmed=settings.confirm.more_than,
             stopping=supervisor.stopping,
         ),
         replica=replica,
-        far=any(not door.url.startswith("unix://") for door in leading),
-        warnings=(*settings.warnings, *runtimes_registry.warnings(leading)),
+        warnings=(*settings.warnings, *registry.security_warnings(addresses)),
     )
     try:
-        await store.heartbeat(replica, LEASE)
+        await store.heartbeat(replica, LEASE_SECONDS)
     except errors.StoreError as error:
         log.error(
             "the store does not answer; reads work, changes are refused until it does", reason=error.full_message()
         )
-    supervisor.on_close("replica", lambda: _leave(app))
+    supervisor.on_close("replica", lambda: _remove_replica(app))
     return app
 
 
+async def _open_store(
+    settings: load.Config, supervisor: supervise.Supervisor
+) -> tuple[Store, embedded.EmbeddedStore | None]:
+    """The configured store, or the embedded one, which is started."""
+    embedded_store: embedded.EmbeddedStore | None = None
+    if settings.store.url is None:
+        embedded_store = embedded.EmbeddedStore(settings.state)
+        supervisor.on_close("embedded store", embedded_store.aclose)
+        try:
+            await embedded_store.ensure()
+        except errors.StoreError as error:
+            log.error("the embedded store did not start; commands that change are refused", reason=error.full_message())
+        url = embedded_store.url
+    else:
+        url = settings.store.url.get_secret_value()
+    store = Store.open(url, timeout=settings.store.timeout, audit_rows=settings.audit.keep)
+    supervisor.on_close("store", store.aclose)
+    return store, embedded_store
+
+
+def version() -> str:
+    try:
+        return importlib.metadata.version("quarterdeck")
+    except importlib.metadata.PackageNotFoundError:
+        return "unknown"
+
+
 def announce(text: str) -> None:
-    """A sentence for whoever looks after this process, past the log's hiding of secrets."""
+    """Prints a sentence for the person who runs this process. Unlike the log, it hides no secrets."""
     print(text, file=sys.stderr, flush=True)  # noqa: T201
 
 
@@ -241,70 +240,34 @@ def base_policy(settings: load.Config) -> Any:
     )
 
 
-def doors(settings: load.Config) -> Sequence[runtimes_registry.EngineAddress]:
-    """Where the engines listen. Raises ConfigError for contexts that lead nowhere, and for one engine listed twice."""
-    if settings.engines is None:
-        return discovery.discover()
-    found, wrong = [], []
-    for index, engine in enumerate(settings.engines):
-        try:
-            found.append(_door(engine))
-        except errors.UserError as error:
-            wrong.append(errors.Problem(path=f"engines.{index}", what=error.message, hint=error.hint))
-    if not wrong and (same := runtimes_registry.twice(found)):
-        wrong.append(errors.Problem(path="engines", what=same))
-    if wrong:
-        raise errors.ConfigError(wrong)
-    return found
-
-
-def _door(engine: Any) -> runtimes_registry.EngineAddress:
-    allow = tuple(engine.allow)
-    if engine.named:
-        door = runtimes_registry.by_context(engine.named, name=engine.name, allow=allow, environ=os.environ)
-        return replace(door, swarm=engine.swarm)
-    tls = endpoint.Tls(**_files(engine.tls)) if engine.tls is not None else None
-    ssh = endpoint.Ssh(**_files(engine.ssh)) if engine.ssh is not None else None
-    endpoint.Endpoint.parse(engine.url)
-    kind = engine.kind or runtimes_registry.kind_of(engine.url)
-    runtimes_registry.engine_class(kind)
-    return runtimes_registry.EngineAddress(
-        kind=kind, url=engine.url, name=engine.name, allow=allow, tls=tls, ssh=ssh, swarm=engine.swarm
-    )
-
-
-def _files(section: load.Section) -> dict[str, str]:
-    return {name: str(path) for name, path in section if path is not None}
-
-
-async def beat(app: App) -> None:
-    """Endless: says that this replica lives, and measures the store while at it."""
+async def keep_alive(app: App) -> None:
+    """Endless: reports that this replica lives, and measures the store."""
     while True:
         try:
             await app.probe()
-            await app.store.heartbeat(app.replica, LEASE)
+            await app.store.heartbeat(app.replica, LEASE_SECONDS)
             await app.dispatcher.flush_spool()
         except errors.StoreError as error:
-            log.warning("the store does not answer", action="beat", reason=error.message)
-        await asyncio.sleep(BEAT)
+            log.warning("the store does not answer", action="heartbeat", reason=error.message)
+        await asyncio.sleep(HEARTBEAT_SECONDS)
 
 
-async def sweep(app: App) -> None:
-    """Endless: at start and from time to time, what replicas that are gone left unfinished."""
+async def keep_recovering(app: App) -> None:
+    """Endless: recovers at once and every few seconds."""
     while True:
         try:
             await app.recover()
         except errors.StoreError as error:
-            log.debug("unfinished commands could not be looked for", reason=error.message)
-        await asyncio.sleep(SWEEP)
+            log.debug("unfinished commands could not be read", reason=error.message)
+        await asyncio.sleep(RECOVERY_SECONDS)
 
 
-async def _leave(app: App) -> None:
+async def _remove_replica(app: App) -> None:
     try:
         await app.dispatcher.flush_spool()
         await app.store.remove_replica(app.replica)
     except errors.StoreError as error:
-        log.debug("the store was away when this process ended", reason=error.message)
+        log.debug("the store was gone before the replica could be removed", reason=error.message)
 
 
 def _now() -> datetime:

@@ -243,10 +243,10 @@ class BuiltinRuntime(Adapter):
         now = self._clock()
         call = Call(id="explain", who="", deadline=now + timedelta(seconds=seconds), invocation="")
         protected = protection.ProtectedSet(self._policies.policy)
-        listing = await self.fleet.list_all(Query(), call)
+        listing = await self.fleet.list_rows(Query(), call)
         protected.add_listing(listing)
         if target.kind is not Kind.CONTAINER:
-            listing = await self.fleet.list_all(Query(kind=target.kind), call)
+            listing = await self.fleet.list_rows(Query(kind=target.kind), call)
         key = (target.engine, target.id)
         row = next((row for row in listing.rows if (row.ref.engine, row.ref.id) == key), None)
         return [(target, None)] if row is None else protected.with_protection(row, target.engine, now)

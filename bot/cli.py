@@ -78,14 +78,14 @@ def do(
 def check(config: ConfigPath = None) -> None:
     """Check the configuration and print every mistake in it."""
     settings = _load(config)
-    from bot import app as composition  # noqa: PLC0415
+    from bot.engine_addresses import engine_addresses  # noqa: PLC0415
     from commands.catalogue import load_catalogue  # noqa: PLC0415
     from core.config import load  # noqa: PLC0415
     from runtimes import registry as runtimes_registry  # noqa: PLC0415
 
     load.check_slack_commands(settings, load_catalogue().names)
-    addresses = composition.doors(settings)
-    for warning in (*settings.warnings, *runtimes_registry.warnings(addresses)):
+    addresses = engine_addresses(settings)
+    for warning in (*settings.warnings, *runtimes_registry.security_warnings(addresses)):
         typer.echo(f"warning: {warning}", err=True)
     engines = ", ".join(
         address.url + (f" (context {address.context})" if address.context else "") for address in addresses

@@ -1,7 +1,7 @@
-"""`quarterdeck run`: watch the engines, serve the metrics page, open the console where there is a terminal.
+"""`quarterdeck run`: watches the engines, serves the metrics page, and opens Slack or the console.
 
-Goes on when an engine or the store is away. The first Ctrl-C drains: surfaces close, running commands end, then the
-store stops.
+It goes on when an engine or the store does not answer. The first Ctrl-C drains: Slack, HTTP and console close, running
+commands end, then the store stops.
 """
 
 from __future__ import annotations
@@ -12,120 +12,116 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import structlog
 
-from bot import app as composition
+from bot import app as bot_app
 from bot import http
 from bot.console import interactive, terminal
-from collectors import exposition, pipeline, watcher
+from collectors import exposition
 from core import logs, supervise
 from core.config import load
 from core.model.actions import ListContainers
-from runtimes.inventory.mirror import Mirror, Watched
+from runtimes.inventory.mirror import Mirror
 
 log = structlog.get_logger(__name__)
-GREET_WITHIN = 2.0  # seconds the console waits for the engines before it opens all the same
-AGAIN = supervise.Backoff()
+GREETING_SECONDS = 2.0  # the console waits so long for the engines before it opens
+RESTART = supervise.Backoff()
 
 
-async def run(settings: load.Config, path: Path | None, door: socket.socket | None, *, console: bool) -> None:
-    """Until stopped. `door`: the socket already bound for the metrics page, None when that is off."""
+async def run(
+    settings: load.Config, config_path: Path | None, listener: socket.socket | None, *, console: bool
+) -> None:
+    """Runs until it is stopped. `listener`: the bound socket of the metrics page, None if that is off."""
     async with supervise.Supervisor() as supervisor:
         supervisor.catch_signals()
-        if door is not None:
-            supervisor.on_close("metrics socket", lambda: _close(door))
-        built = await composition.build(settings, watch=True, supervisor=supervisor)
-        for warning in built.warnings:
+        if listener is not None:
+            supervisor.on_close("metrics socket", lambda: _close(listener))
+        app = await bot_app.build(settings, watch=True, supervisor=supervisor)
+        for warning in app.warnings:
             log.warning(warning)
-        load.check_slack_commands(settings, built.catalogue.names)
-        built.metrics.config_last_reload_successful.set(1)
-        built.metrics.config_last_reload_timestamp_seconds.set(time.time())
-        if built.embedded is not None:
-            supervisor.start_background("embedded store", built.embedded.watch, AGAIN)
-        supervisor.start_background("beat", lambda: composition.beat(built), AGAIN)
-        supervisor.start_background("sweep", lambda: composition.sweep(built), AGAIN)
-        supervisor.start_background("swarms", built.swarms.keep, AGAIN)
-        for engine, mirror in zip(built.engines, built.mirrors, strict=True):
-            supervisor.start_background(f"watch {engine.ref}", _watch(built, engine, mirror).run, AGAIN)
-        if door is not None:
-            page = exposition.Exposition(
-                built.metrics,
-                lambda: _there(built),
-                options=exposition.Options(
-                    container_labels=settings.metrics.container_labels,
-                    max_containers=settings.metrics.max_containers,
-                ),
-            )
-            server = await http.serve(door, page=page.render, ready=built.ready)
-            supervisor.on_close("http", server.aclose)
-        asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, built.reload, path)
-        if settings.slack is not None:
-            chat = _slack(built, settings.slack)
-            supervisor.on_close("slack", chat.aclose)
-            supervisor.start_background("slack", chat.run, AGAIN)
-        where = f"http://{settings.metrics.listen}/metrics" if door is not None else "off"
-        if settings.slack is not None:
-            log.info(
-                "watching; Slack is being connected",
-                engines=[str(engine.ref) for engine in built.engines if engine.present],
-                metrics=where,
-            )
-        elif console and sys.stdin.isatty() and sys.stdout.isatty():
-            if settings.log.level == "info":
-                logs.configure("warning", settings.log.format)  # what goes well is not said between somebody's lines
-            supervisor.start_background("console", lambda: _console(built, where))
-        else:
-            log.info(
-                "watching; no chat is configured and there is no terminal, so nobody can talk to this process",
-                engines=[str(engine.ref) for engine in built.engines if engine.present],
-                metrics=where,
-            )
+        load.check_slack_commands(settings, app.catalogue.names)
+        app.metrics.config_last_reload_successful.set(1)
+        app.metrics.config_last_reload_timestamp_seconds.set(time.time())
+        if app.embedded is not None:
+            supervisor.start_background("embedded store", app.embedded.watch, RESTART)
+        supervisor.start_background("heartbeat", lambda: bot_app.keep_alive(app), RESTART)
+        supervisor.start_background("recovery", lambda: bot_app.keep_recovering(app), RESTART)
+        app.engines.keep_current()
+        if listener is not None:
+            await _serve_http(app, settings, listener)
+        asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, app.reload, config_path)
+        _open_chat(app, settings, listener, console=console)
         await supervisor.serve_until_stopped()
 
 
-def _slack(built: composition.App, settings: load.Slack) -> Any:
-    from bot.slack import connection  # noqa: PLC0415 (40 MB that nobody without Slack pays for)
+async def _serve_http(app: bot_app.App, settings: load.Config, listener: socket.socket) -> None:
+    page = exposition.Exposition(
+        app.metrics,
+        lambda: app.engines.mirrors,
+        options=exposition.Options(
+            container_labels=settings.metrics.container_labels,
+            max_containers=settings.metrics.max_containers,
+        ),
+    )
+    server = await http.serve(listener, page=page.render, ready=app.ready)
+    app.supervisor.on_close("http", server.aclose)
 
-    door = http.bind(settings.listen, "slack.listen") if settings.mode == "http" else None
-    if door is not None:
-        built.supervisor.on_close("slack socket", lambda: _close(door))
-    made = connection.SlackConnection(settings, built, door)
-    built.chat = made.ready
+
+def _open_chat(app: bot_app.App, settings: load.Config, listener: socket.socket | None, *, console: bool) -> None:
+    """Opens Slack if it is configured, else the console if there is a terminal."""
+    page = f"http://{settings.metrics.listen}/metrics" if listener is not None else "off"
+    engines = [str(ref) for ref in app.engines.refs]
+    if settings.slack is not None:
+        slack = _slack(app, settings.slack)
+        app.supervisor.on_close("slack", slack.aclose)
+        app.supervisor.start_background("slack", slack.run, RESTART)
+        log.info("watching; Slack is being connected", engines=engines, metrics=page)
+    elif console and sys.stdin.isatty() and sys.stdout.isatty():
+        if settings.log.level == "info":
+            logs.configure("warning", settings.log.format)  # the log must not interrupt what somebody types
+        app.supervisor.start_background("console", lambda: _console(app, page))
+    else:
+        log.info(
+            "watching; no chat is configured and there is no terminal, so this process receives no commands",
+            engines=engines,
+            metrics=page,
+        )
+
+
+def _slack(app: bot_app.App, settings: load.Slack) -> Any:
+    from bot.slack import connection  # noqa: PLC0415 (it costs 40 MB of memory)
+
+    listener = http.bind(settings.listen, "slack.listen") if settings.mode == "http" else None
+    if listener is not None:
+        app.supervisor.on_close("slack socket", lambda: _close(listener))
+    made = connection.SlackConnection(settings, app, listener)
+    app.chat = made.ready
     return made
 
 
-def _watch(built: composition.App, engine: Watched, mirror: Mirror) -> watcher.Watcher:
-    return watcher.Watcher(engine, mirror, pipeline.Pipeline(mirror, built.metrics), built.store, built.metrics)
-
-
-async def _console(built: composition.App, metrics: str) -> None:
-    """The console of a running bot; leaving it stops the bot, as it was started here."""
-    print(f"Quarterdeck {composition.version()}; metrics {metrics}")  # noqa: T201
+async def _console(app: bot_app.App, metrics: str) -> None:
+    """The console of a running bot. Leaving it stops the bot."""
+    print(f"Quarterdeck {bot_app.version()}; metrics {metrics}")  # noqa: T201
     with contextlib.suppress(TimeoutError):
-        async with asyncio.timeout(GREET_WITHIN):
-            while not all(mirror.live for mirror in _there(built)):  # noqa: ASYNC110 (several mirrors, no one event)
+        async with asyncio.timeout(GREETING_SECONDS):
+            while not all(mirror.live for mirror in app.engines.mirrors):  # noqa: ASYNC110 (engines come and go)
                 await asyncio.sleep(0.02)
-    for mirror in _there(built):
-        print(f"  {mirror.ref}: " + (_holding(mirror) if mirror.live else "not reached yet"))  # noqa: T201
+    for mirror in app.engines.mirrors:
+        print(f"  {mirror.ref}: " + (_content(mirror) if mirror.live else "not reached yet"))  # noqa: T201
     print(f"No chat is configured, so this is the console. {terminal.GREETING}")  # noqa: T201
-    await interactive.run_prompt(built)
-    built.supervisor.stop("the console was left")
+    await interactive.run_prompt(app)
+    app.supervisor.stop("the console was left")
 
 
-def _there(built: composition.App) -> Sequence[Mirror]:
-    return [mirror for mirror in built.mirrors if mirror.present]
-
-
-def _holding(mirror: Mirror) -> str:
+def _content(mirror: Mirror) -> str:
     if ListContainers.verb not in mirror.verbs:
         return "watched"
     number = len(mirror.containers)
     return f"{number} container{'' if number == 1 else 's'}"
 
 
-async def _close(door: socket.socket) -> None:
-    door.close()
+async def _close(listener: socket.socket) -> None:
+    listener.close()

@@ -63,8 +63,8 @@ class Pipeline:
     def process(self, events: Sequence[Event]) -> int:
         """Processes a batch of at least one event; returns the time of the newest one."""
         self._count(events)
-        self._mirror.apply(events)
-        self._mirror.remember(events)
+        self._mirror.apply_events(events)
+        self._mirror.add_to_history(events)
         newest: int = max(map(_at, events))
         return newest
 

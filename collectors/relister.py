@@ -26,11 +26,12 @@ from core.model.events import Event
 from core.ports import Call
 from runtimes.formats import status_text
 from runtimes.inventory import transitions
-from runtimes.inventory.mirror import Mirror, Watched
+from runtimes.inventory.mirror import Mirror, WatchedEngine
 
 log = structlog.get_logger()
 
 MAX_DESCRIBED_AT_ONCE = 64
+CLOCK_RESOLUTION = 0.001  # seconds: a timer may fire so much too early, and must not be set again and again
 
 
 class Relister:
@@ -39,7 +40,7 @@ class Relister:
 
     def __init__(
         self,
-        runtime: Watched,
+        runtime: WatchedEngine,
         mirror: Mirror,
         pipeline: Pipeline,
         cursor: Cursor,
@@ -83,7 +84,7 @@ class Relister:
         while True:
             await self._mirror.dirtied.wait()
             await asyncio.sleep(self._timing.describe_wait)
-            if ids := self._mirror.take_dirty(MAX_DESCRIBED_AT_ONCE):
+            if ids := self._mirror.pop_dirty(MAX_DESCRIBED_AT_ONCE):
                 await self._describe(ids)
 
     def batch_received(self) -> None:
@@ -116,7 +117,7 @@ class Relister:
         listed = loop.time()
         while not self._relist_now.is_set():
             due = min(listed + timing.relist_every, max(self._last_batch_at, listed) + timing.max_silence)
-            if loop.time() >= due:
+            if loop.time() >= due - CLOCK_RESOLUTION:
                 return
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout_at(due):
@@ -132,11 +133,11 @@ class Relister:
 
         def missed_events() -> list[Event]:
             return diff.diff(
-                self._mirror.known(),
+                self._mirror.reported(),
                 rows,
                 since_ns=since_ns,
                 at_ns=self._now_ns(),
-                skip=self._mirror.newer_than(at),
+                skip=self._mirror.changed_after(at),
             )
 
         if not baseline and missed_events():
@@ -149,7 +150,7 @@ class Relister:
         self._ever_listed = True
         if losses != self._losses:
             # Events were lost during the list; whether the list contains their changes is not known.
-            self._mirror.lost_events(self._now_ns())
+            self._mirror.events_lost(self._now_ns())
 
     async def _with_details(self, listed: Sequence[Container]) -> Mapping[str, Container]:
         """The rows by id. A row without known details, or one that looks changed, is completed by an inspection."""
@@ -183,7 +184,7 @@ class Relister:
     async def _describe(self, ids: Sequence[str]) -> None:
         at = self._cursor.newest
         try:
-            self._mirror.update(await self._runtime.describe(ids, self._timing.describe_timeout), at)
+            self._mirror.apply_inspections(await self._runtime.describe(ids, self._timing.describe_timeout), at)
         except (errors.Rejected, errors.InvalidResponse) as error:
             # One container that cannot be inspected must not prevent the others; the next list marks it again.
             if len(ids) == 1:

@@ -32,5 +32,3 @@ class Timing:
     """One inspection is enough for a burst of events of one container."""
     describe_retry: float = 1.0
     cursor_save_every: float = 1.0
-    presence_check_every: float = 0.5
-    """Between checks whether an absent engine is present."""

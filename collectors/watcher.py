@@ -24,7 +24,7 @@ from collectors.relister import Relister
 from collectors.timing import Timing
 from core import errors, metrics
 from core.model.events import Event
-from runtimes.inventory.mirror import Mirror, Watched
+from runtimes.inventory.mirror import Mirror, WatchedEngine
 
 log = structlog.get_logger()
 
@@ -38,7 +38,7 @@ class Watcher:
 
     def __init__(
         self,
-        runtime: Watched,
+        runtime: WatchedEngine,
         mirror: Mirror,
         pipeline: Pipeline,
         cursors: Cursors,
@@ -65,28 +65,11 @@ class Watcher:
         failures = 0
         try:
             while True:
-                await self._until_present()
                 open_seconds = await self.connect_once()
-                if not self._runtime.present:
-                    self._absent()
-                    failures = 0
-                    continue
                 failures = 0 if open_seconds >= self._timing.healthy_after else failures + 1
                 await asyncio.sleep(self.pause_seconds(failures))
         finally:
             await self._cursor.save()
-
-    async def _until_present(self) -> None:
-        """Waits until the engine exists, such as a Swarm that its manager has joined."""
-        while not self._runtime.present:  # noqa: ASYNC110 (it polls as often as needed)
-            await asyncio.sleep(self._timing.presence_check_every)
-
-    def _absent(self) -> None:
-        """Removes the series of an engine that does not exist now; it is not down."""
-        if self._labels is not None:
-            self._counts.stream_up.remove(*self._labels)
-            self._labels = None
-        log.info("The engine is not present any more.", engine=str(self._runtime.ref))
 
     def pause_seconds(self, failures: int) -> float:
         """The pause before the next attempt, after so many attempts without a healthy stream."""
@@ -187,7 +170,7 @@ class Watcher:
 
     def _drop(self, batch: Sequence[Event]) -> None:
         self._counts.stream_overflows_total.labels(*self._engine_labels()).inc(len(batch))
-        self._mirror.lost_events(batch[-1].at_ns + 1)
+        self._mirror.events_lost(batch[-1].at_ns + 1)
         self._relister.events_lost()
 
     async def _list_forever(self, queue: EventQueue, since: int | None) -> None:
@@ -233,6 +216,6 @@ class Watcher:
         labels = metrics.engine_labels(self._runtime.ref)
         if self._labels is not None and self._labels != labels:
             # At first contact the engine reported its own host name; the series with the guessed name must not remain.
-            self._counts.stream_up.remove(*self._labels)
+            self._counts.remove_engine(*self._labels)
         self._labels = labels
         return labels

@@ -147,6 +147,19 @@ class Metrics:
         prometheus_client.ProcessCollector(registry=registry)
         prometheus_client.PlatformCollector(registry=registry)
 
+    def remove_engine(self, host: str, engine: str) -> None:
+        """Removes every series of an engine that is not watched any more."""
+        for family in vars(self).values():
+            if isinstance(family, Counter | Gauge | Histogram):
+                _remove_series(family, {"host": host, "engine": engine})
+
+
+def _remove_series(family: Counter | Gauge | Histogram, labels: dict[str, str]) -> None:
+    for sample in [sample for metric in family.collect() for sample in metric.samples]:
+        if labels.items() <= sample.labels.items():
+            # The library removes by position, and the `le` of a histogram's bucket is not one of its labels.
+            family.remove(*(value for name, value in sample.labels.items() if name != "le"))
+
 
 def render(metrics: Metrics) -> bytes:
     """The registry in Prometheus' text format 0.0.4."""

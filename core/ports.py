@@ -30,15 +30,11 @@ class Runtime(Protocol):
 
     `run` is bounded, with plain data in and out; it raises core.errors only. `events` is one connection: it yields
     batches in the engine's order from `since_ns` (inclusive; None: from now) and ends or raises, never reconnects. An
-    empty batch is yielded once when the subscription stands. `present`: whether there is such an engine now; one that
-    is not (a Swarm none of whose managers is here) is left out of everything.
+    empty batch is yielded once when the subscription stands.
     """
 
     @property
     def ref(self) -> EngineRef: ...
-
-    @property
-    def present(self) -> bool: ...
 
     @property
     def verbs(self) -> frozenset[str]: ...

@@ -61,7 +61,7 @@ class Supervisor:
         self._drain_seconds, self._max_tasks = drain_seconds, max_tasks
         self._rng = rng or random.Random()  # noqa: S311 (jitter, not a secret)
         self._on_restart = on_restart
-        self._kept: list[asyncio.Task[None]] = []
+        self._kept: set[asyncio.Task[None]] = set()
         self._work: set[asyncio.Task[Any]] = set()
         self._closers: list[tuple[str, Callable[[], Awaitable[object]], float]] = []
         self._stopped, self._hurried = asyncio.Event(), asyncio.Event()
@@ -100,10 +100,13 @@ class Supervisor:
 
     def start_background(
         self, name: str, factory: Callable[[], Coroutine[Any, Any, object]], restart: Backoff | None = None
-    ) -> None:
+    ) -> asyncio.Task[None]:
         """Keeps a task. Crashed, it starts anew if `restart` says how; else its death ends everything. One that returns
         has finished."""
-        self._kept.append(asyncio.get_running_loop().create_task(self._keep(name, factory, restart), name=name))
+        task = asyncio.get_running_loop().create_task(self._keep(name, factory, restart), name=name)
+        self._kept.add(task)
+        task.add_done_callback(self._kept.discard)
+        return task
 
     def start_oneshot(self, name: str, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
         """One-shot work that is waited for at the end. Raises Refused when too much is under way or we are stopping."""

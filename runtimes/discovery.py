@@ -1,8 +1,8 @@
-"""The engines of this machine: every one whose socket or state directory is where it usually is. Nothing is contacted.
+"""Finds the engines of this machine: every socket and state directory at a usual path. Nothing is contacted.
 
-For Docker the docker CLI's own order holds: DOCKER_HOST, DOCKER_CONTEXT, the context in use, the usual sockets; for
-Podman CONTAINER_HOST comes first. A socket that leads where another one does is the same engine: with podman-docker
-installed, docker.sock is Podman's.
+For Docker the order is the docker CLI's own: DOCKER_HOST, DOCKER_CONTEXT, the context in use, the usual sockets. For
+Podman CONTAINER_HOST comes first. Two sockets that lead to one file are one engine: with podman-docker installed,
+docker.sock is Podman's.
 """
 
 from __future__ import annotations
@@ -10,54 +10,99 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
-from runtimes import registry as runtimes_registry
+from runtimes import registry
 from runtimes.registry import DefaultAddress, EngineAddress
 from runtimes.transport.endpoint import Tls
 
-USUAL = "unix:///var/run/docker.sock"
+DEFAULT_DOCKER_URL = "unix:///var/run/docker.sock"
 
 
 def discover(environ: Mapping[str, str] = os.environ, root: str = "") -> Sequence[EngineAddress]:
-    """If there is none, Docker's usual place, to be waited for. Raises NotFound and BadUsage for a context that is not
-    there or of no use. `root`: where the machine's files begin."""
-    chosen = [*_chosen(environ)]
-    told = {door.kind for door in chosen}
-    found: dict[tuple[str, str], EngineAddress] = {_where(door): door for door in reversed(chosen)}
-    # Docker last: of two that lead to one place the one with the engine's true name stays.
-    for kind in sorted(runtimes_registry.KINDS, key=lambda kind: kind == "docker"):
-        for place in runtimes_registry.KINDS[kind].places if kind not in told else ():
-            for door in _there(kind, place, environ, root):
-                found.setdefault(_where(door), door)
-    doors = tuple(sorted(found.values(), key=lambda door: list(runtimes_registry.KINDS).index(door.kind)))
-    return doors or (EngineAddress(kind="docker", url=USUAL),)
+    """The engines found now. Raises and returns as `Discovery`."""
+    return Discovery(environ, root).look()
+
+
+class Discovery:
+    """Looks for the engines of this machine again and again. The environment and the docker context are read once.
+    `root` comes before every usual path. Raises NotFound and BadUsage for a docker context that does not exist or
+    cannot be used."""
+
+    def __init__(self, environ: Mapping[str, str] = os.environ, root: str = "") -> None:
+        self._environ, self._root = dict(environ), root
+        self._chosen = [*_chosen(environ)]
+
+    def look(self) -> Sequence[EngineAddress]:
+        """The engines found now; if there are none, Docker's usual socket, so that the process waits for it."""
+        return self._find() or (_guess(),)
+
+    def _find(self) -> Sequence[EngineAddress]:
+        chosen_kinds = {address.kind for address in self._chosen}
+        found: dict[tuple[str, str], EngineAddress] = {each.location: each for each in reversed(self._chosen)}
+        # Docker comes last: of two addresses of one engine, the one with the engine's true kind stays.
+        for kind in sorted(registry.KINDS, key=lambda kind: kind == "docker"):
+            for default in registry.KINDS[kind].default_addresses if kind not in chosen_kinds else ():
+                for address in _existing(kind, default, self._environ, self._root):
+                    found.setdefault(address.location, address)
+        return tuple(sorted(found.values(), key=lambda address: list(registry.KINDS).index(address.kind)))
+
+    def compare(self, current: Mapping[EngineAddress, bool]) -> Changes:
+        """What changed. `current`: the addresses in use, each with whether its engine has ever answered.
+
+        A stopped engine stays, even if its socket vanished: people want to see that it is down. An engine that never
+        answered is removed with its socket. An engine whose path now leads to another engine is removed too.
+        """
+        found = self._find()
+        locations = {address.location for address in found}
+        missing = [address for address in current if address not in found]
+        vanished = [address for address in missing if current[address] and address.location not in locations]
+        if not found and not vanished:
+            found = (_guess(),)
+        removed = [address for address in missing if address not in vanished and address not in found]
+        added = [address for address in found if address not in current]
+        return Changes(added=added, removed=removed, vanished=vanished)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Changes:
+    """`vanished`: engines that stay, but whose socket is not there."""
+
+    added: Sequence[EngineAddress]
+    removed: Sequence[EngineAddress]
+    vanished: Sequence[EngineAddress]
+
+
+def _guess() -> EngineAddress:
+    return EngineAddress(kind="docker", url=DEFAULT_DOCKER_URL)
 
 
 def _chosen(environ: Mapping[str, str]) -> Iterator[EngineAddress]:
-    """What the engines' own command lines would use, where they were told."""
+    """The addresses that the environment gives to the engines' own command lines."""
     if host := environ.get("DOCKER_HOST", "").strip():
-        tls = _tls_of(environ) if host.startswith("tcp://") else None
-        yield EngineAddress(
-            kind=runtimes_registry.kind_of(host) if host.startswith("unix://") else "docker", url=host, tls=tls
-        )
-    elif found := _in_use(environ):
+        kind = registry.guess_kind(host) if host.startswith("unix://") else "docker"
+        yield EngineAddress(kind=kind, url=host, tls=_tls(environ) if host.startswith("tcp://") else None)
+    elif found := _context_in_use(environ):
         yield found
-    if (host := environ.get("CONTAINER_HOST", "").strip()) and "podman" in runtimes_registry.KINDS:
+    if (host := environ.get("CONTAINER_HOST", "").strip()) and "podman" in registry.KINDS:
         yield EngineAddress(kind="podman", url=host)
 
 
-def _there(kind: str, place: DefaultAddress, environ: Mapping[str, str], root: str) -> Iterator[EngineAddress]:
-    named = re.findall(r"\{([A-Z_]+)\}", place.path)
-    if any(not environ.get(name) for name in named) or (place.beside and not _present(Path(root + place.beside))):
+def _existing(kind: str, default: DefaultAddress, environ: Mapping[str, str], root: str) -> Iterator[EngineAddress]:
+    """The addresses of a usual path that exist: one for each user where the path names the user."""
+    variables = re.findall(r"\{([A-Z_]+)\}", default.path)
+    if any(not environ.get(name) for name in variables):
         return
-    path = place.path
-    for name in named:
+    if default.required_path and not _exists(Path(root + default.required_path)):
+        return
+    path = default.path
+    for name in variables:
         path = path.replace(f"{{{name}}}", environ[name])
-    for uid, one in _each_user(root + path if not named else path):
-        if _present(one) and one.is_dir() == place.folder:
-            scheme = "file" if place.folder else "unix"
-            yield EngineAddress(kind=kind, url=f"{scheme}://{one}", name=place.name.replace("{uid}", uid))
+    for uid, one in _each_user(root + path if not variables else path):
+        if _exists(one) and one.is_dir() == default.is_directory:
+            scheme = "file" if default.is_directory else "unix"
+            yield EngineAddress(kind=kind, url=f"{scheme}://{one}", name=default.name.replace("{uid}", uid))
 
 
 def _each_user(path: str) -> Iterator[tuple[str, Path]]:
@@ -73,40 +118,36 @@ def _each_user(path: str) -> Iterator[tuple[str, Path]]:
         yield uid, Path(before + uid + after)
 
 
-def _where(door: EngineAddress) -> tuple[str, str]:
-    scheme, _, path = door.url.partition("://")
-    place = str(Path(path).resolve()) if scheme in ("unix", "file") else door.url
-    return place, "" if door.kind in runtimes_registry.ONE_API else door.kind
-
-
-def _tls_of(environ: Mapping[str, str]) -> Tls | None:
-    """DOCKER_TLS_VERIFY and DOCKER_CERT_PATH as docker's client reads them, but that we never go on unverified."""
+def _tls(environ: Mapping[str, str]) -> Tls | None:
+    """Reads DOCKER_TLS_VERIFY and DOCKER_CERT_PATH as docker's client does. Unlike it, always verifies the engine."""
     if not (environ.get("DOCKER_TLS_VERIFY") or environ.get("DOCKER_TLS")):
         return None
     from runtimes.docker import contexts  # noqa: PLC0415 (few use them)
 
-    written = environ.get("DOCKER_CERT_PATH", "").strip()
-    place = Path(written) if written else contexts.config_folder(environ)
-    if place is None:
+    given = environ.get("DOCKER_CERT_PATH", "").strip()
+    directory = Path(given) if given else contexts.config_folder(environ)
+    if directory is None:
         return Tls()
-    # Ours are optional, as an engine need not ask for them; the CA is not.
-    ours = {part: str(place / f"{part}.pem") for part in ("cert", "key")}
-    there = all(_present(Path(file)) for file in ours.values())
-    return Tls(ca=str(place / "ca.pem"), **(ours if there else {}))
+    # An engine need not ask for a client certificate, so it is optional; the CA is not.
+    client = {part: str(directory / f"{part}.pem") for part in ("cert", "key")}
+    complete = all(_exists(Path(file)) for file in client.values())
+    return Tls(ca=str(directory / "ca.pem"), **(client if complete else {}))
 
 
-def _in_use(environ: Mapping[str, str]) -> EngineAddress | None:
-    place = environ.get("DOCKER_CONFIG", "").strip() or (f"{environ['HOME']}/.docker" if environ.get("HOME") else "")
-    if not (environ.get("DOCKER_CONTEXT", "").strip() or (place and _present(Path(place) / "config.json"))):
+def _context_in_use(environ: Mapping[str, str]) -> EngineAddress | None:
+    directory = environ.get("DOCKER_CONFIG", "").strip()
+    if not directory and environ.get("HOME"):
+        directory = f"{environ['HOME']}/.docker"
+    if not (environ.get("DOCKER_CONTEXT", "").strip() or (directory and _exists(Path(directory) / "config.json"))):
         return None
     from runtimes.docker import contexts  # noqa: PLC0415 (few use them)
 
-    named = contexts.chosen(environ)
-    return runtimes_registry.by_context(named, environ=environ) if named else None
+    context = contexts.chosen(environ)
+    return registry.context_address(context, environ=environ) if context else None
 
 
-def _present(path: Path) -> bool:
+def _exists(path: Path) -> bool:
     try:
         return path.exists()
-    except PermissionError:  # the folder may not be looked into: another user's, so not our engine
+    except PermissionError:  # a directory of another user, so not an engine of ours
         return False

@@ -1,6 +1,6 @@
-"""Which engines we know how to speak to. One line per engine; its module loads on use.
+"""Lists the kinds of engines, and opens the adapter for an engine's address.
 
-In come doors: an address, what proves who is who on the way, a name. Out come adapters. Nothing is contacted here.
+Addresses flow in, adapters flow out. A kind's module is imported when it is first used. Nothing is contacted here.
 """
 
 from __future__ import annotations
@@ -8,15 +8,14 @@ from __future__ import annotations
 import difflib
 import importlib
 import ipaddress
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
 from core import errors
 from runtimes.base import identities, options
-from runtimes.inventory.mirror import Watched
-from runtimes.swarm import membership
+from runtimes.inventory.mirror import WatchedEngine
 from runtimes.transport.endpoint import Endpoint, Ssh, Tls
 
 __all__ = [
@@ -25,51 +24,56 @@ __all__ = [
     "Endpoint",
     "EngineAddress",
     "EngineKind",
+    "EngineRegistry",
     "Ssh",
     "Tls",
+    "context_address",
     "engine_class",
-    "kind_of",
+    "find_duplicate",
+    "guess_kind",
     "open_engine",
+    "security_warnings",
 ]
 
 
 @dataclass(frozen=True, slots=True)
 class DefaultAddress:
-    """Where an engine usually listens: a socket, or with `folder` a directory of state. `{uid}` in `path` stands for
-    each user, `{HOME}` and `{XDG_RUNTIME_DIR}` for the environment's. `name`: what tells it from others of its kind;
-    `beside`: a path that must be there too."""
+    """Where an engine usually listens: at a socket, or with `is_directory` in a directory of state. In `path`, `{uid}`
+    means each user, and `{HOME}` and `{XDG_RUNTIME_DIR}` the environment's. `name` distinguishes engines of one kind.
+    `required_path` must exist too."""
 
     path: str
     name: str = "default"
-    beside: str = ""
-    folder: bool = False
+    required_path: str = ""
+    is_directory: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class EngineKind:
-    """One kind of engine: its class, as `module:Class`, and where it is looked for."""
+    """One kind of engine: its adapter, as `module:Class`, and where discovery looks for it."""
 
-    target: str
-    places: tuple[DefaultAddress, ...] = ()
+    adapter: str
+    default_addresses: tuple[DefaultAddress, ...] = ()
 
 
 # fmt: off
 KINDS: Mapping[str, EngineKind] = {
     "docker": EngineKind("runtimes.docker.engine:Docker", (DefaultAddress("/var/run/docker.sock"), DefaultAddress("{XDG_RUNTIME_DIR}/docker.sock", "rootless"), DefaultAddress("{HOME}/.docker/run/docker.sock", "desktop"))),  # noqa: E501
     "podman": EngineKind("runtimes.podman.engine:Podman", (DefaultAddress("/run/podman/podman.sock"), DefaultAddress("/run/user/{uid}/podman/podman.sock", "{uid}"))),  # noqa: E501
-    "oci": EngineKind("runtimes.oci.engine:Oci", (DefaultAddress("/run/runc", "runc", folder=True), DefaultAddress("/run/crun", "crun", folder=True), DefaultAddress("/run/user/{uid}/runc", "runc-{uid}", folder=True), DefaultAddress("/run/user/{uid}/crun", "crun-{uid}", folder=True))),  # noqa: E501
+    "oci": EngineKind("runtimes.oci.engine:Oci", (DefaultAddress("/run/runc", "runc", is_directory=True), DefaultAddress("/run/crun", "crun", is_directory=True), DefaultAddress("/run/user/{uid}/runc", "runc-{uid}", is_directory=True), DefaultAddress("/run/user/{uid}/crun", "crun-{uid}", is_directory=True))),  # noqa: E501
     "containerd": EngineKind("runtimes.containerd.engine:Containerd", (DefaultAddress("/run/containerd/containerd.sock"), DefaultAddress("/run/k3s/containerd/containerd.sock", "k3s"))),  # noqa: E501
-    "cri": EngineKind("runtimes.cri.engine:Cri", (DefaultAddress("/run/crio/crio.sock"), DefaultAddress("/run/containerd/containerd.sock", "containerd", beside="/var/lib/kubelet"))),  # noqa: E501
+    "cri": EngineKind("runtimes.cri.engine:Cri", (DefaultAddress("/run/crio/crio.sock"), DefaultAddress("/run/containerd/containerd.sock", "containerd", required_path="/var/lib/kubelet"))),  # noqa: E501
 }
 # fmt: on
-# These answer to one API at one address: only one of them is there.
-ONE_API = frozenset({"docker", "podman"})
+# Podman serves Docker's API too: one socket is one engine, whichever of the two kinds it is listed as.
+SAME_API = frozenset({"docker", "podman"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EngineAddress:
-    """Where one engine listens. `name` tells two engines of one kind on one host apart; `allow`: verb globs, empty for
-    all; `context`: the docker context it was found under; `swarm`: what the Swarm it manages is to be called."""
+    """Where one engine listens. `name` distinguishes two engines of one kind on one host. `allow`: globs of the verbs
+    that its owner allows; empty for all. `context`: the docker context it was read from. `swarm`: the name to give to
+    the Swarm that it manages."""
 
     kind: str
     url: str
@@ -85,118 +89,139 @@ class EngineAddress:
 
     @property
     def host(self) -> str:
-        """The host in its address; empty for this one."""
+        """The host in its url; empty for this machine."""
         return Endpoint.parse(self.url).host
+
+    @property
+    def location(self) -> tuple[str, str]:
+        """Equal for two addresses of one engine, as far as that shows without contacting it: links are followed."""
+        endpoint = Endpoint.parse(self.url)
+        path = str(Path(endpoint.path).resolve()) if endpoint.scheme in ("unix", "file") else ""
+        return path or str(endpoint), "" if self.kind in SAME_API else self.kind
+
+
+class EngineRegistry:
+    """The engines that this process has opened. They refuse to be one engine twice, and each knows the kinds of the
+    others on its host."""
+
+    def __init__(self) -> None:
+        self._identities = identities.EngineIdentities()
+        self._entries: dict[EngineAddress, identities.EngineIdentity] = {}
+
+    def open(self, address: EngineAddress) -> WatchedEngine:
+        """The adapter for an address; it connects when it is first used. Raises BadUsage for an unknown kind or an
+        unusable address."""
+        adapter = engine_class(address.kind)
+        identity = self._identities.identity()
+        given = options.EngineOptions(
+            name=address.name,
+            allow=address.allow,
+            tls=address.tls,
+            ssh=address.ssh,
+            identity=identity,
+            watched_kinds=_OtherKinds(address, self._entries),
+        )
+        engine = cast(WatchedEngine, adapter(address.url, given))
+        self._entries[address] = identity
+        return engine
+
+    def leave(self, address: EngineAddress) -> None:
+        """Lets another address lead to the engine that answered here. This one enters again when it next answers."""
+        self._entries[address].leave()
+
+    def forget(self, address: EngineAddress) -> None:
+        """Removes an engine, whose adapter the caller closes."""
+        self._entries.pop(address).close()
+
+
+class _OtherKinds(Collection[str]):
+    """The kinds of the other engines on the host of one; changes when engines come and go."""
+
+    def __init__(self, address: EngineAddress, addresses: Collection[EngineAddress]) -> None:
+        self._address, self._addresses = address, addresses
+
+    def __iter__(self) -> Iterator[str]:
+        kind, host = self._address.kind, self._address.host
+        return iter({other.kind for other in self._addresses if other.kind != kind and other.host == host})
+
+    def __contains__(self, kind: object) -> bool:
+        return kind in set(self)
+
+    def __len__(self) -> int:
+        return len(set(self))
+
+
+def open_engine(address: EngineAddress) -> WatchedEngine:
+    """The adapter for an address, as the only engine. Raises as `EngineRegistry.open`."""
+    return EngineRegistry().open(address)
 
 
 def engine_class(kind: str) -> Any:
     """Raises BadUsage for an unknown kind."""
-    known = KINDS.get(kind)
-    if known is None:
+    found = KINDS.get(kind)
+    if found is None:
         close = difflib.get_close_matches(kind, KINDS, n=1, cutoff=0.5)
-        near = f"Did you mean {close[0]}?" if close else f"EngineKind kinds: {', '.join(KINDS)}."
-        raise errors.BadUsage(f"“{kind}” is not a kind of engine.", hint=near)
-    module, _, name = known.target.partition(":")
+        hint = f"Did you mean {close[0]}?" if close else f"Kinds of engines: {', '.join(KINDS)}."
+        raise errors.BadUsage(f"“{kind}” is not a kind of engine.", hint=hint)
+    module, _, name = found.adapter.partition(":")
     return getattr(importlib.import_module(module), name)
 
 
-def kind_of(url: str) -> str:
-    """The kind that usually listens at such an address: by the last words of its path; otherwise `docker`."""
+def guess_kind(url: str) -> str:
+    """The kind that usually listens at such a url, by the last part of its path; otherwise `docker`."""
     path = Path(url.partition("://")[2].partition("?")[0])
-    for kind, known in KINDS.items():
-        for place in known.places:
-            if not place.beside and path.parts[-1:] == Path(place.path).parts[-1:]:
+    for kind, found in KINDS.items():
+        for default in found.default_addresses:
+            if not default.required_path and path.parts[-1:] == Path(default.path).parts[-1:]:
                 return kind
     return "docker"
 
 
-def open_engines(doors: Sequence[EngineAddress]) -> Sequence[Watched]:
-    """The adapters for these doors, which refuse to be one engine twice. Raises as `open_engine`."""
-    known = identities.EngineIdentities()
-    return [open_engine(door, known, watched_kinds=_beside(door, doors)) for door in doors]
-
-
-def swarms(doors: Sequence[EngineAddress], engines: Sequence[Watched]) -> membership.Clusters:
-    """The Swarms that these engines, opened for these doors, turn out to be managers of."""
-    daemons: dict[membership.Daemon, str] = {
-        cast(membership.Daemon, engine): door.swarm
-        for door, engine in zip(doors, engines, strict=True)
-        if door.kind == "docker"
-    }
-    return membership.Clusters(daemons)
-
-
-def open_engine(
-    door: EngineAddress,
-    known: identities.EngineIdentities | None = None,
-    *,
-    watched_kinds: frozenset[str] = frozenset(),
-) -> Watched:
-    """The adapter for a door; connects lazily. `watched_kinds`: kinds of other engines that are watched on its host,
-    which report their own containers. Raises BadUsage for an unknown kind or an unusable address."""
-    kind = engine_class(door.kind)
-    given = options.EngineOptions(
-        name=door.name,
-        allow=door.allow,
-        tls=door.tls,
-        ssh=door.ssh,
-        identities=known or identities.EngineIdentities(),
-        watched_kinds=watched_kinds,
-    )
-    return cast(Watched, kind(door.url, given))
-
-
-def by_context(
-    named: str, *, name: str = "default", allow: tuple[str, ...] = (), environ: Mapping[str, str]
+def context_address(
+    context: str, *, name: str = "default", allow: tuple[str, ...] = (), environ: Mapping[str, str]
 ) -> EngineAddress:
-    """The door of a docker context. Raises NotFound and BadUsage. `default` is docker's own word for its usual
-    socket."""
+    """The address in a docker context. `default` is docker's own name for its usual socket. Raises NotFound and
+    BadUsage."""
     from runtimes.docker import contexts  # noqa: PLC0415 (few use them)
 
-    if named == contexts.DEFAULT:
-        return EngineAddress(kind="docker", url="unix:///var/run/docker.sock", name=name, allow=allow, context=named)
-    found = contexts.load(named, environ)
+    if context == contexts.DEFAULT:
+        return EngineAddress(kind="docker", url="unix:///var/run/docker.sock", name=name, allow=allow, context=context)
+    found = contexts.load(context, environ)
     Endpoint.parse(found.url)
-    return EngineAddress(kind="docker", url=found.url, name=name, allow=allow, tls=found.tls, context=named)
+    return EngineAddress(kind="docker", url=found.url, name=name, allow=allow, tls=found.tls, context=context)
 
 
-def twice(doors: Sequence[EngineAddress]) -> str:
-    """The sentence for two doors that lead to one engine, or that could not be told apart; empty where all is well.
-    Two addresses of one engine show only when it answers: `EngineIdentities` rejects the second one then."""
-    places: dict[tuple[str, str], EngineAddress] = {}
-    named: dict[tuple[str, str, str], EngineAddress] = {}
-    for door in doors:
-        endpoint = Endpoint.parse(door.url)
-        path = str(Path(endpoint.path).resolve()) if endpoint.scheme in ("unix", "file") else ""
-        place = (path or str(endpoint), "" if door.kind in ONE_API else door.kind)
-        if place in places:
-            return f"{places[place]} and {door} are one engine; every event would count twice."
-        places[place] = door
-        key = (door.kind, endpoint.host, door.name)
-        if key in named:  # until they answer, their names are all there is
-            return f"{named[key]} and {door} are both called {door.name}; give one another `name`."
-        named[key] = door
+def find_duplicate(addresses: Sequence[EngineAddress]) -> str:
+    """The sentence for two addresses of one engine, or for two engines of one name; empty if there are none. Two urls
+    of one daemon show only when it answers: `EngineIdentities` refuses the second one then."""
+    by_location: dict[tuple[str, str], EngineAddress] = {}
+    by_name: dict[tuple[str, str, str], EngineAddress] = {}
+    for address in addresses:
+        location = address.location
+        if location in by_location:
+            return f"{by_location[location]} and {address} are one engine; every event would count twice."
+        by_location[location] = address
+        name = (address.kind, address.host, address.name)
+        if name in by_name:  # until they answer, nothing else distinguishes them
+            return f"{by_name[name]} and {address} are both called {address.name}; give one of them another `name`."
+        by_name[name] = address
     return ""
 
 
-def warnings(doors: Sequence[EngineAddress]) -> Sequence[str]:
-    """What is not wrong but should be known of these doors."""
-    told = []
-    for door in doors:
-        endpoint = Endpoint.parse(door.url)
-        if endpoint.scheme == "tcp" and door.tls is None and not _loopback(endpoint.host):
-            told.append(
-                f"{endpoint} is spoken to WITHOUT TLS: whoever can reach that port is root on {endpoint.host}, and"
-                " whoever is in between reads and changes everything. Use ssh://, or TLS on both sides."
+def security_warnings(addresses: Sequence[EngineAddress]) -> Sequence[str]:
+    """Warns of addresses that are used without TLS over a network."""
+    found = []
+    for address in addresses:
+        endpoint = Endpoint.parse(address.url)
+        if endpoint.scheme == "tcp" and address.tls is None and not _is_loopback(endpoint.host):
+            found.append(
+                f"{endpoint} is used WITHOUT TLS. Everybody who reaches that port is root on {endpoint.host}, and"
+                " everybody on the network path can read and change everything. Use ssh://, or TLS on both sides."
             )
-    return told
+    return found
 
 
-def _beside(door: EngineAddress, doors: Sequence[EngineAddress]) -> frozenset[str]:
-    return frozenset(other.kind for other in doors if other.kind != door.kind and other.host == door.host)
-
-
-def _loopback(host: str) -> bool:
+def _is_loopback(host: str) -> bool:
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:

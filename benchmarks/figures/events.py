@@ -101,7 +101,7 @@ class Ways:
     async def open(self) -> None:
         found = await self._engine.run(ListContainers(engine=self._engine.ref, fresh=True), stage.call())
         self._mirror.replace(found.rows, 0)
-        self._mirror.update(await self._engine.describe([row.ref.id for row in found.rows], 60), 1)
+        self._mirror.apply_inspections(await self._engine.describe([row.ref.id for row in found.rows], 60), 1)
 
     async def close(self) -> None:
         await self._engine.aclose()

@@ -31,7 +31,7 @@ async def measure(scene: stage.Stage, times: int) -> Sequence[Table]:
     for mirror in (still, moving):
         mirror.stream_opened(0)
         mirror.replace(found.rows, 0)
-        mirror.update(details, 1)
+        mirror.apply_inspections(details, 1)
     fresh, kept = ListContainers(engine=engine.ref, fresh=True), ListContainers(engine=engine.ref)
     taken = await rounds(
         {

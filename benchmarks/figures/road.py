@@ -20,7 +20,6 @@ from benchmarks.harness import Figure, Table, rounds
 from bot import app as composition
 from bot import plain_text
 from bot.console import terminal
-from collectors import pipeline, watcher
 from core import supervise
 from core.config import load
 from core.model.replies import Ending
@@ -39,12 +38,9 @@ async def measure(scene: stage.Stage, times: int) -> Sequence[Table]:
     settings = load.load(file)
     async with supervise.Supervisor() as supervisor:
         app = await composition.build(settings, watch=True, supervisor=supervisor)
-        supervisor.start_background("beat", lambda: composition.beat(app), supervise.Backoff())
-        for engine, mirror in zip(app.engines, app.mirrors, strict=True):
-            eye = watcher.Watcher(engine, mirror, pipeline.Pipeline(mirror, app.metrics), app.store, app.metrics)
-            supervisor.start_background(f"watch {engine.ref}", eye.run, supervise.Backoff())
+        supervisor.start_background("heartbeat", lambda: composition.keep_alive(app), supervise.Backoff())
         async with asyncio.timeout(60):
-            while not all(mirror.live and not mirror.dirty for mirror in app.mirrors if mirror.present):
+            while not all(mirror.live and not mirror.dirty for mirror in app.engines.mirrors):
                 await asyncio.sleep(0.01)
         return [await table(app, times)]
 

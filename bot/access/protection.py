@@ -31,7 +31,7 @@ class ProtectedSet:
         self._containers: dict[tuple[EngineRef, str], Container] = {}
         self._unlisted: dict[EngineRef, errors.QuarterdeckError] = {}
 
-    def add_listing(self, listing: fleet.Listing) -> None:
+    def add_listing(self, listing: fleet.FleetRows) -> None:
         """Takes a listing of containers."""
         own = own_containers(self._policy, listing.rows)
         protected = (row for row in listing.rows if row.ref.id in own or containers.protected(row.labels))

@@ -23,8 +23,8 @@ async def run_console(settings: load.Config) -> None:
     async with supervise.Supervisor() as supervisor:
         supervisor.catch_signals()
         built = await composition.build(settings, watch=False, supervisor=supervisor)
-        supervisor.start_background("beat", lambda: composition.beat(built), RETRY)
-        supervisor.start_background("swarms", built.swarms.keep, RETRY)
+        supervisor.start_background("heartbeat", lambda: composition.keep_alive(built), RETRY)
+        built.engines.keep_current()
         if built.embedded is not None:
             supervisor.start_background("embedded store", built.embedded.watch, RETRY)
         await _recover(built)

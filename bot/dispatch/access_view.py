@@ -45,7 +45,7 @@ class AccessView:
         self._now = now
         self._resolved: dict[str, policy.ResolvedPolicy] = {}
         self._rows: dict[Key, Any] = {}
-        self._listings: dict[tuple[Kind, str, str], fleet.Listing] = {}
+        self._listings: dict[tuple[Kind, str, str], fleet.FleetRows] = {}
         self._protected = protection.ProtectedSet(in_force)
 
     def engines(self, query: Query) -> Sequence[EngineRef]:
@@ -64,7 +64,7 @@ class AccessView:
         key = (query.kind, query.host, query.engine)
         if key not in self._listings:
             self._listings[key] = await self._list(query)
-        rows = fleet.select(query, self._listings[key], self._visible)
+        rows = fleet.resolve(query, self._listings[key], self._visible)
         self._remember(rows)
         return [row.ref for row in rows]
 
@@ -125,16 +125,16 @@ class AccessView:
         events = isinstance(action, ListEvents)
         subjects = [(row.subject if events else row.ref, row) for row in (value if events else value.rows)]
         for kind in {ref.kind for ref, _ in subjects} & listings.LISTS.keys():
-            listing = await self._fleet.list_all(Query(kind=kind), self.call, only=action.engine)
+            listing = await self._fleet.list_rows(Query(kind=kind), self.call, only=action.engine)
             self._remember(listing.rows)
         allowed = tuple(row for ref, row in subjects if self._allowed(resolved, self._subjects_of(ref)))
         return allowed if events else msgspec.structs.replace(value, rows=allowed)
 
-    async def _list(self, query: Query, *, fresh: bool = False) -> fleet.Listing:
+    async def _list(self, query: Query, *, fresh: bool = False) -> fleet.FleetRows:
         if query.kind in protection.HOLDERS:
             # On all engines: a service's containers run on engines that may not list services.
-            self._protected.add_listing(await self._fleet.list_all(Query(), self.call, fresh=fresh))
-        listing = await self._fleet.list_all(query, self.call, fresh=fresh)
+            self._protected.add_listing(await self._fleet.list_rows(Query(), self.call, fresh=fresh))
+        listing = await self._fleet.list_rows(query, self.call, fresh=fresh)
         if query.kind is Kind.CONTAINER:
             self._protected.add_listing(listing)
         return listing

@@ -113,7 +113,7 @@ class SlackConnection:
                     await stack.enter_async_context(self._http_server(bolt))
                 else:
                     client = await stack.enter_async_context(self._socket(bolt))
-                self._app.tellers["slack"] = handler.report_unfinished
+                self._app.notifiers["slack"] = handler.report_unfinished
                 await self._show_claim_code(str(identity.get("team") or team))
                 if self._settings.mode == "http":
                     self._set_connected(f"requests at {self._settings.listen}/slack/events")
@@ -125,7 +125,7 @@ class SlackConnection:
                     await handler.rejected_answered()
         finally:
             # Without a connection, this replica does not take over the unfinished commands of others.
-            self._app.tellers.pop("slack", None)
+            self._app.notifiers.pop("slack", None)
             self.connected = False
             self._app.metrics.slack_connected.set(0)
             rejections.cancel()

@@ -52,7 +52,7 @@ class _Containers:
     def collect(self, mirrors: Sequence[Mirror], now: float) -> Sequence[bytes]:
         engines: dict[tuple[str, str], dict[str, Container]] = {}
         for mirror in mirrors:
-            if now - mirror.confirmed > STALE_AFTER_SECONDS or ListContainers.verb not in mirror.verbs:
+            if now - mirror.last_contact > STALE_AFTER_SECONDS or ListContainers.verb not in mirror.verbs:
                 continue
             engines.setdefault(metrics.engine_labels(mirror.ref), {}).update(mirror.containers)
         self._cache = {engine: self._engine(engine, rows) for engine, rows in engines.items()}

@@ -69,11 +69,6 @@ class Adapter:
         return self._ref
 
     @property
-    def present(self) -> bool:
-        """An engine is there even when it does not answer; see ports.Runtime."""
-        return True
-
-    @property
     def verbs(self) -> frozenset[str]:
         return frozenset(action.verb for action in self._table if self._allows(action.verb))
 

@@ -31,7 +31,7 @@ class EngineAdapter(JobAdapter, abc.ABC):
         super().__init__(ref, allow=options.allow)
         self.url = url
         self.version = ""
-        self._identities = options.identities
+        self._identity = options.identity
         self._id = ""
         self._identified = False
         self._identifying = asyncio.Lock()
@@ -61,8 +61,8 @@ class EngineAdapter(JobAdapter, abc.ABC):
 
     def _register(self, address: str, engine_id: str, ref: EngineRef) -> None:
         """Stores the identity with which the engine at `address` answered. Raises Duplicate."""
-        if self._identities is not None:
+        if self._identity is not None:
             # An engine that is rejected here stays unidentified, and the next call asks again.
             self._id, self._identified = "", False
-            self._identities.enter(address, engine_id, ref)
+            self._identity.enter(address, engine_id, ref)
         self._id, self._identified = engine_id, True

@@ -1,7 +1,7 @@
-"""Which engine is which: kept so that none is in the fleet twice, and no two go by one name.
+"""Detects one daemon listed under two addresses, and two engines of one name.
 
-Two addresses may lead to one daemon (a socket and its port, a host and its alias), which shows only when it answers.
-The first to answer is in; the other one is refused with a sentence for as long as that holds.
+Two addresses may lead to one daemon (a socket and a port, a host and its alias). That shows only when it answers: the
+first address that answers is used; the other one is refused as long as the first is in use.
 """
 
 from __future__ import annotations
@@ -15,41 +15,78 @@ log = structlog.get_logger(__name__)
 
 
 class EngineIdentities:
-    """One per process. An engine that answers differently later (another daemon behind its address) is entered anew."""
+    """The identities of all engines of this process, by address."""
 
     def __init__(self) -> None:
-        self._in: dict[str, tuple[str, EngineRef]] = {}
-        self._told: set[str] = set()
+        self._entered: dict[str, tuple[str, EngineRef]] = {}
+        self._logged: set[str] = set()
+
+    def identity(self) -> EngineIdentity:
+        """A place for one more engine."""
+        return EngineIdentity(self)
 
     def enter(self, address: str, engine_id: str, ref: EngineRef) -> None:
-        """Raises Duplicate where another address is that engine, or another engine has that name."""
-        self._in.pop(address, None)
-        for other, (known, named) in self._in.items():
-            if engine_id and known == engine_id:
+        """Records which engine answered at an address, in place of the one before. Raises Duplicate if another address
+        leads to that engine, or if another engine has that name."""
+        self._entered.pop(address, None)
+        for other, (known_id, known_ref) in self._entered.items():
+            if engine_id and known_id == engine_id:
                 self._refuse(
                     address,
-                    f"{address} is the engine that {other} is already: {named}. It is left out, since every event would"
-                    " count twice.",
-                    _apart(ref.kind),
+                    f"{address} and {other} lead to the same engine, {known_ref}. {address} is left out, since every"
+                    " event would count twice.",
+                    _hint(ref.kind),
                 )
-            if named == ref:
+            if known_ref == ref:
                 self._refuse(
                     address,
-                    f"{address} calls itself {ref}, as {other} does. It is left out, since they could not be told"
-                    " apart.",
+                    f"{address} and {other} both call themselves {ref}. {address} is left out, since the two could not"
+                    " be told apart.",
                     "Give one of them a `name` under `engines` in quarterdeck.yaml.",
                 )
-        self._in[address] = (engine_id, ref)
-        self._told.discard(address)
+        self._entered[address] = (engine_id, ref)
+        self._logged.discard(address)
+
+    def leave(self, address: str) -> None:
+        self._entered.pop(address, None)
+        self._logged.discard(address)
 
     def _refuse(self, address: str, message: str, hint: str) -> None:
-        if address not in self._told:
-            self._told.add(address)
+        if address not in self._logged:
+            self._logged.add(address)
             log.error(message, action="enter", hint=hint)
         raise errors.DuplicateEngine(message, hint=hint)
 
 
-def _apart(kind: str) -> str:
+class EngineIdentity:
+    """One engine's place among the identities."""
+
+    def __init__(self, identities: EngineIdentities) -> None:
+        self._identities = identities
+        self._address = ""
+        self._closed = False
+
+    def enter(self, address: str, engine_id: str, ref: EngineRef) -> None:
+        """As `EngineIdentities.enter`. Raises NotFound after `close`: a late answer of an engine that was removed must
+        not keep others out."""
+        if self._closed:
+            raise errors.NotFound(f"{ref} is not watched any more.")
+        self.leave()
+        self._identities.enter(address, engine_id, ref)
+        self._address = address
+
+    def leave(self) -> None:
+        """Lets another address lead to that engine. This one enters again when it next answers."""
+        if self._address:
+            self._identities.leave(self._address)
+            self._address = ""
+
+    def close(self) -> None:
+        self.leave()
+        self._closed = True
+
+
+def _hint(kind: str) -> str:
     if kind != "docker":
         return "Keep one of the two."
     return (

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
-from runtimes.base.identities import EngineIdentities
+from runtimes.base.identities import EngineIdentity
 from runtimes.transport.endpoint import Ssh, Tls
 
 
@@ -14,14 +14,14 @@ class EngineOptions:
     """The options of one engine; the defaults suit a local engine that is alone in its process.
 
     `name` distinguishes two engines of one kind on one host. `allow` holds patterns of verbs; without any, all verbs
-    are allowed. `identities` rejects an engine that is configured under two addresses; without it, nothing is checked.
-    `watched_kinds` are the kinds of the other engines watched on the same host: an engine that also lists their
-    containers leaves them out, because every container belongs to one engine only.
+    are allowed. `identity` rejects an engine that is configured under two addresses; without it, nothing is checked.
+    `watched_kinds` are the kinds of the other engines watched on the same host, which come and go: an engine that
+    also lists their containers leaves them out, because every container belongs to one engine only.
     """
 
     name: str = "default"
     allow: Sequence[str] = ()
     tls: Tls | None = None
     ssh: Ssh | None = None
-    identities: EngineIdentities | None = None
-    watched_kinds: frozenset[str] = frozenset()
+    identity: EngineIdentity | None = None
+    watched_kinds: Collection[str] = frozenset()

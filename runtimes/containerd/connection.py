@@ -6,6 +6,7 @@ The uuid is stored by the daemon beside its data. It is read at the first reques
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Collection, Iterator, Mapping
 
 from core.model import images
 from runtimes.base.engine import DEFAULTS, EngineAdapter
@@ -26,9 +27,7 @@ class Connection(EngineAdapter):
         super().__init__(url, options)
         self._channel = grpc_channel.GrpcChannel(url, engine=str(self._ref), access=ACCESS)
         self._client = client.Client(self._channel)
-        owners = decode.NAMESPACE_OWNERS
-        self._excluded = {name: owners[name] for name in owners if owners[name] in options.watched_kinds}
-        """By excluded namespace: the kind of engine that owns it."""
+        self._excluded = ExcludedNamespaces(options.watched_kinds)
         self._containers = decode.ContainerDecoder(self._ref)
         self._shares_pids = False  # the daemon's process ids are those of this process' PID namespace
         self._can_pull = True  # until the daemon reports otherwise
@@ -58,3 +57,22 @@ class Connection(EngineAdapter):
         if not daemon:
             daemon = procfs.pid_namespace(str(connect.peer_credentials(self._channel.endpoint.path)[0])) or 0
         return own is not None and own == daemon
+
+
+class ExcludedNamespaces(Mapping[str, str]):
+    """By excluded namespace: the kind of engine that owns it. Changes when engines come and go."""
+
+    def __init__(self, watched_kinds: Collection[str]) -> None:
+        self._watched_kinds = watched_kinds
+
+    def __getitem__(self, namespace: str) -> str:
+        kind = decode.NAMESPACE_OWNERS[namespace]
+        if kind not in self._watched_kinds:
+            raise KeyError(namespace)
+        return kind
+
+    def __iter__(self) -> Iterator[str]:
+        return (name for name, kind in decode.NAMESPACE_OWNERS.items() if kind in self._watched_kinds)
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)

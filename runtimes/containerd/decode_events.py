@@ -6,7 +6,7 @@ events: only the first one of each run is an event here. Unknown and broken mess
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from google.protobuf.message import DecodeError, Message
@@ -51,7 +51,7 @@ LATE_EXIT_NS = 1_000_000_000
 class EventDecoder:
     """`excluded`: namespaces whose events are left out."""
 
-    def __init__(self, containers: ContainerDecoder, *, excluded: frozenset[str] = frozenset()) -> None:
+    def __init__(self, containers: ContainerDecoder, *, excluded: Collection[str] = frozenset()) -> None:
         self._containers = containers
         self._excluded = excluded
 

@@ -59,7 +59,7 @@ class Containerd(LifecycleVerbs, ExecVerbs, ImageVerbs):
 
     def __init__(self, url: str, options: EngineOptions = DEFAULTS) -> None:
         super().__init__(url, options)
-        self._events = EventDecoder(self._containers, excluded=frozenset(self._excluded))
+        self._events = EventDecoder(self._containers, excluded=self._excluded)
         self._stats = stats.StatsReader(self._client)
 
     async def aclose(self) -> None:

@@ -18,18 +18,18 @@ from runtimes.base.engine import DEFAULTS
 from runtimes.base.options import EngineOptions
 from runtimes.docker.client import EngineClient
 from runtimes.swarm import decode, models
-from runtimes.swarm.managers import Membership
+from runtimes.swarm.models import Membership
 from runtimes.transport import http_client
 
 DEFAULT_LISTEN_ADDRESS = "0.0.0.0:2377"  # as `docker swarm init` has it
 
 
 class SwarmManager(EngineClient, abc.ABC):
-    """`tell` is called with the daemon's part in a Swarm whenever the daemon has reported it."""
+    """`on_membership` is called with the daemon's part in a Swarm whenever the daemon has reported it."""
 
     def __init__(self, url: str, options: EngineOptions = DEFAULTS) -> None:
         super().__init__(url, options)
-        self.tell: Callable[[Membership], None] = lambda membership: None
+        self.on_membership: Callable[[Membership], None] = lambda membership: None
 
     async def _ask_identity(self, seconds: float) -> None:
         await super()._ask_identity(seconds)
@@ -69,7 +69,7 @@ class SwarmManager(EngineClient, abc.ABC):
 
     def _report_membership(self, local: models.Local) -> None:
         cluster = local.cluster.id if local.cluster is not None else ""
-        self.tell(Membership(manager=local.manager, cluster=cluster if local.manager else ""))
+        self.on_membership(Membership(manager=local.manager, cluster=cluster if local.manager else ""))
 
     @does(swarm.InitSwarm)
     async def init_swarm(self, action: swarm.InitSwarm, seconds: float) -> Outcome:
@@ -82,5 +82,5 @@ class SwarmManager(EngineClient, abc.ABC):
                 return Outcome(status=Status.NOOP, detail="is in a Swarm already")
             raise
         made = await self.membership(seconds)
-        self.tell(made)
+        self.on_membership(made)
         return Outcome(status=Status.DONE, detail=f"Swarm {made.cluster}")

@@ -1,21 +1,20 @@
-"""What exists on one engine, held in memory; itself a Runtime, so that readers cannot tell it from the engine.
+"""Caches what exists on one engine, as an informer does, and answers lists from memory.
 
-In: full lists (`replace`), events in the engine's order (`apply`), inspected details (`update`), the loss of the stream
-(`stream_lost`). Out: lists in no time while the stream stands and the last list is whole, otherwise the engine is
-asked.
-All times are the engine's. An event older than what we know of its container changes nothing but marks it for another
-look; so does an inspection that had begun before the last list was asked for. Late and repeated news are harmless, and
-any order of events, lists and inspections ends in the same picture. A container known from events alone has no labels
-yet, and labels decide what people may do: until it was described the engine answers. The history is bounded; exec
-events are left out of it, since health probes would flush everything else.
+Lists (`replace`), events (`apply_events`), inspections (`apply_inspections`) and the loss of the stream (`stream_lost`)
+flow in. While the stream is connected and the last list is complete, lists are answered from memory; otherwise the
+engine is asked. A mirror is itself a Runtime, so readers cannot tell it from the engine.
+
+All times are the engine's own. An event that is older than what is stored changes nothing, but marks its container
+dirty: it will be inspected again. The same holds for an inspection that began before the last list was requested. So
+late and repeated news do no harm, and every order of events, lists and inspections ends in the same state. A container
+known only from events has no labels yet, and labels decide what people may do: the engine answers until it was
+inspected.
 """
 
 from __future__ import annotations
 
 import asyncio
-import itertools
 import time
-from collections import deque
 from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping, Sequence
 from typing import Protocol, TypeVar, cast
 
@@ -28,51 +27,35 @@ from core.model.events import Event, EventKind, Origin
 from core.model.refs import EngineRef, Kind
 from core.ports import Call, Runtime
 from runtimes.formats import status_text
-from runtimes.inventory import transitions
+from runtimes.inventory import history, transitions
 
 R = TypeVar("R")
 # Looked up once: on its class, a member of an enum is slow to find (Python 3.11).
-_CREATED, _HEALTH = EventKind.CREATED, EventKind.HEALTH
-_OTHER, _REMOVED = EventKind.OTHER, EventKind.REMOVED
-HISTORY = 4096
-REMEMBERED_REMOVALS = 4096
-
-
-class Watched(Runtime, Protocol):
-    """A Runtime that can be mirrored. `engine_id` is stable and empty before the first contact. `describe` inspects, a
-    few at once, within `deadline` seconds for all; None where a container is gone. `allows`: whether its host's owner
-    does, be it a verb it has or not."""
-
-    @property
-    def engine_id(self) -> str: ...
-
-    def allows(self, verb: str) -> bool: ...
-
-    async def describe(self, ids: Sequence[str], deadline: float) -> dict[str, Container | None]: ...
+_CREATED, _REMOVED = EventKind.CREATED, EventKind.REMOVED
+MAX_REMOVALS = 4096
 
 
 class Mirror:
-    """`dirtied` is set while `dirty` has ids whose details should be described. `version` moves with every change."""
+    """`dirtied` is set while `dirty` has ids of containers to inspect. `version` grows with every change."""
 
-    def __init__(self, runtime: Watched, *, now: Callable[[], float] = time.time) -> None:
+    def __init__(self, runtime: WatchedEngine, *, now: Callable[[], float] = time.time) -> None:
         self._runtime = runtime
         self._now = now
-        self._things: dict[str, Container] = {}
-        self._newborn: dict[str, Container] = {}
-        self._known_at: dict[str, int] = {}  # per container: the engine's time of what changed it after the last list
+        self._containers: dict[str, Container] = {}
+        self._uninspected: dict[str, Container] = {}  # known only from events
+        self._changed_at: dict[str, int] = {}  # by container: the engine's time of its last change after the last list
         self._listed_at = 0
-        self._untold: dict[str, Container] = {}  # as events left it, where an inspection has shown another state since
-        self._removed: dict[str, int] = {}
-        self._standing = self._listed = False
+        self._as_reported: dict[str, Container] = {}  # by events, where an inspection has shown another state since
+        self._removed_at: dict[str, int] = {}
+        self._stream_up = self._listed = False
         self._stream_since, self._stream_fault = now(), ""
-        self.confirmed = 0.0  # when the engine was last heard, by our clock, in seconds
-        self._served: tuple[Container, ...] = ()
-        self._served_for: tuple[int, int] = (-1, -1)
+        self.last_contact = 0.0  # when the engine last sent anything, by our clock, in seconds
+        self._rows: tuple[Container, ...] = ()
+        self._rows_key: tuple[int, int] = (-1, -1)
         self.version = 0
         self.dirty: dict[str, None] = {}
         self.dirtied = asyncio.Event()
-        self.history: deque[Event] = deque(maxlen=HISTORY)
-        self._history_from: int | None = None
+        self.history = history.EventHistory()
 
     # ── as a Runtime ─────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -81,14 +64,10 @@ class Mirror:
         return self._runtime.ref
 
     @property
-    def present(self) -> bool:
-        return self._runtime.present
-
-    @property
     def verbs(self) -> frozenset[str]:
-        """The engine's, and telling what happened: one that remembers nothing itself was listened to."""
-        told = ListEvents.verb
-        return self._runtime.verbs | {told} if self._runtime.allows(told) else self._runtime.verbs
+        """The engine's, and `event.list`: the mirror has events even of an engine that stores none."""
+        verb = ListEvents.verb
+        return self._runtime.verbs | {verb} if self._runtime.allows(verb) else self._runtime.verbs
 
     async def run(self, action: Action[R], call: Call) -> R:
         if isinstance(action, ListContainers) and not action.fresh and self.live and action.verb in self.verbs:
@@ -110,232 +89,230 @@ class Mirror:
 
     @property
     def live(self) -> bool:
-        """Whether lists are answered from here."""
-        return self._standing and self._listed and not self._newborn
+        """Whether lists are answered from memory."""
+        return self._stream_up and self._listed and not self._uninspected
 
     @property
     def containers(self) -> Mapping[str, Container]:
-        """By id; `status` is whatever the engine said last. Equal objects stay the same object between changes."""
-        return self._things
+        """By id. `status` is the engine's last wording. An unchanged container stays the same object."""
+        return self._containers
 
     def listing(self) -> Containers:
         now = self._now()
         key = (self.version, int(now))
-        if key != self._served_for:
-            self._served = tuple([status_text.refreshed(row, now) for row in self._things.values()])
-            self._served_for = key
-        return Containers(rows=self._served, source="mirror", age=max(0.0, now - self.confirmed))
+        if key != self._rows_key:
+            self._rows = tuple([status_text.refreshed(row, now) for row in self._containers.values()])
+            self._rows_key = key
+        return Containers(rows=self._rows, source="mirror", age=max(0.0, now - self.last_contact))
 
     def _with_stream(self, engine: Engine) -> Engine:
         return msgspec.structs.replace(
             engine,
             verbs=tuple(sorted(self.verbs)),
-            stream="up" if self._standing else "down",
+            stream="up" if self._stream_up else "down",
             stream_since=self._stream_since,
-            stream_fault="" if self._standing else self._stream_fault,
+            stream_fault="" if self._stream_up else self._stream_fault,
         )
 
     async def _list_events(self, action: ListEvents, call: Call) -> tuple[Event, ...]:
-        known = [event for event in self.history if event.at_ns >= action.since_ns]
-        if not (self.live and self._history_from is not None and self._history_from <= action.since_ns):
-            # The engine's own memory is short too (Docker's holds 256 of all types): both together tell the most.
-            told = await self._runtime.run(action, call) if action.verb in self._runtime.verbs else ()
-            merged = {event.identity(): event for event in told if not _noise(event)}
-            merged.update((event.identity(), event) for event in known)
-            known = list(merged.values())
-        known.sort(key=_at)
-        return tuple(known[-action.limit :])
+        events = self.history.since(action.since_ns)
+        if not (self.live and self.history.is_complete_since(action.since_ns)):
+            # The engine's own store is short too (Docker's holds 256 events of all types): together they have the most.
+            asked = await self._runtime.run(action, call) if action.verb in self._runtime.verbs else ()
+            events = history.merge(asked, events)
+        return history.newest(events, action.limit)
 
-    # ── being fed ────────────────────────────────────────────────────────────────────────────────────────────────
+    # ── writing ──────────────────────────────────────────────────────────────────────────────────────────────────
 
     def stream_opened(self, since_ns: int) -> None:
-        """A stream stands that tells everything from `since_ns` on, as far as the engine remembers."""
-        if not self._standing:
-            self._standing, self._stream_since = True, self._now()
-        if self._history_from is None:
-            self._history_from = since_ns
+        """The stream is connected. It brings every event from `since_ns` on, as far as the engine stores them."""
+        if not self._stream_up:
+            self._stream_up, self._stream_since = True, self._now()
+        if self.history.complete_since is None:
+            self.history.complete_since = since_ns
 
     def stream_lost(self, fault: str = "") -> None:
-        """The stream is lost: what we hold may be wrong from now on, and lists are asked of the engine again. `fault`:
-        why, in a sentence."""
-        if self._standing:
+        """The stream is lost: what is stored may be wrong from now on, and lists go to the engine. `fault`: the reason,
+        as a sentence."""
+        if self._stream_up:
             self._stream_since = self._now()
-        self._standing = self._listed = False
+        self._stream_up = self._listed = False
         self._stream_fault = fault
 
-    def lost_events(self, at_ns: int) -> None:
-        """Events were dropped: the history has a hole before `at_ns`, and the list cannot be trusted until the next."""
+    def events_lost(self, at_ns: int) -> None:
+        """Events before `at_ns` were dropped: the history is incomplete, and lists go to the engine until the next
+        list."""
         self._listed = False
-        self._history_from = at_ns
+        self.history.complete_since = at_ns
 
-    def remember(self, events: Sequence[Event]) -> None:
-        """Adds to the history, in the order given."""
-        kept = [event for event in events if not _noise(event)]
-        if (over := len(self.history) + len(kept) - HISTORY) > 0:
-            falls_out = itertools.islice(itertools.chain(self.history, kept), over)
-            self._history_from = max(self._history_from or 0, max(map(_at, falls_out)) + 1)
-        self.history.extend(kept)
+    def add_to_history(self, events: Sequence[Event]) -> None:
+        """Adds events in the order given."""
+        self.history.add(events)
 
-    def apply(self, events: Sequence[Event]) -> None:
-        """Live and replayed events, in the engine's order. Those a relist found change nothing: its list does."""
-        self.confirmed = self._now()
+    def apply_events(self, events: Sequence[Event]) -> None:
+        """Applies live and replayed events, in the engine's order. Events that a relist found change nothing: its list
+        does."""
+        self.last_contact = self._now()
         other, container, resync = EventKind.OTHER, Kind.CONTAINER, Origin.RESYNC
         for event in events:
             if event.kind is not other and event.subject.kind is container and event.origin is not resync:
-                self._apply(event)
+                self._apply_event(event)
 
-    def _apply(self, event: Event) -> None:
-        thing, at, kind = event.subject.id, event.at_ns, event.kind
+    def _apply_event(self, event: Event) -> None:
+        container_id, at, kind = event.subject.id, event.at_ns, event.kind
         if kind is _REMOVED:
-            self._forget(thing, at)
-            self._untold.pop(thing, None)
+            self._remove(container_id, at)
+            self._as_reported.pop(container_id, None)
             return
-        if thing in self._removed:
-            if kind is not _CREATED or at <= self._removed[thing]:
+        if container_id in self._removed_at:
+            if kind is not _CREATED or at <= self._removed_at[container_id]:
                 return
-            del self._removed[thing]  # a name that is an id may be given again
-        known = self._things.get(thing) or self._newborn.get(thing)
-        if known is None:
-            self._newborn[thing] = known = transitions.newborn(event)
-        elif at < max(self._listed_at, self._known_at.get(thing, 0)):
-            self.mark_dirty(thing)
+            del self._removed_at[container_id]  # containerd's ids are names, and may be used again
+        stored = self._containers.get(container_id) or self._uninspected.get(container_id)
+        if stored is None:
+            self._uninspected[container_id] = stored = transitions.first_seen(event)
+        elif at < max(self._listed_at, self._changed_at.get(container_id, 0)):
+            self.mark_dirty(container_id)
             return
-        self._hold(thing, transitions.after(known, event))
-        if thing in self._untold:
-            self._untold[thing] = transitions.after(self._untold[thing], event)
-        self._known_at[thing] = at
-        if kind not in transitions.NOTHING_TO_SEE or thing in self._newborn:
-            self.mark_dirty(thing)
+        self._store(container_id, transitions.after(stored, event))
+        if container_id in self._as_reported:
+            self._as_reported[container_id] = transitions.after(self._as_reported[container_id], event)
+        self._changed_at[container_id] = at
+        if kind not in transitions.COMPLETE_EVENTS or container_id in self._uninspected:
+            self.mark_dirty(container_id)
 
     def replace(self, rows: Iterable[Container], at_ns: int) -> None:
-        """The whole list, asked for when `at_ns` was the engine's time of the newest event heard. What events told
-        since then stays. Rows without an inspection keep what an earlier one found."""
+        """Replaces everything by a list, requested when the newest event known was of `at_ns`. What later events
+        changed stays. A row without an inspection takes over what an earlier inspection found."""
         if at_ns >= self._listed_at:
-            before, since = {**self._things, **self._newborn}, self._known_at
-            things = {
-                row.ref.id: self._relisted(row, before.get(row.ref.id), newer=since.get(row.ref.id, 0) > at_ns)
+            before, changed_at = {**self._containers, **self._uninspected}, self._changed_at
+            listed = {
+                row.ref.id: self._relisted(
+                    row, before.get(row.ref.id), changed_since=changed_at.get(row.ref.id, 0) > at_ns
+                )
                 for row in rows
-                if not self._gone(row)
+                if not self._was_removed(row)
             }
-            born_since = [thing for thing in before if thing not in things and since.get(thing, 0) > at_ns]
-            things |= {thing: before[thing] for thing in born_since if thing not in self._newborn}
-            self._newborn = {thing: before[thing] for thing in born_since if thing in self._newborn}
-            if things != self._things:
-                self._changed()
-            self._things = things
-            for thing in self._removed.keys() & things.keys():
-                del self._removed[thing]
+            born_since = [each for each in before if each not in listed and changed_at.get(each, 0) > at_ns]
+            listed |= {each: before[each] for each in born_since if each not in self._uninspected}
+            self._uninspected = {each: before[each] for each in born_since if each in self._uninspected}
+            if listed != self._containers:
+                self.version += 1
+            self._containers = listed
+            for each in self._removed_at.keys() & listed.keys():
+                del self._removed_at[each]
             self._listed_at = at_ns
-            self._known_at = {thing: at for thing, at in since.items() if at > at_ns and self._holds(thing)}
-            self._untold = {
-                thing: row
-                for thing, row in self._untold.items()
-                if thing in self._known_at or self._removed.get(thing, 0) > at_ns
+            self._changed_at = {each: at for each, at in changed_at.items() if at > at_ns and self._has(each)}
+            self._as_reported = {
+                each: row
+                for each, row in self._as_reported.items()
+                if each in self._changed_at or self._removed_at.get(each, 0) > at_ns
             }
-            self.dirty = {thing: None for thing in self.dirty if self._holds(thing)}
+            self.dirty = {each: None for each in self.dirty if self._has(each)}
         self._listed = True
-        self.confirmed = self._now()
+        self.last_contact = self._now()
 
-    def _relisted(self, row: Container, known: Container | None, *, newer: bool) -> Container:
-        if known is None:
+    def _relisted(self, row: Container, stored: Container | None, *, changed_since: bool) -> Container:
+        if stored is None:
             if row.restarts is None:
                 self.mark_dirty(row.ref.id)
             return row
-        if newer:
+        if changed_since:
             self.mark_dirty(row.ref.id)
-            row = transitions.with_state_of(known, row)
+            row = transitions.with_state_of(stored, row)
         elif row.restarts is None:
-            if known.restarts is None or known.state != row.state:
+            if stored.restarts is None or stored.state != row.state:
                 self.mark_dirty(row.ref.id)
-            row = transitions.with_detail_of(known, row)
-        same = row.restarts is not None and msgspec.structs.replace(row, status=known.status) == known
-        return known if same else row
+            row = transitions.with_detail_of(stored, row)
+        same = row.restarts is not None and msgspec.structs.replace(row, status=stored.status) == stored
+        return stored if same else row
 
-    def update(self, details: Mapping[str, Container | None], at_ns: int) -> None:
-        """What inspections found, begun when `at_ns` was the engine's time of the newest event heard. Where an event or
-        a list told something since, that stays and another look is due."""
-        for thing, found in details.items():
-            born = self._newborn.pop(thing, None)
-            known = born or self._things.get(thing)
+    def apply_inspections(self, inspected: Mapping[str, Container | None], at_ns: int) -> None:
+        """Applies inspections that began when the newest event known was of `at_ns`; None for a container that is gone.
+        Where a later event or list changed the container, that stays and the container is inspected again."""
+        for container_id, found in inspected.items():
+            uninspected = self._uninspected.pop(container_id, None)
+            stored = uninspected or self._containers.get(container_id)
             if found is None:
-                if known is not None:
-                    self._untold.setdefault(thing, known)
-                    self._forget(thing, at_ns)
-            elif thing in self._removed:
+                if stored is not None:
+                    self._as_reported.setdefault(container_id, stored)
+                    self._remove(container_id, at_ns)
+            elif container_id in self._removed_at:
                 continue
-            elif at_ns < max(self._listed_at, self._known_at.get(thing, 0)):
-                if born is not None:  # its labels are known from now on; its state is what events say
-                    self._hold(thing, transitions.with_state_of(born, found))
-                self.mark_dirty(thing)
+            elif at_ns < max(self._listed_at, self._changed_at.get(container_id, 0)):
+                if uninspected is not None:  # its labels are known from now on; its state is what events report
+                    self._store(container_id, transitions.with_state_of(uninspected, found))
+                self.mark_dirty(container_id)
             else:
-                detailed = transitions.with_detail(found if known is None or born is not None else known, found)
-                if known is not None and known != detailed:
-                    self._untold.setdefault(thing, known)
-                self._hold(thing, detailed)
-                self._known_at[thing] = at_ns
+                base = found if stored is None or uninspected is not None else stored
+                detailed = transitions.with_detail(base, found)
+                if stored is not None and stored != detailed:
+                    self._as_reported.setdefault(container_id, stored)
+                self._store(container_id, detailed)
+                self._changed_at[container_id] = at_ns
 
-    def mark_dirty(self, thing: str) -> None:
-        """Marks a container whose details should be described."""
-        self.dirty[thing] = None
+    def mark_dirty(self, container_id: str) -> None:
+        """Marks a container that should be inspected."""
+        self.dirty[container_id] = None
         self.dirtied.set()
 
-    def take_dirty(self, most: int) -> list[str]:
-        """Takes up to `most` ids out of `dirty`, oldest first."""
-        taken = list(self.dirty)[:most]
-        for thing in taken:
-            del self.dirty[thing]
+    def pop_dirty(self, limit: int) -> list[str]:
+        """Takes up to `limit` ids out of `dirty`, oldest first."""
+        taken = list(self.dirty)[:limit]
+        for container_id in taken:
+            del self.dirty[container_id]
         if not self.dirty:
             self.dirtied.clear()
         return taken
 
-    # ── for the relist ───────────────────────────────────────────────────────────────────────────────────────────
+    # ── for the relister ─────────────────────────────────────────────────────────────────────────────────────────
 
-    def known(self) -> dict[str, Container]:
-        """Everything as events and lists have told it, without what inspections alone have shown since."""
-        return {**self._things, **self._newborn, **self._untold}
+    def reported(self) -> dict[str, Container]:
+        """Every container as events and lists reported it, without what only inspections have shown since."""
+        return {**self._containers, **self._uninspected, **self._as_reported}
 
-    def newer_than(self, at_ns: int) -> Collection[str]:
-        """Containers we know something of that is newer than a list asked for at `at_ns`."""
-        gone = {thing for thing, at in self._removed.items() if at > at_ns or thing not in self._untold}
-        return gone | {thing for thing, at in self._known_at.items() if at > at_ns}
+    def changed_after(self, at_ns: int) -> Collection[str]:
+        """The containers of which something newer is known than a list requested at `at_ns`."""
+        gone = {each for each, at in self._removed_at.items() if at > at_ns or each not in self._as_reported}
+        return gone | {each for each, at in self._changed_at.items() if at > at_ns}
 
     # ── within ───────────────────────────────────────────────────────────────────────────────────────────────────
 
-    def _holds(self, thing: str) -> bool:
-        return thing in self._things or thing in self._newborn
+    def _has(self, container_id: str) -> bool:
+        return container_id in self._containers or container_id in self._uninspected
 
-    def _hold(self, thing: str, row: Container) -> None:
-        if thing in self._newborn:
-            self._newborn[thing] = row
-        elif self._things.get(thing) != row:
-            self._things[thing] = row
-            self._changed()
+    def _store(self, container_id: str, row: Container) -> None:
+        if container_id in self._uninspected:
+            self._uninspected[container_id] = row
+        elif self._containers.get(container_id) != row:
+            self._containers[container_id] = row
+            self.version += 1
 
-    def _forget(self, thing: str, at_ns: int) -> None:
-        if self._things.pop(thing, None) is not None:
-            self._changed()
-        self._newborn.pop(thing, None)
-        self._known_at.pop(thing, None)
-        self.dirty.pop(thing, None)
-        # A removed one stays removed, whatever is heard of it later, unless that is how another one of its id began.
-        self._removed[thing] = at_ns
-        if len(self._removed) > REMEMBERED_REMOVALS:
-            del self._removed[next(iter(self._removed))]
+    def _remove(self, container_id: str, at_ns: int) -> None:
+        if self._containers.pop(container_id, None) is not None:
+            self.version += 1
+        self._uninspected.pop(container_id, None)
+        self._changed_at.pop(container_id, None)
+        self.dirty.pop(container_id, None)
+        # A removed container stays removed whatever arrives late, unless another one of its id was created.
+        self._removed_at[container_id] = at_ns
+        if len(self._removed_at) > MAX_REMOVALS:
+            del self._removed_at[next(iter(self._removed_at))]
 
-    def _gone(self, row: Container) -> bool:
-        """Whether a list tells of one that was removed since; Docker cuts the time of its creation to whole seconds."""
-        removed_at = self._removed.get(row.ref.id)
+    def _was_removed(self, row: Container) -> bool:
+        """Whether it was removed after the list was made. Docker cuts the time of creation to whole seconds."""
+        removed_at = self._removed_at.get(row.ref.id)
         return removed_at is not None and row.created_at * 1e9 <= removed_at
 
-    def _changed(self) -> None:
-        self.version += 1
 
+class WatchedEngine(Runtime, Protocol):
+    """A Runtime that can be mirrored. `engine_id` is stable, and empty before the first contact. `allows`: whether the
+    owner of its host allows a verb, even one that it lacks. `describe` inspects containers, a few at once, within
+    `deadline` seconds for all of them; None for a container that is gone."""
 
-def _noise(event: Event) -> bool:
-    """What every health check leaves: programs run in a container, and that one was made without what it found."""
-    kind = event.kind
-    return (kind is _OTHER and event.action.startswith("exec")) or (kind is _HEALTH and "health" not in event.attrs)
+    @property
+    def engine_id(self) -> str: ...
 
+    def allows(self, verb: str) -> bool: ...
 
-def _at(event: Event) -> int:
-    return event.at_ns
+    async def describe(self, ids: Sequence[str], deadline: float) -> dict[str, Container | None]: ...

@@ -1,7 +1,7 @@
-"""One container before and after something was heard of it: an event, a row of a list, an inspection. Pure functions.
+"""Computes a container's next state from an event, a row of a list or an inspection.
 
-A list knows names, states, images, labels and ports; only an inspection knows times, restart counts and whether memory
-ran out; an event knows its own time and what it changed. Health counts only while a container is up.
+A list has names, states, images, labels and ports. Only an inspection has times, restart counts and whether the
+container was OOM-killed. An event has its own time and what it changed. Health is stored only while a container is up.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from core.model import containers
 from core.model.containers import Container
 from core.model.events import Event, EventKind
 
-# Looked up once: on its class, a member of an enum costs more than all else that `after` does (Python 3.11).
+# Looked up once: on its class, a member of an enum costs more than everything else in `after` (Python 3.11).
 _DIED, _HEALTH, _OOM, _PAUSED, _RENAMED, _STARTED, _UNPAUSED = (
     EventKind.DIED,
     EventKind.HEALTH,
@@ -25,9 +25,9 @@ _DIED, _HEALTH, _OOM, _PAUSED, _RENAMED, _STARTED, _UNPAUSED = (
     EventKind.UNPAUSED,
 )
 
-# Events after which an inspection can show nothing that the event did not say.
-NOTHING_TO_SEE = frozenset({EventKind.KILLED, EventKind.STOPPED, EventKind.RESTARTED, EventKind.RENAMED})
-# What a container must be for this to happen to it; only for one never heard of before.
+# Events after which an inspection shows nothing that the event did not say.
+COMPLETE_EVENTS = frozenset({EventKind.KILLED, EventKind.STOPPED, EventKind.RESTARTED, EventKind.RENAMED})
+# The state of a container before such an event, where nothing else is known of it.
 _STATE_BEFORE = {
     EventKind.CREATED: "created",
     EventKind.STARTED: "created",
@@ -36,21 +36,8 @@ _STATE_BEFORE = {
 }
 
 
-def newborn(event: Event) -> Container:
-    return Container(
-        ref=event.subject,
-        image=event.attrs.get("image", ""),
-        image_id="",
-        command="",
-        state=_STATE_BEFORE.get(event.kind, "running"),
-        status="",
-        created_at=event.at_ns / 1e9,
-        labels={},
-    )
-
-
 def after(row: Container, event: Event) -> Container:
-    """`row` after `event`; the same object where nothing changes."""
+    """`row` after `event`. The same object where nothing changes."""
     kind, seconds = event.kind, event.at_ns / 1e9
     changes: dict[str, Any] = {}
     if kind is _STARTED:
@@ -72,7 +59,7 @@ def after(row: Container, event: Event) -> Container:
     elif kind is _OOM:
         changes = {"oom_killed": True}
     elif kind is _HEALTH:
-        # Some engines tell that a check was made, not what it found: an inspection does.
+        # Some engines report only that a check ran; an inspection shows its result.
         changes = {"health": event.attrs["health"]} if "health" in event.attrs else {}
     elif kind is _PAUSED:
         changes = {"state": "paused"}
@@ -85,37 +72,51 @@ def after(row: Container, event: Event) -> Container:
     return msgspec.structs.replace(row, **changes)
 
 
-def with_state_of(known: Container, row: Container) -> Container:
-    """`row` of a list, its state as events told it since."""
-    return msgspec.structs.replace(
-        row,
-        ref=known.ref,
-        state=known.state,
-        health=known.health,
-        started_at=known.started_at,
-        finished_at=known.finished_at,
-        exit_code=known.exit_code,
-        restarts=known.restarts if row.restarts is None else row.restarts,
-        oom_killed=known.oom_killed,
+def first_seen(event: Event) -> Container:
+    """A container of which nothing is known but this event."""
+    return Container(
+        ref=event.subject,
+        image=event.attrs.get("image", ""),
+        image_id="",
+        command="",
+        state=_STATE_BEFORE.get(event.kind, "running"),
+        status="",
+        created_at=event.at_ns / 1e9,
+        labels={},
     )
 
 
-def with_detail_of(known: Container, row: Container) -> Container:
-    """`row` of a list with what an earlier inspection found, as far as that can still be true."""
-    same = known.state == row.state
+def with_state_of(stored: Container, row: Container) -> Container:
+    """`row` of a list, with the state that later events reported."""
     return msgspec.structs.replace(
         row,
-        started_at=known.started_at if same else None,
-        finished_at=known.finished_at if same else None,
-        exit_code=known.exit_code if row.exit_code is None and same else row.exit_code,
-        restarts=known.restarts,
-        oom_killed=known.oom_killed if same else None,
+        ref=stored.ref,
+        state=stored.state,
+        health=stored.health,
+        started_at=stored.started_at,
+        finished_at=stored.finished_at,
+        exit_code=stored.exit_code,
+        restarts=stored.restarts if row.restarts is None else row.restarts,
+        oom_killed=stored.oom_killed,
+    )
+
+
+def with_detail_of(stored: Container, row: Container) -> Container:
+    """`row` of a list, with what an earlier inspection found and can still be true."""
+    same = stored.state == row.state
+    return msgspec.structs.replace(
+        row,
+        started_at=stored.started_at if same else None,
+        finished_at=stored.finished_at if same else None,
+        exit_code=stored.exit_code if row.exit_code is None and same else row.exit_code,
+        restarts=stored.restarts,
+        oom_killed=stored.oom_killed if same else None,
     )
 
 
 def with_detail(row: Container, found: Container) -> Container:
-    """`row` with what only an inspection knows, and the state it found, which is the later one. The rest is the list's
-    way to say it, so that list and inspection taking turns do not look like changes."""
+    """`row` with what only an inspection shows, and with its state, which is newer. Everything else stays as the list
+    words it, so that lists and inspections in turn do not look like changes."""
     return msgspec.structs.replace(
         row,
         ref=found.ref,

@@ -1,1 +1,1 @@
-"""Docker Swarm as one engine, reached through any of its managers."""
+"""Docker Swarm: one engine for each Swarm, reached through any of its managers."""

@@ -1,8 +1,7 @@
-"""A Swarm's words into ours, pure: services, tasks, nodes and stacks, what its managers say happened, and why tasks do
-not run as the engine says it.
+"""Decodes a Swarm's JSON into Quarterdeck's values: services, tasks, nodes, stacks, events, and why tasks do not run.
 
-Times are RFC 3339 with nanoseconds. A manager without a leader answers 500 in sentences, which are recognised here;
-what states, modes and availabilities we do not know pass through as they are.
+Times are RFC 3339 with nanoseconds. A manager without a leader answers 500 with a sentence, which is recognised here.
+Unknown states, modes and availabilities are passed on as they are.
 """
 
 from __future__ import annotations
@@ -21,7 +20,6 @@ from core.model.refs import EngineRef, Kind, Ref
 from core.model.services import Service
 from runtimes.formats import timestamps
 from runtimes.swarm import models
-from runtimes.swarm import models as swarm_models
 from runtimes.swarm.models import Local, Node, Task
 
 STACK = "com.docker.stack.namespace"
@@ -31,7 +29,7 @@ MODES = {
     "ReplicatedJob": "replicated-job",
     "GlobalJob": "global-job",
 }
-# What the engine says of an update that is not simply over.
+# The states of an update that people see, by the engine's word.
 UPDATES = {
     "updating": "updating",
     "paused": "update paused",
@@ -39,11 +37,11 @@ UPDATES = {
     "rollback_paused": "rollback paused",
     "rollback_completed": "rolled back",
 }
-ENDED = frozenset({"failed", "rejected", "orphaned"})
+FAILED = frozenset({"failed", "rejected", "orphaned"})
 NO_MANAGER, LEADERLESS = "not a swarm manager", "does not have a leader"
-# Sentences of a manager that handed a request on and does not know what became of it.
-HANDED_ON = ("context deadline exceeded", "DeadlineExceeded", "code = Unavailable", "code = Canceled", "leader status")
-# Of an event's attributes, the new value of what changed, by our names.
+# Parts of the answers of a manager that forwarded a request and does not know the result.
+FORWARDED = ("context deadline exceeded", "DeadlineExceeded", "code = Unavailable", "code = Canceled", "leader status")
+# The attributes of an event that have the new value of what changed, with Quarterdeck's name for each.
 CHANGED = {
     "image.new": "image",
     "replicas.new": "replicas",
@@ -56,7 +54,7 @@ CHANGED = {
 
 
 def events(engine: EngineRef, lines: bytes, *, replay_before: int) -> list[Event]:
-    """Whole lines of a manager's `/events` that tell of the Swarm; others are left out."""
+    """Decodes whole lines of a manager's `/events`; only events of the Swarm are returned."""
     try:
         raw = models.EVENTS.decode_lines(lines)
     except msgspec.DecodeError as error:
@@ -66,16 +64,16 @@ def events(engine: EngineRef, lines: bytes, *, replay_before: int) -> list[Event
 
 def _event(engine: EngineRef, raw: models.Event, replay_before: int) -> Event:
     given = raw.actor.attributes or {}
-    thing = raw.actor.id
-    kind = swarm_models.KINDS.get(raw.type, Kind.ENGINE)
+    object_id = raw.actor.id
+    kind = models.KINDS.get(raw.type, Kind.ENGINE)
     return Event(
         at_ns=raw.at_ns,
         kind=EventKind.OTHER,
-        subject=Ref(engine=engine, kind=kind, id=thing, name=given.get("name") or thing[:12]),
+        subject=Ref(engine=engine, kind=kind, id=object_id, name=given.get("name") or object_id[:12]),
         origin=Origin.REPLAY if raw.at_ns < replay_before else Origin.LIVE,
         type=raw.type,
         action=raw.action.partition(": ")[0],
-        attrs={ours: given[theirs] for theirs, ours in CHANGED.items() if given.get(theirs)},
+        attrs={name: given[key] for key, name in CHANGED.items() if given.get(key)},
     )
 
 
@@ -97,7 +95,8 @@ def node(engine: EngineRef, raw: Node, tasks: int | None) -> swarm.Node:
 
 
 def task(engine: EngineRef, raw: Task, service: Mapping[str, Any] | None, node: str) -> swarm.Task:
-    """One task of `/tasks`; `service` as `/services` has it, None where it is gone; `node`: its node's name."""
+    """One task of `/tasks`. `service`: its service as in `/services`, None if it is gone. `node`: the name of its
+    node."""
     spec = (service or {}).get("Spec") or {}
     labels = {**((raw.spec.container and raw.spec.container.labels) or {}), **(spec.get("Labels") or {})}
     name = spec.get("Name") or raw.service[:12]
@@ -111,7 +110,7 @@ def task(engine: EngineRef, raw: Task, service: Mapping[str, Any] | None, node: 
         at=timestamps.seconds(raw.status.at) or 0.0,
         image=raw.image.partition("@")[0],
         node=node,
-        why=raw.why if raw.status.error or raw.status.state in ENDED else "",
+        why=raw.why if raw.status.error or raw.status.state in FAILED else "",
         container=container,
         exit_code=raw.exit_code,
         labels=labels,
@@ -120,7 +119,7 @@ def task(engine: EngineRef, raw: Task, service: Mapping[str, Any] | None, node: 
 
 
 def task_name(service: str, raw: Task, node: str) -> str:
-    """`web.3`, or `web.node7` where one runs on each node."""
+    """`web.3`, or `web.node7` for a service with one task on each node."""
     return f"{service}.{raw.slot or node or raw.id[:12]}"
 
 
@@ -164,7 +163,7 @@ def service(engine: EngineRef, raw: Mapping[str, Any], tasks: Sequence[Task]) ->
     if mode == "replicated":
         desired = (spec["Mode"]["Replicated"] or {}).get("Replicas", 1)
     labels, inside = spec.get("Labels") or {}, template.get("Labels") or {}
-    # Both are where people put them; where they differ, permission must hold for either.
+    # People put labels on either. Where the two differ, permission must hold for both.
     variants = [{**inside, **labels}, {**labels, **inside}]
     members = (task.status.container.container for task in tasks if task.status.container is not None)
     project = labels.get(STACK) or inside.get(STACK)
@@ -200,41 +199,43 @@ def replicas(target: Ref, raw: Mapping[str, Any]) -> int:
 
 
 def no_manager(engine: EngineRef, local: Local, target: Ref) -> errors.QuarterdeckError:
-    """What is said where a daemon is asked to change a service of the Swarm it only works for."""
+    """The error for a daemon that is asked to change a service of a Swarm that it does not manage."""
     where = ", ".join(one.address.rpartition(":")[0] for one in local.managers or ())
-    hint = f"Its managers: {where}. Add one of them as an engine, or say it there." if where else ""
+    hint = f"Its managers: {where}. Add one of them as an engine, or give the command there." if where else ""
     if local.manager:
-        return errors.UserError(f"{target.name} is the Swarm's, not {engine}'s.", hint="Name it without an engine.")
+        return errors.UserError(
+            f"{target.name} belongs to the Swarm, not to {engine}.", hint="Name it without an engine."
+        )
     if local.state in ("inactive", ""):
-        return errors.UserError(f"{engine} is in no Swarm any more; {target.name} cannot be scaled there.")
+        return errors.UserError(f"{engine} is not in a Swarm any more; {target.name} cannot be scaled there.")
     return errors.UserError(f"{engine} is a worker of its Swarm: only a manager can scale {target.name}.", hint=hint)
 
 
 def leaderless(engine: EngineRef) -> errors.EngineError:
     return errors.EngineError(
-        f"{engine} has no leader: nothing of it can be read or changed.",
+        f"{engine} has no leader: it can be neither read nor changed.",
         hint="Bring back enough managers that more than half of them run.",
     )
 
 
 def failing(target: Ref, tasks: Sequence[Task]) -> tuple[int, str] | None:
-    """How often the worst place's new tasks have ended by themselves, and why in words."""
+    """How many tasks failed in the slot with the most failures, and the reason as a sentence."""
     often: Counter[tuple[int, str]] = Counter()
     last: dict[tuple[int, str], Task] = {}
     for task in sorted(tasks, key=lambda task: task.created):
-        if task.status.state in ENDED:
-            place = (task.slot, "" if task.slot else task.node)
-            often[place] += 1
-            last[place] = task
+        if task.status.state in FAILED:
+            slot = (task.slot, "" if task.slot else task.node)
+            often[slot] += 1
+            last[slot] = task
     if not often:
         return None
-    place, count = often.most_common(1)[0]
-    task = last[place]
+    slot, count = often.most_common(1)[0]
+    task = last[slot]
     return count, f"{target.name}.{task.slot or task.node} {task.status.state}: {task.why or 'no reason given'}"
 
 
 def why(tasks: Sequence[Task], failing: tuple[int, str] | None) -> str:
-    """What stands in the way, as the engine says it."""
+    """Why tasks do not run, in the engine's words."""
     if failing:
         return f"; {failing[1]}"
     waiting = [task for task in tasks if task.desired == "running" and task.status.state != "running"]
@@ -245,14 +246,14 @@ def why(tasks: Sequence[Task], failing: tuple[int, str] | None) -> str:
 
 
 def _trouble(alive: Sequence[Task], desired: int) -> str:
-    """Why fewer run than should, in a few words."""
+    """Why fewer tasks run than should, in a few words."""
     waiting = [task for task in alive if task.status.state != "running"]
     if not waiting or not desired:
         return ""
     counts = Counter(task.status.state for task in waiting)
-    said = next((task.status.error for task in waiting if task.status.error), "")
+    error = next((task.status.error for task in waiting if task.status.error), "")
     text = ", ".join(f"{number} {state}" for state, number in counts.most_common())
-    return f"{text}: {said.strip()[:120]}" if said else text
+    return f"{text}: {error.strip()[:120]}" if error else text
 
 
 def update(raw: Mapping[str, Any]) -> str:

@@ -1,10 +1,10 @@
-"""What happened in a Swarm between two looks at it, as Events; pure.
+"""Computes the events between two snapshots of a Swarm.
 
-A Swarm tells of no task, so its tasks, services and nodes are looked at again and again. In come pictures and the
-seconds of a clock that only moves on; out come what is known now and what it makes sense to tell. The first picture is
-the baseline. What may pass by itself is believed when it has stood a while: a service short of replicas, a node that is
-down. A new leader takes every node for unknown until it reports, which takes some seconds, so that word is believed
-last. Times are the engine's own, so that two who look at one Swarm tell of one fact in the same words.
+A Swarm sends no events of tasks, so it is polled: snapshots and the seconds of a monotonic clock flow in, the next
+state and the events flow out. The first snapshot is the baseline. A change that may pass by itself is reported only
+after it lasted a while: a service with too few replicas, a node that is down. A new leader takes every node for
+`unknown` until the node reports, which takes some seconds, so that state has to last longest. Times are the engine's
+own, so two processes that watch one Swarm report the same events.
 """
 
 from __future__ import annotations
@@ -19,15 +19,16 @@ from runtimes.formats import timestamps
 from runtimes.swarm import decode, models
 from runtimes.swarm.models import Node, Service, Task, UpdateStatus
 
-SETTLE = 5.0  # seconds
-UNKNOWN_SETTLE = 20.0
-STALLED = 60.0  # seconds an update may go on with as many tasks missing as it replaces at once, and none of them new
+SETTLE_SECONDS = 5.0
+UNKNOWN_SETTLE_SECONDS = 20.0
+# How long an update may miss as many tasks as it replaces at once, without a new one.
+STALLED_SECONDS = 60.0
 UPDATING = frozenset({"updating", "rollback_started"})
-TOLD_UPDATES = frozenset({"paused", "completed", "rollback_started", "rollback_paused", "rollback_completed"})
+REPORTED_UPDATES = frozenset({"paused", "completed", "rollback_started", "rollback_paused", "rollback_completed"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Picture:
+class Snapshot:
     """A Swarm at one moment."""
 
     services: Sequence[Service] = ()
@@ -40,8 +41,8 @@ class Picture:
 
 @dataclass(frozen=True, slots=True)
 class _Pending:
-    """Something new that is not believed yet: seen first at `since`, while the engine's own time of it is `at_ns`.
-    `running`: the tasks that ran then, while an update goes on."""
+    """A change that is not reported yet. `since`: when it was first seen, by our clock; `at_ns`: the engine's own time
+    of it. `running`: the tasks that ran then, during an update."""
 
     value: str
     since: float
@@ -63,59 +64,59 @@ class _NodeSeen:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Known:
-    """What was told or need not be, and what waits to be believed."""
+class State:
+    """What was reported so far, and what waits to be reported."""
 
-    tasks: Mapping[str, tuple[str, str]] = field(default_factory=dict)  # state and desired state
-    updates: Mapping[str, tuple[str, str]] = field(default_factory=dict)  # state and begin, by service
+    tasks: Mapping[str, tuple[str, str]] = field(default_factory=dict)  # state and desired state, by task
+    updates: Mapping[str, tuple[str, str]] = field(default_factory=dict)  # state and start, by service
     replicas: Mapping[str, _Replicas] = field(default_factory=dict)
     nodes: Mapping[str, _NodeSeen] = field(default_factory=dict)
 
     @property
-    def calm(self) -> bool:
-        """Whether nothing waits: the same picture again would tell nothing, however late."""
-        return not any(seen.pending for kept in (self.replicas, self.nodes) for seen in kept.values())
+    def settled(self) -> bool:
+        """Whether nothing waits: the same snapshot again would give no event, however late."""
+        return not any(seen.pending for table in (self.replicas, self.nodes) for seen in table.values())
 
 
-def baseline(picture: Picture) -> Known:
-    """As it is now, nothing of it new."""
-    by_service = _by_service(picture.tasks)
-    return Known(
-        tasks=_states(picture.tasks),
-        updates={service.id: _update(service) for service in picture.services},
+def baseline(snapshot: Snapshot) -> State:
+    """The state of a first snapshot, without events."""
+    by_service = _by_service(snapshot.tasks)
+    return State(
+        tasks=_states(snapshot.tasks),
+        updates={service.id: _update(service) for service in snapshot.services},
         replicas={
             service.id: _Replicas(counted[0] < counted[1])
-            for service in picture.services
+            for service in snapshot.services
             if (counted := _counted(service, by_service.get(service.id, ())))
         },
-        nodes={node.id: _NodeSeen(node.status.state, node.spec.availability) for node in picture.nodes},
+        nodes={node.id: _NodeSeen(node.status.state, node.spec.availability) for node in snapshot.nodes},
     )
 
 
-def step(engine: EngineRef, known: Known, picture: Picture, now: float) -> tuple[Known, list[Event]]:
-    """What is known after `picture`, and what is told of it, in the order of the engine's times."""
-    by_service = _by_service(picture.tasks)
-    found = list(_failures(engine, picture, known.tasks))
+def step(engine: EngineRef, state: State, snapshot: Snapshot, now: float) -> tuple[State, list[Event]]:
+    """The state after `snapshot`, and the events since `state`, in the order of the engine's times."""
+    by_service = _by_service(snapshot.tasks)
+    found = list(_failures(engine, snapshot, state.tasks))
     replicas: dict[str, _Replicas] = {}
-    for service in picture.services:
+    for service in snapshot.services:
         tasks = by_service.get(service.id, ())
-        before = known.updates.get(service.id)
+        before = state.updates.get(service.id)
         if before is not None and before != _update(service) and service.update is not None:
             found += _rollout(engine, service, service.update, Origin.LIVE)
         if (counted := _counted(service, tasks)) is not None:
-            seen, short = _settled(known.replicas.get(service.id, _Replicas(False)), service, tasks, counted, now)
+            seen, short = _settled(state.replicas.get(service.id, _Replicas(False)), service, tasks, counted, now)
             replicas[service.id] = seen
             if short is not None:
                 found.append(_short(engine, service, short, counted))
     nodes: dict[str, _NodeSeen] = {}
-    for node in picture.nodes:
-        nodes[node.id], told = _node(engine, known.nodes.get(node.id), node, now)
-        found += told
+    for node in snapshot.nodes:
+        nodes[node.id], changes = _node(engine, state.nodes.get(node.id), node, now)
+        found += changes
     found.sort(key=lambda event: event.at_ns)
     return (
-        Known(
-            tasks=_states(picture.tasks),
-            updates={service.id: _update(service) for service in picture.services},
+        State(
+            tasks=_states(snapshot.tasks),
+            updates={service.id: _update(service) for service in snapshot.services},
             replicas=replicas,
             nodes=nodes,
         ),
@@ -123,10 +124,10 @@ def step(engine: EngineRef, known: Known, picture: Picture, now: float) -> tuple
     )
 
 
-def replays(engine: EngineRef, picture: Picture, since_ns: int) -> list[Event]:
-    """What a picture alone still tells of the time from `since_ns` on: tasks that failed, updates that ended."""
-    found = [event for event in _failures(engine, picture, {}, Origin.REPLAY) if event.at_ns >= since_ns]
-    for service in picture.services:
+def replays(engine: EngineRef, snapshot: Snapshot, since_ns: int) -> list[Event]:
+    """The events since `since_ns` that a snapshot alone still shows: tasks that failed, updates that ended."""
+    found = [event for event in _failures(engine, snapshot, {}, Origin.REPLAY) if event.at_ns >= since_ns]
+    for service in snapshot.services:
         if service.update is not None:
             found += [
                 event for event in _rollout(engine, service, service.update, Origin.REPLAY) if event.at_ns >= since_ns
@@ -139,17 +140,17 @@ def replays(engine: EngineRef, picture: Picture, since_ns: int) -> list[Event]:
 
 
 def _failures(
-    engine: EngineRef, picture: Picture, known: Mapping[str, tuple[str, str]], origin: Origin = Origin.LIVE
+    engine: EngineRef, snapshot: Snapshot, known: Mapping[str, tuple[str, str]], origin: Origin = Origin.LIVE
 ) -> Iterator[Event]:
-    names = {service.id: service.name for service in picture.services}
-    for task in picture.tasks:
+    names = {service.id: service.name for service in snapshot.services}
+    for task in snapshot.tasks:
         state = task.status.state
-        if state not in decode.ENDED:
+        if state not in decode.FAILED:
             continue
         before, wanted = known.get(task.id, ("", ""))
-        if before in decode.ENDED or (before == "running" and wanted not in ("running", "complete")):
-            continue  # told already, or ended because it was told to
-        service, node = names.get(task.service, task.service[:12]), picture.node_name(task.node)
+        if before in decode.FAILED or (before == "running" and wanted not in ("running", "complete")):
+            continue  # reported already, or ended because the Swarm ended it
+        service, node = names.get(task.service, task.service[:12]), snapshot.node_name(task.node)
         attrs = {"state": state, "why": task.why, "service": service, "node": node if task.node else ""}
         if task.exit_code is not None:
             attrs["exit_code"] = str(task.exit_code)
@@ -186,13 +187,13 @@ def _update(service: Service) -> tuple[str, str]:
 
 
 def _rollout(engine: EngineRef, service: Service, update: UpdateStatus, origin: Origin) -> Iterator[Event]:
-    if update.state not in TOLD_UPDATES:
+    if update.state not in REPORTED_UPDATES:
         return
     attrs = {"state": update.state}
     if update.message:
         attrs["why"] = update.message.strip()[:400]
     yield Event(
-        # One that is paused says when it began; when it stopped is when the service was last written.
+        # A paused update has only its start; it paused when the service was last written.
         at_ns=_ns(update.completed, service.updated, update.started),
         kind=EventKind.ROLLOUT,
         subject=Ref(engine=engine, kind=Kind.SERVICE, id=service.id, name=service.name),
@@ -204,7 +205,7 @@ def _rollout(engine: EngineRef, service: Service, update: UpdateStatus, origin: 
 
 
 def _counted(service: Service, tasks: Sequence[Task]) -> tuple[int, int] | None:
-    """How many run and how many should; None where tasks are meant to end."""
+    """How many tasks run, and how many should; None for a job, whose tasks are meant to end."""
     alive = [task for task in tasks if task.desired == "running"]
     running = sum(task.status.state == "running" for task in alive)
     if service.spec.mode.replicated is not None:
@@ -221,12 +222,12 @@ def _settled(
         return _Replicas(seen.short), None
     up = frozenset(task.id for task in tasks if task.desired == "running" and task.status.state == "running")
     pending = seen.pending or _Pending("short" if short else "full", now, _since(service, tasks, short=short), up)
-    settle = SETTLE
+    settle = SETTLE_SECONDS
     if short and service.update is not None and service.update.state in UPDATING:
         at_once = service.spec.update.parallelism if service.spec.update is not None else 1
         if at_once == 0 or desired - running <= at_once:
-            settle = STALLED
-            if pending.running != up:  # it gets on
+            settle = STALLED_SECONDS
+            if pending.running != up:  # the update makes progress
                 pending = replace(pending, since=now, running=up)
     if now - pending.since < settle:
         return _Replicas(seen.short, pending), None
@@ -234,21 +235,21 @@ def _settled(
 
 
 def _since(service: Service, tasks: Sequence[Task], *, short: bool) -> int:
-    """When it came to have too few, or enough again: when the last of its tasks ended, or came to run, or when it was
-    asked to have another number."""
-    ended = models.OVER if short else ("running",)
+    """When the service began to have too few tasks, or enough again: when the last of its tasks ended or started, or
+    when its number was changed."""
+    ended = models.FINAL if short else ("running",)
     times = [_ns(task.status.at, task.created) for task in tasks if task.status.state in ended]
     return max([*times, _ns(service.updated)])
 
 
-def _short(engine: EngineRef, service: Service, told: _Pending, counted: tuple[int, int]) -> Event:
+def _short(engine: EngineRef, service: Service, pending: _Pending, counted: tuple[int, int]) -> Event:
     return Event(
-        at_ns=told.at_ns,
+        at_ns=pending.at_ns,
         kind=EventKind.REPLICAS,
         subject=Ref(engine=engine, kind=Kind.SERVICE, id=service.id, name=service.name),
         origin=Origin.LIVE,
         type="service",
-        action=told.value,
+        action=pending.value,
         attrs={"running": str(counted[0]), "desired": str(counted[1])},
     )
 
@@ -258,21 +259,21 @@ def _short(engine: EngineRef, service: Service, told: _Pending, counted: tuple[i
 
 def _node(engine: EngineRef, seen: _NodeSeen | None, node: Node, now: float) -> tuple[_NodeSeen, list[Event]]:
     state, availability = node.status.state, node.spec.availability
-    if seen is None:  # it has joined, of which the manager tells itself
+    if seen is None:  # it joined, which the manager's own stream reports
         return _NodeSeen(state, availability), []
-    told = []
+    found = []
     availability = availability or seen.availability
     if availability != seen.availability:
-        told.append(_node_event(engine, node, availability, _ns(node.updated)))
+        found.append(_node_event(engine, node, availability, _ns(node.updated)))
     if state == seen.state:
-        return _NodeSeen(state, availability), told
+        return _NodeSeen(state, availability), found
     pending = seen.pending
     if pending is None or pending.value != state:
         pending = _Pending(state, now, _ns(node.updated))
-    if now - pending.since < (UNKNOWN_SETTLE if state == "unknown" else SETTLE):
-        return _NodeSeen(seen.state, availability, pending), told
-    told.append(_node_event(engine, node, state, pending.at_ns))
-    return _NodeSeen(state, availability), told
+    if now - pending.since < (UNKNOWN_SETTLE_SECONDS if state == "unknown" else SETTLE_SECONDS):
+        return _NodeSeen(seen.state, availability, pending), found
+    found.append(_node_event(engine, node, state, pending.at_ns))
+    return _NodeSeen(state, availability), found
 
 
 def _node_event(engine: EngineRef, node: Node, action: str, at_ns: int) -> Event:
@@ -291,7 +292,7 @@ def _node_event(engine: EngineRef, node: Node, action: str, at_ns: int) -> Event
 
 
 def _ns(*times: str) -> int:
-    """The first of these that is a time, in nanoseconds; 0 where none is."""
+    """The first of these texts that is a time, in nanoseconds; 0 if there is none."""
     for text in times:
         if text and not text.startswith("0001"):
             try:

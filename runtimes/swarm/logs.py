@@ -1,8 +1,8 @@
-"""The logs of a service: every task's lines in one list by time, each with its task in front.
+"""Reads and follows the logs of a service: the lines of all its tasks, each with its task's name in front.
 
-A manager gathers them from the nodes, each task's last lines in a stream of its own, with the task's id among the
-details of every line. They are put in order and cut to what was asked for here; while they are followed they come as
-they come. Bounded as a container's logs are.
+A manager gathers the lines from the nodes. It sends each task's last lines as a stream of its own, with the task's id
+in the details of each line. Read lines are sorted by time and cut to the number requested; followed lines keep the
+order in which they arrive. Both are bounded as a container's logs are.
 """
 
 from __future__ import annotations
@@ -20,26 +20,26 @@ from core.model.swarm import ReadServiceLogs
 from runtimes.base.jobs import KEPT_LINES, Job
 from runtimes.formats import log_stream, timestamps
 from runtimes.swarm import models
-from runtimes.swarm.managers import Doors
+from runtimes.swarm.managers import Managers
 from runtimes.transport.http_client import Stream
 
-MOST_LINES = 20_000
+MAX_LINES = 20_000
 TASK = "com.docker.swarm.task.id"
 
 
-class Logs:
-    """Of the service one action names."""
+class ServiceLogs:
+    """The logs of the service that one action names."""
 
-    def __init__(self, doors: Doors, action: ReadServiceLogs) -> None:
-        self._doors, self._action = doors, action
+    def __init__(self, managers: Managers, action: ReadServiceLogs) -> None:
+        self._managers, self._action = managers, action
         self._names: dict[str, str] = {}
 
     async def read(self, seconds: float) -> LogPage:
         name = self._action.target.name
-        reader = log_stream.LogReader(MOST_LINES)
+        reader = log_stream.LogReader(MAX_LINES)
         try:
             async with asyncio.timeout(seconds):
-                await self._learn_names(seconds)
+                await self._read_task_names(seconds)
                 stream = await self._open(seconds, follow=False)
                 try:
                     async for chunk in stream.chunks():
@@ -50,18 +50,18 @@ class Logs:
             raise errors.TimedOut(
                 f"Reading the logs of {name} took longer than {seconds:.0f} s.",
                 sent=True,
-                hint="A node that is down may be waited for; ask for fewer lines with --tail, or ask the containers.",
+                hint="It may wait for a node that is down. Ask for less with --tail, or read the containers' logs.",
             ) from error
         reader.finish()
-        lines = sorted(self._told(reader.lines), key=lambda line: line.at)
+        lines = sorted(self._named(reader.lines), key=lambda line: line.at)
         tail = self._action.tail
-        kept = lines[-tail:] if tail else []
-        cursor = kept[-1].at if kept else ""
-        return LogPage(lines=tuple(kept), cursor=cursor, dropped=reader.dropped + len(lines) - len(kept))
+        last = lines[-tail:] if tail else []
+        cursor = last[-1].at if last else ""
+        return LogPage(lines=tuple(last), cursor=cursor, dropped=reader.dropped + len(lines) - len(last))
 
     async def follow(self, job: Job) -> Outcome:
         name = self._action.target.name
-        await self._learn_names(10.0)
+        await self._read_task_names(10.0)
         reader = log_stream.LogReader(KEPT_LINES)
         stream = await self._open(10.0, follow=True)
         try:
@@ -69,15 +69,15 @@ class Logs:
                 reader.feed(chunk)
                 lines, dropped = reader.take()
                 if any(_task(line.text) not in self._names for line in lines):
-                    await self._learn_names(10.0)
-                job.say(self._told(lines), dropped)
+                    await self._read_task_names(10.0)
+                job.say(self._named(lines), dropped)
         finally:
             await stream.aclose()
         reader.finish()
         lines, dropped = reader.take()
-        job.say(self._told(lines), dropped)
+        job.say(self._named(lines), dropped)
         if stream.cut:
-            raise errors.Unreachable(f"The log of {name} was broken off.", hint="Follow it again.")
+            raise errors.Unreachable(f"The log stream of {name} was cut off.", hint="Follow it again.")
         return Outcome(status=Status.DONE, detail=f"{name} was removed")
 
     async def _open(self, seconds: float, *, follow: bool) -> Stream:
@@ -88,7 +88,7 @@ class Logs:
         if action.since_ns:
             ask["since"] = timestamps.since(action.since_ns)
         target = f"/services/{urllib.parse.quote(action.target.id, safe='')}/logs?{urllib.parse.urlencode(ask)}"
-        stream = await self._doors.stream(action.verb, target, seconds)
+        stream = await self._managers.stream(action.verb, target, seconds)
         if stream.status != 200:
             try:
                 text = (await stream.read_all(65_536)).decode("utf-8", "replace").strip()
@@ -99,24 +99,24 @@ class Logs:
             raise errors.Rejected(stream.status, text)
         return stream
 
-    async def _learn_names(self, seconds: float) -> None:
-        """Which of its tasks is which: `web.3`."""
+    async def _read_task_names(self, seconds: float) -> None:
+        """Maps the ids of its tasks to names such as `web.3`."""
         action = self._action
         filters = urllib.parse.quote(msgspec.json.encode({"service": [action.target.id]}).decode())
-        answer = await self._doors.ask(action.verb, "GET", f"/tasks?filters={filters}", seconds)
+        answer = await self._managers.ask(action.verb, "GET", f"/tasks?filters={filters}", seconds)
         for task in models.decode(models.TASKS, answer.body):
             self._names[task.id] = f"{action.target.name}.{task.slot or task.node[:12]}"
 
-    def _told(self, lines: Iterable[LogLine]) -> list[LogLine]:
-        told = []
+    def _named(self, lines: Iterable[LogLine]) -> list[LogLine]:
+        named = []
         for line in lines:
             task, text = _task(line.text), line.text.partition(" ")[2]
             name = self._names.setdefault(task, f"{self._action.target.name}.{task[:12]}") if task else ""
-            told.append(LogLine(at=line.at, stream=line.stream, text=f"{name} | {text}" if name else line.text))
-        return told
+            named.append(LogLine(at=line.at, stream=line.stream, text=f"{name} | {text}" if name else line.text))
+        return named
 
 
 def _task(text: str) -> str:
-    """The task's id among the details a line begins with: `a=b,com.docker.swarm.task.id=…`."""
+    """The task's id in the details at the start of a line: `a=b,com.docker.swarm.task.id=…`."""
     details = text.partition(" ")[0].split(",")
     return next((one.partition("=")[2] for one in details if one.startswith(f"{TASK}=")), "")

@@ -1,15 +1,14 @@
-"""Which Swarms the Docker daemons of this process are managers of: one engine for each, whatever the number of doors.
+"""Tracks which Swarms the Docker daemons of this process manage, and opens one engine for each Swarm.
 
-In comes what daemons say of themselves: at first contact, with every look from then on. The first manager of a Swarm
-brings its engine to life, others become further doors to it. A daemon becomes a manager, or stops being one, while we
-run; one that does not answer stays what it was. There are as many engines as daemons, for a daemon is in one Swarm at
-most; those nobody needs are not `present`, and nobody sees them.
+Daemons report their membership at first contact, and every few seconds when they are polled. The first manager of a
+Swarm opens its engine; further managers are added to it; when the last one has left, the engine is removed. Daemons
+become managers, or stop being ones, at any time. A daemon that does not answer stays what it was.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 import structlog
@@ -18,104 +17,114 @@ from core import errors
 from core.model.refs import EngineRef
 from runtimes.swarm import engine as swarm_engine
 from runtimes.swarm import managers
-from runtimes.swarm.managers import Membership
+from runtimes.swarm.models import Membership
 
 log = structlog.get_logger(__name__)
-LOOK_EVERY = 5.0  # seconds
-LOOK_WITHIN = 4.0
+POLL_SECONDS = 5.0
+TIMEOUT_SECONDS = 4.0
+REFUSED_PAUSE_SECONDS = 0.5
 SHORT_ID = 12
 
 
-class Daemon(managers.Door, Protocol):
-    """A Docker daemon as we need it here: it calls `tell` with what it says of itself whenever that was learned."""
+class MembershipTracker:
+    """`on_opened` and `on_removed` are called with a Swarm's engine, whose caller closes it. They must not wait."""
 
-    tell: Callable[[Membership], None]
+    def __init__(
+        self, on_opened: Callable[[swarm_engine.Swarm], None], on_removed: Callable[[swarm_engine.Swarm], None]
+    ) -> None:
+        self._on_opened, self._on_removed = on_opened, on_removed
+        self._names: dict[Daemon, str] = {}
+        self._swarms: list[swarm_engine.Swarm] = []
+        self._poll_now = asyncio.Event()
+
+    @property
+    def swarms(self) -> Sequence[swarm_engine.Swarm]:
+        return tuple(self._swarms)
+
+    def add(self, daemon: Daemon, name: str = "") -> None:
+        """Tracks a daemon. `name`: what to call the Swarm that it manages; empty for the Swarm's id."""
+        self._names[daemon] = name
+        daemon.on_membership = lambda membership: self.update(daemon, membership)
+
+    def remove(self, daemon: Daemon) -> None:
+        """Stops tracking a daemon, which thereby leaves its Swarm."""
+        if daemon in self._names:
+            self.update(daemon, Membership(manager=False))
+            del self._names[daemon]
+
+    def update(self, daemon: Daemon, membership: Membership) -> None:
+        """Applies what a daemon reported of itself."""
+        if daemon not in self._names:
+            return  # a late answer of a daemon that was removed
+        if membership.manager and not membership.cluster:
+            return  # without a leader it does not know its Swarm; it stays what it was
+        current = next((swarm for swarm in self._swarms if daemon in swarm.managers.all), None)
+        if current is not None and current.engine_id == membership.cluster:
+            return
+        if current is not None:
+            current.managers.remove(daemon)
+            log.info("a daemon stopped managing its Swarm", engine=str(daemon.ref), swarm=str(current.ref))
+            if not current.managers.all:
+                self._swarms.remove(current)
+                self._on_removed(current)
+        if membership.cluster:
+            swarm = next((swarm for swarm in self._swarms if swarm.engine_id == membership.cluster), None)
+            if swarm is None:
+                ref = self._ref(membership.cluster, self._names[daemon])
+                swarm = swarm_engine.Swarm(ref, membership.cluster, on_refused=self._refused)
+                swarm.managers.add(daemon)
+                self._swarms.append(swarm)
+                self._on_opened(swarm)
+            swarm.managers.add(daemon)
+            log.info("a daemon manages a Swarm", engine=str(daemon.ref), swarm=str(swarm.ref))
 
     async def meet(self, seconds: float) -> None:
-        """First contact, where there was none."""
+        """Makes first contact with the daemons that had none; asks the others nothing."""
+        await asyncio.gather(*(daemon.meet(seconds) for daemon in self._names), return_exceptions=True)
+
+    async def poll(self, seconds: float) -> None:
+        """Asks each daemon once."""
+
+        async def ask(daemon: Daemon) -> None:
+            try:
+                self.update(daemon, await daemon.membership(seconds))
+            except errors.QuarterdeckError as error:
+                log.debug("a daemon did not report its membership", engine=str(daemon.ref), reason=error.message)
+
+        await asyncio.gather(*map(ask, self._names))
+
+    async def keep_polling(self) -> None:
+        """Endless: polls every few seconds, and at once after a daemon answered that it is no manager."""
+        while True:
+            self._poll_now.clear()
+            await self.poll(TIMEOUT_SECONDS)
+            try:
+                async with asyncio.timeout(POLL_SECONDS):
+                    await self._poll_now.wait()
+            except TimeoutError:
+                continue
+            await asyncio.sleep(REFUSED_PAUSE_SECONDS)  # a daemon that refuses again and again is not polled in a loop
+
+    def _ref(self, cluster: str, name: str) -> EngineRef:
+        ref = EngineRef(host=name or cluster[:SHORT_ID], kind=swarm_engine.KIND)
+        if name and any(swarm.ref == ref for swarm in self._swarms):
+            log.error("two Swarms have the same name; the second is called by its id", swarm=cluster, name=name)
+            return EngineRef(host=cluster[:SHORT_ID], kind=swarm_engine.KIND)
+        return ref
+
+    def _refused(self, manager: managers.Manager) -> None:
+        self._poll_now.set()
+
+
+class Daemon(managers.Manager, Protocol):
+    """A Docker daemon. It calls `on_membership` whenever it reported its part in a Swarm."""
+
+    on_membership: Callable[[Membership], None]
+
+    async def meet(self, seconds: float) -> None:
+        """First contact, unless there was one."""
         ...
 
     async def membership(self, seconds: float) -> Membership:
         """Asks it now."""
         ...
-
-
-class Clusters:
-    """`daemons`: each with what the Swarm it manages is to be called, empty for its id."""
-
-    def __init__(self, daemons: Mapping[Daemon, str]) -> None:
-        self._daemons = tuple(daemons)
-        self._names = dict(daemons)
-        self._look_now = asyncio.Event()
-        self.engines = tuple(swarm_engine.Swarm(daemon.ref.host, doubt=self._doubt) for daemon in self._daemons)
-        for daemon in self._daemons:
-            daemon.tell = lambda told, daemon=daemon: self.learn(daemon, told)  # type: ignore[misc]
-
-    def learn(self, daemon: Daemon, told: Membership) -> None:
-        if told.manager and not told.cluster:
-            return  # leaderless: what it was it still is
-        known = self._known(daemon)
-        if known is not None and known.cluster == told.cluster:
-            return
-        if known is not None:
-            known.leave(daemon)
-            log.info("a daemon manages its Swarm no more", engine=str(daemon.ref), swarm=str(known.ref))
-        if told.cluster:
-            engine = self._seat(told.cluster)
-            if not engine.present:
-                engine.found(told.cluster, self._named(told.cluster, daemon))
-            engine.enter(daemon)
-            log.info("a daemon is a manager of a Swarm", engine=str(daemon.ref), swarm=str(engine.ref))
-
-    async def meet(self, seconds: float) -> None:
-        """Lets those that were never heard tell what they are; asks nobody else anything."""
-        met = (daemon.meet(seconds) for daemon in self._daemons)
-        await asyncio.gather(*met, return_exceptions=True)
-
-    async def look(self, seconds: float) -> None:
-        """Asks each daemon once; those that do not answer stay what they were."""
-
-        async def one(daemon: Daemon) -> None:
-            try:
-                self.learn(daemon, await daemon.membership(seconds))
-            except errors.QuarterdeckError as error:
-                log.debug("a daemon could not be asked for its Swarm", engine=str(daemon.ref), reason=error.message)
-
-        await asyncio.gather(*(one(daemon) for daemon in self._daemons))
-
-    async def keep(self) -> None:
-        """Endless: looks every few seconds, and at once where a door says that it leads nowhere."""
-        while True:
-            self._look_now.clear()
-            await self.look(LOOK_WITHIN)
-            try:
-                async with asyncio.timeout(LOOK_EVERY):
-                    await self._look_now.wait()
-            except TimeoutError:
-                continue
-            await asyncio.sleep(0.5)  # a door that is doubted again and again is not asked without pause
-
-    def _known(self, daemon: managers.Door) -> swarm_engine.Swarm | None:
-        return next((engine for engine in self.engines if daemon in engine.doors.all), None)
-
-    def _seat(self, cluster: str) -> swarm_engine.Swarm:
-        """The engine that is this Swarm, else one that is none: the same as last time where it was seen before."""
-        return (
-            next((engine for engine in self.engines if engine.present and engine.cluster == cluster), None)
-            or next((engine for engine in self.engines if not engine.present and engine.cluster == cluster), None)
-            or next((engine for engine in self.engines if not engine.present and not engine.cluster), None)
-            or next(engine for engine in self.engines if not engine.present)
-        )
-
-    def _named(self, cluster: str, daemon: Daemon) -> EngineRef:
-        name = self._names[daemon]
-        ref = EngineRef(host=name or cluster[:SHORT_ID], kind="swarm")
-        if name and any(engine.present and engine.ref == ref for engine in self.engines):
-            log.error(
-                "two Swarms are given one name; the second goes by its id", action="enter", swarm=cluster, name=name
-            )
-            return EngineRef(host=cluster[:SHORT_ID], kind="swarm")
-        return ref
-
-    def _doubt(self, door: managers.Door) -> None:
-        self._look_now.set()

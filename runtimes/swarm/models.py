@@ -1,10 +1,11 @@
-"""The parts of a Swarm's answers that we read, as a manager sends them; what else it sends is passed over.
+"""Defines what Quarterdeck reads of a Swarm's JSON, as a manager sends it; all other fields are skipped.
 
-Fields that are missing have defaults: engines of other versions leave some out.
+A missing field has a default: engines of other versions omit some.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import msgspec
@@ -13,9 +14,10 @@ from core import errors
 from core.model.refs import Kind
 
 T = TypeVar("T")
-OVER = frozenset({"complete", "shutdown", "failed", "rejected", "remove", "orphaned"})
+# States that a task never leaves.
+FINAL = frozenset({"complete", "shutdown", "failed", "rejected", "remove", "orphaned"})
 
-# The kinds of things that events of Docker and Swarm are about.
+# The kinds of resources that events of Docker and Swarm are about, by `Type`.
 KINDS: dict[str, Kind] = {
     "container": Kind.CONTAINER,
     "image": Kind.IMAGE,
@@ -24,6 +26,15 @@ KINDS: dict[str, Kind] = {
     "service": Kind.SERVICE,
     "node": Kind.NODE,
 }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Membership:
+    """A daemon's part in a Swarm. `cluster`: the Swarm's id; empty if the daemon manages none, and for a manager that
+    has no leader and so cannot read it."""
+
+    manager: bool
+    cluster: str = ""
 
 
 class _Manager(msgspec.Struct):
@@ -36,8 +47,7 @@ class _Cluster(msgspec.Struct):
 
 
 class Local(msgspec.Struct):
-    """What a daemon says of its own part in a Swarm, in `/info`. `cluster` only a manager knows, and only with a
-    leader."""
+    """A daemon's part in a Swarm, as its `/info` has it. `cluster` is there only of a manager that has a leader."""
 
     state: str = msgspec.field(name="LocalNodeState", default="inactive")
     manager: bool = msgspec.field(name="ControlAvailable", default=False)
@@ -98,7 +108,7 @@ class Task(msgspec.Struct):
     @property
     def exit_code(self) -> int | None:
         status = self.status
-        ran = status.container is not None and status.container.container and status.state in OVER
+        ran = status.container is not None and status.container.container and status.state in FINAL
         return status.container.exit_code if ran and status.container is not None else None
 
 
@@ -175,7 +185,7 @@ class UpdateStatus(msgspec.Struct):
 
 
 class Service(msgspec.Struct):
-    """As far as its changes are told; what people see of it is made from the whole."""
+    """The fields that the watcher compares; what people see is decoded from the whole JSON."""
 
     id: str = msgspec.field(name="ID")
     updated: str = msgspec.field(name="UpdatedAt", default="")
@@ -196,7 +206,7 @@ class _Tokens(msgspec.Struct):
 
 
 class Cluster(msgspec.Struct):
-    """What `/swarm` tells to managers alone."""
+    """The answer of `/swarm`, which only managers give."""
 
     id: str = msgspec.field(name="ID", default="")
     tokens: _Tokens = msgspec.field(name="JoinTokens", default_factory=_Tokens)
@@ -221,8 +231,8 @@ EVENTS = msgspec.json.Decoder(Event)
 TASKS = msgspec.json.Decoder(list[Task])
 NODES = msgspec.json.Decoder(list[Node])
 SERVICES = msgspec.json.Decoder(list[Service])
-RAW = msgspec.json.Decoder(dict[str, Any])
-RAWS = msgspec.json.Decoder(list[dict[str, Any]])
+JSON_OBJECT = msgspec.json.Decoder(dict[str, Any])
+JSON_LIST = msgspec.json.Decoder(list[dict[str, Any]])
 
 
 def decode(decoder: msgspec.json.Decoder[T], body: bytes) -> T:
@@ -230,4 +240,4 @@ def decode(decoder: msgspec.json.Decoder[T], body: bytes) -> T:
     try:
         return decoder.decode(body)
     except msgspec.DecodeError as error:
-        raise errors.InvalidResponse("The Swarm answered something that is not what we expect.") from error
+        raise errors.InvalidResponse("The Swarm sent JSON of an unexpected shape.") from error

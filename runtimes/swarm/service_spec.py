@@ -1,4 +1,4 @@
-"""What a new service is asked to be, as a Swarm takes it; pure."""
+"""Builds the specification of a new service, as a Swarm's API expects it."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 from core.model.swarm import CreateService
 
 
-def service(action: CreateService) -> dict[str, Any]:
+def build(action: CreateService) -> dict[str, Any]:
     container: dict[str, Any] = {"Image": action.image}
     if action.command:
         container["Command"] = list(action.command)
@@ -30,5 +30,5 @@ def service(action: CreateService) -> dict[str, Any]:
             ]
         }
     elif "host" in action.networks:
-        spec["EndpointSpec"] = {"Mode": "dnsrr"}  # a virtual address is refused on the hosts' own network
+        spec["EndpointSpec"] = {"Mode": "dnsrr"}  # the hosts' own network allows no virtual address
     return spec

@@ -1,10 +1,10 @@
-"""One Swarm kept in view: its tasks, services and nodes are looked at every two seconds, seldomer where that takes
-long, and compared; beside them a manager's own stream tells of what is made, changed and removed.
+"""Turns the state of one Swarm into events: polls its tasks, services and nodes, and follows a manager's events.
 
-Events come out of both in one stream that ends when no door answers for a while, or when the Swarm is nobody's here any
-more. What was seen last outlives a stream, so that nothing is missed in between. A look whose bytes are those of the
-last costs no decoding. A leader that dies takes the Swarm's word away for some seconds, which is no end. The history
-is bounded; of the time before it a picture still tells the tasks that failed and the updates that ended.
+A Swarm sends no events of tasks, so it is polled every two seconds, less often if a poll takes long. A manager's own
+stream reports what is created, changed and removed. Both become one stream. It ends when no manager has answered for a
+while; the death of a leader, which costs some seconds, does not end it. The last snapshot outlives a stream, so nothing
+is missed in between. A poll with the same bytes as the last is not decoded. The history is bounded; of the time before
+it, a snapshot still shows the tasks that failed and the updates that ended.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import contextlib
 import time
 import urllib.parse
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 
 import structlog
 
@@ -23,149 +23,150 @@ from core.model.events import Event
 from core.model.refs import EngineRef
 from runtimes.formats import timestamps
 from runtimes.swarm import decode, diff, models
-from runtimes.swarm.managers import ALWAYS, Doors
+from runtimes.swarm.managers import ANY_VERB, Managers
 
 log = structlog.get_logger(__name__)
-LOOK_EVERY = 2.0  # seconds; sooner when a manager tells that something changed, but not sooner than
-SOONEST = 0.5
-# A large Swarm takes its time to tell of its tasks: we look no more than a twentieth of the time, if not too seldom.
-SHARE, SELDOM = 20, 15.0
-LOOK_WITHIN = 8.0
-SILENT_FOR = 25.0  # seconds without a look after which the stream ends: a Swarm that chooses a leader takes about ten
-LISTEN_AGAIN = 1.0
-HISTORY = 2048
-RECENT = 512
+POLL_SECONDS = 2.0
+MIN_POLL_SECONDS = 0.5  # between polls, when a manager's events ask for one
+# A large Swarm takes long to list its tasks: polling takes at most a twentieth of the time, up to this pause.
+POLL_SHARE, MAX_POLL_SECONDS = 20, 15.0
+POLL_TIMEOUT_SECONDS = 8.0
+MAX_SILENCE_SECONDS = 25.0  # without a poll, until the stream ends; the election of a leader takes about ten
+RECONNECT_SECONDS = 1.0
+MAX_HISTORY = 2048
+MAX_RECENT = 512
 SCOPE = urllib.parse.quote('{"scope":["swarm"]}')
 
 
 class SwarmWatcher:
-    """Of one Swarm; another one is begun anew. `there`: whether it still is our engine's Swarm."""
+    """Watches one Swarm."""
 
-    def __init__(self, doors: Doors, engine: Callable[[], EngineRef], there: Callable[[], bool]) -> None:
-        self._doors, self._engine, self._there = doors, engine, there
+    def __init__(self, managers: Managers, engine: EngineRef) -> None:
+        self._managers, self._engine = managers, engine
         self._bodies: tuple[bytes, ...] = ()
-        self._picture = self._compared = diff.Picture()
-        self._known: diff.Known | None = None
-        self._history: deque[Event] = deque(maxlen=HISTORY)
-        self._told: deque[Event] = deque(maxlen=HISTORY)  # by the managers' stream, not handed on yet
-        self._recent: deque[tuple[object, ...]] = deque(maxlen=RECENT)
-        self._news = asyncio.Event()
-        self._heard_ns = 0
+        self._snapshot = self._compared = diff.Snapshot()
+        self._state: diff.State | None = None
+        self._history: deque[Event] = deque(maxlen=MAX_HISTORY)
+        self._received: deque[Event] = deque(maxlen=MAX_HISTORY)  # from a manager's stream, not yet returned
+        self._recent: deque[tuple[object, ...]] = deque(maxlen=MAX_RECENT)
+        self._poll_now = asyncio.Event()
+        self._newest_ns = 0
 
-    async def look(self, seconds: float) -> diff.Picture:
+    async def poll(self, seconds: float) -> diff.Snapshot:
         """The Swarm as it is now."""
         answers = await asyncio.gather(
-            *(self._doors.ask(ALWAYS, "GET", path, seconds) for path in ("/services", "/tasks", "/nodes"))
+            *(self._managers.ask(ANY_VERB, "GET", path, seconds) for path in ("/services", "/tasks", "/nodes"))
         )
         bodies = tuple(answer.body for answer in answers)
         if bodies != self._bodies:
             services = models.decode(models.SERVICES, bodies[0])
             tasks = models.decode(models.TASKS, bodies[1])
             nodes = models.decode(models.NODES, bodies[2])
-            self._picture = diff.Picture(services=services, tasks=tasks, nodes=nodes)
+            self._snapshot = diff.Snapshot(services=services, tasks=tasks, nodes=nodes)
             self._bodies = bodies
-        return self._picture
+        return self._snapshot
 
     async def events(self, since_ns: int | None) -> AsyncIterator[Sequence[Event]]:
         found = await self._compare(since_ns)
-        listening = asyncio.get_running_loop().create_task(self._listen(since_ns), name=f"listen {self._engine()}")
+        follower = asyncio.get_running_loop().create_task(
+            self._keep_following(since_ns), name=f"follow the events of {self._engine}"
+        )
         try:
             yield ()
-            looked, pause = _now(), LOOK_EVERY
-            while self._there():
+            polled, pause = _now(), POLL_SECONDS
+            while self._managers.all:
                 if found:
                     self._history.extend(found)
                     yield found
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(pause):
-                        await self._news.wait()
-                self._news.clear()
-                found = self._take_told()
+                        await self._poll_now.wait()
+                self._poll_now.clear()
+                found = self._take_received()
                 began = _now()
-                if began - looked < pause * SOONEST / LOOK_EVERY:
+                if began - polled < pause * MIN_POLL_SECONDS / POLL_SECONDS:
                     continue
                 try:
                     found = [*found, *await self._compare(None)]
-                    looked = _now()
-                    pause = min(SELDOM, max(LOOK_EVERY, SHARE * (looked - began)))
+                    polled = _now()
+                    pause = min(MAX_POLL_SECONDS, max(POLL_SECONDS, POLL_SHARE * (polled - began)))
                 except errors.EngineError:
-                    if _now() - looked > SILENT_FOR or not self._there():
+                    if self._managers.all and _now() - polled > MAX_SILENCE_SECONDS:
                         raise
         finally:
-            listening.cancel()
-            await asyncio.gather(listening, return_exceptions=True)
+            follower.cancel()
+            await asyncio.gather(follower, return_exceptions=True)
 
     async def list_events(self, since_ns: int, limit: int, seconds: float) -> tuple[Event, ...]:
-        """From the history, from what the Swarm itself still shows, and from a manager's ring of 256."""
-        engine = self._engine()
+        """From the history, from what the Swarm itself still shows, and from a manager's ring of 256 events."""
         until = time.time_ns()
         window = f"since={timestamps.since(since_ns)}&until={timestamps.since(until)}"
-        picture, answer = await asyncio.gather(
-            self.look(seconds), self._doors.ask(ALWAYS, "GET", f"/events?{window}&filters={SCOPE}", seconds)
+        snapshot, answer = await asyncio.gather(
+            self.poll(seconds), self._managers.ask(ANY_VERB, "GET", f"/events?{window}&filters={SCOPE}", seconds)
         )
-        known = {
+        found = {
             event.identity(): event
             for event in (
-                *decode.events(engine, answer.body, replay_before=until),
-                *diff.replays(engine, picture, since_ns),
+                *decode.events(self._engine, answer.body, replay_before=until),
+                *diff.replays(self._engine, snapshot, since_ns),
                 *self._history,
             )
             if event.at_ns >= since_ns
         }
-        return tuple(sorted(known.values(), key=lambda event: event.at_ns)[-limit:])
+        return tuple(sorted(found.values(), key=lambda event: event.at_ns)[-limit:])
 
     async def _compare(self, since_ns: int | None) -> list[Event]:
-        picture = await self.look(LOOK_WITHIN)
-        if self._known is None:
-            self._known = diff.baseline(picture)
-            return diff.replays(self._engine(), picture, since_ns) if since_ns else []
-        if picture is self._compared and self._known.calm:
+        snapshot = await self.poll(POLL_TIMEOUT_SECONDS)
+        if self._state is None:
+            self._state = diff.baseline(snapshot)
+            return diff.replays(self._engine, snapshot, since_ns) if since_ns else []
+        if snapshot is self._compared and self._state.settled:
             return []
-        self._known, found = diff.step(self._engine(), self._known, picture, _now())
-        self._compared = picture
+        self._state, found = diff.step(self._engine, self._state, snapshot, _now())
+        self._compared = snapshot
         return found
 
-    # ── what a manager tells by itself ───────────────────────────────────────────────────────────────────────────
+    # ── a manager's own stream ───────────────────────────────────────────────────────────────────────────────────
 
-    async def _listen(self, since_ns: int | None) -> None:
-        """For as long as it is wanted: whichever manager answers, and the next one when it ends."""
-        self._heard_ns = max(self._heard_ns, since_ns or 0)
+    async def _keep_following(self, since_ns: int | None) -> None:
+        """Endless: follows whichever manager answers, and the next one when its stream ends."""
+        self._newest_ns = max(self._newest_ns, since_ns or 0)
         while True:
             try:
                 await self._follow()
             except errors.QuarterdeckError as error:
-                log.debug("no manager tells of its Swarm", engine=str(self._engine()), reason=error.message)
-            await asyncio.sleep(LISTEN_AGAIN)
+                log.debug("no manager sends events", engine=str(self._engine), reason=error.message)
+            await asyncio.sleep(RECONNECT_SECONDS)
 
     async def _follow(self) -> None:
-        since = f"&since={timestamps.since(self._heard_ns)}" if self._heard_ns else ""
-        stream = await self._doors.stream(ALWAYS, f"/events?filters={SCOPE}{since}", LOOK_WITHIN)
+        since = f"&since={timestamps.since(self._newest_ns)}" if self._newest_ns else ""
+        stream = await self._managers.stream(ANY_VERB, f"/events?filters={SCOPE}{since}", POLL_TIMEOUT_SECONDS)
         opened = time.time_ns()
         try:
             if stream.status != 200:
                 raise errors.Rejected(stream.status, (await stream.read_all(4096)).decode("utf-8", "replace"))
             async for lines in stream.lines():
-                self._hear(decode.events(self._engine(), lines, replay_before=opened))
+                self._receive(decode.events(self._engine, lines, replay_before=opened))
         finally:
             await stream.aclose()
 
-    def _hear(self, events: Sequence[Event]) -> None:
+    def _receive(self, events: Sequence[Event]) -> None:
         for event in events:
-            # Managers give one fact one time, but for what was removed, which has none any more.
+            # All managers give one fact the same time, except for a removal: the removed object has no time any more.
             fact = (event.type, event.action, event.subject.id, 0 if event.action == "remove" else event.at_ns)
             if fact not in self._recent:
                 self._recent.append(fact)
-                self._told.append(event)
-            self._heard_ns = max(self._heard_ns, event.at_ns)
-        if self._told:
-            self._news.set()
+                self._received.append(event)
+            self._newest_ns = max(self._newest_ns, event.at_ns)
+        if self._received:
+            self._poll_now.set()
 
-    def _take_told(self) -> list[Event]:
-        taken = list(self._told)
-        self._told.clear()
+    def _take_received(self) -> list[Event]:
+        taken = list(self._received)
+        self._received.clear()
         return taken
 
 
 def _now() -> float:
-    """Seconds, of the loop: what waits here waits on its time."""
+    """Seconds of the loop's clock, which the pauses here use too."""
     return asyncio.get_running_loop().time()

@@ -302,7 +302,7 @@ async def test_a_deadline_that_passes_meanwhile_is_said_to_have_been_sent(ground
 
 @pytest.mark.parametrize("kind", list(runtimes_registry.KINDS))
 async def test_an_engine_that_is_not_there_is_a_sentence_with_its_cure(kind, tmp_path):
-    folder = any(place.folder for place in runtimes_registry.KINDS[kind].places)
+    folder = any(default.is_directory for default in runtimes_registry.KINDS[kind].default_addresses)
     url = f"{'file' if folder else 'unix'}://{tmp_path}/none.sock"
     runtime = runtimes_registry.open_engine(runtimes_registry.EngineAddress(kind=kind, url=url))
     call = Call(id="t", who="t", deadline=datetime.now(UTC) + timedelta(seconds=9), invocation="t")
@@ -319,7 +319,7 @@ async def test_an_engine_that_is_not_there_is_a_sentence_with_its_cure(kind, tmp
 
 @pytest.mark.parametrize("kind", list(runtimes_registry.KINDS))
 async def test_what_comes_nearest_is_said_of_every_verb_an_engine_lacks(kind):
-    folder = any(place.folder for place in runtimes_registry.KINDS[kind].places)
+    folder = any(default.is_directory for default in runtimes_registry.KINDS[kind].default_addresses)
     runtime = runtimes_registry.open_engine(
         runtimes_registry.EngineAddress(kind=kind, url=f"{'file' if folder else 'unix'}:///none.sock")
     )

@@ -3,13 +3,17 @@ which needs no address."""
 
 import contextlib
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import docker
 
 from runtimes import registry as runtimes_registry
+from runtimes.inventory.fleet import Fleet
+from runtimes.swarm import membership
 from tests.daemons.docker import IMAGE, Dockerd, private_dockerd
 from tests.helpers.waiting import free_tcp_port, wait_for
 
+HEARTBEAT_NS = 1_000_000_000  # instead of five seconds
 SLEEP = ["/bin/sh", "-c", "trap 'exit 0' TERM; sleep 3600 & wait"]
 
 
@@ -20,7 +24,13 @@ class Cluster:
         self.daemon, self.api = daemon, daemon.api
         self.daemons = [daemon]
         self.address = f"127.0.0.1:{free_tcp_port()}"
-        self.api.init_swarm(advertise_addr=self.address, listen_addr=self.address, default_addr_pool=["10.77.0.0/16"])
+        self.api.init_swarm(
+            advertise_addr=self.address,
+            listen_addr=self.address,
+            default_addr_pool=["10.77.0.0/16"],
+            # A node that is silent for three of these is down.
+            swarm_spec=self.api.create_swarm_spec(dispatcher_heartbeat_period=HEARTBEAT_NS),
+        )
 
     @property
     def id(self):
@@ -73,39 +83,54 @@ def private_swarm() -> Iterator[Cluster]:
 def three_managers() -> Iterator[Cluster]:
     """`daemons[0]` leads at first. Those that are killed are swept up all the same."""
     with contextlib.ExitStack() as stack:
-        daemons = [stack.enter_context(private_dockerd(host=f"m{number}")) for number in (1, 2, 3)]
+        with ThreadPoolExecutor() as pool:
+            daemons = list(pool.map(lambda name: stack.enter_context(private_dockerd(host=name)), ("m1", "m2", "m3")))
         cluster = Cluster(daemons[0])
         for daemon in daemons[1:]:
             cluster.join(daemon)
         yield cluster
         for daemon in daemons:
             if daemon.process.poll() is None:
-                with contextlib.suppress(Exception):
-                    daemon.api.leave_swarm(force=True)
+                daemon.kill()  # to leave a Swarm without a leader takes ten seconds
 
 
 class Opened:
-    """What a process makes of these daemons: their engines, and the Swarms they turn out to manage."""
+    """What a process makes of these daemons: their engines, and the Swarms that they turn out to manage, which are
+    members of `fleet` as long as they do."""
 
     def __init__(self, *daemons: Dockerd, allow=()) -> None:
-        doors = [
-            runtimes_registry.EngineAddress(kind="docker", url=daemon.url, name=f"d{number}", allow=allow)
-            for number, daemon in enumerate(daemons, 1)
-        ]
-        self.daemons = runtimes_registry.open_engines(doors)
-        self.table = runtimes_registry.swarms(doors, self.daemons)
-        self.all = (*self.daemons, *self.table.engines)
+        registry = runtimes_registry.EngineRegistry()
+        self.tracker = membership.MembershipTracker(self._opened, self._removed)
+        self.fleet = Fleet()
+        self.daemons, self.removed = [], []
+        for number, daemon in enumerate(daemons, 1):
+            address = runtimes_registry.EngineAddress(kind="docker", url=daemon.url, name=f"d{number}", allow=allow)
+            self.daemons.append(registry.open(address))
+            self.fleet.add(self.daemons[-1])
+            self.tracker.add(self.daemons[-1])
+
+    def _opened(self, swarm) -> None:
+        self.fleet.add(swarm)
+
+    def _removed(self, swarm) -> None:
+        self.fleet.remove(swarm)
+        self.removed.append(swarm)
 
     async def meet(self):
-        await self.table.meet(20.0)
+        await self.tracker.meet(20.0)
         return self
+
+    @property
+    def all(self):
+        """All engines there are now."""
+        return self.fleet.runtimes
 
     @property
     def swarm(self):
         """The one Swarm there is."""
-        (engine,) = [engine for engine in self.table.engines if engine.present]
+        (engine,) = self.tracker.swarms
         return engine
 
     async def aclose(self):
-        for engine in self.all:
+        for engine in (*self.all, *self.removed):
             await engine.aclose()

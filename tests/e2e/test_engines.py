@@ -114,7 +114,7 @@ def test_check_tells_what_is_wrong_or_dangerous_about_engines(bot, dockerd):
     bot.watch({"url": "tcp://host7:2375"})
     done = bot.start("check")
     done.wait(30)
-    assert "WITHOUT TLS: whoever can reach that port is root on host7" in done.log.read_text()
+    assert "WITHOUT TLS. Everybody who reaches that port is root on host7" in done.log.read_text()
     assert done.returncode == 0
     bot.env["HOME"] = str(bot.root)
     bot.watch({"context": "nowhere"})

@@ -523,8 +523,8 @@ async def test_two_addresses_of_one_directory_are_one_engine(ground, short_tmp):
     link = short_tmp / "link"
     link.symlink_to(ground.daemon.state)
     async with (
-        opened(ground.daemon.url, identities=known) as one,
-        opened(f"file://{link}", name="b", identities=known) as b,
+        opened(ground.daemon.url, identity=known.identity()) as one,
+        opened(f"file://{link}", name="b", identity=known.identity()) as b,
     ):
         await one.rows()
         assert one.runtime.engine_id

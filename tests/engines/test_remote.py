@@ -304,11 +304,12 @@ async def test_a_dockerd_restarted_behind_ssh_is_resumed_and_no_change_is_called
 async def test_one_engine_by_two_ways_is_in_once(dockerd, sshd):
     """Whichever answers first; the other says why it is left out."""
     doors = [runtimes_registry.EngineAddress(kind="docker", url=dockerd.url), by_ssh(sshd, dockerd.socket)]
-    first, second = runtimes_registry.open_engines(doors)
+    both = runtimes_registry.EngineRegistry()
+    first, second = map(both.open, doors)
     try:
         await first.run(actions.ListContainers(engine=first.ref), call())
         for _ in range(2):
-            with pytest.raises(errors.DuplicateEngine, match=f"is the engine that {dockerd.url} is already"):
+            with pytest.raises(errors.DuplicateEngine, match=f"{dockerd.url} lead to the same engine"):
                 await second.run(actions.ListContainers(engine=second.ref), call())
         told = await second.run(actions.DescribeEngine(engine=second.ref), call())
         assert "Keep one of the two" in told.fault
@@ -319,7 +320,8 @@ async def test_one_engine_by_two_ways_is_in_once(dockerd, sshd):
 
 async def test_two_engines_of_one_host_and_name_are_told_apart_or_refused(dockerd: Dockerd, secured):
     near = runtimes_registry.EngineAddress(kind="docker", url=dockerd.url)
-    first, second = runtimes_registry.open_engines([near, secured.door()])
+    both = runtimes_registry.EngineRegistry()
+    first, second = map(both.open, [near, secured.door()])
     try:
         await first.run(actions.ListContainers(engine=first.ref), call())
         with pytest.raises(errors.DuplicateEngine, match="Give one of them a `name`"):

@@ -325,7 +325,7 @@ def test_a_block_is_written_once_and_again_after_a_change(monkeypatch: pytest.Mo
     before = b"".join(collect((mirror,), NOW))
     assert b"".join(collect((mirror,), NOW)) == before
     assert written == ["web", "db"]
-    mirror.update({row("db").ref.id: row("db", state="exited", exit_code=4)}, 2)
+    mirror.apply_inspections({row("db").ref.id: row("db", state="exited", exit_code=4)}, 2)
     after = b"".join(collect((mirror,), NOW)).decode()
     assert written == ["web", "db", "db"]
     assert value(after, "container_exit_code", name="db") == 4
@@ -388,3 +388,26 @@ def test_the_librarys_global_registry_stays_out_of_it() -> None:
     metrics.Metrics()
     metrics.Metrics()
     assert b"quarterdeck" not in prometheus_client.generate_latest()
+
+
+def test_every_series_of_an_engine_that_is_removed_goes_and_the_others_stay() -> None:
+    counts = metrics.Metrics()
+    for engine in ("docker", "docker/two", "podman"):
+        counts.events_total.labels("h", engine, "container", "die").inc()
+        counts.stream_up.labels("h", engine).set(1)
+        counts.relists_total.labels("h", engine, "ok").inc()
+        counts.relist_duration_seconds.labels("h", engine).observe(0.1)
+    counts.commands_total.labels("ps", "allow", "ok").inc()
+    counts.remove_engine("h", "docker")
+    left = {
+        sample.labels["engine"]
+        for family in counts.registry.collect()
+        for sample in family.samples
+        if "engine" in sample.labels
+    }
+    assert left == {"docker/two", "podman"}
+    assert counts.registry.get_sample_value(
+        "quarterdeck_relist_duration_seconds_count", {"host": "h", "engine": "podman"}
+    )
+    counts.remove_engine("h", "docker")
+    counts.remove_engine("h", "never there")

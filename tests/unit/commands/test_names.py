@@ -32,8 +32,8 @@ class MatchingFinder:
     asked: list[Query] = field(default_factory=list)
 
     async def find(self, query: Query) -> Sequence[Ref]:
-        listing = fleet.Listing(rows=[row for row in self.rows if row.ref.kind is query.kind])
-        return [row.ref for row in fleet.select(query, listing, lambda _: True)]
+        listing = fleet.FleetRows(rows=[row for row in self.rows if row.ref.kind is query.kind])
+        return [row.ref for row in fleet.resolve(query, listing, lambda _: True)]
 
     def engines(self, query: Query) -> Sequence[EngineRef]:
         return list(dict.fromkeys(row.ref.engine for row in self.rows))

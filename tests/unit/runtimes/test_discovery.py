@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -25,10 +26,10 @@ KINDS = {
         "x:X",
         (
             DefaultAddress("/run/crio/crio.sock"),
-            DefaultAddress("/run/containerd/containerd.sock", "containerd", beside="/var/lib/kubelet"),
+            DefaultAddress("/run/containerd/containerd.sock", "containerd", required_path="/var/lib/kubelet"),
         ),
     ),
-    "oci": EngineKind("x:X", (DefaultAddress("/run/runc", "runc", folder=True),)),
+    "oci": EngineKind("x:X", (DefaultAddress("/run/runc", "runc", is_directory=True),)),
 }
 
 
@@ -106,42 +107,98 @@ def test_what_the_command_lines_were_told_comes_before_the_usual_places(machine:
     ]
 
 
+def names(addresses: Any) -> list[str]:
+    return [f"{address.kind}/{address.name}" for address in addresses]
+
+
+def compared(search: discovery.Discovery, current: dict[EngineAddress, bool]) -> tuple[list[str], list[str], list[str]]:
+    changes = search.compare(current)
+    return names(changes.added), names(changes.removed), names(changes.vanished)
+
+
+def test_what_changed_since_the_last_look(machine: Machine) -> None:
+    search = discovery.Discovery({}, str(machine.root))
+    guess = search.look()
+    assert compared(search, dict.fromkeys(guess, False)) == ([], [], [])
+    machine.has("/run/podman/podman.sock", "/run/user/7/podman/podman.sock")
+    # What never answered and has no socket is removed; what has one is waited for.
+    assert compared(search, dict.fromkeys(guess, False)) == (["podman/default", "podman/7"], ["docker/default"], [])
+    found = search.look()
+    assert compared(search, dict.fromkeys(found, False)) == ([], [], [])
+    (machine.root / "run/user/7/podman/podman.sock").unlink()
+    assert compared(search, dict.fromkeys(found, False)) == ([], ["podman/7"], [])
+    # What has answered is down, not gone.
+    assert compared(search, dict.fromkeys(found, True)) == ([], [], ["podman/7"])
+
+
+def test_docker_is_guessed_only_where_nothing_else_is(machine: Machine) -> None:
+    machine.has("/run/podman/podman.sock")
+    search = discovery.Discovery({}, str(machine.root))
+    (podman,) = search.look()
+    (machine.root / "run/podman/podman.sock").unlink()
+    assert compared(search, {podman: True}) == ([], [], ["podman/default"])
+    assert compared(search, {podman: False}) == (["docker/default"], ["podman/default"], [])
+
+
+def test_an_engine_whose_path_leads_to_another_one_is_removed_even_if_it_had_answered(machine: Machine) -> None:
+    machine.has("/var/run/docker.sock", "/run/podman/podman.sock")
+    docker = EngineAddress(kind="docker", url=f"unix://{machine.root}/var/run/docker.sock")
+    podman = EngineAddress(kind="podman", url=f"unix://{machine.root}/run/podman/podman.sock")
+    search = discovery.Discovery({}, str(machine.root))
+    (machine.root / "var/run/docker.sock").unlink()
+    (machine.root / "var/run/docker.sock").symlink_to(machine.root / "run/podman/podman.sock")
+    assert compared(search, {docker: True, podman: True}) == ([], ["docker/default"], [])
+
+
+def test_what_the_environment_names_is_read_once_and_stays(machine: Machine) -> None:
+    machine.has("/run/crio/crio.sock")
+    environ = {"DOCKER_HOST": "unix:///nowhere.sock"}
+    search = discovery.Discovery(environ, str(machine.root))
+    found = search.look()
+    environ["DOCKER_HOST"] = "unix:///elsewhere.sock"
+    assert compared(search, dict.fromkeys(found, False)) == ([], [], [])
+
+
 def test_a_kind_is_known_by_where_it_listens(machine: Machine) -> None:
-    assert runtimes_registry.kind_of("unix:///run/user/7/podman/podman.sock") == "podman"
-    assert runtimes_registry.kind_of("ssh://h/run/podman/podman.sock") == "podman"
-    assert runtimes_registry.kind_of("unix:///elsewhere/crio.sock") == "cri"
-    assert runtimes_registry.kind_of("unix:///run/k3s/containerd/containerd.sock") == "containerd"
-    assert runtimes_registry.kind_of("file:///run/runc") == "oci"
-    assert runtimes_registry.kind_of("tcp://h:2375") == "docker"
-    assert runtimes_registry.kind_of("unix:///what/ever.sock") == "docker"
+    assert runtimes_registry.guess_kind("unix:///run/user/7/podman/podman.sock") == "podman"
+    assert runtimes_registry.guess_kind("ssh://h/run/podman/podman.sock") == "podman"
+    assert runtimes_registry.guess_kind("unix:///elsewhere/crio.sock") == "cri"
+    assert runtimes_registry.guess_kind("unix:///run/k3s/containerd/containerd.sock") == "containerd"
+    assert runtimes_registry.guess_kind("file:///run/runc") == "oci"
+    assert runtimes_registry.guess_kind("tcp://h:2375") == "docker"
+    assert runtimes_registry.guess_kind("unix:///what/ever.sock") == "docker"
 
 
 def test_one_socket_may_be_two_engines_where_it_speaks_two_languages(machine: Machine) -> None:
     socket = "unix:///run/containerd/containerd.sock"
     both = [EngineAddress(kind="containerd", url=socket), EngineAddress(kind="cri", url=socket)]
-    assert runtimes_registry.twice(both) == ""
-    assert "are one engine" in runtimes_registry.twice(
+    assert runtimes_registry.find_duplicate(both) == ""
+    assert "are one engine" in runtimes_registry.find_duplicate(
         [both[0], EngineAddress(kind="containerd", url=socket, name="again")]
     )
     podman = "unix:///run/podman/podman.sock"
-    assert "are one engine" in runtimes_registry.twice(
+    assert "are one engine" in runtimes_registry.find_duplicate(
         [EngineAddress(kind="docker", url=podman), EngineAddress(kind="podman", url=podman)]
     )
 
 
 def test_engines_on_one_host_know_of_each_other(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
-    told = {}
+    given: dict[str, Any] = {}
     monkeypatch.setattr(
-        runtimes_registry, "open_engine", lambda door, known, watched_kinds: told.update({door.url: watched_kinds})
+        runtimes_registry, "engine_class", lambda kind: lambda url, options: given.update({url: options.watched_kinds})
     )
-    runtimes_registry.open_engines(
-        [
-            EngineAddress(kind="docker", url="unix:///d.sock"),
-            EngineAddress(kind="containerd", url="unix:///c.sock"),
-            EngineAddress(kind="podman", url="ssh://h"),
-        ]
-    )
-    assert told == {"unix:///d.sock": {"containerd"}, "unix:///c.sock": {"docker"}, "ssh://h": set()}
+    opened = runtimes_registry.EngineRegistry()
+    docker = EngineAddress(kind="docker", url="unix:///d.sock")
+    opened.open(docker)
+    opened.open(EngineAddress(kind="containerd", url="unix:///c.sock"))
+    opened.open(EngineAddress(kind="podman", url="ssh://h"))
+    kinds = {"unix:///d.sock": {"containerd"}, "unix:///c.sock": {"docker"}, "ssh://h": set()}
+    assert {url: set(found) for url, found in given.items()} == kinds
+    # As engines come and go, so do these.
+    opened.forget(docker)
+    assert "docker" not in given["unix:///c.sock"] and len(given["unix:///c.sock"]) == 0
+    opened.open(docker)
+    assert "docker" in given["unix:///c.sock"]
 
 
 def test_an_unknown_kind_names_those_that_are_known() -> None:

@@ -99,7 +99,7 @@ async def test_grants_and_guards_hold_by_project_service_and_label(valkey, engin
         (Selector(labels=(("env", "prod"),)), Ending.REFUSED, Ending.OK),
     ):
         async with Deck(valkey.url, policy=Policy(grants=(see, may(on)))) as deck:
-            deck.fleet.all = (engine,)
+            deck.fleet.add(engine)
             valkey.say(b"FLUSHALL\r\n")
             assert (await deck.say("scale shop/web=2", ANN)).ending is web
             assert (await deck.say("scale smtp=2", ANN)).ending is mail

@@ -46,7 +46,7 @@ class App:
 
     def __init__(self, supervisor: Supervisor) -> None:
         self.supervisor, self.metrics, self.store, self.dispatcher = supervisor, Metrics(), FakeStore(), Dispatcher()
-        self.tellers: dict[str, Any] = {}
+        self.notifiers: dict[str, Any] = {}
         self.policies: Any = None
 
 
@@ -111,10 +111,10 @@ async def test_a_line_comes_in_by_the_socket_and_its_answer_goes_out() -> None:
         await deck.slack.say("bob", "dm:bob", "logs")
         await deck.slack.until("bob", "dm:bob", "answer to logs")
         assert deck.link.ready() == {"ready": True}
-        assert "slack" in deck.app.tellers
+        assert "slack" in deck.app.notifiers
     assert deck.slack.violations() == []
     assert not deck.link.connected
-    assert deck.app.tellers == {}
+    assert deck.app.notifiers == {}
 
 
 @pytest.mark.parametrize(
@@ -134,7 +134,7 @@ async def test_a_wrong_token_is_said_once_with_its_cure_and_tried_again(wrong: d
     assert [(line["log_level"], line["event"]) for line in told] == [
         ("error", "Slack is not connected; engines are watched and the connection is retried")
     ]
-    assert deck.app.tellers == {}
+    assert deck.app.notifiers == {}
 
 
 async def test_slack_absent_at_start_is_said_and_found_later() -> None:

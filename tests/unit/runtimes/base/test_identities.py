@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+import structlog
 
 from core import errors
 from core.model.refs import EngineRef
@@ -12,32 +13,61 @@ ONE, TWO = EngineRef(host="h1", kind="docker"), EngineRef(host="h2", kind="docke
 
 
 def test_the_second_way_to_an_engine_is_refused_and_says_which_is_the_first() -> None:
-    roll = EngineIdentities()
-    roll.enter("unix:///a", "id-1", ONE)
-    roll.enter("unix:///a", "id-1", ONE)  # met again
-    with pytest.raises(errors.DuplicateEngine, match="tcp://b:1 is the engine that unix:///a is already: docker/h1"):
-        roll.enter("tcp://b:1", "id-1", TWO)
-    roll.enter("tcp://c:1", "id-2", TWO)
+    identities = EngineIdentities()
+    identities.enter("unix:///a", "id-1", ONE)
+    identities.enter("unix:///a", "id-1", ONE)  # met again
+    with pytest.raises(errors.DuplicateEngine, match="tcp://b:1 and unix:///a lead to the same engine, docker/h1"):
+        identities.enter("tcp://b:1", "id-1", TWO)
+    identities.enter("tcp://c:1", "id-2", TWO)
 
 
 def test_two_engines_of_one_name_cannot_both_be_in() -> None:
-    roll = EngineIdentities()
-    roll.enter("tcp://a:1", "id-1", ONE)
-    with pytest.raises(errors.DuplicateEngine, match="calls itself docker/h1, as tcp://a:1 does") as caught:
-        roll.enter("tcp://b:1", "id-2", ONE)
+    identities = EngineIdentities()
+    identities.enter("tcp://a:1", "id-1", ONE)
+    with pytest.raises(
+        errors.DuplicateEngine, match="tcp://b:1 and tcp://a:1 both call themselves docker/h1"
+    ) as caught:
+        identities.enter("tcp://b:1", "id-2", ONE)
     assert "`name`" in caught.value.hint
 
 
 def test_an_address_behind_which_another_daemon_came_is_entered_anew() -> None:
-    roll = EngineIdentities()
-    roll.enter("tcp://a:1", "id-1", ONE)
-    roll.enter("tcp://a:1", "id-2", TWO)
-    roll.enter("tcp://b:1", "id-1", ONE)
+    identities = EngineIdentities()
+    identities.enter("tcp://a:1", "id-1", ONE)
+    identities.enter("tcp://a:1", "id-2", TWO)
+    identities.enter("tcp://b:1", "id-1", ONE)
     with pytest.raises(errors.DuplicateEngine):
-        roll.enter("tcp://a:1", "id-1", ONE)
+        identities.enter("tcp://a:1", "id-1", ONE)
 
 
 def test_engines_that_tell_no_id_are_told_apart_by_name_alone() -> None:
-    roll = EngineIdentities()
-    roll.enter("tcp://a:1", "", ONE)
-    roll.enter("tcp://b:1", "", TWO)
+    identities = EngineIdentities()
+    identities.enter("tcp://a:1", "", ONE)
+    identities.enter("tcp://b:1", "", TWO)
+
+
+def test_an_engine_that_is_left_or_closed_makes_room_and_one_that_is_closed_does_not_come_back() -> None:
+    identities = EngineIdentities()
+    first, second = identities.identity(), identities.identity()
+    first.enter("unix:///a", "id-1", ONE)
+    with pytest.raises(errors.DuplicateEngine):
+        second.enter("tcp://b:1", "id-1", ONE)
+    first.leave()
+    second.enter("tcp://b:1", "id-1", ONE)
+    with pytest.raises(errors.DuplicateEngine):
+        first.enter("unix:///a", "id-1", ONE)
+    second.close()
+    first.enter("unix:///a", "id-1", ONE)
+    with pytest.raises(errors.NotFound, match="docker/h1 is not watched any more"):
+        second.enter("tcp://b:1", "id-1", ONE)
+
+
+def test_a_refusal_is_logged_once() -> None:
+    identities = EngineIdentities()
+    first, second = identities.identity(), identities.identity()
+    first.enter("unix:///a", "id-1", ONE)
+    with structlog.testing.capture_logs() as logs:
+        for _ in range(3):
+            with pytest.raises(errors.DuplicateEngine):
+                second.enter("tcp://b:1", "id-1", ONE)
+    assert len(logs) == 1

@@ -59,7 +59,7 @@ def home(tmp_path: Path) -> Home:
 
 def sentence(name: str, environ: Mapping[str, str]) -> str:
     with pytest.raises((errors.NotFound, errors.BadUsage)) as caught:
-        runtimes_registry.by_context(name, environ=environ)
+        runtimes_registry.context_address(name, environ=environ)
     assert caught.value.hint
     return caught.value.full_message()
 
@@ -68,12 +68,12 @@ def test_a_context_brings_its_address_and_certificates(home: Home) -> None:
     home.context("far", "ssh://ops@host8")
     home.context("prod", "tcp://host7:2376", certificates=("ca", "cert", "key"))
     assert contexts.load("far", home.environ) == contexts.Context(name="far", url="ssh://ops@host8")
-    found = runtimes_registry.by_context("prod", name="n", allow=("*.list",), environ=home.environ)
+    found = runtimes_registry.context_address("prod", name="n", allow=("*.list",), environ=home.environ)
     place = home.docker / "contexts/tls" / hashlib.sha256(b"prod").hexdigest() / "docker"
     tls = Tls(ca=f"{place}/ca.pem", cert=f"{place}/cert.pem", key=f"{place}/key.pem")
     door = EngineAddress(kind="docker", url="tcp://host7:2376", name="n", allow=("*.list",), tls=tls, context="prod")
     assert found == door
-    assert runtimes_registry.by_context("default", environ={}).url == "unix:///var/run/docker.sock"
+    assert runtimes_registry.context_address("default", environ={}).url == "unix:///var/run/docker.sock"
 
 
 def test_a_context_that_is_not_there_names_those_that_are(home: Home) -> None:
@@ -153,7 +153,7 @@ def test_dockers_variables_for_tls_are_honoured(home: Home) -> None:
 
 def test_one_place_twice_or_one_name_twice_is_said(tmp_path: Path) -> None:
     def said(*urls: str, names: tuple[str, ...] = ("default", "default")) -> str:
-        return runtimes_registry.twice(
+        return runtimes_registry.find_duplicate(
             [EngineAddress(kind="docker", url=url, name=name) for url, name in zip(urls, names, strict=True)]
         )
 
@@ -163,22 +163,22 @@ def test_one_place_twice_or_one_name_twice_is_said(tmp_path: Path) -> None:
     assert "are one engine" in said(real, link, names=("a", "b"))
     assert "are one engine" in said("tcp://h:1", "http://h:1/", names=("a", "b"))
     assert "are one engine" in said("ssh://h", "ssh://h/var/run/docker.sock", names=("a", "b"))
-    assert "give one another `name`" in said("unix:///a.sock", "unix:///b.sock")
-    assert "give one another `name`" in said("tcp://h:1", "tcp://h:2")
+    assert "give one of them another `name`" in said("unix:///a.sock", "unix:///b.sock")
+    assert "give one of them another `name`" in said("tcp://h:1", "tcp://h:2")
     assert said("unix:///a.sock", "unix:///b.sock", names=("a", "b")) == ""
     assert said("ssh://h", "ssh://i") == ""
 
 
 def test_an_open_port_is_warned_of_unless_it_is_this_machines_own() -> None:
     def warned(url: str, **more: Any) -> bool:
-        return bool(runtimes_registry.warnings([EngineAddress(kind="docker", url=url, **more)]))
+        return bool(runtimes_registry.security_warnings([EngineAddress(kind="docker", url=url, **more)]))
 
     assert warned("tcp://host7:2375")
     assert warned("tcp://10.0.0.7:2375")
     assert not warned("tcp://host7:2376", tls=Tls())
     for url in ("tcp://127.0.0.1:2375", "tcp://[::1]:2375", "tcp://localhost:2375", "ssh://host7", "unix:///d.sock"):
         assert not warned(url)
-    (told,) = runtimes_registry.warnings([EngineAddress(kind="docker", url="tcp://host7:2375")])
+    (told,) = runtimes_registry.security_warnings([EngineAddress(kind="docker", url="tcp://host7:2375")])
     assert "root on host7" in told
 
 

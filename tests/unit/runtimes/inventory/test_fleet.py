@@ -31,7 +31,7 @@ ROWS = [
 
 
 def select(*words, labels=(), rows=ROWS, missing=None, visible=lambda row: True):
-    found = fleet.select(Query(names=words, labels=labels), fleet.Listing(rows=rows, missing=missing or {}), visible)
+    found = fleet.resolve(Query(names=words, labels=labels), fleet.FleetRows(rows=rows, missing=missing or {}), visible)
     return [f"{row.ref.name}@{row.ref.engine.host}" for row in found]
 
 

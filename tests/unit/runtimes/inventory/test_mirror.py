@@ -15,7 +15,7 @@ from core.model.engines import Engine
 from core.model.events import Event, EventKind, Origin
 from core.model.refs import Ref
 from core.ports import Call
-from runtimes.inventory import mirror as inventory_mirror
+from runtimes.inventory import history
 from runtimes.inventory.mirror import Mirror
 from tests.fake_engine.engine import FakeRuntime
 
@@ -55,7 +55,7 @@ async def test_lists_come_from_memory_only_while_the_stream_stands_and_the_list_
     assert (await rows(mirror)).source == "engine"
     mirror.replace(engine.containers.values(), engine.ring[-1].at_ns)
     assert (await rows(mirror)).source == "mirror"
-    mirror.lost_events(engine.ring[-1].at_ns)
+    mirror.events_lost(engine.ring[-1].at_ns)
     assert (await rows(mirror)).source == "engine"
 
 
@@ -64,7 +64,7 @@ async def test_the_age_is_the_time_since_anything_was_heard() -> None:
     engine, mirror, refs = await mirrored("web", clock=clock)
     clock.at += 20
     assert mirror.listing().age == 20
-    mirror.apply([engine.happen(EventKind.HEALTH, refs["web"], health="healthy")])
+    mirror.apply_events([engine.happen(EventKind.HEALTH, refs["web"], health="healthy")])
     assert mirror.listing().age == 0
 
 
@@ -87,7 +87,7 @@ async def test_what_happened_is_told_of_an_engine_that_remembers_nothing_itself(
     told = await mirror.run(actions.DescribeEngine(engine=mirror.ref), CALL)
     assert "event.list" in told.verbs
     web = engine.add("web")
-    mirror.remember([engine.happen(EventKind.STARTED, web)])
+    mirror.add_to_history([engine.happen(EventKind.STARTED, web)])
     listed = await mirror.run(actions.ListEvents(engine=mirror.ref), CALL)
     assert [event.kind for event in listed] == [EventKind.STARTED]
     tight = Mirror(FakeRuntime(lacks=("event.list",), allow=["container.*"]))
@@ -100,15 +100,15 @@ async def test_an_id_that_is_a_name_comes_again_after_it_was_removed() -> None:
     engine, mirror, refs = await mirrored("web")
     known = mirror.containers[refs["web"].id]
     removed = engine.happen(EventKind.REMOVED, refs["web"])
-    mirror.apply([removed])
+    mirror.apply_events([removed])
     born = msgspec.structs.replace(removed, kind=EventKind.CREATED, at_ns=removed.at_ns + 1)
     late = msgspec.structs.replace(removed, kind=EventKind.CREATED, at_ns=removed.at_ns - 1)
-    mirror.apply([late])
+    mirror.apply_events([late])
     assert not mirror.dirty
-    mirror.apply([born])
+    mirror.apply_events([born])
     assert refs["web"].id in mirror.dirty
     # Or no event told of it, and a list does.
-    mirror.apply([msgspec.structs.replace(removed, at_ns=removed.at_ns + 2)])
+    mirror.apply_events([msgspec.structs.replace(removed, at_ns=removed.at_ns + 2)])
     old = msgspec.structs.replace(known, created_at=removed.at_ns / 1e9 - 5)
     mirror.replace([old], removed.at_ns + 3)
     assert refs["web"].id not in mirror.containers
@@ -133,7 +133,7 @@ async def test_events_change_what_they_say() -> None:
     web = refs["web"]
 
     def after(kind: EventKind, **attrs: str) -> Container:
-        mirror.apply([engine.happen(kind, web, **attrs)])
+        mirror.apply_events([engine.happen(kind, web, **attrs)])
         return mirror.containers[web.id]
 
     assert after(EventKind.HEALTH, health="unhealthy").health == "unhealthy"
@@ -146,22 +146,22 @@ async def test_events_change_what_they_say() -> None:
     started = after(EventKind.STARTED)
     assert (started.state, started.exit_code, started.oom_killed) == ("running", None, False)
     renamed = Ref(engine=web.engine, kind=web.kind, id=web.id, name="www")
-    mirror.apply([engine.happen(EventKind.RENAMED, renamed, old_name="web")])
+    mirror.apply_events([engine.happen(EventKind.RENAMED, renamed, old_name="web")])
     assert mirror.containers[web.id].ref.name == "www"
-    mirror.apply([engine.happen(EventKind.REMOVED, web)])
+    mirror.apply_events([engine.happen(EventKind.REMOVED, web)])
     assert web.id not in mirror.containers
-    assert mirror.take_dirty(10) == []
+    assert mirror.pop_dirty(10) == []
 
 
 async def test_a_container_known_from_events_alone_is_not_served() -> None:
     engine, mirror, _ = await mirrored("old")
     new = engine.add("new", labels={"quarterdeck.protected": "true"})
-    mirror.apply(list(engine.ring)[-2:])
+    mirror.apply_events(list(engine.ring)[-2:])
     assert not mirror.live  # its labels, which decide what may be done to it, are unknown
     assert new.id not in mirror.containers
     assert [row.labels for row in (await rows(mirror)).rows if row.ref == new] == [{"quarterdeck.protected": "true"}]
-    assert mirror.take_dirty(10) == [new.id]
-    mirror.update(await engine.describe([new.id], 1), engine.ring[-1].at_ns)
+    assert mirror.pop_dirty(10) == [new.id]
+    mirror.apply_inspections(await engine.describe([new.id], 1), engine.ring[-1].at_ns)
     assert mirror.live
     assert mirror.containers[new.id].labels == {"quarterdeck.protected": "true"}
 
@@ -182,10 +182,10 @@ async def test_a_removed_id_stays_removed() -> None:
     old_list = list(engine.containers.values())
     at = engine.ring[-1].at_ns
     started = engine.ring[-1]
-    mirror.apply([engine.happen(EventKind.REMOVED, refs["web"])])
+    mirror.apply_events([engine.happen(EventKind.REMOVED, refs["web"])])
     mirror.replace(old_list, at)
-    mirror.apply([started])
-    mirror.update({refs["web"].id: old_list[0]}, at)
+    mirror.apply_events([started])
+    mirror.apply_inspections({refs["web"].id: old_list[0]}, at)
     assert mirror.listing().rows == ()
     assert mirror.live
 
@@ -207,7 +207,7 @@ async def test_the_tuple_is_kept_until_something_changes_or_a_second_passes() ->
     clock.at += 61
     second = mirror.listing().rows
     assert [row.status for row in second] == ["Up About a minute"] * 2
-    mirror.apply([engine.happen(EventKind.DIED, refs["db"], exit_code="2")])
+    mirror.apply_events([engine.happen(EventKind.DIED, refs["db"], exit_code="2")])
     assert [row.status for row in mirror.listing().rows] == ["Up About a minute", "Exited (2) Less than a second ago"]
 
 
@@ -217,7 +217,7 @@ async def test_events_come_from_memory_where_it_reaches_back_far_enough(monkeypa
     stood = int(clock.at * 1e9)
     clock.at += 10
     died = engine.happen(EventKind.DIED, refs["web"])
-    mirror.remember([died])
+    mirror.add_to_history([died])
 
     async def listed(since: int, limit: int = 1000) -> list[EventKind]:
         action = actions.ListEvents(engine=mirror.ref, since_ns=since, limit=limit)
@@ -228,7 +228,7 @@ async def test_events_come_from_memory_where_it_reaches_back_far_enough(monkeypa
     assert await listed(0) == [EventKind.CREATED, EventKind.STARTED, EventKind.DIED]
     assert engine.asked == ["events"]
     assert await listed(0, limit=2) == [EventKind.STARTED, EventKind.DIED]
-    mirror.lost_events(died.at_ns + 1)
+    mirror.events_lost(died.at_ns + 1)
     mirror.replace(engine.containers.values(), died.at_ns)
     engine.asked.clear()
     await listed(stood)
@@ -238,11 +238,9 @@ async def test_events_come_from_memory_where_it_reaches_back_far_enough(monkeypa
 async def test_the_history_is_bounded_and_says_how_far_it_reaches() -> None:
     engine, mirror, refs = await mirrored("web")
     stood = int(1_800_000_000.0 * 1e9)
-    events = [
-        engine.happen(EventKind.HEALTH, refs["web"], health="healthy") for _ in range(inventory_mirror.HISTORY + 10)
-    ]
-    mirror.remember(events)
-    assert len(mirror.history) == inventory_mirror.HISTORY
+    events = [engine.happen(EventKind.HEALTH, refs["web"], health="healthy") for _ in range(history.CAPACITY + 10)]
+    mirror.add_to_history(events)
+    assert len(mirror.history) == history.CAPACITY
     await mirror.run(actions.ListEvents(engine=mirror.ref, since_ns=events[10].at_ns), CALL)
     assert engine.asked == []
     await mirror.run(actions.ListEvents(engine=mirror.ref, since_ns=stood), CALL)
@@ -253,43 +251,43 @@ async def test_probes_do_not_flush_the_history() -> None:
     _, mirror, refs = await mirrored("web")
     probe = Event(1, EventKind.OTHER, refs["web"], Origin.LIVE, "container", "exec_start", {})
     attach = Event(2, EventKind.OTHER, refs["web"], Origin.LIVE, "container", "attach", {})
-    mirror.remember([probe, attach])
-    mirror.apply([probe, attach])
+    mirror.add_to_history([probe, attach])
+    mirror.apply_events([probe, attach])
     assert list(mirror.history) == [attach]
 
 
 async def test_an_old_event_heard_again_changes_nothing_but_asks_for_another_look() -> None:
     engine, mirror, refs = await mirrored("web")
     started = engine.ring[-1]
-    mirror.apply([engine.happen(EventKind.DIED, refs["web"], exit_code="1")])
-    mirror.take_dirty(10)
-    mirror.apply([started])
+    mirror.apply_events([engine.happen(EventKind.DIED, refs["web"], exit_code="1")])
+    mirror.pop_dirty(10)
+    mirror.apply_events([started])
     assert mirror.containers[refs["web"].id].state == "exited"
-    assert mirror.take_dirty(10) == [refs["web"].id]
+    assert mirror.pop_dirty(10) == [refs["web"].id]
 
 
 async def test_an_inspection_begun_before_a_list_does_not_undo_it() -> None:
     engine, mirror, refs = await mirrored("web")
     web = refs["web"].id
     begun, found = engine.ring[-1].at_ns, await engine.describe([web], 1)
-    mirror.apply([engine.happen(EventKind.DIED, refs["web"], exit_code="3")])
+    mirror.apply_events([engine.happen(EventKind.DIED, refs["web"], exit_code="3")])
     mirror.replace(engine.containers.values(), engine.ring[-1].at_ns)
-    mirror.take_dirty(10)
-    mirror.update(found, begun)
+    mirror.pop_dirty(10)
+    mirror.apply_inspections(found, begun)
     assert mirror.containers[web].state == "exited"
-    assert mirror.take_dirty(10) == [web]
-    mirror.update(await engine.describe([web], 1), engine.ring[-1].at_ns)
+    assert mirror.pop_dirty(10) == [web]
+    mirror.apply_inspections(await engine.describe([web], 1), engine.ring[-1].at_ns)
     assert mirror.containers[web] == engine.containers[web]
 
 
 async def test_an_inspection_begun_before_a_list_does_not_bring_back_what_the_list_left_out() -> None:
     engine, mirror, refs = await mirrored("web", "db")
     begun, found = engine.ring[-1].at_ns, await engine.describe([refs["web"].id], 1)
-    mirror.apply([engine.happen(EventKind.DIED, refs["db"])])
+    mirror.apply_events([engine.happen(EventKind.DIED, refs["db"])])
     with engine.untold():
         engine.happen(EventKind.REMOVED, refs["web"])
     mirror.replace(engine.containers.values(), engine.ring[-1].at_ns)
-    mirror.update(found, begun)
+    mirror.apply_inspections(found, begun)
     assert list(mirror.containers) == [refs["db"].id]
     assert mirror.live
 
@@ -297,9 +295,9 @@ async def test_an_inspection_begun_before_a_list_does_not_bring_back_what_the_li
 async def test_whatever_event_a_container_is_first_known_from_it_is_looked_at() -> None:
     engine, mirror, _ = await mirrored("old")
     new = engine.add("new")
-    mirror.apply([engine.happen(EventKind.KILLED, new, signal="HUP")])
+    mirror.apply_events([engine.happen(EventKind.KILLED, new, signal="HUP")])
     assert not mirror.live
-    assert mirror.take_dirty(10) == [new.id]
+    assert mirror.pop_dirty(10) == [new.id]
 
 
 async def test_an_engine_is_described_with_how_its_stream_does() -> None:
@@ -329,11 +327,11 @@ async def test_an_engine_is_described_with_how_its_stream_does() -> None:
 
 async def test_a_check_of_health_without_its_result_is_looked_into_and_not_remembered() -> None:
     engine, mirror, refs = await mirrored("web")
-    mirror.apply([engine.happen(EventKind.HEALTH, refs["web"], health="healthy")])
-    mirror.take_dirty(10)
+    mirror.apply_events([engine.happen(EventKind.HEALTH, refs["web"], health="healthy")])
+    mirror.pop_dirty(10)
     said = msgspec.structs.replace(engine.happen(EventKind.HEALTH, refs["web"], health="unhealthy"), attrs={})
-    mirror.remember([said])
-    mirror.apply([said])
+    mirror.add_to_history([said])
+    mirror.apply_events([said])
     assert mirror.containers[refs["web"].id].health == "healthy"
     assert list(mirror.dirty) == [refs["web"].id]
     assert not mirror.history

@@ -43,11 +43,11 @@ def test_any_interleaving_of_events_lists_and_inspections_converges(data: st.Dat
             happen(engine, data)
         elif turn == "deliver" and delivered < len(stream):
             upto = data.draw(st.integers(delivered + 1, len(stream)))
-            mirror.apply(stream[delivered:upto])
+            mirror.apply_events(stream[delivered:upto])
             delivered, heard = upto, stream[upto - 1].at_ns
         elif turn == "repeat" and delivered:
             first = data.draw(st.integers(0, delivered - 1))
-            mirror.apply(stream[first : data.draw(st.integers(first + 1, delivered))])
+            mirror.apply_events(stream[first : data.draw(st.integers(first + 1, delivered))])
         elif turn in ("list", "list in full"):
             rows = engine.containers.values()
             lists.append((list(rows) if turn == "list in full" else short(rows), heard))
@@ -55,24 +55,24 @@ def test_any_interleaving_of_events_lists_and_inspections_converges(data: st.Dat
             mirror.replace(*lists.pop(data.draw(st.integers(0, len(lists) - 1))))
             listed = True
         elif turn == "look" and engine.containers:
-            wanted = mirror.take_dirty(3) or list(engine.containers)[:1]
+            wanted = mirror.pop_dirty(3) or list(engine.containers)[:1]
             looks.append((look(engine, wanted), heard))
         elif turn == "looked" and looks:
-            mirror.update(*looks.pop(data.draw(st.integers(0, len(looks) - 1))))
+            mirror.apply_inspections(*looks.pop(data.draw(st.integers(0, len(looks) - 1))))
         stream = list(engine.ring)
-    mirror.apply(stream[delivered:])
+    mirror.apply_events(stream[delivered:])
     heard = stream[-1].at_ns if stream else 0
     for late in lists or ([] if listed else [(short(engine.containers.values()), heard)]):
         mirror.replace(*late)
     for found in looks:
-        mirror.update(*found)
+        mirror.apply_inspections(*found)
     # Names and states are right at once; a last look brings what only inspections know.
-    known = {**mirror.containers, **mirror._newborn}
+    known = {**mirror.containers, **mirror._uninspected}
     assert {thing: (row.ref.name, row.state) for thing, row in known.items()} == {
         thing: (row.ref.name, row.state) for thing, row in engine.containers.items()
     }
-    while wanted := mirror.take_dirty(100):
-        mirror.update(look(engine, wanted), heard)
+    while wanted := mirror.pop_dirty(100):
+        mirror.apply_inspections(look(engine, wanted), heard)
     assert mirror.live
     assert picture(mirror.containers.values()) == picture(engine.containers.values())
 
@@ -90,7 +90,7 @@ def test_lost_events_are_made_good_by_one_list(data: st.DataObject) -> None:
         else:
             happen(engine, data)
         if data.draw(st.booleans()):
-            mirror.apply([engine.ring[-1]])
+            mirror.apply_events([engine.ring[-1]])
             heard = engine.ring[-1].at_ns
     mirror.replace(engine.containers.values(), heard)
     assert mirror.live

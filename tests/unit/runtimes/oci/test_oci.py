@@ -236,9 +236,9 @@ def test_directories_are_found_once_by_their_true_paths(tmp_path: Path) -> None:
 
 
 def test_every_usual_place_is_an_address() -> None:
-    for place in runtimes_registry.KINDS["oci"].places:
+    for place in runtimes_registry.KINDS["oci"].default_addresses:
         assert state_dirs.parse(f"file://{place.path}").patterns == (place.path,)
-        assert place.folder
+        assert place.is_directory
 
 
 # ── directories ──────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -10,7 +10,7 @@ from core import errors
 from core.model.events import EventKind, Origin
 from core.model.refs import EngineRef, Kind
 from runtimes.docker import decode as docker_decode
-from runtimes.swarm import decode, models, pretty
+from runtimes.swarm import decode, models, service_summary
 from tests.helpers.paths import CAPTURES
 
 ENGINE = EngineRef(host="k1", kind="swarm")
@@ -71,7 +71,7 @@ def test_a_service_without_labels_or_tasks_is_a_service():
     bare = {"ID": "x" * 25, "Spec": {"Mode": {"Replicated": {}}, "TaskTemplate": {}}}
     row = decode.service(ENGINE, bare, ())
     assert (row.ref.name, row.running, row.desired, row.project, row.labels) == ("x" * 12, 0, 1, None, ({},))
-    assert pretty.service(bare) == {"ID": "x" * 25, "Mode": "replicated"}
+    assert service_summary.summarise(bare) == {"ID": "x" * 25, "Mode": "replicated"}
 
 
 def test_a_task_tells_where_it_ran_how_it_ended_and_why():
@@ -149,7 +149,7 @@ def test_a_worker_tells_nothing_of_the_swarm_but_of_its_own_containers():
 
 
 def test_what_is_not_what_we_expect_is_garbled():
-    for decoder in (models.TASKS, models.NODES, models.SERVICES, models.RAW):
+    for decoder in (models.TASKS, models.NODES, models.SERVICES, models.JSON_OBJECT):
         with pytest.raises(errors.InvalidResponse):
             models.decode(decoder, b'[{}, "x"]')
     with pytest.raises(errors.InvalidResponse):
@@ -182,7 +182,7 @@ def test_the_short_form_names_what_was_asked_for_and_no_secret():
             "UpdateConfig": {"Parallelism": 2, "Monitor": 5_000_000_000, "FailureAction": "rollback"},
         },
     }
-    told = pretty.service(raw)
+    told = service_summary.summarise(raw)
     assert "hunter2" not in repr(told)
     assert {key: told[key] for key in ("Environment", "Mounts", "Secrets", "Limits", "Placement", "Ports")} == {
         "Environment": "TOKEN",

@@ -28,7 +28,7 @@ def silent(sent=True):
     return errors.TimedOut("It did not answer.", sent=sent)
 
 
-class Door:
+class Manager:
     """Answers with what it was given, one after the other; the last stays."""
 
     api = "1.41"
@@ -54,12 +54,12 @@ class Door:
         return await self.ask("GET", target, seconds)
 
 
-def doors(*given):
-    doubted = []
-    made = managers.Doors(lambda: ENGINE, doubted.append)
-    for door in given:
-        made.add(door)
-    made.doubted = doubted
+def managers_of(*given):
+    refused = []
+    made = managers.Managers(lambda: ENGINE, refused.append)
+    for manager in given:
+        made.add(manager)
+    made.refused = refused
     return made
 
 
@@ -74,28 +74,28 @@ async def change(made, verb="node.drain", seconds=9.0):
 @pytest.mark.parametrize(
     "trouble", [REFUSED, lost(True), silent(), LEADERLESS, LATE, NO_MANAGER, errors.InvalidResponse("?")]
 )
-async def test_a_read_goes_on_to_the_next_door_which_is_the_first_from_then_on(trouble):
-    first, second, third = Door("a", trouble), Door("b", b"[]"), Door("c")
-    made = doors(first, second, third)
+async def test_a_read_goes_on_to_the_next_manager_which_is_the_first_from_then_on(trouble):
+    first, second, third = Manager("a", trouble), Manager("b", b"[]"), Manager("c")
+    made = managers_of(first, second, third)
     assert await read(made) == b"[]"
     assert await read(made) == b"[]"
     assert (len(first.asked), len(second.asked), len(third.asked)) == (1, 2, 0)
-    assert [door.ref.host for door in made.all] == ["b", "a", "c"]
-    assert made.doubted == ([first] if trouble is NO_MANAGER else [])
+    assert [manager.ref.host for manager in made.all] == ["b", "a", "c"]
+    assert made.refused == ([first] if trouble is NO_MANAGER else [])
 
 
 @pytest.mark.parametrize("trouble", [REFUSED, silent(sent=False), LEADERLESS, NO_MANAGER])
 async def test_a_change_goes_on_only_where_it_surely_did_nothing(trouble):
-    first, second = Door("a", trouble), Door("b", b"done")
-    assert await change(doors(first, second)) == b"done"
+    first, second = Manager("a", trouble), Manager("b", b"done")
+    assert await change(managers_of(first, second)) == b"done"
     assert len(first.asked) == len(second.asked) == 1
 
 
 @pytest.mark.parametrize("trouble", [lost(True), silent(), LOST, LATE])
 async def test_a_change_that_may_have_happened_is_unknown_and_is_not_sent_again(trouble):
-    first, second = Door("a", trouble), Door("b")
+    first, second = Manager("a", trouble), Manager("b")
     with pytest.raises(errors.EngineError) as caught:
-        await change(doors(first, second))
+        await change(managers_of(first, second))
     assert caught.value.sent
     assert len(first.asked) == 1 and second.asked == []
 
@@ -103,53 +103,53 @@ async def test_a_change_that_may_have_happened_is_unknown_and_is_not_sent_again(
 @pytest.mark.parametrize("ask", [read, change])
 @pytest.mark.parametrize("answer", [errors.NotFound("no such node"), errors.Rejected(409, "name conflicts")])
 async def test_what_a_manager_says_of_the_thing_itself_is_the_answer(ask, answer):
-    second = Door("b")
+    second = Manager("b")
     with pytest.raises(type(answer)):
-        await ask(doors(Door("a", answer), second))
+        await ask(managers_of(Manager("a", answer), second))
     assert second.asked == []
 
 
 @pytest.mark.parametrize("ask", [read, change])
 async def test_without_a_leader_the_cure_is_said(ask):
     with pytest.raises(errors.EngineError, match="swarm/k1 has no leader") as caught:
-        await ask(doors(Door("a", LEADERLESS), Door("b", LEADERLESS)))
+        await ask(managers_of(Manager("a", LEADERLESS), Manager("b", LEADERLESS)))
     assert "more than half" in caught.value.hint
     assert not getattr(caught.value, "sent", False)
 
 
-async def test_a_silent_door_gets_its_share_of_the_time_and_a_second_chance():
+async def test_a_silent_manager_gets_its_share_of_the_time_and_a_second_chance():
     """A manager whose leader died swallows one question and answers the next."""
-    alone = Door("a", silent(), b"[]")
-    assert await read(doors(alone), seconds=8.0) == b"[]"
+    alone = Manager("a", silent(), b"[]")
+    assert await read(managers_of(alone), seconds=8.0) == b"[]"
     assert alone.given[0] == pytest.approx(4.0, abs=0.5)
-    first, second = Door("a", silent(), b"[]"), Door("b", silent())
-    assert await read(doors(first, second), seconds=9.0) == b"[]"
+    first, second = Manager("a", silent(), b"[]"), Manager("b", silent())
+    assert await read(managers_of(first, second), seconds=9.0) == b"[]"
     assert first.given[0] == pytest.approx(3.0, abs=0.5)
     # One that is gone is not asked again, and a change has all the time there is.
-    gone = Door("a", REFUSED)
+    gone = Manager("a", REFUSED)
     with pytest.raises(errors.Unreachable):
-        await read(doors(gone))
+        await read(managers_of(gone))
     assert len(gone.asked) == 1
-    door = Door("a")
-    await change(doors(door), seconds=8.0)
-    assert door.given[0] == pytest.approx(8.0, abs=0.5)
+    manager = Manager("a")
+    await change(managers_of(manager), seconds=8.0)
+    assert manager.given[0] == pytest.approx(8.0, abs=0.5)
 
 
-async def test_a_verb_goes_only_through_doors_whose_owner_allows_it():
-    tight, free = Door("a", allow=("node.list",)), Door("b")
-    made = doors(tight, free)
+async def test_a_verb_goes_only_to_managers_whose_owner_allows_it():
+    tight, free = Manager("a", allow=("node.list",)), Manager("b")
+    made = managers_of(tight, free)
     await change(made)
     assert tight.asked == [] and len(free.asked) == 1
     assert made.permit("node.drain") and made.permit("node.list")
-    made = doors(tight, Door("c", REFUSED))
+    made = managers_of(tight, Manager("c", REFUSED))
     with pytest.raises(errors.Unreachable):
         await change(made)
-    made = doors(tight)
+    made = managers_of(tight)
     with pytest.raises(errors.Disallowed, match="swarm/k1"):
         await change(made)
     assert tight.asked == []
-    with pytest.raises(errors.Unreachable, match="None of swarm/k1's managers"):
-        await read(doors())
+    with pytest.raises(errors.Unreachable, match="watches no manager of swarm/k1"):
+        await read(managers_of())
 
 
 async def test_time_that_is_over_ends_the_tour():
@@ -157,9 +157,9 @@ async def test_time_that_is_over_ends_the_tour():
         await asyncio.sleep(seconds)
         raise silent()
 
-    first, second = Door("a"), Door("b")
+    first, second = Manager("a"), Manager("b")
     first.ask = second.ask = slow
     began = time.monotonic()
     with pytest.raises(errors.TimedOut):
-        await read(doors(first, second), seconds=0.3)
+        await read(managers_of(first, second), seconds=0.3)
     assert time.monotonic() - began < 2

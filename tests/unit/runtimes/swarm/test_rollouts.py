@@ -69,8 +69,8 @@ def task(slot, state, *, desired="running", error="", name="", node="n1"):
 
 @pytest.fixture(autouse=True)
 def _soon(monkeypatch):
-    monkeypatch.setattr(rollouts, "STEADY", 0.0)
-    monkeypatch.setattr(rollouts, "POLL", 0.0)
+    monkeypatch.setattr(rollouts, "STEADY_SECONDS", 0.0)
+    monkeypatch.setattr(rollouts, "POLL_SECONDS", 0.0)
 
 
 def a_job():
@@ -205,7 +205,7 @@ async def test_stopped_while_they_start_it_tells_what_was_asked_for():
         await running
     outcome = (await job.page("", 0)).outcome
     assert outcome is not None
-    assert (outcome.status, outcome.detail) == (Status.UNKNOWN, "2 were asked for; nobody waited until they run")
+    assert (outcome.status, outcome.detail) == (Status.UNKNOWN, "2 were asked for; nobody waited for the tasks to run")
 
 
 @pytest.mark.parametrize(
@@ -230,8 +230,8 @@ async def test_what_has_no_number_is_refused(mode, told):
             {"LocalNodeState": "active", "RemoteManagers": [{"Addr": "10.0.0.1:2377"}, {"Addr": "10.0.0.2:2377"}]},
             "docker/m1 is a worker of its Swarm: only a manager can scale shop_web. Its managers: 10.0.0.1, 10.0.0.2.",
         ),
-        ({"LocalNodeState": "active", "ControlAvailable": True}, "shop_web is the Swarm's, not docker/m1's."),
-        ({"LocalNodeState": "inactive"}, "docker/m1 is in no Swarm any more"),
+        ({"LocalNodeState": "active", "ControlAvailable": True}, "shop_web belongs to the Swarm, not to docker/m1."),
+        ({"LocalNodeState": "inactive"}, "docker/m1 is not in a Swarm any more"),
     ],
 )
 def test_where_a_daemon_is_no_manager_one_is_named(local, told):
@@ -294,7 +294,7 @@ async def test_a_registry_that_does_not_answer_leaves_the_name_alone_and_is_told
     manager = Rolling([{"State": "completed"}])
     outcome = await updated(manager)
     assert manager.service["Spec"]["TaskTemplate"]["ContainerSpec"]["Image"] == "nginx:1.28"
-    assert outcome.status == Status.DONE and "no registry told its digest" in outcome.detail
+    assert outcome.status == Status.DONE and "its registry did not return a digest" in outcome.detail
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""A Swarm kept in view through a door that a test speaks for, on fake loop time."""
+"""A Swarm kept in view through a manager that a test speaks for, on fake loop time."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from core import errors
 from core.model.events import Event, EventKind
 from core.model.refs import EngineRef
 from runtimes.swarm import watcher
-from runtimes.swarm.managers import Doors
+from runtimes.swarm.managers import Managers
 from runtimes.transport.http_client import Response
 from tests.unit.runtimes.swarm.test_diff import node, service, task
 
@@ -88,10 +88,9 @@ def told(action: str, thing: str = "s1", at_ns: int = 5, scope: str = "swarm") -
 class Scene:
     def __init__(self) -> None:
         self.manager = Manager()
-        self.there = True
-        doors = Doors(lambda: ENGINE, lambda door: None)
-        doors.add(self.manager)
-        self.lookout = watcher.SwarmWatcher(doors, lambda: ENGINE, lambda: self.there)
+        self.managers = Managers(lambda: ENGINE, lambda manager: None)
+        self.managers.add(self.manager)
+        self.lookout = watcher.SwarmWatcher(self.managers, ENGINE)
         self.heard: list[Event] = []
         self.stands = 0
         self.end: BaseException | None = None
@@ -162,7 +161,7 @@ async def test_a_leader_that_dies_takes_the_word_away_for_a_while_and_too_long_a
 async def test_one_that_is_nobodys_any_more_ends_quietly() -> None:
     scene = Scene()
     async with scene.listening() as running:
-        scene.there = False
+        scene.managers.remove(scene.manager)
         await asyncio.sleep(5)
         assert running.done() and scene.end is None
 

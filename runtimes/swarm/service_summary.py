@@ -1,4 +1,4 @@
-"""A service in the short form people read, as name and text; pure. Values of environment variables are not in it."""
+"""Summarises a service for people, as name and text. It has no values of environment variables."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from runtimes.swarm import decode
 SECOND = 1_000_000_000
 
 
-def service(raw: Mapping[str, Any]) -> dict[str, str]:
-    """Of one service as `/services/ID` has it; what was not asked for is left out."""
+def summarise(raw: Mapping[str, Any]) -> dict[str, str]:
+    """Summarises one service of `/services/ID`. What is not set is left out."""
     spec = raw.get("Spec") or {}
     template = spec.get("TaskTemplate") or {}
     container = template.get("ContainerSpec") or {}
     mode = decode.mode_of(spec)
-    told = {
+    summary = {
         "ID": raw.get("ID"),
         "Name": spec.get("Name"),
         "Labels": _pairs(spec.get("Labels")),
@@ -27,7 +27,7 @@ def service(raw: Mapping[str, Any]) -> dict[str, str]:
         "Update": decode.update(raw) or ((raw.get("UpdateStatus") or {}).get("State")),
         "Earlier version": "there is one to roll back to" if raw.get("PreviousSpec") else None,
         "Image": container.get("Image"),
-        "Command": _words([*(container.get("Command") or ()), *(container.get("Args") or ())]),
+        "Command": _command([*(container.get("Command") or ()), *(container.get("Args") or ())]),
         "Environment": ", ".join(entry.partition("=")[0] for entry in container.get("Env") or ()),
         "User": container.get("User"),
         "Mounts": ", ".join(_mount(one) for one in container.get("Mounts") or ()),
@@ -44,14 +44,14 @@ def service(raw: Mapping[str, Any]) -> dict[str, str]:
         "Created": raw.get("CreatedAt"),
         "Updated": raw.get("UpdatedAt"),
     }
-    return {name: str(text) for name, text in told.items() if text not in (None, "")}
+    return {name: str(text) for name, text in summary.items() if text not in (None, "")}
 
 
 def _pairs(labels: Any) -> str:
     return ", ".join(f"{name}={value}" for name, value in sorted((labels or {}).items()))
 
 
-def _words(words: Sequence[Any]) -> str:
+def _command(words: Sequence[Any]) -> str:
     return " ".join(map(str, words))
 
 
@@ -71,16 +71,16 @@ def _resources(given: Any) -> str:
         parts.append(f"{cpu / SECOND:g} CPU")
     if memory := given.get("MemoryBytes"):
         parts.append(f"{memory / (1 << 20):g} MiB")
-    if most := given.get("Pids"):
-        parts.append(f"{most} processes")
+    if pids := given.get("Pids"):
+        parts.append(f"{pids} processes")
     return ", ".join(parts)
 
 
 def _restarts(policy: Mapping[str, Any]) -> str:
     if not policy:
         return ""
-    most = f", at most {policy['MaxAttempts']} times" if policy.get("MaxAttempts") else ""
-    return f"{policy.get('Condition') or 'any'}, after {_seconds(policy.get('Delay'))}{most}"
+    limit = f", at most {policy['MaxAttempts']} times" if policy.get("MaxAttempts") else ""
+    return f"{policy.get('Condition') or 'any'}, after {_seconds(policy.get('Delay'))}{limit}"
 
 
 def _updates(config: Any) -> str:

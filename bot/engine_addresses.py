@@ -1,0 +1,48 @@
+"""Reads the engine addresses from the configuration. Without configured engines, discovery finds them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+from core import errors
+from core.config import load
+from runtimes import discovery, registry
+from runtimes.registry import EngineAddress
+from runtimes.transport import endpoint
+
+
+def engine_addresses(settings: load.Config) -> Sequence[EngineAddress]:
+    """Raises ConfigError for an unusable docker context, and for one engine listed twice."""
+    if settings.engines is None:
+        return discovery.discover()
+    found, problems = [], []
+    for index, engine in enumerate(settings.engines):
+        try:
+            found.append(_address(engine))
+        except errors.UserError as error:
+            problems.append(errors.Problem(path=f"engines.{index}", what=error.message, hint=error.hint))
+    if not problems and (duplicate := registry.find_duplicate(found)):
+        problems.append(errors.Problem(path="engines", what=duplicate))
+    if problems:
+        raise errors.ConfigError(problems)
+    return found
+
+
+def _address(engine: Any) -> EngineAddress:
+    allow = tuple(engine.allow)
+    if engine.named:
+        address = registry.context_address(engine.named, name=engine.name, allow=allow, environ=os.environ)
+        return replace(address, swarm=engine.swarm)
+    tls = endpoint.Tls(**_paths(engine.tls)) if engine.tls is not None else None
+    ssh = endpoint.Ssh(**_paths(engine.ssh)) if engine.ssh is not None else None
+    endpoint.Endpoint.parse(engine.url)
+    kind = engine.kind or registry.guess_kind(engine.url)
+    registry.engine_class(kind)
+    return EngineAddress(kind=kind, url=engine.url, name=engine.name, allow=allow, tls=tls, ssh=ssh, swarm=engine.swarm)
+
+
+def _paths(section: load.Section) -> dict[str, str]:
+    return {name: str(path) for name, path in section if path is not None}

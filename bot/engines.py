@@ -1,0 +1,166 @@
+"""Adds engines to the running process, watches them, and removes them.
+
+Configured engines are added at the start and stay. Without configured engines, discovery looks for engines at the start
+and every 15 s: it adds the new ones and removes those that will not come back. A Swarm is added when a Docker daemon
+reports that it manages it, and removed when the last such daemon has left it. Removing an engine hides it from all
+commands at once; then its tasks end, its connections close and its metrics go. Its event cursor stays in the store, so
+an engine that returns continues where it was.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import cast
+
+import structlog
+
+from collectors import pipeline, watcher
+from collectors.cursor import Cursors
+from core import metrics, supervise
+from core.model.actions import DescribeEngine
+from core.model.refs import EngineRef
+from core.ports import Call, Runtime
+from runtimes.discovery import Discovery
+from runtimes.inventory.fleet import Fleet
+from runtimes.inventory.mirror import Mirror, WatchedEngine
+from runtimes.registry import EngineAddress, EngineRegistry
+from runtimes.swarm import membership
+
+log = structlog.get_logger(__name__)
+DISCOVERY_SECONDS = 15.0
+CLOSE_SECONDS = 4.0  # for the connections of one engine
+RESTART = supervise.Backoff()
+
+
+class Engines:
+    """The engines of this process, also as `fleet`. `watch`: mirror and watch each of them. `discovery`: None if the
+    engines are configured."""
+
+    def __init__(
+        self,
+        *,
+        builtin: Runtime,
+        supervisor: supervise.Supervisor,
+        counts: metrics.Metrics,
+        cursors: Cursors,
+        watch: bool,
+        discovery: Discovery | None = None,
+    ) -> None:
+        self.fleet = Fleet(builtin=builtin)
+        self._supervisor = supervisor
+        self._counts = counts
+        self._cursors = cursors
+        self._watch = watch
+        self._discovery = discovery
+        self._registry = EngineRegistry()
+        self._swarms = membership.MembershipTracker(self._start, self._stop)
+        self._by_address: dict[EngineAddress, WatchedEngine] = {}
+        self._members: dict[WatchedEngine, _Member] = {}
+        self._closing: set[asyncio.Task[None]] = set()
+        supervisor.on_close("engines", self.aclose)
+
+    @property
+    def refs(self) -> Sequence[EngineRef]:
+        return tuple(engine.ref for engine in self._members)
+
+    @property
+    def mirrors(self) -> Sequence[Mirror]:
+        return tuple(member.mirror for member in self._members.values() if member.mirror is not None)
+
+    def add(self, address: EngineAddress) -> None:
+        """Adds an engine, which is contacted later. Raises BadUsage for an unusable address."""
+        engine = self._by_address[address] = self._registry.open(address)
+        self._start(engine)
+        if address.kind == "docker":
+            self._swarms.add(cast(membership.Daemon, engine), address.swarm)
+
+    def remove(self, address: EngineAddress) -> None:
+        """Removes an engine from the fleet at once, and begins to close it."""
+        engine = self._by_address.pop(address)
+        if address.kind == "docker":
+            self._swarms.remove(cast(membership.Daemon, engine))
+        self._registry.forget(address)
+        self._stop(engine)
+
+    def discover(self) -> None:
+        """Adds the engines that appeared on this machine, and removes those that will not come back."""
+        if self._discovery is None or self._supervisor.stopping.is_set():
+            return
+        changes = self._discovery.compare({each: bool(engine.engine_id) for each, engine in self._by_address.items()})
+        for address in changes.removed:
+            log.info("an engine is not watched any more", engine=address.kind, address=str(address))
+            self.remove(address)
+        for address in changes.vanished:
+            self._registry.leave(address)
+        for address in changes.added:
+            log.info("an engine was found", engine=address.kind, address=str(address))
+            self.add(address)
+
+    def keep_current(self) -> None:
+        """Starts the endless tasks that add and remove engines from now on."""
+        self._supervisor.start_background("swarms", self._swarms.keep_polling, RESTART)
+        if self._discovery is not None:
+            self._supervisor.start_background("discovery", self._keep_discovering, RESTART)
+
+    async def meet(self, seconds: float) -> None:
+        """Waits for engines to report what a command needs: those on other hosts their names, so that `--host` finds
+        them, Docker daemons the Swarm that they manage. Slow ones are not waited for."""
+        call = Call(id="meet", who="", deadline=datetime.now(UTC) + timedelta(seconds=seconds), invocation="")
+        engines = list(self._by_address.values()) if any(each.host for each in self._by_address) else []
+        described = (engine.run(DescribeEngine(engine=engine.ref), call) for engine in engines)
+        await asyncio.gather(self._swarms.meet(seconds), *described, return_exceptions=True)
+
+    async def aclose(self) -> None:
+        for engine in list(self._members):
+            self._stop(engine)
+        await asyncio.gather(*self._closing)
+
+    async def _keep_discovering(self) -> None:
+        while True:
+            await asyncio.sleep(DISCOVERY_SECONDS)
+            self.discover()
+
+    def _start(self, engine: WatchedEngine) -> None:
+        member = self._members[engine] = _Member(engine=engine)
+        if self._watch and not self._supervisor.stopping.is_set():
+            mirror = member.mirror = Mirror(engine)
+            steps = pipeline.Pipeline(mirror, self._counts)
+            watching = watcher.Watcher(engine, mirror, steps, self._cursors, self._counts)
+            member.task = self._supervisor.start_background(f"watch {engine.ref}", watching.run, RESTART)
+        self.fleet.add(member.runtime)
+
+    def _stop(self, engine: WatchedEngine) -> None:
+        member = self._members.pop(engine)
+        self.fleet.remove(member.runtime)
+        task = asyncio.get_running_loop().create_task(self._close(member), name=f"close {engine.ref}")
+        self._closing.add(task)
+        task.add_done_callback(self._closing.discard)
+
+    async def _close(self, member: _Member) -> None:
+        engine = member.engine
+        if member.task is not None:
+            member.task.cancel()
+            await asyncio.wait([member.task], timeout=CLOSE_SECONDS)
+        try:
+            async with asyncio.timeout(CLOSE_SECONDS):
+                await engine.aclose()
+        except Exception as error:  # a failure must not keep the other engines open
+            log.error("the connections of an engine did not close", engine=str(engine.ref), exc_info=error)
+        labels = metrics.engine_labels(engine.ref)
+        if labels not in map(metrics.engine_labels, self.refs):
+            self._counts.remove_engine(*labels)
+
+
+@dataclass(slots=True, kw_only=True)
+class _Member:
+    engine: WatchedEngine
+    mirror: Mirror | None = None
+    task: asyncio.Task[None] | None = None
+
+    @property
+    def runtime(self) -> Runtime:
+        """What the fleet asks."""
+        return self.engine if self.mirror is None else self.mirror

@@ -1,0 +1,68 @@
+"""Stores the recent events of one engine, and lists those since a moment.
+
+Events enter in the engine's order; the oldest leave when the store is full. Events of health probes are not stored:
+they would push out everything else.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+
+from core.model.events import Event, EventKind
+
+# Looked up once: on its class, a member of an enum is slow to find (Python 3.11).
+_HEALTH, _OTHER = EventKind.HEALTH, EventKind.OTHER
+CAPACITY = 4096
+
+
+class EventHistory:
+    """`complete_since`: the engine's time, in nanoseconds, from which on no event is missing; None before the first
+    stream."""
+
+    def __init__(self) -> None:
+        self._events: deque[Event] = deque(maxlen=CAPACITY)
+        self.complete_since: int | None = None
+
+    def __iter__(self) -> Iterator[Event]:
+        return iter(self._events)
+
+    def __len__(self) -> int:
+        return len(self._events)
+
+    def add(self, events: Iterable[Event]) -> None:
+        """Adds events in the order given."""
+        added = [event for event in events if not is_probe(event)]
+        if (excess := len(self._events) + len(added) - CAPACITY) > 0:
+            dropped = itertools.islice(itertools.chain(self._events, added), excess)
+            self.complete_since = max(self.complete_since or 0, max(map(_at, dropped)) + 1)
+        self._events.extend(added)
+
+    def since(self, at_ns: int) -> list[Event]:
+        return [event for event in self._events if event.at_ns >= at_ns]
+
+    def is_complete_since(self, at_ns: int) -> bool:
+        return self.complete_since is not None and self.complete_since <= at_ns
+
+
+def newest(events: Iterable[Event], limit: int) -> tuple[Event, ...]:
+    """The last `limit` events, ordered by time."""
+    return tuple(sorted(events, key=_at)[-limit:])
+
+
+def merge(first: Sequence[Event], second: Sequence[Event]) -> list[Event]:
+    """Each event once, without those of health probes; where both have one, it is the one of `second`."""
+    merged = {event.identity(): event for event in first if not is_probe(event)}
+    merged.update((event.identity(), event) for event in second)
+    return list(merged.values())
+
+
+def is_probe(event: Event) -> bool:
+    """Whether a health probe caused it: an exec, or a health event without a result."""
+    kind = event.kind
+    return (kind is _OTHER and event.action.startswith("exec")) or (kind is _HEALTH and "health" not in event.attrs)
+
+
+def _at(event: Event) -> int:
+    return event.at_ns

@@ -1,0 +1,399 @@
+"""Engines that come and go while the process runs, on fake loop time: found, watched, refused, removed, and back."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+from collections.abc import AsyncIterator, Callable, Sequence
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bot import engines as bot_engines
+from core import errors, metrics, supervise
+from core.model import actions
+from core.model.refs import EngineRef, Kind, Ref
+from core.ports import Call, Query
+from runtimes import discovery, registry
+from runtimes.base.options import EngineOptions
+from runtimes.registry import DefaultAddress, EngineKind
+from runtimes.swarm.models import Membership
+from tests.fake_engine.core import FakeEngine
+from tests.fake_engine.engine import FakeRuntime
+
+pytestmark = pytest.mark.looptime
+KINDS = {
+    "docker": EngineKind("", (DefaultAddress("/var/run/docker.sock"), DefaultAddress("/var/run/other.sock", "other"))),
+    "podman": EngineKind("", (DefaultAddress("/run/podman/podman.sock"),)),
+    "containerd": EngineKind("", (DefaultAddress("/run/containerd.sock"),)),
+}
+DOCKER, OTHER, PODMAN = "/var/run/docker.sock", "/var/run/other.sock", "/run/podman/podman.sock"
+EACH = bot_engines.DISCOVERY_SECONDS + 1
+
+
+class Adapter(FakeRuntime):
+    """A fake engine at a socket of the machine: it answers while a daemon runs there."""
+
+    def __init__(self, machine: Machine, kind: str, url: str, options: EngineOptions) -> None:
+        FakeEngine.__init__(self, host="h", kind=kind, name=options.name, allow=options.allow)
+        assert options.identity is not None
+        self.machine, self.path, self.identity = machine, url.removeprefix("unix://"), options.identity
+        self.watched_kinds = options.watched_kinds
+        self.engine_id = ""
+        self.closed = 0
+        self.on_membership: Callable[[Membership], None] = lambda membership: None
+        self.part = Membership(manager=False)
+        self.address, self.api = url, "1.41"
+
+    async def _answer(self, what: str, seconds: float) -> None:
+        daemon = self.machine.daemons.get(os.path.realpath(self.path))
+        self.reachable = daemon is not None
+        await super()._answer(what, seconds)
+        assert daemon is not None
+        self.identity.enter(f"unix://{self.path}", daemon, self.ref)
+        self.engine_id = daemon
+
+    async def aclose(self) -> None:
+        self.closed += 1
+        await super().aclose()
+
+    def permits(self, verb: str) -> bool:
+        return True
+
+    async def meet(self, seconds: float) -> None:
+        self.on_membership(await self.membership(seconds))
+
+    async def membership(self, seconds: float) -> Membership:
+        await self._answer("swarm", seconds)
+        return self.part
+
+    async def ask(self, method: str, target: str, seconds: float, *, body: Any = None) -> Any:
+        raise errors.Unreachable("It has no Swarm's API.")
+
+    stream = ask
+
+
+class Machine:
+    """Files and daemons; `opened` are all adapters ever opened here."""
+
+    def __init__(self, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.root = root
+        self.daemons: dict[str, str] = {}
+        self.opened: list[Adapter] = []
+        self.stored: dict[str, int] = {}
+        monkeypatch.setattr(registry, "KINDS", KINDS)
+        monkeypatch.setattr(registry, "engine_class", lambda kind: lambda url, options: self._open(kind, url, options))
+        monkeypatch.setattr(discovery, "DEFAULT_DOCKER_URL", f"unix://{root}{DOCKER}")
+
+    def _open(self, kind: str, url: str, options: EngineOptions) -> Adapter:
+        self.opened.append(Adapter(self, kind, url, options))
+        return self.opened[-1]
+
+    def socket(self, path: str) -> Path:
+        place = Path(f"{self.root}{path}")
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.touch()
+        return place
+
+    def start(self, path: str, daemon: str) -> None:
+        self.daemons[os.path.realpath(self.socket(path))] = daemon
+
+    def stop(self, path: str) -> None:
+        """As systemd does it: the daemon ends, and its socket is gone."""
+        place = Path(f"{self.root}{path}")
+        self.daemons.pop(os.path.realpath(place), None)
+        place.unlink()
+        for adapter in self.opened:
+            adapter.cut()
+
+    async def cursor(self, engine: str, /) -> int | None:
+        return self.stored.get(engine)
+
+    async def put_cursor(self, engine: str, at_ns: int, /) -> None:
+        self.stored[engine] = at_ns
+
+
+class Process:
+    def __init__(self, machine: Machine, supervisor: supervise.Supervisor, *, watch: bool = True) -> None:
+        self.machine = machine
+        self.counts = metrics.Metrics()
+        self.supervisor = supervisor
+        search = discovery.Discovery({}, str(machine.root))
+        self.engines = bot_engines.Engines(
+            builtin=FakeRuntime(kind="bot"),
+            supervisor=supervisor,
+            counts=self.counts,
+            cursors=machine,
+            watch=watch,
+            discovery=search,
+        )
+        for address in search.look():
+            self.engines.add(address)
+        self.engines.keep_current()
+
+    @property
+    def names(self) -> Sequence[str]:
+        return [str(runtime.ref) for runtime in self.engines.fleet.runtimes]
+
+    @property
+    def live(self) -> Sequence[str]:
+        return [str(mirror.ref) for mirror in self.engines.mirrors if mirror.live]
+
+    def series(self, engine: str) -> Sequence[str]:
+        """The names of all series that carry this engine."""
+        found = [sample for family in self.counts.registry.collect() for sample in family.samples]
+        return [sample.name for sample in found if sample.labels.get("engine") == engine]
+
+
+def call() -> Call:
+    return Call(id="1", who="test", deadline=datetime.now(UTC) + timedelta(hours=1), invocation="")
+
+
+@pytest.fixture
+def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Machine:
+    return Machine(tmp_path, monkeypatch)
+
+
+@contextlib.asynccontextmanager
+async def running(machine: Machine, *, watch: bool = True) -> AsyncIterator[Process]:
+    async with supervise.Supervisor() as supervisor:
+        yield Process(machine, supervisor, watch=watch)
+    assert all(adapter.closed == 1 for adapter in machine.opened)
+    assert asyncio.all_tasks() == {asyncio.current_task()}
+
+
+async def test_an_engine_that_appears_is_watched_and_listed(machine: Machine) -> None:
+    async with running(machine) as process:
+        assert process.names == ["docker/h"]  # waited for where there is nothing
+        await asyncio.sleep(60)
+        assert process.live == []
+        machine.start(PODMAN, "p1")
+        await asyncio.sleep(EACH)
+        # Docker never answered and its socket does not exist: it was a guess.
+        assert process.names == process.live == ["podman/h"]
+        machine.opened[-1].add("web")
+        await asyncio.sleep(1)
+        listed = await process.engines.fleet.list_rows(Query(), call())
+        assert [row.ref.name for row in listed.rows] == ["web"] and not listed.missing
+        assert process.series("docker") == []
+        assert "quarterdeck_stream_up" in process.series("podman")
+        machine.start(DOCKER, "d1")
+        await asyncio.sleep(EACH)
+        assert process.names == process.live == ["podman/h", "docker/h"]
+
+
+async def test_an_engine_that_stops_stays_visible_and_comes_back(machine: Machine) -> None:
+    machine.start(DOCKER, "d1")
+    async with running(machine) as process:
+        await asyncio.sleep(5)
+        assert process.live == ["docker/h"]
+        machine.stop(DOCKER)
+        await asyncio.sleep(600)
+        assert process.names == ["docker/h"] and process.live == []
+        listed = await process.engines.fleet.list_rows(Query(), call())
+        assert list(map(str, listed.missing)) == ["docker/h"]
+        machine.start(DOCKER, "d1")
+        await asyncio.sleep(60)
+        assert process.live == ["docker/h"]
+        assert len(machine.opened) == 1
+
+
+async def test_a_socket_that_never_answered_is_removed_with_its_file(machine: Machine) -> None:
+    machine.start(DOCKER, "d1")
+    async with running(machine) as process:
+        await asyncio.sleep(5)
+        before = len(asyncio.all_tasks())
+        for _ in range(100):
+            place = machine.socket(PODMAN)
+            await asyncio.sleep(EACH)
+            assert process.names == ["docker/h", "podman/h"] and process.live == ["docker/h"]
+            place.unlink()
+            await asyncio.sleep(EACH)
+            assert process.names == process.live == ["docker/h"]
+            assert process.series("podman") == []
+        assert len(asyncio.all_tasks()) <= before + 1  # it may be closing one
+        assert len(process.supervisor._kept) == 3
+
+
+async def test_a_path_that_comes_to_lead_to_another_engine_is_that_engine(machine: Machine) -> None:
+    """podman-docker takes Docker's socket over, again and again."""
+    machine.start(DOCKER, "d1")
+    machine.start(PODMAN, "p1")
+    docker_file = Path(f"{machine.root}{DOCKER}")
+    async with running(machine) as process:
+        for _ in range(30):
+            await asyncio.sleep(EACH + 32)
+            assert sorted(process.live) == ["docker/h", "podman/h"]
+            machine.stop(DOCKER)
+            docker_file.symlink_to(f"{machine.root}{PODMAN}")
+            await asyncio.sleep(EACH + 32)
+            assert process.names == process.live == ["podman/h"]
+            docker_file.unlink()
+            machine.start(DOCKER, "d1")
+    # One adapter each time; what it knew is stored under the daemon's own id.
+    assert len(machine.opened) == 31
+    assert set(machine.stored) == {"d1", "p1"}
+
+
+async def test_two_sockets_of_one_daemon_are_one_engine(machine: Machine) -> None:
+    machine.start(DOCKER, "d1")
+    async with running(machine) as process:
+        await asyncio.sleep(5)
+        machine.start(OTHER, "d1")
+        await asyncio.sleep(EACH + 60)
+        assert process.names == ["docker/h", "docker/h/other"] and process.live == ["docker/h"]
+        # The daemon moved: where the first socket is gone, the other one is not refused for ever.
+        machine.stop(DOCKER)
+        await asyncio.sleep(EACH + 60)
+        assert process.live == ["docker/h/other"]
+        # And where the first one is back it is the one too many.
+        machine.start(DOCKER, "d1")
+        await asyncio.sleep(EACH + 60)
+        assert process.live == ["docker/h/other"]
+
+
+async def test_engines_know_the_kinds_beside_them_as_they_come_and_go(machine: Machine) -> None:
+    machine.start("/run/containerd.sock", "c1")
+    async with running(machine):
+        (containerd,) = machine.opened
+        assert set(containerd.watched_kinds) == set()
+        place = machine.socket(DOCKER)
+        await asyncio.sleep(EACH)
+        assert set(containerd.watched_kinds) == {"docker"}
+        place.unlink()
+        await asyncio.sleep(EACH)
+        assert set(containerd.watched_kinds) == set()
+
+
+async def test_a_command_that_runs_while_its_engine_is_removed_gets_a_sentence(machine: Machine) -> None:
+    machine.start(DOCKER, "d1")
+    machine.start(PODMAN, "p1")
+    async with running(machine, watch=False) as process:
+        fleet, (engine, _) = process.engines.fleet, machine.opened
+        ref = engine.add("web")
+        engine.slow = 20.0
+        read = asyncio.create_task(fleet.run(actions.ReadLogs(engine=engine.ref, target=ref), call()))
+        change = asyncio.create_task(fleet.run(actions.Stop(engine=engine.ref, target=ref, timeout=1), call()))
+        listed = asyncio.create_task(fleet.list_rows(Query(), call()))
+        await asyncio.sleep(1)
+
+        async def broken(what: str, seconds: float) -> None:
+            raise RuntimeError("the client is closed")
+
+        Path(f"{machine.root}{DOCKER}").unlink()
+        process.engines.remove(next(iter(process.engines._by_address)))
+        engine._answer = broken  # type: ignore[method-assign]
+        with pytest.raises(errors.NotFound, match="docker/h is not watched any more"):
+            await read
+        with pytest.raises(errors.Unreachable, match="removed while") as caught:
+            await change
+        assert caught.value.sent
+        assert (await listed).rows == [] and (await listed).missing == {}
+        for action in (actions.ListContainers(engine=engine.ref), actions.DescribeEngine(engine=engine.ref)):
+            with pytest.raises(errors.NotFound, match="docker/h is not watched any more"):
+                await fleet.run(action, call())
+        assert process.names == ["podman/h"]
+
+
+async def test_a_change_that_had_left_when_its_engine_was_removed_is_unknown(machine: Machine) -> None:
+    machine.start(DOCKER, "d1")
+    async with running(machine, watch=False) as process:
+        (engine,) = machine.opened
+        target = Ref(engine=engine.ref, kind=Kind.CONTAINER, id="x", name="x")
+        for error, sent in (
+            (RuntimeError("the client is closed"), True),
+            (errors.TimedOut("It did not answer.", sent=True), True),
+            (errors.Unreachable("The connection was lost.", sent=False), False),
+        ):
+
+            async def failing(action: Any, call: Call, error: Exception = error) -> Any:
+                await asyncio.sleep(1)
+                raise error
+
+            engine.run = failing  # type: ignore[method-assign]
+            process.engines.fleet._runtimes[:] = [engine]
+            change = asyncio.create_task(
+                process.engines.fleet.run(actions.Kill(engine=engine.ref, target=target, signal="KILL"), call())
+            )
+            await asyncio.sleep(0.1)
+            process.engines.fleet.remove(engine)
+            with pytest.raises(errors.Unreachable if sent else errors.NotFound) as caught:
+                await change
+            assert getattr(caught.value, "sent", False) is sent
+        process.engines.fleet.add(engine)
+
+
+async def test_swarms_come_and_go_with_their_managers(machine: Machine) -> None:
+    machine.start(DOCKER, "d1")
+    async with running(machine) as process:
+        await asyncio.sleep(5)
+        (docker,) = machine.opened
+        swarm = EngineRef(host="k1", kind="swarm")
+        before = len(asyncio.all_tasks())
+        for _ in range(100):
+            docker.part = Membership(manager=True, cluster="k1")
+            await asyncio.sleep(6)
+            assert process.names == ["docker/h", "swarm/k1"]
+            process.engines.fleet.runtime(swarm)
+            docker.part = Membership(manager=False)
+            await asyncio.sleep(6)
+            assert process.names == ["docker/h"]
+            with pytest.raises(errors.NotFound, match="swarm/k1 is not watched any more"):
+                process.engines.fleet.runtime(swarm)
+        await asyncio.sleep(2)
+        assert process.series("swarm") == []
+        assert len(asyncio.all_tasks()) == before
+
+
+async def test_a_swarm_goes_with_the_daemon_it_was_known_by(machine: Machine) -> None:
+    machine.start(DOCKER, "d1")
+    machine.start(PODMAN, "p1")
+    async with running(machine) as process:
+        machine.opened[0].part = Membership(manager=True, cluster="k1")
+        await asyncio.sleep(10)
+        assert process.names == ["docker/h", "podman/h", "swarm/k1"]
+        machine.stop(DOCKER)
+        await asyncio.sleep(60)
+        assert process.names == ["docker/h", "podman/h", "swarm/k1"]  # down is not gone
+        Path(f"{machine.root}{DOCKER}").symlink_to(f"{machine.root}{PODMAN}")
+        await asyncio.sleep(EACH)
+        assert process.names == ["podman/h"]
+
+
+async def test_a_single_command_finds_what_is_there_at_its_start(machine: Machine) -> None:
+    machine.start(DOCKER, "d1")
+    async with supervise.Supervisor() as supervisor:
+        process = Process(machine, supervisor, watch=False)
+        machine.opened[0].part = Membership(manager=True, cluster="k1")
+        await process.engines.meet(3.0)
+        assert process.names == ["docker/h", "swarm/k1"] and process.engines.mirrors == ()
+        assert process.engines.refs == tuple(runtime.ref for runtime in process.engines.fleet.runtimes)
+
+
+async def test_nothing_is_added_while_the_process_stops(machine: Machine) -> None:
+    machine.start(DOCKER, "d1")
+    async with supervise.Supervisor() as supervisor:
+        process = Process(machine, supervisor)
+        supervisor.stop()
+        machine.start(PODMAN, "p1")
+        process.engines.discover()
+        assert process.names == ["docker/h"]
+
+
+async def test_an_engine_that_does_not_close_holds_nobody_up(machine: Machine) -> None:
+    machine.start(DOCKER, "d1")
+    machine.start(PODMAN, "p1")
+    async with supervise.Supervisor() as supervisor:
+        Process(machine, supervisor)
+
+        async def stuck() -> None:
+            await asyncio.sleep(3600)
+
+        machine.opened[0].aclose = stuck  # type: ignore[method-assign]
+        began = asyncio.get_running_loop().time()
+        await supervisor.aclose()
+    assert asyncio.get_running_loop().time() - began < 10
+    assert machine.opened[1].closed == 1
