@@ -16,13 +16,13 @@ FLOOD = "i=0; while [ $i -lt 40 ]; do seq 1000; i=$((i+1)); sleep 0.1; done; ech
 
 
 class Ears:
-    """A talk that keeps counts and the last line only, and notes how long the loop was held up meanwhile."""
+    """A responder that stores counts and the last line only, and notes how long the loop was held up meanwhile."""
 
     def __init__(self):
         self.lines = self.skipped = 0
         self.last, self.first = "", asyncio.Event()
 
-    def begun(self, beginning):
+    def started(self, action):
         pass
 
     def progress(self, going):
@@ -33,7 +33,7 @@ class Ears:
             self.first.set()
         return True
 
-    async def end(self, reply):
+    async def finish(self, reply):
         pass
 
 

@@ -158,7 +158,7 @@ async def test_what_only_one_container_can_have_is_refused_before_anything_is_ma
     shop.write(text)
     shop.say("create")
     text = await told(deck, "scale shop/one=2", Ending.FAILED)
-    assert why in text and "compose file" in text
+    assert why in text and "Compose file" in text
     assert len(shop.ps()) == 1
 
 
