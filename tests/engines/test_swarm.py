@@ -121,7 +121,7 @@ async def test_services_belong_to_one_engine_compose_to_the_other(cluster, opene
     assert (row.ref.engine, row.running, row.desired, row.project) == (opened.swarm.ref, 1, 1, "shop")
     own = opened.daemons[0]
     assert (await do(own, actions.ListServices(engine=own.ref))).rows == ()
-    with pytest.raises(errors.UserError, match="is the Swarm's"):
+    with pytest.raises(errors.UserError, match="belongs to the Swarm"):
         await do(own, actions.Scale(engine=own.ref, target=row.ref, replicas=2))
     tasks = (await do(opened.swarm, model_swarm.ListTasks(engine=opened.swarm.ref))).rows
     assert [(task.ref.name, task.state, task.service) for task in tasks] == [("shop_web.1", "running", "shop_web")]
