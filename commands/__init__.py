@@ -1,1 +1,1 @@
-"""What people can type: one file per command, grouped by noun."""
+"""Contains the commands that people can type: one module for each command, in folders by kind of resource."""

@@ -1,6 +1,6 @@
-"""Finds every command: each module in a folder of this package exports one `command`.
+"""Imports all command modules of this package and lists their commands by name. Each module exports one `command`.
 
-Folders whose name starts with an underscore hold no commands. A module without a command, a duplicate name and
+A folder whose name starts with an underscore contains no commands. A module without a command, a duplicate name and
 conflicting arguments are errors at start that name the module, so that no command is silently missing.
 """
 
@@ -22,7 +22,7 @@ NOT_COMMANDS = frozenset({"commands.catalogue", "commands.spec"})
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Catalogue:
-    """All commands. `commands`: by name, in alphabetical order. `names`: by name and alias."""
+    """Holds all commands. `commands`: by name, in alphabetical order. `names`: by name and alias."""
 
     commands: Mapping[str, Command]
     names: Mapping[str, Command]
@@ -31,7 +31,7 @@ class Catalogue:
         return iter(self.commands.values())
 
     def find(self, name: str) -> Command:
-        """The command of this name or alias, in upper or lower case. Raises UnknownCommand with similar names."""
+        """Returns the command with this name or alias, in any case. Raises UnknownCommand with similar names."""
         command = self.names.get(name.lower())
         if command is None:
             close = difflib.get_close_matches(name.lower(), list(self.names), n=2, cutoff=0.6)
@@ -41,7 +41,7 @@ class Catalogue:
 
 
 def load_catalogue() -> Catalogue:
-    """The commands of this package. Raises RuntimeError that names the wrong module."""
+    """Imports the commands of this package. Raises RuntimeError that names the wrong module."""
     found = []
     for module in pkgutil.walk_packages(commands.__path__, "commands."):
         _, *folders, name = module.name.split(".")
@@ -60,7 +60,8 @@ def load_catalogue() -> Catalogue:
 
 
 def gather(found: Iterable[tuple[str, Command]]) -> Catalogue:
-    """A catalogue of (module, command) pairs. Raises RuntimeError for a duplicate name or conflicting arguments."""
+    """Builds a catalogue from (module, command) pairs. Raises RuntimeError for a duplicate name or conflicting
+    arguments."""
     owners: dict[str, str] = {}
     names: dict[str, Command] = {}
     by_name: dict[str, Command] = {}

@@ -1,15 +1,15 @@
-"""Defines what a command is: it turns typed arguments into a plan of actions, and their results into a reply.
+"""Defines the types of a command: its arguments, a function that plans actions, and one that renders their results.
 
 A command never holds an engine, a chat client or the store, so no command can bypass permissions, rate limits or the
-audit. `plan` may only ask its Finder; `render` has no side effects. A module of this package exports one value,
-`command`; the catalogue finds it.
+audit. `plan` may only ask its Finder; `render` has no side effects. Each command module exports one value, `command`,
+and the catalogue finds it.
 """
 
 from __future__ import annotations
 
 import enum
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -21,7 +21,7 @@ from core.ports import Finder, Query
 
 
 class ArgType(enum.StrEnum):
-    """The type of an argument's value.
+    """Lists the types of an argument's value.
 
     COUNT: a whole number from 1, or `all` (its maximum). SECONDS: a whole number from 0. DURATION: `90s`, `10m`,
     `1h30m` or `1d`, as a timedelta. TARGET: the name of a resource. COMMAND: a command's name or alias, as its name.
@@ -38,11 +38,13 @@ class ArgType(enum.StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Arg:
-    """One argument. A `name` with dashes (`--tail`) is an option and `short` its letter; any other is positional.
+    """Describes one argument. A `name` with dashes (`--tail`) is an option, `short` its letter; other names are
+    positional.
 
     `many`: an option may be repeated, a positional takes all remaining arguments; the value is a tuple. `choices`: the
     only values allowed. `remainder`: a positional that takes everything after it, options included. `maximum` limits
     COUNT and SECONDS. `hidden_names`: other names of an option, which help does not show, such as Docker's `--time`.
+    `placeholder`: the name of the value in help, by default made from `name` and `type`.
     """
 
     name: str
@@ -56,6 +58,7 @@ class Arg:
     choices: Sequence[str] = ()
     maximum: int = 0
     hidden_names: Sequence[str] = ()
+    placeholder: str = ""
 
     @property
     def key(self) -> str:
@@ -69,7 +72,7 @@ class Arg:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Context:
-    """Everything a command gets. `args` has the key of every Arg, with its default where nothing was typed."""
+    """Holds everything that a command receives. `args` has the key of every Arg; its default if nothing was typed."""
 
     who: Identity
     place: Place
@@ -80,7 +83,7 @@ class Context:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Result:
-    """The result of one action of the plan: a value or an error. The rows of a list are already filtered by
+    """Holds the result of one action of the plan: a value or an error. The rows of a list are already filtered by
     permission."""
 
     action: Action[Any]
@@ -95,7 +98,7 @@ Render = Callable[[Context, Sequence[Result]], Reply]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Command:
-    """One command.
+    """Describes one command.
 
     `risk`: the highest risk that its plan may contain; rate limits apply before the plan is made. `verbs`: every verb
     that its plan may contain. `doing`: the present participle of a change (`restarting`), shown while it runs.
@@ -120,20 +123,18 @@ class Command:
             object.__setattr__(self, "args", (*self.args, SHARE))
 
 
-TARGETS = Arg(
-    name="target",
-    type=ArgType.TARGET,
-    many=True,
-    help="name, start of a name or id, project, service (shop/web) or a glob like 'web-*'",
-)
-LABEL = Arg(name="--label", short="l", many=True, help="only those with this label: key or key=value (globs allowed)")
+_CONTAINER_NAMES = "name, start of a name or id, project, service (shop/web) or a glob like 'web-*'"
+# Without a name, a command that only lists takes all containers; any other needs an option that selects some.
+OPTIONAL_TARGETS = Arg(name="target", type=ArgType.TARGET, many=True, help=f"{_CONTAINER_NAMES}; without TARGET: all")
+TARGETS = replace(OPTIONAL_TARGETS, help=f"{_CONTAINER_NAMES}; can be omitted only with --label, --host or --engine")
+LABEL = Arg(name="--label", short="l", many=True, help="only with this label: key or key=value (globs allowed)")
 HOST = Arg(name="--host", help="only on hosts with this name (globs allowed)")
 ENGINE = Arg(name="--engine", help="only on engines of this kind or name, such as docker")
 SELECTION = (LABEL, HOST, ENGINE)
 
 
 def query(context: Context, key: str = "target") -> Query:
-    """The Query that the TARGETS and SELECTION arguments describe."""
+    """Returns the Query that the TARGETS and SELECTION arguments describe."""
     args = context.args
     names = args.get(key) or ()
     return Query(

@@ -64,6 +64,8 @@ def suggestions(word: str, candidates: Sequence[str] | Mapping[str, Any]) -> str
 
 def placeholder(arg: Arg) -> str:
     """The name of the value in a usage line, such as `TARGET` or `COUNT`."""
+    if arg.placeholder:
+        return arg.placeholder
     if not arg.option:
         return arg.key.replace("_", "-").upper()
     if arg.choices:

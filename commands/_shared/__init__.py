@@ -1,1 +1,1 @@
-"""What several commands share: selecting targets, running changes, rendering tables."""
+"""Contains code that several commands share: selecting targets, planning changes, rendering tables."""

@@ -1,6 +1,7 @@
-"""Plans and renders changes: one action for each target, and a sentence or a table of their outcomes.
+"""Plans and renders the commands that change something: one action for each target, then their outcomes.
 
-An unknown outcome is reported as unknown, and the change is not repeated. The ending is the worst of all outcomes.
+The reply is a sentence for one target, and a table for several. An unknown outcome is reported as unknown, and the
+change is not repeated. The reply's ending (the exit code) is the worst of all outcomes.
 """
 
 from __future__ import annotations
@@ -41,7 +42,7 @@ _TONES = {Ending.OK: Tone.GOOD, Ending.NOTHING: Tone.WARN, Ending.UNKNOWN: Tone.
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wording:
-    """The phrases of one kind of change.
+    """Holds the phrases of one kind of change.
 
     `done`: `restarted`. `unchanged`: `was already running`; empty where the engine's own sentence is shown. `advice`:
     pairs of a text and a hint, which is shown after a failure with that text. `not_done`: `not restarted` by default.
@@ -55,7 +56,7 @@ class Wording:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TargetResult:
-    """The outcome of the change of one target.
+    """Holds the outcome of the change of one target.
 
     `category`: one word, by which outcomes are counted. `phrase`: the sentence without the target's name, for a table
     that has the name in another column.
@@ -69,22 +70,22 @@ class TargetResult:
     phrase: str
 
 
-def planning(command: str, action: Callable[[Context, Ref], Action[Any]], kind: Kind = Kind.CONTAINER) -> Plan:
+def make_plan(command: str, action: Callable[[Context, Ref], Action[Any]], kind: Kind = Kind.CONTAINER) -> Plan:
     async def plan(context: Context) -> Sequence[Action[Any]]:
         return [action(context, ref) for ref in await targets.select(context, command, MAX_TARGETS, kind)]
 
     return plan
 
 
-def rendering(wording: Wording) -> Render:
+def make_render(wording: Wording) -> Render:
     def render(_: Context, results: Sequence[Result]) -> Reply:
-        return outcomes(wording, results)
+        return render_outcomes(wording, results)
 
     return render
 
 
-def outcomes(wording: Wording, results: Sequence[Result]) -> Reply:
-    """A sentence for one target; for several, the number of each outcome and a row for each target."""
+def render_outcomes(wording: Wording, results: Sequence[Result]) -> Reply:
+    """Renders a sentence for one target; for several, the number of each outcome and a row for each target."""
     names = targets.display_names([targets.target_of(result) for result in results])
     changed = [_target_result(wording, name, result) for name, result in zip(names, results, strict=True)]
     if not changed:
@@ -155,7 +156,7 @@ def _reason(detail: str) -> str:
 
 
 def _buttons(changed: Sequence[TargetResult]) -> tuple[Button, ...]:
-    """Buttons that show the one target whose change failed or is unknown."""
+    """Makes buttons that show the one target whose change failed or is unknown."""
     bad = [target for target in changed if target.ending in (Ending.FAILED, Ending.UNKNOWN)]
     if len(bad) != 1:
         return ()
@@ -169,5 +170,6 @@ def _show_command(ref: Ref) -> str:
 
 
 def _line(command: str, ref: Ref) -> str:
-    """Names the target by name and engine, not by id: the reader wants to see the resource that has the name now."""
+    """Returns a command line with the target's name and engine, not its id: the reader wants to see the resource that
+    has the name now."""
     return command_line.quote([command, f"{ref.name}@{ref.engine}"])

@@ -1,4 +1,4 @@
-"""Renders an engine's state and details, for the commands `engines` and `info`."""
+"""Formats an engine's state and details as text, for the commands `engines` and `info`."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from commands._shared import formatting
 from core.model.engines import Engine
 
 
-def state(engine: Engine, now: datetime) -> str:
-    """`up 3 min`, `down 40 s: <reason>`; `answers` where its events are not watched."""
+def state_text(engine: Engine, now: datetime) -> str:
+    """Formats the engine's state: `up 3 min`, `down 40 s: <reason>`, or `answers` if its events are not watched."""
     if engine.stream:
         lasted = f"{engine.stream} {formatting.span(max(0.0, now.timestamp() - engine.stream_since))}"
         reason = engine.fault or engine.stream_fault
@@ -18,14 +18,14 @@ def state(engine: Engine, now: datetime) -> str:
     return f"down: {engine.fault}" if engine.fault else "answers"
 
 
-def facts(engine: Engine, now: datetime) -> Mapping[str, str]:
-    """All that is known of the engine except its verbs, as name → text."""
+def detail_texts(engine: Engine, now: datetime) -> Mapping[str, str]:
+    """Formats everything that the engine reports, except its verbs, as name → text."""
     texts = {
         "Kind": engine.ref.kind,
         "Host": engine.ref.host,
         "User": engine.user,
         "Address": engine.address,
-        "State": state(engine, now),
+        "State": state_text(engine, now),
         "Version": engine.version,
         "API": engine.api,
         "OCI runtime": engine.runtime,

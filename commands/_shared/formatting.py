@@ -1,4 +1,4 @@
-"""Formats what many replies share: engines that did not answer, columns for hosts and engines, times and sizes."""
+"""Formats the parts that many replies share: failed engines, columns for hosts and engines, times and sizes."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from core.model.replies import Ending, Text, Tone
 
 
 def ending_of(error: errors.QuarterdeckError) -> Ending:
+    """Returns the ending (the exit code) of a reply that reports this error."""
     match error:
         case errors.NotFound():
             return Ending.NOTHING
@@ -28,8 +29,8 @@ def ending_of(error: errors.QuarterdeckError) -> Ending:
 
 
 def unanswered(results: Sequence[Result]) -> list[Text]:
-    """One sentence for each engine that failed. An engine without such resources is named only where no other engine
-    answered."""
+    """Returns one sentence for each engine that failed. An engine that does not support the action is named only if no
+    other engine answered."""
     failed = [(result.action.engine, result.error) for result in results if result.error is not None]
     unsupported = [error for _, error in failed if isinstance(error, errors.Unsupported)]
     if unsupported and len(unsupported) == len(results):
@@ -42,7 +43,7 @@ def unanswered(results: Sequence[Result]) -> list[Text]:
 
 
 def _unsupported(unsupported: Sequence[errors.Unsupported]) -> str:
-    """One sentence for all of them, with the alternatives that their adapters suggest."""
+    """Returns one sentence for all these errors, with the alternatives that their adapters suggest."""
     if len({error.full_message() for error in unsupported}) == 1:
         return unsupported[0].full_message()
     alternatives = dict.fromkeys(error.hint for error in unsupported if not error.hint.startswith("It "))
@@ -52,14 +53,14 @@ def _unsupported(unsupported: Sequence[errors.Unsupported]) -> str:
 
 
 def failed_ending(results: Sequence[Result]) -> Ending:
-    """The ending of a list that has nothing to show because engines failed."""
+    """Returns the ending of a list that has nothing to show because engines failed."""
     failed = [result.error for result in results if result.error is not None]
     failed.sort(key=lambda error: isinstance(error, errors.Unsupported))
     return ending_of(failed[0]) if failed else Ending.NOTHING
 
 
 def engine_columns(engines: Iterable[EngineRef]) -> list[str]:
-    """Adds HOST where there are several hosts, and ENGINE where a host has several engines."""
+    """Returns the columns HOST, if there are several hosts, and ENGINE, if a host has several engines."""
     distinct = set(engines)
     hosts = {engine.host for engine in distinct}
     return [*(["HOST"] if len(hosts) > 1 else []), *(["ENGINE"] if len(distinct) > len(hosts) else [])]
@@ -71,7 +72,7 @@ def engine_cells(columns: Sequence[str], engine: EngineRef) -> list[str]:
 
 
 def has_labels(labels: Sequence[str], having: Mapping[str, str]) -> bool:
-    """Whether labels satisfy every `key` or `key=glob`."""
+    """Returns whether `having` satisfies every `key` or `key=glob` of `labels`."""
     for label in labels:
         key, equals, want = label.partition("=")
         if key not in having or (equals and not fnmatch.fnmatchcase(having[key], want)):
@@ -80,13 +81,13 @@ def has_labels(labels: Sequence[str], having: Mapping[str, str]) -> bool:
 
 
 def clock(at: datetime, now: datetime) -> str:
-    """A time of day in UTC, with its date unless that is today."""
+    """Formats a time of day in UTC, with its date unless that is today."""
     at, now = at.astimezone(UTC), now.astimezone(UTC)
     return f"{at:%H:%M:%S}" if at.date() == now.date() else f"{at:%Y-%m-%d %H:%M:%S}"
 
 
 def span(seconds: float) -> str:
-    """`40 s`, `5 min`, `3 h`, `2 d`."""
+    """Formats a duration: `40 s`, `5 min`, `3 h`, `2 d`."""
     for unit, size in (("d", 86_400), ("h", 3_600), ("min", 60)):
         if seconds >= size:
             return f"{int(seconds // size)} {unit}"
@@ -94,7 +95,8 @@ def span(seconds: float) -> str:
 
 
 def size(number: float, *, binary: bool = False) -> str:
-    """`4.2 MB`, or with `binary` `4 MiB`: powers of 1000 for storage and network, of 1024 for memory."""
+    """Formats a number of bytes: `4.2 MB`, or with `binary` `4 MiB`. Storage and network use powers of 1000, memory
+    powers of 1024."""
     step, units = (1024, ("B", "KiB", "MiB", "GiB", "TiB")) if binary else (1000, ("B", "kB", "MB", "GB", "TB"))
     at = 0
     while number >= step and at < len(units) - 1:
@@ -107,7 +109,7 @@ def count(number: int, noun: str) -> str:
 
 
 def ports(published: Sequence[Port]) -> str:
-    """The ports as `docker ps` shows them. A port that is published on both IPv4 and IPv6 is shown once."""
+    """Formats ports as `docker ps` does. A port that is published on both IPv4 and IPv6 is shown once."""
     shown: list[str] = []
     everywhere = {(port.public, port.private, port.proto) for port in published if port.ip == "0.0.0.0"}  # noqa: S104
     for port in published:

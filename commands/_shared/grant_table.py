@@ -1,4 +1,4 @@
-"""Renders grants as rows of a table."""
+"""Renders grants as rows of a table, for the commands `grants` and `whoami`."""
 
 from __future__ import annotations
 
@@ -7,6 +7,6 @@ from core.model.policy import Grant
 COLUMNS = ("ID", "WHO", "MAY", "ON", "IN", "FROM")
 
 
-def row(grant: Grant) -> tuple[str, ...]:
+def grant_row(grant: Grant) -> tuple[str, ...]:
     source = f"{grant.by} ({grant.source})" if grant.by else grant.source
     return (grant.id, grant.who, ", ".join(grant.can), str(grant.on), ", ".join(grant.places) or "everywhere", source)

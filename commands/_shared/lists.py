@@ -1,6 +1,6 @@
-"""Plans and renders lists of resources: names and labels select among the rows of all engines.
+"""Plans and renders the list commands: asks all engines, selects rows by names and labels, and shows them as a table.
 
-An engine that does not answer hides only its own rows. A name that selects nothing is reported with similar names.
+If an engine does not answer, only its own rows are missing. A name that selects nothing is reported with similar names.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ QUIET = Arg(name="--quiet", short="q", type=ArgType.FLAG, help="print only ids")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Listing:
-    """One list command.
+    """Describes one list command.
 
     `rows`: the rows of an engine's answer. `lines`: the table lines of one selected row. `cells`: the cells of a line,
     one for each of `columns`; a column of `optional` is left out where it is empty in every line. `none`: the sentence
@@ -42,14 +42,14 @@ class Listing:
     lines: Callable[[Any], Sequence[Any]] = lambda row: (row,)
 
 
-def planning(kind: Kind) -> Plan:
+def make_plan(kind: Kind) -> Plan:
     async def plan(context: Context) -> Sequence[Action[Any]]:
         return [listings.list_action(kind, engine) for engine in context.find.engines(query(context))]
 
     return plan
 
 
-def rendering(listing: Listing) -> Render:
+def make_render(listing: Listing) -> Render:
     def render(context: Context, results: Sequence[Result]) -> Reply:
         return _render(listing, context, results)
 
@@ -59,9 +59,9 @@ def rendering(listing: Listing) -> Render:
 def select(
     kind: Kind, names: Sequence[str], rows: Sequence[Any]
 ) -> tuple[Sequence[Any], Sequence[errors.QuarterdeckError]]:
-    """The rows that any of the names selects, or all without names; and an error for each name that selects nothing.
+    """Selects the rows by names; without names, all rows. Also returns an error for each name that selects nothing.
 
-    A name selects what it would select for a change; where it is ambiguous, it selects every candidate.
+    A name selects the same rows as for a change. A name that is ambiguous for a change selects every candidate.
     """
     if not names:
         return rows, ()
@@ -71,8 +71,8 @@ def select(
 
 
 def arguments(target_help: str) -> Sequence[Arg]:
-    """The arguments of a list command. `target_help`: the help of its names."""
-    which = Arg(name="target", type=ArgType.TARGET, many=True, help=target_help)
+    """Returns the arguments of a list command. `target_help`: the help of its names."""
+    which = Arg(name="target", type=ArgType.TARGET, many=True, help=f"{target_help}; without TARGET: all")
     return (which, QUIET, *SELECTION)
 
 
@@ -97,8 +97,8 @@ def _render(listing: Listing, context: Context, results: Sequence[Result]) -> Re
 
 
 def _has_labels(labels: Sequence[str], having: Mapping[str, str] | Sequence[Mapping[str, str]]) -> bool:
-    """Whether the labels satisfy all that are asked for. A row of several parts has several sets: one set must satisfy
-    them all."""
+    """Returns whether a row has all labels that were asked for. A row of several parts, such as a pod, has several sets
+    of labels: one set must contain all."""
     sets = (having,) if isinstance(having, Mapping) else having or ({},)
     return any(formatting.has_labels(labels, one) for one in sets)
 

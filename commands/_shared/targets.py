@@ -1,4 +1,4 @@
-"""Selects the targets of a command, and names them in its reply."""
+"""Finds the targets that a command's arguments select, and the names that its reply shows for them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ from core.model.refs import Kind, Ref
 
 
 async def select(context: Context, command: str, maximum: int, kind: Kind = Kind.CONTAINER) -> Sequence[Ref]:
-    """The resources that the typed names and options select. Raises BadUsage for none, and for more than `maximum`."""
+    """Finds the resources that the typed names and options select. Raises BadUsage if nothing was typed to select by,
+    and for more than `maximum` resources."""
     wanted = replace(query(context), kind=kind)
     if not (wanted.names or wanted.labels or wanted.host or wanted.engine):
         example = f"For example: {command} web, or {command} --label app=shop"
@@ -27,11 +28,11 @@ async def select(context: Context, command: str, maximum: int, kind: Kind = Kind
 
 
 def target_of(result: Result) -> Ref:
-    """The one target of an action."""
+    """Returns the one target of an action."""
     return result.action.targets()[0]
 
 
 def display_names(refs: Sequence[Ref]) -> list[str]:
-    """The name of each resource, with its engine where two have the same name."""
+    """Returns the name of each resource, with its engine if two have the same name."""
     counts = Counter(ref.name for ref in refs)
     return [ref.name if counts[ref.name] == 1 else f"{ref.name}@{ref.engine}" for ref in refs]

@@ -1,4 +1,4 @@
-"""Parses and fills `--format` templates: text with fields of a document, in the common part of Go's template syntax.
+"""Parses `--format` templates and fills in their fields, in the common part of Go's template syntax.
 
 `{{.A.B}}` is a field (a number is the index of a list), `{{json .A}}` a field as JSON, `{{index .A "key.with.dots" 0}}`
 a field by its keys. Any other expression is refused before an engine is asked.
@@ -22,7 +22,8 @@ _KEY = re.compile(r'"([^"]*)"|([A-Za-z0-9_.-]+)')
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Field:
-    """`keys` lead from the document to a value. `as_json` writes a plain text with quotes too."""
+    """Describes one field of a template. `keys` lead from the document to its value. With `as_json` a string is written
+    with quotes."""
 
     source: str
     keys: tuple[str, ...]
@@ -33,7 +34,7 @@ Template = Sequence[str | Field]
 
 
 def parse(text: str) -> Template:
-    """Raises BadUsage for anything but fields, `json` and `index`."""
+    """Parses a template. Raises BadUsage for any expression other than fields, `json` and `index`."""
     parts: list[str | Field] = []
     at = 0
     for match in _EXPRESSION.finditer(text):
@@ -51,7 +52,7 @@ def parse(text: str) -> Template:
 
 
 def fill(template: Template, document: dict[str, Any]) -> str:
-    """The text with its fields filled in. Raises BadUsage for a missing field, and names the existing ones."""
+    """Returns the text with its fields filled in. Raises BadUsage for a missing field, and names the existing ones."""
     return "".join(part if isinstance(part, str) else _shown(part, document) for part in template)
 
 

@@ -1,4 +1,4 @@
-"""`audit`: shows who did what and what was refused, newest last."""
+"""`audit`: shows who did what and what was refused, the newest action last."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ command = Command(
     args=(
         Arg(name="--who", help="only actions of this id or name (globs allowed)"),
         Arg(name="--target", help="only actions on this resource (globs allowed)"),
-        Arg(name="--since", short="S", type=ArgType.DURATION, help="only the last 90s, 10m, 2h or 1d"),
+        Arg(name="--since", short="S", type=ArgType.DURATION, help="only actions of the last 90s, 10m, 2h or 1d"),
         Arg(name="--refused", type=ArgType.FLAG, help="only refused actions"),
         Arg(
             name="--limit",
@@ -95,7 +95,7 @@ command = Command(
             type=ArgType.COUNT,
             default=DEFAULT_ROWS,
             maximum=MAX_ROWS,
-            help="show the newest COUNT rows",
+            help="show the newest COUNT actions",
         ),
     ),
 )

@@ -102,7 +102,7 @@ command = Command(
             type=ArgType.TARGET,
             required=True,
             many=True,
-            help="target and command or verb, or only a command or verb",
+            help="a command or verb, or a target and a command or verb",
         ),
     ),
 )

@@ -1,4 +1,4 @@
-"""`cancel TOKEN`: cancels a question that is pending before a change."""
+"""`cancel CODE`: answers “no” to the question that a change is waiting for. The change is then not made."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from core.model.replies import Reply
 
 
 async def plan(context: Context) -> Sequence[Action[Any]]:
-    return (builtin.AnswerQuestion(token=context.args["token"], yes=False),)
+    return (builtin.AnswerQuestion(token=context.args["code"], yes=False),)
 
 
 def render(context: Context, results: Sequence[Result]) -> Reply:
@@ -26,5 +26,5 @@ command = Command(
     plan=plan,
     render=render,
     risk=Risk.READ,  # it changes nothing, so the rate limit of changes does not apply
-    args=(Arg(name="token", required=True, help="the code shown with the question"),),
+    args=(Arg(name="code", required=True, help="the code shown with the question"),),
 )

@@ -1,5 +1,5 @@
-"""`claim CODE`: makes the requester the first admin. A process without an admin logs the code at its start; the code
-works once."""
+"""`claim CODE`: makes the requester the first admin. If there is no admin, Quarterdeck logs the code at its start. The
+code works once."""
 
 from __future__ import annotations
 
@@ -35,5 +35,5 @@ command = Command(
     render=render,
     risk=Risk.CHANGE,
     verbs=(ClaimAdmin.verb,),
-    args=(Arg(name="code", required=True, help="the code that Quarterdeck logged at its start"),),
+    args=(Arg(name="code", required=True, help="the code that Quarterdeck wrote to its log at its start"),),
 )

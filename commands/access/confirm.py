@@ -1,5 +1,5 @@
-"""`confirm TOKEN`: confirms a question that is pending before a change. The dispatcher then runs the plan that was
-shown, on the same resources by id."""
+"""`confirm CODE`: answers “yes” to the question that a change is waiting for. The dispatcher then runs the plan that
+the question showed, on the same resources by id."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from core.model.replies import Reply
 
 
 async def plan(context: Context) -> Sequence[Action[Any]]:
-    return (builtin.AnswerQuestion(token=context.args["token"], yes=True),)
+    return (builtin.AnswerQuestion(token=context.args["code"], yes=True),)
 
 
 def render(context: Context, results: Sequence[Result]) -> Reply:
@@ -27,5 +27,5 @@ command = Command(
     plan=plan,
     render=render,
     risk=Risk.CHANGE,
-    args=(Arg(name="token", required=True, help="the code shown with the question"),),
+    args=(Arg(name="code", required=True, help="the code shown with the question"),),
 )

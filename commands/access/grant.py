@@ -1,4 +1,4 @@
-"""`grant`: gives somebody permissions, in force from the next command on, on every replica."""
+"""`grant`: gives permissions to a person or group. They are valid from the next command on, on every replica."""
 
 from __future__ import annotations
 
@@ -97,6 +97,6 @@ command = Command(
         ),
         Arg(name="--host", help="only on hosts with this name (globs allowed)"),
         Arg(name="--engine", help="only on engines of this kind or name, such as docker"),
-        Arg(name="--in", many=True, help="only for commands given in this channel"),
+        Arg(name="--in", placeholder="CHANNEL", many=True, help="only for commands given in this channel"),
     ),
 )

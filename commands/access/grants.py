@@ -1,4 +1,4 @@
-"""`grants`: lists every grant in force, from the configuration and from chat."""
+"""`grants`: lists all valid grants, from the configuration file and from the command `grant`."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def render(_: Context, results: Sequence[Result]) -> Reply:
         return Reply(
             blocks=(Text(text=result.error.full_message(), tone=Tone.BAD),), ending=formatting.ending_of(result.error)
         )
-    rows = [grant_table.row(grant) for grant in result.value]
+    rows = [grant_table.grant_row(grant) for grant in result.value]
     empty = "There are no grants; only admins may do anything. Add one with: grant group:sre operator"
     return Reply(blocks=(Table(columns=grant_table.COLUMNS, rows=rows, empty=empty),))
 

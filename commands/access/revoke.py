@@ -1,4 +1,4 @@
-"""`revoke`: removes a grant, in force from the next command on, on every replica."""
+"""`revoke`: removes a grant. It is invalid from the next command on, on every replica."""
 
 from __future__ import annotations
 
@@ -34,5 +34,5 @@ command = Command(
     render=render,
     risk=Risk.CHANGE,
     verbs=(RemoveGrant.verb,),
-    args=(Arg(name="id", required=True, help="id of the grant, as listed by grants"),),
+    args=(Arg(name="id", required=True, help="id of the grant, as shown by the command grants"),),
 )

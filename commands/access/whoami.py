@@ -1,4 +1,4 @@
-"""`whoami`: shows the requester's identity and the grants in force for it in this channel."""
+"""`whoami`: shows the requester's identity and the requester's grants in this channel."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def render(context: Context, results: Sequence[Result]) -> Reply:
     }
     grants = Table(
         columns=grant_table.COLUMNS,
-        rows=[grant_table.row(grant) for grant in standing.grants],
+        rows=[grant_table.grant_row(grant) for grant in standing.grants],
         title="Your grants here",
         empty="You have no grants here. Ask an admin for one, and give them your id shown above.",
     )
@@ -41,7 +41,7 @@ def render(context: Context, results: Sequence[Result]) -> Reply:
 
 command = Command(
     name="whoami",
-    summary="show your identity and your permissions here",
+    summary="show your identity and your permissions in this channel",
     examples=("whoami", "/deck whoami"),
     plan=plan,
     render=render,

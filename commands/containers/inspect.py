@@ -1,4 +1,4 @@
-"""`inspect`: shows what an engine reports about a container, as JSON or as text with the fields of `--format`."""
+"""`inspect`: shows all that engines report about containers, as JSON or as text with the fields of `--format`."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def render(context: Context, results: Sequence[Result]) -> Reply:
 
 command = Command(
     name="inspect",
-    summary="show all details of a container",
+    summary="show all details of containers",
     examples=(
         "inspect web",
         "inspect web --format '{{.State.Status}} since {{.State.StartedAt}}'",

@@ -18,9 +18,9 @@ MAX_SIGNAL = 64
 _REALTIME = re.compile(r"RTMIN(?:\+(?:[1-9]|1[0-5]))?|RTMAX(?:-(?:[1-9]|1[0-4]))?")
 
 
-def signal(text: str) -> str:
-    """The signal's name as engines accept it, such as `KILL` or `RTMIN+3`, or its number where it has no name. Raises
-    BadUsage."""
+def normalized_signal(text: str) -> str:
+    """Returns the signal's name as engines accept it, such as `KILL` or `RTMIN+3`, or its number if it has no name.
+    Raises BadUsage for an unknown signal."""
     name = text.upper().removeprefix("SIG")
     if re.fullmatch(r"[0-9]{1,3}", name) and 1 <= int(name) <= MAX_SIGNAL:
         return signals.SIGNALS.get(int(name), str(int(name)))
@@ -34,20 +34,20 @@ def signal(text: str) -> str:
 
 
 def _action(context: Context, ref: Ref) -> Action[Outcome]:
-    return Kill(engine=ref.engine, target=ref, signal=signal(context.args["signal"]))
+    return Kill(engine=ref.engine, target=ref, signal=normalized_signal(context.args["signal"]))
 
 
 def render(context: Context, results: Sequence[Result]) -> Reply:
-    name = signal(context.args["signal"])
+    name = normalized_signal(context.args["signal"])
     done = "killed" if name == "KILL" else f"sent {name}"
-    return changes.outcomes(changes.Wording(done=done, unchanged="was not running"), results)
+    return changes.render_outcomes(changes.Wording(done=done, unchanged="was not running"), results)
 
 
 command = Command(
     name="kill",
     summary="send a signal to containers",
     examples=("kill web", "kill web --signal HUP", "kill -s 15 'batch-*'"),
-    plan=changes.planning("kill", _action),
+    plan=changes.make_plan("kill", _action),
     render=render,
     risk=Risk.CHANGE,
     doing="killing",

@@ -1,5 +1,5 @@
-"""`logs`: shows the newest log lines of containers. The lines of several containers are merged by time, each with its
-container's name. Older lines are counted, not shown."""
+"""`logs`: shows the newest log lines of containers. The lines of several containers are sorted by time, and each line
+begins with its container's name. Older lines are only counted."""
 
 from __future__ import annotations
 
@@ -142,12 +142,12 @@ command = Command(
             short="n",
             type=ArgType.COUNT,
             maximum=MAX_LINES,
-            help=f"number of newest lines, at most {MAX_LINES:,} (default {TAIL}, with --since {SINCE_TAIL:,})",
+            help=f"show the newest COUNT lines, at most {MAX_LINES:,} (default {TAIL}, with --since {SINCE_TAIL:,})",
         ),
         Arg(name="--follow", short="f", type=ArgType.FLAG, help="show new lines as they come, for at most ten minutes"),
         Arg(name="--since", short="S", type=ArgType.DURATION, help="only lines of the last 90s, 10m, 2h or 1d"),
         Arg(name="--timestamps", short="t", type=ArgType.FLAG, help="show the time of each line"),
-        Arg(name="--stderr", type=ArgType.FLAG, help="of these lines, only those from stderr"),
+        Arg(name="--stderr", type=ArgType.FLAG, help="read the same lines, but show only those from stderr"),
         *SELECTION,
     ),
 )

@@ -1,5 +1,5 @@
-"""`ps`: lists the containers of all engines, by project and service. An engine that does not answer hides only its own
-rows."""
+"""`ps`: lists the containers of all engines, by project and service. If an engine does not answer, only its own rows
+are missing."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from commands._shared import formatting, lists
-from commands.spec import SELECTION, TARGETS, Arg, ArgType, Command, Context, Result, query
+from commands.spec import OPTIONAL_TARGETS, SELECTION, Arg, ArgType, Command, Context, Result, query
 from core import errors
 from core.model import containers
 from core.model.actions import Action, ListContainers
@@ -116,7 +116,7 @@ command = Command(
     verbs=("container.list",),
     aliases=("ls", "list"),
     args=(
-        TARGETS,
+        OPTIONAL_TARGETS,
         Arg(name="--all", short="a", type=ArgType.FLAG, help="include containers that are not running"),
         Arg(name="--state", short="s", many=True, choices=containers.STATES, help="only containers in this state"),
         Arg(name="--health", choices=containers.HEALTH_STATES, help="only containers with this health"),

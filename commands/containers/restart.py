@@ -14,10 +14,10 @@ command = Command(
     name="restart",
     summary="restart containers",
     examples=("restart web", "restart web api --timeout 30", "restart --label app=shop --host 'prod-*'"),
-    plan=changes.planning(
+    plan=changes.make_plan(
         "restart", lambda context, ref: Restart(engine=ref.engine, target=ref, timeout=context.args["timeout"])
     ),
-    render=changes.rendering(WORDING),
+    render=changes.make_render(WORDING),
     risk=Risk.CHANGE,
     doing="restarting",
     verbs=(Restart.verb,),

@@ -16,13 +16,13 @@ command = Command(
     name="rm",
     summary="remove containers",
     examples=("rm old-web", "rm -f web", "rm 'batch-*' --volumes"),
-    plan=changes.planning(
+    plan=changes.make_plan(
         "rm",
         lambda context, ref: Remove(
             engine=ref.engine, target=ref, force=context.args["force"], volumes=context.args["volumes"]
         ),
     ),
-    render=changes.rendering(WORDING),
+    render=changes.make_render(WORDING),
     risk=Risk.DESTROY,
     doing="removing",
     verbs=(Remove.verb,),
@@ -30,6 +30,11 @@ command = Command(
     args=(
         *changes.TARGET_ARGS,
         Arg(name="--force", short="f", type=ArgType.FLAG, help="kill running containers first"),
-        Arg(name="--volumes", short="v", type=ArgType.FLAG, help="also remove their anonymous volumes with all data"),
+        Arg(
+            name="--volumes",
+            short="v",
+            type=ArgType.FLAG,
+            help="also remove their anonymous volumes and the data",
+        ),
     ),
 )

@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 from commands._shared import formatting
-from commands.spec import SELECTION, TARGETS, Arg, ArgType, Command, Context, Result, query
+from commands.spec import OPTIONAL_TARGETS, SELECTION, Arg, ArgType, Command, Context, Result, query
 from core.model.actions import Action
 from core.model.refs import EngineRef
 from core.model.replies import Block, Ending, Reply, Table, Text, Tone
@@ -105,7 +105,7 @@ command = Command(
     render=render,
     verbs=(ReadUsage.verb,),
     args=(
-        TARGETS,
+        OPTIONAL_TARGETS,
         Arg(name="--sort", short="s", choices=tuple(ORDERS), default="cpu", help="sort by this, the greatest first"),
         Arg(
             name="--limit",

@@ -14,10 +14,10 @@ command = Command(
     name="stop",
     summary="stop containers",
     examples=("stop web", "stop web --timeout 30", "stop 'batch-*' --host 'prod-*'"),
-    plan=changes.planning(
+    plan=changes.make_plan(
         "stop", lambda context, ref: Stop(engine=ref.engine, target=ref, timeout=context.args["timeout"])
     ),
-    render=changes.rendering(WORDING),
+    render=changes.make_render(WORDING),
     risk=Risk.CHANGE,
     doing="stopping",
     verbs=(Stop.verb,),

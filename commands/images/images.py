@@ -15,13 +15,13 @@ from core.model.refs import Kind
 from core.name_matching import images
 
 
-def lines(image: Image) -> Sequence[Image]:
-    """One line for each tag of an image; for that tag alone, where a name selected the image by it."""
+def line_per_tag(image: Image) -> Sequence[Image]:
+    """Returns one table line for each tag of an image, or only one if a name selected the image by a tag."""
     refs = (image.ref,) if image.ref.name in image.tags else image.tag_refs
     return [msgspec.structs.replace(image, ref=ref, tags=(ref.name,) if image.tags else ()) for ref in refs]
 
 
-def cells(row: Image, now: datetime) -> Sequence[str]:
+def image_cells(row: Image, now: datetime) -> Sequence[str]:
     repository, tag = image_names.split_tag(row.tags[0]) if row.tags else (DANGLING, "")
     age = formatting.span(max(0.0, now.timestamp() - row.created_at)) if row.created_at else ""
     size = formatting.size(row.size) if row.size else ""
@@ -32,18 +32,18 @@ command = Command(
     name="images",
     summary="list images",
     examples=("images", "images busybox", "images 'registry.example/*' --host 'prod-*'"),
-    plan=lists.planning(Kind.IMAGE),
-    render=lists.rendering(
+    plan=lists.make_plan(Kind.IMAGE),
+    render=lists.make_render(
         lists.Listing(
             kind=Kind.IMAGE,
             columns=("REPOSITORY", "TAG", "ID", "SIZE", "AGE"),
-            cells=cells,
+            cells=image_cells,
             none="There are no images.",
             rows=lambda value: [images.under_id(image) for image in value.rows],
-            lines=lines,
+            lines=line_per_tag,
             order=lambda row: (not row.tags, row.ref.name),
         )
     ),
     verbs=(ListImages.verb,),
-    args=lists.arguments("repository, repository:tag, start of either or of an id, digest, or a glob"),
+    args=lists.arguments("repository, repository:tag, start of a name or id, digest, or a glob like 'nginx*'"),
 )

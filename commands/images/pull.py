@@ -1,5 +1,5 @@
-"""`pull`: pulls an image to an engine. With several engines the user has to choose. Containers created from that name
-later run the new image."""
+"""`pull`: pulls an image to an engine. If there are several engines, the user must choose. Existing containers are not
+changed; containers created from that name later run the new image."""
 
 from __future__ import annotations
 
@@ -74,12 +74,12 @@ command = Command(
         "pull nginx@docker/test-1 --timeout 1200",
     ),
     plan=plan,
-    render=changes.rendering(WORDING),
+    render=changes.make_render(WORDING),
     risk=Risk.CHANGE,
     doing="pulling",
     verbs=(PullImage.verb,),
     args=(
-        Arg(name="image", required=True, help="repository, repository:tag or repository@digest; no tag means latest"),
+        Arg(name="image", required=True, help="repository, repository:tag (default latest) or repository@digest"),
         Arg(
             name="--timeout",
             short="t",

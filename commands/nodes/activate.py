@@ -1,4 +1,4 @@
-"""`activate`: returns Swarm nodes to service, so that they get tasks again."""
+"""`activate`: lets Swarm nodes run tasks again, after they were drained or paused."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ WORDING = changes.Wording(done="activated", unchanged="was active already")
 
 command = Command(
     name="activate",
-    summary="return Swarm nodes to service",
+    summary="let Swarm nodes run tasks again, after drain or pause",
     examples=("activate worker-2", "activate 'worker-*' --engine swarm"),
-    plan=changes.planning("activate", lambda _, ref: ActivateNode(engine=ref.engine, target=ref), Kind.NODE),
-    render=changes.rendering(WORDING),
+    plan=changes.make_plan("activate", lambda _, ref: ActivateNode(engine=ref.engine, target=ref), Kind.NODE),
+    render=changes.make_render(WORDING),
     risk=Risk.CHANGE,
     doing="activating",
     verbs=(ActivateNode.verb,),

@@ -1,4 +1,4 @@
-"""`drain`: moves all tasks off Swarm nodes. It asks for confirmation, since every task there moves."""
+"""`drain`: moves all tasks from Swarm nodes to other nodes. It asks for confirmation, since every task moves."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ NODES = Arg(
 
 command = Command(
     name="drain",
-    summary="move all tasks off Swarm nodes and assign no new ones",
+    summary="move all tasks from Swarm nodes to other nodes, until activate",
     examples=("drain worker-1", "drain 'worker-*' --engine swarm"),
-    plan=changes.planning("drain", lambda _, ref: DrainNode(engine=ref.engine, target=ref), Kind.NODE),
-    render=changes.rendering(WORDING),
+    plan=changes.make_plan("drain", lambda _, ref: DrainNode(engine=ref.engine, target=ref), Kind.NODE),
+    render=changes.make_render(WORDING),
     risk=Risk.CHANGE,
     doing="draining",
     verbs=(DrainNode.verb,),

@@ -11,7 +11,7 @@ from core.model.refs import Kind
 from core.model.swarm import ListNodes, Node
 
 
-def cells(row: Node, _: datetime) -> Sequence[str | int]:
+def node_cells(row: Node, _: datetime) -> Sequence[str | int]:
     status = f"{row.state}: {row.message}" if row.message else row.state
     role = f"{row.role} (leader)" if row.leader else row.role
     tasks = "-" if row.tasks is None else row.tasks
@@ -22,13 +22,13 @@ command = Command(
     name="nodes",
     summary="list Swarm nodes",
     examples=("nodes", "nodes worker-1", "nodes 'worker-*' --label zone=a"),
-    plan=lists.planning(Kind.NODE),
-    render=lists.rendering(
+    plan=lists.make_plan(Kind.NODE),
+    render=lists.make_render(
         lists.Listing(
             kind=Kind.NODE,
             columns=("NODE", "STATUS", "AVAILABILITY", "ROLE", "ADDRESS", "TASKS", "VERSION"),
             optional=("VERSION",),
-            cells=cells,
+            cells=node_cells,
             none="There are no nodes: no engine here manages a Swarm.",
             order=lambda row: (row.role != "manager", row.ref.name),
         )

@@ -11,7 +11,7 @@ from core.model.pods import ListPods, Pod
 from core.model.refs import Kind
 
 
-def cells(row: Pod, now: datetime) -> Sequence[str]:
+def pod_cells(row: Pod, now: datetime) -> Sequence[str]:
     age = f"{formatting.span(max(0.0, now.timestamp() - row.created_at))} ago" if row.created_at else ""
     containers = f"{row.running}/{len(row.members)}"
     return (row.ref.name, row.namespace, row.state, containers, age, row.address, row.ref.short_id)
@@ -21,13 +21,13 @@ command = Command(
     name="pods",
     summary="list pods",
     examples=("pods", "pods shop", "pods 'shop-*' --engine podman"),
-    plan=lists.planning(Kind.POD),
-    render=lists.rendering(
+    plan=lists.make_plan(Kind.POD),
+    render=lists.make_render(
         lists.Listing(
             kind=Kind.POD,
             columns=("POD", "NAMESPACE", "STATUS", "CONTAINERS", "CREATED", "ADDRESS", "ID"),
             optional=("NAMESPACE", "ADDRESS"),
-            cells=cells,
+            cells=pod_cells,
             none="There are no pods.",
             order=lambda row: (row.namespace, row.ref.name),
         )

@@ -1,4 +1,4 @@
-"""`services`: lists compose and Swarm services. A service that both a Swarm and its workers report is shown once."""
+"""`services`: lists compose and Swarm services. A service that both a manager and a worker report is shown once."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ command = Command(
             name="service",
             type=ArgType.TARGET,
             many=True,
-            help="service (shop/web, web), project, start of a name, or a glob like 'shop/*'",
+            help="service (shop/web, web), project, start of a name, or a glob like 'shop/*'; without SERVICE: all",
         ),
         HOST,
         ENGINE,

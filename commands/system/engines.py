@@ -1,7 +1,6 @@
-"""`engines`: lists the engines with their version, address and health; with a name, shows all details and verbs of one.
+"""`engines`: lists the engines with their version, address and health. With a name, shows all details of an engine.
 
-An engine that does not answer is a row with the reason. Engines that the requester may not list are left out. `info`
-shows what an engine reports about itself in its own format.
+An engine that does not answer has a row with the reason. Engines that the requester may not list are left out.
 """
 
 from __future__ import annotations
@@ -60,12 +59,14 @@ def _row(engine: Engine, now: datetime) -> Sequence[str | int]:
         NOT_KNOWN if engine.containers is None else engine.containers,
         len(engine.verbs),
         engine.address,
-        engine_details.state(engine, now),
+        engine_details.state_text(engine, now),
     ]
 
 
 def _details(engine: Engine, now: datetime) -> Fields:
-    return Fields(title=str(engine.ref), fields={**engine_details.facts(engine, now), "Verbs": ", ".join(engine.verbs)})
+    return Fields(
+        title=str(engine.ref), fields={**engine_details.detail_texts(engine, now), "Verbs": ", ".join(engine.verbs)}
+    )
 
 
 command = Command(
@@ -76,7 +77,10 @@ command = Command(
     render=render,
     verbs=("engine.list",),
     args=(
-        Arg(name="name", help="show all details of engines with this name, kind or host (globs allowed)"),
+        Arg(
+            name="name",
+            help="show all details of engines with this name, kind or host (globs allowed); without NAME: list all",
+        ),
         HOST,
     ),
 )

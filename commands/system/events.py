@@ -1,5 +1,4 @@
-"""`events`: shows recent events of all engines, merged by time, the newest last. Older events than the newest few are
-counted, not shown."""
+"""`events`: shows the newest events of all engines, sorted by time, the newest last. Older events are only counted."""
 
 from __future__ import annotations
 
@@ -11,7 +10,7 @@ from typing import Any
 
 from commands._shared import formatting
 from commands._shared.signals import SIGNALS
-from commands.spec import ENGINE, HOST, TARGETS, Arg, ArgType, Command, Context, Result, query
+from commands.spec import ENGINE, HOST, OPTIONAL_TARGETS, Arg, ArgType, Command, Context, Result, query
 from core import errors
 from core.model.actions import Action, ListEvents
 from core.model.events import Event, EventKind
@@ -40,7 +39,7 @@ async def plan(context: Context) -> Sequence[Action[Any]]:
 
 
 async def _containers(context: Context, wanted: Query) -> tuple[Ref, ...]:
-    """The existing containers that a name selects. It may be the name of a removed one, or of no container."""
+    """Finds the existing containers that a name selects: none for the name of a removed container or of an image."""
     try:
         return tuple(await context.find.find(replace(wanted, every_match=True)))
     except errors.QuarterdeckError:
@@ -91,7 +90,7 @@ def render(context: Context, results: Sequence[Result]) -> Reply:
 
 
 def detail(event: Event) -> str:
-    """The few attributes that explain the event."""
+    """Formats the few attributes that explain the event."""
     attrs = event.attrs
     parts = []
     if "exit_code" in attrs and event.kind in (EventKind.DIED, EventKind.STOPPED, EventKind.OTHER):
@@ -166,13 +165,13 @@ command = Command(
     render=render,
     verbs=("event.list",),
     args=(
-        TARGETS,
+        OPTIONAL_TARGETS,
         Arg(
             name="--since",
             short="S",
             type=ArgType.DURATION,
             default=timedelta(hours=1),
-            help="how far back: 90s, 10m, 2h or 1d, limited by the stored history",
+            help="only stored events of the last 90s, 10m, 2h or 1d",
         ),
         Arg(name="--type", many=True, choices=TYPES, help="only events of this type"),
         Arg(
@@ -187,7 +186,7 @@ command = Command(
             name="--all",
             short="a",
             type=ArgType.FLAG,
-            help="include commands run inside containers, such as health checks",
+            help="also show the events of commands that run inside containers, such as health checks",
         ),
         HOST,
         ENGINE,

@@ -11,7 +11,7 @@ from core.model.actions import Action, Risk
 from core.model.builtin import CommandHelp, HelpPage, ShowHelp
 from core.model.replies import Block, Lines, Reply, Text, Tone
 
-GROUPS = ("Look", "Change", "Permissions", "Quarterdeck itself")
+GROUPS = ("Show", "Change", "Permissions", "Quarterdeck itself")
 # A command belongs to a group where all its verbs begin with one of these.
 _POLICY = ("policy.", "audit.")
 _BUILTIN = ("help.", "question.")
@@ -49,9 +49,10 @@ def _page(one: CommandHelp) -> list[Block]:
     if one.examples:
         lines += ["", "Examples:", *(f"  {example}" for example in one.examples)]
     if one.aliases:
-        lines += ["", f"Also: {', '.join(one.aliases)}"]
+        lines += ["", f"Aliases: {', '.join(one.aliases)}"]
     if one.verbs:
-        lines += ["", f"Needs: {', '.join(one.verbs)}"]
+        needed = "Permission" if len(one.verbs) == 1 else "Permissions, depending on the arguments"
+        lines += ["", f"{needed}: {', '.join(one.verbs)}"]
     return [Text(text=f"{one.name}: {one.summary}"), Lines(lines=lines)]
 
 
@@ -60,7 +61,7 @@ def _group(one: CommandHelp) -> str:
         return "Quarterdeck itself"
     if all(verb.startswith(_POLICY) for verb in one.verbs):
         return "Permissions"
-    return "Look" if one.risk == Risk.READ else "Change"
+    return "Show" if one.risk == Risk.READ else "Change"
 
 
 def _names(one: CommandHelp) -> str:
@@ -74,5 +75,5 @@ command = Command(
     plan=plan,
     render=render,
     verbs=(ShowHelp.verb,),
-    args=(Arg(name="topic", type=ArgType.COMMAND, help="the command to explain"),),
+    args=(Arg(name="topic", type=ArgType.COMMAND, help="the command to explain; without TOPIC: list all commands"),),
 )

@@ -1,5 +1,5 @@
-"""`info`: shows what engines report about themselves, as `docker info` or `podman info` do: a summary, or with `--raw`
-the whole answer. `engines` lists the engines and what they can do."""
+"""`info`: shows what engines report about themselves, like `docker info` and `podman info`: a summary, or the whole
+answer with `--raw`."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def _render_summary(context: Context, results: Sequence[Result]) -> Reply:
         (result.value for result in results if isinstance(result.value, Engine)), key=lambda one: str(one.ref)
     )
     blocks: list[Block] = [
-        Fields(title=str(engine.ref), fields=engine_details.facts(engine, context.now)) for engine in known
+        Fields(title=str(engine.ref), fields=engine_details.detail_texts(engine, context.now)) for engine in known
     ]
     notes = formatting.unanswered(results)
     if not known:
@@ -80,7 +80,7 @@ command = Command(
     render=render,
     verbs=(DescribeEngine.verb, ShowInfo.verb),
     args=(
-        Arg(name="name", help="only engines of this name, kind or host (globs allowed)"),
+        Arg(name="name", help="only engines with this name, kind or host (globs allowed); without NAME: all"),
         Arg(name="--raw", type=ArgType.FLAG, help="show the engine's whole answer as JSON"),
         Arg(name="--format", short="f", help="text with fields of that answer: {{.Driver}}, {{json .Plugins}}"),
         HOST,

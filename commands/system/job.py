@@ -1,4 +1,4 @@
-"""`job stop ID…`: stops running jobs, such as a followed log. The message of a job shows its id and a Stop button."""
+"""`job stop ID…`: stops running jobs, such as a followed log. A job's message shows its id and a Stop button."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ command = Command(
     verbs=(StopJob.verb, StopAnyJob.verb),
     args=(
         Arg(name="what", required=True, choices=("stop",), help="the action"),
-        Arg(name="id", type=ArgType.TEXT, many=True, required=True, help="id of the job, as its message shows it"),
+        Arg(name="id", type=ArgType.TEXT, many=True, required=True, help="id of the job, as shown in its message"),
         Arg(name="--force", short="f", type=ArgType.FLAG, help="also stop a job that somebody else started"),
     ),
 )

@@ -43,7 +43,7 @@ def _action(context: Context, ref: Ref) -> Action[Any]:
 
 
 def render(context: Context, results: Sequence[Result]) -> Reply:
-    return changes.outcomes(WORDING[context.args["do"]], results)
+    return changes.render_outcomes(WORDING[context.args["do"]], results)
 
 
 command = Command(
@@ -56,16 +56,16 @@ command = Command(
     doing="changing",
     verbs=(InstallUnit.verb, StartUnit.verb, StopUnit.verb, RestartUnit.verb),
     args=(
-        Arg(name="do", required=True, choices=tuple(WORDING), help="the action"),
+        Arg(name="do", placeholder="ACTION", required=True, choices=tuple(WORDING), help="the action"),
         Arg(
             name="target",
             type=ArgType.TARGET,
             many=True,
             required=True,
-            help="unit (web.service, web) or a glob like 'shop-*'; for install, a container",
+            help="unit (web.service, web) or a glob like 'shop-*'; with install: a container",
         ),
         STYLE,
-        Arg(name="--no-start", type=ArgType.FLAG, help="for install: start at the next boot, not now"),
+        Arg(name="--no-start", type=ArgType.FLAG, help="with install: start the unit at the next boot, not now"),
         HOST,
         ENGINE,
     ),

@@ -20,7 +20,7 @@ STYLE = Arg(
     name="--style",
     choices=STYLES,
     default=STYLES[0],
-    help="a Quadlet file, or a unit as podman generate systemd writes it",
+    help="write a Quadlet file, or a unit file as `podman generate systemd` does",
 )
 MAX_DRAFTS = 8
 
@@ -38,7 +38,7 @@ LIST = lists.Listing(
     cells=_cells,
     none="There are no units that run containers.",
 )
-_render_list, _plan_list = lists.rendering(LIST), lists.planning(Kind.UNIT)
+_render_list, _plan_list = lists.make_render(LIST), lists.make_plan(Kind.UNIT)
 
 
 async def plan(context: Context) -> Sequence[Action[Any]]:
@@ -70,7 +70,7 @@ def render(context: Context, results: Sequence[Result]) -> Reply:
 
 command = Command(
     name="units",
-    summary="list systemd units of containers, or draft one",
+    summary="list systemd units of containers, or draft a new one",
     examples=(
         "units",
         "units 'pod-*' --engine podman",
@@ -82,7 +82,12 @@ command = Command(
     verbs=(ListUnits.verb, DraftUnit.verb),
     args=(
         *lists.arguments("unit (web.service, web), start of its name, or a glob like 'shop-*'"),
-        Arg(name="--draft", type=ArgType.TARGET, help="show the unit files for this container; nothing is written"),
+        Arg(
+            name="--draft",
+            type=ArgType.TARGET,
+            placeholder="CONTAINER",
+            help="show the unit files for this container, but write nothing",
+        ),
         STYLE,
     ),
 )

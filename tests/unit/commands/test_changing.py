@@ -66,13 +66,13 @@ async def test_options_reach_the_action(world):
     [("KILL", "KILL"), ("sigterm", "TERM"), ("15", "TERM"), ("hup", "HUP"), ("RTMIN+3", "RTMIN+3"), ("40", "40")],
 )
 def test_signals_as_people_write_them(typed, meant):
-    assert kill.signal(typed) == meant
+    assert kill.normalized_signal(typed) == meant
 
 
 @pytest.mark.parametrize("typed", ["", "0", "65", "TREM", "9; rm", "²", "RTMIN+99", "SIG", "999999999999"])
 def test_other_signals_are_refused(typed):
     with pytest.raises(errors.BadUsage):
-        kill.signal(typed)
+        kill.normalized_signal(typed)
 
 
 async def test_one_target_is_one_sentence(world):
