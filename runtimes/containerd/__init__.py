@@ -1,1 +1,1 @@
-"""containerd, through its native gRPC API."""
+"""Connects Quarterdeck to containerd's native gRPC API."""

@@ -1,6 +1,7 @@
-"""Calls containerd's gRPC services: one method for each call. Arguments and results are messages of its protocol.
+"""Sends requests to containerd: one method for each call of its gRPC services.
 
-Every call except those about the daemon names its namespace in the metadata. `seconds` is the call's timeout.
+Arguments and results are messages of containerd's protocol. Every request carries the containerd namespace in its
+metadata, except the requests about the daemon itself. `seconds` is the timeout of a request.
 """
 
 from __future__ import annotations
@@ -41,6 +42,8 @@ Image = containerd_images_pb2.Image
 
 
 class Client:
+    """Sends requests to one containerd daemon over one gRPC channel."""
+
     def __init__(self, channel: grpc_channel.GrpcChannel) -> None:
         self.channel = channel
 
@@ -59,6 +62,7 @@ class Client:
     # ── the daemon ───────────────────────────────────────────────────────────────────────────────────────────────
 
     async def version(self, seconds: float) -> str:
+        """Returns the version of the daemon."""
         method = "/containerd.services.version.v1.Version/Version"
         return (await self._request(method, empty_pb2.Empty(), containerd_version_pb2.VersionResponse, seconds)).version
 
@@ -79,7 +83,7 @@ class Client:
         ).namespaces
 
     def events(self) -> AsyncIterator[containerd_types_pb2.Envelope]:
-        """The events of all namespaces, from now on."""
+        """Subscribes to the events of all namespaces. Events from before the call are not sent."""
         method = "/containerd.services.events.v1.Events/Subscribe"
         return self.channel.stream(method, containerd_subscribe_pb2.SubscribeRequest(), containerd_types_pb2.Envelope)
 
@@ -111,7 +115,7 @@ class Client:
     async def label_container(
         self, namespace: str, container_id: str, labels: Mapping[str, str], seconds: float
     ) -> None:
-        """Sets these labels and leaves the others. An empty value removes a label."""
+        """Sets these labels and leaves the other labels unchanged. An empty value removes a label."""
         request = containerd_containers_pb2.UpdateContainerRequest(
             container=containerd_containers_pb2.Container(id=container_id, labels=labels),
             update_mask=field_mask_pb2.FieldMask(paths=[f"labels.{label}" for label in labels]),
@@ -126,14 +130,14 @@ class Client:
     # ── tasks ────────────────────────────────────────────────────────────────────────────────────────────────────
 
     async def tasks(self, namespace: str, seconds: float) -> Mapping[str, containerd_task_types_pb2.Process]:
-        """By the id of the container."""
+        """Returns all tasks of a namespace, by the id of their container."""
         request, response = containerd_tasks_pb2.ListTasksRequest(), containerd_tasks_pb2.ListTasksResponse
         found = (await self._request(f"{TASKS}List", request, response, seconds, namespace)).tasks
         # Versions differ in which of the two fields holds the container's id.
         return {task.container_id or task.id: task for task in found}
 
     async def task(self, namespace: str, container_id: str, seconds: float) -> containerd_task_types_pb2.Process | None:
-        """None if the container has no task."""
+        """Returns the task of a container, or None if it has no task."""
         request, response = containerd_tasks_pb2.GetRequest(container_id=container_id), containerd_tasks_pb2.GetResponse
         try:
             return (await self._request(f"{TASKS}Get", request, response, seconds, namespace)).process
@@ -165,7 +169,7 @@ class Client:
         await self._request(f"{TASKS}Kill", request, empty_pb2.Empty, seconds, namespace)
 
     async def wait(self, namespace: str, container_id: str, seconds: float, exec_id: str = "") -> int:
-        """Waits for the end and returns the exit code. Raises TimedOut."""
+        """Waits until the process ends, and returns its exit code. Raises TimedOut."""
         request = containerd_tasks_pb2.WaitRequest(container_id=container_id, exec_id=exec_id)
         response = await self._request(f"{TASKS}Wait", request, containerd_tasks_pb2.WaitResponse, seconds, namespace)
         return response.exit_status
@@ -226,7 +230,7 @@ class Client:
         return (await self._request(f"{IMAGES}List", request, response, seconds, namespace)).images
 
     async def set_image_name(self, namespace: str, image: containerd_images_pb2.Image, seconds: float) -> None:
-        """Creates the name, or moves it to this image if it exists."""
+        """Creates an image name. If the name exists, it then points to this image."""
         try:
             create = containerd_images_pb2.CreateImageRequest(image=image)
             await self._request(
@@ -245,7 +249,7 @@ class Client:
         await self._request(f"{IMAGES}Delete", request, empty_pb2.Empty, seconds, namespace)
 
     async def blob(self, namespace: str, digest: str, seconds: float) -> bytes:
-        """Reads from the content store. Raises NotFound, and InvalidResponse for more than `MAX_BLOB_BYTES`."""
+        """Reads a blob from the content store. Raises NotFound, and InvalidResponse for more than `MAX_BLOB_BYTES`."""
         request = containerd_content_pb2.ReadContentRequest(digest=digest)
         parts: list[bytes] = []
         messages = self.channel.stream(
@@ -265,8 +269,10 @@ class Client:
 
 
 def namespace_metadata(namespace: str) -> grpc_channel.Metadata:
+    """Returns the gRPC metadata that names the containerd namespace of a request."""
     return (("containerd-namespace", namespace),) if namespace else ()
 
 
 def gone(target: Ref) -> errors.NotFound:
+    """Returns the error for a target that does not exist any more."""
     return errors.NotFound(f"{target.name} is gone: {target.engine} has no such {target.kind}.")

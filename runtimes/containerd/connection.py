@@ -1,6 +1,7 @@
-"""Connects to one containerd daemon and identifies it: its uuid, its version, and which parts it has.
+"""Connects to one containerd daemon, and reads its uuid, its version and what it can do.
 
-The uuid is stored by the daemon beside its data. It is read at the first request, and again for each event stream.
+The daemon stores its uuid in its data directory. Quarterdeck reads the uuid before its first request, and again for
+each event stream.
 """
 
 from __future__ import annotations
@@ -19,7 +20,8 @@ ACCESS = "The settings `uid` and `gid` under [grpc] in /etc/containerd/config.to
 
 
 class Connection(EngineAdapter):
-    """The namespaces of engines that are watched on this host too (`watched_kinds`) are excluded."""
+    """Holds the connection to one daemon and what the daemon reported about itself. If another engine on this host is
+    watched too (`watched_kinds`), the containerd namespaces that belong to it are excluded."""
 
     kind = "containerd"
 
@@ -34,7 +36,7 @@ class Connection(EngineAdapter):
 
     @property
     def verbs(self) -> frozenset[str]:
-        """Without `image.pull` if this version leaves pulling to its clients."""
+        """Returns the supported verbs. `image.pull` is missing if this version of containerd cannot pull images."""
         return super().verbs if self._can_pull else super().verbs - {images.PullImage.verb}
 
     async def aclose(self) -> None:
@@ -51,8 +53,9 @@ class Connection(EngineAdapter):
         self._shares_pids = self._is_same_pid_namespace(server.pidns)
 
     def _is_same_pid_namespace(self, daemon: int) -> bool:
-        """`daemon`: the PID namespace that the daemon reports. Up to 1.6 it reports 0; then the kernel's information
-        about the process that listens at the socket is used."""
+        """Compares the daemon's PID namespace with that of this process. `daemon`: the PID namespace that the daemon
+        reports. containerd up to 1.6 reports 0. Then the namespace of the process that listens at the socket is
+        used."""
         own = procfs.pid_namespace()
         if not daemon:
             daemon = procfs.pid_namespace(str(connect.peer_credentials(self._channel.endpoint.path)[0])) or 0

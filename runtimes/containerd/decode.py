@@ -1,8 +1,8 @@
-"""Decodes containerd's records and tasks into rows of containers.
+"""Decodes containerd's containers and tasks into container rows.
 
-Found by experiment on 1.6 and 1.7. An id is unique only within its namespace, so a container's full id is
-`namespace/id`. A container is a record. What runs is its task, which may not exist: it was never created, or it ended
-and was deleted. `run_history` has what was observed of earlier tasks.
+Found by experiment on containerd 1.6 and 1.7. An id is unique only within its namespace, so a container's full id is
+`namespace/id`. In containerd a container is only a record; its task is what runs. A container has no task before its
+first start, and after its task ended and was deleted. `run_history` stores what was observed of earlier tasks.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import msgspec
 
 from core.model.containers import LIVE_STATES, Container, Port
 from core.model.refs import EngineRef, Kind, Ref
-from runtimes.containerd import client, models
+from runtimes.containerd import client, json_models
 from runtimes.containerd.run_history import RunHistory, store_newest
 from runtimes.formats import status_text
 from runtimes.proto import containerd_task_types_pb2
@@ -37,8 +37,8 @@ STATES = {
 
 
 class ContainerDecoder:
-    """Decodes the containers of one engine. It stores their names, since events contain only ids, and which containers
-    are pause containers (sandboxes)."""
+    """Decodes the containers of one engine. It also caches the names of containers, because events contain only ids,
+    and the ids of pause containers (sandboxes)."""
 
     def __init__(self, engine: EngineRef) -> None:
         self.engine = engine
@@ -47,7 +47,7 @@ class ContainerDecoder:
         self._sandboxes: dict[str, None] = {}
 
     def learn(self, namespace: str, container_id: str, labels: Mapping[str, str]) -> Ref:
-        """Stores a container's name, and whether it is a sandbox."""
+        """Caches a container's name, and whether it is a sandbox. Returns its reference."""
         full_id = f"{namespace}/{container_id}"
         name = name_of(container_id, labels)
         ref = self._refs.get(full_id)
@@ -65,7 +65,7 @@ class ContainerDecoder:
         return full_id in self._sandboxes
 
     def forget(self, full_id: str) -> None:
-        """Call it for a removed container: another one may get its id."""
+        """Removes a container from the caches. Call it for a removed container, because another one may get its id."""
         self.history.forget(full_id)
         self._refs.pop(full_id, None)
         self._sandboxes.pop(full_id, None)
@@ -79,7 +79,8 @@ class ContainerDecoder:
         *,
         process_started_at: Callable[[int], float | None] = lambda pid: None,
     ) -> Container:
-        """`process_started_at`: the start of a process of this host, unix seconds; None if it is unknown."""
+        """Decodes a container and its task into a row. `process_started_at`: returns the start of a process of this
+        host in unix seconds, or None if it is unknown."""
         ref = self.learn(namespace, container.id, container.labels)
         created_at = container.created_at.ToNanoseconds() / 1e9
         run = self.history.current(ref.id, task, created_at)
@@ -114,27 +115,28 @@ class ContainerDecoder:
 
 
 def split_id(full_id: str) -> tuple[str, str]:
-    """`namespace/id` as both parts. The namespace is empty if this is not a full id."""
+    """Splits `namespace/id` into its two parts. The namespace is empty if this is not a full id."""
     namespace, _, container_id = full_id.partition("/")
     return (namespace, container_id) if namespace and container_id else ("", full_id)
 
 
 def name_of(container_id: str, labels: Mapping[str, str]) -> str:
+    """Returns a container's name from its labels, or its id if no label contains a name."""
     return next((labels[label] for label in NAME_LABELS if labels.get(label)), container_id)
 
 
 def is_sandbox(labels: Mapping[str, str]) -> bool:
-    """True for the pause container of a pod."""
+    """Returns True for the pause container of a pod."""
     return labels.get(SANDBOX_LABEL) == SANDBOX
 
 
 def _command(spec: bytes) -> str:
-    process = models.process_of(spec)
+    process = json_models.process_of(spec)
     return " ".join(process.args or ()) if process else ""
 
 
 def _ports(label: str) -> tuple[Port, ...]:
-    ports = models.published_ports(label)
+    ports = json_models.published_ports(label)
     return tuple(Port(port.container_port, port.protocol, port.host_port or None, port.host_ip) for port in ports)
 
 

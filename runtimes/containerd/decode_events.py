@@ -1,7 +1,7 @@
-"""Decodes containerd's event envelopes into events of containers, images and namespaces.
+"""Decodes containerd's event messages into events of containers, images and namespaces.
 
-Left out are events of snapshots, of content, of excluded namespaces and of pause containers. containerd repeats OOM
-events: only the first one of each run is an event here. Unknown and broken messages become events of kind `other`.
+Events of snapshots, of content, of excluded namespaces and of pause containers are left out. containerd repeats OOM
+events, so only the first OOM event of each run is decoded. Unknown and invalid messages become events of kind `other`.
 """
 
 from __future__ import annotations
@@ -49,17 +49,19 @@ LATE_EXIT_NS = 1_000_000_000
 
 
 class EventDecoder:
-    """`excluded`: namespaces whose events are left out."""
+    """Decodes the event messages of one engine. `excluded`: namespaces whose events are left out."""
 
     def __init__(self, containers: ContainerDecoder, *, excluded: Collection[str] = frozenset()) -> None:
         self._containers = containers
         self._excluded = excluded
 
     def is_relevant(self, envelope: containerd_types_pb2.Envelope) -> bool:
+        """Returns False for an event that is left out because of its namespace or its topic."""
         return envelope.namespace not in self._excluded and not envelope.topic.startswith(_IGNORED_TOPICS)
 
     def unknown_container(self, envelope: containerd_types_pb2.Envelope) -> tuple[str, str] | None:
-        """Namespace and id of the event's container, if its labels must be read before the event is decoded."""
+        """Returns the namespace and id of the event's container if its labels must be read before the event is
+        decoded."""
         message_type = _message_type(envelope)
         if not message_type.startswith(("Container", "Task")) or message_type in ("ContainerDelete", "ContainerUpdate"):
             return None  # it is not about a container, contains the labels, or does not need them
@@ -76,7 +78,7 @@ class EventDecoder:
         return envelope.namespace, container_id
 
     def decode(self, envelope: containerd_types_pb2.Envelope) -> Event | None:
-        """None for repeated OOM events and for pause containers."""
+        """Decodes one event message. Returns None for a repeated OOM event and for a pause container."""
         topic = envelope.topic.strip("/").split("/")
         area, action = topic[0], "_".join(topic[1:]).replace("-", "_")
         at_ns = envelope.timestamp.ToNanoseconds()

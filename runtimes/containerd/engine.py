@@ -1,9 +1,11 @@
-"""Connects Quarterdeck to containerd's native API, for the containers of all its namespaces.
+"""Connects Quarterdeck to containerd's native API, and serves the containers of all its namespaces.
 
-Containers in namespaces of another engine that is watched on this host (Docker's moby, Kubernetes' k8s.io) are counted
-but not listed, and pause containers are never listed. containerd sends events to all subscribers and never repeats
-them, so a stream begins with the subscription. The daemon does not confirm a subscription: it counts as complete when
-two later requests on the same connection have been answered. Nothing here reconnects.
+A namespace may belong to another engine that is watched on this host, such as Docker's moby or Kubernetes' k8s.io. The
+containers of such a namespace are counted but not listed. Pause containers are never listed.
+
+containerd sends events to all subscribers and never repeats them, so an event stream begins with the subscription. The
+daemon does not confirm a subscription. So the stream counts as open when the daemon has answered two later requests on
+the same connection. This module does not reconnect.
 """
 
 from __future__ import annotations
@@ -29,7 +31,7 @@ from runtimes.base.adapter import does
 from runtimes.base.concurrency import map_concurrently
 from runtimes.base.engine import DEFAULTS
 from runtimes.base.options import EngineOptions
-from runtimes.containerd import client, decode, info, stats
+from runtimes.containerd import client, decode, decode_info, stats
 from runtimes.containerd.decode_events import EventDecoder
 from runtimes.containerd.exec import ExecVerbs
 from runtimes.containerd.images import ImageVerbs
@@ -41,7 +43,7 @@ DEFAULT_RUNTIME = "io.containerd.runc.v2"
 
 
 class Containerd(LifecycleVerbs, ExecVerbs, ImageVerbs):
-    """One daemon at its unix socket."""
+    """Serves all verbs of one containerd daemon at its unix socket."""
 
     kind = "containerd"
     alternatives: ClassVar[Mapping[str, str]] = {
@@ -109,14 +111,14 @@ class Containerd(LifecycleVerbs, ExecVerbs, ImageVerbs):
             verbs=tuple(sorted(self.verbs)),
             version=self.version,
             api="v1",
-            system=info.system(plugins),
-            storage=info.snapshotter(plugins),
+            system=decode_info.os_and_architecture(plugins),
+            storage=decode_info.snapshotter(plugins),
             cgroup=procfs.cgroup_version(),
             runtime=listed.runtimes.most_common(1)[0][0] if listed.runtimes else DEFAULT_RUNTIME,
             containers=len(listed.rows),
             running=sum(row.state in LIVE_STATES for row in listed.rows),
             owned=tuple(sorted(listed.excluded.items())),
-            notes=info.notes(plugins, server.deprecations),
+            notes=decode_info.warning_notes(plugins, server.deprecations),
         )
 
     @does(actions.ShowInfo)
@@ -148,12 +150,13 @@ class Containerd(LifecycleVerbs, ExecVerbs, ImageVerbs):
             container, task = await self._read_container(namespace, container_id, seconds)
         except errors.NotFound as error:
             raise client.gone(action.target) from error
-        data = info.document(namespace, container, task)
+        data = decode_info.container_document(namespace, container, task)
         redact_json.mask_env_values(data)
         return Document(ref=action.target, data=data)
 
     async def describe(self, ids: Sequence[str], deadline: float) -> dict[str, Container | None]:
-        """None for a container that does not exist. `deadline`: seconds for all of them."""
+        """Reads these containers. None stands for a container that does not exist. `deadline`: seconds for all of
+        them."""
         await self._identify(deadline)
 
         async def one(full_id: str) -> tuple[str, Container | None]:

@@ -1,7 +1,8 @@
-"""Runs one program in a container of containerd and returns its output, which comes through named pipes (FIFOs).
+"""Runs a program in a container of containerd, and returns its output.
 
-The container's shim opens the pipes by their path, so Quarterdeck and containerd must share the folder /run. Output is
-limited: the rest is read and counted but not stored, so that the program is not blocked.
+The output comes through named pipes (FIFOs). The container's shim opens the pipes by their path, so Quarterdeck and
+containerd must share the folder /run. Only the first `MAX_OUTPUT_BYTES` of output are stored. The rest is read and
+counted, so that the program is not blocked.
 """
 
 from __future__ import annotations
@@ -33,6 +34,8 @@ DRAIN_SECONDS = 2.0  # how long output is read after the program has ended
 
 
 class ExecVerbs(Connection):
+    """Serves the verb `container.exec` for containerd."""
+
     @does(actions.Exec)
     async def execute(self, action: actions.Exec, seconds: float) -> ExecResult:
         await self._identify(seconds)
@@ -40,6 +43,8 @@ class ExecVerbs(Connection):
 
 
 async def run(calls: Client, action: actions.Exec, seconds: float) -> ExecResult:
+    """Runs the program, waits until it ends, and returns its output and exit code. A program that takes too long is
+    killed."""
     steps = Steps(min(seconds, float(action.timeout)))
     namespace, container_id = decode.split_id(action.target.id)
     if not namespace:
@@ -93,7 +98,8 @@ async def run(calls: Client, action: actions.Exec, seconds: float) -> ExecResult
 
 
 def _process(spec: bytes, action: actions.Exec) -> bytes:
-    """The container's own process with another command: the same user, environment, working directory and rights."""
+    """Encodes the process to run: the container's own process with another command. The user, the environment, the
+    working directory and the rights stay the same."""
     try:
         process = msgspec.json.decode(spec)["process"]
         process |= {"args": list(action.command), "terminal": False}
@@ -106,7 +112,7 @@ def _process(spec: bytes, action: actions.Exec) -> bytes:
 
 
 def _user(text: str) -> dict[str, int]:
-    """`USER[:GROUP]`, both as numbers or `root`."""
+    """Parses `USER[:GROUP]`, both as numbers or `root`."""
     user, _, group = text.partition(":")
     user, group = ("0" if user == "root" else user), ("0" if group == "root" else group)
     if not user.isdecimal() or not (group or "0").isdecimal():
@@ -117,8 +123,8 @@ def _user(text: str) -> dict[str, int]:
 
 
 class _Pipe:
-    """One named pipe. It is opened for writing too until the shim has opened it: without a writer, reading would end
-    before it began."""
+    """Reads one named pipe. Until the shim has opened the pipe, it is also open for writing here: without a writer,
+    reading would end before it began."""
 
     def __init__(self, path: Path) -> None:
         self.path = path

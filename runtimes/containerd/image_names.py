@@ -1,4 +1,7 @@
-"""Completes and sorts the names of images, as nerdctl and Docker do."""
+"""Expands short image names (`nginx`) to full names (`docker.io/library/nginx:latest`), as nerdctl and Docker do.
+
+It also separates an image's tags from its names by digest.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,7 @@ from runtimes.formats import image_reference
 
 
 def full_name(name: str) -> str:
-    """`nginx` becomes `docker.io/library/nginx:latest`. Raises BadUsage."""
+    """Expands a short name: `nginx` becomes `docker.io/library/nginx:latest`. Raises BadUsage."""
     found = image_reference.parse(name)
     if found.registry:
         return str(found)
@@ -17,15 +20,15 @@ def full_name(name: str) -> str:
 
 
 def tags_and_digests(names: Sequence[str], digest: str) -> tuple[list[str], list[str]]:
-    """An image's tags, and its names by digest. The CRI plugin also names images by the digest of their configuration
-    alone; such names are left out."""
+    """Returns an image's tags, and its names by digest. The CRI plugin also names an image by the digest of its
+    configuration alone. Such names are left out."""
     tags = sorted(name for name in names if "@" not in name and not name.startswith("sha256:"))
     pinned = {f"{image_reference.parse(tag).repository}@{digest}" for tag in tags if _is_valid(tag)}
     return tags, sorted({name for name in names if "@" in name} | pinned)
 
 
 def is_loopback_registry(name: str) -> bool:
-    """True if the registry is this machine."""
+    """Returns True if the registry runs on this machine."""
     host = name.partition("/")[0].rpartition(":")[0] or name.partition("/")[0]
     return host in ("localhost", "[::1]") or host.startswith("127.")
 

@@ -18,13 +18,15 @@ from runtimes.base.steps import Steps
 from runtimes.containerd import client, decode, image_names, pull
 from runtimes.containerd.client import FAILED_PRECONDITION
 from runtimes.containerd.connection import Connection
-from runtimes.containerd.image_store import ImageStore
+from runtimes.containerd.image_reader import ImageReader
 
 
 class ImageVerbs(Connection):
+    """Serves the image verbs for containerd."""
+
     def __init__(self, url: str, options: EngineOptions = DEFAULTS) -> None:
         super().__init__(url, options)
-        self._images = ImageStore(self._client, self._ref)
+        self._images = ImageReader(self._client, self._ref)
 
     @does(images.ListImages)
     async def list_images(self, action: images.ListImages, seconds: float) -> images.Images:
@@ -81,5 +83,5 @@ class ImageVerbs(Connection):
     @does(images.PullImage)
     async def pull_image(self, action: images.PullImage, seconds: float) -> JobStarted:
         await self._identify(10.0)
-        work = await pull.prepare(self._client, str(self._ref), action.image, 10.0)
+        work = await pull.prepare_pull(self._client, str(self._ref), action.image, 10.0)
         return self.jobs.begin(action.verb, lambda job: work(job, float(action.timeout)))

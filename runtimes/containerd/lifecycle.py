@@ -1,7 +1,7 @@
 """Starts, stops, restarts, kills, pauses and removes containers of containerd.
 
-containerd has no such operations: its clients run sequences of requests (read, change, wait). `ContainerChange` runs
-these sequences; `Steps` records whether a change was already sent when something fails.
+containerd has no single request for these operations: a client reads, changes and waits in several requests.
+`ContainerChange` sends these requests in order. `Steps` records whether a change was already sent when a request fails.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from core.model.replies import Status
 from core.model.results import Outcome
 from runtimes.base.adapter import does
 from runtimes.base.steps import Steps
-from runtimes.containerd import client, decode, models
+from runtimes.containerd import client, decode, json_models
 from runtimes.containerd.client import FAILED_PRECONDITION, Client, Container, Process
 from runtimes.containerd.connection import Connection
 from runtimes.formats import signals
@@ -33,6 +33,8 @@ _OWNER_NAMES = {"docker": "Docker", "cri": "Kubernetes"}
 
 
 class LifecycleVerbs(Connection):
+    """Serves the verbs that start, stop, pause or remove a container of containerd."""
+
     @does(actions.Start)
     async def start(self, action: actions.Start, seconds: float) -> Outcome:
         return await (await self._change(action.target, seconds)).start()
@@ -74,7 +76,7 @@ class LifecycleVerbs(Connection):
 
 
 class ContainerChange:
-    """One change of `target`. `seconds`: for all its requests."""
+    """Sends the requests of one change of `target`. `seconds`: the timeout of all requests together."""
 
     def __init__(self, calls: Client, target: Ref, seconds: float) -> None:
         self._client = calls
@@ -210,7 +212,7 @@ class ContainerChange:
         return await self._steps.change(request)
 
     async def _signal(self, number: int) -> None:
-        """Sends a signal. A task that has ended in the meantime is no error."""
+        """Sends a signal. It is no error if the task has ended in the meantime."""
         await self._delete(self._client.kill(self._namespace, self._id, number, self._steps.seconds_left))
 
     async def _resume_if_paused(self, task: Process) -> None:
@@ -225,22 +227,22 @@ class ContainerChange:
             return
 
     async def _delete(self, request: Awaitable[None]) -> None:
-        """A change whose target may be gone already."""
+        """Sends a change. It is no error if its target does not exist any more."""
         try:
             await self._change(request)
         except errors.NotFound:
             return
 
     async def _create_task(self, container: Container, previous: Process | None) -> None:
-        """Creates a task like the previous one. Pipes of clients that were attached to that are gone; a log file that
-        it wrote is continued."""
+        """Creates a task like the previous one. A log file that the previous task wrote is continued. The pipes of
+        attached clients do not exist any more, so they are not used again."""
         request = containerd_tasks_pb2.CreateTaskRequest(container_id=self._id)
         if container.snapshot_key:
             mounts = self._client.mounts(
                 self._namespace, container.snapshotter, container.snapshot_key, self._steps.seconds_left
             )
             request.rootfs.extend(await self._steps.read(mounts))
-        process = models.process_of(container.spec.value)
+        process = json_models.process_of(container.spec.value)
         request.terminal = bool(process and process.terminal)
         if previous is not None and "://" in previous.stdout:
             request.stdout, request.stderr = previous.stdout, previous.stderr

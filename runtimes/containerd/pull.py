@@ -1,6 +1,6 @@
 """Pulls an image with containerd's transfer service, and reports the progress to a job.
 
-containerd pulls images itself from 1.7 on. Before, only its clients do.
+Only containerd 1.7 and newer can pull images. With an older containerd its clients pull images.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from core import errors
 from core.model.results import Outcome
 from runtimes.base.jobs import Job
 from runtimes.base.steps import Steps
-from runtimes.containerd import client, image_names, info
-from runtimes.containerd.image_store import architecture
+from runtimes.containerd import client, decode_info, image_names
+from runtimes.containerd.image_reader import architecture
 from runtimes.proto import (
     containerd_daemon_pb2,
     containerd_streaming_pb2,
@@ -35,21 +35,21 @@ NOT_SUPPORTED = (
 )
 
 
-async def prepare(
+async def prepare_pull(
     calls: client.Client, engine: str, name: str, seconds: float
 ) -> Callable[[Job, float], Awaitable[Outcome]]:
-    """Returns the job that pulls the image. Raises Unsupported if the daemon does not pull images, and BadUsage for an
-    invalid name."""
+    """Checks that the daemon can pull images, and returns the job that pulls this one. Raises Unsupported if the daemon
+    cannot pull images, and BadUsage for an invalid name."""
     name = image_names.full_name(name)
     plugins = await calls.plugins(seconds)
     if not is_supported(plugins):
         raise errors.Unsupported("image.pull", engine, NOT_SUPPORTED)
-    snapshotter = info.snapshotter(plugins)
+    snapshotter = decode_info.snapshotter(plugins)
     return lambda job, timeout: _pull(calls, name, snapshotter, job, timeout)
 
 
 def is_supported(plugins: Iterable[containerd_daemon_pb2.Plugin]) -> bool:
-    """Whether the daemon pulls images itself."""
+    """Returns whether the daemon can pull images."""
     return any(plugin.type == "io.containerd.grpc.v1" and plugin.id == "transfer" for plugin in plugins)
 
 

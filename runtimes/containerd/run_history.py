@@ -1,7 +1,7 @@
-"""Remembers the newest run of each container, which containerd itself does not store.
+"""Stores the newest run of each container, because containerd itself does not store it.
 
-containerd does not report when a task started. After a task is deleted, it does not report how the task ended.
-Whatever events and lists reported about it is stored here, for a bounded number of containers.
+containerd does not report when a task started. After a task is deleted, containerd does not report how the task ended.
+So this module stores what events and lists reported, for a limited number of containers.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ MAX_CONTAINERS = 20_000
 
 
 class RunHistory:
-    """By the container's full id."""
+    """Stores the newest run of each container by the container's full id."""
 
     def __init__(self) -> None:
         self.runs: dict[str, Run] = {}
@@ -31,8 +31,8 @@ class RunHistory:
         self.runs.pop(full_id, None)
 
     def current(self, full_id: str, task: Process | None, created_at: float) -> Run:
-        """The stored run if it is this task's; else a new one. The stored run may belong to an earlier task, or to an
-        earlier container with the same id."""
+        """Returns the stored run if it belongs to this task, else a new run. The stored run may belong to an earlier
+        task, or to an earlier container with the same id."""
         run = self.runs.get(full_id)
         if run is not None:
             seen_at = run.ended[1] if run.ended else run.started_at
@@ -47,8 +47,8 @@ class RunHistory:
 
 @dataclass(slots=True)
 class Run:
-    """One run of a container. Times are unix seconds. `ended`: exit code and time. `complete`: its start was observed
-    too, so an OOM kill would have been noticed."""
+    """Describes one run of a container. Times are unix seconds. `ended`: exit code and time. `complete`: the start was
+    observed too, so an OOM kill would have been noticed."""
 
     pid: int = 0
     started_at: float | None = None
@@ -58,7 +58,8 @@ class Run:
 
 
 def store_newest(table: dict[str, T], key: str, value: T) -> None:
-    """Stores a value as the newest of a table, and drops the oldest one of more than `MAX_CONTAINERS`."""
+    """Stores a value as the newest of a table. If the table has more than `MAX_CONTAINERS` values, the oldest is
+    removed."""
     table.pop(key, None)
     table[key] = value
     if len(table) > MAX_CONTAINERS:

@@ -1,7 +1,7 @@
 """Reads the resource usage of containerd's containers.
 
-If the daemon's process ids are those of this process' PID namespace, usage comes from the kernel's control groups
-(cgroups). Otherwise it comes from the metrics of the tasks, which have the format of cgroup version 1 or 2.
+If Quarterdeck and the daemon share a PID namespace, usage is read from the kernel's control groups (cgroups). Otherwise
+it is decoded from the metrics that the daemon reports about its tasks, in the format of cgroup version 1 or 2.
 """
 
 from __future__ import annotations
@@ -23,6 +23,8 @@ NO_LIMIT = 1 << 60  # for "no limit" the kernel reports a number near the larges
 
 
 class StatsReader:
+    """Reads the resource usage of the containers of one engine."""
+
     def __init__(self, client: Client) -> None:
         self._client = client
         # The names of cgroups here are not container ids, so they are found by the pids of the tasks.
@@ -33,7 +35,8 @@ class StatsReader:
         self._reader.close()
 
     async def read(self, running: Mapping[Ref, int], seconds: float, *, local_pids: bool) -> Sequence[Usage]:
-        """`running`: the pid of each container's task; `local_pids`: these are pids of this process' namespace."""
+        """Reads the usage of running containers. `running`: the pid of each container's task. `local_pids`: whether
+        these are pids of this process' PID namespace."""
         deadline = time.monotonic() + seconds
         found: dict[Ref, Usage] = {}
         if local_pids:
@@ -49,7 +52,7 @@ class StatsReader:
         return [found[ref] for ref in running if ref in found]
 
     async def _read_metrics(self, refs: Sequence[Ref], seconds: float) -> dict[Ref, Usage]:
-        """From the daemon, which reports all tasks of a namespace in one response."""
+        """Reads usage from the daemon, which reports all tasks of a namespace in one response."""
         namespaces = sorted({decode.split_id(ref.id)[0] for ref in refs})
         wanted = {ref.id: ref for ref in refs}
         responses = await asyncio.gather(*(self._client.metrics(namespace, seconds) for namespace in namespaces))
@@ -65,7 +68,7 @@ class StatsReader:
 
 
 def decode_metric(ref: Ref, metric: containerd_types_pb2.Metric, cpu: cgroup_reader.CpuPercent, now: float) -> Usage:
-    """All fields are None if the metric has an unknown format. `now`: seconds of the monotonic clock."""
+    """Decodes one metric. All fields are None if its format is unknown. `now`: seconds of the monotonic clock."""
     kind = metric.data.type_url.rpartition("/")[2]
     try:
         if kind == "io.containerd.cgroups.v1.Metrics":

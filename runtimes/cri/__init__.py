@@ -1,1 +1,2 @@
-"""Engines with the Kubernetes Container Runtime Interface (CRI): CRI-O, and containerd under a kubelet."""
+"""Connects Quarterdeck to CRI engines (Kubernetes Container Runtime Interface): CRI-O, and containerd under a
+kubelet."""

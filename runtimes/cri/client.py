@@ -1,7 +1,8 @@
-"""Sends requests to one CRI engine: the channel, the engine's identity, and its errors as errors of `core.errors`.
+"""Sends requests to one CRI engine over gRPC, identifies the engine, and raises its failures as `core.errors`.
 
-CRI reports neither the machine nor the installation, so an engine's id is made of its name for itself, this host and
-its socket. Name and version are read at the first request, and again for each new event stream.
+CRI reports no id of the machine or of the installation. So the engine's id is built from the runtime name that the
+engine reports, the name of this host and the path of the socket. Name and version are read before the first request,
+and again for each new event stream.
 """
 
 from __future__ import annotations
@@ -30,7 +31,8 @@ ACCESS = (
 
 
 class EngineClient(EngineAdapter):
-    """`engine_name`: the engine's name for itself, `containerd` or `cri-o`; empty before the first response."""
+    """Sends requests to one CRI engine. `engine_name`: the runtime name that the engine reports, `containerd` or
+    `cri-o`; empty before the first response."""
 
     kind = "cri"
 
@@ -51,7 +53,8 @@ class EngineClient(EngineAdapter):
     async def _request(
         self, method: str, request: Any, response: Any, seconds: float, *, target: Ref | None = None
     ) -> Any:
-        """`response`: its type; `target`: what the request is about, for the error if it does not exist."""
+        """Sends one request. `response`: the type of the response. `target`: the resource that the error names if it
+        does not exist."""
         await self._identify(seconds)
         try:
             return await self._channel.call(_path(method), request, response, seconds=seconds)
@@ -86,5 +89,6 @@ def _path(method: str) -> str:
 
 
 def recreation_note(labels: Mapping[str, str]) -> str:
-    """For the outcome of a stop or a removal: what the kubelet does next, if the kubelet made the container or pod."""
+    """Returns a sentence for the outcome of a stop or a removal: the kubelet may create the container or pod again.
+    Empty if the kubelet did not create it."""
     return "the kubelet creates a new one if its pod requires it" if decode.POD_UID in labels else ""

@@ -1,12 +1,13 @@
 """Decodes CRI's messages into container records, rows of containers and pods, and images.
 
-Found by experiment on containerd 1.6 and 1.7, and in CRI-O's source. Unknown numbers pass: a container with an unknown
-state is `dead`, an event of an unknown type is `other`. A CRI container runs once: where other engines restart it, the
-kubelet creates a new container with the next attempt number. So the record of a running or ended container stays true.
+Found by experiment on containerd 1.6 and 1.7, and in CRI-O's source. Unknown numbers are accepted: a container with an
+unknown state is `dead`, an event of an unknown type is `other`. A CRI container runs only once. Other engines restart a
+container; the kubelet creates a new container with the next attempt number. So the record of a running or ended
+container does not change.
 
-A container's name is `namespace/pod/container`, as in Kubernetes' own paths, because several namespaces may have pods
-of the same name, and a name must belong to one container. The newest of several attempts has the plain name. An earlier
-one, which the kubelet leaves for its log, has the start of its id appended: `shop/web-0/app.3f2a9c10`.
+A container's name is `namespace/pod/container`, like the paths in Kubernetes, because pods in several namespaces may
+have the same name. Of several attempts, the newest has this name. The kubelet leaves earlier attempts for their logs.
+Their names end with the start of their id: `shop/web-0/app.3f2a9c10`.
 """
 
 from __future__ import annotations
@@ -40,7 +41,8 @@ CONTAINER_NAME = "io.kubernetes.container.name"
 def container_record(
     listed: cri.Container | cri.ContainerStatus, status: cri.ContainerStatus | None, pod: PodMessage | None
 ) -> ContainerRecord:
-    """`listed`: the container as a list or an event shows it; `status`: None if it could not be read."""
+    """Decodes a container of a list or an event. `listed`: the container as the list or the event shows it. `status`:
+    None if it could not be read."""
     newest = status if status is not None else listed
     facts: dict[str, Any] = {}
     if status is not None:
@@ -76,7 +78,8 @@ def _labels(listed: Any, pod: PodMessage | None) -> dict[str, str]:
 
 
 def _image_name(listed: Any, status: cri.ContainerStatus | None) -> str:
-    """A name if there is one. The kubelet creates containers by the image's id, so some fields hold only that."""
+    """Returns the image's name if there is one. The kubelet creates containers by the image's id, so some fields hold
+    only that id."""
     names = [listed.image.user_specified_image]
     if status is not None:
         names += [status.image.user_specified_image, status.image.image]
@@ -91,8 +94,9 @@ def _is_id(name: str) -> bool:
 
 
 class ContainerRecord(msgspec.Struct, frozen=True, gc=False):
-    """What an engine reported of one container. Times are nanoseconds, 0 if unknown. `labels` are its own and its
-    pod's; the labels of its namespace and pod name come from the pod itself, so that a container cannot forge them."""
+    """Holds what an engine reported about one container. Times are nanoseconds, 0 if unknown. `labels` contains the
+    labels of the container and of its pod. The labels with its namespace and its pod's name come from the pod itself,
+    so that a container cannot forge them."""
 
     id: str
     pod: str
@@ -113,7 +117,7 @@ class ContainerRecord(msgspec.Struct, frozen=True, gc=False):
 
     @property
     def path(self) -> str:
-        """Its name, which its earlier attempts share."""
+        """Returns the container's name without an id. Earlier attempts have the same path."""
         parts = (self.labels.get(NAMESPACE, ""), self.labels.get(POD_NAME, ""), self.name or self.id[:12])
         return "/".join(filter(None, parts))
 
@@ -123,7 +127,7 @@ class ContainerRecord(msgspec.Struct, frozen=True, gc=False):
 
     @property
     def progress(self) -> int:
-        """Never decreases, since a container cannot go back to an earlier state."""
+        """Returns a number that never decreases, because a container cannot go back to an earlier state."""
         return min(self.state, EXITED)
 
 
@@ -131,11 +135,13 @@ class ContainerRecord(msgspec.Struct, frozen=True, gc=False):
 
 
 def container_names(records: Iterable[ContainerRecord]) -> dict[str, str]:
-    """Each container's name by its id. The same containers always get the same names, and no two names are equal."""
+    """Returns each container's name by its id. The same containers always get the same names, and no two names are
+    equal."""
     return _unique({record.id: (record.path, (record.attempt, record.created_ns, record.id)) for record in records})
 
 
 def pod_names(pods: Iterable[PodMessage]) -> dict[str, str]:
+    """Returns each pod's name by its id. No two names are equal."""
     return _unique({pod.id: (pod_path(pod), (pod.metadata.attempt, pod.created_at, pod.id)) for pod in pods})
 
 
@@ -144,7 +150,7 @@ def pod_path(pod: PodMessage) -> str:
 
 
 def _unique(paths: Mapping[str, tuple[str, tuple[int, int, str]]]) -> dict[str, str]:
-    """`paths`: by id, the path and what orders those that share it."""
+    """Makes names unique. `paths`: by id, the path, and the values that order several resources with the same path."""
     newest: dict[str, tuple[int, int, str]] = {}
     for path, age in paths.values():
         if age > newest.get(path, (-1, -1, "")):
@@ -160,7 +166,7 @@ def container_ref(engine: EngineRef, record: ContainerRecord, name: str) -> Ref:
 
 
 def container_row(engine: EngineRef, record: ContainerRecord, name: str, now: float) -> Container:
-    """`now`: unix seconds, for the status text."""
+    """Makes the row of a container. `now`: unix seconds, for the status text."""
     row = Container(
         ref=container_ref(engine, record, name),
         image=record.image,
@@ -180,6 +186,7 @@ def container_row(engine: EngineRef, record: ContainerRecord, name: str, now: fl
 
 
 def pod_row(engine: EngineRef, pod: PodMessage, name: str, members: Sequence[ContainerRecord], address: str) -> Pod:
+    """Makes the row of a pod. `members`: its containers."""
     return Pod(
         ref=Ref(engine=engine, kind=Kind.POD, id=pod.id, name=name),
         state=POD_STATES.get(pod.state, "unknown"),
@@ -210,13 +217,13 @@ def image_row(engine: EngineRef, image: cri.Image) -> Image:
 
 
 def is_named_by_id(image: Ref) -> bool:
-    """True if the image has no tag, or if the requester wrote its id and so means all its tags."""
+    """Returns True if the image has no tag, or if the requester wrote its id and so means all its tags."""
     return not image.name or image.id.removeprefix("sha256:").startswith(image.name.removeprefix("sha256:"))
 
 
 def digest_of(reference: str, image: cri.Image) -> str:
-    """`sha256:…` of an image. If it was pulled from several repositories, the digest in the repository of
-    `reference`."""
+    """Returns the digest (`sha256:…`) of an image. If it was pulled from several repositories, this is the digest in
+    the repository of `reference`."""
     repository = reference.partition("@")[0]
     if ":" in repository.rpartition("/")[2]:
         repository = repository.rpartition(":")[0]

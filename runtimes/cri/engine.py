@@ -1,7 +1,7 @@
 """Connects Quarterdeck to an engine with CRI v1: CRI-O, or containerd as the kubelet uses it.
 
-The kubelet decides which containers and pods exist: it replaces a stopped container by a new one, and creates again
-what was removed. CRI has no restart, no pause and no signals; `alternatives` has a sentence for each missing verb.
+The kubelet decides which containers and pods exist. It replaces a stopped container with a new one, and creates removed
+ones again. CRI has no restart, no pause and no signals: see `unsupported_verbs`.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from core.model.results import Document
 from runtimes.base.adapter import does
 from runtimes.base.engine import DEFAULTS
 from runtimes.base.options import EngineOptions
-from runtimes.cri import alternatives, client, decode, events, info, stats
+from runtimes.cri import client, decode, decode_info, decode_stats, events, unsupported_verbs
 from runtimes.cri.exec import ExecVerbs
 from runtimes.cri.images import ImageVerbs
 from runtimes.cri.logs import LogVerbs
@@ -32,13 +32,13 @@ from runtimes.proto import cri_pb2 as cri
 
 
 class Cri(LogVerbs, ExecVerbs, ImageVerbs, PodVerbs):
-    """One engine at its unix socket."""
+    """Serves all verbs of one CRI engine at its unix socket."""
 
-    alternatives: ClassVar[Mapping[str, str]] = alternatives.SENTENCES
+    alternatives: ClassVar[Mapping[str, str]] = unsupported_verbs.ALTERNATIVES
 
     def __init__(self, url: str, options: EngineOptions = DEFAULTS) -> None:
         super().__init__(url, options)
-        self._usage = stats.UsageDecoder()
+        self._usage = decode_stats.UsageDecoder()
         self._stream_enabled: bool | None = None  # of CRI-O; None until it was tried
 
     # ── reading ──────────────────────────────────────────────────────────────────────────────────────────────────
@@ -48,7 +48,8 @@ class Cri(LogVerbs, ExecVerbs, ImageVerbs, PodVerbs):
         return Containers(rows=(await self._snapshot(seconds)).rows())
 
     async def describe(self, ids: Sequence[str], deadline: float) -> dict[str, Container | None]:
-        """None for a container that does not exist. `deadline`: seconds for all of them."""
+        """Reads these containers. None stands for a container that does not exist. `deadline`: seconds for all of
+        them."""
         snapshot = await self._snapshot(deadline)
         records = {container_id: snapshot.containers.get(container_id) for container_id in ids}
         return {container_id: snapshot.row(record) if record else None for container_id, record in records.items()}
@@ -75,8 +76,8 @@ class Cri(LogVerbs, ExecVerbs, ImageVerbs, PodVerbs):
             containers=len(snapshot.containers),
             running=sum(record.state == decode.RUNNING for record in snapshot.containers.values()),
             events="broadcast" if streams else "polled",
-            notes=info.notes(status.status),
-            **info.storage_and_runtime(status),
+            notes=decode_info.condition_notes(status.status),
+            **decode_info.storage_and_runtime(status),
         )
 
     @does(actions.ShowInfo)
@@ -86,31 +87,31 @@ class Cri(LogVerbs, ExecVerbs, ImageVerbs, PodVerbs):
             self._request("Status", cri.StatusRequest(verbose=True), cri.StatusResponse, seconds),
         )
         ref = action.targets()[0]
-        data = info.document(version, {}) | info.document(status, status.info)
+        data = decode_info.masked_document(version, {}) | decode_info.masked_document(status, status.info)
         try:
             config = await self._request(
                 "RuntimeConfig", cri.RuntimeConfigRequest(), cri.RuntimeConfigResponse, seconds
             )
         except errors.Unsupported:  # older than Kubernetes 1.28
             return Document(ref=ref, data=data)
-        driver = info.CGROUP_DRIVERS.get(config.linux.cgroup_driver, str(config.linux.cgroup_driver))
+        driver = decode_info.CGROUP_DRIVERS.get(config.linux.cgroup_driver, str(config.linux.cgroup_driver))
         return Document(ref=ref, data={**data, "cgroup_driver": driver})
 
     @does(actions.InspectContainer)
     async def inspect(self, action: actions.InspectContainer, seconds: float) -> Document:
         found = await self._container_status(action.target, seconds, verbose=True)
-        return Document(ref=action.target, data=info.document(found.status, found.info))
+        return Document(ref=action.target, data=decode_info.masked_document(found.status, found.info))
 
     @does(usage.ReadUsage)
     async def read_usage(self, action: usage.ReadUsage, seconds: float) -> usage.Usages:
         found, snapshot = await asyncio.gather(self._read_stats(seconds), self._snapshot(seconds))
         if self._usage.begin(snapshot, found.stats):  # the first reading has nothing to be compared with
-            await asyncio.sleep(stats.MIN_INTERVAL_NS / 1e9)
+            await asyncio.sleep(decode_stats.MIN_INTERVAL_NS / 1e9)
             found = await self._read_stats(seconds)
         return self._usage.decode(snapshot, found.stats, action.only)
 
     async def _read_stats(self, seconds: float) -> cri.ListContainerStatsResponse:
-        """Of all containers in one response."""
+        """Reads the usage of all containers in one response."""
         found: cri.ListContainerStatsResponse = await self._request(
             "ListContainerStats", cri.ListContainerStatsRequest(), cri.ListContainerStatsResponse, seconds
         )
@@ -120,7 +121,7 @@ class Cri(LogVerbs, ExecVerbs, ImageVerbs, PodVerbs):
 
     @does(actions.ListEvents)
     async def list_events(self, action: actions.ListEvents, seconds: float) -> tuple[Event, ...]:
-        """CRI engines store no events: these are made of the containers that still exist."""
+        """Derives past events from the containers that still exist, because CRI engines store no events."""
         return tuple(events.replay(await self._snapshot(seconds), action.since_ns)[-action.limit :])
 
     async def events(self, since_ns: int | None) -> AsyncIterator[Sequence[Event]]:

@@ -1,14 +1,14 @@
-"""Watches a CRI engine and yields events: from CRI-O's event stream if it is enabled, else by comparing snapshots.
+"""Watches a CRI engine and yields its events, from CRI-O's event stream or by comparing snapshots.
 
-containerd 1.6 has no event stream. containerd 1.7 delivers each event to only one of its listeners, so the kubelet
-would miss the events that Quarterdeck receives. Therefore only CRI-O's stream is used. There `enable_pod_events` is off
-by default, and the stream then ends at once without an error: from that point on snapshots are compared, starting from
-the same state, so no event is repeated. A slow reader blocks CRI-O's other listeners: the reading task only puts
-messages into a queue, and ends the stream when the queue is full.
+Only CRI-O's stream is used. containerd 1.6 has no event stream. containerd 1.7 delivers each event to only one of its
+listeners, so the kubelet would miss the events that Quarterdeck receives. CRI-O's stream is disabled by default
+(`enable_pod_events`) and then ends at once without an error. From then on, snapshots are compared. The first comparison
+starts from the state that the stream left, so no event is repeated. A slow reader would block CRI-O's other listeners.
+So the reading task only puts messages into a queue, and ends the stream when the queue is full.
 
-Times are the engine's own where it reports them, so the same facts make the same events in both ways. A container that
-is created and removed between two snapshots is not seen. If a container ends and is removed at once, its exit code is
-unknown.
+The times are the engine's own if it reports them, so both ways make the same events from the same facts. A container is
+not seen if it is created and removed between two snapshots. The exit code is unknown if a container ends and is removed
+at once.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 
 from core import errors
 from core.model.events import Event, Origin
-from runtimes.cri import decode, decode_events
+from runtimes.cri import decode, derive_events
 from runtimes.cri.decode import ContainerRecord
 from runtimes.cri.snapshot import Snapshot
 from runtimes.proto import cri_pb2 as cri
@@ -38,8 +38,9 @@ async def watch(
     since_ns: int | None,
     set_enabled: Callable[[bool], None],
 ) -> AsyncIterator[Sequence[Event]]:
-    """Yields batches, an empty one first, until the engine fails. `since_ns`: first replay what the existing containers
-    report since then. `set_enabled` is called when it is known whether the stream is enabled. Raises EngineErrors."""
+    """Yields batches of events until the engine fails. The first batch is empty. `since_ns`: first yields past events
+    since this time, derived from the existing containers. `set_enabled`: called when it is known whether CRI-O's stream
+    is enabled. Raises EngineErrors."""
     snapshot = await read_snapshot(SNAPSHOT_TIMEOUT_SECONDS)
     yield ()
     if since_ns is not None and (past := replay(snapshot, since_ns)):
@@ -65,11 +66,11 @@ async def watch(
 
 
 def replay(snapshot: Snapshot, since_ns: int) -> list[Event]:
-    """The events of all existing containers since a time, ordered by time."""
+    """Derives the events of all existing containers since a time, ordered by time."""
     events = [
         event
         for record in snapshot.containers.values()
-        for event in decode_events.lifetime(record, snapshot.ref(record), Origin.REPLAY, snapshot.at_ns)
+        for event in derive_events.past_events(record, snapshot.ref(record), Origin.REPLAY, snapshot.at_ns)
         if event.at_ns >= since_ns
     ]
     events.sort(key=_time)
@@ -77,27 +78,27 @@ def replay(snapshot: Snapshot, since_ns: int) -> list[Event]:
 
 
 def compare(before: Snapshot, after: Snapshot) -> list[Event]:
-    """The events between two snapshots, ordered by time."""
-    events = decode_events.pods_changed(before.engine, before.pods, after.pods, after.at_ns)
+    """Derives the events between two snapshots, ordered by time."""
+    events = derive_events.pod_change_events(before.engine, before.pods, after.pods, after.at_ns)
     for container_id, old in before.containers.items():
         if container_id not in after.containers:
-            events += decode_events.removed(old, before.ref(old), after.at_ns)
+            events += derive_events.removal_events(old, before.ref(old), after.at_ns)
     for container_id, new in after.containers.items():
         if (known := before.containers.get(container_id)) is not new:
-            events += decode_events.changed(known, new, after.ref(new), after.at_ns)
+            events += derive_events.change_events(known, new, after.ref(new), after.at_ns)
     events += _renamed(before, after)
     events.sort(key=_time)
     return events
 
 
 def apply_event(before: Snapshot, message: cri.ContainerEventResponse) -> tuple[Snapshot, list[Event]]:
-    """The snapshot after a message of CRI-O's stream, and its events."""
+    """Applies a message of CRI-O's stream. Returns the snapshot after it, and its events."""
     pod, at_ns = message.pod_sandbox_status, message.created_at
     if pod.id and message.container_id == pod.id:
         pods = {**before.pods, pod.id: pod}
-        if message.container_event_type == decode_events.DELETED:
+        if message.container_event_type == derive_events.DELETED:
             del pods[pod.id]
-        event = decode_events.pod_event(before.engine, pod, message.container_event_type, at_ns)
+        event = derive_events.pod_event(before.engine, pod, message.container_event_type, at_ns)
         return before.with_pods(pods), [event]
     changed: dict[str, ContainerRecord] = {}
     for status in message.containers_statuses:
@@ -106,19 +107,19 @@ def apply_event(before: Snapshot, message: cri.ContainerEventResponse) -> tuple[
         # The stream began before the first snapshot, which may be newer than the first messages.
         if known is None or known.progress <= record.progress:
             changed[record.id] = record
-    removed_id = message.container_id if message.container_event_type == decode_events.DELETED else ""
+    removed_id = message.container_id if message.container_event_type == derive_events.DELETED else ""
     removed = before.containers.get(removed_id) or changed.get(removed_id)
     after = before.with_containers(changed, removed_id, at_ns)
     events: list[Event] = []
     for container_id, record in changed.items():
         if container_id != removed_id:
             known = before.containers.get(container_id)
-            events += decode_events.changed(known, record, after.ref(record), at_ns)
+            events += derive_events.change_events(known, record, after.ref(record), at_ns)
     if removed is not None:
         name = before.names.get(removed_id) or removed.path
-        events += decode_events.removed(removed, decode.container_ref(before.engine, removed, name), at_ns)
-    if message.container_event_type not in decode_events.MESSAGE_ACTIONS:
-        events.append(decode_events.unknown_event(before.engine, message))
+        events += derive_events.removal_events(removed, decode.container_ref(before.engine, removed, name), at_ns)
+    if message.container_event_type not in derive_events.MESSAGE_ACTIONS:
+        events.append(derive_events.unknown_event(before.engine, message))
     events += _renamed(before, after)
     return after, events
 
@@ -128,7 +129,7 @@ def _renamed(before: Snapshot, after: Snapshot) -> list[Event]:
     if before.names is after.names:
         return []
     return [
-        decode_events.renamed(record, after.ref(record), before.names[container_id], after.at_ns)
+        derive_events.rename_event(record, after.ref(record), before.names[container_id], after.at_ns)
         for container_id, record in after.containers.items()
         if container_id in before.names and before.names[container_id] != after.names[container_id]
     ]
@@ -139,7 +140,7 @@ def _time(event: Event) -> int:
 
 
 class CrioStream:
-    """CRI-O's event stream. A task reads it into a bounded queue; `wait` takes the messages out."""
+    """Reads CRI-O's event stream. A task puts the messages into a bounded queue; `wait` takes them out."""
 
     def __init__(self, channel: grpc_channel.GrpcChannel, task_name: str) -> None:
         self._channel = channel
@@ -170,7 +171,8 @@ class CrioStream:
             await stream.aclose()  # type: ignore[attr-defined]
 
     async def wait(self) -> Sequence[cri.ContainerEventResponse]:
-        """Returns the received messages; none if the stream has ended without an error. Raises EngineErrors."""
+        """Waits for messages and returns them. Returns none if the stream has ended without an error. Raises
+        EngineErrors."""
         await self._changed.wait()
         self._changed.clear()
         messages = list(self._queue)
@@ -187,8 +189,8 @@ class CrioStream:
 
     @property
     def enabled(self) -> bool:
-        """False if CRI-O ended the stream without sending anything. A CRI-O that stops ends it in the same way; then
-        the next snapshot fails."""
+        """Returns False if CRI-O ended the stream without sending anything. A CRI-O that stops ends the stream in the
+        same way, but then the next snapshot fails."""
         return not self.ended or self._received
 
     async def aclose(self) -> None:

@@ -1,4 +1,4 @@
-"""Runs one program in a container of a CRI engine and returns its output (CRI's ExecSync)."""
+"""Runs a program in a container of a CRI engine, and returns its output (CRI's ExecSync)."""
 
 from __future__ import annotations
 
@@ -16,6 +16,8 @@ CRIO_TIMED_OUT = b"command timed out"
 
 
 class ExecVerbs(EngineClient):
+    """Serves the verb `container.exec` for CRI engines."""
+
     @does(actions.Exec)
     async def exec(self, action: actions.Exec, seconds: float) -> ExecResult:
         began, target = time.monotonic(), action.target

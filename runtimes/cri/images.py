@@ -1,8 +1,8 @@
 """Lists, inspects, pulls and removes the images of a CRI engine.
 
-CRI identifies an image by its id and removes it by its id. On containerd, removing one tag removes all tags; on CRI-O,
-only that tag. The outcome says which tags were removed. Quarterdeck does not remove an image that is in use, although
-the engines would do it.
+CRI identifies and removes an image by its id. On containerd, a removal of one tag removes all tags. On CRI-O, it
+removes only that tag. The outcome lists the removed tags. The engines remove an image that is in use; Quarterdeck
+refuses to.
 """
 
 from __future__ import annotations
@@ -15,13 +15,15 @@ from core.model.results import Document, Outcome
 from runtimes.base.adapter import does
 from runtimes.base.jobs import Job
 from runtimes.base.steps import Steps
-from runtimes.cri import decode, info
+from runtimes.cri import decode, decode_info
 from runtimes.cri.client import EngineClient
 from runtimes.formats import image_reference
 from runtimes.proto import cri_pb2 as cri
 
 
 class ImageVerbs(EngineClient):
+    """Serves the image verbs for CRI engines."""
+
     @does(images.ListImages)
     async def list_images(self, action: images.ListImages, seconds: float) -> images.Images:
         found = await self._request("ListImages", cri.ListImagesRequest(), cri.ListImagesResponse, seconds)
@@ -32,7 +34,7 @@ class ImageVerbs(EngineClient):
         found = await self._image_status(action.target.id, seconds, verbose=True)
         if found is None:
             raise self._gone(action.target)
-        return Document(ref=action.target, data=info.document(found.image, found.info))
+        return Document(ref=action.target, data=decode_info.masked_document(found.image, found.info))
 
     @does(images.PullImage)
     async def pull_image(self, action: images.PullImage, seconds: float) -> JobStarted:
@@ -99,7 +101,7 @@ class ImageVerbs(EngineClient):
     async def _image_status(
         self, reference: str, seconds: float, *, verbose: bool = False
     ) -> cri.ImageStatusResponse | None:
-        """`reference`: a name or an id. None if there is no such image."""
+        """Reads one image. `reference`: a name or an id. Returns None if there is no such image."""
         request = cri.ImageStatusRequest(image=cri.ImageSpec(image=reference), verbose=verbose)
         try:
             found: cri.ImageStatusResponse = await self._request(
@@ -111,7 +113,7 @@ class ImageVerbs(EngineClient):
 
 
 def _removed_tags(target: Ref, before: cri.Image, rest: cri.Image | None) -> str:
-    """For the outcome: which tags are left, or which other tags were removed too."""
+    """Returns a sentence for the outcome: which tags are left, or which other tags were removed too."""
     left = set(rest.repo_tags) if rest is not None else set()
     others = [tag for tag in before.repo_tags if tag not in left and tag != target.name]
     if rest is not None:

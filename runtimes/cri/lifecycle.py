@@ -1,7 +1,7 @@
 """Starts, stops and removes containers of a CRI engine.
 
-A CRI engine reports success if the target of a stop or a removal does not exist, so each change reads the container's
-status first.
+If the container does not exist, a CRI engine reports the success of a stop or a removal. So each change reads the
+container's status first.
 """
 
 from __future__ import annotations
@@ -18,6 +18,8 @@ from runtimes.proto import cri_pb2 as cri
 
 
 class LifecycleVerbs(EngineClient):
+    """Serves the verbs that start, stop and remove a container of a CRI engine."""
+
     @does(actions.Start)
     async def start(self, action: actions.Start, seconds: float) -> Outcome:
         steps, target = Steps(seconds), action.target

@@ -1,7 +1,7 @@
-"""Opens the files of a container's log: the one that the engine writes, and those that the kubelet rotated away.
+"""Opens the files of a container's log: the file that the engine writes now, and the rotated ones.
 
-The kubelet renames a full file (`0.log` becomes `0.log.20260102-…`) and lets the engine begin a new one. It compresses
-older ones (.gz); those are not read.
+The kubelet rotates a full file: it renames it (`0.log` becomes `0.log.20260102-…`), and the engine begins a new file.
+The kubelet compresses older files (.gz). Compressed files are not read.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from core import errors
 MAX_ROTATED_FILES = 16
 
 
-def open_all(path: str, name: str) -> list[BinaryIO]:
-    """All readable files, oldest first, the one being written last. The caller closes them. `name`: the container's,
-    for errors. Raises NotFound and Unreachable."""
+def open_log_files(path: str, name: str) -> list[BinaryIO]:
+    """Opens all readable files of one log, from the oldest to the one that is written now. The caller closes them.
+    `name`: the container's name, for errors. Raises NotFound and Unreachable."""
     if not path:
         raise errors.NotFound(
             f"{name} has no log.", hint="Its pod has no log directory, so the engine writes no log for it."
@@ -46,7 +46,7 @@ def open_all(path: str, name: str) -> list[BinaryIO]:
 
 
 def open_file(path: str) -> BinaryIO:
-    """Raises OSError."""
+    """Opens one regular file for reading. Raises OSError."""
     # O_NONBLOCK: opening a pipe would wait for a writer. O_NOFOLLOW: whoever can write to the folder, such as a pod
     # that mounts the host's /var/log, could put a link to any file of this machine there.
     file = os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOFOLLOW), "rb")
@@ -61,6 +61,7 @@ def inode(file: BinaryIO) -> int:
 
 
 def unreadable(path: str, name: str, error: OSError) -> errors.QuarterdeckError:
+    """Converts an OSError about a log file into an error with a hint."""
     if isinstance(error, PermissionError):
         return errors.Unreachable(
             f"The log of {name} is {path}, and Quarterdeck is not allowed to read it.",

@@ -1,7 +1,7 @@
-"""Parses the lines of a CRI log, `time stream tag text`, and joins partial lines.
+"""Parses the lines of a CRI log (`time stream tag text`), and joins partial lines.
 
-Tag P: the line goes on in the next entry of the same stream (a long line, a prompt, every write of CRI-O). Tag F: the
-line ends here.
+Tag P: the line continues in the next entry of the same stream. An engine writes it for a long line or a prompt; CRI-O
+writes it for every write of the program. Tag F: the line ends with this entry.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ _STREAMS = {b"stdout": "stdout", b"stderr": "stderr"}
 
 
 class LineParser:
-    """Takes pieces of the file with `feed`, and returns lines with `take`. Only the newest `max_lines` are stored;
-    older ones are counted. `since_ns`: earlier lines are left out. A line is cut at `MAX_LINE_BYTES`."""
+    """Parses pieces of the file (`feed`) into lines (`take`). Only the newest `max_lines` are stored; older ones are
+    only counted. `since_ns`: lines from before this time are left out. A line is cut at `MAX_LINE_BYTES`."""
 
     def __init__(self, max_lines: int, *, since_ns: int = 0) -> None:
         self.lines: deque[LogLine] = deque(maxlen=max_lines)
@@ -40,13 +40,13 @@ class LineParser:
                 self._parse(line)
 
     def finish(self) -> None:
-        """Makes lines of the partial ones, whose end was not written."""
+        """Adds the partial lines as lines, although their end was not written."""
         for stream, (at, text, cut) in self._partial.items():
             self._append(at, stream, bytes(text), cut)
         self._partial.clear()
 
     def take(self) -> tuple[list[LogLine], int]:
-        """The lines since the last call, and how many lines before them were dropped."""
+        """Returns the lines since the last call, and how many lines before them were dropped."""
         lines, dropped = list(self.lines), self.dropped
         self.lines.clear()
         self.dropped = 0
@@ -87,7 +87,7 @@ def _split(line: bytes) -> tuple[str, str, bool, bytes]:
 
 
 def nanoseconds(line: bytes) -> int | None:
-    """The time at the start of a line, in nanoseconds since the epoch."""
+    """Parses the time at the start of a line into nanoseconds since the epoch."""
     found = _TIME.match(line)
     if found is None:
         return None

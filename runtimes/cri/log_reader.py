@@ -1,8 +1,8 @@
-"""Reads pages of a CRI container's log, and follows it, across rotated files.
+"""Reads pages of a CRI container's log, and follows the log, across rotated files.
 
-The last lines are found by reading backwards, so that a page costs only what it shows, and at most `MAX_BYTES_BACK`.
-A cursor is a file's inode, an offset, and the time of the last line in case that file is gone: no line is read twice.
-All calls block on files: run them in a thread.
+The last lines are found by reading backwards from the end of the file. So only the lines of the page are read, at most
+`MAX_BYTES_BACK`. A cursor contains a file's inode, an offset, and the time of the last line. If the file was deleted,
+reading continues after that time, so that no line is read twice. All calls block on files: run them in a thread.
 """
 
 from __future__ import annotations
@@ -30,11 +30,11 @@ _COMPLETE_LINE = re.compile(rb"^[0-9T:.Z+-]+ std(?:out|err) F", re.MULTILINE)
 def read_page(
     path: str, name: str, *, tail: int, since_ns: int = 0, cursor: str = "", deadline: float = 0.0
 ) -> LogPage:
-    """The last `tail` lines, of those since a time or after a cursor. `name`: the container's, for errors; `deadline`:
-    of the monotonic clock, 0 for none. Raises NotFound, Unreachable and TimedOut."""
+    """Reads the last `tail` lines. With `since_ns` or `cursor`, only later lines count. `name`: the container's name,
+    for errors. `deadline`: of the monotonic clock, 0 for none. Raises NotFound, Unreachable and TimedOut."""
     inode, offset, last_ns = _decode_cursor(cursor)
     with contextlib.ExitStack() as opened:
-        files = [opened.enter_context(file) for file in log_files.open_all(path, name)]
+        files = [opened.enter_context(file) for file in log_files.open_log_files(path, name)]
         start = next(
             (n for n, file in enumerate(files) if log_files.inode(file) == inode and _began_by(file, last_ns)), None
         )
@@ -63,12 +63,13 @@ def read_page(
 
 
 class LogFollower:
-    """Follows a log from its last lines on. Call `read` repeatedly; it does not wait for new lines."""
+    """Reads a log from its last lines on, and then each new line. Call `read` repeatedly: it does not wait for new
+    lines."""
 
     def __init__(self, path: str, name: str, *, tail: int, max_lines: int, since_ns: int = 0) -> None:
         self._path = path
         self._parser = LineParser(tail, since_ns=since_ns)
-        *rotated, self._file = log_files.open_all(path, name)
+        *rotated, self._file = log_files.open_log_files(path, name)
         with contextlib.ExitStack() as opened:
             files = [opened.enter_context(file) for file in rotated]
             for piece in _read_backwards([*files, self._file], tail + 1, since_ns)[0]:
@@ -77,8 +78,9 @@ class LogFollower:
         self._parser.lines = deque(maxlen=max_lines)
 
     def read(self) -> tuple[list[LogLine], int]:
-        """The complete lines since the last call, of at most `MAX_BYTES_PER_READ` bytes, and how many lines were
-        dropped because they were more than `max_lines`. Neither: there is nothing new now."""
+        """Returns the complete lines since the last call, from at most `MAX_BYTES_PER_READ` bytes. Also returns how
+        many lines were dropped because there were more than `max_lines`. Returns no lines and 0 if there is nothing
+        new."""
         if self._first:
             first, self._first = self._first, []
             return first, 0
@@ -89,7 +91,7 @@ class LogFollower:
         return self._parser.take()
 
     def read_unfinished(self) -> list[LogLine]:
-        """After the container has ended: the lines whose end was never written."""
+        """Returns the lines whose end was never written. Call it after the container has ended."""
         self._parser.finish()
         return self._parser.take()[0]
 
@@ -97,7 +99,8 @@ class LogFollower:
         self._file.close()
 
     def _switch_file(self) -> bool:
-        """Called at the end of the file. True if there is a new file, or if this one was truncated: then read again."""
+        """Opens the new file at the end of a rotated one. True if there is one, or if this file was truncated: then
+        read again."""
         now = os.fstat(self._file.fileno())
         if self._file.tell() > now.st_size:  # truncated
             self._file.seek(0)
@@ -120,8 +123,9 @@ class LogFollower:
 
 
 def _read_backwards(files: Sequence[BinaryIO], lines: int, since_ns: int) -> tuple[list[bytes], bool]:
-    """The end of the log in pieces, starting at the beginning of a line: with that many complete lines, or back to a
-    time. And whether `MAX_BYTES_BACK` was reached first. The last file is positioned at its end afterwards."""
+    """Reads the end of the log in pieces: as many complete lines as asked for, or back to a time. The first piece
+    starts at the beginning of a line. Also returns whether `MAX_BYTES_BACK` was reached first. Leaves the last file at
+    its end."""
     pieces: list[bytes] = []
     found = read = left = 0
     full = False
@@ -152,7 +156,7 @@ def _read_backwards(files: Sequence[BinaryIO], lines: int, since_ns: int) -> tup
 
 
 def _read_forwards(files: Sequence[BinaryIO], offset: int) -> Iterator[bytes]:
-    """`offset`: in the first file."""
+    """Reads all files to their end. `offset`: where to start in the first file."""
     for number, file in enumerate(files):
         if number:
             yield b"\n"
@@ -164,14 +168,15 @@ def _read_forwards(files: Sequence[BinaryIO], offset: int) -> Iterator[bytes]:
 
 
 def _began_by(file: BinaryIO, last_ns: int) -> bool:
-    """False for another file that got the inode of a deleted one: its first line is newer than the cursor."""
+    """Returns False for a new file that got the inode of a deleted one. The first line of such a file is newer than the
+    cursor."""
     file.seek(0)
     first_ns = nanoseconds(file.read(40))
     return first_ns is None or first_ns <= last_ns
 
 
 def _decode_cursor(cursor: str) -> tuple[int, int, int]:
-    """Inode, offset, and the time of the last line before it."""
+    """Decodes a cursor into inode, offset, and the time of the last line before the offset."""
     try:
         inode, offset, last_ns = map(int, (cursor or "-1:0:0").split(":"))
     except ValueError:

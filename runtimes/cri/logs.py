@@ -1,4 +1,5 @@
-"""Reads and follows logs of CRI containers. The engine names a file, and Quarterdeck reads that file on this host."""
+"""Reads and follows logs of CRI containers. The engine names the log file, and Quarterdeck reads this file on its own
+host."""
 
 from __future__ import annotations
 
@@ -22,6 +23,8 @@ STATE_POLL_SECONDS = 1.0
 
 
 class LogVerbs(LifecycleVerbs):
+    """Serves the verb `container.logs` for CRI engines."""
+
     @does(actions.ReadLogs)
     async def read_logs(self, action: actions.ReadLogs, seconds: float) -> LogPage | JobStarted:
         if action.follow:
@@ -68,7 +71,7 @@ class LogVerbs(LifecycleVerbs):
             log.close()
 
     async def _end_reason(self, target: Ref) -> str:
-        """Why a followed log is complete; empty while its container runs."""
+        """Returns why a followed log is complete; empty while its container runs."""
         try:
             status = (await self._container_status(target, 10.0)).status
         except errors.NotFound:

@@ -1,4 +1,4 @@
-"""Lists, inspects, stops and removes the pods of a CRI engine, which CRI calls pod sandboxes."""
+"""Lists, inspects, stops and removes the pods of a CRI engine. CRI calls them pod sandboxes."""
 
 from __future__ import annotations
 
@@ -12,13 +12,14 @@ from core.model.results import Document, Outcome
 from runtimes.base.adapter import does
 from runtimes.base.concurrency import map_concurrently
 from runtimes.base.steps import Steps
-from runtimes.cri import client, decode, info
+from runtimes.cri import client, decode, decode_info
 from runtimes.cri.client import EngineClient
 from runtimes.proto import cri_pb2 as cri
 
 
 class PodVerbs(EngineClient):
-    """`_addresses`: IP addresses by pod. They are cached while the pod is ready, since it keeps its address."""
+    """Serves the pod verbs for CRI engines. `_addresses`: IP addresses by pod. They are cached while the pod is ready,
+    because a ready pod does not change its address."""
 
     _addresses: Mapping[str, str] = {}
 
@@ -38,7 +39,7 @@ class PodVerbs(EngineClient):
     @does(pods.InspectPod)
     async def inspect_pod(self, action: pods.InspectPod, seconds: float) -> Document:
         found = await self._pod_status(action.target, seconds, verbose=True)
-        return Document(ref=action.target, data=info.document(found.status, found.info))
+        return Document(ref=action.target, data=decode_info.masked_document(found.status, found.info))
 
     @does(pods.StopPod)
     async def stop_pod(self, action: pods.StopPod, seconds: float) -> Outcome:

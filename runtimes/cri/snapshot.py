@@ -1,9 +1,9 @@
-"""Reads all containers and pods of a CRI engine into a `Snapshot`, again and again, with few requests.
+"""Reads all containers and pods of a CRI engine into a `Snapshot`, with few requests.
 
-A list reports only states. Times, exit codes and image names are in each container's status. Since a CRI container runs
-once, its status is read when its state is new, and cached while the container exists: a snapshot in which nothing
-changed costs two requests, however many containers there are. Records that did not change are the same objects in the
-next snapshot. If a status cannot be read, the record has what the list reports.
+A list contains only states. Times, exit codes and image names are in the status of each container. A CRI container runs
+only once, so a status is read when the container's state is new, and then cached while the container exists. If nothing
+changed, a snapshot costs two requests, however many containers there are. Two snapshots share the same objects for
+records that did not change. If a status cannot be read, the record contains only what the list reports.
 """
 
 from __future__ import annotations
@@ -24,49 +24,6 @@ from runtimes.cri.decode import ContainerRecord
 from runtimes.proto import cri_pb2 as cri
 
 
-class Snapshot(msgspec.Struct, frozen=True):
-    """`at_ns`: when it was requested, unix time of this host; `names`: of containers, by id."""
-
-    engine: EngineRef
-    at_ns: int
-    containers: Mapping[str, ContainerRecord]
-    pods: Mapping[str, decode.PodMessage]
-    names: Mapping[str, str]
-
-    def ref(self, record: ContainerRecord) -> Ref:
-        return decode.container_ref(self.engine, record, self.names[record.id])
-
-    def row(self, record: ContainerRecord) -> Container:
-        return decode.container_row(self.engine, record, self.names[record.id], self.at_ns / 1e9)
-
-    def rows(self) -> tuple[Container, ...]:
-        return tuple([self.row(record) for record in self.containers.values()])
-
-    def members(self) -> Mapping[str, Sequence[ContainerRecord]]:
-        """The containers of each pod, by the pod's id."""
-        found: dict[str, list[ContainerRecord]] = {}
-        for record in self.containers.values():
-            found.setdefault(record.pod, []).append(record)
-        return found
-
-    def with_pods(self, pods: Mapping[str, decode.PodMessage]) -> Snapshot:
-        return Snapshot(self.engine, self.at_ns, self.containers, pods, self.names)
-
-    def with_containers(self, changed: Mapping[str, ContainerRecord], removed: str, at_ns: int) -> Snapshot:
-        """This snapshot after an event: with the changed containers, without the removed one (an id, or empty)."""
-        containers = {**self.containers, **changed}
-        containers.pop(removed, None)
-        same = containers.keys() == self.containers.keys()
-        names = self.names if same else decode.container_names(containers.values())
-        return Snapshot(self.engine, at_ns, containers, self.pods, names)
-
-
-class Request(Protocol):
-    """Sends one request to the engine; see `EngineClient._request`."""
-
-    async def __call__(self, method: str, request: Any, response: Any, seconds: float) -> Any: ...
-
-
 class SnapshotReader:
     """Reads snapshots of one engine, and caches the records that cannot change any more."""
 
@@ -76,7 +33,7 @@ class SnapshotReader:
         self._names: dict[str, str] = {}
 
     async def read(self, engine: EngineRef, seconds: float) -> Snapshot:
-        """`seconds`: for all requests together. Raises EngineErrors."""
+        """Reads a new snapshot. `seconds`: the timeout of all requests together. Raises EngineErrors."""
         deadline, at_ns = time.monotonic() + seconds, time.time_ns()
         listed, pods = await asyncio.gather(
             self._request("ListContainers", cri.ListContainersRequest(), cri.ListContainersResponse, seconds),
@@ -124,7 +81,52 @@ class SnapshotReader:
         return dict(zip(ids, await map_concurrently(one, ids), strict=True))
 
 
+class Snapshot(msgspec.Struct, frozen=True):
+    """Holds all containers and pods of an engine at one moment. `at_ns`: unix time of this host when it was requested.
+    `names`: the names of containers by id."""
+
+    engine: EngineRef
+    at_ns: int
+    containers: Mapping[str, ContainerRecord]
+    pods: Mapping[str, decode.PodMessage]
+    names: Mapping[str, str]
+
+    def ref(self, record: ContainerRecord) -> Ref:
+        return decode.container_ref(self.engine, record, self.names[record.id])
+
+    def row(self, record: ContainerRecord) -> Container:
+        return decode.container_row(self.engine, record, self.names[record.id], self.at_ns / 1e9)
+
+    def rows(self) -> tuple[Container, ...]:
+        return tuple([self.row(record) for record in self.containers.values()])
+
+    def members(self) -> Mapping[str, Sequence[ContainerRecord]]:
+        """Returns the containers of each pod, by the pod's id."""
+        found: dict[str, list[ContainerRecord]] = {}
+        for record in self.containers.values():
+            found.setdefault(record.pod, []).append(record)
+        return found
+
+    def with_pods(self, pods: Mapping[str, decode.PodMessage]) -> Snapshot:
+        return Snapshot(self.engine, self.at_ns, self.containers, pods, self.names)
+
+    def with_containers(self, changed: Mapping[str, ContainerRecord], removed: str, at_ns: int) -> Snapshot:
+        """Returns the snapshot after an event. `changed`: the records of changed containers by id. `removed`: the id of
+        a removed container, or empty."""
+        containers = {**self.containers, **changed}
+        containers.pop(removed, None)
+        same = containers.keys() == self.containers.keys()
+        names = self.names if same else decode.container_names(containers.values())
+        return Snapshot(self.engine, at_ns, containers, self.pods, names)
+
+
+class Request(Protocol):
+    """Sends one request to the engine; see `EngineClient._request`."""
+
+    async def __call__(self, method: str, request: Any, response: Any, seconds: float) -> Any: ...
+
+
 def _is_final(record: ContainerRecord) -> bool:
-    """True if the record stays valid while the state is the same. CRI-O reports exit code -1 until it has read how a
-    container ended."""
+    """Returns True if the record stays valid until the state changes. CRI-O reports exit code -1 until it has read how
+    a container ended."""
     return record.has_status and not (record.ended and record.exit_code == -1)

@@ -1,1 +1,1 @@
-"""The OCI runtimes runc and crun, which have no daemon: state directories and a command line."""
+"""Connects Quarterdeck to the OCI runtimes runc and crun, which have no daemon."""

@@ -1,16 +1,16 @@
-"""Decodes the state files of runc and crun into rows of containers and events.
+"""Decodes the state files of runc and crun into container rows and events.
 
 Found by experiment on runc 1.1 and crun 1.8. runc writes everything to `state.json`, with annotations as `name=value`.
-crun writes a small `status`, and a copy of the bundle's `config.json` beside it. Both have a file `exec.fifo` until a
-created container is started. Neither writes that a container ended, when, or with which exit code: the only sign is
-that its process does not exist.
+crun writes a small file `status`, and a copy of the bundle's `config.json` next to it. With both, a file `exec.fifo`
+exists until a created container is started. Neither writes that a container ended, when, or with which exit code: the
+only sign is that its process does not exist.
 """
 
 from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar
 
 import msgspec
@@ -20,7 +20,7 @@ from core.model.containers import LIVE_STATES, Container
 from core.model.events import Event, EventKind, Origin
 from core.model.refs import EngineRef, Kind, Ref
 from runtimes.formats import timestamps
-from runtimes.oci.models import CrunStatus, RuncState, Spec, StoredState
+from runtimes.oci.json_models import CrunStatus, RuncState, Spec
 
 T = TypeVar("T")
 
@@ -60,13 +60,13 @@ _UNSAFE = re.compile(r"[^\x20-\x7e]")
 _HEX = re.compile(r"[0-9a-f]{64}")
 
 
-def runc_state(data: bytes) -> StoredState:
-    """Raises InvalidResponse."""
+def decode_runc_state(data: bytes) -> DecodedState:
+    """Decodes runc's `state.json`. Raises InvalidResponse."""
     state = _decode(RuncState, data)
     annotations, bundle = _annotations_and_bundle(state.config.labels or ())
     cgroups = state.cgroups or {}
     whole = cgroups.get("", "")
-    return StoredState(
+    return DecodedState(
         program=RUNC,
         pid=state.pid,
         start_ticks=state.start_ticks,
@@ -80,16 +80,16 @@ def runc_state(data: bytes) -> StoredState:
     )
 
 
-def crun_status(data: bytes, cgroups: str, unified: bool) -> StoredState:
-    """`cgroups`: where they are mounted; `unified`: only version 2 is. crun's annotations are in `config.json` only.
-    Raises InvalidResponse."""
+def decode_crun_status(data: bytes, cgroups: str, unified: bool) -> DecodedState:
+    """Decodes crun's `status`, which has no annotations: `with_spec` adds them. `cgroups`: where control groups are
+    mounted. `unified`: whether only cgroup version 2 is mounted. Raises InvalidResponse."""
     status = _decode(CrunStatus, data)
     freezer = memory = ""
     if status.cgroup.strip("/"):
         path = status.cgroup.strip("/")
         freezer = f"{cgroups}/{path}" if unified else f"{cgroups}/freezer/{path}"
         memory = f"{cgroups}/{path}" if unified else f"{cgroups}/memory/{path}"
-    return StoredState(
+    return DecodedState(
         program=CRUN,
         pid=status.pid,
         start_ticks=status.start_ticks,
@@ -102,8 +102,27 @@ def crun_status(data: bytes, cgroups: str, unified: bool) -> StoredState:
     )
 
 
-def with_spec(stored: StoredState, data: bytes) -> StoredState:
-    """Adds the command of a `config.json`, and its annotations if the state file has none. Raises InvalidResponse."""
+class DecodedState(msgspec.Struct, frozen=True):
+    """Holds the state of one container in the same form for runc and crun. `start_ticks`: when its first process
+    started, in the kernel's clock ticks; a later process with the same number has another value. `freezer_cgroup` and
+    `memory_cgroup`: folders, empty if unknown; with cgroup version 2 they are equal. `limits_digest`: changes when the
+    resource limits change."""
+
+    program: str
+    pid: int
+    start_ticks: int
+    created: str
+    created_ns: int
+    bundle: str
+    annotations: Mapping[str, str]
+    freezer_cgroup: str = ""
+    memory_cgroup: str = ""
+    limits_digest: bytes = b""
+    command: str = ""
+
+
+def with_spec(stored: DecodedState, data: bytes) -> DecodedState:
+    """Adds the command from a `config.json`, and its annotations if the state file has none. Raises InvalidResponse."""
     spec = _decode(Spec, data)
     args = spec.process.args if spec.process else None
     return msgspec.structs.replace(
@@ -114,7 +133,7 @@ def with_spec(stored: StoredState, data: bytes) -> StoredState:
 
 
 def _annotations_and_bundle(labels: Sequence[str]) -> tuple[dict[str, str], str]:
-    """runc writes annotations as `name=value`, and the bundle's path as the last of them."""
+    """Splits runc's labels. runc writes annotations as `name=value`, and the bundle's path as the last of them."""
     bundle, annotations = "", {}
     for label in labels:
         name, _, value = label.partition("=")
@@ -125,8 +144,9 @@ def _annotations_and_bundle(labels: Sequence[str]) -> tuple[dict[str, str], str]
     return annotations, bundle
 
 
-def owners(root: str, stored: StoredState) -> tuple[str, ...]:
-    """The kinds of engines that may list this container too, the one that people use first; empty if none."""
+def owners(root: str, stored: DecodedState) -> tuple[str, ...]:
+    """Returns the kinds of engines that may list this container too; empty if none. The one that people use comes
+    first."""
     annotations = stored.annotations
     manager = annotations.get(_MANAGER, "")
     # Podman writes some of CRI-O's annotations too, such as the time of creation.
@@ -147,21 +167,23 @@ def owners(root: str, stored: StoredState) -> tuple[str, ...]:
 
 
 def container_id(root: str, name: str, created: str) -> str:
-    """A container's id in Quarterdeck. The runtime's own id is unique only within a directory and can be reused."""
+    """Makes a container's id in Quarterdeck. The runtime's own id is unique only within a directory, and can be
+    reused."""
     return hashlib.sha256("\0".join((root, name, created)).encode("utf-8", "surrogateescape")).hexdigest()
 
 
 def display_name(name: str) -> str:
-    """The runtime's id, shortened as Docker does it, without control characters."""
+    """Returns the runtime's id without control characters. A long hexadecimal id is shortened as Docker does it."""
     if _HEX.fullmatch(name):
         return name[:12]
     return _UNSAFE.sub("?", name)
 
 
 def container_row(
-    ref: Ref, stored: StoredState, state: str, *, started: int | None, ended: int | None, oom: bool
+    ref: Ref, stored: DecodedState, state: str, *, started: int | None, ended: int | None, oom: bool
 ) -> Container:
-    """`started` and `ended`: nanoseconds, None if unknown. An OCI container runs only once, so it has no restarts."""
+    """Makes the row of a container. `started` and `ended`: nanoseconds, None if unknown. It has no restarts, because an
+    OCI container runs only once."""
     up = state in LIVE_STATES
     return Container(
         ref=ref,
@@ -179,12 +201,13 @@ def container_row(
     )
 
 
-def image(stored: StoredState) -> str:
-    """From annotations of the engine that made the bundle: a bundle itself has no image."""
+def image(stored: DecodedState) -> str:
+    """Returns the image's name from annotations of the engine that made the bundle. A bundle itself has no image."""
     return next((stored.annotations[name] for name in IMAGE_ANNOTATIONS if name in stored.annotations), "")
 
 
 def event(at_ns: int, action: str, subject: Ref, image: str = "") -> Event:
+    """Makes the event of an action, such as `start` or `exit`."""
     kind = KINDS.get(action, EventKind.OTHER)
     return Event(at_ns, kind, subject, Origin.LIVE, "container", action, {"image": image} if image else {})
 
@@ -194,7 +217,7 @@ def container_ref(engine: EngineRef, root: str, name: str, created: str) -> Ref:
 
 
 def nanoseconds(text: str) -> int:
-    """0 for an invalid time: a container must not be left out because of its date."""
+    """Parses a time. Returns 0 for an invalid time, because a container must not be left out because of its date."""
     try:
         return timestamps.nanoseconds(text)
     except (errors.InvalidResponse, ValueError):
@@ -202,6 +225,7 @@ def nanoseconds(text: str) -> int:
 
 
 def document(data: bytes) -> dict[str, Any]:
+    """Decodes any JSON object. Raises InvalidResponse."""
     return _decode(dict[str, Any], data)
 
 

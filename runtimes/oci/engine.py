@@ -1,9 +1,9 @@
-"""Connects Quarterdeck to OCI runtimes, runc and crun, which have no daemon: their containers are in state directories.
+"""Connects Quarterdeck to the OCI runtimes runc and crun, which have no daemon.
 
-Containers are read from the directories (`state`), and events come from the kernel (`events`); only changes call the
-program (`cli`). Most state directories on a host belong to another engine, such as Docker. If that engine is watched
-too, its containers are counted but not listed here, so that none is listed twice. A container's id is made of its
-directory, its name and its time of creation, since names are reused.
+Containers are read from state directories (`state_reader`). Events come from the kernel (`events`). The program is
+called only for changes (`programs`). Most state directories on a host belong to another engine, such as Docker. If that
+engine is watched too, its containers are counted here but not listed, so that no container is listed twice. A
+container's id is built from its directory, its name and its time of creation, because names are reused.
 """
 
 from __future__ import annotations
@@ -38,14 +38,14 @@ from runtimes.formats import status_text
 from runtimes.kernel import cgroup_reader
 from runtimes.oci import decode, lifecycle, state_dirs
 from runtimes.oci.events import EventStream
-from runtimes.oci.state import ContainerState, Listing
+from runtimes.oci.state_reader import ContainerState, Listing
 
 R = TypeVar("R")
 READ_TIMEOUT_SECONDS = 10.0
 
 
 class Oci(lifecycle.LifecycleVerbs):
-    """One or several state directories of this machine."""
+    """Serves all verbs for the containers in one or several state directories of this machine."""
 
     kind = "oci"
     alternatives: ClassVar[Mapping[str, str]] = {
@@ -234,7 +234,7 @@ class Oci(lifecycle.LifecycleVerbs):
         return found
 
     async def _in_thread(self, read: Callable[[], R], seconds: float = READ_TIMEOUT_SECONDS) -> R:
-        """Runs in the engine's one thread: a bundle may be on a disk that does not respond, and the cache of
+        """Runs a function in the engine's one thread. A bundle may be on a disk that does not respond, and the cache of
         `StateReader` needs one reader at a time."""
         try:
             async with asyncio.timeout(seconds):
@@ -250,7 +250,7 @@ class Oci(lifecycle.LifecycleVerbs):
         return errors.NotFound(f"{name} is gone: {self.ref} has no such container.")
 
     async def _ask_identity(self, seconds: float) -> None:
-        """Makes the engine's id of this machine's id and the directories. No program is called."""
+        """Builds the engine's id from this machine's id and the directories. No program is called."""
         dirs = sorted(map(os.path.realpath, self._states.dirs.patterns))
         identity = hashlib.sha256("\0".join((_machine_id() or self.ref.host, *dirs)).encode()).hexdigest()
         self._register(str(self._states.dirs), identity, self.ref)

@@ -1,12 +1,12 @@
-"""Yields events of OCI containers: reads a container when the kernel reports a change, and compares it with before.
+"""Watches OCI containers and yields their events. A container is read when the kernel reports a change.
 
-`kernel_watches` only marks containers as changed; the difference of two states is what becomes an event. So a slow
-reader loses intermediate states, but never the current one. Two things have no notice and are checked at intervals: new
-state directories, and a pause, which changes no file. Events of one container are in the order in which they happened.
-Events of different containers are in the order in which the containers were read.
+`kernel_watches` only marks a container as changed. Events are the differences between the state before and the state
+now. So a slow reader loses intermediate states, but never the current one. The kernel does not report two changes: a
+new state directory, and a pause, which changes no file. Both are checked at intervals. Events of one container are in
+the order in which they happened. Events of different containers are in the order in which the containers were read.
 
-Times of creation and start come from the kernel or the runtime. Times of an end, a removal or a pause are those of the
-notice. The exit code is known only to the parent process, so these events do not contain it.
+Times of creation and start come from the kernel or the runtime. The time of an end, a removal or a pause is when the
+kernel reported the change. The exit code is known only to the parent process, so these events do not contain it.
 """
 
 from __future__ import annotations
@@ -24,21 +24,15 @@ from core.model.events import Event
 from core.model.refs import EngineRef
 from runtimes.oci import decode
 from runtimes.oci.kernel_watches import KernelWatches, Key
-from runtimes.oci.state import ContainerState, StateReader, is_running
+from runtimes.oci.state_reader import ContainerState, StateReader, is_running
 
 R = TypeVar("R")
 POLL_SECONDS = 2.0  # between checks for changes without a notice
 
 
-class RunInThread(Protocol):
-    """Runs a function that blocks on files, with a timeout."""
-
-    def __call__(self, read: Callable[[], R]) -> Awaitable[R]: ...
-
-
 class EventStream:
-    """The events of one subscription. `is_included`: whether this engine lists a container; `end_times`: where the
-    times of ends are stored, in nanoseconds by Quarterdeck's ids."""
+    """Yields the events of one subscription. `is_included`: whether this engine lists a container. `end_times`: when
+    containers ended, in nanoseconds, by their ids in Quarterdeck; this class adds to it."""
 
     def __init__(
         self,
@@ -58,7 +52,7 @@ class EventStream:
         self._watches: KernelWatches | None = None
 
     async def batches(self) -> AsyncGenerator[Sequence[Event], None]:
-        """The first batch is empty: from then on nothing is missed. Raises Unreachable."""
+        """Yields batches of events. The first batch is empty: from then on no event is missed. Raises Unreachable."""
         watches = self._watches = KernelWatches(self._states, self._process_ended)
         try:
             self._watch_dirs(watches, await self._run(self._states.refresh_dirs))
@@ -82,7 +76,8 @@ class EventStream:
             watches.close()
 
     def mark(self, root: str, name: str) -> None:
-        """Call it after a change of that container, to see the result at once."""
+        """Marks a container as changed. Call it after a change of that container, so that its events are yielded at
+        once."""
         if self._watches is not None:
             self._watches.mark(root, name)
 
@@ -93,7 +88,8 @@ class EventStream:
     # ── reading ──────────────────────────────────────────────────────────────────────────────────────────────────
 
     async def _check_all(self, watches: KernelWatches) -> None:
-        """Finds changes without a notice: new and removed directories, pauses, and ends without a pidfd."""
+        """Finds changes that the kernel does not report: new and removed directories, pauses, and ends without a
+        pidfd."""
         roots = await self._run(self._states.refresh_dirs)
         self._watch_dirs(watches, roots)
         for container in self._containers.values():
@@ -128,7 +124,7 @@ class EventStream:
         return events
 
     def _read(self, keys: Collection[Key]) -> dict[Key, tuple[ContainerState | None, int | None]]:
-        """Each container and its OOM kills."""
+        """Reads each container and the number of its OOM kills."""
         found: dict[Key, tuple[ContainerState | None, int | None]] = {}
         for root, name in keys:
             container = self._states.read_container(root, name)
@@ -187,8 +183,8 @@ class EventStream:
     # ── storing ──────────────────────────────────────────────────────────────────────────────────────────────────
 
     def _store(self, watches: KernelWatches, container: ContainerState, *, oom_kills: int | None = None) -> None:
-        """Stores a container's state and watches what can still change. `oom_kills`: the count before; None: the
-        current one."""
+        """Stores a container's state, and watches what can still change. `oom_kills`: the number before; None for the
+        current number."""
         key = (container.root, container.name)
         if not self._is_included(container):
             return
@@ -212,11 +208,17 @@ class EventStream:
         watches.unwatch(key)
 
     def _watch_dirs(self, watches: KernelWatches, roots: Collection[str]) -> None:
-        """A directory that is new, or that cannot be watched, is read each time."""
+        """Marks each directory for reading that is new or cannot be watched."""
         for root in roots:
             if not watches.has_folder((root, "")):
                 watches.watch_dir(root)
                 watches.changed_dirs[root] = None
+
+
+class RunInThread(Protocol):
+    """Runs a function that blocks on files, with a timeout."""
+
+    def __call__(self, read: Callable[[], R]) -> Awaitable[R]: ...
 
 
 def _container_names(root: str) -> list[str]:

@@ -1,9 +1,9 @@
-"""Asks the kernel to notify about changes of OCI containers, and collects which containers must be read again.
+"""Watches OCI containers through the kernel, and collects which containers must be read again.
 
-Sources: inotify on each state directory and on each container's folder, a pidfd for each first process, and the
-kernel's notice that a memory control group (cgroup) ran out of memory. A notice may come twice or late, because it only
-marks a container as changed. Where the kernel gives no notice (a limit was reached, or the object is gone), nothing
-fails: `EventStream` also checks everything at intervals.
+The kernel reports changes through inotify (each state directory and each container's folder), through a pidfd (the end
+of each first process) and through the memory control group (cgroup), which reports that it ran out of memory. A report
+may come twice or late, because it only marks a container as changed. If the kernel cannot report a change (a limit was
+reached, or the object does not exist any more), no error is raised: `EventStream` also checks everything at intervals.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from collections.abc import Callable
 
 from core import errors
 from runtimes.kernel import cgroup_state, inotify
-from runtimes.oci.state import ContainerState, StateReader, is_running
+from runtimes.oci.state_reader import ContainerState, StateReader, is_running
 
 RECOUNT_SECONDS = 0.5  # after an out-of-memory notice, until the kernel has killed and counted a process
 DIR_EVENTS = (
@@ -37,7 +37,8 @@ Key = tuple[str, str]
 
 
 class KernelWatches:
-    """Belongs to the running loop. `process_ended` is called at the end of a first process. Raises Unreachable."""
+    """Collects the changes that the kernel reports. It belongs to the running event loop. `process_ended`: called when
+    the first process of a container ends. Raises Unreachable."""
 
     def __init__(self, states: StateReader, process_ended: Callable[[Key], None]) -> None:
         self.changed: dict[Key, None] = {}  # containers to read again, in order
@@ -110,7 +111,8 @@ class KernelWatches:
         asyncio.get_running_loop().add_reader(handle, self._on_process_end, key)
 
     def watch_memory(self, key: Key, container: ContainerState) -> None:
-        """Version 1 writes to an eventfd when a group runs out of memory; version 2 changes a file."""
+        """Watches for OOM kills. cgroup version 1 writes to an eventfd when a group runs out of memory; version 2
+        changes a file."""
         folder = container.stored.memory_cgroup
         if key in self._oom_notifiers or not self._states.is_cgroup(folder):
             return

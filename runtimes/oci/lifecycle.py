@@ -1,8 +1,8 @@
 """Starts, stops, kills, pauses and removes containers of runc and crun, and runs programs in them.
 
-Each verb reads the container's state first, and then calls the container's own runtime. A runtime has no stop: it is
-the stop signal of the image, a wait, and SIGKILL. The kernel reports the end of a process; its exit code is known only
-to its parent.
+Each verb reads the container's state first, and then calls the program that created the container. An OCI runtime has
+no stop command. So a stop sends the image's stop signal, waits, and sends SIGKILL. The kernel reports the end of a
+process, but only the parent of the process can read its exit code.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ from runtimes.base.adapter import does
 from runtimes.base.engine import EngineAdapter
 from runtimes.base.options import EngineOptions
 from runtimes.formats import signals
-from runtimes.oci import cli, decode, decode_output, state_dirs
+from runtimes.oci import decode, decode_errors, programs, state_dirs
 from runtimes.oci.events import EventStream
-from runtimes.oci.state import ContainerState, StateReader, is_running
+from runtimes.oci.state_reader import ContainerState, StateReader, is_running
 
 POLL_SECONDS = 0.05  # for the end of a process without a pidfd
 KILL_SECONDS = 5.0  # how long a process may take to end after SIGKILL
@@ -35,15 +35,17 @@ FORBIDDEN = 403
 
 
 class LifecycleVerbs(EngineAdapter, abc.ABC):
-    def __init__(self, url: str, options: EngineOptions, *, dirs: state_dirs.StateDirs) -> None:
+    """Serves the verbs that change a container of runc or crun, and `container.exec`."""
+
+    def __init__(self, url: str, options: EngineOptions, *, dirs: state_dirs.StateDirUrl) -> None:
         super().__init__(url, options)
         self._states = StateReader(dirs)
-        self._programs = cli.Programs(dirs.program)
+        self._programs = programs.ProgramFinder(dirs.program)
         self._streams: set[EventStream] = set()
 
     @abc.abstractmethod
     async def _find(self, target: Ref, seconds: float) -> ContainerState:
-        """The container's current state. Raises NotFound."""
+        """Reads the container's current state. Raises NotFound."""
 
     @abc.abstractmethod
     def _gone(self, name: str) -> errors.NotFound: ...
@@ -89,7 +91,8 @@ class LifecycleVerbs(EngineAdapter, abc.ABC):
     async def _wait_or_kill(
         self, action: actions.Stop, container: ContainerState, deadline: float, seconds: float
     ) -> str:
-        """After the stop signal: waits for the end. Returns the detail of the outcome."""
+        """Waits for the end after the stop signal, and kills the container if necessary. Returns the detail of the
+        outcome."""
         if container.state == "paused":  # a paused process receives its signals only after it is resumed
             await self._change(container, "resume", deadline)
         detail = ""
@@ -162,7 +165,7 @@ class LifecycleVerbs(EngineAdapter, abc.ABC):
             min(float(action.timeout), deadline - time.monotonic()),
             about=f"The program in {action.target.name}",
         )
-        if result.code in (1, 255) and (reason := decode_output.exec_error(result.stderr)):
+        if result.code in (1, 255) and (reason := decode_errors.exec_error(result.stderr)):
             raise errors.Rejected(result.code, reason)
         return ExecResult(
             exit_code=result.code, stdout=result.stdout, stderr=result.stderr, cut=result.dropped, took=result.seconds
@@ -183,15 +186,15 @@ class LifecycleVerbs(EngineAdapter, abc.ABC):
         for stream in self._streams:
             stream.mark(container.root, container.name)
         if result.code:
-            reason = decode_output.error_reason(result.stderr)
-            if decode_output.means_not_found(reason):
+            reason = decode_errors.error_reason(result.stderr)
+            if decode_errors.means_not_found(reason):
                 raise self._gone(name)
             program = container.stored.program
             raise errors.Rejected(result.code, reason or f"{program} {command} ended with code {result.code}.")
         return Outcome(status=Status.DONE, took=result.seconds)
 
     async def _signal(self, container: ContainerState, number: str, deadline: float) -> bool:
-        """Sends a signal. False if the container has ended before."""
+        """Sends a signal. Returns False if the container had already ended."""
         try:
             await self._change(container, "kill", deadline, number)
         except (errors.Rejected, errors.NotFound):
@@ -206,7 +209,7 @@ class LifecycleVerbs(EngineAdapter, abc.ABC):
         program = self._programs.find(container.stored.program)
         if seconds <= 0:
             raise errors.TimedOut(f"There was no time left for {about}.", sent=False)
-        return await cli.run(
+        return await programs.run(
             program,
             ("--root", container.root, "--log-format", "json", *arguments),
             seconds=seconds,
@@ -215,7 +218,7 @@ class LifecycleVerbs(EngineAdapter, abc.ABC):
         )
 
     async def _wait_for_end(self, container: ContainerState, seconds: float) -> bool:
-        """Waits for the end of its first process. False if it still runs after that time."""
+        """Waits for the end of the first process. Returns False if it still runs after that time."""
         if seconds <= 0:
             return not is_running(container.stored)
         try:

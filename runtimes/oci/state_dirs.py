@@ -1,10 +1,11 @@
-"""Parses the address of an OCI engine, and finds the state directories that it names.
+"""Parses the URL of an OCI engine, and finds the state directories that the URL names.
 
-A runtime such as runc has no daemon. Each container is a folder in a state directory, which runc's caller chooses with
-`--root`. An address names one state directory, `file:///run/runc`, or several, separated by colons as in PATH and with
-`*`, `?` and `[…]` as in a shell: `file:///run/runc:/run/user/*/crun`. The runc of Docker and of containerd has one
-state directory per namespace below a known folder; the address names that folder. `?program=/usr/local/sbin/runc`
-selects the program to call; without it, the program that a container's files ask for is searched on the PATH.
+OCI runtimes have no daemon. Each container is a folder in a state directory; runc's caller chooses the directory with
+`--root`. A URL names one state directory, `file:///run/runc`, or several. Several are separated by colons as in PATH,
+and may contain `*`, `?` and `[…]` as in a shell: `file:///run/runc:/run/user/*/crun`. Docker and containerd use one
+state directory per namespace, all in one known folder; for these, the URL names that folder.
+`?program=/usr/local/sbin/runc` selects the program to call. Without it, the files of a container determine the program,
+which is then searched on the PATH.
 """
 
 from __future__ import annotations
@@ -24,8 +25,9 @@ _NAMESPACE_FOLDERS = ("/containerd/runc", "/runtime-runc")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class StateDirs:
-    """`patterns`: absolute paths, wildcards allowed; `program`: the one to call, empty for what a container needs."""
+class StateDirUrl:
+    """Describes the parsed URL of an OCI engine. `patterns`: absolute paths of state directories, wildcards allowed.
+    `program`: the program to call; empty to choose it for each container."""
 
     patterns: tuple[str, ...]
     program: str = ""
@@ -35,8 +37,8 @@ class StateDirs:
         return f"{url}?program={self.program}" if self.program else url
 
 
-def parse(url: str) -> StateDirs:
-    """Raises BadUsage."""
+def parse(url: str) -> StateDirUrl:
+    """Parses the URL of an OCI engine. Raises BadUsage."""
     parts = urllib.parse.urlsplit(url)
     patterns = tuple(urllib.parse.unquote(path).rstrip("/") or "/" for path in parts.path.split(":") if path)
     if (
@@ -57,12 +59,12 @@ def parse(url: str) -> StateDirs:
             f"“{url}” has an option that OCI engines do not have.",
             hint="The only option is ?program=/PATH/OF/THE/RUNTIME.",
         )
-    return StateDirs(patterns=tuple(dict.fromkeys(patterns)), program=program)
+    return StateDirUrl(patterns=tuple(dict.fromkeys(patterns)), program=program)
 
 
 def expand(patterns: Sequence[str]) -> list[str]:
-    """The state directories that exist now, each once and by its real path. A link is not followed if a wildcard
-    matched it, since it may be in a folder where an ordinary user can write."""
+    """Returns the state directories that exist now, each once and by its real path. If a wildcard matches a symbolic
+    link, it is left out, because an ordinary user may have created it."""
     found: dict[str, None] = {}
     for given in patterns:
         pattern = f"{given}/*" if given.endswith(_NAMESPACE_FOLDERS) else given

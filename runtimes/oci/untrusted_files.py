@@ -1,6 +1,7 @@
-"""Reads files below a directory that an ordinary user may own, and so may have prepared to mislead Quarterdeck.
+"""Reads files safely from a directory of an ordinary user, who may have prepared them to mislead Quarterdeck.
 
-A file counts only if it is a regular file of the directory's owner and of a reasonable size. Links are not followed.
+A file is accepted only if it is a regular file, belongs to the owner of the directory, and has a reasonable size.
+Symbolic links are not followed.
 """
 
 from __future__ import annotations
@@ -15,8 +16,8 @@ from core import errors
 MAX_FILE_BYTES = 4 << 20  # Docker's bundles have about 40,000
 
 
-def read(path: str, uid: int) -> bytes:
-    """`uid`: the owner that the file must have. Raises OSError and InvalidResponse."""
+def read_safely(path: str, uid: int) -> bytes:
+    """Reads a file after checking it. `uid`: the owner that the file must have. Raises OSError and InvalidResponse."""
     handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     try:
         found = os.fstat(handle)
@@ -37,7 +38,7 @@ def read(path: str, uid: int) -> bytes:
 
 
 def owner_uid(path: str) -> int:
-    """The owner of a path; if that cannot be read, the owner of its nearest readable parent."""
+    """Returns the owner of a path. If it cannot be read, this is the owner of its nearest readable parent."""
     for candidate in (Path(path), *Path(path).parents):
         try:
             return candidate.lstat().st_uid
@@ -47,6 +48,7 @@ def owner_uid(path: str) -> int:
 
 
 def user_name(uid: int) -> str:
+    """Returns the name of a user, or `uid N` if the system has no name for it."""
     try:
         return pwd.getpwuid(uid).pw_name
     except KeyError:

@@ -386,14 +386,14 @@ async def test_a_bundle_that_is_huge_or_gone_or_hostile_hides_nothing_else(groun
 async def test_what_vanishes_while_it_is_read_is_not_there(ground, monkeypatch):
     for name in ("one", "two"):
         ground.daemon.run(name)
-    read = untrusted_files.read
+    read = untrusted_files.read_safely
 
     def late(place, uid):
         if place.endswith("one/state.json"):
             ground.daemon.remove("one")
         return read(place, uid)
 
-    monkeypatch.setattr(untrusted_files, "read", late)
+    monkeypatch.setattr(untrusted_files, "read_safely", late)
     assert list(await ground.rows()) == ["two"]
 
 

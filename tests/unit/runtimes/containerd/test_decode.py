@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from core.model.containers import STATES, Port
 from core.model.events import EventKind
 from core.model.refs import EngineRef, Kind
-from runtimes.containerd import decode, info, run_history
+from runtimes.containerd import decode, decode_info, run_history
 from runtimes.containerd.decode_events import MESSAGE_TYPES, EventDecoder
 from runtimes.proto import (
     containerd_containers_pb2,
@@ -274,7 +274,7 @@ def test_hostile_labels_and_specifications_are_only_text(labels: dict[str, str],
     row = decode.ContainerDecoder(ENGINE).row("default", made, None, NOW)
     assert row.ref.id == "default/web"
     assert row.ref.name
-    info.document("default", made, None)
+    decode_info.container_document("default", made, None)
 
 
 def test_what_is_remembered_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -292,19 +292,19 @@ def test_what_is_remembered_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_daemon_tells_its_parts() -> None:
     plugin = containerd_daemon_pb2.Plugin
     failure = containerd_daemon_pb2.Failure
-    native = plugin(type=info.SNAPSHOTTERS, id="native")
+    native = plugin(type=decode_info.SNAPSHOTTERS, id="native")
     native.platforms.add(os="linux", architecture="amd64")
-    aufs = plugin(type=info.SNAPSHOTTERS, id="aufs", init_err=failure(message="no such file system"))
+    aufs = plugin(type=decode_info.SNAPSHOTTERS, id="aufs", init_err=failure(message="no such file system"))
     cri = plugin(type="io.containerd.grpc.v1", id="cri", init_err=failure(message="bad config"))
     warned = containerd_daemon_pb2.DeprecationWarning(message="old things go")
-    assert info.system([aufs, native]) == "linux/amd64"
-    assert info.snapshotter([aufs, native]) == "native"
-    assert info.snapshotter([native, plugin(type=info.SNAPSHOTTERS, id="overlayfs")]) == "overlayfs"
-    assert info.notes([aufs, native, cri], [warned]) == (
+    assert decode_info.os_and_architecture([aufs, native]) == "linux/amd64"
+    assert decode_info.snapshotter([aufs, native]) == "native"
+    assert decode_info.snapshotter([native, plugin(type=decode_info.SNAPSHOTTERS, id="overlayfs")]) == "overlayfs"
+    assert decode_info.warning_notes([aufs, native, cri], [warned]) == (
         "The plugin cri failed to load: bad config.",
         "Deprecation warning: old things go",
     )
-    assert (info.system([]), info.snapshotter([])) == ("", "")
+    assert (decode_info.os_and_architecture([]), decode_info.snapshotter([])) == ("", "")
 
 
 @pytest.mark.parametrize(

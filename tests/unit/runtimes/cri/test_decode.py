@@ -12,7 +12,7 @@ from core.model import containers
 from core.model.events import EventKind, Origin
 from core.model.refs import EngineRef, Kind, Ref
 from core.model.selectors import Selector
-from runtimes.cri import decode, decode_events, info
+from runtimes.cri import decode, decode_info, derive_events
 from runtimes.cri.decode import ContainerRecord
 from runtimes.proto import cri_pb2 as cri
 from tests.helpers.paths import CAPTURES
@@ -52,13 +52,13 @@ def test_a_recorded_container_is_a_row_with_its_pods_labels():
 def test_recorded_ends_tell_their_code_and_memory_that_ran_out():
     _, stopped, killed, _ = recorded("ContainerStatus")
     events = list(
-        decode_events.lifetime(decode.container_record(stopped, stopped, None), subject(stopped), Origin.LIVE, 0)
+        derive_events.past_events(decode.container_record(stopped, stopped, None), subject(stopped), Origin.LIVE, 0)
     )
     assert [event.kind for event in events] == [EventKind.CREATED, EventKind.STARTED, EventKind.DIED]
     assert (events[-1].attrs["exit_code"], events[-1].at_ns) == ("7", stopped.finished_at)
     assert events[1].at_ns == stopped.started_at
     events = list(
-        decode_events.lifetime(decode.container_record(killed, killed, None), subject(killed), Origin.LIVE, 0)
+        derive_events.past_events(decode.container_record(killed, killed, None), subject(killed), Origin.LIVE, 0)
     )
     assert [event.kind for event in events][-2:] == [EventKind.OOM, EventKind.DIED]
     assert events[-1].attrs["exit_code"] == "137"
@@ -72,7 +72,7 @@ def test_what_is_told_twice_is_the_same_event():
     seen = decode.container_record(listed, status, None)
     heard = decode.container_record(status, status, cri.PodSandboxStatus(id="p"))
     told = [
-        {event.identity() for event in decode_events.lifetime(one, subject(one), origin, at)}
+        {event.identity() for event in derive_events.past_events(one, subject(one), origin, at)}
         for one, origin, at in ((seen, Origin.LIVE, 5), (heard, Origin.REPLAY, 7))
     ]
     assert told[0] == told[1]
@@ -84,11 +84,13 @@ def test_image_and_engine_as_recorded():
     assert (first.ref.kind, first.ref.name, first.tags) == (Kind.IMAGE, "localhost/pause:1", ("localhost/pause:1",))
     assert first.size > 0
     (status,) = recorded("StatusResponse")
-    assert info.notes(status.status) == ()
+    assert decode_info.condition_notes(status.status) == ()
     status.status.conditions[1].status = False
     status.status.conditions[1].reason = "NetworkPluginNotReady"
     status.status.conditions[1].message = "cni plugin not initialized"
-    assert info.notes(status.status) == ("NetworkReady is false (NetworkPluginNotReady): cni plugin not initialized.",)
+    assert decode_info.condition_notes(status.status) == (
+        "NetworkReady is false (NetworkPluginNotReady): cni plugin not initialized.",
+    )
 
 
 @given(st.integers(-(2**31), 2**31 - 1), st.integers(-(2**63), 2**63 - 1), st.integers(-(2**31), 2**31 - 1))
@@ -100,7 +102,7 @@ def test_any_number_for_a_state_or_a_time_makes_a_row(state, at, code):
     assert row.state in containers.STATES
     assert row.started_at is None or row.started_at > 0
     assert row.created_at >= 0
-    for event in decode_events.lifetime(known, subject(known), Origin.LIVE, 10):
+    for event in derive_events.past_events(known, subject(known), Origin.LIVE, 10):
         assert event.at_ns >= 0
 
 
@@ -108,7 +110,7 @@ def test_a_message_without_any_field_is_a_container_too():
     bare = decode.container_record(cri.Container(), None, None)
     assert decode.container_row(ENGINE, bare, decode.container_names([bare])[""], 0).state == "created"
     assert bare.has_status is False
-    event = decode_events.unknown_event(
+    event = derive_events.unknown_event(
         ENGINE, cri.ContainerEventResponse(container_id="a" * 64, container_event_type=9)
     )
     assert (event.kind, event.action) == (EventKind.OTHER, "event_9")
@@ -163,14 +165,19 @@ def test_no_two_containers_have_one_name_and_the_newest_has_the_plain_one(crowd,
 def test_a_container_that_is_gone_died_if_it_ran():
     ran = ContainerRecord(id="r", pod="", name="r", attempt=0, state=1, created_ns=1, labels={})
     ended = ContainerRecord(id="e", pod="", name="e", attempt=0, state=2, created_ns=1, labels={}, exit_code=0)
-    assert [event.kind for event in decode_events.removed(ran, subject(ran), 9)] == [EventKind.DIED, EventKind.REMOVED]
-    assert [event.kind for event in decode_events.removed(ended, subject(ended), 9)] == [EventKind.REMOVED]
-    assert "exit_code" not in next(decode_events.removed(ran, subject(ran), 9)).attrs
+    assert [event.kind for event in derive_events.removal_events(ran, subject(ran), 9)] == [
+        EventKind.DIED,
+        EventKind.REMOVED,
+    ]
+    assert [event.kind for event in derive_events.removal_events(ended, subject(ended), 9)] == [EventKind.REMOVED]
+    assert "exit_code" not in next(derive_events.removal_events(ran, subject(ran), 9)).attrs
 
 
 def test_what_opens_registries_is_hidden_in_documents():
     words = {"registry": {"configs": {"r": {"auth": {"password": "hunter2", "auth": "aHVudGVyMg==", "user": "u"}}}}}
-    told = info.document(cri.StatusResponse(), {"config": json.dumps(words), "golang": "go1.19", "odd": "{"})
+    told = decode_info.masked_document(
+        cri.StatusResponse(), {"config": json.dumps(words), "golang": "go1.19", "odd": "{"}
+    )
     assert "hunter2" not in repr(told) and "aHVudGVyMg" not in repr(told)
     assert (told["info"]["golang"], told["info"]["odd"]) == ("go1.19", "{")
 

@@ -2,8 +2,8 @@
 
 from core.model.refs import EngineRef
 from runtimes.cri import decode
+from runtimes.cri.decode_stats import UsageDecoder
 from runtimes.cri.snapshot import Snapshot
-from runtimes.cri.stats import UsageDecoder
 from runtimes.proto import cri_pb2 as cri
 
 S = 1_000_000_000

@@ -20,9 +20,9 @@ from core.model.events import EventKind
 from core.model.refs import EngineRef
 from runtimes import registry as runtimes_registry
 from runtimes.kernel import procfs
-from runtimes.oci import decode, decode_output, engine, kernel_watches, state_dirs
-from runtimes.oci.models import StoredState
-from runtimes.oci.state import ContainerState, StateReader
+from runtimes.oci import decode, decode_errors, engine, kernel_watches, programs, state_dirs
+from runtimes.oci.decode import DecodedState
+from runtimes.oci.state_reader import ContainerState, StateReader
 
 ENGINE = EngineRef(host="h", kind="oci")
 RUNC = {
@@ -61,7 +61,7 @@ def encoded(value: Any) -> bytes:
 
 
 def test_runcs_state_is_all_it_knows() -> None:
-    known = decode.runc_state(encoded(RUNC))
+    known = decode.decode_runc_state(encoded(RUNC))
     assert (known.pid, known.start_ticks, known.bundle) == (4267, 1306330, "/srv/web")
     assert known.created_ns == 1795540739_261892231
     # An annotation may be called bundle too: runc's own comes last.
@@ -69,21 +69,21 @@ def test_runcs_state_is_all_it_knows() -> None:
     assert (known.freezer_cgroup, known.memory_cgroup) == ("/sys/fs/cgroup/freezer/web", "/sys/fs/cgroup/memory/web")
     changed = json.loads(encoded(RUNC))
     changed["config"]["cgroups"]["memory"] = 9
-    assert decode.runc_state(encoded(changed)).limits_digest != known.limits_digest
-    unified = decode.runc_state(encoded(RUNC | {"cgroup_paths": {"": "/sys/fs/cgroup/web"}}))
+    assert decode.decode_runc_state(encoded(changed)).limits_digest != known.limits_digest
+    unified = decode.decode_runc_state(encoded(RUNC | {"cgroup_paths": {"": "/sys/fs/cgroup/web"}}))
     assert unified.freezer_cgroup == unified.memory_cgroup == "/sys/fs/cgroup/web"
 
 
 def test_cruns_status_with_the_config_beside_it() -> None:
-    known = decode.with_spec(decode.crun_status(encoded(CRUN), "/cg", False), encoded(SPEC))
+    known = decode.with_spec(decode.decode_crun_status(encoded(CRUN), "/cg", False), encoded(SPEC))
     assert (known.pid, known.start_ticks, known.bundle) == (1164, 1418055, "/srv/web")
     assert (known.command, known.annotations) == ("sleep 9", {"c": "d"})
     assert (known.freezer_cgroup, known.memory_cgroup) == ("/cg/freezer/web", "/cg/memory/web")
-    assert decode.crun_status(encoded(CRUN), "/cg", True).memory_cgroup == "/cg/web"
-    assert decode.crun_status(encoded(CRUN | {"cgroup-path": ""}), "/cg", True).memory_cgroup == ""
+    assert decode.decode_crun_status(encoded(CRUN), "/cg", True).memory_cgroup == "/cg/web"
+    assert decode.decode_crun_status(encoded(CRUN | {"cgroup-path": ""}), "/cg", True).memory_cgroup == ""
 
 
-@pytest.mark.parametrize("read", [decode.runc_state, lambda data: decode.crun_status(data, "/cg", False)])
+@pytest.mark.parametrize("read", [decode.decode_runc_state, lambda data: decode.decode_crun_status(data, "/cg", False)])
 def test_missing_and_unknown_fields_are_no_fault_and_nonsense_is(read: Any) -> None:
     assert read(b"{}").pid == 0
     assert read(b'{"created": "soon", "new": {"x": [{}]}}').created_ns == 0
@@ -94,7 +94,7 @@ def test_missing_and_unknown_fields_are_no_fault_and_nonsense_is(read: Any) -> N
 
 @given(st.binary(max_size=200))
 def test_nothing_in_a_file_raises_but_garbled(data: bytes) -> None:
-    for read in (decode.runc_state, lambda data: decode.crun_status(data, "/cg", True)):
+    for read in (decode.decode_runc_state, lambda data: decode.decode_crun_status(data, "/cg", True)):
         try:
             read(data)
         except errors.InvalidResponse:
@@ -129,8 +129,8 @@ def test_nothing_in_a_file_raises_but_garbled(data: bytes) -> None:
     ],
 )
 def test_who_may_tell_of_a_container(root: str, bundle: str, annotations: Any, owners: tuple[str, ...]) -> None:
-    known = decode.runc_state(b"{}")
-    known = StoredState("runc", 1, 1, "", 0, bundle, annotations, known.freezer_cgroup, known.memory_cgroup)
+    known = decode.decode_runc_state(b"{}")
+    known = DecodedState("runc", 1, 1, "", 0, bundle, annotations, known.freezer_cgroup, known.memory_cgroup)
     assert decode.owners(root, known) == owners
 
 
@@ -179,24 +179,24 @@ def test_every_state_and_event_has_its_word() -> None:
     ],
 )
 def test_a_reason_is_found_in_what_a_program_wrote(written: str, reason: str, gone: bool) -> None:
-    assert decode_output.error_reason(written) == reason
-    assert decode_output.means_not_found(reason) is gone
+    assert decode_errors.error_reason(written) == reason
+    assert decode_errors.means_not_found(reason) is gone
 
 
 def test_a_program_that_failed_and_a_runtime_that_did_are_told_apart() -> None:
     why = '{"level":"error","msg":"exec failed: no such","time":"t"}\n'
-    assert decode_output.exec_error(why) == "exec failed: no such"
-    assert decode_output.exec_error("before\n" + why) == "exec failed: no such"
-    assert decode_output.exec_error(why + "sh: not found\n") == ""
-    assert decode_output.exec_error('{"level":"error","msg":"of a program of mine"}') == ""
+    assert decode_errors.exec_error(why) == "exec failed: no such"
+    assert decode_errors.exec_error("before\n" + why) == "exec failed: no such"
+    assert decode_errors.exec_error(why + "sh: not found\n") == ""
+    assert decode_errors.exec_error('{"level":"error","msg":"of a program of mine"}') == ""
 
 
 def test_versions() -> None:
     runc = "runc version 1.1.5+ds1\ncommit: 1.1.5+ds1-1+deb12u1\nspec: 1.0.2-dev\ngo: go1.19.8\n"
     crun = "crun version 1.8.1\ncommit: f8a\nrundir: /run/crun\nspec: 1.0.0\n+SYSTEMD +YAJL\n"
-    assert decode_output.versions(runc) == ("1.1.5+ds1", "1.0.2-dev")
-    assert decode_output.versions(crun) == ("1.8.1", "1.0.0")
-    assert decode_output.versions("youki 0.3\n") == ("", "")
+    assert programs.parse_versions(runc) == ("1.1.5+ds1", "1.0.2-dev")
+    assert programs.parse_versions(crun) == ("1.8.1", "1.0.0")
+    assert programs.parse_versions("youki 0.3\n") == ("", "")
 
 
 # ── addresses ────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -317,7 +317,7 @@ def test_a_folder_a_file_speaks_of_is_no_control_group(tmp_path: Path) -> None:
     (elsewhere / "memory.oom_control").write_text("oom_kill 7\n")
     states = StateReader(state_dirs.parse(f"file://{tmp_path}/runc"), cgroups=str(tree.groups))
     for path in (str(elsewhere), f"{tree.groups}/../elsewhere", str(tree.groups), "", f"{tree.groups}x/y"):
-        known = decode.runc_state(encoded(RUNC | {"cgroup_paths": {"memory": path, "freezer": path}}))
+        known = decode.decode_runc_state(encoded(RUNC | {"cgroup_paths": {"memory": path, "freezer": path}}))
         assert not states.is_frozen(known)
         assert states.oom_kills(known) is None
 

@@ -1,8 +1,8 @@
-"""Reads containerd's images: their names in a namespace, and their manifests and configurations in the content store.
+"""Reads containerd's images: their names, and their manifests and configurations from the content store.
 
-A name points to a manifest, or to an index with one manifest per platform. An image's id is `namespace/digest` of that,
-so names with the same digest are one image. Sizes, dates and labels are read once and cached, since the content of a
-digest never changes.
+A name points to a manifest, or to an index with one manifest per platform. The id of an image is `namespace/digest`,
+with the digest of that manifest or index. So several names with the same digest are one image. Sizes, dates and labels
+are read once and cached, because the content of a digest never changes.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from core import errors
 from core.model.images import Image
 from core.model.refs import EngineRef, Kind, Ref
 from runtimes.base.concurrency import map_concurrently
-from runtimes.containerd import client, decode, image_names, models
+from runtimes.containerd import client, decode, image_names, json_models
 from runtimes.formats import decoding, timestamps
 
 MAX_CACHED = 1024
@@ -27,33 +27,16 @@ SHORT_DIGEST = 12
 _ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64", "armv7l": "arm", "i686": "386"}
 
 
-class StoredImage(msgspec.Struct, frozen=True):
-    """One image. `entries`: containerd's record of each of its names."""
+class ImageReader:
+    """Reads the images of one engine, and caches their metadata."""
 
-    namespace: str
-    digest: str
-    entries: Sequence[client.Image]
-
-    @property
-    def names(self) -> list[str]:
-        return [entry.name for entry in self.entries]
-
-
-class Metadata(msgspec.Struct):
-    """What the manifest and the configuration contain. `size`: compressed bytes; `created_at`: unix seconds."""
-
-    size: int = 0
-    created_at: float = 0.0
-    labels: dict[str, str] = {}
-
-
-class ImageStore:
     def __init__(self, calls: client.Client, engine: EngineRef) -> None:
         self._client = calls
         self._engine = engine
         self._cache: OrderedDict[str, Metadata] = OrderedDict()
 
     async def rows(self, namespace: str, seconds: float) -> Sequence[Image]:
+        """Reads the list of all images of a namespace."""
         found, containers = await asyncio.gather(
             self._client.images(namespace, seconds), self._client.containers(namespace, seconds)
         )
@@ -80,7 +63,7 @@ class ImageStore:
         return await map_concurrently(one, by_digest)
 
     async def find(self, target: Ref, seconds: float) -> StoredImage:
-        """Raises NotFound."""
+        """Reads one image. Raises NotFound."""
         namespace, digest = decode.split_id(target.id)
         entries = [image for image in await self._client.images(namespace, seconds) if image.target.digest == digest]
         if not (namespace and entries):
@@ -88,7 +71,7 @@ class ImageStore:
         return StoredImage(namespace, digest, entries)
 
     async def document(self, target: Ref, seconds: float) -> dict[str, Any]:
-        """All that is stored about an image, for `inspect`."""
+        """Reads all that containerd stores about an image, for `inspect`."""
         image = await self.find(target, seconds)
         manifest = await self._manifest(image.namespace, image.digest, seconds)
         config: Any = None
@@ -121,27 +104,48 @@ class ImageStore:
         if manifest.config is None:
             return Metadata(size=sum(layer.size for layer in manifest.layers))
         blob = await self._client.blob(namespace, manifest.config.digest, seconds)
-        config = decoding.decode(models.ImageConfig, blob)
+        config = decoding.decode(json_models.ImageConfig, blob)
         return Metadata(
             size=manifest.config.size + sum(layer.size for layer in manifest.layers),
             created_at=timestamps.seconds(config.created) or 0.0,
             labels=(config.config.labels if config.config else None) or {},
         )
 
-    async def _manifest(self, namespace: str, digest: str, seconds: float) -> models.Manifest:
-        """The manifest; of an index, this machine's platform or, if that is not stored, any other. The index itself if
-        no platform is stored, since an index lists platforms that nobody pulled."""
-        manifest = decoding.decode(models.Manifest, await self._client.blob(namespace, digest, seconds))
+    async def _manifest(self, namespace: str, digest: str, seconds: float) -> json_models.Manifest:
+        """Reads a manifest. For an index, this reads the manifest of this machine's platform, or of any other platform
+        if that one is not stored. Returns the index itself if no manifest is stored: an index also lists platforms that
+        nobody pulled."""
+        manifest = decoding.decode(json_models.Manifest, await self._client.blob(namespace, digest, seconds))
         own = [part for part in manifest.manifests if part.platform and part.platform.architecture == architecture()]
         for part in [*own, *manifest.manifests]:
             try:
-                return decoding.decode(models.Manifest, await self._client.blob(namespace, part.digest, seconds))
+                return decoding.decode(json_models.Manifest, await self._client.blob(namespace, part.digest, seconds))
             except errors.NotFound:
                 continue
         return manifest
 
 
+class StoredImage(msgspec.Struct, frozen=True):
+    """Describes one image. `entries`: containerd's record of each of its names."""
+
+    namespace: str
+    digest: str
+    entries: Sequence[client.Image]
+
+    @property
+    def names(self) -> list[str]:
+        return [entry.name for entry in self.entries]
+
+
+class Metadata(msgspec.Struct):
+    """Holds what the manifest and the configuration contain. `size`: compressed bytes; `created_at`: unix seconds."""
+
+    size: int = 0
+    created_at: float = 0.0
+    labels: dict[str, str] = {}
+
+
 def architecture() -> str:
-    """This machine's, by its name in image manifests."""
+    """Returns this machine's architecture by its name in image manifests."""
     machine = platform.machine()
     return _ARCHITECTURES.get(machine, machine)

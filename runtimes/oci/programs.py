@@ -1,42 +1,36 @@
-"""Finds and calls the programs runc and crun.
+"""Finds and runs the programs runc and crun.
 
-For a state directory of an ordinary user the program runs as that user: they wrote what is there, and a process number
-in it must not become a signal that root sends.
+If a state directory belongs to an ordinary user, the program runs as that user. The user can write any process number
+into the state directory, and root must not send a signal to that process.
 """
 
 from __future__ import annotations
 
 import os
 import pwd
+import re
 import shutil
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from core import errors, processes
-from runtimes.oci import decode, decode_output
+from runtimes.oci import decode
 
 SEARCH_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+_VERSION = re.compile(r"^(?:runc|crun) version (\S+)", re.MULTILINE)
+_SPEC = re.compile(r"^spec: (\S+)", re.MULTILINE)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Program:
-    """An installed runtime. `spec`: the version of the OCI runtime specification that it implements."""
-
-    name: str
-    path: str
-    version: str
-    spec: str
-
-
-class Programs:
-    """`path`: the program to call for all containers; empty for the one that a container's files ask for."""
+class ProgramFinder:
+    """Finds the installed programs. `path`: the program for all containers; if empty, the files of a container
+    determine the program."""
 
     def __init__(self, path: str = "") -> None:
         self._path = path
         self._cache: dict[str, Program] = {}  # by path
 
     def find(self, name: str) -> str:
-        """The program's path. Raises Unreachable, with `sent` False."""
+        """Returns the program's path. Raises Unreachable, with `sent` False."""
         path = self._path or shutil.which(name, path=f"{os.environ.get('PATH', '')}:{SEARCH_PATH}") or ""
         if not path or not os.access(path, os.X_OK):
             raise errors.Unreachable(
@@ -47,7 +41,8 @@ class Programs:
         return path
 
     async def describe(self, needed: Collection[str], seconds: float) -> tuple[list[Program], list[str]]:
-        """The needed programs, or all that are installed if none is needed. And a sentence for each missing one."""
+        """Returns the needed programs, or all installed ones if none is needed. Also returns a sentence for each
+        missing program."""
         found: dict[str, Program] = {}
         notes = []
         for name in sorted(needed, reverse=True) or decode.STATE_FILES:
@@ -62,15 +57,25 @@ class Programs:
     async def _identify(self, name: str, path: str, seconds: float) -> Program:
         about = f"{path} --version"
         result = await run(path, ("--version",), seconds=seconds, uid=os.geteuid(), about=about, changes=False)
-        version, spec = decode_output.versions(result.stdout)
+        version, spec = parse_versions(result.stdout)
         return Program(name=name, path=path, version=version, spec=spec)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Program:
+    """Describes an installed program. `spec`: the version of the OCI runtime specification that it implements."""
+
+    name: str
+    path: str
+    version: str
+    spec: str
 
 
 async def run(
     path: str, arguments: Sequence[str], *, seconds: float, uid: int, about: str, changes: bool = True
 ) -> processes.Result:
-    """`uid`: the owner of the state directory; `about`: the command's name in errors; `changes`: a program that was
-    killed may have changed something. Raises TimedOut and Unreachable."""
+    """Runs a program and returns its output. `uid`: the owner of the state directory. `about`: the command's name in
+    errors. `changes`: whether a killed program may have changed something. Raises TimedOut and Unreachable."""
     env, run_as = _environment(uid)
     try:
         return await processes.run(
@@ -88,8 +93,8 @@ async def run(
 
 
 def _environment(uid: int) -> tuple[Mapping[str, str], processes.RunAs | None]:
-    """The environment that a program gets, and the user it runs as. Quarterdeck's own environment contains tokens: it
-    is not passed on."""
+    """Returns the environment of the program, and the user that it runs as. Quarterdeck's own environment is not passed
+    on, because it contains tokens."""
     env = {"PATH": SEARCH_PATH, "LANG": "C.UTF-8"}
     if uid == os.geteuid():
         return env | {name: os.environ[name] for name in ("XDG_RUNTIME_DIR", "HOME") if name in os.environ}, None
@@ -101,3 +106,10 @@ def _environment(uid: int) -> tuple[Mapping[str, str], processes.RunAs | None]:
     except KeyError:
         group, home = uid, "/"
     return env | {"XDG_RUNTIME_DIR": f"/run/user/{uid}", "HOME": home}, processes.RunAs(uid=uid, gid=group)
+
+
+def parse_versions(text: str) -> tuple[str, str]:
+    """Parses the output of `--version`: the program's version and that of the OCI specification. A missing one is
+    empty."""
+    program, spec = _VERSION.search(text), _SPEC.search(text)
+    return program[1] if program else "", spec[1] if spec else ""

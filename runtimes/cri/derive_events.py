@@ -1,7 +1,7 @@
-"""Makes events of CRI containers and pods: from one record, or from the difference of two.
+"""Derives events of CRI containers and pods: from one record, or from the difference of two records.
 
-The same facts always make the same events, whoever observed them and however often, because the times are the engine's
-own wherever it reports one.
+The times are the engine's own if it reports them. So the same facts always make the same events, however often and from
+whichever source they were observed.
 """
 
 from __future__ import annotations
@@ -27,20 +27,10 @@ ACTIONS = {
 """CRI's own terms where it has one."""
 
 
-def lifetime(record: ContainerRecord, subject: Ref, origin: Origin, at_ns: int) -> Iterator[Event]:
-    """All events of one container up to now: created, started, ended. `at_ns`: used where the engine reports no
-    time."""
-    yield _event(EventKind.CREATED, subject, record, record.created_ns or at_ns, origin=origin)
-    if record.started_ns:
-        yield _event(EventKind.STARTED, subject, record, record.started_ns, origin=origin)
-    if record.ended:
-        yield from _end(record, subject, at_ns, origin=origin)
-
-
-def changed(before: ContainerRecord | None, after: ContainerRecord, subject: Ref, at_ns: int) -> Iterator[Event]:
-    """What happened to a container between two observations. `before`: None for a new container."""
+def change_events(before: ContainerRecord | None, after: ContainerRecord, subject: Ref, at_ns: int) -> Iterator[Event]:
+    """Yields what happened to a container between two observations. `before`: None for a new container."""
     if before is None:
-        yield from lifetime(after, subject, Origin.LIVE, at_ns)
+        yield from past_events(after, subject, Origin.LIVE, at_ns)
         return
     if after.started_ns and not before.started_ns:
         yield _event(EventKind.STARTED, subject, after, after.started_ns)
@@ -48,21 +38,33 @@ def changed(before: ContainerRecord | None, after: ContainerRecord, subject: Ref
         yield from _end(after, subject, at_ns)
 
 
-def removed(record: ContainerRecord, subject: Ref, at_ns: int) -> Iterator[Event]:
-    """`record`: the last one seen. If it was running then, its exit code is unknown."""
+def past_events(record: ContainerRecord, subject: Ref, origin: Origin, at_ns: int) -> Iterator[Event]:
+    """Yields all events of one container until now: created, started, ended. `at_ns`: the time of events for which the
+    engine reports no time."""
+    yield _event(EventKind.CREATED, subject, record, record.created_ns or at_ns, origin=origin)
+    if record.started_ns:
+        yield _event(EventKind.STARTED, subject, record, record.started_ns, origin=origin)
+    if record.ended:
+        yield from _end(record, subject, at_ns, origin=origin)
+
+
+def removal_events(record: ContainerRecord, subject: Ref, at_ns: int) -> Iterator[Event]:
+    """Yields the events of a removed container. `record`: the last one observed. If the container was running then, its
+    exit code is unknown."""
     if record.state == RUNNING:
         yield _event(EventKind.DIED, subject, record, at_ns)
     yield _event(EventKind.REMOVED, subject, record, at_ns)
 
 
-def renamed(record: ContainerRecord, subject: Ref, old_name: str, at_ns: int) -> Event:
+def rename_event(record: ContainerRecord, subject: Ref, old_name: str, at_ns: int) -> Event:
+    """Returns the event of a container that got another name."""
     return _event(EventKind.RENAMED, subject, record, at_ns, old_name=old_name)
 
 
-def pods_changed(
+def pod_change_events(
     engine: EngineRef, before: Mapping[str, PodMessage], after: Mapping[str, PodMessage], at_ns: int
 ) -> list[Event]:
-    """What happened to pods between two observations. It changes nothing in the list of containers."""
+    """Returns what happened to pods between two observations. These events do not change the list of containers."""
     events = []
     for pod_id, pod in after.items():
         old = before.get(pod_id)
@@ -75,13 +77,14 @@ def pods_changed(
 
 
 def pod_event(engine: EngineRef, pod: PodMessage, event_type: int, at_ns: int) -> Event:
+    """Returns the event of a pod for one of CRI's event types."""
     subject = Ref(engine=engine, kind=Kind.POD, id=pod.id, name=pod_path(pod))
     action = MESSAGE_ACTIONS.get(event_type, f"event_{event_type}")
     return Event(at_ns, EventKind.OTHER, subject, Origin.LIVE, "pod", action, {})
 
 
 def unknown_event(engine: EngineRef, message: cri.ContainerEventResponse) -> Event:
-    """An event of a type that CRI did not have when this was written."""
+    """Returns the event for a message whose type is unknown to this version of Quarterdeck."""
     subject = Ref(engine=engine, kind=Kind.CONTAINER, id=message.container_id, name=message.container_id[:12])
     action = f"event_{message.container_event_type}"
     return Event(message.created_at, EventKind.OTHER, subject, Origin.LIVE, "container", action, {})

@@ -1,10 +1,10 @@
-"""Reads which containers exist in the state directories of runc and crun, and the state of each, without calling them.
+"""Reads the containers in the state directories of runc and crun, with the state of each, without calling a program.
 
-A container that is being created or removed at that moment is left out. What a runtime wrote is cached until its file
-changes. All methods block on files: the engine calls them in one thread of its own.
+A container is left out while it is being created or removed. The decoded files are cached until they change. All
+methods block on files: the engine calls them in one thread of its own.
 
-A state directory may belong to an ordinary user, who can write anything into it; see `untrusted_files`. A path of a
-control group (cgroup) counts only below the kernel's own mount.
+A state directory may belong to an ordinary user, who can write anything into it; see `untrusted_files`. The path of a
+control group (cgroup) is accepted only below the kernel's own mount.
 """
 
 from __future__ import annotations
@@ -21,8 +21,7 @@ from core import errors
 from core.model.containers import LIVE_STATES
 from runtimes.kernel import cgroup_state, procfs
 from runtimes.oci import decode, state_dirs, untrusted_files
-from runtimes.oci.decode import CRUN, RUNC
-from runtimes.oci.models import StoredState
+from runtimes.oci.decode import CRUN, RUNC, DecodedState
 
 MAX_CONTAINERS = 20_000  # of one directory
 CGROUPS = "/sys/fs/cgroup"
@@ -30,46 +29,10 @@ CLOCK_TOLERANCE_NS = 5_000_000  # kernels date files by a clock that ticks every
 _NOT_FOUND = (errno.ENOENT, errno.ENOTDIR, errno.ESTALE)
 
 
-class ContainerState(msgspec.Struct, frozen=True):
-    """One container now. `name`: its id for the runtime; `id`: its id for Quarterdeck; `state`: one of
-    core.model.containers.STATES; `started`: it was started, at `started_ns` as far as the files show; `oom_kills`:
-    processes that the kernel OOM-killed in it, None if unknown; `owners`: kinds of engines that may list it too."""
-
-    root: str
-    name: str
-    id: str
-    stored: StoredState
-    state: str
-    started: bool
-    started_ns: int | None
-    oom_kills: int | None
-    owners: tuple[str, ...]
-
-    @property
-    def up(self) -> bool:
-        return self.state in LIVE_STATES
-
-    @property
-    def alive(self) -> bool:
-        """Its process exists: it runs, or waits to be started."""
-        return self.state != "exited"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Listing:
-    """All directories at one moment. `denied`: directories that cannot be read, and why; `faults`: containers whose
-    files cannot be read or decoded, and why."""
-
-    roots: tuple[str, ...]
-    containers: tuple[ContainerState, ...]
-    denied: tuple[str, ...] = ()
-    faults: tuple[str, ...] = ()
-
-
 class StateReader:
-    """`cgroups`: where control groups are mounted."""
+    """Reads the state directories of one engine. `cgroups`: where control groups are mounted."""
 
-    def __init__(self, dirs: state_dirs.StateDirs, *, cgroups: str = CGROUPS) -> None:
+    def __init__(self, dirs: state_dirs.StateDirUrl, *, cgroups: str = CGROUPS) -> None:
         self.dirs = dirs
         self.cgroups = cgroups
         self.unified = Path(cgroups, "cgroup.controllers").exists()  # cgroup version 2
@@ -78,7 +41,7 @@ class StateReader:
     # ── reading ──────────────────────────────────────────────────────────────────────────────────────────────────
 
     def read_all(self) -> Listing:
-        """Raises Unreachable if no directory can be read."""
+        """Reads all containers of all directories. Raises Unreachable if no directory can be read."""
         self.refresh_dirs()
         containers: list[ContainerState] = []
         denied: dict[str, str] = {}
@@ -105,7 +68,7 @@ class StateReader:
         )
 
     def refresh_dirs(self) -> Sequence[str]:
-        """The directories that exist now."""
+        """Returns the directories that exist now."""
         roots = state_dirs.expand(self.dirs.patterns)
         for gone in self._cache.keys() - set(roots):
             del self._cache[gone]
@@ -115,7 +78,7 @@ class StateReader:
         return roots
 
     def read_dir(self, root: str) -> Iterator[ContainerState]:
-        """The containers of one directory. Raises OSError."""
+        """Reads the containers of one directory. Raises OSError."""
         state_dir = self._cache[root]
         with os.scandir(root) as entries:
             names = [entry.name for entry, _ in zip(entries, range(MAX_CONTAINERS), strict=False)]
@@ -128,7 +91,8 @@ class StateReader:
                 yield container
 
     def read_container(self, root: str, name: str) -> ContainerState | None:
-        """None if it does not exist, or not yet completely, or if its files cannot be decoded."""
+        """Reads one container. Returns None if it does not exist or is not yet complete, or if its files cannot be
+        decoded."""
         state_dir = self._cache.get(root)
         if state_dir is None:
             return None
@@ -167,14 +131,14 @@ class StateReader:
         )
 
     def read_spec(self, container: ContainerState) -> bytes:
-        """The `config.json` that the container was created from. Raises InvalidResponse, and NotFound if it cannot be
-        read."""
+        """Reads the `config.json` that the container was created from. Raises InvalidResponse, and NotFound if it
+        cannot be read."""
         state_dir = self._cache.get(container.root)
         path = _spec_path(container.root, container.name, container.stored)
         try:
             if state_dir is None or not path:
                 raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
-            return untrusted_files.read(path, state_dir.uid)
+            return untrusted_files.read_safely(path, state_dir.uid)
         except OSError as error:
             raise errors.NotFound(
                 f"The specification of {decode.display_name(container.name)} cannot be read: {path}: {error.strerror}.",
@@ -187,14 +151,15 @@ class StateReader:
 
     # ── control groups ───────────────────────────────────────────────────────────────────────────────────────────
 
-    def is_frozen(self, stored: StoredState) -> bool:
+    def is_frozen(self, stored: DecodedState) -> bool:
         return self.is_cgroup(stored.freezer_cgroup) and cgroup_state.is_frozen(stored.freezer_cgroup)
 
-    def oom_kills(self, stored: StoredState) -> int | None:
+    def oom_kills(self, stored: DecodedState) -> int | None:
         return cgroup_state.oom_kills(stored.memory_cgroup) if self.is_cgroup(stored.memory_cgroup) else None
 
     def is_cgroup(self, folder: str) -> bool:
-        """True only below the kernel's mount, where ordinary users cannot create links. A file may contain any path."""
+        """Returns True for a path below the kernel's mount, because ordinary users cannot create links there. A state
+        file may contain any path."""
         return folder.startswith(f"{self.cgroups}/") and ".." not in folder.split("/")
 
     # ── files ────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -212,7 +177,7 @@ class StateReader:
             cached = state_dir.stored.get(name)
             if cached is not None and cached.version == version and cached.stored.program == program:
                 return cached
-            stored = self._decode(state_dir, name, program, untrusted_files.read(path, state_dir.uid))
+            stored = self._decode(state_dir, name, program, untrusted_files.read_safely(path, state_dir.uid))
             container_id = decode.container_id(state_dir.root, name, stored.created)
             new = _CachedState(version, stored, container_id, decode.owners(state_dir.root, stored))
             if cached is not None and cached.id == new.id:
@@ -222,17 +187,22 @@ class StateReader:
         state_dir.stored.pop(name, None)
         return None
 
-    def _decode(self, state_dir: _StateDir, name: str, program: str, data: bytes) -> StoredState:
-        stored = decode.runc_state(data) if program == RUNC else decode.crun_status(data, self.cgroups, self.unified)
+    def _decode(self, state_dir: _StateDir, name: str, program: str, data: bytes) -> DecodedState:
+        stored = (
+            decode.decode_runc_state(data)
+            if program == RUNC
+            else decode.decode_crun_status(data, self.cgroups, self.unified)
+        )
         path = _spec_path(state_dir.root, name, stored)
         try:
-            return decode.with_spec(stored, untrusted_files.read(path, state_dir.uid)) if path else stored
+            return decode.with_spec(stored, untrusted_files.read_safely(path, state_dir.uid)) if path else stored
         except (OSError, errors.InvalidResponse):
             return stored  # without its command; everything else is in the state file
 
-    def _started_ns(self, folder: str, stored: StoredState) -> int | None:
-        """At the start, the removal of exec.fifo sets the folder's time. A later change of limits sets that time again,
-        together with the state file's. A container that was started at once started when it was created."""
+    def _started_ns(self, folder: str, stored: DecodedState) -> int | None:
+        """Returns the start time. At the start, the runtime removes exec.fifo, which sets the folder's time. A later
+        change of limits sets the times of the folder and of the state file together. Then the time of creation is
+        used."""
         try:
             folder_ns = os.lstat(folder).st_mtime_ns
             file_ns = os.lstat(f"{folder}/{decode.STATE_FILES[stored.program]}").st_mtime_ns
@@ -256,12 +226,49 @@ class StateReader:
         )
 
 
+class ContainerState(msgspec.Struct, frozen=True):
+    """Describes one container now. `name`: its id for the runtime. `id`: its id for Quarterdeck. `state`: one of
+    core.model.containers.STATES. `started`: whether it was started. `started_ns`: when, None if unknown. `oom_kills`:
+    how many of its processes the kernel OOM-killed, None if unknown. `owners`: kinds of engines that may list it
+    too."""
+
+    root: str
+    name: str
+    id: str
+    stored: DecodedState
+    state: str
+    started: bool
+    started_ns: int | None
+    oom_kills: int | None
+    owners: tuple[str, ...]
+
+    @property
+    def up(self) -> bool:
+        return self.state in LIVE_STATES
+
+    @property
+    def alive(self) -> bool:
+        """Returns whether its process exists: it runs, or waits to be started."""
+        return self.state != "exited"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Listing:
+    """Holds the containers of all directories at one moment. `denied`: directories that cannot be read, and why.
+    `faults`: containers whose files cannot be read or decoded, and why."""
+
+    roots: tuple[str, ...]
+    containers: tuple[ContainerState, ...]
+    denied: tuple[str, ...] = ()
+    faults: tuple[str, ...] = ()
+
+
 @dataclass(slots=True)
 class _CachedState:
-    """The decoded files of one container. `version`: inode, time and size of the state file when it was read."""
+    """Holds the decoded files of one container. `version`: inode, time and size of the state file when it was read."""
 
     version: tuple[int, int, int]
-    stored: StoredState
+    stored: DecodedState
     id: str
     owners: tuple[str, ...]
     started_ns: int | None = None
@@ -269,7 +276,7 @@ class _CachedState:
 
 @dataclass(slots=True)
 class _StateDir:
-    """One state directory. `uid`: its owner; `faults`: by container, why it is left out."""
+    """Describes one state directory. `uid`: its owner. `faults`: by container, why it is left out."""
 
     root: str
     uid: int
@@ -277,12 +284,12 @@ class _StateDir:
     faults: dict[str, str] = field(default_factory=dict)
 
 
-def is_running(stored: StoredState) -> bool:
-    """Whether its first process exists, and is not another process with the same number."""
+def is_running(stored: DecodedState) -> bool:
+    """Returns whether the container's first process exists, and is not another process with the same number."""
     return procfs.start_ticks(stored.pid) == stored.start_ticks
 
 
-def _spec_path(root: str, name: str, stored: StoredState) -> str:
+def _spec_path(root: str, name: str, stored: DecodedState) -> str:
     if stored.program == CRUN:
         return f"{root}/{name}/config.json"
     return f"{stored.bundle}/config.json" if stored.bundle.startswith("/") else ""

@@ -1,8 +1,8 @@
-"""Decodes the resource usage of CRI containers from one response about all of them.
+"""Decodes the resource usage of CRI containers from one response with all containers.
 
-An engine's own `usage_nano_cores` is 0 or absent at first, and covers the time since the last request of any client,
-usually the kubelet. So CPU usage is computed from two readings of this process. CRI reports network and block I/O of
-pods only, and not on every engine, so both are unknown here.
+The engine's own CPU usage, `usage_nano_cores`, is 0 or absent at first. It covers the time since the last request of
+any client, and that client is usually the kubelet. So CPU usage is computed from two responses that this process
+received. CRI reports network and block I/O only for pods, and not on every engine, so both are left unknown.
 """
 
 from __future__ import annotations
@@ -21,20 +21,21 @@ CpuReading = tuple[int, int]
 
 
 class UsageDecoder:
-    """Stores, per container, a CPU reading that the next one can be compared with."""
+    """Decodes the usage of one engine's containers. It stores each container's CPU reading, to compare it with the next
+    one."""
 
     def __init__(self) -> None:
         self._previous: dict[str, CpuReading] = {}
 
     def begin(self, snapshot: Snapshot, stats: Iterable[cri.ContainerStats]) -> bool:
-        """Stores the very first readings. False if there were readings before."""
+        """Stores the very first CPU readings. Returns False if it already has readings."""
         if self._previous:
             return False
         self._previous = {one.attributes.id: _cpu(one) for one in _running(snapshot, stats)}
         return bool(self._previous)
 
     def decode(self, snapshot: Snapshot, stats: Iterable[cri.ContainerStats], only: Collection[str]) -> Usages:
-        """`only`: ids of containers; empty for all running ones."""
+        """Decodes one response. `only`: ids of containers; empty for all running containers."""
         rows, readings = [], {}
         running = {container_id for container_id, record in snapshot.containers.items() if record.state == RUNNING}
         wanted = running & set(only) if only else running
@@ -59,7 +60,7 @@ class UsageDecoder:
         return Usages(rows=tuple(rows), missing=missing if absent else "")
 
     def _percent(self, container_id: str, stats: cri.ContainerStats) -> tuple[float | None, CpuReading]:
-        """The CPU usage, and the reading to compare the next one with."""
+        """Returns the CPU usage, and the reading to compare the next one with."""
         now = _cpu(stats)
         before = self._previous.get(container_id, now)
         passed, used = now[0] - before[0], now[1] - before[1]
@@ -82,7 +83,8 @@ def _cpu(stats: cri.ContainerStats) -> CpuReading:
 
 
 def _memory(memory: cri.MemoryUsage) -> tuple[int | None, int | None]:
-    """Bytes used, and the limit. The engine reports how much of the limit is left, and 0 if there is no limit."""
+    """Returns the used bytes and the limit. The engine reports how much of the limit is left, and 0 if there is no
+    limit."""
     if memory.HasField("working_set_bytes"):
         used = memory.working_set_bytes.value
     elif memory.HasField("usage_bytes"):

@@ -1,4 +1,4 @@
-"""Decodes what containerd reports about itself (plugins, warnings), and makes the document for `inspect`."""
+"""Decodes what containerd reports about itself (plugins, warnings) and about one container for `inspect`."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ from runtimes.proto import containerd_containers_pb2, containerd_daemon_pb2, con
 SNAPSHOTTERS = "io.containerd.snapshotter.v1"
 
 
-def system(plugins: Iterable[containerd_daemon_pb2.Plugin]) -> str:
+def os_and_architecture(plugins: Iterable[containerd_daemon_pb2.Plugin]) -> str:
+    """Returns the platform of the daemon, such as `linux/amd64`."""
     for plugin in plugins:
         for platform in plugin.platforms:
             return f"{platform.os}/{platform.architecture}"
@@ -21,16 +22,16 @@ def system(plugins: Iterable[containerd_daemon_pb2.Plugin]) -> str:
 
 
 def snapshotter(plugins: Iterable[containerd_daemon_pb2.Plugin]) -> str:
-    """The snapshotter for new containers: overlayfs if it works, as containerd's clients choose."""
+    """Returns the snapshotter for new containers. This is overlayfs if it works, as in containerd's own clients."""
     ready = [plugin.id for plugin in plugins if plugin.type == SNAPSHOTTERS and not plugin.init_err.message]
     return "overlayfs" if "overlayfs" in ready else next(iter(ready), "")
 
 
-def notes(
+def warning_notes(
     plugins: Iterable[containerd_daemon_pb2.Plugin], deprecations: Iterable[containerd_daemon_pb2.DeprecationWarning]
 ) -> tuple[str, ...]:
-    """A sentence for each plugin that failed to load, and for each deprecation warning. Skipped plugins are left out,
-    and snapshotters that this host does not support."""
+    """Returns a sentence for each plugin that failed to load, and for each deprecation warning. Skipped plugins are
+    left out. Snapshotters that this host does not support are left out too."""
     failed = [
         f"The plugin {plugin.id} failed to load: {plugin.init_err.message[:160]}."
         for plugin in plugins
@@ -39,10 +40,10 @@ def notes(
     return (*failed, *(f"Deprecation warning: {warning.message[:200]}" for warning in deprecations))
 
 
-def document(
+def container_document(
     namespace: str, container: containerd_containers_pb2.Container, task: containerd_task_types_pb2.Process | None
 ) -> dict[str, Any]:
-    """All that containerd reports about one container, with its own field names."""
+    """Returns all that containerd reports about one container, with containerd's own field names."""
     shown = containerd_containers_pb2.Container.FromString(container.SerializeToString())
     # MessageToDict fails for an Any of an unknown type. The specification is JSON and is added below.
     shown.ClearField("spec")

@@ -1,4 +1,7 @@
-"""Decodes what a CRI engine reports about itself, and makes documents for `inspect` and `info` without secrets."""
+"""Decodes what a CRI engine reports about itself, and makes the documents of `inspect` and `info`.
+
+Secrets in the documents are masked.
+"""
 
 from __future__ import annotations
 
@@ -16,16 +19,17 @@ _CREDENTIAL_KEYS = frozenset({"password", "auth", "identitytoken", "identity_tok
 """Keys of an engine's own configuration that hold credentials of registries."""
 
 
-def document(message: Any, info: Mapping[str, str]) -> dict[str, Any]:
-    """A message as JSON data, with the engine's verbose `info`. Credentials and secrets of environments are masked."""
+def masked_document(message: Any, info: Mapping[str, str]) -> dict[str, Any]:
+    """Converts a message to JSON data, and adds the engine's verbose `info`. Credentials, and secrets in environment
+    variables, are masked."""
     data: dict[str, Any] = json_format.MessageToDict(message, preserving_proto_field_name=True)
     data["info"] = {key: _json_or_text(text) for key, text in info.items()}
     _mask_credentials(data)
     return redact_json.mask_env_values(data)
 
 
-def notes(status: cri.RuntimeStatus) -> tuple[str, ...]:
-    """One sentence for each condition that is false."""
+def condition_notes(status: cri.RuntimeStatus) -> tuple[str, ...]:
+    """Returns one sentence for each condition of the engine that is false."""
     return tuple(
         f"{condition.type} is false{f' ({condition.reason})' if condition.reason else ''}: "
         f"{condition.message[:300] or 'the engine gives no reason'}."
@@ -35,7 +39,8 @@ def notes(status: cri.RuntimeStatus) -> tuple[str, ...]:
 
 
 def storage_and_runtime(status: cri.StatusResponse) -> dict[str, str]:
-    """The storage driver (`storage`) and the OCI runtime (`runtime`), if the engine's verbose `info` names them."""
+    """Returns the storage driver (`storage`) and the OCI runtime (`runtime`), if the engine's verbose `info` contains
+    them."""
     config = _section(_json_or_text(status.info.get("config", "")))
     containerd, crio = _section(config.get("containerd")), _section(config.get("crio"))
     default = containerd.get("defaultRuntimeName") or crio.get("DefaultRuntime") or crio.get("default_runtime")

@@ -1,4 +1,4 @@
-"""Says what to do instead of each verb that CRI does not have."""
+"""Lists the verbs that CRI does not support, each with a sentence about what to do instead."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ _NETWORKS = "CRI engines use the CNI configuration in /etc/cni/net.d."
 _SWARM = "Only Docker has Swarm."
 _VOLUMES = "The kubelet mounts volumes; inspect shows the mounts of a container."
 
-SENTENCES: Mapping[str, str] = {
+ALTERNATIVES: Mapping[str, str] = {
     "container.restart": "Stop the container: the kubelet starts a new one.",
     "container.kill": "Stop the container with a timeout of 0: that sends SIGKILL. exec kill in it sends any signal.",
     "container.pause": "CRI cannot pause. containerd as an engine of its own can, and so can the OCI runtime.",

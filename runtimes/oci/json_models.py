@@ -1,0 +1,45 @@
+"""Models the JSON files that runc and crun write: `state.json`, `status` and `config.json`."""
+
+from __future__ import annotations
+
+import msgspec
+
+
+class CrunStatus(msgspec.Struct, rename="kebab"):
+    """Models crun's `status`: only the parts that Quarterdeck needs."""
+
+    pid: int = 0
+    start_ticks: int = msgspec.field(name="process-start-time", default=0)
+    cgroup: str = msgspec.field(name="cgroup-path", default="")
+    created: str = ""
+    bundle: str = ""
+
+
+class RuncConfig(msgspec.Struct):
+    """Models the configuration in runc's `state.json`."""
+
+    labels: list[str] | None = None
+    cgroups: msgspec.Raw = msgspec.Raw(b"")
+
+
+class RuncState(msgspec.Struct):
+    """Models runc's `state.json`: only the parts that Quarterdeck needs."""
+
+    pid: int = msgspec.field(name="init_process_pid", default=0)
+    start_ticks: int = msgspec.field(name="init_process_start", default=0)
+    created: str = ""
+    config: RuncConfig = msgspec.field(default_factory=RuncConfig)
+    cgroups: dict[str, str] | None = msgspec.field(name="cgroup_paths", default=None)
+
+
+class ProcessSpec(msgspec.Struct):
+    """Models the process in a container's `config.json`."""
+
+    args: list[str] | None = None
+
+
+class Spec(msgspec.Struct):
+    """Models a container's `config.json`: only the parts that Quarterdeck needs."""
+
+    process: ProcessSpec | None = None
+    annotations: dict[str, str] | None = None
