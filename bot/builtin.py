@@ -238,7 +238,7 @@ class BuiltinRuntime(Adapter):
                 )
 
     async def _target_facts(self, target: Ref, seconds: float) -> Sequence[tuple[Ref, Facts | None]]:
-        """A target's facts, as the access view of a command would have them."""
+        """A target's facts, as a command would have them."""
         assert self.fleet is not None
         now = self._clock()
         call = Call(id="explain", who="", deadline=now + timedelta(seconds=seconds), invocation="")

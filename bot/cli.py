@@ -104,11 +104,11 @@ def check(config: ConfigPath = None) -> None:
 @app.command()
 def health(config: ConfigPath = None) -> None:
     """Check that the bot on this host is alive, for a container's health check. Exit code 0 means yes."""
-    from bot import health as bot_health  # noqa: PLC0415 (runs every 30 seconds: no event loop, no logging)
+    from bot import health_check  # noqa: PLC0415 (runs every 30 seconds: no event loop, no logging)
     from core.config import load  # noqa: PLC0415
 
     settings = load.load(config)
-    found = bot_health.check(settings.metrics.listen)
+    found = health_check.check_health(settings.metrics.listen)
     typer.echo(found.reason, err=not found.good)
     raise typer.Exit(0 if found.good else 1)
 
@@ -126,7 +126,7 @@ def manifest(
     # Before the app exists there are no tokens. Placeholders replace those that are not configured.
     settings = load.load(config, {**slack_manifest.PLACEHOLDER_TOKENS, **os.environ})
     load.check_slack_commands(settings, load_catalogue().names)
-    typer.echo(slack_manifest.manifest(settings.slack, load_catalogue(), url=url))
+    typer.echo(slack_manifest.app_manifest(settings.slack, load_catalogue(), url=url))
 
 
 @app.callback(invoke_without_command=True)

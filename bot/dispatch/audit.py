@@ -1,8 +1,8 @@
-"""Writes the audit: who did what, one row per action, the intent before the outcome, in an append-only stream.
+"""Writes the audit: one row per action in an append-only stream, which says who did what and how it ended.
 
-A change does not run unless its intent was stored; bot.dispatch.changes writes those rows together with the change's
-leases and phase. Reads, questions and refusals are recorded afterwards: while the store is away they wait in the spool.
-Equal refusals repeated within FOLD are one row with a count.
+A change does not run unless its intent was stored. `bot.dispatch.change_record` writes the rows of a change together
+with its leases and its phase. Reads, questions and refusals are recorded afterwards. If the store does not answer,
+those rows wait in `deferred`. Equal refusals repeated within FOLD become one row with a count.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from bot.dispatch import spool
+from bot.dispatch import deferred_writes
 from core.model.actions import Action
 from core.model.identity import Invocation
 from core.model.policy import Decision
@@ -22,10 +22,10 @@ FOLD = timedelta(minutes=10)
 
 
 class Audit:
-    """`spool`: holds the rows that could not be stored yet."""
+    """`deferred`: holds the rows that could not be stored yet."""
 
     def __init__(self, store: Store, *, clock: Callable[[], datetime], count: Callable[[str], None]) -> None:
-        self.spool = spool.Spool()
+        self.deferred = deferred_writes.DeferredWrites()
         self._store = store
         self._clock = clock
         self._count = count
@@ -37,7 +37,9 @@ class Audit:
         rows = [
             self.row(inv, phase, action, decision, status=status, detail=detail) for action, status, detail in endings
         ]
-        await self.spool.write(spool.Entry(write=lambda: self._store.append_audit(rows), rows=rows))
+        await self.deferred.write(
+            deferred_writes.DeferredWrite(write=lambda: self._store.append_audit(rows), rows=rows)
+        )
         self.count(phase, len(rows))
 
     async def refusal(self, inv: Invocation, verb: str, target: str, decision: Decision) -> None:
@@ -49,8 +51,10 @@ class Audit:
             "reason": redact.redact(decision.reason),
         }
         key = "\0".join((inv.who.id, row["line"], decision.rule))
-        await self.spool.write(
-            spool.Entry(write=lambda: self._store.fold_refusal(row, key=key, window=FOLD.total_seconds()), rows=(row,))
+        await self.deferred.write(
+            deferred_writes.DeferredWrite(
+                write=lambda: self._store.fold_refusal(row, key=key, window=FOLD.total_seconds()), rows=(row,)
+            )
         )
         self.count("refused", 1)
 

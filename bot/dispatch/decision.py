@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from bot.access import policy
-from bot.dispatch.access_view import AccessView
+from bot.dispatch.visible_fleet import VisibleFleet
 from core import errors
 from core.model import builtin
 from core.model.actions import Action, Risk
@@ -15,7 +15,7 @@ from core.model.policy import Decision, Verdict
 WILDCARDS = frozenset("*?/")
 
 
-def decide(plan: Sequence[Action[Any]], view: AccessView, *, line: str, max_unconfirmed: int) -> Decision:
+def decide(plan: Sequence[Action[Any]], view: VisibleFleet, *, line: str, max_unconfirmed: int) -> Decision:
     """The strictest decision of all. Built-in brakes ask for a confirmation: for what cannot be undone, and for more
     than `max_unconfirmed` changes at once. Raises EngineError where a protected container cannot be ruled out."""
     decisions = [view.decide(action, ref) for action in plan for ref in action.targets()]

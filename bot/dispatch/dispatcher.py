@@ -24,17 +24,17 @@ from bot.access import policy_store
 from bot.dispatch import (
     approvals,
     audit,
-    changes,
+    change_record,
     decision,
+    deferred_writes,
     execution,
     job_follower,
-    messages,
     questions,
     rate_limits,
     recovery,
-    spool,
+    reply_texts,
 )
-from bot.dispatch.access_view import AccessView
+from bot.dispatch.visible_fleet import VisibleFleet
 from bot.parsing import parser
 from commands.spec import Context
 from core import errors
@@ -128,7 +128,7 @@ class Dispatcher:
             if isinstance(error, errors.Refused) and state.decision is None:
                 state.verdict = "refused"
                 await self._audit.refusal(inv, state.command, "", decision.denial(error))
-            return messages.error_reply(error)
+            return reply_texts.error_reply(error)
         except Exception:
             reference = secrets.token_hex(4)
             log.exception("a command failed because of a bug", action="answer", command=state.command, ref=reference)
@@ -147,7 +147,7 @@ class Dispatcher:
         state.share = bool(parsed.args.get("share"))
         now = self._clock()
         call = Call(id=secrets.token_hex(8), who=inv.who.id, deadline=inv.deadline, invocation=inv.id)
-        view = AccessView(engines=self._fleet, in_force=policy, who=inv.who, place=inv.place, call=call, now=now)
+        view = VisibleFleet(engines=self._fleet, in_force=policy, who=inv.who, place=inv.place, call=call, now=now)
         context = Context(who=inv.who, place=inv.place, args=parsed.args, find=view, now=now)
 
         if command.risk is not Risk.READ:
@@ -176,10 +176,10 @@ class Dispatcher:
         decided = decision.decide(plan, view, line=inv.line, max_unconfirmed=self._max_unconfirmed)
         state.decision, state.verdict = decided, decided.verdict.name.lower()
         if decided.verdict is Verdict.DENY:
-            await self._audit.refusal(inv, plan[0].verb, messages.targets(plan), decided)
+            await self._audit.refusal(inv, plan[0].verb, reply_texts.targets(plan), decided)
             raise errors.NotPermitted(decided.reason, rule=decided.rule, hint=decided.hint)
         if decided.verdict > answered:
-            question, reply = await questions.ask(self._approvals, inv, command, plan, decided)
+            question, reply = await questions.ask_question(self._approvals, inv, command, plan, decided)
             await self._audit.record(inv, "asked", [(action, "", question.token) for action in plan], decided)
             return reply
 
@@ -190,17 +190,17 @@ class Dispatcher:
                 # What was read before the cancellation may have been shown.
                 await self._audit.record(inv, "read", [(action, "", "cancelled") for action in plan], decided)
                 raise
-            await self._audit.record(inv, "read", messages.endings(results), decided)
-            return messages.shared(context, command.render(context, results))
+            await self._audit.record(inv, "read", reply_texts.endings(results), decided)
+            return reply_texts.shared(context, command.render(context, results))
 
-        change = state.change = changes.Change(
+        change = state.change = change_record.ChangeRecord(
             inv, plan, decided, store=self._store, records=self._audit, clock=self._clock
         )
         await change.begin()
         if state.responder is not None and any(map(_is_announced, plan)):
             doing = command.doing or command.name
             line = redact.redact(inv.line)
-            state.responder.started(ActionStarted(line=line, doing=doing, names=messages.names(plan)))
+            state.responder.started(ActionStarted(line=line, doing=doing, names=reply_texts.names(plan)))
         results = await self._execute(plan, view, state, change.record)
         return command.render(context, results)
 
@@ -223,7 +223,7 @@ class Dispatcher:
             policy = await self._policies.refresh(entered.policy_version)
         except errors.StoreError as error:
             if risk is not Risk.READ:
-                raise messages.not_recorded(error) from error
+                raise reply_texts.not_recorded(error) from error
             wait, policy = self._limits.spend_locally(inv.who.id, risk), self._policies.configured
         if wait > 0:
             raise errors.RateLimited(timedelta(seconds=wait), risk=risk)
@@ -232,11 +232,11 @@ class Dispatcher:
     async def _execute(
         self,
         plan: Sequence[Action[Any]],
-        view: AccessView,
+        view: VisibleFleet,
         state: CommandState,
         record: execution.Recorder | None = None,
     ) -> Sequence[Any]:
-        return await execution.run(
+        return await execution.run_plan(
             plan,
             fleet=self._fleet,
             store=self._store,
@@ -249,12 +249,14 @@ class Dispatcher:
 
     async def forget(self, inv: Invocation) -> None:
         """Removes the record of an invocation: it was answered, or the requester does not want the reply any more."""
-        await self._audit.spool.write(spool.Entry(write=lambda: self._store.forget(inv.id), invocation=inv.id))
+        await self._audit.deferred.write(
+            deferred_writes.DeferredWrite(write=lambda: self._store.forget(inv.id), invocation=inv.id)
+        )
 
     async def flush_spool(self) -> None:
         """Writes what could not be stored while the store was away: ends of commands and audit rows. Raises
         StoreDown."""
-        await self._audit.spool.flush()
+        await self._audit.deferred.flush()
 
     async def reject(self, who: Identity, place: Place, line: str, error: errors.Refused) -> Reply:
         """The reply to somebody who may not use this bot at all; audited like any refusal."""
@@ -262,7 +264,7 @@ class Dispatcher:
         inv = Invocation(id="", who=who, line=line, place=place, at=now, deadline=now)
         await self._audit.refusal(inv, "", "", decision.denial(error))
         self._metrics.commands_total.labels("none", "deny", Ending.REFUSED).inc()
-        return redact.redact_reply(messages.error_reply(error))
+        return redact.redact_reply(reply_texts.error_reply(error))
 
 
 @dataclass(slots=True, kw_only=True)
@@ -278,7 +280,7 @@ class CommandState:
     recorded: bool = False
     share: bool = False
     decision: Decision | None = None
-    change: changes.Change | None = None
+    change: change_record.ChangeRecord | None = None
 
 
 def _is_announced(action: Action[Any]) -> bool:

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 from bot.dispatch import job_follower
-from bot.dispatch.access_view import AccessView
+from bot.dispatch.visible_fleet import VisibleFleet
 from commands.spec import Result
 from core import errors
 from core.model import jobs
@@ -22,12 +22,12 @@ MAX_CONCURRENT = 8  # actions of one plan that run side by side
 Recorder = Callable[[int, Result], Awaitable[None]]
 
 
-async def run(
+async def run_plan(
     plan: Sequence[Action[Any]],
     *,
     fleet: Fleet,
     store: Store,
-    view: AccessView,
+    view: VisibleFleet,
     responder: Responder | None,
     everyone: bool,
     stopping: asyncio.Event,
@@ -48,11 +48,11 @@ async def run(
     async def attempt(action: Action[Any]) -> Result:
         try:
             if isinstance(action, job_follower.STOPS):
-                value: Any = await job_follower.stop(fleet, store, action, view.call)
+                value: Any = await job_follower.stop_job(fleet, store, action, view.call)
             else:
                 value = await fleet.run(action, view.call)
             if isinstance(value, jobs.JobStarted):
-                value = await job_follower.follow(
+                value = await job_follower.follow_job(
                     fleet,
                     store,
                     action,

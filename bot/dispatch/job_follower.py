@@ -36,7 +36,7 @@ GRACE_SECONDS = 5.0  # how long a change is still waited for when Quarterdeck st
 STOPS = (StopJob, StopAnyJob)
 
 
-async def follow(
+async def follow_job(
     fleet: Fleet,
     store: Store,
     action: Action[Any],
@@ -186,7 +186,7 @@ class _Reader:
         await self.fleet.run(end, _with_deadline(self.call, STOP_SECONDS))
 
 
-async def stop(fleet: Fleet, store: Store, action: StopJob | StopAnyJob, call: Call) -> Outcome:
+async def stop_job(fleet: Fleet, store: Store, action: StopJob | StopAnyJob, call: Call) -> Outcome:
     """Stops a job that this process has, or asks the process that follows it. Raises NotFound if no process does."""
     try:
         return await fleet.run(action, call)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from bot.access import policy
-from bot.dispatch import messages
+from bot.dispatch import reply_texts
 from bot.dispatch.approvals import Approvals, Question
 from commands.spec import Command
 from core import errors
@@ -18,7 +18,7 @@ from core.model.replies import Button, Ending, Reply, Text, Tone
 MAX_NAMES = 10  # targets listed in a question
 
 
-async def ask(
+async def ask_question(
     approvals: Approvals, inv: Invocation, command: Command, plan: Sequence[Action[Any]], decision: Decision
 ) -> tuple[Question, Reply]:
     """Stores the plan under a token and returns the question with its two buttons."""
@@ -32,15 +32,15 @@ async def ask(
         approvers=decision.approvers,
     )
     approval = decision.verdict is Verdict.APPROVE
-    names = messages.names(plan)
+    names = reply_texts.names(plan)
     listed = ", ".join(names[:MAX_NAMES]) + (f" and {len(names) - MAX_NAMES} more" if len(names) > MAX_NAMES else "")
     minutes = max(1, round(approvals.ttl.total_seconds() / 60))
     if approval:
         text = f"{command.name} {listed}: {decision.reason}. Somebody else has to approve it within {minutes} min."
-        text += f" {messages.approvers(decision.approvers)}"
+        text += f" {reply_texts.approvers(decision.approvers)}"
     else:
         text = f"{command.name} {listed}? Please confirm within {minutes} min: {decision.reason}."
-    yes = "Approve" if approval else f"Yes, {command.name} {messages.short(names)}"
+    yes = "Approve" if approval else f"Yes, {command.name} {reply_texts.short(names)}"
     reply = Reply(
         blocks=(Text(text=text, tone=Tone.WARN),),
         buttons=(
@@ -67,7 +67,7 @@ def check_may_answer(question: Question, who: Identity) -> None:
             f"Only {question.requester_name} can confirm this.", hint="Give the command yourself."
         )
     if question.verdict is Verdict.APPROVE:
-        hint = messages.approvers(question.approvers)
+        hint = reply_texts.approvers(question.approvers)
         if own:
             raise errors.NotPermitted("Somebody else has to approve this.", hint=hint)
         if question.approvers and not _is_approver(question, who):

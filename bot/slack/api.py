@@ -51,7 +51,7 @@ class SlackApi:
     def __init__(self, token: str, api_url: str, metrics: Metrics) -> None:
         self._metrics = metrics
         self._session: aiohttp.ClientSession | None = None
-        self._gates = {method: rate_limit.Gate() for method in METHODS - {LIMITED_PER_CHANNEL}}
+        self._throttles = {method: rate_limit.MethodThrottle() for method in METHODS - {LIMITED_PER_CHANNEL}}
         # All calls share these: they have no state of their own, and a RetryState counts the retries of a call.
         self._handlers = [
             AsyncConnectionErrorRetryHandler(max_retry_count=MAX_FAILED_RETRIES),
@@ -75,7 +75,7 @@ class SlackApi:
 
     def recently_throttled(self) -> bool:
         """Whether Slack has asked for a pause in the last minute. Then only necessary messages should be sent."""
-        return any(gate.recently_throttled() for gate in self._gates.values())
+        return any(throttle.recently_throttled() for throttle in self._throttles.values())
 
     async def auth(self) -> Mapping[str, Any]:
         async with self._call("auth.test"):
@@ -165,7 +165,7 @@ class SlackApi:
     async def _call(self, method: str) -> AsyncIterator[None]:
         outcome = "failed"
         try:
-            async with asyncio.timeout(CALL_TIMEOUT_SECONDS), rate_limit.turn(self._gates.get(method)):
+            async with asyncio.timeout(CALL_TIMEOUT_SECONDS), rate_limit.turn(self._throttles.get(method)):
                 yield
             outcome = "ok"
         except SlackApiError as error:

@@ -14,8 +14,8 @@ import msgspec
 import structlog
 
 from bot.slack import markup, render
+from bot.slack.incoming_requests import SlackRequest, Source
 from bot.slack.outbox import Outbox, OutgoingMessage
-from bot.slack.requests import SlackRequest, Source
 from core import errors
 from core.model.replies import Reply, Text, text_reply
 
@@ -52,7 +52,7 @@ class Delivery:
     def public(self, reply: Reply) -> OutgoingMessage:
         """The reply under the requester's name and command line."""
         head = f"{markup.bold(self.requester_name or self._request.user)} · {markup.code(self.line)}"
-        return lambda table_format: render.message(reply, table_format=table_format, head=head)
+        return lambda table_format: render.render_message(reply, table_format=table_format, head=head)
 
     async def show_started(self, reply: Reply) -> PostedMessage:
         """Posts that a change has started, or edits the question or the working note to say so."""
@@ -193,4 +193,4 @@ async def first_open_way(ways: list[Callable[[], Awaitable[object]]]) -> None:
 
 
 def _private_message(reply: Reply) -> OutgoingMessage:
-    return lambda table_format: render.message(reply, table_format=table_format)
+    return lambda table_format: render.render_message(reply, table_format=table_format)

@@ -21,8 +21,8 @@ from bot.dispatch import recovery
 from bot.dispatch.dispatcher import Dispatcher
 from bot.slack import command_text, markup, render
 from bot.slack.delivery import PostedMessage
+from bot.slack.incoming_requests import SlackRequest, Source
 from bot.slack.outbox import Outbox
-from bot.slack.requests import SlackRequest, Source
 from bot.slack.responder import SlackResponder
 from bot.slack.users import SlackUsers
 from core import errors
@@ -170,7 +170,7 @@ class SlackHandler:
                     await self._outbox.edit(
                         posted.channel,
                         posted.ts,
-                        lambda table_format: render.message(reply, table_format=table_format, head=head),
+                        lambda table_format: render.render_message(reply, table_format=table_format, head=head),
                         thread=posted.thread,
                     )
                 except (errors.DeliveryError, msgspec.MsgspecError) as error:

@@ -1,7 +1,7 @@
 """Obeys Slack's rate limits: after a 429, all calls of that method wait, then run one by one for a while.
 
 If all waiting calls ran at once after the pause, Slack would refuse most of them again, until their retries are used up
-and their replies lost. A method that Slack limits per channel or per URL has no gate: only the refused call waits.
+and their replies lost. A method that Slack limits per channel or per URL has no throttle: only the refused call waits.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ PARALLEL_AFTER_SECONDS = 60.0  # after a pause has ended, until calls run in par
 
 
 @dataclass(slots=True)
-class Gate:
+class MethodThrottle:
     """Delays the calls of one method until `opens_at` (loop time). The holder of `lock` runs first, the others in
     order of arrival."""
 
@@ -35,18 +35,18 @@ class Gate:
 
 @dataclass(slots=True)
 class _Turn:
-    """The passage of one call through its gate."""
+    """The passage of one call through its throttle."""
 
-    gate: Gate | None
+    throttle: MethodThrottle | None
     holds: bool = False
 
     async def wait(self) -> None:
-        if self.gate is None:
+        if self.throttle is None:
             return
         if not self.holds:
-            await self.gate.lock.acquire()
+            await self.throttle.lock.acquire()
             self.holds = True
-        while (left := self.gate.opens_at - _now()) > 0.001:  # noqa: ASYNC110 (the pause may be extended during the sleep)
+        while (left := self.throttle.opens_at - _now()) > 0.001:  # noqa: ASYNC110 (the pause may be extended during the sleep)
             await asyncio.sleep(left)
 
 
@@ -54,18 +54,18 @@ _current_turn: contextvars.ContextVar[_Turn | None] = contextvars.ContextVar("sl
 
 
 @contextlib.asynccontextmanager
-async def turn(gate: Gate | None) -> AsyncIterator[None]:
+async def turn(throttle: MethodThrottle | None) -> AsyncIterator[None]:
     """Wraps one call with its retries. It starts at once, or in turn if its method was throttled recently."""
-    this_turn = _Turn(gate)
+    this_turn = _Turn(throttle)
     token = _current_turn.set(this_turn)
     try:
-        if gate is not None and gate.recently_throttled():
+        if throttle is not None and throttle.recently_throttled():
             await this_turn.wait()
         yield
     finally:
         _current_turn.reset(token)
-        if gate is not None and this_turn.holds:
-            gate.lock.release()
+        if throttle is not None and this_turn.holds:
+            throttle.lock.release()
 
 
 class ThrottledRetry(AsyncRateLimitErrorRetryHandler):
@@ -86,10 +86,10 @@ class ThrottledRetry(AsyncRateLimitErrorRetryHandler):
         self._count(request.url or "")
         pause = _retry_after_seconds(response) + random.random()  # noqa: S311 (jitter, not a secret)
         this_turn = _current_turn.get()
-        if this_turn is None or this_turn.gate is None:
+        if this_turn is None or this_turn.throttle is None:
             await asyncio.sleep(pause)
         else:
-            this_turn.gate.opens_at = max(this_turn.gate.opens_at, _now() + pause)
+            this_turn.throttle.opens_at = max(this_turn.throttle.opens_at, _now() + pause)
             await this_turn.wait()
         state.next_attempt_requested = True
         state.increment_current_attempt()

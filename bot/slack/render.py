@@ -42,10 +42,10 @@ ACTION_PREFIX = "deck"  # action ids are deck:0, deck:1, …
 # From the best to the worst tone.
 SIGNS = {Tone.GOOD: ":white_check_mark:", Tone.WARN: ":warning:", Tone.BAD: ":x:"}
 
-__all__ = ["Message", "TableFormat", "TextFile", "message"]
+__all__ = ["Message", "TableFormat", "TextFile", "render_message"]
 
 
-def message(reply: Reply, *, table_format: TableFormat, head: str = "") -> Message:
+def render_message(reply: Reply, *, table_format: TableFormat, head: str = "") -> Message:
     """`head`: one line of mrkdwn, shown first and small. The caller must have escaped it (`markup.literal`)."""
     head = _cut_head(head)
     file_name = _file_name(reply, head)
@@ -124,9 +124,9 @@ def _rendered(block: Block, budget: int, table_format: TableFormat, file_name: s
         case Lines():
             return blocks.lines(block, budget=budget, file_name=file_name)
         case Table():
-            return tables.table(block, budget=budget, table_format=table_format, file_name=file_name)
+            return tables.render_table(block, budget=budget, table_format=table_format, file_name=file_name)
         case Fields():
-            return tables.fields(block, budget=budget, table_format=table_format, file_name=file_name)
+            return tables.render_fields(block, budget=budget, table_format=table_format, file_name=file_name)
 
 
 def _as_file_text(block: Block) -> str:

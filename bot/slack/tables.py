@@ -34,7 +34,9 @@ MAX_TABLE_TEXT = 9_900  # characters of all cells of a table; Slack's documented
 MAX_EXACT_INTEGER = 2**53  # larger numbers are sent as text, because JSON readers round them
 
 
-def table(block: replies.Table, *, budget: int, table_format: TableFormat, file_name: str) -> blocks.RenderedBlock:
+def render_table(
+    block: replies.Table, *, budget: int, table_format: TableFormat, file_name: str
+) -> blocks.RenderedBlock:
     if not block.rows or not block.columns:
         title = blocks.titled(block.title)
         text = f"{title}: {block.empty}" if title else block.empty
@@ -44,7 +46,9 @@ def table(block: replies.Table, *, budget: int, table_format: TableFormat, file_
     return _table_block(block, budget, table_format, file_name)
 
 
-def fields(block: replies.Fields, *, budget: int, table_format: TableFormat, file_name: str) -> blocks.RenderedBlock:
+def render_fields(
+    block: replies.Fields, *, budget: int, table_format: TableFormat, file_name: str
+) -> blocks.RenderedBlock:
     """Names and values side by side, or a table with two columns if they are many or long."""
     if not block.fields:
         return blocks.RenderedBlock(blocks=blocks.heading(block.title))
@@ -60,7 +64,7 @@ def fields(block: replies.Fields, *, budget: int, table_format: TableFormat, fil
         if blocks.weight([found]) <= budget:
             return blocks.RenderedBlock(blocks=[found])
     rows = tuple(block.fields.items())
-    return table(
+    return render_table(
         replies.Table(columns=("NAME", "VALUE"), rows=rows, title=block.title),
         budget=budget,
         table_format=table_format,

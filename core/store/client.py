@@ -12,11 +12,11 @@ from collections.abc import Mapping, Sequence
 
 from core.store import keys
 from core.store.connection import milliseconds, text
-from core.store.invocations import Invocations
+from core.store.invocations import InvocationStore
 from core.store.records import AuditRow, Claim
 
 
-class Store(Invocations):
+class Store(InvocationStore):
     """One store, shared by all tasks of a process. Made by `open`. Methods raise errors.StoreDown or errors.StoreError.
 
     What one command's life needs is in core.store.invocations; the keys are in core.store.keys."""

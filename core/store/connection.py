@@ -19,14 +19,13 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
 from core import errors
-from core.store import errors as store_errors
-from core.store import keys
+from core.store import keys, redis_errors
 
 LUA = Path(__file__).parent / "lua"
 MAX_CONNECTIONS = 16
 
 
-class Connection:
+class StoreConnection:
     """A pool of connections to one server. Made by `open`. Methods raise errors.StoreDown or errors.StoreError."""
 
     def __init__(
@@ -110,10 +109,10 @@ class Connection:
         try:
             async with asyncio.timeout(self._timeout):
                 yield
-        except store_errors.FOREIGN as error:
+        except redis_errors.FOREIGN as error:
             if task and task.cancelling() > before:
                 raise asyncio.CancelledError from error
-            raise store_errors.translate(error, address=self.address) from error
+            raise redis_errors.translate_error(error, address=self.address) from error
         if task and task.cancelling() > before:
             raise asyncio.CancelledError
 

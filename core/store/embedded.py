@@ -27,7 +27,7 @@ from pathlib import Path
 import structlog
 
 from core import errors, processes
-from core.store import server as store_server
+from core.store import server_process
 
 log = structlog.get_logger(__name__)
 
@@ -72,7 +72,7 @@ class EmbeddedStore:
                 if self._take_lock():
                     await self._run_server(socket)
                     return Role.OWNER
-                answer = await store_server.ask(socket)
+                answer = await server_process.ask(socket)
                 if answer == "+PONG":
                     return Role.GUEST
                 if _now() > end:
@@ -131,7 +131,7 @@ class EmbeddedStore:
         self._server = None
         log_file = self._state / "store.log"
         raise errors.StoreDown(
-            f"The embedded store did not start (exit status {code}): {store_server.last_line(log_file)}",
+            f"The embedded store did not start (exit status {code}): {server_process.last_line(log_file)}",
             hint=f"See {log_file}, or set `store.url` to your own Redis or Valkey.",
         )
 
@@ -140,7 +140,7 @@ class EmbeddedStore:
         assert self._server is not None
         end = _now() + self._deadline
         while True:
-            answer = await store_server.ask(socket)
+            answer = await server_process.ask(socket)
             if self._server.poll() is not None:
                 return ""
             if answer == "+PONG" or _now() > end:
@@ -150,10 +150,10 @@ class EmbeddedStore:
     async def _spawn(self, socket: Path) -> subprocess.Popen[bytes]:
         folder = self._state / "store"
         try:
-            data_lock = store_server.open_lock(folder / "in-use")
+            data_lock = server_process.open_lock(folder / "in-use")
             try:
                 await self._await_predecessor(data_lock, socket)
-                return store_server.start(socket, folder, data_lock, self._state / "store.log")
+                return server_process.start_server(socket, folder, data_lock, self._state / "store.log")
             finally:
                 os.close(data_lock)  # the server has its own copy now
         except OSError as error:
@@ -162,7 +162,7 @@ class EmbeddedStore:
     async def _await_predecessor(self, data_lock: int, socket: Path) -> None:
         """Waits until the server before has ended, and takes the lock on the data."""
         started = _now()
-        while not store_server.try_lock(data_lock):
+        while not server_process.try_lock(data_lock):
             waited = _now() - started
             if waited > self._deadline:
                 data = self._state / "store"
@@ -172,7 +172,7 @@ class EmbeddedStore:
                 )
             # Its owner has ended, since this process holds the owner's lock. Outside Linux no signal tells the server.
             if waited > ORPHAN_SECONDS:
-                await store_server.ask(socket, b"SHUTDOWN\r\n")
+                await server_process.ask(socket, b"SHUTDOWN\r\n")
             await asyncio.sleep(POLL_SECONDS)
 
     async def _stop(self) -> None:
@@ -189,8 +189,8 @@ class EmbeddedStore:
 
     async def _until_gone(self, socket: Path) -> None:
         """Returns when the server has closed the connection, does not answer, or has no owner any more."""
-        async with store_server.connected(socket) as connection:
-            while connection is not None and store_server.present(socket):
+        async with server_process.connected(socket) as connection:
+            while connection is not None and server_process.present(socket):
                 if not (await connection.ask(b"PING\r\n")).startswith(("+PONG", "-LOADING")):
                     return
                 if not await connection.stays_open(PING_SECONDS):
@@ -205,8 +205,8 @@ class EmbeddedStore:
         try:
             if self._foreign():
                 return False  # root beside another user's bot: that user could not use a server started by root
-            lock = store_server.open_lock(path)
-            if not store_server.try_lock(lock):
+            lock = server_process.open_lock(path)
+            if not server_process.try_lock(lock):
                 os.close(lock)
                 return False
         except OSError as error:

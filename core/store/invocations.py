@@ -15,7 +15,7 @@ import redis.exceptions
 
 from core import errors
 from core.store import keys
-from core.store.connection import Connection, milliseconds, text
+from core.store.connection import StoreConnection, milliseconds, text
 from core.store.records import Entered, Lease, LeaseConflict, LeaseRequest, OutcomeRow, Phase, Rate, Unfinished
 
 ONCE_TTL = 3600.0
@@ -25,7 +25,7 @@ PHASES = frozenset(Phase)
 OUTCOME_FIELD = re.compile(r"outcome:(\d+)")
 
 
-class Invocations(Connection):
+class InvocationStore(StoreConnection):
     """The part of the store that one command's life needs. A change on one target makes four calls: `enter`,
     `begin_change`, `end_change`, `forget`; on N targets `record_outcomes` adds one for each outcome but the last."""
 
@@ -38,7 +38,13 @@ class Invocations(Connection):
         interval = rate.period / rate.count * 1_000_000
         first, wait, version = await self._run(
             "enter",
-            names=(keys.once(id), keys.rate(risk, who), keys.POLICY_VERSION, keys.invocation(id), keys.UNFINISHED),
+            names=(
+                keys.seen_invocation(id),
+                keys.rate(risk, who),
+                keys.POLICY_VERSION,
+                keys.invocation(id),
+                keys.UNFINISHED,
+            ),
             args=(
                 id,
                 milliseconds(ONCE_TTL),

@@ -39,7 +39,7 @@ AUDIT_REPEATS = "audit:repeats"
 AUDIT_REPEATED = "audit:repeated"
 
 
-def once(invocation: str) -> str:
+def seen_invocation(invocation: str) -> str:
     return f"once:{invocation}"
 
 

@@ -22,9 +22,9 @@ class Valkey:
         self.process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
-        from core.store import server
+        from core.store import server_process
 
-        binary = server.bundled() or shutil.which("valkey-server") or shutil.which("redis-server")
+        binary = server_process.bundled() or shutil.which("valkey-server") or shutil.which("redis-server")
         if binary is None:
             need("redis", "redis-server")
         self.process = subprocess.Popen(

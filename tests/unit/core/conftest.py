@@ -13,13 +13,13 @@ from pathlib import Path
 
 import pytest
 
-from core.store import server as store_server
+from core.store import server_process
 from tests.helpers.requirements import need
 
 
 @pytest.fixture(scope="session", params=["valkey", "redis"])
 def store_socket(request: pytest.FixtureRequest) -> Iterator[Path]:
-    bundled = store_server.bundled() if request.param == "valkey" else None
+    bundled = server_process.bundled() if request.param == "valkey" else None
     binary = bundled or shutil.which(f"{request.param}-server")
     if binary is None:
         need("redis", f"{request.param}-server")

@@ -6,7 +6,7 @@ import dataclasses
 import pytest
 
 from bot.access import first_admin, policy_store
-from bot.dispatch import changes, recovery
+from bot.dispatch import change_record, recovery
 from core import errors
 from core.model.actions import Risk
 from core.model.identity import Identity
@@ -284,7 +284,7 @@ async def test_what_a_dead_process_left_is_told_once_and_truthfully(world, monke
     await asyncio.sleep(0.05)
     assert not await world.recover()
     # The process is gone between two lines: nothing it holds is released.
-    monkeypatch.setattr(changes.Change, "close", lambda self: asyncio.sleep(0))
+    monkeypatch.setattr(change_record.ChangeRecord, "close", lambda self: asyncio.sleep(0))
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
     rate = world.rates[Risk.CHANGE]

@@ -114,7 +114,7 @@ class Reader:
             else Call(id="c", who="ann", deadline=datetime.now(UTC) + timedelta(seconds=9), invocation="i")
         )
         started = await self.fleet.run(kind, begin)
-        return await job_follower.follow(
+        return await job_follower.follow_job(
             self.fleet,
             self.store,
             kind,
@@ -306,12 +306,16 @@ async def test_another_process_stops_it_through_the_store():
     job = key.rpartition("/")[2]
     elsewhere = Fleet([Engine(forever)])
     with pytest.raises(errors.NotPermitted, match="Somebody else began that"):
-        await job_follower.stop(elsewhere, reader.store, StopJob(engine=ENGINE, job=job, who="bob"), reader.call("bob"))
-    asked = await job_follower.stop(elsewhere, reader.store, StopJob(engine=ENGINE, job=job, who="ann"), reader.call())
+        await job_follower.stop_job(
+            elsewhere, reader.store, StopJob(engine=ENGINE, job=job, who="bob"), reader.call("bob")
+        )
+    asked = await job_follower.stop_job(
+        elsewhere, reader.store, StopJob(engine=ENGINE, job=job, who="ann"), reader.call()
+    )
     assert asked.status == Status.DONE
     assert (await reading).why == "was stopped"
     with pytest.raises(errors.NotFound, match="any more"):
-        await job_follower.stop(elsewhere, reader.store, StopJob(engine=ENGINE, job=job, who="ann"), reader.call())
+        await job_follower.stop_job(elsewhere, reader.store, StopJob(engine=ENGINE, job=job, who="ann"), reader.call())
 
 
 async def test_who_may_stop_any_does_so_from_another_process_too():
@@ -321,7 +325,7 @@ async def test_who_may_stop_any_does_so_from_another_process_too():
     (key,) = reader.store.jobs
     action = StopAnyJob(engine=ENGINE, job=key.rpartition("/")[2])
     assert (
-        await job_follower.stop(Fleet([Engine(forever)]), reader.store, action, reader.call("bob"))
+        await job_follower.stop_job(Fleet([Engine(forever)]), reader.store, action, reader.call("bob"))
     ).status == Status.DONE
     assert await reading == Outcome(status=Status.UNKNOWN, detail="was stopped")
 

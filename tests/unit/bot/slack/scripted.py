@@ -10,9 +10,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from bot.slack.incoming_requests import SlackRequest, Source
 from bot.slack.outbox import Outbox
 from bot.slack.render import Message, TableFormat, TextFile
-from bot.slack.requests import SlackRequest, Source
 from core import errors
 from core.metrics import Metrics
 

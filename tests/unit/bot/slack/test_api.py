@@ -294,7 +294,9 @@ class Slack:
         return True
 
 
-async def call(slack: Slack, gate: rate_limit.Gate | None, handler: rate_limit.ThrottledRetry, tries: int) -> bool:
+async def call(
+    slack: Slack, gate: rate_limit.MethodThrottle | None, handler: rate_limit.ThrottledRetry, tries: int
+) -> bool:
     """As slack_sdk makes a call with its retries."""
     state = RetryState()
     request, told = (
@@ -315,7 +317,7 @@ async def call(slack: Slack, gate: rate_limit.Gate | None, handler: rate_limit.T
 async def test_a_burst_beyond_a_methods_limit_loses_nothing() -> None:
     told: list[str] = []
     handler = rate_limit.ThrottledRetry(api.MAX_THROTTLED_RETRIES, told.append)
-    slack, gate = Slack(burst=50, every=0.6), rate_limit.Gate()
+    slack, gate = Slack(burst=50, every=0.6), rate_limit.MethodThrottle()
     done = await asyncio.gather(*(call(slack, gate, handler, api.MAX_THROTTLED_RETRIES) for _ in range(150)))
     assert all(done)
     assert asyncio.get_running_loop().time() < api.CALL_TIMEOUT_SECONDS
@@ -331,13 +333,13 @@ async def test_a_burst_beyond_a_methods_limit_loses_nothing() -> None:
 async def test_who_comes_during_a_pause_waits_for_its_end_and_later_ones_go_at_once() -> None:
     loop = asyncio.get_running_loop()
     handler = rate_limit.ThrottledRetry(5, lambda url: None)
-    slack, gate = Slack(burst=1, every=30.0), rate_limit.Gate()
+    slack, gate = Slack(burst=1, every=30.0), rate_limit.MethodThrottle()
     slack.tokens = 0
     first = asyncio.create_task(call(slack, gate, handler, 99))
     await asyncio.sleep(5)
     assert gate.opens_at > loop.time() - 1
     calm = Slack(burst=99, every=1)
-    other = asyncio.create_task(call(calm, rate_limit.Gate(), handler, 5))
+    other = asyncio.create_task(call(calm, rate_limit.MethodThrottle(), handler, 5))
     assert await other
     assert loop.time() == pytest.approx(5.1)
     assert await first
@@ -351,7 +353,7 @@ async def test_who_comes_during_a_pause_waits_for_its_end_and_later_ones_go_at_o
 @pytest.mark.looptime
 async def test_one_that_is_cancelled_in_its_turn_lets_the_next_in() -> None:
     handler = rate_limit.ThrottledRetry(5, lambda url: None)
-    slack, gate = Slack(burst=1, every=10.0), rate_limit.Gate()
+    slack, gate = Slack(burst=1, every=10.0), rate_limit.MethodThrottle()
     tasks = [asyncio.create_task(call(slack, gate, handler, 99)) for _ in range(4)]
     await asyncio.sleep(3)
     tasks[1].cancel()

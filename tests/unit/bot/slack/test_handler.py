@@ -16,7 +16,7 @@ from bot.dispatch import recovery
 from bot.slack import handler
 from bot.slack.delivery import PostedMessage
 from bot.slack.handler import SlackHandler
-from bot.slack.requests import Source
+from bot.slack.incoming_requests import Source
 from bot.slack.users import SlackUsers
 from core import errors
 from core.metrics import Metrics

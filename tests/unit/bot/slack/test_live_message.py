@@ -6,8 +6,8 @@ import itertools
 import pytest
 
 from bot.slack import live_message, render
+from bot.slack.incoming_requests import Source
 from bot.slack.render import TableFormat
-from bot.slack.requests import Source
 from bot.slack.responder import SlackResponder
 from core.model.replies import Lines, Text, text_reply
 from core.ports import Progress
@@ -56,7 +56,7 @@ def test_a_change_has_its_progress_and_no_button():
 
 @pytest.mark.parametrize("line", ["x" * 50_000, '"\\' * 20_000, "\x00\x1b[31m" * 10_000, "é" * 20_000])
 def test_however_long_the_lines_the_message_never_has_a_file(line):
-    message = render.message(tail(word(*[line] * 60)).reply(), table_format=TableFormat.DATA_TABLE, head="ann")
+    message = render.render_message(tail(word(*[line] * 60)).reply(), table_format=TableFormat.DATA_TABLE, head="ann")
     assert message.file is None
     assert message.blocks
 

@@ -31,7 +31,7 @@ def _head(line: str) -> str:
 @pytest.mark.parametrize(("name", "shape"), SHAPES, ids=[f"{name}.{shape.name.lower()}" for name, shape in SHAPES])
 def test_what_commands_say(name: str, shape: TableFormat) -> None:
     line, reply = SAMPLES[name]
-    told = render.message(reply, table_format=shape, head=_head(line))
+    told = render.render_message(reply, table_format=shape, head=_head(line))
     assert limits.problems(told.blocks, _head(line)) == []
     document: dict[str, Any] = {"text": told.text, "blocks": [_short(block) for block in told.blocks]}
     if told.file:
@@ -97,13 +97,13 @@ REPLY = st.builds(
     REPLY, st.sampled_from(TableFormat), st.sampled_from(["", "<@U1> · ps", "<@U1> " * 400, "<!" + "x" * 2_000 + ">"])
 )
 def test_every_limit_holds_for_any_reply(reply: Reply, shape: TableFormat, head: str) -> None:
-    told = render.message(reply, table_format=shape, head=head)
+    told = render.render_message(reply, table_format=shape, head=head)
     shown = told.blocks[0]["elements"][0]["text"] if head and told.blocks[0]["type"] == "context" else ""
     assert limits.problems(told.blocks, shown) == []
     assert 1 <= len(told.text) <= 4_000
     assert told.text.strip()
     assert not limits.unsafe(told.text.removeprefix(shown).strip())
-    assert told == render.message(reply, table_format=shape, head=head)
+    assert told == render.render_message(reply, table_format=shape, head=head)
     json.dumps(told.blocks, ensure_ascii=False).encode()
     kinds = {block["type"] for block in told.blocks}
     assert shape is TableFormat.DATA_TABLE or "data_table" not in kinds
@@ -116,21 +116,21 @@ def test_every_limit_holds_for_any_reply(reply: Reply, shape: TableFormat, head:
 @settings(max_examples=40, deadline=timedelta(seconds=20))
 @given(REPLY)
 def test_what_is_whole_needs_no_paper_and_what_is_cut_has_one(reply: Reply) -> None:
-    told = render.message(reply, table_format=TableFormat.PLAIN)
+    told = render.render_message(reply, table_format=TableFormat.PLAIN)
     shown = json.dumps(told.blocks)
     says_so = any(words in shown for words in (" in the file ", "see the file "))
     assert says_so == (told.file is not None)
 
 
 def _only(reply: Reply, shape: TableFormat = TableFormat.DATA_TABLE, head: str = "") -> dict[str, Any]:
-    told = render.message(reply, table_format=shape, head=head)
+    told = render.render_message(reply, table_format=shape, head=head)
     assert told.file is None
     assert len(told.blocks) == 1
     return dict(told.blocks[0])
 
 
 def test_a_sentence_is_a_section_and_its_own_notification() -> None:
-    told = render.message(text_reply("web restarted & well."), table_format=TableFormat.PLAIN)
+    told = render.render_message(text_reply("web restarted & well."), table_format=TableFormat.PLAIN)
     assert told.text == "web restarted &amp; well."
     assert [block["text"]["text"] for block in told.blocks] == ["web restarted &amp; well."]
 
@@ -144,14 +144,14 @@ def test_one_sign_before_the_worst() -> None:
             Text(text="d"),
         )
     )
-    told = render.message(reply, table_format=TableFormat.PLAIN)
+    told = render.render_message(reply, table_format=TableFormat.PLAIN)
     assert [block["text"]["text"] for block in told.blocks] == ["a", ":x: b", "c", "d"]
     assert told.text == "a\nb\nc\nd"
 
 
 def test_a_long_text_is_cut_between_words_and_lies_in_the_file() -> None:
     words = " ".join(f"word{number}" for number in range(3_000))
-    told = render.message(text_reply(words), table_format=TableFormat.PLAIN, head="<@U1> · policy show")
+    told = render.render_message(text_reply(words), table_format=TableFormat.PLAIN, head="<@U1> · policy show")
     sections = [block["text"]["text"] for block in told.blocks if block["type"] == "section"]
     assert len(sections) > 3
     assert words.startswith(" ".join(sections))
@@ -175,9 +175,9 @@ def test_numbers_sort_where_a_whole_column_is_numbers() -> None:
 
 def test_one_table_block_the_second_in_monospace() -> None:
     table = Table(columns=("A",), rows=(("x",),))
-    told = render.message(Reply(blocks=(table, table)), table_format=TableFormat.TABLE)
+    told = render.render_message(Reply(blocks=(table, table)), table_format=TableFormat.TABLE)
     assert [block["type"] for block in told.blocks] == ["table", "rich_text"]
-    told = render.message(Reply(blocks=(table, table)), table_format=TableFormat.DATA_TABLE)
+    told = render.render_message(Reply(blocks=(table, table)), table_format=TableFormat.DATA_TABLE)
     assert [block["type"] for block in told.blocks] == ["data_table", "data_table"]
 
 
@@ -190,7 +190,7 @@ def test_a_page_shows_ten_to_twenty_five_rows(rows: int, page: int) -> None:
 @pytest.mark.parametrize("shape", TableFormat)
 def test_rows_left_out_are_counted(shape: TableFormat) -> None:
     table = Table(columns=("A",), rows=tuple((f"row-{at}",) for at in range(140)))
-    told = render.message(Reply(blocks=(table,)), table_format=shape, head="ps")
+    told = render.render_message(Reply(blocks=(table,)), table_format=shape, head="ps")
     note = told.blocks[-1]["elements"][0]["text"]
     assert note.startswith("And 41 more rows. The whole table is in the file ps.txt.")
     assert told.file is not None
@@ -199,7 +199,7 @@ def test_rows_left_out_are_counted(shape: TableFormat) -> None:
 
 def test_long_cells_are_cut_before_rows_are_left_out() -> None:
     table = Table(columns=("A", "B"), rows=tuple((str(at), "y" * 500) for at in range(60)))
-    told = render.message(Reply(blocks=(table,)), table_format=TableFormat.DATA_TABLE)
+    told = render.render_message(Reply(blocks=(table,)), table_format=TableFormat.DATA_TABLE)
     assert len(told.blocks[0]["rows"]) == 61
     assert told.blocks[0]["rows"][1][1]["text"] == "y" * 159 + "…"
     assert told.blocks[1]["elements"][0]["text"].startswith("Some long cells are cut.")
@@ -208,13 +208,15 @@ def test_long_cells_are_cut_before_rows_are_left_out() -> None:
 @pytest.mark.parametrize("shape", [TableFormat.TABLE, TableFormat.DATA_TABLE])
 def test_the_cells_of_one_table_have_a_limit_of_their_own(shape: TableFormat) -> None:
     table = Table(columns=("A", "B"), rows=tuple(("x" * 85, "y" * 95) for _ in range(60)))
-    told = render.message(Reply(blocks=(table,)), table_format=shape)
+    told = render.render_message(Reply(blocks=(table,)), table_format=shape)
     (found,) = (block for block in told.blocks if block["type"] in ("table", "data_table"))
     assert sum(len(cell["text"]) for row in found["rows"] for cell in row) <= 10_000
 
 
 def test_a_notification_calls_nobody() -> None:
-    told = render.message(text_reply("no container @channel, @here or @everyone"), table_format=TableFormat.PLAIN)
+    told = render.render_message(
+        text_reply("no container @channel, @here or @everyone"), table_format=TableFormat.PLAIN
+    )
     assert "@" not in told.text
     assert "＠channel" in told.text
 
@@ -222,13 +224,15 @@ def test_a_notification_calls_nobody() -> None:
 def test_a_short_note_is_whole_beside_a_table_that_is_too_long() -> None:
     table = Table(columns=("A",), rows=tuple(("z" * 390,) for _ in range(99)))
     note = Text(text="No result from host8: it does not answer.", tone=Tone.WARN)
-    told = render.message(Reply(blocks=(table, note)), table_format=TableFormat.DATA_TABLE)
+    told = render.render_message(Reply(blocks=(table, note)), table_format=TableFormat.DATA_TABLE)
     assert told.blocks[-1]["text"]["text"] == f":warning: {note.text}"
 
 
 def test_the_end_of_many_lines_and_the_file_of_all() -> None:
     lines = [f"line {at} " + "-" * 300 * (at % 2) for at in range(500)]
-    told = render.message(Reply(blocks=(Lines(lines=lines),)), table_format=TableFormat.PLAIN, head="<@U1> · logs web")
+    told = render.render_message(
+        Reply(blocks=(Lines(lines=lines),)), table_format=TableFormat.PLAIN, head="<@U1> · logs web"
+    )
     shown = told.blocks[1]["elements"][0]["elements"][0]["text"].split("\n")
     assert [line.split()[1] for line in shown] == [str(at) for at in range(470, 500)]
     assert shown[-1].endswith("… (309 characters)")
@@ -252,7 +256,7 @@ def test_a_danger_asks_first_unless_it_answers() -> None:
         Button(label="Yes", line="confirm 7f", danger=True),
         Button(label="Look", line="ps"),
     )
-    told = render.message(Reply(blocks=(), buttons=buttons), table_format=TableFormat.PLAIN)
+    told = render.render_message(Reply(blocks=(), buttons=buttons), table_format=TableFormat.PLAIN)
     remove, yes, look = told.blocks[-1]["elements"]
     assert remove["confirm"]["text"]["text"] == "This runs: rm web"
     assert "confirm" not in yes
@@ -263,14 +267,14 @@ def test_a_danger_asks_first_unless_it_answers() -> None:
 
 def test_a_button_that_cannot_be_pressed_is_told() -> None:
     buttons = (Button(label="All", line="ps " + "x" * 2_000), Button(label="Look", line="ps"))
-    told = render.message(Reply(blocks=(), buttons=buttons), table_format=TableFormat.PLAIN)
+    told = render.render_message(Reply(blocks=(), buttons=buttons), table_format=TableFormat.PLAIN)
     assert [block["type"] for block in told.blocks[-2:]] == ["actions", "context"]
     assert told.blocks[-1]["elements"][0]["text"].startswith("1 button left out")
 
 
 def test_a_long_line_in_the_head_is_cut_and_stays_code() -> None:
     head = f"<@U1> · {markup.code('restart ' + 'web-* ' * 400)}"
-    told = render.message(text_reply("Done."), table_format=TableFormat.PLAIN, head=head)
+    told = render.render_message(text_reply("Done."), table_format=TableFormat.PLAIN, head=head)
     shown = told.blocks[0]["elements"][0]["text"]
     assert shown.startswith("<@U1> · `restart web-*")
     assert shown.endswith(" web-*…`")
@@ -278,6 +282,6 @@ def test_a_long_line_in_the_head_is_cut_and_stays_code() -> None:
 
 
 def test_nothing_is_said_as_such() -> None:
-    told = render.message(Reply(blocks=()), table_format=TableFormat.PLAIN)
+    told = render.render_message(Reply(blocks=()), table_format=TableFormat.PLAIN)
     assert told.text == "There is nothing to show."
     assert len(told.blocks) == 1

@@ -11,7 +11,7 @@ from structlog.testing import capture_logs
 
 from bot.slack import delivery, responder
 from bot.slack.delivery import PostedMessage
-from bot.slack.requests import SlackRequest, Source
+from bot.slack.incoming_requests import SlackRequest, Source
 from bot.slack.responder import SlackResponder
 from core import errors
 from core.model.replies import Button, Ending, Lines, Reply, Text, Tone, text_reply

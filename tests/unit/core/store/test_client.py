@@ -16,8 +16,7 @@ import redis.asyncio
 import redis.exceptions
 
 from core import errors
-from core.store import connection, invocations
-from core.store import errors as store_errors
+from core.store import connection, invocations, redis_errors
 from core.store.client import Store
 from core.store.records import Entered, LeaseConflict, LeaseRequest, OutcomeRow, Phase, Rate, Unfinished
 from tests.helpers import servers
@@ -715,11 +714,11 @@ FOREIGN = [each for _, each in inspect.getmembers(redis.exceptions, inspect.iscl
 @pytest.mark.parametrize("kind", FOREIGN, ids=lambda each: each.__name__)
 async def test_every_error_of_the_library_is_mapped_by_name(kind: type[Exception]) -> None:
     name = kind.__name__
-    assert (name in store_errors.DOWN) != (name in store_errors.FAILED), f"list {name} in core/store/errors.py"
+    assert (name in redis_errors.DOWN) != (name in redis_errors.FAILED), f"list {name} in core/store/redis_errors.py"
     error = kind.__new__(kind)
     error.args = ("why",)
-    translated = store_errors.translate(error, address="here")
-    assert isinstance(translated, errors.StoreDown) == (name in store_errors.DOWN)
+    translated = redis_errors.translate_error(error, address="here")
+    assert isinstance(translated, errors.StoreDown) == (name in redis_errors.DOWN)
     assert "here" in translated.message and translated.hint
     async with contextlib.aclosing(Store.open("redis://nowhere")) as store:
         with pytest.raises(errors.StoreError):
@@ -729,10 +728,12 @@ async def test_every_error_of_the_library_is_mapped_by_name(kind: type[Exception
 
 def test_what_stops_writes_is_down_not_a_bug() -> None:
     for name in ("ConnectionError", "TimeoutError", "BusyLoadingError", "ReadOnlyError", "OutOfMemoryError"):
-        assert isinstance(store_errors.translate(getattr(redis.exceptions, name)(), address="x"), errors.StoreDown)
-    for code, said in store_errors.CODES.items():
+        assert isinstance(
+            redis_errors.translate_error(getattr(redis.exceptions, name)(), address="x"), errors.StoreDown
+        )
+    for code, said in redis_errors.CODES.items():
         error = redis.exceptions.ResponseError(f"Error running script: @user_script: 3: -{code} no")
-        assert said[0] in store_errors.translate(error, address="x").message
+        assert said[0] in redis_errors.translate_error(error, address="x").message
 
 
 async def test_a_cancelled_caller_stays_cancelled(store: Store) -> None:

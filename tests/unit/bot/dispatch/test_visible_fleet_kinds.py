@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 import msgspec
 import pytest
 
-from bot.dispatch import access_view
+from bot.dispatch import visible_fleet
 from core import errors
 from core.model import actions, images, listings, pods, resources, swarm, units, usage
 from core.model.events import EventKind
@@ -93,7 +93,7 @@ class Yard:
         now = datetime.now(UTC)
         call = Call(id="c", who=BOB.id, deadline=now + timedelta(seconds=20), invocation="i")
         policy = Policy(grants=grants, guards=tuple(guards), **more)
-        return access_view.AccessView(engines=self.fleet, in_force=policy, who=BOB, place=OPS, call=call, now=now)
+        return visible_fleet.VisibleFleet(engines=self.fleet, in_force=policy, who=BOB, place=OPS, call=call, now=now)
 
     async def filtered(self, view, action):
         return await view.filter(action, await self.fleet.run(action, view.call))
@@ -167,7 +167,7 @@ async def test_what_a_container_uses_is_judged_on_the_container(yard):
 
 
 def test_every_list_there_is_has_rows_that_can_be_judged():
-    known = {*listings.LISTS.values(), actions.DescribeEngine, *access_view.ABOUT_RESOURCES}
+    known = {*listings.LISTS.values(), actions.DescribeEngine, *visible_fleet.ABOUT_RESOURCES}
     assert {kind for kind in actions.all_actions() if kind.listing} == known
     for kind, listed in listings.LISTS.items():
         (base,) = listed.__orig_bases__

@@ -15,7 +15,7 @@ from typing import Any
 import msgspec
 import structlog
 
-from bot.dispatch import audit, execution, messages, recovery, spool
+from bot.dispatch import audit, deferred_writes, execution, recovery, reply_texts
 from commands.spec import Result
 from core import errors
 from core.model.actions import Action
@@ -32,7 +32,7 @@ LOST_ANSWER = "The store's answer was lost; nothing was sent to the engine."
 NOT_SEEN = "Quarterdeck did not see it end."
 
 
-class Change:
+class ChangeRecord:
     """One accepted plan. Call `begin`, then `record` for each result, then `end`; and `close` in any case."""
 
     def __init__(
@@ -68,7 +68,7 @@ class Change:
                 detail=msgspec.json.encode([audit.describe(action) for action in self._plan]),
             )
         except errors.StoreDown as error:
-            raise messages.not_recorded(error) from error
+            raise reply_texts.not_recorded(error) from error
         if isinstance(answer, LeaseConflict):
             self._state = _State.CLOSED
             raise await self._busy(answer)
@@ -78,7 +78,7 @@ class Change:
     async def record(self, index: int, result: Result) -> None:
         """The action number `index` of the plan has ended. The last to end is written by `end`, in the same round trip;
         so is what the store does not accept now."""
-        self._add(index, *messages.ending(result))
+        self._add(index, *reply_texts.ending(result))
         if len(self._ended) < len(self._plan):
             outcome = self._unwritten[index]
             try:
@@ -111,8 +111,8 @@ class Change:
                 for action in self._plan
             ]
             keys = list(self._lease_requests())
-            await self._audit.spool.write(
-                spool.Entry(
+            await self._audit.deferred.write(
+                deferred_writes.DeferredWrite(
                     write=lambda: self._store.cancel_change(self._inv.id, leases=keys, outcomes=rows),
                     invocation=self._inv.id,
                 )
@@ -122,8 +122,8 @@ class Change:
 
     async def _write(self, detail: bytes | None) -> None:
         outcomes, leases = sorted(self._unwritten.values(), key=lambda outcome: outcome.index), self._leases
-        await self._audit.spool.write(
-            spool.Entry(
+        await self._audit.deferred.write(
+            deferred_writes.DeferredWrite(
                 write=lambda: self._store.end_change(self._inv.id, outcomes=outcomes, leases=leases, detail=detail),
                 invocation=self._inv.id,
                 rows=[outcome.row for outcome in outcomes],

@@ -31,7 +31,7 @@ ABOUT_RESOURCES = (ListEvents, ReadUsage)
 Key = tuple[EngineRef, Kind, str]
 
 
-class AccessView:
+class VisibleFleet:
     """A core.ports.Finder that returns only what `who` may list. `decide` is the policy for each target."""
 
     def __init__(

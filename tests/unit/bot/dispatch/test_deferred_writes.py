@@ -2,7 +2,7 @@
 
 import pytest
 
-from bot.dispatch.spool import Entry, Spool
+from bot.dispatch.deferred_writes import DeferredWrite, DeferredWrites
 from core import errors
 
 
@@ -17,17 +17,17 @@ class Store:
                 raise self.error
             self.written.append(name)
 
-        return Entry(write=write, invocation=invocation, rows=({"line": name, "reason": "r", "event": "e"},))
+        return DeferredWrite(write=write, invocation=invocation, rows=({"line": name, "reason": "r", "event": "e"},))
 
 
 async def test_what_can_be_written_does_not_wait():
-    store, spool = Store(), Spool()
+    store, spool = Store(), DeferredWrites()
     await spool.write(store.entry("a"))
     assert (store.written, len(spool)) == (["a"], 0)
 
 
 async def test_what_waits_is_written_in_order_once_the_store_is_back():
-    store, spool = Store(), Spool()
+    store, spool = Store(), DeferredWrites()
     store.error = errors.StoreDown()
     for name in "abc":
         await spool.write(store.entry(name))
@@ -41,7 +41,7 @@ async def test_what_waits_is_written_in_order_once_the_store_is_back():
 
 
 async def test_entries_of_one_invocation_keep_their_order_and_others_do_not_wait():
-    store, spool = Store(), Spool()
+    store, spool = Store(), DeferredWrites()
     store.error = errors.StoreDown()
     await spool.write(store.entry("end", "i1"))
     store.error = None
@@ -53,7 +53,7 @@ async def test_entries_of_one_invocation_keep_their_order_and_others_do_not_wait
 
 
 async def test_it_is_bounded_and_counts_what_it_drops():
-    store, spool = Store(), Spool(max_entries=2)
+    store, spool = Store(), DeferredWrites(max_entries=2)
     store.error = errors.StoreDown()
     for name in "abcd":
         await spool.write(store.entry(name))
@@ -64,7 +64,7 @@ async def test_it_is_bounded_and_counts_what_it_drops():
 
 
 async def test_what_the_store_rejects_does_not_block_the_rest():
-    store, spool = Store(), Spool()
+    store, spool = Store(), DeferredWrites()
     store.error = errors.StoreDown()
     await spool.write(store.entry("a"))
     rejected = Store()

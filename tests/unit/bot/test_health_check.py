@@ -5,7 +5,7 @@ import threading
 
 import pytest
 
-from bot import health
+from bot import health_check
 from core.config.field_types import ListenAddress
 
 
@@ -34,14 +34,14 @@ def page():
 @pytest.mark.parametrize("host", ["", "0.0.0.0", "127.0.0.1", "localhost"])
 def test_the_page_is_asked_over_loopback_whatever_it_listens_at(page, host, monkeypatch):
     monkeypatch.setenv("http_proxy", "http://127.0.0.1:1")
-    found = health.check(ListenAddress(host, page.server_port))
+    found = health_check.check_health(ListenAddress(host, page.server_port))
     assert found.good, found.reason
     assert page.asked == ["/healthz"]
 
 
 def test_another_answer_is_no_health(page):
     page.status = 500
-    found = health.check(ListenAddress("", page.server_port))
+    found = health_check.check_health(ListenAddress("", page.server_port))
     assert not found.good
     assert "status 500" in found.reason
 
@@ -49,10 +49,10 @@ def test_another_answer_is_no_health(page):
 def test_nobody_there_says_where_it_was_asked(page):
     port = page.server_port
     page.socket.close()
-    found = health.check(ListenAddress("", port))
+    found = health_check.check_health(ListenAddress("", port))
     assert not found.good
     assert f"No answer from 127.0.0.1:{port}" in found.reason
 
 
 def test_a_page_that_is_off_cannot_be_asked():
-    assert not health.check(None).good
+    assert not health_check.check_health(None).good

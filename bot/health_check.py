@@ -16,9 +16,9 @@ TIMEOUT_SECONDS = 3.0
 LOOPBACK = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 (nothing listens here)
 
 
-def check(listen: ListenAddress | None) -> Health:
+def check_health(listen: ListenAddress | None) -> HealthCheckResult:
     if listen is None:
-        return Health(good=False, reason="metrics.listen is off, so there is no address to ask.")
+        return HealthCheckResult(good=False, reason="metrics.listen is off, so there is no address to ask.")
     address = ListenAddress(LOOPBACK.get(listen.host, listen.host), listen.port)
     # Not urllib: it would use a proxy that the environment names.
     connection = http.client.HTTPConnection(address.host, address.port, timeout=TIMEOUT_SECONDS)
@@ -27,14 +27,14 @@ def check(listen: ListenAddress | None) -> Health:
         status = connection.getresponse().status
     except (OSError, http.client.HTTPException) as error:
         why = getattr(error, "strerror", None) or str(error) or type(error).__name__
-        return Health(good=False, reason=f"No answer from {address}: {why}.")
+        return HealthCheckResult(good=False, reason=f"No answer from {address}: {why}.")
     finally:
         connection.close()
     ending = "." if status == 200 else f" with status {status}."
-    return Health(good=status == 200, reason=f"{address} answers{ending}")
+    return HealthCheckResult(good=status == 200, reason=f"{address} answers{ending}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Health:
+class HealthCheckResult:
     good: bool
     reason: str

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from bot.dispatch import access_view
+from bot.dispatch import visible_fleet
 from core import errors
 from core.model import actions, builtin
 from core.model.events import EventKind
@@ -39,7 +39,7 @@ class Yard:
         now = now or datetime.now(UTC)
         call = Call(id="c", who=who.id, deadline=datetime.now(UTC) + timedelta(seconds=20), invocation="i")
         policy = Policy(grants=grants, guards=tuple(guards), **more)
-        return access_view.AccessView(engines=self.fleet, in_force=policy, who=who, place=OPS, call=call, now=now)
+        return visible_fleet.VisibleFleet(engines=self.fleet, in_force=policy, who=who, place=OPS, call=call, now=now)
 
 
 @pytest.fixture

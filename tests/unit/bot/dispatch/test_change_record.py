@@ -6,7 +6,7 @@ import dataclasses
 
 import pytest
 
-from bot.dispatch import changes, messages
+from bot.dispatch import change_record, reply_texts
 from commands.catalogue import load_catalogue
 from core import errors
 from core.model import actions
@@ -30,7 +30,7 @@ def killed(monkeypatch):
 
     async def end(task):
         with monkeypatch.context() as patch:
-            patch.setattr(changes.Change, "close", lambda self: asyncio.sleep(0))
+            patch.setattr(change_record.ChangeRecord, "close", lambda self: asyncio.sleep(0))
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
 
@@ -145,14 +145,14 @@ async def test_two_targets_named_twice_are_leased_once(world):
 async def test_a_lease_that_expired_meanwhile_stays_with_its_next_holder(world, monkeypatch):
     dispatcher = await world.replica()
     seconds = max(each.timeout_seconds() for each in plan_of(world, "restart web"))
-    monkeypatch.setattr(changes, "LEASE_MARGIN", 0.05 - seconds)
+    monkeypatch.setattr(change_record, "LEASE_MARGIN", 0.05 - seconds)
     world.engine.gates["web"] = asyncio.Event()
     first = asyncio.create_task(dispatcher.answer(world.line("restart web")))
     await world.until("intent")
     async with asyncio.timeout(10):
         while await leases(world):
             await asyncio.sleep(0.01)
-    monkeypatch.setattr(changes, "LEASE_MARGIN", 30.0)
+    monkeypatch.setattr(change_record, "LEASE_MARGIN", 30.0)
     gate = world.engine.gates["web"]
     world.engine.gates["web"] = asyncio.Event()
     second = asyncio.create_task(dispatcher.answer(world.line("stop web", SUE)))
@@ -193,7 +193,7 @@ async def test_a_store_that_is_full_at_the_end_still_records_it(world):
     finally:
         await client.config_set("maxmemory", 0)
     assert sorted(await outcomes(world)) == [("db", "done"), ("web", "done")]
-    assert len(dispatcher._audit.spool) == 0
+    assert len(dispatcher._audit.deferred) == 0
 
 
 async def test_a_store_that_is_away_at_the_end_gets_it_when_it_is_back(world, valkey):
@@ -214,7 +214,7 @@ async def test_a_store_that_is_away_at_the_end_gets_it_when_it_is_back(world, va
     assert sorted(await outcomes(world)) == [("db", "done"), ("web", "done")]
     await world.stores[0].remove_replica("dead")
     assert not await world.recover()
-    assert len(dispatcher._audit.spool) == 0
+    assert len(dispatcher._audit.deferred) == 0
 
 
 async def test_reads_while_the_store_is_away_are_in_the_audit_afterwards(world, valkey):
@@ -367,5 +367,5 @@ async def test_a_bug_in_one_action_leaves_it_unknown_and_the_others_recorded(wor
 
 
 def test_an_error_of_the_store_says_that_nothing_was_done():
-    error = messages.not_recorded(errors.StoreDown("It is gone.", hint="Start it."))
+    error = reply_texts.not_recorded(errors.StoreDown("It is gone.", hint="Start it."))
     assert error.message.startswith("Nothing was done") and error.hint == "Start it."
