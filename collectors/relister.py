@@ -178,7 +178,7 @@ class Relister:
             or known.restarts is None
             or known.state != row.state
             # A restart without an event: the engine reports “Up 3 seconds” where the mirror expects “Up 2 hours”.
-            or status_text.text(known, now) != row.status
+            or status_text.format_status(known, now) != row.status
         )
 
     async def _describe(self, ids: Sequence[str]) -> None:

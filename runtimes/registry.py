@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from core import errors
-from runtimes.base import identities, options
+from runtimes.base import duplicate_engines, engine_options
 from runtimes.inventory.mirror import WatchedEngine
 from runtimes.transport.endpoint import Endpoint, Ssh, Tls
 
@@ -105,15 +105,15 @@ class EngineRegistry:
     others on its host."""
 
     def __init__(self) -> None:
-        self._identities = identities.EngineIdentities()
-        self._entries: dict[EngineAddress, identities.EngineIdentity] = {}
+        self._identities = duplicate_engines.DuplicateEngineCheck()
+        self._entries: dict[EngineAddress, duplicate_engines.EngineIdentity] = {}
 
     def open(self, address: EngineAddress) -> WatchedEngine:
         """The adapter for an address; it connects when it is first used. Raises BadUsage for an unknown kind or an
         unusable address."""
         adapter = engine_class(address.kind)
         identity = self._identities.identity()
-        given = options.EngineOptions(
+        given = engine_options.EngineOptions(
             name=address.name,
             allow=address.allow,
             tls=address.tls,
@@ -193,7 +193,7 @@ def context_address(
 
 def find_duplicate(addresses: Sequence[EngineAddress]) -> str:
     """The sentence for two addresses of one engine, or for two engines of one name; empty if there are none. Two urls
-    of one daemon show only when it answers: `EngineIdentities` refuses the second one then."""
+    of one daemon show only when it answers: `DuplicateEngineCheck` refuses the second one then."""
     by_location: dict[tuple[str, str], EngineAddress] = {}
     by_name: dict[tuple[str, str, str], EngineAddress] = {}
     for address in addresses:

@@ -50,7 +50,7 @@ async def measure(scene: stage.Stage, times: int) -> Sequence[Table]:
 
 async def _files(refs: Sequence[Ref], times: int) -> Table:
     """The kernel's part alone, as often as 200 containers take it, with files kept open and with all opened anew."""
-    reader, wanted = cgroup_reader.Reader(), dict.fromkeys(refs, 0)
+    reader, wanted = cgroup_reader.CgroupReader(), dict.fromkeys(refs, 0)
     often = HUNDREDS // len(refs)
 
     async def kept() -> None:

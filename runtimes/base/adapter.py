@@ -18,7 +18,7 @@ from core.model.actions import Action, Risk
 from core.model.events import Event
 from core.model.refs import EngineRef
 from core.ports import Call
-from runtimes.base import validation
+from runtimes.base import argument_validation
 
 R = TypeVar("R")
 Method = TypeVar("Method", bound=Callable[..., Any])
@@ -86,7 +86,7 @@ class Adapter:
             raise errors.Unsupported(action.verb, str(self.ref), self._alternative(action.verb))
         if not self._allows(action.verb):
             raise errors.Disallowed(action.verb, str(self.ref))
-        validation.check(action)
+        argument_validation.validate_arguments(action)
         seconds = min(action.timeout_seconds(), (call.deadline - datetime.now(UTC)).total_seconds())
         if seconds <= 0:
             raise errors.TimedOut(f"There was no time left to ask {self.ref}.", sent=False)

@@ -10,8 +10,8 @@ import asyncio
 from collections.abc import Collection, Iterator, Mapping
 
 from core.model import images
-from runtimes.base.engine import DEFAULTS, EngineAdapter
-from runtimes.base.options import EngineOptions
+from runtimes.base.engine_adapter import DEFAULTS, EngineAdapter
+from runtimes.base.engine_options import EngineOptions
 from runtimes.containerd import client, decode, pull
 from runtimes.kernel import procfs
 from runtimes.transport import connect, grpc_channel

@@ -111,7 +111,7 @@ class ContainerDecoder:
             # Unknown for a run that was not observed from its start to its end.
             oom_killed=True if run.oom else None if ended and not run.complete else False,
         )
-        return msgspec.structs.replace(row, status=status_text.text(row, now))
+        return msgspec.structs.replace(row, status=status_text.format_status(row, now))
 
 
 def split_id(full_id: str) -> tuple[str, str]:

@@ -29,8 +29,8 @@ from core.model.results import Document
 from core.text import redact_json
 from runtimes.base.adapter import does
 from runtimes.base.concurrency import map_concurrently
-from runtimes.base.engine import DEFAULTS
-from runtimes.base.options import EngineOptions
+from runtimes.base.engine_adapter import DEFAULTS
+from runtimes.base.engine_options import EngineOptions
 from runtimes.containerd import client, decode, decode_info, stats
 from runtimes.containerd.decode_events import EventDecoder
 from runtimes.containerd.exec import ExecVerbs
@@ -251,7 +251,9 @@ class Containerd(LifecycleVerbs, ExecVerbs, ImageVerbs):
 
     def _row(self, namespace: str, container: client.Container, task: client.Process | None) -> Container:
         if self._shares_pids:
-            return self._containers.row(namespace, container, task, time.time(), process_started_at=procfs.start_time)
+            return self._containers.row(
+                namespace, container, task, time.time(), process_started_at=procfs.process_start_time
+            )
         return self._containers.row(namespace, container, task, time.time())
 
 

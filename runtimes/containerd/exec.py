@@ -22,7 +22,7 @@ from core import errors
 from core.model import actions
 from core.model.results import ExecResult
 from runtimes.base.adapter import does
-from runtimes.base.steps import Steps
+from runtimes.base.multi_request_change import MultiRequestChange
 from runtimes.containerd import client, decode, lifecycle
 from runtimes.containerd.client import FAILED_PRECONDITION, Client
 from runtimes.containerd.connection import Connection
@@ -45,7 +45,7 @@ class ExecVerbs(Connection):
 async def run(calls: Client, action: actions.Exec, seconds: float) -> ExecResult:
     """Runs the program, waits until it ends, and returns its output and exit code. A program that takes too long is
     killed."""
-    steps = Steps(min(seconds, float(action.timeout)))
+    steps = MultiRequestChange(min(seconds, float(action.timeout)))
     namespace, container_id = decode.split_id(action.target.id)
     if not namespace:
         raise client.gone(action.target)

@@ -13,7 +13,7 @@ from runtimes.formats import image_reference
 
 def full_name(name: str) -> str:
     """Expands a short name: `nginx` becomes `docker.io/library/nginx:latest`. Raises BadUsage."""
-    found = image_reference.parse(name)
+    found = image_reference.parse_image_reference(name)
     if found.registry:
         return str(found)
     return f"docker.io/{'' if '/' in found.repository else 'library/'}{found}"
@@ -23,7 +23,7 @@ def tags_and_digests(names: Sequence[str], digest: str) -> tuple[list[str], list
     """Returns an image's tags, and its names by digest. The CRI plugin also names an image by the digest of its
     configuration alone. Such names are left out."""
     tags = sorted(name for name in names if "@" not in name and not name.startswith("sha256:"))
-    pinned = {f"{image_reference.parse(tag).repository}@{digest}" for tag in tags if _is_valid(tag)}
+    pinned = {f"{image_reference.parse_image_reference(tag).repository}@{digest}" for tag in tags if _is_valid(tag)}
     return tags, sorted({name for name in names if "@" in name} | pinned)
 
 
@@ -35,7 +35,7 @@ def is_loopback_registry(name: str) -> bool:
 
 def _is_valid(name: str) -> bool:
     try:
-        image_reference.parse(name)
+        image_reference.parse_image_reference(name)
     except errors.BadUsage:
         return False
     return True

@@ -20,7 +20,7 @@ from core.model.images import Image
 from core.model.refs import EngineRef, Kind, Ref
 from runtimes.base.concurrency import map_concurrently
 from runtimes.containerd import client, decode, image_names, json_models
-from runtimes.formats import decoding, timestamps
+from runtimes.formats import json_decoder, timestamps
 
 MAX_CACHED = 1024
 SHORT_DIGEST = 12
@@ -76,7 +76,9 @@ class ImageReader:
         manifest = await self._manifest(image.namespace, image.digest, seconds)
         config: Any = None
         if manifest.config is not None:
-            config = decoding.document(await self._client.blob(image.namespace, manifest.config.digest, seconds))
+            config = json_decoder.decode_json_object(
+                await self._client.blob(image.namespace, manifest.config.digest, seconds)
+            )
         first = image.entries[0]
         return {
             "namespace": image.namespace,
@@ -104,10 +106,10 @@ class ImageReader:
         if manifest.config is None:
             return Metadata(size=sum(layer.size for layer in manifest.layers))
         blob = await self._client.blob(namespace, manifest.config.digest, seconds)
-        config = decoding.decode(json_models.ImageConfig, blob)
+        config = json_decoder.decode_json(json_models.ImageConfig, blob)
         return Metadata(
             size=manifest.config.size + sum(layer.size for layer in manifest.layers),
-            created_at=timestamps.seconds(config.created) or 0.0,
+            created_at=timestamps.parse_seconds(config.created) or 0.0,
             labels=(config.config.labels if config.config else None) or {},
         )
 
@@ -115,11 +117,13 @@ class ImageReader:
         """Reads a manifest. For an index, this reads the manifest of this machine's platform, or of any other platform
         if that one is not stored. Returns the index itself if no manifest is stored: an index also lists platforms that
         nobody pulled."""
-        manifest = decoding.decode(json_models.Manifest, await self._client.blob(namespace, digest, seconds))
+        manifest = json_decoder.decode_json(json_models.Manifest, await self._client.blob(namespace, digest, seconds))
         own = [part for part in manifest.manifests if part.platform and part.platform.architecture == architecture()]
         for part in [*own, *manifest.manifests]:
             try:
-                return decoding.decode(json_models.Manifest, await self._client.blob(namespace, part.digest, seconds))
+                return json_decoder.decode_json(
+                    json_models.Manifest, await self._client.blob(namespace, part.digest, seconds)
+                )
             except errors.NotFound:
                 continue
         return manifest

@@ -12,9 +12,9 @@ from core.model.results import Document, Outcome
 from core.text import redact_json
 from runtimes.base.adapter import does
 from runtimes.base.concurrency import map_concurrently
-from runtimes.base.engine import DEFAULTS
-from runtimes.base.options import EngineOptions
-from runtimes.base.steps import Steps
+from runtimes.base.engine_adapter import DEFAULTS
+from runtimes.base.engine_options import EngineOptions
+from runtimes.base.multi_request_change import MultiRequestChange
 from runtimes.containerd import client, decode, image_names, pull
 from runtimes.containerd.client import FAILED_PRECONDITION
 from runtimes.containerd.connection import Connection
@@ -46,7 +46,7 @@ class ImageVerbs(Connection):
     @does(images.TagImage)
     async def tag_image(self, action: images.TagImage, seconds: float) -> Outcome:
         await self._identify(seconds)
-        steps = Steps(seconds)
+        steps = MultiRequestChange(seconds)
         image = await steps.read(self._images.find(action.target, steps.seconds_left))
         name = image_names.full_name(action.tag)
         if name in image.names:
@@ -60,7 +60,7 @@ class ImageVerbs(Connection):
     async def remove_image(self, action: images.RemoveImage, seconds: float) -> Outcome:
         """Removes one name if the image has several tags and the requester wrote one of them; else all names."""
         await self._identify(seconds)
-        steps, target = Steps(seconds), action.target
+        steps, target = MultiRequestChange(seconds), action.target
         image = await steps.read(self._images.find(target, steps.seconds_left))
         tags, _ = image_names.tags_and_digests(image.names, image.digest)
         removed = [target.name] if target.name in image.names and len(tags) > 1 else image.names

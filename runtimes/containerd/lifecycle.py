@@ -1,7 +1,8 @@
 """Starts, stops, restarts, kills, pauses and removes containers of containerd.
 
 containerd has no single request for these operations: a client reads, changes and waits in several requests.
-`ContainerChange` sends these requests in order. `Steps` records whether a change was already sent when a request fails.
+`ContainerChange` sends these requests in order. `MultiRequestChange` records whether a change was already sent when a
+request fails.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from core.model.refs import Ref
 from core.model.replies import Status
 from core.model.results import Outcome
 from runtimes.base.adapter import does
-from runtimes.base.steps import Steps
+from runtimes.base.multi_request_change import MultiRequestChange
 from runtimes.containerd import client, decode, json_models
 from runtimes.containerd.client import FAILED_PRECONDITION, Client, Container, Process
 from runtimes.containerd.connection import Connection
@@ -82,7 +83,7 @@ class ContainerChange:
         self._client = calls
         self._target = target
         self._namespace, self._id = decode.split_id(target.id)
-        self._steps = Steps(seconds)
+        self._steps = MultiRequestChange(seconds)
 
     async def start(self) -> Outcome:
         container = await self._read_container()
@@ -110,7 +111,7 @@ class ContainerChange:
         await self._set_stopped_label(container, stopped=True)
         if task is None or task.status == _Status.STOPPED:
             return self._steps.noop("was not running")
-        await self._signal(signals.number(container.labels.get(STOP_SIGNAL_LABEL) or "TERM"))
+        await self._signal(signals.signal_number(container.labels.get(STOP_SIGNAL_LABEL) or "TERM"))
         await self._resume_if_paused(task)
         try:
             await self._wait(min(timeout, self._steps.seconds_left))
@@ -138,7 +139,7 @@ class ContainerChange:
         return self._steps.done(stopped.detail if stopped.status == Status.DONE else "")
 
     async def kill(self, signal_name: str) -> Outcome:
-        number = signals.number(signal_name)
+        number = signals.signal_number(signal_name)
         await self._read_container()
         task = await self._read_task()
         if task is None or task.status == _Status.STOPPED:

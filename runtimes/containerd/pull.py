@@ -14,7 +14,7 @@ from google.protobuf import any_pb2, empty_pb2
 from core import errors
 from core.model.results import Outcome
 from runtimes.base.jobs import Job
-from runtimes.base.steps import Steps
+from runtimes.base.multi_request_change import MultiRequestChange
 from runtimes.containerd import client, decode_info, image_names
 from runtimes.containerd.image_reader import architecture
 from runtimes.proto import (
@@ -54,7 +54,7 @@ def is_supported(plugins: Iterable[containerd_daemon_pb2.Plugin]) -> bool:
 
 
 async def _pull(calls: client.Client, name: str, snapshotter: str, job: Job, timeout: float) -> Outcome:
-    steps = Steps(timeout)
+    steps = MultiRequestChange(timeout)
     platform = containerd_types_pb2.Platform(os="linux", architecture=architecture())
     resolver = containerd_transfer_types_pb2.RegistryResolver(host_dir=REGISTRY_CONFIG)
     if image_names.is_loopback_registry(name):

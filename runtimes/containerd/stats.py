@@ -28,7 +28,7 @@ class StatsReader:
     def __init__(self, client: Client) -> None:
         self._client = client
         # The names of cgroups here are not container ids, so they are found by the pids of the tasks.
-        self._reader = cgroup_reader.Reader(named_by_id=False)
+        self._reader = cgroup_reader.CgroupReader(named_by_id=False)
         self._cpu = cgroup_reader.CpuPercent()
 
     def close(self) -> None:

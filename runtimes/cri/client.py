@@ -13,8 +13,8 @@ from typing import Any
 
 from core import errors
 from core.model.refs import Ref
-from runtimes.base.engine import DEFAULTS, EngineAdapter
-from runtimes.base.options import EngineOptions
+from runtimes.base.engine_adapter import DEFAULTS, EngineAdapter
+from runtimes.base.engine_options import EngineOptions
 from runtimes.cri import decode
 from runtimes.cri.snapshot import Snapshot, SnapshotReader
 from runtimes.proto import cri_pb2 as cri

@@ -182,7 +182,7 @@ def container_row(engine: EngineRef, record: ContainerRecord, name: str, now: fl
         restarts=record.attempt if record.has_status else None,
         oom_killed=record.reason == OOM_REASON if record.has_status else None,
     )
-    return status_text.refreshed(row, now)
+    return status_text.refresh_status(row, now)
 
 
 def pod_row(engine: EngineRef, pod: PodMessage, name: str, members: Sequence[ContainerRecord], address: str) -> Pod:

@@ -20,8 +20,8 @@ from core.model.engines import Engine
 from core.model.events import Event
 from core.model.results import Document
 from runtimes.base.adapter import does
-from runtimes.base.engine import DEFAULTS
-from runtimes.base.options import EngineOptions
+from runtimes.base.engine_adapter import DEFAULTS
+from runtimes.base.engine_options import EngineOptions
 from runtimes.cri import client, decode, decode_info, decode_stats, events, unsupported_verbs
 from runtimes.cri.exec import ExecVerbs
 from runtimes.cri.images import ImageVerbs

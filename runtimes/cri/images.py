@@ -14,7 +14,7 @@ from core.model.refs import Ref
 from core.model.results import Document, Outcome
 from runtimes.base.adapter import does
 from runtimes.base.jobs import Job
-from runtimes.base.steps import Steps
+from runtimes.base.multi_request_change import MultiRequestChange
 from runtimes.cri import decode, decode_info
 from runtimes.cri.client import EngineClient
 from runtimes.formats import image_reference
@@ -38,12 +38,12 @@ class ImageVerbs(EngineClient):
 
     @does(images.PullImage)
     async def pull_image(self, action: images.PullImage, seconds: float) -> JobStarted:
-        reference = str(image_reference.parse(action.image))
+        reference = str(image_reference.parse_image_reference(action.image))
         await self._identify(min(seconds, 10.0))
         return self.jobs.begin(action.verb, lambda job: self._pull(reference, float(action.timeout), job))
 
     async def _pull(self, reference: str, seconds: float, job: Job) -> Outcome:
-        steps = Steps(seconds)
+        steps = MultiRequestChange(seconds)
         before = await self._image_status(reference, 10.0)
         job.progress(f"{self.engine_name} is pulling {reference}; CRI reports no progress")
         request = cri.PullImageRequest(image=cri.ImageSpec(image=reference, user_specified_image=reference))
@@ -69,7 +69,7 @@ class ImageVerbs(EngineClient):
 
     @does(images.RemoveImage)
     async def remove_image(self, action: images.RemoveImage, seconds: float) -> Outcome:
-        steps, target = Steps(seconds), action.target
+        steps, target = MultiRequestChange(seconds), action.target
         found = await steps.read(self._image_status(target.id, steps.seconds_left))
         if found is None:
             raise self._gone(target)

@@ -11,7 +11,7 @@ from core.model import actions
 from core.model.refs import Ref
 from core.model.results import Outcome
 from runtimes.base.adapter import does
-from runtimes.base.steps import Steps
+from runtimes.base.multi_request_change import MultiRequestChange
 from runtimes.cri import client, decode
 from runtimes.cri.client import EngineClient
 from runtimes.proto import cri_pb2 as cri
@@ -22,7 +22,7 @@ class LifecycleVerbs(EngineClient):
 
     @does(actions.Start)
     async def start(self, action: actions.Start, seconds: float) -> Outcome:
-        steps, target = Steps(seconds), action.target
+        steps, target = MultiRequestChange(seconds), action.target
         status = (await steps.read(self._container_status(target, steps.seconds_left))).status
         if status.state == decode.RUNNING:
             return steps.noop("was already running")
@@ -36,7 +36,7 @@ class LifecycleVerbs(EngineClient):
 
     @does(actions.Stop)
     async def stop(self, action: actions.Stop, seconds: float) -> Outcome:
-        steps, target = Steps(seconds), action.target
+        steps, target = MultiRequestChange(seconds), action.target
         status = (await steps.read(self._container_status(target, steps.seconds_left))).status
         if status.state in (decode.CREATED, decode.EXITED):
             return steps.noop("was not running")
@@ -46,7 +46,7 @@ class LifecycleVerbs(EngineClient):
 
     @does(actions.Remove)
     async def remove(self, action: actions.Remove, seconds: float) -> Outcome:
-        steps, target = Steps(seconds), action.target
+        steps, target = MultiRequestChange(seconds), action.target
         status = (await steps.read(self._container_status(target, steps.seconds_left))).status
         if status.state not in (decode.CREATED, decode.EXITED) and not action.force:
             raise errors.Rejected(9, f"{target.name} is running: stop it first, or use force.")

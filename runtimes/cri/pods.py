@@ -11,7 +11,7 @@ from core.model.refs import Ref
 from core.model.results import Document, Outcome
 from runtimes.base.adapter import does
 from runtimes.base.concurrency import map_concurrently
-from runtimes.base.steps import Steps
+from runtimes.base.multi_request_change import MultiRequestChange
 from runtimes.cri import client, decode, decode_info
 from runtimes.cri.client import EngineClient
 from runtimes.proto import cri_pb2 as cri
@@ -43,7 +43,7 @@ class PodVerbs(EngineClient):
 
     @does(pods.StopPod)
     async def stop_pod(self, action: pods.StopPod, seconds: float) -> Outcome:
-        steps = Steps(seconds)
+        steps = MultiRequestChange(seconds)
         status = (await steps.read(self._pod_status(action.target, steps.seconds_left))).status
         if status.state != decode.READY:
             return steps.noop("was already stopped")
@@ -52,7 +52,7 @@ class PodVerbs(EngineClient):
 
     @does(pods.RemovePod)
     async def remove_pod(self, action: pods.RemovePod, seconds: float) -> Outcome:
-        steps = Steps(seconds)
+        steps = MultiRequestChange(seconds)
         # CRI itself removes a pod whether it runs or not, and reports success if there is no such pod.
         status = (await steps.read(self._pod_status(action.target, steps.seconds_left))).status
         if status.state == decode.READY:
@@ -65,7 +65,7 @@ class PodVerbs(EngineClient):
         )
         return steps.done(client.recreation_note(status.labels))
 
-    async def _stop_sandbox(self, target: Ref, steps: Steps) -> None:
+    async def _stop_sandbox(self, target: Ref, steps: MultiRequestChange) -> None:
         request = cri.StopPodSandboxRequest(pod_sandbox_id=target.id)
         await steps.change(self._request("StopPodSandbox", request, cri.Nothing, steps.seconds_left, target=target))
 

@@ -13,11 +13,11 @@ import msgspec
 from core import errors
 from core.model.containers import Container
 from core.model.refs import EngineRef
-from runtimes.base.engine import DEFAULTS
-from runtimes.base.options import EngineOptions
+from runtimes.base.engine_adapter import DEFAULTS
+from runtimes.base.engine_options import EngineOptions
 from runtimes.docker import decode, models
 from runtimes.docker_like.client import HttpEngine
-from runtimes.formats import decoding
+from runtimes.formats import json_decoder
 
 NEWEST_API, OLDEST_API = (1, 47), (1, 24)
 MAX_ERROR = 256  # bytes of an error that is not JSON
@@ -45,7 +45,7 @@ class EngineClient(HttpEngine, abc.ABC):
             )
         if response.status >= 400:
             raise self._refusal(response.status, response.body, "", "info")
-        info = decoding.decode(models.Info, response.body)
+        info = json_decoder.decode_json(models.Info, response.body)
         newest = decode.api_version(response.headers.get("api-version", "1.41"))
         if newest < OLDEST_API:
             raise errors.InvalidResponse(

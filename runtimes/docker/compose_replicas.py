@@ -15,7 +15,7 @@ from runtimes.compose import services
 from runtimes.docker import decode, replica_spec
 from runtimes.docker_like.client import quoted_id
 from runtimes.docker_like.images import quoted_name
-from runtimes.formats import decoding
+from runtimes.formats import json_decoder
 from runtimes.transport import http_client
 
 CLEANUP_SECONDS = 5.0  # to remove a container that was created, but cannot be used
@@ -50,7 +50,7 @@ class ComposeReplicas:
         chosen = next((row for row in newest if replica_spec.separator(row.ref.name, row.labels)), newest[0])
         path = f"/containers/{quoted_id(chosen.ref)}/json"
         response = await self._request("GET", path, seconds, name=chosen.ref.name)
-        inspection = decoding.document(response.body)
+        inspection = json_decoder.decode_json_object(response.body)
         replica_spec.check(chosen.ref.name, inspection)
         return _ReplicaTemplate(self._request, chosen, inspection, await self._image(inspection, seconds))
 
@@ -74,7 +74,7 @@ class ComposeReplicas:
             response = await self._request("GET", f"/images/{quoted_name(name)}/json", seconds)
         except (errors.NotFound, errors.Rejected):
             return image_id
-        return name if decoding.document(response.body).get("Id") == image_id else image_id
+        return name if json_decoder.decode_json_object(response.body).get("Id") == image_id else image_id
 
 
 class _ReplicaTemplate:
@@ -93,7 +93,7 @@ class _ReplicaTemplate:
         body, more_networks = replica_spec.body(self._inspection, name, number, self._image)
         path = f"/containers/create?name={urllib.parse.quote(name)}"
         response = await self._request("POST", path, seconds, body=body)
-        container_id = str(decoding.document(response.body)["Id"])
+        container_id = str(json_decoder.decode_json_object(response.body)["Id"])
         created = Ref(engine=self._container.ref.engine, kind=Kind.CONTAINER, id=container_id, name=name)
         for network, endpoint in more_networks.items():
             try:

@@ -19,7 +19,7 @@ from core.model.resources import Network, Volume
 from core.model.usage import Usage
 from runtimes.docker import models
 from runtimes.docker_like import decode as shared
-from runtimes.formats import decoding, timestamps
+from runtimes.formats import json_decoder, timestamps
 from runtimes.swarm.models import KINDS
 
 ACTIONS: dict[str, EventKind] = {
@@ -92,12 +92,12 @@ class Decoder:
             command=" ".join([row.path, *(row.args or [])]).strip(),
             state=state.status,
             status="",
-            created_at=timestamps.seconds(row.created) or 0.0,
+            created_at=timestamps.parse_seconds(row.created) or 0.0,
             labels=row.config.labels or {},
             ports=shared.published_ports(row.network.ports or {}),
             health="" if health == "none" else health,
-            started_at=timestamps.seconds(state.started),
-            finished_at=timestamps.seconds(state.finished),
+            started_at=timestamps.parse_seconds(state.started),
+            finished_at=timestamps.parse_seconds(state.finished),
             exit_code=state.exit_code if ended else None,
             restarts=row.restarts,
             oom_killed=state.oom_killed,
@@ -152,13 +152,13 @@ def networks(engine: EngineRef, body: bytes) -> tuple[Network, ...]:
                 internal=row.internal,
                 labels=row.labels or {},
             )
-            for row in decoding.decode(list[models.Network], body)
+            for row in json_decoder.decode_json(list[models.Network], body)
         ]
     )
 
 
 def volumes(engine: EngineRef, body: bytes) -> tuple[Volume, ...]:
-    return shared.volumes(engine, decoding.decode(models.Volumes, body).volumes or ())
+    return shared.volumes(engine, json_decoder.decode_json(models.Volumes, body).volumes or ())
 
 
 def usage(ref: Ref, stats: models.Stats, cpu_percent: float | None, host_memory: int) -> Usage:

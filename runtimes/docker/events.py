@@ -16,7 +16,7 @@ from core.model.events import Event
 from runtimes.base.adapter import does
 from runtimes.docker.client import EngineClient
 from runtimes.formats import timestamps
-from runtimes.transport.lines import LineReader
+from runtimes.transport.line_splitter import LineReader
 
 OPEN_SECONDS = 10.0
 LOCAL_SCOPE = urllib.parse.quote('{"scope":["local"]}')
@@ -27,15 +27,15 @@ class EventVerbs(EngineClient, abc.ABC):
     @does(actions.ListEvents)
     async def list_events(self, action: actions.ListEvents, seconds: float) -> tuple[Event, ...]:
         # With `until` in the past, the daemon sends the events that it remembers and ends the response.
-        until = timestamps.since(time.time_ns())
-        target = f"/events?since={timestamps.since(action.since_ns)}&until={until}&filters={LOCAL_SCOPE}"
+        until = timestamps.format_since(time.time_ns())
+        target = f"/events?since={timestamps.format_since(action.since_ns)}&until={until}&filters={LOCAL_SCOPE}"
         response = await self._request("GET", target, seconds)
         found = self._decoder.events(response.body, replay_before=time.time_ns())
         return tuple(found[-action.limit :])
 
     async def events(self, since_ns: int | None) -> AsyncIterator[Sequence[Event]]:
         await self._identify(OPEN_SECONDS, again=True)
-        since = f"&since={timestamps.since(since_ns)}" if since_ns else ""
+        since = f"&since={timestamps.format_since(since_ns)}" if since_ns else ""
         target = f"/events?filters={LOCAL_SCOPE}{since}"
         async with self._stream("GET", target, OPEN_SECONDS, name="events", pause=False) as chunks:
             opened = time.time_ns()

@@ -22,7 +22,7 @@ from runtimes.docker.client import EngineClient
 from runtimes.docker.pull_progress import PullProgress
 from runtimes.docker_like import images as shared
 from runtimes.docker_like.client import quoted_id
-from runtimes.formats import decoding, image_reference
+from runtimes.formats import image_reference, json_decoder
 
 NO_LOGIN = "e30="
 """`X-Registry-Auth` without a login: {} in base64. Older daemons refuse a push without the header."""
@@ -35,7 +35,7 @@ _LOGIN_ERRORS = ("no basic auth credentials", "unauthorized", "authentication re
 class ImageVerbs(EngineClient, shared.ImageVerbs, abc.ABC):
     @does(images.PullImage)
     async def pull_image(self, action: images.PullImage, seconds: float) -> JobStarted:
-        wanted = image_reference.parse(action.image)
+        wanted = image_reference.parse_image_reference(action.image)
         # Without a tag, older daemons pull every tag of the repository.
         query = urllib.parse.urlencode({"fromImage": wanted.repository, "tag": wanted.tag_or_digest})
         path = f"/images/create?{query}"
@@ -43,7 +43,7 @@ class ImageVerbs(EngineClient, shared.ImageVerbs, abc.ABC):
 
     @does(images.PushImage)
     async def push_image(self, action: images.PushImage, seconds: float) -> JobStarted:
-        named = image_reference.parse(action.target.name)
+        named = image_reference.parse_image_reference(action.target.name)
         await self._check_same_image(action.target, seconds)
         path = f"/images/{urllib.parse.quote(named.repository)}/push?tag={urllib.parse.quote(named.tag)}"
         headers = {"X-Registry-Auth": NO_LOGIN}
@@ -59,10 +59,10 @@ class ImageVerbs(EngineClient, shared.ImageVerbs, abc.ABC):
             force = force or not await self._is_used(target, seconds)
         else:
             await self._check_same_image(target, seconds)
-            name = shared.quoted_name(str(image_reference.parse(target.name)))
+            name = shared.quoted_name(str(image_reference.parse_image_reference(target.name)))
         path = f"/images/{name}?force={int(force)}"
         response = await self._request("DELETE", path, seconds, name=target.name, kind="image")
-        steps = decoding.decode(list[dict[str, str]], response.body)
+        steps = json_decoder.decode_json(list[dict[str, str]], response.body)
         untagged = [step["Untagged"] for step in steps if "Untagged" in step]
         gone = any("Deleted" in step for step in steps)
         detail = "the image is gone" if gone else f"{', '.join(untagged)} is gone, the image has other names"

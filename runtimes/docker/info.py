@@ -20,7 +20,7 @@ from core.text import redact_json
 from runtimes.base.adapter import does
 from runtimes.docker import models
 from runtimes.docker.client import EngineClient
-from runtimes.formats import decoding
+from runtimes.formats import json_decoder
 
 EVENT_HISTORY = "ring of 256"
 """Every version of Docker remembers the last 256 events, of all types together, in memory."""
@@ -34,7 +34,7 @@ class InfoVerbs(EngineClient, abc.ABC):
             # The two requests share one deadline.
             async with asyncio.timeout(seconds):
                 body, version = await self._info_and_version(seconds)
-            info, document = decoding.decode(models.Info, body), decoding.document(body)
+            info, document = json_decoder.decode_json(models.Info, body), json_decoder.decode_json_object(body)
         except errors.EngineError as error:
             return msgspec.structs.replace(unreachable, fault=error.full_message())
         except TimeoutError:
@@ -60,7 +60,9 @@ class InfoVerbs(EngineClient, abc.ABC):
         body, version = await self._info_and_version(seconds)
         ref = Ref(engine=self.ref, kind=Kind.ENGINE, id=str(self.ref), name=str(self.ref))
         # The daemon reports its proxies with the passwords in their addresses.
-        return Document(ref=ref, data=redact_json.redact_document({**decoding.document(body), "Version": version}))
+        return Document(
+            ref=ref, data=redact_json.redact_document({**json_decoder.decode_json_object(body), "Version": version})
+        )
 
     async def _info_and_version(self, seconds: float) -> tuple[bytes, Mapping[str, Any]]:
         """`/info`, and `/version` with the versions of the daemon's components; empty if only `/version` failed."""
@@ -69,7 +71,7 @@ class InfoVerbs(EngineClient, abc.ABC):
         )
         if isinstance(info, BaseException):
             raise info
-        return info.body, {} if isinstance(version, BaseException) else decoding.document(version.body)
+        return info.body, {} if isinstance(version, BaseException) else json_decoder.decode_json_object(version.body)
 
     def _owner(self) -> str:
         """The user of a rootless daemon: the owner of its socket, because the daemon does not report it."""

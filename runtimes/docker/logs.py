@@ -12,7 +12,7 @@ from core.model.results import LogPage, Outcome
 from runtimes.base.jobs import KEPT_LINES, Job
 from runtimes.docker.client import EngineClient
 from runtimes.docker_like import logs
-from runtimes.formats import log_stream, timestamps
+from runtimes.formats import log_decoder, timestamps
 
 
 class LogVerbs(EngineClient, logs.LogVerbs, abc.ABC):
@@ -24,10 +24,10 @@ class LogVerbs(EngineClient, logs.LogVerbs, abc.ABC):
         if action.cursor:
             skip_at, _, count = action.cursor.partition("/")
             skip = int(count or 0)
-            query = {"since": timestamps.since(timestamps.nanoseconds(skip_at)), "tail": "all"}
+            query = {"since": timestamps.format_since(timestamps.parse_nanoseconds(skip_at)), "tail": "all"}
         elif action.since_ns:
-            query["since"] = timestamps.since(action.since_ns)
-        reader = log_stream.LogReader(action.tail)
+            query["since"] = timestamps.format_since(action.since_ns)
+        reader = log_decoder.LogDecoder(action.tail)
         await self._read_log(action.target, query, seconds, reader.feed)
         reader.finish()
         lines = []
@@ -47,6 +47,6 @@ class LogVerbs(EngineClient, logs.LogVerbs, abc.ABC):
     async def _follow(self, action: actions.ReadLogs, job: Job) -> Outcome:
         query = {"tail": str(action.tail), "follow": "true"}
         if action.since_ns:
-            query["since"] = timestamps.since(action.since_ns)
-        reader = log_stream.LogReader(KEPT_LINES)
+            query["since"] = timestamps.format_since(action.since_ns)
+        reader = log_decoder.LogDecoder(KEPT_LINES)
         return await self._follow_log(action.target, query, job, reader, feed=reader.feed)

@@ -12,7 +12,7 @@ import re
 import msgspec
 
 from core import errors
-from runtimes.transport.lines import LineSplitter
+from runtimes.transport.line_splitter import LineSplitter
 
 MAX_LAYERS = 2000
 UNFINISHED = frozenset(

@@ -14,8 +14,8 @@ from core.model import actions
 from core.model.jobs import JobStarted
 from core.model.services import Services
 from runtimes.base.adapter import does
-from runtimes.base.engine import DEFAULTS
-from runtimes.base.options import EngineOptions
+from runtimes.base.engine_adapter import DEFAULTS
+from runtimes.base.engine_options import EngineOptions
 from runtimes.compose import scale, services
 from runtimes.docker.compose_replicas import ComposeReplicas
 from runtimes.docker.swarm_manager import SwarmManager

@@ -17,12 +17,12 @@ from core import errors
 from core.model.refs import Ref
 from core.model.usage import ReadUsage, Usage, Usages
 from runtimes.base.adapter import does
-from runtimes.base.engine import DEFAULTS
-from runtimes.base.options import EngineOptions
+from runtimes.base.engine_adapter import DEFAULTS
+from runtimes.base.engine_options import EngineOptions
 from runtimes.docker import decode, models
 from runtimes.docker.client import EngineClient
 from runtimes.docker_like.client import quoted_id
-from runtimes.formats import decoding
+from runtimes.formats import json_decoder
 from runtimes.kernel import cgroup_reader
 
 MAX_CONCURRENT = 8  # requests; the client has sixteen connections, and other commands need some too
@@ -32,7 +32,7 @@ RESERVED_SECONDS = 1.0  # of the deadline, to return what has arrived instead of
 class StatsVerbs(EngineClient, abc.ABC):
     def __init__(self, url: str, options: EngineOptions = DEFAULTS) -> None:
         super().__init__(url, options)
-        self._kernel = cgroup_reader.Reader()
+        self._kernel = cgroup_reader.CgroupReader()
         self._cpu = cgroup_reader.CpuPercent()
         self._last_listed: Mapping[Ref, int] = {}
 
@@ -102,7 +102,7 @@ class StatsVerbs(EngineClient, abc.ABC):
                     return None
                 try:
                     response = await self._request("GET", target, left, name=ref.name)
-                    stats = decoding.decode(models.Stats, response.body)
+                    stats = json_decoder.decode_json(models.Stats, response.body)
                 except errors.NotFound:
                     return None  # it has ended since the list
                 except errors.EngineError as error:

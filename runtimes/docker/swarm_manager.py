@@ -14,8 +14,8 @@ from core.model import swarm
 from core.model.replies import Status
 from core.model.results import Outcome
 from runtimes.base.adapter import does
-from runtimes.base.engine import DEFAULTS
-from runtimes.base.options import EngineOptions
+from runtimes.base.engine_adapter import DEFAULTS
+from runtimes.base.engine_options import EngineOptions
 from runtimes.docker.client import EngineClient
 from runtimes.swarm import decode, models
 from runtimes.swarm.models import Membership

@@ -21,8 +21,8 @@ from core.model.containers import Container
 from core.model.refs import Ref
 from core.model.replies import Status
 from core.model.results import Outcome
-from runtimes.base.engine import DEFAULTS, EngineAdapter
-from runtimes.base.options import EngineOptions
+from runtimes.base.engine_adapter import DEFAULTS, EngineAdapter
+from runtimes.base.engine_options import EngineOptions
 from runtimes.transport import dialer, http_client
 from runtimes.transport.endpoint import Endpoint
 
@@ -37,7 +37,7 @@ class HttpEngine(EngineAdapter, abc.ABC):
     def __init__(self, url: str, options: EngineOptions = DEFAULTS) -> None:
         endpoint = Endpoint.parse(url)
         super().__init__(url, options, host=endpoint.host)
-        self._http = http_client.Client(endpoint, dialer=dialer.dialer_for(endpoint, options.tls, options.ssh))
+        self._http = http_client.HttpClient(endpoint, dialer=dialer.dialer_for(endpoint, options.tls, options.ssh))
 
     @property
     def address(self) -> str:

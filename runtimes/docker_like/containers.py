@@ -18,7 +18,7 @@ from core.model.results import Document, Outcome
 from core.text import redact_json
 from runtimes.base.adapter import does
 from runtimes.docker_like.client import HttpEngine, quoted_id
-from runtimes.formats import decoding
+from runtimes.formats import json_decoder
 
 MAX_CONCURRENT = 8  # inspections
 
@@ -31,7 +31,7 @@ class ContainerVerbs(HttpEngine, abc.ABC):
     async def inspect(self, action: actions.InspectContainer, seconds: float) -> Document:
         target = action.target
         response = await self._request("GET", f"/containers/{quoted_id(target)}/json", seconds, name=target.name)
-        return Document(ref=target, data=redact_json.mask_env_values(decoding.document(response.body)))
+        return Document(ref=target, data=redact_json.mask_env_values(json_decoder.decode_json_object(response.body)))
 
     async def describe(self, ids: Sequence[str], deadline: float) -> dict[str, Container | None]:
         """Inspects each container, a few at a time; None for one that is gone. `deadline`: seconds for all of them."""

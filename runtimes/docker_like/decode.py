@@ -12,7 +12,7 @@ from core.model.images import Image
 from core.model.refs import EngineRef, Kind, Ref
 from core.model.resources import Volume
 from runtimes.docker_like import models
-from runtimes.formats import decoding, timestamps
+from runtimes.formats import json_decoder, timestamps
 
 SHORT_ID = 12
 NO_NAME = ("<none>:<none>", "<none>@<none>")
@@ -47,7 +47,7 @@ def inspection(engine: EngineRef, body: bytes) -> models.Inspection:
 
 
 def images(engine: EngineRef, body: bytes) -> tuple[Image, ...]:
-    return tuple([_image(engine, row) for row in decoding.decode(list[models.Image], body)])
+    return tuple([_image(engine, row) for row in json_decoder.decode_json(list[models.Image], body)])
 
 
 def _image(engine: EngineRef, row: models.Image) -> Image:
@@ -95,6 +95,6 @@ def published_ports(ports: Mapping[str, Sequence[models.PortBinding] | None]) ->
 def _volume_time(text: str) -> float:
     # For a plugin's volume, the engine passes on what the plugin writes.
     try:
-        return timestamps.seconds(text) or 0.0
+        return timestamps.parse_seconds(text) or 0.0
     except errors.InvalidResponse:
         return 0.0

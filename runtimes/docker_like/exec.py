@@ -17,7 +17,7 @@ from core.model import actions
 from core.model.results import ExecResult
 from runtimes.base.adapter import does
 from runtimes.docker_like.client import MIN_SECONDS, HttpEngine, quoted_id
-from runtimes.formats import decoding, exec_streams
+from runtimes.formats import exec_output_decoder, json_decoder
 
 EXIT_SECONDS = 2.0  # for the engine to report the exit code, after the output has ended
 FIRST_PAUSE_SECONDS, MAX_PAUSE_SECONDS = 0.01, 0.2
@@ -39,8 +39,8 @@ class ExecVerbs(HttpEngine, abc.ABC):
         body = {"Cmd": list(action.command), "User": action.user, "AttachStdout": True, "AttachStderr": True}
         path = f"/containers/{quoted_id(target)}/exec"
         response = await self._request("POST", path, seconds, name=target.name, body=body)
-        session = urllib.parse.quote(decoding.decode(_Created, response.body).id, safe="")
-        output = exec_streams.ExecOutput()
+        session = urllib.parse.quote(json_decoder.decode_json(_Created, response.body).id, safe="")
+        output = exec_output_decoder.ExecOutputDecoder()
         start = self._stream("POST", f"/exec/{session}/start", allowed, name=target.name, body={"Detach": False})
         try:
             async with asyncio.timeout(max(MIN_SECONDS, allowed - (time.monotonic() - began))), start as chunks:
@@ -55,8 +55,8 @@ class ExecVerbs(HttpEngine, abc.ABC):
         exit_code = await self._exit_code(session, target.name)
         return ExecResult(
             exit_code=exit_code,
-            stdout=output.text(exec_streams.STDOUT),
-            stderr=output.text(exec_streams.STDERR),
+            stdout=output.text(exec_output_decoder.STDOUT),
+            stderr=output.text(exec_output_decoder.STDERR),
             cut=output.dropped,
             took=time.monotonic() - began,
         )
@@ -66,7 +66,7 @@ class ExecVerbs(HttpEngine, abc.ABC):
         ends, pause = time.monotonic() + EXIT_SECONDS, FIRST_PAUSE_SECONDS
         while True:
             response = await self._request("GET", f"/exec/{session}/json", EXIT_SECONDS, name=name)
-            found = decoding.decode(_Session, response.body)
+            found = json_decoder.decode_json(_Session, response.body)
             if not found.running and found.exit_code is not None:
                 return found.exit_code
             if time.monotonic() > ends:

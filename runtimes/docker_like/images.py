@@ -21,7 +21,7 @@ from core.text import redact_json
 from runtimes.base.adapter import does
 from runtimes.docker_like import decode
 from runtimes.docker_like.client import HttpEngine, quoted_id
-from runtimes.formats import decoding, image_reference
+from runtimes.formats import image_reference, json_decoder
 
 
 class ImageIdentity(msgspec.Struct):
@@ -44,12 +44,12 @@ class ImageVerbs(HttpEngine, abc.ABC):
         target = action.target
         path = f"/images/{quoted_id(target)}/json"
         response = await self._request("GET", path, seconds, name=target.name, kind="image")
-        return Document(ref=target, data=redact_json.mask_env_values(decoding.document(response.body)))
+        return Document(ref=target, data=redact_json.mask_env_values(json_decoder.decode_json_object(response.body)))
 
     @does(images.TagImage)
     async def tag_image(self, action: images.TagImage, seconds: float) -> Outcome:
         began = time.monotonic()
-        wanted = image_reference.parse(action.tag)
+        wanted = image_reference.parse_image_reference(action.tag)
         if (await self._find_image(str(wanted), seconds)).id == action.target.id:
             return Outcome(status=Status.NOOP, detail=f"had the name {wanted} already")
         await self._change_tag(action.target, "tag", wanted.repository, wanted.tag, seconds)
@@ -71,11 +71,11 @@ class ImageVerbs(HttpEngine, abc.ABC):
         """`name` is a name or an id. Raises NotFound."""
         path = f"/images/{quoted_name(name)}/json"
         response = await self._request("GET", path, seconds, name=name, kind="image")
-        return decoding.decode(ImageIdentity, response.body)
+        return json_decoder.decode_json(ImageIdentity, response.body)
 
     async def _check_same_image(self, target: Ref, seconds: float) -> None:
         """Raises NotFound if the name of `target` means another image by now."""
-        if (await self._get_image(str(image_reference.parse(target.name)), seconds)).id != target.id:
+        if (await self._get_image(str(image_reference.parse_image_reference(target.name)), seconds)).id != target.id:
             raise errors.NotFound(
                 f"{target.name} is the name of another image now.",
                 hint="List the images again, and repeat the command.",

@@ -17,7 +17,7 @@ from core.model.results import LogPage, Outcome
 from runtimes.base.adapter import does
 from runtimes.base.jobs import Job
 from runtimes.docker_like.client import HttpEngine, quoted_id
-from runtimes.formats import log_stream
+from runtimes.formats import log_decoder
 
 OPEN_SECONDS = 10.0  # until the response of a followed log begins
 STATE_SECONDS = 10.0
@@ -63,7 +63,7 @@ class LogVerbs(HttpEngine, abc.ABC):
         target: Ref,
         query: Mapping[str, str],
         job: Job,
-        reader: log_stream.LogReader,
+        reader: log_decoder.LogDecoder,
         *,
         feed: Callable[[bytes], None],
     ) -> Outcome:

@@ -11,7 +11,7 @@ from core.model.results import Document, Outcome
 from core.text import redact_json
 from runtimes.base.adapter import does
 from runtimes.docker_like.client import HttpEngine, quoted_id
-from runtimes.formats import decoding
+from runtimes.formats import json_decoder
 
 
 class ResourceVerbs(HttpEngine, abc.ABC):
@@ -54,7 +54,7 @@ class ResourceVerbs(HttpEngine, abc.ABC):
         path = f"/{kind}s/{quoted_id(target)}{self.path_suffix}"
         response = await self._request("GET", path, seconds, name=target.name, kind=kind)
         # The mount options of a volume may contain the password of a file share.
-        return Document(ref=target, data=redact_json.redact_document(decoding.document(response.body)))
+        return Document(ref=target, data=redact_json.redact_document(json_decoder.decode_json_object(response.body)))
 
     async def _remove(self, kind: str, target: Ref, seconds: float) -> Outcome:
         return await self._change(target, f"/{kind}s/{quoted_id(target)}", seconds, method="DELETE", kind=kind)

@@ -17,7 +17,7 @@ _NAME = re.compile(
 )
 
 
-def parse(text: str) -> ImageReference:
+def parse_image_reference(text: str) -> ImageReference:
     """Raises BadUsage for text that is not the name of an image."""
     found = _NAME.fullmatch(text) if len(text) <= MAX_PATH + 200 else None
     if found is None or len(found["path"]) > MAX_PATH:

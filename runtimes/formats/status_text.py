@@ -11,11 +11,11 @@ import msgspec
 from core.model.containers import LIVE_STATES, Container
 
 
-def text(container: Container, now: float) -> str:
+def format_status(container: Container, now: float) -> str:
     """The status column of `docker ps`, such as `Up 3 minutes (healthy)` or `Exited (0) 2 hours ago`."""
     state = container.state
     if state in LIVE_STATES and container.started_at is not None:
-        up = f"Up {duration(now - container.started_at)}"
+        up = f"Up {format_duration(now - container.started_at)}"
         if state == "paused":
             return f"{up} (Paused)"
         if container.health:
@@ -24,17 +24,17 @@ def text(container: Container, now: float) -> str:
     if state in ("exited", "restarting") and container.finished_at is not None:
         verb = "Exited" if state == "exited" else "Restarting"
         code = "" if container.exit_code is None else f" ({container.exit_code})"
-        return f"{verb}{code} {duration(now - container.finished_at)} ago"
+        return f"{verb}{code} {format_duration(now - container.finished_at)} ago"
     return {"created": "Created", "dead": "Dead", "removing": "Removal In Progress"}.get(state, container.status)
 
 
-def refreshed(row: Container, now: float) -> Container:
+def refresh_status(row: Container, now: float) -> Container:
     """`row` as the engine would list it at `now`, in seconds since the epoch; the same object if nothing changed."""
-    status = text(row, now)
+    status = format_status(row, now)
     return row if status == row.status else msgspec.structs.replace(row, status=status)
 
 
-def duration(seconds: float) -> str:
+def format_duration(seconds: float) -> str:
     """A duration in Docker's format: minutes are truncated, hours rounded; units change at 48 hours, 2 weeks, 2 months,
     2 years."""
     whole = int(seconds)

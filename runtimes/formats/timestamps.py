@@ -11,28 +11,28 @@ _NO_TIME = "0001-01-01"
 _TIME = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.(\d{1,9})\d*)?(Z|[+-]\d\d:\d\d)")
 
 
-def since(at_ns: int) -> str:
+def format_since(at_ns: int) -> str:
     """The value of Docker's `since` and `until` for a time in nanoseconds since the epoch; both are inclusive."""
     return f"{at_ns // 1_000_000_000}.{at_ns % 1_000_000_000:09d}"
 
 
-def seconds(text: str) -> float | None:
+def parse_seconds(text: str) -> float | None:
     """RFC 3339 to seconds since the epoch; None for an empty text and for Docker's year 1, which means never."""
     if not text or text.startswith(_NO_TIME):
         return None
-    return nanoseconds(text) / 1e9
+    return parse_nanoseconds(text) / 1e9
 
 
-def nanoseconds(text: str) -> int:
+def parse_nanoseconds(text: str) -> int:
     """RFC 3339 with up to nine decimals to nanoseconds since the epoch. Raises InvalidResponse."""
-    found = nanoseconds_or_none(text)
+    found = parse_nanoseconds_or_none(text)
     if found is None:
         raise errors.InvalidResponse(f"The engine sent an invalid time: “{text[:40]}”.")
     return found
 
 
-def nanoseconds_or_none(text: str) -> int | None:
-    """As `nanoseconds`, but None for anything else."""
+def parse_nanoseconds_or_none(text: str) -> int | None:
+    """As `parse_nanoseconds`, but None for anything else."""
     match = _TIME.fullmatch(text)
     if match is None:
         return None

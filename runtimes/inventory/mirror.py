@@ -101,7 +101,7 @@ class Mirror:
         now = self._now()
         key = (self.version, int(now))
         if key != self._rows_key:
-            self._rows = tuple([status_text.refreshed(row, now) for row in self._containers.values()])
+            self._rows = tuple([status_text.refresh_status(row, now) for row in self._containers.values()])
             self._rows_key = key
         return Containers(rows=self._rows, source="mirror", age=max(0.0, now - self.last_contact))
 

@@ -1,6 +1,6 @@
 """Reads what containers use from the kernel's files: cgroups of version 1 or 2, and the network of their processes.
 
-    reader = cgroup_reader.Reader()
+    reader = cgroup_reader.CgroupReader()
     usages = await reader.read({ref: pid, another: 0, third: "/machine.slice/third.scope"})
 
 The files stay open and are read again, which costs a quarter of opening them; at most half of the process's limit of
@@ -33,7 +33,7 @@ YIELD_EVERY = 32  # containers; then the event loop runs
 MAX_OPEN_FILES = 65_536  # the limit that is asked of the kernel
 
 
-class Reader:
+class CgroupReader:
     """`root` and `named_by_id`: see CgroupLocator. Belongs to the event loop it is first used on."""
 
     def __init__(

@@ -10,7 +10,7 @@ from runtimes.kernel import cgroup_state
 _TICK = os.sysconf("SC_CLK_TCK")
 
 
-def start_time(pid: int, root: str = "/proc") -> float | None:
+def process_start_time(pid: int, root: str = "/proc") -> float | None:
     """When a process started, in seconds since the epoch."""
     if not pid:
         return None
@@ -27,7 +27,7 @@ def start_time(pid: int, root: str = "/proc") -> float | None:
         return None
 
 
-def start_ticks(pid: int) -> int | None:
+def process_start_ticks(pid: int) -> int | None:
     """When a process started, in clock ticks since the machine did: a later process with the same number has another
     value. None if there is no such process, or if it has ended and waits to be reaped (a zombie)."""
     stat = cgroup_state.read_kernel_file(f"/proc/{pid}/stat")

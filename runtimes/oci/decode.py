@@ -219,7 +219,7 @@ def container_ref(engine: EngineRef, root: str, name: str, created: str) -> Ref:
 def nanoseconds(text: str) -> int:
     """Parses a time. Returns 0 for an invalid time, because a container must not be left out because of its date."""
     try:
-        return timestamps.nanoseconds(text)
+        return timestamps.parse_nanoseconds(text)
     except (errors.InvalidResponse, ValueError):
         return 0
 

@@ -32,8 +32,8 @@ from core.model.refs import Ref
 from core.model.results import Document
 from core.text import redact_json
 from runtimes.base.adapter import does
-from runtimes.base.engine import DEFAULTS
-from runtimes.base.options import EngineOptions
+from runtimes.base.engine_adapter import DEFAULTS
+from runtimes.base.engine_options import EngineOptions
 from runtimes.formats import status_text
 from runtimes.kernel import cgroup_reader
 from runtimes.oci import decode, lifecycle, state_dirs
@@ -71,7 +71,7 @@ class Oci(lifecycle.LifecycleVerbs):
         super().__init__(url, options, dirs=dirs)
         self._watched_kinds = options.watched_kinds
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="oci")
-        self._usage = cgroup_reader.Reader(named_by_id=False)
+        self._usage = cgroup_reader.CgroupReader(named_by_id=False)
         self._locations: dict[str, tuple[str, str]] = {}  # by Quarterdeck's id: directory and the runtime's id
         self._end_times: dict[str, int] = {}
 
@@ -206,7 +206,7 @@ class Oci(lifecycle.LifecycleVerbs):
             ended=self._end_times.get(container.id),
             oom=bool(container.oom_kills),
         )
-        return status_text.refreshed(msgspec.structs.replace(row, own_id=container.name), time.time())
+        return status_text.refresh_status(msgspec.structs.replace(row, own_id=container.name), time.time())
 
     # ── reading the directories ──────────────────────────────────────────────────────────────────────────────────
 

@@ -20,8 +20,8 @@ from core.model.refs import Ref
 from core.model.replies import Status
 from core.model.results import ExecResult, Outcome
 from runtimes.base.adapter import does
-from runtimes.base.engine import EngineAdapter
-from runtimes.base.options import EngineOptions
+from runtimes.base.engine_adapter import EngineAdapter
+from runtimes.base.engine_options import EngineOptions
 from runtimes.formats import signals
 from runtimes.oci import decode, decode_errors, programs, state_dirs
 from runtimes.oci.events import EventStream
@@ -72,7 +72,7 @@ class LifecycleVerbs(EngineAdapter, abc.ABC):
         if not container.alive:
             return Outcome(status=Status.NOOP, detail="was not running")
         try:
-            stop_signal = str(signals.number(container.stored.annotations.get(decode.STOP_SIGNAL, "") or "TERM"))
+            stop_signal = str(signals.signal_number(container.stored.annotations.get(decode.STOP_SIGNAL, "") or "TERM"))
         except errors.BadUsage:
             stop_signal = SIGTERM
         if not await self._signal(container, stop_signal, deadline):
@@ -110,7 +110,7 @@ class LifecycleVerbs(EngineAdapter, abc.ABC):
     @does(actions.Kill)
     async def kill(self, action: actions.Kill, seconds: float) -> Outcome:
         deadline = time.monotonic() + seconds
-        number = str(signals.number(action.signal))
+        number = str(signals.signal_number(action.signal))
         container = await self._find(action.target, seconds)
         if not container.alive:
             raise errors.Rejected(CONFLICT, f"{action.target.name} is not running.")

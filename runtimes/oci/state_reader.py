@@ -286,7 +286,7 @@ class _StateDir:
 
 def is_running(stored: DecodedState) -> bool:
     """Returns whether the container's first process exists, and is not another process with the same number."""
-    return procfs.start_ticks(stored.pid) == stored.start_ticks
+    return procfs.process_start_ticks(stored.pid) == stored.start_ticks
 
 
 def _spec_path(root: str, name: str, stored: DecodedState) -> str:

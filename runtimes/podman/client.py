@@ -19,10 +19,10 @@ import msgspec
 from core import errors
 from core.model.containers import Container
 from core.model.refs import EngineRef
-from runtimes.base.engine import DEFAULTS
-from runtimes.base.options import EngineOptions
+from runtimes.base.engine_adapter import DEFAULTS
+from runtimes.base.engine_options import EngineOptions
 from runtimes.docker_like.client import HttpEngine
-from runtimes.formats import decoding
+from runtimes.formats import json_decoder
 from runtimes.podman import decode, models
 from runtimes.transport import connect
 
@@ -71,7 +71,7 @@ class EngineClient(HttpEngine, abc.ABC):
             )
         if response.status >= 400:
             raise self._refusal(response.status, response.body, "", "info")
-        self._accept(decoding.decode(models.Info, response.body))
+        self._accept(json_decoder.decode_json(models.Info, response.body))
 
     def _accept(self, info: models.Info) -> None:
         """Registers the engine that sent `info`."""

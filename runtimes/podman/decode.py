@@ -107,7 +107,7 @@ class Decoder:
             raw, torn = _decode_each(lines)
         found = []
         for one in raw:
-            at = timestamps.nanoseconds_or_none(one.at)
+            at = timestamps.parse_nanoseconds_or_none(one.at)
             if at is None:
                 torn += 1
             elif at >= since:
@@ -154,7 +154,7 @@ class Decoder:
             raise errors.InvalidResponse(
                 f"{self._engine} sent a list of containers that cannot be decoded: {error}."
             ) from error
-        return tuple([status_text.refreshed(self._container(row), now) for row in rows])
+        return tuple([status_text.refresh_status(self._container(row), now) for row in rows])
 
     def _container(self, row: models.ListedContainer) -> Container:
         state = STATES.get(row.state.lower(), "dead")
@@ -166,7 +166,7 @@ class Decoder:
             command=" ".join(row.command or ()),
             state=state,
             status="",
-            created_at=timestamps.seconds(row.created) or 0.0,
+            created_at=timestamps.parse_seconds(row.created) or 0.0,
             labels=row.labels or {},
             ports=_listed_ports(row.ports or ()),
             health=row.status if row.status in HEALTH_STATES and state in containers.LIVE_STATES else "",
@@ -180,7 +180,7 @@ class Decoder:
         row = shared.inspection(self._engine, body)
         state = STATES.get(row.state.status.lower(), "dead")
         health = row.state.health.status if row.state.health else ""
-        finished_at = timestamps.seconds(row.state.finished)
+        finished_at = timestamps.parse_seconds(row.state.finished)
         ended = state in ("exited", "dead", "restarting") and finished_at is not None
         return Container(
             ref=self.ref("container", row.id, row.name),
@@ -189,11 +189,11 @@ class Decoder:
             command=" ".join(row.config.command or [row.path, *(row.args or [])]).strip(),
             state=state,
             status="",
-            created_at=timestamps.seconds(row.created) or 0.0,
+            created_at=timestamps.parse_seconds(row.created) or 0.0,
             labels=row.config.labels or {},
             ports=shared.published_ports(row.network.ports or {}),
             health=health if health in HEALTH_STATES and state in containers.LIVE_STATES else "",
-            started_at=timestamps.seconds(row.state.started),
+            started_at=timestamps.parse_seconds(row.state.started),
             finished_at=finished_at,
             exit_code=row.state.exit_code if ended else None,
             restarts=row.restarts,

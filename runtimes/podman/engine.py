@@ -22,7 +22,7 @@ from runtimes.compose import services
 from runtimes.docker_like.client import quoted_id
 from runtimes.docker_like.containers import ContainerVerbs
 from runtimes.docker_like.exec import ExecVerbs
-from runtimes.formats import decoding
+from runtimes.formats import json_decoder
 from runtimes.podman.events import EventVerbs
 from runtimes.podman.images import ImageVerbs
 from runtimes.podman.info import InfoVerbs
@@ -89,7 +89,7 @@ class Podman(
                     f"{target.name} has no health check.", hint="Create it with one: --health-cmd."
                 ) from error
             raise
-        result = decoding.document(response.body)
+        result = json_decoder.decode_json_object(response.body)
         log = result.get("Log") or [{}]
         output = str(log[-1].get("Output") or "").strip()[:MAX_CHECK_OUTPUT]
         detail = str(result.get("Status", "")) + (f": {output}" if output else "")

@@ -26,7 +26,7 @@ from core.model.events import Event
 from runtimes.base.adapter import does
 from runtimes.kernel import file_tail
 from runtimes.podman import client
-from runtimes.transport.lines import LineReader
+from runtimes.transport.line_splitter import LineReader
 
 log = structlog.get_logger(__name__)
 

@@ -22,9 +22,9 @@ from core.model.results import Outcome
 from runtimes.base.adapter import does
 from runtimes.base.jobs import Job
 from runtimes.docker_like import images as shared
-from runtimes.formats import decoding, image_reference
+from runtimes.formats import image_reference, json_decoder
 from runtimes.podman import client, decode
-from runtimes.transport.lines import LineReader
+from runtimes.transport.line_splitter import LineReader
 
 LOOK_SECONDS = OPEN_SECONDS = 10.0
 MAX_ERROR, MAX_PROGRESS = 400, 200  # characters
@@ -52,7 +52,7 @@ class _User(msgspec.Struct):
 class ImageVerbs(client.EngineClient, shared.ImageVerbs, abc.ABC):
     @does(images.PullImage)
     async def pull_image(self, action: images.PullImage, seconds: float) -> JobStarted:
-        wanted = str(image_reference.parse(action.image))
+        wanted = str(image_reference.parse_image_reference(action.image))
 
         async def work(job: Job) -> Outcome:
             began = time.monotonic()
@@ -70,7 +70,7 @@ class ImageVerbs(client.EngineClient, shared.ImageVerbs, abc.ABC):
 
     @does(images.PushImage)
     async def push_image(self, action: images.PushImage, seconds: float) -> JobStarted:
-        named = image_reference.parse(action.target.name)
+        named = image_reference.parse_image_reference(action.target.name)
         await self._check_same_image(action.target, seconds)
         query = urllib.parse.urlencode({"destination": str(named), "quiet": "false"})
 
@@ -97,7 +97,7 @@ class ImageVerbs(client.EngineClient, shared.ImageVerbs, abc.ABC):
             ):
                 async for lines in LineReader(chunks.__anext__, str(self.ref)):
                     for line in filter(None, map(bytes.strip, lines.split(b"\n"))):
-                        progress = decoding.decode(_Progress, line)
+                        progress = json_decoder.decode_json(_Progress, line)
                         if progress.error:
                             raise errors.EngineError(progress.error[:MAX_ERROR], hint=REGISTRY_HINT)
                         layers.update(_LAYER.findall(progress.stream))
@@ -124,7 +124,7 @@ class ImageVerbs(client.EngineClient, shared.ImageVerbs, abc.ABC):
             # Without force, Podman does not remove an image with several tags by its id.
             for tag in tags[1:]:
                 await self._change_tag(target, "untag", *image_names.split_tag(tag), ends - time.monotonic())
-        name = target.id if by_id else str(image_reference.parse(target.name))
+        name = target.id if by_id else str(image_reference.parse_image_reference(target.name))
         # Removing one tag of several does not need force.
         path = f"/images/{shared.quoted_name(name)}?force={str(action.force and removes_image).lower()}"
         response = await self._request("DELETE", path, ends - time.monotonic(), name=target.name, kind="image")
@@ -139,7 +139,7 @@ class ImageVerbs(client.EngineClient, shared.ImageVerbs, abc.ABC):
         tags of an image that it then keeps.
         """
         response = await self._request("GET", "/containers/json?all=true", seconds)
-        for row in decoding.decode(list[_User], response.body):
+        for row in json_decoder.decode_json(list[_User], response.body):
             state = decode.STATES.get(row.state.lower(), "dead")
             if row.image == image_id and (not forced or state in containers.LIVE_STATES):
                 user = (row.names or ["a container"])[0]

@@ -12,7 +12,7 @@ from core.model.engines import Engine
 from core.model.refs import Kind, Ref
 from core.model.results import Document
 from runtimes.base.adapter import does
-from runtimes.formats import decoding
+from runtimes.formats import json_decoder
 from runtimes.podman import events, models
 
 NO_CGROUPS = "Rootless on cgroup v1: its containers have no limits and no statistics, and cannot be paused."
@@ -47,7 +47,7 @@ class InfoVerbs(events.EventVerbs, abc.ABC):
     async def show_info(self, action: actions.ShowInfo, seconds: float) -> Document:
         response = await self._request("GET", "/info", seconds)
         engine = Ref(engine=self.ref, kind=Kind.ENGINE, id=str(self.ref), name=str(self.ref))
-        return Document(ref=engine, data=decoding.document(response.body))
+        return Document(ref=engine, data=json_decoder.decode_json_object(response.body))
 
     async def _event_source(self, info: models.Info, seconds: float) -> str:
         """Podman's own name of its event backend; `file by API` if its event file cannot be read from here."""

@@ -18,7 +18,7 @@ from core.model.refs import Ref
 from core.model.results import LogPage, Outcome
 from runtimes.base.jobs import KEPT_LINES, Job
 from runtimes.docker_like import logs
-from runtimes.formats import log_stream, timestamps
+from runtimes.formats import log_decoder, timestamps
 from runtimes.podman import client, log_frames
 
 FIRST_PAGE_SECONDS = 10.0
@@ -35,27 +35,27 @@ class LogVerbs(client.EngineClient, logs.LogVerbs, abc.ABC):
         elif action.since_ns:
             begin = str(action.since_ns // 1_000_000_000)
         else:
-            tail = log_stream.LogReader(MAX_TAIL)
+            tail = log_decoder.LogDecoder(MAX_TAIL)
             await self._read_lines(target, {"tail": str(action.tail)}, tail, seconds)
             if not tail.lines:
                 return LogPage(lines=())
-            at = timestamps.nanoseconds_or_none(min(line.at for line in tail.lines)) or 0
+            at = timestamps.parse_nanoseconds_or_none(min(line.at for line in tail.lines)) or 0
             begin = str(at // 1_000_000_000 - 1)
-        reader = log_stream.LogReader(action.tail, after=after, seen=seen)
+        reader = log_decoder.LogDecoder(action.tail, after=after, seen=seen)
         await self._read_lines(target, {"since": begin}, reader, seconds)
         # Many lines of one second may be older than those of this page: all of them count.
         cursor = "{}/{}".format(*reader.newest) if reader.newest[0] else action.cursor
         return LogPage(lines=tuple(reader.lines), cursor=cursor, dropped=reader.dropped if action.cursor else 0)
 
     async def _read_lines(
-        self, target: Ref, query: dict[str, str], reader: log_stream.LogReader, seconds: float
+        self, target: Ref, query: dict[str, str], reader: log_decoder.LogDecoder, seconds: float
     ) -> None:
         await self._read_log(target, query, seconds, _joined(reader))
         reader.finish()
 
     async def _follow(self, action: actions.ReadLogs, job: Job) -> Outcome:
         target, query = action.target, {"follow": "true", "tail": "0"}
-        reader = log_stream.LogReader(KEPT_LINES)
+        reader = log_decoder.LogDecoder(KEPT_LINES)
         if action.tail:
             async with asyncio.timeout(FIRST_PAGE_SECONDS):
                 page = await self._page(action, FIRST_PAGE_SECONDS)
@@ -63,11 +63,11 @@ class LogVerbs(client.EngineClient, logs.LogVerbs, abc.ABC):
             query = {"follow": "true"}
             if page.cursor:
                 after, seen, query["since"] = _parse_cursor(page.cursor)
-                reader = log_stream.LogReader(KEPT_LINES, after=after, seen=seen)
+                reader = log_decoder.LogDecoder(KEPT_LINES, after=after, seen=seen)
         return await self._follow_log(target, query, job, reader, feed=_joined(reader))
 
 
-def _joined(reader: log_stream.LogReader) -> Callable[[bytes], None]:
+def _joined(reader: log_decoder.LogDecoder) -> Callable[[bytes], None]:
     """Passes chunks to `reader` with the fragments of long lines joined."""
     joiner = log_frames.LogFrameJoiner()
     return lambda chunk: reader.feed(joiner.feed(chunk))
@@ -76,7 +76,7 @@ def _joined(reader: log_stream.LogReader) -> Callable[[bytes], None]:
 def _parse_cursor(cursor: str) -> tuple[str, int, str]:
     """The time of the last line read, how many lines with that time were read, and the second to ask from."""
     at, _, count = cursor.partition("/")
-    ns = timestamps.nanoseconds_or_none(at)
+    ns = timestamps.parse_nanoseconds_or_none(at)
     if ns is None or not count.isdecimal():
         raise errors.InvalidResponse(f"Invalid cursor of a log: “{cursor[:40]}”.")
     return at, int(count), str(ns // 1_000_000_000 - 1)

@@ -19,7 +19,7 @@ from core.text import redact_json
 from runtimes.base.adapter import does
 from runtimes.docker_like import decode, models, resources
 from runtimes.docker_like.client import quoted_id
-from runtimes.formats import decoding, timestamps
+from runtimes.formats import json_decoder, timestamps
 from runtimes.podman import client
 
 
@@ -59,14 +59,14 @@ class ResourceVerbs(client.EngineClient, resources.ResourceVerbs, abc.ABC):
     @does(pods.ListPods)
     async def list_pods(self, action: pods.ListPods, seconds: float) -> pods.Pods:
         response = await self._request("GET", "/pods/json", seconds)
-        return pods.Pods(rows=tuple(map(self._pod, decoding.decode(list[_Pod], response.body))))
+        return pods.Pods(rows=tuple(map(self._pod, json_decoder.decode_json(list[_Pod], response.body))))
 
     def _pod(self, row: _Pod) -> pods.Pod:
         members = [one for one in row.members or () if one.id != row.infra]
         return pods.Pod(
             ref=self._decoder.ref("pod", row.id, row.name),
             state=row.status.lower(),
-            created_at=timestamps.seconds(row.created) or 0.0,
+            created_at=timestamps.parse_seconds(row.created) or 0.0,
             labels=row.labels or {},
             members=tuple(one.id for one in members),
             running=sum(one.status == "running" for one in members),
@@ -76,7 +76,7 @@ class ResourceVerbs(client.EngineClient, resources.ResourceVerbs, abc.ABC):
     async def inspect_pod(self, action: pods.InspectPod, seconds: float) -> Document:
         target = action.target
         response = await self._request("GET", f"/pods/{quoted_id(target)}/json", seconds, name=target.name, kind="pod")
-        return Document(ref=target, data=redact_json.mask_env_values(decoding.document(response.body)))
+        return Document(ref=target, data=redact_json.mask_env_values(json_decoder.decode_json_object(response.body)))
 
     @does(pods.StartPod)
     async def start_pod(self, action: pods.StartPod, seconds: float) -> Outcome:
@@ -110,7 +110,7 @@ class ResourceVerbs(client.EngineClient, resources.ResourceVerbs, abc.ABC):
     # ── networks and volumes ─────────────────────────────────────────────────────────────────────────────────────
 
     def _decode_networks(self, body: bytes) -> tuple[Network, ...]:
-        return tuple(map(self._network, decoding.decode(list[_Network], body)))
+        return tuple(map(self._network, json_decoder.decode_json(list[_Network], body)))
 
     def _network(self, row: _Network) -> Network:
         return Network(
@@ -122,4 +122,4 @@ class ResourceVerbs(client.EngineClient, resources.ResourceVerbs, abc.ABC):
         )
 
     def _decode_volumes(self, body: bytes) -> tuple[Volume, ...]:
-        return decode.volumes(self.ref, decoding.decode(list[models.Volume], body))
+        return decode.volumes(self.ref, json_decoder.decode_json(list[models.Volume], body))

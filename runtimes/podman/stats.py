@@ -16,10 +16,10 @@ from core import errors
 from core.model.refs import Ref
 from core.model.usage import ReadUsage, Usage, Usages
 from runtimes.base.adapter import does
-from runtimes.base.engine import DEFAULTS
-from runtimes.base.options import EngineOptions
+from runtimes.base.engine_adapter import DEFAULTS
+from runtimes.base.engine_options import EngineOptions
 from runtimes.docker_like.client import quoted_id
-from runtimes.formats import decoding
+from runtimes.formats import json_decoder
 from runtimes.podman.client import EngineClient
 from runtimes.podman.info import NO_CGROUPS
 
@@ -98,7 +98,7 @@ class Meter:
     def read(self, body: bytes, wanted: Mapping[str, Ref], host_memory: int) -> tuple[Usage, ...]:
         """`host_memory`: bytes of memory of the host, which Podman sends as the limit of a container without one; 0 if
         unknown."""
-        now = {row.id: row for row in decoding.decode(_Answer, body).rows or () if row.id in wanted and row.at}
+        now = {row.id: row for row in json_decoder.decode_json(_Answer, body).rows or () if row.id in wanted and row.at}
         found = tuple(self._usage(wanted[container_id], row, host_memory) for container_id, row in now.items())
         self._last = {container_id: (row.cpu, row.at) for container_id, row in now.items()}
         return found

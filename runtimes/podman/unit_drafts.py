@@ -17,9 +17,9 @@ from pathlib import Path
 
 from core import errors, processes
 from core.text import redact
-from runtimes.podman import quadlet, quadlet_syntax
-from runtimes.podman.container_spec import Container, Image
-from runtimes.systemd import systemctl, unit_files
+from runtimes.podman import quadlet_quoting, quadlet_writer
+from runtimes.podman.inspect_models import InspectedContainer, InspectedImage
+from runtimes.systemd import systemctl, unit_file_writer
 from runtimes.systemd.systemctl import Systemd
 
 GENERATORS = (
@@ -32,12 +32,17 @@ _PROGRESS = "Loading source unit file"
 
 
 def draft_quadlet(
-    container: Container, image: Image, *, owner: systemctl.UnixUser | None, version: tuple[int, ...], pod: str
+    container: InspectedContainer,
+    image: InspectedImage,
+    *,
+    owner: systemctl.UnixUser | None,
+    version: tuple[int, ...],
+    pod: str,
 ) -> UnitDraft:
-    directory = unit_files.directory_for("quadlet", owner)
+    directory = unit_file_writer.directory_for("quadlet", owner)
     environment = f"{container.name}.env"
-    header = unit_files.first_line(container.name)
-    made = quadlet.draft(
+    header = unit_file_writer.first_line(container.name)
+    made = quadlet_writer.draft_quadlet_file(
         container,
         image,
         version=version,
@@ -52,9 +57,9 @@ def draft_quadlet(
         environment_file = DraftFile(
             directory=directory,
             name=environment,
-            text=quadlet.environment_text(made.environment, header),
+            text=quadlet_writer.environment_text(made.environment, header),
             mode=0o600,
-            shown=quadlet.environment_text(hidden, header),
+            shown=quadlet_writer.environment_text(hidden, header),
         )
         files.insert(0, environment_file)
     unit = f"{container.name}.service"
@@ -62,11 +67,11 @@ def draft_quadlet(
 
 
 def draft_generated(
-    container: Container, generated: dict[str, str], *, owner: systemctl.UnixUser | None, adopt_reason: str
+    container: InspectedContainer, generated: dict[str, str], *, owner: systemctl.UnixUser | None, adopt_reason: str
 ) -> UnitDraft:
     """`generated`: what Podman wrote, by unit; `adopt_reason`: from `why_adopt`."""
-    directory = unit_files.directory_for("generate", owner)
-    header = unit_files.first_line(container.name)
+    directory = unit_file_writer.directory_for("generate", owner)
+    header = unit_file_writer.first_line(container.name)
     files = []
     for name, text in sorted(generated.items()):
         if not systemctl.is_service_name(f"{name}.service"):
@@ -78,7 +83,7 @@ def draft_generated(
     return UnitDraft(unit=files[0].name, style="generate", files=files, adopts=bool(adopt_reason), notes=notes)
 
 
-def why_adopt(container: Container) -> str:
+def why_adopt(container: InspectedContainer) -> str:
     """Why a unit of the style `generate` has to start the existing container; empty if it can make the container
     again."""
     if not container.config.create_command:
@@ -102,7 +107,7 @@ def check_style(style: str, version: tuple[int, ...]) -> None:
     """Raises UserError for a style that does not exist or that this Podman does not support."""
     if style not in STYLES:
         raise errors.BadUsage(f"“{style}” is not a style of unit.", hint=f"Use {' or '.join(STYLES)}.")
-    if style == "quadlet" and version < quadlet_syntax.FIRST_VERSION:
+    if style == "quadlet" and version < quadlet_quoting.FIRST_VERSION:
         shown = ".".join(map(str, version))
         raise errors.UserError(f"Podman {shown} has no Quadlet: it needs 4.4 or later.", hint="Use --style generate.")
     if style == "quadlet" and generator() is None:
@@ -136,7 +141,7 @@ async def verify(draft: UnitDraft, systemd: Systemd, seconds: float) -> tuple[li
 class DraftFile:
     """`shown`: its text without the values of environment variables, for display; empty: `text` itself."""
 
-    directory: unit_files.Directory
+    directory: unit_file_writer.Directory
     name: str
     text: str
     mode: int = 0o644

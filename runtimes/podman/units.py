@@ -26,10 +26,10 @@ from core.model.replies import Status
 from core.model.results import Outcome
 from runtimes.base.adapter import does
 from runtimes.docker_like.client import quoted_id
-from runtimes.formats import decoding
-from runtimes.podman import client, container_spec, quadlet, unit_drafts
+from runtimes.formats import json_decoder
+from runtimes.podman import client, inspect_models, quadlet_writer, unit_drafts
 from runtimes.podman.unit_drafts import UnitDraft
-from runtimes.systemd import systemctl, systemctl_parse, unit_files
+from runtimes.systemd import systemctl, systemctl_parse, unit_file_writer
 
 ENABLED = frozenset({"enabled", "enabled-runtime", "generated", "static", "linked"})
 # The names that Podman allows; they become names of files.
@@ -61,7 +61,7 @@ class UnitVerbs(client.EngineClient, abc.ABC):
         services = systemctl_parse.parse_services(loaded)
         unloaded = systemctl_parse.unloaded_candidates(files, [service.name for service in services])
         services += systemctl_parse.parse_services(await systemd.show(unloaded, seconds / 2))
-        rows = decoding.decode(list[_Row], listed.body)
+        rows = json_decoder.decode_json(list[_Row], listed.body)
         found = {one.name: self._unit(one, rows) for one in services if one.runs_container and one.exists}
         left_out = len(unloaded) - systemctl.MAX_NAMES
         return units.Units(
@@ -101,7 +101,9 @@ class UnitVerbs(client.EngineClient, abc.ABC):
         written = False
         for file in draft.files:
             # In order: the environment file has to exist before the unit that reads it.
-            written |= await asyncio.to_thread(unit_files.write, file.directory, file.name, file.text, mode=file.mode)
+            written |= await asyncio.to_thread(
+                unit_file_writer.write_unit_file, file.directory, file.name, file.text, mode=file.mode
+            )
         outcome = await self._load_and_start(draft, container, systemd, action.now, ends)
         if outcome.status == Status.NOOP and written:
             return msgspec.structs.replace(outcome, status=Status.DONE)
@@ -141,9 +143,9 @@ class UnitVerbs(client.EngineClient, abc.ABC):
 
     # ── drafting ─────────────────────────────────────────────────────────────────────────────────────────────────
 
-    async def _container(self, target: Ref, seconds: float) -> container_spec.Container:
+    async def _container(self, target: Ref, seconds: float) -> inspect_models.InspectedContainer:
         answer = await self._request("GET", f"/containers/{quoted_id(target)}/json", seconds, name=target.name)
-        found = decoding.decode(container_spec.Container, answer.body)
+        found = json_decoder.decode_json(inspect_models.InspectedContainer, answer.body)
         if not _NAME.fullmatch(found.name):
             raise errors.UserError(
                 f"{target.name} has a name that no unit can have.", hint="Rename the container: podman rename OLD NEW."
@@ -151,35 +153,35 @@ class UnitVerbs(client.EngineClient, abc.ABC):
         return found
 
     async def _draft(
-        self, container: container_spec.Container, style: str, systemd: systemctl.Systemd, seconds: float
+        self, container: inspect_models.InspectedContainer, style: str, systemd: systemctl.Systemd, seconds: float
     ) -> UnitDraft:
         version = _version(self.version)
         unit_drafts.check_style(style, version)
         owner = systemctl.unix_user(systemd.uid) if systemd.uid else None
         if style == "quadlet":
             answer = await self._request("GET", f"/images/{container.image}/json", seconds, kind="image")
-            image = decoding.decode(container_spec.Image, answer.body)
+            image = json_decoder.decode_json(inspect_models.InspectedImage, answer.body)
             pod = await self._pod_of(container, seconds)
             return unit_drafts.draft_quadlet(container, image, owner=owner, version=version, pod=pod)
         adopt_reason = unit_drafts.why_adopt(container)
         query = f"new={'false' if adopt_reason else 'true'}&useName=true&noHeader=true"
         answer = await self._request("GET", f"/generate/{container.id}/systemd?{query}", seconds, name=container.name)
-        generated = decoding.decode(dict[str, str], answer.body)
+        generated = json_decoder.decode_json(dict[str, str], answer.body)
         return unit_drafts.draft_generated(container, generated, owner=owner, adopt_reason=adopt_reason)
 
-    async def _pod_of(self, container: container_spec.Container, seconds: float) -> str:
+    async def _pod_of(self, container: inspect_models.InspectedContainer, seconds: float) -> str:
         if not container.pod:
             return ""
         answer = await self._request("GET", f"/pods/{container.pod}/json", seconds, kind="pod")
-        return decoding.decode(_Pod, answer.body).name
+        return json_decoder.decode_json(_Pod, answer.body).name
 
     # ── installing ───────────────────────────────────────────────────────────────────────────────────────────────
 
     async def _unit_of(
-        self, container: container_spec.Container, systemd: systemctl.Systemd, seconds: float
+        self, container: inspect_models.InspectedContainer, systemd: systemctl.Systemd, seconds: float
     ) -> systemctl_parse.Service | None:
         """The unit that runs the container already, if both the container's label and systemd say so."""
-        name = (container.config.labels or {}).get(quadlet.UNIT_LABEL, "")
+        name = (container.config.labels or {}).get(quadlet_writer.UNIT_LABEL, "")
         if not systemctl.is_service_name(name):
             return None
         service = await self._show(name, systemd, seconds)
@@ -199,7 +201,7 @@ class UnitVerbs(client.EngineClient, abc.ABC):
     async def _load_and_start(
         self,
         draft: UnitDraft,
-        container: container_spec.Container,
+        container: inspect_models.InspectedContainer,
         systemd: systemctl.Systemd,
         now: bool,
         ends: float,
@@ -289,7 +291,7 @@ class UnitVerbs(client.EngineClient, abc.ABC):
 def _belongs(row: _Row, service: systemctl_parse.Service) -> bool:
     if service.pod and row.pod == service.pod:
         return True
-    if (row.labels or {}).get(quadlet.UNIT_LABEL) == service.name:
+    if (row.labels or {}).get(quadlet_writer.UNIT_LABEL) == service.name:
         return True
     return bool(service.container) and (service.container in (row.names or ()) or service.container == row.id)
 

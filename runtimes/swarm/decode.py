@@ -107,7 +107,7 @@ def task(engine: EngineRef, raw: Task, service: Mapping[str, Any] | None, node: 
         service_id=raw.service,
         state=raw.status.state,
         desired=raw.desired,
-        at=timestamps.seconds(raw.status.at) or 0.0,
+        at=timestamps.parse_seconds(raw.status.at) or 0.0,
         image=raw.image.partition("@")[0],
         node=node,
         why=raw.why if raw.status.error or raw.status.state in FAILED else "",

@@ -296,7 +296,7 @@ def _ns(*times: str) -> int:
     for text in times:
         if text and not text.startswith("0001"):
             try:
-                return timestamps.nanoseconds(text)
+                return timestamps.parse_nanoseconds(text)
             except errors.InvalidResponse:
                 continue
     return 0

@@ -18,7 +18,7 @@ from core.model.replies import Status
 from core.model.results import LogLine, LogPage, Outcome
 from core.model.swarm import ReadServiceLogs
 from runtimes.base.jobs import KEPT_LINES, Job
-from runtimes.formats import log_stream, timestamps
+from runtimes.formats import log_decoder, timestamps
 from runtimes.swarm import models
 from runtimes.swarm.managers import Managers
 from runtimes.transport.http_client import Stream
@@ -36,7 +36,7 @@ class ServiceLogs:
 
     async def read(self, seconds: float) -> LogPage:
         name = self._action.target.name
-        reader = log_stream.LogReader(MAX_LINES)
+        reader = log_decoder.LogDecoder(MAX_LINES)
         try:
             async with asyncio.timeout(seconds):
                 await self._read_task_names(seconds)
@@ -62,7 +62,7 @@ class ServiceLogs:
     async def follow(self, job: Job) -> Outcome:
         name = self._action.target.name
         await self._read_task_names(10.0)
-        reader = log_stream.LogReader(KEPT_LINES)
+        reader = log_decoder.LogDecoder(KEPT_LINES)
         stream = await self._open(10.0, follow=True)
         try:
             async for chunk in stream.chunks():
@@ -86,7 +86,7 @@ class ServiceLogs:
         if follow:
             ask["follow"] = "1"
         if action.since_ns:
-            ask["since"] = timestamps.since(action.since_ns)
+            ask["since"] = timestamps.format_since(action.since_ns)
         target = f"/services/{urllib.parse.quote(action.target.id, safe='')}/logs?{urllib.parse.urlencode(ask)}"
         stream = await self._managers.stream(action.verb, target, seconds)
         if stream.status != 200:

@@ -100,7 +100,7 @@ class SwarmWatcher:
     async def list_events(self, since_ns: int, limit: int, seconds: float) -> tuple[Event, ...]:
         """From the history, from what the Swarm itself still shows, and from a manager's ring of 256 events."""
         until = time.time_ns()
-        window = f"since={timestamps.since(since_ns)}&until={timestamps.since(until)}"
+        window = f"since={timestamps.format_since(since_ns)}&until={timestamps.format_since(until)}"
         snapshot, answer = await asyncio.gather(
             self.poll(seconds), self._managers.ask(ANY_VERB, "GET", f"/events?{window}&filters={SCOPE}", seconds)
         )
@@ -139,7 +139,7 @@ class SwarmWatcher:
             await asyncio.sleep(RECONNECT_SECONDS)
 
     async def _follow(self) -> None:
-        since = f"&since={timestamps.since(self._newest_ns)}" if self._newest_ns else ""
+        since = f"&since={timestamps.format_since(self._newest_ns)}" if self._newest_ns else ""
         stream = await self._managers.stream(ANY_VERB, f"/events?filters={SCOPE}{since}", POLL_TIMEOUT_SECONDS)
         opened = time.time_ns()
         try:

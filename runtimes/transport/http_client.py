@@ -20,18 +20,18 @@ from core import errors
 from runtimes.transport import http_connection
 from runtimes.transport.dialer import Dialer, DirectDialer
 from runtimes.transport.endpoint import Endpoint
-from runtimes.transport.http_connection import Connection, OnFull, Response, Wait
+from runtimes.transport.http_connection import HttpConnection, OnFull, Response, Wait
 from runtimes.transport.http_parser import encode_request
-from runtimes.transport.lines import LineReader
+from runtimes.transport.line_splitter import LineReader
 
-__all__ = ["Client", "Endpoint", "Response", "Stream"]
+__all__ = ["Endpoint", "HttpClient", "Response", "Stream"]
 
 T = TypeVar("T")
 REPEATABLE = frozenset({"GET", "HEAD"})
 PING = encode_request("GET", "/_ping", None, None)
 
 
-class Client:
+class HttpClient:
     """One engine's API. `connections` bounds the requests under way and, separately, the open streams; an unused
     connection is closed after `idle` seconds. Belongs to the event loop it is first used on."""
 
@@ -48,9 +48,9 @@ class Client:
         self._idle_seconds = idle
         self._request_slots = asyncio.Semaphore(connections)
         self._stream_slots = asyncio.Semaphore(connections)
-        self._pooled: set[Connection] = set()
-        self._idle: deque[Connection] = deque()  # the unused ones of `_pooled`, the most recently used last
-        self._streaming: set[Connection] = set()
+        self._pooled: set[HttpConnection] = set()
+        self._idle: deque[HttpConnection] = deque()  # the unused ones of `_pooled`, the most recently used last
+        self._streaming: set[HttpConnection] = set()
         self._closed = False
         # One block serves all connections: the event loop fills it, and it is copied in the same step.
         self._block = memoryview(bytearray(http_connection.BLOCK))
@@ -73,7 +73,7 @@ class Client:
         and HEAD use an idle connection; if that one is dead, the request is sent again on a new one.
         """
         payload = encode_request(method, target, body, headers)
-        connection: Connection | None = None
+        connection: HttpConnection | None = None
         try:
             async with asyncio.timeout(deadline), self._request_slots:
                 if method in REPEATABLE and self._idle:
@@ -116,7 +116,7 @@ class Client:
         consumer has caught up (right for a log, wrong for events). The caller closes the stream. Raises as `request`.
         """
         payload = encode_request(method, target, body, headers)
-        connection: Connection | None = None
+        connection: HttpConnection | None = None
         try:
             async with asyncio.timeout(deadline):
                 connection = await self._open_streaming()
@@ -143,7 +143,7 @@ class Client:
             await connection.closed.wait()
         await self._dialer.aclose()
 
-    async def _open_pooled(self) -> Connection:
+    async def _open_pooled(self) -> HttpConnection:
         # A new connection replaces an idle one, so that there are never more than `connections` in all.
         if self._idle:
             self._idle[0].abort()
@@ -152,7 +152,7 @@ class Client:
         self._pooled.add(connection)
         return connection
 
-    async def _open_streaming(self) -> Connection:
+    async def _open_streaming(self) -> HttpConnection:
         await self._stream_slots.acquire()
         try:
             connection = await self._connect()
@@ -163,15 +163,15 @@ class Client:
         self._streaming.add(connection)
         return connection
 
-    async def _connect(self) -> Connection:
-        connection = Connection(self.endpoint, self._block)
+    async def _connect(self) -> HttpConnection:
+        connection = HttpConnection(self.endpoint, self._block)
         await self._dialer.connect(connection)
         if self._closed:
             connection.abort()
             raise errors.Unreachable(f"The client of {self.endpoint} is closed.")
         return connection
 
-    async def _ping(self, connection: Connection) -> None:
+    async def _ping(self, connection: HttpConnection) -> None:
         """Raises Unreachable with `sent` False: the request that was to follow has not left."""
         try:
             await self._diagnosed(connection, connection.exchange(PING, "GET", 4096))
@@ -182,7 +182,7 @@ class Client:
         if not connection.reusable():
             raise errors.Unreachable(f"{self.endpoint} closed the connection before the request was sent.")
 
-    async def _diagnosed(self, connection: Connection, work: Awaitable[T]) -> T:
+    async def _diagnosed(self, connection: HttpConnection, work: Awaitable[T]) -> T:
         """Awaits `work`. If the connection is lost before the engine sent anything, the dialer explains why."""
         try:
             return await work
@@ -191,23 +191,25 @@ class Client:
                 raise
             raise await self._dialer.diagnose(error, connection.cause) from error
 
-    def _put_back(self, connection: Connection) -> None:
+    def _put_back(self, connection: HttpConnection) -> None:
         if connection.reusable() and not self._closed:
             connection.abort_after(self._idle_seconds)
             self._idle.append(connection)
         else:
             connection.abort()
 
-    def _remove_pooled(self, connection: Connection) -> None:
+    def _remove_pooled(self, connection: HttpConnection) -> None:
         self._pooled.discard(connection)
         with contextlib.suppress(ValueError):
             self._idle.remove(connection)
 
-    def _remove_streaming(self, connection: Connection) -> None:
+    def _remove_streaming(self, connection: HttpConnection) -> None:
         self._streaming.discard(connection)
         self._stream_slots.release()
 
-    def _timed_out(self, method: str, target: str, deadline: float, connection: Connection | None) -> errors.TimedOut:
+    def _timed_out(
+        self, method: str, target: str, deadline: float, connection: HttpConnection | None
+    ) -> errors.TimedOut:
         what = f"{method} {target.partition('?')[0][:120]}"
         if connection is not None and connection.sent:
             return errors.TimedOut(f"{self.endpoint} did not answer {what} within {deadline:g} s.", sent=True)
@@ -225,7 +227,7 @@ class Stream:
     body ended too early. `overflowed`: the consumer fell behind, and its unread bytes were dropped.
     """
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: HttpConnection) -> None:
         self._connection = connection
 
     @property

@@ -20,7 +20,7 @@ from runtimes.transport.http_parser import ResponseParser
 BLOCK = 64 << 10  # bytes of one read; above 128 KiB malloc maps and unmaps each block, at half the speed
 
 
-class Connection(asyncio.BufferedProtocol):
+class HttpConnection(asyncio.BufferedProtocol):
     """`ended`: no exchange is under way. `sent`: its request was written. `received`: the engine sent something.
     `cut`: the body ended too early. `overflowed`: unread bytes were dropped. `cause`: the system's error, if the
     connection was lost."""
@@ -37,7 +37,7 @@ class Connection(asyncio.BufferedProtocol):
         self._size = self._limit = 0
         self._on_full = OnFull.FAIL
         self._failure: errors.QuarterdeckError | None = None
-        self.on_lost: Callable[[Connection], None] | None = None
+        self.on_lost: Callable[[HttpConnection], None] | None = None
         self.closed = asyncio.Event()
         self.parser = ResponseParser()
         self.ended = True

@@ -19,7 +19,7 @@ from core import errors
 from core.model import actions
 from core.model.events import EventKind
 from core.model.replies import Status
-from runtimes.base import options
+from runtimes.base import engine_options
 from runtimes.kernel import inotify, procfs
 from runtimes.oci import engine, events, untrusted_files
 from tests.contract.grounds import Ground
@@ -33,7 +33,7 @@ from tests.helpers.watched_engine import WatchedEngine
 
 @contextlib.asynccontextmanager
 async def opened(url, **more):
-    runtime = engine.Oci(url, options.EngineOptions(**more))
+    runtime = engine.Oci(url, engine_options.EngineOptions(**more))
     yield Ground(runtime, None)
     await runtime.aclose()
 
@@ -490,7 +490,7 @@ asyncio.run(main())
 async def test_what_stands_in_a_users_directory_is_done_as_that_user(ground, short_tmp):
     """A process number that an ordinary user wrote there must not become a signal that root sends."""
     victim = await asyncio.create_subprocess_exec("sleep", "600")
-    born = procfs.start_ticks(victim.pid)
+    born = procfs.process_start_ticks(victim.pid)
     short_tmp.chmod(0o755)
     own = short_tmp / "crun"
     (own / "it").mkdir(parents=True)
@@ -517,9 +517,9 @@ async def test_what_stands_in_a_users_directory_is_done_as_that_user(ground, sho
 
 
 async def test_two_addresses_of_one_directory_are_one_engine(ground, short_tmp):
-    from runtimes.base import identities
+    from runtimes.base import duplicate_engines
 
-    known = identities.EngineIdentities()
+    known = duplicate_engines.DuplicateEngineCheck()
     link = short_tmp / "link"
     link.symlink_to(ground.daemon.state)
     async with (

@@ -61,7 +61,7 @@ def served(folder, info, uid):
 
 
 async def info_of(podmand):
-    client = http_client.Client(endpoint.Endpoint.parse(podmand.url))
+    client = http_client.HttpClient(endpoint.Endpoint.parse(podmand.url))
     try:
         return json.loads((await client.request("GET", "/v4.0.0/libpod/info", deadline=10.0)).body)
     finally:

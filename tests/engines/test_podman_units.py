@@ -13,7 +13,7 @@ from core import errors
 from core.model import units
 from core.model.refs import Kind, Ref
 from core.ports import Call
-from runtimes.podman import container_spec, quadlet, unit_drafts
+from runtimes.podman import inspect_models, quadlet_writer, unit_drafts
 from runtimes.podman.engine import Podman
 from runtimes.systemd import systemctl
 from tests.daemons.docker import IMAGE
@@ -108,11 +108,15 @@ MORE = (
 async def test_a_container_made_by_its_unit_is_the_same(engine, podmand, tmp_path, more, script):
     podmand.run("web", script, start=False, more=more)
     before = podmand.inspect("web")
-    container = msgspec.convert(before, container_spec.Container)
-    image = msgspec.convert(json.loads(podmand.cli("image", "inspect", container.image))[0], container_spec.Image)
+    container = msgspec.convert(before, inspect_models.InspectedContainer)
+    image = msgspec.convert(
+        json.loads(podmand.cli("image", "inspect", container.image))[0], inspect_models.InspectedImage
+    )
     environment = tmp_path / "web.env"
-    made = quadlet.draft(container, image, version=(5, 4, 2), environment_file=str(environment), header="A test's")
-    environment.write_text(quadlet.environment_text(made.environment, "A test's"))
+    made = quadlet_writer.draft_quadlet_file(
+        container, image, version=(5, 4, 2), environment_file=str(environment), header="A test's"
+    )
+    environment.write_text(quadlet_writer.environment_text(made.environment, "A test's"))
     (line,) = [line for line in generated(made.text).splitlines() if line.startswith("ExecStart=")]
     words = argv(line.removeprefix("ExecStart="))
     assert words[:2] == ["/usr/bin/podman", "run"]

@@ -200,7 +200,7 @@ def _listed(row: Container, now: float) -> Container:
     """A list knows less than an inspection."""
     return msgspec.structs.replace(
         row,
-        status=status_text.text(row, now),
+        status=status_text.format_status(row, now),
         started_at=None,
         finished_at=None,
         restarts=None,

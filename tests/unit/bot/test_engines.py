@@ -18,7 +18,7 @@ from core.model import actions
 from core.model.refs import EngineRef, Kind, Ref
 from core.ports import Call, Query
 from runtimes import discovery, registry
-from runtimes.base.options import EngineOptions
+from runtimes.base.engine_options import EngineOptions
 from runtimes.registry import DefaultAddress, EngineKind
 from runtimes.swarm.models import Membership
 from tests.fake_engine.core import FakeEngine

@@ -89,10 +89,10 @@ def test_metrics_nobody_knows_tell_nothing(data: any_pb2.Any) -> None:
 
 
 def test_the_kernel_tells_when_a_process_began_and_who_listens(short_tmp: Path) -> None:
-    began = procfs.start_time(os.getpid())
+    began = procfs.process_start_time(os.getpid())
     assert began is not None and 0 <= time.time() - began < 3600
-    assert procfs.start_time(0) is None
-    assert procfs.start_time(2**30) is None
+    assert procfs.process_start_time(0) is None
+    assert procfs.process_start_time(2**30) is None
     assert procfs.pid_namespace() == procfs.pid_namespace(str(os.getpid()))
     assert procfs.pid_namespace("none") is None
     with socket.socket(socket.AF_UNIX) as door:
@@ -107,9 +107,9 @@ def test_recorded_processes_and_control_groups(tmp_path: Path) -> None:
     words = " ".join(["S", *["1"] * 18, "250", "0"])
     (tmp_path / "7/stat").write_text(f"7 (a ) (b) c) {words}")
     (tmp_path / "stat").write_text("cpu 1 2\nbtime 1000\n")
-    assert procfs.start_time(7, str(tmp_path)) == 1000 + 250 / os.sysconf("SC_CLK_TCK")
+    assert procfs.process_start_time(7, str(tmp_path)) == 1000 + 250 / os.sysconf("SC_CLK_TCK")
     (tmp_path / "7/stat").write_text("7 (short) S")
-    assert procfs.start_time(7, str(tmp_path)) is None
+    assert procfs.process_start_time(7, str(tmp_path)) is None
     assert procfs.cgroup_version(str(tmp_path)) == ""
     (tmp_path / "memory").mkdir()
     assert procfs.cgroup_version(str(tmp_path)) == "1"

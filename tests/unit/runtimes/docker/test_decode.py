@@ -109,19 +109,19 @@ def test_names(names, name):
 @given(st.integers(min_value=0, max_value=4 * 10**18))
 def test_times_survive_to_the_nanosecond(at_ns):
     seconds, nanos = divmod(at_ns, 10**9)
-    assert timestamps.since(at_ns) == f"{seconds}.{nanos:09d}"
+    assert timestamps.format_since(at_ns) == f"{seconds}.{nanos:09d}"
     from datetime import UTC, datetime
 
     text = datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S") + f".{nanos:09d}Z"
-    assert timestamps.nanoseconds(text.rjust(30, "0")) == at_ns
+    assert timestamps.parse_nanoseconds(text.rjust(30, "0")) == at_ns
 
 
 @pytest.mark.parametrize("text", ["", "yesterday", "2026-13-01T00:00:00", "2026-01-01 00:00:00Z"])
 def test_what_is_no_time(text):
     with pytest.raises((errors.InvalidResponse, ValueError)):
-        timestamps.nanoseconds(text)
+        timestamps.parse_nanoseconds(text)
 
 
 def test_docker_never_is_none():
-    assert timestamps.seconds("0001-01-01T00:00:00Z") is None
-    assert timestamps.seconds("2026-01-02T03:04:05.5+02:00") == 1767315845.5
+    assert timestamps.parse_seconds("0001-01-01T00:00:00Z") is None
+    assert timestamps.parse_seconds("2026-01-02T03:04:05.5+02:00") == 1767315845.5

@@ -18,7 +18,7 @@ from runtimes.docker import decode, engine, info, models
 from runtimes.docker.pull_progress import PullProgress
 from runtimes.docker_like import decode as shared
 from runtimes.formats import image_reference
-from runtimes.formats.exec_streams import STDERR, STDOUT, ExecOutput
+from runtimes.formats.exec_output_decoder import STDERR, STDOUT, ExecOutputDecoder
 from tests.helpers.paths import CAPTURES
 
 DAEMONS = ("docker-20.10", "docker-26.1", "docker-26.1.containerd-store")
@@ -229,7 +229,7 @@ def frame(stream: int, data: bytes) -> bytes:
 @given(st.lists(st.tuples(st.sampled_from((STDOUT, STDERR)), st.binary(max_size=40)), max_size=12), st.integers(1, 50))
 def test_streams_come_apart_however_they_are_cut(frames, size):
     data, keep = b"".join(frame(*one) for one in frames), 60
-    streams = ExecOutput(keep)
+    streams = ExecOutputDecoder(keep)
     for at in range(0, len(data), size):
         streams.feed(data[at : at + size])
     whole = {stream: b"".join(part for one, part in frames if one == stream) for stream in (STDOUT, STDERR)}
@@ -257,15 +257,15 @@ def test_streams_come_apart_however_they_are_cut(frames, size):
     ],
 )
 def test_names_are_taken_apart(text, registry, repository, version):
-    found = image_reference.parse(text)
+    found = image_reference.parse_image_reference(text)
     assert (found.registry, found.repository, found.tag_or_digest) == (registry, repository, version)
-    assert image_reference.parse(str(found)) == found
+    assert image_reference.parse_image_reference(str(found)) == found
 
 
 @given(st.text(max_size=60))
 def test_whatever_is_let_through_can_stand_in_an_address(text):
     try:
-        found = image_reference.parse(text)
+        found = image_reference.parse_image_reference(text)
     except errors.BadUsage:
         return
     assert str(found).isascii() and str(found).isprintable()

@@ -36,7 +36,7 @@ from runtimes.formats import status_text
     ],
 )
 def test_durations_read_as_docker_words_them(seconds: float, words: str) -> None:
-    assert status_text.duration(seconds) == words
+    assert status_text.format_duration(seconds) == words
 
 
 def test_statuses_read_as_docker_words_them() -> None:
@@ -44,7 +44,7 @@ def test_statuses_read_as_docker_words_them() -> None:
     up = Container(ref, "i", "", "", "running", "", 0.0, {}, started_at=100.0, finished_at=40.0, exit_code=3)
 
     def text(**changes: Any) -> str:
-        return status_text.text(msgspec.structs.replace(up, **changes), 280.0)
+        return status_text.format_status(msgspec.structs.replace(up, **changes), 280.0)
 
     assert text() == "Up 3 minutes"
     assert text(health="healthy") == "Up 3 minutes (healthy)"
@@ -59,5 +59,5 @@ def test_statuses_read_as_docker_words_them() -> None:
 def test_a_row_that_says_so_already_stays_the_same_object() -> None:
     ref = Ref(engine=EngineRef(host="h", kind="docker"), kind=Kind.CONTAINER, id="1", name="web")
     row = Container(ref, "i", "", "", "running", "Up 3 minutes", 0.0, {}, started_at=100.0)
-    assert status_text.refreshed(row, 280.0) is row
-    assert status_text.refreshed(row, 340.0).status == "Up 4 minutes"
+    assert status_text.refresh_status(row, 280.0) is row
+    assert status_text.refresh_status(row, 340.0).status == "Up 4 minutes"

@@ -63,8 +63,8 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-async def reader(request: pytest.FixtureRequest, clock: Clock) -> Iterator[cgroup_reader.Reader]:
-    made = cgroup_reader.Reader(request.getfixturevalue(request.param), now=clock)
+async def reader(request: pytest.FixtureRequest, clock: Clock) -> Iterator[cgroup_reader.CgroupReader]:
+    made = cgroup_reader.CgroupReader(request.getfixturevalue(request.param), now=clock)
     yield made
     made.close()
 
@@ -136,7 +136,7 @@ async def test_unnamed_cgroups_are_taken_as_the_process_tells(second):
     folder = Path(second, "sys/fs/cgroup/machine.slice")
     (folder / "cpu.stat").write_text("usage_usec 7000000\n")
     (folder / "cgroup.controllers").write_text("cpu\n")
-    reader = cgroup_reader.Reader(second, named_by_id=False)
+    reader = cgroup_reader.CgroupReader(second, named_by_id=False)
     (row,) = (await reader.read({ref("mine"): 4242}, first_pause=0)).rows
     reader.close()
     assert row.cpu_seconds == 7.0
@@ -246,7 +246,7 @@ def opened() -> int:
 
 async def test_open_files_are_bounded_and_none_stays(second):
     before = opened()
-    reader = cgroup_reader.Reader(second, budget=cgroup_reader.DescriptorBudget(7))
+    reader = cgroup_reader.CgroupReader(second, budget=cgroup_reader.DescriptorBudget(7))
     wanted = {ref(ONE): 0, ref(TWO): 0, ref(THREE): 0}
     for _ in range(3):
         assert len((await reader.read(wanted, first_pause=0)).rows) == 3
@@ -260,7 +260,7 @@ async def test_open_files_are_bounded_and_none_stays(second):
 
 async def test_a_reader_that_nobody_uses_lets_go(second, clock):
     before = opened()
-    reader = cgroup_reader.Reader(second, now=clock)
+    reader = cgroup_reader.CgroupReader(second, now=clock)
     await reader.read({ref(ONE): 0}, first_pause=0)
     assert opened() > before
     clock.at += cgroup_reader.MAX_AGE + 1
@@ -300,7 +300,7 @@ async def test_version_2_of_the_kernel_that_is_here(short_tmp):
         pytest.skip("cgroup2: needs a kernel that mounts it here")
     busy = subprocess.Popen(["sh", "-c", "while :; do :; done"])
     group = point / f"qd-{os.getpid()}-{thing}"
-    reader = cgroup_reader.Reader()
+    reader = cgroup_reader.CgroupReader()
     try:
         group.mkdir()
         (group / "cgroup.procs").write_text(str(busy.pid))

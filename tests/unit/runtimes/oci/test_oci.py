@@ -258,7 +258,7 @@ class Tree:
         self.freezer = self.groups / ("web" if unified else "freezer/web")
         for folder in (self.memory, self.freezer):
             folder.mkdir(parents=True, exist_ok=True)
-        alive = {"pid": os.getpid(), "process-start-time": procfs.start_ticks(os.getpid())}
+        alive = {"pid": os.getpid(), "process-start-time": procfs.process_start_ticks(os.getpid())}
         paths = {"": str(self.memory)} if unified else {"memory": str(self.memory), "freezer": str(self.freezer)}
         state = RUNC | {
             "init_process_pid": alive["pid"],

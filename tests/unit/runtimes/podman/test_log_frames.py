@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core import errors
-from runtimes.formats import log_stream
+from runtimes.formats import log_decoder
 from runtimes.podman import log_frames
 
 AT = b"2026-11-24T17:23:32Z "
@@ -34,7 +34,7 @@ LINES += [("stdout", "2026-11-24T17:23:33Z said itself"), ("stdout", "open")]
 
 @given(st.lists(st.integers(0, len(BODY)), max_size=8))
 def test_a_line_in_fragments_is_one_line_with_one_time(cuts):
-    joiner, reader = log_frames.LogFrameJoiner(), log_stream.LogReader(100)
+    joiner, reader = log_frames.LogFrameJoiner(), log_decoder.LogDecoder(100)
     places = [0, *sorted(cuts), len(BODY)]
     for begin, end in itertools.pairwise(places):
         reader.feed(joiner.feed(BODY[begin:end]))
@@ -44,7 +44,7 @@ def test_a_line_in_fragments_is_one_line_with_one_time(cuts):
 
 
 def test_a_line_of_a_megabyte_is_cut_and_told_so():
-    joiner, reader = log_frames.LogFrameJoiner(), log_stream.LogReader(10)
+    joiner, reader = log_frames.LogFrameJoiner(), log_decoder.LogDecoder(10)
     for _ in range(125):
         reader.feed(joiner.feed(frame(AT + b"x" * 8000)))
     reader.feed(joiner.feed(frame(AT + b"\n")))
@@ -61,11 +61,11 @@ def test_what_is_no_frame_is_said_to_be_none():
 def test_reading_on_from_any_line_repeats_and_loses_nothing(seconds, read):
     """Times are whole seconds, so several lines have the same one."""
     body = [frame(b"2026-11-24T17:23:%dZ %d\n" % (at, number)) for number, at in enumerate(seconds)]
-    first = log_stream.LogReader(100)
+    first = log_decoder.LogDecoder(100)
     for one in body[:read]:
         first.feed(one)
     after, seen = first.newest
-    rest = log_stream.LogReader(100, after=after, seen=seen)
+    rest = log_decoder.LogDecoder(100, after=after, seen=seen)
     for one in body:
         rest.feed(one)
     assert [line.text for line in (*first.lines, *rest.lines)] == [str(number) for number in range(len(body))]

@@ -18,7 +18,7 @@ from core.model.replies import Status
 from core.ports import Call
 from runtimes.podman import models, unit_drafts
 from runtimes.podman.engine import Podman
-from runtimes.systemd import systemctl, unit_files
+from runtimes.systemd import systemctl, unit_file_writer
 from runtimes.transport import http_client
 from tests.helpers.paths import RECORDED
 from tests.helpers.requirements import need
@@ -83,7 +83,7 @@ def as_root():
 
 @pytest.fixture
 def etc(monkeypatch, short_tmp):
-    monkeypatch.setattr(unit_files, "ETC", short_tmp)
+    monkeypatch.setattr(unit_file_writer, "ETC", short_tmp)
     return short_tmp
 
 

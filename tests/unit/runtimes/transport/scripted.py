@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 
 from runtimes.transport.endpoint import Endpoint
-from runtimes.transport.http_client import Client
+from runtimes.transport.http_client import HttpClient
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
@@ -95,8 +95,8 @@ async def serving(folder: Path, answer: Answer | None = None) -> AsyncIterator[E
 
 
 @contextlib.asynccontextmanager
-async def calling(engine: Engine, **options: float) -> AsyncIterator[Client]:
-    client = Client(engine.endpoint, **options)  # type: ignore[arg-type]
+async def calling(engine: Engine, **options: float) -> AsyncIterator[HttpClient]:
+    client = HttpClient(engine.endpoint, **options)  # type: ignore[arg-type]
     try:
         yield client
     finally:

@@ -11,12 +11,12 @@ import pytest
 from core import errors
 from runtimes.transport import connect
 from runtimes.transport.endpoint import Endpoint
-from runtimes.transport.http_client import Client
+from runtimes.transport.http_client import HttpClient
 from tests.unit.runtimes.transport.scripted import PATIENCE
 
 
 async def ask(path: Path) -> errors.Unreachable:
-    client = Client(Endpoint.parse(f"unix://{path}"), connections=1)
+    client = HttpClient(Endpoint.parse(f"unix://{path}"), connections=1)
     for _ in range(2):  # the one place is free again
         with pytest.raises(errors.Unreachable) as caught:
             await client.request("POST", "/", deadline=PATIENCE)

@@ -12,7 +12,7 @@ import pytest
 from core import errors
 from runtimes.transport import dialer
 from runtimes.transport.endpoint import Endpoint
-from runtimes.transport.http_client import Client
+from runtimes.transport.http_client import HttpClient
 from tests.unit.runtimes.transport.scripted import (
     OK,
     PATIENCE,
@@ -280,7 +280,7 @@ async def test_a_cancelled_request_closes_its_connection_and_frees_its_place(tmp
 
 async def test_a_client_closed_meanwhile_ends_its_requests(tmp_path: Path) -> None:
     async with serving(tmp_path, answer_never) as engine:
-        client = Client(engine.endpoint, connections=1)
+        client = HttpClient(engine.endpoint, connections=1)
         tasks = [asyncio.create_task(client.request("GET", f"/{n}", deadline=PATIENCE)) for n in range(2)]
         await until(lambda: engine.requests == ["GET /0"])
         await client.aclose()
@@ -362,7 +362,7 @@ async def test_on_an_unproven_connection_a_change_leaves_only_after_a_ping_was_a
 
     server = await asyncio.start_unix_server(serve, tmp_path / "s")
     endpoint = Endpoint.parse(f"unix://{tmp_path}/s")
-    client = Client(endpoint, dialer=Unproven(endpoint))
+    client = HttpClient(endpoint, dialer=Unproven(endpoint))
     with pytest.raises(errors.Unreachable, match="The far end is shut") as caught:
         await client.request("POST", "/containers/a/stop", deadline=PATIENCE)
     assert (caught.value.sent, caught.value.hint) == (sent, "Open it.")
@@ -384,7 +384,7 @@ async def test_a_ping_that_is_never_answered_leaves_the_change_unsent(tmp_path: 
 
     server = await asyncio.start_unix_server(serve, tmp_path / "s")
     endpoint = Endpoint.parse(f"unix://{tmp_path}/s")
-    client = Client(endpoint, dialer=Unproven(endpoint))
+    client = HttpClient(endpoint, dialer=Unproven(endpoint))
     with pytest.raises(errors.TimedOut) as caught:
         await client.request("POST", "/containers/a/stop", deadline=0.2)
     assert not caught.value.sent

@@ -9,7 +9,7 @@ import pytest
 
 from core import errors
 from runtimes.transport import http_connection
-from runtimes.transport.http_client import Client
+from runtimes.transport.http_client import HttpClient
 from tests.unit.runtimes.transport.scripted import (
     CHUNKED,
     OK,
@@ -227,7 +227,7 @@ async def test_a_stream_without_a_head_in_time_is_given_up(tmp_path: Path) -> No
 
 async def test_closing_the_client_cuts_its_streams(tmp_path: Path) -> None:
     async with serving(tmp_path, answer_until_close) as engine:
-        client = Client(engine.endpoint)
+        client = HttpClient(engine.endpoint)
         stream = await client.stream("GET", "/", deadline=PATIENCE)
         await client.aclose()
         assert await stream.read_all(100) in {b"", b"ab"}

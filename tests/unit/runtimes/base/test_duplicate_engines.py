@@ -7,13 +7,13 @@ import structlog
 
 from core import errors
 from core.model.refs import EngineRef
-from runtimes.base.identities import EngineIdentities
+from runtimes.base.duplicate_engines import DuplicateEngineCheck
 
 ONE, TWO = EngineRef(host="h1", kind="docker"), EngineRef(host="h2", kind="docker")
 
 
 def test_the_second_way_to_an_engine_is_refused_and_says_which_is_the_first() -> None:
-    identities = EngineIdentities()
+    identities = DuplicateEngineCheck()
     identities.enter("unix:///a", "id-1", ONE)
     identities.enter("unix:///a", "id-1", ONE)  # met again
     with pytest.raises(errors.DuplicateEngine, match="tcp://b:1 and unix:///a lead to the same engine, docker/h1"):
@@ -22,7 +22,7 @@ def test_the_second_way_to_an_engine_is_refused_and_says_which_is_the_first() ->
 
 
 def test_two_engines_of_one_name_cannot_both_be_in() -> None:
-    identities = EngineIdentities()
+    identities = DuplicateEngineCheck()
     identities.enter("tcp://a:1", "id-1", ONE)
     with pytest.raises(
         errors.DuplicateEngine, match="tcp://b:1 and tcp://a:1 both call themselves docker/h1"
@@ -32,7 +32,7 @@ def test_two_engines_of_one_name_cannot_both_be_in() -> None:
 
 
 def test_an_address_behind_which_another_daemon_came_is_entered_anew() -> None:
-    identities = EngineIdentities()
+    identities = DuplicateEngineCheck()
     identities.enter("tcp://a:1", "id-1", ONE)
     identities.enter("tcp://a:1", "id-2", TWO)
     identities.enter("tcp://b:1", "id-1", ONE)
@@ -41,13 +41,13 @@ def test_an_address_behind_which_another_daemon_came_is_entered_anew() -> None:
 
 
 def test_engines_that_tell_no_id_are_told_apart_by_name_alone() -> None:
-    identities = EngineIdentities()
+    identities = DuplicateEngineCheck()
     identities.enter("tcp://a:1", "", ONE)
     identities.enter("tcp://b:1", "", TWO)
 
 
 def test_an_engine_that_is_left_or_closed_makes_room_and_one_that_is_closed_does_not_come_back() -> None:
-    identities = EngineIdentities()
+    identities = DuplicateEngineCheck()
     first, second = identities.identity(), identities.identity()
     first.enter("unix:///a", "id-1", ONE)
     with pytest.raises(errors.DuplicateEngine):
@@ -63,7 +63,7 @@ def test_an_engine_that_is_left_or_closed_makes_room_and_one_that_is_closed_does
 
 
 def test_a_refusal_is_logged_once() -> None:
-    identities = EngineIdentities()
+    identities = DuplicateEngineCheck()
     first, second = identities.identity(), identities.identity()
     first.enter("unix:///a", "id-1", ONE)
     with structlog.testing.capture_logs() as logs:

@@ -15,8 +15,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from core import errors
-from runtimes.podman import quadlet_options, quadlet_syntax
-from runtimes.podman.container_spec import Container, Image
+from runtimes.podman import quadlet_option_writer, quadlet_quoting
+from runtimes.podman.inspect_models import InspectedContainer, InspectedImage
 
 MAX_VALUE = 60_000  # bytes; a line of an environment file may have 64 KiB in Podman
 UNIT_LABEL = "PODMAN_SYSTEMD_UNIT"
@@ -33,16 +33,16 @@ stop-timeout tls-verify tmpfs tty tz ulimit user uts volume workdir
 """
 
 
-def draft(
-    container: Container,
-    image: Image,
+def draft_quadlet_file(
+    container: InspectedContainer,
+    image: InspectedImage,
     *,
     version: tuple[int, ...],
     environment_file: str,
     header: str,
     pod: str = "",
     user: bool = False,
-) -> Draft:
+) -> QuadletDraft:
     """`environment_file`: the path of the file with its environment; `pod`: the name of its pod; `user`: whether the
     unit is for an ordinary user's systemd. Raises UserError for a container that a Quadlet file cannot describe."""
     if container.is_infra:
@@ -52,21 +52,21 @@ def draft(
             f"{container.name} runs from a directory, not from an image.",
             hint="Use a container that was made from an image.",
         )
-    section = quadlet_syntax.ContainerSection(version)
+    section = quadlet_quoting.ContainerSection(version)
     section.add("ContainerName", container.name, "--name")
     _image(section, container)
     environment = environment_of(container, image)
     if environment:
         section.add_words("EnvironmentFile", environment_file)
     notes: list[str] = []
-    quadlet_options.process(section, container, image)
-    notes += quadlet_options.networks(section, container, pod)
-    quadlet_options.volumes(section, container)
+    quadlet_option_writer.add_process_options(section, container, image)
+    notes += quadlet_option_writer.add_network_options(section, container, pod)
+    quadlet_option_writer.add_mount_options(section, container)
     _labels(section, container, image)
     _health(section, container, image)
-    quadlet_options.security(section, container)
-    quadlet_options.limits(section, container)
-    notes += quadlet_options.secrets(section, container)
+    quadlet_option_writer.add_security_options(section, container)
+    quadlet_option_writer.add_resource_limits(section, container)
+    notes += quadlet_option_writer.add_secrets(section, container)
     _command(section, container, image)
     sections = [
         f"# {header}",
@@ -93,18 +93,18 @@ def draft(
         f"The data in its volume at {path} would be lost at its next stop, because that volume has no name."
         for path in container.anonymous_volumes()
     ]
-    return Draft(text="\n".join(sections), environment=environment, notes=notes, losses=losses)
+    return QuadletDraft(text="\n".join(sections), environment=environment, notes=notes, losses=losses)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Draft:
+class QuadletDraft:
     text: str
     environment: Sequence[tuple[str, str]]
     notes: Sequence[str]
     losses: Sequence[str]
 
 
-def environment_of(container: Container, image: Image) -> Sequence[tuple[str, str]]:
+def environment_of(container: InspectedContainer, image: InspectedImage) -> Sequence[tuple[str, str]]:
     """The variables that neither the image nor Podman sets. Raises UserError for one that an environment file cannot
     contain."""
     given = set(image.config.env or ())
@@ -135,8 +135,8 @@ def environment_text(environment: Iterable[tuple[str, str]], header: str) -> str
     return "".join([f"# {header}\n", *(f"{name}={value}\n" for name, value in environment)])
 
 
-def _image(section: quadlet_syntax.ContainerSection, container: Container) -> None:
-    name = quadlet_syntax.raw_value(container.image_name)
+def _image(section: quadlet_quoting.ContainerSection, container: InspectedContainer) -> None:
+    name = quadlet_quoting.raw_value(container.image_name)
     if name is None or " " in name:
         raise errors.UserError(
             f"The image name of {container.name} contains characters that a Quadlet file cannot contain.",
@@ -145,7 +145,7 @@ def _image(section: quadlet_syntax.ContainerSection, container: Container) -> No
     section.lines.append(f"Image={name}")
 
 
-def _labels(section: quadlet_syntax.ContainerSection, container: Container, image: Image) -> None:
+def _labels(section: quadlet_quoting.ContainerSection, container: InspectedContainer, image: InspectedImage) -> None:
     own = _added(container.config.labels, image.config.labels)
     for name, value in own:
         if name and name != UNIT_LABEL:
@@ -159,7 +159,7 @@ def _added(container: Mapping[str, str] | None, image: Mapping[str, str] | None)
     return sorted((name, value) for name, value in (container or {}).items() if (image or {}).get(name) != value)
 
 
-def _health(section: quadlet_syntax.ContainerSection, container: Container, image: Image) -> None:
+def _health(section: quadlet_quoting.ContainerSection, container: InspectedContainer, image: InspectedImage) -> None:
     check = container.config.healthcheck
     test = check.test if check is not None else None
     if check is None or not test or check == image.healthcheck:
@@ -186,32 +186,32 @@ def _duration(nanoseconds: int) -> str:
     return f"{seconds}s" if not rest else f"{nanoseconds}ns"
 
 
-def _command(section: quadlet_syntax.ContainerSection, container: Container, image: Image) -> None:
+def _command(section: quadlet_quoting.ContainerSection, container: InspectedContainer, image: InspectedImage) -> None:
     argv = container.argv()
     entrypoint = list(image.config.entrypoint or ())
     rest = argv[len(entrypoint) :]
     if argv == [*entrypoint, *(image.config.cmd or ())]:
         return
-    if argv[: len(entrypoint)] == entrypoint and rest and quadlet_syntax.splits_correctly(rest):
+    if argv[: len(entrypoint)] == entrypoint and rest and quadlet_quoting.splits_correctly(rest):
         section.add_words("Exec", *rest)
     else:
         section.add_argument("--entrypoint", json.dumps(argv, ensure_ascii=False))
 
 
-def _restart(container: Container) -> str:
+def _restart(container: InspectedContainer) -> str:
     name = container.host_config.restart_policy.name
     return {"always": "always", "unless-stopped": "always", "on-failure": "on-failure"}.get(name, "no")
 
 
-def _restart_limit(container: Container) -> list[str]:
+def _restart_limit(container: InspectedContainer) -> list[str]:
     policy = container.host_config.restart_policy
     if policy.name != "on-failure" or policy.maximum_retry_count <= 0:
         return []
     return [f"StartLimitBurst={policy.maximum_retry_count}"]
 
 
-def _not_copied(container: Container) -> Iterator[str]:
+def _not_copied(container: InspectedContainer) -> Iterator[str]:
     copied = _COPIED_OPTIONS.split()
-    for option in sorted(quadlet_options.given_options(container)):
+    for option in sorted(quadlet_option_writer.given_options(container)):
         if option[2:] not in copied:
             yield f"It was made with {option}, which is not copied; add it as PodmanArgs={option}=…"

@@ -14,7 +14,7 @@ MAX_LINE = 16_384  # bytes
 STREAMS = {0: "stdin", 1: "stdout", 2: "stderr"}
 
 
-class LogReader:
+class LogDecoder:
     """Feed it chunks, then `take` the lines. With `timestamps=1` each line begins with an RFC 3339 time and a space.
 
     `after`: lines with an earlier time are skipped, and so are the first `seen` lines with exactly that time. `newest`:

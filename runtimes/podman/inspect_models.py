@@ -127,7 +127,7 @@ class NetworkSettings(msgspec.Struct, rename="pascal"):
     networks: dict[str, Network | None] | None = None
 
 
-class Container(msgspec.Struct, rename="pascal"):
+class InspectedContainer(msgspec.Struct, rename="pascal"):
     id: str = ""
     name: str = ""
     path: str = ""
@@ -169,6 +169,6 @@ class ImageConfig(msgspec.Struct, rename="pascal"):
     labels: dict[str, str] | None = None
 
 
-class Image(msgspec.Struct, rename="pascal"):
+class InspectedImage(msgspec.Struct, rename="pascal"):
     config: ImageConfig = msgspec.field(default_factory=ImageConfig)
     healthcheck: Health | None = None

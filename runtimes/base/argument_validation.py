@@ -10,7 +10,7 @@ from core.model import actions, images, swarm
 from runtimes.formats import image_reference, signals
 
 
-def check(action: actions.Action[Any]) -> None:
+def validate_arguments(action: actions.Action[Any]) -> None:
     """Raises BadUsage."""
     for field, meaning in _NOT_NEGATIVE.items():
         if (value := getattr(action, field, 0)) < 0:
@@ -27,11 +27,11 @@ def _exec(action: actions.Exec) -> None:
 
 
 def _kill(action: actions.Kill) -> None:
-    signals.number(action.signal)
+    signals.signal_number(action.signal)
 
 
 def _image(action: images.PullImage | swarm.CreateService | swarm.UpdateImage) -> None:
-    image_reference.parse(action.image)
+    image_reference.parse_image_reference(action.image)
 
 
 def _push(action: images.PushImage) -> None:
@@ -40,14 +40,14 @@ def _push(action: images.PushImage) -> None:
         raise errors.BadUsage(
             "An image without a name cannot be pushed.", hint="Give it one with `tag`, and push that."
         )
-    if image_reference.parse(action.target.name).digest:
+    if image_reference.parse_image_reference(action.target.name).digest:
         raise errors.BadUsage(
             f"{action.target.name} has no tag to push.", hint="Give it one with `tag`, and push that."
         )
 
 
 def _tag(action: images.TagImage) -> None:
-    if image_reference.parse(action.tag).digest:
+    if image_reference.parse_image_reference(action.tag).digest:
         raise errors.BadUsage("A tag cannot hold a digest.", hint="Write REPOSITORY[:TAG].")
 
 

@@ -11,12 +11,12 @@ from core import errors
 T = TypeVar("T")
 
 
-def document(body: bytes) -> dict[str, Any]:
+def decode_json_object(body: bytes) -> dict[str, Any]:
     """Any JSON object."""
-    return decode(dict[str, Any], body)
+    return decode_json(dict[str, Any], body)
 
 
-def decode(kind: type[T], body: bytes) -> T:
+def decode_json(kind: type[T], body: bytes) -> T:
     try:
         return msgspec.json.decode(body, type=kind)
     except msgspec.DecodeError as error:

@@ -1,7 +1,7 @@
 """Detects one daemon listed under two addresses, and two engines of one name.
 
-Two addresses may lead to one daemon (a socket and a port, a host and its alias). That shows only when it answers: the
-first address that answers is used; the other one is refused as long as the first is in use.
+Two addresses may lead to one daemon (a socket and a port, a host and its alias). Only the daemon's answer shows this.
+The first address with an answer is used. The other address is refused as long as the first one is in use.
 """
 
 from __future__ import annotations
@@ -14,20 +14,20 @@ from core.model.refs import EngineRef
 log = structlog.get_logger(__name__)
 
 
-class EngineIdentities:
-    """The identities of all engines of this process, by address."""
+class DuplicateEngineCheck:
+    """Stores which engine answered at which address, for all engines of this process."""
 
     def __init__(self) -> None:
         self._entered: dict[str, tuple[str, EngineRef]] = {}
         self._logged: set[str] = set()
 
     def identity(self) -> EngineIdentity:
-        """A place for one more engine."""
+        """Returns the check for one engine."""
         return EngineIdentity(self)
 
     def enter(self, address: str, engine_id: str, ref: EngineRef) -> None:
-        """Records which engine answered at an address, in place of the one before. Raises Duplicate if another address
-        leads to that engine, or if another engine has that name."""
+        """Records which engine answered at an address, and replaces the previous record of that address. Raises
+        DuplicateEngine if another address leads to that engine, or if another engine has that name."""
         self._entered.pop(address, None)
         for other, (known_id, known_ref) in self._entered.items():
             if engine_id and known_id == engine_id:
@@ -59,16 +59,16 @@ class EngineIdentities:
 
 
 class EngineIdentity:
-    """One engine's place among the identities."""
+    """Adds the identity of one engine to the check, and removes it."""
 
-    def __init__(self, identities: EngineIdentities) -> None:
+    def __init__(self, identities: DuplicateEngineCheck) -> None:
         self._identities = identities
         self._address = ""
         self._closed = False
 
     def enter(self, address: str, engine_id: str, ref: EngineRef) -> None:
-        """As `EngineIdentities.enter`. Raises NotFound after `close`: a late answer of an engine that was removed must
-        not keep others out."""
+        """Does the same as `DuplicateEngineCheck.enter`. Raises NotFound after `close`, because a late answer of a
+        removed engine must not exclude other engines."""
         if self._closed:
             raise errors.NotFound(f"{ref} is not watched any more.")
         self.leave()
@@ -76,7 +76,7 @@ class EngineIdentity:
         self._address = address
 
     def leave(self) -> None:
-        """Lets another address lead to that engine. This one enters again when it next answers."""
+        """Allows another address to lead to this engine. The next answer of this engine records it again."""
         if self._address:
             self._identities.leave(self._address)
             self._address = ""

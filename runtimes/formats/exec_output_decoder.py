@@ -6,7 +6,7 @@ MAX_OUTPUT = 64 << 10  # bytes of each stream
 STDOUT, STDERR = 1, 2
 
 
-class ExecOutput:
+class ExecOutputDecoder:
     """Feed it chunks of any size. They contain frames: `TYPE 0 0 0 LENGTH`, then LENGTH bytes. `dropped` counts the
     bytes beyond `max_bytes` of each stream."""
 

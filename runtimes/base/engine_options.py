@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
-from runtimes.base.identities import EngineIdentity
+from runtimes.base.duplicate_engines import EngineIdentity
 from runtimes.transport.endpoint import Ssh, Tls
 
 

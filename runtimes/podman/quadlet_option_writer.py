@@ -11,15 +11,15 @@ import itertools
 import re
 from collections.abc import Mapping, Sequence
 
-from runtimes.podman import container_spec
-from runtimes.podman.container_spec import Container, Image
-from runtimes.podman.quadlet_syntax import ContainerSection
+from runtimes.podman import inspect_models
+from runtimes.podman.inspect_models import InspectedContainer, InspectedImage
+from runtimes.podman.quadlet_quoting import ContainerSection
 
 DEFAULT_NETWORKS = ("", "default", "bridge", "private", "slirp4netns", "pasta")
 _OWN_TMPFS = ("/run", "/tmp", "/var/tmp")  # noqa: S108 (Podman adds them to a read-only container)
 
 
-def process(section: ContainerSection, container: Container, image: Image) -> None:
+def add_process_options(section: ContainerSection, container: InspectedContainer, image: InspectedImage) -> None:
     config, host = container.config, container.host_config
     if config.user and config.user != image.config.user:
         # Quadlet has another key for the group.
@@ -42,13 +42,13 @@ def process(section: ContainerSection, container: Container, image: Image) -> No
         section.lines.append("RunInit=true")
     if str(config.stop_signal) not in ("15", "SIGTERM", "TERM", "", "0"):
         section.add_argument("--stop-signal", str(config.stop_signal))
-    if config.stop_timeout != container_spec.DEFAULT_STOP_TIMEOUT:
+    if config.stop_timeout != inspect_models.DEFAULT_STOP_TIMEOUT:
         section.add_argument("--stop-timeout", str(config.stop_timeout))
     if host.log_config.type == "none":
         section.add_argument("--log-driver", "none")
 
 
-def networks(section: ContainerSection, container: Container, pod: str) -> list[str]:
+def add_network_options(section: ContainerSection, container: InspectedContainer, pod: str) -> list[str]:
     """Returns notes on what the unit depends on."""
     if pod:
         section.add_argument("--pod", pod)
@@ -72,7 +72,7 @@ def networks(section: ContainerSection, container: Container, pod: str) -> list[
     return []
 
 
-def _joined_networks(section: ContainerSection, container: Container) -> None:
+def _joined_networks(section: ContainerSection, container: InspectedContainer) -> None:
     joined = container.network_settings.networks or {}
     for name in sorted(joined) if list(joined) != ["podman"] else ():
         section.add("Network", name, "--network")
@@ -82,7 +82,7 @@ def _joined_networks(section: ContainerSection, container: Container) -> None:
             section.add_argument("--network-alias", alias)
 
 
-def _ports(section: ContainerSection, ports: Mapping[str, Sequence[container_spec.Binding] | None]) -> None:
+def _ports(section: ContainerSection, ports: Mapping[str, Sequence[inspect_models.Binding] | None]) -> None:
     for inside, bindings in sorted(ports.items()):
         for binding in bindings or ():
             ip = f"[{binding.host_ip}]" if ":" in binding.host_ip else binding.host_ip
@@ -90,7 +90,7 @@ def _ports(section: ContainerSection, ports: Mapping[str, Sequence[container_spe
             section.add("PublishPort", f"{outside}{inside.removesuffix('/tcp')}", "--publish")
 
 
-def volumes(section: ContainerSection, container: Container) -> None:
+def add_mount_options(section: ContainerSection, container: InspectedContainer) -> None:
     for mount in container.mounts or ():
         source = mount.name if mount.type == "volume" else mount.source
         if mount.type not in ("volume", "bind") or not source:
@@ -123,7 +123,7 @@ def _comma_separated(parts: Sequence[str]) -> str:
     return line.getvalue()
 
 
-def security(section: ContainerSection, container: Container) -> None:
+def add_security_options(section: ContainerSection, container: InspectedContainer) -> None:
     host = container.host_config
     if host.privileged:
         section.add_argument("--privileged")
@@ -143,7 +143,7 @@ def security(section: ContainerSection, container: Container) -> None:
         section.add_argument("--userns", host.userns_mode)
 
 
-def limits(section: ContainerSection, container: Container) -> None:
+def add_resource_limits(section: ContainerSection, container: InspectedContainer) -> None:
     host = container.host_config
     swap = host.memory_swap if host.memory and host.memory_swap != 2 * host.memory else 0
     numbers = {
@@ -154,8 +154,8 @@ def limits(section: ContainerSection, container: Container) -> None:
         "--cpu-quota": host.cpu_quota,
         "--cpu-period": host.cpu_period if host.cpu_quota else 0,
         "--oom-score-adj": host.oom_score_adj,
-        "--pids-limit": 0 if host.pids_limit == container_spec.DEFAULT_PIDS else host.pids_limit,
-        "--shm-size": 0 if host.shm_size == container_spec.DEFAULT_SHM else host.shm_size,
+        "--pids-limit": 0 if host.pids_limit == inspect_models.DEFAULT_PIDS else host.pids_limit,
+        "--shm-size": 0 if host.shm_size == inspect_models.DEFAULT_SHM else host.shm_size,
     }
     for flag, number in numbers.items():
         if number:
@@ -171,7 +171,7 @@ def limits(section: ContainerSection, container: Container) -> None:
             section.add_argument("--ulimit", f"{name}={limit.soft}:{limit.hard}")
 
 
-def secrets(section: ContainerSection, container: Container) -> list[str]:
+def add_secrets(section: ContainerSection, container: InspectedContainer) -> list[str]:
     """Returns notes. Only the command line that made the container shows which secrets are environment variables."""
     command = container.config.create_command or ()
     given = [value for argument, value in itertools.pairwise(command) if argument == "--secret"]
@@ -183,7 +183,7 @@ def secrets(section: ContainerSection, container: Container) -> list[str]:
     return ["Secrets in its environment variables, if any, are not copied, because Podman does not list them."]
 
 
-def given_options(container: Container) -> set[str]:
+def given_options(container: InspectedContainer) -> set[str]:
     """The names of the long options it was made with: those before the image."""
     found = set()
     for argument in container.config.create_command or ():

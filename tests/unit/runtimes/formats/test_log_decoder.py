@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runtimes.formats.log_stream import LogReader
+from runtimes.formats.log_decoder import LogDecoder
 
 AT = b"2026-01-02T03:04:05.000000001Z "
 
@@ -13,7 +13,7 @@ def frame(stream, payload):
 
 
 def read(body, cuts=(), keep=100, clip=64):
-    reader, last = LogReader(keep, max_line=clip), 0
+    reader, last = LogDecoder(keep, max_line=clip), 0
     for cut in [*sorted(cut for cut in cuts if cut < len(body)), len(body)]:
         reader.feed(body[last:cut])
         last = cut

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from core import errors
-from runtimes.transport.lines import MAX_LINE, LineReader, LineSplitter
+from runtimes.transport.line_splitter import MAX_LINE, LineReader, LineSplitter
 from tests.unit.runtimes.transport.scripted import CHUNKED, PATIENCE, Engine, calling, serving
 
 # Three events of Docker 20.10 and one of Podman 4.3, shortened; the empty line is one that Docker may send.

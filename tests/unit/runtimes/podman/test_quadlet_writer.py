@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from core import errors
-from runtimes.podman import container_spec, quadlet, quadlet_syntax
-from runtimes.podman.container_spec import Container, Image
+from runtimes.podman import inspect_models, quadlet_quoting, quadlet_writer
+from runtimes.podman.inspect_models import InspectedContainer, InspectedImage
 from tests.helpers import unit_syntax
 from tests.helpers.paths import RECORDED
 
@@ -39,13 +39,15 @@ KEYS = {
 
 
 def recorded(name, image="busybox"):
-    container = msgspec.json.decode((RECORDED / f"podman-4.3-{name}.json").read_bytes(), type=Container)
-    return container, msgspec.json.decode((RECORDED / f"podman-4.3-image-{image}.json").read_bytes(), type=Image)
+    container = msgspec.json.decode((RECORDED / f"podman-4.3-{name}.json").read_bytes(), type=InspectedContainer)
+    return container, msgspec.json.decode(
+        (RECORDED / f"podman-4.3-image-{image}.json").read_bytes(), type=InspectedImage
+    )
 
 
 def draft(container, image=None, version=(5, 4, 2), **more):
     more = {"environment_file": "/etc/containers/systemd/web.env", "header": "Written", **more}
-    return quadlet.draft(container, image or Image(), version=version, **more)
+    return quadlet_writer.draft_quadlet_file(container, image or InspectedImage(), version=version, **more)
 
 
 def container(**more):
@@ -58,7 +60,7 @@ def container(**more):
     top = {
         key: more.pop(key) for key in ("Mounts", "Path", "Args", "ImageName", "Pod", "Rootfs", "IsInfra") if key in more
     }
-    return msgspec.convert(told | top | {"Config": more}, Container)
+    return msgspec.convert(told | top | {"Config": more}, InspectedContainer)
 
 
 def values(text, key):
@@ -196,11 +198,13 @@ def test_what_no_unit_can_hold_is_refused(wrong, said):
 def test_environment_files_are_read_as_they_were_meant(pairs):
     given_ = dict(pairs)
     try:
-        found = quadlet.environment_of(container(Env=[f"{name}={value}" for name, value in given_.items()]), Image())
+        found = quadlet_writer.environment_of(
+            container(Env=[f"{name}={value}" for name, value in given_.items()]), InspectedImage()
+        )
     except errors.UserError:
         assert any(set("\n\r") & set(value) for value in given_.values())
         return
-    text = quadlet.environment_text(found, "Written")
+    text = quadlet_writer.environment_text(found, "Written")
     lines = [line for line in text.split("\n") if line and not line.startswith("#")]
     read = dict(line.split("=", 1) for line in lines)
     own = {"TERM": "xterm", "HOSTNAME": ""}
@@ -253,7 +257,7 @@ def test_no_text_in_a_container_adds_a_line_to_its_unit(told, version):
 def test_what_a_container_runs_and_is_labelled_with_arrives_as_it_is(told):
     text = draft(container(**told)).text
     labels = [unit_syntax.expanded(word) for value in values(text, "Label") for word in unit_syntax.split(value)]
-    own = quadlet.UNIT_LABEL
+    own = quadlet_writer.UNIT_LABEL
     assert sorted(labels) == sorted(f"{key}={value}" for key, value in told["Labels"].items() if key and key != own)
     runs = [unit_syntax.expanded(word) for value in values(text, "Exec") for word in unit_syntax.split(value)]
     given_ = [word.removeprefix("--entrypoint=") for word in arguments(text) if word.startswith("--entrypoint=[")]
@@ -264,7 +268,7 @@ def test_what_a_container_runs_and_is_labelled_with_arrives_as_it_is(told):
 @pytest.mark.parametrize("text", ["a" + chr(0), chr(0)])
 def test_a_null_is_refused(text):
     with pytest.raises(errors.UserError):
-        quadlet_syntax.quoted_word(text)
+        quadlet_quoting.quoted_word(text)
 
 
 @pytest.mark.parametrize(
@@ -284,7 +288,10 @@ def test_whether_a_command_line_holds_values_of_the_environment(words, told):
 
 
 def test_its_little_init_is_no_part_of_its_command_line():
-    assert container_spec.Container(path="/run/podman-init", args=["--", "/bin/sh", "-c"]).argv() == ["/bin/sh", "-c"]
+    assert inspect_models.InspectedContainer(path="/run/podman-init", args=["--", "/bin/sh", "-c"]).argv() == [
+        "/bin/sh",
+        "-c",
+    ]
 
 
 # ── the real generator ───────────────────────────────────────────────────────────────────────────────────────────────
@@ -323,7 +330,7 @@ def test_the_generator_makes_of_it_what_was_meant():
 
 
 def test_the_generator_hands_on_a_command_line_it_can_hold():
-    words = [text for text in NASTY if quadlet_syntax.splits_correctly([text])]
+    words = [text for text in NASTY if quadlet_quoting.splits_correctly([text])]
     line = run_line(unit_syntax.generated(draft(container(Path="/bin/echo", Args=words)).text))
     assert line[line.index("localhost/busybox:1") + 1 :] == ["/bin/echo", *words]
 

@@ -9,8 +9,8 @@ from typing import ClassVar
 
 from core import errors
 from core.model.refs import EngineRef
+from runtimes.base.engine_options import EngineOptions
 from runtimes.base.jobs import JobAdapter
-from runtimes.base.options import EngineOptions
 
 DEFAULTS = EngineOptions()
 

@@ -13,7 +13,7 @@ from core.model.refs import EngineRef, Kind, Ref
 from core.model.replies import Status
 from core.model.results import Outcome
 from core.ports import Call
-from runtimes.base import validation
+from runtimes.base import argument_validation
 from runtimes.base.adapter import Adapter, does
 
 ENGINE = EngineRef(host="h", kind="docker")
@@ -58,7 +58,7 @@ def image(name: str, id_: str = DIGEST) -> Ref:
 )
 def test_what_is_refused(action: actions.Action[Any], message: str) -> None:
     with pytest.raises(errors.BadUsage) as caught:
-        validation.check(action)
+        argument_validation.validate_arguments(action)
     assert caught.value.message == message
     assert caught.value.hint
 
@@ -77,7 +77,7 @@ def test_what_is_refused(action: actions.Action[Any], message: str) -> None:
     ],
 )
 def test_what_is_not(action: actions.Action[Any]) -> None:
-    validation.check(action)
+    argument_validation.validate_arguments(action)
 
 
 async def test_an_adapter_refuses_before_its_engine_is_called() -> None:

@@ -18,7 +18,7 @@ R = TypeVar("R")
 MIN_SECONDS = 0.05  # a request is always given this long, so that it fails by itself with its own error
 
 
-class Steps:
+class MultiRequestChange:
     """The requests of one change. `seconds`: for all of them together."""
 
     def __init__(self, seconds: float) -> None:

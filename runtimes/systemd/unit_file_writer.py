@@ -26,7 +26,7 @@ ETC = Path("/etc")
 MAX_READ = 1 << 20  # bytes of an existing file
 
 
-def write(directory: Directory, name: str, text: str, *, mode: int) -> bool:
+def write_unit_file(directory: Directory, name: str, text: str, *, mode: int) -> bool:
     """Returns whether anything had to be written. Raises Refused for a file that Quarterdeck did not write, and
     EngineError if the directory cannot be written to."""
     try:
