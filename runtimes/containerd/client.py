@@ -263,7 +263,8 @@ class Client:
             parts.append(part.data)
             if sum(map(len, parts)) > MAX_BLOB_BYTES:
                 raise errors.InvalidResponse(
-                    f"The blob {digest[:19]} has more than {MAX_BLOB_BYTES >> 20} MiB: it is no image manifest."
+                    f"The blob {digest[:19]} is larger than {MAX_BLOB_BYTES >> 20} MiB, so it is no image manifest.",
+                    hint="Remove the image and pull it again.",
                 )
         return b"".join(parts)
 

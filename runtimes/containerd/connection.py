@@ -16,7 +16,7 @@ from runtimes.containerd import client, decode, pull
 from runtimes.kernel import procfs
 from runtimes.transport import connect, grpc_channel
 
-ACCESS = "The settings `uid` and `gid` under [grpc] in /etc/containerd/config.toml open the socket to other users."
+ACCESS = "Set `uid` and `gid` under [grpc] in /etc/containerd/config.toml: they open the socket to another user."
 
 
 class Connection(EngineAdapter):

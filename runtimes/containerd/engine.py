@@ -47,16 +47,16 @@ class Containerd(LifecycleVerbs, ExecVerbs, ImageVerbs):
 
     kind = "containerd"
     alternatives: ClassVar[Mapping[str, str]] = {
-        "container.logs": "containerd stores no output of containers. The program that started them does (nerdctl logs,"
-        " the kubelet's CRI, Docker): watch that engine too.",
-        "event.list": "containerd stores no events. Quarterdeck shows the events that it received itself.",
-        "image.push": "containerd's clients push images: nerdctl push, ctr images push.",
+        "container.logs": "containerd stores no output of containers. Use the program that started the container"
+        " (nerdctl logs), or watch the engine that started it too (Docker, CRI).",
+        "event.list": "containerd stores no events. Quarterdeck can show only the events that it received itself.",
+        "image.push": "containerd itself cannot push. Use one of its clients: nerdctl push, ctr images push.",
         "container.healthcheck": "containerd has no health checks. Run the command of the check with exec.",
         "service.list": "containerd has no services. Containers of a compose project have its labels.",
         "service.scale": "containerd has no services. Start or stop single containers.",
-        "pod.list": "Pods belong to CRI: add an engine of kind cri with the same socket.",
-        "network.list": "containerd's clients create networks, through CNI.",
-        "volume.list": "containerd's clients manage volumes: nerdctl volume ls.",
+        "pod.list": "Only CRI has pods: add an engine of kind cri with the same socket.",
+        "network.list": "containerd itself has no networks. Its clients create them, through CNI.",
+        "volume.list": "containerd itself has no volumes. Its clients manage them: nerdctl volume ls.",
     }
 
     def __init__(self, url: str, options: EngineOptions = DEFAULTS) -> None:

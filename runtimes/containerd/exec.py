@@ -83,6 +83,7 @@ async def run(calls: Client, action: actions.Exec, seconds: float) -> ExecResult
         raise errors.TimedOut(
             f"{action.command[0]} in {action.target.name} did not end within {action.timeout} s and was killed.",
             sent=True,
+            hint="Check in the container what the program has already changed.",
         ) from error
     finally:
         out.close()
@@ -107,7 +108,9 @@ def _process(spec: bytes, action: actions.Exec) -> bytes:
         if action.user:
             process["user"] = _user(action.user)
     except (msgspec.DecodeError, KeyError, TypeError) as error:
-        raise errors.InvalidResponse(f"The specification of {action.target.name} is not valid.") from error
+        raise errors.InvalidResponse(
+            f"containerd returned an invalid specification of {action.target.name}.", hint="Create the container again."
+        ) from error
     return msgspec.json.encode(process)
 
 

@@ -50,7 +50,7 @@ class ImageVerbs(Connection):
         image = await steps.read(self._images.find(action.target, steps.seconds_left))
         name = image_names.full_name(action.tag)
         if name in image.names:
-            return steps.noop("has that name already")
+            return steps.noop("already has that name")
         first = image.entries[0]
         tagged = client.Image(name=name, labels=first.labels, target=first.target)
         await steps.change(self._client.set_image_name(image.namespace, tagged, steps.seconds_left))
@@ -73,7 +73,7 @@ class ImageVerbs(Connection):
             up = task is not None and decode.STATES.get(task.status) in LIVE_STATES
             if container.image in removed and (up or not action.force):
                 name = decode.name_of(container.id, container.labels)
-                cure = f"{name} is running" if up else f"remove {name} first, or use force"
+                cure = f"stop and remove {name} first" if up else f"remove {name} first, or use force"
                 raise errors.Rejected(FAILED_PRECONDITION, f"{target.name} is used by {name}: {cure}.")
         for name in removed:
             await steps.change(self._client.delete_image(image.namespace, name, steps.seconds_left))

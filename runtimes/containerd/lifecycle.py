@@ -92,7 +92,7 @@ class ContainerChange:
         if task is not None and task.status in (_Status.RUNNING, _Status.PAUSING):
             return self._steps.noop("was already running")
         if task is not None and task.status == _Status.PAUSED:
-            raise errors.Rejected(FAILED_PRECONDITION, f"{self._target.name} is paused: unpause it.")
+            raise errors.Rejected(FAILED_PRECONDITION, f"{self._target.name} is paused: unpause it instead.")
         await self._set_stopped_label(container, stopped=False)
         if task is None or task.status == _Status.STOPPED:
             if task is not None:
@@ -263,7 +263,8 @@ class ContainerChange:
         if owner := _OWNER_NAMES.get(kind):
             raise errors.Rejected(
                 FAILED_PRECONDITION,
-                f"{self._target.name} belongs to {owner}, and only {owner} can {change} it: ask that engine ({kind}).",
+                f"{self._target.name} belongs to {owner}, and only {owner} can {change} it:"
+                f" use the engine of kind {kind}.",
             )
 
     def _not_running(self) -> errors.Rejected:

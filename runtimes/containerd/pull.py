@@ -30,8 +30,8 @@ TRANSFER = "/containerd.services.transfer.v1.Transfer/Transfer"
 STREAM = "/containerd.services.streaming.v1.Streaming/Stream"
 REGISTRY_CONFIG = "/etc/containerd/certs.d"
 NOT_SUPPORTED = (
-    "containerd pulls images itself from 1.7 on. Before, its clients do: nerdctl pull, ctr images pull, or the"
-    " kubelet through CRI."
+    "Only containerd 1.7 and newer can pull images. With an older one, use nerdctl pull, ctr images pull, or the"
+    " kubelet (through CRI)."
 )
 
 

@@ -181,7 +181,8 @@ class CrioStream:
             self._changed.set()
             if self._overflowed:
                 raise errors.InvalidResponse(
-                    f"{self._channel.engine} sent more than {MAX_QUEUED_EVENTS} events before they could be read."
+                    f"{self._channel.engine} sent more than {MAX_QUEUED_EVENTS} events before they could be read.",
+                    hint="If this happens again, give Quarterdeck more CPU time.",
                 )
             if self._error is not None and not messages:
                 raise self._error

@@ -23,7 +23,8 @@ def open_log_files(path: str, name: str) -> list[BinaryIO]:
     `name`: the container's name, for errors. Raises NotFound and Unreachable."""
     if not path:
         raise errors.NotFound(
-            f"{name} has no log.", hint="Its pod has no log directory, so the engine writes no log for it."
+            f"{name} has no log.",
+            hint="Its pod has no log directory, so the engine writes no log. Create the pod with a log directory.",
         )
     folder, base = Path(path).parent, Path(path).name
     with contextlib.ExitStack() as opened:
@@ -64,24 +65,27 @@ def unreadable(path: str, name: str, error: OSError) -> errors.QuarterdeckError:
     """Converts an OSError about a log file into an error with a hint."""
     if isinstance(error, PermissionError):
         return errors.Unreachable(
-            f"The log of {name} is {path}, and Quarterdeck is not allowed to read it.",
+            f"Quarterdeck is not allowed to read the log of {name}: {path}.",
             hint="Run Quarterdeck as root, or give its user read access to the folder.",
         )
     if error.errno == errno.ELOOP:
         return errors.Unreachable(
             f"The log of {name}, {path}, is a symbolic link. Quarterdeck does not follow links.",
-            hint="Engines write regular files there: find out who created the link.",
+            hint="Find out who created the link: engines write only regular files.",
         )
     if isinstance(error, FileNotFoundError) and Path(path).parent.exists():
         return errors.Unreachable(
             f"The log of {name}, {path}, does not exist.",
-            hint="Somebody deleted it. The engine still writes to the deleted file, and begins a new one when the"
-            " kubelet rotates the log.",
+            hint="Somebody deleted the file, and the engine still writes to the deleted file. Wait until the kubelet"
+            " rotates the log: then the engine begins a new file.",
         )
     if isinstance(error, FileNotFoundError):
         return errors.Unreachable(
-            f"The log of {name} should be {path}, and there is no such file here.",
+            f"The log of {name}, {path}, does not exist on this host.",
             hint="If Quarterdeck runs in a container, mount /var/log/pods into it at the same path. If the engine"
             " is on another host, run an agent there.",
         )
-    return errors.Unreachable(f"The log of {name}, {path}, cannot be read: {error.strerror or error}.")
+    return errors.Unreachable(
+        f"The log of {name}, {path}, cannot be read: {error.strerror or error}.",
+        hint="Check the file, and the disk that it is on.",
+    )

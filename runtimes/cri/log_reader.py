@@ -180,5 +180,7 @@ def _decode_cursor(cursor: str) -> tuple[int, int, int]:
     try:
         inode, offset, last_ns = map(int, (cursor or "-1:0:0").split(":"))
     except ValueError:
-        raise errors.InvalidResponse(f"“{cursor[:64]}” is not a cursor of a log.") from None
+        raise errors.InvalidResponse(
+            f"“{cursor[:64]}” is not a valid log cursor.", hint="Read the log without a cursor."
+        ) from None
     return inode, max(0, offset), last_ns

@@ -78,6 +78,6 @@ class LogVerbs(LifecycleVerbs):
             return f"{target.name} was removed"
         except (errors.Unreachable, errors.TimedOut) as error:
             raise errors.Unreachable(
-                f"{self.ref} broke off the log of {target.name}: {error.message}", hint=error.hint
+                f"The log of {target.name} on {self.ref} was interrupted: {error.message}", hint=error.hint
             ) from error
         return "" if status.state == decode.RUNNING else f"{target.name} has ended with code {status.exit_code}"

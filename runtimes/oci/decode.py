@@ -233,4 +233,6 @@ def _decode(kind: type[T], data: bytes) -> T:
     try:
         return msgspec.json.decode(data, type=kind)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise errors.InvalidResponse("It is not valid JSON of an OCI runtime.") from error
+        raise errors.InvalidResponse(
+            "A file of the container is not valid JSON of an OCI runtime.", hint="Create the container again."
+        ) from error

@@ -52,9 +52,9 @@ class Oci(lifecycle.LifecycleVerbs):
         "container.restart": "An OCI container runs only once. Delete it and run its bundle again.",
         "container.logs": "OCI runtimes store no logs. The caller of the runtime chose where they go: a file or the"
         " journal.",
-        "container.healthcheck": "OCI runtimes have no health checks. exec runs any program in a container.",
+        "container.healthcheck": "OCI runtimes have no health checks. Run the command of the check with exec.",
         "event.list": "OCI runtimes store no events. New events are shown as they happen.",
-        "image.list": "OCI runtimes have no images. A bundle is a folder; inspect shows what it was made of.",
+        "image.list": "OCI runtimes have no images. Use inspect: it shows the bundle (the folder) of a container.",
         "image.pull": "OCI runtimes have no images. Unpack one into a bundle, for example with skopeo and umoci.",
         "service.list": "OCI runtimes have only containers: ps lists them.",
         "service.scale": "OCI runtimes have only containers. Create more of them with the runtime's caller.",
@@ -243,7 +243,7 @@ class Oci(lifecycle.LifecycleVerbs):
             raise errors.TimedOut(
                 f"The state directories of {self.ref} could not be read within {seconds:.0f} s.",
                 sent=False,
-                hint="Check the disks: a bundle may be on one that does not respond.",
+                hint="Check the disks: a bundle may be on a disk that does not respond.",
             ) from error
 
     def _gone(self, name: str) -> errors.NotFound:

@@ -226,7 +226,8 @@ def _container_names(root: str) -> list[str]:
         return os.listdir(root)  # noqa: PTH208 (only the names are needed)
     except PermissionError as error:
         raise errors.Unreachable(
-            f"{root} may not be read any more: {error.strerror}.", hint="Check who owns the directory."
+            f"The state directory {root} cannot be read any more: {error.strerror}.",
+            hint="Check who owns the directory.",
         ) from error
     except OSError:
         return []

@@ -55,7 +55,7 @@ class KernelWatches:
             self._inotify = inotify.Inotify(self._on_inotify)
         except OSError as error:
             raise errors.Unreachable(
-                f"The kernel gives no more inotify instances: {error.strerror}.",
+                f"The kernel refused to create an inotify instance: {error.strerror}.",
                 hint="Raise the limit fs.inotify.max_user_instances.",
             ) from error
 

@@ -84,7 +84,9 @@ class LifecycleVerbs(EngineAdapter, abc.ABC):
             raise
         except errors.Rejected as error:
             raise errors.TimedOut(
-                f"{action.target.name} received the stop signal, and then: {error.full_message()}", sent=True
+                f"{action.target.name} received the stop signal, but the next step failed: {error.full_message()}",
+                sent=True,
+                hint="Check with ps whether the container still runs.",
             ) from error
         return Outcome(status=Status.DONE, detail=detail, took=time.monotonic() - began)
 
@@ -99,12 +101,18 @@ class LifecycleVerbs(EngineAdapter, abc.ABC):
         if not await self._wait_for_end(container, min(float(action.timeout), deadline - time.monotonic())):
             if time.monotonic() >= deadline:
                 raise errors.TimedOut(
-                    f"{action.target.name} received the stop signal and did not end within {seconds:.0f} s.", sent=True
+                    f"{action.target.name} received the stop signal and did not end within {seconds:.0f} s.",
+                    sent=True,
+                    hint="Check with ps whether the container still runs, and stop it again.",
                 )
             if await self._signal(container, SIGKILL, deadline):
                 detail = f"did not end within {action.timeout:.0f} s and was killed"
             if not await self._wait_for_end(container, min(KILL_SECONDS, deadline - time.monotonic())):
-                raise errors.TimedOut(f"{action.target.name} was killed but still exists.", sent=True)
+                raise errors.TimedOut(
+                    f"{action.target.name} received SIGKILL but still runs.",
+                    sent=True,
+                    hint="Check the disks of the host: a process that waits for a disk cannot be killed.",
+                )
         return detail
 
     @does(actions.Kill)
@@ -208,7 +216,7 @@ class LifecycleVerbs(EngineAdapter, abc.ABC):
     ) -> processes.Result:
         program = self._programs.find(container.stored.program)
         if seconds <= 0:
-            raise errors.TimedOut(f"There was no time left for {about}.", sent=False)
+            raise errors.TimedOut(f"There was no time left for {about}.", sent=False, hint="Try again.")
         return await programs.run(
             program,
             ("--root", container.root, "--log-format", "json", *arguments),

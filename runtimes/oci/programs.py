@@ -34,8 +34,8 @@ class ProgramFinder:
         path = self._path or shutil.which(name, path=f"{os.environ.get('PATH', '')}:{SEARCH_PATH}") or ""
         if not path or not os.access(path, os.X_OK):
             raise errors.Unreachable(
-                f"The program {self._path or name}, which is needed for its containers, is not installed.",
-                hint=f"Install the package {name}, or add its path to the engine's url: "
+                f"The program {self._path or name} is not installed, but containers of this engine need it.",
+                hint=f"Install the package {name}, or add the program's path to the engine's url: "
                 f"?program=/usr/local/sbin/{name}.",
             )
         return path
@@ -88,7 +88,7 @@ async def run(
             hint=f"Run it by hand to see why: {path} --version",
         )
     except errors.TimedOut as error:
-        error.hint = "Its effects may continue: list the containers with ps."
+        error.hint = "List the containers with ps: the command may still have changed something."
         raise
 
 

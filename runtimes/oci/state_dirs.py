@@ -49,15 +49,15 @@ def parse(url: str) -> StateDirUrl:
         or not all(path.startswith("/") and ".." not in path.split("/") for path in patterns)
     ):
         raise errors.BadUsage(
-            f"“{url}” is not a state directory of an OCI runtime.",
+            f"“{url}” is not a valid url of an OCI engine.",
             hint="Write file:///run/runc, with three slashes. Separate several by colons: file:///run/runc:/run/crun.",
         )
     options = urllib.parse.parse_qs(parts.query)
     program = options.pop("program", [""])[-1]
     if options or (program and not program.startswith("/")):
         raise errors.BadUsage(
-            f"“{url}” has an option that OCI engines do not have.",
-            hint="The only option is ?program=/PATH/OF/THE/RUNTIME.",
+            f"“{url}” has an option that the url of an OCI engine cannot have.",
+            hint="Remove it. The only option is ?program=/PATH/OF/THE/RUNTIME.",
         )
     return StateDirUrl(patterns=tuple(dict.fromkeys(patterns)), program=program)
 

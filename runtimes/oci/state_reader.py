@@ -142,7 +142,7 @@ class StateReader:
         except OSError as error:
             raise errors.NotFound(
                 f"The specification of {decode.display_name(container.name)} cannot be read: {path}: {error.strerror}.",
-                hint="Its bundle was moved, or it belongs to another user.",
+                hint="Check the bundle: it may have been moved, or it may belong to another user.",
             ) from error
 
     def owner_uid(self, root: str) -> int:
@@ -213,16 +213,16 @@ class StateReader:
     def _unreachable(self, denied: dict[str, str]) -> errors.Unreachable:
         if denied:
             root = next(iter(denied))
+            user, owner = (untrusted_files.user_name(uid) for uid in (os.geteuid(), untrusted_files.owner_uid(root)))
             return errors.Unreachable(
-                f"{root} may not be read by {untrusted_files.user_name(os.geteuid())}: {denied[root]}.",
-                hint="Only its owner can read a state directory: run Quarterdeck as "
-                f"{untrusted_files.user_name(untrusted_files.owner_uid(root))}, or remove this engine.",
+                f"The state directory {root} cannot be read by {user}: {denied[root]}.",
+                hint=f"Only its owner can read a state directory: run Quarterdeck as {owner}, or remove this engine.",
             )
         shown = ", ".join(self.dirs.patterns[:4]) + (" and others" if len(self.dirs.patterns) > 4 else "")
         return errors.Unreachable(
             f"There is no state directory {shown}.",
-            hint="The runtime creates it with its first container. If runc is called with --root, write that directory"
-            " as file:///PATH under `engines`.",
+            hint="Start a container: the runtime then creates the directory. If runc is called with --root, write that"
+            " directory as file:///PATH under `engines`.",
         )
 
 

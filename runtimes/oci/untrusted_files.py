@@ -22,18 +22,20 @@ def read_safely(path: str, uid: int) -> bytes:
     try:
         found = os.fstat(handle)
         if not stat.S_ISREG(found.st_mode):
-            raise errors.InvalidResponse("It is not a regular file.")
+            raise errors.InvalidResponse(f"The file {Path(path).name} is not a regular file.")
         if found.st_uid != uid:
-            raise errors.InvalidResponse("It belongs to another user than its directory.")
+            raise errors.InvalidResponse(
+                f"The file {Path(path).name} does not belong to the owner of the state directory."
+            )
         if found.st_size > MAX_FILE_BYTES:
-            raise _too_large()
+            raise _too_large(path)
         data = b""
         while len(data) <= MAX_FILE_BYTES and (block := os.read(handle, max(found.st_size - len(data), 0) + 1)):
             data += block
     finally:
         os.close(handle)
     if len(data) > MAX_FILE_BYTES:
-        raise _too_large()
+        raise _too_large(path)
     return data
 
 
@@ -55,5 +57,5 @@ def user_name(uid: int) -> str:
         return f"uid {uid}"
 
 
-def _too_large() -> errors.InvalidResponse:
-    return errors.InvalidResponse(f"It is larger than {MAX_FILE_BYTES >> 20} MiB.")
+def _too_large(path: str) -> errors.InvalidResponse:
+    return errors.InvalidResponse(f"The file {Path(path).name} is larger than {MAX_FILE_BYTES >> 20} MiB.")

@@ -481,7 +481,7 @@ asyncio.run(main())
         subprocess.run, [sys.executable, "-c", script, *urls], check=True, stdout=subprocess.PIPE, text=True
     )
     denied, mine, both = ran.stdout.splitlines()
-    assert "may not be read by nobody: Permission denied." in denied
+    assert "cannot be read by nobody: Permission denied." in denied
     assert "run Quarterdeck as root" in denied
     assert mine.strip() == "0"
     assert both.startswith("0  Could not read ") and both.endswith("Permission denied.")

@@ -348,7 +348,7 @@ def test_one_directory_that_may_not_be_read_hides_no_other(tmp_path: Path, monke
     assert [seen.name for seen in found.containers] == ["web"]
     assert found.denied == (f"{tmp_path}/crun: Permission denied",)
     alone = StateReader(state_dirs.parse(f"file://{tmp_path}/crun"), cgroups=str(tree.groups))
-    with pytest.raises(errors.Unreachable, match="may not be read") as caught:
+    with pytest.raises(errors.Unreachable, match="cannot be read") as caught:
         alone.read_all()
     assert "run Quarterdeck as" in caught.value.hint
     shutil.rmtree(tmp_path / "runc")
