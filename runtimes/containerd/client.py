@@ -263,7 +263,7 @@ class Client:
             parts.append(part.data)
             if sum(map(len, parts)) > MAX_BLOB_BYTES:
                 raise errors.InvalidResponse(
-                    f"The blob {digest[:19]} is larger than {MAX_BLOB_BYTES >> 20} MiB, so it is no image manifest.",
+                    f"The blob {digest[:19]} is larger than {MAX_BLOB_BYTES >> 20} MiB, so it cannot be a manifest.",
                     hint="Remove the image and pull it again.",
                 )
         return b"".join(parts)

@@ -170,12 +170,14 @@ class EventDecoder:
 
 
 def _message_type(envelope: containerd_types_pb2.Envelope) -> str:
-    """The last part of the type's name: its package differs between versions, and it has no slash, unlike usual."""
+    """Returns the last part of the type's name. The package before it differs between versions. Unlike usual, the name
+    has no slash."""
     return envelope.event.type_url.rpartition("/")[2].rpartition(".")[2]
 
 
 def _exec_action(message_type: str, message: Any) -> str:
-    """The action for an event of a program that exec started; empty for an event of the container's own task."""
+    """Returns the action for an event of a program that exec started. Empty for an event of the container's own
+    task."""
     if message_type in ("TaskExit", "TaskDelete") and message.id and message.id != message.container_id:
         return "exec_exit" if message_type == "TaskExit" else "exec_delete"
     return ""

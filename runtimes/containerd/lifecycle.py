@@ -217,7 +217,7 @@ class ContainerChange:
         await self._delete(self._client.kill(self._namespace, self._id, number, self._steps.seconds_left))
 
     async def _resume_if_paused(self, task: Process) -> None:
-        """A paused process receives its signals only after it is resumed."""
+        """Resumes a paused task, because a paused process receives its signals only after it is resumed."""
         if task.status in (_Status.PAUSED, _Status.PAUSING):
             await self._change(self._client.resume(self._namespace, self._id, self._steps.seconds_left))
 

@@ -146,6 +146,7 @@ def pod_names(pods: Iterable[PodMessage]) -> dict[str, str]:
 
 
 def pod_path(pod: PodMessage) -> str:
+    """Returns a pod's name without an id: `namespace/pod`."""
     return "/".join(filter(None, (pod.metadata.namespace, pod.metadata.name or pod.id[:12])))
 
 
@@ -162,6 +163,7 @@ def _unique(paths: Mapping[str, tuple[str, tuple[int, int, str]]]) -> dict[str, 
 
 
 def container_ref(engine: EngineRef, record: ContainerRecord, name: str) -> Ref:
+    """Makes the reference to a container."""
     return Ref(engine=engine, kind=Kind.CONTAINER, id=record.id, name=name)
 
 
@@ -207,6 +209,7 @@ def _seconds(at_ns: int) -> float | None:
 
 
 def image_row(engine: EngineRef, image: cri.Image) -> Image:
+    """Makes the row of an image."""
     short_id = image.id.removeprefix("sha256:")[:12]
     return Image(
         ref=Ref(engine=engine, kind=Kind.IMAGE, id=image.id, name=image.repo_tags[0] if image.repo_tags else short_id),

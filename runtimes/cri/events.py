@@ -125,7 +125,8 @@ def apply_event(before: Snapshot, message: cri.ContainerEventResponse) -> tuple[
 
 
 def _renamed(before: Snapshot, after: Snapshot) -> list[Event]:
-    """A container loses its plain name to a newer attempt, and gets it back when that one is removed."""
+    """Returns the events of renamed containers. A container loses its plain name to a newer attempt, and gets it back
+    when that attempt is removed."""
     if before.names is after.names:
         return []
     return [

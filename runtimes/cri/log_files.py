@@ -58,6 +58,7 @@ def open_file(path: str) -> BinaryIO:
 
 
 def inode(file: BinaryIO) -> int:
+    """Returns the inode number of an open file."""
     return os.fstat(file.fileno()).st_ino
 
 

@@ -78,7 +78,8 @@ class LineParser:
 
 
 def _split(line: bytes) -> tuple[str, str, bool, bytes]:
-    """Time, stream, whether the line is partial, and text. A line of another format is all text."""
+    """Splits an entry into time, stream, whether the line is partial, and text. An entry of another format is all
+    text."""
     parts = line.split(b" ", 3)
     if len(parts) >= 3 and (stream := _STREAMS.get(parts[1])) and _TIME.fullmatch(parts[0]):
         # There may be several tags, separated by colons. The first one is P or F.

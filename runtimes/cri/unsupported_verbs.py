@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 _KUBECTL = "Kubernetes has its own API for this: use kubectl."
 _NETWORKS = "CRI engines use the CNI configuration in /etc/cni/net.d."
 _SWARM = "Only Docker has Swarm."
 _VOLUMES = "The kubelet mounts volumes; inspect shows the mounts of a container."
 
-ALTERNATIVES: Mapping[str, str] = {
+ALTERNATIVES = {
     "container.restart": "Stop the container: the kubelet starts a new one.",
     "container.kill": "Stop the container with a timeout of 0: this sends SIGKILL. Use exec to send another signal.",
     "container.pause": "CRI cannot pause containers. Use an engine of kind containerd or oci on the same host.",

@@ -213,6 +213,7 @@ def event(at_ns: int, action: str, subject: Ref, image: str = "") -> Event:
 
 
 def container_ref(engine: EngineRef, root: str, name: str, created: str) -> Ref:
+    """Makes the reference to a container."""
     return Ref(engine=engine, kind=Kind.CONTAINER, id=container_id(root, name, created), name=display_name(name))
 
 

@@ -165,7 +165,8 @@ class Oci(lifecycle.LifecycleVerbs):
         return msgspec.structs.replace(found, missing=" ".join(filter(None, (missing, found.missing))))
 
     async def describe(self, ids: Sequence[str], deadline: float) -> dict[str, Container | None]:
-        """None for a container that does not exist. `deadline`: seconds for all of them."""
+        """Reads these containers. None stands for a container that does not exist. `deadline`: seconds for all of
+        them."""
         if any(container_id not in self._locations for container_id in ids):
             await self._read_all(deadline)
         found = await self._in_thread(partial(self._read_some, ids), deadline)
@@ -174,7 +175,8 @@ class Oci(lifecycle.LifecycleVerbs):
     # ── events ───────────────────────────────────────────────────────────────────────────────────────────────────
 
     def events(self, since_ns: int | None) -> AsyncIterator[Sequence[Event]]:
-        """From now on. `since_ns` is ignored, since the runtimes store no events; the next list is complete."""
+        """Yields the events from now on. `since_ns` is ignored, because the runtimes store no events. The next list is
+        complete."""
         return self._events()
 
     async def _events(self) -> AsyncGenerator[Sequence[Event], None]:
@@ -191,7 +193,7 @@ class Oci(lifecycle.LifecycleVerbs):
     # ── rows ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def _other_engine(self, container: ContainerState) -> str:
-        """The kind of engine that lists this container instead; empty if there is none."""
+        """Returns the kind of engine that lists this container instead; empty if there is none."""
         return next((owner for owner in container.owners if owner in self._watched_kinds), "")
 
     def _is_included(self, container: ContainerState) -> bool:
