@@ -1,4 +1,4 @@
-"""Every error Quarterdeck raises on purpose, in one tree.
+"""Defines the errors that Quarterdeck raises on purpose, in one tree.
 
     QuarterdeckError
     ├─ UserError      BadUsage · UnknownCommand · NotFound · Ambiguous · Unsupported · Expired
@@ -6,11 +6,11 @@
     ├─ EngineError    Unreachable · TimedOut · Rejected · InvalidResponse · Duplicate · EventsUnsupported
     ├─ StoreError     StoreDown · LeaseLost
     ├─ DeliveryError   Undeliverable
-    └─ ConfigError    every problem of a configuration at once
+    └─ ConfigError    all mistakes of a configuration at once
 
 A class's docstring is its default message. `full_message()` is what people read: the message, then the hint. It
-contains no secret that Quarterdeck recognises (replies are redacted again). Anything that is not a
-QuarterdeckError is a bug of ours: its traceback goes to the log, a short reference to the person.
+contains no secret that Quarterdeck recognises (replies are redacted again). Any other
+exception is a bug in Quarterdeck: the log gets its traceback, the requester gets a short reference.
 """
 
 from __future__ import annotations
@@ -33,13 +33,13 @@ class QuarterdeckError(Exception):
         return self.full_message()
 
     def full_message(self) -> str:
-        """One or two sentences for a person: what happened, then the cure."""
+        """Returns one or two sentences for people: what happened, then what to do."""
         return f"{self.message} {self.hint}".strip()
 
 
-# What the person asked for cannot be understood or found.
+# The request cannot be understood, or names something that does not exist.
 class UserError(QuarterdeckError):
-    """The request cannot be carried out as written."""
+    """The command cannot be run as written."""
 
 
 class BadUsage(UserError):
@@ -47,7 +47,7 @@ class BadUsage(UserError):
 
 
 class UnknownCommand(UserError):
-    """There is no such command."""
+    """This command does not exist."""
 
 
 class NotFound(UserError):
@@ -55,33 +55,39 @@ class NotFound(UserError):
 
 
 class Ambiguous(UserError):
-    """That name matches more than one thing."""
+    """That name matches more than one resource."""
 
-    def __init__(self, word: str, candidates: Sequence[str]) -> None:
-        self.word, self.candidates = word, tuple(candidates)
+    def __init__(self, name: str, candidates: Sequence[str]) -> None:
+        self.name, self.candidates = name, tuple(candidates)
         shown = ", ".join(self.candidates[:8]) + (f" and {len(candidates) - 8} more" if len(candidates) > 8 else "")
-        super().__init__(f"“{word}” matches {len(candidates)}: {shown}.", hint="Name one of them.")
+        super().__init__(f"“{name}” matches {len(candidates)}: {shown}.", hint="Name one of them.")
 
 
 class Unsupported(UserError):
-    """This engine has no such operation. `nearest`: a sentence with what it can do instead."""
+    """This engine does not support that action.
 
-    def __init__(self, verb: str, engine: str, nearest: str = "") -> None:
+    `alternative` becomes the hint: one sentence about what the engine can do instead.
+    """
+
+    def __init__(self, verb: str, engine: str, alternative: str = "") -> None:
         self.verb, self.engine = verb, engine
-        super().__init__(f"{engine} cannot do {verb}.", hint=nearest)
+        super().__init__(f"{engine} cannot do {verb}.", hint=alternative)
 
 
 class Expired(UserError):
-    """That question has expired or was already answered."""
+    """This question has expired or was already answered."""
 
 
-# We understood and will not do it.
+# The request was understood; Quarterdeck does not carry it out.
 class Refused(QuarterdeckError):
-    """Refused."""
+    """Quarterdeck refused this command."""
 
 
 class NotPermitted(Refused):
-    """You may not do that."""
+    """You are not allowed to do that.
+
+    `rule`: the id of the grant or guard that decided.
+    """
 
     def __init__(self, message: str = "", *, rule: str = "", hint: str = "") -> None:
         self.rule = rule
@@ -89,7 +95,10 @@ class NotPermitted(Refused):
 
 
 class RateLimited(Refused):
-    """Too many commands in a short time."""
+    """You gave too many commands in a short time.
+
+    `retry_after`: when the next command of this `risk` is accepted.
+    """
 
     def __init__(self, retry_after: timedelta, *, risk: str) -> None:
         self.retry_after, self.risk = retry_after, risk
@@ -98,31 +107,35 @@ class RateLimited(Refused):
 
 
 class Busy(Refused):
-    """Somebody else is working on that."""
+    """Somebody else is changing this target.
+
+    `doing`: the running change as a participle, such as `restarting`; `ago`: how long it has been running.
+    """
 
     def __init__(self, target: str, who: str, doing: str, ago: timedelta) -> None:
         self.target, self.who, self.doing, self.ago = target, who, doing, ago
         super().__init__(
-            f"{who} began {doing} on {target} {max(0, int(ago.total_seconds()))} s ago and it has not ended.",
-            hint="Wait for it, or look with ps.",
+            f"{who} started {doing} on {target} {max(0, int(ago.total_seconds()))} s ago, and it has not finished.",
+            hint="Wait until it has finished; ps shows the current state.",
         )
 
 
 class Disallowed(Refused):
-    """The owner of that host does not allow this."""
+    """The configuration of this engine does not allow that action."""
 
     def __init__(self, verb: str, engine: str) -> None:
         self.verb, self.engine = verb, engine
         super().__init__(
-            f"{engine} is configured not to allow {verb}.", hint="Its `allow` list in quarterdeck.yaml decides."
+            f"The configuration of {engine} does not allow {verb}.",
+            hint="Add the verb to the engine's `allow` list in quarterdeck.yaml.",
         )
 
 
 class Protected(Refused):
-    """Quarterdeck does not stop itself or its store."""
+    """Quarterdeck does not stop, change or remove its own container or its store."""
 
 
-# The engine did not do it, or did not say.
+# The engine failed, or its answer is missing.
 class EngineError(QuarterdeckError):
     """The container engine failed."""
 
@@ -130,7 +143,7 @@ class EngineError(QuarterdeckError):
 class Unreachable(EngineError):
     """The container engine cannot be reached.
 
-    `sent`: the connection was lost after the request had left, so a change may or may not have happened (UNKNOWN).
+    `sent`: the request had left before the connection was lost, so the outcome of a change is UNKNOWN.
     """
 
     def __init__(self, message: str = "", *, sent: bool = False, hint: str = "") -> None:
@@ -141,7 +154,7 @@ class Unreachable(EngineError):
 class TimedOut(EngineError):
     """The container engine did not answer in time.
 
-    `sent` tells whether the request had left for the engine: if so a change may or may not have happened (UNKNOWN).
+    `sent`: whether the request had left. If it had, the outcome of a change is UNKNOWN.
     """
 
     def __init__(self, message: str = "", *, sent: bool, hint: str = "") -> None:
@@ -150,28 +163,31 @@ class TimedOut(EngineError):
 
 
 class Rejected(EngineError):
-    """The container engine refused the request."""
+    """The container engine rejected the request.
+
+    `code`: HTTP or gRPC status, or exit code; `text`: the engine's own message, at most 256 characters of it.
+    """
 
     def __init__(self, code: int, text: str) -> None:
         self.code, self.text = code, text[:256]
-        super().__init__(self.text or f"the engine answered with status {code}")
+        super().__init__(self.text or f"The engine answered with status {code}.")
 
 
 class InvalidResponse(EngineError):
-    """The container engine answered something that cannot be understood.
+    """The container engine sent an invalid response.
 
-    `sent`: it was the answer to a change, which may or may not have happened (UNKNOWN).
+    `sent`: the request was a change, so its outcome is UNKNOWN.
     """
 
     sent = False
 
 
 class EventsUnsupported(EngineError):
-    """The container engine keeps no events; what happens shows only in its lists."""
+    """The container engine records no events; changes show only in its lists."""
 
 
 class DuplicateEngine(EngineError):
-    """That engine is here already, under another address."""
+    """This engine is already listed under another address."""
 
 
 class StoreError(QuarterdeckError):
@@ -183,11 +199,11 @@ class StoreDown(StoreError):
 
 
 class LeaseLost(StoreError):
-    """Another process holds this lease now."""
+    """This lease has expired, and another process may hold it now."""
 
 
 class DeliveryError(QuarterdeckError):
-    """The reply could not be delivered."""
+    """The chat service failed."""
 
 
 class Undeliverable(DeliveryError):
@@ -195,14 +211,17 @@ class Undeliverable(DeliveryError):
 
     def __init__(self, message: str = "", *, code: str = "", hint: str = "") -> None:
         self.code = code
-        """The chat service's own word for it, such as `not_in_channel`."""
+        """The chat service's own error code, such as `not_in_channel`."""
         super().__init__(message, hint=hint)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Problem:
-    """One mistake in the configuration: `path` is dotted (`engines.0.url`), `line` is 1-based, 0 where there is
-    none."""
+    """One mistake in the configuration.
+
+    `path`: the setting, dotted (`engines.0.url`); `what`: the end of a sentence about it; `source`: the file or the
+    environment variable that contains it; `line`: 1-based, 0 if there is no line.
+    """
 
     path: str
     what: str

@@ -1,4 +1,7 @@
-"""The few doors between layers. Small on purpose: a runtime is five names, and its remote twin looks the same."""
+"""Defines the interfaces between layers: engines (Runtime), lookups (Finder) and replies (Responder).
+
+A Runtime has few members on purpose: a remote engine implements the same ones, so callers cannot tell the difference.
+"""
 
 from __future__ import annotations
 
@@ -15,22 +18,13 @@ from core.model.replies import Reply
 R = TypeVar("R")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Call:
-    """Who runs an action and until when; never inside the action, since the same value sits in buttons and plans."""
-
-    id: str
-    who: str
-    deadline: datetime
-    invocation: str
-
-
 class Runtime(Protocol):
-    """One engine, or something that answers as one.
+    """One engine, or anything that behaves like one.
 
-    `run` is bounded, with plain data in and out; it raises core.errors only. `events` is one connection: it yields
-    batches in the engine's order from `since_ns` (inclusive; None: from now) and ends or raises, never reconnects. An
-    empty batch is yielded once when the subscription stands.
+    `run` executes one action. It is bounded in time, takes and returns plain values, and raises only `core.errors`.
+    `events` opens one event stream: it yields batches in the engine's order, starting at `since_ns` (inclusive; None:
+    now), and yields one empty batch as soon as the subscription is active. When the stream breaks, it ends or raises;
+    it never reconnects.
     """
 
     @property
@@ -44,6 +38,26 @@ class Runtime(Protocol):
     def events(self, since_ns: int | None) -> AsyncIterator[Sequence[Event]]: ...
 
     async def aclose(self) -> None: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Call:
+    """The requester and the deadline of one `run`. They are not part of the action, because buttons and stored plans
+    contain the same action. `who` is an identity's id; `invocation` is the id of the command."""
+
+    id: str
+    who: str
+    deadline: datetime
+    invocation: str
+
+
+class Finder(Protocol):
+    """Finds what a command may see. Results are filtered by permission: for a resource that the requester may not
+    list, the error is the same NotFound, with the same text, as for one that does not exist."""
+
+    async def find(self, query: Query) -> Sequence[Ref]: ...
+
+    def engines(self, query: Query) -> Sequence[EngineRef]: ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,18 +79,25 @@ class Query:
     verb: str = ""
 
 
-class Finder(Protocol):
-    """What a command may see, already filtered by permission: a thing one may not list is NotFound, word for word."""
+class Responder(Protocol):
+    """Sends replies to where one command came from: a terminal, or a Slack conversation.
 
-    async def find(self, query: Query) -> Sequence[Ref]: ...
+    `started` is called before a change runs, `progress` while a long action runs; neither may wait or raise. `progress`
+    returns False once nobody can receive it any more, so that an action that only reads may stop. `finish` sends the
+    redacted reply, once; it raises only DeliveryError, when nobody could be reached.
+    """
 
-    def engines(self, query: Query) -> Sequence[EngineRef]: ...
+    def started(self, action: ActionStarted) -> None: ...
+
+    def progress(self, progress: Progress) -> bool: ...
+
+    async def finish(self, reply: Reply) -> None: ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ActionStarted:
-    """A change that was accepted and recorded and is about to run on the things of these `names`. `line`: the words it
-    was asked in, secrets hidden; `doing`: its word for going on, such as `restarting`."""
+    """A change that was accepted and audited, and that starts now on the resources with these `names`. `line`: the
+    command, with secrets hidden; `doing`: a participle such as `restarting`."""
 
     line: str
     doing: str
@@ -85,10 +106,13 @@ class ActionStarted:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Progress:
-    """How something that goes on is coming along: lines of a followed log (none yet, to begin with; `skipped` more came
-    and are not among them), or a sentence of progress. `several`: other things go on beside it. `read_only`: it changes
-    nothing. `stop`: the command line that ends it; `everyone`: the asker wants all to see it. Secrets are hidden
-    already."""
+    """How far a running action is: new `lines` of a followed log, or one sentence (`progress`). Both may be empty at
+    the start. Secrets are already hidden.
+
+    `skipped`: number of lines that are left out; `several`: other actions of the same command still run; `read_only`:
+    the action changes nothing; `stop`: the command that ends it; `everyone`: the requester wants all people in the
+    channel to see it.
+    """
 
     name: str
     several: bool = False
@@ -98,18 +122,3 @@ class Progress:
     progress: str = ""
     stop: str = ""
     everyone: bool = False
-
-
-class Responder(Protocol):
-    """Sends what becomes of one command to its requester, and to others who should see it: on a terminal or in Slack.
-
-    `started` gets a change before it runs; `progress` gets the news of a command that takes long. Both return at once
-    and never raise. `progress` returns False once nobody can receive it any more, so that a command that only reads may
-    end. `finish` gets the redacted reply, once. It raises DeliveryError if nobody could be reached, and nothing else.
-    """
-
-    def started(self, action: ActionStarted) -> None: ...
-
-    def progress(self, progress: Progress) -> bool: ...
-
-    async def finish(self, reply: Reply) -> None: ...

@@ -89,5 +89,5 @@ async def test_what_may_not_be_listed_is_not_there(two_hosts):
 
 async def test_a_host_that_forbids_even_that_is_told(two_hosts):
     reply = await two_hosts.say("engines", answers(UP, errors.Disallowed("engine.list", "docker/host8")))
-    assert "configured not to allow engine.list" in plain_text.render(reply)
+    assert "docker/host8 does not allow engine.list" in plain_text.render(reply)
     assert reply.ending is Ending.OK
