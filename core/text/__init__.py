@@ -1,1 +1,1 @@
-"""Text from strangers: parsing command lines, removing control characters, hiding secrets."""
+"""Processes text from people and engines: splits command lines, removes control characters, hides secrets."""

@@ -1,9 +1,9 @@
-"""A typed line into words, and words back into a line.
+"""Splits a command line into arguments, and quotes arguments into a command line.
 
-People type on phones and paste from chat: “smart” quotes, non-breaking spaces, invisible characters, `&amp;` and dashes
-that were two are read as meant. Inside quotes nothing but the quote, the backslash and `&…;` is special, so that
-`split(quote(words)) == words` for all words without control characters. What cannot be read raises BadUsage with its
-place.
+People type on phones and paste from chat. Therefore smart quotes, non-breaking spaces, invisible characters, HTML
+entities (`&amp;`) and dashes that a keyboard merged are understood. Inside quotes only the quote, the backslash and
+`&…;` are special, so `split(quote(words)) == words` for all words without control characters. An unreadable line raises
+BadUsage with the position.
 """
 
 from __future__ import annotations
@@ -20,45 +20,46 @@ MAX_ABBREVIATED = 60
 DOUBLE_QUOTES = '"“”„‟'
 SINGLE_QUOTES = "'‘’‚‛"
 HTML_ENTITIES = (("&amp;", "&"), ("&lt;", "<"), ("&gt;", ">"))
-# Keyboards that mean well turn `--` into one of these at the start of a word.
+# Some keyboards replace `--` at the start of a word with one of these.
 DASHES = "—–―−‒"
 HYPHENS = "‐‑"
 _BARE = re.compile(r"[A-Za-z0-9_@%+=:,./*?\[\]#-]+")
 
 
 def split(line: str) -> list[str]:
-    """The words of a line. Raises BadUsage: too long, too many, control characters, an open quote, a last backslash."""
+    """Splits a line into words. Raises BadUsage if it is too long, has too many words, contains control characters, or
+    ends inside a quote or after a backslash."""
     if len(line) > MAX_LINE_LENGTH:
         raise errors.BadUsage(
-            f"That line has {len(line):,} characters; at most {MAX_LINE_LENGTH:,} are read.",
+            f"The command has {len(line):,} characters; the maximum is {MAX_LINE_LENGTH:,}.",
             hint="Use a pattern such as web-* or --label instead of many names.",
         )
-    line = _unfence(line.strip())
-    _refuse_controls(line)
+    line = _strip_backticks(line.strip())
+    _refuse_control_characters(line)
     words: list[str] = []
     at = 0
     while at < len(line):
         character = line[at]
-        if character.isspace() or _unseen(character):
+        if character.isspace() or _is_invisible(character):
             at += 1
         else:
             word, at = _word(line, at)
             words.append(word)
     if len(words) > MAX_WORDS:
         raise errors.BadUsage(
-            f"That line has {len(words)} words; at most {MAX_WORDS} are read.",
+            f"The command has {len(words)} words; the maximum is {MAX_WORDS}.",
             hint="Use a pattern such as web-* or --label instead of many names.",
         )
     return words
 
 
 def quote(words: Iterable[str]) -> str:
-    """A line that splits into exactly these words; for buttons and for what the audit keeps."""
+    """Returns a line that `split` splits into exactly these words; for buttons and the audit trail."""
     return " ".join(_quoted(word) for word in words)
 
 
 def abbreviate(word: str) -> str:
-    """A word as an answer repeats it: the beginning tells which was meant."""
+    """Shortens a word that a reply quotes."""
     return word if len(word) <= MAX_ABBREVIATED else f"{word[: MAX_ABBREVIATED - 1]}…"
 
 
@@ -69,7 +70,7 @@ def _quoted(word: str) -> str:
 
 
 def _word(line: str, start: int) -> tuple[str, int]:
-    """One word from `start`, and where it ended."""
+    """Reads one word from `start`; returns it and the position after it."""
     parts: list[str] = []
     at = start
     dashes = _leading_dashes(line, start)
@@ -81,28 +82,28 @@ def _word(line: str, start: int) -> tuple[str, int]:
         if character.isspace():
             break
         if character in DOUBLE_QUOTES or character in SINGLE_QUOTES:
-            text, at = _in_quotes(line, at)
+            text, at = _quoted_part(line, at)
             parts.append(text)
         elif character == "\\":
             if at + 1 == len(line):
                 raise errors.BadUsage(
-                    "The line ends with a backslash; something must follow it.",
-                    hint="Remove it, or write \\\\.",
+                    "The command ends with a backslash, and nothing follows it.",
+                    hint="Remove the backslash, or write \\\\.",
                 )
             parts.append(line[at + 1])
             at += 2
         elif character == "&":
-            text, at = _entity(line, at)
+            text, at = _html_entity(line, at)
             parts.append(text)
         else:
-            if not _unseen(character):
+            if not _is_invisible(character):
                 parts.append(character)
             at += 1
     return "".join(parts), at
 
 
 def _leading_dashes(line: str, at: int) -> str:
-    """What a dash that starts a word was before a keyboard changed it: `—all` is `--all`, `–a` is `-a`."""
+    """Restores the dashes that a keyboard replaced at the start of a word: `—all` is `--all`, `–a` is `-a`."""
     if line[at] in HYPHENS:
         return "-"
     if line[at] not in DASHES:
@@ -112,8 +113,8 @@ def _leading_dashes(line: str, at: int) -> str:
     return "-" if one_letter else "--"
 
 
-def _in_quotes(line: str, start: int) -> tuple[str, int]:
-    """The text of a quoted part. A straight quote is closed by its like only; a smart one by any of its family."""
+def _quoted_part(line: str, start: int) -> tuple[str, int]:
+    """Reads a quoted part. The same straight quote closes a straight one; any similar quote closes a smart one."""
     opened = line[start]
     family = opened if opened in "\"'" else DOUBLE_QUOTES if opened in DOUBLE_QUOTES else SINGLE_QUOTES
     escapes = opened in DOUBLE_QUOTES
@@ -127,27 +128,27 @@ def _in_quotes(line: str, start: int) -> tuple[str, int]:
             parts.append(line[at + 1])
             at += 2
         elif character == "&":
-            text, at = _entity(line, at)
+            text, at = _html_entity(line, at)
             parts.append(text)
         else:
             parts.append(character)
             at += 1
     shown = line[start : start + 30] + ("…" if len(line) > start + 30 else "")
     raise errors.BadUsage(
-        f"The quote at character {start + 1} is never closed: {shown}",
-        hint="Close it, or put a backslash before it if it is part of a name.",
+        f"The quote at character {start + 1} is not closed: {shown}",
+        hint="Close it, or write a backslash before it if it is part of a name.",
     )
 
 
-def _entity(line: str, at: int) -> tuple[str, int]:
-    for entity, meant in HTML_ENTITIES:
+def _html_entity(line: str, at: int) -> tuple[str, int]:
+    for entity, character in HTML_ENTITIES:
         if line.startswith(entity, at):
-            return meant, at + len(entity)
+            return character, at + len(entity)
     return "&", at + 1
 
 
-def _unfence(line: str) -> str:
-    """Without the backticks people put around a command in chat."""
+def _strip_backticks(line: str) -> str:
+    """Removes the backticks that people put around a command in chat."""
     ticks = len(line) - len(line.lstrip("`"))
     if 0 < ticks <= 3 and len(line) > 2 * ticks and line.endswith("`" * ticks):
         inside = line[ticks:-ticks]
@@ -156,20 +157,20 @@ def _unfence(line: str) -> str:
     return line
 
 
-def _unseen(character: str) -> bool:
+def _is_invisible(character: str) -> bool:
     return unicodedata.category(character) == "Cf"
 
 
-def _refuse_controls(line: str) -> None:
+def _refuse_control_characters(line: str) -> None:
     if line.isprintable():
         return
     if "\n" in line or "\r" in line:
         count = len(line.splitlines())
-        raise errors.BadUsage(f"That is {count} lines; give one command at a time.")
+        raise errors.BadUsage(f"The command has {count} lines.", hint="Give one command at a time.")
     for at, character in enumerate(line):
         category = unicodedata.category(character)
         if category in ("Cc", "Cs") and character != "\t":
             raise errors.BadUsage(
-                f"Character {at + 1} of that line is a control character (U+{ord(character):04X}).",
-                hint="Type the line instead of pasting it.",
+                f"Character {at + 1} of the command is a control character (U+{ord(character):04X}).",
+                hint="Type the command instead of pasting it.",
             )

@@ -1,9 +1,9 @@
-"""Secrets out of text, at the one exit: each becomes ••••, what names it stays readable.
+"""Replaces secrets in text with ••••; their names remain readable.
 
-Patterns know secrets by their name (`password=…`), their place (`scheme://user:…@host`) or their own shape (`ghp_…`,
-PEM). A secret that has none of these passes. Lines without any hint of one cost a few substring searches; no pattern
-looks at a character more than a bounded number of times, so hostile text costs time in proportion to its length.
-Redacting twice changes nothing.
+Patterns detect a secret by its name (`password=…`), its position (`scheme://user:…@host`) or its own format (`ghp_…`,
+PEM). A secret without any of these is not detected. Text without any hint of a secret costs a few substring searches.
+Each pattern visits each character a bounded number of times, so even hostile text takes linear time. Redacting twice
+changes nothing.
 """
 
 from __future__ import annotations
@@ -15,19 +15,19 @@ from core.model.replies import Block, Button, Fields, Lines, Reply, Table, Text
 from core.text import secret_patterns
 
 MASK = secret_patterns.MASK
-_MOST_READINGS = 5
-_LONGEST_KEY = 300  # lines
+_MAX_PASSES = 5
+_MAX_KEY_LINES = 300
 
 
 def redact(text: str) -> str:
-    """The text with what looks like a secret replaced by ••••."""
+    """Replaces everything in the text that looks like a secret with ••••."""
     lowered = text.lower()
     if not secret_patterns.may_contain_secret(lowered):
         return text
     if secret_patterns.PRIVATE_KEY_HINT not in lowered:
         return _masked(text)
-    # A marker of a key that stands where another secret is masked changes what the next reading sees.
-    for _ in range(_MOST_READINGS):
+    # Masking may change the text around a key marker, and so what the next pass finds.
+    for _ in range(_MAX_PASSES):
         before, text = text, _masked(secret_patterns.mask_private_keys(text))
         if text == before:
             break
@@ -35,15 +35,15 @@ def redact(text: str) -> str:
 
 
 class StreamRedactor:
-    """`redact` for lines that come bit by bit: a private key that began earlier is masked until it ends, or until so
-    many lines came that it cannot be one any more."""
+    """Redacts a log that arrives in parts. A private key that began in an earlier part is masked up to its end, or for
+    at most `_MAX_KEY_LINES` lines."""
 
     def __init__(self) -> None:
         self._marker = self._last = ""
         self._since = 0
 
     def redact(self, lines: Sequence[str]) -> list[str]:
-        """The next lines; there may be fewer of them afterwards."""
+        """Redacts the next lines; the result may have fewer lines."""
         if not lines:
             return []
         before = [self._marker, self._last] if self._marker else []
@@ -51,18 +51,18 @@ class StreamRedactor:
         masked = redact(text)
         if before:
             head, _, masked = masked.partition("\n")
-            if head == self._marker:  # else the key's end stands in this line too
+            if head == self._marker:  # otherwise this line also contains the end of the key
                 masked = masked.partition("\n")[2]
             else:
                 masked = "\n".join([head.removeprefix(self._marker), *([masked] if masked else [])])
         marker = secret_patterns.unclosed_key_marker(text)
         self._since = self._since + len(lines) if marker == self._marker else len(lines)
-        self._marker, self._last = (marker, lines[-1]) if marker and self._since <= _LONGEST_KEY else ("", "")
+        self._marker, self._last = (marker, lines[-1]) if marker and self._since <= _MAX_KEY_LINES else ("", "")
         return masked.split("\n") if masked or not before else []
 
 
 def redact_reply(reply: Reply) -> Reply:
-    """Every text of a reply: sentences, cells, lines, fields, button labels. A key spread over lines is found too."""
+    """Redacts all texts of a reply: sentences, cells, lines, fields, button labels; also keys of several lines."""
     return replace(
         reply,
         blocks=tuple(_block(block) for block in reply.blocks),
@@ -81,7 +81,7 @@ def _block(block: Block) -> Block:
         case Lines(secret=True):
             return block
         case Lines():
-            # As one text: a private key is spread over many lines. The number of lines may shrink.
+            # Joined to one text, because a private key spans many lines. The result may have fewer lines.
             lines = tuple(redact("\n".join(block.lines)).split("\n")) if block.lines else ()
             return replace(block, lines=lines, title=redact(block.title))
         case Table():
@@ -92,7 +92,7 @@ def _block(block: Block) -> Block:
 
 
 def _rows(rows: Sequence[Sequence[str | int | float]]) -> Sequence[Sequence[str | int | float]]:
-    # One search over the whole table tells that none of its cells needs one of its own.
+    # One search over the whole table avoids a search for each cell.
     whole = "\n".join(cell for row in rows for cell in row if isinstance(cell, str))
     if not secret_patterns.may_contain_secret(whole.lower()):
         return rows
@@ -100,7 +100,7 @@ def _rows(rows: Sequence[Sequence[str | int | float]]) -> Sequence[Sequence[str 
 
 
 def redact_value(name: str, value: str) -> str:
-    """A value by its own shape, or because of the name beside it."""
+    """Redacts a value because of its own format, or because of its name."""
     joined = f"{name}: "
     alone = redact(joined + value)
     return alone.removeprefix(joined) if alone.startswith(joined) else redact(value)

@@ -1,8 +1,8 @@
-"""Text written by strangers, made safe to print: container names, labels and log lines reach people through here.
+"""Makes text from strangers safe to print: container names, labels, log lines.
 
-Escape sequences, bidi controls and invisible characters are dropped; other control characters are shown as their
-pictures (␀ ␇ ␛); what is not text becomes �; a progress bar keeps what it ended with; a line without end is cut and
-says so. Nothing that comes out can move the cursor, recolour, reverse or hide its neighbours.
+Escape sequences, bidirectional controls and invisible characters are removed; other control characters are shown as
+symbols (␀ ␇ ␛); invalid characters become �; a progress bar is reduced to its last state; a long line is cut, with a
+note. The result cannot move the cursor, and cannot recolour, reverse or hide the text around it.
 """
 
 from __future__ import annotations
@@ -10,19 +10,19 @@ from __future__ import annotations
 import re
 
 MAX_LENGTH = 4_096
-# CSI (7-bit and 8-bit), strings up to their terminator (OSC, DCS, SOS, PM, APC), then the short ones. None can run past
-# the next escape or backtrack, so hostile input costs one pass.
+# CSI (7-bit and 8-bit), strings up to their terminator (OSC, DCS, SOS, PM, APC), then short sequences. No pattern can
+# match beyond the next escape or backtrack, so hostile input costs one pass.
 _ESCAPES = re.compile(
     r"(?:\x1b\[|\x9b)[0-?]*+[ -/]*+[@-~]"
     r"|(?:\x1b[\]PX^_]|[\x9d\x90\x98\x9e\x9f])[^\x07\x1b\x90\x98\x9c-\x9f]*+(?:\x07|\x1b\\|\x9c)"
     r"|\x1b[ -/]*+[0-~]"
 )
 _INVISIBLE = "\u00ad\u061c\u180e\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\U000e0000-\U000e007f"
-_ODD = re.compile(f"[\x00-\x08\x0a-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff{_INVISIBLE}]")
+_UNSAFE = re.compile(f"[\x00-\x08\x0a-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff{_INVISIBLE}]")
 
 
 def single_line(text: str, limit: int = MAX_LENGTH) -> str:
-    """One line, safe to print, of at most about `limit` characters; line breaks become spaces, tabs stay."""
+    """Returns one printable line of about `limit` characters at most. Line breaks become spaces; tabs remain."""
     length = len(text)
     if length <= limit and text.isprintable() and text.isascii():
         return text
@@ -31,22 +31,22 @@ def single_line(text: str, limit: int = MAX_LENGTH) -> str:
             text.rstrip("\r\n").rpartition("\r")[2] if "\n" not in text.rstrip("\r\n") else text.replace("\r\n", "\n")
         )
     if length > 8 * limit:
-        # Escapes may be most of a line; eight times the limit is enough to fill it in every honest case.
+        # Most of a line may be escapes; eight times the limit is enough text in every normal case.
         text = text[: 8 * limit]
     if "\x1b" in text or "\x9b" in text or "\x9d" in text or "\x90" in text:
         text = _ESCAPES.sub("", text)
-    text = _ODD.sub(_shown, text)
+    text = _UNSAFE.sub(_replacement, text)
     if len(text) > limit or length > 8 * limit:
         return f"{text[:limit]}… ({length:,} characters)"
     return text
 
 
 def multiline(text: str, limit: int = MAX_LENGTH) -> str:
-    """Like `single_line`, for text that may have several lines."""
+    """Applies `single_line` to each line of the text."""
     return "\n".join(single_line(line, limit) for line in text.split("\n"))
 
 
-def _shown(match: re.Match[str]) -> str:
+def _replacement(match: re.Match[str]) -> str:
     code = ord(match[0])
     if code in (0x0A, 0x0D, 0x2028, 0x2029):
         return " "

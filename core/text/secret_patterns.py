@@ -1,5 +1,7 @@
-"""What secrets look like: by name, by place, by their own shape. One line in, the line with its secrets masked out;
-private keys, which span lines, have a door of their own. Every pattern is anchored or bounded: none can run away.
+"""Detects secrets by name, by position and by their own format, and masks them line by line.
+
+Private keys span several lines and have functions of their own. Every pattern is anchored or bounded, so none takes
+more than linear time.
 """
 
 from __future__ import annotations
@@ -14,7 +16,7 @@ PRIVATE_KEY_HINT = "private key"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SecretPattern:
-    """`hints` are lower case; without one of them in the lowered line the pattern cannot match."""
+    """One kind of secret. `hints` are lower case; the pattern can only match a line that contains one of them."""
 
     hints: Sequence[str]
     pattern: re.Pattern[str]
@@ -22,23 +24,24 @@ class SecretPattern:
 
 
 def may_contain_secret(lowered: str) -> bool:
-    """Whether anything in this lower-case text could be a secret."""
+    """Whether this lower-case text could contain a secret; a cheap test before the patterns."""
     return any(hint in lowered for hint in _HINTS)
 
 
 def mask_secrets(line: str) -> str:
-    """One line with its secrets masked."""
+    """Masks the secrets of one line."""
     lowered = line.lower()
-    for rule in PATTERNS:
-        for hint in rule.hints:
+    for pattern in PATTERNS:
+        for hint in pattern.hints:
             if hint in lowered:
-                line = rule.pattern.sub(rule.mask, line)
+                line = pattern.pattern.sub(pattern.mask, line)
                 break
     return line
 
 
 def mask_private_keys(text: str) -> str:
-    """Private keys masked from BEGIN to END; where one end is cut off, the lines near the other that look like one."""
+    """Masks private keys from BEGIN to END. If one marker is missing, masks the lines next to the other one that look
+    like a key."""
     parts: list[str] = []
     at, inside = 0, False
     for marker in _MARKER.finditer(text):
@@ -46,37 +49,37 @@ def mask_private_keys(text: str) -> str:
         if inside and not begins:
             parts.append(MASK if between.strip() else between)
         elif inside or not begins:
-            parts.append(_without_body(between))
+            parts.append(_mask_key_body(between))
         else:
             parts.append(between)
         parts.append(marker[0])
         at, inside = marker.end(), begins
     rest = text[at:]
-    parts.append(_without_body(rest) if inside else rest)
+    parts.append(_mask_key_body(rest) if inside else rest)
     return "".join(parts)
 
 
 def unclosed_key_marker(text: str) -> str:
-    """The marker of a private key that begins in this text and does not end there, or nothing."""
+    """Returns the BEGIN marker of a private key that does not end in this text, or an empty string."""
     markers = list(_MARKER.finditer(text))
     return markers[-1][0] if markers and markers[-1][1] == "BEGIN" else ""
 
 
-def _without_body(text: str) -> str:
-    """Without the lines that look like the body of a key: long runs of base64, and the short one that ends them."""
-    kept: list[str] = []
+def _mask_key_body(text: str) -> str:
+    """Masks lines that look like the body of a key: long base64 runs, and the short last one."""
+    lines: list[str] = []
     running = False
     for line in text.split("\n"):
         body = _BODY.search(line) or (_LAST_BODY.search(line) if running else None)
         if body is None:
-            kept.append(line)
+            lines.append(line)
         elif not running:
-            kept.append(line[: body.start()] + MASK)
+            lines.append(line[: body.start()] + MASK)
         running = body is not None
-    return "\n".join(kept)
+    return "\n".join(lines)
 
 
-# BEGIN and END are the whole marker; the body is 64 characters a line, or one line with the two characters \n between.
+# BEGIN and END are complete markers; the body has 64 characters a line, or is one line with literal \n in between.
 _MARKER = re.compile(r"-----(BEGIN|END) [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?-----")
 _BODY = re.compile(r"(?<![^\s])(?:\\[nr])*+[A-Za-z0-9+/]{40,}+={0,2}(?:\\[nr]\S*+)?(?![^\s\"',])")
 _LAST_BODY = re.compile(r"(?<![^\s])[A-Za-z0-9+/]{1,63}+={0,2}\s*$")
@@ -88,14 +91,14 @@ _NAME = (
     r"|secret|token|credentials?"
     r"|(?:api|access|private|secret|encryption|signing|master|auth|account|session|license)[_-]?key)"
 )
-# What follows a name and makes it harmless: where a secret lies, how long it lives, how many there are.
+# What makes a name harmless when it follows: the path of a secret, its lifetime, a count.
 _HARMLESS = (
     r"(?![a-z0-9_-]{0,16}?(?:files?|path|dir|count|limit|name|type|ttl|length|timeout|expiry|expires|endpoint|policy"
     r"|enabled|required)[\"']?[ \t]{0,4}[=:])"
 )
-# `=`, a colon behind a quoted name, or a colon with space behind it: `vault-secrets:1.2` is an image.
+# `=`, a colon after a quoted name, or a colon before a space: `vault-secrets:1.2` is an image.
 _SIGN = r"\\{0,3}[\"']?[ \t]{0,4}(?:=>|:=|=(?!=))[ \t]{0,4}|\\{0,3}[\"'][ \t]{0,4}:[ \t]{0,4}|:[ \t]{1,4}"
-# An unquoted value ends at white space, or at a delimiter behind which another `name=` begins.
+# An unquoted value ends at white space, or at a delimiter that another `name=` follows.
 _VALUE = (
     r"\"(?:[^\"\\]|\\.)*+\"?|'(?:[^'\\]|\\.)*+'?|\\{1,3}\"[^\"\\]*+"
     r"|(?:[^\s,;&]|[,;&](?![\"'\\{ ]{0,4}[\w.-]{1,40}[\"'\\]{0,4} ?[=:]))++"
@@ -118,9 +121,9 @@ _SCHEME = re.compile(
 )
 _BEARER = re.compile(r"\b(bearer[ \t]{1,4})(?=[a-z._~+/=-]*+[0-9])[a-z0-9._~+/=-]{8,}+", re.IGNORECASE)
 _COOKIE = re.compile(r"((?:set-)?cookie\\{0,3}[\"']?:[ \t]{0,4})\S[^\n]*+", re.IGNORECASE)
-# Values that say whether something is set, which is worth knowing and no secret.
+# Values that only show whether something is set; useful, and not secret.
 _CLOSING = "\\\"',;"
-_TELLING = frozenset(
+_NOT_SECRET = frozenset(
     {"", "null", "none", "nil", "<nil>", "true", "false", "yes", "no", "undefined", "{", "[", "{}", "[]"}
 )
 
@@ -130,25 +133,25 @@ def _mask_named(match: re.Match[str]) -> str:
     opening = value[: len(value) - len(value.lstrip("\\\"'"))][:4]
     closing = value[-1] if opening and len(value) > len(opening) and value[-1] == opening[-1] else ""
     inner = value[len(opening) : len(value) - len(closing)]
-    if inner.rstrip(",;").lower() in _TELLING:
+    if inner.rstrip(",;").lower() in _NOT_SECRET:
         return match[0]
     if name == "pwd" and inner.startswith("/"):
         return match[0]  # the working directory
     if name == "token" and len(inner) <= 7 and inner.rstrip(",;.").isdigit():
         return match[0]  # a count: max_tokens=4096
-    # A quote that was not opened here closes what stands around it: "NAME=value",
+    # A quote that was not opened here closes a quote around the whole: "NAME=value",
     closing = closing if opening else inner[len(inner.rstrip(_CLOSING)) :]
     return f"{match['name']}{match['sign']}{opening}{MASK}{closing}"
 
 
-# ── by place and shape ───────────────────────────────────────────────────────────────────────────────────────────────
+# ── by position and format ───────────────────────────────────────────────────────────────────────────────────────────
 
 _URL = re.compile(r"(://[^\s/:@\"']{0,256}+:)([^\s/\"']{1,512})(?=@)")
 _URL_TOKEN = re.compile(r"(://)[^\s/:@\"'•]{20,512}(?=@)")
 _HOOK = re.compile(r"(hooks\.slack\.com/(?:services|workflows|triggers)/)[A-Za-z0-9/_-]++")
 _JWT = re.compile(r"(?<![A-Za-z0-9_-])eyJ[A-Za-z0-9_-]{8,}+\.[A-Za-z0-9_-]{8,}+(?:\.[A-Za-z0-9_-]*+)?")
-# (prefix that stays, what follows it); each starts at the beginning of a run, so that a run is read once.
-_SHAPES = (
+# (prefix that remains visible, the secret after it); each matches only at the start of a run, so a run is read once.
+_FORMATS = (
     (r"gh[opsur]_", r"[A-Za-z0-9]{20,}"),
     (r"github_pat_", r"\w{20,}"),
     (r"gl(?:pat|rt)-", r"[\w-]{16,}"),
@@ -171,7 +174,7 @@ _SHAPES = (
 )
 _TOKEN = re.compile(
     r"(?<![A-Za-z0-9_-])(?:"
-    + "|".join(f"(?:(?P<p{at}>{start}){rest})" for at, (start, rest) in enumerate(_SHAPES))
+    + "|".join(f"(?:(?P<p{at}>{start}){rest})" for at, (start, rest) in enumerate(_FORMATS))
     + ")",
     re.ASCII,
 )
@@ -206,6 +209,6 @@ PATTERNS = (
         mask=_mask_token,
     ),
 )
-_ALL_HINTS = {PRIVATE_KEY_HINT, *(hint for rule in PATTERNS for hint in rule.hints)}
-# A hint that holds another one need not be looked for.
+_ALL_HINTS = {PRIVATE_KEY_HINT, *(hint for pattern in PATTERNS for hint in pattern.hints)}
+# A hint that contains another hint is redundant.
 _HINTS = tuple(hint for hint in sorted(_ALL_HINTS) if not any(other in hint for other in _ALL_HINTS - {hint}))

@@ -122,16 +122,16 @@ def test_words_as_typed(line, expected):
 @pytest.mark.parametrize(
     ("line", "sentence"),
     [
-        ('restart "web', 'The quote at character 9 is never closed: "web'),
-        ("ps don’t", "The quote at character 7 is never closed"),
+        ('restart "web', 'The quote at character 9 is not closed: "web'),
+        ("ps don’t", "The quote at character 7 is not closed"),
         ("ps web\\", "ends with a backslash"),
-        ("ps a\x1b[31mb", "Character 5 of that line is a control character (U+001B)"),
+        ("ps a\x1b[31mb", "Character 5 of the command is a control character (U+001B)"),
         ("ps a\x00b", "U+0000"),
         ("ps a\x85b", "U+0085"),
         ("ps a\ud800b", "U+D800"),
-        ("ps a\nps b", "2 lines; give one command at a time"),
-        ("ps " + "a" * 4_000, "4,003 characters; at most 4,000"),
-        ("ps " + "a " * 64, "65 words; at most 64"),
+        ("ps a\nps b", "The command has 2 lines. Give one command at a time"),
+        ("ps " + "a" * 4_000, "4,003 characters; the maximum is 4,000"),
+        ("ps " + "a " * 64, "65 words; the maximum is 64"),
     ],
 )
 def test_lines_that_cannot_be_read_say_where_and_what_helps(line, sentence):
