@@ -33,8 +33,8 @@ def engine_addresses(settings: load.Config) -> Sequence[EngineAddress]:
 
 def _address(engine: Any) -> EngineAddress:
     allow = tuple(engine.allow)
-    if engine.named:
-        address = registry.context_address(engine.named, name=engine.name, allow=allow, environ=os.environ)
+    if engine.context_name:
+        address = registry.context_address(engine.context_name, name=engine.name, allow=allow, environ=os.environ)
         return replace(address, swarm=engine.swarm)
     tls = endpoint.Tls(**_paths(engine.tls)) if engine.tls is not None else None
     ssh = endpoint.Ssh(**_paths(engine.ssh)) if engine.ssh is not None else None

@@ -1,4 +1,4 @@
-"""Settings from the environment and from `.env`: `QUARTERDECK_METRICS__LISTEN` is `metrics.listen`."""
+"""Reads settings from environment variables and from `.env`: `QUARTERDECK_METRICS__LISTEN` sets `metrics.listen`."""
 
 from __future__ import annotations
 
@@ -15,67 +15,67 @@ from core.config.raw_settings import RawSettings, section_of
 from core.errors import Problem
 
 PREFIX = "QUARTERDECK_"
-# Names that Slack's own documents and libraries use, so that people have them set already.
-COMMON = {
+# Names that Slack's own documents and libraries use, so people may have set them already.
+SLACK_VARIABLES = {
     "SLACK_BOT_TOKEN": ("slack", "bot_token"),
     "SLACK_APP_TOKEN": ("slack", "app_token"),
     "SLACK_SIGNING_SECRET": ("slack", "signing_secret"),
 }
-# Read by other parts of the program, or by its tests.
+# Variables that other parts of the program, or its tests, read.
 NOT_SETTINGS = frozenset({"config", "host", "require_engines"})
-# Kubernetes puts these into every pod beside a Service named quarterdeck.
+# Kubernetes sets these in every pod of a namespace that has a Service named quarterdeck.
 SERVICE_LINK = re.compile(r"(service_(host|port)|port)(_\w+)?")
 
 
 def read_dotenv(file: Path) -> tuple[Mapping[str, str], Sequence[str]]:
-    """The variables of a `.env` file as they stand, and warnings: `$` has no meaning, since secrets may hold it."""
-    import dotenv  # noqa: PLC0415 (few have such a file)
+    """Returns the variables of a `.env` file, and warnings. `$` is an ordinary character, as secrets may contain it."""
+    import dotenv  # noqa: PLC0415 (few installations have such a file)
 
     try:
         text = file.read_text("utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        # Tools of many kinds keep files of this name, so one we cannot read need not be meant for us.
-        return {}, (f"{file} was passed over, it cannot be read: {error}",)
+        # Many tools use files of this name, so an unreadable one may not be meant for Quarterdeck.
+        return {}, (f"{file} was ignored, because it cannot be read: {error}",)
     values = dotenv.dotenv_values(stream=io.StringIO(text), interpolate=False)
     return {key: value for key, value in values.items() if value is not None}, ()
 
 
-def read_common(environ: Mapping[str, str], source: str = "") -> RawSettings:
-    """Settings that have a name of their own beside ours."""
+def read_slack_variables(environ: Mapping[str, str], source: str = "") -> RawSettings:
+    """Reads the settings that also have a variable without the prefix."""
     found = RawSettings()
-    for key, (section, name) in COMMON.items():
+    for key, (section, name) in SLACK_VARIABLES.items():
         if environ.get(key, "").strip():
             found.data.setdefault(section, {})[name] = environ[key]
-            # What is missing beside it is missing because this variable switched the section on.
+            # If another setting of the section is missing, this variable is the reason: it enabled the section.
             found.origins.setdefault(section, (source + key, 0))
             found.origins[f"{section}.{name}"] = (source + key, 0)
     return found
 
 
 def read_environment(environ: Mapping[str, str], model: type[BaseModel], source: str = "") -> RawSettings:
-    """Settings from variables: `QUARTERDECK_METRICS__LISTEN`; lists and mappings as JSON, words also by commas.
+    """Reads all variables with the prefix. Lists and mappings are JSON; a list of names may also be comma-separated.
 
-    A variable set to nothing counts as not set, since compose files and charts pass on empty ones.
+    An empty variable counts as not set, because compose files and charts pass empty ones.
     """
     found = RawSettings()
-    ours = {key: value for key, value in environ.items() if key.upper().startswith(PREFIX) and value.strip()}
-    for key in ours:
+    prefixed = {key: value for key, value in environ.items() if key.upper().startswith(PREFIX) and value.strip()}
+    for key in prefixed:
         name = key[len(PREFIX) :].lower()
         head, nested, _ = name.partition("__")
         if head in model.model_fields:
             found.origins[name.replace("__", ".")] = (source + key, 0)
         elif nested:
             hint = did_you_mean(head, model.model_fields) or "Settings: " + ", ".join(model.model_fields) + "."
-            problem = Problem(path=head, what="is no setting", hint=hint, source=source + key)
+            problem = Problem(path=head, what="is not a known setting", hint=hint, source=source + key)
             found.problems.append(problem)
         elif head not in NOT_SETTINGS and not SERVICE_LINK.fullmatch(head):
-            found.warnings.append(f"{source}{key} is no setting. {_near(head, model)}".strip())
+            found.warnings.append(f"{source}{key} is not a known setting. {_similar(head, model)}".strip())
     if found.origins:
-        found.data = _from_variables(ours, model)
+        found.data = _decode(prefixed, model)
     return found
 
 
-def _near(name: str, model: type[BaseModel]) -> str:
+def _similar(name: str, model: type[BaseModel]) -> str:
     for section, described in model.model_fields.items():
         inner = section_of(described.annotation)
         part = name.removeprefix(f"{section}_")
@@ -84,18 +84,18 @@ def _near(name: str, model: type[BaseModel]) -> str:
     return did_you_mean(name, model.model_fields)
 
 
-def _from_variables(environ: Mapping[str, str], model: type[BaseModel]) -> dict[str, Any]:
+def _decode(environ: Mapping[str, str], model: type[BaseModel]) -> dict[str, Any]:
     import json  # noqa: PLC0415
     from typing import cast  # noqa: PLC0415
 
-    from pydantic_settings import BaseSettings, EnvSettingsSource  # noqa: PLC0415 (70 ms, only where variables are set)
+    from pydantic_settings import BaseSettings, EnvSettingsSource  # noqa: PLC0415 (70 ms; only needed if variables are set)
 
     class Variables(EnvSettingsSource):
         def decode_complex_value(self, field_name: str, field: Any, value: Any) -> Any:
             try:
                 return json.loads(value) if value.lstrip()[:1] in ("[", "{") else value
             except ValueError:
-                return value  # validation then says what it should have been
+                return value  # validation reports what is expected
 
     source = Variables(cast("type[BaseSettings]", model), env_prefix=PREFIX, env_nested_delimiter="__")
     source.env_vars = {key.lower(): value for key, value in environ.items()}

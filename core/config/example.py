@@ -1,4 +1,4 @@
-"""The commented example file, made from the settings themselves, so that it cannot say anything else than they do."""
+"""Generates the commented example file from the settings' own descriptions and defaults, so the two cannot differ."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from core.config.raw_settings import section_of
 
 
 def example(model: type[BaseModel]) -> str:
-    """Every setting with its description; defaults stand as they are, the rest is commented out as `#name: …`."""
+    """Returns every setting with its description. Defaults are active; all other examples are commented out."""
     lines = [
-        "# Quarterdeck's settings. What stands here are the defaults; a line that begins with # and no space is an",
-        "# example. The environment can set each too, lists as JSON: metrics.listen is QUARTERDECK_METRICS__LISTEN.",
-        "# An unknown name is an error. `quarterdeck check` says everything that is wrong at once.",
+        "# Quarterdeck's settings, with their defaults. A line that begins with # and no space is an example.",
+        "# Each setting also has a variable, such as QUARTERDECK_METRICS__LISTEN for metrics.listen; lists are JSON.",
+        "# An unknown name is an error. `quarterdeck check` reports all mistakes at once.",
     ]
     for name, described in model.model_fields.items():
         lines.append("")
@@ -32,30 +32,30 @@ def example(model: type[BaseModel]) -> str:
         lines += _comment(described.description or "", "")
         for part, about in (inner.model_fields if inner else {}).items():
             lines += _comment(f"{about.alias or part}: {about.description}", "", hanging="    ")
-        lines += _shown(name, described, "")
+        lines += _value_lines(name, described, "")
     return "\n".join(lines) + "\n"
 
 
 def _settings(model: type[BaseModel], indent: str) -> Iterator[str]:
     for name, described in model.model_fields.items():
         yield from _comment(described.description or "", indent)
-        yield from _shown(name, described, indent)
+        yield from _value_lines(name, described, indent)
 
 
 def _commented(line: str) -> str:
     return re.sub(r"^( *)(?=[^ #])", r"\1#", line)
 
 
-def _shown(name: str, described: Any, indent: str) -> Iterator[str]:
+def _value_lines(name: str, described: Any, indent: str) -> Iterator[str]:
     default = described.default
     if default not in (None, ()) and described.default_factory is None and not isinstance(default, dict):
-        yield f"{indent}{name}: {_written(default)}"
+        yield f"{indent}{name}: {_yaml_value(default)}"
     for text in described.examples or ():
         for line in str(text).splitlines():
             yield re.sub(r"^( *)", rf"{indent}\1#", line)
 
 
-def _written(value: Any) -> str:
+def _yaml_value(value: Any) -> str:
     if isinstance(value, timedelta):
         return f"{int(value.total_seconds()) // 60}m"
     text = str(value).lower() if isinstance(value, bool) else str(value)

@@ -1,6 +1,6 @@
-"""Single words of a configuration, read and checked: identities, verb patterns, limits, durations, addresses.
+"""Defines the field types of the settings: identities, verb patterns, rate limits, durations, addresses.
 
-In goes what was written, out comes a value or a sentence with a cure. Nothing here knows where the word stood.
+Each validator returns a value, or raises a sentence about what is wrong, with a hint. pydantic adds the path.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ from core.config import problems
 from core.model import actions
 from core.model import policy as permissions
 
-RISKS = tuple(f"risk:{risk}" for risk in actions.Risk)
+RISK_CLASSES = tuple(f"risk:{risk}" for risk in actions.Risk)
 IDENTITY_SOURCES = ("console", "slack", "job", "rule")
-# Meant as JSON: cut at its commas, each piece would be told as a mistake of its own. A glob may begin with [ too.
+# Broken JSON. If it were split at its commas, each piece would be reported as a mistake. A glob may also begin with [.
 BROKEN_LIST = re.compile(r"\s*[\[{].*[\":]", re.DOTALL)
 SLACK_PERSON = re.compile(r"[TE][A-Z0-9]+/[UW][A-Z0-9]+")
 ENGINE_URL = (
@@ -40,37 +40,40 @@ SECONDS_PER_UNIT = {"s": 1, "min": 60, "m": 60, "h": 3600, "d": 86400}
 
 
 def invalid_value(what: str, hint: str = "") -> PydanticCustomError:
+    """The error that a validator raises; `core.config.problems` turns it into a Problem."""
     return PydanticCustomError("sentence", "{what}", {"what": what, "hint": hint})
 
 
 def split_list(value: Any) -> Any:
-    """One word, or several by commas, where a list is wanted."""
+    """Splits comma-separated text where a list is expected."""
     if not isinstance(value, str) or BROKEN_LIST.match(value):
         return value
     return [word.strip() for word in value.split(",") if word.strip()]
 
 
 def none_if_off(value: Any) -> Any:
-    """Nothing where `off` is written."""
+    """Returns None for `off`."""
     return None if value is False or value == "off" else value
 
 
 def identity(word: str) -> str:
-    door, colon, rest = word.partition(":")
+    source, colon, rest = word.partition(":")
     if not colon or not rest or any(letter.isspace() for letter in word):
-        raise invalid_value(f"“{word}” names nobody", "Write a door and an id, such as console:alice or slack:T1/U1.")
-    if door == "group":
+        raise invalid_value(
+            f"“{word}” is not an identity", "Write a source and an id, such as console:alice or slack:T1/U1."
+        )
+    if source == "group":
         raise invalid_value(
             f"“{word}” is a group",
-            f"One person is wanted here; for a group write {{who: {word}, can: admin}} in grants.",
+            f"This setting takes single people. For a group write {{who: {word}, can: admin}} under `grants`.",
         )
-    if door not in IDENTITY_SOURCES:
-        near = problems.did_you_mean(door, (*IDENTITY_SOURCES, "group"))
-        raise invalid_value(f"“{word}” comes through no door we have", near or f"Doors: {', '.join(IDENTITY_SOURCES)}.")
-    if door == "slack" and not SLACK_PERSON.fullmatch(rest):
+    if source not in IDENTITY_SOURCES:
+        near = problems.did_you_mean(source, (*IDENTITY_SOURCES, "group"))
+        raise invalid_value(f"“{word}” has an unknown source", near or f"Sources: {', '.join(IDENTITY_SOURCES)}.")
+    if source == "slack" and not SLACK_PERSON.fullmatch(rest):
         raise invalid_value(
-            f"“{word}” is not a whole Slack identity",
-            "Write slack:TEAM/USER, such as slack:T1/U1; whoami shows one's own.",
+            f"“{word}” is not a complete Slack identity",
+            "Write slack:TEAM/USER, such as slack:T1/U1; `whoami` shows your own.",
         )
     return word
 
@@ -78,8 +81,8 @@ def identity(word: str) -> str:
 def _channel(word: str) -> str:
     if word.startswith("#"):
         raise invalid_value(
-            f"“{word}” is a channel's name, which anybody may change",
-            "Write its id, such as C0123ABCD: in Slack it stands at the end of the channel's details.",
+            f"“{word}” is a channel name, and anybody may change it",
+            "Write the channel id, such as C0123ABCD. Slack shows it at the end of the channel details.",
         )
     return word
 
@@ -90,14 +93,14 @@ def _subject(word: str) -> str:
     if ":" not in word:
         near = problems.did_you_mean(word, ("everyone",))
         raise invalid_value(
-            f"“{word}” names nobody",
+            f"“{word}” is not a person or a group",
             near or "Write everyone, group:NAME, or an identity such as console:alice or slack:T1/U1.",
         )
     return identity(word)
 
 
 def _verbs() -> tuple[str, ...]:
-    """Every verb an engine or the desk knows."""
+    """All verbs of engines and of the built-in commands."""
     return tuple(sorted(action.verb for action in actions.all_actions()))
 
 
@@ -112,26 +115,30 @@ def _verb(pattern: str) -> str:
 def _power(word: str, info: ValidationInfo) -> str:
     """A verb pattern, a role or a risk class."""
     roles = (*permissions.ROLES, *(info.context or {}).get("roles", ()))
-    if word in roles or word in RISKS or fnmatch.filter(_verbs(), word):
+    if word in roles or word in RISK_CLASSES or fnmatch.filter(_verbs(), word):
         return word
-    near = problems.did_you_mean(word, (*_verbs(), *roles, *RISKS))
+    near = problems.did_you_mean(word, (*_verbs(), *roles, *RISK_CLASSES))
     raise invalid_value(
-        f"“{word}” is no verb, role or risk class",
-        near or f"Verbs are such as container.restart or container.*; roles: {', '.join(roles)}; {', '.join(RISKS)}.",
+        f"“{word}” is not a verb, a role or a risk class",
+        near
+        or f"A verb is a name or a pattern, such as container.restart or container.*. Roles: {', '.join(roles)}."
+        f" Risk classes: {', '.join(RISK_CLASSES)}.",
     )
 
 
 def role_name(word: str) -> str:
     if word in permissions.ROLES:
-        raise invalid_value(f"“{word}” is a built-in role and cannot be redefined", "Give yours another name.")
+        raise invalid_value(f"“{word}” is a built-in role and cannot be redefined", "Give your role another name.")
     if not re.fullmatch(r"[a-z][a-z0-9_-]*", word):
-        raise invalid_value(f"“{word}” cannot name a role", "Use small letters, digits, - and _; begin with a letter.")
+        raise invalid_value(
+            f"“{word}” is not a valid role name", "Use lower-case letters, digits, - and _, and begin with a letter."
+        )
     return word
 
 
 @dataclass(frozen=True, slots=True)
 class RateLimit:
-    """`count` in `period` seconds."""
+    """`count` commands in `period` seconds."""
 
     count: int
     period: int
@@ -145,7 +152,7 @@ def _limit(value: Any) -> RateLimit:
         return value
     match = re.fullmatch(r"\s*(\d{1,9})\s*/\s*(s|min|h)\s*", str(value))
     if match is None or int(match[1]) == 0:
-        raise invalid_value("must be a number of commands in a time", "Write 30/min, 5/s or 100/h.")
+        raise invalid_value("must be a number of commands per time unit", "Write 30/min, 5/s or 100/h.")
     return RateLimit(int(match[1]), SECONDS_PER_UNIT[match[2]])
 
 
@@ -154,13 +161,13 @@ def duration(value: Any) -> Any:
         return value
     match = re.fullmatch(r"\s*(\d{1,9})\s*(s|m|min|h|d)\s*", str(value))
     if match is None:
-        raise invalid_value("must be a length of time", "Write it with its unit: 90s, 5m, 2h or 1d.")
+        raise invalid_value("must be a duration with a unit", "Write 90s, 5m, 2h or 1d.")
     return timedelta(seconds=int(match[1]) * SECONDS_PER_UNIT[match[2]])
 
 
 @dataclass(frozen=True, slots=True)
 class ListenAddress:
-    """An address to listen at; an empty host means all of this machine's."""
+    """A TCP address to listen on. An empty host means all addresses of this machine."""
 
     host: str
     port: int
@@ -182,7 +189,7 @@ def listen_address(value: Any) -> ListenAddress | None:
 
 
 def parse_address(value: Any) -> ListenAddress | None:
-    """HOST:PORT, read; None when it is not that."""
+    """Parses HOST:PORT; returns None for anything else."""
     if isinstance(value, ListenAddress):
         return value
     match = re.fullmatch(r"(\[[0-9A-Fa-f:.]+(?:%\w+)?\]|[^\s:\[\]/]*):(\d{1,5})", str(value))
@@ -195,7 +202,8 @@ def store_url(value: SecretStr) -> SecretStr:
     scheme, colon, rest = value.get_secret_value().partition("://")
     if scheme not in ("redis", "rediss", "unix") or not colon or not rest:
         raise invalid_value(
-            "must be the address of a Redis or Valkey", "Write redis://HOST:6379/0, rediss:// for TLS, or unix:///PATH."
+            "must be the address of a Redis or Valkey server",
+            "Write redis://HOST:6379/0, rediss:// for TLS, or unix:///PATH.",
         )
     return value
 
@@ -203,10 +211,10 @@ def store_url(value: SecretStr) -> SecretStr:
 def engine_url(value: str) -> str:
     if re.fullmatch(r"ssh://[^/@]*:[^/]*@.*", value):
         raise invalid_value(
-            "holds a password, which ssh takes from nobody but a person", "Use a key: write ssh://USER@HOST."
+            "contains a password, and ssh accepts no password from a program", "Use a key, and write ssh://USER@HOST."
         )
     if value.startswith("https://"):
-        raise invalid_value("is not how TLS is asked for", "Write tcp://HOST:2376, and `tls:` beside it.")
+        raise invalid_value("must not begin with https://", "Write tcp://HOST:2376, and add `tls:`.")
     if not re.fullmatch(ENGINE_URL, value, re.ASCII):
         raise invalid_value(
             "must be the address of an engine",
@@ -218,7 +226,7 @@ def engine_url(value: str) -> str:
 def absolute_path(value: Path) -> Path:
     path = value.expanduser()
     if not path.is_absolute():
-        raise invalid_value(f"“{value}” is no whole path", "Begin it with / or ~/.")
+        raise invalid_value(f"“{value}” is not an absolute path", "Begin the path with / or ~/.")
     return path
 
 

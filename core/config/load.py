@@ -1,7 +1,7 @@
-"""Configuration: YAML, `.env` and environment in, one frozen Config out, or a ConfigError that tells every mistake.
+"""Loads the configuration: from YAML, `.env` and the environment, into one frozen Config.
 
-The rest of the program needs this module alone; its parts are the schema, the words in it, the places settings are
-written in, what is said about mistakes, and the example file.
+Raises ConfigError with all mistakes at once. The rest of the program needs only this module. It also derives the policy
+from a configuration, and decides which changes need a restart.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ from pydantic import ValidationError
 
 from core.config import example as config_example
 from core.config import problems, sources
+from core.config.base import Section
 from core.config.field_types import ListenAddress, RateLimit
 from core.config.schema import Config, default_state
-from core.config.section import Section
 from core.config.slack import Slack
 from core.errors import ConfigError, Problem
 from core.model import policy as permissions
@@ -35,14 +35,14 @@ __all__ = [
     "policy_from",
 ]
 
-# What everyone may always ask: without it nobody could find out what they lack.
+# Verbs that everyone may always use: without them nobody could find out which permission is missing.
 EVERYONE_MAY = ("help.show", "policy.whoami", "policy.can", "policy.claim", "job.stop")
-# What `policy` reads: a reload makes it anew. Any other section is wired into its parts once, at start.
+# The sections that `policy_from` reads, so a reload applies them. All other sections are read once, at start.
 RELOADED = frozenset({"roles", "grants", "guards", "admins"})
 
 
 def load(path: Path | None, environ: Mapping[str, str] = os.environ) -> Config:
-    """The configuration in force. `path`: the file `--config` named. Raises ConfigError with all problems."""
+    """Loads and validates the configuration. `path`: the file given by `--config`. Raises ConfigError."""
     found = sources.read_all(path, environ, Config)
     found.data.setdefault("state", default_state(environ))
     config = None
@@ -59,7 +59,7 @@ def load(path: Path | None, environ: Mapping[str, str] = os.environ) -> Config:
 
 
 def policy_from(config: Config) -> permissions.Policy:
-    """The permissions that hold by configuration alone; the ones granted in chat are added by the bot."""
+    """Returns the policy that the configuration defines; the bot adds the grants given in chat."""
     everyone = permissions.Grant(id="builtin.everyone", who="everyone", can=EVERYONE_MAY, source="builtin")
     admins = tuple(
         permissions.Grant(id=f"admins.{index}", who=who, can=("admin",)) for index, who in enumerate(config.admins)
@@ -86,9 +86,9 @@ def policy_from(config: Config) -> permissions.Policy:
 
 
 def check_slack_commands(config: Config, commands: Iterable[str]) -> None:
-    """Raises ConfigError for each word of `slack.direct` that is none of `commands`, which are not known here."""
+    """Checks `slack.direct` against the names of all commands. Raises ConfigError that lists the unknown names."""
     known = tuple(commands)
-    wrong = [
+    unknown = [
         Problem(
             path=f"slack.direct.{index}",
             what=f"there is no command “{word}”",
@@ -97,17 +97,17 @@ def check_slack_commands(config: Config, commands: Iterable[str]) -> None:
         for index, word in enumerate(config.slack.direct if config.slack else ())
         if word not in known
     ]
-    if wrong:
-        raise ConfigError(wrong)
+    if unknown:
+        raise ConfigError(unknown)
 
 
 def needs_restart(old: Config, new: Config) -> tuple[str, ...]:
-    """The sections that differ and that a reload does not apply, in the order of the example file."""
+    """Returns the sections that differ and that a reload does not apply, in the order of the example file."""
     return tuple(
         name for name in Config.model_fields if name not in RELOADED and getattr(old, name) != getattr(new, name)
     )
 
 
 def example() -> str:
-    """The commented example file, made from the settings themselves."""
+    """Returns the commented example file."""
     return config_example.example(Config)

@@ -1,4 +1,7 @@
-"""What pydantic found wrong, said in our words. Of what was written only names and choices are shown."""
+"""Translates pydantic's validation errors into Problems in plain English.
+
+A Problem quotes only names and choices from the configuration, never values: a value may be a secret.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,7 @@ from pydantic import BaseModel
 
 from core.config.raw_settings import RawSettings, section_of
 
-PLAIN = {
+MESSAGES = {
     "missing": "is missing",
     "bool_type": "must be true or false",
     "bool_parsing": "must be true or false",
@@ -22,19 +25,19 @@ PLAIN = {
 
 
 def add_problem(found: RawSettings, model: type[BaseModel], error: Mapping[str, Any]) -> None:
-    """Adds the Problem for one of pydantic's errors. Of what was written only names and choices are shown."""
+    """Adds the Problem for one of pydantic's errors to `found`."""
     loc = [part for part in error["loc"] if part != "[key]"]
     path = ".".join(str(part) for part in loc)
     context, given = error.get("ctx", {}), error.get("input")
     if error["type"] == "too_short" and given:
-        return  # what stands in it is wrong, which is a problem of its own
+        return  # its items are wrong, and each has a Problem already
     if given is None and any(problem.path == f"{path}_file" for problem in found.problems):
-        return  # it is missing because its file is wrong, which was said
+        return  # its file is wrong, which has a Problem already
     match error["type"]:
         case "sentence":
             what, hint = context["what"], context["hint"]
         case "extra_forbidden":
-            what, hint = "is no setting", _unknown_key(model, loc, given)
+            what, hint = "is not a known setting", _unknown_key(model, loc, given)
         case "literal_error" | "enum":
             expected = str(context["expected"]).replace("'", "")
             what = f"must be {expected}"
@@ -42,16 +45,16 @@ def add_problem(found: RawSettings, model: type[BaseModel], error: Mapping[str, 
         case "model_type" | "model_attributes_type" | "dict_type" | "tuple_type" | "list_type" as kind:
             what = "must be a list" if kind in ("tuple_type", "list_type") else "must be a mapping of names to values"
             variable = isinstance(given, str) and not found.origin(path)[1]
-            hint = "In a variable write it as JSON, in quotes." if variable else ""
+            hint = "In an environment variable write it as JSON, in quotes." if variable else ""
         case "too_short" | "string_too_short":
-            what, hint = "must not be empty", "Leave it out if nothing is meant."
+            what, hint = "must not be empty", "Give it a value, or remove the setting."
         case "string_type":
             what, hint = "must be text", "Put it in quotes." if isinstance(given, bool) else ""
         case kind:
-            what, hint = PLAIN.get(kind, error["msg"].replace("Input should", "must")), ""
+            what, hint = MESSAGES.get(kind, error["msg"].replace("Input should", "must")), ""
     if given is None and error["type"] not in ("missing", "sentence"):
-        what, hint = "has no value", "If the value begins with #, put it in quotes: # begins a comment."
-    found.problem(path, what, hint)
+        what, hint = "has no value", "Write a value. If it begins with #, put it in quotes: # begins a comment."
+    found.add_problem(path, what, hint)
 
 
 def _unknown_key(model: type[BaseModel], loc: list[str | int], given: Any) -> str:
@@ -65,7 +68,7 @@ def _unknown_key(model: type[BaseModel], loc: list[str | int], given: Any) -> st
     near = did_you_mean(word, known)
     if len(loc) > 1 and loc[-2] == "on":
         return f"To match a container label write `label.{word}: {given}`. {near}".strip()
-    return near or f"Known here: {', '.join(known)}."
+    return near or f"Known settings here: {', '.join(known)}."
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:

@@ -1,4 +1,4 @@
-"""The tree of settings as it was written, where each part of it came from, and what is known to be wrong with it."""
+"""Holds settings before validation: their values, where each was set, and the problems found so far."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from pydantic import BaseModel
 from core.errors import Problem
 
 FILE_NAME = "quarterdeck.yaml"
-MAX_BYTES = 1 << 20  # bytes; a file beyond this is not a configuration
+MAX_BYTES = 1 << 20  # a larger file is not a configuration
 
 
 @dataclass(slots=True, kw_only=True)
 class RawSettings:
-    """`origins`: dotted path → (file or variable, line; 0 where there is none)."""
+    """The merged sources. `origins` maps a dotted path to (file or variable, line); line 0 means that there is none."""
 
     data: dict[str, Any] = field(default_factory=dict)
     origins: dict[str, tuple[str, int]] = field(default_factory=dict)
@@ -24,45 +24,46 @@ class RawSettings:
     warnings: list[str] = field(default_factory=list)
 
     def origin(self, path: str) -> tuple[str, int]:
-        """Where the setting, or the nearest thing around it, was written."""
+        """Returns where the setting, or the nearest section around it, was set."""
         while path and path not in self.origins:
             path = path.rpartition(".")[0]
         return self.origins.get(path, ("", 0))
 
-    def problem(self, path: str, what: str, hint: str = "") -> None:
+    def add_problem(self, path: str, what: str, hint: str = "") -> None:
         source, line = self.origin(path)
         self.problems.append(Problem(path=path, what=what, hint=hint, source=source, line=line))
 
-    def overlay(self, upper: RawSettings) -> None:
-        """Puts another layer on top: mappings merge, anything else replaces what lay below."""
-        self._merge(self.data, upper.data, "")
-        self.origins |= upper.origins
-        self.problems += upper.problems
-        self.warnings += upper.warnings
+    def merge(self, override: RawSettings) -> None:
+        """Merges a source that overrides this one: mappings merge, all other values are replaced."""
+        self._merge_data(self.data, override.data, "")
+        self.origins |= override.origins
+        self.problems += override.problems
+        self.warnings += override.warnings
 
-    def _merge(self, below: dict[str, Any], above: Mapping[str, Any], path: str) -> None:
+    def _merge_data(self, below: dict[str, Any], above: Mapping[str, Any], path: str) -> None:
         for key, value in above.items():
             here = f"{path}.{key}" if path else key
             if isinstance(value, dict) and isinstance(below.get(key), dict):
-                self._merge(below[key], value, here)
+                self._merge_data(below[key], value, here)
                 continue
-            # `url` in the environment also replaces `url_file` of the file, and the other way round.
+            # `url` in the environment also replaces `url_file` of the file, and vice versa.
             for other in (key, f"{key}_file", key.removesuffix("_file")):
                 below.pop(other, None)
-                self._forget(f"{path}.{other}" if path else other)
+                self._drop_origins(f"{path}.{other}" if path else other)
             below[key] = value
 
-    def _forget(self, path: str) -> None:
+    def _drop_origins(self, path: str) -> None:
         for known in [known for known in self.origins if known == path or known.startswith(f"{path}.")]:
             del self.origins[known]
 
 
 def section_of(annotation: Any) -> type[BaseModel] | None:
-    """The model within an annotation such as `tuple[Engine, ...] | None`."""
+    """Returns the model inside an annotation such as `tuple[Engine, ...] | None`."""
     return next((kind for kind in types_in(annotation) if issubclass(kind, BaseModel)), None)
 
 
 def types_in(annotation: Any) -> Iterator[type]:
+    """Yields all plain types inside an annotation."""
     if isinstance(annotation, type) and not get_args(annotation):
         yield annotation
     for inner in get_args(annotation):

@@ -1,7 +1,7 @@
-"""The `slack` section: how the bot reaches the workspace, with which tokens, and under which words it is called.
+"""Defines the `slack` section: mode, tokens, addresses, and the names of the slash commands.
 
-Tokens are told apart by how they begin, since they are copied from three places that look alike. None is ever quoted in
-a sentence about it. Which of them must be there depends on the mode.
+The mode decides which tokens are required. Each kind of token is recognised by its prefix, because people copy them
+from three pages that look alike. No message quotes a token.
 """
 
 from __future__ import annotations
@@ -12,9 +12,9 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field, PlainValidator, SecretStr, ValidationInfo, field_validator
 
 from core.config import field_types
-from core.config.section import Section
+from core.config.base import Section
 
-MAX_COMMAND_LENGTH = 32  # characters, the / among them; Slack takes no more
+MAX_COMMAND_LENGTH = 32  # characters, including the /; Slack's limit
 TOKEN_KINDS = {
     "xoxb-": "a bot token",
     "xapp-": "an app token",
@@ -24,19 +24,17 @@ TOKEN_KINDS = {
 TOKEN_PREFIXES = {"bot_token": "xoxb-", "app_token": "xapp-"}
 TOKEN_HINTS = {
     "bot_token": "Copy the Bot User OAuth Token (xoxb-…) from the app's OAuth & Permissions page.",
-    "app_token": "Make one (xapp-…) on the app's Basic Information page, under App-Level Tokens, with the scope"
+    "app_token": "Create one (xapp-…) on the app's Basic Information page, under App-Level Tokens, with the scope"
     " connections:write.",
     "signing_secret": "Copy the Signing Secret from the app's Basic Information page.",
 }
 REQUIRED_IN_MODES = {"bot_token": ("socket", "http"), "app_token": ("socket",), "signing_secret": ("http",)}
-WITHOUT = "To run without Slack write `slack: off`."
+TO_DISABLE = "To run without Slack, write `slack: off`."
 
 
 def _address(value: Any) -> field_types.ListenAddress:
     if value is False or value in ("off", "none"):
-        raise field_types.invalid_value(
-            "cannot be off", "With `mode: socket` nothing listens and no address is needed."
-        )
+        raise field_types.invalid_value("cannot be off", "Use `mode: socket` to run without a listening address.")
     if (read := field_types.parse_address(value)) is None:
         raise field_types.invalid_value(
             "must be HOST:PORT", "Write 0.0.0.0:3000, [::1]:3000, or :3000 for all addresses."
@@ -54,82 +52,82 @@ def _command(value: Any) -> Any:
         )
     if len(word) > MAX_COMMAND_LENGTH or len(word.split()) > 1:
         raise field_types.invalid_value(
-            f"must be one word of at most {MAX_COMMAND_LENGTH} characters", "Slack takes no other."
+            f"must be one word of at most {MAX_COMMAND_LENGTH} characters", "Choose a shorter name."
         )
     return word
 
 
 def _direct(value: Any) -> Any:
-    """The names of commands, with or without the / they will be called by."""
+    """Accepts names of commands with or without the leading /."""
     value = field_types.split_list(value)
     if not isinstance(value, list) or not all(isinstance(word, str) for word in value):
         return value
     words = [word.strip().removeprefix("/") for word in value]
     if twice := sorted({word for word in words if words.count(word) > 1}):
-        raise field_types.invalid_value(f"{twice[0]} is listed twice", "Keep one of them.")
+        raise field_types.invalid_value(f"{twice[0]} is listed twice", "Remove one of them.")
     return words
 
 
 class Slack(Section):
-    """The Slack app people speak through. Absent: no chat. SLACK_BOT_TOKEN, SLACK_APP_TOKEN and SLACK_SIGNING_SECRET in
-    the environment or `.env` switch it on as well and yield to what is written here; `slack: off` keeps it off."""
+    """The Slack app. Absent: no chat. The variables SLACK_BOT_TOKEN, SLACK_APP_TOKEN and SLACK_SIGNING_SECRET (in the
+    environment or `.env`) also enable it; the settings here override them. `slack: off` disables it in every case."""
 
     mode: Literal["socket", "http"] = Field(
         default="socket",
-        description="socket (the bot calls Slack, no public address needed) or http (Slack calls the bot, requests are"
-        " signed).",
+        description="socket (the bot connects to Slack; no public address needed) or http (Slack sends signed requests"
+        " to the bot).",
     )
     bot_token: SecretStr = Field(
         default=None,
         validate_default=True,
-        description="The Bot User OAuth Token, from the app's OAuth & Permissions page. Better `bot_token_file`.",
+        description="The Bot User OAuth Token, from the app's OAuth & Permissions page. `bot_token_file` is safer.",
         examples=["bot_token: xoxb-…"],
     )
     bot_token_file: Path | None = Field(
-        default=None, description="A file that holds it.", examples=["bot_token_file: /run/secrets/slack_bot_token"]
+        default=None, description="A file that contains it.", examples=["bot_token_file: /run/secrets/slack_bot_token"]
     )
     app_token: SecretStr | None = Field(
         default=None,
         validate_default=True,
         description="Socket mode only: an app-level token with the scope connections:write, from the app's Basic"
-        " Information page. Better `app_token_file`.",
+        " Information page. `app_token_file` is safer.",
         examples=["app_token: xapp-…"],
     )
     app_token_file: Path | None = Field(
-        default=None, description="A file that holds it.", examples=["app_token_file: /run/secrets/slack_app_token"]
+        default=None, description="A file that contains it.", examples=["app_token_file: /run/secrets/slack_app_token"]
     )
     signing_secret: SecretStr | None = Field(
         default=None,
         validate_default=True,
-        description="Http mode only: the Signing Secret, from the app's Basic Information page. Better"
-        " `signing_secret_file`.",
+        description="HTTP mode only: the Signing Secret, from the app's Basic Information page."
+        " `signing_secret_file` is safer.",
         examples=["signing_secret: …"],
     )
     signing_secret_file: Path | None = Field(
         default=None,
-        description="A file that holds it.",
+        description="A file that contains it.",
         examples=["signing_secret_file: /run/secrets/slack_signing_secret"],
     )
     listen: Annotated[field_types.ListenAddress, PlainValidator(_address)] = Field(
         default=field_types.ListenAddress("0.0.0.0", 3000),  # noqa: S104 (Slack comes from outside, and every request is signed)
-        description="Http mode only: HOST:PORT, or :PORT for all addresses, where Slack's requests arrive, at"
+        description="HTTP mode only: HOST:PORT, or :PORT for all addresses. Slack's requests arrive there, at"
         " /slack/events.",
     )
     command: Annotated[str, BeforeValidator(_command)] = Field(
-        default="/deck", description="The slash command's name, as the app was made with."
+        default="/deck", description="The name of the slash command; the same as in the Slack app's manifest."
     )
     direct: Annotated[tuple[field_types.NonEmptyStr, ...], BeforeValidator(_direct)] = Field(
         default=(),
-        description="Commands that also have a slash command of their own. None, since the workspace's other apps may"
-        " have taken the name.",
+        description="Commands that also get their own slash command. Default: none, because other apps of the workspace"
+        " may use the same names.",
         examples=["direct: [ps, logs, restart]"],
     )
     api_url: str = Field(
         default="https://slack.com/api/",
         pattern=r"^https?://[^\s/]+(/[^\s]*)?/$",
-        description="Slack's Web API, ending in /; for GovSlack https://slack-gov.com/api/.",
+        description="Base URL of Slack's Web API, with a final /. GovSlack: https://slack-gov.com/api/.",
     )
-    guests: bool = Field(default=False, description="Whether guests of the workspace may speak to it.")
+    guests: bool = Field(default=False, description="Whether guests of the workspace may use the bot.")
 
     @field_validator("bot_token", "app_token", "signing_secret", mode="before")
     @classmethod
@@ -141,7 +139,9 @@ class Slack(Section):
             value = value.strip() or None
         if value is None:
             if (mode := info.data.get("mode")) in REQUIRED_IN_MODES[name]:
-                raise field_types.invalid_value(f"is missing, {mode} mode needs it", f"{TOKEN_HINTS[name]} {WITHOUT}")
+                raise field_types.invalid_value(
+                    f"is missing, {mode} mode needs it", f"{TOKEN_HINTS[name]} {TO_DISABLE}"
+                )
             return None
         if isinstance(value, str):
             _check(name, value)
@@ -149,13 +149,13 @@ class Slack(Section):
 
 
 def _check(name: str, token: str) -> None:
-    """Raises a sentence that names the kind of token, never the token."""
-    begins = TOKEN_PREFIXES.get(name, "")
+    """Raises an error that names the kind of token, never the token."""
+    expected = TOKEN_PREFIXES.get(name, "")
     for other, kind in TOKEN_KINDS.items():
-        if other != begins and token.startswith(other):
-            home = next((f"That belongs into `{field}`. " for field, its in TOKEN_PREFIXES.items() if its == other), "")
-            rotated = "Make an app without token rotation. " if other == "xoxe" else ""
-            raise field_types.invalid_value(f"is {kind}: it begins with {other}", home + rotated + TOKEN_HINTS[name])
-    if not token.startswith(begins) or token == begins or not token.isascii() or len(token.split()) > 1:
+        if other != expected and token.startswith(other):
+            move = next((f"Move it to `{field}`. " for field, prefix in TOKEN_PREFIXES.items() if prefix == other), "")
+            rotated = "Use an app without token rotation. " if other == "xoxe" else ""
+            raise field_types.invalid_value(f"is {kind}: it begins with {other}", move + rotated + TOKEN_HINTS[name])
+    if not token.startswith(expected) or token == expected or not token.isascii() or len(token.split()) > 1:
         what = name.replace("_", " ")
-        raise field_types.invalid_value(f"is not a whole {what}", TOKEN_HINTS[name])
+        raise field_types.invalid_value(f"is not a complete {what}", TOKEN_HINTS[name])

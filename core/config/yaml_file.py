@@ -1,4 +1,4 @@
-"""The YAML file, read into a tree that remembers the line of every name. What may be a secret is never quoted."""
+"""Reads the YAML file and records the line of every setting. Problems never quote a value that may be a secret."""
 
 from __future__ import annotations
 
@@ -18,30 +18,36 @@ def read_yaml(file: Path) -> RawSettings:
         with file.open("rb") as opened:
             raw = opened.read(MAX_BYTES + 1)
         if len(raw) > MAX_BYTES:
-            found.problems.append(_of(file, f"is larger than {MAX_BYTES >> 10} KiB", "Is it the right file?"))
+            found.problems.append(
+                _of(file, f"is larger than {MAX_BYTES >> 10} KiB", "Check that this is the right file.")
+            )
             return found
         _Reader(file, found).read(raw.decode("utf-8-sig"))
     except FileNotFoundError:
-        found.problems.append(_of(file, "is not there", "Give --config (or QUARTERDECK_CONFIG) the path of a file."))
+        found.problems.append(
+            _of(file, "does not exist", "Set --config (or QUARTERDECK_CONFIG) to the path of a file.")
+        )
     except IsADirectoryError:
         found.problems.append(_of(file, "is a folder", f"Name the file in it, such as {file / FILE_NAME}."))
     except OSError as error:
-        found.problems.append(_of(file, f"cannot be read: {error.strerror}", "Let the user this runs as read it."))
+        found.problems.append(
+            _of(file, f"cannot be read: {error.strerror}", "Allow the user that runs Quarterdeck to read it.")
+        )
     except UnicodeDecodeError as error:
         line = error.object[: error.start].count(b"\n") + 1
         found.problems.append(_of(file, "is not UTF-8 text", "Save it as UTF-8.", line))
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
-        cure = {"'\\t'": "Indent with spaces.", "part of": ""}
+        cure = {"'\\t'": "Indent with spaces.", "contains it": ""}
         usual = "A value that begins with #, * or ! needs quotes; # begins a comment."
         hint = next((hint for part, hint in cure.items() if part in str(error.problem)), usual)
-        # A secret that begins with * or ! is read as an alias or a tag, and would be quoted here.
+        # YAML reads a secret that begins with * or ! as an alias or a tag; its message would quote it.
         what = "is not YAML: " + re.sub(r"\b(alias|anchor|tag|handle) '.*", r"\1", str(error.problem or error.context))
         found.problems.append(_of(file, what, hint, mark.line + 1 if mark else 0))
     except yaml.YAMLError:
-        found.problems.append(_of(file, "is not YAML: it holds a character that may not stand in text", "Remove it."))
+        found.problems.append(_of(file, "is not YAML: it contains a control character", "Remove that character."))
     except RecursionError:
-        found.problems.append(_of(file, "is nested too deeply", "Is it the right file?"))
+        found.problems.append(_of(file, "is nested too deeply", "Check that this is the right file."))
     return found
 
 
@@ -50,7 +56,7 @@ def _of(file: Path, what: str, hint: str, line: int = 0) -> Problem:
 
 
 class _Yaml(yaml.SafeLoader):
-    """Scalars as YAML 1.2 reads them: `on`, `off`, `yes` and `no` are words, `12:30` is no number, `010` no octal."""
+    """Reads scalars as YAML 1.2: `on`, `off`, `yes` and `no` are text, `12:30` is not a number, `010` is not octal."""
 
 
 _Yaml.yaml_implicit_resolvers = {}
@@ -67,12 +73,12 @@ for _tag, _pattern, _first in (
 
 
 class _Reader:
-    """Turns YAML nodes into values and notes the line of each: the loader alone would forget lines and double keys."""
+    """Converts YAML nodes to values and records their lines; the loader itself drops lines and duplicate keys."""
 
     def __init__(self, file: Path, found: RawSettings) -> None:
         self.file, self.found = file, found
-        self._open: set[int] = set()  # nodes being read, to notice one that holds itself
-        self._flat: set[int] = set()  # mappings whose `<<` was put in place: an alias shows a node again
+        self._open: set[int] = set()  # nodes being read, to detect one that contains itself
+        self._flat: set[int] = set()  # mappings whose `<<` is already merged: an alias visits a node again
 
     def read(self, text: str) -> None:
         self._loader = _Yaml(text)
@@ -82,22 +88,24 @@ class _Reader:
         finally:
             self._loader.dispose()
         if value is not None and not isinstance(value, dict):
-            hint = "It should begin with a setting, such as `log:`."
+            hint = "Begin the file with a setting, such as `log:`."
             self.found.problems.append(_of(self.file, "is not a mapping of settings", hint, line))
             return
-        # A heading whose settings are all commented out counts as not written; deeper down nothing may be empty.
+        # A section whose settings are all commented out counts as absent; deeper settings may not be empty.
         self.found.data = {key: part for key, part in (value or {}).items() if part is not None}
 
     def _value(self, node: yaml.Node, path: str) -> Any:
         if isinstance(node, yaml.ScalarNode):
             return self._loader.construct_object(node)
         if id(node) in self._open:
-            raise yaml.MarkedYAMLError(problem="an alias points at what it is part of", problem_mark=node.start_mark)
+            raise yaml.MarkedYAMLError(
+                problem="an alias refers to a node that contains it", problem_mark=node.start_mark
+            )
         self._open.add(id(node))
         try:
             if isinstance(node, yaml.MappingNode):
                 return self._mapping(node, path)
-            return [self._noted(item, item, f"{path}.{index}") for index, item in enumerate(node.value)]
+            return [self._value_at(item, item, f"{path}.{index}") for index, item in enumerate(node.value)]
         finally:
             self._open.discard(id(node))
 
@@ -106,7 +114,7 @@ class _Reader:
             self._flat.add(id(node))
             self._check_names(node, path)
             self._loader.flatten_mapping(node)
-        return {key.value: self._noted(key, value, f"{path}.{key.value}".lstrip(".")) for key, value in node.value}
+        return {key.value: self._value_at(key, value, f"{path}.{key.value}".lstrip(".")) for key, value in node.value}
 
     def _check_names(self, node: yaml.MappingNode, path: str) -> None:
         seen: dict[str, int] = {}
@@ -116,10 +124,10 @@ class _Reader:
             line = key.start_mark.line + 1
             if key.value in seen and key.value != "<<":
                 here = f"{path}.{key.value}".lstrip(".")
-                what, hint = f"is written twice, first on line {seen[key.value]}", "Keep one of them."
+                what, hint = f"is set twice, first on line {seen[key.value]}", "Remove one of the two."
                 self.found.problems.append(Problem(path=here, what=what, hint=hint, source=str(self.file), line=line))
             seen.setdefault(key.value, line)
 
-    def _noted(self, where: yaml.Node, value: yaml.Node, path: str) -> Any:
+    def _value_at(self, where: yaml.Node, value: yaml.Node, path: str) -> Any:
         self.found.origins[path] = (str(self.file), where.start_mark.line + 1)
         return self._value(value, path)

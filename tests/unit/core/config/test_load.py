@@ -165,13 +165,14 @@ def test_admins_in_a_variable_by_commas_or_as_json(written: str) -> None:
 
 def test_a_mistake_among_admins_in_a_variable_names_the_one() -> None:
     assert mistakes(QUARTERDECK_ADMINS="slack:T1/U1,slak:T1/U2,bob") == [
-        "QUARTERDECK_ADMINS: admins.1: “slak:T1/U2” comes through no door we have\n    hint: Did you mean slack?",
-        "QUARTERDECK_ADMINS: admins.2: “bob” names nobody\n"
-        "    hint: Write a door and an id, such as console:alice or slack:T1/U1.",
+        "QUARTERDECK_ADMINS: admins.1: “slak:T1/U2” has an unknown source\n    hint: Did you mean slack?",
+        "QUARTERDECK_ADMINS: admins.2: “bob” is not an identity\n"
+        "    hint: Write a source and an id, such as console:alice or slack:T1/U1.",
     ]
     for broken in ('["slack:T1/U1"', '["slack:T1/U1", "slack:T1/U2",]', "[slack:T1/U1, slack:T1/U2]"):
         assert mistakes(QUARTERDECK_ADMINS=broken) == [
-            "QUARTERDECK_ADMINS: admins: must be a list\n    hint: In a variable write it as JSON, in quotes."
+            "QUARTERDECK_ADMINS: admins: must be a list\n"
+            "    hint: In an environment variable write it as JSON, in quotes."
         ]
 
 
@@ -191,9 +192,9 @@ def test_mistakes_in_variables_name_the_variable() -> None:
     )
     assert said == [
         "QUARTERDECK_AUDIT__KEEP: audit.keep: must be a whole number",
-        "QUARTERDECK_GRANTS: grants: must be a list\n    hint: In a variable write it as JSON, in quotes.",
-        "QUARTERDECK_LOG__LEVL: log.levl: is no setting\n    hint: Did you mean level?",
-        "QUARTERDECK_STOR__URL: stor: is no setting\n    hint: Did you mean store?",
+        "QUARTERDECK_GRANTS: grants: must be a list\n    hint: In an environment variable write it as JSON, in quotes.",
+        "QUARTERDECK_LOG__LEVL: log.levl: is not a known setting\n    hint: Did you mean level?",
+        "QUARTERDECK_STOR__URL: stor: is not a known setting\n    hint: Did you mean store?",
     ]
 
 
@@ -208,8 +209,8 @@ def test_a_variable_that_may_be_a_setting_gone_wrong_is_a_warning() -> None:
         QUARTERDECK_REQUIRE_ENGINES="docker",
     )
     assert loaded.warnings == (
-        "QUARTERDECK_ADMIN is no setting. Did you mean admins?",
-        "QUARTERDECK_SLACK_BOT_TOKEN is no setting. Did you mean QUARTERDECK_SLACK__BOT_TOKEN?",
+        "QUARTERDECK_ADMIN is not a known setting. Did you mean admins?",
+        "QUARTERDECK_SLACK_BOT_TOKEN is not a known setting. Did you mean QUARTERDECK_SLACK__BOT_TOKEN?",
     )
 
 
@@ -233,10 +234,10 @@ def test_a_file_that_cannot_be_read_is_said_with_its_cure() -> None:
     Path("nul.yaml").write_bytes(b"log: \x00\n")
     Path("deep.yaml").write_text("[" * 5000)
     Path("huge.yaml").write_bytes(b"#" * (raw_settings.MAX_BYTES + 1))
-    assert said("gone.yaml").startswith("gone.yaml: is not there\n    hint: Give --config")
+    assert said("gone.yaml").startswith("gone.yaml: does not exist\n    hint: Set --config")
     assert said("folder").startswith("folder: is a folder\n    hint: Name the file in it")
     assert said("latin.yaml").startswith("latin.yaml:2: is not UTF-8 text")
-    assert said("nul.yaml").startswith("nul.yaml: is not YAML: it holds a character")
+    assert said("nul.yaml").startswith("nul.yaml: is not YAML: it contains a control character")
     assert said("deep.yaml").startswith("deep.yaml: is nested too deeply")
     assert said("huge.yaml").startswith("huge.yaml: is larger than 1024 KiB")
 

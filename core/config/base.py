@@ -1,4 +1,4 @@
-"""What every section of the settings has in common: frozen, closed to unknown names, silent about what was written."""
+"""Defines the base class of all sections: frozen, without unknown names, and without values in messages."""
 
 from __future__ import annotations
 

@@ -1,0 +1,104 @@
+"""Defines the sections `store`, `limits`, `confirm`, `metrics`, `log` and `audit`."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, BeforeValidator, Field, PlainValidator, SecretStr
+
+from core.config import field_types
+from core.config.base import Section
+
+
+class Store(Section):
+    """The database for everything that must survive a restart: grants, open questions, the audit trail."""
+
+    url: Annotated[SecretStr, AfterValidator(field_types.store_url)] | None = Field(
+        default=None,
+        description="Your own Redis or Valkey. Absent: Quarterdeck runs a small Valkey in the state directory, on a"
+        " private socket. If the address contains a password, `url_file` is safer.",
+        examples=['url: "redis://:PASSWORD@redis:6379/0"'],
+    )
+    url_file: Path | None = Field(
+        default=None, description="A file that contains the address.", examples=["url_file: /run/secrets/store_url"]
+    )
+    timeout: float = Field(
+        default=2.0,
+        gt=0,
+        le=60,
+        description="Maximum time for one answer of the store, in seconds. Short, because people wait for it.",
+    )
+
+
+class Limits(Section):
+    """The maximum number of commands per person: N/s, N/min or N/h. Each risk class has its own limit."""
+
+    read: field_types.Rate = Field(
+        default=field_types.RateLimit(60, 60),
+        description="Commands that only read. High, because people repeat `ps` during an incident.",
+    )
+    change: field_types.Rate = Field(
+        default=field_types.RateLimit(12, 60),
+        description="Start, stop, restart and similar changes.",
+    )
+    destroy: field_types.Rate = Field(
+        default=field_types.RateLimit(6, 60), description="Changes that cannot be undone."
+    )
+
+
+class Confirm(Section):
+    """When Quarterdeck asks for a confirmation. It always asks before a change that cannot be undone."""
+
+    ttl: Annotated[timedelta, BeforeValidator(field_types.duration)] = Field(
+        default=timedelta(minutes=5),
+        ge=timedelta(seconds=10),
+        le=timedelta(days=1),
+        description="How long a question can be answered.",
+    )
+    more_than: int = Field(
+        default=3,
+        ge=0,
+        description="Asks before a change of more than this number of targets at once; 0 asks before every change.",
+    )
+
+
+class Metrics(Section):
+    """The HTTP server for /metrics (Prometheus), /healthz and /readyz."""
+
+    listen: Annotated[field_types.ListenAddress | None, PlainValidator(field_types.listen_address)] = Field(
+        default=field_types.ListenAddress("127.0.0.1", 9108),
+        description="HOST:PORT, :PORT for all addresses, or off. Default: loopback, because it requires no password.",
+    )
+    container_labels: Annotated[tuple[field_types.NonEmptyStr, ...], BeforeValidator(field_types.split_list)] = Field(
+        default=(),
+        description="Container labels that become metric labels. Default: none, because each value creates new series.",
+        examples=["container_labels: [app, team]"],
+    )
+    max_containers: int = Field(
+        default=2000,
+        ge=1,
+        le=100_000,
+        description="Maximum number of containers per engine that have their own series; others are only counted.",
+    )
+
+
+class Log(Section):
+    """The log on stderr."""
+
+    level: Literal["debug", "info", "warning", "error"] = Field(
+        default="info", description="debug, info, warning or error."
+    )
+    format: Literal["auto", "console", "json"] = Field(
+        default="auto",
+        description="console, json (one object per line) or auto (console on a terminal, otherwise json).",
+    )
+
+
+class Audit(Section):
+    """The audit trail in the store: who did what."""
+
+    keep: int = Field(
+        default=100_000, ge=1, description="Maximum number of rows, about 300 bytes each; the oldest are deleted first."
+    )
