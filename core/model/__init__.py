@@ -1,1 +1,1 @@
-"""Frozen values: actions, what engines report, identities, policy and replies."""
+"""Defines the values that all layers share: actions, what engines report, identities, policy and replies."""

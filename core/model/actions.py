@@ -1,8 +1,8 @@
-"""Every operation as a value: the same object is authorised, limited, confirmed, audited, stored and run.
+"""Defines actions: every operation is one value, which is authorised, limited, confirmed, audited, stored and executed.
 
-Reads are operations too: logs leak secrets. An action says which engine runs it, what it touches, how risky it is and
-how long it may take; nothing in it says who asked (that travels in `ports.Call`), except where the asker is its
-subject.
+Reads are actions too, because logs can contain secrets. An action knows its engine, its targets, its risk and its
+timeout. It does not contain the requester (`ports.Call` does), except if the requester is its subject. This module has
+the base classes and the actions on containers, services and engines; other actions are in the modules of their kind.
 """
 
 from __future__ import annotations
@@ -36,8 +36,8 @@ class Risk(enum.StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Action(Generic[R_co]):
-    """`verb` is the word policy, config and metrics use; `listing` marks reads whose rows are filtered by
-    permission, `secret` what is answered to the asker alone."""
+    """One operation. `verb` is its name in policy, configuration and metrics; `listing`: the result is a list whose
+    rows are filtered by permission; `secret`: only the requester sees the result."""
 
     verb: ClassVar[str] = ""
     risk: ClassVar[Risk] = Risk.READ
@@ -46,26 +46,26 @@ class Action(Generic[R_co]):
     engine: EngineRef
 
     def targets(self) -> Sequence[Ref]:
-        """Everything this acts on; each is decided and the strictest verdict wins."""
+        """Returns everything this acts on. Each target is decided, and the strictest verdict applies."""
         return (Ref(engine=self.engine, kind=Kind.ENGINE, id=str(self.engine), name=str(self.engine)),)
 
     def prospective_facts(self, ref: Ref, at: datetime) -> Facts | None:
-        """Of something this is about to make: what is asked for it to be, which it is decided on. None: `ref` is there
-        already, and what it is decides."""
+        """Returns the facts of a target that this action will create, because policy decides on them. None: the target
+        exists already, and policy decides on its current facts."""
         return None
 
     def timeout_seconds(self) -> float:
-        """Seconds this may take before it counts as timed out."""
+        """Returns how long this may take, in seconds, before it has timed out."""
         return 10.0
 
     def confirm_reason(self) -> str:
-        """Why this is asked about before it is done, as the end of a sentence; empty where it need not be."""
+        """Returns why this needs a confirmation, as the end of a sentence; empty if it needs none."""
         return "cannot be undone" if self.risk is Risk.DESTROY else ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TargetAction(Action[R_co]):
-    """An action on one pinned thing."""
+    """An action on one resource, pinned by its id."""
 
     target: Ref
 
@@ -75,7 +75,7 @@ class TargetAction(Action[R_co]):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ListContainers(Action[Containers]):
-    """`fresh` asks the engine even where a live mirror could answer."""
+    """`fresh`: asks the engine even if a live mirror could answer."""
 
     verb = "container.list"
     listing = True
@@ -84,7 +84,7 @@ class ListContainers(Action[Containers]):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ListEvents(Action[tuple[Event, ...]]):
-    """What happened since `since_ns` (nanoseconds since the epoch) as far as the engine or our history reaches.
+    """Events since `since_ns` (nanoseconds since the epoch), as far back as the engine or Quarterdeck's history goes.
     `names`: each typed name with the containers that it selects now. The engine ignores them; the command uses them to
     choose among the events."""
 
@@ -102,8 +102,9 @@ class InspectContainer(TargetAction[Document]):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReadLogs(TargetAction[Any]):
-    """`tail`: last lines wanted; `since_ns`: only lines from then on, or `cursor` of an earlier page. With `follow` the
-    lines come as a job (core.model.jobs.Started) that goes on until the container ends or somebody stops it."""
+    """`tail`: number of last lines; `since_ns`: only lines from this time; `cursor`: continues an earlier page. With
+    `follow` the result is a job (core.model.jobs.JobStarted) that runs until the container ends or somebody stops
+    it."""
 
     verb = "container.logs"
     tail: int = 100
@@ -120,7 +121,7 @@ class Start(TargetAction[Outcome]):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stop(TargetAction[Outcome]):
-    """`timeout`: seconds between the polite signal and the kill."""
+    """`timeout`: seconds between the stop signal and the kill."""
 
     verb = "container.stop"
     risk = Risk.CHANGE
@@ -132,7 +133,7 @@ class Stop(TargetAction[Outcome]):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Restart(TargetAction[Outcome]):
-    """`timeout`: seconds between the polite signal and the kill."""
+    """`timeout`: seconds between the stop signal and the kill."""
 
     verb = "container.restart"
     risk = Risk.CHANGE
@@ -165,7 +166,7 @@ class Unpause(TargetAction[Outcome]):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Remove(TargetAction[Outcome]):
-    """`force` kills a running container first; `volumes` removes its anonymous volumes too."""
+    """`force`: kills a running container first; `volumes`: also removes its anonymous volumes."""
 
     verb = "container.remove"
     risk = Risk.DESTROY
@@ -178,8 +179,8 @@ class Remove(TargetAction[Outcome]):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Exec(TargetAction[ExecResult]):
-    """Runs a program in a container to its end, without a terminal or input. `timeout`: seconds; what runs on after
-    them is left to the engine."""
+    """Runs a program in a container to its end, without a terminal or input. `timeout`: seconds; a program that takes
+    longer continues to run in the container."""
 
     verb = "container.exec"
     risk = Risk.CHANGE
@@ -193,7 +194,7 @@ class Exec(TargetAction[ExecResult]):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CheckHealth(TargetAction[Outcome]):
-    """Runs a container's health check now; the outcome's detail is its result."""
+    """Runs a container's health check now. The outcome's detail is the result."""
 
     verb = "container.healthcheck"
     risk = Risk.CHANGE
@@ -204,7 +205,7 @@ class CheckHealth(TargetAction[Outcome]):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ListServices(Action[Services]):
-    """What compose projects and a Swarm run; a Swarm's managers know it whole, a worker only its own part."""
+    """The services of compose projects and of a Swarm. A manager knows the whole Swarm, a worker only its own tasks."""
 
     verb = "service.list"
     listing = True
@@ -212,7 +213,7 @@ class ListServices(Action[Services]):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scale(TargetAction[Any]):
-    """Makes `replicas` of a service run, as a job; `timeout`: seconds until they all have to."""
+    """Changes the number of replicas of a service, as a job. `timeout`: seconds until all of them must run."""
 
     verb = "service.scale"
     risk = Risk.CHANGE
@@ -228,7 +229,7 @@ class Scale(TargetAction[Any]):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DescribeEngine(Action[Engine]):
-    """The engine as a whole. One that does not answer is described too, with its reason."""
+    """The state of one engine. An engine that does not answer is also described, with the reason."""
 
     verb = "engine.list"
     listing = True
@@ -239,22 +240,22 @@ class DescribeEngine(Action[Engine]):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ShowInfo(Action[Document]):
-    """Everything the engine tells of itself, in its own words."""
+    """The engine's own description of itself."""
 
     verb = "engine.info"
 
 
 def all_actions() -> Iterator[type[Action[Any]]]:
-    """All concrete actions of every module here, for the codec, the configuration and tests that hold for each."""
+    """Yields all concrete actions of all modules in this package; for the codec, the configuration and tests."""
     for module in pkgutil.iter_modules(model.__path__, "core.model."):
         importlib.import_module(module.name)
-    yield from _below(Action)
+    yield from _subclasses(Action)
 
 
-def _below(root: type[Action[Any]]) -> Iterator[type[Action[Any]]]:
+def _subclasses(root: type[Action[Any]]) -> Iterator[type[Action[Any]]]:
     for sub in root.__subclasses__():
-        # `slots=True` makes a second class; the first lingers until collected and is not the one its module holds.
+        # `slots=True` creates a second class; the first one exists until it is collected, and must be skipped.
         if getattr(sys.modules[sub.__module__], sub.__name__, None) is sub:
             if sub.verb:
                 yield sub
-            yield from _below(sub)
+            yield from _subclasses(sub)

@@ -1,6 +1,7 @@
-"""What the desk itself can be asked: help, who you are, what you may, grants, the audit trail. These run in the bot, on
-no engine, and are actions like any other, so that they pass the same permission, limits and audit; their results are
-plain values that survive the wire.
+"""Defines the actions that the bot answers itself: help, identity, permissions, grants, the audit trail.
+
+They run on no engine. They are actions like all others, so they pass the same permission check, limits and audit. Their
+results are plain values that can be encoded.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ BOT = EngineRef(host="", kind="bot")
 
 
 class CommandHelp(msgspec.Struct, frozen=True):
-    """One command as help shows it. `args` pairs an argument as typed (`-n, --tail COUNT`) with its meaning; `risk` is
+    """One command in the help. `args` are pairs of an argument as typed (`-n, --tail COUNT`) and its meaning; `risk` is
     one of core.model.actions.Risk."""
 
     name: str
@@ -34,14 +35,14 @@ class CommandHelp(msgspec.Struct, frozen=True):
 
 
 class HelpPage(msgspec.Struct, frozen=True):
-    """All commands where `topic` is empty, else the one it names."""
+    """All commands if `topic` is empty, otherwise the one with this name."""
 
     commands: tuple[CommandHelp, ...]
     topic: str = ""
 
 
 class RequesterInfo(msgspec.Struct, frozen=True):
-    """Who the asker is to us, and the grants that hold for them here."""
+    """The requester's identity, and the grants that apply to them in this channel."""
 
     id: str
     name: str
@@ -51,26 +52,26 @@ class RequesterInfo(msgspec.Struct, frozen=True):
 
 
 class PermissionReport(msgspec.Struct, frozen=True):
-    """What would be decided, without doing it: pairs of a subject (`container.restart on web`) and its decision."""
+    """What policy would decide: pairs of a subject (`container.restart on web`) and its decision."""
 
     decisions: tuple[tuple[str, Decision], ...]
 
 
 class GrantAdded(msgspec.Struct, frozen=True):
-    """The grant that now holds; `new` is False where an equal one stood already."""
+    """The grant that now applies; `new` is False if an equal grant already existed."""
 
     grant: Grant
     new: bool = True
 
 
 class GrantRemoved(msgspec.Struct, frozen=True):
-    """The grant that no longer holds."""
+    """The grant that was removed."""
 
     grant: Grant
 
 
 class AuditEntry(msgspec.Struct, frozen=True):
-    """One row of the audit trail. `at` is RFC 3339; `count` is how often an equal refusal was repeated."""
+    """One row of the audit trail. `at` is RFC 3339; `count` is the number of equal refusals in a row."""
 
     at: str
     who: str
@@ -89,7 +90,7 @@ class AuditEntry(msgspec.Struct, frozen=True):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BuiltinAction(Action[R_co]):
-    """An operation of the bot itself. It touches one thing, named by its verb, so that grants can name it."""
+    """An action of the bot itself. Its only target is named like its verb, so that grants can name it."""
 
     engine: EngineRef = BOT
 
@@ -99,7 +100,7 @@ class BuiltinAction(Action[R_co]):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ShowHelp(BuiltinAction[HelpPage]):
-    """`topic`: a command's name, or empty for the overview."""
+    """`topic`: the name of a command; empty for the overview."""
 
     verb = "help.show"
     topic: str = ""
@@ -114,8 +115,8 @@ class WhoAmI(BuiltinAction[RequesterInfo]):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CheckPermission(BuiltinAction[PermissionReport]):
-    """Whether `who` may, here. `word` is a command's name or alias, or a verb such as `container.restart`: the desk
-    knows the catalogue and turns it into verbs. No target: on anything."""
+    """Asks whether `who` may do something in this place. `word` is a command, an alias, or a verb such as
+    `container.restart`. Without a target: on any resource."""
 
     verb = "policy.can"
     who: Identity
@@ -126,7 +127,8 @@ class CheckPermission(BuiltinAction[PermissionReport]):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AddGrant(BuiltinAction[GrantAdded]):
-    """`who` and `can` as in `policy.Grant`, as typed; the desk resolves mentions and refuses what `by` lacks."""
+    """`who` and `can` as typed, with the meaning of `policy.Grant`. The bot resolves mentions, and refuses a permission
+    that `by` does not have."""
 
     verb = "policy.grant"
     risk = Risk.CHANGE
@@ -149,7 +151,7 @@ class RemoveGrant(BuiltinAction[GrantRemoved]):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClaimAdmin(BuiltinAction[GrantAdded]):
-    """Makes `by` an admin, by the one-time code a process without admins shows on its own terminal or log."""
+    """Makes `by` an admin. `code` is the one-time code that a process without admins writes to its terminal or log."""
 
     verb = "policy.claim"
     risk = Risk.CHANGE
@@ -164,8 +166,8 @@ class ListGrants(BuiltinAction[tuple[Grant, ...]]):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReadAudit(BuiltinAction[tuple[AuditEntry, ...]]):
-    """The newest `limit` rows that match, oldest first. `who` and `target` are globs over id or name, empty for all;
-    `since_ns`: nanoseconds since the epoch; `refused`: only what was not allowed."""
+    """The newest `limit` rows that match, oldest first. `who` and `target` are globs over id or name; empty matches
+    all; `since_ns`: nanoseconds since the epoch; `refused`: only refused commands."""
 
     verb = "audit.read"
     who: str = ""
@@ -177,7 +179,7 @@ class ReadAudit(BuiltinAction[tuple[AuditEntry, ...]]):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AnswerQuestion(BuiltinAction[None]):
-    """A yes or no to a question the road asked. The road takes its plan up itself; the desk never runs this."""
+    """A yes or no to a pending question. The dispatcher executes the stored plan itself, so this action never runs."""
 
     verb = "question.answer"
     risk = Risk.CHANGE

@@ -1,4 +1,4 @@
-"""One container as every engine reports it: the smallest common record, and the labels that group containers."""
+"""Defines the container value that all engines share, and the labels that group containers."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ STATES = ("created", "running", "paused", "restarting", "removing", "exited", "d
 HEALTH_STATES = ("starting", "healthy", "unhealthy")
 LIVE_STATES = ("running", "paused")  # states in which a container has processes
 
-# Labels by which engines' front ends group containers: the kubelet (a namespace's pods), docker compose, podman-compose
-# and quadlet (same labels), swarm. The kubelet's are first: beside them a pod has labels its users write.
+# Labels that group containers: of the kubelet (pods of a namespace), docker compose, podman-compose and quadlet (same
+# labels), and Swarm. The kubelet's are first, because a pod may also carry labels that its users wrote.
 STACK_LABEL = "com.docker.stack.namespace"
 PROJECT_LABELS = (
     "io.kubernetes.pod.namespace",
@@ -32,12 +32,12 @@ SERVICE_LABELS = (
 ONE_OFF_LABEL = "com.docker.compose.oneoff"
 SWARM_SERVICE_LABEL = "com.docker.swarm.service.id"
 SWARM_NODE_LABEL = "com.docker.swarm.node.id"
-# A container that carries this label is never stopped, killed, paused, restarted or removed by Quarterdeck.
+# Quarterdeck never stops, kills, pauses, restarts or removes a container with this label.
 PROTECTED_LABEL = "quarterdeck.protected"
 
 
 class Port(msgspec.Struct, frozen=True, gc=False):
-    """A port of a container; `public` and `ip` are set where it is published on the host."""
+    """A port of a container. `public` and `ip` are set if it is published on the host."""
 
     private: int
     proto: str = "tcp"
@@ -53,8 +53,8 @@ class Port(msgspec.Struct, frozen=True, gc=False):
 
 
 class Container(msgspec.Struct, frozen=True, gc=False):
-    """One container. Times are unix seconds. `status` is the engine's own sentence at the time it was asked; fields
-    that only an inspection knows (`started_at` … `oom_killed`) are None until one was made."""
+    """One container. Times are unix seconds. `status` is the engine's own sentence at the time of the request. Fields
+    that only an inspection returns (`started_at` … `oom_killed`) are None before one."""
 
     ref: Ref
     image: str
@@ -72,7 +72,8 @@ class Container(msgspec.Struct, frozen=True, gc=False):
     restarts: int | None = None
     oom_killed: bool | None = None
     own_id: str = ""
-    """What it is called by whatever runs it, where `ref.id` is not that: Quarterdeck knows itself by it."""
+    """The id that the container's own runtime uses, if `ref.id` differs. Quarterdeck recognises its own container by
+    it."""
 
     @property
     def project(self) -> str | None:
@@ -84,12 +85,12 @@ class Container(msgspec.Struct, frozen=True, gc=False):
 
     @property
     def one_off(self) -> bool:
-        """Made by `docker compose run`: it carries its service's labels and is none of its replicas."""
+        """Created by `docker compose run`: it carries the labels of its service but is not one of its replicas."""
         return self.labels.get(ONE_OFF_LABEL, "").lower() == "true"
 
     @property
     def group_name(self) -> str:
-        """What people call the service it belongs to: `shop/web`, in a Swarm `shop_web`; empty outside of one."""
+        """The name of its service, `shop/web` or in a Swarm `shop_web`; empty if it has none."""
         return group_name(self.project, self.service)
 
     def facts(self, at: datetime) -> Facts:
@@ -105,18 +106,19 @@ class Container(msgspec.Struct, frozen=True, gc=False):
 
 
 def protected(labels: Mapping[str, str]) -> bool:
+    """Whether these labels protect a container from changes."""
     return labels.get(PROTECTED_LABEL, "").lower() in ("1", "true", "yes")
 
 
 def group_name(project: str | None, service: str | None) -> str:
-    # A stack's services carry its name already: `shop_web` of `shop`.
+    """Returns `project/service`; the name of a stack's service already contains the stack (`shop_web` of `shop`)."""
     if project and service and not service.startswith(f"{project}_"):
         return f"{project}/{service}"
     return service or project or ""
 
 
 def group_names(project: str | None, service: str | None) -> tuple[str, ...]:
-    """What people type for a service of a project: `shop/web` and `shop_web`; none where it has no project."""
+    """Returns both names that people type for a service of a project: `shop/web` and `shop_web`."""
     if not (project and service):
         return ()
     bare = service.removeprefix(f"{project}_")
@@ -128,7 +130,7 @@ def _first(labels: dict[str, str], keys: Sequence[str]) -> str | None:
 
 
 class Containers(msgspec.Struct, frozen=True):
-    """A list of containers and how good it is: `source` is `engine` or `mirror`, `age` its seconds since confirmed."""
+    """A list of containers. `source` is `engine` or `mirror`; `age`: seconds since the engine confirmed it."""
 
     rows: tuple[Container, ...]
     source: str = "engine"

@@ -1,4 +1,4 @@
-"""One engine as a whole: what it is, what it can do and whether it answers."""
+"""Defines the engine value: what an engine is, what it can do, and whether it answers."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ from core.model.refs import EngineRef
 
 
 class Engine(msgspec.Struct, frozen=True):
-    """One engine as a whole. `address` holds no secret; `verbs` are those its owner allows; `fault` is why it did not
-    answer, and then what only it knows is empty. `stream` is `up` or `down` where its events are watched, since
-    `stream_since` (unix seconds), and `stream_fault` why it is down."""
+    """One engine. `address` contains no secret; `verbs` are those that the configuration allows. `fault`: why the
+    engine did not answer; all fields that only the engine knows are then empty. `stream`: the state of the event
+    stream, `up` or `down` since `stream_since` (unix seconds), or empty if nobody watches; `stream_fault`: why it is
+    down."""
 
     ref: EngineRef
     address: str
@@ -25,15 +26,15 @@ class Engine(msgspec.Struct, frozen=True):
     containers: int | None = None
     running: int | None = None
     runtime: str = ""
-    """What runs the containers, such as `runc 1.1.5` or `crun`."""
+    """The low-level runtime, such as `runc 1.1.5` or `crun`."""
     events: str = ""
-    """How its events come: `ring of 256`, `file`, `journald`, `none`, `broadcast`, `polled`."""
+    """How the engine provides events: `ring of 256`, `file`, `journald`, `none`, `broadcast`, `polled`."""
     user: str = ""
-    """Whose engine it is where it is not the machine's: `alice (1001)`."""
+    """The owner of a rootless engine: `alice (1001)`."""
     owned: tuple[tuple[str, int], ...] = ()
-    """Containers it holds that belong to another engine here, which tells of them: its kind and how many."""
+    """Its containers that another engine of this host lists: the kind of that engine, and their number."""
     notes: tuple[str, ...] = ()
-    """What is not a fault but should be known, a sentence each."""
+    """Remarks that are not faults; one sentence each."""
     stream: str = ""
     stream_since: float = 0.0
     stream_fault: str = ""

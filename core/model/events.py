@@ -1,6 +1,7 @@
-"""What an engine said happened, in our words. Engine dialects end in the adapter that builds these.
+"""Defines events: what happened on an engine. Adapters translate the engines' formats into these values.
 
-Events may repeat (replay after a lost stream overlaps on purpose): `identity` is equal for one fact seen twice.
+Events may repeat, because a replay after a lost stream overlaps on purpose. Two events of one fact have equal
+`identity()`.
 """
 
 from __future__ import annotations
@@ -41,9 +42,9 @@ class Origin(enum.StrEnum):
 
 
 class Event(msgspec.Struct, frozen=True, gc=False):
-    """`at_ns`: the engine's own clock, nanoseconds since the epoch. `attrs` are the few attributes we use, by our
-    names: `exit_code`, `signal`, `health`, `image`, `old_name`; `type` and `action` keep the engine's own words.
-    Of a Swarm: `TASK_FAILED` (`state`, `why`, `service`, `node`), `REPLICAS` (`running`, `desired`), `ROLLOUT`
+    """One event. `at_ns`: the engine's own clock, nanoseconds since the epoch. `type` and `action` are the engine's own
+    names. `attrs` are the attributes that Quarterdeck uses: `exit_code`, `signal`, `health`, `image`, `old_name`. For a
+    Swarm: `TASK_FAILED` (`state`, `why`, `service`, `node`), `REPLICAS` (`running`, `desired`), `ROLLOUT`
     (`state`, `why`), `NODE_STATE` (`state`, `availability`, `why`)."""
 
     at_ns: int

@@ -1,4 +1,4 @@
-"""Facts: what policy looks at when it decides about one resource."""
+"""Defines Facts: what policy and rules may look at when they decide about one resource."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from datetime import datetime
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Facts:
-    """What policy and rules may look at for one Ref. `at` is when the engine last said so. `labels_known`: False where
-    it may carry labels that nobody has seen yet, such as an image still to be pulled."""
+    """The properties of one Ref that policy may look at. `at`: when the engine last reported them. `labels_known`:
+    False if there may be labels that nobody has seen yet, such as those of an image that is not pulled."""
 
     labels: Mapping[str, str] = field(default_factory=dict)
     image: str = ""

@@ -1,4 +1,4 @@
-"""Who asks, from where, and what they typed."""
+"""Defines who gives a command, and where: Identity, Place and Invocation."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from datetime import datetime
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Identity:
-    """One asker. `id` is unique and says the door: `slack:T1/U1`, `console:root`, `job:nightly`. `admin` is granted by
-    the door itself (the console of the state directory's owner), never by chat."""
+    """One person, or one job. `id` is unique and begins with its source: `slack:T1/U1`, `console:root`, `job:nightly`.
+    `admin` is set by the source itself (the console of the state directory's owner), never by chat."""
 
     id: str
     name: str
@@ -23,9 +23,9 @@ class Identity:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Place:
-    """Where the words were said, and the way back. `channel` is what `in:` of a grant is held against (`console`, or a
-    Slack channel's id such as `C0123`); `kind` is `channel`, `dm` or `console`. `user` and `response_url` are Slack's,
-    for an answer to the asker alone."""
+    """Where a command was given, and where replies go. `channel` is compared with `in:` of grants (`console`, or the id
+    of a Slack channel such as `C0123`); `kind` is `channel`, `dm` or `console`. `user` and `response_url` are Slack's,
+    for replies that only the requester sees."""
 
     channel: str
     team: str = ""
@@ -37,7 +37,7 @@ class Place:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Invocation:
-    """One line of words entering the road. `id` is equal for one line delivered twice; it runs once."""
+    """One command as the dispatcher receives it. A command that is delivered twice has the same `id`, and runs once."""
 
     id: str
     who: Identity

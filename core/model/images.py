@@ -1,4 +1,4 @@
-"""Images: what an engine holds of them, and what is done to them."""
+"""Defines images, and the actions on them."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ DANGLING = "<none>"
 
 
 class Image(msgspec.Struct, frozen=True, gc=False):
-    """One image. `ref.name` is its first tag, or the short id where it has none; `tags` are all of them, as
-    `repository:tag`; `digests` as `repository@sha256:…`. `size` is bytes as the engine counts them, `created_at` unix
-    seconds (0: unknown), `containers` how many are made of it (None: the engine does not say)."""
+    """One image. `ref.name` is its first tag, or the short id if it has none; `tags` are all of them, as
+    `repository:tag`; `digests` as `repository@sha256:…`. `size`: bytes as the engine counts them; `created_at`: unix
+    seconds (0: unknown); `containers`: number of containers of this image (None: unknown)."""
 
     ref: Ref
     tags: tuple[str, ...] = ()
@@ -36,13 +36,13 @@ class Image(msgspec.Struct, frozen=True, gc=False):
 
     @property
     def full_names(self) -> tuple[str, ...]:
-        """What it is called in full, whoever says it: each tag and digest, in every spelling."""
-        told = (self.ref.name, *self.tags, *self.digests)
-        return tuple(dict.fromkeys(word for name in told for word in image_names.equivalent_names(name)))
+        """Every full name that selects it: all tags and digests, with all equivalent names."""
+        names = (self.ref.name, *self.tags, *self.digests)
+        return tuple(dict.fromkeys(full for name in names for full in image_names.equivalent_names(name)))
 
     @property
     def tag_refs(self) -> tuple[Ref, ...]:
-        """Itself under each of its tags: what is done to it is done to all of them, so all must be allowed."""
+        """The image under each of its tags. A change affects all of them, so all must be allowed."""
         return tuple(msgspec.structs.replace(self.ref, name=tag) for tag in self.tags) or (self.ref,)
 
 
@@ -58,15 +58,15 @@ class ListImages(Action[Images]):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InspectImage(TargetAction[Document]):
-    """`target` is an image; environment values of its configuration are hidden."""
+    """`target` is an image. Values of environment variables in its configuration are hidden."""
 
     verb = "image.inspect"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PullImage(Action[Any]):
-    """Fetches `image` (`repository[:tag]` or `repository@digest`; no tag means `latest`) as a job whose outcome names
-    its digest. `timeout`: seconds for all of it. What it touches is that one name on that engine."""
+    """Pulls `image` (`repository[:tag]` or `repository@digest`; no tag means `latest`) as a job. The outcome contains
+    the digest. `timeout`: seconds in total. Its target is this name on this engine."""
 
     verb = "image.pull"
     risk = Risk.CHANGE
@@ -85,7 +85,7 @@ class PullImage(Action[Any]):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PushImage(TargetAction[Any]):
-    """Sends the image under its name to the registry in that name, as a job; `timeout`: seconds for all of it."""
+    """Pushes the image to the registry in its name, as a job. `timeout`: seconds in total."""
 
     verb = "image.push"
     risk = Risk.CHANGE
@@ -97,7 +97,7 @@ class PushImage(TargetAction[Any]):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TagImage(TargetAction[Outcome]):
-    """`tag`: the further name, `repository[:tag]`, which has to be allowed as well."""
+    """`tag`: the new name, `repository[:tag]`; it must also be allowed."""
 
     verb = "image.tag"
     risk = Risk.CHANGE
@@ -112,8 +112,8 @@ class TagImage(TargetAction[Outcome]):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RemoveImage(TargetAction[Outcome]):
-    """Takes the tag it is named by away, and the image with its last one; by id, the image with all its tags. `force`:
-    also where a stopped container is made of it."""
+    """Removes the tag that `target` names, and the image with its last tag. By id: removes the image with all its tags.
+    `force`: even if stopped containers use it."""
 
     verb = "image.remove"
     risk = Risk.DESTROY
@@ -124,6 +124,6 @@ class RemoveImage(TargetAction[Outcome]):
 
 
 def _named(engine: EngineRef, name: str) -> Ref:
-    """A name that an engine is to have an image for: the same one however it is spelled."""
+    """Returns the Ref of an image that may not exist yet; equivalent names give the same Ref."""
     name = image_names.with_default_tag(name)
     return Ref(engine=engine, kind=Kind.IMAGE, id=name, name=name)

@@ -1,7 +1,7 @@
-"""Work that outlives one call: a job on the engine's host, read in bounded pages with a cursor.
+"""Defines jobs: work that outlives one call, such as following a log or pulling an image.
 
-The action that begins it returns `Started`; `ReadJob` waits a little for what is new; `StopJob` ends it. A job is lost
-with the process that holds it: of a change it is then not known how it ended.
+The action that starts a job returns `JobStarted`; `ReadJob` waits a short time for new output; `StopJob` ends the job.
+A job is lost when its process ends; the outcome of a change is then unknown.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from core.model.results import LogLine, Outcome
 
 
 class FollowResult(msgspec.Struct, frozen=True):
-    """How a followed log came to its end: `lines` came, `skipped` of them were not shown; `why` it ended, and whether
+    """The end of a followed log: it had `lines` lines, `skipped` of them were not shown; `why` it ended, and whether
     that was a failure."""
 
     lines: int
@@ -28,14 +28,14 @@ class FollowResult(msgspec.Struct, frozen=True):
 
 
 class JobStarted(msgspec.Struct, frozen=True):
-    """`job`: its id, unique on its engine."""
+    """`job`: the id of the job, unique on its engine."""
 
     job: str
 
 
 class JobPage(msgspec.Struct, frozen=True):
-    """What is new after a cursor. `skipped`: lines that came after it and were let go because nobody read them in time.
-    `progress`: the newest sentence about how far it is. `outcome`: set once it has ended and these are its last
+    """The output after a cursor. `skipped`: number of lines that were dropped because nobody read them in time.
+    `progress`: the newest sentence about the progress. `outcome`: set when the job has ended and these are its last
     lines."""
 
     cursor: str
@@ -47,7 +47,8 @@ class JobPage(msgspec.Struct, frozen=True):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReadJob(Action[JobPage]):
-    """Waits up to `wait` seconds for something after `cursor`. The road reads only jobs it was allowed to begin."""
+    """Waits up to `wait` seconds for output after `cursor`. The dispatcher only reads jobs that it was allowed to
+    start."""
 
     verb = "job.read"
     job: str
@@ -60,7 +61,7 @@ class ReadJob(Action[JobPage]):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StopJob(Action[Outcome]):
-    """Ends a job that `who` began, nobody else's."""
+    """Ends a job that `who` started; no other job."""
 
     verb = "job.stop"
     risk = Risk.CHANGE
@@ -68,21 +69,21 @@ class StopJob(Action[Outcome]):
     who: str
 
     def targets(self) -> Sequence[Ref]:
-        return (_itself(self.engine, self.job),)
+        return (_job_ref(self.engine, self.job),)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StopAnyJob(Action[Outcome]):
-    """Ends a job, whoever began it."""
+    """Ends a job of any person."""
 
     verb = "job.stop-any"
     risk = Risk.CHANGE
     job: str
 
     def targets(self) -> Sequence[Ref]:
-        return (_itself(self.engine, self.job),)
+        return (_job_ref(self.engine, self.job),)
 
 
-def _itself(engine: EngineRef, job: str) -> Ref:
-    """The job, not its engine: two people may end two jobs at once."""
+def _job_ref(engine: EngineRef, job: str) -> Ref:
+    """Returns a Ref of the job, not of its engine, so that two people can end two jobs at the same time."""
     return Ref(engine=engine, kind=Kind.ENGINE, id=job, name=job)

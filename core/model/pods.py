@@ -1,4 +1,4 @@
-"""Pods: containers that share one network and end together; Podman's and the kubelet's."""
+"""Defines pods of Podman and the kubelet (containers that share a network), and the actions on them."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from core.model.results import Document, Outcome
 
 
 class Pod(msgspec.Struct, frozen=True, gc=False):
-    """One pod. `state` is the engine's own word in small letters (`running`, `degraded`, `exited`, `created`, `ready`,
-    `notready`); `members` are the ids of its containers without the infra one; `namespace` is Kubernetes'; `created_at`
-    unix seconds; `address` its own IP, where it has one."""
+    """One pod. `state` is the engine's own state in lower case (`running`, `degraded`, `exited`, `created`, `ready`,
+    `notready`); `members`: ids of its containers without the infra container; `namespace`: the Kubernetes namespace;
+    `created_at`: unix seconds; `address`: its own IP, if it has one."""
 
     ref: Ref
     state: str
@@ -34,7 +34,7 @@ class Pod(msgspec.Struct, frozen=True, gc=False):
 
     @property
     def full_names(self) -> tuple[str, ...]:
-        """What it is called in full: its name, in Kubernetes also `namespace/name`."""
+        """Every full name that selects it: its name; in Kubernetes also `namespace/name`."""
         return (self.ref.name, *([f"{self.namespace}/{self.ref.name}"] if self.namespace else []))
 
     def contains(self, container: Container) -> bool:
@@ -67,7 +67,7 @@ class StartPod(TargetAction[Outcome]):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StopPod(TargetAction[Outcome]):
-    """`timeout`: seconds between the polite signal and the kill, where the engine lets one choose."""
+    """`timeout`: seconds between the stop signal and the kill, if the engine supports it."""
 
     verb = "pod.stop"
     risk = Risk.CHANGE
@@ -100,7 +100,7 @@ class UnpausePod(TargetAction[Outcome]):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RemovePod(TargetAction[Outcome]):
-    """With all its containers. `force`: also while they run."""
+    """Removes a pod with all its containers. `force`: even if they run."""
 
     verb = "pod.remove"
     risk = Risk.DESTROY

@@ -1,8 +1,8 @@
-"""The vocabulary of permission: grants say who may, guards say what must be asked first, a decision says why.
+"""Defines permissions: grants allow, guards restrict, and a decision gives the verdict with its reason.
 
-Default deny. `can` holds verb patterns (`container.*`, `*.list`), role names (`operator`) or `risk:` classes; a bare
-`*` never covers the `policy.*` verbs, which must be named. Order never matters: adding a guard can only make a verdict
-stricter.
+The default is deny. `can` contains verb patterns (`container.*`, `*.list`), role names (`operator`) or risk classes
+(`risk:change`). A bare `*` never includes the `policy.*` verbs; they must be named. The order of grants and guards does
+not matter: another guard can only make a verdict stricter.
 """
 
 from __future__ import annotations
@@ -29,11 +29,10 @@ class Ask(enum.StrEnum):
 
 VERDICT_OF = {Ask.CONFIRM: Verdict.CONFIRM, Ask.APPROVE: Verdict.APPROVE, Ask.DENY: Verdict.DENY}
 
-# Named sets of verbs that config and chat may grant by name; config adds its own under `roles:`. Left to admins and
-# grants that name them are the verbs that reach further than the thing they are about: `container.exec` (whoever runs a
-# program in a container is root in it, and reads its secrets and all it mounts), `image.push`, `image.tag` and
-# `service.update` (which code runs where), `unit.install` (files on the host, started at boot), `swarm.*`, and whatever
-# makes or removes.
+# The built-in roles: named sets of verbs. The configuration adds more under `roles:`. Some verbs have effects beyond
+# their target, so only admins and grants that name them have these: `container.exec` (a program in a container is often
+# root there, and reads its secrets and mounts), `image.push`, `image.tag` and `service.update` (they decide which code
+# runs where), `unit.install` (files on the host, started at boot), `swarm.*`, and all verbs that create or remove.
 VIEWER = (
     "container.list",
     "container.inspect",
@@ -89,8 +88,9 @@ ROLES: Mapping[str, tuple[str, ...]] = {"viewer": VIEWER, "operator": OPERATOR, 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Grant:
-    """`who`: `everyone`, `group:<name>` or an identity (`slack:T1/U1`, `console:alice`). `places`: channels it holds
-    in; none means all. `source`: `config`, `store` or `builtin`. `id` names it in decisions and in `revoke`."""
+    """Allows `who` (`everyone`, `group:<name>` or an identity such as `slack:T1/U1`) the verbs `can`. `places`: the
+    channels where it applies; empty means all. `source`: `config`, `store` or `builtin`. `id` is its name in decisions
+    and in `revoke`."""
 
     id: str
     who: str
@@ -107,8 +107,8 @@ class Grant:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Guard:
-    """A brake on what grants allow. `can` may also hold `risk:change` or `risk:destroy`. `approvers`: subjects as in
-    `Grant.who`, for `ask: approve`."""
+    """Restricts what grants allow: it asks for a confirmation or an approval, or denies. `can` may also contain
+    `risk:change` or `risk:destroy`. `approvers`: who may approve, as in `Grant.who`, for `ask: approve`."""
 
     id: str
     can: tuple[str, ...]
@@ -120,8 +120,8 @@ class Guard:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Policy:
-    """All that `decide` looks at. `version` moves with every stored grant. `self_ids` are the containers we run in;
-    `self_name` begins the id of one, where no more is known; `store_host` is what our store's machine is called."""
+    """All rules that apply. `version` increases with every stored grant. `self_ids`: Quarterdeck's own containers;
+    `self_name`: the beginning of its own id, if no more is known; `store_host`: the host name of its store."""
 
     grants: tuple[Grant, ...] = ()
     guards: tuple[Guard, ...] = ()
@@ -134,7 +134,8 @@ class Policy:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Decision:
-    """`rule` is the id of the grant or guard that decided, `reason` the sentence for people, `hint` what would help."""
+    """A verdict. `rule`: the id of the grant or guard that decided; `reason`: a sentence for people; `hint`: what would
+    help."""
 
     verdict: Verdict
     rule: str

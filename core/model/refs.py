@@ -1,7 +1,6 @@
-"""How things are pointed at: an engine, one thing on it, and a pattern over many.
+"""Defines references to engines and resources: EngineRef and Ref.
 
-A `Ref` is pinned: its id was read from the engine when the plan was made, its name is there for people. Policy looks at
-a thing through its `Facts`, and a `Selector` is the pattern grants and guards hold against both.
+A `Ref` is pinned by its id, which was read from the engine when the plan was made. Its name is for people.
 """
 
 from __future__ import annotations
@@ -31,7 +30,7 @@ class Kind(enum.StrEnum):
 
 
 class EngineRef(msgspec.Struct, frozen=True, gc=False):
-    """One engine. `host` is the engine's own name for its machine (Docker: /info Name)."""
+    """One engine. `host` is the engine's own name for its host (Docker: /info Name)."""
 
     host: str
     kind: str
@@ -41,16 +40,16 @@ class EngineRef(msgspec.Struct, frozen=True, gc=False):
         return f"{self.kind}/{self.host}" if self.name == "default" else f"{self.kind}/{self.host}/{self.name}"
 
     def matches(self, pattern: str) -> bool:
-        """Whether `pattern` means it: its kind, host or name, `kind/host`, `kind/name`, `host/name` or all of it; globs
-        allowed. `default` is nobody's name."""
-        words = [self.kind, self.host, f"{self.kind}/{self.host}", str(self)]
+        """Whether `pattern`, a glob, matches its kind, host or name, `kind/host`, `kind/name`, `host/name` or all
+        three. The name `default` never matches."""
+        names = [self.kind, self.host, f"{self.kind}/{self.host}", str(self)]
         if self.name != "default":
-            words += [self.name, f"{self.kind}/{self.name}", f"{self.host}/{self.name}"]
-        return any(fnmatch.fnmatchcase(word, pattern) for word in words)
+            names += [self.name, f"{self.kind}/{self.name}", f"{self.host}/{self.name}"]
+        return any(fnmatch.fnmatchcase(name, pattern) for name in names)
 
 
 class Ref(msgspec.Struct, frozen=True, gc=False):
-    """One thing on one engine. `id` is the engine's full id; `name` is what people call it."""
+    """One resource on one engine. `id` is the engine's full id; `name` is for people."""
 
     engine: EngineRef
     kind: Kind
@@ -59,13 +58,13 @@ class Ref(msgspec.Struct, frozen=True, gc=False):
 
     @property
     def bare_id(self) -> str:
-        """The id as people copy it: without the namespace before it (containerd) and without the kind of its digest."""
+        """The id without the namespace (containerd) and without the digest's algorithm, as people copy it."""
         inside = self.id.rpartition("/")[2] if self.kind in (Kind.CONTAINER, Kind.IMAGE) else self.id
         return inside.removeprefix("sha256:")
 
     @property
     def short_id(self) -> str:
-        """The first twelve characters of the bare id; a name that serves as one is left whole."""
+        """The first twelve characters of the bare id; complete if the id is the name."""
         return self.bare_id if self.bare_id == self.name else self.bare_id[:12]
 
     def __str__(self) -> str:
@@ -73,5 +72,5 @@ class Ref(msgspec.Struct, frozen=True, gc=False):
         return where if self.id == self.name else f"{where}#{self.short_id}"
 
     def names(self) -> tuple[str, ...]:
-        """What a pattern over names is held against: an image goes by every spelling of its name."""
+        """The names that a pattern is compared with; an image has several equivalent names."""
         return image_names.equivalent_names(self.name) if self.kind is Kind.IMAGE else (self.name,)

@@ -1,6 +1,7 @@
-"""What is said back, before any surface draws it: a few block shapes that a terminal and Slack can both show.
+"""Defines replies: a few kinds of blocks that both a terminal and Slack can show.
 
-Cells and lines hold raw text from engines. Surfaces make it safe (redaction, escapes, markup); nothing above them may.
+Cells and lines contain raw text from engines. Only the code that prints them makes them safe: redaction, escape
+sequences, markup.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ class Text:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Table:
-    """Rows under named columns; each row has one cell per column. `empty` is said when there are no rows."""
+    """Rows under named columns; each row has one cell per column. `empty` is the text for no rows."""
 
     columns: Sequence[str]
     rows: Sequence[Sequence[str | int | float]]
@@ -45,8 +46,8 @@ class Table:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lines:
-    """Verbatim lines, monospace: logs, JSON, usage. `secret`: they are one that was asked for, so they are not hidden
-    and go to the asker alone."""
+    """Verbatim lines, monospace: logs, JSON, usage. `secret`: they are a secret that the requester asked for. They are
+    not redacted, and only the requester sees them."""
 
     lines: Sequence[str]
     title: str = ""
@@ -66,7 +67,7 @@ Block = Text | Table | Lines | Fields
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Button:
-    """A button is a command line, nothing more; pressing it enters the road like words typed."""
+    """A button. `line` is a command; a click runs it as if it was typed."""
 
     label: str
     line: str
@@ -74,7 +75,7 @@ class Button:
 
 
 class Ending(enum.StrEnum):
-    """How a command ended, for exit codes, metrics and audit."""
+    """How a command ended; for exit codes, metrics and audit."""
 
     OK = "ok"
     NOTHING = "nothing"
@@ -88,6 +89,8 @@ class Ending(enum.StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reply:
+    """The reply to one command. `everyone`: the whole channel sees it; `took`: how long the command ran."""
+
     blocks: Sequence[Block]
     buttons: Sequence[Button] = ()
     ending: Ending = Ending.OK
@@ -96,9 +99,10 @@ class Reply:
 
     @property
     def secret(self) -> bool:
-        """Whether it may be shown to nobody but the asker."""
+        """Whether only the requester may see it."""
         return any(isinstance(block, Lines) and block.secret for block in self.blocks)
 
 
 def text_reply(text: str, tone: Tone = Tone.PLAIN, *, ending: Ending = Ending.OK) -> Reply:
+    """Returns a reply of one sentence."""
     return Reply(blocks=(Text(text=text, tone=tone),), ending=ending)

@@ -1,4 +1,4 @@
-"""What containers are made of beside images: networks, volumes, containerd's namespaces."""
+"""Defines networks, volumes and containerd's namespaces, and the actions on them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from core.model.results import Document, Outcome
 
 
 class Network(msgspec.Struct, frozen=True, gc=False):
-    """`scope` is `local`, `global` or `swarm`; `subnets` as CIDR."""
+    """One network. `scope` is `local`, `global` or `swarm`; `subnets` are in CIDR notation."""
 
     ref: Ref
     driver: str
@@ -34,7 +34,7 @@ class Networks(msgspec.Struct, frozen=True):
 
 
 class Volume(msgspec.Struct, frozen=True, gc=False):
-    """`place` is its path on the host; `created_at` unix seconds, 0 where unknown."""
+    """One volume. `place`: its path on the host; `created_at`: unix seconds, 0 if unknown."""
 
     ref: Ref
     driver: str
@@ -51,7 +51,7 @@ class Volumes(msgspec.Struct, frozen=True):
 
 
 class Namespace(msgspec.Struct, frozen=True, gc=False):
-    """One namespace of containerd. `owner`: the kind of engine whose containers live there, empty for nobody's."""
+    """One namespace of containerd. `owner`: the kind of engine that uses it; empty if none does."""
 
     name: str
     containers: int
@@ -98,7 +98,7 @@ class InspectVolume(TargetAction[Document]):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RemoveVolume(TargetAction[Outcome]):
-    """With all the data in it."""
+    """Removes a volume with all its data."""
 
     verb = "volume.remove"
     risk = Risk.DESTROY

@@ -1,4 +1,4 @@
-"""What running an action returns: log pages, documents, outcomes."""
+"""Defines the results of actions: log pages, documents, outcomes."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from core.model.refs import Ref
 
 
 class Document(msgspec.Struct, frozen=True):
-    """The engine's own words about one thing, as decoded JSON with the values of environment variables hidden."""
+    """The engine's own description of one resource: decoded JSON, with values of environment variables hidden."""
 
     ref: Ref
     data: dict[str, Any]
 
 
 class LogLine(msgspec.Struct, frozen=True):
-    """One line a container wrote. `at`: RFC 3339 with nanoseconds as the engine gave it; `stream`: stdout or stderr."""
+    """One line of output. `at`: RFC 3339 with nanoseconds, from the engine; `stream`: stdout or stderr."""
 
     at: str
     stream: str
@@ -25,8 +25,8 @@ class LogLine(msgspec.Struct, frozen=True):
 
 
 class LogPage(msgspec.Struct, frozen=True):
-    """Lines, oldest first. `dropped`: older lines left out to keep the page bounded; `cursor`: read on from here (an
-    opaque word; a datetime would lose nanoseconds); `end`: the container has ended, nothing more can follow."""
+    """Lines, oldest first. `dropped`: number of older lines that did not fit; `cursor`: where the next page begins
+    (opaque text; a datetime would lose nanoseconds); `end`: the container has ended, so there is no next page."""
 
     lines: tuple[LogLine, ...]
     cursor: str = ""
@@ -35,7 +35,7 @@ class LogPage(msgspec.Struct, frozen=True):
 
 
 class Outcome(msgspec.Struct, frozen=True):
-    """How a change ended. `status` is one of core.model.replies.Status; `took` is seconds."""
+    """How a change ended. `status` is one of core.model.replies.Status; `took`: seconds."""
 
     status: str
     detail: str = ""
@@ -43,8 +43,8 @@ class Outcome(msgspec.Struct, frozen=True):
 
 
 class ExecResult(msgspec.Struct, frozen=True):
-    """How a program in a container ended. Texts are cut at 64 KiB each, `cut` tells by how many bytes in all. Where the
-    engine keeps both streams apart `stderr` has its own."""
+    """How a program in a container ended. Each text is cut at 64 KiB; `cut`: number of bytes that are missing. `stderr`
+    is empty if the engine does not separate the streams."""
 
     exit_code: int
     stdout: str = ""

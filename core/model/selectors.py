@@ -1,4 +1,4 @@
-"""Selectors: the patterns by which grants and guards select resources."""
+"""Defines selectors: the patterns by which grants and guards select resources."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from core.model.refs import EngineRef, Kind, Ref
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Selector:
-    """A pattern over things; every part given must match, an absent part matches all.
+    """A pattern over resources. Every part that is set must match; an empty part matches all.
 
     `engine` is a glob over the engine's kind and over `kind/host`; `host`, `name`, `project` and `service` are globs;
-    `labels` are (name, glob) pairs. An image's name is `repository:tag`, and one of Docker Hub is met in each of its
-    spellings. A part that needs facts (labels, project, service) cannot be judged without them: `matches` then answers
-    None, which a grant reads as no and a guard as yes.
+    `labels` are (name, glob) pairs. The name of an image is `repository:tag`, in any of its equivalent forms. Without
+    facts, `labels`, `project` and `service` cannot be compared: `matches` then returns None, which a grant takes as no
+    match and a guard as a match.
     """
 
     engine: str = ""
@@ -33,7 +33,7 @@ class Selector:
         return bool(self.project or self.service or self.labels)
 
     def matches_engine(self, engine: EngineRef) -> bool:
-        """Whether it could match anything on this engine."""
+        """Whether it could match any resource of this engine."""
         if self.engine and not (
             fnmatch.fnmatchcase(engine.kind, self.engine) or fnmatch.fnmatchcase(str(engine), self.engine)
         ):
@@ -44,7 +44,7 @@ class Selector:
         if not self.matches_engine(ref.engine):
             return False
         if ref.kind is Kind.ENGINE:
-            # An engine as a whole has no name, project or labels a pattern over its things could match.
+            # An engine itself has no name, project or labels.
             return not (self.name or self.needs_facts())
         if self.name and not any(fnmatch.fnmatchcase(name, self.name) for name in ref.names()):
             return False

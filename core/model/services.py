@@ -1,4 +1,4 @@
-"""A service: several containers that a compose project or a Swarm runs alike."""
+"""Defines services: several equal containers of a compose project or a Swarm."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from core.model.refs import Ref
 
 
 class Service(msgspec.Struct, frozen=True):
-    """A service: what a compose project or a Swarm runs several alike of.
+    """One service.
 
-    `mode` is `compose`, or Swarm's `replicated`, `global`, `replicated-job`, `global-job`; `swarm` where all we know
-    are this worker's own tasks. `desired` is None where the engine cannot say. `labels` has each different set of
-    labels its parts carry, since permission must hold for all of them; `members` are the ids of its containers as far
-    as known. `health` and `update` are sentences, empty where there is nothing to say.
+    `mode` is `compose`, or Swarm's `replicated`, `global`, `replicated-job` or `global-job`, or `swarm` if only the
+    tasks of this worker are known. `desired` is None if the engine does not know it. `labels`: each different set of
+    labels of its containers, because permission is needed for all of them. `members`: ids of its containers, as far as
+    known. `health` and `update` are sentences, or empty.
     """
 
     ref: Ref
@@ -36,7 +36,7 @@ class Service(msgspec.Struct, frozen=True):
 
     @property
     def full_names(self) -> tuple[str, ...]:
-        """What it is called in full, whoever says it: `shop/web`, `shop_web`."""
+        """Every full name that selects it: `shop/web`, `shop_web`."""
         return tuple(dict.fromkeys((self.ref.name, *group_names(self.project, self.service))))
 
     @property
@@ -44,7 +44,7 @@ class Service(msgspec.Struct, frozen=True):
         return self.service.removeprefix(f"{self.project}_") if self.project else self.service
 
     def facts(self, at: datetime) -> tuple[Facts, ...]:
-        """One for each different set of labels. It is protected where one of its containers is."""
+        """Returns one for each different set of labels. The service is protected if one of its containers is."""
         return tuple(
             Facts(
                 labels=labels,
@@ -58,22 +58,23 @@ class Service(msgspec.Struct, frozen=True):
         )
 
     def contains(self, container: Container) -> bool:
-        # A Swarm's has its containers on the engines of many nodes.
+        # The containers of a Swarm service are on the engines of many nodes.
         return container.ref.id in self.members
 
 
 class Services(msgspec.Struct, frozen=True):
-    """The services of one engine; `missing` says what of them could not be asked for."""
+    """The services of one engine. `missing`: a sentence about what could not be listed."""
 
     rows: tuple[Service, ...]
     missing: str = ""
 
 
 def deduplicate(rows: Iterable[Service]) -> list[Service]:
-    """Each Swarm service once, though workers tell of their part of it: what the Swarm itself says stands before."""
-    kept: dict[object, Service] = {}
+    """Removes duplicates of Swarm services. A manager's row replaces the rows of workers, which know only their
+    part."""
+    unique: dict[object, Service] = {}
     for row in rows:
         key = row.ref if row.mode == "compose" else row.ref.id
-        if key not in kept or (kept[key].desired is None and row.desired is not None):
-            kept[key] = row
-    return list(kept.values())
+        if key not in unique or (unique[key].desired is None and row.desired is not None):
+            unique[key] = row
+    return list(unique.values())

@@ -1,4 +1,4 @@
-"""A Swarm as a whole: its nodes, the tasks of its services, its stacks, and what is done to them."""
+"""Defines what a Swarm has: nodes, tasks, stacks and join tokens, and the actions on them and on services."""
 
 from __future__ import annotations
 
@@ -17,8 +17,9 @@ from core.model.results import Document, Outcome
 
 
 class Node(msgspec.Struct, frozen=True, gc=False):
-    """One node. `state` is `ready`, `down`, `unknown` or `disconnected`; `availability` `active`, `pause` or `drain`;
-    `role` `manager` or `worker`, `leader` where it leads. `message`: why it is not ready, as the engine says it."""
+    """One node. `state` is `ready`, `down`, `unknown` or `disconnected`; `availability`: `active`, `pause` or `drain`;
+    `role`: `manager` or `worker`; `leader`: whether it leads the managers. `message`: the engine's reason why it is not
+    ready."""
 
     ref: Ref
     state: str
@@ -31,7 +32,7 @@ class Node(msgspec.Struct, frozen=True, gc=False):
     labels: Mapping[str, str] = {}
     message: str = ""
     tasks: int | None = None
-    """Tasks that run on it."""
+    """Number of running tasks."""
 
     def facts(self, at: datetime) -> Facts:
         return Facts(labels=self.labels, state=self.state, at=at)
@@ -45,9 +46,9 @@ class Nodes(msgspec.Struct, frozen=True):
 
 
 class Task(msgspec.Struct, frozen=True, gc=False):
-    """One task. `ref.name` is `service.slot`, or `service.node` where one runs on each node; `state` the engine's word
-    now, `desired` what it is to become; `why` its error or message. `at`: unix seconds of its last change of state.
-    `container` is the id of its container and `exit_code` how that ended, where known."""
+    """One task. `ref.name` is `service.slot`, or `service.node` for a global service; `state`: its current state,
+    `desired`: the state it should have, both as the engine names them; `why`: its error or message. `at`: unix seconds
+    of its last change of state. `container`: the id of its container, `exit_code`: its exit code, if known."""
 
     ref: Ref
     service: str
@@ -74,8 +75,8 @@ class Tasks(msgspec.Struct, frozen=True):
 
 
 class Stack(msgspec.Struct, frozen=True, gc=False):
-    """Services that were deployed together, by their label; `networks`, `secrets` and `configs` are the names of what
-    else carries it."""
+    """Services that were deployed together and carry the same label. `networks`, `secrets` and `configs`: names of the
+    others with that label."""
 
     name: str
     services: tuple[Ref, ...]
@@ -88,7 +89,7 @@ class Stack(msgspec.Struct, frozen=True, gc=False):
     kind: ClassVar[Kind] = Kind.STACK
 
     def facts(self, at: datetime) -> tuple[Facts, ...]:
-        """One for each different set of labels its services carry."""
+        """Returns one for each different set of labels of its services."""
         return tuple(Facts(labels=labels, project=self.name, at=at) for labels in self.labels or ({},))
 
 
@@ -97,7 +98,8 @@ class Stacks(msgspec.Struct, frozen=True):
 
 
 class Token(msgspec.Struct, frozen=True):
-    """How a machine joins: a secret, for the asker alone. `line` is the whole command, which is in no log."""
+    """How a machine joins the Swarm. It is a secret; only the requester sees it. `line`: the complete command; it is
+    never logged."""
 
     role: str
     line: str
@@ -119,7 +121,7 @@ class InspectNode(TargetAction[Document]):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DrainNode(TargetAction[Outcome]):
-    """Its tasks move to other nodes, and none comes."""
+    """Moves all tasks of a node to other nodes; it receives no new ones."""
 
     verb = "node.drain"
     risk = Risk.CHANGE
@@ -130,7 +132,7 @@ class DrainNode(TargetAction[Outcome]):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ActivateNode(TargetAction[Outcome]):
-    """It may be given tasks again."""
+    """Lets a node receive tasks again."""
 
     verb = "node.activate"
     risk = Risk.CHANGE
@@ -138,7 +140,7 @@ class ActivateNode(TargetAction[Outcome]):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ListTasks(Action[Tasks]):
-    """Those of one service with `service` (its id), else all. `ended`: also those that are over."""
+    """`service`: only the tasks of the service with this id; `ended`: also tasks that have ended."""
 
     verb = "task.list"
     listing = True
@@ -154,14 +156,15 @@ class ListStacks(Action[Stacks]):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InspectService(TargetAction[Document]):
-    """Environment values hidden; `pretty` in the data is the short form people read, as name → text."""
+    """Values of environment variables are hidden. `pretty` in the data is the short form for people, name → text."""
 
     verb = "service.inspect"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReadServiceLogs(TargetAction[Any]):
-    """As ReadLogs, of all tasks of a service, each line with its task in front; followed until it is removed."""
+    """Like ReadLogs, for all tasks of a service; each line begins with its task. `follow` lasts until the service is
+    removed."""
 
     verb = "service.logs"
     tail: int = 100
@@ -171,8 +174,8 @@ class ReadServiceLogs(TargetAction[Any]):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CreateService(Action[Outcome]):
-    """A service of `replicas` tasks of `image`; `ports` are (published, target, protocol). The outcome's detail names
-    its id."""
+    """Creates a service with `replicas` tasks of `image`; `ports` are (published, target, protocol). The outcome's
+    detail contains its id."""
 
     verb = "service.create"
     risk = Risk.CHANGE
@@ -195,7 +198,7 @@ class CreateService(Action[Outcome]):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UpdateImage(TargetAction[Any]):
-    """Lets a service run another image, as a job that ends when its tasks run it, fail, or it was rolled back."""
+    """Updates a service to another image, as a job. It ends when the tasks run the image, fail, or were rolled back."""
 
     verb = "service.update"
     risk = Risk.CHANGE
@@ -208,7 +211,7 @@ class UpdateImage(TargetAction[Any]):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RollBack(TargetAction[Any]):
-    """Back to what the service was before its last update, as a job."""
+    """Rolls a service back to before its last update, as a job."""
 
     verb = "service.rollback"
     risk = Risk.CHANGE
@@ -226,7 +229,8 @@ class RemoveService(TargetAction[Outcome]):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InitSwarm(Action[Outcome]):
-    """Makes this engine the first manager of a new Swarm. `address`: IP or interface others reach it by."""
+    """Makes this engine the first manager of a new Swarm. `address`: the IP or interface that other nodes connect to;
+    `listen`: the address to listen on."""
 
     verb = "swarm.init"
     risk = Risk.CHANGE
@@ -239,8 +243,8 @@ class InitSwarm(Action[Outcome]):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReadJoinToken(Action[Token]):
-    """Whoever has it can add a machine that sees what the Swarm runs, so it is no mere read. `role`: `worker` or
-    `manager`."""
+    """Reads a join token. The risk is CHANGE, because a token can add a machine, which sees what the Swarm runs.
+    `role`: `worker` or `manager`."""
 
     verb = "swarm.token"
     risk = Risk.CHANGE

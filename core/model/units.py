@@ -1,4 +1,4 @@
-"""systemd's units that run containers: made of a container, installed, looked at, started and stopped."""
+"""Defines systemd units that run containers, and the actions on them."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from core.model.results import Outcome
 
 class Unit(msgspec.Struct, frozen=True, gc=False):
     """One unit that runs a container. `ref.name` is its name with `.service`; `active`, `sub` and `enabled` are
-    systemd's own words (`active`, `running`, `generated`); `file` where it is written; `container` the name of what it
-    runs, where it tells; `members` the ids of all its containers that are there, `labels` each different set of labels
-    they carry; `since` unix seconds of its last change of state; `why` how it ended where it failed."""
+    systemd's own states (`active`, `running`, `generated`); `file`: its path; `container`: the name of its container,
+    if known; `members`: the ids of its existing containers, `labels`: each different set of their labels; `since`: unix
+    seconds of its last change of state; `why`: how it ended, if it failed."""
 
     ref: Ref
     active: str
@@ -35,8 +35,8 @@ class Unit(msgspec.Struct, frozen=True, gc=False):
     labels: tuple[Mapping[str, str], ...] = ()
 
     def facts(self, at: datetime) -> tuple[Facts, ...]:
-        """One for each set of labels. While its container is not there its labels are not known, which is not the same
-        as that it has none."""
+        """Returns one for each set of labels. Without a container the labels are unknown, which is not the same as no
+        labels: `at` is then None."""
         if not self.labels:
             return (Facts(state=self.active, service=self.ref.name, at=None),)
         return tuple(
@@ -52,7 +52,7 @@ class Unit(msgspec.Struct, frozen=True, gc=False):
 
     @property
     def full_names(self) -> tuple[str, ...]:
-        """What it is called in full: with or without what systemd puts behind it."""
+        """Every full name that selects it: with and without `.service`."""
         return (self.ref.name, *([bare] if (bare := self.ref.name.removesuffix(".service")) != self.ref.name else []))
 
     def contains(self, container: Container) -> bool:
@@ -66,14 +66,14 @@ class Units(msgspec.Struct, frozen=True):
 
 
 class UnitFile(msgspec.Struct, frozen=True):
-    """One file as it would be written: `path` where, `text` what."""
+    """One file to write: its `path` and its `text`."""
 
     path: str
     text: str
 
 
 class UnitFiles(msgspec.Struct, frozen=True):
-    """`unit`: the one to start; `notes`: what verification and generation had to say, a sentence each."""
+    """`unit`: the one to start; `notes`: messages of verification and generation, one sentence each."""
 
     unit: str
     files: tuple[UnitFile, ...]
@@ -88,8 +88,8 @@ class ListUnits(Action[Units]):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DraftUnit(TargetAction[UnitFiles]):
-    """The files that would run the container `target` under systemd, verified, nothing written. `style`: `quadlet`, or
-    `generate` for what `podman generate systemd` makes."""
+    """Drafts the files that would run the container `target` under systemd. They are verified but not written. `style`:
+    `quadlet`, or `generate` for the output of `podman generate systemd`."""
 
     verb = "unit.draft"
     style: str = "quadlet"
@@ -100,7 +100,8 @@ class DraftUnit(TargetAction[UnitFiles]):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InstallUnit(TargetAction[Outcome]):
-    """As DraftUnit, written, loaded and enabled; `now`: started too. A rootless engine's user lingers from then on."""
+    """Drafts, writes, loads and enables a unit; `now`: also starts it. Enables lingering for a rootless engine's
+    user."""
 
     verb = "unit.install"
     risk = Risk.CHANGE
@@ -111,7 +112,7 @@ class InstallUnit(TargetAction[Outcome]):
         return 90.0
 
     def confirm_reason(self) -> str:
-        return f"makes {self.target.name} anew: what it wrote outside its volumes is lost"
+        return f"creates {self.target.name} again: data outside its volumes is lost"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

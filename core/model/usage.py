@@ -1,4 +1,4 @@
-"""What containers use: processor, memory, network and block devices, as the engine or the kernel counts it."""
+"""Defines what containers use: processor, memory, network and block devices, as the engine or the kernel counts."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from core.model.refs import Ref
 
 
 class Usage(msgspec.Struct, frozen=True, gc=False):
-    """One running container's use. None: not known here (rootless on cgroup v1, no network of its own). `cpu_seconds`
-    is the sum since its start, `cpu_percent` of one core since the reading before (100 is one core busy all the time);
-    sizes are bytes, `memory` without what the kernel would give back at once (inactive file cache), `memory_limit` None
-    where there is none; `network_*` and `block_*` are sums since the start."""
+    """The usage of one running container. None: unknown (rootless on cgroup v1, no own network). `cpu_seconds`: total
+    since its start; `cpu_percent`: since the previous reading, 100 is one busy core. Sizes are bytes. `memory` excludes
+    what the kernel can free at once (inactive file cache); `memory_limit` is None without a limit. `network_*` and
+    `block_*` are totals since the start."""
 
     ref: Ref
     cpu_percent: float | None = None
@@ -29,7 +29,7 @@ class Usage(msgspec.Struct, frozen=True, gc=False):
 
 
 class Usages(msgspec.Struct, frozen=True):
-    """`missing`: why some or all running containers are not among the rows, as a sentence; empty where none is."""
+    """`missing`: a sentence why some running containers are not among the rows; empty if none is missing."""
 
     rows: tuple[Usage, ...]
     missing: str = ""
@@ -37,7 +37,7 @@ class Usages(msgspec.Struct, frozen=True):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReadUsage(Action[Usages]):
-    """The use of every running container, or of those with these ids (`only`)."""
+    """The usage of all running containers. `only`: of the containers with these ids."""
 
     verb = "container.stats"
     listing = True

@@ -1,8 +1,7 @@
-"""The only codec between values and bytes: a versioned envelope around one action.
+"""Encodes and decodes actions: a versioned JSON envelope around one action.
 
-`{"v": 1, "verb": "container.restart", "body": {…}}`. A reader accepts this version and the one before it; anything
-else, and any verb this build does not know, raises InvalidResponse: an old process never guesses at a newer one's
-words.
+`{"v": 1, "verb": "container.restart", "body": {…}}`. The reader accepts the versions in `READABLE`. Any other version,
+and any unknown verb, raises InvalidResponse, so that an old process never guesses what a newer one wrote.
 """
 
 from __future__ import annotations
@@ -31,18 +30,18 @@ def encode(action: actions.Action[Any]) -> bytes:
 
 
 def decode(data: bytes) -> actions.Action[Any]:
-    """Raises InvalidResponse for another version, an unknown verb or a body of another shape."""
+    """Decodes one action. Raises InvalidResponse for another version, an unknown verb or an invalid body."""
     try:
         envelope = msgspec.json.decode(data, type=_Envelope)
         if envelope.v not in READABLE:
-            raise errors.InvalidResponse(f"This was written by another version of Quarterdeck (v{envelope.v}).")
+            raise errors.InvalidResponse(f"This action was stored by another version of Quarterdeck (v{envelope.v}).")
         kind = _kinds().get(envelope.verb)
         if kind is None:
-            raise errors.InvalidResponse(f"This version of Quarterdeck does not know “{envelope.verb[:64]}”.")
+            raise errors.InvalidResponse(f"This version of Quarterdeck has no verb “{envelope.verb[:64]}”.")
         action: actions.Action[Any] = msgspec.json.decode(envelope.body, type=kind)
         return action
     except msgspec.MsgspecError as error:
-        raise errors.InvalidResponse("A stored action cannot be read.") from error
+        raise errors.InvalidResponse("A stored action is invalid.") from error
 
 
 @functools.cache
