@@ -1,7 +1,7 @@
-"""Logging: a sentence with fields goes in, one line on stderr comes out: for people on a terminal, as JSON elsewhere.
+"""Configures logging: one line on stderr per message, readable on a terminal, JSON elsewhere.
 
-Every value is redacted and capped, since it may come from strangers; tracebacks keep start and end. Other libraries'
-loggers come out the same way, from warning up. A stderr that is gone loses lines; it never breaks the work that logged.
+Every value is redacted and capped, because it may come from strangers; long tracebacks lose their middle. Messages of
+other libraries (warning and above) get the same format. If stderr is closed, lines are lost, but the program continues.
 """
 
 from __future__ import annotations
@@ -22,23 +22,28 @@ MAX_DEPTH = 4
 
 
 def configure(level: str = "info", form: str = "auto", stream: TextIO | None = None) -> None:
-    """`level`: debug, info, warning or error. `form`: auto, console or json. Called again, the last call holds."""
+    """Configures all loggers. `level`: debug, info, warning or error; `form`: auto, console or json. The last call
+    applies."""
     out = stream or sys.stderr
     console = form == "console" or (form == "auto" and out.isatty())
     number = logging.getLevelNamesMapping()[level.upper()]
-    before: list[Processor] = [
+    shared: list[Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True, key="at"),
     ]
-    after: list[Processor] = [structlog.processors.format_exc_info, _Safe(one_line=console), *_renderer(console, out)]
+    output: list[Processor] = [
+        structlog.processors.format_exc_info,
+        _SafeValues(one_line=console),
+        *_renderer(console, out),
+    ]
     structlog.configure(
-        processors=[*before, *after],
+        processors=[*shared, *output],
         wrapper_class=structlog.make_filtering_bound_logger(number),
-        logger_factory=lambda *_names: _Lines(out),
-        cache_logger_on_first_use=False,  # loggers made at import must follow a later configure
+        logger_factory=lambda *_names: _StreamWriter(out),
+        cache_logger_on_first_use=False,  # loggers that were created at import must use a later configuration
     )
-    _route_stdlib(before, after, out, max(number, logging.WARNING))
+    _route_stdlib(shared, output, out, max(number, logging.WARNING))
 
 
 def _renderer(console: bool, out: TextIO) -> list[Processor]:
@@ -52,12 +57,12 @@ def _renderer(console: bool, out: TextIO) -> list[Processor]:
     ]
 
 
-def _route_stdlib(before: list[Processor], after: list[Processor], out: TextIO, level: int) -> None:
+def _route_stdlib(shared: list[Processor], output: list[Processor], out: TextIO, level: int) -> None:
     handler = logging.StreamHandler(out)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
-            foreign_pre_chain=[*before, structlog.stdlib.add_logger_name],
-            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *after],
+            foreign_pre_chain=[*shared, structlog.stdlib.add_logger_name],
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *output],
         )
     )
     handler.set_name("quarterdeck")
@@ -68,14 +73,15 @@ def _route_stdlib(before: list[Processor], after: list[Processor], out: TextIO, 
     root.setLevel(level)
 
 
-class _Safe:
-    """Makes every value a redacted, bounded string, number or truth; `one_line` also takes control characters out."""
+class _SafeValues:
+    """Converts every value to a redacted, bounded string, a number or a boolean. `one_line` also removes control
+    characters."""
 
     def __init__(self, *, one_line: bool) -> None:
         self.one_line = one_line
 
     def __call__(self, _logger: WrappedLogger, _name: str, fields: EventDict) -> EventDict:
-        # Imported here: what is redacted is known higher up, and a program that never logs need not load it.
+        # Imported late, because a program that never logs need not load them.
         from core.text import redact, sanitize  # noqa: PLC0415
 
         def safe(value: Any, depth: int) -> Any:
@@ -99,19 +105,19 @@ class _Safe:
 def _text(value: object) -> str:
     try:
         return str(value)
-    except Exception as error:  # an object that cannot say what it is must not take the sentence with it
+    except Exception as error:  # an object whose str() fails must not lose the log message
         return f"<{type(value).__name__}: {type(error).__name__}>"
 
 
 def _trace(text: str) -> str:
     if len(text) <= MAX_TRACE_LENGTH:
         return text
-    # The start says where it came from, the end what went wrong.
+    # The start shows where the error came from, the end what it is.
     return f"{text[: MAX_TRACE_LENGTH // 4]}\n…\n{text[-MAX_TRACE_LENGTH * 3 // 4 :]}"
 
 
-class _Lines:
-    """What structlog writes to."""
+class _StreamWriter:
+    """Writes the lines of structlog to a stream."""
 
     def __init__(self, out: TextIO) -> None:
         self.out = out
@@ -120,7 +126,7 @@ class _Lines:
         try:
             self.out.write(f"{text}\n")
             self.out.flush()
-        except (OSError, ValueError):  # closed, or a full disk: there is nowhere left to say so
+        except (OSError, ValueError):  # closed, or a full disk: there is no other place to report it
             pass
 
     debug = info = warning = error = critical = exception = log = msg

@@ -1,9 +1,9 @@
-"""What Quarterdeck counts about itself: every family in one place, on a registry of our own.
+"""Defines the metrics about Quarterdeck itself, all in one registry of its own.
 
-Callers hold a `Metrics` and use its attributes; only this module and the collectors know which library keeps the
-numbers. Every label here has a closed set of values: hosts and engines are configured, the rest are words of ours (an
-unknown command is counted as `unknown`), so nothing a stranger writes can add a series. Hot paths keep the child they
-get from `.labels(…)`.
+Callers hold a `Metrics` object and use its attributes; only this module and the collectors import the Prometheus
+library. Every label has a closed set of values: hosts and engines come from the configuration, all others are constants
+(an unknown command counts as `unknown`), so a stranger's input can never create a series. Hot code stores the child
+that `.labels(…)` returns.
 """
 
 from __future__ import annotations
@@ -18,22 +18,22 @@ from core.model.refs import EngineRef
 PREFIX = "quarterdeck"
 ENGINE_LABELS = ("host", "engine")
 
-# In seconds. Commands wait for engines (a stop takes its ten); a store that needs milliseconds is in trouble.
+# Buckets in seconds. Commands wait for engines (a stop may take ten seconds); a healthy store answers within 1 ms.
 COMMAND_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
 RELIST_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 STORE_BUCKETS = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.05, 0.25, 1.0, 5.0)
 
 
 def engine_labels(ref: EngineRef) -> tuple[str, str]:
-    """The values of the labels `host` and `engine`, in this order."""
+    """Returns the values of the labels `host` and `engine`, in this order."""
     return ref.host, ref.kind if ref.name == "default" else f"{ref.kind}/{ref.name}"
 
 
 class Metrics:
-    """All families of the process, on the given registry or a new one; the library's global one is never used."""
+    """All metric families of the process, in `registry` or in a new one; never in the library's global registry."""
 
     def __init__(self, registry: CollectorRegistry | None = None, *, version: str = "unknown") -> None:
-        # The extra `_created` series would double the counters; start times are process_start_time_seconds.
+        # `_created` series would double the number of series; process_start_time_seconds has the start time.
         prometheus_client.disable_created_metrics()  # type: ignore[no-untyped-call]
         self.registry = registry = CollectorRegistry() if registry is None else registry
 
@@ -46,7 +46,7 @@ class Metrics:
         def histogram(name: str, text: str, buckets: tuple[float, ...], *labels: str) -> Histogram:
             return Histogram(name, text, labels, namespace=PREFIX, registry=registry, buckets=buckets)
 
-        # Watching.
+        # Event streams and mirrors.
         self.events_total = counter(
             "events_total",
             "Events of the engine, including those from replays and relists",
@@ -136,7 +136,7 @@ class Metrics:
             "Time of the last successful load of the configuration, in seconds since the epoch",
         )
 
-        # The scrape itself; the page is put together after these are set, so they tell of the page they stand on.
+        # The scrape itself. These are set before the page is rendered, so they describe the same page.
         self.scraper_duration_seconds = gauge(
             "scraper_duration_seconds", "Duration of the scraper on this page, in seconds", "scraper"
         )
@@ -162,5 +162,5 @@ def _remove_series(family: Counter | Gauge | Histogram, labels: dict[str, str]) 
 
 
 def render(metrics: Metrics) -> bytes:
-    """The registry in Prometheus' text format 0.0.4."""
+    """Renders the registry in Prometheus' text format 0.0.4."""
     return prometheus_client.generate_latest(metrics.registry)

@@ -22,29 +22,13 @@ import structlog
 from core import errors
 
 log = structlog.get_logger(__name__)
-HURRY_SECONDS = 1.0  # seconds a step of closing still gets when somebody is in a hurry
-CANCEL_SECONDS = 5.0  # seconds a cancelled task may take to end
+HURRY_SECONDS = 1.0  # seconds for each step of closing after shorten_deadlines()
+CANCEL_SECONDS = 5.0  # seconds that a cancelled task may take to end
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Backoff:
-    """How a crashed task comes back: after `base` seconds at most, doubling up to `cap`; one that had run for `stable`
-    seconds begins again at `base`."""
-
-    base: float = 0.5
-    cap: float = 30.0
-    stable: float = 60.0
-
-
-def backoff_seconds(attempt: int, base: float, cap: float, rng: random.Random) -> float:
-    """Seconds to wait before attempt 1, 2, …: anything up to base·2^(attempt-1), never more than `cap` (full jitter, so
-    that many who lost the same thing do not come back together)."""
-    return rng.uniform(0.0, min(cap, base * 2.0 ** min(attempt - 1, 60)))
-
-
 class Supervisor:
-    """Use as `async with`: on leaving all is drained and closed, and the error of a death that was fatal is raised.
+    """Starts and stops the tasks of a process. Leaving its `async with` stops all tasks, and raises the fatal error.
 
     `drain_seconds`: how long running work may still take; `max_tasks`: the maximum of one-shot tasks. `on_restart` is
     called with the name of a task that crashed.
@@ -61,14 +45,14 @@ class Supervisor:
         self._drain_seconds, self._max_tasks = drain_seconds, max_tasks
         self._rng = rng or random.Random()  # noqa: S311 (jitter, not a secret)
         self._on_restart = on_restart
-        self._kept: set[asyncio.Task[None]] = set()
+        self._background: set[asyncio.Task[None]] = set()
         self._work: set[asyncio.Task[Any]] = set()
         self._closers: list[tuple[str, Callable[[], Awaitable[object]], float]] = []
-        self._stopped, self._hurried = asyncio.Event(), asyncio.Event()
+        self._stopping, self._hurried = asyncio.Event(), asyncio.Event()
         self._fatal: BaseException | None = None
-        self._signals: dict[signal.Signals, Any] = {}  # and who handled each before us
-        self._instead: list[Callable[[], object]] = []
-        self.refused = 0  # one-shot work turned away
+        self._signals: dict[signal.Signals, Any] = {}  # and the previous handler of each
+        self._on_interrupt: list[Callable[[], object]] = []
+        self.refused = 0  # number of one-shot tasks that were refused
 
     async def __aenter__(self) -> Self:
         return self
@@ -82,16 +66,16 @@ class Supervisor:
 
     @property
     def stopping(self) -> asyncio.Event:
-        """Set when stopping began; what takes new work in closes its door then, before work under way is waited for."""
-        return self._stopped
+        """Set when stopping begins. Listeners then stop accepting new work, before running work is awaited."""
+        return self._stopping
 
     async def serve_until_stopped(self) -> None:
-        """Returns when `stop` was called, a signal came, or a task without restart died."""
+        """Returns after `stop`, after a signal, or after the crash of a task without restart."""
         self.catch_signals()
-        await self._stopped.wait()
+        await self._stopping.wait()
 
     def catch_signals(self) -> None:
-        """From now on until closed: SIGINT and SIGTERM stop; a second one hurries."""
+        """Until closing, SIGINT and SIGTERM stop the process; a second signal shortens all deadlines."""
         loop = asyncio.get_running_loop()
         for number in SIGNALS:
             if number not in self._signals:
@@ -101,40 +85,44 @@ class Supervisor:
     def start_background(
         self, name: str, factory: Callable[[], Coroutine[Any, Any, object]], restart: Backoff | None = None
     ) -> asyncio.Task[None]:
-        """Keeps a task. Crashed, it starts anew if `restart` says how; else its death ends everything. One that returns
-        has finished."""
-        task = asyncio.get_running_loop().create_task(self._keep(name, factory, restart), name=name)
-        self._kept.add(task)
-        task.add_done_callback(self._kept.discard)
+        """Starts an endless task. After a crash it starts again as `restart` defines; without `restart`, its crash
+        stops the process. A task that returns, or that is cancelled through the returned task, is finished."""
+        loop = asyncio.get_running_loop()
+        task = loop.create_task(self._run_with_restarts(name, factory, restart), name=name)
+        self._background.add(task)
+        task.add_done_callback(self._background.discard)
         return task
 
     def start_oneshot(self, name: str, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
-        """One-shot work that is waited for at the end. Raises Refused when too much is under way or we are stopping."""
-        if self._stopped.is_set() or len(self._work) >= self._max_tasks:
+        """Starts a task whose end is awaited when the process stops. Raises Refused if there are too many tasks, or if
+        the process is stopping."""
+        if self._stopping.is_set() or len(self._work) >= self._max_tasks:
             work.close()
             self.refused += 1
-            if self._stopped.is_set():
-                raise errors.Refused("Quarterdeck is stopping.", hint="Try again when it is back.")
-            raise errors.Refused(f"{self._max_tasks} things are being done already.", hint="Try again in a moment.")
+            if self._stopping.is_set():
+                raise errors.Refused("Quarterdeck is stopping.", hint="Try again when it is running again.")
+            raise errors.Refused(f"{self._max_tasks} commands are already running.", hint="Try again in a moment.")
         task = asyncio.get_running_loop().create_task(work, name=name)
         self._work.add(task)
         task.add_done_callback(self._ended)
         return task
 
     def on_close(self, name: str, close: Callable[[], Awaitable[object]], deadline: float = 5.0) -> None:
-        """Registers a teardown the moment a thing is opened; `deadline` in seconds."""
+        """Registers the function that closes a resource; call it as soon as the resource is open. `deadline`:
+        seconds."""
         self._closers.append((name, close, deadline))
 
-    def stop(self, reason: str = "asked to") -> None:
-        if not self._stopped.is_set():
-            log.info("stopping", reason=reason, working=len(self._work))
-            self._stopped.set()
+    def stop(self, reason: str = "requested") -> None:
+        if not self._stopping.is_set():
+            log.info("Quarterdeck is stopping.", reason=reason, working=len(self._work))
+            self._stopping.set()
 
     def shorten_deadlines(self) -> None:
+        """Limits each remaining step of closing to HURRY_SECONDS."""
         self._hurried.set()
 
     async def aclose(self) -> None:
-        """Ends everything, in order; safe to call twice. A cancellation meanwhile hurries it, no more."""
+        """Stops everything in order; may be called twice. A cancellation only shortens the deadlines."""
         closing = asyncio.get_running_loop().create_task(self._close(), name="closing")
         try:
             await asyncio.shield(closing)
@@ -148,7 +136,7 @@ class Supervisor:
                 asyncio.get_running_loop().remove_signal_handler(number)
                 signal.signal(number, before)
 
-    async def _keep(
+    async def _run_with_restarts(
         self, name: str, factory: Callable[[], Coroutine[Any, Any, object]], restart: Backoff | None
     ) -> None:
         loop, task, attempt = asyncio.get_running_loop(), asyncio.current_task(), 0
@@ -160,66 +148,68 @@ class Supervisor:
             except asyncio.CancelledError as error:
                 if task.cancelling():
                     raise
-                # Nobody cancelled this task: something it awaited was cancelled, which is a crash like any other.
-                died: BaseException = RuntimeError(f"{name} was cancelled from within")
+                # Nobody cancelled this task. Something it awaited was cancelled, which is a crash.
+                died: BaseException = RuntimeError(f"{name} was cancelled from inside")
                 died.__cause__ = error
             except Exception as error:
                 died = error
             else:
                 return
             if task.cancelling():
-                log.error("a task failed while it ended", task=name, exc_info=died)
+                log.error("A task failed while it was stopping.", task=name, exc_info=died)
                 return
             if restart is None:
-                log.error("a task died, everything ends", task=name, exc_info=died)
+                log.error("A task died; Quarterdeck stops.", task=name, exc_info=died)
                 self._fatal = self._fatal or died
                 self.stop(f"{name} died")
                 return
             attempt = 1 if loop.time() - began >= restart.stable else attempt + 1
             pause = backoff_seconds(attempt, restart.base, restart.cap, self._rng)
             log.error(
-                "a task crashed and starts anew", task=name, attempt=attempt, pause=round(pause, 2), exc_info=died
+                "A task crashed and will start again.", task=name, attempt=attempt, pause=round(pause, 2), exc_info=died
             )
-            self._tell_restart(name)
+            self._report_restart(name)
             await asyncio.sleep(pause)
 
-    def _tell_restart(self, name: str) -> None:
+    def _report_restart(self, name: str) -> None:
         if self._on_restart is not None:
             try:
                 self._on_restart(name)
-            except Exception:  # a counter must not keep a task from coming back
-                log.exception("a restart could not be counted", task=name)
+            except Exception:  # a failing counter must not prevent the restart
+                log.exception("A restart could not be counted.", task=name)
 
     def _ended(self, task: asyncio.Task[Any]) -> None:
         self._work.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
-            log.error("work failed", task=task.get_name(), exc_info=error)
+            log.error("A task failed.", task=task.get_name(), exc_info=error)
 
     @contextlib.contextmanager
-    def on_interrupt(self, instead: Callable[[], object]) -> Iterator[None]:
-        """While inside, the first Ctrl-C calls that; the next one stops as ever."""
-        self._instead.append(instead)
+    def on_interrupt(self, callback: Callable[[], object]) -> Iterator[None]:
+        """Inside this context, the first Ctrl-C calls `callback`; the next one stops the process."""
+        self._on_interrupt.append(callback)
         try:
             yield
         finally:
-            if instead in self._instead:
-                self._instead.remove(instead)
+            if callback in self._on_interrupt:
+                self._on_interrupt.remove(callback)
 
     def _on_signal(self, number: signal.Signals) -> None:
-        if number is signal.SIGINT and self._instead and not self._stopped.is_set():
-            self._instead.pop()()
+        if number is signal.SIGINT and self._on_interrupt and not self._stopping.is_set():
+            self._on_interrupt.pop()()
             return
-        if self._stopped.is_set():
-            log.warning("hurrying", reason=number.name)
+        if self._stopping.is_set():
+            log.warning("A second signal shortened all deadlines.", reason=number.name)
             self.shorten_deadlines()
         self.stop(number.name)
 
     async def _close(self) -> None:
-        self._stopped.set()
-        # Endless tasks live on while work is drained: it may need them.
-        await self._cancel(await self._wait(self._work, self._drain_seconds), "work was cut short")
-        await self._cancel(self._kept)
-        self._kept.clear()
+        self._stopping.set()
+        # Endless tasks continue while work ends, because work may need them.
+        await self._cancel(
+            await self._wait(self._work, self._drain_seconds), "A task did not end in time and was cancelled."
+        )
+        await self._cancel(self._background)
+        self._background.clear()
         while self._closers:
             name, close, deadline = self._closers.pop()
             await self._close_one(name, close, deadline)
@@ -230,12 +220,12 @@ class Supervisor:
 
         task = asyncio.get_running_loop().create_task(closing(), name=f"close {name}")
         if await self._wait({task}, deadline):
-            await self._cancel({task}, "closing took too long")
+            await self._cancel({task}, "Closing took too long and was cancelled.")
         elif task.cancelled() or task.exception() is not None:
-            log.error("closing failed", closing=name, exc_info=None if task.cancelled() else task.exception())
+            log.error("Closing failed.", closing=name, exc_info=None if task.cancelled() else task.exception())
 
     async def _wait(self, tasks: Iterable[asyncio.Task[Any]], seconds: float) -> set[asyncio.Task[Any]]:
-        """Those not done after so many seconds, or HURRIED after somebody got into a hurry."""
+        """Returns the tasks that are not done after `seconds`, or HURRY_SECONDS after shorten_deadlines()."""
         loop = asyncio.get_running_loop()
         hurry = loop.create_task(self._hurried.wait(), name="hurry")
         left, ends, hurried = {task for task in tasks if not task.done()}, loop.time() + seconds, False
@@ -255,4 +245,20 @@ class Supervisor:
                 log.warning(why, task=task.get_name())
             task.cancel()
         for task in await self._wait(left, CANCEL_SECONDS):
-            log.error("a task does not end and is left behind", task=task.get_name())
+            log.error("A task did not end after its cancellation.", task=task.get_name())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Backoff:
+    """When a crashed task starts again: after at most `base` seconds, doubled with each crash up to `cap`. A task that
+    has run for `stable` seconds begins with `base` again."""
+
+    base: float = 0.5
+    cap: float = 30.0
+    stable: float = 60.0
+
+
+def backoff_seconds(attempt: int, base: float, cap: float, rng: random.Random) -> float:
+    """Returns the pause in seconds before attempt 1, 2, …: a random value up to base·2^(attempt-1) and `cap` (full
+    jitter, so that many tasks that lost the same connection do not return at the same moment)."""
+    return rng.uniform(0.0, min(cap, base * 2.0 ** min(attempt - 1, 60)))

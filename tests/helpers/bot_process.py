@@ -218,7 +218,7 @@ class Deck(Bot):
             self.store.close()
         for wrong in (self.slack.violations(self.forgiven), self.slack.alarms()):
             assert not wrong, json.dumps(wrong, indent=1)
-        for word in ("Traceback", "Internal error", "was never awaited", "work was cut short"):
+        for word in ("Traceback", "Internal error", "was never awaited", "A task did not end in time"):
             assert word not in self.log(), self.log()
 
 

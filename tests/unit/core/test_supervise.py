@@ -60,7 +60,7 @@ async def test_a_crashing_task_comes_back_later_and_later_and_says_so() -> None:
             await asyncio.sleep(12)
     assert began == [0, 1, 3, 7, 11]
     assert told == ["watch"] * 5
-    crashes = [line for line in lines if line["event"] == "a task crashed and starts anew"]
+    crashes = [line for line in lines if line["event"] == "A task crashed and will start again."]
     assert [line["pause"] for line in crashes] == [1, 2, 4, 4, 4]
     assert all(isinstance(line["exc_info"], OSError) and line["task"] == "watch" for line in crashes)
 
@@ -94,7 +94,7 @@ async def test_a_restart_is_not_hindered_by_its_counter() -> None:
             supervisor.start_background("watch", crash, Backoff(base=1))
             await asyncio.sleep(2)
     assert began == [0, 1]
-    assert any(line["event"] == "a restart could not be counted" for line in lines)
+    assert any(line["event"] == "A restart could not be counted." for line in lines)
 
 
 async def test_a_task_without_restart_that_dies_ends_everything() -> None:
@@ -135,7 +135,7 @@ async def test_the_first_death_is_the_one_that_is_raised() -> None:
             supervisor.start_background("second", lambda: die(9, ValueError()))
             supervisor.start_background("first", lambda: die(1, KeyError()))
             await supervisor.serve_until_stopped()
-    assert [line["task"] for line in lines if line["event"] == "a task failed while it ended"] == ["second"]
+    assert [line["task"] for line in lines if line["event"] == "A task failed while it was stopping."] == ["second"]
 
 
 async def test_a_task_that_returns_has_finished_and_harms_nobody() -> None:
@@ -161,7 +161,7 @@ async def test_a_cancellation_from_within_is_a_crash() -> None:
         future.cancel()
         await future
 
-    with pytest.raises(RuntimeError, match="lost was cancelled from within"):
+    with pytest.raises(RuntimeError, match="lost was cancelled from inside"):
         async with Supervisor() as supervisor:
             supervisor.start_background("lost", lost)
             await supervisor.serve_until_stopped()
@@ -171,7 +171,7 @@ async def test_one_shot_work_is_bounded_and_counted() -> None:
     async with Supervisor(max_tasks=2, drain_seconds=0) as supervisor:
         supervisor.start_oneshot("one", forever())
         supervisor.start_oneshot("two", asyncio.sleep(1))
-        with pytest.raises(errors.Refused, match="2 things are being done already"):
+        with pytest.raises(errors.Refused, match="2 commands are already running"):
             supervisor.start_oneshot("three", forever())
         assert supervisor.refused == 1
         await asyncio.sleep(2)
@@ -185,7 +185,7 @@ async def test_work_that_fails_is_heard() -> None:
     with capture_logs() as lines:
         async with Supervisor() as supervisor:
             supervisor.start_oneshot("reply", fail())
-    [line] = [line for line in lines if line["event"] == "work failed"]
+    [line] = [line for line in lines if line["event"] == "A task failed."]
     assert line["task"] == "reply"
     assert isinstance(line["exc_info"], KeyError)
 
@@ -221,7 +221,11 @@ async def test_work_that_outlasts_the_drain_is_cut_short_and_named() -> None:
             task = supervisor.start_oneshot("slow reply", forever())
     assert task.cancelled()
     assert now() == 5
-    assert {"event": "work was cut short", "task": "slow reply", "log_level": "warning"} in lines
+    assert {
+        "event": "A task did not end in time and was cancelled.",
+        "task": "slow reply",
+        "log_level": "warning",
+    } in lines
 
 
 async def test_what_was_opened_last_is_closed_first_each_within_its_deadline() -> None:
@@ -244,7 +248,7 @@ async def test_what_was_opened_last_is_closed_first_each_within_its_deadline() -
             supervisor.on_close("stuck", closer("stuck", 99), deadline=2)
             supervisor.on_close("engine", closer("engine", 1))
     assert closed == [("engine", 1), ("store", 3)]
-    assert [line["event"] for line in lines] == ["closing took too long", "closing failed"]
+    assert [line["event"] for line in lines] == ["Closing took too long and was cancelled.", "Closing failed."]
 
 
 async def test_a_task_that_will_not_end_is_left_behind_and_named() -> None:

@@ -135,7 +135,7 @@ SEEN = {
     "stats 'shop-*' --sort memory": ("shop-front", "8.0 MiB / 64.0 MiB", "12.5"),
     "units 'pod-*' --engine podman": ("pod-cart.service", "active (running)", "generated"),
     "units --draft pod-front": ("/etc/containers/systemd/pod-front.container", "ContainerName=pod-front"),
-    "unit install pod-front": ("what it wrote outside its volumes is lost",),
+    "unit install pod-front": ("data outside its volumes is lost",),
     "pods 'shop-*' --engine podman": ("shop-cart", "running", "1/1"),
     "nodes 'worker-*' --label zone=a": ("worker-1", "ready", "active", "drain"),
     "info docker/prod-1": ("runfake 1.0", "ring of 256", "memory"),
