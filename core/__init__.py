@@ -1,1 +1,1 @@
-"""The vocabulary of Quarterdeck: values, ports, errors, configuration and the store. Imports nothing of ours."""
+"""Defines what all layers share: values, ports, errors, configuration and the store. Imports no other layer."""

@@ -245,7 +245,7 @@ class Supervisor:
                 log.warning(why, task=task.get_name())
             task.cancel()
         for task in await self._wait(left, CANCEL_SECONDS):
-            log.error("A task did not end after its cancellation.", task=task.get_name())
+            log.error("A task did not end after its cancellation and was left behind.", task=task.get_name())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
