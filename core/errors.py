@@ -109,7 +109,7 @@ class RateLimited(Refused):
 class Busy(Refused):
     """Somebody else is changing this target.
 
-    `doing`: the running change as a participle, such as `restarting`; `ago`: how long it has been running.
+    `doing`: the verb of the running change, such as `container.restart`; `ago`: how long it has been running.
     """
 
     def __init__(self, target: str, who: str, doing: str, ago: timedelta) -> None:

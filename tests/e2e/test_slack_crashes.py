@@ -144,5 +144,5 @@ def test_the_other_replica_tells_what_the_dead_one_left(deck, dockerd, slack):
     assert deck.audit("--target", "web") == [(ADA, "restart web -t 6", "unknown")]
     # The dead one's hold on it is told to whoever comes meanwhile.
     deck.deck("ada", "stop web -t 1")
-    deck.last("ada", "ada began container.restart on web")
+    deck.last("ada", "ada started container.restart on web")
     assert happened(dockerd, web, "stop") <= 1

@@ -29,7 +29,7 @@ def test_a_change_is_shown_from_its_beginning(deck, dockerd, slack):
     deck.deck("ada", "restart web -t 3")
     deck.last("bob", "restarting web…")
     slack.say("ada", "dm:ada", "stop web")
-    deck.last("ada", "began container.restart on web", "dm:ada")
+    deck.last("ada", "started container.restart on web", "dm:ada")
     done = deck.last("bob", "web restarted")
     assert done["edits"] == 1
     # A message of its own in the channel says it; nothing private remains beside it.

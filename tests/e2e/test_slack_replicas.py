@@ -121,7 +121,7 @@ def test_who_is_at_work_on_a_thing_is_told_to_the_next(deck, dockerd, slack, pai
     deck.last("bob", "restarting web…")
     for channel in ("secret", "dev", "dm:ada"):  # some of them come to the other process
         deck.deck("ada", "stop web -t 1", channel)
-        deck.last("ada", "began container.restart on web", channel)
+        deck.last("ada", "started container.restart on web", channel)
     deck.last("bob", "web restarted")
     assert happened(dockerd, web, "stop") == 1
     assert (ADA, "stop web -t 1", "refused") in deck.audit("--refused")

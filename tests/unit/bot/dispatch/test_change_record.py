@@ -125,7 +125,7 @@ async def test_if_the_third_target_is_busy_no_target_is_touched(world):
     await world.until("intent")
     busy = await dispatcher.answer(world.line("stop web web-2 db", SUE))
     assert busy.ending is Ending.REFUSED
-    assert "ann began container.restart on db" in words(busy)
+    assert "ann started container.restart on db" in words(busy)
     assert not world.engine.done
     assert len(await leases(world)) == 1
     assert (await dispatcher.answer(world.line("stop web web-2", SUE))).ending is Ending.OK
@@ -160,7 +160,7 @@ async def test_a_lease_that_expired_meanwhile_stays_with_its_next_holder(world, 
     gate.set()
     assert (await first).ending is Ending.OK
     assert len(await leases(world)) == 1
-    assert "sue began container.stop on web" in words(await dispatcher.answer(world.line("restart web")))
+    assert "sue started container.stop on web" in words(await dispatcher.answer(world.line("restart web")))
     world.engine.gates["web"].set()
     assert (await second).ending is Ending.OK
     assert not await leases(world)

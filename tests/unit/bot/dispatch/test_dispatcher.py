@@ -242,7 +242,7 @@ async def test_two_people_do_not_change_one_thing_at_once(world):
         await asyncio.sleep(0.01)
     busy = await dispatcher.answer(world.line("stop web", dataclasses.replace(ANN, id="slack:T1/SUE", name="sue")))
     assert busy.ending is Ending.REFUSED
-    assert "ann began container.restart on web" in words(busy)
+    assert "ann started container.restart on web" in words(busy)
     world.engine.gate.set()
     assert (await task).ending is Ending.OK
     assert (await dispatcher.answer(world.line("stop web"))).ending is Ending.OK

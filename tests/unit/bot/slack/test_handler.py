@@ -179,7 +179,7 @@ async def test_lines_beyond_what_can_be_done_at_once_are_told_so() -> None:
         for number in range(5):
             deck.handler.accept(slack_request(Source.MENTION, id=str(number), user=f"U{number}"))
         await asyncio.wait_for(deck.handler.rejected_answered(), 60)
-        assert all("2 things are being done" in one for one in deck.texts("whisper"))
+        assert all("2 commands are already running" in one for one in deck.texts("whisper"))
         assert len(deck.texts("whisper")) == 3
         assert deck.undelivered == 0
         sorry.cancel()
