@@ -101,7 +101,7 @@ class BuiltinRuntime(Adapter):
     async def grant(self, action: builtin.AddGrant, seconds: float) -> builtin.GrantAdded:
         if not GRANT_SUBJECT.fullmatch(action.who):
             raise errors.BadUsage(
-                f"“{action.who}” is not a valid subject of a grant.",
+                f"“{action.who}” is not a person or group that can be given a grant.",
                 hint="Write everyone, group:NAME, or an identity such as console:alice or slack:T0123/U0456.",
             )
         for pattern in action.can:
@@ -127,11 +127,11 @@ class BuiltinRuntime(Adapter):
         match await self._store.try_claim(first_admin.code_digest(action.code)):
             case Claim.WRONG:
                 raise errors.NotPermitted(
-                    "That code is wrong.", rule="claim", hint="Use the newest code in Quarterdeck's own log."
+                    "The claim code is wrong.", rule="claim", hint="Use the newest code in Quarterdeck's own log."
                 )
             case Claim.NONE:
                 raise errors.NotPermitted(
-                    "No code is valid now.",
+                    "No claim code is valid now.",
                     rule="claim",
                     hint="A code works once, for 15 minutes and 5 tries. Restart Quarterdeck to get a new one.",
                 )
@@ -223,7 +223,7 @@ class BuiltinRuntime(Adapter):
             resolved = policy.resolve(current, by, place, kind.verb, kind.risk)
             if guard := next((one for one in resolved.guards if one.who not in ("everyone", wanted.who)), None):
                 raise errors.NotPermitted(
-                    f"You may not grant {kind.verb}: the guard {guard.id} holds for {guard.who} and may not hold for "
+                    f"You may not grant {kind.verb}: the guard {guard.id} limits {guard.who} and might not limit "
                     f"{wanted.who}.",
                     rule="grant-only-what-you-have",
                     hint=f"It can be granted by {', '.join(policy.who_can_grant(current)[:4])}.",

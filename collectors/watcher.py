@@ -134,7 +134,12 @@ class Watcher:
             async with asyncio.timeout(self._timing.open_timeout):
                 await queue.filled.wait()
         except TimeoutError:
-            queue.close(errors.TimedOut(f"{self._runtime.ref} did not open its event stream.", sent=True))
+            queue.close(
+                errors.TimedOut(
+                    f"{self._runtime.ref} did not open its event stream within {self._timing.open_timeout:g} s.",
+                    sent=True,
+                )
+            )
         return bool(queue.batches)
 
     async def _process(self, queue: EventQueue) -> None:

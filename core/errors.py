@@ -103,7 +103,9 @@ class RateLimited(Refused):
     def __init__(self, retry_after: timedelta, *, risk: str) -> None:
         self.retry_after, self.risk = retry_after, risk
         seconds = max(1, -(-int(retry_after.total_seconds() * 1000) // 1000))
-        super().__init__(f"That is more {risk} commands than your limit allows.", hint=f"Try again in {seconds} s.")
+        super().__init__(
+            f"You gave more {risk} commands than your rate limit allows.", hint=f"Try again in {seconds} s."
+        )
 
 
 class Busy(Refused):

@@ -195,7 +195,9 @@ async def stop_job(fleet: Fleet, store: Store, action: StopJob | StopAnyJob, cal
         if owner is None:
             raise
     if isinstance(action, StopJob) and owner != action.who:
-        raise errors.NotPermitted("Somebody else began that.", rule="own-job", hint="They or an admin can stop it.")
+        raise errors.NotPermitted(
+            "Somebody else started this job.", rule="own-job", hint="Ask them or an admin to stop it."
+        )
     await store.request_stop(_key(action.engine, action.job), LEASE_SECONDS)
     return Outcome(status=Status.DONE, detail="asked the process that follows it to stop it")
 

@@ -56,7 +56,7 @@ async def ask_question(
 def check_may_cancel(question: Question, who: Identity) -> None:
     """Raises NotPermitted unless `who` is the requester or one of the approvers."""
     if question.requester != who.id and not _is_approver(question, who):
-        raise errors.NotPermitted(f"Only {question.requester_name} can cancel this.")
+        raise errors.NotPermitted(f"Only {question.requester_name} can cancel this question.")
 
 
 def check_may_answer(question: Question, who: Identity) -> None:
@@ -64,14 +64,14 @@ def check_may_answer(question: Question, who: Identity) -> None:
     own = question.requester == who.id
     if question.verdict is Verdict.CONFIRM and not own:
         raise errors.NotPermitted(
-            f"Only {question.requester_name} can confirm this.", hint="Give the command yourself."
+            f"Only {question.requester_name} can confirm this question.", hint="Give the command yourself."
         )
     if question.verdict is Verdict.APPROVE:
         hint = reply_texts.approvers(question.approvers)
         if own:
-            raise errors.NotPermitted("Somebody else has to approve this.", hint=hint)
+            raise errors.NotPermitted("You cannot approve your own command; somebody else must approve it.", hint=hint)
         if question.approvers and not _is_approver(question, who):
-            raise errors.NotPermitted("You are not one of its approvers.", hint=hint)
+            raise errors.NotPermitted("You are not an approver of this command.", hint=hint)
 
 
 def _is_approver(question: Question, who: Identity) -> bool:

@@ -53,7 +53,9 @@ class VisibleFleet:
             found = self._fleet.engines(query)
         except errors.NotFound as error:
             known = [str(runtime.ref) for runtime in self._fleet.runtimes if self._may_list(runtime.ref)]
-            raise errors.NotFound(error.message, hint=f"Engines here: {', '.join(known)}." if known else "") from None
+            raise errors.NotFound(
+                error.message, hint=f"The engines are: {', '.join(known)}." if known else ""
+            ) from None
         if not query.verb:
             return found
         # If none is allowed, one is left for the refusal that names the missing grant; the others are not mentioned.
@@ -116,8 +118,8 @@ class VisibleFleet:
                     raise listing.missing[ref.engine]
                 which = f" ({ref.id[:12]})" if kind is Kind.CONTAINER else ""
                 raise errors.Expired(
-                    f"{ref.name}{which} is gone since you asked; nothing was done.",
-                    hint="If another took its name, give the command again.",
+                    f"{ref.name}{which} was removed after you gave the command; nothing was done.",
+                    hint="If another resource has this name now, give the command again.",
                 )
 
     async def _filter_by_subject(self, action: Action[Any], value: Any, resolved: policy.ResolvedPolicy) -> Any:

@@ -178,7 +178,9 @@ class SlackConnection:
                 await handler.connect_async()  # type: ignore[no-untyped-call]
         except TimeoutError:
             await self._close_socket(handler.client)
-            raise errors.Undeliverable("Slack's socket cannot be opened.", code="unreachable") from None
+            raise errors.Undeliverable(
+                "The Socket Mode connection to Slack could not be opened in time.", code="unreachable"
+            ) from None
         try:
             yield handler.client
         finally:
@@ -198,7 +200,9 @@ class SlackConnection:
                 self._set_connected("socket")
             else:
                 lost_at = loop.time() if lost_at is None else lost_at
-                self._set_disconnected(errors.Undeliverable("Slack's socket is silent.", code="silent"))
+                self._set_disconnected(
+                    errors.Undeliverable("Slack sends no data on the Socket Mode connection.", code="silent")
+                )
                 if loop.time() - lost_at > GIVE_UP_SECONDS:
                     return
             await self._wait_for_stop(CHECK_INTERVAL_SECONDS)

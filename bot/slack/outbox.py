@@ -216,7 +216,9 @@ class Outbox:
 
     def _refuse_overflow(self) -> None:
         if self._waiting >= MAX_WAITING:
-            raise errors.Undeliverable(f"{MAX_WAITING} messages already wait for Slack.", code="overflow")
+            raise errors.Undeliverable(
+                f"Too many messages wait to be sent to Slack ({MAX_WAITING}), so this one was dropped.", code="overflow"
+            )
 
     def _lane(self, key: tuple[str, str]) -> _Lane:
         lane = self._lanes.get(key)

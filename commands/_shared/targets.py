@@ -22,7 +22,8 @@ async def select(context: Context, command: str, maximum: int, kind: Kind = Kind
     refs = await context.find.find(wanted)
     if len(refs) > maximum:
         raise errors.BadUsage(
-            f"That is {len(refs)} {kind}s; {command} takes at most {maximum} at once.", hint="Name fewer of them."
+            f"{command} takes at most {maximum} {kind}s at once, but {len(refs)} are selected.",
+            hint=f"Select fewer {kind}s.",
         )
     return refs
 

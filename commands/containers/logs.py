@@ -36,8 +36,8 @@ async def plan(context: Context) -> Sequence[Action[Any]]:
     follow = args["follow"]
     if follow and len(refs) > MAX_FOLLOWED:
         raise errors.BadUsage(
-            f"That is {len(refs)} containers; logs -f follows at most {MAX_FOLLOWED} at once.",
-            hint="Name fewer of them.",
+            f"logs -f follows at most {MAX_FOLLOWED} containers at once, but {len(refs)} are selected.",
+            hint="Select fewer containers.",
         )
     if follow:
         tail = args["tail"] or FOLLOW_TAIL

@@ -31,7 +31,9 @@ async def plan(context: Context) -> Sequence[Action[Any]]:
         query = Query(names=(name,), host=args["host"] or "", engine=args["engine"] or "", kind=Kind.SERVICE)
         for ref in await context.find.find(query):
             if wanted.setdefault(ref, number) != number:
-                raise errors.BadUsage(f"{ref.name} has two numbers, {wanted[ref]} and {number}.", hint=EXAMPLE)
+                raise errors.BadUsage(
+                    f"{ref.name} is given two numbers of replicas, {wanted[ref]} and {number}.", hint=EXAMPLE
+                )
     if len(wanted) > MAX_SERVICES:
         raise _too_many(len(wanted))
     return [
@@ -41,7 +43,8 @@ async def plan(context: Context) -> Sequence[Action[Any]]:
 
 def _too_many(number: int) -> errors.BadUsage:
     return errors.BadUsage(
-        f"That is {number} services; scale takes at most {MAX_SERVICES} at once.", hint="Name fewer of them."
+        f"scale takes at most {MAX_SERVICES} services at once, but {number} are selected.",
+        hint="Select fewer services.",
     )
 
 
@@ -58,7 +61,7 @@ def _pairs(typed: Sequence[str]) -> Iterator[tuple[str, int]]:
                 )
             text = queue.pop(0)
         if not name.strip("*?/"):
-            raise errors.BadUsage(f"“{command_line.abbreviate(argument)}” names no service.", hint=EXAMPLE)
+            raise errors.BadUsage(f"“{command_line.abbreviate(argument)}” contains no name of a service.", hint=EXAMPLE)
         yield name, _number(name, text)
 
 

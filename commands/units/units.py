@@ -50,7 +50,9 @@ async def plan(context: Context) -> Sequence[Action[Any]]:
     wanted = query(context)
     refs = await context.find.find(Query(names=(name,), host=wanted.host, engine=wanted.engine))
     if len(refs) > MAX_DRAFTS:
-        raise errors.BadUsage(f"That is {len(refs)} containers.", hint="Name one of them.")
+        raise errors.BadUsage(
+            f"“{name}” selects {len(refs)} containers; --draft takes at most {MAX_DRAFTS}.", hint="Name one of them."
+        )
     return [DraftUnit(engine=ref.engine, target=ref, style=context.args["style"]) for ref in refs]
 
 

@@ -34,14 +34,22 @@ def decode(data: bytes) -> actions.Action[Any]:
     try:
         envelope = msgspec.json.decode(data, type=_Envelope)
         if envelope.v not in READABLE:
-            raise errors.InvalidResponse(f"This action was stored by another version of Quarterdeck (v{envelope.v}).")
+            raise _unreadable(
+                f"A stored action has the format v{envelope.v}, which this version of Quarterdeck cannot read."
+            )
         kind = _kinds().get(envelope.verb)
         if kind is None:
-            raise errors.InvalidResponse(f"This version of Quarterdeck has no verb “{envelope.verb[:64]}”.")
+            raise _unreadable(
+                f"A stored action has the verb “{envelope.verb[:64]}”, which this version of Quarterdeck does not have."
+            )
         action: actions.Action[Any] = msgspec.json.decode(envelope.body, type=kind)
         return action
     except msgspec.MsgspecError as error:
-        raise errors.InvalidResponse("A stored action is invalid.") from error
+        raise _unreadable("A stored action cannot be decoded.") from error
+
+
+def _unreadable(message: str) -> errors.InvalidResponse:
+    return errors.InvalidResponse(message, hint="Run the same version of Quarterdeck on all replicas.")
 
 
 @functools.cache

@@ -269,7 +269,7 @@ class EmbeddedStore:
         if self._foreign():
             owner = self._state.stat().st_uid
             return errors.StoreDown(
-                f"The state directory {self._state} belongs to user {owner}, and no store runs there.",
+                f"The state directory {self._state} belongs to user {owner}, so this user cannot start a store in it.",
                 hint="Start Quarterdeck as that user, or choose another state directory.",
             )
         return errors.StoreDown(

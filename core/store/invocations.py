@@ -81,7 +81,9 @@ class InvocationStore(StoreConnection):
             args=(id, detail, self._audit_rows, *flat, *map(_flat, intents)),
         )
         if state == b"gone":
-            raise errors.LeaseLost("Another process has answered this command meanwhile; nothing was done.")
+            raise errors.LeaseLost(
+                "Another Quarterdeck process has already answered this command; nothing was done a second time."
+            )
         if state == b"busy":
             index, record, remaining = values
             return LeaseConflict(key=wanted[index - 1].key, record=record, remaining=max(0, remaining) / 1000)

@@ -89,7 +89,9 @@ class Adapter:
         argument_validation.validate_arguments(action)
         seconds = min(action.timeout_seconds(), (call.deadline - datetime.now(UTC)).total_seconds())
         if seconds <= 0:
-            raise errors.TimedOut(f"There was no time left to ask {self.ref}.", sent=False)
+            raise errors.TimedOut(
+                f"The command's time was over before {self.ref} was asked.", sent=False, hint="Repeat the command."
+            )
         _CALL.set(call)
         try:
             # Methods have deadlines of their own, which know what was sent; this one is for what they leave out.

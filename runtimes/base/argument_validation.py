@@ -21,9 +21,9 @@ def validate_arguments(action: actions.Action[Any]) -> None:
 
 def _exec(action: actions.Exec) -> None:
     if not action.command or not action.command[0]:
-        raise errors.BadUsage("There is no program to run.", hint="Write it behind the container's name.")
+        raise errors.BadUsage("There is no program to run.", hint="Write it after the container's name.")
     if any("\0" in argument for argument in action.command):
-        raise errors.BadUsage("An argument of a program cannot hold a null byte.", hint="Remove it.")
+        raise errors.BadUsage("An argument of a program cannot contain a null byte.", hint="Remove it.")
 
 
 def _kill(action: actions.Kill) -> None:
@@ -48,7 +48,7 @@ def _push(action: images.PushImage) -> None:
 
 def _tag(action: images.TagImage) -> None:
     if image_reference.parse_image_reference(action.tag).digest:
-        raise errors.BadUsage("A tag cannot hold a digest.", hint="Write REPOSITORY[:TAG].")
+        raise errors.BadUsage("A tag cannot contain a digest.", hint="Write REPOSITORY[:TAG].")
 
 
 _NOT_NEGATIVE = {

@@ -131,7 +131,7 @@ def _place(cursor: str) -> tuple[int, int]:
     try:
         return int(said), int(steps)
     except ValueError:
-        raise errors.InvalidResponse("That is no place in a job's words.") from None
+        raise errors.InvalidResponse(f"“{cursor[:64]}” is not a valid position in the output of a job.") from None
 
 
 def _now() -> float:
@@ -164,7 +164,9 @@ class Jobs:
         """`who`: only if they began it; None for whoever did."""
         job = self._find(name)
         if who is not None and job.who != who:
-            raise errors.NotPermitted("Somebody else began that.", rule="own-job", hint="They or an admin can stop it.")
+            raise errors.NotPermitted(
+                "Somebody else started this job.", rule="own-job", hint="Ask them or an admin to stop it."
+            )
         if job.ended_at is not None:
             return Outcome(status=Status.NOOP, detail="had ended already")
         if not await job.cancel("was stopped"):
@@ -180,12 +182,14 @@ class Jobs:
         watching = [job for job in running if job.read_only]
         if read_only and sum(job.who == who for job in watching) >= EACH_WATCHING:
             raise errors.Refused(
-                f"You are following {EACH_WATCHING} things on {self._engine()} already.", hint="Stop one of them first."
+                f"You already follow {EACH_WATCHING} jobs on {self._engine()}, which is the limit.",
+                hint="Stop one of them first.",
             )
         if len(running) >= MOST or (read_only and len(watching) >= MOST_WATCHING):
-            count, doing = (len(watching), "followed") if len(running) < MOST else (len(running), "under way")
+            count, doing = (len(watching), "followed") if len(running) < MOST else (len(running), "running")
             raise errors.Refused(
-                f"{count} things are {doing} on {self._engine()} already.", hint="Wait for one of them to end."
+                f"{count} jobs on {self._engine()} are already {doing}, which is the limit.",
+                hint="Wait for one of them to end.",
             )
 
     async def _run(self, job: Job, work: Callable[[Job], Awaitable[Outcome]]) -> None:
@@ -216,7 +220,9 @@ class Jobs:
         self._sweep()
         job = self._jobs.get(name)
         if job is None:
-            raise errors.NotFound(f"There is no job {name} on {self._engine()} any more.")
+            raise errors.NotFound(
+                f"There is no job {name} on {self._engine()}: it ended, or Quarterdeck was restarted."
+            )
         return job
 
     def _sweep(self) -> None:

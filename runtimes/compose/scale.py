@@ -94,7 +94,9 @@ class _Scaling:
                 hint="Create it from its compose file: docker compose up.",
             )
         if any(protected(row.labels) for row in replicas):
-            raise errors.Protected(f"A container of {self._service.name} is marked as protected.")
+            raise errors.Protected(
+                f"{self._service.name} cannot be scaled: one of its containers is protected by a label."
+            )
         staying, surplus = replicas[: self._wanted], replicas[self._wanted :]
         stopped = [row.ref for row in staying if row.state not in services.ACTIVE]
         if not surplus and not stopped and len(staying) == self._wanted:
@@ -146,7 +148,7 @@ class _Scaling:
                 item = queue.pop(0)
                 try:
                     if self._left() <= 0:
-                        raise errors.EngineError(f"there was no time left within the timeout of {self._timeout:.0f} s.")
+                        raise errors.EngineError(f"the timeout of {self._timeout:.0f} s was over.")
                     await step(item)
                 except errors.QuarterdeckError as error:
                     failed.append(error)
@@ -207,7 +209,7 @@ class _Scaling:
 
 def _check_running(ref: Ref, row: Container | None) -> None:
     if row is None:
-        raise errors.EngineError(f"{ref.name} was removed by somebody else.")
+        raise errors.EngineError(f"{ref.name} was removed by somebody else.", hint="Repeat the command.")
     if row.state in ("exited", "dead"):
         raise errors.EngineError(f"{ref.name} ended with code {row.exit_code or 0}.", hint=f"See: logs {ref.name}")
     if row.restarts:

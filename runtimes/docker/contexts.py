@@ -96,7 +96,7 @@ def load(name: str, environ: Mapping[str, str]) -> Context:
         )
     if endpoint.skips_verification:
         raise errors.BadUsage(
-            f"The docker context “{name}” turns off the verification of the engine, which is not supported.",
+            f"The docker context “{name}” turns off the TLS verification of the engine, which is not supported.",
             hint=f"Add the engine's CA: docker context update {name} --docker host={endpoint.host},ca=/PATH/ca.pem",
         )
     return Context(name=name, url=endpoint.host, tls=_certificates(folder / "contexts/tls" / key / "docker"))

@@ -51,7 +51,7 @@ class Fleet:
         if not in_scope:
             pattern = " ".join(filter(None, (query.engine, query.host)))
             names = ", ".join(str(runtime.ref) for runtime in self.runtimes) or "none"
-            raise errors.NotFound(f"No engine matches “{pattern}”.", hint=f"Engines here: {names}.")
+            raise errors.NotFound(f"No engine matches “{pattern}”.", hint=f"The engines are: {names}.")
         able = [runtime for runtime in in_scope if query.verb in runtime.verbs]
         # Each once: before its first contact, an engine may be guessed to have another one's name.
         return list(dict.fromkeys(runtime.ref for runtime in able or in_scope))
@@ -71,7 +71,9 @@ class Fleet:
                 raise
             # Its connections were closed under the action, so the error itself explains nothing.
             if action.risk is Risk.READ or not getattr(error, "sent", True):
-                raise errors.NotFound(f"{action.engine} is not watched any more.") from error
+                raise errors.NotFound(
+                    f"{action.engine} is not watched any more.", hint="List the engines with: engines"
+                ) from error
             raise errors.Unreachable(f"{action.engine} was removed while it was asked.", sent=True) from error
 
     def runtime(self, ref: EngineRef) -> Runtime:
@@ -80,7 +82,7 @@ class Fleet:
                 return runtime
         if self.builtin is not None and ref == self.builtin.ref:
             return self.builtin
-        raise errors.NotFound(f"{ref} is not watched any more.")
+        raise errors.NotFound(f"{ref} is not watched any more.", hint="List the engines with: engines")
 
     async def list_rows(
         self, query: Query, call: Call, *, fresh: bool = False, only: EngineRef | None = None

@@ -49,7 +49,10 @@ class FileTail:
             self._inotify.add(str(path.parent), _CHANGES)
         except OSError as error:
             self.close()
-            raise errors.Unreachable(f"{path} cannot be followed: {error.strerror or error}.") from error
+            raise errors.Unreachable(
+                f"The file {path} cannot be read for new lines: {error.strerror or error}.",
+                hint="Check that the file exists and that the user of Quarterdeck may read it.",
+            ) from error
 
     def close(self) -> None:
         if self._inotify is not None:

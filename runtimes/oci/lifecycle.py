@@ -216,7 +216,11 @@ class LifecycleVerbs(EngineAdapter, abc.ABC):
     ) -> processes.Result:
         program = self._programs.find(container.stored.program)
         if seconds <= 0:
-            raise errors.TimedOut(f"There was no time left for {about}.", sent=False, hint="Try again.")
+            raise errors.TimedOut(
+                f"{about} was not started, because the time of the command was over.",
+                sent=False,
+                hint="Repeat the command with a longer time limit.",
+            )
         return await programs.run(
             program,
             ("--root", container.root, "--log-format", "json", *arguments),

@@ -86,7 +86,7 @@ class Podman(
         except errors.Rejected as error:
             if "no defined healthcheck" in error.text:
                 raise errors.UserError(
-                    f"{target.name} has no health check.", hint="Create it with one: --health-cmd."
+                    f"{target.name} has no health check.", hint="Create the container again with --health-cmd."
                 ) from error
             raise
         result = json_decoder.decode_json_object(response.body)

@@ -74,7 +74,7 @@ class ContainerSection:
 def quoted_word(text: str) -> str:
     """One word of a value that is split into words. Raises UserError for text that no unit can contain."""
     if "\0" in text:
-        raise errors.UserError("A unit cannot contain a null character.", hint="Make the container again without it.")
+        raise errors.UserError("A unit cannot contain a null character.", hint="Create the container again without it.")
     return text if _BARE.fullmatch(text) else '"' + "".join(map(_escaped, text)) + '"'
 
 

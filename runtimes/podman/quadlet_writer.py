@@ -46,7 +46,10 @@ def draft_quadlet_file(
     """`environment_file`: the path of the file with its environment; `pod`: the name of its pod; `user`: whether the
     unit is for an ordinary user's systemd. Raises UserError for a container that a Quadlet file cannot describe."""
     if container.is_infra:
-        raise errors.UserError(f"{container.name} is the infra container of a pod, which Podman starts with the pod.")
+        raise errors.UserError(
+            f"{container.name} is the infra container of a pod, which Podman starts with the pod.",
+            hint="Choose another container of the pod.",
+        )
     if container.rootfs or not container.image_name:
         raise errors.UserError(
             f"{container.name} runs from a directory, not from an image.",
@@ -119,7 +122,7 @@ def environment_of(container: InspectedContainer, image: InspectedImage) -> Sequ
         if not _VARIABLE.fullmatch(name) or not name.isprintable():
             raise errors.UserError(
                 f"{container.name} has an environment variable whose name an environment file cannot contain.",
-                hint="Make the container again without it.",
+                hint="Create the container again without it.",
             )
         if any(character in value for character in "\n\r\0") or len(value.encode()) > MAX_VALUE:
             raise errors.UserError(

@@ -78,7 +78,9 @@ def draft_generated(
             raise errors.InvalidResponse(f"Podman returned an invalid unit name: “{name[:80]}”.")
         files.append(DraftFile(directory=directory, name=f"{name}.service", text=f"# {header}\n{text}"))
     if len(files) != 1:
-        raise errors.InvalidResponse(f"Podman wrote {len(files)} units for one container.")
+        raise errors.InvalidResponse(
+            f"Podman wrote {len(files)} units for one container, but exactly one was expected."
+        )
     notes = [adopt_reason] if adopt_reason else []
     return UnitDraft(unit=files[0].name, style="generate", files=files, adopts=bool(adopt_reason), notes=notes)
 
@@ -109,7 +111,9 @@ def check_style(style: str, version: tuple[int, ...]) -> None:
         raise errors.BadUsage(f"“{style}” is not a style of unit.", hint=f"Use {' or '.join(STYLES)}.")
     if style == "quadlet" and version < quadlet_quoting.FIRST_VERSION:
         shown = ".".join(map(str, version))
-        raise errors.UserError(f"Podman {shown} has no Quadlet: it needs 4.4 or later.", hint="Use --style generate.")
+        raise errors.UserError(
+            f"Podman {shown} has no Quadlet: Quadlet needs 4.4 or later.", hint="Use --style generate."
+        )
     if style == "quadlet" and generator() is None:
         raise errors.UserError("Quadlet's generator is not installed on this machine.", hint="Use --style generate.")
 

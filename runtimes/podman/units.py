@@ -148,7 +148,8 @@ class UnitVerbs(client.EngineClient, abc.ABC):
         found = json_decoder.decode_json(inspect_models.InspectedContainer, answer.body)
         if not _NAME.fullmatch(found.name):
             raise errors.UserError(
-                f"{target.name} has a name that no unit can have.", hint="Rename the container: podman rename OLD NEW."
+                f"{target.name} has a name that cannot be a unit's name.",
+                hint="Rename the container: podman rename OLD NEW.",
             )
         return found
 

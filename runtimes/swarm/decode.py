@@ -214,7 +214,7 @@ def no_manager(engine: EngineRef, local: Local, target: Ref) -> errors.Quarterde
 def leaderless(engine: EngineRef) -> errors.EngineError:
     return errors.EngineError(
         f"{engine} has no leader: it can be neither read nor changed.",
-        hint="Bring back enough managers that more than half of them run.",
+        hint="Start enough managers: more than half of them must run.",
     )
 
 

@@ -104,7 +104,9 @@ class Managers:
         text = error.text if isinstance(error, errors.Rejected) else ""
         if decode.NO_MANAGER in text:
             self._on_refused(manager)
-            return errors.Unreachable(f"{manager.ref} is not a manager of {self._engine()} any more.")
+            return errors.Unreachable(
+                f"{manager.ref} is not a manager of {self._engine()} any more.", hint="Repeat the command."
+            )
         if decode.LEADERLESS in text:
             return decode.leaderless(self._engine())
         if any(words in text for words in decode.FORWARDED):
@@ -120,7 +122,10 @@ class Managers:
     def _no_manager(self, verb: str) -> errors.QuarterdeckError:
         if self._managers:
             return errors.Disallowed(verb, str(self._engine()))
-        return errors.Unreachable(f"Quarterdeck watches no manager of {self._engine()} any more.")
+        return errors.Unreachable(
+            f"Quarterdeck is not connected to any manager of {self._engine()}.",
+            hint="Check the engines of its managers with: engines",
+        )
 
 
 class Manager(Protocol):

@@ -96,7 +96,7 @@ async def update_image(ask: Ask, target: Ref, image: str, timeout: float, job: J
         spec: dict[str, Any] = raw["Spec"]
         container = spec["TaskTemplate"].get("ContainerSpec")
         if container is None:
-            raise errors.UserError(f"{target.name} runs no image: it is a plugin or something attached.")
+            raise errors.UserError(f"{target.name} has no image to update: its tasks run a plugin or attach a network.")
         was = str(container.get("Image") or "")
         if was == pinned:
             return None

@@ -150,7 +150,7 @@ class Systemd:
             return errors.Unreachable(f"systemd does not answer: {reason}", hint=hint)
         if _DENIED.search(result.stderr):
             hint = hint or "Run Quarterdeck as root, or as the owner of these units."
-            return errors.NotPermitted(f"systemd refused it: {reason}", rule="systemd", hint=hint)
+            return errors.NotPermitted(f"systemd refused the request: {reason}", rule="systemd", hint=hint)
         return errors.Rejected(result.code, reason or f"systemctl ended with code {result.code}")
 
 
@@ -169,7 +169,9 @@ def unix_user(uid: int) -> UnixUser:
     try:
         row = pwd.getpwuid(uid)
     except KeyError:
-        raise errors.UserError(f"This machine has no user with the id {uid}.") from None
+        raise errors.UserError(
+            f"This machine has no user with the id {uid}.", hint="Run Quarterdeck on the machine of the engine's user."
+        ) from None
     return UnixUser(uid=uid, gid=row.pw_gid, name=row.pw_name, home=Path(row.pw_dir))
 
 

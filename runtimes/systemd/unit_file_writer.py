@@ -114,13 +114,13 @@ def _opened(directory: Directory) -> Iterator[int]:
 def _check_owner(current: int, directory: Directory, path: Path) -> None:
     assert directory.owner is not None
     if os.fstat(current).st_uid != directory.owner.uid:
-        raise errors.Refused(f"{path} does not belong to {directory.owner.name}, so root writes no files there.")
+        raise errors.Refused(f"{path} does not belong to {directory.owner.name}, so root does not write files in it.")
 
 
 def _not_a_directory(path: Path, directory: Directory) -> errors.QuarterdeckError:
     owner = directory.owner.name if directory.owner is not None else "root"
     return errors.Refused(
-        f"{path} is a link or not a directory; root follows no links in the home of {owner}.",
+        f"{path} is a link or not a directory; root does not follow links in the home of {owner}.",
         hint=f"Make it a directory, or run Quarterdeck as {owner}.",
     )
 

@@ -168,7 +168,10 @@ class HttpClient:
         await self._dialer.connect(connection)
         if self._closed:
             connection.abort()
-            raise errors.Unreachable(f"The client of {self.endpoint} is closed.")
+            raise errors.Unreachable(
+                f"Quarterdeck has closed its connection to {self.endpoint}.",
+                hint="It is shutting down, or the engine was removed from the configuration. Try again later.",
+            )
         return connection
 
     async def _ping(self, connection: HttpConnection) -> None:

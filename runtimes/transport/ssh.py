@@ -118,7 +118,10 @@ class SshDialer:
     async def _forwarded_socket(self) -> Path:
         """Returns the socket here that leads to the engine's; starts ssh if it does not run. Raises Unreachable."""
         if self._closed:
-            raise errors.Unreachable(f"The client of {self._endpoint} is closed.")
+            raise errors.Unreachable(
+                f"Quarterdeck has closed its connection to {self._endpoint}.",
+                hint="It is shutting down, or the engine was removed from the configuration. Try again later.",
+            )
         if not self._is_forwarding():
             loop = asyncio.get_running_loop()
             if self._starting is None or self._starting.done():

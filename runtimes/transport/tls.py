@@ -126,7 +126,10 @@ class TlsDialer:
             )
         if "EOF" in reason:
             return self._closed_early()
-        return errors.Unreachable(f"The TLS connection to {self._endpoint} failed: {_plain(reason)}.")
+        return errors.Unreachable(
+            f"The TLS connection to {self._endpoint} failed: {_plain(reason)}.",
+            hint="Check `tls` in quarterdeck.yaml, and the log of the engine.",
+        )
 
     def _engine_rejected(self, error: ssl.SSLCertVerificationError) -> errors.Unreachable:
         code = error.verify_code

@@ -13,7 +13,7 @@ def test_the_first_admin_brings_the_code_from_the_log(deck, dockerd, slack):
     process = deck.up()
     code = wait_for("the code", lambda: re.search(r"/deck claim ([0-9a-f]{32})\n", process.log.read_text()))[1]
     deck.deck("bob", "claim " + "0" * 32)
-    deck.last("bob", "That code is wrong")
+    deck.last("bob", "The claim code is wrong")
     deck.deck("ada", "restart web -t 1")
     assert "at the console" in deck.last("ada", "may not container.restart")["text"]
     deck.deck("ada", f"claim {code}")
@@ -21,7 +21,7 @@ def test_the_first_admin_brings_the_code_from_the_log(deck, dockerd, slack):
     deck.deck("ada", "restart web -t 1")
     deck.last("bob", "web restarted")
     deck.deck("bob", f"claim {code}")
-    deck.last("bob", "No code is valid now")
+    deck.last("bob", "No claim code is valid now")
     for everybody in ("ada", "bob"):
         assert code not in "".join(one["text"] for one in deck.said(everybody))
     assert any(who == ADA and line.startswith("claim") and end == "done" for who, line, end in deck.audit())

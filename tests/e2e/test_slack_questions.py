@@ -100,7 +100,7 @@ def test_another_person_approves_before_everybodys_eyes(deck, dockerd, slack):
     assert "group:developers" in question["text"]
     assert question["text"].startswith("ada · stop web -t 1\n")
     slack.click("ada", question, "Approve")
-    assert deck.last("ada", "Somebody else has to approve this")["ephemeral"]
+    assert deck.last("ada", "somebody else must approve it")["ephemeral"]
     slack.click("gil", question, "Approve")
     assert deck.last("gil", "Guests of the workspace")["ephemeral"]
     assert dockerd.state(web)["Running"]
@@ -128,7 +128,7 @@ def test_who_may_not_approve_is_told_who_may(deck, dockerd, slack):
     slack.add_user("U0EVE", "eve")
     slack.add_channel("C0OPS", "ops", ["ada", "bob", "eve", "quarterdeck"])
     slack.click("eve", question, "Approve")
-    assert "group:oncall" in deck.last("eve", "not one of its approvers")["text"]
+    assert "group:oncall" in deck.last("eve", "not an approver of this command")["text"]
     slack.click("ada", question, "Cancel")
     turned = deck.last("bob", "Cancelled, nothing was done")
     assert turned["ts"] == question["ts"]

@@ -60,7 +60,7 @@ async def test_of_several_engines_one_says_which(two_hosts):
     with pytest.raises(errors.BadUsage) as caught:
         await two_hosts.plan("pull busybox")
     assert caught.value.full_message() == (
-        "2 engines can pull it: docker/host7, docker/host8. Choose one, such as: "
+        "2 engines can pull busybox:latest: docker/host7, docker/host8. Choose one, such as: "
         "pull busybox:latest --engine docker/host7; or all with --engine '*'."
     )
     two_hosts.find.asked.clear()
@@ -70,7 +70,7 @@ async def test_of_several_engines_one_says_which(two_hosts):
     for line in ("pull busybox@docker/host8", "pull busybox --engine docker/host8"):
         await two_hosts.plan(line)
         assert two_hosts.find.asked[-1] == Query(engine="docker/host8", verb="image.pull")
-    with pytest.raises(errors.BadUsage, match="Two engines are named"):
+    with pytest.raises(errors.BadUsage, match="Two engines are given"):
         await two_hosts.plan("pull busybox@host8 --engine docker/host7")
 
 

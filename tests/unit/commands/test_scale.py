@@ -98,11 +98,11 @@ async def test_names_and_numbers(shop, line, expected):
         ("scale web=1001", "Give a whole number from 0 to 1,000"),
         ("scale web=٣", "cannot be scaled"),
         ("scale web=1e3", "cannot be scaled"),
-        ("scale '*=2'", "names no service"),
-        ("scale '*/*=2'", "names no service"),
-        ("scale =2", "names no service"),
-        ("scale web=2 web=3", "shop/web has two numbers, 2 and 3"),
-        ("scale " + " ".join(f"s{number}=1" for number in range(21)), "That is 21 services"),
+        ("scale '*=2'", "contains no name of a service"),
+        ("scale '*/*=2'", "contains no name of a service"),
+        ("scale =2", "contains no name of a service"),
+        ("scale web=2 web=3", "shop/web is given two numbers of replicas, 2 and 3"),
+        ("scale " + " ".join(f"s{number}=1" for number in range(21)), "but 21 are selected"),
     ],
 )
 async def test_what_is_not_understood_is_refused_with_its_cure(shop, line, said):

@@ -125,7 +125,7 @@ async def test_a_yes_is_for_the_thing_that_was_asked_about_not_for_its_name(worl
     world.engine.add("web", {})
     reply = await dispatcher.answer(world.line(asked.buttons[0].line))
     assert reply.ending is not Ending.OK
-    assert "is gone" in words(reply)
+    assert "was removed" in words(reply)
     assert not world.engine.done
 
 
@@ -445,7 +445,7 @@ async def test_a_code_ends_after_five_wrong_tries(world):
     code = await first_admin.issue_code(world.stores[0], policy_store.PolicyStore(world.stores[0], Policy()), "slack")
     for _ in range(first_admin.MAX_TRIES):
         assert "code is wrong" in words(await dispatcher.answer(world.line("claim 00", BOB)))
-    assert "No code is valid now" in words(await dispatcher.answer(world.line(f"claim {code}", BOB)))
+    assert "No claim code is valid now" in words(await dispatcher.answer(world.line(f"claim {code}", BOB)))
 
 
 async def test_an_answer_is_shared_only_where_there_is_one(world):

@@ -305,7 +305,7 @@ async def test_another_process_stops_it_through_the_store():
     (key,) = reader.store.jobs
     job = key.rpartition("/")[2]
     elsewhere = Fleet([Engine(forever)])
-    with pytest.raises(errors.NotPermitted, match="Somebody else began that"):
+    with pytest.raises(errors.NotPermitted, match="Somebody else started this job"):
         await job_follower.stop_job(
             elsewhere, reader.store, StopJob(engine=ENGINE, job=job, who="bob"), reader.call("bob")
         )
@@ -314,7 +314,7 @@ async def test_another_process_stops_it_through_the_store():
     )
     assert asked.status == Status.DONE
     assert (await reading).why == "was stopped"
-    with pytest.raises(errors.NotFound, match="any more"):
+    with pytest.raises(errors.NotFound, match="it ended"):
         await job_follower.stop_job(elsewhere, reader.store, StopJob(engine=ENGINE, job=job, who="ann"), reader.call())
 
 

@@ -142,9 +142,9 @@ async def test_looking_again_is_fresh_and_never_moves_a_plan_to_another_thing_of
     assert view._subjects_of(yard.web)[0][1].state == "exited"
     yard.one.happen(EventKind.REMOVED, yard.web)
     yard.one.add("web", labels={"env": "dev"})
-    with pytest.raises(errors.Expired, match=r"web \(.{12}\) is gone") as caught:
+    with pytest.raises(errors.Expired, match=r"web \(.{12}\) was removed") as caught:
         await view.refresh(plan)
-    assert "another took its name" in caught.value.hint
+    assert "another resource has this name" in caught.value.hint
     yard.one.reachable = False
     with pytest.raises(errors.Unreachable):
         await view.refresh(plan)
@@ -300,7 +300,7 @@ async def test_looking_again_at_a_service_is_fresh_and_needs_it_to_be_there(yard
         if row.labels.get("com.docker.compose.project"):
             yard.one.happen(EventKind.REMOVED, row.ref)
     assert first.id not in yard.one.containers
-    with pytest.raises(errors.Expired, match="shop/web is gone"):
+    with pytest.raises(errors.Expired, match="shop/web was removed"):
         await view.refresh((to(ref, 0),))
     yard.one.reachable = False
     with pytest.raises(errors.Unreachable):

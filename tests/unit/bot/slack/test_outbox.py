@@ -105,7 +105,7 @@ async def test_what_does_not_fit_is_refused_and_told_and_displaces_nothing() -> 
     waiting = asyncio.create_task(box.edit("C1", "1.1", outgoing("waits")))
     posts = [asyncio.create_task(box.post("C2", outgoing(str(number)))) for number in range(module.MAX_WAITING)]
     await asyncio.sleep(0)
-    with pytest.raises(errors.Undeliverable, match="wait for Slack") as refused:
+    with pytest.raises(errors.Undeliverable, match="wait to be sent to Slack") as refused:
         await box.edit("C1", "1.1", outgoing("too much"))
     assert refused.value.code == "overflow"
     await waiting

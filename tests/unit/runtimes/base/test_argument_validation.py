@@ -35,7 +35,7 @@ def image(name: str, id_: str = DIGEST) -> Ref:
     [
         (on(actions.Exec, command=()), "There is no program to run."),
         (on(actions.Exec, command=("",)), "There is no program to run."),
-        (on(actions.Exec, command=("ls", "a\0b")), "An argument of a program cannot hold a null byte."),
+        (on(actions.Exec, command=("ls", "a\0b")), "An argument of a program cannot contain a null byte."),
         (on(actions.Exec, command=("ls",), timeout=-1), "A timeout in seconds cannot be -1."),
         (on(actions.Kill, signal="NOPE"), "“NOPE” is not a signal."),
         (on(actions.Kill, signal=""), "“” is not a signal."),
@@ -50,7 +50,7 @@ def image(name: str, id_: str = DIGEST) -> Ref:
         (on(images.PushImage, image("a" * 12)), "An image without a name cannot be pushed."),
         (on(images.PushImage, image(DIGEST)), "An image without a name cannot be pushed."),
         (on(images.PushImage, image(f"app@{DIGEST}", "b")), f"app@{DIGEST} has no tag to push."),
-        (on(images.TagImage, image("app:1"), tag=f"app@{DIGEST}"), "A tag cannot hold a digest."),
+        (on(images.TagImage, image("app:1"), tag=f"app@{DIGEST}"), "A tag cannot contain a digest."),
         (on(images.TagImage, image("app:1"), tag="App"), "“App” is not the name of an image."),
         (swarm.CreateService(engine=ENGINE, name="s", image=""), "“” is not the name of an image."),
         (on(swarm.UpdateImage, image="a:b:c"), "“a:b:c” is not the name of an image."),

@@ -173,7 +173,7 @@ async def test_what_only_watches_ends_when_nobody_reads_and_a_change_does_not():
 async def test_who_began_it_may_stop_it_and_nobody_else_unless_they_may_any():
     engine = Engine(forever)
     job = await engine.follow("ann")
-    with pytest.raises(errors.NotPermitted, match="Somebody else began that"):
+    with pytest.raises(errors.NotPermitted, match="Somebody else started this job"):
         await engine.do(StopJob(engine=ENGINE, job=job, who="bob"), "bob")
     assert (await engine.do(StopJob(engine=ENGINE, job=job, who="ann"))).status == Status.DONE
     assert (await engine.do(StopJob(engine=ENGINE, job=job, who="ann"))).status == Status.NOOP
@@ -243,17 +243,17 @@ async def test_who_follows_leaves_room_for_others_and_ended_jobs_take_none():
     engine = Engine(forever)
     for _ in range(EACH_WATCHING):
         job = await engine.follow("ann")
-    with pytest.raises(errors.Refused, match=f"You are following {EACH_WATCHING} things on scripted/h already"):
+    with pytest.raises(errors.Refused, match=f"You already follow {EACH_WATCHING} jobs on scripted/h"):
         await engine.follow("ann")
     for number in range(MOST_WATCHING - EACH_WATCHING):
         await engine.follow(f"guest {number}")
-    with pytest.raises(errors.Refused, match=f"{MOST_WATCHING} things are followed"):
+    with pytest.raises(errors.Refused, match=f"{MOST_WATCHING} jobs on scripted/h are already followed"):
         await engine.follow("bob")
     await engine.do(StopJob(engine=ENGINE, job=job, who="ann"))
     await engine.follow("bob")
     for _ in range(MOST - MOST_WATCHING):
         await engine.change()
-    with pytest.raises(errors.Refused, match=f"{MOST} things are under way"):
+    with pytest.raises(errors.Refused, match=f"{MOST} jobs on scripted/h are already running"):
         await engine.change()
     await engine.aclose()
 
@@ -266,7 +266,7 @@ async def test_an_ended_job_can_be_read_for_a_while_and_the_oldest_make_room():
     first = await engine.change()
     assert (await engine.read(first)).outcome is not None
     await asyncio.sleep(KEPT_ENDED + 1)
-    with pytest.raises(errors.NotFound, match=f"no job {first} on scripted/h any more"):
+    with pytest.raises(errors.NotFound, match=f"no job {first} on scripted/h: it ended"):
         await engine.read(first)
     begun = []
     for _ in range(MOST + 5):

@@ -87,7 +87,7 @@ def test_a_context_that_is_not_there_names_those_that_are(home: Home) -> None:
 
 def test_a_context_that_is_of_no_use_says_why(home: Home) -> None:
     home.context("open", "tcp://host7:2376", SkipTLSVerify=True)
-    assert "turns off the verification of the engine" in sentence("open", home.environ)
+    assert "turns off the TLS verification of the engine" in sentence("open", home.environ)
     home.context("k8s", None)
     assert "has no address of an engine" in sentence("k8s", home.environ)
     home.context("torn", "x").write_text('{"Name":')

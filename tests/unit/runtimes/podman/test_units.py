@@ -188,7 +188,7 @@ async def test_podmans_own_units(engine, etc, made, new, note):
 @pytest.mark.parametrize("version", ["4.3.1", "4.0.0-dev", "3.4"])
 async def test_a_podman_without_quadlet_says_so(engine, version):
     engine.version = version
-    with pytest.raises(errors.UserError, match="has no Quadlet: it needs 4.4") as caught:
+    with pytest.raises(errors.UserError, match="has no Quadlet: Quadlet needs 4.4") as caught:
         await engine.do(engine.on(units.DraftUnit))
     assert "--style generate" in caught.value.hint
 

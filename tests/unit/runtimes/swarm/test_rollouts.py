@@ -346,5 +346,5 @@ async def test_back_goes_to_what_was_before_and_needs_something_to_go_back_to():
 async def test_what_runs_no_image_has_none_to_change():
     manager = Rolling([None])
     del manager.service["Spec"]["TaskTemplate"]["ContainerSpec"]
-    with pytest.raises(errors.UserError, match="runs no image"):
+    with pytest.raises(errors.UserError, match="has no image to update"):
         await updated(manager)

@@ -130,7 +130,7 @@ def test_root_follows_no_link_of_a_user(home, short_tmp, at):
     for folder in (*list(path.parents)[: len(Path(at).parts) - 1],):
         os.chown(folder, UID, -1)
     path.symlink_to(goal)
-    with pytest.raises(errors.Refused, match="root follows no links in the home of nobody") as caught:
+    with pytest.raises(errors.Refused, match="root does not follow links in the home of nobody") as caught:
         unit_file_writer.write_unit_file(of_user(home), "web.container", TEXT, mode=0o644)
     assert "run Quarterdeck as nobody" in caught.value.hint
     assert not list(goal.iterdir())
