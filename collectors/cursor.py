@@ -1,7 +1,7 @@
 """Tracks the position in one engine's events, and saves it in the store so that a restarted process resumes there.
 
-The position is the engine's own time of the newest processed event. Saving is best effort: without the store watching
-continues, and a start without a stored position counts as the very first start.
+The position is the engine's own time of the newest processed event. If the store fails, watching continues without
+saving. A start without a stored position counts as the very first start.
 """
 
 from __future__ import annotations
@@ -27,8 +27,11 @@ class Cursors(Protocol):
 
 
 class Cursor:
-    """`stored`: the position that the store had when this process started. `newest`: the time of the newest processed
-    event, 0 for none."""
+    """Tracks the position of one engine.
+
+    `stored`: the position that the store had when this process started. `newest`: the time of the newest processed
+    event, 0 if there is none.
+    """
 
     def __init__(self, cursors: Cursors, now_ns: Callable[[], int]) -> None:
         self._cursors = cursors

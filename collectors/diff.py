@@ -1,6 +1,6 @@
 """Computes the events that the stream missed, by comparing the mirror with a new list.
 
-The input is the containers as last known and as the engine lists them now. The output is RESYNC events in the order of
+The input is the containers in the mirror and in the engine's new list. The output is RESYNC events in the order of
 their times: the engine's own times (started, finished) where it has them, otherwise the time of the list. Changes that
 were undone in between are lost: a container that crashed twice shows one death.
 """
@@ -35,7 +35,7 @@ def diff(
     at_ns: int,
     skip: Collection[str] = (),
 ) -> list[Event]:
-    """The events that lead from `before` to `after`, a list made at `at_ns`, without the containers in `skip`.
+    """Computes the events that lead from `before` to `after`, a list made at `at_ns`, without the containers in `skip`.
 
     A container that is not in `before` has events only for changes after `since_ns`; the rest is the baseline.
     """

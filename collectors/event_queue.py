@@ -1,7 +1,7 @@
 """Queues the batches of one event stream between the task that reads it and the task that processes them, in order.
 
 The queue is bounded by its number of events. It refuses a batch that does not fit, and the reader reports the loss. The
-task that ends the stream closes the queue with the reason; batches from before can still be taken out.
+task that ends the stream closes the queue with the reason. Batches that were queued before can still be taken out.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ MAX_EVENTS = 32_768
 
 
 class EventQueue:
-    """`filled` is set when there is a batch or the queue is closed; the consumer clears it."""
+    """Holds batches in order. `filled` is set when there is a batch or the queue is closed; the consumer clears it."""
 
     def __init__(self) -> None:
         self.batches: deque[Sequence[Event]] = deque()

@@ -1,4 +1,4 @@
-"""Renders the metrics page: Quarterdeck's own counters and the scrapers' families, in Prometheus text format 0.0.4.
+"""Renders the metrics page in Prometheus text format 0.0.4: Quarterdeck's own counters and the scrapers' families.
 
 A scraper is a module of `collectors.scrapers` that exports one value, `scraper`; the package is scanned once. Each
 scraper is timed. If it fails, its families are missing and its success is 0; the rest of the page is complete. Scrapers

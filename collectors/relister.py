@@ -1,4 +1,4 @@
-"""Lists and inspects the containers of one engine beside its event stream, and updates the mirror with the results.
+"""Lists and inspects the containers of one engine while its event stream runs, and updates the mirror with the results.
 
 The engine's own history of events is short or empty, so a list is made at every connection, every few minutes, after a
 silence and after a loss of events. Changes that only a list shows become RESYNC events, except at the very first start,

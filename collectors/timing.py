@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Timing:
-    """All values are seconds."""
+    """Holds the intervals and time limits, in seconds."""
 
     first_pause: float = 0.2
     """Before the next attempt to connect. The upper limit doubles with every failure, up to `max_pause`; the pause is a

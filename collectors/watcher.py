@@ -1,10 +1,10 @@
 """Watches one engine: its events go to the pipeline, and the cursor to the store. A relister runs beside it.
 
-Each connection subscribes from a little before the newest known event, waits until the stream is open, and starts the
-lists and inspections. Batches are processed in the engine's order and at least once; repeats of a replay are removed,
-as far as the last few thousand events reach. The reading task only reads, because a slow reader slows the engine down.
-Its queue is bounded: a batch that does not fit is dropped and counted, and forces a list. An engine that sends no
-events is listed at every attempt instead.
+Each connection subscribes from a little before the newest known event. When the stream is open, the relister starts to
+list and inspect the containers. Batches are processed in the engine's order and at least once; an event that is
+replayed is skipped if it is among the last few thousand. The reading task only reads, because a slow reader slows the
+engine down. Its queue is bounded: a batch that does not fit is dropped and counted, and forces a list. If an engine has
+no event stream, its containers are listed each time the watcher would connect.
 """
 
 from __future__ import annotations

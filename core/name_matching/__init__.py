@@ -1,4 +1,4 @@
-"""Decides which resources a typed name selects. A list (`ps web`) and a change (`restart web`) use this one rule.
+"""Decides which resources a typed name selects. A list (`ps web`) and a change (`restart web`) use the same rules.
 
 The first of these steps that finds something wins, so a name in full never selects another resource:
 
@@ -15,5 +15,6 @@ engine only, `name#id` only the one with this id. Upper and lower case differ.
 A service also has its own name within a project. An image also has `repository:tag` in any spelling, its digest and its
 repository: a list shows every tag of a repository, a change takes `latest` or the only image there is.
 
-Where a plain name fits several resources, a list shows them all and a change is refused with the candidates.
+If a name that is not a glob matches several resources, a list shows them all. A change is refused, and the error names
+the candidates.
 """

@@ -25,12 +25,12 @@ def match(typed: TypedName, rows: Sequence[Container]) -> Match:
 
 
 def group_names(row: Container) -> tuple[str, ...]:
-    """The full names of the project and of the service that a container belongs to."""
+    """Returns the full names of the project and of the service that a container belongs to."""
     return tuple(filter(None, (row.project, row.group_name)))
 
 
 def _match_group(typed: TypedName, rows: Sequence[Container]) -> Match:
-    """All containers of the one project or service of this name."""
+    """Matches all containers of the one project or service with this name."""
     name = typed.name
     if name.endswith("/"):
         return _same_group(typed, [row for row in rows if row.project == name[:-1]], lambda row: f"{row.project}/")
@@ -49,8 +49,8 @@ def _match_group(typed: TypedName, rows: Sequence[Container]) -> Match:
 
 
 def _same_group(typed: TypedName, rows: Sequence[Container], group: Callable[[Container], str]) -> Match:
-    """Ambiguous where the rows belong to several groups of one name. A compose project is on one engine, a Swarm
-    service on many."""
+    """Returns a match of all rows. It is ambiguous if they belong to several projects or services with one name. A
+    compose project is on one engine, a Swarm service may be on several."""
     groups = {(group(row), "" if containers.SWARM_SERVICE_LABEL in row.labels else str(row.ref.engine)) for row in rows}
     if len(groups) > 1:
         repeated = len({name for name, _ in groups}) < len(groups)

@@ -1,7 +1,7 @@
 """Matches a typed name with images: by tag, repository, digest and id, in any spelling.
 
-A match by tag has the image under that tag (`ref.name`): to remove a tag is not to remove the image. A match by digest
-or id has the image under its short id.
+If a tag matched, the selected image has this tag as its name (`ref.name`), because removing a tag does not remove the
+image. If a digest or an id matched, its name is its short id.
 """
 
 from __future__ import annotations
@@ -31,24 +31,24 @@ def match(typed: TypedName, rows: Sequence[Image]) -> Match:
 
 
 def tags(row: Image) -> Sequence[str]:
-    """The tags of an image, or its name where it has none."""
+    """Returns the tags of an image, or its name if it has no tag."""
     return row.tags or (row.ref.name,)
 
 
 def under_id(row: Image) -> Image:
-    """The image as a whole, with all its tags: its name is its short id."""
+    """Returns the image with its short id as its name. It stands for the whole image with all its tags."""
     return _under_name(row, row.ref.id.removeprefix("sha256:")[:12])
 
 
 def _match_tag(typed: TypedName, rows: Sequence[Image], fits: Callable[[str], bool]) -> Match:
-    """A list shows each image under every tag that fits, a change takes the first of them."""
+    """Matches by tag. A list shows each image under every tag that fits; a change takes the first of them."""
     found = [[_under_name(row, tag) for tag in tags(row) if fits(tag)] for row in rows]
     meant = one(typed, [fitting[0] for fitting in found if fitting])
     return Match(rows=[image for fitting in found for image in fitting], targets=meant.targets, error=meant.error)
 
 
 def _match_repository(typed: TypedName, rows: Sequence[Image]) -> Match:
-    """A list shows every tag of the repository; a change takes `latest`, or the only image there is."""
+    """Matches by repository. A list shows every tag of it; a change takes `latest` or the only image."""
     whole = _match_tag(typed, rows, lambda tag: _same(image_names.split_tag(tag)[0], typed.name))
     latest = _match_tag(typed, rows, lambda tag: _same(tag, f"{typed.name}:latest"))
     meant = latest or whole

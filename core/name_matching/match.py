@@ -1,4 +1,7 @@
-"""Holds the result of matching one typed name, and the steps that every kind of resource shares."""
+"""Defines the result of matching one typed name, and the matching steps that all kinds of resource share.
+
+The steps: parse the name, narrow the rows by `@engine` and `#id`, select one or all rows, match an id prefix.
+"""
 
 from __future__ import annotations
 
@@ -18,10 +21,10 @@ _DIGEST = re.compile(r"([^@#]*@)?sha256:[0-9a-f]+")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Match:
-    """The resources that one typed name selects.
+    """Holds the resources that one typed name selects.
 
-    `rows`: what a list shows. `targets`: what a change acts on, which are the same rows or some of them. `error`: why a
-    change refuses the name; there are no targets then. A match without rows is false.
+    `rows`: the resources that a list shows. `targets`: the resources that a change acts on, all of `rows` or some of
+    them. `error`: the reason why a change refuses the name; there are then no targets. A match without rows is false.
     """
 
     rows: Sequence[Any] = ()
@@ -34,7 +37,7 @@ class Match:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TypedName:
-    """A name as it was typed: `text` is all of it, `name` the part before `@engine` and `#id`."""
+    """Holds the parts of a typed name. `text`: the whole text. `name`: the part before `@engine` and `#id`."""
 
     text: str
     name: str
@@ -55,7 +58,7 @@ def parse(text: str) -> TypedName:
 
 
 def narrow(typed: TypedName, rows: Sequence[Any]) -> Sequence[Any]:
-    """The rows that `@engine` and `#id` leave."""
+    """Returns the rows that match the `@engine` and `#id` of the typed name."""
     if typed.engine:
         rows = [row for row in rows if row.ref.engine.matches(typed.engine)]
     if typed.id_prefix:
@@ -64,19 +67,19 @@ def narrow(typed: TypedName, rows: Sequence[Any]) -> Sequence[Any]:
 
 
 def every(rows: Sequence[Any]) -> Match:
-    """A match that selects all of these rows."""
+    """Returns a match that selects all of these rows."""
     return Match(rows=rows, targets=rows)
 
 
 def one(typed: TypedName, rows: Sequence[Any]) -> Match:
-    """A match that is ambiguous where there are several rows."""
+    """Returns a match that selects the one row. It is ambiguous if there are several rows."""
     if len(rows) > 1:
         return Match(rows=rows, error=errors.Ambiguous(typed.text, _candidates(rows)))
     return every(rows)
 
 
 def with_id_prefix(typed: TypedName, rows: Sequence[Any]) -> Sequence[Any]:
-    """The rows whose id begins with the name, if the name is long enough to be one."""
+    """Returns the rows whose id begins with the name, if the name has at least four characters."""
     if len(typed.name.removeprefix("sha256:")) < MIN_ID_LENGTH:
         return ()
     return [row for row in rows if _id_starts_with(row, typed.name)]
@@ -88,7 +91,7 @@ def _id_starts_with(row: Any, prefix: str) -> bool:
 
 
 def _candidates(rows: Sequence[Any]) -> Sequence[str]:
-    """What to type for each of several rows: its name, and where that is not enough also its namespace, engine or
+    """Returns what to type for each of several rows: its name and, if names are equal, also its namespace, engine or
     id."""
     spellings = (
         [row.ref.name for row in rows],

@@ -1,4 +1,4 @@
-"""Selects the resources of one kind that typed names mean."""
+"""Selects the resources of one kind by typed names, and reports names that match nothing or too much."""
 
 from __future__ import annotations
 
@@ -34,7 +34,8 @@ def select(
     *,
     every_match: bool = False,
 ) -> Sequence[Any]:
-    """The resources that the names select, each once: what a change acts on, or with `every_match` what a list shows.
+    """Returns the resources that the names select, each once: the targets of a change, or the rows of a list with
+    `every_match`.
 
     `missing`: the engines that did not answer. Raises NotFound with similar names, Ambiguous, or Unreachable where a
     name may be on an engine that did not answer.
@@ -52,14 +53,14 @@ def select(
 
 
 def match(kind: Kind, name: str, rows: Sequence[Any]) -> Match:
-    """The resources that one name selects among `rows`. The error of a match without rows suggests similar names."""
+    """Matches one name with `rows`. If nothing matches, the error suggests similar names."""
     typed = parse(name)
     found = _match_within(kind, typed, narrow(typed, rows))
     return found or Match(error=_not_found(kind, name, rows))
 
 
 def match_refs(name: str, refs: Iterable[Ref]) -> Sequence[Ref]:
-    """What a list shows for the name, where only names and ids are known, as of removed resources."""
+    """Returns the refs that a list shows for the name. Only names and ids are compared, as for removed resources."""
     typed = parse(name)
     rows = narrow(typed, [_Named(ref=ref) for ref in refs])
     found = _match_other(typed, rows).rows if typed.name else rows
@@ -120,7 +121,7 @@ def _not_found(kind: Kind, name: str, rows: Sequence[Any]) -> errors.NotFound:
 
 
 def _names(kind: Kind, row: Any) -> Sequence[str]:
-    """The names to suggest a resource by."""
+    """Returns the names by which a resource can be suggested."""
     match kind:
         case Kind.CONTAINER:
             return (row.ref.name, *containers.group_names(row))

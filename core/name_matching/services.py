@@ -28,7 +28,7 @@ def match(typed: TypedName, rows: Sequence[Service]) -> Match:
 
 
 def _match_project(typed: TypedName, rows: Sequence[Service]) -> Match:
-    """All services of a project, for a list. A change refuses a project, even one with a single service."""
+    """Matches all services of a project, for a list. A change refuses a project, even one with a single service."""
     project = typed.name.rstrip("/")
     inside = [row for row in rows if row.project == project]
     names = ", ".join(row.ref.name for row in inside[:8])
