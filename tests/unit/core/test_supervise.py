@@ -261,15 +261,17 @@ async def test_a_task_that_will_not_end_is_left_behind_and_named() -> None:
             except asyncio.CancelledError:
                 continue
 
-    with capture_logs() as lines:
-        async with Supervisor() as supervisor:
-            supervisor.start_background("stubborn", stubborn)
-            await asyncio.sleep(1)
-    assert now() == 1 + supervise.CANCEL_SECONDS
-    assert [line["task"] for line in lines if "left behind" in line["event"]] == ["stubborn"]
-    release.set()
-    await asyncio.sleep(0)
-    await asyncio.sleep(0)
+    try:
+        with capture_logs() as lines:
+            async with Supervisor() as supervisor:
+                supervisor.start_background("stubborn", stubborn)
+                await asyncio.sleep(1)
+        assert now() == 1 + supervise.CANCEL_SECONDS
+        assert [line["task"] for line in lines if "left behind" in line["event"]] == ["stubborn"]
+    finally:  # otherwise the end of the loop would wait for it
+        release.set()
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
 
 
 async def test_an_error_of_the_body_comes_through_after_closing() -> None:
