@@ -3,7 +3,9 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 SOURCES := benchmarks bot collectors commands core runtimes tests
-PYTEST_ARGS ?= -n auto --dist loadgroup --durations=25 --durations-min=1
+# One worker more than there are cores: tests wait for engines more than they compute.
+WORKERS := $(shell expr $$(nproc 2>/dev/null || echo 1) + 1)
+PYTEST_ARGS ?= -n $(WORKERS) --dist loadgroup --durations=25 --durations-min=1
 BENCH_ARGS ?=
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --require-hashes
 
