@@ -20,6 +20,8 @@ from core.model.replies import Status
 from core.model.usage import ReadUsage
 from core.ports import Call
 from runtimes import registry as runtimes_registry
+from runtimes.base.engine_options import EngineOptions
+from runtimes.containerd.engine import Containerd
 from tests.daemons.containerd import private_containerd
 from tests.helpers.waiting import wait_for
 from tests.helpers.watched_engine import WatchedEngine
@@ -30,9 +32,7 @@ SANDBOX = {"io.cri-containerd.kind": "sandbox"}
 class Engine:
     def __init__(self, daemon, **more):
         self.daemon = daemon
-        self.runtime = runtimes_registry.open_engine(
-            runtimes_registry.EngineAddress(kind="containerd", url=daemon.url), **more
-        )
+        self.runtime = Containerd(daemon.url, EngineOptions(**more))
 
     async def __aenter__(self):
         return self
