@@ -207,7 +207,10 @@ def no_manager(engine: EngineRef, local: Local, target: Ref) -> errors.Quarterde
             f"{target.name} belongs to the Swarm, not to {engine}.", hint="Name it without an engine."
         )
     if local.state in ("inactive", ""):
-        return errors.UserError(f"{engine} is not in a Swarm any more; {target.name} cannot be scaled there.")
+        return errors.UserError(
+            f"{engine} is not in a Swarm any more, so {target.name} cannot be scaled.",
+            hint="List the services again with: services",
+        )
     return errors.UserError(f"{engine} is a worker of its Swarm: only a manager can scale {target.name}.", hint=hint)
 
 

@@ -110,14 +110,17 @@ class Swarm(JobAdapter):
     @does(swarm.ReadJoinToken)
     async def read_join_token(self, action: swarm.ReadJoinToken, seconds: float) -> swarm.Token:
         if action.role not in ("worker", "manager"):
-            raise errors.BadUsage(f"A machine joins as worker or manager, not as “{action.role}”.")
+            raise errors.BadUsage(f"“{action.role}” is not a role of a Swarm node.", hint="Use worker or manager.")
         nodes, answer = await asyncio.gather(
             self._nodes(action.verb, seconds), self.managers.ask(action.verb, "GET", "/swarm", seconds)
         )
         tokens = models.decode(models.CLUSTER, answer.body).tokens
         managers = [node.manager for node in nodes if node.manager is not None and node.manager.address]
         if not managers:
-            raise errors.EngineError(f"{self.ref} did not report the address of any manager.")
+            raise errors.EngineError(
+                f"{self.ref} did not report the address of any manager.",
+                hint="Try again, or run `docker node ls` on a manager.",
+            )
         managers.sort(key=lambda manager: not manager.leader)
         token = tokens.manager if action.role == "manager" else tokens.worker
         return swarm.Token(role=action.role, line=f"docker swarm join --token {token} {managers[0].address}")

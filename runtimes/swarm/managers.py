@@ -110,7 +110,9 @@ class Managers:
         if decode.LEADERLESS in text:
             return decode.leaderless(self._engine())
         if any(words in text for words in decode.FORWARDED):
-            late = errors.TimedOut(f"{self._engine()} did not answer {manager.ref}: {text}.", sent=not reads)
+            late = errors.TimedOut(
+                f"The leader of {self._engine()} did not answer its manager {manager.ref}: {text}.", sent=not reads
+            )
             if reads:
                 return late
             raise late from error

@@ -114,7 +114,10 @@ def _opened(directory: Directory) -> Iterator[int]:
 def _check_owner(current: int, directory: Directory, path: Path) -> None:
     assert directory.owner is not None
     if os.fstat(current).st_uid != directory.owner.uid:
-        raise errors.Refused(f"{path} does not belong to {directory.owner.name}, so root does not write files in it.")
+        raise errors.Refused(
+            f"{path} does not belong to {directory.owner.name}, so root does not write files in it.",
+            hint=f"Give the directory to {directory.owner.name} (chown), or run Quarterdeck as {directory.owner.name}.",
+        )
 
 
 def _not_a_directory(path: Path, directory: Directory) -> errors.QuarterdeckError:

@@ -84,7 +84,9 @@ def unreachable(endpoint: Endpoint, error: OSError) -> errors.Unreachable:
             f"Nothing listens at {endpoint}.",
             hint="Check that the engine runs and is configured to listen there (dockerd -H).",
         )
-    return errors.Unreachable(f"{endpoint} cannot be reached: {error.strerror or error}.")
+    return errors.Unreachable(
+        f"{endpoint} cannot be reached: {error.strerror or error}.", hint="Check the address and the network."
+    )
 
 
 def _unix_error(path: str, error: OSError) -> errors.Unreachable:
