@@ -1,1 +1,1 @@
-"""What every adapter shares: the table from action to method, jobs, validation of arguments."""
+"""Provides what every adapter shares: the table from action to method, jobs, the validation of arguments."""

@@ -28,7 +28,7 @@ _CALL: ContextVar[Call | None] = ContextVar("call", default=None)
 
 
 def current_call() -> Call | None:
-    """The call whose action is being run."""
+    """Returns the call whose action is being run."""
     return _CALL.get()
 
 
@@ -43,11 +43,12 @@ def does(action: type[Action[Any]]) -> Callable[[Method], Method]:
 
 
 class Adapter:
-    """The common half of every Runtime. Subclasses add `@does` methods and, where the engine has one, a stream."""
+    """Implements the common half of every Runtime. Subclasses add `@does` methods and, if the engine has events, a
+    stream of them."""
 
     _table: ClassVar[Mapping[type[Action[Any]], str]] = {}
     alternatives: ClassVar[Mapping[str, str]] = {}
-    """By verb that the engine lacks: a sentence that says what can be done instead."""
+    """Maps a verb that the engine does not have to a sentence that says what can be done instead."""
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
@@ -73,7 +74,7 @@ class Adapter:
         return frozenset(action.verb for action in self._table if self._allows(action.verb))
 
     def allows(self, verb: str) -> bool:
-        """Whether the owner of the host allows a verb, whether the engine has it or not."""
+        """Returns whether the owner of the host allows a verb, even one that the engine does not have."""
         return self._allows(verb)
 
     async def run(self, action: Action[R], call: Call) -> R:
@@ -109,8 +110,8 @@ class Adapter:
         return None
 
     def _alternative(self, verb: str) -> str:
-        """What the engine can do instead of a verb that it lacks: the adapter's own sentence, else its verbs for the
-        same kind of resource, else the kinds for which it has verbs."""
+        """Returns what the engine can do instead of a verb that it does not have: the adapter's own sentence, else its
+        verbs for the same kind of resource, else the kinds for which it has verbs."""
         if verb in self.alternatives:
             return self.alternatives[verb]
         noun = verb.partition(".")[0]

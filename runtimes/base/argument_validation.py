@@ -11,10 +11,10 @@ from runtimes.formats import image_reference, signals
 
 
 def validate_arguments(action: actions.Action[Any]) -> None:
-    """Raises BadUsage."""
+    """Checks the arguments of an action. Raises BadUsage for the first invalid one."""
     for field, meaning in _NOT_NEGATIVE.items():
         if (value := getattr(action, field, 0)) < 0:
-            raise errors.BadUsage(f"{meaning} cannot be {value}.", hint="Give 0 or more.")
+            raise errors.BadUsage(f"{meaning} cannot be {value}.", hint="Write 0 or more.")
     if (validate := _CHECKS.get(type(action))) is not None:
         validate(action)
 
@@ -38,11 +38,11 @@ def _push(action: images.PushImage) -> None:
     name, id_ = action.target.name.removeprefix("sha256:"), action.target.id.removeprefix("sha256:")
     if not name or id_.startswith(name):
         raise errors.BadUsage(
-            "An image without a name cannot be pushed.", hint="Give it one with `tag`, and push that."
+            "An image without a name cannot be pushed.", hint="Give it a name with `tag`, and push that name."
         )
     if image_reference.parse_image_reference(action.target.name).digest:
         raise errors.BadUsage(
-            f"{action.target.name} has no tag to push.", hint="Give it one with `tag`, and push that."
+            f"{action.target.name} has no tag to push.", hint="Give it a name with `tag`, and push that name."
         )
 
 

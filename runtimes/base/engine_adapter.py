@@ -1,4 +1,4 @@
-"""Gives an engine that has an address its options, its name and its identity."""
+"""Implements the common half of the adapters that connect to an address: options, name and identity of the engine."""
 
 from __future__ import annotations
 
@@ -16,7 +16,9 @@ DEFAULTS = EngineOptions()
 
 
 class EngineAdapter(JobAdapter, abc.ABC):
-    """The common half of every engine that `open_engine` opens. Its constructor does not contact the engine.
+    """Stores an engine's address and options, and finds out the engine's identity when it first answers.
+
+    The constructor does not contact the engine.
 
     `version` and `engine_id` are empty until the engine has answered once. `engine_id` identifies the engine across
     restarts and addresses; its event cursor is stored under it.
@@ -41,8 +43,8 @@ class EngineAdapter(JobAdapter, abc.ABC):
         return self._id
 
     async def _identify(self, seconds: float, *, again: bool = False) -> None:
-        """Finds out which engine answers, on the first call only. `again` repeats it: a different engine may answer at
-        that address by now. Raises Duplicate and the other EngineErrors."""
+        """Finds out which engine answers, on the first call only. `again` asks again, because another engine may answer
+        at that address meanwhile. Raises DuplicateEngine and the other EngineErrors."""
         if self._identified and not again:
             return
         async with self._identifying:
@@ -60,7 +62,7 @@ class EngineAdapter(JobAdapter, abc.ABC):
         """Asks the engine for its identity and version, and calls `_register`."""
 
     def _register(self, address: str, engine_id: str, ref: EngineRef) -> None:
-        """Stores the identity with which the engine at `address` answered. Raises Duplicate."""
+        """Stores the identity with which the engine at `address` answered. Raises DuplicateEngine."""
         if self._identity is not None:
             # An engine that is rejected here stays unidentified, and the next call asks again.
             self._id, self._identified = "", False

@@ -1,4 +1,4 @@
-"""Defines what an engine's class receives beside the engine's address."""
+"""Defines the options that an engine's class receives in addition to the engine's address."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from runtimes.transport.endpoint import Ssh, Tls
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EngineOptions:
-    """The options of one engine; the defaults suit a local engine that is alone in its process.
+    """Holds the options of one engine. The defaults suit a local engine that is alone in its process.
 
     `name` distinguishes two engines of one kind on one host. `allow` holds patterns of verbs; without any, all verbs
     are allowed. `identity` rejects an engine that is configured under two addresses; without it, nothing is checked.

@@ -1,14 +1,16 @@
-"""Jobs of one engine: what outlives the call that began it. Begun by an adapter's method, read page by page, ended.
+"""Runs the jobs of one engine: work that continues after the call that started it, such as a pull or a followed log.
+
+An adapter's method starts a job; later calls read its lines and progress page by page, or stop it:
 
     async def scale(self, action, seconds):
         async def work(job: Job) -> Outcome:
             job.progress("2 of 3 run")
             ...
-        return self.jobs.begin(action.verb, work)
+        return self.jobs.start(action.verb, work)
 
-Bounded throughout: so many jobs, so many lines each (older ones are let go and counted), so long kept after their end.
-Lines are numbered as they are said; a cursor is the number of the next one to read, so none is read twice.
-A job that only watches ends when nobody has read it for a while; one that changes something goes on unread.
+The number of jobs, the lines of each job, and the time that an ended job can be read are limited; older lines are
+dropped and counted. Lines are numbered in their order; a cursor is the number of the next line to read, so no line is
+read twice. A read-only job is stopped if nobody reads it for a while. A job that changes something goes on unread.
 """
 
 from __future__ import annotations
@@ -31,19 +33,19 @@ from runtimes.base import adapter
 from runtimes.base.adapter import Adapter, does
 
 log = structlog.get_logger(__name__)
-MOST = 64  # under way at once; as many that ended are kept
-# Of those that only watch: each holds a stream of the engine's client, which has sixteen, and others want to read too.
-MOST_WATCHING = 10
-EACH_WATCHING = 5  # of one person
-KEPT_LINES, KEPT_TEXT = 1000, 1 << 20  # lines and characters of one job
-PAGE, PAGE_TEXT = 200, 1 << 16  # lines and characters of one page
-UNREAD = 30.0  # seconds after which a job that only watches is ended
-KEPT_ENDED = 300.0  # seconds an ended job can still be read
-ENDING = 5.0  # seconds a stopped job may take to end
+MAX_JOBS = 64  # running at once; the same number of ended jobs is stored
+# Each read-only job holds one of the sixteen streams of the engine's client; the others are left for other readers.
+MAX_READ_ONLY_JOBS = 10
+MAX_READ_ONLY_PER_PERSON = 5
+MAX_JOB_LINES, MAX_JOB_CHARACTERS = 1000, 1 << 20  # lines and characters of one job
+PAGE_LINES, PAGE_CHARACTERS = 200, 1 << 16  # lines and characters of one page
+UNREAD_SECONDS = 30.0  # a read-only job that nobody reads is stopped after this time
+ENDED_SECONDS = 300.0  # an ended job can be read for this time
+STOP_SECONDS = 5.0  # a stopped job may take this long to end
 
 
 class Job:
-    """What the work writes to. `say` and `progress` never wait."""
+    """Stores the lines, the progress and the outcome of one job until they are read. Writing never waits."""
 
     def __init__(self, id: str, verb: str, who: str, *, read_only: bool) -> None:  # noqa: A002
         self.id, self.verb, self.who, self.read_only = id, verb, who, read_only
@@ -52,116 +54,119 @@ class Job:
         self.task: asyncio.Task[None] | None = None
         self._why = "was stopped"
         self._lines: deque[tuple[int, LogLine]] = deque()
-        self._size = 0  # characters of these
-        self._said = 0  # lines ever said: the number of the next one
+        self._size = 0  # characters of these lines
+        self._next_number = 0  # of the next line
         self._progress = ""
         self._steps = 0
         self._outcome: Outcome | None = None
-        self._news = asyncio.Event()
+        self._changed = asyncio.Event()
 
-    def say(self, lines: Sequence[LogLine], dropped: int = 0) -> None:
-        """`dropped`: lines before these that are not kept at all."""
+    def add_lines(self, lines: Sequence[LogLine], dropped: int = 0) -> None:
+        """Adds lines. `dropped`: how many lines before these were lost; they are counted only."""
         if not lines and not dropped:
             return
-        self._said += dropped
+        self._next_number += dropped
         for line in lines:
-            self._lines.append((self._said, line))
-            self._said += 1
+            self._lines.append((self._next_number, line))
+            self._next_number += 1
             self._size += len(line.text)
-        while len(self._lines) > KEPT_LINES or (self._size > KEPT_TEXT and len(self._lines) > 1):
+        while len(self._lines) > MAX_JOB_LINES or (self._size > MAX_JOB_CHARACTERS and len(self._lines) > 1):
             self._size -= len(self._lines.popleft()[1].text)
-        self._news.set()
+        self._changed.set()
 
     def progress(self, text: str) -> None:
         if text != self._progress:
             self._progress = text
             self._steps += 1
-            self._news.set()
+            self._changed.set()
 
     def end(self, outcome: Outcome) -> None:
         if self._outcome is None:
             self._outcome, self.ended_at = outcome, _now()
-            self._news.set()
+            self._changed.set()
 
     async def cancel(self, why: str) -> bool:
-        """False where it does not end in time."""
+        """Stops the job. Returns False if it did not end in time."""
         if self.task is None or self.task.done():
             return True
         self._why = why
         self.task.cancel()
-        await asyncio.wait([self.task], timeout=ENDING)
+        await asyncio.wait([self.task], timeout=STOP_SECONDS)
         return self.task.done()
 
     def aborted(self) -> None:
-        """Of a change that was told to end nobody knows how far it came; watching just ends."""
+        """Ends the job as stopped. A change that was stopped may be half done, so its outcome is UNKNOWN."""
         self.end(Outcome(status=Status.DONE if self.read_only else Status.UNKNOWN, detail=self._why))
 
     async def page(self, cursor: str, wait: float) -> JobPage:
-        """What came after `cursor`, at once if there is something, else when there is or `wait` seconds are over."""
-        at, steps = _place(cursor)
+        """Returns the news after `cursor`. If there is none, waits for it, for at most `wait` seconds."""
+        at, steps = _parse_cursor(cursor)
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(wait):
-                while self._said <= at and self._steps == steps and self._outcome is None:
+                while self._next_number <= at and self._steps == steps and self._outcome is None:
                     self.read_at = _now()
-                    self._news.clear()
-                    await self._news.wait()
+                    self._changed.clear()
+                    await self._changed.wait()
         self.read_at = _now()
         lines: list[LogLine] = []
-        size, after = 0, self._said
+        size, after = 0, self._next_number
         for number, line in self._lines:
             if number < at:
                 continue
             size += len(line.text)
-            if len(lines) == PAGE or (lines and size > PAGE_TEXT):
+            if len(lines) == PAGE_LINES or (lines and size > PAGE_CHARACTERS):
                 after = number
                 break
             lines.append(line)
-        # Lines that were let go between these count as skipped with them.
+        # Lines dropped between these ones are counted as skipped, too.
         return JobPage(
             cursor=f"{after}/{self._steps}",
             lines=tuple(lines),
             skipped=max(0, after - at - len(lines)),
             progress=self._progress,
-            outcome=self._outcome if after == self._said else None,
+            outcome=self._outcome if after == self._next_number else None,
         )
 
 
-def _place(cursor: str) -> tuple[int, int]:
-    said, _, steps = (cursor or "0/0").partition("/")
+def _parse_cursor(cursor: str) -> tuple[int, int]:
+    number, _, steps = (cursor or "0/0").partition("/")
     try:
-        return int(said), int(steps)
+        return int(number), int(steps)
     except ValueError:
         raise errors.InvalidResponse(f"“{cursor[:64]}” is not a valid position in the output of a job.") from None
 
 
 def _now() -> float:
-    """Seconds, of the loop: what waits here waits on its time."""
+    """Returns the event loop's time in seconds, which the waits in this module use."""
     return asyncio.get_running_loop().time()
 
 
 class Jobs:
+    """Starts, reads and stops the jobs of one engine."""
+
     def __init__(self, engine: Callable[[], EngineRef]) -> None:
         self._engine = engine
         self._jobs: dict[str, Job] = {}
         self.new_id: Callable[[], str] = _new_id
 
-    def begin(self, verb: str, work: Callable[[Job], Awaitable[Outcome]], *, read_only: bool = False) -> JobStarted:
-        """Raises Refused when too many are under way. `read_only`: it changes nothing, so it ends when nobody reads."""
-        self._sweep()
+    def start(self, verb: str, work: Callable[[Job], Awaitable[Outcome]], *, read_only: bool = False) -> JobStarted:
+        """Starts a job. `read_only`: it changes nothing, so it is stopped if nobody reads it. Raises Refused if too
+        many jobs are running."""
+        self._remove_old()
         call = adapter.current_call()
         who = call.who if call else ""
-        self._refuse_more(who, read_only)
+        self._check_limits(who, read_only)
         job = Job(self.new_id(), verb, who, read_only=read_only)
         self._jobs[job.id] = job
         job.task = asyncio.get_running_loop().create_task(self._run(job, work), name=f"job {verb} {job.id}")
-        job.task.add_done_callback(lambda _: job.aborted())  # one that was stopped before it began has not said so
+        job.task.add_done_callback(lambda _: job.aborted())  # for a job that was stopped before its first step
         return JobStarted(job=job.id)
 
     async def read(self, action: jobs.ReadJob) -> JobPage:
         return await self._find(action.job).page(action.cursor, action.wait)
 
     async def stop(self, name: str, who: str | None) -> Outcome:
-        """`who`: only if they began it; None for whoever did."""
+        """Stops a job. `who`: the person who must have started it; None: anybody."""
         job = self._find(name)
         if who is not None and job.who != who:
             raise errors.NotPermitted(
@@ -170,23 +175,23 @@ class Jobs:
         if job.ended_at is not None:
             return Outcome(status=Status.NOOP, detail="had ended already")
         if not await job.cancel("was stopped"):
-            return Outcome(status=Status.UNKNOWN, detail=f"was told to end and has not within {ENDING:.0f} s")
+            return Outcome(status=Status.UNKNOWN, detail=f"was stopped, but did not end within {STOP_SECONDS:.0f} s")
         return Outcome(status=Status.DONE)
 
     async def aclose(self) -> None:
         await asyncio.gather(*(job.cancel("Quarterdeck was stopped") for job in self._jobs.values()))
         self._jobs.clear()
 
-    def _refuse_more(self, who: str, read_only: bool) -> None:
+    def _check_limits(self, who: str, read_only: bool) -> None:
         running = [job for job in self._jobs.values() if job.ended_at is None]
         watching = [job for job in running if job.read_only]
-        if read_only and sum(job.who == who for job in watching) >= EACH_WATCHING:
+        if read_only and sum(job.who == who for job in watching) >= MAX_READ_ONLY_PER_PERSON:
             raise errors.Refused(
-                f"You already follow {EACH_WATCHING} jobs on {self._engine()}, which is the limit.",
+                f"You already follow {MAX_READ_ONLY_PER_PERSON} jobs on {self._engine()}, which is the limit.",
                 hint="Stop one of them first.",
             )
-        if len(running) >= MOST or (read_only and len(watching) >= MOST_WATCHING):
-            count, doing = (len(watching), "followed") if len(running) < MOST else (len(running), "running")
+        if len(running) >= MAX_JOBS or (read_only and len(watching) >= MAX_READ_ONLY_JOBS):
+            count, doing = (len(watching), "followed") if len(running) < MAX_JOBS else (len(running), "running")
             raise errors.Refused(
                 f"{count} jobs on {self._engine()} are already {doing}, which is the limit.",
                 hint="Wait for one of them to end.",
@@ -194,7 +199,7 @@ class Jobs:
 
     async def _run(self, job: Job, work: Callable[[Job], Awaitable[Outcome]]) -> None:
         loop = asyncio.get_running_loop()
-        idle = loop.create_task(self._unread(job), name=f"unread {job.id}") if job.read_only else None
+        idle = loop.create_task(self._stop_if_unread(job), name=f"unread {job.id}") if job.read_only else None
         try:
             job.end(await work(job))
         except asyncio.CancelledError:
@@ -211,25 +216,26 @@ class Jobs:
             if idle is not None:
                 idle.cancel()
 
-    async def _unread(self, job: Job) -> None:
-        while (quiet := _now() - job.read_at) < UNREAD:  # noqa: ASYNC110 (looks as late as it may)
-            await asyncio.sleep(UNREAD - quiet + 0.01)
+    async def _stop_if_unread(self, job: Job) -> None:
+        while (quiet := _now() - job.read_at) < UNREAD_SECONDS:  # noqa: ASYNC110 (sleeps until the earliest possible end)
+            await asyncio.sleep(UNREAD_SECONDS - quiet + 0.01)
         await job.cancel("nobody read it any more")
 
     def _find(self, name: str) -> Job:
-        self._sweep()
+        self._remove_old()
         job = self._jobs.get(name)
         if job is None:
             raise errors.NotFound(
-                f"There is no job {name} on {self._engine()}: it ended, or Quarterdeck was restarted."
+                f"There is no job {name} on {self._engine()}: it ended, or Quarterdeck was restarted.",
+                hint="Give the command again.",
             )
         return job
 
-    def _sweep(self) -> None:
+    def _remove_old(self) -> None:
         now = _now()
         ended = [(job.ended_at, name) for name, job in self._jobs.items() if job.ended_at is not None]
         for number, (at, name) in enumerate(sorted(ended, reverse=True)):
-            if number >= MOST or now - at > KEPT_ENDED:
+            if number >= MAX_JOBS or now - at > ENDED_SECONDS:
                 del self._jobs[name]
 
 
@@ -237,19 +243,19 @@ def _new_id() -> str:
     return secrets.token_hex(6)
 
 
-PART_OF_WHAT_BEGAN = frozenset({jobs.ReadJob.verb, jobs.StopJob.verb, jobs.StopAnyJob.verb})
+JOB_VERBS = frozenset({jobs.ReadJob.verb, jobs.StopJob.verb, jobs.StopAnyJob.verb})
 
 
 class JobAdapter(Adapter):
-    """An adapter whose engine does things that outlive a call."""
+    """Adds the actions that read and stop jobs to an adapter."""
 
     def __init__(self, ref: EngineRef, *, allow: Sequence[str] = ()) -> None:
         super().__init__(ref, allow=allow)
         self.jobs = Jobs(lambda: self.ref)
 
     def _allows(self, verb: str) -> bool:
-        # Part of whatever its owner allowed to begin.
-        return verb in PART_OF_WHAT_BEGAN or super()._allows(verb)
+        # Whoever was allowed to start a job may read and stop it.
+        return verb in JOB_VERBS or super()._allows(verb)
 
     @does(jobs.ReadJob)
     async def read_job(self, action: jobs.ReadJob, seconds: float) -> JobPage:

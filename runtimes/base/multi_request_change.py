@@ -1,7 +1,7 @@
-"""Runs one change that needs several requests: they share one deadline and one answer to "was anything changed?".
+"""Runs one change that needs several requests, with one deadline for all of them and one record of what was sent.
 
-A request that fails before the first change was sent changed nothing (`sent` is False). After that, nobody knows how
-much was done, so every later failure has `sent` True and the outcome is UNKNOWN.
+If a request fails before the first changing request was sent, nothing was changed (`sent` is False). After that, an
+unknown part of the change was done: every later failure has `sent` True, and the outcome is UNKNOWN.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ MIN_SECONDS = 0.05  # a request is always given this long, so that it fails by i
 
 
 class MultiRequestChange:
-    """The requests of one change. `seconds`: for all of them together."""
+    """Awaits the requests of one change. `seconds`: the time for all of them together."""
 
     def __init__(self, seconds: float) -> None:
         self._began = time.monotonic()

@@ -1,9 +1,10 @@
-"""Scales a compose service to a number of replicas, as one job made of single steps of the engine.
+"""Scales a Compose service to a number of replicas, as one job that creates, starts, stops and removes containers.
 
-As compose does it: new replicas are made like an existing one, and waited for until they run and are healthy (if they
-have a health check). Surplus replicas are stopped within their own grace period, the highest number first, and removed
-without their volumes. Everything that could forbid it is checked before the first step. A step is sent once. The first
-step that fails ends the job, after the steps beside it have ended; the outcome says what was done until then.
+The job works as Compose does. It makes new replicas like an existing one, and waits until they run and are healthy (if
+they have a health check). It stops surplus replicas within their own grace period, the highest number first, and
+removes them without their volumes. Everything that could forbid the job is checked before its first step. A step is
+sent once. If a step fails, the steps that run at the same time are awaited and the job ends; the outcome says what was
+done.
 """
 
 from __future__ import annotations
@@ -31,17 +32,18 @@ MIN_UPTIME = 2.0  # seconds that a container without a health check has to run
 async def scale_service(
     operations: ContainerOperations, service: Ref, replicas: int, timeout: float, job: Job
 ) -> Outcome:
-    """`timeout`: seconds until all replicas have to run; no step begins later."""
+    """Runs the job. `timeout`: seconds until all replicas have to run; no step begins later."""
     return await _Scaling(operations, service, replicas, timeout, job).run()
 
 
 class ContainerOperations(Protocol):
-    """The single steps that an engine offers. Each ends within `seconds` and raises core.errors."""
+    """Defines the steps that an engine implements. Each ends within `seconds` and raises core.errors."""
 
     async def replicas(self, project: str, service: str, seconds: float, /) -> Sequence[Container]: ...
 
     async def template(self, replicas: Sequence[Container], seconds: float, /) -> ReplicaTemplate:
-        """How another replica is made after these. Raises UserError if that is not possible."""
+        """Returns the template for new replicas, made from the existing ones. Raises UserError if that is not
+        possible."""
 
     async def start(self, container: Ref, seconds: float, /) -> None: ...
 
@@ -50,7 +52,7 @@ class ContainerOperations(Protocol):
     async def remove(self, container: Ref, seconds: float, /) -> None: ...
 
     async def describe(self, ids: Sequence[str], seconds: float, /) -> dict[str, Container | None]:
-        """The containers by id; None for one that is gone."""
+        """Returns the containers by id; None for a container that was removed."""
 
 
 class ReplicaTemplate(Protocol):
@@ -139,7 +141,7 @@ class _Scaling:
         self._job.progress(f"{len(self._removed)} of {self._before - self._wanted} removed")
 
     async def _each(self, items: Sequence[Item], step: Callable[[Item], Awaitable[None]]) -> None:
-        """Runs the step for each item in order, a few at once. After the first failure no other begins."""
+        """Runs the step for each item in order, a few at once. After the first failure no further step begins."""
         queue = list(items)
         failed: list[errors.QuarterdeckError] = []
 
@@ -189,7 +191,7 @@ class _Scaling:
         return max(0.0, self._ends - time.monotonic())
 
     def _done_before(self) -> str:
-        """What was done before the failure, as the beginning of a sentence."""
+        """Returns what was done before the failure, as the beginning of a sentence."""
         parts = [
             f"{verb} {', '.join(names[:10])}" + (f" and {len(names) - 10} more" if len(names) > 10 else "")
             for verb, names in (("created", self._created), ("started", self._started), ("removed", self._removed))

@@ -1,7 +1,7 @@
-"""Groups containers into the services they are replicas of, by the labels that Docker Compose sets.
+"""Groups containers into Compose services, by the labels that Docker Compose sets.
 
-Compose stores nothing else: a service exists as long as one of its containers does. Containers that `docker compose
-run` made are not replicas.
+Compose stores only these labels: a service exists as long as one of its containers does. Containers that `docker
+compose run` made are not replicas.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ ACTIVE = frozenset({"running", "paused", "restarting"})
 
 
 def compose_services(engine: EngineRef, rows: Iterable[Container]) -> list[Service]:
-    """The services of all compose projects, sorted by name."""
+    """Returns the services of all Compose projects, sorted by name."""
     groups: dict[tuple[str, str], list[Container]] = {}
     for row in rows:
         project, service = row.labels.get(PROJECT, ""), row.labels.get(SERVICE, "")
@@ -31,7 +31,7 @@ def compose_services(engine: EngineRef, rows: Iterable[Container]) -> list[Servi
 
 
 def worker_services(engine: EngineRef, rows: Iterable[Container]) -> list[Service]:
-    """What a Swarm worker knows of the Swarm's services: those with tasks on this node, sorted by name."""
+    """Returns the Swarm services that have tasks on this worker node, sorted by name."""
     groups: dict[str, list[Container]] = {}
     for row in rows:
         if SWARM_SERVICE_LABEL in row.labels:
@@ -63,18 +63,18 @@ def service_ref(engine: EngineRef, project: str, service: str) -> Ref:
 
 
 def is_compose_service(service: Ref) -> bool:
-    """Whether it is a compose service: its id has a slash, a Swarm service's id has none."""
+    """Returns whether a service belongs to Compose: its id contains a slash, which a Swarm service's id never does."""
     return "/" in service.id
 
 
 def health_summary(members: Iterable[Container]) -> str:
-    """Such as `1 unhealthy, 2 healthy`; empty if no container has a health check."""
+    """Counts the containers by health, such as `1 unhealthy, 2 healthy`; empty if no container has a health check."""
     counts = Counter(row.health for row in members if row.health and row.state in ACTIVE)
     return ", ".join(f"{counts[state]} {state}" for state in ("unhealthy", "starting", "healthy") if counts[state])
 
 
 def replica_number(labels: dict[str, str]) -> int:
-    """The number that compose gave to a replica; 0 if it has none."""
+    """Returns the number that Compose gave to a replica; 0 if the replica has no number."""
     text = labels.get(NUMBER, "")
     return int(text) if text.isascii() and text.isdigit() and len(text) < 10 else 0
 
@@ -99,7 +99,7 @@ def _service(engine: EngineRef, project: str, service: str, members: list[Contai
 
 
 def _label_sets(members: Iterable[Container]) -> tuple[dict[str, str], ...]:
-    """The different sets of labels that the members have, without the labels that differ between replicas."""
+    """Returns the different sets of labels of the members, without the labels that differ between replicas."""
     own = (NUMBER, REPLACES, "com.docker.swarm.task", "com.docker.swarm.task.id", "com.docker.swarm.task.name")
     sets = ({key: value for key, value in row.labels.items() if key not in own} for row in members)
     return tuple({tuple(sorted(labels.items())): labels for labels in sets}.values())

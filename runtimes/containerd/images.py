@@ -84,4 +84,4 @@ class ImageVerbs(Connection):
     async def pull_image(self, action: images.PullImage, seconds: float) -> JobStarted:
         await self._identify(10.0)
         work = await pull.prepare_pull(self._client, str(self._ref), action.image, 10.0)
-        return self.jobs.begin(action.verb, lambda job: work(job, float(action.timeout)))
+        return self.jobs.start(action.verb, lambda job: work(job, float(action.timeout)))

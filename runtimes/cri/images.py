@@ -40,7 +40,7 @@ class ImageVerbs(EngineClient):
     async def pull_image(self, action: images.PullImage, seconds: float) -> JobStarted:
         reference = str(image_reference.parse_image_reference(action.image))
         await self._identify(min(seconds, 10.0))
-        return self.jobs.begin(action.verb, lambda job: self._pull(reference, float(action.timeout), job))
+        return self.jobs.start(action.verb, lambda job: self._pull(reference, float(action.timeout), job))
 
     async def _pull(self, reference: str, seconds: float, job: Job) -> Outcome:
         steps = MultiRequestChange(seconds)

@@ -14,7 +14,7 @@ from core.model.refs import Ref
 from core.model.replies import Status
 from core.model.results import LogPage, Outcome
 from runtimes.base.adapter import does
-from runtimes.base.jobs import KEPT_LINES, Job
+from runtimes.base.jobs import MAX_JOB_LINES, Job
 from runtimes.cri import decode, log_reader
 from runtimes.cri.lifecycle import LifecycleVerbs
 
@@ -28,7 +28,7 @@ class LogVerbs(LifecycleVerbs):
     @does(actions.ReadLogs)
     async def read_logs(self, action: actions.ReadLogs, seconds: float) -> LogPage | JobStarted:
         if action.follow:
-            return self.jobs.begin(action.verb, lambda job: self._follow(action, job), read_only=True)
+            return self.jobs.start(action.verb, lambda job: self._follow(action, job), read_only=True)
         deadline = time.monotonic() + seconds
         status = (await self._container_status(action.target, seconds)).status
         if status.state == decode.CREATED:
@@ -49,7 +49,7 @@ class LogVerbs(LifecycleVerbs):
             status.log_path,
             name,
             tail=action.tail,
-            max_lines=KEPT_LINES,
+            max_lines=MAX_JOB_LINES,
             since_ns=action.since_ns,
         )
         end_reason = ""
@@ -57,11 +57,11 @@ class LogVerbs(LifecycleVerbs):
             state_read_at = 0.0
             while True:
                 lines, dropped = await asyncio.to_thread(log.read)
-                job.say(lines, dropped)
+                job.add_lines(lines, dropped)
                 if lines:
                     continue
                 if end_reason:
-                    job.say(log.read_unfinished())
+                    job.add_lines(log.read_unfinished())
                     return Outcome(status=Status.DONE, detail=end_reason)
                 if time.monotonic() - state_read_at >= STATE_POLL_SECONDS:
                     state_read_at, end_reason = time.monotonic(), await self._end_reason(action.target)

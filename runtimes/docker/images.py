@@ -39,7 +39,7 @@ class ImageVerbs(EngineClient, shared.ImageVerbs, abc.ABC):
         # Without a tag, older daemons pull every tag of the repository.
         query = urllib.parse.urlencode({"fromImage": wanted.repository, "tag": wanted.tag_or_digest})
         path = f"/images/create?{query}"
-        return self.jobs.begin(action.verb, lambda job: self._transfer(path, str(wanted), action.timeout, job))
+        return self.jobs.start(action.verb, lambda job: self._transfer(path, str(wanted), action.timeout, job))
 
     @does(images.PushImage)
     async def push_image(self, action: images.PushImage, seconds: float) -> JobStarted:
@@ -47,7 +47,7 @@ class ImageVerbs(EngineClient, shared.ImageVerbs, abc.ABC):
         await self._check_same_image(action.target, seconds)
         path = f"/images/{urllib.parse.quote(named.repository)}/push?tag={urllib.parse.quote(named.tag)}"
         headers = {"X-Registry-Auth": NO_LOGIN}
-        return self.jobs.begin(action.verb, lambda job: self._transfer(path, str(named), action.timeout, job, headers))
+        return self.jobs.start(action.verb, lambda job: self._transfer(path, str(named), action.timeout, job, headers))
 
     @does(images.RemoveImage)
     async def remove_image(self, action: images.RemoveImage, seconds: float) -> Outcome:

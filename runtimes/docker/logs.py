@@ -9,7 +9,7 @@ import abc
 
 from core.model import actions
 from core.model.results import LogPage, Outcome
-from runtimes.base.jobs import KEPT_LINES, Job
+from runtimes.base.jobs import MAX_JOB_LINES, Job
 from runtimes.docker.client import EngineClient
 from runtimes.docker_like import logs
 from runtimes.formats import log_decoder, timestamps
@@ -48,5 +48,5 @@ class LogVerbs(EngineClient, logs.LogVerbs, abc.ABC):
         query = {"tail": str(action.tail), "follow": "true"}
         if action.since_ns:
             query["since"] = timestamps.format_since(action.since_ns)
-        reader = log_decoder.LogDecoder(KEPT_LINES)
+        reader = log_decoder.LogDecoder(MAX_JOB_LINES)
         return await self._follow_log(action.target, query, job, reader, feed=reader.feed)

@@ -31,7 +31,7 @@ class LogVerbs(HttpEngine, abc.ABC):
     @does(actions.ReadLogs)
     async def read_logs(self, action: actions.ReadLogs, seconds: float) -> LogPage | JobStarted:
         if action.follow:
-            return self.jobs.begin(action.verb, lambda job: self._follow(action, job), read_only=True)
+            return self.jobs.start(action.verb, lambda job: self._follow(action, job), read_only=True)
         try:
             async with asyncio.timeout(seconds):
                 return await self._page(action, seconds)
@@ -71,7 +71,7 @@ class LogVerbs(HttpEngine, abc.ABC):
 
         def receive(chunk: bytes) -> None:
             feed(chunk)
-            job.say(*reader.take())
+            job.add_lines(*reader.take())
 
         try:
             await self._read_log(target, query, OPEN_SECONDS, receive)
@@ -80,7 +80,7 @@ class LogVerbs(HttpEngine, abc.ABC):
                 f"The log of {target.name} ended early: {error.message}", hint=error.hint
             ) from error
         reader.finish()
-        job.say(*reader.take())
+        job.add_lines(*reader.take())
         return Outcome(status=Status.DONE, detail=await self._why_ended(target))
 
     async def _why_ended(self, target: Ref) -> str:

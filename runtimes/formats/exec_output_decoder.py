@@ -7,8 +7,11 @@ STDOUT, STDERR = 1, 2
 
 
 class ExecOutputDecoder:
-    """Feed it chunks of any size. They contain frames: `TYPE 0 0 0 LENGTH`, then LENGTH bytes. `dropped` counts the
-    bytes beyond `max_bytes` of each stream."""
+    """Collects stdout and stderr from chunks of any size, which are passed to `feed`.
+
+    The chunks contain frames: `TYPE 0 0 0 LENGTH`, then LENGTH bytes. `dropped` counts the bytes beyond `max_bytes` of
+    each stream.
+    """
 
     def __init__(self, max_bytes: int = MAX_OUTPUT) -> None:
         self.dropped = 0
@@ -38,4 +41,5 @@ class ExecOutputDecoder:
         self._head = bytes(view[at:])
 
     def text(self, stream: int) -> str:
+        """Returns the output of one stream, STDOUT or STDERR."""
         return self._data[stream].decode("utf-8", "replace")

@@ -1,4 +1,4 @@
-"""Parses and validates names of images: `[registry/]repository[:tag][@digest]`."""
+"""Parses and validates the names of images: `[registry/]repository[:tag][@digest]`."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _NAME = re.compile(
 
 
 def parse_image_reference(text: str) -> ImageReference:
-    """Raises BadUsage for text that is not the name of an image."""
+    """Parses the name of an image. Raises BadUsage for any other text."""
     found = _NAME.fullmatch(text) if len(text) <= MAX_PATH + 200 else None
     if found is None or len(found["path"]) > MAX_PATH:
         shown = text if len(text) <= 80 else f"{text[:80]}…"
@@ -40,7 +40,8 @@ def parse_image_reference(text: str) -> ImageReference:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ImageReference:
-    """`repository` includes the registry, if one was given. `tag` is `latest` if neither tag nor digest was given."""
+    """Holds the parts of an image's name. `repository` includes the registry, if one was given. `tag` is `latest` if
+    neither tag nor digest was given."""
 
     repository: str
     registry: str = ""
@@ -52,5 +53,5 @@ class ImageReference:
 
     @property
     def tag_or_digest(self) -> str:
-        """The digest if there is one: it is more exact than a tag beside it."""
+        """Returns the digest if there is one, because it is more exact than a tag; else the tag."""
         return self.digest or self.tag

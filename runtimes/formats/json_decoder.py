@@ -1,4 +1,4 @@
-"""Decodes JSON answers of engines into typed values; raises InvalidResponse for anything else."""
+"""Decodes the JSON answers of engines to typed values, and raises InvalidResponse for anything else."""
 
 from __future__ import annotations
 
@@ -11,13 +11,14 @@ from core import errors
 T = TypeVar("T")
 
 
-def decode_json_object(body: bytes) -> dict[str, Any]:
-    """Any JSON object."""
-    return decode_json(dict[str, Any], body)
-
-
 def decode_json(kind: type[T], body: bytes) -> T:
+    """Decodes JSON to a value of the type `kind`. Raises InvalidResponse."""
     try:
         return msgspec.json.decode(body, type=kind)
     except msgspec.DecodeError as error:
         raise errors.InvalidResponse("The engine's answer is not the expected JSON.") from error
+
+
+def decode_json_object(body: bytes) -> dict[str, Any]:
+    """Decodes any JSON object to a dict. Raises InvalidResponse."""
+    return decode_json(dict[str, Any], body)

@@ -15,7 +15,9 @@ STREAMS = {0: "stdin", 1: "stdout", 2: "stderr"}
 
 
 class LogDecoder:
-    """Feed it chunks, then `take` the lines. With `timestamps=1` each line begins with an RFC 3339 time and a space.
+    """Decodes chunks, which are passed to `feed`, to lines, which `take` returns.
+
+    With `timestamps=1` each line begins with an RFC 3339 time and a space.
 
     `after`: lines with an earlier time are skipped, and so are the first `seen` lines with exactly that time. `newest`:
     the latest time received, and how many lines had it."""
@@ -46,7 +48,7 @@ class LogDecoder:
             self._buffer.clear()
 
     def finish(self) -> None:
-        """Call it at the end of the body: an unfinished line becomes a line."""
+        """Ends the body: an unfinished line becomes a line."""
         if self._framed is None and self._buffer:
             self._take("stdout", bytes(self._buffer))
         for stream in list(self._open):
@@ -54,7 +56,7 @@ class LogDecoder:
                 self._end_line(stream)
 
     def take(self) -> tuple[list[LogLine], int]:
-        """The lines since the last call, and how many before them were dropped."""
+        """Returns the lines since the last call, and how many lines before them were dropped."""
         lines, dropped = list(self.lines), self.dropped
         self.lines.clear()
         self.dropped = 0

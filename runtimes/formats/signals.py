@@ -1,4 +1,4 @@
-"""Converts names of Linux signals to numbers, since container runtimes accept different names."""
+"""Converts the names of Linux signals to numbers, because container runtimes accept different names."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _REALTIME = re.compile(r"RT(?:MIN\+|MAX-)([0-9]{1,2})")
 
 
 def signal_number(name: str) -> int:
-    """The number of `KILL`, `SIGKILL`, `kill`, `9`, `RTMIN+3` or `RTMAX-2`. Raises BadUsage."""
+    """Returns the number of `KILL`, `SIGKILL`, `kill`, `9`, `RTMIN+3` or `RTMAX-2`. Raises BadUsage."""
     text = name.strip(" ").upper()
     if text.isascii() and text.isdecimal() and 0 < int(text) <= signal.SIGRTMAX:
         return int(text)

@@ -1,7 +1,7 @@
-"""Formats the status of a container as `docker ps` does, for any moment.
+"""Formats the status of a container as `docker ps` does, for any point in time.
 
-Engines format it when they are called, so a stored status is out of date after a second. The mirror formats it again,
-and the watcher compares the engine's text with this one to find restarts that no event reported.
+Engines format the status when they are called, so a stored text is out of date after a second. The mirror formats it
+again, and the watcher compares the engine's text with this one to find restarts that no event reported.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from core.model.containers import LIVE_STATES, Container
 
 
 def format_status(container: Container, now: float) -> str:
-    """The status column of `docker ps`, such as `Up 3 minutes (healthy)` or `Exited (0) 2 hours ago`."""
+    """Returns the status column of `docker ps`, such as `Up 3 minutes (healthy)` or `Exited (0) 2 hours ago`."""
     state = container.state
     if state in LIVE_STATES and container.started_at is not None:
         up = f"Up {format_duration(now - container.started_at)}"
@@ -29,14 +29,15 @@ def format_status(container: Container, now: float) -> str:
 
 
 def refresh_status(row: Container, now: float) -> Container:
-    """`row` as the engine would list it at `now`, in seconds since the epoch; the same object if nothing changed."""
+    """Returns `row` with the status of the time `now`, in seconds since the epoch; the same object if it is
+    unchanged."""
     status = format_status(row, now)
     return row if status == row.status else msgspec.structs.replace(row, status=status)
 
 
 def format_duration(seconds: float) -> str:
-    """A duration in Docker's format: minutes are truncated, hours rounded; units change at 48 hours, 2 weeks, 2 months,
-    2 years."""
+    """Returns a duration in Docker's format: minutes are truncated, hours rounded; units change at 48 hours, 2 weeks,
+    2 months, 2 years."""
     whole = int(seconds)
     if whole < 1:
         return "Less than a second"

@@ -1,4 +1,4 @@
-"""Converts RFC 3339 times with nanoseconds, as Docker, Podman, containerd and runc write them."""
+"""Parses RFC 3339 times with nanoseconds, as Docker, Podman, containerd and runc write them."""
 
 from __future__ import annotations
 
@@ -12,19 +12,21 @@ _TIME = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.(\d{1,9})\d*)?(Z|[+-]\
 
 
 def format_since(at_ns: int) -> str:
-    """The value of Docker's `since` and `until` for a time in nanoseconds since the epoch; both are inclusive."""
+    """Returns the value of Docker's `since` and `until` for a time in nanoseconds since the epoch; both are
+    inclusive."""
     return f"{at_ns // 1_000_000_000}.{at_ns % 1_000_000_000:09d}"
 
 
 def parse_seconds(text: str) -> float | None:
-    """RFC 3339 to seconds since the epoch; None for an empty text and for Docker's year 1, which means never."""
+    """Converts RFC 3339 to seconds since the epoch; None for an empty text and for Docker's year 1, which means
+    never."""
     if not text or text.startswith(_NO_TIME):
         return None
     return parse_nanoseconds(text) / 1e9
 
 
 def parse_nanoseconds(text: str) -> int:
-    """RFC 3339 with up to nine decimals to nanoseconds since the epoch. Raises InvalidResponse."""
+    """Converts RFC 3339 with up to nine decimals to nanoseconds since the epoch. Raises InvalidResponse."""
     found = parse_nanoseconds_or_none(text)
     if found is None:
         raise errors.InvalidResponse(f"The engine sent an invalid time: “{text[:40]}”.")
@@ -32,7 +34,7 @@ def parse_nanoseconds(text: str) -> int:
 
 
 def parse_nanoseconds_or_none(text: str) -> int | None:
-    """As `parse_nanoseconds`, but None for anything else."""
+    """Does the same as `parse_nanoseconds`, but returns None for anything else."""
     match = _TIME.fullmatch(text)
     if match is None:
         return None

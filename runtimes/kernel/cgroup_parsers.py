@@ -1,4 +1,4 @@
-"""Parses the kernel's files about one cgroup, of version 1 and version 2. A value that no file contains stays None."""
+"""Parses the kernel's files about one cgroup, of version 1 and of version 2. A value that is in no file is None."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _NETWORK = re.compile(rb"^ *([^\s:]+): *(\d+)(?: +\d+){7} +(\d+)", re.MULTILINE)
 
 
 class CgroupUsage:
-    """What the processes of one cgroup use, as read at one moment. Sizes in bytes."""
+    """Holds the CPU time, memory, I/O and number of processes of one cgroup, read at one time. Sizes are in bytes."""
 
     __slots__ = (
         "block_read",
@@ -42,7 +42,7 @@ Parse = Callable[[bytes, CgroupUsage], None]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CgroupFile:
-    """`names`: the first one that exists is read; `max_bytes`: how much of it."""
+    """Describes one file and its parser. `names`: the first existing file is read; `max_bytes`: how much of it."""
 
     names: Sequence[str]
     parse: Parse
@@ -63,7 +63,7 @@ def _memory(text: bytes, usage: CgroupUsage) -> None:
 
 
 def _memory_stat_v1(text: bytes, usage: CgroupUsage) -> None:
-    """`hierarchical_memory_limit` also takes the limits of the parent cgroups into account."""
+    """Parses memory.stat. `hierarchical_memory_limit` also takes the limits of the parent cgroups into account."""
     _subtract_cache(text, b"total_inactive_file ", usage)
     limit = _value(text, b"hierarchical_memory_limit ")
     usage.memory_limit = limit if limit is not None and limit < NO_LIMIT else None
@@ -104,7 +104,7 @@ def _set_block(found: Sequence[tuple[bytes, bytes]], usage: CgroupUsage) -> None
 
 
 def parse_network(text: bytes, usage: CgroupUsage) -> None:
-    """Parses `/proc/PID/net/dev`: the sum of all devices except loopback."""
+    """Parses `/proc/PID/net/dev`. Returns the sum of all devices except loopback."""
     received = sent = 0
     for device, bytes_received, bytes_sent in _NETWORK.findall(text):
         if device != b"lo":
@@ -119,7 +119,7 @@ def _integer(text: bytes) -> int:
 
 
 def _value(text: bytes, name: bytes) -> int | None:
-    """The number after a name at the beginning of a line."""
+    """Returns the number after a name at the beginning of a line."""
     at = 0 if text.startswith(name) else text.find(b"\n" + name) + 1
     if not at and not text.startswith(name):
         return None

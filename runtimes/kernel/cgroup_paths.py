@@ -1,9 +1,9 @@
 """Finds the cgroup directories of a container, of version 1 or version 2, for each controller.
 
-It starts from a process id of the container, from its cgroup's path, or from its id alone. A process id is used only
-if its cgroup is named after the container: process ids are used again, and the engine's socket may lead to another
-machine. Without a process id (the container is in another pid namespace) the usual cgroup names are tried. If none of
-them exists, the whole tree is searched, at most once in WALK_AGAIN_SECONDS.
+The search starts from a process id of the container, from the path of its cgroup, or from the container's id alone. A
+process id is used only if its cgroup is named after the container: process ids are reused, and the engine's socket may
+lead to another machine. Without a process id (the container is in another pid namespace) the usual cgroup names are
+tried. If none of them exists, the whole tree is searched, at most once in WALK_AGAIN_SECONDS.
 """
 
 from __future__ import annotations
@@ -38,8 +38,11 @@ _ESCAPED = re.compile(r"\\(\d{3})")
 
 
 class CgroupLocator:
-    """`root`: the prefix of every path, for recorded trees. `named_by_id`: the names of cgroups contain the id of their
-    container; if not, the cgroup of a given process is used as it is."""
+    """Finds the cgroup directories of containers.
+
+    `root`: the prefix of every path, for recorded trees. `named_by_id`: the names of cgroups contain the id of their
+    container; if not, the cgroup of a given process is used as it is.
+    """
 
     def __init__(self, root: str = "", *, named_by_id: bool = True, now: Callable[[], float] = time.monotonic) -> None:
         self._root, self._named_by_id, self._now = root, named_by_id, now
@@ -48,7 +51,8 @@ class CgroupLocator:
         self._walked: dict[str, str] = {}  # paths by container id, from the last walk
 
     def find(self, container_id: str, source: int | str) -> ContainerCgroup | None:
-        """`source`: a process id of the container (0: not known) or the path of its cgroup."""
+        """Returns the directories of a container. `source`: a process id of the container (0: not known) or the path of
+        its cgroup."""
         if isinstance(source, str):
             return self._at_path(source)
         if found := self._find_directly(container_id, source):
@@ -57,7 +61,7 @@ class CgroupLocator:
         return self._at_path(path) if path else None
 
     def needs_walk(self, container_id: str, source: int | str) -> bool:
-        """Whether only a walk through the tree can find the container, and the last walk is long enough ago."""
+        """Returns whether only a walk through the tree can find the container, and the last walk is long enough ago."""
         return (
             not isinstance(source, str)
             and _ID.fullmatch(container_id) is not None
@@ -74,21 +78,21 @@ class CgroupLocator:
         return None
 
     def network_namespace(self, pid: int | str) -> str:
-        """The identity of a process's network namespace; empty if it cannot be read."""
+        """Returns the identity of a process's network namespace; empty if it cannot be read."""
         try:
             return os.readlink(f"{self._root}/proc/{pid}/ns/net")  # noqa: PTH115 (the link has no target file)
         except OSError:
             return ""
 
     def should_exist(self, source: int | str) -> bool:
-        """Whether the container's cgroup should be there: its path is given, or a process that is alive."""
+        """Returns whether the container's cgroup should exist: its path or a living process is given."""
         return isinstance(source, str) or (source > 0 and Path(self.process_directory(source)).exists())
 
     def process_directory(self, pid: int) -> str:
         return f"{self._root}/proc/{pid}"
 
     def any_process(self, cgroup: ContainerCgroup) -> int:
-        """The id of one process of the container; 0 if none is visible here. A container that runs systemd has its
+        """Returns the id of one process of the container; 0 if none is visible. A container that runs systemd has its
         processes in cgroups below its own."""
         if cgroup.pid:
             return cgroup.pid
@@ -115,8 +119,8 @@ class CgroupLocator:
         return self._mounts
 
     def _paths_of_process(self, pid: int, container_id: str) -> Mapping[str, str]:
-        """The container's cgroups by controller ("": version 2), from those of its process; empty if the process is not
-        of this container."""
+        """Returns the container's cgroups by controller ("": version 2), from those of its process; empty if the
+        process belongs to another container."""
         try:
             lines = Path(f"{self._root}/proc/{pid}/cgroup").read_text(errors="surrogateescape").splitlines()
         except OSError:
@@ -133,8 +137,8 @@ class CgroupLocator:
         return self._existing(dict.fromkeys(("", *CONTROLLERS), f"/{path.strip('/')}"), 0, absolute=False)
 
     def _existing(self, paths: Mapping[str, str], pid: int, *, absolute: bool = True) -> ContainerCgroup | None:
-        """The directories at these paths that exist. `absolute`: the paths are as in /proc/PID/cgroup; if not, they are
-        relative to the root of each mount."""
+        """Returns the directories at these paths that exist. `absolute`: the paths are as in /proc/PID/cgroup; if not,
+        they are relative to the root of each mount."""
         directories: dict[str, str] = {}
         v2 = set()
         for mount in self.mounts():
@@ -152,7 +156,7 @@ class CgroupLocator:
         return ContainerCgroup(directories=directories, v2=frozenset(v2), pid=pid) if directories else None
 
     def _v2_controllers(self, directory: str) -> Sequence[str]:
-        """The controllers of version 2 that are enabled there. CPU time is always counted."""
+        """Returns the enabled controllers of version 2. CPU time is always counted."""
         try:
             return ("cpu", *Path(directory, "cgroup.controllers").read_text(errors="surrogateescape").split())
         except OSError:
@@ -176,8 +180,8 @@ class CgroupLocator:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Mount:
-    """One mount of a cgroup file system. `root` is the cgroup that is visible at `point`. `controllers` are those of
-    version 1; version 2 lists its own in a file. `v2`: it is a mount of version 2."""
+    """Holds one mount of a cgroup file system. `root` is the cgroup that is visible at `point`. `controllers` are those
+    of version 1; version 2 lists its own in a file. `v2`: it is a mount of version 2."""
 
     point: str
     root: str
@@ -187,7 +191,7 @@ class Mount:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ContainerCgroup:
-    """One container's directories by version 1's names of the controllers. `v2`: the controllers that are of version 2.
+    """Holds one container's directories by version 1's names of the controllers. `v2`: the controllers of version 2.
     `pid`: one of its processes, 0 if not known."""
 
     directories: Mapping[str, str]
@@ -199,7 +203,7 @@ class ContainerCgroup:
 
 
 def _mount(line: str) -> Mount | None:
-    """One line of mountinfo: `36 35 0:31 ROOT POINT OPTIONS … - TYPE SOURCE SUPER-OPTIONS`."""
+    """Parses one line of mountinfo: `36 35 0:31 ROOT POINT OPTIONS … - TYPE SOURCE SUPER-OPTIONS`."""
     before, _, after = line.partition(" - ")
     fields, kind = before.split(), after.split()
     if len(fields) < 5 or len(kind) < 3 or kind[0] not in ("cgroup", "cgroup2"):
@@ -209,8 +213,8 @@ def _mount(line: str) -> Mount | None:
 
 
 def _container_part(path: str, container_id: str) -> str:
-    """The container's own cgroup in the path of one of its processes, which may be below it; empty if no part of the
-    path is named after the container."""
+    """Returns the container's own cgroup in the path of one of its processes, which may be deeper; empty if no part of
+    the path is named after the container."""
     segments = path.split("/")
     for number, segment in enumerate(segments):
         name = segment.removesuffix(".scope").removesuffix(".slice")
@@ -220,7 +224,7 @@ def _container_part(path: str, container_id: str) -> str:
 
 
 def _below_root(path: str, root: str) -> str:
-    """The path relative to the root of a mount; empty if it is not below that root."""
+    """Returns the path relative to the root of a mount; empty if the path is not below that root."""
     root = root.rstrip("/")
     return path[len(root) :] if path.startswith(f"{root}/") else ""
 

@@ -1,4 +1,4 @@
-"""Reads what containers use from the kernel's files: cgroups of version 1 or 2, and the network of their processes.
+"""Reads the CPU, memory, I/O and network usage of containers from the kernel's files: cgroups of version 1 or 2, /proc.
 
     reader = cgroup_reader.CgroupReader()
     usages = await reader.read({ref: pid, another: 0, third: "/machine.slice/third.scope"})
@@ -6,10 +6,11 @@
 The files stay open and are read again, which costs a quarter of opening them; at most half of the process's limit of
 open files is used for this, and that limit is raised as far as allowed. CPU percent is computed from two readings, so a
 container's first reading waits a moment for a second one, once for all containers. A container that ends meanwhile is
-left out; nothing here raises. The event loop runs between the readings.
+left out. No method raises. The event loop runs between the readings.
 
-The network is that of the container's network namespace; None if that is the machine's. Containers that share one (a
-pod) each show all of it. Its file is opened each time: an open one would hold the namespace of an ended container.
+The network usage is that of the container's network namespace; it is None for the machine's own namespace. Containers
+that share a namespace (a pod) each show all of its usage. The file with the network usage is opened for each reading,
+because an open file would keep the namespace of an ended container alive.
 """
 
 from __future__ import annotations
@@ -34,7 +35,8 @@ MAX_OPEN_FILES = 65_536  # the limit that is asked of the kernel
 
 
 class CgroupReader:
-    """`root` and `named_by_id`: see CgroupLocator. Belongs to the event loop it is first used on."""
+    """Reads usage and computes CPU percent. `root` and `named_by_id`: see CgroupLocator. A reader belongs to the event
+    loop on which it is first used."""
 
     def __init__(
         self,
@@ -80,7 +82,7 @@ class CgroupReader:
         self._cpu.forget_old(self._now())
 
     async def _read_all(self, wanted: Mapping[Ref, int | str]) -> tuple[list[Usage], int]:
-        """The rows, and how many containers should have a cgroup here and have none."""
+        """Returns the rows, and how many containers should have a cgroup here but have none."""
         rows: list[Usage] = []
         missing = 0
         for number, (ref, source) in enumerate(wanted.items(), 1):
@@ -203,7 +205,7 @@ class CpuPercent:
 
 
 class _OpenCgroup:
-    """The open files of one container."""
+    """Holds the open files of one container."""
 
     def __init__(self, cgroup: ContainerCgroup, source: int | str, locator: CgroupLocator) -> None:
         self.source = source
@@ -223,7 +225,7 @@ class _OpenCgroup:
         self._open_process()
 
     def read(self) -> CgroupUsage | None:
-        """None if the cgroup is gone."""
+        """Returns the usage; None if the cgroup was removed."""
         usage = CgroupUsage()
         try:
             for file, descriptor in self._files:

@@ -12,12 +12,13 @@ FILE_SIZE = 8192  # bytes read of one file; the kernel's files here are smaller
 
 
 def is_frozen(folder: str) -> bool:
+    """Returns whether the processes of a group are frozen (paused)."""
     state = read_kernel_file(f"{folder}/freezer.state") or read_kernel_file(f"{folder}/cgroup.freeze")
     return state.strip() in ("FROZEN", "FREEZING", "1")
 
 
 def oom_kills(folder: str) -> int | None:
-    """How many processes were OOM-killed in this group; None if it cannot be read."""
+    """Returns how many processes were OOM-killed in this group; None if the number cannot be read."""
     for name in ("memory.events", "memory.oom_control"):
         for line in read_kernel_file(f"{folder}/{name}").splitlines():
             field, _, count = line.partition(" ")
@@ -44,7 +45,7 @@ def open_oom_notifier(folder: str) -> int:
 
 
 def read_kernel_file(path: str) -> str:
-    """The text of a small file of the kernel; empty if it cannot be read. Links are not followed."""
+    """Returns the text of a small file of the kernel; empty if it cannot be read. Links are not followed."""
     try:
         handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
     except OSError:

@@ -28,8 +28,8 @@ _CHANGES = (
 
 
 class FileTail:
-    """Opens the file at its start or at its end. Raises Unreachable if it cannot be read. Belongs to the running event
-    loop; `close` it."""
+    """Reads the lines that are appended to a file. Opens the file at its start or at its end. Raises Unreachable
+    if it cannot be read. Belongs to the running event loop; the caller calls `close`."""
 
     def __init__(self, path: Path, *, from_start: bool) -> None:
         self._path = path
@@ -78,7 +78,7 @@ class FileTail:
                     self._earlier_lines = frozenset()  # a copy is complete before it replaces its predecessor
                     return b""
             except OSError as error:
-                raise errors.Unreachable(f"{self._path} cannot be read: {error.strerror or error}.") from error
+                raise errors.Unreachable(f"The file {self._path} cannot be read: {error.strerror or error}.") from error
             lines, newline, tail = block.rpartition(b"\n")
             if not newline:
                 self._unfinished = b"" if len(self._unfinished) + len(block) > MAX_LINE else self._unfinished + block
@@ -102,7 +102,7 @@ class FileTail:
         return block
 
     def _has_more(self) -> bool:
-        """Whether the file was truncated or replaced, or a file that has a successor is not read to its end."""
+        """Returns whether the file was truncated or replaced, or a file that has a successor is not read to its end."""
         if self._file >= 0 and os.fstat(self._file).st_size < self._position:
             self._start_again()
             return True

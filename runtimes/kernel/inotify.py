@@ -26,7 +26,8 @@ _LIBC = ctypes.CDLL(None, use_errno=True)
 
 
 class Inotify:
-    """Belongs to the running event loop. Raises OSError if the user has too many inotify instances."""
+    """Watches directories. Belongs to the running event loop. Raises OSError if the user has too many inotify
+    instances."""
 
     def __init__(self, changed: Callable[[int, int, str], None]) -> None:
         self._changed = changed
@@ -35,7 +36,7 @@ class Inotify:
         self._loop.add_reader(self._descriptor, self._read)
 
     def add(self, path: str, mask: int) -> int:
-        """Returns the number of the new watch. Raises OSError if the path is missing or unreadable, or if the user has
+        """Adds a watch and returns its number. Raises OSError if the path is missing or unreadable, or if the user has
         too many watches."""
         return _checked(_LIBC.inotify_add_watch(self._descriptor, os.fsencode(path), ctypes.c_uint32(mask)))
 

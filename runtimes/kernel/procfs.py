@@ -1,4 +1,4 @@
-"""Reads facts about processes and cgroups from /proc and /sys; None for what cannot be read."""
+"""Reads start times and namespaces of processes from /proc, and the cgroup version from /sys; None if unreadable."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _TICK = os.sysconf("SC_CLK_TCK")
 
 
 def process_start_time(pid: int, root: str = "/proc") -> float | None:
-    """When a process started, in seconds since the epoch."""
+    """Returns when a process started, in seconds since the epoch."""
     if not pid:
         return None
     try:
@@ -28,8 +28,8 @@ def process_start_time(pid: int, root: str = "/proc") -> float | None:
 
 
 def process_start_ticks(pid: int) -> int | None:
-    """When a process started, in clock ticks since the machine did: a later process with the same number has another
-    value. None if there is no such process, or if it has ended and waits to be reaped (a zombie)."""
+    """Returns when a process started, in clock ticks since the machine started: a later process with the same number
+    has another value. None if there is no such process, or if it has ended and waits to be reaped (a zombie)."""
     stat = cgroup_state.read_kernel_file(f"/proc/{pid}/stat")
     # The name of a process is in brackets, and may itself contain spaces and brackets.
     _, bracket, rest = stat.rpartition(") ")
@@ -40,7 +40,7 @@ def process_start_ticks(pid: int) -> int | None:
 
 
 def pid_namespace(pid: str = "self", root: str = "/proc") -> int | None:
-    """The number of a process's pid namespace."""
+    """Returns the number of a process's pid namespace."""
     try:
         return Path(f"{root}/{pid}/ns/pid").stat().st_ino
     except OSError:
@@ -48,7 +48,7 @@ def pid_namespace(pid: str = "self", root: str = "/proc") -> int | None:
 
 
 def cgroup_version(root: str = "/sys/fs/cgroup") -> str:
-    """`1` or `2`; empty if neither is mounted here."""
+    """Returns the mounted version of cgroups, `1` or `2`; empty if none is mounted."""
     mounted = Path(root)
     if (mounted / "cgroup.controllers").exists():
         return "2"

@@ -66,7 +66,7 @@ class ImageVerbs(client.EngineClient, shared.ImageVerbs, abc.ABC):
                 return Outcome(status=Status.NOOP, detail=f"{detail}, as before", took=time.monotonic() - began)
             return Outcome(status=Status.DONE, detail=detail, took=time.monotonic() - began)
 
-        return self.jobs.begin(action.verb, work)
+        return self.jobs.start(action.verb, work)
 
     @does(images.PushImage)
     async def push_image(self, action: images.PushImage, seconds: float) -> JobStarted:
@@ -85,7 +85,7 @@ class ImageVerbs(client.EngineClient, shared.ImageVerbs, abc.ABC):
             detail = f"{named} is {digest}" if digest else str(named)
             return Outcome(status=Status.DONE, detail=detail, took=time.monotonic() - began)
 
-        return self.jobs.begin(action.verb, work)
+        return self.jobs.start(action.verb, work)
 
     async def _transfer(self, path: str, name: str, timeout: float, job: Job) -> _Progress:
         """Pulls or pushes; `path` says which. Returns the last line with an id or a digest. Raises EngineError."""

@@ -1,7 +1,9 @@
-"""The JSON of an inspected Podman container and its image, as far as a unit that runs the same needs it.
+"""Declares the JSON of `podman inspect` for a container and its image, as msgspec structs.
 
-Checked with Podman 4.3 and 5.4. What Podman leaves out or sends as null is empty here. `Path` and `Args` are the whole
-command line. `Entrypoint` is not used: up to 4.x it is one string, in which the ends of the arguments are lost.
+Only the fields that are needed to write a systemd unit for the same container are declared; other fields are ignored.
+
+Checked with Podman 4.3 and 5.4. Fields that Podman omits or sends as null are empty. `Path` and `Args` are the whole
+command line. `Entrypoint` is not used: up to 4.x it is one string, which does not show where an argument ends.
 """
 
 from __future__ import annotations
@@ -143,12 +145,13 @@ class InspectedContainer(msgspec.Struct, rename="pascal"):
     network_settings: NetworkSettings = msgspec.field(default_factory=NetworkSettings)
 
     def argv(self) -> list[str]:
-        """The command line without the init program that Podman puts before it."""
+        """Returns the command line without the init program that Podman puts before it."""
         arguments = [self.path, *(self.args or ())]
         return arguments[2:] if self.path in INIT and arguments[1:2] == ["--"] else arguments
 
     def anonymous_volumes(self) -> list[str]:
-        """The mount points of volumes without a name: Podman removes such volumes together with the container."""
+        """Returns the mount points of volumes without a name: Podman removes such volumes together with the
+        container."""
         return [
             mount.destination
             for mount in self.mounts or ()
@@ -156,7 +159,7 @@ class InspectedContainer(msgspec.Struct, rename="pascal"):
         ]
 
     def contains_env_values(self) -> bool:
-        """Whether the command line that made it contains values of environment variables."""
+        """Returns whether the command line that created the container contains values of environment variables."""
         return redact_json.contains_env_values(self.config.create_command or ())
 
 

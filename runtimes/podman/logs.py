@@ -16,7 +16,7 @@ from core import errors
 from core.model import actions
 from core.model.refs import Ref
 from core.model.results import LogPage, Outcome
-from runtimes.base.jobs import KEPT_LINES, Job
+from runtimes.base.jobs import MAX_JOB_LINES, Job
 from runtimes.docker_like import logs
 from runtimes.formats import log_decoder, timestamps
 from runtimes.podman import client, log_frames
@@ -55,15 +55,15 @@ class LogVerbs(client.EngineClient, logs.LogVerbs, abc.ABC):
 
     async def _follow(self, action: actions.ReadLogs, job: Job) -> Outcome:
         target, query = action.target, {"follow": "true", "tail": "0"}
-        reader = log_decoder.LogDecoder(KEPT_LINES)
+        reader = log_decoder.LogDecoder(MAX_JOB_LINES)
         if action.tail:
             async with asyncio.timeout(FIRST_PAGE_SECONDS):
                 page = await self._page(action, FIRST_PAGE_SECONDS)
-            job.say(page.lines)
+            job.add_lines(page.lines)
             query = {"follow": "true"}
             if page.cursor:
                 after, seen, query["since"] = _parse_cursor(page.cursor)
-                reader = log_decoder.LogDecoder(KEPT_LINES, after=after, seen=seen)
+                reader = log_decoder.LogDecoder(MAX_JOB_LINES, after=after, seen=seen)
         return await self._follow_log(target, query, job, reader, feed=_joined(reader))
 
 

@@ -1,6 +1,7 @@
-"""Writes the options of a container as keys and arguments of a Quadlet file, subject by subject.
+"""Writes the options of a container into a Quadlet file, as keys or as arguments, with one function for each subject.
 
-It uses the keys that Quadlet of the installed Podman supports, else the arguments of Podman's own command line.
+If the installed Podman's Quadlet has a key for an option, the key is used; else the argument of Podman's own command
+line.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ _OWN_TMPFS = ("/run", "/tmp", "/var/tmp")  # noqa: S108 (Podman adds them to a r
 
 
 def add_process_options(section: ContainerSection, container: InspectedContainer, image: InspectedImage) -> None:
+    """Adds the user, working directory, host name, terminal, stop signal and log driver."""
     config, host = container.config, container.host_config
     if config.user and config.user != image.config.user:
         # Quadlet has another key for the group.
@@ -49,7 +51,7 @@ def add_process_options(section: ContainerSection, container: InspectedContainer
 
 
 def add_network_options(section: ContainerSection, container: InspectedContainer, pod: str) -> list[str]:
-    """Returns notes on what the unit depends on."""
+    """Adds the networks, ports and DNS options, or the pod. Returns notes about dependencies of the unit."""
     if pod:
         section.add_argument("--pod", pod)
         return [f"Its pod {pod} has to exist; the unit does not create it."]
@@ -68,7 +70,9 @@ def add_network_options(section: ContainerSection, container: InspectedContainer
         for value in values or ():
             section.add_argument(flag, value)
     if mode.startswith("container:"):
-        return ["It uses the network of another container by its id, which changes when that one is created again."]
+        return [
+            "The unit uses the network of another container by id. The id changes if that container is created again."
+        ]
     return []
 
 
@@ -91,6 +95,7 @@ def _ports(section: ContainerSection, ports: Mapping[str, Sequence[inspect_model
 
 
 def add_mount_options(section: ContainerSection, container: InspectedContainer) -> None:
+    """Adds the volumes, bind mounts, tmpfs mounts and devices."""
     for mount in container.mounts or ():
         source = mount.name if mount.type == "volume" else mount.source
         if mount.type not in ("volume", "bind") or not source:
@@ -124,6 +129,7 @@ def _comma_separated(parts: Sequence[str]) -> str:
 
 
 def add_security_options(section: ContainerSection, container: InspectedContainer) -> None:
+    """Adds the capabilities, groups, namespaces and security options."""
     host = container.host_config
     if host.privileged:
         section.add_argument("--privileged")
@@ -144,6 +150,7 @@ def add_security_options(section: ContainerSection, container: InspectedContaine
 
 
 def add_resource_limits(section: ContainerSection, container: InspectedContainer) -> None:
+    """Adds the limits of memory, CPU and processes, and the ulimits."""
     host = container.host_config
     swap = host.memory_swap if host.memory and host.memory_swap != 2 * host.memory else 0
     numbers = {
@@ -172,7 +179,8 @@ def add_resource_limits(section: ContainerSection, container: InspectedContainer
 
 
 def add_secrets(section: ContainerSection, container: InspectedContainer) -> list[str]:
-    """Returns notes. Only the command line that made the container shows which secrets are environment variables."""
+    """Adds the secrets. Returns notes, because only the command line that created the container shows which secrets are
+    environment variables."""
     command = container.config.create_command or ()
     given = [value for argument, value in itertools.pairwise(command) if argument == "--secret"]
     given += [argument.removeprefix("--secret=") for argument in command if argument.startswith("--secret=")]
@@ -184,7 +192,7 @@ def add_secrets(section: ContainerSection, container: InspectedContainer) -> lis
 
 
 def given_options(container: InspectedContainer) -> set[str]:
-    """The names of the long options it was made with: those before the image."""
+    """Returns the names of the long options with which the container was created."""
     found = set()
     for argument in container.config.create_command or ():
         if argument == container.image_name:

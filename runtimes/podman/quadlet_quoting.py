@@ -1,9 +1,9 @@
 """Writes values into a Quadlet file so that they are read back unchanged.
 
-Two programs read a value. Quadlet splits some keys into words as systemd does and builds a command line; systemd then
-expands `%` and `$` in it. A key whose value Quadlet does not split (an image, a volume) is used only for harmless
-characters; everything else becomes PodmanArgs, whose words may be quoted. Found on Quadlet 5.4: an empty word ends its
-list, and a lone `;` is passed to systemd unquoted, which takes it for the end of the command.
+Two programs read a value. Quadlet splits the values of some keys into words as systemd does and builds a command line;
+systemd then expands `%` and `$` in it. A key whose value Quadlet does not split (an image, a volume) is used only for
+harmless characters; everything else becomes PodmanArgs, whose words may be quoted. Found on Quadlet 5.4: an empty word
+ends its list, and a lone `;` is passed to systemd unquoted, which takes it for the end of the command.
 """
 
 from __future__ import annotations
@@ -28,8 +28,11 @@ _ESCAPES = {"\\": "\\\\", '"': '\\"', "%": "%%", "$": "$$", "\n": "\\n", "\t": "
 
 
 class ContainerSection:
-    """Collects the lines of the [Container] section. `version`: of the Podman whose Quadlet reads the file; keys that
-    it does not support become PodmanArgs. `left_out`: options whose values no unit can contain."""
+    """Collects the lines of the [Container] section.
+
+    `version`: the version of the Podman that will read the file; keys that this version does not support become
+    PodmanArgs. `left_out`: options with values that no unit can contain.
+    """
 
     def __init__(self, version: tuple[int, ...]) -> None:
         self._version = version
@@ -53,7 +56,7 @@ class ContainerSection:
         self.lines.append(f"{key}={' '.join(map(quoted_word, words))}")
 
     def add_pair(self, key: str, name: str, value: str, flag: str) -> None:
-        """Adds a key whose words are `name=value`."""
+        """Adds a key with the word `name=value`."""
         if not self._leave_out(flag, f"{name}={value}"):
             self.add_words(key, f"{name}={value}")
 
@@ -64,7 +67,7 @@ class ContainerSection:
             self.add_words("PodmanArgs", f"{flag}={value}")
 
     def _leave_out(self, flag: str, value: str) -> bool:
-        """Whether the value cannot be written reliably; then it is noted and left out."""
+        """Returns whether the value cannot be written reliably. If so, notes the option in `left_out`."""
         if flag in _LISTS and any(character in value for character in ',"\n\r'):
             self.left_out.append(flag)
             return True
@@ -72,19 +75,19 @@ class ContainerSection:
 
 
 def quoted_word(text: str) -> str:
-    """One word of a value that is split into words. Raises UserError for text that no unit can contain."""
+    """Quotes one word of a value that is split into words. Raises UserError for text that no unit can contain."""
     if "\0" in text:
         raise errors.UserError("A unit cannot contain a null character.", hint="Create the container again without it.")
     return text if _BARE.fullmatch(text) else '"' + "".join(map(_escaped, text)) + '"'
 
 
 def splits_correctly(words: list[str]) -> bool:
-    """Whether Quadlet passes on each of these as one word."""
+    """Returns whether Quadlet passes on each of these words as one word."""
     return all(one not in ("", ";") for one in words)
 
 
 def raw_value(text: str) -> str | None:
-    """The value of a key that Quadlet does not split; None if it could be misread."""
+    """Returns the value for a key that Quadlet does not split; None if the value could be misread."""
     if not _RAW.fullmatch(text) or text.endswith(_SUFFIXES):
         return None
     return text.replace("%", "%%").replace("$", "$$")

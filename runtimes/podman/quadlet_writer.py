@@ -1,10 +1,10 @@
-"""Writes the Quadlet file that runs an inspected Podman container under systemd.
+"""Drafts the text of a Quadlet file that runs an inspected Podman container under systemd. Writes nothing to disk.
 
-It needs the container, its image and the version of the Podman that will read the file. It returns the unit's text; the
-environment, which goes to a file of its own that only its owner may read, because every user can read a unit through
-systemd; notes on differences; and losses, which are data that the unit would destroy. Values that the image sets are
-left to the image. Arguments come from the container's own command line. Of the command line that made it only the names
-of options are used, to find those that were not copied.
+The input is the container, its image and the version of the Podman that will read the file. The result has four parts:
+the unit's text; the environment; notes on differences; and losses, which are data that the unit would destroy. The
+environment belongs in a separate file that only its owner may read, because every user can read a unit through systemd.
+Values that the image sets are not repeated. Arguments come from the container's own command line. From the command line
+that created the container only the names of options are used, to find the options that were not copied.
 """
 
 from __future__ import annotations
@@ -43,8 +43,9 @@ def draft_quadlet_file(
     pod: str = "",
     user: bool = False,
 ) -> QuadletDraft:
-    """`environment_file`: the path of the file with its environment; `pod`: the name of its pod; `user`: whether the
-    unit is for an ordinary user's systemd. Raises UserError for a container that a Quadlet file cannot describe."""
+    """Returns the draft. `environment_file`: the path of the file with the environment; `pod`: the name of the pod;
+    `user`: whether the unit is for an ordinary user's systemd. Raises UserError for a container that a Quadlet file
+    cannot describe."""
     if container.is_infra:
         raise errors.UserError(
             f"{container.name} is the infra container of a pod, which Podman starts with the pod.",
@@ -53,7 +54,7 @@ def draft_quadlet_file(
     if container.rootfs or not container.image_name:
         raise errors.UserError(
             f"{container.name} runs from a directory, not from an image.",
-            hint="Use a container that was made from an image.",
+            hint="Use a container that was created from an image.",
         )
     section = quadlet_quoting.ContainerSection(version)
     section.add("ContainerName", container.name, "--name")
@@ -101,6 +102,8 @@ def draft_quadlet_file(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class QuadletDraft:
+    """Holds the text of a Quadlet file, the environment for it, and notes and losses for the reader."""
+
     text: str
     environment: Sequence[tuple[str, str]]
     notes: Sequence[str]
@@ -108,8 +111,8 @@ class QuadletDraft:
 
 
 def environment_of(container: InspectedContainer, image: InspectedImage) -> Sequence[tuple[str, str]]:
-    """The variables that neither the image nor Podman sets. Raises UserError for one that an environment file cannot
-    contain."""
+    """Returns the variables that neither the image nor Podman sets. Raises UserError for a variable that an environment
+    file cannot contain."""
     given = set(image.config.env or ())
     own = {"container=podman", "container=oci", "TERM=xterm", f"HOSTNAME={container.config.hostname}"}
     if not any(entry.startswith("PATH=") for entry in given):
@@ -127,14 +130,14 @@ def environment_of(container: InspectedContainer, image: InspectedImage) -> Sequ
         if any(character in value for character in "\n\r\0") or len(value.encode()) > MAX_VALUE:
             raise errors.UserError(
                 f"The value of {name} in {container.name} has line breaks or is too long for an environment file.",
-                hint=f"Store it with podman secret create and pass it with --secret …,type=env,target={name}.",
+                hint=f"Store the value with podman secret create and pass it with --secret …,type=env,target={name}.",
             )
         found.append((name, value))
     return sorted(found)
 
 
 def environment_text(environment: Iterable[tuple[str, str]], header: str) -> str:
-    """Podman's format: one variable a line; everything after the first `=` is the value."""
+    """Writes variables in Podman's format: one per line; everything after the first `=` is the value."""
     return "".join([f"# {header}\n", *(f"{name}={value}\n" for name, value in environment)])
 
 
@@ -143,7 +146,7 @@ def _image(section: quadlet_quoting.ContainerSection, container: InspectedContai
     if name is None or " " in name:
         raise errors.UserError(
             f"The image name of {container.name} contains characters that a Quadlet file cannot contain.",
-            hint="Tag the image with a plain name and make the container from that.",
+            hint="Tag the image with a plain name, and create the container from that name.",
         )
     section.lines.append(f"Image={name}")
 

@@ -1,9 +1,9 @@
 """Drafts and verifies the unit files for one container; writes nothing to systemd's directories.
 
 There are two styles. `quadlet`: Quarterdeck writes a short file, from which Podman's generator makes the unit at each
-boot and reload. `generate`: Podman writes the unit itself. That unit makes the container again if the container was
-made by podman's command line, else it starts the existing container. The former contains the command line, so it is not
-used if that contains values of environment variables: every user can read a unit.
+boot and reload. `generate`: Podman writes the unit itself. That unit creates the container again if podman's command
+line created it; else the unit starts the existing container. A unit that creates the container contains that command
+line. Every user can read a unit, so a command line with values of environment variables is not used.
 """
 
 from __future__ import annotations
@@ -39,6 +39,8 @@ def draft_quadlet(
     version: tuple[int, ...],
     pod: str,
 ) -> UnitDraft:
+    """Drafts a unit of the style `quadlet`. `owner`: the ordinary user whose systemd will run it; None: the
+    machine's."""
     directory = unit_file_writer.directory_for("quadlet", owner)
     environment = f"{container.name}.env"
     header = unit_file_writer.first_line(container.name)
@@ -69,7 +71,8 @@ def draft_quadlet(
 def draft_generated(
     container: InspectedContainer, generated: dict[str, str], *, owner: systemctl.UnixUser | None, adopt_reason: str
 ) -> UnitDraft:
-    """`generated`: what Podman wrote, by unit; `adopt_reason`: from `why_adopt`."""
+    """Drafts a unit of the style `generate`. `generated`: the units that Podman wrote, by name; `adopt_reason`: from
+    `why_adopt`."""
     directory = unit_file_writer.directory_for("generate", owner)
     header = unit_file_writer.first_line(container.name)
     files = []
@@ -86,8 +89,8 @@ def draft_generated(
 
 
 def why_adopt(container: InspectedContainer) -> str:
-    """Why a unit of the style `generate` has to start the existing container; empty if it can make the container
-    again."""
+    """Returns why a unit of the style `generate` has to start the existing container; empty if the unit can create the
+    container again."""
     if not container.config.create_command:
         return "It was not made by podman's command line, so the unit starts the existing container."
     if container.contains_env_values():
@@ -101,7 +104,7 @@ def why_adopt(container: InspectedContainer) -> str:
 
 
 def generator() -> Path | None:
-    """The path of Quadlet's generator; None if it is not installed."""
+    """Returns the path of Quadlet's generator; None if it is not installed."""
     return next((path for path in GENERATORS if path.exists()), None)
 
 
@@ -143,7 +146,8 @@ async def verify(draft: UnitDraft, systemd: Systemd, seconds: float) -> tuple[li
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DraftFile:
-    """`shown`: its text without the values of environment variables, for display; empty: `text` itself."""
+    """Holds one file of a draft. `shown`: its text without the values of environment variables, for display; empty:
+    `text` itself."""
 
     directory: unit_file_writer.Directory
     name: str
@@ -158,8 +162,8 @@ class DraftFile:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UnitDraft:
-    """`files`: in the order in which they are written; the unit itself is the last. `adopts`: the unit starts the
-    existing container. `losses`: what the unit would destroy."""
+    """Holds the files of one unit. `files`: in the order in which they are written; the unit itself is the last.
+    `adopts`: the unit starts the existing container. `losses`: what the unit would destroy."""
 
     unit: str
     style: str
@@ -170,7 +174,7 @@ class UnitDraft:
 
 
 async def _generate(file: DraftFile, directory: Path, systemd: Systemd, seconds: float) -> tuple[list[str], str]:
-    """Returns the messages of Quadlet's generator and the unit it makes; no unit if it cannot read the file."""
+    """Runs Quadlet's generator. Returns its messages and the unit that it makes; no unit if it cannot read the file."""
     program = generator()
     if program is None:
         return [], ""

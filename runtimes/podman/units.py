@@ -1,11 +1,12 @@
 """Lists, drafts, installs, starts and stops the systemd units that run Podman's containers.
 
-A unit may be changed only if systemd itself reports, at the time of the change, that it runs podman for a container; so
-nobody can restart sshd this way. A unit named in a container's label only adds to what is protected with the container.
+A unit may be changed only if systemd itself reports, at the time of the change, that the unit runs podman for a
+container; so nobody can restart sshd this way. A container's label may also name a unit. That name is used only to
+protect the unit together with the container; it never allows a change of the unit.
 
-An installation has five steps: linger, write, reload, enable, start. Each changes nothing if it was done before, so an
-installation that was interrupted (a power cut) is completed by installing again. Only an engine on this machine has
-units: the systemd of another machine cannot be reached.
+An installation has five steps: linger, write, reload, enable, start. A step that was
+done before changes nothing, so an interrupted installation (a power cut) is completed by installing again. Only an
+engine on this machine has units: Quarterdeck cannot reach the systemd of another machine.
 """
 
 from __future__ import annotations
@@ -49,6 +50,8 @@ class _Pod(msgspec.Struct):
 
 
 class UnitVerbs(client.EngineClient, abc.ABC):
+    """Implements the actions on systemd units."""
+
     @does(units.ListUnits)
     async def list_units(self, action: units.ListUnits, seconds: float) -> units.Units:
         systemd = await self._systemd(seconds)
@@ -128,8 +131,8 @@ class UnitVerbs(client.EngineClient, abc.ABC):
     # ── which systemd ────────────────────────────────────────────────────────────────────────────────────────────
 
     async def _systemd(self, seconds: float) -> systemctl.Systemd:
-        """The systemd that runs this engine's units. Raises Unreachable if the engine is on another machine, whose
-        socket may be forwarded to this one."""
+        """Returns the systemd that runs this engine's units. Raises Unreachable if the engine is on another machine,
+        whose socket may be forwarded to this one."""
         info = await self._engine_info(seconds)
         if not self.local or info.host.hostname != socket.gethostname():
             raise errors.Unreachable(
@@ -181,7 +184,7 @@ class UnitVerbs(client.EngineClient, abc.ABC):
     async def _unit_of(
         self, container: inspect_models.InspectedContainer, systemd: systemctl.Systemd, seconds: float
     ) -> systemctl_parse.Service | None:
-        """The unit that runs the container already, if both the container's label and systemd say so."""
+        """Returns the unit that runs the container already, if both the container's label and systemd report it."""
         name = (container.config.labels or {}).get(quadlet_writer.UNIT_LABEL, "")
         if not systemctl.is_service_name(name):
             return None
@@ -191,7 +194,7 @@ class UnitVerbs(client.EngineClient, abc.ABC):
         return service if service.container == container.name else None
 
     async def _check_name(self, draft: UnitDraft, systemd: systemctl.Systemd, seconds: float) -> None:
-        """Raises Refused if another service has the name: the new unit would hide it."""
+        """Raises Refused if another service has the same name, because the new unit would hide that service."""
         service = await self._show(draft.unit, systemd, seconds)
         if service is not None and service.load != "not-found" and service.file != str(draft.files[-1].path):
             raise errors.Refused(

@@ -28,7 +28,7 @@ from core.model.results import Document, LogPage, Outcome
 from core.model.services import Service, Services
 from core.text import redact_json
 from runtimes.base.adapter import does
-from runtimes.base.jobs import PART_OF_WHAT_BEGAN, Job, JobAdapter
+from runtimes.base.jobs import JOB_VERBS, Job, JobAdapter
 from runtimes.swarm import decode, models, rollouts, service_spec, service_summary
 from runtimes.swarm import logs as swarm_logs
 from runtimes.swarm.managers import Manager, Managers
@@ -62,7 +62,7 @@ class Swarm(JobAdapter):
         return self._cluster
 
     def _allows(self, verb: str) -> bool:
-        return super()._allows(verb) and (verb in PART_OF_WHAT_BEGAN or self.managers.permit(verb))
+        return super()._allows(verb) and (verb in JOB_VERBS or self.managers.permit(verb))
 
     async def describe(self, ids: Sequence[str], deadline: float) -> dict[str, Container | None]:
         return dict.fromkeys(ids)
@@ -154,7 +154,7 @@ class Swarm(JobAdapter):
     async def read_service_logs(self, action: swarm.ReadServiceLogs, seconds: float) -> LogPage | JobStarted:
         logs = swarm_logs.ServiceLogs(self.managers, action)
         if action.follow:
-            return self.jobs.begin(action.verb, logs.follow, read_only=True)
+            return self.jobs.start(action.verb, logs.follow, read_only=True)
         return await logs.read(seconds)
 
     @does(swarm.CreateService)
@@ -190,7 +190,7 @@ class Swarm(JobAdapter):
         return self._begin(action.verb, lambda job: rollouts.roll_back(ask, action.target, timeout, job))
 
     def _begin(self, verb: str, work: Callable[[Job], Any]) -> JobStarted:
-        return self.jobs.begin(verb, work)
+        return self.jobs.start(verb, work)
 
     async def _services(self, verb: str, seconds: float) -> list[Service]:
         answer, tasks = await asyncio.gather(

@@ -17,7 +17,7 @@ from core import errors
 from core.model.replies import Status
 from core.model.results import LogLine, LogPage, Outcome
 from core.model.swarm import ReadServiceLogs
-from runtimes.base.jobs import KEPT_LINES, Job
+from runtimes.base.jobs import MAX_JOB_LINES, Job
 from runtimes.formats import log_decoder, timestamps
 from runtimes.swarm import models
 from runtimes.swarm.managers import Managers
@@ -62,7 +62,7 @@ class ServiceLogs:
     async def follow(self, job: Job) -> Outcome:
         name = self._action.target.name
         await self._read_task_names(10.0)
-        reader = log_decoder.LogDecoder(KEPT_LINES)
+        reader = log_decoder.LogDecoder(MAX_JOB_LINES)
         stream = await self._open(10.0, follow=True)
         try:
             async for chunk in stream.chunks():
@@ -70,12 +70,12 @@ class ServiceLogs:
                 lines, dropped = reader.take()
                 if any(_task(line.text) not in self._names for line in lines):
                     await self._read_task_names(10.0)
-                job.say(self._named(lines), dropped)
+                job.add_lines(self._named(lines), dropped)
         finally:
             await stream.aclose()
         reader.finish()
         lines, dropped = reader.take()
-        job.say(self._named(lines), dropped)
+        job.add_lines(self._named(lines), dropped)
         if stream.cut:
             raise errors.Unreachable(f"The log stream of {name} was cut off.", hint="Follow it again.")
         return Outcome(status=Status.DONE, detail=f"{name} was removed")

@@ -1,13 +1,13 @@
 """Runs systemctl, loginctl and systemd-analyze, for the machine's systemd or for the one of a user.
 
 The machine's systemd is called as the current user: everybody may read, only root may change. A user's systemd is
-called as that user, with the user's own runtime directory; root becomes the user for it, which needs neither a session
-nor a bus (`-M user@` would open a session for each call). The systemd of another ordinary user is refused. So is
-everything if systemd does not run the machine or is not visible, as in a container.
+called as that user, with the user's own runtime directory. For this, root switches to the user, which needs neither a
+session nor a bus (`-M user@` would open a session for each call). The systemd of another ordinary user is refused.
+Every call is refused if systemd does not run the machine or is not visible, as in a container.
 
-Names follow `--`. The environment is made here: Quarterdeck's own may hold secrets, and a user can read that of the
-user's own processes. Output and time are limited. If a change is killed at its deadline, the job inside systemd goes
-on, so the change is UNKNOWN.
+Names are passed after `--`. The programs get a new environment: Quarterdeck's own may contain secrets, and users can
+read the environment of their processes. Output and time are limited. If a change is killed at its deadline, the job
+inside systemd goes on, so the change is UNKNOWN.
 """
 
 from __future__ import annotations
@@ -38,13 +38,13 @@ _DENIED = re.compile(r"access denied|authentication (is )?required|permission de
 
 
 class Systemd:
-    """The systemd of the user `uid`; 0: the machine's."""
+    """Calls the systemd of the user `uid`; 0: the machine's systemd."""
 
     def __init__(self, uid: int) -> None:
         self.uid = uid
 
     def check_access(self, *, change: bool) -> None:
-        """Raises Unreachable or NotPermitted if it cannot be called from here."""
+        """Raises Unreachable or NotPermitted if this process cannot call this systemd."""
         if not BOOTED.is_dir():
             if any(path.exists() for path in IN_CONTAINER):
                 raise errors.Unreachable(
@@ -72,22 +72,22 @@ class Systemd:
     # ── reading ──────────────────────────────────────────────────────────────────────────────────────────────────
 
     async def show_loaded(self, seconds: float) -> str:
-        """The properties of every service that systemd has loaded, a paragraph for each."""
+        """Returns the properties of every service that systemd has loaded, one paragraph for each."""
         # Without --all, a pattern leaves out inactive services.
         return await self._show(["*.service"], seconds)
 
     async def list_unit_files(self, seconds: float) -> str:
-        """The service files that exist, one a line: the name and whether it is enabled."""
+        """Returns the existing service files, one line for each: its name and whether it is enabled."""
         arguments = ("list-unit-files", "--type=service", "--no-legend", "--full")
         return (await self._systemctl(arguments, seconds)).stdout
 
     async def show(self, names: Sequence[str], seconds: float) -> str:
-        """The properties of these services (the first MAX_NAMES), also of those that do not exist."""
+        """Returns the properties of these services (the first MAX_NAMES), also of services that do not exist."""
         return await self._show(names[:MAX_NAMES], seconds) if names else ""
 
     async def verify(self, file: Path, seconds: float) -> processes.Result:
-        """The result of `systemd-analyze verify` for a unit file; works without a running systemd. An unknown key is
-        only a warning."""
+        """Returns the result of `systemd-analyze verify` for a unit file; works without a running systemd. An unknown
+        key is only a warning."""
         user = ("--user",) if self.uid else ()
         # For a user it needs a runtime directory; any will do.
         extra = {"XDG_RUNTIME_DIR": str(file.parent)} if self.uid else {}
@@ -103,12 +103,13 @@ class Systemd:
         await self._systemctl(("enable", "--quiet", "--", name), seconds, change=True)
 
     async def change_state(self, verb: str, name: str, seconds: float) -> None:
-        """`start`, `stop` or `restart`; waits until it is done. Raises Rejected with systemd's reason if it failed."""
+        """Runs `start`, `stop` or `restart`, and waits for the end of it. Raises Rejected with systemd's reason if it
+        failed."""
         await self._systemctl((verb, "--", name), seconds, change=True)
 
     async def enable_linger(self, seconds: float) -> None:
-        """Lets the user's services run without a login, now and after a boot. Changes nothing if that is set already.
-        Returns when the user's systemd runs."""
+        """Allows the user's services to run without a login, now and after a boot. Changes nothing if this is set
+        already. Returns when the user's systemd runs."""
         user = unix_user(self.uid)
         command = ("loginctl", "--no-ask-password", "enable-linger", "--", str(user.uid))
         result = await _run(command, seconds, env=_env(), change=True)
@@ -156,7 +157,7 @@ class Systemd:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UnixUser:
-    """A user of this machine."""
+    """Describes a user of this machine."""
 
     uid: int
     gid: int
@@ -165,7 +166,7 @@ class UnixUser:
 
 
 def unix_user(uid: int) -> UnixUser:
-    """Raises UserError if there is no such user."""
+    """Returns the user with a uid. Raises UserError if there is no such user."""
     try:
         row = pwd.getpwuid(uid)
     except KeyError:
@@ -176,7 +177,7 @@ def unix_user(uid: int) -> UnixUser:
 
 
 def is_service_name(text: str) -> bool:
-    """Whether this module accepts it as the name of a service."""
+    """Returns whether this module accepts a text as the name of a service."""
     return _NAME.fullmatch(text) is not None
 
 
@@ -206,7 +207,7 @@ async def _run(
     run_as: UnixUser | None = None,
     change: bool = False,
 ) -> processes.Result:
-    """Raises Unreachable, TimedOut, and InvalidResponse if the program writes too much."""
+    """Runs a program. Raises Unreachable, TimedOut, and InvalidResponse if the program writes too much."""
     other = None
     if run_as is not None:
         groups = os.getgrouplist(run_as.name, run_as.gid)
@@ -227,6 +228,6 @@ async def _run(
 
 
 def _reason(result: processes.Result) -> str:
-    """The first line that a program wrote about its failure."""
+    """Returns the first line that a program wrote about its failure."""
     lines = (line.strip() for line in (result.stderr or result.stdout).splitlines())
     return next((line for line in lines if line), "")[:256]

@@ -1,8 +1,8 @@
 """Parses the output of systemctl and finds the services that run containers.
 
 A service runs a container if its command is podman's `run`, `start` or `kube play`, whatever its name is. An argument
-of a command line may contain line breaks and so look like properties, even like the paragraph of another service: of
-each property only the first is used, and a service is shown alone before it is changed.
+of a command line may contain line breaks and so look like properties, even like the paragraph of another service. So
+only the first value of each property is used, and a service is shown alone before it is changed.
 """
 
 from __future__ import annotations
@@ -34,13 +34,14 @@ _FAILURES = {
 
 
 def parse_services(text: str) -> list[Service]:
-    """Parses the output of `systemctl show`."""
+    """Parses the output of `systemctl show` to services."""
     return [service for block in re.split(r"\n\s*\n", text) if (service := _service(block)) is not None]
 
 
 def unloaded_candidates(files: str, loaded: Sequence[str]) -> list[str]:
-    """The services in the output of `systemctl list-unit-files` that are not loaded and may run containers: those that
-    a generator made, and those named as `podman generate systemd` does. Templates (`name@`) are left out."""
+    """Returns the services in the output of `systemctl list-unit-files` that are not loaded and may run containers:
+    those that a generator made, and those with names like the ones of `podman generate systemd`. Templates (`name@`)
+    are left out."""
     seen = set(loaded)
     found = []
     for line in files.splitlines():
@@ -53,9 +54,9 @@ def unloaded_candidates(files: str, loaded: Sequence[str]) -> list[str]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Service:
-    """A service of systemd. `changed`: when its state changed last, in microseconds on the clock that starts at boot.
-    `container` and `pod`: the names of what it runs, as far as its command contains them. `file`: its unit file, or the
-    source file of a generated unit. `failure`: why it failed."""
+    """Describes a service of systemd. `changed`: when its state changed last, in microseconds on the clock that starts
+    at boot. `container` and `pod`: the names of what it runs, as far as its command contains them. `file`: its unit
+    file, or the source file of a generated unit. `failure`: why it failed."""
 
     name: str
     load: str
@@ -110,7 +111,7 @@ def _service(block: str) -> Service | None:
 
 
 def _parse_command(path: str, argv: Sequence[str]) -> tuple[bool, str, str]:
-    """Whether a command line runs containers, and which container or pod it names."""
+    """Returns whether a command line runs containers, and which container or pod it names."""
     if path.rpartition("/")[2] not in ("podman", "podman-remote"):
         return False, "", ""
     arguments = list(argv[1:])

@@ -1,8 +1,8 @@
-"""Writes unit files: completely or not at all, only over Quarterdeck's own files, and never through a link.
+"""Writes systemd unit files: completely or not at all, only over Quarterdeck's own files, and never through a link.
 
-The machine's files are in /etc and belong to root. A user's files are in the user's home. If root writes them, they are
-given to the user; on the way down no link is followed and every directory must belong to the user, because its owner
-could otherwise make root write elsewhere. A file that Quarterdeck did not write is never replaced.
+The machine's files are in /etc and belong to root. A user's files are in the user's home. If root writes them, they
+become the user's files. Root follows no links in the path, and every directory must belong to the user: otherwise
+another person could make root write elsewhere. A file that Quarterdeck did not write is never replaced.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ MAX_READ = 1 << 20  # bytes of an existing file
 
 
 def write_unit_file(directory: Directory, name: str, text: str, *, mode: int) -> bool:
-    """Returns whether anything had to be written. Raises Refused for a file that Quarterdeck did not write, and
-    EngineError if the directory cannot be written to."""
+    """Writes one file. Returns False if the file was up to date already. Raises Refused for a file that Quarterdeck did
+    not write, and EngineError if the directory cannot be written to."""
     try:
         data = text.encode()
         with _opened(directory) as descriptor:
@@ -36,7 +36,7 @@ def write_unit_file(directory: Directory, name: str, text: str, *, mode: int) ->
             if existing is not None and not existing.startswith(f"# {MARK}".encode()):
                 raise errors.Refused(
                     f"{directory.path / name} exists and was not written by Quarterdeck.",
-                    hint="Move it away, or give the container another name.",
+                    hint="Move the file away, or give the container another name.",
                 )
             if existing == data:
                 found = os.stat(name, dir_fd=descriptor, follow_symlinks=False)
@@ -47,17 +47,18 @@ def write_unit_file(directory: Directory, name: str, text: str, *, mode: int) ->
     except OSError as error:
         raise errors.EngineError(
             f"{directory.path / name} could not be written: {error.strerror or error}.",
-            hint="Let the user that runs Quarterdeck write there.",
+            hint="Give the user that runs Quarterdeck write access to that directory.",
         ) from error
 
 
 def first_line(container: str) -> str:
-    """The first line of a unit file, without its `# `."""
+    """Returns the first line of a unit file, without its `# `."""
     return f"{MARK}{container}; installing the unit again overwrites changes."
 
 
 def directory_for(style: str, owner: UnixUser | None) -> Directory:
-    """Where systemd, or Quadlet's generator, looks for the files of `owner`; None: of the machine."""
+    """Returns the directory in which systemd, or Quadlet's generator, looks for the files of `owner`; None: the
+    machine's files."""
     quadlet = style == "quadlet"
     if owner is None:
         return Directory(root=ETC, parts=(QUADLETS if quadlet else UNITS).split("/"))
@@ -66,8 +67,8 @@ def directory_for(style: str, owner: UnixUser | None) -> Directory:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Directory:
-    """A directory for unit files. `root` exists and is trusted; `parts` are the directories below it, made if they are
-    missing. `owner`: the user that they belong to; None: root."""
+    """Describes a directory for unit files. `root` exists and is trusted; `parts` are the directories below it, which
+    are made if they are missing. `owner`: the user that owns them; None: root."""
 
     root: Path
     parts: Sequence[str]
@@ -80,7 +81,7 @@ class Directory:
 
 @contextlib.contextmanager
 def _opened(directory: Directory) -> Iterator[int]:
-    """Opens a directory, which is made if it is missing."""
+    """Opens a directory, and makes it first if it is missing."""
     # Only directories of another user need care: one's own links are trusted.
     untrusted = directory.owner is not None and os.geteuid() != directory.owner.uid
     current = os.open(directory.root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
@@ -129,7 +130,7 @@ def _not_a_directory(path: Path, directory: Directory) -> errors.QuarterdeckErro
 
 
 def _read(descriptor: int, name: str, directory: Directory) -> bytes | None:
-    """The content of the file; None if it does not exist, empty if it is a link, a pipe or the like."""
+    """Returns the content of the file; None if it does not exist, empty if it is not a regular file."""
     try:
         file = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=descriptor)
     except FileNotFoundError:

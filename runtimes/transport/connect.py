@@ -1,7 +1,7 @@
-"""Connects to an engine's API over a unix socket or TCP, and explains why no connection could be made.
+"""Connects to an engine's API over a unix socket or TCP, and explains why a connection failed.
 
-Nothing is sent here. Every failure becomes Unreachable with `sent` False and a cure. A unix socket with a full backlog
-is retried for as long as the caller's deadline allows. TLS and ssh are modules of their own.
+This module sends nothing. Every failure becomes Unreachable with `sent` False and a cure. If the backlog of a unix
+socket is full, the connection is retried until the caller's deadline. TLS and ssh have modules of their own.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _START_COMMANDS = {
 
 
 async def connect_protocol(endpoint: Endpoint, protocol: asyncio.BaseProtocol) -> None:
-    """Connects `protocol` to `endpoint`. Has no deadline of its own. Raises Unreachable."""
+    """Connects an asyncio protocol to `endpoint`. Has no deadline of its own. Raises Unreachable."""
     loop = asyncio.get_running_loop()
     try:
         if endpoint.scheme == "unix":
@@ -71,7 +71,7 @@ def peer_credentials(path: str) -> tuple[int, int | None]:
 
 
 def unreachable(endpoint: Endpoint, error: OSError) -> errors.Unreachable:
-    """Turns the system's error into a sentence and its cure."""
+    """Converts the system's error to a sentence and its cure."""
     if endpoint.scheme == "unix":
         return _unix_error(endpoint.path, error)
     if isinstance(error, socket.gaierror):
@@ -110,7 +110,7 @@ def _unix_error(path: str, error: OSError) -> errors.Unreachable:
     if error.errno is None and "too long" in str(error):
         return errors.Unreachable(
             f"The socket path {path} is too long: the system allows 107 bytes.",
-            hint="Make a shorter link to it (ln -s) and use that path.",
+            hint="Make a link with a shorter path (ln -s) and use that path.",
         )
     return errors.Unreachable(f"The engine socket {path} cannot be reached: {error.strerror or error}.")
 

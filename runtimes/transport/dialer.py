@@ -1,6 +1,6 @@
 """Chooses how to connect to an engine: directly (a unix socket or plain TCP), over TLS or over ssh.
 
-TLS and ssh are imported only when they are used: most engines are local.
+The modules for TLS and ssh are imported only when they are used, because most engines are local.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class Dialer(Protocol):
     needs_ping: bool
 
     async def connect(self, protocol: asyncio.BaseProtocol) -> None:
-        """Has no deadline of its own. Raises Unreachable."""
+        """Connects an asyncio protocol. Has no deadline of its own. Raises Unreachable."""
 
     async def diagnose(self, lost: errors.Unreachable, cause: Exception | None) -> errors.Unreachable:
         """Returns a better error for a connection that was lost before the engine sent anything. `cause` is the

@@ -1,4 +1,4 @@
-"""Parses the address of an engine's API, and names the files that TLS and ssh use to identify both sides."""
+"""Parses the address of an engine's API, and defines the paths of the key files for TLS and ssh."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _SSH = re.compile(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Endpoint:
-    """The address of an engine's API.
+    """Holds the parsed address of an engine's API.
 
     unix: `path` is the socket. file: `path` is a directory. tcp: `host` and `port`. ssh: `path` is the socket on
     `host`; an empty `user` or `port` means that ssh's own configuration decides.
@@ -37,7 +37,9 @@ class Endpoint:
         # An address may hold a password, which no message may show.
         shown = "That engine address" if "@" in url else f"The engine address “{url}”"
         if not url.isprintable():
-            raise errors.BadUsage("An engine address contains a control character.", hint="Type it again by hand.")
+            raise errors.BadUsage(
+                "An engine address contains a control character.", hint="Type the address again by hand."
+            )
         scheme, _, rest = url.partition("://")
         if scheme in {"unix", "file"}:
             if not rest.startswith("/") or rest == "/":
@@ -105,8 +107,8 @@ class Endpoint:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tls:
-    """Files in PEM form. `ca` holds the authorities to trust; empty: those of the system. `cert` and `key` identify
-    Quarterdeck to the engine; both or neither are set."""
+    """Holds the paths of files in PEM form. `ca` holds the authorities to trust; empty: those of the system. `cert`
+    and `key` identify Quarterdeck to the engine; both or neither are set."""
 
     ca: str = ""
     cert: str = ""
@@ -115,7 +117,7 @@ class Tls:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ssh:
-    """Files for the system's ssh client. Empty: its own configuration decides."""
+    """Holds the paths of files for the system's ssh client. Empty: the client's own configuration decides."""
 
     identity: str = ""
     known_hosts: str = ""

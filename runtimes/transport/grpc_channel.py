@@ -1,8 +1,8 @@
-"""Calls engines that speak gRPC on a unix socket: one message for one message, or a stream of them.
+"""Sends gRPC calls to an engine over a unix socket; returns one message or a stream of messages.
 
 Every error of grpcio becomes an error of core.errors, by one table (`error_of_status`). `sent` is False only if the
-request cannot have left. grpcio is imported at the first call, so that it costs nothing without such an engine. A
-channel belongs to the running event loop and is made again for another loop; it connects again by itself within a
+request cannot have left. grpcio is imported at the first call, so it costs nothing if no engine uses gRPC. A channel
+belongs to the running event loop; for another loop a new channel is made. The channel connects again by itself within a
 second after the socket is back.
 
     channel = GrpcChannel("unix:///run/containerd/containerd.sock")
@@ -48,8 +48,8 @@ M = TypeVar("M", bound="Message")
 
 
 class GrpcChannel:
-    """`engine` is its name in errors; `access`: a sentence about the group or the setting that gives other users access
-    to the engine's socket."""
+    """Sends calls to one engine. `engine`: the name of the engine in errors; `access`: a sentence about the group or
+    the setting that gives other users access to the engine's socket."""
 
     def __init__(self, url: str, *, engine: str = "", access: str = "") -> None:
         self.endpoint = _unix_endpoint(url)
@@ -83,7 +83,9 @@ class GrpcChannel:
         except library().RpcError as error:
             self._raise_error(error, method, seconds, sent=sent or self._connected())
         except _other_errors() as error:
-            raise errors.Unreachable(f"The connection to {self.engine} was closed.", sent=sent) from error
+            raise errors.Unreachable(
+                f"Quarterdeck closed its connection to {self.engine}.", sent=sent, hint="Try again."
+            ) from error
 
     async def stream(
         self,
@@ -112,7 +114,9 @@ class GrpcChannel:
         except library().RpcError as error:
             self._raise_error(error, method, seconds or 0.0, sent=True)
         except _other_errors() as error:
-            raise errors.Unreachable(f"The connection to {self.engine} was closed.", sent=True) from error
+            raise errors.Unreachable(
+                f"Quarterdeck closed its connection to {self.engine}.", sent=True, hint="Try again."
+            ) from error
         finally:
             call.cancel()
 
@@ -182,7 +186,7 @@ class GrpcChannel:
 def error_of_status(
     code: grpc.StatusCode | None, text: str, *, engine: str, method: str = ""
 ) -> errors.QuarterdeckError:
-    """The error that a gRPC status becomes."""
+    """Returns the Quarterdeck error for a gRPC status."""
     codes = library().StatusCode
     if code is codes.NOT_FOUND:
         return errors.NotFound(text or f"{engine} did not find it.")
@@ -206,7 +210,7 @@ def error_of_status(
 
 
 class Message(Protocol):
-    """The methods that every generated message has."""
+    """Declares the methods that every generated message has."""
 
     def SerializeToString(self) -> bytes: ...  # noqa: N802 (protobuf's name)
 
@@ -230,7 +234,7 @@ def library() -> Any:
 
 
 def _other_errors() -> tuple[type[BaseException], ...]:
-    """What grpcio raises besides statuses: the channel was closed meanwhile, or a call was used wrongly."""
+    """Returns the errors that grpcio raises besides statuses: for a closed channel and for a wrongly used call."""
     return (library().aio.BaseError, asyncio.InvalidStateError)
 
 
@@ -246,7 +250,7 @@ def _status(error: Any) -> tuple[Any, str]:
 
 
 def _unix_endpoint(url: str) -> Endpoint:
-    """Raises BadUsage for an address that is not a unix socket."""
+    """Returns the address as an Endpoint. Raises BadUsage for an address that is not a unix socket."""
     endpoint = Endpoint.parse(url)
     if endpoint.scheme != "unix":
         raise errors.BadUsage(

@@ -1,11 +1,11 @@
 """Sends HTTP/1.1 requests to a container engine's API and reads its responses and streams.
 
-Requests use a bounded pool of open connections and return whole responses. Each stream has a connection of its own and
+Requests share a limited number of open connections and return whole responses. Each stream has its own connection and
 returns bytes in order, as they arrive. A change is sent at most once; if its connection is lost, the error says whether
-the request had left (`sent`). Where a connection may look open although the engine will refuse it (TLS before the
-engine checked the client's certificate, a socket forwarded by ssh), a change is sent only after a ping was answered.
-The reader of a stream does not wait for its consumer, because an unread `/events` slows the daemon down: a consumer
-that falls behind loses the unread bytes and the stream, and `overflowed` says so.
+the request had left (`sent`). Over TLS or ssh, a connection may look open although the engine will refuse it: there, a
+change is sent only after the engine has answered a ping. The reader of a stream does not wait for its consumer, because
+an unread `/events` slows the daemon down. A consumer that is too slow loses the unread bytes and the stream; then
+`overflowed` is True.
 """
 
 from __future__ import annotations
@@ -32,8 +32,11 @@ PING = encode_request("GET", "/_ping", None, None)
 
 
 class HttpClient:
-    """One engine's API. `connections` bounds the requests under way and, separately, the open streams; an unused
-    connection is closed after `idle` seconds. Belongs to the event loop it is first used on."""
+    """Sends requests to the API of one engine.
+
+    `connections` limits the running requests and, separately, the open streams. An unused connection is closed after
+    `idle` seconds. A client belongs to the event loop on which it is first used.
+    """
 
     def __init__(
         self,
@@ -108,12 +111,13 @@ class HttpClient:
         pause: bool = False,
         head: bool = True,
     ) -> Stream:
-        """Sends a request on a connection of its own. Returns within `deadline` seconds, when the headers of the
+        """Sends a request on a new connection. Returns within `deadline` seconds, when the headers of the
         response have arrived; without `head`, when the request has left (some engines send headers with the first data
         only).
 
         More than `max_buffer` unread bytes end the stream as overflowed or, with `pause`, stop the reading until the
-        consumer has caught up (right for a log, wrong for events). The caller closes the stream. Raises as `request`.
+        consumer has caught up (right for a log, wrong for events). The caller closes the stream. Raises the errors of
+        `request`.
         """
         payload = encode_request(method, target, body, headers)
         connection: HttpConnection | None = None
@@ -134,7 +138,7 @@ class HttpClient:
         return Stream(connection)
 
     async def aclose(self) -> None:
-        """Closes everything: requests under way end as Unreachable, streams as cut."""
+        """Closes all connections: running requests raise Unreachable, and streams end with `cut` set."""
         self._closed = True
         connections = (*self._pooled, *self._streaming)
         for connection in connections:
@@ -175,7 +179,7 @@ class HttpClient:
         return connection
 
     async def _ping(self, connection: HttpConnection) -> None:
-        """Raises Unreachable with `sent` False: the request that was to follow has not left."""
+        """Sends a ping. Raises Unreachable with `sent` False, because the request after the ping has not left."""
         try:
             await self._diagnosed(connection, connection.exchange(PING, "GET", 4096))
         except errors.Unreachable as error:
@@ -224,10 +228,11 @@ class HttpClient:
 
 
 class Stream:
-    """The body of one response as it arrives. Iterating and `read` have no deadline: silence may be right.
+    """Returns the body of one response as it arrives. Iterating and `read` have no deadline, because a stream may be
+    silent for a long time.
 
-    A cancelled read loses nothing; only one reader at a time. `status` is 0 until the headers have arrived. `cut`: the
-    body ended too early. `overflowed`: the consumer fell behind, and its unread bytes were dropped.
+    A cancelled read loses nothing. Only one reader at a time is allowed. `status` is 0 until the headers have arrived.
+    `cut`: the body ended too early. `overflowed`: the consumer fell behind, and its unread bytes were dropped.
     """
 
     def __init__(self, connection: HttpConnection) -> None:

@@ -1,8 +1,8 @@
-"""One connection to an engine: sends a request and collects the body of its response until somebody takes it.
+"""Sends one HTTP request over one connection, and collects the body of the response until the caller takes it.
 
-It carries one exchange at a time; its bytes stay in order. The unread bytes are bounded: beyond the limit the exchange
-fails, loses its data and its connection, or stops reading, as `OnFull` says. An end is final and has one cause; what
-arrived before it can still be taken.
+A connection carries one exchange (a request and its response) at a time. The bytes stay in order. The number of unread
+bytes is limited; `OnFull` defines what happens beyond the limit. An exchange ends once, with one cause; the bytes that
+arrived before can still be taken.
 """
 
 from __future__ import annotations
@@ -21,9 +21,12 @@ BLOCK = 64 << 10  # bytes of one read; above 128 KiB malloc maps and unmaps each
 
 
 class HttpConnection(asyncio.BufferedProtocol):
-    """`ended`: no exchange is under way. `sent`: its request was written. `received`: the engine sent something.
+    """Carries one exchange at a time.
+
+    `ended`: no exchange is running. `sent`: its request was written. `received`: the engine sent something.
     `cut`: the body ended too early. `overflowed`: unread bytes were dropped. `cause`: the system's error, if the
-    connection was lost."""
+    connection was lost.
+    """
 
     def __init__(self, endpoint: Endpoint, block: memoryview) -> None:
         self.endpoint = endpoint
@@ -65,7 +68,8 @@ class HttpConnection(asyncio.BufferedProtocol):
         self._transport.write(payload)
 
     async def wait_for(self, wait: Wait) -> None:
-        """Returns when it has arrived or the exchange has ended. Raises the failure once, after all data was taken."""
+        """Waits until the given part has arrived or the exchange has ended. Raises the failure of the exchange once,
+        after all data was taken."""
         assert self._waiter is None, "one reader at a time"
         self._wait = wait
         if not self._has_arrived():
@@ -88,14 +92,14 @@ class HttpConnection(asyncio.BufferedProtocol):
         return data
 
     def reusable(self) -> bool:
-        """Whether another request may be sent on it."""
+        """Returns whether another request may be sent on this connection."""
         transport, parser = self._transport, self.parser
         if transport is None or transport.is_closing() or not (parser.done and parser.keep_alive) or parser.rest:
             return False
         return transport.get_write_buffer_size() == 0  # else the response came before its request was written
 
     def abort_after(self, seconds: float) -> None:
-        """Closes the connection unless a request is sent on it before then."""
+        """Closes the connection at that time unless a request is sent on it before."""
         self._timer = self._loop.call_later(seconds, self.abort)
 
     def abort(self) -> None:
@@ -140,7 +144,7 @@ class HttpConnection(asyncio.BufferedProtocol):
         self.closed.set()
 
     def _end(self, cause: Exception | None) -> None:
-        """Ends the exchange under way, because the connection was closed (None) or lost."""
+        """Ends the running exchange, because the connection was closed (None) or lost."""
         if self.ended:
             return
         self.ended = True
@@ -193,7 +197,7 @@ class HttpConnection(asyncio.BufferedProtocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Response:
-    """`headers` have lower-case names; the values of a repeated header are joined by commas."""
+    """Holds a whole response. `headers` have lower-case names; the values of a repeated header are joined by commas."""
 
     status: int
     headers: Mapping[str, str]
@@ -201,7 +205,7 @@ class Response:
 
 
 class OnFull(enum.Enum):
-    """What happens when more bytes are unread than allowed."""
+    """Lists what can happen if more bytes are unread than allowed."""
 
     FAIL = enum.auto()
     DROP = enum.auto()
@@ -209,7 +213,7 @@ class OnFull(enum.Enum):
 
 
 class Wait(enum.Enum):
-    """What a reader waits for: the headers, some bytes of the body, or the end of the response."""
+    """Lists what a reader can wait for: the headers, some bytes of the body, or the end of the response."""
 
     HEADERS = enum.auto()
     DATA = enum.auto()

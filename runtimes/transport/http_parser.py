@@ -1,8 +1,8 @@
 """Parses HTTP/1.1 responses and encodes requests, without a socket.
 
 `ResponseParser` takes the bytes of one response in blocks of any size and returns the body in order, as it arrives.
-Chunk extensions and trailers are skipped. Bytes that break the protocol raise InvalidResponse, at once and for good.
-`encode_request` writes one request and refuses anything that could smuggle in a second one.
+Chunk extensions and trailers are skipped. Bytes that break the protocol raise InvalidResponse, also at every later
+call. `encode_request` returns the bytes of one request and refuses arguments that could insert a second request.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _LENGTH = re.compile(r"[0-9]{1,18}")
 
 
 class _Part(enum.Enum):
-    """The part of a response that the next byte belongs to."""
+    """Lists the parts of a response; the next byte belongs to one of them."""
 
     HEAD = enum.auto()
     LENGTH = enum.auto()
@@ -40,8 +40,8 @@ class _Part(enum.Enum):
 
 
 class _Sizes(dict[bytes, int]):
-    """Caches the size that a chunk's size line means, which costs much less than parsing it. Only lines of up to three
-    digits are cached (chunks below 4 KiB, so nearly every event): at most about 11,000 entries."""
+    """Caches the number in a chunk's size line, which costs much less than parsing the line again. Only lines of up to
+    three digits are cached (chunks below 4 KiB, so nearly every event): at most about 11,000 entries."""
 
     def __missing__(self, line: bytes) -> int:
         match = _SIZE_LINE.fullmatch(line)
@@ -65,7 +65,8 @@ class ResponseParser:
     __slots__ = ("_bodiless", "_carry", "_left", "_part", "done", "headers", "keep_alive", "rest", "status")
 
     def __init__(self, *, bodiless: bool = False) -> None:
-        """`bodiless`: the request was a HEAD, so no body follows, whatever the headers say."""
+        """Prepares for one response. `bodiless`: the request was a HEAD, so no body follows, whatever the headers
+        say."""
         self.status = 0
         self.headers: dict[str, str] = {}
         self.done = False
@@ -77,7 +78,7 @@ class ResponseParser:
         self._left = 0
 
     def feed(self, data: bytes) -> bytes:
-        """Returns the bytes of the body in the next block. Raises InvalidResponse."""
+        """Parses the next block and returns the bytes of the body in it. Raises InvalidResponse."""
         if self._carry:
             data, self._carry = self._carry + data, b""
         out: list[bytes] = []
@@ -101,7 +102,7 @@ class ResponseParser:
         return b"".join(out)
 
     def finish(self) -> bool:
-        """Call it when the server closed the connection. True if the response is complete."""
+        """Ends the input, because the server closed the connection. Returns whether the response is complete."""
         if self._part is _Part.UNTIL_CLOSE:
             self.done = True
         return self.done
@@ -238,7 +239,7 @@ def encode_request(method: str, target: str, body: bytes | None, headers: Mappin
     lines = [f"{method} {target} HTTP/1.1", "Host: docker", "User-Agent: quarterdeck"]
     for name, value in given.items():
         if not _NAME.fullmatch(name) or name.lower() in _RESERVED:
-            raise errors.BadUsage(f"The header {name[:80]!r} cannot be set.", hint="Remove it.")
+            raise errors.BadUsage(f"The header {name[:80]!r} cannot be set.", hint="Remove this header.")
         if not _VALUE.fullmatch(value):  # the value may be a registry password: never shown
             raise errors.BadUsage(
                 f"The header {name} contains a character that is not allowed.", hint="Use base64 or percent-encoding."
@@ -252,5 +253,5 @@ def encode_request(method: str, target: str, body: bytes | None, headers: Mappin
 
 
 def _shown(data: bytes) -> str:
-    """The beginning of bytes from the network, for an error message."""
+    """Returns the beginning of bytes from the network, for an error message."""
     return data[:80].decode("ascii", "backslashreplace").replace("\r", "")

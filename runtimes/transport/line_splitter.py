@@ -1,6 +1,6 @@
-"""Splits a stream of bytes into batches of whole lines, and bounds the line that has not ended yet.
+"""Splits a stream of bytes into batches of whole lines, and limits the length of an unfinished line.
 
-It reads chunks of any size. A batch contains the lines that ended with a chunk, separated by newlines, without the last
+Chunks may have any size. A batch contains the lines that ended with a chunk, separated by newlines, without the last
 newline. Lines stay in order. The last line of a stream that ends without a newline is not returned; it is in `rest`.
 """
 

@@ -1,10 +1,10 @@
-"""Reaches an engine's socket on another host: the system's ssh client forwards it to a private socket here.
+"""Connects to an engine's socket on another host, which the system's ssh client forwards to a private local socket.
 
-There is one ssh process per engine. It starts on first use, serves all connections, and ends with Quarterdeck. The
-user's own ssh configuration applies (aliases, jump hosts, agents). Host keys are checked strictly and ssh never asks
-anybody: an unknown or changed host is refused. The last lines that ssh wrote become the error message and its cure. If
-the process ended, the next use starts another one, after a pause that grows while it fails; the connections that were
-open are lost, and their users get an error.
+There is one ssh process per engine. The process starts at the first use, serves all connections, and ends with
+Quarterdeck. The user's own ssh configuration applies (aliases, jump hosts, agents). Host keys are checked strictly and
+ssh never asks questions: an unknown or changed host is refused. The last lines that ssh wrote become the error message
+and its cure. If the process ended, the next use starts another process, after a pause that grows with each failure. The
+connections that were open are lost, and their users get an error.
 """
 
 from __future__ import annotations
@@ -46,7 +46,8 @@ OPTIONS = {
 
 
 class SshDialer:
-    """`needs_ping`, since the socket here accepts connections even if no engine listens on the other host."""
+    """Connects to one engine through ssh. `needs_ping` is True, because the local socket accepts connections even if no
+    engine listens on the other host."""
 
     needs_ping = True
 
@@ -69,7 +70,7 @@ class SshDialer:
 
     @property
     def pid(self) -> int | None:
-        """The process id of ssh while it runs."""
+        """Returns the process id of ssh while ssh runs."""
         return self._process.pid if self._process is not None and self._process.returncode is None else None
 
     async def connect(self, protocol: asyncio.BaseProtocol) -> None:
@@ -87,7 +88,8 @@ class SshDialer:
                 raise self._connection_error() from error
 
     async def diagnose(self, lost: errors.Unreachable, cause: Exception | None) -> errors.Unreachable:
-        """ssh reports why: the socket on the other host could not be opened, or ssh itself ended."""
+        """Returns the reason that ssh reported: the socket on the other host could not be opened, or ssh itself
+        ended."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(LATE_SECONDS):
                 while self._channel_error is None and self._is_forwarding():
@@ -116,7 +118,7 @@ class SshDialer:
         return self._forwarding and self._reading is not None and not self._reading.done()
 
     async def _forwarded_socket(self) -> Path:
-        """Returns the socket here that leads to the engine's; starts ssh if it does not run. Raises Unreachable."""
+        """Returns the path of the local socket; starts ssh if it does not run. Raises Unreachable."""
         if self._closed:
             raise errors.Unreachable(
                 f"Quarterdeck has closed its connection to {self._endpoint}.",
@@ -139,7 +141,7 @@ class SshDialer:
         return self._directory / "s"
 
     async def _start(self) -> errors.Unreachable | None:
-        """Returns why ssh does not forward the socket, or None if it does."""
+        """Starts ssh. Returns why ssh does not forward the socket, or None if ssh forwards it."""
         await self._end()
         loop = asyncio.get_running_loop()
         try:
@@ -220,8 +222,8 @@ class SshDialer:
 
 
 def ssh_command(endpoint: Endpoint, files: Ssh, socket: Path) -> list[str]:
-    """The arguments that ssh is started with. The host comes last, after `--`, so that it cannot be taken for an
-    option."""
+    """Returns the command line that starts ssh. The host is the last argument, after `--`, so that ssh cannot take the
+    host for an option."""
     arguments = ["ssh", "-N", "-T", "-n", "-a", "-x"]
     if files.config:
         arguments += ["-F", files.config]

@@ -1,4 +1,4 @@
-"""Turns what the ssh client wrote into one Unreachable error with its cure. Does no I/O."""
+"""Converts the messages of the ssh client to one Unreachable error with its cure. Does no I/O."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ LOST = ("not responding", "Broken pipe", "closed by remote host", "Connection re
 
 
 def connection_error(endpoint: Endpoint, files: Ssh, lines: Sequence[str]) -> errors.Unreachable:
-    """Says why ssh ended, from the last lines that it wrote."""
+    """Returns the error for an ssh process that ended, from the last lines that ssh wrote."""
     text, host, command = "\n".join(lines), endpoint.host, _command(endpoint, files)
     if "IDENTIFICATION HAS CHANGED" in text:
         return errors.Unreachable(
@@ -63,7 +63,9 @@ def connection_error(endpoint: Endpoint, files: Ssh, lines: Sequence[str]) -> er
             hint="Check the port. A busy sshd refuses some connections (MaxStartups).",
         )
     if any(part in text for part in LOST):
-        return errors.Unreachable(f"The ssh connection to {host} was lost.", hint="It is opened again on the next use.")
+        return errors.Unreachable(
+            f"The ssh connection to {host} was lost.", hint="Try again: the next command opens a new connection."
+        )
     if "forwarding" in text.lower() and "fail" in text.lower():
         return errors.Unreachable(
             f"ssh could not forward a socket of {host}: {_last(lines)}.",
@@ -75,7 +77,7 @@ def connection_error(endpoint: Endpoint, files: Ssh, lines: Sequence[str]) -> er
 
 
 def channel_error(endpoint: Endpoint, files: Ssh, line: str) -> errors.Unreachable | None:
-    """The error of a single connection that could not be forwarded, if the line reports one."""
+    """Returns the error of a single connection that could not be forwarded, if the line reports one."""
     found = _CHANNEL.match(line)
     if found is None:
         return None
@@ -93,7 +95,7 @@ def channel_error(endpoint: Endpoint, files: Ssh, line: str) -> errors.Unreachab
 
 
 def _key_error(files: Ssh, text: str) -> errors.Unreachable | None:
-    """The fault of the key file, which is the cause of the refused login that ssh reports after it."""
+    """Returns the error of the key file, which is the cause of the refused login that ssh reports later."""
     if "UNPROTECTED PRIVATE KEY FILE" in text or "bad permissions" in text:
         file = files.identity or "the key"
         return errors.Unreachable(
@@ -117,7 +119,7 @@ def _last(lines: Sequence[str]) -> str:
 
 
 def _command(endpoint: Endpoint, files: Ssh) -> str:
-    """What a person types to make the same connection."""
+    """Returns the command that makes the same connection by hand."""
     arguments = ["ssh"]
     arguments += ["-F", files.config] if files.config else []
     arguments += ["-i", files.identity] if files.identity else []
@@ -127,5 +129,5 @@ def _command(endpoint: Endpoint, files: Ssh) -> str:
 
 
 def _known_host(endpoint: Endpoint) -> str:
-    """The host's name in known_hosts."""
+    """Returns the host's name in known_hosts."""
     return f"[{endpoint.host}]:{endpoint.port}" if endpoint.port and endpoint.port != 22 else endpoint.host

@@ -1,8 +1,8 @@
 """Connects to an engine over TCP with TLS: verifies the engine's certificate and presents Quarterdeck's own.
 
-Certificates are always verified, including the engine's name or address; no option turns that off. The files are read
-again after they changed, so a renewed certificate is used from the next connection on. Every failure becomes one
-sentence with its cure; it shows the names of files, never their content.
+The engine's certificate is always verified, including the name or address in it; no option turns the check off. Changed
+files are read again, so a renewed certificate is used from the next connection on. Every failure becomes one sentence
+with its cure, which shows the names of files but never their content.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ CLIENT_REFUSED = ("CERTIFICATE_REQUIRED", "BAD_CERTIFICATE", "HANDSHAKE_FAILURE"
 
 
 class TlsDialer:
-    """`needs_ping`, since with TLS 1.3 a connection looks open before the engine has checked the client's
-    certificate."""
+    """Connects to one engine over TLS. `needs_ping` is True, because with TLS 1.3 a connection looks open before the
+    engine has checked the client's certificate."""
 
     needs_ping = True
 
@@ -52,8 +52,9 @@ class TlsDialer:
             raise connect.unreachable(self._endpoint, error) from error
 
     async def diagnose(self, lost: errors.Unreachable, cause: Exception | None) -> errors.Unreachable:
-        """An engine that refuses the client's certificate closes the connection, and its reason can get lost with what
-        was written meanwhile. A second connection, on which nothing is written, receives that reason."""
+        """Returns the engine's reason for closing a connection. An engine that refuses the client's certificate sends a
+        reason, which can be lost if something is written meanwhile. So a second connection, on which nothing is
+        written, receives the reason."""
         refusal = cause if isinstance(cause, ssl.SSLError) else await self._receive_alert()
         if refusal is None:
             return lost
@@ -111,7 +112,7 @@ class TlsDialer:
         if "CERTIFICATE_EXPIRED" in reason:
             return errors.Unreachable(
                 f"{self._endpoint} refused the client certificate {self._files.cert}: it has expired.",
-                hint="Renew it; the new one is used from the next connection on.",
+                hint="Renew the certificate. Quarterdeck uses it from the next connection on.",
             )
         if reason in {"WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "HTTP_REQUEST", "PACKET_LENGTH_TOO_LONG"}:
             return errors.Unreachable(
@@ -180,7 +181,7 @@ class TlsDialer:
 
 
 def _plain(reason: str) -> str:
-    """OpenSSL's name of a reason, such as `CERTIFICATE_REQUIRED`, as text."""
+    """Returns OpenSSL's name of a reason, such as `CERTIFICATE_REQUIRED`, as text."""
     return reason.lower().replace("_", " ")
 
 
@@ -189,7 +190,7 @@ def _configured(files: Tls) -> Sequence[tuple[str, str]]:
 
 
 def _modified_ns(file: str, kind: str) -> int:
-    """When a file was last written, in nanoseconds. Raises Unreachable if it cannot be read."""
+    """Returns when a file was last written, in nanoseconds. Raises Unreachable if the file cannot be read."""
     try:
         with Path(file).open("rb") as opened:
             opened.read(1)
@@ -239,4 +240,4 @@ def _load_client_certificate(context: ssl.SSLContext, files: Tls) -> None:
 
 
 class _EncryptedKey(Exception):
-    """Raised inside OpenSSL's request for a password."""
+    """Reports that OpenSSL asked for a password."""

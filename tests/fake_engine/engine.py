@@ -95,7 +95,7 @@ class FakeRuntime(Images, Pods, Cluster, Units, Inside):
         await self._answer("logs", seconds)
         self._find(action.target)
         if action.follow:
-            return self.jobs.begin(action.verb, lambda job: self._follow(action, job), read_only=True)
+            return self.jobs.start(action.verb, lambda job: self._follow(action, job), read_only=True)
         start = action.cursor or f"{action.since_ns:020d}"
         lines = [line for line in self.logs[action.target.id] if line.at > start]
         kept = lines[max(0, len(lines) - action.tail) :]
@@ -106,11 +106,11 @@ class FakeRuntime(Images, Pods, Cluster, Units, Inside):
         name, thing = action.target.name, action.target.id
         said = self.logs[thing]
         last = [line for line in said if line.at > f"{action.since_ns:020d}"]
-        job.say(last[max(0, len(last) - action.tail) :])
+        job.add_lines(last[max(0, len(last) - action.tail) :])
         at = len(said)
         while True:
             moved = self._moved
-            job.say(said[at:])
+            job.add_lines(said[at:])
             at = len(said)
             if not self.reachable:
                 raise errors.Unreachable(
@@ -176,7 +176,7 @@ class FakeRuntime(Images, Pods, Cluster, Units, Inside):
     async def scale(self, action: actions.Scale, seconds: float) -> JobStarted:
         await self._answer("change", seconds)
         work = fake_engine_services.scaling(self, action)
-        return self.jobs.begin(action.verb, work)
+        return self.jobs.start(action.verb, work)
 
     async def aclose(self) -> None:
         await super().aclose()

@@ -68,7 +68,7 @@ class Images(FakeEngine):
             self._tell_of(EventKind.PULLED, Ref(engine=self.ref, kind=Kind.IMAGE, id=thing, name=name), "pull")
             return Outcome(status=Status.DONE, detail=digest)
 
-        return self.jobs.begin(action.verb, work)
+        return self.jobs.start(action.verb, work)
 
     @does(images.TagImage)
     async def tag_image(self, action: images.TagImage, seconds: float) -> Outcome:

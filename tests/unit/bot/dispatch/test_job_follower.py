@@ -37,11 +37,11 @@ class Engine(jobs.JobAdapter):
 
     @does(actions.ReadLogs)
     async def read_logs(self, action, seconds):
-        return self.jobs.begin(action.verb, self.work, read_only=True)
+        return self.jobs.start(action.verb, self.work, read_only=True)
 
     @does(actions.Restart)
     async def restart(self, action, seconds):
-        return self.jobs.begin(action.verb, self.work)
+        return self.jobs.start(action.verb, self.work)
 
     async def run(self, action, call):
         if action.verb == "job.read" and self.unread is not None:
@@ -139,11 +139,11 @@ async def forever(job):
 
 async def test_a_log_is_told_as_it_comes_and_ends_with_its_container():
     async def work(job):
-        job.say(lines("one"))
+        job.add_lines(lines("one"))
         await asyncio.sleep(5)
-        job.say(lines("two", "password=hunter2"))
+        job.add_lines(lines("two", "password=hunter2"))
         await asyncio.sleep(5)
-        job.say(lines("last"))
+        job.add_lines(lines("last"))
         return Outcome(status=Status.DONE, detail="web has ended")
 
     reader = Reader(work)
@@ -177,7 +177,7 @@ async def test_ten_minutes_end_in_a_sentence_even_where_the_invocation_has_less(
 async def test_what_comes_too_fast_is_counted_and_looks_stay_few():
     async def work(job):
         for number in range(200):
-            job.say(lines(*(f"{number} {at}" for at in range(100))))
+            job.add_lines(lines(*(f"{number} {at}" for at in range(100))))
             await asyncio.sleep(0.01)
         return Outcome(status=Status.DONE, detail="web has ended")
 
@@ -193,9 +193,9 @@ async def test_what_comes_too_fast_is_counted_and_looks_stay_few():
 @pytest.mark.parametrize("at", [1, 5, 13, 14])
 async def test_a_key_that_comes_in_bits_stays_hidden(at):
     async def work(job):
-        job.say(lines("before", *KEY[:at]))
+        job.add_lines(lines("before", *KEY[:at]))
         await asyncio.sleep(2)
-        job.say(lines(*KEY[at:], "after"))
+        job.add_lines(lines(*KEY[at:], "after"))
         return Outcome(status=Status.DONE, detail="web has ended")
 
     reader = Reader(work)
@@ -215,7 +215,7 @@ async def test_a_log_that_fails_at_once_is_an_error_and_later_a_failed_end():
         await Reader(at_once).read()
 
     async def later(job):
-        job.say(lines("one"))
+        job.add_lines(lines("one"))
         raise errors.Unreachable("The engine broke off.", hint="Does it run?")
 
     end = await Reader(later).read()
@@ -224,7 +224,7 @@ async def test_a_log_that_fails_at_once_is_an_error_and_later_a_failed_end():
 
 async def test_a_page_that_cannot_be_read_is_unknown_for_a_change_and_a_failed_end_for_a_log():
     async def work(job):
-        job.say(lines("one"))
+        job.add_lines(lines("one"))
         await forever(job)
 
     reader = Reader(work)
@@ -276,7 +276,7 @@ async def test_a_change_under_way_when_quarterdeck_stops_is_said_unknown_in_time
 
 async def test_when_nobody_can_be_told_the_log_ends_and_a_change_does_not():
     async def work(job):
-        job.say(lines("one"))
+        job.add_lines(lines("one"))
         await asyncio.sleep(10)
         return Outcome(status=Status.DONE)
 

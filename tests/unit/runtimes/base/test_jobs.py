@@ -14,7 +14,16 @@ from core.model.results import LogLine, Outcome
 from core.ports import Call
 from runtimes.base import jobs
 from runtimes.base.adapter import does
-from runtimes.base.jobs import EACH_WATCHING, KEPT_ENDED, KEPT_LINES, MOST, MOST_WATCHING, PAGE, PAGE_TEXT, UNREAD
+from runtimes.base.jobs import (
+    ENDED_SECONDS,
+    MAX_JOB_LINES,
+    MAX_JOBS,
+    MAX_READ_ONLY_JOBS,
+    MAX_READ_ONLY_PER_PERSON,
+    PAGE_CHARACTERS,
+    PAGE_LINES,
+    UNREAD_SECONDS,
+)
 
 pytestmark = pytest.mark.looptime
 ENGINE = EngineRef(host="h", kind="scripted")
@@ -30,11 +39,11 @@ class Engine(jobs.JobAdapter):
 
     @does(actions.ReadLogs)
     async def read_logs(self, action, seconds):
-        return self.jobs.begin(action.verb, self.work, read_only=True)
+        return self.jobs.start(action.verb, self.work, read_only=True)
 
     @does(actions.Restart)
     async def restart(self, action, seconds):
-        return self.jobs.begin(action.verb, self.work)
+        return self.jobs.start(action.verb, self.work)
 
     async def do(self, action, who="ann"):
         deadline = datetime.now(UTC) + timedelta(seconds=1000)
@@ -64,15 +73,15 @@ async def forever(job):
 
 async def test_each_line_is_read_once_and_in_order_and_the_end_comes_with_the_last():
     async def work(job):
-        job.say(lines(*range(PAGE + 50)))
+        job.add_lines(lines(*range(PAGE_LINES + 50)))
         return Outcome(status=Status.DONE, detail="web has ended")
 
     engine = Engine(work)
     job = await engine.follow()
     first = await engine.read(job)
-    assert (numbers(first), first.skipped, first.outcome) == (list(range(PAGE)), 0, None)
+    assert (numbers(first), first.skipped, first.outcome) == (list(range(PAGE_LINES)), 0, None)
     second = await engine.read(job, first.cursor)
-    assert numbers(second) == list(range(PAGE, PAGE + 50))
+    assert numbers(second) == list(range(PAGE_LINES, PAGE_LINES + 50))
     assert second.outcome == Outcome(status=Status.DONE, detail="web has ended")
     again = await engine.read(job, second.cursor)
     assert (again.lines, again.skipped, again.outcome) == ((), 0, second.outcome)
@@ -82,9 +91,9 @@ async def test_what_nobody_read_in_time_is_counted_and_what_is_kept_is_not_lost(
     said = asyncio.Event()
 
     async def work(job):
-        job.say(lines(0, 1))
+        job.add_lines(lines(0, 1))
         await said.wait()
-        job.say(lines(*range(2, KEPT_LINES + 12)))
+        job.add_lines(lines(*range(2, MAX_JOB_LINES + 12)))
         return await forever(job)
 
     engine = Engine(work)
@@ -94,19 +103,19 @@ async def test_what_nobody_read_in_time_is_counted_and_what_is_kept_is_not_lost(
     said.set()
     await asyncio.sleep(0.1)
     seen, skipped = [], 0
-    while len(seen) < KEPT_LINES:
+    while len(seen) < MAX_JOB_LINES:
         page = await engine.read(job, page.cursor)
         seen, skipped = seen + numbers(page), skipped + page.skipped
-    assert seen == list(range(12, KEPT_LINES + 12))
+    assert seen == list(range(12, MAX_JOB_LINES + 12))
     assert skipped == 10
     await engine.aclose()
 
 
 async def test_lines_dropped_in_between_are_counted_where_they_are_missing():
     async def work(job):
-        job.say(lines(0, 1, 2))
-        job.say(lines(8, 9), dropped=5)
-        job.say([], dropped=4)
+        job.add_lines(lines(0, 1, 2))
+        job.add_lines(lines(8, 9), dropped=5)
+        job.add_lines([], dropped=4)
         return await forever(job)
 
     engine = Engine(work)
@@ -122,7 +131,7 @@ async def test_lines_dropped_in_between_are_counted_where_they_are_missing():
 
 async def test_long_lines_are_bounded_by_their_characters():
     async def work(job):
-        job.say([LogLine(at="", stream="stdout", text="x" * PAGE_TEXT)] * 40)
+        job.add_lines([LogLine(at="", stream="stdout", text="x" * PAGE_CHARACTERS)] * 40)
         return Outcome(status=Status.DONE)
 
     engine = Engine(work)
@@ -133,7 +142,7 @@ async def test_long_lines_are_bounded_by_their_characters():
         page = await engine.read(job, page.cursor)
     pages.append(page)
     assert all(len(each.lines) == 1 for each in pages)
-    assert len(pages) == jobs.KEPT_TEXT // PAGE_TEXT
+    assert len(pages) == jobs.MAX_JOB_CHARACTERS // PAGE_CHARACTERS
     assert sum(each.skipped for each in pages) == 40 - len(pages)
 
 
@@ -161,10 +170,10 @@ async def test_a_look_waits_for_news_and_no_longer_than_it_may():
 async def test_what_only_watches_ends_when_nobody_reads_and_a_change_does_not():
     engine = Engine(forever)
     watching, changing = await engine.follow(), await engine.change()
-    await asyncio.sleep(UNREAD - 1)
+    await asyncio.sleep(UNREAD_SECONDS - 1)
     page = await engine.read(watching, wait=0.1)
     assert page.outcome is None
-    await asyncio.sleep(UNREAD + 1)
+    await asyncio.sleep(UNREAD_SECONDS + 1)
     assert (await engine.read(watching)).outcome == Outcome(status=Status.DONE, detail="nobody read it any more")
     assert (await engine.read(changing, wait=0.1)).outcome is None
     await engine.aclose()
@@ -192,7 +201,7 @@ async def test_a_change_that_is_stopped_ends_unknown():
 
 async def test_stopped_before_its_first_step_it_has_ended_all_the_same():
     engine = Engine(forever)
-    begun = engine.jobs.begin("x", forever)
+    begun = engine.jobs.start("x", forever)
     await engine.jobs.stop(begun.job, None)
     assert (await engine.read(begun.job)).outcome == Outcome(status=Status.UNKNOWN, detail="was stopped")
 
@@ -213,7 +222,7 @@ async def test_work_that_does_not_end_when_told_is_said_so():
     await engine.read(job, wait=0.1)
     outcome = await engine.do(StopJob(engine=ENGINE, job=job, who="ann"))
     assert outcome.status == Status.UNKNOWN
-    assert "has not within 5 s" in outcome.detail
+    assert "did not end within 5 s" in outcome.detail
     free.set()
     assert (await engine.read(job)).outcome.status == Status.DONE
 
@@ -241,19 +250,19 @@ async def test_a_failure_is_a_sentence(error, watched, changed):
 
 async def test_who_follows_leaves_room_for_others_and_ended_jobs_take_none():
     engine = Engine(forever)
-    for _ in range(EACH_WATCHING):
+    for _ in range(MAX_READ_ONLY_PER_PERSON):
         job = await engine.follow("ann")
-    with pytest.raises(errors.Refused, match=f"You already follow {EACH_WATCHING} jobs on scripted/h"):
+    with pytest.raises(errors.Refused, match=f"You already follow {MAX_READ_ONLY_PER_PERSON} jobs on scripted/h"):
         await engine.follow("ann")
-    for number in range(MOST_WATCHING - EACH_WATCHING):
+    for number in range(MAX_READ_ONLY_JOBS - MAX_READ_ONLY_PER_PERSON):
         await engine.follow(f"guest {number}")
-    with pytest.raises(errors.Refused, match=f"{MOST_WATCHING} jobs on scripted/h are already followed"):
+    with pytest.raises(errors.Refused, match=f"{MAX_READ_ONLY_JOBS} jobs on scripted/h are already followed"):
         await engine.follow("bob")
     await engine.do(StopJob(engine=ENGINE, job=job, who="ann"))
     await engine.follow("bob")
-    for _ in range(MOST - MOST_WATCHING):
+    for _ in range(MAX_JOBS - MAX_READ_ONLY_JOBS):
         await engine.change()
-    with pytest.raises(errors.Refused, match=f"{MOST} jobs on scripted/h are already running"):
+    with pytest.raises(errors.Refused, match=f"{MAX_JOBS} jobs on scripted/h are already running"):
         await engine.change()
     await engine.aclose()
 
@@ -265,11 +274,11 @@ async def test_an_ended_job_can_be_read_for_a_while_and_the_oldest_make_room():
     engine = Engine(at_once)
     first = await engine.change()
     assert (await engine.read(first)).outcome is not None
-    await asyncio.sleep(KEPT_ENDED + 1)
+    await asyncio.sleep(ENDED_SECONDS + 1)
     with pytest.raises(errors.NotFound, match=f"no job {first} on scripted/h: it ended"):
         await engine.read(first)
     begun = []
-    for _ in range(MOST + 5):
+    for _ in range(MAX_JOBS + 5):
         begun.append(await engine.change())
         assert (await engine.read(begun[-1])).outcome is not None
         await asyncio.sleep(0.01)
