@@ -1,6 +1,7 @@
 """Decodes Docker's containers, events, networks, volumes and statistics into Quarterdeck's values.
 
-The tables were found by experiment on Docker 20.10 and 26.1, which agree unless noted. A daemon sends times in
+The tables in this file (event names, states) were found by experiment on Docker 20.10 and 26.1. Both versions behave
+alike unless a comment says otherwise. A daemon sends times in
 nanoseconds and accepts `since` only as `SECONDS.NANOSECONDS`; to RFC 3339 it answers with status 500.
 """
 

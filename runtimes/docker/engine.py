@@ -1,9 +1,9 @@
 """Implements the engine port for one Docker daemon.
 
 The class is composed of one module per subject: requests (`client`), events, logs, images, networks and volumes
-(`resources`), Compose services (`services`), the Swarm that it manages (`swarm_manager`), statistics and the daemon
-itself (`info`). What Podman does alike is in `docker_like`. Values of environment variables are hidden in every
-inspection.
+(`networks_volumes`), Compose services (`compose_services`), the Swarm that it manages (`swarm_manager`), statistics and
+the daemon itself (`info`). What Podman does alike is in `docker_like`. Values of environment variables are hidden in
+every inspection.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ from core.model import actions
 from core.model.containers import Containers
 from core.model.results import Outcome
 from runtimes.base.adapter import does
+from runtimes.docker.compose_services import ServiceVerbs
 from runtimes.docker.events import EventVerbs
 from runtimes.docker.images import ImageVerbs
 from runtimes.docker.info import InfoVerbs
 from runtimes.docker.logs import LogVerbs
-from runtimes.docker.resources import ResourceVerbs
-from runtimes.docker.services import ServiceVerbs
+from runtimes.docker.networks_volumes import ResourceVerbs
 from runtimes.docker.stats import StatsVerbs
 from runtimes.docker_like.client import quoted_id
 from runtimes.docker_like.containers import ContainerVerbs

@@ -1,8 +1,8 @@
 """Lists, inspects, changes and removes Podman's pods, and decodes its networks and volumes.
 
-The requests for networks and volumes are those of `docker_like.resources`. A change of a pod may fail for some of its
-containers only: Podman then reports the errors in a response that is successful by its status, and `_check_change`
-raises them.
+The requests for networks and volumes are those of `docker_like.networks_volumes`. A change of a pod may fail for some
+of its containers only: Podman then reports the errors in a response that is successful by its status, and
+`_check_change` raises them.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from core.model.resources import Network, Volume
 from core.model.results import Document, Outcome
 from core.text import redact_json
 from runtimes.base.adapter import does
-from runtimes.docker_like import decode, models, resources
+from runtimes.docker_like import decode, models, networks_volumes
 from runtimes.docker_like.client import quoted_id
 from runtimes.formats import json_decoder, timestamps
 from runtimes.podman import client
@@ -51,7 +51,7 @@ class _Network(msgspec.Struct):
     labels: dict[str, str] | None = None
 
 
-class ResourceVerbs(client.EngineClient, resources.ResourceVerbs, abc.ABC):
+class ResourceVerbs(client.EngineClient, networks_volumes.ResourceVerbs, abc.ABC):
     path_suffix = "/json"
 
     # ── pods ─────────────────────────────────────────────────────────────────────────────────────────────────────

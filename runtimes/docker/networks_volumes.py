@@ -1,4 +1,4 @@
-"""Decodes Docker's networks and volumes; the requests are those of `docker_like.resources`."""
+"""Decodes Docker's networks and volumes; the requests are those of `docker_like.networks_volumes`."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ import abc
 from core.model.resources import Network, Volume
 from runtimes.docker import decode
 from runtimes.docker.client import EngineClient
-from runtimes.docker_like import resources
+from runtimes.docker_like import networks_volumes
 
 
-class ResourceVerbs(EngineClient, resources.ResourceVerbs, abc.ABC):
+class ResourceVerbs(EngineClient, networks_volumes.ResourceVerbs, abc.ABC):
     path_suffix = ""
 
     def _decode_networks(self, body: bytes) -> tuple[Network, ...]:

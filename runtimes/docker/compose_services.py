@@ -1,7 +1,7 @@
 """Lists a Docker daemon's services and scales those of Compose projects.
 
-A service of a Swarm is listed here only on a worker, as the part of it that runs there; the Swarm's own engine lists
-and changes it.
+On a Swarm worker, this module also lists the Swarm services that have tasks on that node. On a Swarm manager, the
+engine `swarm` lists and changes the services of the Swarm.
 """
 
 from __future__ import annotations
