@@ -24,6 +24,8 @@ from runtimes.swarm import decode
 
 
 class ServiceVerbs(SwarmManager, ContainerVerbs, abc.ABC):
+    """Implements the actions on services."""
+
     def __init__(self, url: str, options: EngineOptions = DEFAULTS) -> None:
         super().__init__(url, options)
         self._replicas = ComposeReplicas(self._request, lambda: self._decoder, self.describe)

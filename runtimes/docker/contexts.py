@@ -24,6 +24,8 @@ DEFAULT = "default"  # docker's own name for “no context”
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Context:
+    """Holds the engine address and the certificates of one docker context."""
+
     name: str
     url: str
     tls: Tls | None = None

@@ -24,6 +24,8 @@ LOCAL_SCOPE = urllib.parse.quote('{"scope":["local"]}')
 
 
 class EventVerbs(EngineClient, abc.ABC):
+    """Implements the actions on events."""
+
     @does(actions.ListEvents)
     async def list_events(self, action: actions.ListEvents, seconds: float) -> tuple[Event, ...]:
         # With `until` in the past, the daemon sends the events that it remembers and ends the response.

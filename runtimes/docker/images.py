@@ -33,6 +33,8 @@ _LOGIN_ERRORS = ("no basic auth credentials", "unauthorized", "authentication re
 
 
 class ImageVerbs(EngineClient, shared.ImageVerbs, abc.ABC):
+    """Implements pull, push and removal of images."""
+
     @does(images.PullImage)
     async def pull_image(self, action: images.PullImage, seconds: float) -> JobStarted:
         wanted = image_reference.parse_image_reference(action.image)

@@ -27,6 +27,8 @@ EVENT_HISTORY = "ring of 256"
 
 
 class InfoVerbs(EngineClient, abc.ABC):
+    """Implements the actions that describe the daemon."""
+
     @does(actions.DescribeEngine)
     async def describe_engine(self, action: actions.DescribeEngine, seconds: float) -> Engine:
         unreachable = Engine(ref=self.ref, address=self.address, verbs=tuple(sorted(self.verbs)))

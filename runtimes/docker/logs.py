@@ -16,6 +16,8 @@ from runtimes.formats import log_decoder, timestamps
 
 
 class LogVerbs(EngineClient, logs.LogVerbs, abc.ABC):
+    """Implements the reading and following of logs."""
+
     state_checks = 1
 
     async def _page(self, action: actions.ReadLogs, seconds: float) -> LogPage:

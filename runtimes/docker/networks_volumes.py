@@ -11,6 +11,8 @@ from runtimes.docker_like import networks_volumes
 
 
 class ResourceVerbs(EngineClient, networks_volumes.ResourceVerbs, abc.ABC):
+    """Decodes the answers about networks and volumes."""
+
     path_suffix = ""
 
     def _decode_networks(self, body: bytes) -> tuple[Network, ...]:

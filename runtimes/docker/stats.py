@@ -30,6 +30,8 @@ RESERVED_SECONDS = 1.0  # of the deadline, to return what has arrived instead of
 
 
 class StatsVerbs(EngineClient, abc.ABC):
+    """Implements the reading of usage."""
+
     def __init__(self, url: str, options: EngineOptions = DEFAULTS) -> None:
         super().__init__(url, options)
         self._kernel = cgroup_reader.CgroupReader()

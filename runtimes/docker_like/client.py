@@ -31,6 +31,8 @@ MIN_SECONDS = 0.05
 
 
 class HttpEngine(EngineAdapter, abc.ABC):
+    """Sends requests to one engine and decodes its errors."""
+
     sends_headers_early: ClassVar[bool]
     """Whether a stream's response begins before there is any data. Where it does not, a refusal is the first chunk."""
 

@@ -24,6 +24,8 @@ MAX_CONCURRENT = 8  # inspections
 
 
 class ContainerVerbs(HttpEngine, abc.ABC):
+    """Implements inspection and changes of containers."""
+
     stop_timeout: ClassVar[str]
     """The query parameter with the seconds until a container that does not stop is killed."""
 

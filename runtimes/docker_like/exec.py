@@ -33,6 +33,8 @@ class _Session(msgspec.Struct):
 
 
 class ExecVerbs(HttpEngine, abc.ABC):
+    """Implements exec."""
+
     @does(actions.Exec)
     async def execute(self, action: actions.Exec, seconds: float) -> ExecResult:
         began, target, allowed = time.monotonic(), action.target, min(float(action.timeout), seconds)

@@ -34,6 +34,8 @@ class ImageIdentity(msgspec.Struct):
 
 
 class ImageVerbs(HttpEngine, abc.ABC):
+    """Implements list, inspection and tags of images."""
+
     @does(images.ListImages)
     async def list_images(self, action: images.ListImages, seconds: float) -> images.Images:
         response = await self._request("GET", "/images/json", seconds)

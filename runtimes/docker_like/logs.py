@@ -25,6 +25,8 @@ STATE_PAUSE_SECONDS = 0.05
 
 
 class LogVerbs(HttpEngine, abc.ABC):
+    """Implements the reading and following of logs."""
+
     state_checks: ClassVar[int]
     """How often a container whose log has ended is inspected, until the engine knows that the container has ended."""
 

@@ -15,6 +15,8 @@ from runtimes.formats import json_decoder
 
 
 class ResourceVerbs(HttpEngine, abc.ABC):
+    """Implements the actions on networks and volumes."""
+
     path_suffix: ClassVar[str]
     """What follows in a path to a list or to an inspection; empty for Docker."""
 

@@ -42,6 +42,8 @@ NO_EVENTS_HINT = 'Set events_logger = "file" under [engine] in its containers.co
 
 
 class EventVerbs(client.EngineClient, abc.ABC):
+    """Implements the event stream and the list of past events."""
+
     @does(actions.ListEvents)
     async def list_events(self, action: actions.ListEvents, seconds: float) -> tuple[Event, ...]:
         info = await self._engine_info(seconds)

@@ -50,6 +50,8 @@ class _User(msgspec.Struct):
 
 
 class ImageVerbs(client.EngineClient, shared.ImageVerbs, abc.ABC):
+    """Implements pull, push and removal of images."""
+
     @does(images.PullImage)
     async def pull_image(self, action: images.PullImage, seconds: float) -> JobStarted:
         wanted = str(image_reference.parse_image_reference(action.image))

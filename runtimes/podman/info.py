@@ -19,6 +19,8 @@ NO_CGROUPS = "Rootless on cgroup v1: its containers have no limits and no statis
 
 
 class InfoVerbs(events.EventVerbs, abc.ABC):
+    """Implements the actions that describe the service."""
+
     @does(actions.DescribeEngine)
     async def describe_engine(self, action: actions.DescribeEngine, seconds: float) -> Engine:
         unreachable = Engine(ref=self.ref, address=self.address, verbs=tuple(sorted(self.verbs)))

@@ -12,6 +12,8 @@ MAX_FRAME = 16 << 20  # bytes
 
 
 class LogFrameJoiner:
+    """Joins the frames of each long line, and passes other lines on."""
+
     def __init__(self) -> None:
         self._buffer = b""
         self._open: set[int] = set()  # streams whose last frame did not end its line

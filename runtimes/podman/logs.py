@@ -26,6 +26,8 @@ MAX_TAIL = 1 << 20  # lines
 
 
 class LogVerbs(client.EngineClient, logs.LogVerbs, abc.ABC):
+    """Implements the reading and following of logs."""
+
     state_checks = 40  # the last line arrives a moment before Podman knows that the container has ended
 
     async def _page(self, action: actions.ReadLogs, seconds: float) -> LogPage:

@@ -52,6 +52,8 @@ class _Network(msgspec.Struct):
 
 
 class ResourceVerbs(client.EngineClient, networks_volumes.ResourceVerbs, abc.ABC):
+    """Implements the actions on pods, networks and volumes."""
+
     path_suffix = "/json"
 
     # ── pods ─────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -27,6 +27,8 @@ PAUSE_SECONDS = 0.5  # between the two first readings
 
 
 class StatsVerbs(EngineClient, abc.ABC):
+    """Implements the reading of usage."""
+
     def __init__(self, url: str, options: EngineOptions = DEFAULTS) -> None:
         super().__init__(url, options)
         self._meter = Meter()
