@@ -8,7 +8,6 @@ the metrics report it.
 from __future__ import annotations
 
 import asyncio
-import importlib.metadata
 import secrets
 import sys
 import time
@@ -20,10 +19,10 @@ from typing import Any
 
 import structlog
 
-from bot import builtin, engine_addresses
+from bot import builtin_commands, engine_addresses
 from bot import engines as bot_engines
 from bot.access import own_container, policy_store
-from bot.dispatch import approvals, audit, dispatcher, rate_limits, recovery
+from bot.dispatch import audit, dispatcher, pending_questions, rate_limits, recovery
 from commands.catalogue import Catalogue, load_catalogue
 from core import errors, metrics, supervise
 from core.config import load
@@ -32,7 +31,8 @@ from core.name_matching import containers
 from core.ports import Call, Query
 from core.store import embedded
 from core.store.client import Store
-from core.store.records import Rate
+from core.store.records import RateLimit
+from core.version import quarterdeck_version
 from runtimes import discovery, registry
 from runtimes.inventory import fleet
 
@@ -135,10 +135,10 @@ async def build(settings: load.Config, *, watch: bool, supervisor: supervise.Sup
     """Makes every part and registers it for closing. `watch`: mirror the engines; a single command asks them directly
     instead. Raises ConfigError."""
     store, embedded_store = await _open_store(settings, supervisor)
-    counts = metrics.Metrics(version=version())
+    counts = metrics.Metrics(version=quarterdeck_version())
     catalogue = load_catalogue()
     policies = policy_store.PolicyStore(store, base_policy(settings))
-    builtin_runtime = builtin.BuiltinRuntime(policies=policies, store=store, catalogue=catalogue, clock=_now)
+    builtin_runtime = builtin_commands.BuiltinRuntime(policies=policies, store=store, catalogue=catalogue, clock=_now)
     search = discovery.Discovery() if settings.engines is None else None
     addresses = search.look() if search is not None else engine_addresses.engine_addresses(settings)
     engines = bot_engines.Engines(
@@ -172,12 +172,12 @@ async def build(settings: load.Config, *, watch: bool, supervisor: supervise.Sup
             policies=policies,
             limits=rate_limits.RateLimits(
                 {
-                    Risk(name): Rate(count=limit.count, period=limit.period)
+                    Risk(name): RateLimit(count=limit.count, period=limit.period)
                     for name in Risk
                     if (limit := getattr(settings.limits, name))
                 }
             ),
-            approvals=approvals.Approvals(store, ttl=settings.confirm.ttl),
+            pending_questions=pending_questions.PendingQuestions(store, ttl=settings.confirm.ttl),
             audit=trail,
             metrics=counts,
             clock=_now,
@@ -216,13 +216,6 @@ async def _open_store(
     store = Store.open(url, timeout=settings.store.timeout, audit_rows=settings.audit.keep)
     supervisor.on_close("store", store.aclose)
     return store, embedded_store
-
-
-def version() -> str:
-    try:
-        return importlib.metadata.version("quarterdeck")
-    except importlib.metadata.PackageNotFoundError:
-        return "unknown"
 
 
 def announce(text: str) -> None:

@@ -42,10 +42,10 @@ def run(
 ) -> None:
     """Watch the engines, serve /metrics, and answer commands from Slack or the console."""
     settings = _load(config)
-    from bot import http  # noqa: PLC0415
+    from bot import listening_socket  # noqa: PLC0415
 
     # Before the large imports: an early scrape waits instead of being refused.
-    listener = http.bind(settings.metrics.listen)
+    listener = listening_socket.open_socket(settings.metrics.listen)
     from bot import run as bot_run  # noqa: PLC0415
 
     _run(bot_run.run(settings, config, listener, console=console))
@@ -135,9 +135,9 @@ def _root(
     version: Annotated[bool, typer.Option("--version", help="Print the version and exit.")] = False,
 ) -> None:
     if version:
-        import importlib.metadata  # noqa: PLC0415
+        from core.version import quarterdeck_version  # noqa: PLC0415
 
-        typer.echo(f"quarterdeck {importlib.metadata.version('quarterdeck')}")
+        typer.echo(f"quarterdeck {quarterdeck_version()}")
         raise typer.Exit
 
 

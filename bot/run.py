@@ -18,12 +18,13 @@ from typing import Any
 import structlog
 
 from bot import app as bot_app
-from bot import http
+from bot import listening_socket, metrics_server
 from bot.console import interactive, terminal
 from collectors import exposition
 from core import logs, supervise
 from core.config import load
 from core.model.actions import ListContainers
+from core.version import quarterdeck_version
 from runtimes.inventory.mirror import Mirror
 
 log = structlog.get_logger(__name__)
@@ -66,7 +67,7 @@ async def _serve_http(app: bot_app.App, settings: load.Config, listener: socket.
             max_containers=settings.metrics.max_containers,
         ),
     )
-    server = await http.serve(listener, page=page.render, ready=app.ready)
+    server = await metrics_server.serve(listener, page=page.render, ready=app.ready)
     app.supervisor.on_close("http", server.aclose)
 
 
@@ -94,7 +95,7 @@ def _open_chat(app: bot_app.App, settings: load.Config, listener: socket.socket 
 def _slack(app: bot_app.App, settings: load.Slack) -> Any:
     from bot.slack import connection  # noqa: PLC0415 (it costs 40 MB of memory)
 
-    listener = http.bind(settings.listen, "slack.listen") if settings.mode == "http" else None
+    listener = listening_socket.open_socket(settings.listen, "slack.listen") if settings.mode == "http" else None
     if listener is not None:
         app.supervisor.on_close("slack socket", lambda: _close(listener))
     made = connection.SlackConnection(settings, app, listener)
@@ -104,7 +105,7 @@ def _slack(app: bot_app.App, settings: load.Slack) -> Any:
 
 async def _console(app: bot_app.App, metrics: str) -> None:
     """The console of a running bot. Leaving it stops the bot."""
-    print(f"Quarterdeck {bot_app.version()}; metrics {metrics}")  # noqa: T201
+    print(f"Quarterdeck {quarterdeck_version()}; metrics {metrics}")  # noqa: T201
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(GREETING_SECONDS):
             while not all(mirror.live for mirror in app.engines.mirrors):  # noqa: ASYNC110 (engines come and go)

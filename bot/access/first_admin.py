@@ -1,7 +1,8 @@
-"""Makes the first admin: issues a one-time code that only the owner of the process can read.
+"""Issues a one-time code that makes a person in chat the first admin. Only the owner of the process can read the code.
 
 A code has 128 random bits. It is valid for 15 minutes and 5 tries, and it works once. The store holds only its SHA-256
-digest. Each start issues a new code while nobody in chat may grant. `bot.builtin` checks the code that a person types.
+digest. Each start issues a new code while nobody in chat may give grants. The person types the code after `claim`, and
+`bot.builtin_commands` checks it.
 """
 
 from __future__ import annotations
@@ -19,8 +20,7 @@ MAX_TRIES = 5
 
 
 async def issue_code(store: Store, policies: PolicyStore, via: str) -> str | None:
-    """Returns a new code, or None if somebody who comes in by `via` (such as `slack`) may grant already. Raises
-    StoreDown."""
+    """Returns a new code, or None if somebody in `via` (such as `slack`) may give grants already. Raises StoreDown."""
     current = await policies.refresh(await store.policy_version())
     for grant in current.grants:
         reachable = grant.who.startswith((f"{via}:", "group:")) or grant.who == "everyone"

@@ -22,13 +22,13 @@ import structlog
 
 from bot.access import policy_store
 from bot.dispatch import (
-    approvals,
     audit,
     change_record,
     decision,
     deferred_writes,
     execution,
     job_follower,
+    pending_questions,
     questions,
     rate_limits,
     recovery,
@@ -63,7 +63,7 @@ class Dispatcher:
         store: Store,
         policies: policy_store.PolicyStore,
         limits: rate_limits.RateLimits,
-        approvals: approvals.Approvals,
+        pending_questions: pending_questions.PendingQuestions,
         audit: audit.Audit,
         metrics: Metrics,
         clock: Callable[[], datetime],
@@ -76,7 +76,7 @@ class Dispatcher:
         self._store = store
         self._policies = policies
         self._limits = limits
-        self._approvals = approvals
+        self._pending_questions = pending_questions
         self._audit = audit
         self._metrics = metrics
         self._clock = clock
@@ -156,15 +156,15 @@ class Dispatcher:
         answered = Verdict.ALLOW
         if plan and isinstance(plan[0], builtin.AnswerQuestion):
             # `confirm` and `cancel`: the plan that was asked about, its ids pinned, is decided again as things are now.
-            question = await self._approvals.peek(plan[0].token)
+            question = await self._pending_questions.peek(plan[0].token)
             state.command = question.command
             if not plan[0].yes:
                 questions.check_may_cancel(question, inv.who)
-                await self._approvals.claim(question.token)
+                await self._pending_questions.claim(question.token)
                 return text_reply(f"Cancelled, nothing was done: {question.line}")
             questions.check_may_answer(question, inv.who)
             await view.refresh(question.actions())
-            question = await self._approvals.claim(question.token)
+            question = await self._pending_questions.claim(question.token)
             plan, answered = question.actions(), question.verdict
             parsed = parser.parse(question.line, self._catalogue)
             command, context = parsed.command, replace(context, args=parsed.args)
@@ -179,7 +179,7 @@ class Dispatcher:
             await self._audit.refusal(inv, plan[0].verb, reply_texts.targets(plan), decided)
             raise errors.NotPermitted(decided.reason, rule=decided.rule, hint=decided.hint)
         if decided.verdict > answered:
-            question, reply = await questions.ask_question(self._approvals, inv, command, plan, decided)
+            question, reply = await questions.ask_question(self._pending_questions, inv, command, plan, decided)
             await self._audit.record(inv, "asked", [(action, "", question.token) for action in plan], decided)
             return reply
 

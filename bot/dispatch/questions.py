@@ -7,7 +7,7 @@ from typing import Any
 
 from bot.access import policy
 from bot.dispatch import reply_texts
-from bot.dispatch.approvals import Approvals, Question
+from bot.dispatch.pending_questions import PendingQuestions, Question
 from commands.spec import Command
 from core import errors
 from core.model.actions import Action
@@ -19,10 +19,10 @@ MAX_NAMES = 10  # targets listed in a question
 
 
 async def ask_question(
-    approvals: Approvals, inv: Invocation, command: Command, plan: Sequence[Action[Any]], decision: Decision
+    pending: PendingQuestions, inv: Invocation, command: Command, plan: Sequence[Action[Any]], decision: Decision
 ) -> tuple[Question, Reply]:
     """Stores the plan under a token and returns the question with its two buttons."""
-    question = await approvals.put(
+    question = await pending.put(
         requester=inv.who,
         command=command.name,
         line=inv.line,
@@ -34,7 +34,7 @@ async def ask_question(
     approval = decision.verdict is Verdict.APPROVE
     names = reply_texts.names(plan)
     listed = ", ".join(names[:MAX_NAMES]) + (f" and {len(names) - MAX_NAMES} more" if len(names) > MAX_NAMES else "")
-    minutes = max(1, round(approvals.ttl.total_seconds() / 60))
+    minutes = max(1, round(pending.ttl.total_seconds() / 60))
     if approval:
         text = f"{command.name} {listed}: {decision.reason}. Somebody else has to approve it within {minutes} min."
         text += f" {reply_texts.approvers(decision.approvers)}"

@@ -10,13 +10,13 @@ from collections import OrderedDict
 from collections.abc import Callable, Mapping
 
 from core.model.actions import Risk
-from core.store.records import Rate
+from core.store.records import RateLimit
 
 MAX_BUCKETS = 4096
 
 
 class RateLimits:
-    def __init__(self, rates: Mapping[Risk, Rate], *, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, rates: Mapping[Risk, RateLimit], *, clock: Callable[[], float] = time.monotonic) -> None:
         self.rates = rates
         self._clock = clock
         self._free_at: OrderedDict[tuple[str, Risk], float] = OrderedDict()

@@ -16,7 +16,7 @@ import redis.exceptions
 from core import errors
 from core.store import keys
 from core.store.connection import StoreConnection, milliseconds, text
-from core.store.records import Entered, Lease, LeaseConflict, LeaseRequest, OutcomeRow, Phase, Rate, Unfinished
+from core.store.records import Entered, Lease, LeaseConflict, LeaseRequest, OutcomeRow, Phase, RateLimit, Unfinished
 
 ONCE_TTL = 3600.0
 RECORD_TTL = 24 * 3600.0
@@ -29,7 +29,7 @@ class InvocationStore(StoreConnection):
     """The part of the store that one command's life needs. A change on one target makes four calls: `enter`,
     `begin_change`, `end_change`, `forget`; on N targets `record_outcomes` adds one for each outcome but the last."""
 
-    async def enter(self, *, id: str, who: str, risk: str, rate: Rate, record: bytes, replica: str) -> Entered:  # noqa: A002
+    async def enter(self, *, id: str, who: str, risk: str, rate: RateLimit, record: bytes, replica: str) -> Entered:  # noqa: A002
         """Admits one invocation: not seen before, and within its rate limit. `heartbeat` for `replica` comes before.
 
         A duplicate spends nothing. An admitted one has spent, whatever the policy decides later. A refused try does not

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Rate:
+class RateLimit:
     """Allows `count` commands in each `period` seconds, at most `burst` of them (None: `count`) at once."""
 
     count: int

@@ -6,9 +6,9 @@ import itertools
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 
-from bot import builtin
+from bot import builtin_commands
 from bot.access import policy_store
-from bot.dispatch import approvals, audit, dispatcher, rate_limits
+from bot.dispatch import audit, dispatcher, pending_questions, rate_limits
 from commands.catalogue import load_catalogue
 from core.metrics import Metrics
 from core.model.actions import Risk
@@ -17,7 +17,7 @@ from core.model.policy import Policy
 from core.model.replies import Reply
 from core.ports import Runtime
 from core.store.client import Store
-from core.store.records import Rate
+from core.store.records import RateLimit
 from runtimes.inventory.fleet import Fleet
 
 WORDS = load_catalogue()
@@ -39,14 +39,16 @@ class Deck:
         engines: Sequence[Runtime] = (),
         *,
         policy: Policy | None = None,
-        token: Callable[[], str] = approvals.new_token,
+        token: Callable[[], str] = pending_questions.new_token,
         seconds: float = 30.0,
     ) -> None:
         self.store = Store.open(url)
         self.engines = tuple(engines)
         self.seconds = seconds
         self.policies = policy_store.PolicyStore(self.store, policy or Policy())
-        self.desk = builtin.BuiltinRuntime(policies=self.policies, store=self.store, catalogue=WORDS, clock=now)
+        self.desk = builtin_commands.BuiltinRuntime(
+            policies=self.policies, store=self.store, catalogue=WORDS, clock=now
+        )
         self.fleet = Fleet(self.engines, builtin=self.desk)
         self.desk.fleet = self.fleet
         self.audit = audit.Audit(self.store, clock=now, count=lambda phase: None)
@@ -56,8 +58,8 @@ class Deck:
             fleet=self.fleet,
             store=self.store,
             policies=self.policies,
-            limits=rate_limits.RateLimits(dict.fromkeys(Risk, Rate(count=10_000, period=1.0))),
-            approvals=approvals.Approvals(self.store, ttl=timedelta(minutes=5), token=token),
+            limits=rate_limits.RateLimits(dict.fromkeys(Risk, RateLimit(count=10_000, period=1.0))),
+            pending_questions=pending_questions.PendingQuestions(self.store, ttl=timedelta(minutes=5), token=token),
             audit=self.audit,
             metrics=Metrics(),
             clock=now,

@@ -10,7 +10,7 @@ import pytest
 
 from bot import plain_text
 from bot.access import first_admin
-from bot.dispatch import approvals
+from bot.dispatch import pending_questions
 from core.model.actions import Risk
 from core.model.events import EventKind
 from core.model.identity import Identity
@@ -82,7 +82,7 @@ async def test_an_example_does_what_it_promises(valkey, engines, command, line):
     prod, *_ = engines
     said = shlex.split(line)
     answers = command.name in ("confirm", "cancel")
-    token = (lambda: said[-1]) if answers else approvals.new_token
+    token = (lambda: said[-1]) if answers else pending_questions.new_token
     async with Deck(valkey.url, engines, policy=POLICY, token=token) as deck:
         for before in ("restart batch-1", "ps"):
             assert (await deck.say(before)).ending is Ending.OK

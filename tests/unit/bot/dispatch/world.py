@@ -4,9 +4,9 @@ import asyncio
 import itertools
 from datetime import UTC, datetime, timedelta
 
-from bot import builtin
+from bot import builtin_commands
 from bot.access import policy_store
-from bot.dispatch import approvals, audit, rate_limits, recovery
+from bot.dispatch import audit, pending_questions, rate_limits, recovery
 from bot.dispatch.dispatcher import Dispatcher
 from commands.catalogue import load_catalogue
 from core import errors
@@ -20,7 +20,7 @@ from core.model.refs import EngineRef, Kind, Ref
 from core.model.replies import Lines, Status, Table, Text
 from core.model.results import Document, LogLine, LogPage, Outcome
 from core.store.client import Store
-from core.store.records import Rate
+from core.store.records import RateLimit
 from runtimes.base.adapter import Adapter, does
 from runtimes.inventory.fleet import Fleet
 
@@ -106,7 +106,7 @@ class World:
     """Dispatchers of any number of replicas over one store and one engine."""
 
     def __init__(
-        self, valkey, *, grants=(VIEWER, OPERATOR, ADMIN), guards=(), rate=Rate(count=100, period=60.0), ttl=300
+        self, valkey, *, grants=(VIEWER, OPERATOR, ADMIN), guards=(), rate=RateLimit(count=100, period=60.0), ttl=300
     ):
         self.url = valkey.url
         self.engine = Engine()
@@ -121,7 +121,7 @@ class World:
         self.stores.append(store)
         words = load_catalogue()
         kept = policy_store.PolicyStore(store, self.policy)
-        front = builtin.BuiltinRuntime(policies=kept, store=store, catalogue=words, clock=now)
+        front = builtin_commands.BuiltinRuntime(policies=kept, store=store, catalogue=words, clock=now)
         fleet = Fleet([self.engine], builtin=front)
         front.fleet = fleet
         made = Dispatcher(
@@ -130,7 +130,7 @@ class World:
             store=store,
             policies=kept,
             limits=rate_limits.RateLimits(self.rates),
-            approvals=approvals.Approvals(store, ttl=timedelta(seconds=self.ttl)),
+            pending_questions=pending_questions.PendingQuestions(store, ttl=timedelta(seconds=self.ttl)),
             audit=audit.Audit(store, clock=now, count=lambda phase: None),
             metrics=Metrics(),
             clock=now,

@@ -12,7 +12,7 @@ import pytest
 from pydantic import SecretStr
 from structlog.testing import capture_logs
 
-from bot import http
+from bot import listening_socket
 from bot.access import first_admin
 from bot.slack import connection
 from bot.slack.connection import SlackConnection
@@ -271,7 +271,7 @@ async def test_a_code_that_cannot_be_kept_is_offered_with_the_next_connection(
 
 @contextlib.asynccontextmanager
 async def by_requests() -> AsyncIterator[Scene]:
-    door = http.bind(ListenAddress("127.0.0.1", 0), "slack.listen")
+    door = listening_socket.open_socket(ListenAddress("127.0.0.1", 0), "slack.listen")
     url = f"http://127.0.0.1:{door.getsockname()[1]}/slack/events"
     try:
         async with scene(mode="http", door=door) as deck:

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from bot import http
+from bot import listening_socket, metrics_server
 from core.config.load import ListenAddress
 from core.errors import ConfigError
 from tests.helpers.paths import ROOT
@@ -44,10 +44,10 @@ class Door:
 
 
 async def opened(door: Door, **more: Any) -> None:
-    sock = http.bind(ListenAddress("127.0.0.1", 0))
+    sock = listening_socket.open_socket(ListenAddress("127.0.0.1", 0))
     assert sock is not None
     door.port = sock.getsockname()[1]
-    door.server = await http.serve(sock, page=door.render, ready=door.readiness, **more)
+    door.server = await metrics_server.serve(sock, page=door.render, ready=door.readiness, **more)
 
 
 @pytest.fixture
@@ -100,7 +100,7 @@ async def test_metrics_are_served_as_prometheus_reads_them(door: Door) -> None:
 async def test_metrics_are_compressed_when_asked(door: Door) -> None:
     status, headers, body = await ask(door.port, "/metrics", Accept_Encoding="deflate, gzip;q=0.8")
     assert (status, headers["content-encoding"]) == (200, "gzip")
-    assert headers["content-type"] == http.METRICS_TYPE
+    assert headers["content-type"] == metrics_server.METRICS_TYPE
     assert len(body) < len(PAGE)
     assert gzip.decompress(body) == PAGE
 
@@ -120,7 +120,7 @@ async def test_metrics_are_compressed_when_asked(door: Door) -> None:
     ],
 )
 def test_what_counts_as_asking_for_gzip(accepted: str, wanted: bool) -> None:
-    assert http.wants_gzip(accepted) is wanted
+    assert metrics_server.wants_gzip(accepted) is wanted
 
 
 async def test_alive_whatever_is_down(door: Door) -> None:
@@ -138,7 +138,7 @@ async def test_readiness_says_each_part(door: Door) -> None:
 
 
 async def test_parts_that_do_not_answer_are_not_ready(door: Door, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(http, "READY_TIMEOUT_SECONDS", 0.01)
+    monkeypatch.setattr(metrics_server, "READY_TIMEOUT_SECONDS", 0.01)
     door.ready = asyncio.Event().wait
     status, _, body = await ask(door.port, "/readyz")
     assert (status, json.loads(body)) == (503, {"ready": False, "reason": "no answer within 0.01 s"})
@@ -213,7 +213,7 @@ async def test_a_client_that_does_not_finish_asking_is_closed(raw: bytes) -> Non
 
 
 async def test_a_client_that_does_not_read_is_closed(door: Door, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(http, "SEND_TIMEOUT_SECONDS", 0.05)
+    monkeypatch.setattr(metrics_server, "SEND_TIMEOUT_SECONDS", 0.05)
     door.page = b"x" * (64 << 20)
     async with connected(door.port) as (reader, writer):
         writer.write(b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n")
@@ -235,7 +235,7 @@ async def test_one_connection_serves_many_scrapes(door: Door) -> None:
 async def test_connections_beyond_the_bound_are_rejected_and_counted(
     door: Door, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(http, "MAX_CONNECTIONS", 2)
+    monkeypatch.setattr(metrics_server, "MAX_CONNECTIONS", 2)
     async with connected(door.port), connected(door.port):
         while len(door.server._web.connections) < 2:
             await asyncio.sleep(0.01)
@@ -274,25 +274,25 @@ async def test_closing_lets_an_answer_under_way_finish_and_idle_ones_go() -> Non
 
 
 async def test_an_early_scrape_waits_instead_of_being_refused() -> None:
-    sock = http.bind(ListenAddress("127.0.0.1", 0))
+    sock = listening_socket.open_socket(ListenAddress("127.0.0.1", 0))
     assert sock is not None
     port = sock.getsockname()[1]
     early = asyncio.ensure_future(ask(port, "/healthz"))
     client = socket.create_connection(("127.0.0.1", port))  # connected although nobody answers yet
     client.close()
     door = Door()
-    door.server = await http.serve(sock, page=door.render, ready=door.readiness)
+    door.server = await metrics_server.serve(sock, page=door.render, ready=door.readiness)
     assert (await early)[0] == 200
     await door.server.aclose()
 
 
 def test_off_binds_nothing() -> None:
-    assert http.bind(None) is None
+    assert listening_socket.open_socket(None) is None
 
 
 def refusal(listen: ListenAddress) -> str:
     with pytest.raises(ConfigError) as caught:
-        http.bind(listen)
+        listening_socket.open_socket(listen)
     return caught.value.problems[0].full_message()
 
 
@@ -325,7 +325,7 @@ def test_a_port_for_root_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.skipif(not socket.has_dualstack_ipv6(), reason="no IPv6 here")
 @pytest.mark.parametrize(("host", "reached"), [("::1", ["::1"]), ("", ["::1", "127.0.0.1"])])
 def test_ipv6_and_all_addresses(host: str, reached: list[str]) -> None:
-    sock = http.bind(ListenAddress(host, 0))
+    sock = listening_socket.open_socket(ListenAddress(host, 0))
     assert sock is not None
     with sock:
         for address in reached:
@@ -333,7 +333,7 @@ def test_ipv6_and_all_addresses(host: str, reached: list[str]) -> None:
 
 
 def test_binding_loads_nothing_heavy() -> None:
-    code = "import sys; from bot import http; print('aiohttp' in sys.modules, 'redis' in sys.modules)"
+    code = "import sys; from bot import listening_socket; print('aiohttp' in sys.modules, 'redis' in sys.modules)"
     root = ROOT
     run = subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True, text=True, timeout=60, check=True)
     assert run.stdout.split() == ["False", "False"]

@@ -22,15 +22,13 @@ from core.store.client import Store
 ALPHABET = "abcdefghjkmnpqrstuvwxyz23456789"  # without characters that are easily confused
 
 
-def new_token() -> str:
-    return "".join(secrets.choice(ALPHABET) for _ in range(8))
+class PendingQuestions:
+    """The questions in the store. `ttl`: how long a question waits for its answer."""
 
-
-class Approvals:
-    def __init__(self, store: Store, *, ttl: timedelta, token: Callable[[], str] = new_token) -> None:
+    def __init__(self, store: Store, *, ttl: timedelta, token: Callable[[], str] | None = None) -> None:
         self.ttl = ttl
         self._store = store
-        self._token = token
+        self._token = token or new_token
 
     async def put(
         self,
@@ -83,6 +81,10 @@ class Question(msgspec.Struct, frozen=True):
 
     def actions(self) -> tuple[Action[Any], ...]:
         return tuple(wire.decode(one) for one in self.plan)
+
+
+def new_token() -> str:
+    return "".join(secrets.choice(ALPHABET) for _ in range(8))
 
 
 def _read(data: bytes | None) -> Question:

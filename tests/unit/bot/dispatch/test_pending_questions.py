@@ -5,7 +5,7 @@ from datetime import timedelta
 
 import pytest
 
-from bot.dispatch import approvals
+from bot.dispatch import pending_questions
 from core import errors
 from core.model import actions
 from core.model.identity import Identity
@@ -43,17 +43,17 @@ async def put(waiting, **more):
 
 
 async def test_a_question_comes_back_as_it_was_asked_with_the_very_plan(store):
-    waiting = approvals.Approvals(store, ttl=timedelta(minutes=5))
+    waiting = pending_questions.PendingQuestions(store, ttl=timedelta(minutes=5))
     question = await put(waiting)
     assert await waiting.peek(question.token) == await waiting.peek(question.token) == question
-    claimed = await approvals.Approvals(store, ttl=timedelta(minutes=5)).claim(question.token)
+    claimed = await pending_questions.PendingQuestions(store, ttl=timedelta(minutes=5)).claim(question.token)
     assert claimed == question
     assert claimed.actions() == PLAN
     assert (claimed.verdict, claimed.approvers) == (Verdict.APPROVE, ("group:lead",))
 
 
 async def test_of_all_who_answer_one_wins(store):
-    waiting = approvals.Approvals(store, ttl=timedelta(minutes=5))
+    waiting = pending_questions.PendingQuestions(store, ttl=timedelta(minutes=5))
     question = await put(waiting)
     answers = await asyncio.gather(*(waiting.claim(question.token) for _ in range(8)), return_exceptions=True)
     assert [answer for answer in answers if not isinstance(answer, errors.Expired)] == [question]
@@ -63,7 +63,7 @@ async def test_of_all_who_answer_one_wins(store):
 
 
 async def test_an_unanswered_question_expires(store):
-    waiting = approvals.Approvals(store, ttl=timedelta(milliseconds=30))
+    waiting = pending_questions.PendingQuestions(store, ttl=timedelta(milliseconds=30))
     question = await put(waiting)
     async with asyncio.timeout(10):
         while await store.peek_question(question.token) is not None:
@@ -75,13 +75,13 @@ async def test_an_unanswered_question_expires(store):
 @pytest.mark.parametrize("token", ["nosuchone", "", "*", "../x", "x" * 3_000])
 async def test_a_token_nobody_was_given_is_expired(store, token):
     with pytest.raises(errors.Expired):
-        await approvals.Approvals(store, ttl=timedelta(minutes=5)).peek(token)
+        await pending_questions.PendingQuestions(store, ttl=timedelta(minutes=5)).peek(token)
 
 
 @pytest.mark.parametrize("data", [b"", b"{", b'{"token": "t"}', b'{"v": 9}', b"[]"])
 async def test_a_question_of_another_version_is_said_and_nothing_is_guessed(store, data):
     await store.put_question("abc", data, 60)
-    waiting = approvals.Approvals(store, ttl=timedelta(minutes=5))
+    waiting = pending_questions.PendingQuestions(store, ttl=timedelta(minutes=5))
     for answer in (waiting.peek, waiting.claim):
         with pytest.raises(errors.InvalidResponse, match="another version") as caught:
             await answer("abc")
@@ -89,9 +89,9 @@ async def test_a_question_of_another_version_is_said_and_nothing_is_guessed(stor
 
 
 async def test_an_action_of_another_version_is_not_guessed_at(store):
-    waiting = approvals.Approvals(store, ttl=timedelta(minutes=5))
+    waiting = pending_questions.PendingQuestions(store, ttl=timedelta(minutes=5))
     question = await put(waiting)
-    newer = approvals.Question(
+    newer = pending_questions.Question(
         **{name: getattr(question, name) for name in question.__struct_fields__}
         | {"plan": (b'{"v":99,"verb":"x","body":{}}',)}
     )
@@ -100,7 +100,7 @@ async def test_an_action_of_another_version_is_not_guessed_at(store):
 
 
 async def test_without_the_store_nothing_is_asked_or_answered(store, valkey):
-    waiting = approvals.Approvals(store, ttl=timedelta(minutes=5))
+    waiting = pending_questions.PendingQuestions(store, ttl=timedelta(minutes=5))
     question = await put(waiting)
     valkey.stop()
     for attempt in (put(waiting), waiting.peek(question.token), waiting.claim(question.token)):
@@ -110,6 +110,6 @@ async def test_without_the_store_nothing_is_asked_or_answered(store, valkey):
 
 
 def test_a_token_can_be_told_over_the_telephone():
-    tokens = {approvals.new_token() for _ in range(200)}
+    tokens = {pending_questions.new_token() for _ in range(200)}
     assert len(tokens) == 200
     assert all(len(token) == 8 and token.isalnum() and not set(token) & set("il1o0") for token in tokens)

@@ -1,41 +1,35 @@
-"""Runs the built-in commands, as one more runtime: help, whoami, can, grant, revoke, grants, claim and audit.
+"""Runs the commands that need no container engine: help, whoami, can, grant, revoke, grants, claim and audit.
 
-The answers come from the policy in force and from the store. A changed grant moves the store's policy version, so every
-replica reads it before its next command.
+The dispatcher calls it like the runtime of an engine. The answers come from the policy in force and from the store.
+After a grant was added or removed, every replica reads the grants again before it runs its next command.
 """
 
 from __future__ import annotations
 
 import difflib
-import fnmatch
-import re
 import secrets
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import msgspec
 
-from bot.access import first_admin, policy, protection
+from bot import audit_search
+from bot.access import first_admin, grant_rules, policy, protection
 from bot.access.policy_store import PolicyStore
 from bot.parsing import usage
 from core import errors
 from core.model import actions, builtin
 from core.model.actions import Risk
 from core.model.facts import Facts
-from core.model.identity import Identity, Place
 from core.model.policy import Decision, Grant, Verdict
 from core.model.refs import Kind, Ref
-from core.model.selectors import EVERYTHING, Selector
 from core.ports import Call, Query
 from core.store.client import Store
 from core.store.records import Claim
 from runtimes.base.adapter import Adapter, does
 from runtimes.inventory import fleet
-
-GRANT_SUBJECT = re.compile(r"everyone|group:[\w.@/+-]{1,80}|[a-z]+:[\w.@/+-]{1,80}")
-MAX_AUDIT_SCAN = 5_000  # rows read in search of matching ones
 
 
 class BuiltinRuntime(Adapter):
@@ -99,13 +93,9 @@ class BuiltinRuntime(Adapter):
 
     @does(builtin.AddGrant)
     async def grant(self, action: builtin.AddGrant, seconds: float) -> builtin.GrantAdded:
-        if not GRANT_SUBJECT.fullmatch(action.who):
-            raise errors.BadUsage(
-                f"“{action.who}” is not a person or group that can be given a grant.",
-                hint="Write everyone, group:NAME, or an identity such as console:alice or slack:T0123/U0456.",
-            )
+        grant_rules.check_subject(action.who)
         for pattern in action.can:
-            self._check_pattern(pattern)
+            grant_rules.check_pattern(pattern, self._policies.policy.roles)
         wanted = Grant(
             id=f"g-{secrets.token_hex(3)}",
             who=action.who,
@@ -115,7 +105,7 @@ class BuiltinRuntime(Adapter):
             source="store",
             by=action.by.id,
         )
-        self._check_grantable(action.by, action.place, wanted)
+        grant_rules.check_may_grant(self._policies.policy, action.by, action.place, wanted)
         for grant in self._policies.policy.grants:
             if replace(grant, id="", by="", source="") == replace(wanted, id="", by="", source=""):
                 return builtin.GrantAdded(grant=grant, new=False)
@@ -165,26 +155,7 @@ class BuiltinRuntime(Adapter):
 
     @does(builtin.ReadAudit)
     async def audit(self, action: builtin.ReadAudit, seconds: float) -> tuple[builtin.AuditEntry, ...]:
-        since = ""
-        if action.since_ns:
-            since = datetime.fromtimestamp(action.since_ns / 1e9, UTC).isoformat(timespec="milliseconds")
-        found: list[builtin.AuditEntry] = []
-        before, scanned = None, 0
-        while len(found) < action.limit and scanned < MAX_AUDIT_SCAN:
-            rows = await self._store.read_audit(count=500, before=before)
-            if not rows:
-                break
-            before, scanned = rows[-1].id, scanned + len(rows)
-            for row in rows:
-                entry = _entry(row.fields, row.count)
-                if entry.at < since:
-                    # A row that waited for the store was written later than it happened: newer rows may precede it.
-                    if _written_ns(row.id) < action.since_ns:
-                        scanned = MAX_AUDIT_SCAN
-                        break
-                elif _matches(action, entry):
-                    found.append(entry)
-        return tuple(reversed(found[: action.limit]))
+        return await audit_search.search_audit(self._store, action)
 
     def _verbs(self, word: str) -> Sequence[tuple[str, Risk]]:
         """The verbs, with their risk, that a command's name or alias or a verb means."""
@@ -193,49 +164,6 @@ class BuiltinRuntime(Adapter):
             return ((word, risks[word]),)
         command = self._catalogue.find(word)
         return tuple((verb, risks[verb]) for verb in command.verbs)
-
-    def _check_pattern(self, pattern: str) -> None:
-        verbs = sorted(kind.verb for kind in actions.all_actions())
-        roles = self._policies.policy.roles
-        valid = [*verbs, *roles, "risk:read", "risk:change", "risk:destroy"]
-        if pattern in valid or any(fnmatch.fnmatchcase(verb, pattern) for verb in verbs):
-            return
-        close = difflib.get_close_matches(pattern, valid, n=2)
-        raise errors.BadUsage(
-            f"“{pattern}” matches no verb, role or risk class.",
-            hint=f"Did you mean {' or '.join(close)}?"
-            if close
-            else f"Roles: {', '.join(roles)}; verbs such as container.restart.",
-        )
-
-    def _check_grantable(self, by: Identity, place: Place, wanted: Grant) -> None:
-        """Raises NotPermitted unless `by` may pass the grant on.
-
-        Nobody grants what they lack: `by` must have each verb, on at least the same resources and in at least the same
-        places, and every guard on `by` must also hold for the receiver.
-        """
-        if by.admin:
-            return
-        current = self._policies.policy
-        for kind in actions.all_actions():
-            if not policy.covers(wanted.can, kind.verb, kind.risk, current.roles):
-                continue
-            resolved = policy.resolve(current, by, place, kind.verb, kind.risk)
-            if guard := next((one for one in resolved.guards if one.who not in ("everyone", wanted.who)), None):
-                raise errors.NotPermitted(
-                    f"You may not grant {kind.verb}: the guard {guard.id} limits {guard.who} and might not limit "
-                    f"{wanted.who}.",
-                    rule="grant-only-what-you-have",
-                    hint=f"It can be granted by {', '.join(policy.who_can_grant(current)[:4])}.",
-                )
-            if not any(
-                _includes(own.on, wanted.on) and _includes_places(own.places, wanted.places) for own in resolved.grants
-            ):
-                raise errors.NotPermitted(
-                    f"You may not grant {kind.verb} on {wanted.on}: you do not have that grant yourself.",
-                    rule="grant-only-what-you-have",
-                    hint=f"It can be granted by {', '.join(policy.who_can_grant(current)[:4])}.",
-                )
 
     async def _target_facts(self, target: Ref, seconds: float) -> Sequence[tuple[Ref, Facts | None]]:
         """A target's facts, as a command would have them."""
@@ -250,39 +178,3 @@ class BuiltinRuntime(Adapter):
         key = (target.engine, target.id)
         row = next((row for row in listing.rows if (row.ref.engine, row.ref.id) == key), None)
         return [(target, None)] if row is None else protected.with_protection(row, target.engine, now)
-
-
-def _includes(own: Selector, wanted: Selector) -> bool:
-    """Whether `own` surely matches all that `wanted` matches: each field that `own` sets has the same value there."""
-    if own == EVERYTHING:
-        return True
-    parts = ("engine", "host", "name", "project", "service")
-    return all(getattr(own, part) in ("", getattr(wanted, part)) for part in parts) and set(own.labels) <= set(
-        wanted.labels
-    )
-
-
-def _includes_places(own: Sequence[str], wanted: Sequence[str]) -> bool:
-    return not own or (bool(wanted) and set(wanted) <= set(own))
-
-
-def _entry(fields: dict[str, str] | Any, count: int) -> builtin.AuditEntry:
-    values = {name: fields.get(name, "") for name in builtin.AuditEntry.__struct_fields__ if name != "count"}
-    return builtin.AuditEntry(**values, count=count)
-
-
-def _written_ns(row_id: str) -> int:
-    """When the store wrote a row, by the server's clock: the ids of a stream start with the time in milliseconds."""
-    return int(row_id.partition("-")[0]) * 1_000_000
-
-
-def _matches(action: builtin.ReadAudit, entry: builtin.AuditEntry) -> bool:
-    if action.who and not fnmatch.fnmatchcase(entry.who, action.who) and action.who not in entry.who.split(":", 1):
-        return False
-    if action.target and not any(
-        fnmatch.fnmatchcase(word, action.target)
-        for ref in entry.target.split(", ")
-        for word in (ref, ref.partition("@")[0])
-    ):
-        return False
-    return not action.refused or entry.phase == "refused"

@@ -1,14 +1,12 @@
-"""Serves /metrics for Prometheus, /healthz and /readyz for probes, and an index page.
+"""Serves /metrics for Prometheus, /healthz and /readyz for probes, and an index page over HTTP.
 
-`bind` opens the socket at once, before large modules are imported: an early scrape waits in the backlog instead of
-being refused. `serve` then answers. No page needs a password and no page changes anything. A client that sends slowly,
-too much or nothing is disconnected. The number of connections is limited.
+`bot.listening_socket` has opened the socket. No page needs a password, and no page changes anything. The server
+disconnects a client that sends slowly, too much or nothing. It limits the number of connections.
 """
 
 from __future__ import annotations
 
 import asyncio
-import errno
 import json
 import logging
 import re
@@ -18,18 +16,15 @@ from typing import TYPE_CHECKING, Any
 
 import structlog
 
-from core import errors
+from bot import listening_socket
 
 if TYPE_CHECKING:
     from aiohttp import web
-
-    from core.config.load import ListenAddress
 
 log = structlog.get_logger(__name__)
 Page = Callable[[], bytes]
 Ready = Callable[[], Awaitable[tuple[bool, dict[str, Any]]]]
 
-BACKLOG = 128
 MAX_CONNECTIONS = 64
 IDLE_SECONDS = 75.0  # for a complete request, the first or the next; Prometheus scrapes every 15 to 60 seconds
 SEND_TIMEOUT_SECONDS = 30.0  # for a client to read a response
@@ -46,43 +41,6 @@ INDEX = (
     '<li><a href="/readyz">/readyz</a> whether commands would work now'
     "</ul></html>\n"
 )
-
-
-def bind(listen: ListenAddress | None, setting: str = "metrics.listen") -> socket.socket | None:
-    """Returns a listening socket, or None if the `setting` is off. Raises ConfigError with a hint."""
-    if listen is None:
-        return None
-    try:
-        if not listen.host:
-            both = socket.has_dualstack_ipv6()
-            family = socket.AF_INET6 if both else socket.AF_INET
-            sock = socket.create_server(("", listen.port), family=family, backlog=BACKLOG, dualstack_ipv6=both)
-        else:
-            family, _, _, _, address = socket.getaddrinfo(
-                listen.host, listen.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-            )[0]
-            sock = socket.create_server(address, family=family, backlog=BACKLOG)
-    except OSError as error:
-        raise errors.ConfigError([_unusable(listen, error, setting)]) from error
-    sock.setblocking(False)
-    return sock
-
-
-def _unusable(listen: ListenAddress, error: OSError, setting: str) -> errors.Problem:
-    what, hint = f"cannot listen at {listen}: {error.strerror}", "Choose another address, or write off."
-    if error.errno == errno.EADDRINUSE:
-        what = f"{listen} is in use by another program"
-        hint = f"Is Quarterdeck running already? Check with: ss -ltnp 'sport = :{listen.port}'. Or choose another port."
-    elif error.errno in (errno.EACCES, errno.EPERM):
-        what = f"this user may not listen at {listen}"
-        hint = "Ports below 1024 need root. Choose a higher port."
-    elif error.errno == errno.EADDRNOTAVAIL:
-        what = f"{listen.host} is not an address of this machine"
-        hint = f"Write :{listen.port} for all of its addresses, or 127.0.0.1:{listen.port}."
-    elif isinstance(error, socket.gaierror):
-        what = f"the host name {listen.host} cannot be resolved"
-        hint = f"Write an address of this machine, or :{listen.port} for all of them."
-    return errors.Problem(path=setting, what=what, hint=hint)
 
 
 async def serve(sock: socket.socket, *, page: Page, ready: Ready, idle: float = IDLE_SECONDS) -> Server:
@@ -123,7 +81,7 @@ class Server:
                 max_headers=MAX_HEADERS,
             )
 
-        self._listening = await loop.create_server(connect, sock=sock, backlog=BACKLOG)
+        self._listening = await loop.create_server(connect, sock=sock, backlog=listening_socket.BACKLOG)
 
     async def aclose(self) -> None:
         """Accepts no new connections, and waits shortly for responses in progress."""

@@ -4,8 +4,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from bot import builtin as bot_builtin
-from bot.access import first_admin, policy, policy_store
+from bot import builtin_commands
+from bot.access import first_admin, grant_rules, policy, policy_store
 from bot.dispatch import audit
 from commands.catalogue import load_catalogue
 from core import errors
@@ -35,7 +35,9 @@ class Counter:
         self.store = Store.open(url)
         self.policies = policy_store.PolicyStore(self.store, base)
         self.engine = FakeRuntime("h1", kind="docker")
-        self.builtin = bot_builtin.BuiltinRuntime(policies=self.policies, store=self.store, catalogue=WORDS, clock=now)
+        self.builtin = builtin_commands.BuiltinRuntime(
+            policies=self.policies, store=self.store, catalogue=WORDS, clock=now
+        )
         self.builtin.fleet = Fleet([self.engine], builtin=self.builtin)
 
     async def ask(self, action):
@@ -336,11 +338,11 @@ async def test_a_brake_on_the_giver_is_not_shaken_off_by_giving(counter, ask):
 
 
 def test_wider_is_sure_or_no():
-    assert bot_builtin._includes(EVERYTHING, Selector(name="x"))
-    assert bot_builtin._includes(EVERYTHING, EVERYTHING)
-    assert not bot_builtin._includes(Selector(engine="docker"), EVERYTHING)
-    assert bot_builtin._includes_places((), ())
-    assert not bot_builtin._includes_places(("#a",), ())
+    assert grant_rules._includes(EVERYTHING, Selector(name="x"))
+    assert grant_rules._includes(EVERYTHING, EVERYTHING)
+    assert not grant_rules._includes(Selector(engine="docker"), EVERYTHING)
+    assert grant_rules._includes_places((), ())
+    assert not grant_rules._includes_places(("#a",), ())
 
 
 # ── who may what ─────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -505,7 +507,7 @@ async def test_a_rare_row_is_found_behind_many_and_the_search_has_an_end(counter
         return await whole(**more)
 
     monkeypatch.setattr(here.store, "read_audit", counting)
-    monkeypatch.setattr(bot_builtin, "MAX_AUDIT_SCAN", 1_000)
+    monkeypatch.setattr(builtin_commands, "MAX_AUDIT_SCAN", 1_000)
     assert await read(here, who=BOB.id) == []
     assert len(asked_for) == 2
     # What is older than the time asked for ends it too.

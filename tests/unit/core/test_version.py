@@ -1,0 +1,26 @@
+"""The version, with and without an installed package."""
+
+from __future__ import annotations
+
+import importlib.metadata
+
+import pytest
+from typer.testing import CliRunner
+
+from bot import cli
+from core.version import quarterdeck_version
+
+
+def test_the_version_of_the_installed_package(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(importlib.metadata, "version", lambda name: {"quarterdeck": "9.8.7"}[name])
+    assert quarterdeck_version() == "9.8.7"
+
+
+def test_without_package_metadata_the_version_is_unknown(monkeypatch: pytest.MonkeyPatch) -> None:
+    def missing(name: str) -> str:
+        raise importlib.metadata.PackageNotFoundError(name)
+
+    monkeypatch.setattr(importlib.metadata, "version", missing)
+    assert quarterdeck_version() == "unknown"
+    result = CliRunner().invoke(cli.app, ["--version"])
+    assert (result.exit_code, result.output) == (0, "quarterdeck unknown\n")
