@@ -1,7 +1,8 @@
 """Runs the commands that need no container engine: help, whoami, can, grant, revoke, grants, claim and audit.
 
-The dispatcher calls it like the runtime of an engine. The answers come from the policy in force and from the store.
-After a grant was added or removed, every replica reads the grants again before it runs its next command.
+The dispatcher calls BuiltinRuntime in the same way as the adapter of an engine. The answers come from the policy in
+force and from the store. After a grant was added or removed, every replica reads the grants again before it runs its
+next command.
 """
 
 from __future__ import annotations
@@ -33,6 +34,8 @@ from runtimes.inventory import fleet
 
 
 class BuiltinRuntime(Adapter):
+    """Runs the actions of the built-in commands. Set `fleet` before the first command."""
+
     def __init__(
         self,
         *,
@@ -75,7 +78,7 @@ class BuiltinRuntime(Adapter):
         decisions = []
         verbs = self._verbs(action.word)
         if not verbs:
-            free = "It needs no grant of its own. The action that it confirms or cancels is decided again."
+            free = "This command needs no grant. The action that it confirms or cancels is checked again."
             decisions.append((action.word, Decision(verdict=Verdict.ALLOW, rule="answers", reason=free)))
         for verb, risk in verbs:
             resolved = policy.resolve(self._policies.policy, action.who, action.place, verb, risk)
@@ -137,7 +140,7 @@ class BuiltinRuntime(Adapter):
             close = difflib.get_close_matches(action.id, revocable, n=1)
             raise errors.NotFound(
                 f"There is no grant “{action.id}”.",
-                hint=f"Did you mean {close[0]}?" if close else "List them with: grants",
+                hint=f"Did you mean {close[0]}?" if close else "List all grants with: grants",
             )
         if grant.source != "store":
             raise errors.NotPermitted(
@@ -158,7 +161,7 @@ class BuiltinRuntime(Adapter):
         return await audit_search.search_audit(self._store, action)
 
     def _verbs(self, word: str) -> Sequence[tuple[str, Risk]]:
-        """The verbs, with their risk, that a command's name or alias or a verb means."""
+        """Returns the verbs, with their risk, that a command's name, its alias or a verb means."""
         risks = {kind.verb: kind.risk for kind in actions.all_actions()}
         if word in risks:
             return ((word, risks[word]),)
@@ -166,7 +169,7 @@ class BuiltinRuntime(Adapter):
         return tuple((verb, risks[verb]) for verb in command.verbs)
 
     async def _target_facts(self, target: Ref, seconds: float) -> Sequence[tuple[Ref, Facts | None]]:
-        """A target's facts, as a command would have them."""
+        """Returns a target's facts in the same way as a command finds them."""
         assert self.fleet is not None
         now = self._clock()
         call = Call(id="explain", who="", deadline=now + timedelta(seconds=seconds), invocation="")

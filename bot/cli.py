@@ -1,7 +1,7 @@
 """Defines the command line: `quarterdeck run`, `console`, `do`, `check`, `health` and `manifest`.
 
-Each subcommand imports only what it needs, so that it starts fast. bot.plain_text.EXIT lists the exit codes of `do`. Of
-all subcommands, 2 means wrong usage and 78 an invalid configuration.
+Each subcommand imports only what it needs, so that it starts fast. `bot.plain_text.EXIT` lists the exit codes of `do`.
+For every subcommand, exit code 2 means wrong usage and 78 means an invalid configuration.
 """
 
 from __future__ import annotations

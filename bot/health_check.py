@@ -1,7 +1,8 @@
-"""Checks that the bot on this host answers: the health check of a container, which then needs no curl in its image.
+"""Checks that the bot on this host answers. `quarterdeck health` runs it as the health check of a container.
 
-It sends one request, with a timeout, to the address of the metrics page. It asks /healthz (the process is alive), not
-/readyz: an engine or a store that cannot be reached is no reason to restart the bot.
+The image then needs no curl. The check sends one request, with a timeout, to the address of the metrics page. It asks
+for /healthz (the process is alive) and not for /readyz, because an engine or a store that cannot be reached is not a
+reason to restart the bot.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ LOOPBACK = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 
 
 
 def check_health(listen: ListenAddress | None) -> HealthCheckResult:
+    """Sends the request and returns the result with its reason."""
     if listen is None:
         return HealthCheckResult(good=False, reason="metrics.listen is off, so there is no address to ask.")
     address = ListenAddress(LOOPBACK.get(listen.host, listen.host), listen.port)
@@ -36,5 +38,7 @@ def check_health(listen: ListenAddress | None) -> HealthCheckResult:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HealthCheckResult:
+    """Holds whether the bot answered, and a sentence that explains it."""
+
     good: bool
     reason: str

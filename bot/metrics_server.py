@@ -44,7 +44,8 @@ INDEX = (
 
 
 async def serve(sock: socket.socket, *, page: Page, ready: Ready, idle: float = IDLE_SECONDS) -> Server:
-    """Answers requests on a bound socket until closed; closes the socket too. `idle`: see IDLE_SECONDS."""
+    """Starts to answer requests on a listening socket. The returned server closes the socket when it is closed. `idle`:
+    see IDLE_SECONDS."""
     server = Server(page, ready)
     await server.open(sock, idle)
     return server

@@ -1,8 +1,8 @@
-"""Renders a reply as text for a terminal or as JSON for a program, and maps its ending to an exit code.
+"""Renders a reply as plain text for a terminal or as JSON for a program. Maps the ending of a command to an exit code.
 
-Replies arrive redacted. This module makes their text safe to print: a container's name or output cannot move the cursor
-or forge a line of Quarterdeck's. Tables are cut to the width; sentences and verbatim lines are not, so that they can be
-copied whole.
+Secrets in a reply are already hidden. This module makes its text safe to print: the name or output of a container
+cannot move the cursor or look like a line of Quarterdeck. Tables are cut to the width. Sentences and verbatim lines are
+not cut, so that people can copy them completely.
 """
 
 from __future__ import annotations
@@ -35,8 +35,8 @@ _COLOURS = {Tone.GOOD: "32", Tone.WARN: "33", Tone.BAD: "31"}
 
 
 def render(reply: Reply, width: int = 0, colour: bool = False) -> str:
-    """The reply as lines of text, without a final line break. `width`: terminal columns for tables, 0 for no limit
-    (pipes and files). `colour`: whether to use ANSI colours."""
+    """Returns the reply as lines of text, without a final line break. `width`: terminal columns for tables, 0 for no
+    limit (pipes and files). `colour`: whether to use ANSI colours."""
     parts = [_block(block, width, colour) for block in reply.blocks]
     if reply.buttons:
         parts.append(_choices(reply.buttons, colour))
@@ -44,7 +44,7 @@ def render(reply: Reply, width: int = 0, colour: bool = False) -> str:
 
 
 def to_json(reply: Reply) -> str:
-    """One JSON object on one line, in ASCII. The schema is stable within its version `v`.
+    """Returns the reply as one JSON object on one line, in ASCII. The schema is stable within its version `v`.
 
     Each of `blocks` has a `type` (text, table, lines, fields) and that type's own keys. A table's `rows` are objects
     keyed by column, with raw values: JSON escapes control characters.

@@ -1,9 +1,9 @@
-"""Finds the ids of the containers that this process runs in, and the host name of its store.
+"""Finds the ids of the containers that this process runs in. Also finds the host name of its Redis or Valkey server.
 
-A container's id is 64 hex digits. Engines put it into the cgroup path (v1, or v2 without a cgroup namespace) and into
-the sources of /etc/hostname, /etc/hosts and /etc/resolv.conf, which they mount from the container's directory. Where
-neither shows it, the host name is the first 12 digits. This module reads /proc and the host name; it asks no engine.
-`bot.access.protection` compares the result with the containers that an engine lists.
+A container's id has 64 hex digits. Engines put it into the cgroup path (v1, or v2 without a cgroup namespace). They
+also put it into the paths of the files that they mount at /etc/hostname, /etc/hosts and /etc/resolv.conf. If the id is
+in none of these, this process's own host name is used as the first 12 digits. This module reads /proc and calls no
+engine. `bot.access.protection` compares the ids with the containers that an engine lists.
 """
 
 from __future__ import annotations
@@ -20,18 +20,18 @@ _SHORT_ID = re.compile(r"[0-9a-f]{12}")
 
 
 def container_ids(proc: Path = Path("/proc/self")) -> frozenset[str]:
-    """The ids of the containers this process runs in; empty outside a container."""
+    """Returns the ids of the containers that this process runs in. Empty outside a container."""
     return frozenset(ids_in_cgroup(_read(proc / "cgroup")) | ids_in_mountinfo(_read(proc / "mountinfo")))
 
 
 def container_id_prefix(hostname: str | None = None) -> str:
-    """The host name if it can be the first 12 digits of a container's id, else an empty string."""
+    """Returns the host name if it can be the first 12 digits of a container's id, else an empty string."""
     name = socket.gethostname() if hostname is None else hostname
     return name if _SHORT_ID.fullmatch(name) else ""
 
 
 def store_host(url: str) -> str:
-    """The host name in a store's URL. Empty for a socket, an IP address or localhost."""
+    """Returns the host name in a store's URL. Empty for a socket, an IP address or localhost."""
     host = urllib.parse.urlsplit(url).hostname or ""
     try:
         ipaddress.ip_address(host)

@@ -1,8 +1,9 @@
-"""Decides whether a person may run a verb on a target: evaluates grants and guards into a Decision with its reason.
+"""Decides whether a person may use a verb on a target. Evaluates grants and guards, and returns a Decision with its
+reason.
 
-Without a matching grant the answer is no. If several grants match, the decision names the first. If several guards
-match, the strictest wins, whatever their order, so that a new guard can never allow more. Facts that are unknown or old
-match no grant that needs them, and match every guard. This module has no state and does no I/O.
+Without a matching grant, the decision is no. If several grants match, the decision names the first. If several guards
+match, the strictest wins, whatever their order, so that a new guard can never allow more. Facts that are unknown or too
+old do not match a grant that needs them, and they match every guard. This module has no state and does no I/O.
 """
 
 from __future__ import annotations
@@ -42,13 +43,13 @@ OWNER_GRANT = Grant(id="console-owner", who="the owner of the state directory", 
 def decide(  # noqa: PLR0917 (the whole question, in its natural order)
     policy: Policy, who: Identity, place: Place, verb: str, risk: Risk, ref: Ref, facts: Facts | None, now: datetime
 ) -> Decision:
-    """The decision on one target. For many targets of one verb, call `resolve` once and `evaluate` for each."""
+    """Returns the decision on one target. For many targets of one verb, call `resolve` once and `evaluate` for each."""
     return evaluate(resolve(policy, who, place, verb, risk), ref, facts, now)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ResolvedPolicy:
-    """The part of a policy that applies to one person, place and verb; each target is then cheap to evaluate."""
+    """Holds the part of a policy that applies to one person, place and verb. Evaluating a target with it is cheap."""
 
     who: Identity
     verb: str
@@ -85,7 +86,7 @@ def resolve(policy: Policy, who: Identity, place: Place, verb: str, risk: Risk) 
 
 
 def evaluate(resolved: ResolvedPolicy, ref: Ref, facts: Facts | None, now: datetime) -> Decision:
-    """The decision on one target."""
+    """Returns the decision on one target."""
     # Before the check of age: a target that was protected once counts as protected, however old its facts are.
     if resolved.verb in PROTECTED_VERBS and (
         ref.bare_id in resolved.policy.self_ids or (facts is not None and facts.protected)
@@ -109,8 +110,8 @@ def evaluate(resolved: ResolvedPolicy, ref: Ref, facts: Facts | None, now: datet
 
 
 def evaluate_list(resolved: ResolvedPolicy, ref: Ref) -> Decision:
-    """The decision on a list as a whole: allowed if any target could be allowed. Only guards that match every target
-    apply here; narrower guards apply to each row."""
+    """Returns the decision on a list as a whole: it is allowed if any target could be allowed. Only guards that match
+    every target apply to the list; narrower guards apply to each row."""
     if not resolved.grants:
         return _denied(resolved, ref)
     grant = resolved.grants[0]
@@ -119,8 +120,8 @@ def evaluate_list(resolved: ResolvedPolicy, ref: Ref) -> Decision:
 
 
 def combine_decisions(decisions: Iterable[Decision]) -> Decision:
-    """The decision on a whole plan: the strictest of its decisions. An approver must be in the list of every guard that
-    asks for approval, so those lists are intersected."""
+    """Returns the strictest decision of a plan. An approver must be named by every guard that asks for approval, so
+    those lists are intersected."""
     ranked = sorted(decisions, key=lambda decision: -decision.verdict)
     strictest = ranked[0]
     if strictest.verdict is Verdict.APPROVE:

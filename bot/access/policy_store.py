@@ -1,7 +1,7 @@
-"""Serves the policy in force: the configured policy merged with the grants in the store.
+"""Merges the configured policy with the grants in the store. The result is the policy in force.
 
-The grants are read again only when the store's policy version has moved. Every command learns that version when it
-enters, so a revoked grant is gone from the next command on, on every replica.
+The store counts changes of its grants in a version. Every command reads that version first. If the version has changed,
+the grants are read again. So a revoked grant has no effect from the next command on, on every replica.
 """
 
 from __future__ import annotations
@@ -18,6 +18,8 @@ log = structlog.get_logger(__name__)
 
 
 class PolicyStore:
+    """Holds the policy in force. Call `refresh` with the store's policy version before each command."""
+
     def __init__(self, store: Store, configured: Policy) -> None:
         self._store = store
         self._configured = configured
@@ -27,16 +29,16 @@ class PolicyStore:
 
     @property
     def policy(self) -> Policy:
-        """The configuration merged with the stored grants, as of the last `refresh`."""
+        """Returns the configured policy merged with the stored grants, as of the last `refresh`."""
         return self._merged
 
     @property
     def configured(self) -> Policy:
-        """The configuration alone. It is in force while the store cannot be reached."""
+        """Returns the configured policy alone. It is in force while the store cannot be reached."""
         return self._configured
 
     async def refresh(self, version: int) -> Policy:
-        """The policy at `version` or later. Raises StoreDown."""
+        """Returns the policy at `version` or later. Raises StoreDown."""
         if version != self._version:
             self._version, rows = await self._store.grants()
             self._stored_grants = tuple(
@@ -46,7 +48,7 @@ class PolicyStore:
         return self._merged
 
     def replace_configured(self, configured: Policy) -> None:
-        """Takes a reloaded configuration. Cannot fail."""
+        """Replaces the configured policy after a reload. Cannot fail."""
         self._configured = configured
         self._merge()
 

@@ -1,7 +1,8 @@
-"""Finds what no command may stop: Quarterdeck's own containers, the container of its store, and labelled containers.
+"""Finds the resources that no command may stop: Quarterdeck's own containers, the container of its store, and labelled
+containers.
 
-Whatever holds one of these is protected too: its pod, its service, its node, its systemd unit. Listings of containers
-and rows of any kind come in; facts with `protected` set go out. `bot.access.policy` refuses the verbs.
+A pod, service, node or systemd unit that holds one of these containers is protected too. ProtectedSet collects listings
+of containers, and then sets `protected` in the facts of a resource. `bot.access.policy` refuses the verbs.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ HOLDERS = frozenset({Kind.SERVICE, Kind.POD, Kind.NODE, Kind.UNIT})
 
 
 class ProtectedSet:
-    """The protected containers, collected from listings. Each listing adds to the earlier ones."""
+    """Collects the protected containers from listings. Each listing adds to the earlier ones."""
 
     def __init__(self, policy: Policy) -> None:
         self._policy = policy
@@ -32,7 +33,7 @@ class ProtectedSet:
         self._unlisted: dict[EngineRef, errors.QuarterdeckError] = {}
 
     def add_listing(self, listing: fleet.FleetRows) -> None:
-        """Takes a listing of containers."""
+        """Adds the protected containers of a listing."""
         own = own_containers(self._policy, listing.rows)
         protected = (row for row in listing.rows if row.ref.id in own or containers.protected(row.labels))
         self._containers |= {(row.ref.engine, row.ref.id): row for row in protected}
@@ -42,7 +43,7 @@ class ProtectedSet:
         }
 
     def with_protection(self, row: Any, engine: EngineRef, at: datetime) -> Sequence[tuple[Ref, Facts]]:
-        """The same as listings.permission_targets, with `protected` set where this set protects the row."""
+        """Returns the same as listings.permission_targets, with `protected` set if this set protects the row."""
         protected = self._protects(row, listings.row_ref(row, engine))
         return [
             (ref, replace(facts, protected=True) if protected else facts)
@@ -68,10 +69,10 @@ class ProtectedSet:
 
 
 def own_containers(policy: Policy, rows: Iterable[Container]) -> frozenset[str]:
-    """The ids, among `rows`, of the containers Quarterdeck runs in and of the container of its store.
+    """Returns the ids, among `rows`, of the containers that Quarterdeck runs in and of the container of its store.
 
-    The store's container is the service named `store_host` in Quarterdeck's own Compose project or stack, else the
-    container of that name on the same engine.
+    The store's container is the service named `store_host` in Quarterdeck's own Compose project or stack. Without such
+    a service, it is the container of that name on the same engine.
     """
     if not (policy.self_ids or policy.self_name):
         return frozenset()

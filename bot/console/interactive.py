@@ -1,7 +1,8 @@
-"""Runs `quarterdeck console`: an interactive console in a process of its own, which does not watch the engines.
+"""Runs `quarterdeck console`: an interactive console in its own process.
 
-It asks the engines directly. It shares the store of a bot that runs beside it, or starts the embedded store itself.
-`bot.run` opens the same console with `run_prompt` where a running bot has a terminal and no chat.
+The console does not watch the engines; each command asks them directly. If a bot runs on this host, the console uses
+the bot's store; otherwise it starts the embedded store. A running bot that has a terminal and no chat opens the same
+console with `run_prompt`.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ RETRY = supervise.Backoff()
 
 
 async def run_console(settings: load.Config) -> None:
+    """Opens the console and runs it until the person leaves."""
     async with supervise.Supervisor() as supervisor:
         supervisor.catch_signals()
         built = await composition.build(settings, watch=False, supervisor=supervisor)

@@ -1,7 +1,8 @@
-"""Runs `quarterdeck do`: one command, its reply on stdout, an exit code that says how it ended.
+"""Runs `quarterdeck do`: runs one command, prints its reply to stdout, and returns an exit code that shows how it
+ended.
 
-It asks the engines directly and does not watch them. It shares the store of a bot that runs beside it, or starts the
-embedded store itself.
+The command asks the engines directly and does not watch them. If a bot runs on this host, the command uses the bot's
+store; otherwise it starts the embedded store.
 """
 
 from __future__ import annotations

@@ -1,4 +1,5 @@
-"""Reads commands from a terminal and prints the replies; each command takes the same path as one from chat.
+"""Reads commands from a terminal and prints the replies. Each command goes through the same dispatcher as one from
+chat.
 
 The person is `console:<unix user>`. Root and the owner of the state directory are admins, because they could use the
 engine's socket anyway. Buttons are printed as numbered choices; a number typed after a reply presses one.
@@ -74,7 +75,7 @@ async def run_prompt(
 
 
 def identity(state: Path) -> Identity:
-    """The identity of this process's user; an admin if they are root or own the state directory."""
+    """Returns the identity of this process's user. Root and the owner of the state directory are admins."""
     uid = os.getuid()
     try:
         name = pwd.getpwuid(uid).pw_name

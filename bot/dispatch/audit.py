@@ -22,7 +22,7 @@ FOLD = timedelta(minutes=10)
 
 
 class Audit:
-    """`deferred`: holds the rows that could not be stored yet."""
+    """Writes audit rows to the store. `deferred` holds the rows that could not be stored yet."""
 
     def __init__(self, store: Store, *, clock: Callable[[], datetime], count: Callable[[str], None]) -> None:
         self.deferred = deferred_writes.DeferredWrites()

@@ -1,8 +1,9 @@
-"""Records a change in the store from its intent to its end: leases, audit rows and phase.
+"""Records a change in the store from its intent to its end: its leases, its audit rows and its phase.
 
-A change on one target costs two round trips: `begin` takes the leases, writes the intent and enters the phase INTENT;
-`end` releases the leases, writes the outcome and enters the phase ENDED. Of a plan with several actions each outcome is
-written when it happens, and the last one with the end. Whatever way a command ends, `close` leaves no lease behind.
+A change on one target needs two round trips to the store. `begin` takes the leases, writes the intent and sets the
+phase INTENT. `end` writes the outcome, releases the leases and sets the phase ENDED. If a plan has several actions,
+each outcome is written when its action ends; `end` writes the last one. `close` releases the leases, however the
+command has ended.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ NOT_SEEN = "Quarterdeck did not see it end."
 
 
 class ChangeRecord:
-    """One accepted plan. Call `begin`, then `record` for each result, then `end`; and `close` in any case."""
+    """Records one accepted plan. Call `begin`, then `record` for each result, then `end`. Always call `close` last."""
 
     def __init__(
         self,
@@ -57,8 +58,9 @@ class ChangeRecord:
         self._unwritten: dict[int, OutcomeRow] = {}
 
     async def begin(self) -> None:
-        """Nothing was sent to an engine if this raises. Raises Busy if another change holds one of the targets (that is
-        audited as a refusal), StoreDown, and LeaseLost if another process has answered this invocation."""
+        """Takes the leases and writes the intent. If this raises, nothing was sent to an engine. Raises Busy if another
+        change holds one of the targets (audited as a refusal), StoreDown, and LeaseLost if another process has answered
+        this invocation."""
         self._state = _State.BEGINNING
         try:
             answer = await self._store.begin_change(
@@ -76,8 +78,8 @@ class ChangeRecord:
         self._audit.count("intent", len(self._plan))
 
     async def record(self, index: int, result: Result) -> None:
-        """The action number `index` of the plan has ended. The last to end is written by `end`, in the same round trip;
-        so is what the store does not accept now."""
+        """Writes the outcome of the action number `index` of the plan. `end` writes the last outcome in its own round
+        trip, and also each outcome that the store does not accept now."""
         self._add(index, *reply_texts.ending(result))
         if len(self._ended) < len(self._plan):
             outcome = self._unwritten[index]
@@ -91,8 +93,8 @@ class ChangeRecord:
                 del self._unwritten[index]
 
     async def end(self, reply: Reply) -> None:
-        """The change is over and `reply`, redacted, is about to be sent. An action without a result counts as
-        UNKNOWN."""
+        """Writes the end of the change. Call it before the redacted `reply` is sent. An action without a result counts
+        as UNKNOWN."""
         if self._state is not _State.BEGUN:
             return
         for index in range(len(self._plan)):
@@ -101,8 +103,8 @@ class ChangeRecord:
         await self._write(recovery.ended(reply))
 
     async def close(self) -> None:
-        """Releases the leases of a change that was broken off. Its phase stays INTENT, so that the next process reports
-        the actions without an outcome as UNKNOWN."""
+        """Releases the leases of a change that was interrupted. Its phase stays INTENT, so that the next process
+        reports the actions without an outcome as UNKNOWN."""
         if self._state is _State.BEGINNING:
             self._state = _State.CLOSED
             status = str(Status.FAILED)

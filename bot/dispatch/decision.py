@@ -1,4 +1,7 @@
-"""Decides a whole plan: the strictest decision of policy for any target, and the built-in brakes."""
+"""Decides on a whole plan: returns the strictest decision of the policy on any target, and adds the built-in brakes.
+
+A brake asks for a confirmation of a change that cannot be undone, or of a change of many targets.
+"""
 
 from __future__ import annotations
 
@@ -16,8 +19,9 @@ WILDCARDS = frozenset("*?/")
 
 
 def decide(plan: Sequence[Action[Any]], view: VisibleFleet, *, line: str, max_unconfirmed: int) -> Decision:
-    """The strictest decision of all. Built-in brakes ask for a confirmation: for what cannot be undone, and for more
-    than `max_unconfirmed` changes at once. Raises EngineError where a protected container cannot be ruled out."""
+    """Returns the strictest decision of all. Built-in brakes ask for a confirmation of what cannot be undone and of
+    more than `max_unconfirmed` changes at once. Raises EngineError if it is not known whether a protected container
+    would end."""
     decisions = [view.decide(action, ref) for action in plan for ref in action.targets()]
     changes = [action for action in plan if action.risk is not Risk.READ and action.engine != builtin.BOT]
     if reason := next(filter(None, (action.confirm_reason() for action in changes)), ""):
@@ -40,7 +44,7 @@ def refuse_bare_wildcard(args: Mapping[str, Any]) -> None:
 
 
 def denial(error: errors.Refused) -> Decision:
-    """A refusal that was raised before anything was decided, as the audit records it."""
+    """Returns, for the audit, the decision of a refusal that was raised before any decision was made."""
     rule = getattr(error, "rule", "") or type(error).__name__.lower()
     return Decision(verdict=Verdict.DENY, rule=rule, reason=error.message)
 

@@ -1,8 +1,8 @@
-"""Writes to the store what must not be lost while the store is away: at once, or else as soon as it is back.
+"""Writes records to the store. While the store cannot be reached, the records wait in memory and are written later.
 
-Entries wait in memory, oldest first; beyond MAX_ENTRIES a new one is dropped, and the log counts it. Entries of one
-invocation are written in their order. What still waits when the process ends is lost for the store: its audit rows are
-in the log, in full.
+Audit rows and ends of commands are such records: what they describe has already happened. The oldest record is written
+first, and records of one invocation stay in order. If MAX_ENTRIES records wait, a new one is dropped and counted in the
+log. Records that still wait when the process ends never reach the store, but their audit rows are in the log, in full.
 """
 
 from __future__ import annotations
@@ -21,6 +21,8 @@ MAX_ENTRIES = 5_000
 
 
 class DeferredWrites:
+    """Writes records now or later. `dropped` counts the records that were lost."""
+
     def __init__(self, max_entries: int = MAX_ENTRIES) -> None:
         self.dropped = 0
         self._max_entries = max_entries
@@ -31,7 +33,8 @@ class DeferredWrites:
         return len(self._waiting)
 
     async def write(self, entry: DeferredWrite) -> None:
-        """Writes the entry now if that is possible, else later. Raises nothing: what it records has happened."""
+        """Writes the record now if that is possible, else later. Raises nothing, because what it describes has
+        happened."""
         reason = "an earlier entry of the same command is waiting"
         if not any(entry.invocation and each.invocation == entry.invocation for each in self._waiting):
             try:
@@ -48,7 +51,7 @@ class DeferredWrites:
             self._drop(entry, f"more than {self._max_entries} entries are waiting for the store")
 
     async def flush(self) -> None:
-        """Writes what is waiting, oldest first. Raises StoreDown, and the rest keeps waiting."""
+        """Writes what is waiting, oldest first. Raises StoreDown; the remaining records then wait on."""
         async with self._lock:
             while self._waiting:
                 entry = self._waiting[0]
@@ -74,8 +77,8 @@ class DeferredWrites:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeferredWrite:
-    """One call of the store that may wait. `write` raises StoreError when it fails and may be repeated; `rows`: the
-    audit rows in it, for the log."""
+    """Holds one call to the store that may wait. `write` raises StoreError when it fails, and may be repeated. `rows`:
+    the audit rows in it, for the log."""
 
     write: Callable[[], Awaitable[object]]
     invocation: str = ""

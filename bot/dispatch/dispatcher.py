@@ -1,11 +1,13 @@
-"""Runs one command line from its text to its reply. Slash commands, mentions, buttons and the console all enter here.
+"""Runs one command line from its text to its reply. Slash commands, mentions, buttons and the console all use it.
 
-    parse → enter → plan → decide → ask → lease targets and record the intent → run, recording outcomes
-    → render → redact → record the end → reply → forget
+    parse → register the invocation → plan → check permission → ask for confirmation
+    → take leases and record the intent → run, and record each outcome → render → hide secrets
+    → record the end → reply → delete the invocation's record
 
-Straight code on purpose, with no stages to configure: the order of these steps is the security of this product. Reads
-work while the store is away; a change does not run unless its intent was stored. A change is sent to an engine at most
-once. Where nobody can know whether it happened, the reply and the audit say UNKNOWN, and nothing is repeated.
+These steps are plain code and cannot be configured, because the security of Quarterdeck depends on their order. Reads
+work while the store cannot be reached. A change does not run unless its intent was stored. A change is sent to an
+engine at most once. If it is not known whether a change happened, the reply and the audit say UNKNOWN, and the change
+is not repeated.
 """
 
 from __future__ import annotations
@@ -53,7 +55,7 @@ log = structlog.get_logger(__name__)
 
 
 class Dispatcher:
-    """Runs command lines. One per process; holds no state of a conversation."""
+    """Runs command lines. There is one per process. It does not store conversations."""
 
     def __init__(
         self,
@@ -85,10 +87,11 @@ class Dispatcher:
         self._stopping = stopping or asyncio.Event()
 
     async def answer(self, inv: Invocation, responder: Responder | None = None) -> Reply | None:
-        """The reply to one invocation, safe to show; None for a second delivery, which gets no reply.
+        """Returns the reply to one invocation, with secrets hidden. Returns None for a second delivery, which gets no
+        reply.
 
-        `responder` is called when a change starts, and with the reply. Only then is the invocation forgotten: if this
-        process dies before, the next one reports it.
+        Calls `responder` when a change starts, and with the reply. Only then is the invocation's record deleted: if
+        this process dies before, another process reports the invocation.
         """
         began, state = time.monotonic(), CommandState(responder=responder)
         try:
@@ -121,7 +124,7 @@ class Dispatcher:
         return reply
 
     async def _run(self, inv: Invocation, state: CommandState) -> Reply | None:
-        """The reply, whatever happens: an error becomes a sentence, a bug becomes a reference to the log."""
+        """Returns a reply in every case. An error becomes a sentence, and a bug becomes a reference to the log."""
         try:
             return await self._run_line(inv, state)
         except errors.QuarterdeckError as error:
@@ -205,8 +208,8 @@ class Dispatcher:
         return command.render(context, results)
 
     async def _enter(self, inv: Invocation, risk: Risk, state: CommandState) -> Policy | None:
-        """The policy in force for an invocation that is new and within its limits: one round trip. None for a second
-        delivery."""
+        """Registers the invocation and returns the policy in force, in one round trip. Returns None for a second
+        delivery. Raises RateLimited."""
         try:
             entered = await self._store.enter(
                 id=inv.id,
@@ -248,18 +251,17 @@ class Dispatcher:
         )
 
     async def forget(self, inv: Invocation) -> None:
-        """Removes the record of an invocation: it was answered, or the requester does not want the reply any more."""
+        """Deletes the record of an invocation that was answered, or whose reply is not wanted any more."""
         await self._audit.deferred.write(
             deferred_writes.DeferredWrite(write=lambda: self._store.forget(inv.id), invocation=inv.id)
         )
 
     async def flush_spool(self) -> None:
-        """Writes what could not be stored while the store was away: ends of commands and audit rows. Raises
-        StoreDown."""
+        """Writes the records that wait for the store: ends of commands and audit rows. Raises StoreDown."""
         await self._audit.deferred.flush()
 
     async def reject(self, who: Identity, place: Place, line: str, error: errors.Refused) -> Reply:
-        """The reply to somebody who may not use this bot at all; audited like any refusal."""
+        """Returns the reply to somebody who may not use this bot at all, and audits it like any refusal."""
         now = self._clock()
         inv = Invocation(id="", who=who, line=line, place=place, at=now, deadline=now)
         await self._audit.refusal(inv, "", "", decision.denial(error))
@@ -269,10 +271,12 @@ class Dispatcher:
 
 @dataclass(slots=True, kw_only=True)
 class CommandState:
-    """What is known so far of the command that is being run: for metrics, for the audit, and for an unexpected end.
+    """Holds what is known so far of the command that is being run, for metrics, for the audit, and for an unexpected
+    end.
 
-    `recorded`: the store has a record of it, to be removed after the reply. `share`: the requester wants the channel to
-    see what is read."""
+    `recorded`: the store has a record of it, which is deleted after the reply. `share`: the requester wants the channel
+    to see the reply of a read.
+    """
 
     responder: Responder | None
     command: str = "none"
@@ -284,5 +288,6 @@ class CommandState:
 
 
 def _is_announced(action: Action[Any]) -> bool:
-    """Whether the channel sees it start. A stopped job reports its own end where it was shown."""
+    """Returns whether the channel is told when this action starts. A stopped job reports its own end where it was
+    shown."""
     return action.engine != builtin.BOT and not isinstance(action, job_follower.STOPS) and not action.secret

@@ -1,4 +1,6 @@
-"""Runs the actions of an accepted plan on their engines, a few at a time, and follows those that become jobs."""
+"""Runs the actions of an accepted plan on their engines, at most MAX_CONCURRENT at a time, and follows the jobs that
+they start.
+"""
 
 from __future__ import annotations
 
@@ -33,9 +35,9 @@ async def run_plan(
     stopping: asyncio.Event,
     record: Recorder | None = None,
 ) -> Sequence[Result]:
-    """One Result for each action, in the plan's order. `record` is awaited with each as it comes. A change whose
-    request had left when it failed is UNKNOWN, and nothing is sent twice. Raises only for a bug, after all actions have
-    ended."""
+    """Returns one Result for each action, in the plan's order. Awaits `record` with each Result when its action ends.
+    If a change fails after its request was sent, its outcome is UNKNOWN. Nothing is sent twice. Raises only for a bug,
+    after all actions have ended."""
     slots = asyncio.Semaphore(MAX_CONCURRENT)
 
     async def one(index: int, action: Action[Any]) -> Result:

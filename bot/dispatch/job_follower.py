@@ -1,10 +1,11 @@
-"""Follows a job, which outlives the call that started it: reads it page by page until it ends, and reports progress.
+"""Follows a job on an engine until it ends: reads its output page by page, and reports progress.
 
-A change is waited for as long as the invocation may take; if its end is not seen it is UNKNOWN. A followed log ends
-with its container, by a stop request, after FOLLOW_SECONDS, or when its lines can no longer be shown; it is then
-stopped on its engine too. There is a pause between two reads, so a busy log costs a bounded number of them; lines
-beyond that are counted as skipped. The process that follows a job records so in the store, and reads stop requests
-there: a click on Stop may reach any process.
+A job continues after the call that started it, such as a pull or a followed log. A change is followed for as long as
+its invocation may take; if its end is not seen, its outcome is UNKNOWN. A followed log ends with its container, by a
+stop request, after FOLLOW_SECONDS, or when its lines cannot be shown any more. Its job is then also stopped on the
+engine. There is a pause between two reads, so that a busy log causes a limited number of reads; lines beyond that are
+counted as skipped. The process that follows a job records this in the store. It also reads stop requests from the
+store, because a click on Stop may arrive at any process.
 """
 
 from __future__ import annotations
@@ -48,7 +49,8 @@ async def follow_job(
     stopping: asyncio.Event,
     several: bool = False,
 ) -> Any:
-    """An Outcome for a change, FollowResult for a read. Raises EngineError if a read failed before its first line."""
+    """Returns an Outcome for a change and a FollowResult for a read. Raises EngineError if a read failed before its
+    first line."""
     reader = _Reader(
         fleet=fleet,
         store=store,
@@ -187,7 +189,8 @@ class _Reader:
 
 
 async def stop_job(fleet: Fleet, store: Store, action: StopJob | StopAnyJob, call: Call) -> Outcome:
-    """Stops a job that this process has, or asks the process that follows it. Raises NotFound if no process does."""
+    """Stops a job of this process, or asks the process that follows it to stop it. Raises NotFound if no process
+    follows it."""
     try:
         return await fleet.run(action, call)
     except errors.NotFound:

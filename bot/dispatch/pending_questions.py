@@ -1,7 +1,8 @@
 """Stores plans that wait for a confirmation or an approval.
 
-A question holds the very actions that were decided, with their ids pinned. Answering removes it from the store, so of
-two clicks on two replicas one wins. An unanswered question expires."""
+A question contains the actions themselves, with the ids of their targets. Answering a question removes it from the
+store. So if two people click on two replicas, only one of them succeeds. A question without an answer expires.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +24,7 @@ ALPHABET = "abcdefghjkmnpqrstuvwxyz23456789"  # without characters that are easi
 
 
 class PendingQuestions:
-    """The questions in the store. `ttl`: how long a question waits for its answer."""
+    """Stores and returns questions. `ttl`: how long a question waits for its answer."""
 
     def __init__(self, store: Store, *, ttl: timedelta, token: Callable[[], str] | None = None) -> None:
         self.ttl = ttl
@@ -56,18 +57,20 @@ class PendingQuestions:
         return question
 
     async def peek(self, token: str) -> Question:
-        """The question; it stays in the store. Raises Expired, and InvalidResponse for one of another version."""
+        """Returns the question and leaves it in the store. Raises Expired, and InvalidResponse for one of another
+        version."""
         return _read(await self._store.peek_question(token))
 
     async def claim(self, token: str) -> Question:
-        """Removes the question and returns it: one caller wins. Raises Expired for the others, and what `peek`
-        raises."""
+        """Removes the question and returns it. Only one caller succeeds; the others get Expired. Raises the same errors
+        as `peek`."""
         return _read(await self._store.claim_question(token))
 
 
 class Question(msgspec.Struct, frozen=True):
-    """A pending plan, as stored. `requester`: an Identity.id (stored as `asker`); `verdict`: CONFIRM (by the requester)
-    or APPROVE (by another person); `approvers`: subjects as in a grant, empty for anybody who may do it."""
+    """Holds a pending plan, as stored. `requester`: an Identity.id (stored as `asker`). `verdict`: CONFIRM (the
+    requester must confirm) or APPROVE (another person must approve). `approvers`: subjects as in a grant; empty means
+    anybody who may give the command."""
 
     token: str
     requester: str = msgspec.field(name="asker")
@@ -94,6 +97,6 @@ def _read(data: bytes | None) -> Question:
         return msgspec.json.decode(data, type=Question)
     except msgspec.MsgspecError as error:
         raise errors.InvalidResponse(
-            "That question was asked by another version of Quarterdeck.",
-            hint="Nothing was done; give the command again if it is still wanted.",
+            "That question was stored by another version of Quarterdeck. Nothing was done.",
+            hint="Give the command again. Run the same version on all replicas.",
         ) from error

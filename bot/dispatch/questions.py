@@ -1,4 +1,4 @@
-"""Asks for a confirmation or an approval, and checks who may answer."""
+"""Asks the requester for a confirmation, or another person for an approval, and checks who may answer."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ MAX_NAMES = 10  # targets listed in a question
 async def ask_question(
     pending: PendingQuestions, inv: Invocation, command: Command, plan: Sequence[Action[Any]], decision: Decision
 ) -> tuple[Question, Reply]:
-    """Stores the plan under a token and returns the question with its two buttons."""
+    """Stores the plan under a new code and returns the question with its two buttons."""
     question = await pending.put(
         requester=inv.who,
         command=command.name,
@@ -60,7 +60,7 @@ def check_may_cancel(question: Question, who: Identity) -> None:
 
 
 def check_may_answer(question: Question, who: Identity) -> None:
-    """Raises NotPermitted unless `who` may say yes: the requester confirms, another person approves."""
+    """Raises NotPermitted unless `who` may confirm or approve: the requester confirms, another person approves."""
     own = question.requester == who.id
     if question.verdict is Verdict.CONFIRM and not own:
         raise errors.NotPermitted(

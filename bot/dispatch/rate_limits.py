@@ -1,7 +1,8 @@
-"""Limits how many commands one person may give in a time, per risk class.
+"""Limits how many commands of each risk class one person may give in a period.
 
-The store counts for all replicas, on its own clock. While the store is away, buckets in memory count for this process
-alone, so that reads still work."""
+The store counts for all replicas, with its own clock. While the store cannot be reached, each process counts its own
+commands in memory, so that reads still work.
+"""
 
 from __future__ import annotations
 
@@ -16,16 +17,18 @@ MAX_BUCKETS = 4096
 
 
 class RateLimits:
+    """Holds the limit of each risk class, and counts commands in memory while the store cannot be reached."""
+
     def __init__(self, rates: Mapping[Risk, RateLimit], *, clock: Callable[[], float] = time.monotonic) -> None:
         self.rates = rates
         self._clock = clock
         self._free_at: OrderedDict[tuple[str, Risk], float] = OrderedDict()
 
     def spend_locally(self, who: str, risk: Risk) -> float:
-        """Takes one from this process' own bucket. Returns the seconds to wait; 0 means it was taken.
+        """Counts one command in memory. Returns the seconds to wait; 0 means that the command is admitted.
 
-        The same algorithm (GCRA) as in the store: a bucket of `burst`, refilled by `count` over each `period`. A
-        refused try does not make the wait longer.
+        The algorithm is the same as in the store (GCRA): a bucket of `burst`, refilled by `count` over each `period`. A
+        refused command does not make the wait longer.
         """
         rate = self.rates[risk]
         step = rate.period / rate.count

@@ -1,8 +1,9 @@
-"""Reports what a process that died left unfinished: each invocation by one process, once; nothing is repeated.
+"""Reports the commands that a dead process left unfinished. One process reports each command, once; nothing is run
+again.
 
-The store has a record of each invocation from its entry until its reply was delivered. If its process is gone, nothing
-was changed (phase BEGUN), or a change may have happened (INTENT: audited and reported as UNKNOWN, except the actions
-whose outcome was recorded), or it has ended without a reply (ENDED).
+The store holds a record of each invocation until its reply was delivered. The phase in the record shows what happened
+before its process died. BEGUN: nothing was changed. INTENT: a change may have happened; it is audited and reported as
+UNKNOWN, except the actions whose outcome was recorded. ENDED: the change has ended, but its reply was not delivered.
 """
 
 from __future__ import annotations
@@ -26,10 +27,11 @@ NO_BUTTON = ("confirm ", "cancel ")  # commands that cannot be given again: thei
 
 
 async def recover(store: Store, rows: audit.Audit, sources: Container[str]) -> AsyncIterator[Unfinished]:
-    """The unfinished invocations that came from one of these sources (`console`, `slack`), taken over by this process.
+    """Takes over the unfinished invocations that came from one of these sources (`console`, `slack`), and yields their
+    reports.
 
-    Each is taken after the one before was reported, so a process that dies here loses one report at most; its audit
-    rows are written in the same step. Raises StoreDown.
+    Each invocation is taken after the one before was reported, so a process that dies meanwhile loses at most one
+    report. The audit rows of an invocation are written in the same step. Raises StoreDown.
     """
     for lost in await store.unfinished():
         was = _read(lost)
@@ -56,8 +58,8 @@ async def recover(store: Store, rows: audit.Audit, sources: Container[str]) -> A
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Unfinished:
-    """What to report to the requester of one unfinished invocation. `posted`: where its chat message is, as the chat
-    package wrote it."""
+    """Holds what to report to the requester of one unfinished invocation. `posted`: where its chat message is, as the
+    chat package wrote it."""
 
     id: str
     who: str
@@ -70,7 +72,7 @@ class Unfinished:
 
 
 class Record(msgspec.Struct, frozen=True):
-    """An invocation as stored. `again`: whether `line` can be given again; not if a secret in it was hidden."""
+    """Holds an invocation as stored. `again`: whether `line` can be given again; not if a secret in it was hidden."""
 
     invocation: str
     who: str
@@ -81,14 +83,14 @@ class Record(msgspec.Struct, frozen=True):
 
 
 class Ended(msgspec.Struct, frozen=True):
-    """How an ended change is reported if its process dies before the reply."""
+    """Holds how an ended change is reported if its process dies before the reply."""
 
     ending: str
     text: str
 
 
 def record(inv: Invocation) -> bytes:
-    """The invocation as stored when it enters."""
+    """Encodes an invocation for its record in the store."""
     line = audit.redacted_line(inv)
     return msgspec.json.encode(
         Record(invocation=inv.id, who=inv.who.id, name=inv.who.name, place=inv.place, line=line, again=line == inv.line)
@@ -96,7 +98,7 @@ def record(inv: Invocation) -> bytes:
 
 
 def ended(reply: Reply) -> bytes:
-    """The text of a redacted reply, as stored when its change ends."""
+    """Encodes the text of a redacted reply for the store, when its change ends."""
     text = " ".join(block.text for block in reply.blocks if isinstance(block, Text))
     return msgspec.json.encode(Ended(ending=reply.ending, text=text[:MAX_TEXT]))
 

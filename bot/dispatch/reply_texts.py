@@ -1,4 +1,6 @@
-"""Words replies and audit rows: errors, names, targets, approvers, and how each action ended. Pure functions."""
+"""Writes the texts of replies and audit rows: errors, names, targets, approvers, and how each action ended. Does no
+I/O.
+"""
 
 from __future__ import annotations
 
@@ -21,20 +23,21 @@ ENDINGS: tuple[tuple[type[errors.QuarterdeckError], Ending], ...] = (
 
 
 def error_reply(error: errors.QuarterdeckError) -> Reply:
+    """Returns the reply for an error, with its ending and tone."""
     ending = next((ending for kind, ending in ENDINGS if isinstance(error, kind)), Ending.FAILED)
     tone = Tone.WARN if ending in (Ending.NOTHING, Ending.USAGE) else Tone.BAD
     return text_reply(error.full_message(), tone, ending=ending)
 
 
 def not_recorded(error: errors.StoreError) -> errors.StoreDown:
-    """The refusal of a change that the store cannot record."""
+    """Returns the refusal of a change that the store cannot record."""
     return errors.StoreDown(
         f"Nothing was done: changes are refused while they cannot be recorded. {error.message}", hint=error.hint
     )
 
 
 def shared(context: Context, reply: Reply) -> Reply:
-    """The reply, visible to the whole channel if the requester wanted that and there is something to show."""
+    """Returns the reply, visible to the whole channel if the requester wants that and the command succeeded."""
     return replace(reply, everyone=True) if context.args.get("share") and reply.ending is Ending.OK else reply
 
 
@@ -48,12 +51,12 @@ def targets(plan: Sequence[Action[Any]]) -> str:
 
 
 def endings(results: Sequence[Result]) -> Sequence[tuple[Action[Any], str, str]]:
-    """For each result its action, status and detail."""
+    """Returns for each result its action, status and detail."""
     return [(result.action, *ending(result)) for result in results]
 
 
 def ending(result: Result) -> tuple[str, str]:
-    """The status and detail of one result, as the audit records them."""
+    """Returns the status and detail of one result, as the audit records them."""
     if result.error is not None:
         return str(Status.FAILED), result.error.message
     if isinstance(result.value, Outcome):

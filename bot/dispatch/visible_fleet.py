@@ -1,9 +1,10 @@
-"""Shows one requester's part of the fleet during one command: finds targets for its plan, decides each of them, filters
-lists.
+"""Finds the targets of a command, checks whether the requester may act on each, and removes from lists what the
+requester may not see.
 
-The fleet is listed once: the rows a plan was made from are also the facts it is decided on. What the requester may not
-list does not exist here: not in names, candidates or suggestions. core.model.listings knows how each kind is listed and
-which facts of a row count. A resource that contains a protected container is protected with it.
+Permission is checked on the same rows from which the targets were chosen, so the fleet is listed only once. A resource
+that the requester may not list does not appear in names, candidates or suggestions. `core.model.listings` defines how
+each kind of resource is listed and which facts of a row a permission depends on. A resource that contains a protected
+container is protected too.
 """
 
 from __future__ import annotations
@@ -32,7 +33,8 @@ Key = tuple[EngineRef, Kind, str]
 
 
 class VisibleFleet:
-    """A core.ports.Finder that returns only what `who` may list. `decide` is the policy for each target."""
+    """Shows the engines and resources that one person may list, during one command. Implements core.ports.Finder.
+    `decide` returns the decision of the policy on one target."""
 
     def __init__(
         self, *, engines: fleet.Fleet, in_force: Policy, who: Identity, place: Place, call: Call, now: datetime
@@ -71,7 +73,8 @@ class VisibleFleet:
         return [row.ref for row in rows]
 
     def decide(self, action: Action[Any], ref: Ref) -> Decision:
-        """Raises EngineError where nobody can know whether a protected container would end with the target."""
+        """Returns the decision on one target. Raises EngineError if it is not known whether a protected container would
+        end with the target."""
         resolved = self._resolve(action.verb, action.risk)
         if action.listing:
             # A list is allowed if any row could be; `filter` then decides each row.
@@ -84,7 +87,7 @@ class VisibleFleet:
         return decision
 
     async def filter(self, action: Action[Any], value: Any) -> Any:
-        """The rows of a list that the requester may see; None for a single resource that they may not."""
+        """Returns the rows of a list that the requester may see; None for a single resource that they may not see."""
         if not action.listing:
             return value
         if isinstance(action, DescribeEngine):
@@ -99,8 +102,8 @@ class VisibleFleet:
         return msgspec.structs.replace(value, rows=allowed)
 
     async def refresh(self, plan: Sequence[Action[Any]]) -> None:
-        """Lists the targets of an earlier plan anew. Raises Expired when one is gone: a plan is never moved to another
-        resource that has the name now."""
+        """Lists the targets of an earlier plan again. Raises Expired if one does not exist any more. A plan is never
+        applied to another resource that has the same name now."""
         pinned = [
             ref
             for action in plan
@@ -152,7 +155,7 @@ class VisibleFleet:
         return resolved.allows_all or self._strictest_of(resolved, subjects).verdict is not Verdict.DENY
 
     def _strictest_of(self, resolved: policy.ResolvedPolicy, subjects: Sequence[tuple[Ref, Facts | None]]) -> Decision:
-        """All subjects must be allowed; the strictest decision for any of them counts."""
+        """Returns the strictest decision: all subjects must be allowed."""
         return policy.combine_decisions(policy.evaluate(resolved, ref, facts, self._now) for ref, facts in subjects)
 
     def _may_somewhere(self, verb: str, engine: EngineRef) -> bool:

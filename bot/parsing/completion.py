@@ -1,4 +1,4 @@
-"""Completes the last word of a command line: commands, options, their values, and the names of resources."""
+"""Completes the last word of a command line: a command, an option, an option's value, or the name of a resource."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from core.text import command_line
 
 
 def complete(text: str, catalogue: Catalogue, names: Sequence[str]) -> list[str]:
-    """What the last word of `text` may become, sorted. `names`: what a target may be called."""
+    """Returns the completions of the last word of `text`, sorted. `names`: the names that a target may have."""
     try:
         words = command_line.split(text)
     except errors.BadUsage:

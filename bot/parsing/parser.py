@@ -1,8 +1,8 @@
 """Parses a command line into a command and its arguments.
 
-A parsed line is exact: no option is completed from a prefix, and no value may look like an option. A line that is not
-understood is refused with a hint, because a command that is understood in part may change the wrong container. `--`
-ends the options; only after it may a name begin with a dash.
+The parser does not guess. It does not complete options from a prefix, and it does not accept a value that looks like an
+option. It refuses a line that it does not understand completely, with a hint, because half of a command may change the
+wrong container. `--` ends the options; only after it may a name begin with a dash.
 """
 
 from __future__ import annotations
@@ -30,7 +30,8 @@ _NEGATIVE = re.compile(r"-[0-9]")
 
 
 def parse(line: str, catalogue: Catalogue) -> Parsed:
-    """Raises BadUsage or UnknownCommand. An empty line is `help`; `restart --help` is `help restart`."""
+    """Returns the command and the arguments of a line. An empty line is `help`; `restart --help` is `help restart`.
+    Raises BadUsage or UnknownCommand."""
     words = without_prefix(command_line.split(line), catalogue)
     if not words or words[0] in HELP_WORDS:
         words = ["help", *words[1:]]
@@ -44,7 +45,7 @@ def parse(line: str, catalogue: Catalogue) -> Parsed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Parsed:
-    """`line` is the normalized line: it parses to the same command and arguments."""
+    """Holds a parsed line. `line` is the normalized line: it parses to the same command and arguments."""
 
     command: Command
     args: Mapping[str, Any]
@@ -52,7 +53,7 @@ class Parsed:
 
 
 def without_prefix(words: list[str], catalogue: Catalogue) -> list[str]:
-    """The words without a leading `/deck` or the like, unless that is a command."""
+    """Returns the words without a leading `/deck` or similar, unless that is a command."""
     if words and words[0].lower() in IGNORED_PREFIXES and words[0].lower() not in catalogue.names:
         return words[1:]
     return words

@@ -17,7 +17,7 @@ UNIT_SECONDS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400, "w": 604_800}
 
 
 def usage_line(command: Command) -> str:
-    """For example `logs [options] TARGET…`."""
+    """Returns the usage line of a command, for example `logs [options] TARGET…`."""
     parts = [command.name]
     if any(arg.option for arg in command.args):
         parts.append("[options]")

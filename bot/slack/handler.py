@@ -42,6 +42,8 @@ _USER_MENTION = re.compile(r"<@([UW][A-Z0-9]+)>")
 
 
 class SlackHandler:
+    """Runs each Slack request as a command, in a task of its own."""
+
     def __init__(
         self,
         *,

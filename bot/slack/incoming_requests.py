@@ -1,8 +1,8 @@
-"""Decodes what Slack delivers (a slash command, a mention, a direct message or a click) into a SlackRequest.
+"""Decodes the payloads that Slack sends (slash command, mention, direct message, click) into a SlackRequest.
 
-The functions have no side effects. They return None for what needs no answer: edits, messages of bots, joins and the
-like. A payload of another shape than Slack's raises LookupError, TypeError or AttributeError. Slack may deliver one
-request twice, on another socket or in another envelope; both get the same `id`.
+The functions have no side effects. They return None for a payload that needs no answer: edits, messages of bots, joins
+and the like. They raise LookupError, TypeError or AttributeError for a payload that has another shape than Slack's.
+Slack may deliver one request twice, on another socket or in another envelope; both get the same `id`.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SlackRequest:
-    """One thing a person did in Slack.
+    """Holds one thing that a person did in Slack: a command, a message or a click.
 
     `teams`: every workspace that Slack names for the person. `message`: the ts of the person's message, or of the
     message with the clicked button. `private`: that message is ephemeral, so only the clicker sees it. `thread`: the ts

@@ -21,8 +21,8 @@ Body = Mapping[str, Any]
 
 
 def register_listeners(app: AsyncApp, accept: Accept, *, command: str, direct: Sequence[str]) -> None:
-    """`command`: the slash command, such as `/deck`. `direct`: Quarterdeck commands that are slash commands of their
-    own, such as `ps` for `/ps`."""
+    """Registers a listener for every kind of request that Slack sends. `command`: the slash command, such as `/deck`.
+    `direct`: Quarterdeck commands that are also slash commands, such as `ps` for `/ps`."""
 
     def decode_and_accept(decode: Callable[[Body], incoming_requests.SlackRequest | None], body: Body) -> None:
         try:

@@ -1,7 +1,8 @@
-"""Builds the message that Slack shows while a command runs: the last lines of a followed log, or a change's progress.
+"""Builds the message that Slack shows while a command runs: the last lines of a followed log, or the progress of a
+change.
 
-The message takes core.ports.Progress at any rate and gives the current reply. It is bounded: it holds the last lines,
-as many as always fit into one Slack message, and counts the others.
+ProgressMessage collects core.ports.Progress, and returns the current reply at any time. Its size is limited: it holds
+the last lines, as many as fit into one Slack message, and counts the others.
 """
 
 from __future__ import annotations
@@ -19,8 +20,8 @@ MAX_TEXT = 3_000  # characters of all lines, so that a message edited every seco
 
 
 class ProgressMessage:
-    """`changed`: there is progress that was not sent yet. `read_only`: logs are followed. `everyone`: the requester
-    wants everybody to see it."""
+    """Collects the progress of one command. `changed`: there is progress that was not sent yet. `read_only`: logs are
+    followed. `everyone`: the requester wants everybody to see it."""
 
     def __init__(self) -> None:
         self.changed = False
@@ -45,8 +46,8 @@ class ProgressMessage:
             self._stop_lines[progress.stop] = None
 
     def reply(self) -> Reply:
-        """The current state. Only followed logs have a Stop button, so that nobody stops a change halfway by
-        accident."""
+        """Returns the current state as a reply. Only followed logs have a Stop button, so that nobody stops a change
+        halfway by accident."""
         jobs = [job for line in self._stop_lines for job in line.removeprefix("job stop ").split()]
         stop = (Button(label="Stop", line=f"job stop {' '.join(jobs)}"),) if jobs and self.read_only else ()
         blocks = self.blocks() or (Text(text=f"Following {', '.join(self._names)}. No lines yet."),)

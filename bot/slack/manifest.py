@@ -41,7 +41,8 @@ MAX_SUMMARY = 2000  # characters
 
 
 def app_manifest(settings: load.Slack | None, catalogue: Catalogue, *, url: str = "") -> str:
-    """Returns JSON. `url`: the public address for http mode, without the path /slack/events. Raises BadUsage."""
+    """Returns the manifest as JSON. `url`: the public address for http mode, without the path /slack/events. Raises
+    BadUsage."""
     mode = settings.mode if settings else "socket"
     command = settings.command if settings else "/deck"
     direct: Sequence[str] = settings.direct if settings else ()

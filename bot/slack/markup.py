@@ -29,8 +29,8 @@ _SLICE = 400  # characters of such a word; escaped, they are at most five times 
 
 
 def escape(text: str) -> str:
-    """The text without invisible or control characters and with `& < >` as entities, so that it has no mention and no
-    link. Slack still interprets `* _ ~` and backticks; see `literal`."""
+    """Returns the text without invisible or control characters and with `& < >` as entities, so that it has no mention
+    and no link. Slack still interprets `* _ ~` and backticks; see `literal`."""
     return sanitize.multiline(text).translate(_ENTITIES)
 
 

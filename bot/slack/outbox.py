@@ -35,6 +35,8 @@ TABLE_BLOCKS = ("data_table", "table")
 
 
 class Outbox:
+    """Queues and sends the messages of one process, in the order that Slack's rate limits allow."""
+
     def __init__(
         self, api: SlackApi, store: TableFormatStore, metrics: Metrics, *, clock: Callable[[], float] = time.monotonic
     ) -> None:

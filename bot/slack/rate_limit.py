@@ -1,7 +1,8 @@
-"""Obeys Slack's rate limits: after a 429, all calls of that method wait, then run one by one for a while.
+"""Obeys Slack's rate limits: after a 429, all calls of that Web API method wait, then run one by one for a while.
 
 If all waiting calls ran at once after the pause, Slack would refuse most of them again, until their retries are used up
-and their replies lost. A method that Slack limits per channel or per URL has no throttle: only the refused call waits.
+and their replies lost. Slack limits some methods per channel or per URL. For those there is no MethodThrottle: only the
+refused call waits.
 """
 
 from __future__ import annotations
@@ -23,8 +24,8 @@ PARALLEL_AFTER_SECONDS = 60.0  # after a pause has ended, until calls run in par
 
 @dataclass(slots=True)
 class MethodThrottle:
-    """Delays the calls of one method until `opens_at` (loop time). The holder of `lock` runs first, the others in
-    order of arrival."""
+    """Delays the calls of one method until `opens_at` (loop time). The holder of `lock` runs first, the others in order
+    of arrival."""
 
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
     opens_at: float = float("-inf")
@@ -35,7 +36,7 @@ class MethodThrottle:
 
 @dataclass(slots=True)
 class _Turn:
-    """The passage of one call through its throttle."""
+    """Holds the turn of one call."""
 
     throttle: MethodThrottle | None
     holds: bool = False
@@ -55,7 +56,7 @@ _current_turn: contextvars.ContextVar[_Turn | None] = contextvars.ContextVar("sl
 
 @contextlib.asynccontextmanager
 async def turn(throttle: MethodThrottle | None) -> AsyncIterator[None]:
-    """Wraps one call with its retries. It starts at once, or in turn if its method was throttled recently."""
+    """Wraps one call with its retries. The call starts at once, or in turn if its method was throttled recently."""
     this_turn = _Turn(throttle)
     token = _current_turn.set(this_turn)
     try:

@@ -1,9 +1,10 @@
-"""Answers one SlackRequest: a note if it takes long, the start and progress of a change, and the reply.
+"""Answers one SlackRequest: sends a note if the command takes long, shows the start and progress of a change, and sends
+the reply.
 
 Reads and refusals go to the requester alone. An accepted change is posted in the channel under the requester's name,
-and edited from “restarting web…” to its outcome. Whatever takes longer than a moment gets one “Working on it…” note. A
-question's message is replaced by the outcome. `bot.slack.delivery` decides how each message is sent. A failure to send
-progress never disturbs the command itself.
+and edited from “restarting web…” to its outcome. A command that takes longer than a moment gets one “Working on it…”
+note. A question's message is replaced by the outcome. `bot.slack.delivery` decides how each message is sent. A failure
+to send progress never disturbs the command itself.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ MAX_NAMES = 10
 
 
 class SlackResponder:
-    """The core.ports.Responder of one SlackRequest. Use it with `async with`: on exit it ends its tasks."""
+    """Answers one SlackRequest. Implements core.ports.Responder. Use it with `async with`, which ends its tasks."""
 
     def __init__(
         self,

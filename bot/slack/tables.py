@@ -37,6 +37,7 @@ MAX_EXACT_INTEGER = 2**53  # larger numbers are sent as text, because JSON reade
 def render_table(
     block: replies.Table, *, budget: int, table_format: TableFormat, file_name: str
 ) -> blocks.RenderedBlock:
+    """Renders a table that fits into `budget` characters of JSON. `file_name`: the file with the whole table."""
     if not block.rows or not block.columns:
         title = blocks.titled(block.title)
         text = f"{title}: {block.empty}" if title else block.empty
@@ -49,7 +50,7 @@ def render_table(
 def render_fields(
     block: replies.Fields, *, budget: int, table_format: TableFormat, file_name: str
 ) -> blocks.RenderedBlock:
-    """Names and values side by side, or a table with two columns if they are many or long."""
+    """Renders names and values side by side, or as a table with two columns if they are many or long."""
     if not block.fields:
         return blocks.RenderedBlock(blocks=blocks.heading(block.title))
     pairs = [

@@ -1,8 +1,8 @@
-"""Identifies the person behind a SlackRequest: team and user are their identity, Slack's user groups their groups.
+"""Identifies the person who sent a SlackRequest: their Slack team and user, and the Slack user groups that they are in.
 
 Slack's answers are cached for at most a minute. A missing answer never gives anybody a permission: without one, nobody
-is in a group and no unknown person is accepted. However many requests come at once, Slack is asked once for each person
-and once for all groups. People of other workspaces and bots are refused, and guests too unless they are configured.
+is in a group, and an unknown person is refused. However many requests come at once, Slack is asked once for each person
+and once for all groups. People of other workspaces and bots are refused. Guests are refused unless they are configured.
 """
 
 from __future__ import annotations
@@ -31,6 +31,8 @@ SLACKBOT = "USLACKBOT"  # speaks for whoever set a reminder; Slack does not mark
 
 
 class SlackUsers:
+    """Looks up people and their groups, and caches Slack's answers."""
+
     def __init__(self, api: UsersApi, *, team: str, guests: bool, clock: Callable[[], float] = time.monotonic) -> None:
         self.team = team
         self._api = api
@@ -43,14 +45,15 @@ class SlackUsers:
         self._groups_lock = asyncio.Lock()
 
     async def identify(self, request: SlackRequest) -> Identity:
-        """Raises NotPermitted for a person who may give no commands at all, DeliveryError if Slack does not answer."""
+        """Returns the person's identity. Raises NotPermitted for a person who may not give commands at all, and
+        DeliveryError if Slack does not answer."""
         if request.teams - {self.team}:
             raise _not_a_member()
         try:
             async with asyncio.timeout(LOOKUP_TIMEOUT_SECONDS):
                 user = await self._user(request.user)
         except TimeoutError:
-            raise errors.Undeliverable("Slack did not answer in time.", code="unreachable") from None
+            raise errors.Undeliverable("Slack did not answer in time.", code="unreachable", hint="Try again.") from None
         if user.stranger or (user.team and user.team != self.team):
             raise _not_a_member()
         if user.bot or user.deactivated:
@@ -59,7 +62,7 @@ class SlackUsers:
             raise errors.NotPermitted(
                 "Guests of the workspace cannot give commands.",
                 rule="guest",
-                hint="`slack.guests` in quarterdeck.yaml allows them.",
+                hint="Set `slack.guests` in quarterdeck.yaml to allow them.",
             )
         return Identity(id=self.id_of(request.user), name=user.name, groups=await self._groups_of(request.user))
 

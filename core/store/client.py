@@ -1,9 +1,10 @@
-"""Stores everything that must survive a restart or be shared between processes: one class, named by what callers need.
+"""Stores everything that must survive a restart or be shared between processes, in Redis or Valkey.
 
-Callers pass small byte records of their own making and get the same bytes back; nothing here knows commands, policy or
-chat. Each method is one round trip that either happened or raised: what needs several keys is one Lua script or one
-transaction, on the server's clock. Lost by design: audit rows beyond the newest `audit_rows`, invocations older than a
-day, and what the server itself had not yet written to disk.
+Store is one class. Its methods are named after what the callers need, not after Redis commands. Callers encode their
+records to bytes and get the same bytes back; this module does not know commands, policy or chat. Each method is one
+round trip, which takes effect completely or not at all. A method that uses several keys is one Lua script or one
+transaction, and uses the server's clock. Some data may be lost: audit rows older than the newest `audit_rows`,
+invocations older than a day, and what the server had not yet written to disk.
 """
 
 from __future__ import annotations
@@ -17,9 +18,11 @@ from core.store.records import AuditRow, Claim
 
 
 class Store(InvocationStore):
-    """One store, shared by all tasks of a process. Made by `open`. Methods raise errors.StoreDown or errors.StoreError.
+    """Stores data for all tasks of a process. Create it with `open`. Methods raise errors.StoreDown or
+    errors.StoreError.
 
-    What one command's life needs is in core.store.invocations; the keys are in core.store.keys."""
+    core.store.invocations has the methods that the life of one command needs; core.store.keys has the keys.
+    """
 
     # Questions: plans that wait for a confirmation or an approval.
 
@@ -33,7 +36,7 @@ class Store(InvocationStore):
         return value
 
     async def claim_question(self, token: str) -> bytes | None:
-        """Reads and removes a question: of all who answer it, one gets the value."""
+        """Reads and removes a question. If several people answer it, only one call gets the value."""
         async with self._call():
             value: bytes | None = await self._client.getdel(self._key(keys.question(token)))
         return value
@@ -41,7 +44,7 @@ class Store(InvocationStore):
     # Jobs that a process reads: any process may be asked to stop them.
 
     async def renew_job(self, job: str, who: str, ttl: float) -> bool:
-        """Records for another `ttl` seconds that this process reads the job for `who`. True once for each
+        """Records for another `ttl` seconds that this process follows the job for `who`. Returns True once for each
         `request_stop`."""
         async with self._call(), self._client.pipeline(transaction=False) as pipe:
             pipe.set(self._key(keys.job(job)), who, px=milliseconds(ttl)).getdel(self._key(keys.job_stop(job)))
@@ -53,7 +56,7 @@ class Store(InvocationStore):
             await self._client.delete(self._key(keys.job(job)), self._key(keys.job_stop(job)))
 
     async def job_owner(self, job: str) -> str | None:
-        """Who started the job; None if no process reads it."""
+        """Returns who started the job; None if no process follows it."""
         async with self._call():
             who = await self._client.get(self._key(keys.job(job)))
         return None if who is None else text(who)
@@ -69,7 +72,7 @@ class Store(InvocationStore):
             return int(await self._client.get(self._key(keys.POLICY_VERSION)) or 0)
 
     async def grants(self) -> tuple[int, dict[str, bytes]]:
-        """The version and every grant by id, read in one transaction."""
+        """Returns the version and every grant by id, read in one transaction."""
         async with self._call(), self._client.pipeline(transaction=True) as pipe:
             version, rows = await pipe.get(self._key(keys.POLICY_VERSION)).hgetall(self._key(keys.GRANTS)).execute()
         return int(version or 0), {text(each): value for each, value in rows.items()}
@@ -80,18 +83,18 @@ class Store(InvocationStore):
         return int(version)
 
     async def remove_grant(self, id: str) -> bool:  # noqa: A002
-        """False if there is no such grant."""
+        """Returns False if there is no such grant."""
         changed, _ = await self._run("grant", names=(keys.GRANTS, keys.POLICY_VERSION), args=(id,))
         return bool(changed)
 
     # The first admin's one-time code: shown on the process' own terminal, stored as a digest.
 
     async def offer_claim(self, digest: str, *, ttl: float, tries: int) -> None:
-        """Opens a code for `ttl` seconds and so many tries; it replaces an older one."""
+        """Makes a code valid for `ttl` seconds and `tries` tries. It replaces an older code."""
         await self._run("claim", names=(keys.CLAIM,), args=("offer", digest, milliseconds(ttl), tries))
 
     async def try_claim(self, digest: str) -> Claim:
-        """Uses up one try. Of all who know the code, one gets RIGHT."""
+        """Uses up one try. If several people know the code, only one call gets RIGHT."""
         result = await self._run("claim", names=(keys.CLAIM,), args=("try", digest))
         return {1: Claim.RIGHT, 0: Claim.WRONG}.get(result, Claim.NONE)
 
@@ -125,7 +128,7 @@ class Store(InvocationStore):
         return int(await self._run("fold", names=names, args=(milliseconds(window), self._audit_rows, *flat)))
 
     async def read_audit(self, *, count: int, before: str | None = None) -> Sequence[AuditRow]:
-        """At most `count` rows, newest first, all older than the row `before`."""
+        """Returns at most `count` rows, newest first, all older than the row `before`."""
         async with self._call():
             start = f"({before}" if before else "+"
             rows = await self._client.xrevrange(self._key(keys.AUDIT), start, "-", count=count)

@@ -1,7 +1,8 @@
-"""Connects to the store's server: one deadline for each call, one place where foreign errors are translated.
+"""Connects to the store's server. Sets one deadline for each call, and translates the redis library's errors.
 
-Redis 6.2 or later, or Valkey. Nothing is retried here, since a second try of a lost answer could lose an invocation or
-claim twice; only connections are renewed. A call that ends in StoreDown may or may not have taken effect.
+The server is Redis 6.2 or later, or Valkey. A failed call is not repeated: the first try may have taken effect, so a
+second one could lose an invocation or use up a code twice. Only broken connections are replaced. A call that raises
+StoreDown may or may not have taken effect.
 """
 
 from __future__ import annotations
@@ -26,7 +27,8 @@ MAX_CONNECTIONS = 16
 
 
 class StoreConnection:
-    """A pool of connections to one server. Made by `open`. Methods raise errors.StoreDown or errors.StoreError."""
+    """Holds a pool of connections to one server. Create it with `open`. Methods raise errors.StoreDown or
+    errors.StoreError."""
 
     def __init__(
         self, client: redis.asyncio.Redis, *, address: str, timeout: float, namespace: str, audit_rows: int
@@ -42,7 +44,7 @@ class StoreConnection:
     def open(
         cls, url: str, *, timeout: float = 2.0, namespace: str = keys.NAMESPACE, audit_rows: int = 100_000
     ) -> Self:
-        """A store at `redis://`, `rediss://` or `unix://`; connects on first use.
+        """Returns a store at `redis://`, `rediss://` or `unix://`. It connects on first use.
 
         `timeout`: seconds one call may take, connecting included. `audit_rows`: about how many audit rows are stored;
         older ones are trimmed. Raises BadUsage for an invalid address.
@@ -69,7 +71,7 @@ class StoreConnection:
             await self._client.aclose()
 
     async def ping(self) -> float:
-        """Seconds the store took to answer."""
+        """Returns the seconds that the server took to answer."""
         clock = asyncio.get_running_loop().time
         began = clock()
         async with self._call():
@@ -80,15 +82,16 @@ class StoreConnection:
         return self._prefix + name
 
     async def _run(self, script: str, *, names: Sequence[str], args: Sequence[str | bytes | int | float]) -> Any:
-        """The result of one Lua script on the keys `names`: one round trip, all or nothing seen from other clients.
+        """Runs one Lua script on the keys `names` and returns its result. The script is one round trip, and other
+        clients see all of its effects or none.
 
-        The script is called by its hash; a server that lacks it (new, restarted) gets the text first.
+        The script is called by its hash. A server that does not have it yet (new, restarted) gets the text first.
         """
         async with self._call():
             return await self._scripts[script](keys=[self._key(name) for name in names], args=args)
 
     async def _each(self, command: str, names: Sequence[str]) -> Sequence[Any]:
-        """The results of one read command on several keys, in one round trip."""
+        """Returns the results of one read command on several keys, in one round trip."""
         if not names:
             return ()
         async with self._client.pipeline(transaction=False) as pipe:
@@ -99,7 +102,7 @@ class StoreConnection:
 
     @contextlib.asynccontextmanager
     async def _call(self) -> AsyncIterator[None]:
-        """Wraps each call to the server: one deadline over connecting and answering, and no foreign error gets out.
+        """Wraps each call to the server: sets one deadline for connecting and answering, and translates errors.
 
         redis-py loses a cancellation that arrives while it connects (8.1). The task would then live on, so the
         cancellation is raised again here.

@@ -1,10 +1,10 @@
-"""Runs the private store server of a state directory when no `store.url` is configured.
+"""Runs a private Redis or Valkey server in the state directory if `store.url` is not configured.
 
-Of all processes on one state directory, the one that holds `store.lock` is the owner of the server; the others are
-guests on its socket. When the owner ends, a guest takes the lock and starts the next server on the same data. Two
-servers never share the data: each inherits a lock on the data directory, and the kernel frees that lock exactly when
-the server and its children have ended, however its owner died. A power failure loses at most the last second of writes;
-a killed process loses nothing.
+Several processes may use one state directory. The process that holds the lock `store.lock` owns the server; the others
+are guests on its socket. When the owner ends, a guest takes the lock and starts the next server on the same data. Two
+servers never use the data at the same time: each server inherits a lock on the data directory, and the kernel releases
+that lock when the server and its children have ended, however the owner died. A power failure loses at most the last
+second of writes. A killed process loses nothing.
 
     store.lock   held by the owner; not inherited by the server      store/   the data, with the lock `in-use`
     store.sock   the socket; if that path is too long, `store.run` links to a short private directory that has it
@@ -41,7 +41,8 @@ MAX_SOCKET_PATH = 100  # bytes; the system allows 107 on Linux, 103 on macOS
 
 
 class EmbeddedStore:
-    """What one process does for the store of a state directory. `deadline`: seconds each step of `ensure` may take."""
+    """Starts, watches and ends the server of one state directory, for one process. `deadline`: seconds each step of
+    `ensure` may take."""
 
     def __init__(self, state: Path, *, deadline: float = 10) -> None:
         self._state = state.absolute()
@@ -53,11 +54,12 @@ class EmbeddedStore:
 
     @property
     def url(self) -> str:
-        """The address; it is the same whoever owns the server. Raises StoreDown if the state directory is unusable."""
+        """Returns the address, which is the same whoever owns the server. Raises StoreDown if the state directory is
+        unusable."""
         return f"unix://{urllib.parse.quote(str(self._socket()))}"
 
     async def ensure(self) -> Role:
-        """Starts a server, or finds a running one: afterwards the socket answers. Raises StoreDown if neither works.
+        """Starts a server, or finds a running one. The socket answers afterwards. Raises StoreDown if neither works.
 
         Call it from the main thread: a server ends when the *thread* that started it does.
         """
@@ -96,14 +98,15 @@ class EmbeddedStore:
             await asyncio.sleep(pause)
 
     async def aclose(self) -> None:
-        """The owner ends its server and releases the lock; a guest does nothing. Cancel `watch` before."""
+        """Ends the server and releases the lock if this process is the owner. Does nothing for a guest. Cancel `watch`
+        before."""
         self._closed = True
         async with self._starting:
             await self._stop()
             self._drop_lock()
 
     async def _run_server(self, socket: Path) -> None:
-        """As the owner: returns if this process' server answers, otherwise starts one."""
+        """Returns if the server of this process, the owner, answers; otherwise starts one."""
         if self._server is not None:
             answer = await self._first_answer(socket)
             if answer == "+PONG":
@@ -136,7 +139,8 @@ class EmbeddedStore:
         )
 
     async def _first_answer(self, socket: Path) -> str:
-        """`+PONG`, its other answer at the deadline, or "" if it has ended or does not answer."""
+        """Returns `+PONG`, another answer at the deadline, or an empty string if the server has ended or does not
+        answer."""
         assert self._server is not None
         end = _now() + self._deadline
         while True:
@@ -160,7 +164,7 @@ class EmbeddedStore:
             raise _unusable(folder, error) from error
 
     async def _await_predecessor(self, data_lock: int, socket: Path) -> None:
-        """Waits until the server before has ended, and takes the lock on the data."""
+        """Waits until the previous server has ended, and takes the lock on the data."""
         started = _now()
         while not server_process.try_lock(data_lock):
             waited = _now() - started
@@ -223,7 +227,7 @@ class EmbeddedStore:
         return self._state.stat().st_uid != os.geteuid()
 
     def _socket(self) -> Path:
-        """The socket's path. Creates the state directory and, where needed, the short directory of the socket."""
+        """Returns the socket's path. Creates the state directory and, if needed, the short directory of the socket."""
         try:
             self._state.mkdir(mode=0o700, parents=True, exist_ok=True)
             about = self._state.stat()
@@ -243,7 +247,8 @@ class EmbeddedStore:
             raise _unusable(self._state, error) from error
 
     def _short_dir(self, owner: int) -> Path:
-        """A private directory with a short path. All processes follow the link to it, whatever their environment."""
+        """Returns a private directory with a short path. All processes follow the link to it, whatever their
+        environment."""
         link = self._state / "store.run"
         while not link.is_symlink() and not self._foreign():
             made = processes.make_socket_dir("quarterdeck-")
@@ -258,7 +263,7 @@ class EmbeddedStore:
         about = folder.lstat()
         if not stat.S_ISDIR(about.st_mode) or about.st_uid != owner or about.st_mode & 0o077:
             raise errors.StoreDown(
-                f"{folder} must be a private directory of user {owner}, and it is not.",
+                f"The directory {folder} does not belong to user {owner}, or other users may use it.",
                 hint=f"Remove {link}, then restart every Quarterdeck process of this state directory.",
             )
         return folder

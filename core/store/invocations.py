@@ -1,8 +1,8 @@
-"""Records how far each command has come: entered once, its leases and intent, each outcome, its end.
+"""Records in the store how far each command has come: registered, its leases and intent, each outcome, its end.
 
-Each step is one Lua script, so one round trip that happens as a whole or not at all. A process that dies leaves its
-invocations in a phase from which another process can report the truth (see records.Phase). What expires unfinished
-(after a day) is not reported.
+Each step is one Lua script: one round trip, which takes effect completely or not at all. If a process dies, the phase
+of its invocations shows another process what to report (see records.Phase). A record expires after a day; an invocation
+that is unfinished then is not reported.
 """
 
 from __future__ import annotations
@@ -26,14 +26,16 @@ OUTCOME_FIELD = re.compile(r"outcome:(\d+)")
 
 
 class InvocationStore(StoreConnection):
-    """The part of the store that one command's life needs. A change on one target makes four calls: `enter`,
-    `begin_change`, `end_change`, `forget`; on N targets `record_outcomes` adds one for each outcome but the last."""
+    """Stores the records of invocations. A change on one target makes four calls: `enter`, `begin_change`,
+    `end_change`, `forget`. On N targets, `record_outcomes` adds one call for each outcome but the last."""
 
     async def enter(self, *, id: str, who: str, risk: str, rate: RateLimit, record: bytes, replica: str) -> Entered:  # noqa: A002
-        """Admits one invocation: not seen before, and within its rate limit. `heartbeat` for `replica` comes before.
+        """Registers one invocation, if its id was not seen before and its rate limit allows it. Call `heartbeat` for
+        `replica` first.
 
-        A duplicate spends nothing. An admitted one has spent, whatever the policy decides later. A refused try does not
-        move the end of the wait: who retries all the time is admitted as early as who waits.
+        A duplicate does not count against the rate limit. An admitted invocation counts, whatever the policy decides
+        later. A refused one does not make the wait longer: a person who retries all the time is admitted as early as
+        one who waits.
         """
         interval = rate.period / rate.count * 1_000_000
         first, wait, version = await self._run(
@@ -65,11 +67,11 @@ class InvocationStore(StoreConnection):
         intents: Sequence[Mapping[str, str]],
         detail: bytes,
     ) -> Sequence[Lease] | LeaseConflict:
-        """Takes all the leases, writes the intent rows to the audit and enters the phase INTENT; or does nothing of it.
+        """Takes all the leases, writes the intent rows to the audit and sets the phase INTENT; or does nothing of this.
 
-        Leases are taken in the order of their keys, so a conflict names the first that is taken. Raises LeaseLost when
-        the record is gone: another process took this one for dead and has reported that nothing was done. After
-        StoreDown call `cancel_change`: the change may be recorded although its answer was lost.
+        Leases are taken in the order of their keys, so a conflict names the first that is taken. Raises LeaseLost if
+        the record was deleted: another process found this one dead and has reported that nothing was done. After
+        StoreDown, call `cancel_change`: the change may be recorded although its answer was lost.
         """
         wanted = sorted(leases, key=lambda lease: lease.key)
         flat: list[str | bytes | int] = []
@@ -82,7 +84,8 @@ class InvocationStore(StoreConnection):
         )
         if state == b"gone":
             raise errors.LeaseLost(
-                "Another Quarterdeck process has already answered this command; nothing was done a second time."
+                "Another Quarterdeck process has already answered this command; nothing was done.",
+                hint="Give the command again.",
             )
         if state == b"busy":
             index, record, remaining = values
@@ -101,13 +104,13 @@ class InvocationStore(StoreConnection):
         leases: Sequence[Lease],
         detail: bytes | None,
     ) -> None:
-        """Releases the leases, writes the outcomes that are not in the audit yet and enters the phase ENDED.
+        """Releases the leases, writes the outcomes that are not in the audit yet and sets the phase ENDED.
 
-        `detail`: what to tell the requester if this process dies before the reply; None leaves the phase as it is. May
-        be repeated after StoreDown: an outcome is written once, and another's lease is never released.
+        `detail`: what to report to the requester if this process dies before the reply; None leaves the phase as it is.
+        May be repeated after StoreDown: an outcome is written once, and the lease of another process is never released.
 
-        A server whose memory is full takes this all the same: the script's first write needs no memory. One that denies
-        it for another reason is asked to release the leases alone.
+        A server whose memory is full accepts this too: the script's first write needs no memory. If the server denies
+        it for another reason, the leases alone are released.
         """
         try:
             await self._outcomes(
@@ -119,14 +122,14 @@ class InvocationStore(StoreConnection):
             raise
 
     async def cancel_change(self, id: str, *, leases: Iterable[str], outcomes: Sequence[Mapping[str, str]]) -> bool:  # noqa: A002
-        """Undoes a `begin_change` whose answer was lost: releases what it took, writes `outcomes` to the audit and goes
-        back to the phase BEGUN. False if it had not taken effect, and then nothing is written."""
+        """Undoes a `begin_change` whose answer was lost: releases its leases, writes `outcomes` to the audit and sets
+        the phase BEGUN again. Returns False, and writes nothing, if `begin_change` had not taken effect."""
         names = (keys.invocation(id), keys.AUDIT, *(keys.lease(key) for key in leases))
         args: list[str | bytes | int] = [id, self._audit_rows, *map(_flat, outcomes)]
         return bool(await self._run("cancel", names=names, args=args))
 
     async def release(self, leases: Sequence[Lease]) -> int:
-        """How many of these leases were released; those that expired and belong to somebody else now are not."""
+        """Releases these leases and returns how many. Does not release an expired lease that somebody else holds."""
         if not leases:
             return 0
         return int(
@@ -140,12 +143,13 @@ class InvocationStore(StoreConnection):
         await self._run("forget", names=(keys.invocation(id), keys.UNFINISHED), args=(id,))
 
     async def set_posted(self, id: str, where: bytes) -> bool:  # noqa: A002
-        """Records where the chat message about this invocation is, so that whoever ends it can edit it. False when the
-        invocation has ended."""
+        """Records where the chat message about this invocation is, so that the process that ends it can edit it.
+        Returns False if the invocation has ended."""
         return bool(await self._run("note", names=(keys.invocation(id),), args=("posted", where)))
 
     async def unfinished(self, replica: str | None = None) -> Sequence[Unfinished]:
-        """Invocations of replicas that are no longer alive, oldest first; with `replica` those of that one alone."""
+        """Returns the invocations of replicas that are not alive any more, oldest first. With `replica`, returns those
+        of that replica alone."""
         async with self._call():
             ids = [text(each) for each in await self._client.zrange(self._key(keys.UNFINISHED), 0, MAX_UNFINISHED - 1)]
             rows = await self._each("hgetall", [keys.invocation(each) for each in ids])
@@ -174,9 +178,9 @@ class InvocationStore(StoreConnection):
         ]
 
     async def take_unfinished(self, lost: Unfinished, *, audit: Sequence[Mapping[str, str]] = ()) -> bool:
-        """True for the one caller who now has to answer it; `audit` rows are written in the same step.
+        """Returns True to the one caller who must now answer the invocation. Writes the `audit` rows in the same step.
 
-        False if another caller took it, if its replica is alive after all, or if it has moved on since it was read.
+        Returns False if another caller took it, if its replica is alive, or if it has moved on since it was read.
         """
         names = (keys.invocation(lost.id), keys.UNFINISHED, keys.replica(lost.replica), keys.AUDIT)
         args: list[str | bytes | int] = [

@@ -6,7 +6,7 @@ wrote.
 
     name                     type     expires    what it holds
     once:ID                  string   1 hour     set when invocation ID was seen; a second delivery is dropped
-    rate:RISK:WHO            string   itself     GCRA rate limit: when this person's bucket is full again, in µs
+    rate:RISK:WHO            string   when full  GCRA rate limit: when this person's bucket is full again, in µs
     inv:ID                   hash     1 day      an unfinished invocation: record, phase, detail, replica, posted,
                                                  and `outcome:N` = status for each action N that has ended
     inv                      zset     1 day      ids of unfinished invocations by time in ms
@@ -18,7 +18,7 @@ wrote.
     grants                   hash     never      grants given in chat, by id
     policy:version           string   never      grows with each change of `grants`
     claim                    hash     minutes    the first admin's one-time code, as a digest
-    slack:shape:TEAM         string   days       which message layout a workspace accepts
+    slack:shape:TEAM         string   days       which table format a workspace accepts
     audit                    stream   trimmed    the audit rows, newest `audit.keep`
     audit:fold:KEY           string   minutes    the audit row on which equal refusals are counted
     audit:repeats            hash     trimmed    how often a folded refusal was repeated, by row
@@ -40,6 +40,7 @@ AUDIT_REPEATED = "audit:repeated"
 
 
 def seen_invocation(invocation: str) -> str:
+    """Returns the key that marks an invocation as seen."""
     return f"once:{invocation}"
 
 

@@ -1,4 +1,4 @@
-"""Values that the store takes and returns: rate limits, invocations and their phases, leases, audit rows."""
+"""Defines the values that the store takes and returns: limits, invocations and their phases, leases, audit rows."""
 
 from __future__ import annotations
 

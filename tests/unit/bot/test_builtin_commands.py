@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from bot import builtin_commands
+from bot import audit_search, builtin_commands
 from bot.access import first_admin, grant_rules, policy, policy_store
 from bot.dispatch import audit
 from commands.catalogue import load_catalogue
@@ -153,7 +153,7 @@ async def test_revoking_what_is_not_there_or_not_ours_says_what_to_do(counter):
     assert missing.value.hint == f"Did you mean {kept.id}?"
     with pytest.raises(errors.NotFound) as unlike:
         await mine.revoke("zzzzzz")
-    assert unlike.value.hint == "List them with: grants"
+    assert unlike.value.hint == "List all grants with: grants"
     with pytest.raises(errors.NotPermitted) as configured:
         await mine.revoke("grants.0")
     assert configured.value.rule == "config-grant"
@@ -507,7 +507,7 @@ async def test_a_rare_row_is_found_behind_many_and_the_search_has_an_end(counter
         return await whole(**more)
 
     monkeypatch.setattr(here.store, "read_audit", counting)
-    monkeypatch.setattr(builtin_commands, "MAX_AUDIT_SCAN", 1_000)
+    monkeypatch.setattr(audit_search, "MAX_SCANNED_ROWS", 1_000)
     assert await read(here, who=BOB.id) == []
     assert len(asked_for) == 2
     # What is older than the time asked for ends it too.

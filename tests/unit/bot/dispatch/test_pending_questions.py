@@ -85,7 +85,7 @@ async def test_a_question_of_another_version_is_said_and_nothing_is_guessed(stor
     for answer in (waiting.peek, waiting.claim):
         with pytest.raises(errors.InvalidResponse, match="another version") as caught:
             await answer("abc")
-        assert "Nothing was done" in caught.value.hint
+        assert "Nothing was done" in caught.value.message
 
 
 async def test_an_action_of_another_version_is_not_guessed_at(store):

@@ -95,6 +95,7 @@ async def test_a_read_costs_three_whatever_it_shows(world, sent, rows):
 async def test_a_refusal_costs_three_and_a_second_delivery_one(world, sent):
     dispatcher = await world.replica()
     await warm(world, dispatcher)
+    await dispatcher.answer(world.line("restart web-2", BOB), Responder())  # loads the script that folds refusals
     reply, trips = await measured(dispatcher, world, sent, "restart web", BOB)
     assert (reply.ending, trips) == (Ending.REFUSED, 3)  # enter; audit; forget
     inv = world.line("restart web")
