@@ -27,21 +27,6 @@ Method = TypeVar("Method", bound=Callable[..., Any])
 _CALL: ContextVar[Call | None] = ContextVar("call", default=None)
 
 
-def current_call() -> Call | None:
-    """Returns the call whose action is being run."""
-    return _CALL.get()
-
-
-def does(action: type[Action[Any]]) -> Callable[[Method], Method]:
-    """Marks a method `(self, action, seconds) -> result` as the one that runs `action`."""
-
-    def mark(method: Method) -> Method:
-        method.__does__ = action  # type: ignore[attr-defined]
-        return method
-
-    return mark
-
-
 class Adapter:
     """Implements the common half of every Runtime. Subclasses add `@does` methods and, if the engine has events, a
     stream of them."""
@@ -123,3 +108,18 @@ class Adapter:
 
     def _allows(self, verb: str) -> bool:
         return not self._allow or any(fnmatch.fnmatchcase(verb, pattern) for pattern in self._allow)
+
+
+def current_call() -> Call | None:
+    """Returns the call whose action is being run."""
+    return _CALL.get()
+
+
+def does(action: type[Action[Any]]) -> Callable[[Method], Method]:
+    """Marks a method `(self, action, seconds) -> result` as the one that runs `action`."""
+
+    def mark(method: Method) -> Method:
+        method.__does__ = action  # type: ignore[attr-defined]
+        return method
+
+    return mark

@@ -21,15 +21,9 @@ from runtimes.transport import http_client
 CLEANUP_SECONDS = 5.0  # to remove a container that was created, but cannot be used
 
 
-class Request(Protocol):
-    """One exchange with the daemon. Raises NotFound, Rejected and the other EngineErrors."""
-
-    def __call__(
-        self, method: str, target: str, seconds: float, *, name: str = "", body: Any = None
-    ) -> Awaitable[http_client.Response]: ...
-
-
 class ComposeReplicas:
+    """Creates and removes the replicas of one compose service, copied from an existing container."""
+
     def __init__(
         self,
         request: Request,
@@ -47,11 +41,11 @@ class ComposeReplicas:
     async def template(self, replicas: Sequence[Container], seconds: float) -> _ReplicaTemplate:
         """Uses the newest container whose name follows Compose's pattern. Raises UserError."""
         newest = sorted(replicas, key=lambda row: -row.created_at)
-        chosen = next((row for row in newest if replica_spec.separator(row.ref.name, row.labels)), newest[0])
+        chosen = next((row for row in newest if replica_spec.name_separator(row.ref.name, row.labels)), newest[0])
         path = f"/containers/{quoted_id(chosen.ref)}/json"
         response = await self._request("GET", path, seconds, name=chosen.ref.name)
         inspection = json_decoder.decode_json_object(response.body)
-        replica_spec.check(chosen.ref.name, inspection)
+        replica_spec.check_can_replicate(chosen.ref.name, inspection)
         return _ReplicaTemplate(self._request, chosen, inspection, await self._image(inspection, seconds))
 
     async def start(self, container: Ref, seconds: float) -> None:
@@ -77,12 +71,20 @@ class ComposeReplicas:
         return name if json_decoder.decode_json_object(response.body).get("Id") == image_id else image_id
 
 
+class Request(Protocol):
+    """One exchange with the daemon. Raises NotFound, Rejected and the other EngineErrors."""
+
+    def __call__(
+        self, method: str, target: str, seconds: float, *, name: str = "", body: Any = None
+    ) -> Awaitable[http_client.Response]: ...
+
+
 class _ReplicaTemplate:
     """Creates more containers like `container`."""
 
     def __init__(self, request: Request, container: Container, inspection: dict[str, Any], image: str) -> None:
         self._request, self._container, self._inspection, self._image = request, container, inspection, image
-        self._separator = replica_spec.separator(container.ref.name, container.labels)
+        self._separator = replica_spec.name_separator(container.ref.name, container.labels)
 
     def name(self, number: int) -> str:
         labels = self._container.labels
@@ -90,7 +92,7 @@ class _ReplicaTemplate:
 
     async def create(self, number: int, seconds: float) -> Ref:
         name = self.name(number)
-        body, more_networks = replica_spec.body(self._inspection, name, number, self._image)
+        body, more_networks = replica_spec.replica_request(self._inspection, name, number, self._image)
         path = f"/containers/create?name={urllib.parse.quote(name)}"
         response = await self._request("POST", path, seconds, body=body)
         container_id = str(json_decoder.decode_json_object(response.body)["Id"])

@@ -20,7 +20,7 @@ from runtimes.docker.events import EventVerbs
 from runtimes.docker.images import ImageVerbs
 from runtimes.docker.info import InfoVerbs
 from runtimes.docker.logs import LogVerbs
-from runtimes.docker.networks_volumes import ResourceVerbs
+from runtimes.docker.networks_volumes import NetworkVolumeVerbs
 from runtimes.docker.stats import StatsVerbs
 from runtimes.docker_like.client import quoted_id
 from runtimes.docker_like.containers import ContainerVerbs
@@ -28,7 +28,7 @@ from runtimes.docker_like.exec import ExecVerbs
 
 
 class Docker(
-    InfoVerbs, EventVerbs, LogVerbs, ImageVerbs, ResourceVerbs, StatsVerbs, ServiceVerbs, ContainerVerbs, ExecVerbs
+    InfoVerbs, EventVerbs, LogVerbs, ImageVerbs, NetworkVolumeVerbs, StatsVerbs, ServiceVerbs, ContainerVerbs, ExecVerbs
 ):
     """One daemon. `engine_id` is the daemon's own id; its event cursor is stored under it."""
 

@@ -10,7 +10,7 @@ from runtimes.docker.client import EngineClient
 from runtimes.docker_like import networks_volumes
 
 
-class ResourceVerbs(EngineClient, networks_volumes.ResourceVerbs, abc.ABC):
+class NetworkVolumeVerbs(EngineClient, networks_volumes.NetworkVolumeVerbs, abc.ABC):
     """Decodes the answers about networks and volumes."""
 
     path_suffix = ""

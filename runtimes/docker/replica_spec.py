@@ -19,34 +19,10 @@ _ANONYMOUS = re.compile(r"[0-9a-f]{64}")
 _NO_ENDPOINT = ("none", "host", "container:")
 
 
-def separator(name: str, labels: Mapping[str, str]) -> str:
-    """The separator in a replica's name: `-`, with Compose v1 `_`; empty for a name that was set by hand."""
-    project, service = labels.get(services.PROJECT, ""), labels.get(services.SERVICE, "")
-    number = labels.get(services.NUMBER, "")
-    return next((mark for mark in "-_" if name == mark.join((project, service, number))), "")
-
-
-def check(name: str, inspection: Mapping[str, Any]) -> None:
-    """Raises UserError if there cannot be a second container like this one."""
-    labels = inspection["Config"].get("Labels") or {}
-    called = f"{labels.get(services.PROJECT)}/{labels.get(services.SERVICE)}"
-    if not separator(name, labels):
-        raise errors.UserError(
-            f"{called} sets the container name {name} in its Compose file, and a name can be used only once.",
-            hint="Remove container_name from its Compose file, then run docker compose up.",
-        )
-    for inside, bindings in (inspection["HostConfig"].get("PortBindings") or {}).items():
-        for binding in bindings or ():
-            port = binding.get("HostPort") or ""
-            if port not in ("", "0") and "-" not in port:
-                raise errors.UserError(
-                    f"{called} publishes port {port} of the host for {inside}, which only one container can use.",
-                    hint="Publish a range (8000-8010:80) or no port in its Compose file, or put a proxy before it.",
-                )
-
-
-def body(inspection: Mapping[str, Any], name: str, number: int, image: str) -> tuple[dict[str, Any], dict[str, Any]]:
-    """The body of `create`, and the endpoints of further networks, by network. Those are connected before the start:
+def replica_request(
+    inspection: Mapping[str, Any], name: str, number: int, image: str
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Returns the body of `create`, and the endpoints of further networks, by network. Those are connected before the start:
     engines before API 1.44 accept only one network in `create`."""
     config, host = dict(inspection["Config"]), dict(inspection["HostConfig"])
     old_id, old_name = inspection["Id"], inspection["Name"].lstrip("/")
@@ -75,6 +51,32 @@ def body(inspection: Mapping[str, Any], name: str, number: int, image: str) -> t
     mode = host.get("NetworkMode") or ""
     first = {mode: endpoints.pop(mode)} if mode in endpoints else {}
     return {**config, "HostConfig": host, "NetworkingConfig": {"EndpointsConfig": first}}, endpoints
+
+
+def name_separator(name: str, labels: Mapping[str, str]) -> str:
+    """Returns the separator in a replica's name: `-`, with Compose v1 `_`; empty for a name that was set by hand."""
+    project, service = labels.get(services.PROJECT, ""), labels.get(services.SERVICE, "")
+    number = labels.get(services.NUMBER, "")
+    return next((mark for mark in "-_" if name == mark.join((project, service, number))), "")
+
+
+def check_can_replicate(name: str, inspection: Mapping[str, Any]) -> None:
+    """Raises UserError if there cannot be a second container like this one."""
+    labels = inspection["Config"].get("Labels") or {}
+    called = f"{labels.get(services.PROJECT)}/{labels.get(services.SERVICE)}"
+    if not name_separator(name, labels):
+        raise errors.UserError(
+            f"{called} sets the container name {name} in its Compose file, and a name can be used only once.",
+            hint="Remove container_name from its Compose file, then run docker compose up.",
+        )
+    for inside, bindings in (inspection["HostConfig"].get("PortBindings") or {}).items():
+        for binding in bindings or ():
+            port = binding.get("HostPort") or ""
+            if port not in ("", "0") and "-" not in port:
+                raise errors.UserError(
+                    f"{called} publishes port {port} of the host for {inside}, which only one container can use.",
+                    hint="Publish a range (8000-8010:80) or no port in its Compose file, or put a proxy before it.",
+                )
 
 
 def _mount(mount: Mapping[str, Any]) -> dict[str, Any]:

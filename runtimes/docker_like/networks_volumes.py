@@ -14,7 +14,7 @@ from runtimes.docker_like.client import HttpEngine, quoted_id
 from runtimes.formats import json_decoder
 
 
-class ResourceVerbs(HttpEngine, abc.ABC):
+class NetworkVolumeVerbs(HttpEngine, abc.ABC):
     """Implements the actions on networks and volumes."""
 
     path_suffix: ClassVar[str]

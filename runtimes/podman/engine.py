@@ -27,7 +27,8 @@ from runtimes.podman.events import EventVerbs
 from runtimes.podman.images import ImageVerbs
 from runtimes.podman.info import InfoVerbs
 from runtimes.podman.logs import LogVerbs
-from runtimes.podman.resources import ResourceVerbs
+from runtimes.podman.networks_volumes import NetworkVolumeVerbs
+from runtimes.podman.pods import PodVerbs
 from runtimes.podman.stats import StatsVerbs
 from runtimes.podman.units import UnitVerbs
 
@@ -36,7 +37,16 @@ NO_SWARM = "Podman has no Swarm: docker compose or podman-compose, pods and unit
 
 
 class Podman(
-    InfoVerbs, EventVerbs, LogVerbs, ImageVerbs, ResourceVerbs, StatsVerbs, UnitVerbs, ContainerVerbs, ExecVerbs
+    InfoVerbs,
+    EventVerbs,
+    LogVerbs,
+    ImageVerbs,
+    PodVerbs,
+    NetworkVolumeVerbs,
+    StatsVerbs,
+    UnitVerbs,
+    ContainerVerbs,
+    ExecVerbs,
 ):
     """One service. `name` distinguishes the engines of several users; for a rootless engine it is the uid."""
 

@@ -18,7 +18,7 @@ def web():
 
 
 def made(data, number=4, image="localhost/busybox:1"):
-    return replica_spec.body(data, f"shop-web-{number}", number, image)
+    return replica_spec.replica_request(data, f"shop-web-{number}", number, image)
 
 
 def test_what_compose_would_have_sent(web):
@@ -80,16 +80,16 @@ def test_a_host_name_set_by_hand_stays(web):
 @pytest.mark.parametrize("port", ["", "0", "8000-8010"])
 def test_ports_the_engine_may_choose_can_be_had_by_several(web, port):
     web["HostConfig"]["PortBindings"] = {"80/tcp": [{"HostIp": "", "HostPort": port}], "81/tcp": None}
-    replica_spec.check("shop-web-1", web)
+    replica_spec.check_can_replicate("shop-web-1", web)
 
 
 def test_what_only_one_can_have_is_refused_with_its_cure(web):
     web["HostConfig"]["PortBindings"] = {"80/tcp": [{"HostIp": "", "HostPort": "8080"}]}
     with pytest.raises(errors.UserError, match="shop/web publishes port 8080 of the host for 80/tcp") as caught:
-        replica_spec.check("shop-web-1", web)
+        replica_spec.check_can_replicate("shop-web-1", web)
     assert "8000-8010:80" in caught.value.hint
     with pytest.raises(errors.UserError, match="sets the container name front-door") as caught:
-        replica_spec.check("front-door", RECORDED)
+        replica_spec.check_can_replicate("front-door", RECORDED)
     assert "container_name" in caught.value.hint
 
 
@@ -105,4 +105,4 @@ def test_what_only_one_can_have_is_refused_with_its_cure(web):
     ],
 )
 def test_a_replica_is_known_by_its_name(name, mark):
-    assert replica_spec.separator(name, RECORDED["Config"]["Labels"]) == mark
+    assert replica_spec.name_separator(name, RECORDED["Config"]["Labels"]) == mark

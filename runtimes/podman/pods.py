@@ -1,8 +1,7 @@
-"""Lists, inspects, changes and removes Podman's pods, and decodes its networks and volumes.
+"""Lists, inspects, changes and removes Podman's pods.
 
-The requests for networks and volumes are those of `docker_like.networks_volumes`. A change of a pod may fail for some
-of its containers only: Podman then reports the errors in a response that is successful by its status, and
-`_check_change` raises them.
+A change of a pod may fail for some of its containers only. Podman then reports the errors in a response that is
+successful by its status, and `_check_change` raises them.
 """
 
 from __future__ import annotations
@@ -13,50 +12,16 @@ import msgspec
 
 from core.model import pods
 from core.model.refs import Ref
-from core.model.resources import Network, Volume
 from core.model.results import Document, Outcome
 from core.text import redact_json
 from runtimes.base.adapter import does
-from runtimes.docker_like import decode, models, networks_volumes
 from runtimes.docker_like.client import quoted_id
 from runtimes.formats import json_decoder, timestamps
 from runtimes.podman import client
 
 
-class _Member(msgspec.Struct):
-    id: str = msgspec.field(name="Id", default="")
-    status: str = msgspec.field(name="Status", default="")
-
-
-class _Pod(msgspec.Struct):
-    id: str = msgspec.field(name="Id")
-    name: str = msgspec.field(name="Name", default="")
-    status: str = msgspec.field(name="Status", default="")
-    created: str = msgspec.field(name="Created", default="")
-    infra: str = msgspec.field(name="InfraId", default="")
-    members: list[_Member] | None = msgspec.field(name="Containers", default=None)
-    labels: dict[str, str] | None = msgspec.field(name="Labels", default=None)
-
-
-class _Subnet(msgspec.Struct):
-    subnet: str = ""
-
-
-class _Network(msgspec.Struct):
-    name: str = ""
-    id: str = ""
-    driver: str = ""
-    internal: bool = False
-    subnets: list[_Subnet] | None = None
-    labels: dict[str, str] | None = None
-
-
-class ResourceVerbs(client.EngineClient, networks_volumes.ResourceVerbs, abc.ABC):
-    """Implements the actions on pods, networks and volumes."""
-
-    path_suffix = "/json"
-
-    # ── pods ─────────────────────────────────────────────────────────────────────────────────────────────────────
+class PodVerbs(client.EngineClient, abc.ABC):
+    """Implements the actions on pods."""
 
     @does(pods.ListPods)
     async def list_pods(self, action: pods.ListPods, seconds: float) -> pods.Pods:
@@ -109,19 +74,17 @@ class ResourceVerbs(client.EngineClient, networks_volumes.ResourceVerbs, abc.ABC
     async def _change_pod(self, target: Ref, path: str, seconds: float, *, already: str = "") -> Outcome:
         return await self._change(target, f"/pods/{quoted_id(target)}/{path}", seconds, kind="pod", already=already)
 
-    # ── networks and volumes ─────────────────────────────────────────────────────────────────────────────────────
 
-    def _decode_networks(self, body: bytes) -> tuple[Network, ...]:
-        return tuple(map(self._network, json_decoder.decode_json(list[_Network], body)))
+class _Member(msgspec.Struct):
+    id: str = msgspec.field(name="Id", default="")
+    status: str = msgspec.field(name="Status", default="")
 
-    def _network(self, row: _Network) -> Network:
-        return Network(
-            ref=self._decoder.ref("network", row.id or row.name, row.name),
-            driver=row.driver,
-            subnets=tuple(one.subnet for one in row.subnets or ()),
-            internal=row.internal,
-            labels=row.labels or {},
-        )
 
-    def _decode_volumes(self, body: bytes) -> tuple[Volume, ...]:
-        return decode.volumes(self.ref, json_decoder.decode_json(list[models.Volume], body))
+class _Pod(msgspec.Struct):
+    id: str = msgspec.field(name="Id")
+    name: str = msgspec.field(name="Name", default="")
+    status: str = msgspec.field(name="Status", default="")
+    created: str = msgspec.field(name="Created", default="")
+    infra: str = msgspec.field(name="InfraId", default="")
+    members: list[_Member] | None = msgspec.field(name="Containers", default=None)
+    labels: dict[str, str] | None = msgspec.field(name="Labels", default=None)

@@ -1,0 +1,46 @@
+"""Decodes Podman's networks and volumes; the requests for them are those of `docker_like.networks_volumes`."""
+
+from __future__ import annotations
+
+import abc
+
+import msgspec
+
+from core.model.resources import Network, Volume
+from runtimes.docker_like import decode, models, networks_volumes
+from runtimes.formats import json_decoder
+from runtimes.podman import client
+
+
+class NetworkVolumeVerbs(client.EngineClient, networks_volumes.NetworkVolumeVerbs, abc.ABC):
+    """Implements the actions on networks and volumes."""
+
+    path_suffix = "/json"
+
+    def _decode_networks(self, body: bytes) -> tuple[Network, ...]:
+        return tuple(map(self._network, json_decoder.decode_json(list[_Network], body)))
+
+    def _network(self, row: _Network) -> Network:
+        return Network(
+            ref=self._decoder.ref("network", row.id or row.name, row.name),
+            driver=row.driver,
+            subnets=tuple(one.subnet for one in row.subnets or ()),
+            internal=row.internal,
+            labels=row.labels or {},
+        )
+
+    def _decode_volumes(self, body: bytes) -> tuple[Volume, ...]:
+        return decode.volumes(self.ref, json_decoder.decode_json(list[models.Volume], body))
+
+
+class _Subnet(msgspec.Struct):
+    subnet: str = ""
+
+
+class _Network(msgspec.Struct):
+    name: str = ""
+    id: str = ""
+    driver: str = ""
+    internal: bool = False
+    subnets: list[_Subnet] | None = None
+    labels: dict[str, str] | None = None
