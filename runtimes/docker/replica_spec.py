@@ -22,8 +22,8 @@ _NO_ENDPOINT = ("none", "host", "container:")
 def replica_request(
     inspection: Mapping[str, Any], name: str, number: int, image: str
 ) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Returns the body of `create`, and the endpoints of further networks, by network. Those are connected before the start:
-    engines before API 1.44 accept only one network in `create`."""
+    """Returns the body of `create`, and the endpoints of further networks, by network. Those are connected before the
+    start: engines before API 1.44 accept only one network in `create`."""
     config, host = dict(inspection["Config"]), dict(inspection["HostConfig"])
     old_id, old_name = inspection["Id"], inspection["Name"].lstrip("/")
     labels = {key: value for key, value in (config.get("Labels") or {}).items() if key != services.REPLACES}
