@@ -22,7 +22,7 @@ from typing import Any
 from collectors import pipeline, watcher
 from core import metrics
 from core.ports import Call
-from runtimes import registry as runtimes_registry
+from runtimes import engine_registry
 from runtimes.inventory.mirror import Mirror, WatchedEngine
 from tests.daemons import docker as daemons_docker
 from tests.helpers import waiting
@@ -60,7 +60,7 @@ class Stage:
         }
 
     def engine(self) -> WatchedEngine:
-        engine = runtimes_registry.open_engine(runtimes_registry.EngineAddress(kind="docker", url=self.dockerd.url))
+        engine = engine_registry.open_engine(engine_registry.EngineAddress(kind="docker", url=self.dockerd.url))
         self._stack.push_async_callback(engine.aclose)
         return engine
 

@@ -20,7 +20,7 @@ from typing import Any
 import structlog
 
 from bot import builtin_commands, engine_addresses
-from bot import engines as bot_engines
+from bot import engine_lifecycle
 from bot.access import own_container, policy_store
 from bot.dispatch import audit, dispatcher, pending_questions, rate_limits, recovery
 from commands.catalogue import Catalogue, load_catalogue
@@ -33,7 +33,7 @@ from core.store import embedded
 from core.store.client import Store
 from core.store.records import RateLimit
 from core.version import quarterdeck_version
-from runtimes import discovery, registry
+from runtimes import engine_discovery, engine_registry
 from runtimes.inventory import fleet
 
 log = structlog.get_logger(__name__)
@@ -54,7 +54,7 @@ class App:
     metrics: metrics.Metrics
     store: Store
     embedded: embedded.EmbeddedStore | None
-    engines: bot_engines.Engines
+    engines: engine_lifecycle.EngineLifecycle
     fleet: fleet.Fleet
     policies: policy_store.PolicyStore
     audit: audit.Audit
@@ -139,9 +139,9 @@ async def build(settings: load.Config, *, watch: bool, supervisor: supervise.Sup
     catalogue = load_catalogue()
     policies = policy_store.PolicyStore(store, base_policy(settings))
     builtin_runtime = builtin_commands.BuiltinRuntime(policies=policies, store=store, catalogue=catalogue, clock=_now)
-    search = discovery.Discovery() if settings.engines is None else None
+    search = engine_discovery.Discovery() if settings.engines is None else None
     addresses = search.look() if search is not None else engine_addresses.engine_addresses(settings)
-    engines = bot_engines.Engines(
+    engines = engine_lifecycle.EngineLifecycle(
         builtin=builtin_runtime,
         supervisor=supervisor,
         counts=counts,
@@ -186,7 +186,7 @@ async def build(settings: load.Config, *, watch: bool, supervisor: supervise.Sup
             stopping=supervisor.stopping,
         ),
         replica=replica,
-        warnings=(*settings.warnings, *registry.security_warnings(addresses)),
+        warnings=(*settings.warnings, *engine_registry.security_warnings(addresses)),
     )
     try:
         await store.heartbeat(replica, LEASE_SECONDS)

@@ -48,7 +48,7 @@ def run(
     listener = listening_socket.open_socket(settings.metrics.listen)
     from bot import run as bot_run  # noqa: PLC0415
 
-    _run(bot_run.run(settings, config, listener, console=console))
+    _run(bot_run.run_bot(settings, config, listener, console=console))
 
 
 @app.command()
@@ -81,11 +81,11 @@ def check(config: ConfigPath = None) -> None:
     from bot.engine_addresses import engine_addresses  # noqa: PLC0415
     from commands.catalogue import load_catalogue  # noqa: PLC0415
     from core.config import load  # noqa: PLC0415
-    from runtimes import registry as runtimes_registry  # noqa: PLC0415
+    from runtimes import engine_registry  # noqa: PLC0415
 
     load.check_slack_commands(settings, load_catalogue().names)
     addresses = engine_addresses(settings)
-    for warning in (*settings.warnings, *runtimes_registry.security_warnings(addresses)):
+    for warning in (*settings.warnings, *engine_registry.security_warnings(addresses)):
         typer.echo(f"warning: {warning}", err=True)
     engines = ", ".join(
         address.url + (f" (context {address.context})" if address.context else "") for address in addresses

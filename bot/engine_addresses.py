@@ -9,22 +9,22 @@ from typing import Any
 
 from core import errors
 from core.config import load
-from runtimes import discovery, registry
-from runtimes.registry import EngineAddress
+from runtimes import engine_discovery, engine_registry
+from runtimes.engine_registry import EngineAddress
 from runtimes.transport import endpoint
 
 
 def engine_addresses(settings: load.Config) -> Sequence[EngineAddress]:
     """Raises ConfigError for an unusable docker context, and for one engine listed twice."""
     if settings.engines is None:
-        return discovery.discover()
+        return engine_discovery.discover()
     found, problems = [], []
     for index, engine in enumerate(settings.engines):
         try:
             found.append(_address(engine))
         except errors.UserError as error:
             problems.append(errors.Problem(path=f"engines.{index}", what=error.message, hint=error.hint))
-    if not problems and (duplicate := registry.find_duplicate(found)):
+    if not problems and (duplicate := engine_registry.find_duplicate(found)):
         problems.append(errors.Problem(path="engines", what=duplicate))
     if problems:
         raise errors.ConfigError(problems)
@@ -34,13 +34,13 @@ def engine_addresses(settings: load.Config) -> Sequence[EngineAddress]:
 def _address(engine: Any) -> EngineAddress:
     allow = tuple(engine.allow)
     if engine.context_name:
-        address = registry.context_address(engine.context_name, name=engine.name, allow=allow, environ=os.environ)
+        address = engine_registry.context_address(engine.context_name, name=engine.name, allow=allow, environ=os.environ)
         return replace(address, swarm=engine.swarm)
     tls = endpoint.Tls(**_paths(engine.tls)) if engine.tls is not None else None
     ssh = endpoint.Ssh(**_paths(engine.ssh)) if engine.ssh is not None else None
     endpoint.Endpoint.parse(engine.url)
-    kind = engine.kind or registry.guess_kind(engine.url)
-    registry.engine_class(kind)
+    kind = engine.kind or engine_registry.guess_kind(engine.url)
+    engine_registry.engine_class(kind)
     return EngineAddress(kind=kind, url=engine.url, name=engine.name, allow=allow, tls=tls, ssh=ssh, swarm=engine.swarm)
 
 

@@ -32,7 +32,7 @@ GREETING_SECONDS = 2.0  # the console waits so long for the engines before it op
 RESTART = supervise.Backoff()
 
 
-async def run(
+async def run_bot(
     settings: load.Config, config_path: Path | None, listener: socket.socket | None, *, console: bool
 ) -> None:
     """Runs until it is stopped. `listener`: the bound socket of the metrics page, None if that is off."""

@@ -24,7 +24,7 @@ from collectors import pipeline
 from core import metrics
 from core.model.actions import ListContainers
 from core.model.events import Event
-from runtimes import registry as runtimes_registry
+from runtimes import engine_registry
 from runtimes.inventory.mirror import Mirror
 
 OURS, WATCHED, THEIRS, RAW = "ours", "ours, with inspections", "docker-py", "bytes only"
@@ -37,7 +37,7 @@ class Reader:
     """Our side: a watch that stands, and how many events came out at its end."""
 
     def __init__(self, url: str) -> None:
-        self._engine = runtimes_registry.open_engine(runtimes_registry.EngineAddress(kind="docker", url=url))
+        self._engine = engine_registry.open_engine(engine_registry.EngineAddress(kind="docker", url=url))
         self._counts = metrics.Metrics()
         self._mirror = Mirror(self._engine)
         self._line = Line(self._mirror, self._counts)
@@ -89,8 +89,8 @@ class Ways:
         self._reader = reader
         self._raw = scene.room / f"{DOORS[RAW]}.sock"
         self._low = stage.docker_py(f"unix://{scene.room / DOORS[THEIRS]}.sock")
-        self._engine = runtimes_registry.open_engine(
-            runtimes_registry.EngineAddress(kind="docker", url=f"unix://{scene.room / DOORS[OURS]}.sock")
+        self._engine = engine_registry.open_engine(
+            engine_registry.EngineAddress(kind="docker", url=f"unix://{scene.room / DOORS[OURS]}.sock")
         )
         self._mirror = Mirror(self._engine)
         self._line = pipeline.Pipeline(self._mirror, metrics.Metrics())

@@ -21,7 +21,7 @@ from core.model.usage import Usage
 from runtimes.docker import models
 from runtimes.docker_like import decode as shared
 from runtimes.formats import json_decoder, timestamps
-from runtimes.swarm.models import KINDS
+from runtimes.swarm.json_models import KINDS
 
 ACTIONS: dict[str, EventKind] = {
     "create": EventKind.CREATED,

@@ -8,7 +8,7 @@ from __future__ import annotations
 import msgspec
 
 from runtimes.docker_like import models as shared
-from runtimes.swarm import models as swarm_models
+from runtimes.swarm import json_models
 
 USUAL_ROOT = "/var/lib/docker"
 
@@ -29,7 +29,7 @@ class Info(msgspec.Struct):
     containers: int = msgspec.field(name="Containers", default=0)
     running: int = msgspec.field(name="ContainersRunning", default=0)
     memory: int = msgspec.field(name="MemTotal", default=0)
-    swarm: swarm_models.Local = msgspec.field(name="Swarm", default_factory=swarm_models.Local)
+    swarm: json_models.LocalSwarmInfo = msgspec.field(name="Swarm", default_factory=json_models.LocalSwarmInfo)
 
     def identity(self) -> str:
         # Up to Docker 20 the id belongs to the machine (/etc/docker): two daemons on one machine share it.

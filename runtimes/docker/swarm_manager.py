@@ -17,8 +17,8 @@ from runtimes.base.adapter import does
 from runtimes.base.engine_adapter import DEFAULTS
 from runtimes.base.engine_options import EngineOptions
 from runtimes.docker.client import EngineClient
-from runtimes.swarm import decode, models
-from runtimes.swarm.models import Membership
+from runtimes.swarm import decode, json_models
+from runtimes.swarm.json_models import Membership
 from runtimes.transport import http_client
 
 DEFAULT_LISTEN_ADDRESS = "0.0.0.0:2377"  # as `docker swarm init` has it
@@ -58,16 +58,16 @@ class SwarmManager(EngineClient, abc.ABC):
             if error.code == 503 or decode.NO_MANAGER in error.text:
                 return Membership(manager=False)
             return Membership(manager=True)  # without a leader, it does not know which Swarm it is
-        return Membership(manager=True, cluster=models.decode(models.CLUSTER, response.body).id)
+        return Membership(manager=True, cluster=json_models.decode(json_models.CLUSTER, response.body).id)
 
-    async def local(self, seconds: float) -> models.Local:
+    async def local(self, seconds: float) -> json_models.LocalSwarmInfo:
         """The part about the Swarm in `/info`, asked now."""
         response = await self._request("GET", "/info", seconds)
-        local = models.decode(models.INFO, response.body).swarm
+        local = json_models.decode(json_models.INFO, response.body).swarm
         self._report_membership(local)
         return local
 
-    def _report_membership(self, local: models.Local) -> None:
+    def _report_membership(self, local: json_models.LocalSwarmInfo) -> None:
         cluster = local.cluster.id if local.cluster is not None else ""
         self.on_membership(Membership(manager=local.manager, cluster=cluster if local.manager else ""))
 

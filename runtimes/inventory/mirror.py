@@ -27,7 +27,7 @@ from core.model.events import Event, EventKind, Origin
 from core.model.refs import EngineRef, Kind
 from core.ports import Call, Runtime
 from runtimes.formats import status_text
-from runtimes.inventory import history, transitions
+from runtimes.inventory import container_state, event_history
 
 R = TypeVar("R")
 # Looked up once: on its class, a member of an enum is slow to find (Python 3.11).
@@ -55,7 +55,7 @@ class Mirror:
         self.version = 0
         self.dirty: dict[str, None] = {}
         self.dirtied = asyncio.Event()
-        self.history = history.EventHistory()
+        self.history = event_history.EventHistory()
 
     # ── as a Runtime ─────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -119,8 +119,8 @@ class Mirror:
         if not (self.live and self.history.is_complete_since(action.since_ns)):
             # The engine's own store is short too (Docker's holds 256 events of all types): together they have the most.
             asked = await self._runtime.run(action, call) if action.verb in self._runtime.verbs else ()
-            events = history.merge(asked, events)
-        return history.newest(events, action.limit)
+            events = event_history.merge(asked, events)
+        return event_history.newest(events, action.limit)
 
     # ── writing ──────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -170,15 +170,15 @@ class Mirror:
             del self._removed_at[container_id]  # containerd's ids are names, and may be used again
         stored = self._containers.get(container_id) or self._uninspected.get(container_id)
         if stored is None:
-            self._uninspected[container_id] = stored = transitions.first_seen(event)
+            self._uninspected[container_id] = stored = container_state.from_first_event(event)
         elif at < max(self._listed_at, self._changed_at.get(container_id, 0)):
             self.mark_dirty(container_id)
             return
-        self._store(container_id, transitions.after(stored, event))
+        self._store(container_id, container_state.apply_event(stored, event))
         if container_id in self._as_reported:
-            self._as_reported[container_id] = transitions.after(self._as_reported[container_id], event)
+            self._as_reported[container_id] = container_state.apply_event(self._as_reported[container_id], event)
         self._changed_at[container_id] = at
-        if kind not in transitions.COMPLETE_EVENTS or container_id in self._uninspected:
+        if kind not in container_state.COMPLETE_EVENTS or container_id in self._uninspected:
             self.mark_dirty(container_id)
 
     def replace(self, rows: Iterable[Container], at_ns: int) -> None:
@@ -219,11 +219,11 @@ class Mirror:
             return row
         if changed_since:
             self.mark_dirty(row.ref.id)
-            row = transitions.with_state_of(stored, row)
+            row = container_state.keep_newer_state(stored, row)
         elif row.restarts is None:
             if stored.restarts is None or stored.state != row.state:
                 self.mark_dirty(row.ref.id)
-            row = transitions.with_detail_of(stored, row)
+            row = container_state.keep_inspected_details(stored, row)
         same = row.restarts is not None and msgspec.structs.replace(row, status=stored.status) == stored
         return stored if same else row
 
@@ -241,11 +241,11 @@ class Mirror:
                 continue
             elif at_ns < max(self._listed_at, self._changed_at.get(container_id, 0)):
                 if uninspected is not None:  # its labels are known from now on; its state is what events report
-                    self._store(container_id, transitions.with_state_of(uninspected, found))
+                    self._store(container_id, container_state.keep_newer_state(uninspected, found))
                 self.mark_dirty(container_id)
             else:
                 base = found if stored is None or uninspected is not None else stored
-                detailed = transitions.with_detail(base, found)
+                detailed = container_state.apply_inspection(base, found)
                 if stored is not None and stored != detailed:
                     self._as_reported.setdefault(container_id, stored)
                 self._store(container_id, detailed)

@@ -19,8 +19,8 @@ from core.model.events import Event, EventKind, Origin
 from core.model.refs import EngineRef, Kind, Ref
 from core.model.services import Service
 from runtimes.formats import timestamps
-from runtimes.swarm import models
-from runtimes.swarm.models import Local, Node, Task
+from runtimes.swarm import json_models
+from runtimes.swarm.json_models import LocalSwarmInfo, Node, Task
 
 STACK = "com.docker.stack.namespace"
 MODES = {
@@ -56,16 +56,16 @@ CHANGED = {
 def events(engine: EngineRef, lines: bytes, *, replay_before: int) -> list[Event]:
     """Decodes whole lines of a manager's `/events`; only events of the Swarm are returned."""
     try:
-        raw = models.EVENTS.decode_lines(lines)
+        raw = json_models.EVENTS.decode_lines(lines)
     except msgspec.DecodeError as error:
         raise errors.InvalidResponse(f"{engine} sent events that are not JSON.") from error
     return [_event(engine, one, replay_before) for one in raw if one.scope == "swarm"]
 
 
-def _event(engine: EngineRef, raw: models.Event, replay_before: int) -> Event:
+def _event(engine: EngineRef, raw: json_models.Event, replay_before: int) -> Event:
     given = raw.actor.attributes or {}
     object_id = raw.actor.id
-    kind = models.KINDS.get(raw.type, Kind.ENGINE)
+    kind = json_models.KINDS.get(raw.type, Kind.ENGINE)
     return Event(
         at_ns=raw.at_ns,
         kind=EventKind.OTHER,
@@ -198,7 +198,7 @@ def replicas(target: Ref, raw: Mapping[str, Any]) -> int:
     return int((raw["Spec"]["Mode"]["Replicated"] or {}).get("Replicas", 1))
 
 
-def no_manager(engine: EngineRef, local: Local, target: Ref) -> errors.QuarterdeckError:
+def no_manager(engine: EngineRef, local: LocalSwarmInfo, target: Ref) -> errors.QuarterdeckError:
     """The error for a daemon that is asked to change a service of a Swarm that it does not manage."""
     where = ", ".join(one.address.rpartition(":")[0] for one in local.managers or ())
     hint = f"Its managers: {where}. Add one of them as an engine, or give the command there." if where else ""

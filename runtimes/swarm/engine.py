@@ -29,9 +29,9 @@ from core.model.services import Service, Services
 from core.text import redact_json
 from runtimes.base.adapter import does
 from runtimes.base.jobs import JOB_VERBS, Job, JobAdapter
-from runtimes.swarm import decode, models, rollouts, service_spec, service_summary
+from runtimes.swarm import decode, json_models, rollouts, service_spec_builder, service_summary
 from runtimes.swarm import logs as swarm_logs
-from runtimes.swarm.managers import Manager, Managers
+from runtimes.swarm.manager_pool import Manager, ManagerPool
 from runtimes.swarm.watcher import SwarmWatcher
 
 KIND = "swarm"
@@ -54,7 +54,7 @@ class Swarm(JobAdapter):
     def __init__(self, ref: EngineRef, cluster: str, *, on_refused: Callable[[Manager], None]) -> None:
         super().__init__(ref)
         self._cluster = cluster
-        self.managers = Managers(lambda: self.ref, on_refused)
+        self.managers = ManagerPool(lambda: self.ref, on_refused)
         self._watcher = SwarmWatcher(self.managers, ref)
 
     @property
@@ -95,7 +95,7 @@ class Swarm(JobAdapter):
     @does(actions.ShowInfo)
     async def show_info(self, action: actions.ShowInfo, seconds: float) -> Document:
         answer = await self.managers.ask(action.verb, "GET", "/swarm", seconds)
-        data = models.decode(models.JSON_OBJECT, answer.body)
+        data = json_models.decode(json_models.JSON_OBJECT, answer.body)
         data.pop("JoinTokens", None)
         ref = action.targets()[0]
         return Document(ref=ref, data=redact_json.mask_env_values(data))
@@ -114,7 +114,7 @@ class Swarm(JobAdapter):
         nodes, answer = await asyncio.gather(
             self._nodes(action.verb, seconds), self.managers.ask(action.verb, "GET", "/swarm", seconds)
         )
-        tokens = models.decode(models.CLUSTER, answer.body).tokens
+        tokens = json_models.decode(json_models.CLUSTER, answer.body).tokens
         managers = [node.manager for node in nodes if node.manager is not None and node.manager.address]
         if not managers:
             raise errors.EngineError(
@@ -141,13 +141,15 @@ class Swarm(JobAdapter):
                 *(self.managers.ask(action.verb, "GET", f"/{kind}?filters={label}", seconds) for kind in kinds)
             ),
         )
-        more = {kind: models.decode(models.JSON_LIST, part.body) for kind, part in zip(kinds, parts, strict=True)}
+        more = {
+            kind: json_models.decode(json_models.JSON_LIST, part.body) for kind, part in zip(kinds, parts, strict=True)
+        }
         return swarm.Stacks(rows=tuple(decode.stacks(rows, more)))
 
     @does(swarm.InspectService)
     async def inspect_service(self, action: swarm.InspectService, seconds: float) -> Document:
         answer = await self._ask_target(action.target, action.verb, "GET", f"/services/{_id(action.target)}", seconds)
-        data = redact_json.mask_env_values(models.decode(models.JSON_OBJECT, answer))
+        data = redact_json.mask_env_values(json_models.decode(json_models.JSON_OBJECT, answer))
         return Document(ref=action.target, data={**data, "pretty": service_summary.summarise(data)})
 
     @does(swarm.ReadServiceLogs)
@@ -161,9 +163,9 @@ class Swarm(JobAdapter):
     async def create_service(self, action: swarm.CreateService, seconds: float) -> Outcome:
         began = time.monotonic()
         answer = await self.managers.ask(
-            action.verb, "POST", "/services/create", seconds, body=service_spec.build(action)
+            action.verb, "POST", "/services/create", seconds, body=service_spec_builder.build_service_spec(action)
         )
-        made = models.decode(models.JSON_OBJECT, answer.body)
+        made = json_models.decode(json_models.JSON_OBJECT, answer.body)
         return _done(began, str(made.get("ID") or ""))
 
     @does(swarm.RemoveService)
@@ -196,10 +198,10 @@ class Swarm(JobAdapter):
         answer, tasks = await asyncio.gather(
             self.managers.ask(verb, "GET", "/services", seconds), self._tasks(verb, seconds)
         )
-        by_service: dict[str, list[models.Task]] = {}
+        by_service: dict[str, list[json_models.Task]] = {}
         for task in tasks:
             by_service.setdefault(task.service, []).append(task)
-        found = models.decode(models.JSON_LIST, answer.body)
+        found = json_models.decode(json_models.JSON_LIST, answer.body)
         rows = [decode.service(self.ref, raw, by_service.get(raw.get("ID") or "", ())) for raw in found]
         return sorted(rows, key=lambda row: row.ref.name)
 
@@ -212,12 +214,12 @@ class Swarm(JobAdapter):
             self._tasks(action.verb, seconds, service=action.service),
             self._nodes(action.verb, seconds),
         )
-        services = {raw.get("ID"): raw for raw in models.decode(models.JSON_LIST, answer.body)}
+        services = {raw.get("ID"): raw for raw in json_models.decode(json_models.JSON_LIST, answer.body)}
         names = {node.id: node.name for node in nodes}
         rows = [
             decode.task(self.ref, task, services.get(task.service), names.get(task.node, task.node[:12]))
             for task in tasks
-            if action.ended or task.status.state not in models.FINAL
+            if action.ended or task.status.state not in json_models.FINAL
         ]
         return swarm.Tasks(rows=tuple(sorted(rows, key=lambda row: (row.service, row.ref.name, -row.at))))
 
@@ -231,7 +233,9 @@ class Swarm(JobAdapter):
     @does(swarm.InspectNode)
     async def inspect_node(self, action: swarm.InspectNode, seconds: float) -> Document:
         body = await self._ask_target(action.target, action.verb, "GET", f"/nodes/{_id(action.target)}", seconds)
-        return Document(ref=action.target, data=redact_json.mask_env_values(models.decode(models.JSON_OBJECT, body)))
+        return Document(
+            ref=action.target, data=redact_json.mask_env_values(json_models.decode(json_models.JSON_OBJECT, body))
+        )
 
     @does(swarm.DrainNode)
     async def drain_node(self, action: swarm.DrainNode, seconds: float) -> Outcome:
@@ -245,8 +249,8 @@ class Swarm(JobAdapter):
         began, path = time.monotonic(), f"/nodes/{_id(action.target)}"
         for attempt in (1, 2):
             left = seconds - (time.monotonic() - began)
-            raw = models.decode(
-                models.JSON_OBJECT, await self._ask_target(action.target, action.verb, "GET", path, left / 2)
+            raw = json_models.decode(
+                json_models.JSON_OBJECT, await self._ask_target(action.target, action.verb, "GET", path, left / 2)
             )
             spec: dict[str, Any] = raw["Spec"]
             if spec.get("Availability") == word:
@@ -263,13 +267,13 @@ class Swarm(JobAdapter):
             return _done(began)
         raise AssertionError("the second attempt returns or raises")
 
-    async def _nodes(self, verb: str, seconds: float) -> list[models.Node]:
-        return models.decode(models.NODES, (await self.managers.ask(verb, "GET", "/nodes", seconds)).body)
+    async def _nodes(self, verb: str, seconds: float) -> list[json_models.Node]:
+        return json_models.decode(json_models.NODES, (await self.managers.ask(verb, "GET", "/nodes", seconds)).body)
 
-    async def _tasks(self, verb: str, seconds: float, *, service: str = "") -> list[models.Task]:
+    async def _tasks(self, verb: str, seconds: float, *, service: str = "") -> list[json_models.Task]:
         filters = urllib.parse.quote(msgspec.json.encode({"service": [service]}).decode()) if service else ""
         path = f"/tasks?filters={filters}" if filters else "/tasks"
-        return models.decode(models.TASKS, (await self.managers.ask(verb, "GET", path, seconds)).body)
+        return json_models.decode(json_models.TASKS, (await self.managers.ask(verb, "GET", path, seconds)).body)
 
     async def _ask_target(
         self, target: Ref, verb: str, method: str, path: str, seconds: float, *, body: Any = None
@@ -280,7 +284,7 @@ class Swarm(JobAdapter):
             raise errors.NotFound(f"{target.name} is gone: {self.ref} has no such {target.kind}.") from None
 
 
-def _notes(nodes: Sequence[models.Node]) -> list[str]:
+def _notes(nodes: Sequence[json_models.Node]) -> list[str]:
     managers = [node for node in nodes if node.manager is not None]
     notes = [f"{len(nodes)} node{'' if len(nodes) == 1 else 's'}, {len(managers)} of them managers."]
     away = [f"{node.name} is {node.status.state}" for node in nodes if node.status.state != "ready"]

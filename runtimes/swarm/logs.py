@@ -19,8 +19,8 @@ from core.model.results import LogLine, LogPage, Outcome
 from core.model.swarm import ReadServiceLogs
 from runtimes.base.jobs import MAX_JOB_LINES, Job
 from runtimes.formats import log_decoder, timestamps
-from runtimes.swarm import models
-from runtimes.swarm.managers import Managers
+from runtimes.swarm import json_models
+from runtimes.swarm.manager_pool import ManagerPool
 from runtimes.transport.http_client import Stream
 
 MAX_LINES = 20_000
@@ -30,7 +30,7 @@ TASK = "com.docker.swarm.task.id"
 class ServiceLogs:
     """The logs of the service that one action names."""
 
-    def __init__(self, managers: Managers, action: ReadServiceLogs) -> None:
+    def __init__(self, managers: ManagerPool, action: ReadServiceLogs) -> None:
         self._managers, self._action = managers, action
         self._names: dict[str, str] = {}
 
@@ -104,7 +104,7 @@ class ServiceLogs:
         action = self._action
         filters = urllib.parse.quote(msgspec.json.encode({"service": [action.target.id]}).decode())
         answer = await self._managers.ask(action.verb, "GET", f"/tasks?filters={filters}", seconds)
-        for task in models.decode(models.TASKS, answer.body):
+        for task in json_models.decode(json_models.TASKS, answer.body):
             self._names[task.id] = f"{action.target.name}.{task.slot or task.node[:12]}"
 
     def _named(self, lines: Iterable[LogLine]) -> list[LogLine]:

@@ -21,8 +21,8 @@ from core.model.refs import Ref
 from core.model.replies import Status
 from core.model.results import Outcome
 from runtimes.base.jobs import Job
-from runtimes.swarm import decode, models
-from runtimes.swarm.models import Task
+from runtimes.swarm import decode, json_models
+from runtimes.swarm.json_models import Task
 from runtimes.transport import http_client
 
 OUT_OF_SEQUENCE = "out of sequence"
@@ -259,11 +259,11 @@ class _Service:
         raise AssertionError("the second attempt returns or raises")
 
     async def inspect(self) -> dict[str, Any]:
-        return models.decode(models.JSON_OBJECT, await self._request("GET", f"/services/{self._id}"))
+        return json_models.decode(json_models.JSON_OBJECT, await self._request("GET", f"/services/{self._id}"))
 
     async def tasks(self) -> Sequence[Task]:
         filters = urllib.parse.quote(msgspec.json.encode({"service": [self.target.id]}).decode())
-        return models.decode(models.TASKS, await self._request("GET", f"/tasks?filters={filters}"))
+        return json_models.decode(json_models.TASKS, await self._request("GET", f"/tasks?filters={filters}"))
 
     async def update_state(self) -> str:
         state = decode.update(await self.inspect())
@@ -285,7 +285,7 @@ class _Service:
             answer = await self._ask(
                 "GET", f"/distribution/{urllib.parse.quote(image, safe='/:')}/json", DIGEST_TIMEOUT_SECONDS
             )
-            found = models.decode(models.JSON_OBJECT, answer.body)
+            found = json_models.decode(json_models.JSON_OBJECT, answer.body)
             return f"{image}@{found['Descriptor']['digest']}", ""
         except (errors.QuarterdeckError, KeyError, TypeError):
             return (

@@ -22,8 +22,8 @@ from core import errors
 from core.model.events import Event
 from core.model.refs import EngineRef
 from runtimes.formats import timestamps
-from runtimes.swarm import decode, diff, models
-from runtimes.swarm.managers import ANY_VERB, Managers
+from runtimes.swarm import decode, json_models, snapshot_diff
+from runtimes.swarm.manager_pool import ANY_VERB, ManagerPool
 
 log = structlog.get_logger(__name__)
 POLL_SECONDS = 2.0
@@ -41,28 +41,28 @@ SCOPE = urllib.parse.quote('{"scope":["swarm"]}')
 class SwarmWatcher:
     """Watches one Swarm."""
 
-    def __init__(self, managers: Managers, engine: EngineRef) -> None:
+    def __init__(self, managers: ManagerPool, engine: EngineRef) -> None:
         self._managers, self._engine = managers, engine
         self._bodies: tuple[bytes, ...] = ()
-        self._snapshot = self._compared = diff.Snapshot()
-        self._state: diff.State | None = None
+        self._snapshot = self._compared = snapshot_diff.Snapshot()
+        self._state: snapshot_diff.State | None = None
         self._history: deque[Event] = deque(maxlen=MAX_HISTORY)
         self._received: deque[Event] = deque(maxlen=MAX_HISTORY)  # from a manager's stream, not yet returned
         self._recent: deque[tuple[object, ...]] = deque(maxlen=MAX_RECENT)
         self._poll_now = asyncio.Event()
         self._newest_ns = 0
 
-    async def poll(self, seconds: float) -> diff.Snapshot:
+    async def poll(self, seconds: float) -> snapshot_diff.Snapshot:
         """The Swarm as it is now."""
         answers = await asyncio.gather(
             *(self._managers.ask(ANY_VERB, "GET", path, seconds) for path in ("/services", "/tasks", "/nodes"))
         )
         bodies = tuple(answer.body for answer in answers)
         if bodies != self._bodies:
-            services = models.decode(models.SERVICES, bodies[0])
-            tasks = models.decode(models.TASKS, bodies[1])
-            nodes = models.decode(models.NODES, bodies[2])
-            self._snapshot = diff.Snapshot(services=services, tasks=tasks, nodes=nodes)
+            services = json_models.decode(json_models.SERVICES, bodies[0])
+            tasks = json_models.decode(json_models.TASKS, bodies[1])
+            nodes = json_models.decode(json_models.NODES, bodies[2])
+            self._snapshot = snapshot_diff.Snapshot(services=services, tasks=tasks, nodes=nodes)
             self._bodies = bodies
         return self._snapshot
 
@@ -108,7 +108,7 @@ class SwarmWatcher:
             event.identity(): event
             for event in (
                 *decode.events(self._engine, answer.body, replay_before=until),
-                *diff.replays(self._engine, snapshot, since_ns),
+                *snapshot_diff.replays(self._engine, snapshot, since_ns),
                 *self._history,
             )
             if event.at_ns >= since_ns
@@ -118,11 +118,11 @@ class SwarmWatcher:
     async def _compare(self, since_ns: int | None) -> list[Event]:
         snapshot = await self.poll(POLL_TIMEOUT_SECONDS)
         if self._state is None:
-            self._state = diff.baseline(snapshot)
-            return diff.replays(self._engine, snapshot, since_ns) if since_ns else []
+            self._state = snapshot_diff.baseline(snapshot)
+            return snapshot_diff.replays(self._engine, snapshot, since_ns) if since_ns else []
         if snapshot is self._compared and self._state.settled:
             return []
-        self._state, found = diff.step(self._engine, self._state, snapshot, _now())
+        self._state, found = snapshot_diff.step(self._engine, self._state, snapshot, _now())
         self._compared = snapshot
         return found
 

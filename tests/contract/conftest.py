@@ -2,7 +2,7 @@
 
 import pytest
 
-from runtimes import registry as runtimes_registry
+from runtimes import engine_registry
 from runtimes.transport import endpoint
 from tests.contract.grounds import FIELDS, Ground
 from tests.daemons.sshd import private_sshd
@@ -18,12 +18,10 @@ def sshd(tmp_path_factory):
 async def ground(request):
     field = FIELDS[request.param]
     daemon = request.getfixturevalue(field.fixture)
-    door = runtimes_registry.EngineAddress(kind=field.kind, url=daemon.url)
+    door = engine_registry.EngineAddress(kind=field.kind, url=daemon.url)
     if field.ssh:
         far = request.getfixturevalue("sshd")
-        door = runtimes_registry.EngineAddress(
-            kind=field.kind, url=far.url(daemon.socket), ssh=endpoint.Ssh(**far.files)
-        )
-    runtime = runtimes_registry.open_engine(door)
+        door = engine_registry.EngineAddress(kind=field.kind, url=far.url(daemon.socket), ssh=endpoint.Ssh(**far.files))
+    runtime = engine_registry.open_engine(door)
     yield Ground(runtime, daemon, field.lacks)
     await runtime.aclose()

@@ -15,7 +15,7 @@ import pytest
 from core.model import actions, images
 from core.model.jobs import ReadJob
 from core.ports import Call
-from runtimes import registry as runtimes_registry
+from runtimes import engine_registry
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,9 +59,7 @@ FIELDS = {
 
 def capable(*needed: type[actions.Action]) -> Sequence[str]:
     """The fields whose engine does all of these."""
-    able = {
-        name: set(runtimes_registry.engine_class(field.kind)._table) - field.older for name, field in FIELDS.items()
-    }
+    able = {name: set(engine_registry.engine_class(field.kind)._table) - field.older for name, field in FIELDS.items()}
     return [name for name, table in able.items() if set(needed) <= table]
 
 
@@ -98,15 +96,15 @@ class Ground:
 
     def again(self, **more):
         """Another adapter for the same engine."""
-        return runtimes_registry.open_engine(
-            runtimes_registry.EngineAddress(kind=self.runtime.ref.kind, url=self.daemon.url, **more)
+        return engine_registry.open_engine(
+            engine_registry.EngineAddress(kind=self.runtime.ref.kind, url=self.daemon.url, **more)
         )
 
     def away(self):
         """An adapter for an engine of this kind that is not there."""
         scheme = self.daemon.url.partition("://")[0]
-        return runtimes_registry.open_engine(
-            runtimes_registry.EngineAddress(kind=self.runtime.ref.kind, url=f"{scheme}:///nowhere/e.sock")
+        return engine_registry.open_engine(
+            engine_registry.EngineAddress(kind=self.runtime.ref.kind, url=f"{scheme}:///nowhere/e.sock")
         )
 
     async def outcome(self, action, seconds=60.0):

@@ -11,7 +11,7 @@ from core.model.events import EventKind
 from core.model.jobs import ReadJob, StopJob
 from core.model.replies import Status
 from core.ports import Call
-from runtimes import registry as runtimes_registry
+from runtimes import engine_registry
 from tests.contract.grounds import FIELDS, capable
 from tests.fake_engine.engine import FakeRuntime
 
@@ -23,7 +23,7 @@ class Real:
 
     def __init__(self, kind, daemon):
         self.daemon = daemon
-        self.runtime = runtimes_registry.open_engine(runtimes_registry.EngineAddress(kind=kind, url=daemon.url))
+        self.runtime = engine_registry.open_engine(engine_registry.EngineAddress(kind=kind, url=daemon.url))
         self.said = 0
 
     async def run(self, lines):

@@ -15,7 +15,7 @@ from core.model.jobs import JobStarted, ReadJob
 from core.model.refs import EngineRef, Kind, Ref
 from core.model.replies import Status
 from core.ports import Call
-from runtimes import registry as runtimes_registry
+from runtimes import engine_registry
 from tests.contract.grounds import FIELDS, Ground, capable, over
 
 
@@ -300,11 +300,11 @@ async def test_a_deadline_that_passes_meanwhile_is_said_to_have_been_sent(ground
     assert caught.value.sent
 
 
-@pytest.mark.parametrize("kind", list(runtimes_registry.KINDS))
+@pytest.mark.parametrize("kind", list(engine_registry.KINDS))
 async def test_an_engine_that_is_not_there_is_a_sentence_with_its_cure(kind, tmp_path):
-    folder = any(default.is_directory for default in runtimes_registry.KINDS[kind].default_addresses)
+    folder = any(default.is_directory for default in engine_registry.KINDS[kind].default_addresses)
     url = f"{'file' if folder else 'unix'}://{tmp_path}/none.sock"
-    runtime = runtimes_registry.open_engine(runtimes_registry.EngineAddress(kind=kind, url=url))
+    runtime = engine_registry.open_engine(engine_registry.EngineAddress(kind=kind, url=url))
     call = Call(id="t", who="t", deadline=datetime.now(UTC) + timedelta(seconds=9), invocation="t")
     with pytest.raises(errors.Unreachable) as caught:
         await runtime.run(actions.ListContainers(engine=runtime.ref), call)
@@ -317,11 +317,11 @@ async def test_an_engine_that_is_not_there_is_a_sentence_with_its_cure(kind, tmp
     await runtime.aclose()
 
 
-@pytest.mark.parametrize("kind", list(runtimes_registry.KINDS))
+@pytest.mark.parametrize("kind", list(engine_registry.KINDS))
 async def test_what_comes_nearest_is_said_of_every_verb_an_engine_lacks(kind):
-    folder = any(default.is_directory for default in runtimes_registry.KINDS[kind].default_addresses)
-    runtime = runtimes_registry.open_engine(
-        runtimes_registry.EngineAddress(kind=kind, url=f"{'file' if folder else 'unix'}:///none.sock")
+    folder = any(default.is_directory for default in engine_registry.KINDS[kind].default_addresses)
+    runtime = engine_registry.open_engine(
+        engine_registry.EngineAddress(kind=kind, url=f"{'file' if folder else 'unix'}:///none.sock")
     )
     lacking = [action for action in actions.all_actions() if action.verb.partition(".")[0] in NOUNS]
     lacking = [action for action in lacking if action not in runtime._table]

@@ -7,9 +7,9 @@ from concurrent.futures import ThreadPoolExecutor
 
 import docker
 
-from runtimes import registry as runtimes_registry
+from runtimes import engine_registry
 from runtimes.inventory.fleet import Fleet
-from runtimes.swarm import membership
+from runtimes.swarm import membership_tracker
 from tests.daemons.docker import IMAGE, Dockerd, private_dockerd
 from tests.helpers.waiting import free_tcp_port, wait_for
 
@@ -99,12 +99,12 @@ class Opened:
     members of `fleet` as long as they do."""
 
     def __init__(self, *daemons: Dockerd, allow=()) -> None:
-        registry = runtimes_registry.EngineRegistry()
-        self.tracker = membership.MembershipTracker(self._opened, self._removed)
+        registry = engine_registry.EngineRegistry()
+        self.tracker = membership_tracker.MembershipTracker(self._opened, self._removed)
         self.fleet = Fleet()
         self.daemons, self.removed = [], []
         for number, daemon in enumerate(daemons, 1):
-            address = runtimes_registry.EngineAddress(kind="docker", url=daemon.url, name=f"d{number}", allow=allow)
+            address = engine_registry.EngineAddress(kind="docker", url=daemon.url, name=f"d{number}", allow=allow)
             self.daemons.append(registry.open(address))
             self.fleet.add(self.daemons[-1])
             self.tracker.add(self.daemons[-1])

@@ -10,7 +10,7 @@ import pytest
 from bot import plain_text
 from bot.access import first_admin
 from core.model.replies import Ending
-from runtimes import registry as runtimes_registry
+from runtimes import engine_registry
 from tests.helpers.deck import WORDS, Deck
 from tests.helpers.waiting import wait_for
 
@@ -75,7 +75,7 @@ FRONT = {"com.docker.compose.project": "shop", "com.docker.compose.service": "fr
 
 @pytest.fixture
 async def deck(valkey, dockerd):
-    engine = runtimes_registry.open_engine(runtimes_registry.EngineAddress(kind="docker", url=dockerd.url))
+    engine = engine_registry.open_engine(engine_registry.EngineAddress(kind="docker", url=dockerd.url))
     async with Deck(valkey.url, [engine]) as made:
         yield made
 

@@ -19,7 +19,7 @@ from core.model.refs import Kind, Ref
 from core.model.replies import Status
 from core.model.usage import ReadUsage
 from core.ports import Call
-from runtimes import registry as runtimes_registry
+from runtimes import engine_registry
 from runtimes.base.engine_options import EngineOptions
 from runtimes.containerd.engine import Containerd
 from tests.daemons.containerd import private_containerd
@@ -54,7 +54,7 @@ class Engine:
 
 
 def eye(daemon):
-    return WatchedEngine(runtimes_registry.EngineAddress(kind="containerd", url=daemon.url))
+    return WatchedEngine(engine_registry.EngineAddress(kind="containerd", url=daemon.url))
 
 
 async def test_a_daemon_killed_and_back_is_heard_again_at_once_and_what_ended_meanwhile_is_known(own_containerd):

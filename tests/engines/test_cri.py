@@ -16,7 +16,7 @@ from core.model.events import EventKind, Origin
 from core.model.refs import Kind
 from core.model.replies import Status
 from core.ports import Call
-from runtimes import registry as runtimes_registry
+from runtimes import engine_registry
 from runtimes.proto import cri_pb2 as cri
 from tests.daemons.docker import IMAGE
 from tests.helpers.watched_engine import WatchedEngine
@@ -25,7 +25,7 @@ from tests.standins.proto import kubelet_pb2 as kubelet
 
 @pytest.fixture
 async def engine(crid):
-    runtime = runtimes_registry.open_engine(runtimes_registry.EngineAddress(kind="cri", url=crid.url))
+    runtime = engine_registry.open_engine(engine_registry.EngineAddress(kind="cri", url=crid.url))
     yield runtime
     await runtime.aclose()
 
@@ -40,7 +40,7 @@ async def rows(runtime):
 
 
 async def test_memory_that_ran_out_is_known_as_such(crid):
-    async with WatchedEngine(runtimes_registry.EngineAddress(kind="cri", url=crid.url)) as eye:
+    async with WatchedEngine(engine_registry.EngineAddress(kind="cri", url=crid.url)) as eye:
         script = "x=a; while :; do x=$x$x; done"
         await asyncio.to_thread(crid.run, "hungry", script, init=False, memory=16 << 20)
         await eye.until(lambda: (row := eye.row(crid.called("hungry"))) is not None and row.state == "exited")
@@ -53,7 +53,7 @@ async def test_memory_that_ran_out_is_known_as_such(crid):
 async def test_an_engine_killed_and_back_is_watched_again_and_what_ended_meanwhile_is_told(own_crid):
     await asyncio.to_thread(own_crid.run, "stays")
     await asyncio.to_thread(own_crid.run, "ends", "while [ ! -e /go ]; do sleep 0.05; done; exit 4")
-    async with WatchedEngine(runtimes_registry.EngineAddress(kind="cri", url=own_crid.url)) as eye:
+    async with WatchedEngine(engine_registry.EngineAddress(kind="cri", url=own_crid.url)) as eye:
         assert eye.row(own_crid.called("ends")).state == "running"
         await asyncio.to_thread(own_crid.kill)
         await eye.until(lambda: not eye.mirror.live)
@@ -84,7 +84,7 @@ def _command(entry):
 
 
 async def test_an_engine_that_hangs_costs_its_deadline_and_no_more(own_crid):
-    runtime = runtimes_registry.open_engine(runtimes_registry.EngineAddress(kind="cri", url=own_crid.url))
+    runtime = engine_registry.open_engine(engine_registry.EngineAddress(kind="cri", url=own_crid.url))
     await rows(runtime)
     own_crid.process.send_signal(signal.SIGSTOP)
     try:
@@ -110,7 +110,7 @@ async def test_a_socket_of_another_user_says_what_gives_it(own_crid):
         "from core import errors\n"
         "from core.model import actions\n"
         "from core.ports import Call\n"
-        "from runtimes import registry\n"
+        "from runtimes import engine_registry as registry\n"
         "from runtimes.transport import grpc_channel\n"
         "import runtimes.cri.engine, socket, encodings.idna\n"
         "async def main():\n"
@@ -133,7 +133,7 @@ async def test_a_socket_of_another_user_says_what_gives_it(own_crid):
 
 
 async def test_one_without_the_plugin_says_how_it_is_turned_on(own_containerd):
-    runtime = runtimes_registry.open_engine(runtimes_registry.EngineAddress(kind="cri", url=own_containerd.url))
+    runtime = engine_registry.open_engine(engine_registry.EngineAddress(kind="cri", url=own_containerd.url))
     told = await do(runtime, actions.DescribeEngine(engine=runtime.ref), 5)
     assert "does not support CRI v1" in told.fault and "disabled_plugins" in told.fault
     with pytest.raises(errors.Unreachable):
@@ -172,7 +172,7 @@ async def test_a_log_moved_aside_is_read_on_without_losing_a_line(crid, engine):
 
 
 async def test_a_container_made_anew_takes_its_name_from_the_one_before(crid, engine):
-    async with WatchedEngine(runtimes_registry.EngineAddress(kind="cri", url=crid.url)) as eye:
+    async with WatchedEngine(engine_registry.EngineAddress(kind="cri", url=crid.url)) as eye:
         pod = await asyncio.to_thread(crid.kubelet.pod, "web-0", "shop", labels={"app": "web"})
         first = await asyncio.to_thread(crid.kubelet.container, pod, "app", ["/bin/sh", "-c", "exit 1"])
         await eye.until(lambda: (row := eye.row("shop/web-0/app")) is not None and row.state == "exited")
@@ -250,7 +250,7 @@ async def test_what_ended_is_not_started_again_and_the_kubelet_is_named(crid, en
 
 async def test_a_tag_goes_with_all_the_others_and_the_outcome_says_so(own_crid):
     crid = own_crid
-    engine = runtimes_registry.open_engine(runtimes_registry.EngineAddress(kind="cri", url=crid.url))
+    engine = engine_registry.open_engine(engine_registry.EngineAddress(kind="cri", url=crid.url))
     ctr = ["ctr", "-a", crid.socket, "-n", "k8s.io", "images", "tag", IMAGE, "localhost/other:2"]
     await asyncio.to_thread(subprocess.run, ctr, check=True, capture_output=True)
 

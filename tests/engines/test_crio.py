@@ -11,7 +11,7 @@ from core.model import actions, images, usage
 from core.model.events import EventKind
 from core.model.replies import Status
 from core.ports import Call
-from runtimes import registry as runtimes_registry
+from runtimes import engine_registry
 from runtimes.cri import events
 from runtimes.proto import cri_pb2 as cri
 from tests.helpers.watched_engine import WatchedEngine
@@ -28,7 +28,7 @@ async def rows(runtime):
 
 @pytest.fixture
 async def engine(crio):
-    runtime = runtimes_registry.open_engine(runtimes_registry.EngineAddress(kind="cri", url=crio.url))
+    runtime = engine_registry.open_engine(engine_registry.EngineAddress(kind="cri", url=crio.url))
     yield runtime
     await runtime.aclose()
 
@@ -48,7 +48,7 @@ async def life(eye, crio):
 
 async def test_events_come_by_its_stream_where_it_is_on(crio, monkeypatch):
     monkeypatch.setattr(events, "POLL_SECONDS", 3600.0)  # nothing is looked for
-    async with WatchedEngine(runtimes_registry.EngineAddress(kind="cri", url=crio.url)) as eye:
+    async with WatchedEngine(engine_registry.EngineAddress(kind="cri", url=crio.url)) as eye:
         await life(eye, crio)
         told = await do(eye.runtime, actions.DescribeEngine(engine=eye.runtime.ref))
         assert (told.events, told.version, told.runtime) == ("broadcast", "cri-o 1.31.0", "crun")
@@ -56,7 +56,7 @@ async def test_events_come_by_its_stream_where_it_is_on(crio, monkeypatch):
 
 async def test_where_its_stream_is_off_it_is_looked_at_and_not_asked_again(quiet_crio, monkeypatch):
     monkeypatch.setattr(events, "POLL_SECONDS", 0.05)
-    async with WatchedEngine(runtimes_registry.EngineAddress(kind="cri", url=quiet_crio.url)) as eye:
+    async with WatchedEngine(engine_registry.EngineAddress(kind="cri", url=quiet_crio.url)) as eye:
         await life(eye, quiet_crio)
         told = await do(eye.runtime, actions.DescribeEngine(engine=eye.runtime.ref))
         assert told.events == "polled"
@@ -65,7 +65,7 @@ async def test_where_its_stream_is_off_it_is_looked_at_and_not_asked_again(quiet
 
 async def test_an_engine_nobody_watches_tells_how_its_events_would_come(crio, quiet_crio):
     for daemon, way in ((crio, "broadcast"), (quiet_crio, "polled")):
-        runtime = runtimes_registry.open_engine(runtimes_registry.EngineAddress(kind="cri", url=daemon.url))
+        runtime = engine_registry.open_engine(engine_registry.EngineAddress(kind="cri", url=daemon.url))
         assert (await do(runtime, actions.DescribeEngine(engine=runtime.ref))).events == way
         await runtime.aclose()
 
@@ -75,7 +75,7 @@ async def test_containerd_is_polled_and_its_stream_is_not_used(quiet_crio, monke
     receives."""
     monkeypatch.setattr(events, "POLL_SECONDS", 0.05)
     quiet_crio.name = "containerd"
-    async with WatchedEngine(runtimes_registry.EngineAddress(kind="cri", url=quiet_crio.url)) as eye:
+    async with WatchedEngine(engine_registry.EngineAddress(kind="cri", url=quiet_crio.url)) as eye:
         await life(eye, quiet_crio)
         await do(eye.runtime, actions.DescribeEngine(engine=eye.runtime.ref))
     assert "GetContainerEvents" not in quiet_crio.asked
@@ -83,7 +83,7 @@ async def test_containerd_is_polled_and_its_stream_is_not_used(quiet_crio, monke
 
 async def test_one_who_does_not_take_events_holds_nobody_up_and_loses_the_stream(own_crio, monkeypatch):
     monkeypatch.setattr(events, "MAX_QUEUED_EVENTS", 50)
-    runtime = runtimes_registry.open_engine(runtimes_registry.EngineAddress(kind="cri", url=own_crio.url))
+    runtime = engine_registry.open_engine(engine_registry.EngineAddress(kind="cri", url=own_crio.url))
     stream = runtime.events(None)
     assert await anext(stream) == ()
     heard = []
@@ -120,7 +120,7 @@ def _listen(crio, heard, count):
 
 
 async def test_words_nobody_knows_yet_pass(own_crio):
-    async with WatchedEngine(runtimes_registry.EngineAddress(kind="cri", url=own_crio.url)) as eye:
+    async with WatchedEngine(engine_registry.EngineAddress(kind="cri", url=own_crio.url)) as eye:
         own_crio.odd_event = 17
         thing = await asyncio.to_thread(own_crio.run, "it", "exit 0")
         await eye.until(lambda: any(event.action == "event_17" for event in eye.seen))
@@ -137,7 +137,7 @@ async def test_words_nobody_knows_yet_pass(own_crio):
 
 async def test_five_hundred_containers_are_looked_at_in_two_calls(own_crio, record_property):
     own_crio.create_many(500)
-    runtime = runtimes_registry.open_engine(runtimes_registry.EngineAddress(kind="cri", url=own_crio.url))
+    runtime = engine_registry.open_engine(engine_registry.EngineAddress(kind="cri", url=own_crio.url))
     assert len(await rows(runtime)) == 500
     own_crio.asked.clear()
     loop = asyncio.get_running_loop()
@@ -178,7 +178,7 @@ async def test_a_code_it_has_not_read_yet_is_asked_for_again(crio, engine):
 
 
 async def test_memory_that_ran_out_is_heard(crio):
-    async with WatchedEngine(runtimes_registry.EngineAddress(kind="cri", url=crio.url)) as eye:
+    async with WatchedEngine(engine_registry.EngineAddress(kind="cri", url=crio.url)) as eye:
         await asyncio.to_thread(crio.run, "it")
         await asyncio.to_thread(crio.out_of_memory, "it")
         await eye.until(lambda: EventKind.DIED in eye.kinds("default/it/it"))
@@ -189,7 +189,7 @@ async def test_memory_that_ran_out_is_heard(crio):
 
 async def test_a_network_that_is_not_ready_is_a_note_and_no_fault(own_crio):
     own_crio.not_ready = "Network plugin returns error: no CNI configuration file in /etc/cni/net.d/"
-    runtime = runtimes_registry.open_engine(runtimes_registry.EngineAddress(kind="cri", url=own_crio.url))
+    runtime = engine_registry.open_engine(engine_registry.EngineAddress(kind="cri", url=own_crio.url))
     told = await do(runtime, actions.DescribeEngine(engine=runtime.ref))
     assert told.fault == ""
     (note,) = told.notes
@@ -200,7 +200,7 @@ async def test_a_network_that_is_not_ready_is_a_note_and_no_fault(own_crio):
 
 
 async def test_one_tag_is_taken_away_alone_and_the_outcome_tells_what_stays(own_crio):
-    runtime = runtimes_registry.open_engine(runtimes_registry.EngineAddress(kind="cri", url=own_crio.url))
+    runtime = engine_registry.open_engine(engine_registry.EngineAddress(kind="cri", url=own_crio.url))
     own_crio.tag("localhost/busybox:1", "localhost/other:2")
     told = await do(runtime, images.ListImages(engine=runtime.ref))
     (row,) = told.rows
@@ -212,7 +212,7 @@ async def test_one_tag_is_taken_away_alone_and_the_outcome_tells_what_stays(own_
 
 
 async def test_what_runs_on_in_a_hang_is_not_waited_for(own_crio):
-    runtime = runtimes_registry.open_engine(runtimes_registry.EngineAddress(kind="cri", url=own_crio.url))
+    runtime = engine_registry.open_engine(engine_registry.EngineAddress(kind="cri", url=own_crio.url))
     await asyncio.to_thread(own_crio.run, "it")
     target = (await rows(runtime))["default/it/it"].ref
     own_crio.hang.set()
@@ -229,7 +229,7 @@ async def test_what_runs_on_in_a_hang_is_not_waited_for(own_crio):
 
 async def test_an_engine_that_goes_and_comes_back_is_heard_again(own_crio):
     await asyncio.to_thread(own_crio.run, "it", "while [ ! -e /go ]; do sleep 0.02; done; exit 6")
-    async with WatchedEngine(runtimes_registry.EngineAddress(kind="cri", url=own_crio.url)) as eye:
+    async with WatchedEngine(engine_registry.EngineAddress(kind="cri", url=own_crio.url)) as eye:
         await asyncio.to_thread(own_crio.kill)
         await eye.until(lambda: not eye.mirror.live)
         (own_crio._boxes[own_crio.id("it")].root / "go").touch()

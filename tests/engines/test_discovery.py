@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from bot import engines as bot_engines
+from bot import engine_lifecycle
 from core import errors, metrics, supervise
 from core.model import actions
 from core.ports import Call, Query
-from runtimes import discovery
+from runtimes import engine_discovery
 from tests.daemons.docker import private_dockerd
 from tests.daemons.podman import private_podman
 from tests.fake_engine.engine import FakeRuntime
@@ -25,8 +25,8 @@ pytestmark = pytest.mark.engine
 
 @pytest.fixture(autouse=True)
 def _soon(monkeypatch, short_tmp):
-    monkeypatch.setattr(bot_engines, "DISCOVERY_SECONDS", 0.3)
-    monkeypatch.setattr(discovery, "DEFAULT_DOCKER_URL", f"unix://{short_tmp}/var/run/docker.sock")
+    monkeypatch.setattr(engine_lifecycle, "DISCOVERY_SECONDS", 0.3)
+    monkeypatch.setattr(engine_discovery, "DEFAULT_DOCKER_URL", f"unix://{short_tmp}/var/run/docker.sock")
 
 
 def call(seconds=20.0):
@@ -39,8 +39,8 @@ class Pipeline:
     def __init__(self, root, supervisor):
         self.root = root
         self.counts, self.cursors = metrics.Metrics(), Cursors()
-        search = discovery.Discovery({}, str(root))
-        self.engines = bot_engines.Engines(
+        search = engine_discovery.Discovery({}, str(root))
+        self.engines = engine_lifecycle.EngineLifecycle(
             builtin=FakeRuntime(kind="bot"),
             supervisor=supervisor,
             counts=self.counts,

@@ -12,12 +12,12 @@ from core import errors
 from core.model import actions
 from core.model.events import EventKind, Origin
 from core.ports import Call
-from runtimes import registry as runtimes_registry
+from runtimes import engine_registry
 from tests.helpers.watched_engine import Cursors, WatchedEngine
 
 
 def watched(daemon, cursors=None):
-    return WatchedEngine(runtimes_registry.EngineAddress(kind="docker", url=daemon.url), cursors)
+    return WatchedEngine(engine_registry.EngineAddress(kind="docker", url=daemon.url), cursors)
 
 
 async def test_a_container_out_of_memory_is_known_as_such(dockerd):
@@ -76,7 +76,7 @@ async def test_a_daemon_killed_and_back_is_resumed_and_its_dead_are_seen(own_doc
 
 async def test_a_daemon_killed_in_the_middle_of_a_change_leaves_it_unknown(own_dockerd):
     own_dockerd.run("slow", "trap '' TERM; while :; do sleep 1; done", host={"init": False})
-    runtime = runtimes_registry.open_engine(runtimes_registry.EngineAddress(kind="docker", url=own_dockerd.url))
+    runtime = engine_registry.open_engine(engine_registry.EngineAddress(kind="docker", url=own_dockerd.url))
 
     def call():
         return Call(id="t", who="t", deadline=datetime.now(UTC) + timedelta(seconds=60), invocation="t")
@@ -109,7 +109,7 @@ def test_a_socket_without_permission_says_which_group_gives_it(dockerd):
         "from core import errors\n"
         "from core.model import actions\n"
         "from core.ports import Call\n"
-        "from runtimes import registry\n"
+        "from runtimes import engine_registry as registry\n"
         "async def main():\n"
         f"    runtime = registry.open_engine(registry.EngineAddress(kind='docker', url='{dockerd.url}'))\n"
         "    call = Call(id='t', who='t', deadline=datetime.now(UTC) + timedelta(seconds=9), invocation='t')\n"

@@ -13,7 +13,7 @@ from core.model import actions, images, jobs, usage
 from core.model.refs import Kind, Ref
 from core.model.replies import Status
 from core.ports import Call
-from runtimes import registry as runtimes_registry
+from runtimes import engine_registry
 from runtimes.kernel import cgroup_reader
 from tests.daemons.docker import IMAGE, private_dockerd
 from tests.daemons.registry import Narrow
@@ -22,7 +22,7 @@ from tests.helpers import servers
 
 class Engine:
     def __init__(self, url):
-        self.runtime = runtimes_registry.open_engine(runtimes_registry.EngineAddress(kind="docker", url=url))
+        self.runtime = engine_registry.open_engine(engine_registry.EngineAddress(kind="docker", url=url))
 
     @property
     def ref(self):

@@ -8,7 +8,7 @@ import pytest
 
 from bot import plain_text
 from core.model.replies import Ending
-from runtimes import registry as runtimes_registry
+from runtimes import engine_registry
 from tests.helpers.deck import CONSOLE, Deck
 
 # A burst of so many lines, then a rest of a tenth of a second, as a real flood comes.
@@ -45,7 +45,7 @@ class Listening(Deck):
 @pytest.fixture
 async def listening(valkey, dockerd):
     async with Listening(
-        valkey.url, [runtimes_registry.open_engine(runtimes_registry.EngineAddress(kind="docker", url=dockerd.url))]
+        valkey.url, [engine_registry.open_engine(engine_registry.EngineAddress(kind="docker", url=dockerd.url))]
     ) as made:
         yield made
 
@@ -79,7 +79,7 @@ async def test_a_flood_is_followed_in_bounded_memory_and_the_loop_stays_free(lis
 
 async def test_a_daemon_killed_in_the_middle_is_a_sentence_and_no_end(valkey, own_dockerd):
     async with Listening(
-        valkey.url, [runtimes_registry.open_engine(runtimes_registry.EngineAddress(kind="docker", url=own_dockerd.url))]
+        valkey.url, [engine_registry.open_engine(engine_registry.EngineAddress(kind="docker", url=own_dockerd.url))]
     ) as deck:
         await asyncio.to_thread(own_dockerd.run, "web", "while :; do echo hello; sleep 0.1; done")
         ears = Ears()

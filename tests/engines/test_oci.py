@@ -184,9 +184,9 @@ async def test_the_whole_watch_lives_through_a_state_directory_that_vanishes_and
 
 
 def _door(url):
-    from runtimes import registry as runtimes_registry
+    from runtimes import engine_registry
 
-    return runtimes_registry.EngineAddress(kind="oci", url=url)
+    return engine_registry.EngineAddress(kind="oci", url=url)
 
 
 # ── many ─────────────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -11,7 +11,7 @@ import pytest
 from core import errors
 from core.model import actions, units
 from core.ports import Call
-from runtimes import registry as runtimes_registry
+from runtimes import engine_registry
 from runtimes.transport import endpoint, http_client
 from tests.helpers.requirements import need
 from tests.helpers.waiting import wait_for
@@ -69,7 +69,7 @@ async def info_of(podmand):
 
 
 async def described(url):
-    runtime = runtimes_registry.open_engine(runtimes_registry.EngineAddress(kind="podman", url=url))
+    runtime = engine_registry.open_engine(engine_registry.EngineAddress(kind="podman", url=url))
     call = Call(id="t", who="t", deadline=datetime.now(UTC) + timedelta(seconds=10), invocation="t")
     try:
         told = await runtime.run(actions.DescribeEngine(engine=runtime.ref), call)

@@ -16,7 +16,7 @@ from core.model.events import EventKind
 from core.model.refs import Kind, Ref
 from core.model.replies import Status
 from core.ports import Call
-from runtimes import registry as runtimes_registry
+from runtimes import engine_registry
 from runtimes.transport import endpoint
 from tests.daemons.docker import Dockerd, private_dockerd
 from tests.daemons.sshd import Authority, Sshd, free_port, openssl, private_sshd
@@ -31,7 +31,7 @@ def call(seconds=20.0):
 
 @contextlib.asynccontextmanager
 async def opened(door):
-    engine = runtimes_registry.open_engine(door)
+    engine = engine_registry.open_engine(door)
     try:
         yield engine
     finally:
@@ -78,7 +78,7 @@ class Secured:
 
     def door(self, host="127.0.0.1", port=0, **files):
         files = {"ca": self.ca, "cert": self.cert, "key": self.key} | files
-        return runtimes_registry.EngineAddress(
+        return engine_registry.EngineAddress(
             kind="docker", url=f"tcp://{host}:{port or self.port}", tls=endpoint.Tls(**files)
         )
 
@@ -127,7 +127,7 @@ async def test_who_cannot_prove_themselves_is_told_what_is_missing(secured):
     assert f"refused the client certificate {cert}" in await fault(secured.door(cert=cert, key=key))
     cert, key = map(str, secured.authority.sign("old", use="clientAuth", days=-1))
     assert "has not expired" in await fault(secured.door(cert=cert, key=key))
-    plain = runtimes_registry.EngineAddress(kind="docker", url=f"tcp://127.0.0.1:{secured.port}")
+    plain = engine_registry.EngineAddress(kind="docker", url=f"tcp://127.0.0.1:{secured.port}")
     assert "requires TLS. Add `tls:" in await fault(plain)
 
 
@@ -203,7 +203,7 @@ def sshd(short_tmp):
 
 
 def by_ssh(sshd: Sshd, path: Path, **files):
-    return runtimes_registry.EngineAddress(kind="docker", url=sshd.url(path), ssh=endpoint.Ssh(**(sshd.files | files)))
+    return engine_registry.EngineAddress(kind="docker", url=sshd.url(path), ssh=endpoint.Ssh(**(sshd.files | files)))
 
 
 async def test_an_engine_behind_ssh_is_an_engine_like_any_other(dockerd, sshd):
@@ -303,8 +303,8 @@ async def test_a_dockerd_restarted_behind_ssh_is_resumed_and_no_change_is_called
 
 async def test_one_engine_by_two_ways_is_in_once(dockerd, sshd):
     """Whichever answers first; the other says why it is left out."""
-    doors = [runtimes_registry.EngineAddress(kind="docker", url=dockerd.url), by_ssh(sshd, dockerd.socket)]
-    both = runtimes_registry.EngineRegistry()
+    doors = [engine_registry.EngineAddress(kind="docker", url=dockerd.url), by_ssh(sshd, dockerd.socket)]
+    both = engine_registry.EngineRegistry()
     first, second = map(both.open, doors)
     try:
         await first.run(actions.ListContainers(engine=first.ref), call())
@@ -319,8 +319,8 @@ async def test_one_engine_by_two_ways_is_in_once(dockerd, sshd):
 
 
 async def test_two_engines_of_one_host_and_name_are_told_apart_or_refused(dockerd: Dockerd, secured):
-    near = runtimes_registry.EngineAddress(kind="docker", url=dockerd.url)
-    both = runtimes_registry.EngineRegistry()
+    near = engine_registry.EngineAddress(kind="docker", url=dockerd.url)
+    both = engine_registry.EngineRegistry()
     first, second = map(both.open, [near, secured.door()])
     try:
         await first.run(actions.ListContainers(engine=first.ref), call())

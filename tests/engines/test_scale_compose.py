@@ -7,7 +7,7 @@ import pytest
 
 from bot import plain_text
 from core.model.replies import Ending
-from runtimes import registry as runtimes_registry
+from runtimes import engine_registry
 from tests.daemons.compose import Project
 from tests.helpers.deck import Deck
 from tests.helpers.waiting import wait_for
@@ -52,7 +52,7 @@ def shop(dockerd, short_tmp):
 
 @pytest.fixture
 async def deck(valkey, dockerd):
-    engine = runtimes_registry.open_engine(runtimes_registry.EngineAddress(kind="docker", url=dockerd.url))
+    engine = engine_registry.open_engine(engine_registry.EngineAddress(kind="docker", url=dockerd.url))
     async with Deck(valkey.url, [engine], seconds=60) as made:
         yield made
 

@@ -24,7 +24,7 @@ from core.model.services import Service
 from core.ports import Call
 from runtimes.base.adapter import R, does
 from runtimes.base.jobs import JobAdapter
-from runtimes.inventory import transitions as inventory_transitions
+from runtimes.inventory import container_state
 
 RING = 256
 WORDS = {
@@ -130,7 +130,7 @@ class FakeEngine(JobAdapter):
         if kind is EventKind.REMOVED:
             del self.containers[ref.id]
         else:
-            self.containers[ref.id] = inventory_transitions.after(known, event)
+            self.containers[ref.id] = container_state.apply_event(known, event)
         if self._told:
             self.tell(event)
         self._move()

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 from core.model import actions
 from core.model.jobs import ReadJob
 from core.ports import Call
-from runtimes import registry as runtimes_registry
+from runtimes import engine_registry
 
 
 def call(seconds=30.0):
@@ -16,7 +16,7 @@ class Desk:
     """Belongs to the loop it is first used on."""
 
     def __init__(self, url, name="default"):
-        self.runtime = runtimes_registry.open_engine(runtimes_registry.EngineAddress(kind="podman", url=url, name=name))
+        self.runtime = engine_registry.open_engine(engine_registry.EngineAddress(kind="podman", url=url, name=name))
 
     async def do(self, action, seconds=30.0, **fields):
         return await self.runtime.run(action(engine=self.runtime.ref, **fields), call(seconds))

@@ -6,7 +6,7 @@ import asyncio
 
 from collectors import pipeline, watcher
 from core import metrics
-from runtimes import registry as runtimes_registry
+from runtimes import engine_registry
 from runtimes.inventory.mirror import Mirror
 
 
@@ -25,7 +25,7 @@ class Cursors:
 
 class WatchedEngine:
     def __init__(self, door, cursors=None):
-        self.runtime = runtimes_registry.open_engine(door)
+        self.runtime = engine_registry.open_engine(door)
         self.mirror = Mirror(self.runtime)
         self.counts = metrics.Metrics()
         self.seen = []

@@ -102,7 +102,7 @@ def test_an_engine_is_one_file_and_one_line_of_the_registry(tmp_path):
     (tmp_path / "runtimes/shelf").mkdir()
     (tmp_path / "runtimes/shelf/__init__.py").touch()
     (tmp_path / "runtimes/shelf/engine.py").write_text(code)
-    table = tmp_path / "runtimes/registry.py"
+    table = tmp_path / "runtimes/engine_registry.py"
     before = table.read_text()
     table.write_text(
         before.replace("KINDS: Mapping[str, EngineKind] = {\n", "KINDS: Mapping[str, EngineKind] = {\n" + line)
@@ -125,7 +125,7 @@ def test_an_engine_is_one_file_and_one_line_of_the_registry(tmp_path):
     assert "shelf/" in do("engines")
     assert "has the logs" in do("logs web", code=2)
     found = subprocess.run(
-        [sys.executable, "-c", "from runtimes import discovery; import sys; print(discovery.discover({}, sys.argv[1]))", tmp_path],
+        [sys.executable, "-c", "from runtimes import engine_discovery as discovery; import sys; print(discovery.discover({}, sys.argv[1]))", tmp_path],
         cwd=tmp_path, capture_output=True, text=True, check=True,
     )  # fmt: skip
     assert "shelf" not in found.stdout

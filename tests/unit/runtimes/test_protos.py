@@ -31,7 +31,7 @@ def test_generating_anew_yields_what_is_committed(tmp_path):
 
 def test_nobody_without_such_an_engine_imports_grpc():
     """The adapters' modules load with their kind; what they speak loads with the first call."""
-    code = "import runtimes.registry, runtimes.transport.grpc_channel, bot.app, sys; print(*sys.modules)"
+    code = "import runtimes.engine_registry, runtimes.transport.grpc_channel, bot.app, sys; print(*sys.modules)"
     loaded = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert not {"grpc", "google.protobuf"} & set(loaded.stdout.split())
 

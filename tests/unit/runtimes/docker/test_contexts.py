@@ -16,10 +16,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from core import errors
-from runtimes import discovery
-from runtimes import registry as runtimes_registry
+from runtimes import engine_discovery, engine_registry
 from runtimes.docker import contexts
-from runtimes.registry import EngineAddress
+from runtimes.engine_registry import EngineAddress
 from runtimes.transport.endpoint import Tls
 from tests.helpers.paths import ROOT
 
@@ -49,7 +48,7 @@ class Home:
         (self.docker / "config.json").write_text(json.dumps({"auths": {}, "currentContext": name}))
 
     def found(self, **environ: str) -> list[EngineAddress]:
-        return list(discovery.discover(self.environ | environ, str(self.root / "machine")))
+        return list(engine_discovery.discover(self.environ | environ, str(self.root / "machine")))
 
 
 @pytest.fixture
@@ -59,7 +58,7 @@ def home(tmp_path: Path) -> Home:
 
 def sentence(name: str, environ: Mapping[str, str]) -> str:
     with pytest.raises((errors.NotFound, errors.BadUsage)) as caught:
-        runtimes_registry.context_address(name, environ=environ)
+        engine_registry.context_address(name, environ=environ)
     assert caught.value.hint
     return caught.value.full_message()
 
@@ -68,12 +67,12 @@ def test_a_context_brings_its_address_and_certificates(home: Home) -> None:
     home.context("far", "ssh://ops@host8")
     home.context("prod", "tcp://host7:2376", certificates=("ca", "cert", "key"))
     assert contexts.load("far", home.environ) == contexts.Context(name="far", url="ssh://ops@host8")
-    found = runtimes_registry.context_address("prod", name="n", allow=("*.list",), environ=home.environ)
+    found = engine_registry.context_address("prod", name="n", allow=("*.list",), environ=home.environ)
     place = home.docker / "contexts/tls" / hashlib.sha256(b"prod").hexdigest() / "docker"
     tls = Tls(ca=f"{place}/ca.pem", cert=f"{place}/cert.pem", key=f"{place}/key.pem")
     door = EngineAddress(kind="docker", url="tcp://host7:2376", name="n", allow=("*.list",), tls=tls, context="prod")
     assert found == door
-    assert runtimes_registry.context_address("default", environ={}).url == "unix:///var/run/docker.sock"
+    assert engine_registry.context_address("default", environ={}).url == "unix:///var/run/docker.sock"
 
 
 def test_a_context_that_is_not_there_names_those_that_are(home: Home) -> None:
@@ -153,7 +152,7 @@ def test_dockers_variables_for_tls_are_honoured(home: Home) -> None:
 
 def test_one_place_twice_or_one_name_twice_is_said(tmp_path: Path) -> None:
     def said(*urls: str, names: tuple[str, ...] = ("default", "default")) -> str:
-        return runtimes_registry.find_duplicate(
+        return engine_registry.find_duplicate(
             [EngineAddress(kind="docker", url=url, name=name) for url, name in zip(urls, names, strict=True)]
         )
 
@@ -171,22 +170,22 @@ def test_one_place_twice_or_one_name_twice_is_said(tmp_path: Path) -> None:
 
 def test_an_open_port_is_warned_of_unless_it_is_this_machines_own() -> None:
     def warned(url: str, **more: Any) -> bool:
-        return bool(runtimes_registry.security_warnings([EngineAddress(kind="docker", url=url, **more)]))
+        return bool(engine_registry.security_warnings([EngineAddress(kind="docker", url=url, **more)]))
 
     assert warned("tcp://host7:2375")
     assert warned("tcp://10.0.0.7:2375")
     assert not warned("tcp://host7:2376", tls=Tls())
     for url in ("tcp://127.0.0.1:2375", "tcp://[::1]:2375", "tcp://localhost:2375", "ssh://host7", "unix:///d.sock"):
         assert not warned(url)
-    (told,) = runtimes_registry.security_warnings([EngineAddress(kind="docker", url="tcp://host7:2375")])
+    (told,) = engine_registry.security_warnings([EngineAddress(kind="docker", url="tcp://host7:2375")])
     assert "root on host7" in told
 
 
 def test_a_local_socket_loads_nothing_for_other_hosts(tmp_path: Path) -> None:
     code = (
         "import sys\n"
-        "from runtimes import discovery, registry\n"
-        "for door in discovery.discover(): registry.open_engine(door)\n"
+        "from runtimes import engine_discovery, engine_registry\n"
+        "for address in engine_discovery.discover(): engine_registry.open_engine(address)\n"
         "print([name for name in ('transport.tls', 'transport.ssh', 'transport.ssh_errors', 'docker.contexts')"
         " if f'runtimes.{name}' in sys.modules])\n"
     )

@@ -12,7 +12,7 @@ from core.model.refs import EngineRef, Kind
 from runtimes.docker import decode
 from runtimes.docker_like import decode as shared
 from runtimes.formats import timestamps
-from runtimes.swarm.models import KINDS
+from runtimes.swarm.json_models import KINDS
 from tests.helpers.paths import CAPTURES
 
 ENGINE = EngineRef(host="h", kind="docker")

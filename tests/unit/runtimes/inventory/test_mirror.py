@@ -15,7 +15,7 @@ from core.model.engines import Engine
 from core.model.events import Event, EventKind, Origin
 from core.model.refs import Ref
 from core.ports import Call
-from runtimes.inventory import history
+from runtimes.inventory import event_history
 from runtimes.inventory.mirror import Mirror
 from tests.fake_engine.engine import FakeRuntime
 
@@ -238,9 +238,11 @@ async def test_events_come_from_memory_where_it_reaches_back_far_enough(monkeypa
 async def test_the_history_is_bounded_and_says_how_far_it_reaches() -> None:
     engine, mirror, refs = await mirrored("web")
     stood = int(1_800_000_000.0 * 1e9)
-    events = [engine.happen(EventKind.HEALTH, refs["web"], health="healthy") for _ in range(history.CAPACITY + 10)]
+    events = [
+        engine.happen(EventKind.HEALTH, refs["web"], health="healthy") for _ in range(event_history.CAPACITY + 10)
+    ]
     mirror.add_to_history(events)
-    assert len(mirror.history) == history.CAPACITY
+    assert len(mirror.history) == event_history.CAPACITY
     await mirror.run(actions.ListEvents(engine=mirror.ref, since_ns=events[10].at_ns), CALL)
     assert engine.asked == []
     await mirror.run(actions.ListEvents(engine=mirror.ref, since_ns=stood), CALL)

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from core import errors
 from core.model.events import EventKind
 from core.model.refs import EngineRef
-from runtimes import registry as runtimes_registry
+from runtimes import engine_registry
 from runtimes.kernel import procfs
 from runtimes.oci import decode, decode_errors, engine, kernel_watches, programs, state_dirs
 from runtimes.oci.decode import DecodedState
@@ -236,7 +236,7 @@ def test_directories_are_found_once_by_their_true_paths(tmp_path: Path) -> None:
 
 
 def test_every_usual_place_is_an_address() -> None:
-    for place in runtimes_registry.KINDS["oci"].default_addresses:
+    for place in engine_registry.KINDS["oci"].default_addresses:
         assert state_dirs.parse(f"file://{place.path}").patterns == (place.path,)
         assert place.is_directory
 

@@ -10,7 +10,7 @@ from core import errors
 from core.model.events import EventKind, Origin
 from core.model.refs import EngineRef, Kind
 from runtimes.docker import decode as docker_decode
-from runtimes.swarm import decode, models, service_summary
+from runtimes.swarm import decode, json_models, service_summary
 from tests.helpers.paths import CAPTURES
 
 ENGINE = EngineRef(host="k1", kind="swarm")
@@ -31,11 +31,11 @@ SERVICE = {
 
 
 def tasks(*rows):
-    return models.decode(models.TASKS, json.dumps(rows).encode())
+    return json_models.decode(json_models.TASKS, json.dumps(rows).encode())
 
 
 def nodes(*rows):
-    return models.decode(models.NODES, json.dumps(rows).encode())
+    return json_models.decode(json_models.NODES, json.dumps(rows).encode())
 
 
 def task(slot, state, **more):
@@ -149,15 +149,17 @@ def test_a_worker_tells_nothing_of_the_swarm_but_of_its_own_containers():
 
 
 def test_what_is_not_what_we_expect_is_garbled():
-    for decoder in (models.TASKS, models.NODES, models.SERVICES, models.JSON_OBJECT):
+    for decoder in (json_models.TASKS, json_models.NODES, json_models.SERVICES, json_models.JSON_OBJECT):
         with pytest.raises(errors.InvalidResponse):
-            models.decode(decoder, b'[{}, "x"]')
+            json_models.decode(decoder, b'[{}, "x"]')
     with pytest.raises(errors.InvalidResponse):
         decode.events(ENGINE, b"nonsense", replay_before=0)
 
 
 def test_tokens_are_in_no_repr():
-    told = models.decode(models.CLUSTER, b'{"ID": "k1", "JoinTokens": {"Worker": "SWMTKN-1-a", "Manager": "b"}}')
+    told = json_models.decode(
+        json_models.CLUSTER, b'{"ID": "k1", "JoinTokens": {"Worker": "SWMTKN-1-a", "Manager": "b"}}'
+    )
     assert told.tokens.worker == "SWMTKN-1-a" and "SWMTKN" not in repr(told)
 
 

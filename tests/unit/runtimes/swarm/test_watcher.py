@@ -14,9 +14,9 @@ from core import errors
 from core.model.events import Event, EventKind
 from core.model.refs import EngineRef
 from runtimes.swarm import watcher
-from runtimes.swarm.managers import Managers
+from runtimes.swarm.manager_pool import ManagerPool
 from runtimes.transport.http_client import Response
-from tests.unit.runtimes.swarm.test_diff import node, service, task
+from tests.unit.runtimes.swarm.test_snapshot_diff import node, service, task
 
 pytestmark = pytest.mark.looptime
 ENGINE = EngineRef(host="k1", kind="swarm")
@@ -88,7 +88,7 @@ def told(action: str, thing: str = "s1", at_ns: int = 5, scope: str = "swarm") -
 class Scene:
     def __init__(self) -> None:
         self.manager = Manager()
-        self.managers = Managers(lambda: ENGINE, lambda manager: None)
+        self.managers = ManagerPool(lambda: ENGINE, lambda manager: None)
         self.managers.add(self.manager)
         self.lookout = watcher.SwarmWatcher(self.managers, ENGINE)
         self.heard: list[Event] = []

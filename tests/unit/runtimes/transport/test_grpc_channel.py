@@ -277,7 +277,7 @@ import asyncio
 from datetime import UTC, datetime, timedelta
 from core.model.actions import DescribeEngine
 from core.ports import Call
-from runtimes import registry
+from runtimes import engine_registry
 
 async def ask(engine):
     while True:
@@ -285,7 +285,7 @@ async def ask(engine):
         await engine.run(DescribeEngine(engine=engine.ref), call)
 
 async def main():
-    engine = registry.open_engine(registry.EngineAddress(kind="containerd", url="unix:///nowhere.sock"))
+    engine = engine_registry.open_engine(engine_registry.EngineAddress(kind="containerd", url="unix:///nowhere.sock"))
     asking = asyncio.create_task(ask(engine))
     for _ in range(250):
         process = await asyncio.create_subprocess_exec("true", preexec_fn=lambda: None)

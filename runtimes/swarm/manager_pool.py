@@ -24,7 +24,7 @@ MIN_SECONDS = 0.05  # less is not worth another request
 ANY_VERB = ""  # the verb of Quarterdeck's own requests, which every manager may get
 
 
-class Managers:
+class ManagerPool:
     """The managers of one Swarm, in the order in which they are tried. `on_refused` is called with one that answers
     that it is no manager."""
 

@@ -23,11 +23,11 @@ from core import metrics, supervise
 from core.model.actions import DescribeEngine
 from core.model.refs import EngineRef
 from core.ports import Call, Runtime
-from runtimes.discovery import Discovery
+from runtimes.engine_discovery import Discovery
+from runtimes.engine_registry import EngineAddress, EngineRegistry
 from runtimes.inventory.fleet import Fleet
 from runtimes.inventory.mirror import Mirror, WatchedEngine
-from runtimes.registry import EngineAddress, EngineRegistry
-from runtimes.swarm import membership
+from runtimes.swarm import membership_tracker
 
 log = structlog.get_logger(__name__)
 DISCOVERY_SECONDS = 15.0
@@ -35,7 +35,7 @@ CLOSE_SECONDS = 4.0  # for the connections of one engine
 RESTART = supervise.Backoff()
 
 
-class Engines:
+class EngineLifecycle:
     """The engines of this process, also as `fleet`. `watch`: mirror and watch each of them. `discovery`: None if the
     engines are configured."""
 
@@ -56,7 +56,7 @@ class Engines:
         self._watch = watch
         self._discovery = discovery
         self._registry = EngineRegistry()
-        self._swarms = membership.MembershipTracker(self._start, self._stop)
+        self._swarms = membership_tracker.MembershipTracker(self._start, self._stop)
         self._by_address: dict[EngineAddress, WatchedEngine] = {}
         self._members: dict[WatchedEngine, _Member] = {}
         self._closing: set[asyncio.Task[None]] = set()
@@ -75,13 +75,13 @@ class Engines:
         engine = self._by_address[address] = self._registry.open(address)
         self._start(engine)
         if address.kind == "docker":
-            self._swarms.add(cast(membership.Daemon, engine), address.swarm)
+            self._swarms.add(cast(membership_tracker.Daemon, engine), address.swarm)
 
     def remove(self, address: EngineAddress) -> None:
         """Removes an engine from the fleet at once, and begins to close it."""
         engine = self._by_address.pop(address)
         if address.kind == "docker":
-            self._swarms.remove(cast(membership.Daemon, engine))
+            self._swarms.remove(cast(membership_tracker.Daemon, engine))
         self._registry.forget(address)
         self._stop(engine)
 

@@ -8,9 +8,9 @@ from core import errors
 from core.model import actions
 from core.model.refs import EngineRef
 from runtimes.swarm import engine as swarm_engine
-from runtimes.swarm import membership as swarm_membership
-from runtimes.swarm.models import Membership
-from tests.unit.runtimes.swarm.test_managers import NO_MANAGER, Manager, read
+from runtimes.swarm import membership_tracker
+from runtimes.swarm.json_models import Membership
+from tests.unit.runtimes.swarm.test_manager_pool import NO_MANAGER, Manager, read
 
 NONE = Membership(manager=False)
 LEADERLESS = Membership(manager=True)
@@ -39,7 +39,7 @@ class Tracked:
 
     def __init__(self, *daemons, names=("", "", "")):
         self.opened, self.removed = [], []
-        self.tracker = swarm_membership.MembershipTracker(self.opened.append, self.removed.append)
+        self.tracker = membership_tracker.MembershipTracker(self.opened.append, self.removed.append)
         self.daemons = daemons
         for daemon, name in zip(daemons, names, strict=True):
             self.tracker.add(daemon, name)
@@ -128,7 +128,7 @@ async def test_a_swarm_may_be_called_by_a_name_and_two_may_not_share_it():
 
 
 async def test_a_manager_that_says_it_is_none_is_polled_at_once(tracked, monkeypatch):
-    monkeypatch.setattr(swarm_membership, "POLL_SECONDS", 3600.0)
+    monkeypatch.setattr(membership_tracker, "POLL_SECONDS", 3600.0)
     first, second, _ = tracked.daemons
     first.now = second.now = managing(FIRST)
     polling = asyncio.create_task(tracked.tracker.keep_polling())

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from core.model.events import EventKind, Origin
 from core.model.refs import EngineRef, Kind
-from runtimes.swarm import diff, models
-from runtimes.swarm.diff import Snapshot
+from runtimes.swarm import json_models, snapshot_diff
+from runtimes.swarm.snapshot_diff import Snapshot
 
 ENGINE = EngineRef(host="k1", kind="swarm")
 SECOND = 1_000_000_000
@@ -62,11 +62,11 @@ def node(state="ready", *, name="m1", availability="active", updated=0, message=
 
 
 def snapshot(services=(), tasks=(), nodes=()):
-    decode = models.decode
+    decode = json_models.decode
     return Snapshot(
-        services=decode(models.SERVICES, json.dumps(list(services)).encode()),
-        tasks=decode(models.TASKS, json.dumps(list(tasks)).encode()),
-        nodes=decode(models.NODES, json.dumps(list(nodes)).encode()),
+        services=decode(json_models.SERVICES, json.dumps(list(services)).encode()),
+        tasks=decode(json_models.TASKS, json.dumps(list(tasks)).encode()),
+        nodes=decode(json_models.NODES, json.dumps(list(nodes)).encode()),
     )
 
 
@@ -74,12 +74,12 @@ class Watched:
     """Looks two seconds apart; `then` returns what is told of the next one."""
 
     def __init__(self, first):
-        self.state = diff.baseline(first)
+        self.state = snapshot_diff.baseline(first)
         self.now = 100.0
 
     def then(self, shown, *, after=2.0):
         self.now += after
-        self.state, told = diff.step(ENGINE, self.state, shown, self.now)
+        self.state, told = snapshot_diff.step(ENGINE, self.state, shown, self.now)
         return told
 
     def during(self, shown, seconds):
@@ -273,7 +273,7 @@ def test_what_a_snapshot_still_tells_of_the_time_before_it():
         [task(1, "failed", desired="shutdown", when=5, id="a"), task(1, "failed", desired="shutdown", when=15, id="b")],
         NODES,
     )
-    told = diff.replays(ENGINE, shown, ns(10))
+    told = snapshot_diff.replays(ENGINE, shown, ns(10))
     assert [(event.kind, event.at_ns) for event in told] == [
         (EventKind.TASK_FAILED, ns(15)),
         (EventKind.ROLLOUT, ns(20)),

@@ -16,8 +16,8 @@ from core import errors
 from core.model.events import Event, EventKind, Origin
 from core.model.refs import EngineRef, Kind, Ref
 from runtimes.formats import timestamps
-from runtimes.swarm import decode, models
-from runtimes.swarm.models import Node, Service, Task, UpdateStatus
+from runtimes.swarm import decode, json_models
+from runtimes.swarm.json_models import Node, Service, Task, UpdateStatus
 
 SETTLE_SECONDS = 5.0
 UNKNOWN_SETTLE_SECONDS = 20.0
@@ -237,7 +237,7 @@ def _settled(
 def _since(service: Service, tasks: Sequence[Task], *, short: bool) -> int:
     """When the service began to have too few tasks, or enough again: when the last of its tasks ended or started, or
     when its number was changed."""
-    ended = models.FINAL if short else ("running",)
+    ended = json_models.FINAL if short else ("running",)
     times = [_ns(task.status.at, task.created) for task in tasks if task.status.state in ended]
     return max([*times, _ns(service.updated)])
 

@@ -14,7 +14,7 @@ from core.model import containers
 from core.model.containers import Container
 from core.model.events import Event, EventKind
 
-# Looked up once: on its class, a member of an enum costs more than everything else in `after` (Python 3.11).
+# Looked up once: on its class, a member of an enum costs more than everything else in `apply_event` (Python 3.11).
 _DIED, _HEALTH, _OOM, _PAUSED, _RENAMED, _STARTED, _UNPAUSED = (
     EventKind.DIED,
     EventKind.HEALTH,
@@ -36,7 +36,7 @@ _STATE_BEFORE = {
 }
 
 
-def after(row: Container, event: Event) -> Container:
+def apply_event(row: Container, event: Event) -> Container:
     """`row` after `event`. The same object where nothing changes."""
     kind, seconds = event.kind, event.at_ns / 1e9
     changes: dict[str, Any] = {}
@@ -72,7 +72,7 @@ def after(row: Container, event: Event) -> Container:
     return msgspec.structs.replace(row, **changes)
 
 
-def first_seen(event: Event) -> Container:
+def from_first_event(event: Event) -> Container:
     """A container of which nothing is known but this event."""
     return Container(
         ref=event.subject,
@@ -86,7 +86,7 @@ def first_seen(event: Event) -> Container:
     )
 
 
-def with_state_of(stored: Container, row: Container) -> Container:
+def keep_newer_state(stored: Container, row: Container) -> Container:
     """`row` of a list, with the state that later events reported."""
     return msgspec.structs.replace(
         row,
@@ -101,7 +101,7 @@ def with_state_of(stored: Container, row: Container) -> Container:
     )
 
 
-def with_detail_of(stored: Container, row: Container) -> Container:
+def keep_inspected_details(stored: Container, row: Container) -> Container:
     """`row` of a list, with what an earlier inspection found and can still be true."""
     same = stored.state == row.state
     return msgspec.structs.replace(
@@ -114,7 +114,7 @@ def with_detail_of(stored: Container, row: Container) -> Container:
     )
 
 
-def with_detail(row: Container, found: Container) -> Container:
+def apply_inspection(row: Container, found: Container) -> Container:
     """`row` with what only an inspection shows, and with its state, which is newer. Everything else stays as the list
     words it, so that lists and inspections in turn do not look like changes."""
     return msgspec.structs.replace(

@@ -8,9 +8,8 @@ from typing import Any
 import pytest
 
 from core import errors
-from runtimes import discovery
-from runtimes import registry as runtimes_registry
-from runtimes.registry import DefaultAddress, EngineAddress, EngineKind
+from runtimes import engine_discovery, engine_registry
+from runtimes.engine_registry import DefaultAddress, EngineAddress, EngineKind
 
 KINDS = {
     "docker": EngineKind(
@@ -44,13 +43,13 @@ class Machine:
             place.touch()
 
     def found(self, **environ: str) -> list[tuple[str, str, str]]:
-        doors = discovery.discover(environ, str(self.root))
+        doors = engine_discovery.discover(environ, str(self.root))
         return [(door.kind, door.url.replace(f"://{self.root}", "://"), door.name) for door in doors]
 
 
 @pytest.fixture
 def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Machine:
-    monkeypatch.setattr(runtimes_registry, "KINDS", KINDS)
+    monkeypatch.setattr(engine_registry, "KINDS", KINDS)
     return Machine(tmp_path)
 
 
@@ -111,13 +110,15 @@ def names(addresses: Any) -> list[str]:
     return [f"{address.kind}/{address.name}" for address in addresses]
 
 
-def compared(search: discovery.Discovery, current: dict[EngineAddress, bool]) -> tuple[list[str], list[str], list[str]]:
+def compared(
+    search: engine_discovery.Discovery, current: dict[EngineAddress, bool]
+) -> tuple[list[str], list[str], list[str]]:
     changes = search.compare(current)
     return names(changes.added), names(changes.removed), names(changes.vanished)
 
 
 def test_what_changed_since_the_last_look(machine: Machine) -> None:
-    search = discovery.Discovery({}, str(machine.root))
+    search = engine_discovery.Discovery({}, str(machine.root))
     guess = search.look()
     assert compared(search, dict.fromkeys(guess, False)) == ([], [], [])
     machine.has("/run/podman/podman.sock", "/run/user/7/podman/podman.sock")
@@ -133,7 +134,7 @@ def test_what_changed_since_the_last_look(machine: Machine) -> None:
 
 def test_docker_is_guessed_only_where_nothing_else_is(machine: Machine) -> None:
     machine.has("/run/podman/podman.sock")
-    search = discovery.Discovery({}, str(machine.root))
+    search = engine_discovery.Discovery({}, str(machine.root))
     (podman,) = search.look()
     (machine.root / "run/podman/podman.sock").unlink()
     assert compared(search, {podman: True}) == ([], [], ["podman/default"])
@@ -144,7 +145,7 @@ def test_an_engine_whose_path_leads_to_another_one_is_removed_even_if_it_had_ans
     machine.has("/var/run/docker.sock", "/run/podman/podman.sock")
     docker = EngineAddress(kind="docker", url=f"unix://{machine.root}/var/run/docker.sock")
     podman = EngineAddress(kind="podman", url=f"unix://{machine.root}/run/podman/podman.sock")
-    search = discovery.Discovery({}, str(machine.root))
+    search = engine_discovery.Discovery({}, str(machine.root))
     (machine.root / "var/run/docker.sock").unlink()
     (machine.root / "var/run/docker.sock").symlink_to(machine.root / "run/podman/podman.sock")
     assert compared(search, {docker: True, podman: True}) == ([], ["docker/default"], [])
@@ -153,31 +154,31 @@ def test_an_engine_whose_path_leads_to_another_one_is_removed_even_if_it_had_ans
 def test_what_the_environment_names_is_read_once_and_stays(machine: Machine) -> None:
     machine.has("/run/crio/crio.sock")
     environ = {"DOCKER_HOST": "unix:///nowhere.sock"}
-    search = discovery.Discovery(environ, str(machine.root))
+    search = engine_discovery.Discovery(environ, str(machine.root))
     found = search.look()
     environ["DOCKER_HOST"] = "unix:///elsewhere.sock"
     assert compared(search, dict.fromkeys(found, False)) == ([], [], [])
 
 
 def test_a_kind_is_known_by_where_it_listens(machine: Machine) -> None:
-    assert runtimes_registry.guess_kind("unix:///run/user/7/podman/podman.sock") == "podman"
-    assert runtimes_registry.guess_kind("ssh://h/run/podman/podman.sock") == "podman"
-    assert runtimes_registry.guess_kind("unix:///elsewhere/crio.sock") == "cri"
-    assert runtimes_registry.guess_kind("unix:///run/k3s/containerd/containerd.sock") == "containerd"
-    assert runtimes_registry.guess_kind("file:///run/runc") == "oci"
-    assert runtimes_registry.guess_kind("tcp://h:2375") == "docker"
-    assert runtimes_registry.guess_kind("unix:///what/ever.sock") == "docker"
+    assert engine_registry.guess_kind("unix:///run/user/7/podman/podman.sock") == "podman"
+    assert engine_registry.guess_kind("ssh://h/run/podman/podman.sock") == "podman"
+    assert engine_registry.guess_kind("unix:///elsewhere/crio.sock") == "cri"
+    assert engine_registry.guess_kind("unix:///run/k3s/containerd/containerd.sock") == "containerd"
+    assert engine_registry.guess_kind("file:///run/runc") == "oci"
+    assert engine_registry.guess_kind("tcp://h:2375") == "docker"
+    assert engine_registry.guess_kind("unix:///what/ever.sock") == "docker"
 
 
 def test_one_socket_may_be_two_engines_where_it_speaks_two_languages(machine: Machine) -> None:
     socket = "unix:///run/containerd/containerd.sock"
     both = [EngineAddress(kind="containerd", url=socket), EngineAddress(kind="cri", url=socket)]
-    assert runtimes_registry.find_duplicate(both) == ""
-    assert "are one engine" in runtimes_registry.find_duplicate(
+    assert engine_registry.find_duplicate(both) == ""
+    assert "are one engine" in engine_registry.find_duplicate(
         [both[0], EngineAddress(kind="containerd", url=socket, name="again")]
     )
     podman = "unix:///run/podman/podman.sock"
-    assert "are one engine" in runtimes_registry.find_duplicate(
+    assert "are one engine" in engine_registry.find_duplicate(
         [EngineAddress(kind="docker", url=podman), EngineAddress(kind="podman", url=podman)]
     )
 
@@ -185,9 +186,9 @@ def test_one_socket_may_be_two_engines_where_it_speaks_two_languages(machine: Ma
 def test_engines_on_one_host_know_of_each_other(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
     given: dict[str, Any] = {}
     monkeypatch.setattr(
-        runtimes_registry, "engine_class", lambda kind: lambda url, options: given.update({url: options.watched_kinds})
+        engine_registry, "engine_class", lambda kind: lambda url, options: given.update({url: options.watched_kinds})
     )
-    opened = runtimes_registry.EngineRegistry()
+    opened = engine_registry.EngineRegistry()
     docker = EngineAddress(kind="docker", url="unix:///d.sock")
     opened.open(docker)
     opened.open(EngineAddress(kind="containerd", url="unix:///c.sock"))
@@ -203,5 +204,5 @@ def test_engines_on_one_host_know_of_each_other(machine: Machine, monkeypatch: p
 
 def test_an_unknown_kind_names_those_that_are_known() -> None:
     with pytest.raises(errors.BadUsage) as caught:
-        runtimes_registry.open_engine(EngineAddress(kind="dokcer", url="unix:///d.sock"))
+        engine_registry.open_engine(EngineAddress(kind="dokcer", url="unix:///d.sock"))
     assert "docker" in caught.value.hint

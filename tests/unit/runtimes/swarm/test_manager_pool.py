@@ -7,7 +7,7 @@ import pytest
 
 from core import errors
 from core.model.refs import EngineRef
-from runtimes.swarm import managers
+from runtimes.swarm import manager_pool
 from runtimes.transport.http_client import Response
 
 ENGINE = EngineRef(host="k1", kind="swarm")
@@ -56,7 +56,7 @@ class Manager:
 
 def managers_of(*given):
     refused = []
-    made = managers.Managers(lambda: ENGINE, refused.append)
+    made = manager_pool.ManagerPool(lambda: ENGINE, refused.append)
     for manager in given:
         made.add(manager)
     made.refused = refused

@@ -12,15 +12,15 @@ from typing import Any
 
 import pytest
 
-from bot import engines as bot_engines
+from bot import engine_lifecycle
 from core import errors, metrics, supervise
 from core.model import actions
 from core.model.refs import EngineRef, Kind, Ref
 from core.ports import Call, Query
-from runtimes import discovery, registry
+from runtimes import engine_discovery, engine_registry
 from runtimes.base.engine_options import EngineOptions
-from runtimes.registry import DefaultAddress, EngineKind
-from runtimes.swarm.models import Membership
+from runtimes.engine_registry import DefaultAddress, EngineKind
+from runtimes.swarm.json_models import Membership
 from tests.fake_engine.core import FakeEngine
 from tests.fake_engine.engine import FakeRuntime
 
@@ -31,7 +31,7 @@ KINDS = {
     "containerd": EngineKind("", (DefaultAddress("/run/containerd.sock"),)),
 }
 DOCKER, OTHER, PODMAN = "/var/run/docker.sock", "/var/run/other.sock", "/run/podman/podman.sock"
-EACH = bot_engines.DISCOVERY_SECONDS + 1
+EACH = engine_lifecycle.DISCOVERY_SECONDS + 1
 
 
 class Adapter(FakeRuntime):
@@ -84,9 +84,11 @@ class Machine:
         self.daemons: dict[str, str] = {}
         self.opened: list[Adapter] = []
         self.stored: dict[str, int] = {}
-        monkeypatch.setattr(registry, "KINDS", KINDS)
-        monkeypatch.setattr(registry, "engine_class", lambda kind: lambda url, options: self._open(kind, url, options))
-        monkeypatch.setattr(discovery, "DEFAULT_DOCKER_URL", f"unix://{root}{DOCKER}")
+        monkeypatch.setattr(engine_registry, "KINDS", KINDS)
+        monkeypatch.setattr(
+            engine_registry, "engine_class", lambda kind: lambda url, options: self._open(kind, url, options)
+        )
+        monkeypatch.setattr(engine_discovery, "DEFAULT_DOCKER_URL", f"unix://{root}{DOCKER}")
 
     def _open(self, kind: str, url: str, options: EngineOptions) -> Adapter:
         self.opened.append(Adapter(self, kind, url, options))
@@ -121,8 +123,8 @@ class Process:
         self.machine = machine
         self.counts = metrics.Metrics()
         self.supervisor = supervisor
-        search = discovery.Discovery({}, str(machine.root))
-        self.engines = bot_engines.Engines(
+        search = engine_discovery.Discovery({}, str(machine.root))
+        self.engines = engine_lifecycle.EngineLifecycle(
             builtin=FakeRuntime(kind="bot"),
             supervisor=supervisor,
             counts=self.counts,

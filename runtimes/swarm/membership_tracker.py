@@ -16,8 +16,8 @@ import structlog
 from core import errors
 from core.model.refs import EngineRef
 from runtimes.swarm import engine as swarm_engine
-from runtimes.swarm import managers
-from runtimes.swarm.models import Membership
+from runtimes.swarm import manager_pool
+from runtimes.swarm.json_models import Membership
 
 log = structlog.get_logger(__name__)
 POLL_SECONDS = 5.0
@@ -112,11 +112,11 @@ class MembershipTracker:
             return EngineRef(host=cluster[:SHORT_ID], kind=swarm_engine.KIND)
         return ref
 
-    def _refused(self, manager: managers.Manager) -> None:
+    def _refused(self, manager: manager_pool.Manager) -> None:
         self._poll_now.set()
 
 
-class Daemon(managers.Manager, Protocol):
+class Daemon(manager_pool.Manager, Protocol):
     """A Docker daemon. It calls `on_membership` whenever it reported its part in a Swarm."""
 
     on_membership: Callable[[Membership], None]

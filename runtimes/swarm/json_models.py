@@ -46,7 +46,7 @@ class _Cluster(msgspec.Struct):
     id: str = msgspec.field(name="ID", default="")
 
 
-class Local(msgspec.Struct):
+class LocalSwarmInfo(msgspec.Struct):
     """A daemon's part in a Swarm, as its `/info` has it. `cluster` is there only of a manager that has a leader."""
 
     state: str = msgspec.field(name="LocalNodeState", default="inactive")
@@ -58,7 +58,7 @@ class Local(msgspec.Struct):
 
 
 class Info(msgspec.Struct):
-    swarm: Local = msgspec.field(name="Swarm", default_factory=Local)
+    swarm: LocalSwarmInfo = msgspec.field(name="Swarm", default_factory=LocalSwarmInfo)
 
 
 class _ContainerStatus(msgspec.Struct):

@@ -7,7 +7,7 @@ from typing import Any
 from core.model.swarm import CreateService
 
 
-def build(action: CreateService) -> dict[str, Any]:
+def build_service_spec(action: CreateService) -> dict[str, Any]:
     container: dict[str, Any] = {"Image": action.image}
     if action.command:
         container["Command"] = list(action.command)

@@ -13,8 +13,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from runtimes import registry
-from runtimes.registry import DefaultAddress, EngineAddress
+from runtimes import engine_registry
+from runtimes.engine_registry import DefaultAddress, EngineAddress
 from runtimes.transport.endpoint import Tls
 
 DEFAULT_DOCKER_URL = "unix:///var/run/docker.sock"
@@ -42,11 +42,11 @@ class Discovery:
         chosen_kinds = {address.kind for address in self._chosen}
         found: dict[tuple[str, str], EngineAddress] = {each.location: each for each in reversed(self._chosen)}
         # Docker comes last: of two addresses of one engine, the one with the engine's true kind stays.
-        for kind in sorted(registry.KINDS, key=lambda kind: kind == "docker"):
-            for default in registry.KINDS[kind].default_addresses if kind not in chosen_kinds else ():
+        for kind in sorted(engine_registry.KINDS, key=lambda kind: kind == "docker"):
+            for default in engine_registry.KINDS[kind].default_addresses if kind not in chosen_kinds else ():
                 for address in _existing(kind, default, self._environ, self._root):
                     found.setdefault(address.location, address)
-        return tuple(sorted(found.values(), key=lambda address: list(registry.KINDS).index(address.kind)))
+        return tuple(sorted(found.values(), key=lambda address: list(engine_registry.KINDS).index(address.kind)))
 
     def compare(self, current: Mapping[EngineAddress, bool]) -> Changes:
         """What changed. `current`: the addresses in use, each with whether its engine has ever answered.
@@ -81,11 +81,11 @@ def _guess() -> EngineAddress:
 def _chosen(environ: Mapping[str, str]) -> Iterator[EngineAddress]:
     """The addresses that the environment gives to the engines' own command lines."""
     if host := environ.get("DOCKER_HOST", "").strip():
-        kind = registry.guess_kind(host) if host.startswith("unix://") else "docker"
+        kind = engine_registry.guess_kind(host) if host.startswith("unix://") else "docker"
         yield EngineAddress(kind=kind, url=host, tls=_tls(environ) if host.startswith("tcp://") else None)
     elif found := _context_in_use(environ):
         yield found
-    if (host := environ.get("CONTAINER_HOST", "").strip()) and "podman" in registry.KINDS:
+    if (host := environ.get("CONTAINER_HOST", "").strip()) and "podman" in engine_registry.KINDS:
         yield EngineAddress(kind="podman", url=host)
 
 
@@ -143,7 +143,7 @@ def _context_in_use(environ: Mapping[str, str]) -> EngineAddress | None:
     from runtimes.docker import contexts  # noqa: PLC0415 (few use them)
 
     context = contexts.chosen(environ)
-    return registry.context_address(context, environ=environ) if context else None
+    return engine_registry.context_address(context, environ=environ) if context else None
 
 
 def _exists(path: Path) -> bool:
