@@ -1,8 +1,8 @@
-"""Builds the application: makes every part once from the configuration, and hands each its collaborators.
+"""Builds the application: creates every part of the process from the configuration and connects the parts.
 
-What starts first stops last: the store outlives the dispatcher, the dispatcher outlives Slack and the console. An
-engine or a store that does not answer does not prevent the start. It may answer later; meanwhile the log, `/readyz` and
-the metrics report it.
+Parts stop in the reverse order of their start: Slack and the console first, then the dispatcher, then the store. If an
+engine or the store does not answer, the process starts anyway. Until it answers, the log, `/readyz` and the metrics
+report the failure.
 """
 
 from __future__ import annotations
@@ -38,15 +38,15 @@ from runtimes.inventory import fleet
 
 log = structlog.get_logger(__name__)
 Notifier = Callable[[recovery.Unfinished], Awaitable[None]]
-HEARTBEAT_SECONDS, LEASE_SECONDS = 5.0, 15.0  # how often a replica reports that it lives, and how long that is valid
-MEET_SECONDS = 3.0  # for engines to report their names before a single command
-RECOVERY_SECONDS = 5.0  # between searches for what a dead replica left unfinished
+HEARTBEAT_SECONDS, LEASE_SECONDS = 5.0, 15.0  # how often a replica reports that it runs, and how long a report is valid
+MEET_SECONDS = 3.0  # how long a single command waits for engines to report their names
+RECOVERY_SECONDS = 5.0  # between searches for unfinished commands of dead replicas
 COMPLETION_SECONDS = 1.0
 
 
 @dataclass(slots=True, kw_only=True)
 class App:
-    """The parts of a running process."""
+    """Holds the parts of a running process."""
 
     config: load.Config
     catalogue: Catalogue
@@ -63,23 +63,24 @@ class App:
     warnings: Sequence[str] = ()
     """Logged once at the start."""
     notifiers: dict[str, Notifier] = field(default_factory=dict)
-    """By the way a command came in (`slack`): sends its requester a message later."""
+    """Functions that send a requester a message later, by the source of the command (`slack`)."""
     chat: Callable[[], Mapping[str, Any]] | None = None
     """Reports the state of the chat's connection; None without a chat."""
 
     async def meet(self) -> None:
+        """Waits until engines have reported their names, for at most `MEET_SECONDS`."""
         await self.engines.meet(MEET_SECONDS)
 
     async def names(self) -> Sequence[str]:
-        """The names of containers, their projects and services, for completion at a terminal. Engines that are slow to
-        answer are left out."""
+        """Returns the names of containers, projects and services, for completion at a terminal. Engines that do not
+        answer within a second are left out."""
         deadline = datetime.now(UTC) + timedelta(seconds=COMPLETION_SECONDS)
         call = Call(id="names", who="", deadline=deadline, invocation="")
         listed = await self.fleet.list_rows(Query(), call)
         return sorted({name for row in listed.rows for name in (row.ref.name, *containers.group_names(row))})
 
     async def ready(self) -> tuple[bool, dict[str, Any]]:
-        """Whether commands would work now, and the state of each part."""
+        """Returns whether commands would work now, and the state of each part."""
         parts: dict[str, Any] = {}
         try:
             parts["store"] = {"ready": True, "seconds": round(await self.probe(), 6)}
@@ -93,7 +94,7 @@ class App:
         return ready and (self.chat is None or parts["slack"]["ready"]), parts
 
     async def probe(self) -> float:
-        """The seconds the store took to answer, which are also counted. Raises StoreDown."""
+        """Measures how long the store takes to answer, in seconds, and records it in the metrics. Raises StoreDown."""
         try:
             seconds = await self.store.ping()
         except errors.StoreError:
@@ -104,14 +105,16 @@ class App:
         return seconds
 
     async def recover(self) -> None:
-        """Reports the commands that a dead process left unfinished, to every requester who can be reached from here."""
+        """Reports the unfinished commands of dead replicas to their requesters, if this process can send them
+        messages."""
         async for lost in recovery.recover(self.store, self.audit, {"console", *self.notifiers}):
             log.warning(lost.text, action="recover", who=lost.who, line=lost.line)
             if (notify := self.notifiers.get(lost.who.partition(":")[0])) is not None:
                 await notify(lost)
 
     def reload(self, path: Path | None) -> bool:
-        """Reads the permissions of the configuration again. A broken file changes nothing and is logged as an error."""
+        """Reads the permissions in the configuration again. Returns False for an invalid file: it is logged and changes
+        nothing."""
         try:
             fresh = load.load(path)
         except errors.ConfigError as error:
@@ -132,8 +135,8 @@ class App:
 
 
 async def build(settings: load.Config, *, watch: bool, supervisor: supervise.Supervisor) -> App:
-    """Makes every part and registers it for closing. `watch`: mirror the engines; a single command asks them directly
-    instead. Raises ConfigError."""
+    """Creates every part and registers it for closing. `watch`: whether to mirror the engines; False for a single
+    command, which requests everything from them directly. Raises ConfigError."""
     store, embedded_store = await _open_store(settings, supervisor)
     counts = metrics.Metrics(version=quarterdeck_version())
     catalogue = load_catalogue()
@@ -201,7 +204,7 @@ async def build(settings: load.Config, *, watch: bool, supervisor: supervise.Sup
 async def _open_store(
     settings: load.Config, supervisor: supervise.Supervisor
 ) -> tuple[Store, embedded.EmbeddedStore | None]:
-    """The configured store, or the embedded one, which is started."""
+    """Opens the configured store, or starts the embedded one."""
     embedded_store: embedded.EmbeddedStore | None = None
     if settings.store.url is None:
         embedded_store = embedded.EmbeddedStore(settings.state)
@@ -224,6 +227,7 @@ def announce(text: str) -> None:
 
 
 def base_policy(settings: load.Config) -> Any:
+    """Builds the policy from the configuration, with the protection of Quarterdeck's own container and store."""
     url = settings.store.url.get_secret_value() if settings.store.url is not None else ""
     return replace(
         load.policy_from(settings),
@@ -234,7 +238,7 @@ def base_policy(settings: load.Config) -> Any:
 
 
 async def keep_alive(app: App) -> None:
-    """Endless: reports that this replica lives, and measures the store."""
+    """Reports every few seconds that this replica runs, and measures the store. Never returns."""
     while True:
         try:
             await app.probe()
@@ -246,7 +250,7 @@ async def keep_alive(app: App) -> None:
 
 
 async def keep_recovering(app: App) -> None:
-    """Endless: recovers at once and every few seconds."""
+    """Calls `recover` at once and then every few seconds. Never returns."""
     while True:
         try:
             await app.recover()

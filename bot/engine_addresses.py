@@ -1,4 +1,4 @@
-"""Reads the engine addresses from the configuration. Without configured engines, discovery finds them."""
+"""Reads the addresses of the engines from the configuration. If it lists no engines, discovery searches for them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ from runtimes.transport import endpoint
 
 
 def engine_addresses(settings: load.Config) -> Sequence[EngineAddress]:
-    """Raises ConfigError for an unusable docker context, and for one engine listed twice."""
+    """Returns the address of every engine to use. Raises ConfigError for an unusable docker context, and for one engine
+    listed twice."""
     if settings.engines is None:
         return engine_discovery.discover()
     found, problems = [], []
@@ -34,7 +35,8 @@ def engine_addresses(settings: load.Config) -> Sequence[EngineAddress]:
 def _address(engine: Any) -> EngineAddress:
     allow = tuple(engine.allow)
     if engine.context_name:
-        address = engine_registry.context_address(engine.context_name, name=engine.name, allow=allow, environ=os.environ)
+        context = engine.context_name
+        address = engine_registry.context_address(context, name=engine.name, allow=allow, environ=os.environ)
         return replace(address, swarm=engine.swarm)
     tls = endpoint.Tls(**_paths(engine.tls)) if engine.tls is not None else None
     ssh = endpoint.Ssh(**_paths(engine.ssh)) if engine.ssh is not None else None

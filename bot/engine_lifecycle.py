@@ -1,10 +1,10 @@
 """Adds engines to the running process, watches them, and removes them.
 
-Configured engines are added at the start and stay. Without configured engines, discovery looks for engines at the start
-and every 15 s: it adds the new ones and removes those that will not come back. A Swarm is added when a Docker daemon
-reports that it manages it, and removed when the last such daemon has left it. Removing an engine hides it from all
-commands at once; then its tasks end, its connections close and its metrics go. Its event cursor stays in the store, so
-an engine that returns continues where it was.
+Configured engines are added at the start and stay. Without configured engines, discovery searches at the start and
+every 15 s: it adds new engines and removes those that never answered or were replaced. A Swarm is added when a Docker
+daemon reports that it manages the Swarm, and removed when the last such daemon has left it. A removed engine is hidden
+from all commands at once; then its tasks end, its connections close and its metrics are removed. Its event cursor stays
+in the store, so if the engine is added again, its events continue from the cursor.
 """
 
 from __future__ import annotations
@@ -31,13 +31,13 @@ from runtimes.swarm import membership_tracker
 
 log = structlog.get_logger(__name__)
 DISCOVERY_SECONDS = 15.0
-CLOSE_SECONDS = 4.0  # for the connections of one engine
+CLOSE_SECONDS = 4.0  # for closing the connections of one engine
 RESTART = supervise.Backoff()
 
 
 class EngineLifecycle:
-    """The engines of this process, also as `fleet`. `watch`: mirror and watch each of them. `discovery`: None if the
-    engines are configured."""
+    """Holds the engines of this process, also as `fleet`, and adds and removes them. `watch`: whether to mirror and
+    watch each engine. `discovery`: None if the engines are configured."""
 
     def __init__(
         self,
@@ -71,14 +71,14 @@ class EngineLifecycle:
         return tuple(member.mirror for member in self._members.values() if member.mirror is not None)
 
     def add(self, address: EngineAddress) -> None:
-        """Adds an engine, which is contacted later. Raises BadUsage for an unusable address."""
+        """Adds an engine. It is contacted later. Raises BadUsage for an unusable address."""
         engine = self._by_address[address] = self._registry.open(address)
         self._start(engine)
         if address.kind == "docker":
             self._swarms.add(cast(membership_tracker.Daemon, engine), address.swarm)
 
     def remove(self, address: EngineAddress) -> None:
-        """Removes an engine from the fleet at once, and begins to close it."""
+        """Removes an engine from the fleet at once, and starts closing it."""
         engine = self._by_address.pop(address)
         if address.kind == "docker":
             self._swarms.remove(cast(membership_tracker.Daemon, engine))
@@ -86,7 +86,7 @@ class EngineLifecycle:
         self._stop(engine)
 
     def discover(self) -> None:
-        """Adds the engines that appeared on this machine, and removes those that will not come back."""
+        """Searches for engines once, and adds and removes engines as `Discovery.compare` returns."""
         if self._discovery is None or self._supervisor.stopping.is_set():
             return
         changes = self._discovery.compare({each: bool(engine.engine_id) for each, engine in self._by_address.items()})
@@ -100,14 +100,14 @@ class EngineLifecycle:
             self.add(address)
 
     def keep_current(self) -> None:
-        """Starts the endless tasks that add and remove engines from now on."""
+        """Starts the background tasks that add and remove engines from now on."""
         self._supervisor.start_background("swarms", self._swarms.keep_polling, RESTART)
         if self._discovery is not None:
             self._supervisor.start_background("discovery", self._keep_discovering, RESTART)
 
     async def meet(self, seconds: float) -> None:
-        """Waits for engines to report what a command needs: those on other hosts their names, so that `--host` finds
-        them, Docker daemons the Swarm that they manage. Slow ones are not waited for."""
+        """Waits until engines on other hosts have reported their names, so that `--host` finds them, and until Docker
+        daemons have reported the Swarm that they manage. Waits at most `seconds`."""
         call = Call(id="meet", who="", deadline=datetime.now(UTC) + timedelta(seconds=seconds), invocation="")
         engines = list(self._by_address.values()) if any(each.host for each in self._by_address) else []
         described = (engine.run(DescribeEngine(engine=engine.ref), call) for engine in engines)
@@ -162,5 +162,5 @@ class _Member:
 
     @property
     def runtime(self) -> Runtime:
-        """What the fleet asks."""
+        """The runtime that the fleet uses: the mirror, or the engine itself without one."""
         return self.engine if self.mirror is None else self.mirror

@@ -1,7 +1,7 @@
-"""`quarterdeck run`: watches the engines, serves the metrics page, and opens Slack or the console.
+"""Runs the bot (`quarterdeck run`): watches the engines, serves the metrics page, and opens Slack or the console.
 
-It goes on when an engine or the store does not answer. The first Ctrl-C drains: Slack, HTTP and console close, running
-commands end, then the store stops.
+It keeps running if an engine or the store does not answer. After the first Ctrl-C it closes Slack, HTTP and the
+console, waits for running commands, and then stops the store.
 """
 
 from __future__ import annotations
@@ -28,14 +28,14 @@ from core.version import quarterdeck_version
 from runtimes.inventory.mirror import Mirror
 
 log = structlog.get_logger(__name__)
-GREETING_SECONDS = 2.0  # the console waits so long for the engines before it opens
+GREETING_SECONDS = 2.0  # how long the console waits for the engines before it opens
 RESTART = supervise.Backoff()
 
 
 async def run_bot(
     settings: load.Config, config_path: Path | None, listener: socket.socket | None, *, console: bool
 ) -> None:
-    """Runs until it is stopped. `listener`: the bound socket of the metrics page, None if that is off."""
+    """Runs the bot until it is stopped. `listener`: the bound socket of the metrics page; None if the page is off."""
     async with supervise.Supervisor() as supervisor:
         supervisor.catch_signals()
         if listener is not None:
@@ -72,7 +72,7 @@ async def _serve_http(app: bot_app.App, settings: load.Config, listener: socket.
 
 
 def _open_chat(app: bot_app.App, settings: load.Config, listener: socket.socket | None, *, console: bool) -> None:
-    """Opens Slack if it is configured, else the console if there is a terminal."""
+    """Opens Slack if it is configured. Otherwise opens the console if there is a terminal."""
     page = f"http://{settings.metrics.listen}/metrics" if listener is not None else "off"
     engines = [str(ref) for ref in app.engines.refs]
     if settings.slack is not None:
@@ -104,7 +104,7 @@ def _slack(app: bot_app.App, settings: load.Slack) -> Any:
 
 
 async def _console(app: bot_app.App, metrics: str) -> None:
-    """The console of a running bot. Leaving it stops the bot."""
+    """Runs the console. When the user leaves it, the bot stops."""
     print(f"Quarterdeck {quarterdeck_version()}; metrics {metrics}")  # noqa: T201
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(GREETING_SECONDS):

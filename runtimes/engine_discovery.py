@@ -1,8 +1,8 @@
-"""Finds the engines of this machine: every socket and state directory at a usual path. Nothing is contacted.
+"""Finds the engines of this machine: every socket and state directory at a usual path. Contacts no engine.
 
 For Docker the order is the docker CLI's own: DOCKER_HOST, DOCKER_CONTEXT, the context in use, the usual sockets. For
-Podman CONTAINER_HOST comes first. Two sockets that lead to one file are one engine: with podman-docker installed,
-docker.sock is Podman's.
+Podman CONTAINER_HOST comes first. Two paths of one socket are one engine: with podman-docker installed, docker.sock is
+a link to Podman's socket.
 """
 
 from __future__ import annotations
@@ -21,27 +21,28 @@ DEFAULT_DOCKER_URL = "unix:///var/run/docker.sock"
 
 
 def discover(environ: Mapping[str, str] = os.environ, root: str = "") -> Sequence[EngineAddress]:
-    """The engines found now. Raises and returns as `Discovery`."""
+    """Searches once, as `Discovery.look` does. Raises as `Discovery`."""
     return Discovery(environ, root).look()
 
 
 class Discovery:
-    """Looks for the engines of this machine again and again. The environment and the docker context are read once.
-    `root` comes before every usual path. Raises NotFound and BadUsage for a docker context that does not exist or
-    cannot be used."""
+    """Searches for the engines of this machine. The environment and the docker context are read once, when it is
+    created. `root` is put in front of every usual path. Raises NotFound and BadUsage for a docker context that does not
+    exist or cannot be used."""
 
     def __init__(self, environ: Mapping[str, str] = os.environ, root: str = "") -> None:
         self._environ, self._root = dict(environ), root
         self._chosen = [*_chosen(environ)]
 
     def look(self) -> Sequence[EngineAddress]:
-        """The engines found now; if there are none, Docker's usual socket, so that the process waits for it."""
+        """Returns the addresses of all engines found. If there are none, returns Docker's usual socket, so that the
+        process waits for it."""
         return self._find() or (_guess(),)
 
     def _find(self) -> Sequence[EngineAddress]:
         chosen_kinds = {address.kind for address in self._chosen}
         found: dict[tuple[str, str], EngineAddress] = {each.location: each for each in reversed(self._chosen)}
-        # Docker comes last: of two addresses of one engine, the one with the engine's true kind stays.
+        # Docker is last, so that Podman's socket at docker.sock is listed as Podman.
         for kind in sorted(engine_registry.KINDS, key=lambda kind: kind == "docker"):
             for default in engine_registry.KINDS[kind].default_addresses if kind not in chosen_kinds else ():
                 for address in _existing(kind, default, self._environ, self._root):
@@ -49,10 +50,11 @@ class Discovery:
         return tuple(sorted(found.values(), key=lambda address: list(engine_registry.KINDS).index(address.kind)))
 
     def compare(self, current: Mapping[EngineAddress, bool]) -> Changes:
-        """What changed. `current`: the addresses in use, each with whether its engine has ever answered.
+        """Searches again and compares. `current`: the addresses in use, each with whether its engine has ever answered.
 
-        A stopped engine stays, even if its socket vanished: people want to see that it is down. An engine that never
-        answered is removed with its socket. An engine whose path now leads to another engine is removed too.
+        A stopped engine stays, even if its socket does not exist any more, so that people see that it is down. An
+        engine that never answered is removed when its socket is removed. If a path now leads to another engine, the old
+        engine is removed too.
         """
         found = self._find()
         locations = {address.location for address in found}
@@ -67,7 +69,7 @@ class Discovery:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Changes:
-    """`vanished`: engines that stay, but whose socket is not there."""
+    """Holds the addresses to add and to remove. `vanished`: engines that stay although their socket does not exist."""
 
     added: Sequence[EngineAddress]
     removed: Sequence[EngineAddress]
@@ -79,7 +81,7 @@ def _guess() -> EngineAddress:
 
 
 def _chosen(environ: Mapping[str, str]) -> Iterator[EngineAddress]:
-    """The addresses that the environment gives to the engines' own command lines."""
+    """Yields the addresses in the variables that the docker and podman commands read."""
     if host := environ.get("DOCKER_HOST", "").strip():
         kind = engine_registry.guess_kind(host) if host.startswith("unix://") else "docker"
         yield EngineAddress(kind=kind, url=host, tls=_tls(environ) if host.startswith("tcp://") else None)
@@ -90,7 +92,7 @@ def _chosen(environ: Mapping[str, str]) -> Iterator[EngineAddress]:
 
 
 def _existing(kind: str, default: DefaultAddress, environ: Mapping[str, str], root: str) -> Iterator[EngineAddress]:
-    """The addresses of a usual path that exist: one for each user where the path names the user."""
+    """Yields the existing addresses of a usual path: one for each user if the path contains the user."""
     variables = re.findall(r"\{([A-Z_]+)\}", default.path)
     if any(not environ.get(name) for name in variables):
         return
@@ -149,5 +151,5 @@ def _context_in_use(environ: Mapping[str, str]) -> EngineAddress | None:
 def _exists(path: Path) -> bool:
     try:
         return path.exists()
-    except PermissionError:  # a directory of another user, so not an engine of ours
+    except PermissionError:  # a directory of another user, whose engine Quarterdeck may not use
         return False

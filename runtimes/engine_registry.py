@@ -1,6 +1,6 @@
-"""Lists the kinds of engines, and opens the adapter for an engine's address.
+"""Lists the supported kinds of engines, and creates the adapter for an engine's address.
 
-Addresses flow in, adapters flow out. A kind's module is imported when it is first used. Nothing is contacted here.
+An adapter's module is imported when its kind is first used. This module contacts no engine.
 """
 
 from __future__ import annotations
@@ -38,9 +38,9 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True)
 class DefaultAddress:
-    """Where an engine usually listens: at a socket, or with `is_directory` in a directory of state. In `path`, `{uid}`
-    means each user, and `{HOME}` and `{XDG_RUNTIME_DIR}` the environment's. `name` distinguishes engines of one kind.
-    `required_path` must exist too."""
+    """Holds one path where an engine usually is: a socket, or with `is_directory` a directory of its state. In `path`,
+    `{uid}` stands for each user, and `{HOME}` and `{XDG_RUNTIME_DIR}` for the environment variables. `name`
+    distinguishes engines of one kind. `required_path` must also exist."""
 
     path: str
     name: str = "default"
@@ -50,7 +50,7 @@ class DefaultAddress:
 
 @dataclass(frozen=True, slots=True)
 class EngineKind:
-    """One kind of engine: its adapter, as `module:Class`, and where discovery looks for it."""
+    """Describes one kind of engine: its adapter, as `module:Class`, and the paths where discovery looks for it."""
 
     adapter: str
     default_addresses: tuple[DefaultAddress, ...] = ()
@@ -65,15 +65,15 @@ KINDS: Mapping[str, EngineKind] = {
     "cri": EngineKind("runtimes.cri.engine:Cri", (DefaultAddress("/run/crio/crio.sock"), DefaultAddress("/run/containerd/containerd.sock", "containerd", required_path="/var/lib/kubelet"))),  # noqa: E501
 }
 # fmt: on
-# Podman serves Docker's API too: one socket is one engine, whichever of the two kinds it is listed as.
+# Podman also serves Docker's API, so one socket is one engine, whichever of the two kinds is configured.
 SAME_API = frozenset({"docker", "podman"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EngineAddress:
-    """Where one engine listens. `name` distinguishes two engines of one kind on one host. `allow`: globs of the verbs
-    that its owner allows; empty for all. `context`: the docker context it was read from. `swarm`: the name to give to
-    the Swarm that it manages."""
+    """Holds the address and options of one engine. `name` distinguishes two engines of one kind on one host. `allow`:
+    globs of the verbs that its owner allows; empty for all. `context`: the docker context that contains the address.
+    `swarm`: the name for the Swarm that it manages."""
 
     kind: str
     url: str
@@ -89,28 +89,28 @@ class EngineAddress:
 
     @property
     def host(self) -> str:
-        """The host in its url; empty for this machine."""
+        """The host in the url; empty for this machine."""
         return Endpoint.parse(self.url).host
 
     @property
     def location(self) -> tuple[str, str]:
-        """Equal for two addresses of one engine, as far as that shows without contacting it: links are followed."""
+        """A value that is equal for two addresses of one socket or port. Symbolic links are followed."""
         endpoint = Endpoint.parse(self.url)
         path = str(Path(endpoint.path).resolve()) if endpoint.scheme in ("unix", "file") else ""
         return path or str(endpoint), "" if self.kind in SAME_API else self.kind
 
 
 class EngineRegistry:
-    """The engines that this process has opened. They refuse to be one engine twice, and each knows the kinds of the
-    others on its host."""
+    """Creates the adapters of this process and holds what they share: it detects one engine with two addresses, and
+    each adapter can read the kinds of the other engines on its host."""
 
     def __init__(self) -> None:
         self._identities = duplicate_engines.DuplicateEngineCheck()
         self._entries: dict[EngineAddress, duplicate_engines.EngineIdentity] = {}
 
     def open(self, address: EngineAddress) -> WatchedEngine:
-        """The adapter for an address; it connects when it is first used. Raises BadUsage for an unknown kind or an
-        unusable address."""
+        """Creates the adapter for an address; it connects when it is first used. Raises BadUsage for an unknown kind or
+        an unusable address."""
         adapter = engine_class(address.kind)
         identity = self._identities.identity()
         given = engine_options.EngineOptions(
@@ -126,16 +126,17 @@ class EngineRegistry:
         return engine
 
     def leave(self, address: EngineAddress) -> None:
-        """Lets another address lead to the engine that answered here. This one enters again when it next answers."""
+        """Allows another address for the engine that answered at this one. If this address answers again, its engine is
+        registered again."""
         self._entries[address].leave()
 
     def forget(self, address: EngineAddress) -> None:
-        """Removes an engine, whose adapter the caller closes."""
+        """Removes an engine. The caller closes its adapter."""
         self._entries.pop(address).close()
 
 
 class _OtherKinds(Collection[str]):
-    """The kinds of the other engines on the host of one; changes when engines come and go."""
+    """Holds the kinds of the other engines on one engine's host. Changes when engines are added or removed."""
 
     def __init__(self, address: EngineAddress, addresses: Collection[EngineAddress]) -> None:
         self._address, self._addresses = address, addresses
@@ -152,23 +153,23 @@ class _OtherKinds(Collection[str]):
 
 
 def open_engine(address: EngineAddress) -> WatchedEngine:
-    """The adapter for an address, as the only engine. Raises as `EngineRegistry.open`."""
+    """Creates the adapter for an address, as the only engine. Raises as `EngineRegistry.open`."""
     return EngineRegistry().open(address)
 
 
 def engine_class(kind: str) -> Any:
-    """Raises BadUsage for an unknown kind."""
+    """Imports and returns the adapter class of a kind. Raises BadUsage for an unknown kind."""
     found = KINDS.get(kind)
     if found is None:
         close = difflib.get_close_matches(kind, KINDS, n=1, cutoff=0.5)
-        hint = f"Did you mean {close[0]}?" if close else f"Kinds of engines: {', '.join(KINDS)}."
-        raise errors.BadUsage(f"“{kind}” is not a kind of engine.", hint=hint)
+        hint = f"Did you mean {close[0]}?" if close else f"Write one of: {', '.join(KINDS)}."
+        raise errors.BadUsage(f"Unknown kind of engine: “{kind}”.", hint=hint)
     module, _, name = found.adapter.partition(":")
     return getattr(importlib.import_module(module), name)
 
 
 def guess_kind(url: str) -> str:
-    """The kind that usually listens at such a url, by the last part of its path; otherwise `docker`."""
+    """Guesses the kind of engine from the last part of a url's path. Returns `docker` if no kind usually has it."""
     path = Path(url.partition("://")[2].partition("?")[0])
     for kind, found in KINDS.items():
         for default in found.default_addresses:
@@ -180,7 +181,7 @@ def guess_kind(url: str) -> str:
 def context_address(
     context: str, *, name: str = "default", allow: tuple[str, ...] = (), environ: Mapping[str, str]
 ) -> EngineAddress:
-    """The address in a docker context. `default` is docker's own name for its usual socket. Raises NotFound and
+    """Reads the address in a docker context. `default` is docker's own name for its usual socket. Raises NotFound and
     BadUsage."""
     from runtimes.docker import contexts  # noqa: PLC0415 (few use them)
 
@@ -192,24 +193,25 @@ def context_address(
 
 
 def find_duplicate(addresses: Sequence[EngineAddress]) -> str:
-    """The sentence for two addresses of one engine, or for two engines of one name; empty if there are none. Two urls
-    of one daemon show only when it answers: `DuplicateEngineCheck` refuses the second one then."""
+    """Returns a sentence about two addresses of one engine, or two engines with one name; empty if there are none. Two
+    different urls of one daemon are detected only when it answers: `DuplicateEngineCheck` refuses the second one
+    then."""
     by_location: dict[tuple[str, str], EngineAddress] = {}
     by_name: dict[tuple[str, str, str], EngineAddress] = {}
     for address in addresses:
         location = address.location
         if location in by_location:
-            return f"{by_location[location]} and {address} are one engine; every event would count twice."
+            return f"{by_location[location]} and {address} are the same engine. Remove one of them."
         by_location[location] = address
         name = (address.kind, address.host, address.name)
-        if name in by_name:  # until they answer, nothing else distinguishes them
-            return f"{by_name[name]} and {address} are both called {address.name}; give one of them another `name`."
+        if name in by_name:  # until they answer, only their names distinguish them
+            return f"{by_name[name]} and {address} have the same name, {address.name}. Give one of them another `name`."
         by_name[name] = address
     return ""
 
 
 def security_warnings(addresses: Sequence[EngineAddress]) -> Sequence[str]:
-    """Warns of addresses that are used without TLS over a network."""
+    """Returns a warning for each address that is used over a network without TLS."""
     found = []
     for address in addresses:
         endpoint = Endpoint.parse(address.url)

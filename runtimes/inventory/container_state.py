@@ -1,7 +1,8 @@
-"""Computes a container's next state from an event, a row of a list or an inspection.
+"""Computes a container's new state from its old state and one event, one row of a list, or one inspection.
 
-A list has names, states, images, labels and ports. Only an inspection has times, restart counts and whether the
-container was OOM-killed. An event has its own time and what it changed. Health is stored only while a container is up.
+A row of a list has the name, state, image, labels and ports. Only an inspection has the times, the restart count and
+whether the container was OOM-killed. An event has its own time and the change. Health is stored only while a container
+runs or is paused.
 """
 
 from __future__ import annotations
@@ -25,9 +26,9 @@ _DIED, _HEALTH, _OOM, _PAUSED, _RENAMED, _STARTED, _UNPAUSED = (
     EventKind.UNPAUSED,
 )
 
-# Events after which an inspection shows nothing that the event did not say.
+# Events that contain every change, so the container need not be inspected after them.
 COMPLETE_EVENTS = frozenset({EventKind.KILLED, EventKind.STOPPED, EventKind.RESTARTED, EventKind.RENAMED})
-# The state of a container before such an event, where nothing else is known of it.
+# The state of a container before its first event.
 _STATE_BEFORE = {
     EventKind.CREATED: "created",
     EventKind.STARTED: "created",
@@ -37,7 +38,7 @@ _STATE_BEFORE = {
 
 
 def apply_event(row: Container, event: Event) -> Container:
-    """`row` after `event`. The same object where nothing changes."""
+    """Returns `row` as it is after `event`. Returns the same object if nothing changes."""
     kind, seconds = event.kind, event.at_ns / 1e9
     changes: dict[str, Any] = {}
     if kind is _STARTED:
@@ -73,7 +74,7 @@ def apply_event(row: Container, event: Event) -> Container:
 
 
 def from_first_event(event: Event) -> Container:
-    """A container of which nothing is known but this event."""
+    """Builds a container from its first event, before it was listed or inspected. It has no labels yet."""
     return Container(
         ref=event.subject,
         image=event.attrs.get("image", ""),
@@ -87,7 +88,7 @@ def from_first_event(event: Event) -> Container:
 
 
 def keep_newer_state(stored: Container, row: Container) -> Container:
-    """`row` of a list, with the state that later events reported."""
+    """Returns `row` of a list, but with the state in `stored`, which later events reported."""
     return msgspec.structs.replace(
         row,
         ref=stored.ref,
@@ -102,7 +103,7 @@ def keep_newer_state(stored: Container, row: Container) -> Container:
 
 
 def keep_inspected_details(stored: Container, row: Container) -> Container:
-    """`row` of a list, with what an earlier inspection found and can still be true."""
+    """Returns `row` of a list, with those details of an earlier inspection that can still be true."""
     same = stored.state == row.state
     return msgspec.structs.replace(
         row,
@@ -115,8 +116,8 @@ def keep_inspected_details(stored: Container, row: Container) -> Container:
 
 
 def apply_inspection(row: Container, found: Container) -> Container:
-    """`row` with what only an inspection shows, and with its state, which is newer. Everything else stays as the list
-    words it, so that lists and inspections in turn do not look like changes."""
+    """Returns `row` with the details and the newer state of the inspection `found`. Everything else remains as in the
+    list, because lists and inspections write some fields differently, which must not look like a change."""
     return msgspec.structs.replace(
         row,
         ref=found.ref,

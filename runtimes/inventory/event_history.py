@@ -1,7 +1,7 @@
-"""Stores the recent events of one engine, and lists those since a moment.
+"""Stores the recent events of one engine in memory, and lists the events since a given time.
 
-Events enter in the engine's order; the oldest leave when the store is full. Events of health probes are not stored:
-they would push out everything else.
+Events are added in the engine's order. If the history is full, the oldest events are dropped. Events of health probes
+are not stored, because they would replace all others.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ CAPACITY = 4096
 
 
 class EventHistory:
-    """`complete_since`: the engine's time, in nanoseconds, from which on no event is missing; None before the first
-    stream."""
+    """Stores the last events. `complete_since`: the engine's time, in nanoseconds, from which on no event is missing;
+    None before the first stream."""
 
     def __init__(self) -> None:
         self._events: deque[Event] = deque(maxlen=CAPACITY)
@@ -47,19 +47,19 @@ class EventHistory:
 
 
 def newest(events: Iterable[Event], limit: int) -> tuple[Event, ...]:
-    """The last `limit` events, ordered by time."""
+    """Returns the last `limit` events, sorted by time."""
     return tuple(sorted(events, key=_at)[-limit:])
 
 
 def merge(first: Sequence[Event], second: Sequence[Event]) -> list[Event]:
-    """Each event once, without those of health probes; where both have one, it is the one of `second`."""
+    """Returns each event once, without those of health probes. If both lists have an event, `second`'s is returned."""
     merged = {event.identity(): event for event in first if not is_probe(event)}
     merged.update((event.identity(), event) for event in second)
     return list(merged.values())
 
 
 def is_probe(event: Event) -> bool:
-    """Whether a health probe caused it: an exec, or a health event without a result."""
+    """Whether a health probe caused the event: an exec, or a health event without a result."""
     kind = event.kind
     return (kind is _OTHER and event.action.startswith("exec")) or (kind is _HEALTH and "health" not in event.attrs)
 

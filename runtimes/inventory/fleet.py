@@ -1,9 +1,9 @@
-"""Joins the engines of this process: finds the engine an action is for, lists all of them, resolves names.
+"""Presents all engines of this process as one: runs each action on its engine, and lists resources of all engines.
 
-A listing asks every engine in parallel for one kind of resource. It returns the rows together with the engines that did
-not answer: a dead engine is a value here, not an exception. An engine that lacks the kind has nothing to miss.
-`visible` decides what one person may see, before names are matched: a hidden resource is not found. core.name_matching
-decides what a name selects.
+A list requests one kind of resource from every engine in parallel. It returns the rows together with the errors of the
+engines that did not answer. An engine that does not support the kind is skipped. `resolve` selects rows by name;
+`core.name_matching` defines which rows a name selects. Rows that the requester may not see are removed before names are
+matched, so a hidden resource is not found.
 """
 
 from __future__ import annotations
@@ -22,11 +22,13 @@ from core.name_matching import selection
 from core.ports import Call, Query, Runtime
 
 R = TypeVar("R")
+LIST_ENGINES = "List the engines with: engines"
 NO_ANSWER = (errors.Unreachable, errors.TimedOut, errors.InvalidResponse)
 
 
 class Fleet:
-    """The runtimes of this process, which come and go while it runs. `builtin` runs the actions that no engine runs."""
+    """Holds the runtimes of this process, which are added and removed while it runs. `builtin` runs the actions that
+    need no engine."""
 
     def __init__(self, runtimes: Iterable[Runtime] = (), *, builtin: Runtime | None = None) -> None:
         self._runtimes = list(runtimes)
@@ -34,19 +36,19 @@ class Fleet:
 
     @property
     def runtimes(self) -> Sequence[Runtime]:
-        """A copy: it stays as it is when engines come and go."""
+        """A copy, which does not change when engines are added or removed."""
         return tuple(self._runtimes)
 
     def add(self, runtime: Runtime) -> None:
         self._runtimes.append(runtime)
 
     def remove(self, runtime: Runtime) -> None:
-        """From now on the engine does not exist for any command. An action that runs on it ends as `run` says."""
+        """Removes an engine: from now on no command finds it. An action that runs on it ends as `run` describes."""
         self._runtimes.remove(runtime)
 
     def engines(self, query: Query) -> Sequence[EngineRef]:
-        """The engines in the query's scope; of these only those that can do its verb, if there are any. Raises NotFound
-        if no engine matches the query's host or engine pattern."""
+        """Returns the engines in the query's scope. If any of them supports its verb, only those are returned. Raises
+        NotFound if no engine matches the query's host or engine pattern."""
         in_scope = [runtime for runtime in self.runtimes if _is_in_scope(query, runtime.ref)]
         if not in_scope:
             pattern = " ".join(filter(None, (query.engine, query.host)))
@@ -57,8 +59,8 @@ class Fleet:
         return list(dict.fromkeys(runtime.ref for runtime in able or in_scope))
 
     async def run(self, action: Action[R], call: Call) -> R:
-        """Raises what the engine raises. If the engine is removed meanwhile and the action fails: NotFound, or an error
-        with `sent` for a change whose outcome is not known."""
+        """Runs an action on its engine, and raises the engine's errors. If the engine is removed meanwhile and the
+        action fails: raises NotFound, or an error with `sent` for a change whose outcome is not known."""
         runtime = self.runtime(action.engine)
         return await self._run(runtime, action, call)
 
@@ -69,12 +71,14 @@ class Fleet:
             removed = runtime is not self.builtin and runtime not in self._runtimes
             if not removed or (isinstance(error, errors.QuarterdeckError) and not isinstance(error, NO_ANSWER)):
                 raise
-            # Its connections were closed under the action, so the error itself explains nothing.
+            # The error only reports the closed connection, so a better one replaces it.
             if action.risk is Risk.READ or not getattr(error, "sent", True):
-                raise errors.NotFound(
-                    f"{action.engine} is not watched any more.", hint="List the engines with: engines"
-                ) from error
-            raise errors.Unreachable(f"{action.engine} was removed while it was asked.", sent=True) from error
+                raise errors.NotFound(f"{action.engine} is not watched any more.", hint=LIST_ENGINES) from error
+            raise errors.Unreachable(
+                f"{action.engine} was removed while the change ran.",
+                sent=True,
+                hint="Check whether the change was made.",
+            ) from error
 
     def runtime(self, ref: EngineRef) -> Runtime:
         for runtime in self.runtimes:
@@ -82,13 +86,13 @@ class Fleet:
                 return runtime
         if self.builtin is not None and ref == self.builtin.ref:
             return self.builtin
-        raise errors.NotFound(f"{ref} is not watched any more.", hint="List the engines with: engines")
+        raise errors.NotFound(f"{ref} is not watched any more.", hint=LIST_ENGINES)
 
     async def list_rows(
         self, query: Query, call: Call, *, fresh: bool = False, only: EngineRef | None = None
     ) -> FleetRows:
-        """Everything of the query's kind on the engines in its scope, or on the one engine `only`; unfiltered. A
-        resource that several engines report is listed once."""
+        """Lists all resources of the query's kind on the engines in its scope, or on the one engine `only`. The rows
+        are not filtered by permission. A resource that several engines report is listed once."""
         asked = [one for one in self.runtimes if (one.ref == only if only else _is_in_scope(query, one.ref))]
 
         async def ask(runtime: Runtime) -> Any:
@@ -114,15 +118,15 @@ class Fleet:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FleetRows:
-    """The rows of one kind that the engines listed. `missing`: the error of each engine that did not answer."""
+    """Holds the rows of one kind that all engines listed. `missing`: the error of each engine that did not answer."""
 
     rows: Sequence[Any]
     missing: Mapping[EngineRef, errors.QuarterdeckError] = field(default_factory=dict)
 
 
 def resolve(query: Query, listed: FleetRows, visible: Callable[[Any], bool]) -> Sequence[Any]:
-    """The rows that a query means. Raises NotFound (with similar names), Ambiguous, or the error of an engine that did
-    not answer."""
+    """Returns the rows that a query selects among the `visible` ones. Raises NotFound (with similar names), Ambiguous,
+    or the error of an engine that did not answer."""
     rows = [row for row in listed.rows if visible(row) and _has_labels(query.labels, row)]
     if query.names:
         return selection.select(query.kind, query.names, rows, listed.missing, every_match=query.every_match)
@@ -141,8 +145,8 @@ def _is_in_scope(query: Query, engine: EngineRef) -> bool:
 
 
 def _has_labels(labels: Sequence[str], row: Any) -> bool:
-    """Whether each `key` or `key=glob` is among the row's labels. A row with several sets of labels needs them all in
-    one set."""
+    """Whether the row has each label, given as `key` or `key=glob`. If a row has several sets of labels, one set must
+    have them all."""
     given = getattr(row, "labels", {})
     return any(_match(labels, one) for one in ((given,) if isinstance(given, Mapping) else given or ({},)))
 

@@ -1,14 +1,14 @@
 """Caches what exists on one engine, as an informer does, and answers lists from memory.
 
-Lists (`replace`), events (`apply_events`), inspections (`apply_inspections`) and the loss of the stream (`stream_lost`)
-flow in. While the stream is connected and the last list is complete, lists are answered from memory; otherwise the
-engine is asked. A mirror is itself a Runtime, so readers cannot tell it from the engine.
+It receives lists (`replace`), events (`apply_events`), inspections (`apply_inspections`) and the loss of the stream
+(`stream_lost`). While the stream is connected and the last list is complete, the mirror answers lists from memory.
+Otherwise it requests them from the engine. A mirror is itself a Runtime, so it can be used like the engine.
 
-All times are the engine's own. An event that is older than what is stored changes nothing, but marks its container
-dirty: it will be inspected again. The same holds for an inspection that began before the last list was requested. So
-late and repeated news do no harm, and every order of events, lists and inspections ends in the same state. A container
-known only from events has no labels yet, and labels decide what people may do: the engine answers until it was
-inspected.
+All times are the engine's own. An event that is older than the stored state changes nothing, but marks its container
+dirty: the container will be inspected again. The same applies to an inspection that began before the last list was
+requested. So late and repeated input does no harm: every order of events, lists and inspections leads to the same
+state. A container that is known only from events has no labels yet, and permissions depend on labels. Until it has been
+inspected, lists are requested from the engine.
 """
 
 from __future__ import annotations
@@ -36,7 +36,8 @@ MAX_REMOVALS = 4096
 
 
 class Mirror:
-    """`dirtied` is set while `dirty` has ids of containers to inspect. `version` grows with every change."""
+    """Caches the containers and events of one engine. `dirty`: the ids of containers to inspect; `dirtied` is set while
+    there are any. `version` grows with every change."""
 
     def __init__(self, runtime: WatchedEngine, *, now: Callable[[], float] = time.time) -> None:
         self._runtime = runtime
@@ -45,7 +46,7 @@ class Mirror:
         self._uninspected: dict[str, Container] = {}  # known only from events
         self._changed_at: dict[str, int] = {}  # by container: the engine's time of its last change after the last list
         self._listed_at = 0
-        self._as_reported: dict[str, Container] = {}  # by events, where an inspection has shown another state since
+        self._as_reported: dict[str, Container] = {}  # by events, if an inspection has shown another state since
         self._removed_at: dict[str, int] = {}
         self._stream_up = self._listed = False
         self._stream_since, self._stream_fault = now(), ""
@@ -65,7 +66,7 @@ class Mirror:
 
     @property
     def verbs(self) -> frozenset[str]:
-        """The engine's, and `event.list`: the mirror has events even of an engine that stores none."""
+        """The engine's verbs, and `event.list`: the mirror stores events even if the engine does not."""
         verb = ListEvents.verb
         return self._runtime.verbs | {verb} if self._runtime.allows(verb) else self._runtime.verbs
 
@@ -94,7 +95,7 @@ class Mirror:
 
     @property
     def containers(self) -> Mapping[str, Container]:
-        """By id. `status` is the engine's last wording. An unchanged container stays the same object."""
+        """The containers by id. `status` is the engine's last text. An unchanged container stays the same object."""
         return self._containers
 
     def listing(self) -> Containers:
@@ -125,23 +126,24 @@ class Mirror:
     # ── writing ──────────────────────────────────────────────────────────────────────────────────────────────────
 
     def stream_opened(self, since_ns: int) -> None:
-        """The stream is connected. It brings every event from `since_ns` on, as far as the engine stores them."""
+        """Records that the stream is connected. It returns every event from `since_ns` on, if the engine still has
+        it."""
         if not self._stream_up:
             self._stream_up, self._stream_since = True, self._now()
         if self.history.complete_since is None:
             self.history.complete_since = since_ns
 
     def stream_lost(self, fault: str = "") -> None:
-        """The stream is lost: what is stored may be wrong from now on, and lists go to the engine. `fault`: the reason,
-        as a sentence."""
+        """Records that the stream is lost: from now on the cache may be wrong, so lists are requested from the engine.
+        `fault`: the reason, as a sentence."""
         if self._stream_up:
             self._stream_since = self._now()
         self._stream_up = self._listed = False
         self._stream_fault = fault
 
     def events_lost(self, at_ns: int) -> None:
-        """Events before `at_ns` were dropped: the history is incomplete, and lists go to the engine until the next
-        list."""
+        """Records that events before `at_ns` were dropped: the history is incomplete, and lists are requested from the
+        engine until the next complete list."""
         self._listed = False
         self.history.complete_since = at_ns
 
@@ -150,8 +152,8 @@ class Mirror:
         self.history.add(events)
 
     def apply_events(self, events: Sequence[Event]) -> None:
-        """Applies live and replayed events, in the engine's order. Events that a relist found change nothing: its list
-        does."""
+        """Applies live and replayed events, in the engine's order. Events that a relist found are ignored, because its
+        list was applied already."""
         self.last_contact = self._now()
         other, container, resync = EventKind.OTHER, Kind.CONTAINER, Origin.RESYNC
         for event in events:
@@ -182,8 +184,8 @@ class Mirror:
             self.mark_dirty(container_id)
 
     def replace(self, rows: Iterable[Container], at_ns: int) -> None:
-        """Replaces everything by a list, requested when the newest event known was of `at_ns`. What later events
-        changed stays. A row without an inspection takes over what an earlier inspection found."""
+        """Replaces all containers by a list. `at_ns`: the time of the newest event when the list was requested. Changes
+        by later events remain. A row that was not inspected gets the details of an earlier inspection."""
         if at_ns >= self._listed_at:
             before, changed_at = {**self._containers, **self._uninspected}, self._changed_at
             listed = {
@@ -228,8 +230,9 @@ class Mirror:
         return stored if same else row
 
     def apply_inspections(self, inspected: Mapping[str, Container | None], at_ns: int) -> None:
-        """Applies inspections that began when the newest event known was of `at_ns`; None for a container that is gone.
-        Where a later event or list changed the container, that stays and the container is inspected again."""
+        """Applies inspections; None means that the container does not exist any more. `at_ns`: the time of the newest
+        event when they began. If a later event or list changed the container, that change remains and the container
+        is inspected again."""
         for container_id, found in inspected.items():
             uninspected = self._uninspected.pop(container_id, None)
             stored = uninspected or self._containers.get(container_id)
@@ -240,7 +243,7 @@ class Mirror:
             elif container_id in self._removed_at:
                 continue
             elif at_ns < max(self._listed_at, self._changed_at.get(container_id, 0)):
-                if uninspected is not None:  # its labels are known from now on; its state is what events report
+                if uninspected is not None:  # now its labels are known; its state remains as events reported it
                     self._store(container_id, container_state.keep_newer_state(uninspected, found))
                 self.mark_dirty(container_id)
             else:
@@ -257,7 +260,7 @@ class Mirror:
         self.dirtied.set()
 
     def pop_dirty(self, limit: int) -> list[str]:
-        """Takes up to `limit` ids out of `dirty`, oldest first."""
+        """Removes up to `limit` ids from `dirty`, oldest first, and returns them."""
         taken = list(self.dirty)[:limit]
         for container_id in taken:
             del self.dirty[container_id]
@@ -268,11 +271,11 @@ class Mirror:
     # ── for the relister ─────────────────────────────────────────────────────────────────────────────────────────
 
     def reported(self) -> dict[str, Container]:
-        """Every container as events and lists reported it, without what only inspections have shown since."""
+        """Returns every container as events and lists reported it, without changes that only inspections have shown."""
         return {**self._containers, **self._uninspected, **self._as_reported}
 
     def changed_after(self, at_ns: int) -> Collection[str]:
-        """The containers of which something newer is known than a list requested at `at_ns`."""
+        """Returns the ids of the containers that changed after a list requested at `at_ns`."""
         gone = {each for each, at in self._removed_at.items() if at > at_ns or each not in self._as_reported}
         return gone | {each for each, at in self._changed_at.items() if at > at_ns}
 
@@ -294,21 +297,22 @@ class Mirror:
         self._uninspected.pop(container_id, None)
         self._changed_at.pop(container_id, None)
         self.dirty.pop(container_id, None)
-        # A removed container stays removed whatever arrives late, unless another one of its id was created.
+        # Late input does not restore a removed container, but another one with the same id may be created.
         self._removed_at[container_id] = at_ns
         if len(self._removed_at) > MAX_REMOVALS:
             del self._removed_at[next(iter(self._removed_at))]
 
     def _was_removed(self, row: Container) -> bool:
-        """Whether it was removed after the list was made. Docker cuts the time of creation to whole seconds."""
+        """Whether the container was removed after the list was made. Docker rounds the creation time down to
+        seconds."""
         removed_at = self._removed_at.get(row.ref.id)
         return removed_at is not None and row.created_at * 1e9 <= removed_at
 
 
 class WatchedEngine(Runtime, Protocol):
-    """A Runtime that can be mirrored. `engine_id` is stable, and empty before the first contact. `allows`: whether the
-    owner of its host allows a verb, even one that it lacks. `describe` inspects containers, a few at once, within
-    `deadline` seconds for all of them; None for a container that is gone."""
+    """A Runtime that a mirror can cache. `engine_id` is stable; it is empty before the first contact. `allows`: whether
+    the owner of its host allows a verb, even one that the engine does not support. `describe` inspects containers, a
+    few at once, within `deadline` seconds for all of them; None for a container that does not exist any more."""
 
     @property
     def engine_id(self) -> str: ...

@@ -1,7 +1,8 @@
 """Decodes a Swarm's JSON into Quarterdeck's values: services, tasks, nodes, stacks, events, and why tasks do not run.
 
-Times are RFC 3339 with nanoseconds. A manager without a leader answers 500 with a sentence, which is recognised here.
-Unknown states, modes and availabilities are passed on as they are.
+Also builds the errors for a daemon that is no manager and for a Swarm without a leader: a manager without a leader
+answers 500 with a sentence, which this module recognises. Times are RFC 3339 with nanoseconds. Unknown states, modes
+and availabilities are returned unchanged.
 """
 
 from __future__ import annotations
@@ -78,6 +79,7 @@ def _event(engine: EngineRef, raw: json_models.Event, replay_before: int) -> Eve
 
 
 def node(engine: EngineRef, raw: Node, tasks: int | None) -> swarm.Node:
+    """Decodes one node of `/nodes`. `tasks`: how many tasks run on it."""
     platform = raw.description.platform
     return swarm.Node(
         ref=Ref(engine=engine, kind=Kind.NODE, id=raw.id, name=raw.name),
@@ -95,8 +97,8 @@ def node(engine: EngineRef, raw: Node, tasks: int | None) -> swarm.Node:
 
 
 def task(engine: EngineRef, raw: Task, service: Mapping[str, Any] | None, node: str) -> swarm.Task:
-    """One task of `/tasks`. `service`: its service as in `/services`, None if it is gone. `node`: the name of its
-    node."""
+    """Decodes one task of `/tasks`. `service`: its service as in `/services`, None if it was removed. `node`: the name
+    of its node."""
     spec = (service or {}).get("Spec") or {}
     labels = {**((raw.spec.container and raw.spec.container.labels) or {}), **(spec.get("Labels") or {})}
     name = spec.get("Name") or raw.service[:12]
@@ -119,12 +121,13 @@ def task(engine: EngineRef, raw: Task, service: Mapping[str, Any] | None, node: 
 
 
 def task_name(service: str, raw: Task, node: str) -> str:
-    """`web.3`, or `web.node7` for a service with one task on each node."""
+    """Returns a task's name: `web.3`, or `web.node7` for a service with one task on each node."""
     return f"{service}.{raw.slot or node or raw.id[:12]}"
 
 
 def stacks(services: Sequence[Service], more: Mapping[str, Sequence[Mapping[str, Any]]]) -> list[swarm.Stack]:
-    """By name. `more`: the raw `networks`, `secrets` and `configs` that carry a stack's label."""
+    """Groups services into stacks, sorted by name. `more`: the raw `networks`, `secrets` and `configs` that carry a
+    stack's label."""
     found: dict[str, list[Service]] = {}
     for row in services:
         if row.project:
@@ -153,7 +156,7 @@ def _stack(name: str, rows: Sequence[Service], parts: Mapping[str, Sequence[str]
 
 
 def service(engine: EngineRef, raw: Mapping[str, Any], tasks: Sequence[Task]) -> Service:
-    """One service of `/services` and its tasks."""
+    """Decodes one service of `/services`, together with its tasks."""
     spec = raw.get("Spec") or {}
     name = spec.get("Name") or raw["ID"][:12]
     mode = mode_of(spec)
@@ -163,7 +166,7 @@ def service(engine: EngineRef, raw: Mapping[str, Any], tasks: Sequence[Task]) ->
     if mode == "replicated":
         desired = (spec["Mode"]["Replicated"] or {}).get("Replicas", 1)
     labels, inside = spec.get("Labels") or {}, template.get("Labels") or {}
-    # People put labels on either. Where the two differ, permission must hold for both.
+    # Labels may be on the service or on its containers. If the two differ, policy must allow both.
     variants = [{**inside, **labels}, {**labels, **inside}]
     members = (task.status.container.container for task in tasks if task.status.container is not None)
     project = labels.get(STACK) or inside.get(STACK)
@@ -184,10 +187,12 @@ def service(engine: EngineRef, raw: Mapping[str, Any], tasks: Sequence[Task]) ->
 
 
 def mode_of(spec: Mapping[str, Any]) -> str:
+    """Returns a service's mode: `replicated`, `global`, `replicated-job` or `global-job`."""
     return next((word for key, word in MODES.items() if key in (spec.get("Mode") or {})), "replicated")
 
 
 def replicas(target: Ref, raw: Mapping[str, Any]) -> int:
+    """Returns the requested number of replicas. Raises UserError for a service in another mode."""
     mode = mode_of(raw["Spec"])
     if mode != "replicated":
         what = "one task runs on each node" if mode == "global" else "its tasks run once and end"
@@ -199,22 +204,25 @@ def replicas(target: Ref, raw: Mapping[str, Any]) -> int:
 
 
 def no_manager(engine: EngineRef, local: LocalSwarmInfo, target: Ref) -> errors.QuarterdeckError:
-    """The error for a daemon that is asked to change a service of a Swarm that it does not manage."""
+    """Returns the error for a daemon that should scale a service but is not a manager of its Swarm."""
     where = ", ".join(one.address.rpartition(":")[0] for one in local.managers or ())
-    hint = f"Its managers: {where}. Add one of them as an engine, or give the command there." if where else ""
+    hint = f"Add a manager of the Swarm as an engine: {where}." if where else "Add a manager of the Swarm as an engine."
     if local.manager:
         return errors.UserError(
-            f"{target.name} belongs to the Swarm, not to {engine}.", hint="Name it without an engine."
+            f"{target.name} belongs to the Swarm, not to {engine}.",
+            hint=f"Write only {target.name}, without the engine.",
         )
     if local.state in ("inactive", ""):
         return errors.UserError(
-            f"{engine} is not in a Swarm any more, so {target.name} cannot be scaled.",
-            hint="List the services again with: services",
+            f"{target.name} cannot be scaled: {engine} left its Swarm.", hint="Add a manager of the Swarm as an engine."
         )
-    return errors.UserError(f"{engine} is a worker of its Swarm: only a manager can scale {target.name}.", hint=hint)
+    return errors.UserError(
+        f"{target.name} cannot be scaled: {engine} is only a worker of its Swarm, not a manager.", hint=hint
+    )
 
 
 def leaderless(engine: EngineRef) -> errors.EngineError:
+    """Returns the error for a Swarm without a leader."""
     return errors.EngineError(
         f"{engine} has no leader: it can be neither read nor changed.",
         hint="Start enough managers: more than half of them must run.",
@@ -222,7 +230,8 @@ def leaderless(engine: EngineRef) -> errors.EngineError:
 
 
 def failing(target: Ref, tasks: Sequence[Task]) -> tuple[int, str] | None:
-    """How many tasks failed in the slot with the most failures, and the reason as a sentence."""
+    """Returns the number of failed tasks in the slot with the most failures, and the reason as a sentence. None if no
+    task failed."""
     often: Counter[tuple[int, str]] = Counter()
     last: dict[tuple[int, str], Task] = {}
     for task in sorted(tasks, key=lambda task: task.created):
@@ -238,7 +247,7 @@ def failing(target: Ref, tasks: Sequence[Task]) -> tuple[int, str] | None:
 
 
 def why(tasks: Sequence[Task], failing: tuple[int, str] | None) -> str:
-    """Why tasks do not run, in the engine's words."""
+    """Returns why tasks do not run, in the engine's own words; empty if all run. `failing`: as `failing()` returned."""
     if failing:
         return f"; {failing[1]}"
     waiting = [task for task in tasks if task.desired == "running" and task.status.state != "running"]
@@ -249,7 +258,7 @@ def why(tasks: Sequence[Task], failing: tuple[int, str] | None) -> str:
 
 
 def _trouble(alive: Sequence[Task], desired: int) -> str:
-    """Why fewer tasks run than should, in a few words."""
+    """Returns why fewer tasks run than requested, in a few words."""
     waiting = [task for task in alive if task.status.state != "running"]
     if not waiting or not desired:
         return ""
@@ -260,6 +269,7 @@ def _trouble(alive: Sequence[Task], desired: int) -> str:
 
 
 def update(raw: Mapping[str, Any]) -> str:
+    """Returns the state of a service's update and the engine's message; empty if the update needs no attention."""
     status = raw.get("UpdateStatus") or {}
     word = UPDATES.get(status.get("State") or "", "")
     message = (status.get("Message") or "").strip()[:200]

@@ -1,7 +1,7 @@
-"""Implements a Swarm as one engine: its services, tasks, nodes and stacks, asked through any of its managers.
+"""Implements a Swarm as one engine: lists and changes its services, tasks, nodes and stacks through any manager.
 
-Containers belong to the engines of the nodes. A job runs in this process, not in the Swarm: it only waits for what the
-Swarm does by itself.
+It lists no containers: those belong to the engines of the nodes. A job runs in this process, not in the Swarm. It only
+waits for the change that the Swarm makes by itself, so the change continues if the job is stopped.
 """
 
 from __future__ import annotations
@@ -36,18 +36,18 @@ from runtimes.swarm.watcher import SwarmWatcher
 
 KIND = "swarm"
 NODES_OWN = (
-    "Containers are listed and changed by the engine of the node they run on; tasks lists them with their nodes."
+    "Containers are listed and changed by the engine of their node. The command tasks lists them with their nodes."
 )
 
 
 class Swarm(JobAdapter):
-    """`engine_id` is the Swarm's own id."""
+    """Runs actions on one Swarm. `engine_id` is the Swarm's own id."""
 
     alternatives: ClassVar[Mapping[str, str]] = {
         "container.list": NODES_OWN,
-        "container.logs": "It reads the logs of a service's tasks together: service.logs.",
+        "container.logs": "It can read the logs of all tasks of a service together: service.logs.",
         "container.restart": NODES_OWN,
-        "container.stop": "It can scale the service to fewer: service.scale.",
+        "container.stop": "It can scale the service to fewer replicas: service.scale.",
         "stats.read": NODES_OWN,
     }
 
@@ -176,20 +176,24 @@ class Swarm(JobAdapter):
 
     @does(actions.Scale)
     async def scale(self, action: actions.Scale, seconds: float) -> JobStarted:
-        ask, wanted, timeout = functools.partial(self.managers.ask, action.verb), action.replicas, float(action.timeout)
-        return self._begin(action.verb, lambda job: rollouts.scale(ask, action.target, wanted, timeout, job))
+        send, wanted, timeout = (
+            functools.partial(self.managers.ask, action.verb),
+            action.replicas,
+            float(action.timeout),
+        )
+        return self._begin(action.verb, lambda job: rollouts.scale(send, action.target, wanted, timeout, job))
 
     @does(swarm.UpdateImage)
     async def update_image(self, action: swarm.UpdateImage, seconds: float) -> JobStarted:
-        ask, timeout = functools.partial(self.managers.ask, action.verb), float(action.timeout)
+        send, timeout = functools.partial(self.managers.ask, action.verb), float(action.timeout)
         return self._begin(
-            action.verb, lambda job: rollouts.update_image(ask, action.target, action.image, timeout, job)
+            action.verb, lambda job: rollouts.update_image(send, action.target, action.image, timeout, job)
         )
 
     @does(swarm.RollBack)
     async def roll_back(self, action: swarm.RollBack, seconds: float) -> JobStarted:
-        ask, timeout = functools.partial(self.managers.ask, action.verb), float(action.timeout)
-        return self._begin(action.verb, lambda job: rollouts.roll_back(ask, action.target, timeout, job))
+        send, timeout = functools.partial(self.managers.ask, action.verb), float(action.timeout)
+        return self._begin(action.verb, lambda job: rollouts.roll_back(send, action.target, timeout, job))
 
     def _begin(self, verb: str, work: Callable[[Job], Any]) -> JobStarted:
         return self.jobs.start(verb, work)

@@ -1,6 +1,6 @@
-"""Defines what Quarterdeck reads of a Swarm's JSON, as a manager sends it; all other fields are skipped.
+"""Models the JSON that a Swarm's manager sends: the fields that Quarterdeck reads. Other fields are ignored.
 
-A missing field has a default: engines of other versions omit some.
+A missing field gets a default, because some versions omit it.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ KINDS: dict[str, Kind] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Membership:
-    """A daemon's part in a Swarm. `cluster`: the Swarm's id; empty if the daemon manages none, and for a manager that
-    has no leader and so cannot read it."""
+    """Says whether a daemon manages a Swarm, and which one. `cluster`: the Swarm's id. It is empty if the daemon
+    manages no Swarm. It is also empty if the Swarm has no leader, because its managers cannot read it then."""
 
     manager: bool
     cluster: str = ""
@@ -47,7 +47,8 @@ class _Cluster(msgspec.Struct):
 
 
 class LocalSwarmInfo(msgspec.Struct):
-    """A daemon's part in a Swarm, as its `/info` has it. `cluster` is there only of a manager that has a leader."""
+    """Models the part `Swarm` of a daemon's `/info`: its membership in a Swarm. Only a manager that has a leader sends
+    `cluster`."""
 
     state: str = msgspec.field(name="LocalNodeState", default="inactive")
     manager: bool = msgspec.field(name="ControlAvailable", default=False)
@@ -185,7 +186,7 @@ class UpdateStatus(msgspec.Struct):
 
 
 class Service(msgspec.Struct):
-    """The fields that the watcher compares; what people see is decoded from the whole JSON."""
+    """Models the fields of a service that the watcher compares. Replies are decoded from the whole JSON instead."""
 
     id: str = msgspec.field(name="ID")
     updated: str = msgspec.field(name="UpdatedAt", default="")
@@ -206,7 +207,7 @@ class _Tokens(msgspec.Struct):
 
 
 class Cluster(msgspec.Struct):
-    """The answer of `/swarm`, which only managers give."""
+    """Models the answer of `/swarm`, which only managers send."""
 
     id: str = msgspec.field(name="ID", default="")
     tokens: _Tokens = msgspec.field(name="JoinTokens", default_factory=_Tokens)
@@ -236,8 +237,8 @@ JSON_LIST = msgspec.json.Decoder(list[dict[str, Any]])
 
 
 def decode(decoder: msgspec.json.Decoder[T], body: bytes) -> T:
-    """Raises InvalidResponse."""
+    """Decodes the body of one answer. Raises InvalidResponse."""
     try:
         return decoder.decode(body)
     except msgspec.DecodeError as error:
-        raise errors.InvalidResponse("The Swarm sent JSON of an unexpected shape.") from error
+        raise errors.InvalidResponse("The Swarm sent unexpected JSON.") from error

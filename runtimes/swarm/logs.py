@@ -1,8 +1,9 @@
 """Reads and follows the logs of a service: the lines of all its tasks, each with its task's name in front.
 
-A manager gathers the lines from the nodes. It sends each task's last lines as a stream of its own, with the task's id
-in the details of each line. Read lines are sorted by time and cut to the number requested; followed lines keep the
-order in which they arrive. Both are bounded as a container's logs are.
+The manager collects the lines from the nodes. It sends the last lines of one task after another; each line contains
+the id of its task. When logs are read, this module sorts the lines by time and returns the requested number of lines.
+When logs are followed, it passes on lines in the order of arrival. The same size limits apply as for the logs of a
+container.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ TASK = "com.docker.swarm.task.id"
 
 
 class ServiceLogs:
-    """The logs of the service that one action names."""
+    """Reads or follows the logs of one service, as one action requests."""
 
     def __init__(self, managers: ManagerPool, action: ReadServiceLogs) -> None:
         self._managers, self._action = managers, action
@@ -50,7 +51,7 @@ class ServiceLogs:
             raise errors.TimedOut(
                 f"Reading the logs of {name} took longer than {seconds:.0f} s.",
                 sent=True,
-                hint="It may wait for a node that is down. Ask for less with --tail, or read the containers' logs.",
+                hint="Give a smaller --tail, or read the logs of single containers. A node of the service may be down.",
             ) from error
         reader.finish()
         lines = sorted(self._named(reader.lines), key=lambda line: line.at)
@@ -100,7 +101,7 @@ class ServiceLogs:
         return stream
 
     async def _read_task_names(self, seconds: float) -> None:
-        """Maps the ids of its tasks to names such as `web.3`."""
+        """Reads the names of the service's tasks, such as `web.3`, by task id."""
         action = self._action
         filters = urllib.parse.quote(msgspec.json.encode({"service": [action.target.id]}).decode())
         answer = await self._managers.ask(action.verb, "GET", f"/tasks?filters={filters}", seconds)
@@ -117,6 +118,6 @@ class ServiceLogs:
 
 
 def _task(text: str) -> str:
-    """The task's id in the details at the start of a line: `a=b,com.docker.swarm.task.id=…`."""
+    """Returns the task's id from the details at the start of a line: `a=b,com.docker.swarm.task.id=…`."""
     details = text.partition(" ")[0].split(",")
     return next((one.partition("=")[2] for one in details if one.startswith(f"{TASK}=")), "")

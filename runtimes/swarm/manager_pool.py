@@ -1,10 +1,11 @@
 """Sends requests to a Swarm through whichever of its managers answers.
 
-The manager that answered last is asked first. A read that finds a manager unreachable, silent or without a leader goes
-to the next one; each gets a share of the time. The first is asked once more at the end, since a manager whose leader
-died may lose one request and answer the next. A change goes to another manager only if it certainly did nothing: the
-request did not leave, or the manager answered that it is no manager or has no leader. Every other error of a change is
-final, and UNKNOWN if the manager had forwarded the request. A verb goes only to managers whose owner allows it.
+Each request goes first to the manager that answered the last one. If a manager is unreachable, silent or without a
+leader, a read is sent to the next manager; each manager gets a share of the time. At the end, a read is sent to the
+first manager once more, because a manager whose leader died may lose one request and answer the next. A change is sent
+to another manager only if it certainly had no effect: the request was not sent, or the manager answered that it is no
+manager or has no leader. Every other error of a change is final. Its outcome is UNKNOWN if the manager had forwarded
+the request to its leader. An action is sent only to managers whose owner allows its verb.
 """
 
 from __future__ import annotations
@@ -25,8 +26,8 @@ ANY_VERB = ""  # the verb of Quarterdeck's own requests, which every manager may
 
 
 class ManagerPool:
-    """The managers of one Swarm, in the order in which they are tried. `on_refused` is called with one that answers
-    that it is no manager."""
+    """Holds the managers of one Swarm in the order in which they are tried, and sends requests to them. `on_refused` is
+    called with each daemon that answers that it is no manager."""
 
     def __init__(self, engine: Callable[[], EngineRef], on_refused: Callable[[Manager], None]) -> None:
         self._engine = engine
@@ -46,21 +47,21 @@ class ManagerPool:
             self._managers.remove(manager)
 
     def permit(self, verb: str) -> bool:
-        """Whether the owner of any manager allows a verb. True if there is no manager: that is the error then, and not
-        anybody's allow list."""
+        """Whether the owner of at least one manager allows a verb. Also True without a manager, so that the error
+        reports the missing manager, not an allow list."""
         return not self._managers or any(manager.permits(verb) for manager in self._managers)
 
     async def ask(
         self, verb: str, method: str, target: str, seconds: float, *, body: Any = None
     ) -> http_client.Response:
-        """One request to whichever manager answers. Raises NotFound, Rejected and the other EngineErrors."""
+        """Sends one request to whichever manager answers. Raises NotFound, Rejected and the other EngineErrors."""
         answer: http_client.Response = await self._try_each(
             verb, seconds, method in READS, lambda manager, left: manager.ask(method, target, left, body=body)
         )
         return answer
 
     async def stream(self, verb: str, target: str, seconds: float) -> http_client.Stream:
-        """A long answer to a GET, whatever its status."""
+        """Opens a stream of the answer to a GET, whatever its status. Raises EngineError."""
         stream: http_client.Stream = await self._try_each(
             verb, seconds, True, lambda manager, left: manager.stream(target, left)
         )
@@ -79,7 +80,7 @@ class ManagerPool:
             if number and left <= MIN_SECONDS:
                 break
             if number and manager is tried[0] and not isinstance(failures[0], errors.TimedOut):
-                break  # it answered that it cannot
+                break  # it answered, so a second request would get the same answer
             try:
                 answer = await use(manager, left / (len(tried) - number) if reads else left)
             except errors.EngineError as error:
@@ -92,7 +93,7 @@ class ManagerPool:
         raise self._most_telling(failures, seconds, reads)
 
     def _most_telling(self, failures: Sequence[errors.EngineError], seconds: float, reads: bool) -> errors.EngineError:
-        """A manager without a leader explains more than a silent one, and that more than an unreachable one."""
+        """Returns the error that explains most: no leader, then no answer in time, then unreachable."""
         found = min(failures, key=_silence)
         if reads and isinstance(found, errors.TimedOut):
             message = f"{self._engine()} did not answer within {seconds:.0f} s."
@@ -100,7 +101,7 @@ class ManagerPool:
         return found
 
     def _retryable(self, error: errors.EngineError, manager: Manager, reads: bool) -> errors.EngineError:
-        """The error with which the next manager may be tried. Raises it if nothing else may be tried."""
+        """Returns the error if the next manager may be tried after it. Otherwise raises it."""
         text = error.text if isinstance(error, errors.Rejected) else ""
         if decode.NO_MANAGER in text:
             self._on_refused(manager)
@@ -131,7 +132,7 @@ class ManagerPool:
 
 
 class Manager(Protocol):
-    """One daemon that manages the Swarm. `permits`: whether its owner allows a verb."""
+    """A Docker daemon that manages the Swarm. `permits`: whether its owner allows a verb."""
 
     @property
     def ref(self) -> EngineRef: ...
@@ -141,7 +142,7 @@ class Manager(Protocol):
 
     @property
     def api(self) -> str:
-        """The API version that is spoken with it."""
+        """The API version that both sides use."""
         ...
 
     def permits(self, verb: str) -> bool: ...

@@ -1,8 +1,8 @@
-"""Tracks which Swarms the Docker daemons of this process manage, and opens one engine for each Swarm.
+"""Tracks which Docker daemons of this process manage which Swarm, and opens one engine for each Swarm.
 
 Daemons report their membership at first contact, and every few seconds when they are polled. The first manager of a
 Swarm opens its engine; further managers are added to it; when the last one has left, the engine is removed. Daemons
-become managers, or stop being ones, at any time. A daemon that does not answer stays what it was.
+become managers, or stop being managers, at any time. A daemon that does not answer keeps its last membership.
 """
 
 from __future__ import annotations
@@ -27,7 +27,8 @@ SHORT_ID = 12
 
 
 class MembershipTracker:
-    """`on_opened` and `on_removed` are called with a Swarm's engine, whose caller closes it. They must not wait."""
+    """Tracks the memberships and holds the engine of each Swarm. `on_opened` and `on_removed` are called with a Swarm's
+    engine, which the receiver of `on_removed` closes. They must not wait."""
 
     def __init__(
         self, on_opened: Callable[[swarm_engine.Swarm], None], on_removed: Callable[[swarm_engine.Swarm], None]
@@ -42,22 +43,22 @@ class MembershipTracker:
         return tuple(self._swarms)
 
     def add(self, daemon: Daemon, name: str = "") -> None:
-        """Tracks a daemon. `name`: what to call the Swarm that it manages; empty for the Swarm's id."""
+        """Starts tracking a daemon. `name`: the name for the Swarm that it manages; empty for the Swarm's id."""
         self._names[daemon] = name
         daemon.on_membership = lambda membership: self.update(daemon, membership)
 
     def remove(self, daemon: Daemon) -> None:
-        """Stops tracking a daemon, which thereby leaves its Swarm."""
+        """Stops tracking a daemon, and removes it from the managers of its Swarm."""
         if daemon in self._names:
             self.update(daemon, Membership(manager=False))
             del self._names[daemon]
 
     def update(self, daemon: Daemon, membership: Membership) -> None:
-        """Applies what a daemon reported of itself."""
+        """Applies the membership that a daemon reported."""
         if daemon not in self._names:
             return  # a late answer of a daemon that was removed
         if membership.manager and not membership.cluster:
-            return  # without a leader it does not know its Swarm; it stays what it was
+            return  # without a leader it cannot report its Swarm, so its last membership remains
         current = next((swarm for swarm in self._swarms if daemon in swarm.managers.all), None)
         if current is not None and current.engine_id == membership.cluster:
             return
@@ -79,11 +80,11 @@ class MembershipTracker:
             log.info("a daemon manages a Swarm", engine=str(daemon.ref), swarm=str(swarm.ref))
 
     async def meet(self, seconds: float) -> None:
-        """Makes first contact with the daemons that had none; asks the others nothing."""
+        """Connects to the daemons that were never contacted. The others get no request."""
         await asyncio.gather(*(daemon.meet(seconds) for daemon in self._names), return_exceptions=True)
 
     async def poll(self, seconds: float) -> None:
-        """Asks each daemon once."""
+        """Requests the membership of each daemon once."""
 
         async def ask(daemon: Daemon) -> None:
             try:
@@ -117,14 +118,14 @@ class MembershipTracker:
 
 
 class Daemon(manager_pool.Manager, Protocol):
-    """A Docker daemon. It calls `on_membership` whenever it reported its part in a Swarm."""
+    """A Docker daemon. It calls `on_membership` whenever it has read its membership in a Swarm."""
 
     on_membership: Callable[[Membership], None]
 
     async def meet(self, seconds: float) -> None:
-        """First contact, unless there was one."""
+        """Connects and reads its version, unless it was contacted before."""
         ...
 
     async def membership(self, seconds: float) -> Membership:
-        """Asks it now."""
+        """Requests its current membership."""
         ...

@@ -1,8 +1,9 @@
-"""Changes a service and waits for its tasks, each as one job: scales it, updates its image, rolls it back.
+"""Scales, updates and rolls back Swarm services. Each change is one job, which waits for the service's tasks.
 
-An update carries the version that it was made from; one that came too late changed nothing and is sent once more. Then
-the service and its tasks are polled until they are as requested, keep failing, or the time is over. A Swarm that elects
-a new leader meanwhile is waited for. A job that is stopped leaves the Swarm to go on by itself, and says so.
+Each request contains the version of the service that it was made from. If somebody else changed the service meanwhile,
+the Swarm rejects the request, and it is sent once more. Then the job polls the service and its tasks until they are as
+requested, fail repeatedly, or the timeout is over. The job continues while the Swarm elects a new leader. If the job is
+stopped, the Swarm continues the change by itself, and the outcome reports that.
 """
 
 from __future__ import annotations
@@ -27,25 +28,17 @@ from runtimes.transport import http_client
 
 OUT_OF_SEQUENCE = "out of sequence"
 POLL_SECONDS = 0.5
-STEADY_SECONDS = 3.0  # all tasks have to run for so long
-MAX_FAILURES = 2  # failed tasks of one slot, after which it is no use to wait longer
+STEADY_SECONDS = 3.0  # all tasks must run for so long
+MAX_FAILURES = 2  # after so many failed tasks of one slot, the job ends as failed
 TIMEOUT_SECONDS = 10.0  # of one request
 DIGEST_TIMEOUT_SECONDS = 8.0
 CONTINUES = "continue"
 
 
-class Ask(Protocol):
-    """One request to the Swarm. Raises NotFound, Rejected and the other EngineErrors."""
-
-    def __call__(
-        self, method: str, target: str, seconds: float, *, body: Any = None
-    ) -> Awaitable[http_client.Response]: ...
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Rollout:
-    """A change that was sent. `tasks_before`: the ids of the tasks before it; `ends`: by our clock. `request` (what was
-    asked for) and `undo` (how to take it back) are parts of a sentence."""
+    """A change that was sent. `tasks_before`: the ids of the tasks before it; `ends`: the end of the timeout, by this
+    process's clock. `request` (the change itself) and `undo` (how to undo it) are parts of a sentence."""
 
     target: Ref
     tasks_before: Collection[str]
@@ -57,9 +50,10 @@ class _Rollout:
     replicas: int = 0
 
 
-async def scale(ask: Ask, target: Ref, wanted: int, timeout: float, job: Job) -> Outcome:
-    """Raises UserError for a service that has no number of replicas. `timeout`: seconds until all have to run."""
-    began, service = time.monotonic(), _Service(ask, target)
+async def scale(send: SendRequest, target: Ref, wanted: int, timeout: float, job: Job) -> Outcome:
+    """Changes the number of replicas and waits until so many tasks run. `timeout`: in seconds. Raises UserError for a
+    service that has no number of replicas."""
+    began, service = time.monotonic(), _Service(send, target)
     tasks_before = {task.id for task in await service.tasks()}
     was = 0
 
@@ -84,9 +78,10 @@ async def scale(ask: Ask, target: Ref, wanted: int, timeout: float, job: Job) ->
     return _ended(began, status, detail)
 
 
-async def update_image(ask: Ask, target: Ref, image: str, timeout: float, job: Job) -> Outcome:
-    """Ends when the tasks run `image`, which is pinned to its digest where a registry tells that."""
-    began, service = time.monotonic(), _Service(ask, target)
+async def update_image(send: SendRequest, target: Ref, image: str, timeout: float, job: Job) -> Outcome:
+    """Updates a service to `image` and waits until its tasks run it. The image is pinned to its digest if its registry
+    returns one. `timeout`: in seconds."""
+    began, service = time.monotonic(), _Service(send, target)
     pinned, note = await service.pinned(image)
     tasks_before = {task.id for task in await service.tasks()}
     was = ""
@@ -116,16 +111,17 @@ async def update_image(ask: Ask, target: Ref, image: str, timeout: float, job: J
     return _ended(began, status, f"from {was.partition('@')[0]} to {image}; {detail}{note}" if detail else detail)
 
 
-async def roll_back(ask: Ask, target: Ref, timeout: float, job: Job) -> Outcome:
-    """Back to what the service was before its last update."""
-    began, service = time.monotonic(), _Service(ask, target)
+async def roll_back(send: SendRequest, target: Ref, timeout: float, job: Job) -> Outcome:
+    """Rolls a service back to its specification before the last update, and waits for its tasks. `timeout`: in
+    seconds."""
+    began, service = time.monotonic(), _Service(send, target)
     tasks_before = {task.id for task in await service.tasks()}
 
     def change(raw: dict[str, Any]) -> dict[str, Any] | None:
         if not raw.get("PreviousSpec"):
             raise errors.UserError(
-                f"{target.name} has no earlier version to roll back to.",
-                hint="It was not updated since it was created.",
+                f"{target.name} cannot be rolled back: it was not updated since it was created.",
+                hint="Update its image instead.",
             )
         spec: dict[str, Any] = raw["Spec"]
         return spec
@@ -143,6 +139,14 @@ async def roll_back(ask: Ask, target: Ref, timeout: float, job: Job) -> Outcome:
     return _ended(began, status, f"back to {image}; {detail}" if status is Status.DONE and image else detail)
 
 
+class SendRequest(Protocol):
+    """Sends one request to the Swarm. Raises NotFound, Rejected and the other EngineErrors."""
+
+    def __call__(
+        self, method: str, target: str, seconds: float, *, body: Any = None
+    ) -> Awaitable[http_client.Response]: ...
+
+
 def _ended(began: float, status: Status, detail: str) -> Outcome:
     return Outcome(status=status, detail=detail, took=time.monotonic() - began)
 
@@ -150,7 +154,7 @@ def _ended(began: float, status: Status, detail: str) -> Outcome:
 async def _wait(
     rollout: _Rollout, job: Job, look: Callable[[bool], Awaitable[tuple[Status, str] | None]]
 ) -> tuple[Status, str]:
-    """Calls `look` until it returns how the change ended. Its argument is True once the time is over."""
+    """Calls `look` until it returns the status and detail of the outcome. Its argument: whether the timeout is over."""
     try:
         while True:
             late = time.monotonic() > rollout.ends
@@ -158,12 +162,12 @@ async def _wait(
                 if (end := await look(late)) is not None:
                     return end
             except errors.EngineError as error:
-                # A Swarm that elects a new leader is back in some seconds.
+                # A Swarm that elects a new leader answers again after some seconds.
                 if late:
                     return Status.UNKNOWN, f"{rollout.request}, and then: {error.full_message()}"
             await asyncio.sleep(POLL_SECONDS)
     except asyncio.CancelledError:
-        job.end(Outcome(status=Status.UNKNOWN, detail=f"{rollout.request}; nobody waited for the tasks to run"))
+        job.end(Outcome(status=Status.UNKNOWN, detail=f"{rollout.request}; the job was stopped before the tasks ran"))
         raise
 
 
@@ -235,13 +239,13 @@ async def _look_at_update(
 class _Service:
     """Reads and updates one service."""
 
-    def __init__(self, ask: Ask, target: Ref) -> None:
-        self._ask, self.target = ask, target
+    def __init__(self, send: SendRequest, target: Ref) -> None:
+        self._send, self.target = send, target
         self._id = urllib.parse.quote(target.id, safe="")
         self._steady_since = 0.0
 
     async def update(self, change: Callable[[dict[str, Any]], dict[str, Any] | None], options: str = "") -> bool:
-        """Sends the specification that `change` makes of the service. False if `change` returns None."""
+        """Sends the specification that `change` returns for the service. Returns False if `change` returns None."""
         options = options or "&registryAuthFrom=spec"
         for attempt in (1, 2):
             raw = await self.inspect()
@@ -278,11 +282,12 @@ class _Service:
         return str(container.get("Image") or "").partition("@")[0]
 
     async def pinned(self, image: str) -> tuple[str, str]:
-        """The image with its digest. Without an answer of its registry: the image as it is, and a note for people."""
+        """Returns the image with its digest. If the registry does not answer: the image unchanged, and a note for the
+        requester."""
         if "@" in image:
             return image, ""
         try:
-            answer = await self._ask(
+            answer = await self._send(
                 "GET", f"/distribution/{urllib.parse.quote(image, safe='/:')}/json", DIGEST_TIMEOUT_SECONDS
             )
             found = json_models.decode(json_models.JSON_OBJECT, answer.body)
@@ -290,11 +295,11 @@ class _Service:
         except (errors.QuarterdeckError, KeyError, TypeError):
             return (
                 image,
-                "; its registry did not return a digest, so each node runs what it has or finds under that name",
+                "; its registry did not return a digest, so nodes may run different versions of it",
             )
 
     def steady(self) -> bool:
-        """Whether it has been as requested for long enough."""
+        """Whether the service has been as requested for long enough."""
         self._steady_since = self._steady_since or time.monotonic()
         return time.monotonic() - self._steady_since >= STEADY_SECONDS
 
@@ -303,6 +308,6 @@ class _Service:
 
     async def _request(self, method: str, path: str, body: Any = None) -> bytes:
         try:
-            return (await self._ask(method, path, TIMEOUT_SECONDS, body=body)).body
+            return (await self._send(method, path, TIMEOUT_SECONDS, body=body)).body
         except errors.NotFound:
             raise errors.NotFound(f"{self.target.name} is gone: the Swarm has no such service.") from None

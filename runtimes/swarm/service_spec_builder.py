@@ -1,4 +1,4 @@
-"""Builds the specification of a new service, as a Swarm's API expects it."""
+"""Builds the request body for `POST /services/create`: the specification of a new Swarm service."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from core.model.swarm import CreateService
 
 
 def build_service_spec(action: CreateService) -> dict[str, Any]:
+    """Builds the specification of the service that the action describes."""
     container: dict[str, Any] = {"Image": action.image}
     if action.command:
         container["Command"] = list(action.command)
@@ -30,5 +31,5 @@ def build_service_spec(action: CreateService) -> dict[str, Any]:
             ]
         }
     elif "host" in action.networks:
-        spec["EndpointSpec"] = {"Mode": "dnsrr"}  # the hosts' own network allows no virtual address
+        spec["EndpointSpec"] = {"Mode": "dnsrr"}  # the network `host` does not support a virtual IP
     return spec

@@ -1,4 +1,7 @@
-"""Summarises a service for people, as name and text. It has no values of environment variables."""
+"""Summarises an inspected Swarm service as pairs of name and text, for `service --pretty`.
+
+Of environment variables only the names are included, because values may be secrets.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +14,7 @@ SECOND = 1_000_000_000
 
 
 def summarise(raw: Mapping[str, Any]) -> dict[str, str]:
-    """Summarises one service of `/services/ID`. What is not set is left out."""
+    """Summarises one service of `/services/ID`. Settings without a value are left out."""
     spec = raw.get("Spec") or {}
     template = spec.get("TaskTemplate") or {}
     container = template.get("ContainerSpec") or {}

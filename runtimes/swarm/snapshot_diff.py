@@ -1,10 +1,10 @@
 """Computes the events between two snapshots of a Swarm.
 
-A Swarm sends no events of tasks, so it is polled: snapshots and the seconds of a monotonic clock flow in, the next
-state and the events flow out. The first snapshot is the baseline. A change that may pass by itself is reported only
-after it lasted a while: a service with too few replicas, a node that is down. A new leader takes every node for
-`unknown` until the node reports, which takes some seconds, so that state has to last longest. Times are the engine's
-own, so two processes that watch one Swarm report the same events.
+A Swarm sends no events about tasks, so the watcher polls it. `step` takes the last state, a new snapshot and the time,
+and returns the next state and the events. The first snapshot is the baseline. Two changes may be over after seconds: a
+service with too few replicas, and a node that is down. These are reported only after they have lasted for some seconds.
+A new leader reports every node as `unknown` for some seconds, so `unknown` has the longest delay. Event times are the
+engine's own, so two processes that watch one Swarm report the same events.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from runtimes.swarm.json_models import Node, Service, Task, UpdateStatus
 
 SETTLE_SECONDS = 5.0
 UNKNOWN_SETTLE_SECONDS = 20.0
-# How long an update may miss as many tasks as it replaces at once, without a new one.
+# During an update, tasks are missing as they are replaced. If no new task starts for so long, that is reported.
 STALLED_SECONDS = 60.0
 UPDATING = frozenset({"updating", "rollback_started"})
 REPORTED_UPDATES = frozenset({"paused", "completed", "rollback_started", "rollback_paused", "rollback_completed"})
@@ -29,7 +29,7 @@ REPORTED_UPDATES = frozenset({"paused", "completed", "rollback_started", "rollba
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Snapshot:
-    """A Swarm at one moment."""
+    """Holds all services, tasks and nodes of a Swarm at one moment, as one poll returned them."""
 
     services: Sequence[Service] = ()
     tasks: Sequence[Task] = ()
@@ -41,8 +41,8 @@ class Snapshot:
 
 @dataclass(frozen=True, slots=True)
 class _Pending:
-    """A change that is not reported yet. `since`: when it was first seen, by our clock; `at_ns`: the engine's own time
-    of it. `running`: the tasks that ran then, during an update."""
+    """A change that is not reported yet. `since`: when it was first seen, by this process's clock; `at_ns`: its time by
+    the engine's clock. `running`: the ids of the running tasks, during an update."""
 
     value: str
     since: float
@@ -65,7 +65,7 @@ class _NodeSeen:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class State:
-    """What was reported so far, and what waits to be reported."""
+    """Holds the changes that were reported, and those that will be reported if they last."""
 
     tasks: Mapping[str, tuple[str, str]] = field(default_factory=dict)  # state and desired state, by task
     updates: Mapping[str, tuple[str, str]] = field(default_factory=dict)  # state and start, by service
@@ -74,12 +74,12 @@ class State:
 
     @property
     def settled(self) -> bool:
-        """Whether nothing waits: the same snapshot again would give no event, however late."""
+        """Whether no change waits: the same snapshot again would then give no event at any time."""
         return not any(seen.pending for table in (self.replicas, self.nodes) for seen in table.values())
 
 
 def baseline(snapshot: Snapshot) -> State:
-    """The state of a first snapshot, without events."""
+    """Returns the state after the first snapshot, which gives no events."""
     by_service = _by_service(snapshot.tasks)
     return State(
         tasks=_states(snapshot.tasks),
@@ -94,7 +94,7 @@ def baseline(snapshot: Snapshot) -> State:
 
 
 def step(engine: EngineRef, state: State, snapshot: Snapshot, now: float) -> tuple[State, list[Event]]:
-    """The state after `snapshot`, and the events since `state`, in the order of the engine's times."""
+    """Returns the state after `snapshot`, and the events since `state`, sorted by the engine's time."""
     by_service = _by_service(snapshot.tasks)
     found = list(_failures(engine, snapshot, state.tasks))
     replicas: dict[str, _Replicas] = {}
@@ -125,7 +125,7 @@ def step(engine: EngineRef, state: State, snapshot: Snapshot, now: float) -> tup
 
 
 def replays(engine: EngineRef, snapshot: Snapshot, since_ns: int) -> list[Event]:
-    """The events since `since_ns` that a snapshot alone still shows: tasks that failed, updates that ended."""
+    """Returns the events since `since_ns` that one snapshot alone shows: failed tasks and ended updates."""
     found = [event for event in _failures(engine, snapshot, {}, Origin.REPLAY) if event.at_ns >= since_ns]
     for service in snapshot.services:
         if service.update is not None:
@@ -205,7 +205,7 @@ def _rollout(engine: EngineRef, service: Service, update: UpdateStatus, origin: 
 
 
 def _counted(service: Service, tasks: Sequence[Task]) -> tuple[int, int] | None:
-    """How many tasks run, and how many should; None for a job, whose tasks are meant to end."""
+    """Returns how many tasks run and how many should run; None for a job, because its tasks end."""
     alive = [task for task in tasks if task.desired == "running"]
     running = sum(task.status.state == "running" for task in alive)
     if service.spec.mode.replicated is not None:
@@ -235,8 +235,8 @@ def _settled(
 
 
 def _since(service: Service, tasks: Sequence[Task], *, short: bool) -> int:
-    """When the service began to have too few tasks, or enough again: when the last of its tasks ended or started, or
-    when its number was changed."""
+    """Returns when the service began to have too few tasks, or enough again: the time when its last task ended or
+    started, or when the number of replicas was changed."""
     ended = json_models.FINAL if short else ("running",)
     times = [_ns(task.status.at, task.created) for task in tasks if task.status.state in ended]
     return max([*times, _ns(service.updated)])
@@ -292,7 +292,7 @@ def _node_event(engine: EngineRef, node: Node, action: str, at_ns: int) -> Event
 
 
 def _ns(*times: str) -> int:
-    """The first of these texts that is a time, in nanoseconds; 0 if there is none."""
+    """Returns the first of these texts that is a time, in nanoseconds; 0 if none is."""
     for text in times:
         if text and not text.startswith("0001"):
             try:

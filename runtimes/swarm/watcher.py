@@ -1,10 +1,11 @@
-"""Turns the state of one Swarm into events: polls its tasks, services and nodes, and follows a manager's events.
+"""Watches one Swarm and produces its events: polls its tasks, services and nodes, and follows a manager's events.
 
-A Swarm sends no events of tasks, so it is polled every two seconds, less often if a poll takes long. A manager's own
-stream reports what is created, changed and removed. Both become one stream. It ends when no manager has answered for a
-while; the death of a leader, which costs some seconds, does not end it. The last snapshot outlives a stream, so nothing
-is missed in between. A poll with the same bytes as the last is not decoded. The history is bounded; of the time before
-it, a snapshot still shows the tasks that failed and the updates that ended.
+A Swarm sends no events about tasks, so it is polled every two seconds, or less often if a poll takes long. A manager's
+own stream reports objects that are created, changed and removed. Both are merged into one stream. The stream ends when
+no manager has answered for 25 s; the election of a new leader takes less time. The last snapshot is stored after a
+stream ends, so the next stream also reports changes between the two. A poll with the same bytes as the last one is not
+decoded. The history is bounded. From the time before it, only failed tasks and ended updates can be listed, because the
+Swarm itself still shows them.
 """
 
 from __future__ import annotations
@@ -39,7 +40,7 @@ SCOPE = urllib.parse.quote('{"scope":["swarm"]}')
 
 
 class SwarmWatcher:
-    """Watches one Swarm."""
+    """Watches one Swarm and yields its events."""
 
     def __init__(self, managers: ManagerPool, engine: EngineRef) -> None:
         self._managers, self._engine = managers, engine
@@ -53,7 +54,7 @@ class SwarmWatcher:
         self._newest_ns = 0
 
     async def poll(self, seconds: float) -> snapshot_diff.Snapshot:
-        """The Swarm as it is now."""
+        """Requests the current services, tasks and nodes."""
         answers = await asyncio.gather(
             *(self._managers.ask(ANY_VERB, "GET", path, seconds) for path in ("/services", "/tasks", "/nodes"))
         )
@@ -67,6 +68,7 @@ class SwarmWatcher:
         return self._snapshot
 
     async def events(self, since_ns: int | None) -> AsyncIterator[Sequence[Event]]:
+        """Yields the events from `since_ns` on. The first item is empty: the stream is open. Raises EngineError."""
         found = await self._compare(since_ns)
         follower = asyncio.get_running_loop().create_task(
             self._keep_following(since_ns), name=f"follow the events of {self._engine}"
@@ -98,7 +100,7 @@ class SwarmWatcher:
             await asyncio.gather(follower, return_exceptions=True)
 
     async def list_events(self, since_ns: int, limit: int, seconds: float) -> tuple[Event, ...]:
-        """From the history, from what the Swarm itself still shows, and from a manager's ring of 256 events."""
+        """Lists past events from the history, from the current snapshot and from a manager's own last 256 events."""
         until = time.time_ns()
         window = f"since={timestamps.format_since(since_ns)}&until={timestamps.format_since(until)}"
         snapshot, answer = await asyncio.gather(
@@ -129,7 +131,7 @@ class SwarmWatcher:
     # ── a manager's own stream ───────────────────────────────────────────────────────────────────────────────────
 
     async def _keep_following(self, since_ns: int | None) -> None:
-        """Endless: follows whichever manager answers, and the next one when its stream ends."""
+        """Follows whichever manager answers, and the next one when its stream ends. Never returns."""
         self._newest_ns = max(self._newest_ns, since_ns or 0)
         while True:
             try:
@@ -152,7 +154,7 @@ class SwarmWatcher:
 
     def _receive(self, events: Sequence[Event]) -> None:
         for event in events:
-            # All managers give one fact the same time, except for a removal: the removed object has no time any more.
+            # All managers report the same time for one event, except for a removal: a removed object has no time.
             fact = (event.type, event.action, event.subject.id, 0 if event.action == "remove" else event.at_ns)
             if fact not in self._recent:
                 self._recent.append(fact)
@@ -168,5 +170,5 @@ class SwarmWatcher:
 
 
 def _now() -> float:
-    """Seconds of the loop's clock, which the pauses here use too."""
+    """Returns the seconds of the event loop's clock, which `asyncio.timeout` uses too."""
     return asyncio.get_running_loop().time()

@@ -126,7 +126,7 @@ def test_check_tells_what_is_wrong_or_dangerous_about_engines(bot, dockerd):
     bot.watch({"url": dockerd.url}, {"url": f"unix://{bot.root}/link.sock", "name": "again"})
     done = bot.start("check")
     assert done.wait(30) == 78
-    assert "are one engine; every event would count twice" in done.log.read_text()
+    assert "are the same engine. Remove one of them" in done.log.read_text()
 
 
 def test_one_engine_by_two_addresses_is_watched_once(bot, dockerd, sshd):

@@ -130,8 +130,8 @@ async def test_a_worker_tells_of_its_part_and_names_its_manager(valkey, cluster)
                 row = (await told(deck, "services --engine docker/w2/d1")).splitlines()[1].split()
                 assert row[:4] == ["spread", "swarm", "2", "here"]
                 text = await told(deck, "scale spread=1 --engine docker/w2/d1", Ending.USAGE)
-                assert "is a worker of its Swarm: only a manager can scale spread" in text
-                assert "Its managers: 127.0.0.1" in text
+                assert "spread cannot be scaled" in text and "is only a worker of its Swarm, not a manager" in text
+                assert "Add a manager of the Swarm as an engine: 127.0.0.1" in text
                 rows = (await told(deck, "services")).splitlines()[1:]
                 assert [row.split()[:3] for row in rows] == [["spread", "replicated", "2/2"]]
                 assert "scaled from 2 to 1" in await told(deck, "scale spread=1")

@@ -206,7 +206,10 @@ async def test_a_good_image_is_waited_for(cluster, opened):
     cluster.serve("new")
     new = (await service(swarm, "new")).ref
     outcome, _ = await ended(swarm, model_swarm.RollBack(engine=swarm.ref, target=new))
-    assert outcome.status == Status.FAILED and "new has no earlier version to roll back to" in outcome.detail
+    assert (
+        outcome.status == Status.FAILED
+        and "new cannot be rolled back: it was not updated since it was created" in outcome.detail
+    )
 
 
 async def test_a_task_that_dies_is_told_once_with_its_code_also_to_who_comes_later(cluster, opened):

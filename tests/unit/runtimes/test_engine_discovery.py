@@ -174,11 +174,11 @@ def test_one_socket_may_be_two_engines_where_it_speaks_two_languages(machine: Ma
     socket = "unix:///run/containerd/containerd.sock"
     both = [EngineAddress(kind="containerd", url=socket), EngineAddress(kind="cri", url=socket)]
     assert engine_registry.find_duplicate(both) == ""
-    assert "are one engine" in engine_registry.find_duplicate(
+    assert "are the same engine" in engine_registry.find_duplicate(
         [both[0], EngineAddress(kind="containerd", url=socket, name="again")]
     )
     podman = "unix:///run/podman/podman.sock"
-    assert "are one engine" in engine_registry.find_duplicate(
+    assert "are the same engine" in engine_registry.find_duplicate(
         [EngineAddress(kind="docker", url=podman), EngineAddress(kind="podman", url=podman)]
     )
 

@@ -205,7 +205,10 @@ async def test_stopped_while_they_start_it_tells_what_was_asked_for():
         await running
     outcome = (await job.page("", 0)).outcome
     assert outcome is not None
-    assert (outcome.status, outcome.detail) == (Status.UNKNOWN, "2 were asked for; nobody waited for the tasks to run")
+    assert (outcome.status, outcome.detail) == (
+        Status.UNKNOWN,
+        "2 were asked for; the job was stopped before the tasks ran",
+    )
 
 
 @pytest.mark.parametrize(
@@ -228,10 +231,11 @@ async def test_what_has_no_number_is_refused(mode, told):
     [
         (
             {"LocalNodeState": "active", "RemoteManagers": [{"Addr": "10.0.0.1:2377"}, {"Addr": "10.0.0.2:2377"}]},
-            "docker/m1 is a worker of its Swarm: only a manager can scale shop_web. Its managers: 10.0.0.1, 10.0.0.2.",
+            "shop_web cannot be scaled: docker/m1 is only a worker of its Swarm, not a manager."
+            " Add a manager of the Swarm as an engine: 10.0.0.1, 10.0.0.2.",
         ),
         ({"LocalNodeState": "active", "ControlAvailable": True}, "shop_web belongs to the Swarm, not to docker/m1."),
-        ({"LocalNodeState": "inactive"}, "docker/m1 is not in a Swarm any more"),
+        ({"LocalNodeState": "inactive"}, "shop_web cannot be scaled: docker/m1 left its Swarm"),
     ],
 )
 def test_where_a_daemon_is_no_manager_one_is_named(local, told):
@@ -333,7 +337,7 @@ async def test_an_update_that_goes_on_after_failures_is_not_waited_for_until_the
 
 async def test_back_goes_to_what_was_before_and_needs_something_to_go_back_to():
     manager = Rolling([{"State": "rollback_started"}, {"State": "rollback_completed"}])
-    with pytest.raises(errors.UserError, match="shop_web has no earlier version"):
+    with pytest.raises(errors.UserError, match="shop_web cannot be rolled back"):
         await rollouts.roll_back(manager, WEB, 20.0, a_job())
     assert not manager.updated
     manager.service["PreviousSpec"] = {"Name": "shop_web"}
