@@ -19,8 +19,7 @@ from typing import Any
 
 import structlog
 
-from bot import builtin_commands, engine_addresses
-from bot import engine_lifecycle
+from bot import builtin_commands, engine_addresses, engine_lifecycle
 from bot.access import own_container, policy_store
 from bot.dispatch import audit, dispatcher, pending_questions, rate_limits, recovery
 from commands.catalogue import Catalogue, load_catalogue

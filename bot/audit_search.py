@@ -9,18 +9,18 @@ import fnmatch
 from datetime import UTC, datetime
 from typing import Any
 
-from core.model import builtin
+from core.model import builtin_actions
 from core.store.client import Store
 
 MAX_SCANNED_ROWS = 5_000
 
 
-async def search_audit(store: Store, action: builtin.ReadAudit) -> tuple[builtin.AuditEntry, ...]:
+async def search_audit(store: Store, action: builtin_actions.ReadAudit) -> tuple[builtin_actions.AuditEntry, ...]:
     """The newest matching rows, oldest first, at most `action.limit`. Reads at most MAX_SCANNED_ROWS rows."""
     since = ""
     if action.since_ns:
         since = datetime.fromtimestamp(action.since_ns / 1e9, UTC).isoformat(timespec="milliseconds")
-    found: list[builtin.AuditEntry] = []
+    found: list[builtin_actions.AuditEntry] = []
     before, scanned = None, 0
     while len(found) < action.limit and scanned < MAX_SCANNED_ROWS:
         rows = await store.read_audit(count=500, before=before)
@@ -39,9 +39,9 @@ async def search_audit(store: Store, action: builtin.ReadAudit) -> tuple[builtin
     return tuple(reversed(found[: action.limit]))
 
 
-def _entry(fields: dict[str, str] | Any, count: int) -> builtin.AuditEntry:
-    values = {name: fields.get(name, "") for name in builtin.AuditEntry.__struct_fields__ if name != "count"}
-    return builtin.AuditEntry(**values, count=count)
+def _entry(fields: dict[str, str] | Any, count: int) -> builtin_actions.AuditEntry:
+    values = {name: fields.get(name, "") for name in builtin_actions.AuditEntry.__struct_fields__ if name != "count"}
+    return builtin_actions.AuditEntry(**values, count=count)
 
 
 def _written_ns(row_id: str) -> int:
@@ -49,7 +49,7 @@ def _written_ns(row_id: str) -> int:
     return int(row_id.partition("-")[0]) * 1_000_000
 
 
-def _matches(action: builtin.ReadAudit, entry: builtin.AuditEntry) -> bool:
+def _matches(action: builtin_actions.ReadAudit, entry: builtin_actions.AuditEntry) -> bool:
     if action.who and not fnmatch.fnmatchcase(entry.who, action.who) and action.who not in entry.who.split(":", 1):
         return False
     if action.target and not any(

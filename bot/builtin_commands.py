@@ -21,10 +21,10 @@ from bot.access import first_admin, grant_rules, policy, protection
 from bot.access.policy_store import PolicyStore
 from bot.parsing import usage
 from core import errors
-from core.model import actions, builtin
+from core.model import actions, builtin_actions
 from core.model.actions import Risk
-from core.model.facts import Facts
 from core.model.policy import Decision, Grant, Verdict
+from core.model.policy_facts import PolicyFacts
 from core.model.refs import Kind, Ref
 from core.ports import Call, Query
 from core.store.client import Store
@@ -44,27 +44,29 @@ class BuiltinRuntime(Adapter):
         catalogue: Any,
         clock: Callable[[], datetime],
     ) -> None:
-        super().__init__(builtin.BOT)
+        super().__init__(builtin_actions.BOT)
         self._policies = policies
         self._store = store
         self._catalogue = catalogue
         self._clock = clock
         self.fleet: fleet.Fleet | None = None
 
-    @does(builtin.ShowHelp)
-    async def help(self, action: builtin.ShowHelp, seconds: float) -> builtin.HelpPage:
+    @does(builtin_actions.ShowHelp)
+    async def help(self, action: builtin_actions.ShowHelp, seconds: float) -> builtin_actions.HelpPage:
         commands = [self._catalogue.find(action.topic)] if action.topic else list(self._catalogue)
-        return builtin.HelpPage(commands=tuple(usage.command_help(command) for command in commands), topic=action.topic)
+        return builtin_actions.HelpPage(
+            commands=tuple(usage.command_help(command) for command in commands), topic=action.topic
+        )
 
-    @does(builtin.WhoAmI)
-    async def whoami(self, action: builtin.WhoAmI, seconds: float) -> builtin.RequesterInfo:
+    @does(builtin_actions.WhoAmI)
+    async def whoami(self, action: builtin_actions.WhoAmI, seconds: float) -> builtin_actions.RequesterInfo:
         who, place = action.who, action.place
         grants = tuple(
             grant
             for grant in self._policies.policy.grants
             if policy.matches_subject(who, grant.who) and (not grant.places or place.channel in grant.places)
         )
-        return builtin.RequesterInfo(
+        return builtin_actions.RequesterInfo(
             id=who.id,
             name=who.name,
             groups=tuple(sorted(who.groups)),
@@ -72,8 +74,10 @@ class BuiltinRuntime(Adapter):
             grants=((policy.OWNER_GRANT,) if who.admin else ()) + grants,
         )
 
-    @does(builtin.CheckPermission)
-    async def explain(self, action: builtin.CheckPermission, seconds: float) -> builtin.PermissionReport:
+    @does(builtin_actions.CheckPermission)
+    async def explain(
+        self, action: builtin_actions.CheckPermission, seconds: float
+    ) -> builtin_actions.PermissionReport:
         target_facts = await self._target_facts(action.target, seconds) if action.target else []
         decisions = []
         verbs = self._verbs(action.word)
@@ -82,7 +86,7 @@ class BuiltinRuntime(Adapter):
             decisions.append((action.word, Decision(verdict=Verdict.ALLOW, rule="answers", reason=free)))
         for verb, risk in verbs:
             resolved = policy.resolve(self._policies.policy, action.who, action.place, verb, risk)
-            target = action.target or Ref(engine=builtin.BOT, kind=Kind.ENGINE, id=verb, name=verb)
+            target = action.target or Ref(engine=builtin_actions.BOT, kind=Kind.ENGINE, id=verb, name=verb)
             decision = (
                 policy.combine_decisions(
                     policy.evaluate(resolved, ref, facts, self._clock()) for ref, facts in target_facts
@@ -92,10 +96,10 @@ class BuiltinRuntime(Adapter):
             )
             subject = f"{verb} on {action.target.name}" if action.target else verb
             decisions.append((subject, decision))
-        return builtin.PermissionReport(decisions=tuple(decisions))
+        return builtin_actions.PermissionReport(decisions=tuple(decisions))
 
-    @does(builtin.AddGrant)
-    async def grant(self, action: builtin.AddGrant, seconds: float) -> builtin.GrantAdded:
+    @does(builtin_actions.AddGrant)
+    async def grant(self, action: builtin_actions.AddGrant, seconds: float) -> builtin_actions.GrantAdded:
         grant_rules.check_subject(action.who)
         for pattern in action.can:
             grant_rules.check_pattern(pattern, self._policies.policy.roles)
@@ -111,12 +115,12 @@ class BuiltinRuntime(Adapter):
         grant_rules.check_may_grant(self._policies.policy, action.by, action.place, wanted)
         for grant in self._policies.policy.grants:
             if replace(grant, id="", by="", source="") == replace(wanted, id="", by="", source=""):
-                return builtin.GrantAdded(grant=grant, new=False)
+                return builtin_actions.GrantAdded(grant=grant, new=False)
         await self._policies.refresh(await self._store.add_grant(wanted.id, msgspec.json.encode(wanted)))
-        return builtin.GrantAdded(grant=wanted)
+        return builtin_actions.GrantAdded(grant=wanted)
 
-    @does(builtin.ClaimAdmin)
-    async def claim(self, action: builtin.ClaimAdmin, seconds: float) -> builtin.GrantAdded:
+    @does(builtin_actions.ClaimAdmin)
+    async def claim(self, action: builtin_actions.ClaimAdmin, seconds: float) -> builtin_actions.GrantAdded:
         match await self._store.try_claim(first_admin.code_digest(action.code)):
             case Claim.WRONG:
                 raise errors.NotPermitted(
@@ -130,10 +134,10 @@ class BuiltinRuntime(Adapter):
                 )
         made = Grant(id=f"g-{secrets.token_hex(3)}", who=action.by.id, can=("admin",), source="store", by="claim")
         await self._policies.refresh(await self._store.add_grant(made.id, msgspec.json.encode(made)))
-        return builtin.GrantAdded(grant=made)
+        return builtin_actions.GrantAdded(grant=made)
 
-    @does(builtin.RemoveGrant)
-    async def revoke(self, action: builtin.RemoveGrant, seconds: float) -> builtin.GrantRemoved:
+    @does(builtin_actions.RemoveGrant)
+    async def revoke(self, action: builtin_actions.RemoveGrant, seconds: float) -> builtin_actions.GrantRemoved:
         grant = next((grant for grant in self._policies.policy.grants if grant.id == action.id), None)
         if grant is None:
             revocable = [grant.id for grant in self._policies.policy.grants if grant.source == "store"]
@@ -150,14 +154,14 @@ class BuiltinRuntime(Adapter):
             )
         await self._store.remove_grant(grant.id)
         await self._policies.refresh(await self._store.policy_version())
-        return builtin.GrantRemoved(grant=grant)
+        return builtin_actions.GrantRemoved(grant=grant)
 
-    @does(builtin.ListGrants)
-    async def grants(self, action: builtin.ListGrants, seconds: float) -> tuple[Grant, ...]:
+    @does(builtin_actions.ListGrants)
+    async def grants(self, action: builtin_actions.ListGrants, seconds: float) -> tuple[Grant, ...]:
         return self._policies.policy.grants
 
-    @does(builtin.ReadAudit)
-    async def audit(self, action: builtin.ReadAudit, seconds: float) -> tuple[builtin.AuditEntry, ...]:
+    @does(builtin_actions.ReadAudit)
+    async def audit(self, action: builtin_actions.ReadAudit, seconds: float) -> tuple[builtin_actions.AuditEntry, ...]:
         return await audit_search.search_audit(self._store, action)
 
     def _verbs(self, word: str) -> Sequence[tuple[str, Risk]]:
@@ -168,7 +172,7 @@ class BuiltinRuntime(Adapter):
         command = self._catalogue.find(word)
         return tuple((verb, risks[verb]) for verb in command.verbs)
 
-    async def _target_facts(self, target: Ref, seconds: float) -> Sequence[tuple[Ref, Facts | None]]:
+    async def _target_facts(self, target: Ref, seconds: float) -> Sequence[tuple[Ref, PolicyFacts | None]]:
         """Returns a target's facts in the same way as a command finds them."""
         assert self.fleet is not None
         now = self._clock()

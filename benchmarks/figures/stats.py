@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from benchmarks import stage
 from benchmarks.harness import Figure, Goal, Table, awaited, called, rounds
 from core.model.refs import Ref
-from core.model.usage import ReadUsage
+from core.model.resource_usage import ReadUsage
 from runtimes.kernel import cgroup_reader
 
 HUNDREDS = 200

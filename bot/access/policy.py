@@ -14,9 +14,9 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from core.model.actions import Risk
-from core.model.facts import Facts
 from core.model.identity import Identity, Place
 from core.model.policy import VERDICT_OF, Decision, Grant, Guard, Policy, Verdict
+from core.model.policy_facts import PolicyFacts
 from core.model.refs import Ref
 
 FACTS_MAX_AGE = timedelta(seconds=60)
@@ -41,7 +41,14 @@ OWNER_GRANT = Grant(id="console-owner", who="the owner of the state directory", 
 
 
 def decide(  # noqa: PLR0917 (the whole question, in its natural order)
-    policy: Policy, who: Identity, place: Place, verb: str, risk: Risk, ref: Ref, facts: Facts | None, now: datetime
+    policy: Policy,
+    who: Identity,
+    place: Place,
+    verb: str,
+    risk: Risk,
+    ref: Ref,
+    facts: PolicyFacts | None,
+    now: datetime,
 ) -> Decision:
     """Returns the decision on one target. For many targets of one verb, call `resolve` once and `evaluate` for each."""
     return evaluate(resolve(policy, who, place, verb, risk), ref, facts, now)
@@ -85,7 +92,7 @@ def resolve(policy: Policy, who: Identity, place: Place, verb: str, risk: Risk) 
     )
 
 
-def evaluate(resolved: ResolvedPolicy, ref: Ref, facts: Facts | None, now: datetime) -> Decision:
+def evaluate(resolved: ResolvedPolicy, ref: Ref, facts: PolicyFacts | None, now: datetime) -> Decision:
     """Returns the decision on one target."""
     # Before the check of age: a target that was protected once counts as protected, however old its facts are.
     if resolved.verb in PROTECTED_VERBS and (

@@ -13,10 +13,10 @@ from datetime import datetime
 from typing import Any
 
 from core import errors
-from core.model import containers, listings
+from core.model import containers, list_rows
 from core.model.containers import Container
-from core.model.facts import Facts
 from core.model.policy import Policy
+from core.model.policy_facts import PolicyFacts
 from core.model.refs import EngineRef, Kind, Ref
 from runtimes.inventory import fleet
 
@@ -42,12 +42,12 @@ class ProtectedSet:
             engine: error for engine, error in listing.missing.items() if not isinstance(error, errors.Refused)
         }
 
-    def with_protection(self, row: Any, engine: EngineRef, at: datetime) -> Sequence[tuple[Ref, Facts]]:
+    def with_protection(self, row: Any, engine: EngineRef, at: datetime) -> Sequence[tuple[Ref, PolicyFacts]]:
         """Returns the same as listings.permission_targets, with `protected` set if this set protects the row."""
-        protected = self._protects(row, listings.row_ref(row, engine))
+        protected = self._protects(row, list_rows.row_ref(row, engine))
         return [
             (ref, replace(facts, protected=True) if protected else facts)
-            for ref, facts in listings.permission_targets(row, engine, at)
+            for ref, facts in list_rows.permission_targets(row, engine, at)
         ]
 
     def check_members_known(self, ref: Ref) -> None:
@@ -64,7 +64,7 @@ class ProtectedSet:
         return (
             (ref.kind is Kind.CONTAINER and (ref.engine, ref.id) in self._containers)
             or any(member in self._policy.self_ids for member in getattr(row, "members", ()))
-            or listings.contains_any(row, self._containers.values())
+            or list_rows.contains_any(row, self._containers.values())
         )
 
 

@@ -11,7 +11,7 @@ from typing import Any
 from bot.access import policy
 from bot.dispatch.visible_fleet import VisibleFleet
 from core import errors
-from core.model import builtin
+from core.model import builtin_actions
 from core.model.actions import Action, Risk
 from core.model.policy import Decision, Verdict
 
@@ -23,7 +23,7 @@ def decide(plan: Sequence[Action[Any]], view: VisibleFleet, *, line: str, max_un
     more than `max_unconfirmed` changes at once. Raises EngineError if it is not known whether a protected container
     would end."""
     decisions = [view.decide(action, ref) for action in plan for ref in action.targets()]
-    changes = [action for action in plan if action.risk is not Risk.READ and action.engine != builtin.BOT]
+    changes = [action for action in plan if action.risk is not Risk.READ and action.engine != builtin_actions.BOT]
     if reason := next(filter(None, (action.confirm_reason() for action in changes)), ""):
         decisions.append(_brake("brake:destroy", f"{line.strip()} {reason}"))
     elif len(changes) > max_unconfirmed:

@@ -41,7 +41,7 @@ from bot.parsing import parser
 from commands.spec import Context
 from core import errors
 from core.metrics import Metrics
-from core.model import builtin
+from core.model import builtin_actions
 from core.model.actions import Action, Risk
 from core.model.identity import Identity, Invocation, Place
 from core.model.policy import Decision, Policy, Verdict
@@ -157,7 +157,7 @@ class Dispatcher:
             decision.refuse_bare_wildcard(parsed.args)
         plan: Sequence[Action[Any]] = tuple(await command.plan(context))
         answered = Verdict.ALLOW
-        if plan and isinstance(plan[0], builtin.AnswerQuestion):
+        if plan and isinstance(plan[0], builtin_actions.AnswerQuestion):
             # `confirm` and `cancel`: the plan that was asked about, its ids pinned, is decided again as things are now.
             question = await self._pending_questions.peek(plan[0].token)
             state.command = question.command
@@ -290,4 +290,4 @@ class CommandState:
 def _is_announced(action: Action[Any]) -> bool:
     """Returns whether the channel is told when this action starts. A stopped job reports its own end where it was
     shown."""
-    return action.engine != builtin.BOT and not isinstance(action, job_follower.STOPS) and not action.secret
+    return action.engine != builtin_actions.BOT and not isinstance(action, job_follower.STOPS) and not action.secret

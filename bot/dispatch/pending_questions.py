@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 
 from core import errors
-from core.model import wire
+from core.model import action_codec
 from core.model.actions import Action
 from core.model.identity import Identity
 from core.model.policy import Verdict
@@ -48,7 +48,7 @@ class PendingQuestions:
             requester_name=requester.name,
             command=command,
             line=line,
-            plan=tuple(wire.encode(action) for action in plan),
+            plan=tuple(action_codec.encode_action(action) for action in plan),
             verdict=verdict,
             reason=reason,
             approvers=tuple(approvers),
@@ -83,7 +83,7 @@ class Question(msgspec.Struct, frozen=True):
     approvers: tuple[str, ...] = ()
 
     def actions(self) -> tuple[Action[Any], ...]:
-        return tuple(wire.decode(one) for one in self.plan)
+        return tuple(action_codec.decode_action(one) for one in self.plan)
 
 
 def new_token() -> str:

@@ -2,7 +2,7 @@
 requester may not see.
 
 Permission is checked on the same rows from which the targets were chosen, so the fleet is listed only once. A resource
-that the requester may not list does not appear in names, candidates or suggestions. `core.model.listings` defines how
+that the requester may not list does not appear in names, candidates or suggestions. `core.model.list_rows` defines how
 each kind of resource is listed and which facts of a row a permission depends on. A resource that contains a protected
 container is protected too.
 """
@@ -17,13 +17,13 @@ import msgspec
 
 from bot.access import policy, protection
 from core import errors
-from core.model import actions, listings
+from core.model import actions, list_rows
 from core.model.actions import Action, DescribeEngine, ListEvents, Risk
-from core.model.facts import Facts
 from core.model.identity import Identity, Place
 from core.model.policy import Decision, Policy, Verdict
+from core.model.policy_facts import PolicyFacts
 from core.model.refs import EngineRef, Kind, Ref
-from core.model.usage import ReadUsage
+from core.model.resource_usage import ReadUsage
 from core.ports import Call, Query
 from runtimes.inventory import fleet
 
@@ -108,7 +108,7 @@ class VisibleFleet:
             ref
             for action in plan
             for ref in action.targets()
-            if ref.kind in listings.LISTS and action.prospective_facts(ref, self._now) is None
+            if ref.kind in list_rows.LISTS and action.prospective_facts(ref, self._now) is None
         ]
         for kind in dict.fromkeys(ref.kind for ref in pinned):
             listing = await self._list(Query(kind=kind), fresh=True)
@@ -129,7 +129,7 @@ class VisibleFleet:
         """Keeps the rows about resources that the requester may see."""
         events = isinstance(action, ListEvents)
         subjects = [(row.subject if events else row.ref, row) for row in (value if events else value.rows)]
-        for kind in {ref.kind for ref, _ in subjects} & listings.LISTS.keys():
+        for kind in {ref.kind for ref, _ in subjects} & list_rows.LISTS.keys():
             listing = await self._fleet.list_rows(Query(kind=kind), self.call, only=action.engine)
             self._remember(listing.rows)
         allowed = tuple(row for ref, row in subjects if self._allowed(resolved, self._subjects_of(ref)))
@@ -148,13 +148,15 @@ class VisibleFleet:
         self._rows.update((_key(row.ref), row) for row in rows if hasattr(row, "ref"))
 
     def _visible(self, row: Any) -> bool:
-        listed = listings.LISTS[row.ref.kind]
+        listed = list_rows.LISTS[row.ref.kind]
         return self._allowed(self._resolve(listed.verb, listed.risk), self._subjects_in(row, row.ref.engine))
 
-    def _allowed(self, resolved: policy.ResolvedPolicy, subjects: Sequence[tuple[Ref, Facts | None]]) -> bool:
+    def _allowed(self, resolved: policy.ResolvedPolicy, subjects: Sequence[tuple[Ref, PolicyFacts | None]]) -> bool:
         return resolved.allows_all or self._strictest_of(resolved, subjects).verdict is not Verdict.DENY
 
-    def _strictest_of(self, resolved: policy.ResolvedPolicy, subjects: Sequence[tuple[Ref, Facts | None]]) -> Decision:
+    def _strictest_of(
+        self, resolved: policy.ResolvedPolicy, subjects: Sequence[tuple[Ref, PolicyFacts | None]]
+    ) -> Decision:
         """Returns the strictest decision: all subjects must be allowed."""
         return policy.combine_decisions(policy.evaluate(resolved, ref, facts, self._now) for ref, facts in subjects)
 
@@ -167,10 +169,10 @@ class VisibleFleet:
         ref = Ref(engine=engine, kind=Kind.ENGINE, id=str(engine), name=str(engine))
         return self._allowed(self._resolve(DescribeEngine.verb, DescribeEngine.risk), [(ref, None)])
 
-    def _subjects_in(self, row: Any, engine: EngineRef) -> Sequence[tuple[Ref, Facts]]:
-        return listings.permission_targets(row, engine, self._now)
+    def _subjects_in(self, row: Any, engine: EngineRef) -> Sequence[tuple[Ref, PolicyFacts]]:
+        return list_rows.permission_targets(row, engine, self._now)
 
-    def _subjects_of(self, ref: Ref) -> Sequence[tuple[Ref, Facts | None]]:
+    def _subjects_of(self, ref: Ref) -> Sequence[tuple[Ref, PolicyFacts | None]]:
         row = self._rows.get(_key(ref))
         return [(ref, None)] if row is None else self._protected.with_protection(row, ref.engine, self._now)
 

@@ -8,9 +8,9 @@ from typing import Any
 from commands._shared import formatting
 from commands.spec import Arg, ArgType, Command, Context, Result
 from core import errors
-from core.model import listings
+from core.model import list_rows
 from core.model.actions import Action
-from core.model.builtin import CheckPermission
+from core.model.builtin_actions import CheckPermission
 from core.model.policy import Decision, Verdict
 from core.model.refs import Kind, Ref
 from core.model.replies import Block, Ending, Reply, Table, Text, Tone
@@ -84,7 +84,7 @@ async def _target_and_word(context: Context, first: str, second: str) -> tuple[S
 def _kind(word: str) -> Kind:
     """The kind of resource that a command or verb is about."""
     noun = word.partition(".")[0]
-    if "." in word and noun in listings.LISTS:
+    if "." in word and noun in list_rows.LISTS:
         return Kind(noun)
     return KINDS.get(word, Kind.CONTAINER)
 

@@ -12,7 +12,7 @@ from commands.spec import OPTIONAL_TARGETS, SELECTION, Arg, ArgType, Command, Co
 from core.model.actions import Action
 from core.model.refs import EngineRef
 from core.model.replies import Block, Ending, Reply, Table, Text, Tone
-from core.model.usage import ReadUsage, Usage, Usages
+from core.model.resource_usage import ReadUsage, Usage, Usages
 
 NOT_KNOWN = "-"
 MAX_ROWS = 500

@@ -8,7 +8,7 @@ from typing import Annotated
 from pydantic import AfterValidator, Field, model_validator
 
 from core.config import field_types
-from core.config.base import Section
+from core.config.base_section import Section
 
 AbsolutePath = Annotated[Path, AfterValidator(field_types.absolute_path)]
 

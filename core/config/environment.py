@@ -10,8 +10,8 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from core.config.problems import did_you_mean
 from core.config.raw_settings import RawSettings, section_of
+from core.config.validation_errors import did_you_mean
 from core.errors import Problem
 
 PREFIX = "QUARTERDECK_"

@@ -23,7 +23,7 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
-from core.config import problems
+from core.config import validation_errors
 from core.model import actions
 from core.model import policy as permissions
 
@@ -40,7 +40,7 @@ SECONDS_PER_UNIT = {"s": 1, "min": 60, "m": 60, "h": 3600, "d": 86400}
 
 
 def invalid_value(what: str, hint: str = "") -> PydanticCustomError:
-    """The error that a validator raises; `core.config.problems` turns it into a Problem."""
+    """The error that a validator raises; `core.config.validation_errors` turns it into a Problem."""
     return PydanticCustomError("sentence", "{what}", {"what": what, "hint": hint})
 
 
@@ -68,7 +68,7 @@ def identity(word: str) -> str:
             f"This setting takes single people. For a group write {{who: {word}, can: admin}} under `grants`.",
         )
     if source not in IDENTITY_SOURCES:
-        near = problems.did_you_mean(source, (*IDENTITY_SOURCES, "group"))
+        near = validation_errors.did_you_mean(source, (*IDENTITY_SOURCES, "group"))
         raise invalid_value(f"“{word}” has an unknown source", near or f"Sources: {', '.join(IDENTITY_SOURCES)}.")
     if source == "slack" and not SLACK_PERSON.fullmatch(rest):
         raise invalid_value(
@@ -91,7 +91,7 @@ def _subject(word: str) -> str:
     if word == "everyone" or (word.startswith("group:") and not word.isspace() and len(word) > len("group:")):
         return word
     if ":" not in word:
-        near = problems.did_you_mean(word, ("everyone",))
+        near = validation_errors.did_you_mean(word, ("everyone",))
         raise invalid_value(
             f"“{word}” is not a person or a group",
             near or "Write everyone, group:NAME, or an identity such as console:alice or slack:T1/U1.",
@@ -107,7 +107,7 @@ def _verbs() -> tuple[str, ...]:
 def _verb(pattern: str) -> str:
     verbs = _verbs()
     if not fnmatch.filter(verbs, pattern):
-        near = problems.did_you_mean(pattern, verbs)
+        near = validation_errors.did_you_mean(pattern, verbs)
         raise invalid_value(f"“{pattern}” matches no verb", near or f"Verbs: {', '.join(verbs)}.")
     return pattern
 
@@ -117,7 +117,7 @@ def _power(word: str, info: ValidationInfo) -> str:
     roles = (*permissions.ROLES, *(info.context or {}).get("roles", ()))
     if word in roles or word in RISK_CLASSES or fnmatch.filter(_verbs(), word):
         return word
-    near = problems.did_you_mean(word, (*_verbs(), *roles, *RISK_CLASSES))
+    near = validation_errors.did_you_mean(word, (*_verbs(), *roles, *RISK_CLASSES))
     raise invalid_value(
         f"“{word}” is not a verb, a role or a risk class",
         near

@@ -12,9 +12,8 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from core.config import example as config_example
-from core.config import problems, sources
-from core.config.base import Section
+from core.config import example_file, sources, validation_errors
+from core.config.base_section import Section
 from core.config.field_types import ListenAddress, RateLimit
 from core.config.schema import Config, default_state
 from core.config.slack import Slack
@@ -51,7 +50,7 @@ def load(path: Path | None, environ: Mapping[str, str] = os.environ) -> Config:
         config = Config.model_validate(found.data, context={"roles": tuple(roles) if isinstance(roles, dict) else ()})
     except ValidationError as error:
         for one in error.errors(include_url=False):
-            problems.add_problem(found, Config, one)
+            validation_errors.add_problem(found, Config, one)
     if config is None or found.problems:
         raise ConfigError(sorted(found.problems, key=lambda problem: (problem.source, problem.line, problem.path)))
     config._warnings = tuple(found.warnings)
@@ -92,7 +91,7 @@ def check_slack_commands(config: Config, commands: Iterable[str]) -> None:
         Problem(
             path=f"slack.direct.{index}",
             what=f"there is no command “{word}”",
-            hint=problems.did_you_mean(word, known) or f"Commands: {', '.join(known)}.",
+            hint=validation_errors.did_you_mean(word, known) or f"Commands: {', '.join(known)}.",
         )
         for index, word in enumerate(config.slack.direct if config.slack else ())
         if word not in known
@@ -110,4 +109,4 @@ def needs_restart(old: Config, new: Config) -> tuple[str, ...]:
 
 def example() -> str:
     """Returns the commented example file."""
-    return config_example.example(Config)
+    return example_file.example(Config)

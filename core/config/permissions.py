@@ -7,7 +7,7 @@ from typing import Any
 from pydantic import Field, model_validator
 
 from core.config import field_types
-from core.config.base import Section
+from core.config.base_section import Section
 from core.model import policy, selectors
 
 

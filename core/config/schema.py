@@ -20,7 +20,7 @@ from pydantic import (
 )
 
 from core.config import field_types
-from core.config.base import Section
+from core.config.base_section import Section
 from core.config.engines import Engine
 from core.config.permissions import Grant, Guard
 from core.config.sections import Audit, Confirm, Limits, Log, Metrics, Store

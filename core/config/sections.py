@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, BeforeValidator, Field, PlainValidator, SecretStr
 
 from core.config import field_types
-from core.config.base import Section
+from core.config.base_section import Section
 
 
 class Store(Section):

@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field, PlainValidator, SecretStr, ValidationInfo, field_validator
 
 from core.config import field_types
-from core.config.base import Section
+from core.config.base_section import Section
 
 MAX_COMMAND_LENGTH = 32  # characters, including the /; Slack's limit
 TOKEN_KINDS = {

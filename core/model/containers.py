@@ -7,7 +7,7 @@ from datetime import datetime
 
 import msgspec
 
-from core.model.facts import Facts
+from core.model.policy_facts import PolicyFacts
 from core.model.refs import Ref
 
 STATES = ("created", "running", "paused", "restarting", "removing", "exited", "dead")
@@ -93,8 +93,8 @@ class Container(msgspec.Struct, frozen=True, gc=False):
         """The name of its service, `shop/web` or in a Swarm `shop_web`; empty if it has none."""
         return group_name(self.project, self.service)
 
-    def facts(self, at: datetime) -> Facts:
-        return Facts(
+    def facts(self, at: datetime) -> PolicyFacts:
+        return PolicyFacts(
             labels=self.labels,
             image=self.image,
             state=self.state,

@@ -10,7 +10,7 @@ import msgspec
 
 from core.model.actions import Action, Risk, TargetAction
 from core.model.containers import Container
-from core.model.facts import Facts
+from core.model.policy_facts import PolicyFacts
 from core.model.refs import Ref
 from core.model.results import Document, Outcome
 
@@ -29,8 +29,8 @@ class Pod(msgspec.Struct, frozen=True, gc=False):
     namespace: str = ""
     address: str = ""
 
-    def facts(self, at: datetime) -> Facts:
-        return Facts(labels=self.labels, state=self.state, project=self.namespace or None, at=at)
+    def facts(self, at: datetime) -> PolicyFacts:
+        return PolicyFacts(labels=self.labels, state=self.state, project=self.namespace or None, at=at)
 
     @property
     def full_names(self) -> tuple[str, ...]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import fnmatch
 from dataclasses import dataclass
 
-from core.model.facts import Facts
+from core.model.policy_facts import PolicyFacts
 from core.model.refs import EngineRef, Kind, Ref
 
 
@@ -40,7 +40,7 @@ class Selector:
             return False
         return not self.host or fnmatch.fnmatchcase(engine.host, self.host)
 
-    def matches(self, ref: Ref, facts: Facts | None) -> bool | None:
+    def matches(self, ref: Ref, facts: PolicyFacts | None) -> bool | None:
         if not self.matches_engine(ref.engine):
             return False
         if ref.kind is Kind.ENGINE:

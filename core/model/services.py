@@ -8,7 +8,7 @@ from datetime import datetime
 import msgspec
 
 from core.model.containers import Container, Port, group_names, protected
-from core.model.facts import Facts
+from core.model.policy_facts import PolicyFacts
 from core.model.refs import Ref
 
 
@@ -43,10 +43,10 @@ class Service(msgspec.Struct, frozen=True):
     def short_name(self) -> str:
         return self.service.removeprefix(f"{self.project}_") if self.project else self.service
 
-    def facts(self, at: datetime) -> tuple[Facts, ...]:
+    def facts(self, at: datetime) -> tuple[PolicyFacts, ...]:
         """Returns one for each different set of labels. The service is protected if one of its containers is."""
         return tuple(
-            Facts(
+            PolicyFacts(
                 labels=labels,
                 image=self.image,
                 project=self.project,

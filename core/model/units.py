@@ -10,7 +10,7 @@ import msgspec
 
 from core.model.actions import Action, Risk, TargetAction
 from core.model.containers import Container, protected
-from core.model.facts import Facts
+from core.model.policy_facts import PolicyFacts
 from core.model.refs import Ref
 from core.model.results import Outcome
 
@@ -34,13 +34,13 @@ class Unit(msgspec.Struct, frozen=True, gc=False):
     members: tuple[str, ...] = ()
     labels: tuple[Mapping[str, str], ...] = ()
 
-    def facts(self, at: datetime) -> tuple[Facts, ...]:
+    def facts(self, at: datetime) -> tuple[PolicyFacts, ...]:
         """Returns one for each set of labels. Without a container the labels are unknown, which is not the same as no
         labels: `at` is then None."""
         if not self.labels:
-            return (Facts(state=self.active, service=self.ref.name, at=None),)
+            return (PolicyFacts(state=self.active, service=self.ref.name, at=None),)
         return tuple(
-            Facts(
+            PolicyFacts(
                 labels=labels,
                 state=self.active,
                 service=self.ref.name,

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from core import errors
-from core.model import listings
+from core.model import list_rows
 from core.model.refs import EngineRef, Kind, Ref
 from core.name_matching import containers, images, services
 from core.name_matching.match import Match, TypedName, every, narrow, one, parse, with_id_prefix
@@ -102,11 +102,13 @@ def _match_within(kind: Kind, typed: TypedName, rows: Sequence[Any]) -> Match:
 def _match_other(typed: TypedName, rows: Sequence[Any]) -> Match:
     name = typed.name
     if typed.is_glob:
-        return every([row for row in rows if any(fnmatch.fnmatchcase(text, name) for text in listings.full_names(row))])
+        return every(
+            [row for row in rows if any(fnmatch.fnmatchcase(text, name) for text in list_rows.full_names(row))]
+        )
     return (
-        one(typed, [row for row in rows if name in listings.full_names(row)])
+        one(typed, [row for row in rows if name in list_rows.full_names(row)])
         or one(typed, [row for row in rows if row.ref.id == name])
-        or one(typed, [row for row in rows if any(text.startswith(name) for text in listings.full_names(row))])
+        or one(typed, [row for row in rows if any(text.startswith(name) for text in list_rows.full_names(row))])
         or one(typed, with_id_prefix(typed, rows))
     )
 
@@ -130,7 +132,7 @@ def _names(kind: Kind, row: Any) -> Sequence[str]:
         case Kind.IMAGE:
             return images.tags(row)
         case _:
-            return listings.full_names(row)
+            return list_rows.full_names(row)
 
 
 def _maybe_elsewhere(name: str, missing: Mapping[EngineRef, errors.QuarterdeckError]) -> errors.QuarterdeckError:

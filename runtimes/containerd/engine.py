@@ -21,7 +21,7 @@ import msgspec
 from google.protobuf.json_format import MessageToDict
 
 from core import errors
-from core.model import actions, resources, usage
+from core.model import actions, networks_and_volumes, resource_usage
 from core.model.containers import LIVE_STATES, Container, Containers
 from core.model.engines import Engine
 from core.model.events import Event
@@ -74,15 +74,17 @@ class Containerd(LifecycleVerbs, ExecVerbs, ImageVerbs):
     async def list_containers(self, action: actions.ListContainers, seconds: float) -> Containers:
         return Containers(rows=tuple((await self._list(seconds)).rows))
 
-    @does(resources.ListNamespaces)
-    async def list_namespaces(self, action: resources.ListNamespaces, seconds: float) -> resources.Namespaces:
+    @does(networks_and_volumes.ListNamespaces)
+    async def list_namespaces(
+        self, action: networks_and_volumes.ListNamespaces, seconds: float
+    ) -> networks_and_volumes.Namespaces:
         await self._identify(seconds)
 
-        async def one(namespace: Any) -> resources.Namespace:
+        async def one(namespace: Any) -> networks_and_volumes.Namespace:
             containers, images = await asyncio.gather(
                 self._client.containers(namespace.name, seconds), self._client.images(namespace.name, seconds)
             )
-            return resources.Namespace(
+            return networks_and_volumes.Namespace(
                 name=namespace.name,
                 containers=_count_without_sandboxes(containers),
                 images=len({image.target.digest for image in images}),
@@ -91,7 +93,7 @@ class Containerd(LifecycleVerbs, ExecVerbs, ImageVerbs):
             )
 
         rows = await map_concurrently(one, await self._client.namespaces(seconds))
-        return resources.Namespaces(rows=tuple(rows))
+        return networks_and_volumes.Namespaces(rows=tuple(rows))
 
     @does(actions.DescribeEngine)
     async def describe_engine(self, action: actions.DescribeEngine, seconds: float) -> Engine:
@@ -172,8 +174,8 @@ class Containerd(LifecycleVerbs, ExecVerbs, ImageVerbs):
         async with asyncio.timeout(deadline):
             return dict(await map_concurrently(one, ids))
 
-    @does(usage.ReadUsage)
-    async def read_usage(self, action: usage.ReadUsage, seconds: float) -> usage.Usages:
+    @does(resource_usage.ReadUsage)
+    async def read_usage(self, action: resource_usage.ReadUsage, seconds: float) -> resource_usage.Usages:
         deadline = time.monotonic() + seconds
         listed = await self._list(seconds)
         running = {
@@ -182,7 +184,7 @@ class Containerd(LifecycleVerbs, ExecVerbs, ImageVerbs):
             if row.state in LIVE_STATES and (not action.only or row.ref.id in action.only)
         }
         left = max(0.05, deadline - time.monotonic())
-        return usage.Usages(rows=tuple(await self._stats.read(running, left, local_pids=self._shares_pids)))
+        return resource_usage.Usages(rows=tuple(await self._stats.read(running, left, local_pids=self._shares_pids)))
 
     # ── events ───────────────────────────────────────────────────────────────────────────────────────────────────
 

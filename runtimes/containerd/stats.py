@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from google.protobuf.message import DecodeError
 
 from core.model.refs import Ref
-from core.model.usage import Usage
+from core.model.resource_usage import Usage
 from runtimes.containerd import decode
 from runtimes.containerd.client import Client
 from runtimes.kernel import cgroup_reader

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator
 
-from core.model.usage import Usage, Usages
+from core.model.resource_usage import Usage, Usages
 from runtimes.cri.decode import RUNNING
 from runtimes.cri.snapshot import Snapshot
 from runtimes.proto import cri_pb2 as cri

@@ -14,7 +14,7 @@ from typing import ClassVar
 import msgspec
 
 from core import errors
-from core.model import actions, usage
+from core.model import actions, resource_usage
 from core.model.containers import Container, Containers
 from core.model.engines import Engine
 from core.model.events import Event
@@ -102,8 +102,8 @@ class Cri(LogVerbs, ExecVerbs, ImageVerbs, PodVerbs):
         found = await self._container_status(action.target, seconds, verbose=True)
         return Document(ref=action.target, data=decode_info.masked_document(found.status, found.info))
 
-    @does(usage.ReadUsage)
-    async def read_usage(self, action: usage.ReadUsage, seconds: float) -> usage.Usages:
+    @does(resource_usage.ReadUsage)
+    async def read_usage(self, action: resource_usage.ReadUsage, seconds: float) -> resource_usage.Usages:
         found, snapshot = await asyncio.gather(self._read_stats(seconds), self._snapshot(seconds))
         if self._usage.begin(snapshot, found.stats):  # the first reading has nothing to be compared with
             await asyncio.sleep(decode_stats.MIN_INTERVAL_NS / 1e9)

@@ -15,9 +15,9 @@ import msgspec
 from core import errors
 from core.model.containers import Container, Port
 from core.model.events import Event, EventKind, Origin
+from core.model.networks_and_volumes import Network, Volume
 from core.model.refs import EngineRef, Kind, Ref
-from core.model.resources import Network, Volume
-from core.model.usage import Usage
+from core.model.resource_usage import Usage
 from runtimes.docker import models
 from runtimes.docker_like import decode as shared
 from runtimes.formats import json_decoder, timestamps

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import abc
 
-from core.model.resources import Network, Volume
+from core.model.networks_and_volumes import Network, Volume
 from runtimes.docker import decode
 from runtimes.docker.client import EngineClient
 from runtimes.docker_like import networks_volumes

@@ -15,7 +15,7 @@ from collections.abc import Mapping, Sequence
 
 from core import errors
 from core.model.refs import Ref
-from core.model.usage import ReadUsage, Usage, Usages
+from core.model.resource_usage import ReadUsage, Usage, Usages
 from runtimes.base.adapter import does
 from runtimes.base.engine_adapter import DEFAULTS
 from runtimes.base.engine_options import EngineOptions

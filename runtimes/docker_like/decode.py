@@ -9,8 +9,8 @@ import msgspec
 from core import errors
 from core.model.containers import Port
 from core.model.images import Image
+from core.model.networks_and_volumes import Volume
 from core.model.refs import EngineRef, Kind, Ref
-from core.model.resources import Volume
 from runtimes.docker_like import models
 from runtimes.formats import json_decoder, timestamps
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import abc
 from typing import ClassVar
 
-from core.model import resources
+from core.model import networks_and_volumes
 from core.model.refs import Ref
 from core.model.results import Document, Outcome
 from core.text import redact_json
@@ -20,36 +20,40 @@ class NetworkVolumeVerbs(HttpEngine, abc.ABC):
     path_suffix: ClassVar[str]
     """What follows in a path to a list or to an inspection; empty for Docker."""
 
-    @does(resources.ListNetworks)
-    async def list_networks(self, action: resources.ListNetworks, seconds: float) -> resources.Networks:
+    @does(networks_and_volumes.ListNetworks)
+    async def list_networks(
+        self, action: networks_and_volumes.ListNetworks, seconds: float
+    ) -> networks_and_volumes.Networks:
         response = await self._request("GET", f"/networks{self.path_suffix}", seconds)
-        return resources.Networks(rows=self._decode_networks(response.body))
+        return networks_and_volumes.Networks(rows=self._decode_networks(response.body))
 
     @abc.abstractmethod
-    def _decode_networks(self, body: bytes) -> tuple[resources.Network, ...]: ...
+    def _decode_networks(self, body: bytes) -> tuple[networks_and_volumes.Network, ...]: ...
 
-    @does(resources.InspectNetwork)
-    async def inspect_network(self, action: resources.InspectNetwork, seconds: float) -> Document:
+    @does(networks_and_volumes.InspectNetwork)
+    async def inspect_network(self, action: networks_and_volumes.InspectNetwork, seconds: float) -> Document:
         return await self._inspect("network", action.target, seconds)
 
-    @does(resources.RemoveNetwork)
-    async def remove_network(self, action: resources.RemoveNetwork, seconds: float) -> Outcome:
+    @does(networks_and_volumes.RemoveNetwork)
+    async def remove_network(self, action: networks_and_volumes.RemoveNetwork, seconds: float) -> Outcome:
         return await self._remove("network", action.target, seconds)
 
-    @does(resources.ListVolumes)
-    async def list_volumes(self, action: resources.ListVolumes, seconds: float) -> resources.Volumes:
+    @does(networks_and_volumes.ListVolumes)
+    async def list_volumes(
+        self, action: networks_and_volumes.ListVolumes, seconds: float
+    ) -> networks_and_volumes.Volumes:
         response = await self._request("GET", f"/volumes{self.path_suffix}", seconds)
-        return resources.Volumes(rows=self._decode_volumes(response.body))
+        return networks_and_volumes.Volumes(rows=self._decode_volumes(response.body))
 
     @abc.abstractmethod
-    def _decode_volumes(self, body: bytes) -> tuple[resources.Volume, ...]: ...
+    def _decode_volumes(self, body: bytes) -> tuple[networks_and_volumes.Volume, ...]: ...
 
-    @does(resources.InspectVolume)
-    async def inspect_volume(self, action: resources.InspectVolume, seconds: float) -> Document:
+    @does(networks_and_volumes.InspectVolume)
+    async def inspect_volume(self, action: networks_and_volumes.InspectVolume, seconds: float) -> Document:
         return await self._inspect("volume", action.target, seconds)
 
-    @does(resources.RemoveVolume)
-    async def remove_volume(self, action: resources.RemoveVolume, seconds: float) -> Outcome:
+    @does(networks_and_volumes.RemoveVolume)
+    async def remove_volume(self, action: networks_and_volumes.RemoveVolume, seconds: float) -> Outcome:
         return await self._remove("volume", action.target, seconds)
 
     async def _inspect(self, kind: str, target: Ref, seconds: float) -> Document:

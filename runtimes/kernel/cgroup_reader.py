@@ -22,7 +22,7 @@ import time
 from collections.abc import Callable, Mapping
 
 from core.model.refs import Ref
-from core.model.usage import Usage, Usages
+from core.model.resource_usage import Usage, Usages
 from runtimes.kernel import cgroup_parsers
 from runtimes.kernel.cgroup_parsers import CgroupUsage
 from runtimes.kernel.cgroup_paths import CgroupLocator, ContainerCgroup

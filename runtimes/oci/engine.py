@@ -24,7 +24,7 @@ from typing import ClassVar, TypeVar
 import msgspec
 
 from core import errors
-from core.model import actions, usage
+from core.model import actions, resource_usage
 from core.model.containers import Container, Containers
 from core.model.engines import Engine
 from core.model.events import Event
@@ -149,8 +149,8 @@ class Oci(lifecycle.LifecycleVerbs):
         }
         return Document(ref=action.target, data=redact_json.mask_env_values(data))
 
-    @does(usage.ReadUsage)
-    async def read_usage(self, action: usage.ReadUsage, seconds: float) -> usage.Usages:
+    @does(resource_usage.ReadUsage)
+    async def read_usage(self, action: resource_usage.ReadUsage, seconds: float) -> resource_usage.Usages:
         listing = await self._read_all(seconds)
         wanted: dict[Ref, int | str] = {}
         without_cgroup = 0

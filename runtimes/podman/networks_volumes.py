@@ -6,7 +6,7 @@ import abc
 
 import msgspec
 
-from core.model.resources import Network, Volume
+from core.model.networks_and_volumes import Network, Volume
 from runtimes.docker_like import decode, models, networks_volumes
 from runtimes.formats import json_decoder
 from runtimes.podman import client

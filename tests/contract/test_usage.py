@@ -2,7 +2,7 @@
 
 import asyncio
 
-from core.model.usage import ReadUsage
+from core.model.resource_usage import ReadUsage
 from tests.contract.grounds import over
 
 

@@ -13,11 +13,11 @@ from pathlib import Path
 import pytest
 
 from core import errors
-from core.model import actions, images, resources
+from core.model import actions, images, networks_and_volumes
 from core.model.events import EventKind
 from core.model.refs import Kind, Ref
 from core.model.replies import Status
-from core.model.usage import ReadUsage
+from core.model.resource_usage import ReadUsage
 from core.ports import Call
 from runtimes import engine_registry
 from runtimes.base.engine_options import EngineOptions
@@ -126,7 +126,7 @@ async def test_every_namespace_is_told_of_and_those_of_other_engines_are_counted
         assert set(found) == {f"{containerdd.space}/web", "dev/qd-dev", "moby/qd-docker", "k8s.io/qd-kube"}
         assert found["k8s.io/qd-kube"].ref.name == "api"
         assert found["dev/qd-dev"].labels["containerd.namespace"] == "dev"
-        spaces = {one.name: one for one in (await alone.do(resources.ListNamespaces)).rows}
+        spaces = {one.name: one for one in (await alone.do(networks_and_volumes.ListNamespaces)).rows}
         assert (spaces["moby"].owner, spaces["k8s.io"].owner, spaces["dev"].owner) == ("docker", "cri", "")
         assert (spaces["k8s.io"].containers, spaces["dev"].containers, spaces["dev"].images) == (1, 1, 1)
         for thing in ("k8s.io/qd-kube", "moby/qd-docker"):

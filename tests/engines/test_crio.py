@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from core import errors
-from core.model import actions, images, usage
+from core.model import actions, images, resource_usage
 from core.model.events import EventKind
 from core.model.replies import Status
 from core.ports import Call
@@ -147,7 +147,7 @@ async def test_five_hundred_containers_are_looked_at_in_two_calls(own_crio, reco
     assert len(found) == 500
     assert sorted(own_crio.asked) == ["ListContainers", "ListPodSandbox"]
     own_crio.asked.clear()
-    await do(runtime, usage.ReadUsage(engine=runtime.ref, only=("none",)))
+    await do(runtime, resource_usage.ReadUsage(engine=runtime.ref, only=("none",)))
     assert own_crio.asked.count("ContainerStatus") == 0
     await runtime.aclose()
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from core import errors
-from core.model import actions, images, jobs, usage
+from core.model import actions, images, jobs, resource_usage
 from core.model.refs import Kind, Ref
 from core.model.replies import Status
 from core.ports import Call
@@ -46,7 +46,7 @@ class Engine:
         return next(row for row in rows if name in row.tags)
 
     async def usages(self, *only):
-        told = await self.do(usage.ReadUsage(engine=self.ref, only=only))
+        told = await self.do(resource_usage.ReadUsage(engine=self.ref, only=only))
         return {row.ref.name: row for row in told.rows}, told.missing
 
 
@@ -244,7 +244,7 @@ async def test_a_daemon_that_answers_some_tells_of_those(dockerd, short_tmp, mon
 
     async with servers.serving(serve, short_tmp / "p.sock"), engine_at(f"unix://{short_tmp}/p.sock") as engine:
         monkeypatch.setattr(type(engine.runtime), "_may_be_local", lambda self: False)
-        told = await engine.do(usage.ReadUsage(engine=engine.ref), seconds=4)
+        told = await engine.do(resource_usage.ReadUsage(engine=engine.ref), seconds=4)
     assert {row.ref.name for row in told.rows} == {"quick"}
     assert told.missing.startswith("1 of 2")
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from core import errors
-from core.model import actions, images, pods, resources, usage
+from core.model import actions, images, networks_and_volumes, pods, resource_usage
 from core.model.events import EventKind
 from core.model.jobs import ReadJob, StopJob
 from core.model.refs import Kind, Ref
@@ -76,7 +76,7 @@ async def test_use_is_told_or_why_it_cannot_be(desk):
     await asyncio.to_thread(desk.daemon.run, "busy", "while :; do :; done")
     await asyncio.to_thread(desk.daemon.run, "ended", "exit 0")
     await asyncio.to_thread(desk.daemon.wait, "ended")
-    first = await desk.do(usage.ReadUsage)
+    first = await desk.do(resource_usage.ReadUsage)
     if desk.daemon.uid and (await desk.do(actions.DescribeEngine)).cgroup == "1":
         assert (first.rows, "cgroup v1" in first.missing) == ((), True)
         return
@@ -87,9 +87,9 @@ async def test_use_is_told_or_why_it_cannot_be(desk):
     again = row
     async with asyncio.timeout(10):  # a busy machine may not run the container at all between two readings
         while again.cpu_seconds == row.cpu_seconds:
-            (again,) = (await desk.do(usage.ReadUsage, only=(row.ref.id,))).rows
+            (again,) = (await desk.do(resource_usage.ReadUsage, only=(row.ref.id,))).rows
     assert again.cpu_seconds > row.cpu_seconds
-    assert (await desk.do(usage.ReadUsage, only=("none",))).rows == ()
+    assert (await desk.do(resource_usage.ReadUsage, only=("none",))).rows == ()
 
 
 async def test_memory_that_ran_out_is_told_by_the_inspection_as_far_as_podman_knows(podmand):
@@ -213,24 +213,24 @@ async def test_networks_and_volumes_are_told_and_removed(desk):
         cli, "network", "create", "--subnet", "10.99.7.0/24", "--internal", "--label", "a=b", "inner"
     )
     await asyncio.to_thread(cli, "volume", "create", "--label", "a=b", "data")
-    network = next(row for row in (await desk.do(resources.ListNetworks)).rows if row.ref.name == "inner")
+    network = next(row for row in (await desk.do(networks_and_volumes.ListNetworks)).rows if row.ref.name == "inner")
     assert (network.driver, network.subnets, network.internal, network.labels) == (
         "bridge",
         ("10.99.7.0/24",),
         True,
         {"a": "b"},
     )
-    assert (await desk.do(resources.InspectNetwork, target=network.ref)).data["name"] == "inner"
-    (volume,) = (await desk.do(resources.ListVolumes)).rows
+    assert (await desk.do(networks_and_volumes.InspectNetwork, target=network.ref)).data["name"] == "inner"
+    (volume,) = (await desk.do(networks_and_volumes.ListVolumes)).rows
     assert (volume.ref.name, volume.driver, volume.labels) == ("data", "local", {"a": "b"})
     assert Path(volume.place).is_dir() and volume.created_at > 1.7e9
-    assert (await desk.do(resources.InspectVolume, target=volume.ref)).data["Name"] == "data"
-    default = next(row for row in (await desk.do(resources.ListNetworks)).rows if row.ref.name == "podman")
+    assert (await desk.do(networks_and_volumes.InspectVolume, target=volume.ref)).data["Name"] == "data"
+    default = next(row for row in (await desk.do(networks_and_volumes.ListNetworks)).rows if row.ref.name == "podman")
     with pytest.raises(errors.Rejected, match="default network"):
-        await desk.do(resources.RemoveNetwork, target=default.ref)
+        await desk.do(networks_and_volumes.RemoveNetwork, target=default.ref)
     for action, thing, kind in (
-        (resources.RemoveNetwork, network.ref, "network"),
-        (resources.RemoveVolume, volume.ref, "volume"),
+        (networks_and_volumes.RemoveNetwork, network.ref, "network"),
+        (networks_and_volumes.RemoveVolume, volume.ref, "volume"),
     ):
         assert (await desk.do(action, target=thing)).status == Status.DONE
         with pytest.raises(errors.NotFound, match=f"no such {kind}"):

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from core import errors
-from core.model import actions, containers, usage
+from core.model import actions, containers, resource_usage
 from core.model.containers import Container
 from core.model.refs import Kind, Ref
 from core.model.replies import Status
@@ -28,11 +28,13 @@ class Inside(FakeEngine):
         """From now on the container uses this much; None is not known."""
         self._used[ref.id] = more
 
-    @does(usage.ReadUsage)
-    async def read_usage(self, action: usage.ReadUsage, seconds: float) -> usage.Usages:
+    @does(resource_usage.ReadUsage)
+    async def read_usage(self, action: resource_usage.ReadUsage, seconds: float) -> resource_usage.Usages:
         await self._answer("usage", seconds)
         rows = (row for row in self.containers.values() if not action.only or row.ref.id in action.only)
-        return usage.Usages(rows=tuple(self._usage(row) for row in rows if row.state in containers.LIVE_STATES))
+        return resource_usage.Usages(
+            rows=tuple(self._usage(row) for row in rows if row.state in containers.LIVE_STATES)
+        )
 
     @does(actions.Exec)
     async def execute(self, action: actions.Exec, seconds: float) -> ExecResult:
@@ -65,8 +67,8 @@ class Inside(FakeEngine):
         data = {"ID": self.engine_id, "Name": self.ref.host, "Driver": "memory", "Containers": len(self.containers)}
         return Document(ref=ref, data=data)
 
-    def _usage(self, row: Container) -> usage.Usage:
-        usual = usage.Usage(
+    def _usage(self, row: Container) -> resource_usage.Usage:
+        usual = resource_usage.Usage(
             ref=row.ref,
             cpu_percent=0.5,
             cpu_seconds=12.0,

@@ -15,10 +15,10 @@ from core.model.events import Event, EventKind, Origin
 from core.model.pods import Pod, Pods
 from core.model.refs import EngineRef, Kind, Ref
 from core.model.replies import Ending, Table
+from core.model.resource_usage import Usage, Usages
 from core.model.services import Service, Services
 from core.model.swarm import Node, Nodes
 from core.model.units import Unit, Units
-from core.model.usage import Usage, Usages
 from core.ports import Query
 from runtimes.inventory import fleet
 from tests.unit.commands.conftest import HOST7, HOST8, NOW, World, container

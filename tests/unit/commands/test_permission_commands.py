@@ -7,7 +7,7 @@ import pytest
 from bot import plain_text
 from bot.parsing import parser
 from core import errors
-from core.model import builtin
+from core.model import builtin_actions
 from core.model.policy import Decision, Grant, Verdict
 from core.model.replies import Ending
 from core.model.selectors import Selector
@@ -22,7 +22,9 @@ NO = Decision(verdict=Verdict.DENY, rule="default", reason="No grant covers it."
 async def test_whoami(world):
     (action,) = await world.plan("whoami")
     assert (action.who.id, action.place.channel) == ("console:alice", "#ops")
-    standing = builtin.RequesterInfo(id="console:alice", name="alice", groups=("sre",), admin=False, grants=(GRANT,))
+    standing = builtin_actions.RequesterInfo(
+        id="console:alice", name="alice", groups=("sre",), admin=False, grants=(GRANT,)
+    )
     text = plain_text.render(await world.say("whoami", lambda _: standing))
     assert "id      console:alice" in text
     assert "g-1" in text
@@ -52,13 +54,13 @@ async def test_can_names_the_first_word_where_neither_is_a_target(world):
 
 async def test_can_says_why(world):
     reply = await world.say(
-        "can web restart", lambda _: builtin.PermissionReport(decisions=(("container.restart on web", NO),))
+        "can web restart", lambda _: builtin_actions.PermissionReport(decisions=(("container.restart on web", NO),))
     )
     assert reply.ending is Ending.REFUSED
     assert plain_text.render(reply) == ("container.restart on web: no. No grant covers it. (default) Ask console:root.")
     reply = await world.say(
         "can 'web*' restart",
-        lambda action: builtin.PermissionReport(decisions=((f"restart {action.target.name}", YES),)),
+        lambda action: builtin_actions.PermissionReport(decisions=((f"restart {action.target.name}", YES),)),
     )
     assert reply.ending is Ending.OK
     assert [row[0] for row in reply.blocks[0].rows] == ["restart web", "restart web-2"]
@@ -80,18 +82,18 @@ async def test_grant_refuses_what_is_nobody(world, line):
 
 
 async def test_grant_offers_to_take_it_back(world):
-    reply = await world.say("grant group:sre operator", lambda _: builtin.GrantAdded(grant=GRANT))
+    reply = await world.say("grant group:sre operator", lambda _: builtin_actions.GrantAdded(grant=GRANT))
     assert "group:sre may operator on name web-*" in plain_text.render(reply)
     parsed = parser.parse(reply.buttons[0].line, world.words)
     assert (parsed.command.name, parsed.args["id"]) == ("revoke", "g-1")
-    again = await world.say("grant group:sre operator", lambda _: builtin.GrantAdded(grant=GRANT, new=False))
+    again = await world.say("grant group:sre operator", lambda _: builtin_actions.GrantAdded(grant=GRANT, new=False))
     assert (again.buttons, again.everyone) == ((), False)
 
 
 async def test_revoke_and_grants(world):
     assert (await world.plan("revoke g-1"))[0].id == "g-1"
     assert "Revoked g-1" in plain_text.render(
-        await world.say("revoke g-1", lambda _: builtin.GrantRemoved(grant=GRANT))
+        await world.say("revoke g-1", lambda _: builtin_actions.GrantRemoved(grant=GRANT))
     )
     reply = await world.say("revoke g-2", lambda _: errors.NotFound("There is no grant “g-2”."))
     assert reply.ending is Ending.NOTHING
@@ -103,7 +105,7 @@ async def test_revoke_and_grants(world):
 
 def entry(**more):
     fields = {"at": "2026-11-24T02:00:00.000+00:00", "who": "console:bob", "place": "c", "line": "restart web"}
-    return builtin.AuditEntry(**fields | {"verb": "container.restart", "target": "web@docker/h#1"} | more)
+    return builtin_actions.AuditEntry(**fields | {"verb": "container.restart", "target": "web@docker/h#1"} | more)
 
 
 async def test_audit(world):

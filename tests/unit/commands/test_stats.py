@@ -9,7 +9,7 @@ import pytest
 from bot import plain_text
 from core import errors
 from core.model.replies import Ending, Table
-from core.model.usage import ReadUsage, Usage, Usages
+from core.model.resource_usage import ReadUsage, Usage, Usages
 from tests.unit.commands.conftest import BATCH, FAR, HOST7, HOST8, WEB, WEB2
 
 MIB = 1 << 20

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from core import errors
-from core.model import actions, images, pods, swarm, units, usage
+from core.model import actions, images, pods, resource_usage, swarm, units
 from core.model.events import EventKind
 from core.model.jobs import ReadJob
 from core.model.replies import Status
@@ -166,9 +166,9 @@ async def test_a_unit_is_as_its_container(engine):
 async def test_what_runs_uses_something_and_runs_programs(engine):
     web, idle = engine.add("web"), engine.add("idle", start=False)
     engine.use(web, cpu_percent=50.0, memory_limit=None)
-    (row,) = (await do(engine, usage.ReadUsage(engine=engine.ref))).rows
+    (row,) = (await do(engine, resource_usage.ReadUsage(engine=engine.ref))).rows
     assert (row.ref, row.cpu_percent, row.memory_limit) == (web, 50.0, None)
-    assert (await do(engine, usage.ReadUsage(engine=engine.ref, only=(idle.id,)))).rows == ()
+    assert (await do(engine, resource_usage.ReadUsage(engine=engine.ref, only=(idle.id,)))).rows == ()
 
     async def run(*command, ref=web):
         return await do(engine, actions.Exec(engine=engine.ref, target=ref, command=command))
@@ -197,7 +197,14 @@ async def test_what_it_is_said_to_lack_is_no_verb_of_it():
 
 async def test_its_parts_are_as_unreachable_as_itself(engine):
     engine.reachable = False
-    lists = (images.ListImages, pods.ListPods, swarm.ListNodes, units.ListUnits, usage.ReadUsage, actions.ShowInfo)
+    lists = (
+        images.ListImages,
+        pods.ListPods,
+        swarm.ListNodes,
+        units.ListUnits,
+        resource_usage.ReadUsage,
+        actions.ShowInfo,
+    )
     for action in lists:
         with pytest.raises(errors.Unreachable):
             await do(engine, action(engine=engine.ref))

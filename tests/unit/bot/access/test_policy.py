@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 from bot.access import policy
 from core.model import actions, image_names
 from core.model.actions import Risk
-from core.model.facts import Facts
 from core.model.identity import Identity, Place
 from core.model.policy import ROLES, Ask, Decision, Grant, Guard, Policy, Verdict
+from core.model.policy_facts import PolicyFacts
 from core.model.refs import EngineRef, Kind, Ref
 from core.model.selectors import Selector
 
@@ -23,7 +23,7 @@ OPS = Place(channel="#ops")
 
 
 def facts(**more):
-    return Facts(**{"labels": {"env": "prod"}, "state": "running", "at": NOW, **more})
+    return PolicyFacts(**{"labels": {"env": "prod"}, "state": "running", "at": NOW, **more})
 
 
 def grant(**more):
@@ -129,7 +129,7 @@ def test_places():
     assert decide([grant(places=("#ops",))], place=Place(channel="#random")).verdict is Verdict.DENY
 
 
-@pytest.mark.parametrize("known", [Facts(labels={"env": "prod"}, at=None), facts(at=NOW - timedelta(seconds=61))])
+@pytest.mark.parametrize("known", [PolicyFacts(labels={"env": "prod"}, at=None), facts(at=NOW - timedelta(seconds=61))])
 def test_old_or_undated_facts_satisfy_no_grant_and_every_guard(known):
     labelled = Selector(labels=(("env", "prod"),))
     assert decide([grant(on=labelled)], known=known).verdict is Verdict.DENY
@@ -168,7 +168,7 @@ def test_the_builtin_roles_name_verbs_that_exist_and_each_holds_the_one_below():
 def test_our_own_container_and_protected_ones_are_left_alone_even_for_the_owner(verb):
     owner = Identity(id="console:root", name="root", admin=True)
     assert verb in {kind.verb for kind in actions.all_actions()}
-    for kwargs in ({"ids": [WEB.id]}, {"known": facts(protected=True)}, {"known": Facts(protected=True)}):
+    for kwargs in ({"ids": [WEB.id]}, {"known": facts(protected=True)}, {"known": PolicyFacts(protected=True)}):
         decision = decide(who=owner, verb=verb, **kwargs)
         assert (decision.verdict, decision.rule) == (Verdict.DENY, "self-protection")
     assert decide(who=owner, verb="container.logs", risk=Risk.READ, ids=[WEB.id]).verdict is Verdict.ALLOW
@@ -215,7 +215,7 @@ guards = st.lists(st.builds(Guard, id=st.just("b"), can=cans, ask=st.sampled_fro
 knowledge = st.sampled_from(
     [
         *(facts(), facts(labels={"env": "dev"}), facts(project="shop"), facts(protected=True)),
-        *(Facts(), facts(labels={}, labels_known=False)),
+        *(PolicyFacts(), facts(labels={}, labels_known=False)),
     ]
 )
 # Any verb there is, on a thing of any kind.
@@ -276,7 +276,7 @@ def test_a_cheap_listing_judgement_agrees_with_the_full_one(some, brakes, known)
 def test_a_grant_that_needs_facts_never_matches_without_them(some, known):
     """However many there are: what labels, project or service decide stays closed while they are unknown or old."""
     blind = [one for one in some if one.on.needs_facts()]
-    for facts_then, at in ((None, NOW), (Facts(labels=known.labels), NOW), (known, NOW + timedelta(seconds=61))):
+    for facts_then, at in ((None, NOW), (PolicyFacts(labels=known.labels), NOW), (known, NOW + timedelta(seconds=61))):
         held = Policy(grants=tuple(blind))
         decision = policy.decide(held, BOB, OPS, "container.restart", Risk.CHANGE, WEB, facts_then, at)
         assert decision.verdict is Verdict.DENY

@@ -9,7 +9,7 @@ import pytest
 
 from bot.dispatch import visible_fleet
 from core import errors
-from core.model import actions, images, listings, pods, resources, swarm, units, usage
+from core.model import actions, images, list_rows, networks_and_volumes, pods, resource_usage, swarm, units
 from core.model.events import EventKind
 from core.model.identity import Identity, Place
 from core.model.policy import Ask, Grant, Guard, Policy, Verdict
@@ -32,28 +32,31 @@ READS = Grant(id="reads", who="everyone", can=("risk:read",))
 class Parted(FakeRuntime):
     """It also tells of networks, volumes and namespaces."""
 
-    @does(resources.ListNetworks)
+    @does(networks_and_volumes.ListNetworks)
     async def list_networks(self, action, seconds):
         await self._answer("networks", seconds)
         rows = (
-            resources.Network(ref=self.of(Kind.NETWORK, f"n-{env}"), driver="bridge", labels={"env": env})
+            networks_and_volumes.Network(ref=self.of(Kind.NETWORK, f"n-{env}"), driver="bridge", labels={"env": env})
             for env in ENVS
         )
-        return resources.Networks(rows=tuple(rows))
+        return networks_and_volumes.Networks(rows=tuple(rows))
 
-    @does(resources.ListVolumes)
+    @does(networks_and_volumes.ListVolumes)
     async def list_volumes(self, action, seconds):
         await self._answer("volumes", seconds)
         rows = (
-            resources.Volume(ref=self.of(Kind.VOLUME, f"v-{env}"), driver="local", labels={"env": env}) for env in ENVS
+            networks_and_volumes.Volume(ref=self.of(Kind.VOLUME, f"v-{env}"), driver="local", labels={"env": env})
+            for env in ENVS
         )
-        return resources.Volumes(rows=tuple(rows))
+        return networks_and_volumes.Volumes(rows=tuple(rows))
 
-    @does(resources.ListNamespaces)
+    @does(networks_and_volumes.ListNamespaces)
     async def list_namespaces(self, action, seconds):
         await self._answer("namespaces", seconds)
-        rows = (resources.Namespace(name=f"s-{env}", containers=1, images=0, labels={"env": env}) for env in ENVS)
-        return resources.Namespaces(rows=tuple(rows))
+        rows = (
+            networks_and_volumes.Namespace(name=f"s-{env}", containers=1, images=0, labels={"env": env}) for env in ENVS
+        )
+        return networks_and_volumes.Namespaces(rows=tuple(rows))
 
     def of(self, kind, name):
         return Ref(engine=self.ref, kind=kind, id=name, name=name)
@@ -136,12 +139,12 @@ async def test_what_may_not_be_listed_of_any_kind_does_not_exist(yard, kind):
 
 @pytest.mark.parametrize("kind", sorted(LETTERS))
 async def test_rows_of_each_list_are_judged_one_by_one(yard, kind):
-    action = listings.list_action(kind, yard.one.ref)
+    action = list_rows.list_action(kind, yard.one.ref)
     whole = await yard.fleet.run(action, yard.seen_by(ALL).call)
     assert len(whole.rows) == 2
     assert (await yard.filtered(yard.seen_by(ALL), action)) == whole
     kept = (await yard.filtered(yard.seen_by(DEV_ONLY), action)).rows
-    assert [re.split("[:.]", listings.row_ref(row, yard.one.ref).name)[0] for row in kept] == [f"{LETTERS[kind]}-dev"]
+    assert [re.split("[:.]", list_rows.row_ref(row, yard.one.ref).name)[0] for row in kept] == [f"{LETTERS[kind]}-dev"]
     assert (await yard.filtered(yard.seen_by(), action)).rows == ()
     prod = Guard(id="g", can=("*",), ask=Ask.DENY, on=Selector(labels=(("env", "prod"),)))
     assert (await yard.filtered(yard.seen_by(ALL, guards=[prod]), action)).rows == kept
@@ -155,21 +158,21 @@ async def test_what_has_no_labels_of_its_own_is_judged_by_name(yard):
 
 async def test_what_a_container_uses_is_judged_on_the_container(yard):
     may = Grant(id="s", who="everyone", can=("container.stats",), on=DEV)
-    kept = await yard.filtered(yard.seen_by(may), usage.ReadUsage(engine=yard.one.ref))
+    kept = await yard.filtered(yard.seen_by(may), resource_usage.ReadUsage(engine=yard.one.ref))
     assert [row.ref.name for row in kept.rows] == ["c-dev"]
     named = Grant(id="s", who="everyone", can=("container.stats",), on=Selector(name="c-prod"))
-    kept = await yard.filtered(yard.seen_by(named), usage.ReadUsage(engine=yard.one.ref))
+    kept = await yard.filtered(yard.seen_by(named), resource_usage.ReadUsage(engine=yard.one.ref))
     assert [row.ref.name for row in kept.rows] == ["c-prod"]
     # Only the engine that was asked is listed for it: another that hangs costs nothing here.
     yard.two.asked.clear()
-    await yard.filtered(yard.seen_by(may), usage.ReadUsage(engine=yard.one.ref))
+    await yard.filtered(yard.seen_by(may), resource_usage.ReadUsage(engine=yard.one.ref))
     assert yard.two.asked == []
 
 
 def test_every_list_there_is_has_rows_that_can_be_judged():
-    known = {*listings.LISTS.values(), actions.DescribeEngine, *visible_fleet.ABOUT_RESOURCES}
+    known = {*list_rows.LISTS.values(), actions.DescribeEngine, *visible_fleet.ABOUT_RESOURCES}
     assert {kind for kind in actions.all_actions() if kind.listing} == known
-    for kind, listed in listings.LISTS.items():
+    for kind, listed in list_rows.LISTS.items():
         (base,) = listed.__orig_bases__
         (told,) = typing.get_args(base)
         row = typing.get_args(typing.get_type_hints(told)["rows"])[0]

@@ -13,9 +13,9 @@ from core.model.images import Image, Images, ListImages, PullImage
 from core.model.pods import ListPods, Pod, Pods
 from core.model.refs import EngineRef, Kind, Ref
 from core.model.replies import Reply
+from core.model.resource_usage import ReadUsage, Usage, Usages
 from core.model.results import Outcome
 from core.model.swarm import ListNodes, Node, Nodes
-from core.model.usage import ReadUsage, Usage, Usages
 from tests.unit.bot.slack.samples import HOST7, NOW, made, ref
 
 ALICE = EngineRef(host="host7", kind="podman", name="1001")

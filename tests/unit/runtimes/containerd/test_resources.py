@@ -12,7 +12,7 @@ import pytest
 from google.protobuf import any_pb2
 
 from core.model.refs import EngineRef, Kind, Ref
-from core.model.usage import Usage
+from core.model.resource_usage import Usage
 from runtimes.containerd import image_names, stats
 from runtimes.kernel import cgroup_reader, procfs
 from runtimes.proto import containerd_cgroup1_pb2, containerd_cgroup2_pb2, containerd_types_pb2

@@ -8,7 +8,7 @@ from datetime import datetime
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Facts:
+class PolicyFacts:
     """The properties of one Ref that policy may look at. `at`: when the engine last reported them. `labels_known`:
     False if there may be labels that nobody has seen yet, such as those of an image that is not pulled."""
 

@@ -25,11 +25,11 @@ class _Envelope(msgspec.Struct):
     body: msgspec.Raw
 
 
-def encode(action: actions.Action[Any]) -> bytes:
+def encode_action(action: actions.Action[Any]) -> bytes:
     return msgspec.json.encode({"v": VERSION, "verb": action.verb, "body": msgspec.Raw(msgspec.json.encode(action))})
 
 
-def decode(data: bytes) -> actions.Action[Any]:
+def decode_action(data: bytes) -> actions.Action[Any]:
     """Decodes one action. Raises InvalidResponse for another version, an unknown verb or an invalid body."""
     try:
         envelope = msgspec.json.decode(data, type=_Envelope)
