@@ -1,4 +1,4 @@
-"""Encodes and decodes actions: a versioned JSON envelope around one action.
+"""Encodes actions to bytes for the store, and decodes them: a versioned JSON envelope around one action.
 
 `{"v": 1, "verb": "container.restart", "body": {…}}`. The reader accepts the versions in `READABLE`. Any other version,
 and any unknown verb, raises InvalidResponse, so that an old process never guesses what a newer one wrote.
@@ -26,6 +26,7 @@ class _Envelope(msgspec.Struct):
 
 
 def encode_action(action: actions.Action[Any]) -> bytes:
+    """Encodes one action with its verb and the version of the format."""
     return msgspec.json.encode({"v": VERSION, "verb": action.verb, "body": msgspec.Raw(msgspec.json.encode(action))})
 
 

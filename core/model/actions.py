@@ -20,6 +20,7 @@ from core import model
 from core.model.containers import Containers
 from core.model.engines import Engine
 from core.model.events import Event
+from core.model.policy_facts import PolicyFacts
 from core.model.refs import EngineRef, Kind, Ref
 from core.model.results import Document, ExecResult, Outcome
 from core.model.services import Services

@@ -1,4 +1,4 @@
-"""Lists resources of any kind, and reads what all rows have in common: names, facts, members.
+"""Maps each kind of resource to its list action, and reads names, policy facts and members from the rows of any list.
 
 To add a kind, add one line to `LISTS`. The list action returns `rows`. A row has a `ref` (or a `name` and a `kind`, if
 no action can target it) and `facts()`. A row may also have `full_names` (every full name that selects it), `tag_refs`

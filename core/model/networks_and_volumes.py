@@ -16,7 +16,7 @@ from core.model.results import Document, Outcome
 
 
 class Network(msgspec.Struct, frozen=True, gc=False):
-    """One network. `scope` is `local`, `global` or `swarm`; `subnets` are in CIDR notation."""
+    """Describes one network. `scope` is `local`, `global` or `swarm`; `subnets` are in CIDR notation."""
 
     ref: Ref
     driver: str

@@ -1,4 +1,4 @@
-"""Defines Facts: what policy and rules may look at when they decide about one resource."""
+"""Defines PolicyFacts: the properties of one resource that the access policy may look at when it decides."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ from datetime import datetime
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PolicyFacts:
-    """The properties of one Ref that policy may look at. `at`: when the engine last reported them. `labels_known`:
-    False if there may be labels that nobody has seen yet, such as those of an image that is not pulled."""
+    """Holds the properties of one resource that policy may look at. `at`: when the engine last reported them.
+    `labels_known`: False if there may be labels that nobody has seen yet, such as those of an image that is not
+    pulled."""
 
     labels: Mapping[str, str] = field(default_factory=dict)
     image: str = ""

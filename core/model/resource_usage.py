@@ -11,10 +11,10 @@ from core.model.refs import Ref
 
 
 class Usage(msgspec.Struct, frozen=True, gc=False):
-    """The usage of one running container. None: unknown (rootless on cgroup v1, no own network). `cpu_seconds`: total
-    since its start; `cpu_percent`: since the previous reading, 100 is one busy core. Sizes are bytes. `memory` excludes
-    what the kernel can free at once (inactive file cache); `memory_limit` is None without a limit. `network_*` and
-    `block_*` are totals since the start."""
+    """Describes one running container's usage. None: unknown (rootless on cgroup v1, no own network). `cpu_seconds`:
+    total since its start; `cpu_percent`: since the previous reading, 100 is one busy core. Sizes are bytes. `memory`
+    excludes what the kernel can free at once (inactive file cache); `memory_limit` is None without a limit. `network_*`
+    and `block_*` are totals since the start."""
 
     ref: Ref
     cpu_percent: float | None = None

@@ -110,7 +110,7 @@ async def test_it_is_there_beside_its_daemon_and_tells_about_itself(cluster, ope
     assert told.notes == ("1 node, 1 of them managers.",)
     info = (await do(swarm, actions.ShowInfo(engine=swarm.ref))).data
     assert info["ID"] == cluster.id and "SWMTKN" not in repr(info)
-    with pytest.raises(errors.Unsupported, match=r"container\.list.*the node they run on"):
+    with pytest.raises(errors.Unsupported, match=r"container\.list.*the engine of their node"):
         await do(swarm, actions.ListContainers(engine=swarm.ref))
 
 

@@ -162,8 +162,8 @@ def test_one_place_twice_or_one_name_twice_is_said(tmp_path: Path) -> None:
     assert "are the same engine" in said(real, link, names=("a", "b"))
     assert "are the same engine" in said("tcp://h:1", "http://h:1/", names=("a", "b"))
     assert "are the same engine" in said("ssh://h", "ssh://h/var/run/docker.sock", names=("a", "b"))
-    assert "give one of them another `name`" in said("unix:///a.sock", "unix:///b.sock")
-    assert "give one of them another `name`" in said("tcp://h:1", "tcp://h:2")
+    assert "Give one of them another `name`" in said("unix:///a.sock", "unix:///b.sock")
+    assert "Give one of them another `name`" in said("tcp://h:1", "tcp://h:2")
     assert said("unix:///a.sock", "unix:///b.sock", names=("a", "b")) == ""
     assert said("ssh://h", "ssh://i") == ""
 
