@@ -1,14 +1,13 @@
 """Caches what exists on one engine, as an informer does, and answers lists from memory.
 
 It receives lists (`replace`), events (`apply_events`), inspections (`apply_inspections`) and the loss of the stream
-(`stream_lost`). While the stream is connected and the last list is complete, the mirror answers lists from memory.
-Otherwise it requests them from the engine. A mirror is itself a Runtime, so it can be used like the engine.
+(`stream_lost`). While the stream is connected and the last list is complete, lists come from memory, otherwise from the
+engine. A mirror is a Runtime itself.
 
-All times are the engine's own. An event that is older than the stored state changes nothing, but marks its container
-dirty: the container will be inspected again. The same applies to an inspection that began before the last list was
-requested. So late and repeated input does no harm: every order of events, lists and inspections leads to the same
-state. A container that is known only from events has no labels yet, and permissions depend on labels. Until it has been
-inspected, lists are requested from the engine.
+All times are the engine's own. An event older than the stored state changes nothing, but marks its container dirty, so
+that it is inspected again. The same applies to an inspection that began before the last list was requested. So every
+order of events, lists and inspections leads to the same state. A container that is known only from events has no labels
+yet, and permissions depend on labels: until it is inspected, lists are requested from the engine.
 """
 
 from __future__ import annotations
