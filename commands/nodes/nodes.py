@@ -12,6 +12,7 @@ from core.model.swarm import ListNodes, Node
 
 
 def node_cells(row: Node, _: datetime) -> Sequence[str | int]:
+    """Returns the cells of one node in the table."""
     status = f"{row.state}: {row.message}" if row.message else row.state
     role = f"{row.role} (leader)" if row.leader else row.role
     tasks = "-" if row.tasks is None else row.tasks

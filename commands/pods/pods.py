@@ -12,6 +12,7 @@ from core.model.refs import Kind
 
 
 def pod_cells(row: Pod, now: datetime) -> Sequence[str]:
+    """Returns the cells of one pod in the table."""
     age = f"{formatting.span(max(0.0, now.timestamp() - row.created_at))} ago" if row.created_at else ""
     containers = f"{row.running}/{len(row.members)}"
     return (row.ref.name, row.namespace, row.state, containers, age, row.address, row.ref.short_id)

@@ -13,6 +13,7 @@ from core.errors import Problem
 
 
 def read_yaml(file: Path) -> RawSettings:
+    """Reads a YAML file into settings that know their lines; its mistakes are in the result, not raised."""
     found = RawSettings()
     try:
         with file.open("rb") as opened:

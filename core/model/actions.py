@@ -29,6 +29,8 @@ R_co = TypeVar("R_co", covariant=True)
 
 
 class Risk(enum.StrEnum):
+    """How much an action can do: read only, change something, or destroy something for good."""
+
     READ = "read"
     CHANGE = "change"
     DESTROY = "destroy"

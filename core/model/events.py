@@ -14,6 +14,8 @@ from core.model.refs import Ref
 
 
 class EventKind(enum.StrEnum):
+    """What happened, in one vocabulary for all engines."""
+
     CREATED = "created"
     STARTED = "started"
     DIED = "died"

@@ -15,6 +15,8 @@ from core.model.selectors import EVERYTHING, Selector
 
 
 class Verdict(enum.IntEnum):
+    """What the policy says about an action, from the mildest to the strictest; a plan gets its strictest verdict."""
+
     ALLOW = 0
     CONFIRM = 1
     APPROVE = 2

@@ -14,6 +14,8 @@ from core.model import image_names
 
 
 class Kind(enum.StrEnum):
+    """The kinds of resources that a Ref can point to."""
+
     ENGINE = "engine"
     CONTAINER = "container"
     IMAGE = "image"

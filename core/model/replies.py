@@ -13,6 +13,8 @@ from datetime import timedelta
 
 
 class Status(enum.StrEnum):
+    """How a change ended. NOOP: there was nothing to do. UNKNOWN: it was sent, and its answer was lost."""
+
     DONE = "done"
     NOOP = "noop"
     FAILED = "failed"

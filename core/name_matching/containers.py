@@ -11,7 +11,8 @@ from core.model.containers import Container
 from core.name_matching.match import Match, TypedName, every, one, with_id_prefix
 
 
-def match(typed: TypedName, rows: Sequence[Container]) -> Match:
+def match_container_name(typed: TypedName, rows: Sequence[Container]) -> Match:
+    """Returns the containers that a typed name means."""
     name = typed.name
     if typed.is_glob:
         return every([row for row in rows if _matches_glob(name, row)])

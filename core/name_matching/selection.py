@@ -82,11 +82,11 @@ def _match_within(kind: Kind, typed: TypedName, rows: Sequence[Any]) -> Match:
     if typed.name:
         match kind:
             case Kind.CONTAINER:
-                return containers.match(typed, rows)
+                return containers.match_container_name(typed, rows)
             case Kind.SERVICE:
-                return services.match(typed, rows)
+                return services.match_service_name(typed, rows)
             case Kind.IMAGE:
-                return images.match(typed, rows)
+                return images.match_image_name(typed, rows)
             case _:
                 return _match_other(typed, rows)
     if typed.id_prefix:

@@ -20,7 +20,7 @@ from runtimes.docker.events import EventVerbs
 from runtimes.docker.images import ImageVerbs
 from runtimes.docker.info import InfoVerbs
 from runtimes.docker.logs import LogVerbs
-from runtimes.docker.networks_volumes import NetworkVolumeVerbs
+from runtimes.docker.networks_and_volumes import NetworkVolumeVerbs
 from runtimes.docker.stats import StatsVerbs
 from runtimes.docker_like.client import quoted_id
 from runtimes.docker_like.containers import ContainerVerbs

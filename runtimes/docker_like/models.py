@@ -8,7 +8,7 @@ from __future__ import annotations
 import msgspec
 
 
-class Health(msgspec.Struct, gc=False):
+class HealthState(msgspec.Struct, gc=False):
     status: str = msgspec.field(name="Status", default="")
 
 
@@ -18,7 +18,7 @@ class State(msgspec.Struct, gc=False):
     oom_killed: bool = msgspec.field(name="OOMKilled", default=False)
     started: str = msgspec.field(name="StartedAt", default="")
     finished: str = msgspec.field(name="FinishedAt", default="")
-    health: Health | None = msgspec.field(name="Health", default=None)
+    health: HealthState | None = msgspec.field(name="Health", default=None)
 
 
 class Config(msgspec.Struct):

@@ -27,7 +27,7 @@ from runtimes.podman.events import EventVerbs
 from runtimes.podman.images import ImageVerbs
 from runtimes.podman.info import InfoVerbs
 from runtimes.podman.logs import LogVerbs
-from runtimes.podman.networks_volumes import NetworkVolumeVerbs
+from runtimes.podman.networks_and_volumes import NetworkVolumeVerbs
 from runtimes.podman.pods import PodVerbs
 from runtimes.podman.stats import StatsVerbs
 from runtimes.podman.units import UnitVerbs

@@ -18,7 +18,7 @@ DEFAULT_SHM = 65_536_000
 DEFAULT_PIDS = 2048
 
 
-class Health(msgspec.Struct, rename="pascal"):
+class HealthCheck(msgspec.Struct, rename="pascal"):
     test: list[str] | None = None
     interval: int = 0
     timeout: int = 0
@@ -40,7 +40,7 @@ class Config(msgspec.Struct, rename="pascal"):
     labels: dict[str, str] | None = None
     annotations: dict[str, str] | None = None
     stop_signal: int | str = 15
-    healthcheck: Health | None = None
+    healthcheck: HealthCheck | None = None
     healthcheck_on_failure_action: str = ""
     create_command: list[str] | None = None
     timezone: str = ""
@@ -174,4 +174,4 @@ class ImageConfig(msgspec.Struct, rename="pascal"):
 
 class InspectedImage(msgspec.Struct, rename="pascal"):
     config: ImageConfig = msgspec.field(default_factory=ImageConfig)
-    healthcheck: Health | None = None
+    healthcheck: HealthCheck | None = None

@@ -13,7 +13,7 @@ import msgspec
 # ── events ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-class Attributes(msgspec.Struct, gc=False):
+class EventAttributes(msgspec.Struct, gc=False):
     name: str = ""
     image: str = ""
     network: str = ""
@@ -23,7 +23,7 @@ class Attributes(msgspec.Struct, gc=False):
 
 class Actor(msgspec.Struct, gc=False):
     id: str = msgspec.field(name="ID", default="")
-    attributes: Attributes = msgspec.field(name="Attributes", default_factory=Attributes)
+    attributes: EventAttributes = msgspec.field(name="Attributes", default_factory=EventAttributes)
 
 
 class Event(msgspec.Struct, gc=False):

@@ -7,10 +7,10 @@ import abc
 from core.model.networks_and_volumes import Network, Volume
 from runtimes.docker import decode
 from runtimes.docker.client import EngineClient
-from runtimes.docker_like import networks_volumes
+from runtimes.docker_like import networks_and_volumes
 
 
-class NetworkVolumeVerbs(EngineClient, networks_volumes.NetworkVolumeVerbs, abc.ABC):
+class NetworkVolumeVerbs(EngineClient, networks_and_volumes.NetworkVolumeVerbs, abc.ABC):
     """Decodes the answers about networks and volumes."""
 
     path_suffix = ""

@@ -7,12 +7,12 @@ import abc
 import msgspec
 
 from core.model.networks_and_volumes import Network, Volume
-from runtimes.docker_like import decode, models, networks_volumes
+from runtimes.docker_like import decode, models, networks_and_volumes
 from runtimes.formats import json_decoder
 from runtimes.podman import client
 
 
-class NetworkVolumeVerbs(client.EngineClient, networks_volumes.NetworkVolumeVerbs, abc.ABC):
+class NetworkVolumeVerbs(client.EngineClient, networks_and_volumes.NetworkVolumeVerbs, abc.ABC):
     """Implements the actions on networks and volumes."""
 
     path_suffix = "/json"
