@@ -29,11 +29,11 @@ from core.model.refs import Kind, Ref
 from core.ports import Call, Query
 from core.store.client import Store
 from core.store.records import Claim
-from runtimes.base.adapter import Adapter, does
+from runtimes.base.base_adapter import BaseAdapter, does
 from runtimes.inventory import fleet
 
 
-class BuiltinRuntime(Adapter):
+class BuiltinRuntime(BaseAdapter):
     """Runs the actions of the built-in commands. Set `fleet` before the first command."""
 
     def __init__(

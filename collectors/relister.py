@@ -25,7 +25,7 @@ from core.model.containers import Container, Containers
 from core.model.events import Event
 from core.ports import Call
 from runtimes.formats import status_text
-from runtimes.inventory import container_state
+from runtimes.inventory import state_updates
 from runtimes.inventory.mirror import Mirror, WatchedEngine
 
 log = structlog.get_logger()
@@ -168,7 +168,7 @@ class Relister:
             if found is None:
                 rows.pop(container_id, None)
             elif container_id in rows:
-                rows[container_id] = container_state.apply_inspection(rows[container_id], found)
+                rows[container_id] = state_updates.apply_inspection(rows[container_id], found)
         return rows
 
     def _looks_changed(self, row: Container, now: float) -> bool:

@@ -29,8 +29,8 @@ from core.model.jobs import JobPage, JobStarted
 from core.model.refs import EngineRef
 from core.model.replies import Status
 from core.model.results import LogLine, Outcome
-from runtimes.base import adapter
-from runtimes.base.adapter import Adapter, does
+from runtimes.base import base_adapter
+from runtimes.base.base_adapter import BaseAdapter, does
 
 log = structlog.get_logger(__name__)
 MAX_JOBS = 64  # running at once; the same number of ended jobs is stored
@@ -153,7 +153,7 @@ class Jobs:
         """Starts a job. `read_only`: it changes nothing, so it is stopped if nobody reads it. Raises Refused if too
         many jobs are running."""
         self._remove_old()
-        call = adapter.current_call()
+        call = base_adapter.current_call()
         who = call.who if call else ""
         self._check_limits(who, read_only)
         job = Job(self.new_id(), verb, who, read_only=read_only)
@@ -246,7 +246,7 @@ def _new_id() -> str:
 JOB_VERBS = frozenset({jobs.ReadJob.verb, jobs.StopJob.verb, jobs.StopAnyJob.verb})
 
 
-class JobAdapter(Adapter):
+class JobAdapter(BaseAdapter):
     """Adds the actions that read and stop jobs to an adapter."""
 
     def __init__(self, ref: EngineRef, *, allow: Sequence[str] = ()) -> None:

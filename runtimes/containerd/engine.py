@@ -27,7 +27,7 @@ from core.model.engines import Engine
 from core.model.events import Event
 from core.model.results import Document
 from core.text import redact_json
-from runtimes.base.adapter import does
+from runtimes.base.base_adapter import does
 from runtimes.base.concurrency import map_concurrently
 from runtimes.base.engine_adapter import DEFAULTS
 from runtimes.base.engine_options import EngineOptions

@@ -21,7 +21,7 @@ from google.protobuf import any_pb2
 from core import errors
 from core.model import actions
 from core.model.results import ExecResult
-from runtimes.base.adapter import does
+from runtimes.base.base_adapter import does
 from runtimes.base.multi_request_change import MultiRequestChange
 from runtimes.containerd import client, decode, lifecycle
 from runtimes.containerd.client import FAILED_PRECONDITION, Client

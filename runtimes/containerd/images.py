@@ -10,7 +10,7 @@ from core.model.containers import LIVE_STATES
 from core.model.jobs import JobStarted
 from core.model.results import Document, Outcome
 from core.text import redact_json
-from runtimes.base.adapter import does
+from runtimes.base.base_adapter import does
 from runtimes.base.concurrency import map_concurrently
 from runtimes.base.engine_adapter import DEFAULTS
 from runtimes.base.engine_options import EngineOptions

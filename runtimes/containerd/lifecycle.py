@@ -16,7 +16,7 @@ from core.model import actions
 from core.model.refs import Ref
 from core.model.replies import Status
 from core.model.results import Outcome
-from runtimes.base.adapter import does
+from runtimes.base.base_adapter import does
 from runtimes.base.multi_request_change import MultiRequestChange
 from runtimes.containerd import client, decode, json_models
 from runtimes.containerd.client import FAILED_PRECONDITION, Client, Container, Process

@@ -19,7 +19,7 @@ from core.model.containers import Container, Containers
 from core.model.engines import Engine
 from core.model.events import Event
 from core.model.results import Document
-from runtimes.base.adapter import does
+from runtimes.base.base_adapter import does
 from runtimes.base.engine_adapter import DEFAULTS
 from runtimes.base.engine_options import EngineOptions
 from runtimes.cri import client, decode, decode_info, decode_stats, events, unsupported_verbs

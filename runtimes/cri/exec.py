@@ -7,7 +7,7 @@ import time
 from core import errors
 from core.model import actions
 from core.model.results import ExecResult
-from runtimes.base.adapter import does
+from runtimes.base.base_adapter import does
 from runtimes.cri.client import EngineClient
 from runtimes.proto import cri_pb2 as cri
 

@@ -12,7 +12,7 @@ from core.model import images
 from core.model.jobs import JobStarted
 from core.model.refs import Ref
 from core.model.results import Document, Outcome
-from runtimes.base.adapter import does
+from runtimes.base.base_adapter import does
 from runtimes.base.jobs import Job
 from runtimes.base.multi_request_change import MultiRequestChange
 from runtimes.cri import decode, decode_info

@@ -10,7 +10,7 @@ from core import errors
 from core.model import actions
 from core.model.refs import Ref
 from core.model.results import Outcome
-from runtimes.base.adapter import does
+from runtimes.base.base_adapter import does
 from runtimes.base.multi_request_change import MultiRequestChange
 from runtimes.cri import client, decode
 from runtimes.cri.client import EngineClient

@@ -13,7 +13,7 @@ from core.model.jobs import JobStarted
 from core.model.refs import Ref
 from core.model.replies import Status
 from core.model.results import LogPage, Outcome
-from runtimes.base.adapter import does
+from runtimes.base.base_adapter import does
 from runtimes.base.jobs import MAX_JOB_LINES, Job
 from runtimes.cri import decode, log_reader
 from runtimes.cri.lifecycle import LifecycleVerbs

@@ -9,7 +9,7 @@ from core import errors
 from core.model import pods
 from core.model.refs import Ref
 from core.model.results import Document, Outcome
-from runtimes.base.adapter import does
+from runtimes.base.base_adapter import does
 from runtimes.base.concurrency import map_concurrently
 from runtimes.base.multi_request_change import MultiRequestChange
 from runtimes.cri import client, decode, decode_info

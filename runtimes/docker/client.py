@@ -15,7 +15,7 @@ from core.model.containers import Container
 from core.model.refs import EngineRef
 from runtimes.base.engine_adapter import DEFAULTS
 from runtimes.base.engine_options import EngineOptions
-from runtimes.docker import decode, models
+from runtimes.docker import decode, json_models
 from runtimes.docker_like.client import HttpEngine
 from runtimes.formats import json_decoder
 
@@ -32,7 +32,7 @@ class EngineClient(HttpEngine, abc.ABC):
     def __init__(self, url: str, options: EngineOptions = DEFAULTS) -> None:
         super().__init__(url, options)
         self.api = ""
-        self._info = models.Info()
+        self._info = json_models.Info()
         self._decoder = decode.Decoder(self._ref)
 
     async def _ask_identity(self, seconds: float) -> None:
@@ -45,7 +45,7 @@ class EngineClient(HttpEngine, abc.ABC):
             )
         if response.status >= 400:
             raise self._refusal(response.status, response.body, "", "info")
-        info = json_decoder.decode_json(models.Info, response.body)
+        info = json_decoder.decode_json(json_models.Info, response.body)
         newest = decode.api_version(response.headers.get("api-version", "1.41"))
         if newest < OLDEST_API:
             raise errors.InvalidResponse(
@@ -67,7 +67,7 @@ class EngineClient(HttpEngine, abc.ABC):
 
     def _error_text(self, body: bytes) -> str:
         try:
-            text = msgspec.json.decode(body, type=models.Error).message
+            text = msgspec.json.decode(body, type=json_models.Error).message
         except msgspec.DecodeError:
             text = body[:MAX_ERROR].decode("utf-8", "replace")
         return text.strip()

@@ -13,7 +13,7 @@ from core import errors
 from core.model import actions
 from core.model.jobs import JobStarted
 from core.model.services import Services
-from runtimes.base.adapter import does
+from runtimes.base.base_adapter import does
 from runtimes.base.engine_adapter import DEFAULTS
 from runtimes.base.engine_options import EngineOptions
 from runtimes.compose import scale, services

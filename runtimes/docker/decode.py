@@ -18,7 +18,7 @@ from core.model.events import Event, EventKind, Origin
 from core.model.networks_and_volumes import Network, Volume
 from core.model.refs import EngineRef, Kind, Ref
 from core.model.resource_usage import Usage
-from runtimes.docker import models
+from runtimes.docker import json_models
 from runtimes.docker_like import decode as shared
 from runtimes.formats import json_decoder, timestamps
 from runtimes.swarm.json_models import KINDS
@@ -56,14 +56,14 @@ class Decoder:
     def containers(self, body: bytes) -> tuple[Container, ...]:
         """Decodes a list of containers."""
         try:
-            rows = models.CONTAINERS.decode(body)
+            rows = json_models.CONTAINERS.decode(body)
         except msgspec.DecodeError as error:
             raise errors.InvalidResponse(
                 f"{self._engine} sent a list of containers that cannot be decoded: {error}."
             ) from error
         return tuple([self._container(row) for row in rows])
 
-    def _container(self, row: models.ListedContainer) -> Container:
+    def _container(self, row: json_models.ListedContainer) -> Container:
         status = row.status
         exited = _EXITED.match(status) if status[:1] in "ER" else None
         return Container(
@@ -107,12 +107,12 @@ class Decoder:
     def events(self, lines: bytes, *, replay_before: int) -> list[Event]:
         """Decodes whole lines of JSON. An event older than `replay_before` (ns) counts as replayed."""
         try:
-            raw = models.EVENT.decode_lines(lines)
+            raw = json_models.EVENT.decode_lines(lines)
         except msgspec.DecodeError as error:
             raise errors.InvalidResponse(f"{self._engine} sent an event that cannot be decoded: {error}.") from error
         return [self._event(one, replay_before) for one in raw]
 
-    def _event(self, raw: models.Event, replay_before: int) -> Event:
+    def _event(self, raw: json_models.Event, replay_before: int) -> Event:
         # The hot path: usual actions are looked up whole, and fields are passed by position.
         kind, subject_id, given = _OTHER, raw.actor.id, raw.actor.attributes
         action, detail = raw.action, ""
@@ -153,18 +153,18 @@ def networks(engine: EngineRef, body: bytes) -> tuple[Network, ...]:
                 internal=row.internal,
                 labels=row.labels or {},
             )
-            for row in json_decoder.decode_json(list[models.Network], body)
+            for row in json_decoder.decode_json(list[json_models.Network], body)
         ]
     )
 
 
 def volumes(engine: EngineRef, body: bytes) -> tuple[Volume, ...]:
-    return shared.volumes(engine, json_decoder.decode_json(models.Volumes, body).volumes or ())
+    return shared.volumes(engine, json_decoder.decode_json(json_models.Volumes, body).volumes or ())
 
 
-def usage(ref: Ref, stats: models.Stats, cpu_percent: float | None, host_memory: int) -> Usage:
+def usage(ref: Ref, stats: json_models.Stats, cpu_percent: float | None, host_memory: int) -> Usage:
     """`host_memory`: bytes of memory of the host, which Docker sends as the limit of a container without one."""
-    memory, details = stats.memory.usage, stats.memory.stats or models.MemoryDetails()
+    memory, details = stats.memory.usage, stats.memory.stats or json_models.MemoryDetails()
     if memory is not None:
         inactive = details.total_inactive if details.total_inactive is not None else details.inactive
         memory = max(0, memory - (inactive or 0))

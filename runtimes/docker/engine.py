@@ -1,9 +1,9 @@
-"""Implements the engine port for one Docker daemon.
+"""Serves all verbs of one Docker daemon.
 
-The class is composed of one module per subject: requests (`client`), events, logs, images, networks and volumes
-(`networks_volumes`), Compose services (`compose_services`), the Swarm that it manages (`swarm_manager`), statistics and
-the daemon itself (`info`). What Podman does alike is in `docker_like`. Values of environment variables are hidden in
-every inspection.
+The class is composed of one module for each subject: requests (`client`), events, logs, images, networks and volumes
+(`networks_and_volumes`), Compose services (`compose_services`), the Swarm that the daemon manages (`swarm_manager`),
+statistics, and the daemon itself (`info`). `docker_like` contains what Podman does in the same way. The values of
+environment variables are hidden in every inspection.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import ClassVar
 from core.model import actions
 from core.model.containers import Containers
 from core.model.results import Outcome
-from runtimes.base.adapter import does
+from runtimes.base.base_adapter import does
 from runtimes.docker.compose_services import ServiceVerbs
 from runtimes.docker.events import EventVerbs
 from runtimes.docker.images import ImageVerbs

@@ -13,7 +13,7 @@ from collections.abc import AsyncIterator, Sequence
 
 from core.model import actions
 from core.model.events import Event
-from runtimes.base.adapter import does
+from runtimes.base.base_adapter import does
 from runtimes.docker.client import EngineClient
 from runtimes.formats import timestamps
 from runtimes.transport.line_splitter import LineReader

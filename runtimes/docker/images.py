@@ -16,7 +16,7 @@ from core.model.jobs import JobStarted
 from core.model.refs import Ref
 from core.model.replies import Status
 from core.model.results import Outcome
-from runtimes.base.adapter import does
+from runtimes.base.base_adapter import does
 from runtimes.base.jobs import Job
 from runtimes.docker.client import EngineClient
 from runtimes.docker.pull_progress import PullProgress

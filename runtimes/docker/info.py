@@ -17,8 +17,8 @@ from core.model.engines import Engine
 from core.model.refs import Kind, Ref
 from core.model.results import Document
 from core.text import redact_json
-from runtimes.base.adapter import does
-from runtimes.docker import models
+from runtimes.base.base_adapter import does
+from runtimes.docker import json_models
 from runtimes.docker.client import EngineClient
 from runtimes.formats import json_decoder
 
@@ -36,7 +36,7 @@ class InfoVerbs(EngineClient, abc.ABC):
             # The two requests share one deadline.
             async with asyncio.timeout(seconds):
                 body, version = await self._info_and_version(seconds)
-            info, document = json_decoder.decode_json(models.Info, body), json_decoder.decode_json_object(body)
+            info, document = json_decoder.decode_json(json_models.Info, body), json_decoder.decode_json_object(body)
         except errors.EngineError as error:
             return msgspec.structs.replace(unreachable, fault=error.full_message())
         except TimeoutError:

@@ -1,4 +1,4 @@
-"""Decodes Docker's networks and volumes; the requests are those of `docker_like.networks_volumes`."""
+"""Decodes Docker's networks and volumes; the requests are those of `docker_like.networks_and_volumes`."""
 
 from __future__ import annotations
 

@@ -16,10 +16,10 @@ from collections.abc import Mapping, Sequence
 from core import errors
 from core.model.refs import Ref
 from core.model.resource_usage import ReadUsage, Usage, Usages
-from runtimes.base.adapter import does
+from runtimes.base.base_adapter import does
 from runtimes.base.engine_adapter import DEFAULTS
 from runtimes.base.engine_options import EngineOptions
-from runtimes.docker import decode, models
+from runtimes.docker import decode, json_models
 from runtimes.docker.client import EngineClient
 from runtimes.docker_like.client import quoted_id
 from runtimes.formats import json_decoder
@@ -104,7 +104,7 @@ class StatsVerbs(EngineClient, abc.ABC):
                     return None
                 try:
                     response = await self._request("GET", target, left, name=ref.name)
-                    stats = json_decoder.decode_json(models.Stats, response.body)
+                    stats = json_decoder.decode_json(json_models.Stats, response.body)
                 except errors.NotFound:
                     return None  # it has ended since the list
                 except errors.EngineError as error:

@@ -13,7 +13,7 @@ from core import errors
 from core.model import swarm
 from core.model.replies import Status
 from core.model.results import Outcome
-from runtimes.base.adapter import does
+from runtimes.base.base_adapter import does
 from runtimes.base.engine_adapter import DEFAULTS
 from runtimes.base.engine_options import EngineOptions
 from runtimes.docker.client import EngineClient

@@ -11,7 +11,7 @@ from core.model.containers import Port
 from core.model.images import Image
 from core.model.networks_and_volumes import Volume
 from core.model.refs import EngineRef, Kind, Ref
-from runtimes.docker_like import models
+from runtimes.docker_like import json_models
 from runtimes.formats import json_decoder, timestamps
 
 SHORT_ID = 12
@@ -39,18 +39,18 @@ class RefCache:
         return found
 
 
-def inspection(engine: EngineRef, body: bytes) -> models.Inspection:
+def inspection(engine: EngineRef, body: bytes) -> json_models.Inspection:
     try:
-        return models.INSPECTION.decode(body)
+        return json_models.INSPECTION.decode(body)
     except msgspec.DecodeError as error:
         raise errors.InvalidResponse(f"{engine} sent an inspection that cannot be decoded: {error}.") from error
 
 
 def images(engine: EngineRef, body: bytes) -> tuple[Image, ...]:
-    return tuple([_image(engine, row) for row in json_decoder.decode_json(list[models.Image], body)])
+    return tuple([_image(engine, row) for row in json_decoder.decode_json(list[json_models.Image], body)])
 
 
-def _image(engine: EngineRef, row: models.Image) -> Image:
+def _image(engine: EngineRef, row: json_models.Image) -> Image:
     tags = tuple([tag for tag in row.tags or () if tag not in NO_NAME])
     name = tags[0] if tags else row.id.rpartition(":")[2][:SHORT_ID]
     return Image(
@@ -64,7 +64,7 @@ def _image(engine: EngineRef, row: models.Image) -> Image:
     )
 
 
-def volumes(engine: EngineRef, rows: Sequence[models.Volume]) -> tuple[Volume, ...]:
+def volumes(engine: EngineRef, rows: Sequence[json_models.Volume]) -> tuple[Volume, ...]:
     return tuple(
         [
             Volume(
@@ -79,7 +79,7 @@ def volumes(engine: EngineRef, rows: Sequence[models.Volume]) -> tuple[Volume, .
     )
 
 
-def published_ports(ports: Mapping[str, Sequence[models.PortBinding] | None]) -> tuple[Port, ...]:
+def published_ports(ports: Mapping[str, Sequence[json_models.PortBinding] | None]) -> tuple[Port, ...]:
     """The ports in an inspection, such as `80/tcp`, with the host's ports that they are bound to."""
     found = []
     for port, bindings in ports.items():

@@ -15,7 +15,7 @@ import msgspec
 from core import errors
 from core.model import actions
 from core.model.results import ExecResult
-from runtimes.base.adapter import does
+from runtimes.base.base_adapter import does
 from runtimes.docker_like.client import MIN_SECONDS, HttpEngine, quoted_id
 from runtimes.formats import exec_output_decoder, json_decoder
 

@@ -18,7 +18,7 @@ from core.model.refs import Ref
 from core.model.replies import Status
 from core.model.results import Document, Outcome
 from core.text import redact_json
-from runtimes.base.adapter import does
+from runtimes.base.base_adapter import does
 from runtimes.docker_like import decode
 from runtimes.docker_like.client import HttpEngine, quoted_id
 from runtimes.formats import image_reference, json_decoder

@@ -14,7 +14,7 @@ from core.model.jobs import JobStarted
 from core.model.refs import Ref
 from core.model.replies import Status
 from core.model.results import LogPage, Outcome
-from runtimes.base.adapter import does
+from runtimes.base.base_adapter import does
 from runtimes.base.jobs import Job
 from runtimes.docker_like.client import HttpEngine, quoted_id
 from runtimes.formats import log_decoder

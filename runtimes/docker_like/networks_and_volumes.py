@@ -9,7 +9,7 @@ from core.model import networks_and_volumes
 from core.model.refs import Ref
 from core.model.results import Document, Outcome
 from core.text import redact_json
-from runtimes.base.adapter import does
+from runtimes.base.base_adapter import does
 from runtimes.docker_like.client import HttpEngine, quoted_id
 from runtimes.formats import json_decoder
 

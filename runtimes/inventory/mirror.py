@@ -26,7 +26,7 @@ from core.model.events import Event, EventKind, Origin
 from core.model.refs import EngineRef, Kind
 from core.ports import Call, Runtime
 from runtimes.formats import status_text
-from runtimes.inventory import container_state, event_history
+from runtimes.inventory import event_history, state_updates
 
 R = TypeVar("R")
 # Looked up once: on its class, a member of an enum is slow to find (Python 3.11).
@@ -171,15 +171,15 @@ class Mirror:
             del self._removed_at[container_id]  # containerd's ids are names, and may be used again
         stored = self._containers.get(container_id) or self._uninspected.get(container_id)
         if stored is None:
-            self._uninspected[container_id] = stored = container_state.from_first_event(event)
+            self._uninspected[container_id] = stored = state_updates.from_first_event(event)
         elif at < max(self._listed_at, self._changed_at.get(container_id, 0)):
             self.mark_dirty(container_id)
             return
-        self._store(container_id, container_state.apply_event(stored, event))
+        self._store(container_id, state_updates.apply_event(stored, event))
         if container_id in self._as_reported:
-            self._as_reported[container_id] = container_state.apply_event(self._as_reported[container_id], event)
+            self._as_reported[container_id] = state_updates.apply_event(self._as_reported[container_id], event)
         self._changed_at[container_id] = at
-        if kind not in container_state.COMPLETE_EVENTS or container_id in self._uninspected:
+        if kind not in state_updates.COMPLETE_EVENTS or container_id in self._uninspected:
             self.mark_dirty(container_id)
 
     def replace(self, rows: Iterable[Container], at_ns: int) -> None:
@@ -220,11 +220,11 @@ class Mirror:
             return row
         if changed_since:
             self.mark_dirty(row.ref.id)
-            row = container_state.keep_newer_state(stored, row)
+            row = state_updates.keep_newer_state(stored, row)
         elif row.restarts is None:
             if stored.restarts is None or stored.state != row.state:
                 self.mark_dirty(row.ref.id)
-            row = container_state.keep_inspected_details(stored, row)
+            row = state_updates.keep_inspected_details(stored, row)
         same = row.restarts is not None and msgspec.structs.replace(row, status=stored.status) == stored
         return stored if same else row
 
@@ -243,11 +243,11 @@ class Mirror:
                 continue
             elif at_ns < max(self._listed_at, self._changed_at.get(container_id, 0)):
                 if uninspected is not None:  # now its labels are known; its state remains as events reported it
-                    self._store(container_id, container_state.keep_newer_state(uninspected, found))
+                    self._store(container_id, state_updates.keep_newer_state(uninspected, found))
                 self.mark_dirty(container_id)
             else:
                 base = found if stored is None or uninspected is not None else stored
-                detailed = container_state.apply_inspection(base, found)
+                detailed = state_updates.apply_inspection(base, found)
                 if stored is not None and stored != detailed:
                     self._as_reported.setdefault(container_id, stored)
                 self._store(container_id, detailed)

@@ -31,7 +31,7 @@ from core.model.events import Event
 from core.model.refs import Ref
 from core.model.results import Document
 from core.text import redact_json
-from runtimes.base.adapter import does
+from runtimes.base.base_adapter import does
 from runtimes.base.engine_adapter import DEFAULTS
 from runtimes.base.engine_options import EngineOptions
 from runtimes.formats import status_text

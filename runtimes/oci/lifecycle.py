@@ -19,7 +19,7 @@ from core.model import actions
 from core.model.refs import Ref
 from core.model.replies import Status
 from core.model.results import ExecResult, Outcome
-from runtimes.base.adapter import does
+from runtimes.base.base_adapter import does
 from runtimes.base.engine_adapter import EngineAdapter
 from runtimes.base.engine_options import EngineOptions
 from runtimes.formats import signals

@@ -23,7 +23,7 @@ from runtimes.base.engine_adapter import DEFAULTS
 from runtimes.base.engine_options import EngineOptions
 from runtimes.docker_like.client import HttpEngine
 from runtimes.formats import json_decoder
-from runtimes.podman import decode, models
+from runtimes.podman import decode, json_models
 from runtimes.transport import connect
 
 API = "4.0.0"
@@ -44,14 +44,14 @@ class EngineClient(HttpEngine, abc.ABC):
 
     def __init__(self, url: str, options: EngineOptions = DEFAULTS) -> None:
         super().__init__(url, options)
-        self._info = models.Info()
+        self._info = json_models.Info()
         self._decoder = decode.Decoder(self._ref)
 
     @property
     def local(self) -> bool:
         return self._http.endpoint.scheme == "unix"
 
-    async def _engine_info(self, seconds: float, *, again: bool = False) -> models.Info:
+    async def _engine_info(self, seconds: float, *, again: bool = False) -> json_models.Info:
         """What the service reported about itself when it was identified. `again`: ask it now."""
         await self._identify(seconds, again=again)
         return self._info
@@ -71,9 +71,9 @@ class EngineClient(HttpEngine, abc.ABC):
             )
         if response.status >= 400:
             raise self._refusal(response.status, response.body, "", "info")
-        self._accept(json_decoder.decode_json(models.Info, response.body))
+        self._accept(json_decoder.decode_json(json_models.Info, response.body))
 
-    def _accept(self, info: models.Info) -> None:
+    def _accept(self, info: json_models.Info) -> None:
         """Registers the engine that sent `info`."""
         self._check_owner(info)
         ref = EngineRef(host=info.host.hostname or self._ref.host, kind=self.kind, name=self._ref.name)
@@ -88,7 +88,7 @@ class EngineClient(HttpEngine, abc.ABC):
             self._decoder = decode.Decoder(ref, has_health=has_health)
         self._info, self.version = info, info.version.number
 
-    def _check_owner(self, info: models.Info) -> None:
+    def _check_owner(self, info: json_models.Info) -> None:
         """Raises InvalidResponse if a local socket is served by an ordinary user who claims another user's engine.
 
         The kernel reports who serves the socket. Root and Quarterdeck's own user are trusted: they may forward the
@@ -135,7 +135,7 @@ class EngineClient(HttpEngine, abc.ABC):
         except (msgspec.DecodeError, UnicodeDecodeError):
             return
         for one in document if isinstance(document, list) else [document]:
-            if isinstance(one, dict) and (found := models.inner_errors(one)):
+            if isinstance(one, dict) and (found := json_models.inner_errors(one)):
                 raise errors.Rejected(500, "; ".join(found))
 
     def _decode_container(self, body: bytes) -> Container:
@@ -144,9 +144,9 @@ class EngineClient(HttpEngine, abc.ABC):
     def _error_text(self, body: bytes) -> str:
         """On one line, with ids shortened as in lists."""
         try:
-            error = msgspec.json.decode(body, type=models.Error)
+            error = msgspec.json.decode(body, type=json_models.Error)
             # For a pod that was changed in part, there is no message, but each container's reason.
-            text = error.message or error.cause or "; ".join(models.inner_errors(msgspec.json.decode(body)))
+            text = error.message or error.cause or "; ".join(json_models.inner_errors(msgspec.json.decode(body)))
         except (msgspec.DecodeError, UnicodeDecodeError, AttributeError):
             text = ""
         text = text or body[:MAX_ERROR].decode("utf-8", "replace")

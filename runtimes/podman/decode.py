@@ -20,7 +20,7 @@ from core.model.events import Event, EventKind, Origin
 from core.model.refs import EngineRef, Kind
 from runtimes.docker_like import decode as shared
 from runtimes.formats import status_text, timestamps
-from runtimes.podman import models
+from runtimes.podman import json_models
 
 MAX_HEALTHS = 20_000
 MAX_PORT_RANGE = 1024
@@ -80,7 +80,7 @@ class Decoder:
         """Decodes whole lines of the API. Events before `since` (ns) are left out; those before `replay_before` count
         as replayed. Raises Rejected if the engine reports an error in the middle of its answer."""
         try:
-            raw = models.EVENT.decode_lines(lines)
+            raw = json_models.EVENT.decode_lines(lines)
         except msgspec.DecodeError as error:
             raise errors.InvalidResponse(f"{self._engine} sent an event that cannot be decoded: {error}.") from error
         found = []
@@ -90,7 +90,7 @@ class Decoder:
             if one.at_ns >= since:
                 given = one.actor.attributes
                 name, code = given.name or given.network, given.code or given.exit_code
-                any_event = models.AnyEvent(
+                any_event = json_models.AnyEvent(
                     one.at_ns, one.type, one.action, one.actor.id, name, given.image, code, one.health
                 )
                 if (event := self._event(any_event, replay_before)) is not None:
@@ -101,7 +101,7 @@ class Decoder:
         """Decodes whole lines of the event file. The number says how many lines could not be decoded: a line that was
         torn by a full disk or a crash must not hide those after it."""
         try:
-            raw: Iterable[models.FileEvent] = models.FILE_EVENT.decode_lines(lines)
+            raw: Iterable[json_models.FileEvent] = json_models.FILE_EVENT.decode_lines(lines)
             torn = 0
         except msgspec.DecodeError:
             raw, torn = _decode_each(lines)
@@ -113,12 +113,12 @@ class Decoder:
             elif at >= since:
                 # Podman 4.3 leaves out an exit code of 0.
                 code, name = "0" if one.code is None else str(one.code), one.name or one.network
-                any_event = models.AnyEvent(at, one.type, one.action, one.id, name, one.image, code, one.health)
+                any_event = json_models.AnyEvent(at, one.type, one.action, one.id, name, one.image, code, one.health)
                 if (event := self._event(any_event, replay_before)) is not None:
                     found.append(event)
         return found, torn
 
-    def _event(self, raw: models.AnyEvent, replay_before: int) -> Event | None:
+    def _event(self, raw: json_models.AnyEvent, replay_before: int) -> Event | None:
         """None for a health check that changed nothing."""
         kind, attrs = _OTHER, {}
         if raw.type == "container":
@@ -149,14 +149,14 @@ class Decoder:
     def containers(self, body: bytes, now: float) -> tuple[Container, ...]:
         """Decodes a list of containers. `now`: unix seconds, for the status text, which Podman does not send."""
         try:
-            rows = models.CONTAINERS.decode(body)
+            rows = json_models.CONTAINERS.decode(body)
         except msgspec.DecodeError as error:
             raise errors.InvalidResponse(
                 f"{self._engine} sent a list of containers that cannot be decoded: {error}."
             ) from error
         return tuple([status_text.refresh_status(self._container(row), now) for row in rows])
 
-    def _container(self, row: models.ListedContainer) -> Container:
+    def _container(self, row: json_models.ListedContainer) -> Container:
         state = STATES.get(row.state.lower(), "dead")
         ended = state in ("exited", "dead") and row.ended > 0
         return Container(
@@ -201,18 +201,18 @@ class Decoder:
         )
 
 
-def _decode_each(lines: bytes) -> tuple[list[models.FileEvent], int]:
+def _decode_each(lines: bytes) -> tuple[list[json_models.FileEvent], int]:
     found, torn = [], 0
     for line in lines.split(b"\n"):
         if line.strip():
             try:
-                found.append(models.FILE_EVENT.decode(line))
+                found.append(json_models.FILE_EVENT.decode(line))
             except msgspec.DecodeError:
                 torn += 1
     return found, torn
 
 
-def _listed_ports(ports: Sequence[models.Port]) -> tuple[Port, ...]:
+def _listed_ports(ports: Sequence[json_models.Port]) -> tuple[Port, ...]:
     """Podman lists a range of ports as one entry."""
     return tuple(
         Port(port.inside + step, protocol, port.outside + step if port.outside else None, port.ip)

@@ -1,8 +1,8 @@
-"""Implements the engine port for one Podman service, root's or an ordinary user's.
+"""Serves all verbs of one Podman service, which belongs to root or to an ordinary user.
 
-The class is composed of one module per subject: requests (`client`), events, logs, images, pods, networks and volumes
-(`resources`), systemd units (`units`), statistics and the service itself (`info`). What Docker does alike is in
-`docker_like`. Values of environment variables are hidden in every inspection.
+The class is composed of one module for each subject: requests (`client`), events, logs, images, pods, networks and
+volumes (`networks_and_volumes`), systemd units (`units`), statistics, and the service itself (`info`). `docker_like`
+contains what Docker does in the same way. The values of environment variables are hidden in every inspection.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from core.model.containers import Containers
 from core.model.replies import Status
 from core.model.results import Outcome
 from core.model.services import Services
-from runtimes.base.adapter import does
+from runtimes.base.base_adapter import does
 from runtimes.compose import services
 from runtimes.docker_like.client import quoted_id
 from runtimes.docker_like.containers import ContainerVerbs

@@ -23,7 +23,7 @@ import structlog
 from core import errors
 from core.model import actions
 from core.model.events import Event
-from runtimes.base.adapter import does
+from runtimes.base.base_adapter import does
 from runtimes.kernel import file_tail
 from runtimes.podman import client
 from runtimes.transport.line_splitter import LineReader

@@ -19,7 +19,7 @@ from core.model import containers, image_names, images
 from core.model.jobs import JobStarted
 from core.model.replies import Status
 from core.model.results import Outcome
-from runtimes.base.adapter import does
+from runtimes.base.base_adapter import does
 from runtimes.base.jobs import Job
 from runtimes.docker_like import images as shared
 from runtimes.formats import image_reference, json_decoder

@@ -11,9 +11,9 @@ from core.model import actions
 from core.model.engines import Engine
 from core.model.refs import Kind, Ref
 from core.model.results import Document
-from runtimes.base.adapter import does
+from runtimes.base.base_adapter import does
 from runtimes.formats import json_decoder
-from runtimes.podman import events, models
+from runtimes.podman import events, json_models
 
 NO_CGROUPS = "Rootless on cgroup v1: its containers have no limits and no statistics, and cannot be paused."
 
@@ -51,13 +51,13 @@ class InfoVerbs(events.EventVerbs, abc.ABC):
         engine = Ref(engine=self.ref, kind=Kind.ENGINE, id=str(self.ref), name=str(self.ref))
         return Document(ref=engine, data=json_decoder.decode_json_object(response.body))
 
-    async def _event_source(self, info: models.Info, seconds: float) -> str:
+    async def _event_source(self, info: json_models.Info, seconds: float) -> str:
         """Podman's own name of its event backend; `file by API` if its event file cannot be read from here."""
         if info.host.events == "file" and not (self.local and await self.event_file(seconds) is not None):
             return "file by API"
         return info.host.events
 
-    async def _notes(self, info: models.Info, seconds: float) -> tuple[str, ...]:
+    async def _notes(self, info: json_models.Info, seconds: float) -> tuple[str, ...]:
         notes = [] if info.has_cgroups else [NO_CGROUPS]
         if info.host.events == events.NONE:
             notes.append(f"It {events.NO_EVENTS} {events.NO_EVENTS_HINT}")
@@ -67,7 +67,7 @@ class InfoVerbs(events.EventVerbs, abc.ABC):
         return tuple(notes)
 
 
-def _runtime(runtime: models.OciRuntime) -> str:
+def _runtime(runtime: json_models.OciRuntime) -> str:
     """`runc 1.1.5`, from a version of several lines that begins with `runc version 1.1.5+ds1`."""
     parts = runtime.version.partition("\n")[0].split()
     return f"{runtime.name} {parts[2]}" if parts[1:2] == ["version"] and len(parts) > 2 else runtime.name

@@ -1,4 +1,4 @@
-"""Decodes Podman's networks and volumes; the requests for them are those of `docker_like.networks_volumes`."""
+"""Decodes Podman's networks and volumes; the requests for them are those of `docker_like.networks_and_volumes`."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import abc
 import msgspec
 
 from core.model.networks_and_volumes import Network, Volume
-from runtimes.docker_like import decode, models, networks_and_volumes
+from runtimes.docker_like import decode, json_models, networks_and_volumes
 from runtimes.formats import json_decoder
 from runtimes.podman import client
 
@@ -30,7 +30,7 @@ class NetworkVolumeVerbs(client.EngineClient, networks_and_volumes.NetworkVolume
         )
 
     def _decode_volumes(self, body: bytes) -> tuple[Volume, ...]:
-        return decode.volumes(self.ref, json_decoder.decode_json(list[models.Volume], body))
+        return decode.volumes(self.ref, json_decoder.decode_json(list[json_models.Volume], body))
 
 
 class _Subnet(msgspec.Struct):

@@ -25,7 +25,7 @@ from core.model import units
 from core.model.refs import Kind, Ref
 from core.model.replies import Status
 from core.model.results import Outcome
-from runtimes.base.adapter import does
+from runtimes.base.base_adapter import does
 from runtimes.docker_like.client import quoted_id
 from runtimes.formats import json_decoder
 from runtimes.podman import client, inspect_models, quadlet_writer, unit_drafts

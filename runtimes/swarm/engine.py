@@ -27,7 +27,7 @@ from core.model.replies import Status
 from core.model.results import Document, LogPage, Outcome
 from core.model.services import Service, Services
 from core.text import redact_json
-from runtimes.base.adapter import does
+from runtimes.base.base_adapter import does
 from runtimes.base.jobs import JOB_VERBS, Job, JobAdapter
 from runtimes.swarm import decode, json_models, rollouts, service_spec_builder, service_summary
 from runtimes.swarm import logs as swarm_logs

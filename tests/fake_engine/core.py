@@ -22,9 +22,9 @@ from core.model.refs import EngineRef, Kind, Ref
 from core.model.results import LogLine
 from core.model.services import Service
 from core.ports import Call
-from runtimes.base.adapter import R, does
+from runtimes.base.base_adapter import R, does
 from runtimes.base.jobs import JobAdapter
-from runtimes.inventory import container_state
+from runtimes.inventory import state_updates
 
 RING = 256
 WORDS = {
@@ -130,7 +130,7 @@ class FakeEngine(JobAdapter):
         if kind is EventKind.REMOVED:
             del self.containers[ref.id]
         else:
-            self.containers[ref.id] = container_state.apply_event(known, event)
+            self.containers[ref.id] = state_updates.apply_event(known, event)
         if self._told:
             self.tell(event)
         self._move()

@@ -22,7 +22,7 @@ from core.model.refs import Ref
 from core.model.replies import Status
 from core.model.results import Document, LogPage, Outcome
 from core.model.services import Services
-from runtimes.base.adapter import does
+from runtimes.base.base_adapter import does
 from runtimes.base.jobs import Job
 from runtimes.compose import services
 from runtimes.formats import status_text

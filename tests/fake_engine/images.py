@@ -13,7 +13,7 @@ from core.model.jobs import JobStarted
 from core.model.refs import Kind, Ref
 from core.model.replies import Status
 from core.model.results import Document, Outcome
-from runtimes.base.adapter import does
+from runtimes.base.base_adapter import does
 from runtimes.base.jobs import Job
 from tests.fake_engine.core import FakeEngine, contents
 

@@ -13,7 +13,7 @@ from core.model.containers import Container
 from core.model.refs import Kind, Ref
 from core.model.replies import Status
 from core.model.results import Document, ExecResult, Outcome
-from runtimes.base.adapter import does
+from runtimes.base.base_adapter import does
 from tests.fake_engine.core import FakeEngine
 
 MIB = 1 << 20

@@ -15,7 +15,7 @@ from core.model.events import EventKind
 from core.model.refs import Kind, Ref
 from core.model.replies import Status
 from core.model.results import Document, Outcome
-from runtimes.base.adapter import does
+from runtimes.base.base_adapter import does
 from tests.fake_engine.core import FakeEngine
 
 STOPPING = (EventKind.KILLED, EventKind.DIED, EventKind.STOPPED)

@@ -11,7 +11,7 @@ from core.model import swarm
 from core.model.refs import Kind, Ref
 from core.model.replies import Status
 from core.model.results import Document, Outcome
-from runtimes.base.adapter import does
+from runtimes.base.base_adapter import does
 from tests.fake_engine.core import FakeEngine
 
 OVER = ("complete", "failed", "rejected", "shutdown", "orphaned", "remove")

@@ -11,7 +11,7 @@ from core.model.events import EventKind
 from core.model.refs import Kind, Ref
 from core.model.replies import Status
 from core.model.results import Outcome
-from runtimes.base.adapter import does
+from runtimes.base.base_adapter import does
 from tests.fake_engine.core import FakeEngine
 
 FOLDER = "/etc/containers/systemd"

@@ -13,7 +13,7 @@ import pytest
 from core.model import actions, replies, results
 from core.model import jobs as words
 from core.ports import Call
-from runtimes.base import adapter, jobs
+from runtimes.base import base_adapter, jobs
 from tests.fake_engine import engine as fake_engine
 from tests.helpers.paths import ROOT
 
@@ -141,7 +141,7 @@ async def test_what_outlives_a_call_is_a_method_that_begins_a_job():
         **vars(actions),
         "actions": actions,
         "asyncio": asyncio,
-        "does": adapter.does,
+        "does": base_adapter.does,
         "FakeRuntime": fake_engine.FakeRuntime,
     }
     named |= {"Job": jobs.Job, "Outcome": results.Outcome, "Started": words.JobStarted, "Status": replies.Status}

@@ -24,7 +24,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from collectors import exposition
 from collectors.exposition import Exposition, Options, Scraper
-from collectors.scrapers import containers
+from collectors.scrapers import container_state
 from core import metrics
 from core.model.containers import HEALTH_STATES, LIVE_STATES, STATES, Container
 from core.model.refs import EngineRef, Kind, Ref
@@ -194,7 +194,8 @@ class Library:
         who = ("host", "engine", "name")
         extra = [f"label_{label}" for label in self.labels]
         about = {
-            family.name: family for family in text_string_to_metric_families(b"".join(containers.FAMILIES).decode())
+            family.name: family
+            for family in text_string_to_metric_families(b"".join(container_state.FAMILIES).decode())
         }
 
         def gauge(name: str, *labels: str) -> GaugeMetricFamily:
@@ -261,7 +262,9 @@ any_rows = st.lists(
 @hypothesis.settings(max_examples=150, deadline=None)
 @hypothesis.given(any_rows)
 def test_the_hand_written_block_equals_what_the_library_would_write(rows: Sequence[Container]) -> None:
-    ours = b"".join(containers.scraper.make(Options(container_labels=("team",)))((mirror_of(*rows),), NOW)).decode()
+    ours = b"".join(
+        container_state.scraper.make(Options(container_labels=("team",)))((mirror_of(*rows),), NOW)
+    ).decode()
     registry = CollectorRegistry()
     registry.register(Library(rows, ["team"]))  # type: ignore[arg-type]
     found = parsed(ours)
@@ -274,7 +277,7 @@ def test_the_hand_written_block_equals_what_the_library_would_write(rows: Sequen
 @hypothesis.given(name=st.text(min_size=1), image=st.text(), label=st.text(st.characters()), host=st.text(min_size=1))
 def test_hostile_words_come_through_unchanged_and_add_no_series(name: str, image: str, label: str, host: str) -> None:
     mirror = mirror_of(row(name, image=image, labels={"team": label}), host=host)
-    make = containers.scraper.make(Options(container_labels=("team",)))
+    make = container_state.scraper.make(Options(container_labels=("team",)))
     text = b"".join(make((mirror,), NOW)).decode()
     found = samples(text)
     info = [dict(labels) for (family, labels) in found if family == "container_info"]
@@ -313,15 +316,15 @@ def test_containers_nobody_vouches_for_any_more_are_left_out() -> None:
 
 def test_a_block_is_written_once_and_again_after_a_change(monkeypatch: pytest.MonkeyPatch) -> None:
     written: list[str] = []
-    block = containers._Containers.block
+    block = container_state._Containers.block
 
     def counting(self: Any, place: str, one: Container) -> Any:
         written.append(one.ref.name)
         return block(self, place, one)
 
-    monkeypatch.setattr(containers._Containers, "block", counting)
+    monkeypatch.setattr(container_state._Containers, "block", counting)
     mirror = mirror_of(row("web"), row("db"))
-    collect = containers.scraper.make(Options())
+    collect = container_state.scraper.make(Options())
     before = b"".join(collect((mirror,), NOW))
     assert b"".join(collect((mirror,), NOW)) == before
     assert written == ["web", "db"]
@@ -339,7 +342,9 @@ def test_one_failing_scraper_does_not_break_the_page() -> None:
         return collect
 
     bad = Scraper(name="bad", make=make)
-    expo = Exposition(metrics.Metrics(), lambda: sample_fleet(), scrapers=[bad, containers.scraper], now=lambda: NOW)
+    expo = Exposition(
+        metrics.Metrics(), lambda: sample_fleet(), scrapers=[bad, container_state.scraper], now=lambda: NOW
+    )
     with structlog.testing.capture_logs() as logs:
         first, second = expo.render().decode(), expo.render().decode()
     for text in (first, second):
@@ -353,7 +358,7 @@ def test_one_failing_scraper_does_not_break_the_page() -> None:
 def test_scrapers_can_be_chosen_and_unknown_ones_are_refused() -> None:
     text = page(*sample_fleet(), only=())
     assert value(text, "containers", state="running") is None
-    off = Scraper(name="off", make=containers.scraper.make, on=False)
+    off = Scraper(name="off", make=container_state.scraper.make, on=False)
     assert value(page(*sample_fleet(), scrapers=[off]), "containers", state="running") is None
     assert value(page(*sample_fleet(), scrapers=[off], only=["off"]), "containers", state="running") == 1
     with pytest.raises(ValueError, match="no scraper nothing"):
@@ -371,7 +376,7 @@ def test_discovery_finds_ours_and_fails_loudly_on_a_module_without_one(
     with pytest.raises(TypeError, match="must export one value `scraper`"):
         exposition.discover()
     twin = types.ModuleType("collectors.scrapers.empty")
-    twin.scraper = containers.scraper  # type: ignore[attr-defined]
+    twin.scraper = container_state.scraper  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "collectors.scrapers.empty", twin)
     with pytest.raises(ValueError, match="already a scraper named containers"):
         exposition.discover()

@@ -17,7 +17,7 @@ from core.model import actions
 from core.model.engines import Engine
 from core.model.events import Event, EventKind, Origin
 from core.model.refs import EngineRef
-from runtimes.base.adapter import Adapter, does
+from runtimes.base.base_adapter import BaseAdapter, does
 from runtimes.inventory.mirror import Mirror
 from tests.fake_engine.engine import FakeRuntime
 
@@ -402,7 +402,7 @@ async def test_a_bug_is_not_swallowed(monkeypatch: pytest.MonkeyPatch) -> None:
     assert not bench.mirror.live
 
 
-class Clustered(Adapter):
+class Clustered(BaseAdapter):
     """An engine without containers, as a Swarm is."""
 
     engine_id = "k1"

@@ -14,7 +14,7 @@ from core.model.replies import Status
 from core.model.results import LogLine, Outcome
 from core.ports import Call
 from runtimes.base import jobs
-from runtimes.base.adapter import does
+from runtimes.base.base_adapter import does
 from runtimes.inventory.fleet import Fleet
 
 pytestmark = pytest.mark.looptime

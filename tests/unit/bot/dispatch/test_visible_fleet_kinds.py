@@ -17,7 +17,7 @@ from core.model.refs import Kind, Ref
 from core.model.selectors import Selector
 from core.model.services import Service
 from core.ports import Call, Query
-from runtimes.base.adapter import does
+from runtimes.base.base_adapter import does
 from runtimes.inventory.fleet import Fleet
 from tests.fake_engine.engine import FakeRuntime
 

@@ -21,7 +21,7 @@ from core.model.replies import Lines, Status, Table, Text
 from core.model.results import Document, LogLine, LogPage, Outcome
 from core.store.client import Store
 from core.store.records import RateLimit
-from runtimes.base.adapter import Adapter, does
+from runtimes.base.base_adapter import BaseAdapter, does
 from runtimes.inventory.fleet import Fleet
 
 ENGINE = EngineRef(host="h1", kind="docker")
@@ -34,7 +34,7 @@ OPERATOR = Grant(id="operators", who="group:sre", can=("operator", "container.re
 ADMIN = Grant(id="boss", who=ANN.id, can=("admin",))
 
 
-class Engine(Adapter):
+class Engine(BaseAdapter):
     """A few containers in a dict. A change fails with `fails`, waits for `gate` or its target's one of `gates`, and is
     in `done` afterwards."""
 

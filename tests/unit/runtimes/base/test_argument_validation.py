@@ -14,7 +14,7 @@ from core.model.replies import Status
 from core.model.results import Outcome
 from core.ports import Call
 from runtimes.base import argument_validation
-from runtimes.base.adapter import Adapter, does
+from runtimes.base.base_adapter import BaseAdapter, does
 
 ENGINE = EngineRef(host="h", kind="docker")
 WEB = Ref(engine=ENGINE, kind=Kind.CONTAINER, id="4f2a", name="web")
@@ -83,7 +83,7 @@ def test_what_is_not(action: actions.Action[Any]) -> None:
 async def test_an_adapter_refuses_before_its_engine_is_called() -> None:
     called = []
 
-    class Engine(Adapter):
+    class Engine(BaseAdapter):
         @does(actions.Kill)
         async def kill(self, action: actions.Kill, seconds: float) -> Outcome:
             called.append(action.signal)

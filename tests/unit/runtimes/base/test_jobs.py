@@ -13,7 +13,7 @@ from core.model.replies import Status
 from core.model.results import LogLine, Outcome
 from core.ports import Call
 from runtimes.base import jobs
-from runtimes.base.adapter import does
+from runtimes.base.base_adapter import does
 from runtimes.base.jobs import (
     ENDED_SECONDS,
     MAX_JOB_LINES,

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from core import errors
 from core.model import actions, images
 from core.model.refs import EngineRef, Kind, Ref
-from runtimes.base.adapter import Adapter, does
-from runtimes.docker import decode, engine, info, models
+from runtimes.base.base_adapter import BaseAdapter, does
+from runtimes.docker import decode, engine, info, json_models
 from runtimes.docker.pull_progress import PullProgress
 from runtimes.docker_like import decode as shared
 from runtimes.formats import image_reference
@@ -109,7 +109,7 @@ def test_networks_and_volumes_are_told_alike(daemon):
 @each
 def test_use_is_told_alike_and_an_ended_container_is_seen(daemon):
     running, ended = (
-        msgspec.json.decode(one["body"], type=models.Stats) for one in exchanges(daemon, "GET /containers/")
+        msgspec.json.decode(one["body"], type=json_models.Stats) for one in exchanges(daemon, "GET /containers/")
     )
     machine = json.loads(body(daemon, "GET /info"))["MemTotal"]
     row = decode.usage(Ref(engine=ENGINE, kind=Kind.CONTAINER, id="x", name="it"), running, 1.5, machine)
@@ -126,7 +126,7 @@ def test_use_on_version_2_of_cgroups():
         "blkio_stats": {"io_service_bytes_recursive": [{"op": "read", "value": 5}, {"op": "write", "value": 6}]},
         "networks": {"eth0": {"rx_bytes": 1, "tx_bytes": 2}, "eth1": {"rx_bytes": 10, "tx_bytes": 20}},
     }
-    stats = msgspec.convert(data, models.Stats)
+    stats = msgspec.convert(data, json_models.Stats)
     ref = Ref(engine=ENGINE, kind=Kind.CONTAINER, id="x", name="it")
     row = decode.usage(ref, stats, None, 5000)
     assert (row.memory, row.memory_limit, row.cpu_seconds, row.processes) == (70, None, 2.0, None)
@@ -276,7 +276,7 @@ def test_whatever_is_let_through_can_stand_in_an_address(text):
 
 
 def test_an_adapter_of_parts_has_the_verbs_of_all_and_its_own_stand_before():
-    class Left(Adapter):
+    class Left(BaseAdapter):
         @does(actions.Start)
         async def start(self, action, seconds):
             return "left"
@@ -284,7 +284,7 @@ def test_an_adapter_of_parts_has_the_verbs_of_all_and_its_own_stand_before():
         @does(actions.Stop)
         async def stop(self, action, seconds): ...
 
-    class Right(Adapter):
+    class Right(BaseAdapter):
         @does(images.ListImages)
         async def list_images(self, action, seconds): ...
 

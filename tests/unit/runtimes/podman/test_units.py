@@ -16,7 +16,7 @@ from core.model import units
 from core.model.refs import Kind, Ref
 from core.model.replies import Status
 from core.ports import Call
-from runtimes.podman import models, unit_drafts
+from runtimes.podman import json_models, unit_drafts
 from runtimes.podman.engine import Podman
 from runtimes.systemd import systemctl, unit_file_writer
 from runtimes.transport import http_client
@@ -43,9 +43,9 @@ class Engine(Podman):
         self.version = "5.4.2"
 
     async def _engine_info(self, seconds, *, again=False):
-        ids = models.IdMaps(users=[models.IdMap(inside=0, outside=self.uid)])
-        security = models.Security(rootless=self.uid != 0)
-        self._info = models.Info(host=models.Host(hostname=self.host, security=security, ids=ids))
+        ids = json_models.IdMaps(users=[json_models.IdMap(inside=0, outside=self.uid)])
+        security = json_models.Security(rootless=self.uid != 0)
+        self._info = json_models.Info(host=json_models.Host(hostname=self.host, security=security, ids=ids))
         return self._info
 
     async def _request(self, method, target, seconds, *, name="", kind="container", body=None):

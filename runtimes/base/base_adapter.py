@@ -27,7 +27,7 @@ Method = TypeVar("Method", bound=Callable[..., Any])
 _CALL: ContextVar[Call | None] = ContextVar("call", default=None)
 
 
-class Adapter:
+class BaseAdapter:
     """Implements the common half of every Runtime. Subclasses add `@does` methods and, if the engine has events, a
     stream of them."""
 

@@ -138,3 +138,4 @@ def _make(options: Options) -> Collect:
 
 
 scraper = Scraper(name="containers", make=_make)
+"""Renders the state of all containers of the mirrors as metric families."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import msgspec
 
-from runtimes.docker_like import models as shared
+from runtimes.docker_like import json_models as shared
 from runtimes.swarm import json_models
 
 USUAL_ROOT = "/var/lib/docker"
