@@ -85,9 +85,14 @@ command = Command(
     render=render,
     verbs=(ReadAudit.verb,),
     args=(
-        Arg(name="--who", help="only actions of this id or name (globs allowed)"),
+        Arg(name="--who", help="only actions of the person with this id or name (globs allowed)"),
         Arg(name="--target", help="only actions on this resource (globs allowed)"),
-        Arg(name="--since", short="S", type=ArgType.DURATION, help="only actions of the last 90s, 10m, 2h or 1d"),
+        Arg(
+            name="--since",
+            short="S",
+            type=ArgType.DURATION,
+            help="only actions since this long ago, for example 90s, 10m, 2h or 1d",
+        ),
         Arg(name="--refused", type=ArgType.FLAG, help="only refused actions"),
         Arg(
             name="--limit",

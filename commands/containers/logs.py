@@ -145,7 +145,12 @@ command = Command(
             help=f"show the newest COUNT lines, at most {MAX_LINES:,} (default {TAIL}, with --since {SINCE_TAIL:,})",
         ),
         Arg(name="--follow", short="f", type=ArgType.FLAG, help="show new lines as they come, for at most ten minutes"),
-        Arg(name="--since", short="S", type=ArgType.DURATION, help="only lines of the last 90s, 10m, 2h or 1d"),
+        Arg(
+            name="--since",
+            short="S",
+            type=ArgType.DURATION,
+            help="only lines since this long ago, for example 90s, 10m, 2h or 1d",
+        ),
         Arg(name="--timestamps", short="t", type=ArgType.FLAG, help="show the time of each line"),
         Arg(name="--stderr", type=ArgType.FLAG, help="read the same lines, but show only those from stderr"),
         *SELECTION,

@@ -13,7 +13,7 @@ WORDING = changes.Wording(done="activated", unchanged="was active already")
 
 command = Command(
     name="activate",
-    summary="let Swarm nodes run tasks again, after drain or pause",
+    summary="let drained or paused Swarm nodes run tasks again",
     examples=("activate worker-2", "activate 'worker-*' --engine swarm"),
     plan=changes.make_plan("activate", lambda _, ref: ActivateNode(engine=ref.engine, target=ref), Kind.NODE),
     render=changes.make_render(WORDING),

@@ -61,7 +61,10 @@ def _pairs(typed: Sequence[str]) -> Iterator[tuple[str, int]]:
                 )
             text = queue.pop(0)
         if not name.strip("*?/"):
-            raise errors.BadUsage(f"“{command_line.abbreviate(argument)}” contains no name of a service.", hint=EXAMPLE)
+            raise errors.BadUsage(
+                f"“{command_line.abbreviate(argument)}” needs the name of a service before the number of replicas.",
+                hint=EXAMPLE,
+            )
         yield name, _number(name, text)
 
 

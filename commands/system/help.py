@@ -38,7 +38,10 @@ def _overview(commands: Sequence[CommandHelp]) -> list[Block]:
         members = [one for one in commands if _group(one) == group]
         if members:
             lines += [group, *(f"  {_names(one):<{widest}}  {one.summary}" for one in members)]
-    return [Lines(lines=lines), Text(text="To see the options and examples of a command: help logs")]
+    return [
+        Lines(lines=lines),
+        Text(text="To see a command's options and examples, write help and its name: help logs"),
+    ]
 
 
 def _page(one: CommandHelp) -> list[Block]:

@@ -94,7 +94,8 @@ def _match_within(kind: Kind, typed: TypedName, rows: Sequence[Any]) -> Match:
     if typed.engine:
         # A list may be of all there is on an engine, a change is never of so much.
         return Match(
-            rows=rows, error=errors.NotFound(f"“{typed.text}” contains no name of a {kind}.", hint=list_hint(kind))
+            rows=rows,
+            error=errors.NotFound(f"“{typed.text}” names an engine, but no {kind} on it.", hint=list_hint(kind)),
         )
     return Match()
 
