@@ -138,6 +138,7 @@ class Watcher:
                 errors.TimedOut(
                     f"{self._runtime.ref} did not open its event stream within {self._timing.open_timeout:g} s.",
                     sent=True,
+                    hint="Check whether the engine is overloaded.",
                 )
             )
         return bool(queue.batches)

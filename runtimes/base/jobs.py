@@ -133,7 +133,10 @@ def _parse_cursor(cursor: str) -> tuple[int, int]:
     try:
         return int(number), int(steps)
     except ValueError:
-        raise errors.InvalidResponse(f"“{cursor[:64]}” is not a valid position in the output of a job.") from None
+        raise errors.InvalidResponse(
+            f"“{cursor[:64]}” is not a valid position in the output of a job.",
+            hint="Run the same version of Quarterdeck on all replicas.",
+        ) from None
 
 
 def _now() -> float:

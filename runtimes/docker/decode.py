@@ -59,7 +59,8 @@ class Decoder:
             rows = json_models.CONTAINERS.decode(body)
         except msgspec.DecodeError as error:
             raise errors.InvalidResponse(
-                f"{self._engine} sent a list of containers that cannot be decoded: {error}."
+                f"{self._engine} sent a list of containers that cannot be decoded: {error}.",
+                hint="Check that Quarterdeck supports this version of the engine.",
             ) from error
         return tuple([self._container(row) for row in rows])
 
@@ -109,7 +110,10 @@ class Decoder:
         try:
             raw = json_models.EVENT.decode_lines(lines)
         except msgspec.DecodeError as error:
-            raise errors.InvalidResponse(f"{self._engine} sent an event that cannot be decoded: {error}.") from error
+            raise errors.InvalidResponse(
+                f"{self._engine} sent an event that cannot be decoded: {error}.",
+                hint="Check that Quarterdeck supports this version of the engine.",
+            ) from error
         return [self._event(one, replay_before) for one in raw]
 
     def _event(self, raw: json_models.Event, replay_before: int) -> Event:
@@ -194,7 +198,10 @@ def api_version(text: str) -> tuple[int, int]:
     try:
         return int(major), int(minor or 0)
     except ValueError:
-        raise errors.InvalidResponse(f"The engine sent an invalid API version: “{text[:20]}”.") from None
+        raise errors.InvalidResponse(
+            f"The engine sent an invalid API version: “{text[:20]}”.",
+            hint="Check that Quarterdeck supports this version of the engine.",
+        ) from None
 
 
 def _name(names: Sequence[str] | None, container_id: str) -> str:

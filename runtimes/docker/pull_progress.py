@@ -95,7 +95,10 @@ class PullProgress:
         try:
             step = msgspec.json.decode(line, type=_Step)
         except msgspec.DecodeError as error:
-            raise errors.InvalidResponse(f"The engine sent progress that cannot be decoded: {error}.") from error
+            raise errors.InvalidResponse(
+                f"The engine sent progress that cannot be decoded: {error}.",
+                hint="Check that Quarterdeck supports this version of the engine.",
+            ) from error
         if step.error or step.detailed:
             self.error = (step.detailed.message if step.detailed else "") or step.error
         if step.aux is not None and step.aux.digest:

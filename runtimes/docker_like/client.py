@@ -111,7 +111,10 @@ class HttpEngine(EngineAdapter, abc.ABC):
         if stream.status >= 400:
             raise self._refusal(stream.status, b"", name, kind)
         if stream.overflowed:
-            raise errors.InvalidResponse(f"{self.ref} sent data faster than it could be read; some of it was lost.")
+            raise errors.InvalidResponse(
+                f"{self.ref} sent data faster than Quarterdeck could read it; some of it was lost.",
+                hint="Request less data at a time.",
+            )
         if stream.cut:
             raise errors.Unreachable(
                 f"{self.ref} closed the connection in the middle of its answer.",

@@ -43,7 +43,10 @@ def inspection(engine: EngineRef, body: bytes) -> json_models.Inspection:
     try:
         return json_models.INSPECTION.decode(body)
     except msgspec.DecodeError as error:
-        raise errors.InvalidResponse(f"{engine} sent an inspection that cannot be decoded: {error}.") from error
+        raise errors.InvalidResponse(
+            f"{engine} sent an inspection that cannot be decoded: {error}.",
+            hint="Check that Quarterdeck supports this version of the engine.",
+        ) from error
 
 
 def images(engine: EngineRef, body: bytes) -> tuple[Image, ...]:

@@ -16,7 +16,10 @@ def decode_json(kind: type[T], body: bytes) -> T:
     try:
         return msgspec.json.decode(body, type=kind)
     except msgspec.DecodeError as error:
-        raise errors.InvalidResponse("The engine's answer is not the expected JSON.") from error
+        raise errors.InvalidResponse(
+            "The engine's answer is not the JSON that Quarterdeck expects.",
+            hint="Check that Quarterdeck supports this version of the engine.",
+        ) from error
 
 
 def decode_json_object(body: bytes) -> dict[str, Any]:

@@ -29,7 +29,10 @@ def parse_nanoseconds(text: str) -> int:
     """Converts RFC 3339 with up to nine decimals to nanoseconds since the epoch. Raises InvalidResponse."""
     found = parse_nanoseconds_or_none(text)
     if found is None:
-        raise errors.InvalidResponse(f"The engine sent an invalid time: “{text[:40]}”.")
+        raise errors.InvalidResponse(
+            f"The engine sent an invalid time: “{text[:40]}”.",
+            hint="Check that Quarterdeck supports this version of the engine.",
+        )
     return found
 
 

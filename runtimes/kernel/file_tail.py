@@ -78,7 +78,10 @@ class FileTail:
                     self._earlier_lines = frozenset()  # a copy is complete before it replaces its predecessor
                     return b""
             except OSError as error:
-                raise errors.Unreachable(f"The file {self._path} cannot be read: {error.strerror or error}.") from error
+                raise errors.Unreachable(
+                    f"The file {self._path} cannot be read: {error.strerror or error}.",
+                    hint="Let the user that runs Quarterdeck read it.",
+                ) from error
             lines, newline, tail = block.rpartition(b"\n")
             if not newline:
                 self._unfinished = b"" if len(self._unfinished) + len(block) > MAX_LINE else self._unfinished + block

@@ -22,10 +22,14 @@ def read_safely(path: str, uid: int) -> bytes:
     try:
         found = os.fstat(handle)
         if not stat.S_ISREG(found.st_mode):
-            raise errors.InvalidResponse(f"The file {Path(path).name} is not a regular file.")
+            raise errors.InvalidResponse(
+                f"The file {Path(path).name} is not a regular file, so Quarterdeck does not read it.",
+                hint="Check who can write in the engine's state directory.",
+            )
         if found.st_uid != uid:
             raise errors.InvalidResponse(
-                f"The file {Path(path).name} does not belong to the owner of the state directory."
+                f"The file {Path(path).name} does not belong to the owner of the state directory.",
+                hint="Check who can write in that directory.",
             )
         if found.st_size > MAX_FILE_BYTES:
             raise _too_large(path)
@@ -58,4 +62,7 @@ def user_name(uid: int) -> str:
 
 
 def _too_large(path: str) -> errors.InvalidResponse:
-    return errors.InvalidResponse(f"The file {Path(path).name} is larger than {MAX_FILE_BYTES >> 20} MiB.")
+    return errors.InvalidResponse(
+        f"The file {Path(path).name} is larger than {MAX_FILE_BYTES >> 20} MiB, so Quarterdeck does not read it.",
+        hint="Check who can write in the engine's state directory.",
+    )

@@ -82,7 +82,10 @@ class Decoder:
         try:
             raw = json_models.EVENT.decode_lines(lines)
         except msgspec.DecodeError as error:
-            raise errors.InvalidResponse(f"{self._engine} sent an event that cannot be decoded: {error}.") from error
+            raise errors.InvalidResponse(
+                f"{self._engine} sent an event that cannot be decoded: {error}.",
+                hint="Check that Quarterdeck supports this version of the engine.",
+            ) from error
         found = []
         for one in raw:
             if one.cause or one.message:
@@ -152,7 +155,8 @@ class Decoder:
             rows = json_models.CONTAINERS.decode(body)
         except msgspec.DecodeError as error:
             raise errors.InvalidResponse(
-                f"{self._engine} sent a list of containers that cannot be decoded: {error}."
+                f"{self._engine} sent a list of containers that cannot be decoded: {error}.",
+                hint="Check that Quarterdeck supports this version of the engine.",
             ) from error
         return tuple([status_text.refresh_status(self._container(row), now) for row in rows])
 

@@ -23,7 +23,10 @@ class LogFrameJoiner:
         while len(buffer) - at >= 8:
             stream, length = buffer[at], int.from_bytes(buffer[at + 4 : at + 8], "big")
             if length > MAX_FRAME:
-                raise errors.InvalidResponse("The engine sent a log that does not consist of frames.")
+                raise errors.InvalidResponse(
+                    "The engine sent a log that does not consist of frames.",
+                    hint="Check that Quarterdeck supports this version of the engine.",
+                )
             end = at + 8 + length
             if len(buffer) < end:
                 break

@@ -80,5 +80,7 @@ def _parse_cursor(cursor: str) -> tuple[str, int, str]:
     at, _, count = cursor.partition("/")
     ns = timestamps.parse_nanoseconds_or_none(at)
     if ns is None or not count.isdecimal():
-        raise errors.InvalidResponse(f"Invalid cursor of a log: “{cursor[:40]}”.")
+        raise errors.InvalidResponse(
+            f"“{cursor[:40]}” is not a position in a log.", hint="Run the same version of Quarterdeck on all replicas."
+        )
     return at, int(count), str(ns // 1_000_000_000 - 1)

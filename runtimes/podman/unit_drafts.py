@@ -78,11 +78,15 @@ def draft_generated(
     files = []
     for name, text in sorted(generated.items()):
         if not systemctl.is_service_name(f"{name}.service"):
-            raise errors.InvalidResponse(f"Podman returned an invalid unit name: “{name[:80]}”.")
+            raise errors.InvalidResponse(
+                f"Podman returned an invalid unit name: “{name[:80]}”.",
+                hint="Check that Quarterdeck supports this version of the engine.",
+            )
         files.append(DraftFile(directory=directory, name=f"{name}.service", text=f"# {header}\n{text}"))
     if len(files) != 1:
         raise errors.InvalidResponse(
-            f"Podman wrote {len(files)} units for one container, but exactly one was expected."
+            f"Podman wrote {len(files)} units for one container, but exactly one was expected.",
+            hint="Check that Quarterdeck supports this version of the engine.",
         )
     notes = [adopt_reason] if adopt_reason else []
     return UnitDraft(unit=files[0].name, style="generate", files=files, adopts=bool(adopt_reason), notes=notes)

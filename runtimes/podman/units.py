@@ -141,7 +141,10 @@ class UnitVerbs(client.EngineClient, abc.ABC):
             )
         uid = info.uid if info.rootless else 0
         if uid is None:
-            raise errors.InvalidResponse(f"{self.ref} does not report the user it runs as.")
+            raise errors.InvalidResponse(
+                f"{self.ref} does not report the user it runs as.",
+                hint="Check that Quarterdeck supports this version of the engine.",
+            )
         return systemctl.Systemd(uid)
 
     # ── drafting ─────────────────────────────────────────────────────────────────────────────────────────────────

@@ -59,7 +59,10 @@ def events(engine: EngineRef, lines: bytes, *, replay_before: int) -> list[Event
     try:
         raw = json_models.EVENTS.decode_lines(lines)
     except msgspec.DecodeError as error:
-        raise errors.InvalidResponse(f"{engine} sent events that are not JSON.") from error
+        raise errors.InvalidResponse(
+            f"{engine} sent events that are not JSON.",
+            hint="Check that Quarterdeck supports this version of the engine.",
+        ) from error
     return [_event(engine, one, replay_before) for one in raw if one.scope == "swarm"]
 
 

@@ -241,4 +241,7 @@ def decode(decoder: msgspec.json.Decoder[T], body: bytes) -> T:
     try:
         return decoder.decode(body)
     except msgspec.DecodeError as error:
-        raise errors.InvalidResponse("The Swarm sent unexpected JSON.") from error
+        raise errors.InvalidResponse(
+            "The Swarm manager's answer is not the JSON that Quarterdeck expects.",
+            hint="Check that Quarterdeck supports this version of the engine.",
+        ) from error

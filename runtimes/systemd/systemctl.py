@@ -223,7 +223,10 @@ async def _run(
         hint="Install systemd's programs, or repair their installation.",
     )
     if result.dropped:
-        raise errors.InvalidResponse(f"{command[0]} wrote more than {MAX_OUTPUT >> 20} MiB.")
+        raise errors.InvalidResponse(
+            f"{command[0]} wrote more than {MAX_OUTPUT >> 20} MiB, which Quarterdeck does not read.",
+            hint="Run the program by hand to see its output.",
+        )
     return result
 
 

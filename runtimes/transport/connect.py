@@ -112,7 +112,9 @@ def _unix_error(path: str, error: OSError) -> errors.Unreachable:
             f"The socket path {path} is too long: the system allows 107 bytes.",
             hint="Make a link with a shorter path (ln -s) and use that path.",
         )
-    return errors.Unreachable(f"The engine socket {path} cannot be reached: {error.strerror or error}.")
+    return errors.Unreachable(
+        f"The engine socket {path} cannot be reached: {error.strerror or error}.", hint="Check that the engine runs."
+    )
 
 
 def _permission_error(path: str) -> errors.Unreachable:

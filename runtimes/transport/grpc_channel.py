@@ -84,7 +84,9 @@ class GrpcChannel:
             self._raise_error(error, method, seconds, sent=sent or self._connected())
         except _other_errors() as error:
             raise errors.Unreachable(
-                f"Quarterdeck closed its connection to {self.engine}.", sent=sent, hint="Try again."
+                f"Quarterdeck closed its connection to {self.engine}, because it is stopping or reconnecting.",
+                sent=sent,
+                hint="Try again in a moment.",
             ) from error
 
     async def stream(
@@ -115,7 +117,9 @@ class GrpcChannel:
             self._raise_error(error, method, seconds or 0.0, sent=True)
         except _other_errors() as error:
             raise errors.Unreachable(
-                f"Quarterdeck closed its connection to {self.engine}.", sent=True, hint="Try again."
+                f"Quarterdeck closed its connection to {self.engine}, because it is stopping or reconnecting.",
+                sent=True,
+                hint="Try again in a moment.",
             ) from error
         finally:
             call.cancel()
@@ -151,7 +155,10 @@ class GrpcChannel:
         try:
             message: M = answer.FromString(data)
         except importlib.import_module("google.protobuf.message").DecodeError as error:
-            raise errors.InvalidResponse(f"{self.engine} sent a message that cannot be decoded.") from error
+            raise errors.InvalidResponse(
+                f"{self.engine} sent a gRPC message that cannot be decoded.",
+                hint="Check that Quarterdeck supports this version of the engine.",
+            ) from error
         return message
 
     def _connected(self) -> bool:
@@ -174,7 +181,11 @@ class GrpcChannel:
         code, text = _status(error)
         codes = library().StatusCode
         if code is codes.DEADLINE_EXCEEDED or (code is codes.UNKNOWN and _DEADLINE in text):
-            raise errors.TimedOut(f"{self.engine} did not answer within {seconds:.3g} s.", sent=sent) from error
+            raise errors.TimedOut(
+                f"{self.engine} did not answer within {seconds:.3g} s.",
+                sent=sent,
+                hint="Check whether the engine is overloaded or starting.",
+            ) from error
         if code is codes.UNAVAILABLE and _never_left(error):
             raise errors.Unreachable(
                 f"{self.engine} accepts connections but does not answer.",
@@ -189,23 +200,37 @@ def error_of_status(
     """Returns the Quarterdeck error for a gRPC status."""
     codes = library().StatusCode
     if code is codes.NOT_FOUND:
-        return errors.NotFound(text or f"{engine} did not find it.")
+        return errors.NotFound(
+            text or f"{engine} found no such resource.", hint="List the resources and give the command again."
+        )
     if code is codes.UNIMPLEMENTED:
         return errors.Unsupported(
-            method.rpartition("/")[2] or "that", engine, "Its version has no such call, or the plugin is disabled."
+            method.rpartition("/")[2] or "that", engine, "Upgrade the engine, or enable its plugin for this call."
         )
     if code is codes.UNAVAILABLE:
         if any(word in text for word in _CONNECTION_LOST):
             return errors.Unreachable(
                 f"The connection to {engine} was lost.", sent=True, hint="Check whether it was restarted."
             )
-        return errors.Unreachable(f"A part of {engine} is not available: {text}.", sent=True)
+        return errors.Unreachable(
+            f"{engine} answered that one of its services is not available: {text}.",
+            sent=True,
+            hint="Look at the engine's log, then try again.",
+        )
     if code is codes.CANCELLED:
-        return errors.Unreachable(f"{engine} cancelled the call: {text}.", sent=True)
+        return errors.Unreachable(
+            f"{engine} cancelled the call: {text}.",
+            sent=True,
+            hint="Check whether the engine is stopping, then try again.",
+        )
     if code is codes.DEADLINE_EXCEEDED or (code is codes.UNKNOWN and _DEADLINE in text):
-        return errors.TimedOut(f"{engine} did not finish in time: {text}.", sent=True)
+        return errors.TimedOut(
+            f"{engine} did not finish in time: {text}.", sent=True, hint="Check whether the engine is overloaded."
+        )
     if code is None:
-        return errors.InvalidResponse(f"{engine} ended a call without a status.")
+        return errors.InvalidResponse(
+            f"{engine} ended a gRPC call without a status.", hint="Look at the engine's log, then try again."
+        )
     return errors.Rejected(code.value[0], text or f"{engine} answered with status {code.name}.")
 
 

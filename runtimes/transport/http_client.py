@@ -174,7 +174,7 @@ class HttpClient:
             connection.abort()
             raise errors.Unreachable(
                 f"Quarterdeck has closed its connection to {self.endpoint}.",
-                hint="It is shutting down, or the engine was removed from the configuration. Try again later.",
+                hint="Quarterdeck is stopping, or the engine was removed from the configuration. Try again later.",
             )
         return connection
 
@@ -187,7 +187,10 @@ class HttpClient:
         finally:
             connection.sent = False
         if not connection.reusable():
-            raise errors.Unreachable(f"{self.endpoint} closed the connection before the request was sent.")
+            raise errors.Unreachable(
+                f"{self.endpoint} closed the connection before the request was sent.",
+                hint="Check whether the engine was restarted.",
+            )
 
     async def _diagnosed(self, connection: HttpConnection, work: Awaitable[T]) -> T:
         """Awaits `work`. If the connection is lost before the engine sent anything, the dialer explains why."""
@@ -219,11 +222,15 @@ class HttpClient:
     ) -> errors.TimedOut:
         what = f"{method} {target.partition('?')[0][:120]}"
         if connection is not None and connection.sent:
-            return errors.TimedOut(f"{self.endpoint} did not answer {what} within {deadline:g} s.", sent=True)
+            return errors.TimedOut(
+                f"{self.endpoint} did not answer {what} within {deadline:g} s.",
+                sent=True,
+                hint="Check whether the engine is overloaded.",
+            )
         return errors.TimedOut(
             f"{what} could not be sent to {self.endpoint} within {deadline:g} s.",
             sent=False,
-            hint="It accepts no connections, or all connections to it are in use.",
+            hint="Try again later: the engine accepts no connections, or all connections to it are in use.",
         )
 
 
@@ -289,7 +296,11 @@ class Stream:
                     if size > limit:
                         raise http_connection.too_long(limit)
         except TimeoutError:
-            raise errors.TimedOut(f"The engine's answer was not complete within {deadline:g} s.", sent=True) from None
+            raise errors.TimedOut(
+                f"The engine's answer was not complete within {deadline:g} s.",
+                sent=True,
+                hint="Check whether the engine is overloaded.",
+            ) from None
         return b"".join(parts)
 
     async def aclose(self) -> None:

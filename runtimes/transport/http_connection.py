@@ -52,7 +52,11 @@ class HttpConnection(asyncio.BufferedProtocol):
         self.begin(payload, method, max_body, OnFull.FAIL)
         await self.wait_for(Wait.END)
         if self.cut:
-            raise errors.Unreachable(f"{self.endpoint} closed the connection in the middle of its answer.", sent=True)
+            raise errors.Unreachable(
+                f"{self.endpoint} closed the connection in the middle of its answer.",
+                sent=True,
+                hint="Check whether the engine was restarted.",
+            )
         return Response(status=self.parser.status, headers=self.parser.headers, body=self.take())
 
     def begin(self, payload: bytes, method: str, limit: int, on_full: OnFull) -> None:
@@ -60,7 +64,10 @@ class HttpConnection(asyncio.BufferedProtocol):
         self.sent = self.received = False
         self._stop_timer()
         if self._transport is None or self._transport.is_closing():
-            raise errors.Unreachable(f"{self.endpoint} closed the connection before the request was sent.")
+            raise errors.Unreachable(
+                f"{self.endpoint} closed the connection before the request was sent.",
+                hint="Check whether the engine was restarted.",
+            )
         self.parser = ResponseParser(bodiless=method == "HEAD")
         self._limit, self._on_full = limit, on_full
         self.ended = False
@@ -151,7 +158,9 @@ class HttpConnection(asyncio.BufferedProtocol):
         self.cause = cause
         if not self.parser.status:
             self._failure = errors.Unreachable(
-                f"{self.endpoint} closed the connection without an answer.", sent=self.sent
+                f"{self.endpoint} closed the connection without an answer.",
+                sent=self.sent,
+                hint="Check whether the engine was restarted.",
             )
         elif cause is not None or not self.parser.finish():
             self.cut = True

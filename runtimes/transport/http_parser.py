@@ -46,7 +46,7 @@ class _Sizes(dict[bytes, int]):
     def __missing__(self, line: bytes) -> int:
         match = _SIZE_LINE.fullmatch(line)
         if match is None:
-            raise errors.InvalidResponse(f"The engine sent an invalid HTTP chunk size: “{_shown(line)}”.")
+            raise _damaged(f"“{_shown(line)}” is not the size of a chunk")
         size = int(match[1], 16)
         if len(line) <= 3:
             self[line] = size
@@ -114,7 +114,7 @@ class ResponseParser:
             line_end = data.find(b"\r\n", position, position + MAX_SIZE_LINE)
             if line_end < 0:
                 if length - position >= MAX_SIZE_LINE:
-                    raise errors.InvalidResponse("The engine sent an HTTP chunk size that does not end.")
+                    raise _damaged("the line with the size of a chunk is too long")
                 self._carry = data[position:]
                 return b""
             size = sizes[data[position:line_end]]
@@ -123,7 +123,7 @@ class ResponseParser:
             if not size or end + 2 > length:
                 break
             if data[end : end + 2] != b"\r\n":
-                raise errors.InvalidResponse("The engine sent an HTTP chunk longer than its size.")
+                raise _damaged("a chunk is longer than its header says")
             append(data[start:end])
             position = end + 2
         self._part = _Part.IN_CHUNK if size else _Part.TRAILERS
@@ -143,7 +143,7 @@ class ResponseParser:
 
     def _read_chunk_end(self, data: bytes) -> bytes:
         if not b"\r\n".startswith(data[:2]):
-            raise errors.InvalidResponse("The engine sent an HTTP chunk longer than its size.")
+            raise _damaged("a chunk is longer than its header says")
         if len(data) < 2:
             self._carry = data
             return b""
@@ -159,7 +159,7 @@ class ResponseParser:
             self.done = True
             return data[end + 4 :]
         if len(data) >= MAX_HEAD:
-            raise errors.InvalidResponse("The engine sent HTTP trailers longer than 64 KiB.")
+            raise _damaged("its trailers are longer than 64 KiB")
         self._carry = data
         return b""
 
@@ -172,18 +172,16 @@ class ResponseParser:
         end = data.find(b"\r\n\r\n", 0, MAX_HEAD)
         if end < 0:
             if len(data) >= MAX_HEAD:
-                raise errors.InvalidResponse("The engine sent HTTP headers longer than 64 KiB.")
+                raise _damaged("its headers are longer than 64 KiB")
             self._carry = data
             return b""
         status_line, *lines = data[:end].split(b"\r\n")
         match = _STATUS_LINE.fullmatch(status_line)
         if match is None:
-            raise errors.InvalidResponse(f"The engine sent an invalid HTTP status line: “{_shown(status_line)}”.")
+            raise _damaged(f"“{_shown(status_line)}” is not a status line")
         status = int(match[2])
         if status == 101:
-            raise errors.InvalidResponse(
-                "The engine switched to another protocol (status 101), which was not requested."
-            )
+            raise _damaged("it switches to another protocol (status 101), which Quarterdeck did not request")
         if status >= 200:  # below are interim responses: the final one follows
             headers = _read_headers(lines)
             self._choose_framing(status, headers, newer=match[1] == b"1")
@@ -198,14 +196,14 @@ class ResponseParser:
             self.done = True
         elif coding is not None:
             if coding.lower() != "chunked":
-                raise errors.InvalidResponse(f"Unsupported HTTP Transfer-Encoding: “{coding[:80]}”.")
+                raise _damaged(f"“{coding[:80]}” is not a supported Transfer-Encoding")
             # Both headers at once may be a smuggled response: chunked is used, and the connection is not used again.
             self.keep_alive = self.keep_alive and length is None
             self._part = _Part.CHUNKS
         elif length is not None:
             lengths = {part.strip() for part in length.split(",")}
             if len(lengths) != 1 or not _LENGTH.fullmatch(value := lengths.pop()):
-                raise errors.InvalidResponse(f"The engine sent an invalid Content-Length: “{length[:80]}”.")
+                raise _damaged(f"“{length[:80]}” is not a valid Content-Length")
             self._left = int(value)
             self._part = _Part.LENGTH
             self.done = not self._left
@@ -219,10 +217,17 @@ def _read_headers(lines: list[bytes]) -> dict[str, str]:
     for line in lines:
         match = _HEADER.fullmatch(line)
         if match is None:
-            raise errors.InvalidResponse(f"The engine sent an invalid HTTP header: “{_shown(line)}”.")
+            raise _damaged(f"“{_shown(line)}” is not an HTTP header")
         name, value = match[1].decode("ascii").lower(), match[2].decode("latin-1")
         headers[name] = f"{headers[name]}, {value}" if name in headers else value
     return headers
+
+
+def _damaged(problem: str) -> errors.InvalidResponse:
+    return errors.InvalidResponse(
+        f"The engine's HTTP answer is damaged: {problem}.",
+        hint="Check for a proxy between Quarterdeck and the engine.",
+    )
 
 
 def encode_request(method: str, target: str, body: bytes | None, headers: Mapping[str, str] | None) -> bytes:

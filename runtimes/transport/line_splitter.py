@@ -52,5 +52,8 @@ class LineSplitter:
         else:
             lines, self.rest = b"", self.rest + chunk
         if len(self.rest) > MAX_LINE:
-            raise errors.InvalidResponse(f"{self._sender} sent a line longer than {MAX_LINE >> 20} MiB.")
+            raise errors.InvalidResponse(
+                f"{self._sender} sent a line longer than {MAX_LINE >> 20} MiB.",
+                hint="Check that its address is that of a container engine.",
+            )
         return lines

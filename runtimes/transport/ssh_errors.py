@@ -46,7 +46,8 @@ def connection_error(endpoint: Endpoint, files: Ssh, lines: Sequence[str]) -> er
         )
     if "Too many authentication failures" in text:
         return errors.Unreachable(
-            f"{host} refused the login after too many keys.", hint="Name the right key: `ssh: {identity: /PATH}`."
+            f"{host} refused the login after too many keys.",
+            hint="Set the right key for this engine in quarterdeck.yaml: `ssh: {identity: /PATH}`.",
         )
     if "Could not resolve hostname" in text:
         return errors.Unreachable(
@@ -69,7 +70,8 @@ def connection_error(endpoint: Endpoint, files: Ssh, lines: Sequence[str]) -> er
     if "forwarding" in text.lower() and "fail" in text.lower():
         return errors.Unreachable(
             f"ssh could not forward a socket of {host}: {_last(lines)}.",
-            hint="Check the forwardings in ~/.ssh/config, or use another file: `ssh: {config: /PATH}`.",
+            hint="Check LocalForward in ~/.ssh/config, or set another file in quarterdeck.yaml: "
+            "`ssh: {config: /PATH}`.",
         )
     if not lines:
         return errors.Unreachable(f"ssh to {host} ended without a message.", hint=f"Try by hand: {command}")
@@ -99,7 +101,8 @@ def _key_error(files: Ssh, text: str) -> errors.Unreachable | None:
     if "UNPROTECTED PRIVATE KEY FILE" in text or "bad permissions" in text:
         file = files.identity or "the key"
         return errors.Unreachable(
-            f"ssh does not use {file}, because other users can read it.", hint=f"chmod 600 {files.identity or 'FILE'}"
+            f"ssh does not use {file}, because other users can read it.",
+            hint=f"Run: chmod 600 {files.identity or 'FILE'}",
         )
     if (found := _NO_KEY.search(text)) and "Permission denied" in text:
         return errors.Unreachable(
