@@ -1,7 +1,7 @@
 """Tracks the position in one engine's events, and saves it in the store so that a restarted process resumes there.
 
-The position is the engine's own time of the newest processed event. If the store fails, watching continues without
-saving. A start without a stored position counts as the very first start.
+The position is the time of the newest processed event, by the engine's own clock. If the store fails, Quarterdeck
+continues to watch but does not save the position. If no position is stored, the start counts as the very first one.
 """
 
 from __future__ import annotations

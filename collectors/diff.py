@@ -1,8 +1,8 @@
-"""Computes the events that the stream missed, by comparing the mirror with a new list.
+"""Computes the events that the stream missed: compares the containers as last known with a new list from the engine.
 
-The input is the containers in the mirror and in the engine's new list. The output is RESYNC events in the order of
-their times: the engine's own times (started, finished) where it has them, otherwise the time of the list. Changes that
-were undone in between are lost: a container that crashed twice shows one death.
+The last known containers come from the mirror, which caches what exists on one engine. The output is RESYNC events in
+the order of their times. Each time is the engine's own (started, finished) if the engine reports it, otherwise the time
+of the list. Changes between the two lists may be lost: a container that crashed twice shows one death.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """Queues the batches of one event stream between the task that reads it and the task that processes them, in order.
 
-The queue is bounded by its number of events. It refuses a batch that does not fit, and the reader reports the loss. The
-task that ends the stream closes the queue with the reason. Batches that were queued before can still be taken out.
+The number of queued events is limited. The queue refuses a batch that does not fit, and the reading task reports the
+loss. The task that ends the stream closes the queue with the reason. Batches that were queued before the end can still
+be taken out.
 """
 
 from __future__ import annotations

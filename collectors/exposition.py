@@ -1,8 +1,9 @@
 """Renders the metrics page in Prometheus text format 0.0.4: Quarterdeck's own counters and the scrapers' families.
 
-A scraper is a module of `collectors.scrapers` that exports one value, `scraper`; the package is scanned once. Each
-scraper is timed. If it fails, its families are missing and its success is 0; the rest of the page is complete. Scrapers
-write the text themselves, since per-container series are many and change rarely. Nothing here waits for an engine.
+A scraper is a module of `collectors.scrapers` that exports one value, `scraper`. The package is searched for scrapers
+once. Each scraper is timed. If a scraper fails, its families are missing and its success metric is 0; the rest of the
+page is complete. Scrapers write the text themselves, because there are many series per container and they change
+rarely. Rendering never waits for an engine.
 """
 
 from __future__ import annotations
@@ -29,8 +30,8 @@ Collect = Callable[[Sequence[Mirror], float], Iterable[bytes]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Options:
-    """The page's options. `container_labels` become labels `label_<name>` of `container_info`. An engine has series for
-    at most `max_containers`; the others are counted."""
+    """Holds the page's options. `container_labels` become labels `label_<name>` of `container_info`. An engine has
+    series for at most `max_containers`; the others are counted."""
 
     container_labels: tuple[str, ...] = ()
     max_containers: int = 2000

@@ -1,8 +1,8 @@
-"""Processes each batch of events of one engine: counts it, applies it to the mirror and adds it to the history.
+"""Processes each batch of events of one engine: counts it, applies it to the mirror and adds it to the stored events.
 
-Whole batches are processed in the engine's order, synchronously, so that all readers of the mirror see one state
-between two batches. Nothing is dropped here. This is the hot path: the children of counters are cached, and looked up
-once per kind of event and batch.
+The mirror caches what exists on the engine. Whole batches are processed in the engine's order and without waiting, so
+all readers of the mirror see one state between two batches. Nothing is dropped. This code runs for every event. So the
+labelled counters are cached, and looked up once for each kind of event in a batch.
 """
 
 from __future__ import annotations

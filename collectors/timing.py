@@ -1,4 +1,4 @@
-"""Sets the intervals and time limits of watching one engine: its stream, its lists and its inspections."""
+"""Sets the intervals and time limits for watching one engine: for its stream, its lists and its inspections."""
 
 from __future__ import annotations
 

@@ -1,10 +1,10 @@
-"""Watches one engine: its events go to the pipeline, and the cursor to the store. A relister runs beside it.
+"""Watches one engine: passes its events to the pipeline, and saves the position of the newest event in the store.
 
 Each connection subscribes from a little before the newest known event. When the stream is open, the relister starts to
-list and inspect the containers. Batches are processed in the engine's order and at least once; an event that is
-replayed is skipped if it is among the last few thousand. The reading task only reads, because a slow reader slows the
-engine down. Its queue is bounded: a batch that does not fit is dropped and counted, and forces a list. If an engine has
-no event stream, its containers are listed each time the watcher would connect.
+list and inspect the containers. Batches are processed in the engine's order and at least once. An event that is sent
+again is skipped if it is among the last few thousand. The reading task only reads, because a slow reader slows the
+engine down. The queue of read batches is limited: a batch that does not fit is dropped and counted, and causes a new
+list. If an engine has no event stream, the watcher lists its containers each time it would connect.
 """
 
 from __future__ import annotations

@@ -1,1 +1,1 @@
-"""Container engines behind one port: an adapter per engine, and what all of them share."""
+"""Connects to container engines: contains one adapter for each engine, and the code that all adapters share."""

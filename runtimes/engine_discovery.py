@@ -1,8 +1,8 @@
 """Finds the engines of this machine: every socket and state directory at a usual path. Contacts no engine.
 
-For Docker the order is the docker CLI's own: DOCKER_HOST, DOCKER_CONTEXT, the context in use, the usual sockets. For
-Podman CONTAINER_HOST comes first. Two paths of one socket are one engine: with podman-docker installed, docker.sock is
-a link to Podman's socket.
+For Docker, the order is the docker CLI's own: `DOCKER_HOST`, `DOCKER_CONTEXT`, the current context, the usual sockets.
+For Podman, `CONTAINER_HOST` comes first. Two paths that lead to the same socket count as one engine: for example, the
+package podman-docker makes docker.sock a link to Podman's socket.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ DEFAULT_DOCKER_URL = "unix:///var/run/docker.sock"
 
 
 def discover(environ: Mapping[str, str] = os.environ, root: str = "") -> Sequence[EngineAddress]:
-    """Searches once, as `Discovery.look` does. Raises as `Discovery`."""
+    """Searches once for engines and returns what it found. Raises the same errors as `Discovery`."""
     return Discovery(environ, root).look()
 
 

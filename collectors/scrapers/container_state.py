@@ -1,9 +1,10 @@
 """Renders the state of each container as metrics, one block of text per container, cached until the container changes.
 
-The families have the labels `host`, `engine` and `name`. They are removed with the container, and all of an engine's
-after some minutes without contact. Two containers of one engine may have the same name for a moment, when an event is
-late: the younger one is shown, since Prometheus refuses a page with a duplicate series. Beyond the limit, running and
-younger containers are shown first.
+The families have the labels `host`, `engine` and `name`. A container's series are removed with the container. All
+series of an engine are removed if the engine has had no contact for some minutes. Two containers of one engine may have
+the same name for a moment, when an event is late. Then only the younger one is shown, because Prometheus refuses a page
+with a duplicate series. If an engine has more containers than the option `max_containers` allows, running containers
+are shown first, then younger ones.
 """
 
 from __future__ import annotations

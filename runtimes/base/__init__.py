@@ -1,1 +1,1 @@
-"""Provides what every adapter shares: the table from action to method, jobs, the validation of arguments."""
+"""Provides what every adapter shares: the table of actions and their methods, jobs, and the validation of arguments."""

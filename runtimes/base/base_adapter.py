@@ -1,7 +1,8 @@
 """Runs actions on an engine: finds the method for an action, and enforces the allow list and the deadline.
 
-A subclass marks its methods with `@does(Restart)`. The table of these methods is also the list of the engine's verbs,
-so the two cannot differ. Other actions raise Unsupported.
+A subclass marks each of its methods with the action that the method runs, such as `@does(Restart)`. The engine's list
+of verbs is derived from these marks, so it always agrees with the methods. An action without a method raises
+Unsupported.
 """
 
 from __future__ import annotations

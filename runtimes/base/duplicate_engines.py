@@ -1,7 +1,7 @@
-"""Detects one daemon listed under two addresses, and two engines of one name.
+"""Detects one daemon that is configured under two addresses, and two engines with the same name.
 
-Two addresses may lead to one daemon (a socket and a port, a host and its alias). Only the daemon's answer shows this.
-The first address with an answer is used. The other address is refused as long as the first one is in use.
+Two addresses may lead to one daemon, such as a socket and a TCP port. Only the daemon's answer shows this. The first
+address that gets an answer is used. The second address is refused as long as the first one is in use.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Implements the common half of the adapters that connect to an address: options, name and identity of the engine."""
+"""Implements the common half of the adapters that connect to an address: the options and the identity of the engine."""
 
 from __future__ import annotations
 

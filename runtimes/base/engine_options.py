@@ -1,4 +1,7 @@
-"""Defines the options that an engine's class receives in addition to the engine's address."""
+"""Defines the options of one engine's adapter: its name, its allowed verbs, TLS and ssh, and the identity check.
+
+The address of the engine is not an option: an adapter receives it as its first argument.
+"""
 
 from __future__ import annotations
 

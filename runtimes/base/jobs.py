@@ -1,6 +1,6 @@
-"""Runs the jobs of one engine: work that continues after the call that started it, such as a pull or a followed log.
+"""Runs the jobs of one engine. A job, such as a pull or a followed log, continues after the call that started it.
 
-An adapter's method starts a job; later calls read its lines and progress page by page, or stop it:
+An adapter's method starts a job. Later calls read the job's lines and progress page by page, or stop the job:
 
     async def scale(self, action, seconds):
         async def work(job: Job) -> Outcome:
@@ -8,9 +8,10 @@ An adapter's method starts a job; later calls read its lines and progress page b
             ...
         return self.jobs.start(action.verb, work)
 
-The number of jobs, the lines of each job, and the time that an ended job can be read are limited; older lines are
-dropped and counted. Lines are numbered in their order; a cursor is the number of the next line to read, so no line is
-read twice. A read-only job is stopped if nobody reads it for a while. A job that changes something goes on unread.
+Three limits apply: the number of jobs, the number of lines of each job, and the time for which an ended job can be
+read. If a job has too many lines, the oldest lines are dropped and counted. Lines are numbered in their order. A cursor
+is the number of the next line to read, so no line is read twice. A read-only job is stopped if nobody reads it for a
+while. A job that changes something continues even if nobody reads it.
 """
 
 from __future__ import annotations

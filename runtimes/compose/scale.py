@@ -1,10 +1,10 @@
 """Scales a Compose service to a number of replicas, as one job that creates, starts, stops and removes containers.
 
-The job works as Compose does. It makes new replicas like an existing one, and waits until they run and are healthy (if
-they have a health check). It stops surplus replicas within their own grace period, the highest number first, and
-removes them without their volumes. Everything that could forbid the job is checked before its first step. A step is
-sent once. If a step fails, the steps that run at the same time are awaited and the job ends; the outcome says what was
-done.
+The job works as Docker Compose does. It copies new replicas from an existing one. It waits until the new replicas run,
+and until they are healthy if they have a health check. It stops surplus replicas within their own grace period, the
+highest number first, and removes them without their volumes. Everything that could forbid the job is checked before its
+first step. Each step is sent only once. If a step fails, the job awaits the steps that run at the same time and then
+ends. The outcome reports what was done.
 """
 
 from __future__ import annotations

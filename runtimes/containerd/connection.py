@@ -1,4 +1,4 @@
-"""Connects to one containerd daemon, and reads its uuid, its version and what it can do.
+"""Connects to one containerd daemon, and reads its uuid, its version and its abilities.
 
 The daemon stores its uuid in its data directory. Quarterdeck reads the uuid before its first request, and again for
 each event stream.

@@ -1,6 +1,6 @@
 """Expands short image names (`nginx`) to full names (`docker.io/library/nginx:latest`), as nerdctl and Docker do.
 
-It also separates an image's tags from its names by digest.
+This module also separates the names of an image with a tag from its names with a digest.
 """
 
 from __future__ import annotations

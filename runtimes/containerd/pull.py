@@ -1,6 +1,6 @@
 """Pulls an image with containerd's transfer service, and reports the progress to a job.
 
-Only containerd 1.7 and newer can pull images. With an older containerd its clients pull images.
+Only containerd 1.7 and newer can pull images by itself. With an older containerd, a client such as nerdctl must pull.
 """
 
 from __future__ import annotations

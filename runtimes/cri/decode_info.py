@@ -1,4 +1,4 @@
-"""Decodes what a CRI engine reports about itself, and makes the documents of `inspect` and `info`.
+"""Decodes what a CRI engine reports about itself, and builds the JSON documents that `inspect` and `info` return.
 
 Secrets in the documents are masked.
 """

@@ -1,8 +1,8 @@
 """Decodes the resource usage of CRI containers from one response with all containers.
 
-The engine's own CPU usage, `usage_nano_cores`, is 0 or absent at first. It covers the time since the last request of
-any client, and that client is usually the kubelet. So CPU usage is computed from two responses that this process
-received. CRI reports network and block I/O only for pods, and not on every engine, so both are left unknown.
+CPU usage is computed from two responses that this process received. The engine's own value, `usage_nano_cores`, is not
+used: it is 0 or absent at first, and covers the time since the last request of any client, usually the kubelet. CRI
+reports network and block I/O only for pods, and not on every engine. So both are left unknown.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Derives events of CRI containers and pods: from one record, or from the difference of two records.
 
-The times are the engine's own if it reports them. So the same facts always make the same events, however often and from
-whichever source they were observed.
+The times are the engine's own if the engine reports them. So the same facts always make the same events, however often
+and from whichever source they were observed.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
-"""Connects Quarterdeck to an engine with CRI v1: CRI-O, or containerd as the kubelet uses it.
+"""Connects Quarterdeck to an engine with CRI v1: to CRI-O, or to containerd on a Kubernetes node.
 
-The kubelet decides which containers and pods exist. It replaces a stopped container with a new one, and creates removed
-ones again. CRI has no restart, no pause and no signals: see `unsupported_verbs`.
+The kubelet decides which containers and pods exist. The kubelet replaces a stopped container with a new one, and
+creates removed containers again. CRI has no restart, no pause and no signals; `unsupported_verbs` lists what to do
+instead.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Lists, inspects, pulls and removes the images of a CRI engine.
 
 CRI identifies and removes an image by its id. On containerd, a removal of one tag removes all tags. On CRI-O, it
-removes only that tag. The outcome lists the removed tags. The engines remove an image that is in use; Quarterdeck
-refuses to.
+removes only that tag. The outcome lists the removed tags. The engines themselves would remove an image that is in use;
+Quarterdeck refuses this.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Starts, stops and removes containers of a CRI engine.
 
-If the container does not exist, a CRI engine reports the success of a stop or a removal. So each change reads the
+A CRI engine reports success when a container that does not exist is stopped or removed. So each change reads the
 container's status first.
 """
 

@@ -1,7 +1,7 @@
-"""Opens the files of a container's log: the file that the engine writes now, and the rotated ones.
+"""Opens the files of a container's log: the file that the engine writes now, and the rotated files.
 
-The kubelet rotates a full file: it renames it (`0.log` becomes `0.log.20260102-…`), and the engine begins a new file.
-The kubelet compresses older files (.gz). Compressed files are not read.
+When a file is full, the kubelet renames it (`0.log` becomes `0.log.20260102-…`), and the engine begins a new file. The
+kubelet compresses older files (.gz). Compressed files are not read.
 """
 
 from __future__ import annotations

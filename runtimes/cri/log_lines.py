@@ -1,7 +1,8 @@
 """Parses the lines of a CRI log (`time stream tag text`), and joins partial lines.
 
-Tag P: the line continues in the next entry of the same stream. An engine writes it for a long line or a prompt; CRI-O
-writes it for every write of the program. Tag F: the line ends with this entry.
+The tag `P` (partial) means that the line continues in the next entry of the same stream. An engine writes `P` for a
+long line or a prompt; CRI-O writes it for every write of the program. The tag `F` (full) means that the line ends with
+this entry.
 """
 
 from __future__ import annotations

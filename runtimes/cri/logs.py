@@ -1,5 +1,7 @@
-"""Reads and follows logs of CRI containers. The engine names the log file, and Quarterdeck reads this file on its own
-host."""
+"""Reads and follows logs of CRI containers.
+
+The engine reports the path of the log file, and Quarterdeck reads this file on its own host.
+"""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""Sends requests to a Docker daemon, in the newest version of its API that both sides speak.
+"""Sends requests to a Docker daemon, in the newest API version that both Quarterdeck and the daemon support.
 
-The version is negotiated at the first request and again for each event stream: every daemon answers `/info` without a
-version, and names its newest one in the header `Api-Version`.
+The version is negotiated at the first request and again for each event stream. For this, Quarterdeck requests `/info`
+without a version, and the daemon reports its newest version in the header `Api-Version`.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ MAX_ERROR = 256  # bytes of an error that is not JSON
 
 
 class EngineClient(HttpEngine, abc.ABC):
-    """One daemon. `engine_id` is the daemon's own id; `api` is the version of its API that is spoken with it."""
+    """Sends requests to one daemon. `engine_id` is the daemon's own id; `api` is the negotiated version of its API."""
 
     kind = "docker"
     sends_headers_early = True

@@ -1,4 +1,7 @@
-"""Lists, creates, starts, stops and removes the containers of one Compose service: the steps of `compose.scale`."""
+"""Lists, creates, starts, stops and removes the containers of one Compose service.
+
+The verb `compose.scale` uses these operations as its steps.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Lists a Docker daemon's services and scales those of Compose projects.
+"""Lists a Docker daemon's services, and scales the services of Compose projects.
 
 On a Swarm worker, this module also lists the Swarm services that have tasks on that node. On a Swarm manager, the
 engine `swarm` lists and changes the services of the Swarm.
@@ -24,7 +24,7 @@ from runtimes.swarm import decode
 
 
 class ServiceVerbs(SwarmManager, ContainerVerbs, abc.ABC):
-    """Implements the actions on services."""
+    """Serves the service verbs for Docker."""
 
     def __init__(self, url: str, options: EngineOptions = DEFAULTS) -> None:
         super().__init__(url, options)

@@ -1,7 +1,7 @@
 """Reads docker contexts: the named engine addresses that `docker context create` has written to files.
 
-A context gives the address of its engine and the TLS certificates for it. Nothing is written, and no engine is
-contacted. The files are read here because the `docker` package would add 29 MB for it; the format is stable.
+A context contains the address of its engine and the TLS certificates for it. This module only reads files and contacts
+no engine. It does not use the `docker` package, which would add 29 MB; the format of the files is stable.
 """
 
 from __future__ import annotations

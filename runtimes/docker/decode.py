@@ -1,8 +1,8 @@
 """Decodes Docker's containers, events, networks, volumes and statistics into Quarterdeck's values.
 
 The tables in this file (event names, states) were found by experiment on Docker 20.10 and 26.1. Both versions behave
-alike unless a comment says otherwise. A daemon sends times in
-nanoseconds and accepts `since` only as `SECONDS.NANOSECONDS`; to RFC 3339 it answers with status 500.
+alike unless a comment says otherwise. A daemon sends times in nanoseconds. In a request, it accepts `since` only as
+`SECONDS.NANOSECONDS`; a time in RFC 3339 format fails with status 500.
 """
 
 from __future__ import annotations

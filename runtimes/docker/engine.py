@@ -30,7 +30,7 @@ from runtimes.docker_like.exec import ExecVerbs
 class Docker(
     InfoVerbs, EventVerbs, LogVerbs, ImageVerbs, NetworkVolumeVerbs, StatsVerbs, ServiceVerbs, ContainerVerbs, ExecVerbs
 ):
-    """One daemon. `engine_id` is the daemon's own id; its event cursor is stored under it."""
+    """Serves all verbs of one daemon. `engine_id` is the daemon's own id; its event cursor is stored under it."""
 
     stop_timeout = "t"
     alternatives: ClassVar[Mapping[str, str]] = {

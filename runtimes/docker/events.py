@@ -1,7 +1,7 @@
-"""Streams a Docker daemon's events, and lists the last ones that it still remembers.
+"""Streams a Docker daemon's events, and lists the recent events that the daemon still stores.
 
-A daemon remembers its last 256 events, in memory. Events arrive in the daemon's order. A stream that ends is not opened
-again here.
+A daemon stores its last 256 events in memory. Events arrive in the daemon's order. This module does not reconnect when
+a stream ends.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ LOCAL_SCOPE = urllib.parse.quote('{"scope":["local"]}')
 
 
 class EventVerbs(EngineClient, abc.ABC):
-    """Implements the actions on events."""
+    """Serves the event stream of a Docker daemon and the list of past events."""
 
     @does(actions.ListEvents)
     async def list_events(self, action: actions.ListEvents, seconds: float) -> tuple[Event, ...]:

@@ -1,4 +1,4 @@
-"""Pulls, pushes and removes Docker's images; a pull or a push runs as a job and reports its progress."""
+"""Pulls, pushes and removes Docker's images. A pull or a push runs as a job and reports its progress."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _LOGIN_ERRORS = ("no basic auth credentials", "unauthorized", "authentication re
 
 
 class ImageVerbs(EngineClient, shared.ImageVerbs, abc.ABC):
-    """Implements pull, push and removal of images."""
+    """Serves the verbs that pull, push and remove images for Docker."""
 
     @does(images.PullImage)
     async def pull_image(self, action: images.PullImage, seconds: float) -> JobStarted:

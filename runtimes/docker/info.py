@@ -1,4 +1,4 @@
-"""Reports what a Docker daemon says about itself: version, storage, counts, warnings."""
+"""Reads what a Docker daemon reports about itself: version, storage, counts, warnings."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ EVENT_HISTORY = "ring of 256"
 
 
 class InfoVerbs(EngineClient, abc.ABC):
-    """Implements the actions that describe the daemon."""
+    """Serves the verbs that describe the Docker daemon."""
 
     @does(actions.DescribeEngine)
     async def describe_engine(self, action: actions.DescribeEngine, seconds: float) -> Engine:

@@ -1,6 +1,6 @@
-"""Declares the parts of Docker's JSON answers that are read, as msgspec structs; other fields are ignored.
+"""Models the JSON that a Docker daemon sends: the fields that Quarterdeck reads. Other fields are ignored.
 
-Lists may be null, and every field may be missing: newer versions leave some out (`VirtualSize` from API 1.44 on).
+Lists may be null, and every field may be missing: newer versions omit some fields (`VirtualSize` since API 1.44).
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ USUAL_ROOT = "/var/lib/docker"
 
 
 class Info(msgspec.Struct):
-    """The answer to `/info`."""
+    """Models the answer to `/info`."""
 
     name: str = msgspec.field(name="Name", default="")
     id: str = msgspec.field(name="ID", default="")

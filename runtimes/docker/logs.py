@@ -1,6 +1,6 @@
-"""Reads the log of a Docker container: one page after a cursor, or followed as a job.
+"""Reads the log of a Docker container one page at a time, or follows it as a job.
 
-A cursor is `TIME/COUNT`: the time of the newest line read, and how many lines with that time were read.
+A cursor is `TIME/COUNT`: the time of the newest line that was read, and how many lines with that time were read.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from runtimes.formats import log_decoder, timestamps
 
 
 class LogVerbs(EngineClient, logs.LogVerbs, abc.ABC):
-    """Implements the reading and following of logs."""
+    """Serves the verb `container.logs` for Docker."""
 
     state_checks = 1
 

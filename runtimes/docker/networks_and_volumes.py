@@ -1,4 +1,4 @@
-"""Decodes Docker's networks and volumes; the requests are those of `docker_like.networks_and_volumes`."""
+"""Decodes Docker's networks and volumes. `docker_like.networks_and_volumes` sends the requests."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from runtimes.docker_like import networks_and_volumes
 
 
 class NetworkVolumeVerbs(EngineClient, networks_and_volumes.NetworkVolumeVerbs, abc.ABC):
-    """Decodes the answers about networks and volumes."""
+    """Serves the network and volume verbs for Docker."""
 
     path_suffix = ""
 

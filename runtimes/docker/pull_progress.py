@@ -1,8 +1,8 @@
 """Decodes the progress of a pull or a push from Docker's stream of JSON lines.
 
-The HTTP status is 200 whatever happens later: a failure is one of the lines. The status texts differ between Docker's
-two image stores (with containerd's, a layer ends at `Download complete`, marked `hidecounts`). Unknown texts are
-ignored.
+The HTTP status is always 200; a failure is reported in one of the lines. The texts for the status of a layer differ
+between Docker's two image stores. With containerd's store, a layer ends at `Download complete`, with the mark
+`hidecounts`. Unknown texts are ignored.
 """
 
 from __future__ import annotations
@@ -60,8 +60,11 @@ class _Step(msgspec.Struct):
 
 
 class PullProgress:
-    """Feed it the chunks of the stream. `error`: the message of the registry or the engine about a failure; `digest`:
-    the image's, as soon as the engine has sent it; `up_to_date`: there was nothing to pull."""
+    """Decodes the chunks of the stream, which are passed to `feed`.
+
+    `error`: the message of the registry or the engine about a failure. `digest`: the digest of the image, as soon as
+    the engine has sent it. `up_to_date`: whether the image existed already.
+    """
 
     def __init__(self) -> None:
         self.error = ""

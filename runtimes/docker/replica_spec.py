@@ -1,8 +1,8 @@
-"""Builds the request that creates one more container like an existing one, as Compose does.
+"""Builds the request that creates one more container of a Compose service, like an existing container.
 
-The body is made of the existing container's inspection. What belongs to that container alone is left out: its name
-among the aliases, its id, addresses and MAC, its host name unless it was set by hand, its number, and its anonymous
-volumes, because each replica gets its own.
+The request is a copy of the existing container's inspect output, without the values that belong to that container
+alone: its name in the list of network aliases, its id, its IP and MAC addresses, and its number. The host name is
+copied only if a user has set it. Anonymous volumes are not copied, because each replica gets its own.
 """
 
 from __future__ import annotations

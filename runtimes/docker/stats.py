@@ -1,8 +1,8 @@
-"""Reads what Docker's containers use: from the kernel if they run on this machine, else from the daemon.
+"""Reads the resource usage of Docker's containers: from the kernel for local containers, otherwise from the daemon.
 
-Reading from the kernel costs no request, while the daemon takes one per container. Nobody asks whether a daemon is
-local: a container is local if a cgroup of this machine is named after its id. The containers of the last list are read
-from the kernel while the daemon prepares the next list.
+The kernel's files are preferred because the daemon takes one request for each container. A container is local if a
+control group (cgroup) of this machine is named after its id; the daemon is not asked. The containers of the last list
+are read from the kernel while the daemon prepares the next list.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ RESERVED_SECONDS = 1.0  # of the deadline, to return what has arrived instead of
 
 
 class StatsVerbs(EngineClient, abc.ABC):
-    """Implements the reading of usage."""
+    """Serves the verb that reads the resource usage of containers."""
 
     def __init__(self, url: str, options: EngineOptions = DEFAULTS) -> None:
         super().__init__(url, options)

@@ -1,6 +1,6 @@
-"""Makes a Docker daemon a manager of its Swarm: reports whether it is one, and passes the Swarm's requests on.
+"""Reports whether a Docker daemon manages a Swarm, and sends the Swarm's requests through this daemon.
 
-The Swarm itself is an engine of its own (runtimes.swarm), which sends its requests through its managers.
+The Swarm itself is a separate engine (`runtimes.swarm`), which sends its requests through its managers.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ DEFAULT_LISTEN_ADDRESS = "0.0.0.0:2377"  # as `docker swarm init` has it
 
 
 class SwarmManager(EngineClient, abc.ABC):
-    """`on_membership` is called with the daemon's part in a Swarm whenever the daemon has reported it."""
+    """Reports whether the daemon manages a Swarm. `on_membership` is called each time the daemon has reported this."""
 
     def __init__(self, url: str, options: EngineOptions = DEFAULTS) -> None:
         super().__init__(url, options)

@@ -1,8 +1,8 @@
-"""Sends requests to an engine with a Docker-like HTTP API, and raises its refusals as errors.
+"""Sends requests to an engine with a Docker-like HTTP API, and raises an error for each failed request.
 
-The first request finds out which engine answers and which version of the API it has (`_ask_identity`). A request is one
-exchange within a deadline. A stream has no deadline after its response has begun; its chunks arrive in order, and a
-stream that was cut or that lost bytes ends with an error.
+The first request finds out which engine answers and which version its API has (`_ask_identity`). A request and its
+response have one deadline. A stream has no deadline after its response has begun. The chunks of a stream arrive in
+order. A stream that was cut or that lost bytes ends with an error.
 """
 
 from __future__ import annotations

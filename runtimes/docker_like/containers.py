@@ -1,4 +1,4 @@
-"""Inspects containers and changes their state: requests that Docker and Podman answer alike."""
+"""Inspects containers and changes their state, with the requests that Docker and Podman have in common."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ MAX_CONCURRENT = 8  # inspections
 
 
 class ContainerVerbs(HttpEngine, abc.ABC):
-    """Implements inspection and changes of containers."""
+    """Serves the verbs that inspect and change containers."""
 
     stop_timeout: ClassVar[str]
     """The query parameter with the seconds until a container that does not stop is killed."""

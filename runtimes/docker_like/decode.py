@@ -1,4 +1,4 @@
-"""Decodes the JSON that Docker and Podman share into Quarterdeck's values."""
+"""Decodes the JSON that Docker and Podman send alike into Quarterdeck's values."""
 
 from __future__ import annotations
 
@@ -20,7 +20,8 @@ MAX_REFS = 20_000
 
 
 class RefCache:
-    """The Refs of one engine: a resource that is named often is one object. `kinds` are by the engine's own names."""
+    """Caches the Refs of one engine, so that a resource that occurs often is one object. `kinds` maps the
+    engine's own names of kinds to Kind."""
 
     def __init__(self, engine: EngineRef, kinds: Mapping[str, Kind]) -> None:
         self._engine = engine

@@ -1,6 +1,6 @@
-"""Runs a program in a container and returns its exit code and the first 64 KiB of each output stream.
+"""Runs a program in a container, and returns its exit code and the first 64 KiB of each output stream.
 
-A program that does not end in time is not stopped: it continues in the container, and the error says so.
+A program that does not end in time is not stopped. It continues in the container, and the error reports that.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class _Session(msgspec.Struct):
 
 
 class ExecVerbs(HttpEngine, abc.ABC):
-    """Implements exec."""
+    """Serves the verb `container.exec`."""
 
     @does(actions.Exec)
     async def execute(self, action: actions.Exec, seconds: float) -> ExecResult:

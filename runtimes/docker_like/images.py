@@ -1,7 +1,7 @@
-"""Lists, inspects and tags images: requests that Docker and Podman answer alike.
+"""Lists, inspects and tags images, with the requests that Docker and Podman have in common.
 
-A Ref pins an image by its id, but both engines remove and push by name: before that, `_check_same_image` makes sure
-that the name still means the same image.
+Quarterdeck identifies an image by its id, but both engines remove and push an image by its name. So before a removal or
+a push, `_check_same_image` makes sure that the name still belongs to the same image.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from runtimes.formats import image_reference, json_decoder
 
 
 class ImageIdentity(msgspec.Struct):
-    """What an image's inspection says about its id and its names; all empty for an image that does not exist."""
+    """Holds the id and the names from an image's inspection. All are empty if the image does not exist."""
 
     id: str = msgspec.field(name="Id", default="")
     digest: str = msgspec.field(name="Digest", default="")

@@ -1,6 +1,6 @@
-"""Declares the parts of JSON answers that Docker and Podman share, as msgspec structs; other fields are ignored.
+"""Models the JSON that Docker and Podman send alike: the fields that Quarterdeck reads. Other fields are ignored.
 
-Lists and maps may be null, and older engines leave fields out.
+Lists and maps may be null, and older engines omit fields.
 """
 
 from __future__ import annotations
@@ -9,6 +9,8 @@ import msgspec
 
 
 class HealthState(msgspec.Struct, gc=False):
+    """Models the result of a container's health check."""
+
     status: str = msgspec.field(name="Status", default="")
 
 

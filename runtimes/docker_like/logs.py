@@ -1,4 +1,4 @@
-"""Reads a container's log, one page at a time, or follows it as a job."""
+"""Reads a container's log one page at a time, or follows it as a job."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ STATE_PAUSE_SECONDS = 0.05
 
 
 class LogVerbs(HttpEngine, abc.ABC):
-    """Implements the reading and following of logs."""
+    """Serves the verb `container.logs`."""
 
     state_checks: ClassVar[int]
     """How often a container whose log has ended is inspected, until the engine knows that the container has ended."""

@@ -1,4 +1,4 @@
-"""Lists, inspects and removes networks and volumes: requests that Docker and Podman answer alike."""
+"""Lists, inspects and removes networks and volumes, with the requests that Docker and Podman have in common."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from runtimes.formats import json_decoder
 
 
 class NetworkVolumeVerbs(HttpEngine, abc.ABC):
-    """Implements the actions on networks and volumes."""
+    """Serves the network and volume verbs."""
 
     path_suffix: ClassVar[str]
     """What follows in a path to a list or to an inspection; empty for Docker."""

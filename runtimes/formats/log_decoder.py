@@ -1,7 +1,7 @@
-"""Decodes Docker's log bodies into lines: frames of stdout and stderr, or a bare terminal stream.
+"""Decodes the bytes of a Docker log into lines. The bytes are frames of stdout and stderr, or a terminal's raw output.
 
-Chunks may have any size; lines stay in the order of the daemon. Memory is bounded: the newest `max_lines` lines are
-stored, older ones are counted, and a line is cut at `max_line` bytes.
+Chunks may have any size. Lines stay in the daemon's order. Memory is limited: only the newest `max_lines` lines are
+stored, older lines are counted, and a line is cut at `max_line` bytes.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Formats the status of a container as `docker ps` does, for any point in time.
 
-Engines format the status when they are called, so a stored text is out of date after a second. The mirror formats it
-again, and the watcher compares the engine's text with this one to find restarts that no event reported.
+An engine formats the status when it is called, so a stored text is out of date after a second. The mirror formats the
+text again. The watcher compares the engine's text with this module's text, to find restarts that no event reported.
 """
 
 from __future__ import annotations

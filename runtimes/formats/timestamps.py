@@ -1,4 +1,4 @@
-"""Parses RFC 3339 times with nanoseconds, as Docker, Podman, containerd and runc write them."""
+"""Parses the engines' RFC 3339 times with nanoseconds, and formats times for Docker's `since` and `until`."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""Stores the recent events of one engine in memory, and lists the events since a given time.
+"""Stores the newest events of one engine in memory, and lists the events since a given time.
 
-Events are added in the engine's order. If the history is full, the oldest events are dropped. Events of health probes
-are not stored, because they would replace all others.
+Events are added in the engine's order. If too many events are stored, the oldest are dropped. Events of health probes
+are not stored, because they would soon replace all other events.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Computes a container's new state from its old state and one event, one row of a list, or one inspection.
 
-A row of a list has the name, state, image, labels and ports. Only an inspection has the times, the restart count and
-whether the container was OOM-killed. An event has its own time and the change. Health is stored only while a container
-runs or is paused.
+A row of a list contains the name, state, image, labels and ports. Only an inspection contains the times, the restart
+count, and whether the container was OOM-killed. An event contains its own time and the change. Health is stored only
+while a container runs or is paused.
 """
 
 from __future__ import annotations

@@ -1,4 +1,7 @@
-"""Parses the kernel's files about one cgroup, of version 1 and of version 2. A value that is in no file is None."""
+"""Parses the kernel's files about one control group (cgroup), of version 1 and of version 2.
+
+A value that is in none of the files is None.
+"""
 
 from __future__ import annotations
 

@@ -1,9 +1,9 @@
-"""Finds the cgroup directories of a container, of version 1 or version 2, for each controller.
+"""Finds the control group (cgroup) directories of a container, of version 1 or version 2, for each controller.
 
 The search starts from a process id of the container, from the path of its cgroup, or from the container's id alone. A
 process id is used only if its cgroup is named after the container: process ids are reused, and the engine's socket may
-lead to another machine. Without a process id (the container is in another pid namespace) the usual cgroup names are
-tried. If none of them exists, the whole tree is searched, at most once in WALK_AGAIN_SECONDS.
+lead to another machine. The process id is unknown if the container is in another PID namespace. Then the usual cgroup
+names are tried. If none of these names exists, the whole tree is searched, at most once in WALK_AGAIN_SECONDS.
 """
 
 from __future__ import annotations

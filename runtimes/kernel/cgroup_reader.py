@@ -1,16 +1,16 @@
-"""Reads the CPU, memory, I/O and network usage of containers from the kernel's files: cgroups of version 1 or 2, /proc.
+"""Reads the CPU, memory, I/O and network usage of containers from the kernel's files, in cgroups and in /proc.
 
     reader = cgroup_reader.CgroupReader()
     usages = await reader.read({ref: pid, another: 0, third: "/machine.slice/third.scope"})
 
-The files stay open and are read again, which costs a quarter of opening them; at most half of the process's limit of
-open files is used for this, and that limit is raised as far as allowed. CPU percent is computed from two readings, so a
-container's first reading waits a moment for a second one, once for all containers. A container that ends meanwhile is
-left out. No method raises. The event loop runs between the readings.
+Cgroups of version 1 and 2 are supported. The files stay open and are read again, which costs a quarter of opening them.
+At most half of the process's limit of open files is used for this, and that limit is raised to its maximum. CPU percent
+is computed from two readings. So for a container's first reading, `read` pauses a moment and reads again, once for all
+containers. A container that ends meanwhile is left out. No method raises. The event loop runs between the readings.
 
-The network usage is that of the container's network namespace; it is None for the machine's own namespace. Containers
-that share a namespace (a pod) each show all of its usage. The file with the network usage is opened for each reading,
-because an open file would keep the namespace of an ended container alive.
+Network usage belongs to the container's network namespace; it is None for the machine's own namespace. If containers
+share a namespace, as in a pod, each shows the usage of the whole namespace. The file with the network usage is opened
+for each reading, because an open file would prevent the removal of an ended container's namespace.
 """
 
 from __future__ import annotations

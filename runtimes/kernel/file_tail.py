@@ -1,9 +1,10 @@
-"""Follows a file that another process appends lines to; returns whole lines, in the file's order.
+"""Follows a file to which another process appends lines. Returns whole lines, in the file's order.
 
 inotify watches the file's directory, because the file may be replaced or may not exist yet. A file that was renamed is
-read to its end before its successor is read. A file that was truncated is read from its start. If a successor repeats
-lines of its predecessor (a log that was rotated by copying its last half), those among the last MAX_REMEMBERED lines
-are left out. An unfinished line is returned when it is complete; more than MAX_LINE bytes of it are dropped.
+read to its end before its successor is read. A file that was truncated is read from its start. A rotation may copy the
+last lines of the old file into the new file: lines that are among the last MAX_REMEMBERED lines are not returned again.
+An unfinished line is returned when it is complete. If it becomes longer than MAX_LINE bytes, the bytes so far are
+dropped.
 """
 
 from __future__ import annotations

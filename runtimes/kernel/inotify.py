@@ -1,10 +1,10 @@
-"""Watches directories for changes on the event loop: a binding of inotify(7) through libc.
+"""Watches directories for changes on the event loop, with inotify(7) through libc.
 
     with inotify.Inotify(changed) as watches:
         number = watches.add("/run/runc", inotify.CREATE | inotify.DELETE)
 
 `changed(number, mask, name)` is called for each change, in order. `OVERFLOW` with number -1 means that some changes
-were lost. If a watched directory is removed, its watch ends with a last change, `IGNORED`.
+were lost. If a watched directory is removed, the last change of its watch is `IGNORED`.
 """
 
 from __future__ import annotations

@@ -1,4 +1,7 @@
-"""Reads start times and namespaces of processes from /proc, and the cgroup version from /sys; None if unreadable."""
+"""Reads start times and namespaces of processes from /proc, and the cgroup version from /sys.
+
+A value that cannot be read is None.
+"""
 
 from __future__ import annotations
 

@@ -1,9 +1,9 @@
 """Decodes the state files of runc and crun into container rows and events.
 
 Found by experiment on runc 1.1 and crun 1.8. runc writes everything to `state.json`, with annotations as `name=value`.
-crun writes a small file `status`, and a copy of the bundle's `config.json` next to it. With both, a file `exec.fifo`
-exists until a created container is started. Neither writes that a container ended, when, or with which exit code: the
-only sign is that its process does not exist.
+crun writes a small file `status`, and a copy of the bundle's `config.json` next to it. With both programs, a file
+`exec.fifo` exists until a created container is started. Neither program records that a container ended, when it ended,
+or its exit code. The only sign is that the container's process does not exist.
 """
 
 from __future__ import annotations

@@ -1,9 +1,10 @@
 """Watches OCI containers and yields their events. A container is read when the kernel reports a change.
 
-`kernel_watches` only marks a container as changed. Events are the differences between the state before and the state
-now. So a slow reader loses intermediate states, but never the current one. The kernel does not report two changes: a
-new state directory, and a pause, which changes no file. Both are checked at intervals. Events of one container are in
-the order in which they happened. Events of different containers are in the order in which the containers were read.
+`kernel_watches` only marks a container as changed. Events are the differences between the container's last state and
+its current state. So a slow reader misses intermediate states, but never the current one. The kernel does not report
+two changes: a new state directory, and a pause, which changes no file. Both are checked at intervals. Events of one
+container are in the order in which they happened. Events of different containers are in the order in which the
+containers were read.
 
 Times of creation and start come from the kernel or the runtime. The time of an end, a removal or a pause is when the
 kernel reported the change. The exit code is known only to the parent process, so these events do not contain it.

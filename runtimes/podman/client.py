@@ -1,8 +1,8 @@
-"""Sends requests to a Podman service, through libpod's own API in version 4.0.0, which every Podman since 4 speaks.
+"""Sends requests to a Podman service, through libpod's own API in version 4.0.0, which Podman 4 and later support.
 
-A service belongs to one user: root or an ordinary user. Which service answers is found out at the first request and
-again for each event stream, because it may have been replaced. A response may begin only with its first data (an event,
-a line of a log), so streams are opened without waiting for it.
+A service belongs to one user: root or an ordinary user. The first request finds out which service answers. Each event
+stream finds this out again, because the service may have been replaced. Podman may send the headers of a response only
+with its first data, such as an event or a log line. So opening a stream does not wait for the headers.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ NO_PAUSE = "A rootless Podman on cgroup v1 cannot pause: stop the container, or 
 
 
 class EngineClient(HttpEngine, abc.ABC):
-    """One service. It has no id of its own: `engine_id` is made of the machine's name and the folder of its store."""
+    """Sends requests to one service. A service has no id: `engine_id` is the machine's name and the store's path."""
 
     kind = "podman"
     sends_headers_early = False

@@ -48,7 +48,8 @@ class Podman(
     ContainerVerbs,
     ExecVerbs,
 ):
-    """One service. `name` distinguishes the engines of several users; for a rootless engine it is the uid."""
+    """Serves all verbs of one service. `name` distinguishes the engines of several users: a rootless engine is named
+    by its uid."""
 
     stop_timeout = "timeout"
     alternatives: ClassVar[Mapping[str, str]] = {

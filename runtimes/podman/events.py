@@ -1,11 +1,12 @@
-"""Streams a Podman service's events: from its event file if possible, else from its API.
+"""Streams a Podman service's events: from its event file if possible, otherwise from its API.
 
-The API reads the event file every quarter of a second, so the file is faster. It is followed if the service is on this
-machine, and if the file is readable and belongs to the service (the API reports the event in its last line, too). A
-stream of the API without events is then open beside it, only to notice when the service ends. The history survives
-restarts of the service, until the file is rotated or the machine restarts. Events arrive in the order in which they
-were written, which is nearly that of their times; every event since `since` arrives at least once. A service without
-events (`none`) raises EventsUnsupported.
+The event file is faster, because the API reads it only every quarter of a second. The file is followed if it is
+readable, the service is on this machine, and the file belongs to the service. The file belongs to the service if the
+API also reports the event in the file's last line. While the file is followed, an API stream with a filter that few
+events pass stays open too; its end shows that the service ended. Past events survive a restart of the service, until
+the file is rotated or the machine restarts. Events arrive in the order in which they were written, which is nearly the
+order of their times. Every event since `since` arrives at least once. A service that records no events (`none`) raises
+EventsUnsupported.
 """
 
 from __future__ import annotations
@@ -42,7 +43,7 @@ NO_EVENTS_HINT = 'Set events_logger = "file" under [engine] in its containers.co
 
 
 class EventVerbs(client.EngineClient, abc.ABC):
-    """Implements the event stream and the list of past events."""
+    """Serves the event stream of a Podman service and the list of past events."""
 
     @does(actions.ListEvents)
     async def list_events(self, action: actions.ListEvents, seconds: float) -> tuple[Event, ...]:

@@ -1,7 +1,7 @@
-"""Pulls, pushes and removes Podman's images; a pull or a push runs as a job and reports its progress.
+"""Pulls, pushes and removes Podman's images. A pull or a push runs as a job and reports its progress.
 
-The user of the engine logs in to registries (`podman login`), and registries.conf of that user configures how they are
-reached. A failure is reported in the body of a response with status 200.
+The user of the engine logs in to registries with `podman login`, and configures their addresses in registries.conf. A
+failure is reported in the body of a response with status 200.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ class _User(msgspec.Struct):
 
 
 class ImageVerbs(client.EngineClient, shared.ImageVerbs, abc.ABC):
-    """Implements pull, push and removal of images."""
+    """Serves the verbs that pull, push and remove images for Podman."""
 
     @does(images.PullImage)
     async def pull_image(self, action: images.PullImage, seconds: float) -> JobStarted:

@@ -1,4 +1,4 @@
-"""Reports what a Podman service says about itself: version, storage, counts, how its events arrive."""
+"""Reads what a Podman service reports about itself: version, storage, counts, and where it logs its events."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ NO_CGROUPS = "Rootless on cgroup v1: its containers have no limits and no statis
 
 
 class InfoVerbs(events.EventVerbs, abc.ABC):
-    """Implements the actions that describe the service."""
+    """Serves the verbs that describe the Podman service."""
 
     @does(actions.DescribeEngine)
     async def describe_engine(self, action: actions.DescribeEngine, seconds: float) -> Engine:

@@ -1,9 +1,8 @@
-"""Declares the JSON of `podman inspect` for a container and its image, as msgspec structs.
+"""Models the JSON of `podman inspect` for a container and its image: the fields that a systemd unit needs.
 
-Only the fields that are needed to write a systemd unit for the same container are declared; other fields are ignored.
-
-Checked with Podman 4.3 and 5.4. Fields that Podman omits or sends as null are empty. `Path` and `Args` are the whole
-command line. `Entrypoint` is not used: up to 4.x it is one string, which does not show where an argument ends.
+Other fields are ignored. Checked with Podman 4.3 and 5.4. A field that Podman omits or sends as null is empty. `Path`
+and `Args` together are the command line. `Entrypoint` is not used: up to Podman 4 it is one string, which does not show
+where an argument ends.
 """
 
 from __future__ import annotations
@@ -19,6 +18,8 @@ DEFAULT_PIDS = 2048
 
 
 class HealthCheck(msgspec.Struct, rename="pascal"):
+    """Models the settings of a container's health check."""
+
     test: list[str] | None = None
     interval: int = 0
     timeout: int = 0

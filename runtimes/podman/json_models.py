@@ -1,6 +1,6 @@
-"""Declares the parts of libpod's JSON answers that are read, as msgspec structs; other fields are ignored.
+"""Models the JSON of Podman's own API (libpod): the fields that Quarterdeck reads. Other fields are ignored.
 
-An empty list or map is nearly always null, and an older Podman leaves out the fields that it does not know.
+An empty list or map is nearly always null, and an older Podman omits the fields that it does not support.
 """
 
 from __future__ import annotations
@@ -14,6 +14,8 @@ import msgspec
 
 
 class EventAttributes(msgspec.Struct, gc=False):
+    """Models the attributes of one event."""
+
     name: str = ""
     image: str = ""
     network: str = ""

@@ -1,7 +1,7 @@
 """Joins the fragments of long lines in a libpod log.
 
-A text without a line end arrives in frames of 8 KiB, each with a time of its own; only the first frame of a line keeps
-its time here. Chunks go in; whole frames come out, in their order.
+Podman sends a long line in frames of 8 KiB, and each frame has a time. Only the time of a line's first frame is used.
+The input is chunks of bytes; the output is whole frames in the same order.
 """
 
 from __future__ import annotations

@@ -1,9 +1,10 @@
-"""Reads the log of a Podman container: one page after a cursor, or followed as a job.
+"""Reads the log of a Podman container one page at a time, or follows it as a job.
 
-Podman's API filters lines by whole seconds only (4.3). A cursor is therefore `TIME/COUNT`, the time of the newest line
-and how many lines with that time were read, and the next page is requested from one second earlier. Podman 4 returns
-line ends in the wrong order when it is asked for the last lines: the first request only finds out when those lines
-began, and a second one asks for all lines since then. A followed log is its last page, then what comes after it.
+A cursor is `TIME/COUNT`: the time of the newest line that was read, and how many lines with that time were read. Podman
+4.3 filters lines by whole seconds only, so the next page is requested from one second earlier. When Podman 4 is asked
+for the last N lines, it returns the line ends in the wrong order. So the first request for the last N lines is used
+only to get the time of the oldest one. A second request then reads all lines since that time. A followed log starts
+with its last page.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ MAX_TAIL = 1 << 20  # lines
 
 
 class LogVerbs(client.EngineClient, logs.LogVerbs, abc.ABC):
-    """Implements the reading and following of logs."""
+    """Serves the verb `container.logs` for Podman."""
 
     state_checks = 40  # the last line arrives a moment before Podman knows that the container has ended
 

@@ -1,4 +1,4 @@
-"""Decodes Podman's networks and volumes; the requests for them are those of `docker_like.networks_and_volumes`."""
+"""Decodes Podman's networks and volumes. `docker_like.networks_and_volumes` sends the requests."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from runtimes.podman import client
 
 
 class NetworkVolumeVerbs(client.EngineClient, networks_and_volumes.NetworkVolumeVerbs, abc.ABC):
-    """Implements the actions on networks and volumes."""
+    """Serves the network and volume verbs for Podman."""
 
     path_suffix = "/json"
 

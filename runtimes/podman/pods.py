@@ -1,7 +1,7 @@
 """Lists, inspects, changes and removes Podman's pods.
 
-A change of a pod may fail for some of its containers only. Podman then reports the errors in a response that is
-successful by its status, and `_check_change` raises them.
+A change of a pod may fail for some of its containers only. Podman then sends the errors in a response with a successful
+status, and `_check_change` raises them.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from runtimes.podman import client
 
 
 class PodVerbs(client.EngineClient, abc.ABC):
-    """Implements the actions on pods."""
+    """Serves the pod verbs for Podman."""
 
     @does(pods.ListPods)
     async def list_pods(self, action: pods.ListPods, seconds: float) -> pods.Pods:

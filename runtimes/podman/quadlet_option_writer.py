@@ -1,7 +1,7 @@
-"""Writes the options of a container into a Quadlet file, as keys or as arguments, with one function for each subject.
+"""Writes the options of a container into a Quadlet file, with one function for each group of options.
 
-If the installed Podman's Quadlet has a key for an option, the key is used; else the argument of Podman's own command
-line.
+An option is written as a Quadlet key if the installed Podman supports such a key. Otherwise it is written as an
+argument of Podman's command line.
 """
 
 from __future__ import annotations

@@ -1,9 +1,10 @@
 """Writes values into a Quadlet file so that they are read back unchanged.
 
-Two programs read a value. Quadlet splits the values of some keys into words as systemd does and builds a command line;
-systemd then expands `%` and `$` in it. A key whose value Quadlet does not split (an image, a volume) is used only for
-harmless characters; everything else becomes PodmanArgs, whose words may be quoted. Found on Quadlet 5.4: an empty word
-ends its list, and a lone `;` is passed to systemd unquoted, which takes it for the end of the command.
+Two programs read a value. Quadlet splits the values of some keys into words as systemd does, and builds a command line.
+Then systemd expands `%` and `$` in this command line. Quadlet does not split the values of other keys, such as Image
+and Volume. Such a key is used only if its value contains no special character. Otherwise the value is written as
+PodmanArgs, whose words may be quoted. Quadlet 5.4 has two faults: it ignores the words after an empty word, and it
+passes a single `;` to systemd without quotes, where `;` ends the command.
 """
 
 from __future__ import annotations

@@ -1,10 +1,10 @@
 """Drafts the text of a Quadlet file that runs an inspected Podman container under systemd. Writes nothing to disk.
 
-The input is the container, its image and the version of the Podman that will read the file. The result has four parts:
-the unit's text; the environment; notes on differences; and losses, which are data that the unit would destroy. The
+The input is the container, its image, and the version of the Podman that will read the file. The result has four parts:
+the unit's text, the environment, notes on differences, and losses. A loss is data that the unit would destroy. The
 environment belongs in a separate file that only its owner may read, because every user can read a unit through systemd.
-Values that the image sets are not repeated. Arguments come from the container's own command line. From the command line
-that created the container only the names of options are used, to find the options that were not copied.
+Values that the image sets are not repeated. Arguments come from the container's own command line. The `podman` command
+that created the container is searched only for names of options, to find the options that were not copied.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Reads what Podman's containers use.
+"""Reads the resource usage of Podman's containers.
 
-Podman's own CPU percentage is the average since the container's start. Here it is computed between two readings, so the
-first reading of a container has none.
+Podman's own CPU percentage is the average since the container's start. Instead, this module computes it between two
+readings, so the first reading of a container has no CPU percentage.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ PAUSE_SECONDS = 0.5  # between the two first readings
 
 
 class StatsVerbs(EngineClient, abc.ABC):
-    """Implements the reading of usage."""
+    """Serves the verb that reads the resource usage of containers."""
 
     def __init__(self, url: str, options: EngineOptions = DEFAULTS) -> None:
         super().__init__(url, options)

@@ -1,9 +1,10 @@
-"""Drafts and verifies the unit files for one container; writes nothing to systemd's directories.
+"""Drafts and verifies the unit files for one container. Writes nothing to systemd's directories.
 
 There are two styles. `quadlet`: Quarterdeck writes a short file, from which Podman's generator makes the unit at each
-boot and reload. `generate`: Podman writes the unit itself. That unit creates the container again if podman's command
-line created it; else the unit starts the existing container. A unit that creates the container contains that command
-line. Every user can read a unit, so a command line with values of environment variables is not used.
+boot and reload. `generate`: Podman writes the unit itself. If a `podman` command line created the container, this unit
+creates the container again; otherwise the unit only starts the existing container. A unit that creates the container
+contains that command line, and every user can read a unit. So a command line with values of environment variables is
+not used.
 """
 
 from __future__ import annotations

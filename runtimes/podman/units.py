@@ -1,12 +1,12 @@
 """Lists, drafts, installs, starts and stops the systemd units that run Podman's containers.
 
 A unit may be changed only if systemd itself reports, at the time of the change, that the unit runs podman for a
-container; so nobody can restart sshd this way. A container's label may also name a unit. That name is used only to
+container. So nobody can restart sshd this way. A container's label may also name a unit. That name is used only to
 protect the unit together with the container; it never allows a change of the unit.
 
-An installation has five steps: linger, write, reload, enable, start. A step that was
-done before changes nothing, so an interrupted installation (a power cut) is completed by installing again. Only an
-engine on this machine has units: Quarterdeck cannot reach the systemd of another machine.
+An installation has five steps: enable lingering, write the file, reload systemd, enable the unit, start it. A step that
+was done before changes nothing. So if an installation is interrupted, such as by a power cut, installing again
+completes it. Only an engine on this machine has units: Quarterdeck cannot reach the systemd of another machine.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ class _Pod(msgspec.Struct):
 
 
 class UnitVerbs(client.EngineClient, abc.ABC):
-    """Implements the actions on systemd units."""
+    """Serves the unit verbs for Podman."""
 
     @does(units.ListUnits)
     async def list_units(self, action: units.ListUnits, seconds: float) -> units.Units:

@@ -1,8 +1,8 @@
 """Decodes a Swarm's JSON into Quarterdeck's values: services, tasks, nodes, stacks, events, and why tasks do not run.
 
-Also builds the errors for a daemon that is no manager and for a Swarm without a leader: a manager without a leader
-answers 500 with a sentence, which this module recognises. Times are RFC 3339 with nanoseconds. Unknown states, modes
-and availabilities are returned unchanged.
+This module also builds the errors for two cases: a daemon that is no manager, and a Swarm without a leader. A manager
+without a leader answers with status 500 and a sentence, which this module recognises. Times are in RFC 3339 format with
+nanoseconds. Unknown states, modes and availabilities are returned unchanged.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Implements a Swarm as one engine: lists and changes its services, tasks, nodes and stacks through any manager.
+"""Serves all verbs of one Swarm: lists and changes its services, tasks, nodes and stacks through any manager.
 
-It lists no containers: those belong to the engines of the nodes. A job runs in this process, not in the Swarm. It only
-waits for the change that the Swarm makes by itself, so the change continues if the job is stopped.
+A Swarm lists no containers: they belong to the engines of the nodes. A job runs in this process, not in the Swarm. The
+job only waits for the change that the Swarm makes by itself, so the change continues if the job is stopped.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """Scales, updates and rolls back Swarm services. Each change is one job, which waits for the service's tasks.
 
-Each request contains the version of the service that it was made from. If somebody else changed the service meanwhile,
-the Swarm rejects the request, and it is sent once more. Then the job polls the service and its tasks until they are as
-requested, fail repeatedly, or the timeout is over. The job continues while the Swarm elects a new leader. If the job is
-stopped, the Swarm continues the change by itself, and the outcome reports that.
+Each request contains the version of the service that it is based on. If somebody else has changed the service since
+then, the Swarm rejects the request, and the request is sent once more. Then the job polls the service and its tasks
+until the change is complete, the tasks fail repeatedly, or the time is over. The job continues while the Swarm elects a
+new leader. If the job is stopped, the Swarm continues the change by itself, and the outcome reports that.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Summarises an inspected Swarm service as pairs of name and text, for `service --pretty`.
 
-Of environment variables only the names are included, because values may be secrets.
+Only the names of environment variables are included, because their values may be secrets.
 """
 
 from __future__ import annotations

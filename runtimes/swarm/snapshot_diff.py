@@ -1,10 +1,10 @@
 """Computes the events between two snapshots of a Swarm.
 
 A Swarm sends no events about tasks, so the watcher polls it. `step` takes the last state, a new snapshot and the time,
-and returns the next state and the events. The first snapshot is the baseline. Two changes may be over after seconds: a
-service with too few replicas, and a node that is down. These are reported only after they have lasted for some seconds.
-A new leader reports every node as `unknown` for some seconds, so `unknown` has the longest delay. Event times are the
-engine's own, so two processes that watch one Swarm report the same events.
+and returns the next state and the events. The first snapshot is only compared with the next one. Two changes may be
+over after seconds: a service with too few replicas, and a node that is down. These are reported only after they have
+lasted for some seconds. A new leader reports every node as `unknown` for some seconds, so `unknown` has the longest
+delay. Event times are the engine's own, so two processes that watch one Swarm report the same events.
 """
 
 from __future__ import annotations

@@ -1,11 +1,13 @@
-"""Watches one Swarm and produces its events: polls its tasks, services and nodes, and follows a manager's events.
+"""Watches one Swarm and yields its events: polls its tasks, services and nodes, and follows a manager's events.
 
-A Swarm sends no events about tasks, so it is polled every two seconds, or less often if a poll takes long. A manager's
+A Swarm sends no events about tasks. So it is polled every two seconds, or less often if a poll takes long. A manager's
 own stream reports objects that are created, changed and removed. Both are merged into one stream. The stream ends when
-no manager has answered for 25 s; the election of a new leader takes less time. The last snapshot is stored after a
-stream ends, so the next stream also reports changes between the two. A poll with the same bytes as the last one is not
-decoded. The history is bounded. From the time before it, only failed tasks and ended updates can be listed, because the
-Swarm itself still shows them.
+no manager has answered for 25 s; the election of a new leader takes less time. The last snapshot stays stored after a
+stream ends. So the next stream also reports the changes since that snapshot. If a poll returns the same bytes as the
+last one, it is not decoded.
+
+Only the newest events are stored. Of older events, only failed tasks and ended updates can be listed, because the Swarm
+itself still shows them.
 """
 
 from __future__ import annotations

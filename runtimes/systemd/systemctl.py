@@ -1,13 +1,13 @@
-"""Runs systemctl, loginctl and systemd-analyze, for the machine's systemd or for the one of a user.
+"""Runs systemctl, loginctl and systemd-analyze, for the machine's systemd or for a user's systemd.
 
 The machine's systemd is called as the current user: everybody may read, only root may change. A user's systemd is
 called as that user, with the user's own runtime directory. For this, root switches to the user, which needs neither a
-session nor a bus (`-M user@` would open a session for each call). The systemd of another ordinary user is refused.
-Every call is refused if systemd does not run the machine or is not visible, as in a container.
+session nor a bus (`-M user@` would open a session for each call). An ordinary user may not call the systemd of another
+user. Every call is refused if systemd does not run the machine or is not visible, as in a container.
 
-Names are passed after `--`. The programs get a new environment: Quarterdeck's own may contain secrets, and users can
-read the environment of their processes. Output and time are limited. If a change is killed at its deadline, the job
-inside systemd goes on, so the change is UNKNOWN.
+Names are passed after `--`. The programs get a new environment, because Quarterdeck's own environment may contain
+secrets, and users can read the environment of their processes. Output and time are limited. If a change is killed at
+its deadline, the job inside systemd continues, so the outcome of the change is UNKNOWN.
 """
 
 from __future__ import annotations

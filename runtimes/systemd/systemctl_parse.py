@@ -1,8 +1,8 @@
 """Parses the output of systemctl and finds the services that run containers.
 
-A service runs a container if its command is podman's `run`, `start` or `kube play`, whatever its name is. An argument
-of a command line may contain line breaks and so look like properties, even like the paragraph of another service. So
-only the first value of each property is used, and a service is shown alone before it is changed.
+A service runs a container if its command is podman's `run`, `start` or `kube play`. The name of the service does not
+matter. An argument of a command line may contain line breaks, and so look like properties or even like another service.
+So only the first value of each property is used, and a service is read alone before it is changed.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Writes systemd unit files: completely or not at all, only over Quarterdeck's own files, and never through a link.
 
-The machine's files are in /etc and belong to root. A user's files are in the user's home. If root writes them, they
-become the user's files. Root follows no links in the path, and every directory must belong to the user: otherwise
-another person could make root write elsewhere. A file that Quarterdeck did not write is never replaced.
+The machine's files are in /etc and belong to root. A user's files are in the user's home. If root writes a user's
+files, they become the user's own. Root follows no links in the path, and every directory must belong to the user:
+otherwise another person could make root write elsewhere. A file that Quarterdeck did not write is never replaced.
 """
 
 from __future__ import annotations

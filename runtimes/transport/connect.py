@@ -1,6 +1,6 @@
 """Connects to an engine's API over a unix socket or TCP, and explains why a connection failed.
 
-This module sends nothing. Every failure becomes Unreachable with `sent` False and a cure. If the backlog of a unix
+This module sends nothing. Every failure becomes Unreachable, with `sent` False and a hint. If the backlog of a unix
 socket is full, the connection is retried until the caller's deadline. TLS and ssh have modules of their own.
 """
 

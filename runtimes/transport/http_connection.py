@@ -1,8 +1,8 @@
-"""Sends one HTTP request over one connection, and collects the body of the response until the caller takes it.
+"""Sends one HTTP request over one connection, and stores the body of the response until the caller takes it.
 
 A connection carries one exchange (a request and its response) at a time. The bytes stay in order. The number of unread
-bytes is limited; `OnFull` defines what happens beyond the limit. An exchange ends once, with one cause; the bytes that
-arrived before can still be taken.
+bytes is limited; `OnFull` defines what happens when the limit is reached. An exchange ends once, with one cause. The
+bytes that arrived before the end can still be taken.
 """
 
 from __future__ import annotations

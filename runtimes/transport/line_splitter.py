@@ -1,7 +1,7 @@
 """Splits a stream of bytes into batches of whole lines, and limits the length of an unfinished line.
 
-Chunks may have any size. A batch contains the lines that ended with a chunk, separated by newlines, without the last
-newline. Lines stay in order. The last line of a stream that ends without a newline is not returned; it is in `rest`.
+Chunks may have any size. A batch contains the lines that ended with one chunk, separated by newlines, without the last
+newline. Lines stay in order. If the stream ends without a newline, its last line is not returned but stored in `rest`.
 """
 
 from __future__ import annotations

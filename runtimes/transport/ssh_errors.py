@@ -1,4 +1,4 @@
-"""Converts the messages of the ssh client to one Unreachable error with its cure. Does no I/O."""
+"""Converts the messages of the ssh client to one Unreachable error with a hint. Does no I/O."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 """Connects to an engine over TCP with TLS: verifies the engine's certificate and presents Quarterdeck's own.
 
-The engine's certificate is always verified, including the name or address in it; no option turns the check off. Changed
-files are read again, so a renewed certificate is used from the next connection on. Every failure becomes one sentence
-with its cure, which shows the names of files but never their content.
+The engine's certificate is always verified, including the name or address in it. No option turns this check off.
+Changed files are read again, so a renewed certificate is used from the next connection on. Every failure becomes one
+error with a hint, which shows the names of files but never their content.
 """
 
 from __future__ import annotations
