@@ -129,7 +129,9 @@ class SlackApi:
                     unfurl_media=False,
                 )
             if code := _error_in(answer.body, answer.status_code):
-                raise errors.Undeliverable(f"Slack refused a message to a response URL: {code}.", code=code)
+                raise errors.Undeliverable(
+                    f"Slack refused a message to a response URL: {code}.", code=code, hint="Give the command again."
+                )
 
     async def open_direct_channel(self, user: str) -> str:
         """Returns the channel of the direct messages with that user."""
@@ -176,11 +178,17 @@ class SlackApi:
         except (SlackClientError, aiohttp.ClientError, TimeoutError, OSError, RuntimeError) as error:
             # RuntimeError: the session was closed during the call.
             raise errors.Undeliverable(
-                f"Slack cannot be reached: {type(error).__name__}.", code="unreachable"
+                f"Slack cannot be reached: {type(error).__name__}.",
+                code="unreachable",
+                hint="Check the network and the proxy between Quarterdeck and Slack.",
             ) from error
         except (LookupError, ValueError, TypeError, AttributeError) as error:
             # The response has another shape than Slack's; most often it is a page of a proxy.
-            raise errors.Undeliverable(f"Slack's response to {method} is invalid.", code="invalid_response") from error
+            raise errors.Undeliverable(
+                f"Slack's response to {method} is invalid.",
+                code="invalid_response",
+                hint="Check for a proxy between Quarterdeck and Slack.",
+            ) from error
         finally:
             self._metrics.slack_calls_total.labels(method, outcome).inc()
 

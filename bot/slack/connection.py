@@ -179,7 +179,9 @@ class SlackConnection:
         except TimeoutError:
             await self._close_socket(handler.client)
             raise errors.Undeliverable(
-                "The Socket Mode connection to Slack could not be opened in time.", code="unreachable"
+                "The Socket Mode connection to Slack could not be opened in time.",
+                code="unreachable",
+                hint="Check the network and the proxy between Quarterdeck and Slack.",
             ) from None
         try:
             yield handler.client
@@ -201,7 +203,11 @@ class SlackConnection:
             else:
                 lost_at = loop.time() if lost_at is None else lost_at
                 self._set_disconnected(
-                    errors.Undeliverable("Slack sends no data on the Socket Mode connection.", code="silent")
+                    errors.Undeliverable(
+                        "Slack sends no data on the Socket Mode connection.",
+                        code="silent",
+                        hint="Check the network and the proxy between Quarterdeck and Slack.",
+                    )
                 )
                 if loop.time() - lost_at > GIVE_UP_SECONDS:
                     return

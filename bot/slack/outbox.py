@@ -219,7 +219,9 @@ class Outbox:
     def _refuse_overflow(self) -> None:
         if self._waiting >= MAX_WAITING:
             raise errors.Undeliverable(
-                f"Too many messages wait to be sent to Slack ({MAX_WAITING}), so this one was dropped.", code="overflow"
+                f"Too many messages wait to be sent to Slack ({MAX_WAITING}), so this one was dropped.",
+                code="overflow",
+                hint="Wait a minute, then give the command again.",
             )
 
     def _lane(self, key: tuple[str, str]) -> _Lane:

@@ -57,7 +57,11 @@ class SlackUsers:
         if user.stranger or (user.team and user.team != self.team):
             raise _not_a_member()
         if user.bot or user.deactivated:
-            raise errors.NotPermitted("Bots and deactivated accounts cannot give commands.", rule="bot")
+            raise errors.NotPermitted(
+                "Bots and deactivated accounts cannot give commands.",
+                rule="bot",
+                hint="Ask an active member to give the command.",
+            )
         if user.guest and not self._guests:
             raise errors.NotPermitted(
                 "Guests of the workspace cannot give commands.",
