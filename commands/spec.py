@@ -1,8 +1,8 @@
 """Defines the types of a command: its arguments, a function that plans actions, and one that renders their results.
 
 A command never holds an engine, a chat client or the store, so no command can bypass permissions, rate limits or the
-audit. `plan` may only ask its Finder; `render` has no side effects. Each command module exports one value, `command`,
-and the catalogue finds it.
+audit. `plan` may only look up resources with the Finder of its Context; `render` has no side effects. Each command
+module exports one value, `command`, and the catalogue finds it.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Plans and renders the commands that change something: one action for each target, then their outcomes.
 
-The reply is a sentence for one target, and a table for several. An unknown outcome is reported as unknown, and the
-change is not repeated. The reply's ending (the exit code) is the worst of all outcomes.
+The reply is a sentence for one target, and a table for several. If the outcome of a change is unknown, the reply says
+so, and the change is not repeated. The reply's ending (the exit code) is the worst of all outcomes.
 """
 
 from __future__ import annotations
@@ -110,7 +110,7 @@ def render_outcomes(wording: Wording, results: Sequence[Result]) -> Reply:
 def _target_result(wording: Wording, name: str, result: Result) -> TargetResult:
     ref = targets.target_of(result)
     if result.error is not None:
-        ending = formatting.ending_of(result.error)
+        ending = formatting.reply_ending_for(result.error)
         # A change whose request may have reached the engine is unknown, whatever the error was.
         status, detail = (Status.UNKNOWN if ending is Ending.UNKNOWN else Status.FAILED), result.error.full_message()
     else:

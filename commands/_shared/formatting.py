@@ -1,4 +1,4 @@
-"""Formats the parts that many replies share: failed engines, columns for hosts and engines, times and sizes."""
+"""Formats what many replies contain: the errors of engines, columns for hosts and engines, times and sizes."""
 
 from __future__ import annotations
 
@@ -13,22 +13,7 @@ from core.model.refs import EngineRef
 from core.model.replies import Ending, Text, Tone
 
 
-def ending_of(error: errors.QuarterdeckError) -> Ending:
-    """Returns the ending (the exit code) of a reply that reports this error."""
-    match error:
-        case errors.NotFound():
-            return Ending.NOTHING
-        case errors.UserError():
-            return Ending.USAGE
-        case errors.Refused():
-            return Ending.REFUSED
-        case errors.EngineError() if getattr(error, "sent", False):
-            return Ending.UNKNOWN
-        case _:
-            return Ending.FAILED
-
-
-def unanswered(results: Sequence[Result]) -> list[Text]:
+def engine_error_notes(results: Sequence[Result]) -> list[Text]:
     """Returns one sentence for each engine that failed. An engine that does not support the action is named only if no
     other engine answered."""
     failed = [(result.action.engine, result.error) for result in results if result.error is not None]
@@ -52,11 +37,26 @@ def _unsupported(unsupported: Sequence[errors.Unsupported]) -> str:
     return " ".join((sentence, *alternatives))
 
 
+def reply_ending_for(error: errors.QuarterdeckError) -> Ending:
+    """Returns the ending (the exit code) of a reply that reports this error."""
+    match error:
+        case errors.NotFound():
+            return Ending.NOTHING
+        case errors.UserError():
+            return Ending.USAGE
+        case errors.Refused():
+            return Ending.REFUSED
+        case errors.EngineError() if getattr(error, "sent", False):
+            return Ending.UNKNOWN
+        case _:
+            return Ending.FAILED
+
+
 def failed_ending(results: Sequence[Result]) -> Ending:
     """Returns the ending of a list that has nothing to show because engines failed."""
     failed = [result.error for result in results if result.error is not None]
     failed.sort(key=lambda error: isinstance(error, errors.Unsupported))
-    return ending_of(failed[0]) if failed else Ending.NOTHING
+    return reply_ending_for(failed[0]) if failed else Ending.NOTHING
 
 
 def engine_columns(engines: Iterable[EngineRef]) -> list[str]:

@@ -1,6 +1,7 @@
 """Plans and renders the list commands: asks all engines, selects rows by names and labels, and shows them as a table.
 
-If an engine does not answer, only its own rows are missing. A name that selects nothing is reported with similar names.
+If an engine does not answer, only its own rows are missing. For a name that selects no row, the reply suggests similar
+names.
 """
 
 from __future__ import annotations
@@ -117,7 +118,7 @@ def _notes(results: Sequence[Result]) -> list[Text]:
         for result in results
         if getattr(result.value, "missing", "")
     ]
-    return [*formatting.unanswered(results), *missing]
+    return [*formatting.engine_error_notes(results), *missing]
 
 
 def _ending(

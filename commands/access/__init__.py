@@ -1,1 +1,1 @@
-"""Commands about permissions, questions and the audit trail."""
+"""Commands about permissions and the audit."""

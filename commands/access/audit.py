@@ -34,7 +34,8 @@ def render(context: Context, results: Sequence[Result]) -> Reply:
     result = results[0]
     if result.error is not None:
         return Reply(
-            blocks=(Text(text=result.error.full_message(), tone=Tone.BAD),), ending=formatting.ending_of(result.error)
+            blocks=(Text(text=result.error.full_message(), tone=Tone.BAD),),
+            ending=formatting.reply_ending_for(result.error),
         )
     rows = [
         (_time(entry, context.now), entry.who, entry.line, _result(entry), _reason(entry))

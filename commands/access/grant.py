@@ -50,7 +50,8 @@ def render(_: Context, results: Sequence[Result]) -> Reply:
     result = results[0]
     if result.error is not None:
         return Reply(
-            blocks=(Text(text=result.error.full_message(), tone=Tone.BAD),), ending=formatting.ending_of(result.error)
+            blocks=(Text(text=result.error.full_message(), tone=Tone.BAD),),
+            ending=formatting.reply_ending_for(result.error),
         )
     granted: GrantAdded = result.value
     grant = granted.grant

@@ -20,7 +20,8 @@ def render(_: Context, results: Sequence[Result]) -> Reply:
     result = results[0]
     if result.error is not None:
         return Reply(
-            blocks=(Text(text=result.error.full_message(), tone=Tone.BAD),), ending=formatting.ending_of(result.error)
+            blocks=(Text(text=result.error.full_message(), tone=Tone.BAD),),
+            ending=formatting.reply_ending_for(result.error),
         )
     rows = [grant_table.grant_row(grant) for grant in result.value]
     empty = "There are no grants; only admins may do anything. Add one with: grant group:sre operator"

@@ -20,7 +20,8 @@ def render(_: Context, results: Sequence[Result]) -> Reply:
     result = results[0]
     if result.error is not None:
         return Reply(
-            blocks=(Text(text=result.error.full_message(), tone=Tone.BAD),), ending=formatting.ending_of(result.error)
+            blocks=(Text(text=result.error.full_message(), tone=Tone.BAD),),
+            ending=formatting.reply_ending_for(result.error),
         )
     revoked: GrantRemoved = result.value
     return Reply(blocks=(Text(text=f"Revoked {revoked.grant.id}: {revoked.grant}.", tone=Tone.GOOD),), everyone=True)

@@ -6,7 +6,7 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from commands._shared import formatting, targets, templates
+from commands._shared import format_option, formatting, targets
 from commands.spec import SELECTION, TARGETS, Arg, Command, Context, Result
 from core import errors
 from core.model.actions import Action, InspectContainer
@@ -18,7 +18,7 @@ MAX_TARGETS = 20
 
 async def plan(context: Context) -> Sequence[Action[Any]]:
     if context.args["format"]:
-        templates.parse(context.args["format"])
+        format_option.parse_format(context.args["format"])
     refs = await targets.select(context, "inspect", MAX_TARGETS)
     return [InspectContainer(engine=ref.engine, target=ref) for ref in refs]
 
@@ -38,11 +38,11 @@ def render(context: Context, results: Sequence[Result]) -> Reply:
         shown: Any = documents[0].data if len(results) == 1 else [document.data for document in documents]
         text = json.dumps(shown, indent=2, ensure_ascii=False, default=str)
         return Reply(blocks=(Lines(lines=text.split("\n")), *notes))
-    template = templates.parse(context.args["format"])
+    template = format_option.parse_format(context.args["format"])
     lines: list[str] = []
     for document in documents:
         try:
-            lines += templates.fill(template, document.data).split("\n")
+            lines += format_option.fill_format(template, document.data).split("\n")
         except errors.BadUsage as error:
             return Reply(blocks=(Text(text=error.full_message(), tone=Tone.WARN),), ending=Ending.USAGE)
     return Reply(blocks=(Lines(lines=lines), *notes))

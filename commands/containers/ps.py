@@ -33,7 +33,7 @@ def render(context: Context, results: Sequence[Result]) -> Reply:
     selected, unmatched = lists.select(Kind.CONTAINER, args["target"], known)
     rows = sorted((row for row in selected if _wanted(args, row)), key=_order)
     refs = [row.ref for row in rows]
-    notes = formatting.unanswered(results) + _ages(listed)
+    notes = formatting.engine_error_notes(results) + _ages(listed)
     if args["quiet"]:
         ids = [ref.short_id for ref in refs]
         return Reply(blocks=(*([Lines(lines=ids)] if ids else []), *notes), ending=_ending(results, unmatched, refs))

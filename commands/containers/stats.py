@@ -65,7 +65,7 @@ def render(context: Context, results: Sequence[Result]) -> Reply:
             Text(text=f"{formatting.count(without, 'container')} of those named {verb} not running.", tone=Tone.WARN)
         )
     ending = Ending.OK if answered else formatting.failed_ending(results)
-    return Reply(blocks=(*blocks, *formatting.unanswered(results)), ending=ending)
+    return Reply(blocks=(*blocks, *formatting.engine_error_notes(results)), ending=ending)
 
 
 def _named(answered: Sequence[Result]) -> int:

@@ -1,4 +1,4 @@
-"""`services`: lists compose and Swarm services. A service that both a manager and a worker report is shown once."""
+"""`services`: lists compose and Swarm services. A Swarm service that several nodes report is shown only once."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def render(context: Context, results: Sequence[Result]) -> Reply:
     known = services.deduplicate(row for result in answered for row in result.value.rows)
     selected, unmatched = lists.select(Kind.SERVICE, wanted, known)
     rows = sorted(selected, key=lambda row: (row.project or "", row.ref.name, str(row.ref.engine)))
-    notes = formatting.unanswered(results)
+    notes = formatting.engine_error_notes(results)
     notes += [
         Text(text=f"{result.action.engine}: {result.value.missing}", tone=Tone.WARN)
         for result in answered

@@ -34,7 +34,7 @@ def render(context: Context, results: Sequence[Result]) -> Reply:
     known: list[Engine] = sorted(
         (result.value for result in results if isinstance(result.value, Engine)), key=lambda engine: str(engine.ref)
     )
-    notes = formatting.unanswered(results)
+    notes = formatting.engine_error_notes(results)
     if not known:
         blocks: list[Block] = [*notes] or [Text(text="There are no engines that you may list.")]
         return Reply(blocks=blocks, ending=formatting.failed_ending(results))

@@ -1,4 +1,5 @@
-"""`events`: shows the newest events of all engines, sorted by time, the newest last. Older events are only counted."""
+"""`events`: shows the newest events of all engines, sorted by time, the newest last. The reply only counts the older
+events that it leaves out."""
 
 from __future__ import annotations
 
@@ -64,7 +65,7 @@ def render(context: Context, results: Sequence[Result]) -> Reply:
         listed = [event for event in listed if event.subject in selected]
     events = sorted(listed, key=lambda event: event.at_ns)
     shown = events[-args["limit"] :]
-    notes = formatting.unanswered(results) + _without_history(results)
+    notes = formatting.engine_error_notes(results) + _without_history(results)
     if len(events) > len(shown):
         notes.insert(
             0, Text(text=f"{len(events) - len(shown):,} older events are left out; --limit {MAX_EVENTS} shows more.")

@@ -25,7 +25,8 @@ def render(_: Context, results: Sequence[Result]) -> Reply:
     result = results[0]
     if result.error is not None:
         return Reply(
-            blocks=(Text(text=result.error.full_message(), tone=Tone.BAD),), ending=formatting.ending_of(result.error)
+            blocks=(Text(text=result.error.full_message(), tone=Tone.BAD),),
+            ending=formatting.reply_ending_for(result.error),
         )
     page: HelpPage = result.value
     return Reply(blocks=_page(page.commands[0]) if page.topic and page.commands else _overview(page.commands))

@@ -7,7 +7,7 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from commands._shared import engine_details, formatting, templates
+from commands._shared import engine_details, format_option, formatting
 from commands.spec import HOST, Arg, ArgType, Command, Context, Result
 from core import errors
 from core.model.actions import Action, DescribeEngine, ShowInfo
@@ -20,7 +20,7 @@ from core.ports import Query
 async def plan(context: Context) -> Sequence[Action[Any]]:
     args = context.args
     if args["format"]:
-        templates.parse(args["format"])
+        format_option.parse_format(args["format"])
     engines = context.find.engines(Query(engine=args["name"] or "", host=args["host"] or ""))
     if _raw(context):
         return [ShowInfo(engine=engine) for engine in engines]
@@ -42,7 +42,7 @@ def _render_summary(context: Context, results: Sequence[Result]) -> Reply:
     blocks: list[Block] = [
         Fields(title=str(engine.ref), fields=engine_details.detail_texts(engine, context.now)) for engine in known
     ]
-    notes = formatting.unanswered(results)
+    notes = formatting.engine_error_notes(results)
     if not known:
         return Reply(
             blocks=[*notes] or [Text(text="There are no engines that you may list.")],
@@ -53,7 +53,7 @@ def _render_summary(context: Context, results: Sequence[Result]) -> Reply:
 
 def _render_raw(context: Context, results: Sequence[Result]) -> Reply:
     documents = [result.value for result in results if isinstance(result.value, Document)]
-    notes = formatting.unanswered(results)
+    notes = formatting.engine_error_notes(results)
     if not documents:
         return Reply(blocks=notes, ending=formatting.failed_ending(results))
     if not context.args["format"]:
@@ -62,11 +62,11 @@ def _render_raw(context: Context, results: Sequence[Result]) -> Reply:
         shown: Any = documents[0].data if len(results) == 1 else by_engine
         text = json.dumps(shown, indent=2, ensure_ascii=False, default=str)
         return Reply(blocks=(Lines(lines=text.split("\n")), *notes))
-    template = templates.parse(context.args["format"])
+    template = format_option.parse_format(context.args["format"])
     lines: list[str] = []
     for document in documents:
         try:
-            lines += templates.fill(template, document.data).split("\n")
+            lines += format_option.fill_format(template, document.data).split("\n")
         except errors.BadUsage as error:
             return Reply(blocks=(Text(text=error.full_message(), tone=Tone.WARN),), ending=Ending.USAGE)
     return Reply(blocks=(Lines(lines=lines), *notes))

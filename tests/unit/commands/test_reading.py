@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from bot import plain_text
-from commands._shared import templates
+from commands._shared import format_option
 from core import errors
 from core.model.actions import InspectContainer, ListContainers, ListEvents, ReadLogs
 from core.model.containers import Containers
@@ -226,13 +226,13 @@ async def test_inspect_is_json(world):
     ],
 )
 def test_format_fills_fields_in(template, expected):
-    assert templates.fill(templates.parse(template), DATA) == expected
+    assert format_option.fill_format(format_option.parse_format(template), DATA) == expected
 
 
 @pytest.mark.parametrize("template", ["{{range .Mounts}}", "{{.State", "plain", "{{}}", "{{.A}} {{", "{{index .A}}"])
 def test_format_refuses_what_it_does_not_know(template):
     with pytest.raises(errors.BadUsage):
-        templates.parse(template)
+        format_option.parse_format(template)
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,5 @@
-"""`job stop ID…`: stops running jobs, such as a followed log. A job's message shows its id and a Stop button."""
+"""`job stop ID…`: stops jobs that still run, such as followed logs. The message of a job shows its id and a Stop
+button."""
 
 from __future__ import annotations
 

@@ -1,7 +1,9 @@
-"""Parses `--format` templates and fills in their fields, in the common part of Go's template syntax.
+"""Parses the value of the option `--format`, and fills in its fields. Supports only the most used part of Go's template
+syntax.
 
-`{{.A.B}}` is a field (a number is the index of a list), `{{json .A}}` a field as JSON, `{{index .A "key.with.dots" 0}}`
-a field by its keys. Any other expression is refused before an engine is asked.
+`{{.A.B}}` is a field; a number in its path is an index of a list. `{{json .A}}` is a field as JSON. `{{index .A
+"key.with.dots" 0}}` is a field whose keys are given one by one. Any other expression is refused before a request is
+sent to an engine.
 """
 
 from __future__ import annotations
@@ -20,28 +22,15 @@ _PATH = re.compile(r"\.|(?:\.[A-Za-z0-9_-]+)+")
 _KEY = re.compile(r'"([^"]*)"|([A-Za-z0-9_.-]+)')
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Field:
-    """Describes one field of a template. `keys` lead from the document to its value. With `as_json` a string is written
-    with quotes."""
-
-    source: str
-    keys: tuple[str, ...]
-    as_json: bool = False
-
-
-Template = Sequence[str | Field]
-
-
-def parse(text: str) -> Template:
-    """Parses a template. Raises BadUsage for any expression other than fields, `json` and `index`."""
-    parts: list[str | Field] = []
+def parse_format(text: str) -> ParsedFormat:
+    """Parses the value of `--format`. Raises BadUsage for any expression other than fields, `json` and `index`."""
+    parts: list[str | FormatField] = []
     at = 0
     for match in _EXPRESSION.finditer(text):
         parts += [text[at : match.start()], _field(match[1])]
         at = match.end()
     rest = text[at:]
-    if "{{" in rest or not any(isinstance(part, Field) for part in parts):
+    if "{{" in rest or not any(isinstance(part, FormatField) for part in parts):
         raise errors.BadUsage(
             "The format has no field such as {{.State.Status}}."
             if "{{" not in rest
@@ -51,23 +40,36 @@ def parse(text: str) -> Template:
     return [*parts, rest]
 
 
-def fill(template: Template, document: dict[str, Any]) -> str:
+def fill_format(parsed: ParsedFormat, document: dict[str, Any]) -> str:
     """Returns the text with its fields filled in. Raises BadUsage for a missing field, and names the existing ones."""
-    return "".join(part if isinstance(part, str) else _shown(part, document) for part in template)
+    return "".join(part if isinstance(part, str) else _shown(part, document) for part in parsed)
 
 
-def _field(source: str) -> Field:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FormatField:
+    """Describes one field of a format. `keys` lead from the document to its value. With `as_json` a string is written
+    with quotes."""
+
+    source: str
+    keys: tuple[str, ...]
+    as_json: bool = False
+
+
+ParsedFormat = Sequence[str | FormatField]
+
+
+def _field(source: str) -> FormatField:
     word, _, rest = source.partition(" ")
     if word == "json" and _PATH.fullmatch(rest.strip()):
-        return Field(source=source, keys=_keys(rest.strip()), as_json=True)
+        return FormatField(source=source, keys=_keys(rest.strip()), as_json=True)
     if word == "index":
         path, _, keys = rest.strip().partition(" ")
         if _PATH.fullmatch(path) and keys.strip() and not _KEY.sub("", keys).strip():
-            return Field(
+            return FormatField(
                 source=source, keys=(*_keys(path), *(match[1] or match[2] or "" for match in _KEY.finditer(keys)))
             )
     if _PATH.fullmatch(source):
-        return Field(source=source, keys=_keys(source))
+        return FormatField(source=source, keys=_keys(source))
     raise errors.BadUsage(
         f"“{{{{{source}}}}}” is not supported in a format.",
         hint='Supported: {{.State.Status}}, {{.Mounts.0.Source}}, {{json .State}} and {{index .Config.Labels "a.b"}}.',
@@ -78,7 +80,7 @@ def _keys(path: str) -> tuple[str, ...]:
     return tuple(path.strip(".").split(".")) if path != "." else ()
 
 
-def _shown(field: Field, document: dict[str, Any]) -> str:
+def _shown(field: FormatField, document: dict[str, Any]) -> str:
     value: Any = document
     for depth, key in enumerate(field.keys):
         value = _step(value, key, "." + ".".join(field.keys[:depth]))

@@ -1,0 +1,1 @@
+"""Commands that answer a pending question: confirm it or cancel it."""
