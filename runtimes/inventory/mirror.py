@@ -1,8 +1,7 @@
 """Caches what exists on one engine, as an informer does, and answers lists from memory.
 
 It receives lists (`replace`), events (`apply_events`), inspections (`apply_inspections`) and the loss of the stream
-(`stream_lost`). While the stream is connected and the last list is complete, lists come from memory, otherwise from the
-engine. A mirror is a Runtime itself.
+(`stream_lost`). Lists come from memory while the stream is connected and the last list is complete. It is a Runtime.
 
 All times are the engine's own. An event older than the stored state changes nothing, but marks its container dirty, so
 that it is inspected again. The same applies to an inspection that began before the last list was requested. So every
