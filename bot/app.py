@@ -1,8 +1,8 @@
 """Builds the application: creates every part of the process from the configuration and connects the parts.
 
 Parts stop in the reverse order of their start: Slack and the console first, then the dispatcher, then the store. If an
-engine or the store does not answer, the process starts anyway. Until it answers, the log, `/readyz` and the metrics
-report the failure.
+engine or the store does not answer, the process starts anyway. The log, `/readyz` and the metrics report the failure
+until the engine or the store answers.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from core.name_matching import containers
 from core.ports import Call, Query
 from core.store import embedded
 from core.store.client import Store
-from core.store.records import RateLimit
+from core.store.records import RateLimitRule
 from core.version import quarterdeck_version
 from runtimes import engine_discovery, engine_registry
 from runtimes.inventory import fleet
@@ -174,7 +174,7 @@ async def build(settings: load.Config, *, watch: bool, supervisor: supervise.Sup
             policies=policies,
             limits=rate_limits.RateLimits(
                 {
-                    Risk(name): RateLimit(count=limit.count, period=limit.period)
+                    Risk(name): RateLimitRule(count=limit.count, period=limit.period)
                     for name in Risk
                     if (limit := getattr(settings.limits, name))
                 }

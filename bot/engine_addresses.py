@@ -1,4 +1,5 @@
-"""Reads the addresses of the engines from the configuration. If it lists no engines, discovery searches for them."""
+"""Reads the addresses of the engines from the configuration. If the configuration lists no engines, discovery searches
+for engines."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 """Checks that the bot on this host answers. `quarterdeck health` runs it as the health check of a container.
 
-The image then needs no curl. The check sends one request, with a timeout, to the address of the metrics page. It asks
-for /healthz (the process is alive) and not for /readyz, because an engine or a store that cannot be reached is not a
-reason to restart the bot.
+The check sends one request, with a timeout, to the address of the metrics page, so the image does not need curl. The
+request is for /healthz, which shows that the process is alive. It is not for /readyz, because an engine or a store that
+cannot be reached is not a reason to restart the bot.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Renders a reply as plain text for a terminal or as JSON for a program. Maps the ending of a command to an exit code.
 
-Secrets in a reply are already hidden. This module makes its text safe to print: the name or output of a container
-cannot move the cursor or look like a line of Quarterdeck. Tables are cut to the width. Sentences and verbatim lines are
-not cut, so that people can copy them completely.
+Secrets in a reply are already hidden. Control characters are escaped, so that a container's name or output can neither
+move the cursor nor imitate a line that Quarterdeck wrote. Tables are cut to the width of the terminal. Sentences and
+verbatim lines are not cut, so that people can copy them completely.
 """
 
 from __future__ import annotations

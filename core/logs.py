@@ -1,7 +1,8 @@
-"""Configures logging: one line on stderr per message, readable on a terminal, JSON elsewhere.
+"""Configures logging: one line on stderr for each message, as plain text on a terminal and as JSON elsewhere.
 
-Every value is redacted and capped, because it may come from strangers; long tracebacks lose their middle. Messages of
-other libraries (warning and above) get the same format. If stderr is closed, lines are lost, but the program continues.
+Secrets in values are hidden and long values are cut, because a value may come from outside. The middle of a long
+traceback is left out. Messages of other libraries (warning and above) get the same format. If stderr is closed, lines
+are lost, but the program continues.
 """
 
 from __future__ import annotations

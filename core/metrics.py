@@ -1,9 +1,9 @@
-"""Defines the metrics about Quarterdeck itself, all in one registry of its own.
+"""Defines the metrics about Quarterdeck itself, in a separate Prometheus registry.
 
 Callers hold a `Metrics` object and use its attributes; only this module and the collectors import the Prometheus
 library. Every label has a closed set of values: hosts and engines come from the configuration, all others are constants
-(an unknown command counts as `unknown`), so a stranger's input can never create a series. Hot code stores the child
-that `.labels(…)` returns.
+(an unknown command counts as `unknown`), so the input of a user can never create a time series. Code that runs often
+stores the child that `.labels(…)` returns.
 """
 
 from __future__ import annotations

@@ -1,9 +1,10 @@
 """Runs other programs with a deadline and bounded output, so that none outlives Quarterdeck or its caller.
 
-`run` runs a program to its end and returns its exit code and output. `start` starts one that stays and whose stderr is
-read (ssh); `start_logged` one that stays and writes to a file (the embedded store's server). Each program gets an
-argument list (no shell), no standard input, a session of its own (Ctrl-C reaches Quarterdeck only) and, on Linux,
-SIGTERM when Quarterdeck dies. `env` replaces Quarterdeck's own environment, which may hold secrets.
+`run` runs a program to its end and returns its exit code and output. `start` starts a program that keeps running, such
+as ssh, and gives its stderr to the caller. `start_logged` starts a program that keeps running and writes to a file,
+such as the embedded store's server. Each program runs without a shell and without standard input. It has a session of
+its own, so that Ctrl-C reaches only Quarterdeck. On Linux, it gets SIGTERM when Quarterdeck dies. `env` replaces
+Quarterdeck's own environment, which may hold secrets.
 """
 
 from __future__ import annotations

@@ -1,9 +1,11 @@
-"""Runs tasks that have a name and an owner: none is left running at the end, and no failure is lost.
+"""Runs the tasks of the process. No task is left running when the process stops, and each failure of a task is logged
+or raised.
 
-`start_background` starts endless tasks. A crashed one starts again, or, without a Backoff, its crash stops everything.
-`start_oneshot` starts short work; the number of such tasks is bounded. Stopping has an order: new work is refused,
-running work may finish, endless tasks are cancelled, then what was opened is closed, the last first. Whatever exceeds
-its deadline is cancelled and named in the log. A second Ctrl-C shortens all deadlines.
+`start_background` starts endless tasks. A task that crashed starts again after a Backoff; a crash of a task without a
+Backoff stops the process. `start_oneshot` starts a short task; the number of such tasks is bounded. The process stops
+in this order: new tasks are refused, short tasks may finish, endless tasks are cancelled, and opened resources are
+closed, the last opened first. A task that exceeds its deadline is cancelled and named in the log. A second Ctrl-C
+shortens all deadlines.
 """
 
 from __future__ import annotations

@@ -1,9 +1,10 @@
 """Decides whether a person may use a verb on a target. Evaluates grants and guards, and returns a Decision with its
 reason.
 
-Without a matching grant, the decision is no. If several grants match, the decision names the first. If several guards
-match, the strictest wins, whatever their order, so that a new guard can never allow more. Facts that are unknown or too
-old do not match a grant that needs them, and they match every guard. This module has no state and does no I/O.
+Without a matching grant, the decision is no. If several grants match, the decision names the first one. If several
+guards match, the strictest guard decides, in whatever order they are listed. So a new guard can never allow more. If a
+fact about the target is unknown or too old, a grant that needs this fact does not match, but a guard that needs it
+matches. This module has no state and does no I/O.
 """
 
 from __future__ import annotations

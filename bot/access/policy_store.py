@@ -1,7 +1,8 @@
 """Merges the configured policy with the grants in the store. The result is the policy in force.
 
-The store counts changes of its grants in a version. Every command reads that version first. If the version has changed,
-the grants are read again. So a revoked grant has no effect from the next command on, on every replica.
+The store has a version number that grows with each change of its grants. Every command reads that number first. If it
+has changed, the grants are read again. So a grant that was revoked is invalid from the next command on, on every
+replica.
 """
 
 from __future__ import annotations

@@ -1,8 +1,9 @@
 """Finds the resources that no command may stop: Quarterdeck's own containers, the container of its store, and labelled
 containers.
 
-A pod, service, node or systemd unit that holds one of these containers is protected too. ProtectedSet collects listings
-of containers, and then sets `protected` in the facts of a resource. `bot.access.policy` refuses the verbs.
+A pod, service, node or systemd unit that holds one of these containers is protected too. ProtectedSet learns the
+protected containers from the container lists of the engines. It then sets `protected` in the facts of each resource,
+and `bot.access.policy` refuses the verbs that would stop it.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from datetime import datetime
 from typing import Any
 
 from core import errors
-from core.model import containers, list_rows
+from core.model import containers, lists_by_kind
 from core.model.containers import Container
 from core.model.policy import Policy
 from core.model.policy_facts import PolicyFacts
@@ -44,10 +45,10 @@ class ProtectedSet:
 
     def with_protection(self, row: Any, engine: EngineRef, at: datetime) -> Sequence[tuple[Ref, PolicyFacts]]:
         """Returns the same as listings.permission_targets, with `protected` set if this set protects the row."""
-        protected = self._protects(row, list_rows.row_ref(row, engine))
+        protected = self._protects(row, lists_by_kind.row_ref(row, engine))
         return [
             (ref, replace(facts, protected=True) if protected else facts)
-            for ref, facts in list_rows.permission_targets(row, engine, at)
+            for ref, facts in lists_by_kind.permission_targets(row, engine, at)
         ]
 
     def check_members_known(self, ref: Ref) -> None:
@@ -64,7 +65,7 @@ class ProtectedSet:
         return (
             (ref.kind is Kind.CONTAINER and (ref.engine, ref.id) in self._containers)
             or any(member in self._policy.self_ids for member in getattr(row, "members", ()))
-            or list_rows.contains_any(row, self._containers.values())
+            or lists_by_kind.contains_any(row, self._containers.values())
         )
 
 

@@ -1,5 +1,5 @@
-"""Runs `quarterdeck do`: runs one command, prints its reply to stdout, and returns an exit code that shows how it
-ended.
+"""Runs `quarterdeck do`: runs one command, prints its reply to stdout, and returns an exit code that shows how the
+command ended.
 
 The command asks the engines directly and does not watch them. If a bot runs on this host, the command uses the bot's
 store; otherwise it starts the embedded store.

@@ -1,8 +1,9 @@
 """Writes the audit: one row per action in an append-only stream, which says who did what and how it ended.
 
-A change does not run unless its intent was stored. `bot.dispatch.change_record` writes the rows of a change together
-with its leases and its phase. Reads, questions and refusals are recorded afterwards. If the store does not answer,
-those rows wait in `deferred`. Equal refusals repeated within FOLD become one row with a count.
+Before a change runs, an audit row with its intent is stored; if that fails, the change does not run.
+`bot.dispatch.change_record` writes the rows of a change together with its leases and its phase. Reads, questions and
+refusals are recorded afterwards. If the store does not answer, those rows wait in `deferred`. Equal refusals within the
+period FOLD become one row with a count.
 """
 
 from __future__ import annotations

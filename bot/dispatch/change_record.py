@@ -2,8 +2,8 @@
 
 A change on one target needs two round trips to the store. `begin` takes the leases, writes the intent and sets the
 phase INTENT. `end` writes the outcome, releases the leases and sets the phase ENDED. If a plan has several actions,
-each outcome is written when its action ends; `end` writes the last one. `close` releases the leases, however the
-command has ended.
+each outcome is written when its action ends; `end` writes the last outcome. `close` releases the leases in every case,
+also after an error.
 """
 
 from __future__ import annotations

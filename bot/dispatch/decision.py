@@ -1,6 +1,7 @@
 """Decides on a whole plan: returns the strictest decision of the policy on any target, and adds the built-in brakes.
 
-A brake asks for a confirmation of a change that cannot be undone, or of a change of many targets.
+A brake asks the requester for a confirmation. There is one for changes that cannot be undone, and one for changes of
+many targets.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Writes records to the store. While the store cannot be reached, the records wait in memory and are written later.
 
-Audit rows and ends of commands are such records: what they describe has already happened. The oldest record is written
-first, and records of one invocation stay in order. If MAX_ENTRIES records wait, a new one is dropped and counted in the
-log. Records that still wait when the process ends never reach the store, but their audit rows are in the log, in full.
+Only records of past facts may wait: audit rows, and the ends of commands. The oldest record is written first, so the
+records of one command stay in order. If MAX_ENTRIES records wait, a new one is dropped and counted in the log. Records
+that still wait when the process ends never reach the store, but their audit rows are in the log, in full.
 """
 
 from __future__ import annotations

@@ -1,11 +1,11 @@
 """Follows a job on an engine until it ends: reads its output page by page, and reports progress.
 
-A job continues after the call that started it, such as a pull or a followed log. A change is followed for as long as
-its invocation may take; if its end is not seen, its outcome is UNKNOWN. A followed log ends with its container, by a
-stop request, after FOLLOW_SECONDS, or when its lines cannot be shown any more. Its job is then also stopped on the
-engine. There is a pause between two reads, so that a busy log causes a limited number of reads; lines beyond that are
-counted as skipped. The process that follows a job records this in the store. It also reads stop requests from the
-store, because a click on Stop may arrive at any process.
+A job, such as a pull or a followed log, continues after the call that started it has returned. A change is followed
+until the time limit of its command; if its end is not seen by then, its outcome is UNKNOWN. A followed log ends with
+its container, by a stop request, after FOLLOW_SECONDS, or when its lines cannot be shown any more. Its job is then also
+stopped on the engine. After each read there is a pause, so that a busy log cannot cause too many reads. Log lines that
+were not read are counted as skipped. The process that follows a job writes to the store that it does so. It also reads
+stop requests from the store, because a click on Stop may arrive at any process.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Limits how many commands of each risk class one person may give in a period.
 
-The store counts for all replicas, with its own clock. While the store cannot be reached, each process counts its own
-commands in memory, so that reads still work.
+The store counts the commands of all replicas, with the clock of the store. While the store cannot be reached, each
+process counts its own commands in memory, so that reads still work.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Mapping
 
 from core.model.actions import Risk
-from core.store.records import RateLimit
+from core.store.records import RateLimitRule
 
 MAX_BUCKETS = 4096
 
@@ -19,7 +19,7 @@ MAX_BUCKETS = 4096
 class RateLimits:
     """Holds the limit of each risk class, and counts commands in memory while the store cannot be reached."""
 
-    def __init__(self, rates: Mapping[Risk, RateLimit], *, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, rates: Mapping[Risk, RateLimitRule], *, clock: Callable[[], float] = time.monotonic) -> None:
         self.rates = rates
         self._clock = clock
         self._free_at: OrderedDict[tuple[str, Risk], float] = OrderedDict()

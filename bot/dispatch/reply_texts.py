@@ -1,6 +1,5 @@
-"""Writes the texts of replies and audit rows: errors, names, targets, approvers, and how each action ended. Does no
-I/O.
-"""
+"""Formats the texts that replies and audit rows contain: errors, names, targets, approvers, and how each action ended.
+Does no I/O."""
 
 from __future__ import annotations
 

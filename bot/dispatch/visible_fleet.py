@@ -1,10 +1,10 @@
 """Finds the targets of a command, checks whether the requester may act on each, and removes from lists what the
 requester may not see.
 
-Permission is checked on the same rows from which the targets were chosen, so the fleet is listed only once. A resource
-that the requester may not list does not appear in names, candidates or suggestions. `core.model.list_rows` defines how
-each kind of resource is listed and which facts of a row a permission depends on. A resource that contains a protected
-container is protected too.
+Permission is checked on the same list rows from which the targets were chosen, so each engine is asked for its list
+only once. A resource that the requester may not list never appears in a reply, not even in an error's list of similar
+names. `core.model.lists_by_kind` defines how each kind of resource is listed and which facts of a row a permission
+depends on. A resource that contains a protected container is protected too.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import msgspec
 
 from bot.access import policy, protection
 from core import errors
-from core.model import actions, list_rows
+from core.model import actions, lists_by_kind
 from core.model.actions import Action, DescribeEngine, ListEvents, Risk
 from core.model.identity import Identity, Place
 from core.model.policy import Decision, Policy, Verdict
@@ -108,7 +108,7 @@ class VisibleFleet:
             ref
             for action in plan
             for ref in action.targets()
-            if ref.kind in list_rows.LISTS and action.prospective_facts(ref, self._now) is None
+            if ref.kind in lists_by_kind.LISTS and action.prospective_facts(ref, self._now) is None
         ]
         for kind in dict.fromkeys(ref.kind for ref in pinned):
             listing = await self._list(Query(kind=kind), fresh=True)
@@ -129,7 +129,7 @@ class VisibleFleet:
         """Keeps the rows about resources that the requester may see."""
         events = isinstance(action, ListEvents)
         subjects = [(row.subject if events else row.ref, row) for row in (value if events else value.rows)]
-        for kind in {ref.kind for ref, _ in subjects} & list_rows.LISTS.keys():
+        for kind in {ref.kind for ref, _ in subjects} & lists_by_kind.LISTS.keys():
             listing = await self._fleet.list_rows(Query(kind=kind), self.call, only=action.engine)
             self._remember(listing.rows)
         allowed = tuple(row for ref, row in subjects if self._allowed(resolved, self._subjects_of(ref)))
@@ -148,7 +148,7 @@ class VisibleFleet:
         self._rows.update((_key(row.ref), row) for row in rows if hasattr(row, "ref"))
 
     def _visible(self, row: Any) -> bool:
-        listed = list_rows.LISTS[row.ref.kind]
+        listed = lists_by_kind.LISTS[row.ref.kind]
         return self._allowed(self._resolve(listed.verb, listed.risk), self._subjects_in(row, row.ref.engine))
 
     def _allowed(self, resolved: policy.ResolvedPolicy, subjects: Sequence[tuple[Ref, PolicyFacts | None]]) -> bool:
@@ -170,7 +170,7 @@ class VisibleFleet:
         return self._allowed(self._resolve(DescribeEngine.verb, DescribeEngine.risk), [(ref, None)])
 
     def _subjects_in(self, row: Any, engine: EngineRef) -> Sequence[tuple[Ref, PolicyFacts]]:
-        return list_rows.permission_targets(row, engine, self._now)
+        return lists_by_kind.permission_targets(row, engine, self._now)
 
     def _subjects_of(self, ref: Ref) -> Sequence[tuple[Ref, PolicyFacts | None]]:
         row = self._rows.get(_key(ref))

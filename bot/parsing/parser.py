@@ -1,6 +1,6 @@
 """Parses a command line into a command and its arguments.
 
-The parser does not guess. It does not complete options from a prefix, and it does not accept a value that looks like an
+The parser never guesses: it does not complete options from a prefix, and it does not accept a value that looks like an
 option. It refuses a line that it does not understand completely, with a hint, because half of a command may change the
 wrong container. `--` ends the options; only after it may a name begin with a dash.
 """

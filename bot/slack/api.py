@@ -1,8 +1,8 @@
 """Calls Slack's Web API and response URLs: counts each call, retries it where that helps, and translates its errors.
 
 After a 429, all calls of that method wait as long as Slack asks and then run one by one for a while. A 5xx or a lost
-connection is retried. All retries of a call share one deadline. A message may be posted twice if the response was lost;
-that is better than a lost message. Every failure is raised as Undeliverable, with Slack's error code.
+connection is retried. All retries of a call share one deadline. If a response was lost, the retry may post a message
+twice; that is better than a lost message. Every failure is raised as Undeliverable, with Slack's error code.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Renders one block of a reply (sentences or verbatim lines) as Slack blocks; `bot.slack.tables` renders tables.
 
-Each function gets a `budget` in weight: the number of characters of the blocks' JSON. Slack seems to count a message in
-this way: its limit near 13,000 holds for texts and their containers together. A block that does not fit is cut, with a
-note that names the file with the complete text. If nothing of it fits, it is rendered as that note alone.
+Each function gets a `budget`: the maximum number of characters of the JSON of its blocks. Slack seems to count a
+message in this way: its limit of about 13,000 characters includes the JSON around the texts. A block that does not fit
+is cut, and a note names the file with the complete text. If no part of the block fits, only the note is rendered.
 """
 
 from __future__ import annotations

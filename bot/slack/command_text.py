@@ -2,11 +2,11 @@
 
 Slack sends `& < >` as entities and wraps what it recognises in `<…>`; people put commands in backticks, because they
 look like code. This module removes all of that and nothing else: `bot.parsing` handles quotes, dashes, invisible
-characters and `/deck` between words. A message of several lines stays so, and the parser refuses it: to run only its
-first line would be half of what the person wrote.
+characters and `/deck` between words. The line breaks of a message stay, and the parser refuses a message of several
+lines, because its first line alone is not what the person meant.
 
-`<…>` is replaced: a person by the token `<@U123>`, which the caller resolves; a user group by `group:handle`; a channel
-by its id; a link, address or date by the text that people see, because that is what they mean.
+Each `<…>` is replaced. A person becomes `<@U123>`, which the caller looks up. A user group becomes `group:handle`. A
+channel becomes its id. A link, an address or a date becomes the text that people see.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """Connects to Slack, by Socket Mode or by HTTP requests, and reconnects for as long as the process runs.
 
 If Slack cannot be reached or a token is wrong, the log says so once, with a hint, and the connection is retried. The
-engines are watched meanwhile. A socket counts as connected only while it answers pings, whatever state the library
-reports; a socket that is silent for too long is replaced. When the process stops, it disconnects first, so that Slack
-sends new requests to another replica, and then answers the requests that are still running.
+engines are watched meanwhile. A socket counts as connected only while it answers pings, whatever state Slack's library
+reports. A socket that is silent for too long is replaced. When the process stops, it first disconnects, so that Slack
+sends new requests to another replica. Then it finishes the requests that are still running.
 """
 
 from __future__ import annotations

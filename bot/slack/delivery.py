@@ -1,8 +1,8 @@
 """Delivers the messages of one SlackRequest: to the channel, or to the requester alone.
 
-If one way is closed (the bot is not in the channel, the response URL is used up), the next one is tried, down to a
-direct message. A reply is undeliverable only if all ways are closed. A click's response URL can replace or delete the
-clicked message. A slash command's response URL can only add messages.
+There are several ways to deliver a message. If one fails, because the bot is not in the channel or the response URL is
+used up, the next one is tried. The last way is a direct message. A reply is undeliverable only if all ways fail. A
+click's response URL can replace or delete the clicked message. A slash command's response URL can only add messages.
 """
 
 from __future__ import annotations

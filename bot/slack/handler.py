@@ -1,8 +1,8 @@
 """Handles Slack requests: runs each as a command of the person who sent it, and sends the reply.
 
-Each request is one supervised task. If too much runs already, the request is rejected, and a bounded queue of rejected
-requests is answered one by one. A rejected request that does not fit there, or is still there when the connection ends,
-is counted and logged.
+Each request is one supervised task. If too many tasks run already, the request is rejected. Rejected requests wait in a
+bounded queue and get a reply one by one. A rejected request is only counted and logged if the queue is full, or if it
+still waits when the connection ends.
 """
 
 from __future__ import annotations

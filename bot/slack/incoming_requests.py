@@ -1,8 +1,8 @@
-"""Decodes the payloads that Slack sends (slash command, mention, direct message, click) into a SlackRequest.
+"""Decodes each payload that Slack sends into a SlackRequest: slash commands, mentions, direct messages and clicks.
 
 The functions have no side effects. They return None for a payload that needs no answer: edits, messages of bots, joins
-and the like. They raise LookupError, TypeError or AttributeError for a payload that has another shape than Slack's.
-Slack may deliver one request twice, on another socket or in another envelope; both get the same `id`.
+and the like. They raise LookupError, TypeError or AttributeError for a payload whose fields are not as Slack documents
+them. Slack may deliver one request twice, on another socket or in another envelope; both get the same `id`.
 """
 
 from __future__ import annotations

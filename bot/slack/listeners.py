@@ -1,7 +1,8 @@
-"""Registers Quarterdeck's listeners with Slack's Bolt library: each acknowledges, decodes and passes the request on.
+"""Registers Quarterdeck's listeners with Slack's Bolt library. Each listener acknowledges a request, decodes it and
+passes it on.
 
-A listener does no I/O before the acknowledgement and no work after it. Everything Slack sends is acknowledged, also
-what Quarterdeck does not use; otherwise Slack would send it again and show an error.
+A listener does no I/O before the acknowledgement, and does no work itself after it. A request that Quarterdeck does not
+use is acknowledged too; otherwise Slack would send it again and show an error.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Builds the message that Slack shows while a command runs: the last lines of a followed log, or the progress of a
 change.
 
-ProgressMessage collects core.ports.Progress, and returns the current reply at any time. Its size is limited: it holds
-the last lines, as many as fit into one Slack message, and counts the others.
+ProgressMessage collects values of core.ports.Progress, and can return the current reply at any time. It holds as many
+of the last lines as fit into one Slack message, and only counts the older lines.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Generates the manifest of the Slack app from the commands and the configuration.
 
-The app then asks for exactly the scopes that Quarterdeck uses. A configuration that would break a rule of the format is
-refused here, before a person pastes the manifest into Slack.
+The app then asks for exactly the scopes that Quarterdeck uses. If the configuration would give a manifest that Slack
+rejects, an error is raised before a person pastes the manifest into Slack.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """Sends messages to Slack at the rate that Slack allows, and in the richest table format that the workspace accepts.
 
 Each channel gets about one new message a second, and each message at most one edit a second. A newer edit replaces an
-edit that still waits. An OutgoingMessage is a function from a table format to a message: if Slack refuses a format, the
-next simpler one is tried and stored. The number of waiting messages is bounded; beyond it, a message is refused with
-an error.
+edit that still waits. An OutgoingMessage is a function that renders the message in a given table format. If Slack
+refuses a format, the next simpler one is tried, and the store remembers which format the workspace accepts. If too many
+messages wait, a further message is refused with an error.
 """
 
 from __future__ import annotations

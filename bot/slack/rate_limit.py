@@ -1,8 +1,8 @@
 """Obeys Slack's rate limits: after a 429, all calls of that Web API method wait, then run one by one for a while.
 
-If all waiting calls ran at once after the pause, Slack would refuse most of them again, until their retries are used up
-and their replies lost. Slack limits some methods per channel or per URL. For those there is no MethodThrottle: only the
-refused call waits.
+If all waiting calls ran at once after the pause, Slack would refuse most of them again. In the end, their retries would
+be used up and the messages lost. Slack limits some methods per channel or per URL. For those there is no
+MethodThrottle: only the refused call waits.
 """
 
 from __future__ import annotations

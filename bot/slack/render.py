@@ -1,11 +1,13 @@
 """Renders a reply as one Slack message. The same reply always gives the same message.
 
-Replies arrive redacted. This module escapes their text and fits them into Slack's limits: 50 blocks, less than 12,000
-characters in all. Small blocks get all the space they need; the others share the rest. A note marks what is cut or left
-out, and one text file holds the complete blocks. The order is: who gave which command, the blocks, the buttons.
+Secrets in a reply are already hidden. This module escapes the text and fits the message into Slack's limits: 50 blocks,
+and less than 12,000 characters in all. Small blocks get all the space they need; the others share the rest. A note
+marks what is cut or left out, and one text file holds the complete blocks. The message shows first who gave which
+command, then the blocks, then the buttons.
 
-A message has at most one sign, in front of the first sentence with the worst tone: :white_check_mark: for good,
-:warning: for a warning, :x: for bad. A message with only plain sentences has none.
+A message has at most one emoji. It shows the worst tone of all sentences, and it stands in front of the first sentence
+with that tone: :white_check_mark: for good, :warning: for a warning, :x: for bad. A message with only plain sentences
+has no emoji.
 """
 
 from __future__ import annotations

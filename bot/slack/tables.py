@@ -1,8 +1,9 @@
 """Renders tables and fields as Slack blocks, in the richest table format that a workspace accepts.
 
-A table becomes a `data_table` (with sorting and pages), else a `table` (one per message), else aligned monospace. At
-most 99 rows, without the header, and 20 columns are shown. Long cells are cut first; rows are left out last. A note
-says what is cut or left out, and names the file with the whole table.
+The formats are, from the richest to the simplest: a `data_table` block, which people can sort; a `table` block, of
+which a message may have only one; and aligned monospace text. At most 20 columns and 99 rows below the header are
+shown. If a table is too large, long cells are cut first, and rows are left out last. A note says what is cut or left
+out, and names the file with the whole table.
 """
 
 from __future__ import annotations

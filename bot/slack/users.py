@@ -1,8 +1,9 @@
 """Identifies the person who sent a SlackRequest: their Slack team and user, and the Slack user groups that they are in.
 
-Slack's answers are cached for at most a minute. A missing answer never gives anybody a permission: without one, nobody
-is in a group, and an unknown person is refused. However many requests come at once, Slack is asked once for each person
-and once for all groups. People of other workspaces and bots are refused. Guests are refused unless they are configured.
+Slack's answers are cached for at most a minute. A missing answer never gives anybody a permission: if Slack does not
+list the groups, nobody is in a group; if Slack does not describe the person, the person is refused. Requests that
+arrive together share their calls: Slack is asked once for each person and once for all groups. People of other
+workspaces and bots are refused. Guests are refused unless they are configured.
 """
 
 from __future__ import annotations

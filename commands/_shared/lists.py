@@ -14,7 +14,7 @@ from typing import Any
 from commands._shared import formatting
 from commands.spec import SELECTION, Arg, ArgType, Context, Plan, Render, Result, query
 from core import errors
-from core.model import list_rows
+from core.model import lists_by_kind
 from core.model.actions import Action
 from core.model.refs import Kind
 from core.model.replies import Block, Ending, Lines, Reply, Table, Text, Tone
@@ -45,7 +45,7 @@ class Listing:
 
 def make_plan(kind: Kind) -> Plan:
     async def plan(context: Context) -> Sequence[Action[Any]]:
-        return [list_rows.list_action(kind, engine) for engine in context.find.engines(query(context))]
+        return [lists_by_kind.list_action(kind, engine) for engine in context.find.engines(query(context))]
 
     return plan
 
@@ -80,7 +80,7 @@ def arguments(target_help: str) -> Sequence[Arg]:
 def _render(listing: Listing, context: Context, results: Sequence[Result]) -> Reply:
     args = context.args
     answered = [result for result in results if result.error is None and result.value is not None]
-    known = list_rows.deduplicate(listing.kind, [row for result in answered for row in listing.rows(result.value)])
+    known = lists_by_kind.deduplicate(listing.kind, [row for result in answered for row in listing.rows(result.value)])
     labelled = [row for row in known if _has_labels(args["label"], getattr(row, "labels", {}))]
     selected, unmatched = select(listing.kind, args["target"], labelled)
     lines = {line.ref: line for row in selected for line in listing.lines(row)}

@@ -8,7 +8,7 @@ from typing import Any
 from commands._shared import formatting
 from commands.spec import Arg, ArgType, Command, Context, Result
 from core import errors
-from core.model import list_rows
+from core.model import lists_by_kind
 from core.model.actions import Action
 from core.model.builtin_actions import CheckPermission
 from core.model.policy import Decision, Verdict
@@ -84,7 +84,7 @@ async def _target_and_word(context: Context, first: str, second: str) -> tuple[S
 def _kind(word: str) -> Kind:
     """The kind of resource that a command or verb is about."""
     noun = word.partition(".")[0]
-    if "." in word and noun in list_rows.LISTS:
+    if "." in word and noun in lists_by_kind.LISTS:
         return Kind(noun)
     return KINDS.get(word, Kind.CONTAINER)
 

@@ -1,4 +1,5 @@
-"""Defines the base class of all sections: frozen, without unknown names, and without values in messages."""
+"""Defines the base class of all sections of the configuration. A section is frozen and rejects unknown names, and its
+error messages contain no values."""
 
 from __future__ import annotations
 

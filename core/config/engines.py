@@ -1,4 +1,4 @@
-"""Defines the `engines` section: addresses, certificates, ssh files and allowed verbs."""
+"""Defines the `engines` section of the configuration: addresses, certificates, ssh files and allowed verbs."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """Defines the field types of the settings: identities, verb patterns, rate limits, durations, addresses.
 
-Each validator returns a value, or raises a sentence about what is wrong, with a hint. pydantic adds the path.
+Each validator returns a value, or raises an error with a sentence and a hint. pydantic adds the path of the setting.
 """
 
 from __future__ import annotations

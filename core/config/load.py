@@ -1,7 +1,7 @@
 """Loads the configuration: from YAML, `.env` and the environment, into one frozen Config.
 
-Raises ConfigError with all mistakes at once. The rest of the program needs only this module. It also derives the policy
-from a configuration, and decides which changes need a restart.
+Raises ConfigError with all mistakes at once. The other packages of the program use only this module of the package.
+This module also builds the policy from a configuration, and decides which changes of a configuration need a restart.
 """
 
 from __future__ import annotations

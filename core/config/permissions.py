@@ -1,4 +1,4 @@
-"""Defines the `grants` and `guards` sections."""
+"""Defines the sections `grants` and `guards` of the configuration."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""Holds settings before validation: their values, where each was set, and the problems found so far."""
+"""Holds the settings before their validation: each value, the file and line or the variable that set it, and the
+problems found so far."""
 
 from __future__ import annotations
 

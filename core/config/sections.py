@@ -1,4 +1,4 @@
-"""Defines the sections `store`, `limits`, `confirm`, `metrics`, `log` and `audit`."""
+"""Defines the sections `store`, `limits`, `confirm`, `metrics`, `log` and `audit` of the configuration."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Defines the `slack` section: mode, tokens, addresses, and the names of the slash commands.
+"""Defines the `slack` section of the configuration: mode, tokens, addresses, and the names of the slash commands.
 
 The mode decides which tokens are required. Each kind of token is recognised by its prefix, because people copy them
 from three pages that look alike. No message quotes a token.

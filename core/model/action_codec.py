@@ -1,7 +1,8 @@
 """Encodes actions to bytes for the store, and decodes them: a versioned JSON envelope around one action.
 
-`{"v": 1, "verb": "container.restart", "body": {…}}`. The reader accepts the versions in `READABLE`. Any other version,
-and any unknown verb, raises InvalidResponse, so that an old process never guesses what a newer one wrote.
+`{"v": 1, "verb": "container.restart", "body": {…}}`. The decoder accepts the versions in `READABLE`. The decoder raises
+InvalidResponse for any other version and for an unknown verb, so that an old process never guesses what a newer process
+wrote.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Defines the actions that the bot answers itself: help, identity, permissions, grants, the audit trail.
 
-They run on no engine. They are actions like all others, so they pass the same permission check, limits and audit. Their
-results are plain values that can be encoded.
+They run on no engine. They are actions like all others, so they pass the same permission check, rate limits and audit.
+Their results are plain values that can be encoded.
 """
 
 from __future__ import annotations

@@ -1,4 +1,5 @@
-"""Defines the container value that all engines share, and the labels that group containers."""
+"""Defines the value that describes one container of any engine, and the labels that assign containers to projects and
+services."""
 
 from __future__ import annotations
 

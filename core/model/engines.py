@@ -1,4 +1,4 @@
-"""Defines the engine value: what an engine is, what it can do, and whether it answers."""
+"""Defines the value that describes one engine: its address, its version, the allowed verbs, and whether it answers."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Defines events: what happened on an engine. Adapters translate the engines' formats into these values.
 
-Events may repeat, because a replay after a lost stream overlaps on purpose. Two events of one fact have equal
-`identity()`.
+An event may arrive twice: after a lost stream, reading starts a little before the last event on purpose. Two events
+about the same fact have an equal `identity()`.
 """
 
 from __future__ import annotations

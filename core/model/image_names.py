@@ -1,6 +1,6 @@
 """Converts image names between their short and long forms.
 
-An image of Docker Hub has several equivalent names, and engines differ in the one they report.
+An image of Docker Hub has several equivalent names, and engines report different ones.
 """
 
 from __future__ import annotations

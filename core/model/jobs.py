@@ -1,7 +1,8 @@
-"""Defines jobs: work that outlives one call, such as following a log or pulling an image.
+"""Defines jobs: work that continues after the call that started it has returned, such as following a log or pulling an
+image.
 
 The action that starts a job returns `JobStarted`; `ReadJob` waits a short time for new output; `StopJob` ends the job.
-A job is lost when its process ends; the outcome of a change is then unknown.
+A job ends with the process that runs it. If the job was a change, its outcome is then unknown.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Defines networks, volumes and containerd's namespaces, and the actions on them."""
+"""Defines networks, volumes and the namespaces of containerd, and the actions on them."""
 
 from __future__ import annotations
 

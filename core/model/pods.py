@@ -1,4 +1,4 @@
-"""Defines pods of Podman and the kubelet (containers that share a network), and the actions on them."""
+"""Defines the pods of Podman and of the kubelet, and the actions on them. The containers of a pod share a network."""
 
 from __future__ import annotations
 

@@ -2,7 +2,7 @@
 
 The default is deny. `can` contains verb patterns (`container.*`, `*.list`), role names (`operator`) or risk classes
 (`risk:change`). A bare `*` never includes the `policy.*` verbs; they must be named. The order of grants and guards does
-not matter: another guard can only make a verdict stricter.
+not matter: a guard can only make a verdict stricter.
 """
 
 from __future__ import annotations

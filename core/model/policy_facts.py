@@ -1,4 +1,4 @@
-"""Defines PolicyFacts: the properties of one resource that the access policy may look at when it decides."""
+"""Defines PolicyFacts: the properties of one resource that the access policy checks, such as labels and image."""
 
 from __future__ import annotations
 

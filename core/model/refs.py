@@ -1,6 +1,7 @@
 """Defines references to engines and resources: EngineRef and Ref.
 
-A `Ref` is pinned by its id, which was read from the engine when the plan was made. Its name is for people.
+A `Ref` identifies a resource by the id that the engine reported when the plan was made. The name in a `Ref` is for
+people.
 """
 
 from __future__ import annotations

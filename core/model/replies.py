@@ -1,7 +1,7 @@
 """Defines replies: a few kinds of blocks that both a terminal and Slack can show.
 
-Cells and lines contain raw text from engines. Only the code that prints them makes them safe: redaction, escape
-sequences, markup.
+Table cells and lines contain the engines' text, unchanged. The code that prints a reply makes the text safe: it hides
+secrets, removes escape sequences and escapes markup.
 """
 
 from __future__ import annotations

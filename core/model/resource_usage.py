@@ -1,4 +1,5 @@
-"""Defines what containers use: processor, memory, network and block devices, as the engine or the kernel counts."""
+"""Defines the resource usage of containers: processor, memory, network and block devices, as the engine or the kernel
+counts it."""
 
 from __future__ import annotations
 

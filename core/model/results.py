@@ -1,4 +1,4 @@
-"""Defines the results of actions: log pages, documents, outcomes."""
+"""Defines the results of actions: log pages, JSON documents, and the outcomes of changes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Defines services: several equal containers of a compose project or a Swarm."""
+"""Defines services: a service is a group of equal containers of a compose project or a Swarm."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Defines what a Swarm has: nodes, tasks, stacks and join tokens, and the actions on them and on services."""
+"""Defines the nodes, tasks, stacks and join tokens of a Swarm, and the actions on them and on Swarm services."""
 
 from __future__ import annotations
 

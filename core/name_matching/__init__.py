@@ -1,6 +1,8 @@
-"""Decides which resources a typed name selects. A list (`ps web`) and a change (`restart web`) use the same rules.
+"""Decides which resources a name selects that a user entered. A list (`ps web`) and a change (`restart web`) use the
+same rules.
 
-The first of these steps that finds something wins, so a name in full never selects another resource:
+These steps are tried in this order. The first step that finds a resource decides, so a full name never selects another
+resource:
 
 1. The exact name.
 2. The whole id.
@@ -9,11 +11,12 @@ The first of these steps that finds something wins, so a name in full never sele
 4. The beginning of one name.
 5. The beginning of one id, at least four characters.
 
-A glob selects all that it matches; with a slash it is compared with `project/service` too. `name@engine` selects on one
-engine only, `name#id` only the one with this id. Upper and lower case differ.
+A glob selects every resource that it matches. A glob with a slash is also compared with `project/service`.
+`name@engine` selects on one engine only. `name#id` selects only the resource with this id. Upper and lower case differ.
 
-A service also has its own name within a project. An image also has `repository:tag` in any spelling, its digest and its
-repository: a list shows every tag of a repository, a change takes `latest` or the only image there is.
+A service can also be selected by its own name within a project. An image can also be selected by its digest, by its
+repository, and by `repository:tag` in any spelling. If a name is only a repository, a list shows every tag of it; a
+change takes the tag `latest` or the only image of the repository.
 
 If a name that is not a glob matches several resources, a list shows them all. A change is refused, and the error names
 the candidates.

@@ -1,4 +1,4 @@
-"""Matches a typed name with containers: by name, id, project and service."""
+"""Matches a name that a user entered with containers: by name, id, project and service."""
 
 from __future__ import annotations
 

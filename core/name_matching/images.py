@@ -1,7 +1,8 @@
-"""Matches a typed name with images: by tag, repository, digest and id, in any spelling.
+"""Matches a name that a user entered with images: by tag, repository, digest and id.
 
-If a tag matched, the selected image has this tag as its name (`ref.name`), because removing a tag does not remove the
-image. If a digest or an id matched, its name is its short id.
+Every spelling of an image name is accepted, such as `busybox` and `docker.io/library/busybox`. If a tag matched, the
+selected image has this tag as its name (`ref.name`), because removing a tag does not remove the image. If a digest or
+an id matched, the name of the selected image is its short id.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Defines the result of matching one typed name, and the matching steps that all kinds of resource share.
+"""Defines the result of matching one name that a user entered, and the matching steps that all kinds of resource share.
 
 The steps: parse the name, narrow the rows by `@engine` and `#id`, select one or all rows, match an id prefix.
 """
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from core import errors
-from core.model import list_rows
+from core.model import lists_by_kind
 from core.model.refs import Kind
 
 MIN_ID_LENGTH = 4
@@ -95,7 +95,7 @@ def _candidates(rows: Sequence[Any]) -> Sequence[str]:
     id."""
     spellings = (
         [row.ref.name for row in rows],
-        [list_rows.full_names(row)[-1] if row.ref.kind is Kind.POD else row.ref.name for row in rows],
+        [lists_by_kind.full_names(row)[-1] if row.ref.kind is Kind.POD else row.ref.name for row in rows],
         [f"{row.ref.name}@{row.ref.engine}" for row in rows],
     )
     distinct = next((names for names in spellings if len(set(names)) == len(rows)), None)

@@ -1,4 +1,5 @@
-"""Selects the resources of one kind by typed names, and reports names that match nothing or too much."""
+"""Selects the resources of one kind by the names that a user entered. Reports each name that matches no resource or too
+many."""
 
 from __future__ import annotations
 
@@ -9,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from core import errors
-from core.model import list_rows
+from core.model import lists_by_kind
 from core.model.refs import EngineRef, Kind, Ref
 from core.name_matching import containers, images, services
 from core.name_matching.match import Match, TypedName, every, narrow, one, parse, with_id_prefix
@@ -104,12 +105,12 @@ def _match_other(typed: TypedName, rows: Sequence[Any]) -> Match:
     name = typed.name
     if typed.is_glob:
         return every(
-            [row for row in rows if any(fnmatch.fnmatchcase(text, name) for text in list_rows.full_names(row))]
+            [row for row in rows if any(fnmatch.fnmatchcase(text, name) for text in lists_by_kind.full_names(row))]
         )
     return (
-        one(typed, [row for row in rows if name in list_rows.full_names(row)])
+        one(typed, [row for row in rows if name in lists_by_kind.full_names(row)])
         or one(typed, [row for row in rows if row.ref.id == name])
-        or one(typed, [row for row in rows if any(text.startswith(name) for text in list_rows.full_names(row))])
+        or one(typed, [row for row in rows if any(text.startswith(name) for text in lists_by_kind.full_names(row))])
         or one(typed, with_id_prefix(typed, rows))
     )
 
@@ -133,7 +134,7 @@ def _names(kind: Kind, row: Any) -> Sequence[str]:
         case Kind.IMAGE:
             return images.tags(row)
         case _:
-            return list_rows.full_names(row)
+            return lists_by_kind.full_names(row)
 
 
 def _maybe_elsewhere(name: str, missing: Mapping[EngineRef, errors.QuarterdeckError]) -> errors.QuarterdeckError:

@@ -1,4 +1,4 @@
-"""Matches a typed name with services: `shop/web`, `shop_web`, or `web` alone."""
+"""Matches a name that a user entered with services: `shop/web`, `shop_web`, or `web` alone."""
 
 from __future__ import annotations
 

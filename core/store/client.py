@@ -3,8 +3,8 @@
 Store is one class. Its methods are named after what the callers need, not after Redis commands. Callers encode their
 records to bytes and get the same bytes back; this module does not know commands, policy or chat. Each method is one
 round trip, which takes effect completely or not at all. A method that uses several keys is one Lua script or one
-transaction, and uses the server's clock. Some data may be lost: audit rows older than the newest `audit_rows`,
-invocations older than a day, and what the server had not yet written to disk.
+transaction, and uses the server's clock. Some data is not kept: audit rows beyond the newest `audit_rows`, records of
+commands older than a day, and, after a crash of the server, the writes that were not on disk yet.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Connects to the store's server. Sets one deadline for each call, and translates the redis library's errors.
 
 The server is Redis 6.2 or later, or Valkey. A failed call is not repeated: the first try may have taken effect, so a
-second one could lose an invocation or use up a code twice. Only broken connections are replaced. A call that raises
-StoreDown may or may not have taken effect.
+second try could drop a command as a duplicate or use up a one-time code. Only the broken connection is replaced. A call
+that raises StoreDown may or may not have taken effect.
 """
 
 from __future__ import annotations

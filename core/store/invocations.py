@@ -1,8 +1,8 @@
 """Records in the store how far each command has come: registered, its leases and intent, each outcome, its end.
 
-Each step is one Lua script: one round trip, which takes effect completely or not at all. If a process dies, the phase
-of its invocations shows another process what to report (see records.Phase). A record expires after a day; an invocation
-that is unfinished then is not reported.
+Each step is one Lua script: one round trip, which takes effect completely or not at all. The record of one command is
+called an invocation. If a process dies, the phases of its invocations (records.Phase) show another process what to
+report. A record expires after a day; it is then not reported.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import redis.exceptions
 from core import errors
 from core.store import keys
 from core.store.connection import StoreConnection, milliseconds, text
-from core.store.records import Entered, Lease, LeaseConflict, LeaseRequest, OutcomeRow, Phase, RateLimit, Unfinished
+from core.store.records import Entered, Lease, LeaseConflict, LeaseRequest, OutcomeRow, Phase, RateLimitRule, Unfinished
 
 ONCE_TTL = 3600.0
 RECORD_TTL = 24 * 3600.0
@@ -29,7 +29,7 @@ class InvocationStore(StoreConnection):
     """Stores the records of invocations. A change on one target makes four calls: `enter`, `begin_change`,
     `end_change`, `forget`. On N targets, `record_outcomes` adds one call for each outcome but the last."""
 
-    async def enter(self, *, id: str, who: str, risk: str, rate: RateLimit, record: bytes, replica: str) -> Entered:  # noqa: A002
+    async def enter(self, *, id: str, who: str, risk: str, rate: RateLimitRule, record: bytes, replica: str) -> Entered:  # noqa: A002
         """Registers one invocation, if its id was not seen before and its rate limit allows it. Call `heartbeat` for
         `replica` first.
 

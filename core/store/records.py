@@ -1,4 +1,5 @@
-"""Defines the values that the store takes and returns: limits, invocations and their phases, leases, audit rows."""
+"""Defines the values that the methods of the store take and return: rate limits, unfinished commands and their phases,
+leases, audit rows."""
 
 from __future__ import annotations
 
@@ -8,7 +9,7 @@ from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RateLimit:
+class RateLimitRule:
     """Allows `count` commands in each `period` seconds, at most `burst` of them (None: `count`) at once."""
 
     count: int

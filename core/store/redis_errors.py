@@ -1,8 +1,8 @@
 """Translates the redis library's exceptions into StoreDown or StoreError.
 
-StoreDown means that waiting helps or that the operator can help. Every exception class of the library is listed by
-name; a test fails when a new release adds one. No message contains the store's password: the caller passes the address
-without secrets, and the library quotes only host or path.
+StoreDown means that the call may succeed later, or after the operator has removed the cause. Every exception class of
+the library is listed by name; a test fails when a new release adds one. No message contains the store's password: the
+caller passes the address without secrets, and the library quotes only host or path.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Starts the server process of the embedded store: finds the program, sets its options and opens its lock files.
 
-It also sends simple commands, such as PING, to a server to which no client is connected yet. Each server writes its
-output to a new log file.
+Also sends simple commands, such as PING, to a server before the redis client connects. Each server writes its output to
+a new log file.
 """
 
 from __future__ import annotations

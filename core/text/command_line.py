@@ -1,9 +1,9 @@
 """Splits a command line into arguments, and quotes arguments into a command line.
 
 People type on phones and paste from chat. Therefore smart quotes, non-breaking spaces, invisible characters, HTML
-entities (`&amp;`) and dashes that a keyboard merged are understood. Inside quotes only the quote, the backslash and
-`&…;` are special, so `split(quote(words)) == words` for all words without control characters. An unreadable line raises
-BadUsage with the position.
+entities (`&amp;`) and long dashes that a keyboard made from `--` are accepted. Inside quotes only the quote, the
+backslash and `&…;` are special, so `split(quote(words)) == words` for all words without control characters. A line that
+cannot be split raises BadUsage with the position of the error.
 """
 
 from __future__ import annotations

@@ -1,4 +1,5 @@
-"""Hides secrets in the JSON documents of engines: values of environment variables, and all that `redact` detects."""
+"""Hides secrets in the JSON documents of engines: the values of environment variables, and every secret that
+`core.text.redact` detects."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Makes text from strangers safe to print: container names, labels, log lines.
+"""Makes text from outside safe to print, such as container names, labels and log lines.
 
 Escape sequences, bidirectional controls and invisible characters are removed; other control characters are shown as
 symbols (␀ ␇ ␛); invalid characters become �; a progress bar is reduced to its last state; a long line is cut, with a

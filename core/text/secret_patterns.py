@@ -1,7 +1,7 @@
 """Detects secrets by name, by position and by their own format, and masks them line by line.
 
-Private keys span several lines and have functions of their own. Every pattern is anchored or bounded, so none takes
-more than linear time.
+Private keys span several lines; separate functions mask them. Every pattern is anchored or bounded, so none takes more
+than linear time.
 """
 
 from __future__ import annotations

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from core import errors
-from core.model import list_rows as model_list_rows
+from core.model import lists_by_kind
 from core.model.actions import Action, Risk
 from core.model.refs import EngineRef
 from core.name_matching import selection
@@ -97,7 +97,7 @@ class Fleet:
 
         async def ask(runtime: Runtime) -> Any:
             try:
-                return await self._run(runtime, model_list_rows.list_action(query.kind, runtime.ref, fresh=fresh), call)
+                return await self._run(runtime, lists_by_kind.list_action(query.kind, runtime.ref, fresh=fresh), call)
             except errors.QuarterdeckError as error:
                 return error
 
@@ -113,7 +113,7 @@ class Fleet:
             rows += answer.rows
             if getattr(answer, "missing", ""):
                 missing[runtime.ref] = errors.EngineError(answer.missing)
-        return FleetRows(rows=model_list_rows.deduplicate(query.kind, rows), missing=missing)
+        return FleetRows(rows=lists_by_kind.deduplicate(query.kind, rows), missing=missing)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

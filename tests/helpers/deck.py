@@ -17,7 +17,7 @@ from core.model.policy import Policy
 from core.model.replies import Reply
 from core.ports import Runtime
 from core.store.client import Store
-from core.store.records import RateLimit
+from core.store.records import RateLimitRule
 from runtimes.inventory.fleet import Fleet
 
 WORDS = load_catalogue()
@@ -58,7 +58,7 @@ class Deck:
             fleet=self.fleet,
             store=self.store,
             policies=self.policies,
-            limits=rate_limits.RateLimits(dict.fromkeys(Risk, RateLimit(count=10_000, period=1.0))),
+            limits=rate_limits.RateLimits(dict.fromkeys(Risk, RateLimitRule(count=10_000, period=1.0))),
             pending_questions=pending_questions.PendingQuestions(self.store, ttl=timedelta(minutes=5), token=token),
             audit=self.audit,
             metrics=Metrics(),

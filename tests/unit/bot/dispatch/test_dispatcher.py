@@ -13,7 +13,7 @@ from core.model.identity import Identity
 from core.model.policy import Ask, Grant, Guard, Policy
 from core.model.replies import Ending
 from core.model.selectors import Selector
-from core.store.records import RateLimit
+from core.store.records import RateLimitRule
 from tests.unit.bot.dispatch.world import ANN, BOB, EVE, OPS, VIEWER, World, words
 
 
@@ -182,7 +182,7 @@ async def test_one_invocation_delivered_twice_runs_once(world):
 
 
 async def test_limits_hold_per_person_and_risk(valkey):
-    world = World(valkey, rate=RateLimit(count=2, period=60.0))
+    world = World(valkey, rate=RateLimitRule(count=2, period=60.0))
     dispatcher = await world.replica()
     endings = [(await dispatcher.answer(world.line("restart web"))).ending for _ in range(3)]
     assert endings == [Ending.OK, Ending.OK, Ending.REFUSED]
@@ -198,7 +198,7 @@ async def test_limits_hold_per_person_and_risk(valkey):
 
 
 async def test_refused_commands_spend_too(valkey):
-    world = World(valkey, rate=RateLimit(count=2, period=60.0))
+    world = World(valkey, rate=RateLimitRule(count=2, period=60.0))
     dispatcher = await world.replica()
     replies = [await dispatcher.answer(world.line("restart web", BOB)) for _ in range(3)]
     assert "Try again" in words(replies[2])

@@ -20,7 +20,7 @@ from core.model.refs import EngineRef, Kind, Ref
 from core.model.replies import Lines, Status, Table, Text
 from core.model.results import Document, LogLine, LogPage, Outcome
 from core.store.client import Store
-from core.store.records import RateLimit
+from core.store.records import RateLimitRule
 from runtimes.base.base_adapter import BaseAdapter, does
 from runtimes.inventory.fleet import Fleet
 
@@ -106,7 +106,13 @@ class World:
     """Dispatchers of any number of replicas over one store and one engine."""
 
     def __init__(
-        self, valkey, *, grants=(VIEWER, OPERATOR, ADMIN), guards=(), rate=RateLimit(count=100, period=60.0), ttl=300
+        self,
+        valkey,
+        *,
+        grants=(VIEWER, OPERATOR, ADMIN),
+        guards=(),
+        rate=RateLimitRule(count=100, period=60.0),
+        ttl=300,
     ):
         self.url = valkey.url
         self.engine = Engine()

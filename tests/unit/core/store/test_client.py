@@ -18,10 +18,10 @@ import redis.exceptions
 from core import errors
 from core.store import connection, invocations, redis_errors
 from core.store.client import Store
-from core.store.records import Entered, LeaseConflict, LeaseRequest, OutcomeRow, Phase, RateLimit, Unfinished
+from core.store.records import Entered, LeaseConflict, LeaseRequest, OutcomeRow, Phase, RateLimitRule, Unfinished
 from tests.helpers import servers
 
-RATE = RateLimit(count=3, period=3600)
+RATE = RateLimitRule(count=3, period=3600)
 
 
 @pytest.fixture
@@ -44,7 +44,7 @@ async def until(true: Callable[[], Awaitable[object]]) -> None:
 
 
 async def enter(
-    store: Store, name: str, *, who: str = "ann", risk: str = "read", rate: RateLimit = RATE, replica: str = "r1"
+    store: Store, name: str, *, who: str = "ann", risk: str = "read", rate: RateLimitRule = RATE, replica: str = "r1"
 ) -> Entered:
     return await store.enter(
         id=name, who=who, risk=risk, rate=rate, record=b"words of " + name.encode(), replica=replica
@@ -113,7 +113,7 @@ async def test_an_id_enters_once_and_its_duplicates_spend_nothing(store: Store) 
 
 
 async def test_of_many_replicas_that_get_one_id_one_runs_it(store: Store) -> None:
-    entered = await asyncio.gather(*(enter(store, "a", rate=RateLimit(count=100, period=60)) for _ in range(30)))
+    entered = await asyncio.gather(*(enter(store, "a", rate=RateLimitRule(count=100, period=60)) for _ in range(30)))
     assert sum(each.first for each in entered) == 1
 
 
@@ -135,7 +135,7 @@ async def test_trying_while_limited_does_not_push_the_end_away(store: Store) -> 
 
 
 async def test_the_limit_ends_when_it_said(store: Store) -> None:
-    rate = RateLimit(count=1, period=0.2)
+    rate = RateLimitRule(count=1, period=0.2)
     await enter(store, "a", rate=rate)
     refused = await enter(store, "b", rate=rate)
     assert 0 < refused.retry_after <= 0.2
@@ -148,7 +148,7 @@ async def test_the_limit_ends_when_it_said(store: Store) -> None:
 
 
 async def test_burst_may_be_smaller_than_the_count(store: Store) -> None:
-    rate = RateLimit(count=100, period=3600, burst=2)
+    rate = RateLimitRule(count=100, period=3600, burst=2)
     assert [(await enter(store, each, rate=rate)).retry_after > 0 for each in "abc"] == [False, False, True]
 
 
@@ -162,7 +162,7 @@ async def test_a_server_clock_set_back_locks_nobody_out(store: Store, raw: Any) 
 )
 def test_a_rate_that_lets_nothing_in_is_a_mistake(bad: dict[str, int]) -> None:
     with pytest.raises(ValueError, match="above zero"):
-        RateLimit(**bad)
+        RateLimitRule(**bad)
 
 
 async def test_entering_tells_the_policy_version(store: Store) -> None:
@@ -288,7 +288,7 @@ async def test_a_question_expires(store: Store) -> None:
 async def test_one_change_holds_a_target_and_the_others_learn_who(store: Store) -> None:
     names = [f"i{number}" for number in range(10)]
     for name in names:
-        await enter(store, name, rate=RateLimit(count=100, period=60))
+        await enter(store, name, rate=RateLimitRule(count=100, period=60))
     answers = await asyncio.gather(*(begin(store, name, "web") for name in names))
     (winner,) = [name for name, each in zip(names, answers, strict=True) if not isinstance(each, LeaseConflict)]
     others = [each for each in answers if isinstance(each, LeaseConflict)]
@@ -313,8 +313,8 @@ async def test_if_the_third_target_is_busy_nothing_is_taken_or_recorded(store: S
 
 
 async def test_plans_over_the_same_targets_never_both_begin(store: Store) -> None:
-    await enter(store, "a", rate=RateLimit(count=100, period=60))
-    await enter(store, "b", rate=RateLimit(count=100, period=60))
+    await enter(store, "a", rate=RateLimitRule(count=100, period=60))
+    await enter(store, "b", rate=RateLimitRule(count=100, period=60))
     answers = await asyncio.gather(begin(store, "a", "x", "y", "z"), begin(store, "b", "z", "y", "x"))
     assert sorted(isinstance(each, LeaseConflict) for each in answers) == [False, True]
 

@@ -1,8 +1,12 @@
-"""Maps each kind of resource to its list action, and reads names, policy facts and members from the rows of any list.
+"""Maps each kind of resource to the action that lists it, and reads the rows of every kind of list in the same way.
 
-To add a kind, add one line to `LISTS`. The list action returns `rows`. A row has a `ref` (or a `name` and a `kind`, if
-no action can target it) and `facts()`. A row may also have `full_names` (every full name that selects it), `tag_refs`
-(the same resource under each of its names) and `contains()` (whether a container ends together with it).
+The functions read from a row: its names, the facts that the policy checks (such as labels), and the containers that
+belong to it. To add a kind, add one line to `LISTS`. The list action returns `rows`. A row has `facts()` and a `ref`. A
+row that no action can target has a `name` and a `kind` instead of a `ref`.
+
+A row may also have `full_names`, `tag_refs` and `contains()`. `full_names` are the full names that select the row.
+`tag_refs` are the references of the same resource under each of its names. `contains()` returns whether a container
+ends together with the row.
 """
 
 from __future__ import annotations
