@@ -1,8 +1,8 @@
 """Issues a one-time code that makes a person in chat the first admin. Only the owner of the process can read the code.
 
 A code has 128 random bits. It is valid for 15 minutes and 5 tries, and it works once. The store holds only its SHA-256
-digest. Each start issues a new code while nobody in chat may give grants. The person types the code after `claim`, and
-`bot.builtin_commands` checks it.
+digest. As long as nobody in chat has the right to give grants, each start issues a new code. The person types the code
+after `claim`, and `bot.builtin_commands` checks it.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Decides on a whole plan: returns the strictest decision of the policy on any target, and adds the built-in brakes.
+"""Decides on a whole plan: asks the policy about each target and returns the strictest answer, brakes included.
 
-A brake asks the requester for a confirmation. There is one for changes that cannot be undone, and one for changes of
-many targets.
+A brake is a built-in rule that asks the requester for a confirmation. There is one for changes that cannot be undone,
+and one for changes of many targets.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
 """`logs`: shows the newest log lines of containers. The lines of several containers are sorted by time, and each line
-begins with its container's name. The reply only counts the older lines that it leaves out."""
+begins with its container's name. Older lines are left out; the reply says how many."""
 
 from __future__ import annotations
 

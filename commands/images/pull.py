@@ -1,5 +1,5 @@
 """`pull`: pulls an image to an engine. If there are several engines, the user must choose one. Existing containers are
-not changed; containers created from that name later run the new image."""
+not changed. Only containers that are created after the pull use the new image."""
 
 from __future__ import annotations
 

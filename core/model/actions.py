@@ -1,9 +1,9 @@
 """Defines actions: every operation is one value, which is authorised, limited, confirmed, audited, stored and executed.
 
 Reads are actions too, because logs can contain secrets. An action knows its engine, its targets, its risk and its
-timeout. `ports.Call` contains the requester; an action names the requester only if the requester is what the action is
-about. This module has the base classes and the actions on containers, services and engines; other actions are in the
-module of their kind of resource.
+timeout. An action usually does not contain the requester (see `ports.Call`); `whoami` is an exception. This module has
+the base classes and the actions on containers, services and engines; other actions are in the module of their kind of
+resource.
 """
 
 from __future__ import annotations

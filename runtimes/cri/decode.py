@@ -6,8 +6,8 @@ container; the kubelet creates a new container with the next attempt number. So 
 container does not change.
 
 A container's name is `namespace/pod/container`, like the paths in Kubernetes, because pods in several namespaces may
-have the same name. Of several attempts, the newest has this name. The kubelet leaves earlier attempts for their logs.
-Their names end with the start of their id: `shop/web-0/app.3f2a9c10`.
+have the same name. Only the newest attempt has this name. The kubelet keeps earlier attempts, so that their logs can be
+read; their names end with the start of their id: `shop/web-0/app.3f2a9c10`.
 """
 
 from __future__ import annotations

@@ -3,8 +3,9 @@
 Only CRI-O's stream is used. containerd 1.6 has no event stream. containerd 1.7 delivers each event to only one of its
 listeners, so the kubelet would miss the events that Quarterdeck receives. CRI-O's stream is disabled by default
 (`enable_pod_events`). A disabled stream ends at once without an error; from then on, snapshots are compared. The first
-comparison starts from the state that the stream left, so no event is repeated. A slow reader would block CRI-O's other
-listeners. So the reading task only puts messages into a queue, and ends the stream when the queue is full.
+comparison is against the state known from the stream's last event, so no event is repeated. A slow reader would block
+CRI-O's other listeners. So the reading task only puts messages into a queue, and ends the stream when the queue is
+full.
 
 The times are the engine's own if the engine reports them, so both ways make the same events from the same facts. A
 container is not seen if it is created and removed between two snapshots. The exit code is unknown if a container ends

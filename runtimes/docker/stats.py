@@ -1,8 +1,8 @@
 """Reads the resource usage of Docker's containers: from the kernel for local containers, otherwise from the daemon.
 
-The kernel's files are preferred because the daemon takes one request for each container. A container is local if a
-control group (cgroup) of this machine is named after its id; the daemon is not asked. The containers of the last list
-are read from the kernel while the daemon prepares the next list.
+The kernel's files are preferred because the daemon needs a separate request for each container. A container is local if
+a control group (cgroup) of this machine is named after its id; the daemon is not asked. While the daemon prepares the
+next list, the containers of the previous list are already read from the kernel.
 """
 
 from __future__ import annotations

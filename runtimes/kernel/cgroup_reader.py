@@ -3,10 +3,11 @@
     reader = cgroup_reader.CgroupReader()
     usages = await reader.read({ref: pid, another: 0, third: "/machine.slice/third.scope"})
 
-Cgroups of version 1 and 2 are supported. The files stay open and are read again, which costs a quarter of opening them.
-At most half of the process's limit of open files is used for this, and that limit is raised to its maximum. CPU percent
-is computed from two readings. So for a container's first reading, `read` pauses a moment and reads again, once for all
-containers. A container that ends meanwhile is left out. No method raises. The event loop runs between the readings.
+Cgroups of version 1 and 2 are supported. The files stay open and are read again, which takes a quarter of the time of
+opening them again. The value for a container is its process id, 0 if it is unknown, or its cgroup path. At most half of
+the process's limit of open files is used for this, and that limit is raised to its maximum. CPU percent is computed
+from two readings. So for a container's first reading, `read` pauses a moment and reads again, once for all containers.
+A container that ends meanwhile is left out. No method raises. The event loop runs between the readings.
 
 Network usage belongs to the container's network namespace; it is None for the machine's own namespace. If containers
 share a namespace, as in a pod, each shows the usage of the whole namespace. The file with the network usage is opened

@@ -2,9 +2,9 @@
 
 A cursor is `TIME/COUNT`: the time of the newest line that was read, and how many lines with that time were read. Podman
 4.3 filters lines by whole seconds only, so the next page is requested from one second earlier. When Podman 4 is asked
-for the last N lines, it returns the line ends in the wrong order. So the first request for the last N lines is used
-only to get the time of the oldest one. A second request then reads all lines since that time. A followed log starts
-with its last page.
+for the last N lines, it mixes up the parts of long lines. So the first request asks for the last N lines only to get
+the time of the oldest one. A second request then reads all lines since that time. A followed log starts with its last
+page.
 """
 
 from __future__ import annotations
