@@ -10,6 +10,7 @@ from __future__ import annotations
 import atexit
 import contextlib
 import os
+import secrets
 import shutil
 import signal
 import subprocess
@@ -26,8 +27,10 @@ _guard: subprocess.Popen[bytes] | None = None
 
 @contextlib.contextmanager
 def private_root(prefix: str = "qd-") -> Iterator[Path]:
-    """A new directory with a short path, for unix sockets."""
-    root = Path(tempfile.mkdtemp(prefix=prefix))
+    """A new directory with a short path, for unix sockets. Its name is fit for engines too: containerd's ids, for
+    example, may not end with an underscore, as a name of `mkdtemp` may."""
+    root = Path(tempfile.gettempdir(), f"{prefix}{secrets.token_hex(4)}")
+    root.mkdir(mode=0o700)
     with guarded("root", str(root)):
         try:
             yield root
