@@ -56,7 +56,8 @@ async def ask_question(
 def check_may_cancel(question: Question, who: Identity) -> None:
     """Raises NotPermitted unless `who` is the requester or one of the approvers."""
     if question.requester != who.id and not _is_approver(question, who):
-        raise errors.NotPermitted(f"Only {question.requester_name} can cancel this question.")
+        others = " or an approver" if question.verdict is Verdict.APPROVE else ""
+        raise errors.NotPermitted(f"Only {question.requester_name}{others} can cancel this question.")
 
 
 def check_may_answer(question: Question, who: Identity) -> None:
