@@ -172,7 +172,7 @@ def who_can_grant(policy: Policy) -> Sequence[str]:
 
 
 def _apply_guards(decision: Decision, resolved: ResolvedPolicy, guards: Sequence[Guard]) -> Decision:
-    """The strictest verdict of these guards, or `decision` if none is stricter."""
+    """Returns the verdict of the strictest guard, or `decision` if that is as strict."""
     for guard in guards:
         if VERDICT_OF[guard.ask] <= decision.verdict:
             continue

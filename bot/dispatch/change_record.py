@@ -140,7 +140,8 @@ class ChangeRecord:
         self._audit.count("outcome", 1)
 
     def _lease_requests(self) -> dict[str, LeaseRequest]:
-        """One lease for each target, across replicas: one change at a time. Quarterdeck's own state needs none."""
+        """Returns a lease for each target, so that replicas change it one at a time. Quarterdeck's own state has no
+        lease."""
         longest = max(action.timeout_seconds() for action in self._plan)
         ttl = longest * -(-len(self._plan) // execution.MAX_CONCURRENT) + LEASE_MARGIN
         return {

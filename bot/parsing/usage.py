@@ -58,7 +58,7 @@ def positionals(command: Command) -> list[Arg]:
 
 
 def suggestions(word: str, candidates: Sequence[str] | Mapping[str, Any]) -> str:
-    """The candidates most like the word, for “Did you mean …?”; empty if none is close."""
+    """Returns the candidates most like the word, for “Did you mean …?”; empty if no candidate is close."""
     return " or ".join(difflib.get_close_matches(word, list(candidates), n=2, cutoff=0.6))
 
 
