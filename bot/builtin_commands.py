@@ -124,13 +124,15 @@ class BuiltinRuntime(BaseAdapter):
         match await self._store.try_claim(first_admin.code_digest(action.code)):
             case Claim.WRONG:
                 raise errors.NotPermitted(
-                    "The claim code is wrong.", rule="claim", hint="Use the newest code in Quarterdeck's own log."
+                    "The claim code is wrong.",
+                    rule="claim",
+                    hint="Read the newest code in Quarterdeck's own log, and give the command again.",
                 )
             case Claim.NONE:
                 raise errors.NotPermitted(
                     "No claim code is valid now.",
                     rule="claim",
-                    hint="A code works once, for 15 minutes and 5 tries. Restart Quarterdeck to get a new one.",
+                    hint="Restart Quarterdeck to get a new one. A code works once, within 15 minutes and 5 tries.",
                 )
         made = Grant(id=f"g-{secrets.token_hex(3)}", who=action.by.id, can=("admin",), source="store", by="claim")
         await self._policies.refresh(await self._store.add_grant(made.id, msgspec.json.encode(made)))
@@ -148,9 +150,11 @@ class BuiltinRuntime(BaseAdapter):
             )
         if grant.source != "store":
             raise errors.NotPermitted(
-                f"{grant.id} is in the configuration and cannot be revoked by a command.",
+                f"The grant {grant.id} is part of the configuration, so no command can revoke it.",
                 rule="config-grant",
-                hint="Remove it from quarterdeck.yaml, then reload with SIGHUP." if grant.source == "config" else "",
+                hint="Remove it from quarterdeck.yaml, then send SIGHUP to Quarterdeck."
+                if grant.source == "config"
+                else "",
             )
         await self._store.remove_grant(grant.id)
         await self._policies.refresh(await self._store.policy_version())

@@ -66,7 +66,11 @@ async def run(
             async with asyncio.timeout(OUTPUT_SECONDS):
                 await output.closed.wait()
     except TimeoutError as error:
-        raise errors.TimedOut(f"{name} did not end within {timeout:.0f} s and was killed.", sent=change) from error
+        raise errors.TimedOut(
+            f"{name} did not end within {timeout:.0f} s and was killed.",
+            sent=change,
+            hint="Check whether the machine is overloaded.",
+        ) from error
     finally:
         transport.close()  # kills the program if it still runs
         await output.ended.wait()

@@ -102,7 +102,7 @@ class Supervisor:
             work.close()
             self.refused += 1
             if self._stopping.is_set():
-                raise errors.Refused("Quarterdeck is stopping.", hint="Try again when it is running again.")
+                raise errors.Refused("Quarterdeck is stopping.", hint="Give the command again after its restart.")
             raise errors.Refused(f"{self._max_tasks} commands are already running.", hint="Try again in a moment.")
         task = asyncio.get_running_loop().create_task(work, name=name)
         self._work.add(task)

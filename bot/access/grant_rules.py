@@ -34,10 +34,9 @@ def check_may_grant(current: Policy, by: Identity, place: Place, wanted: Grant) 
         resolved = policy.resolve(current, by, place, kind.verb, kind.risk)
         if guard := next((one for one in resolved.guards if one.who not in ("everyone", wanted.who)), None):
             raise errors.NotPermitted(
-                f"You may not grant {kind.verb}: the guard {guard.id} limits {guard.who} and might not limit "
-                f"{wanted.who}.",
+                f"You may not grant {kind.verb}: the guard {guard.id} limits you, and it might not limit {wanted.who}.",
                 rule="grant-only-what-you-have",
-                hint=f"It can be granted by {', '.join(policy.who_can_grant(current)[:4])}.",
+                hint=f"Ask one of these to grant it: {', '.join(policy.who_can_grant(current)[:4])}.",
             )
         if not any(
             _includes(own.on, wanted.on) and _includes_places(own.places, wanted.places) for own in resolved.grants
@@ -45,7 +44,7 @@ def check_may_grant(current: Policy, by: Identity, place: Place, wanted: Grant) 
             raise errors.NotPermitted(
                 f"You may not grant {kind.verb} on {wanted.on}: you do not have that grant yourself.",
                 rule="grant-only-what-you-have",
-                hint=f"It can be granted by {', '.join(policy.who_can_grant(current)[:4])}.",
+                hint=f"Ask one of these to grant it: {', '.join(policy.who_can_grant(current)[:4])}.",
             )
 
 

@@ -198,5 +198,5 @@ def _denied(resolved: ResolvedPolicy, ref: Ref) -> Decision:
         verdict=Verdict.DENY,
         rule="default-deny",
         reason=reason,
-        hint=f"Missing: a grant of {resolved.verb} to {resolved.who.id}. It can be given by {granters}.",
+        hint=f"Ask one of these to grant {resolved.verb} to {resolved.who.id}: {granters}.",
     )

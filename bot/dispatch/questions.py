@@ -57,7 +57,9 @@ def check_may_cancel(question: Question, who: Identity) -> None:
     """Raises NotPermitted unless `who` is the requester or one of the approvers."""
     if question.requester != who.id and not _is_approver(question, who):
         others = " or an approver" if question.verdict is Verdict.APPROVE else ""
-        raise errors.NotPermitted(f"Only {question.requester_name}{others} can cancel this question.")
+        raise errors.NotPermitted(
+            f"Only {question.requester_name}{others} can cancel this question.", hint="Ask one of them to cancel it."
+        )
 
 
 def check_may_answer(question: Question, who: Identity) -> None:

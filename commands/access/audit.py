@@ -92,7 +92,7 @@ command = Command(
             name="--since",
             short="S",
             type=ArgType.DURATION,
-            help="only actions since this long ago, for example 90s, 10m, 2h or 1d",
+            help="only actions of the last TIME, for example 90s, 10m, 2h or 1d",
         ),
         Arg(name="--refused", type=ArgType.FLAG, help="only refused actions"),
         Arg(

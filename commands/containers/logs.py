@@ -149,7 +149,7 @@ command = Command(
             name="--since",
             short="S",
             type=ArgType.DURATION,
-            help="only lines since this long ago, for example 90s, 10m, 2h or 1d",
+            help="only lines of the last TIME, for example 90s, 10m, 2h or 1d",
         ),
         Arg(name="--timestamps", short="t", type=ArgType.FLAG, help="show the time of each line"),
         Arg(name="--stderr", type=ArgType.FLAG, help="read the same lines, but show only those from stderr"),

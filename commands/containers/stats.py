@@ -106,7 +106,13 @@ command = Command(
     verbs=(ReadUsage.verb,),
     args=(
         OPTIONAL_TARGETS,
-        Arg(name="--sort", short="s", choices=tuple(ORDERS), default="cpu", help="sort by this, the greatest first"),
+        Arg(
+            name="--sort",
+            short="s",
+            choices=tuple(ORDERS),
+            default="cpu",
+            help="sort by this column, the greatest value first",
+        ),
         Arg(
             name="--limit",
             short="n",

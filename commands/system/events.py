@@ -172,7 +172,7 @@ command = Command(
             short="S",
             type=ArgType.DURATION,
             default=timedelta(hours=1),
-            help="only stored events since this long ago, for example 90s, 10m, 2h or 1d",
+            help="only stored events of the last TIME, for example 90s, 10m, 2h or 1d",
         ),
         Arg(name="--type", many=True, choices=TYPES, help="only events of this type"),
         Arg(

@@ -20,7 +20,7 @@ STYLE = Arg(
     name="--style",
     choices=STYLES,
     default=STYLES[0],
-    help="write a Quadlet file, or a unit file as `podman generate systemd` does",
+    help="the kind of file to write: a Quadlet file, or a unit file as `podman generate systemd` writes it",
 )
 MAX_DRAFTS = 8
 
@@ -51,7 +51,8 @@ async def plan(context: Context) -> Sequence[Action[Any]]:
     refs = await context.find.find(Query(names=(name,), host=wanted.host, engine=wanted.engine))
     if len(refs) > MAX_DRAFTS:
         raise errors.BadUsage(
-            f"“{name}” selects {len(refs)} containers; --draft takes at most {MAX_DRAFTS}.", hint="Name one of them."
+            f"“{name}” selects {len(refs)} containers; --draft takes at most {MAX_DRAFTS}.",
+            hint="Give the name of one container.",
         )
     return [DraftUnit(engine=ref.engine, target=ref, style=context.args["style"]) for ref in refs]
 
@@ -88,7 +89,7 @@ command = Command(
             name="--draft",
             type=ArgType.TARGET,
             placeholder="CONTAINER",
-            help="show the unit files for this container, but write nothing",
+            help="instead of a list, show the files that `unit install` would write for this container",
         ),
         STYLE,
     ),

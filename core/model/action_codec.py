@@ -51,7 +51,9 @@ def decode_action(data: bytes) -> actions.Action[Any]:
 
 
 def _unreadable(message: str) -> errors.InvalidResponse:
-    return errors.InvalidResponse(message, hint="Run the same version of Quarterdeck on all replicas.")
+    return errors.InvalidResponse(
+        message, hint="Give the command again. Run the same version of Quarterdeck on all replicas."
+    )
 
 
 @functools.cache

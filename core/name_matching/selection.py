@@ -96,7 +96,9 @@ def _match_within(kind: Kind, typed: TypedName, rows: Sequence[Any]) -> Match:
         # A list may be of all there is on an engine, a change is never of so much.
         return Match(
             rows=rows,
-            error=errors.NotFound(f"“{typed.text}” names an engine, but no {kind} on it.", hint=list_hint(kind)),
+            error=errors.NotFound(
+                f"“{typed.text}” is an engine, and this command needs a {kind}.", hint=list_hint(kind)
+            ),
         )
     return Match()
 

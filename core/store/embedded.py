@@ -274,8 +274,9 @@ class EmbeddedStore:
         if self._foreign():
             owner = self._state.stat().st_uid
             return errors.StoreDown(
-                f"The state directory {self._state} belongs to user {owner}, so this user cannot start a store in it.",
-                hint="Start Quarterdeck as that user, or choose another state directory.",
+                f"The state directory {self._state} belongs to user {owner}, but Quarterdeck runs as "
+                f"user {os.geteuid()}.",
+                hint=f"Start Quarterdeck as user {owner}, or choose another state directory.",
             )
         return errors.StoreDown(
             f"Another Quarterdeck process owns the store of {self._state}, but that store does not answer.",

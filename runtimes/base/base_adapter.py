@@ -77,7 +77,7 @@ class BaseAdapter:
         seconds = min(action.timeout_seconds(), (call.deadline - datetime.now(UTC)).total_seconds())
         if seconds <= 0:
             raise errors.TimedOut(
-                f"The command's time was over before {self.ref} was asked.", sent=False, hint="Repeat the command."
+                f"The command's time was over before {self.ref} was asked.", sent=False, hint="Give the command again."
             )
         _CALL.set(call)
         try:
@@ -86,7 +86,9 @@ class BaseAdapter:
                 return cast(R, await getattr(self, name)(action, seconds))
         except TimeoutError as error:
             raise errors.TimedOut(
-                f"{self.ref} did not answer within {seconds:.0f} s.", sent=action.risk is not Risk.READ
+                f"{self.ref} did not answer within {seconds:.0f} s.",
+                sent=action.risk is not Risk.READ,
+                hint="Check whether the engine is overloaded.",
             ) from error
 
     def events(self, since_ns: int | None) -> AsyncIterator[Sequence[Event]]:

@@ -70,7 +70,7 @@ class EngineIdentity:
         """Does the same as `DuplicateEngineCheck.enter`. Raises NotFound after `close`, because a late answer of a
         removed engine must not exclude other engines."""
         if self._closed:
-            raise errors.NotFound(f"{ref} is not watched any more.", hint="List the engines with: engines")
+            raise errors.NotFound(f"Quarterdeck does not watch {ref} any more.", hint="List the engines with: engines")
         self.leave()
         self._identities.enter(address, engine_id, ref)
         self._address = address

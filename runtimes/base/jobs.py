@@ -136,7 +136,7 @@ def _parse_cursor(cursor: str) -> tuple[int, int]:
     except ValueError:
         raise errors.InvalidResponse(
             f"“{cursor[:64]}” is not a valid position in the output of a job.",
-            hint="Run the same version of Quarterdeck on all replicas.",
+            hint="Give the command again. Run the same version of Quarterdeck on all replicas.",
         ) from None
 
 
@@ -174,7 +174,7 @@ class Jobs:
         job = self._find(name)
         if who is not None and job.who != who:
             raise errors.NotPermitted(
-                "Somebody else started this job.", rule="own-job", hint="Ask them or an admin to stop it."
+                "Somebody else started this job.", rule="own-job", hint="Ask this person or an admin to stop it."
             )
         if job.ended_at is not None:
             return Outcome(status=Status.NOOP, detail="had ended already")

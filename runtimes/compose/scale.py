@@ -97,7 +97,9 @@ class _Scaling:
             )
         if any(protected(row.labels) for row in replicas):
             raise errors.Protected(
-                f"{self._service.name} cannot be scaled: one of its containers is protected by a label."
+                f"{self._service.name} cannot be scaled: the label quarterdeck.protected "
+                "protects one of its containers.",
+                hint="Create that container again without the label.",
             )
         staying, surplus = replicas[: self._wanted], replicas[self._wanted :]
         stopped = [row.ref for row in staying if row.state not in services.ACTIVE]
@@ -150,7 +152,9 @@ class _Scaling:
                 item = queue.pop(0)
                 try:
                     if self._left() <= 0:
-                        raise errors.EngineError(f"the timeout of {self._timeout:.0f} s was over.")
+                        raise errors.EngineError(
+                            f"the time limit of {self._timeout:.0f} s was over.", hint="Give a longer --timeout."
+                        )
                     await step(item)
                 except errors.QuarterdeckError as error:
                     failed.append(error)
@@ -183,7 +187,8 @@ class _Scaling:
                 ref, row = waiting[0]
                 others = f", and {len(waiting) - 1} more are not up" if len(waiting) > 1 else ""
                 raise errors.EngineError(
-                    f"{up} of {self._wanted} run after {self._timeout:.0f} s; {ref.name} is {_state(row)}{others}."
+                    f"{up} of {self._wanted} run after {self._timeout:.0f} s; {ref.name} is {_state(row)}{others}.",
+                    hint=f"See: logs {ref.name}",
                 )
             await asyncio.sleep(POLL_SECONDS)
 
@@ -211,13 +216,13 @@ class _Scaling:
 
 def _check_running(ref: Ref, row: Container | None) -> None:
     if row is None:
-        raise errors.EngineError(f"{ref.name} was removed by somebody else.", hint="Repeat the command.")
+        raise errors.EngineError(f"{ref.name} was removed by somebody else.", hint="Give the command again.")
     if row.state in ("exited", "dead"):
         raise errors.EngineError(f"{ref.name} ended with code {row.exit_code or 0}.", hint=f"See: logs {ref.name}")
     if row.restarts:
         raise errors.EngineError(f"{ref.name} ended and was started again.", hint=f"See: logs {ref.name}")
     if row.health == "unhealthy":
-        raise errors.EngineError(f"{ref.name} is unhealthy.", hint=f"See: logs {ref.name}")
+        raise errors.EngineError(f"{ref.name} failed its health check.", hint=f"See: logs {ref.name}")
 
 
 def _state(row: Container | None) -> str:

@@ -55,7 +55,7 @@ async def run(calls: Client, action: actions.Exec, seconds: float) -> ExecResult
         raise client.gone(action.target) from error
     task = await steps.read(calls.task(namespace, container_id, steps.seconds_left))
     if task is None or decode.STATES.get(task.status) != "running":
-        raise errors.Rejected(FAILED_PRECONDITION, f"{action.target.name} is not running.")
+        raise errors.Rejected(FAILED_PRECONDITION, f"{action.target.name} is not running: start it first.")
     process = any_pb2.Any(type_url=PROCESS_TYPE, value=_process(container.spec.value, action))
     exec_id = f"quarterdeck-{secrets.token_hex(8)}"
     folder = Path(tempfile.mkdtemp(prefix="quarterdeck-", dir=PIPE_FOLDER if os.access(PIPE_FOLDER, os.W_OK) else None))

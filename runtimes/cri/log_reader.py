@@ -181,6 +181,6 @@ def _decode_cursor(cursor: str) -> tuple[int, int, int]:
         inode, offset, last_ns = map(int, (cursor or "-1:0:0").split(":"))
     except ValueError:
         raise errors.InvalidResponse(
-            f"“{cursor[:64]}” is not a valid log cursor.", hint="Read the log without a cursor."
+            f"“{cursor[:64]}” is not a valid position in a log.", hint="Give the command again."
         ) from None
     return inode, max(0, offset), last_ns

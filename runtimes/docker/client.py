@@ -40,8 +40,8 @@ class EngineClient(HttpEngine, abc.ABC):
         if response.status == 400 and b"HTTPS server" in response.body:
             raise errors.Unreachable(
                 f"{self.address} requires TLS.",
-                hint="Add `tls: {ca: …, cert: …, key: …}` beside its url, or set DOCKER_TLS_VERIFY=1 and"
-                " DOCKER_CERT_PATH.",
+                hint="Add `tls: {ca: …, cert: …, key: …}` to this engine in quarterdeck.yaml, or set"
+                " DOCKER_TLS_VERIFY=1 and DOCKER_CERT_PATH.",
             )
         if response.status >= 400:
             raise self._refusal(response.status, response.body, "", "info")
@@ -49,7 +49,8 @@ class EngineClient(HttpEngine, abc.ABC):
         newest = decode.api_version(response.headers.get("api-version", "1.41"))
         if newest < OLDEST_API:
             raise errors.InvalidResponse(
-                f"{self.url} speaks Docker API {_dotted(newest)}; the oldest one supported is {_dotted(OLDEST_API)}.",
+                f"{self.url} supports only Docker API {_dotted(newest)}; Quarterdeck needs at least "
+                f"{_dotted(OLDEST_API)}.",
                 hint="Upgrade the engine.",
             )
         ref = EngineRef(host=info.name or self._ref.host, kind=self.kind, name=self._ref.name)

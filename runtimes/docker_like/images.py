@@ -89,7 +89,7 @@ def transfer_timed_out(name: str, seconds: float, progress: str = "") -> errors.
     return errors.TimedOut(
         f"The transfer of {name} did not end within {seconds:.0f} s{progress}.",
         sent=True,
-        hint="Repeat the command: layers that were already transferred are not transferred again.",
+        hint="Give the command again: layers that were already transferred are not transferred again.",
     )
 
 

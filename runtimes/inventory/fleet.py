@@ -73,9 +73,11 @@ class Fleet:
                 raise
             # The error only reports the closed connection, so a better one replaces it.
             if action.risk is Risk.READ or not getattr(error, "sent", True):
-                raise errors.NotFound(f"{action.engine} is not watched any more.", hint=LIST_ENGINES) from error
+                raise errors.NotFound(
+                    f"Quarterdeck does not watch {action.engine} any more.", hint=LIST_ENGINES
+                ) from error
             raise errors.Unreachable(
-                f"{action.engine} was removed while the change ran.",
+                f"Quarterdeck stopped watching {action.engine} while the change was being made.",
                 sent=True,
                 hint="Check whether the change was made.",
             ) from error
@@ -86,7 +88,7 @@ class Fleet:
                 return runtime
         if self.builtin is not None and ref == self.builtin.ref:
             return self.builtin
-        raise errors.NotFound(f"{ref} is not watched any more.", hint=LIST_ENGINES)
+        raise errors.NotFound(f"Quarterdeck does not watch {ref} any more.", hint=LIST_ENGINES)
 
     async def list_rows(
         self, query: Query, call: Call, *, fresh: bool = False, only: EngineRef | None = None

@@ -228,7 +228,7 @@ def _container_names(root: str) -> list[str]:
     except PermissionError as error:
         raise errors.Unreachable(
             f"The state directory {root} cannot be read any more: {error.strerror}.",
-            hint="Check who owns the directory.",
+            hint="Check the owner and the mode of the directory.",
         ) from error
     except OSError:
         return []

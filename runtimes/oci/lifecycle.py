@@ -121,7 +121,7 @@ class LifecycleVerbs(EngineAdapter, abc.ABC):
         number = str(signals.signal_number(action.signal))
         container = await self._find(action.target, seconds)
         if not container.alive:
-            raise errors.Rejected(CONFLICT, f"{action.target.name} is not running.")
+            raise errors.Rejected(CONFLICT, f"{action.target.name} is not running, so it receives no signals.")
         return await self._change(container, "kill", deadline, number)
 
     @does(actions.Pause)
@@ -131,7 +131,9 @@ class LifecycleVerbs(EngineAdapter, abc.ABC):
         if container.state == "paused":
             return Outcome(status=Status.NOOP, detail="was already paused")
         if container.state != "running":  # crun would freeze an empty group
-            raise errors.Rejected(CONFLICT, f"{action.target.name} is not running.")
+            raise errors.Rejected(
+                CONFLICT, f"{action.target.name} is {container.state}: only a running container can be paused."
+            )
         return await self._change(container, "pause", deadline)
 
     @does(actions.Unpause)
@@ -141,7 +143,9 @@ class LifecycleVerbs(EngineAdapter, abc.ABC):
         if container.state == "running":
             return Outcome(status=Status.NOOP, detail="was not paused")
         if container.state != "paused":
-            raise errors.Rejected(CONFLICT, f"{action.target.name} is not running.")
+            raise errors.Rejected(
+                CONFLICT, f"{action.target.name} is {container.state}: only a paused container can be unpaused."
+            )
         return await self._change(container, "resume", deadline)
 
     @does(actions.Remove)
@@ -154,7 +158,7 @@ class LifecycleVerbs(EngineAdapter, abc.ABC):
                 FORBIDDEN, f"{action.target.name} belongs to an engine of kind {owner}: remove it there."
             )
         if container.up and not action.force:
-            raise errors.Rejected(CONFLICT, f"{action.target.name} is running: stop it first, or use force.")
+            raise errors.Rejected(CONFLICT, f"{action.target.name} is running: stop it first, or use --force.")
         # Without --force, crun refuses to delete a container whose process has ended but was not reaped yet.
         return await self._change(container, "delete", deadline, flags=("--force",))
 
@@ -219,7 +223,7 @@ class LifecycleVerbs(EngineAdapter, abc.ABC):
             raise errors.TimedOut(
                 f"{about} was not started, because the time of the command was over.",
                 sent=False,
-                hint="Repeat the command with a longer time limit.",
+                hint="Give the command again with a longer time limit.",
             )
         return await programs.run(
             program,

@@ -221,8 +221,8 @@ class StateReader:
         shown = ", ".join(self.dirs.patterns[:4]) + (" and others" if len(self.dirs.patterns) > 4 else "")
         return errors.Unreachable(
             f"There is no state directory {shown}.",
-            hint="Start a container: the runtime then creates the directory. If runc is called with --root, write that"
-            " directory as file:///PATH under `engines`.",
+            hint="Start a container: the runtime then creates the directory. If runc is called with --root, add"
+            " file:///PATH of that directory to `engines` in quarterdeck.yaml.",
         )
 
 

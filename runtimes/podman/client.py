@@ -61,13 +61,14 @@ class EngineClient(HttpEngine, abc.ABC):
         api = response.headers.get("libpod-api-version", "")
         if not api:
             raise errors.InvalidResponse(
-                f"The engine at {self.address} is not Podman.", hint="Set the right `kind` beside its url."
+                f"The engine at {self.address} is not Podman.",
+                hint="Correct the `kind` of this engine in quarterdeck.yaml.",
             )
         major = api.partition(".")[0]
         if not major.isdigit() or int(major) < OLDEST_MAJOR:
             raise errors.InvalidResponse(
                 f"{self.address} is Podman {api[:20]}; the oldest supported version is {OLDEST_MAJOR}.0.",
-                hint="Upgrade it.",
+                hint="Upgrade Podman on that machine.",
             )
         if response.status >= 400:
             raise self._refusal(response.status, response.body, "", "info")
@@ -101,7 +102,7 @@ class EngineClient(HttpEngine, abc.ABC):
             raise errors.InvalidResponse(
                 f"{endpoint} is served by the user {owner}, but claims to be the engine of user {claimed}: it is not"
                 " trusted.",
-                hint="Ask that user what listens there.",
+                hint="Ask that user which program listens there.",
             )
 
     async def _containers(self, seconds: float) -> tuple[Container, ...]:

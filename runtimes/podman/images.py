@@ -145,7 +145,7 @@ class ImageVerbs(client.EngineClient, shared.ImageVerbs, abc.ABC):
             state = decode.STATES.get(row.state.lower(), "dead")
             if row.image == image_id and (not forced or state in containers.LIVE_STATES):
                 user = (row.names or ["a container"])[0]
-                raise errors.Rejected(409, f"{name} is used by {user}, which is {state}")
+                raise errors.Rejected(409, f"{name} is used by {user}, which is {state}: remove that container first.")
 
 
 def _summary(text: str, layers: int) -> str:

@@ -82,6 +82,7 @@ def _parse_cursor(cursor: str) -> tuple[str, int, str]:
     ns = timestamps.parse_nanoseconds_or_none(at)
     if ns is None or not count.isdecimal():
         raise errors.InvalidResponse(
-            f"“{cursor[:40]}” is not a position in a log.", hint="Run the same version of Quarterdeck on all replicas."
+            f"“{cursor[:40]}” is not a valid position in a log.",
+            hint="Give the command again. Run the same version of Quarterdeck on all replicas.",
         )
     return at, int(count), str(ns // 1_000_000_000 - 1)

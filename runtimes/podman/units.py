@@ -99,7 +99,10 @@ class UnitVerbs(client.EngineClient, abc.ABC):
         draft = await self._draft(container, action.style, systemd, _left(ends))
         _, faults = await unit_drafts.verify(draft, systemd, min(VERIFY_SECONDS, _left(ends)))
         if problems := [*draft.losses, *faults]:
-            raise errors.Refused(f"No unit was installed for {container.name}. {' '.join(problems[:3])}")
+            raise errors.Refused(
+                f"No unit was installed for {container.name}. {' '.join(problems[:3])}",
+                hint=f"See the draft: units --draft {container.name}",
+            )
         await self._check_name(draft, systemd, _left(ends))
         written = False
         for file in draft.files:

@@ -106,7 +106,7 @@ class ManagerPool:
         if decode.NO_MANAGER in text:
             self._on_refused(manager)
             return errors.Unreachable(
-                f"{manager.ref} is not a manager of {self._engine()} any more.", hint="Repeat the command."
+                f"{manager.ref} is not a manager of {self._engine()} any more.", hint="Give the command again."
             )
         if decode.LEADERLESS in text:
             return decode.leaderless(self._engine())

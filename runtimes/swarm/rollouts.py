@@ -91,7 +91,10 @@ async def update_image(send: SendRequest, target: Ref, image: str, timeout: floa
         spec: dict[str, Any] = raw["Spec"]
         container = spec["TaskTemplate"].get("ContainerSpec")
         if container is None:
-            raise errors.UserError(f"{target.name} has no image to update: its tasks run a plugin or attach a network.")
+            raise errors.UserError(
+                f"{target.name} has no image to update: its tasks run a plugin or attach a network.",
+                hint="Choose a service that runs containers. List services with: services",
+            )
         was = str(container.get("Image") or "")
         if was == pinned:
             return None

@@ -52,7 +52,7 @@ class Systemd:
                     hint="To use units, run Quarterdeck on the machine itself.",
                 )
             raise errors.Unreachable(
-                "This machine does not run systemd.", hint="Units need a machine that was booted with systemd."
+                "This machine does not run systemd.", hint="Run Quarterdeck on a machine that was booted with systemd."
             )
         current = os.geteuid()
         if self.uid not in (0, current) and current != 0:

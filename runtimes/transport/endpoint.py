@@ -54,7 +54,7 @@ class Endpoint:
         if scheme == "https":
             raise errors.BadUsage(
                 f"{shown} uses https, which is not supported.",
-                hint="For TLS write tcp://HOST:2376, and `tls:` beside it.",
+                hint="For TLS write tcp://HOST:2376, and add `tls:` to this engine.",
             )
         raise errors.BadUsage(
             f"{shown} is not valid.", hint="Write unix:///var/run/docker.sock, tcp://HOST:2376 or ssh://USER@HOST."

@@ -189,7 +189,7 @@ class GrpcChannel:
         if code is codes.UNAVAILABLE and _never_left(error):
             raise errors.Unreachable(
                 f"{self.engine} accepts connections but does not answer.",
-                hint="It may be starting. If it stays so, look at its log.",
+                hint="Wait a minute, because it may be starting. Then look at its log.",
             ) from error
         raise error_of_status(code, text, engine=self.engine, method=method) from error
 

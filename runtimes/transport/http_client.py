@@ -174,7 +174,7 @@ class HttpClient:
             connection.abort()
             raise errors.Unreachable(
                 f"Quarterdeck has closed its connection to {self.endpoint}.",
-                hint="Quarterdeck is stopping, or the engine was removed from the configuration. Try again later.",
+                hint="Try again later: Quarterdeck is stopping, or the engine was removed from the configuration.",
             )
         return connection
 

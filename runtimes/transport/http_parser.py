@@ -234,11 +234,13 @@ def encode_request(method: str, target: str, body: bytes | None, headers: Mappin
     """Returns one request as bytes. `target` must be percent-encoded. A body is application/json unless `headers` say
     otherwise. Raises BadUsage for characters that could end a line and begin another request."""
     if not _METHOD.fullmatch(method):
-        raise errors.BadUsage(f"{method!r} is not an HTTP method.", hint="Methods are capital letters: GET, POST.")
+        raise errors.BadUsage(
+            f"{method!r} is not an HTTP method.", hint="Write it in capital letters, such as GET or POST."
+        )
     if not _TARGET.fullmatch(target):
         raise errors.BadUsage(
             f"The engine request {target[:80]!r} contains a character that is not allowed.",
-            hint="Names with spaces, control characters or letters outside ASCII must be percent-encoded.",
+            hint="Percent-encode spaces, control characters and letters outside ASCII.",
         )
     given = dict(headers or {})
     lines = [f"{method} {target} HTTP/1.1", "Host: docker", "User-Agent: quarterdeck"]

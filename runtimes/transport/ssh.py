@@ -122,7 +122,7 @@ class SshDialer:
         if self._closed:
             raise errors.Unreachable(
                 f"Quarterdeck has closed its connection to {self._endpoint}.",
-                hint="Quarterdeck is stopping, or the engine was removed from the configuration. Try again later.",
+                hint="Try again later: Quarterdeck is stopping, or the engine was removed from the configuration.",
             )
         if not self._is_forwarding():
             loop = asyncio.get_running_loop()
