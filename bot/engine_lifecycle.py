@@ -1,11 +1,11 @@
 """Adds engines to the running process, watches them, and removes them.
 
-Configured engines are added at the start and stay. Without configured engines, discovery searches at the start and
-every 15 s. It adds new engines. It removes engines that never answered, and engines that were replaced. A Swarm is
-added when a Docker daemon reports that it manages the Swarm, and removed when the last such daemon has left it. A
-removed engine is hidden from all commands at once; then its tasks end, its connections close and its metrics are
-removed. The store still holds the time of the last event that was read (the cursor). If the engine is added again, its
-events are read from that time on.
+Configured engines are added at the start and stay. Without configured engines, discovery searches this machine for
+engines at the start and every 15 s. It adds new engines. It removes an engine that never answered and whose socket was
+removed, and an engine whose address now leads to another engine. A Swarm is added when a Docker daemon reports that it
+manages the Swarm, and removed when the last such daemon has left it. A removed engine is immediately hidden from all
+commands; then its tasks end, its connections close and its metrics are removed. The store still holds the time of the
+last event that was read (the cursor). If the engine is added again, its events are read from that time on.
 """
 
 from __future__ import annotations

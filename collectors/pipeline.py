@@ -1,8 +1,8 @@
 """Processes each batch of events of one engine: counts it, applies it to the mirror and adds it to the stored events.
 
-The mirror caches what exists on the engine. Whole batches are processed in the engine's order and without waiting, so
-all readers of the mirror see one state between two batches. Nothing is dropped. This code runs for every event. So the
-labelled counters are cached, and looked up once for each kind of event in a batch.
+The mirror caches what exists on the engine. A batch is applied without an `await`, so no reader ever sees half a batch.
+Batches are applied in the engine's order, and nothing is dropped. This code runs for every event. So the labelled
+counters are cached, and looked up once for each kind of event in a batch.
 """
 
 from __future__ import annotations

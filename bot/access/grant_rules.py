@@ -34,7 +34,8 @@ def check_may_grant(current: Policy, by: Identity, place: Place, wanted: Grant) 
         resolved = policy.resolve(current, by, place, kind.verb, kind.risk)
         if guard := next((one for one in resolved.guards if one.who not in ("everyone", wanted.who)), None):
             raise errors.NotPermitted(
-                f"You may not grant {kind.verb}: the guard {guard.id} limits you, and it might not limit {wanted.who}.",
+                f"You may not grant {kind.verb}: the guard {guard.id} on {guard.who} limits you, and it might not "
+                f"limit {wanted.who}.",
                 rule="grant-only-what-you-have",
                 hint=f"Ask one of these to grant it: {', '.join(policy.who_can_grant(current)[:4])}.",
             )

@@ -1,4 +1,5 @@
-"""Finds the ids of the containers that this process runs in. Also finds the host name of its Redis or Valkey server.
+"""Finds the ids of the containers that this process runs in. The ids are used to protect these containers. Also finds
+the host name of the Redis or Valkey server that Quarterdeck uses.
 
 A container's id has 64 hex digits. Engines put it into the cgroup path (v1, or v2 without a cgroup namespace). They
 also put it into the paths of the files that they mount at /etc/hostname, /etc/hosts and /etc/resolv.conf. If no path

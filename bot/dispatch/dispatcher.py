@@ -1,8 +1,8 @@
 """Runs one command line from its text to its reply. Slash commands, mentions, buttons and the console all use it.
 
     parse → register the invocation → plan → check permission → ask for confirmation
-    → take leases and record the intent → run, and record each outcome → render → hide secrets
-    → record the end → reply → delete the invocation's record
+    → lock the targets and write the intent to the audit → run, and write each outcome to the audit → render
+    → hide secrets → write the end to the audit → reply → forget the invocation
 
 These steps are plain code and cannot be configured, because the security of Quarterdeck depends on their order. Reads
 work while the store cannot be reached. A change does not run unless its intent was stored. A change is sent to an

@@ -178,7 +178,7 @@ class SlackApi:
         except (SlackClientError, aiohttp.ClientError, TimeoutError, OSError, RuntimeError) as error:
             # RuntimeError: the session was closed during the call.
             raise errors.Undeliverable(
-                f"Slack could not be reached ({type(error).__name__}).",
+                f"Slack cannot be reached ({type(error).__name__}).",
                 code="unreachable",
                 hint="Check the network and the proxy between Quarterdeck and Slack.",
             ) from error

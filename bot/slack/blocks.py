@@ -1,8 +1,8 @@
 """Renders one block of a reply (sentences or verbatim lines) as Slack blocks; `bot.slack.tables` renders tables.
 
-Each function gets a `budget`: the maximum number of characters of the JSON of its blocks. Slack seems to count a
-message in this way: its limit of about 13,000 characters includes the JSON around the texts. A block that does not fit
-is cut, and a note names the file with the complete text. If no part of the block fits, only the note is rendered.
+Each function gets a `budget`: the maximum number of characters of the JSON of its blocks. Slack limits a message to
+about 13,000 characters, and the JSON around the texts seems to be counted too. If a block does not fit, it is cut, and
+a note names the attached file that contains the complete text. If no part of the block fits, only the note is rendered.
 """
 
 from __future__ import annotations

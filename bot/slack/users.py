@@ -3,7 +3,7 @@
 Slack's answers are cached for at most a minute. A missing answer never gives anybody a permission: if Slack does not
 list the groups, nobody is in a group; if Slack does not describe the person, the person is refused. Requests that
 arrive together share their calls: Slack is asked once for each person and once for all groups. People of other
-workspaces and bots are refused. Guests are refused unless they are configured.
+workspaces and bots are refused. Guests are refused unless `slack.guests` allows them.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """Plans and renders the commands that change something: one action for each target, then their outcomes.
 
 The reply is a sentence for one target, and a table for several. If the outcome of a change is unknown, the reply says
-so, and the change is not repeated. The reply's ending (the exit code) is the worst of all outcomes.
+so, and the change is not repeated. The result of the whole command (in a console, its exit code) is the worst of all
+outcomes.
 """
 
 from __future__ import annotations

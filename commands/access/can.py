@@ -102,7 +102,7 @@ command = Command(
             type=ArgType.TARGET,
             required=True,
             many=True,
-            help="a command or verb, or a target and a command or verb",
+            help="a command (restart) or a permission (container.restart); write a target before it to check it there",
         ),
     ),
 )

@@ -21,10 +21,10 @@ def render(context: Context, results: Sequence[Result]) -> Reply:
 
 command = Command(
     name="cancel",
-    summary="cancel a pending question by its code",
+    summary="cancel a command that waits for a confirmation or an approval",
     examples=("cancel k7f3m2xq", "cancel 7hq2ncvw"),
     plan=plan,
     render=render,
     risk=Risk.READ,  # it changes nothing, so the rate limit of changes does not apply
-    args=(Arg(name="code", required=True, help="the code shown with the question"),),
+    args=(Arg(name="code", required=True, help="the code in the question that Quarterdeck asked"),),
 )

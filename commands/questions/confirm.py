@@ -22,10 +22,10 @@ def render(context: Context, results: Sequence[Result]) -> Reply:
 
 command = Command(
     name="confirm",
-    summary="confirm a pending question by its code",
+    summary="confirm or approve a command that waits for it",
     examples=("confirm k7f3m2xq", "confirm 7hq2ncvw"),
     plan=plan,
     render=render,
     risk=Risk.CHANGE,
-    args=(Arg(name="code", required=True, help="the code shown with the question"),),
+    args=(Arg(name="code", required=True, help="the code in the question that Quarterdeck asked"),),
 )

@@ -1,8 +1,8 @@
 """Defines permissions: grants allow, guards restrict, and a decision gives the verdict with its reason.
 
-The default is deny. `can` contains verb patterns (`container.*`, `*.list`), role names (`operator`) or risk classes
-(`risk:change`). A bare `*` never includes the `policy.*` verbs; they must be named. The order of grants and guards does
-not matter: a guard can only make a verdict stricter.
+The default is deny. The field `can` of a grant or guard lists verb patterns (`container.*`, `*.list`), role names
+(`operator`) or risk classes (`risk:change`). A bare `*` never includes the `policy.*` verbs; they must be named. The
+order of grants and guards does not matter: a guard can only make a verdict stricter.
 """
 
 from __future__ import annotations

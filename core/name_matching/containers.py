@@ -1,4 +1,4 @@
-"""Matches a name that a user entered with containers: by name, id, project and service."""
+"""Finds the containers that a typed name means: by name, id, project or service."""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Detects secrets by name, by position and by their own format, and masks them line by line.
+"""Detects secrets and masks them line by line.
+
+Secrets are detected by the name before them (`password=…`), by their position (the part between `user:` and `@host`,
+the value after `--password`) and by their own format (`xoxb-…`).
 
 Private keys span several lines; separate functions mask them. Every pattern is anchored or bounded, so none takes more
 than linear time.

@@ -220,7 +220,10 @@ def _check_running(ref: Ref, row: Container | None) -> None:
     if row.state in ("exited", "dead"):
         raise errors.EngineError(f"{ref.name} ended with code {row.exit_code or 0}.", hint=f"See: logs {ref.name}")
     if row.restarts:
-        raise errors.EngineError(f"{ref.name} ended and was started again.", hint=f"See: logs {ref.name}")
+        raise errors.EngineError(
+            f"{ref.name} ended soon after its start, and its restart policy started it again.",
+            hint=f"See: logs {ref.name}",
+        )
     if row.health == "unhealthy":
         raise errors.EngineError(f"{ref.name} failed its health check.", hint=f"See: logs {ref.name}")
 

@@ -1,7 +1,7 @@
-"""Decodes the resource usage of CRI containers from one response with all containers.
+"""Decodes the resource usage of CRI containers. Each response of the engine contains all containers.
 
-CPU usage is computed from two responses that this process received. The engine's own value, `usage_nano_cores`, is not
-used: it is 0 or absent at first, and covers the time since the last request of any client, usually the kubelet. CRI
+CPU usage is the difference between this response and the one before it. The engine's own value, `usage_nano_cores`, is
+not used: it is 0 or absent at first, and covers the time since the last request of any client, usually the kubelet. CRI
 reports network and block I/O only for pods, and not on every engine. So both are left unknown.
 """
 

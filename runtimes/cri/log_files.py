@@ -24,7 +24,8 @@ def open_log_files(path: str, name: str) -> list[BinaryIO]:
     if not path:
         raise errors.NotFound(
             f"{name} has no log.",
-            hint="Its pod has no log directory, so the engine writes no log. Create the pod with a log directory.",
+            hint="Its pod has no log directory, so the engine writes no log. Create the pod again with "
+            "`log_directory` set in its configuration.",
         )
     folder, base = Path(path).parent, Path(path).name
     with contextlib.ExitStack() as opened:

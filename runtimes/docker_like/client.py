@@ -113,7 +113,7 @@ class HttpEngine(EngineAdapter, abc.ABC):
         if stream.overflowed:
             raise errors.InvalidResponse(
                 f"{self.ref} sent data faster than Quarterdeck could read it; some of it was lost.",
-                hint="Request less data at a time.",
+                hint="Ask for less: fewer targets, or a smaller --tail or --limit.",
             )
         if stream.cut:
             raise errors.Unreachable(

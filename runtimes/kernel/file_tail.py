@@ -1,10 +1,10 @@
 """Follows a file to which another process appends lines. Returns whole lines, in the file's order.
 
 inotify watches the file's directory, because the file may be replaced or may not exist yet. A file that was renamed is
-read to its end before its successor is read. A file that was truncated is read from its start. A rotation may copy the
-last lines of the old file into the new file: lines that are among the last MAX_REMEMBERED lines are not returned again.
-An unfinished line is returned when it is complete. If it becomes longer than MAX_LINE bytes, the bytes so far are
-dropped.
+read to its end before its successor is read. A file that was truncated is read from its start. Some rotations copy the
+last lines of the old file into the new file. So after a rotation, a line is skipped if it is one of the last
+MAX_REMEMBERED lines that were returned. An unfinished line is returned when it is complete. If it becomes longer than
+MAX_LINE bytes, the bytes so far are dropped.
 """
 
 from __future__ import annotations

@@ -1,11 +1,15 @@
 """Decodes Podman's containers and events into Quarterdeck's values.
 
-The tables were found by experiment on Podman 4.3 and 5.4, which agree unless noted. Events come in three formats:
-libpod's (`died`), the Docker-compatible one (`die`), and the lines of the event file. An exit code is used only from
-the end of a container, because Podman 4.3 sends "0" with every event, and its event file omits a zero. Health events of
-Podman 4 contain the status before the check, so they are not used. Later versions send an event after every check, so
-only changes of the status are passed on. In a list of containers, the status field contains the health, and times are
-whole seconds.
+The mapping tables below were found by experiment on Podman 4.3 and 5.4, which agree unless noted.
+
+Events come in three formats: libpod's (`died`), the Docker-compatible one (`die`), and the lines of the event file. An
+exit code is read only from the event that reports a container's end, because Podman 4.3 sends "0" with every event, and
+its event file omits a zero.
+
+Health events of Podman 4 contain the status before the check, so they are not used. Later versions send an event after
+every check, so only changes of the status are passed on.
+
+In a list of containers, the status field contains the health, and times are whole seconds.
 """
 
 from __future__ import annotations

@@ -131,7 +131,8 @@ def environment_of(container: InspectedContainer, image: InspectedImage) -> Sequ
         if any(character in value for character in "\n\r\0") or len(value.encode()) > MAX_VALUE:
             raise errors.UserError(
                 f"The value of {name} in {container.name} has line breaks or is too long for an environment file.",
-                hint=f"Store the value with podman secret create and pass it with --secret …,type=env,target={name}.",
+                hint=f"Store the value with `podman secret create NAME FILE`, and create the container again with "
+                f"--secret NAME,type=env,target={name} instead of --env.",
             )
         found.append((name, value))
     return sorted(found)

@@ -1,10 +1,10 @@
 """Drafts and verifies the unit files for one container. Writes nothing to systemd's directories.
 
 There are two styles. `quadlet`: Quarterdeck writes a short file, from which Podman's generator makes the unit at each
-boot and reload. `generate`: Podman writes the unit itself. If a `podman` command line created the container, this unit
-creates the container again; otherwise the unit only starts the existing container. A unit that creates the container
-contains that command line, and every user can read a unit. So a command line with values of environment variables is
-not used.
+boot and reload. `generate`: Podman writes the unit itself. If a `podman` command line created the container, the unit
+contains that command line and creates the container again. Otherwise the unit only starts the existing container. Every
+user can read a unit. So if the command line contains values of environment variables, the unit only starts the
+container.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """Reads and follows the logs of a service: the lines of all its tasks, each with its task's name in front.
 
-The manager collects the lines from the nodes. It sends the last lines of one task after another; each line contains
-the id of its task. When logs are read, this module sorts the lines by time and returns the requested number of lines.
-When logs are followed, it passes on lines in the order of arrival. The same size limits apply as for the logs of a
-container.
+The manager collects the lines from the nodes. It sends the last lines of the first task, then those of the next task,
+and so on; each line contains the id of its task. When logs are read, this module sorts the lines by time and returns
+the requested number of lines. When logs are followed, it passes on lines in the order of arrival. The same size limits
+apply as for the logs of a container.
 """
 
 from __future__ import annotations

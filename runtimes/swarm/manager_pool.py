@@ -112,7 +112,7 @@ class ManagerPool:
             return decode.leaderless(self._engine())
         if any(words in text for words in decode.FORWARDED):
             late = errors.TimedOut(
-                f"The leader of {self._engine()} did not answer its manager {manager.ref}: {text}.",
+                f"The manager {manager.ref} got no answer from the leader of {self._engine()}: {text}.",
                 sent=not reads,
                 hint="Check the network between the managers.",
             )

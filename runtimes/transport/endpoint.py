@@ -38,7 +38,8 @@ class Endpoint:
         shown = "That engine address" if "@" in url else f"The engine address “{url}”"
         if not url.isprintable():
             raise errors.BadUsage(
-                "An engine address contains a control character.", hint="Type the address again by hand."
+                "An engine address contains an invisible control character.",
+                hint="Type this address again by hand in the configuration, instead of pasting it.",
             )
         scheme, _, rest = url.partition("://")
         if scheme in {"unix", "file"}:

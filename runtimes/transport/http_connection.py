@@ -231,5 +231,6 @@ class Wait(enum.Enum):
 
 def too_long(limit: int) -> errors.InvalidResponse:
     return errors.InvalidResponse(
-        f"The engine's answer is longer than {limit} bytes.", hint="Request less data at a time."
+        f"The engine's answer is longer than {limit} bytes.",
+        hint="Ask for less: fewer targets, or a smaller --tail or --limit.",
     )

@@ -290,7 +290,7 @@ async def test_a_command_that_runs_while_its_engine_is_removed_gets_a_sentence(m
         engine._answer = broken  # type: ignore[method-assign]
         with pytest.raises(errors.NotFound, match="Quarterdeck does not watch docker/h any more"):
             await read
-        with pytest.raises(errors.Unreachable, match="removed while") as caught:
+        with pytest.raises(errors.Unreachable, match="stopped watching docker/h while") as caught:
             await change
         assert caught.value.sent
         assert (await listed).rows == [] and (await listed).missing == {}

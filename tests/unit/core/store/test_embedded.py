@@ -400,7 +400,7 @@ async def test_root_beside_somebody_else_s_store_is_only_ever_a_guest(state: Pat
             os.chown(state, 12345, -1)
             with pytest.raises(errors.StoreDown, match="belongs to user 12345") as caught:
                 await mine.ensure()
-            assert "as that user" in caught.value.hint
+            assert "as user 12345" in caught.value.hint
     assert running(state) == set()
 
 

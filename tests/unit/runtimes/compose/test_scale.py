@@ -188,8 +188,8 @@ async def test_of_several_that_fail_at_once_the_one_that_leaves_it_open_counts(m
     ("become", "told"),
     [
         ({"state": "exited", "exit_code": 3}, "shop-web-2 ended with code 3"),
-        ({"state": "restarting", "restarts": 1}, "shop-web-2 ended and was started again"),
-        ({"health": "unhealthy"}, "shop-web-2 is unhealthy"),
+        ({"state": "restarting", "restarts": 1}, "shop-web-2 ended soon after its start"),
+        ({"health": "unhealthy"}, "shop-web-2 failed its health check"),
     ],
 )
 async def test_one_that_does_not_stay_up_is_a_failure_with_its_name(become, told):

@@ -298,7 +298,7 @@ def test_http_is_another_word_for_tcp() -> None:
         ("tcp://[::1:2375", "tcp://HOST:2375"),
         ("tcp://a b:2375", "tcp://HOST:2375"),
         ("tcp://host7:2375/v1.41", "tcp://host7:2375."),
-        ("https://host7:2376", "tcp://HOST:2376, and `tls:`"),
+        ("https://host7:2376", "tcp://HOST:2376, and add `tls:`"),
         ("ssh://", "ssh://USER@HOST"),
         ("ssh://-oProxyCommand=x", "ssh://USER@HOST"),
         ("ssh://-l@host7", "ssh://USER@HOST"),
