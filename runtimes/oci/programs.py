@@ -1,7 +1,7 @@
 """Finds and runs the programs runc and crun.
 
-If a state directory belongs to an ordinary user, the program runs as that user. The user can write any process number
-into the state directory, and root must not send a signal to that process.
+If a state directory belongs to an ordinary user, the program runs as that user. Otherwise this user could write the
+number of any process into the directory, and root would send a signal to that process.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Decodes Podman's networks and volumes. `docker_like.networks_and_volumes` sends the requests."""
+"""Serves the network and volume verbs for Podman: decodes its answers. `runtimes.docker_like` sends the requests."""
 
 from __future__ import annotations
 
