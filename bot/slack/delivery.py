@@ -14,7 +14,7 @@ import msgspec
 import structlog
 
 from bot.slack import markup, render
-from bot.slack.incoming_requests import SlackRequest, Source
+from bot.slack.decode_requests import SlackRequest, Source
 from bot.slack.outbox import Outbox, OutgoingMessage
 from core import errors
 from core.model.replies import Reply, Text, text_reply

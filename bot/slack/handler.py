@@ -20,8 +20,8 @@ import structlog
 from bot.dispatch import recovery
 from bot.dispatch.dispatcher import Dispatcher
 from bot.slack import command_text, markup, render
+from bot.slack.decode_requests import SlackRequest, Source
 from bot.slack.delivery import PostedMessage
-from bot.slack.incoming_requests import SlackRequest, Source
 from bot.slack.outbox import Outbox
 from bot.slack.responder import SlackResponder
 from bot.slack.users import SlackUsers

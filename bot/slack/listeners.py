@@ -14,10 +14,10 @@ from typing import Any, Protocol
 import structlog
 from slack_bolt.app.async_app import AsyncApp
 
-from bot.slack import incoming_requests
+from bot.slack import decode_requests
 
 log = structlog.get_logger(__name__)
-Accept = Callable[[incoming_requests.SlackRequest], None]
+Accept = Callable[[decode_requests.SlackRequest], None]
 Body = Mapping[str, Any]
 
 
@@ -25,7 +25,7 @@ def register_listeners(app: AsyncApp, accept: Accept, *, command: str, direct: S
     """Registers a listener for every kind of request that Slack sends. `command`: the slash command, such as `/deck`.
     `direct`: Quarterdeck commands that are also slash commands, such as `ps` for `/ps`."""
 
-    def decode_and_accept(decode: Callable[[Body], incoming_requests.SlackRequest | None], body: Body) -> None:
+    def decode_and_accept(decode: Callable[[Body], decode_requests.SlackRequest | None], body: Body) -> None:
         try:
             request = decode(body)
         except (LookupError, TypeError, AttributeError) as error:
@@ -36,19 +36,19 @@ def register_listeners(app: AsyncApp, accept: Accept, *, command: str, direct: S
 
     async def slash_command(ack: Ack, body: Body) -> None:
         await ack()
-        decode_and_accept(lambda body: incoming_requests.from_command(body, direct=False), body)
+        decode_and_accept(lambda body: decode_requests.from_command(body, direct=False), body)
 
     async def direct_command(ack: Ack, body: Body) -> None:
         await ack()
-        decode_and_accept(lambda body: incoming_requests.from_command(body, direct=True), body)
+        decode_and_accept(lambda body: decode_requests.from_command(body, direct=True), body)
 
     async def message(ack: Ack, body: Body) -> None:
         await ack()
-        decode_and_accept(incoming_requests.from_message, body)
+        decode_and_accept(decode_requests.from_message, body)
 
     async def click(ack: Ack, body: Body) -> None:
         await ack()
-        decode_and_accept(incoming_requests.from_click, body)
+        decode_and_accept(decode_requests.from_click, body)
 
     async def unknown_command(ack: Ack) -> None:
         await ack(

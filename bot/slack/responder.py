@@ -17,8 +17,8 @@ import msgspec
 import structlog
 
 from bot.slack import delivery, live_message
+from bot.slack.decode_requests import SlackRequest, Source
 from bot.slack.delivery import PostedMessage
-from bot.slack.incoming_requests import SlackRequest, Source
 from bot.slack.outbox import Outbox
 from core import errors
 from core.model.replies import Ending, Reply, text_reply

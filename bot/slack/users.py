@@ -18,7 +18,7 @@ from typing import Any, Protocol
 
 import structlog
 
-from bot.slack.incoming_requests import SlackRequest
+from bot.slack.decode_requests import SlackRequest
 from core import errors
 from core.model.identity import Identity
 

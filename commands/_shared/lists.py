@@ -25,7 +25,7 @@ QUIET = Arg(name="--quiet", short="q", type=ArgType.FLAG, help="print only ids")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Listing:
+class ListCommand:
     """Describes one list command.
 
     `rows`: the rows of an engine's answer. `lines`: the table lines of one selected row. `cells`: the cells of a line,
@@ -50,9 +50,9 @@ def make_plan(kind: Kind) -> Plan:
     return plan
 
 
-def make_render(listing: Listing) -> Render:
+def make_render(listed: ListCommand) -> Render:
     def render(context: Context, results: Sequence[Result]) -> Reply:
-        return _render(listing, context, results)
+        return _render(listed, context, results)
 
     return render
 
@@ -77,22 +77,22 @@ def arguments(target_help: str) -> Sequence[Arg]:
     return (which, QUIET, *SELECTION)
 
 
-def _render(listing: Listing, context: Context, results: Sequence[Result]) -> Reply:
+def _render(listed: ListCommand, context: Context, results: Sequence[Result]) -> Reply:
     args = context.args
     answered = [result for result in results if result.error is None and result.value is not None]
-    known = lists_by_kind.deduplicate(listing.kind, [row for result in answered for row in listing.rows(result.value)])
+    known = lists_by_kind.deduplicate(listed.kind, [row for result in answered for row in listed.rows(result.value)])
     labelled = [row for row in known if _has_labels(args["label"], getattr(row, "labels", {}))]
-    selected, unmatched = select(listing.kind, args["target"], labelled)
-    lines = {line.ref: line for row in selected for line in listing.lines(row)}
-    rows = sorted(lines.values(), key=lambda row: (listing.order(row), str(row.ref.engine)))
+    selected, unmatched = select(listed.kind, args["target"], labelled)
+    lines = {line.ref: line for row in selected for line in listed.lines(row)}
+    rows = sorted(lines.values(), key=lambda row: (listed.order(row), str(row.ref.engine)))
     blocks: list[Block] = []
     if rows and args["quiet"]:
         blocks.append(Lines(lines=list(dict.fromkeys(row.ref.short_id for row in rows))))
     elif rows:
-        blocks.append(_table(listing, rows, results, context.now))
+        blocks.append(_table(listed, rows, results, context.now))
     elif answered and not unmatched:
         chosen = args["target"] or args["label"]
-        blocks.append(Text(text=f"No {listing.kind} matches." if chosen and known else listing.none))
+        blocks.append(Text(text=f"No {listed.kind} matches." if chosen and known else listed.none))
     blocks += [Text(text=error.full_message(), tone=Tone.WARN) for error in unmatched if answered]
     return Reply(blocks=(*blocks, *_notes(results)), ending=_ending(results, rows, answered, unmatched))
 
@@ -104,11 +104,11 @@ def _has_labels(labels: Sequence[str], having: Mapping[str, str] | Sequence[Mapp
     return any(formatting.has_labels(labels, one) for one in sets)
 
 
-def _table(listing: Listing, rows: Sequence[Any], results: Sequence[Result], now: datetime) -> Table:
+def _table(listed: ListCommand, rows: Sequence[Any], results: Sequence[Result], now: datetime) -> Table:
     where = formatting.engine_columns(result.action.engine for result in results)
-    cells = [[*listing.cells(row, now), *formatting.engine_cells(where, row.ref.engine)] for row in rows]
-    columns = [*listing.columns, *where]
-    shown = [at for at, name in enumerate(columns) if name not in listing.optional or any(row[at] for row in cells)]
+    cells = [[*listed.cells(row, now), *formatting.engine_cells(where, row.ref.engine)] for row in rows]
+    columns = [*listed.columns, *where]
+    shown = [at for at, name in enumerate(columns) if name not in listed.optional or any(row[at] for row in cells)]
     return Table(columns=[columns[at] for at in shown], rows=[[row[at] for at in shown] for row in cells])
 
 

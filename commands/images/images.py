@@ -34,7 +34,7 @@ command = Command(
     examples=("images", "images busybox", "images 'registry.example/*' --host 'prod-*'"),
     plan=lists.make_plan(Kind.IMAGE),
     render=lists.make_render(
-        lists.Listing(
+        lists.ListCommand(
             kind=Kind.IMAGE,
             columns=("REPOSITORY", "TAG", "ID", "SIZE", "AGE"),
             cells=image_cells,

@@ -25,7 +25,7 @@ command = Command(
     examples=("nodes", "nodes worker-1", "nodes 'worker-*' --label zone=a"),
     plan=lists.make_plan(Kind.NODE),
     render=lists.make_render(
-        lists.Listing(
+        lists.ListCommand(
             kind=Kind.NODE,
             columns=("NODE", "STATUS", "AVAILABILITY", "ROLE", "ADDRESS", "TASKS", "VERSION"),
             optional=("VERSION",),

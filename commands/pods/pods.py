@@ -24,7 +24,7 @@ command = Command(
     examples=("pods", "pods shop", "pods 'shop-*' --engine podman"),
     plan=lists.make_plan(Kind.POD),
     render=lists.make_render(
-        lists.Listing(
+        lists.ListCommand(
             kind=Kind.POD,
             columns=("POD", "NAMESPACE", "STATUS", "CONTAINERS", "CREATED", "ADDRESS", "ID"),
             optional=("NAMESPACE", "ADDRESS"),

@@ -31,7 +31,7 @@ def _cells(row: Unit, now: datetime) -> Sequence[str]:
     return (row.ref.name, row.container, state, row.enabled, changed, row.why, row.file)
 
 
-LIST = lists.Listing(
+LIST = lists.ListCommand(
     kind=Kind.UNIT,
     columns=("UNIT", "CONTAINER", "STATE", "ENABLED", "CHANGED", "WHY", "FILE"),
     optional=("CONTAINER", "CHANGED", "WHY"),

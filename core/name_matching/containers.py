@@ -11,7 +11,7 @@ from core.model.containers import Container
 from core.name_matching.match import Match, TypedName, every, one, with_id_prefix
 
 
-def match_container_name(typed: TypedName, rows: Sequence[Container]) -> Match:
+def find_containers_by_name(typed: TypedName, rows: Sequence[Container]) -> Match:
     """Returns the containers that a typed name means."""
     name = typed.name
     if typed.is_glob:

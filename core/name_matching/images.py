@@ -17,7 +17,7 @@ from core.model.images import Image
 from core.name_matching.match import Match, TypedName, every, one, with_id_prefix
 
 
-def match_image_name(typed: TypedName, rows: Sequence[Image]) -> Match:
+def find_images_by_name(typed: TypedName, rows: Sequence[Image]) -> Match:
     """Returns the images that a typed name means."""
     name = typed.name
     if typed.is_glob:

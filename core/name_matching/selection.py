@@ -83,11 +83,11 @@ def _match_within(kind: Kind, typed: TypedName, rows: Sequence[Any]) -> Match:
     if typed.name:
         match kind:
             case Kind.CONTAINER:
-                return containers.match_container_name(typed, rows)
+                return containers.find_containers_by_name(typed, rows)
             case Kind.SERVICE:
-                return services.match_service_name(typed, rows)
+                return services.find_services_by_name(typed, rows)
             case Kind.IMAGE:
-                return images.match_image_name(typed, rows)
+                return images.find_images_by_name(typed, rows)
             case _:
                 return _match_other(typed, rows)
     if typed.id_prefix:

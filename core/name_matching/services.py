@@ -10,7 +10,7 @@ from core.model.services import Service
 from core.name_matching.match import Match, TypedName, every, one, with_id_prefix
 
 
-def match_service_name(typed: TypedName, rows: Sequence[Service]) -> Match:
+def find_services_by_name(typed: TypedName, rows: Sequence[Service]) -> Match:
     """Returns the services that a typed name means."""
     name = typed.name
     if typed.is_glob:

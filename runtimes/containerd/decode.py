@@ -2,7 +2,7 @@
 
 Found by experiment on containerd 1.6 and 1.7. An id is unique only within its namespace, so a container's full id is
 `namespace/id`. In containerd a container is only a record; its task is what runs. A container has no task before its
-first start, and after its task ended and was deleted. `run_history` stores what was observed of earlier tasks.
+first start, and after its task ended and was deleted. `newest_runs` stores what was observed of earlier tasks.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import msgspec
 from core.model.containers import LIVE_STATES, Container, Port
 from core.model.refs import EngineRef, Kind, Ref
 from runtimes.containerd import client, json_models
-from runtimes.containerd.run_history import RunHistory, store_newest
+from runtimes.containerd.newest_runs import NewestRuns, store_newest
 from runtimes.formats import status_text
 from runtimes.proto import containerd_task_types_pb2
 
@@ -42,7 +42,7 @@ class ContainerDecoder:
 
     def __init__(self, engine: EngineRef) -> None:
         self.engine = engine
-        self.history = RunHistory()
+        self.history = NewestRuns()
         self._refs: dict[str, Ref] = {}
         self._sandboxes: dict[str, None] = {}
 

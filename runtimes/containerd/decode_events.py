@@ -14,7 +14,7 @@ from google.protobuf.message import DecodeError, Message
 from core.model.events import Event, EventKind, Origin
 from core.model.refs import Kind, Ref
 from runtimes.containerd.decode import ContainerDecoder
-from runtimes.containerd.run_history import Run
+from runtimes.containerd.newest_runs import Run
 from runtimes.proto import containerd_events_pb2, containerd_types_pb2
 
 MESSAGE_TYPES: Mapping[str, tuple[type[Message], str, EventKind]] = {

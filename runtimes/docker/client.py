@@ -16,14 +16,14 @@ from core.model.refs import EngineRef
 from runtimes.base.engine_adapter import DEFAULTS
 from runtimes.base.engine_options import EngineOptions
 from runtimes.docker import decode, json_models
-from runtimes.docker_like.client import HttpEngine
+from runtimes.docker_like.client import HttpEngineClient
 from runtimes.formats import json_decoder
 
 NEWEST_API, OLDEST_API = (1, 47), (1, 24)
 MAX_ERROR = 256  # bytes of an error that is not JSON
 
 
-class EngineClient(HttpEngine, abc.ABC):
+class EngineClient(HttpEngineClient, abc.ABC):
     """Sends requests to one daemon. `engine_id` is the daemon's own id; `api` is the negotiated version of its API."""
 
     kind = "docker"

@@ -30,7 +30,7 @@ MAX_REFUSAL = 65_536  # bytes of an error's body
 MIN_SECONDS = 0.05
 
 
-class HttpEngine(EngineAdapter, abc.ABC):
+class HttpEngineClient(EngineAdapter, abc.ABC):
     """Sends requests to one engine and decodes its errors."""
 
     sends_headers_early: ClassVar[bool]

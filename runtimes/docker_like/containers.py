@@ -17,13 +17,13 @@ from core.model.replies import Status
 from core.model.results import Document, Outcome
 from core.text import redact_json
 from runtimes.base.base_adapter import does
-from runtimes.docker_like.client import HttpEngine, quoted_id
+from runtimes.docker_like.client import HttpEngineClient, quoted_id
 from runtimes.formats import json_decoder
 
 MAX_CONCURRENT = 8  # inspections
 
 
-class ContainerVerbs(HttpEngine, abc.ABC):
+class ContainerVerbs(HttpEngineClient, abc.ABC):
     """Serves the verbs that inspect and change containers."""
 
     stop_timeout: ClassVar[str]

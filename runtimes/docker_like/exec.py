@@ -16,7 +16,7 @@ from core import errors
 from core.model import actions
 from core.model.results import ExecResult
 from runtimes.base.base_adapter import does
-from runtimes.docker_like.client import MIN_SECONDS, HttpEngine, quoted_id
+from runtimes.docker_like.client import MIN_SECONDS, HttpEngineClient, quoted_id
 from runtimes.formats import exec_output_decoder, json_decoder
 
 EXIT_SECONDS = 2.0  # for the engine to report the exit code, after the output has ended
@@ -32,7 +32,7 @@ class _Session(msgspec.Struct):
     exit_code: int | None = msgspec.field(name="ExitCode", default=None)
 
 
-class ExecVerbs(HttpEngine, abc.ABC):
+class ExecVerbs(HttpEngineClient, abc.ABC):
     """Serves the verb `container.exec`."""
 
     @does(actions.Exec)

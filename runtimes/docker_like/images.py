@@ -20,7 +20,7 @@ from core.model.results import Document, Outcome
 from core.text import redact_json
 from runtimes.base.base_adapter import does
 from runtimes.docker_like import decode
-from runtimes.docker_like.client import HttpEngine, quoted_id
+from runtimes.docker_like.client import HttpEngineClient, quoted_id
 from runtimes.formats import image_reference, json_decoder
 
 
@@ -33,7 +33,7 @@ class ImageIdentity(msgspec.Struct):
     digests: list[str] | None = msgspec.field(name="RepoDigests", default=None)
 
 
-class ImageVerbs(HttpEngine, abc.ABC):
+class ImageVerbs(HttpEngineClient, abc.ABC):
     """Implements list, inspection and tags of images."""
 
     @does(images.ListImages)

@@ -16,7 +16,7 @@ from core.model.replies import Status
 from core.model.results import LogPage, Outcome
 from runtimes.base.base_adapter import does
 from runtimes.base.jobs import Job
-from runtimes.docker_like.client import HttpEngine, quoted_id
+from runtimes.docker_like.client import HttpEngineClient, quoted_id
 from runtimes.formats import log_decoder
 
 OPEN_SECONDS = 10.0  # until the response of a followed log begins
@@ -24,7 +24,7 @@ STATE_SECONDS = 10.0
 STATE_PAUSE_SECONDS = 0.05
 
 
-class LogVerbs(HttpEngine, abc.ABC):
+class LogVerbs(HttpEngineClient, abc.ABC):
     """Serves the verb `container.logs`."""
 
     state_checks: ClassVar[int]

@@ -10,11 +10,11 @@ from core.model.refs import Ref
 from core.model.results import Document, Outcome
 from core.text import redact_json
 from runtimes.base.base_adapter import does
-from runtimes.docker_like.client import HttpEngine, quoted_id
+from runtimes.docker_like.client import HttpEngineClient, quoted_id
 from runtimes.formats import json_decoder
 
 
-class NetworkVolumeVerbs(HttpEngine, abc.ABC):
+class NetworkVolumeVerbs(HttpEngineClient, abc.ABC):
     """Serves the network and volume verbs."""
 
     path_suffix: ClassVar[str]

@@ -21,7 +21,7 @@ from core.model.containers import Container
 from core.model.refs import EngineRef
 from runtimes.base.engine_adapter import DEFAULTS
 from runtimes.base.engine_options import EngineOptions
-from runtimes.docker_like.client import HttpEngine
+from runtimes.docker_like.client import HttpEngineClient
 from runtimes.formats import json_decoder
 from runtimes.podman import decode, json_models
 from runtimes.transport import connect
@@ -36,7 +36,7 @@ MAX_ERROR = 256  # bytes of an error that is not JSON
 NO_PAUSE = "A rootless Podman on cgroup v1 cannot pause: stop the container, or boot the machine with cgroup v2."
 
 
-class EngineClient(HttpEngine, abc.ABC):
+class EngineClient(HttpEngineClient, abc.ABC):
     """Sends requests to one service. A service has no id: `engine_id` is the machine's name and the store's path."""
 
     kind = "podman"

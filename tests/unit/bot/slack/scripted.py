@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from bot.slack.incoming_requests import SlackRequest, Source
+from bot.slack.decode_requests import SlackRequest, Source
 from bot.slack.outbox import Outbox
 from bot.slack.render import Message, TableFormat, TextFile
 from core import errors

@@ -14,9 +14,9 @@ from structlog.testing import capture_logs
 
 from bot.dispatch import recovery
 from bot.slack import handler
+from bot.slack.decode_requests import Source
 from bot.slack.delivery import PostedMessage
 from bot.slack.handler import SlackHandler
-from bot.slack.incoming_requests import Source
 from bot.slack.users import SlackUsers
 from core import errors
 from core.metrics import Metrics

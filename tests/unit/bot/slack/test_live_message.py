@@ -6,7 +6,7 @@ import itertools
 import pytest
 
 from bot.slack import live_message, render
-from bot.slack.incoming_requests import Source
+from bot.slack.decode_requests import Source
 from bot.slack.render import TableFormat
 from bot.slack.responder import SlackResponder
 from core.model.replies import Lines, Text, text_reply

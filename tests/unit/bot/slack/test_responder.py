@@ -10,8 +10,8 @@ import pytest
 from structlog.testing import capture_logs
 
 from bot.slack import delivery, responder
+from bot.slack.decode_requests import SlackRequest, Source
 from bot.slack.delivery import PostedMessage
-from bot.slack.incoming_requests import SlackRequest, Source
 from bot.slack.responder import SlackResponder
 from core import errors
 from core.model.replies import Button, Ending, Lines, Reply, Text, Tone, text_reply

@@ -9,7 +9,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from bot.slack import users
-from bot.slack.incoming_requests import Source
+from bot.slack.decode_requests import Source
 from bot.slack.users import SlackUsers
 from core import errors
 from tests.unit.bot.slack.scripted import FakeSlackApi, slack_request

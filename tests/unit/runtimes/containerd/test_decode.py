@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from core.model.containers import STATES, Port
 from core.model.events import EventKind
 from core.model.refs import EngineRef, Kind
-from runtimes.containerd import decode, decode_info, run_history
+from runtimes.containerd import decode, decode_info, newest_runs
 from runtimes.containerd.decode_events import MESSAGE_TYPES, EventDecoder
 from runtimes.proto import (
     containerd_containers_pb2,
@@ -278,7 +278,7 @@ def test_hostile_labels_and_specifications_are_only_text(labels: dict[str, str],
 
 
 def test_what_is_remembered_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(run_history, "MAX_CONTAINERS", 10)
+    monkeypatch.setattr(newest_runs, "MAX_CONTAINERS", 10)
     containers = decode.ContainerDecoder(ENGINE)
     events = EventDecoder(containers)
     for number in range(100):

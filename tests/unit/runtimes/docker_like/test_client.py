@@ -11,14 +11,14 @@ from core import errors
 from core.model.containers import Container
 from core.model.refs import Kind, Ref
 from core.model.replies import Status
-from runtimes.docker_like.client import HttpEngine
+from runtimes.docker_like.client import HttpEngineClient
 from tests.helpers import servers
 
 SECONDS = 5.0
 HEAD = b"HTTP/1.1 %d X\r\nContent-Length: %d\r\n\r\n"
 
 
-class Engine(HttpEngine):
+class Engine(HttpEngineClient):
     kind = "docker"
     sends_headers_early = True
 

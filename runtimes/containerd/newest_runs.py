@@ -15,7 +15,7 @@ T = TypeVar("T")
 MAX_CONTAINERS = 20_000
 
 
-class RunHistory:
+class NewestRuns:
     """Stores the newest run of each container by the container's full id."""
 
     def __init__(self) -> None:

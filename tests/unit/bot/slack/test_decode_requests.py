@@ -14,8 +14,8 @@ from slack_bolt.authorization import AuthorizeResult
 from slack_bolt.request.async_request import AsyncBoltRequest
 from structlog.testing import capture_logs
 
-from bot.slack import incoming_requests, listeners
-from bot.slack.incoming_requests import SlackRequest, Source
+from bot.slack import decode_requests, listeners
+from bot.slack.decode_requests import SlackRequest, Source
 
 COMMAND: dict[str, Any] = {
     "team_id": "T1",
@@ -71,17 +71,17 @@ def without(payload: dict[str, Any], *path: str) -> dict[str, Any]:
 
 
 def test_a_slash_command_is_its_text_and_a_direct_one_begins_with_its_name() -> None:
-    said = incoming_requests.from_command(COMMAND, direct=False)
+    said = decode_requests.from_command(COMMAND, direct=False)
     assert (said.source, said.text, said.user, said.channel, said.dm, said.thread) == (
         Source.SLASH, "logs web", "U1", "C1", False, None,
     )  # fmt: skip
     assert (said.id, said.response_url, said.teams) == ("slack-1.2.3", COMMAND["response_url"], frozenset({"T1"}))
-    assert incoming_requests.from_command(COMMAND | {"command": "/logs", "text": "web"}, direct=True).text == "logs web"
-    assert incoming_requests.from_command(COMMAND | {"channel_id": "D9", "text": None}, direct=False).dm
+    assert decode_requests.from_command(COMMAND | {"command": "/logs", "text": "web"}, direct=True).text == "logs web"
+    assert decode_requests.from_command(COMMAND | {"channel_id": "D9", "text": None}, direct=False).dm
 
 
 def test_a_mention_and_a_direct_message_are_known_by_place_and_time() -> None:
-    mention, direct = incoming_requests.from_message(MENTION), incoming_requests.from_message(DIRECT)
+    mention, direct = decode_requests.from_message(MENTION), decode_requests.from_message(DIRECT)
     assert mention is not None
     assert direct is not None
     assert (mention.source, mention.id, mention.thread, mention.dm) == (
@@ -94,7 +94,7 @@ def test_a_mention_and_a_direct_message_are_known_by_place_and_time() -> None:
 
 
 def test_a_mention_in_a_direct_message_told_as_two_events_is_one_line() -> None:
-    twice = [incoming_requests.from_message(event(channel="D1")), incoming_requests.from_message(DIRECT)]
+    twice = [decode_requests.from_message(event(channel="D1")), decode_requests.from_message(DIRECT)]
     assert len({said.id for said in twice if said}) == 1
 
 
@@ -113,25 +113,25 @@ def test_a_mention_in_a_direct_message_told_as_two_events_is_one_line() -> None:
     ],
 )
 def test_nobody_is_answered_for_what_was_not_said_to_us(inner: dict[str, Any]) -> None:
-    assert incoming_requests.from_message(event(**inner)) is None
+    assert decode_requests.from_message(event(**inner)) is None
 
 
 def test_every_team_slack_names_for_the_speaker_is_told() -> None:
-    said = incoming_requests.from_message(event(user_team="T9", source_team="T9", team="T9"))
+    said = decode_requests.from_message(event(user_team="T9", source_team="T9", team="T9"))
     assert said is not None
     assert said.teams == {"T9"}
-    plain = incoming_requests.from_message(without(MENTION, "event", "team"))
+    plain = decode_requests.from_message(without(MENTION, "event", "team"))
     assert plain is not None
     assert plain.teams == {"T1"}
 
 
 def test_a_click_knows_its_message_and_who_sees_it() -> None:
-    said = incoming_requests.from_click(CLICK)
+    said = decode_requests.from_click(CLICK)
     assert said is not None
     assert (said.source, said.text, said.message, said.private, said.thread) == (
         Source.CLICK, "confirm abc", "5.0001", False, "4.0001",
     )  # fmt: skip
-    private = incoming_requests.from_click(
+    private = decode_requests.from_click(
         without(CLICK, "message") | {"container": {"message_ts": "5.1", "channel_id": "C1", "is_ephemeral": True}}
     )
     assert private is not None
@@ -139,8 +139,8 @@ def test_a_click_knows_its_message_and_who_sees_it() -> None:
 
 
 def test_a_button_without_a_line_or_in_no_channel_is_nothing() -> None:
-    assert incoming_requests.from_click(CLICK | {"actions": [{"action_id": "deck:0"}]}) is None
-    assert incoming_requests.from_click(without(CLICK, "channel") | {"container": {"type": "view"}}) is None
+    assert decode_requests.from_click(CLICK | {"actions": [{"action_id": "deck:0"}]}) is None
+    assert decode_requests.from_click(without(CLICK, "channel") | {"container": {"type": "view"}}) is None
 
 
 OPTIONAL = [
@@ -156,10 +156,10 @@ OPTIONAL = [
 def test_what_slack_leaves_out_at_times_may_be_missing(payload: dict[str, Any], path: list[str]) -> None:
     made = without(payload, *path)
     read = {
-        id(COMMAND): lambda body: incoming_requests.from_command(body, direct=False),
-        id(CLICK): incoming_requests.from_click,
+        id(COMMAND): lambda body: decode_requests.from_command(body, direct=False),
+        id(CLICK): decode_requests.from_click,
     }
-    said = read.get(id(payload), incoming_requests.from_message)(made)
+    said = read.get(id(payload), decode_requests.from_message)(made)
     assert said is None or said.user == "U1"
 
 
@@ -181,9 +181,9 @@ def test_a_delivery_of_any_shape_is_read_or_refused_cleanly(data: st.DataObject)
                 break
             inner = inner[key]
     for read in (
-        lambda body: incoming_requests.from_command(body, direct=True),
-        incoming_requests.from_message,
-        incoming_requests.from_click,
+        lambda body: decode_requests.from_command(body, direct=True),
+        decode_requests.from_message,
+        decode_requests.from_click,
     ):
         try:
             said = read(payload)
