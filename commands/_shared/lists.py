@@ -50,9 +50,9 @@ def make_plan(kind: Kind) -> Plan:
     return plan
 
 
-def make_render(listed: ListCommand) -> Render:
+def make_render(spec: ListCommand) -> Render:
     def render(context: Context, results: Sequence[Result]) -> Reply:
-        return _render(listed, context, results)
+        return _render(spec, context, results)
 
     return render
 
@@ -77,22 +77,22 @@ def arguments(target_help: str) -> Sequence[Arg]:
     return (which, QUIET, *SELECTION)
 
 
-def _render(listed: ListCommand, context: Context, results: Sequence[Result]) -> Reply:
+def _render(spec: ListCommand, context: Context, results: Sequence[Result]) -> Reply:
     args = context.args
     answered = [result for result in results if result.error is None and result.value is not None]
-    known = lists_by_kind.deduplicate(listed.kind, [row for result in answered for row in listed.rows(result.value)])
+    known = lists_by_kind.deduplicate(spec.kind, [row for result in answered for row in spec.rows(result.value)])
     labelled = [row for row in known if _has_labels(args["label"], getattr(row, "labels", {}))]
-    selected, unmatched = select(listed.kind, args["target"], labelled)
-    lines = {line.ref: line for row in selected for line in listed.lines(row)}
-    rows = sorted(lines.values(), key=lambda row: (listed.order(row), str(row.ref.engine)))
+    selected, unmatched = select(spec.kind, args["target"], labelled)
+    lines = {line.ref: line for row in selected for line in spec.lines(row)}
+    rows = sorted(lines.values(), key=lambda row: (spec.order(row), str(row.ref.engine)))
     blocks: list[Block] = []
     if rows and args["quiet"]:
         blocks.append(Lines(lines=list(dict.fromkeys(row.ref.short_id for row in rows))))
     elif rows:
-        blocks.append(_table(listed, rows, results, context.now))
+        blocks.append(_table(spec, rows, results, context.now))
     elif answered and not unmatched:
         chosen = args["target"] or args["label"]
-        blocks.append(Text(text=f"No {listed.kind} matches." if chosen and known else listed.none))
+        blocks.append(Text(text=f"No {spec.kind} matches." if chosen and known else spec.none))
     blocks += [Text(text=error.full_message(), tone=Tone.WARN) for error in unmatched if answered]
     return Reply(blocks=(*blocks, *_notes(results)), ending=_ending(results, rows, answered, unmatched))
 
@@ -104,11 +104,11 @@ def _has_labels(labels: Sequence[str], having: Mapping[str, str] | Sequence[Mapp
     return any(formatting.has_labels(labels, one) for one in sets)
 
 
-def _table(listed: ListCommand, rows: Sequence[Any], results: Sequence[Result], now: datetime) -> Table:
+def _table(spec: ListCommand, rows: Sequence[Any], results: Sequence[Result], now: datetime) -> Table:
     where = formatting.engine_columns(result.action.engine for result in results)
-    cells = [[*listed.cells(row, now), *formatting.engine_cells(where, row.ref.engine)] for row in rows]
-    columns = [*listed.columns, *where]
-    shown = [at for at, name in enumerate(columns) if name not in listed.optional or any(row[at] for row in cells)]
+    cells = [[*spec.cells(row, now), *formatting.engine_cells(where, row.ref.engine)] for row in rows]
+    columns = [*spec.columns, *where]
+    shown = [at for at, name in enumerate(columns) if name not in spec.optional or any(row[at] for row in cells)]
     return Table(columns=[columns[at] for at in shown], rows=[[row[at] for at in shown] for row in cells])
 
 
