@@ -106,6 +106,9 @@ class Metrics:
         self.slack_received_total = counter(
             "slack_received_total", "Commands and clicks received from Slack, by way of arrival", "way"
         )
+        self.slack_ignored_total = counter(
+            "slack_ignored_total", "Payloads received from Slack that got no answer, by reason", "reason"
+        )
         self.slack_reply_seconds = histogram(
             "slack_reply_seconds",
             "Duration from the receipt of a command to the delivery of its reply, in seconds",

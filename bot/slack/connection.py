@@ -152,7 +152,9 @@ class SlackConnection:
             authorize=authorize,
             client=self._api.web,
         )
-        listeners.register_listeners(bolt, handler.accept, command=self._settings.command, direct=self._settings.direct)
+        listeners.register_listeners(
+            bolt, handler.accept, handler.ignore, command=self._settings.command, direct=self._settings.direct
+        )
         return bolt
 
     # ── Socket Mode ────────────────────────────────────────────────────────────────────────────────────────────────

@@ -1,8 +1,9 @@
 """Decodes each payload that Slack sends into a SlackRequest: slash commands, mentions, direct messages and clicks.
 
-The functions have no side effects. They return None for a payload that needs no answer: edits, messages of bots, joins
-and the like. They raise LookupError, TypeError or AttributeError for a payload whose fields are not as Slack documents
-them. Slack may deliver one request twice, on another socket or in another envelope; both get the same `id`.
+The functions have no side effects. For a payload that needs no answer, such as an edit, a bot's message or a join, they
+return the reason, which the caller counts. They raise LookupError, TypeError or AttributeError for a payload whose
+fields are not as Slack documents them. Slack may deliver one request twice, on another socket or in another envelope;
+both get the same `id`.
 """
 
 from __future__ import annotations
@@ -42,6 +43,39 @@ class Source(enum.StrEnum):
     CLICK = "click"
 
 
+class Ignored(enum.StrEnum):
+    """Why a payload gets no answer. BOT: a bot sent it, perhaps Quarterdeck itself. EDITED: a person edited or deleted
+    a message. SYSTEM: Slack wrote the message, for example about a join. ELSEWHERE: a channel's message without a
+    mention. NO_COMMAND: a button or menu without a command line. UNUSED: a kind of payload that Quarterdeck does not
+    use. MALFORMED: its fields are not as Slack documents them."""
+
+    BOT = "bot"
+    EDITED = "edited"
+    SYSTEM = "system"
+    ELSEWHERE = "elsewhere"
+    NO_COMMAND = "no_command"
+    UNUSED = "unused"
+    MALFORMED = "malformed"
+
+
+# The subtypes of messages that no person typed as such. All others are a person's message: `file_share`,
+# `thread_broadcast` and `me_message`, and those that Slack may add.
+_BOT_SUBTYPES = frozenset({"bot_message", "bot_add", "bot_remove", "bot_enable", "bot_disable", "slackbot_response"})
+_EDIT_SUBTYPES = frozenset({"message_changed", "message_deleted", "message_replied", "tombstone"})
+_SYSTEM_SUBTYPES = frozenset(
+    {
+        *(f"{kind}_{what}" for kind in ("channel", "group") for what in ("archive", "join", "leave", "name", "purpose",
+                                                                         "topic", "unarchive")),
+        "app_conversation_join", "app_conversation_leave", "assistant_app_thread", "canvas_updated",
+        "channel_canvas_updated", "channel_convert_to_private", "channel_convert_to_public",
+        "channel_posting_permissions", "ekm_access_denied", "file_comment", "file_mention",
+        "huddle_thread", "joiner_notification", "joiner_notification_for_inviter", "list_record_comment",
+        "pinned_item", "reminder_add", "reminder_delete", "reply_broadcast", "sh_room_created", "sh_room_shared",
+        "tabbed_canvas_updated", "unpinned_item",
+    }
+)  # fmt: skip
+
+
 def from_command(body: Mapping[str, Any], direct: bool) -> SlackRequest:
     """Decodes a slash command. If `direct`, the command's own name is the first word of the line (`/ps -a`)."""
     text = str(body.get("text") or "")
@@ -59,14 +93,21 @@ def from_command(body: Mapping[str, Any], direct: bool) -> SlackRequest:
     )
 
 
-def from_message(body: Mapping[str, Any]) -> SlackRequest | None:
-    """Decodes a mention or a direct message. None for an edit or a bot's message."""
+def from_message(body: Mapping[str, Any]) -> SlackRequest | Ignored:
+    """Decodes a mention or a direct message."""
     event = body["event"]
-    if event.get("bot_id") or event.get("bot_profile") or event.get("subtype") or event.get("edited"):
-        return None
+    subtype = event.get("subtype")
+    if event.get("bot_id") or event.get("bot_profile") or subtype in _BOT_SUBTYPES:
+        return Ignored.BOT
+    if event.get("edited") or subtype in _EDIT_SUBTYPES:
+        return Ignored.EDITED
+    if event.get("hidden") or subtype in _SYSTEM_SUBTYPES or not event.get("user"):
+        return Ignored.SYSTEM
     dm = event.get("channel_type") == "im" or str(event.get("channel", "")).startswith("D")
-    if not event.get("user") or not event.get("ts") or (event["type"] == "message" and not dm):
-        return None
+    if event["type"] == "message" and not dm:
+        return Ignored.ELSEWHERE
+    if not event.get("ts"):
+        return Ignored.MALFORMED
     return SlackRequest(
         # Not the event's own id: Slack sends two events for a mention in a direct message.
         id=f"slack-{event['channel']}-{event['ts']}",
@@ -81,13 +122,13 @@ def from_message(body: Mapping[str, Any]) -> SlackRequest | None:
     )
 
 
-def from_click(body: Mapping[str, Any]) -> SlackRequest | None:
+def from_click(body: Mapping[str, Any]) -> SlackRequest | Ignored:
     """Decodes a click on a button, whose value is the command line."""
     action = body["actions"][0]
     container = body.get("container") or {}
     channel = str((body.get("channel") or {}).get("id") or container.get("channel_id") or "")
     if not action.get("value") or not channel:
-        return None
+        return Ignored.NO_COMMAND
     user = body["user"]
     message = body.get("message") or {}
     return SlackRequest(

@@ -20,7 +20,7 @@ import structlog
 from bot.dispatch import recovery
 from bot.dispatch.dispatcher import Dispatcher
 from bot.slack import command_text, markup, render
-from bot.slack.decode_requests import SlackRequest, Source
+from bot.slack.decode_requests import Ignored, SlackRequest, Source
 from bot.slack.delivery import PostedMessage
 from bot.slack.outbox import Outbox
 from bot.slack.responder import SlackResponder
@@ -74,6 +74,10 @@ class SlackHandler:
                 self._rejected.put_nowait((request, error))
             except asyncio.QueueFull:
                 self.count_undelivered(request, error)
+
+    def ignore(self, reason: Ignored) -> None:
+        """Counts a payload that gets no answer."""
+        self._metrics.slack_ignored_total.labels(reason).inc()
 
     async def _answer(self, request: SlackRequest) -> None:
         started = time.monotonic()

@@ -2,7 +2,7 @@
 passes it on.
 
 A listener does no I/O before the acknowledgement, and does no work itself after it. A request that Quarterdeck does not
-use is acknowledged too; otherwise Slack would send it again and show an error.
+use is acknowledged too, and counted; otherwise Slack would send it again and show an error.
 """
 
 from __future__ import annotations
@@ -15,24 +15,29 @@ import structlog
 from slack_bolt.app.async_app import AsyncApp
 
 from bot.slack import decode_requests
+from bot.slack.decode_requests import Ignored, SlackRequest
 
 log = structlog.get_logger(__name__)
-Accept = Callable[[decode_requests.SlackRequest], None]
+Accept = Callable[[SlackRequest], None]
+Ignore = Callable[[Ignored], None]
 Body = Mapping[str, Any]
 
 
-def register_listeners(app: AsyncApp, accept: Accept, *, command: str, direct: Sequence[str]) -> None:
-    """Registers a listener for every kind of request that Slack sends. `command`: the slash command, such as `/deck`.
-    `direct`: Quarterdeck commands that are also slash commands, such as `ps` for `/ps`."""
+def register_listeners(app: AsyncApp, accept: Accept, ignored: Ignore, *, command: str, direct: Sequence[str]) -> None:
+    """Registers a listener for every kind of request that Slack sends. `ignored` is called for each request that gets
+    no answer. `command`: the slash command, such as `/deck`. `direct`: Quarterdeck commands that are also slash
+    commands, such as `ps` for `/ps`."""
 
-    def decode_and_accept(decode: Callable[[Body], decode_requests.SlackRequest | None], body: Body) -> None:
+    def decode_and_accept(decode: Callable[[Body], SlackRequest | Ignored], body: Body) -> None:
         try:
             request = decode(body)
         except (LookupError, TypeError, AttributeError) as error:
-            log.warning("a payload of Slack could not be decoded", type=body.get("type"), reason=repr(error))
+            log.warning("a payload of Slack could not be decoded", type=body.get("type"), reason=repr(error)[:200])
+            request = Ignored.MALFORMED
+        if isinstance(request, SlackRequest):
+            accept(request)
         else:
-            if request is not None:
-                accept(request)
+            ignored(request)
 
     async def slash_command(ack: Ack, body: Body) -> None:
         await ack()
@@ -58,6 +63,7 @@ def register_listeners(app: AsyncApp, accept: Accept, *, command: str, direct: S
 
     async def ignore(ack: Ack) -> None:
         await ack()
+        ignored(Ignored.UNUSED)
 
     anything = re.compile(r"")
     app.command(command)(slash_command)

@@ -118,6 +118,7 @@ def counted() -> metrics.Metrics:
     counts.command_duration_seconds.labels("ps").observe(0.003)
     counts.audit_rows_total.labels("intent").inc()
     counts.slack_received_total.labels("slash").inc()
+    counts.slack_ignored_total.labels("edited").inc()
     counts.slack_reply_seconds.labels("slash").observe(0.2)
     counts.slack_calls_total.labels("chat.postMessage", "ok").inc()
     counts.slack_throttled_total.labels("chat.postMessage").inc()

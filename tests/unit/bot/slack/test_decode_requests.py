@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import copy
 import json
 from typing import Any
@@ -15,7 +16,7 @@ from slack_bolt.request.async_request import AsyncBoltRequest
 from structlog.testing import capture_logs
 
 from bot.slack import decode_requests, listeners
-from bot.slack.decode_requests import SlackRequest, Source
+from bot.slack.decode_requests import Ignored, SlackRequest, Source
 
 COMMAND: dict[str, Any] = {
     "team_id": "T1",
@@ -82,8 +83,8 @@ def test_a_slash_command_is_its_text_and_a_direct_one_begins_with_its_name() -> 
 
 def test_a_mention_and_a_direct_message_are_known_by_place_and_time() -> None:
     mention, direct = decode_requests.from_message(MENTION), decode_requests.from_message(DIRECT)
-    assert mention is not None
-    assert direct is not None
+    assert isinstance(mention, SlackRequest)
+    assert isinstance(direct, SlackRequest)
     assert (mention.source, mention.id, mention.thread, mention.dm) == (
         Source.MENTION,
         "slack-C1-5.0001",
@@ -95,52 +96,70 @@ def test_a_mention_and_a_direct_message_are_known_by_place_and_time() -> None:
 
 def test_a_mention_in_a_direct_message_told_as_two_events_is_one_line() -> None:
     twice = [decode_requests.from_message(event(channel="D1")), decode_requests.from_message(DIRECT)]
-    assert len({said.id for said in twice if said}) == 1
+    assert len({said.id for said in twice if isinstance(said, SlackRequest)}) == 1
 
 
 @pytest.mark.parametrize(
-    "inner",
+    ("inner", "reason"),
     [
-        {"bot_id": "B1"},
-        {"bot_profile": {"id": "B1"}},
-        {"subtype": "message_changed"},
-        {"subtype": "channel_join"},
-        {"edited": {"user": "U1", "ts": "6.0"}},
-        {"user": None},
-        {"ts": ""},
-        {"type": "message", "channel_type": "channel"},
-        {"type": "message", "channel_type": "mpim", "channel": "G1"},
+        ({"bot_id": "B1"}, "bot"),
+        ({"bot_profile": {"id": "B1"}}, "bot"),
+        ({"subtype": "bot_message"}, "bot"),
+        ({"subtype": "thread_broadcast", "bot_id": "B1"}, "bot"),
+        ({"subtype": "message_changed", "hidden": True}, "edited"),
+        ({"subtype": "message_deleted", "hidden": True}, "edited"),
+        ({"edited": {"user": "U1", "ts": "6.0"}}, "edited"),
+        ({"subtype": "channel_join"}, "system"),
+        ({"subtype": "group_topic"}, "system"),
+        ({"subtype": "huddle_thread"}, "system"),
+        ({"subtype": "of_next_year", "hidden": True}, "system"),
+        ({"user": None}, "system"),
+        ({"ts": ""}, "malformed"),
+        ({"type": "message", "channel_type": "channel"}, "elsewhere"),
+        ({"type": "message", "channel_type": "mpim", "channel": "G1"}, "elsewhere"),
+        ({"type": "message", "channel_type": "channel", "subtype": "thread_broadcast"}, "elsewhere"),
     ],
 )
-def test_nobody_is_answered_for_what_was_not_said_to_us(inner: dict[str, Any]) -> None:
-    assert decode_requests.from_message(event(**inner)) is None
+def test_nobody_is_answered_for_what_was_not_said_to_us(inner: dict[str, Any], reason: str) -> None:
+    assert decode_requests.from_message(event(**inner)) is Ignored(reason)
+
+
+@pytest.mark.parametrize("subtype", ["thread_broadcast", "file_share", "me_message", "of_next_year", ""])
+@pytest.mark.parametrize("payload", [MENTION, DIRECT])
+def test_a_person_speaks_by_whatever_way_the_message_was_sent(payload: dict[str, Any], subtype: str) -> None:
+    said = decode_requests.from_message(payload | {"event": payload["event"] | {"subtype": subtype}})
+    assert isinstance(said, SlackRequest)
+    assert said.text.endswith("ps")
 
 
 def test_every_team_slack_names_for_the_speaker_is_told() -> None:
     said = decode_requests.from_message(event(user_team="T9", source_team="T9", team="T9"))
-    assert said is not None
+    assert isinstance(said, SlackRequest)
     assert said.teams == {"T9"}
     plain = decode_requests.from_message(without(MENTION, "event", "team"))
-    assert plain is not None
+    assert isinstance(plain, SlackRequest)
     assert plain.teams == {"T1"}
 
 
 def test_a_click_knows_its_message_and_who_sees_it() -> None:
     said = decode_requests.from_click(CLICK)
-    assert said is not None
+    assert isinstance(said, SlackRequest)
     assert (said.source, said.text, said.message, said.private, said.thread) == (
         Source.CLICK, "confirm abc", "5.0001", False, "4.0001",
     )  # fmt: skip
     private = decode_requests.from_click(
         without(CLICK, "message") | {"container": {"message_ts": "5.1", "channel_id": "C1", "is_ephemeral": True}}
     )
-    assert private is not None
+    assert isinstance(private, SlackRequest)
     assert (private.message, private.private, private.thread) == ("5.1", True, None)
 
 
 def test_a_button_without_a_line_or_in_no_channel_is_nothing() -> None:
-    assert decode_requests.from_click(CLICK | {"actions": [{"action_id": "deck:0"}]}) is None
-    assert decode_requests.from_click(without(CLICK, "channel") | {"container": {"type": "view"}}) is None
+    for payload in (
+        CLICK | {"actions": [{"action_id": "deck:0"}]},
+        without(CLICK, "channel") | {"container": {"type": "view"}},
+    ):
+        assert decode_requests.from_click(payload) is Ignored.NO_COMMAND
 
 
 OPTIONAL = [
@@ -160,7 +179,7 @@ def test_what_slack_leaves_out_at_times_may_be_missing(payload: dict[str, Any], 
         id(CLICK): decode_requests.from_click,
     }
     said = read.get(id(payload), decode_requests.from_message)(made)
-    assert said is None or said.user == "U1"
+    assert isinstance(said, Ignored) or said.user == "U1"
 
 
 ODD: list[Any] = [None, True, 0, -1, "", "x", [], [None], ["x"], [{}], {}, {"id": 1}, {"value": "x"}]
@@ -189,23 +208,33 @@ def test_a_delivery_of_any_shape_is_read_or_refused_cleanly(data: st.DataObject)
             said = read(payload)
         except (LookupError, TypeError, AttributeError):
             continue
-        assert said is None or isinstance(said, SlackRequest)
+        assert isinstance(said, SlackRequest | Ignored)
 
 
 # What bolt makes of it: always an acknowledgement.
 
 
-def bolt(took: list[SlackRequest]) -> AsyncApp:
+def bolt(took: list[SlackRequest], ignored: list[Ignored]) -> AsyncApp:
     async def authorize(**_: object) -> AuthorizeResult:
         return AuthorizeResult(enterprise_id=None, team_id="T1", bot_user_id="UBOT", bot_id="B1", bot_token="xoxb-1")
 
     app = AsyncApp(signing_secret="s", request_verification_enabled=False, authorize=authorize)
-    listeners.register_listeners(app, took.append, command="/deck", direct=("ps",))
+    listeners.register_listeners(app, took.append, ignored.append, command="/deck", direct=("ps",))
     return app
 
 
-async def deliver(payload: dict[str, Any], took: list[SlackRequest]) -> tuple[int, str]:
-    answer = await bolt(took).async_dispatch(AsyncBoltRequest(body=payload, mode="socket_mode"))  # type: ignore[arg-type]
+async def deliver(
+    payload: dict[str, Any], took: list[SlackRequest], ignored: list[Ignored] | None = None
+) -> tuple[int, str]:
+    """Bolt's answer, once a listener has taken the payload, which for an event is after the acknowledgement."""
+    ignored = [] if ignored is None else ignored
+    known = len(took) + len(ignored)
+    request = AsyncBoltRequest(body=payload, mode="socket_mode")  # type: ignore[arg-type]
+    answer = await bolt(took, ignored).async_dispatch(request)
+    if "/dekc" not in payload.values():
+        async with asyncio.timeout(10):
+            while len(took) + len(ignored) == known:
+                await asyncio.sleep(0)
     return answer.status, answer.body
 
 
@@ -227,9 +256,11 @@ async def test_what_is_meant_for_us_is_acknowledged_and_heard() -> None:
 )
 async def test_a_malformed_delivery_is_acknowledged_and_said_in_the_log(payload: dict[str, Any]) -> None:
     took: list[SlackRequest] = []
+    ignored: list[Ignored] = []
     with capture_logs() as lines:
-        assert await deliver(payload, took) == (200, "")
-    assert len(took) + len(lines) <= 1
+        assert await deliver(payload, took, ignored) == (200, "")
+    assert len(took) + len(ignored) == 1
+    assert len(lines) == ignored.count(Ignored.MALFORMED)
     assert not [line for line in lines if line["log_level"] != "warning"]
 
 
@@ -238,7 +269,6 @@ async def test_a_malformed_delivery_is_acknowledged_and_said_in_the_log(payload:
     [
         event(type="reaction_added"),
         event(type="app_home_opened"),
-        event(type="message", subtype="message_changed"),
         CLICK | {"actions": [{"action_id": "other", "type": "button", "value": "x", "block_id": "b"}]},
         {
             "type": "view_submission",
@@ -256,10 +286,12 @@ async def test_a_malformed_delivery_is_acknowledged_and_said_in_the_log(payload:
         {"type": "block_suggestion", "action_id": "x", "user": {"id": "U1"}, "team": {"id": "T1"}, "value": ""},
     ],
 )
-async def test_what_we_do_not_know_is_acknowledged_and_heard_by_nobody(payload: dict[str, Any]) -> None:
+async def test_what_we_do_not_use_is_acknowledged_and_counted(payload: dict[str, Any]) -> None:
     took: list[SlackRequest] = []
-    assert (await deliver(payload, took))[0] == 200
+    ignored: list[Ignored] = []
+    assert (await deliver(payload, took, ignored))[0] == 200
     assert took == []
+    assert ignored == [Ignored.UNUSED]
 
 
 async def test_a_command_that_is_not_ours_says_which_is() -> None:
