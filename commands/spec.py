@@ -10,7 +10,7 @@ from __future__ import annotations
 import enum
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from core.errors import QuarterdeckError
@@ -116,7 +116,6 @@ class Command:
     aliases: Sequence[str] = ()
     args: Sequence[Arg] = ()
     doing: str = ""
-    timeout: timedelta = timedelta(seconds=60)
 
     def __post_init__(self) -> None:
         if self.risk is Risk.READ and SHARE not in self.args:

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from prompt_toolkit.document import Document
 
 PLACE = Place(channel="console", kind="console")
-MAX_DURATION = timedelta(minutes=10)  # of one command; each action has its own, shorter timeout
+MAX_DURATION = timedelta(minutes=10)  # of one command until its actions start; each action has its own timeout
 EXIT_WORDS = frozenset({"exit", "quit", "logout", ":q"})
 GREETING = "Type help to list the commands. Tab completes, Ctrl-D exits."
 

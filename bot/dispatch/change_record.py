@@ -2,12 +2,13 @@
 
 A change on one target needs two round trips to the store. `begin` takes the leases, writes the intent and sets the
 phase INTENT. `end` writes the outcome, releases the leases and sets the phase ENDED. If a plan has several actions,
-each outcome is written when its action ends; `end` writes the last outcome. `close` releases the leases in every case,
-also after an error.
+each outcome is written when its action ends; `end` writes the last outcome. The leases are renewed while the change
+runs. `close` releases them in every case, also after an error.
 """
 
 from __future__ import annotations
 
+import asyncio
 import enum
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
@@ -16,7 +17,7 @@ from typing import Any
 import msgspec
 import structlog
 
-from bot.dispatch import audit, deferred_writes, execution, recovery, reply_texts
+from bot.dispatch import audit, deferred_writes, execution, lease_renewal, recovery, reply_texts
 from commands.spec import Result
 from core import errors
 from core.model.actions import Action
@@ -28,7 +29,6 @@ from core.store.client import Store
 from core.store.records import Lease, LeaseConflict, LeaseRequest, OutcomeRow
 
 log = structlog.get_logger(__name__)
-LEASE_MARGIN = 30.0  # seconds a lease outlives the longest that its change may take
 LOST_ANSWER = "The store's answer was lost; nothing was sent to the engine."
 NOT_SEEN = "Quarterdeck did not see it end."
 
@@ -56,6 +56,8 @@ class ChangeRecord:
         self._leases: Sequence[Lease] = ()
         self._ended: set[int] = set()
         self._unwritten: dict[int, OutcomeRow] = {}
+        self._lease_seconds = lease_renewal.lease_seconds(execution.plan_seconds(plan))
+        self._renewal: asyncio.Task[None] | None = None
 
     async def begin(self) -> None:
         """Takes the leases and writes the intent. If this raises, nothing was sent to an engine. Raises Busy if another
@@ -75,6 +77,9 @@ class ChangeRecord:
             self._state = _State.CLOSED
             raise await self._busy(answer)
         self._state, self._leases = _State.BEGUN, answer
+        if answer:
+            renewing = lease_renewal.renew_leases(self._store, answer, self._lease_seconds)
+            self._renewal = asyncio.create_task(renewing, name=f"renew leases {self._inv.id}")
         self._audit.count("intent", len(self._plan))
 
     async def record(self, index: int, result: Result) -> None:
@@ -123,6 +128,9 @@ class ChangeRecord:
             await self._write(None)
 
     async def _write(self, detail: bytes | None) -> None:
+        if self._renewal is not None:
+            self._renewal.cancel()
+            await asyncio.wait([self._renewal])
         outcomes, leases = sorted(self._unwritten.values(), key=lambda outcome: outcome.index), self._leases
         await self._audit.deferred.write(
             deferred_writes.DeferredWrite(
@@ -142,10 +150,8 @@ class ChangeRecord:
     def _lease_requests(self) -> dict[str, LeaseRequest]:
         """Returns a lease for each target, so that replicas change it one at a time. Quarterdeck's own state has no
         lease."""
-        longest = max(action.timeout_seconds() for action in self._plan)
-        ttl = longest * -(-len(self._plan) // execution.MAX_CONCURRENT) + LEASE_MARGIN
         return {
-            _key(ref): LeaseRequest(key=_key(ref), record=self._record(action), ttl=ttl)
+            _key(ref): LeaseRequest(key=_key(ref), record=self._record(action), ttl=self._lease_seconds)
             for action, ref in self._targets()
         }
 

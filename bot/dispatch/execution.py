@@ -6,6 +6,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from bot.dispatch import job_follower
@@ -21,7 +23,14 @@ from core.store.client import Store
 from runtimes.inventory.fleet import Fleet
 
 MAX_CONCURRENT = 8  # actions of one plan that run side by side
+PAUSE_SECONDS = 30.0  # what the bot itself may need while a plan runs
 Recorder = Callable[[int, Result], Awaitable[None]]
+
+
+def plan_seconds(plan: Sequence[Action[Any]]) -> float:
+    """Returns how long the actions of a plan may take together, each within its own timeout."""
+    longest = max((action.timeout_seconds() for action in plan), default=0.0)
+    return longest * -(-len(plan) // MAX_CONCURRENT)
 
 
 async def run_plan(
@@ -39,6 +48,9 @@ async def run_plan(
     If a change fails after its request was sent, its outcome is UNKNOWN. Nothing is sent twice. Raises only for a bug,
     after all actions have ended."""
     slots = asyncio.Semaphore(MAX_CONCURRENT)
+    # The requester's deadline is for finding the targets: from here on, each action has its own time.
+    ends = datetime.now(UTC) + timedelta(seconds=plan_seconds(plan) + PAUSE_SECONDS)
+    call = replace(view.call, deadline=max(view.call.deadline, ends))
 
     async def one(index: int, action: Action[Any]) -> Result:
         async with slots:
@@ -50,16 +62,16 @@ async def run_plan(
     async def attempt(action: Action[Any]) -> Result:
         try:
             if isinstance(action, job_follower.STOPS):
-                value: Any = await job_follower.stop_job(fleet, store, action, view.call)
+                value: Any = await job_follower.stop_job(fleet, store, action, call)
             else:
-                value = await fleet.run(action, view.call)
+                value = await fleet.run(action, call)
             if isinstance(value, jobs.JobStarted):
                 value = await job_follower.follow_job(
                     fleet,
                     store,
                     action,
                     value,
-                    call=view.call,
+                    call=call,
                     responder=responder,
                     everyone=everyone,
                     stopping=stopping,

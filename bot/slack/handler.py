@@ -35,7 +35,7 @@ from core.supervise import Supervisor
 from core.text import redact
 
 log = structlog.get_logger(__name__)
-MAX_DURATION = timedelta(minutes=10)  # of one command; each action has its own, shorter timeout
+MAX_DURATION = timedelta(minutes=10)  # of one command until its actions start; each action has its own timeout
 MAX_REJECTED = 100  # rejected requests that wait for their answer
 NO_WORKING_NOTE = 3_600.0  # seconds: longer than any reply takes
 _USER_MENTION = re.compile(r"<@([UW][A-Z0-9]+)>")

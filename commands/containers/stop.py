@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
-
 from commands._shared import changes
 from commands.spec import Command
 from core.model.actions import Risk, Stop
@@ -22,5 +20,4 @@ command = Command(
     doing="stopping",
     verbs=(Stop.verb,),
     args=(*changes.TARGET_ARGS, changes.TIMEOUT),
-    timeout=timedelta(seconds=changes.MAX_TIMEOUT_SECONDS + 60),
 )

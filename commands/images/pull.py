@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from datetime import timedelta
 from typing import Any
 
 from commands._shared import changes
@@ -91,5 +90,4 @@ command = Command(
         HOST,
         ENGINE,
     ),
-    timeout=timedelta(seconds=MAX_TIMEOUT_SECONDS + 60),
 )

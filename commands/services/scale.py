@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from datetime import timedelta
 from typing import Any
 
 from commands._shared import changes
@@ -105,5 +104,4 @@ command = Command(
         HOST,
         ENGINE,
     ),
-    timeout=timedelta(seconds=MAX_TIMEOUT_SECONDS + 60),
 )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import timedelta
 from typing import Any
 
 from commands._shared import changes, targets
@@ -69,5 +68,4 @@ command = Command(
         HOST,
         ENGINE,
     ),
-    timeout=timedelta(seconds=120),
 )

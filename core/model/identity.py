@@ -37,7 +37,8 @@ class Place:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Invocation:
-    """One command as the dispatcher receives it. A command that is delivered twice has the same `id`, and runs once."""
+    """One command as the dispatcher receives it. A command that is delivered twice has the same `id`, and runs once.
+    `deadline`: when its actions must have started; each action then has a timeout of its own."""
 
     id: str
     who: Identity

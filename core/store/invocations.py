@@ -138,6 +138,17 @@ class InvocationStore(StoreConnection):
             )
         )
 
+    async def renew_leases(self, leases: Sequence[Lease], ttl: float) -> int:
+        """Lets these leases last another `ttl` seconds and returns how many. Does not renew an expired lease that
+        somebody else holds."""
+        return int(
+            await self._run(
+                "renew",
+                names=[keys.lease(lease.key) for lease in leases],
+                args=[milliseconds(ttl), *(lease.fence for lease in leases)],
+            )
+        )
+
     async def forget(self, id: str) -> None:  # noqa: A002
         """Removes an invocation that was answered. Works when the server's memory is full."""
         await self._run("forget", names=(keys.invocation(id), keys.UNFINISHED), args=(id,))

@@ -50,8 +50,8 @@ class LeaseRequest:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lease:
-    """A lease that this process holds until its ttl ends. `fence` grows with every lease given, so a later holder has
-    the greater number."""
+    """A lease that this process holds until its ttl ends, unless it is renewed. `fence` grows with every lease given,
+    so a later holder has the greater number."""
 
     key: str
     fence: int

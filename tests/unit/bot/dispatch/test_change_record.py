@@ -6,10 +6,9 @@ import dataclasses
 
 import pytest
 
-from bot.dispatch import change_record, reply_texts
+from bot.dispatch import change_record, lease_renewal, reply_texts
 from commands.catalogue import load_catalogue
 from core import errors
-from core.model import actions
 from core.model.policy import Policy
 from core.model.replies import Ending
 from tests.unit.bot.dispatch.world import ANN, World, words
@@ -144,15 +143,14 @@ async def test_two_targets_named_twice_are_leased_once(world):
 
 async def test_a_lease_that_expired_meanwhile_stays_with_its_next_holder(world, monkeypatch):
     dispatcher = await world.replica()
-    seconds = max(each.timeout_seconds() for each in plan_of(world, "restart web"))
-    monkeypatch.setattr(change_record, "LEASE_MARGIN", 0.05 - seconds)
+    monkeypatch.setattr(lease_renewal, "MARGIN_SECONDS", 0.05 - lease_renewal.MAX_SECONDS)
     world.engine.gates["web"] = asyncio.Event()
     first = asyncio.create_task(dispatcher.answer(world.line("restart web")))
     await world.until("intent")
     async with asyncio.timeout(10):
         while await leases(world):
             await asyncio.sleep(0.01)
-    monkeypatch.setattr(change_record, "LEASE_MARGIN", 30.0)
+    monkeypatch.setattr(lease_renewal, "MARGIN_SECONDS", 30.0)
     gate = world.engine.gates["web"]
     world.engine.gates["web"] = asyncio.Event()
     second = asyncio.create_task(dispatcher.answer(world.line("stop web", SUE)))
@@ -167,9 +165,23 @@ async def test_a_lease_that_expired_meanwhile_stays_with_its_next_holder(world, 
     assert await outcomes(world) == [("web", "done"), ("web", "done")]
 
 
-def plan_of(world, line):
-    row = next(row for row in world.engine.rows.values() if row.ref.name == line.split()[-1])
-    return [actions.Restart(engine=row.ref.engine, target=row.ref)]
+async def test_a_lease_lasts_as_long_as_its_change_runs(world, monkeypatch):
+    monkeypatch.setattr(lease_renewal, "MAX_SECONDS", 0.2)
+    monkeypatch.setattr(lease_renewal, "MARGIN_SECONDS", 0.2)
+    monkeypatch.setattr(lease_renewal, "INTERVAL_SECONDS", 0.02)
+    dispatcher = await world.replica()
+    world.engine.gates["web"] = asyncio.Event()
+    first = asyncio.create_task(dispatcher.answer(world.line("restart web")))
+    await world.until("intent")
+    (key,) = await leases(world)
+    began = asyncio.get_running_loop().time()
+    while asyncio.get_running_loop().time() < began + 1:  # more than twice as long as it was taken for
+        assert await world.stores[0]._client.pttl(key) > 0
+        await asyncio.sleep(0.05)
+    assert "ann started container.restart on web" in words(await dispatcher.answer(world.line("stop web", SUE)))
+    world.engine.gates["web"].set()
+    assert (await first).ending is Ending.OK
+    assert not await leases(world)
 
 
 # The store, full or away

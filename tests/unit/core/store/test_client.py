@@ -380,6 +380,19 @@ async def test_a_lease_that_expired_is_not_released_for_its_next_holder(store: S
     assert ("outcome", "done") in await audited(store)
 
 
+async def test_a_renewed_lease_lasts_longer_but_not_the_one_of_its_next_holder(store: Store, raw: Any) -> None:
+    await enter(store, "a")
+    await enter(store, "b")
+    leases = await begin(store, "a", "web", "db", ttl=60)
+    assert await store.renew_leases(leases, 600) == 2
+    assert await raw.pttl("{qd}:hold:web") > 500_000
+    await store.release([lease for lease in leases if lease.key == "web"])
+    await begin(store, "b", "web", ttl=60)
+    assert await store.renew_leases(leases, 6_000) == 1
+    assert await raw.pttl("{qd}:hold:web") <= 60_000
+    assert await raw.pttl("{qd}:hold:db") > 5_000_000
+
+
 async def test_leases_are_released_once(store: Store) -> None:
     await enter(store, "a")
     leases = await begin(store, "a", "web", "db")
