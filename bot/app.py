@@ -41,6 +41,8 @@ HEARTBEAT_SECONDS, LEASE_SECONDS = 5.0, 15.0  # how often a replica reports that
 MEET_SECONDS = 3.0  # how long a single command waits for engines to report their names
 RECOVERY_SECONDS = 5.0  # between searches for unfinished commands of dead replicas
 COMPLETION_SECONDS = 1.0
+# How long a container counts as a part of Quarterdeck after its process ended: an update leaves the old one behind.
+OWN_CONTAINER_TTL_SECONDS = 30 * 86_400.0
 
 
 @dataclass(slots=True, kw_only=True)
@@ -192,6 +194,7 @@ async def build(settings: load.Config, *, watch: bool, supervisor: supervise.Sup
     )
     try:
         await store.heartbeat(replica, LEASE_SECONDS)
+        await share_containers(app)
     except errors.StoreError as error:
         log.error(
             "the store does not answer; reads work, changes are refused until it does", reason=error.full_message()
@@ -242,10 +245,19 @@ async def keep_alive(app: App) -> None:
         try:
             await app.probe()
             await app.store.heartbeat(app.replica, LEASE_SECONDS)
+            await share_containers(app)
             await app.dispatcher.flush_spool()
         except errors.StoreError as error:
             log.warning("the store does not answer", action="heartbeat", reason=error.message)
         await asyncio.sleep(HEARTBEAT_SECONDS)
+
+
+async def share_containers(app: App) -> None:
+    """Exchanges the containers of this process and of the other processes that share the store. Raises StoreDown."""
+    own = app.policies.configured
+    ids = {*own.self_ids, own.self_name} - {""}
+    found = await app.store.share_containers(ids, at=time.time(), ttl=OWN_CONTAINER_TTL_SECONDS)
+    app.policies.replace_replica_ids(found - own.self_ids)
 
 
 async def keep_recovering(app: App) -> None:

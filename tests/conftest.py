@@ -13,6 +13,7 @@ from typing import Any
 import hypothesis
 import pytest
 
+from core.text import known_secrets
 from tests.daemons.containerd import private_containerd
 from tests.daemons.cri import private_crid
 from tests.daemons.docker import private_dockerd
@@ -55,6 +56,13 @@ def _nothing_is_left_open() -> Iterator[None]:
     ResourceWarning of it is then an error of this very test, and not of some later one."""
     yield
     gc.collect()
+
+
+@pytest.fixture(autouse=True)
+def _secrets_of_one_test_are_unknown_to_the_next() -> Iterator[None]:
+    """A configuration that a test loads makes its tokens known to the whole process."""
+    yield
+    known_secrets.forget_all()
 
 
 def _session(make: Callable[[], AbstractContextManager[Any]]) -> Any:

@@ -37,6 +37,14 @@ PROTECTED_VERBS = frozenset(
     }.items()
     for word in words
 )
+# Only admins may use these on a part of Quarterdeck: its log contains the first admin's claim code, and its
+# environment, command line and mounts lead to its tokens. `container.exec` and `unit.install` are refused to everybody.
+ADMIN_READ_VERBS = frozenset(
+    {
+        *("container.logs", "container.inspect", "container.healthcheck", "unit.draft"),
+        *("service.logs", "service.inspect", "pod.inspect"),
+    }
+)
 # What the owner of the state directory has at the console, without any configured grant.
 OWNER_GRANT = Grant(id="console-owner", who="the owner of the state directory", can=("*", "policy.*"), source="builtin")
 
@@ -66,6 +74,8 @@ class ResolvedPolicy:
     policy: Policy
     allows_all: bool
     """Every target is allowed: there is an unconditional grant and no guard."""
+    admin: bool
+    """The person may do everything everywhere, so nothing of Quarterdeck's own is hidden from them."""
 
 
 def resolve(policy: Policy, who: Identity, place: Place, verb: str, risk: Risk) -> ResolvedPolicy:
@@ -78,6 +88,7 @@ def resolve(policy: Policy, who: Identity, place: Place, verb: str, risk: Risk) 
     )
     if who.admin:
         grants = (OWNER_GRANT, *grants)
+    admin = is_admin(policy, who, place)
     guards = tuple(
         guard
         for guard in policy.guards
@@ -89,8 +100,23 @@ def resolve(policy: Policy, who: Identity, place: Place, verb: str, risk: Risk) 
         grants=grants,
         guards=guards,
         policy=policy,
-        allows_all=not guards and verb not in PROTECTED_VERBS and any(grant.on.matches_all() for grant in grants),
+        allows_all=not guards
+        and verb not in PROTECTED_VERBS
+        and (admin or verb not in ADMIN_READ_VERBS)
+        and any(grant.on.matches_all() for grant in grants),
+        admin=admin,
     )
+
+
+def is_admin(policy: Policy, who: Identity, place: Place) -> bool:
+    """Whether this person may do everything, including giving grants, on every target in this place."""
+    for grant in policy.grants:
+        if not matches_subject(who, grant.who) or (grant.places and place.channel not in grant.places):
+            continue
+        can = {pattern for word in grant.can for pattern in policy.roles.get(word, (word,))}
+        if grant.on.matches_all() and "*" in can and can & {"policy.*", "policy.grant"}:
+            return True
+    return who.admin
 
 
 def evaluate(resolved: ResolvedPolicy, ref: Ref, facts: PolicyFacts | None, now: datetime) -> Decision:
@@ -105,6 +131,15 @@ def evaluate(resolved: ResolvedPolicy, ref: Ref, facts: PolicyFacts | None, now:
             reason=f"{ref.name} is part of Quarterdeck or marked as protected.",
             hint="Use the engine's own tools, on the host itself.",
         )
+    if resolved.verb in ADMIN_READ_VERBS and not resolved.admin:
+        own = ref.bare_id in resolved.policy.self_ids or resolved.policy.runs_replica(ref.bare_id)
+        if own or (facts is not None and facts.own):
+            return Decision(
+                verdict=Verdict.DENY,
+                rule="own-container",
+                reason=f"{ref.name} is part of Quarterdeck. Only admins may use {resolved.verb} on it.",
+                hint=f"Ask an admin: {', '.join(who_can_grant(resolved.policy)[:4])}.",
+            )
     if facts is not None and (facts.at is None or now - facts.at > FACTS_MAX_AGE):
         facts = None
     grant = next((grant for grant in resolved.grants if grant.on.matches(ref, facts)), None)

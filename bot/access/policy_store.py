@@ -26,6 +26,7 @@ class PolicyStore:
         self._configured = configured
         self._stored_grants: tuple[Grant, ...] = ()
         self._version: int | None = None
+        self._replica_ids: frozenset[str] = frozenset()
         self._merged = configured
 
     @property
@@ -50,8 +51,15 @@ class PolicyStore:
 
     def replace_configured(self, configured: Policy) -> None:
         """Replaces the configured policy after a reload. Cannot fail."""
-        self._configured = configured
+        self._configured = replace(configured, replica_ids=self._replica_ids)
         self._merge()
+
+    def replace_replica_ids(self, container_ids: frozenset[str]) -> None:
+        """Replaces the containers of the other processes that share the store."""
+        if container_ids != self._replica_ids:
+            self._replica_ids = container_ids
+            self._configured = replace(self._configured, replica_ids=container_ids)
+            self._merge()
 
     def _merge(self) -> None:
         grants = (*self._configured.grants, *self._stored_grants)

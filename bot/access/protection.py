@@ -4,6 +4,11 @@ containers.
 A pod, service, node or systemd unit that holds one of these containers is protected too. ProtectedSet learns the
 protected containers from the container lists of the engines. It then sets `protected` in the facts of each resource,
 and `bot.access.policy` refuses the verbs that would stop it.
+
+A part of Quarterdeck also gets `own`, and only admins may read its log and details. Parts are Quarterdeck's own
+containers, those of other processes that share its store, its store, their neighbours in the same service, and every
+container of Quarterdeck's image. Several engines may list one container (Docker, containerd and runc), so containers
+are compared by the id that their runtime uses.
 """
 
 from __future__ import annotations
@@ -21,33 +26,37 @@ from core.model.policy_facts import PolicyFacts
 from core.model.refs import EngineRef, Kind, Ref
 from runtimes.inventory import fleet
 
+# The official image has this label, and engines copy it to the containers.
+IMAGE_LABEL, IMAGE_TITLE = "org.opencontainers.image.title", "quarterdeck"
 # Resources that end containers when they end.
 HOLDERS = frozenset({Kind.SERVICE, Kind.POD, Kind.NODE, Kind.UNIT})
 
 
 class ProtectedSet:
-    """Collects the protected containers from listings. Each listing adds to the earlier ones."""
+    """Collects the protected containers and the parts of Quarterdeck from listings. Each listing adds to the earlier
+    ones."""
 
     def __init__(self, policy: Policy) -> None:
         self._policy = policy
-        self._containers: dict[tuple[EngineRef, str], Container] = {}
+        self._protected = _Containers()
+        self._parts = _Containers()
         self._unlisted: dict[EngineRef, errors.QuarterdeckError] = {}
 
     def add_listing(self, listing: fleet.FleetRows) -> None:
-        """Adds the protected containers of a listing."""
+        """Adds the containers of a listing."""
         own = own_containers(self._policy, listing.rows)
-        protected = (row for row in listing.rows if row.ref.id in own or containers.protected(row.labels))
-        self._containers |= {(row.ref.engine, row.ref.id): row for row in protected}
+        self._protected.add(row for row in listing.rows if row.ref.id in own or containers.protected(row.labels))
+        self._parts.add(parts(self._policy, listing.rows))
         # Not an engine whose owner forbids listing containers (Refused): more will never be known about it.
         self._unlisted |= {
             engine: error for engine, error in listing.missing.items() if not isinstance(error, errors.Refused)
         }
 
     def with_protection(self, row: Any, engine: EngineRef, at: datetime) -> Sequence[tuple[Ref, PolicyFacts]]:
-        """Returns the same as listings.permission_targets, with `protected` set if this set protects the row."""
-        protected = self._protects(row, lists_by_kind.row_ref(row, engine))
+        """Returns the same as listings.permission_targets, with `protected` and `own` set as this set knows."""
+        protected, own = self._in(self._protected, row), self._in(self._parts, row)
         return [
-            (ref, replace(facts, protected=True) if protected else facts)
+            (ref, replace(facts, protected=facts.protected or protected, own=own) if protected or own else facts)
             for ref, facts in lists_by_kind.permission_targets(row, engine, at)
         ]
 
@@ -61,12 +70,59 @@ class ProtectedSet:
                 if engine.kind == "docker":
                     raise error
 
-    def _protects(self, row: Any, ref: Ref) -> bool:
+    def check_parts_known(self, ref: Ref) -> None:
+        """Raises the error of an engine that did not list its containers, if the resource may hold a part of
+        Quarterdeck: its own container was not found, and it may be on that engine."""
+        runs_in_container = bool(self._policy.self_ids or self._policy.self_name)
+        if ref.kind in HOLDERS and runs_in_container and not self._parts.ids and self._unlisted:
+            raise next(iter(self._unlisted.values()))
+
+    def _in(self, listed: _Containers, row: Any) -> bool:
+        """Whether the row is one of these containers, or holds one of them."""
+        members: Sequence[str] = getattr(row, "members", ())
         return (
-            (ref.kind is Kind.CONTAINER and (ref.engine, ref.id) in self._containers)
-            or any(member in self._policy.self_ids for member in getattr(row, "members", ()))
-            or lists_by_kind.contains_any(row, self._containers.values())
+            (isinstance(row, Container) and runtime_id(row) in listed.ids)
+            or any(member in self._policy.self_ids or member in listed.ids for member in members)
+            or lists_by_kind.contains_any(row, listed.rows.values())
         )
+
+
+class _Containers:
+    """A growing set of containers. `rows`: one row for each engine that lists a container; `ids`: their runtime ids."""
+
+    def __init__(self) -> None:
+        self.rows: dict[tuple[EngineRef, str], Container] = {}
+        self.ids: set[str] = set()
+
+    def add(self, found: Iterable[Container]) -> None:
+        for row in found:
+            self.rows[row.ref.engine, row.ref.id] = row
+            self.ids.add(runtime_id(row))
+
+
+def runtime_id(row: Container) -> str:
+    """Returns the id that the container's runtime uses, which is the same on every engine that lists the container."""
+    return row.own_id or row.ref.bare_id
+
+
+def parts(policy: Policy, rows: Iterable[Container]) -> Sequence[Container]:
+    """Returns the rows that are parts of Quarterdeck, so that their logs and details can contain its secrets."""
+    rows = tuple(rows)
+    own = own_containers(policy, rows)
+    # The service is compared with its engine or Swarm left out: replicas of one service run on several nodes.
+    groups = {_group(row) for row in rows if _is_own(policy, runtime_id(row))} - {None}
+    return [
+        row
+        for row in rows
+        if row.ref.id in own
+        or policy.runs_replica(runtime_id(row))
+        or row.labels.get(IMAGE_LABEL) == IMAGE_TITLE
+        or _group(row) in groups
+    ]
+
+
+def _group(row: Container) -> tuple[str, str] | None:
+    return (row.project, row.service) if row.project and row.service else None
 
 
 def own_containers(policy: Policy, rows: Iterable[Container]) -> frozenset[str]:
@@ -78,7 +134,7 @@ def own_containers(policy: Policy, rows: Iterable[Container]) -> frozenset[str]:
     if not (policy.self_ids or policy.self_name):
         return frozenset()
     rows = tuple(rows)
-    own = [row for row in rows if _is_own(policy, row.own_id or row.ref.bare_id)]
+    own = [row for row in rows if _is_own(policy, runtime_id(row))]
     found = {row.ref.id for row in own}
     for me in own if policy.store_host else ():
         others = [row for row in rows if row.ref.engine == me.ref.engine and row is not me]

@@ -17,7 +17,7 @@ from core.model.actions import Action
 from core.model.identity import Invocation
 from core.model.policy import Decision
 from core.store.client import Store
-from core.text import redact, secret_patterns
+from core.text import redact
 
 FOLD = timedelta(minutes=10)
 
@@ -107,7 +107,7 @@ def redacted_line(inv: Invocation) -> str:
     """The command line as it may be stored: secrets are hidden, and so is the first admin's code."""
     line = redact.redact(inv.line)
     head, gap, rest = line.partition("claim ")
-    return f"{head}claim {secret_patterns.MASK}" if gap and rest and not head.strip().removeprefix("/deck") else line
+    return f"{head}claim {redact.MASK}" if gap and rest and not head.strip().removeprefix("/deck") else line
 
 
 def describe(action: Action[Any]) -> dict[str, str]:

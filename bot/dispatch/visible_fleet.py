@@ -29,6 +29,8 @@ from runtimes.inventory import fleet
 
 # Lists whose rows are about resources: decided on those resources, which are listed for that.
 ABOUT_RESOURCES = (ListEvents, ReadUsage)
+# Engines that know everything about the containers that they list. The others may list containers of these.
+KNOWS_ITS_OWN = frozenset({"docker", "podman"})
 Key = tuple[EngineRef, Kind, str]
 
 
@@ -84,6 +86,8 @@ class VisibleFleet:
         decision = self._strictest_of(resolved, self._subjects_of(ref))
         if decision.verdict is not Verdict.DENY and action.verb in policy.PROTECTED_VERBS:
             self._protected.check_members_known(ref)
+        if decision.verdict is not Verdict.DENY and action.verb in policy.ADMIN_READ_VERBS and not resolved.admin:
+            self._protected.check_parts_known(ref)
         return decision
 
     async def filter(self, action: Action[Any], value: Any) -> Any:
@@ -136,13 +140,19 @@ class VisibleFleet:
         return allowed if events else msgspec.structs.replace(value, rows=allowed)
 
     async def _list(self, query: Query, *, fresh: bool = False) -> fleet.FleetRows:
-        if query.kind in protection.HOLDERS:
-            # On all engines: a service's containers run on engines that may not list services.
+        if query.kind in protection.HOLDERS or (query.kind is Kind.CONTAINER and self._is_partial(query)):
+            # On all engines: a service's containers run on engines that may not list services, and containerd or runc
+            # know neither the labels nor the service of a container that Docker created.
             self._protected.add_listing(await self._fleet.list_rows(Query(), self.call, fresh=fresh))
         listing = await self._fleet.list_rows(query, self.call, fresh=fresh)
         if query.kind is Kind.CONTAINER:
             self._protected.add_listing(listing)
         return listing
+
+    def _is_partial(self, query: Query) -> bool:
+        """Whether the query leaves out engines that may know more about the containers of those in its scope."""
+        narrowed = bool(query.host or query.engine)
+        return narrowed and any(engine.kind not in KNOWS_ITS_OWN for engine in self._fleet.engines(query))
 
     def _remember(self, rows: Iterable[Any]) -> None:
         self._rows.update((_key(row.ref), row) for row in rows if hasattr(row, "ref"))

@@ -31,7 +31,7 @@ def render(context: Context, results: Sequence[Result]) -> Reply:
 command = Command(
     name="claim",
     summary="become the first admin with the code from Quarterdeck's log",
-    examples=("claim 4f0c5d2e9b7a4c318d6e0f1a2b3c4d5e", "claim 0b1a7f6c5d4e3f2a1b0c9d8e7f6a5b4c"),
+    examples=("claim 4f0c5d2e9b7a4c31", "claim 0b1a7f6c5d4e3f2a"),
     plan=plan,
     render=render,
     risk=Risk.CHANGE,

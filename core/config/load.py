@@ -1,7 +1,8 @@
 """Loads the configuration: from YAML, `.env` and the environment, into one frozen Config.
 
-Raises ConfigError with all mistakes at once. The other packages of the program use only this module of the package.
-This module also builds the policy from a configuration, and decides which changes of a configuration need a restart.
+Raises ConfigError with all mistakes at once. The other packages of the program use only this module of the package. The
+secrets of each configuration that was loaded are masked in all later output of this process. This module also builds
+the policy from a configuration, and decides which changes of a configuration need a restart.
 """
 
 from __future__ import annotations
@@ -12,13 +13,14 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from core.config import example_file, sources, validation_errors
+from core.config import example_file, secret_values, sources, validation_errors
 from core.config.base_section import Section
 from core.config.field_types import ListenAddress, RateLimit
 from core.config.schema import Config, default_state
 from core.config.slack import Slack
 from core.errors import ConfigError, Problem
 from core.model import policy as permissions
+from core.text import known_secrets
 
 __all__ = [
     "Config",
@@ -54,6 +56,7 @@ def load(path: Path | None, environ: Mapping[str, str] = os.environ) -> Config:
     if config is None or found.problems:
         raise ConfigError(sorted(found.problems, key=lambda problem: (problem.source, problem.line, problem.path)))
     config._warnings = tuple(found.warnings)
+    known_secrets.remember(secret_values.secret_values(config))
     return config
 
 

@@ -123,7 +123,8 @@ class Guard:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Policy:
     """All rules that apply. `version` increases with every stored grant. `self_ids`: Quarterdeck's own containers;
-    `self_name`: the beginning of its own id, if no more is known; `store_host`: the host name of its store."""
+    `self_name`: the beginning of its own id, if no more is known; `store_host`: the host name of its store;
+    `replica_ids`: the containers of the processes that share the store, as whole ids or their first 12 digits."""
 
     grants: tuple[Grant, ...] = ()
     guards: tuple[Guard, ...] = ()
@@ -131,7 +132,12 @@ class Policy:
     self_ids: frozenset[str] = frozenset()
     self_name: str = ""
     store_host: str = ""
+    replica_ids: frozenset[str] = frozenset()
     version: int = 0
+
+    def runs_replica(self, container_id: str) -> bool:
+        """Whether a process that shares the store runs, or lately ran, in this container."""
+        return container_id in self.replica_ids or container_id[:12] in self.replica_ids
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,7 +11,8 @@ from datetime import datetime
 class PolicyFacts:
     """Holds the properties of one resource that policy may look at. `at`: when the engine last reported them.
     `labels_known`: False if there may be labels that nobody has seen yet, such as those of an image that is not
-    pulled."""
+    pulled. `protected`: no command may stop it. `own`: it is a part of Quarterdeck, or contains one, so only admins may
+    read its log and its details."""
 
     labels: Mapping[str, str] = field(default_factory=dict)
     image: str = ""
@@ -19,5 +20,6 @@ class PolicyFacts:
     project: str | None = None
     service: str | None = None
     protected: bool = False
+    own: bool = False
     at: datetime | None = None
     labels_known: bool = True

@@ -9,7 +9,7 @@ commands older than a day, and, after a crash of the server, the writes that wer
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from core.store import keys
 from core.store.connection import milliseconds, text
@@ -142,6 +142,20 @@ class Store(InvocationStore):
             )
             for (row, fields), more in zip(rows, repeats, strict=True)
         ]
+
+    # In which containers the processes run that share this store: their logs and details are shown only to admins.
+
+    async def share_containers(self, ids: Iterable[str], *, at: float, ttl: float) -> frozenset[str]:
+        """Records that a process runs in these containers at this time (unix seconds). Returns the containers of all
+        processes of the last `ttl` seconds."""
+        key = self._key(keys.CONTAINERS)
+        async with self._call(), self._client.pipeline(transaction=True) as pipe:
+            if scores := dict.fromkeys(ids, milliseconds(at)):
+                pipe.zadd(key, dict(scores))
+            pipe.zremrangebyscore(key, "-inf", f"({milliseconds(at - ttl)}")
+            pipe.zrange(key, 0, -1)
+            *_, found = await pipe.execute()
+        return frozenset(map(text, found))
 
     # Up to which time (ns) an engine's events were read.
 

@@ -11,6 +11,7 @@ wrote.
                                                  and `outcome:N` = status for each action N that has ended
     inv                      zset     1 day      ids of unfinished invocations by time in ms
     replica:NAME             string   seconds    set while that bot process is alive
+    containers               zset     trimmed    ids of the containers in which bot processes run or lately ran, by time
     hold:TARGET              hash     seconds    a lease: fence, record (who holds it), invocation
     fence                    string   never      counter: the last fencing number given with a lease
     question:TOKEN           string   minutes    a pending confirmation or approval
@@ -30,6 +31,7 @@ from __future__ import annotations
 
 NAMESPACE = "qd"
 UNFINISHED = "inv"
+CONTAINERS = "containers"
 FENCE = "fence"
 GRANTS = "grants"
 POLICY_VERSION = "policy:version"

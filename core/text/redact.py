@@ -12,15 +12,16 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from core.model.replies import Block, Button, Fields, Lines, Reply, Table, Text
-from core.text import secret_patterns
+from core.text import known_secrets, secret_patterns
 
-MASK = secret_patterns.MASK
+MASK = known_secrets.MASK
 _MAX_PASSES = 5
 _MAX_KEY_LINES = 300
 
 
 def redact(text: str) -> str:
-    """Replaces everything in the text that looks like a secret with ••••."""
+    """Replaces everything in the text that looks like a secret, and every secret of this process, with ••••."""
+    text = known_secrets.mask_known(text)
     lowered = text.lower()
     if not secret_patterns.may_contain_secret(lowered):
         return text
@@ -94,7 +95,7 @@ def _block(block: Block) -> Block:
 def _rows(rows: Sequence[Sequence[str | int | float]]) -> Sequence[Sequence[str | int | float]]:
     # One search over the whole table avoids a search for each cell.
     whole = "\n".join(cell for row in rows for cell in row if isinstance(cell, str))
-    if not secret_patterns.may_contain_secret(whole.lower()):
+    if not secret_patterns.may_contain_secret(whole.lower()) and known_secrets.mask_known(whole) == whole:
         return rows
     return tuple(tuple(redact(cell) if isinstance(cell, str) else cell for cell in row) for row in rows)
 

@@ -13,7 +13,8 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-MASK = "••••"
+from core.text.known_secrets import MASK
+
 PRIVATE_KEY_HINT = "private key"
 
 
@@ -152,6 +153,8 @@ def _mask_named(match: re.Match[str]) -> str:
 _URL = re.compile(r"(://[^\s/:@\"']{0,256}+:)([^\s/\"']{1,512})(?=@)")
 _URL_TOKEN = re.compile(r"(://)[^\s/:@\"'•]{20,512}(?=@)")
 _HOOK = re.compile(r"(hooks\.slack\.com/(?:services|workflows|triggers)/)[A-Za-z0-9/_-]++")
+# The code that makes somebody the first admin; see bot.access.first_admin.
+_CLAIM = re.compile(r"\b(claim[ \t]{1,4})[0-9a-f]{32}(?![0-9a-f])", re.IGNORECASE)
 _JWT = re.compile(r"(?<![A-Za-z0-9_-])eyJ[A-Za-z0-9_-]{8,}+\.[A-Za-z0-9_-]{8,}+(?:\.[A-Za-z0-9_-]*+)?")
 # (prefix that remains visible, the secret after it); each matches only at the start of a run, so a run is read once.
 _FORMATS = (
@@ -200,6 +203,7 @@ PATTERNS = (
     ),
     SecretPattern(hints=("pass", "key:"), pattern=_TIGHT, mask=rf"\1\2{MASK}"),
     SecretPattern(hints=("--",), pattern=_FLAG, mask=rf"\1{MASK}"),
+    SecretPattern(hints=("claim",), pattern=_CLAIM, mask=rf"\1{MASK}"),
     SecretPattern(hints=("hooks.slack.com/",), pattern=_HOOK, mask=rf"\1{MASK}"),
     SecretPattern(hints=("eyj",), pattern=_JWT, mask=MASK),
     SecretPattern(

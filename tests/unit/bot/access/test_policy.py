@@ -174,6 +174,22 @@ def test_our_own_container_and_protected_ones_are_left_alone_even_for_the_owner(
     assert decide(who=owner, verb="container.logs", risk=Risk.READ, ids=[WEB.id]).verdict is Verdict.ALLOW
 
 
+@pytest.mark.parametrize("verb", sorted(policy.ADMIN_READ_VERBS))
+def test_only_admins_may_read_a_part_of_quarterdeck(verb):
+    assert verb in {kind.verb for kind in actions.all_actions()}
+    admin, most = grant(can=("admin",)), grant(can=("*", "operator", "risk:read"))
+    here, there = grant(can=("admin",), places=("#ops",)), grant(can=("admin",), places=("#boss",))
+    some = grant(can=("admin",), on=Selector(name="web"))
+    for kwargs in ({"ids": [WEB.id]}, {"known": facts(own=True)}, {"known": PolicyFacts(own=True)}):
+        for grants, allowed in ([(admin,), True], [(most,), False], [(most, here), True], [(most, there), False]):
+            assert (decide(grants, verb=verb, **kwargs).verdict is Verdict.ALLOW) == allowed
+        decision = decide((most, some, grant(who="slack:T1/BOSS", can=("admin",))), verb=verb, **kwargs)
+        assert (decision.verdict, decision.rule) == (Verdict.DENY, "own-container")
+        assert "web is part of Quarterdeck" in decision.reason and "slack:T1/BOSS" in decision.hint
+    assert decide((most,), verb=verb, known=facts()).verdict is Verdict.ALLOW
+    assert decide((most,), verb="container.list", known=facts(own=True)).verdict is Verdict.ALLOW
+
+
 def test_the_owner_of_the_state_directory_may_everything_but_guards_still_hold():
     owner = Identity(id="console:root", name="root", admin=True)
     assert decide(who=owner, verb="policy.grant").verdict is Verdict.ALLOW
@@ -283,7 +299,7 @@ def test_a_grant_that_needs_facts_never_matches_without_them(some, known):
 
 
 # What is protected is known from a survey of its own, before anything is decided.
-@given(grants, guards, knowledge.filter(lambda known: not known.protected))
+@given(grants, guards, knowledge.filter(lambda known: not (known.protected or known.own)))
 def test_knowing_less_never_allows_more(some, brakes, known):
     held = Policy(grants=tuple(some), guards=tuple(brakes))
     asked = (held, BOB, OPS, "container.restart", Risk.CHANGE, WEB)

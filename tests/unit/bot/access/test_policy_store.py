@@ -88,3 +88,14 @@ async def test_a_grant_nobody_can_read_grants_nothing_and_is_named(store, data):
         in_force = await mine.refresh(version)
     assert [grant.id for grant in in_force.grants] == ["grants.0", "g-a"]
     assert [(entry["grant"], entry["log_level"]) for entry in logs] == [("g-x", "error")]
+
+
+async def test_the_containers_of_other_replicas_hold_whatever_else_changes(store):
+    mine = policy_store.PolicyStore(store, BASE)
+    mine.replace_replica_ids(frozenset({"a" * 64}))
+    version = await add(store, stored("g-a"))
+    assert (await mine.refresh(version)).runs_replica("a" * 64)
+    mine.replace_configured(BASE)
+    assert mine.policy.runs_replica("a" * 64) and mine.configured.runs_replica("a" * 64)
+    mine.replace_replica_ids(frozenset())
+    assert not mine.policy.runs_replica("a" * 64) and mine.policy.version == version

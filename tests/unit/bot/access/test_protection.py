@@ -1,5 +1,7 @@
 """own_containers(): which containers of a listing are Quarterdeck's own, and which one holds its store."""
 
+import msgspec
+
 from bot.access import protection
 from core.model.policy import Policy
 from tests.fake_engine.engine import FakeRuntime
@@ -55,3 +57,23 @@ def test_outside_a_container_and_on_other_engines_nothing_is_ours():
     rows = yard(("web", "deck", "web"), ("redis", "deck", "redis"))
     assert ours(rows, me="nobody", store_host="redis") == set()
     assert ours(rows, self_ids=frozenset(), store_host="redis") == set()
+
+
+def parts(rows, **more):
+    return {row.ref.name for row in protection.parts(Policy(**more), rows)}
+
+
+def test_replicas_the_store_neighbours_and_our_image_are_parts_of_us():
+    rows = yard(
+        *(("bot", "deck", "bot"), ("bot-2", "deck", "bot"), ("deck-redis-1", "deck", "redis"), ("web", "deck", "web")),
+        *(("other-bot", "shop", "bot"), ("elsewhere", None, ""), ("short", None, "")),
+    )
+    by_name = {row.ref.name: row for row in rows}
+    rows.append(msgspec.structs.replace(by_name["web"], ref=msgspec.structs.replace(by_name["web"].ref, id="e" * 64)))
+    rows[-1] = msgspec.structs.replace(rows[-1], labels={protection.IMAGE_LABEL: "quarterdeck"}, own_id="d" * 64)
+    rows[-1] = msgspec.structs.replace(rows[-1], ref=msgspec.structs.replace(rows[-1].ref, name="by image"))
+    mine = {"self_ids": frozenset({by_name["bot"].ref.id}), "store_host": "redis"}
+    assert parts(rows, **mine) == {"bot", "bot-2", "deck-redis-1", "by image"}
+    replicas = frozenset({by_name["elsewhere"].ref.id, by_name["short"].ref.id[:12]})
+    assert parts(rows, replica_ids=replicas) == {"elsewhere", "short", "by image"}
+    assert parts(rows) == {"by image"}

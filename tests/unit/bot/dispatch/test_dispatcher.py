@@ -439,6 +439,22 @@ async def test_the_first_admin_claims_the_code_once(world):
     assert (await dispatcher.answer(world.line(f"claim {code}", ANN))).ending is Ending.REFUSED
 
 
+async def test_a_viewer_cannot_read_the_claim_code_back_from_our_own_log(world):
+    dispatcher = await world.replica()
+    code = await first_admin.issue_code(world.stores[0], policy_store.PolicyStore(world.stores[0], Policy()), "slack")
+    world.engine.log_line = f"type in Slack within 15 minutes: /deck claim {code}; Code {code.upper()}"
+    line = words(await dispatcher.answer(world.line("logs web", BOB)))
+    assert code not in line.lower() and "within 15 minutes" in line
+    world.policy = dataclasses.replace(world.policy, self_ids=frozenset({world.engine.id("web")}))
+    dispatcher = await world.replica("r2")
+    for command in ("logs web", "logs -f web", "inspect web", "inspect -f '{{json .}}' web", "logs w*"):
+        refused = await dispatcher.answer(world.line(command, BOB))
+        assert (refused.ending, "only admins" in words(refused).lower()) == (Ending.REFUSED, True), command
+        assert (await dispatcher.answer(world.line("ps web", BOB))).ending is Ending.OK
+    assert (await dispatcher.answer(world.line("inspect web", ANN))).ending is Ending.OK
+    assert "within 15 minutes" in words(await dispatcher.answer(world.line("logs web", ANN)))
+
+
 async def test_a_code_ends_after_five_wrong_tries(world):
     world.policy = Policy(grants=(Grant(id="all", who="everyone", can=("policy.claim",)),))
     dispatcher = await world.replica()

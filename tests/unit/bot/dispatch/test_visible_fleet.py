@@ -3,17 +3,19 @@ targets."""
 
 from datetime import UTC, datetime, timedelta
 
+import msgspec
 import pytest
 
 from bot.dispatch import visible_fleet
 from core import errors
-from core.model import actions, builtin_actions
+from core.model import actions, builtin_actions, swarm
 from core.model.events import EventKind
 from core.model.identity import Identity, Place
 from core.model.policy import Ask, Grant, Guard, Policy, Verdict
 from core.model.refs import Kind
 from core.model.selectors import Selector
 from core.ports import Call, Query
+from runtimes.base.base_adapter import does
 from runtimes.inventory.fleet import Fleet
 from tests.fake_engine.engine import FakeRuntime
 
@@ -314,3 +316,61 @@ async def test_an_engine_that_is_away_is_said_where_a_service_is_looked_for(yard
     await service(view)
     with pytest.raises(errors.Unreachable, match="docker/h2 did not answer"):
         await service(view, "blog/web")
+
+
+VIEWER = Grant(id="viewers", who="everyone", can=("viewer", "operator"))
+ADMIN = Grant(id="admins", who=BOB.id, can=("admin",))
+
+
+async def decisions(view, action, *words, **more):
+    return {
+        ref.name: view.decide(action(engine=ref.engine, target=ref), ref)
+        for ref in await view.find(Query(names=words, **more))
+    }
+
+
+@pytest.mark.parametrize("action", [actions.ReadLogs, actions.InspectContainer])
+async def test_a_viewer_reads_neither_our_container_nor_our_store_on_any_engine_that_lists_them(yard, action):
+    me = yard.one.add("bot", labels={"com.docker.compose.project": "deck", "com.docker.compose.service": "bot"})
+    redis = {"com.docker.compose.project": "deck", "com.docker.compose.service": "redis"}
+    store = yard.one.add("deck-redis-1", labels=redis)
+    marked = yard.one.add("vault", labels={"quarterdeck.protected": "true"})
+    below = FakeRuntime("h1", kind="containerd")
+    for ref in (me, store, marked):
+        row = below.containers[below.add(f"moby/{ref.id}").id]
+        renamed = msgspec.structs.replace(row.ref, id=f"moby/{ref.id}")
+        below.containers[renamed.id] = msgspec.structs.replace(row, ref=renamed)
+        del below.containers[row.ref.id]
+    yard.fleet = Fleet([yard.one, yard.two, below])
+    known = {"self_ids": frozenset({me.id}), "store_host": "redis"}
+    for more in ({}, {"engine": "containerd"}, {"host": "h1", "engine": "containerd"}):
+        seen = await decisions(yard.seen_by(VIEWER, **known), action, "*", every_match=True, **more)
+        refused = {name for name, decision in seen.items() if decision.rule == "own-container"}
+        docker = {"bot", "deck-redis-1"} if not more else set()
+        assert refused == docker | {f"moby/{me.id}", f"moby/{store.id}"}
+        seen = await decisions(yard.seen_by(VIEWER, ADMIN, **known), action, "*", every_match=True, **more)
+        assert {decision.verdict for decision in seen.values()} == {Verdict.ALLOW}
+        # What protects a container on one engine protects it on every other.
+        seen = await decisions(yard.seen_by(ADMIN, **known), actions.Stop, "moby/*", **more)
+        assert {decision.rule for decision in seen.values()} == {"self-protection"}
+
+
+async def test_a_service_of_ours_is_read_by_admins_only_and_an_unknown_one_by_nobody_else(yard):
+    class Mute(FakeRuntime):
+        @does(actions.ListContainers)
+        async def list_containers(self, action, seconds):
+            raise errors.TimedOut("docker/h1 did not answer within 10 s.", sent=True)
+
+    labels = {"com.docker.compose.project": "deck", "com.docker.compose.service": "bot"}
+    me = yard.one.add("bot", labels=labels)
+    known = {"self_ids": frozenset({me.id})}
+    service = {"kind": Kind.SERVICE, "every_match": True}
+    seen = await decisions(yard.seen_by(VIEWER, **known), swarm.ReadServiceLogs, "deck/bot", **service)
+    assert [decision.rule for decision in seen.values()] == ["own-container"]
+    yard.two.add("shop-api-1", labels={"com.docker.compose.project": "shop", "com.docker.compose.service": "api"})
+    yard.fleet = Fleet([yard.two, Mute("h1", kind="podman", lacks=("service.*",))])
+    with pytest.raises(errors.TimedOut):
+        await decisions(yard.seen_by(VIEWER, **known), swarm.ReadServiceLogs, "api", **service)
+    for view in (yard.seen_by(VIEWER), yard.seen_by(VIEWER, ADMIN, **known)):
+        seen = await decisions(view, swarm.ReadServiceLogs, "api", **service)
+        assert {decision.verdict for decision in seen.values()} == {Verdict.ALLOW}

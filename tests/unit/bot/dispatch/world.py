@@ -45,6 +45,7 @@ class Engine(BaseAdapter):
         self.fails = None
         self.gate = None
         self.gates = {}
+        self.log_line = "login password=hunter2 ok"
         for name, labels in (("web", {"env": "prod"}), ("web-2", {}), ("db", {"env": "dev"}), ("api", {}), ("job", {})):
             self.add(name, labels)
 
@@ -72,7 +73,7 @@ class Engine(BaseAdapter):
 
     @does(actions.ReadLogs)
     async def logs(self, action, seconds):
-        return LogPage(lines=(LogLine(at="2026-01-02T03:04:05Z", stream="stdout", text="login password=hunter2 ok"),))
+        return LogPage(lines=(LogLine(at="2026-01-02T03:04:05Z", stream="stdout", text=self.log_line),))
 
     @does(actions.InspectContainer)
     async def inspect(self, action, seconds):

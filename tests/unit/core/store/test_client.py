@@ -778,3 +778,11 @@ async def test_a_cancelled_call_ends_its_task_however_far_it_had_come(store_url:
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
     assert done
+
+
+async def test_processes_share_the_containers_they_run_in_for_a_while(store: Store) -> None:
+    now = 1_800_000_000.0
+    assert await store.share_containers([], at=now, ttl=60) == frozenset()
+    assert await store.share_containers(["a", "b"], at=now, ttl=60) == {"a", "b"}
+    assert await store.share_containers(["c"], at=now + 30, ttl=60) == {"a", "b", "c"}
+    assert await store.share_containers(["b"], at=now + 61, ttl=60) == {"b", "c"}

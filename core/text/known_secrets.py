@@ -1,0 +1,78 @@
+"""Masks the secrets of this process itself: its configured tokens and passwords, and the first admin's claim code.
+
+`core.text.redact` recognises most secrets by their look. A password such as `correct horse` has no look, so this module
+masks it by its value, in every text. Each secret is also masked as base64, in a URL (percent-encoded) and in JSON.
+Values shorter than `MIN_LENGTH` are not masked, because they are parts of ordinary words. Secrets are only ever added:
+after a reload the old token is still a secret.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+import threading
+import urllib.parse
+from collections.abc import Iterable
+
+MASK = "••••"
+MIN_LENGTH = 6  # characters; a shorter value is masked only where its name or position shows that it is secret
+# From this length on, a value is masked inside a longer word too.
+MIN_LENGTH_ANYWHERE = 12
+
+_lock = threading.Lock()
+_spellings: frozenset[str] = frozenset()
+_ordered: tuple[tuple[str, re.Pattern[str]], ...] = ()
+
+
+def remember(values: Iterable[str]) -> None:
+    """Masks these values from now on, for as long as this process runs. Of a URL, its password is the secret."""
+    global _spellings, _ordered  # noqa: PLW0603 (what this process must not show is a property of the process)
+    found = {spelling for value in values for secret in _secrets_in(value) for spelling in _all_spellings(secret)}
+    with _lock:
+        _spellings |= found
+        longest_first = sorted(_spellings, key=lambda spelling: (-len(spelling), spelling))
+        _ordered = tuple((spelling, _pattern(spelling)) for spelling in longest_first)
+
+
+def forget_all() -> None:
+    """Masks nothing any more. For tests, which run in one process."""
+    global _spellings, _ordered
+    with _lock:
+        _spellings, _ordered = frozenset(), ()
+
+
+def mask_known(text: str) -> str:
+    """Masks every remembered secret in the text."""
+    for spelling, pattern in _ordered:
+        if spelling in text:
+            text = pattern.sub(MASK, text)
+    return text
+
+
+def _secrets_in(value: str) -> set[str]:
+    if "://" not in value:
+        return {value.strip()}
+    # Everything between the first colon of the user information and the last @ of the authority.
+    authority = re.split(r"[/?#]", value.partition("://")[2], maxsplit=1)[0]
+    password = authority.rpartition("@")[0].partition(":")[2]
+    return {password, urllib.parse.unquote(password)}
+
+
+def _all_spellings(secret: str) -> set[str]:
+    if len(secret) < MIN_LENGTH:
+        return set()
+    encoded = base64.b64encode(secret.encode(errors="surrogateescape")).decode()
+    return {
+        secret,
+        urllib.parse.quote(secret, safe="", errors="surrogateescape", encoding="utf-8"),
+        urllib.parse.quote_plus(secret, errors="surrogateescape", encoding="utf-8"),
+        json.dumps(secret)[1:-1],
+        json.dumps(secret, ensure_ascii=False)[1:-1],
+        encoded.rstrip("="),
+    }
+
+
+def _pattern(spelling: str) -> re.Pattern[str]:
+    literal = re.escape(spelling)
+    return re.compile(literal if len(spelling) >= MIN_LENGTH_ANYWHERE else rf"(?<![A-Za-z0-9]){literal}(?![A-Za-z0-9])")
