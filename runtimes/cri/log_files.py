@@ -2,60 +2,70 @@
 
 When a file is full, the kubelet renames it (`0.log` becomes `0.log.20260102-…`), and the engine begins a new file. The
 kubelet compresses older files (.gz). Compressed files are not read.
+
+A pod may mount the host's folder of logs and write into it, as root. So the folders of the pod and of the container
+must not be links; see `core.untrusted_files`.
 """
 
 from __future__ import annotations
 
 import contextlib
-import errno
+import itertools
 import os
-import stat
+from collections.abc import Collection
 from pathlib import Path
 from typing import BinaryIO
 
-from core import errors
+from core import errors, untrusted_files
 
 MAX_ROTATED_FILES = 16
+MAX_FOLDER_ENTRIES = 10_000
+REAL_PARENTS = 2  # the folders of the pod and of the container
 
 
-def open_log_files(path: str, name: str) -> list[BinaryIO]:
+def open_log_files(path: str, name: str, owners: Collection[int]) -> list[BinaryIO]:
     """Opens all readable files of one log, from the oldest to the one that is written now. The caller closes them.
-    `name`: the container's name, for errors. Raises NotFound and Unreachable."""
+    `name`: the container's name, for errors. `owners`: the user ids that the files may belong to. Raises NotFound and
+    Unreachable."""
     if not path:
         raise errors.NotFound(
             f"{name} has no log.",
             hint="Its pod has no log directory, so the engine writes no log. Create the pod again with "
             "`log_directory` set in its configuration.",
         )
-    folder, base = Path(path).parent, Path(path).name
     with contextlib.ExitStack() as opened:
         files: list[BinaryIO] = []
         try:
-            rotated = [entry for entry in folder.iterdir() if entry.name.startswith(f"{base}.")]
-            rotated = sorted(entry for entry in rotated if entry.suffix not in (".gz", ".tmp"))
-            for entry in rotated[-MAX_ROTATED_FILES:]:
+            folder = untrusted_files.open_folder(str(Path(path).parent), real_parents=REAL_PARENTS)
+            opened.callback(os.close, folder)
+            for entry in _rotated(folder, Path(path).name)[-MAX_ROTATED_FILES:]:
                 with contextlib.suppress(FileNotFoundError):  # compressed in the meantime
-                    files.append(opened.enter_context(open_file(str(entry))))
+                    files.append(_reader(untrusted_files.open_in(folder, entry, owners)))
             try:
-                files.append(opened.enter_context(open_file(path)))
+                files.append(_reader(untrusted_files.open_in(folder, Path(path).name, owners)))
             except FileNotFoundError:  # rotated just now, unless there is no file at all
                 if not files:
                     raise
         except OSError as error:
+            for file in files:
+                file.close()
             raise unreadable(path, name, error) from error
-        opened.pop_all()
     return files
 
 
-def open_file(path: str) -> BinaryIO:
-    """Opens one regular file for reading. Raises OSError."""
-    # O_NONBLOCK: opening a pipe would wait for a writer. O_NOFOLLOW: whoever can write to the folder, such as a pod
-    # that mounts the host's /var/log, could put a link to any file of this machine there.
-    file = os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOFOLLOW), "rb")
-    if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-        file.close()
-        raise OSError(f"{path} is not a regular file")
-    return file
+def open_file(path: str, owners: Collection[int]) -> BinaryIO:
+    """Opens one file for reading. Raises OSError."""
+    return _reader(untrusted_files.open_file(path, owners, real_parents=REAL_PARENTS))
+
+
+def _reader(handle: int) -> BinaryIO:
+    return os.fdopen(handle, "rb")
+
+
+def _rotated(folder: int, base: str) -> list[str]:
+    with os.scandir(untrusted_files.folder_path(folder)) as entries:
+        names = [entry.name for entry in itertools.islice(entries, MAX_FOLDER_ENTRIES)]
+    return sorted(name for name in names if name.startswith(f"{base}.") and not name.endswith((".gz", ".tmp")))
 
 
 def inode(file: BinaryIO) -> int:
@@ -70,10 +80,10 @@ def unreadable(path: str, name: str, error: OSError) -> errors.QuarterdeckError:
             f"Quarterdeck is not allowed to read the log of {name}: {path}.",
             hint="Run Quarterdeck as root, or give its user read access to the folder.",
         )
-    if error.errno == errno.ELOOP:
+    if isinstance(error, untrusted_files.UntrustedFile):
         return errors.Unreachable(
-            f"The log of {name}, {path}, is a symbolic link. Quarterdeck does not follow links.",
-            hint="Find out who created the link: engines write only regular files.",
+            f"The log of {name}, {path}, is not read: {error.strerror}.",
+            hint="Find out who put it there: engines write only regular files, and no links.",
         )
     if isinstance(error, FileNotFoundError) and Path(path).parent.exists():
         return errors.Unreachable(

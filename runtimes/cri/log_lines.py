@@ -14,6 +14,7 @@ from datetime import datetime
 from core.model.results import LogLine
 
 MAX_LINE_BYTES = 16_384
+MAX_REST_BYTES = 4 * MAX_LINE_BYTES  # stored of a line whose newline has not been read yet
 _TIME = re.compile(rb"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.(\d{1,9})\d*)?(Z|[+-]\d\d:\d\d)")
 _STREAMS = {b"stdout": "stdout", b"stderr": "stderr"}
 
@@ -27,18 +28,23 @@ class LineParser:
         self.dropped = 0
         self.since_ns = since_ns
         self._rest = b""
+        self._rest_cut = 0  # bytes of the unfinished line that are not stored
         self._partial: dict[str, tuple[str, bytearray, int]] = {}  # by stream: time, text, and bytes that were cut off
 
     @property
     def rest_size(self) -> int:
         """Bytes after the last newline."""
-        return len(self._rest)
+        return len(self._rest) + self._rest_cut
 
     def feed(self, data: bytes) -> None:
-        *whole, self._rest = (self._rest + data).split(b"\n")
-        for line in whole:
+        begun, cut = self._rest, self._rest_cut
+        *whole, self._rest = (begun + data).split(b"\n")
+        for number, line in enumerate(whole):
             if line:
-                self._parse(line)
+                self._parse(line, 0 if number else cut)
+        excess = max(0, len(self._rest) - MAX_REST_BYTES)
+        self._rest = self._rest[:MAX_REST_BYTES]
+        self._rest_cut = excess if whole else cut + excess
 
     def finish(self) -> None:
         """Adds the partial lines as lines, although their end was not written."""
@@ -53,15 +59,16 @@ class LineParser:
         self.dropped = 0
         return lines, dropped
 
-    def _parse(self, line: bytes) -> None:
+    def _parse(self, line: bytes, lost: int) -> None:
+        """Parses one entry. `lost`: bytes of it that were not stored."""
         at, stream, partial, text = _split(line)
-        if not partial and stream not in self._partial and len(text) <= MAX_LINE_BYTES:
+        if not partial and not lost and stream not in self._partial and len(text) <= MAX_LINE_BYTES:
             self._append(at, stream, text, 0)
             return
         first_at, before, cut = self._partial.pop(stream, (at, bytearray(), 0))
         room = MAX_LINE_BYTES - len(before)
         before += text[:room]
-        cut += max(0, len(text) - room)
+        cut += max(0, len(text) - room) + lost
         if partial:
             self._partial[stream] = (first_at, before, cut)
         else:

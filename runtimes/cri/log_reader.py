@@ -12,8 +12,7 @@ import os
 import re
 import time
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
-from pathlib import Path
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import BinaryIO
 
 from core import errors
@@ -28,13 +27,21 @@ _COMPLETE_LINE = re.compile(rb"^[0-9T:.Z+-]+ std(?:out|err) F", re.MULTILINE)
 
 
 def read_page(
-    path: str, name: str, *, tail: int, since_ns: int = 0, cursor: str = "", deadline: float = 0.0
+    path: str,
+    name: str,
+    *,
+    owners: Collection[int],
+    tail: int,
+    since_ns: int = 0,
+    cursor: str = "",
+    deadline: float = 0.0,
 ) -> LogPage:
     """Reads the last `tail` lines. With `since_ns` or `cursor`, only later lines count. `name`: the container's name,
-    for errors. `deadline`: of the monotonic clock, 0 for none. Raises NotFound, Unreachable and TimedOut."""
+    for errors. `owners`: the user ids that the files may belong to. `deadline`: of the monotonic clock, 0 for none.
+    Raises NotFound, Unreachable and TimedOut."""
     inode, offset, last_ns = _decode_cursor(cursor)
     with contextlib.ExitStack() as opened:
-        files = [opened.enter_context(file) for file in log_files.open_log_files(path, name)]
+        files = [opened.enter_context(file) for file in log_files.open_log_files(path, name, owners)]
         start = next(
             (n for n, file in enumerate(files) if log_files.inode(file) == inode and _began_by(file, last_ns)), None
         )
@@ -66,10 +73,13 @@ class LogFollower:
     """Reads a log from its last lines on, and then each new line. Call `read` repeatedly: it does not wait for new
     lines."""
 
-    def __init__(self, path: str, name: str, *, tail: int, max_lines: int, since_ns: int = 0) -> None:
+    def __init__(
+        self, path: str, name: str, *, owners: Collection[int], tail: int, max_lines: int, since_ns: int = 0
+    ) -> None:
         self._path = path
+        self._owners = owners
         self._parser = LineParser(tail, since_ns=since_ns)
-        *rotated, self._file = log_files.open_log_files(path, name)
+        *rotated, self._file = log_files.open_log_files(path, name, owners)
         with contextlib.ExitStack() as opened:
             files = [opened.enter_context(file) for file in rotated]
             for piece in _read_backwards([*files, self._file], tail + 1, since_ns)[0]:
@@ -106,9 +116,9 @@ class LogFollower:
             self._file.seek(0)
             return True
         try:
-            if Path(self._path).stat().st_ino == now.st_ino:
+            if os.lstat(self._path).st_ino == now.st_ino:
                 return False
-            new = log_files.open_file(self._path)
+            new = log_files.open_file(self._path, self._owners)
         except OSError:  # rotated, and the engine has not begun the new file yet
             return False
         # What was written to the old file between the last read and the rotation comes first.

@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import asyncio
 import time
-from typing import Any
+from collections.abc import Callable, Collection
+from functools import partial
+from typing import TypeVar
 
-from core import errors
+from core import errors, file_thread, untrusted_files
 from core.model import actions
 from core.model.jobs import JobStarted
 from core.model.refs import Ref
@@ -22,6 +24,8 @@ from runtimes.cri.lifecycle import LifecycleVerbs
 
 LOG_POLL_SECONDS = 0.2
 STATE_POLL_SECONDS = 1.0
+READ_SECONDS = 30.0  # for one access to a file; `read_page` also has its action's deadline
+R = TypeVar("R")
 
 
 class LogVerbs(LifecycleVerbs):
@@ -35,10 +39,24 @@ class LogVerbs(LifecycleVerbs):
         status = (await self._container_status(action.target, seconds)).status
         if status.state == decode.CREATED:
             return LogPage(lines=(), cursor=action.cursor)
-        options: dict[str, Any] = {"tail": action.tail, "since_ns": action.since_ns, "cursor": action.cursor}
-        return await asyncio.to_thread(
-            log_reader.read_page, status.log_path, action.target.name, deadline=deadline, **options
-        )
+        files = file_thread.FileThread("cri log")
+        try:
+            return await self._in_time(
+                files,
+                partial(
+                    log_reader.read_page,
+                    status.log_path,
+                    action.target.name,
+                    owners=self._log_owners(),
+                    deadline=deadline,
+                    tail=action.tail,
+                    since_ns=action.since_ns,
+                    cursor=action.cursor,
+                ),
+                action.target,
+            )
+        finally:
+            files.close()
 
     async def _follow(self, action: actions.ReadLogs, job: Job) -> Outcome:
         name = action.target.name
@@ -46,31 +64,56 @@ class LogVerbs(LifecycleVerbs):
         while status.state == decode.CREATED:  # it has no log before it starts
             await asyncio.sleep(STATE_POLL_SECONDS)
             status = (await self._container_status(action.target, 10.0)).status
-        log = await asyncio.to_thread(
-            log_reader.LogFollower,
-            status.log_path,
-            name,
-            tail=action.tail,
-            max_lines=MAX_JOB_LINES,
-            since_ns=action.since_ns,
-        )
-        end_reason = ""
+        files, log = file_thread.FileThread("cri log"), None
         try:
-            state_read_at = 0.0
-            while True:
-                lines, dropped = await asyncio.to_thread(log.read)
-                job.add_lines(lines, dropped)
-                if lines:
-                    continue
-                if end_reason:
-                    job.add_lines(log.read_unfinished())
-                    return Outcome(status=Status.DONE, detail=end_reason)
-                if time.monotonic() - state_read_at >= STATE_POLL_SECONDS:
-                    state_read_at, end_reason = time.monotonic(), await self._end_reason(action.target)
-                # An engine may write the last lines a moment after it reports that the container has ended.
-                await asyncio.sleep(LOG_POLL_SECONDS)
+            log = await self._in_time(
+                files,
+                partial(
+                    log_reader.LogFollower,
+                    status.log_path,
+                    name,
+                    owners=self._log_owners(),
+                    tail=action.tail,
+                    max_lines=MAX_JOB_LINES,
+                    since_ns=action.since_ns,
+                ),
+                action.target,
+            )
+            return await self._read_on(action.target, files, log, job)
         finally:
-            log.close()
+            files.close(None if log is None else log.close)
+
+    async def _read_on(
+        self, target: Ref, files: file_thread.FileThread, log: log_reader.LogFollower, job: Job
+    ) -> Outcome:
+        end_reason = ""
+        state_read_at = 0.0
+        while True:
+            lines, dropped = await self._in_time(files, log.read, target)
+            job.add_lines(lines, dropped)
+            if lines:
+                continue
+            if end_reason:
+                job.add_lines(log.read_unfinished())
+                return Outcome(status=Status.DONE, detail=end_reason)
+            if time.monotonic() - state_read_at >= STATE_POLL_SECONDS:
+                state_read_at, end_reason = time.monotonic(), await self._end_reason(target)
+            # An engine may write the last lines a moment after it reports that the container has ended.
+            await asyncio.sleep(LOG_POLL_SECONDS)
+
+    def _log_owners(self) -> Collection[int]:
+        """Returns who writes the log files: the user who owns the engine's socket."""
+        return (untrusted_files.owner_uid(self._socket_path),)
+
+    async def _in_time(self, files: file_thread.FileThread, read: Callable[[], R], target: Ref) -> R:
+        try:
+            return await files.run(read, READ_SECONDS)
+        except TimeoutError as error:
+            raise errors.TimedOut(
+                f"The log of {target.name} could not be read within {READ_SECONDS:.0f} s.",
+                sent=False,
+                hint="Check the disk that the log is on.",
+            ) from error
 
     async def _end_reason(self, target: Ref) -> str:
         """Returns why a followed log is complete; empty while its container runs."""

@@ -5,6 +5,10 @@ read to its end before its successor is read. A file that was truncated is read 
 last lines of the old file into the new file. So after a rotation, a line is skipped if it is one of the last
 MAX_REMEMBERED lines that were returned. An unfinished line is returned when it is complete. If it becomes longer than
 MAX_LINE bytes, the bytes so far are dropped.
+
+The file may belong to another user, who can do anything with it; see `core.untrusted_files`. One call of `read` reads
+at most MAX_READ bytes. A file that grows faster than it is read ends the tail when MAX_BEHIND bytes are unread. A
+thread reads the file, because its disk may not respond.
 """
 
 from __future__ import annotations
@@ -13,13 +17,18 @@ import asyncio
 import contextlib
 import os
 from collections import deque
+from collections.abc import Callable, Collection
 from pathlib import Path
+from typing import TypeVar
 
-from core import errors
+from core import errors, file_thread, untrusted_files
 from runtimes.kernel import inotify
 
 BLOCK = 256 << 10  # bytes of one read
 MAX_LINE = 1 << 20  # bytes
+MAX_READ = 4 << 20  # bytes of one call
+MAX_BEHIND = 64 << 20  # bytes
+SECONDS = 10.0  # for one access to the file
 MAX_REMEMBERED = 8192  # lines of the predecessor
 POLL_SECONDS = 5.0  # some file systems send no inotify events
 HEAD = 64  # bytes at the file's start; if they change, it was truncated and written again
@@ -28,12 +37,22 @@ _CHANGES = (
 )
 
 
-class FileTail:
-    """Reads the lines that are appended to a file. Opens the file at its start or at its end. Raises Unreachable
-    if it cannot be read. Belongs to the running event loop; the caller calls `close`."""
+R = TypeVar("R")
 
-    def __init__(self, path: Path, *, from_start: bool) -> None:
+
+class FileTail:
+    """Reads the lines that are appended to a file. `from_start`: begins at the file's start, but at most MAX_BEHIND
+    bytes before its end; otherwise at its end. `owners`: the user ids that the file may belong to. Belongs to the
+    running event loop; the caller calls `open` first and `close` last. `skipped` counts the bytes that were not read
+    at the start."""
+
+    def __init__(self, path: Path, *, from_start: bool, owners: Collection[int]) -> None:
         self._path = path
+        self._from_start = from_start
+        self._owners = owners
+        self._thread = file_thread.FileThread(f"tail {path.name}")
+        self.skipped = 0
+        self._unread = False
         self._changed = asyncio.Event()
         self._unfinished = b""
         self._recent: deque[int] = deque(maxlen=MAX_REMEMBERED)
@@ -41,27 +60,28 @@ class FileTail:
         self._file, self._inode = -1, 0
         self._position = 0
         self._head = b""
-        self._inotify: inotify.Inotify | None = None
         try:
-            self._open()
-            if not from_start:
-                self._skip_to_end()
             self._inotify = inotify.Inotify(self._on_change)
-            self._inotify.add(str(path.parent), _CHANGES)
         except OSError as error:
-            self.close()
-            raise errors.Unreachable(
-                f"The file {path} cannot be read for new lines: {error.strerror or error}.",
-                hint="Check that the file exists and that the user of Quarterdeck may read it.",
-            ) from error
+            raise self._unreadable(error) from error
+
+    async def open(self) -> None:
+        """Opens the file, or waits for it if only its folder exists. Raises Unreachable and TimedOut."""
+        await self._in_thread(self._open_first)
+
+    async def read(self) -> bytes:
+        """Returns the next whole lines, each with its newline; nothing if there are none now, or none within MAX_READ
+        bytes. Raises Unreachable and TimedOut, and InvalidResponse if the file grows faster than it is read."""
+        return await self._in_thread(self._read)
 
     def close(self) -> None:
-        if self._inotify is not None:
-            self._inotify.close()
-        self._close_file()
+        self._inotify.close()
+        self._thread.close(self._close_file)
 
     async def wait(self) -> None:
         """Returns when there may be something to read, or when `wake` was called."""
+        if self._unread:
+            return
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(POLL_SECONDS):
                 await self._changed.wait()
@@ -70,19 +90,40 @@ class FileTail:
     def wake(self) -> None:
         self._changed.set()
 
-    def read(self) -> bytes:
-        """Returns the next whole lines, each with its newline; nothing if there are none now."""
-        while True:
-            try:
-                block = self._block()
-                if not block and not self._has_more():
-                    self._earlier_lines = frozenset()  # a copy is complete before it replaces its predecessor
-                    return b""
-            except OSError as error:
-                raise errors.Unreachable(
-                    f"The file {self._path} cannot be read: {error.strerror or error}.",
-                    hint="Let the user that runs Quarterdeck read it.",
-                ) from error
+    # ── within ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def _in_thread(self, function: Callable[[], R]) -> R:
+        try:
+            return await self._thread.run(function, SECONDS)
+        except TimeoutError as error:
+            raise errors.TimedOut(
+                f"The file {self._path} could not be read within {SECONDS:.0f} s.",
+                sent=False,
+                hint="Check the disk that it is on.",
+            ) from error
+        except OSError as error:
+            raise self._unreadable(error) from error
+
+    def _open_first(self) -> None:
+        folder = untrusted_files.open_folder(str(self._path.parent))
+        try:
+            self._inotify.add(untrusted_files.folder_path(folder), _CHANGES)
+        finally:
+            os.close(folder)
+        self._open()
+        if self._from_start:
+            self._skip_to_newest()
+        else:
+            self._skip_to_end()
+
+    def _read(self) -> bytes:
+        self._unread = True
+        for _ in range(MAX_READ // BLOCK):
+            block = self._block()
+            if not block and not self._has_more():
+                self._earlier_lines = frozenset()  # a copy is complete before it replaces its predecessor
+                self._unread = False
+                return b""
             lines, newline, tail = block.rpartition(b"\n")
             if not newline:
                 self._unfinished = b"" if len(self._unfinished) + len(block) > MAX_LINE else self._unfinished + block
@@ -90,12 +131,17 @@ class FileTail:
             lines, self._unfinished = self._unfinished + lines + newline, tail
             if new := self._without_earlier_lines(lines):
                 return new
-
-    # ── within ───────────────────────────────────────────────────────────────────────────────────────────────────
+        return b""
 
     def _block(self) -> bytes:
         if self._file < 0:
             return b""
+        behind = os.fstat(self._file).st_size - self._position
+        if behind > MAX_BEHIND:
+            raise errors.InvalidResponse(
+                f"The file {self._path} grows faster than Quarterdeck reads it: {behind >> 20} MiB are unread.",
+                hint="Check what writes to the file.",
+            )
         block = os.pread(self._file, BLOCK, self._position)
         if os.pread(self._file, len(self._head), 0) != self._head:
             self._start_again()  # truncated, and written again beyond the position
@@ -111,7 +157,7 @@ class FileTail:
             self._start_again()
             return True
         try:
-            now = self._path.stat()
+            now = os.lstat(self._path)
         except FileNotFoundError:
             return False
         if self._file >= 0 and now.st_ino == self._inode:
@@ -128,11 +174,16 @@ class FileTail:
 
     def _open(self) -> None:
         with contextlib.suppress(FileNotFoundError):
-            self._file = os.open(self._path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+            self._file = untrusted_files.open_file(str(self._path), self._owners)
         if self._file < 0:
             return
         self._inode = os.fstat(self._file).st_ino
         self._start_again()
+
+    def _skip_to_newest(self) -> None:
+        if self._file >= 0 and (excess := os.fstat(self._file).st_size - MAX_BEHIND // 2) > MAX_BEHIND // 2:
+            self._head = os.pread(self._file, HEAD, 0)
+            self._position = self.skipped = excess
 
     def _skip_to_end(self) -> None:
         if self._file >= 0:
@@ -157,6 +208,12 @@ class FileTail:
             lines = b"".join(each)
         self._recent.extend([hash(line[:-1]) for line in each])
         return lines
+
+    def _unreadable(self, error: OSError) -> errors.Unreachable:
+        return errors.Unreachable(
+            f"The file {self._path} cannot be read for new lines: {error.strerror or error}.",
+            hint="Check that the file exists and that the user that runs Quarterdeck may read it.",
+        )
 
     def _on_change(self, number: int, mask: int, name: str) -> None:
         self._changed.set()

@@ -8,7 +8,6 @@ container's id is built from its directory, its name and its time of creation, b
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import hashlib
 import os
@@ -16,14 +15,13 @@ import platform
 import time
 from collections import Counter
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 from typing import ClassVar, TypeVar
 
 import msgspec
 
-from core import errors
+from core import errors, file_thread
 from core.model import actions, resource_usage
 from core.model.containers import Container, Containers
 from core.model.engines import Engine
@@ -70,7 +68,7 @@ class Oci(lifecycle.LifecycleVerbs):
             )
         super().__init__(url, options, dirs=dirs)
         self._watched_kinds = options.watched_kinds
-        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="oci")
+        self._thread = file_thread.FileThread("oci")
         self._usage = cgroup_reader.CgroupReader(named_by_id=False)
         self._locations: dict[str, tuple[str, str]] = {}  # by Quarterdeck's id: directory and the runtime's id
         self._end_times: dict[str, int] = {}
@@ -78,8 +76,7 @@ class Oci(lifecycle.LifecycleVerbs):
     async def aclose(self) -> None:
         await super().aclose()
         self._usage.close()
-        # Does not wait for a read that hangs because its disk does not respond.
-        self._thread.shutdown(wait=False, cancel_futures=True)
+        self._thread.close()
 
     # ── reading ──────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -239,8 +236,7 @@ class Oci(lifecycle.LifecycleVerbs):
         """Runs a function in the engine's one thread. A bundle may be on a disk that does not respond, and the cache of
         `StateReader` needs one reader at a time."""
         try:
-            async with asyncio.timeout(seconds):
-                return await asyncio.get_running_loop().run_in_executor(self._thread, read)
+            return await self._thread.run(read, seconds)
         except TimeoutError as error:
             raise errors.TimedOut(
                 f"The state directories of {self.ref} could not be read within {seconds:.0f} s.",

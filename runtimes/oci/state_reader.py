@@ -3,27 +3,29 @@
 A container is left out while it is being created or removed. The decoded files are cached until they change. All
 methods block on files: the engine calls them in one thread of its own.
 
-A state directory may belong to an ordinary user, who can write anything into it; see `untrusted_files`. The path of a
-control group (cgroup) is accepted only below the kernel's own mount.
+A state directory may belong to an ordinary user, who can write anything into it; see `core.untrusted_files`. Of such a
+directory, at most MAX_USER_BYTES are read. The path of a control group (cgroup) is accepted only below the kernel's own
+mount.
 """
 
 from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Sequence, Set
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import msgspec
 
-from core import errors
+from core import errors, untrusted_files
 from core.model.containers import LIVE_STATES
 from runtimes.kernel import cgroup_state, procfs
-from runtimes.oci import decode, state_dirs, untrusted_files
+from runtimes.oci import decode, state_dirs
 from runtimes.oci.decode import CRUN, RUNC, DecodedState
 
 MAX_CONTAINERS = 20_000  # of one directory
+MAX_USER_BYTES = 64 << 20  # of the files in one directory of another user
 CGROUPS = "/sys/fs/cgroup"
 CLOCK_TOLERANCE_NS = 5_000_000  # kernels date files by a clock that ticks every 4 ms
 _NOT_FOUND = (errno.ENOENT, errno.ENOTDIR, errno.ESTALE)
@@ -82,10 +84,7 @@ class StateReader:
         state_dir = self._cache[root]
         with os.scandir(root) as entries:
             names = [entry.name for entry, _ in zip(entries, range(MAX_CONTAINERS), strict=False)]
-        for gone in state_dir.stored.keys() - set(names):
-            del state_dir.stored[gone]
-        for gone in state_dir.faults.keys() - set(names):
-            del state_dir.faults[gone]
+        state_dir.forget_all_but(set(names))
         for name in names:
             if (container := self.read_container(root, name)) is not None:
                 yield container
@@ -138,7 +137,7 @@ class StateReader:
         try:
             if state_dir is None or not path:
                 raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
-            return untrusted_files.read_safely(path, state_dir.uid)
+            return untrusted_files.read_file(path, (state_dir.uid,))
         except OSError as error:
             raise errors.NotFound(
                 f"The specification of {decode.display_name(container.name)} cannot be read: {path}: {error.strerror}.",
@@ -177,14 +176,14 @@ class StateReader:
             cached = state_dir.stored.get(name)
             if cached is not None and cached.version == version and cached.stored.program == program:
                 return cached
-            stored = self._decode(state_dir, name, program, untrusted_files.read_safely(path, state_dir.uid))
+            stored = self._decode(state_dir, name, program, state_dir.read(path, name, first=True))
             container_id = decode.container_id(state_dir.root, name, stored.created)
             new = _CachedState(version, stored, container_id, decode.owners(state_dir.root, stored))
             if cached is not None and cached.id == new.id:
                 new.started_ns = cached.started_ns
             state_dir.stored[name] = new
             return new
-        state_dir.stored.pop(name, None)
+        state_dir.forget(name)
         return None
 
     def _decode(self, state_dir: _StateDir, name: str, program: str, data: bytes) -> DecodedState:
@@ -195,7 +194,7 @@ class StateReader:
         )
         path = _spec_path(state_dir.root, name, stored)
         try:
-            return decode.with_spec(stored, untrusted_files.read_safely(path, state_dir.uid)) if path else stored
+            return decode.with_spec(stored, state_dir.read(path, name)) if path else stored
         except (OSError, errors.InvalidResponse):
             return stored  # without its command; everything else is in the state file
 
@@ -276,12 +275,37 @@ class _CachedState:
 
 @dataclass(slots=True)
 class _StateDir:
-    """Describes one state directory. `uid`: its owner. `faults`: by container, why it is left out."""
+    """Describes one state directory. `uid`: its owner. By container: `stored`, `faults` (why it is left out) and
+    `sizes` (the bytes of its files)."""
 
     root: str
     uid: int
     stored: dict[str, _CachedState] = field(default_factory=dict)
     faults: dict[str, str] = field(default_factory=dict)
+    sizes: dict[str, int] = field(default_factory=dict)
+    size: int = 0  # the sum of `sizes`
+
+    def forget_all_but(self, names: Set[str]) -> None:
+        for gone in (self.stored.keys() | self.sizes.keys() | self.faults.keys()) - names:
+            self.forget(gone)
+            self.faults.pop(gone, None)
+
+    def forget(self, name: str) -> None:
+        self.stored.pop(name, None)
+        self.size -= self.sizes.pop(name, 0)
+
+    def read(self, path: str, name: str, *, first: bool = False) -> bytes:
+        """Reads one file of a container. `first`: the container's other files are read again, too. Raises OSError."""
+        if first:
+            self.size -= self.sizes.pop(name, 0)
+        if self.uid not in (0, os.geteuid()) and self.size >= MAX_USER_BYTES:
+            raise untrusted_files.UntrustedFile(
+                f"the directory has more than {MAX_USER_BYTES >> 20} MiB of files", path
+            )
+        data = untrusted_files.read_file(path, (self.uid,))
+        self.sizes[name] = self.sizes.get(name, 0) + len(data)
+        self.size += len(data)
+        return data
 
 
 def is_running(stored: DecodedState) -> bool:

@@ -2,7 +2,8 @@
 
 The event file is faster, because the API reads it only every quarter of a second. The file is followed if it is
 readable, the service is on this machine, and the file belongs to the service. The file belongs to the service if the
-API also reports the event in the file's last line. While the file is followed, an API stream with a filter that few
+API also reports the event in the file's last line. A user may put anything in the file's place: it must be a regular
+file of the service's user (`core.untrusted_files`). While the file is followed, an API stream with a filter that few
 events pass stays open too; its end shows that the service ended. Past events survive a restart of the service, until
 the file is rotated or the machine restarts. Events arrive in the order in which they were written, which is nearly the
 order of their times. Every event since `since` arrives at least once. A service that records no events (`none`) raises
@@ -14,14 +15,16 @@ from __future__ import annotations
 import abc
 import asyncio
 import contextlib
+import os
 import time
 import urllib.parse
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Collection, Sequence
+from functools import partial
 from pathlib import Path
 
 import structlog
 
-from core import errors
+from core import errors, file_thread, untrusted_files
 from core.model import actions
 from core.model.events import Event
 from runtimes.base.base_adapter import does
@@ -44,6 +47,8 @@ NO_EVENTS_HINT = 'Set events_logger = "file" under [engine] in its containers.co
 
 class EventVerbs(client.EngineClient, abc.ABC):
     """Serves the event stream of a Podman service and the list of past events."""
+
+    event_file_fault = ""
 
     @does(actions.ListEvents)
     async def list_events(self, action: actions.ListEvents, seconds: float) -> tuple[Event, ...]:
@@ -88,14 +93,31 @@ class EventVerbs(client.EngineClient, abc.ABC):
     # ── from the file ────────────────────────────────────────────────────────────────────────────────────────────
 
     async def event_file(self, seconds: float = 5.0) -> Path | None:
-        """The event file, if the service is local and the file is readable and belongs to the service."""
+        """The event file, if the service is local and the file is readable and belongs to the service. Otherwise
+        `event_file_fault` contains the reason."""
+        self.event_file_fault = ""
         if self._info.host.events != "file" or not self.local:
             return None
         path = self.event_file_path()
-        with contextlib.suppress(OSError):
-            if await self._is_own_event(_last_line(path), seconds):
+        files = file_thread.FileThread("podman event file")
+        try:
+            line = await files.run(partial(_last_line, path, self._event_file_owners()), seconds)
+        except TimeoutError:
+            self.event_file_fault = f"it could not be read within {seconds:.0f} s"
+        except OSError as error:
+            self.event_file_fault = error.strerror or str(error)
+        else:
+            if await self._is_own_event(line, seconds):
                 return path
+            self.event_file_fault = "its last line is not an event of this service"
+        finally:
+            files.close()
         return None
+
+    def _event_file_owners(self) -> Collection[int]:
+        if not self._info.rootless:
+            return (0,)
+        return () if self._info.uid is None else (self._info.uid,)
 
     def event_file_path(self) -> Path:
         """Where Podman writes it. Root's is in /run/libpod, beside the run root /run/containers/storage; a user's is in
@@ -126,21 +148,22 @@ class EventVerbs(client.EngineClient, abc.ABC):
 
     async def _from_file(self, path: Path, since_ns: int | None, opened: int) -> AsyncGenerator[Sequence[Event], None]:
         since = opened if since_ns is None else since_ns
-        lines = file_tail.FileTail(path, from_start=since_ns is not None)
+        lines = file_tail.FileTail(path, from_start=since_ns is not None, owners=self._event_file_owners())
         loop = asyncio.get_running_loop()
         heartbeat = loop.create_task(self._wait_for_end(), name=f"{self.ref}: heartbeat")
         heartbeat.add_done_callback(lambda _: lines.wake())
         try:
+            await lines.open()
+            if lines.skipped:
+                log.warning("Old events of the event file were not read.", engine=str(self.ref), bytes=lines.skipped)
             yield ()
             while not heartbeat.done():
-                while read := lines.read():
+                while read := await lines.read():
                     batch, torn = self._decoder.file_events(read, replay_before=opened, since=since)
                     if torn:
                         log.warning("Lines of the event file could not be decoded.", engine=str(self.ref), lines=torn)
                     if batch:
                         yield batch
-                    if not heartbeat.done():
-                        await asyncio.sleep(0)
                 await lines.wait()
             heartbeat.result()
         finally:
@@ -164,10 +187,12 @@ def _since(at_ns: int) -> str:
     return f"{earlier // 1_000_000_000}.{earlier % 1_000_000_000:09d}"
 
 
-def _last_line(path: Path) -> bytes:
-    """The last whole line; empty without one."""
-    with path.open("rb") as file:
-        size = file.seek(0, 2)
-        file.seek(max(0, size - MAX_LAST_LINE))
-        whole, _, _ = file.read().rpartition(b"\n")
+def _last_line(path: Path, owners: Collection[int]) -> bytes:
+    """The last whole line; empty without one. Raises OSError."""
+    file = untrusted_files.open_file(str(path), owners)
+    try:
+        start = max(0, os.fstat(file).st_size - MAX_LAST_LINE)
+        whole, _, _ = os.pread(file, MAX_LAST_LINE, start).rpartition(b"\n")
+    finally:
+        os.close(file)
     return whole.rpartition(b"\n")[2]

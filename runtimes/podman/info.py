@@ -63,7 +63,8 @@ class InfoVerbs(events.EventVerbs, abc.ABC):
             notes.append(f"It {events.NO_EVENTS} {events.NO_EVENTS_HINT}")
         elif info.host.events == "file" and self.local and await self.event_file(seconds) is None:
             path = self.event_file_path()
-            notes.append(f"Its event file cannot be read at {path}: events come by its API, up to 0.3 s late.")
+            reason = self.event_file_fault
+            notes.append(f"Its event file {path} is not read: {reason}. So events come by its API, up to 0.3 s late.")
         return tuple(notes)
 
 

@@ -15,7 +15,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from core import errors
+from core import errors, untrusted_files
 from runtimes.systemd.systemctl import UnixUser
 
 MARK = "Written by Quarterdeck for the container "
@@ -130,18 +130,15 @@ def _not_a_directory(path: Path, directory: Directory) -> errors.QuarterdeckErro
 
 
 def _read(descriptor: int, name: str, directory: Directory) -> bytes | None:
-    """Returns the content of the file; None if it does not exist, empty if it is not a regular file."""
+    """Returns the content of the file; None if it does not exist, empty if it is not a regular file of the owner."""
+    owners = {os.geteuid(), 0 if directory.owner is None else directory.owner.uid}
     try:
-        file = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=descriptor)
+        file = untrusted_files.open_in(descriptor, name, owners)
     except FileNotFoundError:
         return None
-    except OSError as error:
-        if stat.S_ISLNK(os.stat(name, dir_fd=descriptor, follow_symlinks=False).st_mode):
-            return b""
-        raise error from None
+    except untrusted_files.UntrustedFile:
+        return b""
     try:
-        if not stat.S_ISREG(os.fstat(file).st_mode):
-            return b""
         return os.read(file, MAX_READ)
     finally:
         os.close(file)

@@ -15,13 +15,13 @@ from pathlib import Path
 
 import pytest
 
-from core import errors
+from core import errors, untrusted_files
 from core.model import actions
 from core.model.events import EventKind
 from core.model.replies import Status
 from runtimes.base import engine_options
 from runtimes.kernel import inotify, procfs
-from runtimes.oci import engine, events, untrusted_files
+from runtimes.oci import engine, events
 from tests.contract.grounds import Ground
 from tests.contract.test_runtime_contract import Hearing
 from tests.daemons.oci import private_oci
@@ -368,7 +368,7 @@ async def test_a_bundle_that_is_huge_or_gone_or_hostile_hides_nothing_else(groun
     inspect = actions.InspectContainer(engine=ground.runtime.ref, target=target)
     assert (await ground.do(inspect)).data["spec"]["hostname"] == "box"
     place.write_bytes(honest[:-1] + b" " * untrusted_files.MAX_FILE_BYTES + b"}")
-    with pytest.raises(errors.InvalidResponse, match="larger than 4 MiB"):
+    with pytest.raises(errors.NotFound, match="larger than 4 MiB"):
         await ground.do(inspect)
     place.unlink()
     place.symlink_to("/etc/shadow")
@@ -386,12 +386,12 @@ async def test_a_bundle_that_is_huge_or_gone_or_hostile_hides_nothing_else(groun
 async def test_what_vanishes_while_it_is_read_is_not_there(ground, monkeypatch):
     for name in ("one", "two"):
         ground.daemon.run(name)
-    read = untrusted_files.read_safely
+    read = untrusted_files.read_file
 
-    def late(place, uid):
+    def late(place, owners):
         if place.endswith("one/state.json"):
             ground.daemon.remove("one")
-        return read(place, uid)
+        return read(place, owners)
 
     monkeypatch.setattr(untrusted_files, "read_safely", late)
     assert list(await ground.rows()) == ["two"]

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from core import errors
 from runtimes.cri import log_files, log_lines, log_reader
 
+US = (os.geteuid(),)
 AT = 1_795_000_000_000_000_000
 
 
@@ -40,7 +41,7 @@ def test_lines_have_their_time_and_stream_and_parts_are_joined(log, zone):
         + entry(5, "tagged", tag="F:x", zone=zone)
         + entry(6, "", zone=zone)
     )
-    page = log_reader.read_page(str(log), "it", tail=10)
+    page = log_reader.read_page(str(log), "it", owners=US, tail=10)
     assert [(line.at, line.stream, line.text) for line in page.lines] == [
         (stamp(1, zone), "stdout", "one"),
         (stamp(3, zone), "stdout", "two"),
@@ -52,18 +53,18 @@ def test_lines_have_their_time_and_stream_and_parts_are_joined(log, zone):
 
 def test_a_prompt_that_has_no_end_is_shown(log):
     log.write_bytes(entry(1, "name: ", tag="P"))
-    assert texts(log_reader.read_page(str(log), "it", tail=10)) == ["name: "]
+    assert texts(log_reader.read_page(str(log), "it", owners=US, tail=10)) == ["name: "]
 
 
 def test_what_is_no_line_of_a_log_is_text(log):
     log.write_bytes(b"garbage\n" + entry(1, "fine") + b"2026-99-99T99:99:99Z stdout F odd\n\xff\xfe\n")
-    assert texts(log_reader.read_page(str(log), "it", tail=10)) == ["garbage", "fine", "odd", "\ufffd\ufffd"]
+    assert texts(log_reader.read_page(str(log), "it", owners=US, tail=10)) == ["garbage", "fine", "odd", "\ufffd\ufffd"]
 
 
 def test_a_megabyte_line_is_cut_and_says_by_how_much(log):
     part = "x" * 16_384
     log.write_bytes(b"".join(entry(1, part, tag="P") for _ in range(63)) + entry(1, part) + entry(2, "end"))
-    page = log_reader.read_page(str(log), "it", tail=2)
+    page = log_reader.read_page(str(log), "it", owners=US, tail=2)
     assert page.lines[0].text == part + f"… ({63 * 16_384:,} more bytes)"
     assert page.lines[1].text == "end"
 
@@ -73,7 +74,7 @@ def test_a_tail_reads_no_more_than_it_shows(log, monkeypatch):
     read = []
     real = log_lines.LineParser.feed
     monkeypatch.setattr(log_lines.LineParser, "feed", lambda self, data: (read.append(len(data)), real(self, data))[1])
-    page = log_reader.read_page(str(log), "it", tail=5)
+    page = log_reader.read_page(str(log), "it", owners=US, tail=5)
     assert [text.split()[1] for text in texts(page)] == [str(number) for number in range(49_995, 50_000)]
     assert sum(read) <= log_reader.BLOCK
     assert page.dropped == 0
@@ -82,7 +83,7 @@ def test_a_tail_reads_no_more_than_it_shows(log, monkeypatch):
 def test_reading_back_ends_at_the_farthest_byte_and_says_so(log, monkeypatch):
     monkeypatch.setattr(log_reader, "MAX_BYTES_BACK", 100_000)
     log.write_bytes(b"".join(entry(number, "x" * 90) for number in range(5_000)))
-    page = log_reader.read_page(str(log), "it", tail=4_000)
+    page = log_reader.read_page(str(log), "it", owners=US, tail=4_000)
     assert 500 < len(page.lines) < 4_000
     assert page.dropped
 
@@ -90,9 +91,9 @@ def test_reading_back_ends_at_the_farthest_byte_and_says_so(log, monkeypatch):
 def test_since_is_inclusive(log):
     log.write_bytes(b"".join(entry(number, str(number)) for number in range(10)))
     at = log_lines.nanoseconds(stamp(7).encode())
-    assert texts(log_reader.read_page(str(log), "it", tail=100, since_ns=at)) == ["7", "8", "9"]
-    assert texts(log_reader.read_page(str(log), "it", tail=2, since_ns=at)) == ["8", "9"]
-    assert texts(log_reader.read_page(str(log), "it", tail=100, since_ns=at + 1)) == ["8", "9"]
+    assert texts(log_reader.read_page(str(log), "it", owners=US, tail=100, since_ns=at)) == ["7", "8", "9"]
+    assert texts(log_reader.read_page(str(log), "it", owners=US, tail=2, since_ns=at)) == ["8", "9"]
+    assert texts(log_reader.read_page(str(log), "it", owners=US, tail=100, since_ns=at + 1)) == ["8", "9"]
 
 
 def test_a_tail_goes_on_in_the_files_moved_aside_but_not_in_packed_ones(log):
@@ -101,41 +102,41 @@ def test_a_tail_goes_on_in_the_files_moved_aside_but_not_in_packed_ones(log):
     (log.parent / "0.log.20260103-000000").write_bytes(entry(3, "3"))
     (log.parent / "1.log").write_bytes(entry(1, "another attempt"))
     log.write_bytes(entry(4, "4"))
-    assert texts(log_reader.read_page(str(log), "it", tail=10)) == ["1", "2", "3", "4"]
-    assert texts(log_reader.read_page(str(log), "it", tail=3)) == ["2", "3", "4"]
+    assert texts(log_reader.read_page(str(log), "it", owners=US, tail=10)) == ["1", "2", "3", "4"]
+    assert texts(log_reader.read_page(str(log), "it", owners=US, tail=3)) == ["2", "3", "4"]
     log.unlink()  # just moved aside, and the next one not begun
-    assert texts(log_reader.read_page(str(log), "it", tail=1)) == ["3"]
+    assert texts(log_reader.read_page(str(log), "it", owners=US, tail=1)) == ["3"]
 
 
 def test_a_cursor_whose_file_is_gone_goes_on_by_time(log):
     log.write_bytes(entry(1, "1") + entry(2, "2"))
-    cursor = log_reader.read_page(str(log), "it", tail=10).cursor
+    cursor = log_reader.read_page(str(log), "it", owners=US, tail=10).cursor
     other = log.parent / "new"
     other.write_bytes(entry(2, "2") + entry(3, "3"))
     log.unlink()
     other.rename(log)
-    assert texts(log_reader.read_page(str(log), "it", tail=10, cursor=cursor)) == ["3"]
+    assert texts(log_reader.read_page(str(log), "it", owners=US, tail=10, cursor=cursor)) == ["3"]
 
 
 def test_a_file_that_was_given_the_inode_of_another_is_read_from_its_beginning(log):
     log.write_bytes(entry(1, "1"))
-    cursor = log_reader.read_page(str(log), "it", tail=10).cursor
+    cursor = log_reader.read_page(str(log), "it", owners=US, tail=10).cursor
     log.write_bytes(entry(5, "5") + entry(6, "6"))  # the same inode, and longer than before
-    assert texts(log_reader.read_page(str(log), "it", tail=10, cursor=cursor)) == ["5", "6"]
+    assert texts(log_reader.read_page(str(log), "it", owners=US, tail=10, cursor=cursor)) == ["5", "6"]
 
 
 def test_what_cannot_be_read_is_a_sentence_with_its_cure(tmp_path):
     with pytest.raises(errors.Unreachable, match="mount /var/log/pods"):
-        log_reader.read_page(str(tmp_path / "no/folder/0.log"), "it", tail=1)
+        log_reader.read_page(str(tmp_path / "no/folder/0.log"), "it", owners=US, tail=1)
     with pytest.raises(errors.Unreachable, match="does not exist"):
-        log_reader.read_page(str(tmp_path / "0.log"), "it", tail=1)
+        log_reader.read_page(str(tmp_path / "0.log"), "it", owners=US, tail=1)
     with pytest.raises(errors.NotFound, match="has no log directory"):
-        log_reader.read_page("", "it", tail=1)
+        log_reader.read_page("", "it", owners=US, tail=1)
     os.mkfifo(tmp_path / "1.log")  # nobody will ever write to it
     with pytest.raises(errors.Unreachable, match="is not a regular file"):
-        log_reader.read_page(str(tmp_path / "1.log"), "it", tail=1)
+        log_reader.read_page(str(tmp_path / "1.log"), "it", owners=US, tail=1)
     with pytest.raises(errors.InvalidResponse):
-        log_reader.read_page(str(tmp_path / "1.log"), "it", tail=1, cursor="nonsense")
+        log_reader.read_page(str(tmp_path / "1.log"), "it", owners=US, tail=1, cursor="nonsense")
     denied = log_files.unreadable("/p/0.log", "it", PermissionError(13, "Permission denied"))
     assert "not allowed to read" in denied.full_message() and "as root" in denied.full_message()
 
@@ -143,7 +144,7 @@ def test_what_cannot_be_read_is_a_sentence_with_its_cure(tmp_path):
 def test_time_that_is_over_is_said(log):
     log.write_bytes(entry(1, "1"))
     with pytest.raises(errors.TimedOut, match="--tail"):
-        log_reader.read_page(str(log), "it", tail=1, deadline=0.001)
+        log_reader.read_page(str(log), "it", owners=US, tail=1, deadline=0.001)
 
 
 steps = st.lists(
@@ -199,13 +200,13 @@ def test_pages_one_after_the_other_have_each_line_once(tmp_path_factory, history
     cursor, got = "", []
     for word, count in [*history, ("read", 0)]:
         if word == "read":
-            page = log_reader.read_page(str(writer.path), "it", tail=1000, cursor=cursor)
+            page = log_reader.read_page(str(writer.path), "it", owners=US, tail=1000, cursor=cursor)
             cursor = page.cursor
             got += texts(page)
         else:
             writer.step(word, count)
     whole = writer.all()
-    got += texts(log_reader.read_page(str(writer.path), "it", tail=1000, cursor=cursor))
+    got += texts(log_reader.read_page(str(writer.path), "it", owners=US, tail=1000, cursor=cursor))
     writer.file.close()
     assert got == whole
 
@@ -215,7 +216,7 @@ def test_pages_one_after_the_other_have_each_line_once(tmp_path_factory, history
 def test_a_follower_has_each_line_once(tmp_path_factory, history, tail):
     writer = Writer(tmp_path_factory.mktemp("log") / "0.log")
     writer.step("write", 4)
-    log = log_reader.LogFollower(str(writer.path), "it", tail=tail, max_lines=1000)
+    log = log_reader.LogFollower(str(writer.path), "it", owners=US, tail=tail, max_lines=1000)
     got = []
     for word, count in history:
         if word in ("read", "aside"):  # a kubelet looks every ten seconds, a follower five times a second
@@ -233,7 +234,7 @@ def test_a_follower_has_each_line_once(tmp_path_factory, history, tail):
 
 def test_a_follower_goes_on_where_the_file_is_emptied_or_away_for_a_while(log):
     log.write_bytes(entry(1, "1"))
-    follower = log_reader.LogFollower(str(log), "it", tail=10, max_lines=10)
+    follower = log_reader.LogFollower(str(log), "it", owners=US, tail=10, max_lines=10)
     assert [line.text for line in follower.read()[0]] == ["1"]
     with log.open("wb") as file:  # somebody cut it short
         file.write(b"")
@@ -249,7 +250,7 @@ def test_a_follower_goes_on_where_the_file_is_emptied_or_away_for_a_while(log):
 
 def test_a_follower_lets_go_of_what_is_too_much(log):
     log.write_bytes(b"")
-    follower = log_reader.LogFollower(str(log), "it", tail=10, max_lines=5)
+    follower = log_reader.LogFollower(str(log), "it", owners=US, tail=10, max_lines=5)
     log.write_bytes(b"".join(entry(number, str(number)) for number in range(20)))
     lines, dropped = follower.read()
     assert ([line.text for line in lines], dropped) == (["15", "16", "17", "18", "19"], 15)
@@ -262,8 +263,8 @@ def test_no_file_stays_open(log):
     log.write_bytes(entry(9, "y"))
     before = len(list(Path("/proc/self/fd").iterdir()))
     for _ in range(20):
-        log_reader.read_page(str(log), "it", tail=10)
-    follower = log_reader.LogFollower(str(log), "it", tail=1, max_lines=1)
+        log_reader.read_page(str(log), "it", owners=US, tail=10)
+    follower = log_reader.LogFollower(str(log), "it", owners=US, tail=1, max_lines=1)
     follower.read()
     follower.close()
     assert len(list(Path("/proc/self/fd").iterdir())) == before
@@ -274,4 +275,63 @@ def test_a_link_in_place_of_a_log_is_not_followed(log, tmp_path):
     secret.write_bytes(entry(1, "root:x"))
     log.symlink_to(secret)
     with pytest.raises(errors.Unreachable, match="symbolic link"):
-        log_reader.read_page(str(log), "it", tail=10)
+        log_reader.read_page(str(log), "it", owners=US, tail=10)
+
+
+@pytest.mark.parametrize("kind", ["fifo", "zero", "folder"])
+@pytest.mark.parametrize("place", ["0.log", "0.log.20260101-000000"])
+def test_what_is_no_regular_file_is_refused_at_once(log, kind, place):
+    log.write_bytes(entry(1, "x"))
+    path = log.with_name(place)
+    path.unlink(missing_ok=True)
+    if kind == "fifo":
+        os.mkfifo(path)
+    elif kind == "folder":
+        path.mkdir()
+    else:
+        path.symlink_to("/dev/zero")
+    with pytest.raises(errors.Unreachable, match=r"not a regular file|symbolic link"):
+        log_reader.read_page(str(log), "it", owners=US, tail=10)
+
+
+@pytest.mark.parametrize("level", ["pod", "container"])
+def test_a_link_in_place_of_a_pods_folder_is_not_followed_whoever_made_it(tmp_path, level):
+    elsewhere = tmp_path / "elsewhere"
+    (elsewhere / "c").mkdir(parents=True)
+    (elsewhere / "c/0.log").write_bytes(entry(1, "secret"))
+    pods = tmp_path / "pods"
+    pods.mkdir()
+    if level == "pod":
+        (pods / "pod").symlink_to(elsewhere)
+    else:
+        (pods / "pod").mkdir()
+        (pods / "pod/c").symlink_to(elsewhere / "c")
+    with pytest.raises(errors.Unreachable, match="symbolic link"):
+        log_reader.read_page(str(pods / "pod/c/0.log"), "it", owners=US, tail=10)
+    # The folder of all logs may be a link of the administrator.
+    (tmp_path / "logs").symlink_to(tmp_path)
+    linked = tmp_path / "logs/elsewhere/c/0.log"
+    assert texts(log_reader.read_page(str(linked), "it", owners=US, tail=10)) == ["secret"]
+
+
+def test_a_log_of_somebody_else_is_refused(log):
+    log.write_bytes(entry(1, "x"))
+    with pytest.raises(errors.Unreachable, match="it belongs to"):
+        log_reader.read_page(str(log), "it", owners=(os.geteuid() + 1,), tail=10)
+
+
+def test_of_a_line_without_an_end_only_the_beginning_is_stored(log):
+    parser = log_lines.LineParser(10)
+    block = b"y" * (1 << 20)
+    parser.feed(entry(1, "first") + entry(2, "").rstrip(b"\n"))
+    for _ in range(64):
+        parser.feed(block)
+        assert len(parser._rest) <= log_lines.MAX_REST_BYTES
+    assert parser.rest_size == 64 * len(block) + len(entry(2, "").rstrip(b"\n"))
+    parser.feed(b"\n" + entry(3, "third"))
+    first, endless, third = parser.take()[0]
+    assert (first.text, third.text) == ("first", "third")
+    assert (
+        endless.text
+        == "y" * log_lines.MAX_LINE_BYTES + f"… ({64 * len(block) - log_lines.MAX_LINE_BYTES:,} more bytes)"
+    )

@@ -1,0 +1,62 @@
+"""A user's event file, and what the user may put in its place."""
+
+import os
+from types import SimpleNamespace
+
+import pytest
+
+from runtimes.podman import engine
+
+LINE = b'{"ID":"1","Image":"i","Name":"it","Status":"start","Time":"2026-01-01T00:00:00.5Z","Type":"container"}\n'
+
+
+@pytest.fixture
+async def podman(tmp_path, monkeypatch):
+    """A rootless service of this user that reports every event which its file contains."""
+    runtime = engine.Podman(f"unix://{tmp_path}/podman.sock")
+    runtime._info = SimpleNamespace(
+        host=SimpleNamespace(events="file"),
+        store=SimpleNamespace(run_root=str(tmp_path / "containers")),
+        rootless=True,
+        uid=os.geteuid(),
+    )
+
+    async def own(line, seconds):
+        return bool(line)
+
+    monkeypatch.setattr(runtime, "_is_own_event", own)
+    (tmp_path / "libpod/tmp/events").mkdir(parents=True)
+    yield runtime
+    await runtime.aclose()
+
+
+async def test_a_regular_file_is_followed(podman, tmp_path):
+    path = tmp_path / "libpod/tmp/events/events.log"
+    path.write_bytes(LINE)
+    assert await podman.event_file() == path
+    assert podman.event_file_fault == ""
+
+
+@pytest.mark.parametrize("kind", ["fifo", "link to zero", "link to another file", "folder", "of somebody else", "none"])
+async def test_anything_else_is_refused_with_its_reason(podman, tmp_path, kind):
+    path = tmp_path / "libpod/tmp/events/events.log"
+    expected = "not a regular file"
+    if kind == "fifo":
+        os.mkfifo(path)
+    elif kind == "folder":
+        path.mkdir()
+    elif kind == "link to zero":
+        path.symlink_to("/dev/zero")
+        expected = "symbolic link"
+    elif kind == "link to another file":
+        (tmp_path / "other").write_bytes(LINE)
+        path.symlink_to(tmp_path / "other")
+        expected = "symbolic link"
+    elif kind == "of somebody else":
+        path.write_bytes(LINE)
+        podman._info.uid = os.geteuid() + 1
+        expected = "it belongs to"
+    else:
+        expected = "No such file"
+    assert await podman.event_file() is None
+    assert expected in podman.event_file_fault
