@@ -1,8 +1,9 @@
 """Decodes containerd's containers and tasks into container rows.
 
-Found by experiment on containerd 1.6 and 1.7. An id is unique only within its namespace, so a container's full id is
-`namespace/id`. In containerd a container is only a record; its task is what runs. A container has no task before its
-first start, and after its task ended and was deleted. `newest_runs` stores what was observed of earlier tasks.
+Found by experiment on containerd 1.6, 1.7 and 2.1. An id is unique only within its namespace, so a container's full id
+is `namespace/id`. In containerd a container is only a record; its task is what runs. A container has no task before its
+first start, and after its task ended and was deleted. From version 1.7 on, a starting daemon deletes the tasks that
+ended while it was not running, and their exit codes are lost. `newest_runs` stores what was observed of earlier tasks.
 """
 
 from __future__ import annotations
@@ -84,9 +85,10 @@ class ContainerDecoder:
         ref = self.learn(namespace, container.id, container.labels)
         created_at = container.created_at.ToNanoseconds() / 1e9
         run = self.history.current(ref.id, task, created_at)
-        state = "created" if run.ended is None else "exited"
+        state = "exited" if run.was_started else "created"
         if task is not None:
             state = STATES.get(task.status, "dead")
+            run.was_started = run.was_started or state != "created"
             if state == "exited":
                 run.ended = (task.exit_status, task.exited_at.ToNanoseconds() / 1e9)
             elif run.started_at is None and state in LIVE_STATES:
@@ -100,7 +102,7 @@ class ContainerDecoder:
             image_id="",
             command=_command(container.spec.value),
             state=state,
-            status="Up" if state in LIVE_STATES else "",
+            status="Up" if state in LIVE_STATES else "Exited" if state == "exited" else "",
             created_at=created_at,
             labels={**container.labels, NAMESPACE_LABEL: namespace},
             ports=_ports(container.labels.get(PORTS_LABEL, "")),
@@ -109,7 +111,7 @@ class ContainerDecoder:
             exit_code=ended[0] if ended else None,
             restarts=_count(container.labels.get(RESTARTS_LABEL, "")),
             # Unknown for a run that was not observed from its start to its end.
-            oom_killed=True if run.oom else None if ended and not run.complete else False,
+            oom_killed=True if run.oom else None if state == "exited" and not (ended and run.complete) else False,
         )
         return msgspec.structs.replace(row, status=status_text.format_status(row, now))
 

@@ -154,16 +154,17 @@ class EventDecoder:
         elif message_type == "TaskStart":
             if run is None or run.ended is not None or run.pid not in (0, message.pid):
                 run = Run(pid=message.pid, complete=True)
-            run.started_at = at_ns / 1e9
+            run.started_at, run.was_started = at_ns / 1e9, True
             history.store(full_id, run)
         elif message_type == "TaskOOM":
             run = run or Run()
             if run.oom:
                 return False
-            run.oom = True
+            run.oom = run.was_started = True
             history.store(full_id, run)
         elif message_type == "TaskExit":
             run = run or Run()
+            run.was_started = True
             run.ended = (message.exit_status, (message.exited_at.ToNanoseconds() or at_ns) / 1e9)
             history.store(full_id, run)
         return True

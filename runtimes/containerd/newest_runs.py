@@ -37,9 +37,11 @@ class NewestRuns:
         if run is not None:
             seen_at = run.ended[1] if run.ended else run.started_at
             other_task = bool(task is not None and task.pid and run.pid and task.pid != run.pid)
-            if not other_task and (seen_at is None or seen_at >= created_at - 1):
+            other_container = run.created_at is not None and abs(run.created_at - created_at) > 1
+            if not other_task and not other_container and (seen_at is None or seen_at >= created_at - 1):
+                run.created_at = created_at
                 return run
-        run = Run(pid=task.pid if task is not None else 0)
+        run = Run(pid=task.pid if task is not None else 0, created_at=created_at)
         if task is not None:
             self.store(full_id, run)
         return run
@@ -47,10 +49,13 @@ class NewestRuns:
 
 @dataclass(slots=True)
 class Run:
-    """Describes one run of a container. Times are unix seconds. `ended`: exit code and time. `complete`: the start was
-    observed too, so an OOM kill would have been noticed."""
+    """Describes one run of a container. Times are unix seconds. `created_at`: when the container was created. `ended`:
+    exit code and time. `was_started`: the task was seen running or ended. `complete`: the start was observed too, so an
+    OOM kill would have been noticed."""
 
     pid: int = 0
+    created_at: float | None = None
+    was_started: bool = False
     started_at: float | None = None
     ended: tuple[int, float] | None = None
     oom: bool = False

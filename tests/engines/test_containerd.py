@@ -73,7 +73,8 @@ async def test_a_daemon_killed_and_back_is_heard_again_at_once_and_what_ended_me
         await seen.until(lambda: seen.mirror.live, 30)
         assert time.monotonic() - back < 5
         await seen.until(lambda: seen.row("goes").state == "exited")
-        assert seen.row("goes").exit_code == 137
+        # From 1.7 on a starting daemon deletes such a task, and nobody can read its exit code any more.
+        assert seen.row("goes").exit_code == (137 if daemon.status("goes") == "exited" else None)
         assert seen.kinds("goes").count(EventKind.DIED) == 1
         # The other one has not noticed.
         assert (seen.row("web").state, seen.row("web").started_at) == ("running", began)

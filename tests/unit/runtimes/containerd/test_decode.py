@@ -225,6 +225,33 @@ def test_a_container_without_a_task_is_created_unless_its_end_was_seen() -> None
     assert containers.row("default", held(created_ns=T + 10_000_000_000), None, NOW).state == "created"
 
 
+def test_a_container_that_was_seen_running_and_has_no_task_any_more_has_ended() -> None:
+    """From 1.7 on a starting daemon deletes the tasks that ended while it was away, with their exit codes."""
+    containers = decode.ContainerDecoder(ENGINE)
+    for seen in (Status.RUNNING, Status.PAUSED, Status.PAUSING):
+        containers.row("default", held(), task(seen), NOW)
+        row = containers.row("default", held(), None, NOW)
+        assert (row.state, row.status, row.exit_code, row.finished_at) == ("exited", "Exited", None, None)
+        assert row.oom_killed is None, "nobody knows"
+        assert containers.row("default", held(created_ns=T + 5_000_000_000), None, NOW).state == "created"
+
+
+def test_a_start_that_was_only_told_by_an_event_is_a_start() -> None:
+    containers = decode.ContainerDecoder(ENGINE)
+    events = EventDecoder(containers)
+    events.decode(packed("/tasks/create", containerd_events_pb2.TaskCreate(container_id="web", pid=7)))
+    assert containers.row("default", held(created_ns=T), None, NOW).state == "created"
+    events.decode(packed("/tasks/start", containerd_events_pb2.TaskStart(container_id="web", pid=7)))
+    row = containers.row("default", held(created_ns=T), None, NOW)
+    assert (row.state, row.exit_code, row.started_at) == ("exited", None, T / 1e9)
+
+
+def test_a_task_that_was_made_and_never_started_leaves_its_container_created() -> None:
+    containers = decode.ContainerDecoder(ENGINE)
+    assert containers.row("default", held(), task(Status.CREATED), NOW).state == "created"
+    assert containers.row("default", held(), None, NOW).state == "created"
+
+
 def test_when_a_run_began_is_heard_or_read_of_its_process() -> None:
     containers = decode.ContainerDecoder(ENGINE)
     events = EventDecoder(containers)
