@@ -17,17 +17,7 @@ from core.ports import Query
 from core.text import command_line
 
 DEFAULT_TIMEOUT_SECONDS, MAX_TIMEOUT_SECONDS = 600, 1_800
-WORDING = changes.Wording(
-    done="pulled",
-    unchanged="",
-    advice=(
-        ("manifest unknown", "Check the spelling of the tag."),
-        ("not found", "Check the spelling of the image and of its registry."),
-        ("unauthorized", "The engine is not logged in to this registry. Log in on its host."),
-        ("denied", "The image does not exist, or the engine is not logged in to its registry."),
-        ("toomanyrequests", "The registry limits pulls. Wait, or log in on the engine's host."),
-    ),
-)
+WORDING = changes.Wording(done="pulled")
 _PART = r"[a-z0-9]+(?:(?:\.|_{1,2}|-+)[a-z0-9]+)*"
 _NAME = re.compile(
     rf"(?:(?:[A-Za-z0-9][A-Za-z0-9.-]*|\[[0-9a-fA-F:]+\])(?::[0-9]{{1,5}})?/)?{_PART}(?:/{_PART})*"

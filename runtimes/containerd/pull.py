@@ -17,6 +17,7 @@ from runtimes.base.jobs import Job
 from runtimes.base.multi_request_change import MultiRequestChange
 from runtimes.containerd import client, decode_info, image_names
 from runtimes.containerd.image_reader import architecture
+from runtimes.formats import image_transfers
 from runtimes.proto import (
     containerd_daemon_pb2,
     containerd_streaming_pb2,
@@ -29,6 +30,7 @@ NAMESPACE = "default"  # images are pulled into it
 TRANSFER = "/containerd.services.transfer.v1.Transfer/Transfer"
 STREAM = "/containerd.services.streaming.v1.Streaming/Stream"
 REGISTRY_CONFIG = "/etc/containerd/certs.d"
+LOGIN_HINT = "Quarterdeck has no login for this registry: pull with nerdctl, or with ctr images pull --user."
 NOT_SUPPORTED = (
     "Only containerd 1.7 and newer can pull images. With an older one, use nerdctl pull, ctr images pull, or the"
     " kubelet (through CRI)."
@@ -40,12 +42,12 @@ async def prepare_pull(
 ) -> Callable[[Job, float], Awaitable[Outcome]]:
     """Checks that the daemon can pull images, and returns the job that pulls this one. Raises Unsupported if the daemon
     cannot pull images, and BadUsage for an invalid name."""
-    name = image_names.full_name(name)
+    asked, name = name, image_names.full_name(name)
     plugins = await calls.plugins(seconds)
     if not is_supported(plugins):
         raise errors.Unsupported("image.pull", engine, NOT_SUPPORTED)
     snapshotter = decode_info.snapshotter(plugins)
-    return lambda job, timeout: _pull(calls, name, snapshotter, job, timeout)
+    return lambda job, timeout: _pull(calls, job, timeout, asked=asked, name=name, snapshotter=snapshotter)
 
 
 def is_supported(plugins: Iterable[containerd_daemon_pb2.Plugin]) -> bool:
@@ -53,7 +55,8 @@ def is_supported(plugins: Iterable[containerd_daemon_pb2.Plugin]) -> bool:
     return any(plugin.type == "io.containerd.grpc.v1" and plugin.id == "transfer" for plugin in plugins)
 
 
-async def _pull(calls: client.Client, name: str, snapshotter: str, job: Job, timeout: float) -> Outcome:
+async def _pull(calls: client.Client, job: Job, timeout: float, *, asked: str, name: str, snapshotter: str) -> Outcome:
+    """`asked`: the image's name as it was written; `name`: its full name."""
     steps = MultiRequestChange(timeout)
     platform = containerd_types_pb2.Platform(os="linux", architecture=architecture())
     resolver = containerd_transfer_types_pb2.RegistryResolver(host_dir=REGISTRY_CONFIG)
@@ -75,13 +78,17 @@ async def _pull(calls: client.Client, name: str, snapshotter: str, job: Job, tim
         await stream_opened.wait()
         metadata = client.namespace_metadata(NAMESPACE)
         await calls.channel.call(TRANSFER, request, empty_pb2.Empty, seconds=timeout, metadata=metadata)
+    except errors.NotFound as error:
+        raise image_transfers.transfer_error(name, error.message, login=LOGIN_HINT, code=404) from error
+    except errors.Rejected as error:
+        raise image_transfers.transfer_error(name, error.text, login=LOGIN_HINT) from error
     finally:
         reporting.cancel()
         await asyncio.gather(reporting, return_exceptions=True)
     digest = await _digest(calls, name)
     if digest and digest == before:
-        return steps.noop(f"{name} is up to date at {digest}")
-    return steps.done(f"{name} is {digest}")
+        return steps.noop(image_transfers.unchanged_detail(digest))
+    return steps.done(image_transfers.done_detail(asked, name, digest))
 
 
 async def _digest(calls: client.Client, name: str) -> str:

@@ -17,8 +17,12 @@ from runtimes.base.jobs import Job
 from runtimes.base.multi_request_change import MultiRequestChange
 from runtimes.cri import decode, decode_info
 from runtimes.cri.client import EngineClient
-from runtimes.formats import image_reference
+from runtimes.formats import image_reference, image_transfers
 from runtimes.proto import cri_pb2 as cri
+
+LOGIN_HINT = (
+    "Quarterdeck has no login for this registry: let the kubelet pull with an imagePullSecret, or configure the engine."
+)
 
 
 class ImageVerbs(EngineClient):
@@ -40,9 +44,10 @@ class ImageVerbs(EngineClient):
     async def pull_image(self, action: images.PullImage, seconds: float) -> JobStarted:
         reference = str(image_reference.parse_image_reference(action.image))
         await self._identify(min(seconds, 10.0))
-        return self.jobs.start(action.verb, lambda job: self._pull(reference, float(action.timeout), job))
+        return self.jobs.start(action.verb, lambda job: self._pull(action.image, reference, float(action.timeout), job))
 
-    async def _pull(self, reference: str, seconds: float, job: Job) -> Outcome:
+    async def _pull(self, asked: str, reference: str, seconds: float, job: Job) -> Outcome:
+        """`asked`: the image's name as it was written; `reference`: its full name."""
         steps = MultiRequestChange(seconds)
         before = await self._image_status(reference, 10.0)
         job.progress(f"{self.engine_name} is pulling {reference}; CRI reports no progress")
@@ -50,13 +55,12 @@ class ImageVerbs(EngineClient):
         try:
             pulled = await self._request("PullImage", request, cri.PullImageResponse, seconds)
         except errors.NotFound as error:
-            raise errors.NotFound(
-                f"{reference} was not found: {error.message}",
-                hint="Check the spelling. A registry reports a private image in the same way.",
-            ) from error
+            raise image_transfers.transfer_error(reference, error.message, login=LOGIN_HINT, code=404) from error
+        except errors.Rejected as error:
+            raise image_transfers.transfer_error(reference, error.text, login=LOGIN_HINT) from error
         except errors.TimedOut as error:
             raise errors.TimedOut(
-                f"{reference} was not pulled completely within {seconds:.0f} s.",
+                f"The pull did not end within {seconds:.0f} s.",
                 sent=error.sent,
                 hint="Pull it again: parts that were pulled already are not pulled twice.",
             ) from error
@@ -64,8 +68,8 @@ class ImageVerbs(EngineClient):
         digest = decode.digest_of(reference, after.image) if after else ""
         digest = digest or pulled.image_ref
         if before is not None and after is not None and before.image == after.image:
-            return steps.noop(f"{reference} is {digest}, as before")
-        return steps.done(f"{reference} is {digest}")
+            return steps.noop(image_transfers.unchanged_detail(digest))
+        return steps.done(image_transfers.done_detail(asked, reference, digest))
 
     @does(images.RemoveImage)
     async def remove_image(self, action: images.RemoveImage, seconds: float) -> Outcome:

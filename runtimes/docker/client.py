@@ -1,12 +1,14 @@
 """Sends requests to a Docker daemon, in the newest API version that both Quarterdeck and the daemon support.
 
 The version is negotiated at the first request and again for each event stream. For this, Quarterdeck requests `/info`
-without a version, and the daemon reports its newest version in the header `Api-Version`.
+without a version, and the daemon reports its newest version in the header `Api-Version`. A daemon that is newer than
+Quarterdeck is also asked for its oldest version, with `/version`.
 """
 
 from __future__ import annotations
 
 import abc
+import re
 
 import msgspec
 
@@ -19,8 +21,13 @@ from runtimes.docker import decode, json_models
 from runtimes.docker_like.client import HttpEngineClient
 from runtimes.formats import json_decoder
 
-NEWEST_API, OLDEST_API = (1, 47), (1, 24)
+NEWEST_API, OLDEST_API = (1, 51), (1, 24)
 MAX_ERROR = 256  # bytes of an error that is not JSON
+_VERSION_REFUSED = re.compile(
+    r"client version \S+ is too (?:old|new)\. (?:Minimum supported API version is (?P<oldest>\d+\.\d+)|"
+    r"Maximum supported API version is (?P<newest>\d+\.\d+))",
+    re.IGNORECASE,
+)
 
 
 class EngineClient(HttpEngineClient, abc.ABC):
@@ -53,12 +60,37 @@ class EngineClient(HttpEngineClient, abc.ABC):
                 f"{_dotted(OLDEST_API)}.",
                 hint="Upgrade the engine.",
             )
+        if newest > NEWEST_API:
+            await self._check_oldest_version(seconds)
         ref = EngineRef(host=info.name or self._ref.host, kind=self.kind, name=self._ref.name)
         self._register(self.address, info.identity(), ref)
         self.api, self.version, self._info = _dotted(min(newest, NEWEST_API)), info.version, info
         if ref != self._ref:
             self._ref = ref
             self._decoder = decode.Decoder(ref)
+
+    async def _check_oldest_version(self, seconds: float) -> None:
+        """Raises InvalidResponse if the daemon supports only versions of the API that are newer than ours."""
+        response = await self._http.request("GET", "/version", deadline=seconds)
+        if response.status >= 400:
+            raise self._refusal(response.status, response.body, "", "version")
+        oldest = json_decoder.decode_json(json_models.Versions, response.body).oldest_api
+        if oldest and decode.api_version(oldest) > NEWEST_API:
+            raise _too_new(self.address, f"{oldest} or newer")
+
+    def _refusal(self, status: int, body: bytes, name: str, kind: str) -> errors.QuarterdeckError:
+        if status == 400 and (found := _VERSION_REFUSED.search(self._error_text(body))):
+            # The daemon was replaced by another version since it was identified.
+            self._identified = False
+            oldest, newest = found["oldest"], found["newest"]
+            if oldest and decode.api_version(oldest) > NEWEST_API:
+                return _too_new(self.address, f"{oldest} or newer")
+            limit = f"{oldest} or newer" if oldest else f"{newest} or older"
+            return errors.InvalidResponse(
+                f"{self.address} now supports only Docker API {limit}; {self.api} was in use.",
+                hint="Give the command again: Quarterdeck asks the engine for its version first.",
+            )
+        return super()._refusal(status, body, name, kind)
 
     def _path(self, target: str) -> str:
         return f"/v{self.api}{target}"
@@ -72,6 +104,13 @@ class EngineClient(HttpEngineClient, abc.ABC):
         except msgspec.DecodeError:
             text = body[:MAX_ERROR].decode("utf-8", "replace")
         return text.strip()
+
+
+def _too_new(address: str, needed: str) -> errors.InvalidResponse:
+    return errors.InvalidResponse(
+        f"{address} supports only Docker API {needed}; this Quarterdeck supports at most {_dotted(NEWEST_API)}.",
+        hint="Upgrade Quarterdeck, or lower the engine's minimum with DOCKER_MIN_API_VERSION in its environment.",
+    )
 
 
 def _dotted(version: tuple[int, int]) -> str:

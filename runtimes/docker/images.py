@@ -22,14 +22,11 @@ from runtimes.docker.client import EngineClient
 from runtimes.docker.pull_progress import PullProgress
 from runtimes.docker_like import images as shared
 from runtimes.docker_like.client import quoted_id
-from runtimes.formats import image_reference, json_decoder
+from runtimes.formats import image_reference, image_transfers, json_decoder
 
 NO_LOGIN = "e30="
 """`X-Registry-Auth` without a login: {} in base64. Older daemons refuse a push without the header."""
-LOGIN_HINT = (
-    "The registry requires a login, and Quarterdeck has none. Pull the image by hand on its host, or make it public."
-)
-_LOGIN_ERRORS = ("no basic auth credentials", "unauthorized", "authentication required", "access denied")
+LOGIN_HINT = "Quarterdeck has no login for this registry: pull or push by hand on the engine's host."
 
 
 class ImageVerbs(EngineClient, shared.ImageVerbs, abc.ABC):
@@ -41,7 +38,10 @@ class ImageVerbs(EngineClient, shared.ImageVerbs, abc.ABC):
         # Without a tag, older daemons pull every tag of the repository.
         query = urllib.parse.urlencode({"fromImage": wanted.repository, "tag": wanted.tag_or_digest})
         path = f"/images/create?{query}"
-        return self.jobs.start(action.verb, lambda job: self._transfer(path, str(wanted), action.timeout, job))
+        return self.jobs.start(
+            action.verb,
+            lambda job: self._transfer(path, action.timeout, job, asked=action.image, name=str(wanted)),
+        )
 
     @does(images.PushImage)
     async def push_image(self, action: images.PushImage, seconds: float) -> JobStarted:
@@ -49,7 +49,10 @@ class ImageVerbs(EngineClient, shared.ImageVerbs, abc.ABC):
         await self._check_same_image(action.target, seconds)
         path = f"/images/{urllib.parse.quote(named.repository)}/push?tag={urllib.parse.quote(named.tag)}"
         headers = {"X-Registry-Auth": NO_LOGIN}
-        return self.jobs.start(action.verb, lambda job: self._transfer(path, str(named), action.timeout, job, headers))
+        asked, name = action.target.name, str(named)
+        return self.jobs.start(
+            action.verb, lambda job: self._transfer(path, action.timeout, job, headers, asked=asked, name=name)
+        )
 
     @does(images.RemoveImage)
     async def remove_image(self, action: images.RemoveImage, seconds: float) -> Outcome:
@@ -73,30 +76,35 @@ class ImageVerbs(EngineClient, shared.ImageVerbs, abc.ABC):
     # ── steps ────────────────────────────────────────────────────────────────────────────────────────────────────
 
     async def _transfer(
-        self, path: str, name: str, timeout: float, job: Job, headers: Mapping[str, str] | None = None
+        self, path: str, timeout: float, job: Job, headers: Mapping[str, str] | None = None, *, asked: str, name: str
     ) -> Outcome:
-        """Pulls or pushes; `path` says which."""
+        """Pulls or pushes; `path` says which. `asked`: the image's name as it was written; `name`: its full name."""
         began, progress = time.monotonic(), PullProgress()
         try:
             async with asyncio.timeout(timeout):
-                await self._follow_transfer(path, timeout, job, progress, headers)
+                await self._follow_transfer(path, timeout, job, progress, headers, name=name)
         except TimeoutError:
             raise shared.transfer_timed_out(name, timeout, _so_far(progress)) from None
         except asyncio.CancelledError:
             job.end(Outcome(status=Status.UNKNOWN, detail=f"was stopped{_so_far(progress)}"))
             raise
         if progress.error:
-            raise _rejected(500, progress.error)
-        detail = f"{name} is {progress.digest}" if progress.digest else name
-        status = Status.NOOP if progress.up_to_date else Status.DONE
-        return Outcome(
-            status=status,
-            detail=f"{detail}, as before" if progress.up_to_date else detail,
-            took=time.monotonic() - began,
-        )
+            raise image_transfers.transfer_error(name, progress.error, login=LOGIN_HINT)
+        took = time.monotonic() - began
+        if progress.up_to_date:
+            return Outcome(status=Status.NOOP, detail=image_transfers.unchanged_detail(progress.digest), took=took)
+        detail = image_transfers.done_detail(asked, name, progress.digest)
+        return Outcome(status=Status.DONE, detail=detail, took=took)
 
     async def _follow_transfer(
-        self, path: str, seconds: float, job: Job, progress: PullProgress, headers: Mapping[str, str] | None
+        self,
+        path: str,
+        seconds: float,
+        job: Job,
+        progress: PullProgress,
+        headers: Mapping[str, str] | None,
+        *,
+        name: str,
     ) -> None:
         try:
             async with self._stream("POST", path, seconds, kind="image", headers=headers) as chunks:
@@ -105,11 +113,9 @@ class ImageVerbs(EngineClient, shared.ImageVerbs, abc.ABC):
                     if text := progress.summary():
                         job.progress(text)
         except errors.NotFound as error:
-            raise errors.NotFound(
-                error.message, hint="Check the name. A registry reports a private image as missing, too."
-            ) from error
+            raise image_transfers.transfer_error(name, error.message, login=LOGIN_HINT, code=404) from error
         except errors.Rejected as error:
-            raise _rejected(error.code, error.text) from error
+            raise image_transfers.transfer_error(name, error.text, login=LOGIN_HINT) from error
         except errors.Unreachable as error:
             progress.finish()
             if not progress.error:
@@ -125,10 +131,3 @@ class ImageVerbs(EngineClient, shared.ImageVerbs, abc.ABC):
 
 def _so_far(progress: PullProgress) -> str:
     return f"; finished by then: {text}" if (text := progress.summary()) else ""
-
-
-def _rejected(code: int, text: str) -> errors.Rejected:
-    error = errors.Rejected(code, text)
-    if any(cause in text.lower() for cause in _LOGIN_ERRORS):
-        error.hint = LOGIN_HINT
-    return error

@@ -36,6 +36,12 @@ class Info(msgspec.Struct):
         return self.id if self.root in ("", USUAL_ROOT) else f"{self.id}:{self.root}"
 
 
+class Versions(msgspec.Struct):
+    """Models the answer to `/version`."""
+
+    oldest_api: str = msgspec.field(name="MinAPIVersion", default="")
+
+
 class Error(msgspec.Struct):
     message: str = ""
 

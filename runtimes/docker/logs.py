@@ -1,6 +1,8 @@
 """Reads the log of a Docker container one page at a time, or follows it as a job.
 
-A cursor is `TIME/COUNT`: the time of the newest line that was read, and how many lines with that time were read.
+A cursor is `TIME/COUNT`: the time of the newest line that was read, and how many lines with that time were read. From
+version 26 on, the daemon does not filter each line by `since`: from the first line that is new enough, it sends all
+lines, and lines of stdout and stderr overtake each other. So older lines are dropped here.
 """
 
 from __future__ import annotations
@@ -21,34 +23,23 @@ class LogVerbs(EngineClient, logs.LogVerbs, abc.ABC):
     state_checks = 1
 
     async def _page(self, action: actions.ReadLogs, seconds: float) -> LogPage:
-        query = {"tail": str(action.tail)}
-        skip_at, skip = "", 0
+        query, after, seen = {"tail": str(action.tail)}, "", 0
         if action.cursor:
-            skip_at, _, count = action.cursor.partition("/")
-            skip = int(count or 0)
-            query = {"since": timestamps.format_since(timestamps.parse_nanoseconds(skip_at)), "tail": "all"}
+            after, seen, since_ns = logs.parse_cursor(action.cursor)
+            query = {"since": timestamps.format_since(since_ns), "tail": "all"}
         elif action.since_ns:
             query["since"] = timestamps.format_since(action.since_ns)
-        reader = log_decoder.LogDecoder(action.tail)
+            after = timestamps.format_time(action.since_ns)
+        reader = log_decoder.LogDecoder(action.tail, after=after, seen=seen)
         await self._read_log(action.target, query, seconds, reader.feed)
         reader.finish()
-        lines = []
-        for line in reader.lines:
-            if skip and line.at == skip_at:
-                skip -= 1
-            else:
-                lines.append(line)
-        cursor = action.cursor
-        if lines:
-            # Lines of stdout and stderr overtake each other by microseconds, so the newest line may not be the last.
-            newest = max(line.at for line in lines)
-            before = int(action.cursor.partition("/")[2] or 0) if newest == skip_at else 0
-            cursor = f"{newest}/{before + sum(1 for line in lines if line.at == newest)}"
-        return LogPage(lines=tuple(lines), cursor=cursor, dropped=reader.dropped)
+        cursor = "{}/{}".format(*reader.newest) if reader.newest[0] else action.cursor
+        return LogPage(lines=tuple(reader.lines), cursor=cursor, dropped=reader.dropped)
 
     async def _follow(self, action: actions.ReadLogs, job: Job) -> Outcome:
-        query = {"tail": str(action.tail), "follow": "true"}
+        query, after = {"tail": str(action.tail), "follow": "true"}, ""
         if action.since_ns:
             query["since"] = timestamps.format_since(action.since_ns)
-        reader = log_decoder.LogDecoder(MAX_JOB_LINES)
+            after = timestamps.format_time(action.since_ns)
+        reader = log_decoder.LogDecoder(MAX_JOB_LINES, after=after)
         return await self._follow_log(action.target, query, job, reader, feed=reader.feed)

@@ -17,7 +17,7 @@ from core.model.results import LogPage, Outcome
 from runtimes.base.base_adapter import does
 from runtimes.base.jobs import Job
 from runtimes.docker_like.client import HttpEngineClient, quoted_id
-from runtimes.formats import log_decoder
+from runtimes.formats import log_decoder, timestamps
 
 OPEN_SECONDS = 10.0  # until the response of a followed log begins
 STATE_SECONDS = 10.0
@@ -101,3 +101,16 @@ class LogVerbs(HttpEngineClient, abc.ABC):
                 code = "" if found.exit_code is None else f" with code {found.exit_code}"
                 return f"{target.name} has ended{code}"
         return f"{target.name} was restarted"
+
+
+def parse_cursor(cursor: str) -> tuple[str, int, int]:
+    """Returns the parts of a cursor: the time of the newest line that was read, how many lines with that time were
+    read, and that time in nanoseconds since the epoch. Raises InvalidResponse."""
+    at, _, count = cursor.partition("/")
+    ns = timestamps.parse_nanoseconds_or_none(at)
+    if ns is None or not (count.isascii() and count.isdecimal()):
+        raise errors.InvalidResponse(
+            f"“{cursor[:40]}” is not a valid position in a log.",
+            hint="Give the command again. Run the same version of Quarterdeck on all replicas.",
+        )
+    return at, int(count), ns

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import deque
 
 from core.model.results import LogLine
+from runtimes.formats import timestamps
 
 MAX_LINE = 16_384  # bytes
 STREAMS = {0: "stdin", 1: "stdout", 2: "stderr"}
@@ -20,7 +21,7 @@ class LogDecoder:
     With `timestamps=1` each line begins with an RFC 3339 time and a space.
 
     `after`: lines with an earlier time are skipped, and so are the first `seen` lines with exactly that time. `newest`:
-    the latest time received, and how many lines had it."""
+    the latest time received that is not before `after`, and how many lines had it."""
 
     def __init__(self, max_lines: int, *, max_line: int = MAX_LINE, after: str = "", seen: int = 0) -> None:
         self.lines: deque[LogLine] = deque(maxlen=max_lines)
@@ -104,9 +105,14 @@ class LogDecoder:
         if gap and head[4:5] == b"-" and head[10:11] == b"T":
             at, text = head, rest
         when = at.decode("ascii", "replace")
-        if when >= self.newest[0]:
-            self.newest = (when, self.newest[1] + 1 if when == self.newest[0] else 1)
-        if self._after and self._was_seen(when):
+        if self._after and timestamps.is_before(when, self._after):
+            return
+        if when == self.newest[0]:
+            self.newest = (when, self.newest[1] + 1)
+        elif timestamps.is_before(self.newest[0], when):
+            self.newest = (when, 1)
+        if self._after and self._seen > 0 and when == self._after:
+            self._seen -= 1
             return
         shown = text.decode("utf-8", "replace").rstrip("\r")
         if cut:
@@ -114,12 +120,6 @@ class LogDecoder:
         if len(self.lines) == self.lines.maxlen:
             self.dropped += 1
         self.lines.append(LogLine(when, stream, shown))
-
-    def _was_seen(self, at: str) -> bool:
-        if at == self._after and self._seen > 0:
-            self._seen -= 1
-            return True
-        return at < self._after
 
 
 def _is_frame(head: bytearray) -> bool:

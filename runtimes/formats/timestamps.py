@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from datetime import datetime
+from datetime import UTC, datetime
 
 from core import errors
 
@@ -15,6 +15,21 @@ def format_since(at_ns: int) -> str:
     """Returns the value of Docker's `since` and `until` for a time in nanoseconds since the epoch; both are
     inclusive."""
     return f"{at_ns // 1_000_000_000}.{at_ns % 1_000_000_000:09d}"
+
+
+def format_time(at_ns: int) -> str:
+    """Returns RFC 3339 in UTC with nine decimals, as Docker writes it into logs."""
+    at = datetime.fromtimestamp(at_ns // 1_000_000_000, UTC)
+    return f"{at:%Y-%m-%dT%H:%M:%S}.{at_ns % 1_000_000_000:09d}Z"
+
+
+def is_before(one: str, other: str) -> bool:
+    """Returns whether one RFC 3339 time is before the other. Their offsets and numbers of decimals may differ. A text
+    that is no time is before every time."""
+    if len(one) == len(other) and one[19:20] == other[19:20] and one.endswith("Z") and other.endswith("Z"):
+        return one < other
+    first, second = parse_nanoseconds_or_none(one), parse_nanoseconds_or_none(other)
+    return second is not None and (first is None or first < second)
 
 
 def parse_seconds(text: str) -> float | None:

@@ -1,7 +1,8 @@
 """Pulls, pushes and removes Podman's images. A pull or a push runs as a job and reports its progress.
 
-The user of the engine logs in to registries with `podman login`, and configures their addresses in registries.conf. A
-failure is reported in the body of a response with status 200.
+The user of the engine logs in to registries with `podman login`, and configures their addresses in registries.conf.
+Until version 5, a failure is reported in the body of a response with status 200. From version 6 on, a failed pull is
+refused with the registry's status, such as 404.
 """
 
 from __future__ import annotations
@@ -22,14 +23,14 @@ from core.model.results import Outcome
 from runtimes.base.base_adapter import does
 from runtimes.base.jobs import Job
 from runtimes.docker_like import images as shared
-from runtimes.formats import image_reference, json_decoder
+from runtimes.formats import image_reference, image_transfers, json_decoder
 from runtimes.podman import client, decode
 from runtimes.transport.line_splitter import LineReader
 
 LOOK_SECONDS = OPEN_SECONDS = 10.0
-MAX_ERROR, MAX_PROGRESS = 400, 200  # characters
+MAX_PROGRESS = 200  # characters
 _LAYER = re.compile(r"Copying blob sha256:([0-9a-f]{64})")
-REGISTRY_HINT = "Log in as the user of that engine (podman login), and check its registries.conf."
+LOGIN_HINT = "Log in to the registry as the user of that engine, with podman login."
 
 
 class _Progress(msgspec.Struct):
@@ -62,11 +63,12 @@ class ImageVerbs(client.EngineClient, shared.ImageVerbs, abc.ABC):
             path = f"/images/pull?{urllib.parse.urlencode({'reference': wanted})}"
             result = await self._transfer(path, wanted, action.timeout, job)
             found = await self._get_image(result.id or wanted, LOOK_SECONDS)
-            digest = wanted.partition("@")[2]
-            detail = f"{wanted} is {digest or found.digest or found.id}"
+            digest = wanted.partition("@")[2] or found.digest or found.id
+            took = time.monotonic() - began
             if before.id and before.id == found.id:
-                return Outcome(status=Status.NOOP, detail=f"{detail}, as before", took=time.monotonic() - began)
-            return Outcome(status=Status.DONE, detail=detail, took=time.monotonic() - began)
+                return Outcome(status=Status.NOOP, detail=image_transfers.unchanged_detail(digest), took=took)
+            detail = image_transfers.done_detail(action.image, wanted, digest)
+            return Outcome(status=Status.DONE, detail=detail, took=took)
 
         return self.jobs.start(action.verb, work)
 
@@ -84,7 +86,7 @@ class ImageVerbs(client.EngineClient, shared.ImageVerbs, abc.ABC):
             if not digest:
                 found = await self._get_image(str(named), LOOK_SECONDS)
                 digest = _digest_in(found.digests, named.repository)
-            detail = f"{named} is {digest}" if digest else str(named)
+            detail = image_transfers.done_detail(action.target.name, str(named), digest)
             return Outcome(status=Status.DONE, detail=detail, took=time.monotonic() - began)
 
         return self.jobs.start(action.verb, work)
@@ -92,22 +94,33 @@ class ImageVerbs(client.EngineClient, shared.ImageVerbs, abc.ABC):
     async def _transfer(self, path: str, name: str, timeout: float, job: Job) -> _Progress:
         """Pulls or pushes; `path` says which. Returns the last line with an id or a digest. Raises EngineError."""
         result, layers = _Progress(), set[str]()
+
+        def receive(lines: bytes) -> None:
+            nonlocal result
+            for line in filter(None, map(bytes.strip, lines.split(b"\n"))):
+                progress = json_decoder.decode_json(_Progress, line)
+                if progress.error:
+                    raise image_transfers.transfer_error(name, progress.error, login=LOGIN_HINT)
+                layers.update(_LAYER.findall(progress.stream))
+                if text := progress.stream.strip():
+                    job.progress(_summary(text, len(layers)))
+                result = progress if progress.id or progress.digest else result
+
         try:
             async with (
                 asyncio.timeout(timeout),
-                self._stream("POST", path, OPEN_SECONDS, name=name, kind="image") as chunks,
+                self._stream("POST", path, OPEN_SECONDS, kind="image") as chunks,
             ):
-                async for lines in LineReader(chunks.__anext__, str(self.ref)):
-                    for line in filter(None, map(bytes.strip, lines.split(b"\n"))):
-                        progress = json_decoder.decode_json(_Progress, line)
-                        if progress.error:
-                            raise errors.EngineError(progress.error[:MAX_ERROR], hint=REGISTRY_HINT)
-                        layers.update(_LAYER.findall(progress.stream))
-                        if text := progress.stream.strip():
-                            job.progress(_summary(text, len(layers)))
-                        result = progress if progress.id or progress.digest else result
+                reader = LineReader(chunks.__anext__, str(self.ref))
+                async for lines in reader:
+                    receive(lines)
+                receive(reader.rest)
         except TimeoutError as error:
             raise shared.transfer_timed_out(name, timeout) from error
+        except errors.NotFound as error:
+            raise image_transfers.transfer_error(name, error.message, login=LOGIN_HINT, code=404) from error
+        except errors.Rejected as error:
+            raise image_transfers.transfer_error(name, error.text, login=LOGIN_HINT) from error
         return result
 
     @does(images.RemoveImage)

@@ -13,7 +13,6 @@ import abc
 import asyncio
 from collections.abc import Callable
 
-from core import errors
 from core.model import actions
 from core.model.refs import Ref
 from core.model.results import LogPage, Outcome
@@ -78,11 +77,5 @@ def _joined(reader: log_decoder.LogDecoder) -> Callable[[bytes], None]:
 
 def _parse_cursor(cursor: str) -> tuple[str, int, str]:
     """The time of the last line read, how many lines with that time were read, and the second to ask from."""
-    at, _, count = cursor.partition("/")
-    ns = timestamps.parse_nanoseconds_or_none(at)
-    if ns is None or not count.isdecimal():
-        raise errors.InvalidResponse(
-            f"“{cursor[:40]}” is not a valid position in a log.",
-            hint="Give the command again. Run the same version of Quarterdeck on all replicas.",
-        )
-    return at, int(count), str(ns // 1_000_000_000 - 1)
+    at, count, ns = logs.parse_cursor(cursor)
+    return at, count, str(ns // 1_000_000_000 - 1)

@@ -28,7 +28,7 @@ LINES = {
         "running",
     ),
     "events": ("events web --since 10m", r"started +web", "running"),
-    "engines": ("engines docker", r"Storage driver +overlay2|Storage driver +vfs", "running"),
+    "engines": ("engines docker", r"Storage driver +(overlay2|overlayfs|vfs)", "running"),
     "images": ("images busybox", r"localhost/busybox +1 +[0-9a-f]{12}", "running"),
     "stats": ("stats", r"web +[\d.]+ +\d", "running"),
     "pull": (

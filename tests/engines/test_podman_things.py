@@ -124,7 +124,7 @@ async def test_images_are_tagged_pushed_pulled_and_removed(desk, registry):
     assert (await desk.do(images.RemoveImage, target=pushed)).status == Status.DONE
     assert (await desk.do(images.ListImages)).rows[0].tags == (IMAGE,)
     outcome, _ = await desk.job(images.PullImage, image=name)
-    assert (outcome.status, outcome.detail.startswith(f"{name} is sha256:")) == (Status.DONE, True), outcome
+    assert (outcome.status, outcome.detail.startswith("sha256:")) == (Status.DONE, True), outcome
     document = await desk.do(images.InspectImage, target=pushed)
     assert name in document.data["RepoTags"]
     tar = str(desk.daemon.root / "tmp/busybox.tar")

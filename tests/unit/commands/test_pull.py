@@ -85,7 +85,8 @@ async def test_how_it_ended_is_said_with_its_cure(world):
     )
     same = await said(Outcome(status=Status.NOOP, detail=f"is up to date: {DIGEST}"))
     assert same == (f"busybox:latest is up to date: {DIGEST}.", Ending.OK)
-    text, ending = await said(Outcome(status=Status.FAILED, detail="manifest unknown"))
+    failed = errors.NotFound("manifest unknown.", hint="Check the spelling of the tag.").full_message()
+    text, ending = await said(Outcome(status=Status.FAILED, detail=failed))
     assert text == "busybox:latest was not pulled: manifest unknown. Check the spelling of the tag."
     assert ending is Ending.FAILED
     text, ending = await said(Outcome(status=Status.UNKNOWN, detail="It has not ended in time and may go on."))

@@ -138,5 +138,8 @@ SAMPLES: Mapping[str, tuple[str, Reply]] = {
     "engines-one": ("engines docker", engines("engines docker", DOCKER)),
     "info": ("info podman", engines("info podman", PODMAN)),
     "pulled": ("pull nginx", pulled(Outcome(status="done", detail="sha256:" + "d" * 64, took=12.5))),
-    "pull-failed": ("pull nginx", pulled(Outcome(status="failed", detail="manifest unknown"))),
+    "pull-failed": (
+        "pull nginx",
+        pulled(Outcome(status="failed", detail="manifest unknown. Check the spelling of the tag.")),
+    ),
 }
