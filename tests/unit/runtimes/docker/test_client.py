@@ -7,7 +7,7 @@ import pytest
 from core import errors
 from core.model.actions import ListContainers
 from core.model.refs import EngineRef
-from tests.unit.runtimes.docker.conftest import Daemon
+from tests.helpers.prepared_daemon import PreparedDaemon
 
 LIST = ListContainers(engine=EngineRef(host="host7", kind="docker"))
 
@@ -15,8 +15,10 @@ LIST = ListContainers(engine=EngineRef(host="host7", kind="docker"))
 @pytest.mark.parametrize(
     ("newest", "oldest", "used"), [("1.41", "1.12", "1.41"), ("1.51", "1.24", "1.51"), ("1.54", "1.44", "1.51")]
 )
-async def test_the_newest_version_that_both_know_is_used(daemon: Daemon, newest: str, oldest: str, used: str) -> None:
-    daemon.api = newest
+async def test_the_newest_version_that_both_know_is_used(
+    daemon: PreparedDaemon, newest: str, oldest: str, used: str
+) -> None:
+    daemon.headers["Api-Version"] = newest
     daemon.answers |= {
         "/version": (200, f'{{"MinAPIVersion": "{oldest}"}}'.encode()),
         "/containers/json": (200, b"[]"),
@@ -25,8 +27,8 @@ async def test_the_newest_version_that_both_know_is_used(daemon: Daemon, newest:
     assert daemon.asked[-1] == f"/v{used}/containers/json?all=1"
 
 
-async def test_a_daemon_that_wants_a_newer_version_is_named_with_both(daemon: Daemon) -> None:
-    daemon.api = "1.60"
+async def test_a_daemon_that_wants_a_newer_version_is_named_with_both(daemon: PreparedDaemon) -> None:
+    daemon.headers["Api-Version"] = "1.60"
     daemon.answers["/version"] = (200, b'{"MinAPIVersion": "1.55"}')
     with pytest.raises(errors.InvalidResponse) as caught:
         await daemon.do(LIST)
@@ -36,10 +38,10 @@ async def test_a_daemon_that_wants_a_newer_version_is_named_with_both(daemon: Da
     assert daemon.asked == ["/info", "/version"]
 
 
-async def test_a_daemon_that_was_upgraded_meanwhile_is_asked_for_its_version_again(daemon: Daemon) -> None:
+async def test_a_daemon_that_was_upgraded_meanwhile_is_asked_for_its_version_again(daemon: PreparedDaemon) -> None:
     daemon.answers["/containers/json"] = (200, b"[]")
     await daemon.do(LIST)
-    daemon.api = "1.60"
+    daemon.headers["Api-Version"] = "1.60"
     daemon.answers["/version"] = (200, b'{"MinAPIVersion": "1.55"}')
     daemon.refuse(
         "/containers/json",
@@ -53,10 +55,10 @@ async def test_a_daemon_that_was_upgraded_meanwhile_is_asked_for_its_version_aga
     assert daemon.asked[-1] == "/version"
 
 
-async def test_a_daemon_that_was_downgraded_meanwhile_is_asked_for_its_version_again(daemon: Daemon) -> None:
+async def test_a_daemon_that_was_downgraded_meanwhile_is_asked_for_its_version_again(daemon: PreparedDaemon) -> None:
     daemon.answers["/containers/json"] = (200, b"[]")
     await daemon.do(LIST)
-    daemon.api = "1.41"
+    daemon.headers["Api-Version"] = "1.41"
     daemon.refuse("/containers/json", 400, "client version 1.45 is too new. Maximum supported API version is 1.41")
     with pytest.raises(errors.InvalidResponse, match=r"now supports only Docker API 1.41 or older; 1.45 was in use"):
         await daemon.do(LIST)

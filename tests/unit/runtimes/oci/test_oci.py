@@ -159,6 +159,21 @@ def test_every_state_and_event_has_its_word() -> None:
     assert decode.event(5, "checkpoint", ref).kind is EventKind.OTHER
 
 
+# Written by crun 1.28 to `--log-format json state web` and `… delete web`.
+CRUN_1_28 = r"""{
+  "msg": "container `web` does not exist: open `\/run\/crun\/web\/status`: No such file or directory",
+  "level": "error",
+  "time": "2026-11-29T19:54:16.248846Z"
+}
+"""
+CRUN_1_28_DELETE = r"""{
+  "msg": "cannot open directory `\/run\/crun\/web`: No such file or directory",
+  "level": "error",
+  "time": "2026-11-29T19:54:16.274627Z"
+}
+"""
+
+
 @pytest.mark.parametrize(
     ("written", "reason", "gone"),
     [
@@ -174,6 +189,20 @@ def test_every_state_and_event_has_its_word() -> None:
             "container not running",
             False,
         ),
+        (CRUN_1_28, "container `web` does not exist: open `/run/crun/web/status`: No such file or directory", True),
+        (
+            f"some warning\n{CRUN_1_28}{CRUN_1_28_DELETE}",
+            "cannot open directory `/run/crun/web`: No such file or directory",
+            False,
+        ),
+        (
+            f"{CRUN_1_28}and a line after it\n",
+            "container `web` does not exist: open `/run/crun/web/status`: No such file or directory",
+            True,
+        ),
+        ('{\n  "msg": "cut in the mid', '"msg": "cut in the mid', False),
+        ('{"level":"error","msg":7,"time":"t"}', '{"level":"error","msg":7,"time":"t"}', False),
+        ("{" * 5_000, "{" * 5_000, False),
         ("runc: panic: x\n", "runc: panic: x", False),
         ("", "", False),
     ],
@@ -189,6 +218,10 @@ def test_a_program_that_failed_and_a_runtime_that_did_are_told_apart() -> None:
     assert decode_errors.exec_error("before\n" + why) == "exec failed: no such"
     assert decode_errors.exec_error(why + "sh: not found\n") == ""
     assert decode_errors.exec_error('{"level":"error","msg":"of a program of mine"}') == ""
+    assert decode_errors.exec_error(CRUN_1_28) == decode_errors.error_reason(CRUN_1_28) != ""
+    assert decode_errors.exec_error("before\n" + CRUN_1_28) == decode_errors.error_reason(CRUN_1_28)
+    assert decode_errors.exec_error(CRUN_1_28 + "sh: not found\n") == ""
+    assert decode_errors.exec_error('{"a": ' * 100_000) == "", "a program may write anything"
 
 
 def test_versions() -> None:
