@@ -33,7 +33,7 @@ class Supervisor:
     """Starts and stops the tasks of a process. Leaving its `async with` stops all tasks, and raises the fatal error.
 
     `drain_seconds`: how long running work may still take; `max_tasks`: the maximum of one-shot tasks. `on_restart` is
-    called with the name of a task that crashed.
+    called with the name of a task that crashed; it may be set later.
     """
 
     def __init__(
@@ -46,7 +46,7 @@ class Supervisor:
     ) -> None:
         self._drain_seconds, self._max_tasks = drain_seconds, max_tasks
         self._rng = rng or random.Random()  # noqa: S311 (jitter, not a secret)
-        self._on_restart = on_restart
+        self.on_restart = on_restart
         self._background: set[asyncio.Task[None]] = set()
         self._work: set[asyncio.Task[Any]] = set()
         self._closers: list[tuple[str, Callable[[], Awaitable[object]], float]] = []
@@ -141,24 +141,11 @@ class Supervisor:
     async def _run_with_restarts(
         self, name: str, factory: Callable[[], Coroutine[Any, Any, object]], restart: Backoff | None
     ) -> None:
-        loop, task, attempt = asyncio.get_running_loop(), asyncio.current_task(), 0
-        assert task is not None
+        loop, attempt = asyncio.get_running_loop(), 0
         while True:
             began = loop.time()
-            try:
-                await factory()
-            except asyncio.CancelledError as error:
-                if task.cancelling():
-                    raise
-                # Nobody cancelled this task. Something it awaited was cancelled, which is a crash.
-                died: BaseException = RuntimeError(f"{name} was cancelled from inside")
-                died.__cause__ = error
-            except Exception as error:
-                died = error
-            else:
-                return
-            if task.cancelling():
-                log.error("A task failed while it was stopping.", task=name, exc_info=died)
+            died = await self._run_once(name, factory)
+            if died is None:
                 return
             if restart is None:
                 log.error("A task died; Quarterdeck stops.", task=name, exc_info=died)
@@ -173,10 +160,40 @@ class Supervisor:
             self._report_restart(name)
             await asyncio.sleep(pause)
 
-    def _report_restart(self, name: str) -> None:
-        if self._on_restart is not None:
+    async def _run_once(self, name: str, factory: Callable[[], Coroutine[Any, Any, object]]) -> BaseException | None:
+        """Runs a task until it ends, and returns the exception of a crash; None if it returned, or if it failed while
+        it was being stopped. Raises CancelledError if it was stopped.
+
+        Each run is an asyncio task of its own, because only the outer task is cancelled from outside. The count of
+        cancellations of the inner task says nothing: up to Python 3.12, a TaskGroup whose child fails after its body
+        has ended leaves that count at 1 (python/cpython#116720).
+        """
+
+        async def run() -> None:
+            await factory()
+
+        inner, stopping = asyncio.get_running_loop().create_task(run(), name=name), False
+        while not inner.done():
             try:
-                self._on_restart(name)
+                await asyncio.wait([inner])
+            except asyncio.CancelledError:
+                stopping = True
+                inner.cancel()
+        if inner.cancelled():
+            if stopping:
+                raise asyncio.CancelledError
+            # Something that the task awaited was cancelled, which is a crash.
+            return RuntimeError(f"{name} was cancelled from inside")
+        died = inner.exception()
+        if died is not None and stopping:
+            log.error("A task failed while it was stopping.", task=name, exc_info=died)
+            return None
+        return died
+
+    def _report_restart(self, name: str) -> None:
+        if self.on_restart is not None:
+            try:
+                self.on_restart(name)
             except Exception:  # a failing counter must not prevent the restart
                 log.exception("A restart could not be counted.", task=name)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import random
 import signal
@@ -165,6 +166,102 @@ async def test_a_cancellation_from_within_is_a_crash() -> None:
         async with Supervisor() as supervisor:
             supervisor.start_background("lost", lost)
             await supervisor.serve_until_stopped()
+
+
+async def fail_late() -> None:
+    """Fails in a TaskGroup whose body has ended: up to Python 3.12 its task looks cancelled from then on."""
+
+    async def child() -> None:
+        await asyncio.sleep(1)
+        raise KeyError("a bug in the reader")
+
+    async with asyncio.TaskGroup() as group:
+        group.create_task(child())
+
+
+async def fail_early() -> None:
+    """Fails in a TaskGroup whose body is still running."""
+
+    async def child() -> None:
+        raise KeyError("a bug in the reader")
+
+    async with asyncio.TaskGroup() as group:
+        group.create_task(child())
+        await forever()
+
+
+async def fail_nested() -> None:
+    async with asyncio.TaskGroup() as group:
+        group.create_task(fail_late())
+
+
+async def fail_after_a_caught_failure() -> None:
+    with contextlib.suppress(ExceptionGroup):
+        await fail_late()
+    future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    future.cancel()
+    await future
+
+
+FAILING = [fail_late, fail_early, fail_nested, fail_after_a_caught_failure]
+
+
+@pytest.mark.parametrize("failing", FAILING)
+async def test_a_task_comes_back_after_any_failure_of_a_task_group(failing: Callable[[], Any]) -> None:
+    told: list[str] = []
+    async with Supervisor(rng=Least(), on_restart=told.append) as supervisor:
+        task = supervisor.start_background("watch", failing, Backoff(base=1, cap=1))
+        await asyncio.sleep(8.5)
+        assert len(told) >= 3
+        assert not task.done()
+    assert task.cancelled()
+
+
+@pytest.mark.parametrize("failing", FAILING)
+async def test_a_task_without_restart_ends_everything_after_any_failure_of_a_task_group(
+    failing: Callable[[], Any],
+) -> None:
+    with pytest.raises((ExceptionGroup, RuntimeError)):
+        async with Supervisor() as supervisor:
+            supervisor.start_background("console", failing)
+            await supervisor.serve_until_stopped()
+
+
+async def test_a_task_is_told_to_stop_once_and_ends_although_a_task_group_of_it_failed_before() -> None:
+    seen: list[str] = []
+
+    async def lives_on() -> None:
+        with contextlib.suppress(ExceptionGroup):
+            await fail_late()
+        try:
+            await forever()
+        except asyncio.CancelledError:
+            seen.append("cancelled")
+            raise
+
+    async with Supervisor() as supervisor:
+        task = supervisor.start_background("watch", lives_on, Backoff())
+        await asyncio.sleep(5)
+        task.cancel()
+        await asyncio.wait([task])
+    assert seen == ["cancelled"]
+    assert task.cancelled()
+
+
+@pytest.mark.parametrize(
+    "error", [GeneratorExit(), BaseExceptionGroup("", [asyncio.CancelledError()]), StopIteration()]
+)
+async def test_an_exception_of_any_kind_is_a_crash(error: BaseException) -> None:
+    runs: list[float] = []
+
+    async def fail() -> None:
+        runs.append(now())
+        raise error
+
+    async with Supervisor(rng=Least()) as supervisor:
+        supervisor.start_background("watch", fail, Backoff(base=1, cap=1))
+        await asyncio.sleep(3.5)
+    assert runs == [0, 1, 2, 3]
 
 
 async def test_one_shot_work_is_bounded_and_counted() -> None:
