@@ -3,7 +3,7 @@
     QuarterdeckError
     ├─ UserError      BadUsage · UnknownCommand · NotFound · Ambiguous · Unsupported · Expired
     ├─ Refused        NotPermitted · RateLimited · Busy · Disallowed · Protected
-    ├─ EngineError    Unreachable · TimedOut · Rejected · InvalidResponse · Duplicate · EventsUnsupported
+    ├─ EngineError    Unreachable · TimedOut · Rejected · InvalidResponse · DuplicateEngine · EventsUnsupported
     ├─ StoreError     StoreDown · LeaseLost
     ├─ DeliveryError   Undeliverable
     └─ ConfigError    all mistakes of a configuration at once
@@ -19,6 +19,7 @@ import inspect
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Final, Self
 
 
 class QuarterdeckError(Exception):
@@ -139,29 +140,32 @@ class Protected(Refused):
 
 # The engine failed, or its answer is missing.
 class EngineError(QuarterdeckError):
-    """The container engine failed."""
+    """The container engine failed.
 
-
-class Unreachable(EngineError):
-    """The container engine cannot be reached.
-
-    `sent`: the request had left before the connection was lost, so the outcome of a change is UNKNOWN.
+    `sent`: the request had left, so it is not known whether a change happened: its outcome is UNKNOWN. It is set where
+    the error is made, and never changes.
     """
 
     def __init__(self, message: str = "", *, sent: bool = False, hint: str = "") -> None:
-        self.sent = sent
+        self.sent: Final = sent
         super().__init__(message, hint=hint)
+
+    def with_sent(self, sent: bool) -> Self:
+        """Returns this error with another `sent`: for a caller that knows what else was sent, or what was not."""
+        other = type(self).__new__(type(self), *self.args)
+        vars(other).update(vars(self) | {"sent": sent})
+        return other
+
+
+class Unreachable(EngineError):
+    """The container engine cannot be reached."""
 
 
 class TimedOut(EngineError):
-    """The container engine did not answer in time.
-
-    `sent`: whether the request had left. If it had, the outcome of a change is UNKNOWN.
-    """
+    """The container engine did not answer in time."""
 
     def __init__(self, message: str = "", *, sent: bool, hint: str = "") -> None:
-        self.sent = sent
-        super().__init__(message, hint=hint)
+        super().__init__(message, sent=sent, hint=hint)
 
 
 class Rejected(EngineError):
@@ -170,18 +174,19 @@ class Rejected(EngineError):
     `code`: HTTP or gRPC status, or exit code; `text`: the engine's own message, at most 256 characters of it.
     """
 
-    def __init__(self, code: int, text: str) -> None:
+    def __init__(self, code: int, text: str, *, hint: str = "") -> None:
         self.code, self.text = code, text[:256]
-        super().__init__(self.text or f"The engine answered with status {code}.")
+        super().__init__(self.text or f"The engine answered with status {code}.", hint=hint)
 
 
 class InvalidResponse(EngineError):
     """The container engine sent an invalid response.
 
-    `sent`: the request was a change, so its outcome is UNKNOWN.
+    `sent` is True unless the request is known to have changed nothing: what is answered was sent.
     """
 
-    sent = False
+    def __init__(self, message: str = "", *, sent: bool = True, hint: str = "") -> None:
+        super().__init__(message, sent=sent, hint=hint)
 
 
 class EventsUnsupported(EngineError):

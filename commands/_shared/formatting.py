@@ -46,7 +46,7 @@ def reply_ending_for(error: errors.QuarterdeckError) -> Ending:
             return Ending.USAGE
         case errors.Refused():
             return Ending.REFUSED
-        case errors.EngineError() if getattr(error, "sent", False):
+        case errors.EngineError() if error.sent:
             return Ending.UNKNOWN
         case _:
             return Ending.FAILED

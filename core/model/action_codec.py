@@ -52,7 +52,7 @@ def decode_action(data: bytes) -> actions.Action[Any]:
 
 def _unreadable(message: str) -> errors.InvalidResponse:
     return errors.InvalidResponse(
-        message, hint="Give the command again. Run the same version of Quarterdeck on all replicas."
+        message, sent=False, hint="Give the command again. Run the same version of Quarterdeck on all replicas."
     )
 
 

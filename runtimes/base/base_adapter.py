@@ -1,5 +1,8 @@
 """Runs actions on an engine: finds the method for an action, and enforces the allow list and the deadline.
 
+Everything that an adapter does is reached through three methods: `run`, `describe` and `events`. They raise only errors
+of core.errors. Any other exception is a bug in the adapter. It becomes an InvalidResponse with a reference to the log.
+
 A subclass marks each of its methods with the action that the method runs, such as `@does(Restart)`. The engine's list
 of verbs is derived from these marks, so it always agrees with the methods. An action without a method raises
 Unsupported.
@@ -14,8 +17,9 @@ from contextvars import ContextVar
 from datetime import UTC, datetime
 from typing import Any, ClassVar, TypeVar, cast
 
-from core import errors
+from core import errors, unexpected_errors
 from core.model.actions import Action, Risk
+from core.model.containers import Container
 from core.model.events import Event
 from core.model.refs import EngineRef
 from core.ports import Call
@@ -29,8 +33,8 @@ _CALL: ContextVar[Call | None] = ContextVar("call", default=None)
 
 
 class BaseAdapter:
-    """Implements the common half of every Runtime. Subclasses add `@does` methods and, if the engine has events, a
-    stream of them."""
+    """Implements the common half of every Runtime. Subclasses add `@does` methods, and implement
+    `_describe_containers` and `_stream_events` if the engine has containers and events."""
 
     _table: ClassVar[Mapping[type[Action[Any]], str]] = {}
     alternatives: ClassVar[Mapping[str, str]] = {}
@@ -50,6 +54,7 @@ class BaseAdapter:
     def __init__(self, ref: EngineRef, *, allow: Sequence[str] = ()) -> None:
         self._ref = ref
         self._allow = tuple(allow)
+        self._bugs = unexpected_errors.UnexpectedErrors()
 
     @property
     def ref(self) -> EngineRef:
@@ -66,8 +71,44 @@ class BaseAdapter:
     async def run(self, action: Action[R], call: Call) -> R:
         """Runs one action to its end or to its deadline.
 
-        Raises Unsupported, Disallowed and the EngineErrors; `sent` of TimedOut says whether the request had left.
+        Raises Unsupported, Disallowed and the EngineErrors. After an unexpected exception, a change may have happened.
         """
+        with self._bugs.translated(self.ref, action.verb, sent=action.risk is not Risk.READ):
+            return await self._run(action, call)
+
+    async def describe(self, ids: Sequence[str], deadline: float) -> dict[str, Container | None]:
+        """Inspects containers, a few at once, within `deadline` seconds for all of them. Returns them by id; None for a
+        container that does not exist any more. Raises the EngineErrors."""
+        with self._bugs.translated(self.ref, "container.inspect", sent=False):
+            try:
+                # The method has deadlines of its own; this one is for what they leave out.
+                async with asyncio.timeout(deadline + 1):
+                    return await self._describe_containers(ids, deadline)
+            except TimeoutError as error:
+                raise errors.TimedOut(
+                    f"{self.ref} did not describe {len(ids)} containers within {deadline:.0f} s.",
+                    sent=False,
+                    hint="Check whether the engine is overloaded.",
+                ) from error
+
+    async def events(self, since_ns: int | None) -> AsyncIterator[Sequence[Event]]:
+        """Opens the event stream; see core.ports.Runtime. Raises Unsupported and the EngineErrors."""
+        stream: AsyncIterator[Sequence[Event]] | None = None
+        try:
+            with self._bugs.translated(self.ref, "events", sent=False):
+                stream = self._stream_events(since_ns)
+            while True:
+                with self._bugs.translated(self.ref, "events", sent=False):
+                    batch = await anext(stream, None)
+                if batch is None:
+                    return
+                yield batch
+        finally:
+            if (aclose := getattr(stream, "aclose", None)) is not None:
+                with self._bugs.translated(self.ref, "events", sent=False):
+                    await aclose()
+
+    async def _run(self, action: Action[R], call: Call) -> R:
         name = self._table.get(type(action))
         if name is None:
             raise errors.Unsupported(action.verb, str(self.ref), self._alternative(action.verb))
@@ -91,7 +132,10 @@ class BaseAdapter:
                 hint="Check whether the engine is overloaded.",
             ) from error
 
-    def events(self, since_ns: int | None) -> AsyncIterator[Sequence[Event]]:
+    async def _describe_containers(self, ids: Sequence[str], deadline: float) -> dict[str, Container | None]:
+        raise errors.Unsupported("container.inspect", str(self.ref))
+
+    def _stream_events(self, since_ns: int | None) -> AsyncIterator[Sequence[Event]]:
         raise errors.Unsupported("events", str(self.ref))
 
     async def aclose(self) -> None:

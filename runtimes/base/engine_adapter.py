@@ -52,10 +52,9 @@ class EngineAdapter(JobAdapter, abc.ABC):
                 return
             try:
                 await self._ask_identity(seconds)
-            except (errors.Unreachable, errors.TimedOut) as error:
+            except errors.EngineError as error:
                 # Only this question was sent; the request that needs its answer was not.
-                error.sent = False
-                raise
+                raise error.with_sent(False) from error
 
     @abc.abstractmethod
     async def _ask_identity(self, seconds: float) -> None:

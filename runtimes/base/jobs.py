@@ -136,6 +136,7 @@ def _parse_cursor(cursor: str) -> tuple[int, int]:
     except ValueError:
         raise errors.InvalidResponse(
             f"“{cursor[:64]}” is not a valid position in the output of a job.",
+            sent=False,
             hint="Give the command again. Run the same version of Quarterdeck on all replicas.",
         ) from None
 
@@ -209,7 +210,7 @@ class Jobs:
         except asyncio.CancelledError:
             job.aborted()
         except errors.QuarterdeckError as error:
-            sent = getattr(error, "sent", False) and not job.read_only
+            sent = isinstance(error, errors.EngineError) and error.sent and not job.read_only
             job.end(Outcome(status=Status.UNKNOWN if sent else Status.FAILED, detail=error.full_message()))
         except Exception:
             reference = secrets.token_hex(4)

@@ -1,7 +1,8 @@
 """Runs one change that needs several requests, with one deadline for all of them and one record of what was sent.
 
-If a request fails before the first changing request was sent, nothing was changed (`sent` is False). After that, an
-unknown part of the change was done: every later failure has `sent` True, and the outcome is UNKNOWN.
+If a request gets no answer before the first changing request was sent, nothing was changed (`sent` is False). After
+that, an unknown part of the change was done: every later loss of an answer has `sent` True, and the outcome is UNKNOWN.
+A refusal by the engine is an answer.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from core.model.replies import Status
 from core.model.results import Outcome
 
 R = TypeVar("R")
+NO_ANSWER = (errors.Unreachable, errors.TimedOut, errors.InvalidResponse)
 MIN_SECONDS = 0.05  # a request is always given this long, so that it fails by itself with its own error
 
 
@@ -42,20 +44,15 @@ class MultiRequestChange:
         """Awaits a request that changes nothing itself."""
         try:
             return await request
-        except (errors.Unreachable, errors.TimedOut, errors.InvalidResponse) as error:
-            error.sent = self.changed
-            raise
+        except NO_ANSWER as error:
+            raise error.with_sent(self.changed) from error
 
     async def change(self, request: Awaitable[R]) -> R:
         """Awaits a request that changes something."""
         try:
             result = await request
-        except errors.InvalidResponse as error:
-            error.sent = True  # the engine received the request: it sent a response
-            raise
-        except (errors.Unreachable, errors.TimedOut) as error:
-            error.sent = error.sent or self.changed
-            raise
+        except NO_ANSWER as error:
+            raise error.with_sent(error.sent or self.changed) from error
         self.changed = True
         return result
 

@@ -82,7 +82,7 @@ class _Scaling:
             self._job.end(self._outcome(Status.UNKNOWN, f"{self._done_before()}the job was stopped"))
             raise
         except errors.QuarterdeckError as error:
-            sent = getattr(error, "sent", False)
+            sent = isinstance(error, errors.EngineError) and error.sent
             return self._outcome(
                 Status.UNKNOWN if sent else Status.FAILED, f"{self._done_before()}{error.full_message()}"
             )
@@ -162,7 +162,7 @@ class _Scaling:
         await asyncio.gather(*(worker() for _ in range(min(MAX_CONCURRENT, len(queue)))))
         if failed:
             # If several failed, one whose outcome is not known is reported first.
-            raise next((error for error in failed if getattr(error, "sent", False)), failed[0])
+            raise next((error for error in failed if isinstance(error, errors.EngineError) and error.sent), failed[0])
 
     async def _wait_until_up(self, started: Sequence[Ref], already: int) -> None:
         """Raises EngineError for the first container that ends or becomes unhealthy, and at the timeout."""

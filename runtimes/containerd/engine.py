@@ -156,7 +156,7 @@ class Containerd(LifecycleVerbs, ExecVerbs, ImageVerbs):
         redact_json.mask_env_values(data)
         return Document(ref=action.target, data=data)
 
-    async def describe(self, ids: Sequence[str], deadline: float) -> dict[str, Container | None]:
+    async def _describe_containers(self, ids: Sequence[str], deadline: float) -> dict[str, Container | None]:
         """Reads these containers. None stands for a container that does not exist. `deadline`: seconds for all of
         them."""
         await self._identify(deadline)
@@ -188,7 +188,7 @@ class Containerd(LifecycleVerbs, ExecVerbs, ImageVerbs):
 
     # ── events ───────────────────────────────────────────────────────────────────────────────────────────────────
 
-    async def events(self, since_ns: int | None) -> AsyncIterator[Sequence[Event]]:
+    async def _stream_events(self, since_ns: int | None) -> AsyncIterator[Sequence[Event]]:
         await self._identify(10.0, again=True)
         stream = self._client.events()
         following = asyncio.ensure_future(anext(stream, None))

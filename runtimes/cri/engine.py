@@ -48,7 +48,7 @@ class Cri(LogVerbs, ExecVerbs, ImageVerbs, PodVerbs):
     async def list_containers(self, action: actions.ListContainers, seconds: float) -> Containers:
         return Containers(rows=(await self._snapshot(seconds)).rows())
 
-    async def describe(self, ids: Sequence[str], deadline: float) -> dict[str, Container | None]:
+    async def _describe_containers(self, ids: Sequence[str], deadline: float) -> dict[str, Container | None]:
         """Reads these containers. None stands for a container that does not exist. `deadline`: seconds for all of
         them."""
         snapshot = await self._snapshot(deadline)
@@ -125,7 +125,7 @@ class Cri(LogVerbs, ExecVerbs, ImageVerbs, PodVerbs):
         """Derives past events from the containers that still exist, because CRI engines store no events."""
         return tuple(events.replay(await self._snapshot(seconds), action.since_ns)[-action.limit :])
 
-    async def events(self, since_ns: int | None) -> AsyncIterator[Sequence[Event]]:
+    async def _stream_events(self, since_ns: int | None) -> AsyncIterator[Sequence[Event]]:
         await self._identify(10.0, again=True)
         stream = None
         if self.engine_name == client.CRIO:

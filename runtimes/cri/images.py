@@ -53,7 +53,7 @@ class ImageVerbs(EngineClient):
         job.progress(f"{self.engine_name} is pulling {reference}; CRI reports no progress")
         request = cri.PullImageRequest(image=cri.ImageSpec(image=reference, user_specified_image=reference))
         try:
-            pulled = await self._request("PullImage", request, cri.PullImageResponse, seconds)
+            pulled = await steps.change(self._request("PullImage", request, cri.PullImageResponse, seconds))
         except errors.NotFound as error:
             raise image_transfers.transfer_error(reference, error.message, login=LOGIN_HINT, code=404) from error
         except errors.Rejected as error:
@@ -64,7 +64,8 @@ class ImageVerbs(EngineClient):
                 sent=error.sent,
                 hint="Pull it again: parts that were pulled already are not pulled twice.",
             ) from error
-        after = await self._image_status(reference, 10.0) or await self._image_status(pulled.image_ref, 10.0)
+        after = await steps.read(self._image_status(reference, 10.0))
+        after = after or await steps.read(self._image_status(pulled.image_ref, 10.0))
         digest = decode.digest_of(reference, after.image) if after else ""
         digest = digest or pulled.image_ref
         if before is not None and after is not None and before.image == after.image:

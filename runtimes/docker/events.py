@@ -35,7 +35,7 @@ class EventVerbs(EngineClient, abc.ABC):
         found = self._decoder.events(response.body, replay_before=time.time_ns())
         return tuple(found[-action.limit :])
 
-    async def events(self, since_ns: int | None) -> AsyncIterator[Sequence[Event]]:
+    async def _stream_events(self, since_ns: int | None) -> AsyncIterator[Sequence[Event]]:
         await self._identify(OPEN_SECONDS, again=True)
         since = f"&since={timestamps.format_since(since_ns)}" if since_ns else ""
         target = f"/events?filters={LOCAL_SCOPE}{since}"

@@ -35,7 +35,7 @@ class ContainerVerbs(HttpEngineClient, abc.ABC):
         response = await self._request("GET", f"/containers/{quoted_id(target)}/json", seconds, name=target.name)
         return Document(ref=target, data=redact_json.mask_env_values(json_decoder.decode_json_object(response.body)))
 
-    async def describe(self, ids: Sequence[str], deadline: float) -> dict[str, Container | None]:
+    async def _describe_containers(self, ids: Sequence[str], deadline: float) -> dict[str, Container | None]:
         """Inspects each container, a few at a time; None for one that is gone. `deadline`: seconds for all of them."""
         slots = asyncio.Semaphore(MAX_CONCURRENT)
 

@@ -54,7 +54,10 @@ class ExecVerbs(HttpEngineClient, abc.ABC):
                 sent=True,
                 hint="Ask with a longer --timeout, or end it in the container.",
             ) from None
-        exit_code = await self._exit_code(session, target.name)
+        try:
+            exit_code = await self._exit_code(session, target.name)
+        except errors.EngineError as error:
+            raise error.with_sent(True) from error  # the program has run
         return ExecResult(
             exit_code=exit_code,
             stdout=output.text(exec_output_decoder.STDOUT),

@@ -72,7 +72,7 @@ class Fleet:
             if not removed or (isinstance(error, errors.QuarterdeckError) and not isinstance(error, NO_ANSWER)):
                 raise
             # The error only reports the closed connection, so a better one replaces it.
-            if action.risk is Risk.READ or not getattr(error, "sent", True):
+            if action.risk is Risk.READ or (isinstance(error, errors.EngineError) and not error.sent):
                 raise errors.NotFound(
                     f"Quarterdeck does not watch {action.engine} any more.", hint=LIST_ENGINES
                 ) from error

@@ -235,5 +235,7 @@ def _decode(kind: type[T], data: bytes) -> T:
         return msgspec.json.decode(data, type=kind)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise errors.InvalidResponse(
-            "A file of the container is not valid JSON of an OCI runtime.", hint="Create the container again."
+            "A file of the container is not valid JSON of an OCI runtime.",
+            sent=False,
+            hint="Create the container again.",
         ) from error

@@ -161,7 +161,7 @@ class Oci(lifecycle.LifecycleVerbs):
         missing = f"{without_cgroup} running containers have no cgroup of their own." if without_cgroup else ""
         return msgspec.structs.replace(found, missing=" ".join(filter(None, (missing, found.missing))))
 
-    async def describe(self, ids: Sequence[str], deadline: float) -> dict[str, Container | None]:
+    async def _describe_containers(self, ids: Sequence[str], deadline: float) -> dict[str, Container | None]:
         """Reads these containers. None stands for a container that does not exist. `deadline`: seconds for all of
         them."""
         if any(container_id not in self._locations for container_id in ids):
@@ -171,7 +171,7 @@ class Oci(lifecycle.LifecycleVerbs):
 
     # ── events ───────────────────────────────────────────────────────────────────────────────────────────────────
 
-    def events(self, since_ns: int | None) -> AsyncIterator[Sequence[Event]]:
+    def _stream_events(self, since_ns: int | None) -> AsyncIterator[Sequence[Event]]:
         """Yields the events from now on. `since_ns` is ignored, because the runtimes store no events. The next list is
         complete."""
         return self._events()

@@ -79,9 +79,8 @@ class LifecycleVerbs(EngineAdapter, abc.ABC):
             return Outcome(status=Status.NOOP, detail="was not running")
         try:
             detail = await self._wait_or_kill(action, container, deadline, seconds)
-        except (errors.Unreachable, errors.TimedOut) as error:
-            error.sent = True  # the stop signal was sent
-            raise
+        except (errors.Unreachable, errors.TimedOut, errors.InvalidResponse) as error:
+            raise error.with_sent(True) from error  # the stop signal was sent
         except errors.Rejected as error:
             raise errors.TimedOut(
                 f"{action.target.name} received the stop signal, but the next step failed: {error.full_message()}",

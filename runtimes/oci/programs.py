@@ -88,8 +88,11 @@ async def run(
             hint=f"Run it by hand to see why: {path} --version",
         )
     except errors.TimedOut as error:
-        error.hint = "List the containers with ps: the command may still have changed something."
-        raise
+        raise errors.TimedOut(
+            error.message,
+            sent=error.sent,
+            hint="List the containers with ps: the command may still have changed something.",
+        ) from error
 
 
 def _environment(uid: int) -> tuple[Mapping[str, str], processes.RunAs | None]:

@@ -63,7 +63,7 @@ class EventVerbs(client.EngineClient, abc.ABC):
         found.sort(key=lambda event: event.at_ns)
         return tuple(found[-action.limit :])
 
-    async def events(self, since_ns: int | None) -> AsyncIterator[Sequence[Event]]:
+    async def _stream_events(self, since_ns: int | None) -> AsyncIterator[Sequence[Event]]:
         info = await self._engine_info(OPEN_SECONDS, again=True)
         if info.host.events == NONE:
             raise self._no_events()

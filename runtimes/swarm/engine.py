@@ -64,7 +64,7 @@ class Swarm(JobAdapter):
     def _allows(self, verb: str) -> bool:
         return super()._allows(verb) and (verb in JOB_VERBS or self.managers.permit(verb))
 
-    async def describe(self, ids: Sequence[str], deadline: float) -> dict[str, Container | None]:
+    async def _describe_containers(self, ids: Sequence[str], deadline: float) -> dict[str, Container | None]:
         return dict.fromkeys(ids)
 
     # ── the whole Swarm ──────────────────────────────────────────────────────────────────────────────────────────
@@ -104,7 +104,7 @@ class Swarm(JobAdapter):
     async def list_events(self, action: actions.ListEvents, seconds: float) -> tuple[Event, ...]:
         return await self._watcher.list_events(action.since_ns, action.limit, seconds)
 
-    def events(self, since_ns: int | None) -> AsyncIterator[Sequence[Event]]:
+    def _stream_events(self, since_ns: int | None) -> AsyncIterator[Sequence[Event]]:
         return self._watcher.events(since_ns)
 
     @does(swarm.ReadJoinToken)

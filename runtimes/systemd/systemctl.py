@@ -225,6 +225,7 @@ async def _run(
     if result.dropped:
         raise errors.InvalidResponse(
             f"{command[0]} wrote more than {MAX_OUTPUT >> 20} MiB, which Quarterdeck does not read.",
+            sent=change,
             hint="Run the program by hand to see its output.",
         )
     return result

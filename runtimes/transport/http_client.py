@@ -91,8 +91,7 @@ class HttpClient:
                     await self._ping(connection)
                 return await self._diagnosed(connection, connection.exchange(payload, method, max_body))
         except errors.InvalidResponse as error:
-            error.sent = method not in REPEATABLE
-            raise
+            raise error.with_sent(method not in REPEATABLE) from error
         except TimeoutError:
             raise self._timed_out(method, target, deadline, connection) from None
         finally:

@@ -170,7 +170,7 @@ class FakeEngine(JobAdapter):
             raise errors.Unsupported(action.verb, str(self.ref), self._alternative(action.verb))
         return await super().run(action, call)
 
-    async def describe(self, ids: Sequence[str], deadline: float) -> dict[str, Container | None]:
+    async def _describe_containers(self, ids: Sequence[str], deadline: float) -> dict[str, Container | None]:
         await self._answer("describe", deadline)
         return {thing: self.containers.get(thing) for thing in ids}
 
@@ -179,7 +179,7 @@ class FakeEngine(JobAdapter):
         await self._answer("events", seconds)
         return tuple([event for event in self.ring if event.at_ns >= action.since_ns][-action.limit :])
 
-    async def events(self, since_ns: int | None) -> AsyncIterator[Sequence[Event]]:
+    async def _stream_events(self, since_ns: int | None) -> AsyncIterator[Sequence[Event]]:
         await self._answer("subscribe", 10.0)
         reader: asyncio.Queue[Event | None] = asyncio.Queue()
         self._readers.append(reader)
