@@ -197,7 +197,7 @@ async def test_one_that_does_not_stay_up_is_a_failure_with_its_name(become, told
     steps.become["shop-web-2"] = become
     outcome = await scaled(steps, 2)
     assert outcome.status == Status.FAILED
-    assert outcome.detail.startswith(f"created shop-web-2, then {told}.")
+    assert outcome.detail.startswith(f"created shop-web-2, then {told}")
     assert "logs shop-web-2" in outcome.detail
 
 
