@@ -14,7 +14,7 @@ from bot.access import policy
 from core import errors
 from core.model import actions
 from core.model.identity import Identity, Place
-from core.model.policy import Grant, Policy
+from core.model.policy import ENDS, Grant, Policy
 from core.model.selectors import EVERYTHING, Selector
 
 GRANT_SUBJECT = re.compile(r"everyone|group:[\w.@/+-]{1,80}|[a-z]+:[\w.@/+-]{1,80}")
@@ -64,6 +64,10 @@ def check_pattern(pattern: str, roles: Mapping[str, Sequence[str]]) -> None:
     valid = [*verbs, *roles, "risk:read", "risk:change", "risk:destroy"]
     if pattern in valid or any(fnmatch.fnmatchcase(verb, pattern) for verb in verbs):
         return
+    if pattern == ENDS:
+        raise errors.BadUsage(
+            "“ends” is only for guards; it cannot be granted.", hint="Name verbs or a role, such as container.stop."
+        )
     close = difflib.get_close_matches(pattern, valid, n=2)
     raise errors.BadUsage(
         f"“{pattern}” matches no verb, role or risk class.",

@@ -14,9 +14,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
+from core.model import effects
 from core.model.actions import Risk
 from core.model.identity import Identity, Place
-from core.model.policy import VERDICT_OF, Decision, Grant, Guard, Policy, Verdict
+from core.model.policy import ENDS, VERDICT_OF, Decision, Grant, Guard, Policy, Verdict
 from core.model.policy_facts import PolicyFacts
 from core.model.refs import Ref
 
@@ -45,6 +46,7 @@ ADMIN_READ_VERBS = frozenset(
         *("service.logs", "service.inspect", "pod.inspect"),
     }
 )
+SELF_PROTECTION = "self-protection"  # the rule of its decisions
 # What the owner of the state directory has at the console, without any configured grant.
 OWNER_GRANT = Grant(id="console-owner", who="the owner of the state directory", can=("*", "policy.*"), source="builtin")
 
@@ -78,7 +80,12 @@ class ResolvedPolicy:
     """The person may do everything everywhere, so nothing of Quarterdeck's own is hidden from them."""
 
 
-def resolve(policy: Policy, who: Identity, place: Place, verb: str, risk: Risk) -> ResolvedPolicy:
+def resolve(  # noqa: PLR0917 (as `decide`)
+    policy: Policy, who: Identity, place: Place, verb: str, risk: Risk, ends: bool | None = None
+) -> ResolvedPolicy:
+    """Returns the part of the policy for one person, place and verb. `ends`: whether running processes end; None: as
+    core.model.effects says of the verb."""
+    ends = verb in effects.ENDS if ends is None else ends
     grants = tuple(
         grant
         for grant in policy.grants
@@ -92,7 +99,7 @@ def resolve(policy: Policy, who: Identity, place: Place, verb: str, risk: Risk) 
     guards = tuple(
         guard
         for guard in policy.guards
-        if matches_subject(who, guard.who) and covers(guard.can, verb, risk, policy.roles, guard=True)
+        if matches_subject(who, guard.who) and guard_covers(guard.can, verb, risk, policy.roles, ends=ends)
     )
     return ResolvedPolicy(
         who=who,
@@ -121,16 +128,8 @@ def is_admin(policy: Policy, who: Identity, place: Place) -> bool:
 
 def evaluate(resolved: ResolvedPolicy, ref: Ref, facts: PolicyFacts | None, now: datetime) -> Decision:
     """Returns the decision on one target."""
-    # Before the check of age: a target that was protected once counts as protected, however old its facts are.
-    if resolved.verb in PROTECTED_VERBS and (
-        ref.bare_id in resolved.policy.self_ids or (facts is not None and facts.protected)
-    ):
-        return Decision(
-            verdict=Verdict.DENY,
-            rule="self-protection",
-            reason=f"{ref.name} is part of Quarterdeck or marked as protected.",
-            hint="Use the engine's own tools, on the host itself.",
-        )
+    if _is_protected(resolved, ref, facts):
+        return _protected(ref)
     if resolved.verb in ADMIN_READ_VERBS and not resolved.admin:
         own = ref.bare_id in resolved.policy.self_ids or resolved.policy.runs_replica(ref.bare_id)
         if own or (facts is not None and facts.own):
@@ -140,16 +139,21 @@ def evaluate(resolved: ResolvedPolicy, ref: Ref, facts: PolicyFacts | None, now:
                 reason=f"{ref.name} is part of Quarterdeck. Only admins may use {resolved.verb} on it.",
                 hint=f"Ask an admin: {', '.join(who_can_grant(resolved.policy)[:4])}.",
             )
-    if facts is not None and (facts.at is None or now - facts.at > FACTS_MAX_AGE):
-        facts = None
+    facts = _current(facts, now)
     grant = next((grant for grant in resolved.grants if grant.on.matches(ref, facts)), None)
     if grant is None:
         return _denied(resolved, ref)
     decision = Decision(verdict=Verdict.ALLOW, rule=grant.id, reason=f"{grant.who} may {resolved.verb}")
-    # A guard is skipped only if it surely does not match. An unknown match counts as a match.
-    return _apply_guards(
-        decision, resolved, [guard for guard in resolved.guards if guard.on.matches(ref, facts) is not False]
-    )
+    return _apply_guards(decision, resolved, _matching_guards(resolved, ref, facts))
+
+
+def evaluate_effect(resolved: ResolvedPolicy, ref: Ref, facts: PolicyFacts | None, now: datetime) -> Decision:
+    """Returns the decision on an effect of an action on `ref`. It needs no grant of its own: a grant of the action's
+    verb allows what that verb does. The protection and all guards apply as to an action with the effect's verb."""
+    if _is_protected(resolved, ref, facts):
+        return _protected(ref)
+    decision = Decision(verdict=Verdict.ALLOW, rule="effect", reason=f"it does {resolved.verb}")
+    return _apply_guards(decision, resolved, _matching_guards(resolved, ref, _current(facts, now)))
 
 
 def evaluate_list(resolved: ResolvedPolicy, ref: Ref) -> Decision:
@@ -172,6 +176,14 @@ def combine_decisions(decisions: Iterable[Decision]) -> Decision:
         if lists:
             return replace(strictest, approvers=tuple(sorted(set.intersection(*lists))) or ("nobody",))
     return strictest
+
+
+def guard_covers(
+    patterns: Sequence[str], verb: str, risk: Risk, roles: Mapping[str, Sequence[str]], *, ends: bool
+) -> bool:
+    """Whether the `can` list of a guard covers this verb. `ends`: whether running processes end, which the word `ends`
+    covers."""
+    return (ends and ENDS in patterns) or covers(patterns, verb, risk, roles, guard=True)
 
 
 def covers(
@@ -200,6 +212,10 @@ def matches_subject(who: Identity, subject: str) -> bool:
     return name in who.groups if kind == "group" else subject == who.id
 
 
+def protected_reason(name: str) -> str:
+    return f"{name} is part of Quarterdeck or marked as protected."
+
+
 def who_can_grant(policy: Policy) -> Sequence[str]:
     """The subjects that may grant, for the hint of a refusal."""
     who = [grant.who for grant in policy.grants if covers(grant.can, "policy.grant", Risk.CHANGE, policy.roles)]
@@ -219,6 +235,31 @@ def _apply_guards(decision: Decision, resolved: ResolvedPolicy, guards: Sequence
             approvers=guard.approvers,
         )
     return decision
+
+
+def _is_protected(resolved: ResolvedPolicy, ref: Ref, facts: PolicyFacts | None) -> bool:
+    """Not by `_current` facts: a target that was protected once counts as protected, however old its facts are."""
+    return resolved.verb in PROTECTED_VERBS and (
+        ref.bare_id in resolved.policy.self_ids or (facts is not None and facts.protected)
+    )
+
+
+def _protected(ref: Ref) -> Decision:
+    return Decision(
+        verdict=Verdict.DENY,
+        rule=SELF_PROTECTION,
+        reason=protected_reason(ref.name),
+        hint="Use the engine's own tools, on the host itself.",
+    )
+
+
+def _current(facts: PolicyFacts | None, now: datetime) -> PolicyFacts | None:
+    return None if facts is None or facts.at is None or now - facts.at > FACTS_MAX_AGE else facts
+
+
+def _matching_guards(resolved: ResolvedPolicy, ref: Ref, facts: PolicyFacts | None) -> Sequence[Guard]:
+    """A guard is left out only if it surely does not match: an unknown match counts as a match."""
+    return [guard for guard in resolved.guards if guard.on.matches(ref, facts) is not False]
 
 
 def _denied(resolved: ResolvedPolicy, ref: Ref) -> Decision:

@@ -13,13 +13,14 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from bot.dispatch import deferred_writes
-from core.model.actions import Action
+from core.model.actions import Action, Risk
 from core.model.identity import Invocation
 from core.model.policy import Decision
 from core.store.client import Store
 from core.text import redact
 
 FOLD = timedelta(minutes=10)
+MAX_EFFECTS = 50  # shown in one row
 
 
 class Audit:
@@ -111,5 +112,7 @@ def redacted_line(inv: Invocation) -> str:
 
 
 def describe(action: Action[Any]) -> dict[str, str]:
-    """The audit's fields for what an action does to which targets."""
-    return {"verb": action.verb, "target": ", ".join(str(ref) for ref in action.targets())}
+    """The audit's fields for what an action does to which targets, and what it may destroy with that."""
+    fields = {"verb": action.verb, "target": ", ".join(str(ref) for ref in action.targets())}
+    destroyed = [f"{each.verb} {each.ref}" for each in action.effects or () if each.risk is Risk.DESTROY]
+    return fields | ({"destroys": ", ".join(destroyed[:MAX_EFFECTS])} if destroyed else {})

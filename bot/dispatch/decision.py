@@ -24,6 +24,7 @@ def decide(plan: Sequence[Action[Any]], view: VisibleFleet, *, line: str, max_un
     more than `max_unconfirmed` changes at once. Raises EngineError if it is not known whether a protected container
     would end."""
     decisions = [view.decide(action, ref) for action in plan for ref in action.targets()]
+    decisions += [view.decide_effect(action, effect) for action in plan for effect in action.effects or ()]
     changes = [action for action in plan if action.risk is not Risk.READ and action.engine != builtin_actions.BOT]
     if reason := next(filter(None, (action.confirm_reason() for action in changes)), ""):
         decisions.append(_brake("brake:destroy", f"{line.strip()} {reason}"))

@@ -155,7 +155,7 @@ class Dispatcher:
 
         if command.risk is not Risk.READ:
             decision.refuse_bare_wildcard(parsed.args)
-        plan: Sequence[Action[Any]] = tuple(await command.plan(context))
+        plan = await view.with_effects(await command.plan(context))
         answered = Verdict.ALLOW
         if plan and isinstance(plan[0], builtin_actions.AnswerQuestion):
             # `confirm` and `cancel`: the plan that was asked about, its ids pinned, is decided again as things are now.
@@ -168,7 +168,8 @@ class Dispatcher:
             questions.check_may_answer(question, inv.who)
             await view.refresh(question.actions())
             question = await self._pending_questions.claim(question.token)
-            plan, answered = question.actions(), question.verdict
+            plan, answered = await view.with_effects(question.actions()), question.verdict
+            questions.check_same_effects(question.actions(), plan)
             parsed = parser.parse(question.line, self._catalogue)
             command, context = parsed.command, replace(context, args=parsed.args)
             own = question.requester == inv.who.id

@@ -10,6 +10,7 @@ from bot.dispatch import reply_texts
 from bot.dispatch.pending_questions import PendingQuestions, Question
 from commands.spec import Command
 from core import errors
+from core.model import effects
 from core.model.actions import Action
 from core.model.identity import Identity, Invocation
 from core.model.policy import Decision, Verdict
@@ -75,6 +76,17 @@ def check_may_answer(question: Question, who: Identity) -> None:
             raise errors.NotPermitted("You cannot approve your own command; somebody else must approve it.", hint=hint)
         if question.approvers and not _is_approver(question, who):
             raise errors.NotPermitted("You are not an approver of this command.", hint=hint)
+
+
+def check_same_effects(asked: Sequence[Action[Any]], plan: Sequence[Action[Any]]) -> None:
+    """Raises Expired if the plan would now destroy something that the question did not name."""
+    for before, now in zip(asked, plan, strict=True):
+        if more := effects.new_removals(before, now):
+            raise errors.Expired(
+                f"{now.targets()[0].name} has changed after you gave the command, which would now also remove"
+                f" {more[0].name}; nothing was done.",
+                hint="Give the command again.",
+            )
 
 
 def _is_approver(question: Question, who: Identity) -> bool:

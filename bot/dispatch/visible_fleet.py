@@ -10,6 +10,7 @@ depends on. A resource that contains a protected container is protected too.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -17,8 +18,9 @@ import msgspec
 
 from bot.access import policy, protection
 from core import errors
-from core.model import actions, lists_by_kind
-from core.model.actions import Action, DescribeEngine, ListEvents, Risk
+from core.model import actions, builtin_actions, effects, lists_by_kind
+from core.model.actions import Action, DescribeEngine, Effect, ListEvents, Risk
+from core.model.containers import Container
 from core.model.identity import Identity, Place
 from core.model.policy import Decision, Policy, Verdict
 from core.model.policy_facts import PolicyFacts
@@ -47,10 +49,12 @@ class VisibleFleet:
         self._who = who
         self._place = place
         self._now = now
-        self._resolved: dict[str, policy.ResolvedPolicy] = {}
+        self._resolved: dict[tuple[str, Risk, bool | None], policy.ResolvedPolicy] = {}
         self._rows: dict[Key, Any] = {}
         self._listings: dict[tuple[Kind, str, str], fleet.FleetRows] = {}
+        self._listings_on: dict[tuple[Kind, EngineRef], fleet.FleetRows] = {}
         self._protected = protection.ProtectedSet(in_force)
+        self._containers: Sequence[Container] = ()  # of all engines, once a resource that holds containers was listed
 
     def engines(self, query: Query) -> Sequence[EngineRef]:
         try:
@@ -84,11 +88,57 @@ class VisibleFleet:
         if (requested := action.prospective_facts(ref, self._now)) is not None:
             return policy.evaluate(resolved, ref, requested, self._now)
         decision = self._strictest_of(resolved, self._subjects_of(ref))
+        if action.destroys() and action.risk is not Risk.DESTROY:
+            more = self._strictest_of(self._resolve(action.verb, Risk.DESTROY), self._subjects_of(ref))
+            decision = policy.combine_decisions((decision, more))
         if decision.verdict is not Verdict.DENY and action.verb in policy.PROTECTED_VERBS:
             self._protected.check_members_known(ref)
         if decision.verdict is not Verdict.DENY and action.verb in policy.ADMIN_READ_VERBS and not resolved.admin:
             self._protected.check_parts_known(ref)
         return decision
+
+    def decide_effect(self, action: Action[Any], effect: Effect) -> Decision:
+        """Returns the decision on one effect of an action."""
+        resolved = self._resolve(effect.verb, effect.risk, effect.ends)
+        decision = policy.combine_decisions(
+            policy.evaluate_effect(resolved, effect.ref, facts, self._now) for _, facts in self._subjects_of(effect.ref)
+        )
+        if decision.rule == policy.SELF_PROTECTION:
+            # The requester may not be allowed to list what the target holds.
+            return replace(decision, reason=policy.protected_reason(action.targets()[0].name))
+        return decision
+
+    async def with_effects(self, plan: Sequence[Action[Any]]) -> Sequence[Action[Any]]:
+        """Returns the plan with the effects of each change, from the lists that its targets were found in. Raises the
+        error of an engine that does not list what a change would end."""
+        return [
+            action
+            if action.risk is Risk.READ or action.engine == builtin_actions.BOT
+            else effects.with_effects(action, await self._known(action))
+            for action in plan
+        ]
+
+    async def _known(self, action: Action[Any]) -> effects.Known:
+        row = self._rows.get(_key(action.targets()[0]))
+        needs = effects.TABLE[action.verb].needs
+        images = await self._list_on(Kind.IMAGE, action.engine) if Kind.IMAGE in needs else None
+        tasks = await self._list_on(Kind.TASK, action.engine) if Kind.TASK in needs else None
+        if tasks is not None and tasks.missing:
+            raise next(iter(tasks.missing.values()))
+        return effects.Known(
+            row=row,
+            containers=self._containers,
+            images=None if images is None or images.missing else images.rows,
+            tasks=() if tasks is None else tasks.rows,
+        )
+
+    async def _list_on(self, kind: Kind, engine: EngineRef) -> fleet.FleetRows:
+        found = self._listings_on.get((kind, engine))
+        if found is None:
+            found = await self._fleet.list_rows(Query(kind=kind), self.call, only=engine)
+            self._listings_on[kind, engine] = found
+            self._remember(found.rows)
+        return found
 
     async def filter(self, action: Action[Any], value: Any) -> Any:
         """Returns the rows of a list that the requester may see; None for a single resource that they may not see."""
@@ -143,7 +193,10 @@ class VisibleFleet:
         if query.kind in protection.HOLDERS or (query.kind is Kind.CONTAINER and self._is_partial(query)):
             # On all engines: a service's containers run on engines that may not list services, and containerd or runc
             # know neither the labels nor the service of a container that Docker created.
-            self._protected.add_listing(await self._fleet.list_rows(Query(), self.call, fresh=fresh))
+            containers = await self._fleet.list_rows(Query(), self.call, fresh=fresh)
+            self._protected.add_listing(containers)
+            self._remember(containers.rows)
+            self._containers = containers.rows
         listing = await self._fleet.list_rows(query, self.call, fresh=fresh)
         if query.kind is Kind.CONTAINER:
             self._protected.add_listing(listing)
@@ -186,10 +239,11 @@ class VisibleFleet:
         row = self._rows.get(_key(ref))
         return [(ref, None)] if row is None else self._protected.with_protection(row, ref.engine, self._now)
 
-    def _resolve(self, verb: str, risk: Risk) -> policy.ResolvedPolicy:
-        found = self._resolved.get(verb)
+    def _resolve(self, verb: str, risk: Risk, ends: bool | None = None) -> policy.ResolvedPolicy:
+        key = (verb, risk, ends)
+        found = self._resolved.get(key)
         if found is None:
-            found = self._resolved[verb] = policy.resolve(self._policy, self._who, self._place, verb, risk)
+            found = self._resolved[key] = policy.resolve(self._policy, self._who, self._place, verb, risk, ends)
         return found
 
 

@@ -112,8 +112,17 @@ def _verb(pattern: str) -> str:
     return pattern
 
 
+def _restriction(word: str, info: ValidationInfo) -> str:
+    """What a guard covers: as in a grant, or whatever ends running processes."""
+    return word if word == permissions.ENDS else _power(word, info)
+
+
 def _power(word: str, info: ValidationInfo) -> str:
     """A verb pattern, a role or a risk class."""
+    if word == permissions.ENDS:
+        raise invalid_value(
+            "“ends” is only for guards", "A grant names verbs, a role or a risk class, such as container.stop."
+        )
     roles = (*permissions.ROLES, *(info.context or {}).get("roles", ()))
     if word in roles or word in RISK_CLASSES or fnmatch.filter(_verbs(), word):
         return word
@@ -127,6 +136,8 @@ def _power(word: str, info: ValidationInfo) -> str:
 
 
 def role_name(word: str) -> str:
+    if word == permissions.ENDS:
+        raise invalid_value("“ends” is a word of guards and cannot be a role", "Give your role another name.")
     if word in permissions.ROLES:
         raise invalid_value(f"“{word}” is a built-in role and cannot be redefined", "Give your role another name.")
     if not re.fullmatch(r"[a-z][a-z0-9_-]*", word):
@@ -239,6 +250,9 @@ Words = Annotated[tuple[NonEmptyStr, ...], BeforeValidator(split_list), Field(mi
 Subjects = Annotated[tuple[Subject, ...], BeforeValidator(split_list), Field(min_length=1)]
 Permissions = Annotated[
     tuple[Annotated[NonEmptyStr, AfterValidator(_power)], ...], BeforeValidator(split_list), Field(min_length=1)
+]
+Restrictions = Annotated[
+    tuple[Annotated[NonEmptyStr, AfterValidator(_restriction)], ...], BeforeValidator(split_list), Field(min_length=1)
 ]
 VerbPatterns = Annotated[
     tuple[Annotated[NonEmptyStr, AfterValidator(_verb)], ...], BeforeValidator(split_list), Field(min_length=1)

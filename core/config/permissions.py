@@ -67,7 +67,10 @@ class Grant(Section):
 class Guard(Section):
     """Restricts what grants allow: asks for a confirmation or an approval, or denies."""
 
-    can: field_types.Permissions = Field(description="What the guard restricts, as in grants.")
+    can: field_types.Restrictions = Field(
+        description="What the guard restricts: as in grants, or ends (whatever ends or freezes running processes, also"
+        " as an effect: stop, kill, pause, rm, scale down, drain, unit stop…)."
+    )
     on: Match = Field(default=Match(), description="As in grants. Absent: all resources.")
     ask: policy.Ask = Field(description="confirm (the requester confirms), approve (another person approves) or deny.")
     who: field_types.Subject = Field(

@@ -71,7 +71,7 @@ class Config(Section):
         description="Restrictions on what grants allow. Order does not matter; the strictest matching guard applies.",
         examples=[
             "guards:\n"
-            '  - {can: container.stop, on: {label.env: prod}, ask: approve, from: "group:sre"}\n'
+            '  - {can: ends, on: {label.env: prod}, ask: approve, from: "group:sre"}\n'
             '  - {can: "risk:destroy", on: {project: payments}, ask: deny}'
         ],
     )

@@ -17,6 +17,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, ClassVar, Generic, TypeVar
 
+import msgspec
+
 from core import model
 from core.model.containers import Containers
 from core.model.engines import Engine
@@ -37,16 +39,32 @@ class Risk(enum.StrEnum):
     DESTROY = "destroy"
 
 
+class Effect(msgspec.Struct, frozen=True):
+    """What an action also does, besides what its verb says of its target. Guards see it as `verb` with `risk` on `ref`.
+    `ends`: it ends or freezes running processes of `ref`; `certain`: False if it may or may not happen."""
+
+    verb: str
+    risk: Risk
+    ref: Ref
+    ends: bool = False
+    certain: bool = True
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Action(Generic[R_co]):
     """One operation. `verb` is its name in policy, configuration and metrics; `listing`: the result is a list whose
-    rows are filtered by permission; `secret`: only the requester sees the result."""
+    rows are filtered by permission; `secret`: only the requester sees the result.
+
+    `effects`: what it also does (see core.model.effects); None until that was worked out. `members`: the containers
+    that belong to its targets, as far as known."""
 
     verb: ClassVar[str] = ""
     risk: ClassVar[Risk] = Risk.READ
     listing: ClassVar[bool] = False
     secret: ClassVar[bool] = False
     engine: EngineRef
+    effects: tuple[Effect, ...] | None = None
+    members: tuple[Ref, ...] = ()
 
     def targets(self) -> Sequence[Ref]:
         """Returns everything this acts on. Each target is decided, and the strictest verdict applies."""
@@ -63,7 +81,20 @@ class Action(Generic[R_co]):
 
     def confirm_reason(self) -> str:
         """Returns why this needs a confirmation, as the end of a sentence; empty if it needs none."""
-        return "cannot be undone" if self.risk is Risk.DESTROY else ""
+        if self.risk is Risk.DESTROY:
+            return "cannot be undone"
+        removed = {effect.ref: None for effect in self.effects or () if effect.certain and effect.risk is Risk.DESTROY}
+        own = [ref.name for ref in self.targets() if ref in removed]
+        if own:
+            return f"removes {own[0]}, because it was created with --rm"
+        if not removed:
+            return ""
+        what = "its container" if len(removed) == 1 else f"its {len(removed)} containers"
+        return f"removes {what}: data outside of volumes is lost"
+
+    def destroys(self) -> bool:
+        """Returns whether this destroys something, or may destroy something."""
+        return self.risk is Risk.DESTROY or any(effect.risk is Risk.DESTROY for effect in self.effects or ())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -226,8 +257,21 @@ class Scale(TargetAction[Any]):
     def timeout_seconds(self) -> float:
         return self.timeout + 30.0
 
+    def removable(self) -> frozenset[str] | None:
+        """Returns the ids of what it may remove; None if its effects were not worked out, so there is no limit."""
+        if self.effects is None:
+            return None
+        return frozenset(effect.ref.id for effect in self.effects if effect.risk is Risk.DESTROY)
+
     def confirm_reason(self) -> str:
-        return f"leaves nothing of {self.target.name} running" if self.replicas == 0 else ""
+        if self.replicas == 0:
+            return f"leaves nothing of {self.target.name} running"
+        removed = [effect for effect in self.effects or () if effect.certain and effect.risk is Risk.DESTROY]
+        names = [effect.ref.name for effect in removed if effect.ref != self.target]
+        if names:
+            more = f" and {len(names) - 10} more" if len(names) > 10 else ""
+            return f"removes {', '.join(names[:10])}{more}"
+        return f"ends tasks of {self.target.name}" if removed else ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

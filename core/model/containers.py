@@ -72,6 +72,8 @@ class Container(msgspec.Struct, frozen=True, gc=False):
     exit_code: int | None = None
     restarts: int | None = None
     oom_killed: bool | None = None
+    auto_remove: bool | None = False
+    """Whether the engine removes it when it ends (--rm). None: only an inspection shows it, and there was none."""
     own_id: str = ""
     """The id that the container's own runtime uses, if `ref.id` differs. Quarterdeck recognises its own container by
     it."""

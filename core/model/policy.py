@@ -31,6 +31,9 @@ class Ask(enum.StrEnum):
 
 VERDICT_OF = {Ask.CONFIRM: Verdict.CONFIRM, Ask.APPROVE: Verdict.APPROVE, Ask.DENY: Verdict.DENY}
 
+# In the `can` list of a guard: whatever ends or freezes running processes, also as an effect (core.model.effects).
+ENDS = "ends"
+
 # The built-in roles: named sets of verbs. The configuration adds more under `roles:`. Some verbs have effects beyond
 # their target, so only admins and grants that name them have these: `container.exec` (a program in a container is often
 # root there, and reads its secrets and mounts), `image.push`, `image.tag` and `service.update` (they decide which code
@@ -110,7 +113,8 @@ class Grant:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Guard:
     """Restricts what grants allow: it asks for a confirmation or an approval, or denies. `can` may also contain
-    `risk:change` or `risk:destroy`. `approvers`: who may approve, as in `Grant.who`, for `ask: approve`."""
+    `risk:change`, `risk:destroy` or `ends`. A guard also sees the effects of an action. `approvers`: who may approve,
+    as in `Grant.who`, for `ask: approve`."""
 
     id: str
     can: tuple[str, ...]

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from typing import Protocol, TypeVar
 
 from core import errors
@@ -30,10 +30,17 @@ MIN_UPTIME = 2.0  # seconds that a container without a health check has to run
 
 
 async def scale_service(
-    operations: ContainerOperations, service: Ref, replicas: int, timeout: float, job: Job
+    operations: ContainerOperations,
+    service: Ref,
+    replicas: int,
+    timeout: float,
+    job: Job,
+    *,
+    removable: Collection[str] | None = None,
 ) -> Outcome:
-    """Runs the job. `timeout`: seconds until all replicas have to run; no step begins later."""
-    return await _Scaling(operations, service, replicas, timeout, job).run()
+    """Runs the job. `timeout`: seconds until all replicas have to run; no step begins later. `removable`: the ids of
+    the only containers that it may remove; None: no limit."""
+    return await _Scaling(operations, service, replicas, timeout, job, removable).run()
 
 
 class ContainerOperations(Protocol):
@@ -64,8 +71,17 @@ class ReplicaTemplate(Protocol):
 
 
 class _Scaling:
-    def __init__(self, operations: ContainerOperations, service: Ref, wanted: int, timeout: float, job: Job) -> None:
+    def __init__(  # noqa: PLR0917 (as `scale_service`)
+        self,
+        operations: ContainerOperations,
+        service: Ref,
+        wanted: int,
+        timeout: float,
+        job: Job,
+        removable: Collection[str] | None,
+    ) -> None:
         self._operations, self._service, self._wanted, self._job = operations, service, wanted, job
+        self._removable = removable
         self._project, _, self._name = service.id.partition("/")
         self._began = time.monotonic()
         self._ends = self._began + timeout
@@ -102,6 +118,14 @@ class _Scaling:
                 hint="Create that container again without the label.",
             )
         staying, surplus = replicas[: self._wanted], replicas[self._wanted :]
+        if self._removable is not None:
+            changed = next((row.ref.name for row in surplus if row.ref.id not in self._removable), "")
+            if changed:
+                raise errors.Expired(
+                    f"{self._service.name} has changed since the command was accepted: {changed} would be removed too."
+                    " Nothing was done.",
+                    hint="Give the command again.",
+                )
         stopped = [row.ref for row in staying if row.state not in services.ACTIVE]
         if not surplus and not stopped and len(staying) == self._wanted:
             return self._outcome(Status.NOOP, f"has {self._wanted} already")

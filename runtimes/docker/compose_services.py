@@ -54,6 +54,8 @@ class ServiceVerbs(SwarmManager, ContainerVerbs, abc.ABC):
         for step in (actions.Start, actions.Stop, actions.Remove):
             if not self._allows(step.verb):
                 raise errors.Disallowed(step.verb, str(self.ref))
+        removable = action.removable()
         return self.jobs.start(
-            action.verb, lambda job: scale.scale_service(self._replicas, target, wanted, timeout, job)
+            action.verb,
+            lambda job: scale.scale_service(self._replicas, target, wanted, timeout, job, removable=removable),
         )

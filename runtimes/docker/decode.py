@@ -79,6 +79,7 @@ class Decoder:
             ports=tuple([Port(p.private, p.protocol, p.public, p.ip) for p in row.ports]) if row.ports else (),
             health=_health(status),
             exit_code=int(exited[1]) if exited else None,
+            auto_remove=None,
         )
 
     def container(self, body: bytes) -> Container:
@@ -103,6 +104,7 @@ class Decoder:
             exit_code=state.exit_code if ended else None,
             restarts=row.restarts,
             oom_killed=state.oom_killed,
+            auto_remove=row.host.auto_remove if row.host else None,
         )
 
     def events(self, lines: bytes, *, replay_before: int) -> list[Event]:

@@ -38,6 +38,10 @@ class NetworkSettings(msgspec.Struct):
     ports: dict[str, list[PortBinding] | None] | None = msgspec.field(name="Ports", default=None)
 
 
+class HostConfig(msgspec.Struct):
+    auto_remove: bool = msgspec.field(name="AutoRemove", default=False)
+
+
 class Inspection(msgspec.Struct):
     """One container, inspected. `image_name` is Podman's own field; in Docker it is `config.image`."""
 
@@ -52,6 +56,7 @@ class Inspection(msgspec.Struct):
     state: State = msgspec.field(name="State", default_factory=State)
     config: Config = msgspec.field(name="Config", default_factory=Config)
     network: NetworkSettings = msgspec.field(name="NetworkSettings", default_factory=NetworkSettings)
+    host: HostConfig | None = msgspec.field(name="HostConfig", default=None)
 
 
 class Image(msgspec.Struct):

@@ -69,8 +69,11 @@ class Mirror:
         return self._runtime.verbs | {verb} if self._runtime.allows(verb) else self._runtime.verbs
 
     async def run(self, action: Action[R], call: Call) -> R:
-        if isinstance(action, ListContainers) and not action.fresh and self.live and action.verb in self.verbs:
-            return cast(R, self.listing())
+        if isinstance(action, ListContainers) and action.verb in self.verbs:
+            if self.live and not action.fresh:
+                return cast(R, self.listing())
+            listed = cast(Containers, await self._runtime.run(action, call))
+            return cast(R, state_updates.add_known_details(listed, self._containers))
         if isinstance(action, ListEvents) and action.verb in self.verbs:
             return cast(R, await self._list_events(action, call))
         if isinstance(action, DescribeEngine):
@@ -124,8 +127,7 @@ class Mirror:
     # ── writing ──────────────────────────────────────────────────────────────────────────────────────────────────
 
     def stream_opened(self, since_ns: int) -> None:
-        """Records that the stream is connected. It returns every event from `since_ns` on, if the engine still has
-        it."""
+        """Records that the stream is connected. It has every event from `since_ns` on that the engine still has."""
         if not self._stream_up:
             self._stream_up, self._stream_since = True, self._now()
         if self.history.complete_since is None:
@@ -140,8 +142,7 @@ class Mirror:
         self._stream_fault = fault
 
     def events_lost(self, at_ns: int) -> None:
-        """Records that events before `at_ns` were dropped: the history is incomplete, and lists are requested from the
-        engine until the next complete list."""
+        """Records that events before `at_ns` were dropped: until the next complete list, the engine is asked."""
         self._listed = False
         self.history.complete_since = at_ns
 
@@ -269,7 +270,7 @@ class Mirror:
     # ── for the relister ─────────────────────────────────────────────────────────────────────────────────────────
 
     def reported(self) -> dict[str, Container]:
-        """Returns every container as events and lists reported it, without changes that only inspections have shown."""
+        """Returns every container as events and lists reported it, without changes that only inspections showed."""
         return {**self._containers, **self._uninspected, **self._as_reported}
 
     def changed_after(self, at_ns: int) -> Collection[str]:
@@ -301,8 +302,7 @@ class Mirror:
             del self._removed_at[next(iter(self._removed_at))]
 
     def _was_removed(self, row: Container) -> bool:
-        """Whether the container was removed after the list was made. Docker rounds the creation time down to
-        seconds."""
+        """Whether it was removed after the list was made. Docker rounds the creation time down to seconds."""
         removed_at = self._removed_at.get(row.ref.id)
         return removed_at is not None and row.created_at * 1e9 <= removed_at
 

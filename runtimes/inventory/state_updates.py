@@ -7,12 +7,13 @@ while a container runs or is paused.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
 
 from core.model import containers
-from core.model.containers import Container
+from core.model.containers import Container, Containers
 from core.model.events import Event, EventKind
 
 # Looked up once: on its class, a member of an enum costs more than everything else in `apply_event` (Python 3.11).
@@ -99,6 +100,7 @@ def keep_newer_state(stored: Container, row: Container) -> Container:
         exit_code=stored.exit_code,
         restarts=stored.restarts if row.restarts is None else row.restarts,
         oom_killed=stored.oom_killed,
+        auto_remove=stored.auto_remove if row.auto_remove is None else row.auto_remove,
     )
 
 
@@ -112,7 +114,17 @@ def keep_inspected_details(stored: Container, row: Container) -> Container:
         exit_code=stored.exit_code if row.exit_code is None and same else row.exit_code,
         restarts=stored.restarts,
         oom_killed=stored.oom_killed if same else None,
+        auto_remove=stored.auto_remove if row.auto_remove is None else row.auto_remove,
     )
+
+
+def add_known_details(listed: Containers, stored: Mapping[str, Container]) -> Containers:
+    """Returns a list with what never changes in a container and only an inspection shows."""
+    rows = []
+    for row in listed.rows:
+        known = stored.get(row.ref.id) if row.auto_remove is None else None
+        rows.append(row if known is None else msgspec.structs.replace(row, auto_remove=known.auto_remove))
+    return msgspec.structs.replace(listed, rows=tuple(rows))
 
 
 def apply_inspection(row: Container, found: Container) -> Container:
@@ -129,4 +141,5 @@ def apply_inspection(row: Container, found: Container) -> Container:
         exit_code=found.exit_code,
         restarts=found.restarts,
         oom_killed=found.oom_killed,
+        auto_remove=found.auto_remove,
     )

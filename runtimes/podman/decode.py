@@ -182,6 +182,7 @@ class Decoder:
             started_at=row.started if row.started > 0 else None,
             finished_at=row.ended if row.ended > 0 and state != "created" else None,
             exit_code=row.exit_code if ended else None,
+            auto_remove=row.auto_remove,
         )
 
     def container(self, body: bytes) -> Container:
@@ -207,6 +208,7 @@ class Decoder:
             exit_code=row.state.exit_code if ended else None,
             restarts=row.restarts,
             oom_killed=row.state.oom_killed,
+            auto_remove=row.host.auto_remove if row.host else None,
         )
 
 

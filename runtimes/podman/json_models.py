@@ -90,6 +90,7 @@ class ListedContainer(msgspec.Struct):
     started: float = msgspec.field(name="StartedAt", default=0)
     ended: float = msgspec.field(name="ExitedAt", default=0)
     exit_code: int = msgspec.field(name="ExitCode", default=0)
+    auto_remove: bool = msgspec.field(name="AutoRemove", default=False)
     ports: list[Port] | None = msgspec.field(name="Ports", default=None)
     labels: dict[str, str] | None = msgspec.field(name="Labels", default=None)
 

@@ -181,7 +181,11 @@ class Swarm(JobAdapter):
             action.replicas,
             float(action.timeout),
         )
-        return self._begin(action.verb, lambda job: rollouts.scale(send, action.target, wanted, timeout, job))
+        removable = action.removable()
+        may_shrink = removable is None or action.target.id in removable
+        return self._begin(
+            action.verb, lambda job: rollouts.scale(send, action.target, wanted, timeout, job, may_shrink=may_shrink)
+        )
 
     @does(swarm.UpdateImage)
     async def update_image(self, action: swarm.UpdateImage, seconds: float) -> JobStarted:

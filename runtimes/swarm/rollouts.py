@@ -50,9 +50,11 @@ class _Rollout:
     replicas: int = 0
 
 
-async def scale(send: SendRequest, target: Ref, wanted: int, timeout: float, job: Job) -> Outcome:
+async def scale(
+    send: SendRequest, target: Ref, wanted: int, timeout: float, job: Job, *, may_shrink: bool = True
+) -> Outcome:
     """Changes the number of replicas and waits until so many tasks run. `timeout`: in seconds. Raises UserError for a
-    service that has no number of replicas."""
+    service that has no number of replicas, and Expired if the number would fall and not `may_shrink`."""
     began, service = time.monotonic(), _Service(send, target)
     tasks_before = {task.id for task in await service.tasks()}
     was = 0
@@ -60,6 +62,9 @@ async def scale(send: SendRequest, target: Ref, wanted: int, timeout: float, job
     def change(raw: dict[str, Any]) -> dict[str, Any] | None:
         nonlocal was
         was = decode.replicas(target, raw)
+        if was > wanted and not may_shrink:
+            text = f"{target.name} has {was} replicas now, so {wanted} would end tasks. Nothing was done."
+            raise errors.Expired(text, hint="Give the command again.")
         return None if was == wanted else {**raw["Spec"], "Mode": {"Replicated": {"Replicas": wanted}}}
 
     if not await service.update(change):
@@ -79,8 +84,7 @@ async def scale(send: SendRequest, target: Ref, wanted: int, timeout: float, job
 
 
 async def update_image(send: SendRequest, target: Ref, image: str, timeout: float, job: Job) -> Outcome:
-    """Updates a service to `image` and waits until its tasks run it. The image is pinned to its digest if its registry
-    returns one. `timeout`: in seconds."""
+    """Updates a service to `image`, pinned to its digest if known, and waits until its tasks run it."""
     began, service = time.monotonic(), _Service(send, target)
     pinned, note = await service.pinned(image)
     tasks_before = {task.id for task in await service.tasks()}

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 def scaling(engine: FakeEngine, action: actions.Scale) -> Callable[[Job], Awaitable[Outcome]]:
     if services.is_compose_service(action.target):
         return lambda job: scale.scale_service(
-            Steps(engine), action.target, action.replicas, float(action.timeout), job
+            Steps(engine), action.target, action.replicas, float(action.timeout), job, removable=action.removable()
         )
 
     async def in_swarm(_: Job) -> Outcome:

@@ -118,8 +118,8 @@ async def test_an_example_does_what_it_promises(valkey, engines, command, line):
         assert replies[-1].ending is Ending.OK, plain_text.render(replies[-1])
     acts = command.risk != Risk.READ and any(verb.startswith(NOUNS) for verb in command.verbs)
     assert bool(changes(engines)) == (acts or command.name == "confirm")
-    # Nothing is removed unasked, nor are the four of the shop changed at once.
-    grave = command.name in ("rm", "drain") or line.endswith("=0") or line.startswith("unit install")
+    # Nothing is removed unasked, also by scaling down or with a unit, nor are the four of the shop changed at once.
+    grave = command.name in ("rm", "drain", "unit") or line.endswith(("=0", "=3"))
     assert (len(replies) == 2) == (grave or (acts and "app=shop" in line))
     for shown in replies:
         text = plain_text.render(shown, width=100)

@@ -1,0 +1,264 @@
+"""Defines, in one table for all verbs, what an action can do besides what its verb says of its target.
+
+`scale` removes containers, `unit stop` stops those of the unit, `stop` removes a container that was created with --rm.
+`effects_of` works this out from the lists of the engines. The results become part of the action, so the same value is
+decided, confirmed, recorded and run. Where a list does not show what an action would do, the effect is included and is
+not `certain`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from core.model import actions, image_names, images, swarm
+from core.model.actions import Action, Effect, Risk
+from core.model.containers import LIVE_STATES, Container
+from core.model.refs import Kind, Ref
+
+STOP, REMOVE, REMOVE_VOLUME, TAG = "container.stop", "container.remove", "volume.remove", "image.tag"
+ENDING_SIGNALS = ("KILL", "TERM", "INT", "QUIT", "ABRT")
+ENDED_TASK_STATES = ("complete", "shutdown", "failed", "rejected", "orphaned", "remove")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Known:
+    """Holds what the lists of the engines show. `row`: the target's own; None if it was not listed. `images`: those of
+    the target's engine; None if they could not be listed."""
+
+    row: Any = None
+    containers: Sequence[Container] = ()
+    images: Sequence[images.Image] | None = None
+    tasks: Sequence[swarm.Task] = ()
+
+
+Rule = Callable[[Any, Known], Iterable[Effect]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VerbEffects:
+    """Describes one verb. `ends`: it can end or freeze running processes of its target. `also`: yields its effects.
+    `needs`: the kinds of resources that must be listed for that, besides the target's kind and containers."""
+
+    ends: bool = False
+    also: Rule | None = None
+    needs: tuple[Kind, ...] = ()
+
+
+def with_effects(action: Action[Any], known: Known) -> Action[Any]:
+    """Returns the action with its effects and with the containers that belong to its target."""
+    also = TABLE[action.verb].also
+    found = tuple(dict.fromkeys(also(action, known))) if also is not None else ()
+    return dataclasses.replace(action, effects=found, members=members(known))
+
+
+def members(known: Known) -> tuple[Ref, ...]:
+    """Returns the containers that belong to the target, in the order of the target's own list of them."""
+    row, contains = known.row, getattr(known.row, "contains", None)
+    if contains is None:
+        return ()
+    found = {one.ref.id: one.ref for one in known.containers if contains(one)}
+    listed: Sequence[str] = getattr(row, "members", ())
+    if row.ref.engine.kind == "swarm" or getattr(row, "mode", "compose") != "compose":
+        # Containers on the engines of other nodes are unknown here.
+        listed = [each for each in listed if each in found]
+    unlisted = {
+        each: Ref(engine=row.ref.engine, kind=Kind.CONTAINER, id=each, name=each[:12])
+        for each in listed
+        if each not in found
+    }
+    ordered = [each for each in listed if each in found or each in unlisted]
+    return tuple((found | unlisted)[each] for each in dict.fromkeys([*ordered, *found]))
+
+
+def new_removals(before: Action[Any], now: Action[Any]) -> Sequence[Ref]:
+    """Returns what the action would destroy now and would not have destroyed before."""
+    known = {effect.ref for effect in before.effects or () if effect.risk is Risk.DESTROY}
+    return [
+        effect.ref
+        for effect in now.effects or ()
+        if effect.risk is Risk.DESTROY and effect.ref.kind is not Kind.TASK and effect.ref not in known
+    ]
+
+
+def _effect(verb: str, ref: Ref, *, certain: bool = True) -> Effect:
+    risk = Risk.DESTROY if verb in (REMOVE, REMOVE_VOLUME) else Risk.CHANGE
+    return Effect(verb=verb, risk=risk, ref=ref, ends=TABLE[verb].ends, certain=certain)
+
+
+def _removal(ref: Ref, *, certain: bool = True, volumes: bool = False) -> Iterator[Effect]:
+    """`volumes`: also its anonymous volumes. They have no names or labels, so guards see their container."""
+    yield _effect(REMOVE, ref, certain=certain)
+    if volumes:
+        yield _effect(REMOVE_VOLUME, ref, certain=certain)
+
+
+def _auto_removal(row: Container | None, ref: Ref, *, ends: bool = True) -> Iterator[Effect]:
+    """A container that was created with --rm is removed with its anonymous volumes when it ends. `ends`: it surely
+    does."""
+    if row is None or row.auto_remove is not False:
+        certain = ends and row is not None and row.auto_remove is True and row.state in LIVE_STATES
+        yield from _removal(ref, certain=certain, volumes=True)
+
+
+def _stopped(action: Any, known: Known) -> Iterator[Effect]:
+    yield from _auto_removal(known.row, action.target)
+
+
+def _signalled(action: actions.Kill, known: Known) -> Iterator[Effect]:
+    yield from _auto_removal(known.row, action.target, ends=action.signal in ENDING_SIGNALS)
+
+
+def _executed(action: actions.Exec, known: Known) -> Iterator[Effect]:
+    yield from _auto_removal(known.row, action.target, ends=False)
+
+
+def _removed_container(action: actions.Remove, known: Known) -> Iterator[Effect]:
+    if action.volumes:
+        yield _effect(REMOVE_VOLUME, action.target)
+
+
+def _each_member(verb: str, *, ends: bool = False) -> Rule:
+    """The verb is done to each container that belongs to the target. `ends`: those that were created with --rm are
+    removed."""
+
+    def rule(action: Any, known: Known) -> Iterator[Effect]:
+        if known.row is None:
+            yield _effect(verb, action.target, certain=False)
+        rows = {row.ref: row for row in known.containers}
+        for ref in members(known):
+            yield _effect(verb, ref)
+            if ends:
+                yield from _auto_removal(rows.get(ref), ref)
+
+    return rule
+
+
+def _unit(verb: str) -> Rule:
+    """systemd removes the container of a generated unit (Quadlet) when it stops, and podman one that has --rm."""
+
+    def rule(action: Any, known: Known) -> Iterator[Effect]:
+        generated = known.row is None or known.row.enabled == "generated"
+        rows = {row.ref: row for row in known.containers}
+        if known.row is None:
+            yield from (_effect(each, action.target, certain=False) for each in (verb, REMOVE))
+        for ref in members(known):
+            yield _effect(verb, ref)
+            if generated:
+                yield from _removal(ref, volumes=True)
+            else:
+                yield from _auto_removal(rows.get(ref), ref)
+
+    return rule
+
+
+def _scaled(action: actions.Scale, known: Known) -> Iterator[Effect]:
+    row = known.row
+    if row is None:
+        yield _destroyed_service(action, certain=False)
+    elif row.mode == "compose":
+        ordered = members(known)
+        # The highest numbers are removed, and removed first.
+        for ref in reversed(ordered[action.replicas :]):
+            yield from _removal(ref)
+        rows = {one.ref: one for one in known.containers}
+        for ref in ordered[: action.replicas]:
+            if ref in rows and rows[ref].state not in (*LIVE_STATES, "restarting"):
+                yield _effect("container.start", ref)
+    elif row.desired is None or action.replicas < row.desired:
+        # The Swarm chooses which tasks end. Those of other nodes are known by their service only.
+        yield _destroyed_service(action, certain=row.desired is not None)
+        for ref in members(known):
+            yield from _removal(ref, certain=action.replicas == 0)
+
+
+def _replaced_service(action: Any, known: Known) -> Iterator[Effect]:
+    """The Swarm replaces, or removes, every task of the service."""
+    yield _destroyed_service(action, certain=True)
+    for ref in members(known):
+        yield from _removal(ref)
+
+
+def _destroyed_service(action: Any, *, certain: bool) -> Effect:
+    return Effect(verb=action.verb, risk=Risk.DESTROY, ref=action.target, ends=True, certain=certain)
+
+
+def _drained(action: Any, known: Known) -> Iterator[Effect]:
+    if known.row is None:
+        yield _effect(REMOVE, action.target, certain=False)
+    for ref in members(known):
+        yield from _removal(ref)
+    for task in known.tasks:
+        if task.node == action.target.name and task.state not in ENDED_TASK_STATES:
+            yield from _removal(task.ref)
+
+
+def _installed(action: Any, _: Known) -> Iterator[Effect]:
+    """The container is created again by its unit."""
+    yield from _removal(action.target)
+
+
+def _moved_tag(action: Any, known: Known) -> Iterator[Effect]:
+    """An image that has this tag now loses it."""
+    name = image_names.with_default_tag(action.image if isinstance(action, images.PullImage) else action.tag)
+    if "@" in name:
+        return
+    if known.images is None:
+        yield _effect(TAG, Ref(engine=action.engine, kind=Kind.IMAGE, id=f"{name} now", name=name), certain=False)
+    for image in known.images or ():
+        for ref in image.tag_refs:
+            if image_names.full_name(image_names.with_default_tag(ref.name)) == image_names.full_name(name):
+                yield _effect(TAG, ref, certain=False)
+
+
+_NOTHING = VerbEffects()
+TABLE: Mapping[str, VerbEffects] = {
+    "container.start": _NOTHING,
+    "container.stop": VerbEffects(ends=True, also=_stopped),
+    "container.kill": VerbEffects(ends=True, also=_signalled),
+    # Neither Docker nor Podman removes a container with --rm that it restarts.
+    "container.restart": VerbEffects(ends=True),
+    "container.pause": VerbEffects(ends=True),
+    "container.unpause": _NOTHING,
+    "container.remove": VerbEffects(ends=True, also=_removed_container),
+    # A program in a container can end it, and a health check of Podman can be set to.
+    "container.exec": VerbEffects(ends=True, also=_executed),
+    "container.healthcheck": VerbEffects(ends=True),
+    # Scaling up ends nothing; its effects say what scaling down ends.
+    "service.scale": VerbEffects(also=_scaled),
+    "service.create": _NOTHING,
+    "service.update": VerbEffects(ends=True, also=_replaced_service),
+    "service.rollback": VerbEffects(ends=True, also=_replaced_service),
+    "service.remove": VerbEffects(ends=True, also=_replaced_service),
+    "pod.start": VerbEffects(also=_each_member("container.start")),
+    "pod.stop": VerbEffects(ends=True, also=_each_member(STOP, ends=True)),
+    "pod.restart": VerbEffects(ends=True, also=_each_member("container.restart")),
+    "pod.pause": VerbEffects(ends=True, also=_each_member("container.pause")),
+    "pod.unpause": VerbEffects(also=_each_member("container.unpause")),
+    "pod.remove": VerbEffects(ends=True, also=_each_member(REMOVE)),
+    "node.drain": VerbEffects(ends=True, also=_drained, needs=(Kind.TASK,)),
+    "node.activate": _NOTHING,
+    # A container that is left from an earlier run is replaced when its unit starts.
+    "unit.start": VerbEffects(also=_unit("container.start")),
+    "unit.stop": VerbEffects(ends=True, also=_unit(STOP)),
+    "unit.restart": VerbEffects(ends=True, also=_unit("container.restart")),
+    "unit.install": VerbEffects(ends=True, also=_installed),
+    "image.pull": VerbEffects(also=_moved_tag, needs=(Kind.IMAGE,)),
+    "image.tag": VerbEffects(also=_moved_tag, needs=(Kind.IMAGE,)),
+    "image.push": _NOTHING,
+    "image.remove": _NOTHING,
+    "network.remove": _NOTHING,
+    "volume.remove": _NOTHING,
+    "swarm.init": _NOTHING,
+    "swarm.token": _NOTHING,
+    "job.stop": _NOTHING,
+    "job.stop-any": _NOTHING,
+    "policy.grant": _NOTHING,
+    "policy.revoke": _NOTHING,
+    "policy.claim": _NOTHING,
+    "question.answer": _NOTHING,
+}
+# What a guard on `ends` covers, besides actions with an effect that ends something.
+ENDS = frozenset(verb for verb, each in TABLE.items() if each.ends)
