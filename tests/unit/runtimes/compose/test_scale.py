@@ -118,6 +118,23 @@ async def test_gaps_are_filled_lowest_first_and_the_highest_go_first():
     assert steps.done == ["stop shop-web-4", "remove shop-web-4", "stop shop-web-3", "remove shop-web-3"]
 
 
+async def test_only_what_was_named_is_removed_and_otherwise_nothing_is_done():
+    steps = Steps(1, 2, 3)
+
+    async def within(wanted, *names):
+        ids = {f"id-shop-web-{number}" for number in names}
+        return await scale.scale_service(steps, SHOP_WEB, wanted, 20.0, a_job(), removable=ids)
+
+    steps.add(4, "exited")
+    outcome = await within(2, 3)
+    assert outcome.status == Status.FAILED
+    assert "shop-web-4 would be removed too. Nothing was done." in outcome.detail
+    assert (await within(3)).status == Status.FAILED and not steps.done
+    assert (await within(2, 3, 4)).status == Status.DONE
+    assert sorted(steps.rows) == ["id-shop-web-1", "id-shop-web-2"]
+    assert (await within(3)).status == Status.DONE
+
+
 async def test_what_sleeps_is_started_and_what_sleeps_too_much_is_removed_without_a_stop():
     steps = Steps(1)
     steps.add(2, "exited")

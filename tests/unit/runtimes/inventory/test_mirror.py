@@ -177,6 +177,20 @@ async def test_what_a_list_leaves_out_keeps_what_an_inspection_found() -> None:
     assert mirror.version == version
 
 
+async def test_that_a_container_has_rm_is_known_from_its_inspection_in_every_list() -> None:
+    engine, mirror, refs = await mirrored("web")
+    plain = engine.containers[refs["web"].id]
+    listed = [msgspec.structs.replace(plain, auto_remove=None, restarts=None)]
+    mirror.replace(listed, engine.ring[-1].at_ns)
+    mirror.apply_inspections({plain.ref.id: msgspec.structs.replace(plain, auto_remove=True)}, engine.ring[-1].at_ns)
+    mirror.replace(listed, engine.ring[-1].at_ns)
+    engine.containers[plain.ref.id] = listed[0]
+    for fresh in (False, True):
+        assert [row.auto_remove for row in (await rows(mirror, fresh=fresh)).rows] == [True]
+    mirror.stream_lost()
+    assert [row.auto_remove for row in (await rows(mirror)).rows] == [True]
+
+
 async def test_a_removed_id_stays_removed() -> None:
     engine, mirror, refs = await mirrored("web")
     old_list = list(engine.containers.values())

@@ -116,6 +116,14 @@ async def test_an_update_that_came_too_late_is_made_once_more_and_not_thrice():
     assert sum(one.startswith("POST") for one in manager.asked) == 1
 
 
+async def test_a_number_that_rose_meanwhile_does_not_fall_unasked():
+    manager = Manager(3)
+    with pytest.raises(errors.Expired, match="shop_web has 3 replicas now, so 2 would end tasks. Nothing was done."):
+        await rollouts.scale(manager, WEB, 2, 20.0, a_job(), may_shrink=False)
+    assert not any(one.startswith("POST") for one in manager.asked)
+    assert (await rollouts.scale(manager, WEB, 3, 20.0, a_job(), may_shrink=False)).status == Status.NOOP
+
+
 async def test_what_is_so_already_is_left_alone():
     assert (await scaled(Manager(3), 3)).status == Status.NOOP
     manager = Manager(3)
