@@ -4,7 +4,8 @@
 as ssh, and gives its stderr to the caller. `start_logged` starts a program that keeps running and writes to a file,
 such as the embedded store's server. Each program runs without a shell and without standard input. It has a session of
 its own, so that Ctrl-C reaches only Quarterdeck. On Linux, it gets SIGTERM when Quarterdeck dies. `env` replaces
-Quarterdeck's own environment, which may hold secrets.
+Quarterdeck's own environment, which may hold secrets. A program that somebody else can change is not started; see
+`core.trusted_files`.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import asyncio
 import contextlib
 import ctypes
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -23,7 +25,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from core import errors
+from core import errors, trusted_files
 
 MAX_OUTPUT = 64 << 10  # bytes of stdout and of stderr that a result holds
 OUTPUT_SECONDS = 0.5  # how long output is still read after the program ended: its children may hold the pipes open
@@ -47,6 +49,7 @@ async def run(
     may have changed something. Raises Unreachable if it cannot be started, TimedOut if it does not end in time.
     """
     began = time.monotonic()
+    _check_program(name, command[0], env)
     try:
         transport, output = await asyncio.get_running_loop().subprocess_exec(
             lambda: _Output(max_output),
@@ -87,6 +90,7 @@ async def start(
     command: Sequence[str], *, name: str, env: Mapping[str, str], hint: str = ""
 ) -> asyncio.subprocess.Process:
     """Starts a program that stays. The caller reads its stderr and ends it. Raises Unreachable."""
+    _check_program(name, command[0], env)
     try:
         return await asyncio.create_subprocess_exec(
             *command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, env=dict(env), **_options()
@@ -100,6 +104,7 @@ def start_logged(
 ) -> subprocess.Popen[bytes]:
     """Starts a program that stays, with Quarterdeck's environment, and writes its output to `log`. It ends when the
     calling thread does, so call it from the main thread. Raises Unreachable."""
+    _check_program(name, command[0], os.environ)
     try:
         return subprocess.Popen(  # noqa: S603 - a list of arguments, no shell
             command, stdout=log, stderr=subprocess.STDOUT, umask=0o077, pass_fds=pass_fds, **_options()
@@ -171,6 +176,17 @@ def _options(run_as: RunAs | None = None) -> dict[str, Any]:
     if run_as is not None:
         options |= {"user": run_as.uid, "group": run_as.gid, "extra_groups": list(run_as.groups)}
     return options
+
+
+def _check_program(name: str, program: str, env: Mapping[str, str]) -> None:
+    """Raises Unreachable if somebody else can change the program. A program that is not found fails when it starts, and
+    what is installed with Quarterdeck is trusted as much as Quarterdeck's own code."""
+    path = shutil.which(program, path=env.get("PATH", os.defpath))
+    if path and not Path(path).is_relative_to(sys.prefix) and (reason := trusted_files.why_untrusted(Path(path))):
+        raise errors.Unreachable(
+            f"{name} is not started: the program {path} {reason}.",
+            hint=f"Use another program. {trusted_files.hint()}",
+        )
 
 
 def _not_started(name: str, program: str, error: Exception, hint: str) -> errors.Unreachable:

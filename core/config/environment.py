@@ -10,7 +10,8 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from core.config.raw_settings import RawSettings, section_of
+from core import trusted_files
+from core.config.raw_settings import MAX_BYTES, RawSettings, section_of
 from core.config.validation_errors import did_you_mean
 from core.errors import Problem
 
@@ -31,8 +32,11 @@ def read_dotenv(file: Path) -> tuple[Mapping[str, str], Sequence[str]]:
     """Returns the variables of a `.env` file, and warnings. `$` is an ordinary character, as secrets may contain it."""
     import dotenv  # noqa: PLC0415 (few installations have such a file)
 
+    if reason := trusted_files.why_untrusted(file):
+        return {}, (f"{file} was ignored, because it {reason}. {trusted_files.hint()}",)
     try:
-        text = file.read_text("utf-8")
+        with file.open("rb") as opened:
+            text = opened.read(MAX_BYTES).decode("utf-8")
     except (OSError, UnicodeDecodeError) as error:
         # Many tools use files of this name, so an unreadable one may not be meant for Quarterdeck.
         return {}, (f"{file} was ignored, because it cannot be read: {error}",)

@@ -16,6 +16,7 @@ from typing import Any
 
 from pydantic import BaseModel, SecretStr
 
+from core import trusted_files
 from core.config import environment, yaml_file
 from core.config.raw_settings import FILE_NAME, MAX_BYTES, RawSettings, section_of, types_in
 
@@ -73,9 +74,13 @@ def _read_secret(found: RawSettings, path: str, named: str) -> str | None:
     source, line = found.origin(path)
     # A relative path is relative to the file that contains it; in a variable, to the working directory.
     file = (Path(source).parent if line else Path()) / Path(named).expanduser()
+    if reason := trusted_files.why_untrusted(file):
+        found.add_problem(path, f"{file} {reason}, so it is not read", trusted_files.hint())
+        return None
     try:
         mode = file.stat().st_mode
-        text = file.read_text("utf-8")[:MAX_BYTES].strip()
+        with file.open("rb") as opened:
+            text = opened.read(MAX_BYTES).decode("utf-8").strip()
     except (OSError, UnicodeDecodeError) as error:
         if LOOKS_SECRET.match(named.strip()):  # not quoted
             hint = f"Name a file that contains it, or set `{path.rpartition('.')[2].removesuffix('_file')}` instead."

@@ -8,6 +8,7 @@ from typing import Any
 
 import yaml
 
+from core import trusted_files
 from core.config.raw_settings import FILE_NAME, MAX_BYTES, RawSettings
 from core.errors import Problem
 
@@ -15,6 +16,9 @@ from core.errors import Problem
 def read_yaml(file: Path) -> RawSettings:
     """Reads a YAML file into settings that know their lines; its mistakes are in the result, not raised."""
     found = RawSettings()
+    if reason := trusted_files.why_untrusted(file):
+        found.problems.append(_of(file, f"{reason}, so it is not read", trusted_files.hint()))
+        return found
     try:
         with file.open("rb") as opened:
             raw = opened.read(MAX_BYTES + 1)

@@ -26,7 +26,7 @@ from pathlib import Path
 
 import structlog
 
-from core import errors, processes
+from core import errors, processes, trusted_files
 from core.store import server_process
 
 log = structlog.get_logger(__name__)
@@ -239,6 +239,8 @@ class EmbeddedStore:
                     # Not Quarterdeck's own directory (/tmp, a home): making it private would lock others out.
                     raise PermissionError(0, "others may use it and it holds files that are not Quarterdeck's")
                 self._state.chmod(0o700)
+            if not self._foreign() and (reason := trusted_files.why_untrusted(self._state)):
+                raise PermissionError(0, f"it {reason}")
             direct = self._state / "store.sock"
             return (
                 direct if len(os.fsencode(direct)) <= MAX_SOCKET_PATH else self._short_dir(about.st_uid) / direct.name

@@ -13,10 +13,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
+import structlog
 
-from core import errors
+from core import errors, trusted_files
 from runtimes.transport.endpoint import Tls
 
+log = structlog.get_logger(__name__)
 NAME = re.compile(r"[A-Za-z0-9][\w.+-]*", re.ASCII)
 MAX_FILE = 1 << 20  # bytes
 DEFAULT = "default"  # docker's own name for “no context”
@@ -63,6 +65,9 @@ def chosen(environ: Mapping[str, str]) -> str:
     try:
         current = msgspec.json.decode(_read(folder / "config.json"), type=_Config).current
     except (OSError, msgspec.MsgspecError):  # docker's client ignores an unreadable file, too
+        return ""
+    except errors.BadUsage as error:
+        log.warning("The settings of docker's client were ignored.", reason=error.full_message())
         return ""
     return "" if current == DEFAULT else current
 
@@ -114,7 +119,7 @@ def names(folder: Path) -> Sequence[str]:
     for file in files:
         try:
             found.append(msgspec.json.decode(_read(file), type=_Meta).name)
-        except (OSError, msgspec.MsgspecError):
+        except (OSError, msgspec.MsgspecError, errors.BadUsage):
             continue
     return sorted(filter(None, found))
 
@@ -140,5 +145,9 @@ def _certificates(folder: Path) -> Tls | None:
 
 
 def _read(file: Path) -> bytes:
+    if reason := trusted_files.why_untrusted(file):
+        raise errors.BadUsage(
+            f"The file {file} of docker's client is not read: it {reason}.", hint=trusted_files.hint()
+        )
     with file.open("rb") as opened:
         return opened.read(MAX_FILE)

@@ -17,7 +17,7 @@ import shutil
 from collections import deque
 from pathlib import Path
 
-from core import errors, processes, supervise
+from core import errors, processes, supervise, trusted_files
 from runtimes.transport import connect, ssh_errors
 from runtimes.transport.endpoint import Endpoint, Ssh
 
@@ -159,6 +159,9 @@ class SshDialer:
         return failure
 
     async def _start_process(self) -> errors.Unreachable | None:
+        for file in (self._files.identity, self._files.known_hosts, self._files.config):
+            if file and (reason := trusted_files.why_untrusted(Path(file))):
+                return errors.Unreachable(f"The ssh file {file} is not used: it {reason}.", hint=trusted_files.hint())
         socket = self._socket()
         socket.unlink(missing_ok=True)
         self._lines.clear()

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from core import errors
+from core import errors, trusted_files
 from runtimes.transport import connect
 from runtimes.transport.endpoint import Endpoint, Tls
 
@@ -190,7 +190,10 @@ def _configured(files: Tls) -> Sequence[tuple[str, str]]:
 
 
 def _modified_ns(file: str, kind: str) -> int:
-    """Returns when a file was last written, in nanoseconds. Raises Unreachable if the file cannot be read."""
+    """Returns when a file was last written, in nanoseconds. Raises Unreachable if the file cannot be read, or if
+    somebody else can change it."""
+    if reason := trusted_files.why_untrusted(Path(file)):
+        raise errors.Unreachable(f"The {kind} file {file} is not used: it {reason}.", hint=trusted_files.hint())
     try:
         with Path(file).open("rb") as opened:
             opened.read(1)

@@ -59,6 +59,28 @@ async def test_a_program_that_is_not_executable(tmp_path: Path) -> None:
         await run(str(tmp_path / "data"))
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root, which gives files to somebody else")
+@pytest.mark.parametrize("how", ["by its path", "on PATH", "through a link"])
+async def test_a_program_that_somebody_else_can_change_is_not_started(tmp_path: Path, how: str) -> None:
+    theirs = tmp_path / "theirs"
+    theirs.mkdir()
+    program = theirs / "tool"
+    program.write_text(f"#!/bin/sh\ntouch {tmp_path}/ran\n")
+    program.chmod(0o755)
+    os.chown(theirs, 12_345, 12_345)
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin/tool").symlink_to(program)
+    command = {"by its path": str(program), "on PATH": "tool", "through a link": str(tmp_path / "bin/tool")}[how]
+    env = {"PATH": f"{theirs}:/bin:/usr/bin"}
+    with pytest.raises(errors.Unreachable, match="which belongs to uid 12345"):
+        await processes.run([command], timeout=5, name="it", env=env)
+    with pytest.raises(errors.Unreachable, match="which belongs to uid 12345"):
+        await processes.start([command], name="it", env=env)
+    assert not (tmp_path / "ran").exists()
+    os.chown(theirs, 0, 0)
+    assert (await processes.run([command], timeout=5, name="it", env=env)).code == 0
+
+
 async def test_an_argument_that_no_program_can_get() -> None:
     with pytest.raises(errors.Unreachable, match="cannot be started: embedded null byte"):
         await run("sh", "-c", "\0")

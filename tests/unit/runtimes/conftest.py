@@ -18,7 +18,7 @@ def programs(monkeypatch: pytest.MonkeyPatch) -> Iterator[Programs]:
     """On PATH alone before the true ones; the machine counts as booted with systemd."""
     with tempfile.TemporaryDirectory(prefix="qd-") as folder:
         root = Path(folder)
-        root.chmod(0o777)
+        root.chmod(0o1777)
         made = Programs(root)
         monkeypatch.setenv("PATH", f"{root / 'bin'}:{os.environ['PATH']}")
         monkeypatch.setattr(systemctl, "BOOTED", root)

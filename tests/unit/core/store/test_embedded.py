@@ -434,6 +434,15 @@ async def test_a_directory_that_others_use_is_not_made_private(state: Path) -> N
     assert state.stat().st_mode & 0o7777 == 0o700
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root, which gives files to somebody else")
+async def test_a_directory_in_the_folder_of_somebody_else_is_not_used(state: Path) -> None:
+    os.chown(state.parent, 12_345, 12_345)
+    async with part(state) as mine:
+        with pytest.raises(errors.StoreDown, match="which belongs to uid 12345"):
+            await mine.ensure()
+    os.chown(state.parent, 0, 0)
+
+
 async def test_a_program_that_cannot_run_here_is_passed_over(state: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     state.mkdir(mode=0o700)
     wrong = state / "valkey-server"

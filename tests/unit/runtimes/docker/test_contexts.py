@@ -198,3 +198,18 @@ def test_a_local_socket_loads_nothing_for_other_hosts(tmp_path: Path) -> None:
         check=True,
     )
     assert done.stdout == "[]\n"
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root, which gives files to somebody else")
+def test_a_context_that_somebody_else_can_change_is_not_used(home: Home) -> None:
+    """As for root that was started with the HOME of somebody."""
+    home.context("theirs", "tcp://evil:2376")
+    (home.docker / "config.json").write_text('{"currentContext": "theirs"}')
+    assert contexts.chosen(home.environ) == "theirs"
+    os.chown(home.root, 12_345, 12_345)
+    assert contexts.chosen(home.environ) == ""
+    with pytest.raises(errors.BadUsage, match="belongs to uid 12345"):
+        contexts.load("theirs", home.environ)
+    assert contexts.names(home.docker) == []
+    os.chown(home.root, 0, 0)
+    assert contexts.load("theirs", home.environ).url == "tcp://evil:2376"
