@@ -130,6 +130,7 @@ class EngineLifecycle:
             mirror = member.mirror = Mirror(engine)
             steps = pipeline.Pipeline(mirror, self._counts)
             watching = watcher.Watcher(engine, mirror, steps, self._cursors, self._counts)
+            engine.skipped.listener = watching.data_skipped
             member.task = self._supervisor.start_background(f"watch {engine.ref}", watching.run, RESTART)
         self.fleet.add(member.runtime)
 

@@ -24,6 +24,7 @@ from collectors.relister import Relister
 from collectors.timing import Timing
 from core import errors, metrics
 from core.model.events import Event
+from runtimes.formats import skipped_data
 from runtimes.inventory.mirror import Mirror, WatchedEngine
 
 log = structlog.get_logger()
@@ -173,6 +174,14 @@ class Watcher:
         newest = self._pipeline.process(batch)
         if self._cursor.advance(newest):
             self._counts.stream_last_event_timestamp_seconds.labels(*self._engine_labels()).set(newest / 1e9)
+
+    def data_skipped(self, what: str, number: int) -> None:
+        """Counts data that the engine's adapter could not decode. An event that was left out may have been a change, so
+        it causes a new list."""
+        self._counts.engine_data_skipped_total.labels(*self._engine_labels(), what).inc(number)
+        if what == skipped_data.EVENT:
+            self._mirror.events_lost(self._cursor.newest + 1)
+            self._relister.events_lost()
 
     def _drop(self, batch: Sequence[Event]) -> None:
         self._counts.stream_overflows_total.labels(*self._engine_labels()).inc(len(batch))

@@ -65,6 +65,12 @@ class Metrics:
             "Events dropped because the event queue was full; each loss forces a relist",
             *ENGINE_LABELS,
         )
+        self.engine_data_skipped_total = counter(
+            "engine_data_skipped_total",
+            "Events, rows, fields and lines from the engine that could not be decoded and were left out",
+            *ENGINE_LABELS,
+            "what",
+        )
         self.stream_last_event_timestamp_seconds = gauge(
             "stream_last_event_timestamp_seconds",
             "Engine's own time of its last event, in seconds since the epoch",

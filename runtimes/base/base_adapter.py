@@ -24,6 +24,7 @@ from core.model.events import Event
 from core.model.refs import EngineRef
 from core.ports import Call
 from runtimes.base import argument_validation
+from runtimes.formats.skipped_data import SkippedData
 
 R = TypeVar("R")
 Method = TypeVar("Method", bound=Callable[..., Any])
@@ -55,6 +56,7 @@ class BaseAdapter:
         self._ref = ref
         self._allow = tuple(allow)
         self._bugs = unexpected_errors.UnexpectedErrors()
+        self.skipped = SkippedData(lambda: str(self.ref))
 
     @property
     def ref(self) -> EngineRef:

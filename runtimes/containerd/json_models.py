@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import msgspec
 
+from runtimes.formats import json_types
+
 
 class Manifest(msgspec.Struct):
     """Models an image manifest (`config`, `layers`), or an index of several manifests (`manifests`)."""
@@ -33,8 +35,8 @@ class Spec(msgspec.Struct):
 class PublishedPort(msgspec.Struct, rename="pascal"):
     """Models one entry of nerdctl's label `nerdctl/ports`."""
 
-    host_port: int = 0
-    container_port: int = 0
+    host_port: json_types.Int64 = 0
+    container_port: json_types.Int64 = 0
     protocol: str = "tcp"
     host_ip: str = msgspec.field(name="HostIP", default="")
 
@@ -50,14 +52,14 @@ class Descriptor(msgspec.Struct, rename="camel"):
     """Models a pointer to a blob in the content store. `size`: bytes."""
 
     digest: str = ""
-    size: int = 0
+    size: json_types.Int64 = 0
     platform: Platform | None = None
 
 
 class ContainerConfig(msgspec.Struct):
     """Models the defaults for containers in an image's configuration."""
 
-    labels: dict[str, str] | None = msgspec.field(name="Labels", default=None)
+    labels: json_types.Labels = msgspec.field(name="Labels", default=None)
 
 
 class ImageConfig(msgspec.Struct):

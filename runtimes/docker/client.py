@@ -10,8 +10,6 @@ from __future__ import annotations
 import abc
 import re
 
-import msgspec
-
 from core import errors
 from core.model.containers import Container
 from core.model.refs import EngineRef
@@ -40,7 +38,7 @@ class EngineClient(HttpEngineClient, abc.ABC):
         super().__init__(url, options)
         self.api = ""
         self._info = json_models.Info()
-        self._decoder = decode.Decoder(self._ref)
+        self._decoder = decode.Decoder(self._ref, self.skipped)
 
     async def _ask_identity(self, seconds: float) -> None:
         response = await self._http.request("GET", "/info", deadline=seconds)
@@ -52,7 +50,7 @@ class EngineClient(HttpEngineClient, abc.ABC):
             )
         if response.status >= 400:
             raise self._refusal(response.status, response.body, "", "info")
-        info = json_decoder.decode_json(json_models.Info, response.body)
+        info = json_decoder.decode_json(json_models.Info, response.body, self.skipped)
         newest = decode.api_version(response.headers.get("api-version", "1.41"))
         if newest < OLDEST_API:
             raise errors.InvalidResponse(
@@ -67,7 +65,7 @@ class EngineClient(HttpEngineClient, abc.ABC):
         self.api, self.version, self._info = _dotted(min(newest, NEWEST_API)), info.version, info
         if ref != self._ref:
             self._ref = ref
-            self._decoder = decode.Decoder(ref)
+            self._decoder = decode.Decoder(ref, self.skipped)
 
     async def _check_oldest_version(self, seconds: float) -> None:
         """Raises InvalidResponse if the daemon supports only versions of the API that are newer than ours."""
@@ -100,8 +98,8 @@ class EngineClient(HttpEngineClient, abc.ABC):
 
     def _error_text(self, body: bytes) -> str:
         try:
-            text = msgspec.json.decode(body, type=json_models.Error).message
-        except msgspec.DecodeError:
+            text = json_decoder.decode_json(json_models.Error, body).message
+        except errors.InvalidResponse:
             text = body[:MAX_ERROR].decode("utf-8", "replace")
         return text.strip()
 

@@ -39,7 +39,7 @@ class ComposeReplicas:
         labels = [f"{services.PROJECT}={project}", f"{services.SERVICE}={service}"]
         filters = urllib.parse.quote(msgspec.json.encode({"label": labels}).decode())
         response = await self._request("GET", f"/containers/json?all=1&filters={filters}", seconds)
-        return [row for row in self._decoder().containers(response.body) if not row.one_off]
+        return [row for row in await self._decoder().all_containers(response.body) if not row.one_off]
 
     async def template(self, replicas: Sequence[Container], seconds: float) -> _ReplicaTemplate:
         """Uses the newest container whose name follows Compose's pattern. Raises UserError."""

@@ -35,7 +35,7 @@ class ServiceVerbs(SwarmManager, ContainerVerbs, abc.ABC):
         local, response = await asyncio.gather(
             self.local(seconds), self._request("GET", "/containers/json?all=1", seconds)
         )
-        rows = self._decoder.containers(response.body)
+        rows = await self._decoder.all_containers(response.body)
         found, missing = services.compose_services(self.ref, rows), ""
         if local.manager:
             if not (local.cluster and local.cluster.id):

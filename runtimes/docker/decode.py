@@ -10,17 +10,17 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-import msgspec
-
 from core import errors
-from core.model.containers import Container, Port
+from core.model.containers import HEALTH_STATES, Container, Port
 from core.model.events import Event, EventKind, Origin
 from core.model.networks_and_volumes import Network, Volume
 from core.model.refs import EngineRef, Kind, Ref
 from core.model.resource_usage import Usage
-from runtimes.docker import json_models
+from runtimes.docker import json_models, label_names
 from runtimes.docker_like import decode as shared
-from runtimes.formats import json_decoder, timestamps
+from runtimes.docker_like import json_models as shared_models
+from runtimes.formats import event_attributes, json_decoder, skipped_data, timestamps
+from runtimes.formats.skipped_data import SkippedData
 from runtimes.swarm.json_models import KINDS
 
 ACTIONS: dict[str, EventKind] = {
@@ -42,29 +42,31 @@ NO_LIMIT = 1 << 60  # bytes; a larger limit means that there is none
 # An enum's member looked up on its class costs as much as decoding half an event (Python 3.11).
 _OTHER, _HEALTH = EventKind.OTHER, EventKind.HEALTH
 _LIVE, _REPLAY = Origin.LIVE, Origin.REPLAY
-_EXITED = re.compile(r"(?:Exited|Restarting) \((-?\d+)\)")
+_API_VERSION = re.compile(r"([0-9]{1,3})(?:\.([0-9]{1,3}))?")
+_EXITED = re.compile(r"(?:Exited|Restarting) \((-?[0-9]{1,10})\)")
 
 
 class Decoder:
-    """Decodes the answers of one engine."""
+    """Decodes the answers of one engine. `skipped` counts what cannot be decoded."""
 
-    def __init__(self, engine: EngineRef) -> None:
-        self._engine = engine
+    def __init__(self, engine: EngineRef, skipped: SkippedData | None = None) -> None:
         refs = shared.RefCache(engine, KINDS)
         self._ref, self._find_ref = refs.ref, refs.find
+        self._skipped = skipped
+        self._label_names = label_names.LabelNames()
 
     def containers(self, body: bytes) -> tuple[Container, ...]:
-        """Decodes a list of containers."""
-        try:
-            rows = json_models.CONTAINERS.decode(body)
-        except msgspec.DecodeError as error:
-            raise errors.InvalidResponse(
-                f"{self._engine} sent a list of containers that cannot be decoded: {error}.",
-                hint="Check that Quarterdeck supports this version of the engine.",
-            ) from error
+        """Decodes a list of containers. Raises InvalidResponse if it is not a list."""
+        rows = json_decoder.decode_rows(json_models.ListedContainer, body, self._skipped)
         return tuple([self._container(row) for row in rows])
 
+    async def all_containers(self, body: bytes) -> tuple[Container, ...]:
+        """Does the same as `containers`, and lets the event loop run while it decodes a long list."""
+        return tuple([row async for part in json_decoder.slices(body, self._skipped) for row in self.containers(part)])
+
     def _container(self, row: json_models.ListedContainer) -> Container:
+        if row.labels:
+            self._label_names.learn(row.id, row.labels.keys())
         status = row.status
         exited = _EXITED.match(status) if status[:1] in "ER" else None
         return Container(
@@ -83,9 +85,10 @@ class Decoder:
         )
 
     def container(self, body: bytes) -> Container:
-        """Decodes one container's inspection."""
-        row = shared.inspection(self._engine, body)
+        """Decodes one container's inspection. Raises InvalidResponse."""
+        row = json_decoder.decode_json(shared_models.Inspection, body, self._skipped)
         state = row.state
+        self._label_names.learn(row.id, (row.config.labels or {}).keys())
         ended = state.status in ("exited", "dead", "restarting")
         health = state.health.status if state.health else ""
         return Container(
@@ -95,12 +98,12 @@ class Decoder:
             command=" ".join([row.path, *(row.args or [])]).strip(),
             state=state.status,
             status="",
-            created_at=timestamps.parse_seconds(row.created) or 0.0,
+            created_at=timestamps.parse_seconds(row.created, self._skipped) or 0.0,
             labels=row.config.labels or {},
             ports=shared.published_ports(row.network.ports or {}),
             health="" if health == "none" else health,
-            started_at=timestamps.parse_seconds(state.started),
-            finished_at=timestamps.parse_seconds(state.finished),
+            started_at=timestamps.parse_seconds(state.started, self._skipped),
+            finished_at=timestamps.parse_seconds(state.finished, self._skipped),
             exit_code=state.exit_code if ended else None,
             restarts=row.restarts,
             oom_killed=state.oom_killed,
@@ -108,47 +111,57 @@ class Decoder:
         )
 
     def events(self, lines: bytes, *, replay_before: int) -> list[Event]:
-        """Decodes whole lines of JSON. An event older than `replay_before` (ns) counts as replayed."""
-        try:
-            raw = json_models.EVENT.decode_lines(lines)
-        except msgspec.DecodeError as error:
-            raise errors.InvalidResponse(
-                f"{self._engine} sent an event that cannot be decoded: {error}.",
-                hint="Check that Quarterdeck supports this version of the engine.",
-            ) from error
-        return [self._event(one, replay_before) for one in raw]
+        """Decodes whole lines of JSON; lines that cannot be decoded are left out. An event older than `replay_before`
+        (ns) counts as replayed."""
+        raw = json_decoder.decode_lines(json_models.Event, lines, self._skipped)
+        return [found for one in raw if (found := self._event(one, replay_before)) is not None]
 
-    def _event(self, raw: json_models.Event, replay_before: int) -> Event:
+    def _event(self, raw: json_models.Event, replay_before: int) -> Event | None:
         # The hot path: usual actions are looked up whole, and fields are passed by position.
         kind, subject_id, given = _OTHER, raw.actor.id, raw.actor.attributes
-        action, detail = raw.action, ""
+        action, detail, at_ns = raw.action, "", raw.at_ns or int(raw.at * 1e9)
         attrs: dict[str, str] = {}
-        if given.exit_code:
-            attrs["exit_code"] = given.exit_code
-        if given.image:
-            attrs["image"] = given.image
-        if given.signal:
-            attrs["signal"] = given.signal
-        if given.old_name:
-            attrs["old_name"] = given.old_name.lstrip("/")
-        if given.container:
-            attrs["container"] = given.container
-        if raw.type == "container" and action in ACTIONS:
-            kind = ACTIONS[action]
-        else:
-            # The command line in `exec_create: …` may contain secrets, so it is dropped here.
-            action, _, detail = action.partition(": ")
-            if raw.type == "container":
+        if not 0 < at_ns <= timestamps.MAX_NANOSECONDS:
+            if self._skipped is not None:
+                self._skipped.add(skipped_data.EVENT, "an event has no valid time")
+            return None
+        if raw.type == "container":
+            if given.image:
+                attrs["image"] = given.image
+            if action in ACTIONS:
+                kind = ACTIONS[action]
+            else:
+                # The command line in `exec_create: …` may contain secrets, so it is dropped here.
+                action, _, detail = action.partition(": ")
                 kind = ACTIONS.get(action, kind)
-        if kind is _HEALTH:
-            attrs["health"] = detail
+            if given.exit_code or given.signal or given.old_name:
+                self._add_own_attributes(attrs, subject_id, action, given)
+            if kind is _HEALTH and detail in HEALTH_STATES:
+                attrs["health"] = detail
+        else:
+            action = action.partition(": ")[0]
+            if raw.type == "network" and given.container:
+                attrs["container"] = given.container
         name = given.name or subject_id[:12]
         subject: Ref = self._find_ref((raw.type, subject_id, name)) or self._ref(raw.type, subject_id, name)
-        origin = _REPLAY if raw.at_ns < replay_before else _LIVE
-        return Event(raw.at_ns, kind, subject, origin, raw.type, action, attrs)
+        origin = _REPLAY if at_ns < replay_before else _LIVE
+        return Event(at_ns, kind, subject, origin, raw.type, action, attrs)
+
+    def _add_own_attributes(
+        self, attrs: dict[str, str], container_id: str, action: str, given: json_models.Attributes
+    ) -> None:
+        """Adds the attribute that the daemon sets for this action, unless a label of the container hides it."""
+        names = self._label_names
+        names.learn_from_event(container_id, action, given)
+        if action in ("die", "exec_die") and not names.is_label(container_id, label_names.EXIT_CODE):
+            attrs |= event_attributes.exit_code(given.exit_code)
+        elif action == "kill" and not names.is_label(container_id, label_names.SIGNAL):
+            attrs |= event_attributes.signal(given.signal)
+        elif action == "rename" and not names.is_label(container_id, label_names.OLD_NAME):
+            attrs |= event_attributes.old_name(given.old_name)
 
 
-def networks(engine: EngineRef, body: bytes) -> tuple[Network, ...]:
+def networks(engine: EngineRef, body: bytes, skipped: SkippedData | None = None) -> tuple[Network, ...]:
     return tuple(
         [
             Network(
@@ -159,13 +172,13 @@ def networks(engine: EngineRef, body: bytes) -> tuple[Network, ...]:
                 internal=row.internal,
                 labels=row.labels or {},
             )
-            for row in json_decoder.decode_json(list[json_models.Network], body)
+            for row in json_decoder.decode_rows(json_models.Network, body, skipped)
         ]
     )
 
 
-def volumes(engine: EngineRef, body: bytes) -> tuple[Volume, ...]:
-    return shared.volumes(engine, json_decoder.decode_json(json_models.Volumes, body).volumes or ())
+def volumes(engine: EngineRef, body: bytes, skipped: SkippedData | None = None) -> tuple[Volume, ...]:
+    return shared.volumes(engine, json_decoder.decode_json(json_models.Volumes, body, skipped).volumes or (), skipped)
 
 
 def usage(ref: Ref, stats: json_models.Stats, cpu_percent: float | None, host_memory: int) -> Usage:
@@ -196,14 +209,13 @@ def usage(ref: Ref, stats: json_models.Stats, cpu_percent: float | None, host_me
 
 def api_version(text: str) -> tuple[int, int]:
     """`1.47` as numbers. Raises InvalidResponse."""
-    major, _, minor = text.partition(".")
-    try:
-        return int(major), int(minor or 0)
-    except ValueError:
+    found = _API_VERSION.fullmatch(text)
+    if found is None:
         raise errors.InvalidResponse(
             f"The engine sent an invalid API version: “{text[:20]}”.",
             hint="Check that Quarterdeck supports this version of the engine.",
-        ) from None
+        )
+    return int(found[1]), int(found[2] or 0)
 
 
 def _name(names: Sequence[str] | None, container_id: str) -> str:

@@ -45,7 +45,7 @@ class Docker(
     @does(actions.ListContainers)
     async def list_containers(self, action: actions.ListContainers, seconds: float) -> Containers:
         response = await self._request("GET", "/containers/json?all=1", seconds)
-        return Containers(rows=self._decoder.containers(response.body))
+        return Containers(rows=await self._decoder.all_containers(response.body))
 
     @does(actions.Remove)
     async def remove(self, action: actions.Remove, seconds: float) -> Outcome:

@@ -67,7 +67,7 @@ class ImageVerbs(EngineClient, shared.ImageVerbs, abc.ABC):
             name = shared.quoted_name(str(image_reference.parse_image_reference(target.name)))
         path = f"/images/{name}?force={int(force)}"
         response = await self._request("DELETE", path, seconds, name=target.name, kind="image")
-        steps = json_decoder.decode_json(list[dict[str, str]], response.body)
+        steps = json_decoder.decode_rows(dict[str, str], response.body, self.skipped)
         untagged = [step["Untagged"] for step in steps if "Untagged" in step]
         gone = any("Deleted" in step for step in steps)
         detail = "the image is gone" if gone else f"{', '.join(untagged)} is gone, the image has other names"
@@ -79,7 +79,7 @@ class ImageVerbs(EngineClient, shared.ImageVerbs, abc.ABC):
         self, path: str, timeout: float, job: Job, headers: Mapping[str, str] | None = None, *, asked: str, name: str
     ) -> Outcome:
         """Pulls or pushes; `path` says which. `asked`: the image's name as it was written; `name`: its full name."""
-        began, progress = time.monotonic(), PullProgress()
+        began, progress = time.monotonic(), PullProgress(self.skipped)
         try:
             async with asyncio.timeout(timeout):
                 await self._follow_transfer(path, timeout, job, progress, headers, name=name)
@@ -126,7 +126,7 @@ class ImageVerbs(EngineClient, shared.ImageVerbs, abc.ABC):
     async def _is_used(self, target: Ref, seconds: float) -> bool:
         filters = urllib.parse.quote(msgspec.json.encode({"ancestor": [target.id]}).decode())
         response = await self._request("GET", f"/containers/json?all=1&filters={filters}", seconds)
-        return bool(self._decoder.containers(response.body))
+        return bool(await self._decoder.all_containers(response.body))
 
 
 def _so_far(progress: PullProgress) -> str:

@@ -16,7 +16,7 @@ class NetworkVolumeVerbs(EngineClient, networks_and_volumes.NetworkVolumeVerbs, 
     path_suffix = ""
 
     def _decode_networks(self, body: bytes) -> tuple[Network, ...]:
-        return decode.networks(self.ref, body)
+        return decode.networks(self.ref, body, self.skipped)
 
     def _decode_volumes(self, body: bytes) -> tuple[Volume, ...]:
-        return decode.volumes(self.ref, body)
+        return decode.volumes(self.ref, body, self.skipped)

@@ -1,8 +1,8 @@
 """Decodes the progress of a pull or a push from Docker's stream of JSON lines.
 
-The HTTP status is always 200; a failure is reported in one of the lines. The texts for the status of a layer differ
-between Docker's two image stores. With containerd's store, a layer ends at `Download complete`, with the mark
-`hidecounts`. Unknown texts are ignored.
+The HTTP status is always 200; a failure is reported in one of the lines. Lines that cannot be decoded are left out.
+The texts for the status of a layer differ between Docker's two image stores. With containerd's store, a layer ends at
+`Download complete`, with the mark `hidecounts`. Unknown texts are ignored.
 """
 
 from __future__ import annotations
@@ -11,7 +11,8 @@ import re
 
 import msgspec
 
-from core import errors
+from runtimes.formats import json_decoder, json_types, skipped_data
+from runtimes.formats.skipped_data import SkippedData
 from runtimes.transport.line_splitter import LineSplitter
 
 MAX_LAYERS = 2000
@@ -37,8 +38,8 @@ _UP_TO_DATE = "Status: Image is up to date"
 
 
 class _Detail(msgspec.Struct):
-    current: int = 0
-    total: int = 0
+    current: json_types.Int64 = 0
+    total: json_types.Int64 = 0
     hidden: bool = msgspec.field(name="hidecounts", default=False)
 
 
@@ -66,11 +67,12 @@ class PullProgress:
     the engine has sent it. `up_to_date`: whether the image existed already.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, skipped: SkippedData | None = None) -> None:
+        self._skipped = skipped
         self.error = ""
         self.digest = ""
         self.up_to_date = False
-        self._splitter = LineSplitter("The engine")
+        self._splitter = LineSplitter()
         self._finished: dict[str, bool] = {}  # by layer
         self._bytes: dict[str, tuple[int, int]] = {}  # by layer: transferred, and in total
 
@@ -95,13 +97,10 @@ class PullProgress:
         return f"{layers}, {done / 1e6:.1f} of {total / 1e6:.1f} MB" if total else layers
 
     def _decode(self, line: bytes) -> None:
-        try:
-            step = msgspec.json.decode(line, type=_Step)
-        except msgspec.DecodeError as error:
-            raise errors.InvalidResponse(
-                f"The engine sent progress that cannot be decoded: {error}.",
-                hint="Check that Quarterdeck supports this version of the engine.",
-            ) from error
+        for step in json_decoder.decode_lines(_Step, line, self._skipped, skipped_data.LINE):
+            self._apply(step)
+
+    def _apply(self, step: _Step) -> None:
         if step.error or step.detailed:
             self.error = (step.detailed.message if step.detailed else "") or step.error
         if step.aux is not None and step.aux.digest:

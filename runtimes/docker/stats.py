@@ -50,7 +50,7 @@ class StatsVerbs(EngineClient, abc.ABC):
             raise response
         if isinstance(early, BaseException):
             raise early
-        rows = self._decoder.containers(response.body)
+        rows = await self._decoder.all_containers(response.body)
         running = [row.ref for row in rows if not only or row.ref.id in only]
         local = self._may_be_local()
         if local and not only:

@@ -17,6 +17,7 @@ from runtimes.base.base_adapter import does
 from runtimes.base.engine_adapter import DEFAULTS
 from runtimes.base.engine_options import EngineOptions
 from runtimes.docker.client import EngineClient
+from runtimes.formats import json_decoder
 from runtimes.swarm import decode, json_models
 from runtimes.swarm.json_models import Membership
 from runtimes.transport import http_client
@@ -58,12 +59,12 @@ class SwarmManager(EngineClient, abc.ABC):
             if error.code == 503 or decode.NO_MANAGER in error.text:
                 return Membership(manager=False)
             return Membership(manager=True)  # without a leader, it does not know which Swarm it is
-        return Membership(manager=True, cluster=json_models.decode(json_models.CLUSTER, response.body).id)
+        return Membership(manager=True, cluster=json_decoder.decode_json(json_models.Cluster, response.body).id)
 
     async def local(self, seconds: float) -> json_models.LocalSwarmInfo:
         """The part about the Swarm in `/info`, asked now."""
         response = await self._request("GET", "/info", seconds)
-        local = json_models.decode(json_models.INFO, response.body).swarm
+        local = json_decoder.decode_json(json_models.Info, response.body, self.skipped).swarm
         self._report_membership(local)
         return local
 

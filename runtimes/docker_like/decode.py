@@ -4,19 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-import msgspec
-
-from core import errors
 from core.model.containers import Port
 from core.model.images import Image
 from core.model.networks_and_volumes import Volume
 from core.model.refs import EngineRef, Kind, Ref
 from runtimes.docker_like import json_models
 from runtimes.formats import json_decoder, timestamps
+from runtimes.formats.skipped_data import SkippedData
 
 SHORT_ID = 12
 NO_NAME = ("<none>:<none>", "<none>@<none>")
 MAX_REFS = 20_000
+MAX_PORT_DIGITS = 5
 
 
 class RefCache:
@@ -40,18 +39,9 @@ class RefCache:
         return found
 
 
-def inspection(engine: EngineRef, body: bytes) -> json_models.Inspection:
-    try:
-        return json_models.INSPECTION.decode(body)
-    except msgspec.DecodeError as error:
-        raise errors.InvalidResponse(
-            f"{engine} sent an inspection that cannot be decoded: {error}.",
-            hint="Check that Quarterdeck supports this version of the engine.",
-        ) from error
-
-
-def images(engine: EngineRef, body: bytes) -> tuple[Image, ...]:
-    return tuple([_image(engine, row) for row in json_decoder.decode_json(list[json_models.Image], body)])
+async def images(engine: EngineRef, body: bytes, skipped: SkippedData | None = None) -> tuple[Image, ...]:
+    rows = await json_decoder.decode_all_rows(json_models.Image, body, skipped)
+    return tuple([_image(engine, row) for row in rows])
 
 
 def _image(engine: EngineRef, row: json_models.Image) -> Image:
@@ -68,14 +58,16 @@ def _image(engine: EngineRef, row: json_models.Image) -> Image:
     )
 
 
-def volumes(engine: EngineRef, rows: Sequence[json_models.Volume]) -> tuple[Volume, ...]:
+def volumes(
+    engine: EngineRef, rows: Sequence[json_models.Volume], skipped: SkippedData | None = None
+) -> tuple[Volume, ...]:
     return tuple(
         [
             Volume(
                 ref=Ref(engine=engine, kind=Kind.VOLUME, id=row.name, name=row.name),
                 driver=row.driver,
                 place=row.mountpoint,
-                created_at=_volume_time(row.created),
+                created_at=timestamps.parse_seconds(row.created, skipped) or 0.0,
                 labels=row.labels or {},
             )
             for row in rows
@@ -88,17 +80,12 @@ def published_ports(ports: Mapping[str, Sequence[json_models.PortBinding] | None
     found = []
     for port, bindings in ports.items():
         number, _, protocol = port.partition("/")
-        inside = int(number) if number.isdigit() else 0
-        found += [
-            Port(inside, protocol or "tcp", int(bound.port) if bound.port.isdigit() else None, bound.ip)
-            for bound in bindings or ()
-        ] or [Port(inside, protocol or "tcp")]
+        inside = _port_number(number) or 0
+        found += [Port(inside, protocol or "tcp", _port_number(bound.port), bound.ip) for bound in bindings or ()] or [
+            Port(inside, protocol or "tcp")
+        ]
     return tuple(found)
 
 
-def _volume_time(text: str) -> float:
-    # For a plugin's volume, the engine passes on what the plugin writes.
-    try:
-        return timestamps.parse_seconds(text) or 0.0
-    except errors.InvalidResponse:
-        return 0.0
+def _port_number(text: str) -> int | None:
+    return int(text) if text.isascii() and text.isdigit() and len(text) <= MAX_PORT_DIGITS else None

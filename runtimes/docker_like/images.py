@@ -39,7 +39,7 @@ class ImageVerbs(HttpEngineClient, abc.ABC):
     @does(images.ListImages)
     async def list_images(self, action: images.ListImages, seconds: float) -> images.Images:
         response = await self._request("GET", "/images/json", seconds)
-        return images.Images(rows=decode.images(self.ref, response.body))
+        return images.Images(rows=await decode.images(self.ref, response.body, self.skipped))
 
     @does(images.InspectImage)
     async def inspect_image(self, action: images.InspectImage, seconds: float) -> Document:

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import msgspec
 
+from runtimes.formats import json_types
+
 
 class HealthState(msgspec.Struct, gc=False):
     """Models the result of a container's health check."""
@@ -15,8 +17,8 @@ class HealthState(msgspec.Struct, gc=False):
 
 
 class State(msgspec.Struct, gc=False):
-    status: str = msgspec.field(name="Status", default="")
-    exit_code: int = msgspec.field(name="ExitCode", default=0)
+    status: str = msgspec.field(name="Status")
+    exit_code: json_types.ExitCode = msgspec.field(name="ExitCode", default=0)
     oom_killed: bool = msgspec.field(name="OOMKilled", default=False)
     started: str = msgspec.field(name="StartedAt", default="")
     finished: str = msgspec.field(name="FinishedAt", default="")
@@ -24,8 +26,8 @@ class State(msgspec.Struct, gc=False):
 
 
 class Config(msgspec.Struct):
-    image: str = msgspec.field(name="Image", default="")
-    labels: dict[str, str] | None = msgspec.field(name="Labels", default=None)
+    image: json_types.EssentialText = msgspec.field(name="Image", default="")
+    labels: json_types.Labels = msgspec.field(name="Labels", default=None)
     command: list[str] | None = msgspec.field(name="Cmd", default=None)
 
 
@@ -46,15 +48,15 @@ class Inspection(msgspec.Struct):
     """One container, inspected. `image_name` is Podman's own field; in Docker it is `config.image`."""
 
     id: str = msgspec.field(name="Id")
+    state: State = msgspec.field(name="State")
+    config: Config = msgspec.field(name="Config")
     name: str = msgspec.field(name="Name", default="")
     created: str = msgspec.field(name="Created", default="")
     path: str = msgspec.field(name="Path", default="")
     args: list[str] | None = msgspec.field(name="Args", default=None)
     image_name: str = msgspec.field(name="ImageName", default="")
     image_id: str = msgspec.field(name="Image", default="")
-    restarts: int = msgspec.field(name="RestartCount", default=0)
-    state: State = msgspec.field(name="State", default_factory=State)
-    config: Config = msgspec.field(name="Config", default_factory=Config)
+    restarts: json_types.Int64 = msgspec.field(name="RestartCount", default=0)
     network: NetworkSettings = msgspec.field(name="NetworkSettings", default_factory=NetworkSettings)
     host: HostConfig | None = msgspec.field(name="HostConfig", default=None)
 
@@ -65,10 +67,10 @@ class Image(msgspec.Struct):
     id: str = msgspec.field(name="Id")
     tags: list[str] | None = msgspec.field(name="RepoTags", default=None)
     digests: list[str] | None = msgspec.field(name="RepoDigests", default=None)
-    size: int = msgspec.field(name="Size", default=0)
-    created: float = msgspec.field(name="Created", default=0)
-    labels: dict[str, str] | None = msgspec.field(name="Labels", default=None)
-    containers: int | None = msgspec.field(name="Containers", default=None)
+    size: json_types.Int64 = msgspec.field(name="Size", default=0)
+    created: json_types.UnixSeconds = msgspec.field(name="Created", default=0)
+    labels: json_types.Labels = msgspec.field(name="Labels", default=None)
+    containers: json_types.Int64 | None = msgspec.field(name="Containers", default=None)
 
 
 class Volume(msgspec.Struct):
@@ -76,7 +78,4 @@ class Volume(msgspec.Struct):
     driver: str = msgspec.field(name="Driver", default="")
     mountpoint: str = msgspec.field(name="Mountpoint", default="")
     created: str = msgspec.field(name="CreatedAt", default="")
-    labels: dict[str, str] | None = msgspec.field(name="Labels", default=None)
-
-
-INSPECTION = msgspec.json.Decoder(Inspection)
+    labels: json_types.Labels = msgspec.field(name="Labels", default=None)

@@ -1,27 +1,195 @@
-"""Decodes the JSON answers of engines to typed values, and raises InvalidResponse for anything else."""
+"""Decodes all JSON that engines send to typed values. This is the one place that catches the errors of decoding.
+
+A value that breaks its model is read in parts: the unreadable field, row or line is left out, counted and logged
+(`skipped_data`), and the rest is used. InvalidResponse is raised only if nothing of an answer can be used.
+
+A decoder in C holds the event loop until it ends. So a long list is cut into slices of a quarter of a megabyte, and the
+loop runs between two slices; a row of more than a megabyte, and a single document of more than four, are refused.
+"""
 
 from __future__ import annotations
 
-from typing import Any, TypeVar
+import asyncio
+import contextlib
+import itertools
+import re
+from collections.abc import AsyncIterator, Iterator
+from typing import Any, TypeVar, cast
 
 import msgspec
 
 from core import errors
+from runtimes.formats import json_salvage, skipped_data
+from runtimes.formats.skipped_data import SkippedData
 
 T = TypeVar("T")
 
+MAX_DOCUMENT = 4 << 20  # bytes of one resource, or of a list that is decoded at once
+MAX_ROW = 1 << 20  # bytes of one row of a list
+SLICE = 1 << 18  # bytes of a long list that are decoded at once
+MAX_COMMAS = 2_000_000  # in a list: splitting more rows than this would hold the loop for half a second
+MAX_TOKENS = 2_000_000  # texts and brackets in a list that this module's own scanner splits
+UNDECODABLE = (msgspec.MsgspecError, ValueError, OverflowError, RecursionError)
+"""What decoders raise. A ValueError is also the error about bytes that are not UTF-8."""
+MISSHAPEN = (*UNDECODABLE, TypeError, AttributeError, LookupError)
+"""What code that reads a document by its keys raises, too."""
+_TOKEN = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"|[\[\]{}]', re.DOTALL)
+_DECODERS: dict[Any, msgspec.json.Decoder[Any]] = {}  # by type: making one costs more than decoding
+HINT = "Check that Quarterdeck supports this version of the engine."
 
-def decode_json(kind: type[T], body: bytes) -> T:
-    """Decodes JSON to a value of the type `kind`. Raises InvalidResponse."""
+
+def decode_json(kind: type[T], body: bytes, skipped: SkippedData | None = None) -> T:
+    """Decodes JSON to a value of the type `kind`, as far as it can be read. Raises InvalidResponse."""
+    _check_size(body, skipped)
     try:
-        return msgspec.json.decode(body, type=kind)
-    except msgspec.DecodeError as error:
-        raise errors.InvalidResponse(
-            "The engine's answer is not the JSON that Quarterdeck expects.",
-            hint="Check that Quarterdeck supports this version of the engine.",
-        ) from error
+        return cast(T, _decoder(kind).decode(body))
+    except UNDECODABLE as error:
+        found = json_salvage.salvage(kind, body)
+        if found is None:
+            raise _not_json(error, skipped) from error
+        _report(skipped, skipped_data.FIELD, found[1])
+        return cast(T, found[0])
 
 
 def decode_json_object(body: bytes) -> dict[str, Any]:
     """Decodes any JSON object to a dict. Raises InvalidResponse."""
     return decode_json(dict[str, Any], body)
+
+
+def decode_rows(kind: type[T], body: bytes, skipped: SkippedData | None = None) -> list[T]:
+    """Decodes a list of rows of the type `kind`. Unreadable rows are left out; null is an empty list. Raises
+    InvalidResponse if the body is not a JSON list, or is long."""
+    _check_size(body, skipped)
+    try:
+        return cast(list[T], _decoder(list[kind]).decode(body))  # type: ignore[valid-type]
+    except UNDECODABLE as error:
+        if body.strip() == b"null":
+            return []
+        rows = _split(body, skipped)
+        if rows is None:
+            raise _not_json(error, skipped) from error
+    return [row for each in rows if (row := _decode_one(kind, each, skipped_data.ROW, skipped)) is not None]
+
+
+def decode_lines(kind: type[T], lines: bytes, skipped: SkippedData | None, what: str = skipped_data.EVENT) -> list[T]:
+    """Decodes whole lines, each one JSON value of the type `kind`. Unreadable lines are left out and count as
+    `what`."""
+    try:
+        return cast(list[T], _decoder(kind).decode_lines(lines))
+    except UNDECODABLE:
+        each_line = (line for line in lines.split(b"\n") if line.strip())
+        return [found for line in each_line if (found := _decode_one(kind, line, what, skipped)) is not None]
+
+
+async def decode_all_rows(kind: type[T], body: bytes, skipped: SkippedData | None = None) -> list[T]:
+    """Does the same as `decode_rows` for a list of any length, and lets the event loop run meanwhile."""
+    return [row async for part in slices(body, skipped) for row in decode_rows(kind, part, skipped)]
+
+
+async def slices(body: bytes, skipped: SkippedData | None = None) -> AsyncIterator[bytes]:
+    """Cuts a long JSON list into lists of about SLICE bytes each, for `decode_rows`; a short one is returned as it is.
+    Lets the event loop run before each further slice. Rows of more than MAX_ROW bytes are left out."""
+    if len(body) <= 2 * SLICE:
+        yield body
+        return
+    rows = _split(body, skipped)
+    if rows is None:
+        raise _not_json(None, skipped)
+    part: list[bytes] = []
+    size = 0
+    for row in rows:
+        if len(row) > MAX_ROW:
+            _report(skipped, skipped_data.ROW, f"a row has more than {MAX_ROW >> 20} MiB")
+            continue
+        part.append(row)
+        size += len(row)
+        if size >= SLICE:
+            yield b"[%b]" % b",".join(part)
+            await asyncio.sleep(0)
+            part, size = [], 0
+    yield b"[%b]" % b",".join(part)
+
+
+@contextlib.contextmanager
+def reading(what: str) -> Iterator[None]:
+    """Raises InvalidResponse for any error of code that reads a decoded document by its keys. `what`: the beginning of
+    a sentence, such as `The service web`."""
+    try:
+        yield
+    except MISSHAPEN as error:
+        raise errors.InvalidResponse(f"{what} has not the form that Quarterdeck expects.", hint=HINT) from error
+
+
+def _decode_one(kind: type[T], data: bytes, what: str, skipped: SkippedData | None) -> T | None:
+    try:
+        return cast(T, _decoder(kind).decode(data))
+    except UNDECODABLE as error:
+        found = json_salvage.salvage(kind, data)
+        if found is None:
+            _report(skipped, what, str(error))
+            return None
+        _report(skipped, skipped_data.FIELD, found[1])
+        return cast(T, found[0])
+
+
+def _check_size(body: bytes, skipped: SkippedData | None) -> None:
+    if len(body) > MAX_DOCUMENT:
+        raise errors.InvalidResponse(
+            f"{_sender(skipped)} sent an answer of {len(body) / 1e6:.1f} MB, which is too long to be decoded at once.",
+            hint="Use the engine's own command.",
+        )
+
+
+def _report(skipped: SkippedData | None, what: str, reason: str) -> None:
+    if skipped is not None:
+        skipped.add(what, reason)
+
+
+def _decoder(kind: Any) -> msgspec.json.Decoder[Any]:
+    found = _DECODERS.get(kind)
+    if found is None:
+        found = _DECODERS[kind] = msgspec.json.Decoder(kind)
+    return found
+
+
+def _split(body: bytes, skipped: SkippedData | None) -> list[bytes] | None:
+    """Returns the rows of a JSON list as bytes, without decoding them; None if it is not a list."""
+    if body.count(b",") > MAX_COMMAS:
+        raise errors.InvalidResponse(
+            f"{_sender(skipped)} sent a list with more than {MAX_COMMAS:,} values.",
+            hint="Check with the engine's own command how many resources it has.",
+        )
+    try:
+        return [bytes(row) for row in _decoder(list[msgspec.Raw]).decode(body)]
+    except UNDECODABLE:
+        return _scan(body)
+
+
+def _scan(body: bytes) -> list[bytes] | None:
+    """Splits a list of objects one of which no decoder can read, such as one that is nested too deeply."""
+    rows: list[bytes] = []
+    depth = begin = 0
+    if not body.lstrip().startswith(b"["):
+        return None
+    for token in itertools.islice(_TOKEN.finditer(body), MAX_TOKENS):
+        mark = token[0][:1]
+        if mark in b"[{":
+            depth += 1
+            if depth == 2:
+                begin = token.start()
+        elif mark in b"]}":
+            depth -= 1
+            if depth == 1:
+                rows.append(body[begin : token.end()])
+            elif not depth:
+                return rows
+    return None
+
+
+def _not_json(error: Exception | None, skipped: SkippedData | None) -> errors.InvalidResponse:
+    reason = f": {str(error)[:120]}" if isinstance(error, msgspec.MsgspecError) else ""
+    return errors.InvalidResponse(f"{_sender(skipped)} sent an answer that cannot be decoded{reason}.", hint=HINT)
+
+
+def _sender(skipped: SkippedData | None) -> str:
+    return "The engine" if skipped is None else skipped.engine()

@@ -6,7 +6,11 @@ import re
 from datetime import UTC, datetime
 
 from core import errors
+from runtimes.formats import json_types, skipped_data
+from runtimes.formats.skipped_data import SkippedData
 
+MAX_NANOSECONDS = json_types.MAX_INT64
+"""In the year 2262. Later times cannot be stored."""
 _NO_TIME = "0001-01-01"
 _TIME = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.(\d{1,9})\d*)?(Z|[+-]\d\d:\d\d)")
 
@@ -32,12 +36,17 @@ def is_before(one: str, other: str) -> bool:
     return second is not None and (first is None or first < second)
 
 
-def parse_seconds(text: str) -> float | None:
-    """Converts RFC 3339 to seconds since the epoch; None for an empty text and for Docker's year 1, which means
-    never."""
+def parse_seconds(text: str, skipped: SkippedData | None = None) -> float | None:
+    """Converts RFC 3339 to seconds since the epoch; None for an empty text, for Docker's year 1, which means never, and
+    for an invalid time, which `skipped` counts."""
     if not text or text.startswith(_NO_TIME):
         return None
-    return parse_nanoseconds(text) / 1e9
+    found = parse_nanoseconds_or_none(text)
+    if found is None:
+        if skipped is not None:
+            skipped.add(skipped_data.FIELD, "a time is invalid")
+        return None
+    return found / 1e9
 
 
 def parse_nanoseconds(text: str) -> int:
@@ -52,7 +61,8 @@ def parse_nanoseconds(text: str) -> int:
 
 
 def parse_nanoseconds_or_none(text: str) -> int | None:
-    """Does the same as `parse_nanoseconds`, but returns None for anything else."""
+    """Does the same as `parse_nanoseconds`, but returns None for anything else, and for a time outside the years 1970
+    to 2262."""
     match = _TIME.fullmatch(text)
     if match is None:
         return None
@@ -60,4 +70,5 @@ def parse_nanoseconds_or_none(text: str) -> int | None:
         whole = datetime.fromisoformat(match[1] + ("+00:00" if match[3] == "Z" else match[3]))
     except ValueError:
         return None
-    return int(whole.timestamp()) * 1_000_000_000 + int((match[2] or "0").ljust(9, "0"))
+    found = int(whole.timestamp()) * 1_000_000_000 + int((match[2] or "0").ljust(9, "0"))
+    return found if 0 <= found <= MAX_NANOSECONDS else None

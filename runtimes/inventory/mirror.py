@@ -25,6 +25,7 @@ from core.model.events import Event, EventKind, Origin
 from core.model.refs import EngineRef, Kind
 from core.ports import Call, Runtime
 from runtimes.formats import status_text
+from runtimes.formats.skipped_data import SkippedData
 from runtimes.inventory import event_history, state_updates
 
 R = TypeVar("R")
@@ -65,8 +66,7 @@ class Mirror:
     @property
     def verbs(self) -> frozenset[str]:
         """The engine's verbs, and `event.list`: the mirror stores events even if the engine does not."""
-        verb = ListEvents.verb
-        return self._runtime.verbs | {verb} if self._runtime.allows(verb) else self._runtime.verbs
+        return self._runtime.verbs | ({ListEvents.verb} if self._runtime.allows(ListEvents.verb) else frozenset())
 
     async def run(self, action: Action[R], call: Call) -> R:
         if isinstance(action, ListContainers) and action.verb in self.verbs:
@@ -100,8 +100,7 @@ class Mirror:
         return self._containers
 
     def listing(self) -> Containers:
-        now = self._now()
-        key = (self.version, int(now))
+        key = (self.version, int(now := self._now()))
         if key != self._rows_key:
             self._rows = tuple([status_text.refresh_status(row, now) for row in self._containers.values()])
             self._rows_key = key
@@ -147,7 +146,6 @@ class Mirror:
         self.history.complete_since = at_ns
 
     def add_to_history(self, events: Sequence[Event]) -> None:
-        """Adds events in the order given."""
         self.history.add(events)
 
     def apply_events(self, events: Sequence[Event]) -> None:
@@ -260,8 +258,7 @@ class Mirror:
 
     def pop_dirty(self, limit: int) -> list[str]:
         """Removes up to `limit` ids from `dirty`, oldest first, and returns them."""
-        taken = list(self.dirty)[:limit]
-        for container_id in taken:
+        for container_id in (taken := list(self.dirty)[:limit]):
             del self.dirty[container_id]
         if not self.dirty:
             self.dirtied.clear()
@@ -308,9 +305,12 @@ class Mirror:
 
 
 class WatchedEngine(Runtime, Protocol):
-    """A Runtime that a mirror can cache. `engine_id` is stable; it is empty before the first contact. `allows`: whether
-    the owner of its host allows a verb, even one that the engine does not support. `describe` inspects containers, a
-    few at once, within `deadline` seconds for all of them; None for a container that does not exist any more."""
+    """A Runtime that a mirror can cache. `engine_id` is stable; it is empty before the first contact. `skipped` counts
+    what cannot be decoded. `allows`: whether the owner of its host allows a verb, even one that the engine does not
+    support. `describe` inspects containers, a few at once, within `deadline` seconds for all of them; None for a
+    container that does not exist any more."""
+
+    skipped: SkippedData
 
     @property
     def engine_id(self) -> str: ...

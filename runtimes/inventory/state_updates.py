@@ -7,6 +7,7 @@ while a container runs or is paused.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -27,6 +28,7 @@ _DIED, _HEALTH, _OOM, _PAUSED, _RENAMED, _STARTED, _UNPAUSED = (
     EventKind.UNPAUSED,
 )
 
+_EXIT_CODE = re.compile(r"-?[0-9]{1,10}")
 # Events that contain every change, so the container need not be inspected after them.
 COMPLETE_EVENTS = frozenset({EventKind.KILLED, EventKind.STOPPED, EventKind.RESTARTED, EventKind.RENAMED})
 # The state of a container before its first event.
@@ -56,7 +58,7 @@ def apply_event(row: Container, event: Event) -> Container:
             "state": "exited",
             "health": "",
             "finished_at": seconds,
-            "exit_code": int(code) if code.lstrip("-").isdecimal() else None,
+            "exit_code": int(code) if _EXIT_CODE.fullmatch(code) else None,
         }
     elif kind is _OOM:
         changes = {"oom_killed": True}

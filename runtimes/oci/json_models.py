@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import msgspec
 
+from runtimes.formats import json_types
+
 
 class CrunStatus(msgspec.Struct, rename="kebab"):
     """Models crun's `status`: only the parts that Quarterdeck needs."""
 
-    pid: int = 0
-    start_ticks: int = msgspec.field(name="process-start-time", default=0)
+    pid: json_types.Int64 = 0
+    start_ticks: json_types.Int64 = msgspec.field(name="process-start-time", default=0)
     cgroup: str = msgspec.field(name="cgroup-path", default="")
     created: str = ""
     bundle: str = ""
@@ -25,8 +27,8 @@ class RuncConfig(msgspec.Struct):
 class RuncState(msgspec.Struct):
     """Models runc's `state.json`: only the parts that Quarterdeck needs."""
 
-    pid: int = msgspec.field(name="init_process_pid", default=0)
-    start_ticks: int = msgspec.field(name="init_process_start", default=0)
+    pid: json_types.Int64 = msgspec.field(name="init_process_pid", default=0)
+    start_ticks: json_types.Int64 = msgspec.field(name="init_process_start", default=0)
     created: str = ""
     config: RuncConfig = msgspec.field(default_factory=RuncConfig)
     cgroups: dict[str, str] | None = msgspec.field(name="cgroup_paths", default=None)

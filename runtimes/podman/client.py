@@ -14,8 +14,6 @@ import pwd
 import re
 import time
 
-import msgspec
-
 from core import errors
 from core.model.containers import Container
 from core.model.refs import EngineRef
@@ -45,7 +43,7 @@ class EngineClient(HttpEngineClient, abc.ABC):
     def __init__(self, url: str, options: EngineOptions = DEFAULTS) -> None:
         super().__init__(url, options)
         self._info = json_models.Info()
-        self._decoder = decode.Decoder(self._ref)
+        self._decoder = decode.Decoder(self._ref, self.skipped)
 
     @property
     def local(self) -> bool:
@@ -65,14 +63,14 @@ class EngineClient(HttpEngineClient, abc.ABC):
                 hint="Correct the `kind` of this engine in quarterdeck.yaml.",
             )
         major = api.partition(".")[0]
-        if not major.isdigit() or int(major) < OLDEST_MAJOR:
+        if not _is_number(major) or int(major) < OLDEST_MAJOR:
             raise errors.InvalidResponse(
                 f"{self.address} is Podman {api[:20]}; the oldest supported version is {OLDEST_MAJOR}.0.",
                 hint="Upgrade Podman on that machine.",
             )
         if response.status >= 400:
             raise self._refusal(response.status, response.body, "", "info")
-        self._accept(json_decoder.decode_json(json_models.Info, response.body))
+        self._accept(json_decoder.decode_json(json_models.Info, response.body, self.skipped))
 
     def _accept(self, info: json_models.Info) -> None:
         """Registers the engine that sent `info`."""
@@ -85,8 +83,8 @@ class EngineClient(HttpEngineClient, abc.ABC):
         major = info.version.number.partition(".")[0]
         if ref != self._ref or info.version.number != self.version:
             self._ref = ref
-            has_health = major.isdigit() and int(major) >= HEALTH_IN_EVENTS
-            self._decoder = decode.Decoder(ref, has_health=has_health)
+            has_health = _is_number(major) and int(major) >= HEALTH_IN_EVENTS
+            self._decoder = decode.Decoder(ref, self.skipped, has_health=has_health)
         self._info, self.version = info, info.version.number
 
     def _check_owner(self, info: json_models.Info) -> None:
@@ -107,7 +105,7 @@ class EngineClient(HttpEngineClient, abc.ABC):
 
     async def _containers(self, seconds: float) -> tuple[Container, ...]:
         response = await self._request("GET", "/containers/json?all=true", seconds)
-        return self._decoder.containers(response.body, time.time())
+        return await self._decoder.all_containers(response.body, time.time())
 
     def user(self) -> str:
         """The user of a rootless engine, as `alice (1001)`; empty for root's engine."""
@@ -132,8 +130,8 @@ class EngineClient(HttpEngineClient, abc.ABC):
         if not body.strip():
             return
         try:
-            document = msgspec.json.decode(body)
-        except (msgspec.DecodeError, UnicodeDecodeError):
+            document = json_decoder.decode_json(object, body)
+        except errors.InvalidResponse:
             return
         for one in document if isinstance(document, list) else [document]:
             if isinstance(one, dict) and (found := json_models.inner_errors(one)):
@@ -145,10 +143,15 @@ class EngineClient(HttpEngineClient, abc.ABC):
     def _error_text(self, body: bytes) -> str:
         """On one line, with ids shortened as in lists."""
         try:
-            error = msgspec.json.decode(body, type=json_models.Error)
+            error = json_decoder.decode_json(json_models.Error, body)
             # For a pod that was changed in part, there is no message, but each container's reason.
-            text = error.message or error.cause or "; ".join(json_models.inner_errors(msgspec.json.decode(body)))
-        except (msgspec.DecodeError, UnicodeDecodeError, AttributeError):
+            inner = json_models.inner_errors(json_decoder.decode_json_object(body))
+            text = error.message or error.cause or "; ".join(inner)
+        except errors.InvalidResponse:
             text = ""
         text = text or body[:MAX_ERROR].decode("utf-8", "replace")
         return " ".join(_LONG_ID.sub(r"\1", text).split())
+
+
+def _is_number(text: str) -> bool:
+    return text.isascii() and text.isdigit() and len(text) < 5

@@ -14,9 +14,8 @@ In a list of containers, the status field contains the health, and times are who
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-
-import msgspec
+import itertools
+from collections.abc import Sequence
 
 from core import errors
 from core.model import containers
@@ -24,11 +23,13 @@ from core.model.containers import HEALTH_STATES, Container, Port
 from core.model.events import Event, EventKind, Origin
 from core.model.refs import EngineRef, Kind
 from runtimes.docker_like import decode as shared
-from runtimes.formats import status_text, timestamps
+from runtimes.docker_like import json_models as shared_models
+from runtimes.formats import event_attributes, json_decoder, skipped_data, status_text, timestamps
+from runtimes.formats.skipped_data import SkippedData
 from runtimes.podman import json_models
 
 MAX_HEALTHS = 20_000
-MAX_PORT_RANGE = 1024
+MAX_PORTS = 1024  # of one container; an entry of a list may mean a range of ports, in several protocols
 
 ACTIONS: dict[str, EventKind] = {
     "create": EventKind.CREATED,
@@ -66,15 +67,18 @@ STATES: dict[str, str] = {
     "removing": "removing",
 }
 ENDS = frozenset({"died", "die", "exec_died"})
+_DOCKER_END = "die"  # the name of `died` in the Docker-compatible API
 _OTHER, _HEALTH = EventKind.OTHER, EventKind.HEALTH
 _LIVE, _REPLAY = Origin.LIVE, Origin.REPLAY
 
 
 class Decoder:
-    """Decodes the answers of one engine. `has_health`: its health events have the status after the check."""
+    """Decodes the answers of one engine. `skipped` counts what cannot be decoded. `has_health`: its health events have
+    the status after the check."""
 
-    def __init__(self, engine: EngineRef, *, has_health: bool = False) -> None:
+    def __init__(self, engine: EngineRef, skipped: SkippedData | None = None, *, has_health: bool = False) -> None:
         self._engine = engine
+        self._skipped = skipped if skipped is not None else SkippedData(lambda: str(engine))
         self.ref = shared.RefCache(engine, KINDS).ref
         self._has_health = has_health
         self._healths: dict[str, str] = {}  # the last one, by container
@@ -83,56 +87,50 @@ class Decoder:
 
     def events(self, lines: bytes, *, replay_before: int, since: int = 0) -> list[Event]:
         """Decodes whole lines of the API. Events before `since` (ns) are left out; those before `replay_before` count
-        as replayed. Raises Rejected if the engine reports an error in the middle of its answer."""
-        try:
-            raw = json_models.EVENT.decode_lines(lines)
-        except msgspec.DecodeError as error:
-            raise errors.InvalidResponse(
-                f"{self._engine} sent an event that cannot be decoded: {error}.",
-                hint="Check that Quarterdeck supports this version of the engine.",
-            ) from error
+        as replayed. Lines that cannot be decoded are left out. Raises Rejected if the engine reports an error in the
+        middle of its answer."""
         found = []
-        for one in raw:
+        for one in json_decoder.decode_lines(json_models.Event, lines, self._skipped):
             if one.cause or one.message:
                 raise errors.Rejected(500, one.message or one.cause)
-            if one.at_ns >= since:
+            at_ns = one.at_ns or int(one.at * 1e9)
+            if not 0 < at_ns <= timestamps.MAX_NANOSECONDS:
+                self._skipped.add(skipped_data.EVENT, "an event has no valid time")
+            elif at_ns >= since:
                 given = one.actor.attributes
-                name, code = given.name or given.network, given.code or given.exit_code
+                name = given.name or (given.network if one.type == "network" else "")
+                code = given.exit_code if one.action == _DOCKER_END else given.code
                 any_event = json_models.AnyEvent(
-                    one.at_ns, one.type, one.action, one.actor.id, name, given.image, code, one.health
+                    at_ns, one.type, one.action, one.actor.id, name, given.image, code, one.health
                 )
                 if (event := self._event(any_event, replay_before)) is not None:
                     found.append(event)
         return found
 
-    def file_events(self, lines: bytes, *, replay_before: int, since: int = 0) -> tuple[list[Event], int]:
-        """Decodes whole lines of the event file. The number says how many lines could not be decoded: a line that was
-        torn by a full disk or a crash must not hide those after it."""
-        try:
-            raw: Iterable[json_models.FileEvent] = json_models.FILE_EVENT.decode_lines(lines)
-            torn = 0
-        except msgspec.DecodeError:
-            raw, torn = _decode_each(lines)
+    def file_events(self, lines: bytes, *, replay_before: int, since: int = 0) -> list[Event]:
+        """Decodes whole lines of the event file. Lines that cannot be decoded are left out: a line that was torn by a
+        full disk or a crash must not hide those after it."""
         found = []
-        for one in raw:
+        for one in json_decoder.decode_lines(json_models.FileEvent, lines, self._skipped):
             at = timestamps.parse_nanoseconds_or_none(one.at)
             if at is None:
-                torn += 1
+                self._skipped.add(skipped_data.EVENT, "an event has no valid time")
             elif at >= since:
                 # Podman 4.3 leaves out an exit code of 0.
                 code, name = "0" if one.code is None else str(one.code), one.name or one.network
                 any_event = json_models.AnyEvent(at, one.type, one.action, one.id, name, one.image, code, one.health)
                 if (event := self._event(any_event, replay_before)) is not None:
                     found.append(event)
-        return found, torn
+        return found
 
     def _event(self, raw: json_models.AnyEvent, replay_before: int) -> Event | None:
         """None for a health check that changed nothing."""
-        kind, attrs = _OTHER, {}
+        kind = _OTHER
+        attrs: dict[str, str] = {}
         if raw.type == "container":
             kind = ACTIONS.get(raw.action, kind)
             if raw.action in ENDS:
-                attrs["exit_code"] = raw.code
+                attrs |= event_attributes.exit_code(raw.code)
             if raw.image:
                 attrs["image"] = raw.image
             if kind is _HEALTH and self._has_health:
@@ -155,15 +153,15 @@ class Decoder:
     # ── containers ───────────────────────────────────────────────────────────────────────────────────────────────
 
     def containers(self, body: bytes, now: float) -> tuple[Container, ...]:
-        """Decodes a list of containers. `now`: unix seconds, for the status text, which Podman does not send."""
-        try:
-            rows = json_models.CONTAINERS.decode(body)
-        except msgspec.DecodeError as error:
-            raise errors.InvalidResponse(
-                f"{self._engine} sent a list of containers that cannot be decoded: {error}.",
-                hint="Check that Quarterdeck supports this version of the engine.",
-            ) from error
+        """Decodes a list of containers. `now`: unix seconds, for the status text, which Podman does not send. Raises
+        InvalidResponse if it is not a list."""
+        rows = json_decoder.decode_rows(json_models.ListedContainer, body, self._skipped)
         return tuple([status_text.refresh_status(self._container(row), now) for row in rows])
+
+    async def all_containers(self, body: bytes, now: float) -> tuple[Container, ...]:
+        """Does the same as `containers`, and lets the event loop run while it decodes a long list."""
+        parts = json_decoder.slices(body, self._skipped)
+        return tuple([row async for part in parts for row in self.containers(part, now)])
 
     def _container(self, row: json_models.ListedContainer) -> Container:
         state = STATES.get(row.state.lower(), "dead")
@@ -175,7 +173,7 @@ class Decoder:
             command=" ".join(row.command or ()),
             state=state,
             status="",
-            created_at=timestamps.parse_seconds(row.created) or 0.0,
+            created_at=timestamps.parse_seconds(row.created, self._skipped) or 0.0,
             labels=row.labels or {},
             ports=_listed_ports(row.ports or ()),
             health=row.status if row.status in HEALTH_STATES and state in containers.LIVE_STATES else "",
@@ -186,11 +184,11 @@ class Decoder:
         )
 
     def container(self, body: bytes) -> Container:
-        """Decodes one container's inspection."""
-        row = shared.inspection(self._engine, body)
+        """Decodes one container's inspection. Raises InvalidResponse."""
+        row = json_decoder.decode_json(shared_models.Inspection, body, self._skipped)
         state = STATES.get(row.state.status.lower(), "dead")
         health = row.state.health.status if row.state.health else ""
-        finished_at = timestamps.parse_seconds(row.state.finished)
+        finished_at = timestamps.parse_seconds(row.state.finished, self._skipped)
         ended = state in ("exited", "dead", "restarting") and finished_at is not None
         return Container(
             ref=self.ref("container", row.id, row.name),
@@ -199,11 +197,11 @@ class Decoder:
             command=" ".join(row.config.command or [row.path, *(row.args or [])]).strip(),
             state=state,
             status="",
-            created_at=timestamps.parse_seconds(row.created) or 0.0,
+            created_at=timestamps.parse_seconds(row.created, self._skipped) or 0.0,
             labels=row.config.labels or {},
             ports=shared.published_ports(row.network.ports or {}),
             health=health if health in HEALTH_STATES and state in containers.LIVE_STATES else "",
-            started_at=timestamps.parse_seconds(row.state.started),
+            started_at=timestamps.parse_seconds(row.state.started, self._skipped),
             finished_at=finished_at,
             exit_code=row.state.exit_code if ended else None,
             restarts=row.restarts,
@@ -212,22 +210,12 @@ class Decoder:
         )
 
 
-def _decode_each(lines: bytes) -> tuple[list[json_models.FileEvent], int]:
-    found, torn = [], 0
-    for line in lines.split(b"\n"):
-        if line.strip():
-            try:
-                found.append(json_models.FILE_EVENT.decode(line))
-            except msgspec.DecodeError:
-                torn += 1
-    return found, torn
-
-
 def _listed_ports(ports: Sequence[json_models.Port]) -> tuple[Port, ...]:
     """Podman lists a range of ports as one entry."""
-    return tuple(
+    found = (
         Port(port.inside + step, protocol, port.outside + step if port.outside else None, port.ip)
         for port in ports
         for protocol in (port.protocol or "tcp").split(",")
-        for step in range(min(max(1, port.count), MAX_PORT_RANGE))
+        for step in range(max(1, port.count))
     )
+    return tuple(itertools.islice(found, MAX_PORTS))

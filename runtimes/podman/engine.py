@@ -11,6 +11,8 @@ import time
 from collections.abc import Mapping
 from typing import ClassVar
 
+import msgspec
+
 from core import errors
 from core.model import actions
 from core.model.containers import Containers
@@ -100,8 +102,18 @@ class Podman(
                     f"{target.name} has no health check.", hint="Create the container again with --health-cmd."
                 ) from error
             raise
-        result = json_decoder.decode_json_object(response.body)
-        log = result.get("Log") or [{}]
-        output = str(log[-1].get("Output") or "").strip()[:MAX_CHECK_OUTPUT]
-        detail = str(result.get("Status", "")) + (f": {output}" if output else "")
+        result = json_decoder.decode_json(_HealthCheck, response.body, self.skipped)
+        output = result.log[-1].output.strip()[:MAX_CHECK_OUTPUT] if result.log else ""
+        detail = result.status + (f": {output}" if output else "")
         return Outcome(status=Status.DONE, detail=detail, took=time.monotonic() - began)
+
+
+class _CheckOutput(msgspec.Struct):
+    output: str = msgspec.field(name="Output", default="")
+
+
+class _HealthCheck(msgspec.Struct):
+    """The result of a health check that Podman ran."""
+
+    status: str = msgspec.field(name="Status", default="")
+    log: list[_CheckOutput] | None = msgspec.field(name="Log", default=None)

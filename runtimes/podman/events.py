@@ -86,7 +86,7 @@ class EventVerbs(client.EngineClient, abc.ABC):
         asked = begin or opened
         async with self._stream("GET", f"/events?since={_since(asked)}", OPEN_SECONDS, pause=False) as chunks:
             yield ()
-            async for lines in LineReader(chunks.__anext__, str(self.ref)):
+            async for lines in LineReader(chunks.__anext__, self.skipped.long_line):
                 if batch := self._decoder.events(lines, replay_before=opened, since=begin):
                     yield batch
 
@@ -129,7 +129,7 @@ class EventVerbs(client.EngineClient, abc.ABC):
 
     async def _is_own_event(self, line: bytes, seconds: float) -> bool:
         """Whether the API reports the event in this line of the file, too."""
-        in_file, _ = self._decoder.file_events(line, replay_before=0)
+        in_file = self._decoder.file_events(line, replay_before=0)
         if not in_file:
             return False
         last = in_file[-1]
@@ -159,10 +159,7 @@ class EventVerbs(client.EngineClient, abc.ABC):
             yield ()
             while not heartbeat.done():
                 while read := await lines.read():
-                    batch, torn = self._decoder.file_events(read, replay_before=opened, since=since)
-                    if torn:
-                        log.warning("Lines of the event file could not be decoded.", engine=str(self.ref), lines=torn)
-                    if batch:
+                    if batch := self._decoder.file_events(read, replay_before=opened, since=since):
                         yield batch
                 await lines.wait()
             heartbeat.result()

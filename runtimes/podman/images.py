@@ -23,7 +23,7 @@ from core.model.results import Outcome
 from runtimes.base.base_adapter import does
 from runtimes.base.jobs import Job
 from runtimes.docker_like import images as shared
-from runtimes.formats import image_reference, image_transfers, json_decoder
+from runtimes.formats import image_reference, image_transfers, json_decoder, skipped_data
 from runtimes.podman import client, decode
 from runtimes.transport.line_splitter import LineReader
 
@@ -97,8 +97,7 @@ class ImageVerbs(client.EngineClient, shared.ImageVerbs, abc.ABC):
 
         def receive(lines: bytes) -> None:
             nonlocal result
-            for line in filter(None, map(bytes.strip, lines.split(b"\n"))):
-                progress = json_decoder.decode_json(_Progress, line)
+            for progress in json_decoder.decode_lines(_Progress, lines, self.skipped, skipped_data.LINE):
                 if progress.error:
                     raise image_transfers.transfer_error(name, progress.error, login=LOGIN_HINT)
                 layers.update(_LAYER.findall(progress.stream))
@@ -111,7 +110,7 @@ class ImageVerbs(client.EngineClient, shared.ImageVerbs, abc.ABC):
                 asyncio.timeout(timeout),
                 self._stream("POST", path, OPEN_SECONDS, kind="image") as chunks,
             ):
-                reader = LineReader(chunks.__anext__, str(self.ref))
+                reader = LineReader(chunks.__anext__)
                 async for lines in reader:
                     receive(lines)
                 receive(reader.rest)
@@ -154,7 +153,7 @@ class ImageVerbs(client.EngineClient, shared.ImageVerbs, abc.ABC):
         tags of an image that it then keeps.
         """
         response = await self._request("GET", "/containers/json?all=true", seconds)
-        for row in json_decoder.decode_json(list[_User], response.body):
+        for row in await json_decoder.decode_all_rows(_User, response.body, self.skipped):
             state = decode.STATES.get(row.state.lower(), "dead")
             if row.image == image_id and (not forced or state in containers.LIVE_STATES):
                 user = (row.names or ["a container"])[0]

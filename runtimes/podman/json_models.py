@@ -10,11 +10,14 @@ from typing import Any
 
 import msgspec
 
+from runtimes.formats import json_types
+
 # ── events ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 class EventAttributes(msgspec.Struct, gc=False):
-    """Models the attributes of one event."""
+    """Models the attributes of one event. Podman sets `name`, `image`, `network` and `code` itself, whatever the labels
+    are; `exit_code` is set only for the Docker-compatible `die`."""
 
     name: str = ""
     image: str = ""
@@ -29,12 +32,14 @@ class Actor(msgspec.Struct, gc=False):
 
 
 class Event(msgspec.Struct, gc=False):
-    """One event of the API. `cause` and `message`: an error, sent with status 200."""
+    """One event of the API. `cause` and `message`: an error, sent with status 200. `at`: whole seconds, which are used
+    if `at_ns` is invalid."""
 
     type: str = msgspec.field(name="Type", default="")
     action: str = msgspec.field(name="Action", default="")
     actor: Actor = msgspec.field(name="Actor", default_factory=Actor)
-    at_ns: int = msgspec.field(name="timeNano", default=0)
+    at_ns: json_types.UnixNanoseconds = msgspec.field(name="timeNano", default=0)
+    at: json_types.UnixSeconds = msgspec.field(name="time", default=0)
     health: str = msgspec.field(name="HealthStatus", default="")
     cause: str = ""
     message: str = ""
@@ -50,7 +55,7 @@ class FileEvent(msgspec.Struct, gc=False):
     image: str = msgspec.field(name="Image", default="")
     network: str = msgspec.field(name="Network", default="")
     at: str = msgspec.field(name="Time", default="")
-    code: int | None = msgspec.field(name="ContainerExitCode", default=None)
+    code: json_types.ExitCode | None = msgspec.field(name="ContainerExitCode", default=None)
     health: str = msgspec.field(name="health_status", default="")
 
 
@@ -71,36 +76,36 @@ class AnyEvent(msgspec.Struct, gc=False):
 
 
 class Port(msgspec.Struct, gc=False):
-    inside: int = msgspec.field(name="container_port", default=0)
-    outside: int = msgspec.field(name="host_port", default=0)
+    inside: json_types.Int64 = msgspec.field(name="container_port", default=0)
+    outside: json_types.Int64 = msgspec.field(name="host_port", default=0)
     ip: str = msgspec.field(name="host_ip", default="")
     protocol: str = msgspec.field(name="protocol", default="tcp")
-    count: int = msgspec.field(name="range", default=1)
+    count: json_types.Int64 = msgspec.field(name="range", default=1)
 
 
 class ListedContainer(msgspec.Struct):
     id: str = msgspec.field(name="Id")
-    names: list[str] | None = msgspec.field(name="Names", default=None)
-    image: str = msgspec.field(name="Image", default="")
+    names: json_types.EssentialNames = msgspec.field(name="Names", default=None)
+    image: json_types.EssentialText = msgspec.field(name="Image", default="")
     image_id: str = msgspec.field(name="ImageID", default="")
     command: list[str] | None = msgspec.field(name="Command", default=None)
     created: str = msgspec.field(name="Created", default="")
     state: str = msgspec.field(name="State", default="")
     status: str = msgspec.field(name="Status", default="")
-    started: float = msgspec.field(name="StartedAt", default=0)
-    ended: float = msgspec.field(name="ExitedAt", default=0)
-    exit_code: int = msgspec.field(name="ExitCode", default=0)
+    started: json_types.UnixSeconds = msgspec.field(name="StartedAt", default=0)
+    ended: json_types.UnixSeconds = msgspec.field(name="ExitedAt", default=0)
+    exit_code: json_types.ExitCode = msgspec.field(name="ExitCode", default=0)
     auto_remove: bool = msgspec.field(name="AutoRemove", default=False)
     ports: list[Port] | None = msgspec.field(name="Ports", default=None)
-    labels: dict[str, str] | None = msgspec.field(name="Labels", default=None)
+    labels: json_types.Labels = msgspec.field(name="Labels", default=None)
 
 
 # ── the engine ───────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 class IdMap(msgspec.Struct):
-    inside: int = msgspec.field(name="container_id", default=0)
-    outside: int = msgspec.field(name="host_id", default=0)
+    inside: json_types.Int64 = msgspec.field(name="container_id", default=0)
+    outside: json_types.Int64 = msgspec.field(name="host_id", default=0)
 
 
 class IdMaps(msgspec.Struct):
@@ -120,7 +125,7 @@ class Host(msgspec.Struct):
     hostname: str = ""
     os: str = ""
     arch: str = ""
-    memory: int = msgspec.field(name="memTotal", default=0)
+    memory: json_types.Int64 = msgspec.field(name="memTotal", default=0)
     cgroup: str = msgspec.field(name="cgroupVersion", default="")
     events: str = msgspec.field(name="eventLogger", default="")
     runtime: OciRuntime = msgspec.field(name="ociRuntime", default_factory=OciRuntime)
@@ -129,8 +134,8 @@ class Host(msgspec.Struct):
 
 
 class Counts(msgspec.Struct):
-    number: int = 0
-    running: int = 0
+    number: json_types.Int64 = 0
+    running: json_types.Int64 = 0
 
 
 class Store(msgspec.Struct):
@@ -178,8 +183,3 @@ def inner_errors(answer: Mapping[str, Any]) -> list[str]:
         many = answer.get(key)
         found += many if isinstance(many, list) else [many]
     return [str(text) for text in found if text]
-
-
-EVENT = msgspec.json.Decoder(Event)
-FILE_EVENT = msgspec.json.Decoder(FileEvent)
-CONTAINERS = msgspec.json.Decoder(list[ListedContainer])

@@ -8,7 +8,7 @@ import msgspec
 
 from core.model.networks_and_volumes import Network, Volume
 from runtimes.docker_like import decode, json_models, networks_and_volumes
-from runtimes.formats import json_decoder
+from runtimes.formats import json_decoder, json_types
 from runtimes.podman import client
 
 
@@ -18,7 +18,7 @@ class NetworkVolumeVerbs(client.EngineClient, networks_and_volumes.NetworkVolume
     path_suffix = "/json"
 
     def _decode_networks(self, body: bytes) -> tuple[Network, ...]:
-        return tuple(map(self._network, json_decoder.decode_json(list[_Network], body)))
+        return tuple(map(self._network, json_decoder.decode_rows(_Network, body, self.skipped)))
 
     def _network(self, row: _Network) -> Network:
         return Network(
@@ -30,7 +30,7 @@ class NetworkVolumeVerbs(client.EngineClient, networks_and_volumes.NetworkVolume
         )
 
     def _decode_volumes(self, body: bytes) -> tuple[Volume, ...]:
-        return decode.volumes(self.ref, json_decoder.decode_json(list[json_models.Volume], body))
+        return decode.volumes(self.ref, json_decoder.decode_rows(json_models.Volume, body, self.skipped), self.skipped)
 
 
 class _Subnet(msgspec.Struct):
@@ -43,4 +43,4 @@ class _Network(msgspec.Struct):
     driver: str = ""
     internal: bool = False
     subnets: list[_Subnet] | None = None
-    labels: dict[str, str] | None = None
+    labels: json_types.Labels = None

@@ -16,7 +16,7 @@ from core.model.results import Document, Outcome
 from core.text import redact_json
 from runtimes.base.base_adapter import does
 from runtimes.docker_like.client import quoted_id
-from runtimes.formats import json_decoder, timestamps
+from runtimes.formats import json_decoder, json_types, timestamps
 from runtimes.podman import client
 
 
@@ -26,14 +26,15 @@ class PodVerbs(client.EngineClient, abc.ABC):
     @does(pods.ListPods)
     async def list_pods(self, action: pods.ListPods, seconds: float) -> pods.Pods:
         response = await self._request("GET", "/pods/json", seconds)
-        return pods.Pods(rows=tuple(map(self._pod, json_decoder.decode_json(list[_Pod], response.body))))
+        rows = await json_decoder.decode_all_rows(_Pod, response.body, self.skipped)
+        return pods.Pods(rows=tuple(map(self._pod, rows)))
 
     def _pod(self, row: _Pod) -> pods.Pod:
         members = [one for one in row.members or () if one.id != row.infra]
         return pods.Pod(
             ref=self._decoder.ref("pod", row.id, row.name),
             state=row.status.lower(),
-            created_at=timestamps.parse_seconds(row.created) or 0.0,
+            created_at=timestamps.parse_seconds(row.created, self.skipped) or 0.0,
             labels=row.labels or {},
             members=tuple(one.id for one in members),
             running=sum(one.status == "running" for one in members),
@@ -87,4 +88,4 @@ class _Pod(msgspec.Struct):
     created: str = msgspec.field(name="Created", default="")
     infra: str = msgspec.field(name="InfraId", default="")
     members: list[_Member] | None = msgspec.field(name="Containers", default=None)
-    labels: dict[str, str] | None = msgspec.field(name="Labels", default=None)
+    labels: json_types.Labels = msgspec.field(name="Labels", default=None)

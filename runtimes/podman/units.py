@@ -27,7 +27,7 @@ from core.model.replies import Status
 from core.model.results import Outcome
 from runtimes.base.base_adapter import does
 from runtimes.docker_like.client import quoted_id
-from runtimes.formats import json_decoder
+from runtimes.formats import json_decoder, json_types
 from runtimes.podman import client, inspect_models, quadlet_writer, unit_drafts
 from runtimes.podman.unit_drafts import UnitDraft
 from runtimes.systemd import systemctl, systemctl_parse, unit_file_writer
@@ -41,7 +41,7 @@ VERIFY_SECONDS = 20.0  # for both programs, which usually take one second togeth
 class _Row(msgspec.Struct):
     id: str = msgspec.field(name="Id", default="")
     names: list[str] | None = msgspec.field(name="Names", default=None)
-    labels: dict[str, str] | None = msgspec.field(name="Labels", default=None)
+    labels: json_types.Labels = msgspec.field(name="Labels", default=None)
     pod: str = msgspec.field(name="PodName", default="")
 
 
@@ -64,7 +64,7 @@ class UnitVerbs(client.EngineClient, abc.ABC):
         services = systemctl_parse.parse_services(loaded)
         unloaded = systemctl_parse.unloaded_candidates(files, [service.name for service in services])
         services += systemctl_parse.parse_services(await systemd.show(unloaded, seconds / 2))
-        rows = json_decoder.decode_json(list[_Row], listed.body)
+        rows = await json_decoder.decode_all_rows(_Row, listed.body, self.skipped)
         found = {one.name: self._unit(one, rows) for one in services if one.runs_container and one.exists}
         left_out = len(unloaded) - systemctl.MAX_NAMES
         return units.Units(

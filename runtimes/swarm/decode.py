@@ -11,15 +11,14 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import msgspec
-
 from core import errors
 from core.model import swarm
 from core.model.containers import Port
 from core.model.events import Event, EventKind, Origin
 from core.model.refs import EngineRef, Kind, Ref
 from core.model.services import Service
-from runtimes.formats import timestamps
+from runtimes.formats import json_decoder, skipped_data, timestamps
+from runtimes.formats.skipped_data import SkippedData
 from runtimes.swarm import json_models
 from runtimes.swarm.json_models import LocalSwarmInfo, Node, Task
 
@@ -42,42 +41,47 @@ FAILED = frozenset({"failed", "rejected", "orphaned"})
 NO_MANAGER, LEADERLESS = "not a swarm manager", "does not have a leader"
 # Parts of the answers of a manager that forwarded a request and does not know the result.
 FORWARDED = ("context deadline exceeded", "DeadlineExceeded", "code = Unavailable", "code = Canceled", "leader status")
-# The attributes of an event that have the new value of what changed, with Quarterdeck's name for each.
-CHANGED = {
-    "image.new": "image",
-    "replicas.new": "replicas",
-    "updatestate.new": "update",
-    "state.new": "state",
-    "availability.new": "availability",
-    "role.new": "role",
-    "reachability.new": "reachability",
+# The attributes of an update that have the new value of what changed, with Quarterdeck's name for each. A manager sets
+# them for objects of this type only.
+CHANGED: Mapping[str, Mapping[str, str]] = {
+    "service": {"image.new": "image", "replicas.new": "replicas", "updatestate.new": "update"},
+    "node": {
+        "state.new": "state",
+        "availability.new": "availability",
+        "role.new": "role",
+        "reachability.new": "reachability",
+    },
 }
 
 
-def events(engine: EngineRef, lines: bytes, *, replay_before: int) -> list[Event]:
-    """Decodes whole lines of a manager's `/events`; only events of the Swarm are returned."""
-    try:
-        raw = json_models.EVENTS.decode_lines(lines)
-    except msgspec.DecodeError as error:
-        raise errors.InvalidResponse(
-            f"{engine} sent events that are not JSON.",
-            hint="Check that Quarterdeck supports this version of the engine.",
-        ) from error
-    return [_event(engine, one, replay_before) for one in raw if one.scope == "swarm"]
+def events(engine: EngineRef, lines: bytes, skipped: SkippedData | None = None, *, replay_before: int) -> list[Event]:
+    """Decodes whole lines of a manager's `/events`; only events of the Swarm are returned. Lines that cannot be decoded
+    are left out."""
+    found = []
+    for one in json_decoder.decode_lines(json_models.Event, lines, skipped):
+        at_ns = one.at_ns or int(one.at * 1e9)
+        if one.scope != "swarm":
+            continue
+        if 0 < at_ns <= timestamps.MAX_NANOSECONDS:
+            found.append(_event(engine, one, at_ns, replay_before))
+        elif skipped is not None:
+            skipped.add(skipped_data.EVENT, "an event has no valid time")
+    return found
 
 
-def _event(engine: EngineRef, raw: json_models.Event, replay_before: int) -> Event:
+def _event(engine: EngineRef, raw: json_models.Event, at_ns: int, replay_before: int) -> Event:
     given = raw.actor.attributes or {}
-    object_id = raw.actor.id
+    object_id, action = raw.actor.id, raw.action.partition(": ")[0]
     kind = json_models.KINDS.get(raw.type, Kind.ENGINE)
+    changed = CHANGED.get(raw.type, {}) if action == "update" else {}
     return Event(
-        at_ns=raw.at_ns,
+        at_ns=at_ns,
         kind=EventKind.OTHER,
         subject=Ref(engine=engine, kind=kind, id=object_id, name=given.get("name") or object_id[:12]),
-        origin=Origin.REPLAY if raw.at_ns < replay_before else Origin.LIVE,
+        origin=Origin.REPLAY if at_ns < replay_before else Origin.LIVE,
         type=raw.type,
-        action=raw.action.partition(": ")[0],
-        attrs={name: given[key] for key, name in CHANGED.items() if given.get(key)},
+        action=action,
+        attrs={name: given[key] for key, name in changed.items() if given.get(key)},
     )
 
 
@@ -99,12 +103,14 @@ def node(engine: EngineRef, raw: Node, tasks: int | None) -> swarm.Node:
     )
 
 
-def task(engine: EngineRef, raw: Task, service: Mapping[str, Any] | None, node: str) -> swarm.Task:
-    """Decodes one task of `/tasks`. `service`: its service as in `/services`, None if it was removed. `node`: the name
-    of its node."""
-    spec = (service or {}).get("Spec") or {}
-    labels = {**((raw.spec.container and raw.spec.container.labels) or {}), **(spec.get("Labels") or {})}
-    name = spec.get("Name") or raw.service[:12]
+def task(
+    engine: EngineRef, raw: Task, service: json_models.Service | None, node: str, skipped: SkippedData | None = None
+) -> swarm.Task:
+    """Decodes one task of `/tasks`. `service`: its service, None if it was removed. `node`: the name of its node."""
+    labels = (raw.spec.container and raw.spec.container.labels) or {}
+    if service is not None:
+        labels = {**labels, **(service.spec.labels or {})}
+    name = (service.spec.name if service is not None else "") or raw.service[:12]
     container = raw.status.container.container if raw.status.container is not None else ""
     return swarm.Task(
         ref=Ref(engine=engine, kind=Kind.TASK, id=raw.id, name=task_name(name, raw, node)),
@@ -112,7 +118,7 @@ def task(engine: EngineRef, raw: Task, service: Mapping[str, Any] | None, node: 
         service_id=raw.service,
         state=raw.status.state,
         desired=raw.desired,
-        at=timestamps.parse_seconds(raw.status.at) or 0.0,
+        at=timestamps.parse_seconds(raw.status.at, skipped) or 0.0,
         image=raw.image.partition("@")[0],
         node=node,
         why=raw.why if raw.status.error or raw.status.state in FAILED else "",
@@ -128,9 +134,9 @@ def task_name(service: str, raw: Task, node: str) -> str:
     return f"{service}.{raw.slot or node or raw.id[:12]}"
 
 
-def stacks(services: Sequence[Service], more: Mapping[str, Sequence[Mapping[str, Any]]]) -> list[swarm.Stack]:
-    """Groups services into stacks, sorted by name. `more`: the raw `networks`, `secrets` and `configs` that carry a
-    stack's label."""
+def stacks(services: Sequence[Service], more: Mapping[str, Sequence[json_models.StackPart]]) -> list[swarm.Stack]:
+    """Groups services into stacks, sorted by name. `more`: the `networks`, `secrets` and `configs` that carry a stack's
+    label."""
     found: dict[str, list[Service]] = {}
     for row in services:
         if row.project:
@@ -138,10 +144,9 @@ def stacks(services: Sequence[Service], more: Mapping[str, Sequence[Mapping[str,
     parts: dict[str, dict[str, list[str]]] = {}
     for kind, rows in more.items():
         for raw in rows:
-            spec = raw.get("Spec") or raw
-            name = (spec.get("Labels") or {}).get(STACK)
-            if name:
-                parts.setdefault(name, {}).setdefault(kind, []).append(str(spec.get("Name") or ""))
+            spec = raw.spec or raw
+            if name := (spec.labels or {}).get(STACK):
+                parts.setdefault(name, {}).setdefault(kind, []).append(spec.name)
     return [_stack(name, found.get(name, ()), parts.get(name, {})) for name in sorted({*found, *parts})]
 
 
@@ -158,33 +163,31 @@ def _stack(name: str, rows: Sequence[Service], parts: Mapping[str, Sequence[str]
     )
 
 
-def service(engine: EngineRef, raw: Mapping[str, Any], tasks: Sequence[Task]) -> Service:
+def service(engine: EngineRef, raw: json_models.Service, tasks: Sequence[Task]) -> Service:
     """Decodes one service of `/services`, together with its tasks."""
-    spec = raw.get("Spec") or {}
-    name = spec.get("Name") or raw["ID"][:12]
-    mode = mode_of(spec)
-    template = (spec.get("TaskTemplate") or {}).get("ContainerSpec") or {}
+    spec, container = raw.spec, raw.spec.template.container
+    mode, replicated = spec.mode.word, spec.mode.replicated
     alive = [task for task in tasks if task.desired in ("running", "complete")]
     desired = len(alive)
     if mode == "replicated":
-        desired = (spec["Mode"]["Replicated"] or {}).get("Replicas", 1)
-    labels, inside = spec.get("Labels") or {}, template.get("Labels") or {}
+        desired = replicated.replicas if replicated is not None else 1
+    labels, inside = spec.labels or {}, (container.labels if container is not None else None) or {}
     # Labels may be on the service or on its containers. If the two differ, policy must allow both.
     variants = [{**inside, **labels}, {**labels, **inside}]
     members = (task.status.container.container for task in tasks if task.status.container is not None)
     project = labels.get(STACK) or inside.get(STACK)
     return Service(
-        ref=Ref(engine=engine, kind=Kind.SERVICE, id=raw["ID"], name=name),
+        ref=Ref(engine=engine, kind=Kind.SERVICE, id=raw.id, name=raw.name),
         mode=mode,
-        image=(template.get("Image") or "").partition("@")[0],
+        image=container.image.partition("@")[0] if container is not None else "",
         running=sum(task.status.state == "running" for task in alive),
         desired=desired,
         labels=tuple(variants if variants[0] != variants[1] else variants[:1]),
         project=project,
-        service=name,
+        service=raw.name,
         members=tuple(filter(None, members)),
         ports=_ports(raw),
-        update=update(raw),
+        update=_update_text(raw.update.state, raw.update.message) if raw.update is not None else "",
         health=_trouble(alive, desired),
     )
 
@@ -274,14 +277,14 @@ def _trouble(alive: Sequence[Task], desired: int) -> str:
 def update(raw: Mapping[str, Any]) -> str:
     """Returns the state of a service's update and the engine's message; empty if the update needs no attention."""
     status = raw.get("UpdateStatus") or {}
-    word = UPDATES.get(status.get("State") or "", "")
-    message = (status.get("Message") or "").strip()[:200]
-    return f"{word}: {message}" if word and message and word != "updating" else word
+    return _update_text(str(status.get("State") or ""), str(status.get("Message") or ""))
 
 
-def _ports(raw: Mapping[str, Any]) -> tuple[Port, ...]:
-    found = (raw.get("Endpoint") or {}).get("Ports") or ()
-    return tuple(
-        Port(one.get("TargetPort") or 0, one.get("Protocol") or "tcp", one.get("PublishedPort") or None, "*")
-        for one in found
-    )
+def _update_text(state: str, message: str) -> str:
+    word, shown = UPDATES.get(state, ""), message.strip()[:200]
+    return f"{word}: {shown}" if word and shown and word != "updating" else word
+
+
+def _ports(raw: json_models.Service) -> tuple[Port, ...]:
+    found = (raw.endpoint.ports if raw.endpoint is not None else None) or ()
+    return tuple(Port(one.inside or 0, one.protocol or "tcp", one.outside or None, "*") for one in found)

@@ -7,6 +7,7 @@ job only waits for the change that the Swarm makes by itself, so the change cont
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import functools
 import time
 import urllib.parse
@@ -29,6 +30,7 @@ from core.model.services import Service, Services
 from core.text import redact_json
 from runtimes.base.base_adapter import does
 from runtimes.base.jobs import JOB_VERBS, Job, JobAdapter
+from runtimes.formats import json_decoder
 from runtimes.swarm import decode, json_models, rollouts, service_spec_builder, service_summary
 from runtimes.swarm import logs as swarm_logs
 from runtimes.swarm.manager_pool import Manager, ManagerPool
@@ -55,7 +57,7 @@ class Swarm(JobAdapter):
         super().__init__(ref)
         self._cluster = cluster
         self.managers = ManagerPool(lambda: self.ref, on_refused)
-        self._watcher = SwarmWatcher(self.managers, ref)
+        self._watcher = SwarmWatcher(self.managers, ref, self.skipped)
 
     @property
     def engine_id(self) -> str:
@@ -95,7 +97,7 @@ class Swarm(JobAdapter):
     @does(actions.ShowInfo)
     async def show_info(self, action: actions.ShowInfo, seconds: float) -> Document:
         answer = await self.managers.ask(action.verb, "GET", "/swarm", seconds)
-        data = json_models.decode(json_models.JSON_OBJECT, answer.body)
+        data = json_decoder.decode_json_object(answer.body)
         data.pop("JoinTokens", None)
         ref = action.targets()[0]
         return Document(ref=ref, data=redact_json.mask_env_values(data))
@@ -114,7 +116,7 @@ class Swarm(JobAdapter):
         nodes, answer = await asyncio.gather(
             self._nodes(action.verb, seconds), self.managers.ask(action.verb, "GET", "/swarm", seconds)
         )
-        tokens = json_models.decode(json_models.CLUSTER, answer.body).tokens
+        tokens = json_decoder.decode_json(json_models.Cluster, answer.body).tokens
         managers = [node.manager for node in nodes if node.manager is not None and node.manager.address]
         if not managers:
             raise errors.EngineError(
@@ -142,15 +144,20 @@ class Swarm(JobAdapter):
             ),
         )
         more = {
-            kind: json_models.decode(json_models.JSON_LIST, part.body) for kind, part in zip(kinds, parts, strict=True)
+            kind: await json_decoder.decode_all_rows(json_models.StackPart, part.body, self.skipped)
+            for kind, part in zip(kinds, parts, strict=True)
         }
         return swarm.Stacks(rows=tuple(decode.stacks(rows, more)))
 
     @does(swarm.InspectService)
     async def inspect_service(self, action: swarm.InspectService, seconds: float) -> Document:
         answer = await self._ask_target(action.target, action.verb, "GET", f"/services/{_id(action.target)}", seconds)
-        data = redact_json.mask_env_values(json_models.decode(json_models.JSON_OBJECT, answer))
-        return Document(ref=action.target, data={**data, "pretty": service_summary.summarise(data)})
+        data = redact_json.mask_env_values(json_decoder.decode_json_object(answer))
+        pretty: dict[str, str] = {}
+        # A summary that cannot be made must not hide the document.
+        with contextlib.suppress(errors.InvalidResponse), json_decoder.reading(action.target.name):
+            pretty = service_summary.summarise(data)
+        return Document(ref=action.target, data={**data, "pretty": pretty})
 
     @does(swarm.ReadServiceLogs)
     async def read_service_logs(self, action: swarm.ReadServiceLogs, seconds: float) -> LogPage | JobStarted:
@@ -165,7 +172,7 @@ class Swarm(JobAdapter):
         answer = await self.managers.ask(
             action.verb, "POST", "/services/create", seconds, body=service_spec_builder.build_service_spec(action)
         )
-        made = json_models.decode(json_models.JSON_OBJECT, answer.body)
+        made = json_decoder.decode_json_object(answer.body)
         return _done(began, str(made.get("ID") or ""))
 
     @does(swarm.RemoveService)
@@ -209,8 +216,8 @@ class Swarm(JobAdapter):
         by_service: dict[str, list[json_models.Task]] = {}
         for task in tasks:
             by_service.setdefault(task.service, []).append(task)
-        found = json_models.decode(json_models.JSON_LIST, answer.body)
-        rows = [decode.service(self.ref, raw, by_service.get(raw.get("ID") or "", ())) for raw in found]
+        found = await json_decoder.decode_all_rows(json_models.Service, answer.body, self.skipped)
+        rows = [decode.service(self.ref, raw, by_service.get(raw.id, ())) for raw in found]
         return sorted(rows, key=lambda row: row.ref.name)
 
     # ── tasks and nodes ──────────────────────────────────────────────────────────────────────────────────────────
@@ -222,10 +229,11 @@ class Swarm(JobAdapter):
             self._tasks(action.verb, seconds, service=action.service),
             self._nodes(action.verb, seconds),
         )
-        services = {raw.get("ID"): raw for raw in json_models.decode(json_models.JSON_LIST, answer.body)}
+        found = await json_decoder.decode_all_rows(json_models.Service, answer.body, self.skipped)
+        services = {raw.id: raw for raw in found}
         names = {node.id: node.name for node in nodes}
         rows = [
-            decode.task(self.ref, task, services.get(task.service), names.get(task.node, task.node[:12]))
+            decode.task(self.ref, task, services.get(task.service), names.get(task.node, task.node[:12]), self.skipped)
             for task in tasks
             if action.ended or task.status.state not in json_models.FINAL
         ]
@@ -241,9 +249,7 @@ class Swarm(JobAdapter):
     @does(swarm.InspectNode)
     async def inspect_node(self, action: swarm.InspectNode, seconds: float) -> Document:
         body = await self._ask_target(action.target, action.verb, "GET", f"/nodes/{_id(action.target)}", seconds)
-        return Document(
-            ref=action.target, data=redact_json.mask_env_values(json_models.decode(json_models.JSON_OBJECT, body))
-        )
+        return Document(ref=action.target, data=redact_json.mask_env_values(json_decoder.decode_json_object(body)))
 
     @does(swarm.DrainNode)
     async def drain_node(self, action: swarm.DrainNode, seconds: float) -> Outcome:
@@ -257,17 +263,15 @@ class Swarm(JobAdapter):
         began, path = time.monotonic(), f"/nodes/{_id(action.target)}"
         for attempt in (1, 2):
             left = seconds - (time.monotonic() - began)
-            raw = json_models.decode(
-                json_models.JSON_OBJECT, await self._ask_target(action.target, action.verb, "GET", path, left / 2)
-            )
-            spec: dict[str, Any] = raw["Spec"]
-            if spec.get("Availability") == word:
+            body = await self._ask_target(action.target, action.verb, "GET", path, left / 2)
+            raw = json_decoder.decode_json(json_models.NodeDocument, body)
+            if raw.spec.get("Availability") == word:
                 return Outcome(status=Status.NOOP, detail=f"was {word} already", took=time.monotonic() - began)
-            update = f"{path}/update?version={raw['Version']['Index']}"
+            update = f"{path}/update?version={raw.version.index}"
             left = seconds - (time.monotonic() - began)
             try:
-                body = {**spec, "Availability": word}
-                await self._ask_target(action.target, action.verb, "POST", update, left, body=body)
+                changed = {**raw.spec, "Availability": word}
+                await self._ask_target(action.target, action.verb, "POST", update, left, body=changed)
             except errors.Rejected as error:
                 if rollouts.OUT_OF_SEQUENCE not in error.text or attempt == 2:
                     raise
@@ -276,12 +280,14 @@ class Swarm(JobAdapter):
         raise AssertionError("the second attempt returns or raises")
 
     async def _nodes(self, verb: str, seconds: float) -> list[json_models.Node]:
-        return json_models.decode(json_models.NODES, (await self.managers.ask(verb, "GET", "/nodes", seconds)).body)
+        body = (await self.managers.ask(verb, "GET", "/nodes", seconds)).body
+        return await json_decoder.decode_all_rows(json_models.Node, body, self.skipped)
 
     async def _tasks(self, verb: str, seconds: float, *, service: str = "") -> list[json_models.Task]:
         filters = urllib.parse.quote(msgspec.json.encode({"service": [service]}).decode()) if service else ""
         path = f"/tasks?filters={filters}" if filters else "/tasks"
-        return json_models.decode(json_models.TASKS, (await self.managers.ask(verb, "GET", path, seconds)).body)
+        body = (await self.managers.ask(verb, "GET", path, seconds)).body
+        return await json_decoder.decode_all_rows(json_models.Task, body, self.skipped)
 
     async def _ask_target(
         self, target: Ref, verb: str, method: str, path: str, seconds: float, *, body: Any = None

@@ -6,14 +6,13 @@ A missing field gets a default, because some versions omit it.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any
 
 import msgspec
 
-from core import errors
 from core.model.refs import Kind
+from runtimes.formats import json_types
 
-T = TypeVar("T")
 # States that a task never leaves.
 FINAL = frozenset({"complete", "shutdown", "failed", "rejected", "remove", "orphaned"})
 
@@ -64,7 +63,7 @@ class Info(msgspec.Struct):
 
 class _ContainerStatus(msgspec.Struct):
     container: str = msgspec.field(name="ContainerID", default="")
-    exit_code: int = msgspec.field(name="ExitCode", default=0)
+    exit_code: json_types.ExitCode = msgspec.field(name="ExitCode", default=0)
 
 
 class Status(msgspec.Struct):
@@ -76,12 +75,19 @@ class Status(msgspec.Struct):
 
 
 class _Version(msgspec.Struct):
-    index: int = msgspec.field(name="Index", default=0)
+    index: json_types.Int64 = msgspec.field(name="Index")
+
+
+class NodeDocument(msgspec.Struct):
+    """Models a node with its whole specification, which is sent back with one change."""
+
+    spec: dict[str, Any] = msgspec.field(name="Spec")
+    version: _Version = msgspec.field(name="Version")
 
 
 class _TaskContainer(msgspec.Struct):
-    image: str = msgspec.field(name="Image", default="")
-    labels: dict[str, str] | None = msgspec.field(name="Labels", default=None)
+    image: json_types.EssentialText = msgspec.field(name="Image", default="")
+    labels: json_types.Labels = msgspec.field(name="Labels", default=None)
 
 
 class _TaskSpec(msgspec.Struct):
@@ -92,7 +98,7 @@ class Task(msgspec.Struct):
     id: str = msgspec.field(name="ID")
     service: str = msgspec.field(name="ServiceID", default="")
     node: str = msgspec.field(name="NodeID", default="")
-    slot: int = msgspec.field(name="Slot", default=0)
+    slot: json_types.Int64 = msgspec.field(name="Slot", default=0)
     desired: str = msgspec.field(name="DesiredState", default="")
     created: str = msgspec.field(name="CreatedAt", default="")
     status: Status = msgspec.field(name="Status", default_factory=Status)
@@ -114,7 +120,7 @@ class Task(msgspec.Struct):
 
 
 class _NodeSpec(msgspec.Struct):
-    labels: dict[str, str] | None = msgspec.field(name="Labels", default=None)
+    labels: json_types.Labels = msgspec.field(name="Labels", default=None)
     role: str = msgspec.field(name="Role", default="")
     availability: str = msgspec.field(name="Availability", default="")
 
@@ -160,22 +166,47 @@ class Node(msgspec.Struct):
 
 
 class _Replicas(msgspec.Struct):
-    replicas: int = msgspec.field(name="Replicas", default=1)
+    replicas: json_types.Int64 = msgspec.field(name="Replicas", default=1)
 
 
 class _Mode(msgspec.Struct):
     replicated: _Replicas | None = msgspec.field(name="Replicated", default=None)
     everywhere: dict[str, Any] | None = msgspec.field(name="Global", default=None)
+    replicated_job: dict[str, Any] | None = msgspec.field(name="ReplicatedJob", default=None)
+    global_job: dict[str, Any] | None = msgspec.field(name="GlobalJob", default=None)
+
+    @property
+    def word(self) -> str:
+        """`replicated`, `global`, `replicated-job` or `global-job`."""
+        if self.replicated is not None:
+            return "replicated"
+        found = {"global": self.everywhere, "replicated-job": self.replicated_job, "global-job": self.global_job}
+        return next((word for word, value in found.items() if value is not None), "replicated")
 
 
 class _UpdateConfig(msgspec.Struct):
-    parallelism: int = msgspec.field(name="Parallelism", default=1)
+    parallelism: json_types.Int64 = msgspec.field(name="Parallelism", default=1)
 
 
 class _ServiceSpec(msgspec.Struct):
     name: str = msgspec.field(name="Name", default="")
+    labels: json_types.Labels = msgspec.field(name="Labels", default=None)
+    template: _TaskSpec = msgspec.field(name="TaskTemplate", default_factory=_TaskSpec)
     mode: _Mode = msgspec.field(name="Mode", default_factory=_Mode)
     update: _UpdateConfig | None = msgspec.field(name="UpdateConfig", default=None)
+
+
+class _ObjectSpec(msgspec.Struct):
+    name: str = msgspec.field(name="Name", default="")
+    labels: json_types.Labels = msgspec.field(name="Labels", default=None)
+
+
+class StackPart(msgspec.Struct):
+    """Models a network, or a secret or a config, whose name and labels are in its `Spec`."""
+
+    name: str = msgspec.field(name="Name", default="")
+    labels: json_types.Labels = msgspec.field(name="Labels", default=None)
+    spec: _ObjectSpec | None = msgspec.field(name="Spec", default=None)
 
 
 class UpdateStatus(msgspec.Struct):
@@ -185,10 +216,21 @@ class UpdateStatus(msgspec.Struct):
     message: str = msgspec.field(name="Message", default="")
 
 
+class _Port(msgspec.Struct):
+    inside: json_types.Int64 | None = msgspec.field(name="TargetPort", default=None)
+    outside: json_types.Int64 | None = msgspec.field(name="PublishedPort", default=None)
+    protocol: str = msgspec.field(name="Protocol", default="")
+
+
+class _Endpoint(msgspec.Struct):
+    ports: list[_Port] | None = msgspec.field(name="Ports", default=None)
+
+
 class Service(msgspec.Struct):
-    """Models the fields of a service that the watcher compares. Replies are decoded from the whole JSON instead."""
+    """Models the fields of a service that lists show and that the watcher compares."""
 
     id: str = msgspec.field(name="ID")
+    endpoint: _Endpoint | None = msgspec.field(name="Endpoint", default=None)
     updated: str = msgspec.field(name="UpdatedAt", default="")
     spec: _ServiceSpec = msgspec.field(name="Spec", default_factory=_ServiceSpec)
     update: UpdateStatus | None = msgspec.field(name="UpdateStatus", default=None)
@@ -196,6 +238,16 @@ class Service(msgspec.Struct):
     @property
     def name(self) -> str:
         return self.spec.name or self.id[:12]
+
+
+class _Descriptor(msgspec.Struct):
+    digest: str
+
+
+class Distribution(msgspec.Struct):
+    """Models what a registry returned about an image."""
+
+    descriptor: _Descriptor = msgspec.field(name="Descriptor")
 
 
 class _Tokens(msgspec.Struct):
@@ -223,25 +275,5 @@ class Event(msgspec.Struct):
     action: str = msgspec.field(name="Action", default="")
     actor: _Actor = msgspec.field(name="Actor", default_factory=_Actor)
     scope: str = ""
-    at_ns: int = msgspec.field(name="timeNano", default=0)
-
-
-INFO = msgspec.json.Decoder(Info)
-CLUSTER = msgspec.json.Decoder(Cluster)
-EVENTS = msgspec.json.Decoder(Event)
-TASKS = msgspec.json.Decoder(list[Task])
-NODES = msgspec.json.Decoder(list[Node])
-SERVICES = msgspec.json.Decoder(list[Service])
-JSON_OBJECT = msgspec.json.Decoder(dict[str, Any])
-JSON_LIST = msgspec.json.Decoder(list[dict[str, Any]])
-
-
-def decode(decoder: msgspec.json.Decoder[T], body: bytes) -> T:
-    """Decodes the body of one answer. Raises InvalidResponse."""
-    try:
-        return decoder.decode(body)
-    except msgspec.DecodeError as error:
-        raise errors.InvalidResponse(
-            "The Swarm manager's answer is not the JSON that Quarterdeck expects.",
-            hint="Check that Quarterdeck supports this version of the engine.",
-        ) from error
+    at_ns: json_types.UnixNanoseconds = msgspec.field(name="timeNano", default=0)
+    at: json_types.UnixSeconds = msgspec.field(name="time", default=0)

@@ -19,7 +19,7 @@ from core.model.replies import Status
 from core.model.results import LogLine, LogPage, Outcome
 from core.model.swarm import ReadServiceLogs
 from runtimes.base.jobs import MAX_JOB_LINES, Job
-from runtimes.formats import log_decoder, timestamps
+from runtimes.formats import json_decoder, log_decoder, timestamps
 from runtimes.swarm import json_models
 from runtimes.swarm.manager_pool import ManagerPool
 from runtimes.transport.http_client import Stream
@@ -105,7 +105,7 @@ class ServiceLogs:
         action = self._action
         filters = urllib.parse.quote(msgspec.json.encode({"service": [action.target.id]}).decode())
         answer = await self._managers.ask(action.verb, "GET", f"/tasks?filters={filters}", seconds)
-        for task in json_models.decode(json_models.TASKS, answer.body):
+        for task in await json_decoder.decode_all_rows(json_models.Task, answer.body):
             self._names[task.id] = f"{action.target.name}.{task.slot or task.node[:12]}"
 
     def _named(self, lines: Iterable[LogLine]) -> list[LogLine]:

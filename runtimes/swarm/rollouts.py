@@ -22,6 +22,7 @@ from core.model.refs import Ref
 from core.model.replies import Status
 from core.model.results import Outcome
 from runtimes.base.jobs import Job
+from runtimes.formats import json_decoder
 from runtimes.swarm import decode, json_models
 from runtimes.swarm.json_models import Task
 from runtimes.transport import http_client
@@ -166,8 +167,9 @@ async def _wait(
         while True:
             late = time.monotonic() > rollout.ends
             try:
-                if (end := await look(late)) is not None:
-                    return end
+                with json_decoder.reading(f"The service {rollout.target.name}"):
+                    if (end := await look(late)) is not None:
+                        return end
             except errors.EngineError as error:
                 # A Swarm that elects a new leader answers again after some seconds.
                 if late:
@@ -256,10 +258,11 @@ class _Service:
         options = options or "&registryAuthFrom=spec"
         for attempt in (1, 2):
             raw = await self.inspect()
-            spec = change(raw)
+            with json_decoder.reading(f"The service {self.target.name}"):
+                spec = change(raw)
+                path = f"/services/{self._id}/update?version={int(raw['Version']['Index'])}{options}"
             if spec is None:
                 return False
-            path = f"/services/{self._id}/update?version={raw['Version']['Index']}{options}"
             try:
                 await self._request("POST", path, body=spec)
             except errors.Rejected as error:
@@ -270,11 +273,12 @@ class _Service:
         raise AssertionError("the second attempt returns or raises")
 
     async def inspect(self) -> dict[str, Any]:
-        return json_models.decode(json_models.JSON_OBJECT, await self._request("GET", f"/services/{self._id}"))
+        return json_decoder.decode_json_object(await self._request("GET", f"/services/{self._id}"))
 
     async def tasks(self) -> Sequence[Task]:
         filters = urllib.parse.quote(msgspec.json.encode({"service": [self.target.id]}).decode())
-        return json_models.decode(json_models.TASKS, await self._request("GET", f"/tasks?filters={filters}"))
+        body = await self._request("GET", f"/tasks?filters={filters}")
+        return await json_decoder.decode_all_rows(json_models.Task, body)
 
     async def update_state(self) -> str:
         state = decode.update(await self.inspect())
@@ -283,10 +287,11 @@ class _Service:
     async def image(self) -> str:
         try:
             raw = await self.inspect()
+            with json_decoder.reading(f"The service {self.target.name}"):
+                container = (raw["Spec"].get("TaskTemplate") or {}).get("ContainerSpec") or {}
+                return str(container.get("Image") or "").partition("@")[0]
         except errors.QuarterdeckError:
             return ""
-        container = (raw["Spec"].get("TaskTemplate") or {}).get("ContainerSpec") or {}
-        return str(container.get("Image") or "").partition("@")[0]
 
     async def pinned(self, image: str) -> tuple[str, str]:
         """Returns the image with its digest. If the registry does not answer: the image unchanged, and a note for the
@@ -297,9 +302,9 @@ class _Service:
             answer = await self._send(
                 "GET", f"/distribution/{urllib.parse.quote(image, safe='/:')}/json", DIGEST_TIMEOUT_SECONDS
             )
-            found = json_models.decode(json_models.JSON_OBJECT, answer.body)
-            return f"{image}@{found['Descriptor']['digest']}", ""
-        except (errors.QuarterdeckError, KeyError, TypeError):
+            found = json_decoder.decode_json(json_models.Distribution, answer.body)
+            return f"{image}@{found.descriptor.digest}", ""
+        except errors.QuarterdeckError:
             return (
                 image,
                 "; its registry did not return a digest, so nodes may run different versions of it",

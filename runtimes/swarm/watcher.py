@@ -24,7 +24,8 @@ import structlog
 from core import errors
 from core.model.events import Event
 from core.model.refs import EngineRef
-from runtimes.formats import timestamps
+from runtimes.formats import json_decoder, timestamps
+from runtimes.formats.skipped_data import SkippedData
 from runtimes.swarm import decode, json_models, snapshot_diff
 from runtimes.swarm.manager_pool import ANY_VERB, ManagerPool
 
@@ -44,8 +45,8 @@ SCOPE = urllib.parse.quote('{"scope":["swarm"]}')
 class SwarmWatcher:
     """Watches one Swarm and yields its events."""
 
-    def __init__(self, managers: ManagerPool, engine: EngineRef) -> None:
-        self._managers, self._engine = managers, engine
+    def __init__(self, managers: ManagerPool, engine: EngineRef, skipped: SkippedData) -> None:
+        self._managers, self._engine, self._skipped = managers, engine, skipped
         self._bodies: tuple[bytes, ...] = ()
         self._snapshot = self._compared = snapshot_diff.Snapshot()
         self._state: snapshot_diff.State | None = None
@@ -62,9 +63,9 @@ class SwarmWatcher:
         )
         bodies = tuple(answer.body for answer in answers)
         if bodies != self._bodies:
-            services = json_models.decode(json_models.SERVICES, bodies[0])
-            tasks = json_models.decode(json_models.TASKS, bodies[1])
-            nodes = json_models.decode(json_models.NODES, bodies[2])
+            services = await json_decoder.decode_all_rows(json_models.Service, bodies[0], self._skipped)
+            tasks = await json_decoder.decode_all_rows(json_models.Task, bodies[1], self._skipped)
+            nodes = await json_decoder.decode_all_rows(json_models.Node, bodies[2], self._skipped)
             self._snapshot = snapshot_diff.Snapshot(services=services, tasks=tasks, nodes=nodes)
             self._bodies = bodies
         return self._snapshot
@@ -111,7 +112,7 @@ class SwarmWatcher:
         found = {
             event.identity(): event
             for event in (
-                *decode.events(self._engine, answer.body, replay_before=until),
+                *decode.events(self._engine, answer.body, self._skipped, replay_before=until),
                 *snapshot_diff.replays(self._engine, snapshot, since_ns),
                 *self._history,
             )
@@ -149,8 +150,8 @@ class SwarmWatcher:
         try:
             if stream.status != 200:
                 raise errors.Rejected(stream.status, (await stream.read_all(4096)).decode("utf-8", "replace"))
-            async for lines in stream.lines():
-                self._receive(decode.events(self._engine, lines, replay_before=opened))
+            async for lines in stream.lines(self._skipped.long_line):
+                self._receive(decode.events(self._engine, lines, self._skipped, replay_before=opened))
         finally:
             await stream.aclose()
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from typing import TypeVar
 
 from core import errors
@@ -280,9 +280,9 @@ class Stream:
             self._connection.abort()
         return data
 
-    def lines(self) -> LineReader:
+    def lines(self, on_long_line: Callable[[], None] = lambda: None) -> LineReader:
         """Iterates over batches of whole lines; see LineReader."""
-        return LineReader(self.read, str(self._connection.endpoint))
+        return LineReader(self.read, on_long_line)
 
     async def read_all(self, limit: int, *, deadline: float = 30.0) -> bytes:
         """Returns the rest of the body within `deadline` seconds. Raises InvalidResponse beyond `limit` bytes."""

@@ -1,25 +1,28 @@
-"""Splits a stream of bytes into batches of whole lines, and limits the length of an unfinished line.
+"""Splits a stream of bytes into batches of whole lines, and limits the length of a line.
 
 Chunks may have any size. A batch contains the lines that ended with one chunk, separated by newlines, without the last
 newline. Lines stay in order. If the stream ends without a newline, its last line is not returned but stored in `rest`.
+A line that is longer than MAX_LINE is left out and reported; the lines after it are returned.
 """
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 
-from core import errors
-
 MAX_LINE = 1 << 20  # bytes
+
+
+def _ignore() -> None:
+    """Reports nothing."""
 
 
 class LineReader:
     """Iterates over the batches of lines. `read` returns the next chunk; at the end of the stream it returns nothing
-    or raises StopAsyncIteration. `sender` names the engine in errors."""
+    or raises StopAsyncIteration. `on_long_line` is called for each line that is left out."""
 
-    def __init__(self, read: Callable[[], Awaitable[bytes]], sender: str) -> None:
+    def __init__(self, read: Callable[[], Awaitable[bytes]], on_long_line: Callable[[], None] = _ignore) -> None:
         self._read = read
-        self._splitter = LineSplitter(sender)
+        self._splitter = LineSplitter(on_long_line)
         self._feed = self._splitter.feed
 
     @property
@@ -30,7 +33,7 @@ class LineReader:
         return self
 
     async def __anext__(self) -> bytes:
-        """Raises InvalidResponse for a line longer than MAX_LINE, and whatever `read` raises."""
+        """Raises whatever `read` raises."""
         while chunk := await self._read():
             if lines := self._feed(chunk):
                 return lines
@@ -38,22 +41,27 @@ class LineReader:
 
 
 class LineSplitter:
-    """Feed it chunks; it returns the lines that ended with each. `rest` is the beginning of the next line."""
+    """Feed it chunks; it returns the lines that ended with each. `rest` is the beginning of the next line.
+    `on_long_line` is called for each line that is left out."""
 
-    def __init__(self, sender: str) -> None:
-        self._sender = sender
+    def __init__(self, on_long_line: Callable[[], None] = _ignore) -> None:
+        self._on_long_line = on_long_line
+        self._in_long_line = False
         self.rest = b""
 
     def feed(self, chunk: bytes) -> bytes:
-        """Empty if no line ended. Raises InvalidResponse if an unfinished line is longer than MAX_LINE."""
+        """Empty if no line ended."""
         whole, newline, tail = chunk.rpartition(b"\n")
+        if self._in_long_line:
+            if not newline:
+                return b""
+            self._in_long_line = False
+            whole = whole.partition(b"\n")[2]
         if newline:
             lines, self.rest = self.rest + whole, tail
         else:
             lines, self.rest = b"", self.rest + chunk
         if len(self.rest) > MAX_LINE:
-            raise errors.InvalidResponse(
-                f"{self._sender} sent a line longer than {MAX_LINE >> 20} MiB.",
-                hint="Check that its address is that of a container engine.",
-            )
+            self.rest, self._in_long_line = b"", True
+            self._on_long_line()
         return lines

@@ -314,6 +314,21 @@ async def test_a_flood_is_dropped_counted_and_made_good_by_a_list(monkeypatch: p
         assert counted + bench.count("stream_overflows_total") >= 300
 
 
+async def test_an_event_that_cannot_be_decoded_is_counted_and_made_good_by_a_list() -> None:
+    bench = Bench()
+    bench.engine.add("web")
+    async with bench.watching():
+        await bench.until(lambda: bench.mirror.live)
+        lists = bench.count("relists_total", outcome="ok")
+        bench.watch.data_skipped("field", 3)
+        bench.watch.data_skipped("event", 2)
+        assert not bench.mirror.live
+        await bench.until(lambda: bench.mirror.live)
+        assert bench.count("relists_total", outcome="ok") == lists + 1
+        assert bench.count("engine_data_skipped_total", what="event") == 2
+        assert bench.count("engine_data_skipped_total", what="field") == 3
+
+
 async def test_a_store_that_is_down_is_said_once_and_does_not_stop_anything() -> None:
     bench = Bench()
     bench.shelf.down = True

@@ -12,6 +12,7 @@ from core.model.refs import EngineRef, Kind
 from runtimes.docker import decode
 from runtimes.docker_like import decode as shared
 from runtimes.formats import timestamps
+from runtimes.formats.skipped_data import SkippedData
 from runtimes.swarm.json_models import KINDS
 from tests.helpers.paths import CAPTURES
 
@@ -63,8 +64,7 @@ def test_unknown_types_and_actions_pass_as_other():
 
 
 def test_what_is_not_json_is_garbled():
-    with pytest.raises(errors.InvalidResponse):
-        decode.Decoder(ENGINE).events(b"<html>", replay_before=0)
+    assert decode.Decoder(ENGINE).events(b"<html>", replay_before=0) == []
     with pytest.raises(errors.InvalidResponse):
         decode.Decoder(ENGINE).containers(b'{"message": "no list"}')
 
@@ -125,3 +125,101 @@ def test_what_is_no_time(text):
 def test_docker_never_is_none():
     assert timestamps.parse_seconds("0001-01-01T00:00:00Z") is None
     assert timestamps.parse_seconds("2026-01-02T03:04:05.5+02:00") == 1767315845.5
+
+
+# ── labels that are named like attributes ────────────────────────────────────────────────────────────────────────────
+
+
+def event(action, attributes, **more):
+    actor = {"ID": "x1", "Attributes": {"name": "web", "image": "i:1", **attributes}}
+    return json.dumps({"Type": "container", "Action": action, "Actor": actor, "timeNano": 5, **more}).encode()
+
+
+FORGED = {"exitCode": "0", "signal": "9", "oldName": "/db", "container": "c", "execID": "e", "reason": "r"}
+
+
+@pytest.mark.parametrize("action", ["create", "start", "stop", "restart", "pause", "destroy", "oom", "exec_start: x"])
+def test_an_attribute_is_read_for_its_own_action_only(action):
+    (found,) = decode.Decoder(ENGINE).events(event(action, FORGED), replay_before=0)
+    assert found.attrs == {"image": "i:1"}
+
+
+@pytest.mark.parametrize("way", ["list", "inspection", "create"])
+def test_a_label_never_stands_for_what_the_daemon_reports(way):
+    """Docker copies labels over its own attributes, so the attribute of such a container says nothing."""
+    decoder = decode.Decoder(ENGINE)
+    if way == "list":
+        decoder.containers(json.dumps([{"Id": "x1", "Labels": FORGED}]).encode())
+    elif way == "inspection":
+        body = {"Id": "x1", "State": {"Status": "running"}, "Config": {"Labels": FORGED}}
+        decoder.container(json.dumps(body).encode())
+    else:
+        decoder.events(event("create", FORGED), replay_before=0)
+    for action in ("die", "kill", "rename", "exec_die"):
+        (found,) = decoder.events(event(action, FORGED), replay_before=0)
+        assert found.attrs == {"image": "i:1"}, action
+    other = json.dumps({"Type": "container", "Action": "die", "timeNano": 5})
+    actor = '{"ID":"x2","Attributes":{"exitCode":"3"}}'
+    (found,) = decoder.events(f'{other[:-1]},"Actor":{actor}}}'.encode(), replay_before=0)
+    assert found.attrs == {"exit_code": "3"}
+
+
+@pytest.mark.parametrize(
+    "code", ["--5", "+5", "5 ", "", "0x1", "1e3", "٣", "1" * 11, "5\n", '"} 1\nforged_metric 1', "-"]
+)
+def test_what_is_no_exit_code_is_left_out(code):
+    (found,) = decode.Decoder(ENGINE).events(event("die", {"exitCode": code}), replay_before=0)
+    assert "exit_code" not in found.attrs
+
+
+@pytest.mark.parametrize("code", ["0", "137", "-1", "4294967295", "-2147483648"])
+def test_exit_codes(code):
+    (found,) = decode.Decoder(ENGINE).events(event("die", {"exitCode": code}), replay_before=0)
+    assert found.attrs["exit_code"] == code
+
+
+def test_a_signal_is_a_number_and_a_former_name_is_a_name():
+    decoder = decode.Decoder(ENGINE)
+    assert "signal" not in decoder.events(event("kill", {"signal": "TERM; rm"}), replay_before=0)[0].attrs
+    assert "old_name" not in decoder.events(event("rename", {"oldName": "/a b"}), replay_before=0)[0].attrs
+    assert "health" not in decoder.events(event("health_status: superb", {}), replay_before=0)[0].attrs
+
+
+# ── one engine's bytes are its own trouble ───────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("at", ["1" + "0" * 30, "-5", "null", '"5"', "[]", "5.5", "1e400", "9223372036854775808"])
+def test_an_event_with_an_absurd_time_has_the_time_in_seconds_or_is_left_out(at):
+    skipped = SkippedData(lambda: str(ENGINE))
+    good = event("start", {})
+    bad = good.replace(b'"timeNano": 5', f'"timeNano": {at}'.encode())
+    seconds = bad.replace(b'"Type"', b'"time": 7, "Type"')
+    found = decode.Decoder(ENGINE, skipped).events(b"\n".join([good, bad, seconds, good]), replay_before=0)
+    assert [one.at_ns for one in found] == [5, 7_000_000_000, 5]
+    assert skipped.counts == {"field": 2, "event": 1}
+
+
+def test_a_list_with_damage_shows_all_that_can_be_read():
+    skipped = SkippedData(lambda: str(ENGINE))
+    rows = b'[{"Id":"a","Names":["/web"],"Status":"Up \xff"},{"Id":"b","Ports":null,"Created":"x"},7,{"Id":"c"}]'
+    found = decode.Decoder(ENGINE, skipped).containers(rows)
+    assert [row.ref.id for row in found] == ["a", "b", "c"]
+    assert skipped.counts == {"field": 2, "row": 1}
+
+
+def test_an_inspection_without_a_state_or_labels_does_not_count():
+    for body in ({"Id": "a"}, {"Id": "a", "State": None, "Config": {}}, {"Id": "a", "State": {}, "Config": {}}):
+        with pytest.raises(errors.InvalidResponse):
+            decode.Decoder(ENGINE).container(json.dumps(body).encode())
+    with pytest.raises(errors.InvalidResponse):
+        body = {"Id": "a", "State": {"Status": "running"}, "Config": {"Labels": 5}}
+        decode.Decoder(ENGINE).container(json.dumps(body).encode())
+
+
+@pytest.mark.parametrize("at", ["0000-01-01T00:00:00Z", "9999-12-31T23:59:59-23:59", "1969-12-31T00:00:00Z", "soon"])
+def test_a_time_that_does_not_exist_is_unknown(at):
+    skipped = SkippedData(lambda: str(ENGINE))
+    body = {"Id": "a", "Created": at, "State": {"Status": "running", "StartedAt": at}, "Config": {}}
+    found = decode.Decoder(ENGINE, skipped).container(json.dumps(body).encode())
+    assert (found.created_at, found.started_at) == (0.0, None)
+    assert skipped.counts == {"field": 2}

@@ -13,9 +13,9 @@ from core.model import actions
 from core.model.containers import Container
 from core.model.engines import Engine
 from core.model.events import Event, EventKind, Origin
-from core.model.refs import Ref
+from core.model.refs import EngineRef, Kind, Ref
 from core.ports import Call
-from runtimes.inventory import event_history
+from runtimes.inventory import event_history, state_updates
 from runtimes.inventory.mirror import Mirror
 from tests.fake_engine.engine import FakeRuntime
 
@@ -351,3 +351,11 @@ async def test_a_check_of_health_without_its_result_is_looked_into_and_not_remem
     assert mirror.containers[refs["web"].id].health == "healthy"
     assert list(mirror.dirty) == [refs["web"].id]
     assert not mirror.history
+
+
+@pytest.mark.parametrize("code", ["--5", "", "5 ", "٣", "1" * 5000, "x"])
+def test_an_exit_code_that_is_none_is_unknown(code: str) -> None:
+    ref = Ref(engine=EngineRef(host="h", kind="fake"), kind=Kind.CONTAINER, id="a", name="web")
+    died = Event(5, EventKind.DIED, ref, Origin.LIVE, "container", "die", {"exit_code": code})
+    row = state_updates.apply_event(state_updates.from_first_event(died), died)
+    assert (row.state, row.exit_code) == ("exited", None)

@@ -4,12 +4,11 @@ import json
 from collections import Counter
 from datetime import UTC, datetime
 
-import pytest
-
-from core import errors
 from core.model.events import EventKind, Origin
 from core.model.refs import EngineRef, Kind
 from runtimes.docker import decode as docker_decode
+from runtimes.formats import json_decoder
+from runtimes.formats.skipped_data import SkippedData
 from runtimes.swarm import decode, json_models, service_summary
 from tests.helpers.paths import CAPTURES
 
@@ -31,11 +30,15 @@ SERVICE = {
 
 
 def tasks(*rows):
-    return json_models.decode(json_models.TASKS, json.dumps(rows).encode())
+    return json_decoder.decode_rows(json_models.Task, json.dumps(rows).encode())
 
 
 def nodes(*rows):
-    return json_models.decode(json_models.NODES, json.dumps(rows).encode())
+    return json_decoder.decode_rows(json_models.Node, json.dumps(rows).encode())
+
+
+def service(raw):
+    return json_decoder.decode_json(json_models.Service, json.dumps(raw).encode())
 
 
 def task(slot, state, **more):
@@ -55,7 +58,9 @@ def running(slot):
 
 
 def test_a_service_holds_what_people_and_permission_look_at():
-    row = decode.service(ENGINE, SERVICE, tasks(running(1), running(2), task(3, "pending", Err="no suitable node")))
+    row = decode.service(
+        ENGINE, service(SERVICE), tasks(running(1), running(2), task(3, "pending", Err="no suitable node"))
+    )
     assert (row.ref.kind, row.ref.id, row.ref.name) == (Kind.SERVICE, "web1", "shop_web")
     assert (row.mode, row.image, row.running, row.desired) == ("replicated", "nginx:1.27", 2, 3)
     assert (row.project, row.service, row.short_name, row.update) == ("shop", "shop_web", "web", "updating")
@@ -69,7 +74,7 @@ def test_a_service_holds_what_people_and_permission_look_at():
 
 def test_a_service_without_labels_or_tasks_is_a_service():
     bare = {"ID": "x" * 25, "Spec": {"Mode": {"Replicated": {}}, "TaskTemplate": {}}}
-    row = decode.service(ENGINE, bare, ())
+    row = decode.service(ENGINE, service(bare), ())
     assert (row.ref.name, row.running, row.desired, row.project, row.labels) == ("x" * 12, 0, 1, None, ({},))
     assert service_summary.summarise(bare) == {"ID": "x" * 25, "Mode": "replicated"}
 
@@ -77,7 +82,7 @@ def test_a_service_without_labels_or_tasks_is_a_service():
 def test_a_task_tells_where_it_ran_how_it_ended_and_why():
     failed = task(2, "failed", Err="task: non-zero exit (7)", ContainerStatus={"ContainerID": "c2", "ExitCode": 7})
     (raw,) = tasks(failed)
-    row = decode.task(ENGINE, raw, SERVICE, "m1")
+    row = decode.task(ENGINE, raw, service(SERVICE), "m1")
     assert (row.ref.kind, row.ref.name, row.service, row.node) == (Kind.TASK, "shop_web.2", "shop_web", "m1")
     assert (row.state, row.desired, row.exit_code, row.container) == ("failed", "running", 7, "c2")
     assert (row.why, row.image, row.project) == ("task: non-zero exit (7)", "nginx:1.27", "shop")
@@ -111,13 +116,16 @@ def test_a_node_tells_its_part_and_what_is_missing_is_empty():
 
 
 def test_a_stack_is_what_carries_its_label():
-    rows = [decode.service(ENGINE, SERVICE, tasks(running(1)))]
+    rows = [decode.service(ENGINE, service(SERVICE), tasks(running(1)))]
     more = {
         "networks": [{"Name": "shop_net", "Labels": STACK}],
         "secrets": [{"Spec": {"Name": "shop_key", "Labels": STACK}}],
         "configs": [{"Spec": {"Name": "alone", "Labels": {"com.docker.stack.namespace": "mail"}}}],
     }
-    mail, shop = decode.stacks(rows, more)
+    parts = {
+        kind: json_decoder.decode_rows(json_models.StackPart, json.dumps(part).encode()) for kind, part in more.items()
+    }
+    mail, shop = decode.stacks(rows, parts)
     assert (shop.name, shop.running, shop.desired, shop.networks, shop.secrets) == (
         "shop", 1, 3, ("shop_net",), ("shop_key",),
     )  # fmt: skip
@@ -148,17 +156,33 @@ def test_a_worker_tells_nothing_of_the_swarm_but_of_its_own_containers():
     assert {event.subject.kind for event in told} >= {Kind.CONTAINER}
 
 
-def test_what_is_not_what_we_expect_is_garbled():
-    for decoder in (json_models.TASKS, json_models.NODES, json_models.SERVICES, json_models.JSON_OBJECT):
-        with pytest.raises(errors.InvalidResponse):
-            json_models.decode(decoder, b'[{}, "x"]')
-    with pytest.raises(errors.InvalidResponse):
-        decode.events(ENGINE, b"nonsense", replay_before=0)
+def test_rows_and_events_that_cannot_be_decoded_hide_no_others():
+    skipped = SkippedData(lambda: "swarm/k1")
+    for kind in (json_models.Task, json_models.Node, json_models.Service):
+        (row,) = json_decoder.decode_rows(kind, b'[{}, "x", {"ID": "a"}, null]', skipped)
+        assert row.id == "a"
+    event = b'{"Type":"node","Action":"update","Actor":{"ID":"n1"},"scope":"swarm","timeNano":5}'
+    (found,) = decode.events(ENGINE, b"nonsense\n" + event, skipped, replay_before=0)
+    assert found.subject.id == "n1"
+    assert skipped.counts == {"row": 9, "event": 1}
+
+
+def test_a_new_value_is_read_for_its_own_type_and_action_only():
+    attributes = {"name": "web", "image.new": "i:2", "availability.new": "drain", "state.new": "down"}
+
+    def attrs(type_, action):
+        actor = {"ID": "x", "Attributes": attributes}
+        line = {"Type": type_, "Action": action, "Actor": actor, "scope": "swarm", "timeNano": 5}
+        return decode.events(ENGINE, json.dumps(line).encode(), replay_before=0)[0].attrs
+
+    assert attrs("service", "update") == {"image": "i:2"}
+    assert attrs("node", "update") == {"state": "down", "availability": "drain"}
+    assert attrs("service", "create") == attrs("secret", "update") == attrs("network", "update") == {}
 
 
 def test_tokens_are_in_no_repr():
-    told = json_models.decode(
-        json_models.CLUSTER, b'{"ID": "k1", "JoinTokens": {"Worker": "SWMTKN-1-a", "Manager": "b"}}'
+    told = json_decoder.decode_json(
+        json_models.Cluster, b'{"ID": "k1", "JoinTokens": {"Worker": "SWMTKN-1-a", "Manager": "b"}}'
     )
     assert told.tokens.worker == "SWMTKN-1-a" and "SWMTKN" not in repr(told)
 

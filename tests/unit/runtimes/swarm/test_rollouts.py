@@ -10,6 +10,7 @@ from core import errors
 from core.model.refs import EngineRef, Kind, Ref
 from core.model.replies import Status
 from runtimes.base.jobs import Job
+from runtimes.formats import json_decoder
 from runtimes.swarm import decode, json_models, rollouts
 from runtimes.transport.http_client import Response
 
@@ -247,7 +248,7 @@ async def test_what_has_no_number_is_refused(mode, told):
     ],
 )
 def test_where_a_daemon_is_no_manager_one_is_named(local, told):
-    info = json_models.decode(json_models.INFO, json.dumps({"Swarm": local}).encode())
+    info = json_decoder.decode_json(json_models.Info, json.dumps({"Swarm": local}).encode())
     error = decode.no_manager(EngineRef(host="m1", kind="docker"), info.swarm, WEB)
     assert told in error.full_message()
 

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from core.model.events import EventKind, Origin
 from core.model.refs import EngineRef, Kind
+from runtimes.formats import json_decoder
 from runtimes.swarm import json_models, snapshot_diff
 from runtimes.swarm.snapshot_diff import Snapshot
 
@@ -62,11 +63,11 @@ def node(state="ready", *, name="m1", availability="active", updated=0, message=
 
 
 def snapshot(services=(), tasks=(), nodes=()):
-    decode = json_models.decode
+    decode = json_decoder.decode_rows
     return Snapshot(
-        services=decode(json_models.SERVICES, json.dumps(list(services)).encode()),
-        tasks=decode(json_models.TASKS, json.dumps(list(tasks)).encode()),
-        nodes=decode(json_models.NODES, json.dumps(list(nodes)).encode()),
+        services=decode(json_models.Service, json.dumps(list(services)).encode()),
+        tasks=decode(json_models.Task, json.dumps(list(tasks)).encode()),
+        nodes=decode(json_models.Node, json.dumps(list(nodes)).encode()),
     )
 
 

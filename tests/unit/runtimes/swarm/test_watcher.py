@@ -13,6 +13,7 @@ import pytest
 from core import errors
 from core.model.events import Event, EventKind
 from core.model.refs import EngineRef
+from runtimes.formats.skipped_data import SkippedData
 from runtimes.swarm import watcher
 from runtimes.swarm.manager_pool import ManagerPool
 from runtimes.transport.http_client import Response
@@ -32,7 +33,7 @@ class Stream:
         self.sent: asyncio.Queue[bytes | None] = asyncio.Queue()
         self.closed = False
 
-    async def lines(self) -> AsyncIterator[bytes]:
+    async def lines(self, on_long_line: object = None) -> AsyncIterator[bytes]:
         while (line := await self.sent.get()) is not None:
             yield line.rstrip(b"\n")
 
@@ -90,7 +91,7 @@ class Scene:
         self.manager = Manager()
         self.managers = ManagerPool(lambda: ENGINE, lambda manager: None)
         self.managers.add(self.manager)
-        self.lookout = watcher.SwarmWatcher(self.managers, ENGINE)
+        self.lookout = watcher.SwarmWatcher(self.managers, ENGINE, SkippedData(lambda: str(ENGINE)))
         self.heard: list[Event] = []
         self.stands = 0
         self.end: BaseException | None = None

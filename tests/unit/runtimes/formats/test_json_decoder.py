@@ -1,0 +1,164 @@
+"""JSON that breaks its model is used as far as it can be read, and long lists do not hold the event loop."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import Any
+
+import msgspec
+import pytest
+from structlog.testing import capture_logs
+
+from core import errors
+from runtimes.formats import json_decoder, json_types, skipped_data
+from runtimes.formats.skipped_data import SkippedData
+
+
+class Port(msgspec.Struct):
+    number: json_types.Int64 = 0
+    name: str = ""
+
+
+class Row(msgspec.Struct):
+    id: str
+    names: json_types.EssentialNames = None
+    labels: json_types.Labels = None
+    size: json_types.Int64 = 0
+    at: json_types.UnixSeconds = 0
+    note: str = ""
+    ports: list[Port] | None = None
+    port: Port = msgspec.field(default_factory=Port)
+
+
+def skipped() -> SkippedData:
+    return SkippedData(lambda: "docker/h")
+
+
+@pytest.mark.parametrize(
+    ("damage", "expected"),
+    [
+        (b'"size": null', {}),
+        (b'"size": "7"', {}),
+        (b'"size": 1' + b"0" * 30, {}),
+        (b'"size": 1' + b"0" * 5000, {}),
+        (b'"size": 1.5', {}),
+        (b'"at": 1e300', {}),
+        (b'"at": 99999999999999', {}),
+        (b'"note": ["a"]', {}),
+        (b'"note": "a\xffb"', {"note": "a\ufffdb"}),
+        (b'"note": "\\ud800"', {"note": "\ufffd"}),
+        (b'"ports": {}', {}),
+        (b'"ports": [{"number": 80}, 5, {"number": "x", "name": "y"}]', {"ports": [Port(80), Port(0, "y")]}),
+        (b'"port": null', {}),
+        (b'"port": {"number": [], "name": "p"}', {"port": Port(0, "p")}),
+        (
+            b'"labels": {"a": "b", "c": true, "d": 5, "e": null, "f": {}}',
+            {"labels": {"a": "b", "c": "true", "d": "5", "e": "", "f": ""}},
+        ),
+        (b'"names": ["/web", null]', {"names": ["/web"]}),
+    ],
+)
+def test_one_bad_field_is_left_out_and_counted_and_the_row_stays(damage: bytes, expected: dict[str, Any]) -> None:
+    found = skipped()
+    rows = json_decoder.decode_rows(Row, b'[{"id": "a"}, {"id": "b", ' + damage + b'}, {"id": "c"}]', found)
+    assert rows == [Row("a"), Row("b", **expected), Row("c")]
+    assert found.counts == {skipped_data.FIELD: 1}
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        b"5", b"null", b'"x"', b"[]", b"{}", b'{"id": null}', b'{"id": 5}', b'{"id": "b", "labels": ["a=b"]}',
+        b'{"id": "b", "names": "web"}', b'{"id": "b", "more": ' + b"[" * 50_000 + b"]" * 50_000 + b"}",
+    ],
+)  # fmt: skip
+def test_a_row_without_what_identifies_it_or_decides_about_it_is_left_out(bad: bytes) -> None:
+    """Permissions depend on names and labels: a row whose labels cannot be read must not count as one without any."""
+    found = skipped()
+    rows = json_decoder.decode_rows(Row, b'[{"id": "a"}, ' + bad + b', {"id": "c"}]', found)
+    assert rows == [Row("a"), Row("c")]
+    assert found.counts == {skipped_data.ROW: 1}
+
+
+@pytest.mark.parametrize("body", [b"", b"{}", b"[", b'[{"id": "a"}', b"<html>", b"\xff", b"[" * 100_000, b'"x"'])
+def test_an_answer_of_which_nothing_can_be_used_is_an_invalid_response(body: bytes) -> None:
+    with pytest.raises(errors.InvalidResponse, match="docker/h sent an answer that cannot be decoded"):
+        json_decoder.decode_rows(Row, body, skipped())
+    with pytest.raises(errors.InvalidResponse):
+        json_decoder.decode_json(Row, body)
+
+
+def test_null_is_an_empty_list() -> None:
+    assert json_decoder.decode_rows(Row, b" null\n") == []
+
+
+def test_of_duplicated_keys_the_last_one_counts() -> None:
+    assert json_decoder.decode_json(Row, b'{"id": "a", "size": 1, "id": "b", "size": 2}') == Row("b", size=2)
+
+
+def test_bad_lines_hide_no_others() -> None:
+    found = skipped()
+    lines = b'{"id": "a"}\n{"id": "b"\n\n\xff\xfe\n{"id": "c", "note": 7}\n[]\n'
+    assert [row.id for row in json_decoder.decode_lines(Row, lines, found)] == ["a", "c"]
+    assert found.counts == {skipped_data.EVENT: 3, skipped_data.FIELD: 1}
+
+
+async def test_a_long_list_is_decoded_in_slices_between_which_the_loop_runs() -> None:
+    row = {"id": "a" * 64, "labels": {f"l{number}": "v" * 30 for number in range(20)}, "note": '"}]{[\\"'}
+    body = b"[" + b", ".join([json.dumps(row).encode()] * 20_000) + b"]"
+    assert len(body) > 15_000_000
+    turns = 0
+
+    async def count() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    counting = asyncio.create_task(count())
+    rows = await json_decoder.decode_all_rows(Row, body)
+    counting.cancel()
+    assert len(rows) == 20_000 and rows[-1].note == row["note"]
+    assert turns > len(body) / json_decoder.SLICE / 2
+
+
+async def test_a_row_of_megabytes_is_left_out_of_a_long_list() -> None:
+    found = skipped()
+    huge = b'{"id": "big", "labels": {"a": "%b"}}' % (b"x" * (2 * json_decoder.MAX_ROW))
+    rows = await json_decoder.decode_all_rows(Row, b'[{"id": "a"},' + huge + b',{"id": "c"}]', found)
+    assert [row.id for row in rows] == ["a", "c"]
+    assert found.counts == {skipped_data.ROW: 1}
+
+
+@pytest.mark.parametrize("body", [b"[" + b"0," * 3_000_000 + b"0]", b"[" + b"{}," * 3_000_000 + b"{}]"])
+async def test_a_list_of_millions_of_values_is_refused(body: bytes) -> None:
+    with pytest.raises(errors.InvalidResponse, match="a list with more than 2,000,000 values"):
+        await json_decoder.decode_all_rows(Row, body, skipped())
+
+
+def test_a_document_of_megabytes_is_refused() -> None:
+    with pytest.raises(errors.InvalidResponse, match="too long"):
+        json_decoder.decode_json_object(b'{"a": "%b"}' % (b"x" * json_decoder.MAX_DOCUMENT))
+
+
+def test_code_that_reads_by_keys_raises_one_error() -> None:
+    for bad in (None, [], {}, {"a": None}, {"a": "x"}, {"a": []}, {"a": {"b": "no number"}}):
+        with pytest.raises(errors.InvalidResponse, match="The service web has not the form"):
+            with json_decoder.reading("The service web"):
+                int(bad["a"]["b"])  # type: ignore[index, call-overload]
+
+
+def test_what_is_left_out_is_logged_when_the_reason_changes_and_then_seldom() -> None:
+    now = 0.0
+    found = SkippedData(lambda: "docker/h", now=lambda: now)
+    heard: list[tuple[str, int]] = []
+    found.listener = lambda what, number: heard.append((what, number))
+    with capture_logs() as logs:
+        for second in range(7200):
+            now = float(second)
+            found.add(skipped_data.EVENT, "torn")
+        now += skipped_data.MIN_SECONDS
+        found.add(skipped_data.EVENT, "no time")
+    assert [(line["number"], line["reason"]) for line in logs] == [(1, "torn"), (3600, "torn"), (3600, "no time")]
+    assert len(heard) == 7201 and found.counts == {skipped_data.EVENT: 7201}
