@@ -1,5 +1,6 @@
 """Podman's words into ours, held against recorded streams of two generations in both dialects, and hostile input."""
 
+import contextlib
 import json
 
 import pytest
@@ -213,9 +214,10 @@ def test_hostile_bytes_end_in_our_errors_or_in_nothing(data):
     except errors.EngineError:
         pass
     assert len(decoder().file_events(lines, replay_before=0)) <= 1
-    for read in (lambda: decoder().containers(data, 0.0), lambda: decoder().container(data)):
-        with pytest.raises(errors.InvalidResponse):
-            read()
+    with contextlib.suppress(errors.InvalidResponse):
+        assert decoder().containers(data, 0.0) == ()
+    with pytest.raises(errors.InvalidResponse):
+        decoder().container(data)
 
 
 @given(st.dictionaries(st.text(max_size=20), st.text(max_size=50), max_size=5), st.text(min_size=1, max_size=40))
