@@ -167,15 +167,24 @@ def evaluate_list(resolved: ResolvedPolicy, ref: Ref) -> Decision:
 
 
 def combine_decisions(decisions: Iterable[Decision]) -> Decision:
-    """Returns the strictest decision of a plan. An approver must be named by every guard that asks for approval, so
-    those lists are intersected."""
+    """Returns the strictest decision. If several ask for an approval, all of them must be satisfied, so the result has
+    the approvers of each."""
     ranked = sorted(decisions, key=lambda decision: -decision.verdict)
     strictest = ranked[0]
-    if strictest.verdict is Verdict.APPROVE:
-        lists = [set(d.approvers) for d in ranked if d.verdict is Verdict.APPROVE and d.approvers]
-        if lists:
-            return replace(strictest, approvers=tuple(sorted(set.intersection(*lists))) or ("nobody",))
-    return strictest
+    if strictest.verdict is not Verdict.APPROVE:
+        return strictest
+    asking = [decision for decision in ranked if decision.verdict is Verdict.APPROVE]
+    return replace(
+        strictest,
+        rule=", ".join(dict.fromkeys(decision.rule for decision in asking)),
+        reason="; ".join(dict.fromkeys(decision.reason for decision in asking)),
+        approvers=tuple(dict.fromkeys(approvers for decision in asking for approvers in decision.approvers)),
+    )
+
+
+def may_approve(decision: Decision, who: Identity) -> bool:
+    """Whether this person is an approver for every guard that asks for an approval."""
+    return all(any(matches_subject(who, subject) for subject in approvers) for approvers in decision.approvers)
 
 
 def guard_covers(
@@ -223,18 +232,23 @@ def who_can_grant(policy: Policy) -> Sequence[str]:
 
 
 def _apply_guards(decision: Decision, resolved: ResolvedPolicy, guards: Sequence[Guard]) -> Decision:
-    """Returns the verdict of the strictest guard, or `decision` if that is as strict."""
-    for guard in guards:
-        if VERDICT_OF[guard.ask] <= decision.verdict:
-            continue
-        decision = Decision(
-            verdict=VERDICT_OF[guard.ask],
+    """Returns the verdict of the strictest guard, or `decision` if that is as strict. If several guards ask for an
+    approval, all of them apply."""
+    verdict = max((VERDICT_OF[guard.ask] for guard in guards), default=Verdict.ALLOW)
+    if verdict <= decision.verdict:
+        return decision
+    deciding = [
+        Decision(
+            verdict=verdict,
             rule=guard.id,
             reason=f"{guard.id} asks to {guard.ask} {resolved.verb} on {guard.on}",
-            hint="This guard is in quarterdeck.yaml." if VERDICT_OF[guard.ask] is Verdict.DENY else "",
-            approvers=guard.approvers,
+            hint="This guard is in quarterdeck.yaml." if verdict is Verdict.DENY else "",
+            approvers=(guard.approvers,) if guard.approvers else (),
         )
-    return decision
+        for guard in guards
+        if VERDICT_OF[guard.ask] is verdict
+    ]
+    return combine_decisions(deciding)
 
 
 def _is_protected(resolved: ResolvedPolicy, ref: Ref, facts: PolicyFacts | None) -> bool:

@@ -59,10 +59,11 @@ class ChangeRecord:
         self._lease_seconds = lease_renewal.lease_seconds(execution.plan_seconds(plan))
         self._renewal: asyncio.Task[None] | None = None
 
-    async def begin(self) -> None:
-        """Takes the leases and writes the intent. If this raises, nothing was sent to an engine. Raises Busy if another
-        change holds one of the targets (audited as a refusal), StoreDown, and LeaseLost if another process has answered
-        this invocation."""
+    async def begin(self, question: str = "") -> None:
+        """Takes the leases, writes the intent and removes the `question` that was answered (its token), all or nothing.
+        If this raises, nothing was sent to an engine. Raises Busy if another change holds one of the targets (audited
+        as a refusal; the question stays open), Expired if the question is gone, StoreDown, and LeaseLost if another
+        process has answered this invocation."""
         self._state = _State.BEGINNING
         try:
             answer = await self._store.begin_change(
@@ -70,7 +71,11 @@ class ChangeRecord:
                 leases=self._lease_requests().values(),
                 intents=[self._audit.row(self._inv, "intent", action, self._decision) for action in self._plan],
                 detail=msgspec.json.encode([audit.describe(action) for action in self._plan]),
+                question=question,
             )
+        except errors.Expired:
+            self._state = _State.CLOSED
+            raise
         except errors.StoreDown as error:
             raise reply_texts.not_recorded(error) from error
         if isinstance(answer, LeaseConflict):

@@ -33,6 +33,11 @@ def decide(plan: Sequence[Action[Any]], view: VisibleFleet, *, line: str, max_un
     return policy.combine_decisions(decisions)
 
 
+def strictest(*decisions: Decision) -> Decision:
+    """Returns the strictest of several decisions on one plan."""
+    return policy.combine_decisions(decisions)
+
+
 def refuse_bare_wildcard(args: Mapping[str, Any]) -> None:
     """Raises BadUsage if a target of a change is nothing but wildcards."""
     targets = args.get("target") or ()

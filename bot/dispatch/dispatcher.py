@@ -36,6 +36,7 @@ from bot.dispatch import (
     recovery,
     reply_texts,
 )
+from bot.dispatch.pending_questions import Question
 from bot.dispatch.visible_fleet import VisibleFleet
 from bot.parsing import parser
 from commands.spec import Context
@@ -139,7 +140,7 @@ class Dispatcher:
                 f"Internal error, reference {reference}; the log has the details.", Tone.BAD, ending=Ending.ERROR
             )
 
-    async def _run_line(self, inv: Invocation, state: CommandState) -> Reply | None:  # noqa: PLR0915 (one straight road)
+    async def _run_line(self, inv: Invocation, state: CommandState) -> Reply | None:
         parsed = parser.parse(inv.line, self._catalogue)
         command = parsed.command
         state.command = command.name
@@ -156,38 +157,35 @@ class Dispatcher:
         if command.risk is not Risk.READ:
             decision.refuse_bare_wildcard(parsed.args)
         plan = await view.with_effects(await command.plan(context))
-        answered = Verdict.ALLOW
+        answered, question = Verdict.ALLOW, None
         if plan and isinstance(plan[0], builtin_actions.AnswerQuestion):
             # `confirm` and `cancel`: the plan that was asked about, its ids pinned, is decided again as things are now.
             question = await self._pending_questions.peek(plan[0].token)
             state.command = question.command
             if not plan[0].yes:
-                questions.check_may_cancel(question, inv.who)
-                await self._pending_questions.claim(question.token)
-                return text_reply(f"Cancelled, nothing was done: {question.line}")
+                return await questions.cancel_question(self._pending_questions, self._audit, inv, question)
             questions.check_may_answer(question, inv.who)
             await view.refresh(question.actions())
-            question = await self._pending_questions.claim(question.token)
             plan, answered = await view.with_effects(question.actions()), question.verdict
-            questions.check_same_effects(question.actions(), plan)
             parsed = parser.parse(question.line, self._catalogue)
             command, context = parsed.command, replace(context, args=parsed.args)
-            own = question.requester == inv.who.id
-            inv = replace(inv, line=question.line if own else f"{question.line} (asked by {question.requester})")
+            inv = replace(inv, line=question.shown_line(inv.who))
         if not plan:
             return command.render(context, ())
 
-        decided = decision.decide(plan, view, line=inv.line, max_unconfirmed=self._max_unconfirmed)
+        decided = self._decide(plan, view, inv, question)
         state.decision, state.verdict = decided, decided.verdict.name.lower()
         if decided.verdict is Verdict.DENY:
             await self._audit.refusal(inv, plan[0].verb, reply_texts.targets(plan), decided)
             raise errors.NotPermitted(decided.reason, rule=decided.rule, hint=decided.hint)
         if decided.verdict > answered:
-            question, reply = await questions.ask_question(self._pending_questions, inv, command, plan, decided)
-            await self._audit.record(inv, "asked", [(action, "", question.token) for action in plan], decided)
-            return reply
+            if question is not None:
+                await self._pending_questions.claim(question.token)
+            return await questions.ask_question(self._pending_questions, self._audit, inv, command, plan, decided)
 
         if all(action.risk is Risk.READ for action in plan):
+            if question is not None:
+                await self._pending_questions.claim(question.token)
             try:
                 results = await self._execute(plan, view, state)
             except asyncio.CancelledError:
@@ -200,13 +198,30 @@ class Dispatcher:
         change = state.change = change_record.ChangeRecord(
             inv, plan, decided, store=self._store, records=self._audit, clock=self._clock
         )
-        await change.begin()
+        await change.begin(question.token if question is not None else "")
         if state.responder is not None and any(map(_is_announced, plan)):
             doing = command.doing or command.name
             line = redact.redact(inv.line)
             state.responder.started(ActionStarted(line=line, doing=doing, names=reply_texts.names(plan)))
         results = await self._execute(plan, view, state, change.record)
         return command.render(context, results)
+
+    def _decide(
+        self, plan: Sequence[Action[Any]], view: VisibleFleet, inv: Invocation, question: Question | None
+    ) -> Decision:
+        """Returns the decision on the plan as things are now. If it raises or denies, the `question` that was answered
+        stays open: it is removed when its plan begins."""
+        decided = decision.decide(plan, view, line=inv.line, max_unconfirmed=self._max_unconfirmed)
+        if question is None:
+            return decided
+        questions.check_same_effects(question.actions(), plan)
+        if question.requester != inv.who.id:
+            requester = view.as_seen_by(question.identity(), Place(channel=question.channel))
+            theirs = decision.decide(plan, requester, line=inv.line, max_unconfirmed=self._max_unconfirmed)
+            decided = decision.strictest(decided, theirs)
+        if decided.verdict is not Verdict.DENY:
+            questions.check_may_approve(question, decided, inv.who)
+        return decided
 
     async def _enter(self, inv: Invocation, risk: Risk, state: CommandState) -> Policy | None:
         """Registers the invocation and returns the policy in force, in one round trip. Returns None for a second

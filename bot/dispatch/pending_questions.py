@@ -35,23 +35,27 @@ class PendingQuestions:
         self,
         *,
         requester: Identity,
+        channel: str,
         command: str,
         line: str,
         plan: Sequence[Action[Any]],
         verdict: Verdict,
         reason: str,
-        approvers: Sequence[str],
+        approvers: Sequence[Sequence[str]],
     ) -> Question:
         question = Question(
             token=self._token(),
             requester=requester.id,
             requester_name=requester.name,
+            requester_groups=tuple(sorted(requester.groups)),
+            requester_admin=requester.admin,
+            channel=channel,
             command=command,
             line=line,
             plan=tuple(action_codec.encode_action(action) for action in plan),
             verdict=verdict,
             reason=reason,
-            approvers=tuple(approvers),
+            approvers=tuple(map(tuple, approvers)),
         )
         await self._store.put_question(question.token, msgspec.json.encode(question), self.ttl.total_seconds())
         return question
@@ -68,9 +72,10 @@ class PendingQuestions:
 
 
 class Question(msgspec.Struct, frozen=True):
-    """Holds a pending plan, as stored. `requester`: an Identity.id (stored as `asker`). `verdict`: CONFIRM (the
-    requester must confirm) or APPROVE (another person must approve). `approvers`: subjects as in a grant; empty means
-    anybody who may give the command."""
+    """Holds a pending plan, as stored. `requester`: an Identity.id (stored as `asker`), with that person's name, groups
+    and `channel` when the command was given. `verdict`: CONFIRM (the requester must confirm) or APPROVE (another person
+    must approve). `approvers`: as in Decision, when the question was asked; its answer is decided by the policy of its
+    time."""
 
     token: str
     requester: str = msgspec.field(name="asker")
@@ -80,7 +85,19 @@ class Question(msgspec.Struct, frozen=True):
     plan: tuple[bytes, ...]
     verdict: Verdict
     reason: str
-    approvers: tuple[str, ...] = ()
+    approvers: tuple[tuple[str, ...], ...] = ()
+    requester_groups: tuple[str, ...] = ()
+    requester_admin: bool = False
+    channel: str = ""
+
+    def identity(self) -> Identity:
+        """Returns the requester, with their groups when they gave the command."""
+        groups = frozenset(self.requester_groups)
+        return Identity(id=self.requester, name=self.requester_name, groups=groups, admin=self.requester_admin)
+
+    def shown_line(self, who: Identity) -> str:
+        """Returns the command line as the audit shows it when `who` answers."""
+        return self.line if who.id == self.requester else f"{self.line} (asked by {self.requester})"
 
     def actions(self) -> tuple[Action[Any], ...]:
         return tuple(action_codec.decode_action(one) for one in self.plan)

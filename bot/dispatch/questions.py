@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from bot.access import policy
-from bot.dispatch import reply_texts
+from bot.dispatch import audit, reply_texts
 from bot.dispatch.pending_questions import PendingQuestions, Question
 from commands.spec import Command
 from core import errors
@@ -14,17 +15,23 @@ from core.model import effects
 from core.model.actions import Action
 from core.model.identity import Identity, Invocation
 from core.model.policy import Decision, Verdict
-from core.model.replies import Button, Ending, Reply, Text, Tone
+from core.model.replies import Button, Ending, Reply, Text, Tone, text_reply
 
 MAX_NAMES = 10  # targets listed in a question
 
 
-async def ask_question(
-    pending: PendingQuestions, inv: Invocation, command: Command, plan: Sequence[Action[Any]], decision: Decision
-) -> tuple[Question, Reply]:
-    """Stores the plan under a new code and returns the question with its two buttons."""
+async def ask_question(  # noqa: PLR0917 (what is asked, and where it is recorded)
+    pending: PendingQuestions,
+    rows: audit.Audit,
+    inv: Invocation,
+    command: Command,
+    plan: Sequence[Action[Any]],
+    decision: Decision,
+) -> Reply:
+    """Stores the plan under a new code, and returns the question with its two buttons."""
     question = await pending.put(
         requester=inv.who,
+        channel=inv.place.channel,
         command=command.name,
         line=inv.line,
         plan=plan,
@@ -51,7 +58,18 @@ async def ask_question(
         ending=Ending.ASKED,
         everyone=approval,  # those who may approve have to see it
     )
-    return question, reply
+    await rows.record(inv, "asked", [(action, "", question.token) for action in plan], decision)
+    return reply
+
+
+async def cancel_question(pending: PendingQuestions, rows: audit.Audit, inv: Invocation, question: Question) -> Reply:
+    """Removes the question if `inv` may cancel it, and records that."""
+    check_may_cancel(question, inv.who)
+    await pending.claim(question.token)
+    decision = Decision(verdict=question.verdict, rule="cancel", reason=question.reason)
+    endings = [(action, "", question.token) for action in question.actions()]
+    await rows.record(replace(inv, line=question.shown_line(inv.who)), "cancelled", endings, decision)
+    return text_reply(f"Cancelled, nothing was done: {question.line}")
 
 
 def check_may_cancel(question: Question, who: Identity) -> None:
@@ -64,18 +82,27 @@ def check_may_cancel(question: Question, who: Identity) -> None:
 
 
 def check_may_answer(question: Question, who: Identity) -> None:
-    """Raises NotPermitted unless `who` may confirm or approve: the requester confirms, another person approves."""
+    """Raises NotPermitted unless the requester confirms, or another person approves."""
     own = question.requester == who.id
     if question.verdict is Verdict.CONFIRM and not own:
         raise errors.NotPermitted(
             f"Only {question.requester_name} can confirm this question.", hint="Give the command yourself."
         )
-    if question.verdict is Verdict.APPROVE:
-        hint = reply_texts.approvers(question.approvers)
-        if own:
-            raise errors.NotPermitted("You cannot approve your own command; somebody else must approve it.", hint=hint)
-        if question.approvers and not _is_approver(question, who):
-            raise errors.NotPermitted("You are not an approver of this command.", hint=hint)
+    if question.verdict is Verdict.APPROVE and own:
+        raise errors.NotPermitted(
+            "You cannot approve your own command; somebody else must approve it.",
+            hint=reply_texts.approvers(question.approvers),
+        )
+
+
+def check_may_approve(question: Question, decision: Decision, who: Identity) -> None:
+    """Raises NotPermitted unless `who` may approve by every guard of `decision`, the decision as things are now."""
+    if question.verdict is Verdict.APPROVE and not policy.may_approve(decision, who):
+        raise errors.NotPermitted(
+            "You are not an approver of this command. The question stays open.",
+            rule=decision.rule,
+            hint=reply_texts.approvers(decision.approvers),
+        )
 
 
 def check_same_effects(asked: Sequence[Action[Any]], plan: Sequence[Action[Any]]) -> None:
@@ -90,4 +117,5 @@ def check_same_effects(asked: Sequence[Action[Any]], plan: Sequence[Action[Any]]
 
 
 def _is_approver(question: Question, who: Identity) -> bool:
-    return any(policy.matches_subject(who, subject) for subject in question.approvers)
+    """Whether one of the guards names this person, which is enough to cancel."""
+    return any(policy.matches_subject(who, subject) for one in question.approvers for subject in one)

@@ -65,10 +65,11 @@ def ending(result: Result) -> tuple[str, str]:
     return str(Status.DONE), ""
 
 
-def approvers(who: Sequence[str]) -> str:
-    return (
-        f"It can be approved by {', '.join(who)}." if who else "It can be approved by anybody who may do it themselves."
-    )
+def approvers(lists: Sequence[Sequence[str]]) -> str:
+    """Says who may approve: somebody who is in each of these lists."""
+    if not lists:
+        return "It can be approved by anybody who may do it themselves."
+    return f"It can be approved by {', and at the same time '.join(' or '.join(one) for one in lists)}."
 
 
 def short(names: Sequence[str]) -> str:

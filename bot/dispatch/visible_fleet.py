@@ -9,6 +9,7 @@ depends on. A resource that contains a protected container is protected too.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import datetime
@@ -107,6 +108,12 @@ class VisibleFleet:
             # The requester may not be allowed to list what the target holds.
             return replace(decision, reason=policy.protected_reason(action.targets()[0].name))
         return decision
+
+    def as_seen_by(self, who: Identity, place: Place) -> VisibleFleet:
+        """Returns what another person may do, with the same lists."""
+        other = copy.copy(self)
+        other._who, other._place, other._resolved = who, place, {}
+        return other
 
     async def with_effects(self, plan: Sequence[Action[Any]]) -> Sequence[Action[Any]]:
         """Returns the plan with the effects of each change, from the lists that its targets were found in. Raises the

@@ -63,7 +63,13 @@ def render(_: Context, results: Sequence[Result]) -> Reply:
         text = f"{subject}: {ANSWERS[decision.verdict]}. {decision.reason} ({decision.rule}){hint}"
         return Reply(blocks=(Text(text=text), *blocks), ending=ending)
     rows = [
-        (subject, ANSWERS[decision.verdict], decision.reason, decision.rule, ", ".join(decision.approvers))
+        (
+            subject,
+            ANSWERS[decision.verdict],
+            decision.reason,
+            decision.rule,
+            "; and ".join(map(", ".join, decision.approvers)),
+        )
         for subject, decision in decided
     ]
     table = Table(columns=("WHAT", "MAY YOU", "BECAUSE", "RULE", "APPROVERS"), rows=rows)

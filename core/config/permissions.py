@@ -77,7 +77,10 @@ class Guard(Section):
         default="everyone", description="The people it restricts, as in grants. Absent: everyone."
     )
     approvers: field_types.Subjects = Field(
-        default=(), alias="from", description="Who may approve. Absent: everybody who may do it themselves."
+        default=(),
+        alias="from",
+        description="Who may approve. Absent: everybody who may do it themselves. If several guards"
+        " ask for an approval, the approver must satisfy each.",
     )
 
     @model_validator(mode="after")

@@ -147,10 +147,11 @@ class Policy:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Decision:
     """A verdict. `rule`: the id of the grant or guard that decided; `reason`: a sentence for people; `hint`: what would
-    help."""
+    help. `approvers`: one list for each guard that asks for an approval and names approvers; an approver must be in
+    all of them."""
 
     verdict: Verdict
     rule: str
     reason: str
     hint: str = ""
-    approvers: tuple[str, ...] = ()
+    approvers: tuple[tuple[str, ...], ...] = ()

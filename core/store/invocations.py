@@ -66,8 +66,10 @@ class InvocationStore(StoreConnection):
         leases: Iterable[LeaseRequest],
         intents: Sequence[Mapping[str, str]],
         detail: bytes,
+        question: str = "",
     ) -> Sequence[Lease] | LeaseConflict:
-        """Takes all the leases, writes the intent rows to the audit and sets the phase INTENT; or does nothing of this.
+        """Takes all the leases, writes the intent rows to the audit, removes the answered `question` and sets the phase
+        INTENT; or does nothing of this. Raises Expired if the question was answered before or has expired.
 
         Leases are taken in the order of their keys, so a conflict names the first that is taken. Raises LeaseLost if
         the record was deleted: another process found this one dead and has reported that nothing was done. After
@@ -79,14 +81,19 @@ class InvocationStore(StoreConnection):
             flat += (lease.record, milliseconds(lease.ttl))
         state, *values = await self._run(
             "begin",
-            names=(keys.invocation(id), keys.AUDIT, keys.FENCE, *(keys.lease(lease.key) for lease in wanted)),
-            args=(id, detail, self._audit_rows, *flat, *map(_flat, intents)),
+            names=(
+                *(keys.invocation(id), keys.AUDIT, keys.FENCE, keys.question(question)),
+                *(keys.lease(lease.key) for lease in wanted),
+            ),
+            args=(id, detail, self._audit_rows, question, *flat, *map(_flat, intents)),
         )
         if state == b"gone":
             raise errors.LeaseLost(
                 "Another Quarterdeck process has already answered this command; nothing was done.",
                 hint="Give the command again.",
             )
+        if state == b"answered":
+            raise errors.Expired(hint="Give the command again if it is still wanted.")
         if state == b"busy":
             index, record, remaining = values
             return LeaseConflict(key=wanted[index - 1].key, record=record, remaining=max(0, remaining) / 1000)

@@ -145,7 +145,7 @@ def test_the_strictest_guard_wins_whatever_the_order():
     ]
     for ordered in (guards, guards[::-1]):
         decision = decide([grant()], ordered)
-        assert (decision.verdict, decision.rule, decision.approvers) == (Verdict.APPROVE, "a", ("group:lead",))
+        assert (decision.verdict, decision.rule, decision.approvers) == (Verdict.APPROVE, "a", (("group:lead",),))
 
 
 def test_guards_reach_policy_verbs_by_star():
@@ -199,13 +199,15 @@ def test_the_owner_of_the_state_directory_may_everything_but_guards_still_hold()
 def test_a_plan_takes_its_strictest_decision_and_its_approvers_must_hold_for_all():
     approve = [
         Decision(verdict=Verdict.APPROVE, rule=rule, reason="", approvers=who)
-        for rule, who in (("a", ("group:x", "group:y")), ("b", ("group:y",)), ("c", ()))
+        for rule, who in (("a", (("group:x", "group:sre"),)), ("b", (("group:sre",),)), ("c", ()))
     ]
     allow = Decision(verdict=Verdict.ALLOW, rule="g", reason="")
-    assert policy.combine_decisions([allow, *approve]).approvers == ("group:y",)
-    assert policy.combine_decisions(
-        [*approve, Decision(verdict=Verdict.APPROVE, rule="d", reason="", approvers=("z",))]
-    ).approvers == ("nobody",)
+    combined = policy.combine_decisions([allow, *approve])
+    assert (combined.rule, combined.approvers) == ("a, b, c", (("group:x", "group:sre"), ("group:sre",)))
+    assert policy.may_approve(combined, BOB)
+    more = Decision(verdict=Verdict.APPROVE, rule="d", reason="", approvers=((BOB.id, "group:x"), ("z",)))
+    assert not policy.may_approve(policy.combine_decisions([*approve, more]), BOB)
+    assert policy.may_approve(approve[2], BOB)
     assert policy.combine_decisions([allow]).verdict is Verdict.ALLOW
 
 

@@ -32,12 +32,13 @@ async def store(valkey):
 async def put(waiting, **more):
     given = {
         "requester": ANN,
+        "channel": "#ops",
         "command": "rm",
         "line": "rm -f web",
         "plan": PLAN,
         "verdict": Verdict.APPROVE,
         "reason": "guards.0 asks",
-        "approvers": ["group:lead"],
+        "approvers": [["group:lead"]],
     }
     return await waiting.put(**(given | more))
 
@@ -49,7 +50,7 @@ async def test_a_question_comes_back_as_it_was_asked_with_the_very_plan(store):
     claimed = await pending_questions.PendingQuestions(store, ttl=timedelta(minutes=5)).claim(question.token)
     assert claimed == question
     assert claimed.actions() == PLAN
-    assert (claimed.verdict, claimed.approvers) == (Verdict.APPROVE, ("group:lead",))
+    assert (claimed.verdict, claimed.approvers) == (Verdict.APPROVE, (("group:lead",),))
 
 
 async def test_of_all_who_answer_one_wins(store):
