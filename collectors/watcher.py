@@ -17,6 +17,7 @@ from collections.abc import Callable, Sequence
 
 import structlog
 
+from collectors import event_limits
 from collectors.cursor import Cursor, Cursors
 from collectors.event_queue import EventQueue
 from collectors.pipeline import Pipeline
@@ -32,6 +33,7 @@ log = structlog.get_logger()
 RECENT_EVENTS = 4096
 # Processing may block the event loop for a few milliseconds at most, since the reader shares it.
 MAX_EVENTS_PER_TURN = 1000
+MAX_DIRTY = 10_000  # containers that wait for an inspection; beyond, events are dropped and the engine is listed
 
 
 class Watcher:
@@ -163,6 +165,14 @@ class Watcher:
 
     def _process_batch(self, batch: Sequence[Event]) -> None:
         self._relister.batch_received()
+        batch, cut = event_limits.limit_sizes(batch)
+        if cut:
+            self._counts.events_cut_total.labels(*self._engine_labels()).inc(cut)
+        if len(self._mirror.dirty) > MAX_DIRTY:  # containers that do not exist, or far too many that do
+            self._drop(batch)
+            return
+        if not batch:
+            return
         if self._repeats:
             if batch[0].at_ns > self._repeats_until:
                 self._repeats = set()

@@ -71,6 +71,9 @@ class Metrics:
             *ENGINE_LABELS,
             "what",
         )
+        self.events_cut_total = counter(
+            "events_cut_total", "Events that were shortened or dropped because a field was too long", *ENGINE_LABELS
+        )
         self.stream_last_event_timestamp_seconds = gauge(
             "stream_last_event_timestamp_seconds",
             "Engine's own time of its last event, in seconds since the epoch",

@@ -14,7 +14,7 @@ from core import errors
 from core.model.actions import Action, ReadLogs
 from core.model.jobs import FollowResult
 from core.model.replies import Ending, Lines, Reply, Text, Tone
-from core.model.results import LogLine, LogPage
+from core.model.results import MAX_PAGE_CHARACTERS, LogLine, LogPage
 
 # Lines shown where no number is given: by default, with --follow, with --since.
 TAIL = 100
@@ -22,6 +22,7 @@ FOLLOW_TAIL = 10
 SINCE_TAIL = 1_000
 MAX_LINES = 10_000
 MAX_TARGETS = 20
+MAX_CHARACTERS = MAX_PAGE_CHARACTERS  # of one reply; the containers share them
 MAX_FOLLOWED = 5
 _EPOCH = datetime.fromtimestamp(0, UTC)
 _FRACTION = re.compile(r"(\.[0-9]{6})[0-9]+")
@@ -41,7 +42,11 @@ async def plan(context: Context) -> Sequence[Action[Any]]:
         )
     if follow:
         tail = args["tail"] or FOLLOW_TAIL
-    return [ReadLogs(engine=ref.engine, target=ref, tail=tail, since_ns=since_ns, follow=follow) for ref in refs]
+    share = MAX_CHARACTERS // max(1, len(refs))
+    return [
+        ReadLogs(engine=ref.engine, target=ref, tail=tail, since_ns=since_ns, follow=follow, max_characters=share)
+        for ref in refs
+    ]
 
 
 def render(context: Context, results: Sequence[Result]) -> Reply:
@@ -59,7 +64,7 @@ def render(context: Context, results: Sequence[Result]) -> Reply:
     if prefixed:
         # The sort is stable: lines of one container with equal times keep their order.
         lines.sort(key=lambda line: line[0])
-    notes = [Text(text=_dropped(label_of[id(result)], result.value)) for result in pages if result.value.dropped]
+    notes = [Text(text=_dropped(label_of[id(result)], result)) for result in pages if result.value.dropped]
     notes += [
         Text(text=f"{label_of[id(result)]}: {result.error.full_message()}", tone=Tone.BAD)
         for result in results
@@ -109,8 +114,14 @@ def _when(line: LogLine) -> datetime | None:
     return at if at.tzinfo else at.replace(tzinfo=UTC)
 
 
-def _dropped(label: str, page: LogPage) -> str:
-    return f"{label}: {formatting.count(page.dropped, 'older line')} left out; --tail 1000 shows more."
+def _dropped(label: str, result: Result) -> str:
+    page, action = result.value, result.action
+    assert isinstance(action, ReadLogs)
+    left_out = f"{label}: {formatting.count(page.dropped, 'older line')} left out"
+    if len(page.lines) < action.tail:
+        limit = f"{action.max_characters / (1 << 20):.3g} MiB"
+        return f"{left_out}, because a reply shows at most {limit} of this log. Name fewer containers, or give --since."
+    return f"{left_out}; --tail 1000 shows more."
 
 
 def _no_lines(context: Context, labels: Sequence[str]) -> str:

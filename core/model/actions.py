@@ -25,7 +25,7 @@ from core.model.engines import Engine
 from core.model.events import Event
 from core.model.policy_facts import PolicyFacts
 from core.model.refs import EngineRef, Kind, Ref
-from core.model.results import Document, ExecResult, Outcome
+from core.model.results import MAX_PAGE_CHARACTERS, Document, ExecResult, Outcome
 from core.model.services import Services
 
 R_co = TypeVar("R_co", covariant=True)
@@ -136,15 +136,16 @@ class InspectContainer(TargetAction[Document]):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReadLogs(TargetAction[Any]):
-    """`tail`: number of last lines; `since_ns`: only lines from this time; `cursor`: continues an earlier page. With
-    `follow` the result is a job (core.model.jobs.JobStarted) that runs until the container ends or somebody stops
-    it."""
+    """`tail`: number of last lines; `since_ns`: only lines from this time; `cursor`: continues an earlier page;
+    `max_characters`: of the page, older lines are left out. With `follow` the result is a job
+    (core.model.jobs.JobStarted) that runs until the container ends or somebody stops it."""
 
     verb = "container.logs"
     tail: int = 100
     since_ns: int = 0
     cursor: str = ""
     follow: bool = False
+    max_characters: int = MAX_PAGE_CHARACTERS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -16,6 +16,10 @@ class Document(msgspec.Struct, frozen=True):
     data: dict[str, Any]
 
 
+MAX_PAGE_CHARACTERS = 8 << 20
+"""The most characters of one page of a log."""
+
+
 class LogLine(msgspec.Struct, frozen=True):
     """One line of output. `at`: RFC 3339 with nanoseconds, from the engine; `stream`: stdout or stderr."""
 
@@ -25,8 +29,9 @@ class LogLine(msgspec.Struct, frozen=True):
 
 
 class LogPage(msgspec.Struct, frozen=True):
-    """Lines, oldest first. `dropped`: number of older lines that did not fit; `cursor`: where the next page begins
-    (opaque text; a datetime would lose nanoseconds); `end`: the container has ended, so there is no next page."""
+    """Lines, oldest first. `dropped`: number of older lines that did not fit, by their number or by their characters;
+    `cursor`: where the next page begins (opaque text; a datetime would lose nanoseconds); `end`: the container has
+    ended, so there is no next page."""
 
     lines: tuple[LogLine, ...]
     cursor: str = ""

@@ -11,7 +11,7 @@ import re
 from collections import deque
 from datetime import datetime
 
-from core.model.results import LogLine
+from core.model.results import MAX_PAGE_CHARACTERS, LogLine
 
 MAX_LINE_BYTES = 16_384
 MAX_REST_BYTES = 4 * MAX_LINE_BYTES  # stored of a line whose newline has not been read yet
@@ -20,12 +20,16 @@ _STREAMS = {b"stdout": "stdout", b"stderr": "stderr"}
 
 
 class LineParser:
-    """Parses pieces of the file (`feed`) into lines (`take`). Only the newest `max_lines` are stored; older ones are
-    only counted. `since_ns`: lines from before this time are left out. A line is cut at `MAX_LINE_BYTES`."""
+    """Parses pieces of the file (`feed`) into lines (`take`). Only the newest `max_lines` lines and `max_characters`
+    characters are stored; older lines are only counted. `since_ns`: lines from before this time are left out. A line is
+    cut at `MAX_LINE_BYTES`."""
 
-    def __init__(self, max_lines: int, *, since_ns: int = 0) -> None:
-        self.lines: deque[LogLine] = deque(maxlen=max_lines)
+    def __init__(self, max_lines: int, *, max_characters: int = MAX_PAGE_CHARACTERS, since_ns: int = 0) -> None:
+        self.lines: deque[LogLine] = deque()
+        self.max_lines, self._max_characters = max_lines, max_characters
+        self._characters = 0  # of the stored lines
         self.dropped = 0
+        self.too_large = 0  # of the dropped lines: those dropped because of their characters
         self.since_ns = since_ns
         self._rest = b""
         self._rest_cut = 0  # bytes of the unfinished line that are not stored
@@ -56,7 +60,7 @@ class LineParser:
         """Returns the lines since the last call, and how many lines before them were dropped."""
         lines, dropped = list(self.lines), self.dropped
         self.lines.clear()
-        self.dropped = 0
+        self.dropped = self._characters = 0
         return lines, dropped
 
     def _parse(self, line: bytes, lost: int) -> None:
@@ -80,9 +84,12 @@ class LineParser:
         text = data.decode("utf-8", "replace").rstrip("\r")
         if cut:
             text += f"… ({cut:,} more bytes)"
-        if len(self.lines) == self.lines.maxlen:
-            self.dropped += 1
         self.lines.append(LogLine(at, stream, text))
+        self._characters += len(text)
+        while len(self.lines) > self.max_lines or (self._characters > self._max_characters and len(self.lines) > 1):
+            self.too_large += len(self.lines) <= self.max_lines
+            self._characters -= len(self.lines.popleft().text)
+            self.dropped += 1
 
 
 def _split(line: bytes) -> tuple[str, str, bool, bytes]:

@@ -11,12 +11,11 @@ import contextlib
 import os
 import re
 import time
-from collections import deque
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import BinaryIO
 
 from core import errors
-from core.model.results import LogLine, LogPage
+from core.model.results import MAX_PAGE_CHARACTERS, LogLine, LogPage
 from runtimes.cri import log_files
 from runtimes.cri.log_lines import LineParser, nanoseconds
 
@@ -35,6 +34,7 @@ def read_page(
     since_ns: int = 0,
     cursor: str = "",
     deadline: float = 0.0,
+    max_characters: int = MAX_PAGE_CHARACTERS,
 ) -> LogPage:
     """Reads the last `tail` lines. With `since_ns` or `cursor`, only later lines count. `name`: the container's name,
     for errors. `owners`: the user ids that the files may belong to. `deadline`: of the monotonic clock, 0 for none.
@@ -45,7 +45,9 @@ def read_page(
         start = next(
             (n for n, file in enumerate(files) if log_files.inode(file) == inode and _began_by(file, last_ns)), None
         )
-        parser = LineParser(tail, since_ns=last_ns + 1 if cursor and start is None else since_ns)
+        parser = LineParser(
+            tail, max_characters=max_characters, since_ns=last_ns + 1 if cursor and start is None else since_ns
+        )
         truncated = False
         pieces: Iterable[bytes]
         if start is not None:
@@ -65,7 +67,7 @@ def read_page(
     lines, dropped = parser.take()
     last_ns = max((nanoseconds(line.at.encode()) or 0 for line in lines), default=last_ns)
     # When reading backwards, earlier lines are not counted: nobody asked for them, unless the limit was reached.
-    dropped = dropped if start is not None else int(truncated)
+    dropped = dropped if start is not None else int(truncated) + parser.too_large
     return LogPage(lines=tuple(lines), cursor=f"{inode}:{offset}:{last_ns}", dropped=dropped)
 
 
@@ -85,7 +87,7 @@ class LogFollower:
             for piece in _read_backwards([*files, self._file], tail + 1, since_ns)[0]:
                 self._parser.feed(piece)
         self._first = self._parser.take()[0]
-        self._parser.lines = deque(maxlen=max_lines)
+        self._parser.max_lines = max_lines
 
     def read(self) -> tuple[list[LogLine], int]:
         """Returns the complete lines since the last call, from at most `MAX_BYTES_PER_READ` bytes. Also returns how

@@ -52,6 +52,7 @@ class LogVerbs(LifecycleVerbs):
                     tail=action.tail,
                     since_ns=action.since_ns,
                     cursor=action.cursor,
+                    max_characters=action.max_characters,
                 ),
                 action.target,
             )

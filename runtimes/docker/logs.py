@@ -30,7 +30,7 @@ class LogVerbs(EngineClient, logs.LogVerbs, abc.ABC):
         elif action.since_ns:
             query["since"] = timestamps.format_since(action.since_ns)
             after = timestamps.format_time(action.since_ns)
-        reader = log_decoder.LogDecoder(action.tail, after=after, seen=seen)
+        reader = log_decoder.LogDecoder(action.tail, max_characters=action.max_characters, after=after, seen=seen)
         await self._read_log(action.target, query, seconds, reader.feed)
         reader.finish()
         cursor = "{}/{}".format(*reader.newest) if reader.newest[0] else action.cursor

@@ -83,9 +83,7 @@ class PullProgress:
 
     def finish(self) -> None:
         """The stream has ended: what is left without a newline is a line too."""
-        if self._splitter.rest.strip():
-            self._decode(self._splitter.rest)
-            self._splitter.rest = b""
+        self.feed(b"\n")
 
     def summary(self) -> str:
         """Such as `2 of 5 layers, 12.1 of 40.0 MB`; empty before the first layer."""

@@ -16,6 +16,7 @@ SHORT_ID = 12
 NO_NAME = ("<none>:<none>", "<none>@<none>")
 MAX_REFS = 20_000
 MAX_PORT_DIGITS = 5
+MAX_CACHED_LENGTH = 1_024  # characters of an id and a name
 
 
 class RefCache:
@@ -32,6 +33,8 @@ class RefCache:
         key = (kind, id, name)
         found = self._refs.get(key)
         if found is None:
+            if len(id) + len(name) > MAX_CACHED_LENGTH:
+                return Ref(engine=self._engine, kind=self._kinds.get(kind, Kind.ENGINE), id=id, name=name)
             if len(self._refs) >= MAX_REFS:
                 self._refs.clear()
             found = Ref(engine=self._engine, kind=self._kinds.get(kind, Kind.ENGINE), id=id, name=name)

@@ -1,14 +1,14 @@
 """Decodes the bytes of a Docker log into lines. The bytes are frames of stdout and stderr, or a terminal's raw output.
 
-Chunks may have any size. Lines stay in the daemon's order. Memory is limited: only the newest `max_lines` lines are
-stored, older lines are counted, and a line is cut at `max_line` bytes.
+Chunks may have any size. Lines stay in the daemon's order. Memory is limited: only the newest `max_lines` lines and
+`max_characters` characters are stored, older lines are counted, and a line is cut at `max_line` bytes.
 """
 
 from __future__ import annotations
 
 from collections import deque
 
-from core.model.results import LogLine
+from core.model.results import MAX_PAGE_CHARACTERS, LogLine
 from runtimes.formats import timestamps
 
 MAX_LINE = 16_384  # bytes
@@ -23,9 +23,20 @@ class LogDecoder:
     `after`: lines with an earlier time are skipped, and so are the first `seen` lines with exactly that time. `newest`:
     the latest time received that is not before `after`, and how many lines had it."""
 
-    def __init__(self, max_lines: int, *, max_line: int = MAX_LINE, after: str = "", seen: int = 0) -> None:
-        self.lines: deque[LogLine] = deque(maxlen=max_lines)
+    def __init__(
+        self,
+        max_lines: int,
+        *,
+        max_characters: int = MAX_PAGE_CHARACTERS,
+        max_line: int = MAX_LINE,
+        after: str = "",
+        seen: int = 0,
+    ) -> None:
+        self.lines: deque[LogLine] = deque()
+        self._max_lines, self._max_characters = max_lines, max_characters
+        self._characters = 0  # of the stored lines
         self.dropped = 0
+        self.too_large = 0  # of the dropped lines: those dropped because of their characters
         self.newest = ("", 0)
         self._after, self._seen = after, seen
         self._max_line = max_line
@@ -60,7 +71,7 @@ class LogDecoder:
         """Returns the lines since the last call, and how many lines before them were dropped."""
         lines, dropped = list(self.lines), self.dropped
         self.lines.clear()
-        self.dropped = 0
+        self.dropped = self._characters = 0
         return lines, dropped
 
     def _take_frames(self) -> None:
@@ -117,9 +128,12 @@ class LogDecoder:
         shown = text.decode("utf-8", "replace").rstrip("\r")
         if cut:
             shown += f"… ({cut:,} more bytes)"
-        if len(self.lines) == self.lines.maxlen:
-            self.dropped += 1
         self.lines.append(LogLine(when, stream, shown))
+        self._characters += len(shown)
+        while len(self.lines) > self._max_lines or (self._characters > self._max_characters and len(self.lines) > 1):
+            self.too_large += len(self.lines) <= self._max_lines
+            self._characters -= len(self.lines.popleft().text)
+            self.dropped += 1
 
 
 def _is_frame(head: bytearray) -> bool:

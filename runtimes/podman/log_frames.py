@@ -16,10 +16,18 @@ class LogFrameJoiner:
 
     def __init__(self) -> None:
         self._buffer = b""
+        self._later: list[bytes] = []  # chunks that arrived since, while the frame in `_buffer` is incomplete
+        self._missing = 0  # bytes until that frame is complete
         self._open: set[int] = set()  # streams whose last frame did not end its line
 
     def feed(self, chunk: bytes) -> bytes:
-        buffer, at, out = self._buffer + chunk, 0, []
+        self._later.append(chunk)
+        self._missing -= len(chunk)
+        if self._missing > 0:  # a large frame that arrives in small chunks is copied only once
+            return b""
+        buffer, at, out = b"".join((self._buffer, *self._later)), 0, []
+        self._later = []
+        self._missing = 0
         while len(buffer) - at >= 8:
             stream, length = buffer[at], int.from_bytes(buffer[at + 4 : at + 8], "big")
             if length > MAX_FRAME:
@@ -29,6 +37,7 @@ class LogFrameJoiner:
                 )
             end = at + 8 + length
             if len(buffer) < end:
+                self._missing = end - len(buffer)
                 break
             if stream in self._open:
                 text = _without_time(buffer[at + 8 : end])

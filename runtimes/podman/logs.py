@@ -37,17 +37,19 @@ class LogVerbs(client.EngineClient, logs.LogVerbs, abc.ABC):
         elif action.since_ns:
             begin = str(action.since_ns // 1_000_000_000)
         else:
-            tail = log_decoder.LogDecoder(MAX_TAIL)
+            tail = log_decoder.LogDecoder(MAX_TAIL, max_characters=action.max_characters)
             await self._read_lines(target, {"tail": str(action.tail)}, tail, seconds)
             if not tail.lines:
                 return LogPage(lines=())
             at = timestamps.parse_nanoseconds_or_none(min(line.at for line in tail.lines)) or 0
             begin = str(at // 1_000_000_000 - 1)
-        reader = log_decoder.LogDecoder(action.tail, after=after, seen=seen)
+        reader = log_decoder.LogDecoder(action.tail, max_characters=action.max_characters, after=after, seen=seen)
         await self._read_lines(target, {"since": begin}, reader, seconds)
         # Many lines of one second may be older than those of this page: all of them count.
         cursor = "{}/{}".format(*reader.newest) if reader.newest[0] else action.cursor
-        return LogPage(lines=tuple(reader.lines), cursor=cursor, dropped=reader.dropped if action.cursor else 0)
+        return LogPage(
+            lines=tuple(reader.lines), cursor=cursor, dropped=reader.dropped if action.cursor else reader.too_large
+        )
 
     async def _read_lines(
         self, target: Ref, query: dict[str, str], reader: log_decoder.LogDecoder, seconds: float

@@ -41,13 +41,20 @@ class LineReader:
 
 
 class LineSplitter:
-    """Feed it chunks; it returns the lines that ended with each. `rest` is the beginning of the next line.
-    `on_long_line` is called for each line that is left out."""
+    """Feed it chunks; it returns the lines that ended with each. The chunks of an unfinished line are joined when the
+    line ends, so a long line that arrives in small chunks is copied only once. `on_long_line` is called for each line
+    that is left out."""
 
     def __init__(self, on_long_line: Callable[[], None] = _ignore) -> None:
         self._on_long_line = on_long_line
         self._in_long_line = False
-        self.rest = b""
+        self._begun: list[bytes] = []
+        self._size = 0
+
+    @property
+    def rest(self) -> bytes:
+        """The beginning of the next line."""
+        return b"".join(self._begun)
 
     def feed(self, chunk: bytes) -> bytes:
         """Empty if no line ended."""
@@ -58,10 +65,14 @@ class LineSplitter:
             self._in_long_line = False
             whole = whole.partition(b"\n")[2]
         if newline:
-            lines, self.rest = self.rest + whole, tail
+            lines = b"".join((*self._begun, whole)) if self._begun else whole
+            self._begun = [tail] if tail else []
+            self._size = len(tail)
         else:
-            lines, self.rest = b"", self.rest + chunk
-        if len(self.rest) > MAX_LINE:
-            self.rest, self._in_long_line = b"", True
+            lines = b""
+            self._begun.append(chunk)
+            self._size += len(chunk)
+        if self._size > MAX_LINE:
+            self._begun, self._size, self._in_long_line = [], 0, True
             self._on_long_line()
         return lines

@@ -111,6 +111,7 @@ def counted() -> metrics.Metrics:
     counts.stream_connects_total.labels(*engine).inc()
     counts.stream_overflows_total.labels(*engine).inc(0)
     counts.engine_data_skipped_total.labels(*engine, "event").inc(0)
+    counts.events_cut_total.labels(*engine).inc(0)
     counts.stream_last_event_timestamp_seconds.labels(*engine).set(NOW)
     counts.relists_total.labels(*engine, "ok").inc()
     counts.relist_duration_seconds.labels(*engine).observe(0.02)

@@ -7,10 +7,11 @@ import contextlib
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
+import msgspec
 import pytest
 import structlog
 
-from collectors import event_queue, watcher
+from collectors import event_queue, relister, watcher
 from collectors.pipeline import Pipeline
 from core import errors, metrics
 from core.model import actions
@@ -327,6 +328,25 @@ async def test_an_event_that_cannot_be_decoded_is_counted_and_made_good_by_a_lis
         assert bench.count("relists_total", outcome="ok") == lists + 1
         assert bench.count("engine_data_skipped_total", what="event") == 2
         assert bench.count("engine_data_skipped_total", what="field") == 3
+
+
+async def test_ids_that_do_not_exist_fill_no_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An engine that sends events of ever new containers, none of which it has."""
+    bench = Bench()
+    ref = bench.engine.add("web")
+    monkeypatch.setattr(watcher, "MAX_DIRTY", 500)
+    monkeypatch.setattr(relister, "MAX_DESCRIBED_AT_ONCE", 10)
+    async with bench.watching():
+        await bench.until(lambda: bench.mirror.live)
+        real = bench.engine.happen(EventKind.HEALTH, ref, health="healthy")
+        for round_number in range(20):
+            for number in range(100):
+                ghost = msgspec.structs.replace(ref, id=f"ghost-{round_number}-{number}", name=f"ghost-{number}")
+                bench.engine.tell(msgspec.structs.replace(real, at_ns=real.at_ns + number, subject=ghost))
+            await asyncio.sleep(0)
+            assert len(bench.mirror.reported()) <= 1 + 600 + 100
+        await bench.until(lambda: bench.count("stream_overflows_total") > 0)
+        await bench.until(lambda: bench.mirror.live and len(bench.mirror.reported()) == 1)
 
 
 async def test_a_store_that_is_down_is_said_once_and_does_not_stop_anything() -> None:

@@ -10,6 +10,7 @@ import pytest
 
 from bot import plain_text
 from commands._shared import format_option
+from commands.containers import logs
 from core import errors
 from core.model.actions import InspectContainer, ListContainers, ListEvents, ReadLogs
 from core.model.containers import Containers
@@ -162,6 +163,15 @@ async def test_logs_of_one_is_its_lines(world):
     assert "12 older lines left out" in shown(reply)
     stamped = await world.say("logs web -t", lambda _: read)
     assert stamped.blocks[0].lines[0] == "2026-11-24T02:59:58.1Z one"
+
+
+async def test_the_containers_of_one_reply_share_its_characters(world):
+    assert (await world.plan("logs web"))[0].max_characters == logs.MAX_CHARACTERS
+    actions = await world.plan("logs 'web*' --tail 10000")
+    assert len(actions) > 1
+    assert sum(action.max_characters for action in actions) <= logs.MAX_CHARACTERS
+    reply = await world.say("logs web --tail 10000", lambda _: page(("2026-11-24T02:59:58.1Z", "one"), dropped=12))
+    assert "12 older lines left out, because a reply shows at most 8 MiB of this log." in shown(reply)
 
 
 async def test_logs_of_several_are_merged_by_time_and_named(world):

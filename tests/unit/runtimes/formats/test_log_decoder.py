@@ -3,6 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
+from core.model import results
 from runtimes.formats.log_decoder import LogDecoder
 
 AT = b"2026-01-02T03:04:05.000000001Z "
@@ -66,3 +67,24 @@ def test_only_the_newest_lines_are_kept_and_the_rest_counted():
 
 def test_bytes_that_are_no_text_do_not_stop_it():
     assert "�" in read(frame(1, AT + b"\xff\xfe\n")).lines[0].text
+
+
+def test_a_page_has_a_limit_of_characters_and_counts_what_it_leaves_out():
+    reader = LogDecoder(1000, max_characters=100)
+    for number in range(50):
+        reader.feed(frame(1, AT + b"%02d" % number + b"x" * 8 + b"\n"))
+    assert [line.text[:2] for line in reader.lines] == [str(number) for number in range(40, 50)]
+    assert (reader.dropped, reader.too_large) == (40, 40)
+    lines, dropped = reader.take()
+    assert (len(lines), dropped) == (10, 40)
+    reader.feed(frame(1, AT + b"y" * 5000 + b"\n"))
+    assert len(reader.lines) == 1, "one line is always shown; it has its own limit"
+
+
+def test_a_page_without_a_given_limit_has_one():
+    reader = LogDecoder(10_000)
+    block = frame(1, AT + b"z" * 16_000 + b"\n")
+    for _ in range(2_000):
+        reader.feed(block)
+    assert sum(len(line.text) for line in reader.lines) <= results.MAX_PAGE_CHARACTERS
+    assert reader.dropped + len(reader.lines) == 2_000

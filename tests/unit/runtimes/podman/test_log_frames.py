@@ -52,6 +52,15 @@ def test_a_line_of_a_megabyte_is_cut_and_told_so():
     assert line.text.endswith("more bytes)") and "2026" not in line.text
 
 
+def test_a_large_frame_in_small_chunks_is_copied_once():
+    joiner, whole = log_frames.LogFrameJoiner(), frame(AT + b"x" * (1 << 20) + b"\n")
+    last = len(whole) - 16
+    for at in range(0, last, 16):
+        assert joiner.feed(whole[at : min(at + 16, last)]) == b""
+    assert len(joiner._later) > 60_000, "nothing is joined before the frame ends"
+    assert joiner.feed(whole[last:]) == whole
+
+
 def test_what_is_no_frame_is_said_to_be_none():
     with pytest.raises(errors.InvalidResponse, match="does not consist of frames"):
         log_frames.LogFrameJoiner().feed(b"plain text of somebody")

@@ -108,3 +108,15 @@ async def test_the_end_of_what_is_read_ends_the_lines() -> None:
         raise StopAsyncIteration
 
     assert [batch async for batch in LineReader(ends)] == []
+
+
+def test_a_long_line_in_small_chunks_is_copied_once() -> None:
+    """A line of 1 MiB in chunks of 16 bytes: to join it with each chunk would copy 32 GiB."""
+    splitter = LineSplitter()
+    pieces = 0
+    for _ in range(MAX_LINE // 16 - 1):
+        assert splitter.feed(b"x" * 16) == b""
+        pieces += 1
+        assert len(splitter._begun) == pieces, "nothing is joined before the line ends"
+    assert splitter.feed(b"y\nz") == b"x" * 16 * pieces + b"y"
+    assert splitter.rest == b"z"
