@@ -87,6 +87,13 @@ class Dispatcher:
         self._max_unconfirmed = max_unconfirmed
         self._stopping = stopping or asyncio.Event()
 
+    def parse(self, line: str) -> parser.Parsed | None:
+        """Returns the command of a line without running it; None if the line is invalid."""
+        try:
+            return parser.parse(line, self._catalogue)
+        except errors.UserError:
+            return None
+
     async def answer(self, inv: Invocation, responder: Responder | None = None) -> Reply | None:
         """Returns the reply to one invocation, with secrets hidden. Returns None for a second delivery, which gets no
         reply.

@@ -1,18 +1,23 @@
-"""Extracts the command line from the text of a Slack message or slash command.
+"""Extracts the command line from a Slack message or slash command.
 
-Slack sends `& < >` as entities and wraps what it recognises in `<…>`; people put commands in backticks, because they
-look like code. This module removes all of that and nothing else: `bot.parsing` handles quotes, dashes, invisible
+A message has rich text, which says what is formatted. A slash command has only `text`: Slack sends `& < >` as entities
+and wraps what it recognises in `<…>`; people put commands in backticks, because they look like code. This module
+removes all of that, and mentions of the bot, and nothing else: `bot.parsing` handles quotes, dashes, invisible
 characters and `/deck` between words. The line breaks of a message stay, and the parser refuses a message of several
 lines, because its first line alone is not what the person meant.
 
 Each `<…>` is replaced. A person becomes `<@U123>`, which the caller looks up. A user group becomes `group:handle`. A
 channel becomes its id. A link, an address or a date becomes the text that people see.
+
+Without rich text, `*web*` can be a pattern or a bold word. Such a text has several readings.
 """
 
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 
+from bot.slack.rich_text import RichText
 from core.text import command_line
 
 _MARKUP = re.compile(r"<([^<>\s][^<>\n]*)>")
@@ -22,23 +27,78 @@ _ENTITY = re.compile("|".join(entity for entity, _ in command_line.HTML_ENTITIES
 _CHARACTERS = dict(command_line.HTML_ENTITIES)
 _ADDRESS = re.compile(r"\A(?:/deck(?:\s+|\Z))+")
 _BACKTICKED = re.compile(r"(?<!\S)(`+)([^`\n]+)\1(?!\S)")
+_CODE = re.compile(r"(```[^`]+```|`[^`\n]+`)")
+# A mark begins a formatted part after a blank, a quote or a bracket, and ends one before these or punctuation.
+_FORMATTED = r"(?<![^\s\"'“”‘’(\[{{*_~>])([{marks}])(?=\S)((?:(?!\1)[^\n])+)(?<=\S)\1(?![^\s\"'“”‘’)\]}}.,;:!?*_~<])"
+_BOLD, _STRUCK, _EMPHASIS = (re.compile(_FORMATTED.format(marks=marks)) for marks in ("*", "~", "*_~"))
+MAX_NESTING = 4  # formats around one word
 _QUOTES = frozenset(command_line.DOUBLE_QUOTES + command_line.SINGLE_QUOTES)
 
 
-def extract_line(text: str, bot_user: str) -> str:
-    """The command line in a text. Empty if the text has only the bot's name (`bot_user`: the bot's user id, which may
-    lead the text). Never raises."""
-    text = _without_bot_name(_SPACES.sub(" ", text).strip(), bot_user)
+def readings(text: str, rich_text: RichText | None, bot: BotName) -> tuple[str, ...]:
+    """Returns the command lines that a message may mean, the likeliest first: one if nothing is doubtful, at most
+    three. A line is empty if the message has only the bot's name. Never raises."""
+    if rich_text is not None:
+        lines = [_finish(one, bot) for one in (rich_text.plain, rich_text.literal, rich_text.kept)]
+    else:
+        plain = _unformatted(_EMPHASIS, text)
+        # Only an asterisk is common in patterns; the other marks rarely belong to a name.
+        likeliest = text if _unformatted(_BOLD, text) == plain else plain
+        kept = _unformatted(_EMPHASIS, _outside_code(_STRUCK, "", text))
+        lines = [_line(one, bot) for one in (likeliest, text, plain, kept)]
+    return tuple(dict.fromkeys(lines))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BotName:
+    """How people address the bot: the id of its user, for mentions, and its name, for a typed `@name`. Each may be
+    empty if it is not known."""
+
+    user: str
+    name: str = ""
+
+
+def _line(text: str, bot: BotName) -> str:
+    """The command line in a text with Slack's markup."""
+    text = _without_bot_mentions(_SPACES.sub(" ", text).strip(), bot)
     text = _MARKUP.sub(lambda match: _visible(match[1]), _without_backticks(text))
-    text = _ENTITY.sub(lambda match: _CHARACTERS[match[0]], text)
+    return _finish(_ENTITY.sub(lambda match: _CHARACTERS[match[0]], text), bot)
+
+
+def _finish(text: str, bot: BotName) -> str:
+    """The command line in a text without markup."""
+    text = _without_bot_name(_without_bot_mentions(_SPACES.sub(" ", text).strip(), bot), bot)
     lines = [one.strip() for one in text.split("\n")]
     return _ADDRESS.sub("", "\n".join(one for one in lines if one))
 
 
-def _without_bot_name(text: str, bot_user: str) -> str:
-    if not bot_user:
+def _without_bot_mentions(text: str, bot: BotName) -> str:
+    """Removes the mentions of the bot that stand alone, wherever they are."""
+    if not bot.user:
         return text
-    return re.sub(rf"^(?:<@{re.escape(bot_user)}(?:\|[^<>\n]*)?>[\s:,]*)+", "", text)
+    mention = rf"<@{re.escape(bot.user)}(?:\|[^<>\n]*)?>"
+    return re.sub(rf"(?<!\S)(?:{mention}(?:[\s:,]+|(?=<@)|\Z|[.!?]+\s*\Z))+", "", text).strip()
+
+
+def _without_bot_name(text: str, bot: BotName) -> str:
+    """Removes a typed `@name` of the bot at the beginning and at the end."""
+    if not bot.name:
+        return text
+    name = rf"@{re.escape(bot.name)}"
+    text = re.sub(rf"\A(?:{name}(?:[\s:,]+|\Z))+", "", text, flags=re.IGNORECASE)
+    return re.sub(rf"(?<!\S){name}[.!?]*\Z", "", text, flags=re.IGNORECASE).strip()
+
+
+def _unformatted(pattern: re.Pattern[str], text: str) -> str:
+    for _ in range(MAX_NESTING):
+        text = _outside_code(pattern, r"\2", text)
+    return text
+
+
+def _outside_code(pattern: re.Pattern[str], replacement: str, text: str) -> str:
+    """The text with each match replaced, except in backticks."""
+    parts = _CODE.split(text)
+    return "".join(part if at % 2 else pattern.sub(replacement, part) for at, part in enumerate(parts))
 
 
 def _without_backticks(text: str) -> str:

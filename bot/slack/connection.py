@@ -26,6 +26,7 @@ from bot import app as composition
 from bot.access import first_admin
 from bot.slack import listeners
 from bot.slack.api import SlackApi
+from bot.slack.command_text import BotName
 from bot.slack.handler import SlackHandler
 from bot.slack.outbox import Outbox
 from bot.slack.users import SlackUsers
@@ -35,7 +36,7 @@ from core.config.slack import TOKEN_HINTS
 
 log = structlog.get_logger(__name__)
 PING_INTERVAL_SECONDS = 5.0
-SILENCE_SECONDS = 20.0  # without a pong, after which the socket does not count as connected
+SILENCE_SECONDS = 20.0  # without a pong; then the socket does not count as connected
 GIVE_UP_SECONDS = 30.0  # for the library to reconnect by itself; after that, a new client is made
 CHECK_INTERVAL_SECONDS = 1.0
 MIN_PAUSE_SECONDS, MAX_PAUSE_SECONDS = 1.0, 60.0
@@ -89,7 +90,7 @@ class SlackConnection:
     async def _connect_once(self) -> None:
         """Opens one connection and returns when it is lost. Raises DeliveryError if it cannot be opened."""
         identity = await self._api.auth()
-        team, bot_user = str(identity.get("team_id") or ""), str(identity.get("user_id") or "")
+        team = str(identity.get("team_id") or "")
         if not team or not identity.get("bot_id"):
             raise errors.Undeliverable(
                 "slack.bot_token is not a bot token.", code="not_allowed_token_type", hint=TOKEN_HINTS["bot_token"]
@@ -99,7 +100,7 @@ class SlackConnection:
             dispatcher=self._app.dispatcher,
             outbox=self._outbox,
             users=SlackUsers(self._api, team=team, guests=self._settings.guests),
-            bot_user=bot_user,
+            bot=BotName(user=str(identity.get("user_id") or ""), name=str(identity.get("user") or "")),
             store=self._app.store,
             supervisor=self._app.supervisor,
             metrics=self._app.metrics,

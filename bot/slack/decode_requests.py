@@ -13,11 +13,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from bot.slack import rich_text
+from bot.slack.rich_text import RichText
+
+MAX_TEXT = 20_000  # characters of `text`, with Slack's markup; a command has at most 4,000
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SlackRequest:
     """Holds one thing that a person did in Slack: a command, a message or a click.
 
+    `text` has at most MAX_TEXT characters; `rich_text` holds the same with its formatting, if Slack has sent it.
     `teams`: every workspace that Slack names for the person. `message`: the ts of the person's message, or of the
     message with the clicked button. `private`: that message is ephemeral, so only the clicker sees it. `thread`: the ts
     of its thread.
@@ -29,6 +35,7 @@ class SlackRequest:
     teams: frozenset[str]
     text: str
     channel: str
+    rich_text: RichText | None = None
     dm: bool = False
     thread: str | None = None
     response_url: str = ""
@@ -86,7 +93,7 @@ def from_command(body: Mapping[str, Any], direct: bool) -> SlackRequest:
         source=Source.SLASH,
         user=str(body["user_id"]),
         teams=_teams(body.get("team_id")),
-        text=f"{name} {text}" if direct else text,
+        text=(f"{name} {text}" if direct else text)[:MAX_TEXT],
         channel=channel,
         dm=channel.startswith("D"),
         response_url=str(body.get("response_url") or ""),
@@ -114,7 +121,8 @@ def from_message(body: Mapping[str, Any]) -> SlackRequest | Ignored:
         source=Source.DM if dm else Source.MENTION,
         user=str(event["user"]),
         teams=_teams(event.get("user_team"), event.get("source_team"), event.get("team") or body.get("team_id")),
-        text=str(event.get("text") or ""),
+        text=str(event.get("text") or "")[:MAX_TEXT],
+        rich_text=rich_text.read(event.get("blocks")),
         channel=str(event["channel"]),
         dm=dm,
         thread=event.get("thread_ts"),
@@ -136,7 +144,7 @@ def from_click(body: Mapping[str, Any]) -> SlackRequest | Ignored:
         source=Source.CLICK,
         user=str(user["id"]),
         teams=_teams(user.get("team_id") or (body.get("team") or {}).get("id")),
-        text=str(action["value"]),
+        text=str(action["value"])[:MAX_TEXT],
         channel=channel,
         dm=channel.startswith("D"),
         thread=container.get("thread_ts") or message.get("thread_ts"),

@@ -11,6 +11,7 @@ import asyncio
 import re
 import secrets
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -27,16 +28,18 @@ from bot.slack.responder import SlackResponder
 from bot.slack.users import SlackUsers
 from core import errors
 from core.metrics import Metrics
+from core.model.actions import Risk
 from core.model.identity import Invocation, Place
-from core.model.replies import Ending, Reply, Tone, text_reply
+from core.model.replies import Button, Ending, Lines, Reply, Text, Tone, text_reply
 from core.ports import ActionStarted, Progress
 from core.store.client import Store
 from core.supervise import Supervisor
-from core.text import redact
+from core.text import command_line, redact
 
 log = structlog.get_logger(__name__)
 MAX_DURATION = timedelta(minutes=10)  # of one command until its actions start; each action has its own timeout
 MAX_REJECTED = 100  # rejected requests that wait for their answer
+MAX_REJECTED_LINE = 200  # characters of the line of a person who may not use the bot, for the audit trail
 NO_WORKING_NOTE = 3_600.0  # seconds: longer than any reply takes
 _USER_MENTION = re.compile(r"<@([UW][A-Z0-9]+)>")
 
@@ -50,7 +53,7 @@ class SlackHandler:
         dispatcher: Dispatcher,
         outbox: Outbox,
         users: SlackUsers,
-        bot_user: str,
+        bot: command_text.BotName,
         store: Store,
         supervisor: Supervisor,
         metrics: Metrics,
@@ -58,7 +61,7 @@ class SlackHandler:
         self._dispatcher = dispatcher
         self._outbox = outbox
         self._users = users
-        self._bot_user = bot_user
+        self._bot = bot
         self._store = store
         self._supervisor = supervisor
         self._metrics = metrics
@@ -81,7 +84,8 @@ class SlackHandler:
 
     async def _answer(self, request: SlackRequest) -> None:
         started = time.monotonic()
-        line = self._command_line(request)
+        lines = self._readings(request)
+        line = lines[0]
         now = datetime.now(UTC)
         place = Place(
             channel=request.channel,
@@ -97,23 +101,39 @@ class SlackHandler:
                 who = await self._users.identify(request)
             except errors.NotPermitted as error:
                 rejected = self._users.identity_of_rejected(request)
-                await responder.finish(await self._dispatcher.reject(rejected, place, line, error))
+                reply = await self._dispatcher.reject(rejected, place, line[:MAX_REJECTED_LINE], error)
+                await responder.finish(reply)
             except errors.DeliveryError as error:
                 text = f"Slack did not identify you, so nothing was done. {error.message} Try again in a moment."
                 await responder.finish(text_reply(text, Tone.BAD, ending=Ending.REFUSED))
             else:
                 slack_responder.set_requester_name(who.name)
-                inv = Invocation(id=request.id, who=who, line=line, place=place, at=now, deadline=now + MAX_DURATION)
-                await self._dispatcher.answer(inv, responder)
+                if len(lines) > 1:
+                    await responder.finish(_ask_which(lines))
+                else:
+                    inv = Invocation(
+                        id=request.id, who=who, line=line, place=place, at=now, deadline=now + MAX_DURATION
+                    )
+                    await self._dispatcher.answer(inv, responder)
         self._metrics.slack_reply_seconds.labels(request.source).observe(time.monotonic() - started)
 
-    def _command_line(self, request: SlackRequest) -> str:
-        """The request's text as a command line, with the identities of mentioned people. A button holds a command line
+    def _readings(self, request: SlackRequest) -> tuple[str, ...]:
+        """The command lines that the request may mean, with the identities of mentioned people. There is more than one
+        only if they are different valid commands, and one of them changes something. A button holds a command line
         already."""
         if request.source is Source.CLICK:
-            return request.text
-        line = command_text.extract_line(request.text, self._bot_user)
-        return _USER_MENTION.sub(lambda match: self._users.id_of(match[1]), line)
+            return (request.text,)
+        readings = [
+            _USER_MENTION.sub(lambda match: self._users.id_of(match[1]), line)[: command_line.MAX_LINE_LENGTH + 1]
+            for line in command_text.readings(request.text, request.rich_text, self._bot)
+        ]
+        if len(readings) == 1:
+            return (readings[0],)
+        valid = [(line, parsed) for line in readings if (parsed := self._dispatcher.parse(line))]
+        commands = {parsed.line: parsed.command.risk for _, parsed in valid}
+        if len(commands) < 2 or all(risk is Risk.READ for risk in commands.values()):
+            return (valid[0][0] if valid else readings[0],)
+        return tuple(commands)
 
     # ── rejected requests ────────────────────────────────────────────────────────────────────────────────────────
 
@@ -200,6 +220,19 @@ class SlackHandler:
             channel=request.channel,
             reason=error.full_message(),
         )
+
+
+def _ask_which(lines: Sequence[str]) -> Reply:
+    """Asks which of several commands was meant, with a button for each."""
+    text = "Nothing was done, because Slack's formatting leaves open which command you mean. Choose one."
+    hint = "To avoid this question, put patterns and names into backticks, for example restart `web-*`."
+    return redact.redact_reply(
+        Reply(
+            blocks=(Text(text=text, tone=Tone.WARN), Lines(lines=lines), Text(text=hint)),
+            buttons=tuple(Button(label=line, line=line) for line in lines),
+            ending=Ending.ASKED,
+        )
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

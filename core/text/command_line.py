@@ -31,7 +31,7 @@ def split(line: str) -> list[str]:
     ends inside a quote or after a backslash."""
     if len(line) > MAX_LINE_LENGTH:
         raise errors.BadUsage(
-            f"The command has {len(line):,} characters; the maximum is {MAX_LINE_LENGTH:,}.",
+            f"The command has more than {MAX_LINE_LENGTH:,} characters.",
             hint="Use a pattern such as web-* or --label instead of many names.",
         )
     line = _strip_backticks(line.strip())

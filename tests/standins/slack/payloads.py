@@ -13,9 +13,9 @@ from tests.standins.slack.records import Channel, Json, Message, Refused, User, 
 TYPED_MENTION = re.compile(r"(?<![\w<])([@#])([\w.-]+)")
 
 
-def typed(workspace: state.Workspace, raw: str, *, linked: bool, names: bool = False) -> str:
-    """What Slack makes of typed words: entities always, `@name` and `#name` into ids where mentions are `linked`.
-    `names`: with the label slash commands get."""
+def typed(workspace: state.Workspace, raw: str, *, linked: bool) -> str:
+    """What Slack makes of the words of a slash command: entities always, `@name` and `#name` into ids where mentions
+    are `linked`. Formatting stays as marks."""
     safe = html.escape(raw, quote=False)
     if not linked:
         return safe
@@ -25,7 +25,7 @@ def typed(workspace: state.Workspace, raw: str, *, linked: bool, names: bool = F
         pool: dict[str, Any] = workspace.users if sign == "@" else workspace.channels
         for found in pool.values():
             if found.name == word:
-                return f"<{sign}{found.id}|{word}>" if names else f"<{sign}{found.id}>"
+                return f"<{sign}{found.id}|{word}>"
         for group in workspace.groups.values() if sign == "@" else ():
             if group.handle == word:
                 return f"<!subteam^{group.id}|@{word}>"
@@ -46,7 +46,7 @@ def slash(workspace: state.Workspace, user: User, channel: Channel, command: str
         "user_id": user.id,
         "user_name": user.name,
         "command": command,
-        "text": typed(workspace, text, linked=bool(escapes), names=True),
+        "text": typed(workspace, text, linked=bool(escapes)),
         "api_app_id": state.APP,
         "is_enterprise_install": "false",
         "response_url": workspace.response_url("commands", user.id, channel.id),

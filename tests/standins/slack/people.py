@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from tests.standins.slack import delivery, payloads, plain, posting, screen, state, views
+from tests.standins.slack import composer, delivery, payloads, plain, posting, screen, state, views
 from tests.standins.slack.records import Channel, Delivery, Impossible, Json, Message, User, View
 
 PICKED = {
@@ -26,12 +26,19 @@ class People:
     def __init__(self, workspace: state.Workspace, deliveries: delivery.Deliveries) -> None:
         self._workspace, self._deliveries = workspace, deliveries
 
-    async def say(self, user: str, channel: str, text: str, thread_ts: str | None = None, subtype: str = "") -> Json:
-        """Types a message. The product hears of it in its DM, or where it is a member and mentioned."""
+    async def say(
+        self, user: str, channel: str, text: str, thread_ts: str | None = None, subtype: str = "",
+        blocks: list[Json] | None = None,
+    ) -> Json:  # fmt: skip
+        """Types a message into Slack's editor. The product hears of it in its DM, or where it is in and mentioned.
+        `subtype` `thread_broadcast`: sent to the thread and to the channel; `file_share`: with a file; `me_message`:
+        by `/me`, which has no rich text. `blocks`: rich text that differs from what typing gives."""
         workspace, who, where = self._workspace, self._workspace.user(user), self._workspace.channel(channel)
         self._must_be_in(who, where)
         parent = self._seen(who, thread_ts) if thread_ts else None
-        said = posting.Content(text=payloads.typed(workspace, text, linked=True), blocks=None, attachments=None)
+        if subtype == "thread_broadcast" and parent is None:
+            raise Impossible("only a reply in a thread can be sent to the channel too")
+        said = self._typed(text, blocks, rich=subtype != "me_message")
         message = posting.post(
             workspace,
             said,
@@ -40,6 +47,11 @@ class People:
             thread_ts=(parent.thread_ts or parent.ts) if parent else "",
         )
         more: Json = {"subtype": subtype} if subtype else {}
+        if subtype == "thread_broadcast" and parent is not None:
+            more["root"] = posting.as_json(workspace, parent)
+        if subtype == "file_share":
+            file = {"id": workspace.id("F"), "name": "notes.txt", "mimetype": "text/plain", "size": 12}
+            more |= {"files": [file], "upload": False, "display_as_bot": False}
         if who.is_bot:
             more |= {"subtype": "bot_message", "bot_id": f"B{who.id[1:]}"}
         sent = await self._tell(message, where, more)
@@ -52,7 +64,7 @@ class People:
         if message.author != who.id:
             raise Impossible("people edit their own messages only")
         before = posting.as_json(workspace, message)
-        said = posting.Content(text=payloads.typed(workspace, text, linked=True), blocks=None, attachments=None)
+        said = self._typed(text)
         posting.change(workspace, message, said)
         where = workspace.channels[message.channel]
         if where.kind == "im":
@@ -166,6 +178,10 @@ class People:
         }
         made = await self._deliveries.send("events_api", payloads.event(workspace, inner, shared=where.shared))
         return {"envelope_id": made.envelope_id}
+
+    def _typed(self, text: str, blocks: list[Json] | None = None, *, rich: bool = True) -> posting.Content:
+        made = blocks or (composer.blocks(self._workspace, text) if rich else None)
+        return posting.Content(text=composer.text(self._workspace, text), blocks=made, attachments=None)
 
     # what the product hears
 

@@ -21,7 +21,8 @@ URL = "https://hooks.example/1"
 
 @dataclass(frozen=True, slots=True)
 class Said:
-    """`how` is post, edit, whisper, respond, replace, take away, open or upload; `where` the channel, URL or user."""
+    """`how` is post, edit, whisper, respond, replace, take away, open or upload; `where` the channel, URL or user;
+    `buttons` their command lines."""
 
     how: str
     where: str
@@ -30,6 +31,7 @@ class Said:
     thread: str | None = None
     blocks: int = 0
     at: float = 0.0
+    buttons: tuple[str, ...] = ()
 
 
 class FakeSlackApi:
@@ -61,7 +63,9 @@ class FakeSlackApi:
             raise errors.Undeliverable(f"refused: {code}", code=code)
         text, blocks = (message.text, len(message.blocks)) if message is not None else ("", 0)
         at = asyncio.get_running_loop().time()
-        self.said.append(Said(how, where, text, blocks=blocks, at=at, **more))
+        rows = [block["elements"] for block in message.blocks if block["type"] == "actions"] if message else []
+        buttons = tuple(button["value"] for row in rows for button in row)
+        self.said.append(Said(how, where, text, blocks=blocks, at=at, buttons=buttons, **more))
 
     async def post(self, channel: str, message: Message, *, thread: str | None = None) -> str:
         ts = f"9.{next(self._ts):04}"

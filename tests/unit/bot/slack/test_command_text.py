@@ -7,9 +7,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bot.parsing import parser
-from bot.slack import command_text
+from bot.slack import command_text, decode_requests
+from bot.slack.command_text import BotName
+from bot.slack.rich_text import RichText
 from commands.catalogue import load_catalogue
 from core import errors
+
+BOT = BotName(user="UBOT", name="deck")
 
 
 @pytest.mark.parametrize(
@@ -45,37 +49,98 @@ from core import errors
         ("ps —all", "ps —all"),
         ("ps\nrm web", "ps\nrm web"),
         ("<@U123> ps", "<@U123> ps"),
+        ("restart web <@UBOT>", "restart web"),
+        ("restart <@UBOT> web", "restart web"),
+        ("restart web <@UBOT|deck>.", "restart web"),
+        ("<@UBOT><@UBOT> ps", "ps"),
+        ("please, <@UBOT>: ps", "please, ps"),
+        ('exec web "echo <@UBOT>"', 'exec web "echo <@UBOT>"'),
+        ("@Deck ps", "ps"),
+        ("@deck: ps", "ps"),
+        ("logs web @deck!", "logs web"),
+        ("ps web@deck", "ps web@deck"),
+        ("ps @decks", "ps @decks"),
     ],
 )
 def test_line(delivered: str, line: str) -> None:
-    assert command_text.extract_line(delivered, "UBOT") == line
+    assert command_text.readings(delivered, None, BOT) == (line,)
 
 
 def test_without_a_known_bot_no_name_is_dropped() -> None:
-    assert command_text.extract_line("<@U1> ps", "") == "<@U1> ps"
+    assert command_text.readings("<@U1> ps @", None, BotName(user="")) == ("<@U1> ps @",)
+
+
+@pytest.mark.parametrize(
+    ("delivered", "lines"),
+    [
+        ("restart *web*", ("restart *web*", "restart web")),
+        ("restart '*web*'", ("restart '*web*'", "restart 'web'")),
+        ("restart **web**", ("restart **web**", "restart web")),
+        ("restart _web_", ("restart web", "restart _web_")),
+        ("restart _*web*_", ("restart web", "restart _*web*_")),
+        ("restart *web* _api_", ("restart web api", "restart *web* _api_")),
+        ("restart ~web~ api", ("restart web api", "restart ~web~ api", "restart  api")),
+        ("<@UBOT> *restart web*", ("*restart web*", "restart web")),
+        ("restart `*web*`", ("restart *web*",)),
+        ("```restart *web*```", ("restart *web*",)),
+        ("restart web-* api-*", ("restart web-* api-*",)),
+        ("restart *-web *-api", ("restart *-web *-api",)),
+        ("restart my_app_1 _x", ("restart my_app_1 _x",)),
+        ("stop '[!_]*'", ("stop '[!_]*'",)),
+        ('exec web "rm /a/*/b/*"', ('exec web "rm /a/*/b/*"',)),
+        ("ps *", ("ps *",)),
+        ("scale 2*3*4", ("scale 2*3*4",)),
+    ],
+)
+def test_a_text_without_rich_text_has_a_reading_for_each_thing_it_may_mean(
+    delivered: str, lines: tuple[str, ...]
+) -> None:
+    assert command_text.readings(delivered, None, BOT) == lines
+
+
+def test_rich_text_says_what_is_meant_and_the_text_is_not_looked_at() -> None:
+    same = RichText(plain="<@UBOT> restart web\n", literal="<@UBOT> restart web\n", kept="<@UBOT> restart web\n")
+    assert command_text.readings("<@UBOT> restart *web*", same, BOT) == ("restart web",)
+    doubtful = RichText(plain="<@UBOT> restart web\n", literal="<@UBOT> restart w*eb*\n", kept="<@UBOT> restart \n")
+    assert command_text.readings("x", doubtful, BOT) == ("restart web", "restart w*eb*", "restart")
+    # Entities and backticks that a person typed are the person's.
+    typed = "exec web 'a &amp; <b> `c`'"
+    assert command_text.readings("x", RichText(plain=typed, literal=typed, kept=typed), BOT) == (typed,)
 
 
 def test_the_grammar_reads_on() -> None:
     known = load_catalogue()
-    parsed = parser.parse(command_text.extract_line("<@UBOT> ps —all “shop-*” --label app=a&amp;b", "UBOT"), known)
+    (line,) = command_text.readings("<@UBOT> ps —all “shop-*” --label app=a&amp;b", None, BOT)
+    parsed = parser.parse(line, known)
     assert parsed.args["all"]
     assert parsed.args["target"] == ("shop-*",)
     assert parsed.args["label"] == ("app=a&b",)
     with pytest.raises(errors.BadUsage, match="2 lines"):
-        parser.parse(command_text.extract_line("<@UBOT> ps\nrm web", "UBOT"), known)
+        parser.parse(command_text.readings("<@UBOT> ps\nrm web", None, BOT)[0], known)
 
 
 SLACK = st.sampled_from(["<@UBOT>", "<@U1|x>", "<!here>", "<#C1|a>", "<http://a|b>", "<", ">", "|", "&amp;", "&lt;"])
-TYPED = st.lists(st.one_of(SLACK, st.sampled_from(["`", "```", "\n", " ", "/deck"]), st.text(max_size=6))).map("".join)
+SIGNS = st.sampled_from(["`", "```", "\n", " ", "/deck", "*", "_", "~", "@deck", "'"])
+TYPED = st.lists(st.one_of(SLACK, SIGNS, st.text(max_size=6))).map("".join)
 
 
-@given(TYPED, st.sampled_from(["UBOT", "", "U(1"]))
-def test_it_never_raises(text: str, bot: str) -> None:
-    line = command_text.extract_line(text, bot)
-    assert line == line.strip()
+@given(TYPED, st.sampled_from(["UBOT", "", "U(1"]), st.sampled_from(["deck", "", "d(ck"]))
+def test_it_never_raises(text: str, user: str, name: str) -> None:
+    bot = BotName(user=user, name=name)
+    rich_text = RichText(plain=text, literal=text, kept=text)
+    for lines in (command_text.readings(text, None, bot), command_text.readings("", rich_text, bot)):
+        assert 1 <= len(lines) <= 3
+        assert [line.strip() for line in lines] == list(lines)
 
 
-@given(st.text(st.characters(exclude_characters="<>&`"), max_size=60))
+@given(st.text(st.characters(exclude_characters="<>&`*_~@"), max_size=60))
 def test_plain_text_is_read_once(text: str) -> None:
-    line = command_text.extract_line(text, "UBOT")
-    assert command_text.extract_line(line, "UBOT") == line
+    (line,) = command_text.readings(text, None, BOT)
+    assert command_text.readings(line, None, BOT) == (line,)
+
+
+@pytest.mark.parametrize("sign", ["*", "~x", "`", "<@UBOT>", "<", "*_~", "@deck ", "/deck "])
+def test_a_text_of_the_greatest_length_is_read(sign: str) -> None:
+    text = (sign * decode_requests.MAX_TEXT)[: decode_requests.MAX_TEXT]
+    assert len(command_text.readings(text, None, BOT)) <= 3
+    assert len(command_text.readings("", RichText(plain=text, literal=text, kept=text), BOT)) == 1

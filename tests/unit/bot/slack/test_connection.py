@@ -35,6 +35,9 @@ class Dispatcher:
     def __init__(self) -> None:
         self.walk: Walk | None = None
 
+    def parse(self, line: str) -> None:
+        pass
+
     async def answer(self, inv: Invocation, talk: Responder) -> None:
         if self.walk is not None:
             await self.walk(inv, talk)

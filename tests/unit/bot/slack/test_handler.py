@@ -13,20 +13,26 @@ import pytest
 from structlog.testing import capture_logs
 
 from bot.dispatch import recovery
+from bot.parsing import parser
 from bot.slack import handler
+from bot.slack.command_text import BotName
 from bot.slack.decode_requests import Source
 from bot.slack.delivery import PostedMessage
 from bot.slack.handler import SlackHandler
+from bot.slack.rich_text import RichText
 from bot.slack.users import SlackUsers
+from commands.catalogue import load_catalogue
 from core import errors
 from core.metrics import Metrics
 from core.model.identity import Identity, Invocation, Place
 from core.model.replies import Button, Ending, Reply, Text, text_reply
 from core.ports import ActionStarted, Responder
 from core.supervise import Supervisor
+from core.text import command_line
 from tests.unit.bot.slack.scripted import FakeSlackApi, FakeStore, outbox, slack_request
 
 pytestmark = pytest.mark.looptime
+CATALOGUE = load_catalogue()
 Walk = Callable[[Invocation, Responder], Awaitable[None]]
 
 
@@ -37,6 +43,12 @@ class Dispatcher:
         self.walked: list[Invocation] = []
         self.rejected: list[tuple[Identity, str, str]] = []
         self.walk: Walk | None = None
+
+    def parse(self, line: str) -> parser.Parsed | None:
+        try:
+            return parser.parse(line, CATALOGUE)
+        except errors.UserError:
+            return None
 
     async def answer(self, inv: Invocation, talk: Responder) -> None:
         self.walked.append(inv)
@@ -55,7 +67,11 @@ class Scene:
         self.calls, self.memory, self.metrics, self.dispatcher = FakeSlackApi(), FakeStore(), Metrics(), Dispatcher()
         self.supervisor = supervisor
         clock = asyncio.get_running_loop().time
-        parts: dict[str, Any] = {"dispatcher": self.dispatcher, "store": self.memory, "bot_user": "UBOT"}
+        parts: dict[str, Any] = {
+            "dispatcher": self.dispatcher,
+            "store": self.memory,
+            "bot": BotName(user="UBOT", name="deck"),
+        }
         self.handler = SlackHandler(
             outbox=outbox(self.calls, self.memory, self.metrics),
             users=SlackUsers(self.calls, team="T1", guests=False, clock=clock),
@@ -129,6 +145,68 @@ async def test_a_buttons_line_is_taken_as_it_is() -> None:
     async with scene() as deck:
         await deck.hear(slack_request(Source.CLICK, text="logs '<@U2>' `x`"))
     assert [inv.line for inv in deck.dispatcher.walked] == ["logs '<@U2>' `x`"]
+
+
+def rich(plain: str, literal: str = "", kept: str = "") -> RichText:
+    return RichText(plain=plain, literal=literal or plain, kept=kept or plain)
+
+
+@pytest.mark.parametrize(
+    ("text", "rich_text", "readings"),
+    [
+        ("restart *web*", None, ["restart *web*", "restart web"]),
+        ("restart _web_", None, ["restart web", "restart _web_"]),
+        ("x", rich("stop web-1-db", "stop web-*1*-db"), ["stop web-1-db", "stop web-*1*-db"]),
+        ("x", rich("restart web api", kept="restart api"), ["restart web api", "restart api"]),
+    ],
+)
+async def test_a_change_that_can_be_read_in_two_ways_is_asked_about(
+    text: str, rich_text: RichText | None, readings: list[str]
+) -> None:
+    async with scene() as deck:
+        await deck.hear(slack_request(text=text, rich_text=rich_text))
+        assert deck.dispatcher.walked == []
+        (asked,) = [one for one in deck.calls.said if one.text]
+        assert asked.how == "respond"
+        assert "Nothing was done" in asked.text
+        assert asked.buttons == tuple(readings)
+        # A click runs exactly that line.
+        await deck.hear(slack_request(Source.CLICK, text=asked.buttons[0], id="slack-2"))
+    assert [inv.line for inv in deck.dispatcher.walked] == readings[:1]
+
+
+@pytest.mark.parametrize(
+    ("text", "rich_text", "line"),
+    [
+        ("x *y*", rich("restart web"), "restart web"),
+        ("ps *web*", None, "ps *web*"),  # a read disturbs nothing
+        ("logs _web_", None, "logs web"),
+        ("*restart web*", None, "restart web"),  # nothing else is a command
+        ("x", rich("restrat web", "restrat w*e*b"), "restrat web"),
+        ("restart `*web*`", None, "restart *web*"),
+        ("x", rich("restart  web", "restart web "), "restart  web"),
+    ],
+)
+async def test_a_line_that_is_clear_enough_is_not_asked_about(text: str, rich_text: RichText | None, line: str) -> None:
+    async with scene() as deck:
+        await deck.hear(slack_request(text=text, rich_text=rich_text))
+    assert [inv.line for inv in deck.dispatcher.walked] == [line]
+
+
+async def test_a_stranger_is_not_asked_what_was_meant() -> None:
+    async with scene() as deck:
+        await deck.hear(slack_request(text="restart *web*", teams=frozenset({"T9"})))
+        assert deck.dispatcher.rejected == [(deck.dispatcher.rejected[0][0], "restart *web*", "stranger")]
+
+
+async def test_a_huge_text_is_cut_before_it_goes_anywhere() -> None:
+    async with scene() as deck:
+        await deck.hear(
+            slack_request(text="ps " + "a" * 30_000),
+            slack_request(Source.MENTION, text="ps " + "a" * 30_000, user="U9", teams=frozenset({"T9"})),
+        )
+    assert len(deck.dispatcher.walked[0].line) == command_line.MAX_LINE_LENGTH + 1
+    assert len(deck.dispatcher.rejected[0][1]) == handler.MAX_REJECTED_LINE
 
 
 async def test_a_stranger_is_turned_away_audited_and_told_alone() -> None:
