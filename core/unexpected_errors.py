@@ -59,10 +59,8 @@ class UnexpectedErrors:
         before = cancellations()
         try:
             yield
-        except (errors.QuarterdeckError, GeneratorExit, KeyboardInterrupt):
-            raise
         except BaseException as error:
-            if is_cancellation(error, before):
+            if not is_unexpected(error, before):
                 raise
             reference = self.report(error, doing, engine=str(engine))
             raise errors.InvalidResponse(
@@ -71,6 +69,17 @@ class UnexpectedErrors:
                 hint=HINT,
             ) from error
 
+    @contextlib.contextmanager
+    def logged(self, doing: str, **fields: object) -> Iterator[None]:
+        """Logs an unexpected exception instead of raising it: for a step whose failure must not prevent the next."""
+        before = cancellations()
+        try:
+            yield
+        except BaseException as error:
+            if not is_unexpected(error, before):
+                raise
+            self.report(error, doing, **fields)
+
 
 def cancellations() -> int:
     """Returns how often the running task was cancelled so far."""
@@ -78,10 +87,13 @@ def cancellations() -> int:
     return task.cancelling() if task is not None else 0
 
 
-def is_cancellation(error: BaseException, before: int) -> bool:
-    """Returns whether `error` is the cancellation of the running task. It is not if the task has still been cancelled
-    only `before` times: then something that the task awaited was cancelled."""
-    return isinstance(error, asyncio.CancelledError) and cancellations() > before
+def is_unexpected(error: BaseException, before: int) -> bool:
+    """Returns whether `error` is a bug: no error of core.errors, no end of the process, and no cancellation of the
+    running task. If the task has still been cancelled only `before` times, a CancelledError means that something it
+    awaited was cancelled, which is a bug."""
+    if isinstance(error, errors.QuarterdeckError | GeneratorExit | KeyboardInterrupt):
+        return False
+    return not isinstance(error, asyncio.CancelledError) or cancellations() <= before
 
 
 class _Bug:

@@ -29,24 +29,26 @@ from bot.dispatch import (
     decision,
     deferred_writes,
     execution,
+    guarded_responder,
     job_follower,
     pending_questions,
     questions,
     rate_limits,
     recovery,
+    rendering,
     reply_texts,
 )
 from bot.dispatch.pending_questions import Question
 from bot.dispatch.visible_fleet import VisibleFleet
 from bot.parsing import parser
 from commands.spec import Context
-from core import errors
+from core import errors, unexpected_errors
 from core.metrics import Metrics
 from core.model import builtin_actions
 from core.model.actions import Action, Risk
 from core.model.identity import Identity, Invocation, Place
 from core.model.policy import Decision, Policy, Verdict
-from core.model.replies import Ending, Reply, Tone, text_reply
+from core.model.replies import Ending, Reply
 from core.ports import ActionStarted, Call, Responder
 from core.store.client import Store
 from core.text import redact
@@ -86,6 +88,7 @@ class Dispatcher:
         self._replica = replica
         self._max_unconfirmed = max_unconfirmed
         self._stopping = stopping or asyncio.Event()
+        self._bugs = fleet.bugs
 
     def parse(self, line: str) -> parser.Parsed | None:
         """Returns the command of a line without running it; None if the line is invalid."""
@@ -101,38 +104,35 @@ class Dispatcher:
         Calls `responder` when a change starts, and with the reply. Only then is the invocation's record deleted: if
         this process dies before, another process reports the invocation.
         """
-        began, state = time.monotonic(), CommandState(responder=responder)
+        began = time.monotonic()
+        state = CommandState(
+            responder=guarded_responder.GuardedResponder(responder, self._bugs, who=inv.who.id) if responder else None
+        )
         try:
             reply = await self._run(inv, state)
             if reply is None:
                 return None
-            reply = redact.redact_reply(reply)
+            reply = self._masked(reply)
             if state.change is not None:
-                await state.change.end(reply)
+                with self._bugs.logged("end", command=state.command):
+                    await state.change.end(reply)
         finally:
             if state.change is not None:
-                await state.change.close()
+                with self._bugs.logged("close", command=state.command):
+                    await state.change.close()
         took = time.monotonic() - began
         reply = replace(reply, took=timedelta(seconds=took))
         self._metrics.commands_total.labels(state.command, state.verdict, reply.ending).inc()
         self._metrics.command_duration_seconds.labels(state.command).observe(took)
-        if responder is not None:
-            try:
-                await responder.finish(reply)
-            except errors.DeliveryError as error:
-                log.error(
-                    "a reply was not delivered",
-                    action="reply",
-                    who=inv.who.id,
-                    command=state.command,
-                    reason=error.message,
-                )
-        if state.recorded:
+        if state.responder is not None:
+            await state.responder.finish(reply)
+        if state.recorded and (state.responder is None or state.responder.finished):
             await self.forget(inv)
         return reply
 
     async def _run(self, inv: Invocation, state: CommandState) -> Reply | None:
         """Returns a reply in every case. An error becomes a sentence, and a bug becomes a reference to the log."""
+        before = unexpected_errors.cancellations()
         try:
             return await self._run_line(inv, state)
         except errors.QuarterdeckError as error:
@@ -140,12 +140,17 @@ class Dispatcher:
                 state.verdict = "refused"
                 await self._audit.refusal(inv, state.command, "", decision.denial(error))
             return reply_texts.error_reply(error)
-        except Exception:
-            reference = secrets.token_hex(4)
-            log.exception("a command failed because of a bug", action="answer", command=state.command, ref=reference)
-            return text_reply(
-                f"Internal error, reference {reference}; the log has the details.", Tone.BAD, ending=Ending.ERROR
-            )
+        except BaseException as error:
+            if not unexpected_errors.is_unexpected(error, before):
+                raise
+            return reply_texts.internal_error(self._bugs.report(error, "answer", command=state.command))
+
+    def _masked(self, reply: Reply) -> Reply:
+        """Returns the reply with its secrets hidden. A reply that cannot be searched for secrets is not shown."""
+        try:
+            return redact.redact_reply(reply)
+        except Exception as error:
+            return reply_texts.internal_error(self._bugs.report(error, "redact"))
 
     async def _run_line(self, inv: Invocation, state: CommandState) -> Reply | None:
         parsed = parser.parse(inv.line, self._catalogue)
@@ -200,7 +205,7 @@ class Dispatcher:
                 await self._audit.record(inv, "read", [(action, "", "cancelled") for action in plan], decided)
                 raise
             await self._audit.record(inv, "read", reply_texts.endings(results), decided)
-            return reply_texts.shared(context, command.render(context, results))
+            return reply_texts.shared(context, rendering.render(command, context, results, self._bugs))
 
         change = state.change = change_record.ChangeRecord(
             inv, plan, decided, store=self._store, records=self._audit, clock=self._clock
@@ -211,7 +216,7 @@ class Dispatcher:
             line = redact.redact(inv.line)
             state.responder.started(ActionStarted(line=line, doing=doing, names=reply_texts.names(plan)))
         results = await self._execute(plan, view, state, change.record)
-        return command.render(context, results)
+        return rendering.render(command, context, results, self._bugs)
 
     def _decide(
         self, plan: Sequence[Action[Any]], view: VisibleFleet, inv: Invocation, question: Question | None
@@ -301,7 +306,7 @@ class CommandState:
     to see the reply of a read.
     """
 
-    responder: Responder | None
+    responder: guarded_responder.GuardedResponder | None
     command: str = "none"
     verdict: str = "none"
     recorded: bool = False

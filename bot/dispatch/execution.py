@@ -1,5 +1,8 @@
-"""Runs the actions of an accepted plan on their engines, at most MAX_CONCURRENT at a time, and follows the jobs that
-they start.
+"""Runs the actions of an accepted plan on their engines, at most MAX_CONCURRENT at a time on each engine, and follows
+the jobs that they start.
+
+Each action ends with a result of its own, whatever it raises. An unexpected exception is a bug: it is logged with a
+reference, and it costs only the result of its own action.
 """
 
 from __future__ import annotations
@@ -22,7 +25,7 @@ from core.ports import Responder
 from core.store.client import Store
 from runtimes.inventory.fleet import Fleet
 
-MAX_CONCURRENT = 8  # actions of one plan that run side by side
+MAX_CONCURRENT = 8  # actions of one plan that run side by side on one engine
 PAUSE_SECONDS = 30.0  # what the bot itself may need while a plan runs
 Recorder = Callable[[int, Result], Awaitable[None]]
 
@@ -45,46 +48,63 @@ async def run_plan(
     record: Recorder | None = None,
 ) -> Sequence[Result]:
     """Returns one Result for each action, in the plan's order. Awaits `record` with each Result when its action ends.
-    If a change fails after its request was sent, its outcome is UNKNOWN. Nothing is sent twice. Raises only for a bug,
-    after all actions have ended."""
-    slots = asyncio.Semaphore(MAX_CONCURRENT)
+    If a change fails after its request was sent, its outcome is UNKNOWN. Nothing is sent twice. Raises nothing but the
+    cancellation of the caller, after all actions have ended."""
+    # An engine that does not answer holds only its own slots.
+    slots = {action.engine: asyncio.Semaphore(MAX_CONCURRENT) for action in plan}
     # The requester's deadline is for finding the targets: from here on, each action has its own time.
     ends = datetime.now(UTC) + timedelta(seconds=plan_seconds(plan) + PAUSE_SECONDS)
     call = replace(view.call, deadline=max(view.call.deadline, ends))
 
     async def one(index: int, action: Action[Any]) -> Result:
-        async with slots:
+        async with slots[action.engine]:
             result = await attempt(action)
-            if record is not None:
+        if record is not None:
+            try:
                 await record(index, result)
-            return result
+            except Exception as error:  # the result is shown even if it cannot be recorded
+                fleet.bugs.report(error, "record", verb=action.verb)
+        return result
 
     async def attempt(action: Action[Any]) -> Result:
+        changes = action.risk is not Risk.READ
         try:
-            if isinstance(action, job_follower.STOPS):
-                value: Any = await job_follower.stop_job(fleet, store, action, call)
-            else:
-                value = await fleet.run(action, call)
-            if isinstance(value, jobs.JobStarted):
-                value = await job_follower.follow_job(
-                    fleet,
-                    store,
-                    action,
-                    value,
-                    call=call,
-                    responder=responder,
-                    everyone=everyone,
-                    stopping=stopping,
-                    several=len(plan) > 1,
-                )
+            with fleet.bugs.translated(action.engine, action.verb, sent=changes):
+                return Result(action=action, value=await view.filter(action, await perform(action)))
         except errors.QuarterdeckError as error:
-            if action.risk is not Risk.READ and getattr(error, "sent", False):
+            if changes and isinstance(error, errors.EngineError) and error.sent:
                 return Result(action=action, value=Outcome(status=Status.UNKNOWN, detail=error.full_message()))
             return Result(action=action, error=error)
-        return Result(action=action, value=await view.filter(action, value))
 
-    results = await asyncio.gather(*(one(index, action) for index, action in enumerate(plan)), return_exceptions=True)
-    for result in results:
-        if isinstance(result, BaseException):
-            raise result
-    return [result for result in results if isinstance(result, Result)]
+    async def perform(action: Action[Any]) -> Any:
+        if isinstance(action, job_follower.STOPS):
+            return await job_follower.stop_job(fleet, store, action, call)
+        value = await fleet.run(action, call)
+        if not isinstance(value, jobs.JobStarted):
+            return value
+        return await job_follower.follow_job(
+            fleet,
+            store,
+            action,
+            value,
+            call=call,
+            responder=responder,
+            everyone=everyone,
+            stopping=stopping,
+            several=len(plan) > 1,
+        )
+
+    # A cancellation of the caller cancels all actions, and is raised after the last of them has ended.
+    ended = await asyncio.gather(*(one(index, action) for index, action in enumerate(plan)), return_exceptions=True)
+    return [
+        result if isinstance(result, Result) else Result(action=action, error=_stopped(action))
+        for action, result in zip(plan, ended, strict=True)
+    ]
+
+
+def _stopped(action: Action[Any]) -> errors.EngineError:
+    return errors.EngineError(
+        f"{action.verb} on {action.engine} was stopped before it ended.",
+        sent=action.risk is not Risk.READ,
+        hint="Check its state before you repeat it.",
+    )

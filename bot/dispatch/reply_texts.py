@@ -28,6 +28,11 @@ def error_reply(error: errors.QuarterdeckError) -> Reply:
     return text_reply(error.full_message(), tone, ending=ending)
 
 
+def internal_error(reference: str) -> Reply:
+    """Returns the reply for a bug. `reference`: under which the log has the details."""
+    return text_reply(f"Internal error, reference {reference}; the log has the details.", Tone.BAD, ending=Ending.ERROR)
+
+
 def not_recorded(error: errors.StoreError) -> errors.StoreDown:
     """Returns the refusal of a change that the store cannot record."""
     return errors.StoreDown(

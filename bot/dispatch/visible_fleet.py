@@ -159,7 +159,7 @@ class VisibleFleet:
             return value
         if isinstance(action, ABOUT_RESOURCES):
             return await self._filter_by_subject(action, value, resolved)
-        allowed = tuple(row for row in value.rows if self._allowed(resolved, self._subjects_in(row, action.engine)))
+        allowed = tuple(row for row in value.rows if self._row_allowed(resolved, row, action.engine))
         return msgspec.structs.replace(value, rows=allowed)
 
     async def refresh(self, plan: Sequence[Action[Any]]) -> None:
@@ -219,7 +219,17 @@ class VisibleFleet:
 
     def _visible(self, row: Any) -> bool:
         listed = lists_by_kind.LISTS[row.ref.kind]
-        return self._allowed(self._resolve(listed.verb, listed.risk), self._subjects_in(row, row.ref.engine))
+        return self._row_allowed(self._resolve(listed.verb, listed.risk), row, row.ref.engine)
+
+    def _row_allowed(self, resolved: policy.ResolvedPolicy, row: Any, engine: EngineRef) -> bool:
+        """A row that the policy cannot be applied to, because of a bug, is hidden; the other rows are not."""
+        try:
+            return self._allowed(resolved, self._subjects_in(row, engine))
+        except errors.QuarterdeckError:
+            raise
+        except Exception as error:
+            self._fleet.bugs.report(error, "permission", engine=str(engine))
+            return False
 
     def _allowed(self, resolved: policy.ResolvedPolicy, subjects: Sequence[tuple[Ref, PolicyFacts | None]]) -> bool:
         return resolved.allows_all or self._strictest_of(resolved, subjects).verdict is not Verdict.DENY

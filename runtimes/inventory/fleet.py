@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-from core import errors
+from core import errors, unexpected_errors
 from core.model import lists_by_kind
 from core.model.actions import Action, Risk
 from core.model.refs import EngineRef
@@ -28,11 +28,12 @@ NO_ANSWER = (errors.Unreachable, errors.TimedOut, errors.InvalidResponse)
 
 class Fleet:
     """Holds the runtimes of this process, which are added and removed while it runs. `builtin` runs the actions that
-    need no engine."""
+    need no engine. `bugs` logs what a runtime raises beside core.errors."""
 
     def __init__(self, runtimes: Iterable[Runtime] = (), *, builtin: Runtime | None = None) -> None:
         self._runtimes = list(runtimes)
         self.builtin = builtin
+        self.bugs = unexpected_errors.UnexpectedErrors()
 
     @property
     def runtimes(self) -> Sequence[Runtime]:
@@ -66,13 +67,14 @@ class Fleet:
 
     async def _run(self, runtime: Runtime, action: Action[R], call: Call) -> R:
         try:
-            return await runtime.run(action, call)
-        except Exception as error:
+            with self.bugs.translated(action.engine, action.verb, sent=action.risk is not Risk.READ):
+                return await runtime.run(action, call)
+        except NO_ANSWER as error:
             removed = runtime is not self.builtin and runtime not in self._runtimes
-            if not removed or (isinstance(error, errors.QuarterdeckError) and not isinstance(error, NO_ANSWER)):
+            if not removed:
                 raise
             # The error only reports the closed connection, so a better one replaces it.
-            if action.risk is Risk.READ or (isinstance(error, errors.EngineError) and not error.sent):
+            if action.risk is Risk.READ or not error.sent:
                 raise errors.NotFound(
                     f"Quarterdeck does not watch {action.engine} any more.", hint=LIST_ENGINES
                 ) from error

@@ -544,7 +544,7 @@ async def test_a_bug_gives_a_reference_and_no_detail(world, monkeypatch):
     monkeypatch.setattr(world.engine, "list", broken)
     reply = await dispatcher.answer(world.line("ps"))
     assert reply.ending is Ending.FAILED
-    assert "reference" in words(reply)
+    assert "docker/h1 failed because of a bug in Quarterdeck, reference" in words(reply)
     assert "secret" not in words(reply)
 
 

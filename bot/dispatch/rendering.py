@@ -1,0 +1,60 @@
+"""Renders the results of a command. If a result cannot be rendered because of a bug, only that result is missing in the
+reply, and the log has the reason. What was done is always reported.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from bot.dispatch import reply_texts
+from commands.spec import Command, Context, Result
+from core import errors, unexpected_errors
+from core.model.actions import Risk
+from core.model.replies import Ending, Reply, Table, Text, Tone
+
+
+def render(
+    command: Command, context: Context, results: Sequence[Result], bugs: unexpected_errors.UnexpectedErrors
+) -> Reply:
+    """Returns the command's reply. Does not raise if the command cannot render some or all results."""
+    try:
+        return command.render(context, results)
+    except errors.QuarterdeckError:
+        raise
+    except Exception as error:
+        reference = bugs.report(error, "render", command=command.name)
+    if all(result.action.risk is Risk.READ for result in results):
+        shown = [result if _can_render(command, context, result) else _failed(result, reference) for result in results]
+        try:
+            return command.render(context, shown)
+        except Exception as error:
+            reference = bugs.report(error, "render", command=command.name)
+    return _plain(results, reference)
+
+
+def _can_render(command: Command, context: Context, result: Result) -> bool:
+    try:
+        command.render(context, [result])
+    except Exception:  # it was logged where all results were rendered
+        return False
+    return True
+
+
+def _failed(result: Result, reference: str) -> Result:
+    message = f"{result.action.verb} on {result.action.engine} cannot be shown because of a bug in Quarterdeck"
+    error = errors.InvalidResponse(f"{message}, reference {reference}.", sent=False, hint=unexpected_errors.HINT)
+    return Result(action=result.action, error=error)
+
+
+def _plain(results: Sequence[Result], reference: str) -> Reply:
+    """Lists the status of each action, without the command's own words."""
+    rows: list[tuple[Any, ...]] = []
+    for result in results:
+        status, detail = reply_texts.ending(result)
+        rows.append((reply_texts.targets([result.action]), status, detail))
+    note = f"Quarterdeck cannot format this reply because of a bug, reference {reference}. {unexpected_errors.HINT}"
+    return Reply(
+        blocks=(Text(text=note, tone=Tone.BAD), Table(columns=("TARGET", "RESULT", "DETAIL"), rows=rows)),
+        ending=Ending.ERROR,
+    )
