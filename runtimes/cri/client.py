@@ -22,8 +22,8 @@ from runtimes.transport import grpc_channel
 
 RUNTIME_SERVICE = "/runtime.v1.RuntimeService"
 IMAGE_SERVICE = "/runtime.v1.ImageService"
-IMAGE_METHODS = frozenset({"ListImages", "ImageStatus", "PullImage", "RemoveImage"})
-CRIO = "cri-o"
+IMAGE_METHODS = frozenset({"ListImages", "ImageStatus", "PullImage", "RemoveImage", "ImageFsInfo"})
+CRIO, CONTAINERD = "cri-o", "containerd"
 ACCESS = (
     "Run Quarterdeck as root. containerd can open its socket to a group: `gid = …` under [grpc] in"
     " /etc/containerd/config.toml. CRI-O has no such setting."
@@ -32,13 +32,14 @@ ACCESS = (
 
 class EngineClient(EngineAdapter):
     """Sends requests to one CRI engine. `engine_name`: the runtime name that the engine reports, `containerd` or
-    `cri-o`; empty before the first response."""
+    `cri-o`; empty before the first response. `major`: the first number of its version, 0 if unknown."""
 
     kind = "cri"
 
     def __init__(self, url: str, options: EngineOptions = DEFAULTS) -> None:
         super().__init__(url, options)
         self.engine_name = self.api = ""
+        self.major = 0
         self._channel = grpc_channel.GrpcChannel(url, engine=str(self._ref), access=ACCESS)
         self._socket_path = os.path.realpath(self._channel.endpoint.path)
         self._snapshots = SnapshotReader(self._request)
@@ -82,6 +83,8 @@ class EngineClient(EngineAdapter):
         self._register(f"cri at {self._channel.endpoint}", identity, self._ref)
         self.engine_name, self.api = found.runtime_name, found.runtime_api_version
         self.version = f"{found.runtime_name} {found.runtime_version}".strip()
+        major = found.runtime_version.removeprefix("v").partition(".")[0]
+        self.major = int(major) if major.isascii() and major.isdecimal() else 0
 
 
 def _path(method: str) -> str:

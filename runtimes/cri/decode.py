@@ -1,6 +1,6 @@
 """Decodes CRI's messages into container records, rows of containers and pods, and images.
 
-Found by experiment on containerd 1.6 and 1.7, and in CRI-O's source. Unknown numbers are accepted: a container with an
+Found by experiment on containerd 1.6 to 2.1 and on CRI-O 1.37. Unknown numbers are accepted: a container with an
 unknown state is `dead`, an event of an unknown type is `other`. A CRI container runs only once. Other engines restart a
 container; the kubelet creates a new container with the next attempt number. So the record of a running or ended
 container does not change.
@@ -26,6 +26,8 @@ from runtimes.proto import cri_pb2 as cri
 
 PodMessage = cri.PodSandbox | cri.PodSandboxStatus
 """A pod as a list shows it, or as an event or a status shows it."""
+Age = tuple[int, int, int, str]
+"""Orders resources with the same path: when their pod was created, their attempt, when they were created, their id."""
 CREATED, RUNNING, EXITED = 0, 1, 2
 STATES = {CREATED: "created", RUNNING: "running", EXITED: "exited", 3: "dead"}
 READY = 0
@@ -60,7 +62,9 @@ def container_record(
         name=listed.metadata.name or listed.labels.get(CONTAINER_NAME, ""),
         attempt=listed.metadata.attempt,
         state=newest.state,
-        created_ns=max(0, listed.created_at),
+        # CRI-O's list shows an earlier time of creation than the status, and one that changes with its restarts.
+        created_ns=max(0, status.created_at if status is not None and status.created_at > 0 else listed.created_at),
+        pod_created_ns=max(0, pod.created_at) if pod is not None else 0,
         labels=_labels(listed, pod),
         image=_image_name(listed, status),
         image_id=listed.image_id or listed.image_ref,
@@ -69,9 +73,30 @@ def container_record(
     )
 
 
+def record_after_event(
+    known: ContainerRecord | None, status: cri.ContainerStatus, pod: PodMessage | None
+) -> ContainerRecord:
+    """Decodes a container of an event. `known`: the container as it was known before. What cannot change stays: a
+    status may name another tag of the same image."""
+    record = container_record(status, status, pod)
+    if known is None:
+        return record
+    return msgspec.structs.replace(
+        record,
+        pod=known.pod or record.pod,
+        created_ns=known.created_ns or record.created_ns,
+        pod_created_ns=known.pod_created_ns or record.pod_created_ns,
+        labels={**known.labels, **record.labels},
+        image=known.image or record.image,
+        image_id=known.image_id or record.image_id,
+    )
+
+
 def _labels(listed: Any, pod: PodMessage | None) -> dict[str, str]:
     # Users of Kubernetes set a pod's labels, and the kubelet sets a container's: permissions by label need both.
     labels = {**(pod.labels if pod is not None else {}), **listed.labels}
+    if CONTAINER_NAME not in listed.labels:
+        labels.pop(CONTAINER_NAME, None)  # on CRI-O, every pod has this label with the value POD
     if pod is not None and pod.metadata.name:
         labels |= {NAMESPACE: pod.metadata.namespace, POD_NAME: pod.metadata.name}
     return labels
@@ -79,12 +104,14 @@ def _labels(listed: Any, pod: PodMessage | None) -> dict[str, str]:
 
 def _image_name(listed: Any, status: cri.ContainerStatus | None) -> str:
     """Returns the image's name if there is one. The kubelet creates containers by the image's id, so some fields hold
-    only that id."""
+    only that id. CRI-O's list has the name that was asked for, and its status any tag of the image."""
     names = [listed.image.user_specified_image]
     if status is not None:
-        names += [status.image.user_specified_image, status.image.image]
-    names += [listed.image.image, listed.image_ref]
-    found = [name for name in names if name]
+        names.append(status.image.user_specified_image)
+    names.append(listed.image.image)
+    if status is not None:
+        names.append(status.image.image)
+    found = [name for name in (*names, listed.image_ref) if name]
     return next((name for name in found if not _is_id(name)), found[0] if found else "")
 
 
@@ -105,6 +132,7 @@ class ContainerRecord(msgspec.Struct, frozen=True, gc=False):
     state: int
     created_ns: int
     labels: dict[str, str]
+    pod_created_ns: int = 0
     image: str = ""
     image_id: str = ""
     started_ns: int = 0
@@ -136,13 +164,19 @@ class ContainerRecord(msgspec.Struct, frozen=True, gc=False):
 
 def container_names(records: Iterable[ContainerRecord]) -> dict[str, str]:
     """Returns each container's name by its id. The same containers always get the same names, and no two names are
-    equal."""
-    return _unique({record.id: (record.path, (record.attempt, record.created_ns, record.id)) for record in records})
+    equal. A container of a newer pod is newer, whatever its attempt: a recreated pod starts again with attempt 0."""
+    ages = {
+        record.id: (record.path, (record.pod_created_ns, record.attempt, record.created_ns, record.id))
+        for record in records
+    }
+    return _unique(ages)
 
 
 def pod_names(pods: Iterable[PodMessage]) -> dict[str, str]:
     """Returns each pod's name by its id. No two names are equal."""
-    return _unique({pod.id: (pod_path(pod), (pod.metadata.attempt, pod.created_at, pod.id)) for pod in pods})
+    return _unique(
+        {pod.id: (pod_path(pod), (pod.created_at, pod.metadata.attempt, pod.created_at, pod.id)) for pod in pods}
+    )
 
 
 def pod_path(pod: PodMessage) -> str:
@@ -150,11 +184,11 @@ def pod_path(pod: PodMessage) -> str:
     return "/".join(filter(None, (pod.metadata.namespace, pod.metadata.name or pod.id[:12])))
 
 
-def _unique(paths: Mapping[str, tuple[str, tuple[int, int, str]]]) -> dict[str, str]:
+def _unique(paths: Mapping[str, tuple[str, Age]]) -> dict[str, str]:
     """Makes names unique. `paths`: by id, the path, and the values that order several resources with the same path."""
-    newest: dict[str, tuple[int, int, str]] = {}
+    newest: dict[str, Age] = {}
     for path, age in paths.values():
-        if age > newest.get(path, (-1, -1, "")):
+        if age > newest.get(path, (-1, -1, -1, "")):
             newest[path] = age
     return {
         resource_id: path if newest[path] == age else f"{path}.{resource_id[:8]}"

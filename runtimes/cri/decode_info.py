@@ -6,6 +6,7 @@ Secrets in the documents are masked.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -17,6 +18,8 @@ from runtimes.proto import cri_pb2 as cri
 CGROUP_DRIVERS = {0: "systemd", 1: "cgroupfs"}
 _CREDENTIAL_KEYS = frozenset({"password", "auth", "identitytoken", "identity_token", "registrytoken", "registry_token"})
 """Keys of an engine's own configuration that hold credentials of registries."""
+
+_STORAGE = re.compile(r"/io\.containerd\.snapshotter\.v1\.([\w.-]+)/?$|/([\w.]+)-images/?$")
 
 
 def masked_document(message: Any, info: Mapping[str, str]) -> dict[str, Any]:
@@ -46,6 +49,13 @@ def storage_and_runtime(status: cri.StatusResponse) -> dict[str, str]:
     default = containerd.get("defaultRuntimeName") or crio.get("DefaultRuntime") or crio.get("default_runtime")
     found = {"storage": containerd.get("snapshotter"), "runtime": default}
     return {key: str(value) for key, value in found.items() if value}
+
+
+def storage_of_mountpoints(found: cri.ImageFsInfoResponse) -> str:
+    """Returns the storage driver from where the engine stores its images; empty if the path does not tell it. It is
+    `…/io.containerd.snapshotter.v1.overlayfs` on containerd and `…/overlay-images` on CRI-O."""
+    paths = [usage.fs_id.mountpoint for usage in found.image_filesystems]
+    return next((match[1] or match[2] for path in paths if (match := _STORAGE.search(path))), "")
 
 
 def _section(value: Any) -> dict[str, Any]:

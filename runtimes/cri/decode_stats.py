@@ -15,6 +15,7 @@ from runtimes.cri.snapshot import Snapshot
 from runtimes.proto import cri_pb2 as cri
 
 MIN_INTERVAL_NS = 250_000_000  # between two readings that can be compared
+UNLIMITED_BYTES = 1 << 60  # no machine has that much
 
 CpuReading = tuple[int, int]
 """Nanoseconds: when it was taken, and the CPU time used until then."""
@@ -83,13 +84,13 @@ def _cpu(stats: cri.ContainerStats) -> CpuReading:
 
 
 def _memory(memory: cri.MemoryUsage) -> tuple[int | None, int | None]:
-    """Returns the used bytes and the limit. The engine reports how much of the limit is left, and 0 if there is no
-    limit."""
+    """Returns the used bytes and the limit. The engine reports how much of the limit is left. Without a limit it
+    reports 0, or on cgroup v1 what is left of almost 2^63 bytes."""
     if memory.HasField("working_set_bytes"):
         used = memory.working_set_bytes.value
     elif memory.HasField("usage_bytes"):
         used = memory.usage_bytes.value
     else:
         return None, None
-    left = memory.available_bytes.value
-    return used, used + left if left else None
+    limit = used + memory.available_bytes.value
+    return used, limit if used < limit < UNLIMITED_BYTES else None

@@ -13,8 +13,8 @@ from core.model.refs import EngineRef, Kind, Ref
 from runtimes.cri.decode import OOM_REASON, READY, RUNNING, ContainerRecord, PodMessage, pod_path
 from runtimes.proto import cri_pb2 as cri
 
-DELETED = 3
-MESSAGE_ACTIONS = {0: "created", 1: "started", 2: "stopped", DELETED: "deleted"}
+CREATED, STOPPED, DELETED = 0, 2, 3
+MESSAGE_ACTIONS = {CREATED: "created", 1: "started", STOPPED: "stopped", DELETED: "deleted"}
 """By the type of a CRI event."""
 ACTIONS = {
     EventKind.CREATED: "created",
@@ -27,15 +27,22 @@ ACTIONS = {
 """CRI's own terms where it has one."""
 
 
-def change_events(before: ContainerRecord | None, after: ContainerRecord, subject: Ref, at_ns: int) -> Iterator[Event]:
+def change_events(
+    before: ContainerRecord | None,
+    after: ContainerRecord,
+    subject: Ref,
+    at_ns: int,
+    *,
+    origin: Origin = Origin.LIVE,
+) -> Iterator[Event]:
     """Yields what happened to a container between two observations. `before`: None for a new container."""
     if before is None:
-        yield from past_events(after, subject, Origin.LIVE, at_ns)
+        yield from past_events(after, subject, origin, at_ns)
         return
     if after.started_ns and not before.started_ns:
-        yield _event(EventKind.STARTED, subject, after, after.started_ns)
+        yield _event(EventKind.STARTED, subject, after, after.started_ns, origin=origin)
     if after.ended and not before.ended:
-        yield from _end(after, subject, at_ns)
+        yield from _end(after, subject, at_ns, origin=origin)
 
 
 def past_events(record: ContainerRecord, subject: Ref, origin: Origin, at_ns: int) -> Iterator[Event]:
@@ -69,11 +76,16 @@ def pod_change_events(
     for pod_id, pod in after.items():
         old = before.get(pod_id)
         if old is None:
-            events.append(pod_event(engine, pod, 0, pod.created_at or at_ns))
+            events.append(pod_event(engine, pod, CREATED, pod.created_at or at_ns))
         if pod.state != READY and (old is None or old.state == READY):
-            events.append(pod_event(engine, pod, 2, at_ns))
+            events.append(pod_event(engine, pod, STOPPED, at_ns))
     events += [pod_event(engine, pod, DELETED, at_ns) for pod_id, pod in before.items() if pod_id not in after]
     return events
+
+
+def is_told(known: PodMessage, event_type: int) -> bool:
+    """Returns whether a snapshot has shown what an event says of a known pod."""
+    return event_type == CREATED or (event_type == STOPPED and known.state != READY)
 
 
 def pod_event(engine: EngineRef, pod: PodMessage, event_type: int, at_ns: int) -> Event:

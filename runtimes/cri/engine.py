@@ -23,13 +23,15 @@ from core.model.results import Document
 from runtimes.base.base_adapter import does
 from runtimes.base.engine_adapter import DEFAULTS
 from runtimes.base.engine_options import EngineOptions
-from runtimes.cri import client, decode, decode_info, decode_stats, events, unsupported_verbs
+from runtimes.cri import client, decode, decode_info, decode_stats, event_stream, events, unsupported_verbs
 from runtimes.cri.exec import ExecVerbs
 from runtimes.cri.images import ImageVerbs
 from runtimes.cri.logs import LogVerbs
 from runtimes.cri.pods import PodVerbs
 from runtimes.kernel import procfs
 from runtimes.proto import cri_pb2 as cri
+
+FIRST_BROADCAST_MAJOR = 2  # of containerd
 
 
 class Cri(LogVerbs, ExecVerbs, ImageVerbs, PodVerbs):
@@ -40,7 +42,8 @@ class Cri(LogVerbs, ExecVerbs, ImageVerbs, PodVerbs):
     def __init__(self, url: str, options: EngineOptions = DEFAULTS) -> None:
         super().__init__(url, options)
         self._usage = decode_stats.UsageDecoder()
-        self._stream_enabled: bool | None = None  # of CRI-O; None until it was tried
+        self._watch = events.Watch(self._snapshot, self._set_stream_enabled)
+        self._stream_enabled: bool | None = None  # None until it was tried
 
     # ── reading ──────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -60,10 +63,11 @@ class Cri(LogVerbs, ExecVerbs, ImageVerbs, PodVerbs):
         engine = Engine(ref=self.ref, address=str(self._channel.endpoint), verbs=tuple(sorted(self.verbs)))
         try:
             await self._identify(seconds)
-            status, snapshot, streams = await asyncio.gather(
+            status, snapshot, streams, storage = await asyncio.gather(
                 self._request("Status", cri.StatusRequest(verbose=True), cri.StatusResponse, seconds),
                 self._snapshot(seconds),
                 self._has_event_stream(),
+                self._storage(seconds),
             )
         except errors.EngineError as error:
             return msgspec.structs.replace(engine, fault=error.full_message())
@@ -78,8 +82,17 @@ class Cri(LogVerbs, ExecVerbs, ImageVerbs, PodVerbs):
             running=sum(record.state == decode.RUNNING for record in snapshot.containers.values()),
             events="broadcast" if streams else "polled",
             notes=decode_info.condition_notes(status.status),
-            **decode_info.storage_and_runtime(status),
+            **{"storage": storage, **decode_info.storage_and_runtime(status)},
         )
+
+    async def _storage(self, seconds: float) -> str:
+        """Returns the storage driver; empty if the engine does not report where it stores images. containerd 2 reports
+        the driver in no other place."""
+        try:
+            found = await self._request("ImageFsInfo", cri.ImageFsInfoRequest(), cri.ImageFsInfoResponse, seconds)
+        except (errors.Unsupported, errors.Rejected, errors.NotFound):
+            return ""
+        return decode_info.storage_of_mountpoints(found)
 
     @does(actions.ShowInfo)
     async def show_info(self, action: actions.ShowInfo, seconds: float) -> Document:
@@ -128,10 +141,10 @@ class Cri(LogVerbs, ExecVerbs, ImageVerbs, PodVerbs):
     async def _stream_events(self, since_ns: int | None) -> AsyncIterator[Sequence[Event]]:
         await self._identify(10.0, again=True)
         stream = None
-        if self.engine_name == client.CRIO:
-            stream, self._stream_enabled = events.CrioStream(self._channel, f"{self.ref}: events"), None
+        if self._has_broadcast:
+            stream, self._stream_enabled = event_stream.EventStream(self._channel, f"{self.ref}: events"), None
         try:
-            async for batch in events.watch(self._snapshot, stream, since_ns, self._set_stream_enabled):
+            async for batch in self._watch.events(stream, since_ns):
                 yield batch
         finally:
             if stream is not None:
@@ -141,8 +154,16 @@ class Cri(LogVerbs, ExecVerbs, ImageVerbs, PodVerbs):
         self._stream_enabled = enabled
 
     async def _has_event_stream(self) -> bool:
-        if self.engine_name != client.CRIO:
+        if not self._has_broadcast:
             return False
         if self._stream_enabled is None:
-            self._stream_enabled = await events.crio_stream_enabled(self._channel)
+            self._stream_enabled = await event_stream.stream_enabled(self._channel)
         return self._stream_enabled
+
+    @property
+    def _has_broadcast(self) -> bool:
+        """Whether the engine sends each event to every listener. containerd 1.7 deals them out, which would take them
+        away from the kubelet."""
+        return self.engine_name == client.CRIO or (
+            self.engine_name == client.CONTAINERD and self.major >= FIRST_BROADCAST_MAJOR
+        )

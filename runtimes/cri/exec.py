@@ -8,14 +8,16 @@ from core import errors
 from core.model import actions
 from core.model.results import ExecResult
 from runtimes.base.base_adapter import does
-from runtimes.cri.client import EngineClient
+from runtimes.cri import decode
+from runtimes.cri.lifecycle import LifecycleVerbs
 from runtimes.proto import cri_pb2 as cri
 
+STATUS_SECONDS = 5.0
 MAX_OUTPUT_BYTES = 65_536  # of stdout and of stderr
 CRIO_TIMED_OUT = b"command timed out"
 
 
-class ExecVerbs(EngineClient):
+class ExecVerbs(LifecycleVerbs):
     """Serves the verb `container.exec` for CRI engines."""
 
     @does(actions.Exec)
@@ -28,7 +30,9 @@ class ExecVerbs(EngineClient):
             )
         request = cri.ExecSyncRequest(container_id=target.id, cmd=action.command, timeout=action.timeout)
         try:
-            response = await self._request("ExecSync", request, cri.ExecSyncResponse, seconds, target=target)
+            response = await self._request("ExecSync", request, cri.ExecSyncResponse, seconds)
+        except errors.NotFound as error:
+            raise await self._not_found(action, error.message) from error
         except errors.TimedOut as error:
             if time.monotonic() - began < action.timeout:
                 raise
@@ -44,6 +48,15 @@ class ExecVerbs(EngineClient):
             cut=len(response.stdout) + len(response.stderr) - len(stdout) - len(stderr),
             took=time.monotonic() - began,
         )
+
+    async def _not_found(self, action: actions.Exec, reason: str) -> errors.EngineError:
+        """Returns the error for an answer "not found", which CRI-O also sends if the container exists but does not run.
+        Raises NotFound if it does not exist."""
+        status = (await self._container_status(action.target, STATUS_SECONDS)).status
+        if status.state == decode.RUNNING:
+            return errors.Rejected(5, reason)
+        state = decode.STATES.get(status.state, "dead")
+        return errors.Rejected(9, f"{action.target.name} is {state}: a program can only run in a running container.")
 
 
 def _timed_out(action: actions.Exec) -> errors.TimedOut:

@@ -1,8 +1,8 @@
 """Lists, inspects, pulls and removes the images of a CRI engine.
 
 CRI identifies and removes an image by its id. On containerd, a removal of one tag removes all tags. On CRI-O, it
-removes only that tag. The outcome lists the removed tags. The engines themselves would remove an image that is in use;
-Quarterdeck refuses this.
+removes only that tag. The outcome lists the removed tags. containerd itself would remove an image that is in use;
+Quarterdeck refuses this. CRI-O refuses it too, even if the container that uses the image has ended.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from core.model.results import Document, Outcome
 from runtimes.base.base_adapter import does
 from runtimes.base.jobs import Job
 from runtimes.base.multi_request_change import MultiRequestChange
-from runtimes.cri import decode, decode_info
+from runtimes.cri import client, decode, decode_info
 from runtimes.cri.client import EngineClient
 from runtimes.formats import image_reference, image_transfers
 from runtimes.proto import cri_pb2 as cri
@@ -94,13 +94,17 @@ class ImageVerbs(EngineClient):
         return steps.done(_removed_tags(target, found.image, rest.image if rest else None))
 
     async def _refuse_in_use(self, image: cri.Image, target: Ref, seconds: float, *, force: bool) -> None:
+        is_crio = self.engine_name == client.CRIO
+        if is_crio and len(image.repo_tags) > 1 and not decode.is_named_by_id(target):
+            return  # only this tag is removed
         snapshot = await self._snapshot(seconds)
         names = {image.id, *image.repo_tags, *image.repo_digests}
         users = [record for record in snapshot.containers.values() if {record.image_id, record.image} & names]
         running = [record for record in users if not record.ended]
-        if running or (users and not force):
+        if running or (users and (is_crio or not force)):
             shown = ", ".join(sorted(snapshot.names[record.id] for record in running or users)[:5])
-            cure = "stop and remove these first" if running else "remove these first, or use force"
+            cure = "remove these first" if is_crio else "remove these first, or use force"
+            cure = "stop and remove these first" if running else cure
             raise errors.Rejected(9, f"{target.name} is used by {shown}: {cure}.")
 
     async def _image_status(

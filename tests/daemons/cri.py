@@ -97,7 +97,9 @@ class Kubelet:
         start: bool = True,
         image: str = IMAGE,
         annotations: Mapping[str, str] | None = None,
+        labelled: bool = True,
     ) -> str:
+        """`labelled`: with the labels that a kubelet gives its containers."""
         sandbox, config = pod
         (Path(config.log_directory) / name).mkdir(parents=True, exist_ok=True)
         request = kubelet.CreateContainerRequest(
@@ -113,7 +115,9 @@ class Kubelet:
                     "io.kubernetes.pod.name": config.metadata.name,
                     "io.kubernetes.pod.namespace": config.metadata.namespace,
                     "io.kubernetes.pod.uid": config.metadata.uid,
-                },
+                }
+                if labelled
+                else {},
                 annotations=annotations or {},
                 log_path=f"{name}/{attempt}.log",
                 tty=tty,

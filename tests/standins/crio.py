@@ -1,12 +1,26 @@
 """A stand-in for CRI-O, which Debian does not package: a gRPC server with CRI-O's behaviour, and processes as
 containers.
 
-CRI-O differs from containerd in these points: times in log lines end with `+00:00`, and a line is tagged P whenever a
-write did not end with a newline; GetContainerEvents ends at once without an error unless `pod_events` is on, and then
-each event is sent to all clients, one after the other, so that a slow one blocks the others; a program that takes too
-long ends with code -1 and `command timed out`; a container needs the image as the user wrote it; one tag can be removed
-alone; the verbose information is short; the exit code may be -1 at first. Each container is a process group with a
-folder of its own as its root.
+CRI-O differs from containerd in these points, as found on CRI-O 1.37:
+
+- Events: GetContainerEvents ends at once without an error unless `pod_events` is on. Each event is sent to all clients,
+  one after the other, so that a slow one blocks the others. Up to 1,000 events from before the first client are kept
+  for it. Pods send only STARTED and STOPPED. RemovePodSandbox sends no DELETED for the pod or its containers;
+  RemoveContainer does. An event lists only containers with the label of their pod's uid.
+- Containers: the list's time of creation is 40 to 155 ms before the status's, and moves with each restart of the
+  daemon. The list names the image that was asked for, the status any tag of it; `image_ref` is a digest and `image_id`
+  the id. A container needs the image as the user wrote it. A program that does not exist is refused when the container
+  is created. The exit code may be -1 at first. OOMKilled is a reason of the end only, also with code 0 if a child was
+  killed. Pods have the label `io.kubernetes.container.name=POD`, and those of their name, namespace and uid.
+- exec: a program that takes too long ends with code -1 and `command timed out`; one that does not exist is refused as
+  UNKNOWN, and an ended container as NOT_FOUND.
+- Logs: times end with `+00:00`; all lines of one write have the same; a line is tagged P whenever a write did not end
+  with a newline.
+- Usage: without a limit, almost 2^63 bytes are available on cgroup v1, and 0 on version 2.
+- Images: one tag can be removed alone, and an image in use by any container is refused. The verbose information is
+  short.
+
+Each container is a process group with a folder of its own as its root.
 """
 
 from __future__ import annotations
@@ -26,7 +40,7 @@ import tarfile
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent import futures
 from datetime import UTC, datetime
 from hashlib import sha256
@@ -41,6 +55,8 @@ from tests.helpers.requirements import need
 from tests.standins.proto import kubelet_pb2 as kubelet
 
 CREATED, RUNNING, EXITED = range(3)
+KEPT = 1000  # events
+UID = "io.kubernetes.pod.uid"
 UNREAD = 8  # messages a client may be behind before sending to it waits
 NOT_FOUND, INTERNAL = "NOT_FOUND", "UNKNOWN"
 
@@ -58,6 +74,7 @@ class Box:
         self, container_id: str, pod: str, config: kubelet.ContainerConfig, *, log: Path | None, root: Path
     ) -> None:
         self.id, self.pod, self.config, self.log, self.root = container_id, pod, config, log, root
+        self.image_id = ""
         self.state, self.created, self.started, self.finished = CREATED, time.time_ns(), 0, 0
         self.exit_code: int = 0
         self.reason = ""
@@ -66,10 +83,11 @@ class Box:
 
 
 class Crio(Ground):
-    """`hang`: while it is set, no request is answered. `broken`: ids whose status cannot be read."""
+    """`hang`: while it is set, no request is answered. `broken`: ids whose status cannot be read. `cgroup`: the version
+    of cgroups on its machine."""
 
     init = ()
-    name, release = "cri-o", "1.31.0"
+    name, release = "cri-o", "1.37.0"
 
     def __init__(self, root: Path, *, pod_events: bool) -> None:
         super().__init__(root)
@@ -80,10 +98,12 @@ class Crio(Ground):
         self._pods: dict[str, tuple[kubelet.PodSandboxConfig, int, int]] = {}  # config, state, created
         self._images: dict[str, cri.Image] = {}
         self._listeners: list[queue.Queue[cri.ContainerEventResponse | None]] = []
-        self._events: queue.Queue[cri.ContainerEventResponse | None] = queue.Queue(maxsize=1000)
+        self._events: queue.Queue[cri.ContainerEventResponse | None] = queue.Queue(maxsize=KEPT)
         self._lock = threading.RLock()
         self._server: Any = None
-        self._broadcaster = threading.Thread(target=self._broadcast, name="crio broadcast", daemon=True)
+        self._broadcaster: threading.Thread | None = None
+        self._starts = 0
+        self.cgroup = 1
         self.not_ready = ""
         self.odd_event = 0
         self.unread_exit_codes: set[str] = set()
@@ -96,12 +116,13 @@ class Crio(Ground):
         for name, number in (("null", 3), ("zero", 5)):
             os.mknod(self.root / "image/dev" / name, stat.S_IFCHR | 0o666, os.makedev(1, number))
         image_id = sha256(b"busybox").hexdigest()
-        self._images[image_id] = cri.Image(id=image_id, repo_tags=[IMAGE], size=2 << 20)
-        self._broadcaster.start()
+        digest = f"{IMAGE.rpartition(':')[0]}@sha256:{sha256(b'manifest').hexdigest()}"
+        self._images[image_id] = cri.Image(id=image_id, repo_tags=[IMAGE], repo_digests=[digest], size=2 << 20)
 
     def start(self) -> None:
         import grpc
 
+        self._starts += 1
         self._server = grpc.server(futures.ThreadPoolExecutor(64, thread_name_prefix="crio"))
         self._server.add_generic_rpc_handlers((_Methods(self),))
         self.socket.unlink(missing_ok=True)
@@ -115,6 +136,10 @@ class Crio(Ground):
             with contextlib.suppress(queue.Full):
                 listener.put_nowait(None)
         self._server.stop(0).wait()
+        if self._broadcaster is not None:
+            self._events.put(None)
+            self._broadcaster.join(10)
+        self._broadcaster, self._events = None, queue.Queue(maxsize=KEPT)
 
     def end(self) -> None:
         self.hang.clear()
@@ -123,8 +148,6 @@ class Crio(Ground):
         for box in self._boxes.values():
             self._signal(box, signal.SIGKILL)
         self.kill()
-        self._events.put(None)
-        self._broadcaster.join(10)
 
     def pause(self, name: str) -> None:
         self._signal(self._boxes[self.id(name)], signal.SIGSTOP)
@@ -161,6 +184,10 @@ class Crio(Ground):
         self._signal(box, signal.SIGKILL)
         box.ended.wait(10)
 
+    def child_out_of_memory(self, name: str) -> None:
+        """A child of the container's program is killed; the program itself lives on."""
+        self._boxes[self.id(name)].reason = "OOMKilled"
+
     def unknown_state(self, name: str, number: int) -> None:
         self._boxes[self.id(name)].state = number
 
@@ -187,7 +214,6 @@ class Crio(Ground):
         Path(request.config.log_directory).mkdir(parents=True, exist_ok=True)
         with self._lock:
             self._pods[pod] = (request.config, 0, time.time_ns())
-        self._send_pod_event(pod, 0)
         self._send_pod_event(pod, 1)
         return kubelet.RunPodSandboxResponse(pod_sandbox_id=pod)
 
@@ -204,17 +230,17 @@ class Crio(Ground):
 
     def rpc_remove_pod_sandbox(self, request: cri.RemovePodSandboxRequest) -> cri.Nothing:
         for box in self._boxes_of(request.pod_sandbox_id):
-            self._remove(box)
-        if request.pod_sandbox_id in self._pods:
-            self._send_pod_event(request.pod_sandbox_id, 3)
-            with self._lock:
-                self._pods.pop(request.pod_sandbox_id, None)
+            self._remove(box, send=False)
+        with self._lock:
+            self._pods.pop(request.pod_sandbox_id, None)
         return cri.Nothing()
 
     def rpc_list_pod_sandbox(self, request: cri.ListPodSandboxRequest) -> cri.ListPodSandboxResponse:
         with self._lock:
             items = [
-                cri.PodSandbox(id=pod, metadata=config.metadata, state=state, created_at=created, labels=config.labels)
+                cri.PodSandbox(
+                    id=pod, metadata=config.metadata, state=state, created_at=created, labels=_pod_labels(config)
+                )
                 for pod, (config, state, created) in self._pods.items()
             ]
         return cri.ListPodSandboxResponse(items=items)
@@ -226,8 +252,11 @@ class Crio(Ground):
     def rpc_create_container(self, request: kubelet.CreateContainerRequest) -> kubelet.CreateContainerResponse:
         if not request.config.image.user_specified_image:
             raise Refused(INTERNAL, "user specified image not specified, cannot verify image signature")
-        if self._image(request.config.image.image) is None:
+        image = self._image(request.config.image.image)
+        if image is None:
             raise Refused(INTERNAL, "no such image")
+        if (missing := _missing_program(self.root / "image", request.config.command)) is not None:
+            raise Refused(INTERNAL, f"container create failed: {missing}")
         container_id = secrets.token_hex(32)
         root = self.root / "run" / container_id[:12]
         shutil.copytree(self.root / "image/bin", root / "bin", symlinks=True, copy_function=os.link)
@@ -236,6 +265,7 @@ class Crio(Ground):
             os.mknod(root / "dev" / name, stat.S_IFCHR | 0o666, os.makedev(1, number))
         log = Path(request.sandbox_config.log_directory) / request.config.log_path
         box = Box(container_id, request.pod_sandbox_id, request.config, log=log, root=root)
+        box.image_id = image.id
         with self._lock:
             self._boxes[container_id] = box
         self._send_event(box, 0)
@@ -282,11 +312,11 @@ class Crio(Ground):
                     id=box.id,
                     pod_sandbox_id=box.pod,
                     metadata=box.config.metadata,
-                    image=box.config.image,
-                    image_ref=self._image_id(box.config.image.image),
-                    image_id=self._image_id(box.config.image.image),
+                    image=cri.ImageSpec(image=box.config.image.image),
+                    image_ref=self._image_ref(box),
+                    image_id=box.image_id,
                     state=box.state,
-                    created_at=box.created,
+                    created_at=box.created - self._list_lag(box),
                     labels=box.config.labels,
                 )
                 for box in boxes
@@ -311,6 +341,8 @@ class Crio(Ground):
         box = self._box(request.container_id)
         if box.state != RUNNING:
             raise Refused(NOT_FOUND, "container is not created or running: container is stopped")
+        if (missing := _missing_program(box.root, request.cmd)) is not None:
+            raise Refused(INTERNAL, f"command error: {missing}, stdout: , stderr: , exit code -1")
         process = subprocess.Popen(
             ["chroot", box.root, *request.cmd],
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
@@ -336,7 +368,7 @@ class Crio(Ground):
                     memory=cri.MemoryUsage(
                         timestamp=now,
                         working_set_bytes=cri.UInt64Value(value=held),
-                        available_bytes=cri.UInt64Value(value=max(0, _limit(box) - held)),
+                        available_bytes=cri.UInt64Value(value=max(0, (_limit(box) or self._no_limit()) - held)),
                     ),
                 )
                 for box in boxes
@@ -372,7 +404,7 @@ class Crio(Ground):
                     time.sleep(0.02)
                 said = words.read()
             if process.returncode:
-                raise Refused(INTERNAL, said.rpartition('msg="')[2].strip().strip('"')[-500:])
+                raise Refused(INTERNAL, _pull_failure(said.rpartition('msg="')[2].strip().strip('"')[-500:]))
             written = (Path(folder) / "it/manifest.json").read_bytes()
         manifest = json.loads(written)
         image_id = manifest["config"]["digest"].removeprefix("sha256:")
@@ -395,13 +427,17 @@ class Crio(Ground):
         word = request.image.image
         with self._lock:
             found = self._image(word)
-            if found is not None and word in found.repo_tags:
+            if found is not None and word in found.repo_tags and len(found.repo_tags) > 1:
                 found.repo_tags.remove(word)
-                if not found.repo_tags:
-                    del self._images[found.id]
             elif found is not None:
+                if any(box.image_id == found.id for box in self._boxes.values()):
+                    raise Refused(INTERNAL, "image is in use by a container")
                 del self._images[found.id]
         return cri.Nothing()
+
+    def rpc_image_fs_info(self, request: cri.ImageFsInfoRequest) -> cri.ImageFsInfoResponse:
+        place = cri.FilesystemIdentifier(mountpoint="/var/lib/containers/storage/overlay-images")
+        return cri.ImageFsInfoResponse(image_filesystems=[cri.FilesystemUsage(fs_id=place)])
 
     def tag(self, old: str, new: str) -> None:
         image = self._image(old)
@@ -411,8 +447,20 @@ class Crio(Ground):
     def _image(self, word: str) -> cri.Image | None:
         return next((one for one in self._images.values() if word in (one.id, *one.repo_tags, *one.repo_digests)), None)
 
-    def _image_id(self, word: str) -> str:
-        return found.id if (found := self._image(word)) else ""
+    def _image_ref(self, box: Box) -> str:
+        found = self._images.get(box.image_id)
+        return found.repo_digests[0] if found is not None and found.repo_digests else box.image_id
+
+    def _any_tag(self, box: Box) -> str:
+        found = self._images.get(box.image_id)
+        return found.repo_tags[-1] if found is not None and found.repo_tags else box.image_id
+
+    def _list_lag(self, box: Box) -> int:
+        """How much earlier the list says that a container was created, in nanoseconds."""
+        return (40 + (int(box.id[:4] or "0", 16) + 37 * self._starts) % 116) * 1_000_000
+
+    def _no_limit(self) -> int:
+        return 9_223_372_036_854_771_712 if self.cgroup == 1 else 0
 
     # ── events ───────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -423,6 +471,9 @@ class Crio(Ground):
         listener: queue.Queue[cri.ContainerEventResponse | None] = queue.Queue(maxsize=UNREAD)
         with self._lock:
             self._listeners.append(listener)
+            if self._broadcaster is None:
+                self._broadcaster = threading.Thread(target=self._broadcast, name="crio broadcast", daemon=True)
+                self._broadcaster.start()
         try:
             while context.is_active():
                 with contextlib.suppress(queue.Empty):
@@ -449,7 +500,7 @@ class Crio(Ground):
 
     def _event(self, box: Box, kind: int) -> cri.ContainerEventResponse:
         with self._lock:
-            statuses = [self._status(one) for one in self._boxes_of(box.pod) if one.id in self._boxes]
+            statuses = [self._status(one) for one in self._boxes_of(box.pod) if UID in one.config.labels]
         return cri.ContainerEventResponse(
             container_id=box.id,
             container_event_type=self.odd_event or kind,
@@ -497,7 +548,7 @@ class Crio(Ground):
             metadata=config.metadata,
             state=state,
             created_at=created,
-            labels=config.labels,
+            labels=_pod_labels(config),
             network=cri.PodSandboxNetworkStatus(ip="10.88.0.7"),
         )
 
@@ -513,9 +564,9 @@ class Crio(Ground):
             started_at=box.started,
             finished_at=box.finished,
             exit_code=-1 if box.id in self.unread_exit_codes else box.exit_code,
-            image=cri.ImageSpec(image=box.config.image.image),
-            image_ref=self._image_id(box.config.image.image),
-            image_id=self._image_id(box.config.image.image),
+            image=cri.ImageSpec(image=self._any_tag(box)),
+            image_ref=self._image_ref(box),
+            image_id=box.image_id,
             reason=reason if box.state == EXITED else "",
             labels=box.config.labels,
             log_path=str(box.log or ""),
@@ -552,12 +603,13 @@ class Crio(Ground):
         self._signal(box, signal.SIGKILL)
         box.ended.wait(10)
 
-    def _remove(self, box: Box) -> None:
+    def _remove(self, box: Box, *, send: bool = True) -> None:
         self._end(box, 0)
         with self._lock:
             if self._boxes.pop(box.id, None) is None:
                 return
-        self._send_event(box, 3)
+        if send:
+            self._send_event(box, 3)
         if box.process is not None:
             shutil.rmtree(box.root, ignore_errors=True)
 
@@ -565,6 +617,33 @@ class Crio(Ground):
         if box.process is not None and box.process.poll() is None:
             with contextlib.suppress(OSError):
                 os.kill(box.process.pid, number)
+
+
+def _pod_labels(config: kubelet.PodSandboxConfig) -> dict[str, str]:
+    return {
+        **config.labels,
+        "io.kubernetes.container.name": "POD",
+        "io.kubernetes.pod.name": config.metadata.name,
+        "io.kubernetes.pod.namespace": config.metadata.namespace,
+        UID: config.metadata.uid,
+    }
+
+
+def _missing_program(root: Path, command: Sequence[str]) -> str | None:
+    """What the OCI runtime says of a program that is not there."""
+    places = [command[0]] if "/" in command[0] else [f"/bin/{command[0]}"]
+    if any(os.path.lexists(f"{root}{place}") for place in places):
+        return None
+    return f"executable file `{command[0]}` not found in $PATH: No such file or directory"
+
+
+def _pull_failure(said: str) -> str:
+    if "connection refused" in said or "no such host" in said:
+        return f"RegistryUnavailable: {said}"
+    return (
+        f"unable to pull image or OCI artifact: pull image err: {said}; artifact err: provided artifact is a container"
+        " image"
+    )
 
 
 def _limit(box: Box) -> int:
@@ -588,12 +667,11 @@ def _use(box: Box) -> tuple[int, int]:
 def _copy(stream: io.BufferedReader, name: str, log: Path, lock: threading.Lock) -> None:
     with stream, log.open("ab", buffering=0) as file:
         while chunk := stream.read1(8192):
-            lines = chunk.split(b"\n")
+            lines, now = chunk.split(b"\n"), time.time_ns()
+            at = f"{datetime.fromtimestamp(now // 10**9, UTC):%Y-%m-%dT%H:%M:%S}.{now % 10**9:09d}+00:00"
             for number, line in enumerate(lines):
                 whole = number < len(lines) - 1
                 if whole or line:
-                    now = time.time_ns()
-                    at = f"{datetime.fromtimestamp(now // 10**9, UTC):%Y-%m-%dT%H:%M:%S}.{now % 10**9:09d}+00:00"
                     with lock:
                         file.write(f"{at} {name} {'F' if whole else 'P'} ".encode() + line + b"\n")
 

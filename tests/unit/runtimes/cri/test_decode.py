@@ -188,3 +188,20 @@ def test_the_digest_is_that_of_the_repository_that_was_asked():
     assert decode.digest_of("mirror:5000/nginx:1", image) == "sha256:2"
     assert decode.digest_of("other", image) == "sha256:1"
     assert decode.digest_of("other", cri.Image()) == ""
+
+
+@pytest.mark.parametrize(
+    ("mountpoint", "storage"),
+    [
+        ("/var/lib/containerd/io.containerd.snapshotter.v1.overlayfs", "overlayfs"),
+        ("/var/lib/containerd/io.containerd.snapshotter.v1.fuse-overlayfs/", "fuse-overlayfs"),
+        ("/var/lib/containers/storage/overlay-images", "overlay"),
+        ("/var/lib/docker", ""),
+        ("", ""),
+    ],
+)
+def test_the_storage_driver_is_read_from_where_the_images_are(mountpoint, storage):
+    """containerd 2 reports it in no other place."""
+    place = cri.FilesystemUsage(fs_id=cri.FilesystemIdentifier(mountpoint=mountpoint))
+    assert decode_info.storage_of_mountpoints(cri.ImageFsInfoResponse(image_filesystems=[place])) == storage
+    assert decode_info.storage_of_mountpoints(cri.ImageFsInfoResponse()) == ""

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core import errors
-from core.model.events import EventKind
+from core.model.events import EventKind, Origin
 from core.model.refs import EngineRef, Kind
 from runtimes.cri import decode, events
 from runtimes.cri.snapshot import Snapshot
@@ -31,8 +31,9 @@ def status(number=1, state=1, *, attempt=0, code=0, reason=""):
     )
 
 
-def pod(name="web"):
-    return cri.PodSandboxStatus(id="p" * 64, metadata=cri.PodSandboxMetadata(name=name, namespace="shop"))
+def pod(name="web", number="p", created=0, state=0):
+    metadata = cri.PodSandboxMetadata(name=name, namespace="shop")
+    return cri.PodSandboxStatus(id=number * 64, metadata=metadata, created_at=created, state=state)
 
 
 def view(*statuses, at=1, pods=None):
@@ -41,12 +42,12 @@ def view(*statuses, at=1, pods=None):
     return Snapshot(ENGINE, at, known, pods, decode.container_names(known.values()))
 
 
-def message(kind, thing, *statuses, at=7):
+def message(kind, thing, *statuses, at=7, of=None):
     return cri.ContainerEventResponse(
         container_id=thing,
         container_event_type=kind,
         created_at=at,
-        pod_sandbox_status=pod(),
+        pod_sandbox_status=pod() if of is None else of,
         containers_statuses=statuses,
     )
 
@@ -167,10 +168,10 @@ def hurried(monkeypatch):
     monkeypatch.setattr(events.asyncio, "sleep", lambda seconds: slept(0))
 
 
-async def gathered(engine, since=None):
+async def gathered(engine, since=None, watch=None):
     batches, reason = [], None
     try:
-        async for batch in events.watch(engine, None, since, lambda enabled: None):
+        async for batch in (watch or events.Watch(engine, lambda enabled: None)).events(None, since):
             batches.append(batch)
     except errors.QuarterdeckError as error:
         reason = error
@@ -195,3 +196,193 @@ async def test_what_is_there_tells_of_itself_from_a_time_on(hurried):
     ]
     batches, _ = await gathered(Engine(view(status(1, 2)), away), since=103 * NS)
     assert batches == [()]
+
+
+async def test_a_new_stream_repeats_nothing_of_the_one_before(hurried):
+    """The times of one fact may differ between two streams: CRI-O's clocks do, and one moves with its restarts."""
+    away = errors.Unreachable("gone")
+    watch = events.Watch(Engine(view(), view(status(), at=2), away), lambda enabled: None)
+    batches, _ = await gathered(None, watch=watch)
+    assert kinds(batches[1]) == [EventKind.CREATED, EventKind.STARTED]
+    moved = status(state=2, code=3)
+    moved.created_at += NS
+    watch._read_snapshot = Engine(view(moved, status(2), at=3), away)
+    batches, _ = await gathered(None, since=0, watch=watch)
+    assert [(event.kind, event.subject.id, event.origin) for event in batches[1]] == [
+        (EventKind.DIED, status(1).id, Origin.REPLAY),
+        (EventKind.CREATED, status(2).id, Origin.REPLAY),
+        (EventKind.STARTED, status(2).id, Origin.REPLAY),
+    ]
+
+
+class Stream:
+    """An event stream of prepared batches. It ends after the last one, or stays silent."""
+
+    enabled = True
+
+    def __init__(self, *batches, ends=True):
+        self.batches, self.ends = list(batches), ends
+
+    @property
+    def ended(self):
+        return self.ends and not self.batches
+
+    async def wait(self, seconds):
+        if not self.batches and not self.ends:
+            await asyncio.sleep(min(seconds, 0.01))
+        return self.batches.pop(0) if self.batches else []
+
+
+@pytest.fixture
+def eager(monkeypatch):
+    for name in ("MIN_COMPARE_SECONDS", "SETTLE_SECONDS"):
+        monkeypatch.setattr(events, name, 0.0)
+
+
+async def streamed(watch, stream, batches=1000):
+    found = []
+    async for batch in watch.events(stream, None):
+        found += batch
+        batches -= 1
+        if not batches:
+            break
+    return found
+
+
+def told(found):
+    return [
+        (event.kind if event.subject.kind is Kind.CONTAINER else event.action, event.subject.name) for event in found
+    ]
+
+
+async def test_events_kept_from_before_are_not_told_as_live(eager):
+    """Engines keep up to 1,000 events for their first listener, some of them about what has gone since."""
+    gone = status(9)
+    stream = Stream([message(1, gone.id, gone, at=NS), message(1, status().id, status(), at=5 * NS - 1)])
+    watch = events.Watch(Engine(view(status(), at=5 * NS)), lambda enabled: None)
+    assert await streamed(watch, stream) == []
+    assert list(watch.snapshot.containers) == [status().id]
+
+
+async def test_a_pod_that_goes_without_a_word_is_forgotten_with_its_containers(eager):
+    stopped = pod(state=1)
+    ended = status(state=2)
+    stream = Stream([message(2, ended.id, ended), message(2, stopped.id, of=stopped)], [], ends=False)
+    engine = Engine(view(status()), view(pods={}, at=9))
+    watch = events.Watch(engine, lambda enabled: None)
+    found = await streamed(watch, stream, batches=3)
+    assert told(found) == [
+        (EventKind.DIED, "shop/web/app"),
+        ("stopped", "shop/web"),
+        ("deleted", "shop/web"),
+        (EventKind.REMOVED, "shop/web/app"),
+    ]
+    assert not watch.snapshot.containers and not watch.snapshot.pods and not watch.snapshot.names
+    # What comes late brings nothing back.
+    late = Stream([message(2, ended.id, ended, at=99), message(2, stopped.id, at=99, of=stopped)])
+    watch._read_snapshot = Engine(view(pods={}, at=9))
+    assert await streamed(watch, late) == []
+    assert not watch.snapshot.containers and not watch.snapshot.pods
+
+
+async def test_pods_that_go_are_noticed_even_if_nothing_is_sent_at_all(monkeypatch):
+    monkeypatch.setattr(events, "COMPARE_SECONDS", 0.0)
+    watch = events.Watch(Engine(view(status()), view(pods={}, at=9)), lambda enabled: None)
+    found = await streamed(watch, Stream(ends=False), batches=2)
+    assert told(found) == [
+        ("deleted", "shop/web"), (EventKind.DIED, "shop/web/app"), (EventKind.REMOVED, "shop/web/app")
+    ]  # fmt: skip
+
+
+async def test_a_recreated_pod_has_its_name_at_once_and_the_old_one_has_gone(eager):
+    again = pod(number="q", created=50 * NS)
+    fresh = decode.container_record(status(2), status(2), again)
+    after = Snapshot(ENGINE, 9, {fresh.id: fresh}, {again.id: again}, decode.container_names([fresh]))
+    watch = events.Watch(Engine(view(status(state=2, attempt=4)), after), lambda enabled: None)
+    found = await streamed(watch, Stream([message(1, again.id, at=60 * NS, of=again)]))
+    assert (EventKind.REMOVED, "shop/web/app") in told(found)
+    assert (EventKind.CREATED, "shop/web/app") in told(found)
+    assert EventKind.RENAMED not in [kind for kind, _ in told(found)]
+    assert list(watch.snapshot.names.values()) == ["shop/web/app"]
+
+
+def test_a_leftover_of_a_higher_attempt_does_not_keep_the_name():
+    old = decode.container_record(status(1, 2, attempt=7), status(1, 2, attempt=7), pod(created=1))
+    new = decode.container_record(status(2), status(2), pod(number="q", created=2))
+    names = decode.container_names([old, new])
+    assert names == {new.id: "shop/web/app", old.id: f"shop/web/app.{old.id[:8]}"}
+    pods = decode.pod_names([pod(created=1), pod(number="q", created=2)])
+    assert pods == {"q" * 64: "shop/web", "p" * 64: f"shop/web.{'p' * 8}"}
+
+
+async def test_a_container_that_no_message_lists_has_a_row_at_once_and_its_end_too(eager):
+    """CRI-O lists only containers with the kubelet's label."""
+    thing = status().id
+    stream = Stream([message(1, thing)], [message(2, thing)], [], ends=False)
+    watch = events.Watch(
+        Engine(view(), view(status(), at=2), view(status(state=2, code=4), at=3)), lambda enabled: None
+    )
+    found = await streamed(watch, stream, batches=3)
+    assert [kind for kind, _ in told(found)] == [EventKind.CREATED, EventKind.STARTED, EventKind.DIED]
+    assert found[-1].attrs["exit_code"] == "4"
+
+
+async def test_one_that_came_and_went_before_the_look_is_told_of(eager):
+    ended = status(state=2, code=5)
+    stream = Stream([message(2, ended.id, ended), message(3, ended.id)])
+    watch = events.Watch(Engine(view(), view(at=2)), lambda enabled: None)
+    assert [kind for kind, _ in told(await streamed(watch, stream))] == [
+        EventKind.CREATED, EventKind.STARTED, EventKind.DIED, EventKind.REMOVED
+    ]  # fmt: skip
+    assert not watch.snapshot.containers
+
+
+async def test_many_messages_about_strangers_need_one_look(eager):
+    looks = []
+
+    async def look(seconds):
+        looks.append(seconds)
+        return view(at=len(looks))
+
+    many = [message(1, f"{number:064x}", status(number)) for number in range(1, 500)]
+    watch = events.Watch(look, lambda enabled: None)
+    found = await streamed(watch, Stream(many))
+    assert len(looks) == 2, "the first one, and one for all messages"
+    assert [kind for kind, _ in told(found)].count(EventKind.CREATED) == len(many)
+
+
+async def test_what_is_remembered_of_the_removed_is_bounded(eager, monkeypatch):
+    monkeypatch.setattr(events, "MAX_REMOVED", 10)
+    many = [message(3, f"{number:064x}") for number in range(100)]
+    watch = events.Watch(Engine(view()), lambda enabled: None)
+    await streamed(watch, Stream(many))
+    assert len(watch._removed) == 10
+
+
+def test_an_event_with_another_tag_of_the_image_changes_no_name():
+    listed = cri.Container(id=status().id, image=cri.ImageSpec(image="shop:1"), created_at=100 * NS - 90_000_000)
+    told_status = status()
+    told_status.image.image = "latest:9"
+    record = decode.container_record(listed, told_status, pod())
+    assert (record.image, record.created_ns) == ("shop:1", 100 * NS)
+    seen = Snapshot(ENGINE, 1, {record.id: record}, {pod().id: pod()}, decode.container_names([record]))
+    ended = status(state=2, code=1)
+    ended.image.image = "latest:9"
+    later, found = events.apply_event(seen, message(2, record.id, ended))
+    assert later.containers[record.id].image == "shop:1"
+    assert {event.attrs["image"] for event in found} == {"shop:1"}
+
+
+def test_a_pods_label_does_not_name_its_containers():
+    labelled = pod()
+    labelled.labels["io.kubernetes.container.name"] = "POD"
+    record = decode.container_record(cri.Container(id="c" * 64), None, labelled)
+    assert record.path == f"shop/web/{'c' * 12}"
+    assert "io.kubernetes.container.name" not in record.labels
+
+
+async def test_a_removed_pod_that_sends_no_status_is_removed(eager):
+    """containerd 2 sends the end of a pod without the pod."""
+    gone = cri.ContainerEventResponse(container_id=pod().id, container_event_type=3, created_at=7)
+    watch = events.Watch(Engine(view(), view(pods={}, at=2)), lambda enabled: None)
+    assert told(await streamed(watch, Stream([gone]))) == [("deleted", "shop/web")]

@@ -80,3 +80,9 @@ def test_the_very_first_reading_is_taken_once():
     assert not decoder.begin(seen(), [])
     assert decoder.begin(seen("a"), [stats("a", 1, 1)])
     assert not decoder.begin(seen("a"), [stats("a", 2, 1)])
+
+
+def test_without_a_limit_none_is_shown_on_either_version_of_cgroups():
+    for left in (0, (1 << 63) - 4096 - 100):
+        (row,) = UsageDecoder().decode(seen("a"), [stats("a", S, 0, memory=100, left=left)], ()).rows
+        assert (row.memory, row.memory_limit) == (100, None)
