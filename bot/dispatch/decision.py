@@ -1,7 +1,7 @@
 """Decides on a whole plan: asks the policy about each target and returns the strictest answer, brakes included.
 
 A brake is a built-in rule that asks the requester for a confirmation. There is one for changes that cannot be undone,
-and one for changes of many targets.
+one for changes of many targets, and one for changes of everything that an engine has or that options alone select.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from bot.access import policy
-from bot.dispatch.visible_fleet import VisibleFleet
+from bot.dispatch.visible_fleet import Lookup, VisibleFleet
 from core import errors
 from core.model import builtin_actions
 from core.model.actions import Action, Risk
@@ -30,7 +30,23 @@ def decide(plan: Sequence[Action[Any]], view: VisibleFleet, *, line: str, max_un
         decisions.append(_brake("brake:destroy", f"{line.strip()} {reason}"))
     elif len(changes) > max_unconfirmed:
         decisions.append(_brake("brake:many", f"this changes {len(changes)} things at once"))
+    elif changes and (reason := _width(changes, view.lookups)):
+        decisions.append(_brake("brake:all", reason))
     return policy.combine_decisions(decisions)
+
+
+def _width(changes: Sequence[Action[Any]], lookups: Sequence[Lookup]) -> str:
+    """Returns why these changes are wide, however few they are: no name was given, or a pattern or the name of a group
+    selected all that an engine has. Who names each resource by itself means all of them."""
+    if any(not lookup.query.names for lookup in lookups):
+        return "no name was given, so this changes everything that matches"
+    targets = {ref.key for action in changes for ref in action.targets()}
+    for lookup in lookups:
+        for engine, everything, running in lookup.by_engine():
+            covered = next((some for some in (everything, running) if some and some <= targets), None)
+            if covered and not covered <= {key for each in lookups for key in each.named_alone()}:
+                return f"this changes every {lookup.query.kind} of {engine}"
+    return ""
 
 
 def strictest(*decisions: Decision) -> Decision:

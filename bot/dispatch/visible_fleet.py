@@ -10,8 +10,8 @@ depends on. A resource that contains a protected container is protected too.
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterable, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterable, Iterator, Sequence, Set
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -25,8 +25,10 @@ from core.model.containers import Container
 from core.model.identity import Identity, Place
 from core.model.policy import Decision, Policy, Verdict
 from core.model.policy_facts import PolicyFacts
-from core.model.refs import EngineRef, Kind, Ref
+from core.model.refs import EngineRef, Key, Kind, Ref
 from core.model.resource_usage import ReadUsage
+from core.name_matching import selection
+from core.name_matching.match import is_pattern
 from core.ports import Call, Query
 from runtimes.inventory import fleet
 
@@ -34,7 +36,6 @@ from runtimes.inventory import fleet
 ABOUT_RESOURCES = (ListEvents, ReadUsage)
 # Engines that know everything about the containers that they list. The others may list containers of these.
 KNOWS_ITS_OWN = frozenset({"docker", "podman"})
-Key = tuple[EngineRef, Kind, str]
 
 
 class VisibleFleet:
@@ -45,6 +46,7 @@ class VisibleFleet:
         self, *, engines: fleet.Fleet, in_force: Policy, who: Identity, place: Place, call: Call, now: datetime
     ) -> None:
         self.call = call
+        self.lookups: list[Lookup] = []
         self._fleet = engines
         self._policy = in_force
         self._who = who
@@ -76,6 +78,7 @@ class VisibleFleet:
         if key not in self._listings:
             self._listings[key] = await self._list(query)
         rows = fleet.resolve(query, self._listings[key], self._visible)
+        self.lookups.append(Lookup(query, self._listings[key].rows, self._visible))
         self._remember(rows)
         return [row.ref for row in rows]
 
@@ -126,7 +129,7 @@ class VisibleFleet:
         ]
 
     async def _known(self, action: Action[Any]) -> effects.Known:
-        row = self._rows.get(_key(action.targets()[0]))
+        row = self._rows.get(action.targets()[0].key)
         needs = effects.TABLE[action.verb].needs
         images = await self._list_on(Kind.IMAGE, action.engine) if Kind.IMAGE in needs else None
         tasks = await self._list_on(Kind.TASK, action.engine) if Kind.TASK in needs else None
@@ -174,9 +177,9 @@ class VisibleFleet:
         for kind in dict.fromkeys(ref.kind for ref in pinned):
             listing = await self._list(Query(kind=kind), fresh=True)
             self._remember(listing.rows)
-            present = {_key(row.ref) for row in listing.rows}
+            present = {row.ref.key for row in listing.rows}
             for ref in pinned:
-                if ref.kind is not kind or _key(ref) in present:
+                if ref.kind is not kind or ref.key in present:
                     continue
                 if ref.engine in listing.missing:
                     raise listing.missing[ref.engine]
@@ -215,7 +218,7 @@ class VisibleFleet:
         return narrowed and any(engine.kind not in KNOWS_ITS_OWN for engine in self._fleet.engines(query))
 
     def _remember(self, rows: Iterable[Any]) -> None:
-        self._rows.update((_key(row.ref), row) for row in rows if hasattr(row, "ref"))
+        self._rows.update((row.ref.key, row) for row in rows if hasattr(row, "ref"))
 
     def _visible(self, row: Any) -> bool:
         listed = lists_by_kind.LISTS[row.ref.kind]
@@ -253,7 +256,7 @@ class VisibleFleet:
         return lists_by_kind.permission_targets(row, engine, self._now)
 
     def _subjects_of(self, ref: Ref) -> Sequence[tuple[Ref, PolicyFacts | None]]:
-        row = self._rows.get(_key(ref))
+        row = self._rows.get(ref.key)
         return [(ref, None)] if row is None else self._protected.with_protection(row, ref.engine, self._now)
 
     def _resolve(self, verb: str, risk: Risk, ends: bool | None = None) -> policy.ResolvedPolicy:
@@ -264,5 +267,28 @@ class VisibleFleet:
         return found
 
 
-def _key(ref: Ref) -> Key:
-    return (ref.engine, ref.kind, ref.id)
+@dataclass(frozen=True, slots=True)
+class Lookup:
+    """Holds what one call of `find` looked for, in which rows. `visible`: whether the requester may list a row."""
+
+    query: Query
+    rows: Sequence[Any]
+    visible: Callable[[Any], bool]
+
+    def by_engine(self) -> Iterator[tuple[EngineRef, Set[Key], Set[Key]]]:
+        """Yields, for each engine, all its visible rows, and those that run if there are several."""
+        rows = self._visible_rows()
+        for engine in dict.fromkeys(row.ref.engine for row in rows):
+            own = [row for row in rows if row.ref.engine == engine]
+            running = {row.ref.key for row in own if getattr(row, "state", "") == "running"}
+            yield engine, {row.ref.key for row in own}, running if len(running) > 1 else set()
+
+    def named_alone(self) -> Set[Key]:
+        """Returns the resources that a name selects which is no pattern and selects nothing else."""
+        rows = self._visible_rows()
+        plain = [name for name in self.query.names if not is_pattern(name)]
+        found = [selection.match(self.query.kind, name, rows).targets for name in plain]
+        return {targets[0].ref.key for targets in found if len(targets) == 1}
+
+    def _visible_rows(self) -> Sequence[Any]:
+        return [row for row in self.rows if self.visible(row)]

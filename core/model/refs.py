@@ -51,6 +51,9 @@ class EngineRef(msgspec.Struct, frozen=True, gc=False):
         return any(fnmatch.fnmatchcase(name, pattern) for name in names)
 
 
+Key = tuple[EngineRef, Kind, str]
+
+
 class Ref(msgspec.Struct, frozen=True, gc=False):
     """One resource on one engine. `id` is the engine's full id; `name` is for people."""
 
@@ -58,6 +61,11 @@ class Ref(msgspec.Struct, frozen=True, gc=False):
     kind: Kind
     id: str
     name: str
+
+    @property
+    def key(self) -> Key:
+        """What identifies it, without its name."""
+        return (self.engine, self.kind, self.id)
 
     @property
     def bare_id(self) -> str:

@@ -49,6 +49,11 @@ class TypedName:
         return not GLOB_CHARACTERS.isdisjoint(self.name)
 
 
+def is_pattern(text: str) -> bool:
+    """Returns whether a typed name is a glob."""
+    return parse(text).is_glob
+
+
 def parse(text: str) -> TypedName:
     # The @ of `busybox@sha256:…` belongs to the name.
     digest = found[0] if (found := _DIGEST.match(text)) else ""

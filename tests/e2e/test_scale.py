@@ -30,7 +30,8 @@ def test_at_the_console(bot, dockerd):
     assert "shop/web scaled from 1 to 3 in" in said
     assert running(dockerd) == ["shop-web-1", "shop-web-2", "shop-web-3"]
     assert len(re.findall(r"shop-web-\d +[0-9a-f]{12} +shop/web", bot.do("ps shop"))) == 3
-    assert "3 restarted" in bot.do("restart shop/web -t 1")
+    assert "this changes every container of docker/" in bot.do("restart shop/web -t 1", code=4)
+    assert "3 restarted" in bot.do("restart shop/web -t 1", "--yes")
     asked = bot.do("scale web=0", code=4)
     assert "leaves nothing of shop/web running" in asked
     assert len(running(dockerd)) == 3
@@ -83,6 +84,8 @@ def test_a_swarms_service_at_the_console_and_in_slack(cluster, short_tmp, slack)
         deck.last("bob", "scaled from 2 to 3", seconds=60)
         assert cluster.states("shop_web") == ["running"] * 3
         deck.deck("ada", "scale web=1")
+        asked = deck.last("ada", "ends tasks of shop_web")
+        slack.click("ada", asked, asked["buttons"][0])
         deck.last("bob", "scaled from 3 to 1", seconds=60)
         wait_for("the others to go", lambda: cluster.states("shop_web") == ["running"], 30)
     finally:
