@@ -28,9 +28,10 @@ class Connection(EngineAdapter):
     def __init__(self, url: str, options: EngineOptions = DEFAULTS) -> None:
         super().__init__(url, options)
         self._channel = grpc_channel.GrpcChannel(url, engine=str(self._ref), access=ACCESS)
+        self._channel.on_skipped = self.skipped.add
         self._client = client.Client(self._channel)
         self._excluded = ExcludedNamespaces(options.watched_kinds)
-        self._containers = decode.ContainerDecoder(self._ref)
+        self._containers = decode.ContainerDecoder(self._ref, self.skipped)
         self._shares_pids = False  # the daemon's process ids are those of this process' PID namespace
         self._can_pull = True  # until the daemon reports otherwise
 

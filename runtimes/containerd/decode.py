@@ -16,7 +16,8 @@ from core.model.containers import LIVE_STATES, Container, Port
 from core.model.refs import EngineRef, Kind, Ref
 from runtimes.containerd import client, json_models
 from runtimes.containerd.newest_runs import NewestRuns, store_newest
-from runtimes.formats import status_text
+from runtimes.formats import protobuf_values, status_text
+from runtimes.formats.skipped_data import SkippedData
 from runtimes.proto import containerd_task_types_pb2
 
 NAMESPACE_LABEL = "containerd.namespace"
@@ -24,6 +25,8 @@ NAMESPACE_LABEL = "containerd.namespace"
 NAME_LABELS = ("nerdctl/name", "io.kubernetes.container.name")
 PORTS_LABEL = "nerdctl/ports"
 RESTARTS_LABEL = "containerd.io/restart.count"
+MAX_COUNT_DIGITS = 9
+CRI_NAMESPACE = "k8s.io"
 SANDBOX_LABEL, SANDBOX = "io.cri-containerd.kind", "sandbox"
 NAMESPACE_OWNERS = {"moby": "docker", "plugins.moby": "docker", "k8s.io": "cri", "buildkit": "buildkit"}
 """The kind of engine or program that owns the containers in a namespace of this name."""
@@ -41,8 +44,9 @@ class ContainerDecoder:
     """Decodes the containers of one engine. It also caches the names of containers, because events contain only ids,
     and the ids of pause containers (sandboxes)."""
 
-    def __init__(self, engine: EngineRef) -> None:
+    def __init__(self, engine: EngineRef, skipped: SkippedData | None = None) -> None:
         self.engine = engine
+        self.skipped = skipped if skipped is not None else SkippedData(lambda: str(engine))
         self.history = NewestRuns()
         self._refs: dict[str, Ref] = {}
         self._sandboxes: dict[str, None] = {}
@@ -55,7 +59,7 @@ class ContainerDecoder:
         if ref is None or ref.name != name:
             ref = Ref(engine=self.engine, kind=Kind.CONTAINER, id=full_id, name=name)
             store_newest(self._refs, full_id, ref)
-        if is_sandbox(labels):
+        if is_sandbox(namespace, labels):
             store_newest(self._sandboxes, full_id, None)
         return ref
 
@@ -83,14 +87,14 @@ class ContainerDecoder:
         """Decodes a container and its task into a row. `process_started_at`: returns the start of a process of this
         host in unix seconds, or None if it is unknown."""
         ref = self.learn(namespace, container.id, container.labels)
-        created_at = container.created_at.ToNanoseconds() / 1e9
+        created_at = protobuf_values.nanoseconds(container.created_at) / 1e9
         run = self.history.current(ref.id, task, created_at)
         state = "exited" if run.was_started else "created"
         if task is not None:
             state = STATES.get(task.status, "dead")
             run.was_started = run.was_started or state != "created"
             if state == "exited":
-                run.ended = (task.exit_status, task.exited_at.ToNanoseconds() / 1e9)
+                run.ended = (task.exit_status, protobuf_values.nanoseconds(task.exited_at) / 1e9)
             elif run.started_at is None and state in LIVE_STATES:
                 started_at = process_started_at(task.pid)
                 # A process that is older than the container is another one with the same number.
@@ -107,7 +111,7 @@ class ContainerDecoder:
             labels={**container.labels, NAMESPACE_LABEL: namespace},
             ports=_ports(container.labels.get(PORTS_LABEL, "")),
             started_at=run.started_at,
-            finished_at=ended[1] if ended else None,
+            finished_at=ended[1] or None if ended else None,
             exit_code=ended[0] if ended else None,
             restarts=_count(container.labels.get(RESTARTS_LABEL, "")),
             # Unknown for a run that was not observed from its start to its end.
@@ -127,9 +131,10 @@ def name_of(container_id: str, labels: Mapping[str, str]) -> str:
     return next((labels[label] for label in NAME_LABELS if labels.get(label)), container_id)
 
 
-def is_sandbox(labels: Mapping[str, str]) -> bool:
-    """Returns True for the pause container of a pod."""
-    return labels.get(SANDBOX_LABEL) == SANDBOX
+def is_sandbox(namespace: str, labels: Mapping[str, str]) -> bool:
+    """Returns True for the pause container of a pod. In any other namespace than that of CRI, the label is somebody's
+    own, and must not hide a container."""
+    return namespace == CRI_NAMESPACE and labels.get(SANDBOX_LABEL) == SANDBOX
 
 
 def _command(spec: bytes) -> str:
@@ -143,4 +148,4 @@ def _ports(label: str) -> tuple[Port, ...]:
 
 
 def _count(text: str) -> int:
-    return int(text) if text.isascii() and text.isdecimal() else 0
+    return int(text) if text.isascii() and text.isdecimal() and len(text) <= MAX_COUNT_DIGITS else 0

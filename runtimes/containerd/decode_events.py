@@ -1,7 +1,8 @@
 """Decodes containerd's event messages into events of containers, images and namespaces.
 
 Events of snapshots, of content, of excluded namespaces and of pause containers are left out. containerd repeats OOM
-events, so only the first OOM event of each run is decoded. Unknown and invalid messages become events of kind `other`.
+events, so only the first OOM event of each run is decoded. Unknown messages become events of kind `other`. Messages
+that cannot be decoded are left out.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from core.model.events import Event, EventKind, Origin
 from core.model.refs import Kind, Ref
 from runtimes.containerd.decode import ContainerDecoder
 from runtimes.containerd.newest_runs import Run
+from runtimes.formats import protobuf_values, skipped_data
 from runtimes.proto import containerd_events_pb2, containerd_types_pb2
 
 MESSAGE_TYPES: Mapping[str, tuple[type[Message], str, EventKind]] = {
@@ -78,10 +80,14 @@ class EventDecoder:
         return envelope.namespace, container_id
 
     def decode(self, envelope: containerd_types_pb2.Envelope) -> Event | None:
-        """Decodes one event message. Returns None for a repeated OOM event and for a pause container."""
+        """Decodes one event message. Returns None for a repeated OOM event, for a pause container, and for a message
+        that cannot be decoded."""
         topic = envelope.topic.strip("/").split("/")
         area, action = topic[0], "_".join(topic[1:]).replace("-", "_")
-        at_ns = envelope.timestamp.ToNanoseconds()
+        at_ns = protobuf_values.nanoseconds(envelope.timestamp)
+        if not protobuf_values.is_event_time(at_ns):
+            self._containers.skipped.add(skipped_data.EVENT, "an event has no valid time")
+            return None
         message_type = _message_type(envelope)
         shape, field, kind = MESSAGE_TYPES.get(message_type, (None, "", EventKind.OTHER))
         message: Any = None
@@ -89,7 +95,8 @@ class EventDecoder:
             try:
                 message = shape.FromString(envelope.event.value)
             except DecodeError:
-                kind = EventKind.OTHER
+                self._containers.skipped.add(skipped_data.EVENT, f"a {message_type} is malformed")
+                return None
         name = str(getattr(message, field)) if message is not None else ""
         resource = _RESOURCES.get(area, area)
         if resource == "container" and name:
@@ -134,7 +141,7 @@ class EventDecoder:
                     return None
         if kind is EventKind.DIED:
             attrs["exit_code"] = str(message.exit_status)
-            exited_ns = message.exited_at.ToNanoseconds()
+            exited_ns = protobuf_values.nanoseconds(message.exited_at)
             if 0 < exited_ns < at_ns - LATE_EXIT_NS:
                 at_ns = exited_ns
         elif message_type in ("ContainerCreate", "ContainerUpdate") and message.image:
@@ -165,7 +172,7 @@ class EventDecoder:
         elif message_type == "TaskExit":
             run = run or Run()
             run.was_started = True
-            run.ended = (message.exit_status, (message.exited_at.ToNanoseconds() or at_ns) / 1e9)
+            run.ended = (message.exit_status, (protobuf_values.nanoseconds(message.exited_at) or at_ns) / 1e9)
             history.store(full_id, run)
         return True
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterable
 from typing import Any
 
-import msgspec
-from google.protobuf.json_format import MessageToDict
-
+from core import errors
+from runtimes.formats import json_decoder, protobuf_values
 from runtimes.proto import containerd_containers_pb2, containerd_daemon_pb2, containerd_task_types_pb2
 
 SNAPSHOTTERS = "io.containerd.snapshotter.v1"
@@ -45,12 +45,15 @@ def container_document(
 ) -> dict[str, Any]:
     """Returns all that containerd reports about one container, with containerd's own field names."""
     shown = containerd_containers_pb2.Container.FromString(container.SerializeToString())
-    # MessageToDict fails for an Any of an unknown type. The specification is JSON and is added below.
+    # An Any of an unknown type cannot be converted. The specification is JSON and is added below.
     shown.ClearField("spec")
     shown.runtime.ClearField("options")
-    data = MessageToDict(shown)
-    try:
-        spec = msgspec.json.decode(container.spec.value) if container.spec.value else None
-    except msgspec.DecodeError:
-        spec = None
-    return {"namespace": namespace, **data, "task": MessageToDict(task) if task is not None else None, "spec": spec}
+    spec = None
+    with contextlib.suppress(errors.InvalidResponse):
+        spec = json_decoder.decode_json_object(container.spec.value)
+    return {
+        "namespace": namespace,
+        **protobuf_values.to_dict(shown),
+        "task": protobuf_values.to_dict(task) if task is not None else None,
+        "spec": spec,
+    }

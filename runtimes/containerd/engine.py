@@ -18,7 +18,6 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any, ClassVar
 
 import msgspec
-from google.protobuf.json_format import MessageToDict
 
 from core import errors
 from core.model import actions, networks_and_volumes, resource_usage
@@ -36,9 +35,11 @@ from runtimes.containerd.decode_events import EventDecoder
 from runtimes.containerd.exec import ExecVerbs
 from runtimes.containerd.images import ImageVerbs
 from runtimes.containerd.lifecycle import LifecycleVerbs
+from runtimes.formats import protobuf_values
 from runtimes.kernel import procfs
 
 NAME_TIMEOUT_SECONDS = 2.0
+ROWS_AT_ONCE = 500  # of a list, until the event loop may run
 DEFAULT_RUNTIME = "io.containerd.runc.v2"
 
 
@@ -86,7 +87,7 @@ class Containerd(LifecycleVerbs, ExecVerbs, ImageVerbs):
             )
             return networks_and_volumes.Namespace(
                 name=namespace.name,
-                containers=_count_without_sandboxes(containers),
+                containers=_count_without_sandboxes(namespace.name, containers),
                 images=len({image.target.digest for image in images}),
                 labels=dict(namespace.labels),
                 owner=decode.NAMESPACE_OWNERS.get(namespace.name, ""),
@@ -136,9 +137,9 @@ class Containerd(LifecycleVerbs, ExecVerbs, ImageVerbs):
             ref=action.targets()[0],
             data={
                 "Version": version,
-                "Server": MessageToDict(server),
-                "Namespaces": [MessageToDict(namespace) for namespace in namespaces],
-                "Plugins": [MessageToDict(plugin) for plugin in plugins],
+                "Server": protobuf_values.to_dict(server),
+                "Namespaces": [protobuf_values.to_dict(namespace) for namespace in namespaces],
+                "Plugins": [protobuf_values.to_dict(plugin) for plugin in plugins],
             },
         )
 
@@ -225,16 +226,18 @@ class Containerd(LifecycleVerbs, ExecVerbs, ImageVerbs):
             owner = self._excluded.get(namespace.name)
             if owner is not None:
                 containers = await self._client.containers(namespace.name, seconds)
-                if count := _count_without_sandboxes(containers):
+                if count := _count_without_sandboxes(namespace.name, containers):
                     listing.excluded[owner] = listing.excluded.get(owner, 0) + count
                 return
             containers, tasks = await asyncio.gather(
                 self._client.containers(namespace.name, seconds), self._client.tasks(namespace.name, seconds)
             )
-            for container in containers:
+            for number, container in enumerate(containers, 1):
+                if number % ROWS_AT_ONCE == 0:
+                    await asyncio.sleep(0)
                 listing.runtimes[container.runtime.name] += 1
                 self._containers.learn(namespace.name, container.id, container.labels)
-                if not decode.is_sandbox(container.labels):
+                if not decode.is_sandbox(namespace.name, container.labels):
                     task = tasks.get(container.id)
                     listing.rows.append(row := self._row(namespace.name, container, task))
                     if task is not None:
@@ -268,5 +271,5 @@ class _Listing(msgspec.Struct):
     runtimes: collections.Counter[str]
 
 
-def _count_without_sandboxes(containers: Sequence[client.Container]) -> int:
-    return sum(not decode.is_sandbox(container.labels) for container in containers)
+def _count_without_sandboxes(namespace: str, containers: Sequence[client.Container]) -> int:
+    return sum(not decode.is_sandbox(namespace, container.labels) for container in containers)

@@ -14,6 +14,7 @@ import secrets
 import shutil
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import msgspec
 from google.protobuf import any_pb2
@@ -26,6 +27,7 @@ from runtimes.base.multi_request_change import MultiRequestChange
 from runtimes.containerd import client, decode, lifecycle
 from runtimes.containerd.client import FAILED_PRECONDITION, Client
 from runtimes.containerd.connection import Connection
+from runtimes.formats import json_decoder
 
 MAX_OUTPUT_BYTES = 64 * 1024  # of stdout and of stderr
 PROCESS_TYPE = "types.containerd.io/opencontainers/runtime-spec/1/Process"
@@ -101,16 +103,12 @@ async def run(calls: Client, action: actions.Exec, seconds: float) -> ExecResult
 def _process(spec: bytes, action: actions.Exec) -> bytes:
     """Encodes the process to run: the container's own process with another command. The user, the environment, the
     working directory and the rights stay the same."""
-    try:
-        process = msgspec.json.decode(spec)["process"]
+    with json_decoder.reading(f"The specification of {action.target.name}"):
+        process: dict[str, Any] = dict(json_decoder.decode_json_object(spec)["process"])
         process |= {"args": list(action.command), "terminal": False}
         process.pop("consoleSize", None)
         if action.user:
             process["user"] = _user(action.user)
-    except (msgspec.DecodeError, KeyError, TypeError) as error:
-        raise errors.InvalidResponse(
-            f"containerd returned an invalid specification of {action.target.name}.", hint="Create the container again."
-        ) from error
     return msgspec.json.encode(process)
 
 

@@ -20,7 +20,7 @@ from core.model.images import Image
 from core.model.refs import EngineRef, Kind, Ref
 from runtimes.base.concurrency import map_concurrently
 from runtimes.containerd import client, decode, image_names, json_models
-from runtimes.formats import json_decoder, timestamps
+from runtimes.formats import json_decoder, protobuf_values, timestamps
 
 MAX_CACHED = 1024
 SHORT_DIGEST = 12
@@ -43,7 +43,7 @@ class ImageReader:
         by_digest: dict[str, list[client.Image]] = {}
         for entry in found:
             by_digest.setdefault(entry.target.digest, []).append(entry)
-        used = [container.image for container in containers if not decode.is_sandbox(container.labels)]
+        used = [container.image for container in containers if not decode.is_sandbox(namespace, container.labels)]
 
         async def one(digest: str) -> Image:
             image = StoredImage(namespace, digest, by_digest[digest])
@@ -55,7 +55,7 @@ class ImageReader:
                 tags=tuple(tags),
                 digests=tuple(digests),
                 size=metadata.size,
-                created_at=metadata.created_at or image.entries[0].created_at.ToNanoseconds() / 1e9,
+                created_at=metadata.created_at or protobuf_values.nanoseconds(image.entries[0].created_at) / 1e9,
                 labels={**metadata.labels, decode.NAMESPACE_LABEL: namespace},
                 containers=sum(name in image.names for name in used),
             )

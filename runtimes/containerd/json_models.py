@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import msgspec
 
-from runtimes.formats import json_types
+from core import errors
+from runtimes.formats import json_decoder, json_types
 
 
 class Manifest(msgspec.Struct):
@@ -69,21 +70,21 @@ class ImageConfig(msgspec.Struct):
     config: ContainerConfig | None = None
 
 
-_SPEC = msgspec.json.Decoder(Spec)
-_PORTS = msgspec.json.Decoder(list[PublishedPort])
-
-
 def process_of(spec: bytes) -> ProcessSpec | None:
     """Decodes the process of a container's specification. Returns None if it has none or is not valid."""
+    if not spec:
+        return None
     try:
-        return _SPEC.decode(spec).process if spec else None
-    except msgspec.DecodeError:
+        return json_decoder.decode_json(Spec, spec).process
+    except errors.InvalidResponse:
         return None
 
 
 def published_ports(label: str) -> list[PublishedPort]:
     """Decodes the label `nerdctl/ports`. Returns no ports if the label has another format."""
+    if not label:
+        return []
     try:
-        return _PORTS.decode(label) if label else []
-    except msgspec.DecodeError:
+        return json_decoder.decode_rows(PublishedPort, label.encode())
+    except errors.InvalidResponse:
         return []

@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable, Iterable
 from typing import Any
 
 from google.protobuf import any_pb2, empty_pb2
+from google.protobuf.message import DecodeError
 
 from core import errors
 from core.model.results import Outcome
@@ -26,6 +27,7 @@ from runtimes.proto import (
     containerd_types_pb2,
 )
 
+MAX_PARTS = 2000  # whose progress is added up
 NAMESPACE = "default"  # images are pulled into it
 TRANSFER = "/containerd.services.transfer.v1.Transfer/Transfer"
 STREAM = "/containerd.services.streaming.v1.Streaming/Stream"
@@ -106,8 +108,11 @@ async def _report_progress(
     async for message in messages:
         stream_opened.set()  # the first message only confirms the stream
         if message.type_url.rpartition(".")[2] == "Progress":
-            progress = containerd_transfer_types_pb2.Progress.FromString(message.value)
-            if progress.total:
+            try:
+                progress = containerd_transfer_types_pb2.Progress.FromString(message.value)
+            except DecodeError:
+                continue
+            if progress.total and (progress.name in parts or len(parts) < MAX_PARTS):
                 parts[progress.name] = (progress.progress, progress.total)
             if parts:
                 pulled, total = (sum(numbers) for numbers in zip(*parts.values(), strict=True))

@@ -41,6 +41,7 @@ class EngineClient(EngineAdapter):
         self.engine_name = self.api = ""
         self.major = 0
         self._channel = grpc_channel.GrpcChannel(url, engine=str(self._ref), access=ACCESS)
+        self._channel.on_skipped = self.skipped.add
         self._socket_path = os.path.realpath(self._channel.endpoint.path)
         self._snapshots = SnapshotReader(self._request)
 

@@ -21,7 +21,7 @@ from core.model.containers import Container
 from core.model.images import Image
 from core.model.pods import Pod
 from core.model.refs import EngineRef, Kind, Ref
-from runtimes.formats import status_text
+from runtimes.formats import status_text, timestamps
 from runtimes.proto import cri_pb2 as cri
 
 PodMessage = cri.PodSandbox | cri.PodSandboxStatus
@@ -51,7 +51,9 @@ def container_record(
         facts = {
             "started_ns": max(0, status.started_at),
             # containerd may report that a short run ended a little before it started.
-            "finished_ns": max(status.finished_at, status.started_at + 1) if status.finished_at > 0 else 0,
+            "finished_ns": min(max(status.finished_at, status.started_at + 1), timestamps.MAX_NANOSECONDS)
+            if status.finished_at > 0
+            else 0,
             "exit_code": status.exit_code if status.state not in (CREATED, RUNNING) else None,
             "reason": status.reason,
             "log_path": status.log_path,
@@ -226,7 +228,7 @@ def pod_row(engine: EngineRef, pod: PodMessage, name: str, members: Sequence[Con
     return Pod(
         ref=Ref(engine=engine, kind=Kind.POD, id=pod.id, name=name),
         state=POD_STATES.get(pod.state, "unknown"),
-        created_at=pod.created_at / 1e9,
+        created_at=max(0, pod.created_at) / 1e9,
         labels={**pod.labels, NAMESPACE: pod.metadata.namespace, POD_NAME: pod.metadata.name},
         members=tuple(record.id for record in members),
         running=sum(record.state == RUNNING for record in members),

@@ -5,14 +5,13 @@ Secrets in the documents are masked.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping
 from typing import Any
 
-from google.protobuf import json_format
-
+from core import errors
 from core.text import redact, redact_json
+from runtimes.formats import json_decoder, protobuf_values
 from runtimes.proto import cri_pb2 as cri
 
 CGROUP_DRIVERS = {0: "systemd", 1: "cgroupfs"}
@@ -25,7 +24,7 @@ _STORAGE = re.compile(r"/io\.containerd\.snapshotter\.v1\.([\w.-]+)/?$|/([\w.]+)
 def masked_document(message: Any, info: Mapping[str, str]) -> dict[str, Any]:
     """Converts a message to JSON data, and adds the engine's verbose `info`. Credentials, and secrets in environment
     variables, are masked."""
-    data: dict[str, Any] = json_format.MessageToDict(message, preserving_proto_field_name=True)
+    data = protobuf_values.to_dict(message, keep_names=True)
     data["info"] = {key: _json_or_text(text) for key, text in info.items()}
     _mask_credentials(data)
     return redact_json.mask_env_values(data)
@@ -65,8 +64,8 @@ def _section(value: Any) -> dict[str, Any]:
 def _json_or_text(text: str) -> Any:
     # Most values are JSON, some are plain text; which ones differs between engines.
     try:
-        return json.loads(text)
-    except ValueError:
+        return json_decoder.decode_json(object, text.encode())
+    except errors.InvalidResponse:
         return text
 
 

@@ -76,7 +76,7 @@ def pod_change_events(
     for pod_id, pod in after.items():
         old = before.get(pod_id)
         if old is None:
-            events.append(pod_event(engine, pod, CREATED, pod.created_at or at_ns))
+            events.append(pod_event(engine, pod, CREATED, max(0, pod.created_at) or at_ns))
         if pod.state != READY and (old is None or old.state == READY):
             events.append(pod_event(engine, pod, STOPPED, at_ns))
     events += [pod_event(engine, pod, DELETED, at_ns) for pod_id, pod in before.items() if pod_id not in after]
@@ -95,11 +95,11 @@ def pod_event(engine: EngineRef, pod: PodMessage, event_type: int, at_ns: int) -
     return Event(at_ns, EventKind.OTHER, subject, Origin.LIVE, "pod", action, {})
 
 
-def unknown_event(engine: EngineRef, message: cri.ContainerEventResponse) -> Event:
+def unknown_event(engine: EngineRef, message: cri.ContainerEventResponse, at_ns: int) -> Event:
     """Returns the event for a message whose type is unknown to this version of Quarterdeck."""
     subject = Ref(engine=engine, kind=Kind.CONTAINER, id=message.container_id, name=message.container_id[:12])
     action = f"event_{message.container_event_type}"
-    return Event(message.created_at, EventKind.OTHER, subject, Origin.LIVE, "container", action, {})
+    return Event(at_ns, EventKind.OTHER, subject, Origin.LIVE, "container", action, {})
 
 
 def _end(record: ContainerRecord, subject: Ref, at_ns: int, *, origin: Origin = Origin.LIVE) -> Iterator[Event]:

@@ -197,7 +197,7 @@ def apply_event(
         name = before.names.get(removed_id) or removed.path
         events += derive_events.removal_events(removed, decode.container_ref(before.engine, removed, name), at_ns)
     if message.container_event_type not in derive_events.MESSAGE_ACTIONS:
-        events.append(derive_events.unknown_event(before.engine, message))
+        events.append(derive_events.unknown_event(before.engine, message, at_ns))
     events += _renamed(before, after)
     return after, events
 

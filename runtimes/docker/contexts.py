@@ -16,6 +16,7 @@ import msgspec
 import structlog
 
 from core import errors, trusted_files
+from runtimes.formats import json_decoder
 from runtimes.transport.endpoint import Tls
 
 log = structlog.get_logger(__name__)
@@ -64,7 +65,7 @@ def chosen(environ: Mapping[str, str]) -> str:
         return ""
     try:
         current = msgspec.json.decode(_read(folder / "config.json"), type=_Config).current
-    except (OSError, msgspec.MsgspecError):  # docker's client ignores an unreadable file, too
+    except (OSError, *json_decoder.UNDECODABLE):  # docker's client ignores an unreadable file, too
         return ""
     except errors.BadUsage as error:
         log.warning("The settings of docker's client were ignored.", reason=error.full_message())
@@ -80,7 +81,7 @@ def load(name: str, environ: Mapping[str, str]) -> Context:
             "There is no home directory to find docker contexts in.", hint="Set HOME or DOCKER_CONFIG."
         )
     # Docker names a context's folder after the digest of its name, so a name cannot lead to another folder.
-    key = hashlib.sha256(name.encode()).hexdigest()
+    key = hashlib.sha256(name.encode("utf-8", "surrogateescape")).hexdigest()
     file = folder / "contexts/meta" / key / "meta.json"
     try:
         meta = msgspec.json.decode(_read(file), type=_Meta)
@@ -91,7 +92,7 @@ def load(name: str, environ: Mapping[str, str]) -> Context:
             f"The docker context “{name}” cannot be read: {error.strerror} ({file}).",
             hint="Run Quarterdeck as the user whose context it is.",
         ) from error
-    except msgspec.MsgspecError as error:
+    except json_decoder.UNDECODABLE as error:
         raise errors.BadUsage(
             f"The docker context “{name}” cannot be decoded: {file} does not have the format that docker writes.",
             hint=f"Create it again: docker context rm {name}, then docker context create.",
@@ -119,7 +120,7 @@ def names(folder: Path) -> Sequence[str]:
     for file in files:
         try:
             found.append(msgspec.json.decode(_read(file), type=_Meta).name)
-        except (OSError, msgspec.MsgspecError, errors.BadUsage):
+        except (OSError, errors.BadUsage, *json_decoder.UNDECODABLE):
             continue
     return sorted(filter(None, found))
 

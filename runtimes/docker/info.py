@@ -89,36 +89,38 @@ class InfoVerbs(EngineClient, abc.ABC):
 
 def notes(info: Mapping[str, Any]) -> tuple[str, ...]:
     """What `/info` reports that is not a fault, but good to know."""
+    details = json_decoder.convert(json_models.Details, info)
     found = []
-    if info.get("LiveRestoreEnabled"):
+    if details.live_restore:
         found.append("Its containers continue while the daemon restarts (live-restore).")
-    found += _swarm_notes(info.get("Swarm") or {})
-    found += [str(warning).removeprefix("WARNING: ") for warning in info.get("Warnings") or ()]
+    found += _swarm_notes(details.swarm or json_models.SwarmDetails())
+    found += [warning.removeprefix("WARNING: ") for warning in details.warnings or ()]
     return tuple(found)
 
 
 def rootless(info: Mapping[str, Any]) -> bool:
-    return any("name=rootless" in str(option) for option in info.get("SecurityOptions") or ())
+    options = json_decoder.convert(json_models.Details, info).security or ()
+    return any("name=rootless" in option for option in options)
 
 
 def runtime(info: Mapping[str, Any], version: Mapping[str, Any]) -> str:
     """The OCI runtime, with its version if the daemon reports one: `runc 1.1.5`."""
-    name = str(info.get("DefaultRuntime") or "")
-    found = [part for part in version.get("Components") or () if isinstance(part, dict) and part.get("Name") == name]
-    number = str(found[0].get("Version") or "").partition("+")[0] if found else ""
+    name = json_decoder.convert(json_models.Details, info).runtime or ""
+    components = json_decoder.convert(json_models.Components, version).components or ()
+    number = next((part.version.partition("+")[0] for part in components if part.name == name), "")
     return f"{name} {number}".strip()
 
 
-def _swarm_notes(swarm: Mapping[str, Any]) -> list[str]:
-    state = str(swarm.get("LocalNodeState") or "inactive")
+def _swarm_notes(swarm: json_models.SwarmDetails) -> list[str]:
+    state = swarm.state or "inactive"
     if state == "inactive":
         return []
     if state == "locked":
         return ["It belongs to a Swarm that is locked: its services do not run until somebody unlocks it."]
-    faults = [f"Its Swarm has a fault: {swarm['Error']}"] if swarm.get("Error") else []
+    faults = [f"Its Swarm has a fault: {swarm.error}"] if swarm.error else []
     if state != "active":
         return [f"It belongs to a Swarm; its state there is {state}.", *faults]
-    if not swarm.get("ControlAvailable"):
+    if not swarm.manager:
         return ["It is a worker of a Swarm.", *faults]
-    nodes, managers = swarm.get("Nodes") or 1, swarm.get("Managers") or 1
+    nodes, managers = swarm.nodes or 1, swarm.managers or 1
     return [f"It is a manager of a Swarm of {nodes} node{'s' * (nodes != 1)}, {managers} of them managing.", *faults]

@@ -43,6 +43,37 @@ class Versions(msgspec.Struct):
     oldest_api: str = msgspec.field(name="MinAPIVersion", default="")
 
 
+class SwarmDetails(msgspec.Struct):
+    """Models the part `Swarm` of `/info`, for people."""
+
+    state: str = msgspec.field(name="LocalNodeState", default="inactive")
+    manager: bool = msgspec.field(name="ControlAvailable", default=False)
+    error: str = msgspec.field(name="Error", default="")
+    nodes: json_types.Int64 | None = msgspec.field(name="Nodes", default=None)
+    managers: json_types.Int64 | None = msgspec.field(name="Managers", default=None)
+
+
+class Details(msgspec.Struct):
+    """Models what `/info` reports beside `Info`, for people."""
+
+    live_restore: bool = msgspec.field(name="LiveRestoreEnabled", default=False)
+    swarm: SwarmDetails | None = msgspec.field(name="Swarm", default=None)
+    warnings: list[str] | None = msgspec.field(name="Warnings", default=None)
+    security: list[str] | None = msgspec.field(name="SecurityOptions", default=None)
+    runtime: str | None = msgspec.field(name="DefaultRuntime", default=None)
+
+
+class Component(msgspec.Struct):
+    name: str = msgspec.field(name="Name", default="")
+    version: str = msgspec.field(name="Version", default="")
+
+
+class Components(msgspec.Struct):
+    """Models the answer to `/version`."""
+
+    components: list[Component] | None = msgspec.field(name="Components", default=None)
+
+
 class Error(msgspec.Struct):
     message: str = ""
 

@@ -56,6 +56,14 @@ def decode_json_object(body: bytes) -> dict[str, Any]:
     return decode_json(dict[str, Any], body)
 
 
+def convert(kind: type[T], value: Any) -> T:
+    """Converts JSON data to a value of the type `kind`, as far as it can be read. Raises InvalidResponse."""
+    found = json_salvage.salvage_value(kind, value)
+    if found is None:
+        raise _not_json(None, None)
+    return cast(T, found[0])
+
+
 def decode_rows(kind: type[T], body: bytes, skipped: SkippedData | None = None) -> list[T]:
     """Decodes a list of rows of the type `kind`. Unreadable rows are left out; null is an empty list. Raises
     InvalidResponse if the body is not a JSON list, or is long."""

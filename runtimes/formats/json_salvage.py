@@ -32,9 +32,20 @@ def salvage(kind: Any, data: bytes) -> tuple[Any, str] | None:
     text = _SURROGATE.sub(r"\\ufffd", data.decode("utf-8", "replace"))
     try:
         value = json.loads(text, strict=False, parse_int=_parse_int, parse_constant=lambda _: None)
-        reasons = [] if "\ufffd" not in text else ["it contains bytes that are not UTF-8"]
-        found = _convert(kind, value, reasons)
     except (ValueError, RecursionError):
+        return None
+    found = salvage_value(kind, value)
+    if found is not None and "\ufffd" in text:
+        return found[0], "it contains bytes that are not UTF-8"
+    return found
+
+
+def salvage_value(kind: Any, value: Any) -> tuple[Any, str] | None:
+    """Does the same as `salvage` for JSON data that was decoded already."""
+    reasons: list[str] = []
+    try:
+        found = _convert(kind, value, reasons)
+    except RecursionError:
         return None
     return None if found is _LOST else (found, reasons[0] if reasons else "a text in it is invalid")
 

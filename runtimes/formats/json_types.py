@@ -15,6 +15,7 @@ MAX_UNIX_SECONDS = 253_402_128_000.0
 """The end of the year 9999 less two days: a time in any zone up to this one can be shown."""
 
 Int64 = Annotated[int, msgspec.Meta(ge=-MAX_INT64 - 1, le=MAX_INT64)]
+Pid = Annotated[int, msgspec.Meta(ge=0, le=(1 << 31) - 1)]
 ExitCode = Annotated[int, msgspec.Meta(ge=-9_999_999_999, le=9_999_999_999)]
 """At most ten digits: Windows reports codes of 32 bits without a sign."""
 UnixSeconds = Annotated[float, msgspec.Meta(ge=-MAX_UNIX_SECONDS, le=MAX_UNIX_SECONDS)]

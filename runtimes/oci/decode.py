@@ -19,7 +19,7 @@ from core import errors
 from core.model.containers import LIVE_STATES, Container
 from core.model.events import Event, EventKind, Origin
 from core.model.refs import EngineRef, Kind, Ref
-from runtimes.formats import timestamps
+from runtimes.formats import json_decoder, timestamps
 from runtimes.oci.json_models import CrunStatus, RuncState, Spec
 
 T = TypeVar("T")
@@ -149,11 +149,10 @@ def owners(root: str, stored: DecodedState) -> tuple[str, ...]:
     first."""
     annotations = stored.annotations
     manager = annotations.get(_MANAGER, "")
-    # Podman writes some of CRI-O's annotations too, such as the time of creation.
-    if manager == "cri-o" or _CRIO_TYPE in annotations:
-        return ("cri",)
-    if manager == "libpod" or _PODMAN_BUNDLE.search(stored.bundle):
-        return ("podman",)
+    # Anybody can write annotations, so the bundle's path must be that of Podman or CRI-O, too.
+    # Podman writes some of CRI-O's annotations, such as the time of creation.
+    if _PODMAN_BUNDLE.search(stored.bundle):
+        return ("cri",) if manager == "cri-o" or _CRIO_TYPE in annotations else ("podman",)
     namespace = ""
     if found := _CONTAINERD_BUNDLE.search(stored.bundle):
         namespace = found[1]
@@ -232,8 +231,8 @@ def document(data: bytes) -> dict[str, Any]:
 
 def _decode(kind: type[T], data: bytes) -> T:
     try:
-        return msgspec.json.decode(data, type=kind)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        return json_decoder.decode_json(kind, data)
+    except errors.InvalidResponse as error:
         raise errors.InvalidResponse(
             "A file of the container is not valid JSON of an OCI runtime.",
             sent=False,

@@ -52,4 +52,4 @@ def _error(text: str, begin: int) -> tuple[str, int]:
     level, message, _ = fields
     if not all(isinstance(field, str) for field in fields) or level not in ("error", "fatal", "panic"):
         return "", end
-    return str(message), end
+    return str(message).encode("utf-8", "replace").decode(), end

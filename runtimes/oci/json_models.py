@@ -10,7 +10,7 @@ from runtimes.formats import json_types
 class CrunStatus(msgspec.Struct, rename="kebab"):
     """Models crun's `status`: only the parts that Quarterdeck needs."""
 
-    pid: json_types.Int64 = 0
+    pid: json_types.Pid = 0
     start_ticks: json_types.Int64 = msgspec.field(name="process-start-time", default=0)
     cgroup: str = msgspec.field(name="cgroup-path", default="")
     created: str = ""
@@ -20,14 +20,14 @@ class CrunStatus(msgspec.Struct, rename="kebab"):
 class RuncConfig(msgspec.Struct):
     """Models the configuration in runc's `state.json`."""
 
-    labels: list[str] | None = None
+    labels: json_types.EssentialNames = None
     cgroups: msgspec.Raw = msgspec.Raw(b"")
 
 
 class RuncState(msgspec.Struct):
     """Models runc's `state.json`: only the parts that Quarterdeck needs."""
 
-    pid: json_types.Int64 = msgspec.field(name="init_process_pid", default=0)
+    pid: json_types.Pid = msgspec.field(name="init_process_pid", default=0)
     start_ticks: json_types.Int64 = msgspec.field(name="init_process_start", default=0)
     created: str = ""
     config: RuncConfig = msgspec.field(default_factory=RuncConfig)
@@ -44,4 +44,4 @@ class Spec(msgspec.Struct):
     """Models a container's `config.json`: only the parts that Quarterdeck needs."""
 
     process: ProcessSpec | None = None
-    annotations: dict[str, str] | None = None
+    annotations: json_types.Labels = None

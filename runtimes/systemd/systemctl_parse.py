@@ -147,8 +147,9 @@ def _name_option(arguments: Sequence[str]) -> str:
 
 def _failure(properties: dict[str, str]) -> str:
     result = properties.get("Result", "")
-    text = _FAILURES.get(result, result.replace("-", " "))
-    return text.format(status=properties.get("ExecMainStatus", "?"))
+    if result not in _FAILURES:
+        return result.replace("-", " ")
+    return _FAILURES[result].format(status=properties.get("ExecMainStatus", "?"))
 
 
 def _number(text: str) -> int:

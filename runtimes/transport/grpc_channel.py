@@ -16,12 +16,12 @@ import contextlib
 import importlib
 import os
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from types import ModuleType
-from typing import TYPE_CHECKING, Any, NoReturn, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, NoReturn, Protocol, TypeVar, cast
 
 from core import errors
-from runtimes.transport import connect
+from runtimes.transport import connect, protobuf_repair
 from runtimes.transport.endpoint import Endpoint
 
 if TYPE_CHECKING:
@@ -49,12 +49,14 @@ M = TypeVar("M", bound="Message")
 
 class GrpcChannel:
     """Sends calls to one engine. `engine`: the name of the engine in errors; `access`: a sentence about the group or
-    the setting that gives other users access to the engine's socket."""
+    the setting that gives other users access to the engine's socket. `on_skipped` is called with what was left out of
+    an answer (`field`, or `event` for a whole message of a stream) and why."""
 
     def __init__(self, url: str, *, engine: str = "", access: str = "") -> None:
         self.endpoint = _unix_endpoint(url)
         self.engine = engine or str(self.endpoint)
         self._access = access
+        self.on_skipped: Callable[[str, str], None] = lambda what, reason: None
         self._channel: grpc.aio.Channel | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
 
@@ -112,7 +114,12 @@ class GrpcChannel:
             call = channel.unary_stream(method, request_serializer=_bytes)(request, **options)
         try:
             async for message in call:
-                yield self._decode(answer, message)
+                try:
+                    decoded = self._decode(answer, message)
+                except errors.InvalidResponse:
+                    self.on_skipped("event", "a gRPC message is malformed")
+                    continue
+                yield decoded
         except library().RpcError as error:
             self._raise_error(error, method, seconds or 0.0, sent=True)
         except _other_errors() as error:
@@ -152,14 +159,20 @@ class GrpcChannel:
 
     def _decode(self, answer: type[M], data: bytes) -> M:
         # If grpcio decoded it, a message that cannot be decoded would be logged and become None.
+        failure = importlib.import_module("google.protobuf.message").DecodeError
         try:
-            message: M = answer.FromString(data)
-        except importlib.import_module("google.protobuf.message").DecodeError as error:
+            return cast(M, answer.FromString(data))
+        except failure as error:
+            repaired = protobuf_repair.repair(answer.DESCRIPTOR, data)
+            with contextlib.suppress(failure):
+                if repaired is not None:
+                    message = cast(M, answer.FromString(repaired))
+                    self.on_skipped("field", "a part of a gRPC message is malformed or not UTF-8")
+                    return message
             raise errors.InvalidResponse(
                 f"{self.engine} sent a gRPC message that cannot be decoded.",
                 hint="Check that Quarterdeck supports this version of the engine.",
             ) from error
-        return message
 
     def _connected(self) -> bool:
         return self._channel is not None and self._channel.get_state() is library().ChannelConnectivity.READY
@@ -235,7 +248,9 @@ def error_of_status(
 
 
 class Message(Protocol):
-    """Declares the methods that every generated message has."""
+    """Declares what every generated message has."""
+
+    DESCRIPTOR: Any
 
     def SerializeToString(self) -> bytes: ...  # noqa: N802 (protobuf's name)
 

@@ -169,16 +169,58 @@ def test_strangers_are_asked_about_once() -> None:
     [
         ("/sandboxes/start", "containerd.events.SandboxStart", b"\x0a\x01x"),
         ("/tasks/flip", "containerd.events.TaskFlip", b"\x0a\x01x"),
-        ("/tasks/exit", "containerd.events.TaskExit", b"\xff\xff\xff"),
         ("/tasks/exit", "type.googleapis.com/containerd.events.TaskExit", b""),
         ("", "", b""),
         ("///", "no.dots/here.", b"\x00"),
     ],
 )
-def test_new_and_broken_events_pass_as_other(topic: str, type_url: str, value: bytes) -> None:
+def test_new_events_pass_as_other(topic: str, type_url: str, value: bytes) -> None:
     event = EventDecoder(decode.ContainerDecoder(ENGINE)).decode(envelope(topic, type_url, value))
     assert event is not None
     assert event.kind is EventKind.OTHER
+
+
+def test_an_event_that_cannot_be_decoded_or_has_no_time_is_left_out_and_counted() -> None:
+    containers = decode.ContainerDecoder(ENGINE)
+    events = EventDecoder(containers)
+    assert events.decode(envelope("/tasks/exit", "containerd.events.TaskExit", b"\xff\xff\xff")) is None
+    assert events.decode(envelope("/tasks/exit", "containerd.events.TaskExit", b"\x0a\x01\xff")) is None
+    for seconds, nanos in ((1 << 62, 0), (5, -7), (-5, 0), (0, 0)):
+        damaged = packed("/tasks/start", containerd_events_pb2.TaskStart(container_id="web", pid=7))
+        damaged.timestamp.seconds, damaged.timestamp.nanos = seconds, nanos
+        assert events.decode(damaged) is None
+    assert containers.skipped.counts == {"event": 6}
+
+
+def test_a_time_outside_all_years_is_unknown() -> None:
+    container = containerd_containers_pb2.Container(id="web")
+    container.created_at.seconds = 1 << 62
+    task = containerd_task_types_pb2.Process(status=containerd_task_types_pb2.Status.STOPPED, exit_status=3)
+    task.exited_at.nanos = -7
+    row = decode.ContainerDecoder(ENGINE).row("default", container, task, 1_800_000_000.0)
+    assert (row.created_at, row.state, row.exit_code, row.finished_at) == (0.0, "exited", 3, None)
+    document = decode_info.container_document("default", container, task)
+    assert (document["id"], document["task"]["exitStatus"]) == ("web", 3)
+    assert "createdAt" not in document
+
+
+def test_a_label_hides_a_container_in_no_other_namespace_than_cris() -> None:
+    containers = decode.ContainerDecoder(ENGINE)
+    sandbox = {"io.cri-containerd.kind": "sandbox"}
+    containers.learn("default", "web", sandbox)
+    containers.learn("k8s.io", "pause", sandbox)
+    assert not decode.is_sandbox("default", sandbox) and decode.is_sandbox("k8s.io", sandbox)
+    assert not containers.is_known_sandbox("default/web") and containers.is_known_sandbox("k8s.io/pause")
+    row = containers.row("default", containerd_containers_pb2.Container(id="web", labels=sandbox), None, 0.0)
+    assert row.ref.name == "web"
+
+
+def test_the_namespace_is_the_engines_own_word() -> None:
+    labels = {decode.NAMESPACE_LABEL: "prod"}
+    row = decode.ContainerDecoder(ENGINE).row(
+        "dev", containerd_containers_pb2.Container(id="a", labels=labels), None, 0.0
+    )
+    assert row.labels[decode.NAMESPACE_LABEL] == "dev"
 
 
 @given(st.text(max_size=40), st.sampled_from(["", *MESSAGE_TYPES, "Nothing"]), st.binary(max_size=60), st.text())

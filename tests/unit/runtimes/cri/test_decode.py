@@ -110,9 +110,8 @@ def test_a_message_without_any_field_is_a_container_too():
     bare = decode.container_record(cri.Container(), None, None)
     assert decode.container_row(ENGINE, bare, decode.container_names([bare])[""], 0).state == "created"
     assert bare.has_status is False
-    event = derive_events.unknown_event(
-        ENGINE, cri.ContainerEventResponse(container_id="a" * 64, container_event_type=9)
-    )
+    message = cri.ContainerEventResponse(container_id="a" * 64, container_event_type=9)
+    event = derive_events.unknown_event(ENGINE, message, 5)
     assert (event.kind, event.action) == (EventKind.OTHER, "event_9")
 
 

@@ -87,7 +87,9 @@ def test_cruns_status_with_the_config_beside_it() -> None:
 def test_missing_and_unknown_fields_are_no_fault_and_nonsense_is(read: Any) -> None:
     assert read(b"{}").pid == 0
     assert read(b'{"created": "soon", "new": {"x": [{}]}}').created_ns == 0
-    for nonsense in (b"", b"[]", b"{", b'{"created": 7}', b'{"created": "\xff"}', b"[" * 100_000, b'{"a":' * 100_000):
+    assert read(b'{"created": 7, "pid": -1, "init_process_pid": 9999999999}').pid == 0
+    assert read(b'{"created": "\xff"}').created == "\ufffd"
+    for nonsense in (b"", b"[]", b"{", b"[" * 100_000, b'{"a":' * 100_000):
         with pytest.raises(errors.InvalidResponse):
             read(nonsense)
 
@@ -99,6 +101,9 @@ def test_nothing_in_a_file_raises_but_garbled(data: bytes) -> None:
             read(data)
         except errors.InvalidResponse:
             pass
+
+
+USERDATA = f"/run/containers/storage/overlay-containers/{'a' * 64}/userdata"
 
 
 @pytest.mark.parametrize(
@@ -116,10 +121,14 @@ def test_nothing_in_a_file_raises_but_garbled(data: bytes) -> None:
         ("/r", "/run/containerd/io.containerd.runtime.v2.task/k8s.io/f00", {}, ("cri", "containerd")),
         ("/r", "/run/containerd/io.containerd.runtime.v2.task/default/f00", {}, ("containerd",)),
         ("/run/containerd/runc/buildkit", "", {}, ("containerd",)),
-        ("/run/crun", "/x", {"io.container.manager": "libpod", "io.kubernetes.cri-o.Created": "2026"}, ("podman",)),
+        ("/run/crun", USERDATA, {"io.container.manager": "libpod", "io.kubernetes.cri-o.Created": "2026"}, ("podman",)),
         ("/run/crun", f"/var/lib/containers/storage/overlay-containers/{'a' * 64}/userdata", {}, ("podman",)),
         ("/run/crun", "/x/overlay-containers/mine/userdata", {}, ()),
-        ("/run/crun", "/x", {"io.kubernetes.cri-o.ContainerType": "sandbox"}, ("cri",)),
+        ("/run/crun", USERDATA, {"io.kubernetes.cri-o.ContainerType": "sandbox"}, ("cri",)),
+        # Annotations alone must not hide a container.
+        ("/run/crun", "/x", {"io.container.manager": "libpod"}, ()),
+        ("/run/crun", "/x", {"io.container.manager": "cri-o"}, ()),
+        ("/run/crun", "/x", {"io.kubernetes.cri-o.ContainerType": "sandbox"}, ()),
         (
             "/run/crun",
             f"/run/containers/storage/overlay-containers/{'a' * 64}/userdata",

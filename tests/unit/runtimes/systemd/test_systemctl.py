@@ -290,3 +290,11 @@ odd
 """
     assert systemctl_parse.unloaded_candidates(files, ["web.service"]) == ["container-db.service", "pod-shop.service"]
     assert systemctl_parse.unloaded_candidates(files, []) == ["web.service", "container-db.service", "pod-shop.service"]
+
+
+@pytest.mark.parametrize("result", ["{0}", "{status}{x}", "{", "}{", "signal{status.__class__}"])
+def test_a_failure_with_an_unknown_name_is_shown_as_it_is(result):
+    (service,) = systemctl_parse.parse_services(
+        f"Id=a.service\nActiveState=failed\nResult={result}\nExecMainStatus=1\n"
+    )
+    assert service.failure == result

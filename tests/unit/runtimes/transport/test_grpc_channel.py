@@ -298,3 +298,63 @@ asyncio.run(main())
     environ = {key: value for key, value in os.environ.items() if not key.startswith("GRPC_")}
     done = subprocess.run([sys.executable, "-c", code], env=environ, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")
+
+
+# ── damaged messages ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+LIST = containerd_containers_pb2.ListContainersResponse
+GOOD = containerd_containers_pb2.Container(id="web", image="nginx", labels={"team": "a"})
+
+
+def listed(*parts: bytes) -> bytes:
+    """A list of containers in protobuf's format: each part is the bytes of one container."""
+    return b"".join(b"\x0a" + bytes([len(part)]) + part for part in parts)
+
+
+@pytest.mark.parametrize(
+    ("bad", "expected"),
+    [
+        (b"\x0a\x02a\xff", ["web", "a\ufffd", "web"]),  # a text that is not UTF-8
+        (b"\x0a\x01b\x12\x0b\x0a\x04team\x12\x03\xffbc", ["web", "b", "web"]),  # a label that is not UTF-8
+        (b"\x0a\x09b", ["web", "web"]),  # a text that is cut off
+        (b"\x0a\x01b\x12\x05\x0a\x09te", ["web", "web"]),  # a label that is cut off must not vanish alone
+        (b"\x00\x00", ["web", "web"]),  # a field without a number
+        (b"\x07\x00", ["web", "web"]),  # a wire type that does not exist
+        (b"\x08" + b"\xff" * 11, ["web", "web"]),  # a number without end
+    ],
+)
+async def test_a_damaged_element_costs_no_other(short_tmp: Path, bad: bytes, expected: list[str]) -> None:
+    async def do(request: Any, context: Any) -> Any:
+        return listed(GOOD.SerializeToString(), bad, GOOD.SerializeToString())
+
+    skipped: list[str] = []
+    async with lined(short_tmp, do) as (_, line):
+        line.on_skipped = lambda what, reason: skipped.append(what)
+        answer = await line.call(METHOD, Request(id="x"), LIST, seconds=5.0)
+    assert [container.id for container in answer.containers] == expected
+    assert dict(answer.containers[0].labels) == {"team": "a"}
+    assert skipped == ["field"]
+
+
+async def test_a_message_of_which_nothing_can_be_used_is_an_invalid_response(short_tmp: Path) -> None:
+    async def do(request: Any, context: Any) -> Any:
+        return b"\x0a\xff"
+
+    async with lined(short_tmp, do) as (_, line):
+        with pytest.raises(errors.InvalidResponse, match="cannot be decoded"):
+            await line.call(METHOD, Request(id="x"), LIST, seconds=5.0)
+
+
+async def test_a_damaged_message_does_not_end_a_stream(short_tmp: Path) -> None:
+    async def tell(request: Any, context: Any) -> AsyncIterator[bytes]:
+        yield GOOD.SerializeToString()
+        yield b"\x0a\xff"
+        yield b"\x0a\x01\xff"
+        yield GOOD.SerializeToString()
+
+    skipped: list[str] = []
+    async with lined(short_tmp, tell=tell) as (_, line):
+        line.on_skipped = lambda what, reason: skipped.append(what)
+        found = [one.id async for one in line.stream("/a.Service/Tell", Request(), type(GOOD))]
+    assert found == ["web", "\ufffd", "web"]
+    assert skipped == ["event", "field"]
