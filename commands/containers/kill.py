@@ -6,9 +6,10 @@ import difflib
 import re
 from collections.abc import Sequence
 
-from commands._shared import changes, signals
+from commands._shared import changes
 from commands.spec import Arg, Command, Context, Result
 from core import errors
+from core.model import signal_names as signals
 from core.model.actions import Action, Kill, Risk
 from core.model.refs import Ref
 from core.model.replies import Reply

@@ -10,13 +10,13 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from commands._shared import formatting
-from commands._shared.signals import SIGNALS
 from commands.spec import ENGINE, HOST, OPTIONAL_TARGETS, Arg, ArgType, Command, Context, Result, query
 from core import errors
 from core.model.actions import Action, ListEvents
 from core.model.events import Event, EventKind
 from core.model.refs import Kind, Ref
 from core.model.replies import Ending, Reply, Table, Text
+from core.model.signal_names import SIGNALS
 from core.name_matching import match, selection
 from core.ports import Query
 

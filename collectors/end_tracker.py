@@ -1,0 +1,223 @@
+"""Collects the evidence about each end of a container, waits until the evidence is complete, and reports the cause.
+
+Some evidence comes after the end: Docker's `stop` event, the container that takes the old one's place, the loss of the
+event stream when an engine stops. So a cause is reported SETTLE_NS after the end; if a client of the engine requested
+the end, it is reported only after REQUEST_SETTLE_NS. Each end is reported once. All evidence is limited: the events per
+container, and the number of containers.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import OrderedDict, deque
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from collectors.causes import SECOND, End, OwnCall, explain
+from core.model.causes import Cause, CauseKind
+from core.model.containers import LIVE_STATES, SWARM_SERVICE_LABEL, Container
+from core.model.events import Event, EventKind
+from core.model.refs import Kind
+
+SETTLE_NS = 2 * SECOND
+REQUEST_SETTLE_NS = 12 * SECOND
+# The event stream of an engine that stops is cut right after its last container has ended.
+ENGINE_STOP_WINDOW_NS = 3 * SECOND
+# The new container is created before the old one is stopped (compose, Swarm), or soon after its end.
+REPLACED_BEFORE_NS, REPLACED_AFTER_NS = 120 * SECOND, 15 * SECOND
+MAX_CONTAINERS = 4096
+MAX_EVENTS = 32  # for each container
+EVIDENCE = frozenset(
+    {
+        EventKind.CREATED,
+        EventKind.STARTED,
+        EventKind.DIED,
+        EventKind.OOM,
+        EventKind.REMOVED,
+        EventKind.RENAMED,
+        EventKind.RESTARTED,
+        EventKind.STOPPED,
+        EventKind.KILLED,
+    }
+)
+# Looked up once: on its class, a member of an enum is slow to find (Python 3.11).
+_CREATED, _DIED, _OTHER, _RENAMED, _RESTARTED, _STARTED = (
+    EventKind.CREATED,
+    EventKind.DIED,
+    EventKind.OTHER,
+    EventKind.RENAMED,
+    EventKind.RESTARTED,
+    EventKind.STARTED,
+)
+_TASK_NAME = "com.docker.swarm.task.name"
+
+
+@dataclass(slots=True, kw_only=True)
+class _Pending:
+    """An end whose cause is not reported yet. `seen_ns`: our time when it was observed. `row`: the container as it was
+    known then. `run`: its events."""
+
+    died: Event
+    seen_ns: int
+    row: Container | None
+    run: list[Event]
+    call: OwnCall | None
+    started_again: bool = False
+    engine_stopped: bool = False
+
+
+@dataclass(slots=True, kw_only=True)
+class _Gap:
+    """A time without an event stream. `running`: the containers that ran when it began. `ended`: those of them that
+    ended in it."""
+
+    from_ns: int
+    until_ns: int = 0
+    running: frozenset[str] = frozenset()
+    ended: set[str] = field(default_factory=set)
+
+
+class EndTracker:
+    """Tracks the ends on one engine. `containers`: the containers by id, as the mirror caches them. `own_call`: returns
+    the change by Quarterdeck that fits an end. `report` receives each end with its cause. `now_ns`: our clock."""
+
+    def __init__(
+        self,
+        containers: Callable[[], Mapping[str, Container]],
+        report: Callable[[Event, Cause], None],
+        *,
+        own_call: Callable[[Event, Container | None], OwnCall | None] = lambda died, row: None,
+        now_ns: Callable[[], int] = time.time_ns,
+    ) -> None:
+        self._containers = containers
+        self._report = report
+        self._own_call = own_call
+        self._now_ns = now_ns
+        self._runs: OrderedDict[str, deque[Event]] = OrderedDict()
+        self._names: OrderedDict[str, Event] = OrderedDict()  # the newest container that got each name
+        self._pending: list[_Pending] = []
+        self._gap: _Gap | None = None
+
+    @property
+    def pending(self) -> bool:
+        return bool(self._pending)
+
+    def observe(self, events: Sequence[Event]) -> None:
+        """Takes a batch, in the engine's order, after the mirror has applied it."""
+        container = Kind.CONTAINER
+        for event in events:
+            kind = event.kind
+            if (kind in EVIDENCE or (kind is _OTHER and event.action == "cleanup")) and event.subject.kind is container:
+                self._observe(event)
+
+    def settle(self) -> None:
+        """Reports the causes of all ends whose evidence is complete."""
+        now = self._now_ns()
+        due = [end for end in self._pending if now - end.seen_ns >= SETTLE_NS]
+        if not due:
+            return
+        successors = _by_place(self._containers().values())
+        reported = set()
+        for end in due:
+            cause = self._explain(end, successors)
+            by_client = cause.kind is CauseKind.REQUESTED and not cause.by
+            if not by_client or now - end.seen_ns >= REQUEST_SETTLE_NS:
+                reported.add(id(end))
+                self._report(end.died, cause)
+        self._pending = [end for end in self._pending if id(end) not in reported]
+
+    def stream_lost(self) -> None:
+        """Records that the event stream ended. If every container had just ended, the engine stopped them."""
+        if self._gap is not None and not self._gap.until_ns:
+            return
+        now = self._now_ns()
+        running = frozenset(key for key, row in self._containers().items() if row.state in LIVE_STATES)
+        self._gap = _Gap(from_ns=now, running=running)
+        if not running:
+            for end in self._pending:
+                end.engine_stopped = now - end.died.at_ns <= ENGINE_STOP_WINDOW_NS
+
+    def stream_opened(self) -> None:
+        if self._gap is not None and not self._gap.until_ns:
+            self._gap.until_ns = self._now_ns()
+
+    def _observe(self, event: Event) -> None:
+        container_id, kind = event.subject.id, event.kind
+        run = self._runs.get(container_id)
+        if run is None:
+            run = self._runs[container_id] = deque(maxlen=MAX_EVENTS)
+            if len(self._runs) > MAX_CONTAINERS:
+                self._runs.popitem(last=False)
+        if kind is _STARTED:
+            run.clear()
+        elif kind is _CREATED or kind is _RENAMED:
+            self._names[event.subject.name] = event
+            self._names.move_to_end(event.subject.name)
+            if len(self._names) > MAX_CONTAINERS:
+                self._names.popitem(last=False)
+        for end in self._pending:
+            if end.died.subject.id == container_id:
+                end.started_again = end.started_again or kind is _STARTED
+                # Docker reports `restart` after the new start. All other events then belong to the new run.
+                if not end.started_again or kind is _RESTARTED:
+                    end.run.append(event)
+        run.append(event)
+        if kind is _DIED:
+            self._ended(event, list(run))
+
+    def _ended(self, died: Event, run: list[Event]) -> None:
+        if self._gap is not None and self._in_gap(died):
+            self._gap.ended.add(died.subject.id)
+        row = self._containers().get(died.subject.id)
+        call = self._own_call(died, row)
+        self._pending.append(_Pending(died=died, seen_ns=self._now_ns(), row=row, run=run, call=call))
+
+    def _in_gap(self, died: Event) -> bool:
+        gap = self._gap
+        return gap is not None and died.at_ns >= gap.from_ns and (not gap.until_ns or died.at_ns <= gap.until_ns)
+
+    def _explain(self, end: _Pending, successors: Mapping[str, Container]) -> Cause:
+        row = self._containers().get(end.died.subject.id) or end.row
+        gap = self._gap
+        none_survived = gap is not None and self._in_gap(end.died) and bool(gap.running) and gap.running <= gap.ended
+        return explain(
+            End(
+                died=end.died,
+                run=end.run,
+                container=row,
+                call=end.call,
+                replaced_by=self._successor(end.died, row, successors),
+                engine_lost=end.engine_stopped or none_survived,
+            )
+        )
+
+    def _successor(self, died: Event, row: Container | None, successors: Mapping[str, Container]) -> str:
+        """Returns the name of the container that took the place of the ended one: it has the same name, or it is the
+        same replica of the same Swarm service."""
+        named = self._names.get(died.subject.name)
+        if named is not None and named.subject.id != died.subject.id and _is_near(named.at_ns, died.at_ns):
+            return named.subject.name
+        found = successors.get(_place(row)) if row is not None and _place(row) else None
+        if found is not None and found.ref.id != died.subject.id and _is_near(int(found.created_at * 1e9), died.at_ns):
+            return found.ref.name
+        return ""
+
+
+def _is_near(created_ns: int, died_ns: int) -> bool:
+    return -REPLACED_BEFORE_NS <= created_ns - died_ns <= REPLACED_AFTER_NS
+
+
+def _by_place(rows: Iterable[Container]) -> dict[str, Container]:
+    """Returns the youngest container at each place of a Swarm's services."""
+    found: dict[str, Container] = {}
+    for row in rows:
+        place = _place(row)
+        if place and (place not in found or row.created_at > found[place].created_at):
+            found[place] = row
+    return found
+
+
+def _place(row: Container) -> str:
+    """Returns the service and the slot of a Swarm's container: its task is named `SERVICE.SLOT.TASK`."""
+    service = row.labels.get(SWARM_SERVICE_LABEL)
+    return f"{service}.{row.labels.get(_TASK_NAME, '').rpartition('.')[0].rpartition('.')[2]}" if service else ""

@@ -1,0 +1,29 @@
+"""Defines the cause of a container's end: why it ended, in one vocabulary for all engines."""
+
+from __future__ import annotations
+
+import enum
+
+import msgspec
+
+
+class CauseKind(enum.StrEnum):
+    """Why a container ended."""
+
+    REQUESTED = "requested"
+    REPLACED = "replaced"
+    FINISHED = "finished"
+    CRASHED = "crashed"
+    OUT_OF_MEMORY = "out_of_memory"
+    KILLED = "killed"
+    LOST = "lost"
+    UNKNOWN = "unknown"
+
+
+class Cause(msgspec.Struct, frozen=True, gc=False):
+    """The cause of one end. `text`: the cause in words, without a full stop. `by`: the id of the person whose command
+    ended the container through Quarterdeck; empty otherwise."""
+
+    kind: CauseKind
+    text: str
+    by: str = ""
