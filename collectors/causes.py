@@ -26,6 +26,7 @@ from core.model.causes import Cause, CauseKind
 from core.model.containers import SWARM_SERVICE_LABEL, Container
 from core.model.events import Event, EventKind
 from core.model.signal_names import SIGNALS
+from runtimes.inventory.own_calls import OwnCall
 
 SECOND = 1_000_000_000
 # An out-of-memory notice precedes the end that it causes by less than this. containerd repeats the notice.
@@ -53,16 +54,6 @@ FAULT_SIGNALS = {
 # The engines whose events contain every request to stop or kill a container.
 REPORTING_ENGINES = frozenset({"docker"})
 CODES = {126: "its command could not be executed", 127: "its command was not found"}
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OwnCall:
-    """A change that Quarterdeck sent to this container. `at_ns`: our clock. `verb`: such as `container.stop`. `who`:
-    the id of the requester."""
-
-    at_ns: int
-    verb: str
-    who: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

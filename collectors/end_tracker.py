@@ -13,11 +13,12 @@ from collections import OrderedDict, deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from collectors.causes import SECOND, End, OwnCall, explain
+from collectors.causes import SECOND, End, explain
 from core.model.causes import Cause, CauseKind
 from core.model.containers import LIVE_STATES, SWARM_SERVICE_LABEL, Container
 from core.model.events import Event, EventKind
 from core.model.refs import Kind
+from runtimes.inventory.own_calls import OwnCall, OwnCalls
 
 SETTLE_NS = 2 * SECOND
 REQUEST_SETTLE_NS = 12 * SECOND
@@ -78,20 +79,20 @@ class _Gap:
 
 
 class EndTracker:
-    """Tracks the ends on one engine. `containers`: the containers by id, as the mirror caches them. `own_call`: returns
-    the change by Quarterdeck that fits an end. `report` receives each end with its cause. `now_ns`: our clock."""
+    """Tracks the ends on one engine. `containers`: the containers by id, as the mirror caches them. `own_calls`: the
+    changes by Quarterdeck. `report` receives each end with its cause. `now_ns`: our clock."""
 
     def __init__(
         self,
         containers: Callable[[], Mapping[str, Container]],
         report: Callable[[Event, Cause], None],
+        own_calls: OwnCalls,
         *,
-        own_call: Callable[[Event, Container | None], OwnCall | None] = lambda died, row: None,
         now_ns: Callable[[], int] = time.time_ns,
     ) -> None:
         self._containers = containers
         self._report = report
-        self._own_call = own_call
+        self._own_calls = own_calls
         self._now_ns = now_ns
         self._runs: OrderedDict[str, deque[Event]] = OrderedDict()
         self._names: OrderedDict[str, Event] = OrderedDict()  # the newest container that got each name
@@ -169,7 +170,7 @@ class EndTracker:
         if self._gap is not None and self._in_gap(died):
             self._gap.ended.add(died.subject.id)
         row = self._containers().get(died.subject.id)
-        call = self._own_call(died, row)
+        call = self._own_calls.take(died.subject.id)
         self._pending.append(_Pending(died=died, seen_ns=self._now_ns(), row=row, run=run, call=call))
 
     def _in_gap(self, died: Event) -> bool:

@@ -7,12 +7,16 @@ counters are cached, and looked up once for each kind of event in a batch.
 
 from __future__ import annotations
 
+import asyncio
 import operator
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 from prometheus_client import Counter
 
+from collectors.end_tracker import EndTracker
 from core import metrics
+from core.model.causes import Cause
 from core.model.events import Event
 from core.model.refs import EngineRef
 from runtimes.inventory.mirror import Mirror
@@ -48,25 +52,54 @@ SWARM = frozenset({
 })
 ACTIONS = DOCKER_AND_PODMAN | CONTAINERD | CRI | SWARM
 # fmt: on
+SETTLE_SECONDS = 0.5  # between two looks at the ends whose cause is not reported yet
 _at = operator.attrgetter("at_ns")
 
 
 class Pipeline:
-    """Processes the events of one engine."""
+    """Processes the events of one engine. `call_later`: as that of the event loop, which it replaces in tests."""
 
-    def __init__(self, mirror: Mirror, counts: metrics.Metrics) -> None:
+    def __init__(
+        self,
+        mirror: Mirror,
+        counts: metrics.Metrics,
+        *,
+        call_later: Callable[[float, Callable[[], None]], Any] | None = None,
+    ) -> None:
         self._mirror = mirror
         self._counts = counts
         self._engine: EngineRef | None = None
         self._children: dict[tuple[str, str], Counter] = {}
+        self._ends = EndTracker(lambda: mirror.containers, self._report_cause, mirror.own_calls)
+        self.stream_lost, self.stream_opened = self._ends.stream_lost, self._ends.stream_opened
+        self._call_later = call_later
+        self._timer_set = False
 
     def process(self, events: Sequence[Event]) -> int:
         """Processes a batch of at least one event; returns the time of the newest one."""
         self._count(events)
         self._mirror.apply_events(events)
         self._mirror.add_to_history(events)
+        self._ends.observe(events)
+        if self._ends.pending and not self._timer_set:
+            self._settle_later()
         newest: int = max(map(_at, events))
         return newest
+
+    def _settle_later(self) -> None:
+        call_later = self._call_later or asyncio.get_running_loop().call_later
+        call_later(SETTLE_SECONDS, self._settle)
+        self._timer_set = True
+
+    def _settle(self) -> None:
+        self._timer_set = False
+        self._ends.settle()
+        if self._ends.pending:
+            self._settle_later()
+
+    def _report_cause(self, died: Event, cause: Cause) -> None:
+        self._counts.container_ends_total.labels(*metrics.engine_labels(self._mirror.ref), str(cause.kind)).inc()
+        self._mirror.history.set_cause(died, cause)
 
     def _count(self, events: Sequence[Event]) -> None:
         if self._mirror.ref is not self._engine:  # an engine reports its host name at first contact

@@ -210,6 +210,7 @@ class Watcher:
     def _stream_opened(self, since: int | None) -> None:
         self._counts.stream_up.labels(*self._engine_labels()).set(1)
         self._counts.stream_connects_total.labels(*self._engine_labels()).inc()
+        self._pipeline.stream_opened()
         self._mirror.stream_opened(self._cursor.start() if since is None else since)
         self._relister.batch_received()
         self._repeats = {event.identity() for event in self._recent if since is not None and event.at_ns >= since}
@@ -218,6 +219,7 @@ class Watcher:
 
     def _stream_lost(self, fault: str) -> None:
         self._mirror.stream_lost(fault)
+        self._pipeline.stream_lost()
         self._relister.stream_lost()
         self._counts.stream_up.labels(*self._engine_labels()).set(0)
 

@@ -89,6 +89,9 @@ class Metrics:
         self.resync_events_total = counter(
             "resync_events_total", "Events that the stream missed and a relist found", *ENGINE_LABELS
         )
+        self.container_ends_total = counter(
+            "container_ends_total", "Ends of containers, by cause", *ENGINE_LABELS, "cause"
+        )
         self.mirror_containers = gauge("mirror_containers", "Containers of the engine held in memory", *ENGINE_LABELS)
         self.mirror_live = gauge(
             "mirror_live", "1 if lists of the engine are answered from memory, else 0", *ENGINE_LABELS

@@ -93,6 +93,8 @@ def render(context: Context, results: Sequence[Result]) -> Reply:
 def detail(event: Event) -> str:
     """Formats the few attributes that explain the event."""
     attrs = event.attrs
+    if event.kind is EventKind.DIED and "cause_text" in attrs:
+        return attrs["cause_text"] + (f" ({attrs['cause_by']})" if "cause_by" in attrs else "")
     parts = []
     if "exit_code" in attrs and event.kind in (EventKind.DIED, EventKind.STOPPED, EventKind.OTHER):
         parts.append(f"exit code {attrs['exit_code']}")

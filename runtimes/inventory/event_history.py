@@ -7,13 +7,16 @@ are not stored, because they would soon replace all other events.
 from __future__ import annotations
 
 import itertools
-from collections import deque
+from collections import OrderedDict, deque
 from collections.abc import Iterable, Iterator, Sequence
 
+import msgspec
+
+from core.model.causes import Cause
 from core.model.events import Event, EventKind
 
 # Looked up once: on its class, a member of an enum is slow to find (Python 3.11).
-_HEALTH, _OTHER = EventKind.HEALTH, EventKind.OTHER
+_DIED, _HEALTH, _OTHER = EventKind.DIED, EventKind.HEALTH, EventKind.OTHER
 CAPACITY = 4096
 
 
@@ -23,6 +26,7 @@ class EventHistory:
 
     def __init__(self) -> None:
         self._events: deque[Event] = deque(maxlen=CAPACITY)
+        self._causes: OrderedDict[tuple[int, str, str, str], Cause] = OrderedDict()  # by the identity of the end
         self.complete_since: int | None = None
 
     def __iter__(self) -> Iterator[Event]:
@@ -40,7 +44,20 @@ class EventHistory:
         self._events.extend(added)
 
     def since(self, at_ns: int) -> list[Event]:
-        return [event for event in self._events if event.at_ns >= at_ns]
+        return [self._with_cause(event) for event in self._events if event.at_ns >= at_ns]
+
+    def set_cause(self, died: Event, cause: Cause) -> None:
+        """Adds the cause of an end to its event: the attributes `cause`, `cause_text` and, if known, `cause_by`."""
+        self._causes[died.identity()] = cause
+        if len(self._causes) > CAPACITY:
+            self._causes.popitem(last=False)
+
+    def _with_cause(self, event: Event) -> Event:
+        cause = self._causes.get(event.identity()) if event.kind is _DIED else None
+        if cause is None:
+            return event
+        attrs = {**event.attrs, "cause": str(cause.kind), "cause_text": cause.text}
+        return msgspec.structs.replace(event, attrs=attrs | ({"cause_by": cause.by} if cause.by else {}))
 
     def is_complete_since(self, at_ns: int) -> bool:
         return self.complete_since is not None and self.complete_since <= at_ns

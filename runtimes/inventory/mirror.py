@@ -26,7 +26,7 @@ from core.model.refs import EngineRef, Kind
 from core.ports import Call, Runtime
 from runtimes.formats import status_text
 from runtimes.formats.skipped_data import SkippedData
-from runtimes.inventory import event_history, state_updates
+from runtimes.inventory import event_history, own_calls, state_updates
 
 R = TypeVar("R")
 # Looked up once: on its class, a member of an enum is slow to find (Python 3.11).
@@ -56,6 +56,7 @@ class Mirror:
         self.dirty: dict[str, None] = {}
         self.dirtied = asyncio.Event()
         self.history = event_history.EventHistory()
+        self.own_calls = own_calls.OwnCalls(now)
 
     # ── as a Runtime ─────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -77,9 +78,8 @@ class Mirror:
         if isinstance(action, ListEvents) and action.verb in self.verbs:
             return cast(R, await self._list_events(action, call))
         if isinstance(action, DescribeEngine):
-            engine = cast(Engine, await self._runtime.run(action, call))
-            return cast(R, self._with_stream(engine))
-        return await self._runtime.run(action, call)
+            return cast(R, self._with_stream(cast(Engine, await self._runtime.run(action, call))))
+        return await self._runtime.run(self.own_calls.noted(action, call), call)
 
     def events(self, since_ns: int | None) -> AsyncIterator[Sequence[Event]]:
         return self._runtime.events(since_ns)

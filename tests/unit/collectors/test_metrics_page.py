@@ -116,6 +116,7 @@ def counted() -> metrics.Metrics:
     counts.relists_total.labels(*engine, "ok").inc()
     counts.relist_duration_seconds.labels(*engine).observe(0.02)
     counts.resync_events_total.labels(*engine).inc(0)
+    counts.container_ends_total.labels(*engine, "crashed").inc()
     counts.commands_total.labels("ps", "allow", "ok").inc()
     counts.command_duration_seconds.labels("ps").observe(0.003)
     counts.audit_rows_total.labels("intent").inc()

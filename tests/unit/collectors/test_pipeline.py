@@ -25,7 +25,7 @@ class Line:
         self.engine = FakeRuntime("h")
         self.mirror = Mirror(self.engine)
         self.counts = metrics.Metrics()
-        self.pipeline = Pipeline(self.mirror, self.counts)
+        self.pipeline = Pipeline(self.mirror, self.counts, call_later=lambda seconds, call: None)
 
     def counted(self) -> dict[tuple[str, str, str], float]:
         return {
