@@ -72,6 +72,7 @@ class ChangeRecord:
                 intents=[self._audit.row(self._inv, "intent", action, self._decision) for action in self._plan],
                 detail=msgspec.json.encode([audit.describe(action) for action in self._plan]),
                 question=question,
+                free=[_key(group) for action in self._plan for group in action.groups],
             )
         except errors.Expired:
             self._state = _State.CLOSED
@@ -153,27 +154,33 @@ class ChangeRecord:
         self._audit.count("outcome", 1)
 
     def _lease_requests(self) -> dict[str, LeaseRequest]:
-        """Returns a lease for each target, so that replicas change it one at a time. Quarterdeck's own state has no
-        lease."""
+        """Returns a lease for everything that the plan acts on, so that replicas change it one at a time. Quarterdeck's
+        own state has no lease."""
         return {
             _key(ref): LeaseRequest(key=_key(ref), record=self._record(action), ttl=self._lease_seconds)
-            for action, ref in self._targets()
+            for action in self._plan
+            for ref in _held(action)
         }
 
     def _record(self, action: Action[Any]) -> bytes:
         return msgspec.json.encode({"who": self._inv.who.name, "doing": action.verb, "at": self._clock().timestamp()})
 
     async def _busy(self, conflict: LeaseConflict) -> errors.Busy:
-        action, ref = next((action, ref) for action, ref in self._targets() if _key(ref) == conflict.key)
+        action, ref = next(
+            (action, ref)
+            for action in self._plan
+            for ref in (*_held(action), *action.groups)
+            if _key(ref) == conflict.key
+        )
+        target = action.targets()[0]
+        # The requester may not be allowed to list what belongs to the target.
+        name = ref.name if ref in (*action.targets(), *action.groups) else f"a part of {target.name}"
         other = msgspec.json.decode(conflict.record)
         ago = timedelta(seconds=self._clock().timestamp() - other["at"])
-        busy = errors.Busy(ref.name, other["who"], other["doing"], ago)
+        busy = errors.Busy(name, other["who"], other["doing"], ago)
         refused = Decision(verdict=Verdict.DENY, rule="busy", reason=busy.message)
         await self._audit.refusal(self._inv, action.verb, str(ref), refused)
         return busy
-
-    def _targets(self) -> list[tuple[Action[Any], Ref]]:
-        return [(action, ref) for action in self._plan for ref in action.targets() if ref.kind is not Kind.BOT]
 
 
 class _State(enum.Enum):
@@ -183,5 +190,13 @@ class _State(enum.Enum):
     CLOSED = enum.auto()
 
 
+def _held(action: Action[Any]) -> list[Ref]:
+    """Returns the targets, the containers that belong to them, and whatever else the action changes."""
+    refs = (*action.targets(), *action.members, *(effect.ref for effect in action.effects or ()))
+    return [ref for ref in refs if ref.kind is not Kind.BOT]
+
+
 def _key(ref: Ref) -> str:
-    return f"{ref.engine}/{ref.id}"
+    # The ids of a Swarm are unique, but two processes may name its engine differently.
+    engine = ref.engine.kind if ref.engine.kind == "swarm" else str(ref.engine)
+    return f"{ref.kind}:{engine}/{ref.id}"

@@ -56,7 +56,7 @@ class Action(Generic[R_co]):
     rows are filtered by permission; `secret`: only the requester sees the result.
 
     `effects`: what it also does (see core.model.effects); None until that was worked out. `members`: the containers
-    that belong to its targets, as far as known."""
+    that belong to its target, as far as known; `groups`: the service and the node that its target belongs to."""
 
     verb: ClassVar[str] = ""
     risk: ClassVar[Risk] = Risk.READ
@@ -65,6 +65,7 @@ class Action(Generic[R_co]):
     engine: EngineRef
     effects: tuple[Effect, ...] | None = None
     members: tuple[Ref, ...] = ()
+    groups: tuple[Ref, ...] = ()
 
     def targets(self) -> Sequence[Ref]:
         """Returns everything this acts on. Each target is decided, and the strictest verdict applies."""

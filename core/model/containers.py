@@ -17,16 +17,18 @@ LIVE_STATES = ("running", "paused")  # states in which a container has processes
 
 # Labels that group containers: of the kubelet (pods of a namespace), docker compose, podman-compose and quadlet (same
 # labels), and Swarm. The kubelet's are first, because a pod may also carry labels that its users wrote.
+COMPOSE_PROJECT_LABEL = "com.docker.compose.project"
+COMPOSE_SERVICE_LABEL = "com.docker.compose.service"
 STACK_LABEL = "com.docker.stack.namespace"
 PROJECT_LABELS = (
     "io.kubernetes.pod.namespace",
-    "com.docker.compose.project",
+    COMPOSE_PROJECT_LABEL,
     STACK_LABEL,
     "io.podman.compose.project",
 )
 SERVICE_LABELS = (
     "io.kubernetes.pod.name",
-    "com.docker.compose.service",
+    COMPOSE_SERVICE_LABEL,
     "com.docker.swarm.service.name",
     "io.podman.compose.service",
 )

@@ -15,8 +15,15 @@ from typing import Any
 
 from core.model import actions, image_names, images, swarm
 from core.model.actions import Action, Effect, Risk
-from core.model.containers import LIVE_STATES, Container
-from core.model.refs import Kind, Ref
+from core.model.containers import (
+    COMPOSE_PROJECT_LABEL,
+    COMPOSE_SERVICE_LABEL,
+    LIVE_STATES,
+    SWARM_NODE_LABEL,
+    SWARM_SERVICE_LABEL,
+    Container,
+)
+from core.model.refs import EngineRef, Kind, Ref
 
 STOP, REMOVE, REMOVE_VOLUME, TAG = "container.stop", "container.remove", "volume.remove", "image.tag"
 ENDING_SIGNALS = ("KILL", "TERM", "INT", "QUIT", "ABRT")
@@ -48,10 +55,11 @@ class VerbEffects:
 
 
 def with_effects(action: Action[Any], known: Known) -> Action[Any]:
-    """Returns the action with its effects and with the containers that belong to its target."""
+    """Returns the action with its effects, with the containers that belong to its target, and with the groups that its
+    target belongs to."""
     also = TABLE[action.verb].also
     found = tuple(dict.fromkeys(also(action, known))) if also is not None else ()
-    return dataclasses.replace(action, effects=found, members=members(known))
+    return dataclasses.replace(action, effects=found, members=members(known), groups=groups(known.row))
 
 
 def members(known: Known) -> tuple[Ref, ...]:
@@ -71,6 +79,23 @@ def members(known: Known) -> tuple[Ref, ...]:
     }
     ordered = [each for each in listed if each in found or each in unlisted]
     return tuple((found | unlisted)[each] for each in dict.fromkeys([*ordered, *found]))
+
+
+def groups(row: Any) -> tuple[Ref, ...]:
+    """Returns the service, and in a Swarm the node, that a container belongs to. A change of one of these changes its
+    containers, also those that it creates meanwhile."""
+    if not isinstance(row, Container):
+        return ()
+    labels, swarm_engine = row.labels, EngineRef(host="", kind="swarm")
+    found = []
+    if labels.get(COMPOSE_PROJECT_LABEL) and labels.get(COMPOSE_SERVICE_LABEL):
+        name = f"{labels[COMPOSE_PROJECT_LABEL]}/{labels[COMPOSE_SERVICE_LABEL]}"
+        found.append(Ref(engine=row.ref.engine, kind=Kind.SERVICE, id=name, name=name))
+    if service := labels.get(SWARM_SERVICE_LABEL):
+        found.append(Ref(engine=swarm_engine, kind=Kind.SERVICE, id=service, name=row.service or service))
+    if node := labels.get(SWARM_NODE_LABEL):
+        found.append(Ref(engine=swarm_engine, kind=Kind.NODE, id=node, name="its node"))
+    return tuple(found)
 
 
 def new_removals(before: Action[Any], now: Action[Any]) -> Sequence[Ref]:

@@ -7,7 +7,7 @@ from datetime import datetime
 
 import msgspec
 
-from core.model.containers import Container, Port, group_names, protected
+from core.model.containers import SWARM_SERVICE_LABEL, Container, Port, group_names, protected
 from core.model.policy_facts import PolicyFacts
 from core.model.refs import Ref
 
@@ -58,8 +58,8 @@ class Service(msgspec.Struct, frozen=True):
         )
 
     def contains(self, container: Container) -> bool:
-        # The containers of a Swarm service are on the engines of many nodes.
-        return container.ref.id in self.members
+        # The containers of a Swarm service are on the engines of many nodes, and a new one is listed there first.
+        return container.ref.id in self.members or container.labels.get(SWARM_SERVICE_LABEL) == self.ref.id
 
 
 class Services(msgspec.Struct, frozen=True):

@@ -67,15 +67,20 @@ class InvocationStore(StoreConnection):
         intents: Sequence[Mapping[str, str]],
         detail: bytes,
         question: str = "",
+        free: Iterable[str] = (),
     ) -> Sequence[Lease] | LeaseConflict:
         """Takes all the leases, writes the intent rows to the audit, removes the answered `question` and sets the phase
         INTENT; or does nothing of this. Raises Expired if the question was answered before or has expired.
+
+        `free`: keys of leases that nobody may hold now, and that are not taken.
 
         Leases are taken in the order of their keys, so a conflict names the first that is taken. Raises LeaseLost if
         the record was deleted: another process found this one dead and has reported that nothing was done. After
         StoreDown, call `cancel_change`: the change may be recorded although its answer was lost.
         """
         wanted = sorted(leases, key=lambda lease: lease.key)
+        held = [lease.key for lease in wanted]
+        held += sorted(set(free) - set(held))
         flat: list[str | bytes | int] = []
         for lease in wanted:
             flat += (lease.record, milliseconds(lease.ttl))
@@ -83,9 +88,9 @@ class InvocationStore(StoreConnection):
             "begin",
             names=(
                 *(keys.invocation(id), keys.AUDIT, keys.FENCE, keys.question(question)),
-                *(keys.lease(lease.key) for lease in wanted),
+                *map(keys.lease, held),
             ),
-            args=(id, detail, self._audit_rows, question, *flat, *map(_flat, intents)),
+            args=(id, detail, self._audit_rows, question, len(wanted), *flat, *map(_flat, intents)),
         )
         if state == b"gone":
             raise errors.LeaseLost(
@@ -96,7 +101,7 @@ class InvocationStore(StoreConnection):
             raise errors.Expired(hint="Give the command again if it is still wanted.")
         if state == b"busy":
             index, record, remaining = values
-            return LeaseConflict(key=wanted[index - 1].key, record=record, remaining=max(0, remaining) / 1000)
+            return LeaseConflict(key=held[index - 1], record=record, remaining=max(0, remaining) / 1000)
         return [Lease(key=lease.key, fence=fence) for lease, fence in zip(wanted, values, strict=True)]
 
     async def record_outcomes(self, id: str, outcomes: Sequence[OutcomeRow]) -> None:  # noqa: A002

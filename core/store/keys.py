@@ -12,7 +12,7 @@ wrote.
     inv                      zset     1 day      ids of unfinished invocations by time in ms
     replica:NAME             string   seconds    set while that bot process is alive
     containers               zset     trimmed    ids of the containers in which bot processes run or lately ran, by time
-    hold:TARGET              hash     seconds    a lease: fence, record (who holds it), invocation
+    hold:KIND:ENGINE/ID      hash     seconds    a lease: fence, record (who holds it), invocation
     fence                    string   never      counter: the last fencing number given with a lease
     question:TOKEN           string   minutes    a pending confirmation or approval
     job:JOB, stop:JOB        string   seconds    who reads a job; somebody asked to stop it

@@ -9,12 +9,12 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable
 
-from core.model.containers import SWARM_SERVICE_LABEL, Container
+from core.model.containers import COMPOSE_PROJECT_LABEL, COMPOSE_SERVICE_LABEL, SWARM_SERVICE_LABEL, Container
 from core.model.refs import EngineRef, Kind, Ref
 from core.model.services import Service
 
-PROJECT = "com.docker.compose.project"
-SERVICE = "com.docker.compose.service"
+PROJECT = COMPOSE_PROJECT_LABEL
+SERVICE = COMPOSE_SERVICE_LABEL
 NUMBER = "com.docker.compose.container-number"
 REPLACES = "com.docker.compose.replace"
 ACTIVE = frozenset({"running", "paused", "restarting"})

@@ -1,8 +1,8 @@
 -- Begins a change, or changes nothing: takes all its leases, records its intent, removes the question that was answered
 -- and enters the phase INTENT.
--- KEYS 1 invocation  2 audit  3 fence counter  4 question  5… leases
--- ARGV 1 invocation id  2 detail  3 max audit rows  4 token of the question, or ''  5… record and ttl in ms of each lease,
--- then the audit rows, each a JSON list of names and values
+-- KEYS 1 invocation  2 audit  3 fence counter  4 question  5… leases to take, then leases that nobody may hold
+-- ARGV 1 invocation id  2 detail  3 max audit rows  4 token of the question, or ''  5 number of leases to take  6… record and
+-- ttl in ms of each of them, then the audit rows, each a JSON list of names and values
 -- Returns {'gone'}: no such invocation; {'answered'}: no such question; {'busy', number of the lease, its record, ms it
 -- has left}; or {'begun', the fencing number of each lease}.
 if redis.call('EXISTS', KEYS[1]) == 0 then
@@ -18,8 +18,8 @@ for i = 5, #KEYS do
 end
 
 local answer = {'begun'}
-local arg = 5
-for i = 5, #KEYS do
+local arg = 6
+for i = 5, 4 + tonumber(ARGV[5]) do
   local fence = redis.call('INCR', KEYS[3])
   redis.call('HSET', KEYS[i], 'fence', fence, 'record', ARGV[arg], 'invocation', ARGV[1])
   redis.call('PEXPIRE', KEYS[i], ARGV[arg + 1])

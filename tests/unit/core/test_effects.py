@@ -233,6 +233,22 @@ def test_only_what_was_not_named_before_is_new():
     assert effects.new_removals(before, fewer) == []
 
 
+def test_a_container_belongs_to_its_service_and_node():
+    row = container(
+        "web",
+        labels={
+            "com.docker.compose.project": "shop",
+            "com.docker.compose.service": "web",
+            "com.docker.swarm.service.id": "s1",
+            "com.docker.swarm.node.id": "n1",
+        },
+    )
+    done = effects.with_effects(actions.Restart(engine=DOCKER, target=row.ref), effects.Known(row=row))
+    shown = [(group.engine.kind, group.kind, group.id) for group in done.groups]
+    assert shown == [("docker", Kind.SERVICE, "shop/web"), ("swarm", Kind.SERVICE, "s1"), ("swarm", Kind.NODE, "n1")]
+    assert effects.groups(container("alone")) == effects.groups(None) == ()
+
+
 def test_the_word_of_guards_covers_whatever_ends_something():
     assert {"container.stop", "container.kill", "container.pause", "container.remove", "node.drain"} <= effects.ENDS
     assert not effects.ENDS & {"container.start", "service.scale", "image.pull", "unit.start"}

@@ -236,6 +236,45 @@ async def test_what_moved_on_or_came_back_after_it_was_read_is_not_taken(store: 
     assert await store.take_unfinished(left)
 
 
+async def test_a_change_that_needs_a_free_lease_takes_it_not_and_waits_for_its_end(store: Store, raw: Any) -> None:
+    for name in ("a", "b", "c"):
+        await enter(store, name)
+    wanted = [LeaseRequest(key="web-3", record=b"held by a", ttl=60)]
+
+    async def on_web_3(name: str, *free: str) -> Any:
+        return await store.begin_change(name, leases=wanted, intents=[], detail=b"", free=free)
+
+    taken = await begin(store, "b", "web")
+    conflict = await on_web_3("a", "web", "node")
+    assert isinstance(conflict, LeaseConflict)
+    assert (conflict.key, conflict.record) == ("web", b"held by b")
+    assert not await raw.exists("{qd}:hold:web-3")
+    await store.release(taken)
+    leases = await on_web_3("a", "web", "node")
+    assert [lease.key for lease in leases] == ["web-3"]
+    assert await raw.keys("{qd}:hold:*") == [b"{qd}:hold:web-3"]
+    await store.release(leases)
+    # Its own lease does not stand in its way.
+    assert [lease.key for lease in await on_web_3("c", "web-3")] == ["web-3"]
+
+
+async def test_a_question_is_removed_by_the_change_that_answers_it_and_by_no_other(store: Store) -> None:
+    for name in ("a", "b", "c"):
+        await enter(store, name)
+    await store.put_question("k7f3", b"really?", 60)
+    wanted = [LeaseRequest(key="web", record=b"held by a", ttl=60)]
+    taken = await begin(store, "b", "web")
+    answer = await store.begin_change("a", leases=wanted, intents=[], detail=b"", question="k7f3")
+    assert isinstance(answer, LeaseConflict)
+    assert await store.peek_question("k7f3") == b"really?"
+    await store.release(taken)
+    await store.begin_change("a", leases=wanted, intents=[{"phase": "intent"}], detail=b"", question="k7f3")
+    assert await store.peek_question("k7f3") is None
+    with pytest.raises(errors.Expired):
+        await store.begin_change("c", leases=(), intents=[{"phase": "intent"}], detail=b"", question="k7f3")
+    assert len(await store.read_audit(count=10)) == 2
+
+
 async def test_the_index_forgets_what_expired(store: Store, raw: Any) -> None:
     await raw.zadd("{qd}:inv", {"old": 1})
     assert await store.unfinished() == []
