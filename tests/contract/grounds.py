@@ -16,6 +16,7 @@ from core.model import actions, images
 from core.model.jobs import ReadJob
 from core.ports import Call
 from runtimes import engine_registry
+from tests.daemons.containerd import containerd_version
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,7 +45,7 @@ FIELDS = {
         kind="containerd",
         fixture="containerdd",
         lacks=frozenset({"times of an end"}),
-        older=frozenset({images.PullImage}),
+        older=frozenset() if containerd_version() >= (1, 7) else frozenset({images.PullImage}),
     ),
     "docker by ssh": Field(kind="docker", fixture="dockerd", ssh=True),
     "podman": Field(kind="podman", fixture="podmand"),

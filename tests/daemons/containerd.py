@@ -219,6 +219,15 @@ disabled_plugins = ["io.containerd.grpc.v1.cri"]
                 self.ctr("namespaces", "rm", space, check=False)
 
 
+def containerd_version() -> tuple[int, int]:
+    """The version of the installed daemon; (0, 0) if there is none."""
+    if shutil.which("containerd") is None:
+        return 0, 0
+    said = subprocess.run(["containerd", "--version"], check=True, capture_output=True, text=True).stdout.split()[2]
+    major, minor = said.removeprefix("v").split(".")[:2]
+    return int(major), int(minor)
+
+
 def _remove_control_groups(space: str) -> None:
     for group in sorted(Path("/sys/fs/cgroup").glob(f"*/{space}/*"), reverse=True):
         with contextlib.suppress(OSError):

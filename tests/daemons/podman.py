@@ -34,10 +34,14 @@ default_ulimits = ["nofile=4096:4096", "nproc=8192:8192"]
 netns = "none"
 [engine]
 runtime = "runc"
+conmon_path = ["{conmon}"]
+helper_binaries_dir = {helpers}
 events_logger = "{events}"
 events_logfile_max_size = {size}
 cgroup_manager = "cgroupfs"
 image_copy_tmp_dir = "{root}/tmp"
+[engine.runtimes]
+runc = ["{runc}"]
 [network]
 network_config_dir = "{root}/net"
 """
@@ -67,7 +71,13 @@ class Podman:
         self.process: subprocess.Popen[bytes] | None = None
         for folder in ("podman", "tmp", "net", "home"):
             (root / folder).mkdir(exist_ok=True)
-        (root / "c.conf").write_text(SETTINGS.format(root=root, events=events, size=size))
+        programs = {name: shutil.which(name) for name in ("conmon", "runc")}
+        # Podman may be unpacked into a folder, and its helpers with it.
+        prefix = Path(shutil.which("podman") or "/usr/bin/podman").parent.parent
+        helpers = [f"{place}/{name}/podman" for place in (prefix, "/usr") for name in ("libexec", "lib")]
+        (root / "c.conf").write_text(
+            SETTINGS.format(root=root, events=events, size=size, helpers=json.dumps(helpers), **programs)
+        )
         (root / "r.conf").write_text(REGISTRIES)
         if user:
             for path in (root, *root.iterdir()):
