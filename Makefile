@@ -9,10 +9,15 @@ PYTEST_ARGS ?= -n $(WORKERS) --dist loadgroup --durations=25 --durations-min=1
 BENCH_ARGS ?=
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --require-hashes
 
-.PHONY: run test check lint format golden protos bench pictures image lock packages clean help
+# Where the engines of Debian's next release are unpacked: readable by every user, about 400 MB.
+NEWER ?= /var/cache/quarterdeck/newer-engines
+NEWER_TESTS ?= tests/contract tests/engines
+PYTHONS ?= python3.11 python3.12 python3.13
+
+.PHONY: run test test-newer test-pythons check lint format golden protos bench pictures image lock packages clean help
 
 help:        ## list the targets
-	@sed -n 's/^\([a-z]*\): .*## /  make \1\t/p' $(MAKEFILE_LIST)
+	@sed -n 's/^\([a-z-]*\): .*## /  make \1\t/p' $(MAKEFILE_LIST)
 
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
@@ -38,6 +43,20 @@ packages:    ## as root on Debian: the engines and tools the tests use
 
 test: $(VENV)/.dev-stamp packages  ## the whole suite, on real engines
 	@$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+test-newer: $(VENV)/.dev-stamp packages  ## the contract and engine suites on the engines of Debian's next release; as root
+	@tests/packages newer $(NEWER)
+	@PATH="$(NEWER)/usr/sbin:$(NEWER)/usr/bin:$$PATH" $(BIN)/python -m pytest $(PYTEST_ARGS) $(NEWER_TESTS)
+
+# One environment for each Python, beside .venv; a Python that is not installed is named and left out.
+test-pythons:                      ## the unit tests on each Python of PYTHONS that is installed
+	@for python in $(PYTHONS); do \
+	  if $$python -c "import venv" 2>/dev/null; then \
+	    echo "Unit tests on $$($$python --version) ..."; \
+	    $(MAKE) --no-print-directory VENV=.venv-$$python PYTHON=$$python .venv-$$python/.dev-stamp || exit 1; \
+	    .venv-$$python/bin/python -m pytest -q -n $(WORKERS) -p no:cacheprovider tests/unit || exit 1; \
+	  else echo "$$python is not installed: its unit tests are left out"; fi; \
+	done
 
 check: $(VENV)/.dev-stamp          ## ruff, mypy, import-linter
 	$(BIN)/ruff check $(SOURCES)
@@ -73,4 +92,4 @@ lock: $(VENV)/.dev-stamp           ## renew both lock files
 	$(LOCK) --upgrade --extra dev --output-file requirements-dev.lock pyproject.toml
 
 clean:       ## remove the environment and caches
-	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .import_linter_cache *.egg-info
+	rm -rf $(VENV) .venv-* .pytest_cache .mypy_cache .ruff_cache .import_linter_cache *.egg-info

@@ -40,12 +40,12 @@ CRI_LACKS = frozenset({"another run", "image labels", "progress"})
 ROOTLESS_LACKS = frozenset({"pauses", "use"})
 FIELDS = {
     "docker": Field(kind="docker", fixture="dockerd"),
-    # It keeps no word of when a run began, and fetches images itself from 1.7 on.
+    # It keeps no word of when a run began. It fetches images itself from 1.7 on, from a registry without TLS from 2.0 on.
     "containerd": Field(
         kind="containerd",
         fixture="containerdd",
         lacks=frozenset({"times of an end"}),
-        older=frozenset() if containerd_version() >= (1, 7) else frozenset({images.PullImage}),
+        older=frozenset() if containerd_version() >= (2, 0) else frozenset({images.PullImage}),
     ),
     "docker by ssh": Field(kind="docker", fixture="dockerd", ssh=True),
     "podman": Field(kind="podman", fixture="podmand"),
