@@ -40,7 +40,7 @@ CRI_LACKS = frozenset({"another run", "image labels", "progress"})
 ROOTLESS_LACKS = frozenset({"pauses", "use"})
 FIELDS = {
     "docker": Field(kind="docker", fixture="dockerd"),
-    # It keeps no word of when a run began. It fetches images itself from 1.7 on, from a registry without TLS from 2.0 on.
+    # It keeps no word of when a run began. From 2.0 on it fetches images itself from a registry without TLS.
     "containerd": Field(
         kind="containerd",
         fixture="containerdd",
