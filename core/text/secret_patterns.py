@@ -1,221 +1,85 @@
-"""Detects secrets and masks them line by line.
+"""Detects secrets by name, by position and by their own format, and masks them line by line.
 
-Secrets are detected by the name before them (`password=…`), by their position (the part between `user:` and `@host`,
-the value after `--password`) and by their own format (`xoxb-…`).
-
-Private keys span several lines; separate functions mask them. Every pattern is anchored or bounded, so none takes more
-than linear time.
+The other modules of this package have one kind of detection each. This module runs them in order over a text: whatever
+comes first leaves its mask behind, which the later ones skip. Every part takes linear time.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
+from core.text import (
+    private_keys,
+    secret_commands,
+    secret_formats,
+    secret_headers,
+    secret_names,
+    secret_sentences,
+    secret_urls,
+)
 from core.text.known_secrets import MASK
+from core.text.secret_pattern import SecretPattern, by_regex
 
-PRIVATE_KEY_HINT = "private key"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SecretPattern:
-    """One kind of secret. `hints` are lower case; the pattern can only match a line that contains one of them."""
-
-    hints: Sequence[str]
-    pattern: re.Pattern[str]
-    mask: Callable[[re.Match[str]], str] | str
-
-
-def may_contain_secret(lowered: str) -> bool:
-    """Whether this lower-case text could contain a secret; a cheap test before the patterns."""
-    return any(hint in lowered for hint in _HINTS)
-
-
-def mask_secrets(line: str) -> str:
-    """Masks the secrets of one line."""
-    lowered = line.lower()
-    for pattern in PATTERNS:
-        for hint in pattern.hints:
-            if hint in lowered:
-                line = pattern.pattern.sub(pattern.mask, line)
-                break
-    return line
-
-
-def mask_private_keys(text: str) -> str:
-    """Masks private keys from BEGIN to END. If one marker is missing, masks the lines next to the other one that look
-    like a key."""
-    parts: list[str] = []
-    at, inside = 0, False
-    for marker in _MARKER.finditer(text):
-        between, begins = text[at : marker.start()], marker[1] == "BEGIN"
-        if inside and not begins:
-            parts.append(MASK if between.strip() else between)
-        elif inside or not begins:
-            parts.append(_mask_key_body(between))
-        else:
-            parts.append(between)
-        parts.append(marker[0])
-        at, inside = marker.end(), begins
-    rest = text[at:]
-    parts.append(_mask_key_body(rest) if inside else rest)
-    return "".join(parts)
-
-
-def unclosed_key_marker(text: str) -> str:
-    """Returns the BEGIN marker of a private key that does not end in this text, or an empty string."""
-    markers = list(_MARKER.finditer(text))
-    return markers[-1][0] if markers and markers[-1][1] == "BEGIN" else ""
-
-
-def _mask_key_body(text: str) -> str:
-    """Masks lines that look like the body of a key: long base64 runs, and the short last one."""
-    lines: list[str] = []
-    running = False
-    for line in text.split("\n"):
-        body = _BODY.search(line) or (_LAST_BODY.search(line) if running else None)
-        if body is None:
-            lines.append(line)
-        elif not running:
-            lines.append(line[: body.start()] + MASK)
-        running = body is not None
-    return "\n".join(lines)
-
-
-# BEGIN and END are complete markers; the body has 64 characters a line, or is one line with literal \n in between.
-_MARKER = re.compile(r"-----(BEGIN|END) [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?-----")
-_BODY = re.compile(r"(?<![^\s])(?:\\[nr])*+[A-Za-z0-9+/]{40,}+={0,2}(?:\\[nr]\S*+)?(?![^\s\"',])")
-_LAST_BODY = re.compile(r"(?<![^\s])[A-Za-z0-9+/]{1,63}+={0,2}\s*$")
-
-# ── by name ──────────────────────────────────────────────────────────────────────────────────────────────────────────
-
-_NAME = (
-    r"(?:pass(?:word|wd|phrase|code)|(?<![a-z])pwd|(?<=[_-])pass(?![a-z_-])"
-    r"|secret|token|credentials?"
-    r"|(?:api|access|private|secret|encryption|signing|master|auth|account|session|license)[_-]?key)"
+PATTERNS: tuple[SecretPattern, ...] = (
+    *secret_headers.PATTERNS,
+    *secret_urls.PATTERNS,
+    *secret_commands.PATTERNS,
+    SecretPattern(hints=secret_names.HINTS, find=secret_names.mask_named),
+    *secret_sentences.PATTERNS,
+    # The code that makes somebody the first admin; see bot.access.first_admin.
+    by_regex("claim", re.compile(r"\b(claim[ \t]{1,4})[0-9a-f]{32}(?![0-9a-f])", re.IGNORECASE), rf"\1{MASK}"),
+    *secret_formats.PATTERNS,
 )
-# What makes a name harmless when it follows: the path of a secret, its lifetime, a count.
-_HARMLESS = (
-    r"(?![a-z0-9_-]{0,16}?(?:files?|path|dir|count|limit|name|type|ttl|length|timeout|expiry|expires|endpoint|policy"
-    r"|enabled|required)[\"']?[ \t]{0,4}[=:])"
-)
-# `=`, a colon after a quoted name, or a colon before a space: `vault-secrets:1.2` is an image.
-_SIGN = r"\\{0,3}[\"']?[ \t]{0,4}(?:=>|:=|=(?!=))[ \t]{0,4}|\\{0,3}[\"'][ \t]{0,4}:[ \t]{0,4}|:[ \t]{1,4}"
-# An unquoted value ends at white space, or at a delimiter that another `name=` follows.
-_VALUE = (
-    r"\"(?:[^\"\\]|\\.)*+\"?|'(?:[^'\\]|\\.)*+'?|\\{1,3}\"[^\"\\]*+"
-    r"|(?:[^\s,;&]|[,;&](?![\"'\\{ ]{0,4}[\w.-]{1,40}[\"'\\]{0,4} ?[=:]))++"
-)
-_NAMED = re.compile(
-    rf"(?P<name>{_NAME}){_HARMLESS}(?P<sign>[a-z0-9_-]{{0,32}}+(?:{_SIGN}))(?P<value>{_VALUE})", re.IGNORECASE
-)
-_TIGHT = re.compile(
-    r"(?<![\w/.@-])(pass(?:word|wd|phrase)|(?:api|access|secret)[_-]?key)(:)(?!//)([^\s,;&\"']++)", re.IGNORECASE
-)
-_FLAG = re.compile(
-    rf"(?<!-)(--(?:[a-z0-9]{{1,20}}-){{0,4}}{_NAME}{_HARMLESS}[a-z0-9]{{0,16}}(?:-[a-z0-9]{{1,16}}){{0,2}}[ \t]{{1,4}})"
-    r"(\"[^\"]*+\"?|'[^']*+'?|[^\s-]\S*+)",
+_ALL_HINTS = {*private_keys.HINTS, *(hint for pattern in PATTERNS for hint in pattern.hints)}
+# A line that ends with such a name announces a secret in the next line that is not empty.
+_ANNOUNCES = re.compile(
+    r"(?:pass(?:word|phrase|code)|api key|access key|secret key|token)\b[^\n:]{0,100}(?:"
+    r"\([^)\n]{0,100}\)[^\n:]{0,20})?:\s*$",
     re.IGNORECASE,
 )
-_SCHEME = re.compile(
-    r"((?:authorization)\\{0,3}[\"']?[ \t]{0,4}[:=][ \t]{0,4}\\{0,3}[\"']?)"
-    r"((?:bearer|basic|token|apikey|negotiate)[ \t]{1,4})?(?:digest[ \t][^\n]++|[^\s\"'\\]++)",
+_ANNOUNCED = re.compile(r"(\s*)(?=\S{0,127}[0-9+/=_*!#$%^&-])(?![\w-]*:)[^\s:]{8,128}(?=\s*$)")
+_NAME_LINE = re.compile(
+    rf"(?:^|(?<=[\s|]))-?[ \t]*[\"']?(?:name|key|field)[\"']?:\s*[\"']?[\w.-]{{0,64}}?"
+    rf"{secret_names.CORE}[\w.-]{{0,24}}[\"']?,?\s*$",
     re.IGNORECASE,
 )
-_BEARER = re.compile(r"\b(bearer[ \t]{1,4})(?=[a-z._~+/=-]*+[0-9])[a-z0-9._~+/=-]{8,}+", re.IGNORECASE)
-_COOKIE = re.compile(r"((?:set-)?cookie\\{0,3}[\"']?:[ \t]{0,4})\S[^\n]*+", re.IGNORECASE)
-# Values that only show whether something is set; useful, and not secret.
-_CLOSING = "\\\"',;"
-_NOT_SECRET = frozenset(
-    {"", "null", "none", "nil", "<nil>", "true", "false", "yes", "no", "undefined", "{", "[", "{}", "[]"}
+_VALUE_LINE = re.compile(
+    r"^((?:[^|\n]{0,80}\|)?\s*[\"']?value[\"']?:\s*)(?![|>]?-?\s*$)(\"(?:[^\"\\]|\\.)*+\"?|'[^']*+'?"
+    r"|[^\s,]\S*?)(,?\s*)$",
+    re.IGNORECASE,
 )
 
 
-def _mask_named(match: re.Match[str]) -> str:
-    name, value = match["name"].lower(), match["value"]
-    opening = value[: len(value) - len(value.lstrip("\\\"'"))][:4]
-    closing = value[-1] if opening and len(value) > len(opening) and value[-1] == opening[-1] else ""
-    inner = value[len(opening) : len(value) - len(closing)]
-    if inner.rstrip(",;").lower() in _NOT_SECRET:
-        return match[0]
-    if name == "pwd" and inner.startswith("/"):
-        return match[0]  # the working directory
-    if name == "token" and len(inner) <= 7 and inner.rstrip(",;.").isdigit():
-        return match[0]  # a count: max_tokens=4096
-    # A quote that was not opened here closes a quote around the whole: "NAME=value",
-    closing = closing if opening else inner[len(inner.rstrip(_CLOSING)) :]
-    return f"{match['name']}{match['sign']}{opening}{MASK}{closing}"
+def mask_secrets(text: str) -> str:
+    """Masks the secrets of each line of the text."""
+    lowered = text.lower()
+    present = {hint for hint in _ALL_HINTS if hint in lowered}
+    active = [
+        (pattern.find, hints) for pattern in PATTERNS if (hints := tuple(filter(present.__contains__, pattern.hints)))
+    ]
+    lines = text.split("\n")
+    for number, line in enumerate(lines):
+        low = line.lower()
+        for find, hints in active:
+            for hint in hints:
+                if hint in low:
+                    line = find(line)  # noqa: PLW2901
+                    break
+        lines[number] = line
+    return "\n".join(_mask_announced(lines) if len(lines) > 1 else lines)
 
 
-# ── by position and format ───────────────────────────────────────────────────────────────────────────────────────────
-
-_URL = re.compile(r"(://[^\s/:@\"']{0,256}+:)([^\s/\"']{1,512})(?=@)")
-_URL_TOKEN = re.compile(r"(://)[^\s/:@\"'•]{20,512}(?=@)")
-_HOOK = re.compile(r"(hooks\.slack\.com/(?:services|workflows|triggers)/)[A-Za-z0-9/_-]++")
-# The code that makes somebody the first admin; see bot.access.first_admin.
-_CLAIM = re.compile(r"\b(claim[ \t]{1,4})[0-9a-f]{32}(?![0-9a-f])", re.IGNORECASE)
-_JWT = re.compile(r"(?<![A-Za-z0-9_-])eyJ[A-Za-z0-9_-]{8,}+\.[A-Za-z0-9_-]{8,}+(?:\.[A-Za-z0-9_-]*+)?")
-# (prefix that remains visible, the secret after it); each matches only at the start of a run, so a run is read once.
-_FORMATS = (
-    (r"gh[opsur]_", r"[A-Za-z0-9]{20,}"),
-    (r"github_pat_", r"\w{20,}"),
-    (r"gl(?:pat|rt)-", r"[\w-]{16,}"),
-    (r"xox[abeoprs]-", r"[\w-]{10,}"),
-    (r"xapp-", r"[\w-]{10,}"),
-    (r"sk-(?:proj|svcacct|admin|ant|or-v1)-", r"[\w-]{16,}"),
-    (r"sk-", r"[A-Za-z0-9]{32,}"),
-    (r"(?:AKIA|ASIA)", r"[A-Z0-9]{16}(?![A-Z0-9])"),
-    (r"AIza", r"[\w-]{30,}"),
-    (r"ya29\.", r"[\w-]{20,}"),
-    (r"hf_", r"[A-Za-z0-9]{30,}"),
-    (r"npm_", r"[A-Za-z0-9]{30,}"),
-    (r"pypi-AgE", r"[\w-]{16,}"),
-    (r"dckr_(?:pat|oat)_", r"[\w-]{20,}"),
-    (r"SG\.", r"[\w-]{16,}\.[\w-]{16,}"),
-    (r"(?:[rps]k_(?:live|test)|whsec)_", r"[A-Za-z0-9]{16,}"),
-    (r"hvs\.", r"[\w-]{20,}"),
-    (r"AGE-SECRET-KEY-", r"[A-Z0-9]{20,}"),
-    (r"SWMTKN-1-", r"[a-z0-9-]{20,}"),
-)
-_TOKEN = re.compile(
-    r"(?<![A-Za-z0-9_-])(?:"
-    + "|".join(f"(?:(?P<p{at}>{start}){rest})" for at, (start, rest) in enumerate(_FORMATS))
-    + ")",
-    re.ASCII,
-)
-
-
-def _mask_token(match: re.Match[str]) -> str:
-    return f"{match[match.lastgroup or 0]}{MASK}"
-
-
-PATTERNS = (
-    SecretPattern(hints=("authorization",), pattern=_SCHEME, mask=rf"\1\2{MASK}"),
-    SecretPattern(hints=("bearer",), pattern=_BEARER, mask=rf"\1{MASK}"),
-    SecretPattern(hints=("cookie",), pattern=_COOKIE, mask=rf"\1{MASK}"),
-    SecretPattern(hints=("://",), pattern=_URL, mask=rf"\1{MASK}"),
-    SecretPattern(hints=("://",), pattern=_URL_TOKEN, mask=rf"\1{MASK}"),
-    SecretPattern(
-        hints=("pass", "pwd", "secret", "token", "credential", "key"),
-        pattern=_NAMED,
-        mask=_mask_named,
-    ),
-    SecretPattern(hints=("pass", "key:"), pattern=_TIGHT, mask=rf"\1\2{MASK}"),
-    SecretPattern(hints=("--",), pattern=_FLAG, mask=rf"\1{MASK}"),
-    SecretPattern(hints=("claim",), pattern=_CLAIM, mask=rf"\1{MASK}"),
-    SecretPattern(hints=("hooks.slack.com/",), pattern=_HOOK, mask=rf"\1{MASK}"),
-    SecretPattern(hints=("eyj",), pattern=_JWT, mask=MASK),
-    SecretPattern(
-        hints=(
-            *("ghp_", "gho_", "ghs_", "ghu_", "ghr_", "github_pat_", "glpat-", "glrt-"),
-            *("xox", "xapp-", "sk-", "akia", "asia", "aiza", "ya29.", "hf_", "npm_", "pypi-age", "dckr_", "sg."),
-            *("k_live_", "k_test_", "whsec_", "hvs.", "age-secret-key-", "swmtkn-"),
-        ),
-        pattern=_TOKEN,
-        mask=_mask_token,
-    ),
-)
-_ALL_HINTS = {PRIVATE_KEY_HINT, *(hint for pattern in PATTERNS for hint in pattern.hints)}
-# A hint that contains another hint is redundant.
-_HINTS = tuple(hint for hint in sorted(_ALL_HINTS) if not any(other in hint for other in _ALL_HINTS - {hint}))
+def _mask_announced(lines: list[str]) -> list[str]:
+    """Masks what a line announces and the next line shows: `Password for elastic:`, `name: DB_PASSWORD`."""
+    announced = named = False
+    shown: list[str] = []
+    for line in lines:
+        if announced and line.strip():
+            line = _ANNOUNCED.sub(rf"\1{MASK}", line, count=1) if _ANNOUNCED.match(line) else line  # noqa: PLW2901
+            announced = False
+        elif named:
+            line = _VALUE_LINE.sub(rf"\1{MASK}\3", line)  # noqa: PLW2901
+        announced = announced or (line.rstrip().endswith(":") and _ANNOUNCES.search(line[-300:]) is not None)
+        named = ":" in line and _NAME_LINE.search(line[-200:]) is not None
+        shown.append(line)
+    return shown

@@ -1,0 +1,127 @@
+"""Masks secrets in command lines and configuration files of programs: after flags, in SQL, in `.netrc` and `.pgpass`.
+
+Every quantifier is bounded or possessive, and no match starts inside what an earlier start has read, so a line costs
+linear time.
+"""
+
+from __future__ import annotations
+
+import re
+
+from core.text.known_secrets import MASK
+from core.text.secret_pattern import SecretPattern, by_regex
+
+_GAP = r"[\s\"',=\]]{1,4}"
+_BETWEEN = r"[^\n|;&]{0,240}?"
+_VALUE = r"(?:\"[^\"\n]{1,512}+\"?|'[^'\n]{1,512}+'?|[^\s\"',\]]++)"
+# (programs, the flag up to the secret): after such a program a short flag is a password, elsewhere it is a port.
+_PROGRAMS = (
+    (r"mysql\w{0,8}|mariadb[\w-]{0,12}|xtrabackup"
+     r"|mydumper|mycli", r"-p(?=[\"']?[^\s\"',\]])(?!assword\b|rotocol\b|ort\b|ager\b)"),
+    (r"redis-(?:cli|benchmark)|valkey-(?:cli|benchmark)"
+     r"|keydb-cli", rf"(?:-a|--pass|--user[ \t]\S{{1,64}}[ \t]--pass){_GAP}"),
+    (r"(?:docker|podman|nerdctl|buildah|skopeo|crane|oras|helm|regctl|az|oc|ibmcloud|bw"
+     r"|cf)\b[^\n|;]{0,60}?\blogin", rf"-p{_GAP}"),
+    (r"sshpass|plink|pscp|psftp|mongo(?:sh|dump|restore|export|import|top|stat)?|cqlsh|influx|sqlcmd|bcp|zip|unzip"
+     r"|7za?|useradd"
+     r"|usermod|kinit|smbpasswd|tsql|isql|impacket\S{0,20}|net-snmp|snmpget", rf"-(?:p|pw|P){_GAP}"),
+    (r"sshpass|7za?|unrar", r"-(?:p|hp)(?=[\"']?[^\s\"',\]-])"),
+    (r"ldap(?:search|modify|add|delete|passwd|whoami)|rabbitmqadmin", rf"-(?:w|p){_GAP}"),
+    (r"(?:curl|http|https|xh|wget|lftp|smbclient"
+     r"|rpcclient|aria2c)", rf"(?:-u|--user|-U|--proxy-user|-a|--auth){_GAP}[^\s:%\"',]{{0,128}}[:%]"),
+    (r"openssl|keytool|jarsigner|apksigner", rf"-(?:pass(?:in|out)?|k|K|storepass|keypass|srcstorepass"
+                                             rf"|deststorepass){_GAP}(?:pass:)?"),
+    (r"htpasswd", r"-[A-Za-z]{0,4}b[A-Za-z]{0,4}[ \t]\S{1,200}[ \t]\S{1,64}[ \t]"),
+    (r"htpasswd", r"-[A-Za-z]{0,4}n[A-Za-z]{0,4}b[A-Za-z]{0,4}[ \t]\S{1,64}[ \t]"),
+    (r"rabbitmqctl", r"(?:add_user|change_password|authenticate_user)[ \t]\S{1,64}[ \t]"),
+    (r"mc|mcli", r"alias[ \t]set[ \t]\S{1,64}[ \t]\S{1,200}[ \t]\S{3,128}[ \t]"),
+    (r"vault", r"login[ \t](?!-)"),
+    (r"xfreerdp\d?|wfreerdp|rdesktop", r"(?:/p:|/pass:|-p[ \t])"),
+    (r"aws", r"configure[ \t]set[ \t](?:aws_secret_access_key|aws_session_token)[ \t]"),
+    (r"mysqladmin|mariadb-admin", r"\bpassword[ \t]"),
+)  # fmt: skip
+_PROGRAM = tuple(
+    re.compile(rf"((?<![\w-])(?:{programs})(?:\.exe)?\b(?=[\s\"',]){_BETWEEN}(?<=[\s\"',])(?:{flag}))({_VALUE})")
+    for programs, flag in _PROGRAMS
+)
+# fmt: off
+_PROGRAM_HINTS = (
+    "mysql mariadb xtrabackup mydumper mycli", "redis- valkey- keydb-", "login",
+    "sshpass plink pscp psftp mongo cqlsh influx sqlcmd bcp zip 7z useradd usermod kin"
+    "it smbpasswd tsql isql snmp impacket",
+    "sshpass 7z unrar", "ldapsearch ldapmodify ldapadd ldapdelete ldappasswd ldapwhoami rabbitmqadmin",
+    "curl http xh "
+    "wget lftp smbclient rpcclient aria2c", "openssl keytool signer", "htpasswd", "htpasswd", "rabbitmqctl",
+    "alias", "vault", "freerdp rdesktop", "configure", "mysqladmin mariadb-admin",
+)
+# fmt: on
+_CHPASSWD = re.compile(
+    r"(\becho[ \t]{1,4}(?:-\w{1,3}[ \t])?[\"']?[\w.-]{1,64}:)[^\s\"'|]{1,256}+(?=[\"']?[ \t]{0,4}\|[ \t]{0,4}"
+    r"(?:sudo[ \t])?chpasswd)"
+)
+_FLAG = re.compile(
+    r"(?<![\w-])(--?(?:[A-Za-z0-9]{1,20}[-_.]){0,4}(?i:pass(?:word|wd|phrase|code)?|pwd|secret|token|credentials?"
+    r"|requirepass|masterauth"
+    r"|(?:api|access|private|secret|encryption|signing|master|auth|account|license|shared|certificate|app)[-_]?key"
+    r"|(?:auth|bearer|access|api|id|refresh)token)"
+    r"(?:[-_](?:[A-Za-z0-9]{1,16}))?"
+    r"[\"']?(?:[ \t]{1,4}|[ \t]{0,2},[ \t]{0,2}))(?P<value>\"[^\"]*+\"?|'[^']*+'?|[^\s-][^\s\"']*+)"
+)
+_HARMLESS_FLAG = re.compile(
+    r"[-_](?:files?|path|dir|stdin|env|name|ttl|type|id|url|policy|length|count|ref|store|provider|expiry|hash|prompt"
+    r"|expires|timeout|source|cmd|command)[\"']?[\s,]*$",
+    re.IGNORECASE,
+)
+_DIRECTIVE = re.compile(
+    r"((?:^|[\s\"'])(?:requirepass|masterauth|sentinel[ \t]auth-pass[ \t]\S{1,64})[\"']?[ \t,]{1,4})"
+    r"(?!\"\"|''|$|is\b|was\b|directive|option|\()(?:(?P<quote>\\{0,7}[\"'])(?:(?!(?P=quote))[^\n])++(?P=quote)?"
+    r"|[^\s\"\\]++)",
+    re.IGNORECASE,
+)
+# `-u 'user:a b'`: the quote is opened before the name.
+_QUOTED_USER = re.compile(
+    rf"((?<![\w-])(?:curl|https?|xh|wget|lftp)\b{_BETWEEN}[ \t](?:-u|--user|--proxy-user|-a|--auth)[ \t=]"
+    rf"([\"'])[^:\"']{{0,128}}:)"
+    r"(?:(?!\2)[^\n]){1,512}+"
+)
+_SQL = re.compile(
+    r"(\b(?:identified[ \t](?:with[ \t]['\"\w]{1,40}[ \t])?by(?:[ \t]password)?|set[ \t]"
+    r"password[ \t]for[ \t][^=\n]{1,80}(?==)|password|password_hash|aws_secret_access_key|credentials)[ \t]{0,4}"
+    r"(?:(?<=[ \t])|(?==))(?:=[ \t]{0,4})?)(?:'(?:[^'\\]|\\.)*+'?|\"(?:[^\"\\]|\\.)*+\"?|\\[\"'][^\"'\\]*+)",
+    re.IGNORECASE,
+)
+_NETRC = re.compile(
+    r"((?:\bmachine[ \t]\S{1,200}[ \t]|\bdefault[ \t]|^[ \t]*)login[ \t]\S{1,128}[ \t]{1,4}password[ \t]{1,4})\S++"
+)
+_PGPASS = re.compile(
+    r"((?:^|(?<=[\s\"'|]))(?:[\w.*-]{1,253}|\[[0-9a-f:]{2,40}\]):(?:[0-9]{4,5}|\*):(?:[A-Za-z_][\w-]{0,62}|\*):"
+    r"(?:[A-Za-z_][\w.@-]{0,62}|\*):)[^\s\"']++(?=[\s\"']|$)"
+)
+
+
+def _find_pgpass(line: str) -> str:
+    return _PGPASS.sub(rf"\1{MASK}", line) if line.count(":") >= 4 else line
+
+
+def _mask_flag(match: re.Match[str]) -> str:
+    flag, value = match[1], match["value"]
+    if (
+        _HARMLESS_FLAG.search(flag)
+        or value.lower().strip("\"',]") in ("", "true", "false", "yes", "no", "none", "stdin")
+        or value.startswith(("$", "|", ">"))
+    ):
+        return match[0]
+    closing = value[-1] if value[:1] not in "\"'" and value[-1] in ",]" else ""
+    return f"{flag}{MASK}{closing}"
+
+
+PATTERNS = (
+    *(by_regex(hints, pattern, rf"\1{MASK}") for hints, pattern in zip(_PROGRAM_HINTS, _PROGRAM, strict=True)),
+    by_regex("curl http xh wget lftp", _QUOTED_USER, rf"\1{MASK}"),
+    by_regex("chpasswd", _CHPASSWD, rf"\1{MASK}"),
+    by_regex("pass pwd secret token credential key masterauth", _FLAG, _mask_flag),
+    by_regex("requirepass masterauth auth-pass", _DIRECTIVE, rf"\1{MASK}"),
+    by_regex("identified password aws_secret_access_key credentials", _SQL, rf"\1'{MASK}'"),
+    by_regex("login", _NETRC, rf"\1{MASK}"),
+    SecretPattern(hints=(":",), find=_find_pgpass),
+)

@@ -1,0 +1,218 @@
+"""Masks values that have a telling name: `DB_PASSWORD=…`, `"apiKey": "…"`, `token => …`, `{Password:… User:bob}`.
+
+A name counts by its words, not by its letters: `tokenizer`, `secretary` and `compass` are ordinary words, and
+`token_count`, `secretName` and `PASSWORD_FILE` name something that is not secret. A value that only shows whether or
+where something is set stays (`null`, `required`, `${PASSWORD}`). The scan moves forward only, and everything it looks
+at around a name is bounded, so a line costs linear time.
+"""
+
+from __future__ import annotations
+
+import re
+
+from core.text import secret_words
+from core.text.known_secrets import MASK
+
+HINTS = (
+    *("pass", "pwd", "pw", "secret", "token", "credential", "key", "auth", "psk", "otp", "sess", "mnemonic", "phrase"),
+    "code",
+    "connect.s",
+)
+CORE = (
+    r"(?:pass(?:[_-]?word|wd|[_-]?phrase|code)|(?<![A-Za-z])pwd|(?<=[a-z])(?-i:Pwd)|(?<![A-Za-z])pw(?![A-Za-z])"
+    r"|(?<=[_-])pass(?![A-Za-z_-])|(?<=[a-z])(?-i:Pass)(?![A-Za-z])|(?<![A-Za-z])pass(?=[ \t]{0,2}=)"
+    r"|(?:require|master|key|store|root)[_-]?pass(?![a-z])|masterauth|secret|token|credential"
+    r"|(?:" + "|".join(secret_words.BEFORE_KEY) + r")[_-]?key(?=s?(?![a-z]))"
+    r"|client[_-]?key[_-]?data|(?<![A-Za-z])psk|(?<![A-Za-z])otp(?![A-Za-z])|(?<![A-Za-z]_)(?<=_)auth(?![A-Za-z])"
+    r"|(?<=[A-Z0-9]_)(?-i:AUTH)(?![A-Za-z_])"
+    r"|(?:session|sess)[_-]?id|connect\.sid|mnemonic|(?:seed|recovery|backup)[ _-]?(?:phrase|codes?))"
+)
+_CORE = re.compile(CORE, re.IGNORECASE)
+_BEFORE_STEM: dict[str, tuple[str, ...]] = {
+    "key": secret_words.BEFORE_KEY,
+    "pass": ("require", "master", "key", "store", "root"),
+    "auth": ("master",),
+    "id": ("session", "sess", "connect.s"),
+    "phrase": ("seed", "recovery", "backup"),
+    "code": ("seed", "recovery", "backup"),
+}
+_STEM = re.compile(r"pass|pw|secret|token|credential|key|auth|psk|otp|id|mnemonic|phrase|code", re.IGNORECASE)
+QUOTE = r"(?:\\{0,7}[\"'`]|&quot;|&#3[49];|%2[27]|\\{1,7}u002[27])"
+# `=`, a colon after a quoted name, or a colon before a space or a quote: `vault-secrets:1.2` is an image.
+SIGN = (
+    rf"(?:{QUOTE}?\]?[ \t]{{0,8}}(?:={{1,3}}>?|:=|%3[dD]|\\{{1,3}}u003[dD])[ \t]{{0,8}}"
+    rf"|{QUOTE}\]?[ \t]{{0,8}}(?::{{1,2}}|%3[aA])[ \t]{{0,8}}|::?(?:[ \t]{{1,8}}|(?={QUOTE})))"
+)
+# What may follow the core of a name: a plural, a number, then further words after a separator or in camel case.
+_REST = re.compile(
+    r"(?P<plural>[sS]?)(?P<more>[0-9]{0,3}(?:[_.-][\w.-]{0,48}|(?<=[a-z0-9])[A-Z]\w{0,48})?)" rf"(?P<sign>{SIGN})"
+)
+_TIGHT_VALUE = re.compile(r"[^\s,;&\"'})\]]++")
+_TIGHT = re.compile(r"[sS]?:(?![:/\s])")
+_WORDS = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])|[0-9]+")
+# An unquoted value ends at white space, or at a delimiter that another `name=` follows.
+_VALUE = re.compile(
+    r"b?(?:\"(?:[^\"\\]|\\.)*+\"?|'(?:[^'\\]|\\.)*+'?|`[^`]*+`?|(?P<escaped>\\{1,7}[\"'])(?:(?!(?P=escaped)).)*+)"
+    r"|&(?:quot|\#3[49]);[^&]*+|%2[27][^%\s]*+|\\{1,7}u002[27][^\\\s]*+"
+    r"|(?:[^\s,;&]|[,;&](?![\"'\\{ ]{0,4}[\w.-]{1,40}[\"'\\]{0,4} ?[=:]))++"
+)
+_OPENING = re.compile(r"b?\\{0,7}[\"'`]|&(?:quot|#3[49]);|%2[27]|\\{1,7}u002[27]")
+_CLOSING = "\\\"',;`"
+
+_NOT_SECRET = re.compile(
+    r"(?:|null|none|nil|<nil>|true|false|yes|no|on|off|undefined|\{|\[|\{\}|\[\]|\(none\)|n/?a|not|unknown"
+    r"|required|optional"
+    r"|missing|invalid|incorrect|wrong|expired|failed|failure|denied|ok|okay|set|unset|changed|updated"
+    r"|enabled|disabled"
+    r"|empty|found|rejected|accepted|revoked|rotated|created|deleted|removed|timeout|unauthorized|forbidden|error"
+    r"|string|str|bytes|int|bool|any|object|optional\[str\]"
+    r"|redacted|masked|hidden|filtered|omitted"
+    r"|[<(\[](?:redacted|masked|hidden|sensitive|filtered|secret|set|unset|unknown|none|omitted|not set|removed)[>)\]]"
+    r"|\*{3,}|x{4,}|•+|-{3,}|\.{3}|…|[|>][-+]?|!\w+|\$\{[^}]*\}?.{0,2}|\$\([^)]*\)?|\$[A-Z_][A-Z0-9_]+|\{\{.*"
+    r"|<[a-z][a-z0-9 _-]*>|%[A-Z_]+%"
+    r"|SecretStr\(.*)",
+    re.IGNORECASE | re.DOTALL,
+)
+_QUANTITY = re.compile(r"[+-]?[0-9]{1,7}(?:\.[0-9]{1,6})?(?:ms|us|s|m|h|d|w|%|k|ki?b|mi?b|gi?b)?", re.IGNORECASE)
+_WORD = re.compile(r"[a-z]{2,20}")
+_NEXT_WORD = re.compile(r"[ \t](?:[a-z][a-z0-9'-]{0,20}(?![\w=:@])|/)")
+_CALL = re.compile(r"(?:await|new|yield|return|function|async|lambda)|[A-Za-z_][\w.]{0,60}\([^()]{0,200}\)[;,)]{0,3}")
+_COMPLAINT = re.compile(
+    r"(?:invalid|bad|wrong|incorrect|weak|no|missing|empty|expired|check|verif\w+|validat\w+|pars\w+|read\w*|get\w*"
+    r"|decod\w+|fetch\w*|load\w*|rotat\w+|refresh\w*|renew\w*|obtain\w*|the|new)[ \t]{1,2}$",
+    re.IGNORECASE,
+)
+_IMAGE_TAG = re.compile(r"v?[0-9]+(?:\.[0-9]+){1,3}\S*|latest|stable|edge|main|master", re.IGNORECASE)
+_PASS_PHRASE = re.compile(r"(?:[A-Za-z]{2,12}[ \t-]){3,30}[A-Za-z]{2,12}(?=[.,]?\s*$|\\{0,7}[\"']|\\{1,7}[nr])")
+_PHRASE = re.compile(r"pass[_-]?phrase|mnemonic|phrase$", re.IGNORECASE)
+
+
+def mask_named(line: str) -> str:
+    """Masks every value in the line whose name says that it is secret."""
+    parts: list[str] = []
+    done = at = 0
+    while (core := _next_core(line, at)) is not None:
+        at = core.end()
+        if (rest := _REST.match(line, at)) is not None:
+            start = rest.end()
+            value = _secret_value(line, core, rest)
+        elif (tight := _TIGHT.match(line, at)) is not None:
+            start = tight.end()
+            value = _tight_value(line, core, start)
+        else:
+            continue
+        if value is None:
+            continue
+        parts += [line[done:start], value[0]]
+        done = at = value[1]
+    return "".join([*parts, line[done:]]) if parts else line
+
+
+def _next_core(line: str, at: int) -> re.Match[str] | None:
+    # A stem is found much faster than a core, and every core contains one.
+    while (stem := _STEM.search(line, at)) is not None:
+        start, end = stem.span()
+        if (core := _CORE.match(line, start)) is not None:
+            return core
+        before = line[max(at, start - 14) : start].lower().rstrip("_- ")
+        if before.endswith(_BEFORE_STEM.get(stem[0].lower(), ())):
+            core = _CORE.search(line, max(at, start - 14), end + 24)
+            if core is not None and core.end() >= end:
+                return core
+        at = start + 1
+    return None
+
+
+def is_secret_name(name: str) -> bool:
+    """Whether a value with exactly this name is secret, such as `db_password`."""
+    return mask_named(f"{name}=Zq7xW2") != f"{name}=Zq7xW2"
+
+
+def _secret_value(line: str, core: re.Match[str], rest: re.Match[str]) -> tuple[str, int] | None:
+    """Returns the masked value and where the value ends, or None if it is not secret."""
+    words = [word.lower() for word in _WORDS.findall(rest["more"])]
+    if words and words[-1] in secret_words.HARMLESS:
+        return None
+    name, sign = core[0].lower(), rest["sign"]
+    before = line[max(0, core.start() - 16) : core.start()].lower().rstrip("_-")
+    if name == "token" and before.endswith(secret_words.NOT_A_TOKEN):
+        return None
+    if _PHRASE.search(name) and (value := _phrase_value(line, rest.end())) is not None:
+        return value
+    found = _VALUE.match(line, rest.end())
+    if found is None:
+        return None
+    opening, inner, closing = _split(found[0])
+    if not opening and inner.endswith(":"):
+        return None  # another name: `secrets.yaml: db_password: …`
+    bare = inner.rstrip(",;)]}.") if not opening else inner
+    if _NOT_SECRET.fullmatch(bare) or _NOT_SECRET.fullmatch(inner.rstrip(",;")):
+        return None
+    if name.endswith("pwd") and inner.startswith("/"):
+        return None  # the working directory
+    if (name == "token" or any(word.isalpha() for word in words)) and _QUANTITY.fullmatch(bare):
+        return None  # a count: max_tokens=4096
+    if name == "pass" and bare.isdigit() and len(bare) <= 6:
+        return None  # a test's summary: pass=3 fail=0
+    if inner.startswith(("[", "{")) and not opening:
+        return _list_value(line, core, rest, inner)
+    if not opening and "= " in sign and _CALL.fullmatch(found[0]):
+        return None  # program code: token = await fetch()
+    if not opening and ":" in sign and _is_prose(line, core, found):
+        return None
+    return f"{opening}{MASK}{closing}", found.end()
+
+
+def _split(value: str) -> tuple[str, str, str]:
+    """Splits a value into its opening quote, its inside and what closes it."""
+    match = _OPENING.match(value)
+    opening = match[0] if match else ""
+    quote = opening.removeprefix("b")
+    if opening and len(value) >= len(opening) + len(quote) and value.endswith(quote):
+        return opening, value[len(opening) : len(value) - len(quote)], quote
+    if opening and value.endswith(quote[-1]) and len(value) > len(opening):
+        return opening, value[len(opening) : -1], quote[-1]
+    if opening:
+        return opening, value[len(opening) :], ""
+    # A quote that was not opened here closes a quote around the whole: "NAME=value",
+    inner = value.rstrip(_CLOSING)
+    return "", value if not inner else inner + value[len(inner) :], value[len(inner) :]
+
+
+def _list_value(line: str, core: re.Match[str], rest: re.Match[str], inner: str) -> tuple[str, int] | None:
+    """Masks a list of secrets. A list after `secrets` or `credentials` has their names, as in a compose file."""
+    if inner.startswith("{") or core[0].lower() in ("secret", "credential"):
+        return None
+    end = line.find("]", rest.end(), rest.end() + 4_000)
+    return f"[{MASK}]", end + 1 if end >= 0 else len(line)
+
+
+def _is_prose(line: str, core: re.Match[str], found: re.Match[str]) -> bool:
+    """Whether `token: illegal base64 data` is a sentence about a secret."""
+    if not _WORD.fullmatch(found[0]) or _NEXT_WORD.match(line, found.end()) is None:
+        return False
+    if not core[0].lower().startswith(("pass", "pwd", "pw")) or found[0] in secret_words.PREDICATES:
+        return True
+    return _COMPLAINT.search(line[max(0, core.start() - 24) : core.start()]) is not None
+
+
+def _phrase_value(line: str, start: int) -> tuple[str, int] | None:
+    """Returns a pass phrase of several words: all up to the end of the line."""
+    words = _PASS_PHRASE.match(line, start)
+    return None if words is None else (MASK, words.end())
+
+
+def _tight_value(line: str, core: re.Match[str], start: int) -> tuple[str, int] | None:
+    """Returns the value in `password:hunter2` or, inside brackets, in `token:abc`."""
+    before = line[core.start() - 1 : core.start()] if core.start() else ""
+    name = core[0].lower()
+    value = _TIGHT_VALUE.match(line, start)
+    if value is None or _NOT_SECRET.fullmatch(value[0]) or before in ("/", "@"):
+        return None
+    around = line[max(0, start - 400) : start]
+    inside = around.rfind("{") > around.rfind("}") or around.rfind("[") > around.rfind("]")
+    strong = name.startswith("pass") or name.endswith("key")
+    if before in (".", "-", "_") or before.isalnum():
+        strong = strong and inside and not _IMAGE_TAG.fullmatch(value[0])
+    likely = inside and len(value[0]) >= 6 and not _IMAGE_TAG.fullmatch(value[0])
+    return (MASK, value.end()) if strong or likely else None
