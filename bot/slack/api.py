@@ -156,9 +156,10 @@ class SlackApi:
                 raise TypeError("not a user")
             return found
 
-    async def user_groups(self) -> list[Mapping[str, Any]]:
+    async def user_groups(self, workspace: str) -> list[Mapping[str, Any]]:
+        """The user groups of that workspace. It may be empty, unless the app is installed for a whole organization."""
         async with self._call("usergroups.list"):
-            found = (await self.web.usergroups_list(include_users=True))["usergroups"]
+            found = (await self.web.usergroups_list(include_users=True, team_id=workspace or None))["usergroups"]
             if not isinstance(found, list) or not all(isinstance(group, dict) for group in found):
                 raise TypeError("not user groups")
             return found

@@ -24,12 +24,11 @@ from slack_sdk.socket_mode.aiohttp import SocketModeClient
 
 from bot import app as composition
 from bot.access import first_admin
-from bot.slack import listeners
+from bot.slack import listeners, users
 from bot.slack.api import SlackApi
 from bot.slack.command_text import BotName
 from bot.slack.handler import SlackHandler
 from bot.slack.outbox import Outbox
-from bot.slack.users import SlackUsers
 from core import errors, supervise
 from core.config import load
 from core.config.slack import TOKEN_HINTS
@@ -90,16 +89,16 @@ class SlackConnection:
     async def _connect_once(self) -> None:
         """Opens one connection and returns when it is lost. Raises DeliveryError if it cannot be opened."""
         identity = await self._api.auth()
-        team = str(identity.get("team_id") or "")
-        if not team or not identity.get("bot_id"):
+        installed = users.installation(identity)
+        if not installed.team or not identity.get("bot_id"):
             raise errors.Undeliverable(
                 "slack.bot_token is not a bot token.", code="not_allowed_token_type", hint=TOKEN_HINTS["bot_token"]
             )
-        await self._outbox.load_table_format(team)
+        await self._outbox.load_table_format(installed.team)
         handler = SlackHandler(
             dispatcher=self._app.dispatcher,
             outbox=self._outbox,
-            users=SlackUsers(self._api, team=team, guests=self._settings.guests),
+            users=users.SlackUsers(self._api, installed=installed, guests=self._settings.guests),
             bot=BotName(user=str(identity.get("user_id") or ""), name=str(identity.get("user") or "")),
             store=self._app.store,
             supervisor=self._app.supervisor,
@@ -115,7 +114,7 @@ class SlackConnection:
                 else:
                     client = await stack.enter_async_context(self._socket(bolt))
                 self._app.notifiers["slack"] = handler.report_unfinished
-                await self._show_claim_code(str(identity.get("team") or team))
+                await self._show_claim_code(str(identity.get("team") or installed.team))
                 if self._settings.mode == "http":
                     self._set_connected(f"requests at {self._settings.listen}/slack/events")
                     await self._app.supervisor.stopping.wait()

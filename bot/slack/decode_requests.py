@@ -24,8 +24,9 @@ class SlackRequest:
     """Holds one thing that a person did in Slack: a command, a message or a click.
 
     `text` has at most MAX_TEXT characters; `rich_text` holds the same with its formatting, if Slack has sent it.
-    `teams`: every workspace that Slack names for the person. `message`: the ts of the person's message, or of the
-    message with the clicked button. `private`: that message is ephemeral, so only the clicker sees it. `thread`: the ts
+    `teams`: the workspaces that Slack names for the person; in an Enterprise organization they are some of several.
+    `workspace` and `enterprise`: where it happened. `message`: the ts of the person's message, or of the message with
+    the clicked button. `private`: that message is ephemeral, so only the clicker sees it. `thread`: the ts
     of its thread.
     """
 
@@ -36,6 +37,8 @@ class SlackRequest:
     text: str
     channel: str
     rich_text: RichText | None = None
+    workspace: str = ""
+    enterprise: str = ""
     dm: bool = False
     thread: str | None = None
     response_url: str = ""
@@ -92,7 +95,9 @@ def from_command(body: Mapping[str, Any], direct: bool) -> SlackRequest:
         id=f"slack-{body['trigger_id']}",
         source=Source.SLASH,
         user=str(body["user_id"]),
-        teams=_teams(body.get("team_id")),
+        teams=frozenset(),
+        workspace=_id(body.get("team_id")),
+        enterprise=_id(body.get("enterprise_id")),
         text=(f"{name} {text}" if direct else text)[:MAX_TEXT],
         channel=channel,
         dm=channel.startswith("D"),
@@ -120,7 +125,9 @@ def from_message(body: Mapping[str, Any]) -> SlackRequest | Ignored:
         id=f"slack-{event['channel']}-{event['ts']}",
         source=Source.DM if dm else Source.MENTION,
         user=str(event["user"]),
-        teams=_teams(event.get("user_team"), event.get("source_team"), event.get("team") or body.get("team_id")),
+        teams=_ids(event.get("user_team"), event.get("source_team"), event.get("team")),
+        workspace=_workspace(body),
+        enterprise=_id(_authorization(body).get("enterprise_id")),
         text=str(event.get("text") or "")[:MAX_TEXT],
         rich_text=rich_text.read(event.get("blocks")),
         channel=str(event["channel"]),
@@ -143,7 +150,9 @@ def from_click(body: Mapping[str, Any]) -> SlackRequest | Ignored:
         id=f"slack-{body['trigger_id']}",
         source=Source.CLICK,
         user=str(user["id"]),
-        teams=_teams(user.get("team_id") or (body.get("team") or {}).get("id")),
+        teams=_ids(user.get("team_id")),
+        workspace=_id((body.get("team") or {}).get("id")),
+        enterprise=_id((body.get("enterprise") or {}).get("id")),
         text=str(action["value"])[:MAX_TEXT],
         channel=channel,
         dm=channel.startswith("D"),
@@ -154,5 +163,23 @@ def from_click(body: Mapping[str, Any]) -> SlackRequest | Ignored:
     )
 
 
-def _teams(*names: Any) -> frozenset[str]:
-    return frozenset(str(name) for name in names if name)
+def _authorization(body: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The installation of the app for which Slack sends the event."""
+    authorizations = body.get("authorizations") or [{}]
+    return authorizations[0] or {}
+
+
+def _workspace(body: Mapping[str, Any]) -> str:
+    """The workspace that receives the event. In a channel that is shared with another company, `team_id` can be that
+    company's. An app of a whole organization is authorized for the organization (`E…`) and receives the event in one of
+    its workspaces."""
+    named = [_id(_authorization(body).get("team_id")), _id(body.get("context_team_id")), _id(body.get("team_id"))]
+    return next((team for team in named if team and not team.startswith("E")), "")
+
+
+def _ids(*names: Any) -> frozenset[str]:
+    return frozenset(_id(name) for name in names) - {""}
+
+
+def _id(name: Any) -> str:
+    return str(name) if name else ""

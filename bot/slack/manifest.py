@@ -79,7 +79,7 @@ def app_manifest(settings: load.Slack | None, catalogue: Catalogue, *, url: str 
         "settings": {
             "event_subscriptions": {**where, "bot_events": list(EVENTS)},
             "interactivity": {"is_enabled": True, **where},
-            "org_deploy_enabled": False,
+            "org_deploy_enabled": True,
             "socket_mode_enabled": mode == "socket",
             "token_rotation_enabled": False,
         },

@@ -2,8 +2,12 @@
 
 Slack's answers are cached for at most a minute. A missing answer never gives anybody a permission: if Slack does not
 list the groups, nobody is in a group; if Slack does not describe the person, the person is refused. Requests that
-arrive together share their calls: Slack is asked once for each person and once for all groups. People of other
-workspaces and bots are refused. Guests are refused unless `slack.guests` allows them.
+arrive together share their calls: Slack is asked once for each person and once for the groups of each workspace. People
+of other workspaces and bots are refused. Guests are refused unless they are configured.
+
+In an Enterprise organization, a person has one id in all workspaces, and Slack names any of the person's workspaces, or
+the organization, as their team. The list of the person's workspaces decides there. An app that is installed for the
+whole organization serves all its members.
 """
 
 from __future__ import annotations
@@ -12,8 +16,8 @@ import asyncio
 import time
 import weakref
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import structlog
@@ -25,38 +29,64 @@ from core.model.identity import Identity
 log = structlog.get_logger(__name__)
 CACHE_SECONDS = 60.0
 MAX_CACHED_USERS = 4096
+MAX_CACHED_WORKSPACES = 64  # of an organization, for their user groups
+MAX_WORKSPACES_OF_USER = 16  # that are asked for their user groups
 LOOKUP_TIMEOUT_SECONDS = 60.0  # for one person
 GROUPS_TIMEOUT_SECONDS = 10.0
 GROUPS_RETRY_SECONDS = 5.0  # until the next attempt, if Slack did not answer; a refusal is retried at once
 SLACKBOT = "USLACKBOT"  # speaks for whoever set a reminder; Slack does not mark it as a bot
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Installation:
+    """Where the app is installed, as `auth.test` says: in one workspace, or in a whole Enterprise organization.
+
+    `team`: the id of the workspace, or of the organization. It is the first part of every identity. `enterprise`: the
+    organization; empty for a workspace that is in none."""
+
+    team: str
+    enterprise: str = ""
+
+    @property
+    def org_wide(self) -> bool:
+        return bool(self.enterprise) and self.team == self.enterprise
+
+
+def installation(identity: Mapping[str, Any]) -> Installation:
+    """Decodes the answer of `auth.test`. The team is empty if Slack names none."""
+    enterprise = str(identity.get("enterprise_id") or "")
+    if identity.get("is_enterprise_install") and enterprise:
+        return Installation(team=enterprise, enterprise=enterprise)
+    return Installation(team=str(identity.get("team_id") or ""), enterprise=enterprise)
+
+
 class SlackUsers:
     """Looks up people and their groups, and caches Slack's answers."""
 
-    def __init__(self, api: UsersApi, *, team: str, guests: bool, clock: Callable[[], float] = time.monotonic) -> None:
-        self.team = team
+    def __init__(
+        self, api: UsersApi, *, installed: Installation, guests: bool, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self.team = installed.team
+        self._installed = installed
         self._api = api
         self._guests = guests
         self._clock = clock
         self._users: OrderedDict[str, tuple[float, SlackUser]] = OrderedDict()
         self._user_locks: weakref.WeakValueDictionary[str, asyncio.Lock] = weakref.WeakValueDictionary()
-        self._groups: dict[str, frozenset[str]] = {}
-        self._groups_until: float | None = None
-        self._groups_lock = asyncio.Lock()
+        self._groups: OrderedDict[str, WorkspaceGroups] = OrderedDict()
 
     async def identify(self, request: SlackRequest) -> Identity:
         """Returns the person's identity. Raises NotPermitted for a person who may not give commands at all, and
         DeliveryError if Slack does not answer."""
-        if request.teams - {self.team}:
-            raise _not_a_member()
+        if self._is_foreign(request):
+            raise self._not_a_member()
         try:
             async with asyncio.timeout(LOOKUP_TIMEOUT_SECONDS):
                 user = await self._user(request.user)
         except TimeoutError:
             raise errors.Undeliverable("Slack did not answer in time.", code="unreachable", hint="Try again.") from None
-        if user.stranger or (user.team and user.team != self.team):
-            raise _not_a_member()
+        if not self._is_member(user, request):
+            raise self._not_a_member()
         if user.bot or user.deactivated:
             raise errors.NotPermitted(
                 "Bots and deactivated accounts cannot give commands.",
@@ -69,15 +99,44 @@ class SlackUsers:
                 rule="guest",
                 hint="Set `slack.guests` in quarterdeck.yaml to allow them.",
             )
-        return Identity(id=self.id_of(request.user), name=user.name, groups=await self._groups_of(request.user))
+        groups = await self._groups_of(request.user, self._group_workspaces(request, user))
+        return Identity(id=self.id_of(request.user), name=user.name, groups=groups)
 
     def id_of(self, user: str) -> str:
         return f"slack:{self.team}/{user}"
 
     def identity_of_rejected(self, request: SlackRequest) -> Identity:
         """The identity of a refused person, for the audit trail."""
-        team = next(iter(sorted(request.teams - {self.team})), self.team)
+        named = request.teams or {request.workspace}
+        team = next(iter(sorted(named - {self.team, ""})), self.team)
         return Identity(id=f"slack:{team}/{request.user}", name=request.user)
+
+    # ── membership ───────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _is_foreign(self, request: SlackRequest) -> bool:
+        """Whether the payload alone shows that the person is of another company, so that Slack need not be asked."""
+        enterprise = self._installed.enterprise
+        if not enterprise:
+            return bool({*request.teams, request.workspace} - {self.team, ""})
+        return request.enterprise not in ("", enterprise)
+
+    def _is_member(self, user: SlackUser, request: SlackRequest) -> bool:
+        enterprise = self._installed.enterprise
+        if user.stranger or (enterprise and user.enterprise not in ("", enterprise)):
+            return False
+        if not enterprise:
+            return user.team in ("", self.team)
+        if self._installed.org_wide:
+            return enterprise in (user.enterprise, user.team)
+        return self.team in user.teams and request.workspace in {"", self.team, *user.teams}
+
+    def _not_a_member(self) -> errors.NotPermitted:
+        where = "organization" if self._installed.org_wide else "workspace"
+        return errors.NotPermitted(
+            f"You are not a member of this {where}.", rule="stranger", hint="Ask a member to do this for you."
+        )
+
+    # ── Slack's answers ──────────────────────────────────────────────────────────────────────────────────────────
 
     async def _user(self, user: str) -> SlackUser:
         # The lock lives as long as a task waits for it.
@@ -94,21 +153,38 @@ class SlackUsers:
                 self._users.popitem(last=False)
             return found
 
-    async def _groups_of(self, user: str) -> frozenset[str]:
-        async with self._groups_lock:
+    async def _groups_of(self, user: str, workspaces: Sequence[str]) -> frozenset[str]:
+        found = await asyncio.gather(*(self._groups_in(workspace, user) for workspace in workspaces))
+        return frozenset().union(*found)
+
+    def _group_workspaces(self, request: SlackRequest, user: SlackUser) -> Sequence[str]:
+        """The workspaces whose user groups the person can be in. An app that is installed in one workspace need not
+        name it."""
+        if not self._installed.org_wide:
+            return ("",)
+        named = dict.fromkeys((request.workspace, *sorted(user.teams)))
+        return [team for team in named if team and team != self.team][:MAX_WORKSPACES_OF_USER]
+
+    async def _groups_in(self, workspace: str, user: str) -> frozenset[str]:
+        groups = self._groups.setdefault(workspace, WorkspaceGroups(workspace=workspace))
+        self._groups.move_to_end(workspace)
+        while len(self._groups) > MAX_CACHED_WORKSPACES:
+            self._groups.popitem(last=False)
+        async with groups.lock:
             asked_at = self._clock()
-            if self._groups_until is None or asked_at >= self._groups_until:
+            if groups.until is None or asked_at >= groups.until:
                 try:
                     async with asyncio.timeout(GROUPS_TIMEOUT_SECONDS):
-                        groups = await self._api.user_groups()
+                        listed = await self._api.user_groups(workspace)
                 except (errors.DeliveryError, TimeoutError) as error:
                     log.warning("Slack did not list its user groups; nobody counts as a member", reason=str(error))
                     unreachable = getattr(error, "code", "unreachable") == "unreachable"
-                    self._groups = {}
-                    self._groups_until = self._clock() + GROUPS_RETRY_SECONDS if unreachable else None
+                    groups.names = {}
+                    groups.until = self._clock() + GROUPS_RETRY_SECONDS if unreachable else None
                 else:
-                    self._groups, self._groups_until = _groups_by_user(groups), asked_at + CACHE_SECONDS
-            return self._groups.get(user, frozenset())
+                    groups.names = _groups_by_user(listed, handles=not self._installed.org_wide)
+                    groups.until = asked_at + CACHE_SECONDS
+            return groups.names.get(user, frozenset())
 
 
 class UsersApi(Protocol):
@@ -116,15 +192,29 @@ class UsersApi(Protocol):
 
     async def user(self, user: str) -> Mapping[str, Any]: ...
 
-    async def user_groups(self) -> list[Mapping[str, Any]]: ...
+    async def user_groups(self, workspace: str) -> list[Mapping[str, Any]]: ...
+
+
+@dataclass(slots=True, kw_only=True)
+class WorkspaceGroups:
+    """The groups of each user of one workspace, valid until `until`."""
+
+    workspace: str
+    names: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    until: float | None = None
+    lock: asyncio.Lock = field(default_factory=asyncio.Lock)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SlackUser:
-    """`stranger`: Slack's own flag for a person of another workspace in a shared channel."""
+    """`team`: the workspace or organization that Slack names for the person. In an organization, `teams` has all
+    workspaces of the person, and `enterprise` is the organization. `stranger`: Slack's own flag for a person of another
+    workspace in a shared channel."""
 
     name: str
     team: str
+    teams: frozenset[str]
+    enterprise: str
     bot: bool
     guest: bool
     stranger: bool
@@ -132,30 +222,42 @@ class SlackUser:
 
 
 def _decode_user(data: Mapping[str, Any]) -> SlackUser:
-    profile = data.get("profile") or {}
+    """Raises nothing: a field of another type than Slack documents counts as absent."""
+    profile, enterprise = _object(data.get("profile")), _object(data.get("enterprise_user"))
+    team = _id(data.get("team_id"))
+    teams = enterprise.get("teams")
     return SlackUser(
         name=str(profile.get("display_name") or data.get("real_name") or data.get("name") or data.get("id") or ""),
-        team=str(data.get("team_id") or ""),
-        bot=bool(data.get("is_bot")) or data.get("id") == SLACKBOT,
+        team=team,
+        teams=frozenset({team, *map(_id, teams if isinstance(teams, list) else ())} - {""}),
+        enterprise=_id(enterprise.get("enterprise_id")),
+        bot=bool(data.get("is_bot") or data.get("is_workflow_bot") or data.get("is_connector_bot"))
+        or data.get("id") == SLACKBOT,
         guest=bool(data.get("is_restricted") or data.get("is_ultra_restricted")),
         stranger=bool(data.get("is_stranger")),
         deactivated=bool(data.get("deleted")),
     )
 
 
-def _groups_by_user(groups: list[Mapping[str, Any]]) -> dict[str, frozenset[str]]:
-    """For each user, the handles and ids of their groups. Disabled groups are left out."""
+def _object(value: Any) -> Mapping[str, Any]:
+    return value if isinstance(value, dict) else {}
+
+
+def _id(value: Any) -> str:
+    return value if isinstance(value, str) else ""
+
+
+def _groups_by_user(groups: list[Mapping[str, Any]], *, handles: bool) -> dict[str, frozenset[str]]:
+    """For each user, the ids and handles of their groups. Disabled groups are left out.
+
+    Without `handles`, only a group of the whole organization counts by its handle: in every workspace an administrator
+    can make a group with the handle of another workspace's group."""
     found: dict[str, set[str]] = {}
     for group in groups:
         if group.get("date_delete"):
             continue
-        names = {str(name) for name in (group.get("handle"), group.get("id")) if name}
+        of_organization = group.get("enterprise_subteam_id") or _id(group.get("team_id")).startswith("E")
+        names = {group.get("id"), group.get("handle") if handles or of_organization else ""}
         for user in group.get("users") or ():
-            found.setdefault(str(user), set()).update(names)
+            found.setdefault(str(user), set()).update(str(name) for name in names if name)
     return {user: frozenset(names) for user, names in found.items()}
-
-
-def _not_a_member() -> errors.NotPermitted:
-    return errors.NotPermitted(
-        "You are not a member of this workspace.", rule="stranger", hint="Ask a member to do this for you."
-    )

@@ -11,7 +11,7 @@ def speakable(workspace: state.Workspace, word: str) -> Channel:
     """The channel of a post: an id, `#name`, or a person's id for their DM with the bot."""
     if word in workspace.users:
         user = workspace.users[word]
-        if user.deleted or user.is_bot or user.team != state.TEAM:
+        if user.deleted or user.is_bot or not workspace.is_member(user):
             raise Refused("channel_not_found")
         return workspace.dm(word)
     channel = workspace.channels.get(word)

@@ -207,8 +207,8 @@ class Controls(people.People):
     def add_channel(self, channel: str, name: str, members: list[str], **more: Any) -> None:
         self.workspace.add_channel(channel, name, members=[self.workspace.user(one).id for one in members], **more)
 
-    def add_group(self, group: str, handle: str, users: list[str]) -> None:
-        self.workspace.add_group(group, handle, [self.workspace.user(one).id for one in users])
+    def add_group(self, group: str, handle: str, users: list[str], **more: Any) -> None:
+        self.workspace.add_group(group, handle, [self.workspace.user(one).id for one in users], **more)
 
     def remove_bot(self, channel: str) -> None:
         self.workspace.channel(channel).members.discard(state.BOT_USER)

@@ -12,15 +12,17 @@ PREFIX = {"public": "channels", "private": "groups", "im": "im"}
 
 
 def auth_test(workspace: state.Workspace, args: Args) -> Json:
-    return {
+    org_wide = workspace.settings.grid == "organization"
+    answer: Json = {
         "url": "https://standin.slack.com/",
-        "team": "Standin",
+        "team": "Grid" if org_wide else "Standin",
         "user": workspace.users[state.BOT_USER].name,
-        "team_id": state.TEAM,
+        "team_id": state.ENTERPRISE if org_wide else state.TEAM,
         "user_id": state.BOT_USER,
         "bot_id": state.BOT,
-        "is_enterprise_install": False,
+        "is_enterprise_install": org_wide,
     }
+    return answer | ({"enterprise_id": state.ENTERPRISE} if workspace.settings.grid else {})
 
 
 def api_test(workspace: state.Workspace, args: Args) -> Json:
@@ -45,7 +47,7 @@ def open_conversation(workspace: state.Workspace, args: Args) -> Json:
         raise Refused("cannot_dm_bot")
     if user.deleted:
         raise Refused("user_disabled")
-    if user.team != state.TEAM:
+    if not workspace.is_member(user):
         raise Refused("user_not_visible")
     return {"channel": {"id": workspace.dm(user.id).id}}
 
@@ -69,12 +71,17 @@ def user(workspace: state.Workspace, args: Args) -> Json:
     found = workspace.users.get(args.need("user"))
     if found is None:
         raise Refused("user_not_found")
-    return {"user": person(found)}
+    return {"user": person(workspace, found)}
 
 
 def groups(workspace: state.Workspace, args: Args) -> Json:
     with_users = args.flag("include_users")
-    return {"usergroups": [group(one, with_users=with_users) for one in workspace.groups.values()]}
+    team = state.TEAM
+    if workspace.settings.grid == "organization":
+        if not args.text("team_id"):
+            raise Refused("missing_argument", rule="a token of an organization names the workspace")
+        team = args.text("team_id")
+    return {"usergroups": [group(one, with_users=with_users) for one in workspace.groups.values() if one.team == team]}
 
 
 def group_users(workspace: state.Workspace, args: Args) -> Json:
@@ -109,8 +116,8 @@ def as_json(channel: Channel) -> Json:
     return answer | ({"user": channel.user} if channel.kind == "im" else {"name": channel.name})
 
 
-def person(found: User) -> Json:
-    stranger = found.team != state.TEAM
+def person(workspace: state.Workspace, found: User) -> Json:
+    stranger = not workspace.is_member(found) and not found.teams
     answer: Json = {
         "id": found.id,
         "team_id": found.team,
@@ -126,6 +133,15 @@ def person(found: User) -> Json:
     }
     if stranger:
         return answer | {"is_stranger": True}
+    if workspace.settings.grid:
+        answer["enterprise_user"] = {
+            "id": found.id,
+            "enterprise_id": state.ENTERPRISE,
+            "enterprise_name": "Grid",
+            "is_admin": False,
+            "is_owner": False,
+            "teams": found.teams or [found.team],
+        }
     return answer | {
         "is_admin": found.is_admin,
         "is_owner": False,
@@ -138,7 +154,8 @@ def person(found: User) -> Json:
 def group(found: Group, *, with_users: bool) -> Json:
     answer: Json = {
         "id": found.id,
-        "team_id": state.TEAM,
+        "team_id": found.team,
+        "enterprise_subteam_id": found.id if found.organization else "",
         "is_usergroup": True,
         "name": found.name,
         "description": "",

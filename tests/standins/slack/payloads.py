@@ -39,8 +39,8 @@ def slash(workspace: state.Workspace, user: User, channel: Channel, command: str
     shown = {"im": "directmessage", "private": "privategroup", "public": channel.name}
     return {
         "token": state.VERIFICATION,
-        "team_id": user.team,
-        "team_domain": "standin" if user.team == state.TEAM else "strangers",
+        "team_id": state.TEAM,
+        "team_domain": "standin",
         "channel_id": channel.id,
         "channel_name": shown[channel.kind],
         "user_id": user.id,
@@ -48,18 +48,22 @@ def slash(workspace: state.Workspace, user: User, channel: Channel, command: str
         "command": command,
         "text": typed(workspace, text, linked=bool(escapes)),
         "api_app_id": state.APP,
-        "is_enterprise_install": "false",
+        "is_enterprise_install": "true" if workspace.settings.grid == "organization" else "false",
+        **({"enterprise_id": state.ENTERPRISE, "enterprise_name": "Grid"} if workspace.settings.grid else {}),
         "response_url": workspace.response_url("commands", user.id, channel.id),
         "trigger_id": workspace.trigger(user.id),
     }
 
 
 def event(workspace: state.Workspace, inner: Json, *, shared: bool = False) -> Json:
+    enterprise = state.ENTERPRISE if workspace.settings.grid else None
+    org_wide = workspace.settings.grid == "organization"
     return {
         "token": state.VERIFICATION,
         "team_id": state.TEAM,
         "context_team_id": state.TEAM,
-        "context_enterprise_id": None,
+        "context_enterprise_id": enterprise,
+        **({"enterprise_id": enterprise} if enterprise else {}),
         "api_app_id": state.APP,
         "event": inner,
         "type": "event_callback",
@@ -67,11 +71,11 @@ def event(workspace: state.Workspace, inner: Json, *, shared: bool = False) -> J
         "event_time": int(workspace.now()),
         "authorizations": [
             {
-                "enterprise_id": None,
-                "team_id": state.TEAM,
+                "enterprise_id": enterprise,
+                "team_id": None if org_wide else state.TEAM,
                 "user_id": state.BOT_USER,
                 "is_bot": True,
-                "is_enterprise_install": False,
+                "is_enterprise_install": org_wide,
             }
         ],
         "is_ext_shared_channel": shared,
@@ -80,7 +84,7 @@ def event(workspace: state.Workspace, inner: Json, *, shared: bool = False) -> J
 
 
 def message_event(workspace: state.Workspace, kind: str, message: Message, channel: Channel, **more: Any) -> Json:
-    """`app_mention` or `message`; people of other companies carry user_team and source_team."""
+    """`app_mention` or `message`; people whom Slack counts to another workspace carry user_team and source_team."""
     inner = posting.as_json(workspace, message) | {"type": kind, "channel": channel.id, "event_ts": message.ts}
     user = workspace.users[message.author]
     if message.author != state.BOT_USER:
@@ -152,13 +156,14 @@ def closed(workspace: state.Workspace, user: User, view: View, *, cleared: bool)
 
 
 def _interaction(workspace: state.Workspace, user: User, kind: str, view: str) -> Json:
+    grid, org_wide = workspace.settings.grid, workspace.settings.grid == "organization"
     return {
         "type": kind,
-        "team": {"id": state.TEAM, "domain": "standin"},
+        "team": None if org_wide else {"id": state.TEAM, "domain": "standin"},
         "user": {"id": user.id, "username": user.name, "name": user.name, "team_id": user.team},
         "api_app_id": state.APP,
         "token": state.VERIFICATION,
         "trigger_id": workspace.trigger(user.id, view),
-        "enterprise": None,
-        "is_enterprise_install": False,
+        "enterprise": {"id": state.ENTERPRISE, "name": "Grid"} if grid else None,
+        "is_enterprise_install": org_wide,
     }

@@ -79,7 +79,7 @@ class People:
             raise Impossible("slash commands do not work in threads")
         if command not in workspace.command_escapes or "commands" not in workspace.scopes:
             raise Impossible(f"{command} is not a valid command")
-        if who.is_bot or who.team != state.TEAM:
+        if who.is_bot or not workspace.is_member(who):
             raise Impossible(f"{who.name} has no slash commands of this workspace")
         self._must_be_in(who, where)
         payload = payloads.slash(workspace, who, where, command, text)

@@ -70,15 +70,20 @@ class Settings:
     """Signed HTTP only: pauses before the three repetitions of an event."""
     echo: bool = True
     """Whether what the bot posts in a DM comes back to it as an event, as it does."""
+    grid: Literal["", "workspace", "organization"] = ""
+    """Enterprise Grid: the app is installed in one workspace of an organization, or in all of it."""
     seed: int | None = None
     """Makes the choice of sockets repeatable."""
 
 
 @dataclass(slots=True, kw_only=True)
 class User:
+    """`team` is the one that Slack names for the person whatever the workspace; `teams` are all that they are in."""
+
     id: str
     name: str
     team: str = "T0001"
+    teams: list[str] = field(default_factory=list)
     is_bot: bool = False
     is_admin: bool = False
     is_restricted: bool = False
@@ -101,10 +106,15 @@ class Channel:
 
 @dataclass(slots=True, kw_only=True)
 class Group:
+    """`team`: the workspace it is a group of."""
+
     id: str
     handle: str
     name: str
     users: list[str]
+    team: str = "T0001"
+    organization: bool = False
+    """Made by the organization's administrators and linked to the workspace."""
 
 
 @dataclass(slots=True, kw_only=True)

@@ -11,7 +11,7 @@ from tests.standins.slack.records import Channel, File, Impossible, Json, Messag
 
 def may_see(channel: Channel, user: User) -> bool:
     return user.id in channel.members or (
-        channel.kind == "public" and not user.is_restricted and user.team == state.TEAM
+        channel.kind == "public" and not user.is_restricted and state.TEAM in (user.teams or [user.team])
     )
 
 

@@ -17,7 +17,8 @@ from typing import Any
 from tests.standins.slack import records
 from tests.standins.slack.records import Channel, Group, Json, Message, User
 
-TEAM, STRANGERS = "T0001", "T0999"
+TEAM, SISTER, STRANGERS = "T0001", "T0002", "T0999"
+ENTERPRISE = "E0001"  # the organization of TEAM and SISTER, on a grid
 APP, BOT_USER, BOT = "A0001", "U0DECK", "B0001"
 BOT_TOKEN, APP_TOKEN = "xoxb-standin-bot", "xapp-1-A0001-standin"
 SIGNING_SECRET = "standin-signing-secret"
@@ -134,8 +135,13 @@ class Workspace:
         self.touch()
         return self.channels[channel]
 
-    def add_group(self, group: str, handle: str, users: Iterable[str]) -> Group:
-        self.groups[group] = Group(id=group, handle=handle, name=handle.title(), users=list(users))
+    def is_member(self, user: User) -> bool:
+        """Whether the person is in a workspace where the app is installed."""
+        ours = {TEAM, SISTER} if self.settings.grid == "organization" else {TEAM}
+        return bool(ours & set(user.teams or [user.team]))
+
+    def add_group(self, group: str, handle: str, users: Iterable[str], **more: Any) -> Group:
+        self.groups[group] = Group(id=group, handle=handle, name=handle.title(), users=list(users), **more)
         self.touch()
         return self.groups[group]
 

@@ -92,8 +92,8 @@ class FakeSlackApi:
         await self._do("user", user)
         return self.users.get(user) or {"id": user, "team_id": "T1", "name": user.lower()}
 
-    async def user_groups(self) -> list[Mapping[str, Any]]:
-        await self._do("groups", "")
+    async def user_groups(self, workspace: str) -> list[Mapping[str, Any]]:
+        await self._do("groups", workspace)
         return self.groups
 
 

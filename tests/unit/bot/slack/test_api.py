@@ -124,7 +124,7 @@ EVERY = {
     "chat.postMessage": lambda calls: calls.post("C1", HELLO),
     "conversations.open": lambda calls: calls.open_direct_channel("U1"),
     "users.info": lambda calls: calls.user("U1"),
-    "usergroups.list": lambda calls: calls.user_groups(),
+    "usergroups.list": lambda calls: calls.user_groups(""),
     "files.getUploadURLExternal": lambda calls: calls.upload("C1", TextFile(name="a.txt", title="a", text="x")),
 }
 

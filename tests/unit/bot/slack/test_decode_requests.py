@@ -76,7 +76,7 @@ def test_a_slash_command_is_its_text_and_a_direct_one_begins_with_its_name() -> 
     assert (said.source, said.text, said.user, said.channel, said.dm, said.thread) == (
         Source.SLASH, "logs web", "U1", "C1", False, None,
     )  # fmt: skip
-    assert (said.id, said.response_url, said.teams) == ("slack-1.2.3", COMMAND["response_url"], frozenset({"T1"}))
+    assert (said.id, said.response_url, said.workspace) == ("slack-1.2.3", COMMAND["response_url"], "T1")
     assert decode_requests.from_command(COMMAND | {"command": "/logs", "text": "web"}, direct=True).text == "logs web"
     assert decode_requests.from_command(COMMAND | {"channel_id": "D9", "text": None}, direct=False).dm
 
@@ -133,12 +133,48 @@ def test_a_person_speaks_by_whatever_way_the_message_was_sent(payload: dict[str,
 
 
 def test_every_team_slack_names_for_the_speaker_is_told() -> None:
-    said = decode_requests.from_message(event(user_team="T9", source_team="T9", team="T9"))
+    said = decode_requests.from_message(event(user_team="T8", source_team="T9", team="T9"))
     assert isinstance(said, SlackRequest)
-    assert said.teams == {"T9"}
+    assert (said.teams, said.workspace) == ({"T8", "T9"}, "T1")
     plain = decode_requests.from_message(without(MENTION, "event", "team"))
     assert isinstance(plain, SlackRequest)
-    assert plain.teams == {"T1"}
+    assert (plain.teams, plain.workspace) == (frozenset(), "T1")
+
+
+@pytest.mark.parametrize(
+    ("body", "workspace", "enterprise"),
+    [
+        ({"team_id": "T1", "authorizations": [{"team_id": "T1"}]}, "T1", ""),
+        # Shared with another company: the outer team can be theirs.
+        ({"team_id": "T9", "context_team_id": "T1", "authorizations": [{"team_id": "T1"}]}, "T1", ""),
+        ({"team_id": "T2", "authorizations": [{"team_id": "T1", "enterprise_id": "E1"}]}, "T1", "E1"),
+        ({"team_id": "T2", "authorizations": [{"team_id": "E1", "enterprise_id": "E1"}]}, "T2", "E1"),
+        (
+            {"team_id": "T2", "context_team_id": "E1", "authorizations": [{"team_id": None, "enterprise_id": "E1"}]},
+            "T2",
+            "E1",
+        ),
+        ({"team_id": "T1", "authorizations": []}, "T1", ""),
+        ({"team_id": None, "authorizations": [None]}, "", ""),
+    ],
+)
+def test_an_event_happens_in_the_workspace_that_receives_it(
+    body: dict[str, Any], workspace: str, enterprise: str
+) -> None:
+    said = decode_requests.from_message(MENTION | body)
+    assert isinstance(said, SlackRequest)
+    assert (said.workspace, said.enterprise) == (workspace, enterprise)
+
+
+def test_a_click_and_a_command_name_their_workspace_and_organization() -> None:
+    click = decode_requests.from_click(CLICK | {"user": {"id": "U1", "team_id": "T2"}, "enterprise": {"id": "E1"}})
+    assert isinstance(click, SlackRequest)
+    assert (click.teams, click.workspace, click.enterprise) == ({"T2"}, "T1", "E1")
+    wide = decode_requests.from_click(CLICK | {"team": None, "enterprise": {"id": "E1"}})
+    assert isinstance(wide, SlackRequest)
+    assert (wide.workspace, wide.enterprise) == ("", "E1")
+    command = decode_requests.from_command(COMMAND | {"enterprise_id": "E1"}, direct=False)
+    assert (command.teams, command.workspace, command.enterprise) == (frozenset(), "T1", "E1")
 
 
 def test_a_click_knows_its_message_and_who_sees_it() -> None:

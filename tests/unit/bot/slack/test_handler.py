@@ -20,7 +20,7 @@ from bot.slack.decode_requests import Source
 from bot.slack.delivery import PostedMessage
 from bot.slack.handler import SlackHandler
 from bot.slack.rich_text import RichText
-from bot.slack.users import SlackUsers
+from bot.slack.users import Installation, SlackUsers
 from commands.catalogue import load_catalogue
 from core import errors
 from core.metrics import Metrics
@@ -74,7 +74,7 @@ class Scene:
         }
         self.handler = SlackHandler(
             outbox=outbox(self.calls, self.memory, self.metrics),
-            users=SlackUsers(self.calls, team="T1", guests=False, clock=clock),
+            users=SlackUsers(self.calls, installed=Installation(team="T1"), guests=False, clock=clock),
             supervisor=supervisor,
             metrics=self.metrics,
             **parts,

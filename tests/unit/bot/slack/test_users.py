@@ -10,15 +10,20 @@ from structlog.testing import capture_logs
 
 from bot.slack import users
 from bot.slack.decode_requests import Source
-from bot.slack.users import SlackUsers
+from bot.slack.users import Installation, SlackUsers
 from core import errors
 from tests.unit.bot.slack.scripted import FakeSlackApi, slack_request
 
 pytestmark = pytest.mark.looptime
 
 
-def directory(calls: FakeSlackApi, *, guests: bool = False) -> SlackUsers:
-    return SlackUsers(calls, team="T1", guests=guests, clock=asyncio.get_running_loop().time)
+HERE = Installation(team="T1")
+GRID = Installation(team="T1", enterprise="E1")
+ORGANIZATION = Installation(team="E1", enterprise="E1")
+
+
+def directory(calls: FakeSlackApi, *, guests: bool = False, installed: Installation = HERE) -> SlackUsers:
+    return SlackUsers(calls, installed=installed, guests=guests, clock=asyncio.get_running_loop().time)
 
 
 def said_by(user: str = "U1", *teams: str) -> Any:
@@ -48,6 +53,7 @@ async def test_a_person_is_team_and_user_with_the_groups_they_are_in() -> None:
         ({"team_id": "T9"}, "stranger"),
         ({"is_stranger": True}, "stranger"),
         ({"is_bot": True}, "bot"),
+        ({"is_workflow_bot": True}, "bot"),
         ({"deleted": True}, "bot"),
         ({"id": "USLACKBOT"}, "bot"),
         ({"is_restricted": True}, "guest"),
@@ -175,3 +181,107 @@ async def test_the_number_of_people_remembered_is_bounded_the_least_recent_go() 
     assert len(known._users) == users.MAX_CACHED_USERS
     assert "U0" not in known._users
     assert f"U{users.MAX_CACHED_USERS + 9}" in known._users
+
+
+# Enterprise organizations.
+
+
+def grid_user(team: str, *teams: str, enterprise: str = "E1", **more: Any) -> dict[str, Any]:
+    known = {"id": "U1", "enterprise_id": enterprise, "teams": list(teams)}
+    return {"id": "U1", "team_id": team, "name": "ann", "enterprise_user": known} | more
+
+
+@pytest.mark.parametrize("home", ["T1", "T2", "E1", ""])
+@pytest.mark.parametrize(
+    "named",
+    [
+        {"teams": frozenset({"T1"}), "workspace": "T1"},
+        {"teams": frozenset({"T2"}), "workspace": "T1", "enterprise": "E1"},  # a click, a mention in a shared channel
+        {"teams": frozenset(), "workspace": "T1", "enterprise": "E1"},  # a slash command
+        {"teams": frozenset({"E1", "T2"}), "workspace": "T2", "enterprise": "E1"},
+        {"teams": frozenset({"T2"}), "workspace": ""},
+    ],
+)
+async def test_a_member_of_the_workspace_is_known_whatever_team_slack_names(home: str, named: dict[str, Any]) -> None:
+    calls = FakeSlackApi()
+    calls.users["U1"] = grid_user(home, "T1", "T2")
+    calls.groups = [{"id": "S1", "handle": "sre", "users": ["U1"]}]
+    who = await directory(calls, installed=GRID).identify(slack_request(Source.CLICK, **named))
+    assert (who.id, who.groups) == ("slack:T1/U1", {"sre", "S1"})
+
+
+@pytest.mark.parametrize(
+    ("user", "named"),
+    [
+        (grid_user("T2", "T2", "T3"), {}),  # of the organization, but not of this workspace
+        (grid_user("E1"), {}),
+        (grid_user("T9", "T9", enterprise="E9"), {}),
+        (grid_user("T1", "T1", enterprise="E9"), {}),
+        (grid_user("T1", "T1", is_stranger=True), {}),
+        (grid_user("T1", "T1"), {"enterprise": "E9"}),
+        (grid_user("T1", "T1"), {"workspace": "T9"}),
+        ({"id": "U1", "team_id": "T9"}, {}),
+        ({"id": "U1", "team_id": "T9", "enterprise_user": None}, {}),
+        ({"id": "U1", "team_id": "T9", "enterprise_user": {"teams": "T1", "enterprise_id": "E1"}}, {}),
+        ({"id": "U1"}, {}),
+    ],
+)
+async def test_who_is_no_member_of_the_workspace_stays_out(user: dict[str, Any], named: dict[str, Any]) -> None:
+    calls = FakeSlackApi()
+    calls.users["U1"] = user
+    given: dict[str, Any] = {"teams": frozenset({"T1"}), "workspace": "T1", "enterprise": "E1"} | named
+    with pytest.raises(errors.NotPermitted) as refused:
+        await directory(calls, installed=GRID).identify(slack_request(Source.CLICK, **given))
+    assert refused.value.rule == "stranger"
+
+
+@pytest.mark.parametrize("named", [{"workspace": "T3", "enterprise": "E1"}, {"teams": frozenset({"T2"})}, {}])
+async def test_an_organization_wide_app_serves_all_members_of_the_organization(named: dict[str, Any]) -> None:
+    calls = FakeSlackApi()
+    known = directory(calls, installed=ORGANIZATION)
+    given = {"teams": frozenset()} | named
+    calls.users["U1"] = grid_user("T2", "T2", "T3")
+    assert (await known.identify(slack_request(Source.CLICK, **given))).id == "slack:E1/U1"
+    for number, stranger in enumerate((grid_user("T9", "T9", enterprise="E9"), {"team_id": "T9"}, {"team_id": "T2"})):
+        calls.users[f"U9{number}"] = stranger
+        with pytest.raises(errors.NotPermitted, match="member of this organization"):
+            await known.identify(slack_request(Source.CLICK, user=f"U9{number}", **given))
+
+
+async def test_in_an_organization_a_group_counts_by_its_id_and_only_the_organizations_own_by_handle() -> None:
+    calls = FakeSlackApi()
+    calls.users["U1"] = grid_user("T2", "T2", "T3")
+    calls.groups = [
+        {"id": "S1", "handle": "sre", "team_id": "T3", "users": ["U1"]},
+        {"id": "S2", "handle": "oncall", "team_id": "T3", "enterprise_subteam_id": "S2", "users": ["U1"]},
+    ]
+    known = directory(calls, installed=ORGANIZATION)
+    said = slack_request(Source.MENTION, teams=frozenset({"T2"}), workspace="T3", enterprise="E1")
+    assert (await known.identify(said)).groups == {"S1", "S2", "oncall"}
+    assert (await known.identify(slack_request(Source.CLICK, teams=frozenset({"T2"})))).groups == {"S1", "S2", "oncall"}
+    assert [one.where for one in calls.said if one.how == "groups"] == ["T3", "T2"]  # each is asked once a minute
+
+
+async def test_the_number_of_workspaces_remembered_is_bounded() -> None:
+    calls = FakeSlackApi()
+    calls.users["U1"] = grid_user("T2", "T2")
+    known = directory(calls, installed=ORGANIZATION)
+    for number in range(users.MAX_CACHED_WORKSPACES + 10):
+        await known.identify(slack_request(workspace=f"T{number}x", teams=frozenset()))
+    assert len(known._groups) == users.MAX_CACHED_WORKSPACES
+
+
+@pytest.mark.parametrize(
+    ("identity", "installed"),
+    [
+        ({"team_id": "T1"}, HERE),
+        ({"team_id": "T1", "enterprise_id": None, "is_enterprise_install": False}, HERE),
+        ({"team_id": "T1", "enterprise_id": "E1", "is_enterprise_install": False}, GRID),
+        ({"team_id": "E1", "enterprise_id": "E1", "is_enterprise_install": True}, ORGANIZATION),
+        ({"enterprise_id": "E1", "is_enterprise_install": True}, ORGANIZATION),
+        ({}, Installation(team="")),
+    ],
+)
+def test_where_the_app_is_installed(identity: dict[str, Any], installed: Installation) -> None:
+    assert users.installation(identity) == installed
+    assert installed.org_wide == (installed is ORGANIZATION)
