@@ -63,6 +63,7 @@ def render_message(reply: Reply, *, table_format: TableFormat, head: str = "") -
     file = None
     if missing:
         text = "\n".join(_as_file_text(block) for block in missing)
+        text = text if text.strip() else "There is nothing to show."
         file = TextFile(name=file_name, title=file_name.removesuffix(".txt"), text=f"{text}\n")
     return Message(text=_summary(reply, head), blocks=blocks.resolved(all_blocks), file=file)
 
