@@ -14,14 +14,13 @@ from typing import Any
 
 from commands._shared import formatting, targets
 from commands.spec import SELECTION, TARGETS, Arg, ArgType, Context, Plan, Render, Result
-from core.model.actions import Action
+from core.model.actions import MAX_STOP_SECONDS, Action
 from core.model.refs import Kind, Ref
 from core.model.replies import Block, Button, Ending, Reply, Status, Table, Text, Tone
 from core.model.results import Outcome
 from core.text import command_line
 
 MAX_TARGETS = 500
-MAX_TIMEOUT_SECONDS = 300
 
 TARGET_ARGS = (TARGETS, *SELECTION)
 TIMEOUT = Arg(
@@ -29,9 +28,8 @@ TIMEOUT = Arg(
     short="t",
     hidden_names=("--time",),
     type=ArgType.SECONDS,
-    default=10,
-    maximum=MAX_TIMEOUT_SECONDS,
-    help="time a container has to stop before it is killed",
+    maximum=MAX_STOP_SECONDS,
+    help="time a container has to stop before it is killed (default: its own setting)",
 )
 # The command that shows a resource of a kind; `ps` for every other kind.
 SHOW_COMMANDS = {Kind.IMAGE: "images", Kind.NODE: "nodes", Kind.POD: "pods", Kind.UNIT: "units"}

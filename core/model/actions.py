@@ -29,6 +29,8 @@ from core.model.results import MAX_PAGE_CHARACTERS, Document, ExecResult, Outcom
 from core.model.services import Services
 
 R_co = TypeVar("R_co", covariant=True)
+MAX_STOP_SECONDS = 3_600
+"""The longest that the stop of a resource is waited for, whatever it asks for itself."""
 
 
 class Risk(enum.StrEnum):
@@ -157,26 +159,27 @@ class Start(TargetAction[Outcome]):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stop(TargetAction[Outcome]):
-    """`timeout`: seconds between the stop signal and the kill."""
+    """`timeout`: seconds between the stop signal and the kill; None: the container's own setting. The engine's adapter
+    waits as long as that setting asks, so `timeout_seconds` is only the most that it may ask."""
 
     verb = "container.stop"
     risk = Risk.CHANGE
-    timeout: int = 10
+    timeout: int | None = None
 
     def timeout_seconds(self) -> float:
-        return self.timeout + 15.0
+        return stop_seconds(self.timeout) + 15.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Restart(TargetAction[Outcome]):
-    """`timeout`: seconds between the stop signal and the kill."""
+    """`timeout`: as for Stop."""
 
     verb = "container.restart"
     risk = Risk.CHANGE
-    timeout: int = 10
+    timeout: int | None = None
 
     def timeout_seconds(self) -> float:
-        return self.timeout + 20.0
+        return stop_seconds(self.timeout) + 20.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -292,6 +295,11 @@ class ShowInfo(Action[Document]):
     """The engine's own description of itself."""
 
     verb = "engine.info"
+
+
+def stop_seconds(timeout: int | None) -> float:
+    """Returns how many seconds a stop may take at most: `timeout`, or the resource's own setting if that is None."""
+    return MAX_STOP_SECONDS if timeout is None else timeout
 
 
 def all_actions() -> Iterator[type[Action[Any]]]:

@@ -8,7 +8,7 @@ from datetime import datetime
 
 import msgspec
 
-from core.model.actions import Action, Risk, TargetAction
+from core.model.actions import Action, Risk, TargetAction, stop_seconds
 from core.model.containers import Container
 from core.model.policy_facts import PolicyFacts
 from core.model.refs import Ref
@@ -67,14 +67,14 @@ class StartPod(TargetAction[Outcome]):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StopPod(TargetAction[Outcome]):
-    """`timeout`: seconds between the stop signal and the kill, if the engine supports it."""
+    """`timeout`: seconds between the stop signal and the kill; None: each container's own setting."""
 
     verb = "pod.stop"
     risk = Risk.CHANGE
-    timeout: int = 10
+    timeout: int | None = None
 
     def timeout_seconds(self) -> float:
-        return self.timeout + 20.0
+        return stop_seconds(self.timeout) + 20.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,7 +83,7 @@ class RestartPod(TargetAction[Outcome]):
     risk = Risk.CHANGE
 
     def timeout_seconds(self) -> float:
-        return 40.0
+        return stop_seconds(None) + 20.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,4 +107,4 @@ class RemovePod(TargetAction[Outcome]):
     force: bool = False
 
     def timeout_seconds(self) -> float:
-        return 40.0
+        return stop_seconds(None) + 20.0

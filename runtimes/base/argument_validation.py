@@ -13,7 +13,7 @@ from runtimes.formats import image_reference, signals
 def validate_arguments(action: actions.Action[Any]) -> None:
     """Checks the arguments of an action. Raises BadUsage for the first invalid one."""
     for field, meaning in _NOT_NEGATIVE.items():
-        if (value := getattr(action, field, 0)) < 0:
+        if (value := getattr(action, field, None)) is not None and value < 0:
             raise errors.BadUsage(f"{meaning} cannot be {value}.", hint="Write 0 or more.")
     if (validate := _CHECKS.get(type(action))) is not None:
         validate(action)

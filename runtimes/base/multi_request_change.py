@@ -32,6 +32,10 @@ class MultiRequestChange:
     def seconds_left(self) -> float:
         return max(MIN_SECONDS, self._deadline - time.monotonic())
 
+    def extend(self, seconds: float) -> None:
+        """Gives the requests that follow this many seconds from now."""
+        self._deadline = time.monotonic() + seconds
+
     @property
     def expired(self) -> bool:
         return self._deadline - time.monotonic() <= MIN_SECONDS

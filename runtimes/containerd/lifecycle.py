@@ -16,8 +16,9 @@ from core.model import actions
 from core.model.refs import Ref
 from core.model.replies import Status
 from core.model.results import Outcome
+from runtimes.base import stop_grace
 from runtimes.base.base_adapter import does
-from runtimes.base.multi_request_change import MultiRequestChange
+from runtimes.base.multi_request_change import MIN_SECONDS, MultiRequestChange
 from runtimes.containerd import client, decode, json_models
 from runtimes.containerd.client import FAILED_PRECONDITION, Client, Container, Process
 from runtimes.containerd.connection import Connection
@@ -26,6 +27,7 @@ from runtimes.proto import containerd_task_types_pb2, containerd_tasks_pb2
 
 R = TypeVar("R")
 STOP_SIGNAL_LABEL = "io.containerd.image.config.stop-signal"
+STOP_TIMEOUT_LABEL = "nerdctl/stop-timeout"  # in seconds
 # containerd's restart monitor starts a container that has the first label, unless the second one is "true".
 RESTART_LABEL, STOPPED_LABEL = "containerd.io/restart.status", "containerd.io/restart.explicitly-stopped"
 SIGKILL = 9
@@ -42,7 +44,7 @@ class LifecycleVerbs(Connection):
 
     @does(actions.Stop)
     async def stop(self, action: actions.Stop, seconds: float) -> Outcome:
-        return await (await self._change(action.target, seconds)).stop(action.timeout)
+        return await (await self._change(action.target, seconds)).stop(action.timeout, seconds)
 
     @does(actions.Restart)
     async def restart(self, action: actions.Restart, seconds: float) -> Outcome:
@@ -50,7 +52,7 @@ class LifecycleVerbs(Connection):
         for step in (actions.Stop, actions.Start):
             if not self._allows(step.verb):
                 raise errors.Disallowed(step.verb, str(self.ref))
-        return await (await self._change(action.target, seconds)).restart(action.timeout)
+        return await (await self._change(action.target, seconds)).restart(action.timeout, seconds)
 
     @does(actions.Kill)
     async def kill(self, action: actions.Kill, seconds: float) -> Outcome:
@@ -73,11 +75,13 @@ class LifecycleVerbs(Connection):
     async def _change(self, target: Ref, seconds: float) -> ContainerChange:
         deadline = time.monotonic() + seconds
         await self._identify(seconds)
-        return ContainerChange(self._client, target, max(0.05, deadline - time.monotonic()))
+        left = max(MIN_SECONDS, deadline - time.monotonic())
+        return ContainerChange(self._client, target, min(left, stop_grace.ENGINE_SECONDS))
 
 
 class ContainerChange:
-    """Sends the requests of one change of `target`. `seconds`: the timeout of all requests together."""
+    """Sends the requests of one change of `target`. `seconds`: the timeout of all requests together, without the wait
+    for a container that is stopped."""
 
     def __init__(self, calls: Client, target: Ref, seconds: float) -> None:
         self._client = calls
@@ -106,27 +110,36 @@ class ContainerChange:
             raise
         return self._steps.done()
 
-    async def stop(self, timeout: float) -> Outcome:
+    async def stop(self, given: int | None, seconds: float) -> Outcome:
+        """Stops the container within `seconds`, which includes its grace. `given`: the requester's grace."""
+        ends = time.monotonic() + seconds
         container, task = await self._read_container(), await self._read_task()
+        own = stop_grace.parse_setting(container.labels.get(STOP_TIMEOUT_LABEL, ""))
+        in_pod = decode.NAMESPACE_OWNERS.get(self._namespace) == "cri"
+        default = stop_grace.KUBERNETES_SECONDS if in_pod else stop_grace.DEFAULT_SECONDS
+        grace = stop_grace.grace_seconds(given, own, default)
+        self._steps.extend(stop_grace.patience(grace, max(MIN_SECONDS, ends - time.monotonic())))
         await self._set_stopped_label(container, stopped=True)
         if task is None or task.status == _Status.STOPPED:
             return self._steps.noop("was not running")
         await self._signal(signals.signal_number(container.labels.get(STOP_SIGNAL_LABEL) or "TERM"))
         await self._resume_if_paused(task)
         try:
-            await self._wait(min(timeout, self._steps.seconds_left))
+            await self._wait(min(grace, self._steps.seconds_left))
             return self._steps.done()
         except errors.TimedOut:
             if self._steps.expired:
                 raise
         await self._signal(SIGKILL)
         await self._wait(self._steps.seconds_left)
-        return self._steps.done(f"did not end within {timeout:.0f} s and was killed")
+        return self._steps.done(stop_grace.was_killed(grace))
 
-    async def restart(self, timeout: float) -> Outcome:
+    async def restart(self, given: int | None, seconds: float) -> Outcome:
+        """Stops the container as `stop` does, and starts it again."""
         await self._read_container()
         self._refuse_owned("start")
-        stopped = await self.stop(timeout)
+        stopped = await self.stop(given, seconds)
+        self._steps.extend(stop_grace.ENGINE_SECONDS)
         try:
             await self.start()
         except (errors.Unreachable, errors.TimedOut):

@@ -6,12 +6,15 @@ container's status first.
 
 from __future__ import annotations
 
+import time
+
 from core import errors
 from core.model import actions
 from core.model.refs import Ref
 from core.model.results import Outcome
+from runtimes.base import stop_grace
 from runtimes.base.base_adapter import does
-from runtimes.base.multi_request_change import MultiRequestChange
+from runtimes.base.multi_request_change import MIN_SECONDS, MultiRequestChange
 from runtimes.cri import client, decode
 from runtimes.cri.client import EngineClient
 from runtimes.proto import cri_pb2 as cri
@@ -36,13 +39,12 @@ class LifecycleVerbs(EngineClient):
 
     @does(actions.Stop)
     async def stop(self, action: actions.Stop, seconds: float) -> Outcome:
-        steps, target = MultiRequestChange(seconds), action.target
+        steps, target = MultiRequestChange(min(seconds, stop_grace.ENGINE_SECONDS)), action.target
         status = (await steps.read(self._container_status(target, steps.seconds_left))).status
         if status.state in (decode.CREATED, decode.EXITED):
             return steps.noop("was not running")
-        request = cri.StopContainerRequest(container_id=target.id, timeout=action.timeout)
-        await steps.change(self._request("StopContainer", request, cri.Nothing, steps.seconds_left, target=target))
-        return steps.done(client.recreation_note(status.labels))
+        killed = await self._stop_running(target, status, action.timeout, seconds, steps)
+        return steps.done("; ".join(filter(None, (killed, client.recreation_note(status.labels)))))
 
     @does(actions.Remove)
     async def remove(self, action: actions.Remove, seconds: float) -> Outcome:
@@ -53,6 +55,27 @@ class LifecycleVerbs(EngineClient):
         request = cri.RemoveContainerRequest(container_id=target.id)
         await steps.change(self._request("RemoveContainer", request, cri.Nothing, steps.seconds_left, target=target))
         return steps.done(client.recreation_note(status.labels))
+
+    async def _stop_running(
+        self, target: Ref, status: cri.ContainerStatus, given: int | None, seconds: float, steps: MultiRequestChange
+    ) -> str:
+        """Stops a running container. CRI requires a grace, and kills at once where it is 0. Returns that the container
+        was killed, or an empty string. `seconds`: for the whole change."""
+        own = stop_grace.parse_setting(status.annotations.get(stop_grace.KUBERNETES_ANNOTATION, ""))
+        in_pod = decode.POD_UID in status.labels
+        default = stop_grace.KUBERNETES_SECONDS if in_pod else stop_grace.DEFAULT_SECONDS
+        grace = min(stop_grace.grace_seconds(given, own, default), float(actions.MAX_STOP_SECONDS))
+        steps.extend(stop_grace.patience(grace, max(MIN_SECONDS, seconds - steps.seconds_taken)))
+        request = cri.StopContainerRequest(container_id=target.id, timeout=int(grace))
+        began = time.monotonic()
+        await steps.change(self._request("StopContainer", request, cri.Nothing, steps.seconds_left, target=target))
+        if time.monotonic() - began < grace:
+            return ""
+        try:
+            ended = (await self._container_status(target, stop_grace.ENGINE_SECONDS)).status
+        except errors.QuarterdeckError:
+            return ""
+        return stop_grace.was_killed(grace) if ended.exit_code == stop_grace.SIGKILL_CODE else ""
 
     async def _container_status(
         self, target: Ref, seconds: float, *, verbose: bool = False

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Mapping, Sequence
 
@@ -9,15 +10,19 @@ from core import errors
 from core.model import pods
 from core.model.refs import Ref
 from core.model.results import Document, Outcome
+from runtimes.base import stop_grace
 from runtimes.base.base_adapter import does
 from runtimes.base.concurrency import map_concurrently
 from runtimes.base.multi_request_change import MultiRequestChange
 from runtimes.cri import client, decode, decode_info
-from runtimes.cri.client import EngineClient
+from runtimes.cri.lifecycle import LifecycleVerbs
+from runtimes.cri.snapshot import Snapshot
 from runtimes.proto import cri_pb2 as cri
 
+REMOVE_SECONDS = 40.0
 
-class PodVerbs(EngineClient):
+
+class PodVerbs(LifecycleVerbs):
     """Serves the pod verbs for CRI engines. `_addresses`: IP addresses by pod. They are cached while the pod is ready,
     because a ready pod does not change its address."""
 
@@ -43,16 +48,43 @@ class PodVerbs(EngineClient):
 
     @does(pods.StopPod)
     async def stop_pod(self, action: pods.StopPod, seconds: float) -> Outcome:
-        steps = MultiRequestChange(seconds)
+        steps = MultiRequestChange(min(seconds, stop_grace.ENGINE_SECONDS))
         status = (await steps.read(self._pod_status(action.target, steps.seconds_left))).status
         if status.state != decode.READY:
             return steps.noop("was already stopped")
+        # The stop of a pod kills its containers at once. So, like the kubelet, this stops them first.
+        snapshot = await steps.read(self._snapshot(steps.seconds_left))
+        killed = await self._stop_members(snapshot, action, seconds, steps)
+        steps.extend(stop_grace.ENGINE_SECONDS)
         await self._stop_sandbox(action.target, steps)
-        return steps.done(client.recreation_note(status.labels))
+        return steps.done("; ".join(filter(None, (*killed, client.recreation_note(status.labels)))))
+
+    async def _stop_members(
+        self, snapshot: Snapshot, action: pods.StopPod, seconds: float, steps: MultiRequestChange
+    ) -> Sequence[str]:
+        """Stops the containers of a pod side by side. Returns which of them were killed. Raises the first error after
+        all have ended; `steps` then knows whether any container was stopped."""
+
+        async def one(record: decode.ContainerRecord) -> str:
+            target, own = snapshot.ref(record), MultiRequestChange(min(seconds, stop_grace.ENGINE_SECONDS))
+            found = (await own.read(self._container_status(target, own.seconds_left))).status
+            if found.state != decode.RUNNING:
+                return ""
+            detail = await self._stop_running(target, found, action.timeout, seconds, own)
+            steps.changed = True
+            return f"{target.name} {detail}" if detail else ""
+
+        members = snapshot.members().get(action.target.id, ())
+        results = await asyncio.gather(*map(one, members), return_exceptions=True)
+        failed = [error for error in results if isinstance(error, BaseException)]
+        for error in failed:
+            if not isinstance(error, errors.NotFound):  # a container that is gone does not have to be stopped
+                await steps.read(_raise(error))
+        return [detail for detail in results if isinstance(detail, str) and detail]
 
     @does(pods.RemovePod)
     async def remove_pod(self, action: pods.RemovePod, seconds: float) -> Outcome:
-        steps = MultiRequestChange(seconds)
+        steps = MultiRequestChange(min(seconds, REMOVE_SECONDS))
         # CRI itself removes a pod whether it runs or not, and reports success if there is no such pod.
         status = (await steps.read(self._pod_status(action.target, steps.seconds_left))).status
         if status.state == decode.READY:
@@ -92,3 +124,7 @@ class PodVerbs(EngineClient):
         found = dict(zip(ready, await map_concurrently(one, ready), strict=True))
         self._addresses = {pod_id: address for pod_id, address in found.items() if address}
         return found
+
+
+async def _raise(error: BaseException) -> None:
+    raise error

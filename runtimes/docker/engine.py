@@ -32,7 +32,6 @@ class Docker(
 ):
     """Serves all verbs of one daemon. `engine_id` is the daemon's own id; its event cursor is stored under it."""
 
-    stop_timeout = "t"
     alternatives: ClassVar[Mapping[str, str]] = {
         "container.healthcheck": "Docker runs health checks by itself; inspect shows their last results.",
         "pod.list": "Docker has no pods; services shows which containers belong together.",

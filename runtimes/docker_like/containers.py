@@ -7,27 +7,28 @@ import asyncio
 import time
 import urllib.parse
 from collections.abc import Sequence
-from typing import ClassVar
+
+import msgspec
 
 from core import errors
 from core.model import actions
-from core.model.containers import Container
+from core.model.containers import LIVE_STATES, Container
 from core.model.refs import Ref
 from core.model.replies import Status
 from core.model.results import Document, Outcome
 from core.text import redact_json
+from runtimes.base import stop_grace
 from runtimes.base.base_adapter import does
-from runtimes.docker_like.client import HttpEngineClient, quoted_id
-from runtimes.formats import json_decoder
+from runtimes.docker_like import json_models
+from runtimes.docker_like.client import MIN_SECONDS, HttpEngineClient, quoted_id
+from runtimes.formats import json_decoder, timestamps
 
 MAX_CONCURRENT = 8  # inspections
+INSPECT_SECONDS = 10.0  # of one inspection before or after a stop
 
 
 class ContainerVerbs(HttpEngineClient, abc.ABC):
     """Serves the verbs that inspect and change containers."""
-
-    stop_timeout: ClassVar[str]
-    """The query parameter with the seconds until a container that does not stop is killed."""
 
     @does(actions.InspectContainer)
     async def inspect(self, action: actions.InspectContainer, seconds: float) -> Document:
@@ -57,12 +58,11 @@ class ContainerVerbs(HttpEngineClient, abc.ABC):
 
     @does(actions.Stop)
     async def stop(self, action: actions.Stop, seconds: float) -> Outcome:
-        path = f"stop?{self.stop_timeout}={action.timeout}"
-        return await self._change_container(action.target, path, seconds, already="was not running")
+        return await self._stop(action.target, "stop", action.timeout, seconds, already="was not running")
 
     @does(actions.Restart)
     async def restart(self, action: actions.Restart, seconds: float) -> Outcome:
-        return await self._change_container(action.target, f"restart?t={action.timeout}", seconds)
+        return await self._stop(action.target, "restart", action.timeout, seconds)
 
     @does(actions.Kill)
     async def kill(self, action: actions.Kill, seconds: float) -> Outcome:
@@ -75,6 +75,41 @@ class ContainerVerbs(HttpEngineClient, abc.ABC):
     @does(actions.Unpause)
     async def unpause(self, action: actions.Unpause, seconds: float) -> Outcome:
         return await self._change_container(action.target, "unpause", seconds, already="was not paused")
+
+    async def _stop(self, target: Ref, verb: str, given: int | None, seconds: float, *, already: str = "") -> Outcome:
+        """Stops or restarts a container. Waits as long as the container's grace allows, and reports a kill."""
+        ends = time.monotonic() + seconds
+        own = (await self._inspection(target, min(seconds, INSPECT_SECONDS))).config.stop_timeout
+        grace = stop_grace.grace_seconds(given, own)
+        path = verb + self._stop_query(verb, given, grace)
+        allowed = stop_grace.patience(grace, max(MIN_SECONDS, ends - time.monotonic()))
+        outcome = await self._change_container(target, path, allowed, already=already)
+        if outcome.status != Status.DONE or outcome.took < grace or not await self._was_killed(target, outcome, grace):
+            return outcome
+        return msgspec.structs.replace(outcome, detail=stop_grace.was_killed(grace))
+
+    def _stop_query(self, verb: str, given: int | None, grace: float) -> str:
+        """Returns the query of the request that stops or restarts a container. Without one, the engine uses the
+        container's own setting."""
+        return "" if given is None else f"?t={given}"
+
+    async def _was_killed(self, target: Ref, outcome: Outcome, grace: float) -> bool:
+        """Returns whether a container that took at least its grace was killed. Its exit code shows that. After a
+        restart, which took `outcome.took` seconds, only the time between its end and its start shows it."""
+        try:
+            state = (await self._inspection(target, INSPECT_SECONDS)).state
+            if state.status not in LIVE_STATES:
+                return state.exit_code == stop_grace.SIGKILL_CODE
+            started, finished = timestamps.parse_seconds(state.started), timestamps.parse_seconds(state.finished)
+        except errors.NotFound:
+            return True  # it removes itself when it has ended
+        except errors.EngineError:
+            return False
+        return started is not None and finished is not None and outcome.took - (started - finished) >= grace
+
+    async def _inspection(self, target: Ref, seconds: float) -> json_models.Inspection:
+        response = await self._request("GET", f"/containers/{quoted_id(target)}/json", seconds, name=target.name)
+        return json_decoder.decode_json(json_models.Inspection, response.body)
 
     async def _change_container(self, target: Ref, path: str, seconds: float, *, already: str = "") -> Outcome:
         began = time.monotonic()

@@ -29,6 +29,7 @@ class Config(msgspec.Struct):
     image: json_types.EssentialText = msgspec.field(name="Image", default="")
     labels: json_types.Labels = msgspec.field(name="Labels", default=None)
     command: list[str] | None = msgspec.field(name="Cmd", default=None)
+    stop_timeout: int | None = msgspec.field(name="StopTimeout", default=None)
 
 
 class PortBinding(msgspec.Struct):

@@ -19,6 +19,7 @@ from core import errors
 from core.model.containers import LIVE_STATES, Container
 from core.model.events import Event, EventKind, Origin
 from core.model.refs import EngineRef, Kind, Ref
+from runtimes.base import stop_grace
 from runtimes.formats import json_decoder, timestamps
 from runtimes.oci.json_models import CrunStatus, RuncState, Spec
 
@@ -45,6 +46,8 @@ IMAGE_ANNOTATIONS = (
     "org.opencontainers.image.ref.name",
 )
 STOP_SIGNAL = "org.opencontainers.image.stopSignal"
+_CRI_PREFIX = "io.kubernetes.cri"  # of the annotations of containerd and CRI-O
+_CRIO_ANNOTATIONS = "io.kubernetes.cri-o.Annotations"  # the kubelet's annotations, as JSON
 MAX_COMMAND_LENGTH = 4096
 _CRIO_TYPE = "io.kubernetes.cri-o.ContainerType"
 _MANAGER = "io.container.manager"
@@ -58,6 +61,19 @@ _OWNERS = {
 }
 _UNSAFE = re.compile(r"[^\x20-\x7e]")
 _HEX = re.compile(r"[0-9a-f]{64}")
+
+
+def own_grace(annotations: Mapping[str, str]) -> int | None:
+    """Returns the seconds that a container has asked for between the stop signal and the kill: those of its pod. None
+    if it is in no pod: other engines do not write their setting into the container's state."""
+    if not any(name.startswith(_CRI_PREFIX) for name in annotations):
+        return None
+    try:
+        given = json_decoder.decode_json(dict[str, str], annotations.get(_CRIO_ANNOTATIONS, "").encode())
+    except errors.InvalidResponse:
+        given = {}
+    own = stop_grace.parse_setting(given.get(stop_grace.KUBERNETES_ANNOTATION, ""))
+    return stop_grace.KUBERNETES_SECONDS if own is None else own
 
 
 def decode_runc_state(data: bytes) -> DecodedState:

@@ -19,6 +19,7 @@ from core.model import actions
 from core.model.refs import Ref
 from core.model.replies import Status
 from core.model.results import ExecResult, Outcome
+from runtimes.base import stop_grace
 from runtimes.base.base_adapter import does
 from runtimes.base.engine_adapter import EngineAdapter
 from runtimes.base.engine_options import EngineOptions
@@ -65,10 +66,12 @@ class LifecycleVerbs(EngineAdapter, abc.ABC):
 
     @does(actions.Stop)
     async def stop(self, action: actions.Stop, seconds: float) -> Outcome:
-        """Sends the stop signal, and SIGKILL after `action.timeout` seconds."""
+        """Sends the stop signal, and SIGKILL after the container's grace."""
         began = time.monotonic()
+        container = await self._find(action.target, min(seconds, stop_grace.ENGINE_SECONDS))
+        grace = stop_grace.grace_seconds(action.timeout, decode.own_grace(container.stored.annotations))
+        seconds = stop_grace.patience(grace, seconds)
         deadline = began + seconds
-        container = await self._find(action.target, seconds)
         if not container.alive:
             return Outcome(status=Status.NOOP, detail="was not running")
         try:
@@ -78,7 +81,7 @@ class LifecycleVerbs(EngineAdapter, abc.ABC):
         if not await self._signal(container, stop_signal, deadline):
             return Outcome(status=Status.NOOP, detail="was not running")
         try:
-            detail = await self._wait_or_kill(action, container, deadline, seconds)
+            detail = await self._wait_or_kill(action.target, container, grace, deadline)
         except (errors.Unreachable, errors.TimedOut, errors.InvalidResponse) as error:
             raise error.with_sent(True) from error  # the stop signal was sent
         except errors.Rejected as error:
@@ -89,26 +92,24 @@ class LifecycleVerbs(EngineAdapter, abc.ABC):
             ) from error
         return Outcome(status=Status.DONE, detail=detail, took=time.monotonic() - began)
 
-    async def _wait_or_kill(
-        self, action: actions.Stop, container: ContainerState, deadline: float, seconds: float
-    ) -> str:
+    async def _wait_or_kill(self, target: Ref, container: ContainerState, grace: float, deadline: float) -> str:
         """Waits for the end after the stop signal, and kills the container if necessary. Returns the detail of the
         outcome."""
         if container.state == "paused":  # a paused process receives its signals only after it is resumed
             await self._change(container, "resume", deadline)
-        detail = ""
-        if not await self._wait_for_end(container, min(float(action.timeout), deadline - time.monotonic())):
+        detail, began = "", time.monotonic()
+        if not await self._wait_for_end(container, min(grace, deadline - began)):
             if time.monotonic() >= deadline:
                 raise errors.TimedOut(
-                    f"{action.target.name} received the stop signal and did not end within {seconds:.0f} s.",
+                    f"{target.name} received the stop signal and did not end within {deadline - began:.0f} s.",
                     sent=True,
                     hint="Check with ps whether the container still runs, and stop it again.",
                 )
             if await self._signal(container, SIGKILL, deadline):
-                detail = f"did not end within {action.timeout:.0f} s and was killed"
+                detail = stop_grace.was_killed(grace)
             if not await self._wait_for_end(container, min(KILL_SECONDS, deadline - time.monotonic())):
                 raise errors.TimedOut(
-                    f"{action.target.name} received SIGKILL but still runs.",
+                    f"{target.name} received SIGKILL but still runs.",
                     sent=True,
                     hint="Check the disks of the host: a process that waits for a disk cannot be killed.",
                 )

@@ -53,7 +53,6 @@ class Podman(
     """Serves all verbs of one service. `name` distinguishes the engines of several users: a rootless engine is named
     by its uid."""
 
-    stop_timeout = "timeout"
     alternatives: ClassVar[Mapping[str, str]] = {
         "service.scale": "Scale it where its compose file is: podman-compose up --scale, or docker compose up --scale.",
         "namespace.list": "Its containers share one namespace: ps lists them, pods groups them.",
@@ -74,6 +73,10 @@ class Podman(
     @does(actions.ListServices)
     async def list_services(self, action: actions.ListServices, seconds: float) -> Services:
         return Services(rows=tuple(services.compose_services(self.ref, await self._containers(seconds))))
+
+    def _stop_query(self, verb: str, given: int | None, grace: float) -> str:
+        # Podman kills at once if the container's own time is not sent with a restart (4.3 to 6).
+        return f"?timeout={grace:.0f}" if given is not None or verb == "restart" else ""
 
     @does(actions.Pause)
     async def pause(self, action: actions.Pause, seconds: float) -> Outcome:

@@ -7,17 +7,24 @@ status, and `_check_change` raises them.
 from __future__ import annotations
 
 import abc
+import time
 
 import msgspec
 
+from core import errors
 from core.model import pods
 from core.model.refs import Ref
 from core.model.results import Document, Outcome
 from core.text import redact_json
+from runtimes.base import stop_grace
 from runtimes.base.base_adapter import does
+from runtimes.base.concurrency import map_concurrently
+from runtimes.docker_like import json_models
 from runtimes.docker_like.client import quoted_id
 from runtimes.formats import json_decoder, json_types, timestamps
 from runtimes.podman import client
+
+READ_SECONDS = 10.0  # of one inspection before a change
 
 
 class PodVerbs(client.EngineClient, abc.ABC):
@@ -52,11 +59,14 @@ class PodVerbs(client.EngineClient, abc.ABC):
 
     @does(pods.StopPod)
     async def stop_pod(self, action: pods.StopPod, seconds: float) -> Outcome:
-        return await self._change_pod(action.target, f"stop?t={action.timeout}", seconds, already="was not running")
+        query = "" if action.timeout is None else f"?t={action.timeout}"
+        allowed = await self._patience(action.target, action.timeout, seconds)
+        return await self._change_pod(action.target, f"stop{query}", allowed, already="was not running")
 
     @does(pods.RestartPod)
     async def restart_pod(self, action: pods.RestartPod, seconds: float) -> Outcome:
-        return await self._change_pod(action.target, "restart", seconds)
+        allowed = await self._patience(action.target, None, seconds)
+        return await self._change_pod(action.target, "restart", allowed)
 
     @does(pods.PausePod)
     async def pause_pod(self, action: pods.PausePod, seconds: float) -> Outcome:
@@ -70,7 +80,28 @@ class PodVerbs(client.EngineClient, abc.ABC):
     @does(pods.RemovePod)
     async def remove_pod(self, action: pods.RemovePod, seconds: float) -> Outcome:
         path = f"/pods/{quoted_id(action.target)}?force={str(action.force).lower()}"
-        return await self._change(action.target, path, seconds, method="DELETE", kind="pod")
+        allowed = await self._patience(action.target, None, seconds)
+        return await self._change(action.target, path, allowed, method="DELETE", kind="pod")
+
+    async def _patience(self, target: Ref, given: int | None, seconds: float) -> float:
+        """Returns how long to wait for Podman to stop a pod, which may stop its containers one after the other.
+        `given`: the requester's grace for each; None: their own settings."""
+        ends = time.monotonic() + seconds
+        response = await self._request(
+            "GET", f"/pods/{quoted_id(target)}/json", READ_SECONDS, name=target.name, kind="pod"
+        )
+        members = json_decoder.decode_json(_InspectedPod, response.body).members or ()
+
+        async def grace(member: _Member) -> float:
+            try:
+                response = await self._request("GET", f"/containers/{member.id}/json", READ_SECONDS)
+            except errors.NotFound:
+                return 0.0
+            inspected = json_decoder.decode_json(json_models.Inspection, response.body)
+            return stop_grace.grace_seconds(given, inspected.config.stop_timeout)
+
+        total = sum(await map_concurrently(grace, members))
+        return stop_grace.patience(total, max(0.05, ends - time.monotonic()))
 
     async def _change_pod(self, target: Ref, path: str, seconds: float, *, already: str = "") -> Outcome:
         return await self._change(target, f"/pods/{quoted_id(target)}/{path}", seconds, kind="pod", already=already)
@@ -79,6 +110,10 @@ class PodVerbs(client.EngineClient, abc.ABC):
 class _Member(msgspec.Struct):
     id: str = msgspec.field(name="Id", default="")
     status: str = msgspec.field(name="Status", default="")
+
+
+class _InspectedPod(msgspec.Struct):
+    members: list[_Member] | None = msgspec.field(name="Containers", default=None)
 
 
 class _Pod(msgspec.Struct):

@@ -34,7 +34,8 @@ PING = encode_request("GET", "/_ping", None, None)
 class HttpClient:
     """Sends requests to the API of one engine.
 
-    `connections` limits the running requests and, separately, the open streams. An unused connection is closed after
+    `connections` limits the running reads, the running changes and the open streams, each by itself: a change may take
+    an hour, and reads must not wait for it. An unused connection is closed after
     `idle` seconds. A client belongs to the event loop on which it is first used.
     """
 
@@ -49,7 +50,8 @@ class HttpClient:
         self.endpoint = endpoint
         self._dialer = dialer or DirectDialer(endpoint)
         self._idle_seconds = idle
-        self._request_slots = asyncio.Semaphore(connections)
+        self._read_slots = asyncio.Semaphore(connections)
+        self._change_slots = asyncio.Semaphore(connections)
         self._stream_slots = asyncio.Semaphore(connections)
         self._pooled: set[HttpConnection] = set()
         self._idle: deque[HttpConnection] = deque()  # the unused ones of `_pooled`, the most recently used last
@@ -76,9 +78,10 @@ class HttpClient:
         and HEAD use an idle connection; if that one is dead, the request is sent again on a new one.
         """
         payload = encode_request(method, target, body, headers)
+        slots = self._read_slots if method in REPEATABLE else self._change_slots
         connection: HttpConnection | None = None
         try:
-            async with asyncio.timeout(deadline), self._request_slots:
+            async with asyncio.timeout(deadline), slots:
                 if method in REPEATABLE and self._idle:
                     connection = self._idle.pop()
                     try:

@@ -179,8 +179,8 @@ async def test_a_pod_lives_and_ends_as_one(desk):
     cli = desk.daemon.cli
     await asyncio.to_thread(cli, "pod", "create", "--name", "pair", "--infra=false", "--label", "env=prod")
     for name in ("one", "two"):
-        await asyncio.to_thread(desk.daemon.run, name, "trap 'exit 0' TERM; while :; do sleep 0.1; done",
-                                more=("--pod", "pair"), init=False)  # fmt: skip
+        await asyncio.to_thread(desk.daemon.run, name, "trap 'exit 7' TERM; while :; do sleep 0.1; done",
+                                more=("--pod", "pair", "--stop-timeout", "20"), init=False)  # fmt: skip
     (pod,) = (await desk.do(pods.ListPods)).rows
     known = {(await desk.ref(name)).id for name in ("one", "two")}
     assert (pod.ref.kind, pod.ref.name, pod.state, pod.running) == (Kind.POD, "pair", "running", 2)
@@ -199,8 +199,9 @@ async def test_a_pod_lives_and_ends_as_one(desk):
     assert await asyncio.to_thread(desk.daemon.started, "one") != started
     with pytest.raises(errors.Rejected, match="without force"):
         await desk.do(pods.RemovePod, target=pod.ref)
-    stop = {"target": pod.ref, "timeout": 5}
-    assert [(await desk.do(pods.StopPod, **stop)).status for _ in range(2)] == [Status.DONE, Status.NOOP]
+    assert [(await desk.do(pods.StopPod, target=pod.ref)).status for _ in range(2)] == [Status.DONE, Status.NOOP]
+    for name in ("one", "two"):
+        assert await asyncio.to_thread(desk.daemon.wait, name) == 7  # each had its own time
     assert [(await desk.do(pods.StartPod, target=pod.ref)).status for _ in range(2)] == [Status.DONE, Status.NOOP]
     assert (await desk.do(pods.RemovePod, target=pod.ref, force=True)).status == Status.DONE
     with pytest.raises(errors.NotFound, match="pair is gone"):

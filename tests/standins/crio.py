@@ -569,6 +569,7 @@ class Crio(Ground):
             image_id=box.image_id,
             reason=reason if box.state == EXITED else "",
             labels=box.config.labels,
+            annotations=box.config.annotations,
             log_path=str(box.log or ""),
         )
 

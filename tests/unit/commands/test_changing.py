@@ -56,7 +56,11 @@ async def test_a_label_or_host_is_a_target(world, word):
 async def test_options_reach_the_action(world):
     assert (await world.plan("stop web -t 30"))[0].timeout == 30
     assert (await world.plan("restart web --time=0"))[0].timeout == 0
-    assert (await world.plan("restart web"))[0].timeout == 10
+    assert (await world.plan("restart web -t 3600"))[0].timeout == 3600
+    for line in ("restart web", "stop web"):
+        assert (await world.plan(line))[0].timeout is None  # the container's own setting
+    with pytest.raises(errors.BadUsage, match="from 0 to 3,600"):
+        await world.plan("stop web -t 3601")
     removal = (await world.plan("rm -fv web"))[0]
     assert (removal.force, removal.volumes) == (True, True)
 

@@ -43,10 +43,27 @@ async def test_connections_are_bounded_and_all_waiters_are_served(tmp_path: Path
         done = await asyncio.gather(*(client.request(method, "/", deadline=PATIENCE) for method in methods))
         assert [response.body for response in done] == [b"ok"] * 40
         assert len(engine.requests) == 40
-        assert len(client._idle) <= 3
-        await until(lambda: engine.open <= 3)
+        # Three for reads, three for changes.
+        assert len(client._idle) <= 6
+        await until(lambda: engine.open <= 6)
         # A connection being closed may still be counted by the server when its successor arrives.
-        assert engine.most_open <= 6
+        assert engine.most_open <= 12
+
+
+async def test_reads_do_not_wait_for_changes_that_take_long(tmp_path: Path) -> None:
+    async def answer(engine: Engine, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while True:
+            if not (await engine.hear(reader)).startswith("POST"):
+                writer.write(OK)
+
+    async with serving(tmp_path, answer) as engine, calling(engine, connections=2) as client:
+        stops = [asyncio.create_task(client.request("POST", f"/stop/{n}", deadline=PATIENCE)) for n in range(5)]
+        await until(lambda: len(engine.requests) == 2)
+        assert (await client.request("GET", "/list", deadline=PATIENCE)).body == b"ok"
+        assert engine.requests == ["POST /stop/0", "POST /stop/1", "GET /list"]
+        for stop in stops:
+            stop.cancel()
+        await asyncio.gather(*stops, return_exceptions=True)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,36 @@
+"""Decides how long a container may take to stop: its grace, which is the time between the stop signal and the kill.
+
+The requester's time comes first, then the container's own setting, then the default of its engine. Quarterdeck waits
+for an engine as long as the container may take, and some seconds more.
+"""
+
+from __future__ import annotations
+
+DEFAULT_SECONDS = 10  # Docker, Podman and nerdctl give this to a container without a setting of its own
+KUBERNETES_ANNOTATION = "io.kubernetes.pod.terminationGracePeriod"  # a pod's setting, from the kubelet
+KUBERNETES_SECONDS = 30  # the kubelet gives this to a pod without a setting of its own
+ENGINE_SECONDS = 15.0  # what an engine may need beyond the grace, to kill, to clean up and to answer
+SIGKILL_CODE = 137  # the exit code of a process that was killed
+
+
+def grace_seconds(given: int | None, own: int | None, default: int = DEFAULT_SECONDS) -> float:
+    """Returns the grace in seconds. `given`: by the requester; `own`: the container's setting. A negative setting means
+    that its container is never killed, and gives infinity."""
+    chosen = given if given is not None else own if own is not None else default
+    return float(chosen) if chosen >= 0 else float("inf")
+
+
+def patience(grace: float, seconds: float) -> float:
+    """Returns how many of the command's `seconds` to wait for an engine that stops a container."""
+    return min(seconds, grace + ENGINE_SECONDS)
+
+
+def was_killed(grace: float) -> str:
+    """Returns the detail of an outcome: the container used up its grace."""
+    return f"did not end within {grace:.0f} s and was killed"
+
+
+def parse_setting(text: str) -> int | None:
+    """Parses a setting that is stored as text, such as a label. Returns None for an invalid one."""
+    text = text.strip()
+    return int(text) if text.removeprefix("-").isdecimal() and text.isascii() and len(text) < 10 else None
