@@ -28,7 +28,7 @@ from core.config import load
 from core.model.actions import Risk
 from core.name_matching import containers
 from core.ports import Call, Query
-from core.store import embedded
+from core.store import embedded, records
 from core.store.client import Store
 from core.store.records import RateLimitRule
 from core.version import quarterdeck_version
@@ -41,6 +41,7 @@ HEARTBEAT_SECONDS, LEASE_SECONDS = 5.0, 15.0  # how often a replica reports that
 MEET_SECONDS = 3.0  # how long a single command waits for engines to report their names
 RECOVERY_SECONDS = 5.0  # between searches for unfinished commands of dead replicas
 COMPLETION_SECONDS = 1.0
+AUDIT_WARNING_RATIO = 0.8  # of its limits
 # How long a container counts as a part of Quarterdeck after its process ended: an update leaves the old one behind.
 OWN_CONTAINER_TTL_SECONDS = 30 * 86_400.0
 
@@ -67,6 +68,8 @@ class App:
     """Functions that send a requester a message later, by the source of the command (`slack`)."""
     chat: Callable[[], Mapping[str, Any]] | None = None
     """Reports the state of the chat's connection; None without a chat."""
+    audit_nearly_full: bool = False
+    """Set once the log has said so."""
 
     async def meet(self) -> None:
         """Waits until engines have reported their names, for at most `MEET_SECONDS`."""
@@ -96,14 +99,35 @@ class App:
 
     async def probe(self) -> float:
         """Measures how long the store takes to answer, in seconds, and records it in the metrics. Raises StoreDown."""
+        began = time.monotonic()
         try:
-            seconds = await self.store.ping()
+            usage = await self.store.usage()
         except errors.StoreError:
             self.metrics.store_up.set(0)
             raise
+        seconds = time.monotonic() - began
         self.metrics.store_up.set(1)
         self.metrics.store_round_trip_seconds.observe(seconds)
+        self._report(usage)
         return seconds
+
+    def _report(self, usage: records.StoreUsage) -> None:
+        """Reports how full the store and the audit are, and warns before audit rows are removed."""
+        self.metrics.store_memory_bytes.set(usage.memory)
+        self.metrics.store_memory_limit_bytes.set(usage.max_memory)
+        self.metrics.audit_stored_rows.set(usage.audit_rows)
+        self.metrics.audit_fill_ratio.set(usage.audit_fill)
+        self.metrics.audit_removed_rows.set(usage.audit_trimmed)
+        nearly_full = usage.audit_fill >= AUDIT_WARNING_RATIO
+        if nearly_full and not self.audit_nearly_full:
+            log.warning(
+                "the audit is nearly full; its oldest rows will be removed (`audit` in quarterdeck.yaml)",
+                action="audit",
+                rows=usage.audit_rows,
+                megabytes=usage.audit_bytes >> 20,
+                removed=usage.audit_trimmed,
+            )
+        self.audit_nearly_full = nearly_full
 
     async def recover(self) -> None:
         """Reports the unfinished commands of dead replicas to their requesters, if this process can send them
@@ -209,7 +233,7 @@ async def _open_store(
     """Opens the configured store, or starts the embedded one."""
     embedded_store: embedded.EmbeddedStore | None = None
     if settings.store.url is None:
-        embedded_store = embedded.EmbeddedStore(settings.state)
+        embedded_store = embedded.EmbeddedStore(settings.state, max_bytes=settings.store.max_megabytes << 20)
         supervisor.on_close("embedded store", embedded_store.aclose)
         try:
             await embedded_store.ensure()
@@ -218,9 +242,18 @@ async def _open_store(
         url = embedded_store.url
     else:
         url = settings.store.url.get_secret_value()
-    store = Store.open(url, timeout=settings.store.timeout, audit_rows=settings.audit.keep)
+    store = Store.open(url, timeout=settings.store.timeout, audit=_audit_limits(settings))
     supervisor.on_close("store", store.aclose)
     return store, embedded_store
+
+
+def _audit_limits(settings: load.Config) -> records.AuditLimits:
+    """Returns the limits of the audit. In the embedded store, half of the memory is left for everything else."""
+    megabytes = settings.audit.keep_megabytes
+    if settings.store.url is None:
+        megabytes = min(megabytes, settings.store.max_megabytes // 2)
+    age = settings.audit.keep_for.total_seconds() if settings.audit.keep_for else 0.0
+    return records.AuditLimits(rows=settings.audit.keep, bytes=megabytes << 20, seconds=age)
 
 
 def announce(text: str) -> None:

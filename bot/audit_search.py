@@ -1,61 +1,165 @@
-"""Searches the audit in the store for the rows that the command `audit` asks for.
+"""Searches the audit in the store for the rows that the command `audit` asks for: all rows that are stored.
 
-It reads the newest rows first. It stops at the limit, at the start of the time range, or after MAX_SCANNED_ROWS rows.
+A question about a person, a target or refusals is answered by the index, which holds the names of each row, so rows of
+others are not read. A glob is compared with the names in the index. Without such a question, the newest rows are read.
 """
 
 from __future__ import annotations
 
 import fnmatch
+import re
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
-from typing import Any
 
 from core.model import builtin_actions
+from core.store.audit_trail import IndexRange
 from core.store.client import Store
+from core.store.records import AuditRow
 
-MAX_SCANNED_ROWS = 5_000
+ROWS_AT_ONCE = 500
+MEMBERS_AT_ONCE = 5_000
+CLOCK_TOLERANCE_MS = 60_000  # between the clocks of the store and of Quarterdeck
+MAX_MEMBERS = 500_000  # of the index; more than the audit usually stores
+KINDS = ("console", "slack", "job", "rule")  # of identities; `root` also means `console:root`
+_GLOB = re.compile(r"[*?\[]")
 
 
-async def search_audit(store: Store, action: builtin_actions.ReadAudit) -> tuple[builtin_actions.AuditEntry, ...]:
-    """The newest matching rows, oldest first, at most `action.limit`. Reads at most MAX_SCANNED_ROWS rows."""
+async def search_audit(store: Store, action: builtin_actions.ReadAudit) -> builtin_actions.AuditPage:
+    """The newest matching rows, oldest first, at most `action.limit`. The page says if older rows were removed that
+    could have matched."""
+    since_ms = max(0, action.since_ns // 1_000_000 - CLOCK_TOLERANCE_MS)
+    ranges = _ranges(action)
+    complete = True
+    if ranges:
+        ids, complete = await _find_ids(store, ranges, action, since_ms)
+        found = await _read_matching(store, ids, action)
+    else:
+        found = await _read_newest(store, action, since_ms)
+    usage = await store.usage()
+    oldest_ms = usage.audit_oldest_ms if usage.audit_trimmed and len(found) < action.limit else 0
+    return builtin_actions.AuditPage(
+        entries=tuple(reversed(found)),
+        reaches_back_to=oldest_ms / 1000 if oldest_ms > since_ms else 0.0,
+        removed=usage.audit_trimmed,
+        complete=complete,
+    )
+
+
+async def _read_newest(
+    store: Store, action: builtin_actions.ReadAudit, since_ms: int
+) -> list[builtin_actions.AuditEntry]:
+    found: list[builtin_actions.AuditEntry] = []
+    before = None
+    # A row is written after it happened, so what was written before the time asked for is too old.
+    while len(found) < action.limit and (before is None or _written_ms(before) >= since_ms):
+        rows = await store.read_audit(count=ROWS_AT_ONCE, before=before)
+        if not rows:
+            break
+        before = rows[-1].id
+        found += _matching(rows, action)
+    return found[: action.limit]
+
+
+async def _find_ids(
+    store: Store, ranges: Sequence[IndexRange], action: builtin_actions.ReadAudit, since_ms: int
+) -> tuple[Sequence[str], bool]:
+    """Returns the ids of the rows whose names match, newest first; and False if there are too many to compare."""
+    ids: set[str] = set()
+    compared = 0
+    for wanted in ranges:
+        before = None
+        while True:
+            members = await store.find_audit(wanted, count=MEMBERS_AT_ONCE, before=before)
+            compared += len(members)
+            ids.update(
+                id_ for _, name, id_ in members if _written_ms(id_) >= since_ms and _name_matches(wanted, name, action)
+            )
+            if len(members) < MEMBERS_AT_ONCE or (wanted.whole and _written_ms(members[-1][2]) < since_ms):
+                break
+            if compared >= MAX_MEMBERS:
+                return _newest_first(ids), False
+            before = members[-1][0]
+    return _newest_first(ids), True
+
+
+async def _read_matching(
+    store: Store, ids: Sequence[str], action: builtin_actions.ReadAudit
+) -> list[builtin_actions.AuditEntry]:
+    found: list[builtin_actions.AuditEntry] = []
+    for start in range(0, len(ids), ROWS_AT_ONCE):
+        found += _matching(await store.read_audit_rows(ids[start : start + ROWS_AT_ONCE]), action)
+        if len(found) >= action.limit:
+            break
+    return found[: action.limit]
+
+
+def _ranges(action: builtin_actions.ReadAudit) -> Sequence[IndexRange]:
+    """Returns the parts of the index in which the matching rows are; empty if only the time is asked for."""
+    if action.target:
+        if prefix := _glob_prefix(action.target):
+            return (IndexRange(kind="t", prefix=prefix[0]),)
+        whole = IndexRange(kind="t", prefix=action.target, whole=True)
+        return (whole,) if "@" in action.target else (whole, IndexRange(kind="t", prefix=f"{action.target}@"))
+    if action.who:
+        if prefix := _glob_prefix(action.who):
+            return (IndexRange(kind="w", prefix=prefix[0]),)
+        names = (action.who, *(f"{kind}:{action.who}" for kind in KINDS))
+        return (
+            *(IndexRange(kind="w", prefix=name, whole=True) for name in names),
+            IndexRange(kind="w", prefix=f"{action.who}:"),
+        )
+    return (IndexRange(kind="p", prefix="refused", whole=True),) if action.refused else ()
+
+
+def _glob_prefix(pattern: str) -> tuple[str] | None:
+    """Returns the text before the first wildcard; None for a pattern without one."""
+    found = _GLOB.search(pattern)
+    return None if found is None else (pattern[: found.start()],)
+
+
+def _name_matches(wanted: IndexRange, name: str, action: builtin_actions.ReadAudit) -> bool:
+    if wanted.kind == "t":
+        return _target_matches(action.target, name)
+    return wanted.kind != "w" or _who_matches(action.who, name)
+
+
+def _matching(rows: Iterable[AuditRow], action: builtin_actions.ReadAudit) -> list[builtin_actions.AuditEntry]:
     since = ""
     if action.since_ns:
         since = datetime.fromtimestamp(action.since_ns / 1e9, UTC).isoformat(timespec="milliseconds")
-    found: list[builtin_actions.AuditEntry] = []
-    before, scanned = None, 0
-    while len(found) < action.limit and scanned < MAX_SCANNED_ROWS:
-        rows = await store.read_audit(count=500, before=before)
-        if not rows:
-            break
-        before, scanned = rows[-1].id, scanned + len(rows)
-        for row in rows:
-            entry = _entry(row.fields, row.count)
-            if entry.at < since:
-                # A row that waited for the store was written later than it happened: newer rows may precede it.
-                if _written_ns(row.id) < action.since_ns:
-                    scanned = MAX_SCANNED_ROWS
-                    break
-            elif _matches(action, entry):
-                found.append(entry)
-    return tuple(reversed(found[: action.limit]))
+    entries = (_entry(row) for row in rows)
+    return [entry for entry in entries if entry.at >= since and _matches(action, entry)]
 
 
-def _entry(fields: dict[str, str] | Any, count: int) -> builtin_actions.AuditEntry:
-    values = {name: fields.get(name, "") for name in builtin_actions.AuditEntry.__struct_fields__ if name != "count"}
-    return builtin_actions.AuditEntry(**values, count=count)
+def _entry(row: AuditRow) -> builtin_actions.AuditEntry:
+    names = (name for name in builtin_actions.AuditEntry.__struct_fields__ if name != "count")
+    return builtin_actions.AuditEntry(**{name: row.fields.get(name, "") for name in names}, count=row.count)
 
 
-def _written_ns(row_id: str) -> int:
+def _written_ms(row_id: str) -> int:
     """When the store wrote a row, by the server's clock: the ids of a stream start with the time in milliseconds."""
-    return int(row_id.partition("-")[0]) * 1_000_000
+    return int(row_id.partition("-")[0])
+
+
+def _newest_first(ids: Iterable[str]) -> Sequence[str]:
+    def order(row_id: str) -> tuple[int, int]:
+        at, _, number = row_id.partition("-")
+        return int(at), int(number)
+
+    return sorted(ids, key=order, reverse=True)
 
 
 def _matches(action: builtin_actions.ReadAudit, entry: builtin_actions.AuditEntry) -> bool:
-    if action.who and not fnmatch.fnmatchcase(entry.who, action.who) and action.who not in entry.who.split(":", 1):
+    if action.who and not _who_matches(action.who, entry.who):
         return False
-    if action.target and not any(
-        fnmatch.fnmatchcase(word, action.target)
-        for ref in entry.target.split(", ")
-        for word in (ref, ref.partition("@")[0])
-    ):
+    if action.target and not any(_target_matches(action.target, ref) for ref in entry.target.split(", ")):
         return False
     return not action.refused or entry.phase == "refused"
+
+
+def _who_matches(pattern: str, who: str) -> bool:
+    return fnmatch.fnmatchcase(who, pattern) or pattern in who.split(":", 1)
+
+
+def _target_matches(pattern: str, ref: str) -> bool:
+    return any(fnmatch.fnmatchcase(word, pattern) for word in (ref, ref.partition("@")[0]))

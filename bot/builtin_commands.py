@@ -165,7 +165,7 @@ class BuiltinRuntime(BaseAdapter):
         return self._policies.policy.grants
 
     @does(builtin_actions.ReadAudit)
-    async def audit(self, action: builtin_actions.ReadAudit, seconds: float) -> tuple[builtin_actions.AuditEntry, ...]:
+    async def audit(self, action: builtin_actions.ReadAudit, seconds: float) -> builtin_actions.AuditPage:
         return await audit_search.search_audit(self._store, action)
 
     def _verbs(self, word: str) -> Sequence[tuple[str, Risk]]:

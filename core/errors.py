@@ -4,7 +4,7 @@
     ├─ UserError      BadUsage · UnknownCommand · NotFound · Ambiguous · Unsupported · Expired
     ├─ Refused        NotPermitted · RateLimited · Busy · Disallowed · Protected
     ├─ EngineError    Unreachable · TimedOut · Rejected · InvalidResponse · DuplicateEngine · EventsUnsupported
-    ├─ StoreError     StoreDown · LeaseLost
+    ├─ StoreError     StoreDown · StoreFull · LeaseLost
     ├─ DeliveryError   Undeliverable
     └─ ConfigError    all mistakes of a configuration at once
 
@@ -203,6 +203,10 @@ class StoreError(QuarterdeckError):
 
 class StoreDown(StoreError):
     """The store does not answer."""
+
+
+class StoreFull(StoreError):
+    """The store has no memory left for this."""
 
 
 class LeaseLost(StoreError):

@@ -143,6 +143,15 @@ class Metrics:
         self.store_round_trip_seconds = histogram(
             "store_round_trip_seconds", "Duration of one request to the store, in seconds", STORE_BUCKETS
         )
+        self.store_memory_bytes = gauge("store_memory_bytes", "Memory that the store's server uses, in bytes")
+        self.store_memory_limit_bytes = gauge(
+            "store_memory_limit_bytes", "Maximum memory of the store's server, in bytes; 0 if it has no limit"
+        )
+        self.audit_stored_rows = gauge("audit_stored_rows", "Rows stored in the audit trail")
+        self.audit_fill_ratio = gauge(
+            "audit_fill_ratio", "Part of the audit's limits that is used; at 1 the oldest rows are removed"
+        )
+        self.audit_removed_rows = gauge("audit_removed_rows", "Rows ever removed from the audit trail, by its limits")
         self.config_last_reload_successful = gauge(
             "config_last_reload_successful", "1 if the last load of the configuration succeeded, else 0"
         )

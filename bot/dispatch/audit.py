@@ -3,7 +3,8 @@
 Before a change runs, an audit row with its intent is stored; if that fails, the change does not run.
 `bot.dispatch.change_record` writes the rows of a change together with its leases and its phase. Reads, questions and
 refusals are recorded afterwards. If the store does not answer, those rows wait in `deferred`. Equal refusals within the
-period FOLD become one row with a count.
+period FOLD become one row with a count; core.store.audit_trail limits their rows. Refusals that come faster than
+REFUSALS_PER_SECOND are counted in memory and written together. Each field of a row has a limited length.
 """
 
 from __future__ import annotations
@@ -12,6 +13,8 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import structlog
+
 from bot.dispatch import deferred_writes
 from core.model.actions import Action, Risk
 from core.model.identity import Invocation
@@ -19,7 +22,12 @@ from core.model.policy import Decision
 from core.store.client import Store
 from core.text import redact
 
+log = structlog.get_logger(__name__)
 FOLD = timedelta(minutes=10)
+REFUSALS_BURST, REFUSALS_PER_SECOND = 200, 20
+MAX_REFUSALS_IN_MEMORY = 1_000
+MAX_FIELD, MAX_TARGET_FIELD = 1_000, 4_000  # characters
+MAX_TARGETS = 40  # of the row of a question
 MAX_EFFECTS = 50  # shown in one row
 
 
@@ -31,6 +39,8 @@ class Audit:
         self._store = store
         self._clock = clock
         self._count = count
+        self._refusals: dict[str, tuple[dict[str, str], int]] = {}  # by key: those not written yet, and how often
+        self._allowed, self._allowed_at = float(REFUSALS_BURST), clock()
 
     async def record(
         self, inv: Invocation, phase: str, endings: Sequence[tuple[Action[Any], str, str]], decision: Decision
@@ -39,10 +49,18 @@ class Audit:
         rows = [
             self.row(inv, phase, action, decision, status=status, detail=detail) for action, status, detail in endings
         ]
-        await self.deferred.write(
-            deferred_writes.DeferredWrite(write=lambda: self._store.append_audit(rows), rows=rows)
-        )
-        self.count(phase, len(rows))
+        await self._append(phase, rows)
+
+    async def question(
+        self, inv: Invocation, phase: str, plan: Sequence[Action[Any]], token: str, decision: Decision
+    ) -> None:
+        """Records in one row that a question was asked or cancelled, whatever the number of its actions."""
+        targets = [str(ref) for action in plan for ref in action.targets()]
+        more = f"; {len(targets)} targets in all" if len(targets) > MAX_TARGETS else ""
+        verbs = dict.fromkeys(action.verb for action in plan)
+        row = self.row(inv, phase, plan[0], decision, detail=f"{token}{more}")
+        row |= {"verb": ", ".join(verbs), "target": ", ".join(targets[:MAX_TARGETS])}
+        await self._append(phase, [_limited(row)])
 
     async def refusal(self, inv: Invocation, verb: str, target: str, decision: Decision) -> None:
         row = self._base(inv, "refused") | {
@@ -52,13 +70,22 @@ class Audit:
             "rule": decision.rule,
             "reason": redact.redact(decision.reason),
         }
+        row = _limited(row)
         key = "\0".join((inv.who.id, row["line"], decision.rule))
-        await self.deferred.write(
-            deferred_writes.DeferredWrite(
-                write=lambda: self._store.fold_refusal(row, key=key, window=FOLD.total_seconds()), rows=(row,)
-            )
-        )
+        _, times = self._refusals.pop(key, (row, 0))
+        self._refusals[key] = (row, times + 1)
+        if self._may_write():
+            await self._write_refusal(key)
+        elif len(self._refusals) > MAX_REFUSALS_IN_MEMORY:
+            first, times = self._refusals.pop(next(iter(self._refusals)))
+            log.warning("Refusals were not recorded.", action="audit", who=first["who"], times=times)
         self.count("refused", 1)
+
+    async def flush(self) -> None:
+        """Writes what is waiting: refusals, and rows that the store did not accept. Raises StoreDown."""
+        for key in list(self._refusals):
+            await self._write_refusal(key)
+        await self.deferred.flush()
 
     def row(
         self,
@@ -70,13 +97,16 @@ class Audit:
         status: str = "",
         detail: str = "",
     ) -> dict[str, str]:
-        return self._base(inv, phase) | {
-            **describe(action),
-            "verdict": decision.verdict.name.lower(),
-            "rule": decision.rule,
-            "status": status,
-            "detail": redact.redact(detail),
-        }
+        return _limited(
+            self._base(inv, phase)
+            | {
+                **describe(action),
+                "verdict": decision.verdict.name.lower(),
+                "rule": decision.rule,
+                "status": status,
+                "detail": redact.redact(detail),
+            }
+        )
 
     def unknown_rows(
         self, record: Mapping[str, str], targets: Sequence[Mapping[str, str]], detail: str
@@ -89,6 +119,36 @@ class Audit:
         """Counts written rows in the metrics."""
         for _ in range(rows):
             self._count(phase)
+
+    async def _append(self, phase: str, rows: Sequence[Mapping[str, str]]) -> None:
+        await self.deferred.write(
+            deferred_writes.DeferredWrite(write=lambda: self._store.append_audit(rows), rows=rows, minor=True)
+        )
+        self.count(phase, len(rows))
+
+    def _may_write(self) -> bool:
+        """Returns whether another refusal may be written now."""
+        now = self._clock()
+        passed = max(0.0, (now - self._allowed_at).total_seconds())
+        self._allowed = min(REFUSALS_BURST, self._allowed + passed * REFUSALS_PER_SECOND)
+        self._allowed_at = now
+        if self._allowed < 1:
+            return False
+        self._allowed -= 1
+        return True
+
+    async def _write_refusal(self, key: str) -> None:
+        if (waiting := self._refusals.pop(key, None)) is None:
+            return
+        row, times = waiting
+        window = FOLD.total_seconds()
+        await self.deferred.write(
+            deferred_writes.DeferredWrite(
+                write=lambda: self._store.fold_refusal(row, key=key, window=window, times=times),
+                rows=(row,),
+                minor=True,
+            )
+        )
 
     def _base(self, inv: Invocation, phase: str) -> dict[str, str]:
         return {
@@ -116,3 +176,13 @@ def describe(action: Action[Any]) -> dict[str, str]:
     fields = {"verb": action.verb, "target": ", ".join(str(ref) for ref in action.targets())}
     destroyed = [f"{each.verb} {each.ref}" for each in action.effects or () if each.risk is Risk.DESTROY]
     return fields | ({"destroys": ", ".join(destroyed[:MAX_EFFECTS])} if destroyed else {})
+
+
+def _limited(row: Mapping[str, str]) -> dict[str, str]:
+    """Cuts each field that is too long: a stranger's line may have 40,000 characters."""
+    limited = {}
+    for name, value in row.items():
+        limit = MAX_TARGET_FIELD if name == "target" else MAX_FIELD
+        excess = len(value) - limit
+        limited[name] = f"{value[:limit]}… ({excess:,} more characters)" if excess > 0 else value
+    return limited

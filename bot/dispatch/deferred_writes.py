@@ -1,8 +1,9 @@
 """Writes records to the store. While the store cannot be reached, the records wait in memory and are written later.
 
 Only records of past facts may wait: audit rows, and the ends of commands. The oldest record is written first, so the
-records of one command stay in order. If MAX_ENTRIES records wait, a new one is dropped and counted in the log. Records
-that still wait when the process ends never reach the store, but their audit rows are in the log, in full.
+records of one command stay in order. If MAX_ENTRIES records wait, a new one is dropped and counted in the log; a minor
+record, such as that of a read or a refusal, is dropped at half of that. Records that still wait when the process ends
+never reach the store, but their audit rows are in the log, in full.
 """
 
 from __future__ import annotations
@@ -45,10 +46,11 @@ class DeferredWrites:
                 return
         for row in entry.rows:
             log.warning("an audit row could not be stored yet", action="spool", reason=reason, row=dict(row))
-        if len(self._waiting) < self._max_entries:
+        most = self._max_entries // 2 if entry.minor else self._max_entries
+        if len(self._waiting) < most:
             self._waiting.append(entry)
         else:
-            self._drop(entry, f"more than {self._max_entries} entries are waiting for the store")
+            self._drop(entry, f"more than {most} entries are waiting for the store")
 
     async def flush(self) -> None:
         """Writes what is waiting, oldest first. Raises StoreDown; the remaining records then wait on."""
@@ -78,8 +80,9 @@ class DeferredWrites:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeferredWrite:
     """Holds one call to the store that may wait. `write` raises StoreError when it fails, and may be repeated. `rows`:
-    the audit rows in it, for the log."""
+    the audit rows in it, for the log. `minor`: it is the first to be dropped."""
 
     write: Callable[[], Awaitable[object]]
     invocation: str = ""
     rows: Sequence[Mapping[str, str]] = ()
+    minor: bool = False

@@ -286,7 +286,7 @@ class Dispatcher:
 
     async def flush_spool(self) -> None:
         """Writes the records that wait for the store: ends of commands and audit rows. Raises StoreDown."""
-        await self._audit.deferred.flush()
+        await self._audit.flush()
 
     async def reject(self, who: Identity, place: Place, line: str, error: errors.Refused) -> Reply:
         """Returns the reply to somebody who may not use this bot at all, and audits it like any refusal."""

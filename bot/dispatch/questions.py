@@ -58,7 +58,7 @@ async def ask_question(  # noqa: PLR0917 (what is asked, and where it is recorde
         ending=Ending.ASKED,
         everyone=approval,  # those who may approve have to see it
     )
-    await rows.record(inv, "asked", [(action, "", question.token) for action in plan], decision)
+    await rows.question(inv, "asked", plan, question.token, decision)
     return reply
 
 
@@ -67,8 +67,8 @@ async def cancel_question(pending: PendingQuestions, rows: audit.Audit, inv: Inv
     check_may_cancel(question, inv.who)
     await pending.claim(question.token)
     decision = Decision(verdict=question.verdict, rule="cancel", reason=question.reason)
-    endings = [(action, "", question.token) for action in question.actions()]
-    await rows.record(replace(inv, line=question.shown_line(inv.who)), "cancelled", endings, decision)
+    inv = replace(inv, line=question.shown_line(inv.who))
+    await rows.question(inv, "cancelled", question.actions(), question.token, decision)
     return text_reply(f"Cancelled, nothing was done: {question.line}")
 
 

@@ -9,7 +9,7 @@ from typing import Any
 from commands._shared import formatting
 from commands.spec import Arg, ArgType, Command, Context, Result
 from core.model.actions import Action
-from core.model.builtin_actions import AuditEntry, ReadAudit
+from core.model.builtin_actions import AuditEntry, AuditPage, ReadAudit
 from core.model.replies import Reply, Table, Text, Tone
 
 DEFAULT_ROWS = 20
@@ -37,12 +37,24 @@ def render(context: Context, results: Sequence[Result]) -> Reply:
             blocks=(Text(text=result.error.full_message(), tone=Tone.BAD),),
             ending=formatting.reply_ending_for(result.error),
         )
+    page = result.value
     rows = [
         (_time(entry, context.now), entry.who, entry.line, _result(entry), _reason(entry))
-        for entry in _without_finished_intents(result.value)
+        for entry in _without_finished_intents(page.entries)
     ]
     table = Table(columns=("TIME", "WHO", "LINE", "RESULT", "REASON"), rows=rows, empty="No audit row matches.")
-    return Reply(blocks=(table,))
+    return Reply(blocks=(table, *(Text(text=note) for note in _notes(page, context.now))))
+
+
+def _notes(page: AuditPage, now: datetime) -> list[str]:
+    notes = []
+    if page.reaches_back_to:
+        oldest = formatting.clock(datetime.fromtimestamp(page.reaches_back_to, now.tzinfo), now)
+        removed = formatting.count(page.removed, "older row")
+        notes.append(f"The audit reaches back to {oldest}. Removed so far: {removed} (`audit` in quarterdeck.yaml).")
+    if not page.complete:
+        notes.append("Too many rows match to search all of them. Name the person or the target more exactly.")
+    return notes
 
 
 def _without_finished_intents(entries: Sequence[AuditEntry]) -> list[AuditEntry]:

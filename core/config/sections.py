@@ -30,6 +30,13 @@ class Store(Section):
         le=60,
         description="Maximum time for one answer of the store, in seconds. Short, because people wait for it.",
     )
+    max_megabytes: int = Field(
+        default=512,
+        ge=64,
+        le=65_536,
+        description="Maximum memory of the store in the state directory, in MiB. A fifth of it is reserved for changes"
+        " and grants. Your own server has its own `maxmemory`.",
+    )
 
 
 class Limits(Section):
@@ -100,5 +107,18 @@ class Audit(Section):
     """The audit trail in the store: who did what."""
 
     keep: int = Field(
-        default=100_000, ge=1, description="Maximum number of rows, about 300 bytes each; the oldest are deleted first."
+        default=100_000, ge=1, description="Maximum number of rows, about 1 KiB each; the oldest are deleted first."
+    )
+    keep_megabytes: int = Field(
+        default=128,
+        ge=1,
+        le=32_768,
+        description="Maximum size of the rows and their index, in MiB; of the store in the state directory at most half"
+        " of `store.max_megabytes`.",
+    )
+    keep_for: Annotated[timedelta, BeforeValidator(field_types.duration)] | None = Field(
+        default=None,
+        ge=timedelta(hours=1),
+        description="Maximum age of a row. Absent: no limit.",
+        examples=["keep_for: 365d"],
     )

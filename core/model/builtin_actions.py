@@ -88,6 +88,17 @@ class AuditEntry(msgspec.Struct, frozen=True):
     count: int = 1
 
 
+class AuditPage(msgspec.Struct, frozen=True):
+    """Matching rows of the audit, oldest first. `reaches_back_to`: when the oldest stored row was written, in seconds
+    since the epoch, if older rows that could have matched were removed; else 0. `removed`: how many rows were ever
+    removed. `complete`: False if too many rows match to find all of them."""
+
+    entries: tuple[AuditEntry, ...] = ()
+    reaches_back_to: float = 0.0
+    removed: int = 0
+    complete: bool = True
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BuiltinAction(Action[R_co]):
     """An action of the bot itself. Its only target is named like its verb, so that grants can name it."""
@@ -165,7 +176,7 @@ class ListGrants(BuiltinAction[tuple[Grant, ...]]):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ReadAudit(BuiltinAction[tuple[AuditEntry, ...]]):
+class ReadAudit(BuiltinAction[AuditPage]):
     """The newest `limit` rows that match, oldest first. `who` and `target` are globs over id or name; empty matches
     all; `since_ns`: nanoseconds since the epoch; `refused`: only refused commands."""
 

@@ -3,30 +3,42 @@
 Store is one class. Its methods are named after what the callers need, not after Redis commands. Callers encode their
 records to bytes and get the same bytes back; this module does not know commands, policy or chat. Each method is one
 round trip, which takes effect completely or not at all. A method that uses several keys is one Lua script or one
-transaction, and uses the server's clock. Some data is not kept: audit rows beyond the newest `audit_rows`, records of
-commands older than a day, and, after a crash of the server, the writes that were not on disk yet.
+transaction, and uses the server's clock. Some data is not kept: audit rows beyond the limits, records of commands older
+than a day, and, after a crash of the server, the writes that were not on disk yet.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable
 
+from core import errors
 from core.store import keys
 from core.store.connection import milliseconds, text
 from core.store.invocations import InvocationStore
-from core.store.records import AuditRow, Claim
+from core.store.records import Claim
+
+MAX_QUESTION_BYTES = 256 << 10
 
 
 class Store(InvocationStore):
     """Stores data for all tasks of a process. Create it with `open`. Methods raise errors.StoreDown or
     errors.StoreError.
 
-    core.store.invocations has the methods that the life of one command needs; core.store.keys has the keys.
+    core.store.invocations has the methods that the life of one command needs, core.store.audit_trail those of the
+    audit; core.store.keys has the keys.
     """
 
     # Questions: plans that wait for a confirmation or an approval.
 
     async def put_question(self, token: str, value: bytes, ttl: float) -> None:
+        """Raises StoreFull if the rest of the server's memory is reserved for changes, BadUsage for a question that is
+        too large."""
+        self.check_reserve()
+        if len(value) > MAX_QUESTION_BYTES:
+            raise errors.BadUsage(
+                f"This change has too many targets to ask about it: {len(value) >> 10} KiB.",
+                hint="Name fewer targets in one command.",
+            )
         async with self._call():
             await self._client.set(self._key(keys.question(token)), value, px=milliseconds(ttl))
 
@@ -108,40 +120,6 @@ class Store(InvocationStore):
     async def put_shape(self, team: str, shape: int, ttl: float) -> None:
         async with self._call():
             await self._client.set(self._key(keys.slack_shape(team)), shape, px=milliseconds(ttl))
-
-    # The audit: append only; about the newest `audit_rows` are stored.
-
-    async def append_audit(self, rows: Sequence[Mapping[str, str]]) -> Sequence[str]:
-        """Appends all of these rows, in order, or none of them. Returns their ids."""
-        if not rows:
-            return ()
-        async with self._call(), self._client.pipeline(transaction=True) as pipe:
-            for fields in rows:
-                pipe.xadd(self._key(keys.AUDIT), dict(fields), maxlen=self._audit_rows, approximate=True)
-            return [text(row) for row in await pipe.execute()]
-
-    async def fold_refusal(self, fields: Mapping[str, str], *, key: str, window: float) -> int:
-        """Returns how often a refusal of this `key` happened in its window, this one included; only the first becomes a
-        row. The window of `window` seconds begins with that row and does not move."""
-        flat = [part for pair in fields.items() for part in pair]
-        names = (keys.AUDIT, keys.audit_fold(key), keys.AUDIT_REPEATS, keys.AUDIT_REPEATED)
-        return int(await self._run("fold", names=names, args=(milliseconds(window), self._audit_rows, *flat)))
-
-    async def read_audit(self, *, count: int, before: str | None = None) -> Sequence[AuditRow]:
-        """Returns at most `count` rows, newest first, all older than the row `before`."""
-        async with self._call():
-            start = f"({before}" if before else "+"
-            rows = await self._client.xrevrange(self._key(keys.AUDIT), start, "-", count=count)
-            ids = [row for row, _ in rows]
-            repeats = await self._client.hmget(self._key(keys.AUDIT_REPEATS), ids) if rows else []
-        return [
-            AuditRow(
-                id=text(row),
-                fields={text(name): text(value) for name, value in fields.items()},
-                count=1 + int(more or 0),
-            )
-            for (row, fields), more in zip(rows, repeats, strict=True)
-        ]
 
     # In which containers the processes run that share this store: their logs and details are shown only to admins.
 

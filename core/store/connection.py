@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import re
 import urllib.parse
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
@@ -21,8 +22,11 @@ from redis.backoff import NoBackoff
 
 from core import errors
 from core.store import keys, redis_errors
+from core.store.records import AuditLimits, StoreUsage
 
 LUA = Path(__file__).parent / "lua"
+AUDIT_ROWS = LUA / "shared/audit_rows.lua"
+_WRITES_AUDIT = re.compile(r"\bappend_rows?\(")
 MAX_CONNECTIONS = 16
 
 
@@ -31,23 +35,24 @@ class StoreConnection:
     errors.StoreError."""
 
     def __init__(
-        self, client: redis.asyncio.Redis, *, address: str, timeout: float, namespace: str, audit_rows: int
+        self, client: redis.asyncio.Redis, *, address: str, timeout: float, namespace: str, audit: AuditLimits
     ) -> None:
         self.address = address
         self._client: Any = client
         self._timeout = timeout
         self._prefix = f"{{{namespace}}}:"
-        self._audit_rows = audit_rows
-        self._scripts = {path.stem: self._client.register_script(path.read_text("utf-8")) for path in LUA.glob("*.lua")}
+        self._audit_limits = audit
+        self._usage = StoreUsage(audit_limits=audit)  # as last read
+        self._scripts = {path.stem: self._client.register_script(_script(path)) for path in LUA.glob("*.lua")}
 
     @classmethod
     def open(
-        cls, url: str, *, timeout: float = 2.0, namespace: str = keys.NAMESPACE, audit_rows: int = 100_000
+        cls, url: str, *, timeout: float = 2.0, namespace: str = keys.NAMESPACE, audit: AuditLimits | None = None
     ) -> Self:
         """Returns a store at `redis://`, `rediss://` or `unix://`. It connects on first use.
 
-        `timeout`: seconds one call may take, connecting included. `audit_rows`: about how many audit rows are stored;
-        older ones are trimmed. Raises BadUsage for an invalid address.
+        `timeout`: seconds one call may take, connecting included. `audit`: how much of the audit is stored. Raises
+        BadUsage for an invalid address.
         """
         address = _without_secrets(url)
         try:
@@ -64,7 +69,7 @@ class StoreConnection:
             # The library's message may quote the password.
             raise _invalid_address() from None
         client = redis.asyncio.Redis.from_pool(pool)
-        return cls(client, address=address, timeout=timeout, namespace=namespace, audit_rows=audit_rows)
+        return cls(client, address=address, timeout=timeout, namespace=namespace, audit=audit or AuditLimits())
 
     async def aclose(self) -> None:
         async with self._call():
@@ -118,6 +123,12 @@ class StoreConnection:
             raise redis_errors.translate_error(error, address=self.address) from error
         if task and task.cancelling() > before:
             raise asyncio.CancelledError
+
+
+def _script(path: Path) -> str:
+    """Returns the text of a script. One that writes audit rows begins with the functions for them."""
+    script = path.read_text("utf-8")
+    return AUDIT_ROWS.read_text("utf-8") + script if _WRITES_AUDIT.search(script) else script
 
 
 def milliseconds(seconds: float) -> int:

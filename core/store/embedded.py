@@ -42,10 +42,10 @@ MAX_SOCKET_PATH = 100  # bytes; the system allows 107 on Linux, 103 on macOS
 
 class EmbeddedStore:
     """Starts, watches and ends the server of one state directory, for one process. `deadline`: seconds each step of
-    `ensure` may take."""
+    `ensure` may take. `max_bytes`: of the server's memory; beyond, it refuses writes."""
 
-    def __init__(self, state: Path, *, deadline: float = 10) -> None:
-        self._state = state.absolute()
+    def __init__(self, state: Path, *, deadline: float = 10, max_bytes: int = server_process.MAX_BYTES) -> None:
+        self._state, self._max_bytes = state.absolute(), max_bytes
         self._deadline = deadline
         self._starting = asyncio.Lock()
         self._lock: int | None = None
@@ -157,7 +157,8 @@ class EmbeddedStore:
             data_lock = server_process.open_lock(folder / "in-use")
             try:
                 await self._await_predecessor(data_lock, socket)
-                return server_process.start_server(socket, folder, data_lock, self._state / "store.log")
+                log_file = self._state / "store.log"
+                return server_process.start_server(socket, folder, data_lock, log_file, self._max_bytes)
             finally:
                 os.close(data_lock)  # the server has its own copy now
         except OSError as error:

@@ -10,12 +10,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence
 
-import msgspec
 import redis.exceptions
 
 from core import errors
 from core.store import keys
-from core.store.connection import StoreConnection, milliseconds, text
+from core.store.audit_trail import AuditTrail, flat
+from core.store.connection import milliseconds, text
 from core.store.records import Entered, Lease, LeaseConflict, LeaseRequest, OutcomeRow, Phase, RateLimitRule, Unfinished
 
 ONCE_TTL = 3600.0
@@ -25,7 +25,7 @@ PHASES = frozenset(Phase)
 OUTCOME_FIELD = re.compile(r"outcome:(\d+)")
 
 
-class InvocationStore(StoreConnection):
+class InvocationStore(AuditTrail):
     """Stores the records of invocations. A change on one target makes four calls: `enter`, `begin_change`,
     `end_change`, `forget`. On N targets, `record_outcomes` adds one call for each outcome but the last."""
 
@@ -81,16 +81,16 @@ class InvocationStore(StoreConnection):
         wanted = sorted(leases, key=lambda lease: lease.key)
         held = [lease.key for lease in wanted]
         held += sorted(set(free) - set(held))
-        flat: list[str | bytes | int] = []
+        holders: list[str | bytes | int] = []
         for lease in wanted:
-            flat += (lease.record, milliseconds(lease.ttl))
-        state, *values = await self._run(
+            holders += (lease.record, milliseconds(lease.ttl))
+        state, *values = await self._run_audited(
             "begin",
             names=(
-                *(keys.invocation(id), keys.AUDIT, keys.FENCE, keys.question(question)),
+                *(keys.invocation(id), keys.FENCE, keys.question(question)),
                 *map(keys.lease, held),
             ),
-            args=(id, detail, self._audit_rows, question, len(wanted), *flat, *map(_flat, intents)),
+            args=(id, detail, question, len(wanted), *holders, *map(flat, intents)),
         )
         if state == b"gone":
             raise errors.LeaseLost(
@@ -136,9 +136,8 @@ class InvocationStore(StoreConnection):
     async def cancel_change(self, id: str, *, leases: Iterable[str], outcomes: Sequence[Mapping[str, str]]) -> bool:  # noqa: A002
         """Undoes a `begin_change` whose answer was lost: releases its leases, writes `outcomes` to the audit and sets
         the phase BEGUN again. Returns False, and writes nothing, if `begin_change` had not taken effect."""
-        names = (keys.invocation(id), keys.AUDIT, *(keys.lease(key) for key in leases))
-        args: list[str | bytes | int] = [id, self._audit_rows, *map(_flat, outcomes)]
-        return bool(await self._run("cancel", names=names, args=args))
+        names = (keys.invocation(id), *(keys.lease(key) for key in leases))
+        return bool(await self._run_audited("cancel", names=names, args=(id, *map(flat, outcomes))))
 
     async def release(self, leases: Sequence[Lease]) -> int:
         """Releases these leases and returns how many. Does not release an expired lease that somebody else holds."""
@@ -205,15 +204,9 @@ class InvocationStore(StoreConnection):
 
         Returns False if another caller took it, if its replica is alive, or if it has moved on since it was read.
         """
-        names = (keys.invocation(lost.id), keys.UNFINISHED, keys.replica(lost.replica), keys.AUDIT)
-        args: list[str | bytes | int] = [
-            lost.id,
-            lost.phase.value,
-            len(lost.outcomes),
-            self._audit_rows,
-            *map(_flat, audit),
-        ]
-        return bool(await self._run("take", names=names, args=args))
+        names = (keys.invocation(lost.id), keys.UNFINISHED, keys.replica(lost.replica))
+        args = (lost.id, lost.phase.value, len(lost.outcomes), *map(flat, audit))
+        return bool(await self._run_audited("take", names=names, args=args))
 
     async def heartbeat(self, replica: str, ttl: float) -> None:
         """Records that `replica` is alive for another `ttl` seconds. A replica's name belongs to one process start."""
@@ -233,19 +226,14 @@ class InvocationStore(StoreConnection):
         phase: str,
         detail: bytes,
     ) -> None:
-        flat: list[str | bytes] = []
+        ended: list[str | bytes] = []
         for outcome in outcomes:
-            flat += (str(outcome.index), outcome.status, _flat(outcome.row))
-        await self._run(
+            ended += (str(outcome.index), outcome.status, flat(outcome.row))
+        await self._run_audited(
             "outcome",
-            names=(keys.invocation(id), keys.AUDIT, *(keys.lease(lease.key) for lease in leases)),
-            args=(self._audit_rows, phase, detail, *(lease.fence for lease in leases), *flat),
+            names=(keys.invocation(id), *(keys.lease(lease.key) for lease in leases)),
+            args=(phase, detail, *(lease.fence for lease in leases), *ended),
         )
-
-
-def _flat(row: Mapping[str, str]) -> bytes:
-    """An audit row as the scripts take it: a JSON list of names and values."""
-    return msgspec.json.encode([part for pair in row.items() for part in pair])
 
 
 def _recorded(row: Mapping[bytes, bytes]) -> Mapping[int, str]:

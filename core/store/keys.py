@@ -20,10 +20,12 @@ wrote.
     policy:version           string   never      grows with each change of `grants`
     claim                    hash     minutes    the first admin's one-time code, as a digest
     slack:shape:TEAM         string   days       which table format a workspace accepts
-    audit                    stream   trimmed    the audit rows, newest `audit.keep`
-    audit:fold:KEY           string   minutes    the audit row on which equal refusals are counted
+    audit                    stream   trimmed    the audit rows
+    audit:index              zset     trimmed    KIND, NAME and row of each audit row: by who, target and phase
+    audit:state              hash     never      bytes: of the rows and their index, estimated; trimmed: rows removed
     audit:repeats            hash     trimmed    how often a folded refusal was repeated, by row
-    audit:repeated           zset     trimmed    those rows by time, to trim `audit:repeats`
+    audit:fold:KEY           string   minutes    the audit row on which refusals are counted, by a digest
+    audit:refusals:KEY       string   minutes    counter: rows of refusals in the window, of one person or of all
     cursor:ENGINE            string   never      time in ns up to which an engine's events were read
 """
 
@@ -37,8 +39,9 @@ GRANTS = "grants"
 POLICY_VERSION = "policy:version"
 CLAIM = "claim"
 AUDIT = "audit"
+AUDIT_INDEX = "audit:index"
+AUDIT_STATE = "audit:state"
 AUDIT_REPEATS = "audit:repeats"
-AUDIT_REPEATED = "audit:repeated"
 
 
 def seen_invocation(invocation: str) -> str:
@@ -80,6 +83,10 @@ def slack_shape(team: str) -> str:
 
 def audit_fold(key: str) -> str:
     return f"audit:fold:{key}"
+
+
+def audit_refusals(key: str) -> str:
+    return f"audit:refusals:{key}"
 
 
 def cursor(engine: str) -> str:

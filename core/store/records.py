@@ -1,9 +1,10 @@
 """Defines the values that the methods of the store take and return: rate limits, unfinished commands and their phases,
-leases, audit rows."""
+leases, audit rows, limits and usage."""
 
 from __future__ import annotations
 
 import enum
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -87,6 +88,40 @@ class Unfinished:
     replica: str
     posted: bytes = b""
     outcomes: Mapping[int, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AuditLimits:
+    """How much of the audit is stored: the number of its rows, their bytes with the index (estimated), and their age in
+    seconds (0: no limit)."""
+
+    rows: int = 100_000
+    bytes: int = 128 << 20
+    seconds: float = 0.0
+
+    def to_json(self) -> str:
+        """Returns the limits as the scripts take them."""
+        return json.dumps({"rows": self.rows, "bytes": self.bytes, "ms": round(self.seconds * 1000)})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoreUsage:
+    """How full the store is. `memory`, `max_memory`: bytes of the server, 0: unknown or unlimited. `audit_bytes`: of
+    the rows and their index, estimated; `audit_trimmed`: how many rows were ever removed; `audit_oldest_ms`: when the
+    oldest row was written, in milliseconds since the epoch, 0 without rows."""
+
+    memory: int = 0
+    max_memory: int = 0
+    audit_rows: int = 0
+    audit_bytes: int = 0
+    audit_trimmed: int = 0
+    audit_oldest_ms: int = 0
+    audit_limits: AuditLimits = AuditLimits()
+
+    @property
+    def audit_fill(self) -> float:
+        """Returns how full the audit is, by rows or by bytes: rows are removed at 1.0."""
+        return max(self.audit_rows / self.audit_limits.rows, self.audit_bytes / self.audit_limits.bytes)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -22,13 +22,15 @@ from pathlib import Path
 from core import errors, processes
 
 TIMEOUT_SECONDS = 2.0  # for one answer
-MAX_MEMORY = "512mb"  # beyond it writes are refused; nothing is evicted
+MAX_BYTES = 512 << 20  # of the server's memory
 
 
-def start_server(socket: Path, folder: Path, data_lock: int, log_file: Path) -> subprocess.Popen[bytes]:
+def start_server(
+    socket: Path, folder: Path, data_lock: int, log_file: Path, max_bytes: int = MAX_BYTES
+) -> subprocess.Popen[bytes]:
     """Starts a server on `socket` with its data in `folder`. It inherits `data_lock` and holds it while it lives; it
-    ends when the calling thread does. Raises StoreDown if no server can be run, OSError if `log_file` is not
-    writable."""
+    ends when the calling thread does. Beyond `max_bytes` of memory it refuses writes and evicts nothing. Raises
+    StoreDown if no server can be run, OSError if `log_file` is not writable."""
     binaries = servers()
     if not binaries:
         raise errors.StoreDown(
@@ -41,7 +43,7 @@ def start_server(socket: Path, folder: Path, data_lock: int, log_file: Path) -> 
     refused = ""
     with os.fdopen(os.open(log_file, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600), "ab") as out:
         for binary in binaries:
-            command = [str(binary), *_options(socket, folder)]
+            command = [str(binary), *_options(socket, folder, max_bytes)]
             try:
                 return processes.start_logged(command, name=str(binary), log=out, pass_fds=(data_lock,))
             except errors.Unreachable as error:  # built for another libc, or a file system without exec: try the next
@@ -71,7 +73,7 @@ def bundled() -> Path | None:
     return path if os.access(path, os.X_OK) else None
 
 
-def _options(socket: Path, folder: Path) -> Sequence[str]:
+def _options(socket: Path, folder: Path, max_bytes: int) -> Sequence[str]:
     options = {
         "port": "0",
         "unixsocket": str(socket),
@@ -82,7 +84,7 @@ def _options(socket: Path, folder: Path) -> Sequence[str]:
         "aof-load-truncated": "yes",
         "auto-aof-rewrite-min-size": "16mb",
         "save": "",
-        "maxmemory": MAX_MEMORY,
+        "maxmemory": str(max_bytes),
         "maxmemory-policy": "noeviction",
         "maxclients": "512",
         "daemonize": "no",

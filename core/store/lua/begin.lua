@@ -1,36 +1,34 @@
 -- Begins a change, or changes nothing: takes all its leases, records its intent, removes the question that was answered
 -- and enters the phase INTENT.
--- KEYS 1 invocation  2 audit  3 fence counter  4 question  5… leases to take, then leases that nobody may hold
--- ARGV 1 invocation id  2 detail  3 max audit rows  4 token of the question, or ''  5 number of leases to take  6… record and
--- ttl in ms of each of them, then the audit rows, each a JSON list of names and values
+-- KEYS 1–4 audit  5 invocation  6 fence counter  7 question  8… leases to take, then leases that nobody may hold
+-- ARGV 1 limits of the audit  2 invocation id  3 detail  4 token of the question, or ''  5 number of leases to take
+-- 6… record and ttl in ms of each of them, then the audit rows, each a JSON list of names and values
 -- Returns {'gone'}: no such invocation; {'answered'}: no such question; {'busy', number of the lease, its record, ms it
 -- has left}; or {'begun', the fencing number of each lease}.
-if redis.call('EXISTS', KEYS[1]) == 0 then
+if redis.call('EXISTS', KEYS[5]) == 0 then
   return {'gone'}
 end
-if ARGV[4] ~= '' and redis.call('EXISTS', KEYS[4]) == 0 then
+if ARGV[4] ~= '' and redis.call('EXISTS', KEYS[7]) == 0 then
   return {'answered'}
 end
-for i = 5, #KEYS do
+for i = 8, #KEYS do
   if redis.call('EXISTS', KEYS[i]) == 1 then
-    return {'busy', i - 4, redis.call('HGET', KEYS[i], 'record') or '', redis.call('PTTL', KEYS[i])}
+    return {'busy', i - 7, redis.call('HGET', KEYS[i], 'record') or '', redis.call('PTTL', KEYS[i])}
   end
 end
 
 local answer = {'begun'}
 local arg = 6
-for i = 5, 4 + tonumber(ARGV[5]) do
-  local fence = redis.call('INCR', KEYS[3])
-  redis.call('HSET', KEYS[i], 'fence', fence, 'record', ARGV[arg], 'invocation', ARGV[1])
+for i = 8, 7 + tonumber(ARGV[5]) do
+  local fence = redis.call('INCR', KEYS[6])
+  redis.call('HSET', KEYS[i], 'fence', fence, 'record', ARGV[arg], 'invocation', ARGV[2])
   redis.call('PEXPIRE', KEYS[i], ARGV[arg + 1])
-  answer[i - 3] = fence
+  answer[i - 6] = fence
   arg = arg + 2
 end
-for i = arg, #ARGV do
-  redis.call('XADD', KEYS[2], 'MAXLEN', '~', ARGV[3], '*', unpack(cjson.decode(ARGV[i])))
-end
-redis.call('HSET', KEYS[1], 'phase', 'intent', 'detail', ARGV[2])
+append_rows(arg)
+redis.call('HSET', KEYS[5], 'phase', 'intent', 'detail', ARGV[3])
 if ARGV[4] ~= '' then
-  redis.call('DEL', KEYS[4])
+  redis.call('DEL', KEYS[7])
 end
 return answer

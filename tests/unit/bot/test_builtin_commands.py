@@ -17,6 +17,7 @@ from core.model.refs import EngineRef, Kind, Ref
 from core.model.selectors import EVERYTHING, Selector
 from core.ports import Call
 from core.store.client import Store
+from core.store.records import AuditLimits
 from runtimes.inventory.fleet import Fleet
 from tests.fake_engine.engine import FakeRuntime
 
@@ -448,7 +449,8 @@ def ref(name):
 
 async def read(here, **more):
     return [
-        (one.who, one.target.partition("@")[0], one.phase) for one in await here.ask(builtin_actions.ReadAudit(**more))
+        (one.who, one.target.partition("@")[0], one.phase)
+        for one in (await here.ask(builtin_actions.ReadAudit(**more))).entries
     ]
 
 
@@ -485,7 +487,7 @@ async def test_equal_refusals_are_one_row_with_a_count(counter):
         await trail.refused(BOB, "web")
     await trail.refused(BOB, "web", rule="busy")
     await trail.refused(LEAD, "web")
-    rows = await here.ask(builtin_actions.ReadAudit(refused=True))
+    rows = (await here.ask(builtin_actions.ReadAudit(refused=True))).entries
     assert [(row.who, row.rule, row.count) for row in rows] == [
         (BOB.id, "default-deny", 3),
         (BOB.id, "busy", 1),
@@ -493,29 +495,63 @@ async def test_equal_refusals_are_one_row_with_a_count(counter):
     ]
 
 
-async def test_a_rare_row_is_found_behind_many_and_the_search_has_an_end(counter, monkeypatch):
+async def test_a_rare_row_is_found_behind_many_without_reading_them(counter, monkeypatch):
     here = counter()
     trail = Trail(here)
     await trail.did(BOB, "needle")
-    for _ in range(3):
+    await trail.refused(BOB, "needle")
+    for _ in range(15):
         await trail.did(LEAD, *["hay"] * 400)
-    assert await read(here, who=BOB.id) == [(BOB.id, "needle", "outcome")]
+    read_rows = []
+    for name in ("read_audit", "read_audit_rows"):
+        monkeypatch.setattr(here.store, name, counting(getattr(here.store, name), read_rows))
+    needle = [(BOB.id, "needle", "outcome"), (BOB.id, "needle", "refused")]
+    for more in (
+        {"who": BOB.id},
+        {"who": "*BOB"},
+        {"target": "needle"},
+        {"target": "need*"},
+        {"target": "*dle"},
+        {"target": "needle", "who": BOB.id},
+    ):
+        assert await read(here, **more) == needle
+    assert await read(here, refused=True) == needle[1:]
+    assert len(read_rows) == 6 * 2 + 1, "only the rows of the answers are read"
     assert len(await read(here, target="hay", limit=1_100)) == 1_100
-    asked_for = []
-    whole = here.store.read_audit
-
-    async def counting(**more):
-        asked_for.append(more)
-        return await whole(**more)
-
-    monkeypatch.setattr(here.store, "read_audit", counting)
-    monkeypatch.setattr(audit_search, "MAX_SCANNED_ROWS", 1_000)
-    assert await read(here, who=BOB.id) == []
-    assert len(asked_for) == 2
-    # What is older than the time asked for ends it too.
-    asked_for.clear()
+    # What is older than the time asked for ends a search, too.
+    read_rows.clear()
     assert await read(here, since_ns=int(datetime(2100, 1, 1, tzinfo=UTC).timestamp()) * 10**9) == []
-    assert len(asked_for) == 1
+    assert len(read_rows) == audit_search.ROWS_AT_ONCE
+
+
+def counting(method, read_rows):
+    async def call(*args, **more):
+        rows = await method(*args, **more)
+        read_rows.extend(rows)
+        return rows
+
+    return call
+
+
+async def test_the_audit_says_when_older_rows_were_removed(counter, monkeypatch):
+    here = counter()
+    here.store._audit_limits = AuditLimits(rows=10)
+    trail = Trail(here)
+    await trail.did(BOB, "old")
+    assert (await here.ask(builtin_actions.ReadAudit(who=BOB.id))).reaches_back_to == 0
+    for _ in range(3):
+        await trail.did(LEAD, *["new"] * 5)
+    page = await here.ask(builtin_actions.ReadAudit(who=BOB.id))
+    assert (page.entries, page.removed, page.complete) == ((), 6, True)
+    oldest = (await here.store.read_audit(count=10))[-1].id
+    assert page.reaches_back_to == int(oldest.partition("-")[0]) / 1000
+    full = await here.ask(builtin_actions.ReadAudit(who=LEAD.id, limit=5))
+    assert (len(full.entries), full.reaches_back_to) == (5, 0), "no older row could have been shown"
+    later = int((page.reaches_back_to + 3_600) * 1e9)
+    assert (await here.ask(builtin_actions.ReadAudit(who=BOB.id, since_ns=later))).reaches_back_to == 0
+    monkeypatch.setattr(audit_search, "MEMBERS_AT_ONCE", 2)
+    monkeypatch.setattr(audit_search, "MAX_MEMBERS", 4)
+    assert not (await here.ask(builtin_actions.ReadAudit(target="n*w", limit=50))).complete
 
 
 async def test_a_row_that_waited_for_the_store_does_not_hide_newer_ones_written_before_it(counter):
@@ -532,7 +568,7 @@ async def test_a_row_that_waited_for_the_store_does_not_hide_newer_ones_written_
 async def test_a_row_of_another_version_is_read_as_far_as_it_is_understood(counter):
     here = counter()
     await here.store.append_audit([{"at": "2030-01-01T00:00:00.000+00:00", "who": "w", "something": "new"}])
-    (row,) = await here.ask(builtin_actions.ReadAudit())
+    (row,) = (await here.ask(builtin_actions.ReadAudit())).entries
     assert (row.who, row.line, row.count) == ("w", "", 1)
 
 

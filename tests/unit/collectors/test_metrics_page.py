@@ -127,6 +127,11 @@ def counted() -> metrics.Metrics:
     counts.slack_throttled_total.labels("chat.postMessage").inc()
     counts.store_up.set(1)
     counts.store_round_trip_seconds.observe(0.0003)
+    counts.store_memory_bytes.set(3 << 20)
+    counts.store_memory_limit_bytes.set(512 << 20)
+    counts.audit_stored_rows.set(1200)
+    counts.audit_fill_ratio.set(0.012)
+    counts.audit_removed_rows.set(0)
     counts.config_last_reload_successful.set(1)
     counts.config_last_reload_timestamp_seconds.set(NOW)
     return counts

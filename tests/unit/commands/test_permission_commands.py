@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 import pytest
 
 from bot import plain_text
@@ -119,10 +121,20 @@ async def test_audit(world):
         entry(phase="intent"),
         entry(at="never", phase="read", status="done"),
     )
-    reply = await world.say("audit", lambda _: rows)
+    reply = await world.say("audit", lambda _: builtin_actions.AuditPage(entries=rows))
+    assert len(reply.blocks) == 1
     assert reply.blocks[0].rows == [
         ("02:00:00", "console:bob", "restart web", "done", ""),
         ("02:00:00", "console:bob", "restart web", "refused", "No grant covers it. (3 times)"),
         ("02:00:00", "console:bob", "restart web", "started, outcome unknown", ""),
         ("never", "console:bob", "restart web", "done", ""),
     ]
+
+
+async def test_audit_says_what_it_does_not_reach(world):
+    oldest = datetime(2026, 11, 23, 12, tzinfo=UTC).timestamp()
+    page = builtin_actions.AuditPage(reaches_back_to=oldest, removed=2_000, complete=False)
+    shown = plain_text.render(await world.say("audit --target web", lambda _: page))
+    assert "No audit row matches." in shown
+    assert "The audit reaches back to 2026-11-23 12:00:00. Removed so far: 2,000 older rows" in shown
+    assert "Name the person or the target more exactly." in shown

@@ -1,5 +1,7 @@
 """What could not be stored waits, in order and bounded, and is written once the store is back."""
 
+import dataclasses
+
 import pytest
 
 from bot.dispatch.deferred_writes import DeferredWrite, DeferredWrites
@@ -74,3 +76,13 @@ async def test_what_the_store_rejects_does_not_block_the_rest():
     store.error = None
     await spool.flush()
     assert (store.written, len(spool), spool.dropped) == (["a", "c"], 0, 1)
+
+
+async def test_minor_entries_leave_room_for_the_others():
+    store, spool = Store(), DeferredWrites(max_entries=4)
+    store.error = errors.StoreDown()
+    for name in "abcdef":
+        await spool.write(dataclasses.replace(store.entry(name), minor=True))
+    assert (len(spool), spool.dropped) == (2, 4)
+    await spool.write(store.entry("end"))
+    assert len(spool) == 3

@@ -12,7 +12,7 @@ from commands.catalogue import load_catalogue
 from commands.spec import Context, Result
 from core import errors
 from core.model.actions import InspectContainer, ListContainers, ListServices, ReadLogs, Restart, Scale
-from core.model.builtin_actions import BOT, AuditEntry, HelpPage, ReadAudit, ShowHelp
+from core.model.builtin_actions import BOT, AuditEntry, AuditPage, HelpPage, ReadAudit, ShowHelp
 from core.model.containers import Container, Containers, Port
 from core.model.identity import Identity, Place
 from core.model.refs import EngineRef, Kind, Ref
@@ -127,7 +127,7 @@ def audit() -> Reply:
         row(9, "stop --label app=shop", "asked", reason="this changes 5 things at once", rule="brake:many"),
         row(2, "kill cache", "outcome", status="unknown", detail="The engine did not answer in time."),
     )
-    return made("audit", [Result(action=ReadAudit(engine=BOT), value=entries)])
+    return made("audit", [Result(action=ReadAudit(engine=BOT), value=AuditPage(entries=entries))])
 
 
 def helped(topic: str = "") -> Reply:

@@ -16,9 +16,18 @@ import redis.asyncio
 import redis.exceptions
 
 from core import errors
-from core.store import connection, invocations, redis_errors
+from core.store import audit_trail, client, connection, invocations, redis_errors
 from core.store.client import Store
-from core.store.records import Entered, LeaseConflict, LeaseRequest, OutcomeRow, Phase, RateLimitRule, Unfinished
+from core.store.records import (
+    AuditLimits,
+    Entered,
+    LeaseConflict,
+    LeaseRequest,
+    OutcomeRow,
+    Phase,
+    RateLimitRule,
+    Unfinished,
+)
 from tests.helpers import servers
 
 RATE = RateLimitRule(count=3, period=3600)
@@ -26,7 +35,7 @@ RATE = RateLimitRule(count=3, period=3600)
 
 @pytest.fixture
 async def store(store_url: str) -> AsyncIterator[Store]:
-    store = Store.open(store_url, audit_rows=100)
+    store = Store.open(store_url, audit=AuditLimits(rows=100))
     yield store
     await store.aclose()
 
@@ -535,7 +544,7 @@ async def test_a_new_window_is_a_new_row(store: Store) -> None:
     assert len(await store.read_audit(count=9)) == 2
 
 
-async def test_a_refusal_whose_row_was_trimmed_is_written_again_and_old_counts_go(store: Store, raw: Any) -> None:
+async def test_a_refusal_whose_row_was_trimmed_is_written_again(store: Store, raw: Any) -> None:
     for _ in range(3):
         await store.fold_refusal({"a": "b"}, key="k", window=60)
     (row,) = await store.read_audit(count=9)
@@ -544,24 +553,182 @@ async def test_a_refusal_whose_row_was_trimmed_is_written_again_and_old_counts_g
     (new,) = await store.read_audit(count=9)
     assert new.id != row.id and new.count == 1
 
-    async def forgotten() -> bool:  # once a row of a later millisecond is written
-        await raw.xtrim("{qd}:audit", maxlen=0, approximate=False)
-        await store.fold_refusal({"a": "b"}, key="other", window=60)
-        return not await raw.exists("{qd}:audit:repeats")
 
-    await until(forgotten)
-    assert await raw.zcard("{qd}:audit:repeated") == 0
+async def test_many_refusals_of_one_person_become_one_row(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each with another line, as of somebody who tries one thing after the other."""
+    monkeypatch.setattr(audit_trail, "MAX_REFUSAL_ROWS_PER_PERSON", 3)
+    for number in range(50):
+        row = {"who": "slack:T1/U1", "line": f"stop web-{number}", "phase": "refused", "target": f"web-{number}"}
+        await store.fold_refusal(row, key=f"U1 {number}", window=60)
+    await store.fold_refusal({"who": "slack:T1/U2", "line": "stop db", "phase": "refused"}, key="U2", window=60)
+    assert [(row.fields["who"], row.fields["line"], row.count) for row in await store.read_audit(count=99)] == [
+        ("slack:T1/U2", "stop db", 1),
+        ("slack:T1/U1", audit_trail.MORE_LINES, 47),
+        ("slack:T1/U1", "stop web-2", 1),
+        ("slack:T1/U1", "stop web-1", 1),
+        ("slack:T1/U1", "stop web-0", 1),
+    ]
 
 
-async def test_audit_keeps_about_the_newest_rows(store: Store, raw: Any) -> None:
+async def test_many_refusals_of_many_people_become_one_row(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(audit_trail, "MAX_REFUSAL_ROWS", 5)
     for number in range(500):
+        row = {"who": f"slack:T9/U{number}", "line": "ps", "phase": "refused"}
+        await store.fold_refusal(row, key=f"U{number}", window=60, times=2)
+    rows = await store.read_audit(count=99)
+    assert [(row.fields["line"], row.count) for row in rows] == [(audit_trail.MORE_PEOPLE, 990), *[("ps", 2)] * 5]
+    assert rows[0].fields["who"] == ""
+
+
+async def in_step(raw: Any) -> tuple[int, int]:
+    """Checks that index, state and repeats belong to the stored rows; returns the number of rows and their bytes."""
+    rows = await raw.xrange("{qd}:audit")
+    wanted = sum(
+        bool(fields.get(b"who"))
+        + (fields.get(b"phase") == b"refused")
+        + len([each for each in fields.get(b"target", b"").split(b", ") if each])
+        for _, fields in rows
+    )
+    assert await raw.zcard("{qd}:audit:index") == wanted
+    assert set(await raw.hkeys("{qd}:audit:repeats")) <= {row for row, _ in rows}
+    return len(rows), int(await raw.hget("{qd}:audit:state", "bytes"))
+
+
+async def test_the_newest_rows_are_stored_with_their_index(store: Store, raw: Any) -> None:
+    for number in range(500):
+        row = {"n": str(number), "who": f"slack:T1/U{number % 7}", "target": f"web-{number}@docker/h, db@docker/h"}
         last = await (
-            append(store, {"n": str(number)})
+            append(store, row)
             if number % 2
-            else store.fold_refusal({"n": "x"}, key=str(number), window=60)
+            else store.fold_refusal(row | {"phase": "refused"}, key=str(number), window=60)
         )
-    assert 100 <= await raw.xlen("{qd}:audit") < 300
+    rows, _ = await in_step(raw)
+    assert rows == 100
     assert (await store.read_audit(count=1))[0].id == last
+    usage = await store.usage()
+    assert (usage.audit_rows, usage.audit_fill) == (100, 1.0)
+    assert usage.audit_trimmed > 0
+    assert usage.audit_oldest_ms == int((await store.read_audit(count=100))[-1].id.partition("-")[0])
+
+
+@pytest.mark.parametrize("how", ["append", "begin", "end", "cancel", "take", "fold"])
+async def test_every_way_to_write_a_row_indexes_it_and_removes_old_ones(store: Store, raw: Any, how: str) -> None:
+    store._audit_limits = AuditLimits(rows=3)
+    for number in range(6):
+        row = {"who": "w", "target": f"web-{number}", "phase": "x", "n": str(number)}
+        await enter(store, name := f"i{number}", rate=RateLimitRule(count=100, period=1), replica="replica")
+        if how == "append":
+            await store.append_audit([row])
+        elif how == "fold":
+            await store.fold_refusal(row, key=str(number), window=60)
+        else:
+            await store.heartbeat("replica", 60)
+            held = await store.begin_change(
+                name, leases=[LeaseRequest(key=name, record=b"", ttl=60)], intents=[row], detail=b""
+            )
+            if how == "end":
+                await store.end_change(
+                    name, outcomes=[OutcomeRow(index=0, status="done", row=row)], leases=held, detail=b""
+                )
+            elif how == "cancel":
+                assert await store.cancel_change(name, leases=[name], outcomes=[row])
+            elif how == "take":
+                await raw.delete("{qd}:replica:replica")
+                (lost,) = [each for each in await store.unfinished() if each.id == name]
+                assert await store.take_unfinished(lost, audit=[row])
+        found = await store.find_audit(audit_trail.IndexRange(kind="t", prefix=f"web-{number}", whole=True), count=9)
+        assert found and found[0][2] == (await store.read_audit(count=1))[0].id
+    rows, _ = await in_step(raw)
+    assert rows == 3
+
+
+async def test_rows_are_removed_by_their_bytes_and_the_estimate_is_near_the_truth(store: Store, raw: Any) -> None:
+    store._audit_limits = AuditLimits(rows=1_000_000, bytes=1 << 20)
+    base = (await store.usage()).memory
+    for number in range(600):
+        rows = [
+            {
+                "who": f"slack:T1/U{number}",
+                "line": f"restart web-{number}-{each}",
+                "target": f"web-{number}@docker/h",
+                "n": "x" * 300,
+            }
+            for each in range(10)
+        ]
+        await store.append_audit(rows)
+    stored, estimated = await in_step(raw)
+    usage = await store.usage()
+    assert estimated <= 1 << 20
+    assert usage.audit_trimmed == 6_000 - stored > 0
+    assert usage.memory - base < 2 << 20
+    keys = ("{qd}:audit", "{qd}:audit:index")
+    true_bytes = sum([await raw.execute_command("MEMORY", "USAGE", key, "SAMPLES", "0") for key in keys])
+    assert 0.5 < estimated / true_bytes < 2
+
+
+async def test_rows_are_removed_by_their_age(store: Store, raw: Any) -> None:
+    await raw.xadd("{qd}:audit", {"who": "w", "n": "old"}, id="1000-0")
+    await append(store, {"n": "new"})
+    assert len(await store.read_audit(count=9)) == 2
+    store._audit_limits = AuditLimits(seconds=3_600)
+    await append(store, {"n": "newer"})
+    assert [row.fields["n"] for row in await store.read_audit(count=9)] == ["newer", "new"]
+
+
+async def test_the_index_finds_the_rows_of_a_name_newest_first_and_of_a_prefix(store: Store) -> None:
+    ids = {}
+    for number, (who, target) in enumerate(
+        [("a", "web@d/h"), ("b", "web-2@d/h, db@d/h"), ("a", "db@d/h"), ("ab", "x")]
+    ):
+        ids[number] = await append(store, {"who": who, "target": target})
+
+    async def found(kind: str, prefix: str, *, whole: bool = False) -> list[tuple[str, str]]:
+        wanted = audit_trail.IndexRange(kind=kind, prefix=prefix, whole=whole)
+        return [(name, id_) for _, name, id_ in await store.find_audit(wanted, count=99)]
+
+    assert await found("w", "a", whole=True) == [("a", ids[2]), ("a", ids[0])]
+    assert await found("w", "a") == [("ab", ids[3]), ("a", ids[2]), ("a", ids[0])]
+    assert await found("t", "db@d/h", whole=True) == [("db@d/h", ids[2]), ("db@d/h", ids[1])]
+    assert [id_ for _, id_ in await found("t", "web")] == [ids[0], ids[1]]
+    assert await found("t", "nothing") == await found("p", "refused", whole=True) == []
+    first = (await store.find_audit(audit_trail.IndexRange(kind="w", prefix=""), count=1))[0]
+    rest = await store.find_audit(audit_trail.IndexRange(kind="w", prefix=""), count=99, before=first[0])
+    assert len(rest) == 3 and first not in rest
+    rows = await store.read_audit_rows([ids[3], "1-1", ids[0]])
+    assert [row.id for row in rows] == [ids[3], ids[0]]
+
+
+async def test_what_is_left_of_a_full_server_is_reserved_for_changes_and_grants(store: Store, raw: Any) -> None:
+    await raw.config_set("maxmemory", 64 << 20)
+    try:
+        await store.put_question("before", b"x", 60)
+        used = []
+        while (await store.usage()).memory < 0.82 * (64 << 20):
+            used.append(f"somebody-{len(used)}")
+            await raw.set(used[-1], b"x" * (200 << 10))
+        row = {"who": "w", "phase": "refused"}
+        for minor in (
+            store.append_audit([row]),
+            store.fold_refusal(row, key="k", window=60),
+            store.put_question("t", b"x", 60),
+        ):
+            with pytest.raises(errors.StoreFull, match="reserved for changes and grants"):
+                await minor
+        await enter(store, "a")
+        held = await begin(store, "a", "web")
+        await store.end_change("a", outcomes=[outcome(0)], leases=held, detail=b"")
+        await store.add_grant("g", b"1")
+        await raw.delete(*used)
+        await store.usage()
+        await store.append_audit([row])
+    finally:
+        await raw.config_set("maxmemory", 0)
+
+
+async def test_a_question_has_a_limit_of_bytes(store: Store) -> None:
+    await store.put_question("t", b"x" * client.MAX_QUESTION_BYTES, 60)
+    with pytest.raises(errors.BadUsage, match="too many targets"):
+        await store.put_question("t", b"x" * (client.MAX_QUESTION_BYTES + 1), 60)
 
 
 async def test_cursors(store: Store) -> None:
