@@ -35,6 +35,7 @@ from bot.dispatch import (
     questions,
     rate_limits,
     recovery,
+    redaction,
     rendering,
     reply_texts,
 )
@@ -112,7 +113,7 @@ class Dispatcher:
             reply = await self._run(inv, state)
             if reply is None:
                 return None
-            reply = self._masked(reply)
+            reply = await redaction.redact_reply(reply, state.plan, self._bugs)
             if state.change is not None:
                 with self._bugs.logged("end", command=state.command):
                     await state.change.end(reply)
@@ -144,13 +145,6 @@ class Dispatcher:
             if not unexpected_errors.is_unexpected(error, before):
                 raise
             return reply_texts.internal_error(self._bugs.report(error, "answer", command=state.command))
-
-    def _masked(self, reply: Reply) -> Reply:
-        """Returns the reply with its secrets hidden. A reply that cannot be searched for secrets is not shown."""
-        try:
-            return redact.redact_reply(reply)
-        except Exception as error:
-            return reply_texts.internal_error(self._bugs.report(error, "redact"))
 
     async def _run_line(self, inv: Invocation, state: CommandState) -> Reply | None:
         parsed = parser.parse(inv.line, self._catalogue)
@@ -185,6 +179,7 @@ class Dispatcher:
         if not plan:
             return command.render(context, ())
 
+        state.plan = plan
         decided = self._decide(plan, view, inv, question)
         state.decision, state.verdict = decided, decided.verdict.name.lower()
         if decided.verdict is Verdict.DENY:
@@ -267,7 +262,7 @@ class Dispatcher:
         state: CommandState,
         record: execution.Recorder | None = None,
     ) -> Sequence[Any]:
-        return await execution.run_plan(
+        results = await execution.run_plan(
             plan,
             fleet=self._fleet,
             store=self._store,
@@ -277,6 +272,7 @@ class Dispatcher:
             stopping=self._stopping,
             record=record,
         )
+        return await redaction.redact_documents(results)
 
     async def forget(self, inv: Invocation) -> None:
         """Deletes the record of an invocation that was answered, or whose reply is not wanted any more."""
@@ -311,6 +307,7 @@ class CommandState:
     verdict: str = "none"
     recorded: bool = False
     share: bool = False
+    plan: Sequence[Action[Any]] = ()
     decision: Decision | None = None
     change: change_record.ChangeRecord | None = None
 

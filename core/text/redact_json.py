@@ -15,6 +15,10 @@ from core.text.redact import MASK, redact, redact_value
 _ENV_FLAG = re.compile(r"-[a-zA-Z]*e")
 _ENV_GLUED = re.compile(r"-(?!-)[a-zA-Z]*?e(?=\w+=)")
 
+_COMMANDS = frozenset({"createcommand", "cmd", "command", "args", "entrypoint", "test", "exec", "execstart"})
+_PROBE = "Zq7xW2"  # masked where a secret may be
+_CONTEXT = 6  # words before a word that decide whether it is a secret
+
 
 def redact_document(document: dict[str, Any]) -> dict[str, Any]:
     """Returns a copy with all values of environment variables masked, and with all other texts redacted, because of
@@ -45,7 +49,12 @@ def _redact_inside(name: str, value: Any) -> Any:
     if isinstance(value, str):
         return redact_value(name, value)
     if isinstance(value, dict):
-        return {key: _redact_inside(str(key), inner) for key, inner in value.items()}
+        # {"name": "DB_PASSWORD", "value": "…"}: the value's name is another field.
+        named = next((str(inner) for key, inner in value.items() if str(key).lower() in ("name", "key")), "")
+        return {
+            key: _redact_inside(named if named and str(key).lower() == "value" else str(key), inner)
+            for key, inner in value.items()
+        }
     if isinstance(value, list):
         return [_redact_inside(name, inner) for inner in value]
     return value
@@ -57,8 +66,8 @@ def _mask_inside(value: Any) -> None:
             name = str(key).lower()
             if name in ("env", "envs", "environment"):
                 value[key] = _mask_env(inner)
-            elif name in ("createcommand", "cmd", "command", "args", "entrypoint") and isinstance(inner, list):
-                value[key] = _mask_command(inner)
+            elif name in _COMMANDS and isinstance(inner, list):
+                value[key] = _mask_command(inner, _program(value) if name in ("args", "cmd") else "")
             elif isinstance(inner, str):
                 value[key] = _mask_json_text(inner)
             else:
@@ -107,21 +116,38 @@ def _mask_entry(entry: str) -> str:
     return f"{name}={MASK}" if equals and value else entry
 
 
-def _mask_command(command: Sequence[Any]) -> list[Any]:
+def _program(container: dict[str, Any]) -> str:
+    """Returns the program that gets these arguments, if another field of the container has it."""
+    entrypoint = container.get("Path") or container.get("Entrypoint") or ""
+    first = entrypoint[0] if isinstance(entrypoint, list) and entrypoint else entrypoint
+    return first.rpartition("/")[2] if isinstance(first, str) else ""
+
+
+def _mask_command(command: Sequence[Any], program: str = "") -> list[Any]:
     hidden: list[Any] = []
-    before = ""
+    words: list[str] = [program] if program else []
     for word in command:
         if not isinstance(word, str):
             hidden.append(word)
-        elif before == "--env" or _ENV_FLAG.fullmatch(before):
+            continue
+        before = words[-1] if words else ""
+        if before == "--env" or _ENV_FLAG.fullmatch(before):
             hidden.append(_mask_entry(word))
         elif word.startswith("--env="):
             hidden.append("--env=" + _mask_entry(word.removeprefix("--env=")))
         elif glued := _ENV_GLUED.match(word):
             hidden.append(glued[0] + _mask_entry(word[glued.end() :]))
         else:
-            # `--password` and its value may be two items of the list.
-            flag = redact(f"{before} {word}")
-            hidden.append(MASK if before.startswith("--") and flag == f"{before} {MASK}" else redact(word))
-        before = word if isinstance(word, str) else ""
+            hidden.append(_mask_word(word, words))
+        words.append(word.rpartition("/")[2] if not words or words[-1] in ("CMD", "exec") else word)
     return hidden
+
+
+def _mask_word(word: str, words: Sequence[str]) -> str:
+    """Masks one word of a command line. `--password` and its value may be two words, and after `mysql` so may `-p…`."""
+    near = [*words[:3], *words[-_CONTEXT:]] if len(words) > _CONTEXT + 3 else words
+    before = " ".join(near)
+    if before and not word.startswith("-") and redact(f"{before} {_PROBE}").endswith(f" {MASK}"):
+        return MASK if word else word
+    shown, context = redact(f"{before} {word}"), redact(before)
+    return shown[len(context) + 1 :] if before and shown.startswith(f"{context} ") else redact(word)

@@ -57,6 +57,7 @@ _VALUE = re.compile(
     r"|(?:[^\s,;&]|[,;&](?![\"'\\{ ]{0,4}[\w.-]{1,40}[\"'\\]{0,4} ?[=:]))++"
 )
 _OPENING = re.compile(r"b?\\{0,7}[\"'`]|&(?:quot|#3[49]);|%2[27]|\\{1,7}u002[27]")
+_PROBE = "Zq7xW2"  # a value that is secret if its name says so
 _CLOSING = "\\\"',;`"
 
 _NOT_SECRET = re.compile(
@@ -125,7 +126,12 @@ def _next_core(line: str, at: int) -> re.Match[str] | None:
 
 def is_secret_name(name: str) -> bool:
     """Whether a value with exactly this name is secret, such as `db_password`."""
-    return mask_named(f"{name}=Zq7xW2") != f"{name}=Zq7xW2"
+    return mask_named(f"{name}={_PROBE}") == f"{name}={MASK}"
+
+
+def is_secret(name: str, value: str) -> bool:
+    """Whether this whole value is secret because of its name, as in one field of a document."""
+    return is_secret_name(name) and mask_named(f'{name}="{value}"') != f'{name}="{value}"'
 
 
 def _secret_value(line: str, core: re.Match[str], rest: re.Match[str]) -> tuple[str, int] | None:

@@ -45,6 +45,7 @@ class Engine(BaseAdapter):
         self.fails = None
         self.gate = None
         self.gates = {}
+        self.details = {}
         self.log_line = "login password=hunter2 ok"
         for name, labels in (("web", {"env": "prod"}), ("web-2", {}), ("db", {"env": "dev"}), ("api", {}), ("job", {})):
             self.add(name, labels)
@@ -77,7 +78,7 @@ class Engine(BaseAdapter):
 
     @does(actions.InspectContainer)
     async def inspect(self, action, seconds):
-        return Document(ref=action.target, data={"Id": action.target.id})
+        return Document(ref=action.target, data={"Id": action.target.id, **self.details})
 
     async def change(self, action):
         gate = self.gates.get(action.target.name, self.gate)

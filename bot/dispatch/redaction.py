@@ -1,0 +1,66 @@
+"""Hides secrets in what a command shows: in the engines' documents before they are rendered, then in the whole reply.
+
+Looking for secrets in a megabyte of text takes part of a second, so this happens in a thread where it may be much.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import msgspec
+
+from bot.dispatch import reply_texts
+from commands.spec import Result
+from core import unexpected_errors
+from core.model.actions import Action
+from core.model.replies import Fields, Lines, Reply, Table, Text
+from core.model.results import Document
+from core.text import redact, redact_json
+
+LARGE = 50_000  # characters
+
+
+async def redact_reply(reply: Reply, plan: Sequence[Action[Any]], bugs: unexpected_errors.UnexpectedErrors) -> Reply:
+    """Returns the reply with its secrets hidden. A reply that cannot be searched for secrets is not shown.
+
+    In `api-token: docker/vm cannot …` a target's name is a label, and not the name of a secret.
+    """
+    refs = [ref for action in plan for ref in action.targets()]
+    names = {name for ref in refs for name in (ref.name, f"{ref.name}@{ref.engine}")}
+    try:
+        if sum(map(_size, reply.blocks)) < LARGE:
+            return redact.redact_reply(reply, names)
+        return await asyncio.to_thread(redact.redact_reply, reply, names)
+    except Exception as error:
+        return reply_texts.internal_error(bugs.report(error, "redact"))
+
+
+async def redact_documents(results: Sequence[Result]) -> Sequence[Result]:
+    """Returns the results with the secrets in the engines' documents hidden, so that no field of `--format` and no line
+    of JSON shows a secret without its name."""
+    if not any(isinstance(result.value, Document) for result in results):
+        return results
+    return await asyncio.to_thread(lambda: [_redacted(result) for result in results])
+
+
+def _redacted(result: Result) -> Result:
+    document = result.value
+    if not isinstance(document, Document):
+        return result
+    return replace(result, value=msgspec.structs.replace(document, data=redact_json.redact_document(document.data)))
+
+
+def _size(block: Any) -> int:
+    match block:
+        case Text():
+            return len(block.text)
+        case Lines():
+            return sum(map(len, block.lines))
+        case Table():
+            return sum(len(str(cell)) for row in block.rows for cell in row)
+        case Fields():
+            return sum(len(name) + len(value) for name, value in block.fields.items())
+    return 0

@@ -1,0 +1,104 @@
+"""What an engine tells about a container is shown without its secrets, in every form in which a person may ask for it,
+and what only looks like the name of a secret stays."""
+
+import pytest
+
+from bot.dispatch import redaction
+from core import unexpected_errors
+from core.model.actions import InspectContainer
+from core.model.replies import Ending, Fields, Lines, Reply, Table, Text
+from core.text.redact import MASK
+from tests.unit.bot.dispatch.world import ANN, World, words
+
+
+@pytest.fixture
+async def world(valkey):
+    made = World(valkey)
+    yield made
+    await made.aclose()
+
+
+DETAILS = {
+    "Path": "mysql",
+    "Args": ["-uroot", "-pzebra1"],
+    "Config": {
+        "Env": ["A=zebra2", "EMPTY="],
+        "Cmd": ["redis-server", "--requirepass", "zebra3 b"],
+        "Healthcheck": {"Test": ["CMD", "/usr/bin/mysqladmin", "ping", "-pzebra4"]},
+        "Labels": {
+            "db.password": "zebra5 b",
+            "traefik.users": "bob:$$" + "apr1$$abcdefgh$$" + "zebra6" * 4,
+            "team": "a",
+        },
+    },
+    "Health": {"Test": ["CMD-SHELL", "redis-cli -a zebra7 ping || exit 1"], "Log": [{"Output": "redis://:zebra8@x"}]},
+    "Spec": [{"name": "API_TOKEN", "value": "zebra9"}, {"name": "MODE", "value": "prod"}],
+    "Token": "\x1b[0mzeb\u200bra0",
+    "passwords": ["zebra1", "zebra2"],
+    "SecretName": "web-tls",
+}
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "inspect web",
+        "inspect web web-2",
+        "inspect -f '{{json .}}' web",
+        "inspect -f '{{.Config.Env}}' web",
+        "inspect -f '{{.Config.Env.0}}' web",
+        "inspect -f '{{.Args.1}}' web",
+        "inspect -f '{{.Config.Cmd.2}}' web",
+        "inspect -f '{{.Config.Healthcheck.Test.3}}' web",
+        "inspect -f '{{index .Config.Labels \"db.password\"}}' web",
+        "inspect -f '{{index .Config.Labels \"traefik.users\"}}' web",
+        "inspect -f '{{.Health.Test.1}} {{.Health.Log.0.Output}}' web",
+        "inspect -f '{{.Spec.0.value}}' web",
+        "inspect -f '{{.Token}}' web",
+        "inspect -f '{{.passwords.1}}' web",
+    ],
+)
+async def test_a_format_shows_no_more_than_the_plain_view(world, line):
+    dispatcher = await world.replica()
+    world.engine.details = DETAILS
+    reply = await dispatcher.answer(world.line(line, ANN))
+    assert reply.ending is Ending.OK
+    assert "zeb" not in words(reply) and MASK in words(reply)
+
+
+async def test_what_is_not_secret_is_shown(world):
+    dispatcher = await world.replica()
+    world.engine.details = DETAILS
+    shown = "{{.SecretName}} {{.Config.Labels.team}} {{.Spec.1.value}} {{.Path}} {{.Config.Env.1}}"
+    reply = await dispatcher.answer(world.line(f"inspect -f '{shown}' web", ANN))
+    assert words(reply).strip() == "web-tls a prod mysql EMPTY="
+
+
+async def test_a_target_whose_name_is_that_of_a_secret_does_not_hide_what_is_said_about_it(world):
+    world.engine.add("api-token", {})
+    world.engine.add("password", {})
+    plan = [
+        InspectContainer(engine=world.engine.ref, target=row.ref)
+        for row in world.engine.rows.values()
+        if row.ref.name in ("api-token", "password")
+    ]
+    texts = "api-token: docker/vm cannot do that\npassword: docker/vm refused it: token=zebra\ntoken: zebra1"
+    bugs = unexpected_errors.UnexpectedErrors()
+    shown = await redaction.redact_reply(Reply(blocks=(Text(text=texts),)), plan, bugs)
+    assert shown.blocks[0].text == (
+        f"api-token: docker/vm cannot do that\npassword: docker/vm refused it: token={MASK}\ntoken: {MASK}"
+    )
+
+
+@pytest.mark.parametrize(
+    "block",
+    [
+        Text(text="password=zebra " + "word " * 20_000),
+        Lines(lines=["password=zebra", *["word " * 100] * 200]),
+        Table(columns=("A",), rows=[["password=zebra"], *[["word " * 100]] * 200]),
+        Fields(fields={"password": "zebra", "text": "word " * 20_000}),
+    ],
+)
+async def test_a_large_reply_is_redacted_too(block):
+    shown = await redaction.redact_reply(Reply(blocks=(block,)), (), unexpected_errors.UnexpectedErrors())
+    assert "zebra" not in repr(shown) and MASK in repr(shown) and "word word" in repr(shown)
