@@ -12,13 +12,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import cast
 
 import structlog
 
-from collectors import pipeline, watcher
+from collectors import pipeline, usage_sampler, watcher
 from collectors.cursor import Cursors
 from core import metrics, supervise
 from core.model.actions import DescribeEngine
@@ -92,12 +92,12 @@ class EngineLifecycle:
             return
         changes = self._discovery.compare({each: bool(engine.engine_id) for each, engine in self._by_address.items()})
         for address in changes.removed:
-            log.info("an engine is not watched any more", engine=address.kind, address=str(address))
+            log.info("An engine is not watched any more.", engine=address.kind, address=str(address))
             self.remove(address)
         for address in changes.vanished:
             self._registry.leave(address)
         for address in changes.added:
-            log.info("an engine was found", engine=address.kind, address=str(address))
+            log.info("An engine was found.", engine=address.kind, address=str(address))
             self.add(address)
 
     def keep_current(self) -> None:
@@ -131,7 +131,11 @@ class EngineLifecycle:
             steps = pipeline.Pipeline(mirror, self._counts)
             watching = watcher.Watcher(engine, mirror, steps, self._cursors, self._counts)
             engine.skipped.listener = watching.data_skipped
-            member.task = self._supervisor.start_background(f"watch {engine.ref}", watching.run, RESTART)
+            sampling = usage_sampler.UsageSampler(mirror, self._counts)
+            member.tasks = [
+                self._supervisor.start_background(f"watch {engine.ref}", watching.run, RESTART),
+                self._supervisor.start_background(f"usage {engine.ref}", sampling.run, RESTART),
+            ]
         self.fleet.add(member.runtime)
 
     def _stop(self, engine: WatchedEngine) -> None:
@@ -143,14 +147,15 @@ class EngineLifecycle:
 
     async def _close(self, member: _Member) -> None:
         engine = member.engine
-        if member.task is not None:
-            member.task.cancel()
-            await asyncio.wait([member.task], timeout=CLOSE_SECONDS)
+        for running in member.tasks:
+            running.cancel()
+        if member.tasks:
+            await asyncio.wait(member.tasks, timeout=CLOSE_SECONDS)
         try:
             async with asyncio.timeout(CLOSE_SECONDS):
                 await engine.aclose()
         except Exception as error:  # a failure must not keep the other engines open
-            log.error("the connections of an engine did not close", engine=str(engine.ref), exc_info=error)
+            log.error("The connections of an engine did not close.", engine=str(engine.ref), exc_info=error)
         labels = metrics.engine_labels(engine.ref)
         if labels not in map(metrics.engine_labels, self.refs):
             self._counts.remove_engine(*labels)
@@ -160,7 +165,7 @@ class EngineLifecycle:
 class _Member:
     engine: WatchedEngine
     mirror: Mirror | None = None
-    task: asyncio.Task[None] | None = None
+    tasks: list[asyncio.Task[None]] = field(default_factory=list)
 
     @property
     def runtime(self) -> Runtime:

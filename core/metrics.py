@@ -89,6 +89,14 @@ class Metrics:
         self.resync_events_total = counter(
             "resync_events_total", "Events that the stream missed and a relist found", *ENGINE_LABELS
         )
+        self.usage_interval_seconds = gauge(
+            "usage_interval_seconds", "Seconds between two readings of the containers' resource usage", *ENGINE_LABELS
+        )
+        self.usage_read_duration_seconds = gauge(
+            "usage_read_duration_seconds",
+            "Duration of the last reading of the containers' resource usage, in seconds",
+            *ENGINE_LABELS,
+        )
         self.container_ends_total = counter(
             "container_ends_total", "Ends of containers, by cause", *ENGINE_LABELS, "cause"
         )

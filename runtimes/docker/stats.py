@@ -41,6 +41,8 @@ class StatsVerbs(EngineClient, abc.ABC):
     @does(ReadUsage)
     async def read_usage(self, action: ReadUsage, seconds: float) -> Usages:
         ends = time.monotonic() + seconds
+        if action.running:
+            return await self._read_known(action.running, ends)
         only = frozenset(action.only)
         known = {ref: pid for ref, pid in self._last_listed.items() if not only or ref.id in only}
         response, early = await asyncio.gather(
@@ -64,6 +66,16 @@ class StatsVerbs(EngineClient, abc.ABC):
             usages, missing = await self._ask_twice(remote, ends - time.monotonic() - RESERVED_SECONDS)
             found |= {usage.ref: usage for usage in usages}
         return Usages(rows=tuple([found[ref] for ref in running if ref in found]), missing=missing)
+
+    async def _read_known(self, running: Sequence[Ref], ends: float) -> Usages:
+        """Reads the containers that the caller knows to run: local ones from the kernel, the others from the daemon."""
+        local = await self._kernel.read(dict.fromkeys(running, 0), first_pause=0) if self._may_be_local() else None
+        rows = {usage.ref: usage for usage in local.rows} if local is not None else {}
+        remote = [ref for ref in running if ref not in rows]
+        if not remote:
+            return Usages(rows=tuple(rows.values()), from_kernel=True)
+        usages, missing = await self._ask_stats(remote, ends - time.monotonic() - RESERVED_SECONDS)
+        return Usages(rows=(*rows.values(), *usages), missing=missing)
 
     async def aclose(self) -> None:
         self._kernel.close()

@@ -26,7 +26,7 @@ from core.model.refs import EngineRef, Kind
 from core.ports import Call, Runtime
 from runtimes.formats import status_text
 from runtimes.formats.skipped_data import SkippedData
-from runtimes.inventory import event_history, own_calls, state_updates
+from runtimes.inventory import event_history, own_calls, state_updates, usage_history
 
 R = TypeVar("R")
 # Looked up once: on its class, a member of an enum is slow to find (Python 3.11).
@@ -55,7 +55,7 @@ class Mirror:
         self.version = 0
         self.dirty: dict[str, None] = {}
         self.dirtied = asyncio.Event()
-        self.history = event_history.EventHistory()
+        self.history, self.usage = event_history.EventHistory(), usage_history.UsageHistory(now)
         self.own_calls = own_calls.OwnCalls(now)
 
     # ── as a Runtime ─────────────────────────────────────────────────────────────────────────────────────────────

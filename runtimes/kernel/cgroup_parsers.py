@@ -21,12 +21,20 @@ class CgroupUsage:
     __slots__ = (
         "block_read",
         "block_written",
+        "cpu_periods",
         "cpu_seconds",
         "memory",
+        "memory_failures",
         "memory_limit",
+        "memory_usage",
+        "oom_kills",
+        "process_limit",
         "processes",
         "received",
         "sent",
+        "swap",
+        "throttled_periods",
+        "throttled_seconds",
     )
 
     def __init__(self) -> None:
@@ -38,6 +46,14 @@ class CgroupUsage:
         self.block_read: int | None = None
         self.block_written: int | None = None
         self.processes: int | None = None
+        self.process_limit: int | None = None
+        self.memory_usage: int | None = None
+        self.memory_failures: int | None = None
+        self.swap: int | None = None
+        self.oom_kills: int | None = None
+        self.cpu_periods: int | None = None
+        self.throttled_periods: int | None = None
+        self.throttled_seconds: float | None = None
 
 
 Parse = Callable[[bytes, CgroupUsage], None]
@@ -56,18 +72,30 @@ def _cpu_v1(text: bytes, usage: CgroupUsage) -> None:
     usage.cpu_seconds = _integer(text) / 1e9
 
 
+def _throttling_v1(text: bytes, usage: CgroupUsage) -> None:
+    usage.cpu_periods = _value(text, b"nr_periods ")
+    usage.throttled_periods = _value(text, b"nr_throttled ")
+    if (found := _value(text, b"throttled_time ")) is not None:
+        usage.throttled_seconds = found / 1e9
+
+
 def _cpu_v2(text: bytes, usage: CgroupUsage) -> None:
     if (found := _value(text, b"usage_usec ")) is not None:
         usage.cpu_seconds = found / 1e6
+    usage.cpu_periods = _value(text, b"nr_periods ")
+    usage.throttled_periods = _value(text, b"nr_throttled ")
+    if (found := _value(text, b"throttled_usec ")) is not None:
+        usage.throttled_seconds = found / 1e6
 
 
 def _memory(text: bytes, usage: CgroupUsage) -> None:
-    usage.memory = _integer(text)
+    usage.memory = usage.memory_usage = _integer(text)
 
 
 def _memory_stat_v1(text: bytes, usage: CgroupUsage) -> None:
     """Parses memory.stat. `hierarchical_memory_limit` also takes the limits of the parent cgroups into account."""
     _subtract_cache(text, b"total_inactive_file ", usage)
+    usage.swap = _value(text, b"total_swap ")
     limit = _value(text, b"hierarchical_memory_limit ")
     usage.memory_limit = limit if limit is not None and limit < NO_LIMIT else None
 
@@ -79,6 +107,28 @@ def _memory_stat_v2(text: bytes, usage: CgroupUsage) -> None:
 def _memory_max_v2(text: bytes, usage: CgroupUsage) -> None:
     digits = text.strip()
     usage.memory_limit = int(digits) if digits.isdigit() else None
+
+
+def _swap_v2(text: bytes, usage: CgroupUsage) -> None:
+    usage.swap = _integer(text)
+
+
+def _failures_v1(text: bytes, usage: CgroupUsage) -> None:
+    usage.memory_failures = _integer(text)
+
+
+def _oom_v1(text: bytes, usage: CgroupUsage) -> None:
+    usage.oom_kills = _value(text, b"oom_kill ")
+
+
+def _memory_events_v2(text: bytes, usage: CgroupUsage) -> None:
+    usage.memory_failures = _value(text, b"max ")
+    usage.oom_kills = _value(text, b"oom_kill ")
+
+
+def _process_limit(text: bytes, usage: CgroupUsage) -> None:
+    digits = text.strip()
+    usage.process_limit = int(digits) if digits.isdigit() else None
 
 
 def _subtract_cache(text: bytes, name: bytes, usage: CgroupUsage) -> None:
@@ -139,11 +189,14 @@ def _file(*names: str, parse: Parse, max_bytes: int = 64) -> CgroupFile:
 FILES: Mapping[int, Mapping[str, Sequence[CgroupFile]]] = {
     1: {
         "cpuacct": (_file("cpuacct.usage", parse=_cpu_v1),),
+        "cpu": (_file("cpu.stat", parse=_throttling_v1, max_bytes=1024),),
         "memory": (
             _file("memory.usage_in_bytes", parse=_memory),
             _file("memory.stat", parse=_memory_stat_v1, max_bytes=8192),
+            _file("memory.failcnt", parse=_failures_v1),
+            _file("memory.oom_control", parse=_oom_v1, max_bytes=256),
         ),
-        "pids": (_file("pids.current", parse=_processes),),
+        "pids": (_file("pids.current", parse=_processes), _file("pids.max", parse=_process_limit)),
         "blkio": (
             _file(
                 "blkio.throttle.io_service_bytes_recursive",
@@ -156,12 +209,15 @@ FILES: Mapping[int, Mapping[str, Sequence[CgroupFile]]] = {
     },
     2: {
         "cpuacct": (_file("cpu.stat", parse=_cpu_v2, max_bytes=1024),),
+        "cpu": (),
         "memory": (
             _file("memory.current", parse=_memory),
             _file("memory.stat", parse=_memory_stat_v2, max_bytes=8192),
             _file("memory.max", parse=_memory_max_v2),
+            _file("memory.swap.current", parse=_swap_v2),
+            _file("memory.events", parse=_memory_events_v2, max_bytes=512),
         ),
-        "pids": (_file("pids.current", parse=_processes),),
+        "pids": (_file("pids.current", parse=_processes), _file("pids.max", parse=_process_limit)),
         "blkio": (_file("io.stat", parse=_block_v2, max_bytes=16_384),),
     },
 }

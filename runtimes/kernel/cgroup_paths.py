@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import TypeVar
 
 T = TypeVar("T")
-CONTROLLERS: Mapping[str, str] = {"cpuacct": "cpu", "memory": "memory", "pids": "pids", "blkio": "io"}
+CONTROLLERS: Mapping[str, str] = {"cpuacct": "cpu", "cpu": "cpu", "memory": "memory", "pids": "pids", "blkio": "io"}
 """The controllers that are read: version 1's name, and version 2's."""
 USUAL_PATHS = (
     "docker/{id}",

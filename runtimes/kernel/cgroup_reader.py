@@ -142,6 +142,14 @@ class CgroupReader:
             block_read=usage.block_read,
             block_written=usage.block_written,
             processes=usage.processes,
+            process_limit=usage.process_limit,
+            memory_usage=usage.memory_usage,
+            memory_failures=usage.memory_failures,
+            swap=usage.swap,
+            oom_kills=usage.oom_kills,
+            cpu_periods=usage.cpu_periods,
+            throttled_periods=usage.throttled_periods,
+            throttled_seconds=usage.throttled_seconds,
         )
 
     def _close_unused(self) -> None:

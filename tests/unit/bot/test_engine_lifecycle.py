@@ -217,7 +217,7 @@ async def test_a_socket_that_never_answered_is_removed_with_its_file(machine: Ma
             assert process.names == process.live == ["docker/h"]
             assert process.series("podman") == []
         assert len(asyncio.all_tasks()) <= before + 1  # it may be closing one
-        assert len(process.supervisor._background) == 3
+        assert len(process.supervisor._background) == 4
 
 
 async def test_a_path_that_comes_to_lead_to_another_engine_is_that_engine(machine: Machine) -> None:

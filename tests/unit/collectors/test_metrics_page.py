@@ -28,6 +28,7 @@ from collectors.scrapers import container_state
 from core import metrics
 from core.model.containers import HEALTH_STATES, LIVE_STATES, STATES, Container
 from core.model.refs import EngineRef, Kind, Ref
+from core.model.resource_usage import Usage
 from runtimes.inventory.mirror import Mirror
 from tests.fake_engine.engine import FakeRuntime
 from tests.helpers.paths import GOLDEN as GOLDEN_DIR
@@ -91,7 +92,7 @@ def sample_fleet() -> Sequence[Mirror]:
         "team": "payments",
         "a.b": "c",
     }
-    return (
+    fleet = (
         mirror_of(
             row("shop-web-1", labels=labels, health="healthy", restarts=3),
             row("worker", state="exited", exit_code=137, oom_killed=True, finished_at=NOW - 60),
@@ -100,6 +101,33 @@ def sample_fleet() -> Sequence[Mirror]:
         ),
         mirror_of(host="host8", kind="podman"),
     )
+    web = next(each for each in fleet[0].containers.values() if each.ref.name == "shop-web-1")
+    fleet[0].usage.add([usage(web.ref)])
+    return fleet
+
+
+def usage(ref: Ref, **changes: Any) -> Usage:
+    known = Usage(
+        ref=ref,
+        cpu_percent=12.5,
+        cpu_seconds=1234.5,
+        memory=50_000_000,
+        memory_limit=100_000_000,
+        network_received=1_000_000,
+        network_sent=2_000_000,
+        block_read=4096,
+        block_written=8192,
+        processes=7,
+        process_limit=100,
+        memory_usage=60_000_000,
+        memory_failures=3,
+        swap=0,
+        oom_kills=1,
+        cpu_periods=100,
+        throttled_periods=10,
+        throttled_seconds=1.5,
+    )
+    return msgspec.structs.replace(known, **changes)
 
 
 def counted() -> metrics.Metrics:
@@ -116,6 +144,8 @@ def counted() -> metrics.Metrics:
     counts.relists_total.labels(*engine, "ok").inc()
     counts.relist_duration_seconds.labels(*engine).observe(0.02)
     counts.resync_events_total.labels(*engine).inc(0)
+    counts.usage_interval_seconds.labels(*engine).set(15)
+    counts.usage_read_duration_seconds.labels(*engine).set(0.01)
     counts.container_ends_total.labels(*engine, "crashed").inc()
     counts.commands_total.labels("ps", "allow", "ok").inc()
     counts.command_duration_seconds.labels("ps").observe(0.003)
@@ -377,7 +407,7 @@ def test_scrapers_can_be_chosen_and_unknown_ones_are_refused() -> None:
 def test_discovery_finds_ours_and_fails_loudly_on_a_module_without_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert [one.name for one in exposition.discover()] == ["containers"]
+    assert [one.name for one in exposition.discover()] == ["container_usage", "containers"]
     package = importlib.import_module("collectors.scrapers")
     monkeypatch.setattr(package, "__path__", [*package.__path__, str(tmp_path)])
     monkeypatch.setitem(sys.modules, "collectors.scrapers.empty", types.ModuleType("collectors.scrapers.empty"))
@@ -425,3 +455,43 @@ def test_every_series_of_an_engine_that_is_removed_goes_and_the_others_stay() ->
     )
     counts.remove_engine("h", "docker")
     counts.remove_engine("h", "never there")
+
+
+# ── the usage ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_an_unknown_value_has_no_series_and_a_zero_has_one() -> None:
+    mirror = mirror_of(row("web"))
+    (web,) = mirror.containers.values()
+    mirror.usage.add([usage(web.ref, memory_limit=None, throttled_seconds=None, swap=0)])
+    text = page(mirror)
+    assert value(text, "container_memory_swap_bytes", name="web") == 0
+    assert value(text, "container_spec_memory_limit_bytes", name="web") is None
+    assert value(text, "container_cpu_cfs_throttled_seconds_total", name="web") is None
+    assert value(text, "container_cpu_usage_seconds_total", name="web") == 1234.5
+
+
+def test_the_usage_of_an_ended_container_and_of_an_engine_that_is_not_read_goes() -> None:
+    at = [NOW]
+    mirror = Mirror(FakeRuntime("host7", kind="docker"), now=lambda: at[0])
+    mirror.stream_opened(0)
+    web, db = row("web"), row("db")
+    mirror.replace([web, db], 1)
+    mirror.usage.interval = 15
+    mirror.usage.add([usage(web.ref), usage(db.ref)])
+    mirror.usage.add([usage(web.ref)])
+    assert value(page(mirror), "container_processes", name="web") == 7
+    assert value(page(mirror), "container_processes", name="db") is None
+    mirror.replace([], 2)
+    assert value(page(mirror), "container_processes", name="web") is None
+    at[0] -= 60
+    mirror.usage.add([usage(web.ref)])
+    mirror.replace([web], 3)
+    assert value(page(mirror), "container_processes", name="web") is None
+
+
+def test_a_hostile_name_stays_one_label() -> None:
+    bad = row('x"} 1\nquarterdeck_up{a="\\')
+    mirror = mirror_of(bad)
+    mirror.usage.add([usage(bad.ref)])
+    assert len([key for key in samples(page(mirror)) if key[0] == "container_processes"]) == 1

@@ -169,7 +169,7 @@ def test_where_both_versions_are_mounted_each_controller_is_read_where_it_is(tmp
     (other / "io.stat").write_text("8:0 rbytes=5 wbytes=6\n")
     found = cgroup_paths.CgroupLocator(str(root)).find(LIMITED, 0)
     assert found is not None
-    assert found.v2 == {"cpuacct", "blkio"}  # version 2 always keeps the processor's time
+    assert found.v2 == {"cpuacct", "cpu", "blkio"}  # version 2 always keeps the processor's time
     assert "unified" in found.directories["blkio"] and "unified" not in found.directories["memory"]
 
 
@@ -321,3 +321,36 @@ async def test_version_2_of_the_kernel_that_is_here(short_tmp):
         if group.exists():
             group.rmdir()
         subprocess.run(["umount", str(point)], check=True)
+
+
+def test_limits_and_failures_are_read_in_both_versions() -> None:
+    texts = {
+        1: {
+            "cpu.stat": b"nr_periods 10\nnr_throttled 4\nthrottled_time 2500000000\n",
+            "memory.stat": b"total_swap 4096\nhierarchical_memory_limit 9223372036854771712\n",
+            "memory.failcnt": b"7\n",
+            "memory.oom_control": b"oom_kill_disable 0\nunder_oom 0\noom_kill 2\n",
+            "pids.max": b"100\n",
+        },
+        2: {
+            "cpu.stat": b"usage_usec 1000000\nnr_periods 10\nnr_throttled 4\nthrottled_usec 2500000\n",
+            "memory.swap.current": b"4096\n",
+            "memory.events": b"low 0\nhigh 0\nmax 7\noom 3\noom_kill 2\noom_group_kill 0\n",
+            "pids.max": b"100\n",
+        },
+    }
+    for version, files in texts.items():
+        usage = cgroup_parsers.CgroupUsage()
+        for described in cgroup_parsers.FILES[version].values():
+            for file in described:
+                if file.names[0] in files:
+                    file.parse(files[file.names[0]], usage)
+        assert (usage.cpu_periods, usage.throttled_periods, usage.throttled_seconds) == (10, 4, 2.5)
+        assert (usage.swap, usage.memory_failures, usage.oom_kills, usage.process_limit) == (4096, 7, 2, 100)
+
+
+def test_no_limit_of_processes_and_a_kernel_without_throttling_are_unknown() -> None:
+    usage = cgroup_parsers.CgroupUsage()
+    cgroup_parsers.FILES[2]["pids"][1].parse(b"max\n", usage)
+    cgroup_parsers.FILES[2]["cpuacct"][0].parse(b"usage_usec 5\n", usage)
+    assert usage.process_limit is None and usage.cpu_periods is None and usage.throttled_seconds is None
