@@ -14,7 +14,7 @@ NEWER ?= /var/cache/quarterdeck/newer-engines
 NEWER_TESTS ?= tests/contract tests/engines
 PYTHONS ?= python3.11 python3.12 python3.13
 
-.PHONY: run test test-newer test-pythons check lint format golden protos bench pictures image lock packages clean help
+.PHONY: run test test-newer test-pythons fuzz check lint format golden protos bench pictures image lock packages clean help
 
 help:        ## list the targets
 	@sed -n 's/^\([a-z-]*\): .*## /  make \1\t/p' $(MAKEFILE_LIST)
@@ -57,6 +57,8 @@ test-pythons:                      ## the unit tests on each Python of PYTHONS t
 	    .venv-$$python/bin/python -m pytest -q -n $(WORKERS) -p no:cacheprovider tests/unit || exit 1; \
 	  else echo "$$python is not installed: its unit tests are left out"; fi; \
 	done
+fuzz: $(VENV)/.dev-stamp           ## every decoder, on many damaged answers of engines: two minutes at most
+	@timeout 600 $(BIN)/python -m pytest -q tests/unit/runtimes/test_damaged_answers.py --hypothesis-profile=fuzz -n $(WORKERS)
 
 check: $(VENV)/.dev-stamp          ## ruff, mypy, import-linter
 	$(BIN)/ruff check $(SOURCES)

@@ -26,6 +26,7 @@ from tests.standins.crio import private_crio
 
 # How long an example takes depends on what else the machine does; no test asserts a time.
 hypothesis.settings.register_profile("suite", deadline=None)
+hypothesis.settings.register_profile("fuzz", deadline=None, max_examples=250)  # make fuzz
 hypothesis.settings.load_profile("suite")
 # Otherwise pytest-asyncio makes a loop on the side that nobody closes, which warnings-as-errors then reports.
 asyncio.set_event_loop(None)

@@ -18,7 +18,7 @@ from runtimes.base.engine_adapter import DEFAULTS
 from runtimes.base.engine_options import EngineOptions
 from runtimes.docker.client import EngineClient
 from runtimes.formats import json_decoder
-from runtimes.swarm import decode, json_models
+from runtimes.swarm import json_models
 from runtimes.swarm.json_models import Membership
 from runtimes.transport import http_client
 
@@ -51,15 +51,9 @@ class SwarmManager(EngineClient, abc.ABC):
         return await self._http.stream("GET", self._path(target), deadline=seconds, pause=True)
 
     async def membership(self, seconds: float) -> Membership:
-        """Asks the daemon now. `/swarm` costs a daemon one millisecond, `/info` eight."""
-        await self._identify(seconds)
-        try:
-            response = await self._request("GET", "/swarm", seconds)
-        except errors.Rejected as error:
-            if error.code == 503 or decode.NO_MANAGER in error.text:
-                return Membership(manager=False)
-            return Membership(manager=True)  # without a leader, it does not know which Swarm it is
-        return Membership(manager=True, cluster=json_decoder.decode_json(json_models.Cluster, response.body).id)
+        """Asks the daemon now, by `/info`: outside a Swarm, a daemon writes two error lines into its log for each
+        `/swarm`."""
+        return _membership(await self.local(seconds))
 
     async def local(self, seconds: float) -> json_models.LocalSwarmInfo:
         """The part about the Swarm in `/info`, asked now."""
@@ -69,8 +63,7 @@ class SwarmManager(EngineClient, abc.ABC):
         return local
 
     def _report_membership(self, local: json_models.LocalSwarmInfo) -> None:
-        cluster = local.cluster.id if local.cluster is not None else ""
-        self.on_membership(Membership(manager=local.manager, cluster=cluster if local.manager else ""))
+        self.on_membership(_membership(local))
 
     @does(swarm.InitSwarm)
     async def init_swarm(self, action: swarm.InitSwarm, seconds: float) -> Outcome:
@@ -85,3 +78,9 @@ class SwarmManager(EngineClient, abc.ABC):
         made = await self.membership(seconds)
         self.on_membership(made)
         return Outcome(status=Status.DONE, detail=f"Swarm {made.cluster}")
+
+
+def _membership(local: json_models.LocalSwarmInfo) -> Membership:
+    """A manager without a leader does not know which Swarm it belongs to."""
+    cluster = local.cluster.id if local.cluster is not None and local.manager else ""
+    return Membership(manager=local.manager, cluster=cluster)

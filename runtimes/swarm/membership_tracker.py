@@ -1,6 +1,6 @@
 """Tracks which Docker daemons of this process manage which Swarm, and opens one engine for each Swarm.
 
-Daemons report their membership at first contact, and every few seconds when they are polled. The first manager of a
+Daemons report their membership at each contact, and once a minute when they are polled. The first manager of a
 Swarm opens its engine; further managers are added to it; when the last one has left, the engine is removed. Daemons
 become managers, or stop being managers, at any time. A daemon that does not answer keeps its last membership.
 """
@@ -20,7 +20,7 @@ from runtimes.swarm import manager_pool
 from runtimes.swarm.json_models import Membership
 
 log = structlog.get_logger(__name__)
-POLL_SECONDS = 5.0
+POLL_SECONDS = 60.0
 TIMEOUT_SECONDS = 4.0
 REFUSED_PAUSE_SECONDS = 0.5
 SHORT_ID = 12
@@ -95,7 +95,7 @@ class MembershipTracker:
         await asyncio.gather(*map(ask, self._names))
 
     async def keep_polling(self) -> None:
-        """Endless: polls every few seconds, and at once after a daemon answered that it is no manager."""
+        """Endless: polls once a minute, and at once after a daemon answered that it is no manager."""
         while True:
             self._poll_now.clear()
             await self.poll(TIMEOUT_SECONDS)
