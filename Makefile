@@ -12,6 +12,8 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --requir
 # Where the engines of Debian's next release are unpacked: readable by every user, about 400 MB.
 NEWER ?= /var/cache/quarterdeck/newer-engines
 NEWER_TESTS ?= tests/contract tests/engines
+# Another suite of Debian, such as sid, with a folder of its own: make test-newer NEWER_SUITE=sid NEWER=/var/cache/…
+NEWER_SUITE ?=
 PYTHONS ?= python3.11 python3.12 python3.13
 
 .PHONY: run test test-newer test-pythons fuzz check lint format golden protos bench pictures image lock packages clean help
@@ -45,7 +47,7 @@ test: $(VENV)/.dev-stamp packages  ## the whole suite, on real engines
 	@$(BIN)/python -m pytest $(PYTEST_ARGS)
 
 test-newer: $(VENV)/.dev-stamp packages  ## the contract and engine suites on the engines of Debian's next release; as root
-	@tests/packages newer $(NEWER)
+	@tests/packages newer $(NEWER) $(NEWER_SUITE)
 	@PATH="$(NEWER)/usr/sbin:$(NEWER)/usr/bin:$$PATH" $(BIN)/python -m pytest $(PYTEST_ARGS) $(NEWER_TESTS)
 
 # One environment for each Python, beside .venv; a Python that is not installed is named and left out.

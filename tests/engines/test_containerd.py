@@ -23,7 +23,7 @@ from runtimes import engine_registry
 from runtimes.base.engine_options import EngineOptions
 from runtimes.containerd.engine import Containerd
 from tests.daemons.containerd import private_containerd
-from tests.helpers.waiting import wait_for
+from tests.helpers.waiting import hang, wait_for
 from tests.helpers.watched_engine import WatchedEngine
 
 SANDBOX = {"io.cri-containerd.kind": "sandbox"}
@@ -203,7 +203,7 @@ async def test_a_daemon_that_hangs_costs_its_deadline_and_no_change_is_said_to_h
     async with Engine(own_containerd) as engine:
         assert len(await engine.rows()) == 1
         target = engine.ref(f"{own_containerd.space}/web")
-        own_containerd.process.send_signal(signal.SIGSTOP)
+        hang(own_containerd.process.pid)
         try:
             began = time.monotonic()
             with pytest.raises(errors.TimedOut):

@@ -22,6 +22,7 @@ from runtimes.podman import events
 from tests.daemons.docker import IMAGE
 from tests.daemons.podman import ordinary_user, private_podman
 from tests.helpers.podman_calls import Desk
+from tests.helpers.waiting import hang
 
 
 @pytest.fixture
@@ -249,7 +250,7 @@ async def test_a_service_that_hangs_costs_its_own_deadline(own_podmand, own, mon
     monkeypatch.setattr(events, "OPEN_SECONDS", 0.5)
     await asyncio.to_thread(own_podmand.run, "it")
     target = await own.ref("it")
-    os.kill(own_podmand.process.pid, signal.SIGSTOP)
+    hang(own_podmand.process.pid)
     try:
         began = time.monotonic()
         with pytest.raises(errors.TimedOut) as caught:

@@ -140,10 +140,11 @@ async def test_images_are_tagged_pushed_pulled_and_removed(desk, registry):
     await desk.do(images.RemoveImage, target=pushed)
 
 
-async def test_a_pull_that_fails_says_why_and_what_would_help(desk, registry):
+async def test_a_pull_that_fails_says_why_and_what_would_help(desk, registry, locked_registry):
     outcome, _ = await desk.job(images.PullImage, image=f"{registry.host}/none")
-    assert outcome.status == Status.FAILED
-    assert "podman login" in outcome.detail
+    assert (outcome.status, "Check the spelling" in outcome.detail) == (Status.FAILED, True), outcome
+    outcome, _ = await desk.job(images.PullImage, image=locked_registry.push_busybox("secret"))
+    assert (outcome.status, "podman login" in outcome.detail) == (Status.FAILED, True), outcome
     outcome, _ = await desk.job(images.PullImage, image=f"127.0.0.1:{free_tcp_port()}/none")
     assert (outcome.status, "refused" in outcome.detail) == (Status.FAILED, True)
 

@@ -19,7 +19,7 @@ from pathlib import Path
 
 import redis
 
-from tests.helpers.waiting import wait_for
+from tests.helpers.waiting import hang, wait_for
 
 ADA, BOB = "slack:T0001/U0ADA", "slack:T0001/U0BOB"
 
@@ -232,7 +232,7 @@ def happened(daemon, container, action):
 @contextlib.contextmanager
 def asleep(daemon):
     """An engine that takes requests and does not answer them."""
-    daemon.process.send_signal(signal.SIGSTOP)
+    hang(daemon.process.pid)
     try:
         yield
     finally:

@@ -1,9 +1,13 @@
-"""Waiting for a fact, and free ports."""
+"""Waiting for a fact, hung processes, and free ports."""
 
 from __future__ import annotations
 
+import contextlib
+import os
+import signal
 import socket
 import time
+from pathlib import Path
 from typing import Any
 
 
@@ -15,6 +19,20 @@ def wait_for(what: str, true: Any, seconds: float = 20.0, *, pause: float = 0.02
             return found
         time.sleep(pause)
     raise AssertionError(f"waited {seconds} s for {what}")
+
+
+def hang(pid: int) -> None:
+    """Stops all threads of a process, as a hang would. They stop one after the other, so this waits for the last."""
+
+    def stopped() -> bool:
+        states = []
+        for thread in Path(f"/proc/{pid}/task").iterdir():
+            with contextlib.suppress(OSError):
+                states.append((thread / "stat").read_text().rpartition(")")[2].split()[0])
+        return set(states) == {"T"}
+
+    os.kill(pid, signal.SIGSTOP)
+    wait_for(f"process {pid} to stop", stopped)
 
 
 def free_tcp_port() -> int:
