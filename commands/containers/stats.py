@@ -1,14 +1,17 @@
-"""`stats`: shows the CPU, memory and I/O usage of running containers, the busiest first. An unknown value is a dash."""
+"""`stats`: shows the CPU, memory and I/O usage of running containers, the busiest first. With `--since`, shows how CPU
+and memory developed. An unknown value is a dash."""
 
 from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 from commands._shared import formatting
 from commands.spec import OPTIONAL_TARGETS, SELECTION, Arg, ArgType, Command, Context, Result, query
+from core import errors
 from core.model.actions import Action
 from core.model.refs import EngineRef
 from core.model.replies import Block, Ending, Reply, Table, Text, Tone
@@ -24,17 +27,25 @@ ORDERS: Mapping[str, Callable[[Usage], Any]] = {
     "pids": lambda row: -(row.processes or 0),
     "name": lambda row: row.ref.name,
 }
+HISTORY_COLUMNS = ("NAME", "CPU % AVG", "CPU % MAX", "CPU OVER TIME", "MEM AVG", "MEM MAX", "MEM OVER TIME")
+MAX_SINCE = timedelta(hours=1)
+BARS = "▁▂▃▄▅▆▇█"
+BUCKETS = 20
 COLUMNS = ("NAME", "CPU %", "MEM / LIMIT", "MEM %", "NET I/O", "BLOCK I/O", "PIDS")
 
 
 async def plan(context: Context) -> Sequence[Action[Any]]:
     wanted = query(context)
+    span = context.args["since"]
+    if span and span > MAX_SINCE:
+        raise errors.BadUsage("stats --since goes back at most one hour.", hint="Write --since 1h, or a shorter time.")
+    since = (context.now - span).timestamp() if span else 0
     if not (wanted.names or wanted.labels):
-        return [ReadUsage(engine=engine) for engine in context.find.engines(wanted)]
+        return [ReadUsage(engine=engine, since=since) for engine in context.find.engines(wanted)]
     chosen: dict[EngineRef, list[str]] = defaultdict(list)
     for ref in await context.find.find(replace(wanted, every_match=True)):
         chosen[ref.engine].append(ref.id)
-    return [ReadUsage(engine=engine, only=tuple(ids)) for engine, ids in chosen.items()]
+    return [ReadUsage(engine=engine, only=tuple(ids), since=since) for engine, ids in chosen.items()]
 
 
 def render(context: Context, results: Sequence[Result]) -> Reply:
@@ -43,6 +54,8 @@ def render(context: Context, results: Sequence[Result]) -> Reply:
     rows.sort(key=lambda row: (ORDERS[context.args["sort"]](row), row.ref.name, str(row.ref.engine)))
     shown = rows[: context.args["limit"]]
     blocks: list[Block] = []
+    if context.args["since"]:
+        return _render_history(context, results, rows)
     if shown:
         where = formatting.engine_columns(result.action.engine for result in results)
         cells = [[*_cells(row), *formatting.engine_cells(where, row.ref.engine)] for row in shown]
@@ -68,6 +81,46 @@ def render(context: Context, results: Sequence[Result]) -> Reply:
     return Reply(blocks=(*blocks, *formatting.engine_error_notes(results)), ending=ending)
 
 
+def _render_history(context: Context, results: Sequence[Result], rows: Sequence[Usage]) -> Reply:
+    """Renders the past readings: the average, the maximum and a line of bars for each container."""
+    shown = [row for row in rows if row.points][: context.args["limit"]]
+    span = formatting.span(context.args["since"].total_seconds())
+    blocks: list[Block] = []
+    if shown:
+        where = formatting.engine_columns(result.action.engine for result in results)
+        cells = [[*_history_cells(row, context), *formatting.engine_cells(where, row.ref.engine)] for row in shown]
+        blocks.append(Table(columns=(*HISTORY_COLUMNS, *where), rows=cells))
+    else:
+        text = f"There are no readings of the last {span}. Only a running bot stores them, for one hour."
+        blocks.append(Text(text=text))
+    ending = Ending.OK if shown or not results else formatting.failed_ending(results)
+    return Reply(blocks=(*blocks, *formatting.engine_error_notes(results)), ending=ending)
+
+
+def _history_cells(row: Usage, context: Context) -> Sequence[str]:
+    since = (context.now - context.args["since"]).timestamp()
+    cells = [row.ref.name]
+    for name, show in (("cpu_percent", lambda value: f"{value:.1f}"), ("memory", _size)):
+        pairs = [(point.at, value) for point in row.points if (value := getattr(point, name)) is not None]
+        values = [value for _, value in pairs]
+        if not values:
+            cells += [NOT_KNOWN, NOT_KNOWN, NOT_KNOWN]
+            continue
+        bars = _bars(pairs, since, context.now.timestamp())
+        cells += [show(sum(values) / len(values)), show(max(values)), bars]
+    return cells
+
+
+def _bars(pairs: Sequence[tuple[int, float]], since: float, until: float) -> str:
+    """Draws values over time: BUCKETS bars, each the highest value of its part of the time; a space without one."""
+    buckets: list[float | None] = [None] * BUCKETS
+    for at, value in pairs:
+        index = min(BUCKETS - 1, max(0, int((at - since) / max(1.0, until - since) * BUCKETS)))
+        buckets[index] = max(value, buckets[index] or 0.0)
+    top = max(value for _, value in pairs) or 1.0
+    return "".join(" " if value is None else BARS[round(value / top * (len(BARS) - 1))] for value in buckets)
+
+
 def _named(answered: Sequence[Result]) -> int:
     """How many containers were asked about by name; 0 where all were."""
     return sum(len(result.action.only) for result in answered if isinstance(result.action, ReadUsage))
@@ -87,7 +140,7 @@ def _cells(row: Usage) -> Sequence[str | int | float]:
     )
 
 
-def _size(number: int | None) -> str:
+def _size(number: float | None) -> str:
     return NOT_KNOWN if number is None else formatting.size(number, binary=True)
 
 
@@ -100,7 +153,13 @@ def _pair(into: int | None, out: int | None) -> str:
 command = Command(
     name="stats",
     summary="show CPU, memory and I/O usage of running containers",
-    examples=("stats", "stats web api", "stats 'shop-*' --sort memory", "stats --host 'prod-*' --limit 10"),
+    examples=(
+        "stats",
+        "stats web api",
+        "stats 'shop-*' --sort memory",
+        "stats web --since 1h",
+        "stats --host 'prod-*' --limit 10",
+    ),
     plan=plan,
     render=render,
     verbs=(ReadUsage.verb,),
@@ -120,6 +179,12 @@ command = Command(
             default=50,
             maximum=MAX_ROWS,
             help="show at most COUNT containers",
+        ),
+        Arg(
+            name="--since",
+            short="S",
+            type=ArgType.DURATION,
+            help="how CPU and memory developed in the last TIME, at most 1h: for example 10m",
         ),
         *SELECTION,
     ),

@@ -11,13 +11,27 @@ from core.model.actions import Action
 from core.model.refs import Ref
 
 
+class Point(msgspec.Struct, frozen=True, gc=False):
+    """One past reading. `at`: unix seconds, rounded. None: unknown. Sizes are bytes; rates are bytes per second since
+    the reading before."""
+
+    at: int
+    cpu_percent: float | None
+    memory: float | None
+    network_received: float | None
+    network_sent: float | None
+    block_read: float | None
+    block_written: float | None
+
+
 class Usage(msgspec.Struct, frozen=True, gc=False):
     """Describes one running container's usage. None: unknown (rootless on cgroup v1, no own network). `cpu_seconds`:
     total since its start; `cpu_percent`: since the previous reading, 100 is one busy core. Sizes are bytes. `memory`
     excludes what the kernel can free at once (inactive file cache), `memory_usage` includes it; `memory_limit` is None
     without a limit. `memory_failures`: how often the limit was reached; `oom_kills`: processes that the kernel killed
     for it. `network_*` and `block_*` are totals since the start. `cpu_periods`: scheduling periods with a CPU limit;
-    `throttled_*`: those in which the limit was reached, and how long the container waited."""
+    `throttled_*`: those in which the limit was reached, and how long the container waited. `points`: past readings, the
+    oldest first, if they were asked for."""
 
     ref: Ref
     cpu_percent: float | None = None
@@ -37,6 +51,7 @@ class Usage(msgspec.Struct, frozen=True, gc=False):
     cpu_periods: int | None = None
     throttled_periods: int | None = None
     throttled_seconds: float | None = None
+    points: tuple[Point, ...] = ()
 
 
 class Usages(msgspec.Struct, frozen=True):
@@ -52,9 +67,11 @@ class Usages(msgspec.Struct, frozen=True):
 class ReadUsage(Action[Usages]):
     """The usage of all running containers. `only`: of the containers with these ids. `running`: the containers that
     run, if the caller knows them; an engine whose usage is in the kernel's files is then not asked, and the first
-    reading of a container has no CPU percentage."""
+    reading of a container has no CPU percentage. `since`: past readings from this time on (unix seconds), which only a
+    process that watches the engine has; 0: only the present usage."""
 
     verb = "container.stats"
     listing = True
     only: tuple[str, ...] = ()
     running: tuple[Ref, ...] = ()
+    since: float = 0

@@ -23,6 +23,7 @@ from core.model.containers import Container, Containers
 from core.model.engines import Engine
 from core.model.events import Event, EventKind, Origin
 from core.model.refs import EngineRef, Kind
+from core.model.resource_usage import ReadUsage
 from core.ports import Call, Runtime
 from runtimes.formats import status_text
 from runtimes.formats.skipped_data import SkippedData
@@ -58,8 +59,6 @@ class Mirror:
         self.history, self.usage = event_history.EventHistory(), usage_history.UsageHistory(now)
         self.own_calls = own_calls.OwnCalls(now)
 
-    # ── as a Runtime ─────────────────────────────────────────────────────────────────────────────────────────────
-
     @property
     def ref(self) -> EngineRef:
         return self._runtime.ref
@@ -77,6 +76,8 @@ class Mirror:
             return cast(R, state_updates.add_known_details(listed, self._containers))
         if isinstance(action, ListEvents) and action.verb in self.verbs:
             return cast(R, await self._list_events(action, call))
+        if isinstance(action, ReadUsage) and action.since and action.verb in self.verbs:
+            return cast(R, self.usage.answer(action))
         if isinstance(action, DescribeEngine):
             return cast(R, self._with_stream(cast(Engine, await self._runtime.run(action, call))))
         return await self._runtime.run(self.own_calls.noted(action, call), call)
@@ -86,8 +87,6 @@ class Mirror:
 
     async def aclose(self) -> None:
         await self._runtime.aclose()
-
-    # ── reading ──────────────────────────────────────────────────────────────────────────────────────────────────
 
     @property
     def live(self) -> bool:

@@ -14,26 +14,14 @@ from collections.abc import Callable, Sequence
 
 import msgspec
 
-from core.model.resource_usage import Usage
+from core.model.refs import Ref
+from core.model.resource_usage import Point, ReadUsage, Usage, Usages
 
 KEPT_SECONDS = 3600
 MAX_CONTAINERS = 1000
 MAX_READINGS = 256  # of one container
 _NAN = float("nan")
 _FIELDS = 7  # of one reading: those of Point
-
-
-class Point(msgspec.Struct, frozen=True, gc=False):
-    """One reading. `at`: unix seconds, rounded. None: unknown. Sizes are bytes; rates are bytes per second since the
-    reading before."""
-
-    at: int
-    cpu_percent: float | None
-    memory: float | None
-    network_received: float | None
-    network_sent: float | None
-    block_read: float | None
-    block_written: float | None
 
 
 class UsageHistory:
@@ -44,6 +32,7 @@ class UsageHistory:
         self._now = now
         self._origin = int(now())
         self._readings: OrderedDict[str, array[float]] = OrderedDict()
+        self._refs: dict[str, Ref] = {}
         self.latest: dict[str, Usage] = {}
         self.read_at = 0.0
         self.interval = 0.0
@@ -57,6 +46,16 @@ class UsageHistory:
         self.latest = {usage.ref.id: usage for usage in rows}
         self.read_at = now
         self._forget(now)
+
+    def answer(self, action: ReadUsage) -> Usages:
+        """Returns the containers that have readings since `action.since`, with these. A container that does not run any
+        more has no other values."""
+        rows = []
+        for container_id, ref in self._refs.items():
+            if (not action.only or container_id in action.only) and (points := self.points(container_id, action.since)):
+                usage = self.latest.get(container_id) or Usage(ref=ref)
+                rows.append(msgspec.structs.replace(usage, points=tuple(points)))
+        return Usages(rows=tuple(rows))
 
     def points(self, container_id: str, since: float) -> list[Point]:
         """Returns the readings of a container from `since` on (unix seconds), the oldest first."""
@@ -74,6 +73,7 @@ class UsageHistory:
         if packed is None:
             packed = self._readings[usage.ref.id] = array("d")
         self._readings.move_to_end(usage.ref.id)
+        self._refs[usage.ref.id] = usage.ref
         packed.append(now - self._origin)
         packed.append(_number(usage.cpu_percent))
         packed.append(_number(usage.memory))
@@ -88,7 +88,7 @@ class UsageHistory:
             last = self._origin + packed[-_FIELDS]
             if now - last <= KEPT_SECONDS and len(self._readings) <= MAX_CONTAINERS:
                 return
-            del self._readings[container_id]
+            del self._readings[container_id], self._refs[container_id]
 
 
 def _number(value: float | None) -> float:

@@ -9,7 +9,7 @@ import pytest
 from bot import plain_text
 from core import errors
 from core.model.replies import Ending, Table
-from core.model.resource_usage import ReadUsage, Usage, Usages
+from core.model.resource_usage import Point, ReadUsage, Usage, Usages
 from tests.unit.commands.conftest import BATCH, FAR, HOST7, HOST8, WEB, WEB2
 
 MIB = 1 << 20
@@ -103,3 +103,44 @@ async def test_what_is_left_out_is_counted(world):
     reply = await world.say("stats --limit 10", usages(*many))
     assert [row["CPU %"] for row in shown(reply)] == [f"{number}.0" for number in range(59, 49, -1)]
     assert "50 more containers are left out" in plain_text.render(reply)
+
+
+# ── over time ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def over_time(ref, at, *values):
+    points = [
+        Point(int(at) + 60 * number, cpu, memory, None, None, None, None) for number, (cpu, memory) in enumerate(values)
+    ]
+    return Usage(ref=ref, points=tuple(points))
+
+
+async def test_since_shows_how_cpu_and_memory_developed(world):
+    (action,) = await world.plan("stats --since 10m")
+    assert action.engine == HOST7 and action.since > 0
+    found = over_time(WEB.ref, action.since, (10.0, MIB), (None, 3 * MIB), (30.0, 2 * MIB))
+    (row,) = shown(await world.say("stats --since 10m", usages(found, Usage(ref=WEB2.ref))))
+    assert (row["NAME"], row["CPU % AVG"], row["CPU % MAX"]) == ("web", "20.0", "30.0")
+    assert (row["MEM AVG"], row["MEM MAX"]) == ("2.0 MiB", "3.0 MiB")
+    assert len(row["CPU OVER TIME"]) == len(row["MEM OVER TIME"]) == 20
+    assert row["CPU OVER TIME"].replace(" ", "") == "▃█"
+    assert row["MEM OVER TIME"].replace(" ", "") == "▃█▆"
+
+
+async def test_without_readings_it_is_said_who_has_them(world):
+    text = plain_text.render(await world.say("stats web --since 1h", usages(Usage(ref=WEB.ref))))
+    assert text.strip() == "There are no readings of the last 1 h. Only a running bot stores them, for one hour."
+
+
+async def test_since_goes_back_an_hour_at_most(world):
+    with pytest.raises(errors.BadUsage, match="at most one hour") as caught:
+        await world.plan("stats --since 2h")
+    assert "--since 1h" in caught.value.hint
+
+
+async def test_a_flat_and_an_empty_line_are_drawn(world):
+    (action,) = await world.plan("stats --since 10m")
+    (row,) = shown(
+        await world.say("stats --since 10m", usages(over_time(WEB.ref, action.since, (0.0, None), (0.0, None))))
+    )
+    assert row["CPU OVER TIME"].replace(" ", "") == "▁▁" and row["MEM OVER TIME"] == "-"

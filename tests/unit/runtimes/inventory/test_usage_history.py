@@ -7,9 +7,9 @@ import sys
 import pytest
 
 from core.model.refs import EngineRef, Kind, Ref
-from core.model.resource_usage import Usage
+from core.model.resource_usage import Point, ReadUsage, Usage
 from runtimes.inventory import usage_history
-from runtimes.inventory.usage_history import Point, UsageHistory
+from runtimes.inventory.usage_history import UsageHistory
 
 ENGINE = EngineRef(kind="docker", host="m1")
 
@@ -76,3 +76,16 @@ def test_an_hour_of_two_hundred_containers_takes_less_than_six_megabytes() -> No
         clock.now += 15
     assert sum(sys.getsizeof(packed) for packed in history._readings.values()) < 6_000_000
     assert all(len(history.points(row.ref.id, 0)) == 240 for row in rows)
+
+
+def test_past_readings_are_returned_also_of_a_container_that_ended() -> None:
+    clock = Clock()
+    history = UsageHistory(clock)
+    history.add([Usage(ref=ref(1), memory=1), Usage(ref=ref(2), memory=2)])
+    clock.now += 15
+    history.add([Usage(ref=ref(2), memory=3)])
+    found = {row.ref: row for row in history.answer(ReadUsage(engine=ENGINE, since=clock.now - 60)).rows}
+    assert [point.memory for point in found[ref(2)].points] == [2, 3] and found[ref(2)].memory == 3
+    assert [point.memory for point in found[ref(1)].points] == [1] and found[ref(1)].memory is None
+    (only,) = history.answer(ReadUsage(engine=ENGINE, since=clock.now, only=(ref(2).id,))).rows
+    assert len(only.points) == 1
