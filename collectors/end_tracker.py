@@ -28,6 +28,8 @@ ENGINE_STOP_WINDOW_NS = 3 * SECOND
 REPLACED_BEFORE_NS, REPLACED_AFTER_NS = 120 * SECOND, 15 * SECOND
 MAX_CONTAINERS = 4096
 MAX_EVENTS = 32  # for each container
+MAX_PENDING = 20_000  # ends; beyond it, the oldest are reported before their evidence is complete
+MAX_REPORTS = 500  # at once, so that the event loop is not held
 EVIDENCE = frozenset(
     {
         EventKind.CREATED,
@@ -53,7 +55,7 @@ _CREATED, _DIED, _OTHER, _RENAMED, _RESTARTED, _STARTED = (
 _TASK_NAME = "com.docker.swarm.task.name"
 
 
-@dataclass(slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True, eq=False)
 class _Pending:
     """An end whose cause is not reported yet. `seen_ns`: our time when it was observed. `row`: the container as it was
     known then. `run`: its events."""
@@ -96,12 +98,16 @@ class EndTracker:
         self._now_ns = now_ns
         self._runs: OrderedDict[str, deque[Event]] = OrderedDict()
         self._names: OrderedDict[str, Event] = OrderedDict()  # the newest container that got each name
-        self._pending: list[_Pending] = []
+        # Ends whose cause is not reported yet, the oldest first: those that were not looked at, and those that a client
+        # of the engine requested.
+        self._new: deque[_Pending] = deque()
+        self._requested: deque[_Pending] = deque()
+        self._last: dict[str, _Pending] = {}  # the newest of these of each container
         self._gap: _Gap | None = None
 
     @property
     def pending(self) -> bool:
-        return bool(self._pending)
+        return bool(self._new or self._requested)
 
     def observe(self, events: Sequence[Event]) -> None:
         """Takes a batch, in the engine's order, after the mirror has applied it."""
@@ -111,21 +117,30 @@ class EndTracker:
             if (kind in EVIDENCE or (kind is _OTHER and event.action == "cleanup")) and event.subject.kind is container:
                 self._observe(event)
 
-    def settle(self) -> None:
-        """Reports the causes of all ends whose evidence is complete."""
+    def settle(self) -> bool:
+        """Reports the causes of the ends whose evidence is complete, at most MAX_REPORTS. Returns whether more are due
+        already."""
         now = self._now_ns()
-        due = [end for end in self._pending if now - end.seen_ns >= SETTLE_NS]
+        due: list[_Pending] = []
+        for waiting, seconds in ((self._requested, REQUEST_SETTLE_NS), (self._new, SETTLE_NS)):
+            while waiting and len(due) < MAX_REPORTS and (now - waiting[0].seen_ns >= seconds or self._too_many()):
+                due.append(waiting.popleft())
         if not due:
-            return
+            return False
         successors = _by_place(self._containers().values())
-        reported = set()
         for end in due:
             cause = self._explain(end, successors)
-            by_client = cause.kind is CauseKind.REQUESTED and not cause.by
-            if not by_client or now - end.seen_ns >= REQUEST_SETTLE_NS:
-                reported.add(id(end))
+            waits = cause.kind is CauseKind.REQUESTED and not cause.by and now - end.seen_ns < REQUEST_SETTLE_NS
+            if waits and not self._too_many():
+                self._requested.append(end)
+            else:
+                if self._last.get(end.died.subject.id) is end:
+                    del self._last[end.died.subject.id]
                 self._report(end.died, cause)
-        self._pending = [end for end in self._pending if id(end) not in reported]
+        return len(due) == MAX_REPORTS
+
+    def _too_many(self) -> bool:
+        return len(self._new) + len(self._requested) >= MAX_PENDING
 
     def stream_lost(self) -> None:
         """Records that the event stream ended. If every container had just ended, the engine stopped them."""
@@ -135,7 +150,7 @@ class EndTracker:
         running = frozenset(key for key, row in self._containers().items() if row.state in LIVE_STATES)
         self._gap = _Gap(from_ns=now, running=running)
         if not running:
-            for end in self._pending:
+            for end in (*self._new, *self._requested):
                 end.engine_stopped = now - end.died.at_ns <= ENGINE_STOP_WINDOW_NS
 
     def stream_opened(self) -> None:
@@ -156,12 +171,11 @@ class EndTracker:
             self._names.move_to_end(event.subject.name)
             if len(self._names) > MAX_CONTAINERS:
                 self._names.popitem(last=False)
-        for end in self._pending:
-            if end.died.subject.id == container_id:
-                end.started_again = end.started_again or kind is _STARTED
-                # Docker reports `restart` after the new start. All other events then belong to the new run.
-                if not end.started_again or kind is _RESTARTED:
-                    end.run.append(event)
+        if (end := self._last.get(container_id)) is not None:
+            end.started_again = end.started_again or kind is _STARTED
+            # Docker reports `restart` after the new start. All other events then belong to the new run.
+            if (not end.started_again or kind is _RESTARTED) and len(end.run) < 2 * MAX_EVENTS:
+                end.run.append(event)
         run.append(event)
         if kind is _DIED:
             self._ended(event, list(run))
@@ -171,7 +185,9 @@ class EndTracker:
             self._gap.ended.add(died.subject.id)
         row = self._containers().get(died.subject.id)
         call = self._own_calls.take(died.subject.id)
-        self._pending.append(_Pending(died=died, seen_ns=self._now_ns(), row=row, run=run, call=call))
+        end = _Pending(died=died, seen_ns=self._now_ns(), row=row, run=run, call=call)
+        self._new.append(end)
+        self._last[died.subject.id] = end
 
     def _in_gap(self, died: Event) -> bool:
         gap = self._gap

@@ -86,16 +86,16 @@ class Pipeline:
         newest: int = max(map(_at, events))
         return newest
 
-    def _settle_later(self) -> None:
+    def _settle_later(self, seconds: float = SETTLE_SECONDS) -> None:
         call_later = self._call_later or asyncio.get_running_loop().call_later
-        call_later(SETTLE_SECONDS, self._settle)
+        call_later(seconds, self._settle)
         self._timer_set = True
 
     def _settle(self) -> None:
         self._timer_set = False
-        self._ends.settle()
+        more_due = self._ends.settle()
         if self._ends.pending:
-            self._settle_later()
+            self._settle_later(0.0 if more_due else SETTLE_SECONDS)
 
     def _report_cause(self, died: Event, cause: Cause) -> None:
         self._counts.container_ends_total.labels(*metrics.engine_labels(self._mirror.ref), str(cause.kind)).inc()

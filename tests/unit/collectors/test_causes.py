@@ -289,3 +289,18 @@ def test_the_history_shows_the_cause_with_its_event() -> None:
     (shown,) = history.since(0)
     assert shown.attrs == {"exit_code": "1", "cause": "crashed", "cause_text": "crashed", "cause_by": "console:ada"}
     assert shown.identity() == died.identity()
+
+
+def test_many_ends_at_once_are_reported_in_steps_and_bounded(monkeypatch) -> None:
+    monkeypatch.setattr(end_tracker, "MAX_PENDING", 1000)
+    monkeypatch.setattr(end_tracker, "MAX_REPORTS", 300)
+    replay = Replay()
+    for number in range(1500):
+        ref = Ref(engine=ENGINE, kind=Kind.CONTAINER, id=f"{number:064d}", name=f"c{number}")
+        replay.event(event(EventKind.KILLED, number / 1e6, ref, signal="9"))
+        replay.event(event(EventKind.DIED, number / 1e6, ref, exit_code="137"))
+        assert len(replay.tracker._new) + len(replay.tracker._requested) <= 1001
+    replay.now_ns += 2 * SECOND
+    assert replay.tracker.settle() and len(replay.reported) < 1500
+    assert replay.settle() == ["requested"] * 1500
+    assert not replay.tracker._last and not replay.tracker.pending
