@@ -59,8 +59,9 @@ test-pythons:                      ## the unit tests on each Python of PYTHONS t
 	    .venv-$$python/bin/python -m pytest -q -n $(WORKERS) -p no:cacheprovider tests/unit || exit 1; \
 	  else echo "$$python is not installed: its unit tests are left out"; fi; \
 	done
+
 fuzz: $(VENV)/.dev-stamp           ## every decoder, on many damaged answers of engines: two minutes at most
-	@timeout 600 $(BIN)/python -m pytest -q tests/unit/runtimes/test_damaged_answers.py --hypothesis-profile=fuzz -n $(WORKERS)
+	@timeout 300 $(BIN)/python -m pytest -q tests/unit/runtimes/test_damaged_answers.py --hypothesis-profile=fuzz -n $(WORKERS)
 
 check: $(VENV)/.dev-stamp          ## ruff, mypy, import-linter
 	$(BIN)/ruff check $(SOURCES)

@@ -48,8 +48,12 @@ class ComposeReplicas:
         path = f"/containers/{quoted_id(chosen.ref)}/json"
         response = await self._request("GET", path, seconds, name=chosen.ref.name)
         inspection = json_decoder.decode_json_object(response.body)
-        replica_spec.check_can_replicate(chosen.ref.name, inspection)
-        return _ReplicaTemplate(self._request, chosen, inspection, await self._image(inspection, seconds))
+        with json_decoder.reading(f"The inspection of {chosen.ref.name}"):
+            replica_spec.check_can_replicate(chosen.ref.name, inspection)
+            # Builds one request, to find out now whether the inspection has the form that is needed.
+            replica_spec.replica_request(inspection, chosen.ref.name, 1, "")
+            image = await self._image(inspection, seconds)
+        return _ReplicaTemplate(self._request, chosen, inspection, image)
 
     async def start(self, container: Ref, seconds: float) -> None:
         await self._request("POST", f"/containers/{quoted_id(container)}/start", seconds, name=container.name)
@@ -62,7 +66,13 @@ class ComposeReplicas:
         await self._request("DELETE", f"/containers/{quoted_id(container)}", seconds, name=container.name)
 
     async def describe(self, ids: Sequence[str], deadline: float) -> dict[str, Container | None]:
-        return await self._describe(ids, deadline)
+        found = await self._describe(ids, deadline)
+        if missing := [container_id[:12] for container_id in ids if container_id not in found]:
+            raise errors.InvalidResponse(
+                f"The inspection of {', '.join(missing)} cannot be decoded.",
+                hint="Check that Quarterdeck supports this version of the engine.",
+            )
+        return found
 
     async def _image(self, inspection: dict[str, Any], seconds: float) -> str:
         """The image's name if it still means the same image, else its id: all replicas use the same image."""
@@ -98,7 +108,8 @@ class _ReplicaTemplate:
         body, more_networks = replica_spec.replica_request(self._inspection, name, number, self._image)
         path = f"/containers/create?name={urllib.parse.quote(name)}"
         response = await self._request("POST", path, seconds, body=body)
-        container_id = str(json_decoder.decode_json_object(response.body)["Id"])
+        with json_decoder.reading("The answer about the new container"):
+            container_id = str(json_decoder.decode_json_object(response.body)["Id"])
         created = Ref(engine=self._container.ref.engine, kind=Kind.CONTAINER, id=container_id, name=name)
         for network, endpoint in more_networks.items():
             try:

@@ -15,7 +15,7 @@ from core.model import actions
 from core.model.events import Event
 from runtimes.base.base_adapter import does
 from runtimes.docker.client import EngineClient
-from runtimes.formats import timestamps
+from runtimes.formats import json_decoder, timestamps
 from runtimes.transport.line_splitter import LineReader
 
 OPEN_SECONDS = 10.0
@@ -32,7 +32,8 @@ class EventVerbs(EngineClient, abc.ABC):
         until = timestamps.format_since(time.time_ns())
         target = f"/events?since={timestamps.format_since(action.since_ns)}&until={until}&filters={LOCAL_SCOPE}"
         response = await self._request("GET", target, seconds)
-        found = self._decoder.events(response.body, replay_before=time.time_ns())
+        now, parts = time.time_ns(), json_decoder.line_slices(response.body)
+        found = [event async for part in parts for event in self._decoder.events(part, replay_before=now)]
         return tuple(found[-action.limit :])
 
     async def _stream_events(self, since_ns: int | None) -> AsyncIterator[Sequence[Event]]:

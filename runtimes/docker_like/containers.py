@@ -21,7 +21,7 @@ from runtimes.base import stop_grace
 from runtimes.base.base_adapter import does
 from runtimes.docker_like import json_models
 from runtimes.docker_like.client import MIN_SECONDS, HttpEngineClient, quoted_id
-from runtimes.formats import json_decoder, timestamps
+from runtimes.formats import json_decoder, skipped_data, timestamps
 
 MAX_CONCURRENT = 8  # inspections
 INSPECT_SECONDS = 10.0  # of one inspection before or after a stop
@@ -37,20 +37,26 @@ class ContainerVerbs(HttpEngineClient, abc.ABC):
         return Document(ref=target, data=redact_json.mask_env_values(json_decoder.decode_json_object(response.body)))
 
     async def _describe_containers(self, ids: Sequence[str], deadline: float) -> dict[str, Container | None]:
-        """Inspects each container, a few at a time; None for one that is gone. `deadline`: seconds for all of them."""
+        """Inspects each container, a few at a time; None for one that is gone. An inspection that cannot be decoded is
+        left out. `deadline`: seconds for all of them."""
         slots = asyncio.Semaphore(MAX_CONCURRENT)
 
-        async def one(container_id: str) -> tuple[str, Container | None]:
+        found: dict[str, Container | None] = {}
+
+        async def one(container_id: str) -> None:
             async with slots:
                 target = f"/containers/{urllib.parse.quote(container_id, safe='')}/json"
                 try:
                     response = await self._request("GET", target, deadline)
+                    found[container_id] = self._decode_container(response.body)
                 except errors.NotFound:
-                    return container_id, None
-                return container_id, self._decode_container(response.body)
+                    found[container_id] = None
+                except errors.InvalidResponse as error:
+                    self.skipped.add(skipped_data.ROW, error.message)
 
         async with asyncio.timeout(deadline):
-            return dict(await asyncio.gather(*(one(container_id) for container_id in ids)))
+            await asyncio.gather(*(one(container_id) for container_id in ids))
+        return found
 
     @does(actions.Start)
     async def start(self, action: actions.Start, seconds: float) -> Outcome:

@@ -11,9 +11,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import itertools
 import re
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterable, Iterator
 from typing import Any, TypeVar, cast
 
 import msgspec
@@ -27,12 +26,13 @@ T = TypeVar("T")
 MAX_DOCUMENT = 4 << 20  # bytes of one resource, or of a list that is decoded at once
 MAX_ROW = 1 << 20  # bytes of one row of a list
 SLICE = 1 << 18  # bytes of a long list that are decoded at once
-MAX_COMMAS = 2_000_000  # in a list: splitting more rows than this would hold the loop for half a second
-MAX_TOKENS = 2_000_000  # texts and brackets in a list that this module's own scanner splits
+MAX_COMMAS = 3_000_000  # in a list: splitting more rows than this would hold the loop for half a second
+TOKENS_AT_ONCE = 20_000  # texts and brackets that this module's own scanner reads until the event loop may run
 UNDECODABLE = (msgspec.MsgspecError, ValueError, OverflowError, RecursionError)
 """What decoders raise. A ValueError is also the error about bytes that are not UTF-8."""
 MISSHAPEN = (*UNDECODABLE, TypeError, AttributeError, LookupError)
 """What code that reads a document by its keys raises, too."""
+_OPENING, _CLOSING = frozenset(b"[{"), frozenset(b"]}")
 _TOKEN = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"|[\[\]{}]', re.DOTALL)
 _DECODERS: dict[Any, msgspec.json.Decoder[Any]] = {}  # by type: making one costs more than decoding
 HINT = "Check that Quarterdeck supports this version of the engine."
@@ -75,7 +75,9 @@ def decode_rows(kind: type[T], body: bytes, skipped: SkippedData | None = None) 
             return []
         rows = _split(body, skipped)
         if rows is None:
-            raise _not_json(error, skipped) from error
+            rows = [row for row in _scan(body) if row is not None]
+            if not rows or rows.pop():
+                raise _not_json(error, skipped) from error
     return [row for each in rows if (row := _decode_one(kind, each, skipped_data.ROW, skipped)) is not None]
 
 
@@ -100,22 +102,44 @@ async def slices(body: bytes, skipped: SkippedData | None = None) -> AsyncIterat
     if len(body) <= 2 * SLICE:
         yield body
         return
-    rows = _split(body, skipped)
-    if rows is None:
-        raise _not_json(None, skipped)
     part: list[bytes] = []
-    size = 0
+    size, whole = 0, False
+    rows: Iterable[bytes | None] | None = _split(body, skipped)
+    if rows is None:
+        rows = _scan(body)
+    else:
+        whole = True
     for row in rows:
-        if len(row) > MAX_ROW:
+        if row is None:
+            await asyncio.sleep(0)
+        elif len(row) > MAX_ROW:
             _report(skipped, skipped_data.ROW, f"a row has more than {MAX_ROW >> 20} MiB")
-            continue
-        part.append(row)
-        size += len(row)
+        elif not row:
+            whole = True
+        else:
+            part.append(row)
+            size += len(row)
         if size >= SLICE:
             yield b"[%b]" % b",".join(part)
             await asyncio.sleep(0)
             part, size = [], 0
+    if not whole:
+        raise _not_json(None, skipped)
     yield b"[%b]" % b",".join(part)
+
+
+async def line_slices(lines: bytes) -> AsyncIterator[bytes]:
+    """Cuts many lines into parts of whole lines of about SLICE bytes each. Lets the event loop run before each further
+    part."""
+    at = 0
+    while len(lines) - at > 2 * SLICE:
+        end = lines.find(b"\n", at + SLICE)
+        if end < 0:
+            break
+        yield lines[at:end]
+        await asyncio.sleep(0)
+        at = end + 1
+    yield lines[at:]
 
 
 @contextlib.contextmanager
@@ -161,7 +185,7 @@ def _decoder(kind: Any) -> msgspec.json.Decoder[Any]:
 
 
 def _split(body: bytes, skipped: SkippedData | None) -> list[bytes] | None:
-    """Returns the rows of a JSON list as bytes, without decoding them; None if it is not a list."""
+    """Returns the rows of a JSON list as bytes, without decoding them; None if no decoder can split it."""
     if body.count(b",") > MAX_COMMAS:
         raise errors.InvalidResponse(
             f"{_sender(skipped)} sent a list with more than {MAX_COMMAS:,} values.",
@@ -170,28 +194,31 @@ def _split(body: bytes, skipped: SkippedData | None) -> list[bytes] | None:
     try:
         return [bytes(row) for row in _decoder(list[msgspec.Raw]).decode(body)]
     except UNDECODABLE:
-        return _scan(body)
+        return None
 
 
-def _scan(body: bytes) -> list[bytes] | None:
-    """Splits a list of objects one of which no decoder can read, such as one that is nested too deeply."""
-    rows: list[bytes] = []
+def _scan(body: bytes) -> Iterator[bytes | None]:
+    """Yields the objects in a JSON list one of which no decoder can read, such as one that is nested too deeply. Yields
+    None now and then, and ends without the last row (`b""`) if this is no whole list."""
     depth = begin = 0
     if not body.lstrip().startswith(b"["):
-        return None
-    for token in itertools.islice(_TOKEN.finditer(body), MAX_TOKENS):
-        mark = token[0][:1]
-        if mark in b"[{":
+        return
+    for count, token in enumerate(_TOKEN.finditer(body), 1):
+        at = token.start()
+        mark = body[at]
+        if mark in _OPENING:
             depth += 1
             if depth == 2:
-                begin = token.start()
-        elif mark in b"]}":
+                begin = at
+        elif mark in _CLOSING:
             depth -= 1
             if depth == 1:
-                rows.append(body[begin : token.end()])
+                yield body[begin : at + 1]
             elif not depth:
-                return rows
-    return None
+                yield b""
+                return
+        if count % TOKENS_AT_ONCE == 0:
+            yield None
 
 
 def _not_json(error: Exception | None, skipped: SkippedData | None) -> errors.InvalidResponse:

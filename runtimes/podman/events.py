@@ -28,6 +28,7 @@ from core import errors, file_thread, untrusted_files
 from core.model import actions
 from core.model.events import Event
 from runtimes.base.base_adapter import does
+from runtimes.formats import json_decoder
 from runtimes.kernel import file_tail
 from runtimes.podman import client
 from runtimes.transport.line_splitter import LineReader
@@ -59,7 +60,8 @@ class EventVerbs(client.EngineClient, abc.ABC):
         # Without `stream=false`, Podman ends the response after one or two events.
         target = f"/events?stream=false&since={_since(action.since_ns)}"
         response = await self._request("GET", target, seconds)
-        found = self._decoder.events(response.body, replay_before=now, since=action.since_ns)
+        parts, since = json_decoder.line_slices(response.body), action.since_ns
+        found = [event async for part in parts for event in self._decoder.events(part, replay_before=now, since=since)]
         found.sort(key=lambda event: event.at_ns)
         return tuple(found[-action.limit :])
 

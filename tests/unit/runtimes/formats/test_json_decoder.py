@@ -131,9 +131,9 @@ async def test_a_row_of_megabytes_is_left_out_of_a_long_list() -> None:
     assert found.counts == {skipped_data.ROW: 1}
 
 
-@pytest.mark.parametrize("body", [b"[" + b"0," * 3_000_000 + b"0]", b"[" + b"{}," * 3_000_000 + b"{}]"])
+@pytest.mark.parametrize("body", [b"[" + b"0," * 4_000_000 + b"0]", b"[" + b"{}," * 4_000_000 + b"{}]"])
 async def test_a_list_of_millions_of_values_is_refused(body: bytes) -> None:
-    with pytest.raises(errors.InvalidResponse, match="a list with more than 2,000,000 values"):
+    with pytest.raises(errors.InvalidResponse, match="a list with more than 3,000,000 values"):
         await json_decoder.decode_all_rows(Row, body, skipped())
 
 
@@ -162,3 +162,23 @@ def test_what_is_left_out_is_logged_when_the_reason_changes_and_then_seldom() ->
         found.add(skipped_data.EVENT, "no time")
     assert [(line["number"], line["reason"]) for line in logs] == [(1, "torn"), (3600, "torn"), (3600, "no time")]
     assert len(heard) == 7201 and found.counts == {skipped_data.EVENT: 7201}
+
+
+async def test_of_a_long_list_with_a_row_that_no_decoder_reads_the_others_are_read() -> None:
+    good = json.dumps({"id": "a", "note": '[{"\\"'}).encode()
+    deep = b'{"id": "b", "more": ' + b"[" * 5000 + b"]" * 5000 + b"}"
+    body = b"[" + b", ".join([good] * 20_000 + [deep, b'{"id": "c", "note": "\\ud800"}'] + [good] * 20_000) + b"]"
+    assert len(body) > 2 * json_decoder.SLICE
+    found = skipped()
+    rows = await json_decoder.decode_all_rows(Row, body, found)
+    assert len(rows) == 40_001 and rows[20_000].id == "c"
+    assert found.counts == {skipped_data.ROW: 1, skipped_data.FIELD: 1}
+    with pytest.raises(errors.InvalidResponse):
+        await json_decoder.decode_all_rows(Row, body[:-10])
+
+
+async def test_many_lines_are_cut_into_parts_of_whole_lines() -> None:
+    lines = b"\n".join(b'{"id": "%d"}' % number for number in range(100_000))
+    parts = [part async for part in json_decoder.line_slices(lines)]
+    assert len(parts) > 2 and b"\n".join(parts) == lines
+    assert [part async for part in json_decoder.line_slices(b"x" * 2_000_000)] == [b"x" * 2_000_000]
