@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import io
 import json
+import os
 import shutil
 import signal
 import subprocess
@@ -338,9 +339,12 @@ state = "{self.root}/state"
         subprocess.run(["ip", "link", "delete", self.bridge], check=False, capture_output=True)
 
     def remove_control_groups(self) -> None:
-        for cgroup in sorted(Path("/sys/fs/cgroup").glob(f"**{self.cgroup}/**/"), reverse=True):
-            with contextlib.suppress(OSError):
-                cgroup.rmdir()
+        # Other groups on this machine come and go meanwhile: only our own ones are walked through.
+        base = Path("/sys/fs/cgroup")
+        for top in (base, *base.iterdir()):
+            for folder, _, _ in os.walk(f"{top}{self.cgroup}", topdown=False):
+                with contextlib.suppress(OSError):
+                    Path(folder).rmdir()
 
 
 def layer() -> bytes:

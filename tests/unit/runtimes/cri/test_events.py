@@ -3,6 +3,7 @@
 import asyncio
 
 import pytest
+from google.protobuf import json_format
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -12,6 +13,7 @@ from core.model.refs import EngineRef, Kind
 from runtimes.cri import decode, events
 from runtimes.cri.snapshot import Snapshot
 from runtimes.proto import cri_pb2 as cri
+from tests.helpers.paths import CAPTURES
 
 ENGINE = EngineRef(host="h", kind="cri")
 NS = 1_000_000_000
@@ -386,3 +388,22 @@ async def test_a_removed_pod_that_sends_no_status_is_removed(eager):
     gone = cri.ContainerEventResponse(container_id=pod().id, container_event_type=3, created_at=7)
     watch = events.Watch(Engine(view(), view(pods={}, at=2)), lambda enabled: None)
     assert told(await streamed(watch, Stream([gone]))) == [("deleted", "shop/web")]
+
+
+async def test_the_stream_of_containerd_2_as_recorded(eager):
+    lines = (CAPTURES / "containerd-2.1.cri-events.jsonl").read_text().splitlines()
+    messages = [json_format.Parse(line, cri.ContainerEventResponse()) for line in lines]
+    watch = events.Watch(Engine(view(pods={})), lambda enabled: None)
+    found = await streamed(watch, Stream(messages))
+    assert told(found) == [
+        ("created", "default/web"),
+        ("started", "default/web"),
+        (EventKind.CREATED, "default/web/web"),
+        (EventKind.STARTED, "default/web/web"),
+        (EventKind.DIED, "default/web/web"),
+        ("stopped", "default/web"),
+        (EventKind.REMOVED, "default/web/web"),
+        ("deleted", "default/web"),
+    ]
+    assert [event.attrs["exit_code"] for event in found if event.kind is EventKind.DIED] == ["5"]
+    assert not watch.snapshot.containers and not watch.snapshot.pods
