@@ -234,7 +234,7 @@ def _moved_tag(action: Any, known: Known) -> Iterator[Effect]:
         yield _effect(TAG, Ref(engine=action.engine, kind=Kind.IMAGE, id=f"{name} now", name=name), certain=False)
     for image in known.images or ():
         for ref in image.tag_refs:
-            if image_names.full_name(image_names.with_default_tag(ref.name)) == image_names.full_name(name):
+            if image_names.normal_name(image_names.with_default_tag(ref.name)) == image_names.normal_name(name):
                 yield _effect(TAG, ref, certain=False)
 
 

@@ -11,8 +11,6 @@ import fnmatch
 
 import msgspec
 
-from core.model import image_names
-
 
 class Kind(enum.StrEnum):
     """The kinds of resources that a Ref can point to."""
@@ -81,7 +79,3 @@ class Ref(msgspec.Struct, frozen=True, gc=False):
     def __str__(self) -> str:
         where = f"{self.name}@{self.engine}"
         return where if self.id == self.name else f"{where}#{self.short_id}"
-
-    def names(self) -> tuple[str, ...]:
-        """The names that a pattern is compared with; an image has several equivalent names."""
-        return image_names.equivalent_names(self.name) if self.kind is Kind.IMAGE else (self.name,)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import fnmatch
 from dataclasses import dataclass
 
+from core.model import image_names
 from core.model.policy_facts import PolicyFacts
 from core.model.refs import EngineRef, Kind, Ref
 
@@ -46,11 +47,10 @@ class Selector:
         if ref.kind is Kind.ENGINE:
             # An engine itself has no name, project or labels.
             return not (self.name or self.needs_facts())
-        if self.name and not any(fnmatch.fnmatchcase(name, self.name) for name in ref.names()):
-            return False
-        if not self.needs_facts():
-            return True
-        if facts is None:
+        named = self._matches_name(ref)
+        if named is False or not self.needs_facts():
+            return named
+        if named is None or facts is None:
             return None
         if self.project and not fnmatch.fnmatchcase(facts.project or "", self.project):
             return False
@@ -60,6 +60,13 @@ class Selector:
             return None
         labels = facts.labels
         return all(key in labels and fnmatch.fnmatchcase(labels[key], want) for key, want in self.labels)
+
+    def _matches_name(self, ref: Ref) -> bool | None:
+        if not self.name:
+            return True
+        if ref.kind is Kind.IMAGE:
+            return image_names.matches(ref.name, self.name)
+        return fnmatch.fnmatchcase(ref.name, self.name)
 
     def __str__(self) -> str:
         parts = [

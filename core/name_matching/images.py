@@ -27,7 +27,7 @@ def find_images_by_name(typed: TypedName, rows: Sequence[Image]) -> Match:
         or one(typed, [under_id(row) for row in rows if row.ref.id == name or _has_digest(row, name)])
         or _match_repository(typed, rows)
         or _match_tag(typed, rows, lambda tag: _ends_path(tag, name))
-        or _match_tag(typed, rows, lambda tag: tag.startswith(name) or image_names.short_name(tag).startswith(name))
+        or _match_tag(typed, rows, lambda tag: _begins(tag, name))
         or one(typed, [under_id(row) for row in with_id_prefix(typed, rows)])
     )
 
@@ -61,14 +61,16 @@ def _matching_glob(pattern: str, rows: Sequence[Image]) -> Sequence[Image]:
     def fits(text: str) -> bool:
         return fnmatch.fnmatchcase(text, pattern)
 
-    tagged = [
-        _under_name(row, tag) for row in rows for tag in tags(row) if any(map(fits, image_names.equivalent_names(tag)))
-    ]
+    tagged = [_under_name(row, tag) for row in rows for tag in tags(row) if image_names.matches(tag, pattern)]
     return tagged or [row for row in rows if any(map(fits, row.digests))]
 
 
 def _same(name: str, other: str) -> bool:
-    return image_names.short_name(name) == image_names.short_name(other)
+    return image_names.normal_name(name) == image_names.normal_name(other)
+
+
+def _begins(tag: str, name: str) -> bool:
+    return any(one.startswith(name) for one in (tag, image_names.short_name(tag), image_names.normal_name(tag)))
 
 
 def _ends_path(tag: str, name: str) -> bool:

@@ -8,15 +8,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from core import errors
+from core.model import image_names
 from runtimes.formats import image_reference
 
 
 def full_name(name: str) -> str:
     """Expands a short name: `nginx` becomes `docker.io/library/nginx:latest`. Raises BadUsage."""
-    found = image_reference.parse_image_reference(name)
-    if found.registry:
-        return str(found)
-    return f"docker.io/{'' if '/' in found.repository else 'library/'}{found}"
+    image_reference.parse_image_reference(name)
+    return str(image_reference.parse_image_reference(image_names.full_name(name)))
 
 
 def tags_and_digests(names: Sequence[str], digest: str) -> tuple[list[str], list[str]]:
@@ -29,7 +28,8 @@ def tags_and_digests(names: Sequence[str], digest: str) -> tuple[list[str], list
 
 def is_loopback_registry(name: str) -> bool:
     """Returns True if the registry runs on this machine."""
-    host = name.partition("/")[0].rpartition(":")[0] or name.partition("/")[0]
+    host = image_names.normal_name(name).partition("/")[0]
+    host = host if host.endswith("]") else host.rpartition(":")[0] or host
     return host in ("localhost", "[::1]") or host.startswith("127.")
 
 
