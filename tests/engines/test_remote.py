@@ -124,7 +124,9 @@ async def test_who_cannot_prove_themselves_is_told_what_is_missing(secured):
     assert "is not valid for the host localhost" in await fault(secured.door(host="localhost"))
     assert "requires a client certificate" in await fault(secured.door(cert="", key=""))
     cert, key = map(str, Authority(secured.authority.folder, "c").sign("foreign", use="clientAuth"))
-    assert f"refused the client certificate {cert}" in await fault(secured.door(cert=cert, key=key))
+    # Newer daemons send the alert for an unknown CA, older ones that for a bad certificate.
+    told = await fault(secured.door(cert=cert, key=key))
+    assert f"refused the client certificate {cert}" in told or f"signed the client certificate {cert}" in told
     cert, key = map(str, secured.authority.sign("old", use="clientAuth", days=-1))
     assert "has not expired" in await fault(secured.door(cert=cert, key=key))
     plain = engine_registry.EngineAddress(kind="docker", url=f"tcp://127.0.0.1:{secured.port}")
