@@ -117,6 +117,7 @@ class _Scaling:
                 "protects one of its containers.",
                 hint="Create that container again without the label.",
             )
+        services.check_one_project(self._service.name, replicas)
         staying, surplus = replicas[: self._wanted], replicas[self._wanted :]
         if self._removable is not None:
             changed = next((row.ref.name for row in surplus if row.ref.id not in self._removable), "")

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable
 
+from core import errors
 from core.model.containers import COMPOSE_PROJECT_LABEL, COMPOSE_SERVICE_LABEL, SWARM_SERVICE_LABEL, Container
 from core.model.refs import EngineRef, Kind, Ref
 from core.model.services import Service
@@ -17,6 +18,7 @@ PROJECT = COMPOSE_PROJECT_LABEL
 SERVICE = COMPOSE_SERVICE_LABEL
 NUMBER = "com.docker.compose.container-number"
 REPLACES = "com.docker.compose.replace"
+FOLDER = "com.docker.compose.project.working_dir"
 ACTIVE = frozenset({"running", "paused", "restarting"})
 
 
@@ -77,6 +79,20 @@ def replica_number(labels: dict[str, str]) -> int:
     """Returns the number that Compose gave to a replica; 0 if the replica has no number."""
     text = labels.get(NUMBER, "")
     return int(text) if text.isascii() and text.isdigit() and len(text) < 10 else 0
+
+
+def check_one_project(name: str, members: Iterable[Container]) -> None:
+    """Raises UserError if containers of a service come from different folders. Labels may also come from an image, so
+    its author could claim a service for a container, which would then be counted and copied as a replica."""
+    by_folder: dict[str, str] = {}
+    for row in members:
+        by_folder.setdefault(row.labels.get(FOLDER, ""), row.ref.name)
+    if len(by_folder) > 1:
+        found = [f"{member} from {folder or 'no folder'}" for folder, member in sorted(by_folder.items())][:3]
+        raise errors.UserError(
+            f"{name} cannot be scaled: its containers belong to different Compose projects ({', '.join(found)}).",
+            hint="Remove the one that does not belong to it, or run docker compose up --force-recreate.",
+        )
 
 
 def _service(engine: EngineRef, project: str, service: str, members: list[Container]) -> Service:

@@ -264,3 +264,15 @@ async def test_stopped_on_the_way_it_tells_how_far_it_came():
         "created shop-web-2, then the job was stopped",
     )
     assert page.progress == "1 created"
+
+
+async def test_a_stranger_that_claims_the_service_by_its_labels_is_neither_copied_nor_counted():
+    """Labels may come from an image, whose author can write anything."""
+    steps = Steps(1, 2, **{services.FOLDER: "/srv/shop"})
+    ref = steps.add(3, "running")
+    steps.rows[ref.id].labels.pop(services.FOLDER)
+    for wanted in (1, 2, 5):
+        outcome = await scaled(steps, wanted)
+        assert outcome.status == Status.FAILED
+        assert "shop-web-3 from no folder, shop-web-1 from /srv/shop" in outcome.detail
+    assert steps.done == []
