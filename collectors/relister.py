@@ -24,6 +24,7 @@ from core.model.actions import DescribeEngine, ListContainers
 from core.model.containers import Container, Containers
 from core.model.events import Event
 from core.ports import Call
+from core.repeated_log import RepeatedLog
 from runtimes.formats import status_text
 from runtimes.inventory import state_updates
 from runtimes.inventory.mirror import Mirror, WatchedEngine
@@ -60,6 +61,7 @@ class Relister:
         self._ever_listed = False
         self._losses = 0
         self._relist_now = asyncio.Event()
+        self._repeated_log = RepeatedLog(lambda: asyncio.get_running_loop().time())
 
     async def list_forever(self) -> None:
         """Lists now, every few minutes, after a silence and after a loss. Raises the error of a list that fails."""
@@ -162,7 +164,10 @@ class Relister:
         try:
             details = await self._runtime.describe(wanted, self._timing.describe_timeout)
         except (errors.QuarterdeckError, TimeoutError) as error:
-            log.warning("A list was made without details.", engine=str(self._runtime.ref), reason=str(error))
+            if times := self._repeated_log.due(str(error)):
+                log.warning(
+                    "A list was made without details.", engine=str(self._runtime.ref), reason=str(error), times=times
+                )
             return rows
         for container_id, found in details.items():
             if found is None:

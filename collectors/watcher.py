@@ -25,6 +25,7 @@ from collectors.relister import Relister
 from collectors.timing import Timing
 from core import errors, metrics
 from core.model.events import Event
+from core.repeated_log import RepeatedLog
 from runtimes.formats import skipped_data
 from runtimes.inventory.mirror import Mirror, WatchedEngine
 
@@ -63,6 +64,8 @@ class Watcher:
         self._recent: deque[Event] = deque(maxlen=RECENT_EVENTS)
         self._repeats: set[tuple[int, str, str, str]] = set()
         self._repeats_until = 0
+        self._repeated_log = RepeatedLog(lambda: asyncio.get_running_loop().time())
+        self._log_opening = True  # not again after an end that was not logged, because it repeats
 
     async def run(self) -> None:
         failures = 0
@@ -108,12 +111,17 @@ class Watcher:
             reason = error
         finally:
             self._stream_lost("" if reason is None else reason.full_message())
-        log.info(
-            "The event stream ended." if opened_at is not None else "The event stream could not be opened.",
-            engine=str(self._runtime.ref),
-            reason=reason.full_message() if reason else "the engine closed it",
-            open_seconds=round(loop.time() - opened_at, 1) if opened_at is not None else None,
-        )
+        message = "The event stream ended." if opened_at is not None else "The event stream could not be opened."
+        why = reason.full_message() if reason else "the engine closed it"
+        if times := self._repeated_log.due(f"{message} {why}"):
+            self._log_opening = True
+            log.info(
+                message,
+                engine=str(self._runtime.ref),
+                reason=why,
+                open_seconds=round(loop.time() - opened_at, 1) if opened_at is not None else None,
+                **({"times": times} if times > 1 else {}),
+            )
         return 0.0 if opened_at is None else loop.time() - opened_at
 
     # ── the stream ───────────────────────────────────────────────────────────────────────────────────────────────
@@ -215,7 +223,9 @@ class Watcher:
         self._relister.batch_received()
         self._repeats = {event.identity() for event in self._recent if since is not None and event.at_ns >= since}
         self._repeats_until = self._cursor.newest + int(self._timing.overlap * 1e9)
-        log.info("The event stream was opened.", engine=str(self._runtime.ref), resumed=since is not None)
+        if self._log_opening:
+            self._log_opening = False
+            log.info("The event stream was opened.", engine=str(self._runtime.ref), resumed=since is not None)
 
     def _stream_lost(self, fault: str) -> None:
         self._mirror.stream_lost(fault)

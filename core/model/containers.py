@@ -96,7 +96,13 @@ class Container(msgspec.Struct, frozen=True, gc=False):
     @property
     def group_name(self) -> str:
         """The name of its service, `shop/web` or in a Swarm `shop_web`; empty if it has none."""
-        return group_name(self.project, self.service)
+        return group_name(self.project, self.service, in_stack=self.in_stack)
+
+    @property
+    def in_stack(self) -> bool:
+        """Whether it belongs to a service of a Swarm stack, whose name begins with the stack's. A compose service may
+        be called `app_db` in the project `app` too, and is then another one than `db`."""
+        return STACK_LABEL in self.labels and COMPOSE_SERVICE_LABEL not in self.labels
 
     def facts(self, at: datetime) -> PolicyFacts:
         return PolicyFacts(
@@ -115,18 +121,18 @@ def protected(labels: Mapping[str, str]) -> bool:
     return labels.get(PROTECTED_LABEL, "").lower() in ("1", "true", "yes")
 
 
-def group_name(project: str | None, service: str | None) -> str:
+def group_name(project: str | None, service: str | None, *, in_stack: bool) -> str:
     """Returns `project/service`; the name of a stack's service already contains the stack (`shop_web` of `shop`)."""
-    if project and service and not service.startswith(f"{project}_"):
+    if project and service and not (in_stack and service.startswith(f"{project}_")):
         return f"{project}/{service}"
     return service or project or ""
 
 
-def group_names(project: str | None, service: str | None) -> tuple[str, ...]:
+def group_names(project: str | None, service: str | None, *, in_stack: bool) -> tuple[str, ...]:
     """Returns both names that people type for a service of a project: `shop/web` and `shop_web`."""
     if not (project and service):
         return ()
-    bare = service.removeprefix(f"{project}_")
+    bare = service.removeprefix(f"{project}_") if in_stack else service
     return (f"{project}/{bare}", f"{project}_{bare}")
 
 

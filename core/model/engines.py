@@ -11,12 +11,13 @@ class Engine(msgspec.Struct, frozen=True):
     """One engine. `address` contains no secret; `verbs` are those that the configuration allows. `fault`: why the
     engine did not answer; all fields that only the engine knows are then empty. `stream`: the state of the event
     stream, `up` or `down` since `stream_since` (unix seconds), or empty if nobody watches; `stream_fault`: why it is
-    down."""
+    down. `not_permitted`: why Quarterdeck's user may not use an engine that was found; it is then never contacted."""
 
     ref: EngineRef
     address: str
     verbs: tuple[str, ...]
     fault: str = ""
+    not_permitted: str = ""
     version: str = ""
     api: str = ""
     system: str = ""

@@ -37,11 +37,16 @@ class Service(msgspec.Struct, frozen=True):
     @property
     def full_names(self) -> tuple[str, ...]:
         """Every full name that selects it: `shop/web`, `shop_web`."""
-        return tuple(dict.fromkeys((self.ref.name, *group_names(self.project, self.service))))
+        return tuple(dict.fromkeys((self.ref.name, *group_names(self.project, self.service, in_stack=self.in_stack))))
 
     @property
     def short_name(self) -> str:
-        return self.service.removeprefix(f"{self.project}_") if self.project else self.service
+        return self.service.removeprefix(f"{self.project}_") if self.in_stack else self.service
+
+    @property
+    def in_stack(self) -> bool:
+        """Whether it belongs to a Swarm stack, so that its name begins with the stack's."""
+        return bool(self.project) and self.mode != "compose"
 
     def facts(self, at: datetime) -> tuple[PolicyFacts, ...]:
         """Returns one for each different set of labels. The service is protected if one of its containers is."""

@@ -35,9 +35,11 @@ def _match_group(typed: TypedName, rows: Sequence[Container]) -> Match:
     name = typed.name
     if name.endswith("/"):
         return _same_group(typed, [row for row in rows if row.project == name[:-1]], lambda row: f"{row.project}/")
-    in_full = [row for row in rows if name in containers.group_names(row.project, row.service)]
+    in_full = [row for row in rows if name in _service_names(row)]
     if in_full:
-        return _same_group(typed, in_full, lambda row: row.group_name)
+        # `app_db` is the service db of the project app. It may also be the whole name of another service.
+        either = [row for row in rows if name == row.service or name in _service_names(row)]
+        return _same_group(typed, either, lambda row: row.group_name)
     of_project = [row for row in rows if row.project == name]
     of_service = [row for row in rows if name in (row.service, _short_service(row))]
     if of_project and of_service and {row.ref for row in of_project} != {row.ref for row in of_service}:
@@ -67,11 +69,13 @@ def _matches_glob(pattern: str, row: Container) -> bool:
             return True
         if "/" not in pattern:
             return False
-    return not row.one_off and any(
-        fnmatch.fnmatchcase(text, pattern) for text in containers.group_names(row.project, row.service)
-    )
+    return not row.one_off and any(fnmatch.fnmatchcase(text, pattern) for text in _service_names(row))
 
 
 def _short_service(row: Container) -> str:
     service = row.service or ""
-    return service.removeprefix(f"{row.project}_") if row.project else service
+    return service.removeprefix(f"{row.project}_") if row.in_stack else service
+
+
+def _service_names(row: Container) -> tuple[str, ...]:
+    return containers.group_names(row.project, row.service, in_stack=row.in_stack)

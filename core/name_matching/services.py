@@ -19,7 +19,8 @@ def find_services_by_name(typed: TypedName, rows: Sequence[Service]) -> Match:
         )
     return (
         one(typed, [row for row in rows if row.ref.name == name])
-        or one(typed, [row for row in rows if name in row.full_names])
+        # `app_db` is the service db of the project app. It may also be the whole name of another service.
+        or one(typed, [row for row in rows if name == row.service or name in row.full_names])
         or one(typed, [row for row in rows if row.ref.id == name])
         or one(typed, [row for row in rows if row.short_name == name])
         or _match_project(typed, rows)

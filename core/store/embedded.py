@@ -27,6 +27,7 @@ from pathlib import Path
 import structlog
 
 from core import errors, processes, trusted_files
+from core.repeated_log import RepeatedLog
 from core.store import server_process
 
 log = structlog.get_logger(__name__)
@@ -83,7 +84,7 @@ class EmbeddedStore:
 
     async def watch(self) -> None:
         """Runs forever: when the server dies or its owner ends, makes sure that a server runs again."""
-        pause = 0.0
+        pause, repeated = 0.0, RepeatedLog()
         while not self._closed:
             started, lived = _now(), 0.0
             try:
@@ -93,7 +94,8 @@ class EmbeddedStore:
                     role = await self.ensure()
                     log.warning("The embedded store was restarted.", role=role.value)
             except errors.StoreDown as down:
-                log.warning("The embedded store is down.", reason=down.full_message())
+                if times := repeated.due(down.full_message()):
+                    log.warning("The embedded store is down.", reason=down.full_message(), times=times)
             pause = 0.0 if lived >= STEADY_SECONDS else min(max(0.1, pause * 2), MAX_PAUSE_SECONDS)
             await asyncio.sleep(pause)
 

@@ -248,6 +248,27 @@ async def test_an_engine_that_comes_late_is_found() -> None:
     assert set(bench.shelf.kept) == {"late"}
 
 
+async def test_an_engine_that_stays_away_is_logged_once_an_hour_with_a_count() -> None:
+    bench = Bench()
+    bench.engine.reachable = False
+    with structlog.testing.capture_logs() as logs:
+        async with bench.watching():
+            await asyncio.sleep(3 * 3600 + 100)
+            failed = [line for line in logs if "could not be opened" in line["event"]]
+            assert len(failed) == 4
+            assert "times" not in failed[0]
+            assert all(line["times"] > 100 for line in failed[1:])
+            bench.engine.reachable = True
+            await bench.until(lambda: bench.mirror.live)
+            # A stream that is cut again and again, as by a proxy, is reported once too.
+            for _ in range(20):
+                bench.engine.cut()
+                await asyncio.sleep(40)
+                await bench.until(lambda: bench.mirror.live)
+    assert sum("stream was opened" in line["event"] for line in logs) == 2
+    assert sum("stream ended" in line["event"] for line in logs) == 1
+
+
 async def test_attempts_grow_rarer_and_a_healthy_minute_forgives() -> None:
     bench = Bench()
     bench.watch._random_fraction = lambda: 1.0

@@ -179,3 +179,40 @@ def test_a_container_in_a_pod_is_meant_by_its_path_its_pod_and_its_namespace():
         means("web-0", rows)
     with pytest.raises(errors.NotFound):
         means("another", rows)
+
+
+APP = [row("app-db-1", "app/db"), row("app-app_db-1", "app/app_db"), row("app-app_db-2", "app/app_db")]
+
+
+@pytest.mark.parametrize(
+    ("word", "found"),
+    [
+        ("app/db", ["app-db-1"]),
+        ("db", ["app-db-1"]),
+        ("app/app_db", ["app-app_db-1", "app-app_db-2"]),
+        ("app_app_db", ["app-app_db-1", "app-app_db-2"]),
+        ("app/app_*", ["app-app_db-1", "app-app_db-2"]),
+    ],
+)
+def test_a_service_may_begin_with_the_name_of_its_project(word, found):
+    assert means(word, APP) == found
+    listed = services.compose_services(H1, APP)
+    assert [one.members for one in selection.select(Kind.SERVICE, (word,), listed, {})] == [
+        tuple(one.ref.id for one in APP if one.ref.name in found)
+    ]
+
+
+def test_a_name_of_two_such_services_is_never_guessed():
+    with pytest.raises(errors.Ambiguous) as caught:
+        means("app_db", APP)
+    assert list(caught.value.candidates) == ["app/app_db", "app/db"]
+    with pytest.raises(errors.Ambiguous):
+        selection.select(Kind.SERVICE, ("app_db",), services.compose_services(H1, APP), {})
+    # Alone, each has it.
+    assert means("app_db", APP[:1]) == ["app-db-1"]
+    assert means("app_db", APP[1:]) == ["app-app_db-1", "app-app_db-2"]
+
+
+def test_the_suggested_name_of_a_service_selects_it():
+    for one in APP:
+        assert one.ref.name in means(one.group_name, APP)
