@@ -15,23 +15,20 @@ STATES = ("created", "running", "paused", "restarting", "removing", "exited", "d
 HEALTH_STATES = ("starting", "healthy", "unhealthy")
 LIVE_STATES = ("running", "paused")  # states in which a container has processes
 
-# Labels that group containers: of the kubelet (pods of a namespace), docker compose, podman-compose and quadlet (same
-# labels), and Swarm. The kubelet's are first, because a pod may also carry labels that its users wrote.
+# Labels that group containers: of docker compose, podman-compose and quadlet (same labels), Swarm, and the kubelet
+# (pods of a namespace). A container also has the labels of its image, whose author may claim any group. So the labels
+# of the tool that usually makes the containers of an engine come first: it writes them over those of the image.
 COMPOSE_PROJECT_LABEL = "com.docker.compose.project"
 COMPOSE_SERVICE_LABEL = "com.docker.compose.service"
 STACK_LABEL = "com.docker.stack.namespace"
-PROJECT_LABELS = (
-    "io.kubernetes.pod.namespace",
-    COMPOSE_PROJECT_LABEL,
-    STACK_LABEL,
-    "io.podman.compose.project",
+_POD_LABELS = ("io.kubernetes.pod.namespace", "io.kubernetes.pod.name")
+_GROUP_LABELS = (
+    (COMPOSE_PROJECT_LABEL, COMPOSE_SERVICE_LABEL),
+    (STACK_LABEL, "com.docker.swarm.service.name"),
+    ("io.podman.compose.project", "io.podman.compose.service"),
 )
-SERVICE_LABELS = (
-    "io.kubernetes.pod.name",
-    COMPOSE_SERVICE_LABEL,
-    "com.docker.swarm.service.name",
-    "io.podman.compose.service",
-)
+"""The labels with the project and the service, by tool."""
+_NAMESPACE_LABEL, _KUBERNETES = "containerd.namespace", "k8s.io"
 ONE_OFF_LABEL = "com.docker.compose.oneoff"
 SWARM_SERVICE_LABEL = "com.docker.swarm.service.id"
 SWARM_NODE_LABEL = "com.docker.swarm.node.id"
@@ -82,11 +79,11 @@ class Container(msgspec.Struct, frozen=True, gc=False):
 
     @property
     def project(self) -> str | None:
-        return _first(self.labels, PROJECT_LABELS)
+        return next((self.labels[label] for label, _ in self._group_labels() if label in self.labels), None)
 
     @property
     def service(self) -> str | None:
-        return _first(self.labels, SERVICE_LABELS)
+        return next((self.labels[label] for _, label in self._group_labels() if label in self.labels), None)
 
     @property
     def one_off(self) -> bool:
@@ -103,6 +100,12 @@ class Container(msgspec.Struct, frozen=True, gc=False):
         """Whether it belongs to a service of a Swarm stack, whose name begins with the stack's. A compose service may
         be called `app_db` in the project `app` too, and is then another one than `db`."""
         return STACK_LABEL in self.labels and COMPOSE_SERVICE_LABEL not in self.labels
+
+    def _group_labels(self) -> Sequence[tuple[str, str]]:
+        """The labels of groups by tool, with the one that is trusted most first."""
+        if self.ref.engine.kind == "cri" or self.labels.get(_NAMESPACE_LABEL) == _KUBERNETES:
+            return (_POD_LABELS, *_GROUP_LABELS)
+        return (*_GROUP_LABELS, _POD_LABELS)
 
     def facts(self, at: datetime) -> PolicyFacts:
         return PolicyFacts(
@@ -134,10 +137,6 @@ def group_names(project: str | None, service: str | None, *, in_stack: bool) -> 
         return ()
     bare = service.removeprefix(f"{project}_") if in_stack else service
     return (f"{project}/{bare}", f"{project}_{bare}")
-
-
-def _first(labels: dict[str, str], keys: Sequence[str]) -> str | None:
-    return next((labels[key] for key in keys if key in labels), None)
 
 
 class Containers(msgspec.Struct, frozen=True):

@@ -164,7 +164,7 @@ def test_a_container_in_a_pod_is_meant_by_its_path_its_pod_and_its_namespace():
     def kept(name):
         namespace, pod, _ = name.split("/")
         labels = {"io.kubernetes.pod.namespace": namespace, "io.kubernetes.pod.name": pod}
-        return row(name, **labels, **{"com.docker.compose.project": "another"})
+        return row(name, **labels, **{"com.docker.compose.project": "another", "containerd.namespace": "k8s.io"})
 
     rows = [kept(name) for name in ("shop/web-0/app", "shop/web-0/side", "shop/db-0/app", "test/web-0/app")]
     assert means("shop/web-0/app", rows) == ["shop/web-0/app"]
