@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 
 from bot.access import policy
 from core import errors
-from core.model import actions
+from core.model import actions, effects
 from core.model.identity import Identity, Place
 from core.model.policy import ENDS, Grant, Policy
 from core.model.selectors import EVERYTHING, Selector
@@ -31,22 +31,31 @@ def check_may_grant(current: Policy, by: Identity, place: Place, wanted: Grant) 
     for kind in actions.all_actions():
         if not policy.covers(wanted.can, kind.verb, kind.risk, current.roles):
             continue
-        resolved = policy.resolve(current, by, place, kind.verb, kind.risk)
-        if guard := next((one for one in resolved.guards if one.who not in ("everyone", wanted.who)), None):
-            raise errors.NotPermitted(
-                f"You may not grant {kind.verb}: the guard {guard.id} on {guard.who} limits you, and it might not "
-                f"limit {wanted.who}.",
-                rule="grant-only-what-you-have",
-                hint=f"Ask one of these to grant it: {', '.join(policy.who_can_grant(current)[:4])}.",
-            )
-        if not any(
-            _includes(own.on, wanted.on) and _includes_places(own.places, wanted.places) for own in resolved.grants
-        ):
-            raise errors.NotPermitted(
-                f"You may not grant {kind.verb} on {wanted.on}: you do not have that grant yourself.",
-                rule="grant-only-what-you-have",
-                hint=f"Ask one of these to grant it: {', '.join(policy.who_can_grant(current)[:4])}.",
-            )
+        for verb, risk, ends in effects.aspects(kind.verb, kind.risk):
+            resolved = policy.resolve(current, by, place, verb, risk, ends)
+            _check_guards(resolved, kind.verb, wanted, current)
+            # What the receiver may also destroy with the verb, the giver must be able to destroy.
+            if verb == kind.verb and policy.covers(wanted.can, verb, risk, current.roles):
+                _check_grants(resolved, wanted, current)
+
+
+def _check_guards(resolved: policy.ResolvedPolicy, verb: str, wanted: Grant, current: Policy) -> None:
+    if guard := next((one for one in resolved.guards if one.who not in ("everyone", wanted.who)), None):
+        raise errors.NotPermitted(
+            f"You may not grant {verb}: the guard {guard.id} on {guard.who} limits you, and it might not "
+            f"limit {wanted.who}.",
+            rule="grant-only-what-you-have",
+            hint=f"Ask one of these to grant it: {', '.join(policy.who_can_grant(current)[:4])}.",
+        )
+
+
+def _check_grants(resolved: policy.ResolvedPolicy, wanted: Grant, current: Policy) -> None:
+    if not any(_includes(own.on, wanted.on) and _includes_places(own.places, wanted.places) for own in resolved.grants):
+        raise errors.NotPermitted(
+            f"You may not grant {resolved.verb} on {wanted.on}: you do not have that grant yourself.",
+            rule="grant-only-what-you-have",
+            hint=f"Ask one of these to grant it: {', '.join(policy.who_can_grant(current)[:4])}.",
+        )
 
 
 def check_subject(who: str) -> None:

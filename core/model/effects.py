@@ -46,11 +46,13 @@ Rule = Callable[[Any, Known], Iterable[Effect]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VerbEffects:
-    """Describes one verb. `ends`: it can end or freeze running processes of its target. `also`: yields its effects.
-    `needs`: the kinds of resources that must be listed for that, besides the target's kind and containers."""
+    """Describes one verb. `ends`: it can end or freeze running processes of its target. `also`: yields its effects,
+    which have the verbs `does`. `needs`: the kinds of resources that must be listed for that, besides the target's kind
+    and containers."""
 
     ends: bool = False
     also: Rule | None = None
+    does: tuple[str, ...] = ()
     needs: tuple[Kind, ...] = ()
 
 
@@ -238,40 +240,41 @@ def _moved_tag(action: Any, known: Known) -> Iterator[Effect]:
                 yield _effect(TAG, ref, certain=False)
 
 
+_REMOVAL = (REMOVE, REMOVE_VOLUME)
 _NOTHING = VerbEffects()
 TABLE: Mapping[str, VerbEffects] = {
     "container.start": _NOTHING,
-    "container.stop": VerbEffects(ends=True, also=_stopped),
-    "container.kill": VerbEffects(ends=True, also=_signalled),
+    "container.stop": VerbEffects(ends=True, also=_stopped, does=_REMOVAL),
+    "container.kill": VerbEffects(ends=True, also=_signalled, does=_REMOVAL),
     # Neither Docker nor Podman removes a container with --rm that it restarts.
     "container.restart": VerbEffects(ends=True),
     "container.pause": VerbEffects(ends=True),
     "container.unpause": _NOTHING,
-    "container.remove": VerbEffects(ends=True, also=_removed_container),
+    "container.remove": VerbEffects(ends=True, also=_removed_container, does=(REMOVE_VOLUME,)),
     # A program in a container can end it, and a health check of Podman can be set to.
-    "container.exec": VerbEffects(ends=True, also=_executed),
+    "container.exec": VerbEffects(ends=True, also=_executed, does=_REMOVAL),
     "container.healthcheck": VerbEffects(ends=True),
     # Scaling up ends nothing; its effects say what scaling down ends.
-    "service.scale": VerbEffects(also=_scaled),
+    "service.scale": VerbEffects(also=_scaled, does=("service.scale", REMOVE, "container.start")),
     "service.create": _NOTHING,
-    "service.update": VerbEffects(ends=True, also=_replaced_service),
-    "service.rollback": VerbEffects(ends=True, also=_replaced_service),
-    "service.remove": VerbEffects(ends=True, also=_replaced_service),
-    "pod.start": VerbEffects(also=_each_member("container.start")),
-    "pod.stop": VerbEffects(ends=True, also=_each_member(STOP, ends=True)),
-    "pod.restart": VerbEffects(ends=True, also=_each_member("container.restart")),
-    "pod.pause": VerbEffects(ends=True, also=_each_member("container.pause")),
-    "pod.unpause": VerbEffects(also=_each_member("container.unpause")),
-    "pod.remove": VerbEffects(ends=True, also=_each_member(REMOVE)),
-    "node.drain": VerbEffects(ends=True, also=_drained, needs=(Kind.TASK,)),
+    "service.update": VerbEffects(ends=True, also=_replaced_service, does=("service.update", REMOVE)),
+    "service.rollback": VerbEffects(ends=True, also=_replaced_service, does=("service.rollback", REMOVE)),
+    "service.remove": VerbEffects(ends=True, also=_replaced_service, does=("service.remove", REMOVE)),
+    "pod.start": VerbEffects(also=_each_member("container.start"), does=("container.start",)),
+    "pod.stop": VerbEffects(ends=True, also=_each_member(STOP, ends=True), does=(STOP, *_REMOVAL)),
+    "pod.restart": VerbEffects(ends=True, also=_each_member("container.restart"), does=("container.restart",)),
+    "pod.pause": VerbEffects(ends=True, also=_each_member("container.pause"), does=("container.pause",)),
+    "pod.unpause": VerbEffects(also=_each_member("container.unpause"), does=("container.unpause",)),
+    "pod.remove": VerbEffects(ends=True, also=_each_member(REMOVE), does=(REMOVE,)),
+    "node.drain": VerbEffects(ends=True, also=_drained, does=(REMOVE,), needs=(Kind.TASK,)),
     "node.activate": _NOTHING,
     # A container that is left from an earlier run is replaced when its unit starts.
-    "unit.start": VerbEffects(also=_unit("container.start")),
-    "unit.stop": VerbEffects(ends=True, also=_unit(STOP)),
-    "unit.restart": VerbEffects(ends=True, also=_unit("container.restart")),
-    "unit.install": VerbEffects(ends=True, also=_installed),
-    "image.pull": VerbEffects(also=_moved_tag, needs=(Kind.IMAGE,)),
-    "image.tag": VerbEffects(also=_moved_tag, needs=(Kind.IMAGE,)),
+    "unit.start": VerbEffects(also=_unit("container.start"), does=("container.start", *_REMOVAL)),
+    "unit.stop": VerbEffects(ends=True, also=_unit(STOP), does=(STOP, *_REMOVAL)),
+    "unit.restart": VerbEffects(ends=True, also=_unit("container.restart"), does=("container.restart", *_REMOVAL)),
+    "unit.install": VerbEffects(ends=True, also=_installed, does=(REMOVE,)),
+    "image.pull": VerbEffects(also=_moved_tag, does=(TAG,), needs=(Kind.IMAGE,)),
+    "image.tag": VerbEffects(also=_moved_tag, does=(TAG,), needs=(Kind.IMAGE,)),
     "image.push": _NOTHING,
     "image.remove": _NOTHING,
     "network.remove": _NOTHING,
@@ -285,5 +288,19 @@ TABLE: Mapping[str, VerbEffects] = {
     "policy.claim": _NOTHING,
     "question.answer": _NOTHING,
 }
+
+
+def aspects(verb: str, risk: Risk) -> Iterator[tuple[str, Risk, bool]]:
+    """Yields everything that guards may see an action with this verb as: a verb, its risk, and whether something
+    ends."""
+    each = TABLE.get(verb, _NOTHING)
+    yield verb, risk, each.ends
+    if REMOVE in each.does or REMOVE_VOLUME in each.does:
+        yield verb, Risk.DESTROY, True
+    for other in each.does:
+        if other != verb:
+            yield other, Risk.DESTROY if other in _REMOVAL else Risk.CHANGE, TABLE[other].ends
+
+
 # What a guard on `ends` covers, besides actions with an effect that ends something.
 ENDS = frozenset(verb for verb, each in TABLE.items() if each.ends)

@@ -48,6 +48,7 @@ def service(*members, mode="compose", desired=None, engine=DOCKER):
 def worked_out(action, row=None, containers=(), **more):
     known = effects.Known(row=row, containers=containers, **more)
     done = effects.with_effects(action, known)
+    assert {one.verb for one in done.effects} <= set(effects.TABLE[action.verb].does)
     return [(one.verb, one.ref.name, one.risk, one.certain) for one in done.effects]
 
 
