@@ -18,8 +18,9 @@ from typing import Any
 import msgspec
 
 from bot.access import policy, protection
+from bot.dispatch import effect_sources
 from core import errors
-from core.model import actions, builtin_actions, effects, lists_by_kind
+from core.model import actions, lists_by_kind
 from core.model.actions import Action, DescribeEngine, Effect, ListEvents, Risk
 from core.model.containers import Container
 from core.model.identity import Identity, Place
@@ -55,7 +56,7 @@ class VisibleFleet:
         self._resolved: dict[tuple[str, Risk, bool | None], policy.ResolvedPolicy] = {}
         self._rows: dict[Key, Any] = {}
         self._listings: dict[tuple[Kind, str, str], fleet.FleetRows] = {}
-        self._listings_on: dict[tuple[Kind, EngineRef], fleet.FleetRows] = {}
+        self._effect_sources = effect_sources.EffectSources(engines, call, self._remember)
         self._protected = protection.ProtectedSet(in_force)
         self._containers: Sequence[Container] = ()  # of all engines, once a resource that holds containers was listed
 
@@ -121,34 +122,7 @@ class VisibleFleet:
     async def with_effects(self, plan: Sequence[Action[Any]]) -> Sequence[Action[Any]]:
         """Returns the plan with the effects of each change, from the lists that its targets were found in. Raises the
         error of an engine that does not list what a change would end."""
-        return [
-            action
-            if action.risk is Risk.READ or action.engine == builtin_actions.BOT
-            else effects.with_effects(action, await self._known(action))
-            for action in plan
-        ]
-
-    async def _known(self, action: Action[Any]) -> effects.Known:
-        row = self._rows.get(action.targets()[0].key)
-        needs = effects.TABLE[action.verb].needs
-        images = await self._list_on(Kind.IMAGE, action.engine) if Kind.IMAGE in needs else None
-        tasks = await self._list_on(Kind.TASK, action.engine) if Kind.TASK in needs else None
-        if tasks is not None and tasks.missing:
-            raise next(iter(tasks.missing.values()))
-        return effects.Known(
-            row=row,
-            containers=self._containers,
-            images=None if images is None or images.missing else images.rows,
-            tasks=() if tasks is None else tasks.rows,
-        )
-
-    async def _list_on(self, kind: Kind, engine: EngineRef) -> fleet.FleetRows:
-        found = self._listings_on.get((kind, engine))
-        if found is None:
-            found = await self._fleet.list_rows(Query(kind=kind), self.call, only=engine)
-            self._listings_on[kind, engine] = found
-            self._remember(found.rows)
-        return found
+        return await self._effect_sources.with_effects(plan, self._rows.get, self._containers)
 
     async def filter(self, action: Action[Any], value: Any) -> Any:
         """Returns the rows of a list that the requester may see; None for a single resource that they may not see."""

@@ -48,7 +48,7 @@ Rule = Callable[[Any, Known], Iterable[Effect]]
 class VerbEffects:
     """Describes one verb. `ends`: it can end or freeze running processes of its target. `also`: yields its effects,
     which have the verbs `does`. `needs`: the kinds of resources that must be listed for that, besides the target's kind
-    and containers."""
+    and containers; CONTAINER: the target must be inspected."""
 
     ends: bool = False
     also: Rule | None = None
@@ -244,8 +244,8 @@ _REMOVAL = (REMOVE, REMOVE_VOLUME)
 _NOTHING = VerbEffects()
 TABLE: Mapping[str, VerbEffects] = {
     "container.start": _NOTHING,
-    "container.stop": VerbEffects(ends=True, also=_stopped, does=_REMOVAL),
-    "container.kill": VerbEffects(ends=True, also=_signalled, does=_REMOVAL),
+    "container.stop": VerbEffects(ends=True, also=_stopped, does=_REMOVAL, needs=(Kind.CONTAINER,)),
+    "container.kill": VerbEffects(ends=True, also=_signalled, does=_REMOVAL, needs=(Kind.CONTAINER,)),
     # Neither Docker nor Podman removes a container with --rm that it restarts.
     "container.restart": VerbEffects(ends=True),
     "container.pause": VerbEffects(ends=True),

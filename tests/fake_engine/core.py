@@ -64,6 +64,8 @@ class FakeEngine(JobAdapter):
         self.tags: dict[str, str] = {}
         """The id of the image that each tag names."""
         self.logs: dict[str, list[LogLine]] = {}
+        self.host_configs: dict[str, dict[str, object]] = {}
+        """What an inspection shows as HostConfig, by container."""
         self.swarm: list[Service] = []
         """Services of a Swarm it is a manager of; scaling one takes no time."""
         self.ring: deque[Event] = deque(maxlen=RING)

@@ -87,6 +87,7 @@ class FakeRuntime(Images, Pods, Cluster, Units, Inside):
             "State": state,
             "Mounts": [],
             "Config": {"Image": row.image, "Labels": row.labels},
+            "HostConfig": self.host_configs.get(row.ref.id, {}),
         }
         return Document(ref=row.ref, data=data)
 

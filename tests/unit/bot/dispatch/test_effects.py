@@ -195,3 +195,24 @@ async def test_a_pull_that_moves_a_tag_is_seen_as_tagging(valkey, docker):
         assert (await say(valkey, docker, "pull registry.example/shop/web:2", one))[0] is Ending.OK
     dev = guard("image.tag", on=Selector(labels=(("env", "dev"),)))
     assert (await say(valkey, docker, "pull registry.example/shop/web:1", dev))[0] is Ending.OK
+
+
+async def test_whether_a_container_has_rm_is_looked_up_where_the_list_does_not_say(valkey):
+    docker = FakeRuntime("h1", kind="docker")
+    for name, auto_remove in (("job", True), ("web", False)):
+        ref = docker.add(name)
+        docker.containers[ref.id] = msgspec.structs.replace(docker.containers[ref.id], auto_remove=None)
+        docker.host_configs[ref.id] = {"AutoRemove": auto_remove}
+    ending, text = await say(valkey, docker, "stop job")
+    assert ending is Ending.ASKED and "created with --rm" in text
+    assert (await say(valkey, docker, "stop job", guard("risk:destroy")))[0] is Ending.REFUSED
+    assert (await say(valkey, docker, "stop web", guard("risk:destroy")))[0] is Ending.OK
+
+
+async def test_what_cannot_be_looked_up_is_guarded_and_not_asked_about(valkey):
+    docker = FakeRuntime("h1", kind="docker", lacks=("container.inspect",))
+    ref = docker.add("job")
+    docker.add("other")
+    docker.containers[ref.id] = msgspec.structs.replace(docker.containers[ref.id], auto_remove=None)
+    assert (await say(valkey, docker, "stop job", guard("risk:destroy")))[0] is Ending.REFUSED
+    assert (await say(valkey, docker, "stop job"))[0] is Ending.OK

@@ -1,0 +1,93 @@
+"""Asks the engines for what the effects of a plan depend on: lists of images and tasks, and inspections of containers.
+
+core.model.effects works the effects out. What cannot be found out stays unknown, and its effects are not certain; only
+the tasks of a node must be known before it is drained.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import msgspec
+
+from core import errors
+from core.model import builtin_actions, effects
+from core.model.actions import Action, InspectContainer, Risk
+from core.model.containers import Container
+from core.model.refs import EngineRef, Key, Kind
+from core.ports import Call, Query
+from runtimes.inventory import fleet
+
+MAX_INSPECTIONS = 20  # in one plan; a larger plan asks for a confirmation anyway
+
+
+class EffectSources:
+    """Finds what is known for one command. `remember` is called with the rows of each further list."""
+
+    def __init__(self, engines: fleet.Fleet, call: Call, remember: Callable[[Sequence[Any]], None]) -> None:
+        self._fleet = engines
+        self._call = call
+        self._remember = remember
+        self._listings: dict[tuple[Kind, EngineRef], fleet.FleetRows] = {}
+
+    async def with_effects(
+        self, plan: Sequence[Action[Any]], row_of: Callable[[Key], Any], containers: Sequence[Container]
+    ) -> Sequence[Action[Any]]:
+        """Returns the plan with the effects of each change. `row_of` returns the listed row of a target, or None.
+        Raises the error of an engine that does not list the tasks of a node."""
+        changes = list(filter(_is_change, plan))
+        rows = {action.targets()[0].key: row_of(action.targets()[0].key) for action in changes}
+        unknown = [
+            action.targets()[0].key
+            for action in changes
+            if Kind.CONTAINER in effects.TABLE[action.verb].needs
+            and isinstance(row := rows[action.targets()[0].key], Container)
+            and row.auto_remove is None
+        ]
+        if len(unknown) <= MAX_INSPECTIONS:
+            rows |= dict(
+                zip(unknown, await asyncio.gather(*(self._inspected(rows[key]) for key in unknown)), strict=True)
+            )
+        return [
+            effects.with_effects(action, await self._known(action, rows[action.targets()[0].key], containers))
+            if _is_change(action)
+            else action
+            for action in plan
+        ]
+
+    async def _known(self, action: Action[Any], row: Any, containers: Sequence[Container]) -> effects.Known:
+        needs = effects.TABLE[action.verb].needs
+        images = await self._list(Kind.IMAGE, action.engine) if Kind.IMAGE in needs else None
+        tasks = await self._list(Kind.TASK, action.engine) if Kind.TASK in needs else None
+        if tasks is not None and tasks.missing:
+            raise next(iter(tasks.missing.values()))
+        return effects.Known(
+            row=row,
+            containers=containers,
+            images=None if images is None or images.missing else images.rows,
+            tasks=() if tasks is None else tasks.rows,
+        )
+
+    async def _list(self, kind: Kind, engine: EngineRef) -> fleet.FleetRows:
+        found = self._listings.get((kind, engine))
+        if found is None:
+            found = await self._fleet.list_rows(Query(kind=kind), self._call, only=engine)
+            self._listings[kind, engine] = found
+            self._remember(found.rows)
+        return found
+
+    async def _inspected(self, row: Container) -> Container:
+        """Returns the row with `auto_remove`, which Docker's list does not contain."""
+        try:
+            found = await self._fleet.run(InspectContainer(engine=row.ref.engine, target=row.ref), self._call)
+        except errors.QuarterdeckError:
+            return row
+        host = found.data.get("HostConfig")
+        auto_remove = host.get("AutoRemove") if isinstance(host, dict) else None
+        return msgspec.structs.replace(row, auto_remove=auto_remove if isinstance(auto_remove, bool) else None)
+
+
+def _is_change(action: Action[Any]) -> bool:
+    return action.risk is not Risk.READ and action.engine != builtin_actions.BOT
