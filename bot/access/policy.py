@@ -182,11 +182,6 @@ def combine_decisions(decisions: Iterable[Decision]) -> Decision:
     )
 
 
-def may_approve(decision: Decision, who: Identity) -> bool:
-    """Whether this person is an approver for every guard that asks for an approval."""
-    return all(any(matches_subject(who, subject) for subject in approvers) for approvers in decision.approvers)
-
-
 def guard_covers(
     patterns: Sequence[str], verb: str, risk: Risk, roles: Mapping[str, Sequence[str]], *, ends: bool
 ) -> bool:

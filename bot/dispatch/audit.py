@@ -54,7 +54,7 @@ class Audit:
     async def question(
         self, inv: Invocation, phase: str, plan: Sequence[Action[Any]], token: str, decision: Decision
     ) -> None:
-        """Records in one row that a question was asked or cancelled, whatever the number of its actions."""
+        """Records in one row that a question was asked, approved or cancelled, whatever the number of its actions."""
         targets = [str(ref) for action in plan for ref in action.targets()]
         more = f"; {len(targets)} targets in all" if len(targets) > MAX_TARGETS else ""
         verbs = dict.fromkeys(action.verb for action in plan)

@@ -24,6 +24,7 @@ import structlog
 
 from bot.access import policy_store
 from bot.dispatch import (
+    answers,
     audit,
     change_record,
     decision,
@@ -39,7 +40,6 @@ from bot.dispatch import (
     rendering,
     reply_texts,
 )
-from bot.dispatch.pending_questions import Question
 from bot.dispatch.visible_fleet import VisibleFleet
 from bot.parsing import parser
 from commands.spec import Context
@@ -180,15 +180,18 @@ class Dispatcher:
             return command.render(context, ())
 
         state.plan = plan
-        decided = self._decide(plan, view, inv, question)
+        # If an answer is refused, its question stays open: it is removed when its plan begins.
+        decided = answers.decide(question, plan, view, inv, max_unconfirmed=self._max_unconfirmed)
         state.decision, state.verdict = decided, decided.verdict.name.lower()
         if decided.verdict is Verdict.DENY:
             await self._audit.refusal(inv, plan[0].verb, reply_texts.targets(plan), decided)
             raise errors.NotPermitted(decided.reason, rule=decided.rule, hint=decided.hint)
         if decided.verdict > answered:
-            if question is not None:
-                await self._pending_questions.claim(question.token)
-            return await questions.ask_question(self._pending_questions, self._audit, inv, command, plan, decided)
+            return await questions.ask_question(
+                self._pending_questions, self._audit, inv, command, plan, decided, answered=question
+            )
+        if question is not None and decided.approvers:
+            return await answers.add_approval(self._pending_questions, self._audit, inv, question, plan, decided)
 
         if all(action.risk is Risk.READ for action in plan):
             if question is not None:
@@ -212,23 +215,6 @@ class Dispatcher:
             state.responder.started(ActionStarted(line=line, doing=doing, names=reply_texts.names(plan)))
         results = await self._execute(plan, view, state, change.record)
         return rendering.render(command, context, results, self._bugs)
-
-    def _decide(
-        self, plan: Sequence[Action[Any]], view: VisibleFleet, inv: Invocation, question: Question | None
-    ) -> Decision:
-        """Returns the decision on the plan as things are now. If it raises or denies, the `question` that was answered
-        stays open: it is removed when its plan begins."""
-        decided = decision.decide(plan, view, line=inv.line, max_unconfirmed=self._max_unconfirmed)
-        if question is None:
-            return decided
-        questions.check_same_effects(question.actions(), plan)
-        if question.requester != inv.who.id:
-            requester = view.as_seen_by(question.identity(), Place(channel=question.channel))
-            theirs = decision.decide(plan, requester, line=inv.line, max_unconfirmed=self._max_unconfirmed)
-            decided = decision.strictest(decided, theirs)
-        if decided.verdict is not Verdict.DENY:
-            questions.check_may_approve(question, decided, inv.who)
-        return decided
 
     async def _enter(self, inv: Invocation, risk: Risk, state: CommandState) -> Policy | None:
         """Registers the invocation and returns the policy in force, in one round trip. Returns None for a second

@@ -16,7 +16,7 @@ import msgspec
 from core import errors
 from core.model import action_codec
 from core.model.actions import Action
-from core.model.identity import Identity
+from core.model.identity import Identity, Place
 from core.model.policy import Verdict
 from core.store.client import Store
 
@@ -35,7 +35,7 @@ class PendingQuestions:
         self,
         *,
         requester: Identity,
-        channel: str,
+        place: Place,
         command: str,
         line: str,
         plan: Sequence[Action[Any]],
@@ -47,9 +47,7 @@ class PendingQuestions:
             token=self._token(),
             requester=requester.id,
             requester_name=requester.name,
-            requester_groups=tuple(sorted(requester.groups)),
-            requester_admin=requester.admin,
-            channel=channel,
+            people=(Person.of(requester, place),),
             command=command,
             line=line,
             plan=tuple(action_codec.encode_action(action) for action in plan),
@@ -65,15 +63,46 @@ class PendingQuestions:
         version."""
         return _read(await self._store.peek_question(token))
 
+    async def add_person(self, question: Question, person: Person) -> None:
+        """Adds somebody who approved to a stored question. Raises Expired if it was answered or changed meanwhile."""
+        more = msgspec.structs.replace(question, people=(*question.people, person))
+        if not await self._store.replace_question(
+            question.token, msgspec.json.encode(question), msgspec.json.encode(more)
+        ):
+            raise errors.Expired(
+                "Somebody else answered this question at the same moment.", hint="Approve it again if it is still open."
+            )
+
     async def claim(self, token: str) -> Question:
         """Removes the question and returns it. Only one caller succeeds; the others get Expired. Raises the same errors
         as `peek`."""
         return _read(await self._store.claim_question(token))
 
 
+class Person(msgspec.Struct, frozen=True):
+    """Holds a person as they were when they gave a command or approved one: their groups then, and the channel."""
+
+    id: str
+    name: str
+    groups: tuple[str, ...] = ()
+    admin: bool = False
+    channel: str = ""
+
+    @staticmethod
+    def of(who: Identity, place: Place) -> Person:
+        groups = tuple(sorted(who.groups))
+        return Person(id=who.id, name=who.name, groups=groups, admin=who.admin, channel=place.channel)
+
+    def identity(self) -> Identity:
+        return Identity(id=self.id, name=self.name, groups=frozenset(self.groups), admin=self.admin)
+
+    def place(self) -> Place:
+        return Place(channel=self.channel)
+
+
 class Question(msgspec.Struct, frozen=True):
-    """Holds a pending plan, as stored. `requester`: an Identity.id (stored as `asker`), with that person's name, groups
-    and `channel` when the command was given. `verdict`: CONFIRM (the requester must confirm) or APPROVE (another person
+    """Holds a pending plan, as stored. `requester`: an Identity.id (stored as `asker`). `people`: the requester, then
+    those who approved so far. `verdict`: CONFIRM (the requester must confirm) or APPROVE (another person
     must approve). `approvers`: as in Decision, when the question was asked; its answer is decided by the policy of its
     time."""
 
@@ -85,15 +114,8 @@ class Question(msgspec.Struct, frozen=True):
     plan: tuple[bytes, ...]
     verdict: Verdict
     reason: str
+    people: tuple[Person, ...]
     approvers: tuple[tuple[str, ...], ...] = ()
-    requester_groups: tuple[str, ...] = ()
-    requester_admin: bool = False
-    channel: str = ""
-
-    def identity(self) -> Identity:
-        """Returns the requester, with their groups when they gave the command."""
-        groups = frozenset(self.requester_groups)
-        return Identity(id=self.requester, name=self.requester_name, groups=groups, admin=self.requester_admin)
 
     def shown_line(self, who: Identity) -> str:
         """Returns the command line as the audit shows it when `who` answers."""

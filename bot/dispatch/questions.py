@@ -27,11 +27,16 @@ async def ask_question(  # noqa: PLR0917 (what is asked, and where it is recorde
     command: Command,
     plan: Sequence[Action[Any]],
     decision: Decision,
+    *,
+    answered: Question | None = None,
 ) -> Reply:
-    """Stores the plan under a new code, and returns the question with its two buttons."""
+    """Stores the plan under a new code, and returns the question with its two buttons. `answered`: the question that it
+    replaces."""
+    if answered is not None:
+        await pending.claim(answered.token)
     question = await pending.put(
         requester=inv.who,
-        channel=inv.place.channel,
+        place=inv.place,
         command=command.name,
         line=inv.line,
         plan=plan,
@@ -49,17 +54,21 @@ async def ask_question(  # noqa: PLR0917 (what is asked, and where it is recorde
     else:
         text = f"{command.name} {listed}? Please confirm within {minutes} min: {decision.reason}."
     yes = "Approve" if approval else f"Yes, {command.name} {reply_texts.short(names)}"
-    reply = Reply(
+    await rows.question(inv, "asked", plan, question.token, decision)
+    return question_reply(question.token, text, yes, everyone=approval)  # those who may approve have to see it
+
+
+def question_reply(token: str, text: str, yes: str, *, everyone: bool) -> Reply:
+    """Returns a question with its two buttons."""
+    return Reply(
         blocks=(Text(text=text, tone=Tone.WARN),),
         buttons=(
-            Button(label=yes, line=f"confirm {question.token}", danger=True),
-            Button(label="Cancel", line=f"cancel {question.token}"),
+            Button(label=yes, line=f"confirm {token}", danger=True),
+            Button(label="Cancel", line=f"cancel {token}"),
         ),
         ending=Ending.ASKED,
-        everyone=approval,  # those who may approve have to see it
+        everyone=everyone,
     )
-    await rows.question(inv, "asked", plan, question.token, decision)
-    return reply
 
 
 async def cancel_question(pending: PendingQuestions, rows: audit.Audit, inv: Invocation, question: Question) -> Reply:
@@ -92,16 +101,6 @@ def check_may_answer(question: Question, who: Identity) -> None:
         raise errors.NotPermitted(
             "You cannot approve your own command; somebody else must approve it.",
             hint=reply_texts.approvers(question.approvers),
-        )
-
-
-def check_may_approve(question: Question, decision: Decision, who: Identity) -> None:
-    """Raises NotPermitted unless `who` may approve by every guard of `decision`, the decision as things are now."""
-    if question.verdict is Verdict.APPROVE and not policy.may_approve(decision, who):
-        raise errors.NotPermitted(
-            "You are not an approver of this command. The question stays open.",
-            rule=decision.rule,
-            hint=reply_texts.approvers(decision.approvers),
         )
 
 

@@ -71,10 +71,10 @@ def ending(result: Result) -> tuple[str, str]:
 
 
 def approvers(lists: Sequence[Sequence[str]]) -> str:
-    """Says who may approve: somebody who is in each of these lists."""
+    """Says who may approve: somebody of each of these lists, who may be one person or several."""
     if not lists:
         return "It can be approved by anybody who may do it themselves."
-    return f"It can be approved by {', and at the same time '.join(' or '.join(one) for one in lists)}."
+    return f"It can be approved by {', and also by '.join(' or '.join(one) for one in lists)}."
 
 
 def short(names: Sequence[str]) -> str:

@@ -80,7 +80,7 @@ def _time(entry: AuditEntry, now: datetime) -> str:
 
 
 def _result(entry: AuditEntry) -> str:
-    if entry.phase in ("refused", "asked", "cancelled"):
+    if entry.phase in ("refused", "asked", "approved", "cancelled"):
         return entry.phase
     return entry.status or ("started, outcome unknown" if entry.phase == "intent" else entry.phase)
 

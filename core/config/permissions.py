@@ -80,7 +80,7 @@ class Guard(Section):
         default=(),
         alias="from",
         description="Who may approve. Absent: everybody who may do it themselves. If several guards"
-        " ask for an approval, the approver must satisfy each.",
+        " ask for an approval, each must be satisfied, by one person or by several.",
     )
 
     @model_validator(mode="after")

@@ -147,8 +147,8 @@ class Policy:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Decision:
     """A verdict. `rule`: the id of the grant or guard that decided; `reason`: a sentence for people; `hint`: what would
-    help. `approvers`: one list for each guard that asks for an approval and names approvers; an approver must be in
-    all of them."""
+    help. `approvers`: one list for each guard that asks for an approval and names approvers; somebody of each
+    must approve."""
 
     verdict: Verdict
     rule: str

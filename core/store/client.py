@@ -47,6 +47,11 @@ class Store(InvocationStore):
             value: bytes | None = await self._client.get(self._key(keys.question(token)))
         return value
 
+    async def replace_question(self, token: str, before: bytes, value: bytes) -> bool:
+        """Replaces a question by another text, if it is still `before`; it expires as it would have. Returns whether it
+        did."""
+        return bool(await self._run("replace", names=(keys.question(token),), args=(before, value)))
+
     async def claim_question(self, token: str) -> bytes | None:
         """Reads and removes a question. If several people answer it, only one call gets the value."""
         async with self._call():

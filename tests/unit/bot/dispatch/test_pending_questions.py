@@ -8,7 +8,7 @@ import pytest
 from bot.dispatch import pending_questions
 from core import errors
 from core.model import actions
-from core.model.identity import Identity
+from core.model.identity import Identity, Place
 from core.model.policy import Verdict
 from core.model.refs import EngineRef, Kind, Ref
 from core.store.client import Store
@@ -32,7 +32,7 @@ async def store(valkey):
 async def put(waiting, **more):
     given = {
         "requester": ANN,
-        "channel": "#ops",
+        "place": Place(channel="#ops"),
         "command": "rm",
         "line": "rm -f web",
         "plan": PLAN,

@@ -1,0 +1,81 @@
+"""Decides an answer to a question by everything that is in force when it is given, and collects approvals.
+
+The plan is decided again for the requester and for the person who answers. If several guards ask for an approval, each
+must be satisfied, by one approver or by several. A question is removed only when its plan begins, so an answer that is
+refused leaves it as it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+from bot.access import policy
+from bot.dispatch import audit, decision, questions, reply_texts
+from bot.dispatch.pending_questions import PendingQuestions, Person, Question
+from bot.dispatch.visible_fleet import VisibleFleet
+from core import errors
+from core.model.actions import Action
+from core.model.identity import Identity, Invocation
+from core.model.policy import Decision, Verdict
+from core.model.replies import Reply
+
+
+def decide(
+    question: Question | None, plan: Sequence[Action[Any]], view: VisibleFleet, inv: Invocation, *, max_unconfirmed: int
+) -> Decision:
+    """Returns the decision on a new command, or on the yes to a `question`: the strictest decision for the requester
+    and for the person who answers. The `approvers` of the latter are the lists that are still not satisfied. Raises
+    Expired if the plan would do more than was asked about, and NotPermitted if this person's approval would not help.
+    """
+
+    def decide_for(seen_by: VisibleFleet) -> Decision:
+        return decision.decide(plan, seen_by, line=inv.line, max_unconfirmed=max_unconfirmed)
+
+    decided = decide_for(view)
+    if question is None:
+        return decided
+    questions.check_same_effects(question.actions(), plan)
+    requester, *approved = question.people
+    if requester.id != inv.who.id:
+        decided = decision.strictest(decided, decide_for(view.as_seen_by(requester.identity(), requester.place())))
+    if decided.verdict is Verdict.DENY or question.verdict is not Verdict.APPROVE:
+        return decided
+    earlier = [
+        person.identity()
+        for person in approved
+        if decide_for(view.as_seen_by(person.identity(), person.place())).verdict is not Verdict.DENY
+    ]
+    needed = _unsatisfied(decided.approvers, earlier)
+    missing = _unsatisfied(needed, [inv.who])
+    if needed and missing == needed:
+        raise errors.NotPermitted(
+            "You are not an approver of this command. The question stays open.",
+            rule=decided.rule,
+            hint=reply_texts.approvers(needed),
+        )
+    return replace(decided, approvers=missing)
+
+
+async def add_approval(  # noqa: PLR0917 (who approved what, and where it is recorded)
+    pending: PendingQuestions,
+    rows: audit.Audit,
+    inv: Invocation,
+    question: Question,
+    plan: Sequence[Action[Any]],
+    decided: Decision,
+) -> Reply:
+    """Stores the approval of one person in the question, and returns the question to the others."""
+    await pending.add_person(question, Person.of(inv.who, inv.place))
+    await rows.question(inv, "approved", plan, question.token, decided)
+    names = reply_texts.short(reply_texts.names(plan))
+    text = f"{question.command} {names}: {inv.who.name} approved. {reply_texts.approvers(decided.approvers)}"
+    return questions.question_reply(question.token, text, "Approve", everyone=True)
+
+
+def _unsatisfied(lists: Sequence[tuple[str, ...]], people: Sequence[Identity]) -> tuple[tuple[str, ...], ...]:
+    """Returns the lists of approvers that none of these people is in."""
+    return tuple(
+        one for one in lists if not any(policy.matches_subject(person, subject) for person in people for subject in one)
+    )
