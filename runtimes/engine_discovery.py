@@ -7,6 +7,7 @@ package podman-docker makes docker.sock a link to Podman's socket.
 
 from __future__ import annotations
 
+import grp
 import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -33,11 +34,15 @@ class Discovery:
     def __init__(self, environ: Mapping[str, str] = os.environ, root: str = "") -> None:
         self._environ, self._root = dict(environ), root
         self._chosen = [*_chosen(environ)]
+        self.not_permitted: Sequence[NotPermitted] = ()
+        """What the last search found and this user may not use. It is searched again each time, and becomes a usual
+        result when it may be used."""
 
     def look(self) -> Sequence[EngineAddress]:
-        """Returns the addresses of all engines found. If there are none, returns Docker's usual socket, so that the
-        process waits for it."""
-        return self._find() or (_guess(),)
+        """Returns the addresses of all engines that were found and may be used. If there are none, returns the first
+        socket that may not be used, whose error says what to do, or Docker's usual socket, so that the process waits
+        for it."""
+        return self._find() or (self._fallback(),)
 
     def _find(self) -> Sequence[EngineAddress]:
         chosen_kinds = {address.kind for address in self._chosen}
@@ -47,7 +52,23 @@ class Discovery:
             for default in engine_registry.KINDS[kind].default_addresses if kind not in chosen_kinds else ():
                 for address in _existing(kind, default, self._environ, self._root):
                     found.setdefault(address.location, address)
-        return tuple(sorted(found.values(), key=lambda address: list(engine_registry.KINDS).index(address.kind)))
+        in_order = sorted(found.values(), key=lambda address: list(engine_registry.KINDS).index(address.kind))
+        # What the environment names is used as it says, so that its errors are seen.
+        denied = [
+            NotPermitted(address=address, reason=reason)
+            for address in in_order
+            if address not in self._chosen and (reason := _denial(address))
+        ]
+        without = {each.address for each in denied}
+        self.not_permitted = denied
+        return tuple(address for address in in_order if address not in without)
+
+    def _fallback(self) -> EngineAddress:
+        sockets = [each for each in self.not_permitted if each.address.url.startswith("unix://")]
+        if not sockets:
+            return _guess()
+        self.not_permitted = [each for each in self.not_permitted if each is not sockets[0]]
+        return sockets[0].address
 
     def compare(self, current: Mapping[EngineAddress, bool]) -> Changes:
         """Searches again and compares. `current`: the addresses in use, each with whether its engine has ever answered.
@@ -61,10 +82,18 @@ class Discovery:
         missing = [address for address in current if address not in found]
         vanished = [address for address in missing if current[address] and address.location not in locations]
         if not found and not vanished:
-            found = (_guess(),)
+            found = (self._fallback(),)
         removed = [address for address in missing if address not in vanished and address not in found]
         added = [address for address in found if address not in current]
         return Changes(added=added, removed=removed, vanished=vanished)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NotPermitted:
+    """Holds the address of an engine that this process's user may not use, and why: one sentence."""
+
+    address: EngineAddress
+    reason: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,8 +112,12 @@ def _guess() -> EngineAddress:
 def _chosen(environ: Mapping[str, str]) -> Iterator[EngineAddress]:
     """Yields the addresses in the variables that the docker and podman commands read."""
     if host := environ.get("DOCKER_HOST", "").strip():
-        kind = engine_registry.guess_kind(host) if host.startswith("unix://") else "docker"
-        yield EngineAddress(kind=kind, url=host, tls=_tls(environ) if host.startswith("tcp://") else None)
+        from runtimes.docker import host_address  # noqa: PLC0415 (few use it)
+
+        tls = _tls(environ)
+        url = host_address.complete_address(host, source="DOCKER_HOST", tls=tls is not None)
+        kind = engine_registry.guess_kind(url) if url.startswith("unix://") else "docker"
+        yield EngineAddress(kind=kind, url=url, tls=tls if url.startswith("tcp://") else None)
     elif found := _context_in_use(environ):
         yield found
     if (host := environ.get("CONTAINER_HOST", "").strip()) and "podman" in engine_registry.KINDS:
@@ -146,6 +179,25 @@ def _context_in_use(environ: Mapping[str, str]) -> EngineAddress | None:
 
     context = contexts.chosen(environ)
     return engine_registry.context_address(context, environ=environ) if context else None
+
+
+def _denial(address: EngineAddress) -> str:
+    """Returns why this user may not use a socket or a state directory that was found; empty if they may."""
+    path = Path(address.url.partition("://")[2])
+    if address.url.startswith("file://"):
+        return "" if _may(path, os.R_OK | os.X_OK) else f"Quarterdeck's user may not read {path}. Run it as root."
+    if _may(path, os.R_OK | os.W_OK):
+        return ""
+    try:
+        group = grp.getgrgid(path.stat().st_gid).gr_name
+    except (OSError, KeyError):
+        group = ""
+    join = f" or add its user to the group {group}" if group not in ("", "root") else ""
+    return f"Quarterdeck's user may not use {path}. Run it as root{join}."
+
+
+def _may(path: Path, mode: int) -> bool:
+    return os.access(path, mode, effective_ids=os.access in os.supports_effective_ids)
 
 
 def _exists(path: Path) -> bool:

@@ -138,8 +138,11 @@ class _Scaling:
             free = (number for number in range(1, self._wanted + len(taken) + 1) if number not in taken)
             numbers = [number for number, _ in zip(free, range(self._wanted - len(staying)), strict=False)]
             await self._each(numbers, lambda number: self._create(template, number, made))
+        # What an interrupted recreation was about to replace goes first, so that its ports are free for its successor.
+        old = services.superseded(replicas)
+        await self._each([row for row in surplus if row.ref.id in old], self._remove)
         await self._each(stopped, self._start)
-        await self._each(surplus[::-1], self._remove)
+        await self._each([row for row in surplus[::-1] if row.ref.id not in old], self._remove)
         started = [*made, *stopped]
         if started:
             await self._wait_until_up(started, len(staying) - len(stopped))
@@ -147,7 +150,7 @@ class _Scaling:
 
     async def _replicas(self) -> list[Container]:
         found = await self._operations.replicas(self._project, self._name, self._left())
-        return sorted(found, key=lambda row: (services.replica_number(row.labels), row.ref.name))
+        return services.in_order(found)
 
     async def _create(self, template: ReplicaTemplate, number: int, made: list[Ref]) -> None:
         ref = await template.create(number, self._left() + STEP_SECONDS)

@@ -6,8 +6,9 @@ compose run` made are not replicas.
 
 from __future__ import annotations
 
+import re
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from core import errors
 from core.model.containers import COMPOSE_PROJECT_LABEL, COMPOSE_SERVICE_LABEL, SWARM_SERVICE_LABEL, Container
@@ -19,7 +20,42 @@ SERVICE = COMPOSE_SERVICE_LABEL
 NUMBER = "com.docker.compose.container-number"
 REPLACES = "com.docker.compose.replace"
 FOLDER = "com.docker.compose.project.working_dir"
+_TEMPORARY_NAME = re.compile(r"([0-9a-f]{12})_(?=.)")
 ACTIVE = frozenset({"running", "paused", "restarting"})
+
+
+def superseded(rows: Iterable[Container]) -> frozenset[str]:
+    """Returns the ids of containers that an interrupted recreation was about to replace.
+
+    While Compose recreates a container, two have the same number, and one of them has a temporary name: the first
+    twelve digits of the old container's id, then `_` and the name. In Compose v1 that one is the old container, in v2
+    the new one.
+    """
+    groups: dict[tuple[str, str, str], list[Container]] = {}
+    for row in rows:
+        if number := row.labels.get(NUMBER, ""):
+            key = (row.labels.get(PROJECT, ""), row.labels.get(SERVICE, ""), number)
+            groups.setdefault(key, []).append(row)
+    found = set()
+    for group in groups.values():
+        named = {match[1] for row in group if (match := _TEMPORARY_NAME.match(row.ref.name))}
+        named |= {row.labels[REPLACES][:12] for row in group if row.labels.get(REPLACES)}
+        if len(group) > 1:
+            found |= {row.ref.id for row in group if row.ref.id[:12] in named}
+    return frozenset(found)
+
+
+def in_order(replicas: Sequence[Container]) -> list[Container]:
+    """Sorts the replicas of one service by their numbers. Those that were about to be replaced are last, so that fewer
+    replicas are without them first."""
+    old = superseded(replicas)
+    return sorted(replicas, key=lambda row: (row.ref.id in old, replica_number(row.labels), row.ref.name))
+
+
+def lasting_name(name: str) -> str:
+    """Returns a container's name without the beginning that it has while Compose recreates it."""
+    match = _TEMPORARY_NAME.match(name)
+    return name[match.end() :] if match else name
 
 
 def compose_services(engine: EngineRef, rows: Iterable[Container]) -> list[Service]:
@@ -96,7 +132,7 @@ def check_one_project(name: str, members: Iterable[Container]) -> None:
 
 
 def _service(engine: EngineRef, project: str, service: str, members: list[Container]) -> Service:
-    members.sort(key=lambda row: (replica_number(row.labels), row.ref.name))
+    members = in_order(members)
     images = Counter(row.image for row in members)
     published = {port: None for row in members for port in row.ports if port.public is not None}
     return Service(

@@ -16,6 +16,7 @@ import msgspec
 import structlog
 
 from core import errors, trusted_files
+from runtimes.docker import host_address
 from runtimes.formats import json_decoder
 from runtimes.transport.endpoint import Tls
 
@@ -107,7 +108,10 @@ def load(name: str, environ: Mapping[str, str]) -> Context:
             f"The docker context “{name}” turns off the TLS verification of the engine, which is not supported.",
             hint=f"Add the engine's CA: docker context update {name} --docker host={endpoint.host},ca=/PATH/ca.pem",
         )
-    return Context(name=name, url=endpoint.host, tls=_certificates(folder / "contexts/tls" / key / "docker"))
+    tls = _certificates(folder / "contexts/tls" / key / "docker")
+    source = f"The address in the docker context “{name}”"
+    url = host_address.complete_address(endpoint.host, source=source, tls=tls is not None)
+    return Context(name=name, url=url, tls=tls)
 
 
 def names(folder: Path) -> Sequence[str]:

@@ -8,6 +8,7 @@ environment variables are hidden in every inspection.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from typing import ClassVar
 
@@ -15,14 +16,17 @@ from core.model import actions
 from core.model.containers import Containers
 from core.model.results import Outcome
 from runtimes.base.base_adapter import does
+from runtimes.base.engine_adapter import DEFAULTS
+from runtimes.base.engine_options import EngineOptions
 from runtimes.docker.compose_services import ServiceVerbs
 from runtimes.docker.events import EventVerbs
+from runtimes.docker.given_image_names import GivenImageNames
 from runtimes.docker.images import ImageVerbs
 from runtimes.docker.info import InfoVerbs
 from runtimes.docker.logs import LogVerbs
 from runtimes.docker.networks_and_volumes import NetworkVolumeVerbs
 from runtimes.docker.stats import StatsVerbs
-from runtimes.docker_like.client import quoted_id
+from runtimes.docker_like.client import MIN_SECONDS, quoted_id
 from runtimes.docker_like.containers import ContainerVerbs
 from runtimes.docker_like.exec import ExecVerbs
 
@@ -41,10 +45,16 @@ class Docker(
         "unit.list": "Units run Podman's containers; Docker starts its own again by their restart policy.",
     }
 
+    def __init__(self, url: str, options: EngineOptions = DEFAULTS) -> None:
+        super().__init__(url, options)
+        self._images = GivenImageNames(self.describe)
+
     @does(actions.ListContainers)
     async def list_containers(self, action: actions.ListContainers, seconds: float) -> Containers:
+        ends = time.monotonic() + seconds
         response = await self._request("GET", "/containers/json?all=1", seconds)
-        return Containers(rows=await self._decoder.all_containers(response.body))
+        rows = await self._decoder.all_containers(response.body)
+        return Containers(rows=await self._images.with_names(rows, max(MIN_SECONDS, ends - time.monotonic())))
 
     @does(actions.Remove)
     async def remove(self, action: actions.Remove, seconds: float) -> Outcome:

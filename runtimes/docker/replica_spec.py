@@ -15,6 +15,7 @@ from core import errors
 from runtimes.compose import services
 
 _ANONYMOUS = re.compile(r"[0-9a-f]{64}")
+_RANDOM_END = re.compile(r"(?:_[0-9a-f]{12})?")
 # Network modes in which a container has no endpoint of its own to copy.
 _NO_ENDPOINT = ("none", "host", "container:")
 
@@ -54,10 +55,13 @@ def replica_request(
 
 
 def name_separator(name: str, labels: Mapping[str, str]) -> str:
-    """Returns the separator in a replica's name: `-`, with Compose v1 `_`; empty for a name that was set by hand."""
+    """Returns the separator in a replica's name: `-`, with Compose v1 `_`; empty for a name that was set by hand.
+    Compose 1.23 adds an underscore and random digits to the name (`shop_web_1_3f2a8c…`)."""
+    name = services.lasting_name(name)
     project, service = labels.get(services.PROJECT, ""), labels.get(services.SERVICE, "")
     number = labels.get(services.NUMBER, "")
-    return next((mark for mark in "-_" if name == mark.join((project, service, number))), "")
+    ends = {mark: name.removeprefix(mark.join((project, service, number))) for mark in "-_"}
+    return next((mark for mark, end in ends.items() if end != name and _RANDOM_END.fullmatch(end)), "")
 
 
 def check_can_replicate(name: str, inspection: Mapping[str, Any]) -> None:

@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 
 from core import errors, unexpected_errors
 from core.model import lists_by_kind
-from core.model.actions import Action, Risk
+from core.model.actions import Action, DescribeEngine, Risk
 from core.model.refs import EngineRef
 from core.name_matching import selection
 from core.ports import Call, Query, Runtime
@@ -32,6 +32,7 @@ class Fleet:
 
     def __init__(self, runtimes: Iterable[Runtime] = (), *, builtin: Runtime | None = None) -> None:
         self._runtimes = list(runtimes)
+        self._not_permitted: Sequence[Runtime] = ()
         self.builtin = builtin
         self.bugs = unexpected_errors.UnexpectedErrors()
 
@@ -47,10 +48,15 @@ class Fleet:
         """Removes an engine: from now on no command finds it. An action that runs on it ends as `run` describes."""
         self._runtimes.remove(runtime)
 
+    def set_not_permitted(self, runtimes: Iterable[Runtime]) -> None:
+        """Sets the engines that can only be described, because this process may not use them. They are in no list."""
+        self._not_permitted = tuple(runtimes)
+
     def engines(self, query: Query) -> Sequence[EngineRef]:
         """Returns the engines in the query's scope. If any of them supports its verb, only those are returned. Raises
         NotFound if no engine matches the query's host or engine pattern."""
-        in_scope = [runtime for runtime in self.runtimes if _is_in_scope(query, runtime.ref)]
+        runtimes = (*self.runtimes, *(self._not_permitted if query.verb == DescribeEngine.verb else ()))
+        in_scope = [runtime for runtime in runtimes if _is_in_scope(query, runtime.ref)]
         if not in_scope:
             pattern = " ".join(filter(None, (query.engine, query.host)))
             names = ", ".join(str(runtime.ref) for runtime in self.runtimes) or "none"
@@ -70,7 +76,7 @@ class Fleet:
             with self.bugs.translated(action.engine, action.verb, sent=action.risk is not Risk.READ):
                 return await runtime.run(action, call)
         except NO_ANSWER as error:
-            removed = runtime is not self.builtin and runtime not in self._runtimes
+            removed = runtime is not self.builtin and runtime not in (*self._runtimes, *self._not_permitted)
             if not removed:
                 raise
             # The error only reports the closed connection, so a better one replaces it.
@@ -85,7 +91,7 @@ class Fleet:
             ) from error
 
     def runtime(self, ref: EngineRef) -> Runtime:
-        for runtime in self.runtimes:
+        for runtime in (*self.runtimes, *self._not_permitted):
             if runtime.ref == ref:
                 return runtime
         if self.builtin is not None and ref == self.builtin.ref:

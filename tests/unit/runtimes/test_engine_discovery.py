@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -206,3 +210,108 @@ def test_an_unknown_kind_names_those_that_are_known() -> None:
     with pytest.raises(errors.BadUsage) as caught:
         engine_registry.open_engine(EngineAddress(kind="dokcer", url="unix:///d.sock"))
     assert "docker" in caught.value.hint
+
+
+@contextlib.contextmanager
+def ordinary_user() -> Iterator[None]:
+    """This process has the rights of nobody."""
+    if os.geteuid():
+        pytest.skip("only root can become another user")
+    groups = os.getgroups()
+    os.setgroups([])
+    os.setegid(65534)
+    os.seteuid(65534)
+    try:
+        yield
+    finally:
+        os.seteuid(0)
+        os.setegid(0)
+        os.setgroups(groups)
+
+
+@pytest.fixture
+def shared(monkeypatch: pytest.MonkeyPatch) -> Iterator[Machine]:
+    """A machine whose folders every user may enter."""
+    monkeypatch.setattr(engine_registry, "KINDS", KINDS)
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder).chmod(0o755)
+        yield Machine(Path(folder))
+
+
+def test_what_an_ordinary_user_may_not_use_is_left_out_with_the_reason(shared: Machine) -> None:
+    shared.has("/var/run/docker.sock", "/run/containerd/containerd.sock")
+    (shared.root / "run/runc").mkdir(mode=0o711)
+    (shared.root / "var/run/docker.sock").chmod(0o666)
+    (shared.root / "run/containerd/containerd.sock").chmod(0o660)
+    discovery = engine_discovery.Discovery({}, str(shared.root))
+    assert {address.kind for address in discovery.look()} == {"docker", "containerd", "oci"}
+    assert not discovery.not_permitted
+    with ordinary_user():
+        assert [address.kind for address in discovery.look()] == ["docker"]
+    denied = {each.address.kind: each.reason for each in discovery.not_permitted}
+    assert denied == {
+        "containerd": f"Quarterdeck's user may not use {shared.root}/run/containerd/containerd.sock. Run it as root.",
+        "oci": f"Quarterdeck's user may not read {shared.root}/run/runc. Run it as root.",
+    }
+
+
+def test_a_user_who_may_use_nothing_sees_the_error_of_the_first_socket(shared: Machine) -> None:
+    shared.has("/run/podman/podman.sock", "/run/crio/crio.sock")
+    for path in ("podman/podman.sock", "crio/crio.sock"):
+        (shared.root / "run" / path).chmod(0o660)
+    discovery = engine_discovery.Discovery({}, str(shared.root))
+    with ordinary_user():
+        assert [address.kind for address in discovery.look()] == ["podman"]
+    assert [each.address.kind for each in discovery.not_permitted] == ["cri"]
+
+
+def test_what_the_environment_names_is_used_whatever_its_rights(shared: Machine) -> None:
+    shared.has("/var/run/docker.sock")
+    (shared.root / "var/run/docker.sock").chmod(0o600)
+    discovery = engine_discovery.Discovery({"DOCKER_HOST": f"unix://{shared.root}/var/run/docker.sock"})
+    with ordinary_user():
+        assert "docker" in [address.kind for address in discovery.look()]
+    assert "docker" not in [each.address.kind for each in discovery.not_permitted]
+
+
+@pytest.mark.parametrize(
+    ("given", "url"),
+    [
+        ("127.0.0.1:2375", "tcp://127.0.0.1:2375"),
+        ("build-7:4243", "tcp://build-7:4243"),
+        ("build-7", "tcp://build-7:2375"),
+        ("tcp://build-7", "tcp://build-7:2375"),
+        ("tcp://build-7:", "tcp://build-7:2375"),
+        ("tcp://build-7:4243/", "tcp://build-7:4243"),
+        (":2375", "tcp://localhost:2375"),
+        ("tcp://:2375", "tcp://localhost:2375"),
+        ("tcp://", "tcp://localhost:2375"),
+        ("tcp://[fd00::7]", "tcp://[fd00::7]:2375"),
+        ("[fd00::7]:4243", "tcp://[fd00::7]:4243"),
+        ("unix://", "unix:///var/run/docker.sock"),
+        (" unix:///d.sock ", "unix:///d.sock"),
+        ("ssh://ops@build-7", "ssh://ops@build-7"),
+    ],
+)
+def test_docker_host_is_read_as_docker_reads_it(given: str, url: str) -> None:
+    (address,) = engine_discovery._chosen({"DOCKER_HOST": given})
+    assert address.url == url
+    engine_registry.Endpoint.parse(address.url)
+
+
+def test_docker_host_with_tls_has_another_usual_port(tmp_path: Path) -> None:
+    tls = {"DOCKER_TLS_VERIFY": "1", "DOCKER_CERT_PATH": str(tmp_path)}
+    (address,) = engine_discovery._chosen({"DOCKER_HOST": "tcp://build-7", **tls})
+    assert address.url == "tcp://build-7:2376"
+    assert address.tls is not None
+
+
+@pytest.mark.parametrize(
+    ("given", "reason"),
+    [("npipe:////./pipe/docker_engine", "a pipe of Windows"), ("fd://", "only dockerd itself")],
+)
+def test_what_docker_host_cannot_be_here_is_refused_with_a_sentence(given: str, reason: str) -> None:
+    with pytest.raises(errors.BadUsage, match=reason) as caught:
+        engine_discovery.discover({"DOCKER_HOST": given})
+    assert given in caught.value.full_message()
+    assert "Write " in caught.value.hint

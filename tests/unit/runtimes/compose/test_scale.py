@@ -276,3 +276,43 @@ async def test_a_stranger_that_claims_the_service_by_its_labels_is_neither_copie
         assert outcome.status == Status.FAILED
         assert "shop-web-3 from no folder, shop-web-1 from /srv/shop" in outcome.detail
     assert steps.done == []
+
+
+def recreated(*, old_name, new_name, replaces=True):
+    """A service whose only replica was being recreated when Compose was interrupted."""
+    steps = Steps()
+    old, new = "f" * 64, "1" * 64
+    for key, name, state, labels in (
+        (old, old_name, "running", {}),
+        (new, new_name, "created", {services.REPLACES: old} if replaces else {}),
+    ):
+        ref = Ref(engine=ENGINE, kind=Kind.CONTAINER, id=key, name=name)
+        template = steps.add(1, state)
+        row = steps.rows.pop(template.id)
+        steps.rows[key] = msgspec.structs.replace(row, ref=ref, labels=row.labels | labels)
+    return steps, new
+
+
+@pytest.mark.parametrize(
+    ("old_name", "new_name", "replaces"),
+    [
+        ("shop-web-1", "ffffffffffff_shop-web-1", True),
+        ("shop-web-1", "ffffffffffff_shop-web-1", False),
+        ("ffffffffffff_shop_web_1", "shop_web_1", False),  # Compose v1 renames the old one
+    ],
+)
+async def test_after_an_interrupted_recreation_the_replacement_stays(old_name, new_name, replaces):
+    steps, new = recreated(old_name=old_name, new_name=new_name, replaces=replaces)
+    outcome = await scaled(steps, 1)
+    assert outcome.status == Status.DONE, outcome.detail
+    assert list(steps.rows) == [new]
+    # Its port is free before it starts.
+    assert steps.done == [f"stop {old_name}", f"remove {old_name}", f"start {new_name}"]
+
+
+async def test_a_container_beside_others_with_such_a_name_is_replaced_by_nobody():
+    steps = Steps(1, 2)
+    assert services.superseded(steps.rows.values()) == frozenset()
+    alone = next(iter(steps.rows.values()))
+    named = msgspec.structs.replace(alone, ref=msgspec.structs.replace(alone.ref, name="f" * 12 + "_shop-web-1"))
+    assert services.superseded([named]) == frozenset()

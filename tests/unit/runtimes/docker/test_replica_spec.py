@@ -98,6 +98,8 @@ def test_what_only_one_can_have_is_refused_with_its_cure(web):
     [
         ("shop-web-1", "-"),
         ("shop_web_1", "_"),
+        ("shop_web_1_3f2a1b9c8d7e", "_"),
+        ("0123456789ab_shop-web-1", "-"),
         ("shop-web", ""),
         ("web", ""),
         ("abc_shop-web-1", ""),
