@@ -35,9 +35,6 @@ class Snapshot:
     tasks: Sequence[Task] = ()
     nodes: Sequence[Node] = ()
 
-    def node_name(self, id: str) -> str:  # noqa: A002
-        return next((node.name for node in self.nodes if node.id == id), id[:12])
-
 
 @dataclass(frozen=True, slots=True)
 class _Pending:
@@ -143,6 +140,7 @@ def _failures(
     engine: EngineRef, snapshot: Snapshot, known: Mapping[str, tuple[str, str]], origin: Origin = Origin.LIVE
 ) -> Iterator[Event]:
     names = {service.id: service.name for service in snapshot.services}
+    nodes = {node.id: node.name for node in snapshot.nodes}
     for task in snapshot.tasks:
         state = task.status.state
         if state not in decode.FAILED:
@@ -150,7 +148,7 @@ def _failures(
         before, wanted = known.get(task.id, ("", ""))
         if before in decode.FAILED or (before == "running" and wanted not in ("running", "complete")):
             continue  # reported already, or ended because the Swarm ended it
-        service, node = names.get(task.service, task.service[:12]), snapshot.node_name(task.node)
+        service, node = names.get(task.service, task.service[:12]), nodes.get(task.node, task.node[:12])
         attrs = {"state": state, "why": task.why, "service": service, "node": node if task.node else ""}
         if task.exit_code is not None:
             attrs["exit_code"] = str(task.exit_code)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -13,6 +15,8 @@ from structlog.testing import capture_logs
 from core import errors
 from runtimes.formats import json_decoder, json_types, skipped_data
 from runtimes.formats.skipped_data import SkippedData
+
+RUNTIMES = Path(json_decoder.__file__).parent.parent
 
 
 class Port(msgspec.Struct):
@@ -182,3 +186,15 @@ async def test_many_lines_are_cut_into_parts_of_whole_lines() -> None:
     parts = [part async for part in json_decoder.line_slices(lines)]
     assert len(parts) > 2 and b"\n".join(parts) == lines
     assert [part async for part in json_decoder.line_slices(b"x" * 2_000_000)] == [b"x" * 2_000_000]
+
+
+def test_no_other_module_decodes_the_json_of_engines() -> None:
+    """The files of docker's client are no engine's, and runc's errors stand in the middle of other text."""
+    allowed = {"formats/json_decoder.py", "formats/json_salvage.py", "docker/contexts.py", "oci/decode_errors.py"}
+    calls = re.compile(r"json\.(?:decode|loads|Decoder|JSONDecoder)\(")
+    found = {
+        str(file.relative_to(RUNTIMES))
+        for file in RUNTIMES.rglob("*.py")
+        if calls.search(file.read_text().replace("msgspec.json.encode", ""))
+    }
+    assert found - allowed == set()
