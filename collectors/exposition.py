@@ -123,7 +123,9 @@ def head(name: str, kind: str, text: str) -> bytes:
 
 
 def escape(value: str) -> str:
-    """A label value with its special characters escaped: users of the engines choose names and labels."""
+    """A label value with its special characters escaped and its invisible ones written out: users of the engines choose
+    names and labels."""
+    value = metrics.visible(value)
     if _SPECIAL.search(value) is None:
         return value
     return value.replace("\\", r"\\").replace('"', r"\"").replace("\n", r"\n")

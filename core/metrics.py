@@ -26,7 +26,16 @@ STORE_BUCKETS = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.05, 0.25
 
 def engine_labels(ref: EngineRef) -> tuple[str, str]:
     """Returns the values of the labels `host` and `engine`, in this order."""
-    return ref.host, ref.kind if ref.name == "default" else f"{ref.kind}/{ref.name}"
+    return visible(ref.host), ref.kind if ref.name == "default" else f"{ref.kind}/{visible(ref.name)}"
+
+
+def visible(value: str) -> str:
+    r"""Returns a label value without characters that a terminal would obey or hide: ESC becomes the text \x1b.
+    Different values stay different, so no series appears twice."""
+    if value.isprintable():
+        return value
+    # The format itself writes out a line break.
+    return "".join(one if one.isprintable() or one == "\n" else one.encode("unicode_escape").decode() for one in value)
 
 
 class Metrics:

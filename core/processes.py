@@ -3,9 +3,9 @@
 `run` runs a program to its end and returns its exit code and output. `start` starts a program that keeps running, such
 as ssh, and gives its stderr to the caller. `start_logged` starts a program that keeps running and writes to a file,
 such as the embedded store's server. Each program runs without a shell and without standard input. It has a session of
-its own, so that Ctrl-C reaches only Quarterdeck. On Linux, it gets SIGTERM when Quarterdeck dies. `env` replaces
-Quarterdeck's own environment, which may hold secrets. A program that somebody else can change is not started; see
-`core.trusted_files`.
+its own, so that Ctrl-C reaches only Quarterdeck. On Linux, it gets SIGTERM when Quarterdeck dies. No program gets
+Quarterdeck's own environment, which may hold tokens: `env` comes from `minimal_environment`. A program that somebody
+else can change is not started; see `core.trusted_files`.
 """
 
 from __future__ import annotations
@@ -30,6 +30,17 @@ from core import errors, trusted_files
 MAX_OUTPUT = 64 << 10  # bytes of stdout and of stderr that a result holds
 OUTPUT_SECONDS = 0.5  # how long output is still read after the program ended: its children may hold the pipes open
 MAX_RUNTIME_DIR = 50  # bytes; a unix socket's whole path may have 107
+
+
+# What a program needs to find its files, its user and its language.
+_PASSED = ("PATH", "HOME", "USER", "LOGNAME", "LANG", "TZ", "TMPDIR", "XDG_RUNTIME_DIR")
+
+
+def minimal_environment(*also: str, **fixed: str) -> dict[str, str]:
+    """Returns an environment for another program: the few variables that every program needs, those named by `also`,
+    and `fixed`, which comes last. Leaves out what is not set."""
+    passed = {name: os.environ[name] for name in (*_PASSED, *also) if name in os.environ}
+    return {"PATH": os.defpath} | passed | fixed
 
 
 async def run(
@@ -100,14 +111,26 @@ async def start(
 
 
 def start_logged(
-    command: Sequence[str], *, name: str, log: BinaryIO, pass_fds: Sequence[int] = (), hint: str = ""
+    command: Sequence[str],
+    *,
+    name: str,
+    env: Mapping[str, str],
+    log: BinaryIO,
+    pass_fds: Sequence[int] = (),
+    hint: str = "",
 ) -> subprocess.Popen[bytes]:
-    """Starts a program that stays, with Quarterdeck's environment, and writes its output to `log`. It ends when the
-    calling thread does, so call it from the main thread. Raises Unreachable."""
-    _check_program(name, command[0], os.environ)
+    """Starts a program that stays, and writes its output to `log`. It ends when the calling thread does, so call it
+    from the main thread. Raises Unreachable."""
+    _check_program(name, command[0], env)
     try:
         return subprocess.Popen(  # noqa: S603 - a list of arguments, no shell
-            command, stdout=log, stderr=subprocess.STDOUT, umask=0o077, pass_fds=pass_fds, **_options()
+            command,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            env=dict(env),
+            umask=0o077,
+            pass_fds=pass_fds,
+            **_options(),
         )
     except (OSError, ValueError) as error:
         raise _not_started(name, command[0], error, hint) from error

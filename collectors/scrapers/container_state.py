@@ -84,9 +84,11 @@ class _Containers:
     def _shown(self, rows: Mapping[str, Container]) -> Sequence[Container]:
         named: dict[str, Container] = {}
         for row in rows.values():
-            other = named.get(row.ref.name)
+            # By the name on the page: two names may differ only in what is written out there.
+            name = escape(row.ref.name)
+            other = named.get(name)
             if other is None or other.created_at <= row.created_at:
-                named[row.ref.name] = row
+                named[name] = row
         if len(named) <= self._max_containers:
             return tuple(named.values())
         return sorted(named.values(), key=lambda row: (row.state not in LIVE_STATES, -row.created_at, row.ref.id))[

@@ -23,9 +23,10 @@ def translate_error(error: Exception, *, address: str) -> errors.StoreError:
     names = [each.__name__ for each in type(error).__mro__]
     known = next((name for name in names if name in DOWN or name in FAILED), "")
     said = DOWN.get(known)
-    if said is None and (code := _CODE.search(str(error))):
+    why = _without_command(str(error))
+    if said is None and (code := _CODE.search(why)):
         said = CODES[code[1]]
-    why = " ".join(str(error).split())[:200].rstrip(".")
+    why = " ".join(_PLACE.sub(" ", why).split())[:200].rstrip(".,:;'\" ")
     if said is None:
         return errors.StoreError(
             f"The store at {address} answered with an error: {why or names[0]}.",
@@ -35,6 +36,18 @@ def translate_error(error: Exception, *, address: str) -> errors.StoreError:
     return errors.StoreDown(f"The store at {address} {what}" + (f" ({why})." if why else "."), hint=cure)
 
 
+def _without_command(text: str) -> str:
+    """Returns what the server or the library said, without the command that it quotes: the command's arguments are ids,
+    records and names of people."""
+    text = _COMMAND_BEFORE.sub("", " ".join(text.split()))
+    text = text.partition(" with args beginning with")[0]
+    return text.removeprefix("('").removeprefix('("').removesuffix(",)")
+
+
+# `Command # 2 (EVALSHA …) of pipeline caused error: ('ERR …',)`. The command's arguments may contain anything.
+_COMMAND_BEFORE = re.compile(r"Command # [0-9]+ \(.*\) of (?:pipeline|transaction) caused error: ", re.DOTALL)
+# Where in a script an error was raised.
+_PLACE = re.compile(r",? script: \S+|,? on @user_script:?\s?\d*:?|:? ?\(call to f_[0-9a-f]+\):?|@user_script:?\s?\d*:?")
 FOREIGN: tuple[type[Exception], ...] = (
     *(each for each in vars(redis.exceptions).values() if isinstance(each, type) and issubclass(each, Exception)),
     OSError,  # includes the built-in TimeoutError

@@ -45,7 +45,9 @@ def start_server(
         for binary in binaries:
             command = [str(binary), *_options(socket, folder, max_bytes)]
             try:
-                return processes.start_logged(command, name=str(binary), log=out, pass_fds=(data_lock,))
+                return processes.start_logged(
+                    command, name=str(binary), env=processes.minimal_environment(), log=out, pass_fds=(data_lock,)
+                )
             except errors.Unreachable as error:  # built for another libc, or a file system without exec: try the next
                 refused = error.message
     raise errors.StoreDown(

@@ -100,7 +100,7 @@ def _environment(uid: int) -> tuple[Mapping[str, str], processes.RunAs | None]:
     on, because it contains tokens."""
     env = {"PATH": SEARCH_PATH, "LANG": "C.UTF-8"}
     if uid == os.geteuid():
-        return env | {name: os.environ[name] for name in ("XDG_RUNTIME_DIR", "HOME") if name in os.environ}, None
+        return processes.minimal_environment(**env), None
     if os.geteuid() != 0:
         return env, None
     try:

@@ -184,7 +184,7 @@ def is_service_name(text: str) -> bool:
 def _env(extra: Mapping[str, str] | None = None) -> dict[str, str]:
     # The output is parsed: it has to be English and without colours.
     fixed = {"LC_ALL": "C.UTF-8", "SYSTEMD_COLORS": "0", "SYSTEMD_URLIFY": "0", "SYSTEMD_LOG_LEVEL": "notice"}
-    return {"PATH": os.environ.get("PATH", os.defpath), **fixed, **(extra or {})}
+    return processes.minimal_environment(**fixed, **(extra or {}))
 
 
 def _user_env(user: UnixUser) -> dict[str, str]:

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
 import random
 import shutil
 from collections import deque
@@ -43,6 +42,9 @@ OPTIONS = {
     "PermitLocalCommand": "no",
     "LogLevel": "INFO",
 }
+
+# What ssh itself reads: the agent with the keys, and Kerberos tickets.
+_SSH_VARIABLES = ("SSH_AUTH_SOCK", "KRB5CCNAME", "KRB5_CONFIG")
 
 
 class SshDialer:
@@ -169,7 +171,7 @@ class SshDialer:
             self._process = await processes.start(
                 ssh_command(self._endpoint, self._files, socket),
                 name=f"The ssh client for {self._endpoint}",
-                env={**os.environ, "LC_ALL": "C"},  # its messages are parsed
+                env=processes.minimal_environment(*_SSH_VARIABLES, LC_ALL="C"),  # its messages are parsed
                 hint="Install the ssh client. On Debian: apt-get install openssh-client",
             )
         except errors.Unreachable as error:

@@ -248,7 +248,7 @@ class Library:
         name = f"{metrics.PREFIX}_container_restarts"
         restarts = CounterMetricFamily(name, about[name].documentation, labels=who)
         for row in self.rows:
-            me = ("host7", "docker", row.ref.name)
+            me = ("host7", "docker", metrics.visible(row.ref.name))
             for each in STATES:
                 state.add_metric((*me, each), each == row.state)
             if row.health and row.state in LIVE_STATES:
@@ -263,7 +263,8 @@ class Library:
             if row.started_at is not None:
                 start.add_metric(me, row.started_at)
             mine = [row.labels.get(label, "") for label in self.labels]
-            info.add_metric((*me, row.image, row.ref.id[:12], row.project or "", row.service or "", *mine), 1)
+            words = (row.image, row.ref.id[:12], row.project or "", row.service or "", *mine)
+            info.add_metric((*me, *map(metrics.visible, words)), 1)
         return state, health, code, restarts, oom, start, info
 
 
@@ -314,7 +315,7 @@ def test_the_hand_written_block_equals_what_the_library_would_write(rows: Sequen
 
 @hypothesis.settings(max_examples=100, deadline=None)
 @hypothesis.given(name=st.text(min_size=1), image=st.text(), label=st.text(st.characters()), host=st.text(min_size=1))
-def test_hostile_words_come_through_unchanged_and_add_no_series(name: str, image: str, label: str, host: str) -> None:
+def test_hostile_words_come_through_printable_and_add_no_series(name: str, image: str, label: str, host: str) -> None:
     mirror = mirror_of(row(name, image=image, labels={"team": label}), host=host)
     make = container_state.scraper.make(Options(container_labels=("team",)))
     text = b"".join(make((mirror,), NOW)).decode()
@@ -322,10 +323,26 @@ def test_hostile_words_come_through_unchanged_and_add_no_series(name: str, image
     info = [dict(labels) for (family, labels) in found if family == "container_info"]
     assert len(found) == 7 + 1 + 1 + 1 + 1 + 7 + 1
     safe = {
-        key: word.encode(errors="replace").decode()
+        key: metrics.visible(word).encode(errors="replace").decode()
         for key, word in (("n", name), ("i", image), ("l", label), ("h", host))
     }
     assert (info[0]["name"], info[0]["image"], info[0]["label_team"], info[0]["host"]) == tuple(safe.values())
+    assert all(line.isprintable() for line in text.split("\n"))
+
+
+def test_no_label_of_any_family_holds_what_a_terminal_obeys_or_hides() -> None:
+    bad = "w\x1b[31m\u202eeb\x9b\u200b"
+    mirror = mirror_of(
+        row(bad, image=bad, labels={"team": bad}), row(bad.replace("\x1b", "\\x1b"), created_at=1.0), host=bad
+    )
+    mirror.usage.add([usage(next(iter(mirror.containers.values())).ref)])
+    counts = metrics.Metrics()
+    counts.relists_total.labels(*metrics.engine_labels(mirror.ref), "done").inc()
+    text = page(mirror, options=Options(container_labels=("team",)))
+    counted = metrics.render(counts).decode()
+    assert "relists_total" in counted and all(line.isprintable() for line in f"{text}{counted}".split("\n"))
+    names = [dict(labels)["name"] for family, labels in samples(text) if family == "container_info"]
+    assert len(names) == len(set(names)) and "w\\x1b[31m\\u202eeb\\x9b\\u200b" in names
 
 
 def test_the_cap_keeps_what_runs_and_says_what_it_left_out() -> None:

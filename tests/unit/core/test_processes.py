@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import pwd
+import re
 import signal
 import subprocess
 import sys
@@ -40,6 +41,29 @@ async def test_it_gets_no_standard_input_and_only_the_environment_that_is_passed
     result = await run("sh", "-c", "cat; env", env={"PATH": os.environ["PATH"], "LC_ALL": "C"})
     assert "LC_ALL=C" in result.stdout
     assert "xoxb" not in result.stdout
+
+
+def test_a_program_gets_what_every_program_needs_and_no_token(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("SLACK_BOT_TOKEN", "QUARTERDECK_STORE__URL", "AWS_SECRET_ACCESS_KEY", "SSH_AUTH_SOCK"):
+        monkeypatch.setenv(name, "zebra")
+    monkeypatch.setenv("HOME", "/home/bob")
+    monkeypatch.delenv("TZ", raising=False)
+    env = processes.minimal_environment("SSH_AUTH_SOCK", "KRB5CCNAME", LC_ALL="C", HOME="/")
+    assert env["PATH"] == os.environ["PATH"]
+    assert (env["SSH_AUTH_SOCK"], env["LC_ALL"], env["HOME"]) == ("zebra", "C", "/")
+    assert list(env.values()).count("zebra") == 1 and "TZ" not in env
+    assert "zebra" not in processes.minimal_environment().values()
+    monkeypatch.delenv("PATH")
+    assert processes.minimal_environment()["PATH"] == os.defpath
+
+
+def test_no_module_passes_its_whole_environment_on() -> None:
+    root = Path(processes.__file__).parents[1]
+    sources = [file for folder in ("bot", "collectors", "core", "runtimes") for file in (root / folder).rglob("*.py")]
+    assert len(sources) > 200
+    spread = re.compile(r"\*\*os\.environ|env=os\.environ|os\.environ\.copy|env=None|dict\(os\.environ")
+    # The command line adds placeholders for a manifest, and starts no program.
+    assert [file.name for file in sources if spread.search(file.read_text())] == ["cli.py"]
 
 
 async def test_a_program_that_is_missing() -> None:
@@ -150,9 +174,11 @@ async def test_a_program_that_stays(tmp_path: Path) -> None:
 
 def test_a_program_that_stays_and_writes_to_a_log(tmp_path: Path) -> None:
     with (tmp_path / "log").open("ab") as log, pytest.raises(errors.Unreachable, match="/nonexistent/it was not found"):
-        processes.start_logged(["/nonexistent/it"], name="it", log=log)
+        processes.start_logged(["/nonexistent/it"], name="it", env={}, log=log)
     with (tmp_path / "log").open("ab") as log:
-        process = processes.start_logged(["sh", "-c", "echo out; echo err >&2; umask"], name="it", log=log)
+        process = processes.start_logged(
+            ["sh", "-c", "echo out; echo err >&2; umask"], name="it", env=processes.minimal_environment(), log=log
+        )
     assert process.wait(10) == 0
     assert (tmp_path / "log").read_text() == "out\nerr\n0077\n"
 
@@ -169,7 +195,7 @@ async def main():
     elif how == "start":
         await processes.start(command, name="it", env=os.environ)
     else:
-        processes.start_logged(command, name="it", log=open(os.devnull, "wb"))
+        processes.start_logged(command, name="it", env=dict(os.environ), log=open(os.devnull, "wb"))
     await asyncio.Event().wait()
 
 asyncio.run(main())

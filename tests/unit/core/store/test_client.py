@@ -16,7 +16,7 @@ import redis.asyncio
 import redis.exceptions
 
 from core import errors
-from core.store import audit_trail, client, connection, invocations, redis_errors
+from core.store import audit_trail, client, connection, invocations, keys, redis_errors
 from core.store.client import Store
 from core.store.records import (
     AuditLimits,
@@ -953,6 +953,35 @@ def test_what_stops_writes_is_down_not_a_bug() -> None:
     for code, said in redis_errors.CODES.items():
         error = redis.exceptions.ResponseError(f"Error running script: @user_script: 3: -{code} no")
         assert said[0] in redis_errors.translate_error(error, address="x").message
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        (
+            "Command # 2 (EVALSHA ab 3 {qd}:inv:1 zebra, a) OOM BUSY) of pipeline caused error: ('ERR wrong type',)",
+            "ERR wrong type",
+        ),
+        (
+            "ERR unknown command 'EVALSHA', with args beginning with: 'ab' '3' 'zebra' 'OOM'",
+            "ERR unknown command 'EVALSHA",
+        ),
+        ("ERR zero script: 0f1e2d, on @user_script:26.", "ERR zero"),
+        ("Error running script (call to f_0f1e2d): @user_script:1: bad", "Error running script bad"),
+    ],
+)
+def test_an_error_shows_no_command_and_is_not_judged_by_its_arguments(text: str, shown: str) -> None:
+    translated = redis_errors.translate_error(redis.exceptions.ResponseError(text), address="here")
+    assert translated.message == f"The store at here answered with an error: {shown}."
+    assert not isinstance(translated, errors.StoreDown)
+
+
+async def test_a_real_error_in_a_pipeline_shows_no_command(store: Store) -> None:
+    await store._client.set(store._key(keys.AUDIT), "no stream")
+    with pytest.raises(errors.StoreError) as caught:
+        await store.append_audit([{"line": "zebra"}])
+    assert "zebra" not in caught.value.full_message() and "XADD" not in caught.value.full_message()
+    assert "WRONGTYPE" in caught.value.message
 
 
 async def test_a_cancelled_caller_stays_cancelled(store: Store) -> None:

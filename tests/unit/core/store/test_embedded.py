@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import os
 import platform
+import shlex
 import shutil
 import signal
 import stat
@@ -284,6 +285,23 @@ async def test_keep_alone_brings_the_store_up_and_back(state: Path) -> None:
         await until(up)
         await say(mine, "SHUTDOWN")
         await until(up)
+
+
+def test_the_server_inherits_no_token(state: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # A real server overwrites its environment.
+    state.mkdir()
+    program, seen = state / "server", state / "seen"
+    program.write_text(f"#!/bin/sh\nenv >{shlex.quote(str(seen))}\n")
+    program.chmod(0o755)
+    monkeypatch.setattr(server_process, "servers", lambda: [program])
+    monkeypatch.setenv("QUARTERDECK_SLACK__BOT_TOKEN", "zebra")
+    lock = server_process.open_lock(state / "store" / "in-use")
+    try:
+        process = server_process.start_server(state / "socket", state / "store", lock, state / "log")
+    finally:
+        os.close(lock)
+    assert process.wait(20) == 0
+    assert "PATH=" in seen.read_text() and "zebra" not in seen.read_text()
 
 
 async def test_a_mute_server_is_replaced(state: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -30,3 +30,18 @@ async def test_a_file_of_ssh_that_somebody_else_can_change_is_not_used(tmp_path,
     failure = await dialer._start()
     assert f"{part} is not used: it can be changed by everyone" in failure.message
     await dialer.aclose()
+
+
+async def test_ssh_gets_its_agent_and_no_token(tmp_path, monkeypatch):
+    program, seen = tmp_path / "ssh", tmp_path / "seen"
+    program.write_text(f"#!/bin/sh\nenv >{seen}.new; mv {seen}.new {seen}\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    monkeypatch.setenv("SSH_AUTH_SOCK", "/run/agent")
+    for name in ("SLACK_BOT_TOKEN", "QUARTERDECK_STORE__URL", "AWS_SESSION_TOKEN"):
+        monkeypatch.setenv(name, "zebra")
+    dialer = ssh.SshDialer(endpoint.Endpoint.parse("ssh://127.0.0.1"), endpoint.Ssh())
+    await dialer._start()
+    await dialer.aclose()
+    assert "SSH_AUTH_SOCK=/run/agent" in seen.read_text() and "LC_ALL=C" in seen.read_text()
+    assert "zebra" not in seen.read_text()
