@@ -28,6 +28,7 @@ from core.config import load
 from core.model.actions import Risk
 from core.name_matching import containers
 from core.ports import Call, Query
+from core.repeated_log import RepeatedLog
 from core.store import embedded, records
 from core.store.client import Store
 from core.store.records import RateLimitRule
@@ -177,8 +178,7 @@ async def build(settings: load.Config, *, watch: bool, supervisor: supervise.Sup
         watch=watch,
         discovery=search,
     )
-    for address in addresses:
-        engines.add(address)
+    engines.add_all(addresses)
     builtin_runtime.fleet = engines.fleet
     trail = audit.Audit(store, clock=_now, count=lambda phase: counts.audit_rows_total.labels(phase).inc())
     replica = f"{_now():%Y%m%dT%H%M%S}-{secrets.token_hex(4)}"
@@ -274,14 +274,18 @@ def base_policy(settings: load.Config) -> Any:
 
 async def keep_alive(app: App) -> None:
     """Reports every few seconds that this replica runs, and measures the store. Never returns."""
+    repeated = RepeatedLog()
     while True:
         try:
             await app.probe()
             await app.store.heartbeat(app.replica, LEASE_SECONDS)
             await share_containers(app)
             await app.dispatcher.flush_spool()
+            if repeated.ended():
+                log.info("the store answers again", action="heartbeat")
         except errors.StoreError as error:
-            log.warning("the store does not answer", action="heartbeat", reason=error.message)
+            if times := repeated.due(error.message):
+                log.warning("the store does not answer", action="heartbeat", reason=error.message, times=times)
         await asyncio.sleep(HEARTBEAT_SECONDS)
 
 

@@ -11,7 +11,7 @@ last event that was read (the cursor). If the engine is added again, its events 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import cast
@@ -24,10 +24,11 @@ from core import metrics, supervise
 from core.model.actions import DescribeEngine
 from core.model.refs import EngineRef
 from core.ports import Call, Runtime
-from runtimes.engine_discovery import Discovery
+from runtimes.engine_discovery import Discovery, NotPermitted
 from runtimes.engine_registry import EngineAddress, EngineRegistry
 from runtimes.inventory.fleet import Fleet
 from runtimes.inventory.mirror import Mirror, WatchedEngine
+from runtimes.inventory.not_permitted import NotPermittedEngine
 from runtimes.swarm import membership_tracker
 
 log = structlog.get_logger(__name__)
@@ -61,6 +62,7 @@ class EngineLifecycle:
         self._by_address: dict[EngineAddress, WatchedEngine] = {}
         self._members: dict[WatchedEngine, _Member] = {}
         self._closing: set[asyncio.Task[None]] = set()
+        self._not_permitted: tuple[NotPermitted, ...] = ()
         supervisor.on_close("engines", self.aclose)
 
     @property
@@ -77,6 +79,12 @@ class EngineLifecycle:
         self._start(engine)
         if address.kind == "docker":
             self._swarms.add(cast(membership_tracker.Daemon, engine), address.swarm)
+
+    def add_all(self, addresses: Iterable[EngineAddress]) -> None:
+        """Adds the engines of the start, and lists those that discovery found and this user may not use."""
+        for address in addresses:
+            self.add(address)
+        self.list_not_permitted()
 
     def remove(self, address: EngineAddress) -> None:
         """Removes an engine from the fleet at once, and starts closing it."""
@@ -99,6 +107,25 @@ class EngineLifecycle:
         for address in changes.added:
             log.info("An engine was found.", engine=address.kind, address=str(address))
             self.add(address)
+        self.list_not_permitted()
+
+    def list_not_permitted(self) -> None:
+        """Lists what the last search found and this user may not use. Logs it when it changes."""
+        found = () if self._discovery is None else tuple(self._discovery.not_permitted)
+        if found == self._not_permitted:
+            return
+        self._not_permitted = found
+        self.fleet.set_not_permitted(
+            NotPermittedEngine(
+                kind=each.address.kind, name=each.address.name, address=str(each.address), reason=each.reason
+            )
+            for each in found
+        )
+        if found:
+            log.info(
+                "engines were found that this user may not use; they are left out",
+                engines=[str(each.address) for each in found],
+            )
 
     def keep_current(self) -> None:
         """Starts the background tasks that add and remove engines from now on."""

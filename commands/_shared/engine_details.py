@@ -8,9 +8,14 @@ from datetime import UTC, datetime
 from commands._shared import formatting
 from core.model.engines import Engine
 
+NOT_PERMITTED = "not permitted"
+
 
 def state_text(engine: Engine, now: datetime) -> str:
-    """Formats the engine's state: `up 3 min`, `down 40 s: <reason>`, or `answers` if its events are not watched."""
+    """Formats the engine's state: `up 3 min`, `down 40 s: <reason>`, `answers` if its events are not watched, or `not
+    permitted`."""
+    if engine.not_permitted:
+        return NOT_PERMITTED
     if engine.stream:
         lasted = f"{engine.stream} {formatting.span(max(0.0, now.timestamp() - engine.stream_since))}"
         reason = engine.fault or engine.stream_fault
@@ -25,7 +30,7 @@ def detail_texts(engine: Engine, now: datetime) -> Mapping[str, str]:
         "Host": engine.ref.host,
         "User": engine.user,
         "Address": engine.address,
-        "State": state_text(engine, now),
+        "State": f"{NOT_PERMITTED}: {engine.not_permitted}" if engine.not_permitted else state_text(engine, now),
         "Version": engine.version,
         "API": engine.api,
         "OCI runtime": engine.runtime,

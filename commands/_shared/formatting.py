@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fnmatch
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 
@@ -11,6 +12,8 @@ from core import errors
 from core.model.containers import Port
 from core.model.refs import EngineRef
 from core.model.replies import Ending, Text, Tone
+
+_IMAGE_ID = re.compile(r"sha256:[0-9a-f]{64}")
 
 
 def engine_error_notes(results: Sequence[Result]) -> list[Text]:
@@ -117,3 +120,8 @@ def ports(published: Sequence[Port]) -> str:
         if not twin and str(port) not in shown:
             shown.append(str(port))
     return ", ".join(shown)
+
+
+def image(name: str) -> str:
+    """Formats the image of a container: its name; an id with its first twelve digits, as the engines' own lists do."""
+    return name[7:19] if _IMAGE_ID.fullmatch(name) else name

@@ -47,7 +47,7 @@ def render(context: Context, results: Sequence[Result]) -> Reply:
             [
                 *(row.ref.name, row.ref.short_id),
                 *([row.group_name] if group else []),
-                *(row.image, row.status or row.state, formatting.ports(row.ports)),
+                *(formatting.image(row.image), row.status or row.state, formatting.ports(row.ports)),
                 *formatting.engine_cells(where, row.ref.engine),
             ]
             for row in rows

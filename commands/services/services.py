@@ -35,7 +35,7 @@ def render(context: Context, results: Sequence[Result]) -> Reply:
         update = ["UPDATE"] if any(row.update for row in rows) else []
         table = [
             [
-                *(row.ref.name, row.mode, _running(row), row.image, row.health, formatting.ports(row.ports)),
+                *(row.ref.name, row.mode, _running(row), _images(row.image), row.health, formatting.ports(row.ports)),
                 *([row.update] if update else []),
                 *formatting.engine_cells(where, row.ref.engine),
             ]
@@ -54,6 +54,11 @@ def render(context: Context, results: Sequence[Result]) -> Reply:
 
 def _running(row: services.Service) -> str:
     return f"{row.running}/{row.desired}" if row.desired is not None else f"{row.running} here"
+
+
+def _images(names: str) -> str:
+    """Formats the images of a service's containers, which may differ."""
+    return ", ".join(map(formatting.image, names.split(", ")))
 
 
 command = Command(

@@ -1,6 +1,7 @@
 """`engines`: lists the engines with their version, address and health. With a name, shows all details of an engine.
 
-An engine that does not answer has a row with the reason. Engines that the requester may not list are left out.
+An engine that does not answer has a row with the reason. So has an engine that was found and that Quarterdeck's user
+may not use. Engines that the requester may not list are left out.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ OPTIONAL = frozenset({"RUNTIME", "EVENTS"})
 
 async def plan(context: Context) -> Sequence[Action[Engine]]:
     args = context.args
-    wanted = Query(engine=args["name"] or "", host=args["host"] or "")
+    wanted = Query(engine=args["name"] or "", host=args["host"] or "", verb=DescribeEngine.verb)
     return [DescribeEngine(engine=engine) for engine in context.find.engines(wanted)]
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import structlog
 
 from bot import engine_lifecycle
 from core import errors, metrics, supervise
@@ -132,8 +133,7 @@ class Process:
             watch=watch,
             discovery=search,
         )
-        for address in search.look():
-            self.engines.add(address)
+        self.engines.add_all(search.look())
         self.engines.keep_current()
 
     @property
@@ -399,3 +399,29 @@ async def test_an_engine_that_does_not_close_holds_nobody_up(machine: Machine) -
         await supervisor.aclose()
     assert asyncio.get_running_loop().time() - began < 10
     assert machine.opened[1].closed == 1
+
+
+async def test_what_may_not_be_used_is_only_described_until_it_may(machine, monkeypatch):
+    machine.start(DOCKER, "d1")
+    machine.start("/run/containerd.sock", "c1")
+    denied = {f"{machine.root}/run/containerd.sock"}
+    monkeypatch.setattr(engine_discovery, "_may", lambda path, mode: str(path) not in denied)
+    with structlog.testing.capture_logs() as logs:
+        async with supervise.Supervisor() as supervisor:
+            process = Process(machine, supervisor)
+            await asyncio.sleep(10 * EACH)
+            assert process.live == ["docker/h"]
+            assert process.names == ["docker/h"]
+            assert [str(ref.kind) for ref in process.engines.fleet.engines(Query())] == ["docker"]
+            _, shown = process.engines.fleet.engines(Query(verb="engine.list"))
+            told = await process.engines.fleet.run(actions.DescribeEngine(engine=shown), call())
+            assert "may not use" in told.not_permitted
+            rows = await process.engines.fleet.list_rows(Query(), call())
+            assert not rows.missing
+            assert not process.series("containerd")
+            assert len(machine.opened) == 1  # it was never contacted
+            denied.clear()
+            await asyncio.sleep(EACH)
+            assert process.live == ["docker/h", "containerd/h"]
+            assert [str(ref) for ref in process.engines.fleet.engines(Query(verb="engine.list"))] == process.names
+    assert sum("may not use" in line["event"] for line in logs) == 1

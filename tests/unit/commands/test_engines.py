@@ -61,9 +61,19 @@ async def test_each_engine_is_a_row_and_a_dead_one_tells_why(two_hosts):
     assert "docker/host8: host8 cannot be reached" in plain_text.render(reply)
 
 
+async def test_one_that_may_not_be_used_is_a_row_and_no_fault(two_hosts):
+    denied = Engine(ref=HOST8, address="file:///run/runc", verbs=(), not_permitted="The user may not read it.")
+    reply = await two_hosts.say("engines", answers(UP, denied))
+    assert [row[-1] for row in reply.blocks[0].rows] == ["up 3 min", "not permitted"]
+    assert len(reply.blocks) == 1
+    assert reply.ending is Ending.OK
+    fields = (await two_hosts.say("engines host8 --host host8", answers(denied, denied))).blocks[0].fields
+    assert fields["State"] == "not permitted: The user may not read it."
+
+
 async def test_a_name_shows_everything_about_it(two_hosts):
     reply = await two_hosts.say("engines host7 --host host7", answers(UP))
-    assert two_hosts.find.asked == [Query(engine="host7", host="host7")]
+    assert two_hosts.find.asked == [Query(engine="host7", host="host7", verb="engine.list")]
     fields = reply.blocks[0]
     assert isinstance(fields, Fields)
     assert fields.title == "docker/host7"
