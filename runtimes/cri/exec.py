@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 
 from core import errors
@@ -15,6 +16,8 @@ from runtimes.proto import cri_pb2 as cri
 STATUS_SECONDS = 5.0
 MAX_OUTPUT_BYTES = 65_536  # of stdout and of stderr
 CRIO_TIMED_OUT = b"command timed out"
+_CRIO_FAILED = re.compile(r"command error: (.*?)(?:, stdout: .*)?", re.DOTALL)
+"""CRI-O's report of a program that could not be started, with the output that it did not write."""
 
 
 class ExecVerbs(LifecycleVerbs):
@@ -33,6 +36,10 @@ class ExecVerbs(LifecycleVerbs):
             response = await self._request("ExecSync", request, cri.ExecSyncResponse, seconds)
         except errors.NotFound as error:
             raise await self._not_found(action, error.message) from error
+        except errors.Rejected as error:
+            if (failed := _CRIO_FAILED.fullmatch(error.text)) is None:
+                raise
+            raise errors.Rejected(error.code, failed[1]) from error
         except errors.TimedOut as error:
             if time.monotonic() - began < action.timeout:
                 raise

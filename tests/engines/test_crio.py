@@ -185,7 +185,8 @@ def gone(target):
 async def test_a_program_that_is_not_there_is_named(crio, engine):
     await asyncio.to_thread(crio.run, "it")
     target = (await rows(engine))["default/it/it"].ref
-    with pytest.raises(errors.Rejected, match="`nothing` not found"):
+    said = r"^executable file `nothing` not found in \$PATH: No such file or directory$"
+    with pytest.raises(errors.Rejected, match=said):
         await do(engine, actions.Exec(engine=engine.ref, target=target, command=("nothing",)))
 
 
