@@ -33,6 +33,7 @@ class WatchedEngine:
         process = processor.process
         processor.process = lambda events: (self.seen.extend(events), process(events))[1]
         self.watch = watcher.Watcher(self.runtime, self.mirror, processor, cursors or Cursors(), self.counts)
+        self.runtime.skipped.listener = self.watch.data_skipped
         self.task = None
 
     async def __aenter__(self):

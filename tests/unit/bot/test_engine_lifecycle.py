@@ -21,6 +21,7 @@ from core.ports import Call, Query
 from runtimes import engine_discovery, engine_registry
 from runtimes.base.engine_options import EngineOptions
 from runtimes.engine_registry import DefaultAddress, EngineKind
+from runtimes.swarm import membership_tracker
 from runtimes.swarm.json_models import Membership
 from tests.fake_engine.core import FakeEngine
 from tests.fake_engine.engine import FakeRuntime
@@ -227,11 +228,11 @@ async def test_a_path_that_comes_to_lead_to_another_engine_is_that_engine(machin
     docker_file = Path(f"{machine.root}{DOCKER}")
     async with running(machine) as process:
         for _ in range(30):
-            await asyncio.sleep(EACH + 32)
+            await asyncio.sleep(EACH + 62)
             assert sorted(process.live) == ["docker/h", "podman/h"]
             machine.stop(DOCKER)
             docker_file.symlink_to(f"{machine.root}{PODMAN}")
-            await asyncio.sleep(EACH + 32)
+            await asyncio.sleep(EACH + 62)
             assert process.names == process.live == ["podman/h"]
             docker_file.unlink()
             machine.start(DOCKER, "d1")
@@ -337,11 +338,11 @@ async def test_swarms_come_and_go_with_their_managers(machine: Machine) -> None:
         before = len(asyncio.all_tasks())
         for _ in range(100):
             docker.part = Membership(manager=True, cluster="k1")
-            await asyncio.sleep(65)
+            await asyncio.sleep(membership_tracker.POLL_SECONDS + 1)
             assert process.names == ["docker/h", "swarm/k1"]
             process.engines.fleet.runtime(swarm)
             docker.part = Membership(manager=False)
-            await asyncio.sleep(65)
+            await asyncio.sleep(membership_tracker.POLL_SECONDS + 1)
             assert process.names == ["docker/h"]
             with pytest.raises(errors.NotFound, match="Quarterdeck does not watch swarm/k1 any more"):
                 process.engines.fleet.runtime(swarm)
@@ -355,7 +356,7 @@ async def test_a_swarm_goes_with_the_daemon_it_was_known_by(machine: Machine) ->
     machine.start(PODMAN, "p1")
     async with running(machine) as process:
         machine.opened[0].part = Membership(manager=True, cluster="k1")
-        await asyncio.sleep(10)
+        await asyncio.sleep(membership_tracker.POLL_SECONDS + 1)
         assert process.names == ["docker/h", "podman/h", "swarm/k1"]
         machine.stop(DOCKER)
         await asyncio.sleep(60)
@@ -425,3 +426,13 @@ async def test_what_may_not_be_used_is_only_described_until_it_may(machine, monk
             assert process.live == ["docker/h", "containerd/h"]
             assert [str(ref) for ref in process.engines.fleet.engines(Query(verb="engine.list"))] == process.names
     assert sum("may not use" in line["event"] for line in logs) == 1
+
+
+async def test_data_that_cannot_be_decoded_is_counted_for_its_engine(machine: Machine) -> None:
+    machine.start(DOCKER, "d1")
+    async with running(machine) as process:
+        await asyncio.sleep(60)
+        machine.opened[0].skipped.add("row", "it is no row", 2)
+        labels = {"host": "h", "engine": "docker", "what": "row"}
+        name = "quarterdeck_engine_data_skipped_total"
+        assert process.counts.registry.get_sample_value(name, labels) == 2
