@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 
+from core.text import secret_words
 from core.text.known_secrets import MASK
 from core.text.secret_pattern import SecretPattern, by_regex
 
@@ -28,7 +29,7 @@ _PROGRAMS = (
     (r"sshpass|7za?|unrar", r"-(?:p|hp)(?=[\"']?[^\s\"',\]-])"),
     (r"ldap(?:search|modify|add|delete|passwd|whoami)|rabbitmqadmin", rf"-(?:w|p){_GAP}"),
     (r"(?:curl|http|https|xh|wget|lftp|smbclient"
-     r"|rpcclient|aria2c)", rf"(?:-u|--user|-U|--proxy-user|-a|--auth){_GAP}[^\s:%\"',]{{0,128}}[:%]"),
+     r"|rpcclient|aria2c|etcdctl)", rf"(?:-u|--user|-U|--proxy-user|-a|--auth){_GAP}[^\s:%\"',]{{0,128}}[:%]"),
     (r"openssl|keytool|jarsigner|apksigner", rf"-(?:pass(?:in|out)?|k|K|storepass|keypass|srcstorepass"
                                              rf"|deststorepass){_GAP}(?:pass:)?"),
     (r"htpasswd", r"-[A-Za-z]{0,4}b[A-Za-z]{0,4}[ \t]\S{1,200}[ \t]\S{1,64}[ \t]"),
@@ -55,6 +56,17 @@ _PROGRAM_HINTS = (
     "alias", "vault", "freerdp rdesktop", "configure", "mysqladmin mariadb-admin",
 )
 # fmt: on
+_COOKIE = re.compile(
+    rf"((?<![\w-])(?:curl|https?|xh|wget)\b{_BETWEEN}[ \t](?:-b|--cookie)[ \t=][\"']?[^\s=\"']{{1,64}}=)[^\s\"';]++"
+)
+_PULUMI = re.compile(
+    rf"(\bpulumi\b{_BETWEEN}\bset\b{_BETWEEN}--secret[ \t](?:--[\w-]{{1,30}}[ \t])?[^\s-]\S{{0,64}}[ \t])[^\s-]\S*+"
+)
+_HERE = re.compile(r"(\bsudo\b[^\n|;&]{0,80}?-S\b[^\n|;&]{0,80}?<<<[ \t]?[\"']?)[^\s\"']++")
+_KEYGEN = re.compile(
+    rf"(\bssh-keygen\b{_BETWEEN}[ \t]-[NP][ \t])({_VALUE})|(\bopenssl passwd(?:[ \t]-["
+    rf"\w-]{{1,12}}){{0,4}}[ \t])[^\s-]\S*+"
+)
 _CHPASSWD = re.compile(
     r"(\becho[ \t]{1,4}(?:-\w{1,3}[ \t])?[\"']?[\w.-]{1,64}:)[^\s\"'|]{1,256}+(?=[\"']?[ \t]{0,4}\|[ \t]{0,4}"
     r"(?:sudo[ \t])?chpasswd)"
@@ -67,13 +79,8 @@ _FLAG = re.compile(
     r"(?:[-_](?:[A-Za-z0-9]{1,16}))?"
     r"[\"']?(?:[ \t]{1,4}|[ \t]{0,2},[ \t]{0,2}))(?P<value>\"[^\"]*+\"?|'[^']*+'?|[^\s-][^\s\"']*+)"
 )
-_HARMLESS_FLAG = re.compile(
-    r"[-_](?:files?|path|dir|stdin|env|name|ttl|type|id|url|policy|length|count|ref|store|provider|expiry|hash|prompt"
-    r"|expires|timeout|source|cmd|command)[\"']?[\s,]*$",
-    re.IGNORECASE,
-)
 _DIRECTIVE = re.compile(
-    r"((?:^|[\s\"'])(?:requirepass|masterauth|sentinel[ \t]auth-pass[ \t]\S{1,64})[\"']?[ \t,]{1,4})"
+    r"((?:^|[\s\"'])(?:requirepass|masterauth|bindpw|rootpw|sentinel[ \t]auth-pass[ \t]\S{1,64})[\"']?[ \t,]{1,4})"
     r"(?!\"\"|''|$|is\b|was\b|directive|option|\()(?:(?P<quote>\\{0,7}[\"'])(?:(?!(?P=quote))[^\n])++(?P=quote)?"
     r"|[^\s\"\\]++)",
     re.IGNORECASE,
@@ -106,7 +113,7 @@ def _find_pgpass(line: str) -> str:
 def _mask_flag(match: re.Match[str]) -> str:
     flag, value = match[1], match["value"]
     if (
-        _HARMLESS_FLAG.search(flag)
+        re.split(r"[-_.]", flag.strip("\"' ,\t").lower())[-1] in secret_words.HARMLESS
         or value.lower().strip("\"',]") in ("", "true", "false", "yes", "no", "none", "stdin")
         or value.startswith(("$", "|", ">"))
     ):
@@ -118,9 +125,13 @@ def _mask_flag(match: re.Match[str]) -> str:
 PATTERNS = (
     *(by_regex(hints, pattern, rf"\1{MASK}") for hints, pattern in zip(_PROGRAM_HINTS, _PROGRAM, strict=True)),
     by_regex("curl http xh wget lftp", _QUOTED_USER, rf"\1{MASK}"),
+    by_regex("-b --cookie", _COOKIE, rf"\1{MASK}"),
+    by_regex("pulumi", _PULUMI, rf"\1{MASK}"),
+    by_regex("<<<", _HERE, rf"\1{MASK}"),
+    by_regex("ssh-keygen passwd", _KEYGEN, lambda match: f"{match[1] or match[3]}{MASK}"),
     by_regex("chpasswd", _CHPASSWD, rf"\1{MASK}"),
     by_regex("pass pwd secret token credential key masterauth", _FLAG, _mask_flag),
-    by_regex("requirepass masterauth auth-pass", _DIRECTIVE, rf"\1{MASK}"),
+    by_regex("requirepass masterauth auth-pass bindpw rootpw", _DIRECTIVE, rf"\1{MASK}"),
     by_regex("identified password aws_secret_access_key credentials", _SQL, rf"\1'{MASK}'"),
     by_regex("login", _NETRC, rf"\1{MASK}"),
     SecretPattern(hints=(":",), find=_find_pgpass),

@@ -15,12 +15,12 @@ from core.text.known_secrets import MASK
 
 HINTS = (
     *("pass", "pwd", "pw", "secret", "token", "credential", "key", "auth", "psk", "otp", "sess", "mnemonic", "phrase"),
-    "code",
-    "connect.s",
+    *("cred", "code", "connect.s"),
 )
 CORE = (
     r"(?:pass(?:[_-]?word|wd|[_-]?phrase|code)|(?<![A-Za-z])pwd|(?<=[a-z])(?-i:Pwd)|(?<![A-Za-z])pw(?![A-Za-z])"
-    r"|(?<=[_-])pass(?![A-Za-z_-])|(?<=[a-z])(?-i:Pass)(?![A-Za-z])|(?<![A-Za-z])pass(?=[ \t]{0,2}=)"
+    r"|(?<=[_-])pass(?![A-Za-z_-])|(?<=[a-z])(?-i:Pass)(?![A-Za-z])|(?<![A-Za-z])pass(?=[ \t]{0,2}=)|(?<![A-Za-z])"
+    r"(?-i:pass|creds?)(?=[ \t]{0,2}[:=])"
     r"|(?:require|master|key|store|root)[_-]?pass(?![a-z])|masterauth|secret|token|credential"
     r"|(?:" + "|".join(secret_words.BEFORE_KEY) + r")[_-]?key(?=s?(?![a-z]))"
     r"|client[_-]?key[_-]?data|(?<![A-Za-z])psk|(?<![A-Za-z])otp(?![A-Za-z])|(?<![A-Za-z]_)(?<=_)auth(?![A-Za-z])"
@@ -36,7 +36,7 @@ _BEFORE_STEM: dict[str, tuple[str, ...]] = {
     "phrase": ("seed", "recovery", "backup"),
     "code": ("seed", "recovery", "backup"),
 }
-_STEM = re.compile(r"pass|pw|secret|token|credential|key|auth|psk|otp|id|mnemonic|phrase|code", re.IGNORECASE)
+_STEM = re.compile(r"pass|pw|secret|token|credential|cred|key|auth|psk|otp|id|mnemonic|phrase|code", re.IGNORECASE)
 QUOTE = r"(?:\\{0,7}[\"'`]|&quot;|&#3[49];|%2[27]|\\{1,7}u002[27])"
 # `=`, a colon after a quoted name, or a colon before a space or a quote: `vault-secrets:1.2` is an image.
 SIGN = (
@@ -68,13 +68,15 @@ _NOT_SECRET = re.compile(
     r"|empty|found|rejected|accepted|revoked|rotated|created|deleted|removed|timeout|unauthorized|forbidden|error"
     r"|string|str|bytes|int|bool|any|object|optional\[str\]"
     r"|redacted|masked|hidden|filtered|omitted"
-    r"|[<(\[](?:redacted|masked|hidden|sensitive|filtered|secret|set|unset|unknown|none|omitted|not set|removed)[>)\]]"
+    r"|[<(\[](?:redacted|masked|hidden|sensitive|filtered|secret|set|unset|unknown|none|omitted|not set"
+    r"|removed)[>)\]]"
     r"|\*{3,}|x{4,}|•+|-{3,}|\.{3}|…|[|>][-+]?|!\w+|\$\{[^}]*\}?.{0,2}|\$\([^)]*\)?|\$[A-Z_][A-Z0-9_]+|\{\{.*"
     r"|<[a-z][a-z0-9 _-]*>|%[A-Z_]+%"
     r"|SecretStr\(.*)",
     re.IGNORECASE | re.DOTALL,
 )
 _QUANTITY = re.compile(r"[+-]?[0-9]{1,7}(?:\.[0-9]{1,6})?(?:ms|us|s|m|h|d|w|%|k|ki?b|mi?b|gi?b)?", re.IGNORECASE)
+_MIXED = re.compile(r"[0-9].*[A-Za-z]|[A-Za-z].*[0-9]")
 _WORD = re.compile(r"[a-z]{2,20}")
 _NEXT_WORD = re.compile(r"[ \t](?:[a-z][a-z0-9'-]{0,20}(?![\w=:@])|/)")
 _CALL = re.compile(r"(?:await|new|yield|return|function|async|lambda)|[A-Za-z_][\w.]{0,60}\([^()]{0,200}\)[;,)]{0,3}")
@@ -152,14 +154,9 @@ def _secret_value(line: str, core: re.Match[str], rest: re.Match[str]) -> tuple[
     if not opening and inner.endswith(":"):
         return None  # another name: `secrets.yaml: db_password: …`
     bare = inner.rstrip(",;)]}.") if not opening else inner
-    if _NOT_SECRET.fullmatch(bare) or _NOT_SECRET.fullmatch(inner.rstrip(",;")):
+    counts = name == "token" or any(word.isalpha() for word in words)
+    if _NOT_SECRET.fullmatch(inner.rstrip(",;")) or _is_harmless(name, bare, counts=counts, colon=":" in sign):
         return None
-    if name.endswith("pwd") and inner.startswith("/"):
-        return None  # the working directory
-    if (name == "token" or any(word.isalpha() for word in words)) and _QUANTITY.fullmatch(bare):
-        return None  # a count: max_tokens=4096
-    if name == "pass" and bare.isdigit() and len(bare) <= 6:
-        return None  # a test's summary: pass=3 fail=0
     if inner.startswith(("[", "{")) and not opening:
         return _list_value(line, core, rest, inner)
     if not opening and "= " in sign and _CALL.fullmatch(found[0]):
@@ -167,6 +164,19 @@ def _secret_value(line: str, core: re.Match[str], rest: re.Match[str]) -> tuple[
     if not opening and ":" in sign and _is_prose(line, core, found):
         return None
     return f"{opening}{MASK}{closing}", found.end()
+
+
+def _is_harmless(name: str, value: str, *, counts: bool, colon: bool) -> bool:
+    """Whether a value shows no secret: it only says whether something is set, or it is a directory or a number."""
+    if _NOT_SECRET.fullmatch(value) or (counts and _QUANTITY.fullmatch(value)):
+        return True  # password: required, max_tokens=4096
+    if name.endswith("pwd"):
+        return value.startswith("/")  # the working directory
+    if name not in ("pass", "cred", "creds"):
+        return False
+    if colon:
+        return value.startswith("/") or not _MIXED.search(value[:200])  # pass: 3, creds: loaded
+    return value.isdigit() and len(value) <= 6  # pass=3 fail=0
 
 
 def _split(value: str) -> tuple[str, str, str]:

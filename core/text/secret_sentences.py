@@ -31,6 +31,12 @@ _UNIT = re.compile(
     r"|user|token|secret|key|percent|%|of)",
     re.IGNORECASE,
 )
+# `log in with password abc123`: only letters and digits together are no word of the sentence.
+_WITH = re.compile(
+    r"(\b(?:with|and|using|has)[ \t](?:the[ \t])?(?:password|passphrase|passwd)[ \t]{1,4})"
+    r"(?=[^\s:]{0,64}[0-9])(?=[^\s:]{0,64}[A-Za-z])[^\s:\"']{6,128}+(?<![.,;])",
+    re.IGNORECASE,
+)
 _CODE = re.compile(
     r"(\b(?:PIN|OTP|one-time (?:code|password|passcode)|verification code|security code|2FA code|MFA code"
     r"|login code)\b(?:[ \t](?:code|for \S{1,64}))?[ \t]?(?:is|:|=)[ \t]{0,4})[0-9]{4,8}\b",
@@ -117,6 +123,7 @@ PATTERNS = (
     SecretPattern(hints=_HINTS, find=_find_colon),
     SecretPattern(hints=_HINTS, find=_find_of),
     by_regex("pin otp code", _CODE, rf"\1{MASK}"),
+    by_regex("pass", _WITH, rf"\1{MASK}"),
     by_regex("</", _MARKUP, _mask_markup),
     by_regex("value", _PAIR, rf"\1{MASK}"),
     by_regex("pass secret token key", _COLUMNS, rf"\1{MASK}"),

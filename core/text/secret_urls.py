@@ -42,7 +42,8 @@ _HOOK = re.compile(
     r"|hook\.(?:[a-z0-9]{2,4}\.)?make\.com/|maker\.ifttt\.com/trigger/\w{1,40}/(?:json/)?with/key/"
     r"|api\.telegram\.org/bot(?=[0-9])"
     r"|open\.(?:feishu\.cn|larksuite\.com)/open-apis/bot/v2/hook/|events\.pagerduty\.com/integration/"
-    r"|(?:/hooks/)(?=[a-z0-9]{26}(?![a-z0-9]))|pipedream\.net/|ntfy\.sh/(?=tk_))[A-Za-z0-9/_@:.-]++",
+    r"|(?:/hooks/)(?=[a-z0-9]{26}(?![a-z0-9]))|pipedream\.net/|hc-ping\.com/(?=[0-9a-f-]{36})|ntfy\.sh/"
+    r"(?=tk_))[A-Za-z0-9/_@:.-]++",
     re.IGNORECASE,
 )
 
@@ -72,7 +73,7 @@ PATTERNS = (
     by_regex("? & ;", _QUERY, _mask_query),
     by_regex(
         "hooks. webhook. /webhook hook. make.com maker.ifttt.com api.telegram.org /hook"
-        "s/ /hook/ pagerduty.com pipedream.net ntfy.sh",
+        "s/ /hook/ pagerduty.com pipedream.net ntfy.sh hc-ping.com",
         _HOOK,
         rf"\1{MASK}",
     ),

@@ -13,6 +13,7 @@ BEFORE_KEY = _words(
     api access private secret encrypt encryption signing master auth account session license shared app application
     fernet jwt hmac crypt crypto cipher aes rsa ssh root unseal recovery deploy sas write ingest consumer client
     storage admin service integration webhook subscription bearer seal data hash
+    functions function sentry ingestion instrumentation
     """
 )
 # The last word of a name that makes it harmless: where a secret is, how long it lives, how many there are.
@@ -27,6 +28,7 @@ HARMLESS = frozenset(
         updated created engine backend driver volume mount key_name index kind template validation validator rules
         selector option options plugin request requests error errors response seconds second minutes days hours ms per
         limiter bytes chars characters reader writer stdin prompt history review reviewer owner group helper
+        encoder decoder filter handler service repository controller config configuration env cmd command
         """
     )
 )
