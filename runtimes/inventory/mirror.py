@@ -1,19 +1,13 @@
-"""Caches what exists on one engine, as an informer does, and answers lists from memory.
+"""Answers lists of one engine from memory while its event stream is connected and its last list is complete.
 
-It receives lists (`replace`), events (`apply_events`), inspections (`apply_inspections`) and the loss of the stream
-(`stream_lost`). Lists come from memory while the stream is connected and the last list is complete. It is a Runtime.
-
-All times are the engine's own. An event older than the stored state changes nothing, but marks its container dirty, so
-that it is inspected again. The same applies to an inspection that began before the last list was requested. So every
-order of events, lists and inspections leads to the same state. A container that is known only from events has no labels
-yet, and permissions depend on labels: until it is inspected, lists are requested from the engine.
+A mirror is a Runtime. Its cache receives the lists, events and inspections of the watcher. All other actions, and lists
+that the cache cannot answer, go to the engine.
 """
 
 from __future__ import annotations
 
-import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Protocol, TypeVar, cast
 
 import msgspec
@@ -21,42 +15,24 @@ import msgspec
 from core.model.actions import Action, DescribeEngine, ListContainers, ListEvents
 from core.model.containers import Container, Containers
 from core.model.engines import Engine
-from core.model.events import Event, EventKind, Origin
-from core.model.refs import EngineRef, Kind
+from core.model.events import Event
+from core.model.refs import EngineRef
 from core.model.resource_usage import ReadUsage
 from core.ports import Call, Runtime
-from runtimes.formats import status_text
 from runtimes.formats.skipped_data import SkippedData
 from runtimes.inventory import event_history, own_calls, state_updates, usage_history
+from runtimes.inventory.container_cache import ContainerCache
 
 R = TypeVar("R")
-# Looked up once: on its class, a member of an enum is slow to find (Python 3.11).
-_CREATED, _REMOVED = EventKind.CREATED, EventKind.REMOVED
-MAX_REMOVALS = 4096
 
 
-class Mirror:
-    """Caches the containers and events of one engine. `dirty`: the ids of containers to inspect; `dirtied` is set while
-    there are any. `version` grows with every change."""
+class Mirror(ContainerCache):
+    """Presents one engine and its cache as one Runtime."""
 
     def __init__(self, runtime: WatchedEngine, *, now: Callable[[], float] = time.time) -> None:
+        super().__init__(now=now)
         self._runtime = runtime
-        self._now = now
-        self._containers: dict[str, Container] = {}
-        self._uninspected: dict[str, Container] = {}  # known only from events
-        self._changed_at: dict[str, int] = {}  # by container: the engine's time of its last change after the last list
-        self._listed_at = 0
-        self._as_reported: dict[str, Container] = {}  # by events, if an inspection has shown another state since
-        self._removed_at: dict[str, int] = {}
-        self._stream_up = self._listed = False
-        self._stream_since, self._stream_fault = now(), ""
-        self.last_contact = 0.0  # when the engine last sent anything, by our clock, in seconds
-        self._rows: tuple[Container, ...] = ()
-        self._rows_key: tuple[int, int] = (-1, -1)
-        self.version = 0
-        self.dirty: dict[str, None] = {}
-        self.dirtied = asyncio.Event()
-        self.history, self.usage = event_history.EventHistory(), usage_history.UsageHistory(now)
+        self.usage = usage_history.UsageHistory(now)
         self.own_calls = own_calls.OwnCalls(now)
 
     @property
@@ -88,23 +64,6 @@ class Mirror:
     async def aclose(self) -> None:
         await self._runtime.aclose()
 
-    @property
-    def live(self) -> bool:
-        """Whether lists are answered from memory."""
-        return self._stream_up and self._listed and not self._uninspected
-
-    @property
-    def containers(self) -> Mapping[str, Container]:
-        """The containers by id. `status` is the engine's last text. An unchanged container stays the same object."""
-        return self._containers
-
-    def listing(self) -> Containers:
-        key = (self.version, int(now := self._now()))
-        if key != self._rows_key:
-            self._rows = tuple([status_text.refresh_status(row, now) for row in self._containers.values()])
-            self._rows_key = key
-        return Containers(rows=self._rows, source="mirror", age=max(0.0, now - self.last_contact))
-
     def _with_stream(self, engine: Engine) -> Engine:
         return msgspec.structs.replace(
             engine,
@@ -121,186 +80,6 @@ class Mirror:
             asked = await self._runtime.run(action, call) if action.verb in self._runtime.verbs else ()
             events = event_history.merge(asked, events)
         return event_history.newest(events, action.limit)
-
-    # ── writing ──────────────────────────────────────────────────────────────────────────────────────────────────
-
-    def stream_opened(self, since_ns: int) -> None:
-        """Records that the stream is connected. It has every event from `since_ns` on that the engine still has."""
-        if not self._stream_up:
-            self._stream_up, self._stream_since = True, self._now()
-        if self.history.complete_since is None:
-            self.history.complete_since = since_ns
-
-    def stream_lost(self, fault: str = "") -> None:
-        """Records that the stream is lost: from now on the cache may be wrong, so lists are requested from the engine.
-        `fault`: the reason, as a sentence."""
-        if self._stream_up:
-            self._stream_since = self._now()
-        self._stream_up = self._listed = False
-        self._stream_fault = fault
-
-    def events_lost(self, at_ns: int) -> None:
-        """Records that events before `at_ns` were dropped: until the next complete list, the engine is asked."""
-        self._listed = False
-        self.history.complete_since = at_ns
-
-    def add_to_history(self, events: Sequence[Event]) -> None:
-        self.history.add(events)
-
-    def apply_events(self, events: Sequence[Event]) -> None:
-        """Applies live and replayed events, in the engine's order. Events that a relist found are ignored, because its
-        list was applied already."""
-        self.last_contact = self._now()
-        other, container, resync = EventKind.OTHER, Kind.CONTAINER, Origin.RESYNC
-        for event in events:
-            if event.kind is not other and event.subject.kind is container and event.origin is not resync:
-                self._apply_event(event)
-
-    def _apply_event(self, event: Event) -> None:
-        container_id, at, kind = event.subject.id, event.at_ns, event.kind
-        if kind is _REMOVED:
-            self._remove(container_id, at)
-            self._as_reported.pop(container_id, None)
-            return
-        if container_id in self._removed_at:
-            if kind is not _CREATED or at <= self._removed_at[container_id]:
-                return
-            del self._removed_at[container_id]  # containerd's ids are names, and may be used again
-        stored = self._containers.get(container_id) or self._uninspected.get(container_id)
-        if stored is None:
-            self._uninspected[container_id] = stored = state_updates.from_first_event(event)
-        elif at < max(self._listed_at, self._changed_at.get(container_id, 0)):
-            self.mark_dirty(container_id)
-            return
-        self._store(container_id, state_updates.apply_event(stored, event))
-        if container_id in self._as_reported:
-            self._as_reported[container_id] = state_updates.apply_event(self._as_reported[container_id], event)
-        self._changed_at[container_id] = at
-        if kind not in state_updates.COMPLETE_EVENTS or container_id in self._uninspected:
-            self.mark_dirty(container_id)
-
-    def replace(self, rows: Iterable[Container], at_ns: int) -> None:
-        """Replaces all containers by a list. `at_ns`: the time of the newest event when the list was requested. Changes
-        by later events remain. A row that was not inspected gets the details of an earlier inspection."""
-        if at_ns >= self._listed_at:
-            before, changed_at = {**self._containers, **self._uninspected}, self._changed_at
-            listed = {
-                row.ref.id: self._relisted(
-                    row, before.get(row.ref.id), changed_since=changed_at.get(row.ref.id, 0) > at_ns
-                )
-                for row in rows
-                if not self._was_removed(row)
-            }
-            born_since = [each for each in before if each not in listed and changed_at.get(each, 0) > at_ns]
-            listed |= {each: before[each] for each in born_since if each not in self._uninspected}
-            self._uninspected = {each: before[each] for each in born_since if each in self._uninspected}
-            if listed != self._containers:
-                self.version += 1
-            self._containers = listed
-            for each in self._removed_at.keys() & listed.keys():
-                del self._removed_at[each]
-            self._listed_at = at_ns
-            self._changed_at = {each: at for each, at in changed_at.items() if at > at_ns and self._has(each)}
-            self._as_reported = {
-                each: row
-                for each, row in self._as_reported.items()
-                if each in self._changed_at or self._removed_at.get(each, 0) > at_ns
-            }
-            self.dirty = {each: None for each in self.dirty if self._has(each)}
-        self._listed = True
-        self.last_contact = self._now()
-
-    def _relisted(self, row: Container, stored: Container | None, *, changed_since: bool) -> Container:
-        if stored is None:
-            if row.restarts is None:
-                self.mark_dirty(row.ref.id)
-            return row
-        if changed_since:
-            self.mark_dirty(row.ref.id)
-            row = state_updates.keep_newer_state(stored, row)
-        elif row.restarts is None:
-            if stored.restarts is None or stored.state != row.state:
-                self.mark_dirty(row.ref.id)
-            row = state_updates.keep_inspected_details(stored, row)
-        same = row.restarts is not None and msgspec.structs.replace(row, status=stored.status) == stored
-        return stored if same else row
-
-    def apply_inspections(self, inspected: Mapping[str, Container | None], at_ns: int) -> None:
-        """Applies inspections; None means that the container does not exist any more. `at_ns`: the time of the newest
-        event when they began. If a later event or list changed the container, that change remains and the container
-        is inspected again."""
-        for container_id, found in inspected.items():
-            uninspected = self._uninspected.pop(container_id, None)
-            stored = uninspected or self._containers.get(container_id)
-            if found is None:
-                if stored is not None:
-                    self._as_reported.setdefault(container_id, stored)
-                    self._remove(container_id, at_ns)
-            elif container_id in self._removed_at:
-                continue
-            elif at_ns < max(self._listed_at, self._changed_at.get(container_id, 0)):
-                if uninspected is not None:  # now its labels are known; its state remains as events reported it
-                    self._store(container_id, state_updates.keep_newer_state(uninspected, found))
-                self.mark_dirty(container_id)
-            else:
-                base = found if stored is None or uninspected is not None else stored
-                detailed = state_updates.apply_inspection(base, found)
-                if stored is not None and stored != detailed:
-                    self._as_reported.setdefault(container_id, stored)
-                self._store(container_id, detailed)
-                self._changed_at[container_id] = at_ns
-
-    def mark_dirty(self, container_id: str) -> None:
-        """Marks a container that should be inspected."""
-        self.dirty[container_id] = None
-        self.dirtied.set()
-
-    def pop_dirty(self, limit: int) -> list[str]:
-        """Removes up to `limit` ids from `dirty`, oldest first, and returns them."""
-        for container_id in (taken := list(self.dirty)[:limit]):
-            del self.dirty[container_id]
-        if not self.dirty:
-            self.dirtied.clear()
-        return taken
-
-    # ── for the relister ─────────────────────────────────────────────────────────────────────────────────────────
-
-    def reported(self) -> dict[str, Container]:
-        """Returns every container as events and lists reported it, without changes that only inspections showed."""
-        return {**self._containers, **self._uninspected, **self._as_reported}
-
-    def changed_after(self, at_ns: int) -> Collection[str]:
-        """Returns the ids of the containers that changed after a list requested at `at_ns`."""
-        gone = {each for each, at in self._removed_at.items() if at > at_ns or each not in self._as_reported}
-        return gone | {each for each, at in self._changed_at.items() if at > at_ns}
-
-    # ── within ───────────────────────────────────────────────────────────────────────────────────────────────────
-
-    def _has(self, container_id: str) -> bool:
-        return container_id in self._containers or container_id in self._uninspected
-
-    def _store(self, container_id: str, row: Container) -> None:
-        if container_id in self._uninspected:
-            self._uninspected[container_id] = row
-        elif self._containers.get(container_id) != row:
-            self._containers[container_id] = row
-            self.version += 1
-
-    def _remove(self, container_id: str, at_ns: int) -> None:
-        if self._containers.pop(container_id, None) is not None:
-            self.version += 1
-        self._uninspected.pop(container_id, None)
-        self._changed_at.pop(container_id, None)
-        self.dirty.pop(container_id, None)
-        # Late input does not restore a removed container, but another one with the same id may be created.
-        self._removed_at[container_id] = at_ns
-        if len(self._removed_at) > MAX_REMOVALS:
-            del self._removed_at[next(iter(self._removed_at))]
-
-    def _was_removed(self, row: Container) -> bool:
-        """Whether it was removed after the list was made. Docker rounds the creation time down to seconds."""
-        removed_at = self._removed_at.get(row.ref.id)
-        return removed_at is not None and row.created_at * 1e9 <= removed_at
 
 
 class WatchedEngine(Runtime, Protocol):
