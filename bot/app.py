@@ -32,9 +32,11 @@ from core.repeated_log import RepeatedLog
 from core.store import embedded, records
 from core.store.client import Store
 from core.store.records import RateLimitRule
+from core.text import redact
 from core.version import quarterdeck_version
 from runtimes import engine_discovery, engine_registry
 from runtimes.inventory import fleet
+from runtimes.inventory.mirror import Mirror
 
 log = structlog.get_logger(__name__)
 Notifier = Callable[[recovery.Unfinished], Awaitable[None]]
@@ -92,7 +94,9 @@ class App:
         except errors.StoreError as error:
             parts["store"] = {"ready": False, "reason": error.full_message()}
         mirrors = self.engines.mirrors
-        parts["engines"] = {str(mirror.ref): {"ready": mirror.live} for mirror in mirrors}
+        parts["engines"] = {str(mirror.ref): _engine_readiness(mirror) for mirror in mirrors}
+        if not mirrors:
+            parts["reason"] = "No engine is watched: none was found, or all were removed."
         if self.chat is not None:
             parts["slack"] = self.chat()
         ready = parts["store"]["ready"] and any(mirror.live for mirror in mirrors)
@@ -165,6 +169,7 @@ async def build(settings: load.Config, *, watch: bool, supervisor: supervise.Sup
     command, which requests everything from them directly. Raises ConfigError."""
     store, embedded_store = await _open_store(settings, supervisor)
     counts = metrics.Metrics(version=quarterdeck_version())
+    supervisor.on_restart = _count_restarts(counts)
     catalogue = load_catalogue()
     policies = policy_store.PolicyStore(store, base_policy(settings))
     builtin_runtime = builtin_commands.BuiltinRuntime(policies=policies, store=store, catalogue=catalogue, clock=_now)
@@ -305,6 +310,17 @@ async def keep_recovering(app: App) -> None:
         except errors.StoreError as error:
             log.debug("unfinished commands could not be read", reason=error.message)
         await asyncio.sleep(RECOVERY_SECONDS)
+
+
+def _engine_readiness(mirror: Mirror) -> dict[str, Any]:
+    reason = redact.redact(mirror.not_live_reason)
+    return {"ready": not reason} | ({"reason": reason} if reason else {})
+
+
+def _count_restarts(counts: metrics.Metrics) -> Callable[[str], None]:
+    """Returns a function that counts the restarts of a task. All watches are one task, so that engines that come and go
+    add no series."""
+    return lambda task: counts.task_restarts_total.labels(task.partition(" ")[0]).inc()
 
 
 async def _remove_replica(app: App) -> None:

@@ -47,7 +47,7 @@ async def run_bot(
         app.metrics.config_last_reload_successful.set(1)
         app.metrics.config_last_reload_timestamp_seconds.set(time.time())
         if app.embedded is not None:
-            supervisor.start_background("embedded store", app.embedded.watch, RESTART)
+            supervisor.start_background("embedded_store", app.embedded.watch, RESTART)
         supervisor.start_background("heartbeat", lambda: bot_app.keep_alive(app), RESTART)
         supervisor.start_background("recovery", lambda: bot_app.keep_recovering(app), RESTART)
         app.engines.keep_current()

@@ -109,6 +109,9 @@ class Watcher:
                 await self._relister.relist()
         except errors.QuarterdeckError as error:
             reason = error
+        except BaseExceptionGroup:
+            reason = errors.EngineError("The watch of this engine failed because of a bug.", hint="See the log.")
+            raise
         finally:
             self._stream_lost("" if reason is None else reason.full_message())
         message = "The event stream ended." if opened_at is not None else "The event stream could not be opened."

@@ -114,6 +114,11 @@ class Metrics:
             "mirror_live", "1 if lists of the engine are answered from memory, else 0", *ENGINE_LABELS
         )
 
+        # Tasks of the process.
+        self.task_restarts_total = counter(
+            "task_restarts_total", "Restarts of a task of Quarterdeck after a crash, by task", "task"
+        )
+
         # Commands.
         self.commands_total = counter(
             "commands_total", "Commands, by policy verdict and ending", "command", "verdict", "ending"

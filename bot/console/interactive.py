@@ -28,7 +28,7 @@ async def run_console(settings: load.Config) -> None:
         supervisor.start_background("heartbeat", lambda: composition.keep_alive(built), RETRY)
         built.engines.keep_current()
         if built.embedded is not None:
-            supervisor.start_background("embedded store", built.embedded.watch, RETRY)
+            supervisor.start_background("embedded_store", built.embedded.watch, RETRY)
         await _recover(built)
         await built.meet()
         if sys.stdin.isatty():

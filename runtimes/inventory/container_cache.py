@@ -58,6 +58,15 @@ class ContainerCache:
         return self._stream_up and self._listed and not self._uninspected
 
     @property
+    def not_live_reason(self) -> str:
+        """Why lists are not answered from the cache, as a sentence; empty if they are."""
+        if not self._stream_up:
+            return self._stream_fault or "The event stream is not open yet."
+        if not self._listed:
+            return "The containers are being listed."
+        return f"New containers are being inspected: {len(self._uninspected)}." if self._uninspected else ""
+
+    @property
     def containers(self) -> Mapping[str, Container]:
         """The containers by id. `status` is the engine's last text. An unchanged container stays the same object."""
         return self._containers

@@ -13,7 +13,7 @@ import structlog
 
 from collectors import event_queue, relister, watcher
 from collectors.pipeline import Pipeline
-from core import errors, metrics
+from core import errors, metrics, supervise
 from core.model import actions
 from core.model.engines import Engine
 from core.model.events import Event, EventKind, Origin
@@ -456,6 +456,34 @@ async def test_a_bug_is_not_swallowed(monkeypatch: pytest.MonkeyPatch) -> None:
         await bench.watch.connect_once()
     assert caught.group_contains(RuntimeError, match="a bug of ours")
     assert not bench.mirror.live
+
+
+async def test_a_watch_starts_again_after_a_bug_that_shows_when_the_stream_has_ended(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    bench, runs, described = Bench(), 0, relister.Relister.describe_forever
+
+    async def describe_forever(self: relister.Relister) -> None:
+        nonlocal runs
+        runs += 1
+        try:
+            await described(self)
+        finally:
+            if runs == 1:
+                raise KeyError("a bug that only the end of the stream shows")
+
+    monkeypatch.setattr(relister.Relister, "describe_forever", describe_forever)
+    restarts: list[str] = []
+    async with supervise.Supervisor(on_restart=restarts.append) as supervisor:
+        supervisor.start_background("watch", bench.watch.run, supervise.Backoff())
+        await bench.until(lambda: bench.mirror.live)
+        bench.engine.cut()
+        await bench.until(lambda: restarts)
+        assert bench.mirror.not_live_reason == "The watch of this engine failed because of a bug. See the log."
+        await bench.until(lambda: bench.mirror.live)
+        bench.engine.add("web")
+        await bench.until(lambda: [row.ref.name for row in bench.mirror.containers.values()] == ["web"])
+    assert restarts == ["watch"]
 
 
 class Clustered(BaseAdapter):
