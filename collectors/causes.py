@@ -131,7 +131,7 @@ def _podman_stopped(end: End) -> bool:
 def _ended_by(kill: Event, code: int | None, before_ns: int) -> bool:
     """Whether this `kill` ended the container: its signal agrees with the exit code, or means an end and came just
     before. Podman reports no signal, so only the exit code can show it."""
-    number = int(kill.attrs["signal"]) if kill.attrs.get("signal", "").isdigit() else None
+    number = int(kill.attrs["signal"]) if kill.attrs.get("signal", "").isdecimal() else None
     if number is None:
         return code is not None and (code > SIGNAL_BASE or code == 0) and before_ns <= STOP_WINDOW_NS
     if code == SIGNAL_BASE + number:

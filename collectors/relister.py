@@ -102,9 +102,10 @@ class Relister:
         """Cancels a list that is due: the next stream begins with one."""
         self._relist_now.clear()
 
-    async def list_engine(self) -> Containers:
-        """The engine's own list. An engine without containers is asked for its health, and has an empty list."""
-        deadline = datetime.now(UTC) + timedelta(seconds=self._timing.list_timeout)
+    async def list_engine(self, seconds: float | None = None) -> Containers:
+        """The engine's own list. An engine without containers is asked for its health, and has an empty list.
+        `seconds`: by default those of the timing."""
+        deadline = datetime.now(UTC) + timedelta(seconds=seconds or self._timing.list_timeout)
         call = Call(id="watch", who="watch", deadline=deadline, invocation="")
         try:
             return await self._runtime.run(ListContainers(engine=self._runtime.ref, fresh=True), call)

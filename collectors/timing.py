@@ -25,6 +25,8 @@ class Timing:
     """Docker sends no pings. After a silence of this length, a list checks whether the engine is reachable."""
     forced_relist_wait: float = 1.0
     list_timeout: float = 10.0
+    silence_timeout: float = 3.0
+    """For a list that checks whether an engine answers although its stream has failed."""
     describe_timeout: float = 30.0
     settle: float = 0.25
     """Changes that a list shows get this long to arrive as events, before they count as missed."""

@@ -10,6 +10,7 @@ list. If an engine has no event stream, the watcher lists its containers each ti
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import random
 import time
 from collections import deque
@@ -32,6 +33,7 @@ from runtimes.inventory.mirror import Mirror, WatchedEngine
 log = structlog.get_logger()
 
 RECENT_EVENTS = 4096
+NO_ANSWER = (errors.Unreachable, errors.TimedOut)
 # Processing may block the event loop for a few milliseconds at most, since the reader shares it.
 MAX_EVENTS_PER_TURN = 1000
 MAX_DIRTY = 10_000  # containers that wait for an inspection; beyond, events are dropped and the engine is listed
@@ -73,9 +75,17 @@ class Watcher:
             while True:
                 open_seconds = await self.connect_once()
                 failures = 0 if open_seconds >= self._timing.healthy_after else failures + 1
-                await asyncio.sleep(self.pause_seconds(failures))
+                await self._pause(self.pause_seconds(failures))
         finally:
             await self._cursor.save()
+
+    async def _pause(self, seconds: float) -> None:
+        """Waits before the next attempt, only shortly if somebody asks for what a silent engine has."""
+        self._mirror.wanted.clear()
+        await asyncio.sleep(min(seconds, self._timing.first_pause))
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(max(0.0, seconds - self._timing.first_pause)):
+                await self._mirror.wanted.wait()
 
     def pause_seconds(self, failures: int) -> float:
         """The pause before the next attempt, after so many attempts without a healthy stream."""
@@ -114,6 +124,8 @@ class Watcher:
             raise
         finally:
             self._stream_lost("" if reason is None else reason.full_message())
+        if isinstance(reason, NO_ANSWER):
+            await self._check_silence(reason)
         message = "The event stream ended." if opened_at is not None else "The event stream could not be opened."
         why = reason.full_message() if reason else "the engine closed it"
         if times := self._repeated_log.due(f"{message} {why}"):
@@ -217,6 +229,19 @@ class Watcher:
             await self._relister.list_forever()
         except errors.QuarterdeckError as error:
             queue.close(error)
+
+    async def _check_silence(self, reason: errors.EngineError) -> None:
+        """Finds out whether the engine still answers lists. If it does not, commands need not wait for it."""
+        if isinstance(reason, errors.TimedOut):
+            self._mirror.engine_silent(reason)
+        try:
+            await self._relister.list_engine(self._timing.silence_timeout)
+        except NO_ANSWER as error:
+            self._mirror.engine_silent(error)
+        except errors.QuarterdeckError:
+            self._mirror.engine_answers()
+        else:
+            self._mirror.engine_answers()
 
     def _stream_opened(self, since: int | None) -> None:
         self._counts.stream_up.labels(*self._engine_labels()).set(1)

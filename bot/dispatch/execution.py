@@ -8,6 +8,7 @@ reference, and it costs only the result of its own action.
 from __future__ import annotations
 
 import asyncio
+import functools
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -23,6 +24,7 @@ from core.model.replies import Status
 from core.model.results import Outcome
 from core.ports import Responder
 from core.store.client import Store
+from runtimes.inventory import slow_engines
 from runtimes.inventory.fleet import Fleet
 
 MAX_CONCURRENT = 8  # actions of one plan that run side by side on one engine
@@ -48,8 +50,8 @@ async def run_plan(
     record: Recorder | None = None,
 ) -> Sequence[Result]:
     """Returns one Result for each action, in the plan's order. Awaits `record` with each Result when its action ends.
-    If a change fails after its request was sent, its outcome is UNKNOWN. Nothing is sent twice. Raises nothing but the
-    cancellation of the caller, after all actions have ended."""
+    If a change fails after its request was sent, its outcome is UNKNOWN. Nothing is sent twice. A plan of lists does
+    not wait long for slow engines. Raises nothing but the cancellation of the caller, after all actions have ended."""
     # An engine that does not answer holds only its own slots.
     slots = {action.engine: asyncio.Semaphore(MAX_CONCURRENT) for action in plan}
     # The requester's deadline is for finding the targets: from here on, each action has its own time.
@@ -66,11 +68,12 @@ async def run_plan(
                 fleet.bugs.report(error, "record", verb=action.verb)
         return result
 
-    async def attempt(action: Action[Any]) -> Result:
+    async def attempt(action: Action[Any], *, last_known: bool = False) -> Result:
         changes = action.risk is not Risk.READ
         try:
             with fleet.bugs.translated(action.engine, action.verb, sent=changes):
-                return Result(action=action, value=await view.filter(action, await perform(action)))
+                value = fleet.last_known(action) if last_known else await perform(action)
+                return Result(action=action, value=await view.filter(action, value))
         except errors.QuarterdeckError as error:
             if changes and isinstance(error, errors.EngineError) and error.sent:
                 return Result(action=action, value=Outcome(status=Status.UNKNOWN, detail=error.full_message()))
@@ -94,6 +97,12 @@ async def run_plan(
             several=len(plan) > 1,
         )
 
+    if all(map(slow_engines.is_list, plan)):
+        return await slow_engines.gather_answers(
+            [functools.partial(one, index, action) for index, action in enumerate(plan)],
+            complete=lambda result: slow_engines.is_complete(result.error or result.value),
+            late=lambda index: attempt(plan[index], last_known=True),
+        )
     # A cancellation of the caller cancels all actions, and is raised after the last of them has ended.
     ended = await asyncio.gather(*(one(index, action) for index, action in enumerate(plan)), return_exceptions=True)
     return [

@@ -10,9 +10,9 @@ depends on. A resource that contains a protected container is protected too.
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterable, Iterator, Sequence, Set
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import msgspec
@@ -54,6 +54,7 @@ class VisibleFleet:
         self._place = place
         self._now = now
         self._resolved: dict[tuple[str, Risk, bool | None], policy.ResolvedPolicy] = {}
+        self._ages: dict[EngineRef, float] = {}
         self._rows: dict[Key, Any] = {}
         self._listings: dict[tuple[Kind, str, str], fleet.FleetRows] = {}
         self._effect_sources = effect_sources.EffectSources(engines, call, self._remember)
@@ -134,6 +135,8 @@ class VisibleFleet:
         resolved = self._resolve(action.verb, action.risk)
         if resolved.allows_all:
             return value
+        if getattr(value, "missing", ""):
+            self._note_ages({action.engine: getattr(value, "age", 0.0)})
         if isinstance(action, ABOUT_RESOURCES):
             return await self._filter_by_subject(action, value, resolved)
         allowed = tuple(row for row in value.rows if self._row_allowed(resolved, row, action.engine))
@@ -184,7 +187,15 @@ class VisibleFleet:
         listing = await self._fleet.list_rows(query, self.call, fresh=fresh)
         if query.kind is Kind.CONTAINER:
             self._protected.add_listing(listing)
+        self._note_ages(listing.ages)
         return listing
+
+    def _note_ages(self, ages: Mapping[EngineRef, float]) -> None:
+        """Stores the age of the rows of engines that do not answer: the policy does not trust old labels."""
+        self._ages.update(ages)
+
+    def _reported_at(self, engine: EngineRef) -> datetime:
+        return self._now - timedelta(seconds=self._ages.get(engine, 0.0))
 
     def _is_partial(self, query: Query) -> bool:
         """Whether the query leaves out engines that may know more about the containers of those in its scope."""
@@ -227,11 +238,13 @@ class VisibleFleet:
         return self._allowed(self._resolve(DescribeEngine.verb, DescribeEngine.risk), [(ref, None)])
 
     def _subjects_in(self, row: Any, engine: EngineRef) -> Sequence[tuple[Ref, PolicyFacts]]:
-        return lists_by_kind.permission_targets(row, engine, self._now)
+        return lists_by_kind.permission_targets(row, engine, self._reported_at(engine))
 
     def _subjects_of(self, ref: Ref) -> Sequence[tuple[Ref, PolicyFacts | None]]:
         row = self._rows.get(ref.key)
-        return [(ref, None)] if row is None else self._protected.with_protection(row, ref.engine, self._now)
+        if row is None:
+            return [(ref, None)]
+        return self._protected.with_protection(row, ref.engine, self._reported_at(ref.engine))
 
     def _resolve(self, verb: str, risk: Risk, ends: bool | None = None) -> policy.ResolvedPolicy:
         key = (verb, risk, ends)

@@ -93,10 +93,18 @@ def _no_rows(
 
 def _ages(listed: Sequence[Result]) -> list[Text]:
     return [
-        Text(text=f"{result.action.engine}: this list is {formatting.span(result.value.age)} old.", tone=Tone.WARN)
+        Text(
+            text=" ".join(filter(None, (f"{result.action.engine}:", result.value.missing, _age(result.value)))),
+            tone=Tone.WARN,
+        )
         for result in listed
-        if result.value.age >= STALE_SECONDS
+        if result.value.missing or result.value.age >= STALE_SECONDS
     ]
+
+
+def _age(listed: containers.Containers) -> str:
+    """Returns a sentence with the age of a list; empty for an age of less than a second."""
+    return f"This list is {formatting.span(listed.age)} old." if listed.age >= 1 else ""
 
 
 def _ending(results: Sequence[Result], unmatched: Sequence[Any], shown: Sequence[Ref]) -> Ending:

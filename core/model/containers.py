@@ -140,8 +140,10 @@ def group_names(project: str | None, service: str | None, *, in_stack: bool) -> 
 
 
 class Containers(msgspec.Struct, frozen=True):
-    """A list of containers. `source` is `engine` or `mirror`; `age`: seconds since the engine confirmed it."""
+    """A list of containers. `source` is `engine` or `mirror`; `age`: seconds since the engine confirmed it. `missing`:
+    a sentence why the list may be out of date; empty if it is not."""
 
     rows: tuple[Container, ...]
     source: str = "engine"
     age: float = 0.0
+    missing: str = ""

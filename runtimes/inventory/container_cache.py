@@ -17,6 +17,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
 import msgspec
 
+from core import errors
 from core.model.containers import Container, Containers
 from core.model.events import Event, EventKind, Origin
 from core.model.refs import Kind
@@ -42,6 +43,9 @@ class ContainerCache:
         self._removed_at: dict[str, int] = {}
         self._stream_up = self._listed = False
         self._stream_since, self._stream_fault = now(), ""
+        self._ever_listed = False
+        self._silence: errors.EngineError | None = None
+        self.wanted = asyncio.Event()  # somebody asked for what a silent engine has
         self.last_contact = 0.0  # when the engine last sent anything, by our clock, in seconds
         self._rows: tuple[Container, ...] = ()
         self._rows_key: tuple[int, int] = (-1, -1)
@@ -56,6 +60,11 @@ class ContainerCache:
     def live(self) -> bool:
         """Whether the cache is complete and current, so that lists are answered from it."""
         return self._stream_up and self._listed and not self._uninspected
+
+    @property
+    def silence(self) -> errors.EngineError | None:
+        """Why the engine is known not to answer; None if it answers, or if that is not known."""
+        return self._silence
 
     @property
     def not_live_reason(self) -> str:
@@ -82,6 +91,7 @@ class ContainerCache:
 
     def stream_opened(self, since_ns: int) -> None:
         """Records that the stream is connected. It has every event from `since_ns` on that the engine still has."""
+        self._silence = None
         if not self._stream_up:
             self._stream_up, self._stream_since = True, self._now()
         if self.history.complete_since is None:
@@ -94,6 +104,13 @@ class ContainerCache:
             self._stream_since = self._now()
         self._stream_up = self._listed = False
         self._stream_fault = fault
+
+    def engine_silent(self, reason: errors.EngineError) -> None:
+        """Records that the engine answers neither with a stream nor with a list."""
+        self._silence = reason
+
+    def engine_answers(self) -> None:
+        self._silence = None
 
     def events_lost(self, at_ns: int) -> None:
         """Records that events before `at_ns` were dropped: until the next complete list, the engine is asked."""
@@ -163,7 +180,7 @@ class ContainerCache:
                 if each in self._changed_at or self._removed_at.get(each, 0) > at_ns
             }
             self.dirty = {each: None for each in self.dirty if self._has(each)}
-        self._listed = True
+        self._listed = self._ever_listed = True
         self.last_contact = self._now()
 
     def _relisted(self, row: Container, stored: Container | None, *, changed_since: bool) -> Container:

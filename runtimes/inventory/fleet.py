@@ -1,15 +1,15 @@
 """Presents all engines of this process as one: runs each action on its engine, and lists resources of all engines.
 
 A list requests one kind of resource from every engine in parallel. It returns the rows together with the errors of the
-engines that did not answer. An engine that does not support the kind is skipped. `resolve` selects rows by name;
-`core.name_matching` defines which rows a name selects. Rows that the requester may not see are removed before names are
-matched, so a hidden resource is not found.
+engines that did not answer. It waits only a little for slow engines after the others have answered. An engine that does
+not support the kind is skipped. `resolve` selects rows by name; `core.name_matching` defines which rows a name selects.
+Rows that the requester may not see are removed before names are matched, so a hidden resource is not found.
 """
 
 from __future__ import annotations
 
-import asyncio
 import fnmatch
+import functools
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
@@ -20,6 +20,8 @@ from core.model.actions import Action, DescribeEngine, Risk
 from core.model.refs import EngineRef
 from core.name_matching import selection
 from core.ports import Call, Query, Runtime
+from runtimes.inventory import slow_engines
+from runtimes.inventory.mirror import Mirror
 
 R = TypeVar("R")
 LIST_ENGINES = "List the engines with: engines"
@@ -90,6 +92,10 @@ class Fleet:
                 hint="Check whether the change was made.",
             ) from error
 
+    def last_known(self, action: Action[R]) -> R:
+        """Returns what is known without asking the engine of this list. Raises TimedOut if nothing is known."""
+        return last_known(self.runtime(action.engine), action)
+
     def runtime(self, ref: EngineRef) -> Runtime:
         for runtime in (*self.runtimes, *self._not_permitted):
             if runtime.ref == ref:
@@ -105,14 +111,26 @@ class Fleet:
         are not filtered by permission. A resource that several engines report is listed once."""
         asked = [one for one in self.runtimes if (one.ref == only if only else _is_in_scope(query, one.ref))]
 
+        def action(runtime: Runtime) -> Action[Any]:
+            return lists_by_kind.list_action(query.kind, runtime.ref, fresh=fresh)
+
         async def ask(runtime: Runtime) -> Any:
             try:
-                return await self._run(runtime, lists_by_kind.list_action(query.kind, runtime.ref, fresh=fresh), call)
+                return await self._run(runtime, action(runtime), call)
             except errors.QuarterdeckError as error:
                 return error
 
-        answers = await asyncio.gather(*map(ask, asked))
+        async def late(number: int) -> Any:
+            try:
+                return last_known(asked[number], action(asked[number]))
+            except errors.QuarterdeckError as error:
+                return error
+
+        answers = await slow_engines.gather_answers(
+            [functools.partial(ask, runtime) for runtime in asked], complete=slow_engines.is_complete, late=late
+        )
         rows: list[Any] = []
+        ages: dict[EngineRef, float] = {}
         missing: dict[EngineRef, errors.QuarterdeckError] = {}
         for runtime, answer in zip(asked, answers, strict=True):
             if isinstance(answer, errors.Unsupported) or runtime not in self._runtimes:
@@ -123,15 +141,26 @@ class Fleet:
             rows += answer.rows
             if getattr(answer, "missing", ""):
                 missing[runtime.ref] = errors.EngineError(answer.missing)
-        return FleetRows(rows=lists_by_kind.deduplicate(query.kind, rows), missing=missing)
+                ages[runtime.ref] = getattr(answer, "age", 0.0)
+        return FleetRows(rows=lists_by_kind.deduplicate(query.kind, rows), missing=missing, ages=ages)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FleetRows:
-    """Holds the rows of one kind that all engines listed. `missing`: the error of each engine that did not answer."""
+    """Holds the rows of one kind that all engines listed. `missing`: the error of each engine that did not answer, or
+    not completely. `ages`: the age of the rows of such an engine, in seconds."""
 
     rows: Sequence[Any]
     missing: Mapping[EngineRef, errors.QuarterdeckError] = field(default_factory=dict)
+    ages: Mapping[EngineRef, float] = field(default_factory=dict)
+
+
+def last_known(runtime: Runtime, action: Action[R]) -> R:
+    """Returns what is known of an engine that did not answer this list in time. Raises TimedOut if nothing is known."""
+    error = slow_engines.late_error(runtime.ref)
+    if isinstance(runtime, Mirror):
+        return runtime.last_known(action, error)
+    raise error
 
 
 def resolve(query: Query, listed: FleetRows, visible: Callable[[Any], bool]) -> Sequence[Any]:

@@ -1,7 +1,8 @@
 """Answers lists of one engine from memory while its event stream is connected and its last list is complete.
 
 A mirror is a Runtime. Its cache receives the lists, events and inspections of the watcher. All other actions, and lists
-that the cache cannot answer, go to the engine.
+that the cache cannot answer, go to the engine. An engine that is known not to answer is not asked for a list: the last
+known rows are returned at once, with their age and the reason.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from typing import Protocol, TypeVar, cast
 
 import msgspec
 
+from core import errors
 from core.model.actions import Action, DescribeEngine, ListContainers, ListEvents
 from core.model.containers import Container, Containers
 from core.model.engines import Engine
@@ -33,6 +35,7 @@ class Mirror(ContainerCache):
         super().__init__(now=now)
         self._runtime = runtime
         self.usage = usage_history.UsageHistory(now)
+        self._described: Engine | None = None
         self.own_calls = own_calls.OwnCalls(now)
 
     @property
@@ -45,6 +48,9 @@ class Mirror(ContainerCache):
         return self._runtime.verbs | ({ListEvents.verb} if self._runtime.allows(ListEvents.verb) else frozenset())
 
     async def run(self, action: Action[R], call: Call) -> R:
+        if self.silence is not None and action.listing and not getattr(action, "fresh", False):
+            self.wanted.set()
+            return self.last_known(action, self.silence)
         if isinstance(action, ListContainers) and action.verb in self.verbs:
             if self.live and not action.fresh:
                 return cast(R, self.listing())
@@ -55,8 +61,25 @@ class Mirror(ContainerCache):
         if isinstance(action, ReadUsage) and action.since and action.verb in self.verbs:
             return cast(R, self.usage.answer(action))
         if isinstance(action, DescribeEngine):
-            return cast(R, self._with_stream(cast(Engine, await self._runtime.run(action, call))))
+            described = cast(Engine, await self._runtime.run(action, call))
+            self._described = described if not described.fault else self._described
+            return cast(R, self._with_stream(described))
         return await self._runtime.run(self.own_calls.noted(action, call), call)
+
+    def last_known(self, action: Action[R], reason: errors.EngineError) -> R:
+        """Returns what is known without asking the engine. Raises `reason` if nothing is known."""
+        if action.verb in self.verbs:
+            if isinstance(action, ListContainers) and self._ever_listed and not action.fresh:
+                missing = f"{reason.full_message()} These rows are what it reported last."
+                return cast(R, msgspec.structs.replace(self.listing(), missing=missing))
+            if isinstance(action, ListEvents):
+                return cast(R, event_history.newest(self.history.since(action.since_ns), action.limit))
+            if isinstance(action, ReadUsage) and action.since:
+                return cast(R, self.usage.answer(action))
+            if isinstance(action, DescribeEngine) and self._described is not None:
+                engine = msgspec.structs.replace(self._described, ref=self.ref, fault=reason.full_message())
+                return cast(R, self._with_stream(engine))
+        raise reason
 
     def events(self, since_ns: int | None) -> AsyncIterator[Sequence[Event]]:
         return self._runtime.events(since_ns)

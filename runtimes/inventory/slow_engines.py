@@ -1,0 +1,69 @@
+"""Asks several engines at once, and does not wait long for the slow ones after the others have answered."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, TypeVar
+
+from core import errors
+from core.model.actions import Action, Risk
+from core.model.refs import EngineRef
+
+T = TypeVar("T")
+GRACE_SECONDS = 2.0  # for the slow engines, after the last answer of another one
+
+
+async def gather_answers(
+    questions: Sequence[Callable[[], Awaitable[T]]],
+    *,
+    complete: Callable[[T], bool],
+    late: Callable[[int], Awaitable[T]],
+    grace: float = GRACE_SECONDS,
+) -> list[T]:
+    """Returns the answers in the order of the questions.
+
+    `complete` says whether an answer is one that an engine gave. After the last of those, the other questions have
+    `grace` seconds; then they are cancelled, and `late` makes the answer for the question of that number. If no engine
+    gives an answer, each question has its own time."""
+    loop = asyncio.get_running_loop()
+    tasks = [loop.create_task(_await(question), name="question to an engine") for question in questions]
+    pending, ends = set(tasks), None
+    try:
+        while pending:
+            left = None if ends is None else max(0.0, ends - loop.time())
+            done, pending = await asyncio.wait(pending, timeout=left, return_when=asyncio.FIRST_COMPLETED)
+            if not done:
+                break
+            if any(complete(task.result()) for task in done):
+                ends = loop.time() + grace
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*pending, return_exceptions=True)
+    return [await late(number) if task in pending else task.result() for number, task in enumerate(tasks)]
+
+
+def is_list(action: Action[Any]) -> bool:
+    """Returns whether the action lists resources or describes an engine, which takes an engine little time."""
+    return action.risk is Risk.READ and action.listing and action.verb.endswith(".list")
+
+
+def is_complete(answer: Any) -> bool:
+    """Returns whether an engine gave this answer to a list: it is no error, and neither old nor partial."""
+    if isinstance(answer, Exception):
+        return False
+    return not getattr(answer, "missing", "") and not getattr(answer, "fault", "")
+
+
+def late_error(engine: EngineRef, grace: float = GRACE_SECONDS) -> errors.TimedOut:
+    """Returns the error of an engine that was not waited for any longer."""
+    return errors.TimedOut(
+        f"{engine} did not answer within {grace:.0f} s after the other engines.",
+        sent=False,
+        hint=f"To wait for it longer, ask it alone: --engine {engine.kind} --host {engine.host}",
+    )
+
+
+async def _await(question: Callable[[], Awaitable[T]]) -> T:
+    return await question()
