@@ -57,7 +57,7 @@ class EngineLifecycle:
         self._cursors = cursors
         self._watch = watch
         self._discovery = discovery
-        self._registry = EngineRegistry()
+        self._registry = EngineRegistry(self._displaced)
         self._swarms = membership_tracker.MembershipTracker(self._start, self._stop)
         self._by_address: dict[EngineAddress, WatchedEngine] = {}
         self._members: dict[WatchedEngine, _Member] = {}
@@ -93,6 +93,16 @@ class EngineLifecycle:
             self._swarms.remove(cast(membership_tracker.Daemon, engine))
         self._registry.forget(address)
         self._stop(engine)
+
+    def _displaced(self, address: EngineAddress) -> None:
+        """Opens an engine again whose identity a more trusted address has: what its stream and its mirror hold counts
+        for another engine. As long as the other one is in use, it is refused."""
+        asyncio.get_running_loop().call_soon(self._reopen, address)
+
+    def _reopen(self, address: EngineAddress) -> None:
+        if address in self._by_address and not self._supervisor.stopping.is_set():
+            self.remove(address)
+            self.add(address)
 
     def discover(self) -> None:
         """Searches for engines once, and adds and removes engines as `Discovery.compare` returns."""

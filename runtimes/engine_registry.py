@@ -6,9 +6,11 @@ An adapter's module is imported when its kind is first used. This module contact
 from __future__ import annotations
 
 import difflib
+import functools
 import importlib
 import ipaddress
-from collections.abc import Collection, Iterator, Mapping, Sequence
+import os
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -104,7 +106,9 @@ class EngineRegistry:
     """Creates the adapters of this process and holds what they share: it detects one engine with two addresses, and
     each adapter can read the kinds of the other engines on its host."""
 
-    def __init__(self) -> None:
+    def __init__(self, on_displaced: Callable[[EngineAddress], object] = bool) -> None:
+        """`on_displaced` is called with the address of an engine whose identity a more trusted address has."""
+        self._on_displaced = on_displaced
         self._identities = duplicate_engines.DuplicateEngineCheck()
         self._entries: dict[EngineAddress, duplicate_engines.EngineIdentity] = {}
 
@@ -112,7 +116,9 @@ class EngineRegistry:
         """Creates the adapter for an address; it connects when it is first used. Raises BadUsage for an unknown kind or
         an unusable address."""
         adapter = engine_class(address.kind)
-        identity = self._identities.identity()
+        identity = self._identities.identity(
+            trust=functools.partial(_trust, address), on_displaced=lambda: self._on_displaced(address)
+        )
         given = engine_options.EngineOptions(
             name=address.name,
             allow=address.allow,
@@ -150,6 +156,20 @@ class _OtherKinds(Collection[str]):
 
     def __len__(self) -> int:
         return len(set(self))
+
+
+def _trust(address: EngineAddress) -> duplicate_engines.Trust:
+    """Returns how much the identity is worth that an engine at this address answers with."""
+    endpoint = Endpoint.parse(address.url)
+    if endpoint.scheme in ("unix", "file"):
+        try:
+            uid = Path(endpoint.path).stat().st_uid
+        except OSError:
+            return duplicate_engines.Trust.OTHER_USER
+        own = uid in (0, os.geteuid())
+        return duplicate_engines.Trust.OWN_HOST if own else duplicate_engines.Trust.OTHER_USER
+    encrypted = endpoint.scheme == "ssh" or address.tls is not None
+    return duplicate_engines.Trust.AUTHENTICATED if encrypted else duplicate_engines.Trust.PLAIN
 
 
 def open_engine(address: EngineAddress) -> WatchedEngine:

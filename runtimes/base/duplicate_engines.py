@@ -1,10 +1,18 @@
 """Detects one daemon that is configured under two addresses, and two engines with the same name.
 
-Two addresses may lead to one daemon, such as a socket and a TCP port. Only the daemon's answer shows this. The first
-address that gets an answer is used. The second address is refused as long as the first one is in use.
+Two addresses may lead to one daemon, such as a socket and a TCP port. Only the daemon's answer shows this, and a daemon
+may claim the identity of another one. So of two addresses with one identity, the more trusted one is used, whichever
+answered first. If both are trusted equally, the one that was added first is used, unless it answered with another
+identity before. The other address is refused as long as the first one is in use.
 """
 
 from __future__ import annotations
+
+import enum
+import itertools
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import NoReturn
 
 import structlog
 
@@ -14,44 +22,66 @@ from core.model.refs import EngineRef
 log = structlog.get_logger(__name__)
 
 
+class Trust(enum.IntEnum):
+    """How much the identity that an address answers with is worth, from least to most."""
+
+    OTHER_USER = 0  # a socket that an ordinary user serves
+    PLAIN = 1  # TCP without encryption
+    AUTHENTICATED = 2  # TLS or ssh
+    OWN_HOST = 3  # a socket of root or of Quarterdeck's user
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Claim:
+    """The identity with which the engine at one address answered. `rank`: the greater of two is believed.
+    `displace`: called if a greater one takes the place of this one."""
+
+    engine_id: str
+    ref: EngineRef
+    rank: tuple[int, ...] = ()
+    displace: Callable[[], object] = bool
+
+
 class DuplicateEngineCheck:
     """Stores which engine answered at which address, for all engines of this process."""
 
     def __init__(self) -> None:
-        self._entered: dict[str, tuple[str, EngineRef]] = {}
+        self._entered: dict[str, Claim] = {}
         self._logged: set[str] = set()
+        self._numbers = itertools.count()
 
-    def identity(self) -> EngineIdentity:
-        """Returns the check for one engine."""
-        return EngineIdentity(self)
+    def identity(
+        self, trust: Callable[[], Trust] = lambda: Trust.OWN_HOST, on_displaced: Callable[[], object] = bool
+    ) -> EngineIdentity:
+        """Returns the check for one engine. `trust` is called at each answer of the engine. `on_displaced` is called if
+        a more trusted address has the same identity."""
+        return EngineIdentity(self, trust, on_displaced, next(self._numbers))
 
-    def enter(self, address: str, engine_id: str, ref: EngineRef) -> None:
+    def enter(self, address: str, claim: Claim) -> None:
         """Records which engine answered at an address, and replaces the previous record of that address. Raises
-        DuplicateEngine if another address leads to that engine, or if another engine has that name."""
+        DuplicateEngine if an address of the same or a greater rank leads to that engine, or has an engine with that
+        name."""
         self._entered.pop(address, None)
-        for other, (known_id, known_ref) in self._entered.items():
-            if engine_id and known_id == engine_id:
-                self._refuse(
-                    address,
-                    f"{address} and {other} lead to the same engine, {known_ref}. {address} is left out, since every"
-                    " event would count twice.",
-                    _hint(ref.kind),
-                )
-            if known_ref == ref:
-                self._refuse(
-                    address,
-                    f"{address} and {other} both call themselves {ref}. {address} is left out, since the two could not"
-                    " be told apart.",
-                    "Give one of them a `name` under `engines` in quarterdeck.yaml.",
-                )
-        self._entered[address] = (engine_id, ref)
+        conflicts = {other: why for other, known in self._entered.items() if (why := _conflict(claim, known))}
+        for other, why in conflicts.items():
+            if self._entered[other].rank >= claim.rank:
+                self._refuse(address, other, claim.ref, why)
+        for other, why in conflicts.items():
+            log.error(
+                f"{_sentence(other, address, claim.ref, why)} {address} is trusted more.",
+                action="enter",
+                hint=_hint(claim.ref.kind, why),
+            )
+            self._entered.pop(other).displace()
+        self._entered[address] = claim
         self._logged.discard(address)
 
     def leave(self, address: str) -> None:
         self._entered.pop(address, None)
         self._logged.discard(address)
 
-    def _refuse(self, address: str, message: str, hint: str) -> None:
+    def _refuse(self, address: str, other: str, ref: EngineRef, why: str) -> NoReturn:
+        message, hint = _sentence(address, other, ref, why), _hint(ref.kind, why)
         if address not in self._logged:
             self._logged.add(address)
             log.error(message, action="enter", hint=hint)
@@ -61,9 +91,18 @@ class DuplicateEngineCheck:
 class EngineIdentity:
     """Adds the identity of one engine to the check, and removes it."""
 
-    def __init__(self, identities: DuplicateEngineCheck) -> None:
+    def __init__(
+        self,
+        identities: DuplicateEngineCheck,
+        trust: Callable[[], Trust],
+        on_displaced: Callable[[], object],
+        number: int,
+    ) -> None:
         self._identities = identities
-        self._address = ""
+        self._trust = trust
+        self._on_displaced = on_displaced
+        self._number = number
+        self._address = self._first_id = ""
         self._closed = False
 
     def enter(self, address: str, engine_id: str, ref: EngineRef) -> None:
@@ -72,7 +111,11 @@ class EngineIdentity:
         if self._closed:
             raise errors.NotFound(f"Quarterdeck does not watch {ref} any more.", hint="List the engines with: engines")
         self.leave()
-        self._identities.enter(address, engine_id, ref)
+        self._first_id = self._first_id or engine_id
+        # An engine that takes another identity is believed less than all that did not.
+        rank = (engine_id == self._first_id, self._trust(), -self._number)
+        claim = Claim(engine_id=engine_id, ref=ref, rank=rank, displace=self._displace)
+        self._identities.enter(address, claim)
         self._address = address
 
     def leave(self) -> None:
@@ -85,8 +128,33 @@ class EngineIdentity:
         self.leave()
         self._closed = True
 
+    def _displace(self) -> None:
+        self._address = ""
+        self._on_displaced()
 
-def _hint(kind: str) -> str:
+
+def _conflict(claim: Claim, known: Claim) -> str:
+    """Returns what two engines have in common that must differ: `id` or `name`; empty if nothing."""
+    if claim.engine_id and known.engine_id == claim.engine_id:
+        return "id"
+    return "name" if known.ref == claim.ref else ""
+
+
+def _sentence(address: str, other: str, ref: EngineRef, why: str) -> str:
+    if why == "id":
+        return (
+            f"{address} and {other} lead to the same engine, {ref}. {address} is left out, since every event would"
+            " count twice."
+        )
+    return (
+        f"{address} and {other} both call themselves {ref}. {address} is left out, since the two could not be told"
+        " apart."
+    )
+
+
+def _hint(kind: str, why: str) -> str:
+    if why == "name":
+        return "Give one of them a `name` under `engines` in quarterdeck.yaml."
     if kind != "docker":
         return "Keep one of the two."
     return (

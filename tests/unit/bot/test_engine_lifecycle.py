@@ -188,6 +188,26 @@ async def test_an_engine_that_appears_is_watched_and_listed(machine: Machine) ->
         assert process.names == process.live == ["podman/h", "docker/h"]
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a socket away")
+async def test_a_user_s_engine_that_answers_first_with_another_s_identity_is_refused_when_that_one_answers(
+    machine: Machine,
+) -> None:
+    machine.start(PODMAN, "d1")
+    os.chown(f"{machine.root}{PODMAN}", 12345, -1)
+    async with running(machine) as process:
+        await asyncio.sleep(EACH)
+        assert process.live == ["podman/h"]
+        liar = machine.opened[-1]
+        machine.start(DOCKER, "d1")
+        await asyncio.sleep(EACH + 60)
+        assert process.live == ["docker/h"]
+        assert liar.closed == 1  # nothing of its stream is left
+        with pytest.raises(errors.DuplicateEngine, match="lead to the same engine"):
+            await process.engines.fleet.run(
+                actions.ListContainers(engine=EngineRef(host="h", kind="podman"), fresh=True), call()
+            )
+
+
 async def test_an_engine_that_stops_stays_visible_and_comes_back(machine: Machine) -> None:
     machine.start(DOCKER, "d1")
     async with running(machine) as process:
