@@ -21,7 +21,7 @@ from bot import app as bot_app
 from bot import listening_socket, metrics_server
 from bot.console import interactive, terminal
 from collectors import exposition
-from core import logs, supervise
+from core import logs, loop_watchdog, supervise
 from core.config import load
 from core.model.actions import ListContainers
 from core.version import quarterdeck_version
@@ -48,6 +48,8 @@ async def run_bot(
         app.metrics.config_last_reload_timestamp_seconds.set(time.time())
         if app.embedded is not None:
             supervisor.start_background("embedded_store", app.embedded.watch, RESTART)
+        watchdog = loop_watchdog.LoopWatchdog(app.metrics.loop_lag_seconds.observe)
+        supervisor.start_background("loop_watchdog", watchdog.run, RESTART)
         supervisor.start_background("heartbeat", lambda: bot_app.keep_alive(app), RESTART)
         supervisor.start_background("recovery", lambda: bot_app.keep_recovering(app), RESTART)
         app.engines.keep_current()

@@ -21,6 +21,7 @@ ENGINE_LABELS = ("host", "engine")
 # Buckets in seconds. Commands wait for engines (a stop may take ten seconds); a healthy store answers within 1 ms.
 COMMAND_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
 RELIST_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+LAG_BUCKETS = (0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
 STORE_BUCKETS = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.05, 0.25, 1.0, 5.0)
 
 
@@ -114,7 +115,10 @@ class Metrics:
             "mirror_live", "1 if lists of the engine are answered from memory, else 0", *ENGINE_LABELS
         )
 
-        # Tasks of the process.
+        # The process: its event loop and its tasks.
+        self.loop_lag_seconds = histogram(
+            "loop_lag_seconds", "Delay with which the event loop ran a task that was due, in seconds", LAG_BUCKETS
+        )
         self.task_restarts_total = counter(
             "task_restarts_total", "Restarts of a task of Quarterdeck after a crash, by task", "task"
         )

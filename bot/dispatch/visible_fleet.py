@@ -10,15 +10,15 @@ depends on. A resource that contains a protected container is protected too.
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
 import msgspec
 
 from bot.access import policy, protection
-from bot.dispatch import effect_sources
+from bot.dispatch import effect_sources, lookups
 from core import errors
 from core.model import actions, lists_by_kind
 from core.model.actions import Action, DescribeEngine, Effect, ListEvents, Risk
@@ -28,8 +28,6 @@ from core.model.policy import Decision, Policy, Verdict
 from core.model.policy_facts import PolicyFacts
 from core.model.refs import EngineRef, Key, Kind, Ref
 from core.model.resource_usage import ReadUsage
-from core.name_matching import selection
-from core.name_matching.match import is_pattern
 from core.ports import Call, Query
 from runtimes.inventory import fleet
 
@@ -47,13 +45,14 @@ class VisibleFleet:
         self, *, engines: fleet.Fleet, in_force: Policy, who: Identity, place: Place, call: Call, now: datetime
     ) -> None:
         self.call = call
-        self.lookups: list[Lookup] = []
+        self.lookups: list[lookups.Lookup] = []
         self._fleet = engines
         self._policy = in_force
         self._who = who
         self._place = place
         self._now = now
         self._resolved: dict[tuple[str, Risk, bool | None], policy.ResolvedPolicy] = {}
+        self._visible_rows: dict[tuple[Kind, str, str], Sequence[Any]] = {}
         self._ages: dict[EngineRef, float] = {}
         self._rows: dict[Key, Any] = {}
         self._listings: dict[tuple[Kind, str, str], fleet.FleetRows] = {}
@@ -79,8 +78,12 @@ class VisibleFleet:
         key = (query.kind, query.host, query.engine)
         if key not in self._listings:
             self._listings[key] = await self._list(query)
-        rows = fleet.resolve(query, self._listings[key], self._visible)
-        self.lookups.append(Lookup(query, self._listings[key].rows, self._visible))
+        listing = self._listings[key]
+        if key not in self._visible_rows:
+            self._visible_rows[key] = await lookups.select_rows(listing.rows, self._visible)
+        visible = replace(listing, rows=self._visible_rows[key])
+        rows = fleet.resolve(query, visible, lambda row: True)
+        self.lookups.append(lookups.Lookup(query, visible.rows))
         self._remember(rows)
         return [row.ref for row in rows]
 
@@ -139,8 +142,8 @@ class VisibleFleet:
             self._note_ages({action.engine: getattr(value, "age", 0.0)})
         if isinstance(action, ABOUT_RESOURCES):
             return await self._filter_by_subject(action, value, resolved)
-        allowed = tuple(row for row in value.rows if self._row_allowed(resolved, row, action.engine))
-        return msgspec.structs.replace(value, rows=allowed)
+        allowed = await lookups.select_rows(value.rows, lambda row: self._row_allowed(resolved, row, action.engine))
+        return msgspec.structs.replace(value, rows=tuple(allowed))
 
     async def refresh(self, plan: Sequence[Action[Any]]) -> None:
         """Lists the targets of an earlier plan again. Raises Expired if one does not exist any more. A plan is never
@@ -173,7 +176,10 @@ class VisibleFleet:
         for kind in {ref.kind for ref, _ in subjects} & lists_by_kind.LISTS.keys():
             listing = await self._fleet.list_rows(Query(kind=kind), self.call, only=action.engine)
             self._remember(listing.rows)
-        allowed = tuple(row for ref, row in subjects if self._allowed(resolved, self._subjects_of(ref)))
+        seen = await lookups.select_rows(
+            subjects, lambda subject: self._allowed(resolved, self._subjects_of(subject[0]))
+        )
+        allowed = tuple(row for _, row in seen)
         return allowed if events else msgspec.structs.replace(value, rows=allowed)
 
     async def _list(self, query: Query, *, fresh: bool = False) -> fleet.FleetRows:
@@ -252,30 +258,3 @@ class VisibleFleet:
         if found is None:
             found = self._resolved[key] = policy.resolve(self._policy, self._who, self._place, verb, risk, ends)
         return found
-
-
-@dataclass(frozen=True, slots=True)
-class Lookup:
-    """Holds what one call of `find` looked for, in which rows. `visible`: whether the requester may list a row."""
-
-    query: Query
-    rows: Sequence[Any]
-    visible: Callable[[Any], bool]
-
-    def by_engine(self) -> Iterator[tuple[EngineRef, Set[Key], Set[Key]]]:
-        """Yields, for each engine, all its visible rows, and those that run if there are several."""
-        rows = self._visible_rows()
-        for engine in dict.fromkeys(row.ref.engine for row in rows):
-            own = [row for row in rows if row.ref.engine == engine]
-            running = {row.ref.key for row in own if getattr(row, "state", "") == "running"}
-            yield engine, {row.ref.key for row in own}, running if len(running) > 1 else set()
-
-    def named_alone(self) -> Set[Key]:
-        """Returns the resources that a name selects which is no pattern and selects nothing else."""
-        rows = self._visible_rows()
-        plain = [name for name in self.query.names if not is_pattern(name)]
-        found = [selection.match(self.query.kind, name, rows).targets for name in plain]
-        return {targets[0].ref.key for targets in found if len(targets) == 1}
-
-    def _visible_rows(self) -> Sequence[Any]:
-        return [row for row in self.rows if self.visible(row)]

@@ -3,7 +3,6 @@ many."""
 
 from __future__ import annotations
 
-import difflib
 import fnmatch
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -12,7 +11,7 @@ from typing import Any
 from core import errors
 from core.model import lists_by_kind
 from core.model.refs import EngineRef, Kind, Ref
-from core.name_matching import containers, images, services
+from core.name_matching import containers, images, services, suggestions
 from core.name_matching.match import Match, TypedName, every, narrow, one, parse, with_id_prefix
 
 # The command that lists the resources of a kind.
@@ -118,8 +117,8 @@ def _match_other(typed: TypedName, rows: Sequence[Any]) -> Match:
 
 
 def _not_found(kind: Kind, name: str, rows: Sequence[Any]) -> errors.NotFound:
-    existing = {text for row in rows for text in _names(kind, row)}
-    similar = difflib.get_close_matches(name.partition("@")[0].partition("#")[0], sorted(existing), n=3, cutoff=0.6)
+    existing = (text for row in rows for text in _names(kind, row))
+    similar = suggestions.similar_names(name.partition("@")[0].partition("#")[0], existing)
     hint = f"Did you mean {' or '.join(similar)}?" if similar else list_hint(kind)
     if kind is Kind.SERVICE and not similar:
         hint = f"{hint}. {NO_CONTAINERS}"

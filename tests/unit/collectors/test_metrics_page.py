@@ -147,6 +147,7 @@ def counted() -> metrics.Metrics:
     counts.usage_interval_seconds.labels(*engine).set(15)
     counts.usage_read_duration_seconds.labels(*engine).set(0.01)
     counts.container_ends_total.labels(*engine, "crashed").inc()
+    counts.loop_lag_seconds.observe(0.002)
     counts.task_restarts_total.labels("watch").inc()
     counts.commands_total.labels("ps", "allow", "ok").inc()
     counts.command_duration_seconds.labels("ps").observe(0.003)
