@@ -55,7 +55,10 @@ class DuplicateEngineCheck:
     ) -> EngineIdentity:
         """Returns the check for one engine. `trust` is called at each answer of the engine. `on_displaced` is called if
         a more trusted address has the same identity."""
-        return EngineIdentity(self, trust, on_displaced, next(self._numbers))
+        return EngineIdentity(self, trust, on_displaced)
+
+    def next_number(self) -> int:
+        return next(self._numbers)
 
     def enter(self, address: str, claim: Claim) -> None:
         """Records which engine answered at an address, and replaces the previous record of that address. Raises
@@ -96,12 +99,11 @@ class EngineIdentity:
         identities: DuplicateEngineCheck,
         trust: Callable[[], Trust],
         on_displaced: Callable[[], object],
-        number: int,
     ) -> None:
         self._identities = identities
         self._trust = trust
         self._on_displaced = on_displaced
-        self._number = number
+        self._number = identities.next_number()
         self._address = self._first_id = ""
         self._closed = False
 
@@ -110,7 +112,7 @@ class EngineIdentity:
         removed engine must not exclude other engines."""
         if self._closed:
             raise errors.NotFound(f"Quarterdeck does not watch {ref} any more.", hint="List the engines with: engines")
-        self.leave()
+        self._remove()
         self._first_id = self._first_id or engine_id
         # An engine that takes another identity is believed less than all that did not.
         rank = (engine_id == self._first_id, self._trust(), -self._number)
@@ -119,14 +121,19 @@ class EngineIdentity:
         self._address = address
 
     def leave(self) -> None:
-        """Allows another address to lead to this engine. The next answer of this engine records it again."""
+        """Allows another address to lead to this engine. The next answer of this engine records it again, as the one
+        that was added last."""
+        self._remove()
+        self._number = self._identities.next_number()
+
+    def close(self) -> None:
+        self._remove()
+        self._closed = True
+
+    def _remove(self) -> None:
         if self._address:
             self._identities.leave(self._address)
             self._address = ""
-
-    def close(self) -> None:
-        self.leave()
-        self._closed = True
 
     def _displace(self) -> None:
         self._address = ""

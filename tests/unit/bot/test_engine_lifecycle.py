@@ -247,6 +247,7 @@ async def test_a_path_that_comes_to_lead_to_another_engine_is_that_engine(machin
     machine.start(PODMAN, "p1")
     docker_file = Path(f"{machine.root}{DOCKER}")
     async with running(machine) as process:
+        await asyncio.sleep(1)  # so that no search is at the very moment of a change
         for _ in range(30):
             await asyncio.sleep(EACH + 62)
             assert sorted(process.live) == ["docker/h", "podman/h"]

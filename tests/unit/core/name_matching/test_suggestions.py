@@ -20,7 +20,7 @@ from core.name_matching import selection, suggestions
         ("wbe", ["web"]),
         ("wep", ["web"]),
         ("web-3", ["web-2", "web"]),
-        ("shop/wed", ["shop/web"]),
+        ("shop/wed", ["shop/web", "shop"]),
         ("dbb", ["db"]),
         ("Web", ["web"]),
         ("x", []),
