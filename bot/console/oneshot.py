@@ -14,7 +14,7 @@ import sys
 from bot import app as composition
 from bot import plain_text
 from bot.console import terminal
-from core import supervise
+from core import logs, supervise
 from core.config import load
 from core.model.replies import Ending, Reply
 from core.ports import Progress
@@ -29,6 +29,7 @@ async def do(settings: load.Config, line: list[str], *, as_json: bool, yes: bool
     split it (`do rm -f web`). Ctrl-C ends a read at once; for a change, the process waits for the outcome as long as
     stopping may take."""
     command = line[0] if len(line) == 1 else quote(line)
+    _configure_logs(settings)
     async with supervise.Supervisor() as supervisor:
         supervisor.catch_signals()
         built = await composition.build(settings, watch=False, supervisor=supervisor)
@@ -47,6 +48,13 @@ async def do(settings: load.Config, line: list[str], *, as_json: bool, yes: bool
     except BrokenPipeError:  # `| head` closed the pipe; the rest of the buffer goes to /dev/null
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return plain_text.EXIT[reply.ending]
+
+
+def _configure_logs(settings: load.Config) -> None:
+    """Leaves only warnings in the log, as sentences: what a bot logs about its engines is no part of one command's
+    output."""
+    level = "warning" if settings.log.level == "info" else settings.log.level
+    logs.configure(level, "console" if settings.log.format == "auto" else settings.log.format)
 
 
 async def _run(

@@ -256,9 +256,14 @@ class Dispatcher:
             responder=state.responder,
             everyone=state.share,
             stopping=self._stopping,
+            policy=self._policy_in_force,
             record=record,
         )
         return await redaction.redact_documents(results)
+
+    async def _policy_in_force(self) -> Policy:
+        """Returns the policy as it is now. Raises StoreDown."""
+        return await self._policies.refresh(await self._store.policy_version())
 
     async def forget(self, inv: Invocation) -> None:
         """Deletes the record of an invocation that was answered, or whose reply is not wanted any more."""

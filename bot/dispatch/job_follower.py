@@ -2,7 +2,8 @@
 
 A job, such as a pull or a followed log, continues after the call that started it has returned. A change is followed
 until the time limit of its command; if its end is not seen by then, its outcome is UNKNOWN. A followed log ends with
-its container, by a stop request, after FOLLOW_SECONDS, or when its lines cannot be shown any more. Its job is then also
+its container, by a stop request, after FOLLOW_SECONDS, when the requester loses the permission, or when its lines
+cannot be shown any more. Its job is then also
 stopped on the engine. After each read there is a pause, so that a busy log cannot cause too many reads. Log lines that
 were not read are counted as skipped. The process that follows a job writes to the store that it does so. It also reads
 stop requests from the store, because a click on Stop may arrive at any process.
@@ -12,6 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -48,9 +50,10 @@ async def follow_job(
     everyone: bool,
     stopping: asyncio.Event,
     several: bool = False,
+    refusal: Callable[[], Awaitable[str]],
 ) -> Any:
     """Returns an Outcome for a change and a FollowResult for a read. Raises EngineError if a read failed before its
-    first line."""
+    first line. `refusal` returns why the requester may not do this any more, or an empty string."""
     reader = _Reader(
         fleet=fleet,
         store=store,
@@ -61,6 +64,7 @@ async def follow_job(
         everyone=everyone,
         several=several,
         stopping=stopping,
+        refusal=refusal,
         started_at=_now(),
     )
     try:
@@ -88,6 +92,7 @@ class _Reader:
     everyone: bool
     several: bool
     stopping: asyncio.Event
+    refusal: Callable[[], Awaitable[str]]
     started_at: float
     redactor: redact.StreamRedactor = field(default_factory=redact.StreamRedactor)
     cursor: str = ""
@@ -114,8 +119,11 @@ class _Reader:
                 return self.followed("its lines could no longer be shown")
             if (end := self._give_up()) is not None:
                 return end
-            if _now() - self.renewed_at > RENEW_SECONDS and await self._stop_requested():
-                await self._stop()
+            if _now() - self.renewed_at > RENEW_SECONDS:
+                if await self._stop_requested():
+                    await self._stop()
+                if reason := await self._revoked():
+                    return await self._stop_revoked(reason)
             await asyncio.sleep(PAUSE_SECONDS)
 
     def followed(self, why: str, *, failed: bool = False) -> FollowResult:
@@ -182,6 +190,24 @@ class _Reader:
             return await self.store.renew_job(_key(self.action.engine, self.job), self.call.who, LEASE_SECONDS)
         except errors.StoreError:
             return False
+
+    async def _revoked(self) -> str:
+        """Why the requester may not do this any more. Empty while the store is away: the last policy then stays."""
+        try:
+            return await self.refusal()
+        except errors.StoreError:
+            return ""
+
+    async def _stop_revoked(self, reason: str) -> Any:
+        """The result of a job whose requester lost the permission for it."""
+        if self.read_only:
+            return self.followed(f"the permission for it was taken away: {reason}")
+        with contextlib.suppress(errors.QuarterdeckError):
+            await self._stop()
+        return Outcome(
+            status=Status.UNKNOWN,
+            detail=f"It was stopped halfway, because the permission for it was taken away: {reason}",
+        )
 
     async def _stop(self) -> None:
         end = StopJob(engine=self.action.engine, job=self.job, who=self.call.who)

@@ -123,6 +123,14 @@ class VisibleFleet:
         other._who, other._place, other._resolved = who, place, {}
         return other
 
+    def refusal(self, action: Action[Any], in_force: Policy) -> str:
+        """Returns why another policy does not allow an action that this one has allowed, on the facts that were known
+        then; empty if it does."""
+        other = copy.copy(self)
+        other._policy, other._resolved = in_force, {}
+        decided = (other.decide(action, ref) for ref in action.targets())
+        return next((decision.reason for decision in decided if decision.verdict is Verdict.DENY), "")
+
     async def with_effects(self, plan: Sequence[Action[Any]]) -> Sequence[Action[Any]]:
         """Returns the plan with the effects of each change, from the lists that its targets were found in. Raises the
         error of an engine that does not list what a change would end."""

@@ -4,17 +4,19 @@ import asyncio
 from dataclasses import replace
 from datetime import timedelta
 
+import msgspec
 import pytest
 
 from bot.dispatch import execution
 from core.model import actions, images
 from core.model.jobs import JobStarted, ReadJob
+from core.model.policy import Grant
 from core.model.refs import EngineRef, Kind, Ref
 from core.model.replies import Ending, Status
 from core.model.results import Outcome
 from runtimes.base import jobs
 from runtimes.base.base_adapter import does
-from tests.unit.bot.dispatch.world import ADMIN, World, now, words
+from tests.unit.bot.dispatch.world import ADMIN, BOB, World, now, words
 
 ENGINE = EngineRef(host="h1", kind="docker")
 WEB = Ref(engine=ENGINE, kind=Kind.CONTAINER, id="a" * 64, name="web")
@@ -72,3 +74,21 @@ def test_a_plan_has_time_for_each_round_of_its_actions():
     assert execution.plan_seconds(stops(9, 3600)) == 2 * one
     assert execution.plan_seconds([*stops(1, 5), *stops(1, 3600)]) == one
     assert ReadJob(engine=ENGINE, job="j").timeout_seconds() < one
+
+
+async def test_a_revoked_permission_ends_the_job_that_it_allowed(world):
+    dispatcher = await world.replica()
+    puller = Puller()
+    dispatcher._fleet.remove(world.engine)
+    dispatcher._fleet.add(puller)
+    puller.until = now() + timedelta(hours=1)
+    grant = Grant(id="g1", who=BOB.id, can=("operator", "image.pull"))
+    await world.stores[0].add_grant("g1", msgspec.json.encode(grant))
+    pulling = asyncio.create_task(dispatcher.answer(world.line("pull nginx:1.27", who=BOB)))
+    await world.until("intent")
+    await world.stores[0].remove_grant("g1")
+    reply = await asyncio.wait_for(pulling, 20)
+    assert reply.ending is Ending.UNKNOWN
+    assert "permission for it was taken away" in words(reply)
+    assert [row["status"] for row in await world.rows() if row["phase"] == "outcome"] == ["unknown"]
+    await puller.aclose()

@@ -99,6 +99,7 @@ class Reader:
         self.engine, self.store, self.talk = Engine(work), Store(), talk or Responder()
         self.fleet, self.stopping = Fleet([self.engine]), asyncio.Event()
         self.seconds = seconds
+        self.refused, self.away = "", False
 
     def call(self, who="ann"):
         deadline = datetime.now(UTC) + timedelta(seconds=self.seconds)
@@ -123,7 +124,13 @@ class Reader:
             responder=self.talk,
             everyone=False,
             stopping=self.stopping,
+            refusal=self.refusal,
         )
+
+    async def refusal(self):
+        if self.away:
+            raise errors.StoreDown
+        return self.refused
 
     def streams(self):
         return [task for task in asyncio.all_tasks() if task.get_name().startswith("job ")]
@@ -338,3 +345,33 @@ async def test_a_store_that_is_away_does_not_end_it():
     assert not reading.done()
     reader.stopping.set()
     await reading
+
+
+async def test_a_log_ends_when_its_requester_loses_the_permission():
+    async def work(job):
+        while True:
+            job.add_lines(lines("more"))
+            await asyncio.sleep(1)
+
+    reader = Reader(work)
+    reading = asyncio.create_task(reader.read())
+    await asyncio.sleep(10)
+    reader.away = True  # the store does not answer: the last policy stays
+    await asyncio.sleep(10)
+    assert not reading.done()
+    reader.away, reader.refused = False, "Nobody granted you container.logs on web."
+    end = await reading
+    assert "was taken away: Nobody granted you container.logs" in end.why
+    assert end.lines == len(reader.talk.lines) <= 24
+    assert not reader.streams()  # it was ended on its engine too
+
+
+async def test_a_change_is_stopped_when_its_requester_loses_the_permission():
+    reader = Reader(forever)
+    reading = asyncio.create_task(reader.read(change=True))
+    await asyncio.sleep(10)
+    reader.refused = "Nobody granted you image.pull."
+    end = await reading
+    assert end.status == Status.UNKNOWN
+    assert "stopped halfway" in end.detail and "image.pull" in end.detail
+    assert not reader.streams()
