@@ -12,7 +12,7 @@ import fnmatch
 import functools
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from core import errors, unexpected_errors
 from core.model import lists_by_kind
@@ -160,6 +160,8 @@ def last_known(runtime: Runtime, action: Action[R]) -> R:
     error = slow_engines.late_error(runtime.ref)
     if isinstance(runtime, Mirror):
         return runtime.last_known(action, error)
+    if isinstance(action, DescribeEngine):
+        return cast(R, slow_engines.unanswered(runtime, error))
     raise error
 
 

@@ -22,7 +22,7 @@ from core.model.refs import EngineRef
 from core.model.resource_usage import ReadUsage
 from core.ports import Call, Runtime
 from runtimes.formats.skipped_data import SkippedData
-from runtimes.inventory import event_history, own_calls, state_updates, usage_history
+from runtimes.inventory import event_history, own_calls, slow_engines, state_updates, usage_history
 from runtimes.inventory.container_cache import ContainerCache
 
 R = TypeVar("R")
@@ -76,8 +76,9 @@ class Mirror(ContainerCache):
                 return cast(R, event_history.newest(self.history.since(action.since_ns), action.limit))
             if isinstance(action, ReadUsage) and action.since:
                 return cast(R, self.usage.answer(action))
-            if isinstance(action, DescribeEngine) and self._described is not None:
-                engine = msgspec.structs.replace(self._described, ref=self.ref, fault=reason.full_message())
+            if isinstance(action, DescribeEngine):
+                engine = self._described or slow_engines.unanswered(self._runtime, reason)
+                engine = msgspec.structs.replace(engine, ref=self.ref, fault=reason.full_message())
                 return cast(R, self._with_stream(engine))
         raise reason
 

@@ -8,7 +8,9 @@ from typing import Any, TypeVar
 
 from core import errors
 from core.model.actions import Action, Risk
+from core.model.engines import Engine
 from core.model.refs import EngineRef
+from core.ports import Runtime
 
 T = TypeVar("T")
 GRACE_SECONDS = 2.0  # for the slow engines, after the last answer of another one
@@ -63,6 +65,13 @@ def late_error(engine: EngineRef, grace: float = GRACE_SECONDS) -> errors.TimedO
         sent=False,
         hint=f"To wait for it longer, ask it alone: --engine {engine.kind} --host {engine.host}",
     )
+
+
+def unanswered(runtime: Runtime, reason: errors.EngineError) -> Engine:
+    """Returns the description of an engine that did not answer, from what is known without it."""
+    # A Swarm has no address of its own.
+    address = str(getattr(runtime, "address", "") or getattr(runtime, "url", ""))
+    return Engine(ref=runtime.ref, address=address, verbs=tuple(sorted(runtime.verbs)), fault=reason.full_message())
 
 
 async def _await(question: Callable[[], Awaitable[T]]) -> T:

@@ -186,6 +186,8 @@ async def test_an_engine_that_never_answered_is_an_error_at_once() -> None:
         began = now()
         with pytest.raises(errors.Unreachable, match="does not answer"):
             await bench.mirrors[0].run(ListContainers(engine=bench.mirrors[0].ref), call())
+        described = await bench.mirrors[0].run(DescribeEngine(engine=bench.mirrors[0].ref), call())
+        assert "does not answer" in described.fault and "container.list" in described.verbs
         assert now() == began
 
 
