@@ -169,7 +169,8 @@ def _unit(verb: str) -> Rule:
     def rule(action: Any, known: Known) -> Iterator[Effect]:
         generated = known.row is None or known.row.enabled == "generated"
         rows = {row.ref: row for row in known.containers}
-        if known.row is None:
+        if known.row is None or (known.row.active == "active" and not members(known)):
+            # It may run containers that do not name their unit, such as those of a Kubernetes file.
             yield from (_effect(each, action.target, certain=False) for each in (verb, REMOVE))
         for ref in members(known):
             yield _effect(verb, ref)

@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime
 
+import msgspec
 import pytest
 
 from core.model import action_codec, actions, effects, images, pods, swarm, units
@@ -207,7 +208,12 @@ def test_a_generated_unit_removes_its_container_and_another_if_it_has_rm(kind):
     assert worked_out(action, row("generated"), [container("web")])[:2] == [(verb, "web", Risk.CHANGE, True), REMOVED]
     assert worked_out(action, row("enabled"), [container("web")]) == [(verb, "web", Risk.CHANGE, True)]
     assert REMOVED in worked_out(action, row("enabled"), [container("web", auto_remove=True)])
-    assert {one[0] for one in worked_out(action)} == {verb, "container.remove"}
+    unknown = {(verb, "web.service", False), ("container.remove", "web.service", False)}
+    assert {(name, on, sure) for name, on, _, sure in worked_out(action)} == unknown
+    # An active unit whose containers do not name it, such as those of a Kubernetes file.
+    silent = units.Unit(ref=action.target, active="active", sub="running", enabled="generated")
+    assert {(name, on, sure) for name, on, _, sure in worked_out(action, silent)} == unknown
+    assert worked_out(action, msgspec.structs.replace(silent, active="inactive")) == []
 
 
 def test_a_pull_moves_the_tag_of_an_image_that_has_it_in_any_spelling():
