@@ -142,6 +142,12 @@ def _executed(action: actions.Exec, known: Known) -> Iterator[Effect]:
     yield from _auto_removal(known.row, action.target, ends=False)
 
 
+def _restarted(action: actions.Restart, known: Known) -> Iterator[Effect]:
+    """Docker keeps a container with --rm that it restarts. Podman 4.3 removes it and cannot start it again."""
+    if action.engine.kind != "docker":
+        yield from _auto_removal(known.row, action.target)
+
+
 def _removed_container(action: actions.Remove, known: Known) -> Iterator[Effect]:
     if action.volumes:
         yield _effect(REMOVE_VOLUME, action.target)
@@ -247,8 +253,7 @@ TABLE: Mapping[str, VerbEffects] = {
     "container.start": _NOTHING,
     "container.stop": VerbEffects(ends=True, also=_stopped, does=_REMOVAL, needs=(Kind.CONTAINER,)),
     "container.kill": VerbEffects(ends=True, also=_signalled, does=_REMOVAL, needs=(Kind.CONTAINER,)),
-    # Neither Docker nor Podman removes a container with --rm that it restarts.
-    "container.restart": VerbEffects(ends=True),
+    "container.restart": VerbEffects(ends=True, also=_restarted, does=_REMOVAL),
     "container.pause": VerbEffects(ends=True),
     "container.unpause": _NOTHING,
     "container.remove": VerbEffects(ends=True, also=_removed_container, does=(REMOVE_VOLUME,)),
@@ -263,7 +268,9 @@ TABLE: Mapping[str, VerbEffects] = {
     "service.remove": VerbEffects(ends=True, also=_replaced_service, does=("service.remove", REMOVE)),
     "pod.start": VerbEffects(also=_each_member("container.start"), does=("container.start",)),
     "pod.stop": VerbEffects(ends=True, also=_each_member(STOP, ends=True), does=(STOP, *_REMOVAL)),
-    "pod.restart": VerbEffects(ends=True, also=_each_member("container.restart"), does=("container.restart",)),
+    "pod.restart": VerbEffects(
+        ends=True, also=_each_member("container.restart", ends=True), does=("container.restart", *_REMOVAL)
+    ),
     "pod.pause": VerbEffects(ends=True, also=_each_member("container.pause"), does=("container.pause",)),
     "pod.unpause": VerbEffects(also=_each_member("container.unpause"), does=("container.unpause",)),
     "pod.remove": VerbEffects(ends=True, also=_each_member(REMOVE), does=(REMOVE,)),

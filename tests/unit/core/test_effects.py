@@ -95,13 +95,16 @@ def test_a_container_with_rm_is_removed_when_it_ends(kind):
     assert done.destroys() and done.risk is Risk.CHANGE
 
 
-def test_a_harmless_signal_may_end_a_container_and_a_restart_never_removes_it():
+def test_a_harmless_signal_may_end_a_container_and_a_restart_removes_it_on_podman_alone():
     row = container("web", auto_remove=True)
     hup = actions.Kill(engine=DOCKER, target=row.ref, signal="HUP")
     assert worked_out(hup, row)[0] == MAYBE_REMOVED
     assert effects.with_effects(hup, effects.Known(row=row)).confirm_reason() == ""
     assert worked_out(actions.Exec(engine=DOCKER, target=row.ref, command=("sh",)), row)[0] == MAYBE_REMOVED
     assert worked_out(actions.Restart(engine=DOCKER, target=row.ref), row) == []
+    podman = EngineRef(host="h1", kind="podman")
+    assert REMOVED in worked_out(actions.Restart(engine=podman, target=row.ref), row)
+    assert worked_out(actions.Restart(engine=podman, target=row.ref), container("web")) == []
 
 
 def test_removing_with_volumes_removes_volumes():
@@ -193,7 +196,7 @@ def test_what_is_done_to_a_pod_is_done_to_its_containers(kind, verb):
     found = [one[:2] for one in worked_out(action, row, [container("web")])]
     assert found[0] == (verb, "web") and (verb, "id-new") in found
     removed = [one for one in worked_out(action, row, [container("web", auto_remove=True)]) if one == REMOVED]
-    assert bool(removed) == (kind in (pods.StopPod, pods.RemovePod))
+    assert bool(removed) == (kind in (pods.StopPod, pods.RestartPod, pods.RemovePod))
 
 
 @pytest.mark.parametrize("kind", [units.StopUnit, units.RestartUnit, units.StartUnit])

@@ -179,7 +179,9 @@ async def test_stopping_a_container_that_has_rm_asks_because_it_removes_it(valke
     assert ending is Ending.ASKED and "stop web removes web, because it was created with --rm" in text
     for can in ("risk:destroy", "container.remove", "volume.remove"):
         assert (await say(valkey, podman, "stop web", guard(can)))[0] is Ending.REFUSED
-        assert (await say(valkey, podman, "restart web", guard(can)))[0] is Ending.OK
+        assert (await say(valkey, podman, "restart web", guard(can)))[0] is Ending.REFUSED
+        assert (await say(valkey, podman, "pause web", guard(can)))[0] is Ending.OK
+        podman.containers[ref.id] = msgspec.structs.replace(podman.containers[ref.id], state="running")
 
 
 async def test_draining_a_node_removes_what_runs_there_also_where_nobody_looks(valkey, swarm):
