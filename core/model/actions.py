@@ -260,7 +260,8 @@ class Scale(TargetAction[Any]):
     timeout: int = 120
 
     def timeout_seconds(self) -> float:
-        return self.timeout + 30.0
+        # A replica that is stopped has the time that it asks for itself.
+        return self.timeout + stop_seconds(None) + 30.0
 
     def removable(self) -> frozenset[str] | None:
         """Returns the ids of what it may remove; None if its effects were not worked out, so there is no limit."""

@@ -8,7 +8,7 @@ from datetime import datetime
 
 import msgspec
 
-from core.model.actions import Action, Risk, TargetAction
+from core.model.actions import Action, Risk, TargetAction, stop_seconds
 from core.model.containers import Container, protected
 from core.model.policy_facts import PolicyFacts
 from core.model.refs import Ref
@@ -121,7 +121,7 @@ class StartUnit(TargetAction[Outcome]):
     risk = Risk.CHANGE
 
     def timeout_seconds(self) -> float:
-        return 40.0
+        return stop_seconds(None) + 30.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -130,7 +130,7 @@ class StopUnit(TargetAction[Outcome]):
     risk = Risk.CHANGE
 
     def timeout_seconds(self) -> float:
-        return 40.0
+        return stop_seconds(None) + 30.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -139,4 +139,4 @@ class RestartUnit(TargetAction[Outcome]):
     risk = Risk.CHANGE
 
     def timeout_seconds(self) -> float:
-        return 60.0
+        return stop_seconds(None) + 30.0

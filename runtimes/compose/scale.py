@@ -140,9 +140,9 @@ class _Scaling:
             await self._each(numbers, lambda number: self._create(template, number, made))
         # What an interrupted recreation was about to replace goes first, so that its ports are free for its successor.
         old = services.superseded(replicas)
-        await self._each([row for row in surplus if row.ref.id in old], self._remove)
+        await self._each([row for row in surplus if row.ref.id in old], self._remove, limited=False)
         await self._each(stopped, self._start)
-        await self._each([row for row in surplus[::-1] if row.ref.id not in old], self._remove)
+        await self._each([row for row in surplus[::-1] if row.ref.id not in old], self._remove, limited=False)
         started = [*made, *stopped]
         if started:
             await self._wait_until_up(started, len(staying) - len(stopped))
@@ -170,8 +170,11 @@ class _Scaling:
         self._removed.append(row.ref.name)
         self._job.progress(f"{len(self._removed)} of {self._before - self._wanted} removed")
 
-    async def _each(self, items: Sequence[Item], step: Callable[[Item], Awaitable[None]]) -> None:
-        """Runs the step for each item in order, a few at once. After the first failure no further step begins."""
+    async def _each(
+        self, items: Sequence[Item], step: Callable[[Item], Awaitable[None]], *, limited: bool = True
+    ) -> None:
+        """Runs the step for each item in order, a few at once. After the first failure no further step begins, and if
+        they are `limited`, none after the timeout: the stop of a replica takes the time that it asks for itself."""
         queue = list(items)
         failed: list[errors.QuarterdeckError] = []
 
@@ -179,7 +182,7 @@ class _Scaling:
             while queue and not failed:
                 item = queue.pop(0)
                 try:
-                    if self._left() <= 0:
+                    if limited and self._left() <= 0:
                         raise errors.EngineError(
                             f"the time limit of {self._timeout:.0f} s was over.", hint="Give a longer --timeout."
                         )

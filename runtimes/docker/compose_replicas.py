@@ -12,10 +12,13 @@ from typing import Any, Protocol
 import msgspec
 
 from core import errors
+from core.model.actions import MAX_STOP_SECONDS
 from core.model.containers import Container
 from core.model.refs import Kind, Ref
+from runtimes.base import stop_grace
 from runtimes.compose import services
 from runtimes.docker import decode, replica_spec
+from runtimes.docker_like import json_models
 from runtimes.docker_like.client import quoted_id
 from runtimes.docker_like.images import quoted_name
 from runtimes.formats import json_decoder
@@ -59,8 +62,14 @@ class ComposeReplicas:
         await self._request("POST", f"/containers/{quoted_id(container)}/start", seconds, name=container.name)
 
     async def stop(self, container: Ref, seconds: float) -> None:
-        """With the container's own stop signal and timeout."""
-        await self._request("POST", f"/containers/{quoted_id(container)}/stop", seconds, name=container.name)
+        """Stops a container with its own stop signal and grace, and waits as long as that grace, even if it is longer
+        than `seconds`."""
+        path = f"/containers/{quoted_id(container)}"
+        response = await self._request("GET", f"{path}/json", seconds, name=container.name)
+        inspected = json_decoder.decode_json(json_models.Inspection, response.body)
+        grace = stop_grace.grace_seconds(None, inspected.config.stop_timeout)
+        allowed = max(seconds, stop_grace.patience(grace, MAX_STOP_SECONDS))
+        await self._request("POST", f"{path}/stop", allowed, name=container.name)
 
     async def remove(self, container: Ref, seconds: float) -> None:
         await self._request("DELETE", f"/containers/{quoted_id(container)}", seconds, name=container.name)

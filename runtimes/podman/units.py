@@ -25,6 +25,7 @@ from core.model import units
 from core.model.refs import Kind, Ref
 from core.model.replies import Status
 from core.model.results import Outcome
+from runtimes.base import stop_grace
 from runtimes.base.base_adapter import does
 from runtimes.docker_like.client import quoted_id
 from runtimes.formats import json_decoder, json_types
@@ -35,6 +36,7 @@ from runtimes.systemd import systemctl, systemctl_parse, unit_file_writer
 ENABLED = frozenset({"enabled", "enabled-runtime", "generated", "static", "linked"})
 # The names that Podman allows; they become names of files.
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,199}")
+LOOK_SECONDS = 15.0  # to read a unit, and what a change may take beyond the unit's own settings
 VERIFY_SECONDS = 20.0  # for both programs, which usually take one second together
 
 
@@ -252,16 +254,17 @@ class UnitVerbs(client.EngineClient, abc.ABC):
         self, target: Ref, verb: str, seconds: float, *, done_states: Sequence[str] = (), already: str = ""
     ) -> Outcome:
         began = time.monotonic()
-        systemd = await self._systemd(seconds)
+        systemd = await self._systemd(LOOK_SECONDS)
         systemd.check_access(change=True)
-        service = await self._show(target.id, systemd, seconds) if systemctl.is_service_name(target.id) else None
+        service = await self._show(target.id, systemd, LOOK_SECONDS) if systemctl.is_service_name(target.id) else None
         if service is None or not service.runs_container or service.name != target.id:
             raise errors.NotFound(
                 f"{self.ref} has no unit {target.name} that runs a container.", hint="See them with: units"
             )
         if service.active in done_states:
             return Outcome(status=Status.NOOP, detail=already)
-        outcome = await self._run_job(service.name, verb, systemd, began + seconds, "")
+        allowed = min(seconds, service.job_seconds(verb) + LOOK_SECONDS)
+        outcome = await self._run_job(service.name, verb, systemd, began + allowed, "")
         return msgspec.structs.replace(outcome, took=time.monotonic() - began)
 
     async def _run_job(self, name: str, verb: str, systemd: systemctl.Systemd, ends: float, detail: str) -> Outcome:
@@ -271,6 +274,8 @@ class UnitVerbs(client.EngineClient, abc.ABC):
             service = await self._show(name, systemd, _left(ends))
             reason = service.failure if service is not None else ""
             return Outcome(status=Status.FAILED, detail=f"{name} did not {verb}: {reason or error.text}")
+        if verb == "stop" and (ended := await self._show(name, systemd, LOOK_SECONDS)) and ended.stopped_late:
+            detail = stop_grace.was_killed(ended.stop_seconds)
         return Outcome(status=Status.DONE, detail=detail)
 
     @staticmethod

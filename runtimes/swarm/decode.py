@@ -288,3 +288,10 @@ def _update_text(state: str, message: str) -> str:
 def _ports(raw: json_models.Service) -> tuple[Port, ...]:
     found = (raw.endpoint.ports if raw.endpoint is not None else None) or ()
     return tuple(Port(one.inside or 0, one.protocol or "tcp", one.outside or None, "*") for one in found)
+
+
+def stop_grace(raw: dict[str, Any]) -> float:
+    """Returns the seconds that the tasks of a service have asked for between the stop signal and the kill."""
+    container = (raw["Spec"].get("TaskTemplate") or {}).get("ContainerSpec") or {}
+    given = container.get("StopGracePeriod")
+    return given / 1e9 if isinstance(given, int) and given > 0 else 0.0

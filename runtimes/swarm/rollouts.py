@@ -58,11 +58,11 @@ async def scale(
     service that has no number of replicas, and Expired if the number would fall and not `may_shrink`."""
     began, service = time.monotonic(), _Service(send, target)
     tasks_before = {task.id for task in await service.tasks()}
-    was = 0
+    was, grace = 0, 0.0
 
     def change(raw: dict[str, Any]) -> dict[str, Any] | None:
-        nonlocal was
-        was = decode.replicas(target, raw)
+        nonlocal was, grace
+        was, grace = decode.replicas(target, raw), decode.stop_grace(raw)
         if was > wanted and not may_shrink:
             text = f"{target.name} has {was} replicas now, so {wanted} would end tasks. Nothing was done."
             raise errors.Expired(text, hint="Give the command again.")
@@ -70,11 +70,12 @@ async def scale(
 
     if not await service.update(change):
         return _ended(began, *await _unchanged(service, wanted))
+    allowed = timeout + (grace if wanted < was else 0.0)
     rollout = _Rollout(
         target=target,
         tasks_before=tasks_before,
-        ends=began + timeout,
-        seconds=timeout,
+        ends=began + allowed,
+        seconds=allowed,
         request=f"{wanted} were asked for",
         undo=f"The Swarm goes on trying; to end that: scale {target.name}={was}",
         replicas_before=was,
@@ -305,10 +306,7 @@ class _Service:
             found = json_decoder.decode_json(json_models.Distribution, answer.body)
             return f"{image}@{found.descriptor.digest}", ""
         except errors.QuarterdeckError:
-            return (
-                image,
-                "; its registry did not return a digest, so nodes may run different versions of it",
-            )
+            return image, "; its registry did not return a digest, so nodes may run different versions of it"
 
     def steady(self) -> bool:
         """Whether the service has been as requested for long enough."""

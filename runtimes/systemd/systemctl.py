@@ -30,6 +30,7 @@ MAX_NAMES = 200  # in one call
 PROPERTIES = (
     "Id LoadState ActiveState SubState UnitFileState FragmentPath SourcePath Description MainPID"
     " StateChangeTimestampMonotonic Result ExecMainCode ExecMainStatus ExecStart"
+    " TimeoutStartUSec TimeoutStopUSec"
 ).replace(" ", ",")
 _OPTIONS = ("--no-pager", "--no-ask-password")
 _NAME = re.compile(r"[A-Za-z0-9:_.\\][A-Za-z0-9:_.\\@-]{0,245}\.service")

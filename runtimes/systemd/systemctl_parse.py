@@ -20,6 +20,9 @@ _OTHER_COMMANDS = frozenset(
     {"system", "auto-update", "image", "volume", "network", "exec", "pull", "build", "stop", "rm", "restart", "wait"}
 )
 _GENERATED = ("container-", "pod-")
+DEFAULT_TIMEOUT = 90.0  # systemd's own, for a start and for a stop
+_SPAN = re.compile(r"([0-9.]+)(us|ms|s|min|h|d|w)\b")
+_UNITS = {"us": 1e-6, "ms": 1e-3, "s": 1.0, "min": 60.0, "h": 3600.0, "d": 86_400.0, "w": 604_800.0}
 _FAILURES = {
     "exit-code": "its program ended with code {status}",
     "signal": "its program was ended by signal {status}",
@@ -56,7 +59,8 @@ def unloaded_candidates(files: str, loaded: Sequence[str]) -> list[str]:
 class Service:
     """Describes a service of systemd. `changed`: when its state changed last, in microseconds on the clock that starts
     at boot. `container` and `pod`: the names of what it runs, as far as its command contains them. `file`: its unit
-    file, or the source file of a generated unit. `failure`: why it failed."""
+    file, or the source file of a generated unit. `failure`: why it failed. `start_seconds` and `stop_seconds`: how long
+    systemd lets it start and stop; infinity if it waits for ever. `stopped_late`: it was killed after that time."""
 
     name: str
     load: str
@@ -71,10 +75,19 @@ class Service:
     runs_container: bool = False
     container: str = ""
     pod: str = ""
+    start_seconds: float = DEFAULT_TIMEOUT
+    stop_seconds: float = DEFAULT_TIMEOUT
+    stopped_late: bool = False
 
     @property
     def exists(self) -> bool:
         return self.load not in ("", "not-found", "masked")
+
+    def job_seconds(self, verb: str) -> float:
+        """Returns how long systemd may take to start, stop or restart it. A stop has its time twice: for its command,
+        and for the processes that are left."""
+        starting = self.start_seconds if verb != "stop" else 0.0
+        return starting + (2 * self.stop_seconds if verb != "start" else 0.0)
 
 
 def _service(block: str) -> Service | None:
@@ -107,6 +120,9 @@ def _service(block: str) -> Service | None:
         runs_container=runs,
         container=container,
         pod=pod,
+        start_seconds=_span(properties.get("TimeoutStartUSec", "")),
+        stop_seconds=_span(properties.get("TimeoutStopUSec", "")),
+        stopped_late=properties.get("Result") == "timeout",
     )
 
 
@@ -150,6 +166,16 @@ def _failure(properties: dict[str, str]) -> str:
     if result not in _FAILURES:
         return result.replace("-", " ")
     return _FAILURES[result].format(status=properties.get("ExecMainStatus", "?"))
+
+
+def _span(text: str) -> float:
+    """Parses a time as systemctl shows it, such as `1min 30s`, to seconds."""
+    if text == "infinity":
+        return float("inf")
+    parts = _SPAN.findall(text)
+    if not parts or _SPAN.sub("", text).strip():
+        return DEFAULT_TIMEOUT
+    return sum(float(number) * _UNITS[unit] for number, unit in parts)
 
 
 def _number(text: str) -> int:

@@ -316,3 +316,10 @@ async def test_a_container_beside_others_with_such_a_name_is_replaced_by_nobody(
     alone = next(iter(steps.rows.values()))
     named = msgspec.structs.replace(alone, ref=msgspec.structs.replace(alone.ref, name="f" * 12 + "_shop-web-1"))
     assert services.superseded([named]) == frozenset()
+
+
+async def test_replicas_have_their_own_time_to_stop():
+    steps = Steps(1, 2, 3)
+    outcome = await scaled(steps, 1, timeout=0.0)
+    assert outcome.status == Status.DONE, outcome.detail
+    assert steps.done == ["stop shop-web-3", "remove shop-web-3", "stop shop-web-2", "remove shop-web-2"]

@@ -443,3 +443,28 @@ async def test_a_unit_that_fails_to_start_or_takes_too_long(engine, programs):
     programs.say("hang", "")
     with pytest.raises(errors.TimedOut):
         await engine.do(engine.at(units.RestartUnit, "web.service"), 0.5)
+
+
+@root
+async def test_a_unit_has_the_time_of_its_own_settings(engine, programs, monkeypatch):
+    allowed = []
+
+    async def change_state(self, verb, name, seconds):
+        allowed.append((verb, round(seconds)))
+
+    monkeypatch.setattr(systemctl.Systemd, "change_state", change_state)
+    own = {"TimeoutStartUSec": "15min", "TimeoutStopUSec": "1min 10s"}
+    for kind, state in ((units.StartUnit, STOPPED), (units.StopUnit, {}), (units.RestartUnit, {})):
+        programs.say("show.web.service", paragraph("web.service", RUN, **own, **state))
+        await engine.do(engine.at(kind, "web.service"), seconds=3600.0)
+    assert allowed == [("start", 915), ("stop", 155), ("restart", 1055)]
+
+
+@root
+async def test_a_unit_that_used_up_its_time_was_killed(engine, programs):
+    programs.say("show.web.service", paragraph("web.service", RUN, TimeoutStopUSec="20s"))
+    programs.say(
+        "started.web.service", paragraph("web.service", RUN, TimeoutStopUSec="20s", **STOPPED | {"Result": "timeout"})
+    )
+    outcome = await engine.do(engine.at(units.StopUnit, "web.service"))
+    assert (outcome.status, outcome.detail) == (Status.DONE, "did not end within 20 s and was killed")

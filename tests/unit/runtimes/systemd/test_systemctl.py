@@ -298,3 +298,20 @@ def test_a_failure_with_an_unknown_name_is_shown_as_it_is(result):
         f"Id=a.service\nActiveState=failed\nResult={result}\nExecMainStatus=1\n"
     )
     assert service.failure == result
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [
+        ("1min 30s", 90.0),
+        ("15min", 900.0),
+        ("500ms", 0.5),
+        ("1h 2min 3.500s", 3723.5),
+        ("infinity", float("inf")),
+        ("", 90.0),
+        ("soon", 90.0),
+    ],
+)
+def test_times_as_systemctl_shows_them(text, seconds):
+    (service,) = systemctl_parse.parse_services(f"Id=a.service\nLoadState=loaded\nTimeoutStopUSec={text}\n")
+    assert service.stop_seconds == seconds
