@@ -21,7 +21,7 @@ from bot import app as bot_app
 from bot import listening_socket, metrics_server
 from bot.console import interactive, terminal
 from collectors import exposition
-from core import logs, loop_watchdog, supervise
+from core import logs, loop_watchdog, open_files, supervise
 from core.config import load
 from core.model.actions import ListContainers
 from core.version import quarterdeck_version
@@ -36,6 +36,7 @@ async def run_bot(
     settings: load.Config, config_path: Path | None, listener: socket.socket | None, *, console: bool
 ) -> None:
     """Runs the bot until it is stopped. `listener`: the bound socket of the metrics page; None if the page is off."""
+    open_files.raise_limit()
     async with supervise.Supervisor() as supervisor:
         supervisor.catch_signals()
         if listener is not None:
@@ -69,7 +70,12 @@ async def _serve_http(app: bot_app.App, settings: load.Config, listener: socket.
             max_containers=settings.metrics.max_containers,
         ),
     )
-    server = await metrics_server.serve(listener, page=page.render, ready=app.ready)
+    server = await metrics_server.serve(
+        listener,
+        page=page.render,
+        ready=app.ready,
+        refused=lambda reason: app.metrics.http_refused_total.labels("metrics", reason).inc(),
+    )
     app.supervisor.on_close("http", server.aclose)
 
 

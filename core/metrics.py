@@ -42,7 +42,9 @@ def visible(value: str) -> str:
 class Metrics:
     """All metric families of the process, in `registry` or in a new one; never in the library's global registry."""
 
-    def __init__(self, registry: CollectorRegistry | None = None, *, version: str = "unknown") -> None:
+    def __init__(  # noqa: PLR0915 (one list)
+        self, registry: CollectorRegistry | None = None, *, version: str = "unknown"
+    ) -> None:
         # `_created` series would double the number of series; process_start_time_seconds has the start time.
         prometheus_client.disable_created_metrics()  # type: ignore[no-untyped-call]
         self.registry = registry = CollectorRegistry() if registry is None else registry
@@ -162,6 +164,14 @@ class Metrics:
         self.slack_outbox_waiting = gauge("slack_outbox_waiting", "Messages and edits waiting to be sent to Slack")
         self.slack_undelivered_total = counter(
             "slack_undelivered_total", "Replies that could not be delivered to Slack"
+        )
+
+        # HTTP.
+        self.http_refused_total = counter(
+            "http_refused_total",
+            "Connections, requests and responses that an HTTP server of Quarterdeck refused, by server and reason",
+            "server",
+            "reason",
         )
 
         # The store and the configuration.

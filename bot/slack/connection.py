@@ -24,7 +24,7 @@ from slack_sdk.socket_mode.aiohttp import SocketModeClient
 
 from bot import app as composition
 from bot.access import first_admin
-from bot.slack import listeners, users
+from bot.slack import http_requests, listeners, users
 from bot.slack.api import SlackApi
 from bot.slack.command_text import BotName
 from bot.slack.handler import SlackHandler
@@ -143,12 +143,11 @@ class SlackConnection:
         async def authorize(**_: object) -> AuthorizeResult:  # no call to Slack before the acknowledgement
             return authorized
 
-        secret = self._settings.signing_secret
         bolt = AsyncApp(
             name="quarterdeck",
             logger=_library_logger(),
-            signing_secret=secret.get_secret_value() if secret else "",
-            request_verification_enabled=self._settings.mode == "http",
+            signing_secret="",
+            request_verification_enabled=False,  # by http_requests
             authorize=authorize,
             client=self._api.web,
         )
@@ -231,26 +230,20 @@ class SlackConnection:
 
     @contextlib.asynccontextmanager
     async def _http_server(self, bolt: AsyncApp) -> AsyncIterator[None]:
-        from aiohttp import web  # noqa: PLC0415
-        from slack_bolt.adapter.aiohttp import to_aiohttp_response, to_bolt_request  # noqa: PLC0415
-
-        async def events(request: web.Request) -> web.Response:
-            return await to_aiohttp_response(await bolt.async_dispatch(await to_bolt_request(request)))
-
-        pages = web.Application(client_max_size=1 << 20)
-        pages.router.add_post("/slack/events", events)
-        runner = web.AppRunner(pages, access_log=None, shutdown_timeout=3.0)
-        await runner.setup()
+        secret = self._settings.signing_secret
         assert self._listener is not None
-        # A copy: a site closes its socket, and a later connection needs it again.
-        await web.SockSite(runner, self._listener.dup()).start()
-        try:
-            yield
-        finally:
-            if self._stopping:
-                # Otherwise the kernel accepts connections that nobody answers until the process ends.
-                self._listener.close()
-            await runner.cleanup()
+        assert secret is not None
+        refused = self._app.metrics.http_refused_total
+        # A copy: a server closes its socket, and a later connection needs it again.
+        async with http_requests.serve(
+            self._listener.dup(), bolt, secret.get_secret_value(), lambda reason: refused.labels("slack", reason).inc()
+        ):
+            try:
+                yield
+            finally:
+                if self._stopping:
+                    # Otherwise the kernel accepts connections that nobody answers until the process ends.
+                    self._listener.close()
 
     # ── state and log ────────────────────────────────────────────────────────────────────────────────────────────
 

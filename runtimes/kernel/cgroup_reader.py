@@ -18,10 +18,10 @@ from __future__ import annotations
 
 import asyncio
 import os
-import resource
 import time
 from collections.abc import Callable, Mapping
 
+from core import open_files
 from core.model.refs import Ref
 from core.model.resource_usage import Usage, Usages
 from runtimes.kernel import cgroup_parsers
@@ -32,7 +32,7 @@ MIN_INTERVAL = 1.0  # seconds between two readings that are compared
 MAX_AGE = 120.0  # seconds after which a reading is not compared any more, and unused files are closed
 FIRST_PAUSE = 0.2  # seconds between the two readings of a container that was not read before
 YIELD_EVERY = 32  # containers; then the event loop runs
-MAX_OPEN_FILES = 65_536  # the limit that is asked of the kernel
+MAX_OPEN_FILES = 65_536  # however many the kernel allows
 
 
 class CgroupReader:
@@ -171,7 +171,7 @@ class DescriptorBudget:
 
     def take(self, count: int) -> bool:
         if self._max_files is None:
-            self._max_files = _raise_limit() // 2
+            self._max_files = min(open_files.raise_limit(), MAX_OPEN_FILES) // 2
         if self._used + count > self._max_files:
             return False
         self._used += count
@@ -288,15 +288,3 @@ class _OpenCgroup:
         if self._process >= 0:
             os.close(self._process)
         self._process = -1
-
-
-def _raise_limit() -> int:
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    most = MAX_OPEN_FILES if hard == resource.RLIM_INFINITY else min(hard, MAX_OPEN_FILES)
-    if soft != resource.RLIM_INFINITY and soft < most:
-        try:
-            resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
-        except (OSError, ValueError):
-            return soft
-        return most
-    return MAX_OPEN_FILES if soft == resource.RLIM_INFINITY else soft

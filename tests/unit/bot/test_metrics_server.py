@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 from bot import listening_socket, metrics_server
+from bot.http_server import Limits
 from core.config.load import ListenAddress
 from core.errors import ConfigError
 from tests.helpers.paths import ROOT
@@ -31,6 +32,7 @@ class Door:
     page: Any = PAGE
     ready: Any = (True, {"store": {"ready": True}})
     server: Any = None
+    refused: Any = None
 
     def render(self) -> bytes:
         if isinstance(self.page, Exception):
@@ -47,7 +49,11 @@ async def opened(door: Door, **more: Any) -> None:
     sock = listening_socket.open_socket(ListenAddress("127.0.0.1", 0))
     assert sock is not None
     door.port = sock.getsockname()[1]
-    door.server = await metrics_server.serve(sock, page=door.render, ready=door.readiness, **more)
+    door.refused = []
+    limits = Limits(**more)
+    door.server = await metrics_server.serve(
+        sock, page=door.render, ready=door.readiness, refused=door.refused.append, limits=limits
+    )
 
 
 @pytest.fixture
@@ -212,17 +218,18 @@ async def test_a_client_that_does_not_finish_asking_is_closed(raw: bytes) -> Non
     await door.server.aclose()
 
 
-async def test_a_client_that_does_not_read_is_closed(door: Door, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(metrics_server, "SEND_TIMEOUT_SECONDS", 0.05)
-    door.page = b"x" * (64 << 20)
+async def test_a_client_that_does_not_read_is_closed() -> None:
+    door = Door(page=b"x" * (64 << 20))
+    await opened(door, send=0.05)
     async with connected(door.port) as (reader, writer):
         writer.write(b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n")
-        while not door.server._web.connections:
+        while not door.server.http.connections:
             await asyncio.sleep(0.01)
-        while door.server._web.connections:
+        while door.server.http.connections:
             await asyncio.sleep(0.01)
         with pytest.raises((ConnectionError, asyncio.IncompleteReadError)):
             await reader.readexactly(64 << 20)
+    await door.server.aclose()
 
 
 async def test_one_connection_serves_many_scrapes(door: Door) -> None:
@@ -232,20 +239,17 @@ async def test_one_connection_serves_many_scrapes(door: Door) -> None:
             assert b"200 OK" in await reader.readuntil(b"ok\n")
 
 
-async def test_connections_beyond_the_bound_are_rejected_and_counted(
-    door: Door, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(metrics_server, "MAX_CONNECTIONS", 2)
-    async with connected(door.port), connected(door.port):
-        while len(door.server._web.connections) < 2:
-            await asyncio.sleep(0.01)
-        async with connected(door.port) as (reader, _):
-            assert await reader.read() == b""
-        assert door.server.rejected == 1
-    async with asyncio.timeout(10):
-        while door.server._web.connections:
-            await asyncio.sleep(0.01)
-    assert (await ask(door.port, "/healthz"))[0] == 200
+async def test_probes_are_answered_while_somebody_fills_the_door() -> None:
+    door = Door()
+    await opened(door, connections=4, per_peer=4)
+    async with contextlib.AsyncExitStack() as stack:
+        for _ in range(20):
+            _, writer = await stack.enter_async_context(connected(door.port))
+            writer.write(b"GET /metrics HTTP/1.1\r\nHost: x\r\nX-Slow")
+        for path in ("/healthz", "/readyz", "/metrics"):
+            assert (await ask(door.port, path))[0] == 200
+    assert set(door.refused) == {"crowded"}
+    await door.server.aclose()
 
 
 async def test_closing_lets_an_answer_under_way_finish_and_idle_ones_go() -> None:
@@ -281,7 +285,7 @@ async def test_an_early_scrape_waits_instead_of_being_refused() -> None:
     client = socket.create_connection(("127.0.0.1", port))  # connected although nobody answers yet
     client.close()
     door = Door()
-    door.server = await metrics_server.serve(sock, page=door.render, ready=door.readiness)
+    door.server = await metrics_server.serve(sock, page=door.render, ready=door.readiness, refused=print)
     assert (await early)[0] == 200
     await door.server.aclose()
 

@@ -154,6 +154,7 @@ def counted() -> metrics.Metrics:
     counts.audit_rows_total.labels("intent").inc()
     counts.slack_received_total.labels("slash").inc()
     counts.slack_ignored_total.labels("edited").inc()
+    counts.http_refused_total.labels("slack", "crowded").inc()
     counts.slack_reply_seconds.labels("slash").observe(0.2)
     counts.slack_calls_total.labels("chat.postMessage", "ok").inc()
     counts.slack_throttled_total.labels("chat.postMessage").inc()

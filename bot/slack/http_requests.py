@@ -1,0 +1,79 @@
+"""Receives Slack's signed HTTP requests, and passes those with a valid signature to the Bolt library.
+
+Everything that can reach the address can send requests. So the signature is checked before anything of a request is
+parsed: a request that Slack has not signed within the last five minutes gets status 401, whatever it holds.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import re
+from collections.abc import AsyncIterator, Callable, Mapping
+from socket import socket
+from typing import TYPE_CHECKING
+
+import structlog
+from slack_bolt.app.async_app import AsyncApp
+from slack_bolt.request.async_request import AsyncBoltRequest
+from slack_sdk.signature import SignatureVerifier
+
+from bot import http_server
+
+if TYPE_CHECKING:
+    from aiohttp import web
+
+log = structlog.get_logger(__name__)
+PATH = "/slack/events"
+# Slack waits three seconds for an answer. Its largest payload, a click on a long message, has about 200 KB.
+LIMITS = http_server.Limits(idle=10.0, receive=5.0, body=512 << 10)
+GRACE_SECONDS = 3.0  # for responses in progress when the server stops
+_TIMESTAMP = re.compile(r"[0-9]{1,12}")
+_SIGNATURE = re.compile(r"v0=[0-9a-f]{64}")
+
+
+@contextlib.asynccontextmanager
+async def serve(sock: socket, bolt: AsyncApp, secret: str, refused: Callable[[str], None]) -> AsyncIterator[None]:
+    """Receives requests on the socket while the context is open, and closes the socket. `refused`: see HttpServer."""
+    server = http_server.HttpServer(RequestHandler(bolt, secret).handle, LIMITS, refused)
+    await server.open(sock)
+    try:
+        yield
+    finally:
+        await server.aclose(GRACE_SECONDS)
+
+
+class RequestHandler:
+    """Answers one request. `secret`: the app's signing secret."""
+
+    def __init__(self, bolt: AsyncApp, secret: str) -> None:
+        self._bolt = bolt
+        self._verifier = SignatureVerifier(secret)
+
+    async def handle(self, request: web.BaseRequest, body: bytes) -> web.Response:
+        from slack_bolt.adapter.aiohttp import to_aiohttp_response  # noqa: PLC0415
+
+        if request.path != PATH:
+            return http_server.plain_response(404, b"Not found. Slack's requests go to /slack/events.\n")
+        if request.method != "POST":
+            return http_server.plain_response(405, b"Only POST is allowed.\n")
+        if not self._is_signed(request.headers, body):
+            return http_server.plain_response(401, b"The request has no valid signature of Slack.\n")
+        try:
+            received = AsyncBoltRequest(
+                body=body.decode(), query=request.query_string, headers=dict(request.headers.items())
+            )
+            return await to_aiohttp_response(await self._bolt.async_dispatch(received))
+        except (ValueError, TypeError, AttributeError, LookupError, RecursionError) as error:
+            log.warning("a signed request of Slack could not be decoded", reason=repr(error)[:200])
+            return http_server.plain_response(400, b"The request could not be decoded.\n")
+
+    def _is_signed(self, headers: Mapping[str, str], body: bytes) -> bool:
+        timestamp = headers.get("X-Slack-Request-Timestamp", "")
+        signature = headers.get("X-Slack-Signature", "")
+        # Checked here, because the library raises errors for other values.
+        if not _TIMESTAMP.fullmatch(timestamp) or not _SIGNATURE.fullmatch(signature):
+            return False
+        try:
+            return self._verifier.is_valid(body, timestamp, signature)
+        except UnicodeDecodeError:
+            return False
