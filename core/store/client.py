@@ -13,7 +13,7 @@ from collections.abc import Iterable
 
 from core import errors
 from core.store import keys
-from core.store.connection import milliseconds, text
+from core.store.connection import milliseconds, text, version_number
 from core.store.invocations import InvocationStore
 from core.store.records import Claim
 
@@ -86,18 +86,18 @@ class Store(InvocationStore):
 
     async def policy_version(self) -> int:
         async with self._call():
-            return int(await self._client.get(self._key(keys.POLICY_VERSION)) or 0)
+            return version_number(await self._client.get(self._key(keys.POLICY_VERSION)))
 
     async def grants(self) -> tuple[int, dict[str, bytes]]:
         """Returns the version and every grant by id, read in one transaction."""
         async with self._call(), self._client.pipeline(transaction=True) as pipe:
             version, rows = await pipe.get(self._key(keys.POLICY_VERSION)).hgetall(self._key(keys.GRANTS)).execute()
-        return int(version or 0), {text(each): value for each, value in rows.items()}
+        return version_number(version), {text(each): value for each, value in rows.items()}
 
     async def add_grant(self, id: str, value: bytes) -> int:  # noqa: A002
         """Returns the new version."""
         _, version = await self._run("grant", names=(keys.GRANTS, keys.POLICY_VERSION), args=(id, value))
-        return int(version)
+        return version_number(version)
 
     async def remove_grant(self, id: str) -> bool:  # noqa: A002
         """Returns False if there is no such grant."""

@@ -11,6 +11,7 @@ import asyncio
 import contextlib
 import re
 import urllib.parse
+import zlib
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import Any, Self
@@ -133,6 +134,15 @@ def _script(path: Path) -> str:
 
 def milliseconds(seconds: float) -> int:
     return max(1, round(seconds * 1000))
+
+
+def version_number(value: bytes | str | None) -> int:
+    """The version of the policy as a number. For a stored value that is none, it is a negative number that changes with
+    the value, so that the grants are read again."""
+    try:
+        return int(value or 0)
+    except ValueError:
+        return -1 - zlib.crc32(text(value or "").encode("utf-8", "replace"))
 
 
 def text(value: bytes | str) -> str:

@@ -15,7 +15,7 @@ import redis.exceptions
 from core import errors
 from core.store import keys
 from core.store.audit_trail import AuditTrail, flat
-from core.store.connection import milliseconds, text
+from core.store.connection import milliseconds, text, version_number
 from core.store.records import Entered, Lease, LeaseConflict, LeaseRequest, OutcomeRow, Phase, RateLimitRule, Unfinished
 
 ONCE_TTL = 3600.0
@@ -57,7 +57,7 @@ class InvocationStore(AuditTrail):
                 milliseconds(RECORD_TTL),
             ),
         )
-        return Entered(first=bool(first), retry_after=wait / 1_000_000, policy_version=int(version))
+        return Entered(first=bool(first), retry_after=wait / 1_000_000, policy_version=version_number(version))
 
     async def begin_change(
         self,

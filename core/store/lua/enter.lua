@@ -15,6 +15,9 @@ local depth = interval * tonumber(ARGV[4])
 -- GCRA: `spent` is when the requester's bucket is full again. It is capped, so that neither a server clock set back nor a
 -- stricter rate can lock anybody out for longer than one full bucket.
 local spent = tonumber(redis.call('GET', KEYS[2]) or '0')
+if not spent or spent ~= spent then
+  spent = 0
+end
 spent = math.min(math.max(spent, now), now + depth)
 local wait = spent + interval - now - depth
 if wait > 0 then

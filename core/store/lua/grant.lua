@@ -9,7 +9,11 @@ if ARGV[2] then
 else
   changed = redis.call('HDEL', KEYS[1], ARGV[1])
 end
+-- A version that is no number (nil, or NaN, which differs from itself) is replaced.
 local version = tonumber(redis.call('GET', KEYS[2]) or '0')
+if not version or version ~= version then
+  version = 0
+end
 if changed == 1 then
   local time = redis.call('TIME')
   version = math.max(version + 1, time[1] * 1000000 + time[2])

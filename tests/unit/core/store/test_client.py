@@ -181,6 +181,22 @@ async def test_entering_tells_the_policy_version(store: Store) -> None:
     assert (await enter(store, "b")).policy_version == version
 
 
+@pytest.mark.parametrize("odd", ["", "x", "1.5", "inf", "nan", "-", "9" * 5000, b"\xff", "1e400"])
+async def test_a_policy_version_that_is_no_number_does_not_stop_commands(store: Store, raw: Any, odd: Any) -> None:
+    await store.add_grant("g", b"x")
+    await raw.set("{qd}:policy:version", odd)
+    await raw.set("{qd}:rate:read:ann", "nan" if odd == "inf" else odd)
+    entered = await enter(store, "a")
+    version, rows = await store.grants()
+    assert entered.first
+    assert entered.policy_version == version == await store.policy_version()
+    assert rows == {"g": b"x"}
+    await raw.set("{qd}:policy:version", "other")
+    assert (await enter(store, "b")).policy_version != version
+    assert await store.add_grant("h", b"y") > 0
+    assert (await store.grants())[0] == await store.policy_version() > 0
+
+
 # Unfinished invocations
 
 
