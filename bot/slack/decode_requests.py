@@ -27,7 +27,7 @@ class SlackRequest:
     `teams`: the workspaces that Slack names for the person; in an Enterprise organization they are some of several.
     `workspace` and `enterprise`: where it happened. `message`: the ts of the person's message, or of the message with
     the clicked button. `private`: that message is ephemeral, so only the clicker sees it. `thread`: the ts
-    of its thread.
+    of its thread. `sent_at`: when a message was sent, in seconds since the epoch.
     """
 
     id: str
@@ -43,6 +43,7 @@ class SlackRequest:
     thread: str | None = None
     response_url: str = ""
     message: str = ""
+    sent_at: float | None = None
     private: bool = False
 
 
@@ -134,6 +135,7 @@ def from_message(body: Mapping[str, Any]) -> SlackRequest | Ignored:
         dm=dm,
         thread=event.get("thread_ts"),
         message=str(event["ts"]),
+        sent_at=_seconds(event["ts"]),
     )
 
 
@@ -175,6 +177,14 @@ def _workspace(body: Mapping[str, Any]) -> str:
     its workspaces."""
     named = [_id(_authorization(body).get("team_id")), _id(body.get("context_team_id")), _id(body.get("team_id"))]
     return next((team for team in named if team and not team.startswith("E")), "")
+
+
+def _seconds(ts: Any) -> float | None:
+    """The time of a message, in seconds since the epoch."""
+    try:
+        return float(ts)
+    except (TypeError, ValueError):
+        return None
 
 
 def _ids(*names: Any) -> frozenset[str]:

@@ -38,6 +38,9 @@ from core.text import command_line, redact
 
 log = structlog.get_logger(__name__)
 MAX_DURATION = timedelta(minutes=10)  # of one command until its actions start; each action has its own timeout
+# Slack may deliver a message again for a day after a failure. The store remembers an invocation for an hour; an older
+# message could run a second time, or long after it was meant.
+MAX_DELAY_SECONDS = 30 * 60.0
 MAX_REJECTED = 100  # rejected requests that wait for their answer
 MAX_REJECTED_LINE = 200  # characters of the line of a person who may not use the bot, for the audit trail
 NO_WORKING_NOTE = 3_600.0  # seconds: longer than any reply takes
@@ -108,7 +111,10 @@ class SlackHandler:
                 await responder.finish(text_reply(text, Tone.BAD, ending=Ending.REFUSED))
             else:
                 slack_responder.set_requester_name(who.name)
-                if len(lines) > 1:
+                delay = now.timestamp() - request.sent_at if request.sent_at else 0.0
+                if delay > MAX_DELAY_SECONDS:
+                    await responder.finish(_too_late(delay))
+                elif len(lines) > 1:
                     await responder.finish(_ask_which(lines))
                 else:
                     inv = Invocation(
@@ -220,6 +226,15 @@ class SlackHandler:
             channel=request.channel,
             reason=error.full_message(),
         )
+
+
+def _too_late(delay: float) -> Reply:
+    minutes = round(delay / 60)
+    text = (
+        f"Slack delivered this message only now, {minutes} minutes after it was sent, so nothing was done. "
+        "If it was not answered before, send it again."
+    )
+    return text_reply(text, Tone.WARN, ending=Ending.REFUSED)
 
 
 def _ask_which(lines: Sequence[str]) -> Reply:

@@ -92,6 +92,10 @@ def test_a_mention_and_a_direct_message_are_known_by_place_and_time() -> None:
         False,
     )
     assert (direct.source, direct.id, direct.thread, direct.dm) == (Source.DM, "slack-D1-5.0001", None, True)
+    assert mention.sent_at == direct.sent_at == 5.0001
+    odd = decode_requests.from_message(event(ts="yesterday"))
+    assert isinstance(odd, SlackRequest)
+    assert odd.sent_at is None
 
 
 def test_a_mention_in_a_direct_message_told_as_two_events_is_one_line() -> None:

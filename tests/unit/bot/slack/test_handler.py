@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
@@ -197,6 +198,16 @@ async def test_a_stranger_is_not_asked_what_was_meant() -> None:
     async with scene() as deck:
         await deck.hear(slack_request(text="restart *web*", teams=frozenset({"T9"})))
         assert deck.dispatcher.rejected == [(deck.dispatcher.rejected[0][0], "restart *web*", "stranger")]
+
+
+@pytest.mark.parametrize(
+    ("age", "runs"), [(0, True), (29 * 60, True), (31 * 60, False), (23 * 3600, False), (-3600, True)]
+)
+async def test_a_message_that_slack_delivers_long_after_it_was_sent_is_not_run(age: float, runs: bool) -> None:
+    async with scene() as deck:
+        await deck.hear(slack_request(Source.DM, text="restart web", sent_at=time.time() - age))
+        assert bool(deck.dispatcher.walked) == runs
+        assert (f"{round(age / 60)} minutes after it was sent, so nothing was done" in deck.texts()[-1]) == (not runs)
 
 
 async def test_a_huge_text_is_cut_before_it_goes_anywhere() -> None:
