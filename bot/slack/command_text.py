@@ -49,6 +49,13 @@ def readings(text: str, rich_text: RichText | None, bot: BotName) -> tuple[str, 
     return tuple(dict.fromkeys(lines))
 
 
+def is_struck_through(text: str, rich_text: RichText | None) -> bool:
+    """Whether a part of the message is struck through, so that it may not be wanted."""
+    if rich_text is not None:
+        return rich_text.kept != rich_text.plain
+    return _outside_code(_STRUCK, "", text) != text
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BotName:
     """How people address the bot: the id of its user, for mentions, and its name, for a typed `@name`. Each may be

@@ -87,7 +87,7 @@ class SlackHandler:
 
     async def _answer(self, request: SlackRequest) -> None:
         started = time.monotonic()
-        lines = self._readings(request)
+        lines, doubtful = self._readings(request)
         line = lines[0]
         now = datetime.now(UTC)
         place = Place(
@@ -114,7 +114,7 @@ class SlackHandler:
                 delay = now.timestamp() - request.sent_at if request.sent_at else 0.0
                 if delay > MAX_DELAY_SECONDS:
                     await responder.finish(_too_late(delay))
-                elif len(lines) > 1:
+                elif doubtful:
                     await responder.finish(_ask_which(lines))
                 else:
                     inv = Invocation(
@@ -123,23 +123,24 @@ class SlackHandler:
                     await self._dispatcher.answer(inv, responder)
         self._metrics.slack_reply_seconds.labels(request.source).observe(time.monotonic() - started)
 
-    def _readings(self, request: SlackRequest) -> tuple[str, ...]:
-        """The command lines that the request may mean, with the identities of mentioned people. There is more than one
-        only if they are different valid commands, and one of them changes something. A button holds a command line
-        already."""
+    def _readings(self, request: SlackRequest) -> tuple[tuple[str, ...], bool]:
+        """The command lines that the request may mean, with the identities of mentioned people; and whether the person
+        must be asked. That is so if there are several valid commands, or one with words that are struck through, and
+        one of them changes something. A button holds a command line already."""
         if request.source is Source.CLICK:
-            return (request.text,)
+            return (request.text,), False
         readings = [
             _USER_MENTION.sub(lambda match: self._users.id_of(match[1]), line)[: command_line.MAX_LINE_LENGTH + 1]
             for line in command_text.readings(request.text, request.rich_text, self._bot)
         ]
         if len(readings) == 1:
-            return (readings[0],)
+            return (readings[0],), False
         valid = [(line, parsed) for line in readings if (parsed := self._dispatcher.parse(line))]
         commands = {parsed.line: parsed.command.risk for _, parsed in valid}
-        if len(commands) < 2 or all(risk is Risk.READ for risk in commands.values()):
-            return (valid[0][0] if valid else readings[0],)
-        return tuple(commands)
+        changes = any(risk is not Risk.READ for risk in commands.values())
+        if changes and (len(commands) > 1 or command_text.is_struck_through(request.text, request.rich_text)):
+            return tuple(commands), True
+        return (valid[0][0] if valid else readings[0],), False
 
     # ── rejected requests ────────────────────────────────────────────────────────────────────────────────────────
 
@@ -239,8 +240,8 @@ def _too_late(delay: float) -> Reply:
 
 def _ask_which(lines: Sequence[str]) -> Reply:
     """Asks which of several commands was meant, with a button for each."""
-    text = "Nothing was done, because Slack's formatting leaves open which command you mean. Choose one."
-    hint = "To avoid this question, put patterns and names into backticks, for example restart `web-*`."
+    text = "Nothing was done, because the formatting leaves open which command you mean."
+    hint = "Choose one. To avoid this question, put patterns and names into backticks, for example restart `web-*`."
     return redact.redact_reply(
         Reply(
             blocks=(Text(text=text, tone=Tone.WARN), Lines(lines=lines), Text(text=hint)),

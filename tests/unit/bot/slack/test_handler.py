@@ -159,6 +159,8 @@ def rich(plain: str, literal: str = "", kept: str = "") -> RichText:
         ("restart _web_", None, ["restart web", "restart _web_"]),
         ("x", rich("stop web-1-db", "stop web-*1*-db"), ["stop web-1-db", "stop web-*1*-db"]),
         ("x", rich("restart web api", kept="restart api"), ["restart web api", "restart api"]),
+        ("x", rich("pull web", kept="pull"), ["pull web"]),  # struck through: perhaps not wanted at all
+        ("restart ~web~", None, ["restart web", 'restart "~web~"', "restart"]),
     ],
 )
 async def test_a_change_that_can_be_read_in_two_ways_is_asked_about(
@@ -182,6 +184,7 @@ async def test_a_change_that_can_be_read_in_two_ways_is_asked_about(
         ("x *y*", rich("restart web"), "restart web"),
         ("ps *web*", None, "ps *web*"),  # a read disturbs nothing
         ("logs _web_", None, "logs web"),
+        ("x", rich("logs web", kept="logs"), "logs web"),
         ("*restart web*", None, "restart web"),  # nothing else is a command
         ("x", rich("restrat web", "restrat w*e*b"), "restrat web"),
         ("restart `*web*`", None, "restart *web*"),
