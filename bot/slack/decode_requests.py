@@ -121,6 +121,7 @@ def from_message(body: Mapping[str, Any]) -> SlackRequest | Ignored:
         return Ignored.ELSEWHERE
     if not event.get("ts"):
         return Ignored.MALFORMED
+    text = str(event.get("text") or "")[:MAX_TEXT]
     return SlackRequest(
         # Not the event's own id: Slack sends two events for a mention in a direct message.
         id=f"slack-{event['channel']}-{event['ts']}",
@@ -129,8 +130,8 @@ def from_message(body: Mapping[str, Any]) -> SlackRequest | Ignored:
         teams=_ids(event.get("user_team"), event.get("source_team"), event.get("team")),
         workspace=_workspace(body),
         enterprise=_id(_authorization(body).get("enterprise_id")),
-        text=str(event.get("text") or "")[:MAX_TEXT],
-        rich_text=rich_text.read(event.get("blocks")),
+        text=text,
+        rich_text=rich_text.read(event.get("blocks"), text),
         channel=str(event["channel"]),
         dm=dm,
         thread=event.get("thread_ts"),

@@ -20,6 +20,7 @@ MAX_PIECES = 500  # of one message; a command has at most 64 words
 MAX_LENGTH = 20_000  # characters of one message; a command has at most 4,000
 MARKS = {"bold": "*", "italic": "_", "strike": "~", "code": "`"}
 _PERSON = re.compile(r"[UW][A-Z0-9]+")
+_GROUP = re.compile(r"<!subteam\^(\w+)\|@?([^<>|\s]+)>")
 _ONE_LINE = frozenset({"rich_text_section", "rich_text_preformatted", "rich_text_quote"})
 
 
@@ -34,11 +35,15 @@ class RichText:
     kept: str
 
 
-def read(blocks: Any) -> RichText | None:
-    """Returns None if the blocks are not rich text alone, have an element that cannot be read, or are too long.
+def read(blocks: Any, text: str = "") -> RichText | None:
+    """Reads the blocks of a message. `text`: the message's `text`, which has the handles of its user groups; without a
+    handle, a group is named by its id.
+
+    Returns None if the blocks are not rich text alone, have an element that cannot be read, or are too long.
     The message's `text` must be used then. Never raises."""
+    groups = {match[1]: match[2] for match in _GROUP.finditer(text)}
     try:
-        pieces = list(islice((piece for block in blocks for piece in _block(block)), MAX_PIECES + 1))
+        pieces = list(islice((piece for block in blocks for piece in _block(block, groups)), MAX_PIECES + 1))
     except (LookupError, TypeError, AttributeError, _UnreadableError):
         return None
     if not 0 < len(pieces) <= MAX_PIECES:
@@ -76,7 +81,7 @@ class _UnreadableError(Exception):
 _LINE_END = _Piece(text="\n")
 
 
-def _block(block: Mapping[str, Any]) -> Iterator[_Piece]:
+def _block(block: Mapping[str, Any], groups: Mapping[str, str]) -> Iterator[_Piece]:
     if block["type"] != "rich_text":
         raise _UnreadableError
     for part in block["elements"]:
@@ -84,15 +89,18 @@ def _block(block: Mapping[str, Any]) -> Iterator[_Piece]:
         for item in items:
             if item["type"] not in _ONE_LINE:
                 raise _UnreadableError
-            yield from (_inline(element) for element in item["elements"])
+            yield from (_inline(element, groups) for element in item["elements"])
             yield _LINE_END
 
 
-def _inline(element: Mapping[str, Any]) -> _Piece:
+def _inline(element: Mapping[str, Any], groups: Mapping[str, str]) -> _Piece:
     kind = element["type"]
-    if kind not in _TEXT_OF:
+    if kind == "usergroup":
+        text = f"group:{groups.get(element['usergroup_id'], element['usergroup_id'])}"
+    elif kind in _TEXT_OF:
+        text = _TEXT_OF[kind](element)
+    else:
         raise _UnreadableError
-    text = _TEXT_OF[kind](element)
     if not isinstance(text, str):
         raise _UnreadableError
     styles = frozenset(name for name, on in (element.get("style") or {}).items() if on is True)
@@ -118,7 +126,6 @@ _TEXT_OF: Mapping[str, Callable[[Mapping[str, Any]], Any]] = {
     "text": lambda element: element["text"],
     "link": _link,
     "user": _person,
-    "usergroup": lambda element: f"group:{element['usergroup_id']}",
     "channel": lambda element: element["channel_id"],
     "team": lambda element: element["team_id"],
     "broadcast": lambda element: f"@{element['range']}",

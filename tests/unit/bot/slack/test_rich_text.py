@@ -99,6 +99,19 @@ def test_each_element_is_the_text_that_people_see(element: dict[str, Any], text:
     assert lines(section(element))[0] == text
 
 
+def test_a_user_group_has_the_handle_that_the_text_gives_it() -> None:
+    blocks = [{"type": "rich_text", "elements": [section({"type": "usergroup", "usergroup_id": "S1"})]}]
+    for text, group in (
+        ("<!subteam^S1|@sre> x", "sre"),
+        ("<!subteam^S1>", "S1"),
+        ("<!subteam^S2|@dev>", "S1"),
+        ("", "S1"),
+    ):
+        found = rich_text.read(blocks, text)
+        assert found is not None
+        assert found.plain == f"group:{group}\n"
+
+
 def test_lists_quotes_and_code_are_lines_without_marks() -> None:
     items = [section(word("ps")), section(word("logs "), word("web", "bold"))]
     for style in ("bullet", "ordered"):
