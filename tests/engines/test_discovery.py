@@ -15,6 +15,7 @@ from core import errors, metrics, supervise
 from core.model import actions
 from core.ports import Call, Query
 from runtimes import engine_discovery
+from runtimes.swarm import membership_tracker
 from tests.daemons.docker import private_dockerd
 from tests.daemons.podman import private_podman
 from tests.fake_engine.engine import FakeRuntime
@@ -106,7 +107,8 @@ async def test_podman_and_docker_that_start_later_are_found_watched_and_listed(s
         assert await running.names() == ["first", "second"]
 
 
-async def test_a_docker_that_stops_is_down_and_comes_back_and_a_swarm_comes_and_goes_with_it(short_tmp):
+async def test_a_docker_that_stops_is_down_and_comes_back_and_a_swarm_comes_and_goes_with_it(short_tmp, monkeypatch):
+    monkeypatch.setattr(membership_tracker, "POLL_SECONDS", 3.0)
     async with contextlib.AsyncExitStack() as stack, pipeline(short_tmp) as running:
         dockerd = await started(stack, private_dockerd(host="m1"))
         running.link("/var/run/docker.sock", dockerd.socket)

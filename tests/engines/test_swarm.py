@@ -19,6 +19,7 @@ from core.model.refs import Kind, Ref
 from core.model.replies import Status
 from core.ports import Call
 from runtimes.inventory.mirror import Mirror
+from runtimes.swarm import membership_tracker
 from tests.daemons.docker import IMAGE, private_dockerd
 from tests.daemons.swarm import Opened, private_swarm
 from tests.helpers.waiting import wait_for
@@ -297,7 +298,8 @@ async def test_the_watch_of_one_goes_on_what_it_tells_and_the_page_has_no_contai
         await asyncio.gather(task, return_exceptions=True)
 
 
-async def test_a_daemon_becomes_a_manager_and_stops_being_one_while_we_run():
+async def test_a_daemon_becomes_a_manager_and_stops_being_one_while_we_run(monkeypatch):
+    monkeypatch.setattr(membership_tracker, "POLL_SECONDS", 3.0)
     with private_dockerd(host="m1") as daemon:
         opened = await Opened(daemon).meet()
         (docker_engine,) = opened.daemons
@@ -329,7 +331,7 @@ async def test_a_daemon_becomes_a_manager_and_stops_being_one_while_we_run():
             gone = Ref(engine=swarm.ref, kind=Kind.NODE, id="n", name="n")
             with pytest.raises(errors.Unreachable, match="not connected to any manager of"):
                 await do(swarm, model_swarm.DrainNode(engine=swarm.ref, target=gone))
-            # Another one is made by somebody else: noticed within seconds, by its own id.
+            # Another one is made by somebody else: noticed at the next question, by its own id.
             await asyncio.to_thread(daemon.api.init_swarm, "127.0.0.1", "127.0.0.1:0")
             await until(lambda: opened.tracker.swarms, 15)
             assert opened.swarm.engine_id == daemon.api.inspect_swarm()["ID"]
