@@ -129,7 +129,14 @@ def _format(start: str, rest: str, hints: str) -> SecretPattern:
     return by_regex(hints, re.compile(rf"(?<![A-Za-z0-9_-])({start}){rest}", re.ASCII), rf"\1{MASK}")
 
 
+# The notes after a line that was cut: its last token may be too short for its own format.
+_CUT = r"(?=… \([0-9,]+ (?:more bytes|characters)\))"
+_CUT_TOKEN = re.compile(
+    rf"(?<![A-Za-z0-9_-])((?:{'|'.join(start for start, *_ in _FORMATS)}|eyJ))[A-Za-z0-9_+/=.:~%-]{{1,4096}}+{_CUT}",
+    re.ASCII,
+)
 PATTERNS = (
+    by_regex(("… (",), _CUT_TOKEN, rf"\1{MASK}"),
     SecretPattern(hints=(".",), find=_find_dotted),
     by_regex("eyj", _JWT, MASK),
     by_regex("$ } scram-sha-", _HASH, _mask_hash),

@@ -190,3 +190,13 @@ UNITS = (
 def test_a_long_line_of_anything_is_read_a_bounded_number_of_times(unit):
     # Quadratic time would take minutes here and end in the suite's time limit.
     assert isinstance(redact(unit * (200_000 // len(unit))), str)
+
+
+@pytest.mark.parametrize("note", ["… (1,234 more bytes)", "… (5 characters)"])
+@pytest.mark.parametrize(
+    "start", ["gh" + "p_", "xox" + "b-1", "ey" + "J", "AK" + "IA", "sk" + "_live_", "hv" + "s.", "np" + "m_"]
+)
+def test_a_token_of_which_the_rest_was_cut_off_is_masked(start, note):
+    shown = redact(f"using token {start}Zq7xW2{note}")
+    assert "Zq7xW2" not in shown and shown.endswith(note[2:])
+    assert redact(f"the last word{note}") == f"the last word{note}"
