@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from bot.dispatch import reply_texts
+from bot.dispatch import reply_limits, reply_texts
 from commands.spec import Result
 from core import unexpected_errors
 from core.model.actions import Action
@@ -24,13 +24,15 @@ LARGE = 50_000  # characters
 
 
 async def redact_reply(reply: Reply, plan: Sequence[Action[Any]], bugs: unexpected_errors.UnexpectedErrors) -> Reply:
-    """Returns the reply with its secrets hidden. A reply that cannot be searched for secrets is not shown.
+    """Returns the reply within its limit of characters, with its secrets hidden. A reply that cannot be searched for
+    secrets is not shown.
 
     In `api-token: docker/vm cannot …` a target's name is a label, and not the name of a secret.
     """
     refs = [ref for action in plan for ref in action.targets()]
     names = {name for ref in refs for name in (ref.name, f"{ref.name}@{ref.engine}")}
     try:
+        reply = reply_limits.limit_size(reply)
         if sum(map(_size, reply.blocks)) < LARGE:
             return redact.redact_reply(reply, names)
         return await asyncio.to_thread(redact.redact_reply, reply, names)

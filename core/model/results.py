@@ -16,7 +16,7 @@ class Document(msgspec.Struct, frozen=True):
     data: dict[str, Any]
 
 
-MAX_PAGE_CHARACTERS = 8 << 20
+MAX_PAGE_CHARACTERS = 2 << 20
 """The most characters of one page of a log."""
 
 

@@ -27,6 +27,8 @@ from runtimes.transport import dialer, http_client
 from runtimes.transport.endpoint import Endpoint
 
 MAX_REFUSAL = 65_536  # bytes of an error's body
+MAX_DOCUMENT = 8 << 20  # bytes of an answer about one resource, or of past events
+LISTS = frozenset({"/containers/json", "/containers/stats", "/images/json", "/pods/json"})
 MIN_SECONDS = 0.05
 
 
@@ -64,7 +66,11 @@ class HttpEngineClient(EngineAdapter, abc.ABC):
         ends = time.monotonic() + seconds
         await self._identify(seconds)
         response = await self._http.request(
-            method, self._path(target), deadline=max(MIN_SECONDS, ends - time.monotonic()), body=_encode(method, body)
+            method,
+            self._path(target),
+            deadline=max(MIN_SECONDS, ends - time.monotonic()),
+            body=_encode(method, body),
+            max_body=http_client.MAX_BODY if _is_list(target) else MAX_DOCUMENT,
         )
         if response.status >= 400:
             raise self._refusal(response.status, response.body, name, kind)
@@ -170,6 +176,11 @@ class HttpEngineClient(EngineAdapter, abc.ABC):
 def quoted_id(ref: Ref) -> str:
     """A resource's id as one part of a path."""
     return urllib.parse.quote(ref.id, safe="")
+
+
+def _is_list(target: str) -> bool:
+    path = target.partition("?")[0]
+    return path in LISTS or path.startswith(("/networks", "/volumes"))
 
 
 def _encode(method: str, body: Any) -> bytes | None:

@@ -27,7 +27,7 @@ from runtimes.transport.endpoint import Endpoint
 if TYPE_CHECKING:
     import grpc.aio
 
-MAX_MESSAGE = 64 << 20  # bytes
+MAX_MESSAGE = 16 << 20  # bytes, as the kubelet and containerd's own client
 MAX_RECONNECT_MS = 1000  # milliseconds between two attempts to connect, at most
 NOT_CONNECTED = "failed to connect"
 # Servers written in Go also apply the deadline. They may report it first, with no particular status.

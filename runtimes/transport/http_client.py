@@ -27,6 +27,9 @@ from runtimes.transport.line_splitter import LineReader
 __all__ = ["Endpoint", "HttpClient", "Response", "Stream"]
 
 T = TypeVar("T")
+MAX_BODY = 32 << 20  # bytes; a list of 10,000 containers
+MAX_VALUES = 1_000_000  # in a body of JSON: each costs some 100 bytes of memory, however short it is
+UNCHECKED = 1 << 20  # bytes of a body whose values are not counted
 REPEATABLE = frozenset({"GET", "HEAD"})
 PING = encode_request("GET", "/_ping", None, None)
 
@@ -68,14 +71,14 @@ class HttpClient:
         body: bytes | None = None,
         headers: Mapping[str, str] | None = None,
         deadline: float,
-        max_body: int = 64 << 20,
+        max_body: int = MAX_BODY,
     ) -> Response:
         """Sends one request and returns the response, whatever its status. `deadline`: seconds, including the wait for
         a free connection.
 
         Raises Unreachable and TimedOut (`sent`: whether the request had left), InvalidResponse for a response that
-        breaks HTTP or whose body exceeds `max_body` bytes, and BadUsage for a request that cannot be written. Only GET
-        and HEAD use an idle connection; if that one is dead, the request is sent again on a new one.
+        breaks HTTP or whose body exceeds `max_body` bytes or MAX_VALUES, and BadUsage for a request that cannot be
+        written. Only GET and HEAD use an idle connection; if that one is dead, the request is sent again on a new one.
         """
         payload = encode_request(method, target, body, headers)
         slots = self._read_slots if method in REPEATABLE else self._change_slots
@@ -85,14 +88,14 @@ class HttpClient:
                 if method in REPEATABLE and self._idle:
                     connection = self._idle.pop()
                     try:
-                        return await connection.exchange(payload, method, max_body)
+                        return _checked(await connection.exchange(payload, method, max_body))
                     except errors.Unreachable:
                         if connection.received or self._closed:
                             raise
                 connection = await self._open_pooled()
                 if method not in REPEATABLE and self._dialer.needs_ping:
                     await self._ping(connection)
-                return await self._diagnosed(connection, connection.exchange(payload, method, max_body))
+                return _checked(await self._diagnosed(connection, connection.exchange(payload, method, max_body)))
         except errors.InvalidResponse as error:
             raise error.with_sent(method not in REPEATABLE) from error
         except TimeoutError:
@@ -309,3 +312,14 @@ class Stream:
         """Closes the connection; may be called twice."""
         self._connection.abort()
         await self._connection.closed.wait()
+
+
+def _checked(response: Response) -> Response:
+    """Returns the response. Raises InvalidResponse if its body would need far more memory once it is decoded."""
+    body = response.body
+    if len(body) > UNCHECKED and (values := body.count(b",")) > MAX_VALUES:
+        raise errors.InvalidResponse(
+            f"The engine's answer has more than {MAX_VALUES:,} values: about {values:,}.",
+            hint="Check the engine: no list of containers is so long.",
+        )
+    return response

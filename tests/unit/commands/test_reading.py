@@ -171,7 +171,7 @@ async def test_the_containers_of_one_reply_share_its_characters(world):
     assert len(actions) > 1
     assert sum(action.max_characters for action in actions) <= logs.MAX_CHARACTERS
     reply = await world.say("logs web --tail 10000", lambda _: page(("2026-11-24T02:59:58.1Z", "one"), dropped=12))
-    assert "12 older lines left out, because a reply shows at most 8 MiB of this log." in shown(reply)
+    assert "12 older lines left out, because a reply shows at most 2 MiB of this log." in shown(reply)
 
 
 async def test_logs_of_several_are_merged_by_time_and_named(world):

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from core import errors
-from runtimes.transport import dialer
+from runtimes.transport import dialer, http_client
 from runtimes.transport.endpoint import Endpoint
 from runtimes.transport.http_client import HttpClient
 from tests.unit.runtimes.transport.scripted import (
@@ -319,6 +319,18 @@ async def test_a_body_above_the_limit_is_garbled(tmp_path: Path) -> None:
             await client.request("GET", "/", deadline=PATIENCE, max_body=1)
         assert not client._pooled
         assert (await client.request("GET", "/", deadline=PATIENCE)).body == b"ok"
+
+
+@pytest.mark.parametrize("value", [b"{}", b'""', b"1"])
+async def test_a_body_of_ever_so_many_small_values_is_refused_before_it_is_decoded(
+    tmp_path: Path, value: bytes
+) -> None:
+    """Ten million empty objects have 30 MB as JSON and gigabytes as objects."""
+    body = b"[" + (value + b",") * (http_client.MAX_VALUES + 1) + value + b"]"
+    head = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(body)
+    async with serving(tmp_path, answer_with(head + body)) as engine, calling(engine) as client:
+        with pytest.raises(errors.InvalidResponse, match="more than 1,000,000 values"):
+            await client.request("GET", "/", deadline=PATIENCE)
 
 
 async def test_an_unreadable_answer_to_a_change_leaves_it_unknown(tmp_path: Path) -> None:
