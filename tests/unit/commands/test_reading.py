@@ -130,7 +130,7 @@ async def test_ps_shows_what_answered_and_what_did_not(two_hosts):
 
 async def test_ps_tells_the_age_of_an_old_list(world):
     reply = await world.say("ps", lambda _: Containers(rows=world.rows, source="mirror", age=300.0))
-    assert "docker/host7: this list is 5 min old." in shown(reply)
+    assert "docker/host7: This list is 5 min old." in shown(reply)
 
 
 # ── logs ─────────────────────────────────────────────────────────────────────────────────────────────────────────────
