@@ -167,7 +167,7 @@ class App:
 async def build(settings: load.Config, *, watch: bool, supervisor: supervise.Supervisor) -> App:
     """Creates every part and registers it for closing. `watch`: whether to mirror the engines; False for a single
     command, which requests everything from them directly. Raises ConfigError."""
-    store, embedded_store = await _open_store(settings, supervisor)
+    store, embedded_store = await _open_store(settings, supervisor, visits=not watch)
     counts = metrics.Metrics(version=quarterdeck_version())
     supervisor.on_restart = _count_restarts(counts)
     catalogue = load_catalogue()
@@ -233,12 +233,15 @@ async def build(settings: load.Config, *, watch: bool, supervisor: supervise.Sup
 
 
 async def _open_store(
-    settings: load.Config, supervisor: supervise.Supervisor
+    settings: load.Config, supervisor: supervise.Supervisor, *, visits: bool
 ) -> tuple[Store, embedded.EmbeddedStore | None]:
-    """Opens the configured store, or starts the embedded one."""
+    """Opens the configured store, or starts the embedded one. `visits`: a single command of root may use the store of
+    another user's bot. A bot of root may not: that user decides about the grants in it."""
     embedded_store: embedded.EmbeddedStore | None = None
     if settings.store.url is None:
-        embedded_store = embedded.EmbeddedStore(settings.state, max_bytes=settings.store.max_megabytes << 20)
+        embedded_store = embedded.EmbeddedStore(
+            settings.state, max_bytes=settings.store.max_megabytes << 20, visits=visits
+        )
         supervisor.on_close("embedded store", embedded_store.aclose)
         try:
             await embedded_store.ensure()

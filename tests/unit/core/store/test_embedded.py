@@ -422,6 +422,20 @@ async def test_root_beside_somebody_else_s_store_is_only_ever_a_guest(state: Pat
     assert running(state) == set()
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a directory away")
+async def test_a_bot_of_root_does_not_take_the_grants_of_another_user(state: Path) -> None:
+    async with part(state) as theirs:
+        await theirs.ensure()
+        os.chown(state, 12345, -1)
+        mine = EmbeddedStore(state, visits=False)
+        with pytest.raises(errors.StoreDown, match="it belongs to user 12345"):
+            await mine.ensure()
+        with pytest.raises(errors.StoreDown, match="it belongs to user 12345"):
+            _ = mine.url
+        await mine.aclose()
+        os.chown(state, 0, -1)
+
+
 async def test_another_user_s_directory_is_refused(state: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     state.mkdir()
     monkeypatch.setattr(os, "geteuid", lambda: state.stat().st_uid + 4711)
