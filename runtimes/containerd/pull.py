@@ -6,7 +6,7 @@ Only containerd 1.7 and newer can pull images by itself. With an older container
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Any
 
 from google.protobuf import any_pb2, empty_pb2
@@ -115,8 +115,19 @@ async def _report_progress(
             if progress.total and (progress.name in parts or len(parts) < MAX_PARTS):
                 parts[progress.name] = (progress.progress, progress.total)
             if parts:
-                pulled, total = (sum(numbers) for numbers in zip(*parts.values(), strict=True))
-                job.progress(f"{pulled / 1e6:.1f} of {total / 1e6:.1f} MB")
+                job.progress(progress_text(parts))
+
+
+def progress_text(parts: Mapping[str, tuple[int, int]]) -> str:
+    """Returns such as `1 of 2 layers, 12.1 of 40.0 MB`. `parts`: the transferred bytes and the size, by the name of a
+    part: `layer-sha256:…`, `config-sha256:…`."""
+    layers = [size for name, size in parts.items() if name.startswith("layer-")]
+    done, total = (sum(numbers) for numbers in zip(*parts.values(), strict=True))
+    size = f"{done / 1e6:.1f} of {total / 1e6:.1f} MB"
+    if not layers:
+        return size
+    finished = sum(done >= total for done, total in layers)
+    return f"{finished} of {len(layers)} layer{'s' * (len(layers) != 1)}, {size}"
 
 
 def _any(message: Any) -> any_pb2.Any:

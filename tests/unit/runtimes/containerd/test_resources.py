@@ -13,7 +13,7 @@ from google.protobuf import any_pb2
 
 from core.model.refs import EngineRef, Kind, Ref
 from core.model.resource_usage import Usage
-from runtimes.containerd import image_names, stats
+from runtimes.containerd import image_names, pull, stats
 from runtimes.kernel import cgroup_reader, procfs
 from runtimes.proto import containerd_cgroup1_pb2, containerd_cgroup2_pb2, containerd_types_pb2
 from runtimes.transport import connect
@@ -115,3 +115,15 @@ def test_recorded_processes_and_control_groups(tmp_path: Path) -> None:
     assert procfs.cgroup_version(str(tmp_path)) == "1"
     (tmp_path / "cgroup.controllers").touch()
     assert procfs.cgroup_version(str(tmp_path)) == "2"
+
+
+@pytest.mark.parametrize(
+    ("parts", "text"),
+    [
+        ({"layer-sha256:a": (5_000_000, 5_000_000), "layer-sha256:b": (1, 2_000_000)}, "1 of 2 layers, 5.0 of 7.0 MB"),
+        ({"layer-sha256:a": (1_000_000, 2_000_000), "config-sha256:c": (9, 9)}, "0 of 1 layer, 1.0 of 2.0 MB"),
+        ({"manifest-sha256:m": (500, 1_000_000)}, "0.0 of 1.0 MB"),
+    ],
+)
+def test_a_pull_tells_its_layers_and_its_size(parts: dict[str, tuple[int, int]], text: str) -> None:
+    assert pull.progress_text(parts) == text
