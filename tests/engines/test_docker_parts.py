@@ -280,3 +280,20 @@ async def test_proxies_passwords_are_hidden_and_live_restore_is_noted(monkeypatc
     assert "hunter2" not in repr(document.data)
     assert "127.0.0.1:9" in document.data["HttpsProxy"]
     assert any("live-restore" in note for note in told.notes)
+
+
+async def test_a_container_keeps_the_name_of_its_image_when_the_tag_moves(dockerd, engine):
+    dockerd.api.tag(IMAGE, "localhost/shop/web", "1")
+    made = dockerd.api.create_container("localhost/shop/web:1", ["/bin/sleep", "3600"], name="web")
+    dockerd.api.start(made["Id"])
+    changed = dockerd.api.commit(made["Id"], repository="localhost/shop/web", tag="1")
+    try:
+        assert changed["Id"] != dockerd.api.inspect_container("web")["Image"]
+        (listed,) = dockerd.api.containers()
+        assert listed["Image"].startswith("sha256:")  # what Docker's own list shows
+        for _ in range(2):
+            (row,) = (await engine.do(actions.ListContainers(engine=engine.ref))).rows
+            assert row.image == "localhost/shop/web:1"
+    finally:
+        dockerd.api.remove_container("web", force=True)
+        dockerd.api.remove_image("localhost/shop/web:1", force=True)
