@@ -28,9 +28,13 @@ _CHARACTERS = dict(command_line.HTML_ENTITIES)
 _ADDRESS = re.compile(r"\A(?:/deck(?:\s+|\Z))+")
 _BACKTICKED = re.compile(r"(?<!\S)(`+)([^`\n]+)\1(?!\S)")
 _CODE = re.compile(r"(```[^`]+```|`[^`\n]+`)")
-# A mark begins a formatted part after a blank, a quote or a bracket, and ends one before these or punctuation.
-_FORMATTED = r"(?<![^\s\"'“”‘’(\[{{*_~>])([{marks}])(?=\S)((?:(?!\1)[^\n])+)(?<=\S)\1(?![^\s\"'“”‘’)\]}}.,;:!?*_~<])"
-_BOLD, _STRUCK, _EMPHASIS = (re.compile(_FORMATTED.format(marks=marks)) for marks in ("*", "~", "*_~"))
+# A mark, perhaps twice, begins a formatted part after a blank, a quote or a bracket, and ends one before a blank, with
+# punctuation between.
+_FORMATTED = (
+    r"(?<![^\s\"'“”‘’(\[{{>])((?P<mark>[{marks}])(?P=mark)?)(?=\S)(?P<inside>(?:(?!(?P=mark))[^\n])+)(?<=\S)\1"
+    r"(?=[\"'“”‘’)\]}}.,;:!?]*(?:\s|\Z))"
+)
+_STRUCK, _EMPHASIS = (re.compile(_FORMATTED.format(marks=marks)) for marks in ("~", "*_~"))
 MAX_NESTING = 4  # formats around one word
 _QUOTES = frozenset(command_line.DOUBLE_QUOTES + command_line.SINGLE_QUOTES)
 
@@ -39,13 +43,11 @@ def readings(text: str, rich_text: RichText | None, bot: BotName) -> tuple[str, 
     """Returns the command lines that a message may mean, the likeliest first: one if nothing is doubtful, at most
     three. A line is empty if the message has only the bot's name. Never raises."""
     if rich_text is not None:
-        lines = [_finish(one, bot) for one in (rich_text.plain, rich_text.literal, rich_text.kept)]
+        # Hardly anybody formats a part of a word; the marks were typed.
+        lines = [_finish(one, bot) for one in (rich_text.literal, rich_text.plain, rich_text.kept)]
     else:
-        plain = _unformatted(_EMPHASIS, text)
-        # Only an asterisk is common in patterns; the other marks rarely belong to a name.
-        likeliest = text if _unformatted(_BOLD, text) == plain else plain
-        kept = _unformatted(_EMPHASIS, _outside_code(_STRUCK, "", text))
-        lines = [_line(one, bot) for one in (likeliest, text, plain, kept)]
+        kept = _outside_code(_STRUCK, "", text)
+        lines = [_line(one, bot) for one in (text, _unformatted(text), _unformatted(kept))]
     return tuple(dict.fromkeys(lines))
 
 
@@ -96,9 +98,9 @@ def _without_bot_name(text: str, bot: BotName) -> str:
     return re.sub(rf"(?<!\S){name}[.!?]*\Z", "", text, flags=re.IGNORECASE).strip()
 
 
-def _unformatted(pattern: re.Pattern[str], text: str) -> str:
+def _unformatted(text: str) -> str:
     for _ in range(MAX_NESTING):
-        text = _outside_code(pattern, r"\2", text)
+        text = _outside_code(_EMPHASIS, r"\g<inside>", text)
     return text
 
 
