@@ -27,7 +27,6 @@ pytestmark = pytest.mark.engine
 @pytest.fixture(autouse=True)
 def _soon(monkeypatch, short_tmp):
     monkeypatch.setattr(engine_lifecycle, "DISCOVERY_SECONDS", 0.3)
-    monkeypatch.setattr(membership_tracker, "POLL_SECONDS", 1.0)
     monkeypatch.setattr(engine_discovery, "DEFAULT_DOCKER_URL", f"unix://{short_tmp}/var/run/docker.sock")
 
 
