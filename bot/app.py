@@ -19,7 +19,7 @@ from typing import Any
 
 import structlog
 
-from bot import builtin_commands, engine_addresses, engine_lifecycle
+from bot import builtin_commands, engine_addresses, engine_lifecycle, store_setup
 from bot.access import own_container, policy_store
 from bot.dispatch import audit, dispatcher, pending_questions, rate_limits, recovery
 from commands.catalogue import Catalogue, load_catalogue
@@ -167,7 +167,7 @@ class App:
 async def build(settings: load.Config, *, watch: bool, supervisor: supervise.Supervisor) -> App:
     """Creates every part and registers it for closing. `watch`: whether to mirror the engines; False for a single
     command, which requests everything from them directly. Raises ConfigError."""
-    store, embedded_store = await _open_store(settings, supervisor, visits=not watch)
+    store, embedded_store = await store_setup.open_store(settings, supervisor, visits=not watch)
     counts = metrics.Metrics(version=quarterdeck_version())
     supervisor.on_restart = _count_restarts(counts)
     catalogue = load_catalogue()
@@ -230,38 +230,6 @@ async def build(settings: load.Config, *, watch: bool, supervisor: supervise.Sup
         )
     supervisor.on_close("replica", lambda: _remove_replica(app))
     return app
-
-
-async def _open_store(
-    settings: load.Config, supervisor: supervise.Supervisor, *, visits: bool
-) -> tuple[Store, embedded.EmbeddedStore | None]:
-    """Opens the configured store, or starts the embedded one. `visits`: a single command of root may use the store of
-    another user's bot. A bot of root may not: that user decides about the grants in it."""
-    embedded_store: embedded.EmbeddedStore | None = None
-    if settings.store.url is None:
-        embedded_store = embedded.EmbeddedStore(
-            settings.state, max_bytes=settings.store.max_megabytes << 20, visits=visits
-        )
-        supervisor.on_close("embedded store", embedded_store.aclose)
-        try:
-            await embedded_store.ensure()
-        except errors.StoreError as error:
-            log.error("the embedded store did not start; commands that change are refused", reason=error.full_message())
-        url = embedded_store.url
-    else:
-        url = settings.store.url.get_secret_value()
-    store = Store.open(url, timeout=settings.store.timeout, audit=_audit_limits(settings))
-    supervisor.on_close("store", store.aclose)
-    return store, embedded_store
-
-
-def _audit_limits(settings: load.Config) -> records.AuditLimits:
-    """Returns the limits of the audit. In the embedded store, half of the memory is left for everything else."""
-    megabytes = settings.audit.keep_megabytes
-    if settings.store.url is None:
-        megabytes = min(megabytes, settings.store.max_megabytes // 2)
-    age = settings.audit.keep_for.total_seconds() if settings.audit.keep_for else 0.0
-    return records.AuditLimits(rows=settings.audit.keep, bytes=megabytes << 20, seconds=age)
 
 
 def announce(text: str) -> None:

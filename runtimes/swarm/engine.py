@@ -31,7 +31,15 @@ from core.text import redact_json
 from runtimes.base.base_adapter import does
 from runtimes.base.jobs import JOB_VERBS, Job, JobAdapter
 from runtimes.formats import json_decoder
-from runtimes.swarm import decode, json_models, rollouts, service_spec_builder, service_summary
+from runtimes.swarm import (
+    decode,
+    json_models,
+    node_notes,
+    rollouts,
+    service_requests,
+    service_spec_builder,
+    service_summary,
+)
 from runtimes.swarm import logs as swarm_logs
 from runtimes.swarm.manager_pool import Manager, ManagerPool
 from runtimes.swarm.watcher import SwarmWatcher
@@ -91,7 +99,7 @@ class Swarm(JobAdapter):
             version=leader.description.engine.version if leader is not None else "",
             api=managers[0].api if managers else "",
             system=f"{platform.system}/{platform.architecture}" if platform is not None else "",
-            notes=tuple(_notes(nodes)),
+            notes=tuple(node_notes.notes(nodes)),
         )
 
     @does(actions.ShowInfo)
@@ -273,7 +281,7 @@ class Swarm(JobAdapter):
                 changed = {**raw.spec, "Availability": word}
                 await self._ask_target(action.target, action.verb, "POST", update, left, body=changed)
             except errors.Rejected as error:
-                if rollouts.OUT_OF_SEQUENCE not in error.text or attempt == 2:
+                if service_requests.OUT_OF_SEQUENCE not in error.text or attempt == 2:
                     raise
                 continue
             return _done(began)
@@ -296,22 +304,6 @@ class Swarm(JobAdapter):
             return (await self.managers.ask(verb, method, path, seconds, body=body)).body
         except errors.NotFound:
             raise errors.NotFound(f"{target.name} is gone: {self.ref} has no such {target.kind}.") from None
-
-
-def _notes(nodes: Sequence[json_models.Node]) -> list[str]:
-    managers = [node for node in nodes if node.manager is not None]
-    notes = [f"{len(nodes)} node{'' if len(nodes) == 1 else 's'}, {len(managers)} of them managers."]
-    away = [f"{node.name} is {node.status.state}" for node in nodes if node.status.state != "ready"]
-    away += [f"{node.name} is set to {node.spec.availability}" for node in nodes if node.spec.availability != "active"]
-    if away:
-        notes.append(f"{', '.join(away[:8])}{f' and {len(away) - 8} more' if len(away) > 8 else ''}.")
-    gone = [node.name for node in managers if node.manager is not None and node.manager.reachability == "unreachable"]
-    if gone and len(managers) - len(gone) <= len(managers) // 2 + 1:
-        notes.append(
-            f"The manager{'s' if len(gone) > 1 else ''} {', '.join(gone)} cannot be reached: one more, and the"
-            " Swarm has no leader."
-        )
-    return notes
 
 
 def _done(began: float, detail: str = "") -> Outcome:

@@ -10,12 +10,9 @@ from __future__ import annotations
 
 import asyncio
 import time
-import urllib.parse
-from collections.abc import Awaitable, Callable, Collection, Sequence
+from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass
-from typing import Any, Protocol
-
-import msgspec
+from typing import Any
 
 from core import errors
 from core.model.refs import Ref
@@ -23,16 +20,11 @@ from core.model.replies import Status
 from core.model.results import Outcome
 from runtimes.base.jobs import Job
 from runtimes.formats import json_decoder
-from runtimes.swarm import decode, json_models
-from runtimes.swarm.json_models import Task
-from runtimes.transport import http_client
+from runtimes.swarm import decode
+from runtimes.swarm.service_requests import SendRequest, ServiceRequests
 
-OUT_OF_SEQUENCE = "out of sequence"
 POLL_SECONDS = 0.5
-STEADY_SECONDS = 3.0  # all tasks must run for so long
 MAX_FAILURES = 2  # after so many failed tasks of one slot, the job ends as failed
-TIMEOUT_SECONDS = 10.0  # of one request
-DIGEST_TIMEOUT_SECONDS = 8.0
 CONTINUES = "continue"
 
 
@@ -56,7 +48,7 @@ async def scale(
 ) -> Outcome:
     """Changes the number of replicas and waits until so many tasks run. `timeout`: in seconds. Raises UserError for a
     service that has no number of replicas, and Expired if the number would fall and not `may_shrink`."""
-    began, service = time.monotonic(), _Service(send, target)
+    began, service = time.monotonic(), ServiceRequests(send, target)
     tasks_before = {task.id for task in await service.tasks()}
     was, grace = 0, 0.0
 
@@ -87,7 +79,7 @@ async def scale(
 
 async def update_image(send: SendRequest, target: Ref, image: str, timeout: float, job: Job) -> Outcome:
     """Updates a service to `image`, pinned to its digest if known, and waits until its tasks run it."""
-    began, service = time.monotonic(), _Service(send, target)
+    began, service = time.monotonic(), ServiceRequests(send, target)
     pinned, note = await service.pinned(image)
     tasks_before = {task.id for task in await service.tasks()}
     was = ""
@@ -123,7 +115,7 @@ async def update_image(send: SendRequest, target: Ref, image: str, timeout: floa
 async def roll_back(send: SendRequest, target: Ref, timeout: float, job: Job) -> Outcome:
     """Rolls a service back to its specification before the last update, and waits for its tasks. `timeout`: in
     seconds."""
-    began, service = time.monotonic(), _Service(send, target)
+    began, service = time.monotonic(), ServiceRequests(send, target)
     tasks_before = {task.id for task in await service.tasks()}
 
     def change(raw: dict[str, Any]) -> dict[str, Any] | None:
@@ -146,14 +138,6 @@ async def roll_back(send: SendRequest, target: Ref, timeout: float, job: Job) ->
     status, detail = await _wait(rollout, job, lambda late: _look_at_update(service, rollout, job, late, back=True))
     image = await service.image()
     return _ended(began, status, f"back to {image}; {detail}" if status is Status.DONE and image else detail)
-
-
-class SendRequest(Protocol):
-    """Sends one request to the Swarm. Raises NotFound, Rejected and the other EngineErrors."""
-
-    def __call__(
-        self, method: str, target: str, seconds: float, *, body: Any = None
-    ) -> Awaitable[http_client.Response]: ...
 
 
 def _ended(began: float, status: Status, detail: str) -> Outcome:
@@ -181,7 +165,7 @@ async def _wait(
         raise
 
 
-async def _unchanged(service: _Service, wanted: int) -> tuple[Status, str]:
+async def _unchanged(service: ServiceRequests, wanted: int) -> tuple[Status, str]:
     tasks = await service.tasks()
     running = sum(task.status.state == "running" for task in tasks)
     if running == wanted:
@@ -190,7 +174,9 @@ async def _unchanged(service: _Service, wanted: int) -> tuple[Status, str]:
     return Status.NOOP, f"was asked to have {wanted} already; {running} run{why}"
 
 
-async def _look_at_number(service: _Service, rollout: _Rollout, job: Job, late: bool) -> tuple[Status, str] | None:
+async def _look_at_number(
+    service: ServiceRequests, rollout: _Rollout, job: Job, late: bool
+) -> tuple[Status, str] | None:
     tasks, wanted = await service.tasks(), rollout.replicas
     running = [task for task in tasks if task.status.state == "running"]
     failing = decode.failing(rollout.target, [task for task in tasks if task.id not in rollout.tasks_before])
@@ -212,7 +198,7 @@ async def _look_at_number(service: _Service, rollout: _Rollout, job: Job, late: 
 
 
 async def _look_at_update(
-    service: _Service, rollout: _Rollout, job: Job, late: bool, *, back: bool
+    service: ServiceRequests, rollout: _Rollout, job: Job, late: bool, *, back: bool
 ) -> tuple[Status, str] | None:
     raw, tasks = await service.inspect(), await service.tasks()
     update = raw.get("UpdateStatus") or {}
@@ -244,80 +230,3 @@ async def _look_at_update(
     if late:
         return Status.FAILED, f"{so_far} after {rollout.seconds:.0f} s{why}; {state or 'not begun'}"
     return None
-
-
-class _Service:
-    """Reads and updates one service."""
-
-    def __init__(self, send: SendRequest, target: Ref) -> None:
-        self._send, self.target = send, target
-        self._id = urllib.parse.quote(target.id, safe="")
-        self._steady_since = 0.0
-
-    async def update(self, change: Callable[[dict[str, Any]], dict[str, Any] | None], options: str = "") -> bool:
-        """Sends the specification that `change` returns for the service. Returns False if `change` returns None."""
-        options = options or "&registryAuthFrom=spec"
-        for attempt in (1, 2):
-            raw = await self.inspect()
-            with json_decoder.reading(f"The service {self.target.name}"):
-                spec = change(raw)
-                path = f"/services/{self._id}/update?version={int(raw['Version']['Index'])}{options}"
-            if spec is None:
-                return False
-            try:
-                await self._request("POST", path, body=spec)
-            except errors.Rejected as error:
-                if OUT_OF_SEQUENCE not in error.text or attempt == 2:
-                    raise
-                continue
-            return True
-        raise AssertionError("the second attempt returns or raises")
-
-    async def inspect(self) -> dict[str, Any]:
-        return json_decoder.decode_json_object(await self._request("GET", f"/services/{self._id}"))
-
-    async def tasks(self) -> Sequence[Task]:
-        filters = urllib.parse.quote(msgspec.json.encode({"service": [self.target.id]}).decode())
-        body = await self._request("GET", f"/tasks?filters={filters}")
-        return await json_decoder.decode_all_rows(json_models.Task, body)
-
-    async def update_state(self) -> str:
-        state = decode.update(await self.inspect())
-        return f"; {state}" if state else ""
-
-    async def image(self) -> str:
-        try:
-            raw = await self.inspect()
-            with json_decoder.reading(f"The service {self.target.name}"):
-                container = (raw["Spec"].get("TaskTemplate") or {}).get("ContainerSpec") or {}
-                return str(container.get("Image") or "").partition("@")[0]
-        except errors.QuarterdeckError:
-            return ""
-
-    async def pinned(self, image: str) -> tuple[str, str]:
-        """Returns the image with its digest. If the registry does not answer: the image unchanged, and a note for the
-        requester."""
-        if "@" in image:
-            return image, ""
-        try:
-            answer = await self._send(
-                "GET", f"/distribution/{urllib.parse.quote(image, safe='/:')}/json", DIGEST_TIMEOUT_SECONDS
-            )
-            found = json_decoder.decode_json(json_models.Distribution, answer.body)
-            return f"{image}@{found.descriptor.digest}", ""
-        except errors.QuarterdeckError:
-            return image, "; its registry did not return a digest, so nodes may run different versions of it"
-
-    def steady(self) -> bool:
-        """Whether the service has been as requested for long enough."""
-        self._steady_since = self._steady_since or time.monotonic()
-        return time.monotonic() - self._steady_since >= STEADY_SECONDS
-
-    def unsteady(self) -> None:
-        self._steady_since = 0.0
-
-    async def _request(self, method: str, path: str, body: Any = None) -> bytes:
-        try:
-            return (await self._send(method, path, TIMEOUT_SECONDS, body=body)).body
-        except errors.NotFound:
-            raise errors.NotFound(f"{self.target.name} is gone: the Swarm has no such service.") from None

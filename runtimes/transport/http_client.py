@@ -28,8 +28,6 @@ __all__ = ["Endpoint", "HttpClient", "Response", "Stream"]
 
 T = TypeVar("T")
 MAX_BODY = 32 << 20  # bytes; a list of 10,000 containers
-MAX_VALUES = 1_000_000  # in a body of JSON: each costs some 100 bytes of memory, however short it is
-UNCHECKED = 1 << 20  # bytes of a body whose values are not counted
 REPEATABLE = frozenset({"GET", "HEAD"})
 PING = encode_request("GET", "/_ping", None, None)
 
@@ -88,14 +86,16 @@ class HttpClient:
                 if method in REPEATABLE and self._idle:
                     connection = self._idle.pop()
                     try:
-                        return _checked(await connection.exchange(payload, method, max_body))
+                        return http_connection.checked(await connection.exchange(payload, method, max_body))
                     except errors.Unreachable:
                         if connection.received or self._closed:
                             raise
                 connection = await self._open_pooled()
                 if method not in REPEATABLE and self._dialer.needs_ping:
                     await self._ping(connection)
-                return _checked(await self._diagnosed(connection, connection.exchange(payload, method, max_body)))
+                return http_connection.checked(
+                    await self._diagnosed(connection, connection.exchange(payload, method, max_body))
+                )
         except errors.InvalidResponse as error:
             raise error.with_sent(method not in REPEATABLE) from error
         except TimeoutError:
@@ -312,14 +312,3 @@ class Stream:
         """Closes the connection; may be called twice."""
         self._connection.abort()
         await self._connection.closed.wait()
-
-
-def _checked(response: Response) -> Response:
-    """Returns the response. Raises InvalidResponse if its body would need far more memory once it is decoded."""
-    body = response.body
-    if len(body) > UNCHECKED and (values := body.count(b",")) > MAX_VALUES:
-        raise errors.InvalidResponse(
-            f"The engine's answer has more than {MAX_VALUES:,} values: about {values:,}.",
-            hint="Check the engine: no list of containers is so long.",
-        )
-    return response

@@ -18,6 +18,8 @@ from runtimes.transport.endpoint import Endpoint
 from runtimes.transport.http_parser import ResponseParser
 
 BLOCK = 64 << 10  # bytes of one read; above 128 KiB malloc maps and unmaps each block, at half the speed
+MAX_VALUES = 1_000_000  # in a body of JSON: each costs some 100 bytes of memory, however short it is
+UNCHECKED = 1 << 20  # bytes of a body whose values are not counted
 
 
 class HttpConnection(asyncio.BufferedProtocol):
@@ -234,3 +236,14 @@ def too_long(limit: int) -> errors.InvalidResponse:
         f"The engine's answer is longer than {limit} bytes.",
         hint="Ask for less: fewer targets, or a smaller --tail or --limit.",
     )
+
+
+def checked(response: Response) -> Response:
+    """Returns the response. Raises InvalidResponse if its body would need far more memory once it is decoded."""
+    body = response.body
+    if len(body) > UNCHECKED and (values := body.count(b",")) > MAX_VALUES:
+        raise errors.InvalidResponse(
+            f"The engine's answer has more than {MAX_VALUES:,} values: about {values:,}.",
+            hint="Check the engine: no list of containers is so long.",
+        )
+    return response

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from core import errors
-from runtimes.transport import dialer, http_client
+from runtimes.transport import dialer, http_connection
 from runtimes.transport.endpoint import Endpoint
 from runtimes.transport.http_client import HttpClient
 from tests.unit.runtimes.transport.scripted import (
@@ -326,7 +326,7 @@ async def test_a_body_of_ever_so_many_small_values_is_refused_before_it_is_decod
     tmp_path: Path, value: bytes
 ) -> None:
     """Ten million empty objects have 30 MB as JSON and gigabytes as objects."""
-    body = b"[" + (value + b",") * (http_client.MAX_VALUES + 1) + value + b"]"
+    body = b"[" + (value + b",") * (http_connection.MAX_VALUES + 1) + value + b"]"
     head = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(body)
     async with serving(tmp_path, answer_with(head + body)) as engine, calling(engine) as client:
         with pytest.raises(errors.InvalidResponse, match="more than 1,000,000 values"):

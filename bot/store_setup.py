@@ -1,0 +1,44 @@
+"""Opens the store from the configuration: connects to the configured server, or starts the embedded one."""
+
+from __future__ import annotations
+
+import structlog
+
+from core import errors, supervise
+from core.config import load
+from core.store import embedded, records
+from core.store.client import Store
+
+log = structlog.get_logger(__name__)
+
+
+async def open_store(
+    settings: load.Config, supervisor: supervise.Supervisor, *, visits: bool
+) -> tuple[Store, embedded.EmbeddedStore | None]:
+    """Opens the configured store, or starts the embedded one. `visits`: a single command of root may use the store of
+    another user's bot. A bot of root may not: that user decides about the grants in it."""
+    embedded_store: embedded.EmbeddedStore | None = None
+    if settings.store.url is None:
+        embedded_store = embedded.EmbeddedStore(
+            settings.state, max_bytes=settings.store.max_megabytes << 20, visits=visits
+        )
+        supervisor.on_close("embedded store", embedded_store.aclose)
+        try:
+            await embedded_store.ensure()
+        except errors.StoreError as error:
+            log.error("the embedded store did not start; commands that change are refused", reason=error.full_message())
+        url = embedded_store.url
+    else:
+        url = settings.store.url.get_secret_value()
+    store = Store.open(url, timeout=settings.store.timeout, audit=_audit_limits(settings))
+    supervisor.on_close("store", store.aclose)
+    return store, embedded_store
+
+
+def _audit_limits(settings: load.Config) -> records.AuditLimits:
+    """Returns the limits of the audit. In the embedded store, half of the memory is left for everything else."""
+    megabytes = settings.audit.keep_megabytes
+    if settings.store.url is None:
+        megabytes = min(megabytes, settings.store.max_megabytes // 2)
+    age = settings.audit.keep_for.total_seconds() if settings.audit.keep_for else 0.0
+    return records.AuditLimits(rows=settings.audit.keep, bytes=megabytes << 20, seconds=age)
