@@ -137,6 +137,12 @@ def test_it_never_raises(text: str, user: str, name: str) -> None:
         assert [line.strip() for line in lines] == list(lines)
 
 
+@given(st.lists(st.from_regex(r"[a-z0-9][a-z0-9_.-]+", fullmatch=True), min_size=1, max_size=4))
+def test_names_that_engines_allow_are_never_doubtful(names: list[str]) -> None:
+    line = f"restart {' '.join(names)}"
+    assert command_text.readings(line, None, BOT) == (line,)
+
+
 @given(st.text(st.characters(exclude_characters="<>&`*_~@"), max_size=60))
 def test_plain_text_is_read_once(text: str) -> None:
     (line,) = command_text.readings(text, None, BOT)
