@@ -22,3 +22,22 @@ def test_every_path_in_a_document_exists(document: str) -> None:
     base = (ROOT / document).parent
     missing = [path for path in sorted(paths) if not (ROOT / path).exists() and not (base / path).exists()]
     assert not missing
+
+
+@pytest.mark.parametrize("document", DOCUMENTS)
+def test_every_test_that_a_document_names_exists(document: str) -> None:
+    named = set(re.findall(r"`(tests/[\w./-]+\.py)::(\w+)`", (ROOT / document).read_text()))
+    missing = [
+        f"{path}::{name}"
+        for path, name in sorted(named)
+        if not (ROOT / path).exists()
+        or not re.search(rf"^(async )?def {name}\(", (ROOT / path).read_text(), re.MULTILINE)
+    ]
+    assert not missing
+
+
+def test_the_threat_model_names_a_test_for_each_claim() -> None:
+    text = (ROOT / "docs/security.md").read_text().partition("## A person with some rights")[2]
+    claims = re.findall(r"^- .*(?:\n  .*)*", text.partition("## What is not protected")[0], re.MULTILINE)
+    assert len(claims) > 25
+    assert [claim for claim in claims if not re.search(r"`tests/[^`]*::\w+`", claim)] == []
