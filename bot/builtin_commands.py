@@ -149,12 +149,14 @@ class BuiltinRuntime(BaseAdapter):
                 hint=f"Did you mean {close[0]}?" if close else "List all grants with: grants",
             )
         if grant.source != "store":
+            builtin = grant.source == "builtin"
             raise errors.NotPermitted(
-                f"The grant {grant.id} is part of the configuration, so no command can revoke it.",
+                f"The grant {grant.id} is part of {'Quarterdeck' if builtin else 'the configuration'},"
+                " so no command can revoke it.",
                 rule="config-grant",
-                hint="Remove it from quarterdeck.yaml, then send SIGHUP to Quarterdeck."
-                if grant.source == "config"
-                else "",
+                hint="To limit what it permits, add a guard to `guards` in quarterdeck.yaml."
+                if builtin
+                else "Remove the grant from quarterdeck.yaml, then send SIGHUP to Quarterdeck.",
             )
         await self._store.remove_grant(grant.id)
         await self._policies.refresh(await self._store.policy_version())

@@ -120,7 +120,10 @@ class Watcher:
         except errors.QuarterdeckError as error:
             reason = error
         except BaseExceptionGroup:
-            reason = errors.EngineError("The watch of this engine failed because of a bug.", hint="See the log.")
+            reason = errors.EngineError(
+                "The watch of this engine failed because of a bug.",
+                hint="Read the error in Quarterdeck's log, and report it.",
+            )
             raise
         finally:
             self._stream_lost("" if reason is None else reason.full_message())

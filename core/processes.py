@@ -208,7 +208,7 @@ def _check_program(name: str, program: str, env: Mapping[str, str]) -> None:
     if path and not Path(path).is_relative_to(sys.prefix) and (reason := trusted_files.why_untrusted(Path(path))):
         raise errors.Unreachable(
             f"{name} is not started: the program {path} {reason}.",
-            hint=f"Use another program. {trusted_files.hint()}",
+            hint=f"{trusted_files.hint()} Or use another program.",
         )
 
 

@@ -103,7 +103,9 @@ class Supervisor:
             self.refused += 1
             if self._stopping.is_set():
                 raise errors.Refused("Quarterdeck is stopping.", hint="Give the command again after its restart.")
-            raise errors.Refused(f"{self._max_tasks} commands are already running.", hint="Try again in a moment.")
+            raise errors.Refused(
+                f"{self._max_tasks} commands are already running.", hint="Give the command again in a moment."
+            )
         task = asyncio.get_running_loop().create_task(work, name=name)
         self._work.add(task)
         task.add_done_callback(self._ended)

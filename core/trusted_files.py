@@ -42,7 +42,7 @@ def hint() -> str:
     """Returns what to do about an untrusted file."""
     user = untrusted_files.user_name(os.geteuid())
     users = "root" if user == "root" else f"{user} or root"
-    return f"The file and all folders above it must belong to {users}, and nobody else may write to them (chmod go-w)."
+    return f"Give the file and all folders above it to {users} (chown), and let nobody else write to them (chmod go-w)."
 
 
 def bind_mount_owners() -> Mapping[str, int]:

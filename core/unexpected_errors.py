@@ -21,7 +21,7 @@ from core import errors
 log = structlog.get_logger(__name__)
 REPEAT_SECONDS = 3600.0  # until the traceback of the same bug is logged again
 MAX_BUGS = 256
-HINT = "The log has the details under this reference. Report them to Quarterdeck's developers."
+HINT = "Find this reference in Quarterdeck's log, and report the details to Quarterdeck's developers."
 
 
 class UnexpectedErrors:

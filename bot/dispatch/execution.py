@@ -122,5 +122,5 @@ def _stopped(action: Action[Any]) -> errors.EngineError:
     return errors.EngineError(
         f"{action.verb} on {action.engine} was stopped before it ended.",
         sent=action.risk is not Risk.READ,
-        hint="Check its state before you repeat it.",
+        hint="Check the state of the target, then give the command again.",
     )

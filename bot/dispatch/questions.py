@@ -109,8 +109,8 @@ def check_same_effects(asked: Sequence[Action[Any]], plan: Sequence[Action[Any]]
     for before, now in zip(asked, plan, strict=True):
         if more := effects.new_removals(before, now):
             raise errors.Expired(
-                f"{now.targets()[0].name} has changed after you gave the command, which would now also remove"
-                f" {more[0].name}; nothing was done.",
+                f"{now.targets()[0].name} changed after you gave the command: the command would now also remove"
+                f" {more[0].name}. Nothing was done.",
                 hint="Give the command again.",
             )
 

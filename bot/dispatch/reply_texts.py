@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 from commands.spec import Context, Result
-from core import errors
+from core import errors, unexpected_errors
 from core.model.actions import Action
 from core.model.refs import Ref
 from core.model.replies import Ending, Reply, Status, Tone, text_reply
@@ -30,7 +30,7 @@ def error_reply(error: errors.QuarterdeckError) -> Reply:
 
 def internal_error(reference: str) -> Reply:
     """Returns the reply for a bug. `reference`: under which the log has the details."""
-    return text_reply(f"Internal error, reference {reference}; the log has the details.", Tone.BAD, ending=Ending.ERROR)
+    return text_reply(f"Internal error, reference {reference}. {unexpected_errors.HINT}", Tone.BAD, ending=Ending.ERROR)
 
 
 def not_recorded(error: errors.StoreError) -> errors.StoreDown:
@@ -73,7 +73,7 @@ def ending(result: Result) -> tuple[str, str]:
 def approvers(lists: Sequence[Sequence[str]]) -> str:
     """Says who may approve: somebody of each of these lists, who may be one person or several."""
     if not lists:
-        return "It can be approved by anybody who may do it themselves."
+        return "Anybody with the permission for this command can approve it."
     return f"It can be approved by {', and also by '.join(' or '.join(one) for one in lists)}."
 
 

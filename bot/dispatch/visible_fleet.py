@@ -66,7 +66,7 @@ class VisibleFleet:
         except errors.NotFound as error:
             known = [str(runtime.ref) for runtime in self._fleet.runtimes if self._may_list(runtime.ref)]
             raise errors.NotFound(
-                error.message, hint=f"The engines are: {', '.join(known)}." if known else ""
+                error.message, hint=f"Use one of these engines: {', '.join(known)}." if known else ""
             ) from None
         if not query.verb:
             return found

@@ -65,7 +65,7 @@ def _find_command(words: Sequence[str], catalogue: Catalogue) -> Command:
     if word.lower() not in catalogue.names and following and following[0].lower() in catalogue.names:
         reordered = command_line.quote([following[0].lower(), word, *following[1:]])
         raise errors.UnknownCommand(
-            f"There is no command “{command_line.abbreviate(word)}”.", hint=f"The command comes first: {reordered}"
+            f"There is no command “{command_line.abbreviate(word)}”.", hint=f"Write the command first: {reordered}"
         )
     return catalogue.find(word)
 

@@ -188,7 +188,7 @@ class SlackApi:
             raise errors.Undeliverable(
                 f"Slack's response to {method} is invalid.",
                 code="invalid_response",
-                hint="Check for a proxy between Quarterdeck and Slack.",
+                hint="Check whether a proxy between Quarterdeck and Slack changes the responses.",
             ) from error
         finally:
             self._metrics.slack_calls_total.labels(method, outcome).inc()

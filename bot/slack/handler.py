@@ -26,7 +26,7 @@ from bot.slack.delivery import PostedMessage
 from bot.slack.outbox import Outbox
 from bot.slack.responder import SlackResponder
 from bot.slack.users import SlackUsers
-from core import errors
+from core import errors, unexpected_errors
 from core.metrics import Metrics
 from core.model.actions import Risk
 from core.model.identity import Invocation, Place
@@ -276,7 +276,7 @@ class _CountingResponder:
                 reference = secrets.token_hex(4)
                 log.exception("a reply could not be rendered because of a bug", action="tell", ref=reference)
                 text = f"The command ended as {reply.ending}, but its result cannot be shown."
-                text += f" Internal error, reference {reference}; the log has the details."
+                text += f" Internal error, reference {reference}. {unexpected_errors.HINT}"
                 await self.responder.finish(text_reply(text, Tone.BAD, ending=Ending.ERROR))
         except errors.DeliveryError as error:
             self.handler.count_undelivered(self.request, error)

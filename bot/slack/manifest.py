@@ -57,10 +57,15 @@ def app_manifest(settings: load.Slack | None, catalogue: Catalogue, *, url: str 
     for name in direct:
         found = catalogue.find(name)
         commands.append(_command(f"/{found.name}", _capital(found.summary), _usage(found.examples), request))
-    if len({one["command"] for one in commands}) < len(commands) or len(commands) > MAX_COMMANDS:
+    if len({one["command"] for one in commands}) < len(commands):
         raise errors.BadUsage(
-            "Two slash commands have the same name, or there are more than 50.",
-            hint="Change slack.command or slack.direct.",
+            "Two slash commands have the same name.",
+            hint="Change slack.command or slack.direct in quarterdeck.yaml.",
+        )
+    if len(commands) > MAX_COMMANDS:
+        raise errors.BadUsage(
+            f"The app has {len(commands)} slash commands; Slack allows {MAX_COMMANDS}.",
+            hint="Remove commands from slack.direct in quarterdeck.yaml.",
         )
     where = {"request_url": request} if request else {}
     document = {

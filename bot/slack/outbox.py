@@ -219,7 +219,7 @@ class Outbox:
     def _refuse_overflow(self) -> None:
         if self._waiting >= MAX_WAITING:
             raise errors.Undeliverable(
-                f"Too many messages wait to be sent to Slack ({MAX_WAITING}), so this one was dropped.",
+                f"Too many messages wait to be sent to Slack ({MAX_WAITING}), so this message was dropped.",
                 code="overflow",
                 hint="Wait a minute, then give the command again.",
             )

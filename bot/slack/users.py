@@ -84,7 +84,9 @@ class SlackUsers:
             async with asyncio.timeout(LOOKUP_TIMEOUT_SECONDS):
                 user = await self._user(request.user)
         except TimeoutError:
-            raise errors.Undeliverable("Slack did not answer in time.", code="unreachable", hint="Try again.") from None
+            raise errors.Undeliverable(
+                "Slack did not answer in time.", code="unreachable", hint="Give the command again."
+            ) from None
         if not self._is_member(user, request):
             raise self._not_a_member()
         if user.bot or user.deactivated:
@@ -97,7 +99,7 @@ class SlackUsers:
             raise errors.NotPermitted(
                 "Guests of the workspace cannot give commands.",
                 rule="guest",
-                hint="Set `slack.guests` in quarterdeck.yaml to allow them.",
+                hint="To allow guests, set `slack.guests: true` in quarterdeck.yaml.",
             )
         groups = await self._groups_of(request.user, self._group_workspaces(request, user))
         return Identity(id=self.id_of(request.user), name=user.name, groups=groups)
@@ -133,7 +135,7 @@ class SlackUsers:
     def _not_a_member(self) -> errors.NotPermitted:
         where = "organization" if self._installed.org_wide else "workspace"
         return errors.NotPermitted(
-            f"You are not a member of this {where}.", rule="stranger", hint="Ask a member to do this for you."
+            f"You are not a member of this {where}.", rule="stranger", hint="Ask a member to give the command."
         )
 
     # ── Slack's answers ──────────────────────────────────────────────────────────────────────────────────────────

@@ -72,7 +72,7 @@ def _field(source: str) -> FormatField:
         return FormatField(source=source, keys=_keys(source))
     raise errors.BadUsage(
         f"“{{{{{source}}}}}” is not supported in a format.",
-        hint='Supported: {{.State.Status}}, {{.Mounts.0.Source}}, {{json .State}} and {{index .Config.Labels "a.b"}}.',
+        hint='Write {{.State.Status}}, {{.Mounts.0.Source}}, {{json .State}} or {{index .Config.Labels "a.b"}}.',
     )
 
 
@@ -97,10 +97,11 @@ def _step(value: Any, key: str, where: str) -> Any:
         near = [name for name in known if name.lower() == key.lower()] or difflib.get_close_matches(key, known, n=2)
         shown = ", ".join(known[:30]) + (f" and {len(known) - 30} more" if len(known) > 30 else "")
         hint = f"Did you mean {' or '.join(near)}? " if near else ""
-        raise errors.BadUsage(f"{where} has no field “{key}”.", hint=f"{hint}It has: {shown or 'none'}.")
+        cure = f"Use one of its fields: {shown}." if known else f"Remove “{key}”: the object has no fields."
+        raise errors.BadUsage(f"{where} has no field “{key}”.", hint=hint + cure)
     if isinstance(value, list):
         if re.fullmatch(r"[0-9]{1,6}", key) and int(key) < len(value):
             return value[int(key)]
-        indexes = f"It has the indexes 0 to {len(value) - 1}." if value else "It is empty."
+        indexes = f"Use an index from 0 to {len(value) - 1}." if value else f"Remove “{key}”: the list is empty."
         raise errors.BadUsage(f"{where} is a list and has no “{key}”.", hint=indexes)
-    raise errors.BadUsage(f"{where} is a single value and has no fields.", hint="Remove the part after it.")
+    raise errors.BadUsage(f"{where} is a single value and has no fields.", hint=f"Remove “{key}”.")

@@ -108,7 +108,7 @@ command = Command(
             type=ArgType.TARGET,
             required=True,
             many=True,
-            help="a command (restart) or a permission (container.restart); write a target before it to check it there",
+            help="a command (restart) or a permission (container.restart); to check one target, write the target first",
         ),
     ),
 )

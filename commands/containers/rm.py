@@ -34,7 +34,7 @@ command = Command(
             name="--volumes",
             short="v",
             type=ArgType.FLAG,
-            help="also remove their anonymous volumes and the data",
+            help="also remove their anonymous volumes and all data in them",
         ),
     ),
 )

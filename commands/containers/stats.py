@@ -184,7 +184,7 @@ command = Command(
             name="--since",
             short="S",
             type=ArgType.DURATION,
-            help="how CPU and memory developed in the last TIME, at most 1h: for example 10m",
+            help="show how CPU and memory usage changed in the last TIME, at most 1h; for example 10m",
         ),
         *SELECTION,
     ),

@@ -19,7 +19,7 @@ NODES = Arg(
 
 command = Command(
     name="drain",
-    summary="move tasks off Swarm nodes, until the command activate is given",
+    summary="move tasks off Swarm nodes until you activate the nodes again",
     examples=("drain worker-1", "drain 'worker-*' --engine swarm"),
     plan=changes.make_plan("drain", lambda _, ref: DrainNode(engine=ref.engine, target=ref), Kind.NODE),
     render=changes.make_render(WORDING),

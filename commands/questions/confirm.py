@@ -22,7 +22,7 @@ def render(context: Context, results: Sequence[Result]) -> Reply:
 
 command = Command(
     name="confirm",
-    summary="confirm or approve a command that waits for it",
+    summary="confirm or approve a command that waits for an answer",
     examples=("confirm k7f3m2xq", "confirm 7hq2ncvw"),
     plan=plan,
     render=render,

@@ -21,7 +21,10 @@ async def plan(context: Context) -> Sequence[Action[Any]]:
     for job_id in context.args["id"]:
         job, at, engine = job_id.partition("@")
         if not job or not at or not engine:
-            raise errors.BadUsage(f"“{job_id}” is not a job id.", hint="A job id looks like 4f0c5d2e9b7a@docker/host7.")
+            raise errors.BadUsage(
+                f"“{job_id}” is not a job id.",
+                hint="Copy the id from the message of the job, such as 4f0c5d2e9b7a@docker/host7.",
+            )
         for ref in context.find.engines(Query(engine=engine)):
             if context.args["force"]:
                 actions.append(StopAnyJob(engine=ref, job=job))

@@ -69,7 +69,9 @@ def read_environment(environ: Mapping[str, str], model: type[BaseModel], source:
         if head in model.model_fields:
             found.origins[name.replace("__", ".")] = (source + key, 0)
         elif nested:
-            hint = did_you_mean(head, model.model_fields) or "Settings: " + ", ".join(model.model_fields) + "."
+            hint = (
+                did_you_mean(head, model.model_fields) or f"Use one of these settings: {', '.join(model.model_fields)}."
+            )
             problem = Problem(path=head, what="is not a known setting", hint=hint, source=source + key)
             found.problems.append(problem)
         elif head not in NOT_SETTINGS and not SERVICE_LINK.fullmatch(head):

@@ -94,7 +94,7 @@ def check_slack_commands(config: Config, commands: Iterable[str]) -> None:
         Problem(
             path=f"slack.direct.{index}",
             what=f"there is no command “{word}”",
-            hint=validation_errors.did_you_mean(word, known) or f"Commands: {', '.join(known)}.",
+            hint=validation_errors.did_you_mean(word, known) or f"Use one of these commands: {', '.join(known)}.",
         )
         for index, word in enumerate(config.slack.direct if config.slack else ())
         if word not in known

@@ -68,7 +68,7 @@ def _unknown_key(model: type[BaseModel], loc: list[str | int], given: Any) -> st
     near = did_you_mean(word, known)
     if len(loc) > 1 and loc[-2] == "on":
         return f"To match a container label write `label.{word}: {given}`. {near}".strip()
-    return near or f"Known settings here: {', '.join(known)}."
+    return near or f"Use one of these settings: {', '.join(known)}."
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:

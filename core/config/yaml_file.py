@@ -44,7 +44,7 @@ def read_yaml(file: Path) -> RawSettings:
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         cure = {"'\\t'": "Indent with spaces.", "contains it": ""}
-        usual = "A value that begins with #, * or ! needs quotes; # begins a comment."
+        usual = "Put a value that begins with #, * or ! in quotes: # begins a comment."
         hint = next((hint for part, hint in cure.items() if part in str(error.problem)), usual)
         # YAML reads a secret that begins with * or ! as an alias or a tag; its message would quote it.
         what = "is not YAML: " + re.sub(r"\b(alias|anchor|tag|handle) '.*", r"\1", str(error.problem or error.context))

@@ -34,5 +34,5 @@ def _match_project(typed: TypedName, rows: Sequence[Service]) -> Match:
     project = typed.name.rstrip("/")
     inside = [row for row in rows if row.project == project]
     names = ", ".join(row.ref.name for row in inside[:8])
-    hint = f"{project} is a project; its services: {names}."
+    hint = f"{project} is a project. Name one of its services: {names}."
     return Match(rows=inside, error=errors.NotFound(f"There is no service “{typed.text}”.", hint=hint))

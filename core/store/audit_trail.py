@@ -124,7 +124,7 @@ class AuditTrail(StoreConnection):
             raise errors.StoreFull(
                 f"The store uses {usage.memory >> 20} of {usage.max_memory >> 20} MiB. The rest is reserved for changes"
                 " and grants.",
-                hint="Raise `store.max_megabytes`, or the `maxmemory` of your own server.",
+                hint="Raise `store.max_megabytes`, or the `maxmemory` of your own Redis or Valkey.",
             )
 
     async def _run_audited(

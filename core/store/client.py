@@ -36,7 +36,8 @@ class Store(InvocationStore):
         self.check_reserve()
         if len(value) > MAX_QUESTION_BYTES:
             raise errors.BadUsage(
-                f"This change has too many targets to ask about it: {len(value) >> 10} KiB.",
+                f"This command has too many targets: its question has {len(value) >> 10} KiB, and at most"
+                f" {MAX_QUESTION_BYTES >> 10} KiB are allowed.",
                 hint="Name fewer targets in one command.",
             )
         async with self._call():

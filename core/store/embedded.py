@@ -178,7 +178,7 @@ class EmbeddedStore:
                 data = self._state / "store"
                 raise errors.StoreDown(
                     f"An earlier store server still uses {data} and does not end.",
-                    hint=f"`fuser {data}/in-use` shows the process: end it and start Quarterdeck again.",
+                    hint=f"Find the process with `fuser {data}/in-use` and end it, then start Quarterdeck again.",
                 )
             # Its owner has ended, since this process holds the owner's lock. Outside Linux no signal tells the server.
             if waited > ORPHAN_SECONDS:
@@ -288,7 +288,8 @@ class EmbeddedStore:
             )
         return errors.StoreDown(
             f"Another Quarterdeck process owns the store of {self._state}, but that store does not answer.",
-            hint=f"See {self._state}/store.log; `fuser {self._state}/store.lock` shows the process.",
+            hint=f"Read {self._state}/store.log. Find the process with `fuser {self._state}/store.lock`, and"
+            " restart it.",
         )
 
     def _not_ready(self, answer: str) -> errors.StoreDown:
@@ -308,8 +309,8 @@ class Role(enum.StrEnum):
 def _unusable(path: Path, error: OSError) -> errors.StoreDown:
     return errors.StoreDown(
         f"{path} cannot be used for the embedded store: {error.strerror or error}.",
-        hint="The state directory and its files must belong to the user that runs Quarterdeck, on a writable disk. "
-        "On a mounted volume, use a directory inside the mount.",
+        hint="Put the state directory on a writable disk, and give all its files to the user that runs Quarterdeck"
+        " (chown). On a mounted volume, use a directory inside the mount.",
     )
 
 

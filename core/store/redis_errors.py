@@ -56,17 +56,17 @@ FOREIGN: tuple[type[Exception], ...] = (
 
 _DOWN = ("does not answer", "Check that it runs and that `store.url` is its address.")
 _LOGIN = ("refuses the login", "Check user and password in `store.url`, and what the server's ACL allows that user.")
-_CLUSTER = ("is a cluster that cannot serve Quarterdeck's keys now", "Look at `CLUSTER INFO` on it.")
+_CLUSTER = ("is a cluster that cannot serve Quarterdeck's keys now", "Run `CLUSTER INFO` on that server.")
 _MOVED = (
     "is a cluster node that does not have Quarterdeck's keys",
     "Point `store.url` at the node that `CLUSTER SHARDS` names.",
 )
 _LOADING = ("is still loading its data", "Try again in a few seconds.")
-_REPLICA = ("is a replica that takes no writes", "Point `store.url` at the primary.")
-_FULL = ("is out of memory and takes no more writes", "Raise its `maxmemory`.")
-_DISK = ("cannot write to its disk and takes no more writes", "Look at the server's log and its free disk space.")
-_ALONE = ("has too few replicas connected to take writes", "Look at its `min-replicas-to-write`.")
-_STUCK = ("is busy with a script that does not end", "Look at the server's log; `SCRIPT KILL` ends the script.")
+_REPLICA = ("is a replica and refuses writes", "Point `store.url` at the primary.")
+_FULL = ("has reached its maxmemory and refuses writes", "Raise `maxmemory` on the server.")
+_DISK = ("cannot write to its disk and refuses writes", "Look at the server's log and its free disk space.")
+_ALONE = ("has too few replicas and refuses writes", "Start its replicas, or lower `min-replicas-to-write`.")
+_STUCK = ("is busy with a script that does not end", "Run `SCRIPT KILL` on that server.")
 
 # By name, so that one table fits every release of the library. A class that is not listed counts as its nearest base.
 DOWN: Mapping[str, tuple[str, str]] = {
@@ -85,7 +85,7 @@ DOWN: Mapping[str, tuple[str, str]] = {
     "NoPermissionError": _LOGIN,
     "ClusterDownError": _CLUSTER,
     "ClusterError": _CLUSTER,
-    "MasterDownError": ("has lost its primary", "Look at `INFO replication` on it."),
+    "MasterDownError": ("has lost its primary", "Run `INFO replication` on that server, and start its primary."),
     "SlotNotCoveredError": _CLUSTER,
     "TryAgainError": _CLUSTER,
     "MovedError": _MOVED,

@@ -129,7 +129,12 @@ async def test_everybody_who_can_be_named(counter, who):
 
 @pytest.mark.parametrize(
     ("pattern", "hint"),
-    [("container.restat", "container.restart"), ("viewr", "viewer"), ("risk:chnge", "risk:change"), ("zzz", "Roles: ")],
+    [
+        ("container.restat", "container.restart"),
+        ("viewr", "viewer"),
+        ("risk:chnge", "risk:change"),
+        ("zzz", "Write a role ("),
+    ],
 )
 async def test_a_pattern_that_covers_nothing_is_refused_with_what_is_close(counter, pattern, hint):
     mine = counter()

@@ -479,7 +479,9 @@ async def test_a_watch_starts_again_after_a_bug_that_shows_when_the_stream_has_e
         await bench.until(lambda: bench.mirror.live)
         bench.engine.cut()
         await bench.until(lambda: restarts)
-        assert bench.mirror.not_live_reason == "The watch of this engine failed because of a bug. See the log."
+        assert bench.mirror.not_live_reason == (
+            "The watch of this engine failed because of a bug. Read the error in Quarterdeck's log, and report it."
+        )
         await bench.until(lambda: bench.mirror.live)
         bench.engine.add("web")
         await bench.until(lambda: [row.ref.name for row in bench.mirror.containers.values()] == ["web"])

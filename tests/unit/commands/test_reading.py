@@ -248,10 +248,10 @@ def test_format_refuses_what_it_does_not_know(template):
 @pytest.mark.parametrize(
     ("template", "sentence"),
     [
-        ("{{.State.running}}", "Did you mean Running? It has: ExitCode, Health, Running, Status."),
-        ("{{.Mounts.3}}", "It has the indexes 0 to 0."),
+        ("{{.State.running}}", "Did you mean Running? Use one of its fields: ExitCode, Health, Running, Status."),
+        ("{{.Mounts.3}}", "Use an index from 0 to 0."),
         ("{{.Name.X}}", ".Name is a single value"),
-        ("{{.Nope}}", "It has: Config, Mounts, Name, State."),
+        ("{{.Nope}}", "Use one of its fields: Config, Mounts, Name, State."),
     ],
 )
 async def test_an_unknown_field_names_those_there_are(world, template, sentence):

@@ -115,7 +115,7 @@ async def test_scaling_down_asks_and_then_removes_exactly_what_was_named(valkey,
         assert "scale shop/web=1 removes shop-web-3, shop-web-2" in plain_text.render(asked)
         replica(docker, 4)
         reply = await deck.say(asked.buttons[0].line, BOB)
-        assert "would now also remove shop-web-4; nothing was done" in plain_text.render(reply)
+        assert "would now also remove shop-web-4. Nothing was done" in plain_text.render(reply)
         assert len(docker.containers) == 4
         asked = await deck.say("scale shop/web=1", BOB)
         assert (await deck.say(asked.buttons[0].line, BOB)).ending is Ending.OK

@@ -171,7 +171,7 @@ def test_what_was_understood_in_plain_spelling(line, plain):
     [
         ("lgos web", "There is no command “lgos”. Did you mean logs"),
         ("frobnicate", "List all commands with: help"),
-        ("web logs", "The command comes first: logs web"),
+        ("web logs", "Write the command first: logs web"),
         ("help lgos", "Did you mean logs"),
     ],
 )

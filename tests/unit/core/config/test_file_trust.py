@@ -35,7 +35,7 @@ def test_the_file_of_the_folder_in_which_root_started_is_refused(folder, owner, 
     (mistake,) = mistakes(path=folder / "quarterdeck.yaml" if named else None)
     assert mistake.source.endswith("quarterdeck.yaml")
     assert "belongs to uid 12345, so it is not read" in mistake.what
-    assert "must belong to root" in mistake.hint
+    assert "to root (chown)" in mistake.hint
     os.chown(folder, 0, 0)
     os.chown(folder / "quarterdeck.yaml", 0, 0)
     assert load.load(None, {}).engines[0].kind == "oci"

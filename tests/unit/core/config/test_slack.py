@@ -164,7 +164,7 @@ def test_direct_words_are_checked_against_the_commands_there_are() -> None:
         config_load.check_slack_commands(loaded, ["ps", "restart"])
     assert [problem.full_message() for problem in caught.value.problems] == [
         "slack.direct.1: there is no command “restat”\n    hint: Did you mean restart?",
-        "slack.direct.2: there is no command “xyz”\n    hint: Commands: ps, restart.",
+        "slack.direct.2: there is no command “xyz”\n    hint: Use one of these commands: ps, restart.",
     ]
     config_load.check_slack_commands(loaded, ["ps", "restat", "xyz"])
     config_load.check_slack_commands(load(), [])

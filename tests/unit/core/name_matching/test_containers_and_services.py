@@ -147,7 +147,7 @@ def test_what_is_no_service_is_told_with_its_cure():
         serves("web")
     assert caught.value.candidates == ("blog/web", "shop/web")
     for word, hint in (
-        ("shop", "shop is a project; its services: shop/db, shop/web."),
+        ("shop", "shop is a project. Name one of its services: shop/db, shop/web."),
         ("shop/wbe", "Did you mean shop/web"),
         ("nothing", "docker compose up"),
     ):

@@ -403,7 +403,7 @@ async def test_an_unusable_state_directory_is_told_with_its_cure(state: Path, wh
     async with part(state) as mine:
         with pytest.raises(errors.StoreDown, match="cannot be used for the embedded store: ") as caught:
             await mine.ensure()
-    assert "must belong to the user" in caught.value.hint
+    assert "to the user that runs Quarterdeck" in caught.value.hint
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a directory away")
