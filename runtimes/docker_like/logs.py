@@ -57,8 +57,8 @@ class LogVerbs(HttpEngineClient, abc.ABC):
         encoded = urllib.parse.urlencode({"stdout": "true", "stderr": "true", "timestamps": "true", **query})
         path = f"/containers/{quoted_id(target)}/logs?{encoded}"
         async with self._stream("GET", path, seconds, name=target.name) as chunks:
-            async for chunk in chunks:
-                receive(chunk)
+            async for piece in log_decoder.pieces(chunks):
+                receive(piece)
 
     async def _follow_log(
         self,

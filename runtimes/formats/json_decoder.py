@@ -27,6 +27,8 @@ MAX_DOCUMENT = 4 << 20  # bytes of one resource, or of a list that is decoded at
 MAX_ROW = 1 << 20  # bytes of one row of a list
 SLICE = 1 << 18  # bytes of a long list that are decoded at once
 MAX_COMMAS = 3_000_000  # in a list: splitting more rows than this would hold the loop for half a second
+MAX_SALVAGED_LINES = 500  # of the lines of a stream that are decoded at once
+MAX_UNREADABLE_LINES = 2_000  # of the same lines
 TOKENS_AT_ONCE = 20_000  # texts and brackets that this module's own scanner reads until the event loop may run
 UNDECODABLE = (msgspec.MsgspecError, ValueError, OverflowError, RecursionError)
 """What decoders raise. A ValueError is also the error about bytes that are not UTF-8."""
@@ -83,12 +85,36 @@ def decode_rows(kind: type[T], body: bytes, skipped: SkippedData | None = None) 
 
 def decode_lines(kind: type[T], lines: bytes, skipped: SkippedData | None, what: str = skipped_data.EVENT) -> list[T]:
     """Decodes whole lines, each one JSON value of the type `kind`. Unreadable lines are left out and count as
-    `what`."""
+    `what`. So that nonsense does not hold the event loop, at most MAX_SALVAGED_LINES are read in parts, and nothing is
+    read after MAX_UNREADABLE_LINES."""
+    decoder = _decoder(kind)
     try:
-        return cast(list[T], _decoder(kind).decode_lines(lines))
+        return cast(list[T], decoder.decode_lines(lines))
     except UNDECODABLE:
-        each_line = (line for line in lines.split(b"\n") if line.strip())
-        return [found for line in each_line if (found := _decode_one(kind, line, what, skipped)) is not None]
+        return _decode_each(kind, decoder, lines, skipped, what)
+
+
+def _decode_each(
+    kind: type[T], decoder: msgspec.json.Decoder[Any], lines: bytes, skipped: SkippedData | None, what: str
+) -> list[T]:
+    rows: list[T] = []
+    each_line = [line for line in lines.split(b"\n") if line.strip()]
+    unreadable, reason = 0, ""
+    for number, line in enumerate(each_line):
+        try:
+            rows.append(decoder.decode(line))
+        except UNDECODABLE as error:
+            unreadable += 1
+            if unreadable > MAX_UNREADABLE_LINES:
+                unreadable += len(each_line) - number - 1
+                break
+            if unreadable > MAX_SALVAGED_LINES:
+                reason = reason or str(error)
+            elif (found := _decode_one(kind, line, what, skipped)) is not None:
+                rows.append(found)
+    if reason and skipped is not None:
+        skipped.add(what, reason, unreadable - MAX_SALVAGED_LINES)
+    return rows
 
 
 async def decode_all_rows(kind: type[T], body: bytes, skipped: SkippedData | None = None) -> list[T]:

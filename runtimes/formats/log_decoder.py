@@ -6,12 +6,15 @@ Chunks may have any size. Lines stay in the daemon's order. Memory is limited: o
 
 from __future__ import annotations
 
+import asyncio
 from collections import deque
+from collections.abc import AsyncIterator
 
 from core.model.results import MAX_PAGE_CHARACTERS, LogLine
 from runtimes.formats import timestamps
 
 MAX_LINE = 16_384  # bytes
+PIECE = 16_384  # bytes; of empty lines, these take some 30 ms to decode
 STREAMS = {0: "stdin", 1: "stdout", 2: "stderr"}
 
 
@@ -84,10 +87,11 @@ class LogDecoder:
                 length = int.from_bytes(buffer[at + 4 : at + 8], "big")
                 at += 8
                 # Usually a frame is exactly one line.
-                last = at + length - 1
-                if length <= self._max_line and not self._open.get(stream) and buffer.find(b"\n", at) == last:
+                end = at + length
+                last = end - 1
+                if length <= self._max_line and not self._open.get(stream) and buffer.find(b"\n", at, end) == last:
                     self._line(stream, buffer[at:last], self._cut.pop(stream, 0))
-                    at = last + 1
+                    at = end
                 else:
                     self._left = length
                 continue
@@ -134,6 +138,16 @@ class LogDecoder:
             self.too_large += len(self.lines) <= self._max_lines
             self._characters -= len(self.lines.popleft().text)
             self.dropped += 1
+
+
+async def pieces(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    """Cuts the chunks of a log into pieces of at most PIECE bytes, and lets the event loop run before each further
+    piece."""
+    async for chunk in chunks:
+        yield chunk[:PIECE]
+        for at in range(PIECE, len(chunk), PIECE):
+            await asyncio.sleep(0)
+            yield chunk[at : at + PIECE]
 
 
 def _is_frame(head: bytearray) -> bool:

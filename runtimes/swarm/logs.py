@@ -43,8 +43,8 @@ class ServiceLogs:
                 await self._read_task_names(seconds)
                 stream = await self._open(seconds, follow=False)
                 try:
-                    async for chunk in stream.chunks():
-                        reader.feed(chunk)
+                    async for piece in log_decoder.pieces(stream.chunks()):
+                        reader.feed(piece)
                 finally:
                     await stream.aclose()
         except TimeoutError as error:
@@ -66,8 +66,8 @@ class ServiceLogs:
         reader = log_decoder.LogDecoder(MAX_JOB_LINES)
         stream = await self._open(10.0, follow=True)
         try:
-            async for chunk in stream.chunks():
-                reader.feed(chunk)
+            async for piece in log_decoder.pieces(stream.chunks()):
+                reader.feed(piece)
                 lines, dropped = reader.take()
                 if any(_task(line.text) not in self._names for line in lines):
                     await self._read_task_names(10.0)

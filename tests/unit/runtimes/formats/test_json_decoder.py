@@ -198,3 +198,18 @@ def test_no_other_module_decodes_the_json_of_engines() -> None:
         if calls.search(file.read_text().replace("msgspec.json.encode", ""))
     }
     assert found - allowed == set()
+
+
+def test_of_many_unreadable_lines_only_the_first_are_read_in_parts():
+    found, salvaged = skipped(), json_decoder.MAX_SALVAGED_LINES
+    lines = b"\n".join([b'{"id": "b", "size": null}'] * (salvaged + 5) + [b"1", b'{"id": "good"}'])
+    rows = json_decoder.decode_lines(Row, lines, found)
+    assert [row.id for row in rows] == ["b"] * salvaged + ["good"]
+    assert found.counts == {skipped_data.FIELD: salvaged, skipped_data.EVENT: 6}
+
+
+def test_nothing_is_read_after_very_many_unreadable_lines_and_all_of_them_count():
+    found, number = skipped(), json_decoder.MAX_UNREADABLE_LINES
+    lines = b"\n".join([b'{"id": "good"}'] + [b"1"] * number + [b'{"id": "last"}', b"2", b"", b'{"id": "never"}'])
+    assert [row.id for row in json_decoder.decode_lines(Row, lines, found)] == ["good", "last"]
+    assert found.counts == {skipped_data.EVENT: number + 2}

@@ -1,10 +1,12 @@
 """Log bodies into lines: any split of the bytes gives the same lines, and nothing a container writes is unbounded."""
 
+import asyncio
+
 from hypothesis import given
 from hypothesis import strategies as st
 
 from core.model import results
-from runtimes.formats.log_decoder import LogDecoder
+from runtimes.formats.log_decoder import PIECE, LogDecoder, pieces
 
 AT = b"2026-01-02T03:04:05.000000001Z "
 
@@ -88,3 +90,24 @@ def test_a_page_without_a_given_limit_has_one():
         reader.feed(block)
     assert sum(len(line.text) for line in reader.lines) <= results.MAX_PAGE_CHARACTERS
     assert reader.dropped + len(reader.lines) == 2_000
+
+
+async def test_a_long_chunk_is_cut_and_the_loop_runs_between_its_pieces():
+    body, turns, sizes = b"\n" * (3 * PIECE + 1), 0, []
+
+    async def chunks():
+        yield body
+        yield b"end"
+
+    async def count():
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    counter = asyncio.create_task(count())
+    async for piece in pieces(chunks()):
+        sizes.append(len(piece))
+    counter.cancel()
+    assert sizes == [PIECE, PIECE, PIECE, 1, 3]
+    assert turns >= 3
