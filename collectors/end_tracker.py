@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from collectors.causes import SECOND, End, explain
+from core import unexpected_errors
 from core.model.causes import Cause, CauseKind
 from core.model.containers import LIVE_STATES, SWARM_SERVICE_LABEL, Container
 from core.model.events import Event, EventKind
@@ -104,6 +105,7 @@ class EndTracker:
         self._requested: deque[_Pending] = deque()
         self._last: dict[str, _Pending] = {}  # the newest of these of each container
         self._gap: _Gap | None = None
+        self._bugs = unexpected_errors.UnexpectedErrors()
 
     @property
     def pending(self) -> bool:
@@ -129,7 +131,7 @@ class EndTracker:
             return False
         successors = _by_place(self._containers().values())
         for end in due:
-            cause = self._explain(end, successors)
+            cause = self._explain_safely(end, successors)
             waits = cause.kind is CauseKind.REQUESTED and not cause.by and now - end.seen_ns < REQUEST_SETTLE_NS
             if waits and not self._too_many():
                 self._requested.append(end)
@@ -192,6 +194,13 @@ class EndTracker:
     def _in_gap(self, died: Event) -> bool:
         gap = self._gap
         return gap is not None and died.at_ns >= gap.from_ns and (not gap.until_ns or died.at_ns <= gap.until_ns)
+
+    def _explain_safely(self, end: _Pending, successors: Mapping[str, Container]) -> Cause:
+        try:
+            return self._explain(end, successors)
+        except Exception as error:  # a bug about one end must not prevent the others from being reported
+            ref = self._bugs.report(error, "explain the end of a container")
+            return Cause(kind=CauseKind.UNKNOWN, text=f"ended, and a bug prevented its explanation (ref {ref})")
 
     def _explain(self, end: _Pending, successors: Mapping[str, Container]) -> Cause:
         row = self._containers().get(end.died.subject.id) or end.row

@@ -93,9 +93,12 @@ class Pipeline:
 
     def _settle(self) -> None:
         self._timer_set = False
-        more_due = self._ends.settle()
-        if self._ends.pending:
-            self._settle_later(0.0 if more_due else SETTLE_SECONDS)
+        more_due = False
+        try:
+            more_due = self._ends.settle()
+        finally:
+            if self._ends.pending:
+                self._settle_later(0.0 if more_due else SETTLE_SECONDS)
 
     def _report_cause(self, died: Event, cause: Cause) -> None:
         self._counts.container_ends_total.labels(*metrics.engine_labels(self._mirror.ref), str(cause.kind)).inc()

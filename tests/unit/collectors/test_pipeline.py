@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from unittest.mock import Mock
+
 import msgspec
 import pytest
 
+from collectors import causes, end_tracker
 from collectors.pipeline import ACTIONS, CONTAINERD, CRI, SWARM, TYPES, Pipeline
 from core import metrics
 from core.model.events import Event, EventKind, Origin
@@ -42,6 +45,42 @@ def test_each_event_is_counted_applied_and_remembered() -> None:
     assert line.counted() == {("h", "container", "start"): 1, ("h", "container", "die"): 2}
     assert list(line.mirror.history) == batch
     assert line.mirror.dirty == {"1" * 64: None}
+
+
+def test_a_bug_about_one_end_prevents_no_other_and_no_later_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    line, due = Line(), []
+    line.pipeline = Pipeline(line.mirror, line.counts, call_later=lambda seconds, call: due.append(call))
+    now = [10**18]
+    line.pipeline._ends._now_ns = lambda: now[0]
+    explain = end_tracker.explain
+
+    def broken(end: causes.End) -> causes.Cause:
+        if end.died.at_ns == 5:
+            raise KeyError("x")
+        return explain(end)
+
+    monkeypatch.setattr(end_tracker, "explain", broken)
+    for at in (5, 6):
+        line.pipeline.process([event("die", at=at, what=EventKind.DIED)])
+    now[0] += 60 * 10**9
+    due.pop()()
+    line.pipeline.process([event("die", at=7, what=EventKind.DIED)])
+    now[0] += 60 * 10**9
+    due.pop()()
+    shown = [one.attrs["cause_text"] for one in line.mirror.history.since(0)]
+    assert "a bug prevented its explanation (ref " in shown[0]
+    assert shown[1:] == ["ended, and the engine reports no exit code"] * 2
+    assert not due and not line.pipeline._ends.pending
+
+
+def test_the_timer_is_set_again_after_a_bug_in_a_report(monkeypatch: pytest.MonkeyPatch) -> None:
+    line, due = Line(), []
+    line.pipeline = Pipeline(line.mirror, line.counts, call_later=lambda seconds, call: due.append(call))
+    line.pipeline.process([event("die", at=5, what=EventKind.DIED)])
+    monkeypatch.setattr(line.pipeline._ends, "settle", Mock(side_effect=KeyError("x")))
+    with pytest.raises(KeyError):
+        due.pop()()
+    assert len(due) == 1
 
 
 def test_words_nobody_knows_are_counted_as_other_and_details_are_cut() -> None:
