@@ -183,7 +183,7 @@ def engine_class(kind: str) -> Any:
     if found is None:
         close = difflib.get_close_matches(kind, KINDS, n=1, cutoff=0.5)
         hint = f"Did you mean {close[0]}?" if close else f"Write one of: {', '.join(KINDS)}."
-        raise errors.BadUsage(f"Unknown kind of engine: “{kind}”.", hint=hint)
+        raise errors.BadUsage(f"“{kind}” is not a kind of engine.", hint=hint)
     module, _, name = found.adapter.partition(":")
     return getattr(importlib.import_module(module), name)
 

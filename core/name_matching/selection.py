@@ -68,7 +68,7 @@ def match_refs(name: str, refs: Iterable[Ref]) -> Sequence[Ref]:
 
 
 def list_hint(kind: Kind) -> str:
-    return f"List them with: {LIST_COMMANDS[kind]}" if kind in LIST_COMMANDS else ""
+    return f"List all {kind}s with: {LIST_COMMANDS[kind]}" if kind in LIST_COMMANDS else ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

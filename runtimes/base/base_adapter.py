@@ -120,7 +120,9 @@ class BaseAdapter:
         seconds = min(action.timeout_seconds(), (call.deadline - datetime.now(UTC)).total_seconds())
         if seconds <= 0:
             raise errors.TimedOut(
-                f"The command's time was over before {self.ref} was asked.", sent=False, hint="Give the command again."
+                f"The time limit of the command passed before {self.ref} was asked.",
+                sent=False,
+                hint="Give the command again.",
             )
         _CALL.set(call)
         try:

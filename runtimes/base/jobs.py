@@ -193,13 +193,13 @@ class Jobs:
         if read_only and sum(job.who == who for job in watching) >= MAX_READ_ONLY_PER_PERSON:
             raise errors.Refused(
                 f"You already follow {MAX_READ_ONLY_PER_PERSON} jobs on {self._engine()}, which is the limit.",
-                hint="Stop one of them first.",
+                hint="Stop one of these jobs: job stop ID",
             )
         if len(running) >= MAX_JOBS or (read_only and len(watching) >= MAX_READ_ONLY_JOBS):
             count, doing = (len(watching), "followed") if len(running) < MAX_JOBS else (len(running), "running")
             raise errors.Refused(
                 f"{count} jobs on {self._engine()} are already {doing}, which is the limit.",
-                hint="Wait for one of them to end.",
+                hint="Wait until one of these jobs ends.",
             )
 
     async def _run(self, job: Job, work: Callable[[Job], Awaitable[Outcome]]) -> None:
@@ -232,7 +232,7 @@ class Jobs:
         if job is None:
             raise errors.NotFound(
                 f"There is no job {name} on {self._engine()}: it ended, or Quarterdeck was restarted.",
-                hint="Give the command again.",
+                hint="If you still need the job, give the command that started it.",
             )
         return job
 

@@ -108,8 +108,8 @@ class _Scaling:
         self._before = len(replicas)
         if not replicas:
             raise errors.NotFound(
-                f"{self._service.name} has no container, so there is no replica to copy.",
-                hint="Create it from its compose file: docker compose up.",
+                f"{self._service.name} cannot be scaled: it has no container to copy.",
+                hint="Create its first container from its Compose file: docker compose up",
             )
         if any(protected(row.labels) for row in replicas):
             raise errors.Protected(
@@ -261,5 +261,5 @@ def _check_running(ref: Ref, row: Container | None) -> None:
 
 def _state(row: Container | None) -> str:
     if row is None or row.state != "running":
-        return row.state if row is not None else "gone"
+        return row.state if row is not None else "removed"
     return "running and not yet healthy" if row.health == "starting" else "running"

@@ -276,4 +276,7 @@ def namespace_metadata(namespace: str) -> grpc_channel.Metadata:
 
 def gone(target: Ref) -> errors.NotFound:
     """Returns the error for a target that does not exist any more."""
-    return errors.NotFound(f"{target.name} is gone: {target.engine} has no such {target.kind}.")
+    return errors.NotFound(
+        f"{target.engine} has no {target.kind} {target.name}.",
+        hint=f"List the {target.kind}s, and give the command again.",
+    )

@@ -66,7 +66,10 @@ class EngineClient(EngineAdapter):
             raise self._gone(target) from error
 
     def _gone(self, target: Ref) -> errors.NotFound:
-        return errors.NotFound(f"{target.name} is gone: {self.ref} has no such {target.kind}.")
+        return errors.NotFound(
+            f"{self.ref} has no {target.kind} {target.name}.",
+            hint=f"List the {target.kind}s, and give the command again.",
+        )
 
     async def _ask_identity(self, seconds: float) -> None:
         try:

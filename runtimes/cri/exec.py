@@ -70,5 +70,5 @@ def _timed_out(action: actions.Exec) -> errors.TimedOut:
     return errors.TimedOut(
         f"{action.command[0]} in {action.target.name} did not end within {action.timeout} s.",
         sent=True,
-        hint="The engine kills it now. Check in the container what it has already changed.",
+        hint="Check in the container what the program has already changed. The engine kills the program now.",
     )

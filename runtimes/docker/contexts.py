@@ -91,7 +91,7 @@ def load(name: str, environ: Mapping[str, str]) -> Context:
     except OSError as error:
         raise errors.BadUsage(
             f"The docker context “{name}” cannot be read: {error.strerror} ({file}).",
-            hint="Run Quarterdeck as the user whose context it is.",
+            hint="Run Quarterdeck as the user that owns this file.",
         ) from error
     except json_decoder.UNDECODABLE as error:
         raise errors.BadUsage(
@@ -101,7 +101,8 @@ def load(name: str, environ: Mapping[str, str]) -> Context:
     endpoint = meta.endpoints.get("docker")
     if endpoint is None or not endpoint.host:
         raise errors.BadUsage(
-            f"The docker context “{name}” has no address of an engine.", hint=f"Check it: docker context inspect {name}"
+            f"The docker context “{name}” has no address of an engine.",
+            hint=f"Set the address: docker context update {name} --docker host=unix:///var/run/docker.sock",
         )
     if endpoint.skips_verification:
         raise errors.BadUsage(
@@ -133,7 +134,7 @@ def _unknown(name: str, folder: Path) -> errors.NotFound:
     known = names(folder)
     return errors.NotFound(
         f"There is no docker context “{name}” in {folder}.",
-        hint=f"There are: {', '.join(known)}." if known else "There are none; create one with: docker context create",
+        hint=f"Use one of these: {', '.join(known)}." if known else "Create one with: docker context create",
     )
 
 
@@ -144,7 +145,7 @@ def _certificates(folder: Path) -> Tls | None:
     except PermissionError as error:
         raise errors.BadUsage(
             f"The certificates in {folder} cannot be read: permission denied.",
-            hint="Run Quarterdeck as the user whose context it is.",
+            hint="Run Quarterdeck as the user that owns these files.",
         ) from error
     return Tls(**there) if there else None
 

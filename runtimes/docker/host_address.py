@@ -20,7 +20,7 @@ def complete_address(text: str, *, source: str, tls: bool) -> str:
         scheme, rest = "tcp", scheme
     if scheme == "npipe":
         raise errors.BadUsage(
-            f"{source} is {text}, a pipe of Windows, which Quarterdeck cannot use.",
+            f"{source} is {text}, a named pipe of Windows, which Quarterdeck cannot use.",
             hint="Write unix:///PATH, tcp://HOST:2376 or ssh://USER@HOST.",
         )
     if scheme == "fd":

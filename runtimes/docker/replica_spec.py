@@ -70,16 +70,19 @@ def check_can_replicate(name: str, inspection: Mapping[str, Any]) -> None:
     called = f"{labels.get(services.PROJECT)}/{labels.get(services.SERVICE)}"
     if not name_separator(name, labels):
         raise errors.UserError(
-            f"{called} sets the container name {name} in its Compose file, and a name can be used only once.",
-            hint="Remove container_name from its Compose file, then run docker compose up.",
+            f"{called} cannot be scaled: its Compose file sets the container name {name}, which only one container can"
+            " have.",
+            hint="Remove container_name from the Compose file, then run docker compose up.",
         )
     for inside, bindings in (inspection["HostConfig"].get("PortBindings") or {}).items():
         for binding in bindings or ():
             port = binding.get("HostPort") or ""
             if port not in ("", "0") and "-" not in port:
                 raise errors.UserError(
-                    f"{called} publishes port {port} of the host for {inside}, which only one container can use.",
-                    hint="Publish a range (8000-8010:80) or no port in its Compose file, or put a proxy before it.",
+                    f"{called} cannot be scaled: it publishes port {port} of the host for {inside}, which only one"
+                    " container can use.",
+                    hint="Publish a range (8000-8010:80) or no port in the Compose file, or put a proxy in front"
+                    " of the service.",
                 )
 
 

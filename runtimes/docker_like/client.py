@@ -157,7 +157,9 @@ class HttpEngineClient(EngineAdapter, abc.ABC):
         if status != 404:
             return errors.Rejected(status, text)
         if name:
-            return errors.NotFound(f"{name} is gone: {self.ref} has no such {kind}.")
+            return errors.NotFound(
+                f"{self.ref} has no {kind} {name}.", hint=f"List the {kind}s, and give the command again."
+            )
         return errors.NotFound(text or f"{self.ref} has no such {kind}.")
 
     @abc.abstractmethod

@@ -52,7 +52,7 @@ class ExecVerbs(HttpEngineClient, abc.ABC):
             raise errors.TimedOut(
                 f"“{action.command[0]}” in {target.name} did not end within {allowed:.0f} s; it is still running.",
                 sent=True,
-                hint="Ask with a longer --timeout, or end it in the container.",
+                hint="End the program in the container, or give the command again with a longer --timeout.",
             ) from None
         try:
             exit_code = await self._exit_code(session, target.name)

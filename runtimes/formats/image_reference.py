@@ -24,8 +24,8 @@ def parse_image_reference(text: str) -> ImageReference:
         shown = text if len(text) <= 80 else f"{text[:80]}…"
         raise errors.BadUsage(
             f"“{shown}” is not the name of an image.",
-            hint="Write REPOSITORY[:TAG], such as nginx:1.27 or registry.example:5000/team/app; the repository in lower"
-            " case.",
+            hint="Write REPOSITORY[:TAG] with the repository in lower case, such as nginx:1.27 or"
+            " registry.example:5000/team/app.",
         )
     registry = found["registry"] or ""
     digest = found["digest"] or ""

@@ -175,7 +175,7 @@ def reading(what: str) -> Iterator[None]:
     try:
         yield
     except MISSHAPEN as error:
-        raise errors.InvalidResponse(f"{what} has not the form that Quarterdeck expects.", hint=HINT) from error
+        raise errors.InvalidResponse(f"{what} does not have the form that Quarterdeck expects.", hint=HINT) from error
 
 
 def _decode_one(kind: type[T], data: bytes, what: str, skipped: SkippedData | None) -> T | None:
@@ -194,7 +194,7 @@ def _check_size(body: bytes, skipped: SkippedData | None) -> None:
     if len(body) > MAX_DOCUMENT:
         raise errors.InvalidResponse(
             f"{_sender(skipped)} sent an answer of {len(body) / 1e6:.1f} MB, which is too long to be decoded at once.",
-            hint="Use the engine's own command.",
+            hint="Use the engine's own command line on its host, such as docker or podman.",
         )
 
 

@@ -61,8 +61,11 @@ class Fleet:
         in_scope = [runtime for runtime in runtimes if _is_in_scope(query, runtime.ref)]
         if not in_scope:
             pattern = " ".join(filter(None, (query.engine, query.host)))
-            names = ", ".join(str(runtime.ref) for runtime in self.runtimes) or "none"
-            raise errors.NotFound(f"No engine matches “{pattern}”.", hint=f"The engines are: {names}.")
+            names = ", ".join(str(runtime.ref) for runtime in self.runtimes)
+            raise errors.NotFound(
+                f"No engine matches “{pattern}”.",
+                hint=f"Use one of these engines: {names}." if names else "Add an engine to quarterdeck.yaml.",
+            )
         able = [runtime for runtime in in_scope if query.verb in runtime.verbs]
         # Each once: before its first contact, an engine may be guessed to have another one's name.
         return list(dict.fromkeys(runtime.ref for runtime in able or in_scope))
@@ -175,7 +178,9 @@ def resolve(query: Query, listed: FleetRows, visible: Callable[[Any], bool]) -> 
         if listed.missing:
             raise next(iter(listed.missing.values()))
         what = " ".join(f"--label {label}" for label in query.labels)
-        raise errors.NotFound(f"No {query.kind} matches {what or 'that'}.", hint=selection.list_hint(query.kind))
+        raise errors.NotFound(
+            f"No {query.kind} matches {what or 'these options'}.", hint=selection.list_hint(query.kind)
+        )
     return rows
 
 

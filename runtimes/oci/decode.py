@@ -250,7 +250,7 @@ def _decode(kind: type[T], data: bytes) -> T:
         return json_decoder.decode_json(kind, data)
     except errors.InvalidResponse as error:
         raise errors.InvalidResponse(
-            "A file of the container is not valid JSON of an OCI runtime.",
+            "The state or the specification of the container is not valid OCI JSON.",
             sent=False,
             hint="Create the container again.",
         ) from error

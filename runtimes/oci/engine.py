@@ -245,7 +245,9 @@ class Oci(lifecycle.LifecycleVerbs):
             ) from error
 
     def _gone(self, name: str) -> errors.NotFound:
-        return errors.NotFound(f"{name} is gone: {self.ref} has no such container.")
+        return errors.NotFound(
+            f"{self.ref} has no container {name}.", hint="List the containers, and give the command again."
+        )
 
     async def _ask_identity(self, seconds: float) -> None:
         """Builds the engine's id from this machine's id and the directories. No program is called."""

@@ -221,7 +221,7 @@ class LifecycleVerbs(EngineAdapter, abc.ABC):
         program = self._programs.find(container.stored.program)
         if seconds <= 0:
             raise errors.TimedOut(
-                f"{about} was not started, because the time of the command was over.",
+                f"{about} was not started, because the time limit of the command had passed.",
                 sent=False,
                 hint="Give the command again with a longer time limit.",
             )

@@ -100,7 +100,7 @@ class EngineClient(HttpEngineClient, abc.ABC):
             raise errors.InvalidResponse(
                 f"{endpoint} is served by the user {owner}, but claims to be the engine of user {claimed}: it is not"
                 " trusted.",
-                hint="Ask that user which program listens there.",
+                hint=f"Ask the user {owner} which program listens there.",
             )
 
     async def _containers(self, seconds: float) -> tuple[Container, ...]:

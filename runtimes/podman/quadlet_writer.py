@@ -125,8 +125,9 @@ def environment_of(container: InspectedContainer, image: InspectedImage) -> Sequ
             continue
         if not _VARIABLE.fullmatch(name) or not name.isprintable():
             raise errors.UserError(
-                f"{container.name} has an environment variable whose name an environment file cannot contain.",
-                hint="Create the container again without it.",
+                f"{container.name} has the environment variable {name[:80]!r}, whose name an environment file cannot"
+                " contain.",
+                hint="Create the container again without this variable.",
             )
         if any(character in value for character in "\n\r\0") or len(value.encode()) > MAX_VALUE:
             raise errors.UserError(

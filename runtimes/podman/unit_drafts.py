@@ -116,7 +116,9 @@ def generator() -> Path | None:
 def check_style(style: str, version: tuple[int, ...]) -> None:
     """Raises UserError for a style that does not exist or that this Podman does not support."""
     if style not in STYLES:
-        raise errors.BadUsage(f"“{style}” is not a style of unit.", hint=f"Use {' or '.join(STYLES)}.")
+        raise errors.BadUsage(
+            f"“{style}” is not a style of unit.", hint=f"Write --style {' or --style '.join(STYLES)}."
+        )
     if style == "quadlet" and version < quadlet_quoting.FIRST_VERSION:
         shown = ".".join(map(str, version))
         raise errors.UserError(

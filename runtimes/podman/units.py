@@ -259,7 +259,7 @@ class UnitVerbs(client.EngineClient, abc.ABC):
         service = await self._show(target.id, systemd, LOOK_SECONDS) if systemctl.is_service_name(target.id) else None
         if service is None or not service.runs_container or service.name != target.id:
             raise errors.NotFound(
-                f"{self.ref} has no unit {target.name} that runs a container.", hint="See them with: units"
+                f"{self.ref} has no unit {target.name} that runs a container.", hint="List the units with: units"
             )
         if service.active in done_states:
             return Outcome(status=Status.NOOP, detail=already)

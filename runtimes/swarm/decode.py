@@ -23,6 +23,7 @@ from runtimes.swarm import json_models
 from runtimes.swarm.json_models import LocalSwarmInfo, Node, Task
 
 STACK = "com.docker.stack.namespace"
+_ADD_MANAGER = "Add a manager of the Swarm to `engines` in quarterdeck.yaml"
 MODES = {
     "Replicated": "replicated",
     "Global": "global",
@@ -212,16 +213,14 @@ def replicas(target: Ref, raw: Mapping[str, Any]) -> int:
 def no_manager(engine: EngineRef, local: LocalSwarmInfo, target: Ref) -> errors.QuarterdeckError:
     """Returns the error for a daemon that should scale a service but is not a manager of its Swarm."""
     where = ", ".join(one.address.rpartition(":")[0] for one in local.managers or ())
-    hint = f"Add a manager of the Swarm as an engine: {where}." if where else "Add a manager of the Swarm as an engine."
+    hint = f"{_ADD_MANAGER}: {where}." if where else f"{_ADD_MANAGER}."
     if local.manager:
         return errors.UserError(
             f"{target.name} belongs to the Swarm, not to {engine}.",
             hint=f"Write only {target.name}, without the engine.",
         )
     if local.state in ("inactive", ""):
-        return errors.UserError(
-            f"{target.name} cannot be scaled: {engine} left its Swarm.", hint="Add a manager of the Swarm as an engine."
-        )
+        return errors.UserError(f"{target.name} cannot be scaled: {engine} left its Swarm.", hint=f"{_ADD_MANAGER}.")
     return errors.UserError(
         f"{target.name} cannot be scaled: {engine} is only a worker of its Swarm, not a manager.", hint=hint
     )

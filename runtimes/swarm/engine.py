@@ -303,7 +303,10 @@ class Swarm(JobAdapter):
         try:
             return (await self.managers.ask(verb, method, path, seconds, body=body)).body
         except errors.NotFound:
-            raise errors.NotFound(f"{target.name} is gone: {self.ref} has no such {target.kind}.") from None
+            raise errors.NotFound(
+                f"{self.ref} has no {target.kind} {target.name}.",
+                hint=f"List the {target.kind}s, and give the command again.",
+            ) from None
 
 
 def _done(began: float, detail: str = "") -> Outcome:

@@ -78,7 +78,7 @@ class ServiceLogs:
         lines, dropped = reader.take()
         job.add_lines(self._named(lines), dropped)
         if stream.cut:
-            raise errors.Unreachable(f"The log stream of {name} was cut off.", hint="Follow it again.")
+            raise errors.Unreachable(f"The log stream of {name} was cut off.", hint="Give the command again.")
         return Outcome(status=Status.DONE, detail=f"{name} was removed")
 
     async def _open(self, seconds: float, *, follow: bool) -> Stream:
@@ -96,7 +96,9 @@ class ServiceLogs:
             finally:
                 await stream.aclose()
             if stream.status == 404:
-                raise errors.NotFound(f"{action.target.name} is gone: the Swarm has no such service.")
+                raise errors.NotFound(
+                    f"The Swarm has no service {action.target.name}.", hint="List the services with: services"
+                )
             raise errors.Rejected(stream.status, text)
         return stream
 

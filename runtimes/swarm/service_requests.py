@@ -100,7 +100,9 @@ class ServiceRequests:
         try:
             return (await self._send(method, path, TIMEOUT_SECONDS, body=body)).body
         except errors.NotFound:
-            raise errors.NotFound(f"{self.target.name} is gone: the Swarm has no such service.") from None
+            raise errors.NotFound(
+                f"The Swarm has no service {self.target.name}.", hint="List the services with: services"
+            ) from None
 
 
 class SendRequest(Protocol):

@@ -115,7 +115,7 @@ class Systemd:
         command = ("loginctl", "--no-ask-password", "enable-linger", "--", str(user.uid))
         result = await _run(command, seconds, env=_env(), change=True)
         if result.code:
-            raise self._error(result, hint=f"As root: loginctl enable-linger {user.name}")
+            raise self._error(result, hint=f"Run as root: loginctl enable-linger {user.name}")
         if os.geteuid() == 0:
             # Lingering starts the user's systemd some time later. An explicit start waits for it.
             start = ("systemctl", *_OPTIONS, "start", "--", f"user@{user.uid}.service")
@@ -148,7 +148,7 @@ class Systemd:
     def _error(self, result: processes.Result, *, hint: str = "") -> errors.QuarterdeckError:
         reason = _reason(result)
         if _NO_BUS.search(result.stderr):
-            hint = f"Let that user linger. As root: loginctl enable-linger {self.uid}" if self.uid else ""
+            hint = f"Run as root: loginctl enable-linger {self.uid}" if self.uid else ""
             return errors.Unreachable(f"systemd does not answer: {reason}", hint=hint)
         if _DENIED.search(result.stderr):
             hint = hint or "Run Quarterdeck as root, or as the owner of these units."

@@ -131,7 +131,7 @@ def _permission_error(path: str) -> errors.Unreachable:
         shareable = "podman" in path and found.st_uid == 0
         return errors.Unreachable(
             f"Only {owner} may use the engine socket {path}; you are {user}.",
-            hint=f"Run as {owner}{share if shareable else ''}.",
+            hint=f"Run Quarterdeck as {owner}{share if shareable else ''}.",
         )
     try:
         group = grp.getgrgid(found.st_gid).gr_name
@@ -139,7 +139,7 @@ def _permission_error(path: str) -> errors.Unreachable:
         group = str(found.st_gid)
     return errors.Unreachable(
         f"Only {owner} and the group {group} may use the engine socket {path}; you are {user}.",
-        hint=f"Join the group (sudo usermod -aG {group} {user}, then log in again) or run as root.",
+        hint=f"Join the group (sudo usermod -aG {group} {user}, then log in again) or run Quarterdeck as root.",
     )
 
 

@@ -202,7 +202,7 @@ class GrpcChannel:
         if code is codes.UNAVAILABLE and _never_left(error):
             raise errors.Unreachable(
                 f"{self.engine} accepts connections but does not answer.",
-                hint="Wait a minute, because it may be starting. Then look at its log.",
+                hint="Wait a minute, because the engine may be starting. Then look at its log.",
             ) from error
         raise error_of_status(code, text, engine=self.engine, method=method) from error
 
@@ -223,7 +223,7 @@ def error_of_status(
     if code is codes.UNAVAILABLE:
         if any(word in text for word in _CONNECTION_LOST):
             return errors.Unreachable(
-                f"The connection to {engine} was lost.", sent=True, hint="Check whether it was restarted."
+                f"The connection to {engine} was lost.", sent=True, hint="Check whether the engine was restarted."
             )
         return errors.Unreachable(
             f"{engine} answered that one of its services is not available: {text}.",

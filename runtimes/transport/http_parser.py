@@ -167,7 +167,7 @@ class ResponseParser:
         if not data.startswith(b"HTTP/1.") and not b"HTTP/1.".startswith(data):
             raise errors.InvalidResponse(
                 "The server at this address does not speak HTTP/1.1.",
-                hint="Check that the address is that of Docker or Podman.",
+                hint="Check that the address in quarterdeck.yaml belongs to Docker or Podman.",
             )
         end = data.find(b"\r\n\r\n", 0, MAX_HEAD)
         if end < 0:
@@ -226,7 +226,7 @@ def _read_headers(lines: list[bytes]) -> dict[str, str]:
 def _damaged(problem: str) -> errors.InvalidResponse:
     return errors.InvalidResponse(
         f"The engine's HTTP answer is damaged: {problem}.",
-        hint="Check for a proxy between Quarterdeck and the engine.",
+        hint="Check whether a proxy between Quarterdeck and the engine changes the answers.",
     )
 
 

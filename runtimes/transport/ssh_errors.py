@@ -41,7 +41,7 @@ def connection_error(endpoint: Endpoint, files: Ssh, lines: Sequence[str]) -> er
         user = endpoint.user or "the user that ssh chose"
         return errors.Unreachable(
             f"{host} refused the login as {user}.",
-            hint="Add Quarterdeck's public key to ~/.ssh/authorized_keys there. A key with a passphrase needs a"
+            hint=f"Add Quarterdeck's public key to ~/.ssh/authorized_keys on {host}. A key with a passphrase needs a"
             " running ssh-agent, because ssh cannot ask for it.",
         )
     if "Too many authentication failures" in text:
@@ -61,7 +61,7 @@ def connection_error(endpoint: Endpoint, files: Ssh, lines: Sequence[str]) -> er
     if "banner exchange" in text or "kex_exchange_identification" in text:
         return errors.Unreachable(
             f"The server at {host} does not answer as an sshd does.",
-            hint="Check the port. A busy sshd refuses some connections (MaxStartups).",
+            hint="Check the port in the engine's address. A busy sshd refuses some connections (MaxStartups).",
         )
     if any(part in text for part in LOST):
         return errors.Unreachable(
@@ -87,7 +87,8 @@ def channel_error(endpoint: Endpoint, files: Ssh, line: str) -> errors.Unreachab
     if "prohibited" in found["reason"]:
         return errors.Unreachable(
             f"{host} does not allow its sockets to be forwarded.",
-            hint="Set AllowStreamLocalForwarding and AllowTcpForwarding to yes for this user in its sshd_config.",
+            hint="Set AllowStreamLocalForwarding and AllowTcpForwarding to yes for this user in sshd_config on that"
+            " host.",
         )
     return errors.Unreachable(
         f"{host} was reached, but the engine's socket {path} could not be opened there.",

@@ -107,7 +107,7 @@ class TlsDialer:
         if "UNKNOWN_CA" in reason or "CERTIFICATE_UNKNOWN" in reason:
             return errors.Unreachable(
                 f"{self._endpoint} does not trust the CA that signed the client certificate {self._files.cert}.",
-                hint="Have it signed by the CA that the engine uses (dockerd --tlscacert).",
+                hint="Issue a certificate that is signed by the CA of the engine (dockerd --tlscacert).",
             )
         if "CERTIFICATE_EXPIRED" in reason:
             return errors.Unreachable(
@@ -117,8 +117,8 @@ class TlsDialer:
         if reason in {"WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "HTTP_REQUEST", "PACKET_LENGTH_TOO_LONG"}:
             return errors.Unreachable(
                 f"{self._endpoint} does not use TLS.",
-                hint="Start the engine with --tlsverify (usually on port 2376). If it is meant to be open, remove"
-                " `tls` from quarterdeck.yaml.",
+                hint="Start the engine with --tlsverify (usually on port 2376). If the engine shall not"
+                " use TLS, remove `tls` from quarterdeck.yaml.",
             )
         if "UNSUPPORTED_PROTOCOL" in reason or "PROTOCOL_VERSION" in reason:
             return errors.Unreachable(
@@ -138,8 +138,8 @@ class TlsDialer:
             authorities = f"a CA in {self._files.ca}" if self._files.ca else "a CA that this system trusts"
             return errors.Unreachable(
                 f"The certificate of {self._endpoint} is not signed by {authorities}.",
-                hint="Set the engine's own CA: `tls: {ca: /PATH/ca.pem}`. If it is set, another server may be"
-                " answering.",
+                hint="Set the engine's own CA: `tls: {ca: /PATH/ca.pem}`. If that is already set, check"
+                " which server answers at this address.",
             )
         if code in OTHER_HOST:
             return errors.Unreachable(
@@ -200,7 +200,8 @@ def _modified_ns(file: str, kind: str) -> int:
         return Path(file).stat().st_mtime_ns
     except PermissionError:
         raise errors.Unreachable(
-            f"You may not read the {kind} file {file}.", hint="Run as its owner, or let this user read it (chown)."
+            f"You may not read the {kind} file {file}.",
+            hint="Run Quarterdeck as the owner of the file, or give the file to its user (chown).",
         ) from None
     except OSError as error:
         raise errors.Unreachable(
@@ -214,7 +215,7 @@ def _trusting(ca: str) -> ssl.SSLContext:
     except ssl.SSLError:
         raise errors.Unreachable(
             f"The CA file {ca} contains no certificate.",
-            hint="It must be in PEM form, beginning with BEGIN CERTIFICATE.",
+            hint="Use a file in PEM form, which begins with BEGIN CERTIFICATE.",
         ) from None
 
 
@@ -234,11 +235,11 @@ def _load_client_certificate(context: ssl.SSLContext, files: Tls) -> None:
         if "MISMATCH" in (error.reason or ""):
             raise errors.Unreachable(
                 f"The key {files.key} does not belong to the certificate {files.cert}.",
-                hint="Set the key that the certificate was made with.",
+                hint="Set `tls: {key: …}` to the key that the certificate was made with.",
             ) from None
         raise errors.Unreachable(
             f"{files.cert} and {files.key} are not a certificate and its key.",
-            hint="Both must be in PEM form, beginning with BEGIN CERTIFICATE and BEGIN … PRIVATE KEY.",
+            hint="Use files in PEM form, which begin with BEGIN CERTIFICATE and BEGIN … PRIVATE KEY.",
         ) from None
 
 

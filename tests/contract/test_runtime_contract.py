@@ -156,7 +156,7 @@ async def test_remove_refuses_what_runs_unless_forced(ground):
     assert "it" in await ground.rows()
     assert (await ground.do(actions.Remove(engine=ground.runtime.ref, target=target, force=True))).status == Status.DONE
     assert "it" not in await ground.rows()
-    with pytest.raises(errors.NotFound, match="it is gone"):
+    with pytest.raises(errors.NotFound, match="has no container it"):
         await ground.do(actions.Remove(engine=ground.runtime.ref, target=target))
 
 

@@ -228,7 +228,7 @@ async def test_pods_are_told_stopped_and_removed_with_all_that_is_in_them(crid, 
     assert (await do(engine, remove)).status == Status.DONE
     assert not (await do(engine, pods.ListPods(engine=engine.ref))).rows
     assert not await rows(engine)
-    with pytest.raises(errors.NotFound, match="shop/web-0 is gone"):
+    with pytest.raises(errors.NotFound, match="has no pod shop/web-0"):
         await do(engine, remove)
     with pytest.raises(errors.NotFound):
         await do(engine, pods.StopPod(engine=engine.ref, target=row.ref))

@@ -95,7 +95,7 @@ async def test_everything_a_container_goes_through_is_told_in_order(ground):
     ]  # fmt: skip
     assert kinds(heard, again) == [EventKind.CREATED, EventKind.STARTED]
     assert len({event.identity() for event in heard.events}) == len(heard.events)
-    with pytest.raises(errors.NotFound, match="it is gone"):
+    with pytest.raises(errors.NotFound, match="has no container it"):
         await ground.do(actions.Kill(engine=ground.runtime.ref, target=target))
     assert ground.daemon.status("it") == "running"
 

@@ -135,7 +135,7 @@ async def test_images_are_tagged_pushed_pulled_and_removed(desk, registry):
     by_id = Ref(engine=desk.runtime.ref, kind=Kind.IMAGE, id=other.ref.id, name=other.ref.id[:12])
     await desk.do(images.RemoveImage, target=by_id)
     assert other.ref.id not in [row.ref.id for row in (await desk.do(images.ListImages)).rows]
-    with pytest.raises(errors.NotFound, match="no such image"):
+    with pytest.raises(errors.NotFound, match="has no image"):
         await desk.do(images.RemoveImage, target=by_id)
     await desk.do(images.RemoveImage, target=pushed)
 
@@ -205,7 +205,7 @@ async def test_a_pod_lives_and_ends_as_one(desk):
         assert await asyncio.to_thread(desk.daemon.wait, name) == 7  # each had its own time
     assert [(await desk.do(pods.StartPod, target=pod.ref)).status for _ in range(2)] == [Status.DONE, Status.NOOP]
     assert (await desk.do(pods.RemovePod, target=pod.ref, force=True)).status == Status.DONE
-    with pytest.raises(errors.NotFound, match="pair is gone"):
+    with pytest.raises(errors.NotFound, match="has no pod pair"):
         await desk.do(pods.InspectPod, target=pod.ref)
 
 

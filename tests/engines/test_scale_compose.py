@@ -150,7 +150,7 @@ async def test_to_nothing_asks_and_from_nothing_says_why_not(deck, shop):
     ("line", "why"),
     [
         ("ports: ['127.0.0.1:18080:80']", "publishes port 18080 of the host"),
-        ("container_name: only", "sets the container name only"),
+        ("container_name: only", "its Compose file sets the container name only"),
     ],
 )
 async def test_what_only_one_container_can_have_is_refused_before_anything_is_made(deck, shop, line, why):

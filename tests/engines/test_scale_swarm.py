@@ -133,7 +133,7 @@ async def test_a_worker_tells_of_its_part_and_names_its_manager(valkey, cluster)
                 assert row[:4] == ["spread", "swarm", "2", "here"]
                 text = await told(deck, "scale spread=1 --engine docker/w2/d1", Ending.USAGE)
                 assert "spread cannot be scaled" in text and "is only a worker of its Swarm, not a manager" in text
-                assert "Add a manager of the Swarm as an engine: 127.0.0.1" in text
+                assert "Add a manager of the Swarm to `engines` in quarterdeck.yaml: 127.0.0.1" in text
                 rows = (await told(deck, "services")).splitlines()[1:]
                 assert [row.split()[:3] for row in rows] == [["spread", "replicated", "2/2"]]
                 assert "scaled from 2 to 1" in await told(deck, "scale spread=1")

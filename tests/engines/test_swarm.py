@@ -163,7 +163,7 @@ async def test_one_is_made_read_inspected_and_removed(cluster, opened):
         await do(swarm, make)
     gone = model_swarm.RemoveService(engine=swarm.ref, target=row.ref)
     assert (await do(swarm, gone)).status == Status.DONE
-    with pytest.raises(errors.NotFound, match=r"made is gone: swarm/\w+ has no such service"):
+    with pytest.raises(errors.NotFound, match=r"swarm/\w+ has no service made"):
         await do(swarm, gone)
 
 

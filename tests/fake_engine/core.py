@@ -203,7 +203,9 @@ class FakeEngine(JobAdapter):
     def _find(self, target: Ref) -> Container:
         row = self.containers.get(target.id)
         if row is None:
-            raise errors.NotFound(f"{target.name} is gone: {self.ref} has no such container.")
+            raise errors.NotFound(
+                f"{self.ref} has no container {target.name}.", hint="List the containers, and give the command again."
+            )
         return row
 
     async def _answer(self, what: str, seconds: float) -> None:

@@ -101,7 +101,9 @@ class Images(FakeEngine):
 
     def _known(self, target: Ref) -> str:
         if target.id not in self._image_ids():
-            raise errors.NotFound(f"{target.name} is gone: {self.ref} has no such image.")
+            raise errors.NotFound(
+                f"{self.ref} has no image {target.name}.", hint="List the images, and give the command again."
+            )
         return target.id
 
     def _image(self, thing: str) -> images.Image:

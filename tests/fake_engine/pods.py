@@ -106,7 +106,9 @@ class Pods(FakeEngine):
 
     def _there(self, target: Ref) -> str:
         if target.id not in self._pods:
-            raise errors.NotFound(f"{target.name} is gone: {self.ref} has no such pod.")
+            raise errors.NotFound(
+                f"{self.ref} has no pod {target.name}.", hint="List the pods, and give the command again."
+            )
         return target.id
 
     def _members(self, thing: str) -> list[Container]:

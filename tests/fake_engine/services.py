@@ -30,7 +30,9 @@ def scaling(engine: FakeEngine, action: actions.Scale) -> Callable[[Job], Awaita
     async def in_swarm(_: Job) -> Outcome:
         at = next((at for at, row in enumerate(engine.swarm) if row.ref == action.target), None)
         if at is None:
-            raise errors.NotFound(f"{action.target.name} is gone: the Swarm has no such service.")
+            raise errors.NotFound(
+                f"The Swarm has no service {action.target.name}.", hint="List the services with: services"
+            )
         row = engine.swarm[at]
         if row.mode != "replicated":
             raise errors.UserError(f"{row.ref.name} is a {row.mode} service and has no number of replicas to scale.")

@@ -97,7 +97,9 @@ class Cluster(FakeEngine):
     def _node(self, target: Ref) -> swarm.Node:
         row = self.nodes.get(target.id)
         if row is None:
-            raise errors.NotFound(f"{target.name} is gone: {self.ref} has no such node.")
+            raise errors.NotFound(
+                f"{self.ref} has no node {target.name}.", hint="List the nodes, and give the command again."
+            )
         return row
 
     def _with_tasks(self, row: swarm.Node) -> swarm.Node:

@@ -82,7 +82,9 @@ class Units(FakeEngine):
 
     def _run_by(self, target: Ref) -> Container:
         if target.id not in self._runs:
-            raise errors.NotFound(f"{target.name} is gone: {self.ref} has no such unit.")
+            raise errors.NotFound(
+                f"{self.ref} has no unit {target.name}.", hint="List the units, and give the command again."
+            )
         return self._find(self._runs[target.id])
 
     def _unit(self, name: str) -> units.Unit:

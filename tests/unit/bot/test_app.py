@@ -49,7 +49,7 @@ async def test_each_engine_that_is_not_ready_says_why() -> None:
     inspecting.apply_events(
         [Event(at_ns=1, kind=created, subject=ref, origin=live, type="container", action="create", attrs={})]
     )
-    lost.stream_lost("The connection was lost. Check whether it was restarted.")
+    lost.stream_lost("The connection was lost. Check whether the engine was restarted.")
     dead.stream_lost("It refused password=hunter2.")
     good, parts = await Process(ready, starting, listing, inspecting, lost, dead).ready()
     assert good
@@ -58,7 +58,7 @@ async def test_each_engine_that_is_not_ready_says_why() -> None:
         {"ready": False, "reason": "The event stream is not open yet."},
         {"ready": False, "reason": "The containers are being listed."},
         {"ready": False, "reason": "New containers are being inspected: 1."},
-        {"ready": False, "reason": "The connection was lost. Check whether it was restarted."},
+        {"ready": False, "reason": "The connection was lost. Check whether the engine was restarted."},
     ]
     assert "hunter2" not in parts["engines"][str(dead.ref)]["reason"]
     for mirror in (ready, starting, listing, inspecting, lost, dead):

@@ -104,7 +104,7 @@ async def test_a_word_that_means_no_image_is_said_and_hides_nothing_else(world):
     assert len(rows(reply)) == 1
     assert "There is no image “busybux”. Did you mean busybox:1?" in plain_text.render(reply)
     assert reply.ending is Ending.OK
-    assert "List them with: images" in plain_text.render(await world.say("images zzzzz", answers(HELD)))
+    assert "List all images with: images" in plain_text.render(await world.say("images zzzzz", answers(HELD)))
 
 
 async def test_one_engine_that_is_away_hides_only_its_own_rows(two_hosts):

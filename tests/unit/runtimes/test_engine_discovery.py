@@ -308,7 +308,7 @@ def test_docker_host_with_tls_has_another_usual_port(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("given", "reason"),
-    [("npipe:////./pipe/docker_engine", "a pipe of Windows"), ("fd://", "only dockerd itself")],
+    [("npipe:////./pipe/docker_engine", "a named pipe of Windows"), ("fd://", "only dockerd itself")],
 )
 def test_what_docker_host_cannot_be_here_is_refused_with_a_sentence(given: str, reason: str) -> None:
     with pytest.raises(errors.BadUsage, match=reason) as caught:

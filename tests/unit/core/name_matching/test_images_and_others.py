@@ -106,7 +106,7 @@ def test_an_absent_image_is_said_with_what_is_close_or_with_who_did_not_say():
     with pytest.raises(errors.NotFound) as caught:
         means("busybux:1")
     assert caught.value.full_message() == "There is no image “busybux:1”. Did you mean busybox:1 or busybox:1.36?"
-    with pytest.raises(errors.NotFound, match="List them with: images"):
+    with pytest.raises(errors.NotFound, match="List all images with: images"):
         means("zzz")
     with pytest.raises(errors.Unreachable, match="docker/h2 did not answer"):
         selection.select(Kind.IMAGE, ("zzz",), ROWS, {H2: errors.Unreachable("It is away.")})

@@ -76,12 +76,12 @@ def test_a_context_brings_its_address_and_certificates(home: Home) -> None:
 
 
 def test_a_context_that_is_not_there_names_those_that_are(home: Home) -> None:
-    assert "create one with: docker context create" in sentence("prod", home.environ)
+    assert "Create one with: docker context create" in sentence("prod", home.environ)
     home.context("prod", "tcp://host7:2376")
     home.context("far", "ssh://host8")
-    assert "There are: far, prod." in sentence("pord", home.environ)
+    assert "Use one of these: far, prod." in sentence("pord", home.environ)
     assert "Set HOME" in sentence("prod", {})
-    assert "There are: far, prod." in sentence("x", {"DOCKER_CONFIG": str(home.docker)})
+    assert "Use one of these: far, prod." in sentence("x", {"DOCKER_CONFIG": str(home.docker)})
 
 
 def test_a_context_that_is_of_no_use_says_why(home: Home) -> None:

@@ -97,7 +97,7 @@ async def test_a_request_was_not_sent_if_the_engine_could_not_be_identified(made
 @pytest.mark.parametrize(
     ("answer", "kind", "message"),
     [
-        (whole(404, b"no such container: web"), errors.NotFound, "web is gone: docker/.* has no such image"),
+        (whole(404, b"no such container: web"), errors.NotFound, "docker/.* has no image web"),
         (whole(409, b"it is in use"), errors.Rejected, "it is in use"),
     ],
 )

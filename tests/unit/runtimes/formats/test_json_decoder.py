@@ -148,7 +148,7 @@ def test_a_document_of_megabytes_is_refused() -> None:
 
 def test_code_that_reads_by_keys_raises_one_error() -> None:
     for bad in (None, [], {}, {"a": None}, {"a": "x"}, {"a": []}, {"a": {"b": "no number"}}):
-        with pytest.raises(errors.InvalidResponse, match="The service web has not the form"):
+        with pytest.raises(errors.InvalidResponse, match="The service web does not have the form"):
             with json_decoder.reading("The service web"):
                 int(bad["a"]["b"])  # type: ignore[index, call-overload]
 

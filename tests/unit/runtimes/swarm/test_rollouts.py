@@ -241,7 +241,7 @@ async def test_what_has_no_number_is_refused(mode, told):
         (
             {"LocalNodeState": "active", "RemoteManagers": [{"Addr": "10.0.0.1:2377"}, {"Addr": "10.0.0.2:2377"}]},
             "shop_web cannot be scaled: docker/m1 is only a worker of its Swarm, not a manager."
-            " Add a manager of the Swarm as an engine: 10.0.0.1, 10.0.0.2.",
+            " Add a manager of the Swarm to `engines` in quarterdeck.yaml: 10.0.0.1, 10.0.0.2.",
         ),
         ({"LocalNodeState": "active", "ControlAvailable": True}, "shop_web belongs to the Swarm, not to docker/m1."),
         ({"LocalNodeState": "inactive"}, "shop_web cannot be scaled: docker/m1 left its Swarm"),
@@ -256,7 +256,7 @@ def test_where_a_daemon_is_no_manager_one_is_named(local, told):
 async def test_a_service_that_is_gone_is_said_to_be():
     manager = Manager()
     manager.fail["/services/web1"] = [errors.NotFound("service web1 not found")]
-    with pytest.raises(errors.NotFound, match="shop_web is gone"):
+    with pytest.raises(errors.NotFound, match="The Swarm has no service shop_web"):
         await scaled(manager, 3)
 
 

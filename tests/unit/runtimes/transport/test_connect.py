@@ -65,7 +65,7 @@ def test_a_forbidden_socket_names_the_group_to_join(tmp_path: Path) -> None:
     path.chmod(0o600)
     told = connect.unreachable(endpoint, PermissionError(13, "Permission denied"))
     assert told.message.startswith("Only ")
-    assert told.hint == f"Run as {path.owner()}."
+    assert told.hint == f"Run Quarterdeck as {path.owner()}."
 
 
 def test_a_forbidden_folder_says_so(tmp_path: Path) -> None:
