@@ -133,6 +133,8 @@ def _normal_registry(address: str) -> str:
     if (found := _PORT.fullmatch(host)) is not None:
         host, port = found["host"], str(int(found["port"]))
     host = host.rstrip(".") or host
+    if not host.isascii():
+        host = ".".join(map(_ascii_label, host.split(".")))
     if _is_ip6(host):
         host = f"[{ipaddress.ip_address(host[1:-1])}]"
     if port in DEFAULT_PORTS:
@@ -142,6 +144,14 @@ def _normal_registry(address: str) -> str:
     if not port and not _is_registry(host) and not _GLOB & set(host):
         port = "443"  # `registry:80/app` is not the image `registry/app` of Docker Hub
     return f"{host}:{port}" if port else host
+
+
+def _ascii_label(label: str) -> str:
+    """Returns one part of an international host name as it is looked up: `bücher` → `xn--bcher-kva`."""
+    try:
+        return label.encode("idna").decode()
+    except UnicodeError:
+        return label
 
 
 def _is_ip6(host: str) -> bool:

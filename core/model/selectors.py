@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import fnmatch
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 
 from core.model import image_names
 from core.model.policy_facts import PolicyFacts
@@ -15,9 +16,11 @@ class Selector:
     """A pattern over resources. Every part that is set must match; an empty part matches all.
 
     `engine` is a glob over the engine's kind and over `kind/host`; `host`, `name`, `project` and `service` are globs;
-    `labels` are (name, glob) pairs. The name of an image is `repository:tag`, in any of its equivalent forms. Without
-    facts, `labels`, `project` and `service` cannot be compared: `matches` then returns None, which a grant takes as no
-    match and a guard as a match.
+    `labels` are (name, glob) pairs. The name of an image is `repository:tag`, in any of its equivalent forms.
+
+    `matches` returns None if it is not sure, which a grant takes as no match and a guard as a match: without facts, if
+    `labels`, `project` or `service` is set; if `engine` means this engine only as a typed `--engine` does, such as
+    `podman/h1` or `alice` for alice's Podman; and if `name` is another name that people type for the resource.
     """
 
     engine: str = ""
@@ -42,15 +45,24 @@ class Selector:
         return not self.host or fnmatch.fnmatchcase(engine.host, self.host)
 
     def matches(self, ref: Ref, facts: PolicyFacts | None) -> bool | None:
-        if not self.matches_engine(ref.engine):
+        if self.matches_engine(ref.engine):
+            return self._matches_resource(ref, facts)
+        if (
+            not self.engine
+            or not ref.engine.matches(self.engine)
+            or not replace(self, engine="").matches_engine(ref.engine)
+        ):
             return False
+        return None if self._matches_resource(ref, facts) is not False else False
+
+    def _matches_resource(self, ref: Ref, facts: PolicyFacts | None) -> bool | None:
         if ref.kind is Kind.ENGINE:
             # An engine itself has no name, project or labels.
             return not (self.name or self.needs_facts())
-        named = self._matches_name(ref)
+        named = self._matches_name(ref, facts)
         if named is False or not self.needs_facts():
             return named
-        if named is None or facts is None:
+        if facts is None:
             return None
         if self.project and not fnmatch.fnmatchcase(facts.project or "", self.project):
             return False
@@ -59,14 +71,17 @@ class Selector:
         if self.labels and not facts.labels_known:
             return None
         labels = facts.labels
-        return all(key in labels and fnmatch.fnmatchcase(labels[key], want) for key, want in self.labels)
+        fits = all(key in labels and fnmatch.fnmatchcase(labels[key], want) for key, want in self.labels)
+        return named if fits else False
 
-    def _matches_name(self, ref: Ref) -> bool | None:
+    def _matches_name(self, ref: Ref, facts: PolicyFacts | None) -> bool | None:
         if not self.name:
             return True
         if ref.kind is Kind.IMAGE:
             return image_names.matches(ref.name, self.name)
-        return fnmatch.fnmatchcase(ref.name, self.name)
+        if fnmatch.fnmatchcase(ref.name, self.name):
+            return True
+        return None if any(fnmatch.fnmatchcase(name, self.name) for name in _other_names(ref, facts)) else False
 
     def __str__(self) -> str:
         parts = [
@@ -76,6 +91,22 @@ class Selector:
         ]
         parts += [f"label {key}={value}" for key, value in self.labels]
         return ", ".join(parts) or "everything"
+
+
+def _other_names(ref: Ref, facts: PolicyFacts | None) -> Iterator[str]:
+    """Yields the other names that people type for a resource: `web` for `web.service`, `shop/web` and `shop_web` for
+    each container of this service, `default/web` for a pod."""
+    if ref.kind is Kind.UNIT:
+        yield ref.name.removesuffix(".service")
+    elif ref.kind is Kind.SERVICE and "/" in ref.name:
+        yield ref.name.replace("/", "_", 1)
+    if facts is None or not facts.project:
+        return
+    if ref.kind is Kind.POD:
+        yield f"{facts.project}/{ref.name}"
+    elif facts.service:
+        bare = facts.service.removeprefix(f"{facts.project}_")
+        yield from (f"{facts.project}{sign}{name}" for sign in "/_" for name in (bare, facts.service))
 
 
 EVERYTHING = Selector()

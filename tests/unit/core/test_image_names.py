@@ -35,6 +35,8 @@ DIGEST = "sha256:" + "ab" * 32
         ("docker.io./library/nginx", "docker.io/library/nginx"),
         ("Docker.io.:443/nginx:1", "docker.io/library/nginx:1"),
         ("index.docker.io/library/nginx", "docker.io/library/nginx"),
+        ("bücher.example:443/a/b", "xn--bcher-kva.example/a/b"),
+        ("XN--Bcher-KVA.example/a/b", "xn--bcher-kva.example/a/b"),
         ("registry-1.docker.io/nginx", "docker.io/library/nginx"),
         ("registry.hub.docker.com/library/nginx", "docker.io/library/nginx"),
         ("registry.hub.docker.com:443/a/b", "docker.io/a/b"),
