@@ -70,7 +70,8 @@ class PendingQuestions:
             question.token, msgspec.json.encode(question), msgspec.json.encode(more)
         ):
             raise errors.Expired(
-                "Somebody else answered this question at the same moment.", hint="Approve it again if it is still open."
+                "Somebody else answered this question at the same moment.",
+                hint="If the question is still open, approve it again.",
             )
 
     async def claim(self, token: str) -> Question:

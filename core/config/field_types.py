@@ -108,7 +108,7 @@ def _verb(pattern: str) -> str:
     verbs = _verbs()
     if not fnmatch.filter(verbs, pattern):
         near = validation_errors.did_you_mean(pattern, verbs)
-        raise invalid_value(f"“{pattern}” matches no verb", near or f"Verbs: {', '.join(verbs)}.")
+        raise invalid_value(f"“{pattern}” matches no verb", near or f"Use one of these verbs: {', '.join(verbs)}.")
     return pattern
 
 
@@ -120,9 +120,7 @@ def _restriction(word: str, info: ValidationInfo) -> str:
 def _power(word: str, info: ValidationInfo) -> str:
     """A verb pattern, a role or a risk class."""
     if word == permissions.ENDS:
-        raise invalid_value(
-            "“ends” is only for guards", "A grant names verbs, a role or a risk class, such as container.stop."
-        )
+        raise invalid_value("“ends” is only for guards", "Write a verb such as container.stop, a role or a risk class.")
     roles = (*permissions.ROLES, *(info.context or {}).get("roles", ()))
     if word in roles or word in RISK_CLASSES or fnmatch.filter(_verbs(), word):
         return word
@@ -130,8 +128,8 @@ def _power(word: str, info: ValidationInfo) -> str:
     raise invalid_value(
         f"“{word}” is not a verb, a role or a risk class",
         near
-        or f"A verb is a name or a pattern, such as container.restart or container.*. Roles: {', '.join(roles)}."
-        f" Risk classes: {', '.join(RISK_CLASSES)}.",
+        or f"Write a verb such as container.restart, a pattern such as container.*, a role ({', '.join(roles)})"
+        f" or a risk class ({', '.join(RISK_CLASSES)}).",
     )
 
 

@@ -43,7 +43,7 @@ def read_yaml(file: Path) -> RawSettings:
         found.problems.append(_of(file, "is not UTF-8 text", "Save it as UTF-8.", line))
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
-        cure = {"'\\t'": "Indent with spaces.", "contains it": ""}
+        cure = {"'\\t'": "Indent with spaces.", "contains it": "Remove that alias."}
         usual = "Put a value that begins with #, * or ! in quotes: # begins a comment."
         hint = next((hint for part, hint in cure.items() if part in str(error.problem)), usual)
         # YAML reads a secret that begins with * or ! as an alias or a tag; its message would quote it.

@@ -56,7 +56,7 @@ class KernelWatches:
         except OSError as error:
             raise errors.Unreachable(
                 f"The kernel refused to create an inotify instance: {error.strerror}.",
-                hint="Raise the limit fs.inotify.max_user_instances.",
+                hint="Raise the limit fs.inotify.max_user_instances with sysctl.",
             ) from error
 
     def mark(self, root: str, name: str) -> None:

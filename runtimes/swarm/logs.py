@@ -78,7 +78,7 @@ class ServiceLogs:
         lines, dropped = reader.take()
         job.add_lines(self._named(lines), dropped)
         if stream.cut:
-            raise errors.Unreachable(f"The log stream of {name} was cut off.", hint="Give the command again.")
+            raise errors.Unreachable(f"The log stream of {name} ended early.", hint="Give the command again.")
         return Outcome(status=Status.DONE, detail=f"{name} was removed")
 
     async def _open(self, seconds: float, *, follow: bool) -> Stream:

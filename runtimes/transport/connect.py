@@ -82,17 +82,18 @@ def unreachable(endpoint: Endpoint, error: OSError) -> errors.Unreachable:
     if isinstance(error, ConnectionRefusedError) or f"[Errno {errno.ECONNREFUSED}]" in str(error):
         return errors.Unreachable(
             f"Nothing listens at {endpoint}.",
-            hint="Check that the engine runs and is configured to listen there (dockerd -H).",
+            hint="Check that the engine runs and listens at this address (dockerd -H).",
         )
     return errors.Unreachable(
-        f"{endpoint} cannot be reached: {error.strerror or error}.", hint="Check the address and the network."
+        f"{endpoint} cannot be reached: {error.strerror or error}.",
+        hint="Check the engine's address in quarterdeck.yaml, and the network.",
     )
 
 
 def _unix_error(path: str, error: OSError) -> errors.Unreachable:
     start = next((command for part, command in _START_COMMANDS.items() if part in path), "systemctl start docker")
     if path.startswith("/run/user/"):
-        start = f"{start.replace('systemctl', 'systemctl --user')}, as that user"
+        start = f"{start.replace('systemctl', 'systemctl --user')}, as the user of this socket"
     if isinstance(error, FileNotFoundError | NotADirectoryError):
         return errors.Unreachable(
             f"There is no engine socket at {path}.",
@@ -103,14 +104,16 @@ def _unix_error(path: str, error: OSError) -> errors.Unreachable:
     if isinstance(error, ConnectionRefusedError):
         with contextlib.suppress(OSError):
             if not stat.S_ISSOCK(Path(path).stat().st_mode):
-                return errors.Unreachable(f"{path} is not a socket.", hint="Write the path of the engine's own socket.")
+                return errors.Unreachable(
+                    f"{path} is not a socket.", hint="Write the path of the engine's socket in quarterdeck.yaml."
+                )
         return errors.Unreachable(
             f"The socket {path} exists, but no engine listens on it.", hint=f"Start the engine ({start})."
         )
     if error.errno is None and "too long" in str(error):
         return errors.Unreachable(
             f"The socket path {path} is too long: the system allows 107 bytes.",
-            hint="Make a link with a shorter path (ln -s) and use that path.",
+            hint="Make a link with a shorter path (ln -s), and write that path in quarterdeck.yaml.",
         )
     return errors.Unreachable(
         f"The engine socket {path} cannot be reached: {error.strerror or error}.", hint="Check that the engine runs."
