@@ -259,7 +259,7 @@ class Dispatcher:
             policy=self._policy_in_force,
             record=record,
         )
-        return await redaction.redact_documents(results)
+        return await redaction.redact_documents(results, self._bugs)
 
     async def _policy_in_force(self) -> Policy:
         """Returns the policy as it is now. Raises StoreDown."""

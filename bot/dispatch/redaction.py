@@ -14,13 +14,14 @@ import msgspec
 
 from bot.dispatch import reply_limits, reply_texts
 from commands.spec import Result
-from core import unexpected_errors
+from core import errors, unexpected_errors
 from core.model.actions import Action
 from core.model.replies import Fields, Lines, Reply, Table, Text
 from core.model.results import Document
 from core.text import redact, redact_json
 
 LARGE = 50_000  # characters
+_PER_TEXT = 100  # characters, that take about as long as what is done once for each text
 
 
 async def redact_reply(reply: Reply, plan: Sequence[Action[Any]], bugs: unexpected_errors.UnexpectedErrors) -> Reply:
@@ -40,19 +41,28 @@ async def redact_reply(reply: Reply, plan: Sequence[Action[Any]], bugs: unexpect
         return reply_texts.internal_error(bugs.report(error, "redact"))
 
 
-async def redact_documents(results: Sequence[Result]) -> Sequence[Result]:
+async def redact_documents(results: Sequence[Result], bugs: unexpected_errors.UnexpectedErrors) -> Sequence[Result]:
     """Returns the results with the secrets in the engines' documents hidden, so that no field of `--format` and no line
-    of JSON shows a secret without its name."""
+    of JSON shows a secret without its name. A document that cannot be searched for secrets becomes an error; the other
+    results remain."""
     if not any(isinstance(result.value, Document) for result in results):
         return results
-    return await asyncio.to_thread(lambda: [_redacted(result) for result in results])
+    return await asyncio.to_thread(lambda: [_redacted(result, bugs) for result in results])
 
 
-def _redacted(result: Result) -> Result:
+def _redacted(result: Result, bugs: unexpected_errors.UnexpectedErrors) -> Result:
     document = result.value
     if not isinstance(document, Document):
         return result
-    return replace(result, value=msgspec.structs.replace(document, data=redact_json.redact_document(document.data)))
+    try:
+        data = redact_json.redact_document(document.data)
+    except errors.QuarterdeckError as error:
+        return replace(result, value=None, error=error)
+    except Exception as error:
+        ref = bugs.report(error, "redact")
+        message = f"The document of {document.ref} could not be searched for secrets because of a bug (ref {ref})."
+        return replace(result, value=None, error=errors.InvalidResponse(message, hint=unexpected_errors.HINT))
+    return replace(result, value=msgspec.structs.replace(document, data=data))
 
 
 def _size(block: Any) -> int:
@@ -62,7 +72,7 @@ def _size(block: Any) -> int:
         case Lines():
             return sum(map(len, block.lines))
         case Table():
-            return sum(len(str(cell)) for row in block.rows for cell in row)
+            return sum(_PER_TEXT + len(str(cell)) for row in block.rows for cell in row)
         case Fields():
-            return sum(len(name) + len(value) for name, value in block.fields.items())
+            return sum(_PER_TEXT + len(name) + len(value) for name, value in block.fields.items())
     return 0

@@ -9,7 +9,9 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
+from core import errors
 from core.text.redact import MASK, redact, redact_value
+from core.text.secret_names import may_be_secret_name
 
 # `-e`, and `-dite`: short flags without values may come before the `e`.
 _ENV_FLAG = re.compile(r"-[a-zA-Z]*e")
@@ -18,12 +20,44 @@ _ENV_GLUED = re.compile(r"-(?!-)[a-zA-Z]*?e(?=\w+=)")
 _COMMANDS = frozenset({"createcommand", "cmd", "command", "args", "entrypoint", "test", "exec", "execstart"})
 _PROBE = "Zq7xW2"  # masked where a secret may be
 _CONTEXT = 6  # words before a word that decide whether it is a secret
+_MAX_CONTEXT = 200  # characters of each of these words
+_MAX_WORDS = 1_000  # of one command line; those after it are hidden
+_TOGETHER = 64  # texts
+MAX_TEXTS = 50_000  # of one document
 
 
 def redact_document(document: dict[str, Any]) -> dict[str, Any]:
     """Returns a copy with all values of environment variables masked, and with all other texts redacted, because of
-    their own format or of their key."""
-    return {key: _redact_inside(str(key), value) for key, value in mask_env_values(copy.deepcopy(document)).items()}
+    their own format or of their key.
+
+    Takes seconds for a document of megabytes, so call it in a thread. Raises InvalidResponse if the document has more
+    than MAX_TEXTS texts, or is nested too deeply."""
+    try:
+        if _count_texts(document) > MAX_TEXTS:
+            raise errors.InvalidResponse(
+                f"The engine sent a document with more than {MAX_TEXTS:,} texts, too many to be searched for secrets.",
+                hint="Use the engine's own command.",
+            )
+        hidden = mask_env_values(copy.deepcopy(document))
+        return {key: _redact_inside(str(key), value) for key, value in hidden.items()}
+    except RecursionError as error:
+        raise errors.InvalidResponse(
+            "The engine sent a document that is nested too deeply to be searched for secrets.",
+            hint="Use the engine's own command.",
+        ) from error
+
+
+def _count_texts(value: Any) -> int:
+    count, waiting = 0, [value]
+    while waiting:
+        found = waiting.pop()
+        if isinstance(found, dict):
+            waiting += found.values()
+        elif isinstance(found, list):
+            waiting += found
+        elif isinstance(found, str):
+            count += 1
+    return count
 
 
 def mask_env_values(document: dict[str, Any]) -> dict[str, Any]:
@@ -51,13 +85,29 @@ def _redact_inside(name: str, value: Any) -> Any:
     if isinstance(value, dict):
         # {"name": "DB_PASSWORD", "value": "…"}: the value's name is another field.
         named = next((str(inner) for key, inner in value.items() if str(key).lower() in ("name", "key")), "")
-        return {
-            key: _redact_inside(named if named and str(key).lower() == "value" else str(key), inner)
-            for key, inner in value.items()
-        }
+        names = [named if named and str(key).lower() == "value" else str(key) for key in value]
+        return dict(zip(value, _redact_all(names, list(value.values())), strict=True))
     if isinstance(value, list):
-        return [_redact_inside(name, inner) for inner in value]
+        return _redact_all([name] * len(value), value)
     return value
+
+
+def _redact_all(names: Sequence[str], values: Sequence[Any]) -> list[Any]:
+    """Redacts many values. Short texts are searched together first, because most have nothing to hide."""
+    redacted: list[Any] = []
+    for at in range(0, len(values), _TOGETHER):
+        some, their_names = values[at : at + _TOGETHER], names[at : at + _TOGETHER]
+        texts = [value for value in some if isinstance(value, str)]
+        clean = len(texts) > 1 and not any(map(may_be_secret_name, their_names)) and _is_clean("\n".join(texts))
+        redacted += [
+            value if clean and isinstance(value, str) else _redact_inside(name, value)
+            for name, value in zip(their_names, some, strict=True)
+        ]
+    return redacted
+
+
+def _is_clean(text: str) -> bool:
+    return redact(text) == text
 
 
 def _mask_inside(value: Any) -> None:
@@ -130,6 +180,9 @@ def _mask_command(command: Sequence[Any], program: str = "") -> list[Any]:
         if not isinstance(word, str):
             hidden.append(word)
             continue
+        if len(words) >= _MAX_WORDS:
+            hidden.append(MASK)
+            continue
         before = words[-1] if words else ""
         if before == "--env" or _ENV_FLAG.fullmatch(before):
             hidden.append(_mask_entry(word))
@@ -146,7 +199,7 @@ def _mask_command(command: Sequence[Any], program: str = "") -> list[Any]:
 def _mask_word(word: str, words: Sequence[str]) -> str:
     """Masks one word of a command line. `--password` and its value may be two words, and after `mysql` so may `-p…`."""
     near = [*words[:3], *words[-_CONTEXT:]] if len(words) > _CONTEXT + 3 else words
-    before = " ".join(near)
+    before = " ".join(near if sum(map(len, near)) <= _MAX_CONTEXT else [each[:_MAX_CONTEXT] for each in near])
     if before and not word.startswith("-") and redact(f"{before} {_PROBE}").endswith(f" {MASK}"):
         return MASK if word else word
     shown, context = redact(f"{before} {word}"), redact(before)

@@ -62,9 +62,8 @@ class InfoVerbs(EngineClient, abc.ABC):
         body, version = await self._info_and_version(seconds)
         ref = Ref(engine=self.ref, kind=Kind.ENGINE, id=str(self.ref), name=str(self.ref))
         # The daemon reports its proxies with the passwords in their addresses.
-        return Document(
-            ref=ref, data=redact_json.redact_document({**json_decoder.decode_json_object(body), "Version": version})
-        )
+        document = {**json_decoder.decode_json_object(body), "Version": version}
+        return Document(ref=ref, data=await asyncio.to_thread(redact_json.redact_document, document))
 
     async def _info_and_version(self, seconds: float) -> tuple[bytes, Mapping[str, Any]]:
         """`/info`, and `/version` with the versions of the daemon's components; empty if only `/version` failed."""

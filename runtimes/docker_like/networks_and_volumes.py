@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import abc
+import asyncio
 from typing import ClassVar
 
 from core.model import networks_and_volumes
@@ -60,7 +61,8 @@ class NetworkVolumeVerbs(HttpEngineClient, abc.ABC):
         path = f"/{kind}s/{quoted_id(target)}{self.path_suffix}"
         response = await self._request("GET", path, seconds, name=target.name, kind=kind)
         # The mount options of a volume may contain the password of a file share.
-        return Document(ref=target, data=redact_json.redact_document(json_decoder.decode_json_object(response.body)))
+        document = json_decoder.decode_json_object(response.body)
+        return Document(ref=target, data=await asyncio.to_thread(redact_json.redact_document, document))
 
     async def _remove(self, kind: str, target: Ref, seconds: float) -> Outcome:
         return await self._change(target, f"/{kind}s/{quoted_id(target)}", seconds, method="DELETE", kind=kind)

@@ -4,9 +4,12 @@ and what only looks like the name of a secret stays."""
 import pytest
 
 from bot.dispatch import redaction
+from commands.spec import Result
 from core import unexpected_errors
 from core.model.actions import InspectContainer
 from core.model.replies import Ending, Fields, Lines, Reply, Table, Text
+from core.model.results import Document
+from core.text import redact_json
 from core.text.redact import MASK
 from tests.unit.bot.dispatch.world import ANN, World, words
 
@@ -102,3 +105,30 @@ async def test_a_target_whose_name_is_that_of_a_secret_does_not_hide_what_is_sai
 async def test_a_large_reply_is_redacted_too(block):
     shown = await redaction.redact_reply(Reply(blocks=(block,)), (), unexpected_errors.UnexpectedErrors())
     assert "zebra" not in repr(shown) and MASK in repr(shown) and "word word" in repr(shown)
+
+
+async def test_a_document_that_cannot_be_searched_is_an_error_and_costs_the_others_nothing(world):
+    def document(name, data):
+        ref = next(row.ref for row in world.engine.rows.values() if row.ref.name == name)
+        action = InspectContainer(engine=world.engine.ref, target=ref)
+        return Result(action=action, value=Document(ref=ref, data=data))
+
+    deep: dict[str, object] = {}
+    for _ in range(3_000):
+        deep = {"a": deep}
+    results = [
+        document("web", {"A": "token=zebra"}),
+        document("api", {"list": ["a"] * (redact_json.MAX_TEXTS + 1)}),
+        document("db", deep),
+        document("web-2", {"A": Broken("x")}),
+    ]
+    shown = await redaction.redact_documents(results, unexpected_errors.UnexpectedErrors())
+    assert shown[0].value.data == {"A": f"token={MASK}"}
+    assert [result.value for result in shown[1:]] == [None] * 3
+    for result, words_of in zip(shown[1:], ("too many", "too deeply", "because of a bug (ref"), strict=True):
+        assert words_of in result.error.message
+
+
+class Broken(str):
+    def __deepcopy__(self, memo):
+        raise KeyError("x")

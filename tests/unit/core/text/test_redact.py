@@ -283,6 +283,24 @@ def test_a_document_is_hidden_all_through():
     assert told["HttpProxy"].endswith("hunter2@proxy:3128") and told["Config"]["Env"] == ["A=hunter2"]
 
 
+def test_a_long_document_is_searched_in_parts_and_nothing_in_it_is_missed():
+    names = [f"note {number}" for number in range(300)]
+    labels = dict.fromkeys(names, "harmless") | {
+        "note 70": "token=hunter2",
+        "note 200": "a\x1b[0mb",
+        "DB_PASSWORD": "hunter3",
+    }
+    words = ["run", *["x"] * 2_000, "--password", "hunter4"]
+    listed = ["harmless"] * 70 + ["postgres://me:hunter5@db"] + ["harmless"] * 70
+    hidden = redact_document({"Labels": labels, "Cmd": words, "List": listed, "Numbers": [1, None, "a", {"b": "c"}]})
+    assert "hunter" not in repr(hidden)
+    assert list(hidden["Labels"]) == list(labels) and hidden["Labels"]["note 200"] == "ab"
+    assert sum(value == "harmless" for value in hidden["Labels"].values()) == 298
+    assert hidden["Cmd"][:500] == words[:500] and len(hidden["Cmd"]) == len(words)
+    assert hidden["List"][:70] == hidden["List"][71:] == ["harmless"] * 70
+    assert hidden["Numbers"] == [1, None, "a", {"b": "c"}]
+
+
 def test_a_secret_that_was_asked_for_is_let_through_and_nothing_beside_it():
     line = "docker swarm join --token SWMTKN-1-0123456789abcdef0123456789abcdef 10.0.0.1:2377"
     asked = Reply(blocks=(Lines(lines=(line,), secret=True), Text(text=line), Lines(lines=(line,))))
