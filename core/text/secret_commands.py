@@ -25,7 +25,7 @@ _PROGRAMS = (
      r"|cf)\b[^\n|;]{0,60}?\blogin", rf"-p{_GAP}"),
     (r"sshpass|plink|pscp|psftp|mongo(?:sh|dump|restore|export|import|top|stat)?|cqlsh|influx|sqlcmd|bcp|zip|unzip"
      r"|7za?|useradd"
-     r"|usermod|kinit|smbpasswd|tsql|isql|impacket\S{0,20}|net-snmp|snmpget", rf"-(?:p|pw|P){_GAP}"),
+     r"|usermod|cypher-shell|kinit|smbpasswd|tsql|isql|impacket\S{0,20}|net-snmp|snmpget", rf"-(?:p|pw|P){_GAP}"),
     (r"sshpass|7za?|unrar", r"-(?:p|hp)(?=[\"']?[^\s\"',\]-])"),
     (r"ldap(?:search|modify|add|delete|passwd|whoami)|rabbitmqadmin", rf"-(?:w|p){_GAP}"),
     (r"(?:curl|http|https|xh|wget|lftp|smbclient"
@@ -49,7 +49,7 @@ _PROGRAM = tuple(
 _PROGRAM_HINTS = (
     "mysql mariadb xtrabackup mydumper mycli", "redis- valkey- keydb-", "login",
     "sshpass plink pscp psftp mongo cqlsh influx sqlcmd bcp zip 7z useradd usermod kin"
-    "it smbpasswd tsql isql snmp impacket",
+    "it cypher-shell smbpasswd tsql isql snmp impacket",
     "sshpass 7z unrar", "ldapsearch ldapmodify ldapadd ldapdelete ldappasswd ldapwhoami rabbitmqadmin",
     "curl http xh "
     "wget lftp smbclient rpcclient aria2c", "openssl keytool signer", "htpasswd", "htpasswd", "rabbitmqctl",
@@ -85,6 +85,10 @@ _DIRECTIVE = re.compile(
     r"|[^\s\"\\]++)",
     re.IGNORECASE,
 )
+# Of an access list of Redis: `user default on >password ~* +@all`.
+_REDIS_ACL = re.compile(
+    r"(\b(?:set)?user[ \t]\S{1,64}[ \t](?:on|off)(?:[ \t][^\s>]\S{0,64}){0,8}[ \t]>)[^\s\"']{3,512}+", re.IGNORECASE
+)
 # `-u 'user:a b'`: the quote is opened before the name.
 _QUOTED_USER = re.compile(
     rf"((?<![\w-])(?:curl|https?|xh|wget|lftp)\b{_BETWEEN}[ \t](?:-u|--user|--proxy-user|-a|--auth)[ \t=]"
@@ -92,7 +96,7 @@ _QUOTED_USER = re.compile(
     r"(?:(?!\2)[^\n]){1,512}+"
 )
 _SQL = re.compile(
-    r"(\b(?:identified[ \t](?:with[ \t]['\"\w]{1,40}[ \t])?by(?:[ \t]password)?|set[ \t]"
+    r"(\b(?:identified[ \t](?:(?:with|via)[ \t]['\"\w]{1,40}[ \t])?(?:by(?:[ \t]password)?|as|using)|set[ \t]"
     r"password[ \t]for[ \t][^=\n]{1,80}(?==)|password|password_hash|aws_secret_access_key|credentials)[ \t]{0,4}"
     r"(?:(?<=[ \t])|(?==))(?:=[ \t]{0,4})?)(?:'(?:[^'\\]|\\.)*+'?|\"(?:[^\"\\]|\\.)*+\"?|\\[\"'][^\"'\\]*+)",
     re.IGNORECASE,
@@ -133,6 +137,7 @@ PATTERNS = (
     by_regex("pass pwd secret token credential key masterauth", _FLAG, _mask_flag),
     by_regex("requirepass masterauth auth-pass bindpw rootpw", _DIRECTIVE, rf"\1{MASK}"),
     by_regex("identified password aws_secret_access_key credentials", _SQL, rf"\1'{MASK}'"),
+    by_regex("user", _REDIS_ACL, rf"\1{MASK}"),
     by_regex("login", _NETRC, rf"\1{MASK}"),
     SecretPattern(hints=(":",), find=_find_pgpass),
 )

@@ -96,6 +96,11 @@ _FORMATS: Sequence[tuple[str, str, str]] = (
     (r"K10[a-f0-9]{20,64}::", r"\S{8,}", "k10"),
 )  # fmt: skip
 _JWT = re.compile(r"(?<![A-Za-z0-9_-])eyJ[A-Za-z0-9_-]{8,}+\.[A-Za-z0-9_-]{8,}+(?:\.[A-Za-z0-9_-]*+){0,3}")
+# The id of a key of AWS, and its secret beside it.
+_AWS_PAIR = re.compile(
+    r"((?<![A-Za-z0-9])(?:AKIA|ASIA)[A-Z0-9]{16}[^A-Za-z0-9+/\n]{1,3}(?:[\w ]{0,24}[^A-Za-z0-9+/\n]{1,4})??/?"
+    r"[ \t]{0,2})[A-Za-z0-9/+]{40}(?![A-Za-z0-9/+=])"
+)
 # A hash of a password can be guessed offline. In compose files each `$` is doubled.
 _D = r"\${1,2}"
 _HASH = re.compile(
@@ -135,6 +140,7 @@ _CUT_TOKEN = re.compile(
     rf"(?<![A-Za-z0-9_-])((?:{'|'.join(start for start, *_ in _FORMATS)}|eyJ))[A-Za-z0-9_+/=.:~%-]{{1,4096}}+{_CUT}",
     re.ASCII,
 )
+AWS_PAIR = by_regex("akia asia", _AWS_PAIR, rf"\1{MASK}")
 PATTERNS = (
     by_regex(("… (",), _CUT_TOKEN, rf"\1{MASK}"),
     SecretPattern(hints=(".",), find=_find_dotted),

@@ -27,7 +27,9 @@ _REGISTRY = re.compile(
     re.IGNORECASE,
 )
 _PLAIN_WORD = re.compile(r"[a-z][a-z ,.-]{0,40}|true|false|null|•+", re.IGNORECASE)
-_BEARER = re.compile(r"\b(bearer[ \t]{1,4})(?=[a-z._~+/=-]*+[0-9])[a-z0-9._~+/=-]{8,}+", re.IGNORECASE)
+_BEARER = re.compile(
+    r"\b(bearer[ \t]{1,4})(?![a-z_]{2,30}=[^=])(?=[a-z._~+/=-]*+[0-9])[a-z0-9._~+/=-]{8,}+", re.IGNORECASE
+)
 _BASIC = re.compile(r"\b(?P<name>basic[ \t]{1,4})(?P<value>[A-Za-z0-9+/]{6,}+={0,2})", re.IGNORECASE)
 _COOKIE = re.compile(
     r"((?:set-)?cookie\\{0,7}[\"']?:[ \t]{0,4}\[?\\{0,7}[\"']?)(?=[^\s\"']{0,200}=)[^\s\"'][^\n\"]*+", re.IGNORECASE
@@ -35,6 +37,12 @@ _COOKIE = re.compile(
 _SESSION = re.compile(
     r"((?:phpsessid|jsessionid|asp\.net_sessionid|connect\.sid|sessionid|csrftoken"
     r"|laravel_session)=)[^\s;,\"'&•]{6,}+",
+    re.IGNORECASE,
+)
+# Without a space after the colon, the name of an image would look the same.
+_TIGHT_HEADER = re.compile(
+    r"((?<![\w./-])(?:x-(?:[a-z0-9]{1,20}-){0,3}(?:token|key|secret)|private-token|job-token|deploy-token):)"
+    r"(?!v?[0-9]+(?:\.[0-9]+){1,3}|latest\b)[^\s\"',;•]{6,4096}+",
     re.IGNORECASE,
 )
 _SASL = re.compile(
@@ -79,6 +87,7 @@ PATTERNS = (
     by_regex("authorization", _AUTHORIZATION, _mask_authorization),
     by_regex("x-registry-", _REGISTRY, rf"\1{MASK}"),
     by_regex("bearer", _BEARER, rf"\1{MASK}"),
+    by_regex("-token: -key: -secret:", _TIGHT_HEADER, rf"\1{MASK}"),
     by_regex("basic", _BASIC, _mask_credentials),
     by_regex("cookie", _COOKIE, rf"\1{MASK}"),
     by_regex("sessid sessionid sid csrftoken session", _SESSION, rf"\1{MASK}"),

@@ -18,10 +18,12 @@ HINTS = (
     *("cred", "code", "connect.s"),
 )
 CORE = (
-    r"(?:pass(?:[_-]?word|wd|[_-]?phrase|code)|(?<![A-Za-z])pwd|(?<=[a-z])(?-i:Pwd)|(?<![A-Za-z])pw(?![A-Za-z])"
+    r"(?:pass(?:[_-]?word|wort|wd|[_-]?phrase|code)|(?<![A-Za-z])pwd|(?<=[a-z])(?-i:Pwd)|(?<![A-Za-z])pw(?![A-Za-z])"
     r"|(?<=[_-])pass(?![A-Za-z_-])|(?<=[a-z])(?-i:Pass)(?![A-Za-z])|(?<![A-Za-z])pass(?=[ \t]{0,2}=)|(?<![A-Za-z])"
     r"(?-i:pass|creds?)(?=[ \t]{0,2}[:=])"
-    r"|(?:require|master|key|store|root)[_-]?pass(?![a-z])|masterauth|secret|token|credential"
+    r"|(?:"
+    + "|".join(secret_words.BEFORE_PASS)
+    + r")[_-]?pass(?![a-z])|mot_?de_?passe|masterauth|secret|token|credential"
     r"|(?:" + "|".join(secret_words.BEFORE_KEY) + r")[_-]?key(?=s?(?![a-z]))"
     r"|client[_-]?key[_-]?data|(?<![A-Za-z])psk|(?<![A-Za-z])otp(?![A-Za-z])|(?<![A-Za-z]_)(?<=_)auth(?![A-Za-z])"
     r"|(?<=[A-Z0-9]_)(?-i:AUTH)(?![A-Za-z_])"
@@ -30,7 +32,7 @@ CORE = (
 _CORE = re.compile(CORE, re.IGNORECASE)
 _BEFORE_STEM: dict[str, tuple[str, ...]] = {
     "key": secret_words.BEFORE_KEY,
-    "pass": ("require", "master", "key", "store", "root"),
+    "pass": (*secret_words.BEFORE_PASS, "motde", "mot_de"),
     "auth": ("master",),
     "id": ("session", "sess", "connect.s"),
     "phrase": ("seed", "recovery", "backup"),
@@ -45,7 +47,10 @@ SIGN = (
 )
 # What may follow the core of a name: a plural, a number, then further words after a separator or in camel case.
 _REST = re.compile(
-    r"(?P<plural>[sS]?)(?P<more>[0-9]{0,3}(?:[_.-][\w.-]{0,48}|(?<=[a-z0-9])[A-Z]\w{0,48})?)" rf"(?P<sign>{SIGN})"
+    r"(?P<plural>[sS]?)(?P<more>[0-9]{0,3}(?:[_.-][\w.-]{0,48}|(?<=[a-z0-9])[A-Z]\w{0,48})?)"
+    rf"(?P<sign>{SIGN})"
+    # An anchor or a tag of YAML: `password: &shared …`.
+    r"(?:(?<=[ \t])(?:&(?!quot;|#)|!!?)[\w-]{1,64}[ \t]{1,4}(?=\S))?"
 )
 _TIGHT_VALUE = re.compile(r"[^\s,;&\"'})\]]++")
 _TIGHT = re.compile(r"[sS]?:(?![:/\s])")
@@ -62,7 +67,7 @@ _CLOSING = "\\\"',;`"
 
 _NOT_SECRET = re.compile(
     r"(?:|null|none|nil|<nil>|true|false|yes|no|on|off|undefined|\{|\[|\{\}|\[\]|\(none\)|n/?a|not|unknown"
-    r"|required|optional"
+    r"|required|optional|valid"
     r"|missing|invalid|incorrect|wrong|expired|failed|failure|denied|ok|okay|set|unset|changed|updated"
     r"|enabled|disabled"
     r"|empty|found|rejected|accepted|revoked|rotated|created|deleted|removed|timeout|unauthorized|forbidden|error"

@@ -10,6 +10,7 @@ import re
 
 from core.text import (
     private_keys,
+    secret_blocks,
     secret_commands,
     secret_formats,
     secret_headers,
@@ -21,6 +22,7 @@ from core.text.known_secrets import MASK
 from core.text.secret_pattern import SecretPattern, by_regex
 
 PATTERNS: tuple[SecretPattern, ...] = (
+    secret_formats.AWS_PAIR,
     *secret_headers.PATTERNS,
     *secret_urls.PATTERNS,
     *secret_commands.PATTERNS,
@@ -58,6 +60,8 @@ def mask_secrets(text: str) -> str:
         (pattern.find, hints) for pattern in PATTERNS if (hints := tuple(filter(present.__contains__, pattern.hints)))
     ]
     lines = text.split("\n")
+    if any(sign in text for sign in secret_blocks.HINTS) and not present.isdisjoint(secret_names.HINTS):
+        lines = secret_blocks.mask_blocks(lines)
     for number, line in enumerate(lines):
         low = line.lower()
         for find, hints in active:

@@ -44,7 +44,7 @@ _CODE = re.compile(
 )
 _MARKUP = re.compile(
     r"(<(?P<tag>[\w:.-]{0,40}(?:pass(?:word|wd|phrase)|secret|token|api[_-]?key|access[_-]?key|private[_-]?key"
-    r"|credential)s?[\w.-]{0,24}+)(?:\s[^>\n]{0,200})?>)(?P<value>[^<\n]{1,4096}+)(?=</)",
+    r"|credential)s?[\w.-]{0,24}+)(?:\s[^>\n]{0,200})?>(?:<!\[CDATA\[)?)(?P<value>[^<\n]{1,4096}+)(?=</)",
     re.IGNORECASE,
 )
 _PAIR = re.compile(

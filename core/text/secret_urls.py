@@ -14,6 +14,15 @@ from core.text.secret_pattern import by_regex
 # The password reaches to the last @, because people forget to encode an @ or a / in it.
 _URL = re.compile(r"(?P<user>//[^\s/:\"'<>]{0,256}+:)(?P<rest>(?:(?!//)[^\s\"'<>`]){0,1024}+)")
 _PORT = re.compile(r"[0-9]{1,5}(?:[/?#,\\]|$)")
+# A password with a quote or angle bracket in it, if the @ and a host follow; not the end of a quoted text.
+_URL_QUOTE = re.compile(
+    r"(//[^\s/:\"'<>@]{0,128}+:)(?![0-9]{1,5}[/?#,\\\"'<>])(?!••)(?=[^\s@/]{0,128}[\"'<>`])"
+    r"(?:(?![\"'][,:;)}\]])[^\s@/•]){1,128}+(?=@[A-Za-z0-9.-]{1,253}(?:[:/?\s\"',]|$))"
+)
+# `Password={a;b}` of ODBC, where braces hold any characters.
+_ODBC = re.compile(
+    r"((?:^|[;\s\"'])(?:pwd|password)[ \t]?=[ \t]?\{)(?![{}])[^{}\n•]{1,256}+(?=\}(?:[;\"'\s]|$))", re.IGNORECASE
+)
 _URL_TOKEN = re.compile(r"(//)[^\s/:@\"'•]{20,512}(?=@)")
 _GO_DSN = re.compile(
     r"(?<![\w.-])([\w.-]{1,64}+:)[^\s\"'`]{1,256}?(?=@(?:tcp|tcp6|udp|unix|cloudsql"
@@ -66,6 +75,8 @@ def _mask_query(match: re.Match[str]) -> str:
 
 PATTERNS = (
     by_regex("//", _URL, _mask_url),
+    by_regex("//", _URL_QUOTE, rf"\1{MASK}"),
+    by_regex("pwd password", _ODBC, rf"\1{MASK}"),
     by_regex("//", _URL_TOKEN, rf"\1{MASK}"),
     by_regex("@", _GO_DSN, rf"\1{MASK}"),
     by_regex("@", _BARE_USER, rf"\1{MASK}"),

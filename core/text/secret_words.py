@@ -16,6 +16,11 @@ BEFORE_KEY = _words(
     functions function sentry ingestion instrumentation
     """
 )
+# `dbpass`, `rootpass`.
+BEFORE_PASS = _words(
+    "require master key store root db sql pg postgres mongo redis rabbit mqtt smtp mail imap ftp ldap bind rpc vpn wifi"
+    " admin"
+)
 # The last word of a name that makes it harmless: where a secret is, how long it lives, how many there are.
 HARMLESS = frozenset(
     _words(
@@ -28,7 +33,7 @@ HARMLESS = frozenset(
         updated created engine backend driver volume mount key_name index kind template validation validator rules
         selector option options plugin request requests error errors response seconds second minutes days hours ms per
         limiter bytes chars characters reader writer stdin prompt history review reviewer owner group helper
-        encoder decoder filter handler service repository controller config configuration env cmd command
+        encoder decoder encryption filter handler service repository controller config configuration env cmd command
         """
     )
 )

@@ -3,8 +3,8 @@
 
 from __future__ import annotations
 
-from tests.unit.core.text import secret_tokens
-from tests.unit.core.text.made_up import ALPHANUMERIC, HEX, LOWER, PEM_HEAD, PEM_TAIL, UPPER, b64, made, uuid
+from tests.unit.core.text import secret_blocks, secret_tokens
+from tests.unit.core.text.made_up import ALPHANUMERIC, HEX, LOWER, PEM_HEAD, UPPER, b64, made, uuid
 
 # (the line with {} where the secret is, the secret)
 BY_NAME = [
@@ -255,6 +255,25 @@ BY_PLACE = [
     ("userPassword {}", "{SSHA}" + made(40, seed="ssha")),
     ("bob:{}", "{SHA}" + made(27, seed="sha") + "="),
     ("rolpassword {}", "SCRAM-SHA-256$4096:" + made(24, seed="scram") + "$" + made(44, seed="k") + ":" + made(44, seed="l")),
+    ("redis://default:{}@redis:6379/0", "abc'def9"),
+    ("amqp://guest:{}@rabbit:5672/%2f", "gu<es>t9"),
+    ("Server=db;User Id=sa;Password={{{}}};Encrypt=yes", "abc;DEF9"),
+    ("DBPASS={}", "envPw7"),
+    ("smtppass: {}", "envPw8x"),
+    ("Passwort: {}", "deutsch!1"),
+    ("mot_de_passe={}", "france9"),
+    ("X-Auth-Token:{}", made(40, seed="keystone")),
+    ("keys AKIA" + "Q3EGP2ZXKD7VT5LM / {}", made(40, seed="awspair")),
+    ("IDENTIFIED WITH mysql_native_password AS '{}'", "*" + made(40, HEX, "mysqlhash").upper()),
+    ("IDENTIFIED VIA mysql_native_password USING '{}'", "*" + made(40, HEX, "mariahash").upper()),
+    ("cypher-shell -u neo4j -p {}", "neoPw5"),
+    ("user default on ~* >{} +@all", "aclPw5"),
+    ("ACL SETUSER bob on >{} +@read", "aclPw6"),
+    ("<password><![CDATA[{}]]></password>", "xmlPw4"),
+    ("password: &shared {}", "anchored7"),
+    ("password: !!str {}", "tagged8x"),
+    ('{{"adminPassword": {{"value": "{}"}}}}', "armPw31"),
+    ('variable "db_password" {{ default = "{}" }}', "hclPw32"),
     ("Password for admin is {}", "hunter3"),
     ("password for user 'bob' is '{}'", "bobPw9"),
     ("The generated password is: {}", made(16, seed="gen")),
@@ -271,34 +290,11 @@ BY_PLACE = [
     ("PIN: {}", "4815"),
     ("wrote h9.example:5432:app:bob:{} to ~/.pgpass", "inlinePw"),
 ]  # fmt: skip
-_KEY_LINES = [made(64, ALPHANUMERIC + "+/", f"pem{number}") for number in range(4)]
-# Secrets of several lines: (the whole text, what must be gone).
-SEVERAL_LINES = [
-    ("\n".join((PEM_HEAD.format("RSA "), *_KEY_LINES, PEM_TAIL.format("RSA "))), _KEY_LINES[2]),
-    ("\n".join((PEM_HEAD.format("OPENSSH "), *_KEY_LINES, PEM_TAIL.format("OPENSSH "))), _KEY_LINES[0]),
-    (
-        "\n".join((PEM_HEAD.format("ENCRYPTED COSIGN "), *_KEY_LINES, PEM_TAIL.format("ENCRYPTED COSIGN "))),
-        _KEY_LINES[0],
-    ),
-    ('{"private_key": "' + "\\n".join((PEM_HEAD.format(""), *_KEY_LINES, PEM_TAIL.format(""))) + '"}', _KEY_LINES[1]),
-    (
-        "\n".join(("PuTTY-User-Key-File-3: ssh-rsa", "Private-Lines: 3", *_KEY_LINES[:3], "Private-MAC: 00")),
-        _KEY_LINES[1],
-    ),
-    (
-        "Password for the elastic user (reset with `bin/reset`):\n  " + made(20, seed="elastic"),
-        made(20, seed="elastic"),
-    ),
-    ("Please use the following password to proceed:\n\n" + made(32, HEX, "jenkins"), made(32, HEX, "jenkins")),
-    ("- name: DB_PASSWORD\n  value: kubeYaml1", "kubeYaml1"),
-    ('    "name": "API_TOKEN",\n    "value": "kubeJson1"', "kubeJson1"),
-    ("tls.key: " + b64(PEM_HEAD.format("RSA ") + made(300))[:76] + "\n" + "\n".join(_KEY_LINES), _KEY_LINES[3]),
-]
 
 
 def every_line() -> list[tuple[str, str]]:
     """Returns (the text, the secret in it) for every secret."""
     return [
         *((line.format(secret), secret) for line, secret in [*BY_NAME, *BY_PLACE, *secret_tokens.formatted()]),
-        *SEVERAL_LINES,
+        *secret_blocks.SEVERAL_LINES,
     ]

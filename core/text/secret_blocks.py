@@ -1,0 +1,104 @@
+"""Masks secrets that stand in the lines after their name.
+
+These are block texts of YAML (`password: |`), here-documents (`password = <<EOF`), and values inside braces
+(`variable "db_password" { default = "…" }`, `"dbPassword": {"value": "…"}`).
+
+A block ends where its indentation ends, at its own end marker, or with its brace, and at the latest after MAX_LINES
+lines. Every quantifier is bounded, so a text costs linear time.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from core.text import secret_names
+from core.text.known_secrets import MASK
+
+HINTS = ("|", ">", "<<", "{")
+MAX_LINES = 200
+
+_BLOCK_SIGN = re.compile(r"[ \t][|>][-+0-9]{0,3}[ \t]*$")
+_BLOCK = re.compile(
+    r"(?P<before>[^\n]{0,200}?)(?<![\w.-])[\"']?(?P<name>[\w.-]{1,80})[\"']?:[ \t]{1,8}"
+    r"(?:(?:&|!!?(?!vault))[\w-]{1,64}[ \t]{1,4})?[|>][-+0-9]{0,3}[ \t]*"
+)
+_HERE = re.compile(
+    r"(?<![\w.-])(?P<name>[\w.-]{1,80})[ \t]{0,8}[=:][ \t]{0,8}<<[-~]?[\"']?(?P<end>[A-Z_]{2,32})[\"']?\s*$"
+)
+_OPENED = re.compile(
+    r"(?:\b(?:variable|output)[ \t]{1,4}\"(?P<label>[\w.-]{1,80})\"[ \t]{0,4}"
+    r"|\"(?P<name>[\w.-]{1,80})\"[ \t]{0,4}:[ \t]{0,4})\{"
+)
+_INSIDE = re.compile(
+    r"((?:\"value\"|(?<![\w.\"-])(?:default|value))[ \t]{0,8}[:=][ \t]{0,8})\"((?:[^\"\\\n]|\\.){1,4096}+)(\"?)"
+)
+
+
+def mask_blocks(lines: Sequence[str]) -> list[str]:
+    """Masks the values whose name is in an earlier line, or before an open brace."""
+    shown = list(lines)
+    until = 0  # the line after the last block
+    for at, line in enumerate(lines):
+        if at < until:
+            continue
+        if "{" in line:
+            for opened in _OPENED.finditer(line):
+                name = opened["label"] or opened["name"]
+                if secret_names.is_secret_name(name):
+                    _mask_braces(shown, at, opened.end(), name)
+                    break
+        elif "<<" in line:
+            until = _mask_here(shown, at)
+        elif _BLOCK_SIGN.search(line[-12:]):
+            until = _mask_block(shown, at)
+    return shown
+
+
+def _mask_braces(shown: list[str], first: int, start: int, name: str) -> None:
+    """Masks the values of this name up to the end of the brace that opens before `start`."""
+
+    def mask(found: re.Match[str]) -> str:
+        return f'{found[1]}"{MASK}{found[3]}' if secret_names.is_secret(name, found[2]) else found[0]
+
+    depth = 1
+    for number in range(first, min(first + MAX_LINES, len(shown))):
+        line, begin = shown[number], start if number == first else 0
+        end = begin
+        while end < len(line) and depth:
+            depth += (line[end] == "{") - (line[end] == "}")
+            end += 1
+        shown[number] = line[:begin] + _INSIDE.sub(mask, line[begin:end]) + line[end:]
+        if not depth:
+            return
+
+
+def _mask_here(shown: list[str], at: int) -> int:
+    """Masks a here-document. Returns the line after it."""
+    here = _HERE.search(shown[at][-200:])
+    if here is None or not secret_names.is_secret_name(here["name"]):
+        return at
+    for number in range(at + 1, min(at + MAX_LINES, len(shown))):
+        if shown[number].rstrip().endswith(here["end"]):
+            return number
+        shown[number] = _masked(shown[number], 0)
+    return at + MAX_LINES
+
+
+def _mask_block(shown: list[str], at: int) -> int:
+    """Masks a block text of YAML, behind whatever a log writes before each line. Returns the line after it."""
+    block = _BLOCK.fullmatch(shown[at])
+    if block is None or not secret_names.is_secret_name(block["name"]):
+        return at
+    prefix, column = len(block["before"].rstrip()), block.start("name")
+    for number in range(at + 1, min(at + MAX_LINES, len(shown))):
+        line = shown[number]
+        if line[prefix:].strip() and (line[prefix : column + 1].strip() or len(line) <= column + 1):
+            return number
+        shown[number] = _masked(line, prefix)
+    return at + MAX_LINES
+
+
+def _masked(line: str, prefix: int) -> str:
+    text = line[prefix:].lstrip()
+    return line[: len(line) - len(text)] + MASK if text else line
