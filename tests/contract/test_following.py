@@ -177,7 +177,7 @@ async def test_what_is_gone_already_is_a_sentence(ground):
         assert reading.outcome.status == Status.FAILED
     except errors.NotFound as error:
         said = error.full_message()
-    assert "has no container web" in said
+    assert f"has no container {rows.rows[0].ref.name}" in said
 
 
 async def test_an_engine_that_breaks_off_is_no_end_of_the_container():

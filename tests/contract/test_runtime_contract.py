@@ -3,6 +3,7 @@
 import asyncio
 import dataclasses
 import fnmatch
+import re
 import time
 from datetime import UTC, datetime, timedelta
 
@@ -156,7 +157,7 @@ async def test_remove_refuses_what_runs_unless_forced(ground):
     assert "it" in await ground.rows()
     assert (await ground.do(actions.Remove(engine=ground.runtime.ref, target=target, force=True))).status == Status.DONE
     assert "it" not in await ground.rows()
-    with pytest.raises(errors.NotFound, match="has no container it"):
+    with pytest.raises(errors.NotFound, match=f"has no container {re.escape(target.name)}"):
         await ground.do(actions.Remove(engine=ground.runtime.ref, target=target))
 
 
