@@ -17,7 +17,10 @@ from core.text.secret_names import may_be_secret_name
 _ENV_FLAG = re.compile(r"-[a-zA-Z]*e")
 _ENV_GLUED = re.compile(r"-(?!-)[a-zA-Z]*?e(?=\w+=)")
 
-_COMMANDS = frozenset({"createcommand", "cmd", "command", "args", "entrypoint", "test", "exec", "execstart"})
+_COMMANDS = frozenset(
+    {"createcommand", "cmd", "command", "args", "entrypoint", "test", "exec", "execstart", "cmdline", "argv"}
+)
+_ENVIRONMENTS = frozenset({"env", "envs", "environ", "environment", "envvars", "env_vars"})
 _PROBE = "Zq7xW2"  # masked where a secret may be
 _CONTEXT = 6  # words before a word that decide whether it is a secret
 _MAX_CONTEXT = 200  # characters of each of these words
@@ -114,7 +117,7 @@ def _mask_inside(value: Any) -> None:
     if isinstance(value, dict):
         for key, inner in value.items():
             name = str(key).lower()
-            if name in ("env", "envs", "environment"):
+            if name in _ENVIRONMENTS:
                 value[key] = _mask_env(inner)
             elif name in _COMMANDS and isinstance(inner, list):
                 value[key] = _mask_command(inner, _program(value) if name in ("args", "cmd") else "")

@@ -80,10 +80,13 @@ _NOT_SECRET = re.compile(
     r"|SecretStr\(.*)",
     re.IGNORECASE | re.DOTALL,
 )
+_LAST_WORD = re.compile(r"(?:[A-Z]?[a-z]+|[A-Z]+)$")
+_NOT_A_TOKEN = re.compile(rf"(?:{'|'.join(secret_words.NOT_A_TOKEN)}){{1,3}}", re.IGNORECASE)
 _QUANTITY = re.compile(r"[+-]?[0-9]{1,7}(?:\.[0-9]{1,6})?(?:ms|us|s|m|h|d|w|%|k|ki?b|mi?b|gi?b)?", re.IGNORECASE)
 _MIXED = re.compile(r"[0-9].*[A-Za-z]|[A-Za-z].*[0-9]")
 _WORD = re.compile(r"[a-z]{2,20}")
 _NEXT_WORD = re.compile(r"[ \t](?:[a-z][a-z0-9'-]{0,20}(?![\w=:@])|/)")
+_NAME = re.compile(r"[\w./-]+:")
 _CALL = re.compile(r"(?:await|new|yield|return|function|async|lambda)|[A-Za-z_][\w.]{0,60}\([^()]{0,200}\)[;,)]{0,3}")
 _COMPLAINT = re.compile(
     r"(?:invalid|bad|wrong|incorrect|weak|no|missing|empty|expired|check|verif\w+|validat\w+|pars\w+|read\w*|get\w*"
@@ -153,8 +156,9 @@ def _secret_value(line: str, core: re.Match[str], rest: re.Match[str]) -> tuple[
     if words and words[-1] in secret_words.HARMLESS:
         return None
     name, sign = core[0].lower(), rest["sign"]
-    before = line[max(0, core.start() - 16) : core.start()].lower().rstrip("_-")
-    if name == "token" and before.endswith(secret_words.NOT_A_TOKEN):
+    # By whole words: `next_token` is a place in a list, and `admin_token` is a secret, although it ends in `min_token`.
+    before = _LAST_WORD.search(line[max(0, core.start() - 24) : core.start()].rstrip("_-"))
+    if name == "token" and before is not None and _NOT_A_TOKEN.fullmatch(before[0]):
         return None
     if _PHRASE.search(name) and (value := _phrase_value(line, rest.end())) is not None:
         return value
@@ -162,7 +166,7 @@ def _secret_value(line: str, core: re.Match[str], rest: re.Match[str]) -> tuple[
     if found is None:
         return None
     opening, inner, closing = _split(found[0])
-    if not opening and inner.endswith(":"):
+    if not opening and ":" in sign and inner.endswith(":") and _NAME.fullmatch(inner):
         return None  # another name: `secrets.yaml: db_password: …`
     bare = inner.rstrip(",;)]}.") if not opening else inner
     counts = name == "token" or any(word.isalpha() for word in words)

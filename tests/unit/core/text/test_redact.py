@@ -146,6 +146,7 @@ def test_environments_are_hidden():
     document = {
         "Config": {
             "Env": ["A=1", "PATH=/bin"],
+            "environ": ["A=1"],
             "CreateCommand": ["podman", "run", "-e", "A=1", "--env=B=2", "-eC=3", "x"],
         },
         "Args": ["--password", "hunter2", "serve"],
