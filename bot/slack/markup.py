@@ -20,7 +20,7 @@ _ENTITIES = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;"})
 _INTERPRETED = re.compile(
     r"[*~`]"
     r"|(?<![^\W_])_|_(?![^\W_])"  # not in my_app: Slack formats only at the edge of a word
-    r"|:[\w+'-]*[^\W\d][\w+'-]*:|:\d{3,}:"  # :x: and :100:, not the minutes of 03:00:12
+    r"|:(?:[+'-]|\d)*+[^\W\d][\w+'-]*+:|:\d{3,}:|:[+-]1:"  # :x:, :100: and :+1:, not the minutes of 03:00:12
     r"|@(?:channel|here|everyone|group)\b"
     r"|^>"
 )

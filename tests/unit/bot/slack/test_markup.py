@@ -56,3 +56,10 @@ def test_pieces_keep_their_bounds_and_order(text: str, most: int, room: int) -> 
     assert squeezed.startswith("".join("".join(found).split()))
     if whole:
         assert "".join("".join(found).split()) == squeezed
+
+
+def test_a_long_word_takes_linear_time() -> None:
+    word = ":" + "a" * 500_000  # quadratic time would be hours
+    assert markup._INTERPRETED.search(word) is None
+    assert markup._INTERPRETED.search(word + ":") is not None
+    assert markup.literal(":+1: :-1: :a1: :12: :123:") == "`:+1:` `:-1:` `:a1:` :12: `:123:`"
