@@ -1,9 +1,9 @@
 """Masks the secrets of this process itself: its configured tokens and passwords, and the first admin's claim code.
 
 `core.text.redact` recognises most secrets by their look. A password such as `correct horse` has no look, so this module
-masks it by its value, in every text. Each secret is also masked as base64, in a URL (percent-encoded) and in JSON.
-Values shorter than `MIN_LENGTH` are not masked, because they are parts of ordinary words. Secrets are only ever added:
-after a reload the old token is still a secret.
+masks it by its value, in every text. Each secret is also masked in base64 (alone, or as in `user:password`), as
+hexadecimal digits, in a URL (percent-encoded) and in JSON. Values shorter than `MIN_LENGTH` are not masked, because
+they are parts of ordinary words. Secrets are only ever added: after a reload the old token is still a secret.
 """
 
 from __future__ import annotations
@@ -62,15 +62,23 @@ def _secrets_in(value: str) -> set[str]:
 def _all_spellings(secret: str) -> set[str]:
     if len(secret) < MIN_LENGTH:
         return set()
-    encoded = base64.b64encode(secret.encode(errors="surrogateescape")).decode()
+    raw = secret.encode(errors="surrogateescape")
     return {
         secret,
         urllib.parse.quote(secret, safe="", errors="surrogateescape", encoding="utf-8"),
         urllib.parse.quote_plus(secret, errors="surrogateescape", encoding="utf-8"),
         json.dumps(secret)[1:-1],
         json.dumps(secret, ensure_ascii=False)[1:-1],
-        encoded.rstrip("="),
+        base64.b64encode(raw).decode().rstrip("="),
+        *(raw.hex(), raw.hex().upper()),
+        *(inside for start in (0, 1, 2) if len(inside := _inside_base64(raw, start)) >= MIN_LENGTH_ANYWHERE),
     }
+
+
+def _inside_base64(raw: bytes, start: int) -> str:
+    """Returns the characters that all base64 has in common in which these bytes begin at `start` modulo 3."""
+    encoded = base64.b64encode(bytes(start) + raw).decode().rstrip("=")
+    return encoded[(0, 2, 3)[start] : len(encoded) if (start + len(raw)) % 3 == 0 else -1]
 
 
 def _pattern(spelling: str) -> re.Pattern[str]:

@@ -34,6 +34,10 @@ _INSIDE = re.compile(
     r"((?:\"value\"|(?<![\w.\"-])(?:default|value))[ \t]{0,8}[:=][ \t]{0,8})\"((?:[^\"\\\n]|\\.){1,4096}+)(\"?)"
 )
 
+_CONTINUED_WORD = re.compile(r"^[^\s\"'\\•]{1,4096}")
+_CUT_JWT = re.compile(r"(?<![\w-])eyJ[\w-]{8,}+(?:\.[\w-]*+){0,2}$")
+_CONTINUED_JWT = re.compile(r"^([ \t]{0,80})(?:[\w-]{0,4096}+\.[\w-]{10,4096}+|[\w-]{20,4096}+(?=[\s\"',]|$))")
+
 
 def mask_blocks(lines: Sequence[str]) -> list[str]:
     """Masks the values whose name is in an earlier line, or before an open brace."""
@@ -53,6 +57,14 @@ def mask_blocks(lines: Sequence[str]) -> list[str]:
         elif _BLOCK_SIGN.search(line[-12:]):
             until = _mask_block(shown, at)
     return shown
+
+
+def mask_continued(before: str, line: str) -> str:
+    """Masks the rest of a secret that was cut by the end of the line `before`: after a backslash, or in the middle of a
+    JSON web token."""
+    if before.endswith("\\"):
+        return _CONTINUED_WORD.sub(MASK, line, count=1)
+    return _CONTINUED_JWT.sub(rf"\1{MASK}", line, count=1) if _CUT_JWT.search(before[-4_096:].rstrip()) else line
 
 
 def _mask_braces(shown: list[str], first: int, start: int, name: str) -> None:

@@ -28,7 +28,8 @@ _REGISTRY = re.compile(
 )
 _PLAIN_WORD = re.compile(r"[a-z][a-z ,.-]{0,40}|true|false|null|•+", re.IGNORECASE)
 _BEARER = re.compile(
-    r"\b(bearer[ \t]{1,4})(?![a-z_]{2,30}=[^=])(?=[a-z._~+/=-]*+[0-9])[a-z0-9._~+/=-]{8,}+", re.IGNORECASE
+    r"\b(bearer(?:[ \t]{1,4}|[=:][ \t]{0,4}))(?![a-z_]{2,30}=[^=])(?=[a-z._~+/=-]*+[0-9])[a-z0-9._~+/=-]{8,}+",
+    re.IGNORECASE,
 )
 _BASIC = re.compile(r"\b(?P<name>basic[ \t]{1,4})(?P<value>[A-Za-z0-9+/]{6,}+={0,2})", re.IGNORECASE)
 _COOKIE = re.compile(

@@ -62,14 +62,18 @@ def mask_secrets(text: str) -> str:
     lines = text.split("\n")
     if any(sign in text for sign in secret_blocks.HINTS) and not present.isdisjoint(secret_names.HINTS):
         lines = secret_blocks.mask_blocks(lines)
-    for number, line in enumerate(lines):
+    before = ""  # the line before, as it was
+    for number, given in enumerate(lines):
+        line = given
         low = line.lower()
         for find, hints in active:
             for hint in hints:
                 if hint in low:
-                    line = find(line)  # noqa: PLW2901
+                    line = find(line)
                     break
-        lines[number] = line
+        if number and lines[number - 1].endswith((MASK, f"{MASK}\\")):
+            line = secret_blocks.mask_continued(before, line)
+        lines[number], before = line, given
     return "\n".join(_mask_announced(lines) if len(lines) > 1 else lines)
 
 

@@ -37,6 +37,9 @@ _WITH = re.compile(
     r"(?=[^\s:]{0,64}[0-9])(?=[^\s:]{0,64}[A-Za-z])[^\s:\"']{6,128}+(?<![.,;])",
     re.IGNORECASE,
 )
+_API_KEY = re.compile(
+    r"(\bapi[ _-]?key[ \t]{1,4})(?=[\w-]{0,64}[0-9])(?=[\w-]{0,64}[A-Za-z])[\w-]{16,256}+(?![\w.])", re.IGNORECASE
+)
 _CODE = re.compile(
     r"(\b(?:PIN|OTP|one-time (?:code|password|passcode)|verification code|security code|2FA code|MFA code"
     r"|login code)\b(?:[ \t](?:code|for \S{1,64}))?[ \t]?(?:is|:|=)[ \t]{0,4})[0-9]{4,8}\b",
@@ -122,6 +125,7 @@ PATTERNS = (
     SecretPattern(hints=_HINTS, find=_find_is),
     SecretPattern(hints=_HINTS, find=_find_colon),
     SecretPattern(hints=_HINTS, find=_find_of),
+    by_regex("api", _API_KEY, rf"\1{MASK}"),
     by_regex("pin otp code", _CODE, rf"\1{MASK}"),
     by_regex("pass", _WITH, rf"\1{MASK}"),
     by_regex("</", _MARKUP, _mask_markup),

@@ -10,6 +10,7 @@ def _words(text: str) -> tuple[str, ...]:
 # `primary key` and `cache key` are not secret: a key counts by the word before it.
 BEFORE_KEY = _words(
     """
+    enc cookie wg wireguard
     api access private secret encrypt encryption signing master auth account session license shared app application
     fernet jwt hmac crypt crypto cipher aes rsa ssh root unseal recovery deploy sas write ingest consumer client
     storage admin service integration webhook subscription bearer seal data hash

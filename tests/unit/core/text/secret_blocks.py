@@ -6,6 +6,11 @@ from tests.unit.core.text.made_up import ALPHANUMERIC, HEX, PEM_HEAD, PEM_TAIL, 
 
 _KEY_LINES = [made(64, ALPHANUMERIC + "+/", f"pem{number}") for number in range(4)]
 SEVERAL_LINES = [
+    (
+        "token\n  eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0\n  " + made(12, seed="half") + "." + made(30, seed="wrapped"),
+        made(30, seed="wrapped"),
+    ),
+    ("AWS_SECRET_ACCESS_KEY=" + made(20, seed="first") + "\\\n" + made(20, seed="second"), made(20, seed="second")),
     ("\n".join((PEM_HEAD.format("RSA "), *_KEY_LINES, PEM_TAIL.format("RSA "))), _KEY_LINES[2]),
     ("\n".join((PEM_HEAD.format("OPENSSH "), *_KEY_LINES, PEM_TAIL.format("OPENSSH "))), _KEY_LINES[0]),
     (

@@ -28,11 +28,21 @@ SECRET = 'correct "horse" & b\u00e4ttery'
         urllib.parse.quote(SECRET, safe=""),
         urllib.parse.quote_plus(SECRET),
         base64.b64encode(SECRET.encode()).decode(),
+        SECRET.encode().hex(),
+        SECRET.encode().hex().upper(),
     ],
 )
 def test_a_remembered_secret_is_masked_in_every_spelling(spelling):
     known_secrets.remember([SECRET])
     assert redact(f"before {spelling} after").rstrip("=").replace("=", "") == f"before {MASK} after"
+
+
+@pytest.mark.parametrize("user", ["", "x", "me", "bob", "alice:and:more"])
+def test_a_remembered_secret_is_masked_within_base64(user):
+    known_secrets.remember([SECRET])
+    around = base64.b64encode(f"{user}:{SECRET}:end".encode()).decode()
+    shown = redact(f"sent {around} to the proxy").removeprefix("sent ").removesuffix(" to the proxy")
+    assert MASK in shown and len(shown) <= len(MASK) + len(around) - len(base64.b64encode(SECRET.encode())) + 8
 
 
 def test_a_short_secret_is_masked_as_a_word_and_a_shorter_one_by_its_name_alone():
