@@ -55,15 +55,18 @@ def lines(block: replies.Lines, *, budget: int, file_name: str) -> RenderedBlock
         return RenderedBlock(blocks=heading(block.title))
     title = titled(block.title)
     budget -= PREFORMATTED_WEIGHT + (SECTION_WEIGHT + markup.size(title) if title else 0)
-    shown = [sanitize.single_line(line, MAX_VERBATIM_WEIGHT) for line in block.lines]
-    if _height(shown) <= min(budget, MAX_VERBATIM_WEIGHT):
-        return RenderedBlock(blocks=[preformatted(shown, title)])
+    if len(block.lines) <= MAX_VERBATIM_WEIGHT // 2:  # each line takes at least two characters
+        shown = [sanitize.single_line(line, MAX_VERBATIM_WEIGHT) for line in block.lines]
+        if _height(shown) <= min(budget, MAX_VERBATIM_WEIGHT):
+            return RenderedBlock(blocks=[preformatted(shown, title)])
     tail = [sanitize.single_line(line, TAIL_LINE_WIDTH) for line in block.lines[-TAIL_LINES:]]
     while tail and _height(tail) > min(budget - NOTE_WEIGHT, MAX_VERBATIM_WEIGHT):
         tail.pop(0)
     if not tail:
-        return RenderedBlock(blocks=[note(f"{plural(len(shown), 'line')} in the file {file_name}.")], complete=False)
-    notice = f"The last {len(tail)} of {plural(len(shown), 'line')}; all are in the file {file_name}."
+        return RenderedBlock(
+            blocks=[note(f"{plural(len(block.lines), 'line')} in the file {file_name}.")], complete=False
+        )
+    notice = f"The last {len(tail)} of {plural(len(block.lines), 'line')}; all are in the file {file_name}."
     return RenderedBlock(blocks=[preformatted(tail, title), note(notice)], complete=False)
 
 

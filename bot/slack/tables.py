@@ -54,11 +54,13 @@ def render_fields(
     """Renders names and values side by side, or as a table with two columns if they are many or long."""
     if not block.fields:
         return blocks.RenderedBlock(blocks=blocks.heading(block.title))
-    pairs = [
-        f"{markup.bold(name) or markup.NOTHING}\n{markup.literal(value).strip() or markup.NOTHING}"
-        for name, value in block.fields.items()
-    ]
-    if len(pairs) <= MAX_FIELDS and max(map(len, pairs)) <= MAX_FIELD:
+    pairs: list[str] = []
+    if len(block.fields) <= MAX_FIELDS and max(map(len, block.fields.values())) <= MAX_FIELD:
+        pairs = [
+            f"{markup.bold(name) or markup.NOTHING}\n{markup.literal(value).strip() or markup.NOTHING}"
+            for name, value in block.fields.items()
+        ]
+    if pairs and max(map(len, pairs)) <= MAX_FIELD:
         title = markup.bold(blocks.titled(block.title))
         found = slackblocks.SectionBlock(
             text=blocks.verbatim(title) if title else None, fields=[blocks.verbatim(pair) for pair in pairs]
@@ -124,15 +126,16 @@ def _fit_rows(block: replies.Table, columns: int, budget: int) -> tuple[list[lis
     """The rows that fit, as texts, and whether one of their cells is cut."""
     rows: list[list[str]] = []
     cut = False
+    texts = [[_cell(cell) for cell in row[:columns]] for row in block.rows[:MAX_ROWS]]
     for longest in CELL_WIDTHS:
         rows, cut, left = [], False, budget
-        for row in block.rows[:MAX_ROWS]:
-            cells = [_cell(cell, longest) for cell in row[:columns]]
+        for row in texts:
+            cells = [_shortened(cell, longest) for cell in row]
             left -= sum(map(len, cells))
             if left < 0:
                 break
             rows.append(cells)
-            cut = cut or any(len(_cell(cell)) > longest for cell in row[:columns])
+            cut = cut or any(len(cell) > longest for cell in row)
         if len(rows) == min(len(block.rows), MAX_ROWS):
             break
     return rows, cut
@@ -215,5 +218,8 @@ def _data_cell(
 def _cell(cell: str | float, longest: int = sanitize.MAX_LENGTH) -> str:
     """A cell's text. A cut cell ends in “…”; an empty one gets a dash, because Slack refuses an empty text."""
     text = cell if isinstance(cell, str) else f"{cell:.10g}" if isinstance(cell, float) else str(cell)
-    text = sanitize.single_line(text).replace("\t", " ").strip() or markup.NOTHING
+    return _shortened(sanitize.single_line(text).replace("\t", " ").strip() or markup.NOTHING, longest)
+
+
+def _shortened(text: str, longest: int) -> str:
     return text if len(text) <= longest else f"{text[: longest - 1]}…"
