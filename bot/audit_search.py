@@ -98,8 +98,11 @@ def _ranges(action: builtin_actions.ReadAudit) -> Sequence[IndexRange]:
     if action.target:
         if prefix := _glob_prefix(action.target):
             return (IndexRange(kind="t", prefix=prefix[0]),)
-        whole = IndexRange(kind="t", prefix=action.target, whole=True)
-        return (whole,) if "@" in action.target else (whole, IndexRange(kind="t", prefix=f"{action.target}@"))
+        # `web`, `web@docker/h1` and `web@docker/h1#a1b2c3d4e5f6` all mean it.
+        return (
+            IndexRange(kind="t", prefix=action.target, whole=True),
+            *(IndexRange(kind="t", prefix=f"{action.target}{sign}") for sign in "@#"),
+        )
     if action.who:
         if prefix := _glob_prefix(action.who):
             return (IndexRange(kind="w", prefix=prefix[0]),)
@@ -162,4 +165,6 @@ def _who_matches(pattern: str, who: str) -> bool:
 
 
 def _target_matches(pattern: str, ref: str) -> bool:
-    return any(fnmatch.fnmatchcase(word, pattern) for word in (ref, ref.partition("@")[0]))
+    # The name of an image may itself contain an @.
+    words = {ref, ref.partition("@")[0], ref.rpartition("@")[0], ref.rpartition("#")[0]}
+    return any(fnmatch.fnmatchcase(word, pattern) for word in words if word)

@@ -476,6 +476,9 @@ async def test_the_audit_is_read_by_person_target_time_and_refusal(counter):
     assert await read(here, target="web") == [web, no]
     assert await read(here, target="web*") == [web, web2, no]
     assert await read(here, target="web@docker/h1*") == [web, no]
+    assert await read(here, target="web@docker/h1") == [web, no]
+    assert await read(here, target="web@docker/h1", who=BOB.id) == [no]
+    assert await read(here, target="web@docker/h2") == await read(here, target="web@docker") == []
     assert await read(here, refused=True) == [no]
     assert await read(here, refused=True, target="db") == []
     since = int(datetime(2026, 1, 1, 0, 1, tzinfo=UTC).timestamp()) * 10**9
