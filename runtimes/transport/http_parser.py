@@ -22,7 +22,7 @@ _NAME = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 _VALUE = re.compile(r"[\t -~]*")
 _RESERVED = frozenset({"host", "content-length", "transfer-encoding", "connection", "te", "upgrade", "expect"})
 _STATUS_LINE = re.compile(rb"HTTP/1\.([01]) ([1-9][0-9]{2})(?: [^\r\n\0]*)?")
-_HEADER = re.compile(rb"([!#$%&'*+\-.^_`|~0-9A-Za-z]+):[ \t]*([^\r\n\0]*?)[ \t]*")
+_HEADER = re.compile(rb"([!#$%&'*+\-.^_`|~0-9A-Za-z]+):([^\r\n\0]*)")
 _SIZE_LINE = re.compile(rb"([0-9A-Fa-f]{1,15})[ \t]*(?:;[^\r\n\0]*)?")
 _LENGTH = re.compile(r"[0-9]{1,18}")
 
@@ -218,7 +218,7 @@ def _read_headers(lines: list[bytes]) -> dict[str, str]:
         match = _HEADER.fullmatch(line)
         if match is None:
             raise _damaged(f"“{_shown(line)}” is not an HTTP header")
-        name, value = match[1].decode("ascii").lower(), match[2].decode("latin-1")
+        name, value = match[1].decode("ascii").lower(), match[2].strip(b" \t").decode("latin-1")
         headers[name] = f"{headers[name]}, {value}" if name in headers else value
     return headers
 

@@ -338,3 +338,13 @@ def test_a_password_in_an_address_is_not_repeated(url: str) -> None:
     with pytest.raises(errors.BadUsage) as caught:
         Endpoint.parse(url)
     assert "hunter2" not in caught.value.full_message()
+
+
+def test_a_header_of_blanks_takes_linear_time() -> None:
+    # With a pattern that goes back for each blank, this would take minutes.
+    blanks = b"\t" * 60_000
+    with pytest.raises(errors.InvalidResponse, match="not an HTTP header"):
+        ResponseParser().feed(b"HTTP/1.1 200 OK\r\na:" + blanks + b"\0\r\n\r\n")
+    parser = ResponseParser()
+    parser.feed(b"HTTP/1.1 200 OK\r\na:" + blanks + b"b\t c" + b" \t\r\ncontent-length: 0\r\n\r\n")
+    assert parser.done and parser.headers["a"] == "b\t c"
