@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from core.text import secret_names
 from core.text.known_secrets import MASK
 
-HINTS = ("|", ">", "<<", "{")
+HINTS = ("|", ">", "<<", "{", ":\n")
 MAX_LINES = 200
 
 _BLOCK_SIGN = re.compile(r"[ \t][|>][-+0-9]{0,3}[ \t]*$")
@@ -34,6 +34,11 @@ _INSIDE = re.compile(
     r"((?:\"value\"|(?<![\w.\"-])(?:default|value))[ \t]{0,8}[:=][ \t]{0,8})\"((?:[^\"\\\n]|\\.){1,4096}+)(\"?)"
 )
 
+_LIST = re.compile(r"(?<![\w.-])[\"']?([\w.-]{0,80}(?:password|passwd|token|[_-]key)s)[\"']?:[ \t]*$", re.IGNORECASE)
+_ITEM = re.compile(
+    r"([^\n-]{0,80}-[ \t]{1,8})(?![\w.-]{1,80}:(?:[ \t]|$)|[A-Z_]{2,40}$|[\[{|>&*!])"
+    r"(?:\"[^\"\n]{1,4096}+\"|'[^'\n]{1,4096}+'|[^\s\"']{1,4096}+)[ \t]{0,8}"
+)
 _CONTINUED_WORD = re.compile(r"^[^\s\"'\\•]{1,4096}")
 _CUT_JWT = re.compile(r"(?<![\w-])eyJ[\w-]{8,}+(?:\.[\w-]*+){0,2}$")
 _CONTINUED_JWT = re.compile(r"^([ \t]{0,80})(?:[\w-]{0,4096}+\.[\w-]{10,4096}+|[\w-]{20,4096}+(?=[\s\"',]|$))")
@@ -54,6 +59,8 @@ def mask_blocks(lines: Sequence[str]) -> list[str]:
                     break
         elif "<<" in line:
             until = _mask_here(shown, at)
+        elif line.rstrip().endswith(":"):
+            until = _mask_list(shown, at)
         elif _BLOCK_SIGN.search(line[-12:]):
             until = _mask_block(shown, at)
     return shown
@@ -109,6 +116,19 @@ def _mask_block(shown: list[str], at: int) -> int:
             return number
         shown[number] = _masked(line, prefix)
     return at + MAX_LINES
+
+
+def _mask_list(shown: list[str], at: int) -> int:
+    """Masks the items of a list of YAML (`passwords:`). A list of `secrets` or `credentials` has their names. Returns
+    the line after it."""
+    name = _LIST.search(shown[at][-200:])
+    if name is None or not secret_names.is_secret_name(name[1]):
+        return at
+    number = at + 1
+    while number < min(at + MAX_LINES, len(shown)) and (item := _ITEM.fullmatch(shown[number])) is not None:
+        shown[number] = f"{item[1]}{MASK}"
+        number += 1
+    return number
 
 
 def _masked(line: str, prefix: int) -> str:

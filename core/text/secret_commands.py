@@ -32,7 +32,8 @@ _PROGRAMS = (
      r"|rpcclient|aria2c|etcdctl)", rf"(?:-u|--user|-U|--proxy-user|-a|--auth){_GAP}[^\s:%\"',]{{0,128}}[:%]"),
     (r"openssl|keytool|jarsigner|apksigner", rf"-(?:pass(?:in|out)?|k|K|storepass|keypass|srcstorepass"
                                              rf"|deststorepass){_GAP}(?:pass:)?"),
-    (r"htpasswd", r"-[A-Za-z]{0,4}b[A-Za-z]{0,4}[ \t]\S{1,200}[ \t]\S{1,64}[ \t]"),
+    (r"mosquitto_(?:pub|sub|rr)|ipmitool", rf"-P{_GAP}"),
+    (r"htpasswd|mosquitto_passwd", r"-[A-Za-z]{0,4}b[A-Za-z]{0,4}[ \t]\S{1,200}[ \t]\S{1,64}[ \t]"),
     (r"htpasswd", r"-[A-Za-z]{0,4}n[A-Za-z]{0,4}b[A-Za-z]{0,4}[ \t]\S{1,64}[ \t]"),
     (r"rabbitmqctl", r"(?:add_user|change_password|authenticate_user)[ \t]\S{1,64}[ \t]"),
     (r"mc|mcli", r"alias[ \t]set[ \t]\S{1,64}[ \t]\S{1,200}[ \t]\S{3,128}[ \t]"),
@@ -52,7 +53,8 @@ _PROGRAM_HINTS = (
     "it cypher-shell smbpasswd tsql isql snmp impacket",
     "sshpass 7z unrar", "ldapsearch ldapmodify ldapadd ldapdelete ldappasswd ldapwhoami rabbitmqadmin",
     "curl http xh "
-    "wget lftp smbclient rpcclient aria2c", "openssl keytool signer", "htpasswd", "htpasswd", "rabbitmqctl",
+    "wget lftp smbclient rpcclient aria2c etcdctl",
+    "openssl keytool signer", "mosquitto_ ipmitool", "htpasswd mosquitto_passwd", "htpasswd", "rabbitmqctl",
     "alias", "vault", "freerdp rdesktop", "configure", "mysqladmin mariadb-admin",
 )
 # fmt: on
@@ -62,7 +64,16 @@ _COOKIE = re.compile(
 _PULUMI = re.compile(
     rf"(\bpulumi\b{_BETWEEN}\bset\b{_BETWEEN}--secret[ \t](?:--[\w-]{{1,30}}[ \t])?[^\s-]\S{{0,64}}[ \t])[^\s-]\S*+"
 )
-_HERE = re.compile(r"(\bsudo\b[^\n|;&]{0,80}?-S\b[^\n|;&]{0,80}?<<<[ \t]?[\"']?)[^\s\"']++")
+_HERE = re.compile(
+    r"((?:\bsudo\b[^\n|;&]{0,80}?-S\b|\bchpasswd\b|--with-token\b|-stdin\b)[^\n|;&]{0,80}?<<<[ \t]?[\"']?"
+    r"(?![\w.-]{1,64}:•)(?:[\w.-]{1,64}:)?)[^\s\"'•]++"
+)
+# What is piped into a program that reads a password.
+_PIPED = re.compile(
+    r"(\b(?:echo|printf)[ \t]{1,4}(?:-\w{1,3}[ \t]{1,4}|[\"']?%s(?:\\n)?[\"']?[ \t]{1,4})?)(?![\"']?\$)"
+    rf"{_VALUE}(?=[ \t]{{0,4}}\|[^\n|;&]{{0,160}}?(?:-stdin\b|sudo[ \t][^\n|;&]{{0,80}}?-S\b|--with-token\b"
+    r"|--passphrase-fd\b))"
+)
 _KEYGEN = re.compile(
     rf"(\bssh-keygen\b{_BETWEEN}[ \t]-[NP][ \t])({_VALUE})|(\bopenssl passwd(?:[ \t]-["
     rf"\w-]{{1,12}}){{0,4}}[ \t])[^\s-]\S*+"
@@ -75,7 +86,7 @@ _FLAG = re.compile(
     r"(?<![\w-])(--?(?:[A-Za-z0-9]{1,20}[-_.]){0,4}(?i:pass(?:word|wd|phrase|code)?|pwd|secret|token|credentials?"
     r"|requirepass|masterauth"
     r"|(?:api|access|private|secret|encryption|signing|master|auth|account|license|shared|certificate|app)[-_]?key"
-    r"|(?:auth|bearer|access|api|id|refresh)token)"
+    r"|(?:auth|bearer|access|api|id|refresh)token|bearer)"
     r"(?:[-_](?:[A-Za-z0-9]{1,16}))?"
     r"[\"']?(?:[ \t]{1,4}|[ \t]{0,2},[ \t]{0,2}))(?P<value>\"[^\"]*+\"?|'[^']*+'?|[^\s-][^\s\"']*+)"
 )
@@ -119,7 +130,7 @@ def _mask_flag(match: re.Match[str]) -> str:
     if (
         re.split(r"[-_.]", flag.strip("\"' ,\t").lower())[-1] in secret_words.HARMLESS
         or value.lower().strip("\"',]") in ("", "true", "false", "yes", "no", "none", "stdin")
-        or value.startswith(("$", "|", ">"))
+        or value.startswith(("$", "|", ">", "<"))
     ):
         return match[0]
     closing = value[-1] if value[:1] not in "\"'" and value[-1] in ",]" else ""
@@ -131,10 +142,11 @@ PATTERNS = (
     by_regex("curl http xh wget lftp", _QUOTED_USER, rf"\1{MASK}"),
     by_regex("-b --cookie", _COOKIE, rf"\1{MASK}"),
     by_regex("pulumi", _PULUMI, rf"\1{MASK}"),
+    by_regex("-stdin sudo --with-token --passphrase-fd", _PIPED, rf"\1{MASK}"),
     by_regex("<<<", _HERE, rf"\1{MASK}"),
     by_regex("ssh-keygen passwd", _KEYGEN, lambda match: f"{match[1] or match[3]}{MASK}"),
     by_regex("chpasswd", _CHPASSWD, rf"\1{MASK}"),
-    by_regex("pass pwd secret token credential key masterauth", _FLAG, _mask_flag),
+    by_regex("pass pwd secret token credential key masterauth bearer", _FLAG, _mask_flag),
     by_regex("requirepass masterauth auth-pass bindpw rootpw", _DIRECTIVE, rf"\1{MASK}"),
     by_regex("identified password aws_secret_access_key credentials", _SQL, rf"\1'{MASK}'"),
     by_regex("user", _REDIS_ACL, rf"\1{MASK}"),

@@ -31,6 +31,7 @@ _FORMATS: Sequence[tuple[str, str, str]] = (
     (r"sq[pua]_", r"[a-f0-9]{40}", "sqp_ squ_ sqa_"),
     (r"(?:CCIPAT_|bkua_|bkaj_|bkct_)", r"\w{20,}", "ccipat_ bkua_ bkaj_ bkct_"),
     (r"hf_", r"[A-Za-z0-9]{30,}", "hf_"),
+    (r"eyJhdXRo", r"[A-Za-z0-9+/]{16,}={0,2}", "eyjhdxro"),
     # chat and mail
     (r"xox[abceoprs]-", r"[\w.-]{10,}", "xox"),
     (r"xapp-", r"[\w-]{10,}", "xapp-"),

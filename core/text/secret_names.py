@@ -86,6 +86,7 @@ _QUANTITY = re.compile(r"[+-]?[0-9]{1,7}(?:\.[0-9]{1,6})?(?:ms|us|s|m|h|d|w|%|k|
 _MIXED = re.compile(r"[0-9].*[A-Za-z]|[A-Za-z].*[0-9]")
 _WORD = re.compile(r"[a-z]{2,20}")
 _NEXT_WORD = re.compile(r"[ \t](?:[a-z][a-z0-9'-]{0,20}(?![\w=:@])|/)")
+_REPLACED = re.compile(r"(•\"[ \t]{0,4}->[ \t]{0,4}\")[^\"\n]{1,4096}+")
 _NAME = re.compile(r"[\w./-]+:")
 _CALL = re.compile(r"(?:await|new|yield|return|function|async|lambda)|[A-Za-z_][\w.]{0,60}\([^()]{0,200}\)[;,)]{0,3}")
 _COMPLAINT = re.compile(
@@ -138,6 +139,11 @@ def may_be_secret_name(name: str) -> bool:
     """Whether `is_secret_name` may be true. This is much faster."""
     lowered = name.lower()
     return any(hint in lowered for hint in HINTS)
+
+
+def mask_replaced(line: str) -> str:
+    """Masks the new value in `password = "••••" -> "…"`, as Terraform shows a change."""
+    return _REPLACED.sub(rf"\1{MASK}", line)
 
 
 def is_secret_name(name: str) -> bool:

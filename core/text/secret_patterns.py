@@ -27,6 +27,7 @@ PATTERNS: tuple[SecretPattern, ...] = (
     *secret_urls.PATTERNS,
     *secret_commands.PATTERNS,
     SecretPattern(hints=secret_names.HINTS, find=secret_names.mask_named),
+    SecretPattern(hints=("->",), find=secret_names.mask_replaced),
     *secret_sentences.PATTERNS,
     # The code that makes somebody the first admin; see bot.access.first_admin.
     by_regex("claim", re.compile(r"\b(claim[ \t]{1,4})[0-9a-f]{32}(?![0-9a-f])", re.IGNORECASE), rf"\1{MASK}"),

@@ -6,6 +6,7 @@ from tests.unit.core.text.made_up import ALPHANUMERIC, HEX, PEM_HEAD, PEM_TAIL, 
 
 _KEY_LINES = [made(64, ALPHANUMERIC + "+/", f"pem{number}") for number in range(4)]
 SEVERAL_LINES = [
+    ("passwords:\n  - listPw57\n  - listPw58\nuser: bob", "listPw58"),
     (
         "token\n  eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0\n  " + made(12, seed="half") + "." + made(30, seed="wrapped"),
         made(30, seed="wrapped"),
