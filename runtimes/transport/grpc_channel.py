@@ -71,7 +71,7 @@ class GrpcChannel:
         sent = self._connected()
         try:
             try:
-                return self._decode(answer, await call(request, timeout=seconds, metadata=_pairs(metadata)))
+                return await self._decode(answer, await call(request, timeout=seconds, metadata=_pairs(metadata)))
             except library().RpcError as error:
                 # The channel may still be waiting to connect again although the engine is back.
                 if not _never_left(error):
@@ -79,7 +79,7 @@ class GrpcChannel:
                 await self._diagnose()
             sent = False
             left = max(0.05, ends - time.monotonic())
-            return self._decode(
+            return await self._decode(
                 answer, await call(request, timeout=left, metadata=_pairs(metadata), wait_for_ready=True)
             )
         except library().RpcError as error:
@@ -115,7 +115,7 @@ class GrpcChannel:
         try:
             async for message in call:
                 try:
-                    decoded = self._decode(answer, message)
+                    decoded = await self._decode(answer, message)
                 except errors.InvalidResponse:
                     self.on_skipped("event", "a gRPC message is malformed")
                     continue
@@ -157,13 +157,14 @@ class GrpcChannel:
             )
         return self._channel
 
-    def _decode(self, answer: type[M], data: bytes) -> M:
+    async def _decode(self, answer: type[M], data: bytes) -> M:
         # If grpcio decoded it, a message that cannot be decoded would be logged and become None.
         failure = importlib.import_module("google.protobuf.message").DecodeError
         try:
             return cast(M, answer.FromString(data))
         except failure as error:
-            repaired = protobuf_repair.repair(answer.DESCRIPTOR, data)
+            # A repair takes up to four seconds.
+            repaired = await asyncio.to_thread(protobuf_repair.repair, answer.DESCRIPTOR, data)
             with contextlib.suppress(failure):
                 if repaired is not None:
                     message = cast(M, answer.FromString(repaired))

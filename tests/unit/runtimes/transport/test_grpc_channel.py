@@ -9,6 +9,7 @@ import os
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
@@ -20,7 +21,7 @@ import pytest
 
 from core import errors
 from runtimes.proto import containerd_containers_pb2, containerd_version_pb2
-from runtimes.transport import grpc_channel
+from runtimes.transport import grpc_channel, protobuf_repair
 
 METHOD = "/a.Service/Do"
 Request, Answer = containerd_containers_pb2.GetContainerRequest, containerd_version_pb2.VersionResponse
@@ -358,3 +359,23 @@ async def test_a_damaged_message_does_not_end_a_stream(short_tmp: Path) -> None:
         found = [one.id async for one in line.stream("/a.Service/Tell", Request(), type(GOOD))]
     assert found == ["web", "\ufffd", "web"]
     assert skipped == ["event", "field"]
+
+
+async def test_a_damaged_message_is_repaired_beside_the_event_loop(
+    short_tmp: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    repair, threads = protobuf_repair.repair, []
+
+    def noted(message_type: Any, data: bytes) -> bytes | None:
+        threads.append(threading.current_thread())
+        return repair(message_type, data)
+
+    monkeypatch.setattr(protobuf_repair, "repair", noted)
+
+    async def do(request: Any, context: Any) -> bytes:
+        return b"\x0a\x02a\xff"
+
+    async with lined(short_tmp, do) as (_, channel):
+        answer = await channel.call(METHOD, Request(id="x"), Answer, seconds=5)
+    assert answer.version == "a\ufffd"
+    assert len(threads) == 1 and threads[0] is not threading.current_thread()
