@@ -47,15 +47,15 @@ _CONTINUED_JWT = re.compile(r"^([ \t]{0,80})(?:[\w-]{0,4096}+\.[\w-]{10,4096}+|[
 def mask_blocks(lines: Sequence[str]) -> list[str]:
     """Masks the values whose name is in an earlier line, or before an open brace."""
     shown = list(lines)
-    until = 0  # the line after the last block
+    until = closed = 0  # the line after the last block, and after the last brace
     for at, line in enumerate(lines):
         if at < until:
             continue
-        if "{" in line:
+        if "{" in line and at >= closed:
             for opened in _OPENED.finditer(line):
                 name = opened["label"] or opened["name"]
                 if secret_names.is_secret_name(name):
-                    _mask_braces(shown, at, opened.end(), name)
+                    closed = _mask_braces(shown, at, opened.end(), name)
                     break
         elif "<<" in line:
             until = _mask_here(shown, at)
@@ -74,8 +74,8 @@ def mask_continued(before: str, line: str) -> str:
     return _CONTINUED_JWT.sub(rf"\1{MASK}", line, count=1) if _CUT_JWT.search(before[-4_096:].rstrip()) else line
 
 
-def _mask_braces(shown: list[str], first: int, start: int, name: str) -> None:
-    """Masks the values of this name up to the end of the brace that opens before `start`."""
+def _mask_braces(shown: list[str], first: int, start: int, name: str) -> int:
+    """Masks the values of this name up to the end of the brace that opens before `start`. Returns the line after it."""
 
     def mask(found: re.Match[str]) -> str:
         return f'{found[1]}"{MASK}{found[3]}' if secret_names.is_secret(name, found[2]) else found[0]
@@ -89,7 +89,8 @@ def _mask_braces(shown: list[str], first: int, start: int, name: str) -> None:
             end += 1
         shown[number] = line[:begin] + _INSIDE.sub(mask, line[begin:end]) + line[end:]
         if not depth:
-            return
+            return number + 1
+    return first + MAX_LINES
 
 
 def _mask_here(shown: list[str], at: int) -> int:

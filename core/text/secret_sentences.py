@@ -40,6 +40,7 @@ _WITH = re.compile(
 _API_KEY = re.compile(
     r"(\bapi[ _-]?key[ \t]{1,4})(?=[\w-]{0,64}[0-9])(?=[\w-]{0,64}[A-Za-z])[\w-]{16,256}+(?![\w.])", re.IGNORECASE
 )
+_END = re.compile(r"\s*+\Z")
 _CODE = re.compile(
     r"(\b(?:PIN|OTP|one-time (?:code|password|passcode)|verification code|security code|2FA code|MFA code"
     r"|login code)\b(?:[ \t](?:code|for \S{1,64}))?[ \t]?(?:is|:|=)[ \t]{0,4})[0-9]{4,8}\b",
@@ -95,7 +96,7 @@ def _mask_sentence(match: re.Match[str]) -> str:
         return match[0]
     if _UNIT.match(match.string, match.end()) and inner[0].isdigit():
         return match[0]
-    last = match.end() >= len(match.string.rstrip())
+    last = _END.match(match.string, match.end()) is not None
     strong = match["strong"] is not None and (quoted or mixed or last)
     likely = len(inner) >= 8 and any(map(str.isdigit, inner)) and any(map(str.isalpha, inner)) and "/" not in inner
     if not (strong or likely):

@@ -183,6 +183,8 @@ UNITS = (
         "name=password value=",
         "<password>",
     ),
+    *("password: &a ", '"password": {', '"password": {\n', "password: |\n", "passwords:\n", "password = <<EOF\n"),
+    *("user a on ", "echo a | sudo ", "echo ", "sudo -S <<<", "//a:'", ";password={", "bearer=", '•" -> "'),
 )
 
 
