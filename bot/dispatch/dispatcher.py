@@ -212,7 +212,8 @@ class Dispatcher:
         if state.responder is not None and any(map(_is_announced, plan)):
             doing = command.doing or command.name
             line = redact.redact(inv.line)
-            state.responder.started(ActionStarted(line=line, doing=doing, names=reply_texts.names(plan)))
+            names = [redact.redact(name) for name in reply_texts.names(plan)]
+            state.responder.started(ActionStarted(line=line, doing=doing, names=names))
         results = await self._execute(plan, view, state, change.record)
         return rendering.render(command, context, results, self._bugs)
 

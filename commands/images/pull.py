@@ -48,9 +48,11 @@ def _split(text: str) -> tuple[str, str]:
     name, engine_pattern = match.groups() if (match := _ENGINE.fullmatch(text)) else (text, "")
     if not _NAME.fullmatch(name) or len(name) > 400:
         low = name.lower()
-        near = low if low != name and _NAME.fullmatch(low) else re.sub(r"^[a-z]+://", "", low)
+        near = low if low != name and _NAME.fullmatch(low) else re.sub(r"^[a-z]+://([^/]*@)?", "", text.lower())
         hint = f"Did you mean {near}?" if near != name and _NAME.fullmatch(near) else "For example: busybox:1.36"
-        raise errors.BadUsage(f"“{command_line.abbreviate(name)}” is not an image name.", hint=hint)
+        # With all that was typed, because the @ of a URL shows that a password comes before it.
+        shown = text if "://" in text else name
+        raise errors.BadUsage(f"“{command_line.abbreviate(shown)}” is not an image name.", hint=hint)
     return image_names.with_default_tag(name), engine_pattern
 
 

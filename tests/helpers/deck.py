@@ -15,7 +15,7 @@ from core.model.actions import Risk
 from core.model.identity import Identity, Invocation, Place
 from core.model.policy import Policy
 from core.model.replies import Reply
-from core.ports import Runtime
+from core.ports import Responder, Runtime
 from core.store.client import Store
 from core.store.records import RateLimitRule
 from runtimes.inventory.fleet import Fleet
@@ -80,7 +80,9 @@ class Deck:
         deadline = at + timedelta(seconds=self.seconds)
         return Invocation(id=next(self._ids), who=who, line=line, place=place, at=at, deadline=deadline)
 
-    async def say(self, line: str, who: Identity = OWNER, place: Place = CONSOLE) -> Reply:
-        reply = await self._dispatcher.answer(self.line(line, who, place))
+    async def say(
+        self, line: str, who: Identity = OWNER, place: Place = CONSOLE, responder: Responder | None = None
+    ) -> Reply:
+        reply = await self._dispatcher.answer(self.line(line, who, place), responder)
         assert reply is not None
         return reply
