@@ -24,8 +24,8 @@ from core import errors
 from core.model import actions, builtin_actions
 from core.model.actions import Risk
 from core.model.policy import Decision, Grant, Verdict
-from core.model.policy_facts import PolicyFacts
 from core.model.refs import Kind, Ref
+from core.model.resource_facts import ResourceFacts
 from core.ports import Call, Query
 from core.store.client import Store
 from core.store.records import Claim
@@ -178,7 +178,7 @@ class BuiltinRuntime(BaseAdapter):
         command = self._catalogue.find(word)
         return tuple((verb, risks[verb]) for verb in command.verbs)
 
-    async def _target_facts(self, target: Ref, seconds: float) -> Sequence[tuple[Ref, PolicyFacts | None]]:
+    async def _target_facts(self, target: Ref, seconds: float) -> Sequence[tuple[Ref, ResourceFacts | None]]:
         """Returns a target's facts in the same way as a command finds them."""
         assert self.fleet is not None
         now = self._clock()

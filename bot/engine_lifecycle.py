@@ -28,7 +28,7 @@ from runtimes.engine_discovery import Discovery, NotPermitted
 from runtimes.engine_registry import EngineAddress, EngineRegistry
 from runtimes.inventory.fleet import Fleet
 from runtimes.inventory.mirror import Mirror, WatchedEngine
-from runtimes.inventory.not_permitted import NotPermittedEngine
+from runtimes.inventory.unpermitted_engine import NotPermittedEngine
 from runtimes.swarm import membership_tracker
 
 log = structlog.get_logger(__name__)

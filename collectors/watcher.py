@@ -18,7 +18,7 @@ from collections.abc import Callable, Sequence
 
 import structlog
 
-from collectors import event_limits
+from collectors import event_size_limits
 from collectors.cursor import Cursor, Cursors
 from collectors.event_queue import EventQueue
 from collectors.pipeline import Pipeline
@@ -191,7 +191,7 @@ class Watcher:
 
     def _process_batch(self, batch: Sequence[Event]) -> None:
         self._relister.batch_received()
-        batch, cut = event_limits.limit_sizes(batch)
+        batch, cut = event_size_limits.limit_sizes(batch)
         if cut:
             self._counts.events_cut_total.labels(*self._engine_labels()).inc(cut)
         if len(self._mirror.dirty) > MAX_DIRTY:  # containers that do not exist, or far too many that do

@@ -15,7 +15,7 @@ from core import errors
 from core.model import actions, effects
 from core.model.identity import Identity, Place
 from core.model.policy import ENDS, Grant, Policy
-from core.model.selectors import EVERYTHING, Selector
+from core.model.policy_selectors import EVERYTHING, Selector
 
 GRANT_SUBJECT = re.compile(r"everyone|group:[\w.@/+-]{1,80}|[a-z]+:[\w.@/+-]{1,80}")
 

@@ -18,8 +18,8 @@ from core.model import effects
 from core.model.actions import Risk
 from core.model.identity import Identity, Place
 from core.model.policy import ENDS, VERDICT_OF, Decision, Grant, Guard, Policy, Verdict
-from core.model.policy_facts import PolicyFacts
 from core.model.refs import Ref
+from core.model.resource_facts import ResourceFacts
 
 FACTS_MAX_AGE = timedelta(seconds=60)
 # The prefix of verbs that change permissions. A bare `*` in a grant never covers them.
@@ -58,7 +58,7 @@ def decide(  # noqa: PLR0917 (the whole question, in its natural order)
     verb: str,
     risk: Risk,
     ref: Ref,
-    facts: PolicyFacts | None,
+    facts: ResourceFacts | None,
     now: datetime,
 ) -> Decision:
     """Returns the decision on one target. For many targets of one verb, call `resolve` once and `evaluate` for each."""
@@ -126,7 +126,7 @@ def is_admin(policy: Policy, who: Identity, place: Place) -> bool:
     return who.admin
 
 
-def evaluate(resolved: ResolvedPolicy, ref: Ref, facts: PolicyFacts | None, now: datetime) -> Decision:
+def evaluate(resolved: ResolvedPolicy, ref: Ref, facts: ResourceFacts | None, now: datetime) -> Decision:
     """Returns the decision on one target."""
     if _is_protected(resolved, ref, facts):
         return _protected(ref)
@@ -147,7 +147,7 @@ def evaluate(resolved: ResolvedPolicy, ref: Ref, facts: PolicyFacts | None, now:
     return _apply_guards(decision, resolved, _matching_guards(resolved, ref, facts))
 
 
-def evaluate_effect(resolved: ResolvedPolicy, ref: Ref, facts: PolicyFacts | None, now: datetime) -> Decision:
+def evaluate_effect(resolved: ResolvedPolicy, ref: Ref, facts: ResourceFacts | None, now: datetime) -> Decision:
     """Returns the decision on an effect of an action on `ref`. It needs no grant of its own: a grant of the action's
     verb allows what that verb does. The protection and all guards apply as to an action with the effect's verb."""
     if _is_protected(resolved, ref, facts):
@@ -246,7 +246,7 @@ def _apply_guards(decision: Decision, resolved: ResolvedPolicy, guards: Sequence
     return combine_decisions(deciding)
 
 
-def _is_protected(resolved: ResolvedPolicy, ref: Ref, facts: PolicyFacts | None) -> bool:
+def _is_protected(resolved: ResolvedPolicy, ref: Ref, facts: ResourceFacts | None) -> bool:
     """Not by `_current` facts: a target that was protected once counts as protected, however old its facts are."""
     return resolved.verb in PROTECTED_VERBS and (
         ref.bare_id in resolved.policy.self_ids or (facts is not None and facts.protected)
@@ -262,11 +262,11 @@ def _protected(ref: Ref) -> Decision:
     )
 
 
-def _current(facts: PolicyFacts | None, now: datetime) -> PolicyFacts | None:
+def _current(facts: ResourceFacts | None, now: datetime) -> ResourceFacts | None:
     return None if facts is None or facts.at is None or now - facts.at > FACTS_MAX_AGE else facts
 
 
-def _matching_guards(resolved: ResolvedPolicy, ref: Ref, facts: PolicyFacts | None) -> Sequence[Guard]:
+def _matching_guards(resolved: ResolvedPolicy, ref: Ref, facts: ResourceFacts | None) -> Sequence[Guard]:
     """A guard is left out only if it surely does not match: an unknown match counts as a match."""
     return [guard for guard in resolved.guards if guard.on.matches(ref, facts) is not False]
 

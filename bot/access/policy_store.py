@@ -1,4 +1,4 @@
-"""Merges the configured policy with the grants in the store. The result is the policy in force.
+"""Holds the policy in force: merges the configured policy with the grants that it reads from the store.
 
 The store has a version number that grows with each change of its grants. Every command reads that number first. If it
 has changed, the grants are read again. So a grant that was revoked is invalid from the next command on, on every

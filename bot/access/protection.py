@@ -22,8 +22,8 @@ from core import errors
 from core.model import containers, lists_by_kind
 from core.model.containers import Container
 from core.model.policy import Policy
-from core.model.policy_facts import PolicyFacts
 from core.model.refs import EngineRef, Kind, Ref
+from core.model.resource_facts import ResourceFacts
 from runtimes.inventory import fleet
 
 # The official image has this label, and engines copy it to the containers.
@@ -52,7 +52,7 @@ class ProtectedSet:
             engine: error for engine, error in listing.missing.items() if not isinstance(error, errors.Refused)
         }
 
-    def with_protection(self, row: Any, engine: EngineRef, at: datetime) -> Sequence[tuple[Ref, PolicyFacts]]:
+    def with_protection(self, row: Any, engine: EngineRef, at: datetime) -> Sequence[tuple[Ref, ResourceFacts]]:
         """Returns the same as listings.permission_targets, with `protected` and `own` set as this set knows."""
         protected, own = self._in(self._protected, row), self._in(self._parts, row)
         return [

@@ -10,8 +10,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from bot.access import policy
-from bot.dispatch.lookups import Lookup
 from bot.dispatch.visible_fleet import VisibleFleet
+from bot.dispatch.visible_rows import Lookup
 from core import errors
 from core.model import builtin_actions
 from core.model.actions import Action, Risk

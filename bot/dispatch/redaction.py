@@ -1,6 +1,6 @@
 """Hides secrets in what a command shows: in the engines' documents before they are rendered, then in the whole reply.
 
-Looking for secrets in a megabyte of text takes part of a second, so this happens in a thread where it may be much.
+Searching a megabyte of text takes part of a second, so long texts are searched in a thread.
 """
 
 from __future__ import annotations

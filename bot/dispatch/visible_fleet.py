@@ -18,15 +18,15 @@ from typing import Any
 import msgspec
 
 from bot.access import policy, protection
-from bot.dispatch import effect_sources, lookups
+from bot.dispatch import effect_facts, visible_rows
 from core import errors
 from core.model import actions, lists_by_kind
 from core.model.actions import Action, DescribeEngine, Effect, ListEvents, Risk
 from core.model.containers import Container
 from core.model.identity import Identity, Place
 from core.model.policy import Decision, Policy, Verdict
-from core.model.policy_facts import PolicyFacts
 from core.model.refs import EngineRef, Key, Kind, Ref
+from core.model.resource_facts import ResourceFacts
 from core.model.resource_usage import ReadUsage
 from core.ports import Call, Query
 from runtimes.inventory import fleet
@@ -45,7 +45,7 @@ class VisibleFleet:
         self, *, engines: fleet.Fleet, in_force: Policy, who: Identity, place: Place, call: Call, now: datetime
     ) -> None:
         self.call = call
-        self.lookups: list[lookups.Lookup] = []
+        self.lookups: list[visible_rows.Lookup] = []
         self._fleet = engines
         self._policy = in_force
         self._who = who
@@ -56,7 +56,7 @@ class VisibleFleet:
         self._ages: dict[EngineRef, float] = {}
         self._rows: dict[Key, Any] = {}
         self._listings: dict[tuple[Kind, str, str], fleet.FleetRows] = {}
-        self._effect_sources = effect_sources.EffectSources(engines, call, self._remember)
+        self._effect_sources = effect_facts.EffectFacts(engines, call, self._remember)
         self._protected = protection.ProtectedSet(in_force)
         self._containers: Sequence[Container] = ()  # of all engines, once a resource that holds containers was listed
 
@@ -80,10 +80,10 @@ class VisibleFleet:
             self._listings[key] = await self._list(query)
         listing = self._listings[key]
         if key not in self._visible_rows:
-            self._visible_rows[key] = await lookups.select_rows(listing.rows, self._visible)
+            self._visible_rows[key] = await visible_rows.select_rows(listing.rows, self._visible)
         visible = replace(listing, rows=self._visible_rows[key])
         rows = fleet.resolve(query, visible, lambda row: True)
-        self.lookups.append(lookups.Lookup(query, visible.rows))
+        self.lookups.append(visible_rows.Lookup(query, visible.rows))
         self._remember(rows)
         return [row.ref for row in rows]
 
@@ -150,7 +150,9 @@ class VisibleFleet:
             self._note_ages({action.engine: getattr(value, "age", 0.0)})
         if isinstance(action, ABOUT_RESOURCES):
             return await self._filter_by_subject(action, value, resolved)
-        allowed = await lookups.select_rows(value.rows, lambda row: self._row_allowed(resolved, row, action.engine))
+        allowed = await visible_rows.select_rows(
+            value.rows, lambda row: self._row_allowed(resolved, row, action.engine)
+        )
         return msgspec.structs.replace(value, rows=tuple(allowed))
 
     async def refresh(self, plan: Sequence[Action[Any]]) -> None:
@@ -184,7 +186,7 @@ class VisibleFleet:
         for kind in {ref.kind for ref, _ in subjects} & lists_by_kind.LISTS.keys():
             listing = await self._fleet.list_rows(Query(kind=kind), self.call, only=action.engine)
             self._remember(listing.rows)
-        seen = await lookups.select_rows(
+        seen = await visible_rows.select_rows(
             subjects, lambda subject: self._allowed(resolved, self._subjects_of(subject[0]))
         )
         allowed = tuple(row for _, row in seen)
@@ -233,11 +235,11 @@ class VisibleFleet:
             self._fleet.bugs.report(error, "permission", engine=str(engine))
             return False
 
-    def _allowed(self, resolved: policy.ResolvedPolicy, subjects: Sequence[tuple[Ref, PolicyFacts | None]]) -> bool:
+    def _allowed(self, resolved: policy.ResolvedPolicy, subjects: Sequence[tuple[Ref, ResourceFacts | None]]) -> bool:
         return resolved.allows_all or self._strictest_of(resolved, subjects).verdict is not Verdict.DENY
 
     def _strictest_of(
-        self, resolved: policy.ResolvedPolicy, subjects: Sequence[tuple[Ref, PolicyFacts | None]]
+        self, resolved: policy.ResolvedPolicy, subjects: Sequence[tuple[Ref, ResourceFacts | None]]
     ) -> Decision:
         """Returns the strictest decision: all subjects must be allowed."""
         return policy.combine_decisions(policy.evaluate(resolved, ref, facts, self._now) for ref, facts in subjects)
@@ -251,10 +253,10 @@ class VisibleFleet:
         ref = Ref(engine=engine, kind=Kind.ENGINE, id=str(engine), name=str(engine))
         return self._allowed(self._resolve(DescribeEngine.verb, DescribeEngine.risk), [(ref, None)])
 
-    def _subjects_in(self, row: Any, engine: EngineRef) -> Sequence[tuple[Ref, PolicyFacts]]:
+    def _subjects_in(self, row: Any, engine: EngineRef) -> Sequence[tuple[Ref, ResourceFacts]]:
         return lists_by_kind.permission_targets(row, engine, self._reported_at(engine))
 
-    def _subjects_of(self, ref: Ref) -> Sequence[tuple[Ref, PolicyFacts | None]]:
+    def _subjects_of(self, ref: Ref) -> Sequence[tuple[Ref, ResourceFacts | None]]:
         row = self._rows.get(ref.key)
         if row is None:
             return [(ref, None)]

@@ -11,8 +11,8 @@ from commands.spec import Arg, Command, Context, Result
 from core import errors
 from core.model.actions import Action, Risk
 from core.model.builtin_actions import AddGrant, GrantAdded
+from core.model.policy_selectors import Selector
 from core.model.replies import Button, Reply, Text, Tone
-from core.model.selectors import Selector
 from core.text import command_line
 
 _WHO = re.compile(r"everyone|[a-z]+:\S+|<@[A-Z0-9]+(?:\|[^>]*)?>|<!subteam\^[A-Z0-9]+(?:\|[^>]*)?>")

@@ -1,4 +1,6 @@
-"""Defines the sections `grants` and `guards` of the configuration."""
+"""Defines the sections `grants` (who may do what) and `guards` (rules that restrict what grants allow) of the
+configuration.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +10,7 @@ from pydantic import Field, model_validator
 
 from core.config import field_types
 from core.config.base_section import Section
-from core.model import policy, selectors
+from core.model import policy, policy_selectors
 
 
 class Match(Section):
@@ -32,8 +34,8 @@ class Match(Section):
             flat["label"] = flat.get("label", {}) | labels
         return flat
 
-    def selector(self) -> selectors.Selector:
-        return selectors.Selector(
+    def selector(self) -> policy_selectors.Selector:
+        return policy_selectors.Selector(
             engine=self.engine,
             host=self.host,
             name=self.name,

@@ -23,8 +23,8 @@ from core import model
 from core.model.containers import Containers
 from core.model.engines import Engine
 from core.model.events import Event
-from core.model.policy_facts import PolicyFacts
 from core.model.refs import EngineRef, Kind, Ref
+from core.model.resource_facts import ResourceFacts
 from core.model.results import MAX_PAGE_CHARACTERS, Document, ExecResult, Outcome
 from core.model.services import Services
 
@@ -73,7 +73,7 @@ class Action(Generic[R_co]):
         """Returns everything this acts on. Each target is decided, and the strictest verdict applies."""
         return (Ref(engine=self.engine, kind=Kind.ENGINE, id=str(self.engine), name=str(self.engine)),)
 
-    def prospective_facts(self, ref: Ref, at: datetime) -> PolicyFacts | None:
+    def prospective_facts(self, ref: Ref, at: datetime) -> ResourceFacts | None:
         """Returns the facts of a target that this action will create, because policy decides on them. None: the target
         exists already, and policy decides on its current facts."""
         return None

@@ -14,8 +14,8 @@ import msgspec
 from core.model.actions import Action, R_co, Risk
 from core.model.identity import Identity, Place
 from core.model.policy import Decision, Grant
+from core.model.policy_selectors import EVERYTHING, Selector
 from core.model.refs import EngineRef, Kind, Ref
-from core.model.selectors import EVERYTHING, Selector
 
 BOT = EngineRef(host="", kind="bot")
 

@@ -8,8 +8,8 @@ from datetime import datetime
 
 import msgspec
 
-from core.model.policy_facts import PolicyFacts
 from core.model.refs import Ref
+from core.model.resource_facts import ResourceFacts
 
 STATES = ("created", "running", "paused", "restarting", "removing", "exited", "dead")
 HEALTH_STATES = ("starting", "healthy", "unhealthy")
@@ -107,8 +107,8 @@ class Container(msgspec.Struct, frozen=True, gc=False):
             return (_POD_LABELS, *_GROUP_LABELS)
         return (*_GROUP_LABELS, _POD_LABELS)
 
-    def facts(self, at: datetime) -> PolicyFacts:
-        return PolicyFacts(
+    def facts(self, at: datetime) -> ResourceFacts:
+        return ResourceFacts(
             labels=self.labels,
             image=self.image,
             state=self.state,

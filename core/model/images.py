@@ -11,8 +11,8 @@ import msgspec
 
 from core.model import image_names
 from core.model.actions import Action, Risk, TargetAction
-from core.model.policy_facts import PolicyFacts
 from core.model.refs import EngineRef, Kind, Ref
+from core.model.resource_facts import ResourceFacts
 from core.model.results import Document, Outcome
 
 DANGLING = "<none>"
@@ -31,8 +31,8 @@ class Image(msgspec.Struct, frozen=True, gc=False):
     labels: Mapping[str, str] = {}
     containers: int | None = None
 
-    def facts(self, at: datetime) -> PolicyFacts:
-        return PolicyFacts(labels=self.labels, image=self.ref.name, at=at)
+    def facts(self, at: datetime) -> ResourceFacts:
+        return ResourceFacts(labels=self.labels, image=self.ref.name, at=at)
 
     @property
     def full_names(self) -> tuple[str, ...]:
@@ -76,8 +76,8 @@ class PullImage(Action[Any]):
     def targets(self) -> Sequence[Ref]:
         return (_named(self.engine, self.image),)
 
-    def prospective_facts(self, ref: Ref, at: datetime) -> PolicyFacts | None:
-        return PolicyFacts(image=ref.name, at=at, labels_known=False)
+    def prospective_facts(self, ref: Ref, at: datetime) -> ResourceFacts | None:
+        return ResourceFacts(image=ref.name, at=at, labels_known=False)
 
     def timeout_seconds(self) -> float:
         return self.timeout + 30.0
@@ -106,8 +106,8 @@ class TagImage(TargetAction[Outcome]):
     def targets(self) -> Sequence[Ref]:
         return (self.target, _named(self.engine, self.tag))
 
-    def prospective_facts(self, ref: Ref, at: datetime) -> PolicyFacts | None:
-        return None if ref == self.target else PolicyFacts(image=ref.name, at=at, labels_known=False)
+    def prospective_facts(self, ref: Ref, at: datetime) -> ResourceFacts | None:
+        return None if ref == self.target else ResourceFacts(image=ref.name, at=at, labels_known=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

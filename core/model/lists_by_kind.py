@@ -21,8 +21,8 @@ from core.model.containers import Container
 from core.model.images import ListImages
 from core.model.networks_and_volumes import ListNamespaces, ListNetworks, ListVolumes
 from core.model.pods import ListPods
-from core.model.policy_facts import PolicyFacts
 from core.model.refs import EngineRef, Kind, Ref
+from core.model.resource_facts import ResourceFacts
 from core.model.swarm import ListNodes, ListStacks, ListTasks
 from core.model.units import ListUnits
 
@@ -67,11 +67,11 @@ def full_names(row: Any) -> tuple[str, ...]:
     return found or (row.ref.name,)
 
 
-def permission_targets(row: Any, engine: EngineRef, at: datetime) -> Sequence[tuple[Ref, PolicyFacts]]:
+def permission_targets(row: Any, engine: EngineRef, at: datetime) -> Sequence[tuple[Ref, ResourceFacts]]:
     """Returns everything that must be allowed before the row is: each of its names, with each set of its facts."""
     known = row.facts(at)
     refs: Sequence[Ref] = getattr(row, "tag_refs", ()) or (row_ref(row, engine),)
-    return [(one, facts) for one in refs for facts in ((known,) if isinstance(known, PolicyFacts) else known)]
+    return [(one, facts) for one in refs for facts in ((known,) if isinstance(known, ResourceFacts) else known)]
 
 
 def contains_any(row: Any, containers: Iterable[Container]) -> bool:

@@ -10,8 +10,8 @@ from typing import ClassVar
 import msgspec
 
 from core.model.actions import Action, Risk, TargetAction
-from core.model.policy_facts import PolicyFacts
 from core.model.refs import Kind, Ref
+from core.model.resource_facts import ResourceFacts
 from core.model.results import Document, Outcome
 
 
@@ -25,8 +25,8 @@ class Network(msgspec.Struct, frozen=True, gc=False):
     internal: bool = False
     labels: Mapping[str, str] = {}
 
-    def facts(self, at: datetime) -> PolicyFacts:
-        return PolicyFacts(labels=self.labels, at=at)
+    def facts(self, at: datetime) -> ResourceFacts:
+        return ResourceFacts(labels=self.labels, at=at)
 
 
 class Networks(msgspec.Struct, frozen=True):
@@ -42,8 +42,8 @@ class Volume(msgspec.Struct, frozen=True, gc=False):
     created_at: float = 0.0
     labels: Mapping[str, str] = {}
 
-    def facts(self, at: datetime) -> PolicyFacts:
-        return PolicyFacts(labels=self.labels, at=at)
+    def facts(self, at: datetime) -> ResourceFacts:
+        return ResourceFacts(labels=self.labels, at=at)
 
 
 class Volumes(msgspec.Struct, frozen=True):
@@ -60,8 +60,8 @@ class Namespace(msgspec.Struct, frozen=True, gc=False):
     owner: str = ""
     kind: ClassVar[Kind] = Kind.NAMESPACE
 
-    def facts(self, at: datetime) -> PolicyFacts:
-        return PolicyFacts(labels=self.labels, at=at)
+    def facts(self, at: datetime) -> ResourceFacts:
+        return ResourceFacts(labels=self.labels, at=at)
 
 
 class Namespaces(msgspec.Struct, frozen=True):

@@ -10,8 +10,8 @@ import msgspec
 
 from core.model.actions import Action, Risk, TargetAction, stop_seconds
 from core.model.containers import Container
-from core.model.policy_facts import PolicyFacts
 from core.model.refs import Ref
+from core.model.resource_facts import ResourceFacts
 from core.model.results import Document, Outcome
 
 
@@ -29,8 +29,8 @@ class Pod(msgspec.Struct, frozen=True, gc=False):
     namespace: str = ""
     address: str = ""
 
-    def facts(self, at: datetime) -> PolicyFacts:
-        return PolicyFacts(labels=self.labels, state=self.state, project=self.namespace or None, at=at)
+    def facts(self, at: datetime) -> ResourceFacts:
+        return ResourceFacts(labels=self.labels, state=self.state, project=self.namespace or None, at=at)
 
     @property
     def full_names(self) -> tuple[str, ...]:

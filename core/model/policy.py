@@ -11,7 +11,7 @@ import enum
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from core.model.selectors import EVERYTHING, Selector
+from core.model.policy_selectors import EVERYTHING, Selector
 
 
 class Verdict(enum.IntEnum):

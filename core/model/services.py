@@ -8,8 +8,8 @@ from datetime import datetime
 import msgspec
 
 from core.model.containers import SWARM_SERVICE_LABEL, Container, Port, group_names, protected
-from core.model.policy_facts import PolicyFacts
 from core.model.refs import Ref
+from core.model.resource_facts import ResourceFacts
 
 
 class Service(msgspec.Struct, frozen=True):
@@ -48,10 +48,10 @@ class Service(msgspec.Struct, frozen=True):
         """Whether it belongs to a Swarm stack, so that its name begins with the stack's."""
         return bool(self.project) and self.mode != "compose"
 
-    def facts(self, at: datetime) -> tuple[PolicyFacts, ...]:
+    def facts(self, at: datetime) -> tuple[ResourceFacts, ...]:
         """Returns one for each different set of labels. The service is protected if one of its containers is."""
         return tuple(
-            PolicyFacts(
+            ResourceFacts(
                 labels=labels,
                 image=self.image,
                 project=self.project,

@@ -11,8 +11,8 @@ import msgspec
 
 from core.model.actions import Action, Risk, TargetAction
 from core.model.containers import STACK_LABEL, SWARM_NODE_LABEL, Container
-from core.model.policy_facts import PolicyFacts
 from core.model.refs import Kind, Ref
+from core.model.resource_facts import ResourceFacts
 from core.model.results import Document, Outcome
 
 
@@ -34,8 +34,8 @@ class Node(msgspec.Struct, frozen=True, gc=False):
     tasks: int | None = None
     """Number of running tasks."""
 
-    def facts(self, at: datetime) -> PolicyFacts:
-        return PolicyFacts(labels=self.labels, state=self.state, at=at)
+    def facts(self, at: datetime) -> ResourceFacts:
+        return ResourceFacts(labels=self.labels, state=self.state, at=at)
 
     def contains(self, container: Container) -> bool:
         return container.labels.get(SWARM_NODE_LABEL) == self.ref.id
@@ -64,8 +64,8 @@ class Task(msgspec.Struct, frozen=True, gc=False):
     labels: Mapping[str, str] = {}
     project: str | None = None
 
-    def facts(self, at: datetime) -> PolicyFacts:
-        return PolicyFacts(
+    def facts(self, at: datetime) -> ResourceFacts:
+        return ResourceFacts(
             labels=self.labels, image=self.image, state=self.state, project=self.project, service=self.service, at=at
         )
 
@@ -88,9 +88,9 @@ class Stack(msgspec.Struct, frozen=True, gc=False):
     configs: tuple[str, ...] = ()
     kind: ClassVar[Kind] = Kind.STACK
 
-    def facts(self, at: datetime) -> tuple[PolicyFacts, ...]:
+    def facts(self, at: datetime) -> tuple[ResourceFacts, ...]:
         """Returns one for each different set of labels of its services."""
-        return tuple(PolicyFacts(labels=labels, project=self.name, at=at) for labels in self.labels or ({},))
+        return tuple(ResourceFacts(labels=labels, project=self.name, at=at) for labels in self.labels or ({},))
 
 
 class Stacks(msgspec.Struct, frozen=True):
@@ -191,9 +191,9 @@ class CreateService(Action[Outcome]):
     def targets(self) -> Sequence[Ref]:
         return (Ref(engine=self.engine, kind=Kind.SERVICE, id=self.name, name=self.name),)
 
-    def prospective_facts(self, ref: Ref, at: datetime) -> PolicyFacts | None:
+    def prospective_facts(self, ref: Ref, at: datetime) -> ResourceFacts | None:
         labels = dict(self.labels)
-        return PolicyFacts(labels=labels, image=self.image, project=labels.get(STACK_LABEL), service=self.name, at=at)
+        return ResourceFacts(labels=labels, image=self.image, project=labels.get(STACK_LABEL), service=self.name, at=at)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,8 +10,8 @@ import msgspec
 
 from core.model.actions import Action, Risk, TargetAction, stop_seconds
 from core.model.containers import Container, protected
-from core.model.policy_facts import PolicyFacts
 from core.model.refs import Ref
+from core.model.resource_facts import ResourceFacts
 from core.model.results import Outcome
 
 
@@ -34,13 +34,13 @@ class Unit(msgspec.Struct, frozen=True, gc=False):
     members: tuple[str, ...] = ()
     labels: tuple[Mapping[str, str], ...] = ()
 
-    def facts(self, at: datetime) -> tuple[PolicyFacts, ...]:
+    def facts(self, at: datetime) -> tuple[ResourceFacts, ...]:
         """Returns one for each set of labels. Without a container the labels are unknown, which is not the same as no
         labels: `at` is then None."""
         if not self.labels:
-            return (PolicyFacts(state=self.active, service=self.ref.name, at=None),)
+            return (ResourceFacts(state=self.active, service=self.ref.name, at=None),)
         return tuple(
-            PolicyFacts(
+            ResourceFacts(
                 labels=labels,
                 state=self.active,
                 service=self.ref.name,

@@ -1,8 +1,8 @@
 """Stores the audit: rows in the order of their writing, an index by who, target and phase, and limits of their size.
 
-About the newest rows are stored, up to a number, a number of bytes and an age. The oldest rows are removed first. Equal
-refusals become one row with a count, and so do further refusals of one person, and of everybody, beyond a number in one
-window: however many there are, refusals fill neither the store nor the audit.
+Only the newest rows are kept. Their number, their total size and their age are limited, approximately. Equal refusals
+become one row with a count. If one person, or all people together, cause too many refusals in one time window, the
+further ones are only counted. So refusals fill neither the store nor the audit.
 """
 
 from __future__ import annotations

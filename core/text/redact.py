@@ -15,7 +15,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import replace
 
 from core.model.replies import Block, Button, Fields, Lines, Reply, Table, Text
-from core.text import known_secrets, private_keys, sanitize, secret_names, secret_patterns
+from core.text import known_secrets, named_secrets, private_keys, sanitize, secret_patterns
 
 MASK = known_secrets.MASK
 _MAX_PASSES = 5
@@ -137,7 +137,7 @@ def _rows(rows: Sequence[Sequence[str | int | float]]) -> Sequence[Sequence[str 
 
 def redact_value(name: str, value: str) -> str:
     """Redacts a value because of its own format, or because of its name."""
-    return MASK if secret_names.is_secret(name, sanitize.letters(value)) else redact(value)
+    return MASK if named_secrets.is_secret(name, sanitize.letters(value)) else redact(value)
 
 
 def _button(button: Button) -> Button:

@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from core import errors
+from core.text.named_secrets import may_be_secret_name
 from core.text.redact import MASK, redact, redact_value
-from core.text.secret_names import may_be_secret_name
 
 # `-e`, and `-dite`: short flags without values may come before the `e`.
 _ENV_FLAG = re.compile(r"-[a-zA-Z]*e")

@@ -12,7 +12,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from core.text import secret_names
+from core.text import named_secrets
 from core.text.known_secrets import MASK
 
 HINTS = ("|", ">", "<<", "{", ":\n")
@@ -54,7 +54,7 @@ def mask_blocks(lines: Sequence[str]) -> list[str]:
         if "{" in line and at >= closed:
             for opened in _OPENED.finditer(line):
                 name = opened["label"] or opened["name"]
-                if secret_names.is_secret_name(name):
+                if named_secrets.is_secret_name(name):
                     closed = _mask_braces(shown, at, opened.end(), name)
                     break
         elif "<<" in line:
@@ -78,7 +78,7 @@ def _mask_braces(shown: list[str], first: int, start: int, name: str) -> int:
     """Masks the values of this name up to the end of the brace that opens before `start`. Returns the line after it."""
 
     def mask(found: re.Match[str]) -> str:
-        return f'{found[1]}"{MASK}{found[3]}' if secret_names.is_secret(name, found[2]) else found[0]
+        return f'{found[1]}"{MASK}{found[3]}' if named_secrets.is_secret(name, found[2]) else found[0]
 
     depth = 1
     for number in range(first, min(first + MAX_LINES, len(shown))):
@@ -96,7 +96,7 @@ def _mask_braces(shown: list[str], first: int, start: int, name: str) -> int:
 def _mask_here(shown: list[str], at: int) -> int:
     """Masks a here-document. Returns the line after it."""
     here = _HERE.search(shown[at][-200:])
-    if here is None or not secret_names.is_secret_name(here["name"]):
+    if here is None or not named_secrets.is_secret_name(here["name"]):
         return at
     for number in range(at + 1, min(at + MAX_LINES, len(shown))):
         if shown[number].rstrip().endswith(here["end"]):
@@ -108,7 +108,7 @@ def _mask_here(shown: list[str], at: int) -> int:
 def _mask_block(shown: list[str], at: int) -> int:
     """Masks a block text of YAML, behind whatever a log writes before each line. Returns the line after it."""
     block = _BLOCK.fullmatch(shown[at])
-    if block is None or not secret_names.is_secret_name(block["name"]):
+    if block is None or not named_secrets.is_secret_name(block["name"]):
         return at
     prefix, column = len(block["before"].rstrip()), block.start("name")
     for number in range(at + 1, min(at + MAX_LINES, len(shown))):
@@ -123,7 +123,7 @@ def _mask_list(shown: list[str], at: int) -> int:
     """Masks the items of a list of YAML (`passwords:`). A list of `secrets` or `credentials` has their names. Returns
     the line after it."""
     name = _LIST.search(shown[at][-200:])
-    if name is None or not secret_names.is_secret_name(name[1]):
+    if name is None or not named_secrets.is_secret_name(name[1]):
         return at
     number = at + 1
     while number < min(at + MAX_LINES, len(shown)) and (item := _ITEM.fullmatch(shown[number])) is not None:

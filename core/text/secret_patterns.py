@@ -14,7 +14,7 @@ from core.text import (
     secret_commands,
     secret_formats,
     secret_headers,
-    secret_names,
+    named_secrets,
     secret_sentences,
     secret_urls,
 )
@@ -26,8 +26,8 @@ PATTERNS: tuple[SecretPattern, ...] = (
     *secret_headers.PATTERNS,
     *secret_urls.PATTERNS,
     *secret_commands.PATTERNS,
-    SecretPattern(hints=secret_names.HINTS, find=secret_names.mask_named),
-    SecretPattern(hints=("->",), find=secret_names.mask_replaced),
+    SecretPattern(hints=named_secrets.HINTS, find=named_secrets.mask_named),
+    SecretPattern(hints=("->",), find=named_secrets.mask_replaced),
     *secret_sentences.PATTERNS,
     # The code that makes somebody the first admin; see bot.access.first_admin.
     by_regex("claim", re.compile(r"\b(claim[ \t]{1,4})[0-9a-f]{32}(?![0-9a-f])", re.IGNORECASE), rf"\1{MASK}"),
@@ -43,7 +43,7 @@ _ANNOUNCES = re.compile(
 _ANNOUNCED = re.compile(r"(\s*)(?=\S{0,127}[0-9+/=_*!#$%^&-])(?![\w-]*:)[^\s:]{8,128}(?=\s*$)")
 _NAME_LINE = re.compile(
     rf"(?:^|(?<=[\s|]))-?[ \t]*[\"']?(?:name|key|field)[\"']?:\s*[\"']?[\w.-]{{0,64}}?"
-    rf"{secret_names.CORE}[\w.-]{{0,24}}[\"']?,?\s*$",
+    rf"{named_secrets.CORE}[\w.-]{{0,24}}[\"']?,?\s*$",
     re.IGNORECASE,
 )
 _VALUE_LINE = re.compile(
@@ -61,7 +61,7 @@ def mask_secrets(text: str) -> str:
         (pattern.find, hints) for pattern in PATTERNS if (hints := tuple(filter(present.__contains__, pattern.hints)))
     ]
     lines = text.split("\n")
-    if any(sign in text for sign in secret_blocks.HINTS) and not present.isdisjoint(secret_names.HINTS):
+    if any(sign in text for sign in secret_blocks.HINTS) and not present.isdisjoint(named_secrets.HINTS):
         lines = secret_blocks.mask_blocks(lines)
     before = ""  # the line before, as it was
     for number, given in enumerate(lines):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 
-from core.text import secret_names, secret_words
+from core.text import named_secrets, secret_words
 from core.text.known_secrets import MASK
 from core.text.secret_pattern import SecretPattern, by_regex
 
@@ -74,7 +74,7 @@ _COLUMNS = re.compile(
 
 
 def _mask_markup(match: re.Match[str]) -> str:
-    return f"{match[1]}{MASK}" if secret_names.is_secret_name(match["tag"]) else match[0]
+    return f"{match[1]}{MASK}" if named_secrets.is_secret_name(match["tag"]) else match[0]
 
 
 def _mask_sentence(match: re.Match[str]) -> str:

@@ -1,4 +1,4 @@
-"""Lists the words by which the detection of secrets tells names and sentences from secrets."""
+"""Lists words that help to decide whether a text is a secret, or only a name or an ordinary sentence."""
 
 from __future__ import annotations
 

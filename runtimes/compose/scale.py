@@ -218,8 +218,9 @@ class _Scaling:
                 ref, row = waiting[0]
                 others = f", and {len(waiting) - 1} more are not up" if len(waiting) > 1 else ""
                 raise errors.EngineError(
-                    f"{up} of {self._wanted} run after {self._timeout:.0f} s; {ref.name} is {_state(row)}{others}.",
-                    hint=f"See: logs {ref.name}",
+                    f"Only {up} of {self._wanted} replicas run after {self._timeout:.0f} s; {ref.name} is "
+                    f"{_state(row)}{others}.",
+                    hint=f"Read its log: logs {ref.name}",
                 )
             await asyncio.sleep(POLL_SECONDS)
 

@@ -1,4 +1,4 @@
-"""Decodes the JSON that Docker and Podman send alike into Quarterdeck's values."""
+"""Converts JSON that has the same form in Docker and Podman into Quarterdeck's values."""
 
 from __future__ import annotations
 

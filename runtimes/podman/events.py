@@ -3,11 +3,12 @@
 The event file is faster, because the API reads it only every quarter of a second. The file is followed if it is
 readable, the service is on this machine, and the file belongs to the service. The file belongs to the service if the
 API also reports the event in the file's last line. A user may put anything in the file's place: it must be a regular
-file of the service's user (`core.untrusted_files`). While the file is followed, an API stream with a filter that few
-events pass stays open too; its end shows that the service ended. Past events survive a restart of the service, until
-the file is rotated or the machine restarts. Events arrive in the order in which they were written, which is nearly the
-order of their times. Every event since `since` arrives at least once. A service that records no events (`none`) raises
-EventsUnsupported.
+file of the service's user (`core.untrusted_files`). While the file is followed, an almost silent API stream stays open
+too, only to notice when the service ends.
+
+Past events survive a restart of the service, until the file is rotated or the machine restarts. Events arrive in the
+order in which they were written, which is nearly the order of their times. Every event since `since` arrives at least
+once. A service that records no events (`none`) raises EventsUnsupported.
 """
 
 from __future__ import annotations

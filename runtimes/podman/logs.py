@@ -19,7 +19,7 @@ from core.model.results import LogPage, Outcome
 from runtimes.base.jobs import MAX_JOB_LINES, Job
 from runtimes.docker_like import logs
 from runtimes.formats import log_decoder, timestamps
-from runtimes.podman import client, log_frames
+from runtimes.podman import client, log_frame_joiner
 
 FIRST_PAGE_SECONDS = 10.0
 MAX_TAIL = 1 << 20  # lines
@@ -73,7 +73,7 @@ class LogVerbs(client.EngineClient, logs.LogVerbs, abc.ABC):
 
 def _joined(reader: log_decoder.LogDecoder) -> Callable[[bytes], None]:
     """Passes chunks to `reader` with the fragments of long lines joined."""
-    joiner = log_frames.LogFrameJoiner()
+    joiner = log_frame_joiner.LogFrameJoiner()
     return lambda chunk: reader.feed(joiner.feed(chunk))
 
 

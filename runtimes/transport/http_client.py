@@ -194,7 +194,7 @@ class HttpClient:
         if not connection.reusable():
             raise errors.Unreachable(
                 f"{self.endpoint} closed the connection before the request was sent.",
-                hint="Check whether the engine was restarted.",
+                hint="Give the command again. If it fails again, check that the engine runs.",
             )
 
     async def _diagnosed(self, connection: HttpConnection, work: Awaitable[T]) -> T:

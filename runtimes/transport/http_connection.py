@@ -57,7 +57,7 @@ class HttpConnection(asyncio.BufferedProtocol):
             raise errors.Unreachable(
                 f"{self.endpoint} closed the connection in the middle of its answer.",
                 sent=True,
-                hint="Check whether the engine was restarted.",
+                hint="Check with ps what was done before you repeat a change. Then check that the engine runs.",
             )
         return Response(status=self.parser.status, headers=self.parser.headers, body=self.take())
 
@@ -68,7 +68,7 @@ class HttpConnection(asyncio.BufferedProtocol):
         if self._transport is None or self._transport.is_closing():
             raise errors.Unreachable(
                 f"{self.endpoint} closed the connection before the request was sent.",
-                hint="Check whether the engine was restarted.",
+                hint="Give the command again. If it fails again, check that the engine runs.",
             )
         self.parser = ResponseParser(bodiless=method == "HEAD")
         self._limit, self._on_full = limit, on_full
@@ -162,7 +162,7 @@ class HttpConnection(asyncio.BufferedProtocol):
             self._failure = errors.Unreachable(
                 f"{self.endpoint} closed the connection without an answer.",
                 sent=self.sent,
-                hint="Check whether the engine was restarted.",
+                hint="Check with ps what was done before you repeat a change. Then check that the engine runs.",
             )
         elif cause is not None or not self.parser.finish():
             self.cut = True

@@ -1,5 +1,7 @@
 """What takes longer than a moment says once that it is being worked on; the answer then takes that place."""
 
+import functools
+
 from tests.helpers.bot_process import ADA, Deck, asleep, happened
 from tests.helpers.waiting import wait_for
 
@@ -55,11 +57,17 @@ def test_an_engine_that_is_away_is_said(short_tmp, own_dockerd, slack):
     deck.up()
     own_dockerd.kill()
     wait_for("the loss", lambda: deck.series("stream_up") == 0)
+
+    def answered(number):
+        said = deck.said("ada")
+        return len(said) == number and "Start the engine" in said[-1]["text"]
+
     for number, line in enumerate(("restart web -t 1", "logs web", "ps"), start=1):
         deck.deck("ada", line)
-        wait_for("the answer", lambda: len(deck.said("ada")) == number)  # noqa: B023
-        assert "Start the engine" in deck.said("ada")[-1]["text"]
-    assert deck.said("bob") == []
+        # A change is announced first, and its message is edited.
+        wait_for("the answer", functools.partial(answered, number))
+    (restart,) = deck.said("bob")  # a change is shown to everybody, also if it fails
+    assert "Start the engine" in restart["text"]
     own_dockerd.start()
     wait_for("the return", lambda: deck.series("stream_up") == 1, 60)
     deck.deck("ada", "start web")

@@ -25,7 +25,7 @@ from runtimes.formats.skipped_data import SkippedData
 from runtimes.oci import decode as oci
 from runtimes.oci import decode_errors
 from runtimes.podman import decode as podman
-from runtimes.podman import log_frames
+from runtimes.podman import log_frame_joiner
 from runtimes.podman import stats as podman_stats
 from runtimes.proto import containerd_containers_pb2, containerd_task_types_pb2, containerd_types_pb2, cri_pb2
 from runtimes.swarm import decode as swarm
@@ -188,7 +188,7 @@ def decode_oci(state: oci.DecodedState) -> Any:
 
 
 def decode_log(data: bytes) -> Any:
-    whole, joined, joiner = log_decoder.LogDecoder(5), log_decoder.LogDecoder(5), log_frames.LogFrameJoiner()
+    whole, joined, joiner = log_decoder.LogDecoder(5), log_decoder.LogDecoder(5), log_frame_joiner.LogFrameJoiner()
     for at in range(0, len(data), 7):
         whole.feed(data[at : at + 7])
         joined.feed(joiner.feed(data[at : at + 7]))

@@ -13,8 +13,8 @@ from core.model import actions, builtin_actions
 from core.model.events import EventKind
 from core.model.identity import Identity, Invocation, Place
 from core.model.policy import Ask, Decision, Grant, Guard, Policy, Verdict
+from core.model.policy_selectors import EVERYTHING, Selector
 from core.model.refs import EngineRef, Kind, Ref
-from core.model.selectors import EVERYTHING, Selector
 from core.ports import Call
 from core.store.client import Store
 from core.store.records import AuditLimits

@@ -17,7 +17,7 @@ from core import errors
 from core.model import actions, builtin_actions
 from core.model.identity import Identity, Place
 from core.model.policy import Decision, Grant, Verdict
-from core.model.selectors import Selector
+from core.model.policy_selectors import Selector
 from tests.helpers.paths import GOLDEN as GOLDEN_DIR
 
 GOLDEN = GOLDEN_DIR / "help"

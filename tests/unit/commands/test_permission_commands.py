@@ -11,8 +11,8 @@ from bot.parsing import parser
 from core import errors
 from core.model import builtin_actions
 from core.model.policy import Decision, Grant, Verdict
+from core.model.policy_selectors import Selector
 from core.model.replies import Ending
-from core.model.selectors import Selector
 
 GRANT = Grant(
     id="g-1", who="group:sre", can=("operator",), on=Selector(name="web-*"), source="store", by="console:root"

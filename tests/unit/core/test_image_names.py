@@ -13,8 +13,8 @@ from core.model.actions import Risk
 from core.model.identity import Identity, Place
 from core.model.images import Image, PullImage
 from core.model.policy import Ask, Grant, Guard, Policy, Verdict
+from core.model.policy_selectors import Selector
 from core.model.refs import EngineRef, Kind, Ref
-from core.model.selectors import Selector
 from core.name_matching import selection
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)

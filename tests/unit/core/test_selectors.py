@@ -9,9 +9,9 @@ from bot.access import policy
 from core.model.actions import Risk
 from core.model.identity import Identity, Place
 from core.model.policy import Ask, Grant, Guard, Policy, Verdict
-from core.model.policy_facts import PolicyFacts
+from core.model.policy_selectors import Selector
 from core.model.refs import EngineRef, Kind, Ref
-from core.model.selectors import Selector
+from core.model.resource_facts import ResourceFacts
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 BOB = Identity(id="slack:T1/U1", name="bob")
@@ -20,7 +20,7 @@ EVERYTHING = Grant(id="g", who="everyone", can=("*",))
 
 
 def facts(**more):
-    return PolicyFacts(at=NOW, **more)
+    return ResourceFacts(at=NOW, **more)
 
 
 def ref(kind, name, engine=DOCKER):

@@ -11,9 +11,9 @@ from core.model import actions, image_names
 from core.model.actions import Risk
 from core.model.identity import Identity, Place
 from core.model.policy import ROLES, Ask, Decision, Grant, Guard, Policy, Verdict
-from core.model.policy_facts import PolicyFacts
+from core.model.policy_selectors import Selector
 from core.model.refs import EngineRef, Kind, Ref
-from core.model.selectors import Selector
+from core.model.resource_facts import ResourceFacts
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 ENGINE = EngineRef(host="h1", kind="docker")
@@ -23,7 +23,7 @@ OPS = Place(channel="#ops")
 
 
 def facts(**more):
-    return PolicyFacts(**{"labels": {"env": "prod"}, "state": "running", "at": NOW, **more})
+    return ResourceFacts(**{"labels": {"env": "prod"}, "state": "running", "at": NOW, **more})
 
 
 def grant(**more):
@@ -129,7 +129,9 @@ def test_places():
     assert decide([grant(places=("#ops",))], place=Place(channel="#random")).verdict is Verdict.DENY
 
 
-@pytest.mark.parametrize("known", [PolicyFacts(labels={"env": "prod"}, at=None), facts(at=NOW - timedelta(seconds=61))])
+@pytest.mark.parametrize(
+    "known", [ResourceFacts(labels={"env": "prod"}, at=None), facts(at=NOW - timedelta(seconds=61))]
+)
 def test_old_or_undated_facts_satisfy_no_grant_and_every_guard(known):
     labelled = Selector(labels=(("env", "prod"),))
     assert decide([grant(on=labelled)], known=known).verdict is Verdict.DENY
@@ -168,7 +170,7 @@ def test_the_builtin_roles_name_verbs_that_exist_and_each_holds_the_one_below():
 def test_our_own_container_and_protected_ones_are_left_alone_even_for_the_owner(verb):
     owner = Identity(id="console:root", name="root", admin=True)
     assert verb in {kind.verb for kind in actions.all_actions()}
-    for kwargs in ({"ids": [WEB.id]}, {"known": facts(protected=True)}, {"known": PolicyFacts(protected=True)}):
+    for kwargs in ({"ids": [WEB.id]}, {"known": facts(protected=True)}, {"known": ResourceFacts(protected=True)}):
         decision = decide(who=owner, verb=verb, **kwargs)
         assert (decision.verdict, decision.rule) == (Verdict.DENY, "self-protection")
     assert decide(who=owner, verb="container.logs", risk=Risk.READ, ids=[WEB.id]).verdict is Verdict.ALLOW
@@ -180,7 +182,7 @@ def test_only_admins_may_read_a_part_of_quarterdeck(verb):
     admin, most = grant(can=("admin",)), grant(can=("*", "operator", "risk:read"))
     here, there = grant(can=("admin",), places=("#ops",)), grant(can=("admin",), places=("#boss",))
     some = grant(can=("admin",), on=Selector(name="web"))
-    for kwargs in ({"ids": [WEB.id]}, {"known": facts(own=True)}, {"known": PolicyFacts(own=True)}):
+    for kwargs in ({"ids": [WEB.id]}, {"known": facts(own=True)}, {"known": ResourceFacts(own=True)}):
         for grants, allowed in ([(admin,), True], [(most,), False], [(most, here), True], [(most, there), False]):
             assert (decide(grants, verb=verb, **kwargs).verdict is Verdict.ALLOW) == allowed
         decision = decide((most, some, grant(who="slack:T1/BOSS", can=("admin",))), verb=verb, **kwargs)
@@ -229,7 +231,7 @@ guards = st.lists(st.builds(Guard, id=st.just("b"), can=cans, ask=st.sampled_fro
 knowledge = st.sampled_from(
     [
         *(facts(), facts(labels={"env": "dev"}), facts(project="shop"), facts(protected=True)),
-        *(PolicyFacts(), facts(labels={}, labels_known=False)),
+        *(ResourceFacts(), facts(labels={}, labels_known=False)),
     ]
 )
 # Any verb there is, on a thing of any kind.
@@ -290,7 +292,11 @@ def test_a_cheap_listing_judgement_agrees_with_the_full_one(some, brakes, known)
 def test_a_grant_that_needs_facts_never_matches_without_them(some, known):
     """However many there are: what labels, project or service decide stays closed while they are unknown or old."""
     blind = [one for one in some if one.on.needs_facts()]
-    for facts_then, at in ((None, NOW), (PolicyFacts(labels=known.labels), NOW), (known, NOW + timedelta(seconds=61))):
+    for facts_then, at in (
+        (None, NOW),
+        (ResourceFacts(labels=known.labels), NOW),
+        (known, NOW + timedelta(seconds=61)),
+    ):
         held = Policy(grants=tuple(blind))
         decision = policy.decide(held, BOB, OPS, "container.restart", Risk.CHANGE, WEB, facts_then, at)
         assert decision.verdict is Verdict.DENY

@@ -9,8 +9,8 @@ import pytest
 
 from core.model.identity import Identity
 from core.model.policy import Ask, Grant, Guard, Policy
+from core.model.policy_selectors import EVERYTHING, Selector
 from core.model.replies import Ending
-from core.model.selectors import EVERYTHING, Selector
 from tests.unit.bot.dispatch.world import ANN, BOB, EVE, VIEWER, World, words
 
 ALL = Grant(id="all", who="everyone", can=("operator", "audit.read"))

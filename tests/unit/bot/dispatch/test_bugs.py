@@ -19,9 +19,9 @@ from core import errors, unexpected_errors
 from core.model import actions
 from core.model.containers import Containers
 from core.model.policy import Grant, Policy
+from core.model.policy_selectors import Selector
 from core.model.refs import EngineRef
 from core.model.replies import Ending, Reply, Table, Text
-from core.model.selectors import Selector
 from core.text import redact
 from runtimes.base.base_adapter import BaseAdapter, does
 from tests.unit.bot.dispatch import world as worlds

@@ -11,8 +11,8 @@ from core import errors
 from core.model.actions import Risk
 from core.model.identity import Identity
 from core.model.policy import Ask, Grant, Guard, Policy
+from core.model.policy_selectors import Selector
 from core.model.replies import Ending
-from core.model.selectors import Selector
 from core.store.records import RateLimitRule
 from tests.unit.bot.dispatch.world import ANN, BOB, EVE, OPS, VIEWER, World, words
 

@@ -6,9 +6,9 @@ import pytest
 from bot import plain_text
 from core.model.identity import Identity
 from core.model.policy import Ask, Grant, Guard, Policy
+from core.model.policy_selectors import EVERYTHING, Selector
 from core.model.refs import Kind, Ref
 from core.model.replies import Ending
-from core.model.selectors import EVERYTHING, Selector
 from core.model.services import Service
 from tests.fake_engine.engine import FakeRuntime
 from tests.helpers.deck import Deck

@@ -7,8 +7,8 @@ import pytest
 from bot import plain_text
 from core.model.identity import Identity
 from core.model.policy import Ask, Grant, Guard, Policy
+from core.model.policy_selectors import Selector
 from core.model.replies import Ending
-from core.model.selectors import Selector
 from tests.fake_engine.engine import FakeRuntime
 from tests.helpers.deck import Deck
 

@@ -9,9 +9,9 @@ from bot import plain_text
 from core.model.actions import Scale
 from core.model.identity import Identity
 from core.model.policy import Ask, Grant, Guard, Policy
+from core.model.policy_selectors import EVERYTHING, Selector
 from core.model.refs import Kind, Ref
 from core.model.replies import Ending
-from core.model.selectors import EVERYTHING, Selector
 from core.model.services import Service
 from runtimes.compose import scale
 from tests.fake_engine.engine import FakeRuntime

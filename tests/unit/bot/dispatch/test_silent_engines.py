@@ -7,9 +7,9 @@ import pytest
 from core.model import actions
 from core.model.containers import Containers
 from core.model.policy import Grant, Policy
+from core.model.policy_selectors import Selector
 from core.model.refs import EngineRef
 from core.model.replies import Ending, Table
-from core.model.selectors import Selector
 from runtimes.base.base_adapter import does
 from tests.unit.bot.dispatch import world as worlds
 from tests.unit.bot.dispatch.world import ADMIN, BOB, World, words

@@ -12,8 +12,8 @@ from core.model import actions, builtin_actions, swarm
 from core.model.events import EventKind
 from core.model.identity import Identity, Place
 from core.model.policy import Ask, Grant, Guard, Policy, Verdict
+from core.model.policy_selectors import Selector
 from core.model.refs import Kind
-from core.model.selectors import Selector
 from core.ports import Call, Query
 from runtimes.base.base_adapter import does
 from runtimes.inventory.fleet import Fleet

@@ -13,8 +13,8 @@ from core.model import actions, images, lists_by_kind, networks_and_volumes, pod
 from core.model.events import EventKind
 from core.model.identity import Identity, Place
 from core.model.policy import Ask, Grant, Guard, Policy, Verdict
+from core.model.policy_selectors import Selector
 from core.model.refs import Kind, Ref
-from core.model.selectors import Selector
 from core.model.services import Service
 from core.ports import Call, Query
 from runtimes.base.base_adapter import does

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from core.config import load as config_load
 from core.config import raw_settings
 from core.errors import ConfigError
-from core.model import policy, selectors
+from core.model import policy, policy_selectors
 from tests.helpers.paths import ROOT
 
 GOLDEN = ROOT / "tests/golden/config"
@@ -267,7 +267,7 @@ def test_a_secret_taken_for_yaml_is_not_shown(text: str) -> None:
 def test_words_that_old_yaml_takes_for_truth_stay_words() -> None:
     loaded = load("metrics: {listen: off}\nguards: [{can: container.kill, on: {name: no, service: 12:30}, ask: deny}]")
     assert loaded.metrics.listen is None
-    assert loaded.guards[0].on.selector() == selectors.Selector(name="no", service="12:30")
+    assert loaded.guards[0].on.selector() == policy_selectors.Selector(name="no", service="12:30")
 
 
 def test_anchors_and_merges_are_read() -> None:
@@ -332,7 +332,7 @@ def test_policy_holds_what_was_configured() -> None:
             id="grants.0",
             who="group:sre",
             can=("deployer", "risk:read"),
-            on=selectors.Selector(host="h*", labels=(("env", "dev"),)),
+            on=policy_selectors.Selector(host="h*", labels=(("env", "dev"),)),
             places=("C1",),
         ),
     )
@@ -341,7 +341,7 @@ def test_policy_holds_what_was_configured() -> None:
             id="guards.0",
             can=("*",),
             ask=policy.Ask.APPROVE,
-            on=selectors.Selector(project="p"),
+            on=policy_selectors.Selector(project="p"),
             approvers=("console:bo",),
         ),
     )

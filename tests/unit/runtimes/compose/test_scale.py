@@ -234,7 +234,7 @@ async def test_a_health_check_is_waited_for_until_the_time_is_over():
     steps.become["shop-web-2"] = {"health": "starting"}
     outcome = await scaled(steps, 2, timeout=0.05)
     assert outcome.status == Status.FAILED
-    assert "1 of 2 run after 0 s; shop-web-2 is running and not yet healthy" in outcome.detail
+    assert "Only 1 of 2 replicas run after 0 s; shop-web-2 is running and not yet healthy" in outcome.detail
     steps = Steps(1)
     steps.become["shop-web-2"] = {"health": "healthy"}
     assert (await scaled(steps, 2)).status == Status.DONE

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from core.model import containers
 from core.model.events import EventKind, Origin
+from core.model.policy_selectors import Selector
 from core.model.refs import EngineRef, Kind, Ref
-from core.model.selectors import Selector
 from runtimes.cri import decode, decode_info, derive_events
 from runtimes.cri.decode import ContainerRecord
 from runtimes.proto import cri_pb2 as cri

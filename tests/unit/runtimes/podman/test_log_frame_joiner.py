@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from core import errors
 from runtimes.formats import log_decoder
-from runtimes.podman import log_frames
+from runtimes.podman import log_frame_joiner
 
 AT = b"2026-11-24T17:23:32Z "
 
@@ -34,7 +34,7 @@ LINES += [("stdout", "2026-11-24T17:23:33Z said itself"), ("stdout", "open")]
 
 @given(st.lists(st.integers(0, len(BODY)), max_size=8))
 def test_a_line_in_fragments_is_one_line_with_one_time(cuts):
-    joiner, reader = log_frames.LogFrameJoiner(), log_decoder.LogDecoder(100)
+    joiner, reader = log_frame_joiner.LogFrameJoiner(), log_decoder.LogDecoder(100)
     places = [0, *sorted(cuts), len(BODY)]
     for begin, end in itertools.pairwise(places):
         reader.feed(joiner.feed(BODY[begin:end]))
@@ -44,7 +44,7 @@ def test_a_line_in_fragments_is_one_line_with_one_time(cuts):
 
 
 def test_a_line_of_a_megabyte_is_cut_and_told_so():
-    joiner, reader = log_frames.LogFrameJoiner(), log_decoder.LogDecoder(10)
+    joiner, reader = log_frame_joiner.LogFrameJoiner(), log_decoder.LogDecoder(10)
     for _ in range(125):
         reader.feed(joiner.feed(frame(AT + b"x" * 8000)))
     reader.feed(joiner.feed(frame(AT + b"\n")))
@@ -53,7 +53,7 @@ def test_a_line_of_a_megabyte_is_cut_and_told_so():
 
 
 def test_a_large_frame_in_small_chunks_is_copied_once():
-    joiner, whole = log_frames.LogFrameJoiner(), frame(AT + b"x" * (1 << 20) + b"\n")
+    joiner, whole = log_frame_joiner.LogFrameJoiner(), frame(AT + b"x" * (1 << 20) + b"\n")
     last = len(whole) - 16
     for at in range(0, last, 16):
         assert joiner.feed(whole[at : min(at + 16, last)]) == b""
@@ -63,7 +63,7 @@ def test_a_large_frame_in_small_chunks_is_copied_once():
 
 def test_what_is_no_frame_is_said_to_be_none():
     with pytest.raises(errors.InvalidResponse, match="does not consist of frames"):
-        log_frames.LogFrameJoiner().feed(b"plain text of somebody")
+        log_frame_joiner.LogFrameJoiner().feed(b"plain text of somebody")
 
 
 @given(st.lists(st.integers(30, 33), min_size=1, max_size=12).map(sorted), st.integers(0, 12))

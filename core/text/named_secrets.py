@@ -1,9 +1,9 @@
-"""Masks values that have a telling name: `DB_PASSWORD=…`, `"apiKey": "…"`, `token => …`, `{Password:… User:bob}`.
+"""Masks values that have the name of a secret: `DB_PASSWORD=…`, `"apiKey": "…"`, `token => …`, `{Password:… User:bob}`.
 
-A name counts by its words, not by its letters: `tokenizer`, `secretary` and `compass` are ordinary words, and
-`token_count`, `secretName` and `PASSWORD_FILE` name something that is not secret. A value that only shows whether or
-where something is set stays (`null`, `required`, `${PASSWORD}`). The scan moves forward only, and everything it looks
-at around a name is bounded, so a line costs linear time.
+A name is compared word by word. So `tokenizer`, `secretary` and `compass` are ordinary words, and `token_count`,
+`secretName` and `PASSWORD_FILE` name something that is not secret. A value that only says whether a secret is set, or
+where, is not masked (`null`, `required`, `${PASSWORD}`). The scan moves forward only, and everything it looks at around
+a name is bounded, so a line costs linear time.
 """
 
 from __future__ import annotations

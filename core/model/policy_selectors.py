@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from core.model import image_names
-from core.model.policy_facts import PolicyFacts
 from core.model.refs import EngineRef, Kind, Ref
+from core.model.resource_facts import ResourceFacts
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,7 +44,7 @@ class Selector:
             return False
         return not self.host or fnmatch.fnmatchcase(engine.host, self.host)
 
-    def matches(self, ref: Ref, facts: PolicyFacts | None) -> bool | None:
+    def matches(self, ref: Ref, facts: ResourceFacts | None) -> bool | None:
         if self.matches_engine(ref.engine):
             return self._matches_resource(ref, facts)
         if (
@@ -55,7 +55,7 @@ class Selector:
             return False
         return None if self._matches_resource(ref, facts) is not False else False
 
-    def _matches_resource(self, ref: Ref, facts: PolicyFacts | None) -> bool | None:
+    def _matches_resource(self, ref: Ref, facts: ResourceFacts | None) -> bool | None:
         if ref.kind is Kind.ENGINE:
             # An engine itself has no name, project or labels.
             return not (self.name or self.needs_facts())
@@ -74,7 +74,7 @@ class Selector:
         fits = all(key in labels and fnmatch.fnmatchcase(labels[key], want) for key, want in self.labels)
         return named if fits else False
 
-    def _matches_name(self, ref: Ref, facts: PolicyFacts | None) -> bool | None:
+    def _matches_name(self, ref: Ref, facts: ResourceFacts | None) -> bool | None:
         if not self.name:
             return True
         if ref.kind is Kind.IMAGE:
@@ -93,7 +93,7 @@ class Selector:
         return ", ".join(parts) or "everything"
 
 
-def _other_names(ref: Ref, facts: PolicyFacts | None) -> Iterator[str]:
+def _other_names(ref: Ref, facts: ResourceFacts | None) -> Iterator[str]:
     """Yields the other names that people type for a resource: `web` for `web.service`, `shop/web` and `shop_web` for
     each container of this service, `default/web` for a pod."""
     if ref.kind is Kind.UNIT:

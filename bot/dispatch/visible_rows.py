@@ -1,5 +1,7 @@
-"""Selects the rows that a person may see, and holds what a command looked for, so that the policy can tell how many
-resources a change was meant for."""
+"""Selects the rows that a person may see. Also remembers which resources a command searched for.
+
+The policy uses this memory to find out whether a change affects everything that an engine has.
+"""
 
 from __future__ import annotations
 

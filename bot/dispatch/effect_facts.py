@@ -1,7 +1,8 @@
-"""Asks the engines for what the effects of a plan depend on: lists of images and tasks, and inspections of containers.
+"""Collects the facts that are needed to predict what a plan will affect: lists of images and tasks, and inspections of
+containers.
 
-core.model.effects works the effects out. What cannot be found out stays unknown, and its effects are not certain; only
-the tasks of a node must be known before it is drained.
+core.model.effects makes the prediction from them. A fact that cannot be found out stays unknown, and the effects that
+depend on it are not certain. Only the tasks of a node must be known before the node is drained.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from runtimes.inventory import fleet
 MAX_INSPECTIONS = 20  # in one plan; a larger plan asks for a confirmation anyway
 
 
-class EffectSources:
+class EffectFacts:
     """Finds what is known for one command. `remember` is called with the rows of each further list."""
 
     def __init__(self, engines: fleet.Fleet, call: Call, remember: Callable[[Sequence[Any]], None]) -> None:
