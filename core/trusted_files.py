@@ -13,6 +13,7 @@ from __future__ import annotations
 import grp
 import os
 import pwd
+import re
 import stat
 from collections import deque
 from collections.abc import Mapping, Set
@@ -23,6 +24,7 @@ from core import untrusted_files
 MAX_LINKS = 40
 _DESCRIPTORS = ("/dev/fd", "/dev/stdin", "/proc/self/fd")  # passed on by whoever started this process
 _MOUNTS = Path("/proc/self/mountinfo")
+_OCTAL = re.compile(r"\\([0-7]{3})")  # the kernel writes spaces and the like so
 
 
 def why_untrusted(path: Path) -> str:
@@ -55,7 +57,7 @@ def bind_mount_owners() -> Mapping[str, int]:
     for line in lines:
         fields = line.split()
         if len(fields) > 4 and fields[3] != "/" and fields[4] != "/":
-            point = fields[4].encode("utf-8", "surrogateescape").decode("unicode_escape", "replace")
+            point = _OCTAL.sub(lambda escaped: chr(int(escaped[1], 8)), fields[4])
             try:
                 owners[point] = os.lstat(point).st_uid
             except OSError:

@@ -73,7 +73,7 @@ async def test_nothing_is_run_in_what_does_not_run(ground):
     with pytest.raises((errors.Rejected, errors.NotFound)):
         await ground.do(run(ground, target, "true"))
     gone = Ref(engine=ground.runtime.ref, kind=Kind.CONTAINER, id="f" * 64, name="gone")
-    with pytest.raises(errors.NotFound, match="gone"):
+    with pytest.raises(errors.NotFound, match="has no container"):
         await ground.do(run(ground, gone, "true"))
     ground.daemon.run("other")
     with pytest.raises((errors.BadUsage, errors.Rejected)):

@@ -173,7 +173,7 @@ async def test_a_program_in_an_ended_or_created_container_is_refused_with_its_st
         with pytest.raises(errors.Rejected, match=f"is {state}: a program can only run in a running container"):
             await do(engine, actions.Exec(engine=engine.ref, target=target, command=("true",)))
     await asyncio.to_thread(crio.remove, "done")
-    with pytest.raises(errors.NotFound, match="gone"):
+    with pytest.raises(errors.NotFound, match="has no container"):
         await do(engine, actions.Exec(engine=engine.ref, target=gone(target), command=("true",)))
 
 

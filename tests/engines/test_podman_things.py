@@ -235,5 +235,5 @@ async def test_networks_and_volumes_are_told_and_removed(desk):
         (networks_and_volumes.RemoveVolume, volume.ref, "volume"),
     ):
         assert (await desk.do(action, target=thing)).status == Status.DONE
-        with pytest.raises(errors.NotFound, match=f"no such {kind}"):
+        with pytest.raises(errors.NotFound, match=f"has no {kind}"):
             await desk.do(action, target=thing)
