@@ -9,12 +9,12 @@ from __future__ import annotations
 import re
 
 from core.text import (
+    named_secrets,
     private_keys,
     secret_blocks,
     secret_commands,
     secret_formats,
     secret_headers,
-    named_secrets,
     secret_sentences,
     secret_urls,
 )
