@@ -37,6 +37,7 @@ SETTLE_SECONDS = 0.2
 """From the message that a pod has stopped to the next snapshot: the engine may be about to remove the pod."""
 MIN_COMPARE_SECONDS = 0.1
 """Between two snapshots, however many messages are about something unknown. Such messages wait so long."""
+MESSAGES_AT_ONCE = 20  # of the stream; each may cost a pass over all containers
 MAX_REMOVED = 4096
 
 
@@ -93,7 +94,12 @@ class Watch:
                 await asyncio.sleep(self._compared + MIN_COMPARE_SECONDS - loop.time())
                 if batch := await self._compare():
                     yield batch
-            if batch := [event for message in messages for event in self._apply(message)]:
+            batch = []
+            for number, message in enumerate(messages, 1):
+                batch += self._apply(message)
+                if number % MESSAGES_AT_ONCE == 0:
+                    await asyncio.sleep(0)
+            if batch:
                 yield batch
             if loop.time() >= self._due and (found := await self._compare()):
                 yield found
