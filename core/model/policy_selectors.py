@@ -66,13 +66,22 @@ class Selector:
             return None
         if self.project and not fnmatch.fnmatchcase(facts.project or "", self.project):
             return False
-        if self.service and not fnmatch.fnmatchcase(facts.service or "", self.service):
+        served = self._matches_service(facts)
+        if served is False:
             return False
         if self.labels and not facts.labels_known:
             return None
         labels = facts.labels
         fits = all(key in labels and fnmatch.fnmatchcase(labels[key], want) for key, want in self.labels)
-        return named if fits else False
+        return (named and served) if fits else False
+
+    def _matches_service(self, facts: ResourceFacts) -> bool | None:
+        """None for the name within a stack or without `.service`: `web` for `shop_web` of the stack shop."""
+        service = facts.service or ""
+        if not self.service or fnmatch.fnmatchcase(service, self.service):
+            return True
+        own = service.removeprefix(f"{facts.project}_") if facts.project else service.removesuffix(".service")
+        return None if fnmatch.fnmatchcase(own, self.service) else False
 
     def _matches_name(self, ref: Ref, facts: ResourceFacts | None) -> bool | None:
         if not self.name:

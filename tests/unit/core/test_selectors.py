@@ -41,6 +41,12 @@ def verdict(target, known, *guards, grant=EVERYTHING):
         (Selector(name="shop/web"), ref(Kind.SERVICE, "shop_web"), facts(project="shop", service="shop_web")),
         (Selector(name="shop/web"), ref(Kind.CONTAINER, "shop-web-1"), facts(project="shop", service="web")),
         (Selector(name="shop_*"), ref(Kind.CONTAINER, "any"), facts(project="shop", service="web")),
+        (
+            Selector(project="shop", service="web"),
+            ref(Kind.CONTAINER, "any"),
+            facts(project="shop", service="shop_web"),
+        ),
+        (Selector(service="web"), ref(Kind.UNIT, "web.service", ALICE), facts(service="web.service")),
         (Selector(name="prod/*"), ref(Kind.POD, "web-0"), facts(project="prod")),
         (Selector(engine="podman/h1"), ref(Kind.CONTAINER, "web", ALICE), facts()),
         (Selector(engine="h1", name="web"), ref(Kind.CONTAINER, "web", ALICE), facts()),
@@ -57,6 +63,12 @@ def test_a_guard_covers_every_name_that_people_type_and_a_grant_does_not(on, tar
     [
         (Selector(name="api"), ref(Kind.UNIT, "web.service", ALICE), facts()),
         (Selector(name="shop/api"), ref(Kind.CONTAINER, "shop-web-1"), facts(project="shop", service="web")),
+        (Selector(service="we"), ref(Kind.CONTAINER, "any"), facts(project="shop", service="shop_web")),
+        (
+            Selector(service="web", labels=(("env", "prod"),)),
+            ref(Kind.CONTAINER, "any"),
+            facts(project="shop", service="shop_web", labels={"env": "dev"}),
+        ),
         (Selector(name="web"), ref(Kind.CONTAINER, "shop-web-1"), facts(project="shop", service="web")),
         (Selector(engine="podman/h1", name="api"), ref(Kind.CONTAINER, "web", ALICE), facts()),
         (Selector(engine="podman/h1", host="h2"), ref(Kind.CONTAINER, "web", ALICE), facts()),
