@@ -17,7 +17,6 @@ from typing import Any
 
 from core import errors
 
-_EXPRESSION = re.compile(r"\{\{-?\s*(.*?)\s*-?\}\}")
 _PATH = re.compile(r"\.|(?:\.[A-Za-z0-9_-]+)+")
 _KEY = re.compile(r'"([^"]*)"|([A-Za-z0-9_.-]+)')
 
@@ -26,9 +25,10 @@ def parse_format(text: str) -> ParsedFormat:
     """Parses the value of `--format`. Raises BadUsage for any expression other than fields, `json` and `index`."""
     parts: list[str | FormatField] = []
     at = 0
-    for match in _EXPRESSION.finditer(text):
-        parts += [text[at : match.start()], _field(match[1])]
-        at = match.end()
+    while (start := text.find("{{", at)) >= 0 and (end := text.find("}}", start + 2)) >= 0:
+        source = text[start + 2 : end].removeprefix("-").removesuffix("-").strip()
+        parts += [text[at:start], _field(source)]
+        at = end + 2
     rest = text[at:]
     if "{{" in rest or not any(isinstance(part, FormatField) for part in parts):
         raise errors.BadUsage(
