@@ -50,10 +50,13 @@ test-newer: $(VENV)/.dev-stamp packages  ## the contract and engine suites on th
 	@tests/packages newer $(NEWER) $(NEWER_SUITE)
 	@PATH="$(NEWER)/usr/sbin:$(NEWER)/usr/bin:$$PATH" $(BIN)/python -m pytest $(PYTEST_ARGS) $(NEWER_TESTS)
 
-# One environment for each Python, beside .venv; a Python that is not installed is named and left out.
+# One environment for each Python, beside .venv. A Python that is not installed is named and left out, and so is that of
+# .venv, which `make test` uses.
 test-pythons:                      ## the unit tests on each Python of PYTHONS that is installed
 	@for python in $(PYTHONS); do \
-	  if $$python -c "import venv" 2>/dev/null; then \
+	  if [ "$$($(BIN)/python -c 'import sys; print("python%d.%d" % sys.version_info[:2])' 2>/dev/null)" = $$python ]; then \
+	    echo "$$python is that of $(VENV)"; \
+	  elif $$python -c "import venv" 2>/dev/null; then \
 	    echo "Unit tests on $$($$python --version) ..."; \
 	    $(MAKE) --no-print-directory VENV=.venv-$$python PYTHON=$$python .venv-$$python/.dev-stamp || exit 1; \
 	    .venv-$$python/bin/python -m pytest -q -n $(WORKERS) -p no:cacheprovider tests/unit || exit 1; \
