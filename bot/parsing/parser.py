@@ -24,6 +24,7 @@ IGNORED_PREFIXES = frozenset({"/deck", "/quarterdeck", "deck", "quarterdeck", "d
 HELP_WORDS = frozenset({"--help", "-h", "-?", "?"})
 MAX_DURATION = timedelta(days=3_650)
 MAX_NUMBER = 1_000_000
+MAX_TARGET_LENGTH = 512  # a longer pattern would be compared with every name for too long
 _NUMBER = re.compile(r"[0-9]{1,9}")
 _DURATION = re.compile(r"(?:[0-9]{1,9}[smhdw])+")
 _NEGATIVE = re.compile(r"-[0-9]")

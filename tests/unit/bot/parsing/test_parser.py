@@ -273,3 +273,9 @@ def test_arguments_that_cannot_be_understood_have_a_cure(line, sentence):
 def test_a_target_never_becomes_an_option(word):
     parsed = parser.parse(command_line.quote(["logs", "--", word]), CATALOGUE)
     assert parsed.args == args("logs -- x") | {"target": (word,)}
+
+
+def test_a_name_or_pattern_of_absurd_length_is_refused():
+    told = refusal("ps '" + "[" * 600 + "'")
+    assert "has 600 characters; the maximum is 512" in told and "web-*" in told
+    assert args("ps " + "a" * 512)["target"] == ("a" * 512,)
