@@ -178,6 +178,12 @@ class _ArgumentParser:
             close = usage.suggestions(text.lower(), arg.choices)
             choices = f"It can be {', '.join(arg.choices)}."
             raise _invalid(name, text, f"Did you mean {close}? {choices}" if close else choices)
+        if arg.type is ArgType.TARGET and len(text) > MAX_TARGET_LENGTH:
+            raise errors.BadUsage(
+                f"{name} “{command_line.abbreviate(text)}” has {len(text):,} characters; the maximum is"
+                f" {MAX_TARGET_LENGTH}.",
+                hint="Write a shorter name or pattern, such as web-*.",
+            )
         match arg.type:
             case ArgType.COUNT:
                 return _count(arg, name, text)
