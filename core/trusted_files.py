@@ -3,7 +3,7 @@
 Such a file decides what Quarterdeck does with its rights. So the file, each directory above it, and each symbolic link
 in its path must belong to root or to Quarterdeck's own user, and nobody else may write to them. A directory with the
 sticky bit, such as /tmp, is accepted: there, nobody can replace the files of others. So is a read-only file system.
-Whoever mounts a file or a directory into a container decides about it: the owner of a bind mount's root is trusted.
+Inside a container, the owner of a bind mount's root is trusted too, because whoever made the mount chose that file.
 
 The check and the later use of a path do not race: nobody who could replace the file passes the check.
 """

@@ -5,10 +5,10 @@ A pod, service, node or systemd unit that holds one of these containers is prote
 protected containers from the container lists of the engines. It then sets `protected` in the facts of each resource,
 and `bot.access.policy` refuses the verbs that would stop it.
 
-A part of Quarterdeck also gets `own`, and only admins may read its log and details. Parts are Quarterdeck's own
-containers, those of other processes that share its store, its store, their neighbours in the same service, and every
-container of Quarterdeck's image. Several engines may list one container (Docker, containerd and runc), so containers
-are compared by the id that their runtime uses.
+The parts of Quarterdeck are its own containers, those of other processes with the same store, the store, other
+containers in the services of these, and every container of Quarterdeck's image. Each part is marked `own`: only admins
+may read its log and details. Several engines may list one container (Docker, containerd and runc), so containers are
+compared by the id that their runtime uses.
 """
 
 from __future__ import annotations

@@ -6,7 +6,7 @@ row that no action can target has a `name` and a `kind` instead of a `ref`.
 
 A row may also have `full_names`, `tag_refs` and `contains()`. `full_names` are the full names that select the row.
 `tag_refs` are the references of the same resource under each of its names. `contains()` returns whether a container
-ends together with the row.
+ends when the row's resource is stopped.
 """
 
 from __future__ import annotations

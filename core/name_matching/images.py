@@ -1,8 +1,8 @@
-"""Matches a name that a user entered with images: by tag, repository, digest and id.
+"""Finds the images that a typed name means: by tag, repository, digest or id.
 
 Every spelling of an image name is accepted, such as `busybox` and `docker.io/library/busybox`. If a tag matched, the
-selected image has this tag as its name (`ref.name`), because removing a tag does not remove the image. If a digest or
-an id matched, the name of the selected image is its short id.
+selected image has this tag as its name (`ref.name`), so that a removal removes this tag and not the whole image. If a
+digest or an id matched, the name of the selected image is its short id.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Defines the value that describes one kind of secret."""
+"""Defines SecretPattern: how one kind of secret is found in a line and masked."""
 
 from __future__ import annotations
 

@@ -1,9 +1,9 @@
 """Tracks which containers have labels that are named like attributes of events.
 
 Docker copies a container's labels into the attributes of its events, over the daemon's own attributes: the label
-`exitCode=0` hides the real exit code. The labels of a container are known from a list, or from its first event, which
-has no attributes of this name of its own. For such a container the attribute of an event is not used, and an inspection
-shows the truth.
+`exitCode=0` hides the real exit code. The labels of a container are learnt from a list, or from its `create` event: the
+daemon itself adds no `exitCode` there, so an `exitCode` in it is a label. If a container has a label with the name of
+an attribute, this attribute is ignored in all of its events, and the container is inspected instead.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Converts values of protobuf messages, which an engine may fill with anything: times, and whole messages to JSON."""
+"""Converts protobuf values: times to nanoseconds, and whole messages to JSON. An engine may fill them with anything."""
 
 from __future__ import annotations
 

@@ -6,7 +6,8 @@ It receives lists (`replace`), events (`apply_events`), inspections (`apply_insp
 All times are the engine's own. An event older than the stored state changes nothing, but marks its container dirty, so
 that it is inspected again. The same applies to an inspection that began before the last list was requested. So every
 order of events, lists and inspections leads to the same state. A container that is known only from events has no labels
-yet, and permissions depend on labels: until it is inspected, lists are requested from the engine.
+yet, and permissions depend on labels: until it is inspected, the cache answers no lists, and the engine is asked
+instead.
 """
 
 from __future__ import annotations

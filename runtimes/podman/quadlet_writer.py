@@ -1,11 +1,11 @@
 """Drafts the text of a Quadlet file that runs an inspected Podman container under systemd. Writes nothing to disk.
 
 The input is the container, its image, and the version of the Podman that will read the file. The result has four parts:
-the unit's text, the environment, notes on differences, and losses. A loss is data that the unit would destroy. The
-environment belongs in a separate file that only its owner may read, because every user can read a unit through systemd.
-Values that the image sets are not repeated. Arguments come from the container's own command line. From the `podman`
-command that created the container, only the option names are read, to report the options that the unit does not
-contain.
+the unit's text, the environment, notes on differences, and losses. A loss is data of the present container that is lost
+when the unit replaces it. The environment belongs in a separate file that only its owner may read, because every user
+can read a unit through systemd. Values that the image sets are not repeated. Arguments come from the container's own
+command line. From the `podman` command that created the container, only the option names are read, to report the
+options that the unit does not contain.
 """
 
 from __future__ import annotations
