@@ -96,7 +96,7 @@ class App:
         mirrors = self.engines.mirrors
         parts["engines"] = {str(mirror.ref): _engine_readiness(mirror) for mirror in mirrors}
         if not mirrors:
-            parts["reason"] = "No engine is watched: none was found, or all were removed."
+            parts["reason"] = "No engine is watched. Either Quarterdeck found no engine, or all engines were removed."
         if self.chat is not None:
             parts["slack"] = self.chat()
         ready = parts["store"]["ready"] and any(mirror.live for mirror in mirrors)

@@ -63,7 +63,7 @@ class End:
     `died`: the event of the end. `run`: the container's events since its last start, and those shortly after the end,
     in the engine's order. `container`: the container as last inspected, if it was. `call`: the change by Quarterdeck
     that fits the end. `replaced_by`: the name of the container that took its place. `engine_lost`: the engine stopped
-    around the end, and none of its containers survived.
+    around the end, and all of its containers ended.
     """
 
     died: Event

@@ -30,7 +30,7 @@ class Cursor:
     """Tracks the position of one engine.
 
     `stored`: the position that the store had when this process started. `newest`: the time of the newest processed
-    event, 0 if there is none.
+    event, 0 before the first event.
     """
 
     def __init__(self, cursors: Cursors, now_ns: Callable[[], int]) -> None:

@@ -1,9 +1,9 @@
 """Lists and inspects the containers of one engine while its event stream runs, and updates the mirror with the results.
 
-The engine stores few past events or none. So a list is made at every connection, every few minutes, after a silence and
-after a loss of events. Changes that only a list shows become RESYNC events. The list at the very first start yields no
-events, because there is nothing to compare it with. A list that fails ends the connection. An inspection that fails is
-repeated, or waits for the next list.
+The engine stores few past events, or does not store them. So a list is made at every connection, every few minutes,
+after a silence and after a loss of events. Changes that only a list shows become RESYNC events. The list at the very
+first start yields no events, because there is nothing to compare it with. A list that fails ends the connection. An
+inspection that fails is repeated, or waits for the next list.
 """
 
 from __future__ import annotations

@@ -75,7 +75,7 @@ async def add_approval(  # noqa: PLR0917 (who approved what, and where it is rec
 
 
 def _unsatisfied(lists: Sequence[tuple[str, ...]], people: Sequence[Identity]) -> tuple[tuple[str, ...], ...]:
-    """Returns the lists of approvers that none of these people is in."""
+    """Returns the lists of approvers that contain nobody of these people."""
     return tuple(
         one for one in lists if not any(policy.matches_subject(person, subject) for person in people for subject in one)
     )

@@ -111,7 +111,7 @@ class ServerErrorRetry(AsyncServerErrorRetryHandler):
 
 
 def _retry_after_seconds(response: HttpResponse | None) -> float:
-    """The pause that Slack asks for; one second if it names none."""
+    """The pause that Slack asks for; one second if it does not say how long."""
     for name, value in (response.headers if response is not None else {}).items():
         if name.lower() == "retry-after":
             with contextlib.suppress(ValueError, IndexError):

@@ -42,7 +42,7 @@ class Installation:
     """Where the app is installed, as `auth.test` says: in one workspace, or in a whole Enterprise organization.
 
     `team`: the id of the workspace, or of the organization. It is the first part of every identity. `enterprise`: the
-    organization; empty for a workspace that is in none."""
+    organization; empty for a workspace without an organization."""
 
     team: str
     enterprise: str = ""
@@ -53,7 +53,7 @@ class Installation:
 
 
 def installation(identity: Mapping[str, Any]) -> Installation:
-    """Decodes the answer of `auth.test`. The team is empty if Slack names none."""
+    """Decodes the answer of `auth.test`. The team is empty if Slack does not name a team."""
     enterprise = str(identity.get("enterprise_id") or "")
     if identity.get("is_enterprise_install") and enterprise:
         return Installation(team=enterprise, enterprise=enterprise)
