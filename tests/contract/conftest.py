@@ -6,11 +6,13 @@ from runtimes import engine_registry
 from runtimes.transport import endpoint
 from tests.contract.grounds import FIELDS, Ground
 from tests.daemons.sshd import private_sshd
+from tests.helpers.private_root import private_root
 
 
 @pytest.fixture(scope="module")
-def sshd(tmp_path_factory):
-    with private_sshd(tmp_path_factory.mktemp("sshd")) as made:
+def sshd():
+    # Below a private root, so that the server ends with a killed run.
+    with private_root() as root, private_sshd(root) as made:
         yield made
 
 

@@ -9,6 +9,7 @@ import pytest
 from tests.daemons.docker import private_dockerd
 from tests.daemons.sshd import Authority, private_sshd
 from tests.helpers.bot_process import free_port, get, series
+from tests.helpers.private_root import private_root
 from tests.helpers.waiting import wait_for
 
 pytestmark = pytest.mark.engine
@@ -27,8 +28,9 @@ def far():
 
 
 @pytest.fixture
-def sshd(tmp_path_factory):
-    with private_sshd(tmp_path_factory.mktemp("sshd")) as made:
+def sshd():
+    # Below a private root, so that the server ends with a killed run.
+    with private_root() as root, private_sshd(root) as made:
         yield made
 
 
