@@ -19,8 +19,8 @@ from typing import Any
 
 import structlog
 
-from bot import builtin_commands, engine_addresses, engine_lifecycle, store_setup
-from bot.access import own_container, policy_store
+from bot import builtin_commands, engine_addresses, engine_manager, store_setup
+from bot.access import own_container, policy_in_force
 from bot.dispatch import audit, dispatcher, pending_questions, rate_limits, recovery
 from commands.catalogue import Catalogue, load_catalogue
 from core import errors, metrics, supervise
@@ -59,9 +59,9 @@ class App:
     metrics: metrics.Metrics
     store: Store
     embedded: embedded.EmbeddedStore | None
-    engines: engine_lifecycle.EngineLifecycle
+    engines: engine_manager.EngineManager
     fleet: fleet.Fleet
-    policies: policy_store.PolicyStore
+    policies: policy_in_force.PolicyInForce
     audit: audit.Audit
     dispatcher: dispatcher.Dispatcher
     replica: str
@@ -171,11 +171,11 @@ async def build(settings: load.Config, *, watch: bool, supervisor: supervise.Sup
     counts = metrics.Metrics(version=quarterdeck_version())
     supervisor.on_restart = _count_restarts(counts)
     catalogue = load_catalogue()
-    policies = policy_store.PolicyStore(store, base_policy(settings))
+    policies = policy_in_force.PolicyInForce(store, base_policy(settings))
     builtin_runtime = builtin_commands.BuiltinRuntime(policies=policies, store=store, catalogue=catalogue, clock=_now)
     search = engine_discovery.Discovery() if settings.engines is None else None
     addresses = search.look() if search is not None else engine_addresses.engine_addresses(settings)
-    engines = engine_lifecycle.EngineLifecycle(
+    engines = engine_manager.EngineManager(
         builtin=builtin_runtime,
         supervisor=supervisor,
         counts=counts,

@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 
-from core.model import builtin_actions
+from core.model import bot_actions
 from core.store.audit_trail import IndexRange
 from core.store.client import Store
 from core.store.records import AuditRow
@@ -24,7 +24,7 @@ KINDS = ("console", "slack", "job", "rule")  # of identities; `root` also means 
 _GLOB = re.compile(r"[*?\[]")
 
 
-async def search_audit(store: Store, action: builtin_actions.ReadAudit) -> builtin_actions.AuditPage:
+async def search_audit(store: Store, action: bot_actions.ReadAudit) -> bot_actions.AuditPage:
     """The newest matching rows, oldest first, at most `action.limit`. The page says if older rows were removed that
     could have matched."""
     since_ms = max(0, action.since_ns // 1_000_000 - CLOCK_TOLERANCE_MS)
@@ -37,7 +37,7 @@ async def search_audit(store: Store, action: builtin_actions.ReadAudit) -> built
         found = await _read_newest(store, action, since_ms)
     usage = await store.usage()
     oldest_ms = usage.audit_oldest_ms if usage.audit_trimmed and len(found) < action.limit else 0
-    return builtin_actions.AuditPage(
+    return bot_actions.AuditPage(
         entries=tuple(reversed(found)),
         reaches_back_to=oldest_ms / 1000 if oldest_ms > since_ms else 0.0,
         removed=usage.audit_trimmed,
@@ -45,10 +45,8 @@ async def search_audit(store: Store, action: builtin_actions.ReadAudit) -> built
     )
 
 
-async def _read_newest(
-    store: Store, action: builtin_actions.ReadAudit, since_ms: int
-) -> list[builtin_actions.AuditEntry]:
-    found: list[builtin_actions.AuditEntry] = []
+async def _read_newest(store: Store, action: bot_actions.ReadAudit, since_ms: int) -> list[bot_actions.AuditEntry]:
+    found: list[bot_actions.AuditEntry] = []
     before = None
     # A row is written after it happened, so what was written before the time asked for is too old.
     while len(found) < action.limit and (before is None or _written_ms(before) >= since_ms):
@@ -61,7 +59,7 @@ async def _read_newest(
 
 
 async def _find_ids(
-    store: Store, ranges: Sequence[IndexRange], action: builtin_actions.ReadAudit, since_ms: int
+    store: Store, ranges: Sequence[IndexRange], action: bot_actions.ReadAudit, since_ms: int
 ) -> tuple[Sequence[str], bool]:
     """Returns the ids of the rows whose names match, newest first; and False if there are too many to compare."""
     ids: set[str] = set()
@@ -83,9 +81,9 @@ async def _find_ids(
 
 
 async def _read_matching(
-    store: Store, ids: Sequence[str], action: builtin_actions.ReadAudit
-) -> list[builtin_actions.AuditEntry]:
-    found: list[builtin_actions.AuditEntry] = []
+    store: Store, ids: Sequence[str], action: bot_actions.ReadAudit
+) -> list[bot_actions.AuditEntry]:
+    found: list[bot_actions.AuditEntry] = []
     for start in range(0, len(ids), ROWS_AT_ONCE):
         found += _matching(await store.read_audit_rows(ids[start : start + ROWS_AT_ONCE]), action)
         if len(found) >= action.limit:
@@ -93,7 +91,7 @@ async def _read_matching(
     return found[: action.limit]
 
 
-def _ranges(action: builtin_actions.ReadAudit) -> Sequence[IndexRange]:
+def _ranges(action: bot_actions.ReadAudit) -> Sequence[IndexRange]:
     """Returns the parts of the index in which the matching rows are; empty if only the time is asked for."""
     if action.target:
         if prefix := _glob_prefix(action.target):
@@ -120,13 +118,13 @@ def _glob_prefix(pattern: str) -> tuple[str] | None:
     return None if found is None else (pattern[: found.start()],)
 
 
-def _name_matches(wanted: IndexRange, name: str, action: builtin_actions.ReadAudit) -> bool:
+def _name_matches(wanted: IndexRange, name: str, action: bot_actions.ReadAudit) -> bool:
     if wanted.kind == "t":
         return _target_matches(action.target, name)
     return wanted.kind != "w" or _who_matches(action.who, name)
 
 
-def _matching(rows: Iterable[AuditRow], action: builtin_actions.ReadAudit) -> list[builtin_actions.AuditEntry]:
+def _matching(rows: Iterable[AuditRow], action: bot_actions.ReadAudit) -> list[bot_actions.AuditEntry]:
     since = ""
     if action.since_ns:
         since = datetime.fromtimestamp(action.since_ns / 1e9, UTC).isoformat(timespec="milliseconds")
@@ -134,9 +132,9 @@ def _matching(rows: Iterable[AuditRow], action: builtin_actions.ReadAudit) -> li
     return [entry for entry in entries if entry.at >= since and _matches(action, entry)]
 
 
-def _entry(row: AuditRow) -> builtin_actions.AuditEntry:
-    names = (name for name in builtin_actions.AuditEntry.__struct_fields__ if name != "count")
-    return builtin_actions.AuditEntry(**{name: row.fields.get(name, "") for name in names}, count=row.count)
+def _entry(row: AuditRow) -> bot_actions.AuditEntry:
+    names = (name for name in bot_actions.AuditEntry.__struct_fields__ if name != "count")
+    return bot_actions.AuditEntry(**{name: row.fields.get(name, "") for name in names}, count=row.count)
 
 
 def _written_ms(row_id: str) -> int:
@@ -152,7 +150,7 @@ def _newest_first(ids: Iterable[str]) -> Sequence[str]:
     return sorted(ids, key=order, reverse=True)
 
 
-def _matches(action: builtin_actions.ReadAudit, entry: builtin_actions.AuditEntry) -> bool:
+def _matches(action: bot_actions.ReadAudit, entry: bot_actions.AuditEntry) -> bool:
     if action.who and not _who_matches(action.who, entry.who):
         return False
     if action.target and not any(_target_matches(action.target, ref) for ref in entry.target.split(", ")):

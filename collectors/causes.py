@@ -57,7 +57,7 @@ CODES = {126: "its command could not be executed", 127: "its command was not fou
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class End:
+class EndEvidence:
     """The evidence about one end of a container.
 
     `died`: the event of the end. `run`: the container's events since its last start, and those shortly after the end,
@@ -74,7 +74,7 @@ class End:
     engine_lost: bool = False
 
 
-def explain(end: End) -> Cause:
+def explain(end: EndEvidence) -> Cause:
     """Returns the cause of an end."""
     code = exit_code(end)
     if end.call is None and end.engine_lost:
@@ -86,7 +86,7 @@ def explain(end: End) -> Cause:
     return _from_code(code, reporting=end.died.subject.engine.kind in REPORTING_ENGINES)
 
 
-def exit_code(end: End) -> int | None:
+def exit_code(end: EndEvidence) -> int | None:
     """Returns the exit code: of the inspection, if it is about this end, otherwise of the event."""
     container = end.container
     if container is not None and container.state == "exited" and container.exit_code is not None:
@@ -97,7 +97,7 @@ def exit_code(end: End) -> int | None:
     return int(text) if text else None
 
 
-def _is_requested(end: End, code: int | None) -> bool:
+def _is_requested(end: EndEvidence, code: int | None) -> bool:
     died_at = end.died.at_ns
     for event in end.run:
         before = died_at - event.at_ns
@@ -118,7 +118,7 @@ def _is_requested(end: End, code: int | None) -> bool:
     return end.died.subject.engine.kind == "podman" and _podman_stopped(end)
 
 
-def _podman_stopped(end: End) -> bool:
+def _podman_stopped(end: EndEvidence) -> bool:
     """Whether `podman stop` ended the container. Podman 4 sends no `stop` event for it. But then both the command and
     the container's monitor clean up; after any other end, only the monitor does, or the removal if there is `--rm`."""
     cleanups = sum(event.action == "cleanup" and event.at_ns >= end.died.at_ns for event in end.run)
@@ -139,7 +139,7 @@ def _ended_by(kill: Event, code: int | None, before_ns: int) -> bool:
     return number in ENDING_SIGNALS and before_ns <= SIGNAL_WINDOW_NS
 
 
-def _requested(end: End, code: int | None) -> Cause:
+def _requested(end: EndEvidence, code: int | None) -> Cause:
     if end.replaced_by:
         return Cause(kind=CauseKind.REPLACED, text=f"replaced by {end.replaced_by}")
     swarm = end.container is not None and SWARM_SERVICE_LABEL in end.container.labels
@@ -156,11 +156,11 @@ def _requested(end: End, code: int | None) -> Cause:
     return Cause(kind=CauseKind.REQUESTED, text=f"{verb} by {by}{_forced(end, code)}")
 
 
-def _has(end: End, kind: EventKind) -> bool:
+def _has(end: EndEvidence, kind: EventKind) -> bool:
     return any(event.kind is kind for event in end.run)
 
 
-def _forced(end: End, code: int | None) -> str:
+def _forced(end: EndEvidence, code: int | None) -> str:
     """Says that a stop ended with SIGKILL, because the container did not end in time."""
     return (
         ", killed after its grace period"
@@ -169,7 +169,7 @@ def _forced(end: End, code: int | None) -> str:
     )
 
 
-def _is_out_of_memory(end: End, code: int | None) -> bool:
+def _is_out_of_memory(end: EndEvidence, code: int | None) -> bool:
     for event in end.run:
         if event.kind is EventKind.OOM and 0 <= end.died.at_ns - event.at_ns <= OOM_WINDOW_NS:
             return True

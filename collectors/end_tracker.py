@@ -13,7 +13,7 @@ from collections import OrderedDict, deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from collectors.causes import SECOND, End, explain
+from collectors.causes import SECOND, EndEvidence, explain
 from core import unexpected_errors
 from core.model.causes import Cause, CauseKind
 from core.model.containers import LIVE_STATES, SWARM_SERVICE_LABEL, Container
@@ -207,7 +207,7 @@ class EndTracker:
         gap = self._gap
         none_survived = gap is not None and self._in_gap(end.died) and bool(gap.running) and gap.running <= gap.ended
         return explain(
-            End(
+            EndEvidence(
                 died=end.died,
                 run=end.run,
                 container=row,

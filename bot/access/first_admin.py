@@ -13,7 +13,7 @@ import hashlib
 import secrets
 
 from bot.access import policy
-from bot.access.policy_store import PolicyStore
+from bot.access.policy_in_force import PolicyInForce
 from core.model.actions import Risk
 from core.store.client import Store
 from core.text import known_secrets
@@ -22,7 +22,7 @@ CODE_TTL_SECONDS = 900.0
 MAX_TRIES = 5
 
 
-async def issue_code(store: Store, policies: PolicyStore, via: str) -> str | None:
+async def issue_code(store: Store, policies: PolicyInForce, via: str) -> str | None:
     """Returns a new code, or None if somebody in `via` (such as `slack`) may give grants already. Raises StoreDown."""
     current = await policies.refresh(await store.policy_version())
     for grant in current.grants:

@@ -19,7 +19,7 @@ from datetime import datetime
 from typing import Any
 
 from core import errors
-from core.model import containers, lists_by_kind
+from core.model import containers, list_action_by_kind
 from core.model.containers import Container
 from core.model.policy import Policy
 from core.model.refs import EngineRef, Kind, Ref
@@ -57,7 +57,7 @@ class ProtectedSet:
         protected, own = self._in(self._protected, row), self._in(self._parts, row)
         return [
             (ref, replace(facts, protected=facts.protected or protected, own=own) if protected or own else facts)
-            for ref, facts in lists_by_kind.permission_targets(row, engine, at)
+            for ref, facts in list_action_by_kind.permission_targets(row, engine, at)
         ]
 
     def check_members_known(self, ref: Ref) -> None:
@@ -83,7 +83,7 @@ class ProtectedSet:
         return (
             (isinstance(row, Container) and runtime_id(row) in listed.ids)
             or any(member in self._policy.self_ids or member in listed.ids for member in members)
-            or lists_by_kind.contains_any(row, listed.rows.values())
+            or list_action_by_kind.contains_any(row, listed.rows.values())
         )
 
 

@@ -22,7 +22,7 @@ from typing import Any
 
 import structlog
 
-from bot.access import policy_store
+from bot.access import policy_in_force
 from bot.dispatch import (
     answers,
     audit,
@@ -45,7 +45,7 @@ from bot.parsing import parser
 from commands.spec import Context
 from core import errors, unexpected_errors
 from core.metrics import Metrics
-from core.model import builtin_actions
+from core.model import bot_actions
 from core.model.actions import Action, Risk
 from core.model.identity import Identity, Invocation, Place
 from core.model.policy import Decision, Policy, Verdict
@@ -67,7 +67,7 @@ class Dispatcher:
         catalogue: Any,
         fleet: Fleet,
         store: Store,
-        policies: policy_store.PolicyStore,
+        policies: policy_in_force.PolicyInForce,
         limits: rate_limits.RateLimits,
         pending_questions: pending_questions.PendingQuestions,
         audit: audit.Audit,
@@ -164,7 +164,7 @@ class Dispatcher:
             decision.refuse_bare_wildcard(parsed.args)
         plan = await view.with_effects(await command.plan(context))
         answered, question = Verdict.ALLOW, None
-        if plan and isinstance(plan[0], builtin_actions.AnswerQuestion):
+        if plan and isinstance(plan[0], bot_actions.AnswerQuestion):
             # `confirm` and `cancel`: the plan that was asked about, its ids pinned, is decided again as things are now.
             question = await self._pending_questions.peek(plan[0].token)
             state.command = question.command
@@ -307,4 +307,4 @@ class CommandState:
 def _is_announced(action: Action[Any]) -> bool:
     """Returns whether the channel is told when this action starts. A stopped job reports its own end where it was
     shown."""
-    return action.engine != builtin_actions.BOT and not isinstance(action, job_follower.STOPS) and not action.secret
+    return action.engine != bot_actions.BOT and not isinstance(action, job_follower.STOPS) and not action.secret

@@ -3,8 +3,8 @@ requester may not see.
 
 Permission is checked on the same list rows from which the targets were chosen, so each engine is asked for its list
 only once. A resource that the requester may not list never appears in a reply, not even in an error's list of similar
-names. `core.model.lists_by_kind` defines how each kind of resource is listed and which facts of a row a permission
-depends on. A resource that contains a protected container is protected too.
+names. `core.model.list_action_by_kind` defines how each kind of resource is listed and which facts of a row a
+permission depends on. A resource that contains a protected container is protected too.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ import msgspec
 from bot.access import policy, protection
 from bot.dispatch import effect_facts, visible_rows
 from core import errors
-from core.model import actions, lists_by_kind
+from core.model import actions, list_action_by_kind
 from core.model.actions import Action, DescribeEngine, Effect, ListEvents, Risk
 from core.model.containers import Container
 from core.model.identity import Identity, Place
@@ -162,7 +162,7 @@ class VisibleFleet:
             ref
             for action in plan
             for ref in action.targets()
-            if ref.kind in lists_by_kind.LISTS and action.prospective_facts(ref, self._now) is None
+            if ref.kind in list_action_by_kind.LISTS and action.prospective_facts(ref, self._now) is None
         ]
         for kind in dict.fromkeys(ref.kind for ref in pinned):
             listing = await self._list(Query(kind=kind), fresh=True)
@@ -183,7 +183,7 @@ class VisibleFleet:
         """Keeps the rows about resources that the requester may see."""
         events = isinstance(action, ListEvents)
         subjects = [(row.subject if events else row.ref, row) for row in (value if events else value.rows)]
-        for kind in {ref.kind for ref, _ in subjects} & lists_by_kind.LISTS.keys():
+        for kind in {ref.kind for ref, _ in subjects} & list_action_by_kind.LISTS.keys():
             listing = await self._fleet.list_rows(Query(kind=kind), self.call, only=action.engine)
             self._remember(listing.rows)
         seen = await visible_rows.select_rows(
@@ -222,7 +222,7 @@ class VisibleFleet:
         self._rows.update((row.ref.key, row) for row in rows if hasattr(row, "ref"))
 
     def _visible(self, row: Any) -> bool:
-        listed = lists_by_kind.LISTS[row.ref.kind]
+        listed = list_action_by_kind.LISTS[row.ref.kind]
         return self._row_allowed(self._resolve(listed.verb, listed.risk), row, row.ref.engine)
 
     def _row_allowed(self, resolved: policy.ResolvedPolicy, row: Any, engine: EngineRef) -> bool:
@@ -254,7 +254,7 @@ class VisibleFleet:
         return self._allowed(self._resolve(DescribeEngine.verb, DescribeEngine.risk), [(ref, None)])
 
     def _subjects_in(self, row: Any, engine: EngineRef) -> Sequence[tuple[Ref, ResourceFacts]]:
-        return lists_by_kind.permission_targets(row, engine, self._reported_at(engine))
+        return list_action_by_kind.permission_targets(row, engine, self._reported_at(engine))
 
     def _subjects_of(self, ref: Ref) -> Sequence[tuple[Ref, ResourceFacts | None]]:
         row = self._rows.get(ref.key)

@@ -22,8 +22,8 @@ from bot.dispatch import recovery
 from bot.dispatch.dispatcher import Dispatcher
 from bot.slack import command_text, markup, render
 from bot.slack.decode_requests import Ignored, SlackRequest, Source
-from bot.slack.delivery import PostedMessage
 from bot.slack.outbox import Outbox
+from bot.slack.reply_delivery import PostedMessage
 from bot.slack.responder import SlackResponder
 from bot.slack.users import SlackUsers
 from core import errors, unexpected_errors

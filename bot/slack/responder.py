@@ -3,8 +3,8 @@ the reply.
 
 Reads and refusals go to the requester alone. An accepted change is posted in the channel under the requester's name,
 and edited from “restarting web…” to its outcome. A command that takes longer than a moment gets one “Working on it…”
-note. A question's message is replaced by the outcome. `bot.slack.delivery` decides how each message is sent. A failure
-to send progress never disturbs the command itself.
+note. A question's message is replaced by the outcome. `bot.slack.reply_delivery` decides how each message is sent. A
+failure to send progress never disturbs the command itself.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ from typing import Protocol
 import msgspec
 import structlog
 
-from bot.slack import delivery, live_message
+from bot.slack import live_message, reply_delivery
 from bot.slack.decode_requests import SlackRequest, Source
-from bot.slack.delivery import PostedMessage
 from bot.slack.outbox import Outbox
+from bot.slack.reply_delivery import PostedMessage
 from core import errors
 from core.model.replies import Ending, Reply, text_reply
 from core.ports import ActionStarted, Progress
@@ -46,7 +46,7 @@ class SlackResponder:
         self._outbox = outbox
         self._store = store
         self._working_after = working_after
-        self._delivery = delivery.Delivery(request, line, outbox)
+        self._delivery = reply_delivery.ReplyDelivery(request, line, outbox)
         self._working_task: asyncio.Task[None] | None = None
         self._sending_note = False  # the working note is being sent and can no longer be cancelled
         self._started_task: asyncio.Task[None] | None = None
@@ -115,12 +115,14 @@ class SlackResponder:
     async def _deliver(self, reply: Reply) -> None:
         send = self._delivery
         if (posted := self._posted) is not None:
-            await delivery.first_open_way(
+            await reply_delivery.first_open_way(
                 [lambda: send.edit(posted, send.public(reply)), lambda: send.to_requester(reply)]
             )
         elif self._replaces_question(reply):
             hinted = send.with_invite_hint(reply)
-            await delivery.first_open_way([lambda: send.replace_question(hinted), lambda: send.to_requester(hinted)])
+            await reply_delivery.first_open_way(
+                [lambda: send.replace_question(hinted), lambda: send.to_requester(hinted)]
+            )
         elif reply.everyone or self._started_task is not None:
             await send.to_channel(reply)
         else:
@@ -143,7 +145,7 @@ class SlackResponder:
         try:
             self._posted = await self._delivery.show_started(reply)
         except errors.DeliveryError as error:
-            self._delivery.channel_closed = getattr(error, "code", "") in delivery.CHANNEL_CLOSED_ERRORS
+            self._delivery.channel_closed = getattr(error, "code", "") in reply_delivery.CHANNEL_CLOSED_ERRORS
             log.info("the start of a change could not be shown", reason=error.full_message())
             return
         except Exception:  # a bug here must not lose the reply
@@ -169,7 +171,7 @@ class SlackResponder:
                     return
         except errors.DeliveryError as error:
             # No further attempts, once a second, if the message was deleted or the channel is closed.
-            closed = {*delivery.CHANNEL_CLOSED_ERRORS, *delivery.MESSAGE_GONE_ERRORS}
+            closed = {*reply_delivery.CHANNEL_CLOSED_ERRORS, *reply_delivery.MESSAGE_GONE_ERRORS}
             self._progress_closed = self._posted is None or getattr(error, "code", "") in closed
             log.info("progress could not be shown", reason=error.full_message())
         except Exception:  # a bug here must not lose the reply

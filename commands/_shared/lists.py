@@ -14,7 +14,7 @@ from typing import Any
 from commands._shared import formatting
 from commands.spec import SELECTION, Arg, ArgType, Context, Plan, Render, Result, query
 from core import errors
-from core.model import lists_by_kind
+from core.model import list_action_by_kind
 from core.model.actions import Action
 from core.model.refs import Kind
 from core.model.replies import Block, Ending, Lines, Reply, Table, Text, Tone
@@ -45,7 +45,7 @@ class ListCommand:
 
 def make_plan(kind: Kind) -> Plan:
     async def plan(context: Context) -> Sequence[Action[Any]]:
-        return [lists_by_kind.list_action(kind, engine) for engine in context.find.engines(query(context))]
+        return [list_action_by_kind.list_action(kind, engine) for engine in context.find.engines(query(context))]
 
     return plan
 
@@ -80,7 +80,7 @@ def arguments(target_help: str) -> Sequence[Arg]:
 def _render(spec: ListCommand, context: Context, results: Sequence[Result]) -> Reply:
     args = context.args
     answered = [result for result in results if result.error is None and result.value is not None]
-    known = lists_by_kind.deduplicate(spec.kind, [row for result in answered for row in spec.rows(result.value)])
+    known = list_action_by_kind.deduplicate(spec.kind, [row for result in answered for row in spec.rows(result.value)])
     labelled = [row for row in known if _has_labels(args["label"], getattr(row, "labels", {}))]
     selected, unmatched = select(spec.kind, args["target"], labelled)
     lines = {line.ref: line for row in selected for line in spec.lines(row)}

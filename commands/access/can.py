@@ -8,9 +8,9 @@ from typing import Any
 from commands._shared import formatting
 from commands.spec import Arg, ArgType, Command, Context, Result
 from core import errors
-from core.model import lists_by_kind
+from core.model import list_action_by_kind
 from core.model.actions import Action
-from core.model.builtin_actions import CheckPermission
+from core.model.bot_actions import CheckPermission
 from core.model.policy import Decision, Verdict
 from core.model.refs import Kind, Ref
 from core.model.replies import Block, Ending, Reply, Table, Text, Tone
@@ -90,7 +90,7 @@ async def _target_and_word(context: Context, first: str, second: str) -> tuple[S
 def _kind(word: str) -> Kind:
     """The kind of resource that a command or verb is about."""
     noun = word.partition(".")[0]
-    if "." in word and noun in lists_by_kind.LISTS:
+    if "." in word and noun in list_action_by_kind.LISTS:
         return Kind(noun)
     return KINDS.get(word, Kind.CONTAINER)
 

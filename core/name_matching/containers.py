@@ -8,10 +8,10 @@ from collections.abc import Callable, Sequence
 from core import errors
 from core.model import containers
 from core.model.containers import Container
-from core.name_matching.match import Match, TypedName, every, one, with_id_prefix
+from core.name_matching.match import ResourceMatch, TypedName, every, one, with_id_prefix
 
 
-def find_containers_by_name(typed: TypedName, rows: Sequence[Container]) -> Match:
+def find_containers_by_name(typed: TypedName, rows: Sequence[Container]) -> ResourceMatch:
     """Returns the containers that a typed name means."""
     name = typed.name
     if typed.is_glob:
@@ -30,7 +30,7 @@ def group_names(row: Container) -> tuple[str, ...]:
     return tuple(filter(None, (row.project, row.group_name)))
 
 
-def _match_group(typed: TypedName, rows: Sequence[Container]) -> Match:
+def _match_group(typed: TypedName, rows: Sequence[Container]) -> ResourceMatch:
     """Matches all containers of the one project or service with this name."""
     name = typed.name
     if name.endswith("/"):
@@ -45,20 +45,20 @@ def _match_group(typed: TypedName, rows: Sequence[Container]) -> Match:
     if of_project and of_service and {row.ref for row in of_project} != {row.ref for row in of_service}:
         either = [row for row in rows if row.project == name or name in (row.service, _short_service(row))]
         candidates = [f"{name}/", *sorted({row.group_name for row in of_service})]
-        return Match(rows=either, error=errors.Ambiguous(typed.text, candidates))
+        return ResourceMatch(rows=either, error=errors.Ambiguous(typed.text, candidates))
     if of_project:
         return _same_group(typed, of_project, lambda row: f"{row.project}/")
     return _same_group(typed, of_service, lambda row: row.group_name)
 
 
-def _same_group(typed: TypedName, rows: Sequence[Container], group: Callable[[Container], str]) -> Match:
+def _same_group(typed: TypedName, rows: Sequence[Container], group: Callable[[Container], str]) -> ResourceMatch:
     """Returns a match of all rows. It is ambiguous if they belong to several projects or services with one name. A
     compose project is on one engine, a Swarm service may be on several."""
     groups = {(group(row), "" if containers.SWARM_SERVICE_LABEL in row.labels else str(row.ref.engine)) for row in rows}
     if len(groups) > 1:
         repeated = len({name for name, _ in groups}) < len(groups)
         candidates = [f"{name}@{engine}" if repeated else name for name, engine in sorted(groups)]
-        return Match(rows=rows, error=errors.Ambiguous(typed.text, candidates))
+        return ResourceMatch(rows=rows, error=errors.Ambiguous(typed.text, candidates))
     return every(rows)
 
 

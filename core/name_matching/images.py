@@ -14,10 +14,10 @@ import msgspec
 
 from core.model import image_names
 from core.model.images import Image
-from core.name_matching.match import Match, TypedName, every, one, with_id_prefix
+from core.name_matching.match import ResourceMatch, TypedName, every, one, with_id_prefix
 
 
-def find_images_by_name(typed: TypedName, rows: Sequence[Image]) -> Match:
+def find_images_by_name(typed: TypedName, rows: Sequence[Image]) -> ResourceMatch:
     """Returns the images that a typed name means."""
     name = typed.name
     if typed.is_glob:
@@ -42,19 +42,21 @@ def under_id(row: Image) -> Image:
     return _under_name(row, row.ref.id.removeprefix("sha256:")[:12])
 
 
-def _match_tag(typed: TypedName, rows: Sequence[Image], fits: Callable[[str], bool]) -> Match:
+def _match_tag(typed: TypedName, rows: Sequence[Image], fits: Callable[[str], bool]) -> ResourceMatch:
     """Matches by tag. A list shows each image under every tag that fits; a change takes the first of them."""
     found = [[_under_name(row, tag) for tag in tags(row) if fits(tag)] for row in rows]
     meant = one(typed, [fitting[0] for fitting in found if fitting])
-    return Match(rows=[image for fitting in found for image in fitting], targets=meant.targets, error=meant.error)
+    return ResourceMatch(
+        rows=[image for fitting in found for image in fitting], targets=meant.targets, error=meant.error
+    )
 
 
-def _match_repository(typed: TypedName, rows: Sequence[Image]) -> Match:
+def _match_repository(typed: TypedName, rows: Sequence[Image]) -> ResourceMatch:
     """Matches by repository. A list shows every tag of it; a change takes `latest` or the only image."""
     whole = _match_tag(typed, rows, lambda tag: _same(image_names.split_tag(tag)[0], typed.name))
     latest = _match_tag(typed, rows, lambda tag: _same(tag, f"{typed.name}:latest"))
     meant = latest or whole
-    return Match(rows=whole.rows, targets=meant.targets, error=meant.error)
+    return ResourceMatch(rows=whole.rows, targets=meant.targets, error=meant.error)
 
 
 def _matching_glob(pattern: str, rows: Sequence[Image]) -> Sequence[Image]:

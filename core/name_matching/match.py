@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from core import errors
-from core.model import lists_by_kind
+from core.model import list_action_by_kind
 from core.model.refs import Kind
 
 MIN_ID_LENGTH = 4
@@ -20,7 +20,7 @@ _DIGEST = re.compile(r"([^@#]*@)?sha256:[0-9a-f]+")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Match:
+class ResourceMatch:
     """Holds the resources that one typed name selects.
 
     `rows`: the resources that a list shows. `targets`: the resources that a change acts on, all of `rows` or some of
@@ -71,15 +71,15 @@ def narrow(typed: TypedName, rows: Sequence[Any]) -> Sequence[Any]:
     return rows
 
 
-def every(rows: Sequence[Any]) -> Match:
+def every(rows: Sequence[Any]) -> ResourceMatch:
     """Returns a match that selects all of these rows."""
-    return Match(rows=rows, targets=rows)
+    return ResourceMatch(rows=rows, targets=rows)
 
 
-def one(typed: TypedName, rows: Sequence[Any]) -> Match:
+def one(typed: TypedName, rows: Sequence[Any]) -> ResourceMatch:
     """Returns a match that selects the one row. It is ambiguous if there are several rows."""
     if len(rows) > 1:
-        return Match(rows=rows, error=errors.Ambiguous(typed.text, _candidates(rows)))
+        return ResourceMatch(rows=rows, error=errors.Ambiguous(typed.text, _candidates(rows)))
     return every(rows)
 
 
@@ -100,7 +100,7 @@ def _candidates(rows: Sequence[Any]) -> Sequence[str]:
     id."""
     spellings = (
         [row.ref.name for row in rows],
-        [lists_by_kind.full_names(row)[-1] if row.ref.kind is Kind.POD else row.ref.name for row in rows],
+        [list_action_by_kind.full_names(row)[-1] if row.ref.kind is Kind.POD else row.ref.name for row in rows],
         [f"{row.ref.name}@{row.ref.engine}" for row in rows],
     )
     distinct = next((names for names in spellings if len(set(names)) == len(rows)), None)

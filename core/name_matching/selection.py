@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from core import errors
-from core.model import lists_by_kind
+from core.model import list_action_by_kind
 from core.model.refs import EngineRef, Kind, Ref
 from core.name_matching import containers, images, services, suggestions
-from core.name_matching.match import Match, TypedName, every, narrow, one, parse, with_id_prefix
+from core.name_matching.match import ResourceMatch, TypedName, every, narrow, one, parse, with_id_prefix
 
 # The command that lists the resources of a kind.
 LIST_COMMANDS = {
@@ -52,11 +52,11 @@ def select(
     return tuple(chosen.values())
 
 
-def match(kind: Kind, name: str, rows: Sequence[Any]) -> Match:
+def match(kind: Kind, name: str, rows: Sequence[Any]) -> ResourceMatch:
     """Matches one name with `rows`. If nothing matches, the error suggests similar names."""
     typed = parse(name)
     found = _match_within(kind, typed, narrow(typed, rows))
-    return found or Match(error=_not_found(kind, name, rows))
+    return found or ResourceMatch(error=_not_found(kind, name, rows))
 
 
 def match_refs(name: str, refs: Iterable[Ref]) -> Sequence[Ref]:
@@ -78,7 +78,7 @@ class _Named:
     ref: Ref
 
 
-def _match_within(kind: Kind, typed: TypedName, rows: Sequence[Any]) -> Match:
+def _match_within(kind: Kind, typed: TypedName, rows: Sequence[Any]) -> ResourceMatch:
     if typed.name:
         match kind:
             case Kind.CONTAINER:
@@ -93,25 +93,31 @@ def _match_within(kind: Kind, typed: TypedName, rows: Sequence[Any]) -> Match:
         return one(typed, rows)
     if typed.engine:
         # A list may be of all there is on an engine, a change is never of so much.
-        return Match(
+        return ResourceMatch(
             rows=rows,
             error=errors.NotFound(
                 f"“{typed.text}” is an engine, and this command needs a {kind}.", hint=list_hint(kind)
             ),
         )
-    return Match()
+    return ResourceMatch()
 
 
-def _match_other(typed: TypedName, rows: Sequence[Any]) -> Match:
+def _match_other(typed: TypedName, rows: Sequence[Any]) -> ResourceMatch:
     name = typed.name
     if typed.is_glob:
         return every(
-            [row for row in rows if any(fnmatch.fnmatchcase(text, name) for text in lists_by_kind.full_names(row))]
+            [
+                row
+                for row in rows
+                if any(fnmatch.fnmatchcase(text, name) for text in list_action_by_kind.full_names(row))
+            ]
         )
     return (
-        one(typed, [row for row in rows if name in lists_by_kind.full_names(row)])
+        one(typed, [row for row in rows if name in list_action_by_kind.full_names(row)])
         or one(typed, [row for row in rows if row.ref.id == name])
-        or one(typed, [row for row in rows if any(text.startswith(name) for text in lists_by_kind.full_names(row))])
+        or one(
+            typed, [row for row in rows if any(text.startswith(name) for text in list_action_by_kind.full_names(row))]
+        )
         or one(typed, with_id_prefix(typed, rows))
     )
 
@@ -135,7 +141,7 @@ def _names(kind: Kind, row: Any) -> Sequence[str]:
         case Kind.IMAGE:
             return images.tags(row)
         case _:
-            return lists_by_kind.full_names(row)
+            return list_action_by_kind.full_names(row)
 
 
 def _maybe_elsewhere(name: str, missing: Mapping[EngineRef, errors.QuarterdeckError]) -> errors.QuarterdeckError:

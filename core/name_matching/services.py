@@ -7,10 +7,10 @@ from collections.abc import Sequence
 
 from core import errors
 from core.model.services import Service
-from core.name_matching.match import Match, TypedName, every, one, with_id_prefix
+from core.name_matching.match import ResourceMatch, TypedName, every, one, with_id_prefix
 
 
-def find_services_by_name(typed: TypedName, rows: Sequence[Service]) -> Match:
+def find_services_by_name(typed: TypedName, rows: Sequence[Service]) -> ResourceMatch:
     """Returns the services that a typed name means."""
     name = typed.name
     if typed.is_glob:
@@ -29,10 +29,10 @@ def find_services_by_name(typed: TypedName, rows: Sequence[Service]) -> Match:
     )
 
 
-def _match_project(typed: TypedName, rows: Sequence[Service]) -> Match:
+def _match_project(typed: TypedName, rows: Sequence[Service]) -> ResourceMatch:
     """Matches all services of a project, for a list. A change refuses a project, even one with a single service."""
     project = typed.name.rstrip("/")
     inside = [row for row in rows if row.project == project]
     names = ", ".join(row.ref.name for row in inside[:8])
     hint = f"{project} is a project. Name one of its services: {names}."
-    return Match(rows=inside, error=errors.NotFound(f"There is no service “{typed.text}”.", hint=hint))
+    return ResourceMatch(rows=inside, error=errors.NotFound(f"There is no service “{typed.text}”.", hint=hint))

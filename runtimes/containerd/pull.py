@@ -18,7 +18,7 @@ from runtimes.base.jobs import Job
 from runtimes.base.multi_request_change import MultiRequestChange
 from runtimes.containerd import client, decode_info, image_names
 from runtimes.containerd.image_reader import architecture
-from runtimes.formats import image_transfers
+from runtimes.formats import pull_push_errors
 from runtimes.proto import (
     containerd_daemon_pb2,
     containerd_streaming_pb2,
@@ -81,16 +81,16 @@ async def _pull(calls: client.Client, job: Job, timeout: float, *, asked: str, n
         metadata = client.namespace_metadata(NAMESPACE)
         await calls.channel.call(TRANSFER, request, empty_pb2.Empty, seconds=timeout, metadata=metadata)
     except errors.NotFound as error:
-        raise image_transfers.transfer_error(name, error.message, login=LOGIN_HINT, code=404) from error
+        raise pull_push_errors.pull_push_error(name, error.message, login=LOGIN_HINT, code=404) from error
     except errors.Rejected as error:
-        raise image_transfers.transfer_error(name, error.text, login=LOGIN_HINT) from error
+        raise pull_push_errors.pull_push_error(name, error.text, login=LOGIN_HINT) from error
     finally:
         reporting.cancel()
         await asyncio.gather(reporting, return_exceptions=True)
     digest = await _digest(calls, name)
     if digest and digest == before:
-        return steps.noop(image_transfers.unchanged_detail(digest))
-    return steps.done(image_transfers.done_detail(asked, name, digest))
+        return steps.noop(pull_push_errors.unchanged_detail(digest))
+    return steps.done(pull_push_errors.done_detail(asked, name, digest))
 
 
 async def _digest(calls: client.Client, name: str) -> str:

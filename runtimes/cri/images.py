@@ -17,7 +17,7 @@ from runtimes.base.jobs import Job
 from runtimes.base.multi_request_change import MultiRequestChange
 from runtimes.cri import client, decode, decode_info
 from runtimes.cri.client import EngineClient
-from runtimes.formats import image_reference, image_transfers
+from runtimes.formats import image_reference, pull_push_errors
 from runtimes.proto import cri_pb2 as cri
 
 LOGIN_HINT = (
@@ -55,9 +55,9 @@ class ImageVerbs(EngineClient):
         try:
             pulled = await steps.change(self._request("PullImage", request, cri.PullImageResponse, seconds))
         except errors.NotFound as error:
-            raise image_transfers.transfer_error(reference, error.message, login=LOGIN_HINT, code=404) from error
+            raise pull_push_errors.pull_push_error(reference, error.message, login=LOGIN_HINT, code=404) from error
         except errors.Rejected as error:
-            raise image_transfers.transfer_error(reference, error.text, login=LOGIN_HINT) from error
+            raise pull_push_errors.pull_push_error(reference, error.text, login=LOGIN_HINT) from error
         except errors.TimedOut as error:
             raise errors.TimedOut(
                 f"The pull did not end within {seconds:.0f} s.",
@@ -69,8 +69,8 @@ class ImageVerbs(EngineClient):
         digest = decode.digest_of(reference, after.image) if after else ""
         digest = digest or pulled.image_ref
         if before is not None and after is not None and before.image == after.image:
-            return steps.noop(image_transfers.unchanged_detail(digest))
-        return steps.done(image_transfers.done_detail(asked, reference, digest))
+            return steps.noop(pull_push_errors.unchanged_detail(digest))
+        return steps.done(pull_push_errors.done_detail(asked, reference, digest))
 
     @does(images.RemoveImage)
     async def remove_image(self, action: images.RemoveImage, seconds: float) -> Outcome:

@@ -16,7 +16,7 @@ from core.model.events import Event, EventKind, Origin
 from core.model.networks_and_volumes import Network, Volume
 from core.model.refs import EngineRef, Kind, Ref
 from core.model.resource_usage import Usage
-from runtimes.docker import json_models, label_names
+from runtimes.docker import json_models, misleading_labels
 from runtimes.docker_like import decode as shared
 from runtimes.docker_like import json_models as shared_models
 from runtimes.formats import event_attributes, json_decoder, skipped_data, timestamps
@@ -53,7 +53,7 @@ class Decoder:
         refs = shared.RefCache(engine, KINDS)
         self._ref, self._find_ref = refs.ref, refs.find
         self._skipped = skipped
-        self._label_names = label_names.LabelNames()
+        self._misleading_labels = misleading_labels.MisleadingLabels()
 
     def containers(self, body: bytes) -> tuple[Container, ...]:
         """Decodes a list of containers. Raises InvalidResponse if it is not a list."""
@@ -66,7 +66,7 @@ class Decoder:
 
     def _container(self, row: json_models.ListedContainer) -> Container:
         if row.labels:
-            self._label_names.learn(row.id, row.labels.keys())
+            self._misleading_labels.learn(row.id, row.labels.keys())
         status = row.status
         exited = _EXITED.match(status) if status[:1] in "ER" else None
         return Container(
@@ -88,7 +88,7 @@ class Decoder:
         """Decodes one container's inspection. Raises InvalidResponse."""
         row = json_decoder.decode_json(shared_models.Inspection, body, self._skipped)
         state = row.state
-        self._label_names.learn(row.id, (row.config.labels or {}).keys())
+        self._misleading_labels.learn(row.id, (row.config.labels or {}).keys())
         ended = state.status in ("exited", "dead", "restarting")
         health = state.health.status if state.health else ""
         return Container(
@@ -151,13 +151,13 @@ class Decoder:
         self, attrs: dict[str, str], container_id: str, action: str, given: json_models.Attributes
     ) -> None:
         """Adds the attribute that the daemon sets for this action, unless a label of the container hides it."""
-        names = self._label_names
+        names = self._misleading_labels
         names.learn_from_event(container_id, action, given)
-        if action in ("die", "exec_die") and not names.is_label(container_id, label_names.EXIT_CODE):
+        if action in ("die", "exec_die") and not names.is_label(container_id, misleading_labels.EXIT_CODE):
             attrs |= event_attributes.exit_code(given.exit_code)
-        elif action == "kill" and not names.is_label(container_id, label_names.SIGNAL):
+        elif action == "kill" and not names.is_label(container_id, misleading_labels.SIGNAL):
             attrs |= event_attributes.signal(given.signal)
-        elif action == "rename" and not names.is_label(container_id, label_names.OLD_NAME):
+        elif action == "rename" and not names.is_label(container_id, misleading_labels.OLD_NAME):
             attrs |= event_attributes.old_name(given.old_name)
 
 

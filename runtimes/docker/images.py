@@ -22,7 +22,7 @@ from runtimes.docker.client import EngineClient
 from runtimes.docker.pull_progress import PullProgress
 from runtimes.docker_like import images as shared
 from runtimes.docker_like.client import quoted_id
-from runtimes.formats import image_reference, image_transfers, json_decoder
+from runtimes.formats import image_reference, json_decoder, pull_push_errors
 
 NO_LOGIN = "e30="
 """`X-Registry-Auth` without a login: {} in base64. Older daemons refuse a push without the header."""
@@ -89,11 +89,11 @@ class ImageVerbs(EngineClient, shared.ImageVerbs, abc.ABC):
             job.end(Outcome(status=Status.UNKNOWN, detail=f"was stopped{_so_far(progress)}"))
             raise
         if progress.error:
-            raise image_transfers.transfer_error(name, progress.error, login=LOGIN_HINT)
+            raise pull_push_errors.pull_push_error(name, progress.error, login=LOGIN_HINT)
         took = time.monotonic() - began
         if progress.up_to_date:
-            return Outcome(status=Status.NOOP, detail=image_transfers.unchanged_detail(progress.digest), took=took)
-        detail = image_transfers.done_detail(asked, name, progress.digest)
+            return Outcome(status=Status.NOOP, detail=pull_push_errors.unchanged_detail(progress.digest), took=took)
+        detail = pull_push_errors.done_detail(asked, name, progress.digest)
         return Outcome(status=Status.DONE, detail=detail, took=took)
 
     async def _follow_transfer(
@@ -113,9 +113,9 @@ class ImageVerbs(EngineClient, shared.ImageVerbs, abc.ABC):
                     if text := progress.summary():
                         job.progress(text)
         except errors.NotFound as error:
-            raise image_transfers.transfer_error(name, error.message, login=LOGIN_HINT, code=404) from error
+            raise pull_push_errors.pull_push_error(name, error.message, login=LOGIN_HINT, code=404) from error
         except errors.Rejected as error:
-            raise image_transfers.transfer_error(name, error.text, login=LOGIN_HINT) from error
+            raise pull_push_errors.pull_push_error(name, error.text, login=LOGIN_HINT) from error
         except errors.Unreachable as error:
             progress.finish()
             if not progress.error:

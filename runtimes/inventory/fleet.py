@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar, cast
 
 from core import errors, unexpected_errors
-from core.model import lists_by_kind
+from core.model import list_action_by_kind
 from core.model.actions import Action, DescribeEngine, Risk
 from core.model.refs import EngineRef
 from core.name_matching import selection
@@ -115,7 +115,7 @@ class Fleet:
         asked = [one for one in self.runtimes if (one.ref == only if only else _is_in_scope(query, one.ref))]
 
         def action(runtime: Runtime) -> Action[Any]:
-            return lists_by_kind.list_action(query.kind, runtime.ref, fresh=fresh)
+            return list_action_by_kind.list_action(query.kind, runtime.ref, fresh=fresh)
 
         async def ask(runtime: Runtime) -> Any:
             try:
@@ -145,7 +145,7 @@ class Fleet:
             if getattr(answer, "missing", ""):
                 missing[runtime.ref] = errors.EngineError(answer.missing)
                 ages[runtime.ref] = getattr(answer, "age", 0.0)
-        return FleetRows(rows=lists_by_kind.deduplicate(query.kind, rows), missing=missing, ages=ages)
+        return FleetRows(rows=list_action_by_kind.deduplicate(query.kind, rows), missing=missing, ages=ages)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -23,7 +23,7 @@ from core.model.results import Outcome
 from runtimes.base.base_adapter import does
 from runtimes.base.jobs import Job
 from runtimes.docker_like import images as shared
-from runtimes.formats import image_reference, image_transfers, json_decoder, skipped_data
+from runtimes.formats import image_reference, json_decoder, pull_push_errors, skipped_data
 from runtimes.podman import client, decode
 from runtimes.transport.line_splitter import LineReader
 
@@ -66,8 +66,8 @@ class ImageVerbs(client.EngineClient, shared.ImageVerbs, abc.ABC):
             digest = wanted.partition("@")[2] or found.digest or found.id
             took = time.monotonic() - began
             if before.id and before.id == found.id:
-                return Outcome(status=Status.NOOP, detail=image_transfers.unchanged_detail(digest), took=took)
-            detail = image_transfers.done_detail(action.image, wanted, digest)
+                return Outcome(status=Status.NOOP, detail=pull_push_errors.unchanged_detail(digest), took=took)
+            detail = pull_push_errors.done_detail(action.image, wanted, digest)
             return Outcome(status=Status.DONE, detail=detail, took=took)
 
         return self.jobs.start(action.verb, work)
@@ -86,7 +86,7 @@ class ImageVerbs(client.EngineClient, shared.ImageVerbs, abc.ABC):
             if not digest:
                 found = await self._get_image(str(named), LOOK_SECONDS)
                 digest = _digest_in(found.digests, named.repository)
-            detail = image_transfers.done_detail(action.target.name, str(named), digest)
+            detail = pull_push_errors.done_detail(action.target.name, str(named), digest)
             return Outcome(status=Status.DONE, detail=detail, took=time.monotonic() - began)
 
         return self.jobs.start(action.verb, work)
@@ -99,7 +99,7 @@ class ImageVerbs(client.EngineClient, shared.ImageVerbs, abc.ABC):
             nonlocal result
             for progress in json_decoder.decode_lines(_Progress, lines, self.skipped, skipped_data.LINE):
                 if progress.error:
-                    raise image_transfers.transfer_error(name, progress.error, login=LOGIN_HINT)
+                    raise pull_push_errors.pull_push_error(name, progress.error, login=LOGIN_HINT)
                 layers.update(_LAYER.findall(progress.stream))
                 if text := progress.stream.strip():
                     job.progress(_summary(text, len(layers)))
@@ -117,9 +117,9 @@ class ImageVerbs(client.EngineClient, shared.ImageVerbs, abc.ABC):
         except TimeoutError as error:
             raise shared.transfer_timed_out(name, timeout) from error
         except errors.NotFound as error:
-            raise image_transfers.transfer_error(name, error.message, login=LOGIN_HINT, code=404) from error
+            raise pull_push_errors.pull_push_error(name, error.message, login=LOGIN_HINT, code=404) from error
         except errors.Rejected as error:
-            raise image_transfers.transfer_error(name, error.text, login=LOGIN_HINT) from error
+            raise pull_push_errors.pull_push_error(name, error.text, login=LOGIN_HINT) from error
         return result
 
     @does(images.RemoveImage)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from bot import engine_lifecycle
+from bot import engine_manager
 from core import errors, metrics, supervise
 from core.model import actions
 from core.ports import Call, Query
@@ -26,7 +26,7 @@ pytestmark = pytest.mark.engine
 
 @pytest.fixture(autouse=True)
 def _soon(monkeypatch, short_tmp):
-    monkeypatch.setattr(engine_lifecycle, "DISCOVERY_SECONDS", 0.3)
+    monkeypatch.setattr(engine_manager, "DISCOVERY_SECONDS", 0.3)
     monkeypatch.setattr(engine_discovery, "DEFAULT_DOCKER_URL", f"unix://{short_tmp}/var/run/docker.sock")
 
 
@@ -41,7 +41,7 @@ class Pipeline:
         self.root = root
         self.counts, self.cursors = metrics.Metrics(), Cursors()
         search = engine_discovery.Discovery({}, str(root))
-        self.engines = engine_lifecycle.EngineLifecycle(
+        self.engines = engine_manager.EngineManager(
             builtin=FakeRuntime(kind="bot"),
             supervisor=supervisor,
             counts=self.counts,

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 
 from bot import builtin_commands
-from bot.access import policy_store
+from bot.access import policy_in_force
 from bot.dispatch import audit, dispatcher, pending_questions, rate_limits
 from commands.catalogue import load_catalogue
 from core.metrics import Metrics
@@ -45,7 +45,7 @@ class Deck:
         self.store = Store.open(url)
         self.engines = tuple(engines)
         self.seconds = seconds
-        self.policies = policy_store.PolicyStore(self.store, policy or Policy())
+        self.policies = policy_in_force.PolicyInForce(self.store, policy or Policy())
         self.desk = builtin_commands.BuiltinRuntime(
             policies=self.policies, store=self.store, catalogue=WORDS, clock=now
         )

@@ -236,9 +236,9 @@ def test_the_inspection_wins_over_the_event() -> None:
     died = event(EventKind.DIED, 100, exit_code="0")
     row = state_updates.from_first_event(died)
     row = msgspec.structs.replace(row, state="exited", exit_code=3, finished_at=100.2)
-    assert causes.explain(causes.End(died=died, run=[died], container=row)).kind is CauseKind.CRASHED
+    assert causes.explain(causes.EndEvidence(died=died, run=[died], container=row)).kind is CauseKind.CRASHED
     later = msgspec.structs.replace(row, finished_at=300.0)  # of another run
-    assert causes.explain(causes.End(died=died, run=[died], container=later)).kind is CauseKind.FINISHED
+    assert causes.explain(causes.EndEvidence(died=died, run=[died], container=later)).kind is CauseKind.FINISHED
 
 
 KINDS = st.sampled_from(list(EventKind))

@@ -54,7 +54,7 @@ def test_a_bug_about_one_end_prevents_no_other_and_no_later_one(monkeypatch: pyt
     line.pipeline._ends._now_ns = lambda: now[0]
     explain = end_tracker.explain
 
-    def broken(end: causes.End) -> causes.Cause:
+    def broken(end: causes.EndEvidence) -> causes.Cause:
         if end.died.at_ns == 5:
             raise KeyError("x")
         return explain(end)

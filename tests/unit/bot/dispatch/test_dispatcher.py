@@ -5,7 +5,7 @@ import dataclasses
 
 import pytest
 
-from bot.access import first_admin, policy_store
+from bot.access import first_admin, policy_in_force
 from bot.dispatch import change_record, recovery
 from core import errors
 from core.model.actions import Risk
@@ -419,7 +419,7 @@ async def test_a_line_with_a_secret_in_it_is_not_offered_again(world):
 async def test_the_first_admin_claims_the_code_once(world):
     dispatcher = await world.replica()
     store = world.stores[0]
-    kept = policy_store.PolicyStore(
+    kept = policy_in_force.PolicyInForce(
         store, Policy(grants=(VIEWER, Grant(id="all", who="everyone", can=("policy.claim",))))
     )
     world.policy = kept.configured
@@ -441,7 +441,9 @@ async def test_the_first_admin_claims_the_code_once(world):
 
 async def test_a_viewer_cannot_read_the_claim_code_back_from_our_own_log(world):
     dispatcher = await world.replica()
-    code = await first_admin.issue_code(world.stores[0], policy_store.PolicyStore(world.stores[0], Policy()), "slack")
+    code = await first_admin.issue_code(
+        world.stores[0], policy_in_force.PolicyInForce(world.stores[0], Policy()), "slack"
+    )
     world.engine.log_line = f"type in Slack within 15 minutes: /deck claim {code}; Code {code.upper()}"
     line = words(await dispatcher.answer(world.line("logs web", BOB)))
     assert code not in line.lower() and "within 15 minutes" in line
@@ -458,7 +460,9 @@ async def test_a_viewer_cannot_read_the_claim_code_back_from_our_own_log(world):
 async def test_a_code_ends_after_five_wrong_tries(world):
     world.policy = Policy(grants=(Grant(id="all", who="everyone", can=("policy.claim",)),))
     dispatcher = await world.replica()
-    code = await first_admin.issue_code(world.stores[0], policy_store.PolicyStore(world.stores[0], Policy()), "slack")
+    code = await first_admin.issue_code(
+        world.stores[0], policy_in_force.PolicyInForce(world.stores[0], Policy()), "slack"
+    )
     for _ in range(first_admin.MAX_TRIES):
         assert "code is wrong" in words(await dispatcher.answer(world.line("claim 00", BOB)))
     assert "No claim code is valid now" in words(await dispatcher.answer(world.line(f"claim {code}", BOB)))

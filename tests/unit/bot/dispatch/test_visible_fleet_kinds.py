@@ -9,7 +9,7 @@ import pytest
 
 from bot.dispatch import visible_fleet
 from core import errors
-from core.model import actions, images, lists_by_kind, networks_and_volumes, pods, resource_usage, swarm, units
+from core.model import actions, images, list_action_by_kind, networks_and_volumes, pods, resource_usage, swarm, units
 from core.model.events import EventKind
 from core.model.identity import Identity, Place
 from core.model.policy import Ask, Grant, Guard, Policy, Verdict
@@ -139,12 +139,12 @@ async def test_what_may_not_be_listed_of_any_kind_does_not_exist(yard, kind):
 
 @pytest.mark.parametrize("kind", sorted(LETTERS))
 async def test_rows_of_each_list_are_judged_one_by_one(yard, kind):
-    action = lists_by_kind.list_action(kind, yard.one.ref)
+    action = list_action_by_kind.list_action(kind, yard.one.ref)
     whole = await yard.fleet.run(action, yard.seen_by(ALL).call)
     assert len(whole.rows) == 2
     assert (await yard.filtered(yard.seen_by(ALL), action)) == whole
     kept = (await yard.filtered(yard.seen_by(DEV_ONLY), action)).rows
-    assert [re.split("[:.]", lists_by_kind.row_ref(row, yard.one.ref).name)[0] for row in kept] == [
+    assert [re.split("[:.]", list_action_by_kind.row_ref(row, yard.one.ref).name)[0] for row in kept] == [
         f"{LETTERS[kind]}-dev"
     ]
     assert (await yard.filtered(yard.seen_by(), action)).rows == ()
@@ -172,9 +172,9 @@ async def test_what_a_container_uses_is_judged_on_the_container(yard):
 
 
 def test_every_list_there_is_has_rows_that_can_be_judged():
-    known = {*lists_by_kind.LISTS.values(), actions.DescribeEngine, *visible_fleet.ABOUT_RESOURCES}
+    known = {*list_action_by_kind.LISTS.values(), actions.DescribeEngine, *visible_fleet.ABOUT_RESOURCES}
     assert {kind for kind in actions.all_actions() if kind.listing} == known
-    for kind, listed in lists_by_kind.LISTS.items():
+    for kind, listed in list_action_by_kind.LISTS.items():
         (base,) = listed.__orig_bases__
         (told,) = typing.get_args(base)
         row = typing.get_args(typing.get_type_hints(told)["rows"])[0]

@@ -5,7 +5,7 @@ import itertools
 from datetime import UTC, datetime, timedelta
 
 from bot import builtin_commands
-from bot.access import policy_store
+from bot.access import policy_in_force
 from bot.dispatch import audit, pending_questions, rate_limits, recovery
 from bot.dispatch.dispatcher import Dispatcher
 from commands.catalogue import load_catalogue
@@ -128,7 +128,7 @@ class World:
         store = Store.open(self.url)
         self.stores.append(store)
         words = load_catalogue()
-        kept = policy_store.PolicyStore(store, self.policy)
+        kept = policy_in_force.PolicyInForce(store, self.policy)
         front = builtin_commands.BuiltinRuntime(policies=kept, store=store, catalogue=words, clock=now)
         fleet = Fleet([self.engine], builtin=front)
         front.fleet = fleet

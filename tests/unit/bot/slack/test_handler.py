@@ -18,8 +18,8 @@ from bot.parsing import parser
 from bot.slack import handler
 from bot.slack.command_text import BotName
 from bot.slack.decode_requests import Source
-from bot.slack.delivery import PostedMessage
 from bot.slack.handler import SlackHandler
+from bot.slack.reply_delivery import PostedMessage
 from bot.slack.rich_text import RichText
 from bot.slack.users import Installation, SlackUsers
 from commands.catalogue import load_catalogue

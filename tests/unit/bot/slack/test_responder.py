@@ -9,9 +9,9 @@ import msgspec
 import pytest
 from structlog.testing import capture_logs
 
-from bot.slack import delivery, responder
+from bot.slack import reply_delivery, responder
 from bot.slack.decode_requests import SlackRequest, Source
-from bot.slack.delivery import PostedMessage
+from bot.slack.reply_delivery import PostedMessage
 from bot.slack.responder import SlackResponder
 from core import errors
 from core.model.replies import Button, Ending, Lines, Reply, Text, Tone, text_reply
@@ -347,7 +347,7 @@ async def test_a_line_that_is_cancelled_while_it_goes_on_leaves_nothing_running(
 # Closed ways.
 
 
-@pytest.mark.parametrize("code", sorted(delivery.CHANNEL_CLOSED_ERRORS))
+@pytest.mark.parametrize("code", sorted(reply_delivery.CHANNEL_CLOSED_ERRORS))
 @pytest.mark.parametrize("reply", [SHARED, APPROVAL])
 async def test_not_in_the_channel_the_asker_is_told_with_the_cure(code: str, reply: Reply) -> None:
     scene = Scene()
@@ -355,7 +355,7 @@ async def test_not_in_the_channel_the_asker_is_told_with_the_cure(code: str, rep
     await scene.walk(SLASH, reply)
     ((how, _, text),) = scene.said
     assert how == "respond"
-    assert text == delivery.INVITE_HINT
+    assert text == reply_delivery.INVITE_HINT
 
 
 @pytest.mark.parametrize(("way", "how"), [(SLASH, "respond"), (PRIVATE, "replace")])
@@ -365,9 +365,10 @@ async def test_a_change_outside_the_channel_is_told_to_the_asker_with_the_cure(w
     await scene.walk(way, DONE, begun=BEGUN)
     ((said, _, _),) = scene.said
     assert said == how
-    assert scene.calls.said[0].text.splitlines()[-2:] == [":white_check_mark: web restarted", delivery.INVITE_HINT] or (
-        "web restarted" in scene.calls.said[0].text and delivery.INVITE_HINT in scene.calls.said[0].text
-    )
+    assert scene.calls.said[0].text.splitlines()[-2:] == [
+        ":white_check_mark: web restarted",
+        reply_delivery.INVITE_HINT,
+    ] or ("web restarted" in scene.calls.said[0].text and reply_delivery.INVITE_HINT in scene.calls.said[0].text)
     assert len(scene.calls.refuse["post"]) == 8  # not tried again
 
 

@@ -18,7 +18,7 @@ from runtimes.docker import decode, engine, info, json_models
 from runtimes.docker import images as images_of_docker
 from runtimes.docker.pull_progress import PullProgress
 from runtimes.docker_like import decode as shared
-from runtimes.formats import image_reference, image_transfers
+from runtimes.formats import image_reference, pull_push_errors
 from runtimes.formats.exec_output_decoder import STDERR, STDOUT, ExecOutputDecoder
 from tests.helpers.paths import CAPTURES
 
@@ -329,7 +329,7 @@ def test_a_container_of_docker_28_is_read(daemon):
 @pytest.mark.parametrize("daemon", ["docker-28.5", "docker-28.5.containerd-store"])
 def test_a_pull_from_docker_28_fails_in_the_registrys_words(daemon):
     told = [
-        image_transfers.transfer_error(
+        pull_push_errors.pull_push_error(
             name, json.loads(str(exchange["body"]))["message"], login=images_of_docker.LOGIN_HINT
         ).full_message()
         for exchange, name in zip(

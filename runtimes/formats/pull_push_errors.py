@@ -66,7 +66,7 @@ _HINTS = (
 _DEFAULT_HINT = "Try it by hand on the engine's host, or look at the engine's log."
 
 
-def transfer_error(name: str, text: str, *, login: str, code: int = 0) -> errors.QuarterdeckError:
+def pull_push_error(name: str, text: str, *, login: str, code: int = 0) -> errors.QuarterdeckError:
     """Returns the error for a failed pull or push of the image `name`. `text`: the engine's report. `login`: a sentence
     that says how to log in to a registry on this kind of engine. `code`: the status of the engine's refusal, 0 if it
     sent none."""

@@ -18,7 +18,7 @@ from core.store.client import Store
 log = structlog.get_logger(__name__)
 
 
-class PolicyStore:
+class PolicyInForce:
     """Holds the policy in force. Call `refresh` with the store's policy version before each command."""
 
     def __init__(self, store: Store, configured: Policy) -> None:

@@ -37,7 +37,7 @@ CLOSE_SECONDS = 4.0  # for closing the connections of one engine
 RESTART = supervise.Backoff()
 
 
-class EngineLifecycle:
+class EngineManager:
     """Holds the engines of this process, also as `fleet`, and adds and removes them. `watch`: whether to mirror and
     watch each engine. `discovery`: None if the engines are configured."""
 

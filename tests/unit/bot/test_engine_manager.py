@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import structlog
 
-from bot import engine_lifecycle
+from bot import engine_manager
 from core import errors, metrics, supervise
 from core.model import actions
 from core.model.refs import EngineRef, Kind, Ref
@@ -33,7 +33,7 @@ KINDS = {
     "containerd": EngineKind("", (DefaultAddress("/run/containerd.sock"),)),
 }
 DOCKER, OTHER, PODMAN = "/var/run/docker.sock", "/var/run/other.sock", "/run/podman/podman.sock"
-EACH = engine_lifecycle.DISCOVERY_SECONDS + 1
+EACH = engine_manager.DISCOVERY_SECONDS + 1
 
 
 class Adapter(FakeRuntime):
@@ -126,7 +126,7 @@ class Process:
         self.counts = metrics.Metrics()
         self.supervisor = supervisor
         search = engine_discovery.Discovery({}, str(machine.root))
-        self.engines = engine_lifecycle.EngineLifecycle(
+        self.engines = engine_manager.EngineManager(
             builtin=FakeRuntime(kind="bot"),
             supervisor=supervisor,
             counts=self.counts,

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core import errors
-from runtimes.formats import image_transfers
+from runtimes.formats import pull_push_errors
 
 LOGIN = "Log in with podman login."
 NAME = "127.0.0.1:5000/shop/nope:1"
@@ -103,28 +103,28 @@ REACH = "Check that the engine's host can reach the registry, and try again."
     ],
 )
 def test_a_failure_is_told_once_in_the_registrys_words(text: str, reason: str, hint: str) -> None:
-    error = image_transfers.transfer_error(NAME, text, login=LOGIN)
+    error = pull_push_errors.pull_push_error(NAME, text, login=LOGIN)
     assert (error.message, error.hint) == (f"{reason}.", hint)
     assert NAME not in error.full_message()
     assert isinstance(error, errors.NotFound) == (" not found" in f" {reason}" or "unknown" in reason)
 
 
 def test_a_refusal_as_missing_is_one_whatever_its_words() -> None:
-    error = image_transfers.transfer_error(NAME, "nothing like that", login=LOGIN, code=404)
+    error = pull_push_errors.pull_push_error(NAME, "nothing like that", login=LOGIN, code=404)
     assert isinstance(error, errors.NotFound)
 
 
 @given(st.text(max_size=300))
 def test_any_text_makes_one_sentence(text: str) -> None:
-    error = image_transfers.transfer_error(NAME, text, login=LOGIN)
+    error = pull_push_errors.pull_push_error(NAME, text, login=LOGIN)
     assert error.message.endswith(".")
-    assert len(error.message) <= image_transfers.MAX_REASON + 2
+    assert len(error.message) <= pull_push_errors.MAX_REASON + 2
     assert error.hint
 
 
 def test_a_report_of_many_layers_is_unwrapped_in_linear_time() -> None:
     text = f"initializing source docker://{NAME}: " * 3_000 + "manifest unknown"
-    assert image_transfers.registry_reason(NAME, text) == "manifest unknown"
+    assert pull_push_errors.registry_reason(NAME, text) == "manifest unknown"
 
 
 @pytest.mark.parametrize(
@@ -139,4 +139,4 @@ def test_a_report_of_many_layers_is_unwrapped_in_linear_time() -> None:
 def test_a_success_names_the_image_again_only_if_it_got_another_name(
     asked: str, full: str, digest: str, detail: str
 ) -> None:
-    assert image_transfers.done_detail(asked, full, digest) == detail
+    assert pull_push_errors.done_detail(asked, full, digest) == detail

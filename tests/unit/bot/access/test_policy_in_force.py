@@ -4,7 +4,7 @@ import msgspec
 import pytest
 import structlog
 
-from bot.access import policy_store
+from bot.access import policy_in_force
 from core import errors
 from core.model.policy import Ask, Grant, Guard, Policy
 from core.store.client import Store
@@ -30,12 +30,12 @@ async def add(store, grant):
 
 
 async def test_before_the_store_was_read_the_configuration_holds(store):
-    mine = policy_store.PolicyStore(store, BASE)
+    mine = policy_in_force.PolicyInForce(store, BASE)
     assert mine.policy == mine.configured == BASE
 
 
 async def test_stored_grants_join_the_configured_ones_and_go_again(store):
-    mine = policy_store.PolicyStore(store, BASE)
+    mine = policy_in_force.PolicyInForce(store, BASE)
     b, a = stored("g-b"), stored("g-a")
     await add(store, b)
     version = await add(store, a)
@@ -49,7 +49,7 @@ async def test_stored_grants_join_the_configured_ones_and_go_again(store):
 
 
 async def test_the_store_is_asked_only_when_the_version_moved(store, valkey):
-    mine = policy_store.PolicyStore(store, BASE)
+    mine = policy_in_force.PolicyInForce(store, BASE)
     version = await add(store, stored("g-a"))
     first = await mine.refresh(version)
     valkey.stop()
@@ -61,7 +61,7 @@ async def test_the_store_is_asked_only_when_the_version_moved(store, valkey):
 
 
 async def test_a_store_that_went_back_in_time_is_believed(store, valkey):
-    mine = policy_store.PolicyStore(store, BASE)
+    mine = policy_in_force.PolicyInForce(store, BASE)
     await add(store, stored("g-a"))
     await mine.refresh(await add(store, stored("g-b")))
     valkey.say(b"FLUSHALL\r\n")
@@ -69,7 +69,7 @@ async def test_a_store_that_went_back_in_time_is_believed(store, valkey):
 
 
 async def test_a_reload_keeps_what_was_granted_in_chat(store):
-    mine = policy_store.PolicyStore(store, BASE)
+    mine = policy_in_force.PolicyInForce(store, BASE)
     granted = stored("g-a")
     version = await add(store, granted)
     await mine.refresh(version)
@@ -83,7 +83,7 @@ async def test_a_reload_keeps_what_was_granted_in_chat(store):
 async def test_a_grant_nobody_can_read_grants_nothing_and_is_named(store, data):
     await add(store, stored("g-a"))
     version = await store.add_grant("g-x", data)
-    mine = policy_store.PolicyStore(store, BASE)
+    mine = policy_in_force.PolicyInForce(store, BASE)
     with structlog.testing.capture_logs() as logs:
         in_force = await mine.refresh(version)
     assert [grant.id for grant in in_force.grants] == ["grants.0", "g-a"]
@@ -91,7 +91,7 @@ async def test_a_grant_nobody_can_read_grants_nothing_and_is_named(store, data):
 
 
 async def test_the_containers_of_other_replicas_hold_whatever_else_changes(store):
-    mine = policy_store.PolicyStore(store, BASE)
+    mine = policy_in_force.PolicyInForce(store, BASE)
     mine.replace_replica_ids(frozenset({"a" * 64}))
     version = await add(store, stored("g-a"))
     assert (await mine.refresh(version)).runs_replica("a" * 64)

@@ -32,7 +32,7 @@ CHANNEL_CLOSED_ERRORS = frozenset(
 )
 
 
-class Delivery:
+class ReplyDelivery:
     """`line`: the command line that messages in the channel show. `requester_name`: the name they show, empty until it
     is known; not a mention, so that Slack does not notify the requester of their own command. `working_note`: the
     “Working on it…” message, if it can be edited. `channel_closed`: Slack has refused a post to the channel."""
