@@ -70,8 +70,8 @@ def connection_error(endpoint: Endpoint, files: Ssh, lines: Sequence[str]) -> er
     if "forwarding" in text.lower() and "fail" in text.lower():
         return errors.Unreachable(
             f"ssh could not forward a socket of {host}: {_last(lines)}.",
-            hint="Check LocalForward in ~/.ssh/config, or set another file in quarterdeck.yaml: "
-            "`ssh: {config: /PATH}`.",
+            hint=f"Remove the LocalForward lines for {host} from ~/.ssh/config. Or name another ssh configuration in"
+            " quarterdeck.yaml: `ssh: {config: /PATH}`.",
         )
     if not lines:
         return errors.Unreachable(f"ssh to {host} ended without a message.", hint=f"Try by hand: {command}")
