@@ -127,7 +127,7 @@ _CONTAINER_NAMES = "name, start of a name or id, project, service (shop/web) or 
 OPTIONAL_TARGETS = Arg(name="target", type=ArgType.TARGET, many=True, help=f"{_CONTAINER_NAMES}; without TARGET: all")
 TARGETS = replace(OPTIONAL_TARGETS, help=f"{_CONTAINER_NAMES}; can be omitted only with --label, --host or --engine")
 LABEL = Arg(name="--label", short="l", many=True, help="only with this label: key or key=value (globs allowed)")
-HOST = Arg(name="--host", help="only on hosts with this name (globs allowed)")
+HOST = Arg(name="--host", help="only on engines of the host with this name (globs allowed)")
 ENGINE = Arg(name="--engine", help="only on engines of this kind or name, such as docker")
 SELECTION = (LABEL, HOST, ENGINE)
 
