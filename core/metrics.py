@@ -1,22 +1,24 @@
 """Defines the metrics about Quarterdeck itself, in a separate Prometheus registry.
 
-Callers hold a `Metrics` object and use its attributes; only this module and the collectors import the Prometheus
-library. Every label has a closed set of values: hosts and engines come from the configuration, all others are constants
-(an unknown command counts as `unknown`), so the input of a user can never create a time series. Code that runs often
-stores the child that `.labels(…)` returns.
+Callers hold a `Metrics` object and use its attributes. Every label has a closed set of values: hosts and engines come
+from the configuration, all others are constants (an unknown command counts as `unknown`), so the input of a user can
+never create a time series. Code that runs often stores the child that `.labels(…)` returns.
 """
 
 from __future__ import annotations
 
+import hashlib
 import platform
 
-import prometheus_client
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info
+from prometheus_client import CollectorRegistry
 
+from core import metric_families
+from core.metric_families import ENGINE_LABELS, Format
+from core.metric_registry import MetricRegistry
 from core.model.refs import EngineRef
 
-PREFIX = "quarterdeck"
-ENGINE_LABELS = ("host", "engine")
+PREFIX = metric_families.PREFIX
+MAX_LABEL_LENGTH = 512  # characters of a label's value
 
 # Buckets in seconds. Commands wait for engines (a stop may take ten seconds); a healthy store answers within 1 ms.
 COMMAND_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
@@ -31,32 +33,25 @@ def engine_labels(ref: EngineRef) -> tuple[str, str]:
 
 
 def visible(value: str) -> str:
-    r"""Returns a label value without characters that a terminal would obey or hide: ESC becomes the text \x1b.
-    Different values stay different, so no series appears twice."""
-    if value.isprintable():
-        return value
-    # The format itself writes out a line break.
-    return "".join(one if one.isprintable() or one == "\n" else one.encode("unicode_escape").decode() for one in value)
+    r"""Returns a label value without characters that a terminal would obey or hide: ESC becomes the text \x1b. A long
+    value is cut. Different values stay different, so no series appears twice."""
+    if not value.isprintable():
+        # The format itself writes out a line break.
+        value = "".join(
+            one if one.isprintable() or one == "\n" else one.encode("unicode_escape").decode() for one in value
+        )
+    if len(value) > MAX_LABEL_LENGTH:
+        digest = hashlib.sha256(value.encode(errors="replace")).hexdigest()[:12]
+        value = f"{value[: MAX_LABEL_LENGTH - len(digest) - 1]}…{digest}"
+    return value
 
 
-class Metrics:
-    """All metric families of the process, in `registry` or in a new one; never in the library's global registry."""
+class Metrics(MetricRegistry):
+    """All metric families of the process that are counted, in `registry` or in a new one."""
 
-    def __init__(  # noqa: PLR0915 (one list)
-        self, registry: CollectorRegistry | None = None, *, version: str = "unknown"
-    ) -> None:
-        # `_created` series would double the number of series; process_start_time_seconds has the start time.
-        prometheus_client.disable_created_metrics()  # type: ignore[no-untyped-call]
-        self.registry = registry = CollectorRegistry() if registry is None else registry
-
-        def counter(name: str, text: str, *labels: str) -> Counter:
-            return Counter(name, text, labels, namespace=PREFIX, registry=registry)
-
-        def gauge(name: str, text: str, *labels: str) -> Gauge:
-            return Gauge(name, text, labels, namespace=PREFIX, registry=registry)
-
-        def histogram(name: str, text: str, buckets: tuple[float, ...], *labels: str) -> Histogram:
-            return Histogram(name, text, labels, namespace=PREFIX, registry=registry, buckets=buckets)
+    def __init__(self, registry: CollectorRegistry | None = None, *, version: str = "unknown") -> None:
+        super().__init__(registry)
+        counter, gauge, histogram = self.counter, self.gauge, self.histogram
 
         # Event streams and mirrors.
         self.events_total = counter(
@@ -202,25 +197,11 @@ class Metrics:
         )
         self.scraper_success = gauge("scraper_success", "1 if the scraper succeeded on this page, else 0", "scraper")
 
-        build = Info("build", "Version of Quarterdeck and of Python; always 1", namespace=PREFIX, registry=registry)
-        build.info({"version": version, "python": platform.python_version()})
-        prometheus_client.ProcessCollector(registry=registry)
-        prometheus_client.PlatformCollector(registry=registry)
-
-    def remove_engine(self, host: str, engine: str) -> None:
-        """Removes every series of an engine that is not watched any more."""
-        for family in vars(self).values():
-            if isinstance(family, Counter | Gauge | Histogram):
-                _remove_series(family, {"host": host, "engine": engine})
+        labels = {"version": version, "python": platform.python_version()}
+        self.info("build", "Version of Quarterdeck and of Python; always 1", labels)
+        self.add_process()
 
 
-def _remove_series(family: Counter | Gauge | Histogram, labels: dict[str, str]) -> None:
-    for sample in [sample for metric in family.collect() for sample in metric.samples]:
-        if labels.items() <= sample.labels.items():
-            # The library removes by position, and the `le` of a histogram's bucket is not one of its labels.
-            family.remove(*(value for name, value in sample.labels.items() if name != "le"))
-
-
-def render(metrics: Metrics) -> bytes:
-    """Renders the registry in Prometheus' text format 0.0.4."""
-    return prometheus_client.generate_latest(metrics.registry)
+def render(metrics: Metrics, form: Format = Format.TEXT) -> bytes:
+    """Renders the registry; see `MetricRegistry.render`."""
+    return metrics.render(form)

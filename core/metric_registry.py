@@ -1,0 +1,95 @@
+"""Creates the Prometheus library's counters, gauges and histograms from declarations, removes series and renders them.
+
+The library's objects count; each has one `core.metric_families.Family`, so that the families can be listed. Only this
+module, `core.metrics` and the collectors import the Prometheus library.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+
+import prometheus_client
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info
+from prometheus_client.openmetrics import exposition as openmetrics
+from prometheus_client.registry import Collector
+
+from core.metric_families import ENGINE_LABELS, PREFIX, Family, Format
+
+OPENMETRICS_END = b"# EOF\n"
+
+
+class MetricRegistry:
+    """Holds one registry of the library, `registry` or a new one; never the library's global registry. Names are
+    declared without the prefix."""
+
+    def __init__(self, registry: CollectorRegistry | None = None) -> None:
+        # `_created` series would double the number of series; process_start_time_seconds has the start time.
+        prometheus_client.disable_created_metrics()  # type: ignore[no-untyped-call]
+        self.registry = CollectorRegistry() if registry is None else registry
+        self._counted: list[tuple[Family, Counter | Gauge | Histogram]] = []
+        self._infos: list[Family] = []
+        self._library: tuple[Collector, ...] = ()
+
+    def counter(self, name: str, text: str, *labels: str) -> Counter:
+        family = Family(name=f"{PREFIX}_{name}", kind="counter", text=text, labels=labels)
+        counter = Counter(name, text, labels, namespace=PREFIX, unit=family.unit, registry=self.registry)
+        self._counted.append((family, counter))
+        return counter
+
+    def gauge(self, name: str, text: str, *labels: str) -> Gauge:
+        family = Family(name=f"{PREFIX}_{name}", kind="gauge", text=text, labels=labels)
+        gauge = Gauge(name, text, labels, namespace=PREFIX, unit=family.unit, registry=self.registry)
+        self._counted.append((family, gauge))
+        return gauge
+
+    def histogram(self, name: str, text: str, buckets: tuple[float, ...], *labels: str) -> Histogram:
+        family = Family(name=f"{PREFIX}_{name}", kind="histogram", text=text, labels=labels)
+        histogram = Histogram(
+            name, text, labels, namespace=PREFIX, unit=family.unit, registry=self.registry, buckets=buckets
+        )
+        self._counted.append((family, histogram))
+        return histogram
+
+    def info(self, name: str, text: str, labels: Mapping[str, str]) -> None:
+        """Declares and sets an info; `name` without `_info`."""
+        self._infos.append(Family(name=f"{PREFIX}_{name}_info", kind="info", text=text, labels=tuple(labels)))
+        Info(name, text, namespace=PREFIX, registry=self.registry).info(dict(labels))
+
+    def add_process(self) -> None:
+        """Adds the library's own families about the process and Python."""
+        process = prometheus_client.ProcessCollector(registry=self.registry)
+        self._library = (process, prometheus_client.PlatformCollector(registry=self.registry))
+
+    @property
+    def families(self) -> Sequence[Family]:
+        """All families, with those of the library about the process."""
+        found = [family for family, _ in self._counted] + self._infos
+        for metric in [one for collector in self._library for one in collector.collect()]:
+            name = f"{metric.name}_total" if metric.type == "counter" else metric.name
+            labels = tuple(metric.samples[0].labels)
+            found.append(Family(name=name, kind=metric.type, text=metric.documentation, labels=labels))
+        return found
+
+    def remove_engine(self, host: str, engine: str) -> None:
+        """Removes every series of an engine that is not watched any more."""
+        self._remove(lambda labels: labels == (host, engine))
+
+    def keep_engines(self, watched: Collection[tuple[str, str]]) -> None:
+        """Removes the series of all engines that are not among `watched`: the values of `host` and `engine`."""
+        self._remove(lambda labels: labels not in watched)
+
+    def _remove(self, unwanted: Callable[[tuple[str, str]], bool]) -> None:
+        for family, counted in self._counted:
+            if family.labels[:2] != ENGINE_LABELS:
+                continue
+            # The library removes by position, and the `le` of a histogram's bucket is not one of its labels.
+            samples = [sample for metric in counted.collect() for sample in metric.samples]
+            for values in {tuple(sample.labels[name] for name in family.labels) for sample in samples}:
+                if unwanted((values[0], values[1])):
+                    counted.remove(*values)
+
+    def render(self, form: Format) -> bytes:
+        """Renders the registry. An OpenMetrics page must still be ended with OPENMETRICS_END."""
+        if form is Format.TEXT:
+            return prometheus_client.generate_latest(self.registry)
+        return openmetrics.generate_latest(self.registry).removesuffix(OPENMETRICS_END)  # type: ignore[no-untyped-call, no-any-return]
