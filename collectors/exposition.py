@@ -1,31 +1,30 @@
-"""Renders the metrics page in Prometheus text format 0.0.4: Quarterdeck's own counters and the scrapers' families.
+"""Renders the metrics page in both formats: Quarterdeck's own counters and the scrapers' families.
 
 A scraper is a module of `collectors.scrapers` that exports one value, `scraper`. The package is searched for scrapers
 once. Each scraper is timed. If a scraper fails, its families are missing and its success metric is 0; the rest of the
-page is complete. Scrapers write the text themselves, because there are many series per container and they change
-rarely. Rendering never waits for an engine.
+page is complete. Scrapers write the samples themselves, because there are many series per container and they change
+rarely: samples look the same in both formats, and this module adds what differs. Rendering never waits for an engine.
 """
 
 from __future__ import annotations
 
 import importlib
 import pkgutil
-import re
 import time
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 
 import structlog
 
-from core import metrics
+from collectors.shown_containers import ContainerSelection, Scrape
+from core import metric_registry, metrics
+from core.metric_families import Family, Format
 from runtimes.inventory.mirror import Mirror
 
 log = structlog.get_logger()
 
-CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
-
-Collect = Callable[[Sequence[Mirror], float], Iterable[bytes]]
-"""Takes the mirrors and the time; returns whole families, each with its HELP and TYPE. It must not block or await."""
+Collect = Callable[[Scrape], Sequence[bytes]]
+"""Returns the samples of each family of the scraper, in the order of `Scraper.families`. It must not block or await."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,10 +38,11 @@ class Options:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scraper:
-    """One group of families. `make` returns the function that collects them, which may cache its last output. `on`:
-    whether it runs by default."""
+    """One group of families. `make` returns the function that collects their samples, which may cache its last output.
+    `on`: whether it runs by default."""
 
     name: str
+    families: Sequence[Family]
     make: Callable[[Options], Collect]
     on: bool = True
 
@@ -56,7 +56,7 @@ class Exposition:
         counts: metrics.Metrics,
         mirrors: Callable[[], Sequence[Mirror]],
         *,
-        options: Options | None = None,
+        options: Options = Options(),
         scrapers: Sequence[Scraper] | None = None,
         only: Collection[str] | None = None,
         now: Callable[[], float] = time.time,
@@ -68,29 +68,46 @@ class Exposition:
         self._counts = counts
         self._mirrors = mirrors
         self._now = now
-        self._collects = {one.name: one.make(options or Options()) for one in found if one.name in wanted}
+        self._scrapers = [(one, one.make(options)) for one in found if one.name in wanted]
+        check_names([*counts.families, *(family for one in found for family in one.families)])
+        self._selection = ContainerSelection(options.max_containers)
+        self._engines: set[tuple[str, str]] | None = None
         self._failing: set[str] = set()
 
-    def render(self) -> bytes:
+    def render(self, form: Format = Format.TEXT) -> bytes:
         """The whole page. The registry is read last, so that it includes this scrape, and comes first on the page."""
         mirrors = self._mirrors()
+        self._forget_engines(mirrors)
+        scrape = self._selection.select(mirrors, self._now())
         page: list[bytes] = []
-        for name, collect in self._collects.items():
-            page += self._run(name, collect, mirrors)
+        for scraper, collect in self._scrapers:
+            page += self._run(scraper, collect, scrape, form)
         self._counts.mirror_containers.clear()
         self._counts.mirror_live.clear()
         for mirror in mirrors:
             labels = metrics.engine_labels(mirror.ref)
             self._counts.mirror_containers.labels(*labels).set(len(mirror.containers))
             self._counts.mirror_live.labels(*labels).set(mirror.live)
-        return b"".join([metrics.render(self._counts), *page])
+        end = metric_registry.OPENMETRICS_END if form is Format.OPENMETRICS else b""
+        return b"".join([metrics.render(self._counts, form), *page, end])
 
-    def _run(self, name: str, collect: Collect, mirrors: Sequence[Mirror]) -> Sequence[bytes]:
+    def _forget_engines(self, mirrors: Sequence[Mirror]) -> None:
+        """Removes the series of engines that are not watched any more, and those of the name that an engine had before
+        it reported its own."""
+        engines = {metrics.engine_labels(mirror.ref) for mirror in mirrors}
+        if engines != self._engines:
+            self._engines = engines
+            self._counts.keep_engines(engines)
+
+    def _run(self, scraper: Scraper, collect: Collect, scrape: Scrape, form: Format) -> Sequence[bytes]:
         began = time.perf_counter()
-        families: Sequence[bytes] = ()
+        name = scraper.name
+        page: list[bytes] = []
         try:
-            families = tuple(collect(mirrors, self._now()))
+            for family, samples in zip(scraper.families, collect(scrape), strict=True):
+                page += (family.head(form), samples)
         except Exception:
+            page = []
             # A bug in one scraper must not remove the other families from the page.
             if name not in self._failing:
                 log.exception("A scraper failed; its families are missing from the metrics page.", scraper=name)
@@ -99,7 +116,7 @@ class Exposition:
             self._failing.discard(name)
         self._counts.scraper_duration_seconds.labels(name).set(time.perf_counter() - began)
         self._counts.scraper_success.labels(name).set(name not in self._failing)
-        return families
+        return page
 
 
 def discover() -> Sequence[Scraper]:
@@ -116,19 +133,11 @@ def discover() -> Sequence[Scraper]:
     return tuple(found[name] for name in sorted(found))
 
 
-def head(name: str, kind: str, text: str) -> bytes:
-    """The HELP and TYPE lines of a family; `name` without the prefix."""
-    full = f"{metrics.PREFIX}_{name}"
-    return f"# HELP {full} {text}\n# TYPE {full} {kind}\n".encode()
-
-
-def escape(value: str) -> str:
-    """A label value with its special characters escaped and its invisible ones written out: users of the engines choose
-    names and labels."""
-    value = metrics.visible(value)
-    if _SPECIAL.search(value) is None:
-        return value
-    return value.replace("\\", r"\\").replace('"', r"\"").replace("\n", r"\n")
-
-
-_SPECIAL = re.compile(r'[\\"\n]')
+def check_names(families: Sequence[Family]) -> None:
+    """Raises ValueError if two families would have the same name, in any of the formats."""
+    names: set[str] = set()
+    for family in families:
+        for name in {family.name, family.base_name}:
+            if name in names:
+                raise ValueError(f"there are two families named {name}")
+            names.add(name)

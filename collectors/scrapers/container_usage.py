@@ -1,120 +1,94 @@
 """Renders the resource usage of each running container as metrics, from the newest reading.
 
-The names end like those of cAdvisor where the meaning is the same. The families have the labels `host`, `engine` and
-`name`. A container's series are removed when it ends, and all series of an engine if its last reading is too old.
+The names end like those of cAdvisor where the meaning is the same. A container's series are removed when it ends, and
+all series of an engine if its last reading is too old.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from collectors.exposition import Collect, Options, Scraper, escape, head
-from core import metrics
+from collectors.exposition import Collect, Options, Scraper
+from collectors.shown_containers import Scrape
+from core.metric_families import CONTAINER_LABELS, Family, counter, gauge
 from core.model.resource_usage import Usage
-from runtimes.inventory.mirror import Mirror
 
-P = metrics.PREFIX
 STALE_INTERVALS = 3  # readings that may fail before the series are removed
 
+
+def _gauge(name: str, text: str) -> Family:
+    return gauge(f"container_{name}", text, *CONTAINER_LABELS)
+
+
+def _counter(name: str, text: str) -> Family:
+    return counter(f"container_{name}", text, *CONTAINER_LABELS)
+
+
 Value = Callable[[Usage], float | int | None]
-FAMILIES: Sequence[tuple[str, str, str, Value]] = (
-    ("container_cpu_usage_seconds_total", "counter", "CPU time used", lambda row: row.cpu_seconds),
-    ("container_cpu_cfs_periods_total", "counter", "Scheduling periods with a CPU limit", lambda row: row.cpu_periods),
+VALUES: Sequence[tuple[Family, Value]] = (
+    (_counter("cpu_usage_seconds_total", "CPU time used, in seconds"), lambda row: row.cpu_seconds),
+    (_counter("cpu_cfs_periods_total", "Scheduling periods with a CPU limit"), lambda row: row.cpu_periods),
     (
-        "container_cpu_cfs_throttled_periods_total",
-        "counter",
-        "Scheduling periods in which the CPU limit was reached",
+        _counter("cpu_cfs_throttled_periods_total", "Scheduling periods in which the CPU limit was reached"),
         lambda row: row.throttled_periods,
     ),
     (
-        "container_cpu_cfs_throttled_seconds_total",
-        "counter",
-        "Time that the container waited because of its CPU limit",
+        _counter(
+            "cpu_cfs_throttled_seconds_total", "Time that the container waited because of its CPU limit, in seconds"
+        ),
         lambda row: row.throttled_seconds,
     ),
-    ("container_memory_usage_bytes", "gauge", "Memory, with the file cache", lambda row: row.memory_usage),
+    (_gauge("memory_usage_bytes", "Memory used, with the file cache, in bytes"), lambda row: row.memory_usage),
     (
-        "container_memory_working_set_bytes",
-        "gauge",
-        "Memory without what the kernel can free at once",
+        _gauge("memory_working_set_bytes", "Memory used, without what the kernel can free at once, in bytes"),
         lambda row: row.memory,
     ),
     (
-        "container_spec_memory_limit_bytes",
-        "gauge",
-        "Memory limit; no series without a limit",
+        _gauge("spec_memory_limit_bytes", "Memory limit, in bytes; no series without a limit"),
         lambda row: row.memory_limit,
     ),
-    ("container_memory_swap_bytes", "gauge", "Swap space used", lambda row: row.swap),
+    (_gauge("memory_swap_bytes", "Swap space used, in bytes"), lambda row: row.swap),
+    (_counter("memory_limit_hits_total", "Times that the memory limit was reached"), lambda row: row.memory_failures),
     (
-        "container_memory_limit_hits_total",
-        "counter",
-        "Times that the memory limit was reached",
-        lambda row: row.memory_failures,
-    ),
-    (
-        "container_oom_events_total",
-        "counter",
-        "Processes that the kernel killed because memory ran out",
+        _counter("oom_events_total", "Processes that the kernel killed because memory ran out"),
         lambda row: row.oom_kills,
     ),
     (
-        "container_network_receive_bytes_total",
-        "counter",
-        "Bytes received, without loopback",
+        _counter("network_receive_bytes_total", "Bytes received, without loopback"),
         lambda row: row.network_received,
     ),
-    (
-        "container_network_transmit_bytes_total",
-        "counter",
-        "Bytes sent, without loopback",
-        lambda row: row.network_sent,
-    ),
-    ("container_fs_reads_bytes_total", "counter", "Bytes read from block devices", lambda row: row.block_read),
-    ("container_fs_writes_bytes_total", "counter", "Bytes written to block devices", lambda row: row.block_written),
-    ("container_processes", "gauge", "Processes and threads", lambda row: row.processes),
-    (
-        "container_processes_max",
-        "gauge",
-        "Limit of processes and threads; no series without a limit",
-        lambda row: row.process_limit,
-    ),
+    (_counter("network_transmit_bytes_total", "Bytes sent, without loopback"), lambda row: row.network_sent),
+    (_counter("fs_reads_bytes_total", "Bytes read from block devices"), lambda row: row.block_read),
+    (_counter("fs_writes_bytes_total", "Bytes written to block devices"), lambda row: row.block_written),
+    (_gauge("threads", "Threads of all processes"), lambda row: row.processes),
+    (_gauge("threads_max", "Limit of threads; no series without a limit"), lambda row: row.process_limit),
 )
 
 
-class _Usage:
-    def __init__(self, options: Options) -> None:
-        self._max_containers = options.max_containers
-
-    def collect(self, mirrors: Sequence[Mirror], now: float) -> Sequence[bytes]:
-        labelled: dict[str, Usage] = {}
-        for mirror in mirrors:
+def collect(scrape: Scrape) -> Sequence[bytes]:
+    labelled: dict[str, Usage] = {}
+    for engine in scrape.engines:
+        for mirror in engine.mirrors:
             usage = mirror.usage
-            if not usage.read_at or now - usage.read_at > STALE_INTERVALS * max(usage.interval, 1.0):
+            if not usage.read_at or scrape.now - usage.read_at > STALE_INTERVALS * max(usage.interval, 1.0):
                 continue
-            host, engine = metrics.engine_labels(mirror.ref)
-            prefix = f'host="{escape(host)}",engine="{escape(engine)}",name="'
-            running = mirror.containers
-            for key, row in list(usage.latest.items())[: self._max_containers]:
-                container = running.get(key)
-                if container is not None:
-                    labelled[f'{prefix}{escape(container.ref.name)}"'] = row
-        page = []
-        for name, kind, text, value in FAMILIES:
-            page.append(head(name, kind, text))
-            start = f"{P}_{name}{{"
-            lines = [
-                f"{start}{labels}}} {number}\n"
-                for labels, row in labelled.items()
-                if (number := value(row)) is not None
-            ]
-            page.append("".join(lines).encode(errors="replace"))
-        return page
+            for container_id, row in usage.latest.items():
+                shown = engine.containers.get(container_id)
+                if shown is not None:
+                    labelled[shown.labels] = row
+    page = []
+    for family, value in VALUES:
+        start = f"{family.name}{{"
+        lines = [
+            f"{start}{labels}}} {number}\n" for labels, row in labelled.items() if (number := value(row)) is not None
+        ]
+        page.append("".join(lines).encode(errors="replace"))
+    return page
 
 
 def _make(options: Options) -> Collect:
-    return _Usage(options).collect
+    return collect
 
 
-scraper = Scraper(name="container_usage", make=_make)
+scraper = Scraper(name="container_usage", families=[family for family, _ in VALUES], make=_make)
 """Renders the resource usage of all running containers."""

@@ -1,4 +1,5 @@
-"""The metrics page: golden, linted, read back by the official parser, and whole when a scraper is not."""
+"""The metrics page of all engines in both formats: golden, linted, read back by the official parsers, and whole when a
+scraper is not."""
 
 from __future__ import annotations
 
@@ -18,14 +19,17 @@ import pytest
 import structlog
 from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry, generate_latest
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoMetricFamily
 from prometheus_client.metrics_core import Metric
+from prometheus_client.openmetrics.exposition import generate_latest as generate_openmetrics
+from prometheus_client.openmetrics.parser import text_string_to_metric_families as openmetrics_families
 from prometheus_client.parser import text_string_to_metric_families
 
-from collectors import exposition
+from collectors import exposition, shown_containers
 from collectors.exposition import Exposition, Options, Scraper
 from collectors.scrapers import container_state
-from core import metrics
+from core import metric_families, metrics
+from core.metric_families import Format
 from core.model.containers import HEALTH_STATES, LIVE_STATES, STATES, Container
 from core.model.refs import EngineRef, Kind, Ref
 from core.model.resource_usage import Usage
@@ -34,7 +38,7 @@ from tests.fake_engine.engine import FakeRuntime
 from tests.helpers.paths import GOLDEN as GOLDEN_DIR
 from tests.helpers.requirements import need
 
-GOLDEN = GOLDEN_DIR / "metrics.txt"
+GOLDEN = {Format.TEXT: GOLDEN_DIR / "metrics.txt", Format.OPENMETRICS: GOLDEN_DIR / "metrics.openmetrics.txt"}
 NOW = 1_800_000_000.0
 
 
@@ -58,16 +62,32 @@ def row(name: str, *, engine: EngineRef | None = None, **changes: Any) -> Contai
     return msgspec.structs.replace(plain, **changes)
 
 
-def mirror_of(*rows: Container, host: str = "host7", kind: str = "docker", at: float = NOW) -> Mirror:
-    mirror = Mirror(FakeRuntime(host, kind=kind), now=lambda: at)
+def mirror_of(
+    *rows: Container, host: str = "host7", kind: str = "docker", name: str = "default", at: float = NOW
+) -> Mirror:
+    # A Swarm lists no containers: they are those of the Docker engines of its nodes.
+    runtime = FakeRuntime(host, kind=kind, name=name, lacks=("container.list",) if kind == "swarm" else ())
+    mirror = Mirror(runtime, now=lambda: at)
     mirror.stream_opened(0)
     mirror.replace(rows, 1)
     return mirror
 
 
-def page(*mirrors: Mirror, counts: metrics.Metrics | None = None, **more: Any) -> str:
+def page(*mirrors: Mirror, counts: metrics.Metrics | None = None, form: Format = Format.TEXT, **more: Any) -> str:
     counts = counts or metrics.Metrics(version="1.2.3")
-    return Exposition(counts, lambda: mirrors, now=lambda: NOW, **more).render().decode()
+    return Exposition(counts, lambda: mirrors, now=lambda: NOW, **more).render(form).decode()
+
+
+def scrape(*mirrors: Mirror, options: Options = Options()) -> shown_containers.Scrape:
+    return shown_containers.ContainerSelection(options.max_containers).select(mirrors, NOW)
+
+
+def scraped(scraper: Scraper, *mirrors: Mirror, options: Options = Options(), form: Format = Format.TEXT) -> str:
+    """The part of the page that one scraper renders."""
+    collected = scraper.make(options)(scrape(*mirrors, options=options))
+    parts = [(family.head(form), lines) for family, lines in zip(scraper.families, collected, strict=True)]
+    end = b"# EOF\n" if form is Format.OPENMETRICS else b""
+    return b"".join([*(text for part in parts for text in part), end]).decode()
 
 
 def samples(text: str) -> dict[tuple[str, tuple[tuple[str, str], ...]], float]:
@@ -85,25 +105,45 @@ def value(text: str, family: str, /, **labels: str) -> float | None:
     return samples(text).get((family, tuple(sorted(wanted.items()))))
 
 
+ENGINES = (
+    EngineRef(host="host7", kind="docker"),
+    EngineRef(host="shop-cluster", kind="swarm"),
+    EngineRef(host="host8", kind="podman"),
+    EngineRef(host="host8", kind="podman", name="alice"),
+    EngineRef(host="host8", kind="containerd"),
+    EngineRef(host="node1", kind="cri"),
+    EngineRef(host="node1", kind="oci"),
+)
+
+
 def sample_fleet() -> Sequence[Mirror]:
+    """One mirror of each engine, with containers as the engine names them."""
     labels = {
         "com.docker.compose.project": "shop",
         "com.docker.compose.service": "web",
         "team": "payments",
         "a.b": "c",
     }
-    fleet = (
-        mirror_of(
+    docker, swarm, podman, rootless, containerd, cri, oci = ENGINES
+    fleet = {
+        docker: [
             row("shop-web-1", labels=labels, health="healthy", restarts=3),
             row("worker", state="exited", exit_code=137, oom_killed=True, finished_at=NOW - 60),
             row("fresh", state="created", started_at=None, restarts=None, oom_killed=None),
             row("held", state="paused", image='odd"\\\nimage'),
-        ),
-        mirror_of(host="host8", kind="podman"),
-    )
-    web = next(each for each in fleet[0].containers.values() if each.ref.name == "shop-web-1")
-    fleet[0].usage.add([usage(web.ref)])
-    return fleet
+        ],
+        swarm: [],
+        podman: [],
+        rootless: [row("shop-web-1", engine=rootless, health="starting")],
+        containerd: [row("redis", engine=containerd, restarts=None, oom_killed=None, started_at=None)],
+        cri: [row("shop/web-0/app", engine=cri, labels={"io.kubernetes.pod.name": "web-0"}, restarts=1)],
+        oci: [row("sandbox", engine=oci, image="", restarts=None, oom_killed=False)],
+    }
+    mirrors = [mirror_of(*rows, host=ref.host, kind=ref.kind, name=ref.name) for ref, rows in fleet.items()]
+    for mirror in mirrors:
+        running = [each.ref for each in mirror.containers.values() if each.state == "running"]
+        mirror.usage.add([usage(ref) if ref.engine == docker else Usage(ref=ref, cpu_seconds=1.5) for ref in running])
+    return mirrors
 
 
 def usage(ref: Ref, **changes: Any) -> Usage:
@@ -133,7 +173,13 @@ def usage(ref: Ref, **changes: Any) -> Usage:
 def counted() -> metrics.Metrics:
     """Metrics in which every family has a series."""
     counts = metrics.Metrics(version="1.2.3")
-    engine = metrics.engine_labels(EngineRef(host="host7", kind="docker"))
+    for ref in ENGINES:
+        count_engine(counts, metrics.engine_labels(ref))
+    count_process(counts)
+    return counts
+
+
+def count_engine(counts: metrics.Metrics, engine: tuple[str, str]) -> None:
     counts.events_total.labels(*engine, "container", "die").inc(2)
     counts.stream_up.labels(*engine).set(1)
     counts.stream_connects_total.labels(*engine).inc()
@@ -147,6 +193,9 @@ def counted() -> metrics.Metrics:
     counts.usage_interval_seconds.labels(*engine).set(15)
     counts.usage_read_duration_seconds.labels(*engine).set(0.01)
     counts.container_ends_total.labels(*engine, "crashed").inc()
+
+
+def count_process(counts: metrics.Metrics) -> None:
     counts.loop_lag_seconds.observe(0.002)
     counts.task_restarts_total.labels("watch").inc()
     counts.commands_total.labels("ps", "allow", "ok").inc()
@@ -167,38 +216,82 @@ def counted() -> metrics.Metrics:
     counts.audit_removed_rows.set(0)
     counts.config_last_reload_successful.set(1)
     counts.config_last_reload_timestamp_seconds.set(NOW)
-    return counts
 
 
 def normal(text: str) -> str:
     """Without what differs between machines and runs."""
-    lines = [line for line in text.splitlines() if not re.match(r"(# (HELP|TYPE) )?(process|python)_", line)]
+    lines = [line for line in text.splitlines() if not re.match(r"(# (HELP|TYPE|UNIT) )?(process|python)_", line)]
     text = "\n".join(lines) + "\n"
     text = re.sub(r"(scraper_duration_seconds\{.*\}) .*", r"\1 <seconds>", text)
     return re.sub(r'python="[^"]*"', 'python="<python>"', text)
 
 
-def test_the_page_is_the_golden_one() -> None:
-    text = normal(page(*sample_fleet(), counts=counted(), options=Options(container_labels=("team", "a.b"))))
+def whole_page(form: Format) -> str:
+    return page(*sample_fleet(), counts=counted(), form=form, options=Options(container_labels=("team", "a.b")))
+
+
+@pytest.mark.parametrize("form", Format)
+def test_the_page_is_the_golden_one(form: Format) -> None:
+    text = normal(whole_page(form))
     if os.environ.get("GOLDEN") == "1":
-        GOLDEN.write_text(text)
-    assert text == GOLDEN.read_text(), "run with GOLDEN=1 to rewrite it, then review the difference"
+        GOLDEN[form].write_text(text)
+    assert text == GOLDEN[form].read_text(), "run with GOLDEN=1 to rewrite it, then review the difference"
 
 
 def test_every_family_of_ours_is_on_the_golden_page() -> None:
-    golden = GOLDEN.read_text()
-    for family in metrics.Metrics().registry.collect():
+    golden = GOLDEN[Format.TEXT].read_text()
+    for family in metrics.Metrics().families:
         if family.name.startswith(metrics.PREFIX):
             assert re.search(rf"^{family.name}\w*(\{{| )", golden, re.MULTILINE), f"{family.name} has no series in it"
 
 
 def test_promtool_finds_nothing_to_mend() -> None:
     need("promtool", "promtool")
-    text = page(*sample_fleet(), counts=counted(), options=Options(container_labels=("team",)))
+    text = whole_page(Format.TEXT)
     done = subprocess.run(
         ["promtool", "check", "metrics"], input=text.encode(), capture_output=True, timeout=30, check=False
     )
     assert (done.returncode, done.stdout + done.stderr) == (0, b"")
+
+
+def test_both_formats_have_the_same_families_and_series() -> None:
+    fleet, counts = sample_fleet(), counted()
+    expo = Exposition(counts, lambda: fleet, now=lambda: NOW)
+    text, openmetrics = (expo.render(form).decode() for form in (Format.TEXT, Format.OPENMETRICS))
+    classic = parsed(text)
+    modern = {  # the text format has no infos
+        f"{name}_info" if kind == "info" else name: ("gauge" if kind == "info" else kind, *rest)
+        for name, (kind, *rest) in parsed(openmetrics, openmetrics_families).items()
+    }
+    assert modern.keys() == classic.keys()
+    for name, family in modern.items():
+        if not re.match("process_|quarterdeck_scraper_duration_seconds", name):  # those change between two scrapes
+            assert family == classic[name]
+
+
+def test_openmetrics_names_units_and_ends() -> None:
+    text = whole_page(Format.OPENMETRICS)
+    families = {family.name: family for family in openmetrics_families(text)}
+    assert text.endswith("\n# EOF\n") and text.count("# EOF") == 1
+    assert families["quarterdeck_relist_duration_seconds"].unit == "seconds"
+    assert families["quarterdeck_container_cpu_usage_seconds"].unit == "seconds"
+    assert families["quarterdeck_container_memory_working_set_bytes"].unit == "bytes"
+    assert families["quarterdeck_container_threads"].unit == ""
+    assert families["quarterdeck_container"].type == families["quarterdeck_build"].type == "info"
+    assert families["quarterdeck_container_oom_events"].type == "counter"
+    with_unit = {name for name in families if name.rpartition("_")[2] in metric_families.UNITS}
+    ours = {name for name in with_unit if name.startswith("quarterdeck_")}
+    assert {name for name in ours if families[name].unit} == ours
+
+
+def test_every_engine_labels_its_containers_in_the_same_way() -> None:
+    kinds = set()
+    for (family, pairs), _ in samples(whole_page(Format.TEXT)).items():
+        labels = dict(pairs)
+        if family.startswith("container_") and "name" in labels:
+            kinds.add(labels["engine"])
+            assert {"host", "engine", "name"} <= labels.keys()
+    assert kinds == {"docker", "podman/alice", "containerd", "cri", "oci"}
 
 
 def test_the_parser_reads_back_what_the_containers_are() -> None:
@@ -222,6 +315,7 @@ def test_the_parser_reads_back_what_the_containers_are() -> None:
     assert value(text, "container_series_capped") == 0
     assert value(text, "mirror_containers") == 4
     assert value(text, "mirror_containers", host="host8", engine="podman") == 0
+    assert value(text, "containers", host="shop-cluster", engine="swarm", state="running") is None
     assert value(text, "mirror_live") == 1
 
 
@@ -237,7 +331,9 @@ class Library:
         extra = [f"label_{label}" for label in self.labels]
         about = {
             family.name: family
-            for family in text_string_to_metric_families(b"".join(container_state.FAMILIES).decode())
+            for family in text_string_to_metric_families(
+                b"".join(family.head(Format.TEXT) for family in container_state.BLOCK).decode()
+            )
         }
 
         def gauge(name: str, *labels: str) -> GaugeMetricFamily:
@@ -247,7 +343,11 @@ class Library:
         state, health = gauge("container_state", "state"), gauge("container_health_state", "health")
         code, oom = gauge("container_exit_code"), gauge("container_oom_killed")
         start = gauge("container_start_time_seconds")
-        info = gauge("container_info", "image", "id", "project", "service", *extra)
+        info = InfoMetricFamily(
+            f"{metrics.PREFIX}_container",
+            about[f"{metrics.PREFIX}_container_info"].documentation,
+            labels=who,
+        )
         name = f"{metrics.PREFIX}_container_restarts"
         restarts = CounterMetricFamily(name, about[name].documentation, labels=who)
         for row in self.rows:
@@ -266,15 +366,18 @@ class Library:
             if row.started_at is not None:
                 start.add_metric(me, row.started_at)
             mine = [row.labels.get(label, "") for label in self.labels]
-            words = (row.image, row.ref.id[:12], row.project or "", row.service or "", *mine)
-            info.add_metric((*me, *map(metrics.visible, words)), 1)
+            words = (row.image, row.ref.short_id, row.project or "", row.service or "", *mine)
+            about_it = dict(
+                zip(["image", "id", "project", "service", *extra], map(metrics.visible, words), strict=True)
+            )
+            info.add_metric(me, about_it)
         return state, health, code, restarts, oom, start, info
 
 
-def parsed(text: str) -> dict[str, Any]:
+def parsed(text: str, parse: Any = text_string_to_metric_families) -> dict[str, Any]:
     """Families by name: type, help and every sample with its value."""
     found: dict[str, Any] = {}
-    for family in text_string_to_metric_families(text):
+    for family in parse(text):
         rows = {(sample.name, *sorted(sample.labels.items())): sample.value for sample in family.samples}
         assert len(rows) == len(family.samples)
         found[family.name] = (family.type, family.documentation, rows)
@@ -305,23 +408,24 @@ any_rows = st.lists(
 @hypothesis.settings(max_examples=150, deadline=None)
 @hypothesis.given(any_rows)
 def test_the_hand_written_block_equals_what_the_library_would_write(rows: Sequence[Container]) -> None:
-    ours = b"".join(
-        container_state.scraper.make(Options(container_labels=("team",)))((mirror_of(*rows),), NOW)
-    ).decode()
     registry = CollectorRegistry()
     registry.register(Library(rows, ["team"]))  # type: ignore[arg-type]
-    found = parsed(ours)
-    for totals in ("containers", "container_series_capped"):
-        del found[f"{metrics.PREFIX}_{totals}"]
-    assert found == parsed(generate_latest(registry).decode())
+    for form, parse, library in (
+        (Format.TEXT, text_string_to_metric_families, generate_latest),
+        (Format.OPENMETRICS, openmetrics_families, generate_openmetrics),
+    ):
+        options = Options(container_labels=("team",))
+        found = parsed(scraped(container_state.scraper, mirror_of(*rows), options=options, form=form), parse)
+        for totals in ("containers", "container_series_capped"):
+            del found[f"{metrics.PREFIX}_{totals}"]
+        assert found == parsed(library(registry).decode(), parse)
 
 
 @hypothesis.settings(max_examples=100, deadline=None)
 @hypothesis.given(name=st.text(min_size=1), image=st.text(), label=st.text(st.characters()), host=st.text(min_size=1))
 def test_hostile_words_come_through_printable_and_add_no_series(name: str, image: str, label: str, host: str) -> None:
     mirror = mirror_of(row(name, image=image, labels={"team": label}), host=host)
-    make = container_state.scraper.make(Options(container_labels=("team",)))
-    text = b"".join(make((mirror,), NOW)).decode()
+    text = scraped(container_state.scraper, mirror, options=Options(container_labels=("team",)))
     found = samples(text)
     info = [dict(labels) for (family, labels) in found if family == "container_info"]
     assert len(found) == 7 + 1 + 1 + 1 + 1 + 7 + 1
@@ -377,30 +481,30 @@ def test_a_block_is_written_once_and_again_after_a_change(monkeypatch: pytest.Mo
     written: list[str] = []
     block = container_state._Containers.block
 
-    def counting(self: Any, place: str, one: Container) -> Any:
-        written.append(one.ref.name)
-        return block(self, place, one)
+    def counting(self: Any, shown: shown_containers.ShownContainer) -> Any:
+        written.append(shown.row.ref.name)
+        return block(self, shown)
 
     monkeypatch.setattr(container_state._Containers, "block", counting)
     mirror = mirror_of(row("web"), row("db"))
-    collect = container_state.scraper.make(Options())
-    before = b"".join(collect((mirror,), NOW))
-    assert b"".join(collect((mirror,), NOW)) == before
+    expo = Exposition(metrics.Metrics(), lambda: [mirror], only=["containers"], now=lambda: NOW)
+    expo.render()
+    expo.render(Format.OPENMETRICS)
     assert written == ["web", "db"]
     mirror.apply_inspections({row("db").ref.id: row("db", state="exited", exit_code=4)}, 2)
-    after = b"".join(collect((mirror,), NOW)).decode()
+    after = expo.render().decode()
     assert written == ["web", "db", "db"]
     assert value(after, "container_exit_code", name="db") == 4
 
 
 def test_one_failing_scraper_does_not_break_the_page() -> None:
     def make(options: Options) -> exposition.Collect:
-        def collect(mirrors: Sequence[Mirror], now: float) -> Sequence[bytes]:
+        def collect(scrape: shown_containers.Scrape) -> Sequence[bytes]:
             raise RuntimeError("a bug of ours")
 
         return collect
 
-    bad = Scraper(name="bad", make=make)
+    bad = Scraper(name="bad", families=[metric_families.gauge("bad", "Nothing")], make=make)
     expo = Exposition(
         metrics.Metrics(), lambda: sample_fleet(), scrapers=[bad, container_state.scraper], now=lambda: NOW
     )
@@ -417,7 +521,7 @@ def test_one_failing_scraper_does_not_break_the_page() -> None:
 def test_scrapers_can_be_chosen_and_unknown_ones_are_refused() -> None:
     text = page(*sample_fleet(), only=())
     assert value(text, "containers", state="running") is None
-    off = Scraper(name="off", make=container_state.scraper.make, on=False)
+    off = Scraper(name="off", families=container_state.scraper.families, make=container_state.scraper.make, on=False)
     assert value(page(*sample_fleet(), scrapers=[off]), "containers", state="running") is None
     assert value(page(*sample_fleet(), scrapers=[off], only=["off"]), "containers", state="running") == 1
     with pytest.raises(ValueError, match="no scraper nothing"):
@@ -439,6 +543,19 @@ def test_discovery_finds_ours_and_fails_loudly_on_a_module_without_one(
     monkeypatch.setitem(sys.modules, "collectors.scrapers.empty", twin)
     with pytest.raises(ValueError, match="already a scraper named containers"):
         exposition.discover()
+
+
+def test_families_with_one_name_are_refused() -> None:
+    again = Scraper(name="again", families=[container_state.STATE], make=lambda options: lambda scrape: [b""])
+    with pytest.raises(ValueError, match="two families named quarterdeck_container_state"):
+        page(scrapers=[container_state.scraper, again])
+
+
+def test_a_scraper_that_forgets_a_family_fails() -> None:
+    short = Scraper(name="short", families=container_state.BLOCK, make=lambda options: lambda scrape: [b""])
+    with structlog.testing.capture_logs() as logs:
+        text = page(scrapers=[short])
+    assert samples(text)[("scraper_success", (("scraper", "short"),))] == 0 and len(logs) == 1
 
 
 def test_labels_tell_engines_of_one_host_apart() -> None:
@@ -477,6 +594,23 @@ def test_every_series_of_an_engine_that_is_removed_goes_and_the_others_stay() ->
     counts.remove_engine("h", "never there")
 
 
+def test_series_of_engines_that_are_not_watched_leave_the_page() -> None:
+    """Also those under the name that an engine had before its first contact."""
+    counts, fleet = counted(), list(sample_fleet())
+    count_engine(counts, ("guessed", "docker"))
+    expo = Exposition(counts, lambda: fleet, now=lambda: NOW)
+
+    def hosts(text: str) -> set[str]:
+        return {value for _, labels in samples(text) for name, value in labels if name == "host"}
+
+    assert hosts(expo.render().decode()) == {ref.host for ref in ENGINES}
+    kept = counts.stream_connects_total.labels("host7", "docker")
+    del fleet[1:]
+    assert hosts(expo.render().decode()) == {"host7"}
+    kept.inc()
+    assert value(expo.render().decode(), "stream_connects_total") == 2
+
+
 # ── the usage ────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -500,18 +634,18 @@ def test_the_usage_of_an_ended_container_and_of_an_engine_that_is_not_read_goes(
     mirror.usage.interval = 15
     mirror.usage.add([usage(web.ref), usage(db.ref)])
     mirror.usage.add([usage(web.ref)])
-    assert value(page(mirror), "container_processes", name="web") == 7
-    assert value(page(mirror), "container_processes", name="db") is None
+    assert value(page(mirror), "container_threads", name="web") == 7
+    assert value(page(mirror), "container_threads", name="db") is None
     mirror.replace([], 2)
-    assert value(page(mirror), "container_processes", name="web") is None
+    assert value(page(mirror), "container_threads", name="web") is None
     at[0] -= 60
     mirror.usage.add([usage(web.ref)])
     mirror.replace([web], 3)
-    assert value(page(mirror), "container_processes", name="web") is None
+    assert value(page(mirror), "container_threads", name="web") is None
 
 
 def test_a_hostile_name_stays_one_label() -> None:
     bad = row('x"} 1\nquarterdeck_up{a="\\')
     mirror = mirror_of(bad)
     mirror.usage.add([usage(bad.ref)])
-    assert len([key for key in samples(page(mirror)) if key[0] == "container_processes"]) == 1
+    assert len([key for key in samples(page(mirror)) if key[0] == "container_threads"]) == 1
