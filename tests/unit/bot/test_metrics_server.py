@@ -9,6 +9,7 @@ import json
 import socket
 import subprocess
 import sys
+import threading
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Any
@@ -19,6 +20,7 @@ from bot import listening_socket, metrics_server
 from bot.http_server import Limits
 from core.config.load import ListenAddress
 from core.errors import ConfigError
+from core.metric_families import Format
 from tests.helpers.paths import ROOT
 
 PAGE = b"# HELP up Up.\n# TYPE up gauge\nup 1\n" * 50
@@ -34,10 +36,10 @@ class Door:
     server: Any = None
     refused: Any = None
 
-    def render(self) -> bytes:
+    def render(self, form: Format) -> bytes:
         if isinstance(self.page, Exception):
             raise self.page
-        return bytes(self.page)
+        return bytes(self.page) + (b"# EOF\n" if form is Format.OPENMETRICS else b"")
 
     async def readiness(self) -> tuple[bool, dict[str, Any]]:
         if callable(self.ready):
@@ -100,33 +102,47 @@ async def test_metrics_are_served_as_prometheus_reads_them(door: Door) -> None:
     assert headers["content-type"] == "text/plain; version=0.0.4; charset=utf-8"
     assert headers["server"] == "quarterdeck"
     assert "content-encoding" not in headers
-    assert headers["vary"] == "Accept-Encoding"
+    assert headers["vary"] == "Accept, Accept-Encoding"
 
 
-async def test_metrics_are_compressed_when_asked(door: Door) -> None:
+async def test_openmetrics_is_served_to_those_who_prefer_it(door: Door) -> None:
+    accept = "application/openmetrics-text;version=1.0.0;q=0.5,text/plain;version=0.0.4;q=0.4,*/*;q=0.1"
+    status, headers, body = await ask(door.port, "/metrics", Accept=accept)
+    assert (status, body) == (200, PAGE + b"# EOF\n")
+    assert headers["content-type"] == "application/openmetrics-text; version=1.0.0; charset=utf-8"
+    lines = ["GET /metrics HTTP/1.1", "Host: here", "Connection: close", "Accept: text/plain;q=0.1"]
+    two = [*lines, "Accept: application/openmetrics-text", "Accept-Encoding: identity", "Accept-Encoding: gzip;q=0"]
+    status, headers, body = await send(door.port, "\r\n".join([*two, "", ""]).encode())
+    assert (status, body) == (200, PAGE + b"# EOF\n")
+
+
+@pytest.mark.parametrize("size", [1, metrics_server.SMALL_PAGE + len(PAGE), 4 << 20])
+async def test_metrics_are_compressed_when_asked(door: Door, size: int) -> None:
+    door.page = page = PAGE * (size // len(PAGE) + 1)
     status, headers, body = await ask(door.port, "/metrics", Accept_Encoding="deflate, gzip;q=0.8")
     assert (status, headers["content-encoding"]) == (200, "gzip")
-    assert headers["content-type"] == metrics_server.METRICS_TYPE
-    assert len(body) < len(PAGE)
-    assert gzip.decompress(body) == PAGE
+    assert headers["content-type"] == "text/plain; version=0.0.4; charset=utf-8"
+    assert headers["content-length"] == str(len(body))
+    assert len(body) < len(page)
+    assert gzip.decompress(body) == page
 
 
-@pytest.mark.parametrize(
-    ("accepted", "wanted"),
-    [
-        ("gzip", True),
-        ("GZIP;q=1.0", True),
-        ("*", True),
-        ("br, gzip ; q=0.5", True),
-        ("gzip;q=0", False),
-        ("gzip; q=0.000", False),
-        ("identity", False),
-        ("x-gzip-not", False),
-        ("", False),
-    ],
-)
-def test_what_counts_as_asking_for_gzip(accepted: str, wanted: bool) -> None:
-    assert metrics_server.wants_gzip(accepted) is wanted
+async def test_a_large_page_is_compressed_beside_the_loop(door: Door, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Other requests are answered while a thread compresses."""
+    door.page = PAGE * (metrics_server.SMALL_PAGE // len(PAGE) + 1)
+    began, go = threading.Event(), threading.Event()
+
+    def slowly(page: bytes) -> bytes:
+        began.set()
+        assert go.wait(10)
+        return b"compressed"
+
+    monkeypatch.setattr(metrics_server, "_gzip", slowly)
+    scrape = asyncio.ensure_future(ask(door.port, "/metrics", Accept_Encoding="gzip"))
+    await asyncio.to_thread(began.wait, 10)
+    assert (await ask(door.port, "/healthz"))[0] == 200
+    go.set()
+    assert (await scrape)[::2] == (200, b"compressed")
 
 
 async def test_alive_whatever_is_down(door: Door) -> None:
