@@ -1,4 +1,4 @@
-"""Defines the command line: `quarterdeck run`, `console`, `do`, `check`, `health` and `manifest`.
+"""Defines the command line: `quarterdeck run`, `console`, `do`, `check`, `health`, `manifest` and `metrics`.
 
 Each subcommand imports only what it needs, so that it starts fast. `bot.plain_text.EXIT` lists the exit codes of `do`.
 For every subcommand, exit code 2 means wrong usage and 78 means an invalid configuration.
@@ -14,6 +14,7 @@ from typing import Annotated, Any
 import typer
 
 from core import errors
+from core.metric_families import ListFormat
 
 app = typer.Typer(
     name="quarterdeck",
@@ -127,6 +128,16 @@ def manifest(
     settings = load.load(config, {**slack_manifest.PLACEHOLDER_TOKENS, **os.environ})
     load.check_slack_commands(settings, load_catalogue().names)
     typer.echo(slack_manifest.app_manifest(settings.slack, load_catalogue(), url=url))
+
+
+@app.command()
+def metrics(
+    form: Annotated[ListFormat, typer.Option("--format", help="text, markdown or json.")] = ListFormat.TEXT,
+) -> None:
+    """List the metrics of /metrics: name, type, labels and meaning."""
+    from collectors import metric_list  # noqa: PLC0415
+
+    typer.echo(metric_list.render(metric_list.list_families(), form))
 
 
 @app.callback(invoke_without_command=True)

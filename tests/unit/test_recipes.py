@@ -76,20 +76,32 @@ def test_a_metric_family_is_one_file(tmp_path):
     (code,) = re.findall(r"```python scraper\n(.*?)```", (ROOT / "docs/recipes.md").read_text(), re.DOTALL)
     (tmp_path / "collectors/scrapers/ports.py").write_text(code)
     script = """
+import time
 from types import SimpleNamespace
+from collectors import metric_list
 from collectors.exposition import Exposition
 from core import metrics
+from core.metric_families import Format
 from core.model.containers import Port
-from core.model.refs import EngineRef
+from core.model.refs import EngineRef, Kind, Ref
 
-web = SimpleNamespace(ports=(Port(private=80, public=8080), Port(private=443)))
-mirror = SimpleNamespace(ref=EngineRef("h", "docker"), containers={"web": web}, live=True)
-print(Exposition(metrics.Metrics(), lambda: [mirror], only=["ports"]).render().decode())
+engine = EngineRef("h", "docker")
+ports = (Port(private=80, public=8080), Port(private=443))
+web = SimpleNamespace(ref=Ref(engine, Kind.CONTAINER, "1", "web"), created_at=0.0, ports=ports)
+mirror = SimpleNamespace(
+    ref=engine, containers={"1": web}, live=True, last_contact=time.time(), verbs={"container.list"}
+)
+page = Exposition(metrics.Metrics(), lambda: [mirror], only=["ports"])
+print(page.render().decode())
+print(page.render(Format.OPENMETRICS).decode())
+print([family.name for family in metric_list.list_families()])
 """
     done = subprocess.run([sys.executable, "-c", script], cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert "# TYPE quarterdeck_published_ports gauge" in done.stdout
     assert 'quarterdeck_published_ports{host="h",engine="docker"} 1\n' in done.stdout
+    assert done.stdout.count('quarterdeck_container_published_ports{host="h",engine="docker",name="web"} 1\n') == 2
+    assert "'quarterdeck_container_published_ports'" in done.stdout
     assert 'quarterdeck_scraper_success{scraper="ports"} 1.0' in done.stdout
 
 
