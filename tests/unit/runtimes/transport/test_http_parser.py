@@ -73,6 +73,44 @@ def test_any_split_parses_the_same(recorded: list[Recorded], last: Recorded, cut
     assert blocks == []
 
 
+@given(
+    pieces=st.lists(
+        st.sampled_from(
+            [
+                *(b"%x\r\n%b\r\n" % (len(line), line) for line in (b"{}\n", b'{"a":"b"}\n' * 9, b"x" * 5000)),
+                *(
+                    b"4\r\na\r\nb\r\n",
+                    b"2\r\n\r\n\r\n",
+                    b"3\r\nabcd\r\n",
+                    b"4\r\nabc\r\n",
+                    b"0\r\n\r\n",
+                    b"\r\n",
+                    b"3;x\r\n{}\n\r\n",
+                ),
+            ]
+        ),
+        max_size=12,
+    ),
+    torn=st.integers(0, 6),
+)
+@settings(max_examples=300, deadline=None)
+def test_many_chunks_at_once_are_read_as_one_by_one(pieces: list[bytes], torn: int) -> None:
+    wire = b"".join(pieces)
+    wire = wire[: len(wire) - torn]
+
+    def read(size: int) -> tuple[bytes, bytes, bool] | str:
+        parser, body = ResponseParser(), b""
+        parser.feed(CHUNKED)
+        try:
+            for at in range(0, len(wire), size):
+                body += parser.feed(wire[at : at + size])
+        except errors.InvalidResponse as error:
+            return error.message
+        return body, parser.rest, parser.done
+
+    assert read(1 << 20) == read(1)
+
+
 def test_headers_are_lower_cased_trimmed_and_joined() -> None:
     parser = ResponseParser()
     parser.feed(b"HTTP/1.1 200 OK\r\nAPI-Version:  1.41 \r\nX-A: 1\r\nx-a: 2\r\nEmpty:\r\nContent-Length: 0\r\n\r\n")
