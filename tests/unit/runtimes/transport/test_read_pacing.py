@@ -1,0 +1,113 @@
+"""Pausing the reading of a busy stream: rare messages wait for nothing, and a fast stream is never held up."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from pathlib import Path
+from typing import Any
+from unittest.mock import Mock
+
+import pytest
+
+from runtimes.transport import http_connection, read_pacing
+from runtimes.transport.read_pacing import MAX_SECONDS, ReadPacing
+from tests.unit.runtimes.transport.scripted import CHUNKED, PATIENCE, Engine, calling, serving, until
+
+
+class Reads:
+    """Reads at given times. `pauses`: the seconds of each pause."""
+
+    def __init__(self) -> None:
+        self.loop, self.transport = Mock(), Mock()
+        self.loop.time.return_value = 100.0
+        self.pacing = ReadPacing(self.loop, self.transport)
+
+    @property
+    def pauses(self) -> list[float]:
+        return [round(call.args[0], 6) for call in self.loop.call_later.call_args_list]
+
+    def read(self, size: int, after: float) -> None:
+        self.loop.time.return_value += after
+        self.pacing.after_read(size)
+
+
+@pytest.mark.parametrize(
+    ("size", "every", "pause"),
+    [
+        pytest.param(600, 1.0, None, id="one event a second"),
+        pytest.param(600, 0.02, None, id="fifty a second"),
+        pytest.param(600, 0.001, MAX_SECONDS, id="a thousand a second"),
+        pytest.param(12_000, 0.001, 0.002731, id="twenty thousand a second"),
+        pytest.param(65_536, 0.0004, None, id="full reads"),
+        pytest.param(32_768, 0.0005, None, id="as much as wanted in half a millisecond"),
+    ],
+)
+def test_a_pause_lasts_until_a_read_is_worth_it(size: int, every: float, pause: float | None) -> None:
+    reads = Reads()
+    for _ in range(5):
+        reads.read(size, every)
+    assert set(reads.pauses) == ({pause} if pause else set())
+    assert reads.transport.pause_reading.call_count == len(reads.pauses)
+
+
+def test_the_first_message_after_a_quiet_time_is_followed_by_no_pause() -> None:
+    reads = Reads()
+    reads.read(600, 5.0)
+    assert reads.pauses == []
+    reads.read(600, 0.001)
+    assert reads.pauses == [MAX_SECONDS]
+
+
+async def test_a_busy_stream_is_read_whole_in_few_reads_and_its_end_is_noticed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    number, reads = 400, []
+    feed = http_connection.HttpConnection.buffer_updated
+
+    def counted(self: Any, nbytes: int) -> None:
+        reads.append(nbytes)
+        feed(self, nbytes)
+
+    monkeypatch.setattr(http_connection.HttpConnection, "buffer_updated", counted)
+    monkeypatch.setattr(read_pacing, "QUIET_SECONDS", 10.0)  # whatever else the machine does
+
+    async def answer(engine: Engine, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await engine.hear(reader)
+        writer.write(CHUNKED)
+        for at in range(number):
+            line = b"%06d\n" % at
+            writer.write(b"%x\r\n%b\r\n" % (len(line), line))
+            await asyncio.sleep(0)
+        writer.close()
+
+    async with serving(tmp_path, answer) as engine, calling(engine) as client:
+        stream = await client.stream("GET", "/events", deadline=PATIENCE)
+        body = b"".join([part async for part in stream.chunks()])
+        assert body == b"".join(b"%06d\n" % at for at in range(number))
+        assert stream.cut
+        assert len(reads) < number / 4
+        await until(lambda: engine.open == 0)
+
+
+async def test_closing_in_a_pause_ends_the_connection_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(read_pacing, "QUIET_SECONDS", 10.0)
+    monkeypatch.setattr(read_pacing, "MAX_SECONDS", 60.0)
+    monkeypatch.setattr(read_pacing, "TARGET_BYTES", 1 << 40)
+
+    async def answer(engine: Engine, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await engine.hear(reader)
+        writer.write(CHUNKED)
+        while True:
+            writer.write(b"3\r\nab\n\r\n")
+            await asyncio.sleep(0.001)
+
+    async with serving(tmp_path, answer) as engine, calling(engine) as client:
+        stream = await client.stream("GET", "/events", deadline=PATIENCE)
+        transport = stream._connection._transport
+        assert transport is not None
+        await until(lambda: not transport.is_reading())
+        began = time.monotonic()
+        await stream.aclose()
+        assert time.monotonic() - began < PATIENCE
+        assert stream.cut
