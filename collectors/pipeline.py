@@ -8,6 +8,7 @@ counters are cached, and looked up once for each kind of event in a batch.
 from __future__ import annotations
 
 import asyncio
+import collections
 import operator
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -53,7 +54,7 @@ SWARM = frozenset({
 ACTIONS = DOCKER_AND_PODMAN | CONTAINERD | CRI | SWARM
 # fmt: on
 SETTLE_SECONDS = 0.5  # between two looks at the ends whose cause is not reported yet
-_at = operator.attrgetter("at_ns")
+_at, _type_and_action = operator.attrgetter("at_ns"), operator.attrgetter("type", "action")
 
 
 class Pipeline:
@@ -108,10 +109,9 @@ class Pipeline:
         if self._mirror.ref is not self._engine:  # an engine reports its host name at first contact
             self._engine = self._mirror.ref
             self._children = {}
-        numbers: dict[tuple[str, str], int] = {}
-        for event in events:
-            key = (event.type, event.action)
-            numbers[key] = numbers.get(key, 0) + 1
+        numbers = collections.Counter(map(_type_and_action, events))
+        for event in [event for event in events if event.folded]:
+            numbers[event.type, event.action] += event.folded - 1
         for key, number in numbers.items():
             child = self._children.get(key)
             if child is None:

@@ -25,7 +25,7 @@ from collectors.pipeline import Pipeline
 from collectors.relister import Relister
 from collectors.timing import Timing
 from core import errors, metrics
-from core.model.events import Event
+from core.model.events import Event, is_execution, number_of
 from core.repeated_log import RepeatedLog
 from runtimes.formats import skipped_data
 from runtimes.inventory.mirror import Mirror, WatchedEngine
@@ -65,7 +65,7 @@ class Watcher:
         self._labels: tuple[str, str] | None = None
         self._recent: deque[Event] = deque(maxlen=RECENT_EVENTS)
         self._repeats: set[tuple[int, str, str, str]] = set()
-        self._repeats_until = 0
+        self._repeats_until = self._folded_until = 0
         self._repeated_log = RepeatedLog(lambda: asyncio.get_running_loop().time())
         self._log_opening = True  # not again after an end that was not logged, because it repeats
 
@@ -203,13 +203,18 @@ class Watcher:
             if batch[0].at_ns > self._repeats_until:
                 self._repeats = set()
             else:
-                batch = [event for event in batch if event.identity() not in self._repeats]
+                batch = [event for event in batch if not self._is_repeat(event)]
                 if not batch:
                     return
         self._recent.extend(batch)
         newest = self._pipeline.process(batch)
         if self._cursor.advance(newest):
             self._counts.stream_last_event_timestamp_seconds.labels(*self._engine_labels()).set(newest / 1e9)
+
+    def _is_repeat(self, event: Event) -> bool:
+        """Whether an event of the stream's beginning was processed before. The identities of folded events are not
+        known, but their times are."""
+        return event.identity() in self._repeats or (event.at_ns <= self._folded_until and is_execution(event))
 
     def data_skipped(self, what: str, number: int) -> None:
         """Counts data that the engine's adapter could not decode. An event that was left out may have been a change, so
@@ -220,7 +225,7 @@ class Watcher:
             self._relister.events_lost()
 
     def _drop(self, batch: Sequence[Event]) -> None:
-        self._counts.stream_overflows_total.labels(*self._engine_labels()).inc(len(batch))
+        self._counts.stream_overflows_total.labels(*self._engine_labels()).inc(number_of(batch))
         self._mirror.events_lost(batch[-1].at_ns + 1)
         self._relister.events_lost()
 
@@ -254,6 +259,7 @@ class Watcher:
         self._relister.batch_received()
         self._repeats = {event.identity() for event in self._recent if since is not None and event.at_ns >= since}
         self._repeats_until = self._cursor.newest + int(self._timing.overlap * 1e9)
+        self._folded_until = max((event.at_ns for event in self._recent if event.folded), default=0)
         if self._log_opening:
             self._log_opening = False
             log.info("The event stream was opened.", engine=str(self._runtime.ref), resumed=since is not None)

@@ -7,6 +7,7 @@ about the same fact have an equal `identity()`.
 from __future__ import annotations
 
 import enum
+from collections.abc import Iterable
 
 import msgspec
 
@@ -36,6 +37,9 @@ class EventKind(enum.StrEnum):
     NODE_STATE = "node_state"
     OTHER = "other"
 
+    # That of Enum is written in Python, and members are looked up for every event.
+    __hash__ = str.__hash__
+
 
 class Origin(enum.StrEnum):
     LIVE = "live"
@@ -47,7 +51,10 @@ class Event(msgspec.Struct, frozen=True, gc=False):
     """One event. `at_ns`: the engine's own clock, nanoseconds since the epoch. `type` and `action` are the engine's own
     names. `attrs` are the attributes that Quarterdeck uses: `exit_code`, `signal`, `health`, `image`, `old_name`. For a
     Swarm: `TASK_FAILED` (`state`, `why`, `service`, `node`), `REPLICAS` (`running`, `desired`), `ROLLOUT`
-    (`state`, `why`), `NODE_STATE` (`state`, `availability`, `why`)."""
+    (`state`, `why`), `NODE_STATE` (`state`, `availability`, `why`).
+
+    `folded`: how many events this one stands for, if they are only counted; then its subject has no id, and it has the
+    time of the newest one. 0 for any other event."""
 
     at_ns: int
     kind: EventKind
@@ -56,6 +63,20 @@ class Event(msgspec.Struct, frozen=True, gc=False):
     type: str
     action: str
     attrs: dict[str, str]
+    folded: int = 0
 
     def identity(self) -> tuple[int, str, str, str]:
         return (self.at_ns, self.type, self.action, self.subject.id)
+
+
+_OTHER = EventKind.OTHER
+
+
+def number_of(events: Iterable[Event]) -> int:
+    """Returns how many events the engine sent as these."""
+    return sum([event.folded or 1 for event in events])
+
+
+def is_execution(event: Event) -> bool:
+    """Returns whether the event reports a program that was run in a container, such as a health probe."""
+    return event.kind is _OTHER and event.action.startswith("exec")

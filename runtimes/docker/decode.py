@@ -16,7 +16,7 @@ from core.model.events import Event, EventKind, Origin
 from core.model.networks_and_volumes import Network, Volume
 from core.model.refs import EngineRef, Kind, Ref
 from core.model.resource_usage import Usage
-from runtimes.docker import json_models, misleading_labels
+from runtimes.docker import exec_events, json_models, misleading_labels
 from runtimes.docker_like import decode as shared
 from runtimes.docker_like import json_models as shared_models
 from runtimes.formats import event_attributes, json_decoder, skipped_data, timestamps
@@ -51,6 +51,7 @@ class Decoder:
 
     def __init__(self, engine: EngineRef, skipped: SkippedData | None = None) -> None:
         refs = shared.RefCache(engine, KINDS)
+        self._engine = engine
         self._ref, self._find_ref = refs.ref, refs.find
         self._skipped = skipped
         self._misleading_labels = misleading_labels.MisleadingLabels()
@@ -110,11 +111,12 @@ class Decoder:
             auto_remove=row.host.auto_remove if row.host else None,
         )
 
-    def events(self, lines: bytes, *, replay_before: int) -> list[Event]:
+    def events(self, lines: bytes, *, replay_before: int, fold: bool = False) -> list[Event]:
         """Decodes whole lines of JSON; lines that cannot be decoded are left out. An event older than `replay_before`
-        (ns) counts as replayed."""
+        (ns) counts as replayed. `fold`: whether events that are only counted are folded, at the end of the list."""
+        lines, folded = exec_events.fold(lines, self._engine, replay_before=replay_before) if fold else (lines, ())
         raw = json_decoder.decode_lines(json_models.Event, lines, self._skipped)
-        return [found for one in raw if (found := self._event(one, replay_before)) is not None]
+        return [*[found for one in raw if (found := self._event(one, replay_before)) is not None], *folded]
 
     def _event(self, raw: json_models.Event, replay_before: int) -> Event | None:
         # The hot path: usual actions are looked up whole, and fields are passed by position.

@@ -44,5 +44,5 @@ class EventVerbs(EngineClient, abc.ABC):
             opened = time.time_ns()
             yield ()
             async for lines in LineReader(chunks.__anext__, self.skipped.long_line):
-                if batch := self._decoder.events(lines, replay_before=opened):
+                if batch := self._decoder.events(lines, replay_before=opened, fold=True):
                     yield batch

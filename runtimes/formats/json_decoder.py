@@ -94,6 +94,17 @@ def decode_lines(kind: type[T], lines: bytes, skipped: SkippedData | None, what:
         return _decode_each(kind, decoder, lines, skipped, what)
 
 
+def decode_lines_or_none(kind: type[T], lines: bytes) -> list[T] | None:
+    """Decodes whole lines, each one JSON value of the type `kind`. Returns None if any of them is unreadable, or is not
+    UTF-8 in a field that `kind` does not have."""
+    try:
+        if not lines.isascii():
+            lines.decode()
+        return cast(list[T], _decoder(kind).decode_lines(lines))
+    except UNDECODABLE:
+        return None
+
+
 def _decode_each(
     kind: type[T], decoder: msgspec.json.Decoder[Any], lines: bytes, skipped: SkippedData | None, what: str
 ) -> list[T]:

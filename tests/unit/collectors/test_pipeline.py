@@ -47,6 +47,15 @@ def test_each_event_is_counted_applied_and_remembered() -> None:
     assert line.mirror.dirty == {"1" * 64: None}
 
 
+def test_a_folded_event_counts_as_those_it_stands_for() -> None:
+    line = Line()
+    ref = Ref(EngineRef(host="h", kind="fake"), Kind.ENGINE, "", "")
+    folded = Event(9, EventKind.OTHER, ref, Origin.LIVE, "container", "exec_start", {}, 40)
+    assert line.pipeline.process([event("start", at=5, what=EventKind.STARTED), folded, event("exec_start")]) == 9
+    assert line.counted() == {("h", "container", "start"): 1, ("h", "container", "exec_start"): 41}
+    assert [one.action for one in line.mirror.history] == ["start"]
+
+
 def test_a_bug_about_one_end_prevents_no_other_and_no_later_one(monkeypatch: pytest.MonkeyPatch) -> None:
     line, due = Line(), []
     line.pipeline = Pipeline(line.mirror, line.counts, call_later=lambda seconds, call: due.append(call))

@@ -17,7 +17,7 @@ from core import errors, metrics, supervise
 from core.model import actions
 from core.model.engines import Engine
 from core.model.events import Event, EventKind, Origin
-from core.model.refs import EngineRef
+from core.model.refs import EngineRef, Kind
 from runtimes.base.base_adapter import BaseAdapter, does
 from runtimes.inventory.mirror import Mirror
 from tests.fake_engine.engine import FakeRuntime
@@ -164,6 +164,29 @@ async def test_a_lost_stream_is_replayed_without_repeats() -> None:
         ]
         assert bench.count("events_total", type="container", action="die") == 1
         assert bench.count("stream_connects_total") == 2
+
+
+async def test_executions_that_were_folded_are_not_counted_again_when_a_stream_is_resumed() -> None:
+    bench = Bench()
+    ref = bench.engine.add("web")
+
+    def execution(at_ns: int, folded: int = 0) -> Event:
+        subject = msgspec.structs.replace(ref, kind=Kind.ENGINE, id="") if folded else ref
+        return Event(at_ns, EventKind.OTHER, subject, Origin.LIVE, "container", "exec_start", {}, folded)
+
+    async with bench.watching():
+        await bench.until(lambda: bench.mirror.live)
+        await asyncio.sleep(5)
+        now = bench.now_ns()
+        bench.engine.tell(execution(now, folded=3))
+        await bench.until(lambda: bench.count("events_total", type="container", action="exec_start") == 3)
+        # The daemon stores each of them, and one more that happens while the stream is lost.
+        bench.engine.ring.clear()
+        bench.engine.ring += [execution(now - 2), execution(now - 1), execution(now), execution(now + 1)]
+        bench.engine.cut()
+        await bench.until(lambda: not bench.mirror.live)
+        await bench.until(lambda: bench.mirror.live)
+        assert bench.count("events_total", type="container", action="exec_start") == 4
 
 
 async def test_what_no_event_reported_is_found_by_the_list() -> None:
