@@ -51,13 +51,14 @@ class Goal:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Table:
     """`rows`: what each way measured, round by round. `ours`: the row the others are compared with; `more_is_better`
-    for rates. A row of another number of rounds is shown without a ratio."""
+    for rates. A row of another number of rounds is shown without a ratio, and all rows if nothing is `compared`."""
 
     title: str
     unit: str
     rows: Mapping[str, Sequence[float]]
     ours: str
     more_is_better: bool = False
+    compared: bool = True
     goals: Sequence[Goal] = ()
     notes: Sequence[str] = field(default=())
 
@@ -89,7 +90,8 @@ class Table:
         lines = [self.title, head]
         base = len(self.rows[self.ours])
         for name, values in self.rows.items():
-            compared = f"{self.advantage(name):.2f}x" if len(values) == base and name != self.ours else ""
+            has_ratio = self.compared and len(values) == base and name != self.ours
+            compared = f"{self.advantage(name):.2f}x" if has_ratio else ""
             figures = f"{short(statistics.median(values)):>16}  {short(min(values)):>10}  {short(max(values)):>10}"
             lines.append(f"{name:{width}}  {figures}  {compared:>9}".rstrip())
         return "\n".join([*lines, *(f"  {goal}" for goal in self.goals), *(f"  {note}" for note in self.notes)])

@@ -1,51 +1,49 @@
 """A stand-in for an engine, as a process of its own: a recorded stream of events again and again, as fast as asked.
 
-`python -m benchmarks.replay FOLDER DOOR…` listens at FOLDER/DOOR.sock and takes orders on stdin, one a line, each
-answered by one line on stdout: `build N` writes N events and says how many bytes they are; `send DOOR bulk` puts them
-on that door's event stream in large writes, `send DOOR single` with one write an event, as the daemon does, and
-`send DOOR RATE` so many a second. Every event is a chunk of its own and later than the one before. In each repetition
-of the recording, containers that are destroyed in it are new ones, and what happens to others happens to some of the
-200 that stand in the list; so the reader's picture changes as much each time, and stays as large.
+`python -m benchmarks.replay FOLDER CONTAINERS DOOR…` listens at FOLDER/DOOR.sock, lists so many running containers, and
+takes orders on stdin, one a line, each answered by one line on stdout: `build RECORDING N` writes N events and says how
+many bytes they are; `send DOOR bulk` puts them on that door's event stream in large writes, `send DOOR single` with one
+write an event, as the daemon does, and `send DOOR RATE` so many a second. `send DOOR withheld` leaves WITHHELD events
+out. Every event is a chunk of its own.
 """
 
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import json
-import re
 import socket
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-CAPTURE = Path("tests/captures/docker-26.1.events.jsonl")
-IDS = [hashlib.sha256(f"container {number}".encode()).hexdigest() for number in range(200)]
+from benchmarks import recordings
+
 CREATED = "2026-01-01T00:00:00.000000000Z"
-EVENT_GAP = 1000  # nanoseconds between two events, by their own times
 BULK = 1 << 18
-TIMES = re.compile(r'"time":\d+,"timeNano":\d+')
+WITHHELD = 20
 OK = b"HTTP/1.1 200 OK\r\nApi-Version: 1.45\r\nContent-Type: application/json\r\n"
 
 
 class Engine:
     """The server's end of a `Replay`; used for as long as the run lasts, so it can be asked to do things in turn."""
 
-    def __init__(self, folder: Path, doors: Sequence[str]) -> None:
+    def __init__(self, folder: Path, doors: Sequence[str], *, containers: int = 200) -> None:
         root = str(Path(__file__).parents[1])
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "benchmarks.replay", str(folder), *doors],
+            [sys.executable, "-m", "benchmarks.replay", str(folder), str(containers), *doors],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1, cwd=root,
         )  # fmt: skip
         self._answer()
 
-    def build(self, events: int) -> int:
-        self._say(f"build {events}")
-        return int(self._answer())
+    def build(self, recording: str, events: int) -> Built:
+        self._say(f"build {recording} {events}")
+        size, newest_ns = self._answer().split()
+        return Built(size=int(size), newest_ns=int(newest_ns))
 
     def send(self, door: str, how: str) -> None:
         """Begins; `sent` waits until everything is written."""
@@ -76,59 +74,22 @@ class Engine:
         return line.strip()
 
 
-class Recording:
-    """The captured lines, and the events built from them so far."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Built:
+    """Events that are ready to be sent: their bytes, and the time of the last one."""
 
-    def __init__(self) -> None:
-        self._lines: list[tuple[str, list[str]]] = []
-        events = [json.loads(line) for line in CAPTURE.read_text().splitlines()]
-        ends = {event["Actor"]["ID"] for event in events if event["Action"] == "destroy"}
-        # A prune names no container.
-        named = [event["Actor"]["ID"] for event in events if event["Type"] == "container" and event["Actor"]["ID"]]
-        self._ids = dict.fromkeys(named, False)
-        self._ids |= {thing: True for thing in self._ids if thing in ends}
-        for event in events:
-            text = json.dumps(event, separators=(",", ":"))
-            self._lines.append((text, [thing for thing in self._ids if thing in text]))
-        self._repetition = 0
-        self._at = time.time_ns()
-
-    def build(self, count: int) -> list[bytes]:
-        """The next `count` events, each as a chunk of an HTTP body."""
-        # A reader compares with its own clock; what lies behind it would count as a replay.
-        self._at = max(self._at, time.time_ns() + 2_000_000_000)
-        built: list[bytes] = []
-        while len(built) < count:
-            built += map(self._chunk, self._repeat(count - len(built)))
-        return built
-
-    def _repeat(self, most: int) -> Iterator[str]:
-        self._repetition += 1
-        stand_ins = {}
-        for number, (thing, ends) in enumerate(self._ids.items()):
-            seed = f"{thing} {self._repetition}".encode()
-            old = IDS[(self._repetition * 7 + number) % len(IDS)]
-            stand_ins[thing] = hashlib.sha256(seed).hexdigest() if ends else old
-        for text, things in self._lines[:most]:
-            self._at += EVENT_GAP
-            told = TIMES.sub(f'"time":{self._at // 1_000_000_000},"timeNano":{self._at}', text)
-            for thing in things:
-                told = told.replace(thing, stand_ins[thing])
-            yield told
-
-    def _chunk(self, text: str) -> bytes:
-        data = text.encode() + b"\n"
-        return b"%x\r\n%b\r\n" % (len(data), data)
+    size: int
+    newest_ns: int
 
 
 class Server:
     """Answers what a watch asks, and keeps the newest event stream of each door."""
 
-    def __init__(self, folder: Path, doors: Sequence[str]) -> None:
+    def __init__(self, folder: Path, ids: Sequence[str], doors: Sequence[str]) -> None:
         self._streams: dict[str, socket.socket] = {}
         self._subscribed = threading.Condition()
-        self._list = json.dumps([listed(number) for number in range(len(IDS))]).encode()
-        self._details = {thing: json.dumps(inspected(number)).encode() for number, thing in enumerate(IDS)}
+        self._list = json.dumps([listed(number) for number in range(len(ids))]).encode()
+        self._details = {thing: json.dumps(inspected(number)).encode() for number, thing in enumerate(ids)}
         for door in doors:
             listener = socket.socket(socket.AF_UNIX)
             listener.bind(str(folder / f"{door}.sock"))
@@ -177,9 +138,10 @@ class Server:
 def listed(number: int) -> dict[str, Any]:
     """A row of the list, with what a row has."""
     return {
-        "Id": IDS[number], "Names": [f"/c{number:03}"], "Image": "localhost/busybox:1", "ImageID": "sha256:" + "a" * 64,
+        "Id": recordings.container_id(number), "Names": [f"/c{number:03}"], "Image": "localhost/busybox:1",
+        "ImageID": "sha256:" + "a" * 64,
         "Command": "sleep 3600", "Created": 1_767_225_600, "State": "running", "Status": "Up 2 hours", "Ports": [],
-        "Labels": {"com.docker.compose.project": "shop", "com.docker.compose.service": f"s{number}"},
+        "Labels": recordings.labels(number),
         "HostConfig": {"NetworkMode": "none"}, "NetworkSettings": {"Networks": {}}, "Mounts": [],
     }  # fmt: skip
 
@@ -189,14 +151,17 @@ def inspected(number: int) -> dict[str, Any]:
     state = {"Status": "running", "Running": True, "ExitCode": 0, "OOMKilled": False, "StartedAt": CREATED}
     config = {"Image": "localhost/busybox:1", "Labels": listed(number)["Labels"]}
     return {
-        "Id": IDS[number], "Name": f"/c{number:03}", "Created": CREATED, "Path": "sleep", "Args": ["3600"],
+        "Id": recordings.container_id(number), "Name": f"/c{number:03}", "Created": CREATED,
+        "Path": "sleep", "Args": ["3600"],
         "Image": "sha256:" + "a" * 64, "RestartCount": 0, "State": {**state, "FinishedAt": "0001-01-01T00:00:00Z"},
         "Config": config, "NetworkSettings": {"Ports": {}},
     }  # fmt: skip
 
 
 def send(connection: socket.socket, events: Sequence[bytes], how: str) -> None:
-    if how == "bulk":
+    if how == "withheld":
+        events = [*events[:10], *events[10 + WITHHELD :]]
+    if how in ("bulk", "withheld"):
         body = memoryview(b"".join(events))
         for at in range(0, len(body), BULK):
             connection.sendall(body[at : at + BULK])
@@ -218,15 +183,18 @@ def pace(connection: socket.socket, events: Sequence[bytes], rate: float) -> Non
         time.sleep(0.001)
 
 
-def main(folder: str, *doors: str) -> None:
-    recording, server = Recording(), Server(Path(folder), doors)
+def main(folder: str, containers: str, *doors: str) -> None:
+    ids = [recordings.container_id(number) for number in range(int(containers))]
+    server, built = Server(Path(folder), ids, doors), {}
     events: list[bytes] = []
     print("ready", flush=True)
     for line in sys.stdin:
         match line.split():
-            case ["build", count]:
-                events = recording.build(int(count))
-                print(sum(map(len, events)), flush=True)
+            case ["build", name, count]:
+                if name not in built:
+                    built[name] = recordings.Recording(name, ids)
+                events = built[name].build(int(count))
+                print(sum(map(len, events)), built[name].newest_ns, flush=True)
             case ["send", door, how]:
                 send(server.stream(door), events, how)
                 print("sent", flush=True)

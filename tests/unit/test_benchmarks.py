@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import importlib
+import json
 import pkgutil
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 import benchmarks
 from benchmarks import __main__ as program
-from benchmarks import figures, harness, replay
+from benchmarks import figures, harness, readers, recordings, replay
 from tests.helpers.paths import ROOT
 
 MODULES = [module.name for module in pkgutil.walk_packages(benchmarks.__path__, "benchmarks.")]
@@ -55,13 +57,35 @@ def test_ratios_are_taken_round_by_round_and_a_missed_goal_says_so() -> None:
     assert "met     times: 3, wanted at least 2" in table.text()
 
 
-def test_a_rebuilt_recording_is_whole_chunks_in_the_order_of_time(monkeypatch: pytest.MonkeyPatch) -> None:
+STANDING = [recordings.container_id(number) for number in range(200)]
+
+
+@pytest.mark.parametrize("name", recordings.RECORDINGS)
+def test_a_rebuilt_recording_is_whole_chunks_in_the_order_of_time(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(ROOT)
-    seen = []
-    for chunk in replay.Recording().build(400):
+    recording, seen = recordings.Recording(name, STANDING), []
+    for chunk in recording.build(3000):
         size, _, rest = chunk.partition(b"\r\n")
         assert len(rest) == int(size, 16) + 2
-        seen.append(replay.json.loads(rest))
+        seen.append(json.loads(rest))
+    assert seen[-1]["timeNano"] == recording.newest_ns
     assert [event["timeNano"] for event in seen] == sorted({event["timeNano"] for event in seen})
     born = [event["Actor"]["ID"] for event in seen if (event["Type"], event["Action"]) == ("container", "destroy")]
-    assert len(born) == len(set(born)), "a container that is destroyed never comes back"
+    assert len(born) == len(set(born)) > 4, "a container that is destroyed never comes back"
+    executions = [event for event in seen if event["Action"].startswith("exec_")]
+    assert {"churn": 0.1, "fleet": 0.9}[name] == pytest.approx(len(executions) / len(seen), abs=0.02)
+    if name == "fleet":
+        assert {event["Actor"]["ID"] for event in executions} <= set(STANDING)
+
+
+async def test_a_loss_of_events_is_noticed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
+    server = replay.Engine(tmp_path, ["line"], containers=5)
+    side = readers.Side(f"unix://{tmp_path}/line.sock")
+    try:
+        for recording, how, lost in (("fleet", "bulk", 0), ("churn", "withheld", replay.WITHHELD)):
+            taken = await readers.read_ours(side, server, "line", recording, 3000, how)
+            assert taken.lost == lost
+    finally:
+        await side.engine.aclose()
+        server.close()
