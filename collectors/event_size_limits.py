@@ -19,10 +19,18 @@ MAX_ATTRIBUTES = 16
 
 def limit_sizes(batch: Sequence[Event]) -> tuple[Sequence[Event], int]:
     """Returns the events of a batch in order, and how many were cut or dropped. Usually that is the batch itself."""
-    if all(map(_is_small, batch)):
+    # In one expression, because it runs for every event. In nearly all events, all texts together are below the limit.
+    small = [
+        len(event.subject.name) + len(event.subject.id) + len(event.type) + len(event.action) <= MAX_NAME
+        and len(event.attrs) <= MAX_ATTRIBUTES
+        and len("".join(event.attrs.values())) <= MAX_ATTRIBUTE
+        for event in batch
+    ]
+    if all(small):
         return batch, 0
     limited = [_limited(event) for event in batch if _has_small_names(event)]
-    return limited, sum(not _is_small(event) for event in batch)
+    cut = sum(not _is_small(event) for event in batch)
+    return (limited, cut) if cut else (batch, 0)
 
 
 def _is_small(event: Event) -> bool:

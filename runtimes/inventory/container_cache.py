@@ -143,7 +143,7 @@ class ContainerCache:
         stored = self._containers.get(container_id) or self._uninspected.get(container_id)
         if stored is None:
             self._uninspected[container_id] = stored = state_updates.from_first_event(event)
-        elif at < max(self._listed_at, self._changed_at.get(container_id, 0)):
+        elif at < self._listed_at or at < self._changed_at.get(container_id, 0):
             self.mark_dirty(container_id)
             return
         self._store(container_id, state_updates.apply_event(stored, event))
@@ -226,8 +226,9 @@ class ContainerCache:
 
     def mark_dirty(self, container_id: str) -> None:
         """Marks a container that should be inspected."""
-        self.dirty[container_id] = None
-        self.dirtied.set()
+        if container_id not in self.dirty:
+            self.dirty[container_id] = None
+            self.dirtied.set()
 
     def pop_dirty(self, limit: int) -> list[str]:
         """Removes up to `limit` ids from `dirty`, oldest first, and returns them."""
@@ -256,7 +257,7 @@ class ContainerCache:
     def _store(self, container_id: str, row: Container) -> None:
         if container_id in self._uninspected:
             self._uninspected[container_id] = row
-        elif self._containers.get(container_id) != row:
+        elif (stored := self._containers.get(container_id)) is not row and stored != row:
             self._containers[container_id] = row
             self.version += 1
 

@@ -13,10 +13,11 @@ from collections.abc import Iterable, Iterator, Sequence
 import msgspec
 
 from core.model.causes import Cause
-from core.model.events import Event, EventKind
+from core.model.events import Event, EventKind, is_execution
 
 # Looked up once: on its class, a member of an enum is slow to find (Python 3.11).
-_DIED, _HEALTH, _OTHER = EventKind.DIED, EventKind.HEALTH, EventKind.OTHER
+_DIED, _HEALTH = EventKind.DIED, EventKind.HEALTH
+_OF_PROBES = frozenset({EventKind.HEALTH, EventKind.OTHER})
 CAPACITY = 4096
 
 
@@ -37,7 +38,7 @@ class EventHistory:
 
     def add(self, events: Iterable[Event]) -> None:
         """Adds events in the order given."""
-        added = [event for event in events if not is_probe(event)]
+        added = [event for event in events if event.kind not in _OF_PROBES or not is_probe(event)]
         if (excess := len(self._events) + len(added) - CAPACITY) > 0:
             dropped = itertools.islice(itertools.chain(self._events, added), excess)
             self.complete_since = max(self.complete_since or 0, max(map(_at, dropped)) + 1)
@@ -77,8 +78,7 @@ def merge(first: Sequence[Event], second: Sequence[Event]) -> list[Event]:
 
 def is_probe(event: Event) -> bool:
     """Whether a health probe caused the event: an exec, or a health event without a result."""
-    kind = event.kind
-    return (kind is _OTHER and event.action.startswith("exec")) or (kind is _HEALTH and "health" not in event.attrs)
+    return is_execution(event) or (event.kind is _HEALTH and "health" not in event.attrs)
 
 
 def _at(event: Event) -> int:

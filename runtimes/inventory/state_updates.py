@@ -71,7 +71,7 @@ def apply_event(row: Container, event: Event) -> Container:
         changes = {"state": "running"}
     elif kind is _RENAMED:
         changes = {"ref": event.subject}
-    if all(getattr(row, name) == value for name, value in changes.items()):
+    if not changes or all(getattr(row, name) == value for name, value in changes.items()):
         return row
     return msgspec.structs.replace(row, **changes)
 
