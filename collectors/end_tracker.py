@@ -19,6 +19,7 @@ from core.model.causes import Cause, CauseKind
 from core.model.containers import LIVE_STATES, SWARM_SERVICE_LABEL, Container
 from core.model.events import Event, EventKind
 from core.model.refs import Kind
+from runtimes.inventory.end_records import EndRecords
 from runtimes.inventory.own_calls import OwnCall, OwnCalls
 
 SETTLE_NS = 2 * SECOND
@@ -83,19 +84,22 @@ class _Gap:
 
 class EndTracker:
     """Tracks the ends on one engine. `containers`: the containers by id, as the mirror caches them. `own_calls`: the
-    changes by Quarterdeck. `report` receives each end with its cause. `now_ns`: our clock."""
+    changes by Quarterdeck. `records` receives each container's events and causes. `report` receives each end with its
+    cause. `now_ns`: our clock."""
 
     def __init__(
         self,
         containers: Callable[[], Mapping[str, Container]],
         report: Callable[[Event, Cause], None],
         own_calls: OwnCalls,
+        records: EndRecords,
         *,
         now_ns: Callable[[], int] = time.time_ns,
     ) -> None:
         self._containers = containers
         self._report = report
         self._own_calls = own_calls
+        self._records = records
         self._now_ns = now_ns
         self._runs: OrderedDict[str, deque[Event]] = OrderedDict()
         self._names: OrderedDict[str, Event] = OrderedDict()  # the newest container that got each name
@@ -138,6 +142,7 @@ class EndTracker:
             else:
                 if self._last.get(end.died.subject.id) is end:
                     del self._last[end.died.subject.id]
+                self._records.set_cause(end.died, cause)
                 self._report(end.died, cause)
         return len(due) == MAX_REPORTS
 
@@ -161,6 +166,7 @@ class EndTracker:
 
     def _observe(self, event: Event) -> None:
         container_id, kind = event.subject.id, event.kind
+        self._records.observe(event)
         run = self._runs.get(container_id)
         if run is None:
             run = self._runs[container_id] = deque(maxlen=MAX_EVENTS)

@@ -71,7 +71,7 @@ class Pipeline:
         self._counts = counts
         self._engine: EngineRef | None = None
         self._children: dict[tuple[str, str], Counter] = {}
-        self._ends = EndTracker(lambda: mirror.containers, self._report_cause, mirror.own_calls)
+        self._ends = EndTracker(lambda: mirror.containers, self._report_cause, mirror.own_calls, mirror.ends)
         self.stream_lost, self.stream_opened = self._ends.stream_lost, self._ends.stream_opened
         self._call_later = call_later
         self._timer_set = False

@@ -8,7 +8,7 @@ known rows are returned at once, with their age and the reason.
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from typing import Protocol, TypeVar, cast
 
 import msgspec
@@ -22,7 +22,7 @@ from core.model.refs import EngineRef
 from core.model.resource_usage import ReadUsage
 from core.ports import Call, Runtime
 from runtimes.formats.skipped_data import SkippedData
-from runtimes.inventory import event_history, own_calls, slow_engines, state_updates, usage_history
+from runtimes.inventory import end_records, event_history, own_calls, slow_engines, state_updates, usage_history
 from runtimes.inventory.container_cache import ContainerCache
 
 R = TypeVar("R")
@@ -37,6 +37,7 @@ class Mirror(ContainerCache):
         self.usage = usage_history.UsageHistory(now)
         self._described: Engine | None = None
         self.own_calls = own_calls.OwnCalls(now)
+        self.ends = end_records.EndRecords()
 
     @property
     def ref(self) -> EngineRef:
@@ -87,6 +88,10 @@ class Mirror(ContainerCache):
 
     async def aclose(self) -> None:
         await self._runtime.aclose()
+
+    def replace(self, rows: Iterable[Container], at_ns: int) -> None:
+        super().replace(rows, at_ns)
+        self.ends.keep({**self._containers, **self._uninspected})
 
     def _with_stream(self, engine: Engine) -> Engine:
         return msgspec.structs.replace(

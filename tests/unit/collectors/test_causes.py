@@ -27,6 +27,7 @@ from core.model.events import Event, EventKind, Origin
 from core.model.refs import EngineRef, Kind, Ref
 from core.ports import Call
 from runtimes.inventory import state_updates
+from runtimes.inventory.end_records import EndRecords
 from runtimes.inventory.event_history import EventHistory
 from runtimes.inventory.own_calls import OwnCalls
 
@@ -45,6 +46,7 @@ class Replay:
             lambda: self.rows,
             lambda died, cause: self.reported.append((died, cause)),
             self.own_calls,
+            EndRecords(),
             now_ns=lambda: self.now_ns,
         )
         final = (recorded or {}).get("containers", {})

@@ -30,7 +30,9 @@ from collectors.exposition import Exposition, Options, Scraper
 from collectors.scrapers import container_state
 from core import metric_families, metrics
 from core.metric_families import Format
+from core.model.causes import Cause, CauseKind
 from core.model.containers import HEALTH_STATES, LIVE_STATES, STATES, Container
+from core.model.events import Event, EventKind, Origin
 from core.model.refs import EngineRef, Kind, Ref
 from core.model.resource_usage import Usage
 from runtimes.inventory.mirror import Mirror
@@ -143,6 +145,12 @@ def sample_fleet() -> Sequence[Mirror]:
     for mirror in mirrors:
         running = [each.ref for each in mirror.containers.values() if each.state == "running"]
         mirror.usage.add([usage(ref) if ref.engine == docker else Usage(ref=ref, cpu_seconds=1.5) for ref in running])
+    web = next(each for each in mirrors[0].containers.values() if each.ref.name == "shop-web-1")
+    at = int((NOW - 3601) * 1e9)
+    crashed = Event(at, EventKind.DIED, web.ref, Origin.LIVE, "container", "die", {"exit_code": "1"})
+    mirrors[0].ends.observe(crashed)
+    mirrors[0].ends.set_cause(crashed, Cause(kind=CauseKind.CRASHED, text="crashed: it failed (exit code 1)"))
+    mirrors[0].ends.observe(msgspec.structs.replace(crashed, kind=EventKind.STARTED, attrs={}))
     return mirrors
 
 
@@ -531,7 +539,7 @@ def test_scrapers_can_be_chosen_and_unknown_ones_are_refused() -> None:
 def test_discovery_finds_ours_and_fails_loudly_on_a_module_without_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert [one.name for one in exposition.discover()] == ["container_usage", "containers"]
+    assert [one.name for one in exposition.discover()] == ["container_ends", "container_usage", "containers"]
     package = importlib.import_module("collectors.scrapers")
     monkeypatch.setattr(package, "__path__", [*package.__path__, str(tmp_path)])
     monkeypatch.setitem(sys.modules, "collectors.scrapers.empty", types.ModuleType("collectors.scrapers.empty"))
