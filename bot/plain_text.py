@@ -30,6 +30,7 @@ EXIT: Mapping[Ending, int] = {
 }
 SCHEMA = 1
 GAP = "  "
+MAX_WRAPPED = 4  # lines of one cell
 MIN_CELL_WIDTH = 6  # terminal columns, however narrow the terminal
 _COLOURS = {Tone.GOOD: "32", Tone.WARN: "33", Tone.BAD: "31"}
 
@@ -81,8 +82,24 @@ def _table(table: Table, width: int, colour: bool) -> str:
     widths = [max(_width(line[at]) for line in [columns, *rows]) for at in range(len(columns))]
     if width:
         widths = _fitted(widths, width - len(GAP) * (len(widths) - 1))
-    lines = [_line(cells, widths, numeric) for cells in [columns, *rows]]
+    lines = [_line(columns, widths, numeric)]
+    for cells in rows:
+        lines += [_line(part, widths, numeric) for part in (_wrapped(cells, widths) if table.wrap else [cells])]
     return "\n".join([*head, _colour(lines[0], "1", colour), *lines[1:]])
+
+
+def _wrapped(cells: Sequence[str], widths: Sequence[int]) -> list[list[str]]:
+    """The cells of one row as one or more lines: the last cell is broken between words where it is too wide."""
+    room, parts = widths[-1], [""]
+    for word in cells[-1].split(" "):
+        longer = f"{parts[-1]} {word}" if parts[-1] else word
+        if _width(longer) <= room or not parts[-1]:
+            parts[-1] = longer
+        elif len(parts) < MAX_WRAPPED:
+            parts.append(word)
+        else:
+            parts[-1] = longer  # too long: it is cut
+    return [[*cells[:-1], parts[0]], *([*([""] * (len(cells) - 1)), part] for part in parts[1:])]
 
 
 def _fitted(widths: Sequence[int], room: int) -> list[int]:

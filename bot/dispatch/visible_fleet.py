@@ -21,8 +21,10 @@ from bot.access import policy, protection
 from bot.dispatch import effect_facts, visible_rows
 from core import errors
 from core.model import actions, list_action_by_kind
-from core.model.actions import Action, DescribeEngine, Effect, ListEvents, Risk
+from core.model.actions import Action, DescribeEngine, Effect, Risk
 from core.model.containers import Container
+from core.model.event_actions import ListEvents
+from core.model.events import Event, EventList
 from core.model.identity import Identity, Place
 from core.model.policy import Decision, Policy, Verdict
 from core.model.refs import EngineRef, Key, Kind, Ref
@@ -144,6 +146,8 @@ class VisibleFleet:
             # The name the engine reports: the action may hold a guess from before the first contact.
             return value if self._may_list(value.ref) else None
         resolved = self._resolve(action.verb, action.risk)
+        if isinstance(value, EventList):
+            return await self.filter_events(action, value)
         if resolved.allows_all:
             return value
         if getattr(value, "missing", ""):
@@ -154,6 +158,24 @@ class VisibleFleet:
             value.rows, lambda row: self._row_allowed(resolved, row, action.engine)
         )
         return msgspec.structs.replace(value, rows=tuple(allowed))
+
+    async def filter_events(self, action: Action[Any], listed: EventList) -> EventList:
+        """Returns the events that the requester may see. An event of a network names the container that it is about, if
+        the requester may see that one, too."""
+        resolved = self._resolve(action.verb, action.risk)
+        seen: EventList = listed if resolved.allows_all else await self._filter_by_subject(action, listed, resolved)
+        if not any("container" in event.attrs for event in seen.rows):
+            return seen
+        listing = await self._fleet.list_rows(Query(), self.call, only=action.engine)
+        self._remember(listing.rows)
+        names = visible_rows.container_names(listed.rows, [row.ref for row in listing.rows])
+        return msgspec.structs.replace(
+            seen,
+            rows=tuple(
+                visible_rows.with_container(event, names, lambda ref: self._allowed(resolved, self._subjects_of(ref)))
+                for event in seen.rows
+            ),
+        )
 
     async def refresh(self, plan: Sequence[Action[Any]]) -> None:
         """Lists the targets of an earlier plan again. Raises Expired if one does not exist any more. A plan is never
@@ -181,16 +203,14 @@ class VisibleFleet:
 
     async def _filter_by_subject(self, action: Action[Any], value: Any, resolved: policy.ResolvedPolicy) -> Any:
         """Keeps the rows about resources that the requester may see."""
-        events = isinstance(action, ListEvents)
-        subjects = [(row.subject if events else row.ref, row) for row in (value if events else value.rows)]
+        subjects = [(row.subject if isinstance(row, Event) else row.ref, row) for row in value.rows]
         for kind in {ref.kind for ref, _ in subjects} & list_action_by_kind.LISTS.keys():
             listing = await self._fleet.list_rows(Query(kind=kind), self.call, only=action.engine)
             self._remember(listing.rows)
         seen = await visible_rows.select_rows(
             subjects, lambda subject: self._allowed(resolved, self._subjects_of(subject[0]))
         )
-        allowed = tuple(row for _, row in seen)
-        return allowed if events else msgspec.structs.replace(value, rows=allowed)
+        return msgspec.structs.replace(value, rows=tuple(row for _, row in seen))
 
     async def _list(self, query: Query, *, fresh: bool = False) -> fleet.FleetRows:
         if query.kind in protection.HOLDERS or (query.kind is Kind.CONTAINER and self._is_partial(query)):

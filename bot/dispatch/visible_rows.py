@@ -6,11 +6,14 @@ The policy uses this memory to find out whether a change affects everything that
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Iterator, Sequence, Set
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import Any
 
-from core.model.refs import EngineRef, Key
+import msgspec
+
+from core.model.events import Event
+from core.model.refs import EngineRef, Key, Kind, Ref
 from core.name_matching import selection
 from core.name_matching.match import is_pattern
 from core.ports import Query
@@ -27,6 +30,25 @@ async def select_rows(rows: Iterable[Any], allowed: Callable[[Any], bool]) -> Se
         if number % ROWS_PER_TURN == 0:
             await asyncio.sleep(0)
     return found
+
+
+def container_names(events: Iterable[Event], existing: Iterable[Ref]) -> Mapping[str, str]:
+    """Returns the names of containers by id: of those that exist, and of those that the events are about."""
+    named = {event.subject.id: event.subject.name for event in events if event.subject.kind is Kind.CONTAINER}
+    return named | {ref.id: ref.name for ref in existing}
+
+
+def with_container(event: Event, names: Mapping[str, str], allowed: Callable[[Ref], bool]) -> Event:
+    """Returns the event of a network with the name of the container that it is about; without it, if that container may
+    not be seen."""
+    container_id = event.attrs.get("container")
+    if container_id is None:
+        return event
+    name = names.get(container_id) or event.attrs.get("container_name") or container_id[:12]
+    ref = Ref(engine=event.subject.engine, kind=Kind.CONTAINER, id=container_id, name=name)
+    others = {key: text for key, text in event.attrs.items() if key not in ("container", "container_name")}
+    known = {"container": container_id, "container_name": name} if allowed(ref) else {}
+    return msgspec.structs.replace(event, attrs=others | known)
 
 
 @dataclass(frozen=True, slots=True)

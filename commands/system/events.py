@@ -1,42 +1,70 @@
-"""`events`: shows the newest events of all engines, sorted by time, the newest last. The reply only counts the older
-events that it leaves out."""
+"""`events`: shows what happened to containers, services and images, sorted by time, the newest last, with the cause of
+each end. The reply only counts the older events that it leaves out."""
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Sequence, Set
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from commands._shared import formatting
+from commands._shared import event_text, formatting
 from commands.spec import ENGINE, HOST, OPTIONAL_TARGETS, Arg, ArgType, Command, Context, Result, query
 from core import errors
-from core.model.actions import Action, ListEvents
-from core.model.events import Event, EventKind
+from core.model import events
+from core.model.actions import Action
+from core.model.event_actions import ListEvents
+from core.model.events import Event
 from core.model.refs import Kind, Ref
-from core.model.replies import Ending, Reply, Table, Text
-from core.model.signal_names import SIGNALS
+from core.model.replies import Ending, Reply, Table, Text, Tone
 from core.name_matching import match, selection
 from core.ports import Query
 
+SINCE = timedelta(hours=1)
 LIMIT = 50
 MAX_EVENTS = 1_000
-TYPES = ("container", "image", "network", "volume", "pod", "service", "task", "node", "namespace", "daemon")
-# Every health check of a container makes three of these events.
-NOISE = "exec"
-SWARM_KINDS = frozenset({EventKind.TASK_FAILED, EventKind.ROLLOUT, EventKind.NODE_STATE})
+MAX_SEARCHED = 5_000  # events of one engine among which those of a name, type or action are chosen
+TYPES = (
+    *("container", "image", "service", "task", "pod", "node", "engine", "network", "volume"),
+    *("config", "secret", "plugin", "daemon", "namespace"),
+)
+LIFECYCLE_TYPES = events.LIFECYCLE_TYPES | {"container", "engine"}
 
 
 async def plan(context: Context) -> Sequence[Action[Any]]:
-    since_ns = int((context.now - context.args["since"]).timestamp()) * 1_000_000_000
+    args = context.args
+    since, until = _since(args), args["until"]
+    if until is not None and until >= since:
+        raise errors.BadUsage(
+            f"--until {formatting.span(until.total_seconds())} ago is not later than --since"
+            f" {formatting.span(since.total_seconds())} ago.",
+            hint="Give --since a longer time, for example --since 2h --until 1h.",
+        )
     # Names are matched in `render`, so `--limit` cannot be given to the engines.
     wanted = query(context)
     names = tuple([(name, await _containers(context, replace(wanted, names=(name,)))) for name in wanted.names])
+    chosen = bool(args["type"] or args["action"] or names)
     return [
-        ListEvents(engine=engine, since_ns=since_ns, limit=MAX_EVENTS, names=names)
+        ListEvents(
+            engine=engine,
+            since_ns=_ns_ago(context.now, since),
+            until_ns=0 if until is None else _ns_ago(context.now, until),
+            limit=MAX_SEARCHED if chosen or args["all"] else MAX_EVENTS,
+            lifecycle=not args["all"] and not args["action"] and LIFECYCLE_TYPES.issuperset(args["type"]),
+            probes=args["all"] or bool(args["action"]),
+            names=names,
+        )
         for engine in context.find.engines(wanted)
     ]
+
+
+def _since(args: Any) -> timedelta:
+    return args["since"] or SINCE
+
+
+def _ns_ago(now: datetime, ago: timedelta) -> int:
+    return int((now - ago).timestamp()) * 1_000_000_000
 
 
 async def _containers(context: Context, wanted: Query) -> tuple[Ref, ...]:
@@ -59,81 +87,78 @@ def _without_history(results: Sequence[Result]) -> list[Text]:
 def render(context: Context, results: Sequence[Result]) -> Reply:
     args = context.args
     answered = [result for result in results if result.error is None]
-    listed = [event for result in answered for event in result.value if _is_wanted(args, event)]
+    listed = [event for result in answered for event in result.value.rows if _is_wanted(args, event)]
     if args["target"]:
-        selected = _selected_subjects(results, {event.subject for event in listed})
-        listed = [event for event in listed if event.subject in selected]
-    events = sorted(listed, key=lambda event: event.at_ns)
-    shown = events[-args["limit"] :]
-    notes = formatting.engine_error_notes(results) + _without_history(results)
-    if len(events) > len(shown):
+        selected = _selected_subjects(results, {ref for event in listed for ref in _subjects(event)})
+        listed = [event for event in listed if not selected.isdisjoint(_subjects(event))]
+    ordered = sorted(listed, key=lambda event: event.at_ns)
+    folded = [event_text.ShownEvent(event=event) for event in ordered] if args["all"] else event_text.fold(ordered)
+    shown = folded[-args["limit"] :]
+    notes = _notes(results) + formatting.engine_error_notes(results) + _without_history(results)
+    if len(folded) > len(shown):
         notes.insert(
-            0, Text(text=f"{len(events) - len(shown):,} older events are left out; --limit {MAX_EVENTS} shows more.")
+            0, Text(text=f"{len(folded) - len(shown):,} older events are left out; --limit {MAX_EVENTS} shows more.")
         )
     where = formatting.engine_columns(result.action.engine for result in results)
     rows = [
         [
-            formatting.clock(datetime.fromtimestamp(event.at_ns / 1e9, UTC), context.now),
-            _what(event),
-            event.subject.name or event.subject.short_id,
-            detail(event),
-            *formatting.engine_cells(where, event.subject.engine),
+            _clock(one.event.at_ns, context.now),
+            event_text.what(one.event),
+            event_text.name(one.event),
+            *formatting.engine_cells(where, one.event.subject.engine),
+            _detail(one, context.now),
         ]
-        for event in shown
+        for one in shown
     ]
-    subjects = f" to {', '.join(args['target'])}" if args["target"] else ""
-    empty = f"Nothing happened{subjects} in the last {formatting.span(args['since'].total_seconds())}."
     ending = Ending.OK
     if not rows:
         ending = formatting.failed_ending(results) if not answered else Ending.NOTHING if args["target"] else Ending.OK
-    table = Table(columns=("TIME", "WHAT", "NAME", "DETAIL", *where), rows=rows, empty=empty)
+    columns = ("TIME", "WHAT", "NAME", *where, "DETAIL")
+    table = Table(columns=columns, rows=rows, empty=_nothing(args), wrap=True)
     return Reply(blocks=(*([table] if answered else []), *notes), ending=ending)
 
 
-def detail(event: Event) -> str:
-    """Formats the few attributes that explain the event."""
-    attrs = event.attrs
-    if event.kind is EventKind.DIED and "cause_text" in attrs:
-        return attrs["cause_text"] + (f" ({attrs['cause_by']})" if "cause_by" in attrs else "")
-    parts = []
-    if "exit_code" in attrs and event.kind in (EventKind.DIED, EventKind.STOPPED, EventKind.OTHER):
-        parts.append(f"exit code {attrs['exit_code']}")
-    if "signal" in attrs:
-        number = attrs["signal"]
-        name = SIGNALS.get(int(number)) if number.isascii() and number.isdigit() and len(number) < 4 else None
-        parts.append(f"signal {name or number}")
-    if event.kind is EventKind.HEALTH and attrs.get("health"):
-        parts.append(attrs["health"])
-    if attrs.get("old_name"):
-        parts.append(f"was {attrs['old_name']}")
-    if attrs.get("image") and event.kind in (EventKind.CREATED, EventKind.STARTED, EventKind.RESTARTED):
-        parts.append(attrs["image"])
-    if event.kind is EventKind.REPLICAS:
-        parts.append(f"{attrs.get('running', '?')} of {attrs.get('desired', '?')} run")
-    if event.kind in SWARM_KINDS:
-        explained = (
-            attrs.get("state"),
-            attrs.get("availability"),
-            attrs.get("node") and f"on {attrs['node']}",
-            attrs.get("why"),
-        )
-        parts += filter(None, explained)
-    return ", ".join(parts)
+def _notes(results: Sequence[Result]) -> list[Text]:
+    """What the engines' answers say is missing, each sentence once."""
+    notes = dict.fromkeys(note for result in results if result.error is None for note in result.value.notes)
+    return [Text(text=note, tone=Tone.WARN) for note in notes]
 
 
-def _what(event: Event) -> str:
-    if event.kind is EventKind.OTHER:
-        return event.action if event.type == "container" else f"{event.type} {event.action}"
-    return str(event.kind).replace("_", " ")
+def _nothing(args: Any) -> str:
+    what = "No such event happened" if args["type"] or args["action"] else "Nothing happened"
+    subjects = f" to {', '.join(args['target'])}" if args["target"] else ""
+    since = formatting.span(_since(args).total_seconds())
+    if args["until"]:
+        return f"{what}{subjects} between {since} and {formatting.span(args['until'].total_seconds())} ago."
+    return f"{what}{subjects} in the last {since}."
+
+
+def _detail(one: event_text.ShownEvent, now: datetime) -> str:
+    text = event_text.detail(one.event)
+    repeated = f"{one.times:,} times since {_clock(one.first_ns, now)}" if one.times > 1 else ""
+    return "; ".join(filter(None, (text, repeated)))
+
+
+def _clock(at_ns: int, now: datetime) -> str:
+    return formatting.clock(datetime.fromtimestamp(at_ns / 1e9, UTC), now)
+
+
+def _subjects(event: Event) -> Sequence[Ref]:
+    """The resource of the event, and the container that a network event is about."""
+    attached = event.attrs.get("container_name")
+    if not attached:
+        return (event.subject,)
+    engine = event.subject.engine
+    return (event.subject, Ref(engine=engine, kind=Kind.CONTAINER, id=event.attrs["container"], name=attached))
 
 
 def _is_wanted(args: Any, event: Event) -> bool:
     if args["type"] and event.type not in args["type"]:
         return False
-    return args["all"] or event.kind is not EventKind.OTHER or not event.action.startswith(NOISE)
+    return not args["action"] or event_text.matches(event, args["action"])
 
 
-def _selected_subjects(results: Sequence[Result], subjects: Collection[Ref]) -> Collection[Ref]:
+def _selected_subjects(results: Sequence[Result], subjects: Collection[Ref]) -> Set[Ref]:
     """The subjects of events that the typed names select.
 
     A name that selects existing containers selects their events, and those of earlier containers of their names. Any
@@ -163,7 +188,13 @@ def _selected_subjects(results: Sequence[Result], subjects: Collection[Ref]) -> 
 command = Command(
     name="events",
     summary="show recent events",
-    examples=("events", "events web --since 10m", "events --type container --type image --limit 200"),
+    examples=(
+        "events",
+        "events web --since 10m",
+        "events --since 2h --until 1h --action died",
+        "events --type image --type network --limit 200",
+        "events --all",
+    ),
     plan=plan,
     render=render,
     verbs=("event.list",),
@@ -173,10 +204,15 @@ command = Command(
             name="--since",
             short="S",
             type=ArgType.DURATION,
-            default=timedelta(hours=1),
-            help="only stored events of the last TIME, for example 90s, 10m, 2h or 1d",
+            help="only events of the last TIME, for example 90s, 10m, 2h or 1d (default 1h)",
         ),
+        Arg(name="--until", type=ArgType.DURATION, help="only events that happened at least TIME ago"),
         Arg(name="--type", many=True, choices=TYPES, help="only events of this type"),
+        Arg(
+            name="--action",
+            many=True,
+            help="only what this word names, such as died, oom, 'health*' or pull (globs allowed)",
+        ),
         Arg(
             name="--limit",
             short="n",
@@ -189,7 +225,7 @@ command = Command(
             name="--all",
             short="a",
             type=ArgType.FLAG,
-            help="also show the events of commands that run inside containers, such as health checks",
+            help="also show networks, volumes, commands run inside containers, and every repetition",
         ),
         HOST,
         ENGINE,

@@ -22,7 +22,6 @@ import msgspec
 from core import model
 from core.model.containers import Containers
 from core.model.engines import Engine
-from core.model.events import Event
 from core.model.refs import EngineRef, Kind, Ref
 from core.model.resource_facts import ResourceFacts
 from core.model.results import MAX_PAGE_CHARACTERS, Document, ExecResult, Outcome
@@ -117,19 +116,6 @@ class ListContainers(Action[Containers]):
     verb = "container.list"
     listing = True
     fresh: bool = False
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ListEvents(Action[tuple[Event, ...]]):
-    """Events since `since_ns` (nanoseconds since the epoch), as far back as the engine or Quarterdeck's history goes.
-    `names`: each typed name with the containers that it selects now. The engine ignores them; the command uses them to
-    choose among the events."""
-
-    verb = "event.list"
-    listing = True
-    since_ns: int = 0
-    limit: int = 1000
-    names: tuple[tuple[str, tuple[Ref, ...]], ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

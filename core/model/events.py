@@ -47,11 +47,19 @@ class Origin(enum.StrEnum):
     RESYNC = "resync"
 
 
+# The types of resources whose events tell their life, besides containers, and those of their actions that do not.
+LIFECYCLE_TYPES = frozenset({"image", "pod", "service", "node", "task", "stack", "unit"})
+OTHER_ACTIONS = frozenset({"mount", "unmount", "save", "prune"})
+# Looked up once: on its class, a member of an enum is slow to find (Python 3.11).
+_HEALTH, _OTHER = EventKind.HEALTH, EventKind.OTHER
+
+
 class Event(msgspec.Struct, frozen=True, gc=False):
     """One event. `at_ns`: the engine's own clock, nanoseconds since the epoch. `type` and `action` are the engine's own
-    names. `attrs` are the attributes that Quarterdeck uses: `exit_code`, `signal`, `health`, `image`, `old_name`. For a
-    Swarm: `TASK_FAILED` (`state`, `why`, `service`, `node`), `REPLICAS` (`running`, `desired`), `ROLLOUT`
-    (`state`, `why`), `NODE_STATE` (`state`, `availability`, `why`).
+    names. `attrs` are the attributes that Quarterdeck uses: `exit_code`, `signal`, `health`, `image`, `old_name`. Of an
+    end: its `cause`, `cause_text` and `cause_by`. Of a network event: the id of the `container` and, where it is known,
+    its `container_name`. For a Swarm: `TASK_FAILED` (`state`, `why`, `service`, `node`), `REPLICAS` (`running`,
+    `desired`), `ROLLOUT` (`state`, `why`), `NODE_STATE` (`state`, `availability`, `why`).
 
     `folded`: how many events this one stands for, if they are only counted; then its subject has no id, and it has the
     time of the newest one. 0 for any other event."""
@@ -69,9 +77,6 @@ class Event(msgspec.Struct, frozen=True, gc=False):
         return (self.at_ns, self.type, self.action, self.subject.id)
 
 
-_OTHER = EventKind.OTHER
-
-
 def number_of(events: Iterable[Event]) -> int:
     """Returns how many events the engine sent as these."""
     return sum([event.folded or 1 for event in events])
@@ -80,3 +85,23 @@ def number_of(events: Iterable[Event]) -> int:
 def is_execution(event: Event) -> bool:
     """Returns whether the event reports a program that was run in a container, such as a health probe."""
     return event.kind is _OTHER and event.action.startswith("exec")
+
+
+class EventList(msgspec.Struct, frozen=True):
+    """Events, the oldest first. `notes`: sentences about events that may be missing."""
+
+    rows: tuple[Event, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+def is_probe(event: Event) -> bool:
+    """Whether a health probe caused the event: an exec, or a health event without a result."""
+    return is_execution(event) or (event.kind is _HEALTH and "health" not in event.attrs)
+
+
+def is_lifecycle(event: Event) -> bool:
+    """Whether the event is about the life of a container, an image, a service or the like: what people look for."""
+    kind = event.kind
+    if kind is not _OTHER:
+        return kind is not _HEALTH or "health" in event.attrs
+    return event.type in LIFECYCLE_TYPES and event.action not in OTHER_ACTIONS

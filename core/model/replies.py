@@ -38,12 +38,14 @@ class Text:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Table:
-    """Rows under named columns; each row has one cell per column. `empty` is the text for no rows."""
+    """Rows under named columns; each row has one cell per column. `empty` is the text for no rows. `wrap`: where a line
+    is too narrow, the last column is continued on further lines, because its end matters."""
 
     columns: Sequence[str]
     rows: Sequence[Sequence[str | int | float]]
     title: str = ""
     empty: str = "Nothing."
+    wrap: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -15,10 +15,10 @@ from typing import ClassVar
 import msgspec
 
 from core import errors
-from core.model import actions, resource_usage
+from core.model import actions, event_actions, resource_usage
 from core.model.containers import Container, Containers
 from core.model.engines import Engine
-from core.model.events import Event
+from core.model.events import Event, EventList
 from core.model.results import Document
 from runtimes.base.base_adapter import does
 from runtimes.base.engine_adapter import DEFAULTS
@@ -133,10 +133,10 @@ class Cri(LogVerbs, ExecVerbs, ImageVerbs, PodVerbs):
 
     # ── events ───────────────────────────────────────────────────────────────────────────────────────────────────
 
-    @does(actions.ListEvents)
-    async def list_events(self, action: actions.ListEvents, seconds: float) -> tuple[Event, ...]:
+    @does(event_actions.ListEvents)
+    async def list_events(self, action: event_actions.ListEvents, seconds: float) -> EventList:
         """Derives past events from the containers that still exist, because CRI engines store no events."""
-        return tuple(events.replay(await self._snapshot(seconds), action.since_ns)[-action.limit :])
+        return action.select(events.replay(await self._snapshot(seconds), action.since_ns))
 
     async def _stream_events(self, since_ns: int | None) -> AsyncIterator[Sequence[Event]]:
         await self._identify(10.0, again=True)

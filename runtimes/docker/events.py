@@ -11,8 +11,8 @@ import time
 import urllib.parse
 from collections.abc import AsyncIterator, Sequence
 
-from core.model import actions
-from core.model.events import Event
+from core.model import event_actions
+from core.model.events import Event, EventList
 from runtimes.base.base_adapter import does
 from runtimes.docker.client import EngineClient
 from runtimes.formats import json_decoder, timestamps
@@ -26,15 +26,15 @@ LOCAL_SCOPE = urllib.parse.quote('{"scope":["local"]}')
 class EventVerbs(EngineClient, abc.ABC):
     """Serves the event stream of a Docker daemon and the list of past events."""
 
-    @does(actions.ListEvents)
-    async def list_events(self, action: actions.ListEvents, seconds: float) -> tuple[Event, ...]:
+    @does(event_actions.ListEvents)
+    async def list_events(self, action: event_actions.ListEvents, seconds: float) -> EventList:
         # With `until` in the past, the daemon sends the events that it remembers and ends the response.
         until = timestamps.format_since(time.time_ns())
         target = f"/events?since={timestamps.format_since(action.since_ns)}&until={until}&filters={LOCAL_SCOPE}"
         response = await self._request("GET", target, seconds)
         now, parts = time.time_ns(), json_decoder.line_slices(response.body)
         found = [event async for part in parts for event in self._decoder.events(part, replay_before=now)]
-        return tuple(found[-action.limit :])
+        return action.select(found)
 
     async def _stream_events(self, since_ns: int | None) -> AsyncIterator[Sequence[Event]]:
         await self._identify(OPEN_SECONDS, again=True)

@@ -8,16 +8,18 @@ from __future__ import annotations
 
 import itertools
 from collections import OrderedDict, deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import msgspec
 
-from core.model.causes import Cause
-from core.model.events import Event, EventKind, is_execution
+from core.model.causes import Cause, CauseKind
+from core.model.events import Event, EventKind, Origin, is_probe
 
 # Looked up once: on its class, a member of an enum is slow to find (Python 3.11).
-_DIED, _HEALTH = EventKind.DIED, EventKind.HEALTH
+_DIED, _RESYNC = EventKind.DIED, Origin.RESYNC
 _OF_PROBES = frozenset({EventKind.HEALTH, EventKind.OTHER})
+_RUN = frozenset({EventKind.STARTED, EventKind.DIED})
+_LIFE = frozenset({EventKind.CREATED, EventKind.REMOVED})
 CAPACITY = 4096
 
 
@@ -55,30 +57,55 @@ class EventHistory:
 
     def _with_cause(self, event: Event) -> Event:
         cause = self._causes.get(event.identity()) if event.kind is _DIED else None
-        if cause is None:
-            return event
-        attrs = {**event.attrs, "cause": str(cause.kind), "cause_text": cause.text}
-        return msgspec.structs.replace(event, attrs=attrs | ({"cause_by": cause.by} if cause.by else {}))
+        return event if cause is None else explained(event, cause)
 
     def is_complete_since(self, at_ns: int) -> bool:
         return self.complete_since is not None and self.complete_since <= at_ns
 
 
-def newest(events: Iterable[Event], limit: int) -> tuple[Event, ...]:
-    """Returns the last `limit` events, sorted by time."""
-    return tuple(sorted(events, key=_at)[-limit:])
+def explained(died: Event, cause: Cause) -> Event:
+    """Returns the event of an end with its cause."""
+    attrs = {**died.attrs, "cause": str(cause.kind), "cause_text": cause.text}
+    return msgspec.structs.replace(died, attrs=attrs | ({"cause_by": cause.by} if cause.by else {}))
 
 
-def merge(first: Sequence[Event], second: Sequence[Event]) -> list[Event]:
-    """Returns each event once, without those of health probes. If both lists have an event, `second`'s is returned."""
-    merged = {event.identity(): event for event in first if not is_probe(event)}
-    merged.update((event.identity(), event) for event in second)
-    return list(merged.values())
+def merge(*lists: Iterable[Event]) -> list[Event]:
+    """Returns each event of these lists once, sorted by time: of equal ones, the one whose cause says most."""
+    merged: dict[tuple[int, str, str, str], Event] = {}
+    for event in itertools.chain(*lists):
+        identity = event.identity()
+        known = merged.get(identity)
+        if known is None or cause_rank(event.attrs) > cause_rank(known.attrs):
+            merged[identity] = event
+    return _without_found_again(sorted(merged.values(), key=_at))
 
 
-def is_probe(event: Event) -> bool:
-    """Whether a health probe caused the event: an exec, or a health event without a result."""
-    return is_execution(event) or (event.kind is _HEALTH and "health" not in event.attrs)
+def cause_rank(attrs: Mapping[str, str]) -> int:
+    """How much is known of the cause of an end: nothing, that it is unknown, the cause, or also the requester."""
+    if "cause_by" in attrs:
+        return 3
+    cause = attrs.get("cause", "")
+    return 0 if not cause else 1 if cause == CauseKind.UNKNOWN else 2
+
+
+def _without_found_again(events: Sequence[Event]) -> list[Event]:
+    """Leaves out what a list found again: a list does not know the time of an end or a removal, so another process that
+    received the event has another time for it."""
+    kept: dict[int, Event] = {}
+    last: dict[tuple[str, bool], int] = {}  # the newest event about the run, or about the life, of each container
+    for at, event in enumerate(events):
+        kept[at] = event
+        if event.kind in _RUN or event.kind in _LIFE:
+            key = (event.subject.id, event.kind in _RUN)
+            before = kept.get(last.get(key, -1))
+            if before is not None and before.kind is event.kind:
+                if event.origin is _RESYNC:
+                    del kept[at]
+                    continue
+                if before.origin is _RESYNC:
+                    del kept[last[key]]
+            last[key] = at
+    return list(kept.values())
 
 
 def _at(event: Event) -> int:

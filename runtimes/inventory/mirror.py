@@ -14,10 +14,11 @@ from typing import Protocol, TypeVar, cast
 import msgspec
 
 from core import errors
-from core.model.actions import Action, DescribeEngine, ListContainers, ListEvents
+from core.model.actions import Action, DescribeEngine, ListContainers
 from core.model.containers import Container, Containers
 from core.model.engines import Engine
-from core.model.events import Event
+from core.model.event_actions import ListEvents
+from core.model.events import Event, EventList
 from core.model.refs import EngineRef
 from core.model.resource_usage import ReadUsage
 from core.ports import Call, Runtime
@@ -74,7 +75,7 @@ class Mirror(ContainerCache):
                 missing = f"{reason.full_message()} These rows are what it reported last."
                 return cast(R, msgspec.structs.replace(self.listing(), missing=missing))
             if isinstance(action, ListEvents):
-                return cast(R, event_history.newest(self.history.since(action.since_ns), action.limit))
+                return cast(R, action.select(self.history.since(action.since_ns)))
             if isinstance(action, ReadUsage) and action.since:
                 return cast(R, self.usage.answer(action))
             if isinstance(action, DescribeEngine):
@@ -102,13 +103,13 @@ class Mirror(ContainerCache):
             stream_fault="" if self._stream_up else self._stream_fault,
         )
 
-    async def _list_events(self, action: ListEvents, call: Call) -> tuple[Event, ...]:
+    async def _list_events(self, action: ListEvents, call: Call) -> EventList:
         events = self.history.since(action.since_ns)
-        if not (self.live and self.history.is_complete_since(action.since_ns)):
+        complete = self.live and not action.probes and self.history.is_complete_since(action.since_ns)
+        if not complete and action.verb in self._runtime.verbs:
             # The engine's own store is short too (Docker's holds 256 events of all types): together they have the most.
-            asked = await self._runtime.run(action, call) if action.verb in self._runtime.verbs else ()
-            events = event_history.merge(asked, events)
-        return event_history.newest(events, action.limit)
+            events = event_history.merge((await self._runtime.run(action, call)).rows, events)
+        return action.select(events)
 
 
 class WatchedEngine(Runtime, Protocol):

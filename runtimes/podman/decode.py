@@ -67,6 +67,7 @@ STATES: dict[str, str] = {
     "removing": "removing",
 }
 ENDS = frozenset({"died", "die", "exec_died"})
+_ATTACHMENTS = frozenset({"connect", "disconnect"})  # of a container to a network
 _DOCKER_END = "die"  # the name of `died` in the Docker-compatible API
 _OTHER, _HEALTH = EventKind.OTHER, EventKind.HEALTH
 _LIVE, _REPLAY = Origin.LIVE, Origin.REPLAY
@@ -98,10 +99,9 @@ class Decoder:
                 self._skipped.add(skipped_data.EVENT, "an event has no valid time")
             elif at_ns >= since:
                 given = one.actor.attributes
-                name = given.name or (given.network if one.type == "network" else "")
                 code = given.exit_code if one.action == _DOCKER_END else given.code
                 any_event = json_models.AnyEvent(
-                    at_ns, one.type, one.action, one.actor.id, name, given.image, code, one.health
+                    at_ns, one.type, one.action, one.actor.id, given.name, given.image, code, one.health, given.network
                 )
                 if (event := self._event(any_event, replay_before)) is not None:
                     found.append(event)
@@ -117,8 +117,10 @@ class Decoder:
                 self._skipped.add(skipped_data.EVENT, "an event has no valid time")
             elif at >= since:
                 # Podman 4.3 leaves out an exit code of 0.
-                code, name = "0" if one.code is None else str(one.code), one.name or one.network
-                any_event = json_models.AnyEvent(at, one.type, one.action, one.id, name, one.image, code, one.health)
+                code = "0" if one.code is None else str(one.code)
+                any_event = json_models.AnyEvent(
+                    at, one.type, one.action, one.id, one.name, one.image, code, one.health, one.network
+                )
                 if (event := self._event(any_event, replay_before)) is not None:
                     found.append(event)
         return found
@@ -137,8 +139,14 @@ class Decoder:
                 if not self._health_changed(raw.id, raw.health):
                     return None
                 attrs["health"] = raw.health
+        name = raw.name
+        if raw.type == "network":
+            name = raw.network or name
+            if raw.action in _ATTACHMENTS:  # the id and the name are the container's; 4.3 does not name the network
+                attrs |= {"container": raw.id, "container_name": raw.name}
+                name = raw.network or "?"
         # The events of volumes and of pulled images have no id.
-        subject = self.ref(raw.type, raw.id or raw.name, raw.name or raw.id[:12])
+        subject = self.ref(raw.type, raw.id or name, name or raw.id[:12])
         origin = _REPLAY if raw.at_ns < replay_before else _LIVE
         return Event(raw.at_ns, kind, subject, origin, raw.type, raw.action, attrs)
 

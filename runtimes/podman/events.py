@@ -26,8 +26,8 @@ from pathlib import Path
 import structlog
 
 from core import errors, file_thread, untrusted_files
-from core.model import actions
-from core.model.events import Event
+from core.model import event_actions
+from core.model.events import Event, EventList
 from runtimes.base.base_adapter import does
 from runtimes.formats import json_decoder
 from runtimes.kernel import file_tail
@@ -52,8 +52,8 @@ class EventVerbs(client.EngineClient, abc.ABC):
 
     event_file_fault = ""
 
-    @does(actions.ListEvents)
-    async def list_events(self, action: actions.ListEvents, seconds: float) -> tuple[Event, ...]:
+    @does(event_actions.ListEvents)
+    async def list_events(self, action: event_actions.ListEvents, seconds: float) -> EventList:
         info = await self._engine_info(seconds)
         if info.host.events == NONE:
             raise self._no_events()
@@ -63,8 +63,7 @@ class EventVerbs(client.EngineClient, abc.ABC):
         response = await self._request("GET", target, seconds)
         parts, since = json_decoder.line_slices(response.body), action.since_ns
         found = [event async for part in parts for event in self._decoder.events(part, replay_before=now, since=since)]
-        found.sort(key=lambda event: event.at_ns)
-        return tuple(found[-action.limit :])
+        return action.select(found)
 
     async def _stream_events(self, since_ns: int | None) -> AsyncIterator[Sequence[Event]]:
         info = await self._engine_info(OPEN_SECONDS, again=True)

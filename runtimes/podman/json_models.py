@@ -70,6 +70,7 @@ class AnyEvent(msgspec.Struct, gc=False):
     image: str
     code: str
     health: str
+    network: str
 
 
 # ── containers ───────────────────────────────────────────────────────────────────────────────────────────────────

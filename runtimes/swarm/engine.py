@@ -18,10 +18,10 @@ from typing import Any, ClassVar
 import msgspec
 
 from core import errors
-from core.model import actions, swarm
+from core.model import actions, event_actions, swarm
 from core.model.containers import Container
 from core.model.engines import Engine
-from core.model.events import Event
+from core.model.events import Event, EventList
 from core.model.jobs import JobStarted
 from core.model.refs import EngineRef, Ref
 from core.model.replies import Status
@@ -110,9 +110,9 @@ class Swarm(JobAdapter):
         ref = action.targets()[0]
         return Document(ref=ref, data=redact_json.mask_env_values(data))
 
-    @does(actions.ListEvents)
-    async def list_events(self, action: actions.ListEvents, seconds: float) -> tuple[Event, ...]:
-        return await self._watcher.list_events(action.since_ns, action.limit, seconds)
+    @does(event_actions.ListEvents)
+    async def list_events(self, action: event_actions.ListEvents, seconds: float) -> EventList:
+        return await self._watcher.list_events(action, seconds)
 
     def _stream_events(self, since_ns: int | None) -> AsyncIterator[Sequence[Event]]:
         return self._watcher.events(since_ns)

@@ -22,7 +22,8 @@ from collections.abc import AsyncIterator, Sequence
 import structlog
 
 from core import errors
-from core.model.events import Event
+from core.model.event_actions import ListEvents
+from core.model.events import Event, EventList
 from core.model.refs import EngineRef
 from runtimes.formats import json_decoder, timestamps
 from runtimes.formats.skipped_data import SkippedData
@@ -102,9 +103,9 @@ class SwarmWatcher:
             follower.cancel()
             await asyncio.gather(follower, return_exceptions=True)
 
-    async def list_events(self, since_ns: int, limit: int, seconds: float) -> tuple[Event, ...]:
+    async def list_events(self, action: ListEvents, seconds: float) -> EventList:
         """Lists past events from the history, from the current snapshot and from a manager's own last 256 events."""
-        until = time.time_ns()
+        until, since_ns = time.time_ns(), action.since_ns
         window = f"since={timestamps.format_since(since_ns)}&until={timestamps.format_since(until)}"
         snapshot, answer = await asyncio.gather(
             self.poll(seconds), self._managers.ask(ANY_VERB, "GET", f"/events?{window}&filters={SCOPE}", seconds)
@@ -116,9 +117,8 @@ class SwarmWatcher:
                 *snapshot_diff.replays(self._engine, snapshot, since_ns),
                 *self._history,
             )
-            if event.at_ns >= since_ns
         }
-        return tuple(sorted(found.values(), key=lambda event: event.at_ns)[-limit:])
+        return action.select(found.values())
 
     async def _compare(self, since_ns: int | None) -> list[Event]:
         snapshot = await self.poll(POLL_TIMEOUT_SECONDS)

@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from core import errors
-from core.model import actions
+from core.model import actions, event_actions
 from core.model.events import EventKind
 from core.model.jobs import JobStarted, ReadJob
 from core.model.refs import EngineRef, Kind, Ref
@@ -249,16 +249,16 @@ async def test_events_come_live(ground):
         await heard.of(EventKind.REMOVED, container)
 
 
-@over(actions.ListEvents)
+@over(event_actions.ListEvents)
 async def test_events_are_replayed_inclusively(ground):
     async with Hearing(ground) as heard:
         container = await asyncio.to_thread(ground.daemon.run, "it", "exit 9")
         died = await heard.of(EventKind.DIED, container)
-    again = await ground.do(actions.ListEvents(engine=ground.runtime.ref, since_ns=died.at_ns))
-    assert died.identity() in [event.identity() for event in again]
-    assert all(event.at_ns >= died.at_ns for event in again)
-    later = await ground.do(actions.ListEvents(engine=ground.runtime.ref, since_ns=died.at_ns + 1))
-    assert died.identity() not in [event.identity() for event in later]
+    again = await ground.do(event_actions.ListEvents(engine=ground.runtime.ref, since_ns=died.at_ns))
+    assert died.identity() in [event.identity() for event in again.rows]
+    assert all(event.at_ns >= died.at_ns for event in again.rows)
+    later = await ground.do(event_actions.ListEvents(engine=ground.runtime.ref, since_ns=died.at_ns + 1))
+    assert died.identity() not in [event.identity() for event in later.rows]
 
 
 @over(actions.Stop)

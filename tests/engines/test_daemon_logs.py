@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from core import errors
-from core.model import actions, containers, images, networks_and_volumes, pods
+from core.model import actions, containers, event_actions, images, networks_and_volumes, pods
 from core.model.resource_usage import ReadUsage
 from core.ports import Call
 from runtimes.engine_registry import EngineAddress
@@ -53,7 +53,7 @@ async def test_watching_and_ordinary_commands_cause_no_error_in_a_daemons_log(re
                 await tracker.poll(10.0)
         for kind in READS:
             await do(runtime, kind(engine=runtime.ref))
-        await do(runtime, actions.ListEvents(engine=runtime.ref, since_ns=1))
+        await do(runtime, event_actions.ListEvents(engine=runtime.ref, since_ns=1))
         for _ in range(2):
             target = next(row.ref for row in watched.mirror.containers.values() if row.ref.name == "web")
             await do(runtime, actions.InspectContainer(engine=runtime.ref, target=target))

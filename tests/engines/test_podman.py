@@ -14,7 +14,7 @@ import msgspec
 import pytest
 
 from core import errors
-from core.model import actions
+from core.model import actions, event_actions
 from core.model.events import EventKind, Origin
 from core.model.jobs import ReadJob
 from core.model.replies import Status
@@ -182,8 +182,8 @@ async def test_a_thousand_events_come_in_order_and_the_mirror_of_them_is_right(p
         await heard.until(lambda: len(heard.got) >= 1000)
         kinds = [event.kind for event, _ in heard.got]
         assert kinds == [EventKind.PAUSED, EventKind.UNPAUSED] * 500
-    assert (await desk.do(actions.ListEvents, since_ns=1, limit=10))[-1].kind is EventKind.UNPAUSED
-    assert len(await desk.do(actions.ListEvents, since_ns=1, limit=10)) == 10
+    assert (await desk.do(event_actions.ListEvents, since_ns=1, limit=10)).rows[-1].kind is EventKind.UNPAUSED
+    assert len((await desk.do(event_actions.ListEvents, since_ns=1, limit=10)).rows) == 10
 
 
 @pytest.mark.parametrize("since", ["now", "before"])
@@ -214,7 +214,7 @@ async def test_without_events_it_says_so_and_still_lists():
                 pass
         assert "containers.conf" in caught.value.hint
         with pytest.raises(errors.EventsUnsupported, match="records no events"):
-            await desk.do(actions.ListEvents, since_ns=1)
+            await desk.do(event_actions.ListEvents, since_ns=1)
         await desk.runtime.aclose()
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from core import errors
-from core.model import actions, images, networks_and_volumes, pods, resource_usage
+from core.model import actions, event_actions, images, networks_and_volumes, pods, resource_usage
 from core.model.events import EventKind
 from core.model.jobs import ReadJob, StopJob
 from core.model.refs import Kind, Ref
@@ -103,7 +103,9 @@ async def test_memory_that_ran_out_is_told_by_the_inspection_as_far_as_podman_kn
     row = (await desk.runtime.describe([it.id], 10))[it.id]
     known = (await asyncio.to_thread(podmand.inspect, "it"))["State"]["OOMKilled"]
     assert (row.oom_killed, row.exit_code) == (known, 137)
-    assert not [event for event in await desk.do(actions.ListEvents, since_ns=1) if event.kind is EventKind.OOM]
+    assert not [
+        event for event in (await desk.do(event_actions.ListEvents, since_ns=1)).rows if event.kind is EventKind.OOM
+    ]
     await desk.runtime.aclose()
 
 

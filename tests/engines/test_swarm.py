@@ -11,7 +11,7 @@ import pytest
 from collectors import pipeline, watcher
 from collectors.exposition import Exposition
 from core import errors, metrics
-from core.model import actions
+from core.model import actions, event_actions
 from core.model import swarm as model_swarm
 from core.model.events import EventKind
 from core.model.jobs import JobStarted, ReadJob
@@ -187,8 +187,8 @@ async def test_a_bad_image_stops_the_update_with_its_reason_and_the_way_back_lea
         assert (outcome.status, outcome.detail) == (Status.DONE, f"back to {IMAGE}; 2 of 2 run it")
         await until(lambda: of(heard, EventKind.ROLLOUT, "rollback_completed"))
         assert not of(heard, EventKind.REPLICAS)
-    known = await do(swarm, actions.ListEvents(engine=swarm.ref, since_ns=min(failed.at_ns, paused.at_ns)))
-    assert {failed.identity(), paused.identity()} <= {event.identity() for event in known}
+    known = await do(swarm, event_actions.ListEvents(engine=swarm.ref, since_ns=min(failed.at_ns, paused.at_ns)))
+    assert {failed.identity(), paused.identity()} <= {event.identity() for event in known.rows}
 
 
 async def test_a_good_image_is_waited_for(cluster, opened):
@@ -234,7 +234,7 @@ async def test_a_task_that_dies_is_told_once_with_its_code_also_to_who_comes_lat
             await until(lambda: of(replayed, EventKind.TASK_FAILED))
             shown = {event.identity() for event in of(replayed, EventKind.TASK_FAILED)}
             assert shown & {event.identity() for event in of(heard, EventKind.TASK_FAILED)}
-        listed = await do(later.swarm, actions.ListEvents(engine=later.swarm.ref, since_ns=began))
+        listed = (await do(later.swarm, event_actions.ListEvents(engine=later.swarm.ref, since_ns=began))).rows
         assert of(listed, EventKind.TASK_FAILED) and created.identity() in {event.identity() for event in listed}
     finally:
         await later.aclose()

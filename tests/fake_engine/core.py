@@ -14,10 +14,10 @@ from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequenc
 import msgspec
 
 from core import errors
-from core.model import actions
+from core.model import event_actions
 from core.model.actions import Action
 from core.model.containers import Container
-from core.model.events import Event, EventKind, Origin
+from core.model.events import Event, EventKind, EventList, Origin
 from core.model.refs import EngineRef, Kind, Ref
 from core.model.results import LogLine
 from core.model.services import Service
@@ -176,10 +176,10 @@ class FakeEngine(JobAdapter):
         await self._answer("describe", deadline)
         return {thing: self.containers.get(thing) for thing in ids}
 
-    @does(actions.ListEvents)
-    async def list_events(self, action: actions.ListEvents, seconds: float) -> tuple[Event, ...]:
+    @does(event_actions.ListEvents)
+    async def list_events(self, action: event_actions.ListEvents, seconds: float) -> EventList:
         await self._answer("events", seconds)
-        return tuple([event for event in self.ring if event.at_ns >= action.since_ns][-action.limit :])
+        return action.select(self.ring)
 
     async def _stream_events(self, since_ns: int | None) -> AsyncIterator[Sequence[Event]]:
         await self._answer("subscribe", 10.0)

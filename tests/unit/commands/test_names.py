@@ -11,7 +11,7 @@ import pytest
 from bot import plain_text
 from core import errors
 from core.model.containers import Container, Containers
-from core.model.events import Event, EventKind, Origin
+from core.model.events import Event, EventKind, EventList, Origin
 from core.model.pods import Pod, Pods
 from core.model.refs import EngineRef, Kind, Ref
 from core.model.replies import Ending, Table
@@ -203,7 +203,8 @@ HISTORY = (
 )
 async def test_events_shows_what_a_name_selects_now_and_what_it_selected_before(world, name, found):
     reply = await world.say(
-        f"events {name}", lambda action: tuple(one for one in HISTORY if one.subject.engine == action.engine)
+        f"events {name} --all --since 30d",
+        lambda action: EventList(rows=tuple(one for one in HISTORY if one.subject.engine == action.engine)),
     )
     (table,) = [block for block in reply.blocks if isinstance(block, Table)]
     assert sorted(row[2] for row in table.rows) == found

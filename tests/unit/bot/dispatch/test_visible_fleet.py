@@ -8,7 +8,7 @@ import pytest
 
 from bot.dispatch import visible_fleet
 from core import errors
-from core.model import actions, bot_actions, swarm
+from core.model import actions, bot_actions, event_actions, swarm
 from core.model.events import EventKind
 from core.model.identity import Identity, Place
 from core.model.policy import Ask, Grant, Guard, Policy, Verdict
@@ -113,12 +113,12 @@ async def test_a_list_is_allowed_as_a_whole_and_its_rows_one_by_one(yard):
 async def test_events_of_hidden_and_of_vanished_things_are_hidden_where_facts_decide(yard):
     gone = yard.one.add("gone", labels={"env": "dev"})
     yard.one.happen(EventKind.REMOVED, gone)
-    action = actions.ListEvents(engine=yard.one.ref)
+    action = event_actions.ListEvents(engine=yard.one.ref)
     told = await yard.fleet.run(action, yard.seen_by(ALL).call)
-    assert {event.subject.name for event in told} == {"web", "web-p", "gone"}
-    assert {event.subject.name for event in await yard.seen_by(DEV_ONLY).filter(action, told)} == {"web"}
+    assert {event.subject.name for event in told.rows} == {"web", "web-p", "gone"}
+    assert {event.subject.name for event in (await yard.seen_by(DEV_ONLY).filter(action, told)).rows} == {"web"}
     by_name = Grant(id="n", who="everyone", can=("event.list",), on=Selector(name="gone"))
-    assert {event.subject.name for event in await yard.seen_by(by_name).filter(action, told)} == {"gone"}
+    assert {event.subject.name for event in (await yard.seen_by(by_name).filter(action, told)).rows} == {"gone"}
     assert await yard.seen_by(ALL).filter(action, told) is told
     assert await yard.seen_by(ALL).filter(actions.ReadLogs(engine=yard.one.ref, target=yard.web), "page") == "page"
 

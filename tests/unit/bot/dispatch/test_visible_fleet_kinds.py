@@ -9,7 +9,17 @@ import pytest
 
 from bot.dispatch import visible_fleet
 from core import errors
-from core.model import actions, images, list_action_by_kind, networks_and_volumes, pods, resource_usage, swarm, units
+from core.model import (
+    actions,
+    event_actions,
+    images,
+    list_action_by_kind,
+    networks_and_volumes,
+    pods,
+    resource_usage,
+    swarm,
+    units,
+)
 from core.model.events import EventKind
 from core.model.identity import Identity, Place
 from core.model.policy import Ask, Grant, Guard, Policy, Verdict
@@ -423,8 +433,8 @@ async def test_an_owner_who_forbids_to_list_containers_leaves_what_the_pod_itsel
 async def test_events_of_other_things_are_judged_on_them(yard):
     (row, *_) = yard.one._pods.values()
     yard.one.tell(msgspec.structs.replace(yard.one.ring[-1], subject=row.ref, type="pod", kind=EventKind.OTHER))
-    told = await yard.filtered(yard.seen_by(DEV_ONLY), actions.ListEvents(engine=yard.one.ref))
-    assert {event.subject.name for event in told} == {"c-dev", "p-dev"}
+    told = await yard.filtered(yard.seen_by(DEV_ONLY), event_actions.ListEvents(engine=yard.one.ref))
+    assert {event.subject.name for event in told.rows} == {"c-dev", "p-dev"}
 
 
 async def test_a_swarms_node_is_not_drained_while_an_engine_that_may_hold_its_containers_is_silent(yard):

@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from core import errors
-from core.model import actions
+from core.model import actions, event_actions
 from core.model.containers import Container
 from core.model.engines import Engine
 from core.model.events import Event, EventKind, Origin
@@ -76,7 +76,7 @@ async def test_the_hosts_allow_list_holds_for_memory_too() -> None:
     with pytest.raises(errors.Disallowed):
         await rows(mirror)
     with pytest.raises(errors.Disallowed):
-        await mirror.run(actions.ListEvents(engine=mirror.ref), CALL)
+        await mirror.run(event_actions.ListEvents(engine=mirror.ref), CALL)
 
 
 async def test_what_happened_is_told_of_an_engine_that_remembers_nothing_itself() -> None:
@@ -88,12 +88,12 @@ async def test_what_happened_is_told_of_an_engine_that_remembers_nothing_itself(
     assert "event.list" in told.verbs
     web = engine.add("web")
     mirror.add_to_history([engine.happen(EventKind.STARTED, web)])
-    listed = await mirror.run(actions.ListEvents(engine=mirror.ref), CALL)
-    assert [event.kind for event in listed] == [EventKind.STARTED]
+    listed = await mirror.run(event_actions.ListEvents(engine=mirror.ref), CALL)
+    assert [event.kind for event in listed.rows] == [EventKind.STARTED]
     tight = Mirror(FakeRuntime(lacks=("event.list",), allow=["container.*"]))
     assert "event.list" not in tight.verbs
     with pytest.raises(errors.Unsupported):
-        await tight.run(actions.ListEvents(engine=tight.ref), CALL)
+        await tight.run(event_actions.ListEvents(engine=tight.ref), CALL)
 
 
 async def test_an_id_that_is_a_name_comes_again_after_it_was_removed() -> None:
@@ -234,8 +234,8 @@ async def test_events_come_from_memory_where_it_reaches_back_far_enough(monkeypa
     mirror.add_to_history([died])
 
     async def listed(since: int, limit: int = 1000) -> list[EventKind]:
-        action = actions.ListEvents(engine=mirror.ref, since_ns=since, limit=limit)
-        return [event.kind for event in await mirror.run(action, CALL)]
+        action = event_actions.ListEvents(engine=mirror.ref, since_ns=since, limit=limit)
+        return [event.kind for event in (await mirror.run(action, CALL)).rows]
 
     assert await listed(stood) == [EventKind.DIED]
     assert engine.asked == []
@@ -257,9 +257,9 @@ async def test_the_history_is_bounded_and_says_how_far_it_reaches() -> None:
     ]
     mirror.add_to_history(events)
     assert len(mirror.history) == event_history.CAPACITY
-    await mirror.run(actions.ListEvents(engine=mirror.ref, since_ns=events[10].at_ns), CALL)
+    await mirror.run(event_actions.ListEvents(engine=mirror.ref, since_ns=events[10].at_ns), CALL)
     assert engine.asked == []
-    await mirror.run(actions.ListEvents(engine=mirror.ref, since_ns=stood), CALL)
+    await mirror.run(event_actions.ListEvents(engine=mirror.ref, since_ns=stood), CALL)
     assert engine.asked == ["events"]
 
 

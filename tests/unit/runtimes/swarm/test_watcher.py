@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from core import errors
+from core.model import event_actions
 from core.model.events import Event, EventKind
 from core.model.refs import EngineRef
 from runtimes.formats.skipped_data import SkippedData
@@ -224,7 +225,13 @@ async def test_a_list_of_events_takes_all_that_is_known() -> None:
     scene = Scene()
     scene.manager.tasks.append(DIED)
     scene.manager.ring = [told("create", at_ns=50), told("start", "c1", 51, scope="local")]
-    found = await scene.lookout.list_events(0, 100, 5.0)
+
+    async def listed(**options: int) -> tuple[Event, ...]:
+        action = event_actions.ListEvents(engine=ENGINE, **options)
+        return (await scene.lookout.list_events(action, 5.0)).rows
+
+    found = await listed()
     assert [(event.type, event.action) for event in found] == [("service", "create"), ("task", "failed")]
-    assert await scene.lookout.list_events(found[0].at_ns + 1, 100, 5.0) == found[1:]
-    assert await scene.lookout.list_events(0, 1, 5.0) == found[1:]
+    assert await listed(since_ns=found[0].at_ns + 1) == found[1:]
+    assert await listed(until_ns=found[0].at_ns) == found[:1]
+    assert await listed(limit=1) == found[1:]

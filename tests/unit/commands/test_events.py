@@ -1,0 +1,142 @@
+"""events: which events it asks for, how it folds them, and what a narrow terminal shows."""
+
+from __future__ import annotations
+
+import pytest
+
+from bot import plain_text
+from core import errors
+from core.model.event_actions import ListEvents
+from core.model.events import Event, EventKind, EventList, Origin
+from core.model.refs import Kind, Ref
+from core.model.replies import Ending
+from tests.unit.commands.conftest import BATCH, HOST7, NOW, WEB, WEB2
+
+SECOND = 1_000_000_000
+NOW_NS = int(NOW.timestamp()) * SECOND
+BRIDGE = Ref(engine=HOST7, kind=Kind.NETWORK, id="b" * 64, name="bridge")
+IMAGE = Ref(engine=HOST7, kind=Kind.IMAGE, id="sha256:" + "c" * 64, name="shop:2")
+EXPLAINED = {"cause": "requested", "cause_text": "stop through Quarterdeck", "cause_by": "slack:T1/ADA"}
+
+
+def event(
+    ago: float, kind: EventKind, action: str, ref: Ref = WEB.ref, type_: str = "container", **attrs: str
+) -> Event:
+    return Event(NOW_NS - int(ago * SECOND), kind, ref, Origin.LIVE, type_, action, attrs)
+
+
+def stop(ago: float, ref: Ref = WEB.ref, **cause: str) -> tuple[Event, ...]:
+    """`docker stop`, as Docker reports it."""
+    return (
+        event(ago, EventKind.KILLED, "kill", ref, signal="15"),
+        event(ago - 0.2, EventKind.DIED, "die", ref, exit_code="0", **cause),
+        event(ago - 0.3, EventKind.STOPPED, "stop", ref),
+    )
+
+
+def lines(reply) -> list[tuple[str, ...]]:
+    return [tuple(row[1:]) for row in reply.blocks[0].rows]
+
+
+async def say(world, line: str, *happened: Event):
+    return await world.say(line, lambda action: action.select(happened))
+
+
+async def test_a_stop_is_one_line_with_its_cause_and_the_requester(world):
+    happened = (*stop(60, **EXPLAINED), event(30, EventKind.STARTED, "start", image="nginx"))
+    assert lines(await say(world, "events", *happened)) == [
+        ("died", "web", "stop through Quarterdeck (slack:T1/ADA)"),
+        ("started", "web", "nginx"),
+    ]
+    assert [row[0] for row in lines(await say(world, "events --all", *happened))] == [
+        "killed",
+        "died",
+        "stopped",
+        "started",
+    ]
+
+
+async def test_what_no_cause_tells_stays(world):
+    reload = event(90, EventKind.KILLED, "kill", signal="1")
+    assert lines(await say(world, "events", reload, *stop(60, **EXPLAINED)))[0] == ("killed", "web", "signal HUP")
+    # The cause of an end is known a few seconds later; until then, everything is shown.
+    assert [row[0] for row in lines(await say(world, "events", *stop(2)))] == ["killed", "died", "stopped"]
+    oom = event(61, EventKind.OOM, "oom")
+    crashed = event(60, EventKind.DIED, "die", exit_code="1", cause="crashed", cause_text="crashed")
+    assert [row[0] for row in lines(await say(world, "events", oom, crashed))] == ["oom", "died"]
+    killed = event(60, EventKind.DIED, "die", exit_code="137", cause="out_of_memory", cause_text="out of memory")
+    assert [row[0] for row in lines(await say(world, "events", oom, killed))] == ["died"]
+
+
+async def test_a_crash_loop_is_two_lines_with_their_number(world):
+    loop = [
+        each
+        for number in range(20)
+        for each in (
+            event(
+                300 - 10 * number,
+                EventKind.DIED,
+                "die",
+                exit_code="1",
+                cause="crashed",
+                cause_text="crashed: it failed",
+            ),
+            event(299 - 10 * number, EventKind.STARTED, "start", image="nginx"),
+        )
+    ]
+    other = event(205, EventKind.DIED, "die", BATCH.ref, exit_code="0", cause="finished", cause_text="finished")
+    assert lines(await say(world, "events", *loop, other)) == [
+        ("died", "batch", "finished"),
+        ("died", "web", "crashed: it failed; 20 times since 02:55:00"),
+        ("started", "web", "nginx; 20 times since 02:55:01"),
+    ]
+    assert len(lines(await say(world, "events --all", *loop, other))) == 41
+
+
+async def test_only_the_life_of_things_is_shown_unless_more_is_asked_for(world):
+    happened = (
+        event(9, EventKind.OTHER, "exec_start"),
+        event(8, EventKind.OTHER, "connect", BRIDGE, "network", container=WEB.ref.id, container_name="web"),
+        event(7, EventKind.OTHER, "pull", IMAGE, "image"),
+        event(6, EventKind.OTHER, "attach"),
+    )
+    pulled = ("image pull", "shop:2", "")
+    connected = ("network connect", "bridge", "container web")
+    assert lines(await say(world, "events", *happened)) == [pulled]
+    assert lines(await say(world, "events --type network", *happened)) == [connected]
+    assert lines(await say(world, "events --type image --type network", *happened)) == [connected, pulled]
+    assert lines(await say(world, "events --action connect", *happened)) == [connected]
+    assert lines(await say(world, "events --action 'image *'", *happened)) == [pulled]
+    assert lines(await say(world, "events --action 'exec*'", *happened)) == [("exec_start", "web", "")]
+    assert len(lines(await say(world, "events --all", *happened))) == 4
+    assert lines(await say(world, "events web --all", *happened))[1:2] == [connected]
+    nothing = await say(world, "events --type volume", *happened)
+    assert nothing.blocks[0].empty == "No such event happened in the last 1 h." and nothing.ending is Ending.OK
+
+
+async def test_until_ends_the_window_and_must_lie_in_it(world):
+    (action,) = await world.plan("events --since 2h --until 30m")
+    assert isinstance(action, ListEvents)
+    assert (action.since_ns, action.until_ns) == (NOW_NS - 7200 * SECOND, NOW_NS - 1800 * SECOND)
+    reply = await say(world, "events --since 2h --until 30m")
+    assert reply.blocks[0].empty == "Nothing happened between 2 h and 30 min ago."
+    with pytest.raises(errors.BadUsage, match="--until 2 h ago is not later than --since 1 h ago") as raised:
+        await world.plan("events --until 2h")
+    assert "--since 2h --until 1h" in raised.value.hint
+
+
+async def test_an_answer_says_what_is_missing(world):
+    listed = EventList(rows=(), notes=("The store does not answer, so older events may be missing.",))
+    assert "older events may be missing" in plain_text.render(await world.say("events", lambda _: listed))
+
+
+async def test_80_columns_show_the_whole_cause(world):
+    text = "killed from outside the engine by SIGKILL (exit code 137)"
+    died = event(60, EventKind.DIED, "die", WEB2.ref, exit_code="137", cause="killed", cause_text=text)
+    shown = plain_text.render(await say(world, "events", died), width=60)
+    assert shown.split("\n") == [
+        "TIME      WHAT  NAME   DETAIL",
+        "02:59:00  died  web-2  killed from outside the engine by",
+        "                       SIGKILL (exit code 137)",
+    ]
+    assert max(map(len, plain_text.render(await say(world, "events", died), width=80).split("\n"))) <= 80
