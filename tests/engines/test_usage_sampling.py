@@ -39,9 +39,9 @@ async def test_usage_of_docker_containers_is_on_the_page_and_goes_with_them(dock
         assert shown("cpu_cfs_throttled_periods_total", "busy") > 0
         assert shown("spec_memory_limit_bytes", "busy") == 64 << 20
         assert shown("spec_memory_limit_bytes", "idle") is None
-        assert shown("memory_working_set_bytes", "idle") > 0 and shown("processes", "busy") >= 1
+        assert shown("memory_working_set_bytes", "idle") > 0 and shown("threads", "busy") >= 1
         ref = engine.row("busy").ref
         assert len(engine.mirror.usage.points(ref.id, 0)) >= 2
         await asyncio.to_thread(dockerd.remove, "busy")
         await engine.until(lambda: engine.row("busy") is None)
-        assert shown("processes", "busy") is None and shown("processes", "idle") >= 1
+        assert shown("threads", "busy") is None and shown("threads", "idle") >= 1
