@@ -1,7 +1,8 @@
 """Imports all command modules of this package and lists their commands by name. Each module exports one `command`.
 
-A folder whose name starts with an underscore contains no commands. A module without a command, a duplicate name and
-conflicting arguments are errors at start that name the module, so that no command is silently missing.
+A name is a verb (`ps`), or a noun and a verb (`network ls`). A folder whose name starts with an underscore contains no
+commands. A module without a command, a duplicate name and conflicting arguments are errors at start that name the
+module, so that no command is silently missing.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 import difflib
 import importlib
 import pkgutil
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import commands
@@ -30,10 +31,30 @@ class Catalogue:
     def __iter__(self) -> Iterator[Command]:
         return iter(self.commands.values())
 
+    def match(self, words: Sequence[str]) -> tuple[Command, int]:
+        """Returns the command that these words begin with, and how many of them are its name. Raises UnknownCommand."""
+        both = " ".join(words[:2])
+        if len(words) > 1 and (command := self.names.get(both.lower())) is not None:
+            return command, 2
+        if len(words) > 1 and self.verbs_of(words[0]):
+            return self.find(both), 2
+        return self.find(words[0]), 1
+
+    def verbs_of(self, noun: str) -> Sequence[str]:
+        """Returns the verbs of the commands that begin with this noun, such as `ls` and `inspect` of `network`."""
+        start = f"{noun.lower()} "
+        return sorted(name.removeprefix(start) for name in self.names if name.startswith(start))
+
     def find(self, name: str) -> Command:
         """Returns the command with this name or alias, in any case. Raises UnknownCommand with similar names."""
         command = self.names.get(name.lower())
         if command is None:
+            noun = name.partition(" ")[0].lower()
+            if verbs := self.verbs_of(noun):
+                raise errors.UnknownCommand(
+                    f"There is no command “{command_line.abbreviate(name)}”.",
+                    hint=f"Commands about a {noun}: {', '.join(f'{noun} {verb}' for verb in verbs)}.",
+                )
             close = difflib.get_close_matches(name.lower(), list(self.names), n=2, cutoff=0.6)
             hint = f"Did you mean {' or '.join(close)}?" if close else "List all commands with: help"
             raise errors.UnknownCommand(f"There is no command “{command_line.abbreviate(name)}”.", hint=hint)
@@ -71,15 +92,30 @@ def gather(found: Iterable[tuple[str, Command]]) -> Catalogue:
                 raise RuntimeError(
                     f"“{name}” is a command of both commands/{owners[name]}.py and commands/{module}.py."
                 )
-            if not name or name != name.lower() or name.startswith("-") or len(name.split()) != 1:
+            if not _is_name(name):
                 raise RuntimeError(
-                    f"“{name}” of commands/{module}.py is not a command name. Use one word in lower case."
+                    f"“{name}” of commands/{module}.py is not a command name. Use a verb, or a noun and a verb,"
+                    " in lower case."
                 )
             owners[name], names[name] = module, command
         if problem := _problem(command.args):
             raise RuntimeError(f"commands/{module}.py: {problem}.")
         by_name[command.name] = command
+    for name in names:
+        if " " in name and (noun := name.partition(" ")[0]) in names:
+            raise RuntimeError(
+                f"“{name}” of commands/{owners[name]}.py begins with “{noun}”, a command of commands/{owners[noun]}.py."
+            )
     return Catalogue(commands=by_name, names=names)
+
+
+def _is_name(name: str) -> bool:
+    words = name.split()
+    return name == " ".join(words).lower() and 1 <= len(words) <= 2 and not any(map(_is_option, words))
+
+
+def _is_option(word: str) -> bool:
+    return word.startswith("-")
 
 
 def _problem(args: Iterable[Arg]) -> str:

@@ -56,13 +56,14 @@ def _redacted(result: Result, bugs: unexpected_errors.UnexpectedErrors) -> Resul
         return result
     try:
         data = redact_json.redact_document(document.data)
+        summary = redact_json.redact_document(document.summary)
     except errors.QuarterdeckError as error:
         return replace(result, value=None, error=error)
     except Exception as error:
         ref = bugs.report(error, "redact")
         message = f"The document of {document.ref} could not be searched for secrets because of a bug (ref {ref})."
         return replace(result, value=None, error=errors.InvalidResponse(message, hint=unexpected_errors.HINT))
-    return replace(result, value=msgspec.structs.replace(document, data=data))
+    return replace(result, value=msgspec.structs.replace(document, data=data, summary=summary))
 
 
 def _size(block: Any) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from bot.parsing import parser, usage
+from bot.parsing import client_lines, usage
 from commands.catalogue import Catalogue
 from commands.spec import Arg, ArgType
 from core import errors
@@ -16,15 +16,19 @@ def complete(text: str, catalogue: Catalogue, names: Sequence[str]) -> list[str]
     """Returns the completions of the last word of `text`, sorted. `names`: the names that a target may have."""
     try:
         words = command_line.split(text)
-    except errors.BadUsage:
+        last = "" if not text or text[-1].isspace() or not words else words.pop()
+        words = client_lines.translate(words, catalogue, limited=False)
+    except errors.UserError:
         return []
-    last = "" if not text or text[-1].isspace() or not words else words.pop()
-    words = parser.without_prefix(words, catalogue)
     if not words:
-        return _starting(catalogue.names, last)
-    command = catalogue.names.get(words[0].lower())
-    if command is None:
+        return _starting([name.partition(" ")[0] for name in catalogue.names], last)
+    if len(words) == 1 and (verbs := catalogue.verbs_of(words[0])):
+        return _starting(verbs, last)
+    try:
+        command, count = catalogue.match(words)
+    except errors.UserError:
         return []
+    words = words[count - 1 :]
     by_name = usage.options_by_name(command)
     option = by_name.get(words[-1]) if "--" not in words[1:] else None
     if option is not None and option.type is not ArgType.FLAG:
@@ -45,7 +49,7 @@ def _values(arg: Arg, last: str, catalogue: Catalogue, names: Sequence[str]) -> 
     if arg.choices:
         return _starting(arg.choices, last)
     if arg.type is ArgType.COMMAND:
-        return _starting(catalogue.commands, last)
+        return _starting([name.partition(" ")[0] for name in catalogue.commands], last)
     if arg.type is ArgType.TARGET:
         return [command_line.quote([name]) for name in _starting(names, last)]
     return []

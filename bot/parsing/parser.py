@@ -13,14 +13,12 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 
-from bot.parsing import usage
+from bot.parsing import client_lines, foreign_options, usage
 from commands.catalogue import Catalogue
 from commands.spec import Arg, ArgType, Command
 from core import errors
 from core.text import command_line
 
-# What people type before a command out of habit. It is removed.
-IGNORED_PREFIXES = frozenset({"/deck", "/quarterdeck", "deck", "quarterdeck", "docker", "podman"})
 HELP_WORDS = frozenset({"--help", "-h", "-?", "?"})
 MAX_DURATION = timedelta(days=3_650)
 MAX_NUMBER = 1_000_000
@@ -31,17 +29,19 @@ _NEGATIVE = re.compile(r"-[0-9]")
 
 
 def parse(line: str, catalogue: Catalogue) -> Parsed:
-    """Returns the command and the arguments of a line. An empty line is `help`; `restart --help` is `help restart`.
-    Raises BadUsage or UnknownCommand."""
-    words = without_prefix(command_line.split(line), catalogue)
+    """Returns the command and the arguments of a line. An empty line is `help`; `restart --help` is `help restart`; a
+    line of another program, such as `docker container ls`, is the same command here. Raises BadUsage or
+    UnknownCommand."""
+    words = client_lines.translate(command_line.split(line), catalogue)
     if not words or words[0] in HELP_WORDS:
         words = ["help", *words[1:]]
-    command = _find_command(words, catalogue)
-    if _asks_for_help(command, words[1:]):
-        topic = [command.name] if command.name != "help" else [word for word in words[1:] if word not in HELP_WORDS]
-        words, command = ["help", *topic], catalogue.find("help")
-    args = _ArgumentParser(command, catalogue).parse(words[1:])
-    return Parsed(command=command, args=args, line=command_line.quote([command.name, *words[1:]]))
+    command, count = _find_command(words, catalogue)
+    words = words[count:]
+    if _asks_for_help(command, words):
+        words = [word for word in words if word not in HELP_WORDS] if command.name == "help" else command.name.split()
+        command = catalogue.find("help")
+    args = _ArgumentParser(command, catalogue).parse(words)
+    return Parsed(command=command, args=args, line=command_line.quote([*command.name.split(), *words]))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,22 +53,16 @@ class Parsed:
     line: str
 
 
-def without_prefix(words: list[str], catalogue: Catalogue) -> list[str]:
-    """Returns the words without a leading `/deck` or similar, unless that is a command."""
-    if words and words[0].lower() in IGNORED_PREFIXES and words[0].lower() not in catalogue.names:
-        return words[1:]
-    return words
-
-
-def _find_command(words: Sequence[str], catalogue: Catalogue) -> Command:
-    """The command of a line. For `web restart`, the error shows the right order."""
+def _find_command(words: Sequence[str], catalogue: Catalogue) -> tuple[Command, int]:
+    """The command of a line, and how many words its name has. For `web restart`, the error shows the right order."""
     word, following = words[0], words[1:]
-    if word.lower() not in catalogue.names and following and following[0].lower() in catalogue.names:
+    known = word.lower() in catalogue.names or catalogue.verbs_of(word)
+    if not known and following and following[0].lower() in catalogue.names:
         reordered = command_line.quote([following[0].lower(), word, *following[1:]])
         raise errors.UnknownCommand(
             f"There is no command “{command_line.abbreviate(word)}”.", hint=f"Write the command first: {reordered}"
         )
-    return catalogue.find(word)
+    return catalogue.match(words)
 
 
 @dataclass(slots=True)
@@ -83,6 +77,8 @@ class _ArgumentParser:
     def parse(self, words: Sequence[str]) -> dict[str, Any]:
         by_name = usage.options_by_name(self.command)
         rest = _rest_index(self.command)
+        if rest is None:
+            client_lines.check_words(self.command, words[: words.index("--")] if "--" in words else words)
         queue = list(words)
         while queue:
             word = queue.pop(0)
@@ -146,8 +142,12 @@ class _ArgumentParser:
     def _assign_positionals(self) -> None:
         left = list(self.positional_words)
         for arg in usage.positionals(self.command):
-            taken = left if arg.many or arg.remainder else left[:1]
-            left = left[len(taken) :]
+            count = len(left) if arg.many or arg.remainder else min(1, len(left))
+            if arg.type is ArgType.COMMAND and left:
+                count = self.catalogue.match(left)[1]
+            taken, left = left[:count], left[count:]
+            if arg.type is ArgType.COMMAND and taken:
+                taken = [" ".join(taken)]
             if taken:
                 self.values[arg.key] = [self._convert(arg, usage.placeholder(arg), word) for word in taken]
             elif arg.required:
@@ -197,6 +197,8 @@ class _ArgumentParser:
                 return text
 
     def _unknown_option(self, name: str, by_name: Mapping[str, Arg]) -> errors.BadUsage:
+        if instead := foreign_options.explanation(self.command.name, name.partition(" ")[0], by_name):
+            return errors.BadUsage(f"{self.command.name} has no option {name.partition(' ')[0]}.", hint=instead)
         long = [option for option in by_name if option.startswith("--")]
         options = ", ".join(usage.spelling(arg) for arg in self.command.args if arg.option)
         close = usage.suggestions(name, long) if name.startswith("--") else ""

@@ -16,7 +16,7 @@ from commands.spec import SELECTION, Arg, ArgType, Context, Plan, Render, Result
 from core import errors
 from core.model import list_action_by_kind
 from core.model.actions import Action
-from core.model.refs import Kind
+from core.model.refs import EngineRef, Kind, Ref
 from core.model.replies import Block, Ending, Lines, Reply, Table, Text, Tone
 from core.name_matching import selection
 
@@ -29,8 +29,8 @@ class ListCommand:
     """Describes one list command.
 
     `rows`: the rows of an engine's answer. `lines`: the table lines of one selected row. `cells`: the cells of a line,
-    one for each of `columns`; a column of `optional` is left out where it is empty in every line. `none`: the sentence
-    shown where nothing exists.
+    one for each of `columns`; a column of `optional` is left out where it is empty in every line. `filter`: whether a
+    row is wanted, by the command's own options. `none`: the sentence shown where nothing exists.
     """
 
     kind: Kind
@@ -41,6 +41,19 @@ class ListCommand:
     rows: Callable[[Any], Sequence[Any]] = lambda value: value.rows
     order: Callable[[Any], Any] = lambda row: row.ref.name
     lines: Callable[[Any], Sequence[Any]] = lambda row: (row,)
+    filter: Callable[[Mapping[str, Any], Any], bool] = lambda args, row: True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NamedRow:
+    """Holds a row of a list that has a name and no Ref of its own, such as a stack or a namespace."""
+
+    ref: Ref
+    row: Any
+
+    @property
+    def labels(self) -> Any:
+        return self.row.labels
 
 
 def make_plan(kind: Kind) -> Plan:
@@ -80,8 +93,11 @@ def arguments(target_help: str) -> Sequence[Arg]:
 def _render(spec: ListCommand, context: Context, results: Sequence[Result]) -> Reply:
     args = context.args
     answered = [result for result in results if result.error is None and result.value is not None]
-    known = list_action_by_kind.deduplicate(spec.kind, [row for result in answered for row in spec.rows(result.value)])
-    labelled = [row for row in known if _has_labels(args["label"], getattr(row, "labels", {}))]
+    found = [_with_ref(row, result.action.engine) for result in answered for row in spec.rows(result.value)]
+    known = list_action_by_kind.deduplicate(spec.kind, found)
+    labelled = [
+        row for row in known if spec.filter(args, row) and _has_labels(args["label"], getattr(row, "labels", {}))
+    ]
     selected, unmatched = select(spec.kind, args["target"], labelled)
     lines = {line.ref: line for row in selected for line in spec.lines(row)}
     rows = sorted(lines.values(), key=lambda row: (spec.order(row), str(row.ref.engine)))
@@ -91,10 +107,14 @@ def _render(spec: ListCommand, context: Context, results: Sequence[Result]) -> R
     elif rows:
         blocks.append(_table(spec, rows, results, context.now))
     elif answered and not unmatched:
-        chosen = args["target"] or args["label"]
+        chosen = args["target"] or args["label"] or len(labelled) < len(known)
         blocks.append(Text(text=f"No {spec.kind} matches." if chosen and known else spec.none))
     blocks += [Text(text=error.full_message(), tone=Tone.WARN) for error in unmatched if answered]
     return Reply(blocks=(*blocks, *_notes(results)), ending=_ending(results, rows, answered, unmatched))
+
+
+def _with_ref(row: Any, engine: EngineRef) -> Any:
+    return row if hasattr(row, "ref") else NamedRow(ref=list_action_by_kind.row_ref(row, engine), row=row)
 
 
 def _has_labels(labels: Sequence[str], having: Mapping[str, str] | Sequence[Mapping[str, str]]) -> bool:

@@ -11,10 +11,12 @@ from core import errors
 from core.model.refs import Kind, Ref
 
 
-async def select(context: Context, command: str, maximum: int, kind: Kind = Kind.CONTAINER) -> Sequence[Ref]:
+async def select(
+    context: Context, command: str, maximum: int, kind: Kind = Kind.CONTAINER, *, every_match: bool = False
+) -> Sequence[Ref]:
     """Finds the resources that the typed names and options select. Raises BadUsage if nothing was typed to select by,
-    and for more than `maximum` resources."""
-    wanted = replace(query(context), kind=kind)
+    and for more than `maximum` resources. `every_match`: a name that fits several selects them all."""
+    wanted = replace(query(context), kind=kind, every_match=every_match)
     if not (wanted.names or wanted.labels or wanted.host or wanted.engine):
         example = f"For example: {command} web, or {command} --label app=shop"
         hint = example if kind is Kind.CONTAINER else f"See its examples with: help {command}"

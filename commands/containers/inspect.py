@@ -1,72 +1,75 @@
-"""`inspect`: shows all that engines report about containers, as JSON or as text with the fields of `--format`."""
+"""`inspect`: shows what engines report about containers: a summary, fields by `--format`, or JSON with `--raw`. A name
+that no container has is looked for among the other kinds of resources, as `docker inspect` does."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Sequence
+import dataclasses
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from commands._shared import format_option, formatting, targets
-from commands.spec import SELECTION, TARGETS, Arg, Command, Context, Result
+from commands._shared import inspection
+from commands.spec import SELECTION, TARGETS, Arg, Command, Context
 from core import errors
-from core.model.actions import Action, InspectContainer
-from core.model.replies import Ending, Lines, Reply, Text, Tone
+from core.model.actions import Action, InspectContainer, TargetAction
+from core.model.images import InspectImage
+from core.model.networks_and_volumes import InspectNetwork, InspectVolume
+from core.model.pods import InspectPod
+from core.model.refs import Kind, Ref
 from core.model.results import Document
+from core.model.swarm import InspectNode, InspectService
 
-MAX_TARGETS = 20
+# In the order in which a name is looked for.
+ACTIONS: Mapping[Kind, type[TargetAction[Document]]] = {
+    Kind.CONTAINER: InspectContainer,
+    Kind.IMAGE: InspectImage,
+    Kind.NETWORK: InspectNetwork,
+    Kind.VOLUME: InspectVolume,
+    Kind.POD: InspectPod,
+    Kind.SERVICE: InspectService,
+    Kind.NODE: InspectNode,
+}
 
 
 async def plan(context: Context) -> Sequence[Action[Any]]:
-    if context.args["format"]:
-        format_option.parse_format(context.args["format"])
-    refs = await targets.select(context, "inspect", MAX_TARGETS)
-    return [InspectContainer(engine=ref.engine, target=ref) for ref in refs]
+    inspection.check_format(context)
+    kind = context.args["type"]
+    refs = await _find(context, [Kind(kind)] if kind else list(ACTIONS))
+    return [ACTIONS[ref.kind](engine=ref.engine, target=ref) for ref in refs]
 
 
-def render(context: Context, results: Sequence[Result]) -> Reply:
-    documents = [result.value for result in results if isinstance(result.value, Document)]
-    labels = targets.display_names([targets.target_of(result) for result in results])
-    notes = [
-        Text(text=f"{label}: {result.error.full_message()}", tone=Tone.BAD)
-        for label, result in zip(labels, results, strict=True)
-        if result.error is not None
-    ]
-    if not documents:
-        return Reply(blocks=notes, ending=formatting.failed_ending(results))
-    if not context.args["format"]:
-        # A program at the other end of a pipe expects one document alone, and several as a list.
-        shown: Any = documents[0].data if len(results) == 1 else [document.data for document in documents]
-        text = json.dumps(shown, indent=2, ensure_ascii=False, default=str)
-        return Reply(blocks=(Lines(lines=text.split("\n")), *notes))
-    template = format_option.parse_format(context.args["format"])
-    lines: list[str] = []
-    for document in documents:
+async def _find(context: Context, kinds: Sequence[Kind]) -> Sequence[Ref]:
+    """Finds the resources of the first kind that has all the names. Raises the error of the first kind."""
+    missing: errors.NotFound | None = None
+    for kind in kinds:
         try:
-            lines += format_option.fill_format(template, document.data).split("\n")
-        except errors.BadUsage as error:
-            return Reply(blocks=(Text(text=error.full_message(), tone=Tone.WARN),), ending=Ending.USAGE)
-    return Reply(blocks=(Lines(lines=lines), *notes))
+            return await inspection.find(context, "inspect", kind)
+        except errors.NotFound as error:
+            missing = missing or error
+            if not context.args["target"]:
+                break
+    assert missing is not None
+    raise missing
 
 
 command = Command(
     name="inspect",
-    summary="show all details of containers",
+    summary="show all details of containers and other resources",
     examples=(
         "inspect web",
         "inspect web --format '{{.State.Status}} since {{.State.StartedAt}}'",
         "inspect web -f '{{json .Mounts}}'",
         "inspect web -f '{{index .Config.Labels \"com.docker.compose.project\"}}'",
+        "inspect web --raw",
+        "inspect busybox --type image",
     ),
     plan=plan,
-    render=render,
-    verbs=("container.inspect",),
+    render=inspection.render,
+    verbs=tuple(action.verb for action in ACTIONS.values()),
     args=(
-        TARGETS,
-        Arg(
-            name="--format",
-            short="f",
-            help='text with fields: {{.State.Status}}, {{.Mounts.0.Source}}, {{json .State}}, {{index .A "b.c"}}',
-        ),
+        dataclasses.replace(TARGETS, help=f"{TARGETS.help}; or the name of another resource"),
+        inspection.FORMAT,
+        inspection.RAW,
+        Arg(name="--type", choices=tuple(map(str, ACTIONS)), help="the kind of resource; without it: the first found"),
         *SELECTION,
     ),
 )

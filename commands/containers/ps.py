@@ -122,7 +122,7 @@ command = Command(
     plan=plan,
     render=render,
     verbs=("container.list",),
-    aliases=("ls", "list"),
+    aliases=("ls", "list", "container ls"),
     args=(
         OPTIONAL_TARGETS,
         Arg(name="--all", short="a", type=ArgType.FLAG, help="include containers that are not running"),

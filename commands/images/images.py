@@ -4,15 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
+from typing import Any
 
 import msgspec
 
 from commands._shared import formatting, lists
-from commands.spec import Command
+from commands.spec import Arg, ArgType, Command, Context, query
 from core.model import image_names
+from core.model.actions import Action
 from core.model.images import DANGLING, Image, ListImages
 from core.model.refs import Kind
 from core.name_matching import images
+
+
+async def plan(context: Context) -> Sequence[Action[Any]]:
+    everything = context.args["all"]
+    return [ListImages(engine=engine, intermediate=everything) for engine in context.find.engines(query(context))]
 
 
 def line_per_tag(image: Image) -> Sequence[Image]:
@@ -31,8 +38,14 @@ def image_cells(row: Image, now: datetime) -> Sequence[str]:
 command = Command(
     name="images",
     summary="list images",
-    examples=("images", "images busybox", "images 'registry.example/*' --host 'prod-*'"),
-    plan=lists.make_plan(Kind.IMAGE),
+    examples=(
+        "images",
+        "images -a",
+        "images --dangling",
+        "images busybox",
+        "images 'registry.example/*' --host 'prod-*'",
+    ),
+    plan=plan,
     render=lists.make_render(
         lists.ListCommand(
             kind=Kind.IMAGE,
@@ -40,10 +53,16 @@ command = Command(
             cells=image_cells,
             none="There are no images.",
             rows=lambda value: [images.under_id(image) for image in value.rows],
+            filter=lambda args, row: not (args["dangling"] and row.tags),
             lines=line_per_tag,
             order=lambda row: (not row.tags, row.ref.name),
         )
     ),
     verbs=(ListImages.verb,),
-    args=lists.arguments("repository, repository:tag, start of a name or id, digest, or a glob like 'nginx*'"),
+    aliases=("image ls",),
+    args=(
+        *lists.arguments("repository, repository:tag, start of a name or id, digest, or a glob like 'nginx*'"),
+        Arg(name="--all", short="a", type=ArgType.FLAG, help="include images that are only layers of others"),
+        Arg(name="--dangling", type=ArgType.FLAG, help="only images without a tag"),
+    ),
 )

@@ -35,5 +35,6 @@ command = Command(
         )
     ),
     verbs=(ListNodes.verb,),
+    aliases=("node ls",),
     args=lists.arguments("node, start of its name or id, or a glob like 'worker-*'"),
 )

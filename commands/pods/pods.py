@@ -34,5 +34,6 @@ command = Command(
         )
     ),
     verbs=(ListPods.verb,),
+    aliases=("pod ls",),
     args=lists.arguments("pod (web, shop/web), start of its name or id, or a glob like 'shop-*'"),
 )

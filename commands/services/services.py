@@ -68,6 +68,7 @@ command = Command(
     plan=plan,
     render=render,
     verbs=(ListServices.verb,),
+    aliases=("service ls",),
     args=(
         Arg(
             name="service",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from commands._shared import formatting
@@ -33,16 +33,25 @@ def render(_: Context, results: Sequence[Result]) -> Reply:
 
 
 def _overview(commands: Sequence[CommandHelp]) -> list[Block]:
-    widest = max((len(_names(one)) for one in commands), default=0)
+    single = [one for one in commands if " " not in one.name]
+    widest = max((len(_names(one)) for one in single), default=0)
     lines: list[str] = []
     for group in GROUPS:
-        members = [one for one in commands if _group(one) == group]
+        members = [one for one in single if _group(one) == group]
         if members:
             lines += [group, *(f"  {_names(one):<{widest}}  {one.summary}" for one in members)]
+    if by_noun := _by_noun(commands):
+        lines += ["By resource", *(f"  {noun:<{widest}}  {', '.join(verbs)}" for noun, verbs in by_noun.items())]
     return [
         Lines(lines=lines),
         Text(text="To see a command's options and examples, write help and its name: help logs"),
     ]
+
+
+def _by_noun(commands: Sequence[CommandHelp]) -> Mapping[str, Sequence[str]]:
+    """Returns the verbs of the commands of two words, by their noun."""
+    pairs = sorted(name.split() for one in commands for name in (one.name, *one.aliases) if " " in name)
+    return {noun: [verb for other, verb in pairs if other == noun] for noun, _ in pairs}
 
 
 def _page(one: CommandHelp) -> list[Block]:
@@ -69,13 +78,13 @@ def _group(one: CommandHelp) -> str:
 
 
 def _names(one: CommandHelp) -> str:
-    return ", ".join((one.name, *one.aliases))
+    return ", ".join((one.name, *(alias for alias in one.aliases if " " not in alias)))
 
 
 command = Command(
     name="help",
     summary="list all commands, or explain one",
-    examples=("help", "help logs", "logs --help"),
+    examples=("help", "help logs", "help service ls", "logs --help"),
     plan=plan,
     render=render,
     verbs=(ShowHelp.verb,),

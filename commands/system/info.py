@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from commands._shared import engine_details, format_option, formatting
-from commands.spec import HOST, Arg, ArgType, Command, Context, Result
+from commands.spec import ENGINE, HOST, Arg, ArgType, Command, Context, Result
 from core import errors
 from core.model.actions import Action, DescribeEngine, ShowInfo
 from core.model.engines import Engine
@@ -21,7 +21,7 @@ async def plan(context: Context) -> Sequence[Action[Any]]:
     args = context.args
     if args["format"]:
         format_option.parse_format(args["format"])
-    engines = context.find.engines(Query(engine=args["name"] or "", host=args["host"] or ""))
+    engines = context.find.engines(Query(engine=args["name"] or args["engine"] or "", host=args["host"] or ""))
     if _raw(context):
         return [ShowInfo(engine=engine) for engine in engines]
     return [DescribeEngine(engine=engine) for engine in engines]
@@ -84,5 +84,6 @@ command = Command(
         Arg(name="--raw", type=ArgType.FLAG, help="show the engine's whole answer as JSON"),
         Arg(name="--format", short="f", help="text with fields of the engine's answer: {{.Driver}}, {{json .Plugins}}"),
         HOST,
+        ENGINE,
     ),
 )

@@ -88,8 +88,9 @@ def policy_from(config: Config) -> permissions.Policy:
 
 
 def check_slack_commands(config: Config, commands: Iterable[str]) -> None:
-    """Checks `slack.direct` against the names of all commands. Raises ConfigError that lists the unknown names."""
-    known = tuple(commands)
+    """Checks `slack.direct` against the names of all commands. Raises ConfigError that lists the unknown names. A
+    command of two words cannot be a slash command."""
+    known = tuple(name for name in commands if " " not in name)
     unknown = [
         Problem(
             path=f"slack.direct.{index}",

@@ -52,8 +52,11 @@ class Images(msgspec.Struct, frozen=True):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ListImages(Action[Images]):
+    """`intermediate`: also images that are only layers of others, which a build without BuildKit leaves behind."""
+
     verb = "image.list"
     listing = True
+    intermediate: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

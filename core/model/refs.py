@@ -26,6 +26,7 @@ class Kind(enum.StrEnum):
     POD = "pod"
     UNIT = "unit"
     STACK = "stack"
+    PROJECT = "project"
     NAMESPACE = "namespace"
     BOT = "bot"
 

@@ -10,10 +10,12 @@ from core.model.refs import Ref
 
 
 class Document(msgspec.Struct, frozen=True):
-    """The engine's own description of one resource: decoded JSON, with values of environment variables hidden."""
+    """The engine's own description of one resource: decoded JSON, with values of environment variables hidden.
+    `summary`: what most people want to know of it, name → text, made from `data`; a text may have several lines."""
 
     ref: Ref
     data: dict[str, Any]
+    summary: dict[str, str] = {}
 
 
 MAX_PAGE_CHARACTERS = 2 << 20

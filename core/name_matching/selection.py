@@ -22,6 +22,11 @@ LIST_COMMANDS = {
     Kind.POD: "pods",
     Kind.NODE: "nodes",
     Kind.UNIT: "units",
+    Kind.NETWORK: "network ls",
+    Kind.VOLUME: "volume ls",
+    Kind.STACK: "stack ls",
+    Kind.PROJECT: "project ls",
+    Kind.NAMESPACE: "namespaces",
 }
 NO_CONTAINERS = "A compose service without containers exists only in its compose file; start it with: docker compose up"
 

@@ -38,7 +38,8 @@ class ImageVerbs(HttpEngineClient, abc.ABC):
 
     @does(images.ListImages)
     async def list_images(self, action: images.ListImages, seconds: float) -> images.Images:
-        response = await self._request("GET", "/images/json", seconds)
+        path = "/images/json?all=true" if action.intermediate else "/images/json"
+        response = await self._request("GET", path, seconds)
         return images.Images(rows=await decode.images(self.ref, response.body, self.skipped))
 
     @does(images.InspectImage)

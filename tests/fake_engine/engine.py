@@ -30,12 +30,13 @@ from tests.fake_engine import services as fake_engine_services
 from tests.fake_engine.core import RING
 from tests.fake_engine.images import Images
 from tests.fake_engine.inside import Inside
+from tests.fake_engine.networks_and_volumes import NetworksAndVolumes
 from tests.fake_engine.pods import Pods
 from tests.fake_engine.swarm import Cluster
 from tests.fake_engine.units import Units
 
 
-class FakeRuntime(Images, Pods, Cluster, Units, Inside):
+class FakeRuntime(Images, Pods, Cluster, Units, NetworksAndVolumes, Inside):
     """All its parts, and what is done to containers and services."""
 
     alternatives: ClassVar[Mapping[str, str]] = {
@@ -89,7 +90,7 @@ class FakeRuntime(Images, Pods, Cluster, Units, Inside):
             "Config": {"Image": row.image, "Labels": row.labels},
             "HostConfig": self.host_configs.get(row.ref.id, {}),
         }
-        return Document(ref=row.ref, data=data)
+        return Document(ref=row.ref, data=data, summary={"State": row.state, "Image": row.image})
 
     @does(actions.ReadLogs)
     async def read_logs(self, action: actions.ReadLogs, seconds: float) -> LogPage | JobStarted:

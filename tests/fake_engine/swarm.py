@@ -51,6 +51,15 @@ class Cluster(FakeEngine):
         spec = {"Availability": row.availability, "Role": row.role, "Labels": dict(row.labels)}
         return Document(ref=row.ref, data={"ID": row.ref.id, "Spec": spec, "Status": {"State": row.state}})
 
+    @does(swarm.InspectService)
+    async def inspect_service(self, action: swarm.InspectService, seconds: float) -> Document:
+        await self._answer("inspect", seconds)
+        row = next((row for row in self.swarm if row.ref == action.target), None)
+        if row is None:
+            raise errors.NotFound(f"The Swarm has no service {action.target.name}.", hint="List them with: services")
+        data = {"ID": row.ref.id, "Spec": {"Name": row.ref.name, "Labels": dict(row.labels[0])}}
+        return Document(ref=row.ref, data=data, summary={"Mode": row.mode, "Image": row.image})
+
     @does(swarm.DrainNode)
     async def drain_node(self, action: swarm.DrainNode, seconds: float) -> Outcome:
         outcome = await self._turn(action.target, "drain", seconds)

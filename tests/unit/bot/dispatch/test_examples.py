@@ -15,7 +15,9 @@ from core.model.actions import Risk
 from core.model.events import EventKind
 from core.model.identity import Identity
 from core.model.policy import Grant, Policy
+from core.model.refs import Kind, Ref
 from core.model.replies import Ending
+from core.model.services import Service
 from runtimes.compose import scale
 from tests.fake_engine.engine import FakeRuntime
 from tests.helpers.deck import WORDS, Deck
@@ -61,11 +63,30 @@ def engines():
         )
     )
     swarm.add_task("shop_front", workers[0])
+    front = Ref(engine=swarm.ref, kind=Kind.SERVICE, id="svc1", name="shop_front")
+    stack = {"com.docker.stack.namespace": "shop"}
+    swarm.swarm.append(
+        Service(
+            ref=front,
+            mode="replicated",
+            image="nginx:1.27",
+            running=1,
+            desired=1,
+            labels=(stack,),
+            project="shop",
+            service="shop_front",
+        )
+    )
+    prod.add_network("shop_default")
+    prod.add_network("bridge")
+    prod.add_volume("shop_data", labels={"app": "shop"})
     pod = [podman.add(f"pod-{name}") for name in ("front", "cart")]
     podman.add_pod("shop", *pod[:1])
     podman.add_pod("shop-cart", *pod[1:])
     podman.add_unit(pod[1])
     prod.add_image("registry.example/shop/web:1", labels={"app": "shop"})
+    prod.add_image("nginx:1.27")
+    prod.add_image()
     return prod, test, swarm, podman
 
 

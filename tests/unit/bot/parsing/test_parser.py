@@ -153,7 +153,7 @@ def test_lines_that_cannot_be_read_say_where_and_what_helps(line, sentence):
         ("/deck ps -a", "ps -a"),
         ("quarterdeck ps", "ps"),
         ("docker ps", "ps"),
-        ("Podman Logs Web", "logs Web"),
+        ("Docker Logs Web", "logs Web"),
         ("ls --help", "help ps"),
         ("logs --nonsense -h", "help logs"),
         ("help -h", "help"),

@@ -1,0 +1,149 @@
+"""Translates a line of docker, podman, crictl or a similar program into a line of ours.
+
+`docker container ls -a` becomes `ps -a`, `crictl pods` becomes `pods --engine cri`. The tables are in
+`client_commands` and `missing_commands`. A command that Quarterdeck does not have is refused with what to do instead. A
+line is never changed into another change: only its names of commands and the options before them are translated.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+
+from bot.parsing import client_commands, missing_commands, usage
+from bot.parsing.client_commands import NOUN_VERBS, Client
+from commands.catalogue import Catalogue
+from commands.spec import ENGINE, LABEL, Command
+from core import errors
+from core.text import command_line
+
+NAMESPACE_LABEL = "containerd.namespace"  # of every container and image of containerd
+_SHELL = frozenset({"|", "||", "&&", ";", ">", ">>", "<", "&"})
+_PLACEHOLDER = re.compile(r"<[A-Za-z][^<>]*>?")
+_CHOICE = re.compile(r"\[?([\w./-]+(?:\|[\w./-]+)+)\]?")
+_COMMENTS = ("//", "#")
+
+
+def translate(words: Sequence[str], catalogue: Catalogue, *, limited: bool = True) -> list[str]:
+    """Returns the words of our command, with `limited` also the options that limit it to the program's engines. Raises
+    UnknownCommand or BadUsage for a command or an option before it that does not exist here."""
+    left = without_prefix(words, catalogue)
+    if not left:
+        return left
+    name = left[0].lower()
+    client = client_commands.CLIENTS.get(name) if name not in catalogue.names else None
+    if client is None:
+        if name not in catalogue.names and name in missing_commands.PROGRAMS:
+            raise _missing(name, *missing_commands.PROGRAMS[name])
+        return _own_name(left, {}, catalogue)
+    left = _without_comment(left[1:])
+    left, namespace = _without_globals(name, client, left)
+    left = _own_name([word for word in left if word not in client.ignored], client.commands, catalogue)
+    return _limited(left, client, namespace, catalogue) if limited else left
+
+
+def without_prefix(words: Sequence[str], catalogue: Catalogue) -> list[str]:
+    """Returns the words without a leading `/deck`, `sudo` or similar, unless that is a command."""
+    left = list(words)
+    while left and left[0].lower() in client_commands.PREFIXES and left[0].lower() not in catalogue.names:
+        left.pop(0)
+    return left
+
+
+def check_words(command: Command, words: Sequence[str]) -> None:
+    """Raises BadUsage for a word that belongs to a shell or to a manual, not to a command: `|`, `<id>`, `start|stop`.
+    `words`: those before `--`."""
+    for word in words:
+        if word in _SHELL:
+            raise errors.BadUsage(
+                f"“{word}” is for a shell; Quarterdeck takes one command without it.",
+                hint=f"Write {command.name} alone. Lists take names and patterns, such as 'web-*'.",
+            )
+        _check_word(word)
+
+
+def _check_word(word: str) -> None:
+    if found := _PLACEHOLDER.search(word):
+        raise errors.BadUsage(
+            f"“{command_line.abbreviate(found[0])}” stands for a name.",
+            hint="Write the name itself; ps -a lists names.",
+        )
+    if choice := _CHOICE.fullmatch(word):
+        first = choice[1].partition("|")[0]
+        raise errors.BadUsage(
+            f"“{command_line.abbreviate(word)}” stands for one of several words.",
+            hint=f"Write one of them, such as {command_line.abbreviate(first)}.",
+        )
+
+
+def _own_name(words: list[str], table: Mapping[str, str], catalogue: Catalogue) -> list[str]:
+    """Replaces the one or two words that name a command by our name of it. Raises UnknownCommand."""
+    words = _without_container(words, table, catalogue)
+    for count in (2, 1):
+        if len(words) < count:
+            continue
+        phrase = " ".join(words[:count]).lower()
+        ours = table.get(phrase) or (phrase if phrase in catalogue.names else NOUN_VERBS.get(phrase, phrase))
+        if ours == phrase and phrase in catalogue.names:
+            return words
+        if ours != phrase and _exists(ours.split(), catalogue):
+            return [*ours.split(), *words[count:]]
+        if ours in missing_commands.MISSING:
+            raise _missing(phrase, *missing_commands.MISSING[ours])
+    if words:
+        _check_word(words[0])
+    return words
+
+
+def _without_container(words: list[str], table: Mapping[str, str], catalogue: Catalogue) -> list[str]:
+    """`container VERB` is `VERB`, unless a table has it."""
+    if len(words) < 2 or words[0].lower() != "container":
+        return words
+    both = f"container {words[1].lower()}"
+    known = any(both in names for names in (table, catalogue.names, NOUN_VERBS, missing_commands.MISSING))
+    return words if known else words[1:]
+
+
+def _exists(words: Sequence[str], catalogue: Catalogue) -> bool:
+    return " ".join(words[:2]) in catalogue.names or words[0] in catalogue.names
+
+
+def _missing(name: str, why: str, instead: str) -> errors.UnknownCommand:
+    return errors.UnknownCommand(f"There is no command “{name}”: {why}.", hint=instead)
+
+
+def _without_comment(words: list[str]) -> list[str]:
+    """Removes a remark after the command, such as `// opens a shell`."""
+    return words[: next((at for at, word in enumerate(words) if at and word in _COMMENTS), len(words))]
+
+
+def _without_globals(name: str, client: Client, words: list[str]) -> tuple[list[str], str]:
+    """Returns the words without the program's options before its command, and the namespace that they choose."""
+    left, namespace = list(words), ""
+    while left and left[0].startswith("-"):
+        option, equals, value = left[0].partition("=")
+        if option in ("-v", "--version"):
+            return ["version"], ""
+        if option in client.namespace and (equals or len(left) > 1):
+            namespace = value if equals else left.pop(1)
+        elif option in client.globals:
+            raise errors.BadUsage(f"Quarterdeck does not take {name} {option}.", hint=client.globals[option])
+        elif option not in client.ignored:
+            break
+        left.pop(0)
+    return left, namespace
+
+
+def _limited(words: list[str], client: Client, namespace: str, catalogue: Catalogue) -> list[str]:
+    """Limits a command to the engines of the program and to its namespace, as far as the command takes these."""
+    if not words or words[0].startswith("-"):
+        return words
+    command, count = catalogue.match(words)
+    options = usage.options_by_name(command)
+    engine = client_commands.NAMESPACE_ENGINES.get(namespace, client.engine)
+    more = []
+    if engine and ENGINE.name in options and not any(word.startswith(ENGINE.name) for word in words):
+        more += [ENGINE.name, engine]
+    if namespace and engine == client.engine and LABEL.name in options:
+        more += [LABEL.name, f"{NAMESPACE_LABEL}={namespace}"]
+    return [*words[:count], *more, *words[count:]]

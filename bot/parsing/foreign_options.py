@@ -1,0 +1,79 @@
+"""Explains options of other programs' commands that a command here does not have: why, and what to write instead."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+_TERMINAL = "Chat has no terminal and no input: leave it out."
+_LIST = (
+    *("ps", "images", "pods", "network ls", "volume ls", "services", "nodes", "stack ls", "secret ls", "config ls"),
+    *("namespaces", "units", "service ps", "node ps", "stack ps", "stack services", "project ls"),
+)
+_FORMAT = "A list is a table in chat: leave it out, or use -q for ids alone. `quarterdeck do --json` prints JSON."
+_FULL = "A table shows short ids: leave it out. inspect NAME shows the whole id."
+_LABEL = "Write --label KEY=VALUE instead, or a name or a pattern such as 'web-*'."
+
+# By option: the explanation for every command that does not have the option itself.
+EVERYWHERE: Mapping[str, str] = {
+    **dict.fromkeys(("-i", "-t", "--interactive", "--tty"), _TERMINAL),
+    "-d": "Everything that is started here runs in the background: leave it out.",
+    "--detach": "Everything that is started here runs in the background: leave it out.",
+    "--no-trunc": _FULL,
+    "--color": "Chat has no colours: leave it out.",
+    "--context": "Choose the engine with --engine NAME or --host NAME.",
+    "-H": "Choose the engine with --host NAME or --engine NAME.",
+    "--latest": "Write the name of the container. ps -a lists them.",
+    "--sort": "Leave it out.",
+    "--size": "Leave it out. Disk usage is shown by: df.",
+    "--namespace": "Write --label containerd.namespace=NAME.",
+}
+
+# By command and option, before EVERYWHERE.
+COMMANDS: Mapping[tuple[str, str], str] = {
+    **{(name, option): _FORMAT for name in _LIST for option in ("--format", "-o", "--output", "--noheading")},
+    **{(name, option): _LABEL for name in _LIST for option in ("--filter", "-f")},
+    ("ps", "--filter"): "Write --state, --health, --label, or a name or pattern instead: ps --state exited 'web-*'.",
+    ("ps", "-f"): "Write --state, --health, --label, or a name or pattern instead: ps --state exited 'web-*'.",
+    ("images", "--filter"): "Write --dangling, --label, or a name or pattern instead: images --dangling.",
+    ("images", "-f"): "Write --dangling, --label, or a name or pattern instead: images --dangling.",
+    ("ps", "-n"): "Write names or a pattern instead: ps 'web-*'.",
+    ("ps", "--last"): "Write names or a pattern instead: ps 'web-*'.",
+    ("ps", "--pod"): "List pods with: pods.",
+    ("ps", "--watch"): "Give the command again, or see what happens with: events.",
+    ("images", "--digests"): "Show the digests of an image with: image inspect NAME.",
+    ("images", "--tree"): "Show the platforms of an image with: image inspect NAME.",
+    ("logs", "--until"): "Write --since and --tail: logs web --since 1h --tail 200.",
+    ("logs", "--details"): "Leave it out. Labels are shown by: inspect NAME.",
+    ("stats", "--no-stream"): "stats shows one reading and ends: leave it out.",
+    ("stats", "--all"): "Only running containers use something: leave it out.",
+    ("stats", "-a"): "Only running containers use something: leave it out.",
+    ("stats", "--format"): _FORMAT,
+    ("events", "--filter"): "Write a name, or --type: events web --type container.",
+    ("events", "-f"): "Write a name, or --type: events web --type container.",
+    ("events", "--until"): "Write --since and --limit: events --since 2h --limit 200.",
+    ("events", "--format"): _FORMAT,
+    ("rm", "-a"): "A change takes names: list what is stopped with ps --state exited, and write names or a pattern.",
+    ("rm", "--all"): "A change takes names: list what is stopped with ps --state exited, and write names or a pattern.",
+    ("stop", "-a"): "A change takes names: write names, a pattern or --label.",
+    ("stop", "--all"): "A change takes names: write names, a pattern or --label.",
+    ("start", "-a"): "Chat cannot attach: leave it out, then follow its output with: logs -f NAME.",
+    ("start", "--attach"): "Chat cannot attach: leave it out, then follow its output with: logs -f NAME.",
+    ("pull", "-q"): "Leave it out: progress is shown in one message.",
+    ("pull", "--quiet"): "Leave it out: progress is shown in one message.",
+    ("pull", "--platform"): "Leave it out: the engine pulls the image for its own platform.",
+    ("pull", "-a"): "Name one tag: pull busybox:1.36.",
+    ("pull", "--all-tags"): "Name one tag: pull busybox:1.36.",
+    ("info", "--debug"): "Leave it out. The whole answer of an engine is shown by: info NAME --raw.",
+    ("info", "-D"): "Leave it out. The whole answer of an engine is shown by: info NAME --raw.",
+    ("df", "-v"): "List the parts with: images, ps -a, volume ls.",
+    ("df", "--verbose"): "List the parts with: images, ps -a, volume ls.",
+}
+
+
+def explanation(command: str, option: str, having: Iterable[str]) -> str:
+    """Returns what to write instead of an option; empty if nothing is known about it. `having`: the options that the
+    command has."""
+    found = COMMANDS.get((command, option)) or EVERYWHERE.get(option, "")
+    if "--format" in having and option in ("-o", "--output"):
+        return "Write --format with fields, or --raw for JSON."
+    return found

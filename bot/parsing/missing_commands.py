@@ -1,0 +1,157 @@
+"""Lists commands of other programs that Quarterdeck does not have, each with the reason and with what to do instead.
+
+A command that Quarterdeck has is never looked up here, so an entry has no effect any more once the command exists.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+_HOST = "on the engine's own host"
+_NO_TERMINAL = "Chat has no terminal"
+_CREATES = "Quarterdeck does not create containers yet"
+_NETWORKS = "Quarterdeck does not change networks yet"
+_VOLUMES = "Quarterdeck does not change volumes yet"
+_SERVICES = "Quarterdeck does not change this of a service yet"
+_PODS = "Quarterdeck does not change pods yet"
+_IMAGES = "Quarterdeck does not change images yet, except that it pulls them"
+_BUILDS = "Quarterdeck builds no images, because a build runs its own code on the host"
+_LOGIN = "Quarterdeck has no logins of its own: it uses those of the engine's host"
+_PRUNE = "Quarterdeck does not prune yet"
+_SWARM = "Quarterdeck does not change who belongs to a Swarm yet"
+_SECRETS = "Quarterdeck lists secrets and configs, and changes none"
+_STACKS = "Quarterdeck deploys no stacks, because a stack file can reach the host"
+_KUBE = "Quarterdeck plays no Kubernetes files, because they can reach the host"
+_COMPOSE = "Quarterdeck has no Compose files: they are on the host"
+_KUBELET = "Only the kubelet creates pods here"
+_UNITS = "Quarterdeck enables a unit when it installs it"
+_FILES = "Quarterdeck is no shell on the host"
+
+# By the name of the command: why it is missing, and what helps, as one imperative sentence.
+MISSING: Mapping[str, tuple[str, str]] = {
+    "run": (_CREATES, f"Use docker run or podman run {_HOST}, then: ps, logs, restart."),
+    "create": (_CREATES, f"Use docker create or podman create {_HOST}, then: start NAME."),
+    "exec": ("Quarterdeck runs no programs in containers from chat", "Look inside with: logs, top, inspect, stats."),
+    "attach": (_NO_TERMINAL, "Follow the output with: logs -f NAME."),
+    "commit": (
+        "Quarterdeck makes no images of containers yet",
+        f"Use docker commit {_HOST}; see them with: diff.",
+    ),
+    "cp": ("Quarterdeck copies no files yet", f"Use docker cp {_HOST}; see what changed with: diff NAME."),
+    "export": ("Quarterdeck copies no files yet", f"Use docker export {_HOST}."),
+    "rename": ("Quarterdeck does not rename containers yet", f"Use docker rename {_HOST}."),
+    "update": (
+        "Quarterdeck does not change limits yet",
+        f"Use docker update {_HOST}; see them with: inspect NAME.",
+    ),
+    "prune": (_PRUNE, "See what could go with: df, ps --state exited, images --dangling."),
+    "container prune": (_PRUNE, "List the stopped containers with ps --state exited, and remove them with: rm."),
+    "image prune": (_PRUNE, "See what could go with: images --dangling."),
+    "network prune": (_PRUNE, "List the networks with: network ls."),
+    "volume prune": (_PRUNE, "List the volumes with: volume ls."),
+    "system prune": (_PRUNE, "See what could go with: df."),
+    "builder prune": (_PRUNE, "See what could go with: df."),
+    **dict.fromkeys(("build", "buildx", "builder", "buildx build"), (_BUILDS, "Build it in CI, then: pull IMAGE.")),
+    "compose build": (_BUILDS, "Build it in CI, then: pull IMAGE."),
+    "push": (_IMAGES, f"Use docker push {_HOST} or in CI."),
+    "tag": (_IMAGES, f"Use docker tag {_HOST}; see the tags of an image with: images."),
+    "rmi": (_IMAGES, f"Use docker rmi {_HOST}; see what could go with: images --dangling."),
+    "search": ("Quarterdeck does not search catalogues of images yet", "Pull an image by its name: pull busybox."),
+    **dict.fromkeys(("save", "load", "import"), (_IMAGES, "Push the image to a registry, then: pull IMAGE.")),
+    **dict.fromkeys(("image save", "image load", "image import"), (_IMAGES, "Push it to a registry, then: pull NAME.")),
+    **dict.fromkeys(("login", "logout"), (_LOGIN, f"Use docker login or podman login {_HOST}.")),
+    **dict.fromkeys(
+        (f"network {verb}" for verb in ("create", "rm", "connect", "disconnect")),
+        (_NETWORKS, f"Use docker network or podman network {_HOST}; see them with: network ls."),
+    ),
+    **dict.fromkeys(
+        (f"volume {verb}" for verb in ("create", "rm")),
+        (_VOLUMES, f"Use docker volume or podman volume {_HOST}; see them with: volume ls."),
+    ),
+    **dict.fromkeys(
+        (f"service {verb}" for verb in ("create", "update", "rollback", "rm")),
+        (_SERVICES, "Use docker service on a manager; change its replicas with: scale NAME=3."),
+    ),
+    **dict.fromkeys(
+        (f"stack {verb}" for verb in ("deploy", "up", "rm", "down", "remove", "config")),
+        (_STACKS, "Use docker stack on a manager; see its services with: stack services NAME."),
+    ),
+    **dict.fromkeys(
+        (f"{noun} {verb}" for noun in ("secret", "config") for verb in ("create", "rm", "inspect")),
+        (_SECRETS, "Use docker secret and docker config on a manager; list them with: secret ls, config ls."),
+    ),
+    **dict.fromkeys(
+        (f"swarm {verb}" for verb in ("init", "join", "leave", "join-token", "update", "unlock", "unlock-key", "ca")),
+        (_SWARM, f"Use docker swarm {_HOST}; see its state with: swarm info."),
+    ),
+    "node update": ("Quarterdeck changes only whether a node gets tasks", "Use drain NODE or activate NODE."),
+    **dict.fromkeys(
+        (f"node {verb}" for verb in ("promote", "demote", "rm")),
+        (_SWARM, "Use docker node on a manager; see the nodes with: nodes."),
+    ),
+    **dict.fromkeys(
+        (f"pod {verb}" for verb in ("create", "start", "stop", "restart", "pause", "unpause", "kill", "rm", "prune")),
+        (_PODS, "Change its containers instead: restart, stop, start; see them with: pods, ps."),
+    ),
+    **dict.fromkeys(
+        (f"pod {verb}" for verb in ("logs", "top", "stats")),
+        ("Quarterdeck shows this for containers, not for pods", "Name its containers: logs 'shop-*', stats 'shop-*'."),
+    ),
+    **dict.fromkeys(
+        ("compose up", "compose down", "compose create", "compose run", "compose build", "compose config"),
+        (
+            _COMPOSE,
+            "Use docker compose there; see its containers with ps PROJECT; restart PROJECT restarts them.",
+        ),
+    ),
+    "compose exec": ("Quarterdeck runs no programs in containers from chat", "Look inside with: logs, top, inspect."),
+    **dict.fromkeys(
+        ("context ls", "context use", "context", "machine", "system connection"),
+        ("Quarterdeck reaches all its engines at once", "List them with engines, and choose with --engine or --host."),
+    ),
+    **dict.fromkeys(
+        ("plugin", "plugin ls", "plugins", "trust", "checkpoint", "restore", "manifest", "snapshots", "content"),
+        ("Quarterdeck does not have this", f"Use the engine's own program {_HOST}."),
+    ),
+    **dict.fromkeys(("play kube", "kube play", "kube down", "kube generate"), (_KUBE, f"Use podman kube {_HOST}.")),
+    "generate kube": (_KUBE, "See the containers of a pod with: pods, inspect."),
+    "healthcheck run": ("Quarterdeck runs no health checks by itself", "See the last result with: inspect NAME."),
+    "auto-update": (
+        "Quarterdeck does not replace images yet",
+        "Use pull IMAGE, then: unit restart NAME.",
+    ),
+    "unshare": (_FILES, f"Use podman unshare {_HOST}."),
+    "linger": ("Quarterdeck turns lingering on when it installs a user's unit", "Install it with: unit install NAME."),
+    "enable": (_UNITS, "Install it with unit install NAME, or start it with unit start NAME."),
+    "disable": (_UNITS, f"Use systemctl disable {_HOST}; stop it now with: unit stop NAME."),
+    "daemon-reload": (
+        "Quarterdeck reloads systemd when it installs a unit",
+        "Install it with: unit install NAME.",
+    ),
+    "cat": (_FILES, "See a container's unit files with: units --draft NAME."),
+    "skopeo copy": (_IMAGES, f"Use skopeo copy {_HOST} or in CI."),
+    "list-tags": ("Quarterdeck does not ask registries for tags yet", f"Use skopeo list-tags {_HOST}."),
+    "port-forward": (_NO_TERMINAL, "See the published ports of a container with: port NAME."),
+    "spec": (_FILES, "See the specification of a container with: inspect NAME --raw."),
+}
+
+# Other programs that people type by mistake.
+PROGRAMS: Mapping[str, tuple[str, str]] = {
+    **dict.fromkeys(
+        ("less", "more", "vi", "vim", "nano"),
+        (_FILES, "See a container's unit files with: units --draft NAME."),
+    ),
+    **dict.fromkeys(
+        ("mkdir", "cd", "rmdir", "mv", "chmod", "chown", "touch"),
+        (_FILES, "To run a container as a service, it makes the folders and files itself: unit install NAME."),
+    ),
+    "grep": (_FILES, "Lists take names and patterns instead: ps 'web-*', logs web --since 10m."),
+    "tail": (_FILES, "Show the last lines of a log with: logs NAME --tail 50."),
+    "journalctl": (_FILES, "Show the last lines of a log with: logs NAME --tail 50."),
+    "kubectl": (
+        "Quarterdeck speaks to the engines of the nodes, not to Kubernetes",
+        "See the pods of a node with: pods, ps, logs.",
+    ),
+    "helm": ("Quarterdeck does not speak to Kubernetes", "See the pods of a node with: pods."),
+    **dict.fromkeys(("bash", "sh", "ssh", "zsh", "curl", "apt", "yum"), (_FILES, "List the commands with: help.")),
+}

@@ -1,0 +1,37 @@
+"""`namespaces`: lists the namespaces of containerd, with the number of their containers and images, and the engine that
+uses each of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from commands._shared import lists
+from commands.spec import Command
+from core.model.networks_and_volumes import ListNamespaces
+from core.model.refs import Kind
+
+
+def namespace_cells(row: lists.NamedRow, _: datetime) -> Sequence[str | int]:
+    """Returns the cells of one namespace in the table."""
+    return (row.ref.name, row.row.containers, row.row.images, row.row.owner)
+
+
+command = Command(
+    name="namespaces",
+    summary="list containerd namespaces",
+    examples=("namespaces", "namespaces k8s.io", "namespaces --host prod-1"),
+    plan=lists.make_plan(Kind.NAMESPACE),
+    render=lists.make_render(
+        lists.ListCommand(
+            kind=Kind.NAMESPACE,
+            columns=("NAMESPACE", "CONTAINERS", "IMAGES", "USED BY"),
+            optional=("USED BY",),
+            cells=namespace_cells,
+            none="There are no namespaces.",
+        )
+    ),
+    verbs=(ListNamespaces.verb,),
+    aliases=("namespace ls",),
+    args=lists.arguments("namespace, start of its name, or a glob like 'k8s*'"),
+)

@@ -1,0 +1,36 @@
+"""`network ls`: lists the networks of Docker and Podman."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from commands._shared import lists
+from commands.spec import Command
+from core.model.networks_and_volumes import ListNetworks, Network
+from core.model.refs import Kind
+
+
+def network_cells(row: Network, _: datetime) -> Sequence[str]:
+    """Returns the cells of one network in the table."""
+    internal = "yes" if row.internal else ""
+    return (row.ref.name, row.ref.short_id, row.driver, row.scope, ", ".join(row.subnets), internal)
+
+
+command = Command(
+    name="network ls",
+    summary="list networks",
+    examples=("network ls", "network ls 'shop*'", "network ls --host prod-1 -q"),
+    plan=lists.make_plan(Kind.NETWORK),
+    render=lists.make_render(
+        lists.ListCommand(
+            kind=Kind.NETWORK,
+            columns=("NETWORK", "ID", "DRIVER", "SCOPE", "SUBNETS", "INTERNAL"),
+            optional=("SUBNETS", "INTERNAL"),
+            cells=network_cells,
+            none="There are no networks.",
+        )
+    ),
+    verbs=(ListNetworks.verb,),
+    args=lists.arguments("network, start of its name or id, or a glob like 'shop*'"),
+)

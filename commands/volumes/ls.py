@@ -1,0 +1,36 @@
+"""`volume ls`: lists the volumes of Docker and Podman."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from commands._shared import formatting, lists
+from commands.spec import Command
+from core.model.networks_and_volumes import ListVolumes, Volume
+from core.model.refs import Kind
+
+
+def volume_cells(row: Volume, now: datetime) -> Sequence[str]:
+    """Returns the cells of one volume in the table."""
+    age = formatting.span(max(0.0, now.timestamp() - row.created_at)) if row.created_at else ""
+    return (row.ref.name, row.driver, age, row.place)
+
+
+command = Command(
+    name="volume ls",
+    summary="list volumes",
+    examples=("volume ls", "volume ls 'shop*'", "volume ls --label app=shop"),
+    plan=lists.make_plan(Kind.VOLUME),
+    render=lists.make_render(
+        lists.ListCommand(
+            kind=Kind.VOLUME,
+            columns=("VOLUME", "DRIVER", "AGE", "PATH"),
+            optional=("AGE", "PATH"),
+            cells=volume_cells,
+            none="There are no volumes.",
+        )
+    ),
+    verbs=(ListVolumes.verb,),
+    args=lists.arguments("volume, start of its name, or a glob like 'shop*'"),
+)

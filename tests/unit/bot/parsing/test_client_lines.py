@@ -1,0 +1,169 @@
+"""Lines of docker, podman, crictl and others, typed whole: which line of ours each is, and what the others are told."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from bot.parsing import client_commands, foreign_options, missing_commands, parser
+from commands.catalogue import load_catalogue
+from core import errors
+from core.text import command_line
+
+WORDS = load_catalogue()
+# Commands that tables and hints name, and that do not exist yet.
+NOT_YET = {"df", "top", "port", "history", "diff", "swarm info", "secret ls", "config ls", "stack services"}
+
+
+def ours(line):
+    return parser.parse(line, WORDS).line
+
+
+def refusal(line):
+    with pytest.raises(errors.UserError) as caught:
+        parser.parse(line, WORDS)
+    return caught.value.full_message()
+
+
+@pytest.mark.parametrize(
+    ("typed", "line"),
+    [
+        ("docker ps", "ps"),
+        ("docker ps -a", "ps -a"),
+        ("$ sudo docker ps", "ps"),
+        ("/deck docker ps", "ps"),
+        ("Docker PS", "ps"),
+        ("docker", "help"),
+        ("docker --help", "help"),
+        ("docker ps --help", "help ps"),
+        ("docker container ls --help", "help ps"),
+        ("docker container ls -a", "ps -a"),
+        ("docker container list", "ps"),
+        ("container ls", "ps"),
+        ("docker container inspect web", "inspect web"),
+        ("docker container restart web -t 3", "restart web -t 3"),
+        ("docker image ls busybox", "images busybox"),
+        ("docker image pull busybox", "pull busybox"),
+        ("docker service ls", "services"),
+        ("docker service scale shop/web=3", "scale shop/web=3"),
+        ("docker node ls", "nodes"),
+        ("docker compose ps", "ps"),
+        ("docker-compose restart web", "restart web"),
+        ("docker rm -f web // the old one", "rm -f web"),
+        ("docker logs -f web # follow", "logs -f web"),
+        ("docker inspect --format '{{.State.Running}}' web", 'inspect --format "{{.State.Running}}" web'),
+        ("podman ps --all", "ps --engine podman --all"),
+        ("podman ps --engine podman/1001", "ps --engine podman/1001"),
+        ("podman pod ps", "pods --engine podman"),
+        ("podman images", "images --engine podman"),
+        ("nerdctl ps", "ps --engine containerd"),
+        ("nerdctl -n shop ps -a", "ps --engine containerd --label containerd.namespace=shop -a"),
+        ("ctr -n k8s.io c ls", "ps --engine cri -a"),
+        ("ctr --namespace=k8s.io containers list", "ps --engine cri -a"),
+        ("ctr -n moby t ls", "ps --engine docker"),
+        ("ctr i ls", "images --engine containerd"),
+        ("ctr task kill web", "kill --engine containerd web"),
+        ("ctr -n shop t pause web", "pause --engine containerd --label containerd.namespace=shop web"),
+        ("crictl ps -a", "ps --engine cri -a"),
+        ("crictl pods", "pods --engine cri"),
+        ("crictl images", "images --engine cri"),
+        ("crictl pull busybox", "pull --engine cri busybox"),
+        ("crictl logs -f web", "logs --engine cri -f web"),
+        ("crictl stats", "stats --engine cri"),
+        ("runc list", "ps --engine oci -a"),
+        ("sudo crun state web", "inspect --engine oci web"),
+        ("runc resume web", "unpause --engine oci web"),
+        ("systemctl --user restart web.service", "unit restart web.service"),
+        ("systemctl status", "units"),
+        ("help docker", "help"),
+    ],
+)
+def test_a_line_of_another_program_is_ours(typed, line):
+    if typed == "help docker":
+        assert "There is no command “docker”" in refusal(typed)
+        return
+    assert ours(typed) == line
+    assert parser.parse(line, WORDS) == parser.parse(typed, WORDS)
+
+
+@pytest.mark.parametrize(
+    ("typed", "sentence"),
+    [
+        ("docker build .", "There is no command “build”: Quarterdeck builds no images"),
+        ("build", "There is no command “build”: Quarterdeck builds no images"),
+        ("docker container attach web", "“attach”: Chat has no terminal. Follow the output with: logs -f NAME."),
+        ("podman pod create web", "“pod create”: Quarterdeck does not change pods yet"),
+        ("podman play kube x.yaml", "“play kube”: Quarterdeck plays no Kubernetes files"),
+        ("docker stack deploy -c x.yaml shop", "“stack deploy”: Quarterdeck deploys no stacks"),
+        ("docker compose up -d", "“compose up”: Quarterdeck has no Compose files"),
+        ("docker login", "Quarterdeck has no logins of its own"),
+        ("crictl runp x.json", "“runp”: Quarterdeck does not change pods yet"),
+        ("systemctl --user daemon-reload", "Quarterdeck reloads systemd when it installs a unit"),
+        ("systemctl --user enable --now web.service", "Install it with unit install NAME"),
+        ("loginctl enable-linger", "Quarterdeck turns lingering on"),
+        ("less ~/.config/systemd/user/web.service", "units --draft NAME"),
+        ("kubectl get pods", "not to Kubernetes"),
+        ("docker frobnicate", "There is no command “frobnicate”. List all commands with: help"),
+        ("podmam rm -a", "There is no command “podmam”"),
+        ("docker -H tcp://x:2375 ps", "Quarterdeck does not take docker -H. Quarterdeck knows its engines by name"),
+        ("docker --context prod ps", "add --engine NAME or --host NAME"),
+        ("crictl -r unix:///run/crio.sock ps", "Quarterdeck does not take crictl -r."),
+        ("docker compose -p shop ps", "There is no command “compose”"),
+        ("docker rm <id>", "“<id>” stands for a name. Write the name itself"),
+        ("docker start|stop web", "“start|stop” stands for one of several words. Write one of them, such as start."),
+        ("docker logs [web|api]", "“[web|api]” stands for one of several words."),
+        ("docker ps | grep web", "“|” is for a shell"),
+        ("ps && rm -f web", "“&&” is for a shell"),
+        ("docker ps --no-trunc", "ps has no option --no-trunc. A table shows short ids"),
+        ("docker ps --format '{{.Names}}'", "ps has no option --format. A list is a table in chat"),
+        ("docker ps --filter status=exited", "Write --state, --health, --label"),
+        ("docker ps -f status=exited", "Write --state, --health, --label"),
+        ("docker images --filter dangling=true", "images has no option --filter."),
+        ("docker stats --no-stream", "stats shows one reading and ends: leave it out."),
+        ("docker logs -it web", "logs has no option -i. Chat has no terminal and no input: leave it out."),
+        ("docker stop -a", "A change takes names"),
+    ],
+)
+def test_what_does_not_exist_here_is_said_in_a_sentence_with_its_cure(typed, sentence):
+    assert sentence in refusal(typed)
+
+
+def test_after_two_dashes_and_in_an_own_line_every_word_is_a_name():
+    assert parser.parse("logs -- '|' '<id>'", WORDS).args["target"] == ("|", "<id>")
+    assert parser.parse("ps docker", WORDS).args["target"] == ("docker",)
+
+
+def test_nothing_is_explained_that_a_command_can_do():
+    """An option that a command has is never explained, and a table names only commands and programs that exist."""
+    for (name, option), text in foreign_options.COMMANDS.items():
+        command = WORDS.names.get(name)
+        assert text.endswith(".")
+        if command is not None:
+            spellings = {arg.name for arg in command.args} | {f"-{arg.short}" for arg in command.args}
+            assert option not in spellings, (name, option)
+    for why, instead in (*missing_commands.MISSING.values(), *missing_commands.PROGRAMS.values()):
+        assert not why.endswith(".") and instead.endswith(".") and instead[0].isupper()
+
+
+def test_each_translation_leads_to_a_command_or_to_a_reason():
+    for client in client_commands.CLIENTS.values():
+        for phrase in (*client.commands.values(), *client_commands.NOUN_VERBS.values()):
+            words = phrase.split()
+            exists = " ".join(words[:2]) in WORDS.names or words[0] in WORDS.names
+            assert exists or phrase in missing_commands.MISSING or phrase in NOT_YET, phrase
+
+
+@pytest.mark.parametrize("name", sorted({**missing_commands.MISSING, **missing_commands.PROGRAMS}))
+def test_what_helps_instead_is_a_line_that_works(name):
+    """Each line that a hint names after a colon is understood, with its placeholders as names."""
+    _, instead = {**missing_commands.MISSING, **missing_commands.PROGRAMS}[name]
+    for lines in re.findall(r"with: ([^;]*)\.", instead):
+        for line in lines.split(", "):
+            words = command_line.split(re.sub(r"\b(NAME|IMAGE|PROJECT|NODE)\b", "web", line))
+            if not NOT_YET & {words[0], " ".join(words[:2])}:
+                parser.parse(command_line.quote(words), WORDS)
+
+
+def test_what_is_not_there_yet_is_not_there():
+    assert not NOT_YET & set(WORDS.names)
