@@ -1,7 +1,9 @@
-"""A bot without a chat, a stand-in for Slack, and a bot that speaks through it; all end with their test."""
+"""A bot without a chat, a stand-in for Slack, a bot that speaks through it, and all engines at once; all end with their
+test."""
 
 import pytest
 
+from tests.daemons.swarm import Cluster
 from tests.helpers.bot_process import Bot, Deck
 from tests.standins.slack import client
 
@@ -25,3 +27,20 @@ def deck(dockerd, short_tmp, slack):
     made = Deck(short_tmp, dockerd.url, slack)
     yield made
     made.close()
+
+
+@pytest.fixture
+def grounds(own_dockerd, podmand, rootless_podmand, containerdd, crid, ocid):
+    """By the name its container goes by: each engine with one container, and a Swarm of the Docker daemon."""
+    Cluster(own_dockerd).serve("api")
+    found = {
+        "docker": own_dockerd,
+        "podman": podmand,
+        "rootless": rootless_podmand,
+        "containerd": containerdd,
+        "cri": crid,
+        "oci": ocid,
+    }
+    for name, daemon in found.items():
+        daemon.run(f"web-{name}", f"echo hello from {name}; exec sleep 3600")
+    return found

@@ -7,7 +7,6 @@ import threading
 
 import pytest
 
-from tests.daemons.swarm import Cluster
 from tests.helpers.bot_process import get
 from tests.helpers.waiting import wait_for
 
@@ -34,23 +33,6 @@ def hanging(path):
         door.shutdown(socket.SHUT_RDWR)
         for one in kept:
             one.close()
-
-
-@pytest.fixture
-def grounds(own_dockerd, podmand, rootless_podmand, containerdd, crid, ocid):
-    """By the name its container goes by: each engine with one container, and a Swarm of the Docker daemon."""
-    Cluster(own_dockerd).serve("api")
-    found = {
-        "docker": own_dockerd,
-        "podman": podmand,
-        "rootless": rootless_podmand,
-        "containerd": containerdd,
-        "cri": crid,
-        "oci": ocid,
-    }
-    for name, daemon in found.items():
-        daemon.run(f"web-{name}", f"echo hello from {name}; exec sleep 3600")
-    return found
 
 
 def told(bot, line, code=0):

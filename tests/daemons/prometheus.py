@@ -1,0 +1,74 @@
+"""A private Prometheus server that scrapes one page every second."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import subprocess
+import urllib.error
+import urllib.parse
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from tests.helpers.requirements import need
+from tests.helpers.waiting import free_tcp_port, wait_for
+
+
+class Prometheus:
+    def __init__(self, port: int) -> None:
+        self.url = f"http://127.0.0.1:{port}"
+
+    def ask(self, path: str, **parameters: str) -> Any:
+        """The data of an answer of its API. A refused query is an answer too: its reason."""
+        query = urllib.parse.urlencode(parameters)
+        try:
+            with urllib.request.urlopen(f"{self.url}/api/v1/{path}?{query}", timeout=10) as answer:
+                return json.load(answer)["data"]
+        except urllib.error.HTTPError as error:
+            with error:
+                return error.read().decode()
+
+    def query(self, expression: str) -> list[tuple[dict[str, str], float]]:
+        """The labels and the value of each series that it finds now."""
+        found = self.ask("query", query=expression)
+        assert isinstance(found, dict), f"{expression}: {found}"
+        return [(one["metric"], float(one["value"][1])) for one in found["result"]]
+
+    def scrape_error(self) -> str:
+        (target,) = self.ask("targets")["activeTargets"]
+        return str(target["lastError"])
+
+
+@contextlib.contextmanager
+def private_prometheus(root: Path, page_port: int) -> Iterator[Prometheus]:
+    """Scrapes `/metrics` at that port of this machine, at least once before it is used, successfully or not."""
+    need("promtool", "prometheus")
+    config = {
+        "global": {"scrape_interval": "1s", "scrape_timeout": "1s"},
+        "scrape_configs": [
+            {"job_name": "quarterdeck", "static_configs": [{"targets": [f"127.0.0.1:{page_port}"]}]},
+        ],
+    }
+    (root / "prometheus.yml").write_text(json.dumps(config))
+    port = free_tcp_port()
+    command = [
+        "prometheus", f"--config.file={root}/prometheus.yml", f"--storage.tsdb.path={root}/tsdb",
+        f"--web.listen-address=127.0.0.1:{port}", "--log.level=error",
+    ]  # fmt: skip
+    process = subprocess.Popen(command, stdin=subprocess.DEVNULL)
+    try:
+        server = Prometheus(port)
+        wait_for("Prometheus to scrape", lambda: _scraped(server), 30, pause=0.1)
+        yield server
+    finally:
+        process.terminate()
+        process.wait(20)
+
+
+def _scraped(server: Prometheus) -> bool:
+    try:
+        return bool(server.query("up"))
+    except OSError:
+        return False
