@@ -22,6 +22,7 @@ from typing import Any
 from collectors import pipeline, watcher
 from core import metrics
 from core.ports import Call
+from core.store.records import WatchRecord, WatchUpdate
 from runtimes import engine_registry
 from runtimes.inventory.mirror import Mirror, WatchedEngine
 from tests.daemons import docker as daemons_docker
@@ -76,10 +77,10 @@ class Stage:
 class Cursors:
     """Places in the events, kept nowhere: each watch begins anew."""
 
-    async def cursor(self, engine: str, /) -> int | None:
-        return None
+    async def watch_record(self, engine: str, /) -> WatchRecord:
+        return WatchRecord()
 
-    async def put_cursor(self, engine: str, at_ns: int, /) -> None:
+    async def update_watch(self, engine: str, update: WatchUpdate, /) -> None:
         return None
 
 

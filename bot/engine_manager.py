@@ -169,6 +169,7 @@ class EngineManager:
             watching = watcher.Watcher(engine, mirror, steps, self._cursors, self._counts)
             engine.skipped.listener = watching.data_skipped
             sampling = usage_sampler.UsageSampler(mirror, self._counts)
+            member.pipeline = steps
             member.tasks = [
                 self._supervisor.start_background(f"watch {engine.ref}", watching.run, RESTART),
                 self._supervisor.start_background(f"usage {engine.ref}", sampling.run, RESTART),
@@ -188,6 +189,8 @@ class EngineManager:
             running.cancel()
         if member.tasks:
             await asyncio.wait(member.tasks, timeout=CLOSE_SECONDS)
+        if member.pipeline is not None:
+            member.pipeline.close()
         try:
             async with asyncio.timeout(CLOSE_SECONDS):
                 await engine.aclose()
@@ -202,6 +205,7 @@ class EngineManager:
 class _Member:
     engine: WatchedEngine
     mirror: Mirror | None = None
+    pipeline: pipeline.Pipeline | None = None
     tasks: list[asyncio.Task[None]] = field(default_factory=list)
 
     @property

@@ -1,43 +1,62 @@
 """Tracks the position in one engine's events, and saves it in the store so that a restarted process resumes there.
 
-The position is the time of the newest processed event, by the engine's own clock. If the store fails, Quarterdeck
-continues to watch but does not save the position. If no position is stored, the start counts as the very first one.
+The position is the time of the newest processed event, by the engine's own clock. Every few seconds, the store also
+gets the time until which the engine was watched, by our clock, and the containers that have changed. So a later process
+knows how long nobody watched, and finds out what changed then. If the store fails, Quarterdeck continues to watch but
+saves nothing. If no position is stored, the start counts as the very first one.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+import secrets
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Protocol
 
 import structlog
 
+from collectors.saved_containers import SavedContainers
 from core import errors
+from core.model.containers import Container
+from core.model.refs import EngineRef
+from core.store.records import WatchRecord, WatchUpdate
 
 log = structlog.get_logger()
 STORE_TIMEOUT_SECONDS = 2.0
+WATCHED_EVERY_NS = 5_000_000_000
+"""Between two records that the engine is watched: so much may a gap be overestimated after a crash."""
+OTHERS_WATCH_NS = 2 * WATCHED_EVERY_NS
+"""A watcher whose record is younger than this may still run."""
 
 
 class Cursors(Protocol):
-    """Stores positions by the engine's id, in nanoseconds since the epoch."""
+    """Stores what is known about the watch of each engine, by the engine's id."""
 
-    async def cursor(self, engine: str, /) -> int | None: ...
+    async def watch_record(self, engine: str, /) -> WatchRecord: ...
 
-    async def put_cursor(self, engine: str, at_ns: int, /) -> None: ...
+    async def update_watch(self, engine: str, update: WatchUpdate, /) -> None: ...
 
 
 class Cursor:
     """Tracks the position of one engine.
 
     `stored`: the position that the store had when this process started. `newest`: the time of the newest processed
-    event, 0 before the first event.
+    event, 0 before the first event. `engine`: the id of the engine whose position was loaded.
+    `now_ns`: our clock.
     """
 
     def __init__(self, cursors: Cursors, now_ns: Callable[[], int]) -> None:
         self._cursors = cursors
-        self._now_ns = now_ns
+        self.now_ns = now_ns
+        self._watcher = secrets.token_hex(8)
+        self._containers = SavedContainers()
+        self._record = WatchRecord()
+        self._loaded_at = now_ns()
         self._started: int | None = None
         self._saved: int | None = None
+        self._watched_until = 0
+        self._saved_watched = 0
         self._store_down = False
         self.engine = ""
         self.stored: int | None = None
@@ -48,16 +67,20 @@ class Cursor:
         """The time from which events are missing: the newest event, or the moment of the very first subscription."""
         return self.newest or self._started
 
+    def age_seconds(self) -> float:
+        """How long ago the store recorded that the engine is watched, in seconds."""
+        return (self.now_ns() - (abs(self._saved_watched) or self._loaded_at)) / 1e9
+
     def resume_from(self, overlap_ns: int) -> int | None:
         """The time to subscribe from: a little before the position, but never before the very first subscription."""
         if self.position is None:
             return None
-        return max(min(self.position, self._now_ns()) - overlap_ns, self._started or 0)
+        return max(min(self.position, self.now_ns()) - overlap_ns, self._started or 0)
 
     def start(self) -> int:
         """Records that the very first stream is open now, by this process' clock."""
         if self._started is None:
-            self._started = self._now_ns()
+            self._started = self.now_ns()
         return self._started
 
     def advance(self, at_ns: int) -> bool:
@@ -69,28 +92,104 @@ class Cursor:
         self.newest = at_ns
         return True
 
+    # ── before this process ──────────────────────────────────────────────────────────────────────────────────────
+
     async def load(self, engine: str) -> None:
+        self._loaded_at, self._record = self.now_ns(), WatchRecord()
         try:
             async with asyncio.timeout(STORE_TIMEOUT_SECONDS):
-                self.stored = self._saved = await self._cursors.cursor(engine)
+                self._record = await self._cursors.watch_record(engine)
         except (errors.StoreError, TimeoutError) as error:
             self._store_failed(error)
+        self.stored = self._saved = self._record.cursor
         self.engine, self.newest = engine, self.stored or 0
 
-    async def save(self) -> None:
-        position = self.position
-        if position is None or position == self._saved or not self.engine:
-            return
+    def saved_containers(self, engine: EngineRef) -> list[Container]:
+        """Returns the containers that the engine had when it was last watched, as far as they were saved."""
+        return self._containers.load(self._record.containers, engine)
+
+    @property
+    def unwatched_since(self) -> int | None:
+        """Until when other processes watched, as far as the store knows; None if the engine was never watched."""
+        if self.stored is None:
+            return None
+        return max(map(abs, self._record.watched.values()), default=self.stored)
+
+    @property
+    def containers_known(self) -> bool:
+        """Whether an earlier process has saved the containers of the engine."""
+        return bool(self._record.watched)
+
+    @property
+    def others_may_watch(self) -> bool:
+        """Whether another process may have watched when this one began."""
+        return any(at > self._loaded_at - OTHERS_WATCH_NS for at in self._record.watched.values())
+
+    def others_known(self) -> bool:
+        """Whether so much time has passed that `others_watched` is decided."""
+        return self.now_ns() - self._loaded_at > OTHERS_WATCH_NS
+
+    async def others_watched(self) -> bool:
+        """Returns whether another process has watched since this one began."""
         try:
             async with asyncio.timeout(STORE_TIMEOUT_SECONDS):
-                await self._cursors.put_cursor(self.engine, position)
+                now = await self._cursors.watch_record(self.engine)
         except (errors.StoreError, TimeoutError) as error:
             self._store_failed(error)
-            return
-        self._saved = position
+            return False
+        before = self._record.watched
+        return any(abs(at) > abs(before.get(each, 0)) for each, at in now.watched.items() if each != self._watcher)
+
+    # ── saving ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def watched(self) -> None:
+        """Records that every event until now has arrived, or was reported as a gap."""
+        self._watched_until = self.now_ns()
+
+    async def save(self, containers: Mapping[str, Container] | None = None, *, ended: bool = False) -> bool:
+        """Saves what has changed, and returns whether the store has everything then. `containers`: all containers of
+        the engine; None if they have not changed. `ended`: this watcher stops."""
+        changes = self._containers.changes(containers)
+        position = self.position if self.position != self._saved else None
+        until = self._watched_until
+        watched = (-until if ended else until) if until and (ended or self._is_due(until)) else None
+        if not self.engine or (position is None and watched is None and not changes):
+            return True
+        update = WatchUpdate(
+            watcher=self._watcher,
+            cursor=position,
+            watched=watched,
+            forgotten=self._stale() if watched is not None and not self._saved_watched else (),
+            changed=changes.changed,
+            removed=changes.removed,
+        )
+        complete = True
+        try:
+            async with asyncio.timeout(STORE_TIMEOUT_SECONDS):
+                try:
+                    await self._cursors.update_watch(self.engine, update)
+                    self._containers.saved(changes)
+                except errors.StoreFull:
+                    complete = False
+                    await self._cursors.update_watch(self.engine, replace(update, changed={}))
+        except (errors.StoreError, TimeoutError) as error:
+            self._store_failed(error)
+            return False
+        if position is not None:
+            self._saved = position
+        if watched is not None:
+            self._saved_watched = watched
         if self._store_down:
             self._store_down = False
             log.info("The event cursor was saved again.", engine_id=self.engine)
+        return complete
+
+    def _is_due(self, until: int) -> bool:
+        return until - max(self._saved_watched, 0) >= WATCHED_EVERY_NS
+
+    def _stale(self) -> list[str]:
+        """Returns the watchers that ended before this one began. The gap after them was reported."""
+        return [each for each, at in self._record.watched.items() if at <= self._loaded_at - OTHERS_WATCH_NS]
 
     def _store_failed(self, error: Exception) -> None:
         if not self._store_down:

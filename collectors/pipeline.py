@@ -17,6 +17,7 @@ from prometheus_client import Counter
 
 from collectors.end_tracker import EndTracker
 from core import metrics
+from core.model import gaps
 from core.model.causes import Cause
 from core.model.events import Event
 from core.model.refs import EngineRef
@@ -53,6 +54,7 @@ SWARM = frozenset({
 })
 ACTIONS = DOCKER_AND_PODMAN | CONTAINERD | CRI | SWARM
 # fmt: on
+GAP = (gaps.TYPE, gaps.ACTION)  # no event of the engine; it has metrics of its own
 SETTLE_SECONDS = 0.5  # between two looks at the ends whose cause is not reported yet
 _at, _type_and_action = operator.attrgetter("at_ns"), operator.attrgetter("type", "action")
 
@@ -74,7 +76,7 @@ class Pipeline:
         self._ends = EndTracker(lambda: mirror.containers, self._report_cause, mirror.own_calls, mirror.ends)
         self.stream_lost, self.stream_opened = self._ends.stream_lost, self._ends.stream_opened
         self._call_later = call_later
-        self._timer_set = False
+        self._timer_set = self._closed = False
 
     def process(self, events: Sequence[Event]) -> int:
         """Processes a batch of at least one event; returns the time of the newest one."""
@@ -87,6 +89,14 @@ class Pipeline:
         newest: int = max(map(_at, events))
         return newest
 
+    def report_gap(self, gap: gaps.Gap) -> None:
+        """Passes a gap on as an event, once for each gap."""
+        self.process([gap.to_event()])
+
+    def close(self) -> None:
+        """Ends the pipeline of an engine that is not watched any more: no cause is counted after this."""
+        self._closed = True
+
     def _settle_later(self, seconds: float = SETTLE_SECONDS) -> None:
         call_later = self._call_later or asyncio.get_running_loop().call_later
         call_later(seconds, self._settle)
@@ -94,6 +104,8 @@ class Pipeline:
 
     def _settle(self) -> None:
         self._timer_set = False
+        if self._closed:
+            return
         more_due = False
         try:
             more_due = self._ends.settle()
@@ -112,6 +124,7 @@ class Pipeline:
         numbers = collections.Counter(map(_type_and_action, events))
         for event in [event for event in events if event.folded]:
             numbers[event.type, event.action] += event.folded - 1
+        del numbers[GAP]
         for key, number in numbers.items():
             child = self._children.get(key)
             if child is None:

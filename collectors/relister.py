@@ -10,16 +10,18 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 
 import structlog
 
 from collectors import diff
 from collectors.cursor import Cursor
+from collectors.gap_tracker import GapTracker
 from collectors.pipeline import Pipeline
+from collectors.stream_metrics import StreamMetrics
 from collectors.timing import Timing
-from core import errors, metrics
+from core import errors
 from core.model.actions import DescribeEngine, ListContainers
 from core.model.containers import Container, Containers
 from core.model.events import Event
@@ -31,13 +33,14 @@ from runtimes.inventory.mirror import Mirror, WatchedEngine
 
 log = structlog.get_logger()
 
+NO_ANSWER = (errors.Unreachable, errors.TimedOut)
 MAX_DESCRIBED_AT_ONCE = 64
 CLOCK_RESOLUTION = 0.001  # seconds: a timer may fire so much too early, and must not be set again and again
 
 
 class Relister:
     """Lists and inspects one engine. `list_forever` and `describe_forever` run side by side while a stream is open.
-    `cursor` belongs to the watcher; the relister only reads it."""
+    `cursor` belongs to the watcher; the relister only reads it. `gaps` receives what a list found, and ends a gap."""
 
     def __init__(
         self,
@@ -45,20 +48,22 @@ class Relister:
         mirror: Mirror,
         pipeline: Pipeline,
         cursor: Cursor,
-        counts: metrics.Metrics,
         *,
+        gaps: GapTracker,
+        counts: StreamMetrics,
         timing: Timing,
-        now_ns: Callable[[], int],
     ) -> None:
         self._runtime = runtime
         self._mirror = mirror
         self._pipeline = pipeline
         self._cursor = cursor
+        self._gaps = gaps
         self._counts = counts
         self._timing = timing
-        self._now_ns = now_ns
+        self._now_ns = cursor.now_ns
         self._last_batch_at = 0.0  # loop time
         self._ever_listed = False
+        self._compared = False
         self._losses = 0
         self._relist_now = asyncio.Event()
         self._repeated_log = RepeatedLog(lambda: asyncio.get_running_loop().time())
@@ -67,6 +72,9 @@ class Relister:
         """Lists now, every few minutes, after a silence and after a loss. Raises the error of a list that fails."""
         while True:
             await self.relist()
+            if self._gaps.may_be_replayed:
+                await asyncio.sleep(self._timing.settle)
+            self._end_gap()
             await self._until_due()
 
     async def relist(self) -> None:
@@ -78,8 +86,7 @@ class Relister:
             await self._relist()
             outcome = "ok"
         finally:
-            self._counts.relists_total.labels(*self._labels(), outcome).inc()
-            self._counts.relist_duration_seconds.labels(*self._labels()).observe(loop.time() - began)
+            self._counts.listed(outcome, loop.time() - began)
 
     async def describe_forever(self) -> None:
         """Inspects the containers that the mirror marks dirty, shortly after."""
@@ -89,9 +96,17 @@ class Relister:
             if ids := self._mirror.pop_dirty(MAX_DESCRIBED_AT_ONCE):
                 await self._describe(ids)
 
-    def batch_received(self) -> None:
-        """Restarts the time of silence: the stream sent a batch, or was opened."""
-        self._last_batch_at = asyncio.get_running_loop().time()
+    async def describe_engine(self) -> None:
+        """Reads the version of the engine once. An engine that does not answer is reported by its lists."""
+        with contextlib.suppress(errors.QuarterdeckError):
+            engine = await self._mirror.run(DescribeEngine(engine=self._runtime.ref), self._call())
+            if not engine.fault:
+                self._counts.engine_described(engine)
+
+    def batch_received(self) -> float:
+        """Restarts the time of silence: the stream sent a batch, or was opened. Returns the time of the event loop."""
+        self._last_batch_at = at = asyncio.get_running_loop().time()
+        return at
 
     def events_lost(self) -> None:
         """Makes a list due at once, since events were dropped."""
@@ -105,8 +120,16 @@ class Relister:
     async def list_engine(self, seconds: float | None = None) -> Containers:
         """The engine's own list. An engine without containers is asked for its health, and has an empty list.
         `seconds`: by default those of the timing."""
-        deadline = datetime.now(UTC) + timedelta(seconds=seconds or self._timing.list_timeout)
-        call = Call(id="watch", who="watch", deadline=deadline, invocation="")
+        try:
+            listed = await self._list(seconds or self._timing.list_timeout)
+        except NO_ANSWER:
+            self._counts.engine_up(up=False)
+            raise
+        self._counts.engine_up(up=True)
+        return listed
+
+    async def _list(self, seconds: float) -> Containers:
+        call = self._call(seconds)
         try:
             return await self._runtime.run(ListContainers(engine=self._runtime.ref, fresh=True), call)
         except errors.Unsupported:
@@ -114,6 +137,15 @@ class Relister:
         if engine.fault:
             raise errors.Unreachable(engine.fault)
         return Containers(rows=())
+
+    def _call(self, seconds: float | None = None) -> Call:
+        deadline = datetime.now(UTC) + timedelta(seconds=seconds or self._timing.list_timeout)
+        return Call(id="watch", who="watch", deadline=deadline, invocation="")
+
+    def _end_gap(self) -> None:
+        """Ends the pending gap, unless events were lost during the list: then the next list ends it."""
+        if not self._relist_now.is_set():
+            self._gaps.listed(compared=self._compared)
 
     async def _until_due(self) -> None:
         loop, timing = asyncio.get_running_loop(), self._timing
@@ -147,9 +179,12 @@ class Relister:
             await asyncio.sleep(self._timing.settle)
             if events := missed_events():
                 log.info("A list showed changes without events.", engine=str(self._runtime.ref), events=len(events))
-                self._counts.resync_events_total.labels(*self._labels()).inc(len(events))
+                self._counts.resynced(len(events))
+                self._gaps.resynced(len(events))
                 self._pipeline.process(events)
         self._mirror.replace(rows.values(), at)
+        knew = self._cursor.containers_known and ListContainers.verb in self._runtime.verbs
+        self._compared = self._ever_listed or knew
         self._ever_listed = True
         if losses != self._losses:
             # Events were lost during the list; whether the list contains their changes is not known.
@@ -202,6 +237,3 @@ class Relister:
             for container_id in ids:
                 self._mirror.mark_dirty(container_id)
             await asyncio.sleep(self._timing.describe_retry)
-
-    def _labels(self) -> tuple[str, str]:
-        return metrics.engine_labels(self._runtime.ref)

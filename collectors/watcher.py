@@ -13,7 +13,6 @@ import asyncio
 import contextlib
 import random
 import time
-from collections import deque
 from collections.abc import Callable, Sequence
 
 import structlog
@@ -21,19 +20,22 @@ import structlog
 from collectors import event_size_limits
 from collectors.cursor import Cursor, Cursors
 from collectors.event_queue import EventQueue
+from collectors.gap_tracker import GapTracker
 from collectors.pipeline import Pipeline
-from collectors.relister import Relister
+from collectors.relister import NO_ANSWER, Relister
+from collectors.repeated_events import RepeatedEvents
+from collectors.stream_metrics import StreamMetrics
 from collectors.timing import Timing
+from collectors.watch_saver import WatchSaver
 from core import errors, metrics
-from core.model.events import Event, is_execution, number_of
+from core.model.events import Event, Origin, number_of
+from core.model.gaps import Gap, GapReason
 from core.repeated_log import RepeatedLog
 from runtimes.formats import skipped_data
 from runtimes.inventory.mirror import Mirror, WatchedEngine
 
 log = structlog.get_logger()
 
-RECENT_EVENTS = 4096
-NO_ANSWER = (errors.Unreachable, errors.TimedOut)
 # Processing may block the event loop for a few milliseconds at most, since the reader shares it.
 MAX_EVENTS_PER_TURN = 1000
 MAX_DIRTY = 10_000  # containers that wait for an inspection; beyond, events are dropped and the engine is listed
@@ -58,14 +60,18 @@ class Watcher:
         self._mirror = mirror
         self._pipeline = pipeline
         self._cursor = Cursor(cursors, now_ns)
-        self._counts = counts
+        self._counts = StreamMetrics(counts, lambda: runtime.ref)
+        self._gaps = GapTracker(lambda: (runtime.ref, runtime.engine_id), self._report_gap, now_ns)
         self._timing = timing or Timing()
-        self._relister = Relister(runtime, mirror, pipeline, self._cursor, counts, timing=self._timing, now_ns=now_ns)
+        self._saver = WatchSaver(self._cursor, self._gaps, mirror, every=self._timing.cursor_save_every)
+        self._relister = Relister(
+            runtime, mirror, pipeline, self._cursor, gaps=self._gaps, counts=self._counts, timing=self._timing
+        )
+        self._now_ns = now_ns
         self._random_fraction = random_fraction
-        self._labels: tuple[str, str] | None = None
-        self._recent: deque[Event] = deque(maxlen=RECENT_EVENTS)
-        self._repeats: set[tuple[int, str, str, str]] = set()
-        self._repeats_until = self._folded_until = 0
+        self._silent_since: int | None = None
+        self._repeats = RepeatedEvents()
+        self._replaying = False  # from the opening of a stream until its first live event
         self._repeated_log = RepeatedLog(lambda: asyncio.get_running_loop().time())
         self._log_opening = True  # not again after an end that was not logged, because it repeats
 
@@ -77,7 +83,7 @@ class Watcher:
                 failures = 0 if open_seconds >= self._timing.healthy_after else failures + 1
                 await self._pause(self.pause_seconds(failures))
         finally:
-            await self._cursor.save()
+            await self._saver.save(ended=True)
 
     async def _pause(self, seconds: float) -> None:
         """Waits before the next attempt, only shortly if somebody asks for what a silent engine has."""
@@ -109,7 +115,8 @@ class Watcher:
                     tasks += [
                         group.create_task(self._list_forever(queue, since), name=f"{name}: list"),
                         group.create_task(self._relister.describe_forever(), name=f"{name}: describe"),
-                        group.create_task(self._save_cursor_forever(), name=f"{name}: cursor"),
+                        group.create_task(self._saver.save_forever(), name=f"{name}: cursor"),
+                        group.create_task(self._relister.describe_engine(), name=f"{name}: version"),
                     ]
                     await self._process(queue)
                 for task in tasks:
@@ -190,44 +197,52 @@ class Watcher:
             await queue.filled.wait()
 
     def _process_batch(self, batch: Sequence[Event]) -> None:
-        self._relister.batch_received()
+        now = self._relister.batch_received()
         batch, cut = event_size_limits.limit_sizes(batch)
         if cut:
-            self._counts.events_cut_total.labels(*self._engine_labels()).inc(cut)
+            self._counts.cut(cut)
         if len(self._mirror.dirty) > MAX_DIRTY:  # containers that do not exist, or far too many that do
             self._drop(batch)
             return
+        if self._replaying:
+            self._gaps.received(batch)
+        if self._repeats.expected:
+            received = len(batch)
+            batch = self._repeats.leave_out(batch)
+            self._counts.duplicates(received - len(batch))
         if not batch:
             return
-        if self._repeats:
-            if batch[0].at_ns > self._repeats_until:
-                self._repeats = set()
-            else:
-                batch = [event for event in batch if not self._is_repeat(event)]
-                if not batch:
-                    return
-        self._recent.extend(batch)
-        newest = self._pipeline.process(batch)
-        if self._cursor.advance(newest):
-            self._counts.stream_last_event_timestamp_seconds.labels(*self._engine_labels()).set(newest / 1e9)
+        if self._replaying:
+            self._count_replayed(batch)
+        self._repeats.add(batch)
+        self._cursor.advance(self._pipeline.process(batch))
+        self._counts.processed(batch[-1], self._cursor.newest, now, self._now_ns)
 
-    def _is_repeat(self, event: Event) -> bool:
-        """Whether an event of the stream's beginning was processed before. The identities of folded events are not
-        known, but their times are."""
-        return event.identity() in self._repeats or (event.at_ns <= self._folded_until and is_execution(event))
+    def _count_replayed(self, batch: Sequence[Event]) -> None:
+        replayed = sum(event.origin is Origin.REPLAY for event in batch)
+        self._counts.replayed(replayed)
+        self._gaps.replayed(replayed)
+        self._replaying = batch[-1].origin is Origin.REPLAY
 
     def data_skipped(self, what: str, number: int) -> None:
         """Counts data that the engine's adapter could not decode. An event that was left out may have been a change, so
         it causes a new list."""
-        self._counts.engine_data_skipped_total.labels(*self._engine_labels(), what).inc(number)
+        self._counts.skipped(what, number)
         if what == skipped_data.EVENT:
-            self._mirror.events_lost(self._cursor.newest + 1)
-            self._relister.events_lost()
+            self._events_lost(GapReason.EVENTS_UNREADABLE, self._cursor.newest, self._cursor.newest)
 
     def _drop(self, batch: Sequence[Event]) -> None:
-        self._counts.stream_overflows_total.labels(*self._engine_labels()).inc(number_of(batch))
-        self._mirror.events_lost(batch[-1].at_ns + 1)
+        self._counts.dropped(number_of(batch))
+        self._events_lost(GapReason.EVENTS_DROPPED, batch[0].at_ns, batch[-1].at_ns)
+
+    def _events_lost(self, reason: GapReason, from_ns: int, until_ns: int) -> None:
+        self._gaps.events_lost(reason, from_ns or self._now_ns(), until_ns or self._now_ns())
+        self._mirror.events_lost(until_ns + 1)
         self._relister.events_lost()
+
+    def _report_gap(self, gap: Gap) -> None:
+        self._counts.gap(gap)
+        self._pipeline.report_gap(gap)
 
     async def _list_forever(self, queue: EventQueue, since: int | None) -> None:
         """Runs the relister's lists. A list that fails ends the connection."""
@@ -236,6 +251,8 @@ class Watcher:
         try:
             await self._relister.list_forever()
         except errors.QuarterdeckError as error:
+            # The stream has been silent too: since when the engine did not answer is not known.
+            self._silent_since = int(self._mirror.last_contact * 1e9)
             queue.close(error)
 
     async def _check_silence(self, reason: errors.EngineError) -> None:
@@ -252,23 +269,26 @@ class Watcher:
             self._mirror.engine_answers()
 
     def _stream_opened(self, since: int | None) -> None:
-        self._counts.stream_up.labels(*self._engine_labels()).set(1)
-        self._counts.stream_connects_total.labels(*self._engine_labels()).inc()
+        self._counts.stream_opened()
         self._pipeline.stream_opened()
+        self._gaps.stream_opened(self._cursor.newest, replays=self._runtime.replays_events)
         self._mirror.stream_opened(self._cursor.start() if since is None else since)
         self._relister.batch_received()
-        self._repeats = {event.identity() for event in self._recent if since is not None and event.at_ns >= since}
-        self._repeats_until = self._cursor.newest + int(self._timing.overlap * 1e9)
-        self._folded_until = max((event.at_ns for event in self._recent if event.folded), default=0)
+        self._replaying = since is not None
+        if since is not None:
+            self._repeats.expect(since, self._cursor.newest + int(self._timing.overlap * 1e9))
         if self._log_opening:
             self._log_opening = False
             log.info("The event stream was opened.", engine=str(self._runtime.ref), resumed=since is not None)
 
     def _stream_lost(self, fault: str) -> None:
+        self._saver.watched()
+        self._gaps.stream_lost(self._silent_since or self._now_ns(), fault)
+        self._silent_since = None
         self._mirror.stream_lost(fault)
         self._pipeline.stream_lost()
         self._relister.stream_lost()
-        self._counts.stream_up.labels(*self._engine_labels()).set(0)
+        self._counts.stream_lost()
 
     # ── details ─────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -278,18 +298,6 @@ class Watcher:
         if not self._runtime.engine_id:
             await self._relister.list_engine()
         if self._cursor.engine != self._runtime.engine_id:
-            await self._cursor.load(self._runtime.engine_id)
+            await self._saver.load(self._runtime.ref, self._runtime.engine_id)
+            self._counts.watch_saved(self._cursor.age_seconds)
         return self._cursor.resume_from(int(self._timing.overlap * 1e9))
-
-    async def _save_cursor_forever(self) -> None:
-        while True:
-            await asyncio.sleep(self._timing.cursor_save_every)
-            await self._cursor.save()
-
-    def _engine_labels(self) -> tuple[str, str]:
-        labels = metrics.engine_labels(self._runtime.ref)
-        if self._labels is not None and self._labels != labels:
-            # At first contact the engine reported its own host name; the series with the guessed name must not remain.
-            self._counts.remove_engine(*self._labels)
-        self._labels = labels
-        return labels

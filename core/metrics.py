@@ -23,6 +23,7 @@ MAX_LABEL_LENGTH = 512  # characters of a label's value
 # Buckets in seconds. Commands wait for engines (a stop may take ten seconds); a healthy store answers within 1 ms.
 COMMAND_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
 RELIST_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+STREAM_LAG_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0, 60.0)
 LAG_BUCKETS = (0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
 STORE_BUCKETS = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.05, 0.25, 1.0, 5.0)
 
@@ -49,7 +50,9 @@ def visible(value: str) -> str:
 class Metrics(MetricRegistry):
     """All metric families of the process that are counted, in `registry` or in a new one."""
 
-    def __init__(self, registry: CollectorRegistry | None = None, *, version: str = "unknown") -> None:
+    def __init__(  # noqa: PLR0915 (one list)
+        self, registry: CollectorRegistry | None = None, *, version: str = "unknown"
+    ) -> None:
         super().__init__(registry)
         counter, gauge, histogram = self.counter, self.gauge, self.histogram
 
@@ -61,11 +64,51 @@ class Metrics(MetricRegistry):
             "type",
             "action",
         )
+        self.engine_up = gauge("engine_up", "1 if the engine answers Quarterdeck, else 0", *ENGINE_LABELS)
+        self.engine_info = gauge(
+            "engine_info", "Version of the engine and of its API; always 1", *ENGINE_LABELS, "version", "api"
+        )
         self.stream_up = gauge(
             "stream_up", "State of the engine's event stream: 1 if it is open, else 0", *ENGINE_LABELS
         )
         self.stream_connects_total = counter(
             "stream_connects_total", "Event stream connections established", *ENGINE_LABELS
+        )
+        self.stream_reconnects_total = counter(
+            "stream_reconnects_total", "Event stream connections established after the first one", *ENGINE_LABELS
+        )
+        self.stream_gaps_total = counter(
+            "stream_gaps_total",
+            "Times in which the engine's events were not received, by reason and by what is known of them",
+            *ENGINE_LABELS,
+            "reason",
+            "recovery",
+        )
+        self.stream_gap_seconds_total = counter(
+            "stream_gap_seconds_total",
+            "Seconds in which the engine's events were not received, by reason and by what is known of them",
+            *ENGINE_LABELS,
+            "reason",
+            "recovery",
+        )
+        self.stream_replayed_events_total = counter(
+            "stream_replayed_events_total",
+            "Missed events that the engine sent again when the stream was reopened",
+            *ENGINE_LABELS,
+        )
+        self.stream_duplicate_events_total = counter(
+            "stream_duplicate_events_total", "Events that the engine sent again and that were left out", *ENGINE_LABELS
+        )
+        self.stream_lag_seconds = histogram(
+            "stream_lag_seconds",
+            "Delay from an event, by the engine's clock, to its processing, in seconds; at most 20 samples a second",
+            STREAM_LAG_BUCKETS,
+            *ENGINE_LABELS,
+        )
+        self.stream_cursor_age_seconds = gauge(
+            "stream_cursor_age_seconds",
+            "Seconds since the store last recorded that the engine is watched: the gap that a crash would leave now",
+            *ENGINE_LABELS,
         )
         self.stream_overflows_total = counter(
             "stream_overflows_total",

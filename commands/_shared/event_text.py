@@ -12,6 +12,8 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from commands._shared import formatting
+from core.model import gaps
 from core.model.events import Event, EventKind
 from core.model.refs import EngineRef, Kind
 from core.model.signal_names import SIGNALS
@@ -109,6 +111,9 @@ def detail(event: Event) -> str:
     attrs = event.attrs
     if event.kind is EventKind.DIED and "cause_text" in attrs:
         return attrs["cause_text"] + (f" ({attrs['cause_by']})" if "cause_by" in attrs else "")
+    if event.kind is EventKind.GAP:
+        gap = gaps.from_event(event)
+        return f"{formatting.span(gap.seconds)} without events: {gap.text}"
     parts = []
     if "exit_code" in attrs and event.kind in (EventKind.DIED, EventKind.STOPPED, EventKind.OTHER):
         parts.append(f"exit code {attrs['exit_code']}")

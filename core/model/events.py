@@ -15,7 +15,8 @@ from core.model.refs import Ref
 
 
 class EventKind(enum.StrEnum):
-    """What happened, in one vocabulary for all engines."""
+    """What happened, in one vocabulary for all engines. GAP: Quarterdeck did not receive the engine's events for some
+    time; see core.model.gaps."""
 
     CREATED = "created"
     STARTED = "started"
@@ -35,6 +36,7 @@ class EventKind(enum.StrEnum):
     REPLICAS = "replicas"
     ROLLOUT = "rollout"
     NODE_STATE = "node_state"
+    GAP = "gap"
     OTHER = "other"
 
     # That of Enum is written in Python, and members are looked up for every event.

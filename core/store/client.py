@@ -15,9 +15,10 @@ from core import errors
 from core.store import keys
 from core.store.connection import milliseconds, text, version_number
 from core.store.invocations import InvocationStore
-from core.store.records import Claim
+from core.store.records import Claim, WatchRecord, WatchUpdate
 
 MAX_QUESTION_BYTES = 256 << 10
+WATCH_TTL_SECONDS = 30 * 86_400  # after which the containers of an engine that nobody watches are forgotten
 
 
 class Store(InvocationStore):
@@ -141,13 +142,34 @@ class Store(InvocationStore):
             *_, found = await pipe.execute()
         return frozenset(map(text, found))
 
-    # Up to which time (ns) an engine's events were read.
+    # Up to which time an engine's events were read, when it was last watched, and which containers it had then.
 
-    async def cursor(self, engine: str) -> int | None:
-        async with self._call():
-            value = await self._client.get(self._key(keys.cursor(engine)))
-        return None if value is None else int(value)
+    async def watch_record(self, engine: str) -> WatchRecord:
+        async with self._call(), self._client.pipeline(transaction=True) as pipe:
+            pipe.get(self._key(keys.cursor(engine))).hgetall(self._key(keys.watched(engine)))
+            cursor, watched, containers = await pipe.hgetall(self._key(keys.known_containers(engine))).execute()
+        return WatchRecord(
+            cursor=None if cursor is None else int(cursor),
+            watched={text(watcher): int(at) for watcher, at in watched.items()},
+            containers={text(each): value for each, value in containers.items()},
+        )
 
-    async def put_cursor(self, engine: str, at_ns: int) -> None:
-        async with self._call():
-            await self._client.set(self._key(keys.cursor(engine)), at_ns)
+    async def update_watch(self, engine: str, update: WatchUpdate) -> None:
+        """Raises StoreFull for containers that have changed, if the rest of the server's memory is reserved."""
+        if update.changed:
+            self.check_reserve()
+        watched, known = self._key(keys.watched(engine)), self._key(keys.known_containers(engine))
+        async with self._call(), self._client.pipeline(transaction=True) as pipe:
+            if update.cursor is not None:
+                pipe.set(self._key(keys.cursor(engine)), update.cursor)
+            if update.forgotten:
+                pipe.hdel(watched, *update.forgotten)
+            if update.watched is not None:
+                pipe.hset(watched, update.watcher, update.watched)
+                pipe.expire(watched, WATCH_TTL_SECONDS)
+                pipe.expire(known, WATCH_TTL_SECONDS)
+            if update.removed:
+                pipe.hdel(known, *update.removed)
+            if update.changed:
+                pipe.hset(known, mapping=dict(update.changed))
+            await pipe.execute()

@@ -27,6 +27,8 @@ wrote.
     audit:fold:KEY           string   minutes    the audit row on which refusals are counted, by a digest
     audit:refusals:KEY       string   minutes    counter: rows of refusals in the window, of one person or of all
     cursor:ENGINE            string   never      time in ns up to which an engine's events were read
+    watched:ENGINE           hash     30 days    when each watcher last watched, in ns; negative: it stopped then
+    known:ENGINE             hash     30 days    one record for each container that the engine had, by its id
 """
 
 from __future__ import annotations
@@ -91,3 +93,11 @@ def audit_refusals(key: str) -> str:
 
 def cursor(engine: str) -> str:
     return f"cursor:{engine}"
+
+
+def watched(engine: str) -> str:
+    return f"watched:{engine}"
+
+
+def known_containers(engine: str) -> str:
+    return f"known:{engine}"

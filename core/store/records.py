@@ -1,11 +1,11 @@
 """Defines the values that the methods of the store take and return: rate limits, unfinished commands and their phases,
-leases, audit rows, limits and usage."""
+leases, audit rows, limits and usage, and what is saved about the watch of an engine."""
 
 from __future__ import annotations
 
 import enum
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
 
@@ -131,6 +131,30 @@ class AuditRow:
     id: str
     fields: Mapping[str, str]
     count: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WatchRecord:
+    """What is saved about the watch of one engine. `cursor`: the time of the newest event that was processed, in
+    nanoseconds; None if the engine was never watched. `watched`: when each watcher last watched, in nanoseconds,
+    negative if it stopped then. `containers`: one record for each container, by its id."""
+
+    cursor: int | None = None
+    watched: Mapping[str, int] = field(default_factory=dict)
+    containers: Mapping[str, bytes] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WatchUpdate:
+    """A change of a WatchRecord. `cursor` None: it stays. `watched`: of this watcher; None: it stays. `forgotten`:
+    watchers to remove. `changed`, `removed`: containers."""
+
+    watcher: str
+    cursor: int | None = None
+    watched: int | None = None
+    forgotten: Collection[str] = ()
+    changed: Mapping[str, bytes] = field(default_factory=dict)
+    removed: Collection[str] = ()
 
 
 class Claim(enum.Enum):

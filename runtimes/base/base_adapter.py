@@ -40,6 +40,8 @@ class BaseAdapter:
     _table: ClassVar[Mapping[type[Action[Any]], str]] = {}
     alternatives: ClassVar[Mapping[str, str]] = {}
     """Maps a verb that the engine does not have to a sentence that says what can be done instead."""
+    replays_events = False
+    """Whether the event stream first sends all events since the given time that the engine has stored, in order."""
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()

@@ -26,6 +26,8 @@ LOCAL_SCOPE = urllib.parse.quote('{"scope":["local"]}')
 class EventVerbs(EngineClient, abc.ABC):
     """Serves the event stream of a Docker daemon and the list of past events."""
 
+    replays_events = True
+
     @does(event_actions.ListEvents)
     async def list_events(self, action: event_actions.ListEvents, seconds: float) -> EventList:
         # With `until` in the past, the daemon sends the events that it remembers and ends the response.

@@ -244,6 +244,22 @@ class ContainerCache:
         """Returns every container as events and lists reported it, without changes that only inspections showed."""
         return {**self._containers, **self._uninspected, **self._as_reported}
 
+    @property
+    def reported_version(self) -> object:
+        """Changes whenever `reported` does."""
+        return (self.version, len(self._as_reported), tuple(self._uninspected.values()))
+
+    @property
+    def ever_listed(self) -> bool:
+        """Whether the engine was listed since this cache was made."""
+        return self._ever_listed
+
+    def remember(self, rows: Iterable[Container]) -> None:
+        """Takes the containers that the engine had when another process watched it. They are compared with the first
+        list, and shown to nobody."""
+        if not self._ever_listed:
+            self._as_reported = {row.ref.id: row for row in rows}
+
     def changed_after(self, at_ns: int) -> Collection[str]:
         """Returns the ids of the containers that changed after a list requested at `at_ns`."""
         gone = {each for each, at in self._removed_at.items() if at > at_ns or each not in self._as_reported}

@@ -115,10 +115,12 @@ class Mirror(ContainerCache):
 class WatchedEngine(Runtime, Protocol):
     """A Runtime that a mirror can cache. `engine_id` is stable; it is empty before the first contact. `skipped` counts
     what cannot be decoded. `allows`: whether the owner of its host allows a verb, even one that the engine does not
-    support. `describe` inspects containers, a few at once, within `deadline` seconds for all of them; None for a
+    support. `replays_events`: whether its stream first sends all stored events since the given time, in order.
+    `describe` inspects containers, a few at once, within `deadline` seconds for all of them; None for a
     container that does not exist any more."""
 
     skipped: SkippedData
+    replays_events: bool
 
     @property
     def engine_id(self) -> str: ...

@@ -50,6 +50,8 @@ NO_EVENTS_HINT = 'Set events_logger = "file" under [engine] in its containers.co
 class EventVerbs(client.EngineClient, abc.ABC):
     """Serves the event stream of a Podman service and the list of past events."""
 
+    replays_events = True
+
     event_file_fault = ""
 
     @does(event_actions.ListEvents)

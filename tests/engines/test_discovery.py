@@ -19,7 +19,7 @@ from runtimes.swarm import membership_tracker
 from tests.daemons.docker import private_dockerd
 from tests.daemons.podman import private_podman
 from tests.fake_engine.engine import FakeRuntime
-from tests.helpers.watched_engine import Cursors
+from tests.helpers.watch_records import WatchRecords
 
 pytestmark = pytest.mark.engine
 
@@ -39,7 +39,7 @@ class Pipeline:
 
     def __init__(self, root, supervisor):
         self.root = root
-        self.counts, self.cursors = metrics.Metrics(), Cursors()
+        self.counts, self.cursors = metrics.Metrics(), WatchRecords()
         search = engine_discovery.Discovery({}, str(root))
         self.engines = engine_manager.EngineManager(
             builtin=FakeRuntime(kind="bot"),

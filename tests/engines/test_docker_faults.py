@@ -13,7 +13,8 @@ from core.model import actions
 from core.model.events import EventKind, Origin
 from core.ports import Call
 from runtimes import engine_registry
-from tests.helpers.watched_engine import Cursors, WatchedEngine
+from tests.helpers.watch_records import WatchRecords
+from tests.helpers.watched_engine import WatchedEngine
 
 
 def watched(daemon, cursors=None):
@@ -40,7 +41,7 @@ async def test_a_restart_policy_counts_restarts(dockerd):
 
 
 async def test_more_missed_events_than_the_daemon_remembers_still_end_in_the_truth(dockerd):
-    cursors = Cursors()
+    cursors = WatchRecords()
     dockerd.run("stays")
     dockerd.run("goes")
     async with watched(dockerd, cursors) as eye:

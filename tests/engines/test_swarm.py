@@ -23,6 +23,7 @@ from runtimes.swarm import membership_tracker
 from tests.daemons.docker import IMAGE, private_dockerd
 from tests.daemons.swarm import Opened, private_swarm
 from tests.helpers.waiting import wait_for
+from tests.helpers.watch_records import WatchRecords
 
 pytestmark = pytest.mark.engine
 
@@ -269,14 +270,8 @@ async def test_the_watch_of_one_goes_on_what_it_tells_and_the_page_has_no_contai
     swarm = opened.swarm
     counts, mirror = metrics.Metrics(), Mirror(swarm)
 
-    class Cursors:
-        async def cursor(self, engine):
-            return None
-
-        async def put_cursor(self, engine, at_ns):
-            assert engine == cluster.id
-
-    watched = watcher.Watcher(swarm, mirror, pipeline.Pipeline(mirror, counts), Cursors(), counts)
+    records = WatchRecords()
+    watched = watcher.Watcher(swarm, mirror, pipeline.Pipeline(mirror, counts), records, counts)
     task = asyncio.create_task(watched.run())
     try:
         await until(lambda: mirror.live)
@@ -284,6 +279,7 @@ async def test_the_watch_of_one_goes_on_what_it_tells_and_the_page_has_no_contai
         await until(lambda: of(mirror.history, EventKind.TASK_FAILED))
         told = await do(mirror, actions.DescribeEngine(engine=swarm.ref))
         assert (told.stream, told.fault, told.events) == ("up", "", "polled")
+        assert set(records.records) <= {cluster.id}
         page = Exposition(counts, lambda: [mirror]).render().decode()
         place = f'engine="swarm",host="{cluster.id[:12]}"'
         assert f"quarterdeck_stream_up{{{place}}} 1.0" in page

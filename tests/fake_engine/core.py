@@ -48,6 +48,8 @@ _STEP_NS = 1_000
 class FakeEngine(JobAdapter):
     """`now` is its clock in seconds; two events never have the same time. `lacks`: patterns of verbs it has none of."""
 
+    replays_events = True
+
     def __init__(
         self,
         host: str = "fake",

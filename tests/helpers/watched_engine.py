@@ -8,19 +8,7 @@ from collectors import pipeline, watcher
 from core import metrics
 from runtimes import engine_registry
 from runtimes.inventory.mirror import Mirror
-
-
-class Cursors:
-    """Stores cursors in a dict instead of the store."""
-
-    def __init__(self):
-        self.kept = {}
-
-    async def cursor(self, engine, /):
-        return self.kept.get(engine)
-
-    async def put_cursor(self, engine, at_ns, /):
-        self.kept[engine] = at_ns
+from tests.helpers.watch_records import WatchRecords
 
 
 class WatchedEngine:
@@ -32,7 +20,7 @@ class WatchedEngine:
         processor = pipeline.Pipeline(self.mirror, self.counts)
         process = processor.process
         processor.process = lambda events: (self.seen.extend(events), process(events))[1]
-        self.watch = watcher.Watcher(self.runtime, self.mirror, processor, cursors or Cursors(), self.counts)
+        self.watch = watcher.Watcher(self.runtime, self.mirror, processor, cursors or WatchRecords(), self.counts)
         self.runtime.skipped.listener = self.watch.data_skipped
         self.task = None
 

@@ -25,6 +25,7 @@ from runtimes.swarm import membership_tracker
 from runtimes.swarm.json_models import Membership
 from tests.fake_engine.core import FakeEngine
 from tests.fake_engine.engine import FakeRuntime
+from tests.helpers.watch_records import WatchRecords
 
 pytestmark = pytest.mark.looptime
 KINDS = {
@@ -78,14 +79,14 @@ class Adapter(FakeRuntime):
     stream = ask
 
 
-class Machine:
+class Machine(WatchRecords):
     """Files and daemons; `opened` are all adapters ever opened here."""
 
     def __init__(self, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        super().__init__()
         self.root = root
         self.daemons: dict[str, str] = {}
         self.opened: list[Adapter] = []
-        self.stored: dict[str, int] = {}
         monkeypatch.setattr(engine_registry, "KINDS", KINDS)
         monkeypatch.setattr(
             engine_registry, "engine_class", lambda kind: lambda url, options: self._open(kind, url, options)
@@ -112,12 +113,6 @@ class Machine:
         place.unlink()
         for adapter in self.opened:
             adapter.cut()
-
-    async def cursor(self, engine: str, /) -> int | None:
-        return self.stored.get(engine)
-
-    async def put_cursor(self, engine: str, at_ns: int, /) -> None:
-        self.stored[engine] = at_ns
 
 
 class Process:
@@ -259,7 +254,7 @@ async def test_a_path_that_comes_to_lead_to_another_engine_is_that_engine(machin
             machine.start(DOCKER, "d1")
     # One adapter each time; what it knew is stored under the daemon's own id.
     assert len(machine.opened) == 31
-    assert set(machine.stored) == {"d1", "p1"}
+    assert set(machine.kept) == {"d1", "p1"}
 
 
 async def test_two_sockets_of_one_daemon_are_one_engine(machine: Machine) -> None:

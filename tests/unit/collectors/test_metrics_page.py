@@ -189,8 +189,17 @@ def counted() -> metrics.Metrics:
 
 def count_engine(counts: metrics.Metrics, engine: tuple[str, str]) -> None:
     counts.events_total.labels(*engine, "container", "die").inc(2)
+    counts.engine_up.labels(*engine).set(1)
+    counts.engine_info.labels(*engine, "26.1.5", "1.45").set(1)
     counts.stream_up.labels(*engine).set(1)
     counts.stream_connects_total.labels(*engine).inc()
+    counts.stream_reconnects_total.labels(*engine).inc(0)
+    counts.stream_gaps_total.labels(*engine, "stream_lost", "replayed").inc()
+    counts.stream_gap_seconds_total.labels(*engine, "stream_lost", "replayed").inc(1.5)
+    counts.stream_replayed_events_total.labels(*engine).inc(3)
+    counts.stream_duplicate_events_total.labels(*engine).inc(2)
+    counts.stream_lag_seconds.labels(*engine).observe(0.004)
+    counts.stream_cursor_age_seconds.labels(*engine).set_function(lambda: 2.5)
     counts.stream_overflows_total.labels(*engine).inc(0)
     counts.engine_data_skipped_total.labels(*engine, "event").inc(0)
     counts.events_cut_total.labels(*engine).inc(0)

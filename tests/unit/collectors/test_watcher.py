@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from typing import Any
 
 import msgspec
@@ -20,77 +19,9 @@ from core.model.events import Event, EventKind, Origin
 from core.model.refs import EngineRef, Kind
 from runtimes.base.base_adapter import BaseAdapter, does
 from runtimes.inventory.mirror import Mirror
-from tests.fake_engine.engine import FakeRuntime
+from tests.helpers.watch_bench import Bench
 
 pytestmark = pytest.mark.looptime
-LABELS = {"host": "fake", "engine": "fake"}
-EPOCH = 1_800_000_000.0
-
-
-class Shelf:
-    """Cursors in a dict; `down` makes it fail as the store does."""
-
-    def __init__(self) -> None:
-        self.kept: dict[str, int] = {}
-        self.writes = 0
-        self.down = False
-
-    async def cursor(self, engine: str) -> int | None:
-        self._answer()
-        return self.kept.get(engine)
-
-    async def put_cursor(self, engine: str, at_ns: int) -> None:
-        self._answer()
-        self.writes += 1
-        self.kept[engine] = at_ns
-
-    def _answer(self) -> None:
-        if self.down:
-            raise errors.StoreDown
-
-
-class Bench:
-    """A fake engine on loop time and everything that watches it. `restart` is a new process over the same shelf."""
-
-    def __init__(self) -> None:
-        self.engine = FakeRuntime(now=self.now)
-        self.shelf = Shelf()
-        self.restart()
-
-    def now(self) -> float:
-        return EPOCH + asyncio.get_running_loop().time()
-
-    def now_ns(self) -> int:
-        return int(self.now() * 1e9)
-
-    def restart(self) -> None:
-        self.counts = metrics.Metrics()
-        self.mirror = Mirror(self.engine, now=self.now)
-        self.pipeline = Pipeline(self.mirror, self.counts)
-        parts = (self.engine, self.mirror, self.pipeline, self.shelf, self.counts)
-        self.watch = watcher.Watcher(*parts, now_ns=self.now_ns, random_fraction=lambda: 0.0)
-
-    @contextlib.asynccontextmanager
-    async def watching(self) -> AsyncIterator[None]:
-        await asyncio.sleep(0.1)
-        task = asyncio.create_task(self.watch.run())
-        try:
-            yield
-        finally:
-            task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await task
-
-    async def until(self, true: Callable[[], Any], seconds: float = 60.0) -> None:
-        async with asyncio.timeout(seconds):
-            while not true():
-                await asyncio.sleep(0.01)
-
-    def count(self, name: str, **labels: str) -> float:
-        return self.counts.registry.get_sample_value(f"quarterdeck_{name}", {**LABELS, **labels}) or 0.0
-
-    def told(self) -> list[tuple[EventKind, str, Origin]]:
-        return [(event.kind, event.subject.name, event.origin) for event in self.mirror.history]
 
 
 async def test_what_is_true_at_the_first_start_is_known_and_no_event() -> None:

@@ -27,6 +27,8 @@ from core.store.records import (
     Phase,
     RateLimitRule,
     Unfinished,
+    WatchRecord,
+    WatchUpdate,
 )
 from tests.helpers import servers
 
@@ -747,10 +749,30 @@ async def test_a_question_has_a_limit_of_bytes(store: Store) -> None:
         await store.put_question("t", b"x" * (client.MAX_QUESTION_BYTES + 1), 60)
 
 
-async def test_cursors(store: Store) -> None:
-    assert await store.cursor("docker/a") is None
-    await store.put_cursor("docker/a", 1_800_000_000_123_456_789)
-    assert await store.cursor("docker/a") == 1_800_000_000_123_456_789
+async def test_what_is_saved_about_a_watch_is_read_again(store: Store) -> None:
+    assert await store.watch_record("docker/a") == WatchRecord()
+    first = WatchUpdate(watcher="w1", cursor=1_800_000_000_123_456_789, watched=5, changed={"c1": b"x", "c2": b"\xff"})
+    await store.update_watch("docker/a", first)
+    await store.update_watch("docker/a", WatchUpdate(watcher="w2", watched=-7, removed=["c1"], changed={"c2": b"y"}))
+    assert await store.watch_record("docker/a") == WatchRecord(
+        cursor=1_800_000_000_123_456_789, watched={"w1": 5, "w2": -7}, containers={"c2": b"y"}
+    )
+    await store.update_watch("docker/a", WatchUpdate(watcher="w2", forgotten=["w1"]))
+    assert (await store.watch_record("docker/a")).watched == {"w2": -7}
+    assert await store.watch_record("docker/b") == WatchRecord()
+
+
+async def test_a_store_that_is_nearly_full_saves_the_cursor_and_no_containers(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full() -> None:
+        raise errors.StoreFull("It is full.")
+
+    monkeypatch.setattr(store, "check_reserve", full)
+    with pytest.raises(errors.StoreFull):
+        await store.update_watch("a", WatchUpdate(watcher="w", cursor=1, changed={"c": b""}))
+    await store.update_watch("a", WatchUpdate(watcher="w", cursor=2, removed=["c"]))
+    assert (await store.watch_record("a")).cursor == 2
 
 
 # The server
@@ -767,7 +789,7 @@ async def test_all_keys_share_one_prefix_and_one_cluster_slot(store_url: str, ra
         await append(store, {"a": "b"})
         for _ in range(2):
             await store.fold_refusal({"a": "b"}, key="k", window=60)
-        await store.put_cursor("e", 1)
+        await store.update_watch("e", WatchUpdate(watcher="w", cursor=1, watched=1, changed={"c": b""}))
     keys = [key.decode() for key in await raw.keys("*")]
     assert len(keys) > 10 and all(key.startswith("{other}:") for key in keys), keys
 

@@ -20,6 +20,7 @@ from runtimes.inventory import slow_engines
 from runtimes.inventory.fleet import Fleet, resolve
 from runtimes.inventory.mirror import Mirror
 from tests.fake_engine.engine import FakeRuntime
+from tests.helpers.watch_records import WatchRecords
 
 pytestmark = pytest.mark.looptime
 HUNG = 10_000.0  # seconds
@@ -31,14 +32,6 @@ def now() -> float:
 
 def call(seconds: float = 60.0) -> Call:
     return Call(id="c", who="ann", deadline=datetime.now(UTC) + timedelta(seconds=seconds), invocation="i")
-
-
-class Store:
-    async def cursor(self, engine: str) -> int | None:
-        return None
-
-    async def put_cursor(self, engine: str, at_ns: int) -> None:
-        return None
 
 
 class Bench:
@@ -57,7 +50,7 @@ class Bench:
         tasks = []
         for engine, mirror in zip(self.engines, self.mirrors, strict=True):
             counts = Metrics()
-            parts = (engine, mirror, Pipeline(mirror, counts), Store(), counts)
+            parts = (engine, mirror, Pipeline(mirror, counts), WatchRecords(), counts)
             watch = watcher.Watcher(*parts, now_ns=lambda: int(self.now() * 1e9), random_fraction=lambda: 1.0)
             tasks.append(asyncio.ensure_future(watch.run()))
         try:

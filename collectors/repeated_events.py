@@ -1,0 +1,49 @@
+"""Leaves out the events that an engine sends again when its stream is reopened a little before the last known event.
+
+Only the newest few thousand events are compared. An older one that is sent again counts as new.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Sequence
+
+from core.model.events import Event, is_execution
+
+RECENT_EVENTS = 4096
+
+
+class RepeatedEvents:
+    """Stores the newest processed events of one engine, and recognises them when they are sent again."""
+
+    def __init__(self) -> None:
+        self._recent: deque[Event] = deque(maxlen=RECENT_EVENTS)
+        self._expected: set[tuple[int, str, str, str]] = set()
+        self._until = self._folded_until = 0
+
+    def expect(self, since_ns: int, until_ns: int) -> None:
+        """The stream was reopened from `since_ns` on. Until an event after `until_ns` arrives, events may be
+        repeated."""
+        self._expected = {event.identity() for event in self._recent if event.at_ns >= since_ns}
+        self._until = until_ns
+        self._folded_until = max((event.at_ns for event in self._recent if event.folded), default=0)
+
+    @property
+    def expected(self) -> bool:
+        """Whether `leave_out` may find anything."""
+        return bool(self._expected)
+
+    def leave_out(self, batch: Sequence[Event]) -> Sequence[Event]:
+        """Returns the events of a batch that were not processed before, in order."""
+        if batch and batch[0].at_ns > self._until:
+            self._expected = set()
+            return batch
+        return [event for event in batch if not self._is_repeated(event)]
+
+    def add(self, batch: Sequence[Event]) -> None:
+        """Adds processed events."""
+        self._recent.extend(batch)
+
+    def _is_repeated(self, event: Event) -> bool:
+        """The identities of folded events are not known, but their times are."""
+        return event.identity() in self._expected or (event.at_ns <= self._folded_until and is_execution(event))

@@ -1,0 +1,53 @@
+"""Saves what a later process needs to continue the watch of one engine, and reads what an earlier process saved.
+
+Saved are the position in the engine's events, the time until which all events were received, and the engine's
+containers. The time advances only while the stream is open and no gap is pending. So if this process dies, the next one
+reports the rest of the gap. Other processes may share the store: a gap before the start is reported only when it is
+certain that none of them watched.
+"""
+
+from __future__ import annotations
+
+import asyncio
+
+from collectors.cursor import Cursor
+from collectors.gap_tracker import GapTracker
+from core.model.refs import EngineRef
+from runtimes.inventory.mirror import Mirror
+
+
+class WatchSaver:
+    """Saves the watch of one engine. `every`: seconds between two saves."""
+
+    def __init__(self, cursor: Cursor, gaps: GapTracker, mirror: Mirror, *, every: float) -> None:
+        self._cursor = cursor
+        self._gaps = gaps
+        self._mirror = mirror
+        self._every = every
+        self._saved_version: object = None
+
+    async def load(self, engine: EngineRef, engine_id: str) -> None:
+        """Reads what earlier processes have saved. The time since then is a gap."""
+        await self._cursor.load(engine_id)
+        self._mirror.remember(self._cursor.saved_containers(engine))
+        if (until := self._cursor.unwatched_since) is not None:
+            self._gaps.not_watched(until, unproven=self._cursor.others_may_watch)
+
+    async def save_forever(self) -> None:
+        while True:
+            await asyncio.sleep(self._every)
+            if self._gaps.unproven and self._cursor.others_known():
+                self._gaps.decide_unproven(watched=await self._cursor.others_watched())
+            self.watched()
+            await self.save()
+
+    def watched(self) -> None:
+        """Records that all events until now were received, if they were."""
+        if self._gaps.all_received:
+            self._cursor.watched()
+
+    async def save(self, *, ended: bool = False) -> None:
+        version = self._mirror.reported_version
+        changed = self._mirror.ever_listed and version != self._saved_version
+        if await self._cursor.save(self._mirror.reported() if changed else None, ended=ended) and changed:
+            self._saved_version = version
