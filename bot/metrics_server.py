@@ -1,38 +1,32 @@
 """Serves /metrics for Prometheus, /healthz and /readyz for probes, and an index page over HTTP.
 
 `bot.listening_socket` has opened the socket, and `bot.http_server` limits what clients can do. No page needs a
-password, and no page changes anything. `bot.content_negotiation` chooses the format and the compression of /metrics.
-One thread compresses large pages, so that the event loop does not wait.
+password, and no page changes anything. `bot.content_negotiation` chooses the format and the compression of /metrics,
+and `bot.recent_pages` limits how often it is rendered.
 """
 
 from __future__ import annotations
 
 import asyncio
-import gzip
 import json
 import socket
 from collections.abc import Awaitable, Callable
-from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 import structlog
 
-from bot import content_negotiation, http_server
+from bot import content_negotiation, http_server, recent_pages
 from bot.http_server import plain_response
-from core.metric_families import Format
 
 if TYPE_CHECKING:
     from aiohttp import web
 
 log = structlog.get_logger(__name__)
-Page = Callable[[Format], bytes]
 Ready = Callable[[], Awaitable[tuple[bool, dict[str, Any]]]]
 
 LIMITS = http_server.Limits()  # Prometheus scrapes every 15 to 60 seconds over one connection
 READY_TIMEOUT_SECONDS = 5.0  # for the parts to report their state
 GRACE_SECONDS = 2.0  # for responses in progress when the server stops
-GZIP_LEVEL = 1  # level 6 takes three to six times as long, for a page that is a tenth smaller
-SMALL_PAGE = 16 << 10  # bytes; such a page is compressed at once, in 0.1 ms
 JSON, HTML = "application/json", "text/html; charset=utf-8"
 INDEX = (
     '<!doctype html><html lang="en"><title>Quarterdeck</title><h1>Quarterdeck</h1><ul>'
@@ -46,7 +40,7 @@ INDEX = (
 async def serve(
     sock: socket.socket,
     *,
-    page: Page,
+    page: recent_pages.Render,
     ready: Ready,
     refused: Callable[[str], None],
     limits: http_server.Limits = LIMITS,
@@ -61,15 +55,17 @@ async def serve(
 class Server:
     """The server that `serve` started."""
 
-    def __init__(self, page: Page, ready: Ready, limits: http_server.Limits, refused: Callable[[str], None]) -> None:
-        self._page, self._ready = page, ready
-        self._compressor = ThreadPoolExecutor(1, "compress metrics")
+    def __init__(
+        self, page: recent_pages.Render, ready: Ready, limits: http_server.Limits, refused: Callable[[str], None]
+    ) -> None:
+        self._pages = recent_pages.RecentPages(page)
+        self._ready = ready
         self.http = http_server.HttpServer(self._handle, limits, refused)
 
     async def aclose(self) -> None:
         """Accepts no new connections, and waits shortly for responses in progress."""
         await self.http.aclose(GRACE_SECONDS)
-        self._compressor.shutdown(wait=False)
+        self._pages.close()
 
     async def _handle(self, request: web.BaseRequest, _: bytes) -> web.Response:
         if request.method not in ("GET", "HEAD"):
@@ -93,12 +89,8 @@ class Server:
 
     async def _metrics(self, request: web.BaseRequest) -> web.Response:
         offer = content_negotiation.choose_format(",".join(request.headers.getall("Accept", ())))
-        page = self._page(offer.form)
         compressed = content_negotiation.wants_gzip(",".join(request.headers.getall("Accept-Encoding", ())))
-        if compressed and len(page) <= SMALL_PAGE:
-            page = _gzip(page)
-        elif compressed:
-            page = await asyncio.get_running_loop().run_in_executor(self._compressor, _gzip, page)
+        page = await self._pages.page(offer.form, compressed=compressed)
         response = plain_response(200, page, offer.content_type)
         response.headers["Vary"] = "Accept, Accept-Encoding"
         if compressed:
@@ -113,7 +105,3 @@ class Server:
             ready, parts = False, {"reason": f"no answer within {READY_TIMEOUT_SECONDS:g} s"}
         body = json.dumps({"ready": ready, **parts}, ensure_ascii=False, default=str)
         return plain_response(200 if ready else 503, f"{body}\n".encode(), JSON)
-
-
-def _gzip(page: bytes) -> bytes:
-    return gzip.compress(page, GZIP_LEVEL, mtime=0)

@@ -88,7 +88,7 @@ class _Containers:
             )
         if row.exit_code is not None and row.state in ("exited", "dead"):
             code = f"{EXIT_CODE.name}{{{container}}} {row.exit_code}\n"
-        if row.restarts is not None:
+        if row.restarts is not None and row.restarts >= 0:
             restarts = f"{RESTARTS.name}{{{container}}} {row.restarts}\n"
         if row.oom_killed is not None:
             oom = f"{OOM_KILLED.name}{{{container}}} {int(row.oom_killed)}\n"

@@ -6,6 +6,7 @@ all series of an engine if its last reading is too old.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 
 from collectors.exposition import Collect, Options, Scraper
@@ -79,8 +80,11 @@ def collect(scrape: Scrape) -> Sequence[bytes]:
     page = []
     for family, value in VALUES:
         start = f"{family.name}{{"
+        # A broken engine may report what no counter can be; such a value would make the page invalid.
         lines = [
-            f"{start}{labels}}} {number}\n" for labels, row in labelled.items() if (number := value(row)) is not None
+            f"{start}{labels}}} {number}\n"
+            for labels, row in labelled.items()
+            if (number := value(row)) is not None and 0 <= number < math.inf
         ]
         page.append("".join(lines).encode(errors="replace"))
     return page

@@ -13,7 +13,9 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from collectors.exposition import Exposition
 from core import metrics
+from core.model.causes import Cause, CauseKind
 from core.model.containers import Container
+from core.model.events import Event, EventKind, Origin
 from core.model.refs import EngineRef
 from tests.helpers.paths import ROOT
 from tests.helpers.requirements import need
@@ -52,6 +54,11 @@ def page(*, seconds: float, bad: float = 0.0) -> str:
             )
         ]
     )
+    if bad:
+        at = int(60e9 * MINUTES * 1.5)
+        died = Event(at, EventKind.DIED, job.ref, Origin.LIVE, "container", "die", {"exit_code": "137"})
+        mirror.ends.observe(died)
+        mirror.ends.set_cause(died, Cause(kind=CauseKind.KILLED, text="killed from outside"))
     podman = mirror_of(host=PODMAN.host, kind=PODMAN.kind)
     if bad:
         podman.stream_lost()
@@ -104,14 +111,14 @@ def test_the_document_has_queries() -> None:
 def test_each_query_finds_what_happened_and_nothing_before(tmp_path: Path) -> None:
     need("promtool", "promtool")
     numbers = {  # by a word of the query, what it finds before and after the incident
+        "last_end_cause": (0, 1),
         "container_ends_total": (0, 2),
         "container_restarts_total": (0, 1),
         "exit_code": (0, 2),
         "memory_working_set": (0, 1),
         "throttled_periods": (0, 1),
         "topk": (1, 1),
-        "stream_up": (0, 1),
-        "series_capped": (0, 1),
+        "stream_up": (0, 2),
     }
     tests = []
     for query in QUERIES:

@@ -9,14 +9,13 @@ import json
 import socket
 import subprocess
 import sys
-import threading
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Any
 
 import pytest
 
-from bot import listening_socket, metrics_server
+from bot import listening_socket, metrics_server, recent_pages
 from bot.http_server import Limits
 from core.config.load import ListenAddress
 from core.errors import ConfigError
@@ -116,7 +115,7 @@ async def test_openmetrics_is_served_to_those_who_prefer_it(door: Door) -> None:
     assert (status, body) == (200, PAGE + b"# EOF\n")
 
 
-@pytest.mark.parametrize("size", [1, metrics_server.SMALL_PAGE + len(PAGE), 4 << 20])
+@pytest.mark.parametrize("size", [1, recent_pages.SMALL_PAGE + len(PAGE), 4 << 20])
 async def test_metrics_are_compressed_when_asked(door: Door, size: int) -> None:
     door.page = page = PAGE * (size // len(PAGE) + 1)
     status, headers, body = await ask(door.port, "/metrics", Accept_Encoding="deflate, gzip;q=0.8")
@@ -125,24 +124,6 @@ async def test_metrics_are_compressed_when_asked(door: Door, size: int) -> None:
     assert headers["content-length"] == str(len(body))
     assert len(body) < len(page)
     assert gzip.decompress(body) == page
-
-
-async def test_a_large_page_is_compressed_beside_the_loop(door: Door, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Other requests are answered while a thread compresses."""
-    door.page = PAGE * (metrics_server.SMALL_PAGE // len(PAGE) + 1)
-    began, go = threading.Event(), threading.Event()
-
-    def slowly(page: bytes) -> bytes:
-        began.set()
-        assert go.wait(10)
-        return b"compressed"
-
-    monkeypatch.setattr(metrics_server, "_gzip", slowly)
-    scrape = asyncio.ensure_future(ask(door.port, "/metrics", Accept_Encoding="gzip"))
-    await asyncio.to_thread(began.wait, 10)
-    assert (await ask(door.port, "/healthz"))[0] == 200
-    go.set()
-    assert (await scrape)[::2] == (200, b"compressed")
 
 
 async def test_alive_whatever_is_down(door: Door) -> None:

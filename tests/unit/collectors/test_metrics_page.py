@@ -642,6 +642,20 @@ def test_an_unknown_value_has_no_series_and_a_zero_has_one() -> None:
     assert value(text, "container_cpu_usage_seconds_total", name="web") == 1234.5
 
 
+def test_what_no_counter_can_be_has_no_series() -> None:
+    """A broken engine does not make the page invalid."""
+    mirror = mirror_of(row("web", restarts=-1))
+    (web,) = mirror.containers.values()
+    mirror.usage.add(
+        [usage(web.ref, cpu_seconds=-1.0, throttled_seconds=float("nan"), oom_kills=-(1 << 63), swap=1 << 70)]
+    )
+    text = page(mirror, form=Format.OPENMETRICS)
+    found = {sample.name for family in openmetrics_families(text) for sample in family.samples}
+    assert "quarterdeck_container_memory_swap_bytes" in found
+    for family in ("restarts", "cpu_usage_seconds", "cpu_cfs_throttled_seconds", "oom_events"):
+        assert f"quarterdeck_container_{family}_total" not in found
+
+
 def test_the_usage_of_an_ended_container_and_of_an_engine_that_is_not_read_goes() -> None:
     at = [NOW]
     mirror = Mirror(FakeRuntime("host7", kind="docker"), now=lambda: at[0])
