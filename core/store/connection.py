@@ -27,7 +27,7 @@ from core.store.records import AuditLimits, StoreUsage
 
 LUA = Path(__file__).parent / "lua"
 AUDIT_ROWS = LUA / "shared/audit_rows.lua"
-_WRITES_AUDIT = re.compile(r"\bappend_rows?\(")
+_WRITES_AUDIT = re.compile(r"\b(?:append_rows?|trim_rows)\(")
 MAX_CONNECTIONS = 16
 
 
@@ -127,7 +127,7 @@ class StoreConnection:
 
 
 def _script(path: Path) -> str:
-    """Returns the text of a script. One that writes audit rows begins with the functions for them."""
+    """Returns the text of a script. One that writes or removes audit rows begins with the functions for them."""
     script = path.read_text("utf-8")
     return AUDIT_ROWS.read_text("utf-8") + script if _WRITES_AUDIT.search(script) else script
 

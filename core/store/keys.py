@@ -26,6 +26,9 @@ wrote.
     audit:repeats            hash     trimmed    how often a folded refusal was repeated, by row
     audit:fold:KEY           string   minutes    the audit row on which refusals are counted, by a digest
     audit:refusals:KEY       string   minutes    counter: rows of refusals in the window, of one person or of all
+    hold:schedule            hash     seconds    the lease of the process that runs the shared jobs
+    hold:disk-use:ENGINE     hash     minutes    the lease of the process that measures an engine's disk use
+    disk-use:ENGINE          string   minutes    an engine's disk use, as last measured; gone: it may be measured again
     cursor:ENGINE            string   never      time in ns up to which an engine's events were read
     watched:ENGINE           hash     30 days    when each watcher last watched, in ns; negative: it stopped then
     known:ENGINE             hash     30 days    one record for each container that the engine had, by its id
@@ -101,3 +104,7 @@ def watched(engine: str) -> str:
 
 def known_containers(engine: str) -> str:
     return f"known:{engine}"
+
+
+def disk_use(engine: str) -> str:
+    return f"disk-use:{engine}"

@@ -45,7 +45,7 @@ local function append_row(row)
   return id
 end
 
--- Each call removes at most MAX_TRIMMED rows, which is more than any script appends in the long run.
+-- Each call removes at most MAX_TRIMMED rows, which is more than any script appends in the long run. Returns how many.
 local function trim_rows()
   local limits = cjson.decode(ARGV[1])
   local rows = redis.call('XLEN', KEYS[1])
@@ -61,7 +61,7 @@ local function trim_rows()
 
   local first = redis.call('XRANGE', KEYS[1], '-', '+', 'COUNT', 1)[1]
   if not first or not is_due(first[1]) then
-    return
+    return 0
   end
   local trimmed = 0
   for _, entry in ipairs(redis.call('XRANGE', KEYS[1], '-', '+', 'COUNT', MAX_TRIMMED)) do
@@ -78,6 +78,7 @@ local function trim_rows()
   end
   redis.call('HSET', KEYS[3], 'bytes', string.format('%.0f', bytes))
   redis.call('HINCRBY', KEYS[3], 'trimmed', trimmed)
+  return trimmed
 end
 
 -- Appends the rows in ARGV from the number `from` on, each a JSON list, and returns their ids.
