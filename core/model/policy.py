@@ -63,6 +63,7 @@ VIEWER = (
     "unit.list",
     "engine.list",
     "engine.info",
+    "engine.disk-use",
 )
 OPERATOR = (
     *VIEWER,

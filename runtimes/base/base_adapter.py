@@ -20,8 +20,10 @@ from typing import Any, ClassVar, TypeVar, cast
 from core import errors, unexpected_errors
 from core.model.actions import Action, Risk
 from core.model.containers import Container
+from core.model.disk_use import DataRoot
 from core.model.events import Event
 from core.model.refs import EngineRef
+from core.model.swarm_state import SwarmState
 from core.ports import Call
 from runtimes.base import argument_validation
 from runtimes.formats.skipped_data import SkippedData
@@ -67,6 +69,15 @@ class BaseAdapter:
     @property
     def verbs(self) -> frozenset[str]:
         return frozenset(action.verb for action in self._table if self._allows(action.verb))
+
+    @property
+    def data_root(self) -> DataRoot | None:
+        """Returns where the engine stores its data; None if it has not reported that, or has no such folder."""
+        return None
+
+    def swarm_state(self) -> SwarmState | None:
+        """Returns the state of the Swarm that this engine is, as it was read last; None for any other engine."""
+        return None
 
     def allows(self, verb: str) -> bool:
         """Returns whether the owner of the host allows a verb, even one that the engine does not have."""

@@ -12,7 +12,7 @@ from collections.abc import Collection, Iterator, Mapping
 from core.model import images
 from runtimes.base.engine_adapter import DEFAULTS, EngineAdapter
 from runtimes.base.engine_options import EngineOptions
-from runtimes.containerd import client, decode, pull
+from runtimes.containerd import client, decode, decode_info, pull
 from runtimes.kernel import procfs
 from runtimes.transport import connect, grpc_channel
 
@@ -34,6 +34,7 @@ class Connection(EngineAdapter):
         self._containers = decode.ContainerDecoder(self._ref, self.skipped)
         self._shares_pids = False  # the daemon's process ids are those of this process' PID namespace
         self._can_pull = True  # until the daemon reports otherwise
+        self._root = ""  # the daemon's data directory
 
     @property
     def verbs(self) -> frozenset[str]:
@@ -51,6 +52,7 @@ class Connection(EngineAdapter):
         self._register(str(self._channel.endpoint), server.uuid, self._ref)
         self.version = version
         self._can_pull = pull.is_supported(plugins)
+        self._root = decode_info.data_root(plugins)
         self._shares_pids = self._is_same_pid_namespace(server.pidns)
 
     def _is_same_pid_namespace(self, daemon: int) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import posixpath
 from collections.abc import Iterable
 from typing import Any
 
@@ -21,10 +22,25 @@ def os_and_architecture(plugins: Iterable[containerd_daemon_pb2.Plugin]) -> str:
     return ""
 
 
+def snapshotters(plugins: Iterable[containerd_daemon_pb2.Plugin]) -> list[str]:
+    """Returns the names of the snapshotters that work."""
+    return [plugin.id for plugin in plugins if plugin.type == SNAPSHOTTERS and not plugin.init_err.message]
+
+
 def snapshotter(plugins: Iterable[containerd_daemon_pb2.Plugin]) -> str:
     """Returns the snapshotter for new containers. This is overlayfs if it works, as in containerd's own clients."""
-    ready = [plugin.id for plugin in plugins if plugin.type == SNAPSHOTTERS and not plugin.init_err.message]
+    ready = snapshotters(plugins)
     return "overlayfs" if "overlayfs" in ready else next(iter(ready), "")
+
+
+def data_root(plugins: Iterable[containerd_daemon_pb2.Plugin]) -> str:
+    """Returns containerd's data directory: the parent of the folder that its snapshotters report; empty if none
+    reports one."""
+    for plugin in plugins:
+        folder = plugin.exports.get("root", "")
+        if plugin.type == SNAPSHOTTERS and posixpath.basename(folder) == f"{SNAPSHOTTERS}.{plugin.id}":
+            return posixpath.dirname(folder)
+    return ""
 
 
 def warning_notes(

@@ -32,6 +32,7 @@ from runtimes.base.engine_adapter import DEFAULTS
 from runtimes.base.engine_options import EngineOptions
 from runtimes.containerd import client, decode, decode_info, stats
 from runtimes.containerd.decode_events import EventDecoder
+from runtimes.containerd.disk_use import DiskUseVerbs
 from runtimes.containerd.exec import ExecVerbs
 from runtimes.containerd.images import ImageVerbs
 from runtimes.containerd.lifecycle import LifecycleVerbs
@@ -43,7 +44,7 @@ ROWS_AT_ONCE = 500  # of a list, until the event loop may run
 DEFAULT_RUNTIME = "io.containerd.runc.v2"
 
 
-class Containerd(LifecycleVerbs, ExecVerbs, ImageVerbs):
+class Containerd(LifecycleVerbs, ExecVerbs, ImageVerbs, DiskUseVerbs):
     """Serves all verbs of one containerd daemon at its unix socket."""
 
     kind = "containerd"

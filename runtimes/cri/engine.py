@@ -24,6 +24,7 @@ from runtimes.base.base_adapter import does
 from runtimes.base.engine_adapter import DEFAULTS
 from runtimes.base.engine_options import EngineOptions
 from runtimes.cri import client, decode, decode_info, decode_stats, event_stream, events, unsupported_verbs
+from runtimes.cri.disk_use import DiskUseVerbs
 from runtimes.cri.exec import ExecVerbs
 from runtimes.cri.images import ImageVerbs
 from runtimes.cri.logs import LogVerbs
@@ -34,7 +35,7 @@ from runtimes.proto import cri_pb2 as cri
 FIRST_BROADCAST_MAJOR = 2  # of containerd
 
 
-class Cri(LogVerbs, ExecVerbs, ImageVerbs, PodVerbs):
+class Cri(LogVerbs, ExecVerbs, ImageVerbs, PodVerbs, DiskUseVerbs):
     """Serves all verbs of one CRI engine at its unix socket."""
 
     alternatives: ClassVar[Mapping[str, str]] = unsupported_verbs.ALTERNATIVES

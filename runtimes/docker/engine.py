@@ -2,8 +2,8 @@
 
 The class is composed of one module for each subject: requests (`client`), events, logs, images, networks and volumes
 (`networks_and_volumes`), Compose services (`compose_services`), the Swarm that the daemon manages (`swarm_manager`),
-statistics, and the daemon itself (`info`). `docker_like` contains what Podman does in the same way. The values of
-environment variables are hidden in every inspection.
+statistics, disk use (`disk_use`), and the daemon itself (`info`). `docker_like` contains what Podman does in the same
+way. The values of environment variables are hidden in every inspection.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from runtimes.base.base_adapter import does
 from runtimes.base.engine_adapter import DEFAULTS
 from runtimes.base.engine_options import EngineOptions
 from runtimes.docker.compose_services import ServiceVerbs
+from runtimes.docker.disk_use import DiskUseVerbs
 from runtimes.docker.events import EventVerbs
 from runtimes.docker.given_image_names import GivenImageNames
 from runtimes.docker.images import ImageVerbs
@@ -32,7 +33,16 @@ from runtimes.docker_like.exec import ExecVerbs
 
 
 class Docker(
-    InfoVerbs, EventVerbs, LogVerbs, ImageVerbs, NetworkVolumeVerbs, StatsVerbs, ServiceVerbs, ContainerVerbs, ExecVerbs
+    InfoVerbs,
+    EventVerbs,
+    LogVerbs,
+    ImageVerbs,
+    NetworkVolumeVerbs,
+    DiskUseVerbs,
+    StatsVerbs,
+    ServiceVerbs,
+    ContainerVerbs,
+    ExecVerbs,
 ):
     """Serves all verbs of one daemon. `engine_id` is the daemon's own id; its event cursor is stored under it."""
 

@@ -28,7 +28,7 @@ from runtimes.transport.endpoint import Endpoint
 
 MAX_REFUSAL = 65_536  # bytes of an error's body
 MAX_DOCUMENT = 8 << 20  # bytes of an answer about one resource, or of past events
-LISTS = frozenset({"/containers/json", "/containers/stats", "/images/json", "/pods/json"})
+LISTS = frozenset({"/containers/json", "/containers/stats", "/images/json", "/pods/json", "/system/df"})
 MIN_SECONDS = 0.05
 
 

@@ -16,14 +16,24 @@ import msgspec
 from core import errors
 from core.model.actions import Action, DescribeEngine, ListContainers
 from core.model.containers import Container, Containers
+from core.model.disk_use import DataRoot, ReadDiskUse
 from core.model.engines import Engine
 from core.model.event_actions import ListEvents
 from core.model.events import Event, EventList
 from core.model.refs import EngineRef
 from core.model.resource_usage import ReadUsage
+from core.model.swarm_state import SwarmState
 from core.ports import Call, Runtime
 from runtimes.formats.skipped_data import SkippedData
-from runtimes.inventory import end_records, event_history, own_calls, slow_engines, state_updates, usage_history
+from runtimes.inventory import (
+    end_records,
+    engine_resources,
+    event_history,
+    own_calls,
+    slow_engines,
+    state_updates,
+    usage_history,
+)
 from runtimes.inventory.container_cache import ContainerCache
 
 R = TypeVar("R")
@@ -36,6 +46,7 @@ class Mirror(ContainerCache):
         super().__init__(now=now)
         self._runtime = runtime
         self.usage = usage_history.UsageHistory(now)
+        self.resources = engine_resources.EngineResources(now)
         self._described: Engine | None = None
         self.own_calls = own_calls.OwnCalls(now)
         self.ends = end_records.EndRecords()
@@ -43,6 +54,18 @@ class Mirror(ContainerCache):
     @property
     def ref(self) -> EngineRef:
         return self._runtime.ref
+
+    @property
+    def engine_id(self) -> str:
+        return self._runtime.engine_id
+
+    @property
+    def data_root(self) -> DataRoot | None:
+        return self._runtime.data_root
+
+    @property
+    def swarm_state(self) -> SwarmState | None:
+        return self._runtime.swarm_state()
 
     @property
     def verbs(self) -> frozenset[str]:
@@ -62,6 +85,8 @@ class Mirror(ContainerCache):
             return cast(R, await self._list_events(action, call))
         if isinstance(action, ReadUsage) and action.since and action.verb in self.verbs:
             return cast(R, self.usage.answer(action))
+        if isinstance(action, ReadDiskUse) and action.verb in self.verbs:
+            return cast(R, await self.resources.measured(lambda: self._runtime.run(action, call)))
         if isinstance(action, DescribeEngine):
             described = cast(Engine, await self._runtime.run(action, call))
             self._described = described if not described.fault else self._described
@@ -113,17 +138,23 @@ class Mirror(ContainerCache):
 
 
 class WatchedEngine(Runtime, Protocol):
-    """A Runtime that a mirror can cache. `engine_id` is stable; it is empty before the first contact. `skipped` counts
-    what cannot be decoded. `allows`: whether the owner of its host allows a verb, even one that the engine does not
-    support. `replays_events`: whether its stream first sends all stored events since the given time, in order.
-    `describe` inspects containers, a few at once, within `deadline` seconds for all of them; None for a
-    container that does not exist any more."""
+    """A Runtime that a mirror can cache. `engine_id` is stable; it is empty before the first contact. `data_root`:
+    where the engine stores its data, if known. `swarm_state`: None if it is no Swarm. `skipped` counts what cannot be
+    decoded. `allows`: whether the owner of its host allows a verb, even one that the engine does not support.
+    `replays_events`: whether its stream first sends all stored events since the given time, in order. `describe`
+    inspects containers, a few at once, within `deadline` seconds for all of them; None for a container that does not
+    exist any more."""
 
     skipped: SkippedData
     replays_events: bool
 
     @property
     def engine_id(self) -> str: ...
+
+    @property
+    def data_root(self) -> DataRoot | None: ...
+
+    def swarm_state(self) -> SwarmState | None: ...
 
     def allows(self, verb: str) -> bool: ...
 

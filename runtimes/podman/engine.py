@@ -1,8 +1,9 @@
 """Serves all verbs of one Podman service, which belongs to root or to an ordinary user.
 
 The class is composed of one module for each subject: requests (`client`), events, logs, images, pods, networks and
-volumes (`networks_and_volumes`), systemd units (`units`), statistics, and the service itself (`info`). `docker_like`
-contains what Docker does in the same way. The values of environment variables are hidden in every inspection.
+volumes (`networks_and_volumes`), systemd units (`units`), statistics, disk use (`disk_use`), and the service itself
+(`info`). `docker_like` contains what Docker does in the same way. The values of environment variables are hidden in
+every inspection.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from runtimes.docker_like.client import quoted_id
 from runtimes.docker_like.containers import ContainerVerbs
 from runtimes.docker_like.exec import ExecVerbs
 from runtimes.formats import json_decoder
+from runtimes.podman.disk_use import DiskUseVerbs
 from runtimes.podman.events import EventVerbs
 from runtimes.podman.images import ImageVerbs
 from runtimes.podman.info import InfoVerbs
@@ -45,6 +47,7 @@ class Podman(
     ImageVerbs,
     PodVerbs,
     NetworkVolumeVerbs,
+    DiskUseVerbs,
     StatsVerbs,
     UnitVerbs,
     ContainerVerbs,

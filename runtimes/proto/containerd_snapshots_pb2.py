@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from runtimes.proto import containerd_types_pb2 as runtimes_dot_proto_dot_containerd__types__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n)runtimes/proto/containerd_snapshots.proto\x12 containerd.services.snapshots.v1\x1a%runtimes/proto/containerd_types.proto\"1\n\rMountsRequest\x12\x13\n\x0bsnapshotter\x18\x01 \x01(\t\x12\x0b\n\x03key\x18\x02 \x01(\t\"9\n\x0eMountsResponse\x12\'\n\x06mounts\x18\x01 \x03(\x0b\x32\x17.containerd.types.Mount\"9\n\x15RemoveSnapshotRequest\x12\x13\n\x0bsnapshotter\x18\x01 \x01(\t\x12\x0b\n\x03key\x18\x02 \x01(\tb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n)runtimes/proto/containerd_snapshots.proto\x12 containerd.services.snapshots.v1\x1a%runtimes/proto/containerd_types.proto\"1\n\rMountsRequest\x12\x13\n\x0bsnapshotter\x18\x01 \x01(\t\x12\x0b\n\x03key\x18\x02 \x01(\t\"9\n\x0eMountsResponse\x12\'\n\x06mounts\x18\x01 \x03(\x0b\x32\x17.containerd.types.Mount\"9\n\x15RemoveSnapshotRequest\x12\x13\n\x0bsnapshotter\x18\x01 \x01(\t\x12\x0b\n\x03key\x18\x02 \x01(\t\"+\n\x14ListSnapshotsRequest\x12\x13\n\x0bsnapshotter\x18\x01 \x01(\t\"2\n\x04Info\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0e\n\x06parent\x18\x02 \x01(\t\x12\x0c\n\x04kind\x18\x03 \x01(\x05\"M\n\x15ListSnapshotsResponse\x12\x34\n\x04info\x18\x01 \x03(\x0b\x32&.containerd.services.snapshots.v1.Info\"0\n\x0cUsageRequest\x12\x13\n\x0bsnapshotter\x18\x01 \x01(\t\x12\x0b\n\x03key\x18\x02 \x01(\t\"\x1d\n\rUsageResponse\x12\x0c\n\x04size\x18\x01 \x01(\x03\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -38,4 +38,14 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_MOUNTSRESPONSE']._serialized_end=226
   _globals['_REMOVESNAPSHOTREQUEST']._serialized_start=228
   _globals['_REMOVESNAPSHOTREQUEST']._serialized_end=285
+  _globals['_LISTSNAPSHOTSREQUEST']._serialized_start=287
+  _globals['_LISTSNAPSHOTSREQUEST']._serialized_end=330
+  _globals['_INFO']._serialized_start=332
+  _globals['_INFO']._serialized_end=382
+  _globals['_LISTSNAPSHOTSRESPONSE']._serialized_start=384
+  _globals['_LISTSNAPSHOTSRESPONSE']._serialized_end=461
+  _globals['_USAGEREQUEST']._serialized_start=463
+  _globals['_USAGEREQUEST']._serialized_end=511
+  _globals['_USAGERESPONSE']._serialized_start=513
+  _globals['_USAGERESPONSE']._serialized_end=542
 # @@protoc_insertion_point(module_scope)

@@ -525,10 +525,12 @@ class ImageFsInfoRequest(_message.Message):
     def __init__(self) -> None: ...
 
 class FilesystemUsage(_message.Message):
-    __slots__ = ("fs_id",)
+    __slots__ = ("fs_id", "used_bytes")
     FS_ID_FIELD_NUMBER: _ClassVar[int]
+    USED_BYTES_FIELD_NUMBER: _ClassVar[int]
     fs_id: FilesystemIdentifier
-    def __init__(self, fs_id: _Optional[_Union[FilesystemIdentifier, _Mapping]] = ...) -> None: ...
+    used_bytes: UInt64Value
+    def __init__(self, fs_id: _Optional[_Union[FilesystemIdentifier, _Mapping]] = ..., used_bytes: _Optional[_Union[UInt64Value, _Mapping]] = ...) -> None: ...
 
 class FilesystemIdentifier(_message.Message):
     __slots__ = ("mountpoint",)
@@ -537,10 +539,12 @@ class FilesystemIdentifier(_message.Message):
     def __init__(self, mountpoint: _Optional[str] = ...) -> None: ...
 
 class ImageFsInfoResponse(_message.Message):
-    __slots__ = ("image_filesystems",)
+    __slots__ = ("image_filesystems", "container_filesystems")
     IMAGE_FILESYSTEMS_FIELD_NUMBER: _ClassVar[int]
+    CONTAINER_FILESYSTEMS_FIELD_NUMBER: _ClassVar[int]
     image_filesystems: _containers.RepeatedCompositeFieldContainer[FilesystemUsage]
-    def __init__(self, image_filesystems: _Optional[_Iterable[_Union[FilesystemUsage, _Mapping]]] = ...) -> None: ...
+    container_filesystems: _containers.RepeatedCompositeFieldContainer[FilesystemUsage]
+    def __init__(self, image_filesystems: _Optional[_Iterable[_Union[FilesystemUsage, _Mapping]]] = ..., container_filesystems: _Optional[_Iterable[_Union[FilesystemUsage, _Mapping]]] = ...) -> None: ...
 
 class GetEventsRequest(_message.Message):
     __slots__ = ()

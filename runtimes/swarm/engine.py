@@ -27,9 +27,10 @@ from core.model.refs import EngineRef, Ref
 from core.model.replies import Status
 from core.model.results import Document, LogPage, Outcome
 from core.model.services import Service, Services
+from core.model.swarm_state import SwarmState
 from core.text import redact_json
 from runtimes.base.base_adapter import does
-from runtimes.base.jobs import JOB_VERBS, Job, JobAdapter
+from runtimes.base.jobs import JOB_VERBS, JobAdapter
 from runtimes.formats import json_decoder
 from runtimes.swarm import (
     decode,
@@ -70,6 +71,9 @@ class Swarm(JobAdapter):
     @property
     def engine_id(self) -> str:
         return self._cluster
+
+    def swarm_state(self) -> SwarmState | None:
+        return self._watcher.described()
 
     def _allows(self, verb: str) -> bool:
         return super()._allows(verb) and (verb in JOB_VERBS or self.managers.permit(verb))
@@ -198,24 +202,21 @@ class Swarm(JobAdapter):
         )
         removable = action.removable()
         may_shrink = removable is None or action.target.id in removable
-        return self._begin(
+        return self.jobs.start(
             action.verb, lambda job: rollouts.scale(send, action.target, wanted, timeout, job, may_shrink=may_shrink)
         )
 
     @does(swarm.UpdateImage)
     async def update_image(self, action: swarm.UpdateImage, seconds: float) -> JobStarted:
         send, timeout = functools.partial(self.managers.ask, action.verb), float(action.timeout)
-        return self._begin(
+        return self.jobs.start(
             action.verb, lambda job: rollouts.update_image(send, action.target, action.image, timeout, job)
         )
 
     @does(swarm.RollBack)
     async def roll_back(self, action: swarm.RollBack, seconds: float) -> JobStarted:
         send, timeout = functools.partial(self.managers.ask, action.verb), float(action.timeout)
-        return self._begin(action.verb, lambda job: rollouts.roll_back(send, action.target, timeout, job))
-
-    def _begin(self, verb: str, work: Callable[[Job], Any]) -> JobStarted:
-        return self.jobs.start(verb, work)
+        return self.jobs.start(action.verb, lambda job: rollouts.roll_back(send, action.target, timeout, job))
 
     async def _services(self, verb: str, seconds: float) -> list[Service]:
         answer, tasks = await asyncio.gather(

@@ -19,15 +19,17 @@ import urllib.parse
 from collections import deque
 from collections.abc import AsyncIterator, Sequence
 
+import msgspec
 import structlog
 
 from core import errors
 from core.model.event_actions import ListEvents
 from core.model.events import Event, EventList
 from core.model.refs import EngineRef
+from core.model.swarm_state import SwarmState
 from runtimes.formats import json_decoder, timestamps
 from runtimes.formats.skipped_data import SkippedData
-from runtimes.swarm import decode, json_models, snapshot_diff
+from runtimes.swarm import decode, json_models, snapshot_diff, state
 from runtimes.swarm.manager_pool import ANY_VERB, ManagerPool
 
 log = structlog.get_logger(__name__)
@@ -50,6 +52,8 @@ class SwarmWatcher:
         self._managers, self._engine, self._skipped = managers, engine, skipped
         self._bodies: tuple[bytes, ...] = ()
         self._snapshot = self._compared = snapshot_diff.Snapshot()
+        self._described: tuple[snapshot_diff.Snapshot, SwarmState] | None = None
+        self._polled_at = 0.0
         self._state: snapshot_diff.State | None = None
         self._history: deque[Event] = deque(maxlen=MAX_HISTORY)
         self._received: deque[Event] = deque(maxlen=MAX_HISTORY)  # from a manager's stream, not yet returned
@@ -69,7 +73,16 @@ class SwarmWatcher:
             nodes = await json_decoder.decode_all_rows(json_models.Node, bodies[2], self._skipped)
             self._snapshot = snapshot_diff.Snapshot(services=services, tasks=tasks, nodes=nodes)
             self._bodies = bodies
+        self._polled_at = time.time()
         return self._snapshot
+
+    def described(self) -> SwarmState | None:
+        """Returns the state at the last successful poll; None before the first."""
+        if not self._polled_at:
+            return None
+        if self._described is None or self._described[0] is not self._snapshot:
+            self._described = self._snapshot, state.build_state(self._engine, self._snapshot, self._polled_at)
+        return msgspec.structs.replace(self._described[1], read_at=self._polled_at)
 
     async def events(self, since_ns: int | None) -> AsyncIterator[Sequence[Event]]:
         """Yields the events from `since_ns` on. The first item is empty: the stream is open. Raises EngineError."""

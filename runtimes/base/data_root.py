@@ -1,0 +1,39 @@
+"""Reads the size of the file system that holds an engine's data, if that folder is on this machine.
+
+An engine reports a path, but a socket may lead to another machine (a tunnel), and this process may run in a container,
+where the same path is another folder. So the process that serves the socket is looked at: it must see the same files
+as this process. If it is not visible, as in a container, the path must be a mount point: whoever started the container
+then mounted the engine's folder there.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+
+from core.model.disk_use import DataRoot, Filesystem
+from runtimes.kernel import procfs
+from runtimes.transport import connect
+
+
+def read(root: DataRoot, host: str) -> Filesystem | None:
+    """Returns the file system of the folder. None if it is not on this machine, or cannot be read. `host`: the name of
+    the engine's machine, as the engine reports it. May block for as long as the disk does not respond."""
+    if not root.path.startswith("/"):
+        return None
+    try:
+        if not _is_local(root, host):
+            return None
+        found = os.statvfs(root.path)
+    except OSError:
+        return None
+    return Filesystem(size=found.f_blocks * found.f_frsize, free=found.f_bavail * found.f_frsize)
+
+
+def _is_local(root: DataRoot, host: str) -> bool:
+    pid, _ = connect.peer_credentials(root.socket)
+    if not pid:
+        return os.path.ismount(root.path)
+    theirs, ours = procfs.mount_namespace(str(pid)), procfs.mount_namespace()
+    # A process of another user does not show its namespace: then the name of the machine decides.
+    return host == socket.gethostname() and theirs in (None, ours)

@@ -1,0 +1,47 @@
+"""Caches what is read from one engine from time to time: counts of resources, disk use, its file system and its units.
+
+The disk use is measured by one caller at a time. Others wait for it and get the same measurement. A measurement answers
+for MEASUREMENT_SECONDS, because a large engine needs minutes for it and is slow meanwhile.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Sequence
+
+import msgspec
+
+from core.model.disk_use import DiskUse, Filesystem, ResourceCounts
+from core.model.units import Unit
+
+MEASUREMENT_SECONDS = 15 * 60.0
+
+
+class EngineResources:
+    """Holds the newest values of one engine; None before the first. `now`: our clock, in seconds since the epoch.
+    `counts_at` and `units_at`: when these were read. `disk_use_interval`: seconds between two measurements, 0 before
+    the first."""
+
+    def __init__(self, now: Callable[[], float] = time.time) -> None:
+        self._now = now
+        self._measuring = asyncio.Lock()
+        self.disk_use: DiskUse | None = None
+        self.disk_use_interval = 0.0
+        self.counts: ResourceCounts | None = None
+        self.counts_at = 0.0
+        self.filesystem: Filesystem | None = None
+        self.units: Sequence[Unit] | None = None
+        self.units_at = 0.0
+
+    async def measured(self, measure: Callable[[], Awaitable[DiskUse]]) -> DiskUse:
+        """Returns the newest measurement, if it is new enough, else the result of `measure`."""
+        async with self._measuring:
+            known = self.disk_use
+            if known is None or not 0 <= self._now() - known.read_at < MEASUREMENT_SECONDS:
+                began = self._now()
+                known = await measure()
+                self.disk_use = known = msgspec.structs.replace(
+                    known, read_at=began, took=max(0.0, self._now() - began)
+                )
+            return known
