@@ -24,6 +24,7 @@ MAX_LABEL_LENGTH = 512  # characters of a label's value
 COMMAND_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
 RELIST_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 STREAM_LAG_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0, 60.0)
+JOB_BUCKETS = (0.005, 0.025, 0.1, 0.5, 1.0, 5.0, 15.0, 60.0, 120.0, 300.0, 900.0)
 LAG_BUCKETS = (0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
 STORE_BUCKETS = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.05, 0.25, 1.0, 5.0)
 
@@ -163,6 +164,8 @@ class Metrics(MetricRegistry):
             "task_restarts_total", "Restarts of a task of Quarterdeck after a crash, by task", "task"
         )
 
+        self._declare_jobs()
+
         # Commands.
         self.commands_total = counter(
             "commands_total", "Commands, by policy verdict and ending", "command", "verdict", "ending"
@@ -243,6 +246,26 @@ class Metrics(MetricRegistry):
         labels = {"version": version, "python": platform.python_version()}
         self.info("build", "Version of Quarterdeck and of Python; always 1", labels)
         self.add_process()
+
+    def _declare_jobs(self) -> None:
+        """Declares the families of recurring jobs."""
+        self.job_runs_total = self.counter(
+            "job_runs_total",
+            "Runs of a recurring job, by result; skipped: not started, because the previous run had not ended",
+            "job",
+            "result",
+        )
+        self.job_duration_seconds = self.histogram(
+            "job_duration_seconds", "Duration of one run of a recurring job, in seconds", JOB_BUCKETS, "job"
+        )
+        self.job_last_success_timestamp_seconds = self.gauge(
+            "job_last_success_timestamp_seconds",
+            "Time of the last successful run of a recurring job, in seconds since the epoch",
+            "job",
+        )
+        self.schedule_leader = self.gauge(
+            "schedule_leader", "1 if this process runs the jobs that only one of the processes runs, else 0"
+        )
 
 
 def render(metrics: Metrics, form: Format = Format.TEXT) -> bytes:

@@ -37,6 +37,7 @@ from core.model.refs import EngineRef, Kind, Ref
 from core.model.resource_usage import Usage
 from runtimes.inventory.mirror import Mirror
 from tests.fake_engine.engine import FakeRuntime
+from tests.helpers import engine_samples
 from tests.helpers.paths import GOLDEN as GOLDEN_DIR
 from tests.helpers.requirements import need
 
@@ -68,7 +69,9 @@ def mirror_of(
     *rows: Container, host: str = "host7", kind: str = "docker", name: str = "default", at: float = NOW
 ) -> Mirror:
     # A Swarm lists no containers: they are those of the Docker engines of its nodes.
-    runtime = FakeRuntime(host, kind=kind, name=name, lacks=("container.list",) if kind == "swarm" else ())
+    if kind == "swarm":
+        return engine_samples.swarm_mirror(host, at)
+    runtime = FakeRuntime(host, kind=kind, name=name)
     mirror = Mirror(runtime, now=lambda: at)
     mirror.stream_opened(0)
     mirror.replace(rows, 1)
@@ -151,6 +154,8 @@ def sample_fleet() -> Sequence[Mirror]:
     mirrors[0].ends.observe(crashed)
     mirrors[0].ends.set_cause(crashed, Cause(kind=CauseKind.CRASHED, text="crashed: it failed (exit code 1)"))
     mirrors[0].ends.observe(msgspec.structs.replace(crashed, kind=EventKind.STARTED, attrs={}))
+    engine_samples.fill_resources(mirrors[0], NOW)
+    engine_samples.fill_units(mirrors[2], NOW)
     return mirrors
 
 
@@ -215,6 +220,10 @@ def count_engine(counts: metrics.Metrics, engine: tuple[str, str]) -> None:
 def count_process(counts: metrics.Metrics) -> None:
     counts.loop_lag_seconds.observe(0.002)
     counts.task_restarts_total.labels("watch").inc()
+    counts.job_runs_total.labels("disk_use", "success").inc()
+    counts.job_duration_seconds.labels("disk_use").observe(0.3)
+    counts.job_last_success_timestamp_seconds.labels("disk_use").set(NOW)
+    counts.schedule_leader.set(1)
     counts.commands_total.labels("ps", "allow", "ok").inc()
     counts.command_duration_seconds.labels("ps").observe(0.003)
     counts.audit_rows_total.labels("intent").inc()
@@ -548,7 +557,14 @@ def test_scrapers_can_be_chosen_and_unknown_ones_are_refused() -> None:
 def test_discovery_finds_ours_and_fails_loudly_on_a_module_without_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert [one.name for one in exposition.discover()] == ["container_ends", "container_usage", "containers"]
+    assert [one.name for one in exposition.discover()] == [
+        "container_ends",
+        "container_usage",
+        "containers",
+        "engine_resources",
+        "swarm_state",
+        "unit_state",
+    ]
     package = importlib.import_module("collectors.scrapers")
     monkeypatch.setattr(package, "__path__", [*package.__path__, str(tmp_path)])
     monkeypatch.setitem(sys.modules, "collectors.scrapers.empty", types.ModuleType("collectors.scrapers.empty"))

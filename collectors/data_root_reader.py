@@ -1,0 +1,45 @@
+"""Reads the size of the file system under each local engine's data, and stores it in the engine's mirror.
+
+Each engine has a thread of its own for it, so that a disk that does not respond costs its own engine only.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Sequence
+
+from collectors import engine_rounds
+from core.file_thread import FileThread
+from runtimes.base import data_root
+from runtimes.inventory.mirror import Mirror
+
+TIMEOUT_SECONDS = 5.0
+
+
+class DataRootReader:
+    """Reads the file systems of all engines. `close` ends its threads."""
+
+    def __init__(self, mirrors: Callable[[], Sequence[Mirror]]) -> None:
+        self._mirrors = mirrors
+        self._threads: dict[str, FileThread] = {}
+
+    async def run(self) -> engine_rounds.Round:
+        mirrors = [mirror for mirror in self._mirrors() if mirror.engine_id and mirror.data_root is not None]
+        for gone in self._threads.keys() - {mirror.engine_id for mirror in mirrors}:
+            self._threads.pop(gone).close()
+        return await engine_rounds.ask_each(mirrors, self._read, seconds=TIMEOUT_SECONDS + 1)
+
+    def close(self) -> None:
+        while self._threads:
+            self._threads.popitem()[1].close()
+
+    async def _read(self, mirror: Mirror) -> None:
+        root = mirror.data_root
+        assert root is not None
+        thread = self._threads.get(mirror.engine_id)
+        if thread is None:
+            thread = self._threads[mirror.engine_id] = FileThread(f"file system of {mirror.ref}")
+        mirror.resources.filesystem = None  # an old value must not look like a present one
+        mirror.resources.filesystem = await thread.run(
+            functools.partial(data_root.read, root, mirror.ref.host), TIMEOUT_SECONDS
+        )
