@@ -20,6 +20,7 @@ import structlog
 from bot import app as bot_app
 from bot import listening_socket, metrics_server
 from bot.console import interactive, terminal
+from bot.schedule import leadership, scheduler, upkeep_jobs
 from collectors import exposition
 from core import logs, loop_watchdog, open_files, supervise
 from core.config import load
@@ -54,11 +55,20 @@ async def run_bot(
         supervisor.start_background("heartbeat", lambda: bot_app.keep_alive(app), RESTART)
         supervisor.start_background("recovery", lambda: bot_app.keep_recovering(app), RESTART)
         app.engines.keep_current()
+        schedule = _schedule(app, settings)
+        supervisor.start_background("schedule", schedule.run, RESTART)
         if listener is not None:
             await _serve_http(app, settings, listener)
         asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, app.reload, config_path)
         _open_chat(app, settings, listener, console=console)
         await supervisor.serve_until_stopped()
+
+
+def _schedule(app: bot_app.App, settings: load.Config) -> scheduler.Schedule:
+    jobs = upkeep_jobs.upkeep_jobs(
+        lambda: app.engines.mirrors, app.store, replica=app.replica, disk_use=settings.upkeep.disk_use
+    )
+    return scheduler.Schedule(jobs, leadership.Leadership(app.store, app.metrics, replica=app.replica), app.metrics)
 
 
 async def _serve_http(app: bot_app.App, settings: load.Config, listener: socket.socket) -> None:

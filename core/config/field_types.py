@@ -56,6 +56,11 @@ def none_if_off(value: Any) -> Any:
     return None if value is False or value == "off" else value
 
 
+def duration_or_off(value: Any) -> Any:
+    """Returns None for `off`, and what `duration` returns for anything else."""
+    return None if value is False or value == "off" else duration(value)
+
+
 def identity(word: str) -> str:
     source, colon, rest = word.partition(":")
     if not colon or not rest or any(letter.isspace() for letter in word):

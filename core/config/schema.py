@@ -23,7 +23,7 @@ from core.config import field_types
 from core.config.base_section import Section
 from core.config.engines import Engine
 from core.config.permissions import Grant, Guard
-from core.config.sections import Audit, Confirm, Limits, Log, Metrics, Store
+from core.config.sections import Audit, Confirm, Limits, Log, Metrics, Store, Upkeep
 from core.config.slack import Slack
 
 
@@ -86,6 +86,7 @@ class Config(Section):
     )
     confirm: Confirm = Confirm()
     metrics: Metrics = Metrics()
+    upkeep: Upkeep = Upkeep()
     log: Log = Log()
     audit: Audit = Audit()
     _warnings: tuple[str, ...] = PrivateAttr(())

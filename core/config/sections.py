@@ -1,4 +1,4 @@
-"""Defines the sections `store`, `limits`, `confirm`, `metrics`, `log` and `audit` of the configuration."""
+"""Defines the sections `store`, `limits`, `confirm`, `metrics`, `upkeep`, `log` and `audit` of the configuration."""
 
 from __future__ import annotations
 
@@ -88,6 +88,19 @@ class Metrics(Section):
         ge=1,
         le=100_000,
         description="Maximum number of containers per engine that have their own series; others are only counted.",
+    )
+
+
+class Upkeep(Section):
+    """What Quarterdeck reads from the engines at long intervals, for the metrics page."""
+
+    disk_use: Annotated[
+        Annotated[timedelta, Field(ge=timedelta(minutes=15), le=timedelta(days=7))] | None,
+        BeforeValidator(field_types.duration_or_off),
+    ] = Field(
+        default=timedelta(minutes=15),
+        description="How often each engine measures how much of its disk images, volumes and containers use: at most"
+        " every 15m, because a large engine needs minutes for it; or off.",
     )
 
 

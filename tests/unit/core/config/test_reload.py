@@ -20,6 +20,7 @@ CHANGES = {
     "admins": "admins: [console:root]",
     "confirm": "confirm: {more_than: 9}",
     "metrics": "metrics: {listen: off}",
+    "upkeep": "upkeep: {disk_use: off}",
     "log": "log: {level: debug}",
     "audit": "audit: {keep: 5}",
 }
@@ -42,7 +43,7 @@ def test_a_changed_section_needs_a_restart_unless_the_policy_is_made_of_it(name:
 def test_all_are_named_in_the_order_of_the_file_and_equal_ones_are_not(tmp_path: Path) -> None:
     old, new = load(tmp_path), load(tmp_path, *reversed(CHANGES.values()))
     assert config_load.needs_restart(old, new) == (
-        "state", "store", "engines", "slack", "limits", "confirm", "metrics", "log", "audit"
+        "state", "store", "engines", "slack", "limits", "confirm", "metrics", "upkeep", "log", "audit"
     )  # fmt: skip
     assert config_load.needs_restart(new, load(tmp_path, *CHANGES.values())) == ()
 

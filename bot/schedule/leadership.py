@@ -1,0 +1,120 @@
+"""Elects one leader among the processes that share a store. The leader runs the jobs that are needed only once.
+
+The leader holds a lease and renews it. If it dies, its lease ends, and another process takes it. If the store does not
+answer, the leader stops leading before its lease ends by the server's clock, so there are never two leaders at once.
+The time is measured from before the request, because the answer may be late.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+import structlog
+
+from core import errors, metrics
+from core.repeated_log import RepeatedLog
+from core.store.records import Lease, LeaseConflict, LeaseRequest
+
+log = structlog.get_logger(__name__)
+LEASE_KEY = "schedule"
+LEASE_SECONDS = 30.0
+RENEWALS = 3  # within the time of one lease
+SAFETY = 0.1  # of the lease's time, by which the leader stops earlier: two clocks may not run equally fast
+
+
+class Leases(Protocol):
+    """Gives leases; see core.store.upkeep."""
+
+    async def take_lease(self, request: LeaseRequest, /) -> Lease | LeaseConflict: ...
+
+    async def renew_leases(self, leases: Sequence[Lease], ttl: float, /) -> int: ...
+
+    async def release(self, leases: Sequence[Lease], /) -> int: ...
+
+
+class Leadership:
+    """Holds the lease of this process, if it has it. `replica`: the name of this process. `on_lost` is called when this
+    process stops leading."""
+
+    def __init__(
+        self,
+        leases: Leases,
+        counts: metrics.Metrics,
+        *,
+        replica: str,
+        seconds: float = LEASE_SECONDS,
+        on_lost: Callable[[], None] = lambda: None,
+    ) -> None:
+        self._leases = leases
+        self._counts = counts
+        self._replica = replica
+        self._seconds = seconds
+        self.on_lost = on_lost
+        self._lease: Lease | None = None
+        self._end: asyncio.TimerHandle | None = None
+        self._store_down = RepeatedLog()
+
+    @property
+    def held(self) -> bool:
+        """Whether this process leads now."""
+        return self._end is not None
+
+    async def keep(self) -> None:
+        """Takes and renews the lease for ever. Never returns."""
+        while True:
+            await self.renew()
+            await asyncio.sleep(self._seconds / RENEWALS)
+
+    async def renew(self) -> None:
+        """Takes or renews the lease once. Does not raise if the store fails."""
+        began = asyncio.get_running_loop().time()
+        try:
+            if self._lease is not None and not await self._leases.renew_leases([self._lease], self._seconds):
+                self._lease = None
+                self._stop("its lease ended, because the store did not answer in time")
+            if self._lease is None:
+                request = LeaseRequest(key=LEASE_KEY, record=self._replica.encode(), ttl=self._seconds)
+                taken = await self._leases.take_lease(request)
+                self._lease = taken if isinstance(taken, Lease) else None
+        except errors.StoreError as error:
+            if times := self._store_down.due(error.message):
+                log.warning(
+                    "The lease of the shared jobs could not be renewed.",
+                    action="schedule",
+                    reason=error.message,
+                    times=times,
+                )
+            return
+        self._store_down.ended()
+        if self._lease is not None:
+            self._lead_until(began + self._seconds * (1 - SAFETY))
+
+    async def release(self) -> None:
+        """Stops leading, so that another process can begin at once."""
+        lease, self._lease = self._lease, None
+        self._stop("")
+        if lease is not None:
+            with contextlib.suppress(errors.StoreError):
+                await self._leases.release([lease])
+
+    def _lead_until(self, at: float) -> None:
+        loop = asyncio.get_running_loop()
+        if self._end is None:
+            log.info("This process runs the shared jobs now.", action="schedule")
+            self._counts.schedule_leader.set(1)
+        else:
+            self._end.cancel()
+        self._end = loop.call_at(at, self._stop, "the store did not answer in time")
+
+    def _stop(self, reason: str) -> None:
+        if self._end is None:
+            return
+        self._end.cancel()
+        self._end = None
+        self._counts.schedule_leader.set(0)
+        if reason:
+            log.warning("This process stopped running the shared jobs.", action="schedule", reason=reason)
+        self.on_lost()

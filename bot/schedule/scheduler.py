@@ -1,0 +1,170 @@
+"""Starts each recurring job when it is due, and counts its runs. APScheduler is the clock.
+
+A run is a named task of this module. A job never runs twice at once: a start that comes too early is left out and
+counted. Starts that were missed, such as while the machine slept, are made up for by one. A job that fails, or that
+takes too long, does not affect the others. A shared job runs only in the process that leads, and is cancelled when that
+process stops leading. When the schedule is cancelled, it cancels its runs, waits for them and gives up the lead.
+
+APScheduler follows the system's clock. If that clock is set back, all jobs start once at that moment. Otherwise they
+would wait until the clock has made up for it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import structlog
+from apscheduler.events import EVENT_JOB_MAX_INSTANCES, JobSubmissionEvent
+from apscheduler.executors.base import BaseExecutor
+from apscheduler.schedulers.asyncio import AsyncIOScheduler
+
+from bot.schedule.job import Job, Report
+from bot.schedule.leadership import Leadership
+from core import errors, metrics
+from core.repeated_log import RepeatedLog
+
+log = structlog.get_logger(__name__)
+FIRST_SECONDS = 5.0  # after the start, so that the engines are known by then
+CLOCK_SECONDS = 30.0  # between two looks at the system's clock
+SET_BACK_SECONDS = 10.0  # from which on the system's clock counts as set back
+RESULTS = ("success", "failure", "skipped")
+_SILENT = logging.Logger("apscheduler")  # what APScheduler reports is counted and logged here
+_SILENT.addHandler(logging.NullHandler())
+
+
+class Schedule:
+    """Runs jobs until it is cancelled. `first`: seconds until each job runs for the first time."""
+
+    def __init__(
+        self,
+        jobs: Sequence[Job],
+        leadership: Leadership,
+        counts: metrics.Metrics,
+        *,
+        first: float = FIRST_SECONDS,
+        wall_clock: Callable[[], float] = time.time,
+        clock_seconds: float = CLOCK_SECONDS,
+    ) -> None:
+        self._jobs = {job.name: job for job in jobs}
+        self._leadership = leadership
+        self._counts = counts
+        self._first = first
+        self._wall_clock = wall_clock
+        self._clock_seconds = clock_seconds
+        self._running: dict[asyncio.Task[None], Job] = {}
+        self._closing = False
+        self._faults = {name: RepeatedLog() for name in self._jobs}
+        leadership.on_lost = self._cancel_shared
+        for name in self._jobs:  # so that every series exists before its first run
+            for result in RESULTS:
+                counts.job_runs_total.labels(name, result)
+
+    async def run(self) -> None:
+        """Runs the jobs. Never returns."""
+        scheduler = AsyncIOScheduler(timezone=UTC, logger=_SILENT, executors={"default": _TaskExecutor(self._start)})
+        scheduler.add_listener(self._skipped, EVENT_JOB_MAX_INSTANCES)
+        for job in self._jobs.values():
+            scheduler.add_job(
+                job.run,
+                "interval",
+                seconds=job.every,
+                id=job.name,
+                next_run_time=datetime.now(UTC) + timedelta(seconds=self._first),
+                coalesce=True,
+                misfire_grace_time=None,  # however late it is
+                max_instances=1,
+            )
+        self._closing = False
+        scheduler.start()
+        try:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(self._leadership.keep(), name="lead the shared jobs")
+                group.create_task(self._follow_clock(scheduler), name="follow the system's clock")
+        finally:
+            self._closing = True
+            scheduler.shutdown(wait=False)
+            runs = list(self._running)
+            for run in runs:
+                run.cancel()
+            await asyncio.gather(self._leadership.release(), *runs, return_exceptions=True)
+            for job in self._jobs.values():
+                job.close()
+
+    # ── one run ──────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _start(self, name: str) -> asyncio.Task[None]:
+        job = self._jobs[name]
+        run = asyncio.get_running_loop().create_task(self._run(job), name=f"job {name}")
+        self._running[run] = job
+        run.add_done_callback(self._running.pop)
+        return run
+
+    async def _run(self, job: Job) -> None:
+        if self._closing or (job.shared and not self._leadership.held):
+            return
+        began = time.monotonic()
+        try:
+            async with asyncio.timeout(job.within):
+                report = await job.run()
+        except TimeoutError:
+            report = Report(faults=(f"It did not end within {job.within:.0f} s and was cancelled.",))
+        except asyncio.CancelledError:
+            if self._closing or not job.shared or self._leadership.held:
+                raise
+            report = Report(faults=("It was cancelled, because this process stopped running the shared jobs.",))
+        except errors.QuarterdeckError as error:
+            report = Report(faults=(error.full_message(),))
+        except Exception as error:
+            # A bug in one job must not end the schedule.
+            log.exception("A scheduled job failed unexpectedly.", job=job.name)
+            report = Report(faults=(f"Internal error: {type(error).__name__}.",))
+        if not report.idle or report.faults:
+            self._counts.job_duration_seconds.labels(job.name).observe(time.monotonic() - began)
+            self._finish(job.name, report)
+
+    def _finish(self, name: str, report: Report) -> None:
+        self._counts.job_runs_total.labels(name, "failure" if report.faults else "success").inc()
+        if report.faults:
+            if times := self._faults[name].due(reason := " ".join(report.faults)):
+                log.warning("A scheduled job failed.", job=name, reason=reason, times=times)
+            return
+        self._counts.job_last_success_timestamp_seconds.labels(name).set(self._wall_clock())
+        if self._faults[name].ended():
+            log.info("A scheduled job succeeded again.", job=name)
+
+    def _skipped(self, event: JobSubmissionEvent) -> None:
+        log.debug("A start of a scheduled job was left out: its previous run has not ended.", job=event.job_id)
+        self._counts.job_runs_total.labels(event.job_id, "skipped").inc()
+
+    # ── around the runs ──────────────────────────────────────────────────────────────────────────────────────────
+
+    def _cancel_shared(self) -> None:
+        for run, job in self._running.items():
+            if job.shared:
+                run.cancel()
+
+    async def _follow_clock(self, scheduler: AsyncIOScheduler) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            expected = self._wall_clock() - loop.time()
+            await asyncio.sleep(self._clock_seconds)
+            if self._wall_clock() - loop.time() < expected - SET_BACK_SECONDS:
+                log.warning("The system's clock was set back; all scheduled jobs start now.", action="schedule")
+                for name in self._jobs:
+                    scheduler.modify_job(name, next_run_time=datetime.now(UTC))
+
+
+class _TaskExecutor(BaseExecutor):  # type: ignore[misc] # APScheduler has no types
+    """Lets APScheduler start a run with `start`, which returns its task."""
+
+    def __init__(self, start: Callable[[str], asyncio.Task[None]]) -> None:
+        super().__init__()
+        self._start_run = start
+
+    def _do_submit_job(self, job: Any, run_times: Sequence[datetime]) -> None:
+        self._start_run(job.id).add_done_callback(lambda _: self._run_job_success(job.id, ()))

@@ -1,0 +1,57 @@
+"""Lists the jobs of every process: reading what changes slowly from the engines, and removing old data from the store.
+
+Most jobs look for what is due each minute, so that a new engine has its values soon; see the collectors for how often
+each engine is asked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import timedelta
+
+from bot.schedule.job import Job, Report
+from collectors.data_root_reader import DataRootReader
+from collectors.disk_use_reader import DiskUseReader
+from collectors.engine_rounds import Round
+from collectors.resource_counter import ResourceCounter
+from collectors.unit_reader import UnitReader
+from core.store.client import Store
+from runtimes.inventory.mirror import Mirror
+
+TICK_SECONDS = 60.0
+ROUND_SECONDS = 300.0
+DISK_USE_SECONDS = 3600.0  # for all engines together; each has a deadline of its own
+RETENTION_SECONDS = 600.0
+
+
+def upkeep_jobs(
+    mirrors: Callable[[], Sequence[Mirror]], store: Store, *, replica: str, disk_use: timedelta | None
+) -> Sequence[Job]:
+    """`disk_use`: the time between two measurements of one engine; None: never."""
+    roots, counter, units = DataRootReader(mirrors), ResourceCounter(mirrors), UnitReader(mirrors)
+    jobs = [
+        Job(name="resources", every=TICK_SECONDS, within=ROUND_SECONDS, run=_round(counter.run)),
+        Job(name="filesystems", every=TICK_SECONDS, within=ROUND_SECONDS, run=_round(roots.run), close=roots.close),
+        Job(name="units", every=TICK_SECONDS, within=ROUND_SECONDS, run=_round(units.run)),
+        Job(name="retention", every=RETENTION_SECONDS, within=ROUND_SECONDS, run=_retention(store), shared=True),
+    ]
+    if disk_use is not None:
+        reader = DiskUseReader(mirrors, store, replica=replica, interval=disk_use.total_seconds())
+        jobs.append(Job(name="disk_use", every=TICK_SECONDS, within=DISK_USE_SECONDS, run=_round(reader.run)))
+    return jobs
+
+
+def _round(run: Callable[[], Awaitable[Round]]) -> Callable[[], Awaitable[Report]]:
+    async def once() -> Report:
+        done = await run()
+        return Report(idle=not done.asked, faults=done.faults)
+
+    return once
+
+
+def _retention(store: Store) -> Callable[[], Awaitable[Report]]:
+    async def once() -> Report:
+        await store.remove_expired()
+        return Report()
+
+    return once
