@@ -17,7 +17,7 @@ from tests.helpers.waiting import wait_for
 
 pytestmark = [pytest.mark.engine, pytest.mark.timeout(300)]
 
-# As Prometheus 2.43 and later send it.
+# As Prometheus 2.42 sends it.
 ACCEPT = (
     "application/openmetrics-text;version=1.0.0,application/openmetrics-text;version=0.0.1;q=0.75,"
     "text/plain;version=0.0.4;q=0.5,*/*;q=0.1"

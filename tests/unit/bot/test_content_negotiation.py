@@ -16,7 +16,7 @@ OPENMETRICS_0 = "application/openmetrics-text; version=0.0.1; charset=utf-8"
 @pytest.mark.parametrize(
     ("accept", "wanted"),
     [
-        # Prometheus 2.0 to 2.4, 2.5 to 2.42, 2.43 to 2.54, 3.x, and 3.x with native histograms.
+        # Prometheus in several versions, the older ones first (the third is that of 2.42), and with native histograms.
         ("text/plain;version=0.0.4;q=1,*/*;q=0.1", TEXT_TYPE),
         ("application/openmetrics-text; version=0.0.1,text/plain;version=0.0.4;q=0.5,*/*;q=0.1", OPENMETRICS_0),
         (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import msgspec
 import structlog
 
 from collectors.shown_containers import ContainerSelection
@@ -39,12 +40,13 @@ def test_the_limit_is_logged_when_it_is_exceeded_and_again_after_it_was_not() ->
     assert "metrics.max_containers" in logs[0]["hint"]
 
 
-def test_a_second_container_of_the_same_name_is_not_above_the_limit() -> None:
-    mirror = mirror_of(row("web", created_at=1.0), row("db"))
-    younger = row("web2", created_at=2.0)
-    mirror.replace([*mirror.containers.values(), younger], 2)
-    scrape = ContainerSelection(max_containers=3).select([mirror], NOW)
-    assert scrape.engines[0].left_out == 0 and len(scrape.engines[0].containers) == 3
+def test_of_two_containers_with_one_name_the_usage_is_that_of_the_younger() -> None:
+    older, younger = row("web", created_at=1.0), row("web", created_at=2.0)
+    younger = msgspec.structs.replace(younger, ref=msgspec.structs.replace(older.ref, id="f" * 64))
+    mirror = mirror_of(younger, older)
+    mirror.usage.add([Usage(ref=younger.ref, cpu_seconds=2.0), Usage(ref=older.ref, cpu_seconds=1.0)])
+    assert value(page(mirror), "container_cpu_usage_seconds_total", name="web") == 2.0
+    assert value(page(mirror), "container_series_capped") == 0
 
 
 def test_a_long_name_or_label_is_cut_and_stays_its_own_series() -> None:
