@@ -25,7 +25,7 @@ from runtimes.proto import (
     containerd_types_pb2,
     containerd_version_pb2,
 )
-from runtimes.transport import grpc_channel
+from runtimes.transport import grpc_channel, protobuf_decoder
 
 CONTAINERS = "/containerd.services.containers.v1.Containers/"
 CONTENT = "/containerd.services.content.v1.Content/"
@@ -35,6 +35,7 @@ SNAPSHOTS = "/containerd.services.snapshots.v1.Snapshots/"
 TASKS = "/containerd.services.tasks.v1.Tasks/"
 RESOURCE_EXHAUSTED, FAILED_PRECONDITION = 8, 9  # gRPC status codes
 MAX_BLOB_BYTES = 8 << 20  # manifests and configurations have a few kilobytes
+MAX_SPEC_BYTES = 256 << 20  # of the specifications in one list; each has about 20 kilobytes
 
 Container = containerd_containers_pb2.Container
 Process = containerd_task_types_pb2.Process
@@ -50,11 +51,11 @@ class Client:
     async def _request(
         self,
         method: str,
-        request: grpc_channel.Message,
-        response: type[grpc_channel.M],
+        request: protobuf_decoder.Message,
+        response: type[protobuf_decoder.M],
         seconds: float,
         namespace: str = "",
-    ) -> grpc_channel.M:
+    ) -> protobuf_decoder.M:
         return await self.channel.call(
             method, request, response, seconds=seconds, metadata=namespace_metadata(namespace)
         )
@@ -105,7 +106,17 @@ class Client:
             metadata=namespace_metadata(namespace),
             seconds=seconds,
         )
-        return [message.container async for message in messages]
+        found, size = [], 0
+        async for message in messages:
+            found.append(message.container)
+            size += len(message.container.spec.value)
+            if len(found) > protobuf_decoder.MAX_ROWS or size > MAX_SPEC_BYTES:
+                raise errors.InvalidResponse(
+                    f"{self.channel.engine} sent a list with more than {protobuf_decoder.MAX_ROWS:,} containers or"
+                    f" {MAX_SPEC_BYTES >> 20} MiB.",
+                    hint=protobuf_decoder.HINT,
+                )
+        return found
 
     async def container(self, namespace: str, container_id: str, seconds: float) -> containerd_containers_pb2.Container:
         request = containerd_containers_pb2.GetContainerRequest(id=container_id)

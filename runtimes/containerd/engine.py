@@ -38,6 +38,7 @@ from runtimes.containerd.images import ImageVerbs
 from runtimes.containerd.lifecycle import LifecycleVerbs
 from runtimes.formats import protobuf_values
 from runtimes.kernel import procfs
+from runtimes.transport import protobuf_decoder
 
 NAME_TIMEOUT_SECONDS = 2.0
 ROWS_AT_ONCE = 500  # of a list, until the event loop may run
@@ -236,6 +237,11 @@ class Containerd(LifecycleVerbs, ExecVerbs, ImageVerbs, DiskUseVerbs):
             for number, container in enumerate(containers, 1):
                 if number % ROWS_AT_ONCE == 0:
                     await asyncio.sleep(0)
+                if len(listing.rows) >= protobuf_decoder.MAX_ROWS:
+                    raise errors.InvalidResponse(
+                        f"{self.ref} has more than {protobuf_decoder.MAX_ROWS:,} containers in its namespaces.",
+                        hint=protobuf_decoder.HINT,
+                    )
                 listing.runtimes[container.runtime.name] += 1
                 self._containers.learn(namespace.name, container.id, container.labels)
                 if not decode.is_sandbox(namespace.name, container.labels):

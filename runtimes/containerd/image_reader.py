@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import platform
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Sequence
 from typing import Any
 
@@ -43,7 +43,9 @@ class ImageReader:
         by_digest: dict[str, list[client.Image]] = {}
         for entry in found:
             by_digest.setdefault(entry.target.digest, []).append(entry)
-        used = [container.image for container in containers if not decode.is_sandbox(namespace, container.labels)]
+        used = Counter(
+            container.image for container in containers if not decode.is_sandbox(namespace, container.labels)
+        )
 
         async def one(digest: str) -> Image:
             image = StoredImage(namespace, digest, by_digest[digest])
@@ -57,7 +59,7 @@ class ImageReader:
                 size=metadata.size,
                 created_at=metadata.created_at or protobuf_values.nanoseconds(image.entries[0].created_at) / 1e9,
                 labels={**metadata.labels, decode.NAMESPACE_LABEL: namespace},
-                containers=sum(name in image.names for name in used),
+                containers=sum(used[name] for name in set(image.names)),
             )
 
         return await map_concurrently(one, by_digest)

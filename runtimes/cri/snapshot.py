@@ -23,6 +23,8 @@ from runtimes.cri import decode
 from runtimes.cri.decode import ContainerRecord
 from runtimes.proto import cri_pb2 as cri
 
+ROWS_AT_ONCE = 500  # of a list, until the event loop may run
+
 
 class SnapshotReader:
     """Reads snapshots of one engine, and caches the records that cannot change any more."""
@@ -49,7 +51,10 @@ class SnapshotReader:
             else:
                 changed[container.id] = container
         if changed:
-            for container_id, status in (await self._statuses(list(changed), deadline)).items():
+            statuses = await self._statuses(list(changed), deadline)
+            for number, (container_id, status) in enumerate(statuses.items(), 1):
+                if number % ROWS_AT_ONCE == 0:
+                    await asyncio.sleep(0)
                 if not isinstance(status, errors.NotFound):
                     found = status if isinstance(status, cri.ContainerStatus) else None
                     container = changed[container_id]

@@ -18,11 +18,12 @@ import os
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from types import ModuleType
-from typing import TYPE_CHECKING, Any, NoReturn, Protocol, TypeVar, cast
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from core import errors
-from runtimes.transport import connect, protobuf_repair
+from runtimes.transport import connect, protobuf_decoder
 from runtimes.transport.endpoint import Endpoint
+from runtimes.transport.protobuf_decoder import M, Message
 
 if TYPE_CHECKING:
     import grpc.aio
@@ -44,13 +45,12 @@ _CONNECTION_LOST = (
 )
 
 Metadata = Sequence[tuple[str, str]]
-M = TypeVar("M", bound="Message")
 
 
 class GrpcChannel:
     """Sends calls to one engine. `engine`: the name of the engine in errors; `access`: a sentence about the group or
     the setting that gives other users access to the engine's socket. `on_skipped` is called with what was left out of
-    an answer (`field`, or `event` for a whole message of a stream) and why."""
+    an answer (`field`, `row` for too many rows, or `event` for a whole message of a stream) and why."""
 
     def __init__(self, url: str, *, engine: str = "", access: str = "") -> None:
         self.endpoint = _unix_endpoint(url)
@@ -159,21 +159,7 @@ class GrpcChannel:
 
     async def _decode(self, answer: type[M], data: bytes) -> M:
         # If grpcio decoded it, a message that cannot be decoded would be logged and become None.
-        failure = importlib.import_module("google.protobuf.message").DecodeError
-        try:
-            return cast(M, answer.FromString(data))
-        except failure as error:
-            # A repair takes up to four seconds.
-            repaired = await asyncio.to_thread(protobuf_repair.repair, answer.DESCRIPTOR, data)
-            with contextlib.suppress(failure):
-                if repaired is not None:
-                    message = cast(M, answer.FromString(repaired))
-                    self.on_skipped("field", "a part of a gRPC message is malformed or not UTF-8")
-                    return message
-            raise errors.InvalidResponse(
-                f"{self.engine} sent a gRPC message that cannot be decoded.",
-                hint="Check that Quarterdeck supports this version of the engine.",
-            ) from error
+        return await protobuf_decoder.decode(answer, data, engine=self.engine, on_skipped=self.on_skipped)
 
     def _connected(self) -> bool:
         return self._channel is not None and self._channel.get_state() is library().ChannelConnectivity.READY
@@ -246,17 +232,6 @@ def error_of_status(
             f"{engine} ended a gRPC call without a status.", hint="Look at the engine's log, then try again."
         )
     return errors.Rejected(code.value[0], text or f"{engine} answered with status {code.name}.")
-
-
-class Message(Protocol):
-    """Declares what every generated message has."""
-
-    DESCRIPTOR: Any
-
-    def SerializeToString(self) -> bytes: ...  # noqa: N802 (protobuf's name)
-
-    @classmethod
-    def FromString(cls, data: bytes, /) -> Any: ...  # noqa: N802 (protobuf's name)
 
 
 _LIBRARY: ModuleType | None = None
