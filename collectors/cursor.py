@@ -1,6 +1,7 @@
 """Tracks the position in one engine's events, and saves it in the store so that a restarted process resumes there.
 
-The position is the time of the newest processed event, by the engine's own clock. Every few seconds, the store also
+The position is the time of the newest processed event, by the engine's own clock, but never more than MAX_AHEAD_NS
+ahead of ours: after a restart, everything before the position counts as known. Every few seconds, the store also
 gets the time until which the engine was watched, by our clock, and the containers that have changed. So a later process
 knows how long nobody watched, and finds out what changed then. If the store fails, Quarterdeck continues to watch but
 saves nothing. If no position is stored, the start counts as the very first one.
@@ -24,6 +25,8 @@ from core.store.records import WatchRecord, WatchUpdate
 
 log = structlog.get_logger()
 STORE_TIMEOUT_SECONDS = 2.0
+MAX_AHEAD_NS = 60 * 1_000_000_000
+"""The difference between two clocks. A position that is further ahead is wrong."""
 WATCHED_EVERY_NS = 5_000_000_000
 """Between two records that the engine is watched: so much may a gap be overestimated after a crash."""
 OTHERS_WATCH_NS = 2 * WATCHED_EVERY_NS
@@ -65,7 +68,7 @@ class Cursor:
     @property
     def position(self) -> int | None:
         """The time from which events are missing: the newest event, or the moment of the very first subscription."""
-        return self.newest or self._started
+        return self._not_ahead(self.newest) or self._started
 
     def age_seconds(self) -> float:
         """How long ago the store recorded that the engine is watched, in seconds."""
@@ -101,7 +104,8 @@ class Cursor:
                 self._record = await self._cursors.watch_record(engine)
         except (errors.StoreError, TimeoutError) as error:
             self._store_failed(error)
-        self.stored = self._saved = self._record.cursor
+        self._saved = self._record.cursor
+        self.stored = None if self._saved is None else self._not_ahead(self._saved)
         self.engine, self.newest = engine, self.stored or 0
 
     def saved_containers(self, engine: EngineRef) -> list[Container]:
@@ -190,6 +194,10 @@ class Cursor:
     def _stale(self) -> list[str]:
         """Returns the watchers that ended before this one began. The gap after them was reported."""
         return [each for each, at in self._record.watched.items() if at <= self._loaded_at - OTHERS_WATCH_NS]
+
+    def _not_ahead(self, at_ns: int) -> int:
+        now = self.now_ns()
+        return at_ns if at_ns <= now + MAX_AHEAD_NS else now
 
     def _store_failed(self, error: Exception) -> None:
         if not self._store_down:

@@ -33,9 +33,10 @@ class RepeatedEvents:
         """Whether `leave_out` may find anything."""
         return bool(self._expected)
 
-    def leave_out(self, batch: Sequence[Event]) -> Sequence[Event]:
-        """Returns the events of a batch that were not processed before, in order."""
-        if batch and batch[0].at_ns > self._until:
+    def leave_out(self, batch: Sequence[Event], latest_ns: int) -> Sequence[Event]:
+        """Returns the events of a batch that were not processed before, in order. A time after `latest_ns` is wrong, so
+        it does not show that the engine has sent all repeated events."""
+        if batch and self._until < batch[0].at_ns <= latest_ns:
             self._expected = set()
             return batch
         return [event for event in batch if not self._is_repeated(event)]

@@ -17,7 +17,7 @@ from collections.abc import Callable, Sequence
 
 import structlog
 
-from collectors import event_size_limits
+from collectors import event_size_limits, event_times
 from collectors.cursor import Cursor, Cursors
 from collectors.event_queue import EventQueue
 from collectors.gap_tracker import GapTracker
@@ -208,13 +208,16 @@ class Watcher:
             self._gaps.received(batch)
         if self._repeats.expected:
             received = len(batch)
-            batch = self._repeats.leave_out(batch)
+            batch = self._repeats.leave_out(batch, self._now_ns() + event_times.MAX_AHEAD_NS)
             self._counts.duplicates(received - len(batch))
         if not batch:
             return
         if self._replaying:
             self._count_replayed(batch)
         self._repeats.add(batch)
+        batch, replaced = event_times.replace_far_times(batch, self._now_ns())
+        if replaced:
+            self._runtime.skipped.add(skipped_data.FIELD, "the time of an event is more than a day ahead", replaced)
         self._cursor.advance(self._pipeline.process(batch))
         self._counts.processed(batch[-1], self._cursor.newest, now, self._now_ns)
 
@@ -236,7 +239,9 @@ class Watcher:
         self._events_lost(GapReason.EVENTS_DROPPED, batch[0].at_ns, batch[-1].at_ns)
 
     def _events_lost(self, reason: GapReason, from_ns: int, until_ns: int) -> None:
-        self._gaps.events_lost(reason, from_ns or self._now_ns(), until_ns or self._now_ns())
+        now = self._now_ns()
+        until_ns = min(until_ns or now, now)
+        self._gaps.events_lost(reason, min(from_ns or now, now), until_ns)
         self._mirror.events_lost(until_ns + 1)
         self._relister.events_lost()
 

@@ -175,7 +175,8 @@ class SwarmWatcher:
             if fact not in self._recent:
                 self._recent.append(fact)
                 self._received.append(event)
-            self._newest_ns = max(self._newest_ns, event.at_ns)
+            # A time in the future would leave out everything before it after the next connection.
+            self._newest_ns = max(self._newest_ns, min(event.at_ns, time.time_ns()))
         if self._received:
             self._poll_now.set()
 

@@ -188,6 +188,47 @@ async def test_a_new_process_goes_on_from_the_cursor() -> None:
         ]
 
 
+@pytest.mark.parametrize("ahead_seconds", [300, 20 * 3600, 7_000_000_000], ids=["minutes", "hours", "the year 2248"])
+async def test_an_event_from_the_future_does_not_hide_what_happens_after_a_restart(ahead_seconds: int) -> None:
+    bench = Bench()
+    web = bench.engine.add("web")
+    async with bench.watching():
+        await bench.until(lambda: bench.mirror.live)
+        real = bench.engine.happen(EventKind.HEALTH, web, health="healthy")
+        bench.engine.tell(msgspec.structs.replace(real, at_ns=real.at_ns + ahead_seconds * 1_000_000_000))
+        await asyncio.sleep(5)
+        bench.engine.happen(EventKind.DIED, web, exit_code="1")
+        await bench.until(lambda: bench.mirror.containers[web.id].state == "exited")
+    assert bench.shelf.kept["fake-fake"] <= bench.now_ns()
+    await asyncio.sleep(10)
+    with bench.engine.untold():
+        bench.engine.add("quiet")
+    bench.restart()
+    async with bench.watching():
+        await bench.until(lambda: bench.mirror.live)
+        assert {(EventKind.CREATED, "quiet"), (EventKind.STARTED, "quiet")} <= {each[:2] for each in bench.told()}
+        bench.engine.happen(EventKind.STARTED, web)
+        await bench.until(lambda: bench.mirror.containers[web.id].state == "running")
+        await asyncio.sleep(2)
+    assert bench.now_ns() - bench.shelf.kept["fake-fake"] < 60_000_000_000
+
+
+async def test_a_removal_in_the_far_future_does_not_hide_the_next_container_of_that_id() -> None:
+    bench = Bench()
+    web = bench.engine.add("web")
+    async with bench.watching():
+        await bench.until(lambda: bench.mirror.live)
+        with bench.engine.untold():
+            removed = bench.engine.happen(EventKind.REMOVED, web)
+        bench.engine.tell(msgspec.structs.replace(removed, at_ns=(1 << 63) - 1))
+        await bench.until(lambda: web.id not in bench.mirror.containers)
+        await asyncio.sleep(5)
+        bench.engine.tell(
+            msgspec.structs.replace(removed, kind=EventKind.CREATED, at_ns=bench.now_ns(), action="create")
+        )
+        await bench.until(lambda: web.id in bench.mirror.reported())
+
+
 async def test_an_engine_that_comes_late_is_found() -> None:
     bench = Bench()
     bench.engine.engine_id = ""
