@@ -2,13 +2,16 @@
 
 A question about a person, a target or refusals is answered by the index, which holds the names of each row, so rows of
 others are not read. A glob is compared with the names in the index. Without such a question, the newest rows are read.
+A row holds the id of a person. The store has the name under which each person last gave a command; a question about a
+name is a question about all ids with that name.
 """
 
 from __future__ import annotations
 
 import fnmatch
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from core.model import bot_actions
@@ -19,22 +22,33 @@ from core.store.records import AuditRow
 ROWS_AT_ONCE = 500
 MEMBERS_AT_ONCE = 5_000
 CLOCK_TOLERANCE_MS = 60_000  # between the clocks of the store and of Quarterdeck
+MAX_RANGES = 200  # of the index; if more people have the name, the whole index is searched
 MAX_MEMBERS = 500_000  # of the index; more than the audit usually stores
 KINDS = ("console", "slack", "job", "rule")  # of identities; `root` also means `console:root`
 _GLOB = re.compile(r"[*?\[]")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Search:
+    """What is searched for. `ids`: the people whose stored name matches `action.who`."""
+
+    action: bot_actions.ReadAudit
+    ids: frozenset[str] = frozenset()
 
 
 async def search_audit(store: Store, action: bot_actions.ReadAudit) -> bot_actions.AuditPage:
     """The newest matching rows, oldest first, at most `action.limit`. The page says if older rows were removed that
     could have matched."""
     since_ms = max(0, action.since_ns // 1_000_000 - CLOCK_TOLERANCE_MS)
-    ranges = _ranges(action)
+    names = await store.people()
+    search = Search(action=action, ids=_ids_of_name(action.who, names))
+    ranges = _ranges(search)
     complete = True
     if ranges:
-        ids, complete = await _find_ids(store, ranges, action, since_ms)
-        found = await _read_matching(store, ids, action)
+        ids, complete = await _find_ids(store, ranges, search, since_ms)
+        found = await _read_matching(store, ids, search)
     else:
-        found = await _read_newest(store, action, since_ms)
+        found = await _read_newest(store, search, since_ms)
     usage = await store.usage()
     oldest_ms = usage.audit_oldest_ms if usage.audit_trimmed and len(found) < action.limit else 0
     return bot_actions.AuditPage(
@@ -42,24 +56,32 @@ async def search_audit(store: Store, action: bot_actions.ReadAudit) -> bot_actio
         reaches_back_to=oldest_ms / 1000 if oldest_ms > since_ms else 0.0,
         removed=usage.audit_trimmed,
         complete=complete,
+        names={entry.who: names[entry.who] for entry in found if entry.who in names},
     )
 
 
-async def _read_newest(store: Store, action: bot_actions.ReadAudit, since_ms: int) -> list[bot_actions.AuditEntry]:
+def _ids_of_name(pattern: str, names: Mapping[str, str]) -> frozenset[str]:
+    if not pattern:
+        return frozenset()
+    wanted = pattern.removeprefix("@").casefold()
+    return frozenset(who for who, name in names.items() if fnmatch.fnmatchcase(name.casefold(), wanted))
+
+
+async def _read_newest(store: Store, search: Search, since_ms: int) -> list[bot_actions.AuditEntry]:
     found: list[bot_actions.AuditEntry] = []
     before = None
     # A row is written after it happened, so what was written before the time asked for is too old.
-    while len(found) < action.limit and (before is None or _written_ms(before) >= since_ms):
+    while len(found) < search.action.limit and (before is None or _written_ms(before) >= since_ms):
         rows = await store.read_audit(count=ROWS_AT_ONCE, before=before)
         if not rows:
             break
         before = rows[-1].id
-        found += _matching(rows, action)
-    return found[: action.limit]
+        found += _matching(rows, search)
+    return found[: search.action.limit]
 
 
 async def _find_ids(
-    store: Store, ranges: Sequence[IndexRange], action: bot_actions.ReadAudit, since_ms: int
+    store: Store, ranges: Sequence[IndexRange], search: Search, since_ms: int
 ) -> tuple[Sequence[str], bool]:
     """Returns the ids of the rows whose names match, newest first; and False if there are too many to compare."""
     ids: set[str] = set()
@@ -70,7 +92,7 @@ async def _find_ids(
             members = await store.find_audit(wanted, count=MEMBERS_AT_ONCE, before=before)
             compared += len(members)
             ids.update(
-                id_ for _, name, id_ in members if _written_ms(id_) >= since_ms and _name_matches(wanted, name, action)
+                id_ for _, name, id_ in members if _written_ms(id_) >= since_ms and _name_matches(wanted, name, search)
             )
             if len(members) < MEMBERS_AT_ONCE or (wanted.whole and _written_ms(members[-1][2]) < since_ms):
                 break
@@ -80,19 +102,18 @@ async def _find_ids(
     return _newest_first(ids), True
 
 
-async def _read_matching(
-    store: Store, ids: Sequence[str], action: bot_actions.ReadAudit
-) -> list[bot_actions.AuditEntry]:
+async def _read_matching(store: Store, ids: Sequence[str], search: Search) -> list[bot_actions.AuditEntry]:
     found: list[bot_actions.AuditEntry] = []
     for start in range(0, len(ids), ROWS_AT_ONCE):
-        found += _matching(await store.read_audit_rows(ids[start : start + ROWS_AT_ONCE]), action)
-        if len(found) >= action.limit:
+        found += _matching(await store.read_audit_rows(ids[start : start + ROWS_AT_ONCE]), search)
+        if len(found) >= search.action.limit:
             break
-    return found[: action.limit]
+    return found[: search.action.limit]
 
 
-def _ranges(action: bot_actions.ReadAudit) -> Sequence[IndexRange]:
+def _ranges(search: Search) -> Sequence[IndexRange]:
     """Returns the parts of the index in which the matching rows are; empty if only the time is asked for."""
+    action = search.action
     if action.target:
         if prefix := _glob_prefix(action.target):
             return (IndexRange(kind="t", prefix=prefix[0]),)
@@ -102,12 +123,16 @@ def _ranges(action: bot_actions.ReadAudit) -> Sequence[IndexRange]:
             *(IndexRange(kind="t", prefix=f"{action.target}{sign}") for sign in "@#"),
         )
     if action.who:
+        if len(search.ids) > MAX_RANGES:
+            return (IndexRange(kind="w", prefix=""),)
+        named = [IndexRange(kind="w", prefix=who, whole=True) for who in sorted(search.ids)]
         if prefix := _glob_prefix(action.who):
-            return (IndexRange(kind="w", prefix=prefix[0]),)
+            return (IndexRange(kind="w", prefix=prefix[0]), *named)
         names = (action.who, *(f"{kind}:{action.who}" for kind in KINDS))
         return (
             *(IndexRange(kind="w", prefix=name, whole=True) for name in names),
             IndexRange(kind="w", prefix=f"{action.who}:"),
+            *named,
         )
     return (IndexRange(kind="p", prefix="refused", whole=True),) if action.refused else ()
 
@@ -118,18 +143,19 @@ def _glob_prefix(pattern: str) -> tuple[str] | None:
     return None if found is None else (pattern[: found.start()],)
 
 
-def _name_matches(wanted: IndexRange, name: str, action: bot_actions.ReadAudit) -> bool:
+def _name_matches(wanted: IndexRange, name: str, search: Search) -> bool:
     if wanted.kind == "t":
-        return _target_matches(action.target, name)
-    return wanted.kind != "w" or _who_matches(action.who, name)
+        return _target_matches(search.action.target, name)
+    return wanted.kind != "w" or _who_matches(search, name)
 
 
-def _matching(rows: Iterable[AuditRow], action: bot_actions.ReadAudit) -> list[bot_actions.AuditEntry]:
+def _matching(rows: Iterable[AuditRow], search: Search) -> list[bot_actions.AuditEntry]:
+    action = search.action
     since = ""
     if action.since_ns:
         since = datetime.fromtimestamp(action.since_ns / 1e9, UTC).isoformat(timespec="milliseconds")
     entries = (_entry(row) for row in rows)
-    return [entry for entry in entries if entry.at >= since and _matches(action, entry)]
+    return [entry for entry in entries if entry.at >= since and _matches(search, entry)]
 
 
 def _entry(row: AuditRow) -> bot_actions.AuditEntry:
@@ -150,16 +176,18 @@ def _newest_first(ids: Iterable[str]) -> Sequence[str]:
     return sorted(ids, key=order, reverse=True)
 
 
-def _matches(action: bot_actions.ReadAudit, entry: bot_actions.AuditEntry) -> bool:
-    if action.who and not _who_matches(action.who, entry.who):
+def _matches(search: Search, entry: bot_actions.AuditEntry) -> bool:
+    action = search.action
+    if action.who and not _who_matches(search, entry.who):
         return False
     if action.target and not any(_target_matches(action.target, ref) for ref in entry.target.split(", ")):
         return False
     return not action.refused or entry.phase == "refused"
 
 
-def _who_matches(pattern: str, who: str) -> bool:
-    return fnmatch.fnmatchcase(who, pattern) or pattern in who.split(":", 1)
+def _who_matches(search: Search, who: str) -> bool:
+    pattern = search.action.who
+    return who in search.ids or fnmatch.fnmatchcase(who, pattern) or pattern in who.split(":", 1)
 
 
 def _target_matches(pattern: str, ref: str) -> bool:

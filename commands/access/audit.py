@@ -38,11 +38,22 @@ def render(context: Context, results: Sequence[Result]) -> Reply:
             ending=formatting.reply_ending_for(result.error),
         )
     page = result.value
+    entries = _without_finished_intents(page.entries)
+    # People on Slack choose their names themselves, so a name is only shown beside the id.
+    named = ("NAME",) if page.names else ()
     rows = [
-        (_time(entry, context.now), entry.who, entry.line, _result(entry), _reason(entry))
-        for entry in _without_finished_intents(page.entries)
+        (
+            _time(entry, context.now),
+            entry.who,
+            *(page.names.get(entry.who, "") for _ in named),
+            entry.line,
+            _result(entry),
+            _reason(entry),
+        )
+        for entry in entries
     ]
-    table = Table(columns=("TIME", "WHO", "LINE", "RESULT", "REASON"), rows=rows, empty="No audit row matches.")
+    columns = ("TIME", "WHO", *named, "LINE", "RESULT", "REASON")
+    table = Table(columns=columns, rows=rows, empty="No audit row matches.")
     return Reply(blocks=(table, *(Text(text=note) for note in _notes(page, context.now))))
 
 

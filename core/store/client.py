@@ -9,7 +9,7 @@ than a day, and, after a crash of the server, the writes that were not on disk y
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from core import errors
 from core.store import keys
@@ -117,6 +117,13 @@ class Store(InvocationStore, UpkeepStore):
         """Uses up one try. If several people know the code, only one call gets RIGHT."""
         result = await self._run("claim", names=(keys.CLAIM,), args=("try", digest))
         return {1: Claim.RIGHT, 0: Claim.WRONG}.get(result, Claim.NONE)
+
+    async def people(self) -> Mapping[str, str]:
+        """Returns the name under which each person last gave a command, by the person's id. At most
+        `invocations.MAX_PEOPLE` are stored; of later people only the id is known."""
+        async with self._call():
+            found = await self._client.hgetall(self._key(keys.PEOPLE))
+        return {text(who): text(name) for who, name in found.items()}
 
     # Which message layout a Slack workspace accepts: found out by trying, stored so that it is tried once.
 

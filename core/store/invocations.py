@@ -21,6 +21,7 @@ from core.store.records import Entered, Lease, LeaseConflict, LeaseRequest, Outc
 ONCE_TTL = 3600.0
 RECORD_TTL = 24 * 3600.0
 MAX_UNFINISHED = 1000  # unfinished invocations read in one call
+MAX_PEOPLE, MAX_NAME = 10_000, 80  # whose names are stored; characters of a name
 PHASES = frozenset(Phase)
 OUTCOME_FIELD = re.compile(r"outcome:(\d+)")
 
@@ -29,9 +30,19 @@ class InvocationStore(AuditTrail):
     """Stores the records of invocations. A change on one target makes four calls: `enter`, `begin_change`,
     `end_change`, `forget`. On N targets, `record_outcomes` adds one call for each outcome but the last."""
 
-    async def enter(self, *, id: str, who: str, risk: str, rate: RateLimitRule, record: bytes, replica: str) -> Entered:  # noqa: A002
+    async def enter(
+        self,
+        *,
+        id: str,  # noqa: A002
+        who: str,
+        risk: str,
+        rate: RateLimitRule,
+        record: bytes,
+        replica: str,
+        name: str = "",
+    ) -> Entered:
         """Registers one invocation, if its id was not seen before and its rate limit allows it. Call `heartbeat` for
-        `replica` first.
+        `replica` first. `name`: what `who` is called, if the id does not say that; see `people`.
 
         A duplicate does not count against the rate limit. An admitted invocation counts, whatever the policy decides
         later. A refused one does not make the wait longer: a person who retries all the time is admitted as early as
@@ -46,6 +57,7 @@ class InvocationStore(AuditTrail):
                 keys.POLICY_VERSION,
                 keys.invocation(id),
                 keys.UNFINISHED,
+                keys.PEOPLE,
             ),
             args=(
                 id,
@@ -55,6 +67,9 @@ class InvocationStore(AuditTrail):
                 record,
                 replica,
                 milliseconds(RECORD_TTL),
+                who,
+                name[:MAX_NAME],
+                MAX_PEOPLE,
             ),
         )
         return Entered(first=bool(first), retry_after=wait / 1_000_000, policy_version=version_number(version))

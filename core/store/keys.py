@@ -29,6 +29,7 @@ wrote.
     hold:schedule            hash     seconds    the lease of the process that runs the shared jobs
     hold:disk-use:ENGINE     hash     minutes    the lease of the process that measures an engine's disk use
     disk-use:ENGINE          string   minutes    an engine's disk use, as last measured; gone: it may be measured again
+    people                   hash     never      the name under which each person last gave a command, by id
     cursor:ENGINE            string   never      time in ns up to which an engine's events were read
     watched:ENGINE           hash     30 days    when each watcher last watched, in ns; negative: it stopped then
     known:ENGINE             hash     30 days    one record for each container that the engine had, by its id
@@ -43,6 +44,7 @@ FENCE = "fence"
 GRANTS = "grants"
 POLICY_VERSION = "policy:version"
 CLAIM = "claim"
+PEOPLE = "people"
 AUDIT = "audit"
 AUDIT_INDEX = "audit:index"
 AUDIT_STATE = "audit:state"

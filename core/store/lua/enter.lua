@@ -1,6 +1,7 @@
 -- Admits one invocation: not seen before, and within the requester's rate limit. Uses the server's clock.
--- KEYS 1 once  2 rate  3 policy version  4 invocation  5 index of invocations
--- ARGV 1 id  2 once ttl ms  3 interval µs  4 burst  5 record  6 replica  7 record ttl ms
+-- KEYS 1 once  2 rate  3 policy version  4 invocation  5 index of invocations  6 people
+-- ARGV 1 id  2 once ttl ms  3 interval µs  4 burst  5 record  6 replica  7 record ttl ms  8 who  9 their name or empty
+--      10 most people
 -- Returns {first, µs to wait (0: allowed), policy version}.
 local version = redis.call('GET', KEYS[3]) or '0'
 if not redis.call('SET', KEYS[1], '1', 'NX', 'PX', ARGV[2]) then
@@ -30,4 +31,10 @@ redis.call('HSET', KEYS[4], 'record', ARGV[5], 'phase', 'begun', 'detail', '', '
 redis.call('PEXPIRE', KEYS[4], ARGV[7])
 redis.call('ZADD', KEYS[5], string.format('%.0f', now / 1000), ARGV[1])
 redis.call('ZREMRANGEBYSCORE', KEYS[5], '-inf', string.format('(%.0f', now / 1000 - ARGV[7]))
+if ARGV[9] ~= '' then
+  local known = redis.call('HGET', KEYS[6], ARGV[8])
+  if known ~= ARGV[9] and (known or redis.call('HLEN', KEYS[6]) < tonumber(ARGV[10])) then
+    redis.call('HSET', KEYS[6], ARGV[8], ARGV[9])
+  end
+end
 return {1, 0, version}

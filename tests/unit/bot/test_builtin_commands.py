@@ -1,5 +1,6 @@
 """The built-in commands alone, on a real store: grants given and taken back, who may what, and the audit trail read."""
 
+import itertools
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -17,7 +18,7 @@ from core.model.policy_selectors import EVERYTHING, Selector
 from core.model.refs import EngineRef, Kind, Ref
 from core.ports import Call
 from core.store.client import Store
-from core.store.records import AuditLimits
+from core.store.records import AuditLimits, RateLimitRule
 from runtimes.inventory.fleet import Fleet
 from tests.fake_engine.engine import FakeRuntime
 
@@ -486,6 +487,37 @@ async def test_the_audit_is_read_by_person_target_time_and_refusal(counter):
     assert await read(here, since_ns=since, who="slack:*", limit=1) == [no]
     assert await read(here, since_ns=since + 3_600 * 10**9) == []
     assert trail.counted == ["outcome"] * 3 + ["refused", "outcome"]
+
+
+async def test_a_person_on_slack_is_found_by_their_name(counter, monkeypatch):
+    here = counter()
+    trail = Trail(here)
+    rate = RateLimitRule(count=100, period=60)
+
+    async def gives_a_command(who, name, number=itertools.count()):
+        await here.store.enter(
+            id=f"e{next(number)}", who=who.id, risk="read", rate=rate, record=b"", replica="r", name=name
+        )
+
+    other = Identity(id="slack:T1/OTHER", name="root")
+    await gives_a_command(LEAD, "Lea Ott")
+    await gives_a_command(BOB, "bob.b")
+    await gives_a_command(other, "root")  # the name of the console's owner
+    for who in (LEAD, BOB, OWNER, other):
+        await trail.did(who, "web")
+    lea, bob, owner, pretender = ((who.id, "web", "outcome") for who in (LEAD, BOB, OWNER, other))
+    for name in ("Lea Ott", "lea ott", "LEA*", "@lea ott"):
+        assert await read(here, who=name) == [lea], name
+    assert await read(here, who="*b*") == [bob]
+    assert await read(here, who="root") == [owner, pretender]
+    assert await read(here, who="lea") == []
+    assert await read(here, who="bob.b", target="web") == [bob]
+    page = await here.ask(bot_actions.ReadAudit(limit=2))
+    assert page.names == {other.id: "root"}
+    await gives_a_command(BOB, "robert")
+    assert await read(here, who="robert") == [bob] and await read(here, who="bob.b") == []
+    monkeypatch.setattr(audit_search, "MAX_RANGES", 1)
+    assert await read(here, who="*o*") == [lea, bob, owner, pretender]
 
 
 async def test_equal_refusals_are_one_row_with_a_count(counter):

@@ -131,6 +131,14 @@ async def test_audit(world):
     ]
 
 
+async def test_audit_shows_names_beside_ids_if_there_are_any(world):
+    rows = (entry(who="slack:T1/U1", phase="outcome", status="done"), entry(phase="outcome", status="done"))
+    page = bot_actions.AuditPage(entries=rows, names={"slack:T1/U1": "Ann"})
+    table = (await world.say("audit --who ann", lambda _: page)).blocks[0]
+    assert table.columns == ("TIME", "WHO", "NAME", "LINE", "RESULT", "REASON")
+    assert [row[1:3] for row in table.rows] == [("slack:T1/U1", "Ann"), ("console:bob", "")]
+
+
 async def test_audit_says_what_it_does_not_reach(world):
     oldest = datetime(2026, 11, 23, 12, tzinfo=UTC).timestamp()
     page = bot_actions.AuditPage(reaches_back_to=oldest, removed=2_000, complete=False)

@@ -7,7 +7,7 @@ import contextlib
 import inspect
 import itertools
 import tempfile
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -161,6 +161,27 @@ async def test_the_limit_ends_when_it_said(store: Store) -> None:
 async def test_burst_may_be_smaller_than_the_count(store: Store) -> None:
     rate = RateLimitRule(count=100, period=3600, burst=2)
     assert [(await enter(store, each, rate=rate)).retry_after > 0 for each in "abc"] == [False, False, True]
+
+
+async def test_the_last_name_of_each_person_is_stored_up_to_a_limit(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(invocations, "MAX_PEOPLE", 2)
+
+    async def named(who: str, name: str, number: Iterator[int] = itertools.count()) -> Entered:
+        return await store.enter(
+            id=f"n{next(number)}", who=who, risk="read", rate=RATE, record=b"", replica="r1", name=name
+        )
+
+    await named("slack:T1/A", "ann")
+    await named("slack:T1/A", "")
+    await named("slack:T1/B", "b" * 500)
+    await named("slack:T1/C", "cy")
+    assert (await named("slack:T1/A", "anna")).retry_after == 0
+    assert await store.people() == {"slack:T1/A": "anna", "slack:T1/B": "b" * invocations.MAX_NAME}
+    # A refused command stores no name.
+    assert (await named("slack:T1/A", "other")).retry_after > 0
+    assert (await store.people())["slack:T1/A"] == "anna"
 
 
 async def test_a_server_clock_set_back_locks_nobody_out(store: Store, raw: Any) -> None:
