@@ -20,7 +20,7 @@ from core.model.identity import Identity, Place
 from core.model.policy import Verdict
 from core.store.client import Store
 
-ALPHABET = "abcdefghjkmnpqrstuvwxyz23456789"  # without characters that are easily confused
+ALPHABET = "abcdefghjkmnpqrstuvwxyz23456789"  # without characters that are easily confused; capitals are accepted
 
 
 class PendingQuestions:
@@ -61,7 +61,7 @@ class PendingQuestions:
     async def peek(self, token: str) -> Question:
         """Returns the question and leaves it in the store. Raises Expired, and InvalidResponse for one of another
         version."""
-        return _read(await self._store.peek_question(token))
+        return _read(await self._store.peek_question(token.lower()))
 
     async def add_person(self, question: Question, person: Person) -> None:
         """Adds somebody who approved to a stored question. Raises Expired if it was answered or changed meanwhile."""
@@ -77,7 +77,7 @@ class PendingQuestions:
     async def claim(self, token: str) -> Question:
         """Removes the question and returns it. Only one caller succeeds; the others get Expired. Raises the same errors
         as `peek`."""
-        return _read(await self._store.claim_question(token))
+        return _read(await self._store.claim_question(token.lower()))
 
 
 class Person(msgspec.Struct, frozen=True):

@@ -53,6 +53,15 @@ async def test_a_question_comes_back_as_it_was_asked_with_the_very_plan(store):
     assert (claimed.verdict, claimed.approvers) == (Verdict.APPROVE, (("group:lead",),))
 
 
+async def test_a_code_in_capitals_is_the_same_code(store):
+    waiting = pending_questions.PendingQuestions(store, ttl=timedelta(minutes=5))
+    question = await put(waiting)
+    assert await waiting.peek(question.token.upper()) == question
+    assert await waiting.claim(question.token.title()) == question
+    with pytest.raises(errors.Expired):
+        await waiting.claim(question.token)
+
+
 async def test_of_all_who_answer_one_wins(store):
     waiting = pending_questions.PendingQuestions(store, ttl=timedelta(minutes=5))
     question = await put(waiting)
