@@ -13,6 +13,7 @@ from typing import Any
 
 from bot.access import policy
 from bot.dispatch import audit, decision, questions, reply_texts
+from bot.dispatch.current_people import CurrentPeople
 from bot.dispatch.pending_questions import PendingQuestions, Person, Question
 from bot.dispatch.visible_fleet import VisibleFleet
 from core import errors
@@ -22,12 +23,37 @@ from core.model.policy import Decision, Verdict
 from core.model.replies import Reply
 
 
+async def people_now(question: Question | None, people: CurrentPeople) -> Sequence[Person]:
+    """Returns the requester of a question and those who approved it, each with the groups of now. An approver who may
+    not give commands any more is left out. Raises NotPermitted if that is the requester."""
+    found = []
+    for number, person in enumerate(question.people if question is not None else ()):
+        try:
+            found.append(Person.of(await people.current(person.identity()), person.place()))
+        except errors.NotPermitted as error:
+            if number:
+                continue
+            raise errors.NotPermitted(
+                f"{person.name} gave this command and may not give commands any more: {error.message}",
+                rule=error.rule,
+                hint="Give the command yourself.",
+            ) from error
+    return found
+
+
 def decide(
-    question: Question | None, plan: Sequence[Action[Any]], view: VisibleFleet, inv: Invocation, *, max_unconfirmed: int
+    question: Question | None,
+    people: Sequence[Person],
+    plan: Sequence[Action[Any]],
+    view: VisibleFleet,
+    inv: Invocation,
+    *,
+    max_unconfirmed: int,
 ) -> Decision:
     """Returns the decision on a new command, or on the yes to a `question`: the strictest decision for the requester
-    and for the person who answers. The `approvers` of the latter are the lists that are still not satisfied. Raises
-    Expired if the plan would do more than was asked about, and NotPermitted if this person's approval would not help.
+    and for the person who answers. The `approvers` of the latter are the lists that are still not satisfied. `people`:
+    as `people_now` returns them. Raises Expired if the plan would do more than was asked about, and NotPermitted if
+    this person's approval would not help.
     """
 
     def decide_for(seen_by: VisibleFleet) -> Decision:
@@ -37,7 +63,7 @@ def decide(
     if question is None:
         return decided
     questions.check_same_effects(question.actions(), plan)
-    requester, *approved = question.people
+    requester, *approved = people
     if requester.id != inv.who.id:
         decided = decision.strictest(decided, decide_for(view.as_seen_by(requester.identity(), requester.place())))
     if decided.verdict is Verdict.DENY or question.verdict is not Verdict.APPROVE:

@@ -19,7 +19,7 @@ import structlog
 from bot.dispatch import deferred_writes
 from core.model.actions import Action, Risk
 from core.model.identity import Invocation
-from core.model.policy import Decision
+from core.model.policy import Decision, Verdict
 from core.store.client import Store
 from core.text import redact
 
@@ -62,6 +62,15 @@ class Audit:
         row = self.row(inv, phase, plan[0], decision, detail=f"{token}{more}")
         row |= {"verb": ", ".join(verbs), "target": ", ".join(targets[:MAX_TARGETS])}
         await self._append(phase, [_limited(row)])
+
+    async def reading(self, inv: Invocation, readings: Sequence[str]) -> None:
+        """Records that the requester was asked which of several command lines was meant."""
+        row = self._base(inv, "asked") | {
+            "verdict": Verdict.CONFIRM.name.lower(),
+            "rule": "formatting",
+            "detail": "which command is meant: " + " or ".join(redact.redact(line) for line in readings),
+        }
+        await self._append("asked", [_limited(row)])
 
     async def refusal(self, inv: Invocation, verb: str, target: str, decision: Decision) -> None:
         row = self._base(inv, "refused") | {

@@ -13,6 +13,7 @@ is not repeated.
 from __future__ import annotations
 
 import asyncio
+import functools
 import secrets
 import time
 from collections.abc import Callable, Sequence
@@ -24,14 +25,15 @@ import structlog
 
 from bot.access import policy_in_force
 from bot.dispatch import (
+    announcement,
     answers,
     audit,
     change_record,
+    current_people,
     decision,
     deferred_writes,
     execution,
     guarded_responder,
-    job_follower,
     pending_questions,
     questions,
     rate_limits,
@@ -50,7 +52,7 @@ from core.model.actions import Action, Risk
 from core.model.identity import Identity, Invocation, Place
 from core.model.policy import Decision, Policy, Verdict
 from core.model.replies import Ending, Reply
-from core.ports import ActionStarted, Call, Responder
+from core.ports import Call, Responder
 from core.store.client import Store
 from core.text import redact
 from runtimes.inventory.fleet import Fleet
@@ -90,6 +92,7 @@ class Dispatcher:
         self._max_unconfirmed = max_unconfirmed
         self._stopping = stopping or asyncio.Event()
         self._bugs = fleet.bugs
+        self.people = current_people.CurrentPeople()
 
     def parse(self, line: str) -> parser.Parsed | None:
         """Returns the command of a line without running it; None if the line is invalid."""
@@ -98,9 +101,11 @@ class Dispatcher:
         except errors.UserError:
             return None
 
-    async def answer(self, inv: Invocation, responder: Responder | None = None) -> Reply | None:
+    async def answer(
+        self, inv: Invocation, responder: Responder | None = None, *, readings: Sequence[str] = ()
+    ) -> Reply | None:
         """Returns the reply to one invocation, with secrets hidden. Returns None for a second delivery, which gets no
-        reply.
+        reply. `readings`: the command lines that the invocation may mean, if that has to be asked; then nothing runs.
 
         Calls `responder` when a change starts, and with the reply. Only then is the invocation's record deleted: if
         this process dies before, another process reports the invocation.
@@ -110,7 +115,7 @@ class Dispatcher:
             responder=guarded_responder.GuardedResponder(responder, self._bugs, who=inv.who.id) if responder else None
         )
         try:
-            reply = await self._run(inv, state)
+            reply = await self._run(inv, state, readings)
             if reply is None:
                 return None
             reply = await redaction.redact_reply(reply, state.plan, self._bugs)
@@ -131,11 +136,11 @@ class Dispatcher:
             await self.forget(inv)
         return reply
 
-    async def _run(self, inv: Invocation, state: CommandState) -> Reply | None:
+    async def _run(self, inv: Invocation, state: CommandState, readings: Sequence[str]) -> Reply | None:
         """Returns a reply in every case. An error becomes a sentence, and a bug becomes a reference to the log."""
         before = unexpected_errors.cancellations()
         try:
-            return await self._run_line(inv, state)
+            return await (self._ask_reading(inv, state, readings) if readings else self._run_line(inv, state))
         except errors.QuarterdeckError as error:
             if isinstance(error, errors.Refused) and state.decision is None:
                 state.verdict = "refused"
@@ -181,7 +186,8 @@ class Dispatcher:
 
         state.plan = plan
         # If an answer is refused, its question stays open: it is removed when its plan begins.
-        decided = answers.decide(question, plan, view, inv, max_unconfirmed=self._max_unconfirmed)
+        people = await answers.people_now(question, self.people)
+        decided = answers.decide(question, people, plan, view, inv, max_unconfirmed=self._max_unconfirmed)
         state.decision, state.verdict = decided, decided.verdict.name.lower()
         if decided.verdict is Verdict.DENY:
             await self._audit.refusal(inv, plan[0].verb, reply_texts.targets(plan), decided)
@@ -209,13 +215,16 @@ class Dispatcher:
             inv, plan, decided, store=self._store, records=self._audit, clock=self._clock
         )
         await change.begin(question.token if question is not None else "")
-        if state.responder is not None and any(map(_is_announced, plan)):
-            doing = command.doing or command.name
-            line = redact.redact(inv.line)
-            names = [redact.redact(name) for name in reply_texts.names(plan)]
-            state.responder.started(ActionStarted(line=line, doing=doing, names=names))
+        announced = announcement.Announcement(inv, command, plan, state.responder)
+        announced.before(self._fleet)
         results = await self._execute(plan, view, state, change.record)
+        announced.after(results)
         return rendering.render(command, context, results, self._bugs)
+
+    async def _ask_reading(self, inv: Invocation, state: CommandState, readings: Sequence[str]) -> Reply | None:
+        if await self._enter(inv, Risk.READ, state) is None:
+            return None
+        return await questions.ask_reading(self._audit, inv, readings)
 
     async def _enter(self, inv: Invocation, risk: Risk, state: CommandState) -> Policy | None:
         """Registers the invocation and returns the policy in force, in one round trip. Returns None for a second
@@ -228,6 +237,7 @@ class Dispatcher:
                 rate=self._limits.rates[risk],
                 record=recovery.record(inv),
                 replica=self._replica,
+                name="" if inv.who.id.endswith(f":{inv.who.name}") else inv.who.name,
             )
             if not entered.first:
                 return None
@@ -257,14 +267,18 @@ class Dispatcher:
             responder=state.responder,
             everyone=state.share,
             stopping=self._stopping,
-            policy=self._policy_in_force,
+            refusal=functools.partial(self._refusal_now, view),
             record=record,
         )
         return await redaction.redact_documents(results, self._bugs)
 
-    async def _policy_in_force(self) -> Policy:
-        """Returns the policy as it is now. Raises StoreDown."""
-        return await self._policies.refresh(await self._store.policy_version())
+    async def _refusal_now(self, view: VisibleFleet, action: Action[Any]) -> str:
+        """Returns why the requester may not do this any more; empty if they may. Raises StoreDown."""
+        policy = await self._policies.refresh(await self._store.policy_version())
+        try:
+            return view.refusal(action, policy, await self.people.current(view.who))
+        except errors.NotPermitted as error:
+            return error.message
 
     async def forget(self, inv: Invocation) -> None:
         """Deletes the record of an invocation that was answered, or whose reply is not wanted any more."""
@@ -302,9 +316,3 @@ class CommandState:
     plan: Sequence[Action[Any]] = ()
     decision: Decision | None = None
     change: change_record.ChangeRecord | None = None
-
-
-def _is_announced(action: Action[Any]) -> bool:
-    """Returns whether the channel is told when this action starts. A stopped job reports its own end where it was
-    shown."""
-    return action.engine != bot_actions.BOT and not isinstance(action, job_follower.STOPS) and not action.secret

@@ -20,7 +20,6 @@ from commands.spec import Result
 from core import errors
 from core.model import jobs
 from core.model.actions import Action, Risk
-from core.model.policy import Policy
 from core.model.replies import Status
 from core.model.results import Outcome
 from core.ports import Responder
@@ -48,13 +47,14 @@ async def run_plan(
     responder: Responder | None,
     everyone: bool,
     stopping: asyncio.Event,
-    policy: Callable[[], Awaitable[Policy]],
+    refusal: Callable[[Action[Any]], Awaitable[str]],
     record: Recorder | None = None,
 ) -> Sequence[Result]:
     """Returns one Result for each action, in the plan's order. Awaits `record` with each Result when its action ends.
     If a change fails after its request was sent, its outcome is UNKNOWN. Nothing is sent twice. A plan of lists does
-    not wait long for slow engines. `policy` returns the policy in force; a job that it does not allow any more is
-    stopped. Raises nothing but the cancellation of the caller, after all actions have ended."""
+    not wait long for slow engines. `refusal` returns why the requester may not do an action any more, or an empty
+    string; a job that is refused is stopped. Raises nothing but the cancellation of the caller, after all actions have
+    ended."""
     # An engine that does not answer holds only its own slots.
     slots = {action.engine: asyncio.Semaphore(MAX_CONCURRENT) for action in plan}
     # The requester's deadline is for finding the targets: from here on, each action has its own time.
@@ -100,9 +100,6 @@ async def run_plan(
             several=len(plan) > 1,
             refusal=lambda: refusal(action),
         )
-
-    async def refusal(action: Action[Any]) -> str:
-        return view.refusal(action, await policy())
 
     if all(map(slow_engines.is_list, plan)):
         return await slow_engines.gather_answers(

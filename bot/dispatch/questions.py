@@ -15,7 +15,7 @@ from core.model import effects
 from core.model.actions import Action
 from core.model.identity import Identity, Invocation
 from core.model.policy import Decision, Verdict
-from core.model.replies import Button, Ending, Reply, Text, Tone, text_reply
+from core.model.replies import Button, Ending, Lines, Reply, Text, Tone, text_reply
 
 MAX_NAMES = 10  # targets listed in a question
 
@@ -56,6 +56,18 @@ async def ask_question(  # noqa: PLR0917 (what is asked, and where it is recorde
     yes = "Approve" if approval else f"Yes, {command.name} {reply_texts.short(names)}"
     await rows.question(inv, "asked", plan, question.token, decision)
     return question_reply(question.token, text, yes, everyone=approval)  # those who may approve have to see it
+
+
+async def ask_reading(rows: audit.Audit, inv: Invocation, readings: Sequence[str]) -> Reply:
+    """Asks which of several command lines was meant, with a button for each, and records that it was asked."""
+    await rows.reading(inv, readings)
+    text = "Nothing was done, because the formatting leaves open which command you mean."
+    hint = "Choose one. To avoid this question, put patterns and names into backticks, for example restart `web-*`."
+    return Reply(
+        blocks=(Text(text=text, tone=Tone.WARN), Lines(lines=readings), Text(text=hint)),
+        buttons=tuple(Button(label=line, line=line) for line in readings),
+        ending=Ending.ASKED,
+    )
 
 
 def question_reply(token: str, text: str, yes: str, *, everyone: bool) -> Reply:

@@ -46,11 +46,10 @@ class VisibleFleet:
     def __init__(
         self, *, engines: fleet.Fleet, in_force: Policy, who: Identity, place: Place, call: Call, now: datetime
     ) -> None:
-        self.call = call
+        self.call, self.who = call, who
         self.lookups: list[visible_rows.Lookup] = []
         self._fleet = engines
         self._policy = in_force
-        self._who = who
         self._place = place
         self._now = now
         self._resolved: dict[tuple[str, Risk, bool | None], policy.ResolvedPolicy] = {}
@@ -122,14 +121,14 @@ class VisibleFleet:
     def as_seen_by(self, who: Identity, place: Place) -> VisibleFleet:
         """Returns what another person may do, with the same lists."""
         other = copy.copy(self)
-        other._who, other._place, other._resolved = who, place, {}
+        other.who, other._place, other._resolved = who, place, {}
         return other
 
-    def refusal(self, action: Action[Any], in_force: Policy) -> str:
+    def refusal(self, action: Action[Any], in_force: Policy, who: Identity) -> str:
         """Returns why another policy does not allow an action that this one has allowed, on the facts that were known
-        then; empty if it does."""
+        then; empty if it does. `who`: the same person, with the groups of now."""
         other = copy.copy(self)
-        other._policy, other._resolved = in_force, {}
+        other._policy, other.who, other._resolved = in_force, who, {}
         decided = (other.decide(action, ref) for ref in action.targets())
         return next((decision.reason for decision in decided if decision.verdict is Verdict.DENY), "")
 
@@ -286,5 +285,5 @@ class VisibleFleet:
         key = (verb, risk, ends)
         found = self._resolved.get(key)
         if found is None:
-            found = self._resolved[key] = policy.resolve(self._policy, self._who, self._place, verb, risk, ends)
+            found = self._resolved[key] = policy.resolve(self._policy, self.who, self._place, verb, risk, ends)
         return found

@@ -95,10 +95,11 @@ class SlackConnection:
                 "slack.bot_token is not a bot token.", code="not_allowed_token_type", hint=TOKEN_HINTS["bot_token"]
             )
         await self._outbox.load_table_format(installed.team)
+        people = users.SlackUsers(self._api, installed=installed, guests=self._settings.guests)
         handler = SlackHandler(
             dispatcher=self._app.dispatcher,
             outbox=self._outbox,
-            users=users.SlackUsers(self._api, installed=installed, guests=self._settings.guests),
+            users=people,
             bot=BotName(user=str(identity.get("user_id") or ""), name=str(identity.get("user") or "")),
             store=self._app.store,
             supervisor=self._app.supervisor,
@@ -114,6 +115,7 @@ class SlackConnection:
                 else:
                     client = await stack.enter_async_context(self._socket(bolt))
                 self._app.notifiers["slack"] = handler.report_unfinished
+                self._app.dispatcher.people.sources["slack"] = people.current
                 await self._show_claim_code(str(identity.get("team") or installed.team))
                 if self._settings.mode == "http":
                     self._set_connected(f"requests at {self._settings.listen}/slack/events")
@@ -126,6 +128,7 @@ class SlackConnection:
         finally:
             # Without a connection, this replica does not take over the unfinished commands of others.
             self._app.notifiers.pop("slack", None)
+            self._app.dispatcher.people.sources.pop("slack", None)
             self.connected = False
             self._app.metrics.slack_connected.set(0)
             rejections.cancel()

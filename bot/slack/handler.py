@@ -11,7 +11,6 @@ import asyncio
 import re
 import secrets
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -30,7 +29,7 @@ from core import errors, unexpected_errors
 from core.metrics import Metrics
 from core.model.actions import Risk
 from core.model.identity import Invocation, Place
-from core.model.replies import Button, Ending, Lines, Reply, Text, Tone, text_reply
+from core.model.replies import Ending, Reply, Tone, text_reply
 from core.ports import ActionStarted, Progress
 from core.store.client import Store
 from core.supervise import Supervisor
@@ -114,13 +113,11 @@ class SlackHandler:
                 delay = now.timestamp() - request.sent_at if request.sent_at else 0.0
                 if delay > MAX_DELAY_SECONDS:
                     await responder.finish(_too_late(delay))
-                elif doubtful:
-                    await responder.finish(_ask_which(lines))
                 else:
                     inv = Invocation(
                         id=request.id, who=who, line=line, place=place, at=now, deadline=now + MAX_DURATION
                     )
-                    await self._dispatcher.answer(inv, responder)
+                    await self._dispatcher.answer(inv, responder, readings=lines if doubtful else ())
         self._metrics.slack_reply_seconds.labels(request.source).observe(time.monotonic() - started)
 
     def _readings(self, request: SlackRequest) -> tuple[tuple[str, ...], bool]:
@@ -236,19 +233,6 @@ def _too_late(delay: float) -> Reply:
         "If it was not answered before, send it again."
     )
     return text_reply(text, Tone.WARN, ending=Ending.REFUSED)
-
-
-def _ask_which(lines: Sequence[str]) -> Reply:
-    """Asks which of several commands was meant, with a button for each."""
-    text = "Nothing was done, because the formatting leaves open which command you mean."
-    hint = "Choose one. To avoid this question, put patterns and names into backticks, for example restart `web-*`."
-    return redact.redact_reply(
-        Reply(
-            blocks=(Text(text=text, tone=Tone.WARN), Lines(lines=lines), Text(text=hint)),
-            buttons=tuple(Button(label=line, line=line) for line in lines),
-            ending=Ending.ASKED,
-        )
-    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

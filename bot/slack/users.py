@@ -17,7 +17,7 @@ import time
 import weakref
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 import structlog
@@ -87,22 +87,27 @@ class SlackUsers:
             raise errors.Undeliverable(
                 "Slack did not answer in time.", code="unreachable", hint="Give the command again."
             ) from None
-        if not self._is_member(user, request):
-            raise self._not_a_member()
-        if user.bot or user.deactivated:
-            raise errors.NotPermitted(
-                "Bots and deactivated accounts cannot give commands.",
-                rule="bot",
-                hint="Ask an active member to give the command.",
-            )
-        if user.guest and not self._guests:
-            raise errors.NotPermitted(
-                "Guests of the workspace cannot give commands.",
-                rule="guest",
-                hint="To allow guests, set `slack.guests: true` in quarterdeck.yaml.",
-            )
-        groups = await self._groups_of(request.user, self._group_workspaces(request, user))
-        return Identity(id=self.id_of(request.user), name=user.name, groups=groups)
+        self._check_may_speak(user, request.workspace)
+        groups = await self._groups_of(request.user, self._group_workspaces(request.workspace, user))
+        return Identity(id=self.id_of(request.user), name=user.name, groups=frozenset().union(*map(_names, groups)))
+
+    async def current(self, who: Identity) -> Identity:
+        """Returns a person whom this class has identified, with the groups of now: Slack's answers are at most
+        CACHE_SECONDS old. Raises NotPermitted for a person who may not give commands any more. If Slack does not
+        answer, the groups stay as they were."""
+        team, _, id_ = who.id.removeprefix("slack:").partition("/")
+        if team != self.team or not id_:
+            return who
+        try:
+            async with asyncio.timeout(LOOKUP_TIMEOUT_SECONDS):
+                user = await self._user(id_)
+        except (errors.DeliveryError, TimeoutError):
+            return who
+        self._check_may_speak(user, "")
+        groups = await self._groups_of(id_, self._group_workspaces("", user))
+        if None in groups:
+            return who
+        return replace(who, groups=frozenset().union(*map(_names, groups)))
 
     def id_of(self, user: str) -> str:
         return f"slack:{self.team}/{user}"
@@ -122,7 +127,24 @@ class SlackUsers:
             return bool({*request.teams, request.workspace} - {self.team, ""})
         return request.enterprise not in ("", enterprise)
 
-    def _is_member(self, user: SlackUser, request: SlackRequest) -> bool:
+    def _check_may_speak(self, user: SlackUser, workspace: str) -> None:
+        """Raises NotPermitted for a person who may not give commands at all."""
+        if not self._is_member(user, workspace):
+            raise self._not_a_member()
+        if user.bot or user.deactivated:
+            raise errors.NotPermitted(
+                "Bots and deactivated accounts cannot give commands.",
+                rule="bot",
+                hint="Ask an active member to give the command.",
+            )
+        if user.guest and not self._guests:
+            raise errors.NotPermitted(
+                "Guests of the workspace cannot give commands.",
+                rule="guest",
+                hint="To allow guests, set `slack.guests: true` in quarterdeck.yaml.",
+            )
+
+    def _is_member(self, user: SlackUser, workspace: str) -> bool:
         enterprise = self._installed.enterprise
         if user.stranger or (enterprise and user.enterprise not in ("", enterprise)):
             return False
@@ -130,7 +152,7 @@ class SlackUsers:
             return user.team in ("", self.team)
         if self._installed.org_wide:
             return enterprise in (user.enterprise, user.team)
-        return self.team in user.teams and request.workspace in {"", self.team, *user.teams}
+        return self.team in user.teams and workspace in {"", self.team, *user.teams}
 
     def _not_a_member(self) -> errors.NotPermitted:
         where = "organization" if self._installed.org_wide else "workspace"
@@ -155,19 +177,19 @@ class SlackUsers:
                 self._users.popitem(last=False)
             return found
 
-    async def _groups_of(self, user: str, workspaces: Sequence[str]) -> frozenset[str]:
-        found = await asyncio.gather(*(self._groups_in(workspace, user) for workspace in workspaces))
-        return frozenset().union(*found)
+    async def _groups_of(self, user: str, workspaces: Sequence[str]) -> Sequence[frozenset[str] | None]:
+        """The person's groups in each workspace; None where Slack does not list them."""
+        return await asyncio.gather(*(self._groups_in(workspace, user) for workspace in workspaces))
 
-    def _group_workspaces(self, request: SlackRequest, user: SlackUser) -> Sequence[str]:
+    def _group_workspaces(self, workspace: str, user: SlackUser) -> Sequence[str]:
         """The workspaces whose user groups the person can be in. An app that is installed in one workspace need not
         name it."""
         if not self._installed.org_wide:
             return ("",)
-        named = dict.fromkeys((request.workspace, *sorted(user.teams)))
+        named = dict.fromkeys((workspace, *sorted(user.teams)))
         return [team for team in named if team and team != self.team][:MAX_WORKSPACES_OF_USER]
 
-    async def _groups_in(self, workspace: str, user: str) -> frozenset[str]:
+    async def _groups_in(self, workspace: str, user: str) -> frozenset[str] | None:
         groups = self._groups.setdefault(workspace, WorkspaceGroups(workspace=workspace))
         self._groups.move_to_end(workspace)
         while len(self._groups) > MAX_CACHED_WORKSPACES:
@@ -181,12 +203,12 @@ class SlackUsers:
                 except (errors.DeliveryError, TimeoutError) as error:
                     log.warning("Slack did not list its user groups; nobody counts as a member", reason=str(error))
                     unreachable = getattr(error, "code", "unreachable") == "unreachable"
-                    groups.names = {}
+                    groups.names = None
                     groups.until = self._clock() + GROUPS_RETRY_SECONDS if unreachable else None
                 else:
                     groups.names = _groups_by_user(listed, handles=not self._installed.org_wide)
                     groups.until = asked_at + CACHE_SECONDS
-            return groups.names.get(user, frozenset())
+            return None if groups.names is None else groups.names.get(user, frozenset())
 
 
 class UsersApi(Protocol):
@@ -199,10 +221,10 @@ class UsersApi(Protocol):
 
 @dataclass(slots=True, kw_only=True)
 class WorkspaceGroups:
-    """The groups of each user of one workspace, valid until `until`."""
+    """The groups of each user of one workspace, valid until `until`; None if Slack did not list them."""
 
     workspace: str
-    names: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    names: Mapping[str, frozenset[str]] | None = None
     until: float | None = None
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
 
@@ -239,6 +261,11 @@ def _decode_user(data: Mapping[str, Any]) -> SlackUser:
         stranger=bool(data.get("is_stranger")),
         deactivated=bool(data.get("deleted")),
     )
+
+
+def _names(groups: frozenset[str] | None) -> frozenset[str]:
+    """Nobody is in a group that Slack does not list."""
+    return groups or frozenset()
 
 
 def _object(value: Any) -> Mapping[str, Any]:

@@ -99,6 +99,13 @@ class Fleet:
         """Returns what is known without asking the engine of this list. Raises TimedOut if nothing is known."""
         return last_known(self.runtime(action.engine), action)
 
+    def is_silent(self, ref: EngineRef) -> bool:
+        """Returns whether this engine is known not to answer."""
+        return any(
+            isinstance(runtime, Mirror) and runtime.ref == ref and runtime.silence is not None
+            for runtime in self._runtimes
+        )
+
     def runtime(self, ref: EngineRef) -> Runtime:
         for runtime in (*self.runtimes, *self._not_permitted):
             if runtime.ref == ref:

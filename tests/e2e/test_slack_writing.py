@@ -59,6 +59,7 @@ def test_what_can_be_a_pattern_or_formatting_is_asked_and_nothing_is_done(deck, 
     wait_for("the second question", lambda: len(deck.said("ada")) == 2)
     assert fleet() == before
     assert deck.said("bob") == []
+    assert [row[2] for row in deck.audit("--who", "ada")] == ["asked", "asked"]
     slack.click("ada", question, "restart web -t 1")
     deck.last("bob", "web restarted")
     assert {name for name in before if before[name] != fleet()[name]} == {"web"}

@@ -234,6 +234,29 @@ async def test_a_change_that_surely_did_not_happen_failed(world):
     assert (await world.rows())[-1]["status"] == "failed"
 
 
+async def test_a_question_about_what_was_meant_is_recorded_once_and_changes_nothing(world):
+    dispatcher = await world.replica()
+    readings = ("restart *web* -e token=hunter2hunter2", "restart web")
+    asked = world.line(readings[0], id_="twice")
+    reply = await dispatcher.answer(asked, readings=readings)
+    assert reply.ending is Ending.ASKED
+    assert [button.line for button in reply.buttons] == list(readings)
+    assert "hunter2" not in words(reply) and "hunter2" not in reply.buttons[0].label
+    assert await dispatcher.answer(asked, readings=readings) is None
+    (row,) = await world.rows()
+    assert (row["phase"], row["who"], row["rule"]) == ("asked", ANN.id, "formatting")
+    assert "or restart web" in row["detail"] and "hunter2" not in row["detail"] + row["line"]
+    assert world.engine.done == []
+
+
+async def test_questions_about_what_was_meant_are_limited_like_commands(world):
+    world.rates = dict.fromkeys(Risk, RateLimitRule(count=3, period=60.0))
+    dispatcher = await world.replica()
+    replies = [await dispatcher.answer(world.line("stop *a*"), readings=("stop *a*", "stop a")) for _ in range(6)]
+    assert [reply.ending for reply in replies] == [Ending.ASKED] * 3 + [Ending.REFUSED] * 3
+    assert [row["phase"] for row in await world.rows()].count("asked") == 3
+
+
 async def test_two_people_do_not_change_one_thing_at_once(world):
     dispatcher = await world.replica()
     world.engine.gate = asyncio.Event()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from structlog.testing import capture_logs
 
 from bot import listening_socket
 from bot.access import first_admin
+from bot.dispatch.current_people import CurrentPeople
 from bot.slack import connection
 from bot.slack.connection import SlackConnection
 from core import errors
@@ -34,11 +35,12 @@ Walk = Callable[[Invocation, Responder], Awaitable[None]]
 class Dispatcher:
     def __init__(self) -> None:
         self.walk: Walk | None = None
+        self.people = CurrentPeople()
 
     def parse(self, line: str) -> None:
         pass
 
-    async def answer(self, inv: Invocation, talk: Responder) -> None:
+    async def answer(self, inv: Invocation, talk: Responder, *, readings: Sequence[str] = ()) -> None:
         if self.walk is not None:
             await self.walk(inv, talk)
         await talk.finish(text_reply(f"answer to {inv.line}"))

@@ -6,14 +6,15 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from typing import Any
+from unittest.mock import AsyncMock
 
 import msgspec
 import pytest
 from structlog.testing import capture_logs
 
-from bot.dispatch import recovery
+from bot.dispatch import questions, recovery
 from bot.parsing import parser
 from bot.slack import handler
 from bot.slack.command_text import BotName
@@ -51,7 +52,10 @@ class Dispatcher:
         except errors.UserError:
             return None
 
-    async def answer(self, inv: Invocation, talk: Responder) -> None:
+    async def answer(self, inv: Invocation, talk: Responder, *, readings: Sequence[str] = ()) -> None:
+        if readings:
+            await talk.finish(await questions.ask_reading(AsyncMock(), inv, readings))
+            return
         self.walked.append(inv)
         if self.walk is not None:
             await self.walk(inv, talk)

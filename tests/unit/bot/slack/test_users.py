@@ -81,6 +81,38 @@ async def test_a_stranger_by_the_event_is_refused_without_asking_and_named_by_th
     assert known.identity_of_rejected(said_by("U9", "T1", "T9")).id == "slack:T9/U9"
 
 
+async def test_a_person_known_already_has_the_groups_of_now_after_a_minute_at_most() -> None:
+    calls = FakeSlackApi()
+    known = directory(calls)
+    calls.users["U1"] = {"id": "U1", "team_id": "T1", "name": "ann"}
+    calls.groups = [{"id": "S1", "handle": "sre", "users": ["U1"]}]
+    who = await known.identify(said_by())
+    calls.groups = [{"id": "S1", "handle": "sre", "users": ["U2"]}]
+    await asyncio.sleep(users.CACHE_SECONDS + 0.1)
+    now = await known.current(who)
+    assert (now.id, now.name, now.groups) == (who.id, who.name, frozenset())
+    assert (await known.current(now)).groups == frozenset()
+    calls.users["U1"]["deleted"] = True
+    await asyncio.sleep(users.CACHE_SECONDS + 0.1)
+    with pytest.raises(errors.NotPermitted):
+        await known.current(who)
+
+
+async def test_a_person_keeps_the_groups_of_before_while_slack_does_not_answer() -> None:
+    calls = FakeSlackApi()
+    known = directory(calls)
+    calls.users["U1"] = {"id": "U1", "team_id": "T1", "name": "ann"}
+    calls.groups = [{"id": "S1", "handle": "sre", "users": ["U1"]}]
+    who = await known.identify(said_by())
+    for method in ("groups", "user"):
+        await asyncio.sleep(users.CACHE_SECONDS + 0.1)
+        calls.broken[method] = errors.Undeliverable("Slack did not answer.", code="unreachable")
+        assert await known.current(who) == who
+    for other in ("slack:T9/U1", "slack:T1/", "console:root"):
+        stranger = type(who)(id=other, name="x", groups=frozenset({"sre"}))
+        assert await known.current(stranger) == stranger
+
+
 async def test_what_slack_says_is_kept_for_a_minute_and_no_longer() -> None:
     calls = FakeSlackApi()
     known = directory(calls)

@@ -1,0 +1,52 @@
+"""Announces a change where it was requested, in a Slack channel for everybody, when it starts.
+
+A change of engines that are known not to answer is announced only once it did, or may have done, something. Otherwise
+everybody would read of a change that fails a few seconds later; so only the requester gets that answer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from bot.dispatch import job_follower, reply_texts
+from bot.dispatch.guarded_responder import GuardedResponder
+from commands.spec import Command, Result
+from core.model import bot_actions
+from core.model.actions import Action
+from core.model.identity import Invocation
+from core.ports import ActionStarted
+from core.text import redact
+from runtimes.inventory.fleet import Fleet
+
+
+class Announcement:
+    """Announces one accepted plan, at most once. Call `before` when it starts, and `after` with its results."""
+
+    def __init__(
+        self, inv: Invocation, command: Command, plan: Sequence[Action[Any]], responder: GuardedResponder | None
+    ) -> None:
+        self._inv, self._command, self._plan = inv, command, plan
+        self._responder = responder if any(map(_is_announced, plan)) else None
+
+    def before(self, fleet: Fleet) -> None:
+        if not all(fleet.is_silent(action.engine) for action in self._plan):
+            self._announce()
+
+    def after(self, results: Sequence[Result]) -> None:
+        """A change whose request was sent to an engine has a value and no error, even if its outcome is unknown."""
+        if any(result.error is None for result in results):
+            self._announce()
+
+    def _announce(self) -> None:
+        responder, self._responder = self._responder, None
+        if responder is not None:
+            names = [redact.redact(name) for name in reply_texts.names(self._plan)]
+            doing = self._command.doing or self._command.name
+            responder.started(ActionStarted(line=redact.redact(self._inv.line), doing=doing, names=names))
+
+
+def _is_announced(action: Action[Any]) -> bool:
+    """Returns whether the channel is told when this action starts. A stopped job reports its own end where it was
+    shown."""
+    return action.engine != bot_actions.BOT and not isinstance(action, job_follower.STOPS) and not action.secret
