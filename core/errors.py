@@ -171,12 +171,13 @@ class TimedOut(EngineError):
 class Rejected(EngineError):
     """The container engine rejected the request.
 
-    `code`: HTTP or gRPC status, or exit code; `text`: the engine's own message, at most 256 characters of it.
+    `code`: HTTP or gRPC status, or exit code; `text`: the engine's own message, at most 1,024 characters of it. The
+    error's message has 256 of them.
     """
 
     def __init__(self, code: int, text: str, *, hint: str = "") -> None:
-        self.code, self.text = code, text[:256]
-        super().__init__(self.text or f"The engine answered with status {code}.", hint=hint)
+        self.code, self.text = code, text[:1024]
+        super().__init__(self.text[:256] or f"The engine answered with status {code}.", hint=hint)
 
 
 class InvalidResponse(EngineError):

@@ -2,7 +2,7 @@
 
 `run` runs a program to its end and returns its exit code and output. `start` starts a program that keeps running, such
 as ssh, and gives its stderr to the caller. `start_logged` starts a program that keeps running and writes to a file,
-such as the embedded store's server. Each program runs without a shell and without standard input. It has a session of
+such as the embedded store's server. Each program runs without a shell and without a terminal. It has a session of
 its own, so that Ctrl-C reaches only Quarterdeck. On Linux, it gets SIGTERM when Quarterdeck dies. No program gets
 Quarterdeck's own environment, which may hold tokens: `env` comes from `minimal_environment`. A program that somebody
 else can change is not started; see `core.trusted_files`.
@@ -51,13 +51,15 @@ async def run(
     env: Mapping[str, str],
     run_as: RunAs | None = None,
     change: bool = False,
+    stdin: bytes = b"",
     max_output: int = MAX_OUTPUT,
     hint: str = "",
 ) -> Result:
     """Runs a program to its end; one that outlives `timeout` seconds, or its caller, is killed.
 
     `name` is what error messages call it, `hint` the cure if it cannot be started; `change`: a program that was killed
-    may have changed something. Raises Unreachable if it cannot be started, TimedOut if it does not end in time.
+    may have changed something; `stdin`: what it can read, then the end of its input. Raises Unreachable if it cannot be
+    started, TimedOut if it does not end in time.
     """
     began = time.monotonic()
     _check_program(name, command[0], env)
@@ -69,10 +71,14 @@ async def run(
             stderr=subprocess.PIPE,
             env=dict(env),
             cwd="/",
-            **_options(run_as),
+            **_options(run_as) | ({"stdin": subprocess.PIPE} if stdin else {}),
         )
     except (OSError, ValueError) as error:
         raise _not_started(name, command[0], error, hint) from error
+    if (pipe := transport.get_pipe_transport(0)) is not None:
+        assert isinstance(pipe, asyncio.WriteTransport)
+        pipe.write(stdin)
+        pipe.write_eof()
     try:
         async with asyncio.timeout(timeout):
             await output.ended.wait()
@@ -236,6 +242,8 @@ class _Output(asyncio.SubprocessProtocol):
         self.dropped += max(0, len(data) - space)
 
     def pipe_connection_lost(self, fd: int, exc: Exception | None) -> None:
+        if fd == 0:  # the program has read its input, or closed it
+            return
         self._open_pipes -= 1
         if not self._open_pipes:
             self.closed.set()

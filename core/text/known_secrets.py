@@ -3,7 +3,8 @@
 `core.text.redact` recognises most secrets by their look. A password such as `correct horse` has no look, so this module
 masks it by its value, in every text. Each secret is also masked in base64 (alone, or as in `user:password`), as
 hexadecimal digits, in a URL (percent-encoded) and in JSON. Values shorter than `MIN_LENGTH` are not masked, because
-they are parts of ordinary words. Secrets are only ever added: after a reload the old token is still a secret.
+they are parts of ordinary words. Secrets are only ever added: after a reload the old token is still a secret. Only
+logins of registries, which some helpers make anew for each pull, are forgotten after MAX_RECENT others.
 """
 
 from __future__ import annotations
@@ -13,33 +14,45 @@ import json
 import re
 import threading
 import urllib.parse
+from collections import deque
 from collections.abc import Iterable
 
 MASK = "••••"
 MIN_LENGTH = 6  # characters; a shorter value is masked only where its name or position shows that it is secret
 # From this length on, a value is masked inside a longer word too.
 MIN_LENGTH_ANYWHERE = 12
+MAX_RECENT = 16
 
 _lock = threading.Lock()
 _spellings: frozenset[str] = frozenset()
+_recent: deque[tuple[str, frozenset[str]]] = deque(maxlen=MAX_RECENT)
 _ordered: tuple[tuple[str, re.Pattern[str]], ...] = ()
 
 
 def remember(values: Iterable[str]) -> None:
     """Masks these values from now on, for as long as this process runs. Of a URL, its password is the secret."""
-    global _spellings, _ordered  # noqa: PLW0603 (what this process must not show is a property of the process)
+    global _spellings  # noqa: PLW0603 (what this process must not show is a property of the process)
     found = {spelling for value in values for secret in _secrets_in(value) for spelling in _all_spellings(secret)}
     with _lock:
         _spellings |= found
-        longest_first = sorted(_spellings, key=lambda spelling: (-len(spelling), spelling))
-        _ordered = tuple((spelling, _pattern(spelling)) for spelling in longest_first)
+        _order()
+
+
+def remember_recent(secret: str) -> None:
+    """Masks a secret until MAX_RECENT other ones were remembered in this way."""
+    with _lock:
+        if not any(secret == each for each, _ in _recent):
+            _recent.append((secret, frozenset(_all_spellings(secret))))
+            _order()
 
 
 def forget_all() -> None:
     """Masks nothing any more. For tests, which run in one process."""
-    global _spellings, _ordered
+    global _spellings  # noqa: PLW0603 (as in `remember`)
     with _lock:
-        _spellings, _ordered = frozenset(), ()
+        _spellings = frozenset()
+        _recent.clear()
+        _order()
 
 
 def mask_known(text: str) -> str:
@@ -48,6 +61,13 @@ def mask_known(text: str) -> str:
         if spelling in text:
             text = pattern.sub(MASK, text)
     return text
+
+
+def _order() -> None:
+    global _ordered  # noqa: PLW0603 (as in `remember`)
+    every = _spellings.union(*(spellings for _, spellings in _recent))
+    longest_first = sorted(every, key=lambda spelling: (-len(spelling), spelling))
+    _ordered = tuple((spelling, _pattern(spelling)) for spelling in longest_first)
 
 
 def _secrets_in(value: str) -> set[str]:

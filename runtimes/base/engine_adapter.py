@@ -11,6 +11,7 @@ from core import errors
 from core.model.refs import EngineRef
 from runtimes.base.engine_options import EngineOptions
 from runtimes.base.jobs import JobAdapter
+from runtimes.base.registry_auth import RegistryLogins
 
 DEFAULTS = EngineOptions()
 
@@ -33,6 +34,7 @@ class EngineAdapter(JobAdapter, abc.ABC):
         super().__init__(ref, allow=options.allow)
         self.url = url
         self.version = ""
+        self.logins = RegistryLogins(self.kind, url, has_tls=options.tls is not None)
         self._identity = options.identity
         self._id = ""
         self._identified = False
@@ -41,6 +43,10 @@ class EngineAdapter(JobAdapter, abc.ABC):
     @property
     def engine_id(self) -> str:
         return self._id
+
+    async def aclose(self) -> None:
+        await super().aclose()
+        self.logins.close()
 
     async def _identify(self, seconds: float, *, again: bool = False) -> None:
         """Finds out which engine answers, on the first call only. `again` asks again, because another engine may answer

@@ -83,5 +83,5 @@ class ImageVerbs(Connection):
     @does(images.PullImage)
     async def pull_image(self, action: images.PullImage, seconds: float) -> JobStarted:
         await self._identify(10.0)
-        work = await pull.prepare_pull(self._client, str(self._ref), action.image, 10.0)
+        work = await pull.prepare_pull(self._client, self.logins, str(self._ref), action.image, 10.0)
         return self.jobs.start(action.verb, lambda job: work(job, float(action.timeout)))

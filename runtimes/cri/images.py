@@ -12,17 +12,17 @@ from core.model import images
 from core.model.jobs import JobStarted
 from core.model.refs import Ref
 from core.model.results import Document, Outcome
+from runtimes.base import registry_auth
 from runtimes.base.base_adapter import does
 from runtimes.base.jobs import Job
 from runtimes.base.multi_request_change import MultiRequestChange
+from runtimes.base.registry_auth import Login
 from runtimes.cri import client, decode, decode_info
 from runtimes.cri.client import EngineClient
 from runtimes.formats import image_reference, pull_push_errors
 from runtimes.proto import cri_pb2 as cri
 
-LOGIN_HINT = (
-    "Quarterdeck has no login for this registry: let the kubelet pull with an imagePullSecret, or configure the engine."
-)
+HUB_HOST = "registry-1.docker.io"  # where containerd asks for Docker Hub's images
 
 
 class ImageVerbs(EngineClient):
@@ -51,13 +51,15 @@ class ImageVerbs(EngineClient):
         steps = MultiRequestChange(seconds)
         before = await self._image_status(reference, 10.0)
         job.progress(f"{self.engine_name} is pulling {reference}; CRI reports no progress")
-        request = cri.PullImageRequest(image=cri.ImageSpec(image=reference, user_specified_image=reference))
+        found = await self.logins.find(asked)
+        image = cri.ImageSpec(image=reference, user_specified_image=reference)
+        request = cri.PullImageRequest(image=image, auth=_auth_config(found.login))
         try:
             pulled = await steps.change(self._request("PullImage", request, cri.PullImageResponse, seconds))
         except errors.NotFound as error:
-            raise pull_push_errors.pull_push_error(reference, error.message, login=LOGIN_HINT, code=404) from error
+            raise pull_push_errors.pull_push_error(reference, error.message, login=found.hint, code=404) from error
         except errors.Rejected as error:
-            raise pull_push_errors.pull_push_error(reference, error.text, login=LOGIN_HINT) from error
+            raise pull_push_errors.pull_push_error(reference, error.text, login=found.hint) from error
         except errors.TimedOut as error:
             raise errors.TimedOut(
                 f"The pull did not end within {seconds:.0f} s.",
@@ -120,6 +122,19 @@ class ImageVerbs(EngineClient):
         except errors.NotFound:
             return None
         return found if found.image.id else None
+
+
+def _auth_config(login: Login | None) -> cri.AuthConfig | None:
+    if login is None:
+        return None
+    # containerd parses the address as a URL, and compares its host with the host that it asks.
+    host = HUB_HOST if login.registry == registry_auth.HUB else login.registry
+    return cri.AuthConfig(
+        username=login.username,
+        password=login.password,
+        identity_token=login.identity_token,
+        server_address=f"https://{host}",
+    )
 
 
 def _removed_tags(target: Ref, before: cri.Image, rest: cri.Image | None) -> str:

@@ -6,7 +6,6 @@ import abc
 import asyncio
 import time
 import urllib.parse
-from collections.abc import Mapping
 
 import msgspec
 
@@ -18,6 +17,7 @@ from core.model.replies import Status
 from core.model.results import Outcome
 from runtimes.base.base_adapter import does
 from runtimes.base.jobs import Job
+from runtimes.base.registry_auth import Lookup
 from runtimes.docker.client import EngineClient
 from runtimes.docker.pull_progress import PullProgress
 from runtimes.docker_like import images as shared
@@ -26,7 +26,6 @@ from runtimes.formats import image_reference, json_decoder, pull_push_errors
 
 NO_LOGIN = "e30="
 """`X-Registry-Auth` without a login: {} in base64. Older daemons refuse a push without the header."""
-LOGIN_HINT = "Quarterdeck has no login for this registry: pull or push by hand on the engine's host."
 
 
 class ImageVerbs(EngineClient, shared.ImageVerbs, abc.ABC):
@@ -48,10 +47,9 @@ class ImageVerbs(EngineClient, shared.ImageVerbs, abc.ABC):
         named = image_reference.parse_image_reference(action.target.name)
         await self._check_same_image(action.target, seconds)
         path = f"/images/{urllib.parse.quote(named.repository)}/push?tag={urllib.parse.quote(named.tag)}"
-        headers = {"X-Registry-Auth": NO_LOGIN}
         asked, name = action.target.name, str(named)
         return self.jobs.start(
-            action.verb, lambda job: self._transfer(path, action.timeout, job, headers, asked=asked, name=name)
+            action.verb, lambda job: self._transfer(path, action.timeout, job, asked=asked, name=name)
         )
 
     @does(images.RemoveImage)
@@ -75,21 +73,20 @@ class ImageVerbs(EngineClient, shared.ImageVerbs, abc.ABC):
 
     # ── steps ────────────────────────────────────────────────────────────────────────────────────────────────────
 
-    async def _transfer(
-        self, path: str, timeout: float, job: Job, headers: Mapping[str, str] | None = None, *, asked: str, name: str
-    ) -> Outcome:
+    async def _transfer(self, path: str, timeout: float, job: Job, *, asked: str, name: str) -> Outcome:
         """Pulls or pushes; `path` says which. `asked`: the image's name as it was written; `name`: its full name."""
         began, progress = time.monotonic(), PullProgress(self.skipped)
         try:
             async with asyncio.timeout(timeout):
-                await self._follow_transfer(path, timeout, job, progress, headers, name=name)
+                found = await self.logins.find(name)
+                await self._follow_transfer(path, timeout, job, progress, found, name=name)
         except TimeoutError:
             raise shared.transfer_timed_out(name, timeout, _so_far(progress)) from None
         except asyncio.CancelledError:
             job.end(Outcome(status=Status.UNKNOWN, detail=f"was stopped{_so_far(progress)}"))
             raise
         if progress.error:
-            raise pull_push_errors.pull_push_error(name, progress.error, login=LOGIN_HINT)
+            raise pull_push_errors.pull_push_error(name, progress.error, login=found.hint)
         took = time.monotonic() - began
         if progress.up_to_date:
             return Outcome(status=Status.NOOP, detail=pull_push_errors.unchanged_detail(progress.digest), took=took)
@@ -102,10 +99,11 @@ class ImageVerbs(EngineClient, shared.ImageVerbs, abc.ABC):
         seconds: float,
         job: Job,
         progress: PullProgress,
-        headers: Mapping[str, str] | None,
+        found: Lookup,
         *,
         name: str,
     ) -> None:
+        headers = {"X-Registry-Auth": found.login.docker_header() if found.login is not None else NO_LOGIN}
         try:
             async with self._stream("POST", path, seconds, kind="image", headers=headers) as chunks:
                 async for chunk in chunks:
@@ -113,9 +111,9 @@ class ImageVerbs(EngineClient, shared.ImageVerbs, abc.ABC):
                     if text := progress.summary():
                         job.progress(text)
         except errors.NotFound as error:
-            raise pull_push_errors.pull_push_error(name, error.message, login=LOGIN_HINT, code=404) from error
+            raise pull_push_errors.pull_push_error(name, error.message, login=found.hint, code=404) from error
         except errors.Rejected as error:
-            raise pull_push_errors.pull_push_error(name, error.text, login=LOGIN_HINT) from error
+            raise pull_push_errors.pull_push_error(name, error.text, login=found.hint) from error
         except errors.Unreachable as error:
             progress.finish()
             if not progress.error:

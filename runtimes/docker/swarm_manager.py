@@ -6,6 +6,7 @@ The Swarm itself is a separate engine (`runtimes.swarm`), which sends its reques
 from __future__ import annotations
 
 import abc
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -17,6 +18,7 @@ from runtimes.base.base_adapter import does
 from runtimes.base.engine_adapter import DEFAULTS
 from runtimes.base.engine_options import EngineOptions
 from runtimes.docker.client import EngineClient
+from runtimes.docker_like.client import MIN_SECONDS
 from runtimes.formats import json_decoder
 from runtimes.swarm import json_models
 from runtimes.swarm.json_models import Membership
@@ -42,8 +44,17 @@ class SwarmManager(EngineClient, abc.ABC):
     def permits(self, verb: str) -> bool:
         return self._allows(verb)
 
-    async def ask(self, method: str, target: str, seconds: float, *, body: Any = None) -> http_client.Response:
-        return await self._request(method, target, seconds, body=body)
+    async def ask(
+        self, method: str, target: str, seconds: float, *, body: Any = None, image: str = ""
+    ) -> http_client.Response:
+        ends = time.monotonic() + seconds
+        login = (await self.logins.find(image)).login if image else None
+        headers = {} if login is None else {"X-Registry-Auth": login.docker_header()}
+        if login is not None and method != "GET":
+            # The Swarm passes this login on to the nodes that pull the image.
+            target = target.replace("&registryAuthFrom=spec", "")
+        left = max(MIN_SECONDS, ends - time.monotonic())
+        return await self._request(method, target, left, body=body, headers=headers)
 
     async def stream(self, target: str, seconds: float) -> http_client.Stream:
         """The response to a GET, as it arrives and whatever its status."""

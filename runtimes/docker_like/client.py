@@ -60,6 +60,7 @@ class HttpEngineClient(EngineAdapter, abc.ABC):
         name: str = "",
         kind: str = "container",
         body: Any = None,
+        headers: Mapping[str, str] | None = None,
     ) -> http_client.Response:
         """One exchange. `target` is the path below the API's version; `name` and `kind` are those of the resource, for
         the message of NotFound. Raises NotFound, Rejected and the other EngineErrors."""
@@ -70,6 +71,7 @@ class HttpEngineClient(EngineAdapter, abc.ABC):
             self._path(target),
             deadline=max(MIN_SECONDS, ends - time.monotonic()),
             body=_encode(method, body),
+            headers=headers,
             max_body=http_client.MAX_BODY if _is_list(target) else MAX_DOCUMENT,
         )
         if response.status >= 400:

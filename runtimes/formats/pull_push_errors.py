@@ -67,8 +67,8 @@ _DEFAULT_HINT = "Try it by hand on the engine's host, or look at the engine's lo
 
 
 def pull_push_error(name: str, text: str, *, login: str, code: int = 0) -> errors.QuarterdeckError:
-    """Returns the error for a failed pull or push of the image `name`. `text`: the engine's report. `login`: a sentence
-    that says how to log in to a registry on this kind of engine. `code`: the status of the engine's refusal, 0 if it
+    """Returns the error for a failed pull or push of the image `name`. `text`: the engine's report. `login`: what to
+    do about the login of the registry. `code`: the status of the engine's refusal, 0 if it
     sent none."""
     reason = registry_reason(name, text)
     low = reason.lower()
@@ -76,7 +76,7 @@ def pull_push_error(name: str, text: str, *, login: str, code: int = 0) -> error
         hint = login
     else:
         hint = next((hint for words, hint in _HINTS if any(word in low for word in words)), _DEFAULT_HINT)
-    hint = hint.format(login=login)
+    hint = hint.replace("{login}", login)
     if code == 404 or any(word in low for word in _NOT_FOUND):
         return errors.NotFound(f"{reason}.", hint=hint)
     return errors.EngineError(f"{reason}.", hint=hint)

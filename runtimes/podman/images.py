@@ -1,6 +1,7 @@
 """Pulls, pushes and removes Podman's images. A pull or a push runs as a job and reports its progress.
 
-The user of the engine logs in to registries with `podman login`, and configures their addresses in registries.conf.
+Quarterdeck sends the login that it finds on its own host. Without one, Podman uses what the engine's own user stored
+with `podman login`. The addresses of registries are in the engine's registries.conf.
 Until version 5, a failure is reported in the body of a response with status 200. From version 6 on, a failed pull is
 refused with the registry's status, such as 404.
 """
@@ -30,7 +31,6 @@ from runtimes.transport.line_splitter import LineReader
 LOOK_SECONDS = OPEN_SECONDS = 10.0
 MAX_PROGRESS = 200  # characters
 _LAYER = re.compile(r"Copying blob sha256:([0-9a-f]{64})")
-LOGIN_HINT = "Log in to the registry as the user of that engine, with podman login."
 
 
 class _Progress(msgspec.Struct):
@@ -93,33 +93,34 @@ class ImageVerbs(client.EngineClient, shared.ImageVerbs, abc.ABC):
 
     async def _transfer(self, path: str, name: str, timeout: float, job: Job) -> _Progress:
         """Pulls or pushes; `path` says which. Returns the last line with an id or a digest. Raises EngineError."""
-        result, layers = _Progress(), set[str]()
+        result, layers, hint = _Progress(), set[str](), ""
 
         def receive(lines: bytes) -> None:
             nonlocal result
             for progress in json_decoder.decode_lines(_Progress, lines, self.skipped, skipped_data.LINE):
                 if progress.error:
-                    raise pull_push_errors.pull_push_error(name, progress.error, login=LOGIN_HINT)
+                    raise pull_push_errors.pull_push_error(name, progress.error, login=hint)
                 layers.update(_LAYER.findall(progress.stream))
                 if text := progress.stream.strip():
                     job.progress(_summary(text, len(layers)))
                 result = progress if progress.id or progress.digest else result
 
         try:
-            async with (
-                asyncio.timeout(timeout),
-                self._stream("POST", path, OPEN_SECONDS, kind="image") as chunks,
-            ):
-                reader = LineReader(chunks.__anext__)
-                async for lines in reader:
-                    receive(lines)
-                receive(reader.rest)
+            async with asyncio.timeout(timeout):
+                found = await self.logins.find(name)
+                hint = found.hint
+                headers = {} if found.login is None else {"X-Registry-Auth": found.login.podman_header()}
+                async with self._stream("POST", path, OPEN_SECONDS, kind="image", headers=headers) as chunks:
+                    reader = LineReader(chunks.__anext__)
+                    async for lines in reader:
+                        receive(lines)
+                    receive(reader.rest)
         except TimeoutError as error:
             raise shared.transfer_timed_out(name, timeout) from error
         except errors.NotFound as error:
-            raise pull_push_errors.pull_push_error(name, error.message, login=LOGIN_HINT, code=404) from error
+            raise pull_push_errors.pull_push_error(name, error.message, login=hint, code=404) from error
         except errors.Rejected as error:
-            raise pull_push_errors.pull_push_error(name, error.text, login=LOGIN_HINT) from error
+            raise pull_push_errors.pull_push_error(name, error.text, login=hint) from error
         return result
 
     @does(images.RemoveImage)

@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from runtimes.proto import containerd_types_pb2 as runtimes_dot_proto_dot_containerd__types__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n.runtimes/proto/containerd_transfer_types.proto\x12\x19\x63ontainerd.types.transfer\x1a%runtimes/proto/containerd_types.proto\"<\n\x10RegistryResolver\x12\x10\n\x08host_dir\x18\x03 \x01(\t\x12\x16\n\x0e\x64\x65\x66\x61ult_scheme\x18\x04 \x01(\t\"_\n\x0bOCIRegistry\x12\x11\n\treference\x18\x01 \x01(\t\x12=\n\x08resolver\x18\x02 \x01(\x0b\x32+.containerd.types.transfer.RegistryResolver\"X\n\x13UnpackConfiguration\x12,\n\x08platform\x18\x01 \x01(\x0b\x32\x1a.containerd.types.Platform\x12\x13\n\x0bsnapshotter\x18\x02 \x01(\t\"\xfc\x01\n\nImageStore\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x41\n\x06labels\x18\x02 \x03(\x0b\x32\x31.containerd.types.transfer.ImageStore.LabelsEntry\x12-\n\tplatforms\x18\x03 \x03(\x0b\x32\x1a.containerd.types.Platform\x12?\n\x07unpacks\x18\n \x03(\x0b\x32..containerd.types.transfer.UnpackConfiguration\x1a-\n\x0bLabelsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"Y\n\x08Progress\x12\r\n\x05\x65vent\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x0f\n\x07parents\x18\x03 \x03(\t\x12\x10\n\x08progress\x18\x04 \x01(\x03\x12\r\n\x05total\x18\x05 \x01(\x03\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n.runtimes/proto/containerd_transfer_types.proto\x12\x19\x63ontainerd.types.transfer\x1a%runtimes/proto/containerd_types.proto\"Q\n\x10RegistryResolver\x12\x13\n\x0b\x61uth_stream\x18\x01 \x01(\t\x12\x10\n\x08host_dir\x18\x03 \x01(\t\x12\x16\n\x0e\x64\x65\x66\x61ult_scheme\x18\x04 \x01(\t\"_\n\x0bOCIRegistry\x12\x11\n\treference\x18\x01 \x01(\t\x12=\n\x08resolver\x18\x02 \x01(\x0b\x32+.containerd.types.transfer.RegistryResolver\"G\n\x0b\x41uthRequest\x12\x0c\n\x04host\x18\x01 \x01(\t\x12\x11\n\treference\x18\x02 \x01(\t\x12\x17\n\x0fwwwauthenticate\x18\x03 \x03(\t\"g\n\x0c\x41uthResponse\x12\x35\n\x08\x61uthType\x18\x01 \x01(\x0e\x32#.containerd.types.transfer.AuthType\x12\x0e\n\x06secret\x18\x02 \x01(\t\x12\x10\n\x08username\x18\x03 \x01(\t\"X\n\x13UnpackConfiguration\x12,\n\x08platform\x18\x01 \x01(\x0b\x32\x1a.containerd.types.Platform\x12\x13\n\x0bsnapshotter\x18\x02 \x01(\t\"\xfc\x01\n\nImageStore\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x41\n\x06labels\x18\x02 \x03(\x0b\x32\x31.containerd.types.transfer.ImageStore.LabelsEntry\x12-\n\tplatforms\x18\x03 \x03(\x0b\x32\x1a.containerd.types.Platform\x12?\n\x07unpacks\x18\n \x03(\x0b\x32..containerd.types.transfer.UnpackConfiguration\x1a-\n\x0bLabelsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"Y\n\x08Progress\x12\r\n\x05\x65vent\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x0f\n\x07parents\x18\x03 \x03(\t\x12\x10\n\x08progress\x18\x04 \x01(\x03\x12\r\n\x05total\x18\x05 \x01(\x03*>\n\x08\x41uthType\x12\x08\n\x04NONE\x10\x00\x12\x0f\n\x0b\x43REDENTIALS\x10\x01\x12\x0b\n\x07REFRESH\x10\x02\x12\n\n\x06HEADER\x10\x03\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -34,16 +34,22 @@ if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_IMAGESTORE_LABELSENTRY']._loaded_options = None
   _globals['_IMAGESTORE_LABELSENTRY']._serialized_options = b'8\001'
+  _globals['_AUTHTYPE']._serialized_start=910
+  _globals['_AUTHTYPE']._serialized_end=972
   _globals['_REGISTRYRESOLVER']._serialized_start=116
-  _globals['_REGISTRYRESOLVER']._serialized_end=176
-  _globals['_OCIREGISTRY']._serialized_start=178
-  _globals['_OCIREGISTRY']._serialized_end=273
-  _globals['_UNPACKCONFIGURATION']._serialized_start=275
-  _globals['_UNPACKCONFIGURATION']._serialized_end=363
-  _globals['_IMAGESTORE']._serialized_start=366
-  _globals['_IMAGESTORE']._serialized_end=618
-  _globals['_IMAGESTORE_LABELSENTRY']._serialized_start=573
-  _globals['_IMAGESTORE_LABELSENTRY']._serialized_end=618
-  _globals['_PROGRESS']._serialized_start=620
-  _globals['_PROGRESS']._serialized_end=709
+  _globals['_REGISTRYRESOLVER']._serialized_end=197
+  _globals['_OCIREGISTRY']._serialized_start=199
+  _globals['_OCIREGISTRY']._serialized_end=294
+  _globals['_AUTHREQUEST']._serialized_start=296
+  _globals['_AUTHREQUEST']._serialized_end=367
+  _globals['_AUTHRESPONSE']._serialized_start=369
+  _globals['_AUTHRESPONSE']._serialized_end=472
+  _globals['_UNPACKCONFIGURATION']._serialized_start=474
+  _globals['_UNPACKCONFIGURATION']._serialized_end=562
+  _globals['_IMAGESTORE']._serialized_start=565
+  _globals['_IMAGESTORE']._serialized_end=817
+  _globals['_IMAGESTORE_LABELSENTRY']._serialized_start=772
+  _globals['_IMAGESTORE_LABELSENTRY']._serialized_end=817
+  _globals['_PROGRESS']._serialized_start=819
+  _globals['_PROGRESS']._serialized_end=908
 # @@protoc_insertion_point(module_scope)

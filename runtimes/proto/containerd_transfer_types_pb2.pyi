@@ -1,5 +1,6 @@
 from runtimes.proto import containerd_types_pb2 as _containerd_types_pb2
 from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from collections.abc import Iterable as _Iterable, Mapping as _Mapping
@@ -7,13 +8,26 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 
 DESCRIPTOR: _descriptor.FileDescriptor
 
+class AuthType(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    NONE: _ClassVar[AuthType]
+    CREDENTIALS: _ClassVar[AuthType]
+    REFRESH: _ClassVar[AuthType]
+    HEADER: _ClassVar[AuthType]
+NONE: AuthType
+CREDENTIALS: AuthType
+REFRESH: AuthType
+HEADER: AuthType
+
 class RegistryResolver(_message.Message):
-    __slots__ = ("host_dir", "default_scheme")
+    __slots__ = ("auth_stream", "host_dir", "default_scheme")
+    AUTH_STREAM_FIELD_NUMBER: _ClassVar[int]
     HOST_DIR_FIELD_NUMBER: _ClassVar[int]
     DEFAULT_SCHEME_FIELD_NUMBER: _ClassVar[int]
+    auth_stream: str
     host_dir: str
     default_scheme: str
-    def __init__(self, host_dir: _Optional[str] = ..., default_scheme: _Optional[str] = ...) -> None: ...
+    def __init__(self, auth_stream: _Optional[str] = ..., host_dir: _Optional[str] = ..., default_scheme: _Optional[str] = ...) -> None: ...
 
 class OCIRegistry(_message.Message):
     __slots__ = ("reference", "resolver")
@@ -22,6 +36,26 @@ class OCIRegistry(_message.Message):
     reference: str
     resolver: RegistryResolver
     def __init__(self, reference: _Optional[str] = ..., resolver: _Optional[_Union[RegistryResolver, _Mapping]] = ...) -> None: ...
+
+class AuthRequest(_message.Message):
+    __slots__ = ("host", "reference", "wwwauthenticate")
+    HOST_FIELD_NUMBER: _ClassVar[int]
+    REFERENCE_FIELD_NUMBER: _ClassVar[int]
+    WWWAUTHENTICATE_FIELD_NUMBER: _ClassVar[int]
+    host: str
+    reference: str
+    wwwauthenticate: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, host: _Optional[str] = ..., reference: _Optional[str] = ..., wwwauthenticate: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class AuthResponse(_message.Message):
+    __slots__ = ("authType", "secret", "username")
+    AUTHTYPE_FIELD_NUMBER: _ClassVar[int]
+    SECRET_FIELD_NUMBER: _ClassVar[int]
+    USERNAME_FIELD_NUMBER: _ClassVar[int]
+    authType: AuthType
+    secret: str
+    username: str
+    def __init__(self, authType: _Optional[_Union[AuthType, str]] = ..., secret: _Optional[str] = ..., username: _Optional[str] = ...) -> None: ...
 
 class UnpackConfiguration(_message.Message):
     __slots__ = ("platform", "snapshotter")

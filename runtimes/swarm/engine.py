@@ -181,8 +181,9 @@ class Swarm(JobAdapter):
     @does(swarm.CreateService)
     async def create_service(self, action: swarm.CreateService, seconds: float) -> Outcome:
         began = time.monotonic()
+        spec = service_spec_builder.build_service_spec(action)
         answer = await self.managers.ask(
-            action.verb, "POST", "/services/create", seconds, body=service_spec_builder.build_service_spec(action)
+            action.verb, "POST", "/services/create", seconds, body=spec, image=action.image
         )
         made = json_decoder.decode_json_object(answer.body)
         return _done(began, str(made.get("ID") or ""))

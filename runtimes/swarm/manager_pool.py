@@ -52,11 +52,15 @@ class ManagerPool:
         return not self._managers or any(manager.permits(verb) for manager in self._managers)
 
     async def ask(
-        self, verb: str, method: str, target: str, seconds: float, *, body: Any = None
+        self, verb: str, method: str, target: str, seconds: float, *, body: Any = None, image: str = ""
     ) -> http_client.Response:
-        """Sends one request to whichever manager answers. Raises NotFound, Rejected and the other EngineErrors."""
+        """Sends one request to whichever manager answers. `image`: the login of its registry goes along. Raises
+        NotFound, Rejected and the other EngineErrors."""
         answer: http_client.Response = await self._try_each(
-            verb, seconds, method in READS, lambda manager, left: manager.ask(method, target, left, body=body)
+            verb,
+            seconds,
+            method in READS,
+            lambda manager, left: manager.ask(method, target, left, body=body, image=image),
         )
         return answer
 
@@ -149,7 +153,11 @@ class Manager(Protocol):
 
     def permits(self, verb: str) -> bool: ...
 
-    async def ask(self, method: str, target: str, seconds: float, *, body: Any = None) -> http_client.Response: ...
+    async def ask(
+        self, method: str, target: str, seconds: float, *, body: Any = None, image: str = ""
+    ) -> http_client.Response:
+        """Sends one request. `image`: the login of its registry goes along, if this daemon may have it."""
+        ...
 
     async def stream(self, target: str, seconds: float) -> http_client.Stream: ...
 

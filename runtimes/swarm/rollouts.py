@@ -99,7 +99,7 @@ async def update_image(send: SendRequest, target: Ref, image: str, timeout: floa
         template = {**spec["TaskTemplate"], "ContainerSpec": {**container, "Image": pinned}}
         return {**spec, "TaskTemplate": template}
 
-    if not await service.update(change):
+    if not await service.update(change, image=image):
         return _ended(began, Status.NOOP, f"is asked to run {image} already{note}")
     rollout = _Rollout(
         target=target,

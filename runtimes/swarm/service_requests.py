@@ -34,8 +34,11 @@ class ServiceRequests:
         self._id = urllib.parse.quote(target.id, safe="")
         self._steady_since = 0.0
 
-    async def update(self, change: Callable[[dict[str, Any]], dict[str, Any] | None], options: str = "") -> bool:
-        """Sends the specification that `change` returns for the service. Returns False if `change` returns None."""
+    async def update(
+        self, change: Callable[[dict[str, Any]], dict[str, Any] | None], options: str = "", *, image: str = ""
+    ) -> bool:
+        """Sends the specification that `change` returns for the service. Returns False if `change` returns None.
+        `image`: the login of its registry replaces the one that the Swarm stores for the service, if there is one."""
         options = options or "&registryAuthFrom=spec"
         for attempt in (1, 2):
             raw = await self.inspect()
@@ -45,7 +48,7 @@ class ServiceRequests:
             if spec is None:
                 return False
             try:
-                await self._request("POST", path, body=spec)
+                await self._request("POST", path, body=spec, image=image)
             except errors.Rejected as error:
                 if OUT_OF_SEQUENCE not in error.text or attempt == 2:
                     raise
@@ -81,7 +84,10 @@ class ServiceRequests:
             return image, ""
         try:
             answer = await self._send(
-                "GET", f"/distribution/{urllib.parse.quote(image, safe='/:')}/json", DIGEST_TIMEOUT_SECONDS
+                "GET",
+                f"/distribution/{urllib.parse.quote(image, safe='/:')}/json",
+                DIGEST_TIMEOUT_SECONDS,
+                image=image,
             )
             found = json_decoder.decode_json(json_models.Distribution, answer.body)
             return f"{image}@{found.descriptor.digest}", ""
@@ -96,9 +102,9 @@ class ServiceRequests:
     def unsteady(self) -> None:
         self._steady_since = 0.0
 
-    async def _request(self, method: str, path: str, body: Any = None) -> bytes:
+    async def _request(self, method: str, path: str, body: Any = None, image: str = "") -> bytes:
         try:
-            return (await self._send(method, path, TIMEOUT_SECONDS, body=body)).body
+            return (await self._send(method, path, TIMEOUT_SECONDS, body=body, image=image)).body
         except errors.NotFound:
             raise errors.NotFound(
                 f"The Swarm has no service {self.target.name}.", hint="List the services with: services"
@@ -109,5 +115,5 @@ class SendRequest(Protocol):
     """Sends one request to the Swarm. Raises NotFound, Rejected and the other EngineErrors."""
 
     def __call__(
-        self, method: str, target: str, seconds: float, *, body: Any = None
+        self, method: str, target: str, seconds: float, *, body: Any = None, image: str = ""
     ) -> Awaitable[http_client.Response]: ...

@@ -94,15 +94,16 @@ class GrpcChannel:
     async def stream(
         self,
         method: str,
-        request: Message | Sequence[Message],
+        request: Message | Sequence[Message] | AsyncIterator[Message],
         answer: type[M],
         *,
         metadata: Metadata = (),
         seconds: float | None = None,
     ) -> AsyncIterator[M]:
         """Yields messages as they arrive, until the engine ends the stream. `request` may be several messages, for a
-        method that takes a stream. `seconds` limits the whole stream; None: no limit. Close it (aclose) to stop early.
-        If the channel is connected, the engine receives this request before any request made after the first step."""
+        method that takes a stream; those of an iterator are sent as it yields them. `seconds` limits the whole stream;
+        None: no limit. Close it (aclose) to stop early. If the channel is connected, the engine receives this request
+        before any request made after the first step."""
         channel = self._current_channel()
         if not self._connected():
             await self._diagnose()
@@ -110,6 +111,8 @@ class GrpcChannel:
         call: Any
         if isinstance(request, Sequence):
             call = channel.stream_stream(method, request_serializer=_bytes)(iter(request), **options)
+        elif isinstance(request, AsyncIterator):
+            call = channel.stream_stream(method, request_serializer=_bytes)(request, **options)
         else:
             call = channel.unary_stream(method, request_serializer=_bytes)(request, **options)
         try:

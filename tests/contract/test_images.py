@@ -1,6 +1,8 @@
 """What every engine that holds images promises of them, with a registry beside it."""
 
 import asyncio
+import base64
+import json
 import os
 
 import pytest
@@ -10,7 +12,7 @@ from core.model import images, jobs
 from core.model.refs import Kind, Ref
 from core.model.replies import Status
 from tests.contract.grounds import over
-from tests.daemons.registry import Narrow
+from tests.daemons.registry import PASSWORD, USER, Narrow
 from tests.helpers.waiting import free_tcp_port
 
 
@@ -120,6 +122,72 @@ async def test_what_a_registry_does_not_have_or_give_is_a_failure_in_its_words(g
     outcome = await pulled(ground, f"{gone}/there:1")
     assert outcome.status == Status.FAILED
     assert "refused" in outcome.detail and gone in outcome.detail
+
+
+def log_in(monkeypatch, folder, registry, password=PASSWORD, **more):
+    """As `docker login` leaves it."""
+    folder.mkdir(exist_ok=True)
+    entry = {"auth": base64.b64encode(f"{USER}:{password}".encode()).decode()}
+    (folder / "config.json").write_text(json.dumps({"auths": {registry.host: entry}, **more}))
+    monkeypatch.setenv("DOCKER_CONFIG", str(folder))
+
+
+@over(images.PullImage, images.ListImages)
+async def test_an_image_behind_a_login_is_pulled_with_the_login_of_this_host(
+    ground, locked_registry, tmp_path, monkeypatch
+):
+    name = locked_registry.push_busybox(f"private-{tmp_path.name}", layers=[{"one": os.urandom(64)}])
+    log_in(monkeypatch, tmp_path / "right", locked_registry)
+    if "our logins" in ground.lacks:
+        outcome = await pulled(ground, name)
+        assert outcome.status == Status.FAILED and "podman login" in outcome.detail, outcome
+        assert "Quarterdeck sends this engine no login, because its socket belongs to" in outcome.detail
+        return
+    log_in(monkeypatch, tmp_path / "wrong", locked_registry, password="not-harbour")
+    outcome = await pulled(ground, name)
+    assert outcome.status == Status.FAILED and name not in await listed(ground)
+    assert f"login of {USER} from {tmp_path}/wrong/config.json" in outcome.detail and "not-harbour" not in repr(outcome)
+    log_in(monkeypatch, tmp_path / "right", locked_registry)
+    outcome = await pulled(ground, name)
+    assert outcome.status == Status.DONE and outcome.detail.startswith("sha256:"), outcome
+    row = (await listed(ground))[name]
+    document = await ground.do(images.InspectImage(engine=ground.runtime.ref, target=row.ref))
+    assert PASSWORD not in repr(document)
+
+
+@over(images.PullImage, images.ListImages)
+async def test_a_credential_helper_is_asked_for_the_login(ground, locked_registry, tmp_path, monkeypatch):
+    name = locked_registry.push_busybox(f"helped-{tmp_path.name}", layers=[{"one": os.urandom(64)}])
+    program, seen = tmp_path / "bin/docker-credential-cabin", tmp_path / "seen"
+    program.parent.mkdir()
+    answer = json.dumps({"ServerURL": "", "Username": USER, "Secret": PASSWORD})
+    # What it was started with, and what it could read.
+    program.write_text(f"#!/bin/sh\n(echo \"$*\"; env; cat) > {seen}\necho '{answer}'\n")
+    program.chmod(0o700)
+    monkeypatch.setenv("PATH", f"{program.parent}:{os.environ['PATH']}")
+    monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path))
+    (tmp_path / "config.json").write_text(json.dumps({"credHelpers": {locked_registry.host: "cabin"}}))
+    outcome = await pulled(ground, name)
+    if "our logins" in ground.lacks:
+        assert outcome.status == Status.FAILED and not seen.exists()
+        return
+    assert outcome.status == Status.DONE, outcome
+    told = seen.read_text()
+    assert told.startswith("get\n") and told.endswith(locked_registry.host) and PASSWORD not in told
+
+
+@over(images.PushImage, images.TagImage, images.PullImage, images.ListImages)
+async def test_an_image_is_pushed_with_the_login_of_this_host(ground, registry, locked_registry, tmp_path, monkeypatch):
+    name = registry.push_busybox(f"to-lock-{tmp_path.name}")
+    await pulled(ground, name)
+    row = (await listed(ground))[name]
+    target = ref(ground, row.ref.id, f"{locked_registry.host}/pushed-{tmp_path.name}:9")
+    await ground.do(images.TagImage(engine=ground.runtime.ref, target=row.ref, tag=target.name))
+    outcome, _ = await ground.outcome(images.PushImage(engine=ground.runtime.ref, target=target))
+    assert outcome.status == Status.FAILED and "login" in outcome.detail, outcome
+    log_in(monkeypatch, tmp_path, locked_registry)
+    outcome, _ = await ground.outcome(images.PushImage(engine=ground.runtime.ref, target=target))
+    assert outcome.status == (Status.FAILED if "our logins" in ground.lacks else Status.DONE), outcome
 
 
 HOSTILE = (

@@ -41,8 +41,9 @@ MANIFESTS = (
 class Registry:
     """`host` is what image names begin with: `127.0.0.1:PORT`."""
 
-    def __init__(self, root: Path, *, locked: bool = False) -> None:
-        self.root, self.locked = root, locked
+    def __init__(self, root: Path, *, locked: bool = False, tls: tuple[Path, Path] | None = None) -> None:
+        """`tls`: the files of a certificate for 127.0.0.1 and its key."""
+        self.root, self.locked, self.tls = root, locked, tls
         self.port = free_tcp_port()
         self.host = f"127.0.0.1:{self.port}"
         self.process: subprocess.Popen[bytes] | None = None
@@ -54,6 +55,9 @@ class Registry:
             "storage": {"filesystem": {"rootdirectory": str(self.root / "data")}, "delete": {"enabled": True}},
             "http": {"addr": self.host},
         }
+        if self.tls is not None:
+            certificate, key = map(str, self.tls)
+            settings["http"] = {"addr": self.host, "tls": {"certificate": certificate, "key": key}}
         if self.locked:
             (self.root / "people").write_text(f"{USER}:{_PASSWORD_KEPT}\n")
             settings["auth"] = {"htpasswd": {"realm": "harbour", "path": str(self.root / "people")}}
@@ -73,7 +77,7 @@ class Registry:
                 return True
         except urllib.error.HTTPError as error:
             error.close()
-            return error.code == 401
+            return error.code == 401 or (self.tls is not None and error.code == 400)
         except OSError:
             return False
 
@@ -214,10 +218,10 @@ class Narrow:
 
 
 @contextlib.contextmanager
-def private_registry(*, locked: bool = False) -> Iterator[Registry]:
+def private_registry(*, locked: bool = False, tls: tuple[Path, Path] | None = None) -> Iterator[Registry]:
     need("registry", "docker-registry", "skopeo")
     with private_root() as root:
-        registry = Registry(root, locked=locked)
+        registry = Registry(root, locked=locked, tls=tls)
         try:
             registry.start()
             yield registry

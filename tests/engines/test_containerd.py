@@ -2,6 +2,7 @@
 engines."""
 
 import asyncio
+import base64
 import contextlib
 import json
 import os
@@ -13,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from core import errors
-from core.model import actions, images, networks_and_volumes
+from core.model import actions, images, jobs, networks_and_volumes
 from core.model.events import EventKind
 from core.model.refs import Kind, Ref
 from core.model.replies import Status
@@ -22,7 +23,9 @@ from core.ports import Call
 from runtimes import engine_registry
 from runtimes.base.engine_options import EngineOptions
 from runtimes.containerd.engine import Containerd
-from tests.daemons.containerd import private_containerd
+from tests.daemons.containerd import containerd_version, private_containerd
+from tests.daemons.registry import PASSWORD, USER, private_registry
+from tests.daemons.sshd import Authority
 from tests.helpers.waiting import hang, wait_for
 from tests.helpers.watched_engine import WatchedEngine
 
@@ -404,6 +407,34 @@ async def test_a_daemon_that_leaves_fetching_images_to_its_clients_says_so(conta
             return
         with pytest.raises(errors.Unsupported, match="ctr images pull"):
             await engine.do(images.PullImage, image="localhost/nothing:1")
+
+
+@pytest.mark.skipif(containerd_version() < (1, 7), reason="older ones leave fetching images to their clients")
+async def test_an_image_behind_a_login_is_pulled_when_the_daemon_asks_for_it(tmp_path, monkeypatch):
+    authority = Authority(tmp_path)
+    monkeypatch.setenv("SSL_CERT_FILE", str(authority.ca))  # the daemon trusts it
+    monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path))
+
+    async def pulled(engine, name, password):
+        entry = {"auth": base64.b64encode(f"{USER}:{password}".encode()).decode()}
+        (tmp_path / "config.json").write_text(json.dumps({"auths": {name.partition("/")[0]: entry}}))
+        started = await engine.do(images.PullImage, image=name)
+        page = None
+        async with asyncio.timeout(60):
+            while page is None or page.outcome is None:
+                page = await engine.do(jobs.ReadJob, job=started.job, cursor=page.cursor if page else "", wait=1.0)
+        return page.outcome
+
+    with (
+        private_registry(locked=True, tls=authority.sign("registry", alt="IP:127.0.0.1")) as registry,
+        private_containerd() as daemon,
+    ):
+        name = registry.push_busybox("asked-for")
+        async with Engine(daemon) as engine:
+            outcome = await pulled(engine, name, "not-harbour")
+            assert outcome.status == Status.FAILED and f"The registry refused the login of {USER}" in outcome.detail
+            outcome = await pulled(engine, name, PASSWORD)
+            assert outcome.status == Status.DONE and "sha256:" in outcome.detail, outcome
 
 
 async def test_info_tells_what_the_daemon_is_made_of(containerdd):

@@ -1,7 +1,9 @@
 """A Swarm as an engine of its own, on real daemons: what it tells and does, and what it tells of by looking."""
 
 import asyncio
+import base64
 import contextlib
+import json
 import time
 from datetime import UTC, datetime, timedelta
 
@@ -21,6 +23,7 @@ from core.ports import Call
 from runtimes.inventory.mirror import Mirror
 from runtimes.swarm import membership_tracker
 from tests.daemons.docker import IMAGE, private_dockerd
+from tests.daemons.registry import PASSWORD, USER
 from tests.daemons.swarm import Opened, private_swarm
 from tests.helpers.waiting import wait_for
 from tests.helpers.watch_records import WatchRecords
@@ -130,6 +133,25 @@ async def test_services_belong_to_one_engine_compose_to_the_other(cluster, opene
     assert tasks[0].container == row.members[0]
     (stack,) = (await do(opened.swarm, model_swarm.ListStacks(engine=opened.swarm.ref))).rows
     assert (stack.name, stack.running, stack.desired) == ("shop", 1, 1)
+
+
+async def test_a_service_whose_image_is_behind_a_login_runs_and_is_updated(
+    cluster, opened, locked_registry, tmp_path, monkeypatch
+):
+    swarm = opened.swarm
+    first = locked_registry.push_busybox("served", "1", layers=[{"one": b"1"}])
+    second = locked_registry.push_busybox("served", "2", layers=[{"two": b"2"}])
+    entry = {"auth": base64.b64encode(f"{USER}:{PASSWORD}".encode()).decode()}
+    (tmp_path / "config.json").write_text(json.dumps({"auths": {locked_registry.host: entry}}))
+    monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path))
+    command = ("/bin/sh", "-c", "exec sleep 3600")
+    make = model_swarm.CreateService(engine=swarm.ref, name="served", image=first, command=command, networks=("host",))
+    await do(swarm, make)
+    wait_for("the task", lambda: cluster.states("served") == ["running"])
+    row = await service(swarm, "served")
+    outcome, _ = await ended(swarm, model_swarm.UpdateImage(engine=swarm.ref, target=row.ref, image=second))
+    assert outcome.status == Status.DONE and "did not return a digest" not in outcome.detail, outcome
+    await do(swarm, model_swarm.RemoveService(engine=swarm.ref, target=row.ref))
 
 
 async def test_one_is_made_read_inspected_and_removed(cluster, opened):

@@ -391,9 +391,10 @@ class Crio(Ground):
     def rpc_pull_image(self, request: cri.PullImageRequest, context: Any) -> cri.PullImageResponse:
         """Pulls with skopeo, which uses the same library as CRI-O."""
         name = request.image.image
+        login = [f"--src-creds={request.auth.username}:{request.auth.password}"] if request.auth.username else []
         with tempfile.TemporaryDirectory(dir=self.root) as folder:
             process = subprocess.Popen(
-                ["skopeo", "copy", "--quiet", "--src-tls-verify=false", f"docker://{name}", f"dir:{folder}/it"],
+                ["skopeo", "copy", "--quiet", "--src-tls-verify=false", *login, f"docker://{name}", f"dir:{folder}/it"],
                 stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
             )  # fmt: skip
             assert process.stderr is not None

@@ -73,7 +73,7 @@ class Adapter(FakeRuntime):
         await self._answer("swarm", seconds)
         return self.part
 
-    async def ask(self, method: str, target: str, seconds: float, *, body: Any = None) -> Any:
+    async def ask(self, method: str, target: str, seconds: float, *, body: Any = None, image: str = "") -> Any:
         raise errors.Unreachable("It has no Swarm's API.")
 
     stream = ask

@@ -66,6 +66,13 @@ def test_no_module_passes_its_whole_environment_on() -> None:
     assert [file.name for file in sources if spread.search(file.read_text())] == ["cli.py"]
 
 
+async def test_a_program_gets_its_input_and_then_the_end_of_it() -> None:
+    assert (await run("cat", stdin=b"one\ntwo")).stdout == "one\ntwo"
+    # A program need not read it.
+    done = await run("true", stdin=b"x" * 1_000_000)
+    assert done.code == 0
+
+
 async def test_a_program_that_is_missing() -> None:
     with pytest.raises(errors.Unreachable, match=r"the program /nonexistent/it was not found\.") as caught:
         await run("/nonexistent/it", hint="Install it.")

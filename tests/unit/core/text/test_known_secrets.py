@@ -90,6 +90,20 @@ def test_the_secrets_of_a_configuration_are_masked_in_replies_and_logs(tmp_path)
         assert "zebra" not in text and "0f0f" not in text and text.count(MASK) >= 4
 
 
+def test_a_login_is_masked_until_many_others_were_used():
+    known_secrets.remember(["lasting-secret"])
+    known_secrets.remember_recent("first-login")
+    for number in range(known_secrets.MAX_RECENT - 1):
+        known_secrets.remember_recent(f"login-number-{number}")
+        known_secrets.remember_recent("first-login")
+    assert known_secrets.mask_known("first-login login-number-0") == f"{MASK} {MASK}"
+    known_secrets.remember_recent("one-more-login")
+    assert known_secrets.mask_known("first-login one-more-login") == f"first-login {MASK}"
+    assert known_secrets.mask_known("lasting-secret") == MASK
+    known_secrets.forget_all()
+    assert known_secrets.mask_known("one-more-login") == "one-more-login"
+
+
 def test_a_claim_code_is_masked_though_another_process_issued_it():
     line = "To become the first admin, type in Slack within 15 minutes: /deck claim " + "4f0c5d2e9b7a4c31" * 2
     assert redact(line) == line[:-32] + MASK

@@ -15,7 +15,6 @@ from core.model import actions, images
 from core.model.refs import EngineRef, Kind, Ref
 from runtimes.base.base_adapter import BaseAdapter, does
 from runtimes.docker import decode, engine, info, json_models
-from runtimes.docker import images as images_of_docker
 from runtimes.docker.pull_progress import PullProgress
 from runtimes.docker_like import decode as shared
 from runtimes.formats import image_reference, pull_push_errors
@@ -30,6 +29,7 @@ DAEMONS = (
     "docker-28.5.containerd-store",
 )
 ENGINE = EngineRef(host="host7", kind="docker")
+LOG_IN = "Log in with docker login r{1}.example"
 
 
 def exchanges(daemon: str, begins: str) -> list[dict[str, object]]:
@@ -330,7 +330,7 @@ def test_a_container_of_docker_28_is_read(daemon):
 def test_a_pull_from_docker_28_fails_in_the_registrys_words(daemon):
     told = [
         pull_push_errors.pull_push_error(
-            name, json.loads(str(exchange["body"]))["message"], login=images_of_docker.LOGIN_HINT
+            name, json.loads(str(exchange["body"]))["message"], login=LOG_IN
         ).full_message()
         for exchange, name in zip(
             exchanges(daemon, "POST /images/create")[2:],
@@ -339,7 +339,7 @@ def test_a_pull_from_docker_28_fails_in_the_registrys_words(daemon):
         )
     ]
     assert [text.partition(". ")[2] for text in told] == [
-        images_of_docker.LOGIN_HINT,
+        LOG_IN,
         "Check the spelling of the tag."
         if daemon == "docker-28.5"
         else "Check the spelling of the image and of its registry. A registry reports a private image as missing, too.",

@@ -58,4 +58,4 @@ async def test_a_registry_that_wants_a_login_says_so(daemon: PreparedDaemon) -> 
     daemon.answers["/images/pull"] = (401, json.dumps({"message": reason}).encode())
     outcome = await pulled(daemon)
     assert outcome.status == Status.FAILED
-    assert outcome.detail.startswith("unauthorized. Log in to the registry")
+    assert outcome.detail.startswith("unauthorized. Log in on Quarterdeck's host as its user")

@@ -42,7 +42,7 @@ class Manager:
     def permits(self, verb):
         return "*" in self.allow or verb in self.allow
 
-    async def ask(self, method, target, seconds, *, body=None):
+    async def ask(self, method, target, seconds, *, body=None, image=""):
         self.asked.append(f"{method} {target}")
         self.given.append(seconds)
         answer = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
@@ -153,7 +153,7 @@ async def test_a_verb_goes_only_to_managers_whose_owner_allows_it():
 
 
 async def test_time_that_is_over_ends_the_tour():
-    async def slow(method, target, seconds, *, body=None):
+    async def slow(method, target, seconds, *, body=None, image=""):
         await asyncio.sleep(seconds)
         raise silent()
 

@@ -35,7 +35,7 @@ class Manager:
         self.fail = {}
         self.updated = False
 
-    async def __call__(self, method, target, seconds, *, body=None):
+    async def __call__(self, method, target, seconds, *, body=None, image=""):
         path = target.partition("?")[0]
         self.asked.append(f"{method} {target if method == 'POST' else path}")
         for error in self.fail.get(path, [])[:1]:
@@ -271,7 +271,7 @@ class Rolling(Manager):
         super().__init__(**more)
         self.updates, self.digest, self.looks = updates, digest, [[]]
 
-    async def __call__(self, method, target, seconds, *, body=None):
+    async def __call__(self, method, target, seconds, *, body=None, image=""):
         if target.startswith("/distribution/"):
             if not self.digest:
                 raise errors.Rejected(500, "no such host")

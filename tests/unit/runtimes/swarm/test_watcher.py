@@ -60,7 +60,7 @@ class Manager:
     def permits(self, verb: str) -> bool:
         return True
 
-    async def ask(self, method: str, target: str, seconds: float, *, body: Any = None) -> Response:
+    async def ask(self, method: str, target: str, seconds: float, *, body: Any = None, image: str = "") -> Response:
         if self.fault is not None:
             raise self.fault
         if target.startswith("/events"):
