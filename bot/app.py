@@ -22,6 +22,8 @@ import structlog
 from bot import builtin_commands, engine_addresses, engine_manager, store_setup
 from bot.access import own_container, policy_in_force
 from bot.dispatch import audit, dispatcher, pending_questions, rate_limits, recovery
+from bot.notify import alert_runner, configured_rules
+from collectors import rule_catalogue
 from commands.catalogue import Catalogue, load_catalogue
 from core import errors, metrics, supervise
 from core.config import load
@@ -60,6 +62,8 @@ class App:
     store: Store
     embedded: embedded.EmbeddedStore | None
     engines: engine_manager.EngineManager
+    alerts: alert_runner.AlertRunner | None
+    """Evaluates the alert rules and stores incidents; None in a process that does not watch engines."""
     fleet: fleet.Fleet
     policies: policy_in_force.PolicyInForce
     audit: audit.Audit
@@ -173,6 +177,14 @@ async def build(settings: load.Config, *, watch: bool, supervisor: supervise.Sup
     catalogue = load_catalogue()
     policies = policy_in_force.PolicyInForce(store, base_policy(settings))
     builtin_runtime = builtin_commands.BuiltinRuntime(policies=policies, store=store, catalogue=catalogue, clock=_now)
+    rules = rule_catalogue.load_rules()
+    load.check_rules(settings, [rule.name for rule in rules])
+    alerts = None
+    if watch:
+        in_force = configured_rules.rules_in_force(rules, settings.rules)
+        alerts = alert_runner.AlertRunner(in_force, store, counts, is_own=lambda each: _is_own(policies, each))
+        builtin_runtime.evaluator = alerts.evaluator
+    builtin_runtime.alert_channel = settings.alerts.to or ""
     search = engine_discovery.Discovery() if settings.engines is None else None
     addresses = search.look() if search is not None else engine_addresses.engine_addresses(settings)
     engines = engine_manager.EngineManager(
@@ -181,6 +193,7 @@ async def build(settings: load.Config, *, watch: bool, supervisor: supervise.Sup
         counts=counts,
         cursors=store,
         watch=watch,
+        alerts=alerts.evaluator if alerts is not None else None,
         discovery=search,
     )
     engines.add_all(addresses)
@@ -195,6 +208,7 @@ async def build(settings: load.Config, *, watch: bool, supervisor: supervise.Sup
         store=store,
         embedded=embedded_store,
         engines=engines,
+        alerts=alerts,
         fleet=engines.fleet,
         policies=policies,
         audit=trail,
@@ -292,6 +306,12 @@ def _count_restarts(counts: metrics.Metrics) -> Callable[[str], None]:
     """Returns a function that counts the restarts of a task. All watches are one task, so that engines that come and go
     add no series."""
     return lambda task: counts.task_restarts_total.labels(task.partition(" ")[0]).inc()
+
+
+def _is_own(policies: policy_in_force.PolicyInForce, container_id: str) -> bool:
+    """Whether a container runs this process, or another one that shares the store."""
+    policy = policies.policy
+    return container_id in policy.self_ids or policy.runs_replica(container_id)
 
 
 async def _remove_replica(app: App) -> None:

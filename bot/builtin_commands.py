@@ -19,6 +19,7 @@ import msgspec
 from bot import audit_search
 from bot.access import first_admin, grant_rules, policy, protection
 from bot.access.policy_in_force import PolicyInForce
+from bot.alert_commands import AlertCommands
 from bot.parsing import usage
 from core import errors
 from core.model import actions, bot_actions
@@ -29,11 +30,11 @@ from core.model.resource_facts import ResourceFacts
 from core.ports import Call, Query
 from core.store.client import Store
 from core.store.records import Claim
-from runtimes.base.base_adapter import BaseAdapter, does
+from runtimes.base.base_adapter import does
 from runtimes.inventory import fleet
 
 
-class BuiltinRuntime(BaseAdapter):
+class BuiltinRuntime(AlertCommands):
     """Runs the actions of the built-in commands. Set `fleet` before the first command."""
 
     def __init__(

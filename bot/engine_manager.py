@@ -11,7 +11,7 @@ last event that was read (the cursor). If the engine is added again, its events 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import cast
@@ -19,9 +19,11 @@ from typing import cast
 import structlog
 
 from collectors import pipeline, usage_sampler, watcher
+from collectors.alert_evaluator import Evaluator
 from collectors.cursor import Cursors
 from core import metrics, supervise
 from core.model.actions import DescribeEngine
+from core.model.containers import Container
 from core.model.refs import EngineRef
 from core.ports import Call, Runtime
 from runtimes.engine_discovery import Discovery, NotPermitted
@@ -39,7 +41,8 @@ RESTART = supervise.Backoff()
 
 class EngineManager:
     """Holds the engines of this process, also as `fleet`, and adds and removes them. `watch`: whether to mirror and
-    watch each engine. `discovery`: None if the engines are configured."""
+    watch each engine. `alerts`: evaluates the alert rules on their events. `discovery`: None if the engines are
+    configured."""
 
     def __init__(
         self,
@@ -49,6 +52,7 @@ class EngineManager:
         counts: metrics.Metrics,
         cursors: Cursors,
         watch: bool,
+        alerts: Evaluator | None = None,
         discovery: Discovery | None = None,
     ) -> None:
         self.fleet = Fleet(builtin=builtin)
@@ -56,6 +60,7 @@ class EngineManager:
         self._counts = counts
         self._cursors = cursors
         self._watch = watch
+        self._alerts = alerts
         self._discovery = discovery
         self._registry = EngineRegistry(self._displaced)
         self._swarms = membership_tracker.MembershipTracker(self._start, self._stop)
@@ -68,6 +73,10 @@ class EngineManager:
     @property
     def refs(self) -> Sequence[EngineRef]:
         return tuple(engine.ref for engine in self._members)
+
+    def containers(self, engine: EngineRef) -> Mapping[str, Container]:
+        """Returns the containers of an engine, as its mirror caches them; none of an engine that is not watched."""
+        return next((mirror.containers for mirror in self.mirrors if mirror.ref == engine), {})
 
     @property
     def mirrors(self) -> Sequence[Mirror]:
@@ -165,7 +174,7 @@ class EngineManager:
         member = self._members[engine] = _Member(engine=engine)
         if self._watch and not self._supervisor.stopping.is_set():
             mirror = member.mirror = Mirror(engine)
-            steps = pipeline.Pipeline(mirror, self._counts)
+            steps = pipeline.Pipeline(mirror, self._counts, alerts=self._alerts)
             watching = watcher.Watcher(engine, mirror, steps, self._cursors, self._counts)
             engine.skipped.listener = watching.data_skipped
             sampling = usage_sampler.UsageSampler(mirror, self._counts)

@@ -55,6 +55,8 @@ async def run_bot(
         supervisor.start_background("heartbeat", lambda: bot_app.keep_alive(app), RESTART)
         supervisor.start_background("recovery", lambda: bot_app.keep_recovering(app), RESTART)
         app.engines.keep_current()
+        if app.alerts is not None:
+            app.alerts.start(supervisor, app.engines.containers)
         schedule = _schedule(app, settings)
         supervisor.start_background("schedule", schedule.run, RESTART)
         if listener is not None:

@@ -85,12 +85,12 @@ class _Gap:
 class EndTracker:
     """Tracks the ends on one engine. `containers`: the containers by id, as the mirror caches them. `own_calls`: the
     changes by Quarterdeck. `records` receives each container's events and causes. `report` receives each end with its
-    cause. `now_ns`: our clock."""
+    cause, and the container as it was known last. `now_ns`: our clock."""
 
     def __init__(
         self,
         containers: Callable[[], Mapping[str, Container]],
-        report: Callable[[Event, Cause], None],
+        report: Callable[[Event, Cause, Container | None], None],
         own_calls: OwnCalls,
         records: EndRecords,
         *,
@@ -143,7 +143,7 @@ class EndTracker:
                 if self._last.get(end.died.subject.id) is end:
                     del self._last[end.died.subject.id]
                 self._records.set_cause(end.died, cause)
-                self._report(end.died, cause)
+                self._report(end.died, cause, self._containers().get(end.died.subject.id) or end.row)
         return len(due) == MAX_REPORTS
 
     def _too_many(self) -> bool:

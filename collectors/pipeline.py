@@ -15,10 +15,12 @@ from typing import Any
 
 from prometheus_client import Counter
 
+from collectors.alert_evaluator import Evaluator
 from collectors.end_tracker import EndTracker
 from core import metrics
 from core.model import gaps
 from core.model.causes import Cause
+from core.model.containers import Container
 from core.model.events import Event
 from core.model.refs import EngineRef
 from runtimes.inventory.mirror import Mirror
@@ -60,17 +62,20 @@ _at, _type_and_action = operator.attrgetter("at_ns"), operator.attrgetter("type"
 
 
 class Pipeline:
-    """Processes the events of one engine. `call_later`: as that of the event loop, which it replaces in tests."""
+    """Processes the events of one engine. `alerts`: evaluates the alert rules, if any. `call_later`: as that of the
+    event loop, which it replaces in tests."""
 
     def __init__(
         self,
         mirror: Mirror,
         counts: metrics.Metrics,
         *,
+        alerts: Evaluator | None = None,
         call_later: Callable[[float, Callable[[], None]], Any] | None = None,
     ) -> None:
         self._mirror = mirror
         self._counts = counts
+        self._alerts = alerts
         self._engine: EngineRef | None = None
         self._children: dict[tuple[str, str], Counter] = {}
         self._ends = EndTracker(lambda: mirror.containers, self._report_cause, mirror.own_calls, mirror.ends)
@@ -84,6 +89,8 @@ class Pipeline:
         self._mirror.apply_events(events)
         self._mirror.add_to_history(events)
         self._ends.observe(events)
+        if self._alerts is not None:
+            self._alerts.observe(events, self._mirror.containers)
         if self._ends.pending and not self._timer_set:
             self._settle_later()
         newest: int = max(map(_at, events))
@@ -113,9 +120,11 @@ class Pipeline:
             if self._ends.pending:
                 self._settle_later(0.0 if more_due else SETTLE_SECONDS)
 
-    def _report_cause(self, died: Event, cause: Cause) -> None:
+    def _report_cause(self, died: Event, cause: Cause, container: Container | None) -> None:
         self._counts.container_ends_total.labels(*metrics.engine_labels(self._mirror.ref), str(cause.kind)).inc()
         self._mirror.history.set_cause(died, cause)
+        if self._alerts is not None:
+            self._alerts.observe_end(died, cause, container)
 
     def _count(self, events: Sequence[Event]) -> None:
         if self._mirror.ref is not self._engine:  # an engine reports its host name at first contact

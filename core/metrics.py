@@ -151,6 +151,11 @@ class Metrics(MetricRegistry):
         self.container_ends_total = counter(
             "container_ends_total", "Ends of containers, by cause", *ENGINE_LABELS, "cause"
         )
+        # Alerts.
+        self.alerts_total = counter("alerts_total", "Changes of alerts, by rule and by new state", "rule", "state")
+        self.alerts_firing = gauge("alerts_firing", "Alerts that fire now, by severity", "severity")
+        self.alerts_queued = gauge("alerts_queued", "Changes of alerts that wait for the store")
+        self.alerts_dropped = gauge("alerts_dropped", "Alerts left out, because too many were open at once")
         self.mirror_containers = gauge("mirror_containers", "Containers of the engine held in memory", *ENGINE_LABELS)
         self.mirror_live = gauge(
             "mirror_live", "1 if lists of the engine are answered from memory, else 0", *ENGINE_LABELS

@@ -28,6 +28,7 @@ __all__ = [
     "RateLimit",
     "Section",
     "Slack",
+    "check_rules",
     "check_slack_commands",
     "default_state",
     "example",
@@ -102,6 +103,33 @@ def check_slack_commands(config: Config, commands: Iterable[str]) -> None:
     ]
     if unknown:
         raise ConfigError(unknown)
+
+
+def check_rules(config: Config, rules: Iterable[str]) -> None:
+    """Checks `rules` against the names of the built-in alert rules. Raises ConfigError that lists the mistakes."""
+    known = tuple(rules)
+    named = [(f"rules.off.{index}", word) for index, word in enumerate(config.rules.off)]
+    named += [(f"rules.change.{word}", word) for word in config.rules.change]
+    problems = [
+        Problem(
+            path=path,
+            what=f"there is no alert rule “{word}”",
+            hint=validation_errors.did_you_mean(word, known) or f"Use one of these rules: {', '.join(known)}.",
+        )
+        for path, word in named
+        if word not in known
+    ]
+    problems += [
+        Problem(
+            path=f"rules.add.{index}",
+            what=f"“{rule.name}” is the name of a built-in alert rule",
+            hint="Give your rule another name, or change the built-in one under `rules.change`.",
+        )
+        for index, rule in enumerate(config.rules.add)
+        if rule.name in known
+    ]
+    if problems:
+        raise ConfigError(problems)
 
 
 def needs_restart(old: Config, new: Config) -> tuple[str, ...]:

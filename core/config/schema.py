@@ -20,6 +20,7 @@ from pydantic import (
 )
 
 from core.config import field_types
+from core.config.alerts import Alerts, Rules
 from core.config.base_section import Section
 from core.config.engines import Engine
 from core.config.permissions import Grant, Guard
@@ -85,6 +86,8 @@ class Config(Section):
         examples=["admins: [console:alice]"],
     )
     confirm: Confirm = Confirm()
+    alerts: Alerts = Alerts()
+    rules: Rules = Rules()
     metrics: Metrics = Metrics()
     upkeep: Upkeep = Upkeep()
     log: Log = Log()

@@ -295,6 +295,7 @@ TABLE: Mapping[str, VerbEffects] = {
     "policy.revoke": _NOTHING,
     "policy.claim": _NOTHING,
     "question.answer": _NOTHING,
+    "incident.acknowledge": _NOTHING,
 }
 
 

@@ -64,6 +64,8 @@ VIEWER = (
     "engine.list",
     "engine.info",
     "engine.disk-use",
+    "incident.list",
+    "rule.list",
 )
 OPERATOR = (
     *VIEWER,
@@ -88,6 +90,7 @@ OPERATOR = (
     "unit.stop",
     "unit.restart",
     "image.pull",
+    "incident.acknowledge",
 )
 ROLES: Mapping[str, tuple[str, ...]] = {"viewer": VIEWER, "operator": OPERATOR, "admin": ("*", "policy.*")}
 

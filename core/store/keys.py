@@ -33,6 +33,8 @@ wrote.
     cursor:ENGINE            string   never      time in ns up to which an engine's events were read
     watched:ENGINE           hash     30 days    when each watcher last watched, in ns; negative: it stopped then
     known:ENGINE             hash     30 days    one record for each container that the engine had, by its id
+    incidents                hash     trimmed    incidents by key
+    incidents:changed        zset     trimmed    keys of the incidents that people must still be told about, by time
 """
 
 from __future__ import annotations
@@ -49,6 +51,8 @@ AUDIT = "audit"
 AUDIT_INDEX = "audit:index"
 AUDIT_STATE = "audit:state"
 AUDIT_REPEATS = "audit:repeats"
+INCIDENTS = "incidents"
+INCIDENTS_CHANGED = "incidents:changed"
 
 
 def seen_invocation(invocation: str) -> str:

@@ -44,7 +44,7 @@ class Replay:
         self.own_calls = OwnCalls(lambda: self.now_ns / SECOND)
         self.tracker = end_tracker.EndTracker(
             lambda: self.rows,
-            lambda died, cause: self.reported.append((died, cause)),
+            lambda died, cause, row: self.reported.append((died, cause)),
             self.own_calls,
             EndRecords(),
             now_ns=lambda: self.now_ns,

@@ -19,6 +19,8 @@ CHANGES = {
     "limits": "limits: {read: 1/s}",
     "admins": "admins: [console:root]",
     "confirm": "confirm: {more_than: 9}",
+    "alerts": "alerts: {to: C0123ABCD}",
+    "rules": "rules: {off: [crash]}",
     "metrics": "metrics: {listen: off}",
     "upkeep": "upkeep: {disk_use: off}",
     "log": "log: {level: debug}",
@@ -43,7 +45,8 @@ def test_a_changed_section_needs_a_restart_unless_the_policy_is_made_of_it(name:
 def test_all_are_named_in_the_order_of_the_file_and_equal_ones_are_not(tmp_path: Path) -> None:
     old, new = load(tmp_path), load(tmp_path, *reversed(CHANGES.values()))
     assert config_load.needs_restart(old, new) == (
-        "state", "store", "engines", "slack", "limits", "confirm", "metrics", "upkeep", "log", "audit"
+        "state", "store", "engines", "slack", "limits", "confirm", "alerts", "rules", "metrics", "upkeep", "log",
+        "audit",
     )  # fmt: skip
     assert config_load.needs_restart(new, load(tmp_path, *CHANGES.values())) == ()
 

@@ -1,0 +1,108 @@
+"""Runs the commands about alerts: rules, incidents and ack.
+
+A requester sees the incidents about resources that they may list in this place, as in every other list.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+from collections.abc import Callable, Sequence
+from datetime import datetime
+
+from bot.access import policy
+from bot.access.policy_in_force import PolicyInForce
+from bot.notify.alert_intake import change_incident, stored_incidents
+from collectors.alert_evaluator import Evaluator
+from core import errors
+from core.model import list_action_by_kind
+from core.model.actions import DescribeEngine, Risk
+from core.model.alert_actions import AcknowledgeIncident, IncidentPage, ListIncidents, ListRules, RuleState
+from core.model.alerts import Alert
+from core.model.identity import Identity, Place
+from core.model.incidents import Incident, IncidentState, acknowledge
+from core.model.owners import project_of
+from core.model.policy import Verdict
+from core.model.resource_facts import ResourceFacts
+from core.store.client import Store
+from runtimes.base.base_adapter import BaseAdapter, does
+
+
+class AlertCommands(BaseAdapter):
+    """The actions about alerts, for BuiltinRuntime. Set `evaluator` if this process evaluates rules."""
+
+    _policies: PolicyInForce
+    _store: Store
+    _clock: Callable[[], datetime]
+    evaluator: Evaluator | None = None
+    alert_channel = ""
+
+    @does(ListRules)
+    async def rules(self, action: ListRules, seconds: float) -> tuple[RuleState, ...]:
+        if self.evaluator is None:
+            raise errors.UserError(
+                "This process evaluates no alert rules.", hint="Ask the bot, or start it: quarterdeck run"
+            )
+        firing = [alert.rule for alert in self.evaluator.firing]
+        waiting = [alert.rule for alert in self.evaluator.waiting]
+        return tuple(
+            RuleState(
+                name=rule.name,
+                summary=rule.summary,
+                severity=rule.severity,
+                hold=rule.hold,
+                settle=rule.settle,
+                firing=firing.count(rule.name),
+                waiting=waiting.count(rule.name),
+                fired=self.evaluator.fired[rule.name],
+            )
+            for rule in self.evaluator.rules
+        )
+
+    @does(ListIncidents)
+    async def incidents(self, action: ListIncidents, seconds: float) -> IncidentPage:
+        found = [
+            each
+            for each in await self._visible_incidents(action.who, action.place)
+            if (action.resolved or each.state is not IncidentState.RESOLVED) and _has_name(each, action.name)
+        ]
+        shown = tuple(found[: action.limit])
+        return IncidentPage(incidents=shown, hidden=len(found) - len(shown), channel=self.alert_channel)
+
+    @does(AcknowledgeIncident)
+    async def acknowledge(self, action: AcknowledgeIncident, seconds: float) -> Incident:
+        visible = await self._visible_incidents(action.by, action.place)
+        matching = [each for each in visible if each.id == action.id] or [
+            each for each in visible if each.id.startswith(action.id)
+        ]
+        if len(matching) > 1:
+            raise errors.Ambiguous(action.id, [each.id for each in matching])
+        if not matching:
+            raise errors.NotFound(f"There is no incident “{action.id}”.", hint="List the incidents with: incidents")
+        if matching[0].state is IncidentState.RESOLVED:
+            raise errors.UserError(
+                f"The incident {matching[0].id} is over, so nobody needs to take care of it.",
+                hint="List the open incidents with: incidents",
+            )
+        return await change_incident(self._store, matching[0].key, lambda incident: acknowledge(incident, action.by.id))
+
+    async def _visible_incidents(self, who: Identity, place: Place) -> Sequence[Incident]:
+        now = self._clock()
+        return [each for each in await stored_incidents(self._store) if self._may_see(each, who, place, now)]
+
+    def _may_see(self, incident: Incident, who: Identity, place: Place, now: datetime) -> bool:
+        """Whether the requester may list the subjects of all its alerts."""
+        return all(self._may_list(alert, who, place, now) for alert in incident.alerts)
+
+    def _may_list(self, alert: Alert, who: Identity, place: Place, now: datetime) -> bool:
+        subject, labels = alert.subject, alert.labels
+        listing = list_action_by_kind.LISTS.get(subject.kind, DescribeEngine)
+        resolved = policy.resolve(self._policies.policy, who, place, listing.verb, Risk.READ)
+        facts = ResourceFacts(labels=labels, project=project_of(labels) or None, at=now)
+        return policy.evaluate(resolved, subject, facts, now).verdict is Verdict.ALLOW
+
+
+def _has_name(incident: Incident, pattern: str) -> bool:
+    if not pattern:
+        return True
+    names = {incident.id, incident.main.owner, *(alert.subject.name for alert in incident.alerts)}
+    return any(fnmatch.fnmatchcase(name, pattern) for name in names)

@@ -1,0 +1,1 @@
+"""Turns alerts into incidents in the store, and tells people about them."""

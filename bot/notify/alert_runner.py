@@ -1,0 +1,73 @@
+"""Runs the alert rules of this process: the evaluator, its clock, and the intake that stores incidents."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+
+import structlog
+
+from bot.notify.alert_intake import AlertIntake, stored_incidents
+from collectors.alert_evaluator import Evaluator
+from collectors.rule import Rule
+from core import errors, metrics, supervise
+from core.model.alerts import Severity
+from core.model.containers import Container
+from core.model.refs import EngineRef
+from core.store.incidents import IncidentStore
+
+log = structlog.get_logger(__name__)
+TICK_SECONDS = 1.0
+RETRY_SECONDS = 5.0
+RESTART = supervise.Backoff()
+
+
+class AlertRunner:
+    """Holds the evaluator and the intake. `changed` is set whenever an incident was stored."""
+
+    def __init__(
+        self,
+        rules: Sequence[Rule],
+        store: IncidentStore,
+        counts: metrics.Metrics,
+        *,
+        is_own: Callable[[str], bool],
+    ) -> None:
+        self._store = store
+        self._counts = counts
+        self.changed = asyncio.Event()
+        self.intake = AlertIntake(store, counts, self.changed.set)
+        self.evaluator = Evaluator(rules, self.intake.report, is_own=is_own)
+
+    def start(
+        self, supervisor: supervise.Supervisor, containers: Callable[[EngineRef], Mapping[str, Container]]
+    ) -> None:
+        """Starts the background tasks. `containers`: the containers of an engine."""
+        supervisor.start_background("alert_intake", self.intake.run, RESTART)
+        supervisor.start_background("alert_rules", lambda: self._tick_forever(containers), RESTART)
+
+    async def _tick_forever(self, containers: Callable[[EngineRef], Mapping[str, Container]]) -> None:
+        await self._restore()
+        while True:
+            self.evaluator.tick(containers)
+            self._measure()
+            await asyncio.sleep(TICK_SECONDS)
+
+    async def _restore(self) -> None:
+        """Goes on with the alerts that fired when the last process ended."""
+        while True:
+            try:
+                stored = await stored_incidents(self._store)
+            except errors.StoreError as error:
+                log.debug("the stored incidents could not be read", reason=error.message)
+                await asyncio.sleep(RETRY_SECONDS)
+                continue
+            self.evaluator.restore(alert for incident in stored for alert in incident.firing)
+            return
+
+    def _measure(self) -> None:
+        firing = [alert.severity for alert in self.evaluator.firing]
+        for severity in Severity:
+            self._counts.alerts_firing.labels(str(severity)).set(firing.count(severity))
+        self._counts.alerts_queued.set(self.intake.queued)
+        self._counts.alerts_dropped.set(self.evaluator.dropped)

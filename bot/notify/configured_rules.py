@@ -1,0 +1,100 @@
+"""Builds the alert rules that are in force: the built-in ones as configured, and those that the configuration adds."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+from collectors.rule import Rule, Seen, SeenEvent
+from core.config.alerts import NewRule, Rules
+from core.model.alerts import Finding, Firing
+from core.model.owners import SWARM_SERVICE_NAME_LABEL, project_of
+
+MAX_LENGTH = 1000  # characters of a value that a regular expression sees
+_OPERATORS: dict[str, Callable[[str, str], bool]] = {
+    "=~": lambda text, value: re.fullmatch(text, value[:MAX_LENGTH]) is not None,
+    "!~": lambda text, value: re.fullmatch(text, value[:MAX_LENGTH]) is None,
+    "!=": lambda text, value: value != text,
+    "=": lambda text, value: value == text,
+}
+
+
+def rules_in_force(builtin: Sequence[Rule], settings: Rules) -> Sequence[Rule]:
+    """Returns the rules that run."""
+    rules = [_changed(rule, settings) for rule in builtin if rule.on_by_default and rule.name not in settings.off]
+    return (*rules, *map(_added, settings.add))
+
+
+def _changed(rule: Rule, settings: Rules) -> Rule:
+    change = settings.change.get(rule.name)
+    if change is None:
+        return rule
+    return replace(
+        rule,
+        severity=change.severity or rule.severity,
+        hold=rule.hold if change.hold is None else change.hold,
+        settle=rule.settle if change.settle is None else change.settle,
+    )
+
+
+def _added(settings: NewRule) -> Rule:
+    matches = [_matcher(field, text) for field, text in settings.where.items()]
+
+    def check(seen: Seen) -> Finding | None:
+        def fits(one: SeenEvent) -> bool:
+            return all(each(one, seen) for each in matches)
+
+        if not fits(seen.events[-1]):
+            return None
+        found = sum(fits(one) for one in seen.events)
+        if found < settings.count:
+            return None
+        what = seen.cause.text if seen.cause is not None else str(settings.on).replace("_", " ")
+        return Firing(what if found == 1 else f"{what}, {found} times in {_span(settings)}")
+
+    return Rule(
+        name=settings.name,
+        summary=f"Your own rule about events of the kind {settings.on}.",
+        severity=settings.severity,
+        on=frozenset({settings.on}),
+        check=check,
+        topic=settings.name,
+        window=settings.within,
+    )
+
+
+def _matcher(field: str, text: str) -> Callable[[SeenEvent, Seen], bool]:
+    operator = next((each for each in _OPERATORS if text.startswith(each)), "")
+    compare, wanted = _OPERATORS[operator or "="], text[len(operator) :]
+    return lambda one, seen: compare(wanted, _value(field, one, seen))
+
+
+def _value(field: str, one: SeenEvent, seen: Seen) -> str:
+    """Returns a field of an event, or of its container; empty if it has none."""
+    event, labels = one.event, seen.labels
+    if field.startswith("label."):
+        return labels.get(field.removeprefix("label."), "")
+    match field:
+        case "name":
+            return event.subject.name
+        case "project":
+            return project_of(labels)
+        case "service":
+            found = seen.container.service if seen.container is not None else None
+            return found or labels.get(SWARM_SERVICE_NAME_LABEL, "")
+        case "host":
+            return event.subject.engine.host
+        case "engine":
+            return event.subject.engine.kind
+        case "image":
+            return seen.container.image if seen.container is not None else event.attrs.get("image", "")
+        case "cause":
+            return str(one.cause.kind) if one.cause is not None else ""
+        case _:
+            return event.attrs.get(field, "")
+
+
+def _span(settings: NewRule) -> str:
+    minutes = int(settings.within.total_seconds() // 60)
+    return f"{minutes} minutes" if minutes else f"{int(settings.within.total_seconds())} seconds"

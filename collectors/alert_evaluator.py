@@ -1,0 +1,247 @@
+"""Evaluates the alert rules: asks the rules about each event, waits, counts, and reports alerts.
+
+An alert begins with a Firing. If the rule has a `hold`, the alert waits that long, and a Cleared in this time cancels
+it. It ends with a Cleared, or after the rule's `settle` without a Firing. Each begin, each repetition and each end is
+reported once. What a rule finds in replayed events, after the stream was interrupted, is marked as late.
+
+A bug in one rule is logged, and the other rules go on.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import msgspec
+
+from collectors import alert_labels
+from collectors.alert_windows import AlertWindows, OwnerKey, is_for
+from collectors.rule import Rule, Seen, SeenEvent
+from core import unexpected_errors
+from core.model.alerts import Alert, AlertState, Cleared, Finding
+from core.model.causes import Cause
+from core.model.containers import LIVE_STATES, Container
+from core.model.events import Event, EventKind, Origin
+from core.model.owners import owner_of, owner_of_container
+from core.model.refs import EngineRef, Kind
+
+SECOND = 1_000_000_000
+MAX_OPEN = 10_000  # alerts that wait or fire; more are counted and not reported
+# The end of an old trouble follows in the same replay; until then, an alert about it waits.
+REPLAY_NS = 5 * SECOND
+LATE_NS = 60 * SECOND  # a replayed event that is younger is not late
+STOPPED_NS = 30 * SECOND  # between two looks at a container that crashed and does not run
+
+Containers = Mapping[str, Container]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Open:
+    """An alert that waits or fires. `due_ns`: our time at which it fires, if it still waits. `settles_ns`: our time at
+    which it resolves by itself; 0 if it does not."""
+
+    rule: Rule
+    key: OwnerKey
+    alert: Alert
+    due_ns: int = 0
+    settles_ns: int = 0
+
+
+class Evaluator:
+    """Evaluates rules for all engines of this process. `report` receives each change of an alert. `is_own`: whether a
+    container is Quarterdeck's own, about which nothing is reported. `now_ns`: our clock."""
+
+    def __init__(
+        self,
+        rules: Sequence[Rule],
+        report: Callable[[Alert], None],
+        *,
+        is_own: Callable[[str], bool] = lambda container_id: False,
+        now_ns: Callable[[], int] = time.time_ns,
+    ) -> None:
+        self.rules = tuple(rules)
+        self.dropped = 0
+        self.fired: Counter[str] = Counter()  # how often each rule began to fire
+        self._report = report
+        self._is_own = is_own
+        self._now_ns = now_ns
+        self._windows = AlertWindows()
+        self._open: dict[str, _Open] = {}
+        self._by_kind = {kind: [rule for rule in rules if kind in rule.on] for kind in EventKind}
+        self._actions = frozenset(action for rule in rules for action in rule.actions)
+        self._bugs = unexpected_errors.UnexpectedErrors()
+
+    @property
+    def firing(self) -> Sequence[Alert]:
+        """Returns the alerts that fire now, the oldest first."""
+        return [one.alert for one in self._open.values() if not one.due_ns]
+
+    @property
+    def waiting(self) -> Sequence[Alert]:
+        """Returns the alerts whose trouble has not lasted long enough yet."""
+        return [one.alert for one in self._open.values() if one.due_ns]
+
+    def restore(self, alerts: Iterable[Alert]) -> None:
+        """Goes on with alerts that fired when Quarterdeck was stopped. Alerts of unknown rules are ignored."""
+        by_name = {rule.name: rule for rule in self.rules}
+        for alert in alerts:
+            rule = by_name.get(alert.rule)
+            if rule is not None and alert.fingerprint not in self._open and len(self._open) < MAX_OPEN:
+                key = (alert.subject.engine, alert.subject.kind, alert.owner)
+                self._open[alert.fingerprint] = _Open(
+                    rule=rule, key=key, alert=alert, settles_ns=self._settles(rule, self._now_ns())
+                )
+
+    def observe(self, events: Iterable[Event], containers: Containers) -> None:
+        """Takes events in the engine's order. The ends of containers come to `observe_end`, with their causes."""
+        other, died, container = EventKind.OTHER, EventKind.DIED, Kind.CONTAINER
+        for event in events:
+            kind = event.kind
+            if kind is other and event.action not in self._actions:
+                continue
+            if not self._by_kind[kind] or (kind is died and event.subject.kind is container):
+                continue
+            self._observe(SeenEvent(event=event), containers.get(event.subject.id))
+
+    def observe_end(self, died: Event, cause: Cause, container: Container | None) -> None:
+        """Takes the end of a container with its cause."""
+        self._observe(SeenEvent(event=died, cause=cause), container)
+
+    def tick(self, containers: Callable[[EngineRef], Containers]) -> None:
+        """Fires what has waited long enough, and resolves what has been quiet long enough. Call it every second."""
+        now = self._now_ns()
+        states: dict[EngineRef, Mapping[str, bool]] = {}
+        for fingerprint, one in tuple(self._open.items()):
+            if one.due_ns and now >= one.due_ns:
+                self._open[fingerprint] = replace(one, due_ns=0, settles_ns=self._settles(one.rule, now))
+                self._begin(one.alert)
+            elif one.settles_ns and now >= one.settles_ns:
+                engine, _, owner = one.key
+                if one.rule.until_running and engine not in states:
+                    states[engine] = _running_by_owner(containers(engine))
+                runs = states[engine].get(owner) if one.rule.until_running else True
+                if runs is False:
+                    self._open[fingerprint] = replace(one, settles_ns=now + STOPPED_NS)
+                else:
+                    self._resolve(fingerprint, "it no longer exists" if runs is None else "no trouble since", now)
+
+    def _observe(self, seen: SeenEvent, container: Container | None) -> None:
+        event = seen.event
+        labels = self._windows.labels(event.subject.id, container.labels if container is not None else None)
+        if self._is_own(event.subject.id) or alert_labels.are_off(labels):
+            return
+        key = (event.subject.engine, event.subject.kind, _owner(event, labels))
+        if not self._windows.add(key, seen):
+            return
+        for rule in self._by_kind[event.kind]:
+            if not is_for(rule, event.kind, event.action):
+                continue
+            visible = Seen(events=self._windows.seen_by(rule, key), labels=labels, container=container)
+            finding = self._ask(rule, visible)
+            if isinstance(finding, Cleared):
+                self._resolve(fingerprint_of(rule, key), finding.text, event.at_ns)
+            elif finding is not None:
+                self._fire(rule, key, finding.text, visible)
+
+    def _ask(self, rule: Rule, seen: Seen) -> Finding | None:
+        try:
+            return rule.check(seen)
+        except Exception as error:  # a bug in one rule must not silence the others
+            self._bugs.report(error, f"ask the alert rule {rule.name}")
+            return None
+
+    def _fire(self, rule: Rule, key: OwnerKey, text: str, seen: Seen) -> None:
+        fingerprint, event, now = fingerprint_of(rule, key), seen.last, self._now_ns()
+        known = self._open.get(fingerprint)
+        if known is not None:
+            alert = msgspec.structs.replace(
+                known.alert,
+                subject=event.subject,
+                at_ns=event.at_ns,
+                text=text,
+                cause=seen.cause,
+                count=known.alert.count + 1,
+                late=_is_late(event, now),
+            )
+            self._open[fingerprint] = replace(known, alert=alert, settles_ns=self._settles(rule, now))
+            if not known.due_ns:
+                self._report(alert)
+            return
+        if len(self._open) >= MAX_OPEN:
+            self.dropped += 1
+            return
+        alert = Alert(
+            fingerprint=fingerprint,
+            rule=rule.name,
+            topic=rule.topic,
+            severity=alert_labels.severity(seen.labels, rule.severity),
+            state=AlertState.FIRING,
+            subject=event.subject,
+            owner=key[2],
+            since_ns=event.at_ns,
+            at_ns=event.at_ns,
+            text=text,
+            cause=seen.cause,
+            late=_is_late(event, now),
+            labels=dict(seen.labels),
+            team=alert_labels.team(seen.labels),
+            channel=alert_labels.channel(seen.labels),
+        )
+        due = event.at_ns + int(rule.hold.total_seconds() * SECOND) if rule.hold else 0
+        if due and event.origin is not Origin.LIVE:
+            due = max(due, now + REPLAY_NS)
+        waits = due > now
+        self._open[fingerprint] = _Open(
+            rule=rule,
+            key=key,
+            alert=alert,
+            due_ns=due if waits else 0,
+            settles_ns=0 if waits else self._settles(rule, now),
+        )
+        if not waits:
+            self._begin(alert)
+
+    def _begin(self, alert: Alert) -> None:
+        self.fired[alert.rule] += 1
+        self._report(alert)
+
+    def _resolve(self, fingerprint: str, text: str, at_ns: int) -> None:
+        known = self._open.pop(fingerprint, None)
+        if known is not None and not known.due_ns:
+            at = max(at_ns, known.alert.at_ns)
+            self._report(msgspec.structs.replace(known.alert, state=AlertState.RESOLVED, text=text, at_ns=at))
+
+    @staticmethod
+    def _settles(rule: Rule, now: int) -> int:
+        return now + int(rule.settle.total_seconds() * SECOND) if rule.settle is not None else 0
+
+
+def fingerprint_of(rule: Rule, key: OwnerKey) -> str:
+    """Returns 12 hexadecimal digits that are the same for the same rule, engine and owner."""
+    engine, kind, owner = key
+    text = "\0".join((rule.name, str(engine), str(kind), owner))
+    return hashlib.blake2s(text.encode("utf-8", "surrogatepass"), digest_size=6).hexdigest()
+
+
+def _owner(event: Event, labels: Mapping[str, str]) -> str:
+    if event.kind is EventKind.TASK_FAILED:
+        return event.attrs.get("service", "") or event.subject.name
+    if event.subject.kind is Kind.CONTAINER:
+        return owner_of(event.subject, labels)
+    return event.subject.name or event.subject.short_id
+
+
+def _is_late(event: Event, now: int) -> bool:
+    return event.origin is not Origin.LIVE and now - event.at_ns > LATE_NS
+
+
+def _running_by_owner(containers: Containers) -> Mapping[str, bool]:
+    """Returns, for each owner, whether one of its containers runs."""
+    runs: dict[str, bool] = {}
+    for row in containers.values():
+        owner = owner_of_container(row)
+        runs[owner] = runs.get(owner, False) or row.state in LIVE_STATES
+    return runs

@@ -1,0 +1,35 @@
+"""Reads the labels with which the owner of a container changes its alerts.
+
+`quarterdeck.alerts=off` switches them off. `quarterdeck.severity=low` changes how urgent they are,
+`quarterdeck.team=payments` names who is responsible, and `quarterdeck.channel=C0123ABCD` where they are posted. An
+unknown value has no effect. People who create containers choose these labels, so they never mention anybody.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from core.model.alerts import Severity, severity_named
+
+ALERTS_LABEL = "quarterdeck.alerts"
+SEVERITY_LABEL = "quarterdeck.severity"
+TEAM_LABEL = "quarterdeck.team"
+CHANNEL_LABEL = "quarterdeck.channel"
+MAX_LENGTH = 80  # characters of a team or a channel
+
+
+def are_off(labels: Mapping[str, str]) -> bool:
+    """Whether the alerts of a container with these labels are switched off."""
+    return labels.get(ALERTS_LABEL, "").strip().lower() in ("off", "false", "0", "no", "none")
+
+
+def severity(labels: Mapping[str, str], default: Severity) -> Severity:
+    return severity_named(labels.get(SEVERITY_LABEL, "")) or default
+
+
+def team(labels: Mapping[str, str]) -> str:
+    return labels.get(TEAM_LABEL, "").strip()[:MAX_LENGTH]
+
+
+def channel(labels: Mapping[str, str]) -> str:
+    return labels.get(CHANNEL_LABEL, "").strip()[:MAX_LENGTH]

@@ -1,0 +1,65 @@
+"""Stores the newest events of each owner, for the alert rules.
+
+Rules look at a window of time. Only events that a rule can see are stored. Everything is limited: the events of one
+owner, and the number of owners; the owner without news for the longest time is dropped first.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict, deque
+from collections.abc import Mapping, Sequence
+
+from collectors.rule import Rule, SeenEvent
+from core.model.events import EventKind
+from core.model.refs import EngineRef, Kind
+
+OwnerKey = tuple[EngineRef, Kind, str]
+MAX_OWNERS, MAX_EVENTS = 10_000, 128
+NO_LABELS: Mapping[str, str] = {}
+
+
+class AlertWindows:
+    """The newest events by owner: engine, kind of resource and the owner's name."""
+
+    def __init__(self) -> None:
+        self._events: OrderedDict[OwnerKey, deque[SeenEvent]] = OrderedDict()
+
+        self._labels: OrderedDict[str, Mapping[str, str]] = OrderedDict()  # by the id of the container
+
+    def __len__(self) -> int:
+        return len(self._events)
+
+    def labels(self, container_id: str, known: Mapping[str, str] | None) -> Mapping[str, str]:
+        """Returns the container's labels; if they are not known any more, because it was removed, the last ones."""
+        if known is None:
+            return self._labels.get(container_id, NO_LABELS)
+        self._labels[container_id] = known
+        self._labels.move_to_end(container_id)
+        if len(self._labels) > MAX_OWNERS:
+            self._labels.popitem(last=False)
+        return known
+
+    def add(self, key: OwnerKey, seen: SeenEvent) -> bool:
+        """Adds an event. Returns False if it is stored already, because a stream was replayed."""
+        events = self._events.get(key)
+        if events is None:
+            events = self._events[key] = deque(maxlen=MAX_EVENTS)
+            if len(self._events) > MAX_OWNERS:
+                self._events.popitem(last=False)
+        self._events.move_to_end(key)
+        identity = seen.event.identity()
+        if any(known.event.identity() == identity for known in events):
+            return False
+        events.append(seen)
+        return True
+
+    def seen_by(self, rule: Rule, key: OwnerKey) -> Sequence[SeenEvent]:
+        """Returns what this rule sees of the owner, oldest first; the last event is the newest one."""
+        events = self._events[key]
+        since = events[-1].event.at_ns - int(rule.window.total_seconds() * 1e9)
+        return [one for one in events if one.event.at_ns >= since and is_for(rule, one.event.kind, one.event.action)]
+
+
+def is_for(rule: Rule, kind: EventKind, action: str) -> bool:
+    """Whether the rule is asked after such an event."""
+    return kind in rule.on and (kind is not EventKind.OTHER or action in rule.actions)

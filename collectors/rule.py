@@ -1,0 +1,69 @@
+"""Defines Rule: one kind of trouble that alerts report, and what a rule sees when it is asked.
+
+A rule is a value with a pure function. It sees the events of one owner, oldest first, and returns a Firing, a Cleared
+or None. The evaluator calls it, waits, counts and reports; a rule stores nothing and asks nobody.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+from core.model.alerts import Finding, Severity
+from core.model.causes import Cause
+from core.model.containers import Container
+from core.model.events import Event, EventKind
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SeenEvent:
+    """One event, and the cause of the end if it is an end."""
+
+    event: Event
+    cause: Cause | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Seen:
+    """What a rule sees. `events`: the owner's events of the rule's window and kinds, oldest first; the last one is new.
+    `container`: the subject as the mirror caches it; None if it is not a container or is removed. `labels`: of the
+    container, or of its events if it was never inspected."""
+
+    events: Sequence[SeenEvent]
+    labels: Mapping[str, str] = field(default_factory=dict)
+    container: Container | None = None
+
+    @property
+    def last(self) -> Event:
+        return self.events[-1].event
+
+    @property
+    def cause(self) -> Cause | None:
+        return self.events[-1].cause
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rule:
+    """One rule.
+
+    `on`: the kinds of events after which it is asked. `window`: how long an event stays in what it sees. `hold`: how
+    long the trouble must last before an alert fires; a Cleared in this time cancels it. `settle`: after this time
+    without a Firing, the alert resolves by itself; None: only a Cleared resolves it. `topic`: rules with the same topic
+    report the same trouble, and the most severe one counts. `actions`: of the events of kind OTHER, only those with one
+    of these actions. `until_running`: an alert resolves by itself only if a container of the owner runs, or none exists
+    any more. `on_by_default`: whether the rule runs without being configured.
+    """
+
+    name: str
+    summary: str
+    severity: Severity
+    on: frozenset[EventKind]
+    check: Callable[[Seen], Finding | None]
+    topic: str
+    window: timedelta = timedelta(minutes=10)
+    hold: timedelta = timedelta(0)
+    settle: timedelta | None = timedelta(minutes=5)
+    actions: frozenset[str] = frozenset()
+    until_running: bool = False
+    on_by_default: bool = True

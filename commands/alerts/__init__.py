@@ -1,0 +1,1 @@
+"""Commands about alert rules and incidents."""

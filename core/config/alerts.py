@@ -1,0 +1,128 @@
+"""Defines the sections `alerts` (where alerts are posted) and `rules` (what they report) of the configuration."""
+
+from __future__ import annotations
+
+import re
+from datetime import timedelta
+from typing import Annotated
+
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
+
+from core.config import field_types
+from core.config.base_section import Section
+from core.model.alerts import Severity, severity_named
+from core.model.events import EventKind
+
+FIELDS = ("name", "project", "service", "host", "engine", "image", "cause", "exit_code", "health", "state", "signal")
+_MATCHER = re.compile(r"(=~|!~|!=|=)?(.*)", re.DOTALL)
+
+
+def _severity(value: object) -> object:
+    if isinstance(value, Severity):
+        return value
+    if (severity := severity_named(str(value))) is None:
+        raise field_types.invalid_value(f"“{value}” is not a severity", "Write high, medium or low.")
+    return severity
+
+
+def _slack_channel(word: str) -> str:
+    if not re.fullmatch(r"[CG][A-Z0-9]{2,}", word):
+        raise field_types.invalid_value(
+            f"“{word}” is not the id of a Slack channel",
+            "Write the channel id, such as C0123ABCD. Slack shows it at the end of the channel details.",
+        )
+    return word
+
+
+def _field(name: str) -> str:
+    if name not in FIELDS and not (name.startswith("label.") and len(name) > len("label.")):
+        raise field_types.invalid_value(
+            f"“{name}” is nothing that an alert rule can match", f"Use one of {', '.join(FIELDS)}, or label.NAME."
+        )
+    return name
+
+
+def _matcher(value: str) -> str:
+    found = _MATCHER.fullmatch(value)
+    if found is not None and found[1] in ("=~", "!~"):
+        try:
+            re.compile(found[2])
+        except re.error as error:
+            raise field_types.invalid_value(
+                f"“{found[2]}” is not a regular expression: {error}", "Write for example '=~web-.*'."
+            ) from None
+    return value
+
+
+SeverityName = Annotated[Severity, BeforeValidator(_severity)]
+Duration = Annotated[timedelta, BeforeValidator(field_types.duration), Field(ge=timedelta(0), le=timedelta(days=7))]
+
+
+class Alerts(Section):
+    """Where Quarterdeck posts alerts. Without a channel, the log, the console and the command `incidents` show them."""
+
+    to: Annotated[str, AfterValidator(_slack_channel)] | None = Field(
+        default=None,
+        description="The Slack channel for alerts, as an id. Invite the bot to it.",
+        examples=["to: C0123ABCD"],
+    )
+
+
+class RuleChange(Section):
+    """Changes a built-in alert rule. What is absent stays as it is."""
+
+    severity: SeverityName | None = Field(default=None, description="high, medium or low.")
+    hold: Duration | None = Field(
+        default=None, alias="for", description="How long the trouble must last before an alert fires."
+    )
+    settle: Duration | None = Field(
+        default=None, description="After how long without trouble the alert resolves by itself."
+    )
+
+
+class NewRule(Section):
+    """An alert rule of your own."""
+
+    name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,40}$")] = Field(
+        description="Lower-case letters, digits and -."
+    )
+    on: EventKind = Field(default=EventKind.DIED, description="The kind of event, such as died, oom or health.")
+    where: dict[Annotated[str, AfterValidator(_field)], Annotated[str, AfterValidator(_matcher)]] = Field(
+        default={},
+        description="What the event must have: name, project, service, host, engine, image, cause, exit_code, health,"
+        " state, signal or label.NAME, each with = (or nothing), !=, =~ or !~ before the value.",
+    )
+    count: int = Field(default=1, ge=1, le=100, description="How many such events make an alert.")
+    within: Duration = Field(default=timedelta(minutes=10), description="The time in which they must happen.")
+    severity: SeverityName = Field(default=Severity.MEDIUM, description="high, medium or low.")
+
+
+class Rules(Section):
+    """Which trouble Quarterdeck reports. The command `rules` lists all alert rules."""
+
+    off: Annotated[tuple[field_types.NonEmptyStr, ...], BeforeValidator(field_types.split_list)] = Field(
+        default=(), description="Built-in rules that are switched off.", examples=["off: [image-pull-failed]"]
+    )
+    change: dict[field_types.NonEmptyStr, RuleChange] = Field(
+        default={},
+        description="Changes of built-in rules: severity, for, settle.",
+        examples=["change:\n  unhealthy: {for: 5m, severity: low}"],
+    )
+    add: tuple[NewRule, ...] = Field(
+        default=(),
+        description="Rules of your own.",
+        examples=[
+            "add:\n"
+            "  - name: payments-exit\n"
+            '    where: {label.app: payments, exit_code: "!=0"}\n'
+            "    count: 2\n"
+            "    severity: high"
+        ],
+    )
+
+    @model_validator(mode="after")
+    def _no_name_twice(self) -> Rules:
+        names = [rule.name for rule in self.add]
+        if twice := sorted({name for name in names if names.count(name) > 1}):
+            raise field_types.invalid_value(f"there are two rules named “{twice[0]}”", "Give one of them another name.")
+        return self

@@ -1,0 +1,67 @@
+"""Defines the actions about alerts that the bot answers itself: list the rules, list the incidents, acknowledge one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+
+import msgspec
+
+from core.model.actions import Risk
+from core.model.alerts import Severity
+from core.model.bot_actions import BuiltinAction
+from core.model.identity import Identity, Place
+from core.model.incidents import Incident
+
+
+class RuleState(msgspec.Struct, frozen=True):
+    """One alert rule. `hold`: how long the trouble must last. `settle`: after how long without trouble it resolves;
+    None if only the end of the trouble resolves it. `firing`: its alerts now. `waiting`: those whose trouble has not
+    lasted long enough. `fired`: how often it fired since this process started."""
+
+    name: str
+    summary: str
+    severity: Severity
+    hold: timedelta
+    settle: timedelta | None
+    firing: int
+    waiting: int
+    fired: int
+
+
+class IncidentPage(msgspec.Struct, frozen=True):
+    """Incidents, the newest change first. `hidden`: how many more match. `channel`: where alerts are posted; empty if
+    nowhere."""
+
+    incidents: tuple[Incident, ...]
+    hidden: int = 0
+    channel: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ListRules(BuiltinAction[tuple[RuleState, ...]]):
+    verb = "rule.list"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ListIncidents(BuiltinAction[IncidentPage]):
+    """The newest `limit` incidents about resources that `who` may list in this place. `resolved`: also those that are
+    over. `name`: a glob over id, owner and name; empty matches all."""
+
+    verb = "incident.list"
+    who: Identity
+    place: Place
+    resolved: bool = False
+    name: str = ""
+    limit: int = 50
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AcknowledgeIncident(BuiltinAction[Incident]):
+    """Records that `by` takes care of an incident. `id`: the id of an incident, or its beginning."""
+
+    verb = "incident.acknowledge"
+    risk = Risk.CHANGE
+    by: Identity
+    place: Place
+    id: str

@@ -1,0 +1,136 @@
+"""Defines incidents: one trouble of one owner, made of the alerts that report it, and what people did about it.
+
+Alerts with the same engine, owner and topic are one incident, such as a crash, the crash loop that follows and the
+restart that did not come. An incident ends when all of its alerts are resolved. If it fires again soon, it is reopened
+instead of starting a new one.
+"""
+
+from __future__ import annotations
+
+import enum
+import hashlib
+
+import msgspec
+
+from core.model.alerts import Alert, AlertState, Severity
+
+REOPEN_NS = 3600 * 1_000_000_000  # how long after its end an incident is reopened
+MAX_ALERTS = 16  # of one incident; rules with one topic are few
+_ORDER = (Severity.HIGH, Severity.MEDIUM, Severity.LOW)
+
+
+class IncidentState(enum.StrEnum):
+    FIRING = "firing"
+    ACKNOWLEDGED = "acknowledged"
+    RESOLVED = "resolved"
+
+
+class PostedIncident(msgspec.Struct, frozen=True):
+    """Where the message about an incident is. `version`: the version of the incident that it shows. `told`: the newest
+    entry of the incident's thread, as the number of times that it was opened."""
+
+    channel: str
+    ts: str
+    version: int
+    told: int = 0
+
+
+class Incident(msgspec.Struct, frozen=True, kw_only=True):
+    """One incident. Times are nanoseconds since the epoch.
+
+    `key`: the same for the same trouble, also after the incident has ended. `number` in `id` is different for each
+    incident with the same key. `opened`: how often it began, 1 at first. `version` grows with each change that people
+    should see. `acknowledged_by`: the id of the person who takes care of it; empty if nobody does.
+    """
+
+    id: str
+    key: str
+    alerts: tuple[Alert, ...]
+    began_ns: int
+    changed_ns: int
+    opened: int = 1
+    version: int = 1
+    acknowledged_by: str = ""
+    posted: PostedIncident | None = None
+
+    @property
+    def firing(self) -> tuple[Alert, ...]:
+        """The alerts that fire, the most severe first."""
+        alerts = [alert for alert in self.alerts if alert.state is AlertState.FIRING]
+        return tuple(sorted(alerts, key=lambda alert: (_ORDER.index(alert.severity), -alert.at_ns)))
+
+    @property
+    def state(self) -> IncidentState:
+        if not self.firing:
+            return IncidentState.RESOLVED
+        return IncidentState.ACKNOWLEDGED if self.acknowledged_by else IncidentState.FIRING
+
+    @property
+    def main(self) -> Alert:
+        """The alert that describes the incident best: the most severe one that fires, or else the last that did."""
+        return (self.firing or tuple(sorted(self.alerts, key=lambda alert: -alert.at_ns)))[0]
+
+    @property
+    def severity(self) -> Severity:
+        return self.main.severity
+
+    @property
+    def count(self) -> int:
+        """How often the trouble was found."""
+        return max(alert.count for alert in self.alerts)
+
+
+def incident_key(alert: Alert) -> str:
+    """Returns 12 hexadecimal digits that are the same for all alerts about the same trouble."""
+    subject = alert.subject
+    text = "\0".join((alert.topic, str(subject.engine), str(subject.kind), alert.owner))
+    return hashlib.blake2s(text.encode("utf-8", "surrogatepass"), digest_size=6).hexdigest()
+
+
+def merge_alert(incident: Incident | None, alert: Alert) -> Incident | None:
+    """Returns the incident with this alert in it. `incident`: the newest one with the alert's key. Returns None if
+    there is nothing to change: the alert is known, or it resolves what is not open.
+
+    Several processes may report the same alert, because they watch the same engine. So a report that is older than the
+    stored one, or equal to it, changes nothing.
+    """
+    stored = None if incident is None else next((each for each in incident.alerts if _same(each, alert)), None)
+    if stored is not None and _age(alert) <= _age(stored):
+        return None
+    if alert.state is AlertState.RESOLVED:
+        if incident is None or stored is None or stored.state is AlertState.RESOLVED:
+            return None
+        return _with_alert(incident, alert)
+    if incident is None or (incident.state is IncidentState.RESOLVED and alert.at_ns - incident.changed_ns > REOPEN_NS):
+        key = incident_key(alert)
+        number = 1 if incident is None else int(incident.id.partition("-")[2] or 1) + 1
+        began = alert.since_ns if incident is None else max(alert.since_ns, incident.changed_ns)
+        return Incident(id=f"{key[:6]}-{number}", key=key, alerts=(alert,), began_ns=began, changed_ns=alert.at_ns)
+    merged = _with_alert(incident, alert)
+    if incident.state is IncidentState.RESOLVED:
+        merged = msgspec.structs.replace(merged, opened=incident.opened + 1, acknowledged_by="")
+    return merged
+
+
+def acknowledge(incident: Incident, who: str) -> Incident:
+    """Returns the incident as one that `who` takes care of."""
+    return msgspec.structs.replace(incident, acknowledged_by=who, version=incident.version + 1)
+
+
+def _with_alert(incident: Incident, alert: Alert) -> Incident:
+    others = tuple(each for each in incident.alerts if not _same(each, alert))[-(MAX_ALERTS - 1) :]
+    return msgspec.structs.replace(
+        incident,
+        alerts=(*others, alert),
+        changed_ns=max(incident.changed_ns, alert.at_ns),
+        version=incident.version + 1,
+    )
+
+
+def _age(alert: Alert) -> tuple[int, bool, int]:
+    """Orders the reports of one alert: of two at the same time, the end is the later one."""
+    return (alert.at_ns, alert.state is AlertState.RESOLVED, alert.count)
+
+
+def _same(one: Alert, other: Alert) -> bool:
+    return one.fingerprint == other.fingerprint

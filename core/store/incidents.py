@@ -1,0 +1,61 @@
+"""Stores incidents: each one under its key, and the keys of those that changed since they were last reported.
+
+Several processes may change an incident. So a change names the value that it replaces, and is refused if another
+process was faster.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from core.store import keys
+from core.store.connection import StoreConnection, text
+
+SCAN_COUNT = 500
+MAX_INCIDENT_BYTES = 64 << 10
+
+
+class IncidentStore(StoreConnection):
+    """Reads and changes incidents. Values are the caller's bytes. Methods raise errors.StoreDown or StoreError."""
+
+    async def incident(self, key: str) -> bytes | None:
+        async with self._call():
+            value: bytes | None = await self._client.hget(self._key(keys.INCIDENTS), key)
+        return value
+
+    async def incidents(self) -> dict[str, bytes]:
+        """Returns every stored incident by key."""
+        found: dict[str, bytes] = {}
+        cursor = 0
+        while True:
+            async with self._call():
+                cursor, part = await self._client.hscan(self._key(keys.INCIDENTS), cursor, count=SCAN_COUNT)
+            found |= {text(key): value for key, value in part.items()}
+            if cursor == 0:
+                return found
+
+    async def change_incident(self, key: str, before: bytes | None, value: bytes) -> bool:
+        """Stores an incident that people must be told about, if the stored one is still `before`. Returns False if
+        another process was faster."""
+        return await self._put_incident(key, before, value, "changed")
+
+    async def incident_told(self, key: str, before: bytes, value: bytes) -> bool:
+        """Stores an incident that people were told about, if the stored one is still `before`, and removes it from the
+        changed ones. Returns False if it has changed again meanwhile."""
+        return await self._put_incident(key, before, value, "told")
+
+    async def _put_incident(self, key: str, before: bytes | None, value: bytes, mark: str) -> bool:
+        args = (key, before or b"", value, mark)
+        return bool(await self._run("incident", names=(keys.INCIDENTS, keys.INCIDENTS_CHANGED), args=args))
+
+    async def changed_incidents(self, limit: int) -> Sequence[str]:
+        """Returns the keys of incidents that people must still be told about, the oldest first."""
+        async with self._call():
+            return [text(key) for key in await self._client.zrange(self._key(keys.INCIDENTS_CHANGED), 0, limit - 1)]
+
+    async def remove_incidents(self, removed: Sequence[str]) -> None:
+        if removed:
+            async with self._call(), self._client.pipeline(transaction=True) as pipe:
+                pipe.hdel(self._key(keys.INCIDENTS), *removed)
+                pipe.zrem(self._key(keys.INCIDENTS_CHANGED), *removed)
+                await pipe.execute()

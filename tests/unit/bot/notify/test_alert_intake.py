@@ -1,0 +1,119 @@
+"""The intake, on a real store: every alert is stored once in its incident, whatever happens to the store."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from bot.notify.alert_intake import AlertIntake, change_incident, decode_incident, stored_incidents
+from core import errors, metrics
+from core.model.alerts import AlertState
+from core.model.incidents import Incident, IncidentState, acknowledge
+from core.store.client import Store
+from tests.helpers.alerts import alert
+
+
+class Desk:
+    def __init__(self, url: str) -> None:
+        self.store = Store.open(url, timeout=1.0)
+        self.counts = metrics.Metrics()
+        self.changes = 0
+        self.intake = AlertIntake(self.store, self.counts, self._changed)
+
+    def _changed(self) -> None:
+        self.changes += 1
+
+    async def take(self, *alerts) -> list[Incident]:
+        """Reports alerts, and returns the incidents when all are stored."""
+        for each in alerts:
+            self.intake.report(each)
+        task = asyncio.create_task(self.intake.run())
+        async with asyncio.timeout(20):
+            while self.intake.queued:
+                await asyncio.sleep(0.01)
+        task.cancel()
+        return list(await stored_incidents(self.store))
+
+
+@pytest.fixture
+async def desk(valkey):
+    made = Desk(valkey.url)
+    yield made
+    await made.store.aclose()
+
+
+async def test_an_alert_is_stored_in_its_incident_and_marked_as_changed(desk):
+    (incident,) = await desk.take(alert())
+    assert (incident.state, incident.main.text, incident.version) == (IncidentState.FIRING, "crashed", 1)
+    assert await desk.store.changed_incidents(10) == [incident.key]
+    assert desk.changes == 1
+
+
+async def test_a_crash_that_was_over_before_it_was_stored_is_stored_with_its_end(desk):
+    (incident,) = await desk.take(alert(at=1), alert(at=2, state=AlertState.RESOLVED, text="no trouble since"))
+    assert incident.state is IncidentState.RESOLVED and incident.version == 2
+
+
+async def test_ten_thousand_reports_of_one_alert_wait_as_one(desk):
+    for at in range(1, 10_001):
+        desk.intake.report(alert(at=at, count=at))
+        desk.intake.report(alert(at=at, count=at, state=AlertState.RESOLVED))
+    assert desk.intake.queued == 2
+    (incident,) = await desk.take()
+    assert incident.count == 10_000
+
+
+async def test_two_processes_that_report_the_same_alerts_make_one_incident(desk, valkey):
+    other = Desk(valkey.url)
+    reports = [alert(f"rule-{number % 3}", at=number, count=number) for number in range(1, 31)]
+    await asyncio.gather(desk.take(*reports), other.take(*reports))
+    (incident,) = await stored_incidents(desk.store)
+    assert {each.rule: each.count for each in incident.alerts} == {"rule-0": 30, "rule-1": 28, "rule-2": 29}
+    await other.store.aclose()
+
+
+async def test_alerts_wait_while_the_store_is_gone(desk, valkey):
+    url, store = valkey.url, desk.store
+    desk.intake._store = Store.open("unix:///nowhere/valkey.sock", timeout=0.1)
+    desk.intake.report(alert())
+    task = asyncio.create_task(desk.intake.run())
+    async with asyncio.timeout(20):
+        while not desk.intake._repeated._reason:
+            await asyncio.sleep(0.01)
+    assert desk.intake.queued == 1
+    desk.intake._store = store
+    async with asyncio.timeout(20):
+        while desk.intake.queued:
+            await asyncio.sleep(0.01)
+    task.cancel()
+    assert len(await stored_incidents(store)) == 1 and url
+
+
+async def test_a_change_by_a_person_and_a_new_alert_at_once_lose_nothing(desk):
+    (incident,) = await desk.take(alert())
+    changed, _ = await asyncio.gather(
+        change_incident(desk.store, incident.key, lambda each: acknowledge(each, "slack:T1/U1")),
+        desk.take(alert(at=2, count=2)),
+    )
+    assert changed.acknowledged_by == "slack:T1/U1"
+    (now,) = await stored_incidents(desk.store)
+    assert (now.acknowledged_by, now.count) == ("slack:T1/U1", 2)
+
+
+async def test_a_change_of_a_removed_incident_is_refused(desk):
+    (incident,) = await desk.take(alert())
+    await desk.store.remove_incidents([incident.key])
+    with pytest.raises(errors.NotFound):
+        await change_incident(desk.store, incident.key, lambda each: each)
+    assert await desk.store.changed_incidents(10) == []
+
+
+async def test_what_another_version_wrote_is_replaced(desk):
+    (incident,) = await desk.take(alert())
+    stored = await desk.store.incident(incident.key)
+    assert await desk.store.change_incident(incident.key, stored, b'{"id": 7}')
+    assert decode_incident(b'{"id": 7}') is None
+    assert await stored_incidents(desk.store) == []
+    (again,) = await desk.take(alert(at=9))
+    assert again.main.at_ns == 9

@@ -1,0 +1,103 @@
+"""The rules that a configuration puts in force."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+
+from bot.notify.configured_rules import rules_in_force
+from collectors.rule_catalogue import load_rules
+from core import errors
+from core.config import load
+from core.config.alerts import Rules
+from core.model.alerts import Severity
+from core.model.causes import CauseKind
+from tests.helpers.alert_scene import AlertScene
+
+BUILTIN = load_rules()
+
+
+def scene(**settings: object) -> AlertScene:
+    return AlertScene(rules_in_force(BUILTIN, Rules.model_validate(settings)))
+
+
+def test_a_rule_is_switched_off_and_another_one_is_changed() -> None:
+    rules = {
+        rule.name: rule
+        for rule in rules_in_force(
+            BUILTIN,
+            Rules.model_validate(
+                {"off": "crash, flapping", "change": {"unhealthy": {"for": "5m", "severity": "critical"}}}
+            ),
+        )
+    }
+    assert {"crash", "flapping"}.isdisjoint(rules)
+    changed = rules["unhealthy"]
+    assert (changed.hold, changed.severity, changed.settle) == (timedelta(minutes=5), Severity.HIGH, None)
+
+
+def test_a_rule_of_four_lines_counts_and_matches() -> None:
+    payments = {
+        "name": "payments-exit",
+        "where": {"label.app": "payments", "exit_code": "!=0"},
+        "count": 2,
+        "severity": "high",
+    }
+    alerts = scene(off=[rule.name for rule in BUILTIN], add=[payments])
+    mine = alerts.add("pay", labels={"app": "payments"})
+    other = alerts.add("web", labels={"app": "web"})
+    for ref in (mine, other, other):
+        alerts.end(ref)
+    assert alerts.said == []
+    alerts.wait(60)
+    alerts.end(mine)
+    assert alerts.said == ["firing payments-exit: crashed: it failed (exit code 2), 2 times in 10 minutes"]
+    assert alerts.alerts[0].severity is Severity.HIGH
+
+
+@pytest.mark.parametrize(
+    ("matcher", "fires"),
+    [
+        ("web", True),
+        ("=web", True),
+        ("!=web", False),
+        ("=~w.b", True),
+        ("=~w", False),
+        ("!~db.*", True),
+        ("db", False),
+    ],
+)
+def test_the_four_operators(matcher: str, fires: bool) -> None:
+    alerts = scene(off=[rule.name for rule in BUILTIN], add=[{"name": "x", "where": {"name": matcher}}])
+    alerts.end(alerts.add("web"))
+    assert bool(alerts.said) is fires
+
+
+def test_every_field_can_be_matched() -> None:
+    where = {
+        "name": "web",
+        "project": "shop",
+        "service": "front",
+        "host": "h1",
+        "engine": "docker",
+        "image": "web:1",
+        "cause": "crashed",
+        "label.com.docker.compose.service": "front",
+    }
+    alerts = scene(off=[rule.name for rule in BUILTIN], add=[{"name": "x", "where": where}])
+    labels = {"com.docker.compose.project": "shop", "com.docker.compose.service": "front"}
+    alerts.end(alerts.add("web", labels=labels), CauseKind.FINISHED, "finished")
+    alerts.end(alerts.add("web", labels=labels, number=2))
+    assert len(alerts.alerts) == 1
+
+
+def test_an_unknown_rule_is_a_mistake_of_the_configuration(tmp_path) -> None:
+    file = tmp_path / "q.yaml"
+    file.write_text("rules: {off: [crahs], change: {nope: {severity: low}}, add: [{name: flapping}]}")
+    config = load.load(file, {"XDG_STATE_HOME": "/s"})
+    with pytest.raises(errors.ConfigError) as raised:
+        load.check_rules(config, [rule.name for rule in BUILTIN])
+    said = raised.value.full_message()
+    assert "there is no alert rule “crahs”" in said and "Did you mean crash" in said
+    assert "there is no alert rule “nope”" in said and "“flapping” is the name of a built-in alert rule" in said
