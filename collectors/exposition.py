@@ -137,7 +137,8 @@ def check_names(families: Sequence[Family]) -> None:
     """Raises ValueError if two families would have the same name, in any of the formats."""
     names: set[str] = set()
     for family in families:
-        for name in {family.name, family.base_name}:
+        endings = ("_bucket", "_count", "_sum") if family.kind == "histogram" else ()
+        for name in {family.name, family.base_name, *(f"{family.name}{ending}" for ending in endings)}:
             if name in names:
                 raise ValueError(f"there are two families named {name}")
             names.add(name)

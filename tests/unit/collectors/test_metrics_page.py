@@ -586,6 +586,10 @@ def test_families_with_one_name_are_refused() -> None:
     again = Scraper(name="again", families=[container_state.STATE], make=lambda options: lambda scrape: [b""])
     with pytest.raises(ValueError, match="two families named quarterdeck_container_state"):
         page(scrapers=[container_state.scraper, again])
+    for name in ("relist_duration_seconds_count", "events", "build"):  # as OpenMetrics names its own samples
+        clash = Scraper(name="clash", families=[metric_families.gauge(name, "Something")], make=again.make)
+        with pytest.raises(ValueError, match=f"two families named quarterdeck_{name}"):
+            page(scrapers=[clash])
 
 
 def test_a_scraper_that_forgets_a_family_fails() -> None:
