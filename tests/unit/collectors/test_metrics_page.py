@@ -47,7 +47,10 @@ NOW = 1_800_000_000.0
 
 def row(name: str, *, engine: EngineRef | None = None, **changes: Any) -> Container:
     ref = Ref(
-        engine or EngineRef(host="host7", kind="docker"), Kind.CONTAINER, f"{name}-".encode().hex().ljust(64, "0"), name
+        engine or EngineRef(host="host7", kind="docker"),
+        Kind.CONTAINER,
+        f"{name}-".encode(errors="surrogatepass").hex().ljust(64, "0"),
+        name,
     )
     plain = Container(
         ref=ref,
@@ -282,6 +285,23 @@ def test_promtool_finds_nothing_to_mend() -> None:
         ["promtool", "check", "metrics"], input=text.encode(), capture_output=True, timeout=30, check=False
     )
     assert (done.returncode, done.stdout + done.stderr) == (0, b"")
+
+
+def test_the_parser_of_prometheus_reads_openmetrics(tmp_path: Path) -> None:
+    """Also with names and labels that somebody chose to break it."""
+    need("promtool", "promtool")
+    odd = ['x"} 1\n# EOF\n', "\\", "\\n", "\x00\x1b[31m", "\ud800", "é\u202e\U0001f600", " ", "{a='b'}", "x" * 5000]
+    rows = [row(name, image=name, labels={"team": name}) for name in odd]
+    hostile = mirror_of(*rows, host="host9")
+    hostile.usage.add([usage(each.ref) for each in rows])
+    options = Options(container_labels=("team",))
+    text = page(*sample_fleet(), hostile, counts=counted(), form=Format.OPENMETRICS, options=options)
+    # promtool imports samples only if they have a time.
+    file = tmp_path / "page"
+    file.write_text("".join(f"{line[:-1]} {NOW:.0f}\n" if line[0] != "#" else line for line in text.splitlines(True)))
+    command = ["promtool", "tsdb", "create-blocks-from", "openmetrics", file, tmp_path / "blocks"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stderr
 
 
 def test_both_formats_have_the_same_families_and_series() -> None:
