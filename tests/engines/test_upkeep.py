@@ -1,0 +1,195 @@
+"""What the recurring readings of live engines show on the metrics page: resources, disk use and a Swarm; and that
+several processes measure an engine once."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+
+import pytest
+
+from collectors.data_root_reader import DataRootReader
+from collectors.disk_use_reader import DiskUseReader
+from collectors.exposition import Exposition
+from collectors.resource_counter import ResourceCounter
+from collectors.unit_reader import UnitReader
+from core import metrics
+from core.model.disk_use import ReadDiskUse
+from core.store.client import Store
+from runtimes.engine_registry import EngineAddress
+from runtimes.inventory.mirror import Mirror
+from tests.daemons.swarm import Opened, private_swarm
+from tests.helpers.watched_engine import WatchedEngine
+
+pytestmark = pytest.mark.engine
+
+
+@pytest.fixture
+async def store(valkey):
+    made = Store.open(valkey.url)
+    yield made
+    await made.aclose()
+
+
+def shown(mirror, family, *parts):
+    """The value of the one series of a family whose labels have these parts; None without one."""
+    page = Exposition(metrics.Metrics(), lambda: [mirror]).render().decode()
+    lines = [line for line in page.splitlines() if line.startswith(f"quarterdeck_{family}{{")]
+    found = [line for line in lines if all(part in line for part in parts)]
+    assert len(found) <= 1, found
+    return float(found[0].rsplit(" ", 1)[1]) if found else None
+
+
+async def read_all(mirror, store):
+    """One run of each reading, as the schedule makes them. Returns what failed."""
+    rounds = [
+        await DiskUseReader(lambda: [mirror], store, replica="r1").run(),
+        await ResourceCounter(lambda: [mirror]).run(),
+    ]
+    roots = DataRootReader(lambda: [mirror])
+    rounds += [await roots.run(), await UnitReader(lambda: [mirror]).run()]
+    roots.close()
+    return [fault for each in rounds for fault in each.faults]
+
+
+async def test_the_resources_of_docker_are_on_the_page(dockerd, store):
+    async with WatchedEngine(EngineAddress(kind="docker", url=dockerd.url)) as engine:
+        before = await read_all(engine.mirror, store)
+        assert before == []
+        images, networks = shown(engine.mirror, "images"), shown(engine.mirror, "networks")
+        await asyncio.to_thread(dockerd.volume, "spare")
+        await asyncio.to_thread(dockerd.network, "lonely")
+        engine.mirror.resources.counts_at = 0.0
+        await ResourceCounter(lambda: [engine.mirror]).run()
+        assert images >= 1 and shown(engine.mirror, "images") == images
+        assert shown(engine.mirror, "dangling_images") == 0
+        assert shown(engine.mirror, "volumes") == 1
+        assert shown(engine.mirror, "networks") == networks + 1
+        assert shown(engine.mirror, "images_size_bytes") > 100_000
+        assert shown(engine.mirror, "build_cache_size_bytes") == 0
+        assert shown(engine.mirror, "containers_written_size_bytes") == 0
+        assert shown(engine.mirror, "data_root_size_bytes") >= shown(engine.mirror, "data_root_free_bytes") > 0
+        assert shown(engine.mirror, "unit_state") is None
+        assert shown(engine.mirror, "swarm_service_replicas_desired") is None
+
+
+async def test_the_resources_of_podman_are_on_the_page(podmand, store):
+    await asyncio.to_thread(podmand.volume, "spare")
+    async with WatchedEngine(EngineAddress(kind="podman", url=podmand.url)) as engine:
+        assert await read_all(engine.mirror, store) == []
+        assert shown(engine.mirror, "images") >= 1 and shown(engine.mirror, "volumes") == 1
+        assert shown(engine.mirror, "unused_volumes") == 1
+        assert shown(engine.mirror, "volumes_size_bytes") >= 0
+        assert shown(engine.mirror, "images_size_bytes") > 100_000
+        assert shown(engine.mirror, "build_cache_size_bytes") is None
+        assert shown(engine.mirror, "data_root_size_bytes") > 0
+
+
+async def test_the_resources_of_containerd_are_on_the_page(containerdd, store):
+    async with WatchedEngine(EngineAddress(kind="containerd", url=containerdd.url)) as engine:
+        assert await read_all(engine.mirror, store) == []
+        assert shown(engine.mirror, "images") >= 1
+        assert shown(engine.mirror, "images_size_bytes") > 100_000
+        assert shown(engine.mirror, "volumes") is None and shown(engine.mirror, "networks") is None
+        assert shown(engine.mirror, "data_root_size_bytes") > 0
+
+
+async def test_the_resources_of_a_cri_engine_are_on_the_page(crid, store):
+    async with WatchedEngine(EngineAddress(kind="cri", url=crid.url)) as engine:
+        assert await read_all(engine.mirror, store) == []
+        assert shown(engine.mirror, "images") >= 1
+        assert shown(engine.mirror, "data_root_size_bytes") > 0
+
+
+async def test_an_oci_engine_has_none_of_them(ocid, store):
+    async with WatchedEngine(EngineAddress(kind="oci", url=ocid.url)) as engine:
+        assert await read_all(engine.mirror, store) == []
+        for family in ("images", "volumes", "networks", "images_size_bytes", "data_root_size_bytes"):
+            assert shown(engine.mirror, family) is None
+
+
+async def test_several_processes_measure_one_docker_once(dockerd, store, monkeypatch):
+    asked = 0
+    async with contextlib.AsyncExitStack() as stack:
+        engines = [
+            await stack.enter_async_context(WatchedEngine(EngineAddress(kind="docker", url=dockerd.url)))
+            for _ in range(3)
+        ]
+        for engine in engines:
+            run = engine.runtime.run
+
+            async def counted(action, call, run=run):
+                nonlocal asked
+                asked += isinstance(action, ReadDiskUse)
+                return await run(action, call)
+
+            monkeypatch.setattr(engine.runtime, "run", counted)
+        readers = [
+            DiskUseReader(lambda mirror=engine.mirror: [mirror], store, replica=f"r{number}")
+            for number, engine in enumerate(engines)
+        ]
+        for _ in range(2):
+            rounds = await asyncio.gather(*(reader.run() for reader in readers))
+            assert [each.faults for each in rounds] == [(), (), ()]
+        assert asked == 1
+        sizes = {shown(engine.mirror, "images_size_bytes") for engine in engines}
+        assert len(sizes) == 1 and None not in sizes
+
+
+async def test_the_services_and_nodes_of_a_swarm_are_on_the_page():
+    with private_swarm() as cluster:
+        opened = await Opened(cluster.daemon).meet()
+        try:
+            mirror = Mirror(opened.swarm)
+            assert shown(mirror, "swarm_node_leader") is None, "nothing is known before the first contact"
+            stream = mirror.events(None)
+            await anext(stream)
+            assert shown(mirror, "swarm_node_state", 'state="ready"') == 1
+            assert shown(mirror, "swarm_node_availability", 'availability="active"') == 1
+            assert shown(mirror, "swarm_node_manager_reachability", 'reachability="reachable"') == 1
+            assert shown(mirror, "swarm_node_leader") == 1
+            assert shown(mirror, "swarm_node_info", 'role="manager"') == 1
+            cluster.serve("web", replicas=2, labels={"com.docker.stack.namespace": "shop"})
+            cluster.serve("stuck", replicas=1, constraints=["node.labels.none==here"])
+
+            async def until(true):
+                following = asyncio.create_task(_drain(stream))
+                try:
+                    async with asyncio.timeout(60):
+                        while not true():
+                            await asyncio.sleep(0.05)
+                finally:
+                    following.cancel()
+                    await asyncio.gather(following, return_exceptions=True)
+
+            web = 'service="web"'
+            await until(lambda: shown(mirror, "swarm_service_replicas_running", web) == 2)
+            assert shown(mirror, "swarm_service_replicas_desired", web) == 2
+            assert shown(mirror, "swarm_service_info", web, 'mode="replicated"', 'stack="shop"') == 1
+            assert shown(mirror, "swarm_service_update_state", web, 'state="updating"') is None
+            stuck = 'service="stuck"'
+            assert (
+                shown(mirror, "swarm_service_replicas_desired", stuck),
+                shown(mirror, "swarm_service_replicas_running", stuck),
+            ) == (1, 0)
+        finally:
+            await opened.aclose()
+
+
+async def _drain(stream):
+    async for _ in stream:
+        pass
+
+
+async def test_a_measurement_of_a_daemon_that_was_stopped_is_no_fault_of_the_others(own_dockerd, podmand, store):
+    docker, podman = (
+        EngineAddress(kind="docker", url=own_dockerd.url),
+        EngineAddress(kind="podman", url=podmand.url),
+    )
+    async with WatchedEngine(docker) as first, WatchedEngine(podman) as second:
+        await asyncio.to_thread(own_dockerd.kill)
+        reader = DiskUseReader(lambda: [first.mirror, second.mirror], store, replica="r1")
+        done = await reader.run()
+        assert len(done.faults) <= 1
+        assert shown(first.mirror, "images_size_bytes") is None
+        assert shown(second.mirror, "images_size_bytes") > 0
