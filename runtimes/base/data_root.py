@@ -1,18 +1,18 @@
 """Reads the size of the file system that holds an engine's data, if that folder is on this machine.
 
 An engine reports a path, but a socket may lead to another machine (a tunnel), and this process may run in a container,
-where the same path is another folder. So the process that serves the socket is looked at: it must see the same files
-as this process. If it is not visible, as in a container, the path must be a mount point: whoever started the container
-then mounted the engine's folder there.
+where the same path is another folder. So the process that serves the socket is looked at: at that path it must see the
+same folder as this process. If that process is not visible, as in a container, the path must be a mount point: whoever
+started the container then mounted the engine's folder there.
 """
 
 from __future__ import annotations
 
 import os
 import socket
+from pathlib import Path
 
 from core.model.disk_use import DataRoot, Filesystem
-from runtimes.kernel import procfs
 from runtimes.transport import connect
 
 
@@ -34,6 +34,13 @@ def _is_local(root: DataRoot, host: str) -> bool:
     pid, _ = connect.peer_credentials(root.socket)
     if not pid:
         return os.path.ismount(root.path)
-    theirs, ours = procfs.mount_namespace(str(pid)), procfs.mount_namespace()
-    # A process of another user does not show its namespace: then the name of the machine decides.
-    return host == socket.gethostname() and theirs in (None, ours)
+    return host == socket.gethostname() and _sees_same_folder(pid, root.path)
+
+
+def _sees_same_folder(pid: int, path: str) -> bool:
+    ours = Path(path).stat()
+    try:
+        theirs = Path(f"/proc/{pid}/root{path}").stat()
+    except PermissionError:  # a process of another user does not show its files: then the name of the machine decides
+        return True
+    return os.path.samestat(theirs, ours)

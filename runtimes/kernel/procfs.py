@@ -50,14 +50,6 @@ def pid_namespace(pid: str = "self", root: str = "/proc") -> int | None:
         return None
 
 
-def mount_namespace(pid: str = "self", root: str = "/proc") -> int | None:
-    """Returns the number of a process's mount namespace."""
-    try:
-        return Path(f"{root}/{pid}/ns/mnt").stat().st_ino
-    except OSError:
-        return None
-
-
 def cgroup_version(root: str = "/sys/fs/cgroup") -> str:
     """Returns the mounted version of cgroups, `1` or `2`; empty if none is mounted."""
     mounted = Path(root)
