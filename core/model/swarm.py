@@ -156,7 +156,7 @@ class ListStacks(Action[Stacks]):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InspectService(TargetAction[Document]):
-    """Values of environment variables are hidden. `pretty` in the data is the short form for people, name → text."""
+    """Values of environment variables are hidden."""
 
     verb = "service.inspect"
 

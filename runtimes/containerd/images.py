@@ -15,7 +15,7 @@ from runtimes.base.concurrency import map_concurrently
 from runtimes.base.engine_adapter import DEFAULTS
 from runtimes.base.engine_options import EngineOptions
 from runtimes.base.multi_request_change import MultiRequestChange
-from runtimes.containerd import client, decode, image_names, pull
+from runtimes.containerd import client, decode, image_names, pull, summaries
 from runtimes.containerd.client import FAILED_PRECONDITION
 from runtimes.containerd.connection import Connection
 from runtimes.containerd.image_reader import ImageReader
@@ -41,7 +41,7 @@ class ImageVerbs(Connection):
         await self._identify(seconds)
         data = await self._images.document(action.target, seconds)
         redact_json.mask_env_values(data)
-        return Document(ref=action.target, data=data)
+        return Document(ref=action.target, data=data, summary=summaries.image(data))
 
     @does(images.TagImage)
     async def tag_image(self, action: images.TagImage, seconds: float) -> Outcome:

@@ -23,7 +23,16 @@ from core.model.results import Document
 from runtimes.base.base_adapter import does
 from runtimes.base.engine_adapter import DEFAULTS
 from runtimes.base.engine_options import EngineOptions
-from runtimes.cri import client, decode, decode_info, decode_stats, event_stream, events, unsupported_verbs
+from runtimes.cri import (
+    client,
+    decode,
+    decode_info,
+    decode_stats,
+    event_stream,
+    events,
+    summaries,
+    unsupported_verbs,
+)
 from runtimes.cri.disk_use import DiskUseVerbs
 from runtimes.cri.exec import ExecVerbs
 from runtimes.cri.images import ImageVerbs
@@ -115,7 +124,8 @@ class Cri(LogVerbs, ExecVerbs, ImageVerbs, PodVerbs, DiskUseVerbs):
     @does(actions.InspectContainer)
     async def inspect(self, action: actions.InspectContainer, seconds: float) -> Document:
         found = await self._container_status(action.target, seconds, verbose=True)
-        return Document(ref=action.target, data=decode_info.masked_document(found.status, found.info))
+        data = decode_info.masked_document(found.status, found.info)
+        return Document(ref=action.target, data=data, summary=summaries.container(data))
 
     @does(resource_usage.ReadUsage)
     async def read_usage(self, action: resource_usage.ReadUsage, seconds: float) -> resource_usage.Usages:

@@ -17,7 +17,7 @@ from runtimes.base.base_adapter import does
 from runtimes.base.jobs import Job
 from runtimes.base.multi_request_change import MultiRequestChange
 from runtimes.base.registry_auth import Login
-from runtimes.cri import client, decode, decode_info
+from runtimes.cri import client, decode, decode_info, summaries
 from runtimes.cri.client import EngineClient
 from runtimes.formats import image_reference, pull_push_errors
 from runtimes.proto import cri_pb2 as cri
@@ -38,7 +38,8 @@ class ImageVerbs(EngineClient):
         found = await self._image_status(action.target.id, seconds, verbose=True)
         if found is None:
             raise self._gone(action.target)
-        return Document(ref=action.target, data=decode_info.masked_document(found.image, found.info))
+        data = decode_info.masked_document(found.image, found.info)
+        return Document(ref=action.target, data=data, summary=summaries.image(data))
 
     @does(images.PullImage)
     async def pull_image(self, action: images.PullImage, seconds: float) -> JobStarted:

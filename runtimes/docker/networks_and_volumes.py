@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import abc
+from typing import Any
 
 from core.model.networks_and_volumes import Network, Volume
-from runtimes.docker import decode
+from runtimes.docker import decode, summaries
 from runtimes.docker.client import EngineClient
 from runtimes.docker_like import networks_and_volumes
 
@@ -17,6 +18,9 @@ class NetworkVolumeVerbs(EngineClient, networks_and_volumes.NetworkVolumeVerbs, 
 
     def _decode_networks(self, body: bytes) -> tuple[Network, ...]:
         return decode.networks(self.ref, body, self.skipped)
+
+    def _summarise_network(self, data: dict[str, Any]) -> dict[str, str]:
+        return summaries.network(data)
 
     def _decode_volumes(self, body: bytes) -> tuple[Volume, ...]:
         return decode.volumes(self.ref, body, self.skipped)

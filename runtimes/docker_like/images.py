@@ -19,7 +19,7 @@ from core.model.replies import Status
 from core.model.results import Document, Outcome
 from core.text import redact_json
 from runtimes.base.base_adapter import does
-from runtimes.docker_like import decode
+from runtimes.docker_like import decode, summaries
 from runtimes.docker_like.client import HttpEngineClient, quoted_id
 from runtimes.formats import image_reference, json_decoder
 
@@ -47,7 +47,8 @@ class ImageVerbs(HttpEngineClient, abc.ABC):
         target = action.target
         path = f"/images/{quoted_id(target)}/json"
         response = await self._request("GET", path, seconds, name=target.name, kind="image")
-        return Document(ref=target, data=redact_json.mask_env_values(json_decoder.decode_json_object(response.body)))
+        data = redact_json.mask_env_values(json_decoder.decode_json_object(response.body))
+        return Document(ref=target, data=data, summary=summaries.image(data))
 
     @does(images.TagImage)
     async def tag_image(self, action: images.TagImage, seconds: float) -> Outcome:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import abc
 import asyncio
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from core.model import networks_and_volumes
 from core.model.refs import Ref
 from core.model.results import Document, Outcome
 from core.text import redact_json
 from runtimes.base.base_adapter import does
+from runtimes.docker_like import summaries
 from runtimes.docker_like.client import HttpEngineClient, quoted_id
 from runtimes.formats import json_decoder
 
@@ -62,7 +63,12 @@ class NetworkVolumeVerbs(HttpEngineClient, abc.ABC):
         response = await self._request("GET", path, seconds, name=target.name, kind=kind)
         # The mount options of a volume may contain the password of a file share.
         document = json_decoder.decode_json_object(response.body)
-        return Document(ref=target, data=await asyncio.to_thread(redact_json.redact_document, document))
+        data = await asyncio.to_thread(redact_json.redact_document, document)
+        summary = summaries.volume(data) if kind == "volume" else self._summarise_network(data)
+        return Document(ref=target, data=data, summary=summary)
+
+    @abc.abstractmethod
+    def _summarise_network(self, data: dict[str, Any]) -> dict[str, str]: ...
 
     async def _remove(self, kind: str, target: Ref, seconds: float) -> Outcome:
         return await self._change(target, f"/{kind}s/{quoted_id(target)}", seconds, method="DELETE", kind=kind)

@@ -34,7 +34,7 @@ from runtimes.base.engine_adapter import DEFAULTS
 from runtimes.base.engine_options import EngineOptions
 from runtimes.formats import status_text
 from runtimes.kernel import cgroup_reader
-from runtimes.oci import decode, lifecycle, state_dirs
+from runtimes.oci import decode, lifecycle, state_dirs, summaries
 from runtimes.oci.events import EventStream
 from runtimes.oci.state_reader import ContainerState, Listing
 
@@ -144,7 +144,8 @@ class Oci(lifecycle.LifecycleVerbs):
             "owner": container.owners[0] if container.owners else "",
             "spec": spec,
         }
-        return Document(ref=action.target, data=redact_json.mask_env_values(data))
+        redact_json.mask_env_values(data)
+        return Document(ref=action.target, data=data, summary=summaries.container(data, self._row(container)))
 
     @does(resource_usage.ReadUsage)
     async def read_usage(self, action: resource_usage.ReadUsage, seconds: float) -> resource_usage.Usages:

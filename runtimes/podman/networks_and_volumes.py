@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import abc
+from typing import Any
 
 import msgspec
 
 from core.model.networks_and_volumes import Network, Volume
 from runtimes.docker_like import decode, json_models, networks_and_volumes
 from runtimes.formats import json_decoder, json_types
-from runtimes.podman import client
+from runtimes.podman import client, summaries
 
 
 class NetworkVolumeVerbs(client.EngineClient, networks_and_volumes.NetworkVolumeVerbs, abc.ABC):
@@ -28,6 +29,9 @@ class NetworkVolumeVerbs(client.EngineClient, networks_and_volumes.NetworkVolume
             internal=row.internal,
             labels=row.labels or {},
         )
+
+    def _summarise_network(self, data: dict[str, Any]) -> dict[str, str]:
+        return summaries.network(data)
 
     def _decode_volumes(self, body: bytes) -> tuple[Volume, ...]:
         return decode.volumes(self.ref, json_decoder.decode_rows(json_models.Volume, body, self.skipped), self.skipped)

@@ -36,6 +36,7 @@ from runtimes.swarm import (
     decode,
     json_models,
     node_notes,
+    node_summary,
     rollouts,
     service_requests,
     service_spec_builder,
@@ -169,7 +170,7 @@ class Swarm(JobAdapter):
         # A summary that cannot be made must not hide the document.
         with contextlib.suppress(errors.InvalidResponse), json_decoder.reading(action.target.name):
             pretty = service_summary.summarise(data)
-        return Document(ref=action.target, data={**data, "pretty": pretty})
+        return Document(ref=action.target, data=data, summary=pretty)
 
     @does(swarm.ReadServiceLogs)
     async def read_service_logs(self, action: swarm.ReadServiceLogs, seconds: float) -> LogPage | JobStarted:
@@ -259,7 +260,8 @@ class Swarm(JobAdapter):
     @does(swarm.InspectNode)
     async def inspect_node(self, action: swarm.InspectNode, seconds: float) -> Document:
         body = await self._ask_target(action.target, action.verb, "GET", f"/nodes/{_id(action.target)}", seconds)
-        return Document(ref=action.target, data=redact_json.mask_env_values(json_decoder.decode_json_object(body)))
+        data = redact_json.mask_env_values(json_decoder.decode_json_object(body))
+        return Document(ref=action.target, data=data, summary=node_summary.summarise(data))
 
     @does(swarm.DrainNode)
     async def drain_node(self, action: swarm.DrainNode, seconds: float) -> Outcome:

@@ -1,0 +1,30 @@
+"""Summarises the documents of OCI containers for people."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from core.model.containers import Container
+from runtimes.formats import oci_summary
+from runtimes.formats import summary_text as text
+
+
+def container(data: Mapping[str, Any], row: Container) -> dict[str, str]:
+    """Summarises one container. `row`: its row in a list, which knows when it ran."""
+    return text.summary(
+        {
+            "ID": data.get("id"),
+            "State": f"{row.state}{', killed because its memory was exhausted' if row.oom_killed else ''}",
+            "Started": text.time((row.started_at or 0) * text.NANOSECONDS),
+            "Ended": text.time((row.finished_at or 0) * text.NANOSECONDS),
+            "Created": text.time(data.get("created")),
+            "Process ID": data.get("pid") or "",
+            "Bundle": data.get("bundle"),
+            "Runtime": data.get("runtime"),
+            "State directory": data.get("stateDirectory"),
+            "Belongs to": data.get("owner"),
+            **oci_summary.specification(data.get("spec")),
+            "Labels": text.labels(row.labels),
+        }
+    )
