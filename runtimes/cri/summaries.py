@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from runtimes.cri import decode
 from runtimes.formats import oci_summary
 from runtimes.formats import summary_text as text
 
@@ -56,19 +57,16 @@ def image(data: Mapping[str, Any]) -> dict[str, str]:
 def pod(data: Mapping[str, Any]) -> dict[str, str]:
     """Summarises one pod's status."""
     metadata = text.mapping(data.get("metadata"))
-    namespaces = text.mapping(text.mapping(text.mapping(data.get("linux")).get("namespaces")).get("options"))
-    shared = [f"the host's {name}" for name, mode in namespaces.items() if mode == "NODE"]
     return text.summary(
         {
             "ID": data.get("id"),
             "Namespace": metadata.get("namespace"),
-            "State": str(data.get("state") or "").removeprefix("SANDBOX_").lower(),
+            "State": "not ready" if text.number(data.get("state")) else "ready",
             "Created": text.time(data.get("created_at")),
             "Attempt": metadata.get("attempt"),
             "UID": metadata.get("uid"),
             "Address": text.mapping(data.get("network")).get("ip"),
             "Runtime": data.get("runtime_handler"),
-            "Reaches the host by": ", ".join(shared),
             "Labels": text.labels(data.get("labels")),
             "Annotations": text.labels(data.get("annotations")),
         }
@@ -76,7 +74,7 @@ def pod(data: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _state(data: Mapping[str, Any]) -> str:
-    word = str(data.get("state") or "").removeprefix("CONTAINER_").lower()
+    word = decode.STATES.get(int(text.number(data.get("state"))), "unknown")
     return f"{word} with code {text.number(data.get('exit_code')):g}" if word == "exited" else word
 
 

@@ -31,6 +31,8 @@ from runtimes.docker_like.client import MIN_SECONDS, quoted_id
 from runtimes.docker_like.containers import ContainerVerbs
 from runtimes.docker_like.exec import ExecVerbs
 
+_SWARM = "Where it manages a Swarm, that Swarm is an engine of its own and has these; see engines."
+
 
 class Docker(
     InfoVerbs,
@@ -50,8 +52,10 @@ class Docker(
         "container.healthcheck": "Docker runs health checks by itself; inspect shows their last results.",
         "pod.list": "Docker has no pods; services shows which containers belong together.",
         "namespace.list": "Docker has no namespaces of its own.",
-        "node.list": "Where it manages a Swarm, that Swarm is an engine of its own and has nodes; see engines.",
-        "task.list": "Where it manages a Swarm, that Swarm is an engine of its own and has tasks; see engines.",
+        **dict.fromkeys(("node.list", "task.list"), _SWARM),
+        **dict.fromkeys(("stack.list", "secret.list", "config.list", "node.inspect"), _SWARM),
+        "service.inspect": "inspect shows its containers. A Swarm's services belong to the engine of that Swarm.",
+        "service.logs": "logs shows its containers together. A Swarm's services belong to the engine of that Swarm.",
         "unit.list": "Units run Podman's containers; Docker starts its own again by their restart policy.",
     }
 

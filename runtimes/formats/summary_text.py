@@ -47,10 +47,12 @@ def mappings(value: Any) -> list[Mapping[str, Any]]:
 
 
 def number(value: Any) -> float:
-    """Returns a number, also one in a string, as protobuf's JSON has 64-bit numbers; 0 for anything else."""
+    """Returns a number, also one in a string, as protobuf's JSON has 64-bit numbers; 0 for anything else, and for a
+    number of more than 64 bits."""
     if isinstance(value, str) and value.lstrip("-").isascii() and value.lstrip("-").isdecimal() and len(value) < 25:
         return float(value)
-    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else 0.0
+    usable = isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 1 << 64
+    return float(value) if usable else 0.0
 
 
 def time(value: Any) -> str:

@@ -49,6 +49,12 @@ class EventHistory:
     def since(self, at_ns: int) -> list[Event]:
         return [self._with_cause(event) for event in self._events if event.at_ns >= at_ns]
 
+    def last_end(self, container_id: str) -> Event | None:
+        """Returns the newest stored end of a container, with its cause as far as known."""
+        ends = (event for event in reversed(self._events) if event.kind is _DIED and event.subject.id == container_id)
+        found = next(ends, None)
+        return None if found is None else self._with_cause(found)
+
     def set_cause(self, died: Event, cause: Cause) -> None:
         """Adds the cause of an end to its event: the attributes `cause`, `cause_text` and, if known, `cause_by`."""
         self._causes[died.identity()] = cause

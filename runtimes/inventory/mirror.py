@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from datetime import UTC, datetime
 from typing import Protocol, TypeVar, cast
 
 import msgspec
 
 from core import errors
-from core.model.actions import Action, DescribeEngine, ListContainers
+from core.model.actions import Action, DescribeEngine, InspectContainer, ListContainers
 from core.model.containers import Container, Containers
 from core.model.disk_use import DataRoot, ReadDiskUse
 from core.model.engines import Engine
@@ -22,6 +23,7 @@ from core.model.event_actions import ListEvents
 from core.model.events import Event, EventList
 from core.model.refs import EngineRef
 from core.model.resource_usage import ReadUsage
+from core.model.results import Document
 from core.model.swarm_state import SwarmState
 from core.ports import Call, Runtime
 from runtimes.formats.skipped_data import SkippedData
@@ -87,6 +89,9 @@ class Mirror(ContainerCache):
             return cast(R, self.usage.answer(action))
         if isinstance(action, ReadDiskUse) and action.verb in self.verbs:
             return cast(R, await self.resources.measured(lambda: self._runtime.run(action, call)))
+        if isinstance(action, InspectContainer):
+            document = cast(Document, await self._runtime.run(action, call))
+            return cast(R, self._with_last_end(document, action.target.id))
         if isinstance(action, DescribeEngine):
             described = cast(Engine, await self._runtime.run(action, call))
             self._described = described if not described.fault else self._described
@@ -118,6 +123,18 @@ class Mirror(ContainerCache):
     def replace(self, rows: Iterable[Container], at_ns: int) -> None:
         super().replace(rows, at_ns)
         self.ends.keep({**self._containers, **self._uninspected})
+
+    def _with_last_end(self, document: Document, container_id: str) -> Document:
+        """Adds when and why the container ended last, which no engine reports."""
+        died = self.history.last_end(container_id)
+        if died is None or not document.summary:
+            return document
+        cause = died.attrs.get("cause_text", "the cause is not known")
+        by = f" ({died.attrs['cause_by']})" if "cause_by" in died.attrs else ""
+        at = datetime.fromtimestamp(died.at_ns / 1e9, UTC)
+        texts = list(document.summary.items())
+        texts.insert(2, ("Last end", f"{at:%Y-%m-%d %H:%M:%S} UTC: {cause}{by}"))
+        return msgspec.structs.replace(document, summary=dict(texts))
 
     def _with_stream(self, engine: Engine) -> Engine:
         return msgspec.structs.replace(

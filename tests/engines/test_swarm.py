@@ -173,7 +173,7 @@ async def test_one_is_made_read_inspected_and_removed(cluster, opened):
     assert row.ref.id == outcome.detail and row.labels[0]["team"] == "core"
     document = await do(swarm, model_swarm.InspectService(engine=swarm.ref, target=row.ref))
     assert "two" not in repr(document.data["Spec"]["TaskTemplate"]["ContainerSpec"]["Env"])
-    assert document.data["pretty"]["Replicas"] == "2" and document.data["pretty"]["Environment"] == "SECRET"
+    assert document.summary["Replicas"] == "2" and document.summary["Environment"] == "SECRET"
     page = await do(swarm, model_swarm.ReadServiceLogs(engine=swarm.ref, target=row.ref))
     assert sorted(line.text for line in page.lines) == ["made.1 | one of two", "made.2 | one of two"]
     assert [line.at for line in page.lines] == sorted(line.at for line in page.lines)

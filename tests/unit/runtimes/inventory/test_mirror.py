@@ -10,6 +10,7 @@ import pytest
 
 from core import errors
 from core.model import actions, event_actions
+from core.model.causes import Cause, CauseKind
 from core.model.containers import Container
 from core.model.engines import Engine
 from core.model.events import Event, EventKind, Origin
@@ -359,3 +360,20 @@ def test_an_exit_code_that_is_none_is_unknown(code: str) -> None:
     died = Event(5, EventKind.DIED, ref, Origin.LIVE, "container", "die", {"exit_code": code})
     row = state_updates.apply_event(state_updates.from_first_event(died), died)
     assert (row.state, row.exit_code) == ("exited", None)
+
+
+async def test_an_inspection_says_when_and_why_the_container_ended_last() -> None:
+    engine, mirror, refs = await mirrored("web", "api")
+    inspect = actions.InspectContainer(engine=engine.ref, target=refs["web"])
+    assert "Last end" not in (await mirror.run(inspect, CALL)).summary
+    older = engine.happen(EventKind.DIED, refs["web"], exit_code="1")
+    engine.happen(EventKind.STARTED, refs["web"])
+    died = engine.happen(EventKind.DIED, refs["web"], exit_code="137")
+    other = engine.happen(EventKind.DIED, refs["api"], exit_code="0")
+    mirror.add_to_history([older, died, other])
+    assert (await mirror.run(inspect, CALL)).summary["Last end"].endswith("UTC: the cause is not known")
+    mirror.history.set_cause(older, Cause(kind=CauseKind.CRASHED, text="crashed with code 1"))
+    mirror.history.set_cause(died, Cause(kind=CauseKind.REQUESTED, text="stopped by request", by="slack:T1/ANN"))
+    told = (await mirror.run(inspect, CALL)).summary
+    assert told["Last end"] == "2027-01-15 08:00:00 UTC: stopped by request (slack:T1/ANN)"
+    assert list(told).index("Last end") == 2
