@@ -39,7 +39,7 @@ LINES = {
     "info": ("info", r"OCI runtime +runc", "running"),
     "version": ("version", r"docker/\S+ +\d+\.\d+", "running"),
     "network ls": ("network ls", r"host +[0-9a-f]{12} +host +local", "running"),
-    "network inspect": ("network inspect host --raw", r'"Driver": "host"', "running"),
+    "network inspect": ("network inspect bridge --raw", r"There is no network", "running"),
     "volume ls": ("volume ls", r"There are no volumes", "running"),
     "volume inspect": ("volume inspect shop_data -f '{{.Mountpoint}}'", r"There is no volume", "running"),
     "image inspect": ("image inspect busybox --raw", r'"Architecture": ', "running"),
@@ -80,7 +80,10 @@ ENDINGS = {
     "scale": Ending.ASKED,
     "pull": Ending.FAILED,
     **dict.fromkeys(("nodes", "pods", "units", "stack ls", "namespaces", "service inspect"), Ending.USAGE),
-    **dict.fromkeys(("drain", "activate", "unit", "volume inspect", "node inspect", "pod inspect"), Ending.NOTHING),
+    **dict.fromkeys(
+        ("drain", "activate", "unit", "network inspect", "volume inspect", "node inspect", "pod inspect"),
+        Ending.NOTHING,
+    ),
 }
 FRONT = {"com.docker.compose.project": "shop", "com.docker.compose.service": "front"}
 

@@ -78,7 +78,7 @@ def engines():
         )
     )
     prod.add_network("shop_default")
-    prod.add_network("host", driver="host", subnets=())
+    prod.add_network("bridge")
     prod.add_volume("shop_data", labels={"app": "shop"})
     pod = [podman.add(f"pod-{name}") for name in ("front", "cart")]
     podman.add_pod("shop", *pod[:1])
