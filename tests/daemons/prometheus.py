@@ -1,9 +1,10 @@
-"""A private Prometheus server that scrapes one page every second."""
+"""A private Prometheus server that scrapes one page every two seconds."""
 
 from __future__ import annotations
 
 import contextlib
 import json
+import re
 import subprocess
 import urllib.error
 import urllib.parse
@@ -24,7 +25,7 @@ class Prometheus:
         """The data of an answer of its API. A refused query is an answer too: its reason."""
         query = urllib.parse.urlencode(parameters)
         try:
-            with urllib.request.urlopen(f"{self.url}/api/v1/{path}?{query}", timeout=10) as answer:
+            with urllib.request.urlopen(f"{self.url}/api/v1/{path}?{query}", timeout=20) as answer:
                 return json.load(answer)["data"]
         except urllib.error.HTTPError as error:
             with error:
@@ -36,17 +37,23 @@ class Prometheus:
         assert isinstance(found, dict), f"{expression}: {found}"
         return [(one["metric"], float(one["value"][1])) for one in found["result"]]
 
-    def scrape_error(self) -> str:
-        (target,) = self.ask("targets")["activeTargets"]
-        return str(target["lastError"])
+    def refused_samples(self) -> float:
+        """How many samples it refused, because a series was twice on a page or was out of order."""
+        with urllib.request.urlopen(f"{self.url}/metrics", timeout=20) as answer:
+            lines = answer.read().decode().splitlines()
+        found = [
+            line for line in lines if re.match(r"prometheus_target_scrapes_sample_(duplicate|out_of)_\w+_total ", line)
+        ]
+        assert len(found) == 3, found
+        return sum(float(line.split()[1]) for line in found)
 
 
 @contextlib.contextmanager
 def private_prometheus(root: Path, page_port: int) -> Iterator[Prometheus]:
-    """Scrapes `/metrics` at that port of this machine, at least once before it is used, successfully or not."""
+    """Scrapes `/metrics` at that port of this machine; is used after the first scrape that succeeded."""
     need("promtool", "prometheus")
     config = {
-        "global": {"scrape_interval": "1s", "scrape_timeout": "1s"},
+        "global": {"scrape_interval": "2s", "scrape_timeout": "2s"},
         "scrape_configs": [
             {"job_name": "quarterdeck", "static_configs": [{"targets": [f"127.0.0.1:{page_port}"]}]},
         ],
@@ -60,15 +67,17 @@ def private_prometheus(root: Path, page_port: int) -> Iterator[Prometheus]:
     process = subprocess.Popen(command, stdin=subprocess.DEVNULL)
     try:
         server = Prometheus(port)
-        wait_for("Prometheus to scrape", lambda: _scraped(server), 30, pause=0.1)
+        wait_for("Prometheus to start", lambda: _ready(server), 60, pause=0.1)
+        wait_for("Prometheus to scrape", lambda: server.query("up == 1"), 60, pause=0.1)
         yield server
     finally:
         process.terminate()
         process.wait(20)
 
 
-def _scraped(server: Prometheus) -> bool:
+def _ready(server: Prometheus) -> bool:
     try:
-        return bool(server.query("up"))
+        with urllib.request.urlopen(f"{server.url}/-/ready", timeout=5) as answer:
+            return bool(answer.status == 200)
     except OSError:
         return False
