@@ -127,6 +127,8 @@ class App:
         self.metrics.audit_stored_rows.set(usage.audit_rows)
         self.metrics.audit_fill_ratio.set(usage.audit_fill)
         self.metrics.audit_removed_rows.set(usage.audit_trimmed)
+        self.metrics.history_stored_events.set(usage.event_rows)
+        self.metrics.history_stored_bytes.set(usage.event_bytes)
         nearly_full = usage.audit_fill >= AUDIT_WARNING_RATIO
         if nearly_full and not self.audit_nearly_full:
             log.warning(
@@ -192,6 +194,7 @@ async def build(settings: load.Config, *, watch: bool, supervisor: supervise.Sup
         supervisor=supervisor,
         counts=counts,
         cursors=store,
+        history=store,
         watch=watch,
         alerts=alerts.evaluator if alerts is not None else None,
         discovery=search,

@@ -14,13 +14,14 @@ import asyncio
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import cast
+from typing import Protocol, cast
 
 import structlog
 
 from collectors import pipeline, usage_sampler, watcher
 from collectors.alert_evaluator import Evaluator
 from collectors.cursor import Cursors
+from collectors.event_recorder import EventRecorder, EventWriter
 from core import metrics, supervise
 from core.model.actions import DescribeEngine
 from core.model.containers import Container
@@ -30,6 +31,7 @@ from runtimes.engine_discovery import Discovery, NotPermitted
 from runtimes.engine_registry import EngineAddress, EngineRegistry
 from runtimes.inventory.fleet import Fleet
 from runtimes.inventory.mirror import Mirror, WatchedEngine
+from runtimes.inventory.stored_events import EngineWithHistory, EventStore, StoredEvents
 from runtimes.inventory.unpermitted_engine import NotPermittedEngine
 from runtimes.swarm import membership_tracker
 
@@ -37,6 +39,10 @@ log = structlog.get_logger(__name__)
 DISCOVERY_SECONDS = 15.0
 CLOSE_SECONDS = 4.0  # for closing the connections of one engine
 RESTART = supervise.Backoff()
+
+
+class History(EventStore, EventWriter, Protocol):
+    """Stores the history of events, and reads it."""
 
 
 class EngineManager:
@@ -51,6 +57,7 @@ class EngineManager:
         supervisor: supervise.Supervisor,
         counts: metrics.Metrics,
         cursors: Cursors,
+        history: History,
         watch: bool,
         alerts: Evaluator | None = None,
         discovery: Discovery | None = None,
@@ -59,6 +66,8 @@ class EngineManager:
         self._supervisor = supervisor
         self._counts = counts
         self._cursors = cursors
+        self._history = history
+        self._stored = StoredEvents(history)
         self._watch = watch
         self._alerts = alerts
         self._discovery = discovery
@@ -171,10 +180,14 @@ class EngineManager:
             self.discover()
 
     def _start(self, engine: WatchedEngine) -> None:
-        member = self._members[engine] = _Member(engine=engine)
+        front = EngineWithHistory(engine, self._stored)
+        member = self._members[engine] = _Member(engine=engine, front=front)
         if self._watch and not self._supervisor.stopping.is_set():
-            mirror = member.mirror = Mirror(engine)
-            steps = pipeline.Pipeline(mirror, self._counts, alerts=self._alerts)
+            mirror = member.mirror = Mirror(engine, stored=self._stored)
+            recorder = EventRecorder(
+                self._history, lambda: engine.engine_id, lambda lost: self._count_lost(engine, lost)
+            )
+            steps = pipeline.Pipeline(mirror, self._counts, alerts=self._alerts, recorder=recorder)
             watching = watcher.Watcher(engine, mirror, steps, self._cursors, self._counts)
             engine.skipped.listener = watching.data_skipped
             sampling = usage_sampler.UsageSampler(mirror, self._counts)
@@ -182,8 +195,12 @@ class EngineManager:
             member.tasks = [
                 self._supervisor.start_background(f"watch {engine.ref}", watching.run, RESTART),
                 self._supervisor.start_background(f"usage {engine.ref}", sampling.run, RESTART),
+                self._supervisor.start_background(f"history {engine.ref}", recorder.run, RESTART),
             ]
         self.fleet.add(member.runtime)
+
+    def _count_lost(self, engine: WatchedEngine, number: int) -> None:
+        self._counts.history_lost_events_total.labels(*metrics.engine_labels(engine.ref)).inc(number)
 
     def _stop(self, engine: WatchedEngine) -> None:
         member = self._members.pop(engine)
@@ -213,11 +230,12 @@ class EngineManager:
 @dataclass(slots=True, kw_only=True)
 class _Member:
     engine: WatchedEngine
+    front: Runtime
     mirror: Mirror | None = None
     pipeline: pipeline.Pipeline | None = None
     tasks: list[asyncio.Task[None]] = field(default_factory=list)
 
     @property
     def runtime(self) -> Runtime:
-        """The runtime that the fleet uses: the mirror, or the engine itself without one."""
-        return self.engine if self.mirror is None else self.mirror
+        """The runtime that the fleet uses: the mirror, or without one the engine with its stored history."""
+        return self.front if self.mirror is None else self.mirror

@@ -30,7 +30,9 @@ async def open_store(
         url = embedded_store.url
     else:
         url = settings.store.url.get_secret_value()
-    store = Store.open(url, timeout=settings.store.timeout, audit=_audit_limits(settings))
+    store = Store.open(
+        url, timeout=settings.store.timeout, audit=_audit_limits(settings), events=_event_limits(settings)
+    )
     supervisor.on_close("store", store.aclose)
     return store, embedded_store
 
@@ -42,3 +44,12 @@ def _audit_limits(settings: load.Config) -> records.AuditLimits:
         megabytes = min(megabytes, settings.store.max_megabytes // 2)
     age = settings.audit.keep_for.total_seconds() if settings.audit.keep_for else 0.0
     return records.AuditLimits(rows=settings.audit.keep, bytes=megabytes << 20, seconds=age)
+
+
+def _event_limits(settings: load.Config) -> records.EventLimits:
+    """Returns the limits of the history of events."""
+    megabytes = settings.history.keep_megabytes
+    if settings.store.url is None:
+        megabytes = min(megabytes, settings.store.max_megabytes // 5)
+    seconds = settings.history.keep_for.total_seconds()
+    return records.EventLimits(rows=settings.history.keep, bytes=megabytes << 20, seconds=seconds)

@@ -17,12 +17,14 @@ from prometheus_client import Counter
 
 from collectors.alert_evaluator import Evaluator
 from collectors.end_tracker import EndTracker
+from collectors.event_recorder import EventRecorder
 from core import metrics
 from core.model import gaps
 from core.model.causes import Cause
 from core.model.containers import Container
 from core.model.events import Event
 from core.model.refs import EngineRef
+from runtimes.inventory import event_history
 from runtimes.inventory.mirror import Mirror
 
 # fmt: off
@@ -62,8 +64,8 @@ _at, _type_and_action = operator.attrgetter("at_ns"), operator.attrgetter("type"
 
 
 class Pipeline:
-    """Processes the events of one engine. `alerts`: evaluates the alert rules, if any. `call_later`: as that of the
-    event loop, which it replaces in tests."""
+    """Processes the events of one engine. `alerts`: evaluates the alert rules, if any. `recorder`: stores the events.
+    `call_later`: as that of the event loop, which it replaces in tests."""
 
     def __init__(
         self,
@@ -72,6 +74,7 @@ class Pipeline:
         *,
         alerts: Evaluator | None = None,
         call_later: Callable[[float, Callable[[], None]], Any] | None = None,
+        recorder: EventRecorder | None = None,
     ) -> None:
         self._mirror = mirror
         self._counts = counts
@@ -80,6 +83,7 @@ class Pipeline:
         self._children: dict[tuple[str, str], Counter] = {}
         self._ends = EndTracker(lambda: mirror.containers, self._report_cause, mirror.own_calls, mirror.ends)
         self.stream_lost, self.stream_opened = self._ends.stream_lost, self._ends.stream_opened
+        self._recorder = recorder
         self._call_later = call_later
         self._timer_set = self._closed = False
 
@@ -91,6 +95,8 @@ class Pipeline:
         self._ends.observe(events)
         if self._alerts is not None:
             self._alerts.observe(events, self._mirror.containers)
+        if self._recorder is not None:
+            self._recorder.add(events)
         if self._ends.pending and not self._timer_set:
             self._settle_later()
         newest: int = max(map(_at, events))
@@ -125,6 +131,8 @@ class Pipeline:
         self._mirror.history.set_cause(died, cause)
         if self._alerts is not None:
             self._alerts.observe_end(died, cause, container)
+        if self._recorder is not None:
+            self._recorder.add([event_history.explained(died, cause)])
 
     def _count(self, events: Sequence[Event]) -> None:
         if self._mirror.ref is not self._engine:  # an engine reports its host name at first contact

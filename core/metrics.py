@@ -148,6 +148,11 @@ class Metrics(MetricRegistry):
             "Duration of the last reading of the containers' resource usage, in seconds",
             *ENGINE_LABELS,
         )
+        self.history_lost_events_total = counter(
+            "history_lost_events_total",
+            "Events that could not be stored in the history, because the store did not accept them for too long",
+            *ENGINE_LABELS,
+        )
         self.container_ends_total = counter(
             "container_ends_total", "Ends of containers, by cause", *ENGINE_LABELS, "cause"
         )
@@ -228,6 +233,10 @@ class Metrics(MetricRegistry):
         self.store_memory_bytes = gauge("store_memory_bytes", "Memory that the store's server uses, in bytes")
         self.store_memory_limit_bytes = gauge(
             "store_memory_limit_bytes", "Maximum memory of the store's server, in bytes; 0 if it has no limit"
+        )
+        self.history_stored_events = gauge("history_stored_events", "Events stored in the history, of all engines")
+        self.history_stored_bytes = gauge(
+            "history_stored_bytes", "Size of the events stored in the history and of their index, in bytes (estimated)"
         )
         self.audit_stored_rows = gauge("audit_stored_rows", "Rows stored in the audit trail")
         self.audit_fill_ratio = gauge(

@@ -7,9 +7,8 @@ newest of these events is shown, with their number.
 
 from __future__ import annotations
 
-import fnmatch
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from commands._shared import formatting
@@ -142,12 +141,6 @@ def detail(event: Event) -> str:
 
 def name(event: Event) -> str:
     return event.subject.name or event.subject.short_id
-
-
-def matches(event: Event, patterns: Iterable[str]) -> bool:
-    """Whether one of the globs matches what happened, in the engine's word (`die`) or in ours (`died`)."""
-    words = (event.action, str(event.kind), what(event))
-    return any(fnmatch.fnmatchcase(word, pattern) for pattern in patterns for word in words)
 
 
 def _number(text: str) -> int:

@@ -53,6 +53,8 @@ async def plan(context: Context) -> Sequence[Action[Any]]:
             limit=MAX_SEARCHED if chosen or args["all"] else MAX_EVENTS,
             lifecycle=not args["all"] and not args["action"] and LIFECYCLE_TYPES.issuperset(args["type"]),
             probes=args["all"] or bool(args["action"]),
+            types=args["type"],
+            actions=args["action"],
             names=names,
         )
         for engine in context.find.engines(wanted)
@@ -87,7 +89,7 @@ def _without_history(results: Sequence[Result]) -> list[Text]:
 def render(context: Context, results: Sequence[Result]) -> Reply:
     args = context.args
     answered = [result for result in results if result.error is None]
-    listed = [event for result in answered for event in result.value.rows if _is_wanted(args, event)]
+    listed = [event for result in answered for event in result.value.rows]
     if args["target"]:
         selected = _selected_subjects(results, {ref for event in listed for ref in _subjects(event)})
         listed = [event for event in listed if not selected.isdisjoint(_subjects(event))]
@@ -150,12 +152,6 @@ def _subjects(event: Event) -> Sequence[Ref]:
         return (event.subject,)
     engine = event.subject.engine
     return (event.subject, Ref(engine=engine, kind=Kind.CONTAINER, id=event.attrs["container"], name=attached))
-
-
-def _is_wanted(args: Any, event: Event) -> bool:
-    if args["type"] and event.type not in args["type"]:
-        return False
-    return not args["action"] or event_text.matches(event, args["action"])
 
 
 def _selected_subjects(results: Sequence[Result], subjects: Collection[Ref]) -> Set[Ref]:

@@ -24,7 +24,7 @@ from core.config.alerts import Alerts, Rules
 from core.config.base_section import Section
 from core.config.engines import Engine
 from core.config.permissions import Grant, Guard
-from core.config.sections import Audit, Confirm, Limits, Log, Metrics, Store, Upkeep
+from core.config.sections import Audit, Confirm, History, Limits, Log, Metrics, Store, Upkeep
 from core.config.slack import Slack
 
 
@@ -91,6 +91,7 @@ class Config(Section):
     metrics: Metrics = Metrics()
     upkeep: Upkeep = Upkeep()
     log: Log = Log()
+    history: History = History()
     audit: Audit = Audit()
     _warnings: tuple[str, ...] = PrivateAttr(())
 

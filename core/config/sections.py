@@ -1,4 +1,4 @@
-"""Defines the sections `store`, `limits`, `confirm`, `metrics`, `upkeep`, `log` and `audit` of the configuration."""
+"""Defines the sections of the configuration that every process has, from `store` to `audit`."""
 
 from __future__ import annotations
 
@@ -113,6 +113,26 @@ class Log(Section):
     format: Literal["auto", "console", "json"] = Field(
         default="auto",
         description="console, json (one object per line) or auto (console on a terminal, otherwise json).",
+    )
+
+
+class History(Section):
+    """The history of events in the store, which `events` shows after a restart: the life of containers, services and
+    images."""
+
+    keep: int = Field(default=100_000, ge=100, le=1_000_000, description="Maximum number of events, about 1 KiB each.")
+    keep_for: Annotated[timedelta, BeforeValidator(field_types.duration)] = Field(
+        default=timedelta(hours=24),
+        ge=timedelta(minutes=10),
+        le=timedelta(days=30),
+        description="Maximum age of an event.",
+    )
+    keep_megabytes: int = Field(
+        default=96,
+        ge=1,
+        le=8_192,
+        description="Maximum size of the events and their index, in MiB; of the store in the state directory at most a"
+        " fifth of `store.max_megabytes`.",
     )
 
 

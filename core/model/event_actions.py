@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import fnmatch
+from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass
 
 from core.model.actions import Action
@@ -13,8 +14,11 @@ from core.model.refs import Ref
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ListEvents(Action[EventList]):
     """The newest `limit` events from `since_ns` to `until_ns` (nanoseconds since the epoch; 0: no end), as far back as
-    the engine or Quarterdeck's history goes. `lifecycle`: only those that `events.is_lifecycle` selects; `probes`: also
-    those that health probes cause. `names`: each typed name with the containers that it selects now. The engine ignores
+    the engine or Quarterdeck's history goes.
+
+    `lifecycle`: only those that `events.is_lifecycle` selects; `probes`: also those that health probes cause. `types`:
+    only of these types, if any; `actions`: only those that one of these globs names, in the engine's word (`die`) or in
+    ours (`died`, `image pull`). `names`: each typed name with the containers that it selects now. The engine ignores
     them; the stored history and the command use them to choose among the events."""
 
     verb = "event.list"
@@ -24,13 +28,31 @@ class ListEvents(Action[EventList]):
     limit: int = 1000
     lifecycle: bool = False
     probes: bool = False
+    types: tuple[str, ...] = ()
+    actions: tuple[str, ...] = ()
     names: tuple[tuple[str, tuple[Ref, ...]], ...] = ()
 
     def selects(self, event: Event) -> bool:
         """Returns whether this asks for the event; names are not compared."""
         if event.at_ns < self.since_ns or (self.until_ns and event.at_ns > self.until_ns):
             return False
+        if not self.matches(event.type, event.action, event.kind):
+            return False
         return is_lifecycle(event) if self.lifecycle else self.probes or not is_probe(event)
+
+    def matches(self, type_: str, action: str, kind: str) -> bool:
+        """Returns whether an event of this type, action and kind may be asked for."""
+        if self.types and type_ not in self.types:
+            return False
+        words = (action, kind, kind.replace("_", " "), f"{type_} {action}")
+        return not self.actions or any(fnmatch.fnmatchcase(word, glob) for glob in self.actions for word in words)
+
+    def asks(self) -> Hashable:
+        """Returns what this asks of its engine. Lists of one command that ask the same of several are equal here."""
+        return (
+            *(self.since_ns, self.until_ns, self.limit, self.lifecycle, self.probes),
+            *(self.types, self.actions, self.names),
+        )
 
     def select(self, events: Iterable[Event], notes: Sequence[str] = ()) -> EventList:
         """Returns the newest of the events that this asks for, sorted by time."""

@@ -104,7 +104,8 @@ class AuditTrail(StoreConnection):
         async with self._call(), self._client.pipeline(transaction=False) as pipe:
             audit = self._key(keys.AUDIT)
             pipe.info("memory").xlen(audit).hgetall(self._key(keys.AUDIT_STATE)).xrange(audit, count=1)
-            memory, rows, state, oldest = await pipe.execute()
+            pipe.hlen(self._key(keys.EVENTS)).hget(self._key(keys.EVENT_STATE), "bytes")
+            memory, rows, state, oldest, event_rows, event_bytes = await pipe.execute()
         usage = StoreUsage(
             memory=int(memory.get("used_memory", 0)),
             max_memory=int(memory.get("maxmemory", 0)),
@@ -113,6 +114,8 @@ class AuditTrail(StoreConnection):
             audit_trimmed=int(state.get(b"trimmed", 0)),
             audit_oldest_ms=int(text(oldest[0][0]).partition("-")[0]) if oldest else 0,
             audit_limits=self._audit_limits,
+            event_rows=event_rows,
+            event_bytes=int(event_bytes or 0),
         )
         self._usage = usage
         return usage

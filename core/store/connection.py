@@ -23,11 +23,14 @@ from redis.backoff import NoBackoff
 
 from core import errors
 from core.store import keys, redis_errors
-from core.store.records import AuditLimits, StoreUsage
+from core.store.records import AuditLimits, EventLimits, StoreUsage
 
 LUA = Path(__file__).parent / "lua"
-AUDIT_ROWS = LUA / "shared/audit_rows.lua"
-_WRITES_AUDIT = re.compile(r"\b(?:append_rows?|trim_rows)\(")
+# The functions that a script begins with, by what it calls.
+SHARED = {
+    re.compile(r"\b(?:append_rows?|trim_rows)\("): LUA / "shared/audit_rows.lua",
+    re.compile(r"\badd_event\("): LUA / "shared/event_rows.lua",
+}
 MAX_CONNECTIONS = 16
 
 
@@ -36,23 +39,38 @@ class StoreConnection:
     errors.StoreError."""
 
     def __init__(
-        self, client: redis.asyncio.Redis, *, address: str, timeout: float, namespace: str, audit: AuditLimits
+        self,
+        client: redis.asyncio.Redis,
+        *,
+        address: str,
+        timeout: float,
+        namespace: str,
+        audit: AuditLimits,
+        events: EventLimits,
     ) -> None:
         self.address = address
         self._client: Any = client
         self._timeout = timeout
         self._prefix = f"{{{namespace}}}:"
         self._audit_limits = audit
+        self._event_limits = events
         self._usage = StoreUsage(audit_limits=audit)  # as last read
         self._scripts = {path.stem: self._client.register_script(_script(path)) for path in LUA.glob("*.lua")}
 
     @classmethod
     def open(
-        cls, url: str, *, timeout: float = 2.0, namespace: str = keys.NAMESPACE, audit: AuditLimits | None = None
+        cls,
+        url: str,
+        *,
+        timeout: float = 2.0,
+        namespace: str = keys.NAMESPACE,
+        audit: AuditLimits | None = None,
+        events: EventLimits | None = None,
     ) -> Self:
         """Returns a store at `redis://`, `rediss://` or `unix://`. It connects on first use.
 
-        `timeout`: seconds one call may take, connecting included. `audit`: how much of the audit is stored. Raises
+        `timeout`: seconds one call may take, connecting included. `audit`, `events`: how much of the audit and of
+        the history of events is stored. Raises
         BadUsage for an invalid address.
         """
         address = _without_secrets(url)
@@ -70,7 +88,14 @@ class StoreConnection:
             # The library's message may quote the password.
             raise _invalid_address() from None
         client = redis.asyncio.Redis.from_pool(pool)
-        return cls(client, address=address, timeout=timeout, namespace=namespace, audit=audit or AuditLimits())
+        return cls(
+            client,
+            address=address,
+            timeout=timeout,
+            namespace=namespace,
+            audit=audit or AuditLimits(),
+            events=events or EventLimits(),
+        )
 
     async def aclose(self) -> None:
         async with self._call():
@@ -127,9 +152,10 @@ class StoreConnection:
 
 
 def _script(path: Path) -> str:
-    """Returns the text of a script. One that writes or removes audit rows begins with the functions for them."""
+    """Returns the text of a script. One that writes or removes audit rows or events begins with the functions for
+    them."""
     script = path.read_text("utf-8")
-    return AUDIT_ROWS.read_text("utf-8") + script if _WRITES_AUDIT.search(script) else script
+    return "".join(shared.read_text("utf-8") for calls, shared in SHARED.items() if calls.search(script)) + script
 
 
 def milliseconds(seconds: float) -> int:

@@ -35,6 +35,11 @@ wrote.
     known:ENGINE             hash     30 days    one record for each container that the engine had, by its id
     incidents                hash     trimmed    incidents by key
     incidents:changed        zset     trimmed    keys of the incidents that people must still be told about, by time
+    events                   hash     trimmed    the history of events, by a digest of what makes an event one fact
+    events:times             zset     trimmed    TIME, ENGINE, TYPE, ACTION, KIND and key of each event
+    events:names             zset     trimmed    NAME, TIME and key of each event, by its resource
+    events:state             hash     never      bytes: of the events, estimated; cut_until: the time of the newest one
+                                                 removed by the limits; lost, lost_until: events that were not stored
 """
 
 from __future__ import annotations
@@ -47,6 +52,10 @@ GRANTS = "grants"
 POLICY_VERSION = "policy:version"
 CLAIM = "claim"
 PEOPLE = "people"
+EVENTS = "events"
+EVENT_TIMES = "events:times"
+EVENT_NAMES = "events:names"
+EVENT_STATE = "events:state"
 AUDIT = "audit"
 AUDIT_INDEX = "audit:index"
 AUDIT_STATE = "audit:state"

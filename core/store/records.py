@@ -4,9 +4,12 @@ leases, audit rows, limits and usage, and what is saved about the watch of an en
 from __future__ import annotations
 
 import enum
+import hashlib
 import json
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
+
+import msgspec
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,10 +108,87 @@ class AuditLimits:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class EventLimits:
+    """How much of the history of events is stored: the number of events, their bytes with the index (estimated), and
+    their age in seconds."""
+
+    rows: int = 100_000
+    bytes: int = 96 << 20
+    seconds: float = 86_400.0
+
+    def to_json(self) -> str:
+        """Returns the limits as the scripts take them."""
+        return json.dumps({"rows": self.rows, "bytes": self.bytes, "ms": round(self.seconds * 1000)})
+
+
+class StoredEvent(msgspec.Struct, frozen=True, array_like=True):
+    """One event of the history. `engine`: see `engine_key`. `at_us`: the time by which it is sorted.
+    `known`: how much is known of its cause, from 0."""
+
+    engine: str
+    padded_us: str
+    at_ns: str
+    origin: str
+    type: str
+    action: str
+    kind: str
+    subject_kind: str
+    subject_id: str
+    name: str
+    attrs: dict[str, str]
+    known: int = 0
+
+    @property
+    def at_us(self) -> int:
+        return int(self.padded_us)
+
+
+def engine_key(engine_id: str) -> str:
+    """A short name for an engine's id, which may have any length and character."""
+    return hashlib.sha256(engine_id.encode("utf-8", "replace")).hexdigest()[:12]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EventName:
+    """A name to look up. `or_prefix`: if no event has it, it is the start of a name. `is_prefix`: it is one anyway."""
+
+    text: str
+    or_prefix: bool = False
+    is_prefix: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EventsWanted:
+    """Asks for the newest `limit` events of these `engines` (keys) from `since_us` to `until_us` (0: no end), of any of
+    these names, if there are any."""
+
+    engines: frozenset[str]
+    since_us: int = 0
+    until_us: int = 0
+    names: tuple[EventName, ...] = ()
+    limit: int = 1_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EventsFound:
+    """Events, the oldest first. `oldest_us`: the oldest event that is stored, 0 without any. `cut_until_us`: events up
+    to this time were removed, because there were too many. `lost`, `lost_until_us`: how many events were not stored,
+    and the newest of them. `complete`: False if too many events match a name to compare all of them."""
+
+    events: tuple[StoredEvent, ...] = ()
+    oldest_us: int = 0
+    cut_until_us: int = 0
+    lost: int = 0
+    lost_until_us: int = 0
+    complete: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StoreUsage:
     """How full the store is. `memory`, `max_memory`: bytes of the server, 0: unknown or unlimited. `audit_bytes`: of
     the rows and their index, estimated; `audit_trimmed`: how many rows were ever removed; `audit_oldest_ms`: when the
-    oldest row was written, in milliseconds since the epoch, 0 without rows."""
+    oldest row was written, in milliseconds since the epoch, 0 without rows. `event_rows`, `event_bytes`: the size of
+    the history of events."""
 
     memory: int = 0
     max_memory: int = 0
@@ -117,6 +197,8 @@ class StoreUsage:
     audit_trimmed: int = 0
     audit_oldest_ms: int = 0
     audit_limits: AuditLimits = AuditLimits()
+    event_rows: int = 0
+    event_bytes: int = 0
 
     @property
     def audit_fill(self) -> float:

@@ -30,10 +30,10 @@ from runtimes.formats.skipped_data import SkippedData
 from runtimes.inventory import (
     end_records,
     engine_resources,
-    event_history,
     own_calls,
     slow_engines,
     state_updates,
+    stored_events,
     usage_history,
 )
 from runtimes.inventory.container_cache import ContainerCache
@@ -42,10 +42,17 @@ R = TypeVar("R")
 
 
 class Mirror(ContainerCache):
-    """Presents one engine and its cache as one Runtime."""
+    """Presents one engine and its cache as one Runtime. `stored`: the history of events in the store."""
 
-    def __init__(self, runtime: WatchedEngine, *, now: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self,
+        runtime: WatchedEngine,
+        *,
+        now: Callable[[], float] = time.time,
+        stored: stored_events.StoredEvents | None = None,
+    ) -> None:
         super().__init__(now=now)
+        self._stored = stored
         self._runtime = runtime
         self.usage = usage_history.UsageHistory(now)
         self.resources = engine_resources.EngineResources(now)
@@ -77,7 +84,8 @@ class Mirror(ContainerCache):
     async def run(self, action: Action[R], call: Call) -> R:
         if self.silence is not None and action.listing and not getattr(action, "fresh", False):
             self.wanted.set()
-            return self.last_known(action, self.silence)
+            if not isinstance(action, ListEvents):
+                return self.last_known(action, self.silence)
         if isinstance(action, ListContainers) and action.verb in self.verbs:
             if self.live and not action.fresh:
                 return cast(R, self.listing())
@@ -148,10 +156,9 @@ class Mirror(ContainerCache):
     async def _list_events(self, action: ListEvents, call: Call) -> EventList:
         events = self.history.since(action.since_ns)
         complete = self.live and not action.probes and self.history.is_complete_since(action.since_ns)
-        if not complete and action.verb in self._runtime.verbs:
-            # The engine's own store is short too (Docker's holds 256 events of all types): together they have the most.
-            events = event_history.merge((await self._runtime.run(action, call)).rows, events)
-        return action.select(events)
+        # The engine's own store is short too (Docker's holds 256 events of all types): together they have the most.
+        asks = not complete and self.silence is None
+        return await stored_events.list_events(self._runtime, self._stored, action, events, call if asks else None)
 
 
 class WatchedEngine(Runtime, Protocol):

@@ -46,6 +46,7 @@ class Pipeline:
             supervisor=supervisor,
             counts=self.counts,
             cursors=self.cursors,
+            history=self.cursors,
             watch=True,
             discovery=search,
         )

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from core.store.records import WatchRecord, WatchUpdate
+from collections.abc import Iterable
+
+from core.store.records import EventsFound, EventsWanted, StoredEvent, WatchRecord, WatchUpdate
 
 
 class WatchRecords:
-    """`kept`: the cursors by the engine's id; `records`: everything; `writes`: how many updates there were."""
+    """`kept`: the cursors by the engine's id; `records`: everything; `writes`: how many updates there were;
+    `events`: the history."""
 
     def __init__(self) -> None:
         self.records: dict[str, WatchRecord] = {}
         self.writes = 0
+        self.events: list[StoredEvent] = []
 
     @property
     def kept(self) -> dict[str, int]:
@@ -29,3 +33,10 @@ class WatchRecords:
             watched=watched if update.watched is None else watched | {update.watcher: update.watched},
             containers=containers | dict(update.changed),
         )
+
+    async def record_events(self, events: Iterable[StoredEvent], /, *, lost: int, lost_until_us: int) -> int:
+        self.events += events
+        return len(self.events)
+
+    async def find_events(self, wanted: EventsWanted, selects: object, /) -> EventsFound:
+        return EventsFound()

@@ -126,6 +126,7 @@ class Process:
             supervisor=supervisor,
             counts=self.counts,
             cursors=machine,
+            history=machine,
             watch=watch,
             discovery=search,
         )
@@ -233,7 +234,7 @@ async def test_a_socket_that_never_answered_is_removed_with_its_file(machine: Ma
             assert process.names == process.live == ["docker/h"]
             assert process.series("podman") == []
         assert len(asyncio.all_tasks()) <= before + 1  # it may be closing one
-        assert len(process.supervisor._background) == 4
+        assert len(process.supervisor._background) == 5
 
 
 async def test_a_path_that_comes_to_lead_to_another_engine_is_that_engine(machine: Machine) -> None:
@@ -333,16 +334,17 @@ async def test_a_change_that_had_left_when_its_engine_was_removed_is_unknown(mac
                 raise error
 
             engine.run = failing  # type: ignore[method-assign]
-            process.engines.fleet._runtimes[:] = [engine]
+            runtime = process.engines._members[engine].runtime
+            process.engines.fleet._runtimes[:] = [runtime]
             change = asyncio.create_task(
                 process.engines.fleet.run(actions.Kill(engine=engine.ref, target=target, signal="KILL"), call())
             )
             await asyncio.sleep(0.1)
-            process.engines.fleet.remove(engine)
+            process.engines.fleet.remove(runtime)
             with pytest.raises(errors.Unreachable if sent else errors.NotFound) as caught:
                 await change
             assert getattr(caught.value, "sent", False) is sent
-        process.engines.fleet.add(engine)
+        process.engines.fleet.add(runtime)
 
 
 async def test_swarms_come_and_go_with_their_managers(machine: Machine) -> None:

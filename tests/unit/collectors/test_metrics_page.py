@@ -218,6 +218,7 @@ def count_engine(counts: metrics.Metrics, engine: tuple[str, str]) -> None:
     counts.usage_interval_seconds.labels(*engine).set(15)
     counts.usage_read_duration_seconds.labels(*engine).set(0.01)
     counts.container_ends_total.labels(*engine, "crashed").inc()
+    counts.history_lost_events_total.labels(*engine).inc(0)
 
 
 def count_process(counts: metrics.Metrics) -> None:
@@ -244,6 +245,8 @@ def count_process(counts: metrics.Metrics) -> None:
     counts.store_round_trip_seconds.observe(0.0003)
     counts.store_memory_bytes.set(3 << 20)
     counts.store_memory_limit_bytes.set(512 << 20)
+    counts.history_stored_events.set(5000)
+    counts.history_stored_bytes.set(4 << 20)
     counts.audit_stored_rows.set(1200)
     counts.audit_fill_ratio.set(0.012)
     counts.audit_removed_rows.set(0)

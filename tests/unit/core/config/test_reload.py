@@ -24,6 +24,7 @@ CHANGES = {
     "metrics": "metrics: {listen: off}",
     "upkeep": "upkeep: {disk_use: off}",
     "log": "log: {level: debug}",
+    "history": "history: {keep: 500}",
     "audit": "audit: {keep: 5}",
 }
 
@@ -46,7 +47,7 @@ def test_all_are_named_in_the_order_of_the_file_and_equal_ones_are_not(tmp_path:
     old, new = load(tmp_path), load(tmp_path, *reversed(CHANGES.values()))
     assert config_load.needs_restart(old, new) == (
         "state", "store", "engines", "slack", "limits", "confirm", "alerts", "rules", "metrics", "upkeep", "log",
-        "audit",
+        "history", "audit",
     )  # fmt: skip
     assert config_load.needs_restart(new, load(tmp_path, *CHANGES.values())) == ()
 

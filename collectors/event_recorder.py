@@ -1,0 +1,129 @@
+"""Stores the events of one engine in the history: about the life of containers, services and images, not all others.
+
+Events wait in memory and are written together, at most once a second. If the store does not accept them, they wait on.
+If too many wait, the oldest are dropped and counted. When the process stops, what waits is written once more.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
+from typing import Protocol
+
+import structlog
+
+from core import errors
+from core.model.events import LIFECYCLE_TYPES, Event, EventKind, is_lifecycle
+from core.repeated_log import RepeatedLog
+from core.store.records import StoredEvent
+from runtimes.inventory import stored_events
+
+log = structlog.get_logger()
+
+MAX_WAITING = 5_000  # events
+MAX_WRITTEN = 500  # events in one write: the store does nothing else meanwhile, for about 10 ms
+WRITE_SECONDS = 1.0  # between two writes
+LAST_WRITE_SECONDS = 2.0
+# Looked up once: on its class, a member of an enum is slow to find (Python 3.11).
+_OTHER = EventKind.OTHER
+
+
+class EventWriter(Protocol):
+    """What stores events; the same ones may be stored again."""
+
+    async def record_events(self, events: Iterable[StoredEvent], /, *, lost: int, lost_until_us: int) -> int: ...
+
+
+class EventRecorder:
+    """Stores the events of one engine. `engine_id`: its id, empty before the first contact. `count_lost` is called with
+    the number of events that were dropped."""
+
+    def __init__(
+        self,
+        store: EventWriter,
+        engine_id: Callable[[], str],
+        count_lost: Callable[[int], None],
+        *,
+        now_ns: Callable[[], int] = time.time_ns,
+    ) -> None:
+        self._store = store
+        self._engine_id = engine_id
+        self._count_lost = count_lost
+        self._now_ns = now_ns
+        self._waiting: deque[Event] = deque()
+        self._lost, self._lost_until_ns = 0, 0
+        self._due = asyncio.Event()
+        self._repeated_log = RepeatedLog()
+
+    def __len__(self) -> int:
+        return len(self._waiting)
+
+    def add(self, events: Iterable[Event]) -> None:
+        """Takes events in the engine's order, also an end again once its cause is known. Does not wait."""
+        # This runs for every event, so the rare ones are looked at more closely when they are written.
+        found = [event for event in events if event.kind is not _OTHER or event.type in LIFECYCLE_TYPES]
+        if not found:
+            return
+        self._waiting.extend(found)
+        self._drop_excess()
+        self._due.set()
+
+    async def run(self) -> None:
+        """Writes until it is cancelled, and then once more."""
+        try:
+            while True:
+                await self._due.wait()
+                self._due.clear()
+                await self.write()
+                await asyncio.sleep(WRITE_SECONDS)
+        finally:
+            if self._waiting:
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(LAST_WRITE_SECONDS):
+                        await self.write()
+
+    async def write(self) -> None:
+        """Writes the oldest of what waits. What the store does not accept waits on."""
+        engine_id, now = self._engine_id(), self._now_ns()
+        if not engine_id or not self._waiting:
+            return
+        taken = [self._waiting.popleft() for _ in range(min(MAX_WRITTEN, len(self._waiting)))]
+        lost, until_us, stored = self._lost, min(self._lost_until_ns, now) // 1000, False
+        rows = [stored_events.to_stored(event, engine_id, now) for event in taken if is_lifecycle(event)]
+        try:
+            if rows or lost:
+                await self._store.record_events(_newest_knowledge(rows), lost=lost, lost_until_us=until_us)
+            stored = True
+        except errors.StoreError as error:
+            if times := self._repeated_log.due(error.message):
+                log.warning("Events were not stored; they wait.", reason=error.message, times=times)
+        finally:
+            if stored:
+                self._lost -= lost
+            else:
+                self._waiting.extendleft(reversed(taken))
+                self._drop_excess()
+            if self._waiting:
+                self._due.set()
+        if stored and self._repeated_log.ended():
+            log.info("Events are stored again.")
+
+    def _drop_excess(self) -> None:
+        if (excess := len(self._waiting) - MAX_WAITING) > 0:
+            dropped = [self._waiting.popleft() for _ in range(excess)]
+            self._lost += excess
+            self._lost_until_ns = max(self._lost_until_ns, *(event.at_ns for event in dropped))
+            self._count_lost(excess)
+
+
+def _newest_knowledge(rows: Sequence[StoredEvent]) -> list[StoredEvent]:
+    """Each event once: as it is known with its cause."""
+    best: dict[tuple[str, ...], StoredEvent] = {}
+    for row in rows:
+        identity = (row.at_ns, row.type, row.action, row.subject_id)
+        if identity not in best or row.known > best[identity].known:
+            best[identity] = row
+    return list(best.values())

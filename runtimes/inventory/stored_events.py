@@ -1,0 +1,237 @@
+"""Reads the history of events from the store, for one engine or for several at once, and writes events in its form.
+
+The lists of one command ask for their engines in the same moment: they share one request to the store. An error of the
+store is not raised: the answer then says that older events may be missing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Protocol, TypeVar, cast
+
+import msgspec
+
+from core import errors
+from core.model.actions import Action
+from core.model.event_actions import ListEvents
+from core.model.events import Event, EventKind, EventList, Origin
+from core.model.refs import EngineRef, Kind, Ref
+from core.name_matching import match
+from core.ports import Call, Runtime
+from core.store.records import EventName, EventsFound, EventsWanted, StoredEvent, engine_key
+from runtimes.inventory import event_history
+
+R = TypeVar("R")
+MAX_ATTRIBUTE = 300  # characters
+MAX_ATTRIBUTES = 12
+_KINDS = {str(kind): kind for kind in EventKind}
+_ORIGINS = {str(origin): origin for origin in Origin}
+_RESOURCES = {str(kind): kind for kind in Kind}
+
+
+class EventStore(Protocol):
+    """What reads the stored history."""
+
+    async def find_events(self, wanted: EventsWanted, selects: Callable[[str, str, str], bool], /) -> EventsFound: ...
+
+
+class StoredEvents:
+    """Reads the history. There is one for all engines."""
+
+    def __init__(self, store: EventStore) -> None:
+        self._store = store
+        self._batches: dict[object, _Batch] = {}
+
+    async def read(self, engine_id: str, engine: EngineRef, action: ListEvents) -> tuple[list[Event], list[str]]:
+        """Returns the events of one engine that the action asks for, and sentences about what is missing."""
+        if not engine_id:
+            return [], []
+        batch = self._batches.get(action.asks())
+        if batch is None:
+            batch = self._batches[action.asks()] = _Batch()
+            task = asyncio.get_running_loop().create_task(self._find(action, batch), name="read the event history")
+            batch.task = task
+        key = engine_key(engine_id)
+        batch.engines.add(key)
+        assert batch.task is not None
+        try:
+            found = await asyncio.shield(batch.task)
+        except errors.StoreError as error:
+            return [], [f"Events that this process did not see itself may be missing: {error.message}"]
+        rows = [_event(row, engine) for row in found.events if row.engine == key]
+        return rows, _notes(found, action)
+
+    async def _find(self, action: ListEvents, batch: _Batch) -> EventsFound:
+        await asyncio.sleep(0)  # the lists of the other engines of this command join
+        del self._batches[action.asks()]
+        wanted = EventsWanted(
+            engines=frozenset(batch.engines),
+            since_us=action.since_ns // 1000,
+            until_us=action.until_ns // 1000,
+            names=tuple(_names(action)),
+            limit=action.limit,
+        )
+        return await self._store.find_events(wanted, action.matches)
+
+
+@dataclass(slots=True, kw_only=True)
+class _Batch:
+    engines: set[str] = field(default_factory=set)
+    task: asyncio.Task[EventsFound] | None = None
+
+
+async def list_events(
+    runtime: StoringEngine,
+    stored: StoredEvents | None,
+    action: ListEvents,
+    remembered: Sequence[Event],
+    call: Call | None,
+) -> EventList:
+    """Returns what the store, the engine and this process know, each event once. `remembered`: by this process. `call`:
+    None if the engine is not asked. The error of the engine is only raised if nothing is known without it."""
+
+    async def read() -> tuple[list[Event], list[str]]:
+        return ([], []) if stored is None else await stored.read(runtime.engine_id, runtime.ref, action)
+
+    async def ask() -> EventList | errors.EngineError:
+        if call is None or action.verb not in runtime.verbs:
+            return EventList()
+        try:
+            return await runtime.run(action, call)
+        except errors.EngineError as error:
+            return error
+
+    asked, (found, notes) = await asyncio.gather(ask(), read())
+    if isinstance(asked, errors.EngineError):
+        if not found and not remembered:
+            raise asked
+        notes.append(f"{runtime.ref} was asked for more events, and did not answer: {asked.message}")
+        asked = EventList()
+    return action.select(event_history.merge(asked.rows, found, remembered), [*asked.notes, *notes])
+
+
+class StoringEngine(Runtime, Protocol):
+    """A Runtime whose events are stored under its `engine_id`. `allows`: whether its owner allows a verb."""
+
+    @property
+    def engine_id(self) -> str: ...
+
+    def allows(self, verb: str) -> bool: ...
+
+
+class EngineWithHistory:
+    """Presents an engine that this process does not watch, with the history that a watching process has stored."""
+
+    def __init__(self, engine: StoringEngine, stored: StoredEvents) -> None:
+        self._engine = engine
+        self._stored = stored
+
+    @property
+    def ref(self) -> EngineRef:
+        return self._engine.ref
+
+    @property
+    def address(self) -> str:
+        return str(getattr(self._engine, "address", "") or getattr(self._engine, "url", ""))
+
+    @property
+    def verbs(self) -> frozenset[str]:
+        """The engine's verbs, and `event.list`: the history may have its events even if the engine stores none."""
+        return self._engine.verbs | ({ListEvents.verb} if self._engine.allows(ListEvents.verb) else frozenset())
+
+    async def run(self, action: Action[R], call: Call) -> R:
+        if not isinstance(action, ListEvents) or action.verb not in self.verbs:
+            return await self._engine.run(action, call)
+        listed = await list_events(self._engine, self._stored, action, (), call)
+        if not listed.rows and action.verb not in self._engine.verbs:
+            note = f"{self.ref} stores no past events. A running bot stores those that it receives."
+            listed = msgspec.structs.replace(listed, notes=(*listed.notes, note))
+        return cast(R, listed)
+
+    def events(self, since_ns: int | None) -> AsyncIterator[Sequence[Event]]:
+        return self._engine.events(since_ns)
+
+    async def aclose(self) -> None:
+        await self._engine.aclose()
+
+
+def to_stored(event: Event, engine_id: str, now_ns: int) -> StoredEvent:
+    """Returns an event as it is stored. Its size is limited. A time in the future would keep it for ever."""
+    return StoredEvent(
+        engine=engine_key(engine_id),
+        padded_us=f"{max(0, min(event.at_ns, now_ns)) // 1000:016d}",
+        at_ns=str(event.at_ns),
+        origin=str(event.origin),
+        type=_plain(event.type),
+        action=_plain(event.action),
+        kind=str(event.kind),
+        subject_kind=str(event.subject.kind),
+        subject_id=_plain(event.subject.id),
+        name=_plain(event.subject.name),
+        attrs={name: _plain(value)[:MAX_ATTRIBUTE] for name, value in list(event.attrs.items())[:MAX_ATTRIBUTES]},
+        known=event_history.cause_rank(event.attrs),
+    )
+
+
+def _event(row: StoredEvent, engine: EngineRef) -> Event:
+    """A kind that a newer version of Quarterdeck stored is shown in the engine's own words."""
+    kind = _RESOURCES.get(row.subject_kind, Kind.ENGINE)
+    return Event(
+        at_ns=int(row.at_ns),
+        kind=_KINDS.get(row.kind, EventKind.OTHER),
+        subject=Ref(engine=engine, kind=kind, id=row.subject_id, name=row.name),
+        origin=_ORIGINS.get(row.origin, Origin.REPLAY),
+        type=row.type,
+        action=row.action,
+        attrs=row.attrs,
+    )
+
+
+def _plain(text: str) -> str:
+    """Without the character that separates the parts of an index, and without halves of characters."""
+    return text.replace("\0", "").encode("utf-8", "replace").decode()
+
+
+def _names(action: ListEvents) -> Iterable[EventName]:
+    """What to look up for the typed names: the containers that they select, by name and id; else the text itself. The
+    command compares the names again, so this may find too much."""
+    for typed, existing in action.names:
+        for ref in existing:
+            yield EventName(text=ref.name)
+            yield EventName(text=f"#{ref.id[:12]}")
+        name = match.parse(typed)
+        if name.is_glob:
+            start = min(name.name.find(sign) for sign in match.GLOB_CHARACTERS if sign in name.name)
+            yield EventName(text=name.name[:start], is_prefix=True)
+        elif name.name:
+            yield EventName(text=name.name, or_prefix=not existing)
+            if len(name.name) >= match.MIN_ID_LENGTH and not existing:
+                yield EventName(text=f"#{name.name.removeprefix('sha256:')[:12]}", is_prefix=True)
+        elif name.id_prefix:
+            yield EventName(text=f"#{name.id_prefix[:12]}", is_prefix=True)
+        elif not existing:
+            yield EventName(text="", is_prefix=True)
+
+
+def _notes(found: EventsFound, action: ListEvents) -> list[str]:
+    since_us = action.since_ns // 1000
+    notes = []
+    if found.cut_until_us > since_us:
+        notes.append(
+            f"Events before {_time(found.cut_until_us)} are incomplete: the history is full (`history` in"
+            " quarterdeck.yaml)."
+        )
+    if found.lost_until_us > since_us:
+        notes.append(
+            f"{found.lost:,} events until {_time(found.lost_until_us)} could not be stored, and may be missing here."
+        )
+    if not found.complete:
+        notes.append("Too many resources match to search all of their events. Give a longer name.")
+    return notes
+
+
+def _time(at_us: int) -> str:
+    return f"{datetime.fromtimestamp(at_us / 1e6, UTC):%Y-%m-%d %H:%M:%S}"

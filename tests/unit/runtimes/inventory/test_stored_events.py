@@ -1,0 +1,198 @@
+"""The stored history, merged with what the engine and this process remember."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+
+import msgspec
+import pytest
+
+from core import errors
+from core.model.causes import Cause, CauseKind
+from core.model.event_actions import ListEvents
+from core.model.events import Event, EventKind, EventList, Origin
+from core.ports import Call
+from core.store.records import EventName, EventsFound, engine_key
+from runtimes.inventory import event_history, stored_events
+from runtimes.inventory.mirror import Mirror
+from runtimes.inventory.stored_events import EngineWithHistory, StoredEvents, to_stored
+from tests.fake_engine.engine import FakeRuntime
+
+NOW = 1_800_000_000.0
+NOW_NS = int(NOW * 1e9)
+BY_ANN = Cause(kind=CauseKind.REQUESTED, text="stop through Quarterdeck", by="slack:T1/ANN")
+
+
+def call() -> Call:
+    return Call(id="c", who="ann", deadline=datetime.now(UTC) + timedelta(minutes=1), invocation="i")
+
+
+class Shelf:
+    """The store's history."""
+
+    def __init__(self, **found) -> None:
+        self.found = EventsFound(**found)
+        self.asked = []
+        self.gone = False
+
+    def put(self, engine: FakeRuntime, *events: Event) -> None:
+        rows = tuple(to_stored(event, engine.engine_id, NOW_NS) for event in events)
+        self.found = EventsFound(events=(*self.found.events, *rows))
+
+    async def find_events(self, wanted, selects, /):
+        self.asked.append(wanted)
+        if self.gone:
+            raise errors.StoreDown("The store does not answer.")
+        return self.found
+
+
+async def listed(runtime, **options) -> EventList:
+    return await runtime.run(ListEvents(engine=runtime.ref, **options), call())
+
+
+def watched(shelf: Shelf) -> tuple[FakeRuntime, Mirror]:
+    engine = FakeRuntime("h1", now=lambda: NOW)
+    mirror = Mirror(engine, now=lambda: NOW, stored=StoredEvents(shelf))
+    mirror.stream_opened(0)
+    return engine, mirror
+
+
+async def test_store_engine_and_memory_are_one_list_without_doubles() -> None:
+    shelf = Shelf()
+    engine, mirror = watched(shelf)
+    web = engine.add("web")
+    created, started = engine.ring
+    died = engine.happen(EventKind.DIED, web, exit_code="0")
+    mirror.add_to_history([died])
+    before = msgspec.structs.replace(created, at_ns=1, action="created-long-ago")
+    shelf.put(engine, before, created, event_history.explained(died, BY_ANN))
+    events = (await listed(mirror)).rows
+    assert [event.at_ns for event in events] == [1, created.at_ns, started.at_ns, died.at_ns]
+    assert events[-1].attrs["cause_by"] == "slack:T1/ANN"  # another process ran the command
+    assert events[-1].subject == web and events[-1].kind is EventKind.DIED
+
+
+async def test_what_this_process_knows_of_a_cause_is_not_replaced_by_less() -> None:
+    shelf = Shelf()
+    engine, mirror = watched(shelf)
+    died = engine.happen(EventKind.DIED, engine.add("web"), exit_code="0")
+    mirror.add_to_history([died])
+    mirror.history.set_cause(died, BY_ANN)
+    shelf.put(engine, event_history.explained(died, Cause(kind=CauseKind.REQUESTED, text="stopped by a client")))
+    assert (await listed(mirror)).rows[-1].attrs["cause_by"] == "slack:T1/ANN"
+
+
+async def test_what_a_list_found_is_not_shown_beside_the_event_that_another_process_received() -> None:
+    shelf = Shelf()
+    engine, mirror = watched(shelf)
+    web = engine.add("web")
+    died = engine.happen(EventKind.DIED, web, exit_code="1")
+    removed = engine.happen(EventKind.REMOVED, web)
+    late = [msgspec.structs.replace(each, at_ns=each.at_ns + 10**11, origin=Origin.RESYNC) for each in (died, removed)]
+    mirror.add_to_history(late)
+    shelf.put(engine, died, removed)
+    engine.ring.clear()
+    assert [event.at_ns for event in (await listed(mirror)).rows] == [died.at_ns, removed.at_ns]
+    again = msgspec.structs.replace(died, at_ns=died.at_ns + 5, kind=EventKind.STARTED, action="start")
+    shelf.put(engine, again)  # it ran again in between, so the end that the list found is another one
+    kinds = [event.kind for event in event_history.merge([died, again], late[:1])]
+    assert kinds == [EventKind.DIED, EventKind.STARTED, EventKind.DIED]
+
+
+async def test_the_lists_of_one_command_share_one_request() -> None:
+    shelf = Shelf()
+    reader = StoredEvents(shelf)
+    engines = [FakeRuntime(f"h{number}") for number in range(5)]
+    fronts = [EngineWithHistory(engine, reader) for engine in engines]
+    await asyncio.gather(*(listed(front, since_ns=5) for front in fronts))
+    (wanted,) = shelf.asked
+    assert wanted.engines == {engine_key(engine.engine_id) for engine in engines}
+    await asyncio.gather(listed(fronts[0], since_ns=5), listed(fronts[1], since_ns=6))
+    assert len(shelf.asked) == 3
+
+
+async def test_a_store_that_is_gone_is_said_and_the_rest_is_shown() -> None:
+    shelf = Shelf()
+    engine, mirror = watched(shelf)
+    engine.add("web")
+    shelf.gone = True
+    answer = await listed(mirror)
+    assert len(answer.rows) == 2
+    assert answer.notes == ("Events that this process did not see itself may be missing: The store does not answer.",)
+
+
+async def test_an_engine_that_is_gone_shows_what_is_stored_and_raises_if_nothing_is() -> None:
+    shelf = Shelf()
+    engine = FakeRuntime("h1")
+    front = EngineWithHistory(engine, StoredEvents(shelf))
+    engine.add("web")
+    events = tuple(engine.ring)
+    engine.reachable = False
+    with pytest.raises(errors.Unreachable):
+        await listed(front)
+    shelf.put(engine, *events)
+    answer = await listed(front)
+    assert len(answer.rows) == 2 and "was asked for more events, and did not answer" in answer.notes[0]
+
+
+async def test_an_engine_without_events_of_its_own_shows_those_that_were_stored() -> None:
+    shelf = Shelf()
+    engine = FakeRuntime("h1", lacks=("event.list",))
+    front = EngineWithHistory(engine, StoredEvents(shelf))
+    assert "A running bot stores those that it receives." in (await listed(front)).notes[0]
+    engine.add("web")
+    shelf.put(engine, *engine.ring)
+    answer = await listed(front)
+    assert len(answer.rows) == 2 and not answer.notes
+    closed = EngineWithHistory(FakeRuntime("h1", allow=["container.*"]), StoredEvents(shelf))
+    with pytest.raises(errors.Disallowed):
+        await listed(closed)
+
+
+async def test_what_the_history_lost_or_removed_is_said_where_it_matters() -> None:
+    found = {"cut_until_us": 100, "lost": 12, "lost_until_us": 200, "complete": False}
+    engine = FakeRuntime("h1")
+    front = EngineWithHistory(engine, StoredEvents(Shelf(**found)))
+    notes = (await listed(front)).notes
+    assert "the history is full" in notes[0] and notes[1].startswith("12 events until 1970-01-01 00:00:00 could not")
+    assert "Give a longer name." in notes[2]
+    assert (await listed(front, since_ns=201_000)).notes == notes[2:]
+
+
+async def test_hostile_text_and_times_are_stored_harmlessly() -> None:
+    engine = FakeRuntime("h1")
+    web = engine.add("web")
+    hostile = msgspec.structs.replace(
+        engine.ring[-1],
+        at_ns=NOW_NS * 2,
+        subject=msgspec.structs.replace(web, name="a\0b\ud800"),
+        attrs={f"k{number}": "x" * 10_000 for number in range(50)},
+    )
+    row = to_stored(hostile, engine.engine_id, NOW_NS)
+    assert row.padded_us == f"{NOW_NS // 1000:016d}" and row.at_ns == str(NOW_NS * 2)
+    assert row.name == "ab?" and len(msgspec.json.encode(row)) < 5_000
+
+
+@pytest.mark.parametrize(
+    ("typed", "existing", "looked_up"),
+    [
+        ("web", True, [("web", False, False), ("#", False, False), ("web", False, False)]),
+        ("web", False, [("web", True, False)]),
+        ("0123abcd", False, [("0123abcd", True, False), ("#0123abcd", False, True)]),
+        ("web-*", False, [("web-", False, True)]),
+        ("*", False, [("", False, True)]),
+        ("web@h1", False, [("web", True, False)]),
+        ("#0123", False, [("#0123", False, True)]),
+    ],
+)
+async def test_names_are_looked_up_in_the_index(typed, existing, looked_up) -> None:
+    engine = FakeRuntime("h1")
+    ref = engine.add("web")
+    action = ListEvents(engine=engine.ref, names=((typed, (ref,) if existing else ()),))
+    given = [(name.text.replace(ref.id[:12], ""), name.or_prefix, name.is_prefix) for name in names(action)]
+    assert given == looked_up
+
+
+def names(action: ListEvents) -> list[EventName]:
+    return list(stored_events._names(action))
