@@ -113,6 +113,11 @@ class Cursor:
         return self._containers.load(self._record.containers, engine)
 
     @property
+    def recent(self) -> bytes:
+        """Which events near the position other processes have processed."""
+        return self._record.recent
+
+    @property
     def unwatched_since(self) -> int | None:
         """Until when other processes watched, as far as the store knows; None if the engine was never watched."""
         if self.stored is None:
@@ -150,9 +155,12 @@ class Cursor:
         """Records that every event until now has arrived, or was reported as a gap."""
         self._watched_until = self.now_ns()
 
-    async def save(self, containers: Mapping[str, Container] | None = None, *, ended: bool = False) -> bool:
+    async def save(
+        self, containers: Mapping[str, Container] | None, recent: Callable[[], bytes], *, ended: bool = False
+    ) -> bool:
         """Saves what has changed, and returns whether the store has everything then. `containers`: all containers of
-        the engine; None if they have not changed. `ended`: this watcher stops."""
+        the engine; None if they have not changed. `recent`: encodes the events near the position. `ended`: this watcher
+        stops."""
         changes = self._containers.changes(containers)
         position = self.position if self.position != self._saved else None
         until = self._watched_until
@@ -162,6 +170,7 @@ class Cursor:
         update = WatchUpdate(
             watcher=self._watcher,
             cursor=position,
+            recent=b"" if position is None else recent(),
             watched=watched,
             forgotten=self._stale() if watched is not None and not self._saved_watched else (),
             changed=changes.changed,

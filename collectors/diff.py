@@ -34,10 +34,12 @@ def diff(
     since_ns: int,
     at_ns: int,
     skip: Collection[str] = (),
+    partly_known: Mapping[str, Collection[EventKind]] | None = None,
 ) -> list[Event]:
     """Computes the events that lead from `before` to `after`, a list made at `at_ns`, without the containers in `skip`.
 
-    A container that is not in `before` has events only for changes after `since_ns`; the rest is the baseline.
+    A container that is not in `before` has events only for changes after `since_ns`; the rest is the baseline. The same
+    applies to those in `partly_known`: they are known from these events alone, which are not repeated.
     """
     found: list[Event] = []
     for container_id, known in before.items():
@@ -45,8 +47,11 @@ def diff(
             found += _gone(known, at_ns)
     for container_id, row in after.items():
         if container_id not in skip:
-            old = before.get(container_id)
-            found += _new(row, since_ns, at_ns) if old is None else _changed(old, row, at_ns)
+            old, reported = before.get(container_id), (partly_known or {}).get(container_id)
+            if old is None or reported is not None:
+                found += [event for event in _new(row, since_ns, at_ns) if event.kind not in (reported or ())]
+            else:
+                found += _changed(old, row, at_ns)
     found.sort(key=lambda event: event.at_ns)
     return found
 

@@ -173,6 +173,7 @@ class Relister:
                 since_ns=since_ns,
                 at_ns=self._now_ns(),
                 skip=self._mirror.changed_after(at),
+                partly_known=self._mirror.partly_known,
             )
 
         if not baseline and missed_events():
@@ -216,6 +217,7 @@ class Relister:
         known = self._mirror.containers.get(row.ref.id)
         return (
             known is None
+            or row.ref.id in self._mirror.partly_known
             or known.restarts is None
             or known.state != row.state
             # A restart without an event: the engine reports “Up 3 seconds” where the mirror expects “Up 2 hours”.

@@ -1,9 +1,9 @@
 """Saves what a later process needs to continue the watch of one engine, and reads what an earlier process saved.
 
-Saved are the position in the engine's events, the time until which all events were received, and the engine's
-containers. The time advances only while the stream is open and no gap is pending. So if this process dies, the next one
-reports the rest of the gap. Other processes may share the store: a gap before the start is reported only when it is
-certain that none of them watched.
+Saved are the position in the engine's events, which events near it were processed, the time until which all events
+were received, and the engine's containers. The time advances only while the stream is open and no gap is pending. So if
+this process dies, the next one reports the rest of the gap. Other processes may share the store: a gap before the start
+is reported only when it is certain that none of them watched.
 """
 
 from __future__ import annotations
@@ -12,30 +12,36 @@ import asyncio
 
 from collectors.cursor import Cursor
 from collectors.gap_tracker import GapTracker
+from collectors.repeated_events import RepeatedEvents
+from collectors.timing import Timing
 from core.model.refs import EngineRef
 from runtimes.inventory.mirror import Mirror
 
 
 class WatchSaver:
-    """Saves the watch of one engine. `every`: seconds between two saves."""
+    """Saves the watch of one engine. `repeats`: the events that were processed last."""
 
-    def __init__(self, cursor: Cursor, gaps: GapTracker, mirror: Mirror, *, every: float) -> None:
+    def __init__(
+        self, cursor: Cursor, gaps: GapTracker, mirror: Mirror, repeats: RepeatedEvents, *, timing: Timing
+    ) -> None:
         self._cursor = cursor
         self._gaps = gaps
         self._mirror = mirror
-        self._every = every
+        self._repeats = repeats
+        self._timing = timing
         self._saved_version: object = None
 
     async def load(self, engine: EngineRef, engine_id: str) -> None:
         """Reads what earlier processes have saved. The time since then is a gap."""
         await self._cursor.load(engine_id)
+        self._repeats.remember(self._cursor.recent)
         self._mirror.remember(self._cursor.saved_containers(engine))
         if (until := self._cursor.unwatched_since) is not None:
             self._gaps.not_watched(until, unproven=self._cursor.others_may_watch)
 
     async def save_forever(self) -> None:
         while True:
-            await asyncio.sleep(self._every)
+            await asyncio.sleep(self._timing.cursor_save_every)
             if self._gaps.unproven and self._cursor.others_known():
                 self._gaps.decide_unproven(watched=await self._cursor.others_watched())
             self.watched()
@@ -49,5 +55,9 @@ class WatchSaver:
     async def save(self, *, ended: bool = False) -> None:
         version = self._mirror.reported_version
         changed = self._mirror.ever_listed and version != self._saved_version
-        if await self._cursor.save(self._mirror.reported() if changed else None, ended=ended) and changed:
+        containers = self._mirror.reported() if changed else None
+        if await self._cursor.save(containers, self._recent, ended=ended) and changed:
             self._saved_version = version
+
+    def _recent(self) -> bytes:
+        return self._repeats.digests(self._cursor.newest - int(self._timing.overlap * 1e9))

@@ -63,14 +63,14 @@ class Watcher:
         self._counts = StreamMetrics(counts, lambda: runtime.ref)
         self._gaps = GapTracker(lambda: (runtime.ref, runtime.engine_id), self._report_gap, now_ns)
         self._timing = timing or Timing()
-        self._saver = WatchSaver(self._cursor, self._gaps, mirror, every=self._timing.cursor_save_every)
+        self._repeats = RepeatedEvents()
+        self._saver = WatchSaver(self._cursor, self._gaps, mirror, self._repeats, timing=self._timing)
         self._relister = Relister(
             runtime, mirror, pipeline, self._cursor, gaps=self._gaps, counts=self._counts, timing=self._timing
         )
         self._now_ns = now_ns
         self._random_fraction = random_fraction
         self._silent_since: int | None = None
-        self._repeats = RepeatedEvents()
         self._replaying = False  # from the opening of a stream until its first live event
         self._repeated_log = RepeatedLog(lambda: asyncio.get_running_loop().time())
         self._log_opening = True  # not again after an end that was not logged, because it repeats

@@ -157,10 +157,12 @@ class Store(InvocationStore, IncidentStore, UpkeepStore, EventHistoryStore):
 
     async def watch_record(self, engine: str) -> WatchRecord:
         async with self._call(), self._client.pipeline(transaction=True) as pipe:
-            pipe.get(self._key(keys.cursor(engine))).hgetall(self._key(keys.watched(engine)))
-            cursor, watched, containers = await pipe.hgetall(self._key(keys.known_containers(engine))).execute()
+            pipe.get(self._key(keys.cursor(engine))).get(self._key(keys.recent_events(engine)))
+            pipe.hgetall(self._key(keys.watched(engine))).hgetall(self._key(keys.known_containers(engine)))
+            cursor, recent, watched, containers = await pipe.execute()
         return WatchRecord(
             cursor=None if cursor is None else int(cursor),
+            recent=recent or b"",
             watched={text(watcher): int(at) for watcher, at in watched.items()},
             containers={text(each): value for each, value in containers.items()},
         )
@@ -173,6 +175,7 @@ class Store(InvocationStore, IncidentStore, UpkeepStore, EventHistoryStore):
         async with self._call(), self._client.pipeline(transaction=True) as pipe:
             if update.cursor is not None:
                 pipe.set(self._key(keys.cursor(engine)), update.cursor)
+                pipe.set(self._key(keys.recent_events(engine)), update.recent)
             if update.forgotten:
                 pipe.hdel(watched, *update.forgotten)
             if update.watched is not None:

@@ -219,20 +219,23 @@ class AuditRow:
 class WatchRecord:
     """What is saved about the watch of one engine. `cursor`: the time of the newest event that was processed, in
     nanoseconds; None if the engine was never watched. `watched`: when each watcher last watched, in nanoseconds,
-    negative if it stopped then. `containers`: one record for each container, by its id."""
+    negative if it stopped then. `containers`: one record for each container, by its id. `recent`: which events near
+    the cursor were processed, as the watcher encodes them."""
 
     cursor: int | None = None
+    recent: bytes = b""
     watched: Mapping[str, int] = field(default_factory=dict)
     containers: Mapping[str, bytes] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WatchUpdate:
-    """A change of a WatchRecord. `cursor` None: it stays. `watched`: of this watcher; None: it stays. `forgotten`:
-    watchers to remove. `changed`, `removed`: containers."""
+    """A change of a WatchRecord. `cursor` None: it stays, and so does `recent`. `watched`: of this watcher; None: it
+    stays. `forgotten`: watchers to remove. `changed`, `removed`: containers."""
 
     watcher: str
     cursor: int | None = None
+    recent: bytes = b""
     watched: int | None = None
     forgotten: Collection[str] = ()
     changed: Mapping[str, bytes] = field(default_factory=dict)

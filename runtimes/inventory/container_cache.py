@@ -41,6 +41,7 @@ class ContainerCache:
         self._changed_at: dict[str, int] = {}  # by container: the engine's time of its last change after the last list
         self._listed_at = 0
         self._as_reported: dict[str, Container] = {}  # by events, if an inspection has shown another state since
+        self._partly_known: dict[str, set[EventKind]] = {}  # first seen by an event that is not its creation
         self._removed_at: dict[str, int] = {}
         self._stream_up = self._listed = False
         self._stream_since, self._stream_fault = now(), ""
@@ -143,9 +144,13 @@ class ContainerCache:
         stored = self._containers.get(container_id) or self._uninspected.get(container_id)
         if stored is None:
             self._uninspected[container_id] = stored = state_updates.from_first_event(event)
+            if kind is not _CREATED and container_id not in self._as_reported:
+                self._partly_known[container_id] = set()
         elif at < self._listed_at or at < self._changed_at.get(container_id, 0):
             self.mark_dirty(container_id)
             return
+        if container_id in self._partly_known:
+            self._partly_known[container_id].add(kind)
         self._store(container_id, state_updates.apply_event(stored, event))
         if container_id in self._as_reported:
             self._as_reported[container_id] = state_updates.apply_event(self._as_reported[container_id], event)
@@ -180,6 +185,7 @@ class ContainerCache:
                 for each, row in self._as_reported.items()
                 if each in self._changed_at or self._removed_at.get(each, 0) > at_ns
             }
+            self._partly_known = {each: self._partly_known[each] for each in self._partly_known if each in born_since}
             self.dirty = {each: None for each in self.dirty if self._has(each)}
         self._listed = self._ever_listed = True
         self.last_contact = self._now()
@@ -245,6 +251,11 @@ class ContainerCache:
         return {**self._containers, **self._uninspected, **self._as_reported}
 
     @property
+    def partly_known(self) -> Mapping[str, Collection[EventKind]]:
+        """The containers whose creation no event has reported, and what events have reported of them."""
+        return self._partly_known
+
+    @property
     def reported_version(self) -> object:
         """Changes whenever `reported` does."""
         return (self.version, len(self._as_reported), tuple(self._uninspected.values()))
@@ -281,6 +292,7 @@ class ContainerCache:
         if self._containers.pop(container_id, None) is not None:
             self.version += 1
         self._uninspected.pop(container_id, None)
+        self._partly_known.pop(container_id, None)
         self._changed_at.pop(container_id, None)
         self.dirty.pop(container_id, None)
         # Late input does not restore a removed container, but another one with the same id may be created.

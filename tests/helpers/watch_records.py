@@ -30,6 +30,7 @@ class WatchRecords:
         containers = {each: record for each, record in before.containers.items() if each not in update.removed}
         self.records[engine] = WatchRecord(
             cursor=before.cursor if update.cursor is None else update.cursor,
+            recent=before.recent if update.cursor is None else update.recent,
             watched=watched if update.watched is None else watched | {update.watcher: update.watched},
             containers=containers | dict(update.changed),
         )

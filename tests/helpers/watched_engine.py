@@ -12,7 +12,7 @@ from tests.helpers.watch_records import WatchRecords
 
 
 class WatchedEngine:
-    def __init__(self, door, cursors=None):
+    def __init__(self, door, cursors=None, *, timing=None):
         self.runtime = engine_registry.open_engine(door)
         self.mirror = Mirror(self.runtime)
         self.counts = metrics.Metrics()
@@ -20,7 +20,9 @@ class WatchedEngine:
         processor = pipeline.Pipeline(self.mirror, self.counts)
         process = processor.process
         processor.process = lambda events: (self.seen.extend(events), process(events))[1]
-        self.watch = watcher.Watcher(self.runtime, self.mirror, processor, cursors or WatchRecords(), self.counts)
+        self.watch = watcher.Watcher(
+            self.runtime, self.mirror, processor, cursors or WatchRecords(), self.counts, timing=timing
+        )
         self.runtime.skipped.listener = self.watch.data_skipped
         self.task = None
 

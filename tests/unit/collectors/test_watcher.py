@@ -183,7 +183,6 @@ async def test_a_new_process_goes_on_from_the_cursor() -> None:
         assert sorted(bench.told()) == [
             (EventKind.CREATED, "quiet", Origin.RESYNC),
             (EventKind.DIED, "old", Origin.REPLAY),
-            (EventKind.HEALTH, "old", Origin.REPLAY),  # the overlap: events may repeat
             (EventKind.STARTED, "quiet", Origin.RESYNC),
         ]
 

@@ -772,11 +772,12 @@ async def test_a_question_has_a_limit_of_bytes(store: Store) -> None:
 
 async def test_what_is_saved_about_a_watch_is_read_again(store: Store) -> None:
     assert await store.watch_record("docker/a") == WatchRecord()
-    first = WatchUpdate(watcher="w1", cursor=1_800_000_000_123_456_789, watched=5, changed={"c1": b"x", "c2": b"\xff"})
+    changed = {"c1": b"x", "c2": b"\xff"}
+    first = WatchUpdate(watcher="w1", cursor=1_800_000_000_123_456_789, recent=b"\0r", watched=5, changed=changed)
     await store.update_watch("docker/a", first)
     await store.update_watch("docker/a", WatchUpdate(watcher="w2", watched=-7, removed=["c1"], changed={"c2": b"y"}))
     assert await store.watch_record("docker/a") == WatchRecord(
-        cursor=1_800_000_000_123_456_789, watched={"w1": 5, "w2": -7}, containers={"c2": b"y"}
+        cursor=1_800_000_000_123_456_789, recent=b"\0r", watched={"w1": 5, "w2": -7}, containers={"c2": b"y"}
     )
     await store.update_watch("docker/a", WatchUpdate(watcher="w2", forgotten=["w1"]))
     assert (await store.watch_record("docker/a")).watched == {"w2": -7}

@@ -1,0 +1,114 @@
+"""What happened on each kind of engine while nobody listened is found once and marked, and the gap itself is a fact.
+
+The stream is cut by a proxy between Quarterdeck and the engine's socket; or Quarterdeck's watch ends and another one
+begins on what it saved; or the engine's daemon is killed and started again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from collectors.timing import Timing
+from core.model import gaps
+from core.model.events import EventKind, Origin
+from core.model.gaps import GapReason, Recovery
+from runtimes.engine_registry import EngineAddress
+from tests.helpers import missed_events
+from tests.helpers.socket_proxy import proxied
+from tests.helpers.watch_records import WatchRecords
+from tests.helpers.watched_engine import WatchedEngine
+
+pytestmark = [pytest.mark.engine, pytest.mark.timeout(120)]
+
+WITH_SOCKET = ("dockerd", "podmand", "containerdd", "crid", "crio")
+OWN = ("own_dockerd", "own_podmand", "own_containerd", "own_crid")
+QUICK = Timing(max_pause=0.3)
+
+
+def door(daemon, url=None):
+    return EngineAddress(kind=daemon.kind, url=url or daemon.url)
+
+
+def watched(daemon, records, url=None):
+    return WatchedEngine(door(daemon, url), records, timing=QUICK)
+
+
+async def prepared(eye, daemon):
+    await asyncio.to_thread(missed_events.prepare, daemon)
+    called = getattr(daemon, "called", lambda name: name)
+    rows = [called(name) for name in ("stays", "goes", "crashes")]
+    await eye.until(lambda: all((row := eye.row(name)) and row.state == "running" for name in rows))
+    await eye.until(lambda: eye.mirror.live and not eye.mirror.dirty)
+
+
+def reported(events):
+    return [gaps.from_event(event) for event in events if event.kind is EventKind.GAP]
+
+
+def check(daemon, events, *more):
+    """Exactly these facts and `more`, once each, none of them taken for live."""
+    lives = [event for event in events if event.kind in missed_events.LIFE]
+    assert missed_events.facts(events, daemon) == sorted([*missed_events.EXPECTED, *more]), lives
+    assert all(event.origin is not Origin.LIVE for event in lives), lives
+    (crash,) = [event for event in lives if event.kind is EventKind.DIED and "crashes" in event.subject.name]
+    assert crash.attrs.get("exit_code") == (None if daemon.kind == "oci" else "3")
+
+
+@pytest.mark.parametrize("name", WITH_SOCKET)
+async def test_a_cut_stream_loses_nothing_and_is_one_gap(request, name, short_tmp):
+    daemon = request.getfixturevalue(name)
+    with proxied(daemon.socket, short_tmp / "p.sock") as proxy:
+        async with watched(daemon, WatchRecords(), proxy.url) as eye:
+            await prepared(eye, daemon)
+            before = len(eye.seen)
+            await asyncio.to_thread(proxy.cut)
+            await eye.until(lambda: not eye.mirror.live)
+            await asyncio.to_thread(missed_events.happen, daemon)
+            await asyncio.to_thread(proxy.restore)
+            await eye.until(lambda: reported(eye.seen[before:]))
+            events = eye.seen[before:]
+        check(daemon, events)
+        (gap,) = reported(events)
+        assert gap.reason is GapReason.STREAM_LOST
+        assert gap.recovery is (Recovery.REPLAYED if daemon.kind == "podman" else Recovery.RESYNCED)
+
+
+@pytest.mark.parametrize("name", ("dockerd", "crio", "ocid", "crund"))
+async def test_a_watch_that_died_is_continued_by_the_next_one(request, name):
+    daemon, records = request.getfixturevalue(name), WatchRecords()
+    async with watched(daemon, records) as eye:
+        await prepared(eye, daemon)
+        await asyncio.sleep(1.5)  # its time is up: it saves once a second
+    await asyncio.to_thread(missed_events.happen, daemon)
+    async with watched(daemon, records) as eye:
+        await eye.until(lambda: reported(eye.seen))
+        stored = max(record.cursor for record in records.records.values())
+        events = list(eye.seen)
+    assert stored
+    check(daemon, [event for event in events if event.kind is not EventKind.GAP])
+    (gap,) = reported(events)
+    assert gap.reason is GapReason.NOT_WATCHED
+    assert gap.recovery is (Recovery.REPLAYED if daemon.kind == "podman" else Recovery.RESYNCED)
+
+
+@pytest.mark.parametrize("name", OWN)
+async def test_a_daemon_that_was_restarted_meanwhile_hides_nothing(request, name, short_tmp):
+    daemon = request.getfixturevalue(name)
+    with proxied(daemon.socket, short_tmp / "p.sock") as proxy:
+        async with watched(daemon, WatchRecords(), proxy.url) as eye:
+            await prepared(eye, daemon)
+            before = len(eye.seen)
+            await asyncio.to_thread(proxy.cut)
+            await eye.until(lambda: not eye.mirror.live)
+            await asyncio.to_thread(missed_events.happen, daemon)
+            await asyncio.to_thread(daemon.kill)
+            await asyncio.to_thread(daemon.start)
+            await asyncio.to_thread(proxy.restore)
+            await eye.until(lambda: reported(eye.seen[before:]), 60)
+            events = eye.seen[before:]
+        # A Docker daemon that starts ends what is left of its containers.
+        ended = ("stays", "comes") if daemon.kind == "docker" else ()
+        check(daemon, events, *[(EventKind.DIED, name) for name in ended])
+        assert len(reported(events)) == 1
