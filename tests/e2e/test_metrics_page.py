@@ -41,6 +41,14 @@ def containers(port, family):
     return set()
 
 
+def engines(port, family):
+    """The engines that have series of this family."""
+    for one in text_string_to_metric_families(get(port)[1]):
+        if one.name == family:
+            return {sample.labels["engine"] for sample in one.samples}
+    return set()
+
+
 def test_the_page_of_all_engines_is_clean_complete_and_scraped(bot, grounds, crio, short_tmp):
     need("promtool", "promtool", "prometheus")
     crio.run("web-crio", "exec sleep 3600")
@@ -62,6 +70,14 @@ def test_the_page_of_all_engines_is_clean_complete_and_scraped(bot, grounds, cri
     # An ordinary user's containers have no usage on version 1 of cgroups.
     measured = kinds - {"podman/1001"}
     wait_for("their usage", lambda: running("quarterdeck_container_cpu_usage_seconds") >= measured, 60)
+
+    with_images = kinds - {"oci"}
+    wait_for("their resources", lambda: engines(port, "quarterdeck_images") == with_images, 60)
+    wait_for("their disk use", lambda: engines(port, "quarterdeck_disk_use_timestamp_seconds") == with_images, 60)
+    local = {"docker", "podman", "podman/1001", "containerd"}
+    wait_for("their file systems", lambda: engines(port, "quarterdeck_data_root_free_bytes") >= local, 90)
+    assert engines(port, "quarterdeck_swarm_service_replicas_running") == {"swarm"}
+    assert engines(port, "quarterdeck_swarm_node_state") == {"swarm"}
 
     text = get(port)[1]
     checked = subprocess.run(["promtool", "check", "metrics"], input=text.encode(), capture_output=True, check=False)

@@ -16,7 +16,9 @@ from runtimes.containerd import decode_info as containerd_info
 from runtimes.cri import decode as cri_decode
 from runtimes.cri import decode_info as cri_info
 from runtimes.cri import derive_events, log_lines
+from runtimes.cri import disk_use as cri_disk_use
 from runtimes.docker import decode as docker
+from runtimes.docker import disk_use as docker_disk_use
 from runtimes.docker import info, pull_progress
 from runtimes.docker import json_models as docker_models
 from runtimes.docker_like import decode as docker_like
@@ -25,15 +27,18 @@ from runtimes.formats.skipped_data import SkippedData
 from runtimes.oci import decode as oci
 from runtimes.oci import decode_errors
 from runtimes.podman import decode as podman
+from runtimes.podman import disk_use as podman_disk_use
 from runtimes.podman import log_frame_joiner
 from runtimes.podman import stats as podman_stats
 from runtimes.proto import containerd_containers_pb2, containerd_task_types_pb2, containerd_types_pb2, cri_pb2
 from runtimes.swarm import decode as swarm
 from runtimes.swarm import json_models as swarm_models
 from runtimes.swarm import service_summary, snapshot_diff
+from runtimes.swarm.state import build_state
 from runtimes.systemd import systemctl_parse
 from runtimes.transport import http_parser
 from runtimes.transport.grpc_channel import GrpcChannel
+from tests.helpers import disk_use_answers
 from tests.helpers import sample_answers as samples
 
 ENGINE = EngineRef(host="h", kind="docker")
@@ -163,6 +168,7 @@ def compare(**parts: Any) -> list[Event]:
     """The events between an empty snapshot of a Swarm and this one, and those of this one alone."""
     before, after = snapshot_diff.Snapshot(), snapshot_diff.Snapshot(**parts)
     _, found = snapshot_diff.step(ENGINE, snapshot_diff.baseline(before), after, 100.0)
+    build_state(ENGINE, after, NOW)
     return [*found, *snapshot_diff.replays(ENGINE, after, 0)]
 
 
@@ -239,6 +245,10 @@ DIALECTS: dict[str, Dialect] = {
         lambda data: asyncio.run(docker_like.images(ENGINE, data, skipped())),
     ),
     "docker statistics": Dialect(samples.STATS, decode_docker_stats),
+    "docker disk use": Dialect(
+        disk_use_answers.DOCKER,
+        lambda data: docker_disk_use.decode(json_decoder.decode_json(docker_disk_use.Report, data, skipped())),
+    ),
     "docker progress": Dialect(samples.exchanged("POST /images/"), decode_progress),
     "docker api version": Dialect([b"1.41", b"1.24"], lambda data: docker.api_version(data.decode("latin-1"))),
     "podman containers": Dialect(
@@ -257,6 +267,10 @@ DIALECTS: dict[str, Dialect] = {
     "podman statistics": Dialect(
         samples.PODMAN_STATS, lambda data: podman_stats.Meter().read(data, {REF.id: REF}, host_memory=5)
     ),
+    "podman disk use": Dialect(
+        disk_use_answers.PODMAN,
+        lambda data: podman_disk_use.decode(json_decoder.decode_json(podman_disk_use.Report, data, skipped())),
+    ),
     "swarm events": Dialect(
         samples.captured("swarm-manager.events.jsonl"),
         lambda data: swarm.events(ENGINE, data, skipped(), replay_before=5),
@@ -274,6 +288,10 @@ DIALECTS: dict[str, Dialect] = {
     ),
     "cri container": Dialect(samples.messages("ContainerStatus"), decode_cri_status),
     "cri pods": Dialect(samples.messages("ListPodSandboxResponse"), decode_cri_pods),
+    "cri file systems": Dialect(
+        [disk_use_answers.file_systems({"/images": 5}, {"/containers": 6}).SerializeToString()],
+        lambda data: cri_disk_use.decode(read_message(cri_pb2.ImageFsInfoResponse, data)),
+    ),
     "cri log": Dialect(samples.CRI_LOG, decode_cri_log),
     "runc state": Dialect(samples.RUNC, decode_runc),
     "crun status": Dialect(samples.CRUN, decode_crun),
