@@ -262,20 +262,20 @@ class Metrics(MetricRegistry):
         self.add_process()
 
     def _declare_jobs(self) -> None:
-        """Declares the families of recurring jobs."""
+        """Declares the families of recurring jobs. Their label is not `job`, because Prometheus sets that one."""
         self.job_runs_total = self.counter(
             "job_runs_total",
             "Runs of a recurring job, by result; skipped: not started, because the previous run had not ended",
-            "job",
+            "job_name",
             "result",
         )
         self.job_duration_seconds = self.histogram(
-            "job_duration_seconds", "Duration of one run of a recurring job, in seconds", JOB_BUCKETS, "job"
+            "job_duration_seconds", "Duration of one run of a recurring job, in seconds", JOB_BUCKETS, "job_name"
         )
         self.job_last_success_timestamp_seconds = self.gauge(
             "job_last_success_timestamp_seconds",
             "Time of the last successful run of a recurring job, in seconds since the epoch",
-            "job",
+            "job_name",
         )
         self.schedule_leader = self.gauge(
             "schedule_leader", "1 if this process runs the jobs that only one of the processes runs, else 0"
