@@ -1,11 +1,11 @@
 """Hides secrets in what a command shows: in the engines' documents before they are rendered, then in the whole reply.
 
-Searching a megabyte of text takes part of a second, so long texts are searched in a thread.
+Searching a megabyte of text takes part of a second, so long texts are searched in threads of their own. What would take
+much longer is left out, and the reply says so.
 """
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
@@ -14,7 +14,7 @@ import msgspec
 
 from bot.dispatch import reply_limits, reply_texts
 from commands.spec import Result
-from core import errors, unexpected_errors
+from core import errors, search_threads, unexpected_errors
 from core.model.actions import Action
 from core.model.replies import Fields, Lines, Reply, Table, Text
 from core.model.results import Document
@@ -36,7 +36,7 @@ async def redact_reply(reply: Reply, plan: Sequence[Action[Any]], bugs: unexpect
         reply = reply_limits.limit_size(reply)
         if sum(map(_size, reply.blocks)) < LARGE:
             return redact.redact_reply(reply, names)
-        return await asyncio.to_thread(redact.redact_reply, reply, names)
+        return await search_threads.run(lambda: redact.redact_reply(reply, names))
     except Exception as error:
         return reply_texts.internal_error(bugs.report(error, "redact"))
 
@@ -47,7 +47,7 @@ async def redact_documents(results: Sequence[Result], bugs: unexpected_errors.Un
     results remain."""
     if not any(isinstance(result.value, Document) for result in results):
         return results
-    return await asyncio.to_thread(lambda: [_redacted(result, bugs) for result in results])
+    return await search_threads.run(lambda: [_redacted(result, bugs) for result in results])
 
 
 def _redacted(result: Result, bugs: unexpected_errors.UnexpectedErrors) -> Result:

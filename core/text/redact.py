@@ -5,8 +5,8 @@ removed first, and text is cut only after its secrets were masked. What is left 
 
 Patterns detect a secret by its name (`password=…`), its position (`scheme://user:…@host`) or its own format (`ghp_…`,
 PEM). The secrets of this process itself are detected by value. A secret without any of these is not detected. Each
-pattern visits each character a bounded number of times, so even hostile text takes linear time. Redacting twice changes
-nothing.
+pattern visits each character a bounded number of times, so even hostile text takes linear time, and a limit of the time
+cuts what would still take too long. Redacting twice changes nothing.
 """
 
 from __future__ import annotations
@@ -16,23 +16,44 @@ from dataclasses import replace
 
 from core.model.replies import Block, Button, Fields, Lines, Reply, Table, Text
 from core.text import known_secrets, named_secrets, private_keys, sanitize, secret_patterns
+from core.text.search_time import OutOfTimeError, SearchTime
 
 MASK = known_secrets.MASK
 _MAX_PASSES = 5
+MAX_SENTENCES = 20_000  # characters of a text that is searched whatever time that takes
+MAX_UNLIMITED = 1_000  # characters of a field that is shown even if the time is used up
+NOT_SEARCHED = "are not shown, because it would take too long to search them for secrets."
 _MAX_KEY_LINES = 300
 
 
-def redact(text: str) -> str:
+def redact(text: str, limit: SearchTime | None = None) -> str:
     """Returns the text printable, with everything that looks like a secret, and every secret of this process,
-    replaced by ••••."""
-    shown = _masked(sanitize.printable(text))
+    replaced by ••••. Raises OutOfTimeError if there is a `limit`."""
+    shown = _masked(plain := sanitize.printable(text), limit)
     letters = sanitize.letters(text)
-    if letters != shown and (found := _masked(letters)) not in (letters, sanitize.letters(shown)):
+    if letters not in (plain, shown) and (found := _masked(letters, limit)) not in (letters, sanitize.letters(shown)):
         shown = _uncovered(shown, found)
-    if "\\" in shown and (found := _masked(plain := sanitize.unescaped(shown))) != plain:
+    if "\\" in shown and (found := _masked(plain := sanitize.unescaped(shown), limit)) != plain:
         pairs = zip(shown.split("\n"), plain.split("\n"), found.split("\n"), strict=False)
         shown = "\n".join(line if before == after else after for line, before, after in pairs)
     return shown
+
+
+def redact_within(text: str, limit: SearchTime) -> tuple[str, int]:
+    """Does the same as `redact` for as many lines as the time allows. Returns these, and the number of lines at the end
+    that were left out."""
+    try:
+        return redact(text, limit), 0
+    except OutOfTimeError as error:
+        kept = error.lines // 2
+    lines = text.split("\n")
+    while kept:
+        limit = limit.extension()
+        try:
+            return redact("\n".join(lines[:kept]), limit), len(lines) - kept
+        except OutOfTimeError as error:
+            kept = min(kept, error.lines) // 2
+    return "", len(lines)
 
 
 def _uncovered(shown: str, found: str) -> str:
@@ -74,25 +95,29 @@ class StreamRedactor:
         return masked.split("\n") if masked or not before else []
 
 
-def redact_reply(reply: Reply, names: Collection[str] = ()) -> Reply:
+def redact_reply(reply: Reply, names: Collection[str] = (), limit: SearchTime | None = None) -> Reply:
     """Redacts all texts of a reply: sentences, cells, lines, fields, button labels; also keys of several lines.
     `names`: the names of the command's targets. In `api-token: docker/vm cannot …` the name is a label, and what
-    follows it is a sentence, whatever the name looks like."""
+    follows it is a sentence, whatever the name looks like. What `limit` leaves no time for is left out, and a sentence
+    says so."""
+    limit = limit or SearchTime()
     return replace(
         reply,
-        blocks=tuple(_block(block, names) for block in reply.blocks),
+        blocks=tuple(shown for block in reply.blocks for shown in _blocks(block, names, limit)),
         buttons=tuple(_button(button) for button in reply.buttons),
     )
 
 
-def _masked(text: str) -> str:
+def _masked(text: str, limit: SearchTime | None) -> str:
     text = known_secrets.mask_known(text)
     lowered = text.lower()
     if not any(hint in lowered for hint in private_keys.HINTS):
-        return secret_patterns.mask_secrets(text)
-    # Masking may change the text around a key marker, and so what the next pass finds.
+        return secret_patterns.mask_secrets(text, limit)
+    text = private_keys.mask_private_keys(text)
     for _ in range(_MAX_PASSES):
-        before, text = text, secret_patterns.mask_secrets(private_keys.mask_private_keys(text))
+        text = secret_patterns.mask_secrets(text, limit)
+        # Masking may change the text around a key marker, and so what is a part of a key.
+        before, text = text, private_keys.mask_private_keys(text)
         if text == before:
             break
     return text
@@ -110,34 +135,60 @@ def _sentences(text: str, names: Collection[str]) -> str:
     return "\n".join(shown)
 
 
-def _block(block: Block, names: Collection[str]) -> Block:
+def _blocks(block: Block, names: Collection[str], limit: SearchTime) -> Sequence[Block]:
+    """Returns the redacted block, and a note if a part of it was left out."""
+    left_out = ""
     match block:
+        case Text() if len(block.text) > MAX_SENTENCES:
+            text, more = redact_within(block.text, limit)
+            left_out = f"{more:,} more lines" if more else ""
+            block = replace(block, text=text)
         case Text():
-            return replace(block, text=_sentences(block.text, names))
+            block = replace(block, text=_sentences(block.text, names))
         case Lines(secret=True):
-            return block
+            pass
         case Lines():
             # Joined to one text, because a private key spans many lines. The result may have fewer lines.
-            lines = tuple(redact("\n".join(block.lines)).split("\n")) if block.lines else ()
-            return replace(block, lines=lines, title=redact(block.title))
+            text, more = redact_within("\n".join(block.lines), limit)
+            left_out = f"{more:,} more lines" if more else ""
+            shown = tuple(text.split("\n")) if text or (block.lines and not more) else ()
+            block = replace(block, lines=shown, title=redact(block.title))
         case Table():
-            return replace(block, rows=_rows(block.rows), title=redact(block.title), empty=redact(block.empty))
+            rows = _rows(block.rows, limit)
+            left_out = f"{more:,} more rows" if (more := len(block.rows) - len(rows)) else ""
+            block = replace(block, rows=rows, title=redact(block.title), empty=redact(block.empty))
         case Fields():
-            fields = {redact(name): redact_value(name, value) for name, value in block.fields.items()}
-            return replace(block, fields=fields, title=redact(block.title))
+            fields = {
+                redact(name): redact_value(name, value)
+                for name, value in block.fields.items()
+                if len(value) < MAX_UNLIMITED or not limit.used_up
+            }
+            left_out = f"{more:,} more fields" if (more := len(block.fields) - len(fields)) > 0 else ""
+            block = replace(block, fields=fields, title=redact(block.title))
+    return (block, Text(text=f"{left_out} {NOT_SEARCHED}")) if left_out else (block,)
 
 
-def _rows(rows: Sequence[Sequence[str | int | float]]) -> Sequence[Sequence[str | int | float]]:
+def _rows(rows: Sequence[Sequence[str | int | float]], limit: SearchTime) -> Sequence[Sequence[str | int | float]]:
+    """Returns the redacted rows, without those that the time does not suffice for."""
     # One search over the whole table avoids a search for each cell.
     whole = "\n".join(cell for row in rows for cell in row if isinstance(cell, str))
-    if redact(whole) == whole:
-        return rows
-    return tuple(tuple(redact(cell) if isinstance(cell, str) else cell for cell in row) for row in rows)
+    try:
+        if redact(whole, limit) == whole:
+            return rows
+    except OutOfTimeError:
+        limit = limit.extension()
+    shown = []
+    for row in rows:
+        if limit.used_up:
+            break
+        shown.append(tuple(redact(cell) if isinstance(cell, str) else cell for cell in row))
+    return tuple(shown)
 
 
-def redact_value(name: str, value: str) -> str:
-    """Redacts a value because of its own format, or because of its name."""
-    return MASK if named_secrets.is_secret(name, sanitize.letters(value)) else redact(value)
+def redact_value(name: str, value: str, limit: SearchTime | None = None) -> str:
+    """Redacts a value because of its own format, or because of its name. Raises OutOfTimeError if there is a
+    `limit`."""
+    return MASK if named_secrets.is_secret(name, sanitize.letters(value)) else redact(value, limit)
 
 
 def _button(button: Button) -> Button:

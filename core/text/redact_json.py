@@ -12,6 +12,7 @@ from typing import Any
 from core import errors
 from core.text.named_secrets import may_be_secret_name
 from core.text.redact import MASK, redact, redact_value
+from core.text.search_time import OutOfTimeError, SearchTime
 
 # `-e`, and `-dite`: short flags without values may come before the `e`.
 _ENV_FLAG = re.compile(r"-[a-zA-Z]*e")
@@ -27,22 +28,29 @@ _MAX_CONTEXT = 200  # characters of each of these words
 _MAX_WORDS = 1_000  # of one command line; those after it are hidden
 _TOGETHER = 64  # texts
 MAX_TEXTS = 50_000  # of one document
+MASKING_SECONDS = 0.1  # for the command lines of one document, which are searched on the event loop
 
 
 def redact_document(document: dict[str, Any]) -> dict[str, Any]:
     """Returns a copy with all values of environment variables masked, and with all other texts redacted, because of
     their own format or of their key.
 
-    Takes seconds for a document of megabytes, so call it in a thread. Raises InvalidResponse if the document has more
-    than MAX_TEXTS texts, or is nested too deeply."""
+    Takes seconds for a document of megabytes, so call it in a thread (`core.search_threads`). Raises InvalidResponse if
+    the document has more than MAX_TEXTS texts, is nested too deeply, or takes too long to be searched."""
+    limit = SearchTime()
     try:
         if _count_texts(document) > MAX_TEXTS:
             raise errors.InvalidResponse(
                 f"The engine sent a document with more than {MAX_TEXTS:,} texts, too many to be searched for secrets.",
                 hint="Use the engine's own command.",
             )
-        hidden = mask_env_values(copy.deepcopy(document))
-        return {key: _redact_inside(str(key), value) for key, value in hidden.items()}
+        hidden = mask_env_values(copy.deepcopy(document), limit)
+        return {key: _redact_inside(str(key), value, limit) for key, value in hidden.items()}
+    except OutOfTimeError as error:
+        raise errors.InvalidResponse(
+            "The engine sent a document that would take too long to be searched for secrets.",
+            hint="Use the engine's own command.",
+        ) from error
     except RecursionError as error:
         raise errors.InvalidResponse(
             "The engine sent a document that is nested too deeply to be searched for secrets.",
@@ -63,10 +71,11 @@ def _count_texts(value: Any) -> int:
     return count
 
 
-def mask_env_values(document: dict[str, Any]) -> dict[str, Any]:
+def mask_env_values(document: dict[str, Any], limit: SearchTime | None = None) -> dict[str, Any]:
     """Masks all values of environment variables in a document, in place: in environment lists and mappings, and after
-    `-e` and `--env` in command lines. Returns the document."""
-    _mask_inside(document)
+    `-e` and `--env` in command lines. Returns the document. Words of command lines for which the time does not suffice
+    are masked, too."""
+    _mask_inside(document, limit or SearchTime(MASKING_SECONDS))
     return document
 
 
@@ -82,58 +91,59 @@ def contains_env_values(command: Sequence[str]) -> bool:
     return False
 
 
-def _redact_inside(name: str, value: Any) -> Any:
+def _redact_inside(name: str, value: Any, limit: SearchTime) -> Any:
     if isinstance(value, str):
-        return redact_value(name, value)
+        limit.check(0)
+        return redact_value(name, value, limit)
     if isinstance(value, dict):
         # {"name": "DB_PASSWORD", "value": "…"}: the value's name is another field.
         named = next((str(inner) for key, inner in value.items() if str(key).lower() in ("name", "key")), "")
         names = [named if named and str(key).lower() == "value" else str(key) for key in value]
-        return dict(zip(value, _redact_all(names, list(value.values())), strict=True))
+        return dict(zip(value, _redact_all(names, list(value.values()), limit), strict=True))
     if isinstance(value, list):
-        return _redact_all([name] * len(value), value)
+        return _redact_all([name] * len(value), value, limit)
     return value
 
 
-def _redact_all(names: Sequence[str], values: Sequence[Any]) -> list[Any]:
+def _redact_all(names: Sequence[str], values: Sequence[Any], limit: SearchTime) -> list[Any]:
     """Redacts many values. Short texts are searched together first, because most have nothing to hide."""
     redacted: list[Any] = []
     for at in range(0, len(values), _TOGETHER):
         some, their_names = values[at : at + _TOGETHER], names[at : at + _TOGETHER]
         texts = [value for value in some if isinstance(value, str)]
-        clean = len(texts) > 1 and not any(map(may_be_secret_name, their_names)) and _is_clean("\n".join(texts))
+        clean = len(texts) > 1 and not any(map(may_be_secret_name, their_names)) and _is_clean("\n".join(texts), limit)
         redacted += [
-            value if clean and isinstance(value, str) else _redact_inside(name, value)
+            value if clean and isinstance(value, str) else _redact_inside(name, value, limit)
             for name, value in zip(their_names, some, strict=True)
         ]
     return redacted
 
 
-def _is_clean(text: str) -> bool:
-    return redact(text) == text
+def _is_clean(text: str, limit: SearchTime) -> bool:
+    return redact(text, limit) == text
 
 
-def _mask_inside(value: Any) -> None:
+def _mask_inside(value: Any, limit: SearchTime) -> None:
     if isinstance(value, dict):
         for key, inner in value.items():
             name = str(key).lower()
             if name in _ENVIRONMENTS:
                 value[key] = _mask_env(inner)
             elif name in _COMMANDS and isinstance(inner, list):
-                value[key] = _mask_command(inner, _program(value) if name in ("args", "cmd") else "")
+                value[key] = _mask_command(inner, limit, _program(value) if name in ("args", "cmd") else "")
             elif isinstance(inner, str):
-                value[key] = _mask_json_text(inner)
+                value[key] = _mask_json_text(inner, limit)
             else:
-                _mask_inside(inner)
+                _mask_inside(inner, limit)
     elif isinstance(value, list):
         for number, inner in enumerate(value):
             if isinstance(inner, str):
-                value[number] = _mask_json_text(inner)
+                value[number] = _mask_json_text(inner, limit)
             else:
-                _mask_inside(inner)
+                _mask_inside(inner, limit)
 
 
-def _mask_json_text(text: str) -> str:
+def _mask_json_text(text: str, limit: SearchTime) -> str:
     """Masks values in JSON that is a string of the document (annotation
     `kubectl.kubernetes.io/last-applied-configuration`)."""
     if not text.lstrip().startswith(("{", "[")):
@@ -143,7 +153,7 @@ def _mask_json_text(text: str) -> str:
     except (ValueError, RecursionError):
         return text
     before = json.dumps(inside)
-    _mask_inside(inside)
+    _mask_inside(inside, limit)
     after = json.dumps(inside)
     return text if after == before else after
 
@@ -176,14 +186,14 @@ def _program(container: dict[str, Any]) -> str:
     return first.rpartition("/")[2] if isinstance(first, str) else ""
 
 
-def _mask_command(command: Sequence[Any], program: str = "") -> list[Any]:
+def _mask_command(command: Sequence[Any], limit: SearchTime, program: str = "") -> list[Any]:
     hidden: list[Any] = []
     words: list[str] = [program] if program else []
     for word in command:
         if not isinstance(word, str):
             hidden.append(word)
             continue
-        if len(words) >= _MAX_WORDS:
+        if len(words) >= _MAX_WORDS or limit.used_up:
             hidden.append(MASK)
             continue
         before = words[-1] if words else ""

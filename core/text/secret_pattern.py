@@ -21,4 +21,14 @@ def by_regex(
 ) -> SecretPattern:
     """Returns the kind of secret that a regular expression finds. `hints` may be one text, separated by spaces."""
     words = tuple(hints.split()) if isinstance(hints, str) else tuple(hints)
-    return SecretPattern(hints=words, find=lambda line: pattern.sub(mask, line))
+    replace = _expansion(mask) if isinstance(mask, str) else mask
+    return SecretPattern(hints=words, find=lambda line: pattern.sub(replace, line))
+
+
+def _expansion(template: str) -> Callable[[re.Match[str]], str] | str:
+    r"""Returns a function for a template such as `\1••••`: `re` parses a template again in each call."""
+    number = template[1:2]
+    if template[:1] != "\\" or not number.isdecimal():
+        return template
+    rest, group = template[2:], int(number)
+    return lambda match: f"{match[group]}{rest}"

@@ -19,6 +19,7 @@ from core.text import (
     secret_urls,
 )
 from core.text.known_secrets import MASK
+from core.text.search_time import SearchTime
 from core.text.secret_pattern import SecretPattern, by_regex
 
 PATTERNS: tuple[SecretPattern, ...] = (
@@ -53,8 +54,8 @@ _VALUE_LINE = re.compile(
 )
 
 
-def mask_secrets(text: str) -> str:
-    """Masks the secrets of each line of the text."""
+def mask_secrets(text: str, limit: SearchTime | None = None) -> str:
+    """Masks the secrets of each line of the text. Raises OutOfTimeError."""
     lowered = text.lower()
     present = {hint for hint in _ALL_HINTS if hint in lowered}
     active = [
@@ -65,6 +66,8 @@ def mask_secrets(text: str) -> str:
         lines = secret_blocks.mask_blocks(lines)
     before = ""  # the line before, as it was
     for number, given in enumerate(lines):
+        if limit is not None:
+            limit.check(number)
         line = given
         low = line.lower()
         for find, hints in active:

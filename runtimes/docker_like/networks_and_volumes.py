@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import abc
-import asyncio
 from typing import Any, ClassVar
 
+from core import search_threads
 from core.model import networks_and_volumes
 from core.model.refs import Ref
 from core.model.results import Document, Outcome
@@ -63,7 +63,7 @@ class NetworkVolumeVerbs(HttpEngineClient, abc.ABC):
         response = await self._request("GET", path, seconds, name=target.name, kind=kind)
         # The mount options of a volume may contain the password of a file share.
         document = json_decoder.decode_json_object(response.body)
-        data = await asyncio.to_thread(redact_json.redact_document, document)
+        data = await search_threads.run(lambda: redact_json.redact_document(document))
         summary = summaries.volume(data) if kind == "volume" else self._summarise_network(data)
         return Document(ref=target, data=data, summary=summary)
 

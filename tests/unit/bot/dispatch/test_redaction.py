@@ -1,6 +1,8 @@
 """What an engine tells about a container is shown without its secrets, in every form in which a person may ask for it,
 and what only looks like the name of a secret stays."""
 
+import threading
+
 import pytest
 
 from bot.dispatch import redaction
@@ -132,3 +134,22 @@ async def test_a_document_that_cannot_be_searched_is_an_error_and_costs_the_othe
 class Broken(str):
     def __deepcopy__(self, memo):
         raise KeyError("x")
+
+
+async def test_a_long_reply_is_searched_in_a_thread_of_the_searches():
+    threads = []
+
+    lines = tuple(f"{number} password=hunter2 {'x' * 60}" for number in range(1_000))
+    bugs = unexpected_errors.UnexpectedErrors()
+    original = redaction.redact.redact_reply
+
+    def noted(reply, names):
+        threads.append(threading.current_thread().name)
+        return original(reply, names)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(redaction.redact, "redact_reply", noted)
+        long = await redaction.redact_reply(Reply(blocks=(Lines(lines=lines),)), (), bugs)
+        await redaction.redact_reply(Reply(blocks=(Lines(lines=lines[:3]),)), (), bugs)
+    assert "hunter2" not in words(long) and len(long.blocks[0].lines) == 1_000
+    assert threads[0].startswith("search for secrets") and threads[1] == threading.current_thread().name
