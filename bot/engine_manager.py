@@ -11,7 +11,9 @@ last event that was read (the cursor). If the engine is added again, its events 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Mapping, Sequence
+import contextlib
+import functools
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Protocol, cast
@@ -27,8 +29,10 @@ from core.model.actions import DescribeEngine
 from core.model.containers import Container
 from core.model.refs import EngineRef
 from core.ports import Call, Runtime
+from core.store.records import WatchRecord, WatchUpdate
 from runtimes.engine_discovery import Discovery, NotPermitted
 from runtimes.engine_registry import EngineAddress, EngineRegistry
+from runtimes.inventory.event_feed import EventFeed
 from runtimes.inventory.fleet import Fleet
 from runtimes.inventory.mirror import Mirror, WatchedEngine
 from runtimes.inventory.stored_events import EngineWithHistory, EventStore, StoredEvents
@@ -180,7 +184,7 @@ class EngineManager:
             self.discover()
 
     def _start(self, engine: WatchedEngine) -> None:
-        front = EngineWithHistory(engine, self._stored)
+        front = EngineWithHistory(engine, self._stored, watch=functools.partial(self._watch_while_followed, engine))
         member = self._members[engine] = _Member(engine=engine, front=front)
         if self._watch and not self._supervisor.stopping.is_set():
             mirror = member.mirror = Mirror(engine, stored=self._stored)
@@ -198,6 +202,21 @@ class EngineManager:
                 self._supervisor.start_background(f"history {engine.ref}", recorder.run, RESTART),
             ]
         self.fleet.add(member.runtime)
+
+    @contextlib.asynccontextmanager
+    async def _watch_while_followed(self, engine: WatchedEngine) -> AsyncIterator[EventFeed]:
+        """Watches an engine that this process does not watch otherwise. Nothing about the watch is stored, because a
+        bot may watch the same engine."""
+        mirror = Mirror(engine)
+        steps = pipeline.Pipeline(mirror, self._counts)
+        watching = watcher.Watcher(engine, mirror, steps, _Unsaved(), self._counts)
+        task = asyncio.get_running_loop().create_task(watching.run(), name=f"follow {engine.ref}")
+        try:
+            yield mirror.feed
+        finally:
+            task.cancel()
+            await asyncio.wait([task])
+            steps.close()
 
     def _count_lost(self, engine: WatchedEngine, number: int) -> None:
         self._counts.history_lost_events_total.labels(*metrics.engine_labels(engine.ref)).inc(number)
@@ -219,12 +238,22 @@ class EngineManager:
             member.pipeline.close()
         try:
             async with asyncio.timeout(CLOSE_SECONDS):
-                await engine.aclose()
+                await member.runtime.aclose()
         except Exception as error:  # a failure must not keep the other engines open
             log.error("The connections of an engine did not close.", engine=str(engine.ref), exc_info=error)
         labels = metrics.engine_labels(engine.ref)
         if labels not in map(metrics.engine_labels, self.refs):
             self._counts.remove_engine(*labels)
+
+
+class _Unsaved:
+    """Stores nothing about a watch."""
+
+    async def watch_record(self, engine: str, /) -> WatchRecord:
+        return WatchRecord()
+
+    async def update_watch(self, engine: str, update: WatchUpdate, /) -> None:
+        """Does nothing."""
 
 
 @dataclass(slots=True, kw_only=True)

@@ -128,7 +128,7 @@ class Pipeline:
 
     def _report_cause(self, died: Event, cause: Cause, container: Container | None) -> None:
         self._counts.container_ends_total.labels(*metrics.engine_labels(self._mirror.ref), str(cause.kind)).inc()
-        self._mirror.history.set_cause(died, cause)
+        self._mirror.add_cause(died, cause)
         if self._alerts is not None:
             self._alerts.observe_end(died, cause, container)
         if self._recorder is not None:

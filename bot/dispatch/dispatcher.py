@@ -30,6 +30,7 @@ from bot.dispatch import (
     audit,
     change_record,
     current_people,
+    current_rights,
     decision,
     deferred_writes,
     execution,
@@ -93,6 +94,7 @@ class Dispatcher:
         self._stopping = stopping or asyncio.Event()
         self._bugs = fleet.bugs
         self.people = current_people.CurrentPeople()
+        self._rights = current_rights.CurrentRights(policies, store, self.people)
 
     def parse(self, line: str) -> parser.Parsed | None:
         """Returns the command of a line without running it; None if the line is invalid."""
@@ -267,18 +269,11 @@ class Dispatcher:
             responder=state.responder,
             everyone=state.share,
             stopping=self._stopping,
-            refusal=functools.partial(self._refusal_now, view),
+            refusal=functools.partial(self._rights.refusal, view),
+            view_now=functools.partial(self._rights.view, view),
             record=record,
         )
         return await redaction.redact_documents(results, self._bugs)
-
-    async def _refusal_now(self, view: VisibleFleet, action: Action[Any]) -> str:
-        """Returns why the requester may not do this any more; empty if they may. Raises StoreDown."""
-        policy = await self._policies.refresh(await self._store.policy_version())
-        try:
-            return view.refusal(action, policy, await self.people.current(view.who))
-        except errors.NotPermitted as error:
-            return error.message
 
     async def forget(self, inv: Invocation) -> None:
         """Deletes the record of an invocation that was answered, or whose reply is not wanted any more."""

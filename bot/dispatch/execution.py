@@ -14,12 +14,13 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from bot.dispatch import job_follower
+from bot.dispatch import followed_events, job_follower
 from bot.dispatch.visible_fleet import VisibleFleet
 from commands.spec import Result
 from core import errors
 from core.model import jobs
 from core.model.actions import Action, Risk
+from core.model.event_actions import ListEvents
 from core.model.replies import Status
 from core.model.results import Outcome
 from core.ports import Responder
@@ -48,13 +49,14 @@ async def run_plan(
     everyone: bool,
     stopping: asyncio.Event,
     refusal: Callable[[Action[Any]], Awaitable[str]],
+    view_now: Callable[[], Awaitable[VisibleFleet]],
     record: Recorder | None = None,
 ) -> Sequence[Result]:
     """Returns one Result for each action, in the plan's order. Awaits `record` with each Result when its action ends.
     If a change fails after its request was sent, its outcome is UNKNOWN. Nothing is sent twice. A plan of lists does
     not wait long for slow engines. `refusal` returns why the requester may not do an action any more, or an empty
-    string; a job that is refused is stopped. Raises nothing but the cancellation of the caller, after all actions have
-    ended."""
+    string; a job that is refused is stopped. `view_now` returns what the requester may see now. Raises nothing but the
+    cancellation of the caller, after all actions have ended."""
     # An engine that does not answer holds only its own slots.
     slots = {action.engine: asyncio.Semaphore(MAX_CONCURRENT) for action in plan}
     # The requester's deadline is for finding the targets: from here on, each action has its own time.
@@ -99,6 +101,7 @@ async def run_plan(
             stopping=stopping,
             several=len(plan) > 1,
             refusal=lambda: refusal(action),
+            texts=followed_events.texts(action, view_now) if isinstance(action, ListEvents) else None,
         )
 
     if all(map(slow_engines.is_list, plan)):

@@ -3,27 +3,28 @@
 A job, such as a pull or a followed log, continues after the call that started it has returned. A change is followed
 until the time limit of its command; if its end is not seen by then, its outcome is UNKNOWN. A followed log ends with
 its container, by a stop request, after FOLLOW_SECONDS, when the requester loses the permission, or when its lines
-cannot be shown any more. Its job is then also
-stopped on the engine. After each read there is a pause, so that a busy log cannot cause too many reads. Log lines that
-were not read are counted as skipped. The process that follows a job writes to the store that it does so. It also reads
-stop requests from the store, because a click on Stop may arrive at any process.
+cannot be shown any more. Its job is then also stopped on the engine. Followed events end in the same ways, and are
+filtered page by page, by what the requester may see then. After each read there is a pause, so that a busy log cannot
+cause too many reads. Lines that were not read are counted as skipped. The process that follows a job writes to the
+store that it does so. It also reads stop requests from the store, because a click on Stop may arrive at any process.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from core import errors
 from core.model.actions import Action, Risk
+from core.model.event_actions import ListEvents
 from core.model.jobs import FollowResult, JobPage, JobStarted, ReadJob, StopAnyJob, StopJob
 from core.model.refs import EngineRef
 from core.model.replies import Status
-from core.model.results import Outcome
+from core.model.results import LogLine, Outcome
 from core.ports import Call, Progress, Responder
 from core.store.client import Store
 from core.text import redact
@@ -39,6 +40,9 @@ GRACE_SECONDS = 5.0  # how long a change is still waited for when Quarterdeck st
 STOPS = (StopJob, StopAnyJob)
 
 
+Texts = Callable[[Sequence[LogLine]], Awaitable[Sequence[str]]]
+
+
 async def follow_job(
     fleet: Fleet,
     store: Store,
@@ -51,9 +55,11 @@ async def follow_job(
     stopping: asyncio.Event,
     several: bool = False,
     refusal: Callable[[], Awaitable[str]],
+    texts: Texts | None = None,
 ) -> Any:
     """Returns an Outcome for a change and a FollowResult for a read. Raises EngineError if a read failed before its
-    first line. `refusal` returns why the requester may not do this any more, or an empty string."""
+    first line. `refusal` returns why the requester may not do this any more, or an empty string. `texts` returns what
+    of the lines of a page the requester may see; by default, all of their text."""
     reader = _Reader(
         fleet=fleet,
         store=store,
@@ -65,6 +71,7 @@ async def follow_job(
         several=several,
         stopping=stopping,
         refusal=refusal,
+        texts=texts or _plain_texts,
         started_at=_now(),
     )
     try:
@@ -93,6 +100,7 @@ class _Reader:
     several: bool
     stopping: asyncio.Event
     refusal: Callable[[], Awaitable[str]]
+    texts: Texts
     started_at: float
     redactor: redact.StreamRedactor = field(default_factory=redact.StreamRedactor)
     cursor: str = ""
@@ -112,7 +120,7 @@ class _Reader:
         while True:
             read = ReadJob(engine=self.action.engine, job=self.job, cursor=self.cursor, wait=READ_SECONDS)
             page: JobPage = await self.fleet.run(read, _with_deadline(self.call, read.timeout_seconds()))
-            visible = self._show(page)
+            visible = await self._show(page)
             if page.outcome is not None:
                 return self._result(page.outcome)
             if self.read_only and not visible:
@@ -138,11 +146,12 @@ class _Reader:
         with contextlib.suppress(errors.StoreError):
             await self.store.forget_job(_key(self.action.engine, self.job))
 
-    def _show(self, page: JobPage) -> bool:
+    async def _show(self, page: JobPage) -> bool:
         """Reports the page. False if the reply can no longer be shown."""
         self.cursor, self.ended = page.cursor, page.outcome is not None
-        self.lines, self.skipped = self.lines + len(page.lines) + page.skipped, self.skipped + page.skipped
-        changed = page.lines or page.skipped or page.progress != self.progress
+        texts = await self.texts(page.lines) if page.lines else ()
+        self.lines, self.skipped = self.lines + len(texts) + page.skipped, self.skipped + page.skipped
+        changed = texts or page.skipped or page.progress != self.progress
         self.progress = page.progress
         first = self.read_only and not self.shown and not self.ended  # an empty one, so that there is a Stop button
         if self.responder is None or not (changed or first):
@@ -153,7 +162,7 @@ class _Reader:
                 name=self.action.targets()[0].name,
                 several=self.several,
                 read_only=self.read_only,
-                lines=self.redactor.redact([line.text for line in page.lines]),
+                lines=self.redactor.redact(list(texts)),
                 skipped=page.skipped,
                 progress=redact.redact(page.progress),
                 stop=f"job stop {self.job}@{self.action.engine}",
@@ -178,7 +187,8 @@ class _Reader:
             if _now() - self.stopped_at > GRACE_SECONDS:
                 return Outcome(status=Status.UNKNOWN, detail="Quarterdeck is stopping and did not see it end.")
         if self.read_only and _now() - self.started_at > FOLLOW_SECONDS:
-            return self.followed(f"a log is followed for {FOLLOW_SECONDS / 60:.0f} minutes at most")
+            what = "events are" if isinstance(self.action, ListEvents) else "a log is"
+            return self.followed(f"{what} followed for {FOLLOW_SECONDS / 60:.0f} minutes at most")
         if not self.read_only and datetime.now(UTC) > self.call.deadline:
             return Outcome(status=Status.UNKNOWN, detail="It has not ended in time and may go on.")
         return None
@@ -229,6 +239,10 @@ async def stop_job(fleet: Fleet, store: Store, action: StopJob | StopAnyJob, cal
         )
     await store.request_stop(_key(action.engine, action.job), LEASE_SECONDS)
     return Outcome(status=Status.DONE, detail="asked the process that follows it to stop it")
+
+
+async def _plain_texts(lines: Sequence[LogLine]) -> Sequence[str]:
+    return [line.text for line in lines]
 
 
 def _with_deadline(call: Call, seconds: float) -> Call:

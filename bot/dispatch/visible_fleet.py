@@ -26,6 +26,7 @@ from core.model.containers import Container
 from core.model.event_actions import ListEvents
 from core.model.events import Event, EventList
 from core.model.identity import Identity, Place
+from core.model.jobs import FollowResult
 from core.model.policy import Decision, Policy, Verdict
 from core.model.refs import EngineRef, Key, Kind, Ref
 from core.model.resource_facts import ResourceFacts
@@ -127,10 +128,15 @@ class VisibleFleet:
     def refusal(self, action: Action[Any], in_force: Policy, who: Identity) -> str:
         """Returns why another policy does not allow an action that this one has allowed, on the facts that were known
         then; empty if it does. `who`: the same person, with the groups of now."""
-        other = copy.copy(self)
-        other._policy, other.who, other._resolved = in_force, who, {}
+        other = self.under(in_force, who)
         decided = (other.decide(action, ref) for ref in action.targets())
         return next((decision.reason for decision in decided if decision.verdict is Verdict.DENY), "")
+
+    def under(self, in_force: Policy, who: Identity) -> VisibleFleet:
+        """Returns what this person may see and do under another policy, on the facts that are known here."""
+        other = copy.copy(self)
+        other._policy, other.who, other._resolved = in_force, who, {}
+        return other
 
     async def with_effects(self, plan: Sequence[Action[Any]]) -> Sequence[Action[Any]]:
         """Returns the plan with the effects of each change, from the lists that its targets were found in. Raises the
@@ -145,6 +151,8 @@ class VisibleFleet:
             # The name the engine reports: the action may hold a guess from before the first contact.
             return value if self._may_list(value.ref) else None
         resolved = self._resolve(action.verb, action.risk)
+        if isinstance(value, FollowResult):
+            return value  # the events were filtered while they were followed
         if isinstance(value, EventList):
             return await self.filter_events(action, value)
         if resolved.allows_all:

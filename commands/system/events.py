@@ -3,27 +3,26 @@ each end. The reply only counts the older events that it leaves out."""
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Collection, Sequence, Set
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from commands._shared import event_text, formatting
+from commands._shared import event_selection, event_text, formatting
 from commands.spec import ENGINE, HOST, OPTIONAL_TARGETS, Arg, ArgType, Command, Context, Result, query
 from core import errors
 from core.model import events
 from core.model.actions import Action
 from core.model.event_actions import ListEvents
-from core.model.events import Event
-from core.model.refs import Kind, Ref
+from core.model.jobs import FollowResult
+from core.model.refs import Ref
 from core.model.replies import Ending, Reply, Table, Text, Tone
-from core.name_matching import match, selection
 from core.ports import Query
 
 SINCE = timedelta(hours=1)
 LIMIT = 50
 MAX_EVENTS = 1_000
+MAX_FOLLOWED = 20  # engines
 MAX_SEARCHED = 5_000  # events of one engine among which those of a name, type or action are chosen
 TYPES = (
     *("container", "image", "service", "task", "pod", "node", "engine", "network", "volume"),
@@ -34,31 +33,47 @@ LIFECYCLE_TYPES = events.LIFECYCLE_TYPES | {"container", "engine"}
 
 async def plan(context: Context) -> Sequence[Action[Any]]:
     args = context.args
-    since, until = _since(args), args["until"]
-    if until is not None and until >= since:
-        raise errors.BadUsage(
-            f"--until {formatting.span(until.total_seconds())} ago is not later than --since"
-            f" {formatting.span(since.total_seconds())} ago.",
-            hint="Give --since a longer time, for example --since 2h --until 1h.",
-        )
+    _check_times(args)
     # Names are matched in `render`, so `--limit` cannot be given to the engines.
     wanted = query(context)
     names = tuple([(name, await _containers(context, replace(wanted, names=(name,)))) for name in wanted.names])
     chosen = bool(args["type"] or args["action"] or names)
+    engines = context.find.engines(wanted)
+    if args["follow"] and len(engines) > MAX_FOLLOWED:
+        raise errors.BadUsage(
+            f"events -f follows at most {MAX_FOLLOWED} engines at once, but {len(engines)} are selected.",
+            hint="Select fewer engines with --host or --engine.",
+        )
+    new_only = args["follow"] and args["since"] is None
     return [
         ListEvents(
             engine=engine,
-            since_ns=_ns_ago(context.now, since),
-            until_ns=0 if until is None else _ns_ago(context.now, until),
-            limit=MAX_SEARCHED if chosen or args["all"] else MAX_EVENTS,
+            since_ns=_ns_ago(context.now, timedelta(0) if new_only else _since(args)),
+            until_ns=0 if args["until"] is None else _ns_ago(context.now, args["until"]),
+            limit=args["limit"] if args["follow"] else MAX_SEARCHED if chosen or args["all"] else MAX_EVENTS,
             lifecycle=not args["all"] and not args["action"] and LIFECYCLE_TYPES.issuperset(args["type"]),
             probes=args["all"] or bool(args["action"]),
             types=args["type"],
             actions=args["action"],
             names=names,
+            follow=args["follow"],
         )
-        for engine in context.find.engines(wanted)
+        for engine in engines
     ]
+
+
+def _check_times(args: Any) -> None:
+    since, until = _since(args), args["until"]
+    if until is None:
+        return
+    if args["follow"]:
+        raise errors.BadUsage("--follow and --until exclude each other.", hint="Leave one of them out.")
+    if until >= since:
+        raise errors.BadUsage(
+            f"--until {formatting.span(until.total_seconds())} ago is not later than --since"
+            f" {formatting.span(since.total_seconds())} ago.",
+            hint="Give --since a longer time, for example --since 2h --until 1h.",
+        )
 
 
 def _since(args: Any) -> timedelta:
@@ -88,11 +103,13 @@ def _without_history(results: Sequence[Result]) -> list[Text]:
 
 def render(context: Context, results: Sequence[Result]) -> Reply:
     args = context.args
+    if args["follow"]:
+        return _followed(results)
     answered = [result for result in results if result.error is None]
     listed = [event for result in answered for event in result.value.rows]
     if args["target"]:
-        selected = _selected_subjects(results, {ref for event in listed for ref in _subjects(event)})
-        listed = [event for event in listed if not selected.isdisjoint(_subjects(event))]
+        names = [pair for result in results if isinstance(result.action, ListEvents) for pair in result.action.names]
+        listed = list(event_selection.select(names, listed))
     ordered = sorted(listed, key=lambda event: event.at_ns)
     folded = [event_text.ShownEvent(event=event) for event in ordered] if args["all"] else event_text.fold(ordered)
     shown = folded[-args["limit"] :]
@@ -120,6 +137,25 @@ def render(context: Context, results: Sequence[Result]) -> Reply:
     return Reply(blocks=(*([table] if answered else []), *notes), ending=ending)
 
 
+def _followed(results: Sequence[Result]) -> Reply:
+    """One sentence for all engines that were followed, and one for each that failed."""
+    ends = [(result.action.engine, result.value) for result in results if isinstance(result.value, FollowResult)]
+    blocks: list[Text] = []
+    if ends:
+        whose = str(ends[0][0]) if len(ends) == 1 else f"{len(ends)} engines"
+        skipped = sum(end.skipped for _, end in ends)
+        received = formatting.count(sum(end.lines for _, end in ends), "event")
+        text = f"Followed the events of {whose} for {formatting.span(max(end.seconds for _, end in ends))}: {received}"
+        text += f", {skipped:,} of them not shown" if skipped else ""
+        reasons = dict.fromkeys(end.why.removesuffix(".") for _, end in ends)
+        failed = all(end.failed for _, end in ends)
+        blocks.append(Text(text=f"{text}; {'; '.join(reasons)}.", tone=Tone.BAD if failed else Tone.PLAIN))
+    blocks += formatting.engine_error_notes(results)
+    if not ends:
+        return Reply(blocks=blocks, ending=formatting.failed_ending(results))
+    return Reply(blocks=blocks, ending=Ending.FAILED if failed else Ending.OK)
+
+
 def _notes(results: Sequence[Result]) -> list[Text]:
     """What the engines' answers say is missing, each sentence once."""
     notes = dict.fromkeys(note for result in results if result.error is None for note in result.value.notes)
@@ -145,42 +181,6 @@ def _clock(at_ns: int, now: datetime) -> str:
     return formatting.clock(datetime.fromtimestamp(at_ns / 1e9, UTC), now)
 
 
-def _subjects(event: Event) -> Sequence[Ref]:
-    """The resource of the event, and the container that a network event is about."""
-    attached = event.attrs.get("container_name")
-    if not attached:
-        return (event.subject,)
-    engine = event.subject.engine
-    return (event.subject, Ref(engine=engine, kind=Kind.CONTAINER, id=event.attrs["container"], name=attached))
-
-
-def _selected_subjects(results: Sequence[Result], subjects: Collection[Ref]) -> Set[Ref]:
-    """The subjects of events that the typed names select.
-
-    A name that selects existing containers selects their events, and those of earlier containers of their names. Any
-    other name and any glob is matched with the names in the events, and so is every name for images, networks and the
-    like.
-    """
-    containers = [ref for ref in subjects if ref.kind is Kind.CONTAINER]
-    others: defaultdict[Kind, list[Ref]] = defaultdict(list)
-    for ref in subjects:
-        if ref.kind is not Kind.CONTAINER:
-            others[ref.kind].append(ref)
-    names = [pair for result in results if isinstance(result.action, ListEvents) for pair in result.action.names]
-    selected: set[Ref] = set()
-    for name, existing in dict.fromkeys(names):
-        if existing:
-            ids = {ref.id for ref in existing}
-            by_id = "#" in name or any(ref.bare_id.startswith(name) for ref in existing)
-            called = set() if by_id else {(ref.engine, ref.name) for ref in existing}
-            selected.update(ref for ref in containers if ref.id in ids or (ref.engine, ref.name) in called)
-        if not existing or match.parse(name).is_glob:
-            selected.update(selection.match_refs(name, containers))
-        for refs in others.values():
-            selected.update(selection.match_refs(name, refs))
-    return selected
-
-
 command = Command(
     name="events",
     summary="show recent events",
@@ -190,6 +190,7 @@ command = Command(
         "events --since 2h --until 1h --action died",
         "events --type image --type network --limit 200",
         "events --all",
+        "events -f --engine docker",
     ),
     plan=plan,
     render=render,
@@ -222,6 +223,12 @@ command = Command(
             short="a",
             type=ArgType.FLAG,
             help="also show networks, volumes, commands run inside containers, and every repetition",
+        ),
+        Arg(
+            name="--follow",
+            short="f",
+            type=ArgType.FLAG,
+            help="show new events as they happen, for at most ten minutes",
         ),
         HOST,
         ENGINE,

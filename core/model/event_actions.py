@@ -5,6 +5,7 @@ from __future__ import annotations
 import fnmatch
 from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from core.model.actions import Action
 from core.model.events import Event, EventList, is_lifecycle, is_probe
@@ -12,14 +13,17 @@ from core.model.refs import Ref
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ListEvents(Action[EventList]):
+class ListEvents(Action[Any]):
     """The newest `limit` events from `since_ns` to `until_ns` (nanoseconds since the epoch; 0: no end), as far back as
     the engine or Quarterdeck's history goes.
 
     `lifecycle`: only those that `events.is_lifecycle` selects; `probes`: also those that health probes cause. `types`:
     only of these types, if any; `actions`: only those that one of these globs names, in the engine's word (`die`) or in
     ours (`died`, `image pull`). `names`: each typed name with the containers that it selects now. The engine ignores
-    them; the stored history and the command use them to choose among the events."""
+    them; the stored history and the command use them to choose among the events.
+
+    The result is an EventList. With `follow` it is a job (core.model.jobs.JobStarted) that passes on new events, after
+    those since `since_ns`, until somebody stops it."""
 
     verb = "event.list"
     listing = True
@@ -31,11 +35,16 @@ class ListEvents(Action[EventList]):
     types: tuple[str, ...] = ()
     actions: tuple[str, ...] = ()
     names: tuple[tuple[str, tuple[Ref, ...]], ...] = ()
+    follow: bool = False
 
     def selects(self, event: Event) -> bool:
         """Returns whether this asks for the event; names are not compared."""
         if event.at_ns < self.since_ns or (self.until_ns and event.at_ns > self.until_ns):
             return False
+        return self.wants(event)
+
+    def wants(self, event: Event) -> bool:
+        """Returns whether this asks for such an event, whenever it happened."""
         if not self.matches(event.type, event.action, event.kind):
             return False
         return is_lifecycle(event) if self.lifecycle else self.probes or not is_probe(event)

@@ -154,18 +154,25 @@ class Jobs:
         self._jobs: dict[str, Job] = {}
         self.new_id: Callable[[], str] = _new_id
 
-    def start(self, verb: str, work: Callable[[Job], Awaitable[Outcome]], *, read_only: bool = False) -> JobStarted:
-        """Starts a job. `read_only`: it changes nothing, so it is stopped if nobody reads it. Raises Refused if too
-        many jobs are running."""
+    def start(
+        self, verb: str, work: Callable[[Job], Awaitable[Outcome]], *, read_only: bool = False, who: str | None = None
+    ) -> JobStarted:
+        """Starts a job. `read_only`: it changes nothing, so it is stopped if nobody reads it. `who`: the requester, by
+        default that of the current call. Raises Refused if too many jobs are running."""
         self._remove_old()
-        call = base_adapter.current_call()
-        who = call.who if call else ""
+        if who is None:
+            call = base_adapter.current_call()
+            who = call.who if call else ""
         self._check_limits(who, read_only)
         job = Job(self.new_id(), verb, who, read_only=read_only)
         self._jobs[job.id] = job
         job.task = asyncio.get_running_loop().create_task(self._run(job, work), name=f"job {verb} {job.id}")
         job.task.add_done_callback(lambda _: job.aborted())  # for a job that was stopped before its first step
         return JobStarted(job=job.id)
+
+    def has(self, name: str) -> bool:
+        """Whether a job with this id runs here, or ended lately."""
+        return name in self._jobs
 
     async def read(self, action: jobs.ReadJob) -> JobPage:
         return await self._find(action.job).page(action.cursor, action.wait)

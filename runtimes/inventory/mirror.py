@@ -16,11 +16,13 @@ import msgspec
 
 from core import errors
 from core.model.actions import Action, DescribeEngine, InspectContainer, ListContainers
+from core.model.causes import Cause
 from core.model.containers import Container, Containers
 from core.model.disk_use import DataRoot, ReadDiskUse
 from core.model.engines import Engine
 from core.model.event_actions import ListEvents
 from core.model.events import Event, EventList
+from core.model.jobs import JobStarted
 from core.model.refs import EngineRef
 from core.model.resource_usage import ReadUsage
 from core.model.results import Document
@@ -30,6 +32,8 @@ from runtimes.formats.skipped_data import SkippedData
 from runtimes.inventory import (
     end_records,
     engine_resources,
+    event_feed,
+    event_history,
     own_calls,
     slow_engines,
     state_updates,
@@ -59,6 +63,7 @@ class Mirror(ContainerCache):
         self._described: Engine | None = None
         self.own_calls = own_calls.OwnCalls(now)
         self.ends = end_records.EndRecords()
+        self.feed = event_feed.EventFeed(lambda: self.ref)
 
     @property
     def ref(self) -> EngineRef:
@@ -93,6 +98,8 @@ class Mirror(ContainerCache):
             return cast(R, state_updates.add_known_details(listed, self._containers))
         if isinstance(action, ListEvents) and action.verb in self.verbs:
             return cast(R, await self._list_events(action, call))
+        if self.feed.owns(action):
+            return cast(R, await self.feed.run(action))
         if isinstance(action, ReadUsage) and action.since and action.verb in self.verbs:
             return cast(R, self.usage.answer(action))
         if isinstance(action, ReadDiskUse) and action.verb in self.verbs:
@@ -126,7 +133,17 @@ class Mirror(ContainerCache):
         return self._runtime.events(since_ns)
 
     async def aclose(self) -> None:
+        await self.feed.aclose()
         await self._runtime.aclose()
+
+    def add_to_history(self, events: Sequence[Event]) -> None:
+        super().add_to_history(events)
+        self.feed.publish(events)
+
+    def add_cause(self, died: Event, cause: Cause) -> None:
+        """Adds the cause of an end to the history, and passes it on to those who follow the events."""
+        self.history.set_cause(died, cause)
+        self.feed.publish([event_history.explained(died, cause)])
 
     def replace(self, rows: Iterable[Container], at_ns: int) -> None:
         super().replace(rows, at_ns)
@@ -153,7 +170,9 @@ class Mirror(ContainerCache):
             stream_fault="" if self._stream_up else self._stream_fault,
         )
 
-    async def _list_events(self, action: ListEvents, call: Call) -> EventList:
+    async def _list_events(self, action: ListEvents, call: Call) -> EventList | JobStarted:
+        if action.follow:
+            return await stored_events.follow(self.feed, self, action, call)
         events = self.history.since(action.since_ns)
         complete = self.live and not action.probes and self.history.is_complete_since(action.since_ns)
         # The engine's own store is short too (Docker's holds 256 events of all types): together they have the most.

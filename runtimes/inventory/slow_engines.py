@@ -48,7 +48,8 @@ async def gather_answers(
 
 def is_list(action: Action[Any]) -> bool:
     """Returns whether the action lists resources or describes an engine, which takes an engine little time."""
-    return action.risk is Risk.READ and action.listing and action.verb.endswith(".list")
+    lists = action.risk is Risk.READ and action.listing and action.verb.endswith(".list")
+    return lists and not getattr(action, "follow", False)
 
 
 def is_complete(answer: Any) -> bool:

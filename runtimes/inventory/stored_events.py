@@ -7,8 +7,10 @@ store is not raised: the answer then says that older events may be missing.
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Protocol, TypeVar, cast
 
@@ -18,13 +20,16 @@ from core import errors
 from core.model.actions import Action
 from core.model.event_actions import ListEvents
 from core.model.events import Event, EventKind, EventList, Origin
+from core.model.jobs import JobStarted
 from core.model.refs import EngineRef, Kind, Ref
 from core.name_matching import match
 from core.ports import Call, Runtime
 from core.store.records import EventName, EventsFound, EventsWanted, StoredEvent, engine_key
 from runtimes.inventory import event_history
+from runtimes.inventory.event_feed import EventFeed
 
 R = TypeVar("R")
+NOW_NS = 1_000_000_000  # what is asked for from this long ago on is all new
 MAX_ATTRIBUTE = 300  # characters
 MAX_ATTRIBUTES = 12
 _KINDS = {str(kind): kind for kind in EventKind}
@@ -113,6 +118,14 @@ async def list_events(
     return action.select(event_history.merge(asked.rows, found, remembered), [*asked.notes, *notes])
 
 
+async def follow(feed: EventFeed, runtime: Runtime, action: ListEvents, call: Call) -> JobStarted:
+    """Starts to follow an engine's events, after those that are asked for from before now. `runtime` lists them."""
+    earlier: Sequence[Event] = ()
+    if action.since_ns < time.time_ns() - NOW_NS:
+        earlier = (await runtime.run(replace(action, follow=False), call)).rows
+    return feed.start(action, call, earlier)
+
+
 class StoringEngine(Runtime, Protocol):
     """A Runtime whose events are stored under its `engine_id`. `allows`: whether its owner allows a verb."""
 
@@ -123,11 +136,19 @@ class StoringEngine(Runtime, Protocol):
 
 
 class EngineWithHistory:
-    """Presents an engine that this process does not watch, with the history that a watching process has stored."""
+    """Presents an engine that this process does not watch, with the history that a watching process has stored.
+    `watch`: watches the engine as long as somebody follows its events."""
 
-    def __init__(self, engine: StoringEngine, stored: StoredEvents) -> None:
+    def __init__(
+        self,
+        engine: StoringEngine,
+        stored: StoredEvents,
+        *,
+        watch: Callable[[], AbstractAsyncContextManager[EventFeed]] | None = None,
+    ) -> None:
         self._engine = engine
         self._stored = stored
+        self._feed = EventFeed(lambda: engine.ref, watch=watch)
 
     @property
     def ref(self) -> EngineRef:
@@ -143,8 +164,12 @@ class EngineWithHistory:
         return self._engine.verbs | ({ListEvents.verb} if self._engine.allows(ListEvents.verb) else frozenset())
 
     async def run(self, action: Action[R], call: Call) -> R:
+        if self._feed.owns(action):
+            return cast(R, await self._feed.run(action))
         if not isinstance(action, ListEvents) or action.verb not in self.verbs:
             return await self._engine.run(action, call)
+        if action.follow:
+            return cast(R, await follow(self._feed, self, action, call))
         listed = await list_events(self._engine, self._stored, action, (), call)
         if not listed.rows and action.verb not in self._engine.verbs:
             note = f"{self.ref} stores no past events. A running bot stores those that it receives."
@@ -155,6 +180,7 @@ class EngineWithHistory:
         return self._engine.events(since_ns)
 
     async def aclose(self) -> None:
+        await self._feed.aclose()
         await self._engine.aclose()
 
 

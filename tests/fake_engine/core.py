@@ -18,12 +18,14 @@ from core.model import event_actions
 from core.model.actions import Action
 from core.model.containers import Container
 from core.model.events import Event, EventKind, EventList, Origin
+from core.model.jobs import JobStarted
 from core.model.refs import EngineRef, Kind, Ref
-from core.model.results import LogLine
+from core.model.replies import Status
+from core.model.results import LogLine, Outcome
 from core.model.services import Service
 from core.ports import Call
 from runtimes.base.base_adapter import R, does
-from runtimes.base.jobs import JobAdapter
+from runtimes.base.jobs import Job, JobAdapter
 from runtimes.inventory import state_updates
 
 RING = 256
@@ -179,8 +181,10 @@ class FakeEngine(JobAdapter):
         return {thing: self.containers.get(thing) for thing in ids}
 
     @does(event_actions.ListEvents)
-    async def list_events(self, action: event_actions.ListEvents, seconds: float) -> EventList:
+    async def list_events(self, action: event_actions.ListEvents, seconds: float) -> EventList | JobStarted:
         await self._answer("events", seconds)
+        if action.follow:  # a mirror follows; this one ends at once
+            return self.jobs.start(action.verb, _nothing_more, read_only=True)
         return action.select(self.ring)
 
     async def _stream_events(self, since_ns: int | None) -> AsyncIterator[Sequence[Event]]:
@@ -227,6 +231,10 @@ class FakeEngine(JobAdapter):
     def _tick(self) -> int:
         self._last_ns = max(int(self._now() * 1e9), self._last_ns + _STEP_NS)
         return self._last_ns
+
+
+async def _nothing_more(job: Job) -> Outcome:
+    return Outcome(status=Status.DONE, detail="there is nothing more")
 
 
 def contents(name: str) -> str:
