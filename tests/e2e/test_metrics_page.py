@@ -98,9 +98,14 @@ def test_the_page_of_all_engines_is_clean_complete_and_scraped(bot, grounds, cri
         assert prometheus.refused_samples() == 0
         info = prometheus.ask("metadata", metric="quarterdeck_container")
         assert info["quarterdeck_container"][0]["type"] == "info", "Prometheus did not scrape OpenMetrics"
-        assert {labels["engine"] for labels, _ in prometheus.query("quarterdeck_stream_up == 1")} == kinds | {"swarm"}
-        states = prometheus.query('quarterdeck_container_state{name=~".*web-.*", state="running"} == 1')
-        assert {labels["engine"] for labels, _ in states} == kinds
+
+        def found_engines(query):
+            return {labels["engine"] for labels, _ in prometheus.query(query)}
+
+        every = kinds | {"swarm"}
+        wait_for("all streams", lambda: found_engines("quarterdeck_stream_up == 1") == every, 30, pause=0.2)
+        states = 'quarterdeck_container_state{name=~".*web-.*", state="running"} == 1'
+        wait_for("all containers in Prometheus", lambda: found_engines(states) == kinds, 30, pause=0.2)
         document = (ROOT / "docs/metrics.md").read_text()
         for query in [part.partition("```")[0] for part in document.split("```promql\n")[1:]]:
             prometheus.query(query)
