@@ -100,6 +100,8 @@ class Evaluator:
         other, died, container = EventKind.OTHER, EventKind.DIED, Kind.CONTAINER
         for event in events:
             kind = event.kind
+            if event.labels:
+                self._windows.labels(event.subject.id, event.labels)
             if kind is other and event.action not in self._actions:
                 continue
             if not self._by_kind[kind] or (kind is died and event.subject.kind is container):

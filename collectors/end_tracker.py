@@ -85,7 +85,8 @@ class _Gap:
 class EndTracker:
     """Tracks the ends on one engine. `containers`: the containers by id, as the mirror caches them. `own_calls`: the
     changes by Quarterdeck. `records` receives each container's events and causes. `report` receives each end with its
-    cause, and the container as it was known last. `now_ns`: our clock."""
+    cause, and the container as it was known last. `last_known` returns a container that the mirror has removed or not
+    inspected. `now_ns`: our clock."""
 
     def __init__(
         self,
@@ -94,12 +95,14 @@ class EndTracker:
         own_calls: OwnCalls,
         records: EndRecords,
         *,
+        last_known: Callable[[str], Container | None] | None = None,
         now_ns: Callable[[], int] = time.time_ns,
     ) -> None:
         self._containers = containers
         self._report = report
         self._own_calls = own_calls
         self._records = records
+        self._last_known = last_known or (lambda container_id: None)
         self._now_ns = now_ns
         self._runs: OrderedDict[str, deque[Event]] = OrderedDict()
         self._names: OrderedDict[str, Event] = OrderedDict()  # the newest container that got each name
@@ -191,7 +194,7 @@ class EndTracker:
     def _ended(self, died: Event, run: list[Event]) -> None:
         if self._gap is not None and self._in_gap(died):
             self._gap.ended.add(died.subject.id)
-        row = self._containers().get(died.subject.id)
+        row = self._containers().get(died.subject.id) or self._last_known(died.subject.id)
         call = self._own_calls.take(died.subject.id)
         end = _Pending(died=died, seen_ns=self._now_ns(), row=row, run=run, call=call)
         self._new.append(end)

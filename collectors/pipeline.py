@@ -81,7 +81,8 @@ class Pipeline:
         self._alerts = alerts
         self._engine: EngineRef | None = None
         self._children: dict[tuple[str, str], Counter] = {}
-        self._ends = EndTracker(lambda: mirror.containers, self._report_cause, mirror.own_calls, mirror.ends)
+        parts = (self._report_cause, mirror.own_calls, mirror.ends)
+        self._ends = EndTracker(lambda: mirror.containers, *parts, last_known=mirror.last_known_row)
         self.stream_lost, self.stream_opened = self._ends.stream_lost, self._ends.stream_opened
         self._recorder = recorder
         self._call_later = call_later

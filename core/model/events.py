@@ -63,6 +63,9 @@ class Event(msgspec.Struct, frozen=True, gc=False):
     its `container_name`. For a Swarm: `TASK_FAILED` (`state`, `why`, `service`, `node`), `REPLICAS` (`running`,
     `desired`), `ROLLOUT` (`state`, `why`), `NODE_STATE` (`state`, `availability`, `why`).
 
+    `labels`: those of the container, in the first event about a container that no list or inspection has shown; None in
+    all others.
+
     `folded`: how many events this one stands for, if they are only counted; then its subject has no id, and it has the
     time of the newest one. 0 for any other event."""
 
@@ -74,6 +77,7 @@ class Event(msgspec.Struct, frozen=True, gc=False):
     action: str
     attrs: dict[str, str]
     folded: int = 0
+    labels: dict[str, str] | None = None
 
     def identity(self) -> tuple[int, str, str, str]:
         return (self.at_ns, self.type, self.action, self.subject.id)

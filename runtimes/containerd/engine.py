@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import asyncio
 import collections
-import contextlib
 import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any, ClassVar
@@ -36,7 +35,7 @@ from runtimes.containerd.disk_use import DiskUseVerbs
 from runtimes.containerd.exec import ExecVerbs
 from runtimes.containerd.images import ImageVerbs
 from runtimes.containerd.lifecycle import LifecycleVerbs
-from runtimes.formats import protobuf_values
+from runtimes.formats import event_attributes, protobuf_values
 from runtimes.kernel import procfs
 from runtimes.transport import protobuf_decoder
 
@@ -204,20 +203,25 @@ class Containerd(LifecycleVerbs, ExecVerbs, ImageVerbs, DiskUseVerbs):
             while (envelope := await following) is not None:
                 following = asyncio.ensure_future(anext(stream, None))
                 if self._events.is_relevant(envelope):
-                    if (unknown := self._events.unknown_container(envelope)) is not None:
-                        await self._read_labels(*unknown)
+                    unknown, labels = self._events.unknown_container(envelope), None
+                    if unknown is not None:
+                        labels = await self._read_labels(*unknown)
                     if (event := self._events.decode(envelope)) is not None:
-                        yield (event,)
+                        yield (event if labels is None else msgspec.structs.replace(event, labels=labels),)
         finally:
             following.cancel()
             await asyncio.gather(following, return_exceptions=True)
             await stream.aclose()  # type: ignore[attr-defined]
 
-    async def _read_labels(self, namespace: str, container_id: str) -> None:
-        """Reads a container's name before its event is decoded. If that fails, the event has its id as the name."""
-        with contextlib.suppress(errors.QuarterdeckError):
+    async def _read_labels(self, namespace: str, container_id: str) -> dict[str, str] | None:
+        """Reads a container's name and labels before its event is decoded. If that fails, the event has its id as the
+        name, and None is returned."""
+        try:
             container = await self._client.container(namespace, container_id, NAME_TIMEOUT_SECONDS)
-            self._containers.learn(namespace, container_id, container.labels)
+        except errors.QuarterdeckError:
+            return None
+        self._containers.learn(namespace, container_id, container.labels)
+        return event_attributes.labels(container.labels)
 
     # ── lists ────────────────────────────────────────────────────────────────────────────────────────────────────
 

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from core.model.events import Event, EventKind, Origin
 from core.model.refs import EngineRef, Kind, Ref
 from runtimes.cri.decode import OOM_REASON, READY, RUNNING, ContainerRecord, PodMessage, pod_path
+from runtimes.formats import event_attributes
 from runtimes.proto import cri_pb2 as cri
 
 CREATED, STOPPED, DELETED = 0, 2, 3
@@ -113,4 +114,6 @@ def _end(record: ContainerRecord, subject: Ref, at_ns: int, *, origin: Origin = 
 def _event(
     kind: EventKind, subject: Ref, record: ContainerRecord, at_ns: int, *, origin: Origin = Origin.LIVE, **attrs: str
 ) -> Event:
-    return Event(at_ns, kind, subject, origin, "container", ACTIONS[kind], {"image": record.image, **attrs})
+    labels = event_attributes.labels(record.labels) if kind is EventKind.CREATED else None
+    attributes = {"image": record.image, **attrs}
+    return Event(at_ns, kind, subject, origin, "container", ACTIONS[kind], attributes, labels=labels)

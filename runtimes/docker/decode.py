@@ -18,6 +18,7 @@ from core.model.refs import EngineRef, Kind, Ref
 from core.model.resource_usage import Usage
 from runtimes.docker import exec_events, json_models, misleading_labels
 from runtimes.docker_like import decode as shared
+from runtimes.docker_like import event_labels
 from runtimes.docker_like import json_models as shared_models
 from runtimes.formats import event_attributes, json_decoder, skipped_data, timestamps
 from runtimes.formats.skipped_data import SkippedData
@@ -38,6 +39,8 @@ ACTIONS: dict[str, EventKind] = {
     "kill": EventKind.KILLED,
     "health_status": EventKind.HEALTH,
 }
+OWN_ATTRIBUTES = {"": ("image", "name"), "die": ("exitCode", "execDuration")}
+"""The attributes that the daemon itself sets, by action; `event_labels.LABELLED` has the actions that matter."""
 NO_LIMIT = 1 << 60  # bytes; a larger limit means that there is none
 # An enum's member looked up on its class costs as much as decoding half an event (Python 3.11).
 _OTHER, _HEALTH = EventKind.OTHER, EventKind.HEALTH
@@ -55,6 +58,7 @@ class Decoder:
         self._ref, self._find_ref = refs.ref, refs.find
         self._skipped = skipped
         self._misleading_labels = misleading_labels.MisleadingLabels()
+        self._labels = event_labels.LabelsOfEvents(OWN_ATTRIBUTES)
 
     def containers(self, body: bytes) -> tuple[Container, ...]:
         """Decodes a list of containers. Raises InvalidResponse if it is not a list."""
@@ -66,6 +70,7 @@ class Decoder:
         return tuple([row async for part in json_decoder.slices(body, self._skipped) for row in self.containers(part)])
 
     def _container(self, row: json_models.ListedContainer) -> Container:
+        self._labels.known(row.id)
         if row.labels:
             self._misleading_labels.learn(row.id, row.labels.keys())
         status = row.status
@@ -89,6 +94,7 @@ class Decoder:
         """Decodes one container's inspection. Raises InvalidResponse."""
         row = json_decoder.decode_json(shared_models.Inspection, body, self._skipped)
         state = row.state
+        self._labels.known(row.id)
         self._misleading_labels.learn(row.id, (row.config.labels or {}).keys())
         ended = state.status in ("exited", "dead", "restarting")
         health = state.health.status if state.health else ""
@@ -116,7 +122,10 @@ class Decoder:
         (ns) counts as replayed. `fold`: whether events that are only counted are folded, at the end of the list."""
         lines, folded = exec_events.fold(lines, self._engine, replay_before=replay_before) if fold else (lines, ())
         raw = json_decoder.decode_lines(json_models.Event, lines, self._skipped)
-        return [*[found for one in raw if (found := self._event(one, replay_before)) is not None], *folded]
+        events = [found for one in raw if (found := self._event(one, replay_before)) is not None]
+        if self._labels.wanted:
+            events = event_labels.add(events, self._labels.take(lines))
+        return [*events, *folded]
 
     def _event(self, raw: json_models.Event, replay_before: int) -> Event | None:
         # The hot path: usual actions are looked up whole, and fields are passed by position.
@@ -132,6 +141,8 @@ class Decoder:
                 attrs["image"] = given.image
             if action in ACTIONS:
                 kind = ACTIONS[action]
+                if kind in event_labels.LABELLED:
+                    self._labels.want(subject_id)
             else:
                 # The command line in `exec_create: …` may contain secrets, so it is dropped here.
                 action, _, detail = action.partition(": ")

@@ -1,4 +1,4 @@
-"""Checks the attributes of events that engines send as text: exit codes, signals and former names.
+"""Checks the attributes of events that engines send as text: exit codes, signals, former names and labels.
 
 An attribute of another form may be a label that somebody wrote, and it is left out. Each function returns the attribute
 under Quarterdeck's own name for it, or nothing.
@@ -7,6 +7,7 @@ under Quarterdeck's own name for it, or nothing.
 from __future__ import annotations
 
 import re
+from collections.abc import Collection, Mapping
 
 _EXIT_CODE = re.compile(r"-?[0-9]{1,10}")
 _SIGNAL = re.compile(r"[0-9]{1,3}")
@@ -27,3 +28,19 @@ def old_name(text: str) -> dict[str, str]:
     """The name of a container before it was renamed, without Docker's slash."""
     found = _NAME.fullmatch(text)
     return {"old_name": found[1]} if found else {}
+
+
+MAX_LABELS, MAX_LABELS_LENGTH = 128, 4_096  # of one event; the length is that of all names and values, in characters
+
+
+def labels(attributes: Mapping[str, str], own: Collection[str] = ()) -> dict[str, str]:
+    """The labels of a container among the attributes of its event: all but `own`, those of the engine itself. What
+    exceeds the limits is left out; a label is never cut."""
+    found: dict[str, str] = {}
+    room = MAX_LABELS_LENGTH
+    for name, value in attributes.items():
+        size = len(name) + len(value)
+        if name not in own and size <= room and len(found) < MAX_LABELS:
+            found[name] = value
+            room -= size
+    return found

@@ -27,7 +27,7 @@ from runtimes.inventory import event_history, state_updates
 
 # Looked up once: on its class, a member of an enum is slow to find (Python 3.11).
 _CREATED, _REMOVED = EventKind.CREATED, EventKind.REMOVED
-MAX_REMOVALS = 4096
+MAX_REMOVALS, MAX_REMOVED_ROWS = 4096, 1024
 
 
 class ContainerCache:
@@ -43,6 +43,7 @@ class ContainerCache:
         self._as_reported: dict[str, Container] = {}  # by events, if an inspection has shown another state since
         self._partly_known: dict[str, set[EventKind]] = {}  # first seen by an event that is not its creation
         self._removed_at: dict[str, int] = {}
+        self._removed: dict[str, Container] = {}  # the newest ones, as they were known last
         self._stream_up = self._listed = False
         self._stream_since, self._stream_fault = now(), ""
         self._ever_listed = False
@@ -81,6 +82,16 @@ class ContainerCache:
     def containers(self) -> Mapping[str, Container]:
         """The containers by id. `status` is the engine's last text. An unchanged container stays the same object."""
         return self._containers
+
+    def last_known_row(self, container_id: str) -> Container | None:
+        """Returns a container as a list, an inspection or its events have shown it last, also if it was removed lately.
+        Labels that only events have shown are not fit for permissions."""
+        return (
+            self._containers.get(container_id)
+            or self._uninspected.get(container_id)
+            or self._removed.get(container_id)
+            or self._as_reported.get(container_id)
+        )
 
     def listing(self) -> Containers:
         key = (self.version, int(now := self._now()))
@@ -289,9 +300,13 @@ class ContainerCache:
             self.version += 1
 
     def _remove(self, container_id: str, at_ns: int) -> None:
-        if self._containers.pop(container_id, None) is not None:
+        listed, uninspected = self._containers.pop(container_id, None), self._uninspected.pop(container_id, None)
+        if listed is not None:
             self.version += 1
-        self._uninspected.pop(container_id, None)
+        if (row := listed or uninspected or self._as_reported.get(container_id)) is not None:
+            self._removed[container_id] = row
+            if len(self._removed) > MAX_REMOVED_ROWS:
+                del self._removed[next(iter(self._removed))]
         self._partly_known.pop(container_id, None)
         self._changed_at.pop(container_id, None)
         self.dirty.pop(container_id, None)

@@ -77,7 +77,8 @@ def apply_event(row: Container, event: Event) -> Container:
 
 
 def from_first_event(event: Event) -> Container:
-    """Builds a container from its first event, before it was listed or inspected. It has no labels yet."""
+    """Builds a container from its first event, before it was listed or inspected. Its labels are those of the event,
+    if the event has them. Permissions never depend on them."""
     return Container(
         ref=event.subject,
         image=event.attrs.get("image", ""),
@@ -86,7 +87,7 @@ def from_first_event(event: Event) -> Container:
         state=_STATE_BEFORE.get(event.kind, "running"),
         status="",
         created_at=event.at_ns / 1e9,
-        labels={},
+        labels=event.labels or {},
     )
 
 

@@ -221,10 +221,10 @@ def image(stored: DecodedState) -> str:
     return next((stored.annotations[name] for name in IMAGE_ANNOTATIONS if name in stored.annotations), "")
 
 
-def event(at_ns: int, action: str, subject: Ref, image: str = "") -> Event:
+def event(at_ns: int, action: str, subject: Ref, image: str = "", labels: dict[str, str] | None = None) -> Event:
     """Makes the event of an action, such as `start` or `exit`."""
-    kind = KINDS.get(action, EventKind.OTHER)
-    return Event(at_ns, kind, subject, Origin.LIVE, "container", action, {"image": image} if image else {})
+    kind, attrs = KINDS.get(action, EventKind.OTHER), {"image": image} if image else {}
+    return Event(at_ns, kind, subject, Origin.LIVE, "container", action, attrs, labels=labels)
 
 
 def container_ref(engine: EngineRef, root: str, name: str, created: str) -> Ref:

@@ -23,6 +23,7 @@ from typing import Protocol, TypeVar
 from core import errors
 from core.model.events import Event
 from core.model.refs import EngineRef
+from runtimes.formats import event_attributes
 from runtimes.oci import decode
 from runtimes.oci.kernel_watches import KernelWatches, Key
 from runtimes.oci.state_reader import ContainerState, StateReader, is_running
@@ -179,7 +180,8 @@ class EventStream:
 
     def _event(self, action: str, container: ContainerState, at_ns: int) -> Event:
         ref = decode.container_ref(self._engine, container.root, container.name, container.stored.created)
-        return decode.event(at_ns, action, ref, decode.image(container.stored))
+        labels = event_attributes.labels(container.stored.annotations) if action == "create" else None
+        return decode.event(at_ns, action, ref, decode.image(container.stored), labels)
 
     # ── storing ──────────────────────────────────────────────────────────────────────────────────────────────────
 

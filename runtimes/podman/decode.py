@@ -17,12 +17,15 @@ from __future__ import annotations
 import itertools
 from collections.abc import Sequence
 
+import msgspec
+
 from core import errors
 from core.model import containers
 from core.model.containers import HEALTH_STATES, Container, Port
 from core.model.events import Event, EventKind, Origin
 from core.model.refs import EngineRef, Kind
 from runtimes.docker_like import decode as shared
+from runtimes.docker_like import event_labels
 from runtimes.docker_like import json_models as shared_models
 from runtimes.formats import event_attributes, json_decoder, skipped_data, status_text, timestamps
 from runtimes.formats.skipped_data import SkippedData
@@ -66,6 +69,8 @@ STATES: dict[str, str] = {
     "exited": "exited",
     "removing": "removing",
 }
+OWN_ATTRIBUTES = {"": ("image", "name", "containerExitCode", "podId"), "die": ("exitCode",)}
+"""The attributes that Podman's API itself sets, by action. In the event file, all attributes are labels."""
 ENDS = frozenset({"died", "die", "exec_died"})
 _ATTACHMENTS = frozenset({"connect", "disconnect"})  # of a container to a network
 _DOCKER_END = "die"  # the name of `died` in the Docker-compatible API
@@ -83,6 +88,7 @@ class Decoder:
         self.ref = shared.RefCache(engine, KINDS).ref
         self._has_health = has_health
         self._healths: dict[str, str] = {}  # the last one, by container
+        self._labels = event_labels.LabelsOfEvents(OWN_ATTRIBUTES)
 
     # ── events ───────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -105,7 +111,7 @@ class Decoder:
                 )
                 if (event := self._event(any_event, replay_before)) is not None:
                     found.append(event)
-        return found
+        return event_labels.add(found, self._labels.take(lines)) if self._labels.wanted else found
 
     def file_events(self, lines: bytes, *, replay_before: int, since: int = 0) -> list[Event]:
         """Decodes whole lines of the event file. Lines that cannot be decoded are left out: a line that was torn by a
@@ -122,6 +128,8 @@ class Decoder:
                     at, one.type, one.action, one.id, one.name, one.image, code, one.health, one.network
                 )
                 if (event := self._event(any_event, replay_before)) is not None:
+                    if self._labels.take_one(one.id):
+                        event = msgspec.structs.replace(event, labels=event_attributes.labels(one.labels or {}))
                     found.append(event)
         return found
 
@@ -131,6 +139,8 @@ class Decoder:
         attrs: dict[str, str] = {}
         if raw.type == "container":
             kind = ACTIONS.get(raw.action, kind)
+            if kind in event_labels.LABELLED:
+                self._labels.want(raw.id)
             if raw.action in ENDS:
                 attrs |= event_attributes.exit_code(raw.code)
             if raw.image:
@@ -172,6 +182,7 @@ class Decoder:
         return tuple([row async for part in parts for row in self.containers(part, now)])
 
     def _container(self, row: json_models.ListedContainer) -> Container:
+        self._labels.known(row.id)
         state = STATES.get(row.state.lower(), "dead")
         ended = state in ("exited", "dead") and row.ended > 0
         return Container(
@@ -194,6 +205,7 @@ class Decoder:
     def container(self, body: bytes) -> Container:
         """Decodes one container's inspection. Raises InvalidResponse."""
         row = json_decoder.decode_json(shared_models.Inspection, body, self._skipped)
+        self._labels.known(row.id)
         state = STATES.get(row.state.status.lower(), "dead")
         health = row.state.health.status if row.state.health else ""
         finished_at = timestamps.parse_seconds(row.state.finished, self._skipped)

@@ -57,6 +57,7 @@ class FileEvent(msgspec.Struct, gc=False):
     at: str = msgspec.field(name="Time", default="")
     code: json_types.ExitCode | None = msgspec.field(name="ContainerExitCode", default=None)
     health: str = msgspec.field(name="health_status", default="")
+    labels: dict[str, str] | None = msgspec.field(name="Attributes", default=None)
 
 
 class AnyEvent(msgspec.Struct, gc=False):

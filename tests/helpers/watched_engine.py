@@ -17,7 +17,7 @@ class WatchedEngine:
         self.mirror = Mirror(self.runtime)
         self.counts = metrics.Metrics()
         self.seen = []
-        processor = pipeline.Pipeline(self.mirror, self.counts)
+        processor = self.processor = pipeline.Pipeline(self.mirror, self.counts)
         process = processor.process
         processor.process = lambda events: (self.seen.extend(events), process(events))[1]
         self.watch = watcher.Watcher(
