@@ -83,7 +83,9 @@ class AlertCommands(BaseAdapter):
                 f"The incident {matching[0].id} is over, so nobody needs to take care of it.",
                 hint="List the open incidents with: incidents",
             )
-        return await change_incident(self._store, matching[0].key, lambda incident: acknowledge(incident, action.by.id))
+        return await change_incident(
+            self._store, matching[0].key, lambda incident: acknowledge(incident, action.by.id, action.by.name)
+        )
 
     async def _visible_incidents(self, who: Identity, place: Place) -> Sequence[Incident]:
         now = self._clock()

@@ -158,6 +158,8 @@ class Evaluator:
     def _fire(self, rule: Rule, key: OwnerKey, text: str, seen: Seen) -> None:
         fingerprint, event, now = fingerprint_of(rule, key), seen.last, self._now_ns()
         known = self._open.get(fingerprint)
+        if known is not None and event.at_ns <= known.alert.at_ns:
+            return  # it was counted before a restart, and the engine sent it again
         if known is not None:
             alert = msgspec.structs.replace(
                 known.alert,

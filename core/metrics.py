@@ -159,6 +159,11 @@ class Metrics(MetricRegistry):
         # Alerts.
         self.alerts_total = counter("alerts_total", "Changes of alerts, by rule and by new state", "rule", "state")
         self.alerts_firing = gauge("alerts_firing", "Alerts that fire now, by severity", "severity")
+        self.incidents_waiting = gauge("incidents_waiting", "Incidents that people are not told about yet")
+        self.incident_messages_total = counter(
+            "incident_messages_total", "Messages about incidents, posted or edited", "kind"
+        )
+        self.posting_leader = gauge("posting_leader", "1 if this process posts incidents, else 0")
         self.alerts_queued = gauge("alerts_queued", "Changes of alerts that wait for the store")
         self.alerts_dropped = gauge("alerts_dropped", "Alerts left out, because too many were open at once")
         self.mirror_containers = gauge("mirror_containers", "Containers of the engine held in memory", *ENGINE_LABELS)

@@ -20,6 +20,20 @@ from core.store.records import Lease, LeaseConflict, LeaseRequest
 
 log = structlog.get_logger(__name__)
 LEASE_KEY = "schedule"
+POSTING = "posting"
+WORK = {
+    LEASE_KEY: (
+        "This process runs the shared jobs now.",
+        "This process stopped running the shared jobs.",
+        "The lease of the shared jobs could not be renewed.",
+    ),
+    POSTING: (
+        "This process posts incidents now.",
+        "This process stopped posting incidents.",
+        "The lease of the process that posts incidents could not be renewed.",
+    ),
+}
+"""What the log says when a process begins to lead, stops, and cannot renew its lease, by the key of the lease."""
 LEASE_SECONDS = 30.0
 RENEWALS = 3  # within the time of one lease
 SAFETY = 0.1  # of the lease's time, by which the leader stops earlier: two clocks may not run equally fast
@@ -36,8 +50,8 @@ class Leases(Protocol):
 
 
 class Leadership:
-    """Holds the lease of this process, if it has it. `replica`: the name of this process. `on_lost` is called when this
-    process stops leading."""
+    """Holds the lease of this process, if it has it. `replica`: the name of this process. `key`: what is led: the
+    shared jobs, or something else with a lease of its own. `on_lost` is called when this process stops leading."""
 
     def __init__(
         self,
@@ -45,12 +59,14 @@ class Leadership:
         counts: metrics.Metrics,
         *,
         replica: str,
+        key: str = LEASE_KEY,
         seconds: float = LEASE_SECONDS,
         on_lost: Callable[[], None] = lambda: None,
     ) -> None:
         self._leases = leases
-        self._counts = counts
+        self._gauge = counts.schedule_leader if key == LEASE_KEY else counts.posting_leader
         self._replica = replica
+        self._key = key
         self._seconds = seconds
         self.on_lost = on_lost
         self._lease: Lease | None = None
@@ -76,14 +92,14 @@ class Leadership:
                 self._lease = None
                 self._stop("its lease ended, because the store did not answer in time")
             if self._lease is None:
-                request = LeaseRequest(key=LEASE_KEY, record=self._replica.encode(), ttl=self._seconds)
+                request = LeaseRequest(key=self._key, record=self._replica.encode(), ttl=self._seconds)
                 taken = await self._leases.take_lease(request)
                 self._lease = taken if isinstance(taken, Lease) else None
         except errors.StoreError as error:
             if times := self._store_down.due(error.message):
                 log.warning(
-                    "The lease of the shared jobs could not be renewed.",
-                    action="schedule",
+                    WORK[self._key][2],
+                    action=self._key,
                     reason=error.message,
                     times=times,
                 )
@@ -103,8 +119,8 @@ class Leadership:
     def _lead_until(self, at: float) -> None:
         loop = asyncio.get_running_loop()
         if self._end is None:
-            log.info("This process runs the shared jobs now.", action="schedule")
-            self._counts.schedule_leader.set(1)
+            log.info(WORK[self._key][0], action=self._key)
+            self._gauge.set(1)
         else:
             self._end.cancel()
         self._end = loop.call_at(at, self._stop, "the store did not answer in time")
@@ -114,7 +130,7 @@ class Leadership:
             return
         self._end.cancel()
         self._end = None
-        self._counts.schedule_leader.set(0)
+        self._gauge.set(0)
         if reason:
-            log.warning("This process stopped running the shared jobs.", action="schedule", reason=reason)
+            log.warning(WORK[self._key][1], action=self._key, reason=reason)
         self.on_lost()

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import logging
 import random
 import socket as sockets
@@ -24,7 +25,9 @@ from slack_sdk.socket_mode.aiohttp import SocketModeClient
 
 from bot import app as composition
 from bot.access import first_admin
-from bot.slack import http_requests, listeners, users
+from bot.notify import alert_runner, incident_reporter
+from bot.schedule import leadership
+from bot.slack import http_requests, incident_poster, listeners, users
 from bot.slack.api import SlackApi
 from bot.slack.command_text import BotName
 from bot.slack.handler import SlackHandler
@@ -41,6 +44,7 @@ CHECK_INTERVAL_SECONDS = 1.0
 MIN_PAUSE_SECONDS, MAX_PAUSE_SECONDS = 1.0, 60.0
 CONNECT_TIMEOUT_SECONDS = 20.0
 CLOSE_TIMEOUT_SECONDS = 3.0
+RESTART = supervise.Backoff()
 REJECTION_DRAIN_SECONDS = 3.0  # after disconnecting, to answer the requests that were rejected
 # Slack's error codes that only a person can fix.
 TOKEN_ERRORS = frozenset(
@@ -107,7 +111,10 @@ class SlackConnection:
         )
         bolt = self._bolt_app(identity, handler)
         # Not a task group: the error that ends the connection must reach the caller as itself.
-        rejections = asyncio.get_running_loop().create_task(handler.answer_rejected(), name="slack rejections")
+        tasks = [asyncio.get_running_loop().create_task(handler.answer_rejected(), name="slack rejections")]
+        if self._app.alerts is not None:
+            post = functools.partial(self._post_incidents, self._app.alerts)
+            tasks.append(self._app.supervisor.start_background("incidents", post, RESTART))
         try:
             async with contextlib.AsyncExitStack() as stack:
                 if self._settings.mode == "http":
@@ -131,8 +138,28 @@ class SlackConnection:
             self._app.dispatcher.people.sources.pop("slack", None)
             self.connected = False
             self._app.metrics.slack_connected.set(0)
-            rejections.cancel()
-            await asyncio.wait([rejections])
+            for task in tasks:
+                task.cancel()
+            await asyncio.wait(tasks)
+
+    async def _post_incidents(self, alerts: alert_runner.AlertRunner) -> None:
+        """Posts incidents while this process holds the lease for it. Never returns."""
+        app = self._app
+        lead = leadership.Leadership(app.store, app.metrics, replica=app.replica, key=leadership.POSTING)
+        reporter = incident_reporter.IncidentReporter(
+            app.store,
+            incident_poster.IncidentPoster(self._outbox),
+            app.metrics,
+            channel=app.config.alerts.to or "",
+            changed=alerts.changed,
+            leads=lambda: lead.held,
+        )
+        try:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(lead.keep(), name="slack incidents: lease")
+                group.create_task(reporter.run(), name="slack incidents: report")
+        finally:
+            await lead.release()
 
     def _bolt_app(self, identity: Mapping[str, Any], handler: SlackHandler) -> AsyncApp:
         authorized = AuthorizeResult(

@@ -60,7 +60,7 @@ def _row(incident: Incident, now: datetime) -> Sequence[str | int]:
     since = formatting.clock(datetime.fromtimestamp(incident.began_ns / 1e9, UTC), now)
     state = str(incident.state) + (", found late" if main.late and incident.state is not IncidentState.RESOLVED else "")
     where = f"{main.owner}@{main.subject.engine}"
-    who = incident.acknowledged_by or "-"
+    who = incident.acknowledged_name or "-"
     return (incident.id, state, str(incident.severity), where, since, incident.count, main.text, who)
 
 

@@ -26,21 +26,24 @@ class IncidentState(enum.StrEnum):
 
 
 class PostedIncident(msgspec.Struct, frozen=True):
-    """Where the message about an incident is. `version`: the version of the incident that it shows. `told`: the newest
-    entry of the incident's thread, as the number of times that it was opened."""
+    """Where the message about an incident is. `ts`: Slack's id of the message. `version`: the version of the incident
+    that it shows. `told`: how many begins and ends of the incident people were told. `shared`: other incidents have the
+    same message."""
 
     channel: str
     ts: str
     version: int
-    told: int = 0
+    told: int = 1
+    shared: bool = False
 
 
 class Incident(msgspec.Struct, frozen=True, kw_only=True):
     """One incident. Times are nanoseconds since the epoch.
 
-    `key`: the same for the same trouble, also after the incident has ended. `number` in `id` is different for each
-    incident with the same key. `opened`: how often it began, 1 at first. `version` grows with each change that people
-    should see. `acknowledged_by`: the id of the person who takes care of it; empty if nobody does.
+    `key`: the same for the same trouble, also after the incident has ended. `id`: the start of the key, and a number
+    that is different for each incident with this key. `opened`: how often it began, 1 at first. `version` grows with
+    each change that people should see. `acknowledged_by`, `acknowledged_name`: the id and the name of the person who
+    takes care of it; empty if nobody does.
     """
 
     id: str
@@ -51,6 +54,7 @@ class Incident(msgspec.Struct, frozen=True, kw_only=True):
     opened: int = 1
     version: int = 1
     acknowledged_by: str = ""
+    acknowledged_name: str = ""
     posted: PostedIncident | None = None
 
     @property
@@ -73,6 +77,11 @@ class Incident(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def severity(self) -> Severity:
         return self.main.severity
+
+    @property
+    def turns(self) -> int:
+        """How often the incident began and ended."""
+        return 2 * self.opened - (self.state is not IncidentState.RESOLVED)
 
     @property
     def count(self) -> int:
@@ -108,13 +117,15 @@ def merge_alert(incident: Incident | None, alert: Alert) -> Incident | None:
         return Incident(id=f"{key[:6]}-{number}", key=key, alerts=(alert,), began_ns=began, changed_ns=alert.at_ns)
     merged = _with_alert(incident, alert)
     if incident.state is IncidentState.RESOLVED:
-        merged = msgspec.structs.replace(merged, opened=incident.opened + 1, acknowledged_by="")
+        merged = msgspec.structs.replace(merged, opened=incident.opened + 1, acknowledged_by="", acknowledged_name="")
     return merged
 
 
-def acknowledge(incident: Incident, who: str) -> Incident:
-    """Returns the incident as one that `who` takes care of."""
-    return msgspec.structs.replace(incident, acknowledged_by=who, version=incident.version + 1)
+def acknowledge(incident: Incident, who: str, name: str = "") -> Incident:
+    """Returns the incident as one that the person with this id and name takes care of."""
+    return msgspec.structs.replace(
+        incident, acknowledged_by=who, acknowledged_name=name or who, version=incident.version + 1
+    )
 
 
 def _with_alert(incident: Incident, alert: Alert) -> Incident:

@@ -23,6 +23,14 @@ class IncidentStore(StoreConnection):
             value: bytes | None = await self._client.hget(self._key(keys.INCIDENTS), key)
         return value
 
+    async def incidents_of(self, wanted: Sequence[str]) -> dict[str, bytes]:
+        """Returns the stored incidents with these keys."""
+        if not wanted:
+            return {}
+        async with self._call():
+            values = await self._client.hmget(self._key(keys.INCIDENTS), wanted)
+        return {key: value for key, value in zip(wanted, values, strict=True) if value is not None}
+
     async def incidents(self) -> dict[str, bytes]:
         """Returns every stored incident by key."""
         found: dict[str, bytes] = {}

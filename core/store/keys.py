@@ -27,6 +27,7 @@ wrote.
     audit:fold:KEY           string   minutes    the audit row on which refusals are counted, by a digest
     audit:refusals:KEY       string   minutes    counter: rows of refusals in the window, of one person or of all
     hold:schedule            hash     seconds    the lease of the process that runs the shared jobs
+    hold:posting             hash     seconds    the lease of the process that posts incidents
     hold:disk-use:ENGINE     hash     minutes    the lease of the process that measures an engine's disk use
     disk-use:ENGINE          string   minutes    an engine's disk use, as last measured; gone: it may be measured again
     people                   hash     never      the name under which each person last gave a command, by id

@@ -84,6 +84,7 @@ class AlertScene:
         self.end_again(self.event(EventKind.DIED, ref, origin=origin, age=age), cause, text)
 
     def end_again(self, died: Event, cause: CauseKind = CauseKind.CRASHED, text: str = "crashed") -> None:
+        self.last_end = died
         self.evaluator.observe_end(died, Cause(kind=cause, text=text), self.containers.get(died.subject.id))
 
     def remove(self, ref: Ref) -> None:

@@ -53,6 +53,7 @@ class App:
         self.supervisor, self.metrics, self.store, self.dispatcher = supervisor, Metrics(), FakeStore(), Dispatcher()
         self.notifiers: dict[str, Any] = {}
         self.policies: Any = None
+        self.alerts = None
 
 
 class Scene:

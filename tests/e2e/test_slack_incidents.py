@@ -1,0 +1,127 @@
+"""Alerts as people in Slack meet them: one message for one trouble, with buttons that work, and silence otherwise."""
+
+import pytest
+
+from tests.helpers.bot_process import ADA
+from tests.helpers.waiting import wait_for
+
+OPS = "C0OPS"
+SLOW_ENOUGH = 60  # seconds: a cause is known two seconds after the end, and a busy machine takes its time
+
+
+@pytest.fixture
+def deck(deck):
+    deck.configure(f"alerts: {{to: {OPS}}}\ngrants: [{{who: everyone, can: viewer}}]\n")
+    return deck
+
+
+def messages(slack):
+    """The calls that posted a message of its own in the channel."""
+    return [
+        call
+        for call in slack.calls("chat.postMessage")
+        if call["args"].get("channel") == OPS and not call["args"].get("thread_ts")
+    ]
+
+
+def crash(dockerd, container, times=1):
+    for _ in range(times):
+        dockerd.api.start(container)
+        dockerd.api.wait(container)
+
+
+def test_many_crashes_of_one_container_are_one_message_also_over_a_restart_of_the_bot(deck, dockerd, slack):
+    web = dockerd.run("web", "exit 2", start=False)
+    deck.up()
+    crash(dockerd, web)
+    told = deck.last("ada", "Firing: web: crashed", seconds=SLOW_ENOUGH)
+    assert "exit code 2" in told["text"] and "medium" in told["text"]
+    crash(dockerd, web, 3)
+    deck.last("ada", "crash loop", seconds=SLOW_ENOUGH)
+    deck.stop()
+    crash(dockerd, web, 2)  # while nobody watches
+    deck.up()
+    crash(dockerd, web, 2)
+    deck.last("ada", "8 times", seconds=SLOW_ENOUGH)
+    assert len(messages(slack)) == 1
+    card = deck.said("ada", thread_ts=told["ts"])
+    assert any("container web@docker/" in one["text"] for one in card)
+
+
+def test_the_buttons_are_commands_of_whoever_clicks(deck, dockerd, slack):
+    web = dockerd.run("web", "echo it is broken; exit 2", start=False)
+    deck.up()
+    crash(dockerd, web)
+    told = deck.last("ada", "Firing: web", seconds=SLOW_ENOUGH)
+    slack.click("bob", told, "Acknowledge")
+    deck.last("bob", "bob may not incident.acknowledge")
+    slack.click("ada", told, "Acknowledge")
+    assert "ada takes care of it" in deck.last("ada", "Acknowledged: web")["text"]
+    slack.click("bob", told, "Logs")
+    deck.last("bob", "it is broken")
+    assert (ADA, "done") in {(who, end) for who, line, end in deck.audit() if line.startswith("ack ")}
+
+
+def test_an_ordinary_day_is_silent(deck, dockerd, slack):
+    """A stop, a restart, a kill -HUP, a removal and a job that finishes are no alerts."""
+    web = dockerd.run("web", "trap 'exit 0' TERM; trap : HUP; while :; do sleep 0.1; done")
+    deck.up()
+    dockerd.api.kill(web, "HUP")
+    dockerd.api.restart(web, timeout=5)
+    dockerd.api.stop(web, timeout=5)
+    dockerd.api.start(web)
+    dockerd.api.kill(web)
+    dockerd.api.remove_container(web)
+    job = dockerd.run("job", "exit 0")
+    dockerd.api.wait(job)
+    loud = dockerd.run("loud", "exit 3")
+    dockerd.api.wait(loud)
+    # The ends are explained in order, so when the last one is told, the others were looked at.
+    deck.last("ada", "Firing: loud", seconds=SLOW_ENOUGH)
+    assert len(messages(slack)) == 1
+    deck.deck("ada", "incidents")
+    shown = deck.last("ada", "loud")["text"]
+    assert "web" not in shown and "job" not in shown
+
+
+def test_an_end_behind_the_memory_limit_is_told_as_such(deck, dockerd, slack):
+    deck.up()
+    script = "x=0123456789; while :; do x=$x$x; done"
+    web = dockerd.run("web", script, host={"mem_limit": "8m", "memswap_limit": "8m"})
+    assert dockerd.wait(web) != 0
+    deck.last("ada", "Firing: web: out of memory", seconds=SLOW_ENOUGH)
+    assert len(messages(slack)) == 1
+
+
+def test_hostile_names_and_labels_mention_nobody(deck, dockerd, slack):
+    deck.up()
+    labels = {"quarterdeck.team": "<!channel>", "quarterdeck.channel": "<!here>", "quarterdeck.severity": "@everyone"}
+    web = dockerd.run(
+        "web",
+        "exit 2",
+        labels={**labels, "com.docker.compose.project": "<!channel>", "com.docker.compose.service": "@here"},
+    )
+    dockerd.api.wait(web)
+    deck.last("ada", "crashed", seconds=SLOW_ENOUGH)
+    assert slack.alarms() == []
+
+
+def test_an_alert_waits_while_slack_refuses_and_is_told_once(deck, dockerd, slack):
+    web = dockerd.run("web", "exit 2", start=False)
+    deck.up()
+    slack.fault("chat.postMessage", "ratelimited", count=2)
+    crash(dockerd, web)
+    deck.last("ada", "Firing: web", seconds=SLOW_ENOUGH)
+    wait_for("the thread", lambda: slack.calls("chat.postMessage")[-1]["args"].get("thread_ts"))
+    assert len([call for call in messages(slack) if not call["error"]]) == 1
+
+
+def test_alerts_are_listed_without_a_channel(deck, dockerd, slack):
+    deck.configure("grants: [{who: everyone, can: viewer}]\n")
+    web = dockerd.run("web", "exit 2", start=False)
+    deck.up()
+    crash(dockerd, web)
+    wait_for("the incident", lambda: "web" in deck.do("incidents"), SLOW_ENOUGH)
+    said = deck.do("incidents")
+    assert "crashed: it failed (exit code 2)" in said and "Alerts are posted nowhere" in said
+    assert messages(slack) == []

@@ -1,0 +1,221 @@
+"""The reporter, on a real store and a chat that is written down: every incident is told once, whatever happens."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+
+import pytest
+
+from bot import plain_text
+from bot.notify.alert_intake import change_incident, stored_incidents
+from bot.notify.channel_window import STORM_SECONDS
+from bot.notify.incident_reporter import RETRY_SECONDS, IncidentReporter
+from core import errors
+from core.model.alerts import AlertState
+from core.model.incidents import acknowledge
+from core.model.refs import EngineRef, Kind, Ref
+from tests.helpers.alerts import alert
+from tests.unit.bot.notify.test_alert_intake import Desk
+
+SECOND = 1_000_000_000
+
+
+class Chat:
+    """Remembers each message by channel and id, with its thread, and counts the calls."""
+
+    def __init__(self) -> None:
+        self.messages: dict[tuple[str, str], str] = {}
+        self.threads: dict[tuple[str, str], list[str]] = {}
+        self.calls: list[str] = []
+        self.failing: Exception | None = None
+        self._ids = itertools.count(1)
+
+    async def post(self, channel, reply, thread=""):
+        self._fail()
+        self.calls.append("post")
+        if thread:
+            self.threads.setdefault((channel, thread), []).append(plain_text.render(reply))
+            return f"{thread}.{next(self._ids)}"
+        ts = str(next(self._ids))
+        self.messages[channel, ts] = plain_text.render(reply)
+        return ts
+
+    async def edit(self, channel, ts, reply):
+        self._fail()
+        self.calls.append("edit")
+        self.messages[channel, ts] = plain_text.render(reply)
+
+    def _fail(self):
+        if self.failing is not None:
+            raise self.failing
+
+
+class World:
+    def __init__(self, url: str) -> None:
+        self.desk = Desk(url)
+        self.chat = Chat()
+        self.seconds = 1000.0
+        self.leads = True
+        self.reporter = self.process()
+
+    def process(self, channel: str = "C1") -> IncidentReporter:
+        return IncidentReporter(
+            self.desk.store,
+            self.chat,
+            self.desk.counts,
+            channel=channel,
+            changed=asyncio.Event(),
+            leads=lambda: self.leads,
+            now=lambda: self.seconds,
+            now_ns=lambda: int(self.seconds * SECOND),
+        )
+
+    async def happen(self, *alerts) -> None:
+        await self.desk.take(*alerts)
+        await self.reporter.flush()
+
+    async def wait(self, seconds: float) -> None:
+        """Lets the time pass, with a flush every second."""
+        for _ in range(int(seconds)):
+            self.seconds += 1
+            await self.reporter.flush()
+
+
+@pytest.fixture
+async def world(valkey):
+    made = World(valkey.url)
+    yield made
+    await made.desk.store.aclose()
+
+
+def crash(name: str, *, at: int = 1, **more):
+    subject = Ref(engine=EngineRef(host="h1", kind="docker"), kind=Kind.CONTAINER, id=name.ljust(64, "0"), name=name)
+    return alert(fingerprint=name, subject=subject, owner=name, at=at, **more)
+
+
+async def test_an_incident_is_one_message_that_is_edited_and_a_thread_that_tells_what_is_new(world):
+    await world.happen(alert())
+    ((_, text),) = world.chat.messages.items()
+    assert "Firing: shop/web: crashed" in text and "docker/h1 · medium" in text
+    (card,) = world.chat.threads["C1", "1"]
+    assert "container web@docker/h1" in card
+    for at in range(2, 22):
+        await world.happen(alert(at=at, count=at))
+    ((_, text),) = world.chat.messages.items()
+    assert "21 times" in text and world.chat.threads == {("C1", "1"): [card]}
+    await world.happen(alert(at=30, state=AlertState.RESOLVED, text="no trouble since"))
+    ((_, text),) = world.chat.messages.items()
+    assert "Resolved: shop/web" in text
+    assert world.chat.threads["C1", "1"][1:] == ["Resolved after 0 s: no trouble since."]
+    await world.happen(alert(at=31, count=22))
+    assert len(world.chat.messages) == 1 and "It is back" in world.chat.threads["C1", "1"][-1]
+
+
+async def test_nothing_is_told_twice_and_a_new_process_goes_on_with_the_same_message(world):
+    await world.happen(alert())
+    calls = len(world.chat.calls)
+    await world.wait(5)
+    assert len(world.chat.calls) == calls
+    world.reporter = world.process()
+    await world.wait(5)
+    assert len(world.chat.calls) == calls
+    await world.happen(alert(at=2, count=2))
+    assert len(world.chat.messages) == 1 and "2 times" in world.chat.messages["C1", "1"]
+
+
+async def test_an_acknowledgement_shows_who_takes_care(world):
+    await world.happen(alert())
+    (incident,) = await stored_incidents(world.desk.store)
+    await change_incident(world.desk.store, incident.key, lambda each: acknowledge(each, "slack:T1/U1", "Ada"))
+    await world.wait(1)
+    assert "Acknowledged: shop/web" in world.chat.messages["C1", "1"]
+    assert "Ada takes care of it" in world.chat.messages["C1", "1"]
+
+
+async def test_forty_one_ends_in_five_seconds_are_one_message_and_at_most_three_calls_to_it(world):
+    for number in range(41):
+        await world.happen(crash(f"web{number}", at=number + 1))
+        if number % 8 == 7:
+            await world.wait(1)
+    await world.wait(10)
+    assert len(world.chat.messages) == 1
+    (text,) = world.chat.messages.values()
+    assert "41 incidents at once, 41 still open" in text
+    # The first one was posted with its thread before anybody could know that there are more.
+    assert world.chat.calls.count("post") == 2 and world.chat.calls.count("edit") <= 3
+    for number in range(41):
+        await world.desk.take(crash(f"web{number}", at=100, state=AlertState.RESOLVED, text="gone"))
+    await world.wait(10)
+    (text,) = world.chat.messages.values()
+    assert "Resolved: all 41 incidents" in text
+    assert await world.desk.store.changed_incidents(100) == []
+
+
+async def test_a_few_incidents_have_a_message_each_and_later_ones_too(world):
+    await world.happen(crash("a"), crash("b"))
+    await world.wait(STORM_SECONDS + 1)
+    await world.happen(crash("c"), crash("d"), crash("e"))
+    await world.wait(5)
+    assert len(world.chat.messages) == 5
+
+
+async def test_while_the_channel_is_closed_incidents_wait_and_then_only_the_newest_state_is_told(world):
+    world.chat.failing = errors.Undeliverable("The bot is not in the channel.", code="not_in_channel")
+    await world.happen(alert())
+    for at in range(2, 12):
+        await world.happen(alert(at=at, count=at))
+    assert world.chat.messages == {}
+    world.chat.failing = None
+    await world.wait(RETRY_SECONDS + 1)
+    assert next(iter(world.chat.messages.values())).count("11 times") == 1
+    assert world.chat.calls == ["post", "post"]
+
+
+async def test_a_process_that_does_not_lead_tells_nothing(world):
+    world.leads = False
+    await world.desk.take(alert())
+    task = asyncio.create_task(world.reporter.run())
+    world.reporter._changed.set()
+    await asyncio.sleep(0)
+    world.leads = True
+    world.reporter._changed.set()
+    async with asyncio.timeout(20):
+        while not world.chat.messages:
+            await asyncio.sleep(0.01)
+    task.cancel()
+    assert world.chat.calls.count("post") == 2
+
+
+async def test_an_incident_that_changes_while_it_is_told_is_told_again(world):
+    post = world.chat.post
+
+    async def slow(channel, reply, thread=""):
+        if not thread:
+            await world.desk.take(alert(at=2, count=2))
+        return await post(channel, reply, thread)
+
+    world.chat.post = slow
+    await world.happen(alert())
+    world.chat.post = post
+    await world.wait(2)
+    assert len(world.chat.messages) == 1 and "2 times" in world.chat.messages["C1", "1"]
+
+
+async def test_a_label_names_another_channel_and_nonsense_names_none(world):
+    await world.happen(crash("a", channel="C0PAYMENTS"), crash("b", channel="<!channel>"))
+    await world.wait(3)
+    assert {channel for channel, _ in world.chat.messages} == {"C0PAYMENTS", "C1"}
+
+
+async def test_without_a_channel_incidents_are_only_listed(world):
+    world.reporter = world.process(channel="")
+    await world.happen(alert())
+    assert world.chat.calls == [] and await world.desk.store.changed_incidents(10) == []
+    assert len(await stored_incidents(world.desk.store)) == 1
+
+
+async def test_trouble_that_was_over_long_ago_is_not_posted_any_more(world):
+    world.seconds = 100_000.0
+    await world.happen(alert(at=SECOND), alert(at=2 * SECOND, state=AlertState.RESOLVED))
+    assert world.chat.calls == []
