@@ -18,7 +18,7 @@ from runtimes.transport.endpoint import Endpoint
 from runtimes.transport.http_parser import ResponseParser
 from runtimes.transport.read_pacing import ReadPacing
 
-BLOCK = 64 << 10  # bytes of one read; above 128 KiB malloc maps and unmaps each block, at half the speed
+BLOCK = 96 << 10  # bytes of one read; above 128 KiB malloc maps and unmaps each block, at half the speed
 MAX_VALUES = 1_000_000  # in a body of JSON: each costs some 100 bytes of memory, however short it is
 UNCHECKED = 1 << 20  # bytes of a body whose values are not counted
 
@@ -164,6 +164,8 @@ class HttpConnection(asyncio.BufferedProtocol):
             return
         self.ended = True
         self.cause = cause
+        if piece := self.parser.unfinished_line():
+            self._parts.append(piece)
         if not self.parser.status:
             self._failure = errors.Unreachable(
                 f"{self.endpoint} closed the connection without an answer.",

@@ -15,7 +15,8 @@ from core import errors
 
 MAX_HEAD = 64 << 10  # bytes of the status line with all headers, or of all trailers
 MAX_SIZE_LINE = 4 << 10  # bytes of a chunk's size with its extensions
-MIN_PLAIN_CHUNKS = 3  # fewer are read one by one
+MAX_CARRIED = 4 << 10  # bytes of an unfinished chunk
+MIN_LINE_CHUNKS = 3  # fewer are read one by one
 
 _METHOD = re.compile(r"[A-Z]+")
 _TARGET = re.compile(r"/[!-~]*")
@@ -42,7 +43,11 @@ class _Part(enum.Enum):
 
 class _Sizes(dict[bytes, int]):
     """Caches the number in a chunk's size line, which costs much less than parsing the line again. Only lines of up to
-    three digits are cached (chunks below 4 KiB, so nearly every event): at most about 11,000 entries."""
+    three digits are cached (chunks below 4 KiB, so nearly every event): at most about 11,000 entries. `of_lines`: the
+    length of a chunk without the LF at its end, by the same size lines with their CR."""
+
+    def __init__(self) -> None:
+        self.of_lines: dict[bytes, int] = {}
 
     def __missing__(self, line: bytes) -> int:
         match = _SIZE_LINE.fullmatch(line)
@@ -51,6 +56,7 @@ class _Sizes(dict[bytes, int]):
         size = int(match[1], 16)
         if len(line) <= 3:
             self[line] = size
+            self.of_lines[line + b"\r"] = size - 1
         return size
 
 
@@ -102,6 +108,12 @@ class ResponseParser:
             self.rest += data
         return b"".join(out)
 
+    def unfinished_line(self) -> bytes:
+        """Returns the part of a line that was held back until its chunk is complete, after the end of the input."""
+        piece = self._carry.partition(b"\r\n")[2] if self._part is _Part.CHUNKS else b""
+        self._carry = b""
+        return piece
+
     def finish(self) -> bool:
         """Ends the input, because the server closed the connection. Returns whether the response is complete."""
         if self._part is _Part.UNTIL_CLOSE:
@@ -109,7 +121,8 @@ class ResponseParser:
         return self.done
 
     def _read_chunks(self, data: bytes, out: list[bytes]) -> bytes:
-        position, length, sizes, append = _read_plain_chunks(data, out), len(data), _SIZES, out.append
+        position, length, sizes, append = _read_line_chunks(data, out), len(data), _SIZES, out.append
+        in_lines = position > 0
         while True:
             line_end = data.find(b"\r\n", position, position + MAX_SIZE_LINE)
             if line_end < 0:
@@ -121,6 +134,9 @@ class ResponseParser:
             start = line_end + 2
             end = start + size
             if not size or end + 2 > length:
+                if size and in_lines and size < MAX_CARRIED:
+                    self._carry = data[position:]  # so that the next block begins with a whole chunk, too
+                    return b""
                 break
             if data[end : end + 2] != b"\r\n":
                 raise _damaged("a chunk is longer than its header says")
@@ -212,24 +228,23 @@ class ResponseParser:
             self._part = _Part.UNTIL_CLOSE
 
 
-def _read_plain_chunks(data: bytes, out: list[bytes]) -> int:
-    """Reads the whole chunks at the beginning of `data` at once, if none of them contains CR LF. Returns the number of
+def _read_line_chunks(data: bytes, out: list[bytes]) -> int:
+    """Reads the whole chunks at the beginning of `data` at once, if each of them is one line. Returns the number of
     bytes that were read; 0 if the chunks must be read one by one.
 
-    This is the hot path: Docker sends each event as a chunk of its own, a block contains hundreds of them, and no line
-    of JSON contains CR LF. The length of each chunk is compared with its size line, so no other framing is accepted.
+    This is the hot path: Docker sends each event as a chunk of its own, and a block contains hundreds of them. The
+    length of each line is compared with the size line of its chunk, so no other framing is accepted.
     """
-    parts = data.split(b"\r\n")
-    chunks = parts[1:-1:2]
-    if len(chunks) < MIN_PLAIN_CHUNKS:
+    parts = data.split(b"\n")
+    whole = (len(parts) - 1) // 3 * 3
+    size_lines, lines, ends = parts[0:whole:3], parts[1:whole:3], parts[2:whole:3]
+    if len(lines) < MIN_LINE_CHUNKS or ends.count(b"\r") != len(ends):
         return 0
-    size_lines = parts[: 2 * len(chunks) : 2]
-    lengths = list(map(len, chunks))
-    # A size line that is not in the cache yet has the size None, which equals no length.
-    if 0 in lengths or list(map(_SIZES.get, size_lines)) != lengths:
+    lengths = list(map(len, lines))
+    if list(map(_SIZES.of_lines.get, size_lines)) != lengths:
         return 0
-    out += chunks
-    return sum(map(len, size_lines)) + sum(lengths) + 4 * len(chunks)
+    out.append(b"\n".join([*lines, b""]))
+    return sum(map(len, size_lines)) + sum(lengths) + len("\n\n\r\n") * len(lines)
 
 
 def _read_headers(lines: list[bytes]) -> dict[str, str]:

@@ -1,8 +1,9 @@
 """Splits a stream of bytes into batches of whole lines, and limits the length of a line.
 
-Chunks may have any size. A batch contains the lines that ended with one chunk, separated by newlines, without the last
-newline. Lines stay in order. If the stream ends without a newline, its last line is not returned but stored in `rest`.
-A line that is longer than MAX_LINE is left out and reported; the lines after it are returned.
+Chunks may have any size. A batch contains the lines that ended with one chunk, separated by newlines. There may be
+another newline after the last one. Lines stay in order. If the stream ends without a newline, its last line is not
+returned but stored in `rest`. A line that is longer than MAX_LINE is left out and reported; the lines after it are
+returned.
 """
 
 from __future__ import annotations
@@ -58,6 +59,8 @@ class LineSplitter:
 
     def feed(self, chunk: bytes) -> bytes:
         """Empty if no line ended."""
+        if not self._begun and not self._in_long_line and chunk.endswith(b"\n"):
+            return chunk
         whole, newline, tail = chunk.rpartition(b"\n")
         if self._in_long_line:
             if not newline:
