@@ -102,7 +102,10 @@ class EventList(msgspec.Struct, frozen=True):
 
 def is_probe(event: Event) -> bool:
     """Whether a health probe caused the event: an exec, or a health event without a result."""
-    return is_execution(event) or (event.kind is _HEALTH and "health" not in event.attrs)
+    kind = event.kind
+    if kind is _OTHER:
+        return event.action.startswith("exec")
+    return kind is _HEALTH and "health" not in event.attrs
 
 
 def is_lifecycle(event: Event) -> bool:

@@ -53,9 +53,8 @@ class Decoder:
     """Decodes the answers of one engine. `skipped` counts what cannot be decoded."""
 
     def __init__(self, engine: EngineRef, skipped: SkippedData | None = None) -> None:
-        refs = shared.RefCache(engine, KINDS)
         self._engine = engine
-        self._ref, self._find_ref = refs.ref, refs.find
+        self._ref = shared.RefCache(engine, KINDS).ref
         self._skipped = skipped
         self._misleading_labels = misleading_labels.MisleadingLabels()
         self._labels = event_labels.LabelsOfEvents(OWN_ATTRIBUTES)
@@ -120,45 +119,49 @@ class Decoder:
     def events(self, lines: bytes, *, replay_before: int, fold: bool = False) -> list[Event]:
         """Decodes whole lines of JSON; lines that cannot be decoded are left out. An event older than `replay_before`
         (ns) counts as replayed. `fold`: whether events that are only counted are folded, at the end of the list."""
-        lines, folded = exec_events.fold(lines, self._engine, replay_before=replay_before) if fold else (lines, ())
-        raw = json_decoder.decode_lines(json_models.Event, lines, self._skipped)
-        events = [found for one in raw if (found := self._event(one, replay_before)) is not None]
+        raw: Sequence[json_models.Event] = json_decoder.decode_lines(json_models.Event, lines, self._skipped)
+        folded: Sequence[Event] = ()
+        if fold:
+            raw, folded = exec_events.fold(raw, self._engine, replay_before=replay_before)
+        events = self._events(raw, replay_before)
         if self._labels.wanted:
             events = event_labels.add(events, self._labels.take(lines))
         return [*events, *folded]
 
-    def _event(self, raw: json_models.Event, replay_before: int) -> Event | None:
-        # The hot path: usual actions are looked up whole, and fields are passed by position.
-        kind, subject_id, given = _OTHER, raw.actor.id, raw.actor.attributes
-        action, detail, at_ns = raw.action, "", raw.at_ns or int(raw.at * 1e9)
-        attrs: dict[str, str] = {}
-        if not 0 < at_ns <= timestamps.MAX_NANOSECONDS:
-            if self._skipped is not None:
-                self._skipped.add(skipped_data.EVENT, "an event has no valid time")
-            return None
-        if raw.type == "container":
-            if given.image:
-                attrs["image"] = given.image
-            if action in ACTIONS:
-                kind = ACTIONS[action]
-                if kind in event_labels.LABELLED:
-                    self._labels.want(subject_id)
+    def _events(self, batch: Sequence[json_models.Event], replay_before: int) -> list[Event]:
+        # The hot path, in one loop: usual actions are looked up whole, and fields are passed by position.
+        found: list[Event] = []
+        for raw in batch:
+            kind, action, actor, given = _OTHER, raw.action, raw.actor, raw.actor.attributes
+            at_ns = raw.at_ns or int(raw.at * 1e9)
+            if not 0 < at_ns <= timestamps.MAX_NANOSECONDS:
+                if self._skipped is not None:
+                    self._skipped.add(skipped_data.EVENT, "an event has no valid time")
+                continue
+            attrs: dict[str, str] = {}
+            if raw.type == "container":
+                if given.image:
+                    attrs["image"] = given.image
+                if action in ACTIONS:
+                    kind = ACTIONS[action]
+                    if kind in event_labels.LABELLED:
+                        self._labels.want(actor.id)
+                else:
+                    # The command line in `exec_create: …` may contain secrets, so it is dropped here.
+                    action, _, detail = action.partition(": ")
+                    kind = ACTIONS.get(action, kind)
+                    if kind is _HEALTH and detail in HEALTH_STATES:
+                        attrs["health"] = detail
+                if given.exit_code or given.signal or given.old_name:
+                    self._add_own_attributes(attrs, actor.id, action, given)
             else:
-                # The command line in `exec_create: …` may contain secrets, so it is dropped here.
-                action, _, detail = action.partition(": ")
-                kind = ACTIONS.get(action, kind)
-            if given.exit_code or given.signal or given.old_name:
-                self._add_own_attributes(attrs, subject_id, action, given)
-            if kind is _HEALTH and detail in HEALTH_STATES:
-                attrs["health"] = detail
-        else:
-            action = action.partition(": ")[0]
-            if raw.type == "network" and given.container:
-                attrs["container"] = given.container
-        name = given.name or subject_id[:12]
-        subject: Ref = self._find_ref((raw.type, subject_id, name)) or self._ref(raw.type, subject_id, name)
-        origin = _REPLAY if at_ns < replay_before else _LIVE
-        return Event(at_ns, kind, subject, origin, raw.type, action, attrs)
+                action = action.partition(": ")[0]
+                if given.container and raw.type == "network":
+                    attrs["container"] = given.container
+            subject = self._ref(raw.type, actor.id, given.name or actor.id[:12])
+            origin = _REPLAY if at_ns < replay_before else _LIVE
+            found.append(Event(at_ns, kind, subject, origin, raw.type, action, attrs))
+        return found
 
     def _add_own_attributes(
         self, attrs: dict[str, str], container_id: str, action: str, given: json_models.Attributes

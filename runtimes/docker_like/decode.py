@@ -26,19 +26,17 @@ class RefCache:
     def __init__(self, engine: EngineRef, kinds: Mapping[str, Kind]) -> None:
         self._engine = engine
         self._kinds = kinds
-        self._refs: dict[tuple[str, str, str], Ref] = {}
-        self.find = self._refs.get
+        self._refs: dict[str, tuple[str, Ref]] = {}  # by id: the engine's own name of the kind, and the newest Ref
 
     def ref(self, kind: str, id: str, name: str) -> Ref:  # noqa: A002
-        key = (kind, id, name)
-        found = self._refs.get(key)
-        if found is None:
-            if len(id) + len(name) > MAX_CACHED_LENGTH:
-                return Ref(engine=self._engine, kind=self._kinds.get(kind, Kind.ENGINE), id=id, name=name)
+        cached = self._refs.get(id)
+        if cached is not None and cached[1].name == name and cached[0] == kind:
+            return cached[1]
+        found = Ref(engine=self._engine, kind=self._kinds.get(kind, Kind.ENGINE), id=id, name=name)
+        if len(id) + len(name) <= MAX_CACHED_LENGTH:
             if len(self._refs) >= MAX_REFS:
                 self._refs.clear()
-            found = Ref(engine=self._engine, kind=self._kinds.get(kind, Kind.ENGINE), id=id, name=name)
-            self._refs[key] = found
+            self._refs[id] = (kind, found)
         return found
 
 
