@@ -162,7 +162,9 @@ class ContainerCache:
             return
         if container_id in self._partly_known:
             self._partly_known[container_id].add(kind)
-        self._store(container_id, state_updates.apply_event(stored, event))
+        changed = state_updates.apply_event(stored, event)
+        if changed is not stored:
+            self._store(container_id, changed)
         if container_id in self._as_reported:
             self._as_reported[container_id] = state_updates.apply_event(self._as_reported[container_id], event)
         self._changed_at[container_id] = at

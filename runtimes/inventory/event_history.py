@@ -17,7 +17,6 @@ from core.model.events import Event, EventKind, Origin, is_probe
 
 # Looked up once: on its class, a member of an enum is slow to find (Python 3.11).
 _DIED, _RESYNC = EventKind.DIED, Origin.RESYNC
-_OF_PROBES = frozenset({EventKind.HEALTH, EventKind.OTHER})
 _RUN = frozenset({EventKind.STARTED, EventKind.DIED})
 _LIFE = frozenset({EventKind.CREATED, EventKind.REMOVED})
 CAPACITY = 4096
@@ -40,7 +39,7 @@ class EventHistory:
 
     def add(self, events: Iterable[Event]) -> None:
         """Adds events in the order given."""
-        added = [event for event in events if event.kind not in _OF_PROBES or not is_probe(event)]
+        added = [event for event in events if not is_probe(event)]
         if (excess := len(self._events) + len(added) - CAPACITY) > 0:
             dropped = itertools.islice(itertools.chain(self._events, added), excess)
             self.complete_since = max(self.complete_since or 0, max(map(_at, dropped)) + 1)

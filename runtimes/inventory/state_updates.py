@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Any
 
 import msgspec
 
@@ -42,38 +41,37 @@ _STATE_BEFORE = {
 
 def apply_event(row: Container, event: Event) -> Container:
     """Returns `row` as it is after `event`. Returns the same object if nothing changes."""
-    kind, seconds = event.kind, event.at_ns / 1e9
-    changes: dict[str, Any] = {}
+    kind, changed = event.kind, row
     if kind is _STARTED:
-        changes = {
-            "state": "running",
-            "started_at": seconds,
-            "exit_code": None,
-            "oom_killed": False,
-            "health": "starting" if row.health else "",
-        }
+        changed = msgspec.structs.replace(
+            row,
+            state="running",
+            started_at=event.at_ns / 1e9,
+            exit_code=None,
+            oom_killed=False,
+            health="starting" if row.health else "",
+        )
     elif kind is _DIED:
         code = event.attrs.get("exit_code", "")
-        changes = {
-            "state": "exited",
-            "health": "",
-            "finished_at": seconds,
-            "exit_code": int(code) if _EXIT_CODE.fullmatch(code) else None,
-        }
+        changed = msgspec.structs.replace(
+            row,
+            state="exited",
+            health="",
+            finished_at=event.at_ns / 1e9,
+            exit_code=int(code) if _EXIT_CODE.fullmatch(code) else None,
+        )
     elif kind is _OOM:
-        changes = {"oom_killed": True}
-    elif kind is _HEALTH:
+        changed = msgspec.structs.replace(row, oom_killed=True)
+    elif kind is _HEALTH and "health" in event.attrs:
         # Some engines report only that a check ran; an inspection shows its result.
-        changes = {"health": event.attrs["health"]} if "health" in event.attrs else {}
+        changed = msgspec.structs.replace(row, health=event.attrs["health"])
     elif kind is _PAUSED:
-        changes = {"state": "paused"}
+        changed = msgspec.structs.replace(row, state="paused")
     elif kind is _UNPAUSED:
-        changes = {"state": "running"}
+        changed = msgspec.structs.replace(row, state="running")
     elif kind is _RENAMED:
-        changes = {"ref": event.subject}
-    if not changes or all(getattr(row, name) == value for name, value in changes.items()):
-        return row
-    return msgspec.structs.replace(row, **changes)
+        changed = msgspec.structs.replace(row, ref=event.subject)
+    return row if changed is row or changed == row else changed
 
 
 def from_first_event(event: Event) -> Container:
