@@ -53,6 +53,8 @@ FAULT_SIGNALS = {
 }
 # The engines whose events contain every request to stop or kill a container.
 REPORTING_ENGINES = frozenset({"docker"})
+# Looked up once: on its class, a member of an enum is slow to find (Python 3.11).
+_KILLED, _OOM, _RESTARTED, _STOPPED = EventKind.KILLED, EventKind.OOM, EventKind.RESTARTED, EventKind.STOPPED
 CODES = {126: "its command could not be executed", 127: "its command was not found"}
 
 
@@ -101,20 +103,17 @@ def _is_requested(end: EndEvidence, code: int | None) -> bool:
     died_at = end.died.at_ns
     for event in end.run:
         before = died_at - event.at_ns
-        match event.kind:
-            case EventKind.STOPPED:
-                # Docker reports it after the end, Podman before.
-                if -STOP_WINDOW_NS <= before <= GRACE_WINDOW_NS:
-                    return True
-            case EventKind.RESTARTED:
-                # Before the end it is a command. After it, Podman reports its restart policy.
-                if 0 <= before <= GRACE_WINDOW_NS:
-                    return True
-            case EventKind.KILLED:
-                if 0 <= before <= GRACE_WINDOW_NS and _ended_by(event, code, before):
-                    return True
-            case _:
-                pass
+        kind = event.kind
+        if kind is _STOPPED:
+            # Docker reports it after the end, Podman before.
+            if -STOP_WINDOW_NS <= before <= GRACE_WINDOW_NS:
+                return True
+        elif kind is _RESTARTED:
+            # Before the end it is a command. After it, Podman reports its restart policy.
+            if 0 <= before <= GRACE_WINDOW_NS:
+                return True
+        elif kind is _KILLED and 0 <= before <= GRACE_WINDOW_NS and _ended_by(event, code, before):
+            return True
     return end.died.subject.engine.kind == "podman" and _podman_stopped(end)
 
 
@@ -146,9 +145,9 @@ def _requested(end: EndEvidence, code: int | None) -> Cause:
     if end.call is not None:
         done = end.call.verb.partition(".")[2].replace("-", " ")
         return Cause(kind=CauseKind.REQUESTED, text=f"{done} through Quarterdeck{_forced(end, code)}", by=end.call.who)
-    if _has(end, EventKind.RESTARTED):
+    if _has(end, _RESTARTED):
         verb = "restarted"
-    elif _has(end, EventKind.STOPPED) or not _has(end, EventKind.KILLED):
+    elif _has(end, _STOPPED) or not _has(end, _KILLED):
         verb = "stopped"
     else:
         verb = "removed" if _has(end, EventKind.REMOVED) else "killed"
@@ -157,21 +156,17 @@ def _requested(end: EndEvidence, code: int | None) -> Cause:
 
 
 def _has(end: EndEvidence, kind: EventKind) -> bool:
-    return any(event.kind is kind for event in end.run)
+    return kind in [event.kind for event in end.run]
 
 
 def _forced(end: EndEvidence, code: int | None) -> str:
     """Says that a stop ended with SIGKILL, because the container did not end in time."""
-    return (
-        ", killed after its grace period"
-        if code == SIGNAL_BASE + signal.SIGKILL and _has(end, EventKind.STOPPED)
-        else ""
-    )
+    return ", killed after its grace period" if code == SIGNAL_BASE + signal.SIGKILL and _has(end, _STOPPED) else ""
 
 
 def _is_out_of_memory(end: EndEvidence, code: int | None) -> bool:
     for event in end.run:
-        if event.kind is EventKind.OOM and 0 <= end.died.at_ns - event.at_ns <= OOM_WINDOW_NS:
+        if event.kind is _OOM and 0 <= end.died.at_ns - event.at_ns <= OOM_WINDOW_NS:
             return True
     # The flag stays set after an out-of-memory kill of a child, so it counts only with the kernel's own signal.
     flagged = end.container is not None and bool(end.container.oom_killed)

@@ -120,10 +120,11 @@ class EndTracker:
 
     def observe(self, events: Sequence[Event]) -> None:
         """Takes a batch, in the engine's order, after the mirror has applied it."""
-        container = Kind.CONTAINER
+        container, evidence, other = Kind.CONTAINER, EVIDENCE, _OTHER
         for event in events:
             kind = event.kind
-            if (kind in EVIDENCE or (kind is _OTHER and event.action == "cleanup")) and event.subject.kind is container:
+            is_evidence = event.action == "cleanup" if kind is other else kind in evidence
+            if is_evidence and event.subject.kind is container:
                 self._observe(event)
 
     def settle(self) -> bool:

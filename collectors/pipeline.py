@@ -20,7 +20,7 @@ from collectors.end_tracker import EndTracker
 from collectors.event_recorder import EventRecorder
 from core import metrics
 from core.model import gaps
-from core.model.causes import Cause
+from core.model.causes import Cause, CauseKind
 from core.model.containers import Container
 from core.model.events import Event
 from core.model.refs import EngineRef
@@ -81,6 +81,7 @@ class Pipeline:
         self._alerts = alerts
         self._engine: EngineRef | None = None
         self._children: dict[tuple[str, str], Counter] = {}
+        self._end_children: dict[CauseKind, Counter] = {}
         parts = (self._report_cause, mirror.own_calls, mirror.ends)
         self._ends = EndTracker(lambda: mirror.containers, *parts, last_known=mirror.last_known_row)
         self.stream_lost, self.stream_opened = self._ends.stream_lost, self._ends.stream_opened
@@ -128,7 +129,12 @@ class Pipeline:
                 self._settle_later(0.0 if more_due else SETTLE_SECONDS)
 
     def _report_cause(self, died: Event, cause: Cause, container: Container | None) -> None:
-        self._counts.container_ends_total.labels(*metrics.engine_labels(self._mirror.ref), str(cause.kind)).inc()
+        self._follow_name()
+        child = self._end_children.get(cause.kind)
+        if child is None:
+            labels = (*metrics.engine_labels(self._mirror.ref), str(cause.kind))
+            child = self._end_children[cause.kind] = self._counts.container_ends_total.labels(*labels)
+        child.inc()
         self._mirror.add_cause(died, cause)
         if self._alerts is not None:
             self._alerts.observe_end(died, cause, container)
@@ -136,9 +142,7 @@ class Pipeline:
             self._recorder.add([event_history.explained(died, cause)])
 
     def _count(self, events: Sequence[Event]) -> None:
-        if self._mirror.ref is not self._engine:  # an engine reports its host name at first contact
-            self._engine = self._mirror.ref
-            self._children = {}
+        self._follow_name()
         numbers = collections.Counter(map(_type_and_action, events))
         for event in [event for event in events if event.folded]:
             numbers[event.type, event.action] += event.folded - 1
@@ -148,6 +152,12 @@ class Pipeline:
             if child is None:
                 child = self._child(*key)
             child.inc(number)
+
+    def _follow_name(self) -> None:
+        """Drops the cached counters if the engine has another name now: it reports its host at first contact."""
+        if self._mirror.ref is not self._engine:
+            self._engine = self._mirror.ref
+            self._children, self._end_children = {}, {}
 
     def _child(self, kind: str, action: str) -> Counter:
         name = action.partition(":")[0]

@@ -19,6 +19,8 @@ class CauseKind(enum.StrEnum):
     LOST = "lost"
     UNKNOWN = "unknown"
 
+    __hash__ = str.__hash__  # that of Enum is written in Python
+
 
 class Cause(msgspec.Struct, frozen=True, gc=False):
     """The cause of one end. `text`: the cause in words, without a full stop. `by`: the id of the person whose command
