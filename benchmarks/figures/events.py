@@ -1,9 +1,9 @@
-"""Events taken in, counted and put into the mirror, per second and in CPU time, against docker-py that only counts.
+"""Events taken in, counted and put into the mirror, per second of CPU time, against docker-py that only counts.
 
 The ways to read are those of `benchmarks.readers`, the recordings those of `benchmarks.recordings`. All ways read the
-same stream from a server in another process. How fast that can write is a row of its own, and whoever comes near it was
-held up by the writer. A last table says how many events each way lost in all rounds. So that a loss would be noticed,
-one of its rows gets a stream from which the server withholds events.
+same stream from a server in another process. What the kernel takes of it is a row of its own, the bytes. A last table
+says how many events each way lost in all rounds. So that a loss would be noticed, one of its rows gets a stream from
+which the server withholds events.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ async def rates(ways: readers.Ways, recording: str, how: str, times: int, lost: 
         async def once() -> float:
             taken: readers.Taken = await way(recording, events, how)
             lost.setdefault(name, []).append(taken.lost)
-            return events / taken.seconds
+            return events / taken.cpu
 
         return once
 
@@ -57,7 +57,7 @@ async def rates(ways: readers.Ways, recording: str, how: str, times: int, lost: 
     goals = [Goal(what="times docker-py", found=ratio(taken[OURS], taken[THEIRS]), least=LEAST[recording, how])]
     return Table(
         title=f"events ({WORDS[recording]}): taken in, counted and mirrored, {WORDS[how]}",
-        unit="events/s",
+        unit="events/CPU s",
         rows=taken,
         ours=OURS,
         more_is_better=True,
