@@ -21,7 +21,7 @@ from core.store.records import Claim, WatchRecord, WatchUpdate
 from core.store.upkeep import UpkeepStore
 
 MAX_QUESTION_BYTES = 256 << 10
-WATCH_TTL_SECONDS = 30 * 86_400  # after which the containers of an engine that nobody watches are forgotten
+WATCH_TTL_SECONDS = 30 * 86_400  # after which an engine that nobody watches is forgotten
 
 
 class Store(InvocationStore, IncidentStore, UpkeepStore, EventHistoryStore):
@@ -174,14 +174,14 @@ class Store(InvocationStore, IncidentStore, UpkeepStore, EventHistoryStore):
         watched, known = self._key(keys.watched(engine)), self._key(keys.known_containers(engine))
         async with self._call(), self._client.pipeline(transaction=True) as pipe:
             if update.cursor is not None:
-                pipe.set(self._key(keys.cursor(engine)), update.cursor)
-                pipe.set(self._key(keys.recent_events(engine)), update.recent)
+                pipe.set(self._key(keys.cursor(engine)), update.cursor, ex=WATCH_TTL_SECONDS)
+                pipe.set(self._key(keys.recent_events(engine)), update.recent, ex=WATCH_TTL_SECONDS)
             if update.forgotten:
                 pipe.hdel(watched, *update.forgotten)
             if update.watched is not None:
                 pipe.hset(watched, update.watcher, update.watched)
-                pipe.expire(watched, WATCH_TTL_SECONDS)
-                pipe.expire(known, WATCH_TTL_SECONDS)
+                for key in (watched, known, self._key(keys.cursor(engine)), self._key(keys.recent_events(engine))):
+                    pipe.expire(key, WATCH_TTL_SECONDS)
             if update.removed:
                 pipe.hdel(known, *update.removed)
             if update.changed:

@@ -36,6 +36,23 @@ class EventHistoryStore(AuditTrail):
         limits = self._event_limits.to_json()
         return int(await self._run("record_events", names=_KEYS, args=(limits, lost, lost_until_us, *rows)))
 
+    async def remove_old_events(self, passes: int) -> int:
+        """Removes events beyond the limits, in at most so many steps of a few dozen. Returns how many. Writers remove
+        them too, but only while they write."""
+        removed, left = 0, await self._stored_events()
+        for _ in range(passes):
+            before = left
+            await self._run("record_events", names=_KEYS, args=(self._event_limits.to_json(), 0, 0))
+            left = await self._stored_events()
+            if left >= before:
+                break
+            removed += before - left
+        return removed
+
+    async def _stored_events(self) -> int:
+        async with self._call():
+            return int(await self._client.zcard(self._key(keys.EVENT_TIMES)))
+
     async def find_events(self, wanted: EventsWanted, selects: Callable[[str, str, str], bool]) -> EventsFound:
         """Returns the newest events that are wanted, oldest first. `selects` chooses by type, action and kind."""
         if wanted.names:

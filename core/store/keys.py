@@ -31,8 +31,8 @@ wrote.
     hold:disk-use:ENGINE     hash     minutes    the lease of the process that measures an engine's disk use
     disk-use:ENGINE          string   minutes    an engine's disk use, as last measured; gone: it may be measured again
     people                   hash     never      the name under which each person last gave a command, by id
-    cursor:ENGINE            string   never      time in ns up to which an engine's events were read
-    recent:ENGINE            string   never      which events near the cursor were processed, as digests
+    cursor:ENGINE            string   30 days    time in ns up to which an engine's events were read
+    recent:ENGINE            string   30 days    which events near the cursor were processed, as digests
     watched:ENGINE           hash     30 days    when each watcher last watched, in ns; negative: it stopped then
     known:ENGINE             hash     30 days    one record for each container that the engine had, by its id
     incidents                hash     trimmed    incidents by key

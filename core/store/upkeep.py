@@ -7,15 +7,15 @@ stored for as long as no process needs to measure again.
 from __future__ import annotations
 
 from core.store import keys
-from core.store.audit_trail import AuditTrail
 from core.store.connection import milliseconds
+from core.store.event_history import EventHistoryStore
 from core.store.invocations import RECORD_TTL
 from core.store.records import Lease, LeaseConflict, LeaseRequest
 
 MAX_PASSES = 1_000  # of one call of remove_expired; each pass removes a few dozen rows
 
 
-class UpkeepStore(AuditTrail):
+class UpkeepStore(EventHistoryStore):
     """Stores leases and measurements. Renew and release a lease with the methods of the invocations' leases."""
 
     async def take_lease(self, request: LeaseRequest) -> Lease | LeaseConflict:
@@ -44,9 +44,9 @@ class UpkeepStore(AuditTrail):
             await self._client.set(self._key(keys.disk_use(engine)), value, px=milliseconds(ttl))
 
     async def remove_expired(self) -> int:
-        """Removes audit rows beyond the limits of their age, number and size, and entries of commands whose records
-        have expired. Returns how many. Writers remove them too, but only while they write."""
-        removed = 0
+        """Removes audit rows and events beyond the limits of their age, number and size, and entries of commands whose
+        records have expired. Returns how many. Writers remove them too, but only while they write."""
+        removed = await self.remove_old_events(MAX_PASSES)
         for _ in range(MAX_PASSES):
             found = int(await self._run_audited("expire", names=(keys.UNFINISHED,), args=(milliseconds(RECORD_TTL),)))
             if not found:

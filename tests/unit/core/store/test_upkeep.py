@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -11,7 +12,17 @@ import redis.asyncio
 
 from core.store import keys
 from core.store.client import Store
-from core.store.records import AuditLimits, Lease, LeaseConflict, LeaseRequest, RateLimitRule
+from core.store.records import (
+    AuditLimits,
+    EventLimits,
+    Lease,
+    LeaseConflict,
+    LeaseRequest,
+    RateLimitRule,
+    StoredEvent,
+    WatchUpdate,
+    engine_key,
+)
 
 
 @pytest.fixture
@@ -89,6 +100,47 @@ async def test_entries_of_commands_older_than_a_day_go_and_present_ones_stay(sto
     await raw.zadd(index, {"old": 1_700_000_000_000})
     assert await store.remove_expired() == 1
     assert await raw.zrange(index, 0, -1) == [b"now"]
+
+
+async def test_old_events_go_without_any_new_event(store_url: str, raw: Any) -> None:
+    def events(first: int, ago: int) -> list[StoredEvent]:
+        at_us = int(time.time() - ago) * 1_000_000
+        return [
+            StoredEvent(
+                engine=engine_key("e1"),
+                padded_us=f"{at_us + number:016d}",
+                at_ns=str((at_us + number) * 1000),
+                origin="live",
+                type="container",
+                action="die",
+                kind="died",
+                subject_kind="container",
+                subject_id=f"{number:064d}",
+                name="web",
+                attrs={},
+            )
+            for number in range(first, first + 200)
+        ]
+
+    times = f"{{{keys.NAMESPACE}}}:{keys.EVENT_TIMES}"
+    long, short = (Store.open(store_url, events=EventLimits(seconds=seconds)) for seconds in (86_400.0, 60.0))
+    await long.record_events(events(0, 7200))
+    await long.record_events(events(200, 5))
+    assert await raw.zcard(times) == 400
+    assert await long.remove_expired() == 0
+    assert await short.remove_expired() == 200
+    assert await raw.zcard(times) == 200
+    await asyncio.gather(long.aclose(), short.aclose())
+
+
+async def test_the_position_of_an_engine_that_nobody_watches_is_forgotten_some_day(store: Store, raw: Any) -> None:
+    await store.update_watch("e1", WatchUpdate(watcher="r1", cursor=5, recent=b"digests"))
+    for key in (keys.cursor("e1"), keys.recent_events("e1")):
+        name = f"{{{keys.NAMESPACE}}}:{key}"
+        assert 0 < await raw.ttl(name) <= 30 * 86_400
+        await raw.expire(name, 100)
+    await store.update_watch("e1", WatchUpdate(watcher="r1", watched=7))
+    assert await raw.ttl(f"{{{keys.NAMESPACE}}}:{keys.cursor('e1')}") > 100, "it is watched"
 
 
 async def test_nothing_is_removed_from_an_empty_store(store: Store) -> None:
