@@ -5,16 +5,19 @@ from __future__ import annotations
 import contextlib
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 
 class SocketProxy:
-    """Passes bytes both ways. After `cut` nobody can connect, until `restore`."""
+    """Passes bytes both ways. After `cut` nobody can connect, until `restore`. A request that contains `hold` is not
+    passed on, so it gets no answer; `held` is then set."""
 
     def __init__(self, place: Path, target: Path) -> None:
         self.place, self.target = place, target
         self.url = f"unix://{place}"
+        self.hold = b""
+        self.held = threading.Event()
         self._lock = threading.Lock()
         self._door: socket.socket | None = None
         self._open: set[socket.socket] = set()
@@ -43,6 +46,12 @@ class SocketProxy:
             thread.join(10)
         self._threads.clear()
 
+    def _holds(self, request: bytes) -> bool:
+        if not self.hold or self.hold not in request:
+            return False
+        self.held.set()
+        return True
+
     def _start(self, run: object, *args: object) -> None:
         thread = threading.Thread(target=run, args=args, daemon=True)  # type: ignore[arg-type]
         self._threads.append(thread)
@@ -68,7 +77,7 @@ class SocketProxy:
     def _pass_both_ways(self, near: socket.socket, far: socket.socket) -> None:
         back = threading.Thread(target=_pass, args=(far, near), daemon=True)
         back.start()
-        _pass(near, far)
+        _pass(near, far, self._holds)
         back.join(10)
         with self._lock:
             self._open -= {near, far}
@@ -76,10 +85,11 @@ class SocketProxy:
         far.close()
 
 
-def _pass(source: socket.socket, sink: socket.socket) -> None:
+def _pass(source: socket.socket, sink: socket.socket, holds: Callable[[bytes], bool] = lambda _: False) -> None:
     with contextlib.suppress(OSError):
         while data := source.recv(1 << 16):
-            sink.sendall(data)
+            if not holds(data):
+                sink.sendall(data)
     for each, how in ((sink, socket.SHUT_WR), (source, socket.SHUT_RD)):
         with contextlib.suppress(OSError):
             each.shutdown(how)
