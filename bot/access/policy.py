@@ -14,16 +14,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from core.model import effects
+from core.model import effects, host_reach
 from core.model.actions import Risk
 from core.model.identity import Identity, Place
-from core.model.policy import ENDS, VERDICT_OF, Decision, Grant, Guard, Policy, Verdict
+from core.model.policy import ENDS, NAMED_ONLY, VERDICT_OF, Decision, Grant, Guard, Policy, Verdict
 from core.model.refs import Ref
 from core.model.resource_facts import ResourceFacts
 
 FACTS_MAX_AGE = timedelta(seconds=60)
-# The prefix of verbs that change permissions. A bare `*` in a grant never covers them.
-POLICY_VERBS = "policy."
 # Refused on Quarterdeck's own containers, on everything with the protection label, and on whatever holds one of these:
 # otherwise a command could stop the bot that runs it. `exec` is here because a program in the bot's own container can
 # read the bot's secrets, and a program in any other protected container can end it.
@@ -48,7 +46,9 @@ ADMIN_READ_VERBS = frozenset(
 )
 SELF_PROTECTION = "self-protection"  # the rule of its decisions
 # What the owner of the state directory has at the console, without any configured grant.
-OWNER_GRANT = Grant(id="console-owner", who="the owner of the state directory", can=("*", "policy.*"), source="builtin")
+OWNER_GRANT = Grant(
+    id="console-owner", who="the owner of the state directory", can=("*", "policy.*", "host.*"), source="builtin"
+)
 
 
 def decide(  # noqa: PLR0917 (the whole question, in its natural order)
@@ -194,16 +194,16 @@ def covers(
     patterns: Sequence[str], verb: str, risk: Risk, roles: Mapping[str, Sequence[str]], *, guard: bool = False
 ) -> bool:
     """Whether a `can` list covers this verb: by pattern, by role or by risk class. The list of a `guard` covers the
-    `policy.*` verbs by `*` and by risk too; the list of a grant must name them."""
-    named_only = verb.startswith(POLICY_VERBS) and not guard
+    verbs of NAMED_ONLY by `*` and by risk too; the list of a grant must name them."""
+    prefix = "" if guard else next((one for one in NAMED_ONLY if verb.startswith(one)), "")
     for pattern in patterns:
         if pattern in roles:
             if covers(roles[pattern], verb, risk, {}, guard=guard):
                 return True
         elif pattern.startswith("risk:"):
-            if pattern == f"risk:{risk}" and not named_only:
+            if pattern == f"risk:{risk}" and not prefix:
                 return True
-        elif fnmatch.fnmatchcase(verb, pattern) and (not named_only or pattern.startswith(POLICY_VERBS)):
+        elif fnmatch.fnmatchcase(verb, pattern) and pattern.startswith(prefix):
             return True
     return False
 
@@ -278,10 +278,9 @@ def _denied(resolved: ResolvedPolicy, ref: Ref) -> Decision:
         reason = f"{resolved.who.name} may not {resolved.verb}{target}: {coverage}."
     else:
         reason = f"{resolved.who.name} may not {resolved.verb}{target}: no grant allows it."
-    granters = ", ".join(who_can_grant(resolved.policy)[:4])
-    return Decision(
-        verdict=Verdict.DENY,
-        rule="default-deny",
-        reason=reason,
-        hint=f"Ask one of these to grant {resolved.verb} to {resolved.who.id}: {granters}.",
-    )
+    if resolved.verb == host_reach.VERB:
+        hint = "No role includes it: it must be named in a grant in quarterdeck.yaml, or by the owner at the console."
+    else:
+        granters = ", ".join(who_can_grant(resolved.policy)[:4])
+        hint = f"Ask one of these to grant {resolved.verb} to {resolved.who.id}: {granters}."
+    return Decision(verdict=Verdict.DENY, rule="default-deny", reason=reason, hint=hint)

@@ -7,6 +7,7 @@ one for changes of many targets, and one for changes of everything that an engin
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from bot.access import policy
@@ -15,7 +16,9 @@ from bot.dispatch.visible_rows import Lookup
 from core import errors
 from core.model import bot_actions
 from core.model.actions import Action, Risk
+from core.model.host_reach import ReachHost
 from core.model.policy import Decision, Verdict
+from core.model.refs import Ref
 
 WILDCARDS = frozenset("*?/")
 
@@ -25,6 +28,9 @@ def decide(plan: Sequence[Action[Any]], view: VisibleFleet, *, line: str, max_un
     more than `max_unconfirmed` changes at once. Raises EngineError if it is not known whether a protected container
     would end."""
     decisions = [view.decide(action, ref) for action in plan for ref in action.targets()]
+    decisions += [
+        decide_need(view, needed, ref) for action in plan for needed in action.needs() for ref in needed.targets()
+    ]
     decisions += [view.decide_effect(action, effect) for action in plan for effect in action.effects or ()]
     changes = [action for action in plan if action.risk is not Risk.READ and action.engine != bot_actions.BOT]
     if reason := next(filter(None, (action.confirm_reason() for action in changes)), ""):
@@ -34,6 +40,14 @@ def decide(plan: Sequence[Action[Any]], view: VisibleFleet, *, line: str, max_un
     elif changes and (reason := _width(changes, view.lookups)):
         decisions.append(_brake("brake:all", reason))
     return policy.combine_decisions(decisions)
+
+
+def decide_need(view: VisibleFleet, needed: Action[Any], ref: Ref) -> Decision:
+    """Returns the decision on what an action needs beside its own verb. A denial says what would reach the host."""
+    decision = view.decide(needed, ref)
+    if decision.verdict is not Verdict.DENY or not isinstance(needed, ReachHost):
+        return decision
+    return replace(decision, reason=f"{decision.reason} {ref.name} {', '.join(needed.reaches)}.")
 
 
 def _width(changes: Sequence[Action[Any]], lookups: Sequence[Lookup]) -> str:

@@ -129,7 +129,7 @@ class VisibleFleet:
         """Returns why another policy does not allow an action that this one has allowed, on the facts that were known
         then; empty if it does. `who`: the same person, with the groups of now."""
         other = self.under(in_force, who)
-        decided = (other.decide(action, ref) for ref in action.targets())
+        decided = (other.decide(each, ref) for each in (action, *action.needs()) for ref in each.targets())
         return next((decision.reason for decision in decided if decision.verdict is Verdict.DENY), "")
 
     def under(self, in_force: Policy, who: Identity) -> VisibleFleet:

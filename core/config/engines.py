@@ -77,7 +77,9 @@ class Engine(Section):
         description="The name for the Swarm that this engine manages. Absent: the beginning of its id.",
     )
     allow: field_types.VerbPatterns = Field(
-        default=(), description="Verb patterns that this host allows, regardless of grants. Absent: all verbs."
+        default=(),
+        description="Verb patterns that this host allows, regardless of grants. Absent: all verbs but"
+        " host.reach, which must be named.",
     )
 
     @property

@@ -81,6 +81,11 @@ class Action(Generic[R_co]):
         """Returns how long this may take, in seconds, before it has timed out."""
         return 10.0
 
+    def needs(self) -> Sequence[Action[Any]]:
+        """Returns what must be allowed beside this: the policy decides on each as if somebody asked for it alone, and
+        the engine's owner must allow its verb."""
+        return ()
+
     def confirm_reason(self) -> str:
         """Returns why this needs a confirmation, as the end of a sentence; empty if it needs none."""
         if self.risk is Risk.DESTROY:

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from core.model import actions, image_names, images, swarm
+from core.model import actions, create_container, image_names, images, swarm
 from core.model.actions import Action, Effect, Risk
 from core.model.containers import (
     COMPOSE_PROJECT_LABEL,
@@ -25,7 +25,8 @@ from core.model.containers import (
 )
 from core.model.refs import EngineRef, Kind, Ref
 
-STOP, REMOVE, REMOVE_VOLUME, TAG = "container.stop", "container.remove", "volume.remove", "image.tag"
+STOP, REMOVE, REMOVE_VOLUME = "container.stop", "container.remove", "volume.remove"
+TAG, PULL = "image.tag", "image.pull"
 ENDING_SIGNALS = ("KILL", "TERM", "INT", "QUIT", "ABRT")
 ENDED_TASK_STATES = ("complete", "shutdown", "failed", "rejected", "orphaned", "remove")
 
@@ -234,9 +235,19 @@ def _installed(action: Any, _: Known) -> Iterator[Effect]:
     yield from _removal(action.target)
 
 
+def _created(action: create_container.CreateContainer, known: Known) -> Iterator[Effect]:
+    """The image is pulled, and then an image that has its name now loses it."""
+    if action.pull == "never":
+        return
+    name = image_names.with_default_tag(action.image)
+    yield _effect(PULL, Ref(engine=action.engine, kind=Kind.IMAGE, id=name, name=name), certain=False)
+    if action.pull == "always":
+        yield from _moved_tag(action, known)
+
+
 def _moved_tag(action: Any, known: Known) -> Iterator[Effect]:
     """An image that has this tag now loses it."""
-    name = image_names.with_default_tag(action.image if isinstance(action, images.PullImage) else action.tag)
+    name = image_names.with_default_tag(action.tag if isinstance(action, images.TagImage) else action.image)
     if "@" in name:
         return
     if known.images is None:
@@ -250,12 +261,19 @@ def _moved_tag(action: Any, known: Known) -> Iterator[Effect]:
 _REMOVAL = (REMOVE, REMOVE_VOLUME)
 _NOTHING = VerbEffects()
 TABLE: Mapping[str, VerbEffects] = {
-    "container.start": _NOTHING,
+    **dict.fromkeys(
+        (
+            *("container.start", "container.unpause", "host.reach", "image.push", "image.remove", "network.remove"),
+            *("volume.remove", "swarm.init", "swarm.token", "job.stop", "job.stop-any", "question.answer"),
+            *("policy.grant", "policy.revoke", "policy.claim", "incident.acknowledge"),
+        ),
+        _NOTHING,
+    ),
+    "container.create": VerbEffects(also=_created, does=(PULL, TAG), needs=(Kind.IMAGE,)),
     "container.stop": VerbEffects(ends=True, also=_stopped, does=_REMOVAL, needs=(Kind.CONTAINER,)),
     "container.kill": VerbEffects(ends=True, also=_signalled, does=_REMOVAL, needs=(Kind.CONTAINER,)),
     "container.restart": VerbEffects(ends=True, also=_restarted, does=_REMOVAL),
     "container.pause": VerbEffects(ends=True),
-    "container.unpause": _NOTHING,
     "container.remove": VerbEffects(ends=True, also=_removed_container, does=(REMOVE_VOLUME,)),
     # A program in a container can end it, and a health check of Podman can be set to.
     "container.exec": VerbEffects(ends=True, also=_executed, does=_REMOVAL),
@@ -283,19 +301,6 @@ TABLE: Mapping[str, VerbEffects] = {
     "unit.install": VerbEffects(ends=True, also=_installed, does=(REMOVE,)),
     "image.pull": VerbEffects(also=_moved_tag, does=(TAG,), needs=(Kind.IMAGE,)),
     "image.tag": VerbEffects(also=_moved_tag, does=(TAG,), needs=(Kind.IMAGE,)),
-    "image.push": _NOTHING,
-    "image.remove": _NOTHING,
-    "network.remove": _NOTHING,
-    "volume.remove": _NOTHING,
-    "swarm.init": _NOTHING,
-    "swarm.token": _NOTHING,
-    "job.stop": _NOTHING,
-    "job.stop-any": _NOTHING,
-    "policy.grant": _NOTHING,
-    "policy.revoke": _NOTHING,
-    "policy.claim": _NOTHING,
-    "question.answer": _NOTHING,
-    "incident.acknowledge": _NOTHING,
 }
 
 

@@ -1,7 +1,8 @@
 """Defines permissions: grants allow, guards restrict, and a decision gives the verdict with its reason.
 
 The default is deny. The field `can` of a grant or guard lists verb patterns (`container.*`, `*.list`), role names
-(`operator`) or risk classes (`risk:change`). A bare `*` never includes the `policy.*` verbs; they must be named. The
+(`operator`) or risk classes (`risk:change`). A bare `*` never includes the `policy.*` verbs and `host.reach`; they must
+be named. The
 order of grants and guards does not matter: a guard can only make a verdict stricter.
 """
 
@@ -31,6 +32,9 @@ class Ask(enum.StrEnum):
 
 VERDICT_OF = {Ask.CONFIRM: Verdict.CONFIRM, Ask.APPROVE: Verdict.APPROVE, Ask.DENY: Verdict.DENY}
 
+# The prefixes of verbs that change permissions, and that reach the host of an engine. In a grant, and in the `allow`
+# list of an engine, only a pattern with the same prefix covers them.
+NAMED_ONLY = ("policy.", "host.")
 # In the `can` list of a guard: whatever ends or freezes running processes, also as an effect (core.model.effects).
 ENDS = "ends"
 

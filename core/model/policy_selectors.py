@@ -69,11 +69,12 @@ class Selector:
         served = self._matches_service(facts)
         if served is False:
             return False
-        if self.labels and not facts.labels_known:
-            return None
         labels = facts.labels
-        fits = all(key in labels and fnmatch.fnmatchcase(labels[key], want) for key, want in self.labels)
-        return (named and served) if fits else False
+        if any(not fnmatch.fnmatchcase(labels[key], want) for key, want in self.labels if key in labels):
+            return False
+        if all(key in labels for key, _ in self.labels):
+            return named and served
+        return False if facts.labels_known else None
 
     def _matches_service(self, facts: ResourceFacts) -> bool | None:
         """None for the name within a stack or without `.service`: `web` for `shop_web` of the stack shop."""

@@ -10,7 +10,7 @@ from datetime import datetime
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ResourceFacts:
     """Holds the properties of one resource that policy may look at. `at`: when the engine last reported them.
-    `labels_known`: False if there may be labels that nobody has seen yet, such as those of an image that is not
+    `labels_known`: False if there may be more labels that nobody has seen yet, such as those of an image that is not
     pulled. `protected`: no command may stop it. `own`: it is a part of Quarterdeck, or contains one, so only admins may
     read its log and its details."""
 

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, ClassVar
 
 import msgspec
 
+from core.model import host_reach
 from core.model.actions import Action, Risk, TargetAction
 from core.model.containers import STACK_LABEL, SWARM_NODE_LABEL, Container
+from core.model.host_reach import HostAccess
 from core.model.refs import Kind, Ref
 from core.model.resource_facts import ResourceFacts
 from core.model.results import Document, Outcome
@@ -188,6 +190,12 @@ class CreateService(Action[Outcome]):
     ports: tuple[tuple[int, int, str], ...] = ()
     networks: tuple[str, ...] = ()
 
+    def needs(self) -> Sequence[Action[Any]]:
+        spaces = (host_reach.Namespace(kind="network"),) if host_reach.HOST in self.networks else ()
+        (target,) = self.targets()
+        facts = self.prospective_facts(target, datetime.min.replace(tzinfo=UTC))
+        return host_reach.needs(self.engine, target, facts, host_reach.reaches_of(HostAccess(namespaces=spaces)))
+
     def targets(self) -> Sequence[Ref]:
         return (Ref(engine=self.engine, kind=Kind.SERVICE, id=self.name, name=self.name),)
 
@@ -198,12 +206,18 @@ class CreateService(Action[Outcome]):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UpdateImage(TargetAction[Any]):
-    """Updates a service to another image, as a job. It ends when the tasks run the image, fail, or were rolled back."""
+    """Updates a service to another image, as a job. It ends when the tasks run the image, fail, or were rolled back.
+    `reaches`: what the service takes from its hosts, because the new image gets it too; the engine refuses the update
+    if the service takes more."""
 
     verb = "service.update"
     risk = Risk.CHANGE
     image: str
     timeout: int = 300
+    reaches: tuple[str, ...] = ()
+
+    def needs(self) -> Sequence[Action[Any]]:
+        return host_reach.needs(self.engine, self.target, None, self.reaches)
 
     def timeout_seconds(self) -> float:
         return self.timeout + 30.0

@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from core import errors
 from core.model import actions, images, swarm
+from core.model.create_container import PULL_POLICIES, RESTART_POLICIES, CreateContainer
+from core.text import command_line
 from runtimes.formats import image_reference, signals
+
+MAX_PORT, MAX_PORTS = 65_535, 100
+_CONTAINER_NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]{0,127}")
+_PORT = re.compile(
+    r"(?:(?:(?:[0-9]{1,3}(?:\.[0-9]{1,3}){3}|\[[0-9a-fA-F:]{2,45}\]):)?(?P<outside>[0-9]{1,5}(?:-[0-9]{1,5})?|):)?"
+    r"(?P<inside>[0-9]{1,5}(?:-[0-9]{1,5})?)(?:/(?:tcp|udp|sctp))?"
+)
 
 
 def validate_arguments(action: actions.Action[Any]) -> None:
@@ -30,8 +40,55 @@ def _kill(action: actions.Kill) -> None:
     signals.signal_number(action.signal)
 
 
-def _image(action: images.PullImage | swarm.CreateService | swarm.UpdateImage) -> None:
+def _image(action: images.PullImage | swarm.CreateService | swarm.UpdateImage | CreateContainer) -> None:
     image_reference.parse_image_reference(action.image)
+
+
+def _create(action: CreateContainer) -> None:
+    _image(action)
+    if action.name and not _CONTAINER_NAME.fullmatch(action.name):
+        raise errors.BadUsage(
+            f"“{command_line.abbreviate(action.name)}” cannot be the name of a container.",
+            hint="Write letters, digits, dots, dashes and underscores.",
+        )
+    texts = [*action.command, *action.entrypoint, *(text for pair in action.environment for text in pair), action.user]
+    texts += [*(text for pair in action.labels for text in pair), action.workdir, action.health, action.network]
+    access = action.access
+    texts += [text for mount in access.mounts for text in (mount.source, mount.target)]
+    texts += [*access.devices, *access.capabilities, *access.security_options]
+    if any("\0" in text for text in texts) or any("=" in name or not name for name, _ in action.environment):
+        raise errors.BadUsage(
+            "An argument of a container cannot contain a null byte, nor the name of a variable “=”.", hint="Remove it."
+        )
+    for port in action.ports:
+        _port(port)
+    policy, colon, times = action.restart.partition(":")
+    valid = policy in RESTART_POLICIES and (policy == "on-failure" if colon else True)
+    if action.restart and not (valid and (not colon or (times.isdecimal() and len(times) < 6))):
+        raise errors.BadUsage(
+            f"“{command_line.abbreviate(action.restart)}” is not a restart policy.",
+            hint="Write no, always, unless-stopped or on-failure:3.",
+        )
+    if action.pull not in PULL_POLICIES:
+        raise errors.BadUsage(f"--pull cannot be “{action.pull}”.", hint=f"Write {', '.join(PULL_POLICIES)}.")
+
+
+def _port(text: str) -> None:
+    found = _PORT.fullmatch(text)
+    if found is None or _too_many(found["inside"]) or _too_many(found["outside"] or ""):
+        raise errors.BadUsage(
+            f"“{command_line.abbreviate(text)}” is not a published port.",
+            hint=f"Write 8080:80, 127.0.0.1:8080:80/udp or 80; a range has at most {MAX_PORTS} ports up to {MAX_PORT}.",
+        )
+
+
+def _too_many(ports: str) -> bool:
+    """Whether `80` or `80-90` is no range of MAX_PORTS ports at most."""
+    first, dash, last = ports.partition("-")
+    numbers = [int(number) for number in (first, last) if number]
+    if any(number > MAX_PORT for number in numbers):
+        return True
+    return bool(dash) and not 0 <= numbers[1] - numbers[0] < MAX_PORTS
 
 
 def _push(action: images.PushImage) -> None:
@@ -59,6 +116,7 @@ _NOT_NEGATIVE = {
 _CHECKS: Mapping[type, Callable[[Any], None]] = {
     actions.Exec: _exec,
     actions.Kill: _kill,
+    CreateContainer: _create,
     images.PullImage: _image,
     images.PushImage: _push,
     images.TagImage: _tag,

@@ -18,6 +18,7 @@ from datetime import UTC, datetime
 from typing import Any, ClassVar, TypeVar, cast
 
 from core import errors, unexpected_errors
+from core.model import host_reach
 from core.model.actions import Action, Risk
 from core.model.containers import Container
 from core.model.disk_use import DataRoot
@@ -127,8 +128,9 @@ class BaseAdapter:
         name = self._table.get(type(action))
         if name is None:
             raise errors.Unsupported(action.verb, str(self.ref), self._alternative(action.verb))
-        if not self._allows(action.verb):
-            raise errors.Disallowed(action.verb, str(self.ref))
+        for each in (action, *action.needs()):
+            if not self._allows(each.verb):
+                raise errors.Disallowed(each.verb, str(self.ref))
         argument_validation.validate_arguments(action)
         seconds = min(action.timeout_seconds(), (call.deadline - datetime.now(UTC)).total_seconds())
         if seconds <= 0:
@@ -171,6 +173,8 @@ class BaseAdapter:
         return f"It has no {noun}s, but has verbs for: {', '.join(nouns)}."
 
     def _allows(self, verb: str) -> bool:
+        if verb == host_reach.VERB:  # the owner of a host must name it
+            return any(fnmatch.fnmatchcase(verb, one) and one.startswith(host_reach.PREFIX) for one in self._allow)
         return not self._allow or any(fnmatch.fnmatchcase(verb, pattern) for pattern in self._allow)
 
 

@@ -38,6 +38,7 @@ from runtimes.swarm import (
     node_notes,
     node_summary,
     rollouts,
+    service_reach,
     service_requests,
     service_spec_builder,
     service_summary,
@@ -77,7 +78,8 @@ class Swarm(JobAdapter):
         return self._watcher.described()
 
     def _allows(self, verb: str) -> bool:
-        return super()._allows(verb) and (verb in JOB_VERBS or self.managers.permit(verb))
+        # Only the managers have lists of what is allowed.
+        return verb in JOB_VERBS or self.managers.permit(verb)
 
     async def _describe_containers(self, ids: Sequence[str], deadline: float) -> dict[str, Container | None]:
         return dict.fromkeys(ids)
@@ -181,11 +183,10 @@ class Swarm(JobAdapter):
 
     @does(swarm.CreateService)
     async def create_service(self, action: swarm.CreateService, seconds: float) -> Outcome:
-        began = time.monotonic()
+        began, send = time.monotonic(), self._sender(action)
+        await service_reach.check_create(send, action)
         spec = service_spec_builder.build_service_spec(action)
-        answer = await self.managers.ask(
-            action.verb, "POST", "/services/create", seconds, body=spec, image=action.image
-        )
+        answer = await send("POST", "/services/create", seconds, body=spec, image=action.image)
         made = json_decoder.decode_json_object(answer.body)
         return _done(began, str(made.get("ID") or ""))
 
@@ -197,11 +198,7 @@ class Swarm(JobAdapter):
 
     @does(actions.Scale)
     async def scale(self, action: actions.Scale, seconds: float) -> JobStarted:
-        send, wanted, timeout = (
-            functools.partial(self.managers.ask, action.verb),
-            action.replicas,
-            float(action.timeout),
-        )
+        send, wanted, timeout = self._sender(action), action.replicas, float(action.timeout)
         removable = action.removable()
         may_shrink = removable is None or action.target.id in removable
         return self.jobs.start(
@@ -210,15 +207,17 @@ class Swarm(JobAdapter):
 
     @does(swarm.UpdateImage)
     async def update_image(self, action: swarm.UpdateImage, seconds: float) -> JobStarted:
-        send, timeout = functools.partial(self.managers.ask, action.verb), float(action.timeout)
-        return self.jobs.start(
-            action.verb, lambda job: rollouts.update_image(send, action.target, action.image, timeout, job)
-        )
+        send, timeout = self._sender(action), float(action.timeout)
+        return self.jobs.start(action.verb, lambda job: service_reach.update_image(send, action, timeout, job))
 
     @does(swarm.RollBack)
     async def roll_back(self, action: swarm.RollBack, seconds: float) -> JobStarted:
-        send, timeout = functools.partial(self.managers.ask, action.verb), float(action.timeout)
+        send, timeout = self._sender(action), float(action.timeout)
         return self.jobs.start(action.verb, lambda job: rollouts.roll_back(send, action.target, timeout, job))
+
+    def _sender(self, action: actions.Action[Any]) -> service_requests.SendRequest:
+        needs = [each.verb for each in action.needs()]
+        return functools.partial(self.managers.ask, action.verb, needs=needs)
 
     async def _services(self, verb: str, seconds: float) -> list[Service]:
         answer, tasks = await asyncio.gather(

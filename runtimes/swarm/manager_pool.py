@@ -52,15 +52,24 @@ class ManagerPool:
         return not self._managers or any(manager.permits(verb) for manager in self._managers)
 
     async def ask(
-        self, verb: str, method: str, target: str, seconds: float, *, body: Any = None, image: str = ""
+        self,
+        verb: str,
+        method: str,
+        target: str,
+        seconds: float,
+        *,
+        body: Any = None,
+        image: str = "",
+        needs: Sequence[str] = (),
     ) -> http_client.Response:
-        """Sends one request to whichever manager answers. `image`: the login of its registry goes along. Raises
-        NotFound, Rejected and the other EngineErrors."""
+        """Sends one request to whichever manager answers. `image`: the login of its registry goes along; `needs`: other
+        verbs that the manager must permit. Raises NotFound, Rejected and the other EngineErrors."""
         answer: http_client.Response = await self._try_each(
             verb,
             seconds,
             method in READS,
             lambda manager, left: manager.ask(method, target, left, body=body, image=image),
+            needs,
         )
         return answer
 
@@ -71,9 +80,17 @@ class ManagerPool:
         )
         return stream
 
-    async def _try_each(self, verb: str, seconds: float, reads: bool, use: Callable[[Manager, float], Any]) -> Any:
+    async def _try_each(
+        self,
+        verb: str,
+        seconds: float,
+        reads: bool,
+        use: Callable[[Manager, float], Any],
+        needs: Sequence[str] = (),
+    ) -> Any:
         ends = time.monotonic() + seconds
-        tried = [manager for manager in self._managers if not verb or manager.permits(verb)]
+        wanted = (*((verb,) if verb else ()), *needs)
+        tried = [manager for manager in self._managers if all(map(manager.permits, wanted))]
         if not tried:
             raise self._no_manager(verb)
         if reads:

@@ -98,7 +98,7 @@ class Opened:
     """What a process makes of these daemons: their engines, and the Swarms that they turn out to manage, which are
     members of `fleet` as long as they do."""
 
-    def __init__(self, *daemons: Dockerd, allow=()) -> None:
+    def __init__(self, *daemons: Dockerd, allow=("*", "host.reach")) -> None:
         registry = engine_registry.EngineRegistry()
         self.tracker = membership_tracker.MembershipTracker(self._opened, self._removed)
         self.fleet = Fleet()

@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import contextlib
+import dataclasses
 import json
 import time
 from datetime import UTC, datetime, timedelta
@@ -29,6 +30,7 @@ from tests.helpers.waiting import wait_for
 from tests.helpers.watch_records import WatchRecords
 
 pytestmark = pytest.mark.engine
+ON_HOST = ("shares the network of the host",)
 
 
 @pytest.fixture(scope="module")
@@ -149,9 +151,47 @@ async def test_a_service_whose_image_is_behind_a_login_runs_and_is_updated(
     await do(swarm, make)
     wait_for("the task", lambda: cluster.states("served") == ["running"])
     row = await service(swarm, "served")
-    outcome, _ = await ended(swarm, model_swarm.UpdateImage(engine=swarm.ref, target=row.ref, image=second))
+    outcome, _ = await ended(
+        swarm, model_swarm.UpdateImage(engine=swarm.ref, target=row.ref, image=second, reaches=ON_HOST)
+    )
     assert outcome.status == Status.DONE and "did not return a digest" not in outcome.detail, outcome
     await do(swarm, model_swarm.RemoveService(engine=swarm.ref, target=row.ref))
+
+
+async def test_what_reaches_a_host_is_refused_unless_it_is_declared_and_allowed(cluster, opened):
+    """By its name, by the id of the host's network, and by the new image of a service that reaches it already."""
+    swarm, api = opened.swarm, cluster.daemon.api
+    networks = {row["Name"]: row["Id"] for row in api.networks()}
+
+    def make(*networks):
+        return model_swarm.CreateService(engine=swarm.ref, name="deep", image=IMAGE, networks=networks)
+
+    for network in (networks["host"], networks["host"][:12]):
+        with pytest.raises(errors.BadUsage, match="is the network of the host"):
+            await do(swarm, make(network))
+    strict = await Opened(cluster.daemon, allow=("*",)).meet()
+    try:
+        with pytest.raises(errors.Disallowed, match=r"host\.reach"):
+            await do(strict.swarm, make("host"))
+    finally:
+        await strict.aclose()
+    mount = docker.types.Mount("/x", "/etc", type="bind", read_only=True)
+    template = docker.types.TaskTemplate(
+        docker.types.ContainerSpec(IMAGE, ["/bin/sh", "-c", "exec sleep 3600"], mounts=[mount]),
+        networks=[docker.types.NetworkAttachmentConfig("host")],
+    )
+    api.create_service(template, name="deep", endpoint_spec=docker.types.EndpointSpec(mode="dnsrr"))
+    (network,) = api.inspect_service("deep")["Spec"]["TaskTemplate"]["Networks"]
+    with pytest.raises(errors.BadUsage, match="is the network of the host"):
+        await do(swarm, make(network["Target"]))
+    target = (await service(swarm, "deep")).ref
+    update = model_swarm.UpdateImage(engine=swarm.ref, target=target, image="localhost/busybox:2")
+    outcome, _ = await ended(swarm, update)
+    assert outcome.status == Status.FAILED
+    assert "deep mounts /etc of the host, shares the network of the host" in outcome.detail
+    outcome, _ = await ended(swarm, dataclasses.replace(update, reaches=ON_HOST))
+    assert outcome.status == Status.FAILED and "deep mounts /etc of the host, which" in outcome.detail
+    api.remove_service("deep")
 
 
 async def test_one_is_made_read_inspected_and_removed(cluster, opened):
@@ -196,7 +236,9 @@ async def test_a_bad_image_stops_the_update_with_its_reason_and_the_way_back_lea
     wait_for("the tasks", lambda: cluster.states("web") == ["running"] * 2)
     target = (await service(swarm, "web")).ref
     async with listening(swarm) as heard:
-        bad = model_swarm.UpdateImage(engine=swarm.ref, target=target, image="localhost/nothing-there:1")
+        bad = model_swarm.UpdateImage(
+            engine=swarm.ref, target=target, image="localhost/nothing-there:1", reaches=ON_HOST
+        )
         outcome, _ = await ended(swarm, bad)
         assert outcome.status == Status.FAILED
         assert "update paused" in outcome.detail and "No such image: localhost/nothing-there:1" in outcome.detail
@@ -221,7 +263,7 @@ async def test_a_good_image_is_waited_for(cluster, opened):
     wait_for("the tasks", lambda: cluster.states("web") == ["running"] * 2)
     target = (await service(swarm, "web")).ref
     outcome, _ = await ended(
-        swarm, model_swarm.UpdateImage(engine=swarm.ref, target=target, image="localhost/busybox:2")
+        swarm, model_swarm.UpdateImage(engine=swarm.ref, target=target, image="localhost/busybox:2", reaches=ON_HOST)
     )
     assert outcome.status == Status.DONE
     assert outcome.detail.startswith(f"from {IMAGE} to localhost/busybox:2; 2 of 2 run it")

@@ -1,0 +1,92 @@
+"""What a request takes from its host is said in words, and nothing is said of a request that takes nothing."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import pytest
+
+from core.model import host_reach
+from core.model.actions import Exec, InspectContainer
+from core.model.create_container import CreateContainer, Link
+from core.model.host_reach import HostAccess, MountPoint, Namespace, ReachHost
+from core.model.refs import EngineRef, Kind, Ref
+from core.model.swarm import CreateService, UpdateImage
+
+ENGINE = EngineRef(host="host7", kind="docker")
+DB = Ref(engine=ENGINE, kind=Kind.CONTAINER, id="d" * 64, name="db")
+SERVICE = Ref(engine=ENGINE, kind=Kind.SERVICE, id="s", name="web")
+
+
+@pytest.mark.parametrize(
+    ("access", "reaches"),
+    [
+        (HostAccess(), ()),
+        (HostAccess(mounts=(MountPoint(target="/data", source="data"), MountPoint(target="/tmp"))), ()),
+        (HostAccess(mounts=(MountPoint(target="/x", source="/"),)), ("mounts / of the host",)),
+        (HostAccess(mounts=(MountPoint(target="/x", source="/etc", read_only=True),)), ("mounts /etc of the host",)),
+        (
+            HostAccess(mounts=(MountPoint(target="/s", source="/var/run/docker.sock"),)),
+            ("mounts the engine's socket /var/run/docker.sock",),
+        ),
+        (HostAccess(namespaces=(Namespace(kind="network"),)), ("shares the network of the host",)),
+        (HostAccess(namespaces=(Namespace(kind="pid", container=DB),)), ("shares the processes of db",)),
+        (
+            HostAccess(namespaces=tuple(Namespace(kind=kind) for kind in ("ipc", "uts", "userns", "cgroupns"))),
+            (
+                "shares the shared memory of the host",
+                "shares the host name of the host",
+                "shares the users of the host",
+                "shares the control groups of the host",
+            ),
+        ),
+        (HostAccess(privileged=True), ("runs privileged",)),
+        (HostAccess(capabilities=("SYS_ADMIN",)), ("has the capability SYS_ADMIN",)),
+        (HostAccess(devices=("/dev/sda:/dev/x",)), ("uses the device /dev/sda of the host",)),
+        (HostAccess(security_options=("seccomp=unconfined",)), ("changes its security by seccomp=unconfined",)),
+        (HostAccess(volumes_from=(DB,)), ("mounts the volumes of db",)),
+    ],
+)
+def test_each_reach_is_said(access: HostAccess, reaches: tuple[str, ...]) -> None:
+    assert host_reach.reaches_of(access) == reaches
+    action = CreateContainer(engine=ENGINE, image="busybox", name="new", labels=(("team", "a"),), access=access)
+    asked = [each for each in action.needs() if isinstance(each, ReachHost)]
+    assert [each.reaches for each in asked] == ([reaches] if reaches else [])
+    for each in asked:
+        assert (each.verb, each.targets()) == ("host.reach", action.targets())
+        now = datetime(2026, 11, 1, tzinfo=UTC)
+        facts = each.prospective_facts(each.targets()[0], now)
+        assert facts is not None and (facts.labels, facts.at, facts.image) == ({"team": "a"}, now, "busybox")
+
+
+def test_every_field_that_a_request_can_set_is_a_reach() -> None:
+    """A field that is added to HostAccess is not forgotten."""
+    values = {
+        "mounts": (MountPoint(target="/x", source="/x"),),
+        "namespaces": (Namespace(kind="pid"),),
+        "volumes_from": (DB,),
+        "devices": ("/dev/x",),
+        "capabilities": ("X",),
+        "security_options": ("x",),
+        "privileged": True,
+    }
+    assert set(values) == set(HostAccess.__dataclass_fields__)
+    for name, value in values.items():
+        assert host_reach.reaches_of(HostAccess(**{name: value})), name  # type: ignore[arg-type]
+
+
+def test_whoever_joins_or_links_a_container_needs_what_that_shows() -> None:
+    joining = HostAccess(namespaces=(Namespace(kind="pid", container=DB),), volumes_from=(DB,))
+    action = CreateContainer(engine=ENGINE, image="busybox", access=joining, links=(Link(target=DB, alias="db"),))
+    kinds = [(type(each), each.targets()[0]) for each in action.needs()]
+    assert kinds[1:] == [(Exec, DB), (InspectContainer, DB)]
+
+
+def test_a_service_on_the_hosts_network_and_one_that_reached_the_host_before() -> None:
+    made = CreateService(engine=ENGINE, name="web", image="nginx", networks=("front", "host"))
+    (need,) = made.needs()
+    assert isinstance(need, ReachHost) and need.reaches == ("shares the network of the host",)
+    assert not CreateService(engine=ENGINE, name="web", image="nginx", networks=("front",)).needs()
+    update = UpdateImage(engine=ENGINE, target=SERVICE, image="nginx", reaches=("mounts / of the host",))
+    assert [each.targets() for each in update.needs()] == [(SERVICE,)]
+    assert not UpdateImage(engine=ENGINE, target=SERVICE, image="nginx").needs()
