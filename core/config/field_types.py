@@ -58,7 +58,7 @@ def none_if_off(value: Any) -> Any:
 
 def duration_or_off(value: Any) -> Any:
     """Returns None for `off`, and what `duration` returns for anything else."""
-    return None if value is False or value == "off" else duration(value)
+    return None if value is False or value == "off" else duration(value, hint="Write 15m, 2h, 1d or off.")
 
 
 def identity(word: str) -> str:
@@ -170,12 +170,12 @@ def _limit(value: Any) -> RateLimit:
     return RateLimit(int(match[1]), SECONDS_PER_UNIT[match[2]])
 
 
-def duration(value: Any) -> Any:
+def duration(value: Any, *, hint: str = "Write 90s, 5m, 2h or 1d.") -> Any:
     if isinstance(value, timedelta):
         return value
     match = re.fullmatch(r"\s*(\d{1,9})\s*(s|m|min|h|d)\s*", str(value))
     if match is None:
-        raise invalid_value("must be a duration with a unit", "Write 90s, 5m, 2h or 1d.")
+        raise invalid_value("must be a duration with a unit", hint)
     return timedelta(seconds=int(match[1]) * SECONDS_PER_UNIT[match[2]])
 
 

@@ -270,6 +270,12 @@ def test_words_that_old_yaml_takes_for_truth_stay_words() -> None:
     assert loaded.guards[0].on.selector() == policy_selectors.Selector(name="no", service="12:30")
 
 
+def test_disk_use_is_measured_every_15_minutes_less_often_or_never() -> None:
+    assert load("").upkeep.disk_use == timedelta(minutes=15)
+    assert load("upkeep: {disk_use: 6h}").upkeep.disk_use == timedelta(hours=6)
+    assert load("upkeep: {disk_use: off}").upkeep.disk_use is None
+
+
 def test_anchors_and_merges_are_read() -> None:
     loaded = load(
         "grants:\n  - &one {who: everyone, can: viewer}\n  - {<<: *one, in: [C1]}\n  - {<<: *one, can: operator}\n"
