@@ -40,7 +40,8 @@ PROTECTED_VERBS = frozenset(
 # environment, command line and mounts lead to its tokens. `container.exec` and `unit.install` are refused to everybody.
 ADMIN_READ_VERBS = frozenset(
     {
-        *("container.logs", "container.inspect", "container.healthcheck", "unit.draft"),
+        *("container.logs", "container.inspect", "container.top", "container.diff"),
+        *("container.healthcheck", "unit.draft"),
         *("service.logs", "service.inspect", "pod.inspect"),
     }
 )

@@ -24,7 +24,6 @@ NOUN_VERBS: Mapping[str, str] = {
     "image pull": "pull",
     "image push": "push",
     "image tag": "tag",
-    "image history": "history",
     "image search": "search",
     "image build": "build",
     "network list": "network ls",

@@ -66,6 +66,28 @@ class InspectImage(TargetAction[Document]):
     verb = "image.inspect"
 
 
+class HistoryStep(msgspec.Struct, frozen=True, gc=False):
+    """One step of a build. `created_at`: unix seconds, 0 if unknown; `size`: bytes that it added."""
+
+    created_at: float
+    command: str
+    size: int
+    comment: str = ""
+
+
+class ImageHistory(msgspec.Struct, frozen=True):
+    """The steps by which an image was built, the newest first."""
+
+    rows: tuple[HistoryStep, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReadHistory(TargetAction[ImageHistory]):
+    """`target` is an image. Values of build arguments and environment variables are hidden."""
+
+    verb = "image.history"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PullImage(Action[Any]):
     """Pulls `image` (`repository[:tag]` or `repository@digest`; no tag means `latest`) as a job. The outcome contains

@@ -9,14 +9,14 @@ from typing import ClassVar
 
 from core import errors
 from core.model.refs import EngineRef
+from runtimes.base.container_wait import WaitVerbs
 from runtimes.base.engine_options import EngineOptions
-from runtimes.base.jobs import JobAdapter
 from runtimes.base.registry_auth import RegistryLogins
 
 DEFAULTS = EngineOptions()
 
 
-class EngineAdapter(JobAdapter, abc.ABC):
+class EngineAdapter(WaitVerbs, abc.ABC):
     """Stores an engine's address and options, and finds out the engine's identity when it first answers.
 
     The constructor does not contact the engine.

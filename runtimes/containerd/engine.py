@@ -20,6 +20,7 @@ import msgspec
 
 from core import errors
 from core.model import actions, networks_and_volumes, resource_usage
+from core.model.container_reads import Processes, ReadProcesses
 from core.model.containers import LIVE_STATES, Container, Containers
 from core.model.engines import Engine
 from core.model.events import Event
@@ -36,7 +37,7 @@ from runtimes.containerd.exec import ExecVerbs
 from runtimes.containerd.images import ImageVerbs
 from runtimes.containerd.lifecycle import LifecycleVerbs
 from runtimes.formats import event_attributes, protobuf_values
-from runtimes.kernel import procfs
+from runtimes.kernel import process_list, procfs
 from runtimes.transport import protobuf_decoder
 
 NAME_TIMEOUT_SECONDS = 2.0
@@ -51,6 +52,7 @@ class Containerd(LifecycleVerbs, ExecVerbs, ImageVerbs, DiskUseVerbs):
     alternatives: ClassVar[Mapping[str, str]] = {
         "container.logs": "containerd stores no output of containers. Use the program that started the container"
         " (nerdctl logs), or watch the engine that started it too (Docker, CRI).",
+        "container.diff": "containerd compares no files. Its clients do: nerdctl diff.",
         "event.list": "containerd stores no events. Quarterdeck can show only the events that it received itself.",
         "image.push": "containerd itself cannot push. Use one of its clients: nerdctl push, ctr images push.",
         "container.healthcheck": "containerd has no health checks. Run the command of the check with exec.",
@@ -158,6 +160,18 @@ class Containerd(LifecycleVerbs, ExecVerbs, ImageVerbs, DiskUseVerbs):
         redact_json.mask_env_values(data)
         summary = summaries.container(data, self._row(namespace, container, task))
         return Document(ref=action.target, data=data, summary=summary)
+
+    @does(ReadProcesses)
+    async def read_processes(self, action: ReadProcesses, seconds: float) -> Processes:
+        await self._identify(seconds)
+        namespace, container_id = decode.split_id(action.target.id)
+        task = await self._client.task(namespace, container_id, seconds) if namespace else None
+        found = None
+        if task is not None and self._shares_pids:
+            found = await asyncio.to_thread(process_list.processes_of, task.pid)
+        if found is None:
+            raise process_list.not_visible(action.target, str(self.ref), running=task is not None)
+        return found
 
     async def _describe_containers(self, ids: Sequence[str], deadline: float) -> dict[str, Container | None]:
         """Reads these containers. None stands for a container that does not exist. `deadline`: seconds for all of

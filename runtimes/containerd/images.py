@@ -19,6 +19,7 @@ from runtimes.containerd import client, decode, image_names, pull, summaries
 from runtimes.containerd.client import FAILED_PRECONDITION
 from runtimes.containerd.connection import Connection
 from runtimes.containerd.image_reader import ImageReader
+from runtimes.formats import image_history
 
 
 class ImageVerbs(Connection):
@@ -42,6 +43,12 @@ class ImageVerbs(Connection):
         data = await self._images.document(action.target, seconds)
         redact_json.mask_env_values(data)
         return Document(ref=action.target, data=data, summary=summaries.image(data))
+
+    @does(images.ReadHistory)
+    async def read_history(self, action: images.ReadHistory, seconds: float) -> images.ImageHistory:
+        await self._identify(seconds)
+        data = await self._images.document(action.target, seconds)
+        return image_history.of_configuration(data["image"], [one["size"] for one in data["manifest"]["layers"]])
 
     @does(images.TagImage)
     async def tag_image(self, action: images.TagImage, seconds: float) -> Outcome:

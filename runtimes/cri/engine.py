@@ -16,6 +16,7 @@ import msgspec
 
 from core import errors
 from core.model import actions, event_actions, resource_usage
+from core.model.container_reads import Processes, ReadProcesses
 from core.model.containers import Container, Containers
 from core.model.engines import Engine
 from core.model.events import Event, EventList
@@ -38,7 +39,7 @@ from runtimes.cri.exec import ExecVerbs
 from runtimes.cri.images import ImageVerbs
 from runtimes.cri.logs import LogVerbs
 from runtimes.cri.pods import PodVerbs
-from runtimes.kernel import procfs
+from runtimes.kernel import process_list, procfs
 from runtimes.proto import cri_pb2 as cri
 
 FIRST_BROADCAST_MAJOR = 2  # of containerd
@@ -126,6 +127,19 @@ class Cri(LogVerbs, ExecVerbs, ImageVerbs, PodVerbs, DiskUseVerbs):
         found = await self._container_status(action.target, seconds, verbose=True)
         data = decode_info.masked_document(found.status, found.info)
         return Document(ref=action.target, data=data, summary=summaries.container(data))
+
+    @does(ReadProcesses)
+    async def read_processes(self, action: ReadProcesses, seconds: float) -> Processes:
+        """CRI does not list processes. Those of an engine on this machine are in /proc."""
+        status = await self._container_status(action.target, seconds, verbose=True)
+        pid = summaries.process_id(decode_info.masked_document(status.status, status.info))
+        found = None
+        if pid and process_list.belongs_to(pid, action.target.id):
+            found = await asyncio.to_thread(process_list.processes_of, pid)
+        if found is None:
+            running = status.status.state == decode.RUNNING
+            raise process_list.not_visible(action.target, str(self.ref), running=running)
+        return found
 
     @does(resource_usage.ReadUsage)
     async def read_usage(self, action: resource_usage.ReadUsage, seconds: float) -> resource_usage.Usages:

@@ -19,7 +19,7 @@ from runtimes.base.multi_request_change import MultiRequestChange
 from runtimes.base.registry_auth import Login
 from runtimes.cri import client, decode, decode_info, summaries
 from runtimes.cri.client import EngineClient
-from runtimes.formats import image_reference, pull_push_errors
+from runtimes.formats import image_history, image_reference, pull_push_errors
 from runtimes.proto import cri_pb2 as cri
 
 HUB_HOST = "registry-1.docker.io"  # where containerd asks for Docker Hub's images
@@ -40,6 +40,19 @@ class ImageVerbs(EngineClient):
             raise self._gone(action.target)
         data = decode_info.masked_document(found.image, found.info)
         return Document(ref=action.target, data=data, summary=summaries.image(data))
+
+    @does(images.ReadHistory)
+    async def read_history(self, action: images.ReadHistory, seconds: float) -> images.ImageHistory:
+        found = await self._image_status(action.target.id, seconds, verbose=True)
+        if found is None:
+            raise self._gone(action.target)
+        data = decode_info.masked_document(found.image, found.info)
+        history = image_history.of_configuration(summaries.image_configuration(data))
+        if not history.rows:
+            raise errors.Unsupported(
+                action.verb, str(self.ref), "This engine reports no build steps. Use image inspect to see its layers."
+            )
+        return history
 
     @does(images.PullImage)
     async def pull_image(self, action: images.PullImage, seconds: float) -> JobStarted:

@@ -38,10 +38,20 @@ def container(data: Mapping[str, Any]) -> dict[str, str]:
     )
 
 
+def process_id(data: Mapping[str, Any]) -> int:
+    """Returns the number of a container's first process; 0 if the engine does not report it."""
+    return int(text.number(_details(data).get("pid")))
+
+
+def image_configuration(data: Mapping[str, Any]) -> Any:
+    """Returns the OCI image configuration in an image's status; None if the engine does not report it."""
+    return _details(data).get("imageSpec")
+
+
 def image(data: Mapping[str, Any]) -> dict[str, str]:
     """Summarises one image's status."""
     user = data.get("username") or text.mapping(data.get("uid")).get("value")
-    configuration = oci_summary.image_configuration(_details(data).get("imageSpec"))
+    configuration = oci_summary.image_configuration(image_configuration(data))
     return text.summary(
         {
             "ID": data.get("id"),

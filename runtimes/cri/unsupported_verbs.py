@@ -13,6 +13,7 @@ ALTERNATIVES = {
     "container.pause": "CRI cannot pause containers. Use an engine of kind containerd or oci on the same host.",
     "container.unpause": "CRI cannot resume containers. Use an engine of kind containerd or oci on the same host.",
     "container.healthcheck": "The kubelet runs the probes. To run a program in the container, use exec.",
+    "container.diff": "CRI cannot compare files. Use exec to look into the container.",
     "image.push": "CRI cannot push images. Push the image from the host where it was built.",
     "image.tag": "CRI cannot add a name to an image. Pull the image by the other name.",
     "pod.start": "Only the kubelet starts pods. It replaces a stopped pod with a new one.",

@@ -28,6 +28,7 @@ from runtimes.docker.logs import LogVerbs
 from runtimes.docker.networks_and_volumes import NetworkVolumeVerbs
 from runtimes.docker.stats import StatsVerbs
 from runtimes.docker_like.client import MIN_SECONDS, quoted_id
+from runtimes.docker_like.container_reads import ContainerReads
 from runtimes.docker_like.containers import ContainerVerbs
 from runtimes.docker_like.exec import ExecVerbs
 
@@ -44,6 +45,7 @@ class Docker(
     StatsVerbs,
     ServiceVerbs,
     ContainerVerbs,
+    ContainerReads,
     ExecVerbs,
 ):
     """Serves all verbs of one daemon. `engine_id` is the daemon's own id; its event cursor is stored under it."""

@@ -21,7 +21,7 @@ from core.text import redact_json
 from runtimes.base.base_adapter import does
 from runtimes.docker_like import decode, summaries
 from runtimes.docker_like.client import HttpEngineClient, quoted_id
-from runtimes.formats import image_reference, json_decoder
+from runtimes.formats import image_history, image_reference, json_decoder, json_types
 
 
 class ImageIdentity(msgspec.Struct):
@@ -31,6 +31,15 @@ class ImageIdentity(msgspec.Struct):
     digest: str = msgspec.field(name="Digest", default="")
     tags: list[str] | None = msgspec.field(name="RepoTags", default=None)
     digests: list[str] | None = msgspec.field(name="RepoDigests", default=None)
+
+
+class HistoryRow(msgspec.Struct):
+    """Holds one step of the build of an image."""
+
+    created: json_types.UnixSeconds = msgspec.field(name="Created", default=0)
+    command: str = msgspec.field(name="CreatedBy", default="")
+    size: json_types.Int64 = msgspec.field(name="Size", default=0)
+    comment: str = msgspec.field(name="Comment", default="")
 
 
 class ImageVerbs(HttpEngineClient, abc.ABC):
@@ -49,6 +58,16 @@ class ImageVerbs(HttpEngineClient, abc.ABC):
         response = await self._request("GET", path, seconds, name=target.name, kind="image")
         data = redact_json.mask_env_values(json_decoder.decode_json_object(response.body))
         return Document(ref=target, data=data, summary=summaries.image(data))
+
+    @does(images.ReadHistory)
+    async def read_history(self, action: images.ReadHistory, seconds: float) -> images.ImageHistory:
+        target = action.target
+        path = f"/images/{quoted_id(target)}/history"
+        response = await self._request("GET", path, seconds, name=target.name, kind="image")
+        rows = json_decoder.decode_rows(HistoryRow, response.body, self.skipped)[: image_history.MAX_STEPS]
+        return images.ImageHistory(
+            rows=tuple(image_history.step(row.command, row.created, row.size, row.comment) for row in rows)
+        )
 
     @does(images.TagImage)
     async def tag_image(self, action: images.TagImage, seconds: float) -> Outcome:

@@ -23,6 +23,7 @@ import msgspec
 
 from core import errors, file_thread
 from core.model import actions, resource_usage
+from core.model.container_reads import Processes, ReadProcesses
 from core.model.containers import Container, Containers
 from core.model.engines import Engine
 from core.model.events import Event
@@ -33,7 +34,7 @@ from runtimes.base.base_adapter import does
 from runtimes.base.engine_adapter import DEFAULTS
 from runtimes.base.engine_options import EngineOptions
 from runtimes.formats import status_text
-from runtimes.kernel import cgroup_reader
+from runtimes.kernel import cgroup_reader, process_list
 from runtimes.oci import decode, lifecycle, state_dirs, summaries
 from runtimes.oci.events import EventStream
 from runtimes.oci.state_reader import ContainerState, Listing
@@ -51,6 +52,7 @@ class Oci(lifecycle.LifecycleVerbs):
         "container.logs": "OCI runtimes store no logs. The caller of the runtime chose where they go: a file or the"
         " journal.",
         "container.healthcheck": "OCI runtimes have no health checks. Run the command of the check with exec.",
+        "container.diff": "OCI runtimes know no image to compare with. inspect shows the bundle of a container.",
         "event.list": "OCI runtimes store no events. New events are shown as they happen.",
         "image.list": "OCI runtimes have no images. Use inspect: it shows the bundle (the folder) of a container.",
         "image.pull": "OCI runtimes have no images. Unpack one into a bundle, for example with skopeo and umoci.",
@@ -146,6 +148,16 @@ class Oci(lifecycle.LifecycleVerbs):
         }
         redact_json.mask_env_values(data)
         return Document(ref=action.target, data=data, summary=summaries.container(data, self._row(container)))
+
+    @does(ReadProcesses)
+    async def read_processes(self, action: ReadProcesses, seconds: float) -> Processes:
+        container = await self._find(action.target, seconds)
+        found = None
+        if container.alive:
+            found = await self._in_thread(partial(process_list.processes_of, container.stored.pid), seconds)
+        if found is None:
+            raise process_list.not_visible(action.target, str(self.ref), running=container.alive)
+        return found
 
     @does(resource_usage.ReadUsage)
     async def read_usage(self, action: resource_usage.ReadUsage, seconds: float) -> resource_usage.Usages:

@@ -25,7 +25,8 @@ from core.model.results import LogLine, Outcome
 from core.model.services import Service
 from core.ports import Call
 from runtimes.base.base_adapter import R, does
-from runtimes.base.jobs import Job, JobAdapter
+from runtimes.base.container_wait import WaitVerbs
+from runtimes.base.jobs import Job
 from runtimes.inventory import state_updates
 
 RING = 256
@@ -47,7 +48,7 @@ WORDS = {
 _STEP_NS = 1_000
 
 
-class FakeEngine(JobAdapter):
+class FakeEngine(WaitVerbs):
     """`now` is its clock in seconds; two events never have the same time. `lacks`: patterns of verbs it has none of."""
 
     replays_events = True

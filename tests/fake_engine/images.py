@@ -48,6 +48,13 @@ class Images(FakeEngine):
         data = {"Id": row.ref.id, "RepoTags": list(row.tags), "Size": row.size, "Config": {"Labels": dict(row.labels)}}
         return Document(ref=row.ref, data=data)
 
+    @does(images.ReadHistory)
+    async def read_history(self, action: images.ReadHistory, seconds: float) -> images.ImageHistory:
+        await self._answer("history", seconds)
+        row = self._image(self._known(action.target))
+        step = images.HistoryStep(created_at=row.created_at, command="/bin/sh -c true", size=row.size)
+        return images.ImageHistory(rows=(step,))
+
     @does(images.PullImage)
     async def pull_image(self, action: images.PullImage, seconds: float) -> JobStarted:
         await self._answer("change", seconds)

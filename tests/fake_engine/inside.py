@@ -8,7 +8,8 @@ from typing import Any
 import msgspec
 
 from core import errors
-from core.model import actions, containers, resource_usage
+from core.model import actions, container_reads, containers, disk_use, resource_usage
+from core.model.container_reads import FileChange, FileChanges, Processes
 from core.model.containers import Container
 from core.model.refs import Kind, Ref
 from core.model.replies import Status
@@ -35,6 +36,25 @@ class Inside(FakeEngine):
         return resource_usage.Usages(
             rows=tuple(self._usage(row) for row in rows if row.state in containers.LIVE_STATES)
         )
+
+    @does(container_reads.ReadProcesses)
+    async def read_processes(self, action: container_reads.ReadProcesses, seconds: float) -> Processes:
+        await self._answer("top", seconds)
+        row = self._find(action.target)
+        if row.state != "running":
+            raise errors.Rejected(409, f"container {row.ref.name} is not running")
+        return Processes(titles=("UID", "PID", "CMD"), rows=(("root", "1", row.command),))
+
+    @does(container_reads.ReadFileChanges)
+    async def read_file_changes(self, action: container_reads.ReadFileChanges, seconds: float) -> FileChanges:
+        await self._answer("diff", seconds)
+        self._find(action.target)
+        return FileChanges(changes=(FileChange("changed", "/data"), FileChange("added", "/data/file")))
+
+    @does(disk_use.ReadDiskUse)
+    async def read_disk_use(self, action: disk_use.ReadDiskUse, seconds: float) -> disk_use.DiskUse:
+        await self._answer("df", seconds)
+        return disk_use.DiskUse(images=4_200_000, volumes=0, unused_volumes=0, writable=1_000, read_at=self._now())
 
     @does(actions.Exec)
     async def execute(self, action: actions.Exec, seconds: float) -> ExecResult:

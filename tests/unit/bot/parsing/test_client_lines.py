@@ -13,7 +13,7 @@ from core.text import command_line
 
 WORDS = load_catalogue()
 # Commands that tables and hints name, and that do not exist yet.
-NOT_YET = {"df", "top", "port", "history", "diff", "swarm info", "secret ls", "config ls", "stack services"}
+NOT_YET = {"swarm info", "secret ls", "config ls", "stack services"}
 
 
 def ours(line):
@@ -76,6 +76,17 @@ def refusal(line):
         ("runc resume web", "unpause --engine oci web"),
         ("systemctl --user restart web.service", "unit restart web.service"),
         ("systemctl status", "units"),
+        ("docker top web", "top web"),
+        ("docker container port web 80", "port web 80"),
+        ("docker container wait web", "wait web"),
+        ("docker image history nginx", "history nginx"),
+        ("docker history nginx", "history nginx"),
+        ("docker diff web", "diff web"),
+        ("docker system df", "df"),
+        ("crictl imagefsinfo", "df --engine cri"),
+        ("runc ps web", "top --engine oci web"),
+        ("ctr t ps web", "top --engine containerd web"),
+        ("podman top web", "top --engine podman web"),
         ("help docker", "help"),
     ],
 )

@@ -1,0 +1,64 @@
+"""`history`: shows the steps by which an image was built, the newest first."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from commands._shared import formatting, targets
+from commands.spec import SELECTION, Arg, ArgType, Command, Context, Result
+from core.model.actions import Action
+from core.model.images import ImageHistory, ReadHistory
+from core.model.refs import Kind
+from core.model.replies import Block, Reply, Table, Text, Tone
+
+MAX_TARGETS = 5
+
+
+async def plan(context: Context) -> Sequence[Action[Any]]:
+    refs = await targets.select(context, "history", MAX_TARGETS, Kind.IMAGE)
+    return [ReadHistory(engine=ref.engine, target=ref) for ref in refs]
+
+
+def render(context: Context, results: Sequence[Result]) -> Reply:
+    labels = targets.display_names([targets.target_of(result) for result in results])
+    blocks: list[Block] = []
+    for label, result in zip(labels, results, strict=True):
+        if result.error is not None:
+            blocks.append(Text(text=f"{label}: {result.error.full_message()}", tone=Tone.BAD))
+            continue
+        found: ImageHistory = result.value
+        rows = [
+            (
+                formatting.clock(datetime.fromtimestamp(step.created_at, UTC), context.now) if step.created_at else "",
+                formatting.size(step.size) if step.size else "",
+                step.command or step.comment,
+            )
+            for step in found.rows
+        ]
+        title = label if len(results) > 1 else ""
+        blocks.append(Table(title=title, columns=("CREATED", "SIZE", "STEP"), rows=rows, empty="It has no steps."))
+    failed = all(result.error is not None for result in results)
+    return Reply(blocks=blocks, ending=formatting.failed_ending(results)) if failed else Reply(blocks=blocks)
+
+
+command = Command(
+    name="history",
+    summary="show the build steps of images",
+    examples=("history nginx:1.27", "history nginx:1.27 --host prod-1"),
+    plan=plan,
+    render=render,
+    verbs=(ReadHistory.verb,),
+    aliases=("image history",),
+    args=(
+        Arg(
+            name="target",
+            type=ArgType.TARGET,
+            many=True,
+            required=True,
+            help="repository:tag, start of a name or id, digest, or a glob like 'nginx*'",
+        ),
+        *SELECTION,
+    ),
+)
