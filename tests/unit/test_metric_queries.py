@@ -15,8 +15,12 @@ from collectors.exposition import Exposition
 from core import metrics
 from core.model.causes import Cause, CauseKind
 from core.model.containers import Container
+from core.model.disk_use import Filesystem
 from core.model.events import Event, EventKind, Origin
-from core.model.refs import EngineRef
+from core.model.refs import EngineRef, Kind, Ref
+from core.model.swarm_state import NodeState, ServiceState, SwarmState
+from core.model.units import Unit
+from tests.helpers import engine_samples
 from tests.helpers.paths import ROOT
 from tests.helpers.requirements import need
 from tests.unit.collectors.test_metrics_page import NOW, Options, mirror_of, row, usage
@@ -32,9 +36,10 @@ def page(*, seconds: float, bad: float = 0.0) -> str:
     counts = metrics.Metrics()
     for ref in (DOCKER, PODMAN):
         engine = metrics.engine_labels(ref)
+        counts.engine_up.labels(*engine).set(not (bad and ref == PODMAN))
         counts.stream_up.labels(*engine).set(not (bad and ref == PODMAN))
-        counts.container_ends_total.labels(*engine, "requested").inc(seconds / 60)
-        counts.container_ends_total.labels(*engine, "crashed").inc(bad / 60)
+    counts.job_runs_total.labels("disk_use", "success").inc(seconds / 60)
+    counts.job_runs_total.labels("disk_use", "failure").inc(bad / 60)
     web = row("web", health="unhealthy" if bad else "healthy", restarts=int(bad / 60))
     job = row("job", state="exited", exit_code=137 if bad else 0)
     hog = row("hog")
@@ -62,8 +67,23 @@ def page(*, seconds: float, bad: float = 0.0) -> str:
     podman = mirror_of(host=PODMAN.host, kind=PODMAN.kind)
     if bad:
         podman.stream_lost()
-    expo = Exposition(counts, lambda: [mirror, podman], options=Options(max_containers=3), now=lambda: NOW)
+    engine_samples.fill_resources(mirror, NOW)
+    mirror.resources.filesystem = Filesystem(size=100_000_000, free=5_000_000 if bad else 40_000_000)
+    unit = Ref(engine=PODMAN, kind=Kind.UNIT, id="web.service", name="web.service")
+    state = "failed" if bad else "active"
+    podman.resources.units, podman.resources.units_at = (Unit(ref=unit, active=state, sub="", container="web"),), NOW
+    swarm = engine_samples.swarm_mirror("shop", NOW, swarm_state(bad=bool(bad)))
+    expo = Exposition(counts, lambda: [mirror, podman, swarm], options=Options(max_containers=3), now=lambda: NOW)
     return expo.render().decode()
+
+
+def swarm_state(*, bad: bool) -> SwarmState:
+    services = (
+        ServiceState("s1" * 12, "web", "replicated", "", desired=3, running=2 if bad else 3),
+        ServiceState("s2" * 12, "api", "replicated", "", desired=1, running=1, update="paused" if bad else "completed"),
+    )
+    nodes = (NodeState("n1" * 12, "host1", "manager", "down" if bad else "ready", "active"),)
+    return SwarmState(services=services, nodes=nodes, read_at=NOW)
 
 
 def values(text: str) -> dict[str, float]:
@@ -112,13 +132,13 @@ def test_each_query_finds_what_happened_and_nothing_before(tmp_path: Path) -> No
     need("promtool", "promtool")
     numbers = {  # by a word of the query, what it finds before and after the incident
         "last_end_cause": (0, 1),
-        "container_ends_total": (0, 2),
         "container_restarts_total": (0, 1),
         "exit_code": (0, 2),
         "memory_working_set": (0, 1),
-        "throttled_periods": (0, 1),
+        "swarm_service": (0, 4),
+        "data_root": (0, 1),
         "topk": (1, 1),
-        "stream_up": (0, 2),
+        "stream_up": (0, 3),
     }
     tests = []
     for query in QUERIES:
