@@ -29,7 +29,6 @@ class StreamMetrics:
         self._counts = counts
         self._ref = ref
         self._labels: tuple[str, str] | None = None
-        self._described: tuple[str, ...] = ()
         self._newest: Gauge | None = None
         self._lag: Histogram | None = None
         self._lag_due = 0.0
@@ -40,7 +39,6 @@ class StreamMetrics:
         labels = metrics.engine_labels(self._ref())
         if self._labels is not None and self._labels != labels:
             self._counts.remove_engine(*self._labels)
-            self._described = ()
         self._labels = labels
         return labels
 
@@ -109,9 +107,6 @@ class StreamMetrics:
         self._counts.engine_up.labels(*self.labels()).set(up)
 
     def engine_described(self, engine: Engine) -> None:
-        described = (*self.labels(), *(metrics.visible(text[:MAX_VERSION]) for text in (engine.version, engine.api)))
-        if described != self._described:
-            if self._described:
-                self._counts.engine_info.remove(*self._described)
-            self._counts.engine_info.labels(*described).set(1)
-            self._described = described
+        about = {"version": engine.version, "api": engine.api}
+        visible = {name: metrics.visible(text[:MAX_VERSION]) for name, text in about.items()}
+        self._counts.engine_info.labels(*self.labels()).info(visible)

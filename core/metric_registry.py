@@ -6,7 +6,7 @@ module, `core.metrics` and the collectors import the Prometheus library.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Sequence
 
 import prometheus_client
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info
@@ -26,8 +26,7 @@ class MetricRegistry:
         # `_created` series would double the number of series; process_start_time_seconds has the start time.
         prometheus_client.disable_created_metrics()  # type: ignore[no-untyped-call]
         self.registry = CollectorRegistry() if registry is None else registry
-        self._counted: list[tuple[Family, Counter | Gauge | Histogram]] = []
-        self._infos: list[Family] = []
+        self._counted: list[tuple[Family, Counter | Gauge | Histogram | Info]] = []
         self._library: tuple[Collector, ...] = ()
 
     def counter(self, name: str, text: str, *labels: str) -> Counter:
@@ -50,10 +49,13 @@ class MetricRegistry:
         self._counted.append((family, histogram))
         return histogram
 
-    def info(self, name: str, text: str, labels: Mapping[str, str]) -> None:
-        """Declares and sets an info; `name` without `_info`."""
-        self._infos.append(Family(name=f"{PREFIX}_{name}_info", kind="info", text=text, labels=tuple(labels)))
-        Info(name, text, namespace=PREFIX, registry=self.registry).info(dict(labels))
+    def info(self, name: str, text: str, *labels: str, about: tuple[str, ...]) -> Info:
+        """Declares an info; `name` without `_info`. `about`: the labels that do not identify a series, and are set with
+        `.labels(…).info(…)`."""
+        family = Family(name=f"{PREFIX}_{name}_info", kind="info", text=text, labels=(*labels, *about))
+        info = Info(name, text, labels, namespace=PREFIX, registry=self.registry)
+        self._counted.append((family, info))
+        return info
 
     def add_process(self) -> None:
         """Adds the library's own families about the process and Python."""
@@ -63,7 +65,7 @@ class MetricRegistry:
     @property
     def families(self) -> Sequence[Family]:
         """All families, with those of the library about the process."""
-        found = [family for family, _ in self._counted] + self._infos
+        found = [family for family, _ in self._counted]
         for metric in [one for collector in self._library for one in collector.collect()]:
             name = f"{metric.name}_total" if metric.type == "counter" else metric.name
             labels = tuple(metric.samples[0].labels)
@@ -82,9 +84,10 @@ class MetricRegistry:
         for family, counted in self._counted:
             if family.labels[:2] != ENGINE_LABELS:
                 continue
-            # The library removes by position, and the `le` of a histogram's bucket is not one of its labels.
+            # The library removes by position; the `le` of a bucket and what an info sets do not identify a series.
+            names = ENGINE_LABELS if family.kind == "info" else family.labels
             samples = [sample for metric in counted.collect() for sample in metric.samples]
-            for values in {tuple(sample.labels[name] for name in family.labels) for sample in samples}:
+            for values in {tuple(sample.labels[name] for name in names) for sample in samples}:
                 if unwanted((values[0], values[1])):
                     counted.remove(*values)
 

@@ -66,8 +66,8 @@ class Metrics(MetricRegistry):
             "action",
         )
         self.engine_up = gauge("engine_up", "1 if the engine answers Quarterdeck, else 0", *ENGINE_LABELS)
-        self.engine_info = gauge(
-            "engine_info", "Version of the engine and of its API; always 1", *ENGINE_LABELS, "version", "api"
+        self.engine_info = self.info(
+            "engine", "Version of the engine and of its API; always 1", *ENGINE_LABELS, about=("version", "api")
         )
         self.stream_up = gauge(
             "stream_up", "State of the engine's event stream: 1 if it is open, else 0", *ENGINE_LABELS
@@ -262,8 +262,9 @@ class Metrics(MetricRegistry):
         )
         self.scraper_success = gauge("scraper_success", "1 if the scraper succeeded on this page, else 0", "scraper")
 
-        labels = {"version": version, "python": platform.python_version()}
-        self.info("build", "Version of Quarterdeck and of Python; always 1", labels)
+        text = "Version of Quarterdeck and of Python; always 1"
+        build = {"version": version, "python": platform.python_version()}
+        self.info("build", text, about=tuple(build)).info(build)
         self.add_process()
 
     def _declare_jobs(self) -> None:

@@ -198,7 +198,7 @@ def counted() -> metrics.Metrics:
 def count_engine(counts: metrics.Metrics, engine: tuple[str, str]) -> None:
     counts.events_total.labels(*engine, "container", "die").inc(2)
     counts.engine_up.labels(*engine).set(1)
-    counts.engine_info.labels(*engine, "26.1.5", "1.45").set(1)
+    counts.engine_info.labels(*engine).info({"version": "26.1.5", "api": "1.45"})
     counts.stream_up.labels(*engine).set(1)
     counts.stream_connects_total.labels(*engine).inc()
     counts.stream_reconnects_total.labels(*engine).inc(0)
