@@ -133,6 +133,8 @@ class Watcher:
             )
             raise
         finally:
+            if isinstance(reason, errors.TimedOut):
+                self._silent_since = int(self._mirror.last_contact * 1e9)  # since when it was silent is not known
             self._stream_lost("" if reason is None else reason.full_message())
         if isinstance(reason, NO_ANSWER):
             await self._check_silence(reason)

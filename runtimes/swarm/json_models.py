@@ -154,6 +154,7 @@ class _ManagerStatus(msgspec.Struct):
 
 class Node(msgspec.Struct):
     id: str = msgspec.field(name="ID")
+    created: str = msgspec.field(name="CreatedAt", default="")
     updated: str = msgspec.field(name="UpdatedAt", default="")
     spec: _NodeSpec = msgspec.field(name="Spec", default_factory=_NodeSpec)
     description: _Description = msgspec.field(name="Description", default_factory=_Description)
@@ -231,6 +232,7 @@ class Service(msgspec.Struct):
 
     id: str = msgspec.field(name="ID")
     endpoint: _Endpoint | None = msgspec.field(name="Endpoint", default=None)
+    created: str = msgspec.field(name="CreatedAt", default="")
     updated: str = msgspec.field(name="UpdatedAt", default="")
     spec: _ServiceSpec = msgspec.field(name="Spec", default_factory=_ServiceSpec)
     update: UpdateStatus | None = msgspec.field(name="UpdateStatus", default=None)

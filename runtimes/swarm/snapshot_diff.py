@@ -133,6 +133,24 @@ def replays(engine: EngineRef, snapshot: Snapshot, since_ns: int) -> list[Event]
     return found
 
 
+def created_and_removed(engine: EngineRef, before: Snapshot, after: Snapshot, at_ns: int) -> list[Event]:
+    """Returns the events of services and nodes that exist in only one of two snapshots, between which no manager's
+    events arrived. `at_ns`: the time of removals, for which the Swarm has none."""
+    found: list[Event] = []
+    pairs = ((Kind.SERVICE, before.services, after.services), (Kind.NODE, before.nodes, after.nodes))
+    for kind, old_ones, new_ones in pairs:
+        old, new = {one.id: one for one in old_ones}, {one.id: one for one in new_ones}
+        created, removed = new.keys() - old.keys(), old.keys() - new.keys()
+        found += [_object_event(engine, kind, new[each], "create", _ns(new[each].created) or at_ns) for each in created]
+        found += [_object_event(engine, kind, old[each], "remove", at_ns) for each in removed]
+    return found
+
+
+def _object_event(engine: EngineRef, kind: Kind, one: Service | Node, action: str, at_ns: int) -> Event:
+    subject = Ref(engine=engine, kind=kind, id=one.id, name=one.name)
+    return Event(at_ns, EventKind.OTHER, subject, Origin.RESYNC, str(kind), action, {})
+
+
 # ── tasks ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 

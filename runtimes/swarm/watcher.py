@@ -2,8 +2,9 @@
 
 A Swarm sends no events about tasks. So it is polled every two seconds, or less often if a poll takes long. A manager's
 own stream reports objects that are created, changed and removed. Both are merged into one stream. The stream ends when
-no manager has answered for 25 s; the election of a new leader takes less time. The last snapshot stays stored after a
-stream ends. So the next stream also reports the changes since that snapshot. If a poll returns the same bytes as the
+no manager has answered for 25 s, since the election of a new leader takes less time, or when no manager has sent events
+for 3 s. The last snapshot stays stored after a stream ends. So the next stream also reports the changes since that
+snapshot, and services and nodes that were created or removed meanwhile. If a poll returns the same bytes as the
 last one, it is not decoded.
 
 Only the newest events are stored. Of older events, only failed tasks and ended updates can be listed, because the Swarm
@@ -24,10 +25,10 @@ import structlog
 
 from core import errors
 from core.model.event_actions import ListEvents
-from core.model.events import Event, EventList
+from core.model.events import Event, EventList, Origin
 from core.model.refs import EngineRef
 from core.model.swarm_state import SwarmState
-from runtimes.formats import json_decoder, timestamps
+from runtimes.formats import json_decoder, skipped_data, timestamps
 from runtimes.formats.skipped_data import SkippedData
 from runtimes.swarm import decode, json_models, snapshot_diff, state
 from runtimes.swarm.manager_pool import ANY_VERB, ManagerPool
@@ -40,6 +41,8 @@ POLL_SHARE, MAX_POLL_SECONDS = 20, 15.0
 POLL_TIMEOUT_SECONDS = 8.0
 MAX_SILENCE_SECONDS = 25.0  # without a poll, until the stream ends; the election of a leader takes about ten
 RECONNECT_SECONDS = 1.0
+MAX_UNFOLLOWED_SECONDS = 3.0  # without the events of any manager, until the stream ends: they may be lost
+REPLAY_SECONDS = 0.3  # from the opening of a manager's stream until it has sent the events that it stores
 MAX_HISTORY = 2048
 MAX_RECENT = 512
 SCOPE = urllib.parse.quote('{"scope":["swarm"]}')
@@ -51,7 +54,7 @@ class SwarmWatcher:
     def __init__(self, managers: ManagerPool, engine: EngineRef, skipped: SkippedData) -> None:
         self._managers, self._engine, self._skipped = managers, engine, skipped
         self._bodies: tuple[bytes, ...] = ()
-        self._snapshot = self._compared = snapshot_diff.Snapshot()
+        self._snapshot = self._compared = self._last = snapshot_diff.Snapshot()
         self._described: tuple[snapshot_diff.Snapshot, SwarmState] | None = None
         self._polled_at = 0.0
         self._state: snapshot_diff.State | None = None
@@ -60,6 +63,8 @@ class SwarmWatcher:
         self._recent: deque[tuple[object, ...]] = deque(maxlen=MAX_RECENT)
         self._poll_now = asyncio.Event()
         self._newest_ns = 0
+        self._following = asyncio.Event()  # a manager's stream is open
+        self._unfollowed_since = 0.0
 
     async def poll(self, seconds: float) -> snapshot_diff.Snapshot:
         """Requests the current services, tasks and nodes."""
@@ -86,11 +91,17 @@ class SwarmWatcher:
 
     async def events(self, since_ns: int | None) -> AsyncIterator[Sequence[Event]]:
         """Yields the events from `since_ns` on. The first item is empty: the stream is open. Raises EngineError."""
+        before = self._last if self._state is not None else None
         found = await self._compare(since_ns)
+        self._unfollowed_since = _now()
         follower = asyncio.get_running_loop().create_task(
             self._keep_following(since_ns), name=f"follow the events of {self._engine}"
         )
         try:
+            await self._wait_until_followed()
+            if before is not None:
+                await asyncio.sleep(REPLAY_SECONDS)
+                found = self._missed(before, found)
             yield ()
             polled, pause = _now(), POLL_SECONDS
             while self._managers.all:
@@ -103,6 +114,8 @@ class SwarmWatcher:
                 self._poll_now.clear()
                 found = self._take_received()
                 began = _now()
+                if not self._following.is_set() and began - self._unfollowed_since > MAX_UNFOLLOWED_SECONDS:
+                    raise self._unfollowed()
                 if began - polled < pause * MIN_POLL_SECONDS / POLL_SECONDS:
                     continue
                 try:
@@ -133,8 +146,32 @@ class SwarmWatcher:
         }
         return action.select(found.values())
 
+    async def _wait_until_followed(self) -> None:
+        try:
+            async with asyncio.timeout(POLL_TIMEOUT_SECONDS):
+                await self._following.wait()
+        except TimeoutError:
+            raise self._unfollowed() from None
+
+    def _unfollowed(self) -> errors.TimedOut:
+        return errors.TimedOut(
+            f"No manager of {self._engine} sends its events.",
+            sent=False,
+            hint="Check whether its managers are overloaded.",
+        )
+
+    def _missed(self, before: snapshot_diff.Snapshot, found: Sequence[Event]) -> list[Event]:
+        """Returns what happened since the snapshot `before` while no stream was open: `found` by comparing snapshots,
+        the events that a manager still had, and what none of them shows."""
+        replayed = self._take_received()
+        resynced = [msgspec.structs.replace(event, origin=Origin.RESYNC) for event in found]
+        objects = snapshot_diff.created_and_removed(self._engine, before, self._last, time.time_ns())
+        reported = {(event.type, event.action, event.subject.id) for event in replayed}
+        resynced += [event for event in objects if (event.type, event.action, event.subject.id) not in reported]
+        return sorted([*replayed, *resynced], key=lambda event: event.at_ns)
+
     async def _compare(self, since_ns: int | None) -> list[Event]:
-        snapshot = await self.poll(POLL_TIMEOUT_SECONDS)
+        snapshot = self._last = await self.poll(POLL_TIMEOUT_SECONDS)
         if self._state is None:
             self._state = snapshot_diff.baseline(snapshot)
             return snapshot_diff.replays(self._engine, snapshot, since_ns) if since_ns else []
@@ -163,9 +200,12 @@ class SwarmWatcher:
         try:
             if stream.status != 200:
                 raise errors.Rejected(stream.status, (await stream.read_all(4096)).decode("utf-8", "replace"))
+            self._following.set()
             async for lines in stream.lines(self._skipped.long_line):
                 self._receive(decode.events(self._engine, lines, self._skipped, replay_before=opened))
         finally:
+            self._following.clear()
+            self._unfollowed_since = _now()
             await stream.aclose()
 
     def _receive(self, events: Sequence[Event]) -> None:
@@ -174,6 +214,8 @@ class SwarmWatcher:
             fact = (event.type, event.action, event.subject.id, 0 if event.action == "remove" else event.at_ns)
             if fact not in self._recent:
                 self._recent.append(fact)
+                if len(self._received) == MAX_HISTORY:
+                    self._skipped.add(skipped_data.EVENT, "too many events arrived between two polls")
                 self._received.append(event)
             # A time in the future would leave out everything before it after the next connection.
             self._newest_ns = max(self._newest_ns, min(event.at_ns, time.time_ns()))

@@ -7,16 +7,22 @@ begins on what it saved; or the engine's daemon is killed and started again.
 from __future__ import annotations
 
 import asyncio
+from types import SimpleNamespace
 
 import pytest
 
+from collectors import pipeline, watcher
 from collectors.timing import Timing
+from core import metrics
 from core.model import gaps
 from core.model.events import EventKind, Origin
 from core.model.gaps import GapReason, Recovery
 from runtimes.engine_registry import EngineAddress
+from runtimes.inventory.mirror import Mirror
+from tests.daemons.swarm import Opened, private_swarm
 from tests.helpers import missed_events
 from tests.helpers.socket_proxy import proxied
+from tests.helpers.waiting import wait_for
 from tests.helpers.watch_records import WatchRecords
 from tests.helpers.watched_engine import WatchedEngine
 
@@ -112,3 +118,57 @@ async def test_a_daemon_that_was_restarted_meanwhile_hides_nothing(request, name
         ended = ("stays", "comes") if daemon.kind == "docker" else ()
         check(daemon, events, *[(EventKind.DIED, name) for name in ended])
         assert len(reported(events)) == 1
+
+
+def happen_in_swarm(cluster):
+    """A crash of a task, a removed and a new service, and more events than a manager stores."""
+    (crashes,) = cluster.api.containers(filters={"label": "com.docker.swarm.service.name=crashes"})
+    made = cluster.api.exec_create(crashes["Id"], ["/bin/sh", "-c", ": > /go"])
+    cluster.api.exec_start(made["Id"])
+    wait_for("the crash", lambda: "failed" in states(cluster, "crashes"))
+    cluster.api.remove_service("goes")
+    for number in range(missed_events.NOISE // 2):
+        made = cluster.api.create_config(f"noise-{number}", b"x")
+        cluster.api.remove_config(made["ID"])
+    cluster.serve("comes")
+
+
+def states(cluster, service):
+    return [task["Status"]["State"] for task in cluster.api.tasks({"service": service})]
+
+
+async def test_the_cut_stream_of_a_swarm_loses_nothing_and_is_one_gap(short_tmp):
+    with private_swarm() as cluster, proxied(cluster.daemon.socket, short_tmp / "p.sock") as proxy:
+        cluster.serve("goes")
+        cluster.serve("crashes", ["/bin/sh", "-c", missed_events.CRASHES])
+        wait_for("the tasks", lambda: states(cluster, "goes") == states(cluster, "crashes") == ["running"], 30)
+        opened = await Opened(SimpleNamespace(url=proxy.url)).meet()
+        mirror, counts = Mirror(opened.swarm), metrics.Metrics()
+        parts = (opened.swarm, mirror, pipeline.Pipeline(mirror, counts), WatchRecords(), counts)
+        task = asyncio.create_task(watcher.Watcher(*parts, timing=QUICK).run())
+        try:
+            async with asyncio.timeout(60):
+                while not mirror.live:
+                    await asyncio.sleep(0.05)
+                await asyncio.sleep(2.5)  # two polls: what is there now is known
+                before = len(mirror.history)
+                await asyncio.to_thread(proxy.cut)
+                await asyncio.to_thread(happen_in_swarm, cluster)
+                while mirror.live:
+                    await asyncio.sleep(0.05)
+                await asyncio.to_thread(proxy.restore)
+                while not reported(mirror.history):
+                    await asyncio.sleep(0.05)
+            events = list(mirror.history)[before:]
+        finally:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+            await opened.aclose()
+    found = [(event.action, event.subject.name) for event in events if event.type == "service"]
+    assert sorted(found) == [("create", "comes"), ("remove", "goes")], found
+    (failed,) = [event for event in events if event.kind is EventKind.TASK_FAILED]
+    assert failed.attrs["service"] == "crashes" and failed.attrs["exit_code"] == "3"
+    marked = [event for event in events if event.type == "service" or event is failed]
+    assert all(event.origin is not Origin.LIVE for event in marked)
+    (gap,) = reported(events)
+    assert (gap.reason, gap.recovery) == (GapReason.STREAM_LOST, Recovery.RESYNCED)

@@ -12,7 +12,7 @@ import pytest
 
 from core import errors
 from core.model import event_actions
-from core.model.events import Event, EventKind
+from core.model.events import Event, EventKind, Origin
 from core.model.refs import EngineRef
 from runtimes.formats.skipped_data import SkippedData
 from runtimes.swarm import watcher
@@ -56,6 +56,8 @@ class Manager:
         self.fault: errors.EngineError | None = None
         self.streams: list[Stream] = []
         self.since: list[str] = []
+        self.silent = False
+        self.stored: list[bytes] = []  # what each new stream begins with
 
     def permits(self, verb: str) -> bool:
         return True
@@ -72,10 +74,12 @@ class Manager:
         return Response(status=200, headers={}, body=json.dumps(told).encode())
 
     async def stream(self, target: str, seconds: float) -> Any:
-        if self.fault is not None:
-            raise self.fault
+        if self.fault is not None or self.silent:
+            raise self.fault or errors.Unreachable("It sends no events.")
         self.since.append(target.partition("&since=")[2])
         self.streams.append(Stream())
+        for line in self.stored:
+            self.streams[-1].sent.put_nowait(line)
         return self.streams[-1]
 
     def tell(self, action: str, thing: str = "s1", at_ns: int = 5) -> None:
@@ -185,6 +189,29 @@ async def test_a_manager_tells_by_itself_and_a_word_of_it_is_a_reason_to_look() 
             scene.manager.tell("update", at_ns=100 + number)
             await asyncio.sleep(0.01)
         assert scene.manager.looks - looks <= 4
+
+
+async def test_a_swarm_whose_events_do_not_arrive_ends_the_stream_and_the_next_one_shows_what_was_missed() -> None:
+    scene = Scene()
+    scene.manager.services.append(service(id="s9"))
+    async with scene.listening() as running:
+        stream, scene.manager.silent = scene.manager.streams[-1], True
+        stream.sent.put_nowait(None)
+        await asyncio.sleep(10)
+        assert running.done() and isinstance(scene.end, errors.TimedOut)
+    del scene.manager.services[-1]
+    scene.manager.services.append(service(id="s8"))
+    scene.manager.tasks.append(DIED)
+    scene.manager.silent = False
+    scene.manager.stored = [json.dumps(told("create", "s8", 9_000_000_000)).encode()]
+    async with scene.listening(since_ns=1):
+        await asyncio.sleep(5)
+    heard = sorted((event.action, event.subject.id, event.origin) for event in scene.heard)
+    assert heard == [
+        ("create", "s8", Origin.REPLAY),
+        ("failed", "dead", Origin.RESYNC),
+        ("remove", "s9", Origin.RESYNC),
+    ]
 
 
 async def test_the_next_manager_goes_on_where_the_last_one_ended_and_nothing_is_told_twice() -> None:
