@@ -39,9 +39,31 @@ _ITEM = re.compile(
     r"([^\n-]{0,80}-[ \t]{1,8})(?![\w.-]{1,80}:(?:[ \t]|$)|[A-Z_]{2,40}$|[\[{|>&*!])"
     r"(?:\"[^\"\n]{1,4096}+\"|'[^'\n]{1,4096}+'|[^\s\"']{1,4096}+)[ \t]{0,8}"
 )
+# The beginning of a secret key of AWS at the end of a line, and its rest, behind what a log writes before each line.
+_KEY_LENGTH = 40
+_KEY_START = re.compile(
+    r"((?:secret_?access_?key|aws_secret)\\{0,3}[\"']?\]?[ \t]{0,4}[=:][ \t]{0,4}\\{0,3}[\"']?"
+    r"|(?-i:AKIA|ASIA)[A-Z0-9]{16}[^A-Za-z0-9/+\n]{1,3})([A-Za-z0-9/+]{4,39})[ \t]*$",
+    re.IGNORECASE,
+)
+_KEY_REST = re.compile(r"((?:[^|\n]{0,80}\|)?[ \t]{0,80})([A-Za-z0-9/+]{1,36})(?![A-Za-z0-9/+=])")
 _CONTINUED_WORD = re.compile(r"^[^\s\"'\\•]{1,4096}")
 _CUT_JWT = re.compile(r"(?<![\w-])eyJ[\w-]{8,}+(?:\.[\w-]*+){0,2}$")
 _CONTINUED_JWT = re.compile(r"^([ \t]{0,80})(?:[\w-]{0,4096}+\.[\w-]{10,4096}+|[\w-]{20,4096}+(?=[\s\"',]|$))")
+
+
+def mask_wrapped_keys(lines: Sequence[str]) -> list[str]:
+    """Masks secret keys of AWS that are wrapped over two lines: their parts have 40 characters together."""
+    shown = list(lines)
+    for at in range(len(lines) - 1):
+        start = _KEY_START.search(lines[at]) if len(lines[at]) >= 12 else None
+        if start is None:
+            continue
+        rest = _KEY_REST.match(lines[at + 1])
+        if rest is not None and len(start[2]) + len(rest[2]) == _KEY_LENGTH:
+            shown[at] = f"{lines[at][: start.end(1)]}{MASK}"
+            shown[at + 1] = f"{rest[1]}{MASK}{lines[at + 1][rest.end() :]}"
+    return shown
 
 
 def mask_blocks(lines: Sequence[str]) -> list[str]:

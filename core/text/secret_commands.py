@@ -25,18 +25,48 @@ _PROGRAMS = (
      r"|cf)\b[^\n|;]{0,60}?\blogin", rf"-p{_GAP}"),
     (r"sshpass|plink|pscp|psftp|mongo(?:sh|dump|restore|export|import|top|stat)?|cqlsh|influx|sqlcmd|bcp|zip|unzip"
      r"|7za?|useradd"
-     r"|usermod|cypher-shell|kinit|smbpasswd|tsql|isql|impacket\S{0,20}|net-snmp|snmpget", rf"-(?:p|pw|P){_GAP}"),
-    (r"sshpass|7za?|unrar", r"-(?:p|hp)(?=[\"']?[^\s\"',\]-])"),
+     r"|usermod|cypher-shell|kinit|smbpasswd|tsql|isql|impacket\S{0,20}|net-snmp", rf"-(?:p|pw|P){_GAP}"),
+    (r"(?i:psexec)(?:64|\.py)?|paexec|winexe|wmiexec\S{0,4}|winrs|evil-winrm|crackmapexec|netexec|nxc|hydra|medusa"
+     r"|supervisorctl|twine|security[ \t](?:unlock|create|import|set|add)\S{0,32}", rf"[-/]p(?:{_GAP}|:)"),
+    (r"mqtt", rf"-pw{_GAP}"),
+    (r"sshpass|7za?|unrar|rar|mongo(?:sh|dump|restore|export|import)?"
+     , r"-(?:p|hp)(?=[\"']?[^\s\"',\]-])(?!assword\b|ort\b)"),
+    (r"security[ \t]add\S{0,32}", rf"-w{_GAP}"),
+    (r"snmp(?:walk|get|getnext|bulkwalk|bulkget|set|trap|inform|table|df|status|translate|delta)"
+     , rf"-(?:c|A|X){_GAP}"),
     (r"ldap(?:search|modify|add|delete|passwd|whoami)|rabbitmqadmin", rf"-(?:w|p){_GAP}"),
+    (r"ldap(?:search|modify|add|delete|passwd|whoami)", r"-w(?=[\"']?[^\s\"',\]-])"),
+    (r"ldappasswd", rf"-(?:s|a){_GAP}"),
+    (r"lftp|open", rf"-u{_GAP}[^\s,\"']{{1,128}},"),
     (r"(?:curl|http|https|xh|wget|lftp|smbclient"
      r"|rpcclient|aria2c|etcdctl)", rf"(?:-u|--user|-U|--proxy-user|-a|--auth){_GAP}[^\s:%\"',]{{0,128}}[:%]"),
     (r"openssl|keytool|jarsigner|apksigner", rf"-(?:pass(?:in|out)?|k|K|storepass|keypass|srcstorepass"
                                              rf"|deststorepass){_GAP}(?:pass:)?"),
     (r"mosquitto_(?:pub|sub|rr)|ipmitool", rf"-P{_GAP}"),
+    (r"ipmitool", r"-P(?=[\"']?[^\s\"',\]-])"),
+    (r"swaks|send[eE]mail", rf"-(?:ap|xp){_GAP}"),
+    (r"skopeo|podman|buildah|oras|crictl|ctr|nerdctl", rf"--(?:src-|dest-)?creds{_GAP}[^\s:\"',]{{0,128}}:"),
+    (r"ctr[ \t][^\n|;]{0,60}?\b(?:pull|push)", rf"(?:-u|--user){_GAP}[^\s:\"',]{{0,128}}:"),
+    (r"crictl[ \t][^\n|;]{0,60}?\bpull", rf"--auth{_GAP}"),
+    (r"redis-(?:cli)|valkey-(?:cli)", r"(?:AUTH|auth)[\"']?[ \t,][ \t\"']{0,3}(?:default[ \t])?"
+     r"(?![a-z]{2,20}(?:\s|$))"),
+    (r"caddy[ \t]hash-password", rf"--plaintext{_GAP}"),
+    (r"nmcli|iwconfig|iw", r"(?:password|wifi-sec\.psk|psk|wep-key\d?|key)[ \t](?!on\b|off\b|open\b|restricted\b)"),
+    (r"wpa_passphrase", r"(?<=wpa_passphrase[ ])\S{1,64}[ \t]"),
+    (r"rclone[ \t]config[ \t](?:create|update|password)"
+     , r"(?:pass(?:word)?2?|secret_access_key|client_secret|token|key)[ \t](?!-)"),
+    (r"rclone", r"(?<=rclone[ ])obscure[ \t](?!-)"),
+    (r"gcloud", r"activate-refresh-token[ \t]\S{1,128}[ \t]"),
+    (r"(?:cargo|snyk)", r"(?:(?<=cargo[ ])login|(?<=snyk[ ])auth)[ \t](?!-|[a-z]{2,20}(?:\s|$))"),
+    (r"bw", r"(?<=bw[ ])(?:unlock|login[ \t]\S{1,128})[ \t](?![a-z-]{1,20}(?:\s|$))"),
+    (r"composer[ \t](?:global[ \t])?config"
+     , r"http-basic\.\S{1,200}[ \t]\S{1,64}[ \t]|(?:bearer|[a-z]{1,20}-(?:oauth|token))\.\S{1,200}[ \t]"),
+    (r"(?:npm|yarn|pnpm)[ \t]config[ \t]set", r"\S{0,200}_(?:authToken|auth|password)[\"']?[ \t=]"),
+    (r"mkpasswd", r"(?:-m|--method)[ \t=][\w-]{1,20}[ \t](?!-)"),
     (r"htpasswd|mosquitto_passwd", r"-[A-Za-z]{0,4}b[A-Za-z]{0,4}[ \t]\S{1,200}[ \t]\S{1,64}[ \t]"),
     (r"htpasswd", r"-[A-Za-z]{0,4}n[A-Za-z]{0,4}b[A-Za-z]{0,4}[ \t]\S{1,64}[ \t]"),
     (r"rabbitmqctl", r"(?:add_user|change_password|authenticate_user)[ \t]\S{1,64}[ \t]"),
-    (r"mc|mcli", r"alias[ \t]set[ \t]\S{1,64}[ \t]\S{1,200}[ \t]\S{3,128}[ \t]"),
+    (r"mc|mcli", r"(?:alias[ \t]set|config[ \t]host[ \t]add)[ \t]\S{1,64}[ \t]\S{1,200}[ \t]\S{3,128}[ \t]"),
     (r"vault", r"login[ \t](?!-)"),
     (r"xfreerdp\d?|wfreerdp|rdesktop", r"(?:/p:|/pass:|-p[ \t])"),
     (r"aws", r"configure[ \t]set[ \t](?:aws_secret_access_key|aws_session_token)[ \t]"),
@@ -51,11 +81,18 @@ _PROGRAM_HINTS = (
     "mysql mariadb xtrabackup mydumper mycli", "redis- valkey- keydb-", "login",
     "sshpass plink pscp psftp mongo cqlsh influx sqlcmd bcp zip 7z useradd usermod kin"
     "it cypher-shell smbpasswd tsql isql snmp impacket",
-    "sshpass 7z unrar", "ldapsearch ldapmodify ldapadd ldapdelete ldappasswd ldapwhoami rabbitmqadmin",
+    "psexec paexec winexe wmiexec winrs evil-winrm crackmapexec netexec nxc hydra medusa supervisorctl twine security",
+    "mqtt",
+    "sshpass 7z rar mongo", "security add", "snmp",
+    "ldapsearch ldapmodify ldapadd ldapdelete ldappasswd ldapwhoami rabbitmqadmin",
+    "ldap", "ldappasswd", "-u",
     "curl http xh "
     "wget lftp smbclient rpcclient aria2c etcdctl",
-    "openssl keytool signer", "mosquitto_ ipmitool", "htpasswd mosquitto_passwd", "htpasswd", "rabbitmqctl",
-    "alias", "vault", "freerdp rdesktop", "configure", "mysqladmin mariadb-admin",
+    "openssl keytool signer", "mosquitto_ ipmitool",
+    "ipmitool", "swaks sendemail", "creds", "ctr", "crictl", "redis- valkey-", "caddy", "nmcli iwconfig iw",
+    "wpa_passphrase", "rclone", "rclone", "gcloud", "cargo snyk", "bw", "composer", "config set", "mkpasswd",
+    "htpasswd mosquitto_passwd", "htpasswd", "rabbitmqctl",
+    "alias host", "vault", "freerdp rdesktop", "configure", "mysqladmin mariadb-admin",
 )
 # fmt: on
 _COOKIE = re.compile(
@@ -64,15 +101,20 @@ _COOKIE = re.compile(
 _PULUMI = re.compile(
     rf"(\bpulumi\b{_BETWEEN}\bset\b{_BETWEEN}--secret[ \t](?:--[\w-]{{1,30}}[ \t])?[^\s-]\S{{0,64}}[ \t])[^\s-]\S*+"
 )
+# Programs that read a password from their input.
+_READERS = (
+    r"\b(?:chpasswd|cryptsetup|kinit|vncpasswd|smbpasswd|argon2|mkpasswd|pass[ \t]insert|op[ \t]signin"
+    r"|ecryptfs\S{0,20})\b"
+)
 _HERE = re.compile(
-    r"((?:\bsudo\b[^\n|;&]{0,80}?-S\b|\bchpasswd\b|--with-token\b|-stdin\b)[^\n|;&]{0,80}?<<<[ \t]?[\"']?"
+    rf"((?:\bsudo\b[^\n|;&]{{0,80}}?-S\b|{_READERS}|--with-token\b|-stdin\b)[^\n|;&]{{0,80}}?<<<[ \t]?[\"']?"
     r"(?![\w.-]{1,64}:•)(?:[\w.-]{1,64}:)?)[^\s\"'•]++"
 )
 # What is piped into a program that reads a password.
 _PIPED = re.compile(
     r"(\b(?:echo|printf)[ \t]{1,4}(?:-\w{1,3}[ \t]{1,4}|[\"']?%s(?:\\n)?[\"']?[ \t]{1,4})?)(?![\"']?\$)"
     rf"{_VALUE}(?=[ \t]{{0,4}}\|[^\n|;&]{{0,160}}?(?:-stdin\b|sudo[ \t][^\n|;&]{{0,80}}?-S\b|--with-token\b"
-    r"|--passphrase-fd\b))"
+    rf"|--passphrase-fd\b|{_READERS}))"
 )
 _KEYGEN = re.compile(
     rf"(\bssh-keygen\b{_BETWEEN}[ \t]-[NP][ \t])({_VALUE})|(\bopenssl passwd(?:[ \t]-["
@@ -142,7 +184,11 @@ PATTERNS = (
     by_regex("curl http xh wget lftp", _QUOTED_USER, rf"\1{MASK}"),
     by_regex("-b --cookie", _COOKIE, rf"\1{MASK}"),
     by_regex("pulumi", _PULUMI, rf"\1{MASK}"),
-    by_regex("-stdin sudo --with-token --passphrase-fd", _PIPED, rf"\1{MASK}"),
+    by_regex(
+        "-stdin sudo --with-token --passphrase-fd cryptsetup kinit passwd argon2 insert signin ecryptfs",
+        _PIPED,
+        rf"\1{MASK}",
+    ),
     by_regex("<<<", _HERE, rf"\1{MASK}"),
     by_regex("ssh-keygen passwd", _KEYGEN, lambda match: f"{match[1] or match[3]}{MASK}"),
     by_regex("chpasswd", _CHPASSWD, rf"\1{MASK}"),

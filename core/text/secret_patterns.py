@@ -11,6 +11,7 @@ import re
 from core.text import (
     named_secrets,
     private_keys,
+    secret_arguments,
     secret_blocks,
     secret_commands,
     secret_formats,
@@ -27,6 +28,7 @@ PATTERNS: tuple[SecretPattern, ...] = (
     *secret_headers.PATTERNS,
     *secret_urls.PATTERNS,
     *secret_commands.PATTERNS,
+    *secret_arguments.PATTERNS,
     SecretPattern(hints=named_secrets.HINTS, find=named_secrets.mask_named),
     SecretPattern(hints=("->",), find=named_secrets.mask_replaced),
     *secret_sentences.PATTERNS,
@@ -35,6 +37,7 @@ PATTERNS: tuple[SecretPattern, ...] = (
     *secret_formats.PATTERNS,
 )
 _ALL_HINTS = {*private_keys.HINTS, *(hint for pattern in PATTERNS for hint in pattern.hints)}
+_KEY_HINTS = frozenset({"akia", "asia", "secret"})
 # A line that ends with such a name announces a secret in the next line that is not empty.
 _ANNOUNCES = re.compile(
     r"(?:pass(?:word|phrase|code)|api key|access key|secret key|token)\b[^\n:]{0,100}(?:"
@@ -64,6 +67,8 @@ def mask_secrets(text: str, limit: SearchTime | None = None) -> str:
     lines = text.split("\n")
     if any(sign in text for sign in secret_blocks.HINTS) and not present.isdisjoint(named_secrets.HINTS):
         lines = secret_blocks.mask_blocks(lines)
+    if len(lines) > 1 and not present.isdisjoint(_KEY_HINTS):
+        lines = secret_blocks.mask_wrapped_keys(lines)
     before = ""  # the line before, as it was
     for number, given in enumerate(lines):
         if limit is not None:

@@ -20,7 +20,7 @@ BEFORE_KEY = _words(
 # `dbpass`, `rootpass`.
 BEFORE_PASS = _words(
     "require master key store root db sql pg postgres mongo redis rabbit mqtt smtp mail imap ftp ldap bind rpc vpn wifi"
-    " admin"
+    " admin ssh sftp"
 )
 # The last word of a name that makes it harmless: where a secret is, how long it lives, how many there are.
 HARMLESS = frozenset(

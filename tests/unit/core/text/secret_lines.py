@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from tests.unit.core.text import secret_blocks, secret_tokens
+from tests.unit.core.text import secret_arguments, secret_blocks, secret_tokens
 from tests.unit.core.text.made_up import ALPHANUMERIC, HEX, LOWER, PEM_HEAD, UPPER, b64, made, uuid
 
 # (the line with {} where the secret is, the secret)
@@ -315,5 +315,7 @@ def every_line() -> list[tuple[str, str]]:
     """Returns (the text, the secret in it) for every secret."""
     return [
         *((line.format(secret), secret) for line, secret in [*BY_NAME, *BY_PLACE, *secret_tokens.formatted()]),
+        *((line.format(secret), secret) for line, secret in secret_arguments.BY_ARGUMENT),
         *secret_blocks.SEVERAL_LINES,
+        *secret_arguments.WRAPPED,
     ]

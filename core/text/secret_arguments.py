@@ -1,0 +1,105 @@
+"""Masks secrets in arguments that have a form of their own, such as `user/password@db` and `user:password:uid`.
+
+These programs have no flag for the secret, so its place among the other arguments decides. Every quantifier is bounded
+or possessive, so a line costs linear time.
+"""
+
+from __future__ import annotations
+
+import re
+
+from core.text.known_secrets import MASK
+from core.text.secret_pattern import SecretPattern, by_regex
+
+_VALUE = r"(?:\"[^\"\n]{1,512}+\"?|'[^'\n]{1,512}+'?|[^\s\"',\]]++)"
+# Clients of Oracle: `sqlplus -s scott/tiger@db`, `impdp system/manager full=y`, `CONNECT scott/tiger@db`.
+_ORACLE = re.compile(
+    r"((?<![\w-])(?:sqlplus|sqlldr|sqlcl|expdp|impdp|rman)(?:64)?\b[^\n|;&]{0,120}?[ \t\"'=](?=[A-Za-z])"
+    r"[\w.$#-]{1,64}/)(?![/\s])[^\s@/\"']{1,128}(?=[@\s\"']|$)"
+    r"|((?:(?:^|[>;$#][ \t])(?:CONN(?:ECT)?|exp|imp|sql)|(?:(?<=SQL>[ ])|(?<=;[ ]))conn(?:ect)?|^conn)[ \t]{1,4}"
+    r"[A-Za-z][\w.$#-]{0,63}/)[^\s@/\"'.]{1,128}(?=@[\w/]|[ \t]{1,4}(?i:as[ \t]sys))"
+)
+# Users of the image atmoz/sftp: `name:password[:e][:uid[:gid[:directories]]]`.
+_SFTP_USER = re.compile(
+    r"((?:^|(?<=[\s\"'=,\[]))[a-z_][a-z0-9_.-]{0,31}:)(?![x*!]:|\s|//)[^\s:\"']{1,256}(?::e)?"
+    r"(?=:(?:[0-9]{3,6}|(?=:))(?::[0-9]{0,6})?(?::[\w/,.-]{0,200})?(?:[\s\"',\]\\]|$))"
+)
+# Windows: `net use \\\\host\\share /user:name password`, `net user name password /add`, `schtasks /rp password`.
+_NET = r"\bnet1?(?:\.exe)?[ \t]{1,4}"
+_NET_USE = re.compile(
+    rf"({_NET}use\b[^\n|;&]{{0,240}}?/user:[^\s\"',]{{1,128}}[ \t]{{1,4}}(?!/|\*))(?:{_VALUE})"
+    rf"|({_NET}use[ \t]{{1,4}}(?:\S{{1,3}}[ \t]{{1,4}})?\\{{2,4}}\S{{1,200}}[ \t]{{1,4}}(?!/|\*))(?:{_VALUE})"
+    r"(?=[ \t]{1,4}/user)"
+    rf"|({_NET}user[ \t]{{1,4}}[^\s/]{{1,64}}[ \t]{{1,4}}(?!/|\*))(?:{_VALUE})(?=[ \t]{{1,4}}/[a-z])",
+    re.IGNORECASE,
+)
+_SLASH_FLAG = re.compile(
+    rf"((?<![\w/:.])/(?:pass(?:word)?|pwd|rp|userpass):)(?:{_VALUE})"
+    rf"|(\bschtasks\b[^\n]{{0,240}}?/rp[ \t])(?:{_VALUE})",
+    re.IGNORECASE,
+)
+_SMBCLIENT = re.compile(
+    r"((?<![\w-])smbclient[ \t]{1,4}[\"']?(?://|\\{2,4})[^\s\"']{1,200}[\"']?[ \t]{1,4}(?!-))[^\s\"']{1,256}"
+    r"(?=[ \t]{1,4}-|\s*$)"
+)
+_IMPACKET = re.compile(
+    r"(\b\w{2,20}\.py[ \t][^\n|;&@]{0,120}?\b[\w./-]{1,64}:)[^\s@/\"']{3,128}(?=@[\w.-]{1,253}(?:[\s\"'\\]|$))"
+)
+# What `expect` types: one word that is no plain word and no variable.
+_EXPECT = re.compile(
+    r"(\bsend[ \t]{1,4}(?:-{2}[ \t]{1,4})?\\{0,3}\"?)(?![$\[\\])(?=[^\s\"]{4,256}\\{1,4}[rn])(?![a-z/-]{1,40}\\)"
+    r"(?:(?!\\{1,4}[rn])[^\s\"]){4,256}(?=\\{1,4}[rn])"
+)
+_ERLANG = re.compile(
+    rf"((?<![\w-])-setcookie[\"']?[ \t,]{{1,4}})(?:{_VALUE})"
+    rf"|((?<![A-Za-z])(?:[\w.-]{{0,40}}[_.-])?erlang[_.-]cookie[\"']?[ \t]{{0,4}}[:=][ \t]{{0,4}})"
+    rf"(?!\$|/|$)(?:{_VALUE})",
+    re.IGNORECASE,
+)
+_SNMP_COMMUNITY = re.compile(
+    r"((?:^|(?<=[\s|\"']))(?:(?:ro|rw|trap)community6?|snmp-server[ \t]community"
+    r"|com2sec6?[ \t]\S{1,64}[ \t]\S{1,64})[ \t]{1,4})[^\s\"']{1,128}+"
+)
+_SONAR = re.compile(r"((?:\b|D)sonar\.login[ \t]{0,2}=[ \t]{0,2})[^\s\"']{20,128}+")
+_LITERAL = re.compile(
+    rf"((?<![\"'])--from-literal[ \t=][\w.-]{{1,128}}=)(?:{_VALUE})"
+    r"|((?P<quote>[\"'])--from-literal=[\w.-]{1,128}=)(?:(?!(?P=quote))[^\n]){1,512}+"
+    r"|(--from-literal[ \t=](?P<inner>[\"'])[\w.-]{1,128}=)(?:(?!(?P=inner))[^\n]){1,512}+"
+)
+_VAULT_VALUE = re.compile(
+    r"((?<=[ \t])(?!(?:-|ttl|max_ttl|policies|token_policies|ver|cas|type)\b)[\"']?[\w.-]{1,64}=)(?![@$])"
+    rf"(?:{_VALUE})"
+)
+_VAULT_WRITE = re.compile(r"\bvault[ \t]{1,4}(?:kv[ \t]{1,4}(?:put|patch)|write)(?=[ \t])")
+
+
+def _keep_name(match: re.Match[str]) -> str:
+    """Returns the text before the value, and the mask. Each alternative has one group: what stays."""
+    return f"{next(text for text in match.groups() if text is not None)}{MASK}"
+
+
+def _mask_literals(line: str) -> str:
+    return _LITERAL.sub(_keep_name, line) if "create secret" in line else line
+
+
+def _mask_vault(line: str) -> str:
+    command = _VAULT_WRITE.search(line)
+    if command is None:
+        return line
+    return line[: command.end()] + _VAULT_VALUE.sub(rf"\1{MASK}", line[command.end() :])
+
+
+PATTERNS = (
+    by_regex("sqlplus sqlldr sqlcl expdp impdp rman conn exp imp sql", _ORACLE, _keep_name),
+    by_regex("sftp", _SFTP_USER, rf"\1{MASK}"),
+    by_regex(("net use", "net user", "net.exe", "net1 "), _NET_USE, _keep_name),
+    by_regex("/pass /pwd /rp /userpass", _SLASH_FLAG, _keep_name),
+    by_regex("smbclient", _SMBCLIENT, rf"\1{MASK}"),
+    by_regex(".py", _IMPACKET, rf"\1{MASK}"),
+    by_regex("send", _EXPECT, rf"\1{MASK}"),
+    by_regex("setcookie erlang", _ERLANG, _keep_name),
+    by_regex("community com2sec", _SNMP_COMMUNITY, rf"\1{MASK}"),
+    by_regex("sonar.login", _SONAR, rf"\1{MASK}"),
+    SecretPattern(hints=("--from-literal",), find=_mask_literals),
+    SecretPattern(hints=("vault",), find=_mask_vault),
+)
